@@ -1,0 +1,312 @@
+// Package eventlog is the log: the only truth about conversations and agents
+// (DESIGN.md 5). It stores events in commit order with a per-stream sequence
+// 1..n without holes, and in the same all-or-nothing append the external ids,
+// rows, threads and outbox entries that must agree with them.
+//
+// The package holds the contract; eventlog/sqlite (and later postgres)
+// implement it, and every implementation passes eventlogtest.Run.
+//
+// Bodies are opaque here: the router seals them under a key of the vault
+// before it appends and opens them after reading.
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// StreamID names a stream: a conversation, an agent or an account. 16 bytes.
+type StreamID [16]byte
+
+// Key is a keyed HMAC-SHA-256 of an external id or a thread key (vault.MAC).
+// The clear value is never stored.
+type Key [32]byte
+
+// ExpectAny as StreamAppend.Expect lets the log assign the next sequence
+// itself. Only pure appends that depend on no state use it (promises.md 4.6).
+const ExpectAny = ^uint64(0)
+
+// Event is one fact to append. Head and Body are JSON (Body sealed), stored as
+// they are. Body nil means that there is none.
+type Event struct {
+	Type  string // "name/version"
+	At    time.Time
+	Head  []byte
+	Body  []byte
+	KeyID int64 // data key of Body; 0 when Body is nil
+}
+
+// Record is a stored event.
+type Record struct {
+	Pos    int64 // commit order in this store, from 1, may have holes
+	Stream StreamID
+	Seq    uint64 // 1..n in the stream, no holes
+	Event
+}
+
+// StreamAppend adds events to one stream at an expected sequence.
+type StreamAppend struct {
+	Stream StreamID
+	Expect uint64 // last sequence that the writer saw; 0 = new stream; or ExpectAny
+	Events []Event
+}
+
+// ExternalID binds a provider's id (inbound dedupe key, or id of an outbound
+// part) to the event that it gave. Unique per (Account, Key) for ever.
+type ExternalID struct {
+	Account StreamID
+	Key     Key
+	Stream  StreamID
+	// Index is the place of the event in the StreamAppend of Stream, from 0;
+	// the log turns it into the sequence. When Stream has no StreamAppend in
+	// this batch, or Index < 0, Seq is used as given.
+	Index int
+	Seq   uint64
+}
+
+// Conversation phases as stored in rows; the names of conversation.Phase.
+const (
+	PhaseOpen      = "open"
+	PhaseEnded     = "ended"
+	PhaseConcluded = "concluded"
+)
+
+// ConversationRow mirrors the state of a conversation for start, load and
+// lists. It is written in the append that changes the state other than by a
+// message; fold(events) = row is tested. Nothing in it is personal data.
+type ConversationRow struct {
+	ID        StreamID
+	Seq       uint64 // the sequence that State reflects
+	Account   StreamID
+	Service   StreamID // zero: none
+	Contact   StreamID // zero: unknown
+	KeyID     int64    // data key of the conversation's bodies
+	Phase     string
+	Display   string // the derived, displayed state (queued, offered, active, parked ...)
+	StartedAt time.Time
+	EndedAt   time.Time // zero while open
+	State     []byte    // JSON of conversation.State
+	// Agents that take or took part. An agent once listed stays listed
+	// (Recent, history); Active tells whether the agent is in it now.
+	Agents []ConversationAgent
+}
+
+// ConversationAgent is an agent's part in a conversation.
+type ConversationAgent struct {
+	Agent  StreamID
+	Active bool // joined or in wrap-up
+}
+
+// AgentRow mirrors the state of an agent's stream.
+type AgentRow struct {
+	ID    StreamID
+	Seq   uint64
+	State []byte // JSON of acd.AgentState
+}
+
+// Thread is an entry of open_threads: at most one open conversation per
+// (Account, Key).
+type Thread struct {
+	Account      StreamID
+	Key          Key
+	Conversation StreamID
+}
+
+// OutboxState is the state of an outbound command to a plugin.
+type OutboxState string
+
+// Outbox states. queued and dispatched rows are pending, the others final.
+const (
+	OutboxQueued     OutboxState = "queued"
+	OutboxDispatched OutboxState = "dispatched" // handed to a plugin
+	OutboxBegun      OutboxState = "begun"      // the plugin passed the Begin barrier
+	OutboxSettled    OutboxState = "settled"    // a final Result event is in the log
+	OutboxUnknown    OutboxState = "unknown"    // outcome not known; never resent silently (PR4)
+)
+
+// OutboxRow is a command for a store-and-forward channel, a deferred item to
+// process, or a command pinned to a plugin instance (DESIGN.md 4).
+type OutboxRow struct {
+	CommandID    [16]byte
+	Account      StreamID
+	Conversation StreamID // zero for account-level work
+	Seq          uint64   // the message event's sequence; with Index >= 0 resolved like ExternalID
+	Index        int
+	Kind         string // "send", "process", ...
+	Route        string // "" any generation; else the plugin instance it is pinned to
+	State        OutboxState
+	Attempt      int
+	NotBefore    time.Time
+	Deadline     time.Time
+	Payload      []byte // sealed; nil when the event's body says it all
+	KeyID        int64
+	Node         string
+	Epoch        int64
+}
+
+// OutboxUpdate changes a pending row. Zero-valued NotBefore leaves it.
+type OutboxUpdate struct {
+	CommandID [16]byte
+	State     OutboxState
+	Attempt   int
+	NotBefore time.Time
+	Node      string
+	Epoch     int64
+}
+
+// Batch is one append: all of it becomes durable or nothing.
+type Batch struct {
+	Streams       []StreamAppend
+	External      []ExternalID
+	Conversations []ConversationRow
+	Agents        []AgentRow
+	OpenThreads   []Thread
+	CloseThreads  []Thread
+	Outbox        []OutboxRow
+	OutboxUpdates []OutboxUpdate
+	// Lease, when Name is not empty, must be held with this epoch at commit
+	// or the append fails with ErrFenced (DESIGN.md 4, promises.md 4.10).
+	Lease LeaseRef
+}
+
+// LeaseRef names a lease and the epoch under which the writer acts.
+type LeaseRef struct {
+	Name  string
+	Epoch int64
+}
+
+// Appended tells where the events of a batch ended up: one entry per
+// StreamAppend, in its order.
+type Appended struct {
+	Streams []AppendedStream
+}
+
+// AppendedStream is the sequence and position of the first event appended to
+// a stream; the others follow without holes in Seq. Positions of one stream
+// append are consecutive.
+type AppendedStream struct {
+	FirstSeq uint64
+	FirstPos int64
+}
+
+// Errors. Implementations wrap them with operation and id, never with content.
+var (
+	// ErrConflict: a stream was not at the expected sequence. Nothing was written.
+	ErrConflict = errors.New("eventlog: stream is not at the expected sequence")
+	// ErrNotFound: no such row.
+	ErrNotFound = errors.New("eventlog: not found")
+	// ErrFenced: the lease is held by another node or under a newer epoch.
+	ErrFenced = errors.New("eventlog: lease lost")
+	// ErrFull: the disk is full; writes fail, reads go on (PR16).
+	ErrFull = errors.New("eventlog: no space left")
+	// ErrFatal: the store can no longer promise durability (fsync error,
+	// PR17). The process must stop acknowledging and exit.
+	ErrFatal = errors.New("eventlog: store failed")
+	// ErrClosed: the log was closed.
+	ErrClosed = errors.New("eventlog: closed")
+	// ErrCorrupt: the store failed its integrity check (FT13).
+	ErrCorrupt = errors.New("eventlog: store is damaged")
+)
+
+// DuplicateError says that an external id is already bound: the event that
+// the caller wanted to append exists. Nothing was written.
+type DuplicateError struct {
+	Account StreamID
+	Key     Key
+	Stream  StreamID // where the first one went
+	Seq     uint64
+}
+
+// Error names no content: keys are HMACs.
+func (e *DuplicateError) Error() string {
+	return fmt.Sprintf("eventlog: external id already bound at seq %d", e.Seq)
+}
+
+// ThreadOpenError says that another conversation is open on a thread.
+type ThreadOpenError struct {
+	Thread Thread // with the conversation that holds it
+}
+
+// Error names no content.
+func (e *ThreadOpenError) Error() string { return "eventlog: thread has an open conversation" }
+
+// Log is the event store. All methods are safe for concurrent use.
+type Log interface {
+	// Append makes b durable and returns after the flush (PR1). Concurrent
+	// appends share one flush; a conflict fails its own append only. Errors:
+	// ErrConflict, *DuplicateError, *ThreadOpenError, ErrFenced, ErrFull,
+	// ErrFatal, ErrClosed. When ctx ends first the outcome is unknown to the
+	// caller (the append may still commit); re-read to settle.
+	Append(ctx context.Context, b *Batch) (Appended, error)
+
+	// Read returns up to limit events of a stream with sequence > after, in
+	// order. An unknown stream gives none.
+	Read(ctx context.Context, stream StreamID, after uint64, limit int) ([]Record, error)
+	// Tail returns up to limit events with position > after in commit order,
+	// stopping before the oldest position that may still commit.
+	Tail(ctx context.Context, after int64, limit int) ([]Record, error)
+	// Wait returns when an event with position > after is committed, or ctx ends.
+	// It is a hint: callers then use Tail.
+	Wait(ctx context.Context, after int64) error
+
+	// Conversation returns a conversation's row, or ErrNotFound.
+	Conversation(ctx context.Context, id StreamID) (ConversationRow, error)
+	// Conversations lists rows, newest start first.
+	Conversations(ctx context.Context, q ConversationQuery) ([]ConversationRow, error)
+	// Agents returns all agent rows.
+	Agents(ctx context.Context) ([]AgentRow, error)
+	// Thread returns the conversation open on (account, key), or ErrNotFound.
+	Thread(ctx context.Context, account StreamID, key Key) (StreamID, error)
+	// External returns the event bound to an external id, or ErrNotFound.
+	External(ctx context.Context, account StreamID, key Key) (stream StreamID, seq uint64, err error)
+	// Outbox returns pending rows (queued, dispatched, begun) and unknown ones when
+	// asked, oldest first: of one account, or of all when account is zero.
+	Outbox(ctx context.Context, account StreamID, unknown bool, limit int) ([]OutboxRow, error)
+	// OutboxRow returns one command's row, pending or not, or ErrNotFound.
+	OutboxRow(ctx context.Context, command [16]byte) (OutboxRow, error)
+
+	// AcquireLease takes or renews a named lease for node until now+ttl. The
+	// epoch grows each time the lease changes hands. held is false while
+	// another node holds it.
+	AcquireLease(ctx context.Context, name, node string, ttl time.Duration) (epoch int64, held bool, err error)
+	// ReleaseLease gives a lease up; a lease not held is not an error.
+	ReleaseLease(ctx context.Context, name, node string) error
+
+	// Rewrite replaces the bodies of a stream in place (masking, erasure): fn
+	// gets each record that has a body and returns the new sealed body (nil
+	// removes it) and its key. Seqs, heads and order stay. The conversation
+	// row's KeyID becomes newKey. All in one transaction.
+	Rewrite(ctx context.Context, stream StreamID, newKey int64, fn func(Record) ([]byte, error)) error
+
+	// MaxKeyID is the largest key id in use by any event or row.
+	MaxKeyID(ctx context.Context) (int64, error)
+	// Stats returns counters and timings for metrics.
+	Stats() Stats
+	// Failed is closed when the store has failed for good (ErrFatal).
+	Failed() <-chan struct{}
+	// Close stops the writer, waits for what it holds, and closes the store.
+	Close() error
+}
+
+// ConversationQuery selects rows. Zero fields do not restrict.
+type ConversationQuery struct {
+	Phases  []string // any of
+	Agent   StreamID // takes or took part
+	Active  bool     // with Agent: takes part now
+	Account StreamID
+	Service StreamID
+	Contact StreamID
+	Before  StreamID // id of the last row of the page before
+	Limit   int      // 0 = all
+}
+
+// Stats are monotonic since start, except Queue.
+type Stats struct {
+	Batches, Appends, Events uint64 // committed
+	Conflicts, Failures      uint64
+	Queue                    int           // appends waiting
+	FlushSeconds             float64       // total time in commits
+	LastFlush                time.Duration // the most recent one
+}
