@@ -1,0 +1,72 @@
+package conversation
+
+// The shapes of sealed bodies. They hold what may identify or quote a person;
+// Decide never reads them. All are JSON objects; absent fields mean "not known".
+
+// StartedBody is what the customer told when asking for the conversation.
+type StartedBody struct {
+	Address    string            `json:"address"` // clear endpoint address
+	Thread     string            `json:"thread"`  // clear thread key, for the plugin
+	Name       string            `json:"name,omitempty"`
+	FirstName  string            `json:"first_name,omitempty"`
+	LastName   string            `json:"last_name,omitempty"`
+	Email      string            `json:"email,omitempty"`
+	Phone      string            `json:"phone,omitempty"`
+	Locale     string            `json:"locale,omitempty"` // BCP 47
+	Subject    string            `json:"subject,omitempty"`
+	Page       *PageBody         `json:"page,omitempty"`
+	Attributes map[string]string `json:"attributes,omitempty"`
+}
+
+// AssignedBody names the service as people know it (A3).
+type AssignedBody struct {
+	Name string `json:"name"`
+}
+
+// EndpointBody is a further address of the customer's.
+type EndpointBody struct {
+	Address string `json:"address"`
+	Thread  string `json:"thread"`
+}
+
+// CustomerBody updates what is known of the customer; only set fields change.
+type CustomerBody struct {
+	Name       string            `json:"name,omitempty"`
+	FirstName  string            `json:"first_name,omitempty"`
+	LastName   string            `json:"last_name,omitempty"`
+	Email      string            `json:"email,omitempty"`
+	Phone      string            `json:"phone,omitempty"`
+	Attributes map[string]string `json:"attributes,omitempty"`
+}
+
+// PageBody is the page that the customer has open.
+type PageBody struct {
+	URL   string `json:"url"`
+	Title string `json:"title,omitempty"`
+}
+
+// MessageBody is what was said.
+type MessageBody struct {
+	Parts []Part `json:"parts"`
+	Name  string `json:"name,omitempty"` // the author's display name at the time
+}
+
+// StatusBody is the provider's own words about a message.
+type StatusBody struct {
+	Text string `json:"text"`
+}
+
+// NameBody is a display name.
+type NameBody struct {
+	Name string `json:"name"`
+}
+
+// NoticeBody is a text of the system's for both sides.
+type NoticeBody struct {
+	Text string `json:"text"`
+}
+
+// WrapupBody is what the agent noted.
+type WrapupBody struct {
+	Notes string `json:"notes,omitempty"`
+}

@@ -1,0 +1,208 @@
+package conversation
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Command asks for a change of a conversation. Ids and encoded bodies are made
+// by the caller; Decide turns a command into events or an error.
+type Command interface{ command() }
+
+// Start opens a conversation (the state must be zero). The first message and
+// the first routing request are part of the same decision.
+type Start struct {
+	ID           ConversationID
+	Kind         Kind
+	Channel      string
+	Endpoint     Endpoint
+	Contact      ContactID
+	Capabilities Capabilities
+	ProviderAt   time.Time
+	ReceivedAt   time.Time
+	Body         json.RawMessage // StartedBody
+
+	Service      ServiceID // zero: no service (then Owner must be set)
+	Rules        Rules
+	AssignedBody json.RawMessage
+	Request      RequestID // used when a service gets it inbound
+	Owner        AgentID   // outbound first: the agent who starts it joins at once; inbound to a user: parked with that owner
+	OwnerBody    json.RawMessage
+
+	Page  json.RawMessage // PageBody; nil = none
+	First *Post           // nil = none
+}
+
+// Post adds a message. A customer's message unparks; an agent must have joined.
+type Post struct {
+	ID         MessageID
+	Author     Author
+	ClientID   string
+	Kinds      []PartKind
+	Blobs      []BlobID
+	ReplyTo    MessageID
+	Endpoint   int
+	ProviderAt time.Time
+	ReceivedAt time.Time
+	Request    RequestID // used if the message must queue the conversation again (parked, owner away)
+	OwnerAway  bool      // the owner of a parked exchange is not logged in
+	Body       json.RawMessage
+}
+
+// SetStatus moves a message's status forward; a step back is no event and no error.
+type SetStatus struct {
+	Message MessageID
+	Status  Status
+	Kind    string
+	Code    string
+	Body    json.RawMessage // StatusBody or nil
+}
+
+// Mark is a cumulative receipt; what is not ahead of the present mark is no event.
+type Mark struct {
+	By        Author
+	Delivered uint64
+	Read      uint64
+}
+
+// Visit records the page that the customer has open.
+type Visit struct{ Body json.RawMessage }
+
+// UpdateCustomer records what else is known of the customer.
+type UpdateCustomer struct{ Body json.RawMessage }
+
+// LinkContact ties the conversation to a known customer.
+type LinkContact struct {
+	Contact ContactID
+	By      Author
+}
+
+// AddEndpoint ties another endpoint to the conversation.
+type AddEndpoint struct {
+	Channel      string
+	Endpoint     Endpoint
+	Capabilities Capabilities
+	Body         json.RawMessage
+}
+
+// Touch is customer activity without a message (typing, page): it stops a
+// pending inactivity warning's clock (Q3) without an event when nothing is due.
+type Touch struct{}
+
+// CustomerEnd: the customer ends the conversation (R1), or is gone (Cause
+// customer_left for an unresponsive browser).
+type CustomerEnd struct{ Cause Cause }
+
+// Offer presents a queued request to an agent (made by the ACD leader).
+type Offer struct {
+	Request RequestID
+	Offer   OfferID
+	Agent   AgentID
+	Epoch   int64
+}
+
+// Accept takes an offer. Body is the agent's NameBody.
+type Accept struct {
+	Offer OfferID
+	Agent AgentID
+	Body  json.RawMessage
+}
+
+// Decline ends an offer without a join: rejected by the agent, expired, or
+// withdrawn (connection, logout).
+type Decline struct {
+	Offer OfferID
+	Agent AgentID
+	Cause Cause
+}
+
+// Invite asks another agent or a directory entry to join (T1-T3). Transfer
+// marks that the inviter means to leave.
+type Invite struct {
+	Request  RequestID
+	By       AgentID
+	Target   Target
+	Transfer bool
+	Rules    *Rules // the target service's rules, when it is a service
+}
+
+// CancelInvite takes a pending invitation back.
+type CancelInvite struct {
+	Request RequestID
+	By      AgentID
+}
+
+// Leave is an agent's End Chat (R2). With another agent joined only this one
+// leaves (T2). With a directory or service request pending the conversation
+// stays queued (T4). With only an agent invitation pending: ErrInvitePending
+// unless Queue is set, which turns the invitation into a service request (T5).
+type Leave struct {
+	Agent   AgentID
+	Queue   bool
+	Request RequestID // id for the service request that Queue makes
+}
+
+// Requeue takes an agent out who is gone (A20) and queues the conversation
+// again, at its original wait clock, unless others go on with it.
+type Requeue struct {
+	Agent   AgentID
+	Cause   Cause // connection, logout
+	Request RequestID
+}
+
+// FinishWrapup ends an agent's after-call work (R4). Body: WrapupBody or nil.
+type FinishWrapup struct {
+	Agent       AgentID
+	Disposition string
+	Cause       Cause
+	Body        json.RawMessage
+}
+
+// Park sets an asynchronous exchange aside for its owner (N16).
+type Park struct {
+	Owner AgentID
+	Cause Cause
+}
+
+// Flag sets or clears the mark for supervisors (H1).
+type Flag struct {
+	By AgentID
+	On bool
+}
+
+// End ends the conversation by somebody else's will (supervisor, ban, system).
+type End struct {
+	By    Author
+	Cause Cause
+}
+
+// Tick carries out whatever is due at now: expired offers, inactivity, wrap-up
+// limits, parking, owner-first waits. It is what timers send. Texts are the
+// NoticeBody for an inactivity warning; Request is for a queueing that falls due.
+type Tick struct {
+	Warning json.RawMessage
+	Request RequestID
+}
+
+func (Start) command()          {}
+func (Post) command()           {}
+func (SetStatus) command()      {}
+func (Mark) command()           {}
+func (Visit) command()          {}
+func (UpdateCustomer) command() {}
+func (LinkContact) command()    {}
+func (AddEndpoint) command()    {}
+func (Touch) command()          {}
+func (CustomerEnd) command()    {}
+func (Offer) command()          {}
+func (Accept) command()         {}
+func (Decline) command()        {}
+func (Invite) command()         {}
+func (CancelInvite) command()   {}
+func (Leave) command()          {}
+func (Requeue) command()        {}
+func (FinishWrapup) command()   {}
+func (Park) command()           {}
+func (Flag) command()           {}
+func (End) command()            {}
+func (Tick) command()           {}

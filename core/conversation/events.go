@@ -1,0 +1,375 @@
+package conversation
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Audience is the widest circle that may see an event. The circles are
+// nested: an agent sees what the customer sees, a supervisor what agents see,
+// the audit everything. An event never mixes two (DESIGN.md 3).
+type Audience uint8
+
+// The circles, widest first.
+const (
+	AudienceCustomer Audience = iota + 1
+	AudienceAgent
+	AudienceSupervisor
+	AudienceAudit
+)
+
+// Sees reports whether a reader of circle a may see an event of circle e.
+func (a Audience) Sees(e Audience) bool { return e <= a }
+
+// Type is an event type, "name/version". Versions are never changed once
+// released; testdata/events keeps one golden of each.
+type Type string
+
+// Event types of a conversation's stream.
+const (
+	TypeStarted           Type = "conversation.started/1"
+	TypeAssigned          Type = "service.assigned/1"
+	TypeEndpointAdded     Type = "endpoint.added/1"
+	TypeCustomerUpdated   Type = "customer.updated/1"
+	TypeContactLinked     Type = "contact.linked/1"
+	TypePageVisited       Type = "page.visited/1"
+	TypeMessage           Type = "message/1"
+	TypeMessageStatus     Type = "message.status/1"
+	TypeReceipt           Type = "receipt/1"
+	TypeRoutingRequested  Type = "routing.requested/1"
+	TypeRoutingOffered    Type = "routing.offered/1"
+	TypeRoutingDeclined   Type = "routing.declined/1"
+	TypeRoutingCancelled  Type = "routing.cancelled/1"
+	TypeParticipantJoined Type = "participant.joined/1"
+	TypeParticipantLeft   Type = "participant.left/1"
+	TypeWrapupStarted     Type = "wrapup.started/1"
+	TypeWrapupEnded       Type = "wrapup.ended/1"
+	TypeInactivityWarned  Type = "inactivity.warned/1"
+	TypeParked            Type = "conversation.parked/1"
+	TypeUnparked          Type = "conversation.unparked/1"
+	TypeFlagSet           Type = "flag.set/1"
+	TypeFlagCleared       Type = "flag.cleared/1"
+	TypeEnded             Type = "conversation.ended/1"
+	TypeConcluded         Type = "conversation.concluded/1"
+)
+
+// Head is the part of an event that Decide and Apply read: ids, kinds and
+// times, never personal data. Its JSON is stored in clear.
+type Head interface {
+	// Type is the event's type.
+	Type() Type
+	// Audience is the widest circle that may see the event.
+	Audience() Audience
+}
+
+// Event is one fact. Body is the JSON that the router made before Decide (see
+// bodies.go for the shapes); it is sealed in the log and opaque here. Nil
+// means that the event has none.
+type Event struct {
+	Seq  uint64
+	At   time.Time
+	Head Head
+	Body json.RawMessage
+}
+
+// AuthorKind tells who speaks or acts.
+type AuthorKind string
+
+// The kinds of authors and participants.
+const (
+	Customer   AuthorKind = "customer"
+	Agent      AuthorKind = "agent"
+	Supervisor AuthorKind = "supervisor"
+	Bot        AuthorKind = "bot"
+	System     AuthorKind = "system"
+)
+
+// Author names who wrote or did something. Agent is set for agents and supervisors.
+type Author struct {
+	Kind  AuthorKind `json:"kind"`
+	Agent AgentID    `json:"agent,omitzero"`
+}
+
+// Endpoint is an address of the customer's on an account, as a keyed HMAC; the
+// clear address is in the sealed body.
+type Endpoint struct {
+	Account AccountID `json:"account"`
+	Thread  string    `json:"thread"` // hex of the thread key's HMAC-SHA-256
+}
+
+// Kind tells how a conversation came about.
+type Kind string
+
+// The kinds of conversations.
+const (
+	Inbound  Kind = "inbound"
+	Outbound Kind = "outbound"
+	Internal Kind = "internal"
+)
+
+// Started opens a conversation. Body: StartedBody.
+type Started struct {
+	Kind         Kind         `json:"kind"`
+	Channel      string       `json:"channel"` // plugin id
+	Endpoint     Endpoint     `json:"endpoint"`
+	Contact      ContactID    `json:"contact,omitzero"`
+	Capabilities Capabilities `json:"capabilities"`
+	ProviderAt   time.Time    `json:"provider_at,omitzero"`
+	ReceivedAt   time.Time    `json:"received_at,omitzero"`
+}
+
+// Assigned gives the conversation to a service, whose rules are kept with it,
+// so that a replay decides as the past did. Body: AssignedBody.
+type Assigned struct {
+	Service ServiceID `json:"service"`
+	Rules   Rules     `json:"rules"`
+}
+
+// Rules are a service's settings at the time of assignment. Durations are in
+// JSON as integer milliseconds; zero switches the rule off.
+type Rules struct {
+	OfferTimeout      Millis `json:"offer_timeout,omitempty"`      // A8
+	InactivityWarn    Millis `json:"inactivity_warn,omitempty"`    // Q1, Q3: after the customer's last activity
+	InactivityEnd     Millis `json:"inactivity_end,omitempty"`     // Q2: same clock
+	UnansweredEnd     Millis `json:"unanswered_end,omitempty"`     // Q3: agent-started, no answer yet
+	WrapupLimit       Millis `json:"wrapup_limit,omitempty"`       // R3, R4: 0 = no ACW
+	RequeueAfter      Millis `json:"requeue_after,omitempty"`      // A20: agent's connection lost (beyond its grace)
+	ParkAfter         Millis `json:"park_after,omitempty"`         // N16: idle asynchronous exchange
+	OwnerFirst        Millis `json:"owner_first,omitempty"`        // N16: how long a reply waits for the owner
+	DispositionNeeded bool   `json:"disposition_needed,omitempty"` // R4: enforced when wrap-up is finished by hand
+	Medium            string `json:"medium,omitempty"`             // capacity class; "" = chat
+	Share             int    `json:"share,omitempty"`              // percent of an agent's capacity (A18)
+	Spare             int    `json:"spare,omitempty"`              // percent that must be free beforehand (A18)
+	Skills            string `json:"skills,omitempty"`             // canonical skill set: sorted, comma-separated names
+	Priority          int    `json:"priority,omitempty"`           // seconds of head start in the queue
+}
+
+// Millis is a duration in whole milliseconds.
+type Millis int64
+
+// Duration converts.
+func (m Millis) Duration() time.Duration { return time.Duration(m) * time.Millisecond }
+
+// EndpointAdded ties a further endpoint to the conversation (a text beside a call).
+// Body: EndpointBody.
+type EndpointAdded struct {
+	Channel      string       `json:"channel"`
+	Endpoint     Endpoint     `json:"endpoint"`
+	Capabilities Capabilities `json:"capabilities"`
+}
+
+// CustomerUpdated tells more about the customer. Body: CustomerBody.
+type CustomerUpdated struct{}
+
+// ContactLinked names the known customer.
+type ContactLinked struct {
+	Contact ContactID `json:"contact"`
+	By      Author    `json:"by"`
+}
+
+// PageVisited tells the page that the customer has open (B5). Body: PageBody.
+type PageVisited struct{}
+
+// MessagePosted is a message. Its id is stable; Body: MessageBody.
+type MessagePosted struct {
+	ID         MessageID  `json:"id"`
+	Author     Author     `json:"author"`
+	ClientID   string     `json:"client_id,omitempty"` // made by the author's device; a retry is the same message
+	Kinds      []PartKind `json:"kinds"`
+	Blobs      []BlobID   `json:"blobs,omitempty"`
+	ReplyTo    MessageID  `json:"reply_to,omitzero"`
+	Endpoint   int        `json:"endpoint,omitempty"` // index into State.Endpoints
+	ProviderAt time.Time  `json:"provider_at,omitzero"`
+	ReceivedAt time.Time  `json:"received_at,omitzero"`
+}
+
+// Status is how far an outgoing message got. It only moves forward (PR5).
+type Status string
+
+// Message statuses. Failed and Unknown are reached from accepted or sent;
+// a later delivered or read overrides unknown and failed.
+const (
+	StatusAccepted  Status = "accepted" // durable here
+	StatusSent      Status = "sent"     // the provider took it
+	StatusDelivered Status = "delivered"
+	StatusRead      Status = "read"
+	StatusFailed    Status = "failed"
+	StatusUnknown   Status = "unknown"
+)
+
+// MessageStatus moves one message of a store-and-forward channel. Body:
+// StatusBody (the provider's text), if any.
+type MessageStatus struct {
+	Message MessageID `json:"message"`
+	Status  Status    `json:"status"`
+	Kind    string    `json:"kind,omitempty"` // error class: temporary, throttled, address, auth, content, internal
+	Code    string    `json:"code,omitempty"` // the provider's own
+}
+
+// Receipt says that a party has, or has read, everything up to a sequence. Cumulative.
+type Receipt struct {
+	By        Author `json:"by"`
+	Delivered uint64 `json:"delivered,omitempty"`
+	Read      uint64 `json:"read,omitempty"`
+}
+
+// TargetKind tells what a routing request looks for.
+type TargetKind string
+
+// The kinds of routing targets.
+const (
+	TargetService   TargetKind = "service"
+	TargetAgent     TargetKind = "agent"
+	TargetDirectory TargetKind = "directory"
+)
+
+// Target is what a routing request looks for. Directory targets name a
+// service in the directory whose queue they wait in (T3, T4).
+type Target struct {
+	Kind    TargetKind `json:"kind"`
+	Service ServiceID  `json:"service,omitzero"`
+	Agent   AgentID    `json:"agent,omitzero"`
+}
+
+// Cause tells why something happened; a published list that only grows.
+type Cause string
+
+// Causes.
+const (
+	CauseStart        Cause = "start"
+	CauseTransfer     Cause = "transfer"
+	CauseInvite       Cause = "invite"
+	CauseRequeue      Cause = "requeue"
+	CauseReply        Cause = "reply" // a reply to a parked exchange
+	CauseAccepted     Cause = "accepted"
+	CauseRejected     Cause = "rejected"
+	CauseExpired      Cause = "expired"
+	CauseWithdrawn    Cause = "withdrawn"
+	CauseConnection   Cause = "connection"
+	CauseLogout       Cause = "logout"
+	CauseCustomerLeft Cause = "customer_left"
+	CauseCustomer     Cause = "customer"
+	CauseAgent        Cause = "agent"
+	CauseSupervisor   Cause = "supervisor"
+	CauseInactivity   Cause = "inactivity"
+	CauseUnanswered   Cause = "unanswered"
+	CauseAbandoned    Cause = "abandoned" // the customer left before an agent joined
+	CauseEnded        Cause = "ended"
+	CauseFinished     Cause = "finished"
+	CauseCancelled    Cause = "cancelled"
+	CauseIdle         Cause = "idle"
+	CauseManual       Cause = "manual"
+	CauseOwnerAway    Cause = "owner_away"
+	CauseSystem       Cause = "system"
+)
+
+// RoutingRequested asks for somebody to take part. InvitedBy marks an
+// invitation (transfer, conference): declining it never changes the
+// invitee's state (T6).
+type RoutingRequested struct {
+	Request      RequestID `json:"request"`
+	Target       Target    `json:"target"`
+	Cause        Cause     `json:"cause"`
+	InvitedBy    AgentID   `json:"invited_by,omitzero"`
+	WaitingSince time.Time `json:"waiting_since"` // original wait clock, kept over requeues (A16)
+	DeclinedBy   []AgentID `json:"declined_by,omitempty"`
+}
+
+// RoutingOffered presents a request to one agent. Offer's times are UTC.
+type RoutingOffered struct {
+	Request   RequestID `json:"request"`
+	Offer     OfferID   `json:"offer"`
+	Agent     AgentID   `json:"agent"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	Invite    bool      `json:"invite,omitempty"`
+	Epoch     int64     `json:"epoch,omitempty"` // of the ACD leader that offered
+}
+
+// RoutingDeclined ends an offer without a join: rejected, expired, withdrawn
+// (connection, logout). The request returns to its queue with its original
+// wait clock, or, for an invitation, ends.
+type RoutingDeclined struct {
+	Request RequestID `json:"request"`
+	Offer   OfferID   `json:"offer"`
+	Agent   AgentID   `json:"agent"`
+	Cause   Cause     `json:"cause"`
+}
+
+// RoutingCancelled ends a request, and the offer that it has, if any.
+type RoutingCancelled struct {
+	Request RequestID `json:"request"`
+	Offer   OfferID   `json:"offer,omitzero"`
+	Agent   AgentID   `json:"agent,omitzero"` // to whom it was offered
+	Cause   Cause     `json:"cause"`
+}
+
+// ParticipantJoined: an agent or bot takes part. Body: NameBody (display name).
+type ParticipantJoined struct {
+	Who Author `json:"who"`
+}
+
+// ParticipantLeft: an agent or bot no longer takes part.
+type ParticipantLeft struct {
+	Who   Author `json:"who"`
+	Cause Cause  `json:"cause"`
+}
+
+// JoinedBy says through which offer an agent came in. It is apart from
+// ParticipantJoined since customers see that one.
+type JoinedBy struct {
+	Agent   AgentID   `json:"agent"`
+	Request RequestID `json:"request"`
+	Offer   OfferID   `json:"offer"`
+}
+
+// TypeJoinedBy is the type of JoinedBy.
+const TypeJoinedBy Type = "routing.accepted/1"
+
+// WrapupStarted: an agent's after-call work begins.
+type WrapupStarted struct {
+	Agent AgentID   `json:"agent"`
+	Until time.Time `json:"until,omitzero"` // zero: no limit
+}
+
+// WrapupEnded: an agent's after-call work is done. Body: WrapupBody (notes).
+type WrapupEnded struct {
+	Agent       AgentID `json:"agent"`
+	Disposition string  `json:"disposition,omitempty"` // code from the service's list
+	Cause       Cause   `json:"cause"`                 // finished, expired, logout
+}
+
+// InactivityWarned asks an idle customer to respond (Q1). Body: NoticeBody.
+type InactivityWarned struct {
+	EndsAt time.Time `json:"ends_at,omitzero"`
+}
+
+// Parked: the exchange is idle; it uses no capacity (N16).
+type Parked struct {
+	Owner AgentID `json:"owner"`
+	Cause Cause   `json:"cause"`
+}
+
+// Unparked: somebody wrote again.
+type Unparked struct {
+	Owner AgentID `json:"owner"`
+	Cause Cause   `json:"cause"`
+}
+
+// FlagSet marks a conversation for supervisors (H1).
+type FlagSet struct {
+	By AgentID `json:"by"`
+}
+
+// FlagCleared takes the mark away.
+type FlagCleared struct {
+	By AgentID `json:"by"`
+}
+
+// Ended releases the thread at once; nobody can post any more.
+type Ended struct {
+	By    Author `json:"by"`
+	Cause Cause  `json:"cause"`
+}
+
+// Concluded: every agent's wrap-up is done; masks are final (L8).
+type Concluded struct{}

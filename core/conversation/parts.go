@@ -1,0 +1,145 @@
+package conversation
+
+import "encoding/json"
+
+// PartKind tells which field of a Part is set.
+type PartKind string
+
+// The kinds of message parts. A channel's Capabilities say which it can carry.
+const (
+	PartText        PartKind = "text"
+	PartRichText    PartKind = "rich_text"
+	PartFile        PartKind = "file"
+	PartLocation    PartKind = "location"
+	PartContact     PartKind = "contact"
+	PartChoices     PartKind = "choices"
+	PartAnswer      PartKind = "answer"
+	PartTemplate    PartKind = "template"
+	PartReaction    PartKind = "reaction"
+	PartEdit        PartKind = "edit"
+	PartRevoke      PartKind = "revoke"
+	PartSystem      PartKind = "system"
+	PartUnsupported PartKind = "unsupported"
+)
+
+// Part is one piece of a message's body. Exactly the field named by Kind is
+// set. Parts live in sealed bodies only; Decide never sees them.
+type Part struct {
+	Kind     PartKind     `json:"kind"`
+	Text     string       `json:"text,omitempty"` // text, system
+	HTML     string       `json:"html,omitempty"` // rich_text: i b a em strong br only (SPEC D6)
+	File     *File        `json:"file,omitempty"`
+	Location *Location    `json:"location,omitempty"`
+	Contact  *ContactCard `json:"contact,omitempty"`
+	Choices  *Choices     `json:"choices,omitempty"`
+	Answer   *Answer      `json:"answer,omitempty"`
+	Template *Template    `json:"template,omitempty"`
+	Reaction *Reaction    `json:"reaction,omitempty"`
+	Edit     *Edit        `json:"edit,omitempty"`
+	Revoke   *Revoke      `json:"revoke,omitempty"`
+	Raw      *Raw         `json:"raw,omitempty"` // unsupported
+}
+
+// File refers to an attachment. Size is in bytes; Width and Height in pixels,
+// 0 when it is not a picture.
+type File struct {
+	Blob   BlobID `json:"blob"`
+	Name   string `json:"name"`
+	MIME   string `json:"mime"`
+	Size   int64  `json:"size"`
+	Width  int    `json:"width,omitempty"`
+	Height int    `json:"height,omitempty"`
+}
+
+// Location is a place in WGS 84 degrees.
+type Location struct {
+	Latitude  float64 `json:"latitude"`
+	Longitude float64 `json:"longitude"`
+	Name      string  `json:"name,omitempty"`
+	Address   string  `json:"address,omitempty"`
+}
+
+// ContactCard is somebody's address card. Phones are E.164 with plus.
+type ContactCard struct {
+	Name   string   `json:"name"`
+	Phones []string `json:"phones,omitempty"`
+	Emails []string `json:"emails,omitempty"`
+}
+
+// Choices asks the customer to pick one option.
+type Choices struct {
+	Text    string   `json:"text"`
+	Options []Choice `json:"options"`
+}
+
+// Choice is one option.
+type Choice struct {
+	ID          string `json:"id"`
+	Title       string `json:"title"`
+	Description string `json:"description,omitempty"`
+}
+
+// Answer is the option that the customer picked.
+type Answer struct {
+	Choice string `json:"choice"`
+	Title  string `json:"title,omitempty"`
+}
+
+// Template is a message form registered with the provider.
+type Template struct {
+	Name     string   `json:"name"`
+	Language string   `json:"language"` // BCP 47
+	Values   []string `json:"values,omitempty"`
+}
+
+// Reaction sets the author's reaction to a message; an empty Emoji removes it.
+type Reaction struct {
+	Message MessageID `json:"message"`
+	Emoji   string    `json:"emoji,omitempty"`
+}
+
+// Edit replaces the text of the author's own earlier message.
+type Edit struct {
+	Message MessageID `json:"message"`
+	Text    string    `json:"text"`
+}
+
+// Revoke takes the author's own earlier message back.
+type Revoke struct {
+	Message MessageID `json:"message"`
+}
+
+// Raw keeps what the channel could not express.
+type Raw struct {
+	Kind string          `json:"kind"`
+	Data json.RawMessage `json:"data,omitempty"`
+}
+
+// Capabilities say what a channel can carry (DESIGN.md 3, SPEC X4).
+type Capabilities struct {
+	Text          bool   `json:"text,omitempty"`
+	RichText      bool   `json:"rich_text,omitempty"`
+	Files         bool   `json:"files,omitempty"`
+	Location      bool   `json:"location,omitempty"`
+	Choices       bool   `json:"choices,omitempty"`
+	Template      bool   `json:"template,omitempty"`
+	Reaction      bool   `json:"reaction,omitempty"`
+	Edit          bool   `json:"edit,omitempty"`
+	Revoke        bool   `json:"revoke,omitempty"`
+	Typing        bool   `json:"typing,omitempty"`
+	Read          bool   `json:"read,omitempty"`
+	Receipts      bool   `json:"receipts,omitempty"`
+	Links         bool   `json:"links,omitempty"`
+	Page          bool   `json:"page,omitempty"`
+	Panels        bool   `json:"panels,omitempty"`
+	Calls         bool   `json:"calls,omitempty"`
+	OutboundFirst bool   `json:"outbound_first,omitempty"`
+	ReplyWindow   int    `json:"reply_window,omitempty"` // hours; 0 = unlimited
+	Counter       string `json:"counter,omitempty"`      // gsm7, utf16 or "" (none)
+	MaxLength     int    `json:"max_length,omitempty"`   // counter units; 0 = no limit of the channel's own
+	OfferTitle    string `json:"offer_title,omitempty"`  // "Web Chat"
+	Medium        string `json:"medium,omitempty"`       // capacity class; "" = chat
+	Icon          string `json:"icon,omitempty"`
+	// Connected: the customer is on a live connection; messages are streamed, not sent from the outbox.
+	Connected bool `json:"connected,omitempty"`
+}

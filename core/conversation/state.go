@@ -1,0 +1,114 @@
+package conversation
+
+import "time"
+
+// Phase is the coarsest part of the state (DESIGN.md 3).
+type Phase string
+
+// Phases. Ended releases the thread at once; concluded means that every
+// agent's wrap-up is done.
+const (
+	PhaseOpen      Phase = "open"
+	PhaseEnded     Phase = "ended"
+	PhaseConcluded Phase = "concluded"
+)
+
+// ParticipantState is an agent's part in the conversation.
+type ParticipantState string
+
+// Participant states.
+const (
+	Joined ParticipantState = "joined"
+	Wrapup ParticipantState = "wrapup"
+	Left   ParticipantState = "left"
+)
+
+// Participant is an agent or bot that takes or took part. An agent who comes
+// back reuses the entry.
+type Participant struct {
+	Who         Author           `json:"who"`
+	State       ParticipantState `json:"state"`
+	JoinedAt    time.Time        `json:"joined_at,omitzero"`
+	WrapupUntil time.Time        `json:"wrapup_until,omitzero"` // zero: no limit
+}
+
+// RequestState is where a routing request is.
+type RequestState string
+
+// Request states.
+const (
+	Queued  RequestState = "queued"
+	Offered RequestState = "offered"
+)
+
+// Request is a live routing request.
+type Request struct {
+	ID           RequestID    `json:"id"`
+	Target       Target       `json:"target"`
+	State        RequestState `json:"state"`
+	Cause        Cause        `json:"cause"`
+	InvitedBy    AgentID      `json:"invited_by,omitzero"`
+	WaitingSince time.Time    `json:"waiting_since"`
+	DeclinedBy   []AgentID    `json:"declined_by,omitempty"`
+	Offer        OfferID      `json:"offer,omitzero"`
+	Agent        AgentID      `json:"agent,omitzero"` // offered to
+	ExpiresAt    time.Time    `json:"expires_at,omitzero"`
+}
+
+// Parking says whose the idle exchange is.
+type Parking struct {
+	Owner AgentID   `json:"owner"`
+	Since time.Time `json:"since"`
+}
+
+// PendingMessage is an outgoing message whose status is not final, or a
+// recent one, of a store-and-forward channel.
+type PendingMessage struct {
+	ID     MessageID `json:"id"`
+	Seq    uint64    `json:"seq"`
+	Status Status    `json:"status"`
+}
+
+// ReadMark is how far a party got. Cumulative sequences.
+type ReadMark struct {
+	By        Author `json:"by"`
+	Delivered uint64 `json:"delivered,omitempty"`
+	Read      uint64 `json:"read,omitempty"`
+}
+
+// State is the fold over a conversation's events: heads only, so it holds no
+// personal data and is stored in clear as the conversation's row. A State is
+// owned by one goroutine at a time; Clone makes an independent copy.
+type State struct {
+	ID           ConversationID   `json:"id"`
+	Seq          uint64           `json:"seq"`
+	Kind         Kind             `json:"kind"`
+	Channel      string           `json:"channel"`
+	Phase        Phase            `json:"phase"`
+	Capabilities Capabilities     `json:"capabilities"`
+	Endpoints    []Endpoint       `json:"endpoints"`
+	Service      ServiceID        `json:"service,omitzero"`
+	Rules        Rules            `json:"rules"`
+	Contact      ContactID        `json:"contact,omitzero"`
+	StartedAt    time.Time        `json:"started_at"`
+	EndedAt      time.Time        `json:"ended_at,omitzero"`
+	EndCause     Cause            `json:"end_cause,omitempty"`
+	EndedBy      Author           `json:"ended_by,omitzero"`
+	Participants []Participant    `json:"participants,omitempty"`
+	Requests     []Request        `json:"requests,omitempty"`
+	Parking      *Parking         `json:"parking,omitempty"`
+	Flagged      bool             `json:"flagged,omitempty"`
+	Marks        []ReadMark       `json:"marks,omitempty"`
+	Pending      []PendingMessage `json:"pending,omitempty"`
+
+	// Clocks of the inactivity rules.
+	CustomerAt time.Time `json:"customer_at,omitzero"` // last activity of the customer's (Q3)
+	AgentAt    time.Time `json:"agent_at,omitzero"`    // last message of an agent's
+	ActivityAt time.Time `json:"activity_at,omitzero"` // last message by anybody (parking)
+	WarnedAt   time.Time `json:"warned_at,omitzero"`   // inactivity warning in force
+	Answered   bool      `json:"answered,omitempty"`   // the customer wrote after an agent-started first message
+
+	// LastVisible is the last sequence that each audience could see, indexed
+	// by Audience: the `prev` of the next frame (DESIGN.md 3).
+	LastVisible [5]uint64 `json:"last_visible"`
+}
