@@ -1,0 +1,45 @@
+package contract
+
+import (
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// ErrorDomain is the domain of every ErrorInfo of the contract.
+const ErrorDomain = "parley"
+
+// Reasons that travel in an ErrorInfo, so that the other side can rebuild a
+// sentinel error. The list only grows.
+const (
+	ReasonNotFound   = "NOT_FOUND"   // no such key, blob, account or thread
+	ReasonConflict   = "CONFLICT"    // the version has moved on
+	ReasonTooLarge   = "TOO_LARGE"   // over a limit of the host
+	ReasonDenied     = "DENIED"      // not the plugin's own
+	ReasonInvalid    = "INVALID"     // malformed request
+	ReasonVersion    = "VERSION"     // the host is older than the plugin's floor
+	ReasonNotDurable = "NOT_DURABLE" // cannot be stored now; try again later
+)
+
+// Error returns a gRPC status error which carries reason in an ErrorInfo.
+func Error(code codes.Code, reason, text string) error {
+	st := status.New(code, text)
+	if with, err := st.WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: ErrorDomain}); err == nil {
+		st = with
+	}
+	return st.Err()
+}
+
+// Reason returns the contract's reason inside err, or "" where there is none.
+func Reason(err error) string {
+	st, ok := status.FromError(err)
+	if !ok || st == nil {
+		return ""
+	}
+	for _, d := range st.Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == ErrorDomain {
+			return info.GetReason()
+		}
+	}
+	return ""
+}
