@@ -1,0 +1,84 @@
+package router
+
+import (
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/pluginhost"
+)
+
+// Record is an opened event as readers get it.
+type Record = pluginhost.Record
+
+// SendRequest is an agent's message.
+type SendRequest struct {
+	Conversation conversation.ConversationID
+	Agent        conversation.AgentID
+	ClientID     string // at most 64 bytes; a retry under the same id is the same message
+	Parts        []conversation.Part
+	ReplyTo      conversation.MessageID
+}
+
+// Sent answers a SendRequest after the commit.
+type Sent struct {
+	Message conversation.MessageID
+	Seq     uint64
+}
+
+// Info is what a reader needs of a conversation beside its events.
+type Info struct {
+	State    conversation.State // a copy
+	Started  conversation.StartedBody
+	Service  string // name; "" = none
+	Customer conversation.CustomerBody
+}
+
+// Item is what a Feed has for its reader. Exactly one field is set.
+type Item struct {
+	Record *Record                     // an event after the reader's cursor
+	Live   conversation.ConversationID // this conversation's reader is up to date for the first time
+	Signal *Signal                     // ephemeral
+	Agent  bool                        // the agent's own state changed: read it with Router.Agent
+}
+
+// Signal is an ephemeral notice about a conversation for agents' sockets.
+type Signal struct {
+	Conversation conversation.ConversationID
+	Kind         pluginhost.SignalKind // typing, presence
+	On           bool
+	Who          conversation.Author
+	Name         string // display name of a typing agent; "" for the customer
+}
+
+// Board is what supervisors watch.
+type Board struct {
+	At     time.Time
+	Agents []BoardAgent
+	Queues []BoardQueue
+}
+
+// BoardAgent is an agent's line on the board.
+type BoardAgent struct {
+	ID      conversation.AgentID
+	Name    string
+	Status  string // logged_out, not_ready, ready, busy, acw
+	Reason  string
+	Pending bool // not ready when the present work ends
+	Since   time.Time
+	Active  int // conversations joined
+	Offers  int
+	Wrapup  int
+	Load    int // percent of capacity in use
+}
+
+// BoardQueue is a service's line on the board.
+type BoardQueue struct {
+	Service      conversation.ServiceID
+	Name         string
+	Waiting      int
+	OldestSince  time.Time // zero: nobody waits
+	Offered      int
+	Active       int // conversations with an agent
+	AgentsReady  int
+	AgentsServed int // agents logged in who serve it
+}
