@@ -1,0 +1,21 @@
+package sdk
+
+// AccountID names a configured endpoint of the plugin: one telephone number,
+// one web chat site. Unique in the installation.
+type AccountID string
+
+// ThreadID names an exchange within an account, in the plugin's own terms: a
+// phone number, a visitor, a call.
+type ThreadID string
+
+// ConversationID is a UUID in text form, unique everywhere.
+type ConversationID string
+
+// CommandID identifies a command, also over its retries. A UUID in text form.
+type CommandID string
+
+// MessageID is the id of a message in the log.
+type MessageID string
+
+// BlobID names a stored attachment.
+type BlobID string

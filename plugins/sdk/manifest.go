@@ -1,0 +1,94 @@
+package sdk
+
+import "time"
+
+// Manifest is what Describe answers.
+type Manifest struct {
+	ID      string // short lower-case name, unique in an installation: "webchat"
+	Name    string // for people: "Web chat"
+	Version string // the plugin's own version
+
+	// MinHostMinor is the least minor version of the contract that the plugin
+	// can work with; an older host is refused with a readable text.
+	MinHostMinor uint32
+
+	SettingsSchema string // JSON Schema 2020-12 of the plugin's settings; "" = it has none
+	AccountSchema  string // JSON Schema 2020-12 of an account's settings; "" = it has none
+
+	Delivery     Delivery
+	Capabilities Capabilities
+	Routes       []Route   // HTTP routes under /p/<id>/; need an http.Handler
+	Hook         *HookInfo // nil: no webhooks; needs a Hooker
+
+	IdempotentSend bool // the provider takes a command twice under one id, so Begin is not needed
+	CanLookup      bool // implements Lookuper
+	Exclusive      bool // two generations must not run at once (bound port, poll cursor)
+	SingleNode     bool // an account may be served by one node at a time
+	EgressHosts    []string
+}
+
+// Delivery is how messages reach the customer.
+type Delivery int
+
+// The two ways of delivery (DESIGN.md 7).
+const (
+	// StoreAndForward: messages come as commands from the outbox to Send.
+	StoreAndForward Delivery = iota + 1
+	// Connected: the plugin subscribes to threads and streams records to
+	// customers who are connected.
+	Connected
+)
+
+// Capabilities is what a channel can carry (DESIGN.md 3). Router and desktop
+// offer only these.
+type Capabilities struct {
+	Text          bool
+	RichText      bool
+	Files         bool
+	Location      bool
+	Choices       bool
+	Template      bool
+	Reaction      bool
+	Edit          bool
+	Revoke        bool
+	Typing        bool
+	Read          bool // read receipts
+	Receipts      bool // delivery receipts
+	Links         bool // links are clickable at the customer's
+	Page          bool // tells the page that the customer has open
+	Panels        bool
+	Calls         bool
+	OutboundFirst bool // an agent may write first
+
+	ReplyWindowHours uint32 // 0 = unlimited
+	Counter          string // "gsm7", "utf16" or "" (none)
+	MaxLength        uint32 // of one message, in the counter's units or UTF-16 units; 0 = no limit
+	OfferTitle       string // title of the offer alert, "Web Chat"
+	Medium           string // capacity class: "chat", "voice", "email"; "" = chat
+	Icon             string // a desktop icon's name: "message-circle", "device-mobile", "phone"
+}
+
+// Access says who may use a route.
+type Access int
+
+// Who may use a route.
+const (
+	Public    Access = iota + 1 // anybody; the plugin authenticates
+	AgentOnly                   // a logged-in agent; Parley-Identity is required
+	GrantOnly                   // the bearer of a single-use grant; Parley-Identity is required
+)
+
+// Route is an HTTP prefix that the gateway passes on to the plugin.
+type Route struct {
+	Path    string // prefix below /p/<id>/, without the leading slash; "" = everything
+	Access  Access
+	Upgrade bool   // WebSocket upgrades are allowed
+	MaxBody uint64 // bytes; 0 = 64 KiB
+}
+
+// HookInfo declares that the plugin takes webhooks.
+type HookInfo struct {
+	Budget  time.Duration // within which the carrier wants its answer, in milliseconds' steps; 0 = 10 s
+	Methods []string      // empty = POST
+	MaxBody uint64        // bytes; 0 = 1 MiB
+}

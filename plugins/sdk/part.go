@@ -1,0 +1,95 @@
+package sdk
+
+// Part is one piece of a message: Text, RichText, File, Location,
+// ContactCard, Choices, Answer, Template, Reaction, Edit, Revoke or
+// Unsupported.
+type Part interface{ isPart() }
+
+// Address is an endpoint of a person on a channel.
+type Address struct {
+	Address string // E.164 with plus, "web:...", an e-mail address ...
+	Name    string // as the channel tells it; "" = unknown
+}
+
+// Text is plain text.
+type Text struct{ Text string }
+
+// RichText is HTML of an allow-list: i b a em strong br.
+type RichText struct{ HTML string }
+
+// File is an attachment that is stored as a blob.
+type File struct {
+	Blob   BlobID
+	Name   string
+	MIME   string
+	Size   uint64 // bytes
+	Width  uint32 // pixels, pictures only
+	Height uint32
+}
+
+// Location is a point on the map.
+type Location struct {
+	Latitude, Longitude float64 // degrees, WGS 84
+	Name, Address       string
+}
+
+// ContactCard is somebody's contact data.
+type ContactCard struct {
+	Name   string
+	Phones []string
+	Emails []string
+}
+
+// Choices asks the customer to choose.
+type Choices struct {
+	Text    string
+	Options []Choice
+}
+
+// Choice is one option of Choices.
+type Choice struct{ ID, Title, Description string }
+
+// Answer is what the customer chose: Choice is the option's id.
+type Answer struct{ Choice, Title string }
+
+// Template is a message that the provider approved beforehand.
+type Template struct {
+	Name     string
+	Language string // BCP 47
+	Values   []string
+}
+
+// Reaction is an emoji at a message; Emoji "" removes it.
+type Reaction struct {
+	Message MessageID
+	Emoji   string
+}
+
+// Edit replaces a message's text.
+type Edit struct {
+	Message MessageID
+	Text    string
+}
+
+// Revoke takes a message back.
+type Revoke struct{ Message MessageID }
+
+// Unsupported is something that the plugin cannot express; Raw is kept in
+// the log.
+type Unsupported struct {
+	Kind string
+	Raw  []byte
+}
+
+func (Text) isPart()        {}
+func (RichText) isPart()    {}
+func (File) isPart()        {}
+func (Location) isPart()    {}
+func (ContactCard) isPart() {}
+func (Choices) isPart()     {}
+func (Answer) isPart()      {}
+func (Template) isPart()    {}
+func (Reaction) isPart()    {}
+func (Edit) isPart()        {}
+func (Revoke) isPart()      {}
+func (Unsupported) isPart() {}
