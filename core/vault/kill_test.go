@@ -1,0 +1,99 @@
+package vault_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/parley-gateway/parley/core/vault"
+)
+
+// childEnv makes the test binary a process that assigns keys until it is killed.
+const childEnv = "PARLEY_VAULT_TEST_CHILD"
+
+func runChild() {
+	v, err := vault.Open(context.Background(), options(os.Getenv(childEnv)))
+	if err != nil {
+		fmt.Println("error", err)
+		os.Exit(1)
+	}
+	for {
+		id, err := v.Assign()
+		if err != nil {
+			fmt.Println("error", err)
+			os.Exit(1)
+		}
+		sealed, err := v.Seal(id, nil, []byte("used"))
+		if err != nil {
+			fmt.Println("error", err)
+			os.Exit(1)
+		}
+		fmt.Printf("%d %x\n", id, sealed)
+	}
+}
+
+// A key that was handed out is readable after kill -9, and is never handed out
+// again: killed at many moments, among them between a block's write and its use.
+func TestKillWhileAssigning(t *testing.T) {
+	dir := t.TempDir()
+	rounds := 5
+	if os.Getenv("PARLEY_SOAK") != "" {
+		rounds = 100
+	}
+	used := map[int64][]byte{}
+	for round := range rounds {
+		cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this very test binary
+		cmd.Env = append(os.Environ(), childEnv+"="+dir)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		for n := 0; lines.Scan(); n++ {
+			if n == 3+round*5 {
+				if err := cmd.Process.Kill(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			id, sealed, ok := parseLine(lines.Text())
+			if !ok {
+				if strings.HasPrefix(lines.Text(), "error") {
+					t.Fatalf("round %d: child: %s", round, lines.Text())
+				}
+				continue // cut by the kill
+			}
+			if _, twice := used[id]; twice {
+				t.Fatalf("round %d: key %d handed out twice", round, id)
+			}
+			used[id] = sealed
+		}
+		_ = cmd.Wait() // killed
+	}
+	v := openVault(t, options(dir))
+	for id, sealed := range used {
+		if got, err := v.Open(id, nil, sealed); err != nil || string(got) != "used" {
+			t.Errorf("key %d: got %q, %v", id, got, err)
+		}
+	}
+	if id := assign(t, v); used[id] != nil {
+		t.Errorf("key %d handed out again", id)
+	}
+}
+
+func parseLine(s string) (int64, []byte, bool) {
+	idText, hexText, ok := strings.Cut(s, " ")
+	id, err := strconv.ParseInt(idText, 10, 64)
+	var sealed []byte
+	if _, err2 := fmt.Sscanf(hexText, "%x", &sealed); !ok || err != nil || err2 != nil || len(sealed) != len("used")+vault.Overhead {
+		return 0, nil, false
+	}
+	return id, sealed, true
+}
