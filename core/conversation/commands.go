@@ -10,7 +10,12 @@ import (
 type Command interface{ command() }
 
 // Start opens a conversation (the state must be zero). The first message and
-// the first routing request are part of the same decision.
+// the first routing request are part of the same decision. Who handles it:
+//
+//   - outbound or internal: Owner joins at once;
+//   - inbound with Owner and Service: the owner is asked first (Rules.OwnerFirst);
+//   - inbound with Owner alone (a direct number): parked with that owner (O1);
+//   - inbound with Service: a bot if Bot is set, else the service's queue.
 type Start struct {
 	ID           ConversationID
 	Kind         Kind
@@ -26,14 +31,20 @@ type Start struct {
 	Rules        Rules
 	AssignedBody json.RawMessage
 	Request      RequestID // used when a service gets it inbound
-	Owner        AgentID   // outbound first: the agent who starts it joins at once; inbound to a user: parked with that owner
+	Owner        AgentID
 	OwnerBody    json.RawMessage
+
+	// Bot lets a bot take part first: there is no routing request until BotLeave.
+	Bot bool
 
 	Page  json.RawMessage // PageBody; nil = none
 	First *Post           // nil = none
 }
 
-// Post adds a message. A customer's message unparks; an agent must have joined.
+// Post adds a message. A customer's message unparks an exchange that has a
+// service: its owner is asked first, then the service (N16). An agent or bot must
+// have joined. Post and *Post are both commands; the pointer saves a copy and
+// must not change until Decide returns.
 type Post struct {
 	ID         MessageID
 	Author     Author
@@ -45,7 +56,7 @@ type Post struct {
 	ProviderAt time.Time
 	ReceivedAt time.Time
 	Request    RequestID // used if the message must queue the conversation again (parked, owner away)
-	OwnerAway  bool      // the owner of a parked exchange is not logged in
+	OwnerAway  bool      // the owner of a parked exchange is not logged in: recorded as the cause of unparking
 	Body       json.RawMessage
 }
 
@@ -86,7 +97,9 @@ type AddEndpoint struct {
 }
 
 // Touch is customer activity without a message (typing, page): it stops a
-// pending inactivity warning's clock (Q3) without an event when nothing is due.
+// pending inactivity warning (Q3). It makes an event only while a warning is in
+// force; the clock itself is moved by State.Touch, which the caller calls on its
+// live state afterwards, event or not.
 type Touch struct{}
 
 // CustomerEnd: the customer ends the conversation (R1), or is gone (Cause
@@ -106,10 +119,32 @@ type Accept struct {
 	Offer OfferID
 	Agent AgentID
 	Body  json.RawMessage
+	// AssignedBody is used when a transfer hands the conversation to another service.
+	AssignedBody json.RawMessage
+}
+
+// Join: an agent takes part without an offer: takes a parked exchange up again
+// (N6), or comes into somebody else's (N17). It takes a conversation that waits out
+// of its queue. Whether the agent may is the caller's to know. Body: NameBody.
+type Join struct {
+	Agent AgentID
+	Body  json.RawMessage
+}
+
+// BotJoin: a bot takes part. Body: NameBody.
+type BotJoin struct{ Body json.RawMessage }
+
+// BotLeave: the bot hands over or is gone; with nobody else the conversation
+// goes to its service's queue.
+type BotLeave struct {
+	Cause   Cause
+	Request RequestID
 }
 
 // Decline ends an offer without a join: rejected by the agent, expired, or
-// withdrawn (connection, logout).
+// withdrawn (connection, logout). A request returns to its queue with its
+// original wait clock (A16); an invitation ends (T5); a reply that its owner
+// rejected goes on to the service.
 type Decline struct {
 	Offer OfferID
 	Agent AgentID
@@ -143,7 +178,8 @@ type Leave struct {
 }
 
 // Requeue takes an agent out who is gone (A20) and queues the conversation
-// again, at its original wait clock, unless others go on with it.
+// again, at its original wait clock, unless others go on with it. Without a
+// service it is parked with that agent. For an agent in wrap-up it ends that.
 type Requeue struct {
 	Agent   AgentID
 	Cause   Cause // connection, logout
@@ -158,7 +194,9 @@ type FinishWrapup struct {
 	Body        json.RawMessage
 }
 
-// Park sets an asynchronous exchange aside for its owner (N16).
+// Park sets an asynchronous exchange aside for its owner (N16), who must have
+// joined and leaves by it. With another agent joined, or a service's queue still
+// being asked, only the owner leaves.
 type Park struct {
 	Owner AgentID
 	Cause Cause
@@ -177,11 +215,11 @@ type End struct {
 }
 
 // Tick carries out whatever is due at now: expired offers, inactivity, wrap-up
-// limits, parking, owner-first waits. It is what timers send. Texts are the
-// NoticeBody for an inactivity warning; Request is for a queueing that falls due.
+// limits, parking, owner-first waits. It is what timers send. Nothing due is no
+// event and no error. Warning is the NoticeBody for an inactivity warning.
 type Tick struct {
 	Warning json.RawMessage
-	Request RequestID
+	Request RequestID // not needed by any present rule
 }
 
 func (Start) command()          {}
@@ -196,6 +234,9 @@ func (Touch) command()          {}
 func (CustomerEnd) command()    {}
 func (Offer) command()          {}
 func (Accept) command()         {}
+func (Join) command()           {}
+func (BotJoin) command()        {}
+func (BotLeave) command()       {}
 func (Decline) command()        {}
 func (Invite) command()         {}
 func (CancelInvite) command()   {}

@@ -2,6 +2,7 @@ package conversation
 
 import (
 	"encoding/json"
+	"math"
 	"time"
 )
 
@@ -45,6 +46,7 @@ const (
 	TypeWrapupStarted     Type = "wrapup.started/1"
 	TypeWrapupEnded       Type = "wrapup.ended/1"
 	TypeInactivityWarned  Type = "inactivity.warned/1"
+	TypeInactivityOff     Type = "inactivity.cancelled/1"
 	TypeParked            Type = "conversation.parked/1"
 	TypeUnparked          Type = "conversation.unparked/1"
 	TypeFlagSet           Type = "flag.set/1"
@@ -109,13 +111,14 @@ const (
 
 // Started opens a conversation. Body: StartedBody.
 type Started struct {
-	Kind         Kind         `json:"kind"`
-	Channel      string       `json:"channel"` // plugin id
-	Endpoint     Endpoint     `json:"endpoint"`
-	Contact      ContactID    `json:"contact,omitzero"`
-	Capabilities Capabilities `json:"capabilities"`
-	ProviderAt   time.Time    `json:"provider_at,omitzero"`
-	ReceivedAt   time.Time    `json:"received_at,omitzero"`
+	ID           ConversationID `json:"id"`
+	Kind         Kind           `json:"kind"`
+	Channel      string         `json:"channel"` // plugin id
+	Endpoint     Endpoint       `json:"endpoint"`
+	Contact      ContactID      `json:"contact,omitzero"`
+	Capabilities Capabilities   `json:"capabilities"`
+	ProviderAt   time.Time      `json:"provider_at,omitzero"`
+	ReceivedAt   time.Time      `json:"received_at,omitzero"`
 }
 
 // Assigned gives the conversation to a service, whose rules are kept with it,
@@ -129,13 +132,13 @@ type Assigned struct {
 // JSON as integer milliseconds; zero switches the rule off.
 type Rules struct {
 	OfferTimeout      Millis `json:"offer_timeout,omitempty"`      // A8
-	InactivityWarn    Millis `json:"inactivity_warn,omitempty"`    // Q1, Q3: after the customer's last activity
+	InactivityWarn    Millis `json:"inactivity_warn,omitempty"`    // Q1, Q3: after the customer's last activity; 0 = half of InactivityEnd, negative = no warning
 	InactivityEnd     Millis `json:"inactivity_end,omitempty"`     // Q2: same clock
 	UnansweredEnd     Millis `json:"unanswered_end,omitempty"`     // Q3: agent-started, no answer yet
-	WrapupLimit       Millis `json:"wrapup_limit,omitempty"`       // R3, R4: 0 = no ACW
+	WrapupLimit       Millis `json:"wrapup_limit,omitempty"`       // R3, R4: 0 = no ACW, negative = ACW without limit
 	RequeueAfter      Millis `json:"requeue_after,omitempty"`      // A20: agent's connection lost (beyond its grace)
 	ParkAfter         Millis `json:"park_after,omitempty"`         // N16: idle asynchronous exchange
-	OwnerFirst        Millis `json:"owner_first,omitempty"`        // N16: how long a reply waits for the owner
+	OwnerFirst        Millis `json:"owner_first,omitempty"`        // N16: how long a reply waits for the owner; 0 = straight to the queue
 	DispositionNeeded bool   `json:"disposition_needed,omitempty"` // R4: enforced when wrap-up is finished by hand
 	Medium            string `json:"medium,omitempty"`             // capacity class; "" = chat
 	Share             int    `json:"share,omitempty"`              // percent of an agent's capacity (A18)
@@ -147,8 +150,11 @@ type Rules struct {
 // Millis is a duration in whole milliseconds.
 type Millis int64
 
-// Duration converts.
-func (m Millis) Duration() time.Duration { return time.Duration(m) * time.Millisecond }
+// Duration converts; what is too long for a time.Duration becomes the longest one.
+func (m Millis) Duration() time.Duration {
+	const most = Millis(math.MaxInt64 / int64(time.Millisecond))
+	return time.Duration(min(max(m, -most), most)) * time.Millisecond
+}
 
 // EndpointAdded ties a further endpoint to the conversation (a text beside a call).
 // Body: EndpointBody.
@@ -186,8 +192,10 @@ type MessagePosted struct {
 // Status is how far an outgoing message got. It only moves forward (PR5).
 type Status string
 
-// Message statuses. Failed and Unknown are reached from accepted or sent;
-// a later delivered or read overrides unknown and failed.
+// Message statuses, as a total order: accepted < unknown < sent < failed <
+// delivered < read, so that reports in any order end equal (PR5). Unknown says
+// that we do not know whether the provider took it; any later word of the
+// provider's resolves it (PR4). Delivered and read override failed.
 const (
 	StatusAccepted  Status = "accepted" // durable here
 	StatusSent      Status = "sent"     // the provider took it
@@ -261,11 +269,15 @@ const (
 	CauseManual       Cause = "manual"
 	CauseOwnerAway    Cause = "owner_away"
 	CauseSystem       Cause = "system"
+	CauseBan          Cause = "ban"
+	CauseBot          Cause = "bot"
 )
 
 // RoutingRequested asks for somebody to take part. InvitedBy marks an
-// invitation (transfer, conference): declining it never changes the
-// invitee's state (T6).
+// invitation (transfer, conference): declining one that names an agent never
+// changes the invitee's state (T6). The id of a live request gives that
+// request a new target: a reply that its owner did not take goes on to the
+// service's queue (N16).
 type RoutingRequested struct {
 	Request      RequestID `json:"request"`
 	Target       Target    `json:"target"`
@@ -273,6 +285,7 @@ type RoutingRequested struct {
 	InvitedBy    AgentID   `json:"invited_by,omitzero"`
 	WaitingSince time.Time `json:"waiting_since"` // original wait clock, kept over requeues (A16)
 	DeclinedBy   []AgentID `json:"declined_by,omitempty"`
+	Rules        *Rules    `json:"rules,omitempty"` // the target service's, when not the conversation's own
 }
 
 // RoutingOffered presents a request to one agent. Offer's times are UTC.
@@ -342,6 +355,10 @@ type WrapupEnded struct {
 type InactivityWarned struct {
 	EndsAt time.Time `json:"ends_at,omitzero"`
 }
+
+// InactivityCancelled takes a warning back: the customer did something other
+// than writing (Q3). A message of the customer's does so by itself.
+type InactivityCancelled struct{}
 
 // Parked: the exchange is idle; it uses no capacity (N16).
 type Parked struct {

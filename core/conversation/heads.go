@@ -63,6 +63,8 @@ func newHead(t Type) Head {
 		return &WrapupEnded{}
 	case TypeInactivityWarned:
 		return &InactivityWarned{}
+	case TypeInactivityOff:
+		return &InactivityCancelled{}
 	case TypeParked:
 		return &Parked{}
 	case TypeUnparked:
@@ -102,6 +104,7 @@ func Types() []Type {
 		TypeWrapupStarted,
 		TypeWrapupEnded,
 		TypeInactivityWarned,
+		TypeInactivityOff,
 		TypeParked,
 		TypeUnparked,
 		TypeFlagSet,
@@ -224,6 +227,12 @@ func (*InactivityWarned) Type() Type { return TypeInactivityWarned }
 
 // Audience implements Head.
 func (*InactivityWarned) Audience() Audience { return AudienceCustomer }
+
+// Type implements Head.
+func (*InactivityCancelled) Type() Type { return TypeInactivityOff }
+
+// Audience implements Head.
+func (*InactivityCancelled) Audience() Audience { return AudienceCustomer }
 
 // Type implements Head.
 func (*Parked) Type() Type { return TypeParked }

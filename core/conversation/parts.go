@@ -1,6 +1,9 @@
 package conversation
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // PartKind tells which field of a Part is set.
 type PartKind string
@@ -38,6 +41,29 @@ type Part struct {
 	Edit     *Edit        `json:"edit,omitempty"`
 	Revoke   *Revoke      `json:"revoke,omitempty"`
 	Raw      *Raw         `json:"raw,omitempty"` // unsupported
+}
+
+// Kinds lists the distinct kinds of parts, in the order of first appearance:
+// what a Post tells Decide about a body that it does not read.
+func Kinds(parts []Part) []PartKind {
+	kinds := make([]PartKind, 0, 1)
+	for i := range parts {
+		if !slices.Contains(kinds, parts[i].Kind) {
+			kinds = append(kinds, parts[i].Kind)
+		}
+	}
+	return kinds
+}
+
+// Blobs lists the attachments that the parts refer to, in their order; nil for none.
+func Blobs(parts []Part) []BlobID {
+	var blobs []BlobID
+	for i := range parts {
+		if f := parts[i].File; f != nil && !f.Blob.IsZero() {
+			blobs = append(blobs, f.Blob)
+		}
+	}
+	return blobs
 }
 
 // File refers to an attachment. Size is in bytes; Width and Height in pixels,

@@ -53,6 +53,13 @@ type Request struct {
 	Offer        OfferID      `json:"offer,omitzero"`
 	Agent        AgentID      `json:"agent,omitzero"` // offered to
 	ExpiresAt    time.Time    `json:"expires_at,omitzero"`
+	Rules        *Rules       `json:"rules,omitempty"` // the target service's, when not the conversation's own
+}
+
+// AddedEndpoint is what is known of an endpoint that was added later.
+type AddedEndpoint struct {
+	Channel      string       `json:"channel"`
+	Capabilities Capabilities `json:"capabilities"`
 }
 
 // Parking says whose the idle exchange is.
@@ -87,6 +94,7 @@ type State struct {
 	Phase        Phase            `json:"phase"`
 	Capabilities Capabilities     `json:"capabilities"`
 	Endpoints    []Endpoint       `json:"endpoints"`
+	Added        []AddedEndpoint  `json:"added,omitempty"` // of Endpoints[1:], in the same order
 	Service      ServiceID        `json:"service,omitzero"`
 	Rules        Rules            `json:"rules"`
 	Contact      ContactID        `json:"contact,omitzero"`
@@ -106,9 +114,17 @@ type State struct {
 	AgentAt    time.Time `json:"agent_at,omitzero"`    // last message of an agent's
 	ActivityAt time.Time `json:"activity_at,omitzero"` // last message by anybody (parking)
 	WarnedAt   time.Time `json:"warned_at,omitzero"`   // inactivity warning in force
+	AttendedAt time.Time `json:"attended_at,omitzero"` // since when at least one agent has joined; zero: none
 	Answered   bool      `json:"answered,omitempty"`   // the customer wrote after an agent-started first message
+
+	// WaitedSince is the wait clock of the request through which an agent last
+	// came in: a requeue goes on from it (A20). Zero: StartedAt.
+	WaitedSince time.Time `json:"waited_since,omitzero"`
 
 	// LastVisible is the last sequence that each audience could see, indexed
 	// by Audience: the `prev` of the next frame (DESIGN.md 3).
 	LastVisible [5]uint64 `json:"last_visible"`
+
+	// touched is the last sign of life that is in no event; see Touch.
+	touched time.Time
 }

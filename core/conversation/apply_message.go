@@ -1,0 +1,95 @@
+package conversation
+
+import "slices"
+
+// maxPending bounds how many outgoing messages of a store-and-forward channel
+// a state follows. Beyond it the oldest settled one is forgotten: reports
+// about it give ErrNoSuchMessage.
+const maxPending = 100
+
+func (s *State) applyMessage(h *MessagePosted, ev Event) {
+	switch h.Author.Kind {
+	case Customer:
+		s.customerActive(ev.At)
+		s.ActivityAt = ev.At
+		if s.Kind == Outbound {
+			s.Answered = true
+		}
+		return
+	case Agent, Supervisor:
+		s.AgentAt, s.ActivityAt = ev.At, ev.At
+	case Bot:
+		s.ActivityAt = ev.At
+	case System:
+	}
+	if !s.EndpointCapabilities(h.Endpoint).Connected && s.Kind != Internal {
+		s.follow(PendingMessage{ID: h.ID, Seq: ev.Seq, Status: StatusAccepted})
+	}
+}
+
+// follow adds an outgoing message to those whose status matters.
+func (s *State) follow(m PendingMessage) {
+	if len(s.Pending) >= maxPending {
+		i := max(slices.IndexFunc(s.Pending, func(p PendingMessage) bool { return p.Status.settled() }), 0)
+		s.Pending = slices.Delete(s.Pending, i, i+1)
+	}
+	s.Pending = append(s.Pending, m)
+}
+
+func (s *State) applyStatus(h *MessageStatus) {
+	if p := s.pending(h.Message); p != nil && h.Status.after(p.Status) {
+		p.Status = h.Status
+	}
+}
+
+func (s *State) pending(id MessageID) *PendingMessage {
+	for i := len(s.Pending) - 1; i >= 0; i-- {
+		if s.Pending[i].ID == id {
+			return &s.Pending[i]
+		}
+	}
+	return nil
+}
+
+func (s *State) applyReceipt(h *Receipt) {
+	m := s.mark(h.By)
+	if m == nil {
+		s.Marks = append(s.Marks, ReadMark{By: h.By})
+		m = &s.Marks[len(s.Marks)-1]
+	}
+	m.Delivered, m.Read = max(m.Delivered, h.Delivered), max(m.Read, h.Read)
+}
+
+func (s *State) mark(by Author) *ReadMark {
+	for i := range s.Marks {
+		if s.Marks[i].By == by {
+			return &s.Marks[i]
+		}
+	}
+	return nil
+}
+
+// rank orders statuses (PR5); 0 = not a status.
+func (st Status) rank() int {
+	switch st {
+	case StatusAccepted:
+		return 1
+	case StatusUnknown:
+		return 2
+	case StatusSent:
+		return 3
+	case StatusFailed:
+		return 4
+	case StatusDelivered:
+		return 5
+	case StatusRead:
+		return 6
+	}
+	return 0
+}
+
+// after reports whether st is a step forward from old.
+func (st Status) after(old Status) bool { return st.rank() > old.rank() }
+
+// settled reports whether nothing more has to happen to the message.
+func (st Status) settled() bool { return st.rank() >= StatusFailed.rank() }

@@ -1,0 +1,23 @@
+package conversation
+
+import "slices"
+
+// Clone makes an independent copy. Rules that hang on a request are shared:
+// nobody changes them in place.
+func (s *State) Clone() *State {
+	c := *s
+	c.Endpoints = slices.Clone(s.Endpoints)
+	c.Added = slices.Clone(s.Added)
+	c.Participants = slices.Clone(s.Participants)
+	c.Marks = slices.Clone(s.Marks)
+	c.Pending = slices.Clone(s.Pending)
+	c.Requests = slices.Clone(s.Requests)
+	for i := range c.Requests {
+		c.Requests[i].DeclinedBy = slices.Clone(c.Requests[i].DeclinedBy)
+	}
+	if s.Parking != nil {
+		p := *s.Parking
+		c.Parking = &p
+	}
+	return &c
+}

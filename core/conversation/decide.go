@@ -1,0 +1,133 @@
+package conversation
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Decide turns a command into the events that carry it out, numbered from
+// s.Seq+1 and dated now (UTC, whole milliseconds, so that a time survives any
+// store). The caller appends them and then applies them to s.
+//
+// Decide is pure: it does not change s, keeps nothing of it, and reads no clock
+// and no body. It never panics. No events and no error means that the command
+// asks for what is already so. Errors are the sentinels of this package, wrapped
+// or not; see Code. Slices and bodies of the command go into the events
+// as they are: the caller must not change them afterwards.
+func Decide(s *State, cmd Command, now time.Time) ([]Event, error) {
+	now = clean(now)
+	if s == nil {
+		s = &State{}
+	}
+	if c, ok := cmd.(Start); ok {
+		return decideStart(s, &c, now)
+	}
+	if s.Phase == "" {
+		return nil, ErrNotStarted
+	}
+	switch c := cmd.(type) {
+	case *Post:
+		if c == nil {
+			return nil, fmt.Errorf("%w: no post", ErrInvalid)
+		}
+		return decidePost(s, c, now)
+	case Post:
+		return decidePost(s, &c, now)
+	case Mark:
+		return decideMark(s, c, now)
+	case SetStatus:
+		return decideStatus(s, c, now)
+	}
+	d := &decision{s: s.Clone(), now: now}
+	if err := d.run(cmd); err != nil {
+		return nil, err
+	}
+	return d.events, d.err
+}
+
+// decision is the scratch of one Decide: rules emit events into a copy of the
+// state, so that each later step of the same decision sees the earlier ones.
+type decision struct {
+	s      *State
+	now    time.Time
+	events []Event
+	err    error // of Apply; a fault of this package
+}
+
+func (d *decision) emit(h Head, body json.RawMessage) {
+	ev := Event{Seq: d.s.Seq + 1, At: d.now, Head: h, Body: body}
+	if err := d.s.Apply(ev); err != nil && d.err == nil {
+		d.err = err
+	}
+	d.events = append(d.events, ev)
+}
+
+// run carries out every command that needs the scratch state.
+func (d *decision) run(cmd Command) error {
+	// What is told or tidied up until the conversation is concluded.
+	switch c := cmd.(type) {
+	case UpdateCustomer:
+		return d.updateCustomer(c)
+	case LinkContact:
+		return d.linkContact(c)
+	case FinishWrapup:
+		return d.finishWrapup(c)
+	case Tick:
+		return d.tick(c)
+	case Requeue:
+		return d.requeue(c)
+	}
+	if d.s.Phase != PhaseOpen {
+		return ErrEnded
+	}
+	switch c := cmd.(type) {
+	case Visit:
+		return d.visit(c)
+	case AddEndpoint:
+		return d.addEndpoint(c)
+	case Touch:
+		return d.touch()
+	case CustomerEnd:
+		return d.customerEnd(c)
+	case Offer:
+		return d.offer(c)
+	case Accept:
+		return d.accept(c)
+	case Decline:
+		return d.decline(c)
+	case Invite:
+		return d.invite(c)
+	case CancelInvite:
+		return d.cancelInvite(c)
+	case Join:
+		return d.join(c)
+	case BotJoin:
+		return d.botJoin(c)
+	case BotLeave:
+		return d.botLeave(c)
+	case Leave:
+		return d.leave(c)
+	case Park:
+		return d.park(c)
+	case Flag:
+		return d.flag(c)
+	case End:
+		return d.endBy(c)
+	}
+	return fmt.Errorf("%w: unknown command %T", ErrInvalid, cmd)
+}
+
+// clean makes a time that is the same after a round trip through JSON and any
+// store: UTC, no monotonic reading, whole milliseconds. What RFC 3339 cannot say
+// (years before 1 or after 9999, as broken devices send) is as good as unknown.
+func clean(t time.Time) time.Time {
+	if t.IsZero() {
+		return time.Time{}
+	}
+	t = t.UTC().Truncate(time.Millisecond)
+	if y := t.Year(); y < 1 || y > 9999 {
+		return time.Time{}
+	}
+	return t
+}

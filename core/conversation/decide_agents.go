@@ -1,0 +1,209 @@
+package conversation
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// enter lets an agent take part; one in wrap-up comes back out of it.
+func (d *decision) enter(a AgentID, body json.RawMessage) {
+	p := d.s.Participant(a)
+	if p != nil && p.State == Joined {
+		return
+	}
+	if p != nil && p.State == Wrapup {
+		d.emit(&WrapupEnded{Agent: a, Cause: CauseAccepted}, nil)
+	}
+	d.emit(&ParticipantJoined{Who: Author{Kind: Agent, Agent: a}}, body)
+}
+
+func (d *decision) join(c Join) error {
+	switch {
+	case c.Agent.IsZero():
+		return fmt.Errorf("%w: join of nobody", ErrInvalid)
+	case d.s.JoinedAgent(c.Agent):
+		return ErrAlreadyJoined
+	}
+	if d.s.Parking != nil {
+		d.emit(&Unparked{Owner: d.s.Parking.Owner, Cause: CauseAgent}, nil)
+	}
+	// Nobody else need come for a conversation that waited; invitations by
+	// agents who go on with it stand, except those for this agent.
+	alone := !d.s.agentJoined()
+	d.cancelWhere(CauseWithdrawn, func(r *Request) bool {
+		return r.Target.Kind != TargetAgent && alone || r.Target.Agent == c.Agent || r.InvitedBy.IsZero()
+	})
+	d.enter(c.Agent, c.Body)
+	return nil
+}
+
+func (d *decision) botJoin(c BotJoin) error {
+	if d.s.botJoined() {
+		return ErrAlreadyJoined
+	}
+	if d.s.Parking != nil {
+		return fmt.Errorf("%w: bot into a parked exchange", ErrInvalid)
+	}
+	d.emit(&ParticipantJoined{Who: Author{Kind: Bot}}, c.Body)
+	return nil
+}
+
+func (d *decision) botLeave(c BotLeave) error {
+	if !d.s.botJoined() {
+		return ErrNotJoined
+	}
+	cause := c.Cause
+	if cause == "" {
+		cause = CauseBot
+	}
+	alone := !d.s.agentJoined() && len(d.s.Requests) == 0
+	if alone && d.s.Service.IsZero() {
+		return ErrNoService
+	}
+	d.emit(&ParticipantLeft{Who: Author{Kind: Bot}, Cause: cause}, nil)
+	if !alone {
+		return nil
+	}
+	return d.request(&RoutingRequested{
+		Request: c.Request, Target: Target{Kind: TargetService, Service: d.s.Service},
+		Cause: CauseBot, WaitingSince: d.now,
+	})
+}
+
+// leave is End Chat.
+func (d *decision) leave(c Leave) error {
+	if !d.s.JoinedAgent(c.Agent) {
+		return ErrNotJoined
+	}
+	if d.othersJoined(c.Agent) || d.queueAsked() {
+		d.exit(c.Agent, CauseAgent, true)
+		return nil
+	}
+	if len(d.s.Requests) == 0 {
+		d.end(Author{Kind: Agent, Agent: c.Agent}, CauseAgent)
+		return nil
+	}
+	// Only invitations that name an agent are left: nobody would stay (T5).
+	switch {
+	case !c.Queue:
+		return ErrInvitePending
+	case d.s.Service.IsZero():
+		return ErrNoService
+	}
+	d.cancelWhere(CauseCancelled, anyRequest)
+	d.exit(c.Agent, CauseAgent, true)
+	return d.request(&RoutingRequested{
+		Request: c.Request, Target: Target{Kind: TargetService, Service: d.s.Service},
+		Cause: CauseTransfer, InvitedBy: c.Agent, WaitingSince: d.now,
+	})
+}
+
+func (d *decision) othersJoined(a AgentID) bool {
+	for i := range d.s.Participants {
+		p := &d.s.Participants[i]
+		if p.State == Joined && p.Who.Kind == Agent && p.Who.Agent != a {
+			return true
+		}
+	}
+	return false
+}
+
+// queueAsked reports whether a live request waits for whoever serves a queue,
+// which holds a conversation open with nobody in it (T4).
+func (d *decision) queueAsked() bool {
+	for i := range d.s.Requests {
+		if !d.s.Requests[i].Personal() {
+			return true
+		}
+	}
+	return false
+}
+
+// exit takes one agent out, with after-call work if the service grants it and
+// the agent is there to do it.
+func (d *decision) exit(a AgentID, cause Cause, wrapup bool) {
+	d.emit(&ParticipantLeft{Who: Author{Kind: Agent, Agent: a}, Cause: cause}, nil)
+	if wrapup && d.s.Rules.WrapupLimit != 0 {
+		d.emit(&WrapupStarted{Agent: a, Until: d.wrapupUntil()}, nil)
+	}
+}
+
+func (d *decision) requeue(c Requeue) error {
+	cause := c.Cause
+	if cause == "" {
+		cause = CauseConnection
+	}
+	p := d.s.Participant(c.Agent)
+	switch {
+	case p == nil || p.State == Left:
+		return ErrNotJoined
+	case p.State == Wrapup:
+		d.endWrapup(c.Agent, "", cause, nil)
+		return nil
+	case d.othersJoined(c.Agent) || d.queueAsked():
+		d.exit(c.Agent, cause, false)
+		return nil
+	case d.s.Service.IsZero():
+		d.setAside(c.Agent, cause)
+		return nil
+	}
+	since := d.s.WaitedSince
+	if since.IsZero() {
+		since = d.s.StartedAt
+	}
+	d.cancelWhere(CauseWithdrawn, anyRequest)
+	d.exit(c.Agent, cause, false)
+	return d.request(&RoutingRequested{
+		Request: c.Request, Target: Target{Kind: TargetService, Service: d.s.Service},
+		Cause: CauseRequeue, WaitingSince: since,
+	})
+}
+
+func (d *decision) park(c Park) error {
+	if !d.s.JoinedAgent(c.Owner) {
+		return ErrNotJoined
+	}
+	cause := c.Cause
+	if cause == "" {
+		cause = CauseManual
+	}
+	if d.othersJoined(c.Owner) || d.queueAsked() {
+		d.exit(c.Owner, cause, false)
+		return nil
+	}
+	d.setAside(c.Owner, cause)
+	return nil
+}
+
+// setAside parks the conversation: invitations end, everybody leaves.
+func (d *decision) setAside(owner AgentID, cause Cause) {
+	d.cancelWhere(CauseWithdrawn, anyRequest)
+	d.everybodyOut(cause, false)
+	d.emit(&Parked{Owner: owner, Cause: cause}, nil)
+}
+
+// everybodyOut lets agents and bots leave.
+func (d *decision) everybodyOut(cause Cause, wrapup bool) {
+	for i := range d.s.Participants {
+		switch p := &d.s.Participants[i]; {
+		case p.State != Joined:
+		case p.Who.Kind == Agent:
+			d.exit(p.Who.Agent, cause, wrapup)
+		default:
+			d.emit(&ParticipantLeft{Who: p.Who, Cause: cause}, nil)
+		}
+	}
+}
+
+func (d *decision) flag(c Flag) error {
+	switch {
+	case !d.s.JoinedAgent(c.By):
+		return ErrNotJoined
+	case c.On == d.s.Flagged:
+	case c.On:
+		d.emit(&FlagSet{By: c.By}, nil)
+	default:
+		d.emit(&FlagCleared{By: c.By}, nil)
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package conversation
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+func (d *decision) endBy(c End) error {
+	if c.By.Kind == "" {
+		return fmt.Errorf("%w: end by nobody", ErrInvalid)
+	}
+	cause := c.Cause
+	if cause == "" {
+		cause = CauseSystem
+	}
+	d.end(c.By, cause)
+	return nil
+}
+
+// end closes the conversation: whoever was asked is let go, agents go to their
+// after-call work, and it is concluded at once if there is none. A customer
+// who leaves while nobody has joined has abandoned it (A19).
+func (d *decision) end(by Author, cause Cause) {
+	why := CauseEnded
+	if by.Kind == Customer {
+		why = CauseCustomerLeft
+		if !d.s.agentJoined() && len(d.s.Requests) > 0 {
+			why, cause = CauseAbandoned, CauseAbandoned
+		}
+	}
+	d.cancelWhere(why, anyRequest)
+	d.emit(&Ended{By: by, Cause: cause}, nil)
+	d.everybodyOut(CauseEnded, true)
+	d.conclude()
+}
+
+// conclude closes for good once no after-call work is left (L8).
+func (d *decision) conclude() {
+	if d.s.Phase == PhaseEnded && !d.s.inWrapup() {
+		d.emit(&Concluded{}, nil)
+	}
+}
+
+func (d *decision) finishWrapup(c FinishWrapup) error {
+	p := d.s.Participant(c.Agent)
+	if p == nil || p.State != Wrapup {
+		return ErrNoWrapup
+	}
+	cause := c.Cause
+	if cause == "" {
+		cause = CauseFinished
+	}
+	if cause == CauseFinished && c.Disposition == "" && d.s.Rules.DispositionNeeded {
+		return ErrDispositionNeeded
+	}
+	d.endWrapup(c.Agent, c.Disposition, cause, c.Body)
+	return nil
+}
+
+func (d *decision) endWrapup(a AgentID, disposition string, cause Cause, body json.RawMessage) {
+	d.emit(&WrapupEnded{Agent: a, Disposition: disposition, Cause: cause}, body)
+	d.conclude()
+}

@@ -1,0 +1,156 @@
+package conversation
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+func decidePost(s *State, c *Post, now time.Time) ([]Event, error) {
+	if s.Phase != PhaseOpen {
+		return nil, ErrEnded
+	}
+	if err := c.check(s, now); err != nil {
+		return nil, err
+	}
+	// A direct number's exchange stays parked: its messages count in the
+	// owner's Recent and ask nobody (O1).
+	if s.Parking != nil && c.Author.Kind == Customer && !s.Service.IsZero() {
+		return decideReply(s, c, now)
+	}
+	return []Event{{Seq: s.Seq + 1, At: now, Head: c.head(), Body: c.Body}}, nil
+}
+
+// decideReply takes a parked exchange up again (N16).
+func decideReply(s *State, c *Post, now time.Time) ([]Event, error) {
+	d := &decision{s: s.Clone(), now: now}
+	owner, cause := s.Parking.Owner, CauseReply
+	if c.OwnerAway {
+		cause = CauseOwnerAway
+	}
+	d.emit(c.head(), c.Body)
+	d.emit(&Unparked{Owner: owner, Cause: cause}, nil)
+	if err := d.askOwnerOrQueue(owner, c.Request, CauseReply); err != nil {
+		return nil, err
+	}
+	return d.events, d.err
+}
+
+func (c *Post) check(s *State, now time.Time) error {
+	switch {
+	case c.ID.IsZero():
+		return fmt.Errorf("%w: message without an id", ErrInvalid)
+	case len(c.Kinds) == 0:
+		return fmt.Errorf("%w: message without parts", ErrInvalid)
+	case c.Endpoint < 0 || c.Endpoint >= len(s.Endpoints):
+		return fmt.Errorf("%w: message to an unknown endpoint", ErrInvalid)
+	}
+	switch c.Author.Kind {
+	case Customer:
+		if !c.Author.Agent.IsZero() {
+			return fmt.Errorf("%w: customer with an agent id", ErrInvalid)
+		}
+		return nil
+	case System:
+		return nil
+	case Agent, Supervisor, Bot:
+		if !s.joined(c.Author) {
+			return ErrNotJoined
+		}
+		return c.checkChannel(s, now)
+	}
+	return fmt.Errorf("%w: message of unknown author kind", ErrInvalid)
+}
+
+// checkChannel refuses what the endpoint's channel cannot carry (X4).
+func (c *Post) checkChannel(s *State, now time.Time) error {
+	caps := s.Capabilities
+	if c.Endpoint > 0 {
+		caps = s.EndpointCapabilities(c.Endpoint)
+	}
+	for _, k := range c.Kinds {
+		if !caps.carries(k) {
+			return fmt.Errorf("%w: %s", ErrUnsupported, k)
+		}
+	}
+	if caps.ReplyWindow > 0 && !slices.Contains(c.Kinds, PartTemplate) {
+		window := Millis(caps.ReplyWindow) * 3_600_000
+		if s.CustomerAt.IsZero() || now.After(s.CustomerAt.Add(window.Duration())) {
+			return ErrReplyWindow
+		}
+	}
+	return nil
+}
+
+// carries reports whether a message for the customer may have such a part.
+// Text goes everywhere; what has no capability of its own is not held back.
+func (c *Capabilities) carries(k PartKind) bool {
+	switch k {
+	case PartRichText:
+		return c.RichText
+	case PartFile:
+		return c.Files
+	case PartLocation:
+		return c.Location
+	case PartChoices:
+		return c.Choices
+	case PartTemplate:
+		return c.Template
+	case PartReaction:
+		return c.Reaction
+	case PartEdit:
+		return c.Edit
+	case PartRevoke:
+		return c.Revoke
+	}
+	return true
+}
+
+func (c *Post) head() *MessagePosted {
+	return &MessagePosted{
+		ID: c.ID, Author: c.Author, ClientID: c.ClientID, Kinds: c.Kinds, Blobs: c.Blobs,
+		ReplyTo: c.ReplyTo, Endpoint: c.Endpoint,
+		ProviderAt: clean(c.ProviderAt), ReceivedAt: clean(c.ReceivedAt),
+	}
+}
+
+// decideStatus works in every phase: a provider's word may come after the end.
+func decideStatus(s *State, c SetStatus, now time.Time) ([]Event, error) {
+	if c.Status.rank() == 0 {
+		return nil, fmt.Errorf("%w: unknown message status", ErrInvalid)
+	}
+	p := s.pending(c.Message)
+	if p == nil {
+		return nil, ErrNoSuchMessage
+	}
+	if !c.Status.after(p.Status) {
+		return nil, nil
+	}
+	h := &MessageStatus{Message: c.Message, Status: c.Status, Kind: c.Kind, Code: c.Code}
+	return []Event{{Seq: s.Seq + 1, At: now, Head: h, Body: c.Body}}, nil
+}
+
+// decideMark works in every phase: the last words are read after the end.
+func decideMark(s *State, c Mark, now time.Time) ([]Event, error) {
+	switch {
+	case c.By == Author{Kind: Customer}:
+	case c.By.Kind == Agent && s.Participant(c.By.Agent) != nil:
+	case c.By.Kind == Agent:
+		return nil, ErrNotJoined
+	default:
+		return nil, fmt.Errorf("%w: receipt of unknown author", ErrInvalid)
+	}
+	var old ReadMark
+	if m := s.mark(c.By); m != nil {
+		old = *m
+	}
+	// Nobody has what is not there, and what is read has been delivered.
+	read := min(c.Read, s.Seq)
+	delivered := min(max(c.Delivered, read, old.Delivered), s.Seq)
+	read = max(read, old.Read)
+	if delivered <= old.Delivered && read <= old.Read {
+		return nil, nil
+	}
+	h := &Receipt{By: c.By, Delivered: delivered, Read: read}
+	return []Event{{Seq: s.Seq + 1, At: now, Head: h}}, nil
+}

@@ -1,0 +1,54 @@
+package conversation
+
+import "time"
+
+// tick carries out what is due, earliest first. Each step takes its own
+// deadline away, so the loop ends: a warning may only be followed by a later
+// end, and the rest lessen what is live.
+func (d *decision) tick(c Tick) error {
+	for {
+		due, before := d.s.nextDue(), len(d.events)
+		if due.kind == 0 || due.at.After(d.now) {
+			return nil
+		}
+		if d.carryOut(due, c); len(d.events) == before || d.err != nil {
+			return nil
+		}
+	}
+}
+
+func (d *decision) carryOut(due due, c Tick) {
+	switch due.kind {
+	case dueOffer:
+		d.endOffer(d.s.Request(due.request), CauseExpired)
+	case dueOwner:
+		d.passOn(d.s.Request(due.request))
+	case dueWarn:
+		h := &InactivityWarned{}
+		if warn, end := d.s.Rules.inactivity(); end > 0 {
+			h.EndsAt = clean(d.now.Add(end - warn))
+		}
+		d.emit(h, c.Warning)
+	case dueInactive:
+		d.end(Author{Kind: System}, CauseInactivity)
+	case dueUnanswered:
+		d.end(Author{Kind: System}, CauseUnanswered)
+	case duePark:
+		d.setAside(d.owner(), CauseIdle)
+	case dueWrapup:
+		d.endWrapup(due.agent, "", CauseExpired, nil)
+	}
+}
+
+// owner is whose an idle exchange is: the agent who has been in it longest.
+func (d *decision) owner() AgentID {
+	var owner AgentID
+	var since time.Time
+	for i := range d.s.Participants {
+		p := &d.s.Participants[i]
+		if p.State == Joined && p.Who.Kind == Agent && (owner.IsZero() || p.JoinedAt.Before(since)) {
+			owner, since = p.Who.Agent, p.JoinedAt
+		}
+	}
+	return owner
+}
