@@ -53,12 +53,12 @@ type (
 	BlobID = ID[kindBlob]
 )
 
-// NewID makes a fresh UUIDv7 of the kind that the caller's type asks for. It
-// reads the clock and the system's random source: callers of Decide make ids
-// and put them into commands, Decide itself never calls it.
-func NewID[K any]() ID[K] { return ID[K](uuid.Must(uuid.NewV7())) }
+// NewID makes a fresh UUIDv7 of the asked type: NewID[MessageID](). It reads the
+// clock and the system's random source: callers of Decide make ids and put them
+// into commands, Decide itself never calls it.
+func NewID[T ~[16]byte]() T { return T(uuid.Must(uuid.NewV7())) }
 
-// Parse reads the canonical text form into dst's kind. The empty string is
+// UnmarshalText reads the canonical text form. The empty string is
 // the zero ID.
 func (id *ID[K]) UnmarshalText(b []byte) error {
 	if len(b) == 0 {
@@ -73,14 +73,15 @@ func (id *ID[K]) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// ParseID reads the canonical text form of an id.
-func ParseID[K any](s string) (ID[K], error) {
-	var id ID[K]
+// ParseID reads the canonical text form of an id: ParseID[MessageID](s). An
+// empty string is an error.
+func ParseID[T ~[16]byte](s string) (T, error) {
+	var id ID[kindMessage]
 	if s == "" {
-		return id, fmt.Errorf("id: empty")
+		return T{}, fmt.Errorf("id: empty")
 	}
 	err := id.UnmarshalText([]byte(s))
-	return id, err
+	return T(id), err
 }
 
 // MarshalText writes the canonical text form, or nothing for the zero ID.
