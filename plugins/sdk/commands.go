@@ -1,0 +1,197 @@
+package sdk
+
+import (
+	"context"
+	"sync"
+
+	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
+)
+
+// command is one that the host gave, until its Result is acknowledged.
+type command struct {
+	id      CommandID
+	account string
+	thread  string
+
+	mu       sync.Mutex
+	session  *session // that delivered it last
+	seq      uint64   // in that session
+	attempt  uint32
+	settled  bool // the Result is on its way
+	begun    bool // Begin was asked for
+	begin    chan struct{}
+	beginErr error // valid once begin is closed
+}
+
+// commands knows what is under way, so that a delivery repeated after a lost
+// Session is not carried out twice.
+type commands struct {
+	mu      sync.Mutex
+	known   map[CommandID]*command
+	running int           // not settled
+	lastSeq uint64        // seen in the present session
+	changed chan struct{} // closed at the next change; nil = nobody waits
+}
+
+func newCommands() *commands { return &commands{known: map[CommandID]*command{}} }
+
+// accept takes a delivery and returns the command to run, or nil when it is
+// under way already.
+func (cs *commands) accept(s *session, wire *pluginv1.Command) *command {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.lastSeq = max(cs.lastSeq, wire.GetSeq())
+	id := CommandID(wire.GetCommandId())
+	if c := cs.known[id]; c != nil {
+		c.mu.Lock()
+		// In the session of its last delivery a settled command comes again
+		// only as a new attempt: acknowledgements overtake commands, and this
+		// Result's may merely not have been handled yet.
+		again := c.settled && c.session == s && wire.GetAttempt() > c.attempt
+		c.session, c.seq, c.attempt = s, wire.GetSeq(), wire.GetAttempt()
+		c.mu.Unlock()
+		if !again {
+			cs.broadcast()
+			return nil
+		}
+	}
+	c := &command{
+		id: id, account: wire.GetAccount(), thread: wire.GetThread(),
+		session: s, seq: wire.GetSeq(), attempt: wire.GetAttempt(),
+	}
+	cs.known[id] = c
+	cs.running++
+	return c
+}
+
+// settle marks the command's Result as given.
+func (cs *commands) settle(c *command) {
+	c.mu.Lock()
+	c.settled = true
+	c.mu.Unlock()
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.running--
+	cs.broadcast()
+}
+
+// forget drops a command whose Result is acknowledged.
+func (cs *commands) forget(c *command) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.known[c.id] == c {
+		delete(cs.known, c.id)
+	}
+}
+
+func (cs *commands) broadcast() {
+	if cs.changed != nil {
+		close(cs.changed)
+		cs.changed = nil
+	}
+}
+
+// endSession forgets the session's numbers and lets every waiting Begin fail:
+// whether the host heard it is for the Result to settle.
+func (cs *commands) endSession() {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.lastSeq = 0
+	for _, c := range cs.known {
+		c.answer(ErrBeginRefused)
+	}
+}
+
+// wait returns when everything up to seq has come and settled.
+func (cs *commands) wait(ctx context.Context, seq uint64) error {
+	for {
+		cs.mu.Lock()
+		if cs.running == 0 && cs.lastSeq >= seq {
+			cs.mu.Unlock()
+			return nil
+		}
+		if cs.changed == nil {
+			cs.changed = make(chan struct{})
+		}
+		changed := cs.changed
+		cs.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// beginAck answers a waiting Begin.
+func (cs *commands) beginAck(s *session, ack *pluginv1.BeginAck) {
+	cs.mu.Lock()
+	c := cs.known[CommandID(ack.GetCommandId())]
+	cs.mu.Unlock()
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	mine := c.session == s && c.seq == ack.GetSeq()
+	c.mu.Unlock()
+	if !mine {
+		return
+	}
+	if ack.GetRefused() {
+		c.answer(ErrBeginRefused)
+		return
+	}
+	c.answer(nil)
+}
+
+// answer ends a waiting Begin; later answers change nothing.
+func (c *command) answer(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.begin == nil {
+		return
+	}
+	select {
+	case <-c.begin:
+	default:
+		c.beginErr = err
+		close(c.begin)
+	}
+}
+
+// barrier is SendCommand.Begin.
+func (c *command) barrier(ctx context.Context, o *outbox) error {
+	c.mu.Lock()
+	first := c.begin == nil
+	if first {
+		c.begin = make(chan struct{})
+	}
+	begin, s, seq := c.begin, c.session, c.seq
+	c.mu.Unlock()
+	if first {
+		// A session that ends after this answers all waiting in endSession.
+		if !o.pushUrgent(s, &pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_Begin{
+			Begin: &pluginv1.Begin{Seq: seq, CommandId: string(c.id)},
+		}}) {
+			c.answer(ErrBeginRefused)
+		}
+	}
+	select {
+	case <-begin:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.beginErr == nil {
+		c.begun = true
+	}
+	return c.beginErr
+}
+
+// passed reports whether the provider may have been called.
+func (c *command) passed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.begun
+}

@@ -1,0 +1,158 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	"github.com/parley-gateway/parley/plugins/contract"
+	"github.com/parley-gateway/parley/plugins/contract/peercred"
+)
+
+// stopGrace is how long a plugin may finish after SIGTERM; the supervisor
+// kills after 2 s.
+const stopGrace = 1500 * time.Millisecond
+
+// Serve runs p as a plugin process and does not return: it ends the process
+// with 0 after an orderly stop, contract.ExitConfig or contract.ExitVersion
+// where starting again at once is pointless, and 1 otherwise. Flags and
+// environment are the plugin's own affair, before the call; its settings
+// come with Configure.
+func Serve(p Plugin) { os.Exit(serve(p)) }
+
+func serve(p Plugin) int {
+	// go-plugin replaces os.Stdout and os.Stderr while it serves; the log
+	// keeps the real one.
+	log := newLogger(os.Stderr, os.Getenv(contract.LogLevelEnv))
+	parent := os.Getppid()
+	if os.Getenv(contract.MagicCookieKey) != contract.MagicCookieValue {
+		_, _ = fmt.Fprintln(os.Stderr, "This is a Parley plugin. The gateway starts it; see `parley plugin add`.")
+		return 1
+	}
+	if !speaksOurVersion(os.Getenv("PLUGIN_PROTOCOL_VERSIONS")) {
+		log.Error("the gateway does not speak this plugin's contract", "version", contract.ProtocolVersion,
+			"gateway", os.Getenv("PLUGIN_PROTOCOL_VERSIONS"))
+		return contract.ExitVersion
+	}
+
+	srv := newServer(p, log, peercred.New(peercred.PID(parent)))
+	ended := make(chan int, 1)
+	watchLife(parent, os.Stdin)
+	go func() { ended <- awaitStop(srv) }()
+	go func() {
+		plugin.Serve(&plugin.ServeConfig{
+			HandshakeConfig: plugin.HandshakeConfig{
+				MagicCookieKey: contract.MagicCookieKey, MagicCookieValue: contract.MagicCookieValue,
+			},
+			VersionedPlugins: map[int]plugin.PluginSet{
+				contract.ProtocolVersion: {contract.PluginName: &grpcPlugin{srv: srv}},
+			},
+			GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
+				return grpc.NewServer(append(opts,
+					grpc.Creds(srv.peer),
+					grpc.MaxRecvMsgSize(contract.MaxMessageSize),
+					grpc.MaxSendMsgSize(contract.MaxMessageSize),
+				)...)
+			},
+			Logger: hclog.New(&hclog.LoggerOptions{
+				Level: hclog.Warn, Output: lineLogger{log}, DisableTime: true,
+			}),
+		})
+		ended <- 0
+	}()
+	return <-ended
+}
+
+// speaksOurVersion reads go-plugin's list of majors; a host that gives none
+// leaves the choice to the handshake line.
+func speaksOurVersion(list string) bool {
+	return list == "" || slices.Contains(strings.Split(list, ","), fmt.Sprint(contract.ProtocolVersion))
+}
+
+// awaitStop waits for SIGTERM or for the plugin's own end and returns the
+// exit code.
+func awaitStop(srv *Server) int {
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	select {
+	case <-term:
+		ctx, cancel := context.WithTimeout(srv.ctx, stopGrace)
+		defer cancel()
+		if err := srv.drain(ctx, 0); err != nil {
+			srv.log.Warn("stopped with work left", "err", err)
+		}
+		return 0
+	case err := <-srv.stop:
+		srv.log.Error("plugin cannot start", "err", err)
+		// Configure's answer, which says the same, should still go out.
+		time.Sleep(100 * time.Millisecond)
+		if errors.Is(err, ErrNeedsConfig) {
+			return contract.ExitConfig
+		}
+		return 1
+	}
+}
+
+// watchLife ends the process at once when the gateway is gone: standard
+// input ends with it, and should something have inherited that pipe, the
+// parent changes.
+func watchLife(parent int, stdin io.Reader) {
+	go func() {
+		_, _ = io.Copy(io.Discard, stdin)
+		os.Exit(0)
+	}()
+	go func() {
+		for range time.Tick(500 * time.Millisecond) {
+			if os.Getppid() != parent {
+				os.Exit(0)
+			}
+		}
+	}()
+}
+
+// newLogger writes JSON lines with time, level and msg.
+func newLogger(w io.Writer, level string) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		l = slog.LevelInfo
+	}
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))
+}
+
+// lineLogger turns go-plugin's own lines into records.
+type lineLogger struct{ log *slog.Logger }
+
+// Write implements io.Writer.
+func (l lineLogger) Write(p []byte) (int, error) {
+	l.log.Warn("plugin transport", "line", strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+// grpcPlugin is what go-plugin registers.
+type grpcPlugin struct {
+	plugin.NetRPCUnsupportedPlugin
+	srv *Server
+}
+
+// GRPCServer implements plugin.GRPCPlugin.
+func (g *grpcPlugin) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
+	g.srv.Register(s)
+	return nil
+}
+
+// GRPCClient implements plugin.GRPCPlugin; a plugin never asks.
+func (g *grpcPlugin) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
+	return nil, errors.New("a plugin does not dispense itself")
+}

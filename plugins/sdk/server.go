@@ -1,0 +1,330 @@
+package sdk
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	"github.com/parley-gateway/parley/plugins/contract"
+	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
+)
+
+const (
+	describeDeadline  = 5 * time.Second
+	configureDeadline = 15 * time.Second
+	drainDeadline     = 8 * time.Second
+	metricsDeadline   = 500 * time.Millisecond
+)
+
+// Server carries a Plugin over gRPC. Serve makes one; test harnesses make
+// their own, register it at a server of theirs and Close it.
+type Server struct {
+	pluginv1.UnimplementedPluginServiceServer
+
+	abilities Abilities
+	log       *slog.Logger
+	peer      credentials.TransportCredentials // whom to trust on the sockets of the directory
+	ctx       context.Context                  // ends with the plugin
+	cancel    context.CancelFunc
+	work      sync.WaitGroup // everything that runs the author's code
+
+	out     *outbox
+	cmds    *commands
+	subs    *subscriptions
+	lanes   *lanes // used by the session's reader
+	hooks   pool
+	signals lane
+
+	hello     atomic.Pointer[pluginv1.HostHello]
+	sessionMu sync.Mutex
+	session   *session // the last one
+
+	configMu   sync.Mutex // one Configure at a time
+	accepted   atomic.Bool
+	needsBegin atomic.Bool
+	gateway    gateway
+	web        web
+	stop       chan error // room for one: the process cannot go on
+
+	drainOnce    sync.Once
+	drainErr     error
+	beginWarning sync.Once
+
+	unknownFrames, panics, droppedSignals atomic.Uint64
+}
+
+// NewServer returns a Server for p. It starts nothing before the first call
+// arrives; Close ends what did start.
+func NewServer(p Plugin, log *slog.Logger) *Server {
+	return newServer(p, log, insecure.NewCredentials())
+}
+
+func newServer(p Plugin, log *slog.Logger, peer credentials.TransportCredentials) *Server {
+	s := &Server{
+		abilities: abilitiesOf(p), log: log, peer: peer,
+		out: newOutbox(log), cmds: newCommands(), lanes: newLanes(),
+		hooks: pool{limit: hookWorkers, queue: hookQueue},
+		stop:  make(chan error, 1),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.subs = &subscriptions{srv: s, open: map[uint64]*subscription{}}
+	return s
+}
+
+// Register adds the PluginService to a gRPC server, which must allow
+// messages of contract.MaxMessageSize.
+func (s *Server) Register(r grpc.ServiceRegistrar) { pluginv1.RegisterPluginServiceServer(r, s) }
+
+// Close ends the plugin's context, the Session and the HTTP listener, and
+// waits for everything that runs. What is unacknowledged ends with ErrStopped.
+func (s *Server) Close() {
+	s.cancel()
+	s.sessionMu.Lock()
+	if s.session != nil {
+		s.session.cancel(status.Error(codes.Unavailable, "plugin stopped"))
+		<-s.session.done
+	}
+	s.sessionMu.Unlock()
+	s.subs.closeAll()
+	s.out.close()
+	s.web.close()
+	s.work.Wait()
+	s.gateway.close()
+}
+
+func (s *Server) configured() bool { return s.accepted.Load() }
+
+// Describe implements PluginService.
+func (s *Server) Describe(ctx context.Context, req *pluginv1.DescribeRequest) (*pluginv1.DescribeResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, describeDeadline)
+	defer cancel()
+	m, err := s.manifest(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if m.MinHostMinor > req.GetHostMinor() {
+		return nil, contract.Error(codes.FailedPrecondition, contract.ReasonVersion, fmt.Sprintf(
+			"%s %s needs contract %d.%d or newer, this gateway has %d.%d",
+			m.ID, m.Version, contract.ProtocolVersion, m.MinHostMinor, contract.ProtocolVersion, req.GetHostMinor()))
+	}
+	out := manifestToWire(&m)
+	out.Minor = contract.Minor
+	out.Abilities = s.abilities.names()
+	return out, nil
+}
+
+// manifest asks the plugin and checks the answer against what it implements.
+func (s *Server) manifest(ctx context.Context) (Manifest, error) {
+	var m Manifest
+	var err error
+	if !s.guard("describe", func() { m, err = s.abilities.Describer.Describe(ctx) }) {
+		return m, status.Error(codes.Internal, "describe: the plugin panicked")
+	}
+	if err != nil {
+		return m, status.Error(codes.Internal, "describe: "+err.Error())
+	}
+	if err := s.abilities.check(&m); err != nil {
+		return m, status.Error(codes.FailedPrecondition, "describe: "+err.Error())
+	}
+	s.needsBegin.Store(!m.IdempotentSend && m.Delivery == StoreAndForward)
+	return m, nil
+}
+
+// names lists the optional abilities for Describe.
+func (a *Abilities) names() []string {
+	var names []string
+	if a.Processor != nil {
+		names = append(names, contract.AbilityProcess)
+	}
+	if a.Drainer != nil {
+		names = append(names, contract.AbilityDrain)
+	}
+	if a.MetricsWriter != nil {
+		names = append(names, contract.AbilityMetrics)
+	}
+	if a.SignalHandler != nil {
+		names = append(names, contract.AbilitySignals)
+	}
+	return names
+}
+
+// check refuses a manifest that promises what is not implemented.
+func (a *Abilities) check(m *Manifest) error {
+	switch {
+	case m.ID == "":
+		return errors.New("manifest without an ID")
+	case m.Delivery != StoreAndForward && m.Delivery != Connected:
+		return errors.New("manifest without a Delivery")
+	case m.Hook != nil && a.Hooker == nil:
+		return errors.New("manifest has a Hook, but the plugin is no Hooker")
+	case len(m.Routes) > 0 && a.Handler == nil:
+		return errors.New("manifest has Routes, but the plugin is no http.Handler")
+	case m.CanLookup && a.Lookuper == nil:
+		return errors.New("manifest says CanLookup, but the plugin is no Lookuper")
+	}
+	return nil
+}
+
+// Configure implements PluginService. The first accepted configuration also
+// attaches the plugin and opens its HTTP socket.
+func (s *Server) Configure(ctx context.Context, req *pluginv1.ConfigureRequest) (*pluginv1.ConfigureResponse, error) {
+	s.configMu.Lock()
+	defer s.configMu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, configureDeadline)
+	defer cancel()
+
+	cfg := configFromWire(req)
+	var err error
+	if !s.guard("configure", func() { err = s.abilities.Configurer.Configure(ctx, cfg) }) {
+		return nil, status.Error(codes.Internal, "configure: the plugin panicked")
+	}
+	var problems Problems
+	switch {
+	case err == nil:
+	case errors.As(err, &problems):
+		return &pluginv1.ConfigureResponse{Problems: problemsToWire(problems), Restart: errors.Is(err, ErrRestart)}, nil
+	case errors.Is(err, ErrRestart):
+		return &pluginv1.ConfigureResponse{Restart: true}, nil
+	default:
+		return nil, status.Error(codes.Internal, "configure: "+err.Error())
+	}
+	if req.GetValidateOnly() {
+		return &pluginv1.ConfigureResponse{}, nil
+	}
+	if err := s.apply(ctx, req); err != nil {
+		select {
+		case s.stop <- err:
+		default:
+		}
+		return nil, status.Error(codes.FailedPrecondition, err.Error())
+	}
+	return &pluginv1.ConfigureResponse{}, nil
+}
+
+func (s *Server) apply(ctx context.Context, req *pluginv1.ConfigureRequest) error {
+	s.web.key.Store(new(req.GetIdentityKey()))
+	s.out.forgetStatuses(func(id AccountID) bool {
+		for _, a := range req.GetAccounts() {
+			if AccountID(a.GetId()) == id {
+				return true
+			}
+		}
+		return false
+	})
+	s.gateway.use(req.GetGatewaySocket(), s.peer)
+	if s.accepted.Load() {
+		return nil
+	}
+	m, err := s.manifest(ctx)
+	if err != nil {
+		return err
+	}
+	if a := s.abilities.Attacher; a != nil {
+		var err error
+		if !s.guard("attach", func() { err = a.Attach(s.ctx, &host{srv: s}) }) {
+			return errors.New("attach: the plugin panicked")
+		}
+		if err != nil {
+			return fmt.Errorf("attach: %w", err)
+		}
+	}
+	if len(m.Routes) > 0 && req.GetHttpSocket() != "" {
+		if err := s.web.serve(s, req.GetHttpSocket(), m.Routes); err != nil {
+			return err
+		}
+	}
+	s.accepted.Store(true)
+	return nil
+}
+
+// Drain implements PluginService.
+func (s *Server) Drain(ctx context.Context, req *pluginv1.DrainRequest) (*pluginv1.DrainResponse, error) {
+	limit := durationOf(req.GetDeadlineMs())
+	if limit == 0 {
+		limit = drainDeadline
+	}
+	// The answer should arrive before the host stops waiting.
+	ctx, cancel := context.WithTimeout(ctx, limit-limit/20)
+	defer cancel()
+	if err := s.drain(ctx, req.GetLastCommandSeq()); err != nil {
+		s.log.Warn("drain incomplete", "err", err)
+	}
+	return &pluginv1.DrainResponse{}, nil
+}
+
+// drain lets commands and hooks settle, then the plugin's own work, then
+// waits until the host has everything.
+func (s *Server) drain(ctx context.Context, lastCommand uint64) error {
+	if err := s.cmds.wait(ctx, lastCommand); err != nil {
+		return fmt.Errorf("commands: %w", err)
+	}
+	if err := await(ctx, s.hooks.done()); err != nil {
+		return fmt.Errorf("hooks: %w", err)
+	}
+	if d := s.abilities.Drainer; d != nil {
+		s.drainOnce.Do(func() {
+			if !s.guard("drain", func() { s.drainErr = d.Drain(ctx) }) {
+				s.drainErr = errors.New("the plugin panicked")
+			}
+		})
+		if s.drainErr != nil {
+			return s.drainErr
+		}
+	}
+	if err := await(ctx, s.out.drained()); err != nil {
+		return fmt.Errorf("acknowledgements: %w", err)
+	}
+	return nil
+}
+
+func await(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Metrics implements PluginService: the plugin's own series and the SDK's.
+func (s *Server) Metrics(ctx context.Context, _ *pluginv1.MetricsRequest) (*pluginv1.MetricsResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, metricsDeadline)
+	defer cancel()
+	var text bytes.Buffer
+	if m := s.abilities.MetricsWriter; m != nil {
+		var err error
+		if !s.guard("metrics", func() { err = m.WriteMetrics(ctx, &text) }) {
+			return nil, status.Error(codes.Internal, "metrics: the plugin panicked")
+		}
+		if err != nil {
+			return nil, status.Error(codes.Internal, "metrics: "+err.Error())
+		}
+		if n := text.Len(); n > 0 && text.Bytes()[n-1] != '\n' {
+			text.WriteByte('\n')
+		}
+	}
+	unacked, dropped := s.out.counts()
+	for _, one := range []struct {
+		name, kind, help string
+		value            uint64
+	}{
+		{"sdk_events_unacknowledged", "gauge", "Events emitted and not yet acknowledged.", uint64(unacked)},
+		{"sdk_signals_dropped_total", "counter", "Signals shed in either direction.", dropped + s.droppedSignals.Load()},
+		{"sdk_unknown_frames_total", "counter", "Session frames of a kind that this SDK does not know.", s.unknownFrames.Load()},
+		{"sdk_panics_total", "counter", "Contained panics.", s.panics.Load()},
+	} {
+		fmt.Fprintf(&text, "# HELP %[1]s %[2]s\n# TYPE %[1]s %[3]s\n%[1]s %[4]d\n", one.name, one.help, one.kind, one.value)
+	}
+	return &pluginv1.MetricsResponse{Text: text.Bytes()}, nil
+}

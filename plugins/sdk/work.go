@@ -1,0 +1,164 @@
+package sdk
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
+)
+
+const (
+	hookDeadline = 10 * time.Second
+	hookWorkers  = 16
+	hookQueue    = 1024
+)
+
+// guard runs f and contains a panic, which it logs with its stack. The value
+// of a panic may hold customers' data, so only runtime errors are printed.
+func (s *Server) guard(what string, f func(), attrs ...slog.Attr) (ok bool) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if err, is := v.(runtime.Error); is {
+			attrs = append(attrs, slog.String("err", err.Error()))
+		}
+		attrs = append(attrs, slog.String("call", what), slog.String("stack", string(debug.Stack())))
+		s.log.LogAttrs(context.Background(), slog.LevelError, "plugin panicked", attrs...)
+		s.panics.Add(1)
+	}()
+	f()
+	return true
+}
+
+// command hands a command to the lane of its thread.
+func (s *Server) command(ses *session, wire *pluginv1.Command) {
+	c := s.cmds.accept(ses, wire)
+	if c == nil {
+		return
+	}
+	s.lanes.of(wire.GetAccount(), wire.GetThread()).do(&s.work, func() { s.run(c, wire) })
+}
+
+func (s *Server) run(c *command, wire *pluginv1.Command) {
+	ctx, cancel := s.ctx, context.CancelFunc(func() {})
+	if d := wire.GetDeadline(); d != 0 {
+		ctx, cancel = context.WithDeadline(s.ctx, timeOf(d))
+	}
+	defer cancel()
+
+	var r Result
+	ok := s.guard("command", func() { r = s.call(ctx, c, wire) },
+		slog.String("command_id", string(c.id)), slog.String("conversation_id", wire.GetConversation()))
+	switch {
+	case ok && r.Outcome != 0:
+		if r.Outcome == OutcomeSent && s.needsBegin.Load() && wire.GetSend() != nil && !c.passed() {
+			s.beginWarning.Do(func() {
+				s.log.Warn("message sent without Begin though the manifest does not say IdempotentSend",
+					"command_id", string(c.id))
+			})
+		}
+	case c.passed():
+		r = Unknown("plugin", "the plugin failed after Begin")
+	case ok:
+		r = Failed(KindInternal, "plugin", "the plugin gave no outcome")
+	default:
+		r = Failed(KindInternal, "plugin", "the plugin panicked")
+	}
+	s.settle(c, &r)
+}
+
+// settle sends the Result, which stays until it is acknowledged.
+func (s *Server) settle(c *command, r *Result) {
+	p := &pending{
+		free: true,
+		wire: &pluginv1.Event{
+			Account: c.account, Thread: c.thread, ReceivedTime: time.Now().UnixMicro(),
+			Kind: &pluginv1.Event_Result{Result: resultToWire(c.id, r)},
+		},
+		done: func(_ Ack, err error) {
+			s.cmds.forget(c)
+			if refused, is := err.(*RefusedError); is { //nolint:errorlint // made by the outbox, never wrapped
+				s.log.Warn("result refused", "command_id", string(c.id), "code", refused.Code)
+			}
+		},
+	}
+	if err := s.out.put(p, false); err != nil {
+		s.log.Warn("result not sent", "command_id", string(c.id), "err", err)
+		s.cmds.forget(c)
+	}
+	s.cmds.settle(c)
+}
+
+// call finds the ability for a command.
+func (s *Server) call(ctx context.Context, c *command, wire *pluginv1.Command) Result {
+	switch k := wire.GetKind().(type) {
+	case *pluginv1.Command_Send:
+		cmd, err := sendFromWire(wire, k.Send)
+		if err != nil {
+			return Failed(KindContent, "unsupported", "the message has a part that the plugin does not know")
+		}
+		cmd.barrier = func(ctx context.Context) error { return c.barrier(ctx, s.out) }
+		return s.abilities.Sender.Send(ctx, cmd)
+	case *pluginv1.Command_Process:
+		if s.abilities.Processor != nil {
+			return s.abilities.Processor.Process(ctx, processFromWire(wire, k.Process))
+		}
+	case *pluginv1.Command_Lookup:
+		if s.abilities.Lookuper != nil {
+			return s.abilities.Lookuper.Lookup(ctx, lookupFromWire(wire, k.Lookup))
+		}
+	}
+	return Failed(KindInternal, "unsupported", "the plugin does not take this command")
+}
+
+// hook answers a webhook from the pool: requests of carriers have no order.
+func (s *Server) hook(ses *session, wire *pluginv1.Hook) {
+	job := func() {
+		if ses.ctx.Err() != nil {
+			return // the host asks again under the next session
+		}
+		s.out.pushHook(ses, s.runHook(wire))
+	}
+	if !s.hooks.do(&s.work, job) {
+		s.out.pushHook(ses, &pluginv1.HookResult{Id: wire.GetId(), Status: http.StatusServiceUnavailable, Reason: "overload"})
+	}
+}
+
+func (s *Server) runHook(wire *pluginv1.Hook) *pluginv1.HookResult {
+	failed := &pluginv1.HookResult{Id: wire.GetId(), Status: http.StatusInternalServerError, Reason: "plugin"}
+	if s.abilities.Hooker == nil {
+		return &pluginv1.HookResult{Id: wire.GetId(), Status: http.StatusNotFound, Reason: "unsupported"}
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, hookDeadline)
+	defer cancel()
+	var resp HookResponse
+	if !s.guard("hook", func() { resp = s.abilities.Hooker.Hook(ctx, hookFromWire(wire)) }) {
+		return failed
+	}
+	out, err := hookResultToWire(wire, &resp)
+	if err != nil {
+		s.log.Error("hook answer not understood", "account", wire.GetAccount(), "err", err)
+		return failed
+	}
+	return out
+}
+
+// signal queues what the plugin should know now. When the handler is slow
+// the newest ones are dropped here: the host has dropped the oldest already.
+func (s *Server) signal(wire *pluginv1.Signal) {
+	h := s.abilities.SignalHandler
+	if h == nil {
+		return
+	}
+	if s.signals.len() >= maxSignals {
+		s.droppedSignals.Add(1)
+		return
+	}
+	s.signals.do(&s.work, func() { s.guard("signal", func() { h.Signal(s.ctx, signalFromWire(wire)) }) })
+}
