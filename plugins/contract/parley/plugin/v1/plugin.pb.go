@@ -469,7 +469,7 @@ type DescribeResponse struct {
 	Exclusive      bool                   `protobuf:"varint,13,opt,name=exclusive,proto3" json:"exclusive,omitempty"`                                 // two generations must not run at once (bound port, poll cursor)
 	SingleNode     bool                   `protobuf:"varint,14,opt,name=single_node,json=singleNode,proto3" json:"single_node,omitempty"`             // an account may be served by one node at a time
 	EgressHosts    []string               `protobuf:"bytes,15,rep,name=egress_hosts,json=egressHosts,proto3" json:"egress_hosts,omitempty"`
-	Abilities      []string               `protobuf:"bytes,16,rep,name=abilities,proto3" json:"abilities,omitempty"` // optional abilities, by name
+	Abilities      []string               `protobuf:"bytes,16,rep,name=abilities,proto3" json:"abilities,omitempty"` // optional abilities, by name: "process", "drain", "metrics", "signals"
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -837,6 +837,9 @@ func (x *Capabilities) GetIcon() string {
 	return ""
 }
 
+// The gateway proxies /p/<id>/REST to the plugin's http_socket as /REST: that
+// is the path which the plugin sees and which Parley-Identity is bound to. It
+// sets Parley-Identity on every request, also on public routes.
 type Route struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"` // prefix below /p/<id>/, without the leading slash; "" = all
