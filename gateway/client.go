@@ -1,0 +1,84 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+type schemeKey struct{}
+
+// scheme is how the client reached us: "https" or "http".
+func scheme(r *http.Request) string {
+	if s, ok := r.Context().Value(schemeKey{}).(string); ok {
+		return s
+	}
+	if r.TLS != nil {
+		return "https"
+	}
+	return "http"
+}
+
+// forwarded are the headers by which a hop speaks for the client. Nothing
+// behind this middleware ever sees them (FT31).
+var forwarded = []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Real-Ip", "Forwarded", "True-Client-Ip", "Cf-Connecting-Ip"}
+
+// clients settles who the client is before anybody looks: RemoteAddr becomes
+// the address of the outermost hop that is not a trusted proxy, and the
+// forwarding headers are removed.
+type clients struct{ trusted []netip.Prefix }
+
+func (c clients) middleware(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if peer := remoteIP(r); contains(c.trusted, peer) {
+			if ip, ok := c.client(r.Header.Values("X-Forwarded-For")); ok {
+				r.RemoteAddr = netip.AddrPortFrom(ip, 0).String()
+			}
+			if p := r.Header.Get("X-Forwarded-Proto"); p == "https" || p == "http" {
+				r = r.WithContext(context.WithValue(r.Context(), schemeKey{}, p))
+			}
+		}
+		for _, h := range forwarded {
+			r.Header.Del(h)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// client walks X-Forwarded-For from its right end, the only one that our own
+// proxies wrote, to the first address that is not a trusted proxy's.
+func (c clients) client(values []string) (netip.Addr, bool) {
+	hops := strings.Split(strings.Join(values, ","), ",")
+	var last netip.Addr
+	for i := len(hops) - 1; i >= 0; i-- {
+		ip, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		last = ip.Unmap()
+		if !contains(c.trusted, last) {
+			break
+		}
+	}
+	return last, last.IsValid()
+}
+
+func contains(nets []netip.Prefix, ip netip.Addr) bool {
+	for _, n := range nets {
+		if n.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// remoteIP is the client's address after the clients middleware, the peer's
+// before; invalid when there is none (a unix socket).
+func remoteIP(r *http.Request) netip.Addr {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap()
+}

@@ -1,0 +1,65 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+)
+
+// policies are the security headers of the three origins [ASVS 3.4].
+type policies struct {
+	desk, plugin, chat, files string
+}
+
+func newPolicies(o Origins, scriptHashes []string) policies {
+	scripts := strings.Join(append([]string{"'self'"}, scriptHashes...), " ")
+	files, socket := "", "ws"+strings.TrimPrefix(o.Desk, "http")
+	if o.Files != o.Desk {
+		files = " " + o.Files
+	}
+	return policies{
+		// The component library sets styles from script, hence 'unsafe-inline' for
+		// styles only.
+		desk: "default-src 'none'; script-src " + scripts + "; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:" + files +
+			"; media-src 'self' blob:" + files + "; font-src 'self' data:; connect-src 'self' " + socket + files +
+			"; manifest-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'",
+		// What a plugin answers on the desk's own origin must not act as the desk.
+		plugin: "sandbox; default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+		chat:   "default-src 'self'; img-src 'self' data: blob:" + files + "; base-uri 'none'; object-src 'none'; frame-ancestors 'self'",
+		files:  "sandbox; default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+	}
+}
+
+// permissions of the pages: nothing of the device is used before calls exist.
+const permissions = "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), midi=(), payment=(), usb=()"
+
+// secure sets the headers that hold for whatever the request's host serves. A
+// handler may replace the content policy (a widget's page names its sites).
+func (s *Server) secure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Permissions-Policy", permissions)
+		if scheme(r) == "https" {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		serves := s.hosts.serves(r.Host)
+		switch area(r.URL.Path) {
+		case areaFiles:
+			h.Set("Content-Security-Policy", s.policies.files)
+			h.Set("Referrer-Policy", "no-referrer")
+			h.Set("Cross-Origin-Resource-Policy", "cross-origin") // pictures stand in desk and chat pages
+		case areaPlugins, areaDemo:
+			h.Set("Content-Security-Policy", s.policies.chat)
+			h.Set("Referrer-Policy", "strict-origin-when-cross-origin")
+			if !serves.has(surfaceChat) {
+				h.Set("Content-Security-Policy", s.policies.plugin)
+			}
+		default:
+			h.Set("Content-Security-Policy", s.policies.desk)
+			h.Set("Referrer-Policy", "no-referrer")
+			h.Set("Cross-Origin-Opener-Policy", "same-origin")
+			h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,148 @@
+// Package limit bounds what one address, socket or account may use of the
+// gateway: requests in time (Rates) and connections at once (Conns). Both
+// hold a bounded amount of memory whatever is thrown at them, and both fail
+// open: under a storm of more distinct keys than they can hold the oldest
+// keys start again with a full allowance.
+package limit
+
+import (
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Rates is a token bucket for each key. The zero value is not usable; see
+// NewRates. Safe for concurrent use.
+type Rates[K comparable] struct {
+	perSecond rate.Limit
+	burst     int
+	max       int
+
+	mu sync.Mutex
+	// Two generations: when young is full it becomes old and the former old
+	// is dropped. A key in use moves to young, so what is dropped was not
+	// used for at least max other keys.
+	young, old map[K]*rate.Limiter
+}
+
+// NewRates gives each key perSecond events per second and bursts of burst
+// events. At most 2*max keys are remembered. perSecond <= 0 allows everything.
+func NewRates[K comparable](perSecond float64, burst, max int) *Rates[K] {
+	return &Rates[K]{perSecond: rate.Limit(perSecond), burst: burst, max: max, young: map[K]*rate.Limiter{}}
+}
+
+// Allow takes one token of key's bucket at now and reports whether there was one.
+func (r *Rates[K]) Allow(key K, now time.Time) bool {
+	if r == nil || r.perSecond <= 0 {
+		return true
+	}
+	return r.bucket(key).AllowN(now, 1)
+}
+
+func (r *Rates[K]) bucket(key K) *rate.Limiter {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b, ok := r.young[key]
+	if ok {
+		return b
+	}
+	if b, ok = r.old[key]; !ok {
+		b = rate.NewLimiter(r.perSecond, r.burst)
+	}
+	if len(r.young) >= r.max {
+		r.old, r.young = r.young, make(map[K]*rate.Limiter, r.max/4)
+	}
+	r.young[key] = b
+	return b
+}
+
+// Len is the number of keys remembered.
+func (r *Rates[K]) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.young) + len(r.old)
+}
+
+// Conns counts what is open at once per key and in all. Keys are forgotten
+// when nothing of theirs is open, so memory is bounded by the total. Safe for
+// concurrent use.
+type Conns[K comparable] struct {
+	perKey, total int
+
+	mu   sync.Mutex
+	open map[K]int
+	n    int
+}
+
+// NewConns allows perKey at once for each key and total in all; 0 = no limit.
+func NewConns[K comparable](perKey, total int) *Conns[K] {
+	return &Conns[K]{perKey: perKey, total: total, open: map[K]int{}}
+}
+
+// Outcome tells whether, or why not, something may be opened.
+type Outcome int
+
+// Outcomes of Acquire.
+const (
+	OK Outcome = iota
+	KeyFull
+	TotalFull
+)
+
+// Acquire counts one more for key. With exempt the limit per key does not
+// apply (loopback, a trusted proxy). After OK the caller owes one Release.
+func (c *Conns[K]) Acquire(key K, exempt bool) Outcome {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.total > 0 && c.n >= c.total {
+		return TotalFull
+	}
+	if !exempt && c.perKey > 0 && c.open[key] >= c.perKey {
+		return KeyFull
+	}
+	c.open[key]++
+	c.n++
+	return OK
+}
+
+// Release gives back what Acquire counted.
+func (c *Conns[K]) Release(key K) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n--
+	if c.open[key]--; c.open[key] <= 0 {
+		delete(c.open, key)
+	}
+}
+
+// Open is the number open in all.
+func (c *Conns[K]) Open() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
+}
+
+// Address is what counts as one client: the address itself for IPv4, the /64
+// network for IPv6, where a host can have any address of its network.
+func Address(ip netip.Addr) netip.Addr {
+	ip = ip.Unmap().WithZone("")
+	if ip.Is6() {
+		if p, err := ip.Prefix(64); err == nil {
+			return p.Addr()
+		}
+	}
+	return ip
+}
+
+// Client is the Address of the sender of r. The gateway has put the client's
+// own address into RemoteAddr before any handler runs.
+func Client(r *http.Request) netip.Addr {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return Address(ap.Addr())
+}

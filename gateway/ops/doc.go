@@ -1,0 +1,6 @@
+// Package ops is the operators' listener: metrics in the Prometheus and
+// OpenMetrics text formats, liveness, readiness and profiling (SPEC Z2, Z3,
+// ux.md 1). It knows nothing of what it shows: other rooms hand in collectors
+// and readiness checks. Nothing here is authenticated, so the listener
+// belongs on loopback or a private network.
+package ops

@@ -1,0 +1,125 @@
+package ops_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"github.com/parley-gateway/parley/gateway/ops"
+)
+
+func get(t *testing.T, h http.Handler, path, accept string) *http.Response {
+	t.Helper()
+	req := httptest.NewRequest(http.MethodGet, path, nil)
+	if accept != "" {
+		req.Header.Set("Accept", accept)
+	}
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, req)
+	return rec.Result()
+}
+
+func body(t *testing.T, res *http.Response) string {
+	t.Helper()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestReadiness(t *testing.T) {
+	broken := errors.New("no space left")
+	var fault error
+	health := ops.NewHealth(ops.Check{Name: "log", Run: func(context.Context) error { return fault }})
+	h := ops.Handler(prometheus.NewRegistry(), health, slog.New(slog.DiscardHandler))
+
+	steps := []struct {
+		name   string
+		before func()
+		status int
+		want   string
+	}{
+		{"starting", func() {}, 503, "lifecycle: starting"},
+		{"started", health.Started, 200, "log: ok"},
+		{"a check fails", func() { fault = broken }, 503, "log: no space left"},
+		{"and recovers", func() { fault = nil }, 200, "log: ok"},
+		{"draining", health.Drain, 503, "lifecycle: draining"},
+	}
+	for _, s := range steps {
+		s.before()
+		res := get(t, h, "/readyz", "")
+		if text := body(t, res); res.StatusCode != s.status || !strings.Contains(text, s.want) {
+			t.Errorf("%s: GET /readyz = %d %q, want %d with %q", s.name, res.StatusCode, text, s.status, s.want)
+		}
+		if res := get(t, h, "/healthz", ""); res.StatusCode != 200 {
+			t.Errorf("%s: GET /healthz = %d, want 200 whatever else is wrong", s.name, res.StatusCode)
+		}
+	}
+
+	res := get(t, h, "/readyz", "application/json")
+	var rep struct {
+		Status string
+		Checks []ops.Result
+	}
+	if err := json.NewDecoder(res.Body).Decode(&rep); err != nil {
+		t.Fatal(err)
+	}
+	if rep.Status != "unavailable" || len(rep.Checks) != 2 {
+		t.Errorf("readyz as JSON = %+v, want unavailable with 2 checks", rep)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	reg := ops.NewRegistry("1.2.3")
+	lat := prometheus.NewHistogram(ops.LatencyOpts("parley_try_duration_seconds", "Time of a try."))
+	reg.MustRegister(lat, failing{})
+	lat.Observe(.003)
+	h := ops.Handler(reg, ops.NewHealth(), slog.New(slog.DiscardHandler))
+
+	text := body(t, get(t, h, "/metrics", ""))
+	for _, want := range []string{"parley_build_info{", `version="1.2.3"`, `parley_try_duration_seconds_bucket{le="0.005"} 1`, "go_goroutines", "process_open_fds"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("GET /metrics lacks %q although one collector fails", want)
+		}
+	}
+	problems, err := promlint.New(strings.NewReader(text)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		if strings.HasPrefix(p.Metric, "parley_") {
+			t.Errorf("promlint: %s: %s", p.Metric, p.Text)
+		}
+	}
+	res := get(t, h, "/metrics", "application/openmetrics-text;version=1.0.0")
+	if ct := res.Header.Get("Content-Type"); !strings.HasPrefix(ct, "application/openmetrics-text") {
+		t.Errorf("Content-Type for an OpenMetrics scraper = %q", ct)
+	}
+}
+
+// failing is a collector that always fails.
+type failing struct{}
+
+var failingDesc = prometheus.NewDesc("parley_failing", "Never there.", nil, nil)
+
+func (failing) Describe(ch chan<- *prometheus.Desc) { ch <- failingDesc }
+func (failing) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.NewInvalidMetric(failingDesc, errors.New("broken"))
+}
+
+func TestProfiles(t *testing.T) {
+	h := ops.Handler(prometheus.NewRegistry(), ops.NewHealth(), slog.New(slog.DiscardHandler))
+	if res := get(t, h, "/debug/pprof/goroutine?debug=1", ""); res.StatusCode != 200 {
+		t.Errorf("GET /debug/pprof/goroutine = %d, want 200", res.StatusCode)
+	}
+}

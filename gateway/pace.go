@@ -1,0 +1,71 @@
+package gateway
+
+import (
+	"io"
+	"net/http"
+	"time"
+)
+
+// bodyGrace is how long a body may take before its speed counts.
+const bodyGrace = 10 * time.Second
+
+// pace holds bodies to a least speed and responses to moving at all, by
+// deadlines of the connection: a slow body or a client that does not read costs
+// one goroutine for a bounded time (FT21). Hijacking a connection lifts them.
+func pace(rate int, stall time.Duration, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		pw := &pacedWriter{ResponseWriter: w, rc: http.NewResponseController(w), stall: stall}
+		if r.Body != nil && r.Body != http.NoBody {
+			b := &pacedBody{ReadCloser: r.Body, w: pw, start: time.Now(), rate: rate}
+			b.extend()
+			r.Body = b
+		}
+		next.ServeHTTP(pw, r)
+	})
+}
+
+type pacedBody struct {
+	io.ReadCloser
+	w     *pacedWriter
+	start time.Time
+	rate  int
+	n     int64
+	until time.Time
+}
+
+// Read reads on while the average speed since the start is enough.
+func (b *pacedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.n += int64(n)
+	b.extend()
+	return n, err
+}
+
+func (b *pacedBody) extend() {
+	until := b.start.Add(bodyGrace + time.Duration(b.n)*time.Second/time.Duration(b.rate))
+	if until.Sub(b.until) < 100*time.Millisecond {
+		return
+	}
+	b.until = until
+	_ = b.w.rc.SetReadDeadline(until)                 // not a network connection: nothing to guard
+	_ = b.w.rc.SetWriteDeadline(until.Add(b.w.stall)) // the answer comes after the body
+}
+
+type pacedWriter struct {
+	http.ResponseWriter
+	rc    *http.ResponseController
+	stall time.Duration
+	set   time.Time
+}
+
+// Unwrap serves http.ResponseController.
+func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Write gives each piece its own time.
+func (w *pacedWriter) Write(p []byte) (int, error) {
+	if now := time.Now(); now.Sub(w.set) > time.Second {
+		w.set = now
+		_ = w.rc.SetWriteDeadline(now.Add(w.stall))
+	}
+	return w.ResponseWriter.Write(p)
+}
