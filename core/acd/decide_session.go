@@ -1,0 +1,88 @@
+package acd
+
+import (
+	"slices"
+
+	"github.com/parley-gateway/parley/core/conversation"
+)
+
+func (d *decision) login() {
+	switch {
+	case !d.a.LoggedIn:
+		d.emit(&LoggedIn{})
+	case d.a.Disconnected:
+		d.emit(&Connected{})
+	}
+}
+
+func (d *decision) logout(c Logout) error {
+	if !d.a.LoggedIn {
+		return nil
+	}
+	cause := c.Cause
+	if cause == "" {
+		cause = conversation.CauseLogout
+	}
+	d.dropOffer(cause)
+	d.emit(&LoggedOut{Cause: cause})
+	return nil
+}
+
+func (d *decision) ready() error {
+	switch {
+	case !d.a.LoggedIn:
+		return ErrLoggedOut
+	case !d.a.Ready:
+		d.emit(&Ready{})
+	case len(d.a.Pending) > 0:
+		d.emit(&PendingCleared{})
+	}
+	return nil
+}
+
+func (d *decision) notReady(c BeNotReady) error {
+	if !d.a.LoggedIn {
+		return ErrLoggedOut
+	}
+	reason := c.Reason
+	if reason == "" {
+		reason = ReasonManual
+	}
+	switch {
+	case !d.a.Ready && d.a.Reason != reason:
+		d.emit(&NotReady{Reason: reason})
+	case !d.a.Ready, slices.Contains(d.a.Pending, reason):
+	case d.inHand():
+		d.emit(&PendingNotReady{Reason: reason})
+	default:
+		d.emit(&NotReady{Reason: reason})
+	}
+	return nil
+}
+
+func (d *decision) disconnect(c Disconnect) {
+	if !d.a.LoggedIn || d.a.Disconnected {
+		return
+	}
+	grace := c.Grace
+	if grace <= 0 {
+		grace = Grace
+	}
+	d.emit(&Disconnected{GraceUntil: d.now.Add(grace)})
+}
+
+// tick ends the grace of a lost connection: offers are withdrawn and the agent
+// is Not Ready (connection), with work in hand too: it comes back in that mode.
+func (d *decision) tick() {
+	if d.a.GraceUntil.IsZero() || d.a.GraceUntil.After(d.now) {
+		return
+	}
+	d.dropOffer(conversation.CauseConnection)
+	d.emit(&NotReady{Reason: ReasonConnection})
+}
+
+func (d *decision) dropOffer(cause conversation.Cause) {
+	if o := d.a.Offer; o != nil {
+		d.emit(&OfferEnded{Offer: o.Offer, Conversation: o.Conversation, Invite: o.Invite, Cause: cause})
+	}
+}

@@ -1,0 +1,83 @@
+package acd
+
+import (
+	"fmt"
+
+	"github.com/parley-gateway/parley/core/conversation"
+)
+
+func (d *decision) present(c Present) error {
+	switch {
+	case c.Offer.IsZero() || c.Conversation.IsZero() || c.Request.IsZero():
+		return fmt.Errorf("%w: offer without ids", ErrInvalid)
+	case c.Share < 0 || c.Spare < 0:
+		return fmt.Errorf("%w: negative share", ErrInvalid)
+	case !d.a.LoggedIn:
+		return ErrLoggedOut
+	case d.a.Offer != nil:
+		return ErrOfferPending
+	case c.Invite && !d.a.Invitable(), !c.Invite && !d.a.Offerable():
+		return ErrUnavailable
+	case !c.Invite && d.a.Load()+c.Spare > Capacity:
+		return ErrNoCapacity
+	}
+	d.emit(&Offered{
+		Offer: c.Offer, Conversation: c.Conversation, Request: c.Request, Medium: c.Medium,
+		Share: c.Share, Invite: c.Invite, ExpiresAt: c.ExpiresAt,
+	})
+	return nil
+}
+
+func (d *decision) accepted(c Accepted) error {
+	o := d.a.Offer
+	if o == nil || o.Offer != c.Offer {
+		return ErrOfferGone
+	}
+	held := *o
+	d.dropOffer(conversation.CauseAccepted)
+	d.emit(&Engaged{Conversation: held.Conversation, Medium: held.Medium, Share: held.Share})
+	return nil
+}
+
+func (d *decision) endOffer(c EndOffer) {
+	o := d.a.Offer
+	if o == nil || o.Offer != c.Offer {
+		return
+	}
+	invite := o.Invite
+	d.dropOffer(c.Cause)
+	switch {
+	case invite: // never changes the invitee's state (T6)
+	case c.Cause == conversation.CauseRejected:
+		d.unready(ReasonRejected)
+	case c.Cause == conversation.CauseExpired:
+		d.unready(ReasonExpired)
+	default: // back to the former state (A19), unless Not Ready was asked for meanwhile
+		d.settle()
+	}
+}
+
+func (d *decision) engage(c Engage) error {
+	if c.Conversation.IsZero() || c.Share < 0 {
+		return fmt.Errorf("%w: engaged with nothing", ErrInvalid)
+	}
+	if w := d.a.Holds(c.Conversation); w != nil && !w.Wrapup {
+		return nil
+	}
+	d.emit(&Engaged{Conversation: c.Conversation, Medium: c.Medium, Share: c.Share})
+	return nil
+}
+
+func (d *decision) startWrapup(c StartWrapup) {
+	if w := d.a.Holds(c.Conversation); w != nil && !w.Wrapup {
+		d.emit(&WrapupStarted{Conversation: c.Conversation, Until: c.Until})
+	}
+}
+
+func (d *decision) release(c Release) {
+	if d.a.Holds(c.Conversation) == nil {
+		return
+	}
+	d.emit(&Released{Conversation: c.Conversation, Cause: c.Cause})
+	d.settle()
+}

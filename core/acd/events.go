@@ -1,0 +1,169 @@
+package acd
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+)
+
+// Types of an agent's stream.
+const (
+	TypeLoggedIn        conversation.Type = "agent.logged_in/1"
+	TypeLoggedOut       conversation.Type = "agent.logged_out/1"
+	TypeReady           conversation.Type = "agent.ready/1"
+	TypeNotReady        conversation.Type = "agent.not_ready/1"
+	TypePendingNotReady conversation.Type = "agent.pending_not_ready/1"
+	TypePendingCleared  conversation.Type = "agent.pending_cleared/1"
+	TypeOffered         conversation.Type = "agent.offered/1"
+	TypeOfferEnded      conversation.Type = "agent.offer_ended/1"
+	TypeEngaged         conversation.Type = "agent.engaged/1"
+	TypeWrapupStarted   conversation.Type = "agent.wrapup_started/1"
+	TypeReleased        conversation.Type = "agent.released/1"
+	TypeDisconnected    conversation.Type = "agent.disconnected/1"
+	TypeConnected       conversation.Type = "agent.connected/1"
+)
+
+// Reason tells why an agent is Not Ready: one of these, or a code from the
+// contact centre's own list ("break", "training").
+type Reason string
+
+// Reasons that the rules give by themselves.
+const (
+	ReasonLogin      Reason = "login"      // nobody is Ready before saying so
+	ReasonRejected   Reason = "rejected"   // A9, A10
+	ReasonExpired    Reason = "expired"    // A8, A14
+	ReasonConnection Reason = "connection" // A20
+	ReasonManual     Reason = "manual"     // asked for without a code
+)
+
+// LoggedIn begins an agent's session, in Not Ready (login).
+type LoggedIn struct{}
+
+// LoggedOut ends it.
+type LoggedOut struct {
+	Cause conversation.Cause `json:"cause"`
+}
+
+// Ready: the agent takes interactions (A1).
+type Ready struct{}
+
+// NotReady: the agent takes none. Also lists the further reasons that had
+// gathered while work was going on (A15).
+type NotReady struct {
+	Reason Reason   `json:"reason"`
+	Also   []Reason `json:"also,omitempty"`
+}
+
+// PendingNotReady: Not Ready once the present work ends (A10, A12, A14). One
+// event for each reason.
+type PendingNotReady struct {
+	Reason Reason `json:"reason"`
+}
+
+// PendingCleared: the agent wants to stay Ready after all.
+type PendingCleared struct{}
+
+// Offered: an interaction is presented. Unless it is an invitation the agent
+// is Busy from here on (A2).
+type Offered struct {
+	Offer        conversation.OfferID        `json:"offer"`
+	Conversation conversation.ConversationID `json:"conversation"`
+	Request      conversation.RequestID      `json:"request"`
+	Medium       string                      `json:"medium"`
+	Share        int                         `json:"share"` // percent of capacity
+	Invite       bool                        `json:"invite,omitempty"`
+	ExpiresAt    time.Time                   `json:"expires_at,omitzero"`
+}
+
+// OfferEnded: the offer is over. Causes: accepted, rejected, expired (unaccepted,
+// A8), withdrawn, abandoned and customer_left (A19), connection, logout, and
+// whatever else ended the request.
+type OfferEnded struct {
+	Offer        conversation.OfferID        `json:"offer"`
+	Conversation conversation.ConversationID `json:"conversation"`
+	Invite       bool                        `json:"invite,omitempty"`
+	Cause        conversation.Cause          `json:"cause"`
+}
+
+// Engaged: the agent takes part in a conversation and it takes its share.
+type Engaged struct {
+	Conversation conversation.ConversationID `json:"conversation"`
+	Medium       string                      `json:"medium"`
+	Share        int                         `json:"share"`
+}
+
+// WrapupStarted: the agent left the conversation and has after-call work for
+// it, which keeps its share until Released.
+type WrapupStarted struct {
+	Conversation conversation.ConversationID `json:"conversation"`
+	Until        time.Time                   `json:"until,omitzero"`
+}
+
+// Released: the conversation is nothing of the agent's any more.
+type Released struct {
+	Conversation conversation.ConversationID `json:"conversation"`
+	Cause        conversation.Cause          `json:"cause"`
+}
+
+// Disconnected: the agent's last socket is gone (A20).
+type Disconnected struct {
+	GraceUntil time.Time `json:"grace_until"`
+}
+
+// Connected: the agent is back.
+type Connected struct{}
+
+// Types lists every released type of an agent's stream.
+func Types() []conversation.Type {
+	return []conversation.Type{
+		TypeLoggedIn, TypeLoggedOut, TypeReady, TypeNotReady, TypePendingNotReady, TypePendingCleared,
+		TypeOffered, TypeOfferEnded, TypeEngaged, TypeWrapupStarted, TypeReleased, TypeDisconnected, TypeConnected,
+	}
+}
+
+// DecodeHead reads the stored head of an event of an agent's stream; a head
+// always comes back as a pointer. An unknown type gives conversation.ErrUnknownType.
+func DecodeHead(t conversation.Type, head []byte) (conversation.Head, error) {
+	h := newHead(t)
+	if h == nil {
+		return nil, fmt.Errorf("%w %q", conversation.ErrUnknownType, t)
+	}
+	if err := json.Unmarshal(head, h); err != nil {
+		return nil, fmt.Errorf("decode head of %s: %w", t, err)
+	}
+	return h, nil
+}
+
+func newHead(t conversation.Type) conversation.Head {
+	switch t {
+	case TypeLoggedIn:
+		return &LoggedIn{}
+	case TypeLoggedOut:
+		return &LoggedOut{}
+	case TypeReady:
+		return &Ready{}
+	case TypeNotReady:
+		return &NotReady{}
+	case TypePendingNotReady:
+		return &PendingNotReady{}
+	case TypePendingCleared:
+		return &PendingCleared{}
+	case TypeOffered:
+		return &Offered{}
+	case TypeOfferEnded:
+		return &OfferEnded{}
+	case TypeEngaged:
+		return &Engaged{}
+	case TypeWrapupStarted:
+		return &WrapupStarted{}
+	case TypeReleased:
+		return &Released{}
+	case TypeDisconnected:
+		return &Disconnected{}
+	case TypeConnected:
+		return &Connected{}
+	}
+	return nil
+}
