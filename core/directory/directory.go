@@ -1,0 +1,219 @@
+package directory
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Vault is what the directory needs of core/vault.
+type Vault interface {
+	Assign() (int64, error)
+	Seal(keyID int64, aad, plain []byte) ([]byte, error)
+	Open(keyID int64, aad, sealed []byte) ([]byte, error)
+	MAC(purpose string, parts ...[]byte) [32]byte
+	Destroy(ctx context.Context, ids ...int64) error
+}
+
+// Dialect names a database engine.
+type Dialect string
+
+// Dialects. The SQL text is the same for PostgreSQL, which comes with
+// scale-out; only migrations differ.
+const SQLite Dialect = "sqlite"
+
+// Options say how to open the directory.
+type Options struct {
+	// DSN is the path of the SQLite file, the log's own; made when missing.
+	DSN string
+	// Dialect; "" means SQLite.
+	Dialect Dialect
+	// Vault seals contacts, secrets and plugins' values. Must not be nil.
+	Vault Vault
+	// Poll is how often changes by other processes are looked for. 0 means one
+	// second, negative never.
+	Poll time.Duration
+	// Gate, when not nil, is held while the directory writes. Give the log's
+	// writer the same one: SQLite lets waiting writers starve, a mutex does not.
+	Gate sync.Locker
+	// Logger; nil discards.
+	Logger *slog.Logger
+}
+
+// Directory holds the records. Safe for concurrent use.
+type Directory struct {
+	writer *sql.DB
+	reader *sql.DB
+	vault  Vault
+	log    *slog.Logger
+	gate   sync.Locker
+
+	writeMu sync.Mutex // one change at a time, so that snapshots appear in order
+	snap    atomic.Pointer[Snapshot]
+
+	watchMu  sync.Mutex
+	watchers map[chan struct{}]struct{}
+
+	keyMu      sync.Mutex
+	pluginKeys map[string]int64
+
+	stop      context.CancelFunc
+	done      sync.WaitGroup
+	failOnce  sync.Once
+	failed    chan struct{}
+	closeOnce sync.Once
+	closeErr  error
+}
+
+// Open opens the directory, brings its tables up to date and reads the first
+// snapshot. It starts a goroutine that looks for changes by other processes;
+// Close stops it.
+func Open(ctx context.Context, o Options) (*Directory, error) {
+	if o.Dialect != "" && o.Dialect != SQLite {
+		return nil, fmt.Errorf("directory: unknown dialect %q", o.Dialect)
+	}
+	if o.Vault == nil {
+		return nil, errors.New("directory: open: no vault")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Poll == 0 {
+		o.Poll = time.Second
+	}
+	if o.Gate == nil {
+		o.Gate = &sync.Mutex{}
+	}
+	writer, reader, err := openSQLite(ctx, o.DSN)
+	if err != nil {
+		return nil, fmt.Errorf("directory: open: %w", err)
+	}
+	d := &Directory{
+		writer: writer, reader: reader, vault: o.Vault, log: o.Logger, gate: o.Gate,
+		watchers: map[chan struct{}]struct{}{}, pluginKeys: map[string]int64{}, failed: make(chan struct{}),
+	}
+	snap, err := loadSnapshot(ctx, d.reader)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("directory: open: %w", err), reader.Close(), writer.Close())
+	}
+	d.snap.Store(snap)
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	d.stop = cancel
+	if o.Poll > 0 {
+		d.done.Go(func() { d.follow(run, o.Poll) })
+	}
+	return d, nil
+}
+
+// Snapshot is the present state of the records. It never blocks.
+func (d *Directory) Snapshot() *Snapshot { return d.snap.Load() }
+
+// Changes returns a channel that receives after each change of the snapshot.
+// Several changes may be told as one. cancel ends it; the channel is not closed.
+func (d *Directory) Changes() (changed <-chan struct{}, cancel func()) {
+	c := make(chan struct{}, 1)
+	d.watchMu.Lock()
+	d.watchers[c] = struct{}{}
+	d.watchMu.Unlock()
+	return c, func() {
+		d.watchMu.Lock()
+		delete(d.watchers, c)
+		d.watchMu.Unlock()
+	}
+}
+
+func (d *Directory) publish(s *Snapshot) {
+	d.snap.Store(s)
+	d.watchMu.Lock()
+	defer d.watchMu.Unlock()
+	for c := range d.watchers {
+		select {
+		case c <- struct{}{}:
+		default: // told already
+		}
+	}
+}
+
+// Refresh reads the records again if another process changed them.
+func (d *Directory) Refresh(ctx context.Context) error {
+	var version int64
+	if err := d.reader.QueryRowContext(ctx, selectVersion).Scan(&version); err != nil {
+		return fmt.Errorf("directory: read version: %w", d.note(err))
+	}
+	if version == d.Snapshot().version {
+		return nil
+	}
+	d.writeMu.Lock()
+	defer d.writeMu.Unlock()
+	s, err := loadSnapshot(ctx, d.reader)
+	if err != nil {
+		return fmt.Errorf("directory: read records: %w", d.note(err))
+	}
+	if s.version != d.Snapshot().version {
+		d.publish(s)
+	}
+	return nil
+}
+
+func (d *Directory) follow(ctx context.Context, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := d.Refresh(ctx); err != nil && ctx.Err() == nil {
+			d.log.WarnContext(ctx, "cannot look for changed records", "err", err)
+		}
+	}
+}
+
+// Failed is closed when the store reported an I/O error: the process must
+// stop and recover on start (PR17).
+func (d *Directory) Failed() <-chan struct{} { return d.failed }
+
+// note turns the engine's error into ours where callers act on it.
+func (d *Directory) note(err error) error {
+	switch kindOf(err) {
+	case storeFull:
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	case storeFailed:
+		d.failOnce.Do(func() { close(d.failed) })
+		return fmt.Errorf("%w: %w", ErrFailed, err)
+	default:
+		return err
+	}
+}
+
+// Close ends watching for changes and closes the database.
+func (d *Directory) Close() error {
+	d.closeOnce.Do(func() {
+		d.stop()
+		d.done.Wait()
+		d.closeErr = errors.Join(d.reader.Close(), d.writer.Close())
+	})
+	return d.closeErr
+}
+
+// write runs fn in a transaction that no other writer can disturb, and
+// commits it unless fn fails.
+func (d *Directory) write(ctx context.Context, fn func(*sql.Tx) error) error {
+	d.gate.Lock()
+	defer d.gate.Unlock()
+	tx, err := d.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return d.note(err)
+	}
+	defer func() { _ = tx.Rollback() }() // no effect after Commit
+	if err := fn(tx); err != nil {
+		return d.note(err)
+	}
+	return d.note(tx.Commit())
+}

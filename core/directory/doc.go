@@ -1,0 +1,18 @@
+// Package directory keeps the records of an installation: users, teams,
+// skills, services, accounts and contacts; beside them login sessions, the
+// audit trail, the plugins' small stores and the rows of attachments
+// (DESIGN.md 2, 5). They live in the database of the log, in tables of their
+// own, written through a pool of their own.
+//
+// Hot reads come from an immutable Snapshot in memory, which every change
+// replaces; Changes tells when. A change made by another process on the same
+// database (`parley apply` beside a running gateway) is noticed within
+// Options.Poll.
+//
+// What the package promises: a record that it returns is valid and its
+// references exist; a change is durable, and in the audit trail, before it is
+// visible; contacts and account secrets are sealed under keys of the vault.
+// What it leaves to others: whether the caller may do what it asks
+// (gateway/auth), and whether an account's settings suit its plugin
+// (core/pluginhost).
+package directory

@@ -1,0 +1,103 @@
+package directory
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+
+	"github.com/parley-gateway/parley/core/conversation"
+)
+
+const selectVersion = `SELECT version FROM directory_version WHERE one = 1`
+
+// querier is a pool or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// loadSnapshot reads all records as of one moment.
+func loadSnapshot(ctx context.Context, q querier) (*Snapshot, error) {
+	if db, ok := q.(*sql.DB); ok {
+		// Several reads, one view. A read-only transaction must not ask for the
+		// write lock, which the pool's transactions do, so BEGIN is spelled out.
+		conn, err := db.Conn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = conn.Close() }()
+		if _, err := conn.ExecContext(ctx, `BEGIN`); err != nil {
+			return nil, err
+		}
+		// A clean-up that must happen also when ctx has ended.
+		defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`) }()
+		return readSnapshot(ctx, conn)
+	}
+	return readSnapshot(ctx, q)
+}
+
+func readSnapshot(ctx context.Context, q querier) (*Snapshot, error) {
+	s := &Snapshot{hashes: map[conversation.AgentID]string{}}
+	if err := q.QueryRowContext(ctx, selectVersion).Scan(&s.version); err != nil {
+		return nil, fmt.Errorf("version: %w", err)
+	}
+	var hash string
+	err := errFirst(
+		func() error {
+			return load(ctx, q, `SELECT record, password FROM users`, func(u User) {
+				s.users.put(u.ID, "", u.Login, u)
+				if hash != "" {
+					s.hashes[u.ID] = hash
+				}
+			}, &hash)
+		},
+		func() error {
+			return load(ctx, q, `SELECT record FROM teams`, func(t Team) { s.teams.put(t.ID, "", fold(t.Name), t) })
+		},
+		func() error {
+			return load(ctx, q, `SELECT record FROM skills`, func(k Skill) { s.skills.put(k.Name, "", k.Name, k) })
+		},
+		func() error {
+			return load(ctx, q, `SELECT record FROM services`, func(v Service) { s.services.put(v.ID, "", fold(v.Name), v) })
+		},
+		func() error {
+			return load(ctx, q, `SELECT record FROM accounts`, func(a Account) { s.accounts.put(a.ID, "", fold(a.Name), a) })
+		},
+	)
+	if err != nil {
+		return nil, err
+	}
+	s.finish()
+	return s, nil
+}
+
+func errFirst(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// load reads the rows of one kind; more receives the columns after the record.
+func load[T any](ctx context.Context, q querier, query string, add func(T), more ...any) error {
+	rows, err := q.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var text []byte
+		if err := rows.Scan(append([]any{&text}, more...)...); err != nil {
+			return fmt.Errorf("%T: %w", *new(T), err)
+		}
+		var rec T
+		if err := json.Unmarshal(text, &rec); err != nil {
+			return fmt.Errorf("%T: %w", *new(T), err)
+		}
+		add(rec)
+	}
+	return rows.Err()
+}

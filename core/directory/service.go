@@ -1,0 +1,128 @@
+package directory
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/parley-gateway/parley/core/conversation"
+)
+
+// Features that a service may switch on (SPEC W2). Plugins may name further
+// ones, one per tool.
+const (
+	FeatureFiles  = "files"  // SPEC P1
+	FeatureTyping = "typing" // typing notices both ways
+	FeatureRead   = "read"   // read receipts both ways
+	FeatureLinks  = "links"  // SPEC B6
+	FeaturePage   = "page"   // SPEC B5
+	FeatureFlag   = "flag"   // SPEC H1
+)
+
+// DefaultFeatures are what a service gets that names none.
+func DefaultFeatures() []string {
+	return []string{FeatureFiles, FeatureFlag, FeatureLinks, FeaturePage, FeatureRead, FeatureTyping}
+}
+
+// DefaultRules are a service's rules where it does not say otherwise.
+func DefaultRules() conversation.Rules {
+	return conversation.Rules{
+		OfferTimeout:   30_000,
+		InactivityWarn: 5 * 60_000,
+		InactivityEnd:  10 * 60_000,
+		RequeueAfter:   2 * 60_000,
+		Medium:         "chat",
+		Share:          25,
+		Spare:          25,
+	}
+}
+
+// Service is what customers contact: a queue and its settings.
+type Service struct {
+	ID   conversation.ServiceID `json:"id"`
+	Name string                 `json:"name"`
+	// Skills are what an agent must all have, sorted. Rules.Skills is made of them.
+	Skills       []string           `json:"skills,omitempty"`
+	Rules        conversation.Rules `json:"rules"`
+	Dispositions []Disposition      `json:"dispositions,omitempty"`
+	Features     []string           `json:"features,omitempty"` // sorted
+	Texts        Texts              `json:"texts,omitzero"`
+	// Teams and Users serve it: who is in one of the teams or named, and has
+	// the skills.
+	Teams []conversation.TeamID  `json:"teams,omitempty"`
+	Users []conversation.AgentID `json:"users,omitempty"`
+}
+
+// Has reports whether the service has a feature switched on.
+func (s Service) Has(feature string) bool { return slices.Contains(s.Features, feature) }
+
+// Disposition is a result that an agent may give a conversation (SPEC R4).
+type Disposition struct {
+	Code string `json:"code" yaml:"code"`
+	Name string `json:"name" yaml:"name"`
+}
+
+// Texts are what the system says to customers. An empty one is not said.
+type Texts struct {
+	InactivityWarning string `json:"inactivity_warning,omitempty" yaml:"inactivity_warning,omitempty"` // SPEC Q1
+}
+
+func (s *Service) normalise() {
+	s.Name = strings.TrimSpace(s.Name)
+	s.Skills = sortedSet(s.Skills)
+	s.Features = sortedSet(s.Features)
+	s.Teams = uniqueIDs(s.Teams)
+	s.Users = uniqueIDs(s.Users)
+	s.Rules.Skills = strings.Join(s.Skills, ",")
+	if len(s.Dispositions) == 0 {
+		s.Dispositions = nil
+	}
+}
+
+func (s *Service) validate(snap *Snapshot) error {
+	var f faults
+	f.label("name", s.Name, true)
+	for i, k := range s.Skills {
+		_, ok := snap.Skill(k)
+		f.check(ok, fmt.Sprintf("skills[%d]", i), "no such skill")
+	}
+	for i, t := range s.Teams {
+		_, ok := snap.Team(t)
+		f.check(ok, fmt.Sprintf("teams[%d]", i), "no such team")
+	}
+	for i, u := range s.Users {
+		_, ok := snap.User(u)
+		f.check(ok, fmt.Sprintf("users[%d]", i), "no such user")
+	}
+	for i, name := range s.Features {
+		f.check(keyPattern.MatchString(name), fmt.Sprintf("features[%d]", i), "must be 1 to 64 of a-z 0-9 . _ -, starting with a letter")
+	}
+	seen := map[string]bool{}
+	for i, d := range s.Dispositions {
+		at := fmt.Sprintf("dispositions[%d]", i)
+		f.check(keyPattern.MatchString(d.Code), at+".code", "must be 1 to 64 of a-z 0-9 . _ -, starting with a letter")
+		f.check(!seen[d.Code], at+".code", "is there twice")
+		f.label(at+".name", d.Name, true)
+		seen[d.Code] = true
+	}
+	f.check(len(s.Texts.InactivityWarning) <= 1000, "texts.inactivity_warning", "must be at most 1000 bytes")
+	validateRules(&f, s.Rules)
+	f.check(!s.Rules.DispositionNeeded || len(s.Dispositions) > 0, "rules.disposition_needed", "needs dispositions")
+	return f.err()
+}
+
+func validateRules(f *faults, r conversation.Rules) {
+	const week = conversation.Millis(7 * 24 * 3_600_000)
+	for name, d := range map[string]conversation.Millis{
+		"offer_timeout": r.OfferTimeout, "inactivity_warn": r.InactivityWarn, "inactivity_end": r.InactivityEnd,
+		"unanswered_end": r.UnansweredEnd, "wrapup_limit": r.WrapupLimit, "requeue_after": r.RequeueAfter,
+		"park_after": r.ParkAfter, "owner_first": r.OwnerFirst,
+	} {
+		f.check(d >= 0 && d <= week, "rules."+name, "must be 0 (off) to 7 days")
+	}
+	f.check(r.InactivityEnd == 0 || r.InactivityWarn < r.InactivityEnd, "rules.inactivity_end", "must be later than inactivity_warn")
+	f.check(r.Medium == "" || keyPattern.MatchString(r.Medium), "rules.medium", "must be of a-z 0-9 . _ -")
+	f.check(r.Share >= 0 && r.Share <= 100, "rules.share", "must be 0 to 100 percent")
+	f.check(r.Spare >= 0 && r.Spare <= 100, "rules.spare", "must be 0 to 100 percent")
+	f.check(r.Priority >= 0 && r.Priority <= 86400, "rules.priority", "must be 0 to 86400 seconds")
+}
