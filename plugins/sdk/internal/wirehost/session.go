@@ -1,0 +1,368 @@
+// Package wirehost plays the gateway's part of the contract in messages of
+// the wire: a Session with a record of everything that came up, a ledger in
+// the place of the log, and a GatewayService in memory. The conformance kit,
+// the authors' test harness and the SDK's own tests stand on it.
+package wirehost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/parley-gateway/parley/plugins/contract"
+	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
+)
+
+// Item is one thing that came up; exactly one field is set.
+type Item struct {
+	Hello        *pluginv1.PluginHello
+	Event        *pluginv1.Event
+	HookResult   *pluginv1.HookResult
+	Subscribe    *pluginv1.Subscribe
+	Unsubscribe  *pluginv1.Unsubscribe
+	RecordCredit *pluginv1.RecordCredit
+	Signal       *pluginv1.Signal
+	Begin        *pluginv1.Begin
+	Pong         *pluginv1.Pong
+	Status       *pluginv1.AccountStatus
+	Unknown      bool
+}
+
+// Policy says how a Session answers. Functions run on its reader.
+type Policy struct {
+	// Ack answers an event; nil = commit it in Ledger. Its result nil = no
+	// answer now.
+	Ack func(*pluginv1.Event) *pluginv1.EventAck
+	// Begin answers a barrier; nil = allow. Its result nil = no answer now.
+	Begin func(*pluginv1.Begin) *pluginv1.BeginAck
+	// Ledger of the commits; nil = one of the Session's own.
+	Ledger *Ledger
+	// Forget keeps no record of what came up, for load.
+	Forget bool
+}
+
+// Session is one run of the stream, seen from the host.
+type Session struct {
+	stream grpc.BidiStreamingClient[pluginv1.HostFrame, pluginv1.PluginFrame]
+	cancel context.CancelFunc
+	policy Policy
+	done   chan struct{}
+
+	sendMu     sync.Mutex
+	commandSeq uint64
+
+	mu        sync.Mutex
+	items     []Item
+	changed   chan struct{}
+	err       error
+	frames    int
+	maxItems  int
+	maxBytes  int
+	unacked   int // events without an answer
+	mostUnack int
+}
+
+// Open starts a Session with hello (nil = the usual windows) and waits for
+// nothing.
+func Open(ctx context.Context, conn grpc.ClientConnInterface, hello *pluginv1.HostHello, policy Policy) (*Session, error) {
+	if hello == nil {
+		hello = Hello()
+	}
+	if policy.Ledger == nil {
+		policy.Ledger = &Ledger{}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stream, err := pluginv1.NewPluginServiceClient(conn).Session(ctx)
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("open session: %w", err)
+	}
+	s := &Session{stream: stream, cancel: cancel, policy: policy, done: make(chan struct{}), changed: make(chan struct{})}
+	if err := s.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_Hello{Hello: hello}}); err != nil {
+		cancel()
+		return nil, fmt.Errorf("open session: %w", err)
+	}
+	go s.read()
+	return s, nil
+}
+
+// Hello is the greeting of a host with the contract's windows.
+func Hello() *pluginv1.HostHello {
+	return &pluginv1.HostHello{
+		Minor: contract.Minor, Instance: "instance-1", Node: "node-1",
+		EventWindow: contract.EventWindow, EventWindowBytes: contract.EventWindowBytes,
+		CommandWindow: contract.CommandWindow, AccountWindow: contract.AccountWindow,
+	}
+}
+
+// Send writes a frame.
+func (s *Session) Send(f *pluginv1.HostFrame) error {
+	s.sendMu.Lock()
+	defer s.sendMu.Unlock()
+	return s.stream.Send(f)
+}
+
+// Command sends commands in one frame and numbers those without a seq.
+func (s *Session) Command(cmds ...*pluginv1.Command) error {
+	s.sendMu.Lock()
+	defer s.sendMu.Unlock()
+	for _, c := range cmds {
+		if c.GetSeq() == 0 {
+			s.commandSeq++
+			c.Seq = s.commandSeq
+		}
+		if c.GetAttempt() == 0 {
+			c.Attempt = 1
+		}
+	}
+	return s.stream.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_Commands{Commands: &pluginv1.Commands{Commands: cmds}}})
+}
+
+// LastCommand returns the newest number that Command gave.
+func (s *Session) LastCommand() uint64 {
+	s.sendMu.Lock()
+	defer s.sendMu.Unlock()
+	return s.commandSeq
+}
+
+// Hook sends webhooks in one frame.
+func (s *Session) Hook(hooks ...*pluginv1.Hook) error {
+	return s.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_Hooks{Hooks: &pluginv1.Hooks{Hooks: hooks}}})
+}
+
+// Ping sends a ping.
+func (s *Session) Ping(id uint64) error {
+	return s.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_Ping{Ping: &pluginv1.Ping{Id: id}}})
+}
+
+// Records sends batches in one frame.
+func (s *Session) Records(batches ...*pluginv1.RecordBatch) error {
+	return s.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_Records{Records: &pluginv1.Records{Batches: batches}}})
+}
+
+// Signals sends signals in one frame.
+func (s *Session) Signals(list ...*pluginv1.Signal) error {
+	return s.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_Signals{Signals: &pluginv1.Signals{Signals: list}}})
+}
+
+// Acks answers events that the policy left open.
+func (s *Session) Acks(acks ...*pluginv1.EventAck) error {
+	s.mu.Lock()
+	s.unacked -= len(acks)
+	s.mu.Unlock()
+	return s.Send(ackFrame(acks))
+}
+
+// BeginAck answers a barrier that the policy left open.
+func (s *Session) BeginAck(ack *pluginv1.BeginAck) error {
+	return s.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_BeginAck{BeginAck: ack}})
+}
+
+func ackFrame(acks []*pluginv1.EventAck) *pluginv1.HostFrame {
+	return &pluginv1.HostFrame{Frame: &pluginv1.HostFrame_EventAcks{EventAcks: &pluginv1.EventAcks{Acks: acks}}}
+}
+
+// Wait returns the first item that match accepts, from the beginning of the
+// session on. It fails when ctx or the session ends.
+func (s *Session) Wait(ctx context.Context, match func(Item) bool) (Item, error) {
+	for i := 0; ; {
+		s.mu.Lock()
+		for ; i < len(s.items); i++ {
+			if match(s.items[i]) {
+				it := s.items[i]
+				s.mu.Unlock()
+				return it, nil
+			}
+		}
+		changed, err := s.changed, s.err
+		s.mu.Unlock()
+		if err != nil {
+			return Item{}, fmt.Errorf("session ended: %w", err)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return Item{}, ctx.Err()
+		}
+	}
+}
+
+// Result waits for a command's outcome.
+func (s *Session) Result(ctx context.Context, command string) (*pluginv1.Result, error) {
+	it, err := s.Wait(ctx, func(it Item) bool { return it.Event.GetResult().GetCommandId() == command && command != "" })
+	return it.Event.GetResult(), err
+}
+
+// HookResult waits for a webhook's answer.
+func (s *Session) HookResult(ctx context.Context, id uint64) (*pluginv1.HookResult, error) {
+	it, err := s.Wait(ctx, func(it Item) bool { return it.HookResult != nil && it.HookResult.GetId() == id })
+	return it.HookResult, err
+}
+
+// Items returns everything so far.
+func (s *Session) Items() []Item {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Item(nil), s.items...)
+}
+
+// Load tells the largest frame so far and the most events that were open at
+// one time.
+func (s *Session) Load() (maxItems, maxBytes, mostUnacked int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.maxItems, s.maxBytes, s.mostUnack
+}
+
+// Done is closed when the stream has ended; Err tells how.
+func (s *Session) Done() <-chan struct{} { return s.done }
+
+// Err is nil while the session runs, and io.EOF after an orderly end.
+func (s *Session) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Cut ends the session as a lost connection would.
+func (s *Session) Cut() {
+	s.cancel()
+	<-s.done
+}
+
+// Close ends it in order.
+func (s *Session) Close(ctx context.Context) error {
+	s.sendMu.Lock()
+	err := s.stream.CloseSend()
+	s.sendMu.Unlock()
+	select {
+	case <-s.done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	s.cancel()
+	<-s.done
+	return err
+}
+
+func (s *Session) read() {
+	defer close(s.done)
+	for {
+		f, err := s.stream.Recv()
+		if err == nil {
+			err = s.take(f)
+		}
+		if err != nil {
+			s.mu.Lock()
+			s.err = err
+			s.wakeLocked()
+			s.mu.Unlock()
+			s.cancel()
+			return
+		}
+	}
+}
+
+func (s *Session) wakeLocked() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *Session) take(f *pluginv1.PluginFrame) error {
+	items := split(f)
+	var acks []*pluginv1.EventAck
+	for _, it := range items {
+		if it.Event == nil {
+			continue
+		}
+		ack := s.policy.Ledger.Commit
+		if s.policy.Ack != nil {
+			ack = s.policy.Ack
+		}
+		if a := ack(it.Event); a != nil {
+			a.Seq = it.Event.GetSeq()
+			acks = append(acks, a)
+		}
+	}
+	s.record(f, items, len(acks))
+	if len(acks) > 0 {
+		if err := s.Send(ackFrame(acks)); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+	}
+	if b := f.GetBegin(); b != nil {
+		ack := &pluginv1.BeginAck{Seq: b.GetSeq(), CommandId: b.GetCommandId()}
+		if s.policy.Begin != nil {
+			ack = s.policy.Begin(b)
+		}
+		if ack != nil {
+			return s.BeginAck(ack)
+		}
+	}
+	return nil
+}
+
+func (s *Session) record(f *pluginv1.PluginFrame, items []Item, acked int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.frames++
+	for _, it := range items {
+		if it.Event != nil && it.Event.GetResult() == nil && it.Event.GetReceipt() == nil {
+			s.unacked++
+		}
+	}
+	s.mostUnack = max(s.mostUnack, s.unacked)
+	s.unacked = max(0, s.unacked-acked)
+	if s.policy.Forget {
+		return
+	}
+	s.maxItems = max(s.maxItems, len(items))
+	if len(items) > 1 {
+		s.maxBytes = max(s.maxBytes, proto.Size(f))
+	}
+	s.items = append(s.items, items...)
+	s.wakeLocked()
+}
+
+// split takes a frame apart.
+func split(f *pluginv1.PluginFrame) []Item {
+	var items []Item
+	switch k := f.GetFrame().(type) {
+	case *pluginv1.PluginFrame_Hello:
+		items = append(items, Item{Hello: k.Hello})
+	case *pluginv1.PluginFrame_Events:
+		for _, e := range k.Events.GetEvents() {
+			items = append(items, Item{Event: e})
+		}
+	case *pluginv1.PluginFrame_HookResults:
+		for _, r := range k.HookResults.GetResults() {
+			items = append(items, Item{HookResult: r})
+		}
+	case *pluginv1.PluginFrame_Subscribe:
+		items = append(items, Item{Subscribe: k.Subscribe})
+	case *pluginv1.PluginFrame_Unsubscribe:
+		items = append(items, Item{Unsubscribe: k.Unsubscribe})
+	case *pluginv1.PluginFrame_RecordCredit:
+		items = append(items, Item{RecordCredit: k.RecordCredit})
+	case *pluginv1.PluginFrame_Signals:
+		for _, sig := range k.Signals.GetSignals() {
+			items = append(items, Item{Signal: sig})
+		}
+	case *pluginv1.PluginFrame_Begin:
+		items = append(items, Item{Begin: k.Begin})
+	case *pluginv1.PluginFrame_Pong:
+		items = append(items, Item{Pong: k.Pong})
+	case *pluginv1.PluginFrame_AccountStatuses:
+		for _, st := range k.AccountStatuses.GetStatuses() {
+			items = append(items, Item{Status: st})
+		}
+	default:
+		items = append(items, Item{Unknown: true})
+	}
+	return items
+}

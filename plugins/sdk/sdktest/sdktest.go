@@ -1,0 +1,235 @@
+// Package sdktest runs a plugin inside a test, against a gateway that is
+// played by the test: no process, the real Session. The gateway has a ledger
+// in the place of the log, so repeats are found as they would be there.
+//
+//	h := sdktest.Start(t, new(myChannel), sdktest.Options{Config: cfg})
+//	answer := h.Hook(sdk.HookRequest{Account: "a", Body: body})
+//	result := h.Send(sdk.SendCommand{...})
+package sdktest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/parley-gateway/parley/plugins/contract"
+	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
+	"github.com/parley-gateway/parley/plugins/sdk"
+	"github.com/parley-gateway/parley/plugins/sdk/internal/wirehost"
+)
+
+// patience bounds every wait of a Host; in a synctest bubble it is fake time.
+const patience = 10 * time.Second
+
+// Options say how the played gateway behaves. The zero value configures the
+// plugin with nothing and commits every event.
+type Options struct {
+	// Config is the first configuration. It must be accepted.
+	Config sdk.Config
+	// Answer decides about an event that is not a Result; nil commits it.
+	Answer func(sdk.Event) Answer
+	// RefuseBegin makes the barrier refuse.
+	RefuseBegin bool
+	// NoSockets leaves out what needs real sockets, which is key-value store,
+	// blobs, grants and HTTP, so that the test can run in a synctest bubble.
+	NoSockets bool
+	// Log takes the plugin's log; nil discards it.
+	Log *slog.Logger
+}
+
+// Answer to an event. The zero value commits it.
+type Answer struct {
+	Refuse string // not "": refuse with this code
+	Retry  bool   // not durable now
+	Silent bool   // no answer in this Session
+}
+
+// Host is the played gateway. Its methods fail the test instead of returning
+// errors.
+type Host struct {
+	tb      testing.TB
+	opts    Options
+	conn    *grpc.ClientConn
+	client  pluginv1.PluginServiceClient
+	ledger  wirehost.Ledger
+	key     []byte
+	dir     string
+	session *wirehost.Session
+
+	mu      sync.Mutex
+	serial  uint64
+	records map[thread]uint64 // last seq published
+}
+
+type thread struct {
+	account sdk.AccountID
+	name    sdk.ThreadID
+}
+
+// Start runs p: Describe, Configure, Session. Everything ends with the test.
+func Start(tb testing.TB, p sdk.Plugin, opts Options) *Host {
+	tb.Helper()
+	log := opts.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	h := &Host{tb: tb, opts: opts, key: []byte("identity key of the test"), records: map[thread]uint64{}}
+	server := sdk.NewServer(p, log)
+	listener := bufconn.Listen(1 << 20)
+	rpc := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.MaxSendMsgSize(contract.MaxMessageSize))
+	server.Register(rpc)
+	go func() { _ = rpc.Serve(listener) }()
+
+	conn, err := grpc.NewClient("passthrough:///plugin",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(contract.MaxMessageSize)))
+	if err != nil {
+		tb.Fatalf("sdktest: dial: %v", err)
+	}
+	h.conn, h.client = conn, pluginv1.NewPluginServiceClient(conn)
+	tb.Cleanup(func() {
+		if h.session != nil {
+			h.session.Cut()
+		}
+		server.Close()
+		_ = conn.Close()
+		rpc.Stop()
+	})
+	if !opts.NoSockets {
+		h.openSockets()
+	}
+	h.Manifest()
+	if err := h.Configure(opts.Config); err != nil {
+		tb.Fatalf("sdktest: configure: %v", err)
+	}
+	h.Connect()
+	return h
+}
+
+// openSockets serves the GatewayService beside the place of http.sock.
+func (h *Host) openSockets() {
+	h.tb.Helper()
+	dir, err := os.MkdirTemp("", "sdk") // short: socket paths end at 107 bytes
+	if err != nil {
+		h.tb.Fatalf("sdktest: %v", err)
+	}
+	h.dir = dir
+	ln, err := (&net.ListenConfig{}).Listen(h.tb.Context(), "unix", filepath.Join(dir, "gateway.sock"))
+	if err != nil {
+		h.tb.Fatalf("sdktest: %v", err)
+	}
+	rpc := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize))
+	pluginv1.RegisterGatewayServiceServer(rpc, &wirehost.Gateway{})
+	go func() { _ = rpc.Serve(ln) }()
+	h.tb.Cleanup(func() {
+		rpc.Stop()
+		_ = os.RemoveAll(dir)
+	})
+}
+
+func (h *Host) context() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(h.tb.Context(), patience)
+}
+
+// Manifest asks the plugin what it is.
+func (h *Host) Manifest() sdk.Manifest {
+	h.tb.Helper()
+	ctx, cancel := h.context()
+	defer cancel()
+	d, err := h.client.Describe(ctx, &pluginv1.DescribeRequest{HostMinor: contract.Minor})
+	if err != nil {
+		h.tb.Fatalf("sdktest: describe: %v", err)
+	}
+	return sdk.Wire{}.Manifest(d)
+}
+
+// Configure sends a configuration and returns what the plugin makes of it:
+// nil, sdk.Problems, sdk.ErrRestart or a failed call.
+func (h *Host) Configure(cfg sdk.Config) error {
+	h.tb.Helper()
+	ctx, cancel := h.context()
+	defer cancel()
+	req := sdk.Wire{}.Configure(&cfg)
+	req.IdentityKey = h.key
+	if h.dir != "" {
+		req.GatewaySocket, req.HttpSocket = filepath.Join(h.dir, "gateway.sock"), filepath.Join(h.dir, "http.sock")
+	}
+	resp, err := h.client.Configure(ctx, req)
+	switch {
+	case err != nil:
+		return fmt.Errorf("configure: %w", err)
+	case len(resp.GetProblems()) > 0:
+		return sdk.Wire{}.Problems(resp.GetProblems())
+	case resp.GetRestart():
+		return sdk.ErrRestart
+	}
+	return nil
+}
+
+// Connect opens the Session; a former one is cut, as by a lost connection.
+func (h *Host) Connect() {
+	h.tb.Helper()
+	if h.session != nil {
+		h.session.Cut()
+	}
+	s, err := wirehost.Open(h.tb.Context(), h.conn, nil, wirehost.Policy{
+		Ledger: &h.ledger,
+		Ack:    h.answer,
+		Begin: func(b *pluginv1.Begin) *pluginv1.BeginAck {
+			return &pluginv1.BeginAck{Seq: b.GetSeq(), CommandId: b.GetCommandId(), Refused: h.opts.RefuseBegin}
+		},
+	})
+	if err != nil {
+		h.tb.Fatalf("sdktest: %v", err)
+	}
+	h.session = s
+	h.wait("hello", func(it wirehost.Item) bool { return it.Hello != nil })
+}
+
+func (h *Host) answer(wire *pluginv1.Event) *pluginv1.EventAck {
+	if h.opts.Answer == nil || wire.GetResult() != nil {
+		return h.ledger.Commit(wire)
+	}
+	ev, err := sdk.Wire{}.Event(wire)
+	if err != nil {
+		return &pluginv1.EventAck{Status: pluginv1.AckStatus_ACK_STATUS_REFUSED, Code: "invalid"}
+	}
+	switch a := h.opts.Answer(ev); {
+	case a.Refuse != "":
+		return &pluginv1.EventAck{Status: pluginv1.AckStatus_ACK_STATUS_REFUSED, Code: a.Refuse}
+	case a.Silent:
+		return nil
+	case a.Retry:
+		return &pluginv1.EventAck{Status: pluginv1.AckStatus_ACK_STATUS_RETRY}
+	}
+	return h.ledger.Commit(wire)
+}
+
+func (h *Host) wait(what string, match func(wirehost.Item) bool) wirehost.Item {
+	h.tb.Helper()
+	ctx, cancel := h.context()
+	defer cancel()
+	it, err := h.session.Wait(ctx, match)
+	if err != nil {
+		h.tb.Fatalf("sdktest: wait for %s: %v", what, err)
+	}
+	return it
+}
+
+func (h *Host) next() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.serial++
+	return h.serial
+}
