@@ -1,0 +1,140 @@
+package eventlog
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// The order in which an implementation applies a batch: lease check, streams,
+// external ids, closed threads, opened threads (so that one append can end a
+// conversation and open the next on its thread), rows, new outbox rows,
+// outbox updates.
+
+// ErrInvalid: a batch contradicts itself (a fault of the program). Nothing was
+// written.
+var ErrInvalid = errors.New("eventlog: invalid batch")
+
+// Validate reports contradictions that no state of the store can cure, as
+// ErrInvalid. Implementations call it before they queue an append.
+func (b *Batch) Validate() error {
+	for i := range b.Streams {
+		s := &b.Streams[i]
+		if s.Stream == (StreamID{}) {
+			return fmt.Errorf("%w: stream %d has no id", ErrInvalid, i)
+		}
+		for j := range s.Events {
+			e := &s.Events[j]
+			switch {
+			case e.Type == "":
+				return fmt.Errorf("%w: stream %d event %d has no type", ErrInvalid, i, j)
+			case (len(e.Body) == 0) != (e.KeyID == 0) || e.KeyID < 0:
+				return fmt.Errorf("%w: stream %d event %d (%s): a body and its key go together", ErrInvalid, i, j, e.Type)
+			}
+		}
+	}
+	for i := range b.External {
+		if x := &b.External[i]; !b.indexFits(x.Stream, x.Index) {
+			return fmt.Errorf("%w: external id %d points at event %d, which is not in the batch", ErrInvalid, i, x.Index)
+		}
+	}
+	for i := range b.Outbox {
+		o := &b.Outbox[i]
+		switch {
+		case o.CommandID == [16]byte{}:
+			return fmt.Errorf("%w: outbox row %d has no command id", ErrInvalid, i)
+		case !o.State.Known():
+			return fmt.Errorf("%w: outbox row %d has state %q", ErrInvalid, i, o.State)
+		case !b.indexFits(o.Conversation, o.Index):
+			return fmt.Errorf("%w: outbox row %d points at event %d, which is not in the batch", ErrInvalid, i, o.Index)
+		}
+	}
+	for i := range b.OutboxUpdates {
+		if u := &b.OutboxUpdates[i]; !u.State.Known() {
+			return fmt.Errorf("%w: outbox update %d has state %q", ErrInvalid, i, u.State)
+		}
+	}
+	for i := range b.Conversations {
+		if b.Conversations[i].ID == (StreamID{}) {
+			return fmt.Errorf("%w: conversation row %d has no id", ErrInvalid, i)
+		}
+	}
+	return nil
+}
+
+// MaxKeyID is the largest data key id that the batch brings into use.
+func (b *Batch) MaxKeyID() int64 {
+	var m int64
+	for i := range b.Streams {
+		for j := range b.Streams[i].Events {
+			m = max(m, b.Streams[i].Events[j].KeyID)
+		}
+	}
+	for i := range b.Conversations {
+		m = max(m, b.Conversations[i].KeyID)
+	}
+	for i := range b.Outbox {
+		m = max(m, b.Outbox[i].KeyID)
+	}
+	return m
+}
+
+// indexOf is the place of a stream's first StreamAppend, or -1.
+func (b *Batch) indexOf(stream StreamID) int {
+	return slices.IndexFunc(b.Streams, func(s StreamAppend) bool { return s.Stream == stream })
+}
+
+func (b *Batch) indexFits(stream StreamID, index int) bool {
+	at := b.indexOf(stream)
+	return index < 0 || at < 0 || index < len(b.Streams[at].Events)
+}
+
+// SeqOf resolves the sequence that an ExternalID or OutboxRow means: of the
+// event at index in the stream's append, or seq as given when the stream has
+// none in this batch or index is negative. done are the sequences of b.
+func (b *Batch) SeqOf(done Appended, stream StreamID, index int, seq uint64) uint64 {
+	at := b.indexOf(stream)
+	if at < 0 || index < 0 {
+		return seq
+	}
+	return done.Streams[at].FirstSeq + uint64(index)
+}
+
+// Known reports whether s is one of the outbox states.
+func (s OutboxState) Known() bool {
+	switch s {
+	case OutboxQueued, OutboxDispatched, OutboxBegun, OutboxSettled, OutboxUnknown:
+		return true
+	}
+	return false
+}
+
+// Pending reports whether work remains: queued, dispatched or begun.
+func (s OutboxState) Pending() bool {
+	return s == OutboxQueued || s == OutboxDispatched || s == OutboxBegun
+}
+
+// CanBecome reports whether an update may take a row from s to next. Only
+// settled is for ever: unknown may still be settled by a receipt, or queued
+// again by a decision that somebody answers for (PR4).
+func (s OutboxState) CanBecome(next OutboxState) bool {
+	return s != OutboxSettled || next == OutboxSettled
+}
+
+// MergeAgents is the list that a conversation row keeps when it is written
+// with now over stored: an agent once listed stays listed, and is active only
+// if now says so. The result shares no memory with either.
+func MergeAgents(stored, now []ConversationAgent) []ConversationAgent {
+	out := make([]ConversationAgent, 0, max(len(stored), len(now)))
+	for _, a := range stored {
+		out = append(out, ConversationAgent{Agent: a.Agent})
+	}
+	for _, a := range now {
+		if i := slices.IndexFunc(out, func(o ConversationAgent) bool { return o.Agent == a.Agent }); i >= 0 {
+			out[i].Active = a.Active
+		} else {
+			out = append(out, a)
+		}
+	}
+	return out
+}

@@ -1,0 +1,250 @@
+package eventlogtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// Readers that follow by position while many write see every event once, in
+// order (promises.md 4.7).
+func tailAndWait(t *testing.T, l eventlog.Log) {
+	const writers, each, readers = 8, 25, 3
+	if err := waitFor(t, l, -1, 0); err == nil {
+		t.Error("Wait returned on an empty log")
+	}
+	var wg sync.WaitGroup
+	seen := make([][]eventlog.Record, readers)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for r := range readers {
+		wg.Go(func() {
+			var after int64
+			for len(seen[r]) < writers*each {
+				if err := l.Wait(ctx, after); err != nil {
+					t.Errorf("reader %d: Wait(%d): %v", r, after, err)
+					return
+				}
+				recs, err := l.Tail(ctx, after, 7+r)
+				if err != nil || len(recs) == 0 {
+					t.Errorf("reader %d: Tail(%d) after Wait: %d events, %v", r, after, len(recs), err)
+					return
+				}
+				seen[r] = append(seen[r], recs...)
+				after = recs[len(recs)-1].Pos
+			}
+		})
+	}
+	for w := range writers {
+		wg.Go(func() {
+			for i := range each {
+				if _, err := l.Append(ctx, batch(ID(w), uint64(i), event(fmt.Sprintf("%d-%d", w, i)))); err != nil { //nolint:gosec // not negative
+					t.Errorf("writer %d: %v", w, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for r := range readers {
+		next := map[eventlog.StreamID]uint64{}
+		var last int64
+		for _, rec := range seen[r] {
+			if next[rec.Stream]++; rec.Seq != next[rec.Stream] || rec.Pos <= last {
+				t.Fatalf("reader %d: seq %d of stream %x at pos %d, want seq %d after pos %d", r, rec.Seq, rec.Stream, rec.Pos, next[rec.Stream], last)
+			}
+			last = rec.Pos
+		}
+		if len(next) != writers {
+			t.Errorf("reader %d saw %d streams, want %d", r, len(next), writers)
+		}
+		if err := waitFor(t, l, r, last); err == nil {
+			t.Errorf("Wait(%d) returned although nothing came after", last)
+		}
+		if err := l.Wait(t.Context(), last-1); err != nil {
+			t.Errorf("Wait for what is there: %v", err)
+		}
+	}
+	if recs, err := l.Tail(t.Context(), 0, 0); err != nil || len(recs) != writers*each {
+		t.Errorf("Tail without limit: %d events, %v, want %d", len(recs), err, writers*each)
+	}
+}
+
+// waitFor waits a moment for events after pos.
+func waitFor(t *testing.T, l eventlog.Log, _ int, pos int64) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	return l.Wait(ctx, pos)
+}
+
+func waitEnds(t *testing.T, l eventlog.Log) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- l.Wait(ctx, 100) }()
+	mustAppend(t, l, batch(ID(1), 0, event("a"))) // not far enough
+	select {
+	case err := <-done:
+		t.Errorf("Wait(100) returned %v at position 1", err)
+	default:
+	}
+	cancel()
+	wantErr(t, "Wait", <-done, context.Canceled)
+}
+
+func rewrite(t *testing.T, l eventlog.Log) {
+	s := ID(1)
+	bare := eventlog.Event{Type: "join/1", At: start, Head: []byte(`{}`)}
+	b := batch(s, 0, event("a"), bare, event("b"), event("c"))
+	b.Conversations = []eventlog.ConversationRow{row(1)}
+	mustAppend(t, l, b)
+	mustAppend(t, l, batch(ID(2), 0, event("other")))
+	before := read(t, l, s, 0, 0)
+	var asked []uint64
+	err := l.Rewrite(t.Context(), s, 70, func(r eventlog.Record) ([]byte, error) {
+		asked = append(asked, r.Seq)
+		if r.Seq == 3 {
+			return nil, nil // erased
+		}
+		return append([]byte("masked "), r.Body...), nil
+	})
+	if err != nil {
+		t.Fatalf("Rewrite: %v", err)
+	}
+	diff(t, "records asked for", asked, []uint64{1, 3, 4})
+	want := before
+	want[0].Body, want[0].KeyID = []byte("masked sealed a"), 70
+	want[2].Body, want[2].KeyID = nil, 0
+	want[3].Body, want[3].KeyID = []byte("masked sealed c"), 70
+	diff(t, "records", read(t, l, s, 0, 0), want)
+	diff(t, "other stream", read(t, l, ID(2), 0, 0)[0].Event, event("other"))
+	r, err := l.Conversation(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, "row", r, row(1, func(r *eventlog.ConversationRow) { r.KeyID = 70 }))
+	if max, err := l.MaxKeyID(t.Context()); err != nil || max != 70 {
+		t.Errorf("MaxKeyID: got %d, %v, want 70", max, err)
+	}
+	mustAppend(t, l, batch(s, 4, event("d"))) // life goes on
+	if err := l.Rewrite(t.Context(), ID(9), 71, nil); err != nil {
+		t.Errorf("Rewrite of an unknown stream: %v", err)
+	}
+}
+
+func rewriteFails(t *testing.T, l eventlog.Log) {
+	mustAppend(t, l, batch(ID(1), 0, events("a", 3)...))
+	before := read(t, l, ID(1), 0, 0)
+	boom := errors.New("key destroyed")
+	err := l.Rewrite(t.Context(), ID(1), 70, func(r eventlog.Record) ([]byte, error) {
+		if r.Seq == 3 {
+			return nil, boom
+		}
+		return []byte("new"), nil
+	})
+	wantErr(t, "Rewrite", err, boom)
+	diff(t, "records", read(t, l, ID(1), 0, 0), before)
+}
+
+// Events that come while a stream is rewritten are rewritten too, and two
+// rewrites never mix.
+func rewriteBesideAppends(t *testing.T, l eventlog.Log) {
+	s := ID(1)
+	mustAppend(t, l, batch(s, 0, event("first")))
+	var wg sync.WaitGroup
+	added := false
+	wg.Go(func() {
+		err := l.Rewrite(t.Context(), s, 70, func(r eventlog.Record) ([]byte, error) {
+			if !added { // within the first call: an append gets in between
+				added = true
+				mustAppend(t, l, batch(s, eventlog.ExpectAny, event("between")))
+			}
+			return append([]byte("x"), r.Body...), nil
+		})
+		if err != nil {
+			t.Errorf("Rewrite: %v", err)
+		}
+	})
+	wg.Wait()
+	for i := range 4 {
+		wg.Go(func() {
+			err := l.Rewrite(t.Context(), s, int64(80+i), func(r eventlog.Record) ([]byte, error) {
+				return append([]byte("x"), r.Body...), nil
+			})
+			if err != nil {
+				t.Errorf("Rewrite: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	recs := read(t, l, s, 0, 0)
+	if len(recs) != 2 || string(recs[0].Body) != "xxxxxsealed first" || string(recs[1].Body) != "xxxxxsealed between" {
+		t.Errorf("after five rewrites: %q, want five x before each body", bodies(recs))
+	}
+	if recs[0].KeyID != recs[1].KeyID {
+		t.Errorf("keys %d and %d: two rewrites mixed", recs[0].KeyID, recs[1].KeyID)
+	}
+}
+
+func bodies(recs []eventlog.Record) (out []string) {
+	for _, r := range recs {
+		out = append(out, string(r.Body))
+	}
+	return out
+}
+
+func closing(t *testing.T, l eventlog.Log) {
+	mustAppend(t, l, batch(ID(1), 0, event("a")))
+	waiting := make(chan error, 1)
+	go func() { waiting <- l.Wait(context.WithoutCancel(t.Context()), 100) }()
+	if err := l.Close(); err != nil {
+		t.Fatalf("Close: %v", err)
+	}
+	wantErr(t, "Wait that was under way", <-waiting, eventlog.ErrClosed)
+	_, err := l.Append(t.Context(), batch(ID(1), 1, event("b")))
+	wantErr(t, "Append", err, eventlog.ErrClosed)
+	_, err = l.Read(t.Context(), ID(1), 0, 0)
+	wantErr(t, "Read", err, eventlog.ErrClosed)
+	_, err = l.Tail(t.Context(), 0, 0)
+	wantErr(t, "Tail", err, eventlog.ErrClosed)
+	wantErr(t, "Wait", l.Wait(t.Context(), 100), eventlog.ErrClosed)
+	_, err = l.Conversations(t.Context(), eventlog.ConversationQuery{})
+	wantErr(t, "Conversations", err, eventlog.ErrClosed)
+	_, _, err = l.AcquireLease(t.Context(), "x", "n", time.Second)
+	wantErr(t, "AcquireLease", err, eventlog.ErrClosed)
+	wantErr(t, "Rewrite", l.Rewrite(t.Context(), ID(1), 9, nil), eventlog.ErrClosed)
+	if err := l.Close(); err != nil {
+		t.Errorf("Close again: %v", err)
+	}
+}
+
+// Appends racing with Close either stand or say that they do not.
+func closeFinishes(t *testing.T, l eventlog.Log) {
+	var wg sync.WaitGroup
+	started := make(chan struct{}, 64)
+	for w := range 16 {
+		wg.Go(func() {
+			for i := uint64(0); ; i++ {
+				_, err := l.Append(context.WithoutCancel(t.Context()), batch(ID(w), i, event("e")))
+				if err != nil {
+					wantErr(t, "Append during Close", err, eventlog.ErrClosed)
+					return
+				}
+				select {
+				case started <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
+	<-started
+	if err := l.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	wg.Wait()
+}

@@ -1,0 +1,262 @@
+package memlog
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// Append implements eventlog.Log: everything is checked before anything is
+// written.
+func (l *Log) Append(ctx context.Context, b *eventlog.Batch) (eventlog.Appended, error) {
+	if err := b.Validate(); err != nil {
+		return eventlog.Appended{}, err
+	}
+	if err := l.enter(ctx); err != nil {
+		return eventlog.Appended{}, err
+	}
+	defer l.mu.Unlock()
+	done, err := l.check(b)
+	if err != nil {
+		l.stats.Conflicts++
+		return eventlog.Appended{}, err
+	}
+	l.apply(b, done)
+	l.stats.Batches++
+	l.stats.Appends++
+	return done, nil
+}
+
+// check decides where the events go, or what stands against the batch.
+func (l *Log) check(b *eventlog.Batch) (eventlog.Appended, error) {
+	var done eventlog.Appended
+	if b.Lease.Name != "" {
+		if held := l.leases[b.Lease.Name]; held == nil || held.node == "" || held.epoch != b.Lease.Epoch {
+			return done, fmt.Errorf("append under lease %s epoch %d: %w", b.Lease.Name, b.Lease.Epoch, eventlog.ErrFenced)
+		}
+	}
+	heads := map[eventlog.StreamID]uint64{}
+	pos := int64(len(l.events)) + 1
+	for _, s := range b.Streams {
+		head, seen := heads[s.Stream]
+		if !seen {
+			head = uint64(len(l.streams[s.Stream]))
+		}
+		if s.Expect != eventlog.ExpectAny && s.Expect != head {
+			return done, fmt.Errorf("append to stream %x at %d, head is %d: %w", s.Stream, s.Expect, head, eventlog.ErrConflict)
+		}
+		done.Streams = append(done.Streams, eventlog.AppendedStream{FirstSeq: head + 1, FirstPos: pos})
+		heads[s.Stream] = head + uint64(len(s.Events))
+		pos += int64(len(s.Events))
+	}
+	bound := map[boundKey]boundEvent{}
+	for _, x := range b.External {
+		k := boundKey{x.Account, x.Key}
+		e, dup := l.external[k]
+		if !dup {
+			e, dup = bound[k]
+		}
+		if dup {
+			return done, &eventlog.DuplicateError{Account: x.Account, Key: x.Key, Stream: e.stream, Seq: e.seq}
+		}
+		bound[k] = boundEvent{x.Stream, b.SeqOf(done, x.Stream, x.Index, x.Seq)}
+	}
+	threads := map[boundKey]eventlog.StreamID{}
+	holder := func(k boundKey) eventlog.StreamID {
+		if c, ok := threads[k]; ok {
+			return c
+		}
+		return l.threads[k]
+	}
+	for _, t := range b.CloseThreads {
+		if k := (boundKey{t.Account, t.Key}); holder(k) == t.Conversation {
+			threads[k] = eventlog.StreamID{}
+		}
+	}
+	for _, t := range b.OpenThreads {
+		k := boundKey{t.Account, t.Key}
+		if c := holder(k); c != (eventlog.StreamID{}) && c != t.Conversation {
+			t.Conversation = c
+			return done, &eventlog.ThreadOpenError{Thread: t}
+		}
+		threads[k] = t.Conversation
+	}
+	return done, l.checkOutbox(b)
+}
+
+func (l *Log) checkOutbox(b *eventlog.Batch) error {
+	states := map[[16]byte]eventlog.OutboxState{}
+	state := func(id [16]byte) eventlog.OutboxState {
+		if s, ok := states[id]; ok {
+			return s
+		}
+		if r := l.commands[id]; r != nil {
+			return r.State
+		}
+		return ""
+	}
+	for _, o := range b.Outbox {
+		if state(o.CommandID) != "" {
+			return fmt.Errorf("outbox command %x exists: %w", o.CommandID, eventlog.ErrConflict)
+		}
+		states[o.CommandID] = o.State
+	}
+	for _, u := range b.OutboxUpdates {
+		switch s := state(u.CommandID); {
+		case s == "":
+			return fmt.Errorf("update outbox command %x: %w", u.CommandID, eventlog.ErrNotFound)
+		case !s.CanBecome(u.State):
+			return fmt.Errorf("outbox command %x from %s to %s: %w", u.CommandID, s, u.State, eventlog.ErrConflict)
+		}
+		states[u.CommandID] = u.State
+	}
+	return nil
+}
+
+func (l *Log) apply(b *eventlog.Batch, done eventlog.Appended) {
+	before := len(l.events)
+	for i, s := range b.Streams {
+		for j, e := range s.Events {
+			e.At, e.Head, e.Body = utc(e.At), bytes.Clone(e.Head), bytes.Clone(e.Body)
+			l.streams[s.Stream] = append(l.streams[s.Stream], len(l.events))
+			l.events = append(l.events, eventlog.Record{
+				Pos:    int64(len(l.events)) + 1,
+				Stream: s.Stream,
+				Seq:    done.Streams[i].FirstSeq + uint64(j),
+				Event:  e,
+			})
+		}
+	}
+	for _, x := range b.External {
+		l.external[boundKey{x.Account, x.Key}] = boundEvent{x.Stream, b.SeqOf(done, x.Stream, x.Index, x.Seq)}
+	}
+	for _, t := range b.CloseThreads {
+		if k := (boundKey{t.Account, t.Key}); l.threads[k] == t.Conversation {
+			delete(l.threads, k)
+		}
+	}
+	for _, t := range b.OpenThreads {
+		l.threads[boundKey{t.Account, t.Key}] = t.Conversation
+	}
+	l.applyRows(b, done)
+	l.maxKey = max(l.maxKey, b.MaxKeyID())
+	if n := len(l.events) - before; n > 0 {
+		l.stats.Events += uint64(n)
+		close(l.grown)
+		l.grown = make(chan struct{})
+	}
+}
+
+func (l *Log) applyRows(b *eventlog.Batch, done eventlog.Appended) {
+	for i := range b.Conversations {
+		r := copyRow(&b.Conversations[i])
+		r.StartedAt, r.EndedAt = utc(r.StartedAt), utc(r.EndedAt)
+		if old := l.conversations[r.ID]; old != nil {
+			r.Agents = eventlog.MergeAgents(old.Agents, r.Agents)
+			r.StartedAt = old.StartedAt
+		}
+		l.conversations[r.ID] = &r
+	}
+	for _, a := range b.Agents {
+		a.State = bytes.Clone(a.State)
+		l.agents[a.ID] = a
+	}
+	for i := range b.Outbox {
+		o := copyOutbox(&b.Outbox[i])
+		o.Seq, o.Index = b.SeqOf(done, o.Conversation, o.Index, o.Seq), -1
+		o.NotBefore, o.Deadline = utc(o.NotBefore), utc(o.Deadline)
+		l.outbox = append(l.outbox, &o)
+		l.commands[o.CommandID] = &o
+	}
+	for _, u := range b.OutboxUpdates {
+		o := l.commands[u.CommandID]
+		if o.State == eventlog.OutboxSettled {
+			continue
+		}
+		o.State, o.Attempt, o.Node, o.Epoch = u.State, u.Attempt, u.Node, u.Epoch
+		if !u.NotBefore.IsZero() {
+			o.NotBefore = utc(u.NotBefore)
+		}
+	}
+}
+
+// AcquireLease implements eventlog.Log.
+func (l *Log) AcquireLease(ctx context.Context, name, node string, ttl time.Duration) (int64, bool, error) {
+	if err := l.enter(ctx); err != nil {
+		return 0, false, err
+	}
+	defer l.mu.Unlock()
+	now := time.Now()
+	held := l.leases[name]
+	if held == nil {
+		held = &lease{}
+		l.leases[name] = held
+	}
+	if held.node != node {
+		if held.node != "" && now.Before(held.until) {
+			return held.epoch, false, nil
+		}
+		held.node = node
+		held.epoch++
+	}
+	held.until = now.Add(ttl)
+	return held.epoch, true, nil
+}
+
+// ReleaseLease implements eventlog.Log.
+func (l *Log) ReleaseLease(ctx context.Context, name, node string) error {
+	if err := l.enter(ctx); err != nil {
+		return err
+	}
+	defer l.mu.Unlock()
+	if held := l.leases[name]; held != nil && held.node == node {
+		held.node = ""
+	}
+	return nil
+}
+
+// Rewrite implements eventlog.Log. fn runs outside the lock, so it may read.
+func (l *Log) Rewrite(ctx context.Context, stream eventlog.StreamID, newKey int64, fn func(eventlog.Record) ([]byte, error)) error {
+	l.rewriting.Lock()
+	defer l.rewriting.Unlock()
+	bodies := map[uint64][]byte{}
+	var after uint64
+	for {
+		recs, err := l.Read(ctx, stream, after, 0)
+		if err != nil {
+			return err
+		}
+		for _, r := range recs {
+			after = r.Seq
+			if r.Body == nil {
+				continue
+			}
+			if bodies[r.Seq], err = fn(r); err != nil {
+				return fmt.Errorf("rewrite stream %x seq %d: %w", stream, r.Seq, err)
+			}
+		}
+		if err := l.enter(ctx); err != nil {
+			return err
+		}
+		if uint64(len(l.streams[stream])) > after { // it grew meanwhile
+			l.mu.Unlock()
+			continue
+		}
+		defer l.mu.Unlock()
+		for seq, body := range bodies {
+			r := &l.events[l.streams[stream][seq-1]]
+			r.Body, r.KeyID = bytes.Clone(body), newKey
+			if body == nil {
+				r.KeyID = 0
+			}
+		}
+		if c := l.conversations[stream]; c != nil {
+			c.KeyID = newKey
+		}
+		l.maxKey = max(l.maxKey, newKey)
+		return nil
+	}
+}

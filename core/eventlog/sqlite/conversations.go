@@ -1,0 +1,167 @@
+package sqlite
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+const conversationColumns = `c.id, c.seq, c.account, c.service, c.contact, c.key_id, c.phase, c.display, c.started_at, c.ended_at, c.state, c.agents, c.sum`
+
+// Conversation implements eventlog.Log.
+func (l *Log) Conversation(ctx context.Context, id eventlog.StreamID) (r eventlog.ConversationRow, err error) {
+	err = l.one(ctx, l.reads.conversation, func(rows *sql.Rows) (err error) {
+		r, err = scanConversation(rows)
+		return err
+	}, id[:])
+	if err != nil {
+		return r, fmt.Errorf("conversation %x: %w", id, err)
+	}
+	return r, nil
+}
+
+// Conversations implements eventlog.Log.
+func (l *Log) Conversations(ctx context.Context, q eventlog.ConversationQuery) ([]eventlog.ConversationRow, error) {
+	started, err := l.startOf(ctx, q.Before)
+	if err != nil {
+		return nil, fmt.Errorf("list conversations: %w", err)
+	}
+	text, args := conversationQuery(q, started)
+	s, err := l.reader.PrepareContext(ctx, text)
+	if err != nil {
+		select {
+		case <-l.stopping:
+			return nil, eventlog.ErrClosed
+		default:
+			return nil, fmt.Errorf("list conversations: %w", l.readFailure(err))
+		}
+	}
+	defer func() { _ = s.Close() }()
+	var out []eventlog.ConversationRow
+	err = l.query(ctx, s, func(rows *sql.Rows) error {
+		r, err := scanConversation(rows)
+		out = append(out, r)
+		return err
+	}, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list conversations: %w", err)
+	}
+	if q.Limit <= 0 {
+		slices.SortFunc(out, func(a, b eventlog.ConversationRow) int {
+			return cmp.Or(b.StartedAt.Compare(a.StartedAt), bytes.Compare(b.ID[:], a.ID[:]))
+		})
+	}
+	return out, nil
+}
+
+// startOf is when a conversation began, or the far future when there is no
+// such row: a page before it is then the first page.
+func (l *Log) startOf(ctx context.Context, id eventlog.StreamID) (started int64, err error) {
+	if id == (eventlog.StreamID{}) {
+		return math.MaxInt64, nil
+	}
+	r, err := l.Conversation(ctx, id)
+	if errors.Is(err, eventlog.ErrNotFound) {
+		return math.MaxInt64, nil
+	}
+	return timeValue(r.StartedAt), err
+}
+
+// conversationQuery writes the SELECT for q. The order comes from an index
+// when there is a limit; all rows at once are sorted in memory afterwards,
+// since SQLite would carry their states through its sorter.
+func conversationQuery(q eventlog.ConversationQuery, before int64) (text string, args []any) {
+	var none eventlog.StreamID
+	from, where := "conversations c", []string{}
+	and := func(cond string, a ...any) {
+		where = append(where, cond)
+		args = append(args, a...)
+	}
+	order := "c.started_at DESC, c.id DESC"
+	if q.Agent != none {
+		from = "conversation_agents a CROSS JOIN conversations c ON c.id = a.conversation"
+		order = "a.started_at DESC, a.conversation DESC"
+		and("a.agent = ?", q.Agent[:])
+		if q.Active {
+			and("a.active = 1")
+		}
+	}
+	if len(q.Phases) > 0 {
+		marks := strings.TrimSuffix(strings.Repeat("?, ", len(q.Phases)), ", ")
+		and("c.phase IN (" + marks + ")")
+		for _, p := range q.Phases {
+			args = append(args, p)
+		}
+	}
+	for _, f := range []struct {
+		column string
+		id     eventlog.StreamID
+	}{{"account", q.Account}, {"service", q.Service}, {"contact", q.Contact}} {
+		if f.id != none {
+			and("c."+f.column+" = ?", f.id[:])
+		}
+	}
+	if before != math.MaxInt64 {
+		and("(c.started_at, c.id) < (?, ?)", before, q.Before[:])
+	}
+	text = "SELECT " + conversationColumns + " FROM " + from
+	if len(where) > 0 {
+		text += " WHERE " + strings.Join(where, " AND ")
+	}
+	if q.Limit > 0 {
+		text += " ORDER BY " + order + " LIMIT ?"
+		args = append(args, int64(q.Limit))
+	}
+	return text, args
+}
+
+func scanConversation(rows *sql.Rows) (eventlog.ConversationRow, error) {
+	var cols [13]any
+	dest := make([]any, len(cols))
+	for i := range cols {
+		dest[i] = &cols[i]
+	}
+	if err := rows.Scan(dest...); err != nil {
+		return eventlog.ConversationRow{}, err
+	}
+	row := make([]driver.Value, len(cols))
+	for i, c := range cols {
+		row[i] = c
+	}
+	return conversationOf(row)
+}
+
+// conversationOf reads the conversationColumns and checks their sum.
+func conversationOf(row []driver.Value) (eventlog.ConversationRow, error) {
+	bytesAt := func(i int) []byte { b, _ := row[i].([]byte); return b }
+	number := func(i int) int64 { n, _ := row[i].(int64); return n }
+	phase, _ := row[6].(string)
+	display, _ := row[7].(string)
+	r := eventlog.ConversationRow{
+		ID:        idOf(bytesAt(0)),
+		Seq:       uint64(number(1)), //nolint:gosec // sequences are positive
+		Account:   idOf(bytesAt(2)),
+		Service:   idOf(bytesAt(3)),
+		Contact:   idOf(bytesAt(4)),
+		KeyID:     number(5),
+		Phase:     phase,
+		Display:   display,
+		StartedAt: timeOf(number(8)),
+		EndedAt:   timeOf(number(9)),
+		State:     bytesAt(10),
+		Agents:    agentsOf(bytesAt(11)),
+	}
+	if conversationSum(&r, number(8), number(9), bytesAt(11)) != number(12) {
+		return r, fmt.Errorf("%w: checksum of conversation %x", eventlog.ErrCorrupt, r.ID)
+	}
+	return r, nil
+}

@@ -1,0 +1,79 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// Errors of this store beside those of package eventlog.
+var (
+	// ErrLocked: another process has the data folder open for writing.
+	ErrLocked = errors.New("eventlog: data folder is in use by another process")
+	// ErrReadOnly: the log was opened with OpenReadOnly.
+	ErrReadOnly = errors.New("eventlog: read only")
+	// ErrVersion: the SQLite that is linked in is older than the floor.
+	ErrVersion = errors.New("eventlog: SQLite is too old")
+)
+
+// trouble is what an SQLite error means for the log.
+type trouble int
+
+const (
+	troubleNone  trouble = iota // not from SQLite
+	troubleOne                  // concerns the statement at hand
+	troubleBusy                 // another process holds the write lock
+	troubleFull                 // no space: fails now, may work later (PR16)
+	troubleFatal                // durability or content can no longer be vouched for (PR17)
+)
+
+// classify reads SQLite's result code
+// (https://www.sqlite.org/rescode.html). SQLite maps ENOSPC on a write to
+// SQLITE_FULL; any other failed read, write or flush is an SQLITE_IOERR. A
+// flush that failed may have dropped the pages it could not write, so neither
+// a retry nor a later success proves anything.
+func classify(err error) trouble {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return troubleNone
+	}
+	switch code := e.Code(); code & 0xff {
+	case sqlite3.SQLITE_FULL:
+		return troubleFull
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		return troubleBusy
+	case sqlite3.SQLITE_IOERR:
+		// Growing the shared-memory file fails like this on a full disk;
+		// nothing of the transaction was written by then.
+		if code == sqlite3.SQLITE_IOERR_SHMSIZE {
+			return troubleFull
+		}
+		return troubleFatal
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return troubleFatal
+	default:
+		return troubleOne
+	}
+}
+
+func isCorrupt(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_CORRUPT || e.Code()&0xff == sqlite3.SQLITE_NOTADB)
+}
+
+// named puts the contract's error in front of SQLite's.
+func named(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case isCorrupt(err):
+		return fmt.Errorf("%w: %w", eventlog.ErrCorrupt, err)
+	case classify(err) == troubleFull:
+		return fmt.Errorf("%w: %w", eventlog.ErrFull, err)
+	}
+	return err
+}

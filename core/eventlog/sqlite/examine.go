@@ -1,0 +1,260 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// versionFloor is the first SQLite in which starting the write-ahead log over
+// cannot lose a concurrent checkpoint (sqlite.org/wal.html, WAL-reset bug).
+var versionFloor = [3]int{3, 51, 3}
+
+// found is what lay in the data folder before it was opened.
+type found struct {
+	database bool
+	wal      bool
+	witness  *witness // nil when there is none
+	changed  bool     // closed in order, but not the same file since
+}
+
+// inspect looks at the files before SQLite touches them, and makes an empty
+// database when there is none.
+func (l *Log) inspect() (found, error) {
+	var f found
+	st, err := os.Stat(l.path)
+	switch {
+	case err == nil:
+		f.database = st.Size() > 0
+	case !errors.Is(err, fs.ErrNotExist):
+		return f, err
+	}
+	if _, err := os.Stat(l.path + "-wal"); err == nil {
+		f.wal = true
+	}
+	if w, ok := l.lock.read(); ok {
+		f.witness = &w
+		f.changed = w.clean && f.database && (st.Size() != w.size || st.ModTime().UnixNano() != w.mtime)
+	}
+	return f, createPrivate(l.path)
+}
+
+// examine decides whether what was found may be used (FT13): it must hold
+// every acknowledged event, and be whole if there is reason for doubt.
+func (l *Log) examine(ctx context.Context, f found, o Options) error {
+	pos, open, err := l.ends()
+	if err != nil {
+		return err
+	}
+	switch {
+	case o.AcceptCopy:
+	case f.witness != nil && pos < f.witness.pos:
+		return fmt.Errorf("%w: it ends at position %d but %d was acknowledged; was the write-ahead log lost, or left behind when copying?",
+			eventlog.ErrCorrupt, pos, f.witness.pos)
+	case f.witness == nil && open && !f.wal:
+		return fmt.Errorf("%w: it was in use when it was copied, and its write-ahead log is missing: the newest events may be too",
+			eventlog.ErrCorrupt)
+	}
+	switch {
+	case !f.database:
+		return nil
+	case f.changed:
+		return l.checkIntegrity(ctx, "the database file changed since it was closed", true, o.CheckWait)
+	case f.witness == nil:
+		return l.checkIntegrity(ctx, "the database came without its lock file", true, o.CheckWait)
+	case !f.witness.clean:
+		return l.checkIntegrity(ctx, "the log was not closed in order", false, o.CheckWait)
+	}
+	return nil
+}
+
+func checkVersion(c *conn) error {
+	row, err := c.once(`SELECT sqlite_version()`)
+	if err != nil {
+		return err
+	}
+	text := row[0].(string)
+	var v [3]int
+	if _, err := fmt.Sscanf(text, "%d.%d.%d", &v[0], &v[1], &v[2]); err != nil {
+		return fmt.Errorf("read SQLite version: %w", err)
+	}
+	for i := range v {
+		if v[i] != versionFloor[i] {
+			if v[i] < versionFloor[i] {
+				return fmt.Errorf("%w: %s, want 3.51.3 or newer", ErrVersion, text)
+			}
+			break
+		}
+	}
+	return nil
+}
+
+// ends reads the last position and whether the log was marked open. A
+// database whose first migration never finished has neither. The connection
+// only reads: when it closes, the write-ahead log stays as it was, so that a
+// refused database can still be mended.
+func (l *Log) ends() (pos int64, open bool, err error) {
+	c, err := connect(ReadDSN(l.path))
+	if err != nil {
+		return 0, false, err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	if err := checkVersion(c); err != nil {
+		return 0, false, err
+	}
+	row, err := c.once(`SELECT count(*) FROM sqlite_schema WHERE name IN ('events', 'log_meta')`)
+	if err != nil || row[0].(int64) != 2 {
+		return 0, false, err
+	}
+	row, err = c.once(`SELECT (SELECT coalesce(max(pos), 0) FROM events), (SELECT value FROM log_meta WHERE name = 'open')`)
+	if err != nil {
+		return 0, false, err
+	}
+	return row[0].(int64), row[1].(int64) != 0, nil
+}
+
+// checkIntegrity starts the check and waits a while for its verdict.
+func (l *Log) checkIntegrity(ctx context.Context, why string, full bool, wait time.Duration) error {
+	l.log.InfoContext(ctx, "checking the event log", "reason", why)
+	start := time.Now()
+	verdict := make(chan error, 1)
+	l.done.Go(func() {
+		err := l.verify(l.background, full)
+		if l.background.Err() != nil {
+			verdict <- nil // closed meanwhile: nothing was found, nothing is claimed
+			return
+		}
+		verdict <- err
+		if err != nil {
+			_ = l.fail(err)
+			return
+		}
+		l.log.InfoContext(ctx, "event log is whole", "took", time.Since(start))
+	})
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case err := <-verdict:
+		return err
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Verify reads the whole log and reports damage as eventlog.ErrCorrupt. It
+// takes long on a large log and slows the others down meanwhile.
+func (l *Log) Verify(ctx context.Context) error { return l.verify(ctx, true) }
+
+// verify checks the structure (with full also each index against its table),
+// then every checksum in short steps.
+func (l *Log) verify(ctx context.Context, full bool) (err error) {
+	db, err := sql.Open("sqlite", ReadDSN(l.path))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	db.SetMaxOpenConns(1)
+	check := `PRAGMA quick_check(1)`
+	if full {
+		check = `PRAGMA integrity_check(1)`
+	}
+	var verdict string
+	if err := db.QueryRowContext(ctx, check).Scan(&verdict); err != nil {
+		return named(err)
+	}
+	if verdict != "ok" {
+		return fmt.Errorf("%w: %s", eventlog.ErrCorrupt, verdict)
+	}
+	var tables int
+	if err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE name IN ('events', 'conversations', 'agents')`).Scan(&tables); err != nil {
+		return named(err)
+	}
+	if tables != 3 {
+		return nil // nothing in it yet
+	}
+	return named(verifySums(ctx, db))
+}
+
+func verifySums(ctx context.Context, db *sql.DB) error {
+	for _, t := range []struct {
+		query string
+		sum   func(*sql.Rows) error
+	}{
+		{`SELECT ` + eventColumns + ` FROM events WHERE pos > ? AND pos <= ? ORDER BY pos`,
+			func(r *sql.Rows) error { _, err := scanEvent(r); return err }},
+		{`SELECT ` + conversationColumns + ` FROM conversations c WHERE n > ? AND n <= ? ORDER BY n`,
+			func(r *sql.Rows) error { _, err := scanConversation(r); return err }},
+		{`SELECT id, seq, state, sum FROM agents WHERE rowid > ? AND rowid <= ?`,
+			func(r *sql.Rows) error { _, err := scanAgent(r); return err }},
+	} {
+		const step = 2000
+		for from := int64(0); ; from += step {
+			n, err := eachRow(ctx, db, t.query, t.sum, from, from+step)
+			if err != nil {
+				return err
+			}
+			if n == 0 { // positions have no holes as wide as a step
+				break
+			}
+		}
+	}
+	return nil
+}
+
+func eachRow(ctx context.Context, db *sql.DB, query string, do func(*sql.Rows) error, args ...any) (n int, err error) {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = rows.Close() }()
+	for ; rows.Next(); n++ {
+		if err := do(rows); err != nil {
+			return n, err
+		}
+	}
+	return n, rows.Err()
+}
+
+// markOpen notes that the log is in use, in the lock file and in the database
+// itself, so that a copy of the database alone can be told for what it is. A
+// full disk does not stop the start: reads work (PR16).
+func (l *Log) markOpen() error {
+	if err := errors.Join(l.lock.write(witness{pos: l.w.pos}), l.lock.sync()); err != nil {
+		l.log.Warn("cannot note in the lock file that the log is open", "err", err)
+	}
+	_, err := l.w.sql.setMeta.exec(int64(1), "open")
+	if err == nil {
+		_, err = l.w.conn.once(`PRAGMA wal_checkpoint(TRUNCATE)`)
+	}
+	if classify(err) == troubleFull {
+		l.log.Warn("disk is full: the log opens for reading, appends fail until there is space", "err", err)
+		return nil
+	}
+	return err
+}
+
+// markClosed and noteClosed undo markOpen. When they fail the next start
+// checks more than it needs to.
+func (l *Log) markClosed() {
+	if _, err := l.w.sql.setMeta.exec(int64(0), "open"); err != nil {
+		l.log.Warn("cannot note in the database that the log is closed", "err", err)
+	}
+}
+
+func (l *Log) noteClosed() {
+	st, err := os.Stat(l.path)
+	if err == nil {
+		err = l.lock.write(witness{clean: true, pos: l.w.pos, size: st.Size(), mtime: st.ModTime().UnixNano()})
+	}
+	if err = errors.Join(err, l.lock.sync()); err != nil {
+		l.log.Warn("cannot note in the lock file that the log is closed", "err", err)
+	}
+}

@@ -1,0 +1,79 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// holdsLease refuses a writer whose lease went to somebody else or was given
+// up. A lease that ran out but that nobody took is still held: the epoch is
+// what protects, and a clock that jumps must not stop a leader without rival.
+func (w *writer) holdsLease(ref eventlog.LeaseRef) error {
+	if ref.Name == "" {
+		return nil
+	}
+	row, err := w.sql.lease.row(ref.Name)
+	if err != nil {
+		return err
+	}
+	if row == nil || row[0].(string) == "" || row[1].(int64) != ref.Epoch {
+		return fmt.Errorf("append under lease %s epoch %d: %w", ref.Name, ref.Epoch, eventlog.ErrFenced)
+	}
+	return nil
+}
+
+// AcquireLease implements eventlog.Log.
+func (l *Log) AcquireLease(ctx context.Context, name, node string, ttl time.Duration) (epoch int64, held bool, err error) {
+	var got struct {
+		epoch int64
+		held  bool
+	}
+	_, err = l.do(ctx, func(r *request) {
+		r.work = func() error {
+			row, err := l.w.sql.lease.row(name)
+			if err != nil {
+				return err
+			}
+			now := time.Now()
+			if row != nil {
+				got.epoch = row[1].(int64)
+				holder, until := row[0].(string), row[2].(int64)
+				got.held = holder == node
+				if !got.held && holder != "" && now.UnixNano() < until {
+					return nil
+				}
+			}
+			if !got.held {
+				got.epoch++
+				got.held = true
+			}
+			_, err = l.w.sql.setLease.exec(name, node, got.epoch, now.Add(ttl).UnixNano())
+			return err
+		}
+	})
+	if err != nil {
+		return 0, false, fmt.Errorf("acquire lease %s: %w", name, err)
+	}
+	return got.epoch, got.held, nil
+}
+
+// ReleaseLease implements eventlog.Log.
+func (l *Log) ReleaseLease(ctx context.Context, name, node string) error {
+	_, err := l.do(ctx, func(r *request) {
+		r.work = func() error {
+			row, err := l.w.sql.lease.row(name)
+			if err != nil || row == nil || row[0].(string) != node {
+				return err
+			}
+			_, err = l.w.sql.setLease.exec(name, "", row[1], int64(0))
+			return err
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("release lease %s: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,239 @@
+// Package sqlite is the event log on one SQLite file (DESIGN.md 5).
+//
+// One goroutine owns the one connection that writes events. It takes what has
+// queued, however much that is, checks each append against the store and its
+// neighbours, writes those that stand in one transaction, flushes once, and
+// only then answers. There are no timers: under load batches grow by
+// themselves. A conflict fails its own append only; when the transaction
+// fails, everybody in it is told so.
+//
+// The write-ahead log is copied back by a goroutine apart (checkpoint.go), so
+// that appends seldom wait for it. Readers have connections of their own and
+// short transactions; every row read is compared with its checksum.
+//
+// Beside the database DIR/parley.db lie parley.db-wal and parley.db-shm
+// (SQLite's own; never copy the database without them) and parley.lock
+// (lock.go). The records of core/directory live in the same database file
+// through a pool of their own; DSN gives the settings to open it with.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// FileName is the database's name within the data folder.
+const FileName = "parley.db"
+
+// Options says where the log lies and how to open it.
+type Options struct {
+	// Dir is the data folder, made with mode 0700 when missing.
+	Dir string
+	// Logger gets life-cycle and trouble; nil discards.
+	Logger *slog.Logger
+	// AcceptCopy opens a database whose newest events may be missing: one that
+	// was copied while in use, or restored without the files beside it.
+	// Without it such a database is refused with eventlog.ErrCorrupt.
+	AcceptCopy bool
+	// CheckWait is how long Open waits for the integrity check that follows an
+	// unclean stop; a longer check goes on in the background and fails the
+	// log when it finds damage. 0 means 1 s.
+	CheckWait time.Duration
+}
+
+// Log is an eventlog.Log on SQLite. Safe for concurrent use.
+type Log struct {
+	path   string
+	log    *slog.Logger
+	lock   *lockFile // nil when read only
+	reader *sql.DB
+	reads  reads
+	w      *writer // nil when read only
+	check  *checkpointer
+
+	rewriting sync.Mutex // one Rewrite at a time
+
+	stopping   chan struct{} // closed by Close
+	background context.Context
+	stop       context.CancelFunc
+	done       sync.WaitGroup // writer, checkpointer, integrity check
+
+	failOnce sync.Once
+	failErr  atomic.Pointer[error]
+	failed   chan struct{}
+
+	closeOnce sync.Once
+	closeErr  error
+}
+
+var _ eventlog.Log = (*Log)(nil)
+
+// Open opens the log for the one process that writes it. It refuses a folder
+// in use (ErrLocked), a damaged database or one that lacks acknowledged
+// events (eventlog.ErrCorrupt), and too old an SQLite (ErrVersion). It starts
+// goroutines; Close stops them.
+func Open(ctx context.Context, o Options) (_ *Log, err error) {
+	if o.CheckWait == 0 {
+		o.CheckWait = time.Second
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("eventlog: data folder: %w", err)
+	}
+	l := newLog(o)
+	if l.lock, err = acquireLock(filepath.Join(o.Dir, "parley.lock")); err != nil {
+		return nil, fmt.Errorf("eventlog: open %s: %w", l.path, err)
+	}
+	defer func() {
+		if err != nil {
+			l.stop()
+			l.done.Wait()
+			err = errors.Join(fmt.Errorf("eventlog: open %s: %w", l.path, named(err)), l.closeFiles(), l.lock.release())
+		}
+	}()
+	found, err := l.inspect()
+	if err != nil {
+		return nil, err
+	}
+	if err := l.examine(ctx, found, o); err != nil {
+		return nil, err
+	}
+	if l.w, err = newWriter(l); err != nil {
+		return nil, err
+	}
+	if err := l.migrate(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.w.load(); err != nil {
+		return nil, err
+	}
+	if err := l.openReaders(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.markOpen(); err != nil {
+		return nil, err
+	}
+	if l.check, err = l.openCheckpointer(); err != nil {
+		return nil, err
+	}
+	l.done.Go(l.w.run)
+	l.done.Go(func() { l.check.run(l.background) })
+	return l, nil
+}
+
+// OpenReadOnly opens an existing log to read it beside the process that owns
+// it, or while nobody does. Whatever writes fails with ErrReadOnly.
+func OpenReadOnly(ctx context.Context, o Options) (_ *Log, err error) {
+	l := newLog(o)
+	if _, err := os.Stat(l.path); err != nil {
+		return nil, fmt.Errorf("eventlog: open: %w", err)
+	}
+	if err := l.openReaders(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("eventlog: open %s: %w", l.path, named(err)), l.closeFiles())
+	}
+	return l, nil
+}
+
+func newLog(o Options) *Log {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	l := &Log{
+		path:     filepath.Join(o.Dir, FileName),
+		log:      o.Logger,
+		stopping: make(chan struct{}),
+		failed:   make(chan struct{}),
+	}
+	// The log's goroutines live until Close, not as long as Open's context.
+	l.background, l.stop = context.WithCancel(context.Background())
+	return l
+}
+
+// Path is the database file, where core/directory keeps its records too.
+func (l *Log) Path() string { return l.path }
+
+func (l *Log) openReaders(ctx context.Context) error {
+	var err error
+	if l.reader, err = sql.Open("sqlite", ReadDSN(l.path)); err != nil {
+		return err
+	}
+	n := max(4, 2*runtime.GOMAXPROCS(0))
+	l.reader.SetMaxOpenConns(n)
+	l.reader.SetMaxIdleConns(n)
+	return l.reads.prepare(ctx, l.reader)
+}
+
+// Failed implements eventlog.Log.
+func (l *Log) Failed() <-chan struct{} { return l.failed }
+
+// fail marks the log failed for good. The first reason counts.
+func (l *Log) fail(err error) error {
+	err = fmt.Errorf("%w: %w", eventlog.ErrFatal, named(err))
+	l.failOnce.Do(func() {
+		l.failErr.Store(&err)
+		l.log.Error("event log failed: nothing is acknowledged any more", "err", err)
+		close(l.failed)
+	})
+	return err
+}
+
+// failure is why the log failed, or nil.
+func (l *Log) failure() error {
+	if e := l.failErr.Load(); e != nil {
+		return *e
+	}
+	return nil
+}
+
+// Close implements eventlog.Log. Appends that were queued before it are
+// finished. After a fatal error the database is left as it is, for the next
+// start to recover: closing it would flush again what could not be flushed.
+func (l *Log) Close() error {
+	l.closeOnce.Do(func() {
+		close(l.stopping)
+		l.stop()
+		l.done.Wait()
+		if l.failure() != nil {
+			l.closeErr = l.reader.Close()
+			return
+		}
+		var errs []error
+		if l.w != nil {
+			l.markClosed()
+		}
+		errs = append(errs, l.closeFiles())
+		if l.lock != nil {
+			l.noteClosed()
+			errs = append(errs, l.lock.release())
+		}
+		l.closeErr = errors.Join(errs...)
+	})
+	return l.closeErr
+}
+
+// closeFiles closes what is open; the writer last, so that it is the one that
+// copies the write-ahead log back and removes it.
+func (l *Log) closeFiles() error {
+	var errs []error
+	errs = append(errs, l.reads.close())
+	if l.reader != nil {
+		errs = append(errs, l.reader.Close())
+	}
+	if l.check != nil {
+		errs = append(errs, l.check.conn.close())
+	}
+	if l.w != nil {
+		errs = append(errs, l.w.conn.close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,65 @@
+package sqlite
+
+// statements are those of the writing connection.
+type statements struct {
+	begin, commit, rollback                                          *stmt
+	head, addEvent                                                   *stmt
+	external, addExternal                                            *stmt
+	dropExternal                                                     *stmt
+	thread, addThread, delThread                                     *stmt
+	conversation, addConversation, setConversation, moveConversation *stmt
+	addAgentOf                                                       *stmt
+	setAgent                                                         *stmt
+	outboxState, addOutbox, setOutbox                                *stmt
+	lease, setLease                                                  *stmt
+	setBody, setKey                                                  *stmt
+	setMeta, checkpoint, restart                                     *stmt
+}
+
+func (w *writer) prepare() error {
+	for _, p := range []struct {
+		to   **stmt
+		args int
+		text string
+	}{
+		{&w.sql.begin, 0, `BEGIN IMMEDIATE`},
+		{&w.sql.commit, 0, `COMMIT`},
+		{&w.sql.rollback, 0, `ROLLBACK`},
+		{&w.sql.head, 1, `SELECT coalesce(max(seq), 0) FROM events WHERE stream = ?`},
+		{&w.sql.addEvent, 9, `INSERT INTO events (pos, stream, seq, at, type, head, body, key_id, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&w.sql.external, 2, `SELECT stream, seq FROM external_ids WHERE account = ? AND key = ?`},
+		{&w.sql.addExternal, 4, `INSERT INTO external_ids (account, key, stream, seq) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`},
+		{&w.sql.dropExternal, 2, `DELETE FROM external_ids WHERE account = ? AND key = ?`},
+		{&w.sql.thread, 2, `SELECT conversation FROM open_threads WHERE account = ? AND key = ?`},
+		{&w.sql.addThread, 3, `INSERT INTO open_threads (account, key, conversation) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`},
+		{&w.sql.delThread, 3, `DELETE FROM open_threads WHERE account = ? AND key = ? AND conversation = ?`},
+		{&w.sql.conversation, 1, `SELECT ` + conversationColumns + ` FROM conversations c WHERE id = ?`},
+		{&w.sql.addConversation, 13, `INSERT INTO conversations (id, seq, account, service, contact, key_id, phase, display, started_at, ended_at, state, agents, sum)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&w.sql.setConversation, 8, `UPDATE conversations SET seq = ?, key_id = ?, display = ?, ended_at = ?, state = ?, agents = ?, sum = ? WHERE id = ?`},
+		{&w.sql.moveConversation, 5, `UPDATE conversations SET account = ?, service = ?, contact = ?, phase = ? WHERE id = ?`},
+		{&w.sql.addAgentOf, 4, `INSERT INTO conversation_agents (agent, started_at, conversation, active) VALUES (?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET active = excluded.active`},
+		{&w.sql.setAgent, 4, `INSERT INTO agents (id, seq, state, sum) VALUES (?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, state = excluded.state, sum = excluded.sum`},
+		{&w.sql.outboxState, 1, `SELECT state FROM outbox WHERE command_id = ?`},
+		{&w.sql.addOutbox, 14, `INSERT INTO outbox (command_id, account, conversation, seq, kind, route, state, attempt, not_before, deadline, payload, key_id, node, epoch)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&w.sql.setOutbox, 6, `UPDATE outbox SET state = ?1, attempt = ?2, node = ?3, epoch = ?4,
+  not_before = CASE ?5 WHEN 0 THEN not_before ELSE ?5 END WHERE command_id = ?6 AND state <> 'settled'`},
+		{&w.sql.lease, 1, `SELECT node, epoch, until FROM leases WHERE name = ?`},
+		{&w.sql.setLease, 4, `INSERT INTO leases (name, node, epoch, until) VALUES (?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET node = excluded.node, epoch = excluded.epoch, until = excluded.until`},
+		{&w.sql.setBody, 5, `UPDATE events SET body = ?, key_id = ?, sum = ? WHERE stream = ? AND seq = ?`},
+		{&w.sql.setMeta, 2, `UPDATE log_meta SET value = ? WHERE name = ?`},
+		{&w.sql.checkpoint, 0, `PRAGMA wal_checkpoint(PASSIVE)`},
+		{&w.sql.restart, 0, `PRAGMA wal_checkpoint(RESTART)`},
+	} {
+		s, err := w.conn.prepare(p.text, p.args)
+		if err != nil {
+			return err
+		}
+		*p.to = s
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// followEvery is how often a read-only log looks for news: nobody tells it.
+const followEvery = 100 * time.Millisecond
+
+// Wait implements eventlog.Log.
+func (l *Log) Wait(ctx context.Context, after int64) error {
+	if l.w == nil {
+		return l.waitByLooking(ctx, after)
+	}
+	for {
+		grown := l.w.growth()
+		if l.w.published.Load() > after {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-l.stopping:
+			return eventlog.ErrClosed
+		case <-l.failed:
+			return l.failure()
+		case <-grown:
+		}
+	}
+}
+
+// growth is closed after the next commit of events.
+func (w *writer) growth() <-chan struct{} {
+	w.growMu.Lock()
+	defer w.growMu.Unlock()
+	if w.grown == nil {
+		w.grown = make(chan struct{})
+	}
+	return w.grown
+}
+
+func (w *writer) tellGrown() {
+	w.growMu.Lock()
+	defer w.growMu.Unlock()
+	if w.grown != nil {
+		close(w.grown)
+		w.grown = nil
+	}
+}
+
+func (l *Log) waitByLooking(ctx context.Context, after int64) error {
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		pos, err := l.position(ctx)
+		if err != nil || pos > after {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-l.stopping:
+			return eventlog.ErrClosed
+		case <-tick.C:
+		}
+	}
+}
+
+// position is the last committed position, 0 when there is none.
+func (l *Log) position(ctx context.Context) (pos int64, err error) {
+	err = l.one(ctx, l.reads.position, func(rows *sql.Rows) error { return rows.Scan(&pos) })
+	if err != nil {
+		return 0, fmt.Errorf("last position: %w", err)
+	}
+	return pos, nil
+}
