@@ -1,0 +1,129 @@
+package conversation_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	. "github.com/parley-gateway/parley/core/conversation"
+)
+
+func TestB1_FirstMessageStandsBeforeTheRequest(t *testing.T) {
+	newScene(t).gives(startWeb(), TypeStarted, TypeAssigned, TypeMessage, TypeRoutingRequested).shows(DisplayQueued)
+}
+
+func TestA5_Accept(t *testing.T) {
+	c := web(t)
+	c.gives(Offer{Request: request(1), Offer: offer(1), Agent: agent(1), Epoch: 7}, TypeRoutingOffered).shows(DisplayOffered)
+	want := RoutingOffered{Request: request(1), Offer: offer(1), Agent: agent(1), ExpiresAt: t0.Add(20 * time.Second), Epoch: 7}
+	if d := cmp.Diff(want, *last[*RoutingOffered](c)); d != "" {
+		t.Fatalf("offer (-want +got):\n%s", d)
+	}
+	c.refuses(Offer{Request: request(1), Offer: offer(2), Agent: agent(2)}, ErrAlreadyOffered)
+	c.refuses(Accept{Offer: offer(1), Agent: agent(2)}, ErrOfferGone)
+	c.gives(Accept{Offer: offer(1), Agent: agent(1)}, TypeJoinedBy, TypeParticipantJoined).shows(DisplayActive)
+	c.refuses(Accept{Offer: offer(1), Agent: agent(1)}, ErrOfferGone)
+}
+
+func TestA8_OfferExpires(t *testing.T) {
+	c := web(t)
+	c.do(Offer{Request: request(1), Offer: offer(1), Agent: agent(1)})
+	c.after(19 * time.Second).gives(Tick{}).shows(DisplayOffered)
+	c.after(time.Second).gives(Tick{}, TypeRoutingDeclined).shows(DisplayQueued)
+	if got := last[*RoutingDeclined](c).Cause; got != CauseExpired {
+		t.Fatalf("cause %q, want %q", got, CauseExpired)
+	}
+	c.refuses(Accept{Offer: offer(1), Agent: agent(1)}, ErrOfferGone)
+}
+
+func TestA16_DeclinedKeepsItsWaitClockAndSkipsTheAgent(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		cause Cause
+		want  []AgentID
+	}{
+		{"rejected", CauseRejected, []AgentID{agent(1)}},
+		{"expired", CauseExpired, []AgentID{agent(1)}},
+		{"connection lost", CauseConnection, nil},
+		{"logged out", CauseLogout, nil},
+		{"withdrawn", CauseWithdrawn, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := web(t).after(time.Minute)
+			c.do(Offer{Request: request(1), Offer: offer(1), Agent: agent(1)})
+			c.gives(Decline{Offer: offer(1), Agent: agent(1), Cause: tc.cause}, TypeRoutingDeclined).shows(DisplayQueued)
+			q := c.s.Request(request(1))
+			if !q.WaitingSince.Equal(t0) {
+				t.Errorf("waiting since %v, want %v", q.WaitingSince, t0)
+			}
+			if d := cmp.Diff(tc.want, q.DeclinedBy); d != "" {
+				t.Errorf("declined by (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func TestA19_CustomerLeavesDuringAnOffer(t *testing.T) {
+	c := web(t)
+	c.do(Offer{Request: request(1), Offer: offer(1), Agent: agent(1)})
+	c.gives(CustomerEnd{Cause: CauseCustomerLeft}, TypeRoutingCancelled, TypeEnded, TypeConcluded).shows(DisplayConcluded)
+	want := RoutingCancelled{Request: request(1), Offer: offer(1), Agent: agent(1), Cause: CauseAbandoned}
+	if d := cmp.Diff(want, *last[*RoutingCancelled](c)); d != "" {
+		t.Fatalf("cancelled (-want +got):\n%s", d)
+	}
+	if c.s.EndCause != CauseAbandoned {
+		t.Fatalf("end cause %q, want %q", c.s.EndCause, CauseAbandoned)
+	}
+}
+
+func TestA20_LostAgentRequeuesAtTheOriginalClock(t *testing.T) {
+	c := webActive(t).after(10 * time.Minute)
+	c.gives(Requeue{Agent: agent(1), Cause: CauseConnection, Request: request(2)},
+		TypeParticipantLeft, TypeRoutingRequested).shows(DisplayQueued)
+	if got := c.s.Request(request(2)).WaitingSince; !got.Equal(t0) {
+		t.Fatalf("waiting since %v, want the first wait's %v", got, t0)
+	}
+	t.Run("others go on", func(t *testing.T) {
+		c := withSecondAgent(t)
+		c.gives(Requeue{Agent: agent(1)}, TypeParticipantLeft).shows(DisplayActive)
+	})
+	t.Run("after-call work ends", func(t *testing.T) {
+		c := webActive(t)
+		c.do(CustomerEnd{})
+		c.gives(Requeue{Agent: agent(1), Cause: CauseLogout}, TypeWrapupEnded, TypeConcluded)
+	})
+	t.Run("a pending invitation does not hold it", func(t *testing.T) {
+		c := webActive(t)
+		c.do(inviteAgent(2))
+		c.gives(Requeue{Agent: agent(1), Request: request(9)}, TypeRoutingCancelled, TypeParticipantLeft, TypeRoutingRequested)
+	})
+}
+
+func TestX4_OnlyWhatTheChannelCarries(t *testing.T) {
+	c := sms(t)
+	p := post(2, agentAuthor(1))
+	p.Kinds = []PartKind{PartText, PartFile}
+	c.refuses(p, ErrUnsupported)
+	p.Kinds = []PartKind{PartText}
+	c.gives(p, TypeMessage)
+
+	c.s.Capabilities.ReplyWindow = 24
+	c.refuses(p, ErrReplyWindow) // the customer never wrote
+	c.do(post(3, customer))
+	c.gives(p, TypeMessage)
+	c.after(25*time.Hour).refuses(p, ErrReplyWindow)
+	p.Kinds = []PartKind{PartTemplate}
+	c.refuses(p, ErrUnsupported)
+	c.s.Capabilities.Template = true
+	c.gives(p, TypeMessage)
+}
+
+func TestA17_BotFirst(t *testing.T) {
+	start := startWeb()
+	start.Bot = true
+	c := newScene(t).gives(start, TypeStarted, TypeAssigned, TypeMessage, TypeParticipantJoined).shows(DisplayBot)
+	c.gives(post(2, Author{Kind: Bot}), TypeMessage)
+	c.gives(BotLeave{Request: request(2)}, TypeParticipantLeft, TypeRoutingRequested).shows(DisplayQueued)
+	c.refuses(post(3, Author{Kind: Bot}), ErrNotJoined)
+}
