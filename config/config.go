@@ -1,0 +1,139 @@
+// Package config turns a file and the environment into one validated,
+// documented struct. Every fault is reported at once, with file, line and what
+// to do about it; unknown keys are faults; secrets come inline, from a file or
+// from the environment, and print as a mask (SPEC Z3).
+//
+// Precedence: flag > environment > file > default. The environment variable of
+// listen.public is PARLEY_LISTEN__PUBLIC; secrets may come from a file
+// named by the variable with _FILE behind it.
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Config is everything that `parley serve` can be told.
+type Config struct {
+	Node    string  `yaml:"node" jsonschema_description:"Name of this node, unique in the installation. Default: the host's name."`
+	Data    string  `yaml:"data" jsonschema_description:"Folder of the embedded database, the keys, attachments and plugin state. Made when missing, mode 0700."`
+	Store   string  `yaml:"store" jsonschema_description:"Where the log is kept. sqlite is a file in the data folder."`
+	Listen  Listen  `yaml:"listen"`
+	TLS     TLS     `yaml:"tls"`
+	Origins Origins `yaml:"origins"`
+	Vault   Vault   `yaml:"vault"`
+	Plugins Plugins `yaml:"plugins"`
+	HTTP    HTTP    `yaml:"http"`
+	Login   Login   `yaml:"login"`
+	Log     Log     `yaml:"log"`
+	Drain   Seconds `yaml:"drain" jsonschema_description:"How long a stop may take, in seconds or as 8s. Plugins get most of it."`
+
+	origins map[string]string // path -> where its value came from
+}
+
+// Listen names the addresses, host:port; port 0 lets the kernel choose.
+type Listen struct {
+	Public string `yaml:"public" jsonschema_description:"API, desktop, widgets, plugin pages and webhooks."`
+	Ops    string `yaml:"ops" jsonschema_description:"Metrics, health and profiling. Loopback unless you know why not."`
+}
+
+// TLS names PEM files for the public listener; both or neither.
+type TLS struct {
+	Cert string `yaml:"cert" jsonschema_description:"PEM file with the certificate chain. Read again when it changes."`
+	Key  string `yaml:"key" jsonschema_description:"PEM file with the private key."`
+}
+
+// Origins are the public origins, scheme://host[:port] without a path. The
+// three must differ (promises.md 3: console, widget and uploads on three origins).
+type Origins struct {
+	Desk    string   `yaml:"desk" jsonschema_description:"Origin of the agent desktop and the API."`
+	Chat    string   `yaml:"chat" jsonschema_description:"Origin of widgets and plugin pages."`
+	Files   string   `yaml:"files" jsonschema_description:"Origin of attachments."`
+	Aliases []string `yaml:"aliases" jsonschema_description:"Further hosts (host or host:port) that are answered like all three; for a demo on one machine."`
+}
+
+// Vault says where the master key is.
+type Vault struct {
+	MasterKey Secret `yaml:"master_key" jsonschema_description:"32 bytes in base64 that wrap every data key. Without it, data/keys/master.key is used and made at the first start."`
+}
+
+// Plugins says which plugins run.
+type Plugins struct {
+	Builtin []string `yaml:"builtin" jsonschema_description:"Built-in plugins that run. Default: all."`
+	Dir     string   `yaml:"dir" jsonschema_description:"Folder with one folder per third-party plugin. Default: data/plugins."`
+	Run     string   `yaml:"run" jsonschema_description:"Short folder for sockets. Default: data/run."`
+}
+
+// HTTP bounds the public listener.
+type HTTP struct {
+	TrustedProxies []string `yaml:"trusted_proxies" jsonschema_description:"Networks (CIDR) whose X-Forwarded-For is believed."`
+	MaxConns       int      `yaml:"max_conns" jsonschema_description:"Connections in all; 0 = from the file descriptor limit."`
+	MaxConnsPerIP  int      `yaml:"max_conns_per_ip" jsonschema_description:"Connections of one client address; 0 = no limit."`
+}
+
+// Login bounds attempts to log in.
+type Login struct {
+	PerAccountBurst int     `yaml:"per_account_burst" jsonschema_description:"Failed attempts at one login before it slows down."`
+	PerIPBurst      int     `yaml:"per_ip_burst" jsonschema_description:"Failed attempts from one address before it slows down."`
+	IdleTimeout     Seconds `yaml:"idle_timeout" jsonschema_description:"A session ends when unused for so long."`
+	AbsoluteTimeout Seconds `yaml:"absolute_timeout" jsonschema_description:"A session ends after so long in any case."`
+}
+
+// Log says how the gateway logs.
+type Log struct {
+	Level  string `yaml:"level" jsonschema_description:"debug, info, warn or error."`
+	Format string `yaml:"format" jsonschema_description:"json or text."`
+}
+
+// Default is what holds when nothing is said.
+func Default() Config {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "parley"
+	}
+	return Config{
+		Node: host, Data: "data", Store: "sqlite",
+		Listen:  Listen{Public: ":8080", Ops: "127.0.0.1:9090"},
+		Origins: Origins{Desk: "http://desk.localhost:8080", Chat: "http://chat.localhost:8080", Files: "http://files.localhost:8080"},
+		Plugins: Plugins{Builtin: []string{"webchat"}},
+		Login: Login{
+			PerAccountBurst: 5, PerIPBurst: 20,
+			IdleTimeout: Seconds(12 * time.Hour), AbsoluteTimeout: Seconds(7 * 24 * time.Hour),
+		},
+		HTTP:    HTTP{MaxConnsPerIP: 1024},
+		Log:     Log{Level: "info", Format: "json"},
+		Drain:   Seconds(8 * time.Second),
+		origins: map[string]string{},
+	}
+}
+
+// Paths below the data folder.
+
+// Database is the embedded database's file.
+func (c *Config) Database() string { return filepath.Join(c.Data, "parley.db") }
+
+// Keys is the key store's file; it stands apart from what it protects.
+func (c *Config) Keys() string { return filepath.Join(c.Data, "keys", "keys.db") }
+
+// MasterKeyFile is where the master key is made when none is configured.
+func (c *Config) MasterKeyFile() string { return filepath.Join(c.Data, "keys", "master.key") }
+
+// Blobs is the folder of attachments.
+func (c *Config) Blobs() string { return filepath.Join(c.Data, "blobs") }
+
+// PluginDir is the folder of third-party plugins.
+func (c *Config) PluginDir() string {
+	if c.Plugins.Dir != "" {
+		return c.Plugins.Dir
+	}
+	return filepath.Join(c.Data, "plugins")
+}
+
+// RunDir is the folder of sockets.
+func (c *Config) RunDir() string {
+	if c.Plugins.Run != "" {
+		return c.Plugins.Run
+	}
+	return filepath.Join(c.Data, "run")
+}

@@ -1,0 +1,326 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// Fault is one thing that is wrong, and where.
+type Fault struct {
+	Where string // file:line, or the environment variable; "" = the whole
+	Path  string // listen.public
+	Text  string // what is wrong and what to do
+}
+
+// Error names place, key and remedy; never a secret.
+func (f Fault) Error() string {
+	parts := slices.DeleteFunc([]string{f.Where, f.Path, f.Text}, func(s string) bool { return s == "" })
+	return strings.Join(parts, ": ")
+}
+
+// Faults are all that is wrong.
+type Faults []Fault
+
+// Error lists the faults, a line each.
+func (f Faults) Error() string {
+	lines := make([]string, len(f))
+	for i, x := range f {
+		lines[i] = x.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Load reads the file (path "" = none) and the environment (as os.Environ
+// gives it) over the defaults and validates the result. The error is Faults,
+// or says that the file cannot be read.
+func Load(path string, environ []string) (Config, error) {
+	c := Default()
+	l := &loader{c: &c, lines: map[string]string{}}
+	if path != "" {
+		src, err := os.ReadFile(path)
+		if err != nil {
+			return c, fmt.Errorf("config: %w", err)
+		}
+		l.file(path, src)
+	}
+	l.environment(environ)
+	l.faults = append(l.faults, c.validate(l.lines)...)
+	if len(l.faults) > 0 {
+		return c, l.faults
+	}
+	return c, nil
+}
+
+type loader struct {
+	c      *Config
+	faults Faults
+	lines  map[string]string // path -> where
+}
+
+func (l *loader) fault(where, path, format string, args ...any) {
+	l.faults = append(l.faults, Fault{Where: where, Path: path, Text: fmt.Sprintf(format, args...)})
+}
+
+func (l *loader) file(name string, src []byte) {
+	f, err := parser.ParseBytes(src, 0)
+	if err != nil {
+		text := strings.TrimSpace(strings.SplitN(err.Error(), "\n", 2)[0])
+		var pos string
+		if t, ok := errorLine(err); ok {
+			pos = fmt.Sprintf("%s:%d", name, t)
+		} else {
+			pos = name
+		}
+		l.fault(pos, "", "not valid YAML: %s", text)
+		return
+	}
+	if len(f.Docs) > 1 {
+		l.fault(name, "", "has %d documents; keep one", len(f.Docs))
+		return
+	}
+	for _, d := range f.Docs {
+		if d.Body != nil {
+			l.mapping(name, "", d.Body, reflect.ValueOf(l.c).Elem())
+		}
+	}
+}
+
+func errorLine(err error) (int, bool) {
+	// goccy writes "[line:column] text".
+	s := err.Error()
+	if !strings.HasPrefix(s, "[") {
+		return 0, false
+	}
+	n, convErr := strconv.Atoi(s[1:max(1, strings.IndexByte(s, ':'))])
+	return n, convErr == nil
+}
+
+func entries(n ast.Node) ([]*ast.MappingValueNode, bool) {
+	switch m := n.(type) {
+	case *ast.MappingNode:
+		return m.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{m}, true
+	}
+	return nil, false
+}
+
+func (l *loader) mapping(file, prefix string, n ast.Node, v reflect.Value) {
+	values, ok := entries(n)
+	if !ok {
+		if n.Type() != ast.NullType {
+			l.fault(at(file, n), prefix, "want a mapping of keys")
+		}
+		return
+	}
+	for _, e := range values {
+		key := e.Key.GetToken().Value
+		path := join(prefix, key)
+		where := at(file, e.Key)
+		if _, twice := l.lines[path]; twice && !isStruct(v, key) {
+			l.fault(where, path, "is set twice; keep one")
+			continue
+		}
+		f, secretFile, ok := field(v, key)
+		if !ok {
+			l.fault(where, path, "unknown key%s", suggest(v, key))
+			continue
+		}
+		l.lines[path] = where
+		if f.Kind() == reflect.Struct && f.Type() != reflect.TypeFor[Secret]() {
+			l.mapping(file, path, e.Value, f)
+			continue
+		}
+		l.leaf(where, path, e.Value, f, secretFile)
+	}
+}
+
+func (l *loader) leaf(where, path string, n ast.Node, f reflect.Value, secretFile bool) {
+	if f.Kind() == reflect.Slice {
+		seq, ok := n.(*ast.SequenceNode)
+		if !ok {
+			l.fault(where, path, "want a list, such as [a, b]")
+			return
+		}
+		list := []string{}
+		for _, item := range seq.Values {
+			s, ok := scalar(item)
+			if !ok {
+				l.fault(at(strings.Split(where, ":")[0], item), path, "want a list of plain values")
+				return
+			}
+			list = append(list, s)
+		}
+		f.Set(reflect.ValueOf(list))
+		l.c.origins[path] = where
+		return
+	}
+	s, ok := scalar(n)
+	if !ok {
+		l.fault(where, path, "want a single value")
+		return
+	}
+	l.set(where, path, f, s, secretFile)
+}
+
+func (l *loader) set(where, path string, f reflect.Value, s string, fromFile bool) {
+	if fromFile {
+		path = strings.TrimSuffix(path, "_file")
+		b, err := os.ReadFile(s)
+		if err != nil {
+			l.fault(where, path+"_file", "cannot be read: %v", errors.Unwrap(err))
+			return
+		}
+		s = strings.TrimRight(string(b), "\r\n")
+	}
+	switch f.Interface().(type) {
+	case Secret:
+		if f.Interface().(Secret).IsSet() && l.c.origins[path] != "" && sameSource(l.c.origins[path], where) {
+			l.fault(where, path, "comes inline and from a file; keep one of them")
+			return
+		}
+		f.Set(reflect.ValueOf(NewSecret(s)))
+	case Seconds:
+		d, err := parseSeconds(s)
+		if err != nil {
+			l.fault(where, path, "%v, got %q", err, s)
+			return
+		}
+		f.Set(reflect.ValueOf(d))
+	case string:
+		f.SetString(s)
+	case int:
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			l.fault(where, path, "want a whole number, got %q", s)
+			return
+		}
+		f.SetInt(int64(n))
+	case []string:
+		f.Set(reflect.ValueOf(strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })))
+	}
+	l.c.origins[path] = where
+}
+
+// sameSource tells file from environment.
+func sameSource(a, b string) bool {
+	return strings.HasPrefix(a, "PARLEY_") == strings.HasPrefix(b, "PARLEY_")
+}
+
+const envPrefix = "PARLEY_"
+
+func (l *loader) environment(environ []string) {
+	known := map[string]reflect.Value{}
+	leaves(reflect.ValueOf(l.c).Elem(), "", func(path string, f reflect.Value) {
+		known[EnvName(path)] = f
+	})
+	for _, kv := range environ {
+		name, value, _ := strings.Cut(kv, "=")
+		if !strings.HasPrefix(name, envPrefix) || slices.Contains(notConfig, name) {
+			continue
+		}
+		if f, ok := known[name]; ok {
+			l.set(name, pathOf(name), f, value, false)
+			l.lines[pathOf(name)] = name
+			continue
+		}
+		base, isFile := strings.CutSuffix(name, "_FILE")
+		if f, ok := known[base]; isFile && ok && f.Type() == reflect.TypeFor[Secret]() {
+			l.set(name, pathOf(base)+"_file", f, value, true)
+			continue
+		}
+		l.fault(name, "", "unknown variable; `parley config schema` lists the keys")
+	}
+}
+
+// notConfig are variables of the tests' own and of the handshake with plugins.
+var notConfig = []string{"PARLEY_SOAK", "PARLEY_CONFIG", "PARLEY_PLUGIN"}
+
+// EnvName is the environment variable of a key: listen.public is PARLEY_LISTEN__PUBLIC.
+func EnvName(path string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(path, ".", "__"))
+}
+
+func pathOf(env string) string {
+	return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(env, envPrefix), "__", "."))
+}
+
+func leaves(v reflect.Value, prefix string, visit func(path string, f reflect.Value)) {
+	for i := range v.NumField() {
+		tag := v.Type().Field(i).Tag.Get("yaml")
+		if tag == "" {
+			continue
+		}
+		f := v.Field(i)
+		if f.Kind() == reflect.Struct && f.Type() != reflect.TypeFor[Secret]() {
+			leaves(f, join(prefix, tag), visit)
+			continue
+		}
+		visit(join(prefix, tag), f)
+	}
+}
+
+func field(v reflect.Value, key string) (f reflect.Value, secretFile, ok bool) {
+	for i := range v.NumField() {
+		tag := v.Type().Field(i).Tag.Get("yaml")
+		if tag != "" && tag == key {
+			return v.Field(i), false, true
+		}
+		if tag != "" && tag+"_file" == key && v.Field(i).Type() == reflect.TypeFor[Secret]() {
+			return v.Field(i), true, true
+		}
+	}
+	return reflect.Value{}, false, false
+}
+
+func isStruct(v reflect.Value, key string) bool {
+	f, _, ok := field(v, key)
+	return ok && f.Kind() == reflect.Struct && f.Type() != reflect.TypeFor[Secret]()
+}
+
+// suggest names the keys that would be known here.
+func suggest(v reflect.Value, key string) string {
+	var known []string
+	for i := range v.NumField() {
+		if tag := v.Type().Field(i).Tag.Get("yaml"); tag != "" {
+			if strings.HasPrefix(tag, key[:min(2, len(key))]) {
+				return fmt.Sprintf("; did you mean %s?", tag)
+			}
+			known = append(known, tag)
+		}
+	}
+	return "; known here: " + strings.Join(known, ", ")
+}
+
+func scalar(n ast.Node) (string, bool) {
+	switch s := n.(type) {
+	case *ast.StringNode:
+		return s.Value, true
+	case *ast.LiteralNode:
+		return s.Value.Value, true
+	case *ast.NullNode:
+		return "", true
+	case ast.ScalarNode:
+		return s.GetToken().Value, true
+	}
+	return "", false
+}
+
+func at(file string, n ast.Node) string {
+	return fmt.Sprintf("%s:%d", file, n.GetToken().Position.Line)
+}
+
+func join(prefix, key string) string {
+	if prefix == "" {
+		return key
+	}
+	return prefix + "." + key
+}
