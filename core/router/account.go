@@ -1,0 +1,167 @@
+package router
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/pluginhost"
+)
+
+// Event types of an account's stream: what reached an account but no
+// conversation. Their bodies are sealed under a key each, bound to the stream.
+const (
+	TypeRefused  = "account.refused/1"
+	TypeDeferred = "account.deferred/1"
+)
+
+func isAccountType(t string) bool { return strings.HasPrefix(t, "account.") }
+
+// RefusedHead is the head of TypeRefused. The body is RefusedBody.
+type RefusedHead struct {
+	Plugin string `json:"plugin"`
+	Code   string `json:"code"` // as acknowledged to the plugin
+}
+
+// RefusedBody keeps what was refused.
+type RefusedBody struct {
+	Thread string              `json:"thread,omitempty"`
+	Parts  []conversation.Part `json:"parts,omitempty"`
+}
+
+// DeferredHead is the head of TypeDeferred: a durable item that the plugin
+// is asked to process later. The opaque body is in the outbox row.
+type DeferredHead struct {
+	Plugin  string                 `json:"plugin"`
+	Command conversation.MessageID `json:"command"`
+}
+
+// account is what the router needs of an account.
+type account struct {
+	id      conversation.AccountID
+	plugin  string
+	name    string
+	enabled bool
+	service conversation.ServiceID
+	user    conversation.AgentID
+}
+
+func (r *Router) account(id conversation.AccountID) (account, bool) {
+	a, ok := r.dir.Snapshot().Account(id)
+	return account{id: a.ID, plugin: a.Plugin, name: a.Name, enabled: a.Enabled, service: a.Service, user: a.User}, ok
+}
+
+// service is what the router needs of a service.
+type service struct {
+	name    string
+	rules   conversation.Rules
+	warning string
+}
+
+func (r *Router) service(id conversation.ServiceID) (service, bool) {
+	s, ok := r.dir.Snapshot().Service(id)
+	return service{name: s.Name, rules: s.Rules, warning: s.Texts.InactivityWarning}, ok
+}
+
+func (r *Router) serviceName(id conversation.ServiceID) string {
+	s, _ := r.dir.Snapshot().Service(id)
+	return s.Name
+}
+
+func (r *Router) user(id conversation.AgentID) (directory.User, error) {
+	u, ok := r.dir.Snapshot().User(id)
+	if !ok || u.Disabled {
+		return u, fmt.Errorf("router: %w", ErrUnknownAgent)
+	}
+	return u, nil
+}
+
+// refuse logs what no conversation takes against its account and answers the
+// plugin that it is final (DESIGN.md 7, N7, Y5). An unknown account has no stream.
+func (r *Router) refuse(in pluginhost.Inbound, code string, done func(pluginhost.Ack)) {
+	r.metrics.refused.WithLabelValues(r.pluginLabel(in.Plugin), code).Inc()
+	if _, known := r.account(in.Account); !known {
+		done(pluginhost.Ack{Status: pluginhost.Refused, Code: code})
+		return
+	}
+	ok := r.spawn(func() {
+		err := r.appendAccount(in, TypeRefused, RefusedHead{Plugin: in.Plugin, Code: code}, refusedBody(in), nil)
+		var dup *eventlog.DuplicateError
+		switch {
+		case err == nil:
+			done(pluginhost.Ack{Status: pluginhost.Refused, Code: code})
+		case errors.As(err, &dup): // refused before, or committed under the same id
+			if conversation.AccountID(dup.Stream) == in.Account {
+				done(pluginhost.Ack{Status: pluginhost.Refused, Code: code})
+			} else {
+				done(pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: conversation.ConversationID(dup.Stream), Seq: dup.Seq})
+			}
+		default:
+			r.logger.Warn("refusal not durable", "channel", in.Plugin, "err", err)
+			done(pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"})
+		}
+	})
+	if !ok {
+		done(pluginhost.Ack{Status: pluginhost.Retry, Code: "stopping"})
+	}
+}
+
+func refusedBody(in pluginhost.Inbound) *RefusedBody {
+	b := &RefusedBody{Thread: in.Thread}
+	if in.Message != nil {
+		b.Parts = in.Message.Parts
+	}
+	if in.Action != nil && in.Action.Start != nil {
+		b.Parts = in.Action.Start.Parts
+	}
+	if len(b.Parts) > maxParts || checkParts(b.Parts) == "too_large" {
+		b.Parts = nil // the refusal's code says so; its text is not worth keeping
+	}
+	if len(b.Thread) > maxField {
+		b.Thread = ""
+	}
+	return b
+}
+
+// appendAccount appends one event to the account's stream.
+func (r *Router) appendAccount(in pluginhost.Inbound, typ string, head any, body any, row *eventlog.OutboxRow) error {
+	stream := eventlog.StreamID(in.Account)
+	h, err := json.Marshal(head)
+	if err != nil {
+		return fmt.Errorf("router: encode %s: %w", typ, err)
+	}
+	ev := eventlog.Event{Type: typ, At: r.now().UTC(), Head: h}
+	var key int64
+	if body != nil || row != nil {
+		if key, err = r.vault.Assign(); err != nil {
+			return fmt.Errorf("router: key for %s: %w", typ, err)
+		}
+	}
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return fmt.Errorf("router: encode %s: %w", typ, err)
+		}
+		if ev.Body, err = r.vault.Seal(key, stream[:], b); err != nil {
+			return fmt.Errorf("router: seal %s: %w", typ, err)
+		}
+		ev.KeyID = key
+	}
+	batch := eventlog.Batch{Streams: []eventlog.StreamAppend{{Stream: stream, Expect: eventlog.ExpectAny, Events: []eventlog.Event{ev}}}}
+	for _, k := range r.externals(in) {
+		batch.External = append(batch.External, eventlog.ExternalID{Account: stream, Key: k, Stream: stream, Index: 0})
+	}
+	if row != nil {
+		if row.Payload, err = r.vault.Seal(key, stream[:], row.Payload); err != nil {
+			return fmt.Errorf("router: seal %s: %w", typ, err)
+		}
+		row.KeyID = key
+		batch.Outbox = []eventlog.OutboxRow{*row}
+	}
+	_, err = r.log.Append(r.ctx, &batch)
+	return err
+}

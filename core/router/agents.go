@@ -1,0 +1,350 @@
+package router
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/bus"
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// agent is an agent's stream in memory. Whoever holds sem owns state.
+type agent struct {
+	id    conversation.AgentID
+	sem   chan struct{} // 1: held
+	state *acd.AgentState
+	stale bool // state may be behind the log; guarded by sem
+
+	view atomic.Pointer[acd.AgentState] // the committed state, for readers; never changed
+
+	mu      sync.Mutex // guards the fields below
+	sockets int
+	feeds   []*Feed
+	behind  uint64 // another node has written up to here
+}
+
+// agent returns an agent's stream, making it when needed.
+func (r *Router) agent(id conversation.AgentID) *agent {
+	r.agentsMu.Lock()
+	defer r.agentsMu.Unlock()
+	a := r.agents[id]
+	if a == nil {
+		a = newAgent(id, &acd.AgentState{ID: id})
+		a.stale = true
+		r.agents[id] = a
+	}
+	return a
+}
+
+func newAgent(id conversation.AgentID, s *acd.AgentState) *agent {
+	a := &agent{id: id, sem: make(chan struct{}, 1), state: s}
+	a.view.Store(s)
+	return a
+}
+
+func (r *Router) agentLoggedIn(id conversation.AgentID) bool { return r.agent(id).view.Load().LoggedIn }
+
+// lock takes the agent's stream and brings it up to the log.
+func (a *agent) lock(r *Router) error {
+	select {
+	case a.sem <- struct{}{}:
+	case <-r.ctx.Done():
+		return ErrStopped
+	}
+	a.mu.Lock()
+	stale := a.stale || a.behind > a.state.Seq
+	a.mu.Unlock()
+	if !stale {
+		return nil
+	}
+	if err := a.catchUp(r); err != nil {
+		<-a.sem
+		return err
+	}
+	return nil
+}
+
+// catchUp folds what the log has beyond the state. It needs sem.
+func (a *agent) catchUp(r *Router) error {
+	s := a.state.Clone()
+	for {
+		recs, err := r.log.Read(r.ctx, eventlog.StreamID(a.id), s.Seq, 256)
+		if err != nil {
+			return fmt.Errorf("router: read agent %s: %w", a.id, err)
+		}
+		for _, rec := range recs {
+			h, err := acd.DecodeHead(conversation.Type(rec.Type), rec.Head)
+			if err != nil {
+				return fmt.Errorf("router: read agent %s: %w", a.id, err)
+			}
+			if err := s.Apply(conversation.Event{Seq: rec.Seq, At: rec.At.UTC(), Head: h}); err != nil {
+				return fmt.Errorf("router: fold agent %s at seq %d: %w", a.id, rec.Seq, err)
+			}
+		}
+		if len(recs) < 256 {
+			break
+		}
+	}
+	changed := s.Seq != a.state.Seq
+	a.state, a.stale = s, false
+	if changed {
+		r.agentChanged(a)
+	}
+	return nil
+}
+
+// agentWork is one agent's part in an append.
+type agentWork struct {
+	a      *agent
+	next   *acd.AgentState
+	events []conversation.Event
+}
+
+// agentsTx is the agents' part of an append. All its agents are held.
+type agentsTx struct {
+	r    *Router
+	work []*agentWork
+}
+
+func (t *agentsTx) any() bool { return len(t.work) > 0 }
+
+// touchesAgents reports whether events may have consequences for agents.
+func touchesAgents(events []conversation.Event) bool {
+	for i := range events {
+		switch h := events[i].Head.(type) {
+		case *conversation.RoutingOffered, *conversation.JoinedBy, *conversation.RoutingDeclined, *conversation.WrapupStarted, *conversation.WrapupEnded:
+			return true
+		case *conversation.RoutingCancelled:
+			if !h.Offer.IsZero() {
+				return true
+			}
+		case *conversation.ParticipantJoined:
+			if h.Who.Kind == conversation.Agent {
+				return true
+			}
+		case *conversation.ParticipantLeft:
+			if h.Who.Kind == conversation.Agent {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// decide holds the agents that the events touch and decides for them. On
+// error nobody is held.
+func (t *agentsTx) decide(tx *tx, s *conversation.State, events []conversation.Event) error {
+	t.r = tx.l.r
+	after := s.Clone()
+	for _, ev := range events {
+		if err := after.Apply(ev); err != nil {
+			return fmt.Errorf("router: apply %s: %w", ev.Head.Type(), err)
+		}
+	}
+	cmds := acd.Consequences(after, events)
+	ids := make([]conversation.AgentID, 0, len(cmds))
+	for _, c := range cmds {
+		ids = append(ids, c.Agent)
+	}
+	slices.SortFunc(ids, func(a, b conversation.AgentID) int { return slices.Compare(a[:], b[:]) })
+	for _, id := range slices.Compact(ids) {
+		if err := t.hold(id); err != nil {
+			t.unlock()
+			return err
+		}
+	}
+	for _, c := range cmds {
+		if err := t.apply(c.Agent, c.Command, tx); err != nil {
+			t.unlock()
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *agentsTx) hold(id conversation.AgentID) error {
+	a := t.r.agent(id)
+	if err := a.lock(t.r); err != nil {
+		return err
+	}
+	t.work = append(t.work, &agentWork{a: a, next: a.state.Clone()})
+	return nil
+}
+
+func (t *agentsTx) apply(id conversation.AgentID, cmd acd.Command, tx *tx) error {
+	for _, w := range t.work {
+		if w.a.id != id {
+			continue
+		}
+		events, err := acd.Decide(w.next, cmd, tx.now)
+		if err != nil {
+			return err
+		}
+		for _, ev := range events {
+			if err := w.next.Apply(ev); err != nil {
+				return fmt.Errorf("router: apply %s: %w", ev.Head.Type(), err)
+			}
+		}
+		w.events = append(w.events, events...)
+	}
+	return nil
+}
+
+// fill adds the agents' streams and rows to the batch.
+func (t *agentsTx) fill(b *eventlog.Batch) error {
+	for _, w := range t.work {
+		if len(w.events) == 0 {
+			continue
+		}
+		sa := eventlog.StreamAppend{Stream: eventlog.StreamID(w.a.id), Expect: w.events[0].Seq - 1}
+		for _, ev := range w.events {
+			head, err := json.Marshal(ev.Head)
+			if err != nil {
+				return fmt.Errorf("router: encode %s: %w", ev.Head.Type(), err)
+			}
+			sa.Events = append(sa.Events, eventlog.Event{Type: string(ev.Head.Type()), At: ev.At, Head: head})
+		}
+		row, err := json.Marshal(w.next)
+		if err != nil {
+			return fmt.Errorf("router: encode agent %s: %w", w.a.id, err)
+		}
+		b.Streams = append(b.Streams, sa)
+		b.Agents = append(b.Agents, eventlog.AgentRow{ID: eventlog.StreamID(w.a.id), Seq: w.next.Seq, State: row})
+	}
+	return nil
+}
+
+// applied makes committed states visible. The agents stay held until unlock.
+func (t *agentsTx) applied() {
+	for _, w := range t.work {
+		if len(w.events) == 0 {
+			continue
+		}
+		for _, ev := range w.events {
+			t.r.metrics.agentEvent(ev.Head)
+		}
+		w.a.state = w.next
+		t.r.agentChanged(w.a)
+	}
+}
+
+// unlock lets the agents go.
+func (t *agentsTx) unlock() {
+	for _, w := range t.work {
+		<-w.a.sem
+	}
+	t.work = nil
+}
+
+// agentChanged shows a committed state. The caller holds the agent.
+func (r *Router) agentChanged(a *agent) {
+	s := a.state
+	a.view.Store(s)
+	r.routing.agent(s)
+	if at, ok := s.NextDeadline(); ok {
+		r.timers.set(timerID{timerAgent, a.id}, at)
+	}
+	r.watchLost(s)
+	a.mu.Lock()
+	feeds := a.feeds
+	a.mu.Unlock()
+	for _, f := range feeds {
+		f.agentChanged()
+	}
+	r.bus.Publish(bus.Hint{Node: r.node, Kind: bus.Agent, Stream: a.id, Seq: s.Seq})
+}
+
+// command decides an agent's own command and commits it.
+func (r *Router) command(ctx context.Context, id conversation.AgentID, cmd acd.Command) error {
+	done := make(chan error, 1)
+	if !r.spawn(func() { done <- r.commandNow(id, cmd) }) {
+		return ErrStopped
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("router: agent %s: %w", id, ctx.Err())
+	}
+}
+
+func (r *Router) commandNow(id conversation.AgentID, cmd acd.Command) error {
+	for attempt := 0; ; attempt++ {
+		err := r.tryCommand(id, cmd)
+		if !errors.Is(err, eventlog.ErrConflict) || attempt == maxRetries {
+			return err
+		}
+		r.metrics.conflicts.Inc()
+	}
+}
+
+func (r *Router) tryCommand(id conversation.AgentID, cmd acd.Command) error {
+	t := agentsTx{r: r}
+	if err := t.hold(id); err != nil {
+		return err
+	}
+	defer t.unlock()
+	if err := t.apply(id, cmd, &tx{now: r.now()}); err != nil {
+		return err
+	}
+	var b eventlog.Batch
+	if err := t.fill(&b); err != nil {
+		return err
+	}
+	if len(b.Streams) == 0 {
+		return nil
+	}
+	if _, err := r.log.Append(r.ctx, &b); err != nil {
+		t.conflict()
+		return fmt.Errorf("router: agent %s: %w", id, err)
+	}
+	t.applied()
+	return nil
+}
+
+// conflict makes the held agents read the log again before their next decision.
+func (t *agentsTx) conflict() {
+	for _, w := range t.work {
+		w.a.stale = true
+	}
+}
+
+// agentStale is another node's hint.
+func (r *Router) agentStale(id conversation.AgentID, seq uint64) {
+	a := r.agent(id)
+	a.mu.Lock()
+	a.behind = max(a.behind, seq)
+	a.mu.Unlock()
+	r.spawn(func() {
+		if err := a.lock(r); err == nil {
+			<-a.sem
+		}
+	})
+}
+
+func (r *Router) addAgentFeed(id conversation.AgentID, f *Feed) {
+	a := r.agent(id)
+	a.mu.Lock()
+	a.feeds = append(append([]*Feed(nil), a.feeds...), f)
+	a.mu.Unlock()
+}
+
+func (r *Router) removeAgentFeed(id conversation.AgentID, f *Feed) {
+	a := r.agent(id)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	kept := make([]*Feed, 0, len(a.feeds))
+	for _, x := range a.feeds {
+		if x != f {
+			kept = append(kept, x)
+		}
+	}
+	a.feeds = kept
+}

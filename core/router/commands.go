@@ -1,0 +1,275 @@
+package router
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/pluginhost"
+)
+
+// Agent is a copy of an agent's committed state; the zero state with the id
+// for somebody who never logged in.
+func (r *Router) Agent(_ context.Context, id conversation.AgentID) (acd.AgentState, error) {
+	return *r.agent(id).view.Load().Clone(), nil
+}
+
+// Ready makes the agent take interactions (A1).
+func (r *Router) Ready(ctx context.Context, id conversation.AgentID) error {
+	return r.command(ctx, id, acd.BeReady{})
+}
+
+// NotReady makes the agent take none, at once or after the present work (A12).
+// Reason is one of acd's reasons or a short code of the contact centre's own; "" = manual.
+func (r *Router) NotReady(ctx context.Context, id conversation.AgentID, reason string) error {
+	if len(reason) > 64 || !utf8.ValidString(reason) {
+		return fmt.Errorf("router: not ready: reason: %w", ErrInvalid)
+	}
+	return r.command(ctx, id, acd.BeNotReady{Reason: acd.Reason(reason)})
+}
+
+// offered is the conversation whose offer the agent holds.
+func (r *Router) offered(id conversation.AgentID, offer conversation.OfferID) (conversation.ConversationID, error) {
+	s := r.agent(id).view.Load()
+	if s.Offer == nil || s.Offer.Offer != offer {
+		return conversation.ConversationID{}, fmt.Errorf("router: offer %s: %w", offer, conversation.ErrOfferGone)
+	}
+	return s.Offer.Conversation, nil
+}
+
+// Accept takes an offer (A5); the conversation is the agent's when it returns.
+func (r *Router) Accept(ctx context.Context, id conversation.AgentID, offer conversation.OfferID) (conversation.ConversationID, uint64, error) {
+	conv, err := r.offered(id, offer)
+	if err != nil {
+		return conv, 0, err
+	}
+	u, err := r.user(id)
+	if err != nil {
+		return conv, 0, err
+	}
+	body, err := json.Marshal(conversation.NameBody{Name: u.Name})
+	if err != nil {
+		return conv, 0, fmt.Errorf("router: encode name: %w", err)
+	}
+	out, err := r.live(conv).do(ctx, &task{cmd: conversation.Accept{Offer: offer, Agent: id, Body: body}})
+	return conv, out.last, err
+}
+
+// Reject declines an offer (A9, A10).
+func (r *Router) Reject(ctx context.Context, id conversation.AgentID, offer conversation.OfferID) error {
+	conv, err := r.offered(id, offer)
+	if err != nil {
+		return err
+	}
+	_, err = r.live(conv).do(ctx, &task{cmd: conversation.Decline{Offer: offer, Agent: id, Cause: conversation.CauseRejected}})
+	return err
+}
+
+// Send adds an agent's message. A retry under the same client id is the same
+// message. Errors: conversation.ErrNotJoined, ErrEnded, ErrInvalid, ErrTooLarge.
+func (r *Router) Send(ctx context.Context, req SendRequest) (Sent, error) {
+	if len(req.ClientID) > 64 || len(req.Parts) == 0 {
+		return Sent{}, fmt.Errorf("router: send: %w", ErrInvalid)
+	}
+	switch checkParts(req.Parts) {
+	case "":
+	case "too_large":
+		return Sent{}, fmt.Errorf("router: send: %w", ErrTooLarge)
+	default:
+		return Sent{}, fmt.Errorf("router: send: %w", ErrInvalid)
+	}
+	u, err := r.user(req.Agent)
+	if err != nil {
+		return Sent{}, err
+	}
+	parts, err := r.claim(ctx, req.Conversation, conversation.AccountID{}, r.clean(req.Parts))
+	if err != nil {
+		return Sent{}, err
+	}
+	body, err := json.Marshal(conversation.MessageBody{Parts: parts, Name: u.Name})
+	if err != nil {
+		return Sent{}, fmt.Errorf("router: encode message: %w", err)
+	}
+	kinds, blobs := kindsOf(parts)
+	id := conversation.NewID[conversation.MessageID]()
+	t := &task{cmd: conversation.Post{
+		ID: id, Author: conversation.Author{Kind: conversation.Agent, Agent: req.Agent}, ClientID: req.ClientID,
+		Kinds: kinds, Blobs: blobs, ReplyTo: req.ReplyTo, ReceivedAt: r.now().UTC(), Body: body,
+	}}
+	if req.ClientID != "" {
+		// Bound on the agent's own stream id: other agents' client ids are other messages.
+		t.account = conversation.AccountID(req.Agent)
+		t.external = []eventlog.Key{r.vault.MAC("client", req.Agent[:], req.Conversation[:], []byte(req.ClientID))}
+	}
+	out, err := r.live(req.Conversation).do(ctx, t)
+	if err != nil {
+		return Sent{}, err
+	}
+	if out.duplicate {
+		if id, err = r.messageAt(ctx, out.conversation, out.message); err != nil {
+			return Sent{}, err
+		}
+	}
+	return Sent{Message: id, Seq: out.message}, nil
+}
+
+// messageAt reads the id of a logged message.
+func (r *Router) messageAt(ctx context.Context, conv conversation.ConversationID, seq uint64) (conversation.MessageID, error) {
+	recs, err := r.log.Read(ctx, eventlog.StreamID(conv), seq-1, 1)
+	if err != nil || len(recs) == 0 {
+		return conversation.MessageID{}, fmt.Errorf("router: read message %d of %s: %w", seq, conv, joinNotFound(err, recs))
+	}
+	h, err := conversation.DecodeHead(conversation.Type(recs[0].Type), recs[0].Head)
+	if err != nil {
+		return conversation.MessageID{}, err
+	}
+	m, ok := h.(*conversation.MessagePosted)
+	if !ok {
+		return conversation.MessageID{}, fmt.Errorf("router: event %d of %s is no message", seq, conv)
+	}
+	return m.ID, nil
+}
+
+// claim replaces what a sender says of its files by what is known of them.
+func (r *Router) claim(ctx context.Context, conv conversation.ConversationID, account conversation.AccountID, parts []conversation.Part) ([]conversation.Part, error) {
+	_, ids := kindsOf(parts)
+	if len(ids) == 0 {
+		return parts, nil
+	}
+	if r.blobs == nil {
+		return nil, fmt.Errorf("router: attachments are not kept here: %w", ErrInvalid)
+	}
+	files, err := r.blobs.Claim(ctx, conv, account, ids)
+	if err != nil {
+		return nil, fmt.Errorf("router: attachment: %w", err)
+	}
+	out := append([]conversation.Part(nil), parts...)
+	n := 0
+	for i := range out {
+		if out[i].File != nil {
+			f := files[n]
+			out[i].File = &f
+			n++
+		}
+	}
+	return out, nil
+}
+
+// Mark records how far an agent has received and read a conversation.
+func (r *Router) Mark(ctx context.Context, id conversation.AgentID, conv conversation.ConversationID, delivered, read uint64) error {
+	_, err := r.live(conv).do(ctx, &task{cmd: conversation.Mark{By: conversation.Author{Kind: conversation.Agent, Agent: id}, Delivered: delivered, Read: read}})
+	return err
+}
+
+// Typing passes an agent's typing on. It never blocks and may be lost.
+func (r *Router) Typing(id conversation.AgentID, conv conversation.ConversationID, on bool) {
+	u, err := r.user(id)
+	if err != nil {
+		return
+	}
+	if r.agent(id).view.Load().Holds(conv) == nil {
+		return
+	}
+	l := r.live(conv)
+	l.signalAll(Signal{Conversation: conv, Kind: pluginhost.SignalTyping, On: on, Who: conversation.Author{Kind: conversation.Agent, Agent: id}, Name: u.Name}, nil)
+}
+
+// Leave is End Chat (R2). With an invited agent pending it fails with
+// conversation.ErrInvitePending unless queue is set (T5).
+func (r *Router) Leave(ctx context.Context, id conversation.AgentID, conv conversation.ConversationID, queue bool) (uint64, error) {
+	out, err := r.live(conv).do(ctx, &task{cmd: conversation.Leave{Agent: id, Queue: queue, Request: conversation.NewID[conversation.RequestID]()}})
+	return out.last, err
+}
+
+// maxNotes bounds an agent's wrap-up notes, in bytes.
+const maxNotes = 16 << 10
+
+// FinishWrapup ends an agent's after-call work (R4). The disposition must be
+// one of the service's; "" = none.
+func (r *Router) FinishWrapup(ctx context.Context, id conversation.AgentID, conv conversation.ConversationID, disposition, notes string) (uint64, error) {
+	if len(notes) > maxNotes || !utf8.ValidString(notes) {
+		return 0, fmt.Errorf("router: notes: %w", ErrTooLarge)
+	}
+	var body json.RawMessage
+	if notes != "" {
+		b, err := json.Marshal(conversation.WrapupBody{Notes: notes})
+		if err != nil {
+			return 0, fmt.Errorf("router: encode notes: %w", err)
+		}
+		body = b
+	}
+	if disposition != "" {
+		var svc conversation.ServiceID
+		if _, err := r.live(conv).do(ctx, &task{read: func(s *conversation.State) { svc = s.Service }}); err != nil {
+			return 0, err
+		}
+		if !r.hasDisposition(svc, disposition) {
+			return 0, fmt.Errorf("router: disposition: %w", ErrInvalid)
+		}
+	}
+	out, err := r.live(conv).do(ctx, &task{cmd: conversation.FinishWrapup{Agent: id, Disposition: disposition, Cause: conversation.CauseFinished, Body: body}})
+	return out.last, err
+}
+
+func (r *Router) hasDisposition(id conversation.ServiceID, code string) bool {
+	s, _ := r.dir.Snapshot().Service(id)
+	for _, d := range s.Dispositions {
+		if d.Code == code {
+			return true
+		}
+	}
+	return false
+}
+
+// Invite asks another agent, or a service's queue, to join (T1-T3).
+func (r *Router) Invite(ctx context.Context, id conversation.AgentID, conv conversation.ConversationID, target conversation.Target, transfer bool) (conversation.RequestID, error) {
+	cmd := conversation.Invite{Request: conversation.NewID[conversation.RequestID](), By: id, Target: target, Transfer: transfer}
+	switch target.Kind {
+	case conversation.TargetAgent:
+		if _, err := r.user(target.Agent); err != nil {
+			return cmd.Request, err
+		}
+		if !r.agentLoggedIn(target.Agent) {
+			return cmd.Request, fmt.Errorf("router: invite: %w", acd.ErrLoggedOut)
+		}
+	case conversation.TargetService, conversation.TargetDirectory:
+		svc, ok := r.service(target.Service)
+		if !ok {
+			return cmd.Request, fmt.Errorf("router: invite: %w", ErrNoService)
+		}
+		cmd.Rules = &svc.rules
+	default:
+		return cmd.Request, fmt.Errorf("router: invite: %w", ErrInvalid)
+	}
+	_, err := r.live(conv).do(ctx, &task{cmd: cmd})
+	return cmd.Request, err
+}
+
+// CancelInvite takes a pending invitation back.
+func (r *Router) CancelInvite(ctx context.Context, id conversation.AgentID, conv conversation.ConversationID, request conversation.RequestID) error {
+	_, err := r.live(conv).do(ctx, &task{cmd: conversation.CancelInvite{Request: request, By: id}})
+	return err
+}
+
+// SetFlag marks a conversation for supervisors, or takes the mark away (H1).
+func (r *Router) SetFlag(ctx context.Context, id conversation.AgentID, conv conversation.ConversationID, on bool) error {
+	_, err := r.live(conv).do(ctx, &task{cmd: conversation.Flag{By: id, On: on}})
+	return err
+}
+
+// LinkContact ties a conversation to a known customer.
+func (r *Router) LinkContact(ctx context.Context, id conversation.AgentID, conv conversation.ConversationID, contact conversation.ContactID) error {
+	_, err := r.live(conv).do(ctx, &task{cmd: conversation.LinkContact{Contact: contact, By: conversation.Author{Kind: conversation.Agent, Agent: id}}})
+	return err
+}
+
+func joinNotFound(err error, recs []eventlog.Record) error {
+	if err != nil {
+		return err
+	}
+	return notThere(recs)
+}

@@ -1,0 +1,51 @@
+package router
+
+import (
+	"errors"
+
+	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/conversation"
+)
+
+// Errors of the router. Refusals by the rules are those of conversation and
+// acd; see Code. What the log says (eventlog.ErrFull ...) comes wrapped.
+var (
+	// ErrNotFound: no such conversation.
+	ErrNotFound = errors.New("no such conversation")
+	// ErrUnknownAccount: no such account, or another plugin's.
+	ErrUnknownAccount = errors.New("no such account")
+	// ErrNoService: the account has no target that takes conversations.
+	ErrNoService = errors.New("account has no service")
+	// ErrUnknownAgent: no such user, or disabled.
+	ErrUnknownAgent = errors.New("no such agent")
+	// ErrInvalid: the request contradicts itself or is out of bounds.
+	ErrInvalid = errors.New("invalid request")
+	// ErrTooLarge: a message is longer than can be kept.
+	ErrTooLarge = errors.New("message too large")
+	// ErrStopped: the router is stopping; nothing was done.
+	ErrStopped = errors.New("router is stopping")
+)
+
+// Code is the published code of an error: one of the rules' codes, or
+// "not_found", "unknown_account", "no_service", "unknown_agent", "invalid",
+// "too_large", "unavailable". "" for nil.
+func Code(err error) string {
+	if err == nil {
+		return ""
+	}
+	if c := conversation.Code(err); c != "" {
+		return c
+	}
+	if c := acd.Code(err); c != "" {
+		return c
+	}
+	for e, c := range map[error]string{
+		ErrNotFound: "not_found", ErrUnknownAccount: "unknown_account", ErrNoService: "no_service",
+		ErrUnknownAgent: "unknown_agent", ErrInvalid: "invalid", ErrTooLarge: "too_large",
+	} {
+		if errors.Is(err, e) {
+			return c
+		}
+	}
+	return "unavailable"
+}

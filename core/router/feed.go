@@ -1,0 +1,208 @@
+package router
+
+import (
+	"context"
+	"sync"
+
+	"github.com/parley-gateway/parley/core/conversation"
+)
+
+// maxSignals bounds the ephemeral signals that wait in a feed; the oldest go first.
+const maxSignals = 128
+
+// Feed reads many conversations for one agent's socket. Hints mark what has
+// changed; Poll reads it. Nothing is queued but cursors and a few signals, so
+// a slow reader costs the same as a fast one. Safe for concurrent use, Poll by
+// one goroutine at a time.
+type Feed struct {
+	r        *Router
+	agentID  conversation.AgentID
+	audience conversation.Audience
+	wake     func()
+
+	mu      sync.Mutex
+	convs   map[conversation.ConversationID]*feedConv
+	dirty   []*feedConv
+	signals []Signal
+	agent   bool
+	awake   bool // wake was called and Poll has not emptied the feed since
+	closed  bool
+}
+
+type feedConv struct {
+	l      *live
+	cursor uint64
+	dirty  bool
+	live   bool // the reader was told that it is up to date
+	gone   bool
+}
+
+// NewFeed opens a reader of many conversations. wake is called, without locks
+// that matter to the caller and from any goroutine, when Poll has something
+// after it had nothing; it must not block.
+func (r *Router) NewFeed(agent conversation.AgentID, audience conversation.Audience, wake func()) *Feed {
+	f := &Feed{r: r, agentID: agent, audience: audience, wake: wake, convs: map[conversation.ConversationID]*feedConv{}}
+	r.addAgentFeed(agent, f)
+	return f
+}
+
+// Add starts reading a conversation after a sequence. Adding it again moves
+// the cursor there.
+func (f *Feed) Add(conv conversation.ConversationID, after uint64) {
+	l := f.r.live(conv)
+	f.mu.Lock()
+	if f.closed {
+		f.mu.Unlock()
+		return
+	}
+	c := f.convs[conv]
+	isNew := c == nil
+	if isNew {
+		c = &feedConv{l: l}
+		f.convs[conv] = c
+	}
+	c.cursor, c.live = after, false
+	f.mark(c)
+	f.mu.Unlock()
+	if isNew {
+		l.watch(f)
+		f.r.refreshIfUnknown(l)
+	}
+	l.mu.Lock()
+	present := l.present
+	l.mu.Unlock()
+	if !present {
+		f.signal(l, Signal{Conversation: conv, Kind: "presence", Who: conversation.Author{Kind: conversation.Customer}})
+	}
+	f.notify()
+}
+
+// Remove stops reading a conversation.
+func (f *Feed) Remove(conv conversation.ConversationID) {
+	f.mu.Lock()
+	c := f.convs[conv]
+	delete(f.convs, conv)
+	if c != nil {
+		c.gone = true
+	}
+	f.mu.Unlock()
+	if c != nil {
+		c.l.unwatch(f)
+	}
+}
+
+// Close ends the feed; wake is not called after it returns.
+func (f *Feed) Close() {
+	f.r.removeAgentFeed(f.agentID, f)
+	f.mu.Lock()
+	convs := f.convs
+	f.convs, f.dirty, f.signals, f.closed = nil, nil, nil, true
+	f.mu.Unlock()
+	for _, c := range convs {
+		c.l.unwatch(f)
+	}
+}
+
+// mark needs f.mu.
+func (f *Feed) mark(c *feedConv) {
+	if !c.dirty && !c.gone {
+		c.dirty = true
+		f.dirty = append(f.dirty, c)
+	}
+}
+
+// notify calls wake once until the next Poll.
+func (f *Feed) notify() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed || f.awake || (len(f.dirty) == 0 && len(f.signals) == 0 && !f.agent) {
+		return
+	}
+	f.awake = true
+	f.wake()
+}
+
+func (f *Feed) hint(l *live) {
+	f.mu.Lock()
+	if c := f.convs[l.id]; c != nil {
+		f.mark(c)
+	}
+	f.mu.Unlock()
+	f.notify()
+}
+
+func (f *Feed) signal(_ *live, s Signal) {
+	f.mu.Lock()
+	for i, old := range f.signals { // the newest of a kind replaces the one before
+		if old.Conversation == s.Conversation && old.Kind == s.Kind && old.Who == s.Who {
+			f.signals = append(f.signals[:i], f.signals[i+1:]...)
+			break
+		}
+	}
+	if len(f.signals) >= maxSignals {
+		f.signals = f.signals[1:]
+	}
+	f.signals = append(f.signals, s)
+	f.mu.Unlock()
+	f.notify()
+}
+
+func (f *Feed) agentChanged() {
+	f.mu.Lock()
+	f.agent = true
+	f.mu.Unlock()
+	f.notify()
+}
+
+// Poll returns up to about max items that are there now, never waiting; none
+// means that wake will be called again. An error is the store's; the cursors
+// have not moved past what was not returned, so Poll may be called again.
+func (f *Feed) Poll(ctx context.Context, max int) ([]Item, error) {
+	var items []Item
+	f.mu.Lock()
+	if f.agent {
+		f.agent = false
+		items = append(items, Item{Agent: true})
+	}
+	for i := range f.signals {
+		items = append(items, Item{Signal: &f.signals[i]})
+	}
+	f.signals = nil
+	for len(items) < max && len(f.dirty) > 0 && !f.closed {
+		c := f.dirty[0]
+		f.dirty = f.dirty[1:]
+		c.dirty = false
+		if c.gone {
+			continue
+		}
+		cursor := c.cursor
+		f.mu.Unlock()
+		recs, reached, err := c.l.read(ctx, f.audience, cursor, max-len(items))
+		f.mu.Lock()
+		if err != nil {
+			f.mark(c)
+			f.awake = false
+			f.mu.Unlock()
+			return items, err
+		}
+		if c.cursor != cursor || c.gone {
+			f.mark(c)
+			continue // moved meanwhile: read again from there
+		}
+		c.cursor = reached
+		for i := range recs {
+			items = append(items, Item{Record: &recs[i]})
+		}
+		if reached > cursor {
+			f.mark(c) // look again: cheap when there is nothing more
+		} else if !c.live {
+			c.live = true
+			items = append(items, Item{Live: c.l.id})
+		}
+	}
+	if len(items) == 0 {
+		f.awake = false
+	}
+	f.mu.Unlock()
+	return items, nil
+}

@@ -1,0 +1,389 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// tailSize is how many opened events a conversation keeps in memory for its
+// readers; a reader that is further behind reads the log.
+const tailSize = 64
+
+// live is a conversation's mailbox and what is in memory of it. At most one
+// worker runs per conversation: while its append is in flight further tasks
+// wait and are then decided together into one append.
+type live struct {
+	r  *Router
+	id conversation.ConversationID
+
+	mu       sync.Mutex // guards the fields up to the next blank line
+	queue    []*task
+	running  bool
+	watchers []watcher    // copy on write
+	tail     []tailRecord // the last events up to head, without holes
+	head     uint64       // committed sequence; 0 = not known
+	used     time.Time
+	present  bool // the customer is connected, as far as the channel tells
+	over     bool // the conversation has ended
+
+	// Owned by the worker.
+	state  *conversation.State // nil: load before use
+	key    int64
+	rowSeq uint64 // sequence that the stored row reflects
+}
+
+// watcher is told when a conversation has something new. Neither method blocks.
+type watcher interface {
+	hint(l *live)
+	signal(l *live, s Signal)
+}
+
+// tailRecord is a committed event in memory.
+type tailRecord struct {
+	audience conversation.Audience
+	prev     [5]uint64 // last visible sequence before this one, by audience
+	rec      Record
+}
+
+// task is a command in a mailbox. done is called once, without locks held.
+type task struct {
+	cmd      conversation.Command
+	external []eventlog.Key // ids that the task's first event answers to
+	// externalSeq is the event that external is bound to, when it is not one of
+	// this task's own (ids that a provider gave an earlier message).
+	externalSeq uint64
+	account     conversation.AccountID
+	outbox      []eventlog.OutboxUpdate // in the same append, also when the decision has no event
+	lease       eventlog.LeaseRef       // checked in the append (offers)
+	thread      *thread                 // the thread that a Start opens
+	key         int64                   // data key of a conversation that a Start makes
+	// prepare completes cmd from the state, just before the decision.
+	prepare func(*task, *conversation.State) error
+	reload  uint64                    // another node has written up to here
+	read    func(*conversation.State) // looks at the state as decided so far
+	done    func(outcome, error)
+}
+
+// outcome is where a task's events ended up.
+type outcome struct {
+	conversation conversation.ConversationID
+	first, last  uint64 // sequences of its events; 0 when the decision had none
+	message      uint64 // sequence of its message, if any
+	duplicate    bool   // the external id was bound before; first names that event
+}
+
+// live returns the mailbox of a conversation, making it when needed.
+func (r *Router) live(id conversation.ConversationID) *live {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.lives[id]
+	if l == nil {
+		l = &live{r: r, id: id, present: true}
+		r.lives[id] = l
+	}
+	l.mu.Lock()
+	l.used = time.Now() // keeps the janitor away from who asked
+	l.mu.Unlock()
+	return l
+}
+
+// submit queues a task. It never blocks.
+func (l *live) submit(t *task) {
+	l.mu.Lock()
+	l.queue = append(l.queue, t)
+	start := !l.running
+	l.running = true
+	l.mu.Unlock()
+	if start && !l.r.spawn(l.work) {
+		l.fail(ErrStopped)
+	}
+}
+
+// do submits a task and waits for its outcome. When ctx ends first the
+// outcome is not known to the caller.
+func (l *live) do(ctx context.Context, t *task) (outcome, error) {
+	type answer struct {
+		out outcome
+		err error
+	}
+	ch := make(chan answer, 1)
+	t.done = func(o outcome, err error) { ch <- answer{o, err} }
+	l.submit(t)
+	select {
+	case a := <-ch:
+		return a.out, a.err
+	case <-ctx.Done():
+		return outcome{}, fmt.Errorf("router: conversation %s: %w", l.id, ctx.Err())
+	}
+}
+
+// fail ends everything that waits.
+func (l *live) fail(err error) {
+	l.mu.Lock()
+	queue := l.queue
+	l.queue, l.running = nil, false
+	l.mu.Unlock()
+	for _, t := range queue {
+		t.done(outcome{}, err)
+	}
+}
+
+func (l *live) work() {
+	for {
+		l.mu.Lock()
+		batch := l.queue
+		l.queue = nil
+		if len(batch) == 0 {
+			l.running = false
+			l.used = time.Now()
+			l.mu.Unlock()
+			return
+		}
+		l.mu.Unlock()
+		for len(batch) > 0 {
+			batch = l.process(batch)
+		}
+	}
+}
+
+// maxRetries bounds how often a batch is decided again after a conflict.
+const maxRetries = 8
+
+// process decides and commits a prefix of batch and returns the rest.
+func (l *live) process(batch []*task) (rest []*task) {
+	for attempt := 0; ; attempt++ {
+		if err := l.r.ctx.Err(); err != nil {
+			return finish(batch, ErrStopped)
+		}
+		for _, t := range batch {
+			if l.state != nil && t.reload > l.state.Seq {
+				l.state = nil
+			}
+		}
+		if err := l.load(batch); err != nil {
+			return finish(batch, err)
+		}
+		tx := newTx(l)
+		n := tx.decide(batch)
+		err := tx.commit()
+		var dup *eventlog.DuplicateError
+		switch {
+		case err == nil:
+			return batch[n:]
+		case errors.Is(err, eventlog.ErrConflict) && attempt < maxRetries:
+			l.r.metrics.conflicts.Inc()
+			l.state = nil
+		case errors.As(err, &dup) && attempt < maxRetries+len(batch):
+			l.state = nil
+			batch = settleDuplicate(batch, dup)
+			if len(batch) == 0 {
+				return nil
+			}
+		default:
+			l.state = nil
+			finish(batch[:n], err)
+			return batch[n:]
+		}
+	}
+}
+
+// settleDuplicate answers the tasks whose external id is bound already.
+func settleDuplicate(batch []*task, dup *eventlog.DuplicateError) []*task {
+	rest := batch[:0:0]
+	for _, t := range batch {
+		repeat := false
+		for _, k := range t.external {
+			repeat = repeat || (k == dup.Key && eventlog.StreamID(t.account) == dup.Account)
+		}
+		if repeat {
+			t.done(outcome{conversation: conversation.ConversationID(dup.Stream), first: dup.Seq, last: dup.Seq, message: dup.Seq, duplicate: true}, nil)
+		} else {
+			rest = append(rest, t)
+		}
+	}
+	if len(rest) == len(batch) { // an id that no task named: cannot be retried
+		finish(batch, dup)
+		return nil
+	}
+	return rest
+}
+
+func finish(batch []*task, err error) []*task {
+	for _, t := range batch {
+		t.done(outcome{}, err)
+	}
+	return nil
+}
+
+// load brings the state up to the log, unless it is in memory or the batch
+// begins the conversation.
+func (l *live) load(batch []*task) error {
+	if l.state != nil {
+		return nil
+	}
+	if s, ok := batch[0].cmd.(conversation.Start); ok {
+		l.state = &conversation.State{ID: s.ID}
+		l.key = batch[0].key
+		l.rowSeq = 0
+		return nil
+	}
+	ctx := l.r.ctx
+	row, err := l.r.log.Conversation(ctx, eventlog.StreamID(l.id))
+	if errors.Is(err, eventlog.ErrNotFound) {
+		return fmt.Errorf("router: conversation %s: %w", l.id, ErrNotFound)
+	}
+	if err != nil {
+		return fmt.Errorf("router: load conversation %s: %w", l.id, err)
+	}
+	s, err := decodeState(row.State)
+	if err != nil {
+		return fmt.Errorf("router: load conversation %s: %w", l.id, err)
+	}
+	l.key, l.rowSeq = row.KeyID, row.Seq
+	var fresh []tailRecord
+	for {
+		recs, err := l.r.log.Read(ctx, eventlog.StreamID(l.id), s.Seq, 256)
+		if err != nil {
+			return fmt.Errorf("router: load conversation %s: %w", l.id, err)
+		}
+		if len(recs) == 0 {
+			break
+		}
+		for _, rec := range recs {
+			tr, ev, err := l.r.open(rec)
+			if err != nil {
+				return fmt.Errorf("router: load conversation %s: %w", l.id, err)
+			}
+			tr.prev = s.LastVisible
+			if err := s.Apply(ev); err != nil {
+				return fmt.Errorf("router: fold conversation %s at seq %d: %w", l.id, rec.Seq, err)
+			}
+			fresh = append(fresh, tr)
+		}
+	}
+	l.state = s
+	l.publish(fresh, s)
+	l.r.bindThreads(l, s)
+	return nil
+}
+
+// publish shows committed events to readers. recs end at head; when they do
+// not continue the tail it starts anew.
+func (l *live) publish(recs []tailRecord, s *conversation.State) {
+	l.mu.Lock()
+	head := s.Seq
+	l.over = s.Phase != conversation.PhaseOpen
+	grew := head > l.head
+	if len(recs) > 0 {
+		if len(l.tail) > 0 && l.tail[len(l.tail)-1].rec.Seq+1 != recs[0].rec.Seq {
+			l.tail = nil
+		}
+		if over := len(l.tail) + len(recs) - tailSize; over > 0 && over >= len(l.tail) {
+			l.tail = nil
+			recs = recs[max(0, len(recs)-tailSize):]
+		} else if over > 0 {
+			l.tail = append([]tailRecord(nil), l.tail[over:]...)
+		}
+		l.tail = append(l.tail, recs...)
+	} else if grew {
+		l.tail = nil
+	}
+	if grew {
+		l.head = head
+	}
+	l.used = time.Now()
+	ws := l.watchers
+	l.mu.Unlock()
+	if grew {
+		for _, w := range ws {
+			w.hint(l)
+		}
+	}
+}
+
+// signalAll passes something ephemeral to every watcher but one.
+func (l *live) signalAll(s Signal, except watcher) {
+	l.mu.Lock()
+	ws := l.watchers
+	if s.Kind == "presence" && s.Who.Kind == conversation.Customer {
+		l.present = s.On
+	}
+	l.mu.Unlock()
+	for _, w := range ws {
+		if w != except {
+			w.signal(l, s)
+		}
+	}
+}
+
+func (l *live) watch(w watcher) {
+	l.mu.Lock()
+	l.watchers = append(append([]watcher(nil), l.watchers...), w)
+	l.mu.Unlock()
+}
+
+func (l *live) unwatch(w watcher) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	kept := make([]watcher, 0, len(l.watchers))
+	for _, x := range l.watchers {
+		if x != w {
+			kept = append(kept, x)
+		}
+	}
+	l.watchers = kept
+}
+
+// read returns up to limit events that the audience may see after a sequence,
+// and the sequence up to which it looked. Records share memory: read only.
+func (l *live) read(ctx context.Context, a conversation.Audience, after uint64, limit int) (recs []Record, reached uint64, err error) {
+	l.mu.Lock()
+	if l.head != 0 && after >= l.head {
+		l.mu.Unlock()
+		return nil, after, nil
+	}
+	if n := len(l.tail); n > 0 && l.tail[0].rec.Seq <= after+1 {
+		reached = after
+		for _, t := range l.tail[after+1-l.tail[0].rec.Seq:] {
+			if len(recs) == limit {
+				break
+			}
+			reached = t.rec.Seq
+			if a.Sees(t.audience) {
+				rec := t.rec
+				rec.Prev = t.prev[a]
+				recs = append(recs, rec)
+			}
+		}
+		l.mu.Unlock()
+		return recs, reached, nil
+	}
+	l.mu.Unlock()
+	return l.r.readLog(ctx, l.id, a, after, limit)
+}
+
+// idleSince reports whether nothing happened since t, and whether nobody
+// refers to the mailbox any more: no reader, and no thread, since those refer
+// to open conversations only.
+func (l *live) idleSince(t time.Time) (idle, unused bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	idle = !l.running && l.used.Before(t)
+	return idle, idle && len(l.watchers) == 0 && l.over
+}
+
+// forget frees what can be read again from the log.
+func (l *live) forget(t time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.running || !l.used.Before(t) {
+		return
+	}
+	l.tail, l.state = nil, nil
+}

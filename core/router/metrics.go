@@ -1,0 +1,106 @@
+package router
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/conversation"
+)
+
+// metrics of the router (SPEC Z2). Labels are bounded: plugins and services
+// that exist, published codes and causes.
+type metrics struct {
+	events    prometheus.Counter
+	conflicts prometheus.Counter
+	refused   *prometheus.CounterVec
+	results   *prometheus.CounterVec
+	offers    *prometheus.CounterVec
+	accept    prometheus.Histogram
+	append    prometheus.Histogram
+
+	waiting *prometheus.Desc
+	oldest  *prometheus.Desc
+	agents  *prometheus.Desc
+	lives   *prometheus.Desc
+}
+
+func newMetrics() *metrics {
+	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: name, Help: help, Buckets: buckets,
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: 3600e9,
+		})
+	}
+	return &metrics{
+		events:    prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_conversation_events_total", Help: "Events of conversations made durable by this node."}),
+		conflicts: prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_conflicts_total", Help: "Decisions taken again because another writer was first."}),
+		refused:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_inbound_refused_total", Help: "Inbound events refused for good, by channel and code."}, []string{"channel", "code"}),
+		results:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_outbound_results_total", Help: "Outcomes of commands to store-and-forward channels."}, []string{"channel", "outcome"}),
+		offers:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_offers_total", Help: "Offers to agents that ended, by cause."}, []string{"cause"}),
+		accept:    histogram("parley_offer_accept_seconds", "Time from an offer to its acceptance.", []float64{1, 2, 5, 10, 20, 30, 60}),
+		append:    histogram("parley_router_append_seconds", "Time from a decision to its commit.", []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}),
+		waiting:   prometheus.NewDesc("parley_queue_waiting", "Requests that wait for an agent.", []string{"service"}, nil),
+		oldest:    prometheus.NewDesc("parley_queue_oldest_wait_seconds", "Age of the longest waiting request.", []string{"service"}, nil),
+		agents:    prometheus.NewDesc("parley_agents", "Agents by status.", []string{"status"}, nil),
+		lives:     prometheus.NewDesc("parley_router_conversations_in_memory", "Conversations that the router has in memory.", nil, nil),
+	}
+}
+
+func (m *metrics) agentEvent(h conversation.Head) {
+	if e, ok := h.(*acd.OfferEnded); ok {
+		m.offers.WithLabelValues(string(e.Cause)).Inc()
+	}
+}
+
+// Collector returns the router's metrics for a Prometheus registry.
+func (r *Router) Collector() prometheus.Collector { return collector{r} }
+
+type collector struct{ r *Router }
+
+// Describe implements prometheus.Collector.
+func (c collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, x := range c.parts() {
+		x.Describe(ch)
+	}
+	for _, d := range []*prometheus.Desc{c.r.metrics.waiting, c.r.metrics.oldest, c.r.metrics.agents, c.r.metrics.lives} {
+		ch <- d
+	}
+}
+
+func (c collector) parts() []prometheus.Collector {
+	m := c.r.metrics
+	return []prometheus.Collector{m.events, m.conflicts, m.refused, m.results, m.offers, m.accept, m.append}
+}
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	for _, x := range c.parts() {
+		x.Collect(ch)
+	}
+	b := c.r.Board(c.r.ctx)
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	for _, q := range b.Queues {
+		gauge(c.r.metrics.waiting, float64(q.Waiting), q.Name)
+		age := 0.0
+		if !q.OldestSince.IsZero() {
+			age = b.At.Sub(q.OldestSince).Seconds()
+		}
+		gauge(c.r.metrics.oldest, age, q.Name)
+	}
+	byStatus := map[string]int{}
+	for _, s := range []acd.Status{acd.StatusLoggedOut, acd.StatusNotReady, acd.StatusReady, acd.StatusBusy, acd.StatusACW} {
+		byStatus[string(s)] = 0
+	}
+	for _, a := range b.Agents {
+		byStatus[a.Status]++
+	}
+	for s, n := range byStatus {
+		gauge(c.r.metrics.agents, float64(n), s)
+	}
+	c.r.mu.Lock()
+	n := len(c.r.lives)
+	c.r.mu.Unlock()
+	gauge(c.r.metrics.lives, float64(n))
+}

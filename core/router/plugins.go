@@ -1,0 +1,211 @@
+package router
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/pluginhost"
+)
+
+// pluginInfo is what a plugin last said of itself.
+func (r *Router) pluginInfo(id string) (pluginhost.Info, bool) {
+	m := r.infos.Load()
+	if m == nil {
+		return pluginhost.Info{}, false
+	}
+	info, ok := (*m)[id]
+	return info, ok
+}
+
+func (r *Router) setPluginInfo(id string, info pluginhost.Info) {
+	r.infosMu.Lock()
+	defer r.infosMu.Unlock()
+	m := map[string]pluginhost.Info{}
+	if old := r.infos.Load(); old != nil {
+		maps.Copy(m, *old)
+	}
+	m[id] = info
+	r.infos.Store(&m)
+}
+
+// pluginLabel bounds a metric's label to plugins that exist.
+func (r *Router) pluginLabel(id string) string {
+	if _, ok := r.pluginInfo(id); ok {
+		return id
+	}
+	return "other"
+}
+
+func (r *Router) channelOf(e *entry) string {
+	acc, _ := r.account(conversation.AccountID(e.row.Account))
+	return r.pluginLabel(acc.plugin)
+}
+
+// AccountStatus tells how an account is doing at its provider (pluginhost.Core).
+func (r *Router) AccountStatus(id conversation.AccountID, ok bool, code, _ string) {
+	acc, known := r.account(id)
+	if !known {
+		return
+	}
+	if ok {
+		r.logger.Info("account is well", "channel", acc.plugin, "account_id", id)
+	} else {
+		r.logger.Warn("account has trouble at its provider", "channel", acc.plugin, "account_id", id, "code", code)
+	}
+}
+
+// outgoingMessage is a logged message on its way to a provider.
+type outgoingMessage struct {
+	id    conversation.MessageID
+	parts []conversation.Part
+	name  string
+}
+
+// recipient is where a conversation's messages go.
+type recipient struct{ address, thread string }
+
+// outgoing reads a message and the address that it goes to from the log.
+func (r *Router) outgoing(ctx context.Context, conv conversation.ConversationID, seq uint64, account conversation.AccountID) (outgoingMessage, recipient, error) {
+	m := outgoingMessage{}
+	recs, err := r.log.Read(ctx, eventlog.StreamID(conv), seq-1, 1)
+	if err != nil || len(recs) == 0 {
+		return m, recipient{}, fmt.Errorf("router: read message %d of %s: %w", seq, conv, errors.Join(err, notThere(recs)))
+	}
+	_, ev, err := r.open(recs[0])
+	if err != nil {
+		return m, recipient{}, err
+	}
+	head, ok := ev.Head.(*conversation.MessagePosted)
+	if !ok {
+		return m, recipient{}, fmt.Errorf("router: event %d of %s is no message", seq, conv)
+	}
+	var body conversation.MessageBody
+	if err := json.Unmarshal(ev.Body, &body); err != nil {
+		return m, recipient{}, fmt.Errorf("router: decode message %d of %s: %w", seq, conv, err)
+	}
+	m = outgoingMessage{id: head.ID, parts: body.Parts, name: body.Name}
+	to, err := r.recipientOf(ctx, conv, head.Endpoint)
+	return m, to, err
+}
+
+func notThere(recs []eventlog.Record) error {
+	if len(recs) == 0 {
+		return ErrNotFound
+	}
+	return nil
+}
+
+// recipientOf reads the clear address of an endpoint: the first one is in the
+// first event, others in the events that added them.
+func (r *Router) recipientOf(ctx context.Context, conv conversation.ConversationID, endpoint int) (recipient, error) {
+	for after, found := uint64(0), 0; ; {
+		recs, err := r.log.Read(ctx, eventlog.StreamID(conv), after, 64)
+		if err != nil {
+			return recipient{}, fmt.Errorf("router: read address of %s: %w", conv, err)
+		}
+		if len(recs) == 0 {
+			return recipient{}, fmt.Errorf("router: conversation %s has no endpoint %d: %w", conv, endpoint, ErrNotFound)
+		}
+		for _, rec := range recs {
+			after = rec.Seq
+			t := conversation.Type(rec.Type)
+			if t != conversation.TypeStarted && t != conversation.TypeEndpointAdded {
+				continue
+			}
+			if found++; found-1 != endpoint {
+				continue
+			}
+			body, err := OpenBody(r.vault, rec)
+			if err != nil {
+				return recipient{}, err
+			}
+			var b conversation.EndpointBody // StartedBody has the same two fields
+			if err := json.Unmarshal(body, &b); err != nil {
+				return recipient{}, fmt.Errorf("router: decode address of %s: %w", conv, err)
+			}
+			return recipient{address: b.Address, thread: b.Thread}, nil
+		}
+	}
+}
+
+// deliveryStatus takes a provider's later word on a message (Y4).
+func (r *Router) deliveryStatus(in pluginhost.Inbound, done func(pluginhost.Ack)) {
+	st := *in.Status
+	ok := r.spawn(func() {
+		stream, seq, err := r.log.External(r.ctx, eventlog.StreamID(in.Account), r.externalKey(in.Account, st.ProviderID))
+		if errors.Is(err, eventlog.ErrNotFound) {
+			r.refuse(in, "unknown_message", done)
+			return
+		}
+		if err != nil {
+			done(r.ack(conversation.ConversationID{}, outcome{}, err))
+			return
+		}
+		id := conversation.ConversationID(stream)
+		t := &task{account: in.Account, cmd: conversation.SetStatus{Status: st.Status, Code: st.Code, Body: statusBody(st.Text)}}
+		if in.DedupeKey != "" {
+			t.external, t.externalSeq = []eventlog.Key{r.externalKey(in.Account, in.DedupeKey)}, seq
+		}
+		t.prepare = func(t *task, s *conversation.State) error {
+			c := t.cmd.(conversation.SetStatus)
+			for _, p := range s.Pending {
+				if p.Seq == seq {
+					c.Message = p.ID
+				}
+			}
+			t.cmd = c
+			return nil
+		}
+		t.done = func(o outcome, err error) { done(r.ack(id, o, err)) }
+		r.live(id).submit(t)
+	})
+	if !ok {
+		done(pluginhost.Ack{Status: pluginhost.Retry, Code: "stopping"})
+	}
+}
+
+func (r *Router) accountAck(err error) pluginhost.Ack {
+	var dup *eventlog.DuplicateError
+	switch {
+	case err == nil:
+		return pluginhost.Ack{Status: pluginhost.Committed}
+	case errors.As(err, &dup):
+		return pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: conversation.ConversationID(dup.Stream), Seq: dup.Seq}
+	default:
+		return r.ack(conversation.ConversationID{}, outcome{}, err)
+	}
+}
+
+func statusBody(text string) json.RawMessage {
+	if text == "" {
+		return nil
+	}
+	b, err := json.Marshal(conversation.StatusBody{Text: text})
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+func noticeBody(text string) json.RawMessage {
+	b, err := json.Marshal(conversation.NoticeBody{Text: text})
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// contactOf finds the known customer behind an address. A contact that cannot be
+// looked up now is linked by hand later: no reason to refuse a customer.
+func (r *Router) contactOf(address string) conversation.ContactID {
+	id, err := r.dir.ContactByAddress(r.ctx, address)
+	if err != nil {
+		r.logger.Warn("contact cannot be looked up", "err", err)
+	}
+	return id
+}

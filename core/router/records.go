@@ -1,0 +1,164 @@
+package router
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/vault"
+)
+
+// BodyAAD is the additional data under which the body of a conversation's
+// event is sealed: stream and sequence, so that no sealed body can stand in
+// another's place. Bodies on account streams are bound to the stream alone.
+func BodyAAD(stream eventlog.StreamID, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 24), stream[:]...), seq)
+}
+
+func (r *Router) seal(id conversation.ConversationID, seq uint64, key int64, body []byte) ([]byte, error) {
+	sealed, err := r.vault.Seal(key, BodyAAD(eventlog.StreamID(id), seq), body)
+	if err != nil {
+		return nil, fmt.Errorf("router: seal event %d of %s: %w", seq, id, err)
+	}
+	return sealed, nil
+}
+
+// open reads a stored event of a conversation: opened body, decoded head. A
+// body whose key was destroyed is gone: nil.
+func (r *Router) open(rec eventlog.Record) (tailRecord, conversation.Event, error) {
+	h, err := conversation.DecodeHead(conversation.Type(rec.Type), rec.Head)
+	if err != nil {
+		return tailRecord{}, conversation.Event{}, err
+	}
+	body, err := OpenBody(r.vault, rec)
+	if err != nil {
+		return tailRecord{}, conversation.Event{}, err
+	}
+	at := rec.At.UTC()
+	ev := conversation.Event{Seq: rec.Seq, At: at, Head: h, Body: body}
+	t := tailRecord{audience: h.Audience(), rec: Record{
+		Conversation: conversation.ConversationID(rec.Stream), Seq: rec.Seq, At: at, Type: h.Type(), Head: rec.Head, Body: body}}
+	return t, ev, nil
+}
+
+// Opener opens sealed bodies; the vault does.
+type Opener interface {
+	Open(key int64, aad, sealed []byte) ([]byte, error)
+}
+
+// OpenBody opens the body of a stored event of a conversation or an account;
+// nil when it has none or its key was destroyed.
+func OpenBody(v Opener, rec eventlog.Record) (json.RawMessage, error) {
+	if rec.Body == nil {
+		return nil, nil
+	}
+	aad := BodyAAD(rec.Stream, rec.Seq)
+	if isAccountType(rec.Type) {
+		aad = rec.Stream[:]
+	}
+	body, err := v.Open(rec.KeyID, aad, rec.Body)
+	if errors.Is(err, vault.ErrDestroyed) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open body of event %d: %w", rec.Seq, err)
+	}
+	return body, nil
+}
+
+// readLog is live.read from the store.
+func (r *Router) readLog(ctx context.Context, id conversation.ConversationID, a conversation.Audience, after uint64, limit int) (out []Record, reached uint64, err error) {
+	reached = after
+	prev := after
+	for len(out) < limit {
+		recs, err := r.log.Read(ctx, eventlog.StreamID(id), reached, limit)
+		if err != nil {
+			return nil, after, fmt.Errorf("router: read conversation %s: %w", id, err)
+		}
+		for _, rec := range recs {
+			t, _, err := r.open(rec)
+			if err != nil {
+				return nil, after, fmt.Errorf("router: read conversation %s: %w", id, err)
+			}
+			reached = rec.Seq
+			if a.Sees(t.audience) {
+				t.rec.Prev = prev
+				prev = rec.Seq
+				out = append(out, t.rec)
+			}
+		}
+		if len(recs) < limit {
+			break
+		}
+	}
+	return out, reached, nil
+}
+
+// Records reads events that the audience may see after a sequence, at most
+// limit (1 to 1000). An unknown conversation gives none.
+func (r *Router) Records(ctx context.Context, conv conversation.ConversationID, audience conversation.Audience, after uint64, limit int) ([]Record, error) {
+	recs, _, err := r.readLog(ctx, conv, audience, after, min(max(limit, 1), 1000))
+	return recs, err
+}
+
+func decodeState(b []byte) (*conversation.State, error) {
+	s := &conversation.State{}
+	if err := json.Unmarshal(b, s); err != nil {
+		return nil, fmt.Errorf("decode state: %w", err)
+	}
+	return s, nil
+}
+
+func encodeState(s *conversation.State) ([]byte, error) {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encode state: %w", err)
+	}
+	return b, nil
+}
+
+func threadKeyOf(e conversation.Endpoint) (eventlog.Key, bool) {
+	var k eventlog.Key
+	b, err := hex.DecodeString(e.Thread)
+	if err != nil || len(b) != len(k) {
+		return k, false
+	}
+	copy(k[:], b)
+	return k, true
+}
+
+// Info describes a conversation. ErrNotFound when there is none.
+func (r *Router) Info(ctx context.Context, conv conversation.ConversationID) (Info, error) {
+	var info Info
+	_, err := r.live(conv).do(ctx, &task{read: func(s *conversation.State) { info.State = *s.Clone() }})
+	if err != nil {
+		return Info{}, err
+	}
+	info.Service = r.serviceName(info.State.Service)
+	// What the customer told is at the beginning of the log.
+	recs, err := r.Records(ctx, conv, conversation.AudienceAudit, 0, 32)
+	if err != nil {
+		return Info{}, err
+	}
+	for _, rec := range recs {
+		switch rec.Type {
+		case conversation.TypeStarted:
+			if rec.Body != nil {
+				err = json.Unmarshal(rec.Body, &info.Started)
+			}
+		case conversation.TypeCustomerUpdated:
+			if rec.Body != nil {
+				err = json.Unmarshal(rec.Body, &info.Customer)
+			}
+		}
+		if err != nil {
+			return Info{}, fmt.Errorf("router: conversation %s: decode %s: %w", conv, rec.Type, err)
+		}
+	}
+	return info, nil
+}

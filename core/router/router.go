@@ -1,0 +1,292 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/microcosm-cc/bluemonday"
+
+	"github.com/parley-gateway/parley/core/bus"
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/pluginhost"
+)
+
+// Vault is what the router needs of the keys.
+type Vault interface {
+	Assign() (int64, error)
+	Seal(key int64, aad, plain []byte) ([]byte, error)
+	Open(key int64, aad, sealed []byte) ([]byte, error)
+	MAC(purpose string, parts ...[]byte) [32]byte
+}
+
+// Directory is what the router needs of the records.
+type Directory interface {
+	Snapshot() *directory.Snapshot
+	Changes() (<-chan struct{}, func())
+	// ContactByAddress finds a known customer; zero: nobody, or not now.
+	ContactByAddress(ctx context.Context, address string) (conversation.ContactID, error)
+}
+
+// Blobs is what the router needs of the attachments: the canonical
+// description of those that a sender may use in a conversation.
+type Blobs interface {
+	// Claim ties blobs to a message of a conversation and returns what is known of
+	// them, in order. A blob of another conversation or account is an error.
+	Claim(ctx context.Context, conv conversation.ConversationID, account conversation.AccountID, ids []conversation.BlobID) ([]conversation.File, error)
+}
+
+// Options for New. All fields but Blobs and Now are needed.
+type Options struct {
+	Node      string // unique among the installation's nodes
+	Log       eventlog.Log
+	Vault     Vault
+	Directory Directory
+	Blobs     Blobs // nil: no attachments
+	Bus       bus.Bus
+	Logger    *slog.Logger
+	Now       func() time.Time // nil: time.Now
+}
+
+// Router is the session router. Safe for concurrent use.
+type Router struct {
+	node   string
+	log    eventlog.Log
+	vault  Vault
+	dir    Directory
+	blobs  Blobs
+	bus    bus.Bus
+	logger *slog.Logger
+	now    func() time.Time
+	html   *bluemonday.Policy
+
+	ctx    context.Context // ends when the router stops; set by Start
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	gate   sync.RWMutex // write-locked once, to let nobody in after Stop
+	closed bool
+
+	mu    sync.Mutex
+	lives map[conversation.ConversationID]*live
+
+	threadsMu    sync.RWMutex
+	threads      map[threadID]*thread
+	threadsByKey map[threadHash]*thread
+
+	agentsMu sync.Mutex
+	agents   map[conversation.AgentID]*agent
+
+	infos   atomic.Pointer[map[string]pluginhost.Info]
+	infosMu sync.Mutex
+
+	timers  *timers
+	pump    *pump
+	outbox  *outbox
+	routing *routing
+	metrics *metrics
+}
+
+// New makes a router. Nothing runs before Start.
+func New(o Options) (*Router, error) {
+	if o.Node == "" || o.Log == nil || o.Vault == nil || o.Directory == nil || o.Bus == nil || o.Logger == nil {
+		return nil, errors.New("router: incomplete options")
+	}
+	html := bluemonday.NewPolicy()
+	html.AllowElements("i", "b", "em", "strong", "br")
+	html.AllowAttrs("href").OnElements("a")
+	html.AllowURLSchemes("http", "https")
+	html.RequireNoReferrerOnLinks(true)
+	html.AddTargetBlankToFullyQualifiedLinks(true)
+	r := &Router{
+		node: o.Node, log: o.Log, vault: o.Vault, dir: o.Directory, blobs: o.Blobs, bus: o.Bus, logger: o.Logger, now: o.Now, html: html,
+		lives:   map[conversation.ConversationID]*live{},
+		threads: map[threadID]*thread{}, threadsByKey: map[threadHash]*thread{},
+		agents:  map[conversation.AgentID]*agent{},
+		metrics: newMetrics(),
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	r.ctx, r.cancel = context.WithCancel(context.Background()) // ended by Stop; commits outlive their callers
+	r.timers = newTimers(r.now, r.due)
+	r.pump = newPump()
+	r.outbox = newOutbox(r)
+	r.routing = newRouting(r)
+	return r, nil
+}
+
+// spawn runs f on a goroutine that Stop waits for. False: the router is stopping.
+func (r *Router) spawn(f func()) bool {
+	r.gate.RLock()
+	defer r.gate.RUnlock()
+	if r.closed {
+		return false
+	}
+	r.wg.Go(f)
+	return true
+}
+
+// Start reads what is open and begins to route. It returns when the router is ready.
+func (r *Router) Start(ctx context.Context) error {
+	began := time.Now()
+	n, err := r.recover(ctx)
+	if err != nil {
+		return fmt.Errorf("router: start: %w", err)
+	}
+	for range 2 {
+		r.spawn(func() { r.pump.run(r.ctx) })
+	}
+	r.spawn(func() { r.timers.run(r.ctx) })
+	r.spawn(func() { r.outbox.run(r.ctx) })
+	r.spawn(func() { r.routing.run(r.ctx) })
+	r.spawn(func() { r.janitor(r.ctx) })
+	r.spawn(func() { r.follow(r.ctx) })
+	r.logger.Info("router ready", "open_conversations", n, "took", time.Since(began))
+	return nil
+}
+
+// Stop refuses new work, lets what is in flight reach its commit, and waits,
+// at most until ctx ends. Safe to call twice.
+func (r *Router) Stop(ctx context.Context) error {
+	r.gate.Lock()
+	first := !r.closed
+	r.closed = true
+	r.gate.Unlock()
+	if first {
+		r.routing.release()
+	}
+	r.cancel()
+	done := make(chan struct{})
+	go func() { r.wg.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("router: stop: %w", ctx.Err())
+	}
+}
+
+// due is called by the timers.
+func (r *Router) due(id timerID) {
+	switch id.kind {
+	case timerConversation:
+		r.live(conversation.ConversationID(id.stream)).submit(r.tick())
+	case timerAgent:
+		r.spawn(func() { r.agentTick(conversation.AgentID(id.stream)) })
+	case timerRequeue:
+		r.spawn(func() { r.requeueLost(conversation.AgentID(id.stream)) })
+	}
+}
+
+// tick carries out what is due in a conversation.
+func (r *Router) tick() *task {
+	return &task{
+		cmd: conversation.Tick{Request: conversation.NewID[conversation.RequestID]()},
+		prepare: func(t *task, s *conversation.State) error {
+			c := t.cmd.(conversation.Tick)
+			if svc, ok := r.service(s.Service); ok && svc.warning != "" {
+				c.Warning = noticeBody(svc.warning)
+			}
+			t.cmd = c
+			return nil
+		},
+		done: func(_ outcome, err error) {
+			if err != nil && !errors.Is(err, ErrStopped) && !errors.Is(err, ErrNotFound) {
+				r.logger.Warn("timer could not be carried out", "err", err)
+			}
+		},
+	}
+}
+
+// committed follows up a conversation's commit: timers, waiting requests,
+// commands for plugins, and a hint to other nodes. It runs on the worker.
+func (r *Router) committed(tx *tx) {
+	l, s := tx.l, tx.l.state
+	if at, ok := s.NextDeadline(); ok {
+		r.timers.set(timerID{timerConversation, l.id}, at)
+	}
+	if len(tx.recs) == 0 {
+		return
+	}
+	if tx.row {
+		r.routing.sync(s)
+		if s.Phase != conversation.PhaseOpen {
+			r.bindThreads(l, s)
+		}
+	}
+	r.outbox.add(tx.sends...)
+	r.bus.Publish(bus.Hint{Node: r.node, Kind: bus.Conversation, Stream: l.id, Seq: s.Seq})
+}
+
+// follow reads again what other nodes say has changed.
+func (r *Router) follow(ctx context.Context) {
+	cancel := r.bus.Subscribe(r.node, func(h bus.Hint) {
+		switch h.Kind {
+		case bus.Conversation:
+			r.mu.Lock()
+			l := r.lives[h.Stream]
+			r.mu.Unlock()
+			if l != nil {
+				l.stale(h.Seq)
+			}
+		case bus.Agent:
+			r.agentStale(h.Stream, h.Seq)
+		}
+	})
+	<-ctx.Done()
+	cancel()
+}
+
+// stale makes the worker read the log again if it is behind seq.
+func (l *live) stale(seq uint64) {
+	l.submit(&task{
+		reload: seq,
+		done:   func(outcome, error) {},
+	})
+}
+
+// idleAfter is how long a conversation keeps its state and tail in memory.
+const idleAfter = 30 * time.Second
+
+// janitor frees what nobody has used for a while.
+func (r *Router) janitor(ctx context.Context) {
+	t := time.NewTicker(idleAfter / 2)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		old := time.Now().Add(-idleAfter)
+		r.mu.Lock()
+		for id, l := range r.lives {
+			if idle, unused := l.idleSince(old); unused {
+				delete(r.lives, id)
+			} else if idle {
+				l.forget(old)
+			}
+		}
+		r.mu.Unlock()
+		r.sweepThreads(old)
+	}
+}
+
+func (r *Router) sweepThreads(old time.Time) {
+	r.threadsMu.Lock()
+	defer r.threadsMu.Unlock()
+	for id, th := range r.threads {
+		th.mu.Lock()
+		if th.used.Before(old) && len(th.subs) == 0 && len(th.waiting) == 0 && !th.resolving && th.open == nil {
+			delete(r.threads, id)
+			delete(r.threadsByKey, threadHash{id.account, th.key})
+		}
+		th.mu.Unlock()
+	}
+}

@@ -1,0 +1,323 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/pluginhost"
+)
+
+// subscription reads one thread for a connected channel: the conversation
+// that the customer has part of, then the open one, then whatever opens later.
+type subscription struct {
+	r        *Router
+	th       *thread
+	audience conversation.Audience
+	sink     pluginhost.Sink
+
+	mu     sync.Mutex // guards the fields below; not held while the sink runs
+	queue  []*subConv // the first one is being read
+	credit int
+	busy   bool // a pump is scheduled or runs
+	again  bool
+	closed bool
+	told   bool // the sink was told that it is up to date
+
+	sinkMu sync.Mutex // one sink method at a time; Close waits for it
+}
+
+type subConv struct {
+	l      *live
+	cursor uint64
+}
+
+// Subscribe opens a reader of a thread (pluginhost.Core). The conversation
+// named by After must belong to the thread.
+func (r *Router) Subscribe(ctx context.Context, spec pluginhost.SubscriptionSpec, sink pluginhost.Sink) (pluginhost.Reader, error) {
+	acc, ok := r.account(spec.Account)
+	if !ok || acc.plugin != spec.Plugin {
+		return nil, fmt.Errorf("router: subscribe: %w", ErrUnknownAccount)
+	}
+	th := r.thread(spec.Account, spec.Thread)
+	audience := spec.Audience
+	if audience == 0 {
+		audience = conversation.AudienceCustomer
+	}
+	s := &subscription{r: r, th: th, audience: audience, sink: sink, credit: spec.Credit}
+	open, err := th.resolve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !spec.After.IsZero() && (open == nil || open.id != spec.After) {
+		l := r.live(spec.After)
+		mine := false
+		_, err := l.do(ctx, &task{read: func(st *conversation.State) {
+			for _, e := range st.Endpoints {
+				mine = mine || e.Account == spec.Account && e.Thread == th.hex
+			}
+		}})
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return nil, err
+		}
+		if !mine {
+			return nil, fmt.Errorf("router: subscribe: %w", ErrNotFound)
+		}
+		s.attach(l, spec.AfterSeq)
+	}
+	th.mu.Lock()
+	th.subs = append(th.subs, s)
+	open = th.open
+	th.mu.Unlock()
+	if open != nil {
+		after := uint64(0)
+		if open.id == spec.After {
+			after = spec.AfterSeq
+		}
+		s.attach(open, after)
+	}
+	s.schedule()
+	return s, nil
+}
+
+// attach appends a conversation to what is read, unless it is there.
+func (s *subscription) attach(l *live, after uint64) {
+	s.mu.Lock()
+	for _, c := range s.queue {
+		if c.l == l {
+			s.mu.Unlock()
+			return
+		}
+	}
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.queue = append(s.queue, &subConv{l: l, cursor: after})
+	s.told = false
+	s.mu.Unlock()
+	l.watch(s)
+	s.r.refreshIfUnknown(l)
+	s.schedule()
+}
+
+func (s *subscription) hint(*live) { s.schedule() }
+
+func (s *subscription) signal(l *live, sig Signal) {
+	if sig.Who.Kind == conversation.Customer {
+		return
+	}
+	s.deliver(func() {
+		s.sink.Signal(pluginhost.AgentSignal{Conversation: l.id, Kind: sig.Kind, On: sig.On, Name: sig.Name})
+	})
+}
+
+func (s *subscription) queueSignal(id conversation.ConversationID, position int, waited time.Duration) {
+	s.deliver(func() {
+		s.sink.Signal(pluginhost.AgentSignal{Conversation: id, Kind: pluginhost.SignalQueue, On: position > 0, Position: position, Waited: waited})
+	})
+}
+
+func (s *subscription) deliver(f func()) {
+	s.sinkMu.Lock()
+	defer s.sinkMu.Unlock()
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	if !closed {
+		f()
+	}
+}
+
+// Credit implements pluginhost.Reader.
+func (s *subscription) Credit(n int) {
+	s.mu.Lock()
+	s.credit += n
+	s.mu.Unlock()
+	s.schedule()
+}
+
+// Close implements pluginhost.Reader.
+func (s *subscription) Close() {
+	s.mu.Lock()
+	queue := s.queue
+	s.queue, s.closed = nil, true
+	s.mu.Unlock()
+	for _, c := range queue {
+		c.l.unwatch(s)
+	}
+	s.th.mu.Lock()
+	kept := make([]*subscription, 0, len(s.th.subs))
+	for _, x := range s.th.subs {
+		if x != s {
+			kept = append(kept, x)
+		}
+	}
+	s.th.subs = kept
+	s.th.mu.Unlock()
+	s.sinkMu.Lock()   // whoever runs in the sink has left it
+	s.sinkMu.Unlock() //nolint:staticcheck // waiting is the point
+}
+
+// schedule lets the router's pump look at the subscription.
+func (s *subscription) schedule() {
+	s.mu.Lock()
+	if s.busy {
+		s.again = true
+		s.mu.Unlock()
+		return
+	}
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.busy = true
+	s.mu.Unlock()
+	s.r.pump.add(s)
+}
+
+// run delivers what credit allows.
+func (s *subscription) run(ctx context.Context) {
+	const most = 64
+	for {
+		s.mu.Lock()
+		if s.closed || len(s.queue) == 0 || (s.credit <= 0 && s.told) {
+			if s.again && !s.closed {
+				s.again = false
+				s.mu.Unlock()
+				continue
+			}
+			s.busy = false
+			if !s.closed && len(s.queue) == 0 && !s.told {
+				s.told = true
+				s.mu.Unlock()
+				s.deliver(func() { s.sink.Records(nil, true) })
+				return
+			}
+			s.mu.Unlock()
+			return
+		}
+		c, limit := s.queue[0], min(s.credit, most)
+		last := len(s.queue) == 1
+		cursor := c.cursor
+		s.again = false
+		s.mu.Unlock()
+		if limit <= 0 {
+			s.idle()
+			return
+		}
+		recs, reached, err := c.l.read(ctx, s.audience, cursor, limit)
+		if err != nil {
+			s.mu.Lock()
+			s.busy = false
+			s.mu.Unlock()
+			if ctx.Err() == nil {
+				s.r.logger.Warn("subscription cannot read the log", "conversation_id", c.l.id, "err", err)
+				s.deliver(func() { s.sink.End("unavailable") })
+			}
+			return
+		}
+		s.mu.Lock()
+		c.cursor = reached
+		s.credit -= len(recs)
+		more := reached > cursor
+		if !more && !last {
+			s.queue = s.queue[1:]
+		}
+		tell := !more && last && !s.told
+		if tell {
+			s.told = true
+		}
+		again := s.again
+		if !more && last && !again {
+			s.busy = false
+		}
+		s.mu.Unlock()
+		if len(recs) > 0 || tell {
+			s.deliver(func() { s.sink.Records(recs, tell) })
+		}
+		if !more && !last {
+			c.l.unwatch(s)
+		}
+		if !more && last && !again {
+			return
+		}
+	}
+}
+
+func (s *subscription) idle() {
+	s.mu.Lock()
+	s.busy = false
+	again := s.again
+	s.again = false
+	s.mu.Unlock()
+	if again {
+		s.schedule()
+	}
+}
+
+// pump runs subscriptions that have work on a few goroutines.
+type pump struct {
+	mu    sync.Mutex
+	ready []*subscription
+	wake  chan struct{}
+}
+
+func newPump() *pump { return &pump{wake: make(chan struct{}, 1)} }
+
+func (p *pump) add(s *subscription) {
+	p.mu.Lock()
+	p.ready = append(p.ready, s)
+	p.mu.Unlock()
+	p.poke()
+}
+
+func (p *pump) poke() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (p *pump) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.wake:
+		}
+		for {
+			p.mu.Lock()
+			batch := p.ready
+			if len(batch) > 32 {
+				batch, p.ready = batch[:32:32], batch[32:]
+				p.poke() // let another pump take the rest
+			} else {
+				p.ready = nil
+			}
+			p.mu.Unlock()
+			if len(batch) == 0 {
+				break
+			}
+			for _, s := range batch {
+				s.run(ctx)
+			}
+		}
+	}
+}
+
+// refreshIfUnknown makes sure that a conversation's head is known, so that
+// readers get what is in the log.
+func (r *Router) refreshIfUnknown(l *live) {
+	l.mu.Lock()
+	known := l.head != 0
+	l.mu.Unlock()
+	if !known {
+		l.submit(&task{done: func(outcome, error) {}})
+	}
+}
+
+var _ pluginhost.Reader = (*subscription)(nil)

@@ -1,0 +1,244 @@
+package router
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// tx gathers the decisions of several tasks of one conversation into one append.
+type tx struct {
+	l      *live
+	now    time.Time
+	batch  eventlog.Batch
+	recs   []tailRecord
+	tasks  []*task // decided here, in order, with outcomes and errors alongside
+	outs   []outcome
+	errs   []error
+	agents agentsTx
+	row    bool // the state changed other than by a message
+	sends  []*entry
+}
+
+func newTx(l *live) *tx { return &tx{l: l, now: l.r.now()} }
+
+// decide takes tasks from the front of batch until one must have an append of
+// its own, and returns how many it took.
+func (tx *tx) decide(batch []*task) int {
+	seen := map[eventlog.Key]bool{}
+	for i, t := range batch {
+		if i > 0 && (tx.agents.any() || repeated(seen, t.external) || isStart(t.cmd)) {
+			return i
+		}
+		if !tx.take(t, i == 0) {
+			return i
+		}
+		for _, k := range t.external {
+			seen[k] = true
+		}
+	}
+	return len(batch)
+}
+
+func isStart(c conversation.Command) bool { _, ok := c.(conversation.Start); return ok }
+
+func repeated(seen map[eventlog.Key]bool, keys []eventlog.Key) bool {
+	for _, k := range keys {
+		if seen[k] {
+			return true
+		}
+	}
+	return false
+}
+
+// take decides one task. False: it touches agents and must come first in an
+// append of its own.
+func (tx *tx) take(t *task, first bool) bool {
+	s := tx.l.state
+	if t.read != nil {
+		t.read(s)
+	}
+	var events []conversation.Event
+	var err error
+	if t.prepare != nil {
+		err = t.prepare(t, s)
+	}
+	if t.cmd != nil && err == nil {
+		events, err = conversation.Decide(s, t.cmd, tx.now)
+	}
+	if err == nil && touchesAgents(events) {
+		if !first {
+			return false
+		}
+		err = tx.agents.decide(tx, s, events)
+	}
+	out := outcome{conversation: tx.l.id}
+	if err == nil {
+		err = tx.add(t, events, &out)
+	}
+	tx.tasks, tx.outs, tx.errs = append(tx.tasks, t), append(tx.outs, out), append(tx.errs, err)
+	return true
+}
+
+// add applies events to the state and encodes them.
+func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
+	s := tx.l.state
+	for i := range events {
+		ev := &events[i]
+		prev := s.LastVisible
+		head, err := json.Marshal(ev.Head)
+		if err != nil {
+			return fmt.Errorf("router: encode %s: %w", ev.Head.Type(), err)
+		}
+		if err := s.Apply(*ev); err != nil {
+			return fmt.Errorf("router: apply %s: %w", ev.Head.Type(), err)
+		}
+		if out.first == 0 {
+			out.first = ev.Seq
+		}
+		out.last = ev.Seq
+		switch h := ev.Head.(type) {
+		case *conversation.MessagePosted:
+			out.message = ev.Seq
+			tx.queueSend(t, h, ev)
+		case *conversation.Receipt, *conversation.PageVisited, *conversation.CustomerUpdated, *conversation.MessageStatus:
+		default:
+			tx.row = true
+		}
+		tx.recs = append(tx.recs, tailRecord{
+			audience: ev.Head.Audience(),
+			prev:     prev,
+			rec:      Record{Conversation: tx.l.id, Seq: ev.Seq, At: ev.At, Type: ev.Head.Type(), Head: head, Body: ev.Body},
+		})
+	}
+	if len(t.external) > 0 {
+		at := t.externalSeq
+		if at == 0 {
+			at = out.message
+		}
+		if at == 0 {
+			at = out.first
+		}
+		if at != 0 {
+			for _, k := range t.external {
+				tx.batch.External = append(tx.batch.External, eventlog.ExternalID{
+					Account: eventlog.StreamID(t.account), Key: k, Stream: eventlog.StreamID(tx.l.id), Index: -1, Seq: at})
+			}
+		}
+	}
+	if _, ok := t.cmd.(conversation.Touch); ok {
+		s.Touch(tx.now)
+	}
+	if t.thread != nil && len(events) > 0 {
+		tx.batch.OpenThreads = append(tx.batch.OpenThreads, eventlog.Thread{
+			Account: eventlog.StreamID(t.thread.id.account), Key: t.thread.key, Conversation: eventlog.StreamID(tx.l.id)})
+	}
+	if t.lease.Name != "" {
+		tx.batch.Lease = t.lease
+	}
+	tx.batch.OutboxUpdates = append(tx.batch.OutboxUpdates, t.outbox...)
+	return nil
+}
+
+// maxTail is after how many events the row is written although only messages
+// came, so that loading stays short.
+const maxTail = 200
+
+// commit makes the decisions durable, shows them, and answers the tasks. On
+// error nothing was written and no task was answered.
+func (tx *tx) commit() error {
+	defer tx.agents.unlock()
+	l, r := tx.l, tx.l.r
+	if len(tx.recs) > 0 || len(tx.batch.OutboxUpdates) > 0 || tx.agents.any() {
+		if err := tx.fill(); err != nil {
+			return err
+		}
+		if _, err := r.log.Append(r.ctx, &tx.batch); err != nil {
+			return err
+		}
+		if tx.row {
+			l.rowSeq = l.state.Seq
+		}
+		r.metrics.events.Add(float64(len(tx.recs)))
+	}
+	if len(tx.recs) > 0 {
+		l.publish(tx.recs, l.state)
+	}
+	tx.agents.applied()
+	r.committed(tx)
+	for i, t := range tx.tasks {
+		if tx.errs[i] == nil {
+			t.done(tx.outs[i], nil)
+		} else {
+			t.done(outcome{}, tx.errs[i])
+		}
+	}
+	return nil
+}
+
+// fill completes the batch: sealed events, row, threads, agents.
+func (tx *tx) fill() error {
+	l, s := tx.l, tx.l.state
+	if n := len(tx.recs); n > 0 {
+		sa := eventlog.StreamAppend{Stream: eventlog.StreamID(l.id), Expect: tx.recs[0].rec.Seq - 1, Events: make([]eventlog.Event, n)}
+		for i, t := range tx.recs {
+			ev := eventlog.Event{Type: string(t.rec.Type), At: t.rec.At, Head: t.rec.Head}
+			if t.rec.Body != nil {
+				body, err := l.r.seal(l.id, t.rec.Seq, l.key, t.rec.Body)
+				if err != nil {
+					return err
+				}
+				ev.Body, ev.KeyID = body, l.key
+			}
+			sa.Events[i] = ev
+		}
+		tx.batch.Streams = append(tx.batch.Streams, sa)
+	}
+	if s.Seq-l.rowSeq > maxTail {
+		tx.row = true
+	}
+	if tx.row {
+		row, err := l.row()
+		if err != nil {
+			return err
+		}
+		tx.batch.Conversations = append(tx.batch.Conversations, row)
+		if s.Phase != conversation.PhaseOpen {
+			for _, e := range s.Endpoints {
+				if k, ok := threadKeyOf(e); ok {
+					tx.batch.CloseThreads = append(tx.batch.CloseThreads, eventlog.Thread{Account: eventlog.StreamID(e.Account), Key: k, Conversation: eventlog.StreamID(l.id)})
+				}
+			}
+		}
+	}
+	return tx.agents.fill(&tx.batch)
+}
+
+// row is the state as the log's row.
+func (l *live) row() (eventlog.ConversationRow, error) {
+	s := l.state
+	state, err := encodeState(s)
+	if err != nil {
+		return eventlog.ConversationRow{}, err
+	}
+	row := eventlog.ConversationRow{
+		ID: eventlog.StreamID(l.id), Seq: s.Seq, Service: eventlog.StreamID(s.Service), Contact: eventlog.StreamID(s.Contact),
+		KeyID: l.key, Phase: string(s.Phase), Display: string(s.Display()), StartedAt: s.StartedAt, EndedAt: s.EndedAt, State: state,
+	}
+	if len(s.Endpoints) > 0 {
+		row.Account = eventlog.StreamID(s.Endpoints[0].Account)
+	}
+	for _, p := range s.Participants {
+		if p.Who.Kind == conversation.Agent {
+			row.Agents = append(row.Agents, eventlog.ConversationAgent{Agent: eventlog.StreamID(p.Who.Agent), Active: p.State != conversation.Left})
+		}
+	}
+	if s.Parking != nil && !slices.ContainsFunc(row.Agents, func(a eventlog.ConversationAgent) bool { return a.Agent == eventlog.StreamID(s.Parking.Owner) }) {
+		row.Agents = append(row.Agents, eventlog.ConversationAgent{Agent: eventlog.StreamID(s.Parking.Owner)})
+	}
+	return row, nil
+}
