@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/parley-gateway/parley/gateway/limit"
 )
 
 type schemeKey struct{}
@@ -31,7 +33,7 @@ type clients struct{ trusted []netip.Prefix }
 
 func (c clients) middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if peer := remoteIP(r); contains(c.trusted, peer) {
+		if peer := limit.IP(r); limit.Contains(c.trusted, peer) {
 			if ip, ok := c.client(r.Header.Values("X-Forwarded-For")); ok {
 				r.RemoteAddr = netip.AddrPortFrom(ip, 0).String()
 			}
@@ -57,28 +59,9 @@ func (c clients) client(values []string) (netip.Addr, bool) {
 			break
 		}
 		last = ip.Unmap()
-		if !contains(c.trusted, last) {
+		if !limit.Contains(c.trusted, last) {
 			break
 		}
 	}
 	return last, last.IsValid()
-}
-
-func contains(nets []netip.Prefix, ip netip.Addr) bool {
-	for _, n := range nets {
-		if n.Contains(ip) {
-			return true
-		}
-	}
-	return false
-}
-
-// remoteIP is the client's address after the clients middleware, the peer's
-// before; invalid when there is none (a unix socket).
-func remoteIP(r *http.Request) netip.Addr {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return ap.Addr().Unmap()
 }

@@ -56,7 +56,7 @@ func (d *door) Accept() (net.Conn, error) {
 		}
 		ap, _ := netip.ParseAddrPort(c.RemoteAddr().String())
 		key := limit.Address(ap.Addr())
-		switch d.conns.Acquire(key, contains(d.exempt, ap.Addr().Unmap())) {
+		switch d.conns.Acquire(key, limit.Contains(d.exempt, ap.Addr().Unmap())) {
 		case limit.OK:
 			return &counted{TCPConn: c, release: func() { d.conns.Release(key) }}, nil
 		case limit.KeyFull:

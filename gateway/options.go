@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/parley-gateway/parley/gateway/limit"
 	"github.com/parley-gateway/parley/gateway/ops"
 )
 
@@ -87,7 +88,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.BodyRate, 2<<10)
 	set(&l.Stall, 20*time.Second)
 	if l.Exempt == nil {
-		l.Exempt = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+		l.Exempt = limit.Loopback()
 	}
 	return l
 }

@@ -128,6 +128,9 @@ func (c *Conns[K]) Open() int {
 // Address is what counts as one client: the address itself for IPv4, the /64
 // network for IPv6, where a host can have any address of its network.
 func Address(ip netip.Addr) netip.Addr {
+	if !ip.IsValid() {
+		return ip
+	}
 	ip = ip.Unmap().WithZone("")
 	if ip.Is6() {
 		if p, err := ip.Prefix(64); err == nil {
@@ -139,10 +142,29 @@ func Address(ip netip.Addr) netip.Addr {
 
 // Client is the Address of the sender of r. The gateway has put the client's
 // own address into RemoteAddr before any handler runs.
-func Client(r *http.Request) netip.Addr {
+func Client(r *http.Request) netip.Addr { return Address(IP(r)) }
+
+// IP is the address of the sender of r; the zero Addr when there is none.
+func IP(r *http.Request) netip.Addr {
 	ap, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
 	}
-	return Address(ap.Addr())
+	return ap.Addr().Unmap()
+}
+
+// Loopback are the networks that limits per address leave alone by default: a
+// reverse proxy, a probe or a load generator on the machine itself.
+func Loopback() []netip.Prefix {
+	return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+}
+
+// Contains reports whether ip is in one of the networks.
+func Contains(nets []netip.Prefix, ip netip.Addr) bool {
+	for _, n := range nets {
+		if n.Contains(ip) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,0 +1,79 @@
+package proxy
+
+import "encoding/binary"
+
+// frames follows the frame boundaries of one direction of a WebSocket (RFC
+// 6455 5.2) without looking at payloads: only between frames may we add a
+// close frame of our own.
+type frames struct {
+	left   uint64   // payload bytes of the present frame still to come
+	head   [14]byte // the present header so far
+	have   uint8
+	closed bool // a close frame went by
+}
+
+const opClose = 0x8
+
+// feed looks at the next bytes.
+func (f *frames) feed(b []byte) {
+	for len(b) > 0 {
+		if f.left > 0 {
+			n := min(uint64(len(b)), f.left)
+			f.left -= n
+			b = b[n:]
+			continue
+		}
+		f.head[f.have] = b[0]
+		f.have++
+		b = b[1:]
+		if need := f.headerLen(); need > 0 && f.have == need {
+			f.left = f.payload()
+			f.closed = f.closed || f.head[0]&0xf == opClose
+			f.have = 0
+		}
+	}
+}
+
+// headerLen is the length of the present header; 0 while it is not known.
+func (f *frames) headerLen() uint8 {
+	if f.have < 2 {
+		return 0
+	}
+	n := uint8(2)
+	switch f.head[1] & 0x7f {
+	case 126:
+		n += 2
+	case 127:
+		n += 8
+	}
+	if f.head[1]&0x80 != 0 {
+		n += 4
+	}
+	return n
+}
+
+func (f *frames) payload() uint64 {
+	switch n := f.head[1] & 0x7f; n {
+	case 126:
+		return uint64(binary.BigEndian.Uint16(f.head[2:]))
+	case 127:
+		return binary.BigEndian.Uint64(f.head[2:])
+	default:
+		return uint64(n)
+	}
+}
+
+// between reports whether a frame may begin here.
+func (f *frames) between() bool { return f.left == 0 && f.have == 0 }
+
+// closeFrame is an unmasked close frame with a code and a short reason (RFC 6455 7.4).
+func closeFrame(code uint16, reason string) []byte {
+	b := make([]byte, 0, 4+len(reason))
+	b = append(b, 0x80|opClose, byte(2+len(reason)))
+	b = binary.BigEndian.AppendUint16(b, code)
+	return append(b, reason...)
+}
+
+// codeRestart is "Service Restart" of the IANA registry of close codes: come
+// back soon.
+const codeRestart = 1012

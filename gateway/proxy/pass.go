@@ -1,0 +1,129 @@
+package proxy
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/parley-gateway/parley/plugins/contract/identity"
+)
+
+type requestKey struct{}
+
+func of(ctx context.Context) *request { return ctx.Value(requestKey{}).(*request) }
+
+// newTransport dials the socket of the request's generation. Connections are
+// not kept: on a kept one that died Go would send an idempotent request again.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "unix", of(ctx).route.Socket)
+		},
+		DisableKeepAlives:      true,
+		DisableCompression:     true,
+		ResponseHeaderTimeout:  30 * time.Second,
+		MaxResponseHeaderBytes: 32 << 10,
+	}
+}
+
+// pass sends a request without upgrade on.
+func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, q *request) {
+	if r.ContentLength > q.route.MaxBody {
+		p.metrics.count(q.plugin, http.StatusRequestEntityTooLarge)
+		http.Error(w, http.StatusText(http.StatusRequestEntityTooLarge), http.StatusRequestEntityTooLarge)
+		return
+	}
+	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, q))
+	r.Body = http.MaxBytesReader(w, r.Body, q.route.MaxBody)
+	// The content policy is decided when the plugin's is known.
+	q.policy = w.Header().Get("Content-Security-Policy")
+	q.sealed = strings.HasPrefix(q.policy, "sandbox")
+	w.Header().Del("Content-Security-Policy")
+	p.reverse.ServeHTTP(w, r)
+}
+
+func (p *Proxy) newReverse() *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Transport:     p.transport,
+		FlushInterval: -1,
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			q := of(pr.In.Context())
+			// The host only keeps connections of generations apart.
+			pr.Out.URL = &url.URL{Scheme: "http", Host: hex.EncodeToString([]byte(q.route.Instance)) + ".plugin", RawQuery: pr.Out.URL.RawQuery}
+			p.address(pr.Out, pr.In, q)
+		},
+		ModifyResponse: func(res *http.Response) error {
+			q := of(res.Request.Context())
+			p.metrics.count(q.plugin, res.StatusCode)
+			q.cleanAnswer(res.Header)
+			return nil
+		},
+		ErrorHandler: p.fail,
+	}
+}
+
+// address makes out the request that the plugin sees: its own path, the public
+// host, who sends it, and nothing by which the sender is known to the gateway.
+func (p *Proxy) address(out, in *http.Request, q *request) {
+	out.URL.Path = q.sub
+	if raw := in.URL.EscapedPath(); raw != in.URL.Path {
+		out.URL.RawPath = strings.TrimPrefix(raw, "/p/"+q.plugin)
+	}
+	out.Host = in.Host
+	for _, h := range []string{"Cookie", "Authorization", "Proxy-Authorization", "Parley-Grant", identity.Header} {
+		out.Header.Del(h)
+	}
+	sig, err := identity.Sign(q.route.Key, q.who, out.Method, q.sub, time.Now())
+	if err == nil {
+		out.Header.Set(identity.Header, sig)
+	} else if q.route.Access != Public {
+		// Without identity the plugin refuses what is not public.
+		p.opts.Log.Error("proxy: identity not signed", "plugin", q.plugin, "err", err)
+	}
+}
+
+// cleanAnswer takes out what a plugin must not set for the gateway's origins.
+func (q *request) cleanAnswer(h http.Header) {
+	for _, name := range []string{"Set-Cookie", "Clear-Site-Data", "Strict-Transport-Security", "Service-Worker-Allowed", "Alt-Svc", "Public-Key-Pins"} {
+		h.Del(name)
+	}
+	for _, name := range []string{"X-Content-Type-Options", "Referrer-Policy", "Permissions-Policy"} {
+		if q.w.Header().Get(name) != "" {
+			h.Del(name)
+		}
+	}
+	if q.policy != "" && (q.sealed || h.Get("Content-Security-Policy") == "") {
+		h.Set("Content-Security-Policy", q.policy)
+	}
+}
+
+func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
+	q := of(r.Context())
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		p.metrics.count(q.plugin, http.StatusRequestEntityTooLarge)
+		http.Error(w, http.StatusText(http.StatusRequestEntityTooLarge), http.StatusRequestEntityTooLarge)
+		return
+	}
+	if r.Context().Err() != nil {
+		return // the client has gone
+	}
+	p.opts.Log.Warn("proxy: plugin did not answer", "plugin", q.plugin, "err", scrub(err))
+	p.metrics.count(q.plugin, http.StatusServiceUnavailable)
+	unavailable(w)
+}
+
+// scrub keeps the cause of an error without the URL that url.Error repeats:
+// its query may hold anything.
+func scrub(err error) error {
+	if ue, ok := errors.AsType[*url.Error](err); ok {
+		return fmt.Errorf("%s: %w", ue.Op, ue.Err)
+	}
+	return err
+}

@@ -1,0 +1,214 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parley-gateway/parley/gateway/limit"
+	"github.com/parley-gateway/parley/plugins/contract/identity"
+)
+
+// Access says who may use a route.
+type Access int
+
+// Who may use a route (DESIGN.md 7).
+const (
+	Public Access = iota + 1 // anybody; the plugin authenticates
+	Agent                    // a logged-in user
+	Grant                    // the bearer of a single-use grant
+)
+
+// Route is a declared route of a running plugin.
+type Route struct {
+	Access   Access
+	Upgrade  bool   // WebSockets are allowed
+	MaxBody  int64  // bytes of a request's body
+	Instance string // generation that serves it
+	Socket   string // path of its unix socket
+	Key      []byte // of the Parley-Identity header
+}
+
+// Errors that a Host returns.
+var (
+	// ErrNoRoute: no such plugin, or it declared no such route.
+	ErrNoRoute = errors.New("proxy: no such route")
+	// ErrUnavailable: the plugin is not ready now.
+	ErrUnavailable = errors.New("proxy: plugin not ready")
+)
+
+// Host is what this package needs of the plugin host.
+type Host interface {
+	// Route finds the route of plugin that path (below /p/<plugin>/, without
+	// leading slash) is under, waiting a moment while the plugin restarts. Errors: ErrNoRoute,
+	// ErrUnavailable, and that of ctx.
+	Route(ctx context.Context, plugin, path string) (Route, error)
+}
+
+// Auth tells who sends a request. Errors mean that nobody valid does.
+type Auth interface {
+	// Agent identifies a logged-in user by the session that r carries.
+	Agent(r *http.Request) (identity.Identity, error)
+	// Redeem consumes the grant that r carries for plugin.
+	Redeem(r *http.Request, plugin string) (identity.Identity, error)
+}
+
+// Options configure a Proxy.
+type Options struct {
+	Host Host
+	Auth Auth
+	// SocketsPerIP is how many tunnels one address or /64 network may have open. Default 256.
+	SocketsPerIP int
+	// Exempt networks are not held to SocketsPerIP. Nil: loopback.
+	Exempt   []netip.Prefix
+	Log      *slog.Logger
+	Registry prometheus.Registerer
+}
+
+// Proxy serves /p/<plugin>/... Safe for concurrent use.
+type Proxy struct {
+	opts      Options
+	reverse   *httputil.ReverseProxy
+	transport *http.Transport
+	pool      *chunks
+	sockets   *limit.Conns[netip.Addr]
+	metrics   *metrics
+
+	mu       sync.Mutex
+	tunnels  map[*tunnel]struct{}
+	draining bool
+	work     sync.WaitGroup
+}
+
+// New makes a Proxy. The caller owes a Drain.
+func New(opts Options) *Proxy {
+	if opts.SocketsPerIP == 0 {
+		opts.SocketsPerIP = 256
+	}
+	if opts.Exempt == nil {
+		opts.Exempt = limit.Loopback()
+	}
+	p := &Proxy{
+		opts:    opts,
+		pool:    newChunks(),
+		sockets: limit.NewConns[netip.Addr](opts.SocketsPerIP, 0),
+		tunnels: map[*tunnel]struct{}{},
+		metrics: newMetrics(opts.Registry),
+	}
+	p.transport = newTransport()
+	p.reverse = p.newReverse()
+	return p
+}
+
+// request is what the gate settled about a request.
+type request struct {
+	plugin string
+	route  Route
+	sub    string // path as the plugin sees it, decoded
+	who    identity.Identity
+	policy string // content policy that the gateway had set
+	sealed bool   // policy holds whatever the plugin says
+	w      http.ResponseWriter
+}
+
+// ServeHTTP passes one request on.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	plugin, rest, ok := split(r.URL.Path)
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	route, err := p.opts.Host.Route(r.Context(), plugin, rest)
+	switch {
+	case errors.Is(err, ErrNoRoute):
+		http.NotFound(w, r)
+		return
+	case errors.Is(err, ErrUnavailable):
+		p.metrics.count(plugin, http.StatusServiceUnavailable)
+		unavailable(w)
+		return
+	case err != nil: // the client has gone
+		return
+	}
+	q := &request{plugin: plugin, route: route, sub: "/" + rest, w: w}
+	if status := p.gate(q, r); status != http.StatusOK {
+		p.metrics.count(plugin, status)
+		http.Error(w, http.StatusText(status), status)
+		return
+	}
+	if r.Header.Get("Upgrade") != "" {
+		p.upgrade(w, r, q)
+		return
+	}
+	start := time.Now()
+	p.pass(w, r, q)
+	p.metrics.seconds.WithLabelValues(plugin).Observe(time.Since(start).Seconds())
+}
+
+// split takes /p/<plugin>/<rest> apart.
+func split(path string) (plugin, rest string, ok bool) {
+	path, ok = strings.CutPrefix(path, "/p/")
+	if !ok {
+		return "", "", false
+	}
+	plugin, rest, _ = strings.Cut(path, "/")
+	return plugin, rest, plugin != ""
+}
+
+// gate lets in who may use the route [ASVS 8.3.1].
+func (p *Proxy) gate(q *request, r *http.Request) int {
+	var err error
+	switch q.route.Access {
+	case Public:
+	case Agent:
+		if q.who, err = p.opts.Auth.Agent(r); err != nil {
+			return http.StatusUnauthorized
+		}
+	case Grant:
+		if q.who, err = p.opts.Auth.Redeem(r, q.plugin); err != nil {
+			return http.StatusForbidden
+		}
+		if q.who.Instance != "" && q.who.Instance != q.route.Instance {
+			return http.StatusGone // what the grant was for died with its process
+		}
+	default:
+		return http.StatusNotFound
+	}
+	q.who.RemoteIP = limit.IP(r).String()
+	return http.StatusOK
+}
+
+func unavailable(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, "this part is starting again", http.StatusServiceUnavailable)
+}
+
+// Drain ends all tunnels with 1012 and waits for them, at the latest until ctx
+// ends, which cuts off the rest. No tunnel opens afterwards.
+func (p *Proxy) Drain(ctx context.Context) {
+	p.mu.Lock()
+	p.draining = true
+	for t := range p.tunnels {
+		t.drain()
+	}
+	p.mu.Unlock()
+	cut := context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for t := range p.tunnels {
+			t.ended(endDrain)
+			t.close()
+		}
+	})
+	defer cut()
+	p.work.Wait()
+	p.transport.CloseIdleConnections()
+}

@@ -1,0 +1,142 @@
+package proxy
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Times of a tunnel.
+const (
+	writeStall = 25 * time.Second // a peer that takes nothing for so long is gone (PR13)
+	linger     = 2 * time.Second  // for the client to see our close frame before the reset that unread data causes
+)
+
+// tunnel is an upgraded connection between a client and a plugin.
+type tunnel struct {
+	client, plugin net.Conn
+	pool           *chunks
+	draining       atomic.Bool
+	reason         atomic.Pointer[string] // why it ended; the first one holds
+	onEnd          func(reason string)
+	parts          atomic.Int32
+	closing        sync.Once
+}
+
+// Reasons why a tunnel ended.
+const (
+	endClient = "client"      // the client closed or vanished
+	endPlugin = "plugin"      // the plugin closed properly
+	endGone   = "plugin_gone" // the plugin ended without a close frame
+	endDrain  = "drain"
+	endSlow   = "slow" // one side took nothing
+)
+
+// start runs the tunnel on two goroutines of its own, which end it. toPlugin and
+// toClient are bytes that were read with the handshakes.
+func (t *tunnel) start(toPlugin, toClient []byte, work *sync.WaitGroup) {
+	t.parts.Store(2)
+	work.Go(func() { t.up(toPlugin) })
+	work.Go(func() { t.down(toClient) })
+}
+
+func (t *tunnel) ended(reason string) { t.reason.CompareAndSwap(nil, &reason) }
+
+// finish is called by each direction at its end; the last one closes.
+func (t *tunnel) finish() {
+	if t.parts.Add(-1) == 0 {
+		t.close()
+		t.onEnd(*t.reason.Load())
+	}
+}
+
+func (t *tunnel) close() {
+	t.closing.Do(func() {
+		_ = t.client.Close()
+		_ = t.plugin.Close()
+	})
+}
+
+// drain ends the tunnel with 1012 to the client.
+func (t *tunnel) drain() {
+	t.draining.Store(true)
+	_ = t.plugin.SetReadDeadline(time.Now())
+}
+
+// up carries the client's bytes to the plugin. After the plugin's end it only
+// reads, so that closing does not reset what the client has yet to read.
+func (t *tunnel) up(first []byte) {
+	defer t.finish()
+	src, err := newSource(t.client, t.pool), error(nil)
+	b := first
+	for {
+		if len(b) > 0 && t.reason.Load() == nil {
+			if err = send(t.plugin, b); err != nil {
+				t.ended(blame(err, endGone))
+				_ = t.client.SetReadDeadline(time.Now().Add(linger))
+			}
+		}
+		src.done()
+		if b, err = src.next(); err != nil {
+			break
+		}
+	}
+	src.done()
+	t.ended(endClient)
+	_ = t.plugin.Close() // the plugin sees the end, and so does down
+}
+
+// down carries the plugin's bytes to the client and says 1012 if the plugin
+// ends between two frames without a word.
+func (t *tunnel) down(first []byte) {
+	defer t.finish()
+	var f frames
+	src := newSource(t.plugin, t.pool)
+	b, err := first, error(nil)
+	for {
+		if len(b) > 0 {
+			f.feed(b)
+			if err = send(t.client, b); err != nil {
+				t.ended(blame(err, endClient))
+				t.close()
+				break
+			}
+		}
+		src.done()
+		if b, err = src.next(); err != nil {
+			break
+		}
+	}
+	src.done()
+	switch {
+	case t.draining.Load() && errors.Is(err, os.ErrDeadlineExceeded):
+		t.ended(endDrain)
+	case f.closed:
+		t.ended(endPlugin)
+	default:
+		t.ended(endGone)
+	}
+	if f.between() && !f.closed && *t.reason.Load() != endClient {
+		_ = send(t.client, closeFrame(codeRestart, "restart")) // else the client just sees the end
+	}
+	if c, ok := t.client.(interface{ CloseWrite() error }); ok {
+		_ = c.CloseWrite()
+	}
+	_ = t.client.SetReadDeadline(time.Now().Add(linger))
+}
+
+func send(c net.Conn, b []byte) error {
+	_ = c.SetWriteDeadline(time.Now().Add(writeStall)) // closed: Write says so
+	_, err := c.Write(b)
+	return err
+}
+
+func blame(err error, otherwise string) string {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return endSlow
+	}
+	return otherwise
+}
