@@ -1,0 +1,54 @@
+package webchat
+
+import (
+	"embed"
+	"html/template"
+	"io/fs"
+	"net/http"
+)
+
+//go:embed demo
+var demoFiles embed.FS
+
+// demoPages are the made-up shop's pages: path below the site, template, title.
+var demoPages = [...]struct{ path, file, title string }{
+	{"", "home.html", "Fjellrev Outdoor"},
+	{"tents", "tents.html", "Tents · Fjellrev Outdoor"},
+	{"delivery", "delivery.html", "Delivery and returns · Fjellrev Outdoor"},
+}
+
+// demoRoutes serves a small shop that embeds a site's chat by its script tag,
+// where the account's demo_page allows it.
+func (p *Plugin) demoRoutes(mux *http.ServeMux) {
+	static, err := fs.Sub(demoFiles, "demo/static")
+	if err != nil {
+		panic(err) // cannot happen: the path is valid
+	}
+	mux.Handle("GET /demo-static/", http.StripPrefix("/demo-static/", http.FileServerFS(static)))
+	for _, one := range demoPages {
+		page := template.Must(template.ParseFS(demoFiles, "demo/layout.html", "demo/"+one.file))
+		pattern := "GET /demo/{site}"
+		if one.path != "" {
+			pattern += "/" + one.path
+		} else {
+			mux.HandleFunc("GET /demo/{site}/{$}", func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, "../"+r.PathValue("site"), http.StatusMovedPermanently)
+			})
+		}
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			at := p.sites.Load().find(r.PathValue("site"))
+			if at == nil || !at.DemoPage {
+				http.NotFound(w, r)
+				return
+			}
+			h := w.Header()
+			h.Set("Content-Type", "text/html; charset=utf-8")
+			h.Set("Cache-Control", "no-cache")
+			h.Set("X-Content-Type-Options", "nosniff")
+			h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'")
+			_ = page.ExecuteTemplate(w, "layout.html", map[string]string{
+				"Site": at.Site, "Title": one.title, "Page": one.path, "Base": "/p/" + ID,
+			})
+		})
+	}
+}

@@ -1,0 +1,189 @@
+package webchat
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/parley-gateway/parley/plugins/sdk"
+)
+
+// protocolVersion is the version of the socket protocol (README.md).
+const protocolVersion = 1
+
+// Close codes of the socket. 1008, 1012 and 1013 mean what RFC 6455's
+// registry says; the others tell a client that coming again is pointless.
+const (
+	closeProtocol = 1008
+	closeRestart  = 1012
+	closeSlow     = 1013
+	closeOrigin   = 4003
+	closeSite     = 4004
+)
+
+// inFrame is any frame from a client: t names the kind, README.md the fields
+// that it reads.
+type inFrame struct {
+	T            string   `json:"t"`
+	V            int      `json:"v"`
+	Site         string   `json:"site"`
+	Token        string   `json:"token"`
+	Cursor       *cursor  `json:"cursor"`
+	Page         *page    `json:"page"`
+	Locale       string   `json:"locale"`
+	ClientID     string   `json:"client_id"`
+	Form         form     `json:"form"`
+	Parts        []inPart `json:"parts"`
+	ReplyTo      string   `json:"reply_to"`
+	On           bool     `json:"on"`
+	Conversation string   `json:"conversation"`
+	Delivered    uint64   `json:"delivered"`
+	Read         uint64   `json:"read"`
+	ID           string   `json:"id"`
+	Blob         string   `json:"blob"`
+	Key          string   `json:"key"`
+	Thumb        bool     `json:"thumb"`
+}
+
+// cursor is the last event that a client has. Open says that the conversation
+// had not ended by then.
+type cursor struct {
+	Conversation string `json:"conversation"`
+	Seq          uint64 `json:"seq"`
+	Open         bool   `json:"open"`
+}
+
+// page is what the customer has open in the embedding site.
+type page struct {
+	URL   string `json:"url"`
+	Title string `json:"title"`
+}
+
+// form holds the request form's answers by field name.
+type form map[string]string
+
+// inPart is a message part from a client. File parts carry the key that the
+// upload was answered with.
+type inPart struct {
+	Kind   string  `json:"kind"`
+	Text   string  `json:"text"`
+	File   *file   `json:"file"`
+	Answer *answer `json:"answer"`
+}
+
+type answer struct {
+	Choice string `json:"choice"`
+	Title  string `json:"title"`
+}
+
+// file is an attachment as clients see it.
+type file struct {
+	Blob   string `json:"blob"`
+	Name   string `json:"name"`
+	MIME   string `json:"mime"`
+	Size   uint64 `json:"size"`
+	Width  uint32 `json:"width,omitempty"`
+	Height uint32 `json:"height,omitempty"`
+	Key    string `json:"key,omitempty"`
+}
+
+// outFrame is any frame to a client but `event`, which appendEvent writes.
+type outFrame struct {
+	T            string     `json:"t"`
+	V            int        `json:"v,omitempty"`
+	Site         string     `json:"site,omitempty"`
+	Known        *bool      `json:"known,omitempty"`
+	Time         *time.Time `json:"time,omitempty"`
+	Token        string     `json:"token,omitempty"`
+	ID           string     `json:"id,omitempty"`
+	ClientID     string     `json:"client_id,omitempty"`
+	Conversation string     `json:"conversation,omitempty"`
+	Seq          uint64     `json:"seq,omitempty"`
+	Code         string     `json:"code,omitempty"`
+	Message      string     `json:"message,omitempty"`
+	Retry        *bool      `json:"retry,omitempty"`
+	On           *bool      `json:"on,omitempty"`
+	Name         string     `json:"name,omitempty"`
+	Position     *uint32    `json:"position,omitempty"`
+	WaitMS       *int64     `json:"wait_ms,omitempty"`
+	Grant        string     `json:"grant,omitempty"`
+	Expires      *time.Time `json:"expires,omitempty"`
+	URL          string     `json:"url,omitempty"`
+	Reason       string     `json:"reason,omitempty"`
+	RetryMS      int64      `json:"retry_ms,omitempty"`
+}
+
+// encode never fails: the fields are strings, numbers and times.
+func (f outFrame) encode() []byte {
+	text, _ := json.Marshal(f)
+	return text
+}
+
+// appendEvent writes an event frame. Head and body are the stored bytes
+// (DESIGN.md 1.6). fileKeys, if any, let the client ask for the files that the
+// event names.
+func appendEvent(b []byte, r *sdk.Record, fileKeys []fileKey) []byte {
+	b = append(b, `{"t":"event","conversation":"`...)
+	b = append(b, r.Conversation...) // a UUID
+	b = append(b, `","seq":`...)
+	b = strconv.AppendUint(b, r.Seq, 10)
+	b = append(b, `,"prev":`...)
+	b = strconv.AppendUint(b, r.Prev, 10)
+	b = append(b, `,"at":"`...)
+	b = r.Time.UTC().AppendFormat(b, time.RFC3339Nano)
+	b = append(b, `","type":"`...)
+	b = append(b, r.Type...) // name/version, a published list
+	b = append(b, `","head":`...)
+	b = appendRaw(b, r.Head)
+	if len(r.Body) > 0 {
+		b = append(b, `,"body":`...)
+		b = append(b, r.Body...)
+	}
+	for i, k := range fileKeys {
+		if i == 0 {
+			b = append(b, `,"file_keys":{`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = strconv.AppendQuote(b, k.blob)
+		b = append(b, ':')
+		b = strconv.AppendQuote(b, k.key)
+	}
+	if len(fileKeys) > 0 {
+		b = append(b, '}')
+	}
+	return append(b, '}')
+}
+
+func appendRaw(b []byte, raw json.RawMessage) []byte {
+	if len(raw) == 0 {
+		return append(b, "{}"...)
+	}
+	return append(b, raw...)
+}
+
+// fileKey opens one file of an event.
+type fileKey struct{ blob, key string }
+
+// Types of events that the plugin itself looks at.
+const (
+	typeStarted = "conversation.started/1"
+	typeEnded   = "conversation.ended/1"
+	typeMessage = "message/1"
+)
+
+// blobsOf returns the files that a message's head names. Only heads that can
+// have some are decoded.
+func blobsOf(r *sdk.Record) []string {
+	const least = len(`"blobs":["00000000-0000-0000-0000-000000000000"]`)
+	if r.Type != typeMessage || len(r.Head) < least {
+		return nil
+	}
+	var head struct {
+		Blobs []string `json:"blobs"`
+	}
+	if err := json.Unmarshal(r.Head, &head); err != nil {
+		return nil
+	}
+	return head.Blobs
+}

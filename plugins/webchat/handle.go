@@ -1,0 +1,393 @@
+package webchat
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"hash/maphash"
+	"time"
+
+	"github.com/parley-gateway/parley/plugins/sdk"
+)
+
+// handle answers one frame. It runs on the socket's reading goroutine and
+// waits for nothing but the gateway's answer to grant and file frames.
+func (s *socket) handle(text []byte) {
+	var f inFrame
+	if err := json.Unmarshal(text, &f); err != nil {
+		s.bye("protocol", closeProtocol, 0)
+		return
+	}
+	if f.T == "hello" {
+		s.handleHello(&f)
+		return
+	}
+	if s.at.Load() == nil {
+		s.bye("hello", closeProtocol, 0)
+		return
+	}
+	switch f.T {
+	case "ping":
+		s.send(outFrame{T: "pong", ID: cut(f.ID, 64)})
+		return
+	case "register":
+		s.handleRegister()
+		return
+	case "page":
+		s.page.Store(cleanPage(f.Page))
+		if v := s.visitor(); v != nil {
+			s.tellPage(v)
+		}
+		return
+	}
+	v := s.visitor()
+	if v == nil {
+		s.fail(&f, "no_visitor")
+		return
+	}
+	switch f.T {
+	case "start":
+		s.handleStart(&f, v)
+	case "message":
+		s.handleMessage(&f, v)
+	case "end":
+		s.handleEnd(&f, v)
+	case "typing":
+		s.handleTyping(f.On, v)
+	case "receipt":
+		s.handleReceipt(&f, v)
+	case "grant":
+		s.handleGrant(&f, v)
+	case "file":
+		s.handleFile(&f, v)
+	default:
+		s.fail(&f, "unknown_frame")
+	}
+}
+
+// fail answers a frame that had no effect. With a client id it is final for
+// that message; without, it is about the frame.
+func (s *socket) fail(f *inFrame, code string) {
+	if clientIDShape.MatchString(f.ClientID) {
+		s.refuse(f.ClientID, code, false)
+		return
+	}
+	s.send(outFrame{T: "error", Code: code, ID: cut(f.ID, 64), Message: messageOf(code)})
+}
+
+func (s *socket) refuse(clientID, code string, retry bool) {
+	s.p.hub.Load().count.refused.Add(1)
+	s.send(outFrame{T: "refused", ClientID: clientID, Code: code, Retry: &retry, Message: messageOf(code)})
+}
+
+func (s *socket) handleHello(f *inFrame) {
+	if s.at.Load() != nil || f.V != protocolVersion {
+		s.bye("protocol", closeProtocol, 0)
+		return
+	}
+	conf := s.p.sites.Load()
+	at := conf.find(f.Site)
+	if at == nil {
+		s.bye("site", closeSite, 0)
+		return
+	}
+	if !at.allows(s.origin) {
+		s.p.hub.Load().count.forbidden.Add(1)
+		s.bye("origin", closeOrigin, 0)
+		return
+	}
+	s.at.Store(at)
+	s.hello.Store(true)
+	s.page.Store(cleanPage(f.Page))
+	s.locale = cleanLocale(f.Locale)
+	thread, code := sdk.ThreadID(""), ""
+	if f.Token != "" {
+		address, err := conf.keys.address(f.Token)
+		if err != nil {
+			code = "token"
+		}
+		thread = sdk.ThreadID(address)
+	}
+	known, now := thread != "", time.Now().UTC()
+	s.send(outFrame{T: "welcome", V: protocolVersion, Site: at.Site, Known: &known, Time: &now, Code: code})
+	if !known {
+		return
+	}
+	var after sdk.Cursor
+	open := false
+	if c := f.Cursor; c != nil && len(c.Conversation) <= 36 {
+		after = sdk.Cursor{Conversation: sdk.ConversationID(c.Conversation), Seq: c.Seq}
+		open = c.Open && c.Conversation != ""
+	}
+	s.become(thread, after, open)
+}
+
+// handleRegister makes the visitor's token: nothing is made or kept for
+// customers who only look (DESIGN.md 7).
+func (s *socket) handleRegister() {
+	if s.visitor() != nil || !s.tokens.take(s.p.hub.Load().now(), 1, tokenRate, tokenBurst) {
+		s.send(outFrame{T: "error", Code: "rate", Message: messageOf("rate")})
+		return
+	}
+	token := newToken()
+	address, err := s.p.sites.Load().keys.address(token)
+	if err != nil {
+		s.send(outFrame{T: "error", Code: "internal", Message: messageOf("internal")})
+		return
+	}
+	s.send(outFrame{T: "visitor", Token: token})
+	s.become(sdk.ThreadID(address), sdk.Cursor{}, false)
+}
+
+// become ties the socket to its visitor and starts its reading of the log.
+func (s *socket) become(thread sdk.ThreadID, after sdk.Cursor, open bool) {
+	h := s.p.hub.Load()
+	at := s.at.Load()
+	v := h.join(s, at, thread)
+	s.vis.Store(v)
+	if open && v.opened() == "" {
+		v.setOpen(after.Conversation)
+		h.presence(v, true)
+	}
+	r := &reader{s: s, v: v, h: h}
+	s.sub = h.host.Subscribe(h.ctx, at.account, thread, after, r.records)
+}
+
+func (s *socket) handleStart(f *inFrame, v *visitor) {
+	if !clientIDShape.MatchString(f.ClientID) {
+		s.fail(f, string(errClientID))
+		return
+	}
+	h, at := s.p.hub.Load(), s.at.Load()
+	v.mu.Lock()
+	allowed := v.starts.take(h.now(), 1, startRate, startBurst)
+	v.mu.Unlock()
+	if !allowed {
+		s.refuse(f.ClientID, "rate", true)
+		return
+	}
+	if f.Locale == "" {
+		f.Locale = s.locale
+	}
+	start, err := at.readStart(f, string(v.thread), s.p.sites.Load().keys)
+	if err != nil {
+		s.fail(f, err.Error())
+		return
+	}
+	if p := cleanPage(f.Page); p != nil {
+		s.page.Store(p)
+	}
+	if start.Page = s.page.Load(); start.Page != nil {
+		v.mu.Lock()
+		v.pageKey = h.pageKey(start.Page)
+		v.mu.Unlock()
+	}
+	s.emit(v, f.ClientID, "s", start)
+}
+
+func (s *socket) handleMessage(f *inFrame, v *visitor) {
+	if !clientIDShape.MatchString(f.ClientID) {
+		s.fail(f, string(errClientID))
+		return
+	}
+	at := s.at.Load()
+	v.mu.Lock()
+	allowed := v.messages.take(s.p.hub.Load().now(), 1, float32(at.MessagesPerSecond), float32(at.MessageBurst))
+	v.typingAt = 0
+	v.mu.Unlock()
+	if !allowed {
+		s.refuse(f.ClientID, "rate", true)
+		return
+	}
+	parts, err := readParts(f.Parts, s.p.sites.Load().keys, v.account, v.thread)
+	if err == nil && len(parts) == 0 {
+		err = errNoParts
+	}
+	if err == nil && len(f.ReplyTo) > 36 {
+		err = errInvalid
+	}
+	if err != nil {
+		s.fail(f, err.Error())
+		return
+	}
+	s.emit(v, f.ClientID, "m", sdk.Message{
+		ClientID: f.ClientID,
+		From:     sdk.Address{Address: string(v.thread)},
+		Parts:    parts,
+		ReplyTo:  sdk.MessageID(f.ReplyTo),
+	})
+}
+
+func (s *socket) handleEnd(f *inFrame, v *visitor) {
+	if !clientIDShape.MatchString(f.ClientID) {
+		s.fail(f, string(errClientID))
+		return
+	}
+	s.emit(v, f.ClientID, "e", sdk.End{})
+}
+
+// emit makes what the customer did durable and answers after the commit. The
+// dedupe key makes a repeat under one client id, at any later time and on any
+// node, the same event.
+func (s *socket) emit(v *visitor, clientID, kind string, body sdk.EventBody) {
+	h := s.p.hub.Load()
+	err := h.host.EmitAsync(sdk.Event{
+		Account: v.account, Thread: v.thread,
+		DedupeKey:    string(v.thread) + ":" + kind + ":" + clientID,
+		ReceivedTime: time.Now(),
+		Body:         body,
+	}, func(ack sdk.Ack, err error) {
+		if err != nil {
+			s.refuseFor(clientID, err)
+			return
+		}
+		h.count.messages.Add(1)
+		s.send(outFrame{T: "accepted", ClientID: clientID, Conversation: string(ack.Conversation), Seq: ack.Seq})
+	})
+	if err != nil {
+		s.refuseFor(clientID, err)
+	}
+}
+
+// refuseFor turns the gateway's no into a frame: final, or worth another try.
+func (s *socket) refuseFor(clientID string, err error) {
+	var refused *sdk.RefusedError
+	switch {
+	case errors.As(err, &refused):
+		s.refuse(clientID, refused.Code, false)
+	case errors.Is(err, sdk.ErrTooLarge):
+		s.refuse(clientID, "too_large", false)
+	default:
+		s.refuse(clientID, "unavailable", true)
+	}
+}
+
+func (s *socket) handleTyping(on bool, v *visitor) {
+	h := s.p.hub.Load()
+	now := h.now()
+	v.mu.Lock()
+	pass := v.open != "" && (on != (v.typingAt != 0) || on && now-v.typingAt >= typingEvery)
+	switch {
+	case pass && on:
+		v.typingAt = now
+	case !on:
+		v.typingAt = 0
+	}
+	conversation := v.open
+	v.mu.Unlock()
+	if pass {
+		h.host.Signal(sdk.Signal{Account: v.account, Thread: v.thread, Conversation: conversation, Kind: sdk.SignalTyping, On: on})
+	}
+}
+
+func (s *socket) handleReceipt(f *inFrame, v *visitor) {
+	if f.Conversation == "" || len(f.Conversation) > 36 {
+		s.fail(f, string(errInvalid))
+		return
+	}
+	r, ok := v.merge(sdk.Receipt{Conversation: sdk.ConversationID(f.Conversation), DeliveredSeq: f.Delivered, ReadSeq: f.Read})
+	if ok {
+		s.p.hub.Load().tellReceipt(v, r)
+	}
+}
+
+// tellReceipt passes a receipt on; further ones gather until it is durable.
+func (h *hub) tellReceipt(v *visitor, r sdk.Receipt) {
+	err := h.host.EmitAsync(sdk.Event{Account: v.account, Thread: v.thread, ReceivedTime: time.Now(), Body: r},
+		func(_ sdk.Ack, err error) {
+			var refused *sdk.RefusedError
+			final := err == nil || errors.As(err, &refused)
+			if next, more := v.toldReceipt(r, final); more {
+				h.tellReceipt(v, next)
+			}
+		})
+	if err != nil {
+		v.toldReceipt(r, false)
+	}
+}
+
+// tellPage passes the customer's page on while a conversation is open (SPEC
+// B5); the same page in a row is said once.
+func (s *socket) tellPage(v *visitor) {
+	page := s.page.Load()
+	if page == nil {
+		return
+	}
+	h := s.p.hub.Load()
+	key := h.pageKey(page)
+	v.mu.Lock()
+	tell := v.open != "" && v.pageKey != key && v.pages.take(h.now(), 1, pageRate, pageBurst)
+	if tell {
+		v.pageKey = key
+	}
+	v.mu.Unlock()
+	if !tell {
+		return
+	}
+	// A page that cannot be passed on now is not worth a retry: the next one comes.
+	_ = h.host.EmitAsync(sdk.Event{Account: v.account, Thread: v.thread, ReceivedTime: time.Now(), Body: *page},
+		func(sdk.Ack, error) {})
+}
+
+// pageKey tells pages apart; 0 = none.
+func (h *hub) pageKey(p *sdk.Page) uint64 {
+	return maphash.String(h.seed, p.URL+"\x00"+p.Title) | 1
+}
+
+// callTimeout bounds the gateway's answer to grant and file frames.
+const callTimeout = 5 * time.Second
+
+// handleGrant asks for the right to upload one file.
+func (s *socket) handleGrant(f *inFrame, v *visitor) {
+	if s.at.Load().MaxFileMB == 0 {
+		s.fail(f, "no_files")
+		return
+	}
+	if !s.grants.take(s.p.hub.Load().now(), 1, grantRate, grantBurst) {
+		s.fail(f, "rate")
+		return
+	}
+	h := s.p.hub.Load()
+	ctx, cancel := context.WithTimeout(h.ctx, callTimeout)
+	defer cancel()
+	g, err := h.host.MintGrant(ctx, v.account, v.thread, "upload")
+	if err != nil {
+		s.fail(f, callCode(err))
+		return
+	}
+	s.send(outFrame{T: "grant", ID: cut(f.ID, 64), Grant: g.Token.Reveal(), Expires: &g.Expires, URL: "/p/" + ID + "/upload"})
+}
+
+// handleFile asks for a file's address. The key came with the event that
+// showed the file, so a visitor reaches its own thread's files only.
+func (s *socket) handleFile(f *inFrame, v *visitor) {
+	if !equal(f.Key, s.p.sites.Load().keys.fileKey(v.account, v.thread, f.Blob)) {
+		s.fail(f, string(errFileKey))
+		return
+	}
+	if !s.grants.take(s.p.hub.Load().now(), 0.2, grantRate, grantBurst) {
+		s.fail(f, "rate")
+		return
+	}
+	h := s.p.hub.Load()
+	ctx, cancel := context.WithTimeout(h.ctx, callTimeout)
+	defer cancel()
+	url, expires, err := h.host.Blobs().URL(ctx, sdk.BlobID(f.Blob), 0, f.Thumb)
+	if err != nil {
+		s.fail(f, callCode(err))
+		return
+	}
+	s.send(outFrame{T: "file", ID: cut(f.ID, 64), URL: url, Expires: &expires})
+}
+
+// callCode names a failed call to the gateway.
+func callCode(err error) string {
+	switch {
+	case errors.Is(err, sdk.ErrNotFound):
+		return "not_found"
+	case errors.Is(err, sdk.ErrDenied):
+		return "denied"
+	default:
+		return "unavailable"
+	}
+}

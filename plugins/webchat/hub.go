@@ -1,0 +1,245 @@
+package webchat
+
+import (
+	"context"
+	"hash/maphash"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parley-gateway/parley/plugins/sdk"
+)
+
+// Times of the wheel.
+const (
+	tick         = time.Second
+	slots        = 10               // each socket is looked at every 10 s
+	helloTimeout = 10 * time.Second // for the first frame
+	pingAfter    = 25 * time.Second // of silence
+	deadAfter    = 75 * time.Second // of silence
+	stuckAfter   = 15 * time.Second // of one write
+)
+
+// hub knows every socket and every visitor of this process. One goroutine
+// ticks for all of them: sockets have no timers of their own.
+type hub struct {
+	host  sdk.Host
+	ctx   context.Context // of the plugin's life; for subscriptions
+	start time.Time
+	seed  maphash.Seed
+	work  sync.WaitGroup // readers and writers of sockets
+
+	mu       sync.Mutex
+	draining bool
+	slots    [slots][]*socket
+	next     int
+	visitors map[visitorKey]*visitor
+	lonely   map[*visitor]struct{} // without a socket, not yet gone
+
+	count counters
+}
+
+func newHub(ctx context.Context, host sdk.Host) *hub {
+	return &hub{
+		host: host, ctx: ctx, start: time.Now(), seed: maphash.MakeSeed(),
+		visitors: map[visitorKey]*visitor{}, lonely: map[*visitor]struct{}{},
+	}
+}
+
+// now is a monotonic clock in milliseconds, above 0.
+func (h *hub) now() int64 { return time.Since(h.start).Milliseconds() + 1 }
+
+// add registers a socket before its first frame; false while draining.
+func (h *hub) add(s *socket) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining {
+		return false
+	}
+	s.slot = h.next
+	h.next = (h.next + 1) % slots
+	s.place = len(h.slots[s.slot])
+	h.slots[s.slot] = append(h.slots[s.slot], s)
+	h.count.sockets.Add(1)
+	return true
+}
+
+// remove forgets a socket. The visitor's last one starts the clock after which
+// the customer counts as gone (SPEC Q3).
+func (h *hub) remove(s *socket) {
+	h.mu.Lock()
+	slot := h.slots[s.slot]
+	last := len(slot) - 1
+	slot[s.place] = slot[last]
+	slot[s.place].place = s.place
+	slot[last] = nil
+	h.slots[s.slot] = slot[:last]
+	h.count.sockets.Add(-1)
+	v := s.visitor()
+	gone := false
+	if v != nil {
+		gone = h.part(v, s)
+	}
+	h.mu.Unlock()
+	if gone && v.opened() != "" {
+		h.presence(v, false)
+	}
+}
+
+// part takes s from its visitor; true: it was the last one. mu is held.
+func (h *hub) part(v *visitor, s *socket) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	i := slices.Index(v.sockets, s)
+	if i < 0 {
+		return false
+	}
+	v.sockets = slices.Delete(v.sockets, i, i+1)
+	if len(v.sockets) > 0 {
+		return false
+	}
+	v.sockets, v.typingAt = nil, 0
+	if h.draining || v.open == "" {
+		delete(h.visitors, v.visitorKey)
+		return true
+	}
+	v.leaveAt = h.now() + v.site.unresponsiveAfter().Milliseconds()
+	h.lonely[v] = struct{}{}
+	return true
+}
+
+// join gives s its visitor.
+func (h *hub) join(s *socket, at *site, thread sdk.ThreadID) *visitor {
+	key := visitorKey{account: at.account, thread: thread}
+	h.mu.Lock()
+	v := h.visitors[key]
+	if v == nil {
+		v = &visitor{visitorKey: key}
+		h.visitors[key] = v
+	}
+	delete(h.lonely, v)
+	v.mu.Lock()
+	first := len(v.sockets) == 0
+	v.sockets = append(v.sockets, s)
+	v.site, v.leaveAt = at, 0
+	open := v.open
+	v.mu.Unlock()
+	h.mu.Unlock()
+	if first && open != "" {
+		h.presence(v, true)
+	}
+	return v
+}
+
+func (h *hub) find(account sdk.AccountID, thread sdk.ThreadID) *visitor {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.visitors[visitorKey{account, thread}]
+}
+
+// presence tells whether the customer is connected.
+func (h *hub) presence(v *visitor, on bool) {
+	h.host.Signal(sdk.Signal{Account: v.account, Thread: v.thread, Conversation: v.opened(), Kind: sdk.SignalPresence, On: on})
+}
+
+// run ticks until ctx ends.
+func (h *hub) run(ctx context.Context) {
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	var scratch []*socket
+	for turn := 0; ; turn++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		h.mu.Lock()
+		scratch = append(scratch[:0], h.slots[turn%slots]...)
+		h.mu.Unlock()
+		now := h.now()
+		for i, s := range scratch {
+			s.check(now)
+			scratch[i] = nil
+		}
+		for _, v := range h.gone(now) {
+			h.left(v)
+		}
+	}
+}
+
+// gone takes the visitors whose time is up.
+func (h *hub) gone(now int64) []*visitor {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []*visitor
+	for v := range h.lonely {
+		v.mu.Lock()
+		if v.leaveAt <= now {
+			out = append(out, v)
+			delete(h.lonely, v)
+			delete(h.visitors, v.visitorKey)
+		}
+		v.mu.Unlock()
+	}
+	return out
+}
+
+// left tells that a customer is gone without having said so.
+func (h *hub) left(v *visitor) {
+	if v.opened() == "" {
+		return
+	}
+	err := h.host.EmitAsync(sdk.Event{
+		Account: v.account, Thread: v.thread, DedupeKey: string(v.thread) + ":left:" + uuid.NewString(),
+		ReceivedTime: time.Now(), Body: sdk.Left{Reason: "unresponsive"},
+	}, func(sdk.Ack, error) {})
+	if err == nil {
+		return
+	}
+	h.mu.Lock() // the queue is full: try again at the next tick, unless the customer is back
+	defer h.mu.Unlock()
+	if h.visitors[v.visitorKey] == nil && !h.draining {
+		h.visitors[v.visitorKey] = v
+		h.lonely[v] = struct{}{}
+	}
+}
+
+// all returns every socket.
+func (h *hub) all() []*socket {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []*socket
+	for _, slot := range h.slots {
+		out = append(out, slot...)
+	}
+	return out
+}
+
+// drain refuses new sockets, tells the present ones to come again, and waits
+// for them until ctx ends. Their clients come to the next generation within
+// spread, not all at once.
+func (h *hub) drain(ctx context.Context) {
+	const spread = 1500
+	h.mu.Lock()
+	h.draining = true
+	h.mu.Unlock()
+	all := h.all()
+	for i, s := range all {
+		s.bye("restart", closeRestart, 100+int64(i*spread/len(all)))
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		h.work.Wait()
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		for _, s := range h.all() {
+			s.kill()
+		}
+		<-done
+	}
+}

@@ -1,0 +1,175 @@
+package webchat
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parley-gateway/parley/plugins/sdk"
+	"github.com/parley-gateway/parley/plugins/webchat/internal/fakehost"
+)
+
+// TestCustomerGone: SPEC Q3, the last socket of a visitor starts the clock;
+// coming back stops it. Inside the package, since real sockets do not stand
+// still in a bubble.
+func TestCustomerGone(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		away     time.Duration // until the customer is back; 0 = never
+		open     bool
+		want     int           // left actions
+		leftAt   time.Duration // after the disconnect
+		presence []bool
+	}{
+		{"stays away", 0, true, 1, 60 * time.Second, []bool{false}},
+		{"comes back in time", 30 * time.Second, true, 0, 0, []bool{false, true}},
+		{"nothing was open", 0, false, 0, 0, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				host := fakehost.New(slog.New(slog.DiscardHandler), "")
+				h := newHub(ctx, host)
+				go h.run(ctx)
+				at := &site{account: "a", settings: defaultSettings()}
+				if tc.open {
+					if _, err := host.Emit(ctx, sdk.Event{Account: "a", Thread: "web:x", DedupeKey: "s", Body: sdk.Start{}}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				enter := func() *socket {
+					s := &socket{}
+					s.out.init()
+					s.hello.Store(true)
+					s.heard.Store(h.now() + time.Hour.Milliseconds()) // not the wheel's concern here
+					h.add(s)
+					s.vis.Store(h.join(s, at, "web:x"))
+					return s
+				}
+				s := enter()
+				if tc.open {
+					s.visitor().setOpen("c")
+				}
+				left := time.Now()
+				h.remove(s)
+				if tc.away > 0 {
+					time.Sleep(tc.away)
+					enter()
+				}
+				time.Sleep(10 * time.Minute)
+				var got []sdk.Event
+				for _, ev := range host.Events() {
+					if _, ok := ev.Body.(sdk.Left); ok {
+						got = append(got, ev)
+					}
+				}
+				if len(got) != tc.want {
+					t.Fatalf("%d left actions, want %d", len(got), tc.want)
+				}
+				if tc.want == 1 {
+					if after := got[0].ReceivedTime.Sub(left); after < tc.leftAt || after > tc.leftAt+2*tick {
+						t.Errorf("left after %v, want about %v", after, tc.leftAt)
+					}
+				}
+				var presence []bool
+				for _, s := range host.Signals() {
+					presence = append(presence, s.On)
+				}
+				if len(presence) != len(tc.presence) {
+					t.Errorf("presence signals %v, want %v", presence, tc.presence)
+				}
+				if n := len(h.lonely); n != 0 {
+					t.Errorf("%d visitors still waited for, want 0", n)
+				}
+				cancel()
+				host.Close()
+			})
+		})
+	}
+}
+
+// TestOutbox: a full outbox makes the feeder wait, sheds what is ephemeral,
+// and asks for the end beyond the hard limit.
+func TestOutbox(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var o outbox
+		o.init()
+		kib := make([]byte, 1<<10)
+		for range recordMark>>10 + 1 {
+			if _, ok := o.feed(packet{data: kib}); !ok {
+				t.Fatal("feed failed below the mark")
+			}
+		}
+		fed := make(chan bool, 1)
+		go func() {
+			_, ok := o.feed(packet{data: kib})
+			fed <- ok
+		}()
+		synctest.Wait()
+		if len(fed) != 0 {
+			t.Fatal("feed did not wait above the mark")
+		}
+		if o.shed(packet{data: kib}); o.bytes != recordMark+1<<10 {
+			t.Errorf("an ephemeral frame was queued above its mark: %d bytes", o.bytes)
+		}
+		over := false
+		for range hardLimit >> 10 {
+			if _, over = o.put(packet{data: kib}); over {
+				break
+			}
+		}
+		if !over {
+			t.Error("the hard limit was not noticed")
+		}
+		queue := o.next(0, 1)
+		spent := 0
+		for _, p := range queue {
+			spent += len(p.data)
+		}
+		if o.next(spent, 2) == nil && !<-fed {
+			t.Error("the waiting feeder was not let go after the drain")
+		}
+		o.end()
+		if _, ok := o.feed(packet{data: kib}); ok {
+			t.Error("an ended outbox took a packet")
+		}
+	})
+}
+
+func TestTokenBucket(t *testing.T) {
+	var b bucket
+	for i := range 3 {
+		if !b.take(1, 1, 1, 3) {
+			t.Fatalf("take %d of a burst of 3 failed", i+1)
+		}
+	}
+	if b.take(1, 1, 1, 3) {
+		t.Error("the fourth was taken from a burst of 3")
+	}
+	if !b.take(1001, 1, 1, 3) || b.take(1001, 1, 1, 3) {
+		t.Error("one second did not refill exactly one")
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	k, other := newKeys(sdk.NewSecret("one")), newKeys(sdk.NewSecret("two"))
+	token := newToken()
+	a, err := k.address(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, _ := k.address(token); again != a {
+		t.Errorf("the same token gave %q and %q", a, again)
+	}
+	if b, _ := other.address(token); b == a {
+		t.Error("another key gave the same address")
+	}
+	if b, _ := k.address(newToken()); b == a {
+		t.Error("another token gave the same address")
+	}
+	if k.sum("ab", "c") == k.sum("a", "bc") {
+		t.Error("pieces run together")
+	}
+}

@@ -1,0 +1,43 @@
+package fakehost
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/parley-gateway/parley/plugins/sdk"
+)
+
+// Gateway serves plugin under /p/webchat/ as the real one's proxy does: an
+// upload needs a grant, whose holder the plugin learns from the context. It
+// also serves the files under /files/.
+func (h *Host) Gateway(plugin http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/p/webchat/", http.StripPrefix("/p/webchat", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/upload" {
+			g, ok := h.UseGrant(r.Header.Get("Parley-Grant"))
+			if !ok {
+				http.Error(w, "no grant", http.StatusUnauthorized)
+				return
+			}
+			r = r.WithContext(sdk.WithIdentity(r.Context(), sdk.Identity{
+				Role: "visitor", Subject: string(g.Thread), Account: string(g.Account), Thread: string(g.Thread), Purpose: g.Purpose,
+			}))
+		}
+		plugin.ServeHTTP(w, r)
+	})))
+	mux.HandleFunc("GET /files/{id}", func(w http.ResponseWriter, r *http.Request) {
+		b, ok := h.Blob(sdk.BlobID(r.PathValue("id")))
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", b.MIME)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
+		if !strings.HasPrefix(b.MIME, "image/") {
+			w.Header().Set("Content-Disposition", "attachment")
+		}
+		_, _ = w.Write(b.Data)
+	})
+	return mux
+}

@@ -1,0 +1,317 @@
+// Package fakehost is a gateway in memory for tests of the web chat plugin:
+// an sdk.Host that keeps conversations as logs, answers after a commit that a
+// test may hold back or refuse, streams records to subscriptions, and lets a
+// test play the agent.
+//
+// It is faithful where the plugin could notice: records carry seq and prev,
+// repeats under a dedupe key are duplicates, a thread has one open
+// conversation, subscriptions resume after a cursor and follow later
+// conversations of the thread.
+package fakehost
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parley-gateway/parley/plugins/sdk"
+)
+
+// Host is a gateway in memory. Make one with New; Close ends its goroutines.
+type Host struct {
+	log  *slog.Logger
+	work sync.WaitGroup
+
+	mu       sync.Mutex
+	changed  *sync.Cond
+	version  uint64 // counts changes
+	threads  map[key]*thread
+	acks     map[string]sdk.Ack // by account and dedupe key
+	events   []sdk.Event
+	signals  []sdk.Signal
+	statuses []sdk.AccountStatus
+	held     []func()
+	hold     bool
+	refuse   error // EmitAsync answers with it
+	ackErr   error // acknowledgements carry it
+	blobs    map[sdk.BlobID]Blob
+	grants   map[string]Grant
+	baseURL  string
+	closed   bool
+}
+
+// Blob is a stored attachment.
+type Blob struct {
+	sdk.File
+	Data []byte
+}
+
+// Grant is one that was minted.
+type Grant struct {
+	Account sdk.AccountID
+	Thread  sdk.ThreadID
+	Purpose string
+}
+
+type key struct {
+	account sdk.AccountID
+	thread  sdk.ThreadID
+}
+
+type thread struct {
+	key
+	conversations []*conversation
+	subs          map[*subscription]struct{}
+}
+
+type conversation struct {
+	id      sdk.ConversationID
+	ended   bool
+	seq     uint64
+	records []sdk.Record
+}
+
+// New returns a host without conversations. Files are at baseURL/files/ID.
+func New(log *slog.Logger, baseURL string) *Host {
+	h := &Host{
+		log: log, baseURL: baseURL,
+		threads: map[key]*thread{}, acks: map[string]sdk.Ack{},
+		blobs: map[sdk.BlobID]Blob{}, grants: map[string]Grant{},
+	}
+	h.changed = sync.NewCond(&h.mu)
+	return h
+}
+
+// Close ends every subscription and waits.
+func (h *Host) Close() {
+	h.mu.Lock()
+	h.closed = true
+	h.notify()
+	h.mu.Unlock()
+	h.work.Wait()
+}
+
+// notify tells everybody who waits that something changed; mu is held.
+func (h *Host) notify() {
+	h.version++
+	h.changed.Broadcast()
+}
+
+// Emit implements sdk.Host.
+func (h *Host) Emit(ctx context.Context, ev sdk.Event) (sdk.Ack, error) {
+	type answer struct {
+		ack sdk.Ack
+		err error
+	}
+	ch := make(chan answer, 1)
+	if err := h.EmitAsync(ev, func(a sdk.Ack, err error) { ch <- answer{a, err} }); err != nil {
+		return sdk.Ack{}, err
+	}
+	select {
+	case a := <-ch:
+		return a.ack, a.err
+	case <-ctx.Done():
+		return sdk.Ack{}, ctx.Err()
+	}
+}
+
+// EmitAsync implements sdk.Host.
+func (h *Host) EmitAsync(ev sdk.Event, done func(sdk.Ack, error)) error {
+	h.mu.Lock()
+	if h.refuse != nil {
+		err := h.refuse
+		h.mu.Unlock()
+		return err
+	}
+	commit := func() {
+		h.mu.Lock()
+		ack, err := h.commit(ev)
+		h.notify()
+		h.mu.Unlock()
+		done(ack, err)
+	}
+	if h.hold {
+		h.held = append(h.held, commit)
+		h.notify()
+		h.mu.Unlock()
+		return nil
+	}
+	h.mu.Unlock()
+	commit()
+	return nil
+}
+
+// Signal implements sdk.Host.
+func (h *Host) Signal(s sdk.Signal) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.signals = append(h.signals, s)
+	h.notify()
+}
+
+// Status implements sdk.Host.
+func (h *Host) Status(s sdk.AccountStatus) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.statuses = append(h.statuses, s)
+}
+
+// KV implements sdk.Host; web chat keeps nothing.
+func (h *Host) KV() sdk.KV { return nil }
+
+// Logger implements sdk.Host.
+func (h *Host) Logger() *slog.Logger { return h.log }
+
+// Instance implements sdk.Host.
+func (h *Host) Instance() string { return "test" }
+
+// Node implements sdk.Host.
+func (h *Host) Node() string { return "test" }
+
+// MintGrant implements sdk.Host.
+func (h *Host) MintGrant(_ context.Context, a sdk.AccountID, t sdk.ThreadID, purpose string) (sdk.Grant, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	token := uuid.NewString()
+	h.grants[token] = Grant{a, t, purpose}
+	return sdk.Grant{Token: sdk.NewSecret(token), Expires: time.Now().Add(time.Minute)}, nil
+}
+
+// UseGrant takes a grant: it works once.
+func (h *Host) UseGrant(token string) (Grant, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	g, ok := h.grants[token]
+	delete(h.grants, token)
+	return g, ok
+}
+
+// commit appends what ev says; mu is held.
+func (h *Host) commit(ev sdk.Event) (sdk.Ack, error) {
+	if h.ackErr != nil {
+		return sdk.Ack{}, h.ackErr
+	}
+	dedupe := string(ev.Account) + "\x00" + ev.DedupeKey
+	if ack, ok := h.acks[dedupe]; ok && ev.DedupeKey != "" {
+		ack.Duplicate = true
+		return ack, nil
+	}
+	h.events = append(h.events, ev)
+	t := h.thread(ev.Account, ev.Thread)
+	c := t.open()
+	switch b := ev.Body.(type) {
+	case sdk.Start:
+		if c == nil {
+			c = &conversation{id: sdk.ConversationID(uuid.Must(uuid.NewV7()).String())}
+			t.conversations = append(t.conversations, c)
+			c.add("conversation.started/1", object{"kind": "inbound", "channel": "webchat"},
+				object{"address": b.From.Address, "thread": ev.Thread, "name": b.From.Name, "first_name": b.FirstName})
+		}
+		if len(b.Parts) > 0 {
+			c.message(object{"kind": "customer"}, b.ClientID, b.Parts, b.From.Name)
+		}
+	case sdk.Message:
+		if c == nil {
+			return sdk.Ack{}, &sdk.RefusedError{Code: "ended"}
+		}
+		c.message(object{"kind": "customer"}, b.ClientID, b.Parts, "")
+	case sdk.Receipt:
+		if c != nil && c.id == b.Conversation {
+			c.add("receipt/1", object{"by": object{"kind": "customer"}, "delivered": b.DeliveredSeq, "read": b.ReadSeq}, nil)
+		}
+	case sdk.End, sdk.Left:
+		if c == nil {
+			return sdk.Ack{}, &sdk.RefusedError{Code: "ended"}
+		}
+		c.end("customer")
+	}
+	ack := sdk.Ack{}
+	if c != nil {
+		ack = sdk.Ack{Conversation: c.id, Seq: c.seq}
+	}
+	if ev.DedupeKey != "" {
+		h.acks[dedupe] = ack
+	}
+	return ack, nil
+}
+
+func (h *Host) thread(a sdk.AccountID, t sdk.ThreadID) *thread {
+	k := key{a, t}
+	if h.threads[k] == nil {
+		h.threads[k] = &thread{key: k, subs: map[*subscription]struct{}{}}
+	}
+	return h.threads[k]
+}
+
+func (t *thread) open() *conversation {
+	if n := len(t.conversations); n > 0 && !t.conversations[n-1].ended {
+		return t.conversations[n-1]
+	}
+	return nil
+}
+
+type object = map[string]any
+
+// add appends a record. Every seventh seq is an event that customers do not
+// see, so that prev matters.
+func (c *conversation) add(kind string, head, body any) {
+	prev := uint64(0)
+	if n := len(c.records); n > 0 {
+		prev = c.records[n-1].Seq
+	}
+	c.seq++
+	if c.seq%7 == 0 {
+		c.seq++
+	}
+	r := sdk.Record{Conversation: c.id, Seq: c.seq, Prev: prev, Time: time.Now().UTC(), Type: kind}
+	r.Head, _ = json.Marshal(head)
+	if body != nil {
+		r.Body, _ = json.Marshal(body)
+	}
+	c.records = append(c.records, r)
+}
+
+func (c *conversation) end(by string) {
+	c.ended = true
+	c.add("conversation.ended/1", object{"by": object{"kind": by}, "cause": by}, nil)
+}
+
+func (c *conversation) message(author object, clientID string, parts []sdk.Part, name string) {
+	kinds, blobs, list := []string{}, []string{}, []object{}
+	for _, p := range parts {
+		switch p := p.(type) {
+		case sdk.Text:
+			kinds, list = append(kinds, "text"), append(list, object{"kind": "text", "text": p.Text})
+		case sdk.RichText:
+			kinds, list = append(kinds, "rich_text"), append(list, object{"kind": "rich_text", "html": p.HTML})
+		case sdk.Answer:
+			kinds, list = append(kinds, "answer"), append(list, object{"kind": "answer", "answer": object{"choice": p.Choice, "title": p.Title}})
+		case sdk.Choices:
+			options := []object{}
+			for _, o := range p.Options {
+				options = append(options, object{"id": o.ID, "title": o.Title, "description": o.Description})
+			}
+			kinds, list = append(kinds, "choices"), append(list, object{"kind": "choices", "choices": object{"text": p.Text, "options": options}})
+		case sdk.File:
+			kinds, blobs = append(kinds, "file"), append(blobs, string(p.Blob))
+			list = append(list, object{"kind": "file", "file": object{
+				"blob": p.Blob, "name": p.Name, "mime": p.MIME, "size": p.Size, "width": p.Width, "height": p.Height}})
+		}
+	}
+	head := object{"id": uuid.Must(uuid.NewV7()).String(), "author": author, "kinds": kinds}
+	if clientID != "" {
+		head["client_id"] = clientID
+	}
+	if len(blobs) > 0 {
+		head["blobs"] = blobs
+	}
+	body := object{"parts": list}
+	if name != "" {
+		body["name"] = name
+	}
+	c.add("message/1", head, body)
+}

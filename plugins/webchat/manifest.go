@@ -1,0 +1,53 @@
+package webchat
+
+import (
+	_ "embed"
+
+	"github.com/parley-gateway/parley/plugins/sdk"
+)
+
+// ID is the plugin's id; its pages live under /p/webchat/.
+const ID = "webchat"
+
+// Version is the plugin's own version.
+const Version = "0.1.0"
+
+// maxText is the length of one message in UTF-16 units, as browsers count.
+const maxText = 4000
+
+// uploadRouteLimit bounds an upload at the gateway, in bytes; a site's own
+// limit (max_file_mb) is lower or the same.
+const uploadRouteLimit = 64 << 20
+
+//go:embed account.schema.json
+var accountSchema string
+
+func manifest() sdk.Manifest {
+	return sdk.Manifest{
+		ID:            ID,
+		Name:          "Web chat",
+		Version:       Version,
+		AccountSchema: accountSchema,
+		Delivery:      sdk.Connected,
+		Capabilities: sdk.Capabilities{
+			Text:       true,
+			RichText:   true,
+			Files:      true,
+			Choices:    true,
+			Typing:     true,
+			Read:       true,
+			Receipts:   true,
+			Links:      true,
+			Page:       true,
+			MaxLength:  maxText,
+			OfferTitle: "Web Chat", // SPEC A2
+			Medium:     "chat",
+			Icon:       "message-circle",
+		},
+		Routes: []sdk.Route{
+			{Path: "ws", Access: sdk.Public, Upgrade: true},
+			{Path: "upload", Access: sdk.GrantOnly, MaxBody: uploadRouteLimit},
+			{Path: "", Access: sdk.Public},
+		},
+	}
+}

@@ -1,0 +1,48 @@
+package webchat
+
+import (
+	"fmt"
+	"io"
+	"sync/atomic"
+)
+
+// counters are the plugin's own series. None has a label that a customer
+// could fill.
+type counters struct {
+	sockets   atomic.Int64
+	opened    atomic.Uint64
+	frames    atomic.Uint64
+	messages  atomic.Uint64
+	refused   atomic.Uint64
+	events    atomic.Uint64
+	uploads   atomic.Uint64
+	slow      atomic.Uint64
+	flood     atomic.Uint64
+	silent    atomic.Uint64
+	forbidden atomic.Uint64
+}
+
+func (c *counters) write(w io.Writer, visitors int) error {
+	for _, s := range []struct {
+		name, kind, help string
+		value            any
+	}{
+		{"sockets", "gauge", "Customer sockets that are open.", c.sockets.Load()},
+		{"visitors", "gauge", "Visitors with a socket, or without one for a short time.", visitors},
+		{"sockets_opened_total", "counter", "Customer sockets opened.", c.opened.Load()},
+		{"frames_received_total", "counter", "Frames from customers.", c.frames.Load()},
+		{"messages_accepted_total", "counter", "Messages and starts made durable.", c.messages.Load()},
+		{"messages_refused_total", "counter", "Messages and starts refused, for any reason.", c.refused.Load()},
+		{"events_sent_total", "counter", "Events handed to customers' sockets.", c.events.Load()},
+		{"uploads_total", "counter", "Files stored for customers.", c.uploads.Load()},
+		{"sockets_closed_slow_total", "counter", "Sockets closed because their client did not read.", c.slow.Load()},
+		{"sockets_closed_flood_total", "counter", "Sockets closed because their client sent too much.", c.flood.Load()},
+		{"sockets_closed_silent_total", "counter", "Sockets closed because their client was gone.", c.silent.Load()},
+		{"origins_refused_total", "counter", "Sockets refused because of their origin.", c.forbidden.Load()},
+	} {
+		if _, err := fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n%s %d\n", s.name, s.help, s.name, s.kind, s.name, s.value); err != nil {
+			return fmt.Errorf("write metrics: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package webchat
+
+import (
+	"github.com/lxzan/gws"
+
+	"github.com/parley-gateway/parley/plugins/sdk"
+)
+
+// reader hands one socket's records over, in the order of the log. It runs on
+// a goroutine of the SDK's that exists while records wait.
+type reader struct {
+	s    *socket
+	v    *visitor
+	h    *hub
+	live bool // the client was told
+}
+
+func (r *reader) records(b sdk.RecordBatch) {
+	switch b.End {
+	case "":
+	case "banned", "denied", "unknown_account":
+		r.s.bye(b.End, closeProtocol, 60_000)
+		return
+	default:
+		r.s.bye("ended", closeRestart, 1000)
+		return
+	}
+	for i := range b.Records {
+		rec := &b.Records[i]
+		r.observe(rec)
+		size := len(rec.Head) + len(rec.Body) + 256
+		frame := appendEvent(make([]byte, 0, size), rec, r.keys(rec))
+		start, ok := r.s.out.feed(packet{op: gws.OpcodeText, data: frame})
+		if start {
+			r.s.startWriter()
+		}
+		if !ok {
+			return
+		}
+		r.h.count.events.Add(1)
+	}
+	if b.Live && !r.live {
+		r.live = true
+		r.s.tellPage(r.v)
+		r.s.send(outFrame{T: "live", Conversation: string(r.v.opened())})
+	}
+}
+
+// observe keeps what the plugin needs to know of the conversation: whether one
+// is open. Any record of a conversation other than its end says so, since an
+// end is its last for customers.
+func (r *reader) observe(rec *sdk.Record) {
+	if rec.Type == typeEnded {
+		r.v.setEnded(rec.Conversation)
+		return
+	}
+	if rec.Type == typeStarted && r.v.setOpen(rec.Conversation) {
+		r.h.presence(r.v, true)
+	}
+}
+
+// keys lets the client ask for the files that a message names.
+func (r *reader) keys(rec *sdk.Record) []fileKey {
+	blobs := blobsOf(rec)
+	if len(blobs) == 0 {
+		return nil
+	}
+	k := r.s.p.sites.Load().keys
+	out := make([]fileKey, len(blobs))
+	for i, b := range blobs {
+		out[i] = fileKey{blob: b, key: k.fileKey(r.v.account, r.v.thread, b)}
+	}
+	return out
+}

@@ -1,0 +1,188 @@
+package webchat
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/parley-gateway/parley/plugins/sdk"
+)
+
+// settings are an account's settings as account.schema.json describes them.
+type settings struct {
+	Site              string                       `json:"site"`
+	Title             string                       `json:"title"`
+	AllowedOrigins    []string                     `json:"allowed_origins"`
+	Theme             theme                        `json:"theme"`
+	Form              formSettings                 `json:"form"`
+	Texts             map[string]map[string]string `json:"texts"` // language -> key -> text
+	Tones             tones                        `json:"tones"`
+	UnresponsiveAfter int                          `json:"unresponsive_after"` // seconds
+	MaxFileMB         int                          `json:"max_file_mb"`        // MiB; 0 = no files
+	MessagesPerSecond float64                      `json:"messages_per_second"`
+	MessageBurst      int                          `json:"message_burst"`
+	DemoPage          bool                         `json:"demo_page"`
+}
+
+// theme is the look that a page's script tag may override by attributes.
+type theme struct {
+	Color   string `json:"color"` // #rrggbb
+	Mode    string `json:"mode"`  // auto, light, dark
+	Side    string `json:"side"`  // right, left
+	OffsetX int    `json:"offset_x"`
+	OffsetY int    `json:"offset_y"`
+}
+
+type tones struct {
+	Message bool `json:"message"`
+}
+
+type formSettings struct {
+	Fields []field `json:"fields"`
+}
+
+// field is one line of the request form. Names with a meaning: first_name,
+// last_name, email, phone, subject, message; others become attributes.
+type field struct {
+	Name     string   `json:"name"`
+	Kind     string   `json:"kind,omitempty"` // text, email, tel, textarea, select; "" = by name
+	Label    string   `json:"label,omitempty"`
+	Required bool     `json:"required,omitempty"`
+	Options  []string `json:"options,omitempty"` // select
+}
+
+// defaultSettings are those of an account that says nothing.
+func defaultSettings() settings {
+	return settings{
+		Theme: theme{Color: "#3451b2", Mode: "auto", Side: "right", OffsetX: 20, OffsetY: 20},
+		Form: formSettings{Fields: []field{
+			{Name: "first_name"},
+			{Name: "last_name"},
+			{Name: "email"},
+			{Name: "message", Required: true},
+		}},
+		Tones:             tones{Message: true},
+		UnresponsiveAfter: 60,
+		MaxFileMB:         20,
+		MessagesPerSecond: 5,
+		MessageBurst:      60,
+	}
+}
+
+var (
+	siteShape  = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+	fieldShape = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
+	colorShape = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
+	langShape  = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$`)
+)
+
+// readSettings decodes and checks an account's settings. All faults are
+// reported at once.
+func readSettings(a *sdk.Account) (settings, sdk.Problems) {
+	s := defaultSettings()
+	if err := a.Decode(&s); err != nil {
+		return s, sdk.Problems{{Account: a.ID, Code: "invalid", Text: err.Error()}}
+	}
+	c := checker{account: a.ID}
+	if s.Site == "" {
+		s.Site = a.Name
+	}
+	c.want(siteShape.MatchString(s.Site), "/site", "a site's name has 1 to 64 letters, digits, dots, dashes or underscores")
+	c.want(len(s.Title) <= 320, "/title", "too long")
+	c.origins(&s)
+	c.theme(s.Theme)
+	c.form(s.Form)
+	for lang := range s.Texts {
+		c.want(langShape.MatchString(lang), "/texts/"+pointer(lang), "not a language tag")
+	}
+	c.between(s.UnresponsiveAfter, 5, 86400, "/unresponsive_after")
+	c.between(s.MaxFileMB, 0, uploadRouteLimit>>20, "/max_file_mb")
+	c.want(s.MessagesPerSecond > 0 && s.MessagesPerSecond <= 10000, "/messages_per_second", "must be above 0 and at most 10000")
+	c.between(s.MessageBurst, 1, 10000, "/message_burst")
+	return s, c.problems
+}
+
+// checker collects what is wrong with one account's settings.
+type checker struct {
+	account  sdk.AccountID
+	problems sdk.Problems
+}
+
+func (c *checker) want(ok bool, path, text string) {
+	if !ok {
+		c.problems = append(c.problems, sdk.Problem{Account: c.account, Path: path, Code: "invalid", Text: text})
+	}
+}
+
+func (c *checker) between(v, low, high int, path string) {
+	c.want(v >= low && v <= high, path, fmt.Sprintf("must be from %d to %d", low, high))
+}
+
+// origins checks the list and brings it into the form that browsers send.
+func (c *checker) origins(s *settings) {
+	c.want(len(s.AllowedOrigins) <= 100, "/allowed_origins", "more than 100 origins")
+	clean := make([]string, 0, len(s.AllowedOrigins))
+	for i, text := range s.AllowedOrigins {
+		if text == anyOrigin {
+			clean = append(clean, text)
+			continue
+		}
+		origin, err := originOf(text)
+		c.want(err == nil, "/allowed_origins/"+strconv.Itoa(i), "not an origin such as https://www.example.com")
+		clean = append(clean, origin)
+	}
+	s.AllowedOrigins = clean
+}
+
+func (c *checker) theme(t theme) {
+	c.want(colorShape.MatchString(t.Color), "/theme/color", "not a colour such as #3451b2")
+	c.want(t.Mode == "auto" || t.Mode == "light" || t.Mode == "dark", "/theme/mode", "not one of auto, light, dark")
+	c.want(t.Side == "left" || t.Side == "right", "/theme/side", "not one of right, left")
+	c.between(t.OffsetX, 0, 400, "/theme/offset_x")
+	c.between(t.OffsetY, 0, 400, "/theme/offset_y")
+}
+
+func (c *checker) form(f formSettings) {
+	c.want(len(f.Fields) <= 12, "/form/fields", "more than 12 fields")
+	seen := map[string]bool{}
+	for i, one := range f.Fields {
+		path := "/form/fields/" + strconv.Itoa(i)
+		c.want(fieldShape.MatchString(one.Name), path+"/name", "not a field name")
+		c.want(!seen[one.Name], path+"/name", "named twice")
+		seen[one.Name] = true
+		switch one.Kind {
+		case "", "text", "email", "tel", "textarea":
+		case "select":
+			c.want(len(one.Options) > 0, path+"/options", "a select needs options")
+		default:
+			c.want(false, path+"/kind", "not one of text, email, tel, textarea, select")
+		}
+	}
+}
+
+// pointer escapes a key for a JSON pointer (RFC 6901).
+func pointer(key string) string {
+	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
+}
+
+// originOf returns the origin of an http or https URL as browsers write it in
+// the Origin header: lower case, no default port, nothing after the host.
+func originOf(text string) (string, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return "", fmt.Errorf("parse origin: %w", err)
+	}
+	scheme, host, port := strings.ToLower(u.Scheme), strings.ToLower(u.Hostname()), u.Port()
+	if scheme != "http" && scheme != "https" || host == "" || u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" {
+		return "", fmt.Errorf("parse origin: not an origin")
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port != "" && (scheme != "http" || port != "80") && (scheme != "https" || port != "443") {
+		host += ":" + port
+	}
+	return scheme + "://" + host, nil
+}

@@ -1,0 +1,309 @@
+package webchat
+
+import (
+	"bufio"
+	"errors"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/lxzan/gws"
+
+	"github.com/parley-gateway/parley/plugins/sdk"
+)
+
+// Limits of what comes in from one socket.
+const (
+	// maxFrame is the longest frame or fragmented message of a client, in
+	// bytes: the longest text beside a filled-in form.
+	maxFrame = 32 << 10
+	// readBuffer is what an idle socket keeps for reading.
+	readBuffer = 512
+
+	frameRate, frameBurst = 20, 120           // frames a second, beyond the site's message rate
+	bytesRate, bytesBurst = 32 << 10, 1 << 20 // bytes a second, of whatever kind
+	bytesPerMessage       = 1 << 10           // added to bytesRate for each message a second
+	grantRate, grantBurst = 0.5, 20           // upload grants and file addresses
+	startRate, startBurst = 0.2, 10           // conversations of one visitor
+	tokenRate, tokenBurst = 0.2, 3            // tokens made for one socket
+	pageRate, pageBurst   = 1, 10
+	typingEvery           = 2000 // milliseconds between two typing signals
+)
+
+// socket is one customer's connection. Frames are read and handled on one
+// goroutine; answers go through the outbox.
+type socket struct {
+	p      *Plugin
+	conn   *gws.Conn
+	origin string // "" = not a browser
+	slot   int    // in the hub's wheel; guarded by its mutex
+	place  int
+
+	raw    net.Conn
+	opened int64        // milliseconds
+	heard  atomic.Int64 // milliseconds: when the client was last heard
+	hello  atomic.Bool  // it has said who it is
+	vis    atomic.Pointer[visitor]
+	reason atomic.Pointer[string] // why this side ends it
+	out    outbox
+
+	at   atomic.Pointer[site] // nil before hello; changes with the configuration
+	page atomic.Pointer[sdk.Page]
+
+	// Of the reading goroutine.
+	frames bucket
+	bytes  bucket
+	grants bucket
+	tokens bucket
+	locale string
+	sub    sdk.Subscription
+}
+
+func (s *socket) visitor() *visitor { return s.vis.Load() }
+
+// serveSocket upgrades a request. The handler returns at once: nothing of the
+// request is kept for the life of the socket.
+func (p *Plugin) serveSocket(w http.ResponseWriter, r *http.Request) {
+	h := p.hub.Load()
+	conf := p.sites.Load()
+	if h == nil || conf == nil {
+		http.Error(w, "not ready", http.StatusServiceUnavailable)
+		return
+	}
+	origin := r.Header.Get("Origin")
+	if !conf.allows(origin) {
+		h.count.forbidden.Add(1)
+		http.Error(w, "origin not allowed", http.StatusForbidden)
+		return
+	}
+	if !websocketRequest(r) {
+		w.Header().Set("Upgrade", "websocket")
+		http.Error(w, "this is a WebSocket; see plugins/webchat/README.md", http.StatusUpgradeRequired)
+		return
+	}
+	hijacker, ok := w.(http.Hijacker)
+	if !ok {
+		http.Error(w, "cannot upgrade", http.StatusInternalServerError)
+		return
+	}
+	conn, rw, err := hijacker.Hijack()
+	if err != nil {
+		p.log().Warn("socket not taken over", "err", err)
+		return
+	}
+	if rw.Reader.Buffered() > 0 { // RFC 6455, 4.1: nothing before our answer
+		_ = conn.Close()
+		return
+	}
+	s := &socket{p: p, raw: conn, origin: origin, opened: h.now()}
+	s.out.init()
+	s.heard.Store(s.opened)
+	ws, err := p.upgrader.UpgradeFromConn(conn, bufio.NewReaderSize(s, readBuffer), r)
+	if err != nil {
+		return // gws has answered and closed
+	}
+	ws.Session().(*session).s = s
+	s.conn = ws
+	if !h.add(s) {
+		_ = ws.WriteClose(closeRestart, []byte("restart"))
+		return
+	}
+	h.count.opened.Add(1)
+	h.work.Go(ws.ReadLoop)
+}
+
+// OnOpen implements gws.Event.
+func (p *Plugin) OnOpen(*gws.Conn) {}
+
+// OnClose implements gws.Event: the reading goroutine ends.
+func (p *Plugin) OnClose(c *gws.Conn, _ error) {
+	s := socketOf(c)
+	s.out.end()
+	if s.sub != nil {
+		s.sub.Close()
+	}
+	p.hub.Load().remove(s)
+}
+
+// OnPing implements gws.Event.
+func (p *Plugin) OnPing(c *gws.Conn, payload []byte) {
+	s := socketOf(c)
+	if s.allowFrame() {
+		s.put(packet{op: gws.OpcodePong, data: append([]byte(nil), payload...)})
+	}
+}
+
+// OnPong implements gws.Event.
+func (p *Plugin) OnPong(c *gws.Conn, _ []byte) { socketOf(c).allowFrame() }
+
+// OnMessage implements gws.Event.
+func (p *Plugin) OnMessage(c *gws.Conn, m *gws.Message) {
+	defer func() { _ = m.Close() }()
+	s := socketOf(c)
+	if !s.allowFrame() {
+		return
+	}
+	if m.Opcode != gws.OpcodeText {
+		s.bye("protocol", closeProtocol, 0)
+		return
+	}
+	s.handle(m.Bytes())
+}
+
+// allowFrame counts a frame and ends a socket that sends too many.
+func (s *socket) allowFrame() bool {
+	h := s.p.hub.Load()
+	now := h.now()
+	s.heard.Store(now)
+	h.count.frames.Add(1)
+	rate, burst := float32(frameRate), float32(frameBurst)
+	if at := s.at.Load(); at != nil {
+		rate += 3 * float32(at.MessagesPerSecond)
+		burst += 3 * float32(at.MessageBurst)
+	}
+	if s.frames.take(now, 1, rate, burst) {
+		return true
+	}
+	s.flood()
+	return false
+}
+
+func (s *socket) flood() {
+	if s.bye("flood", closeProtocol, 60_000) {
+		s.p.hub.Load().count.flood.Add(1)
+	}
+}
+
+// send queues an answer.
+func (s *socket) send(f outFrame) { s.put(packet{op: gws.OpcodeText, data: f.encode()}) }
+
+// hint queues what is only worth knowing now.
+func (s *socket) hint(data []byte) {
+	if s.out.shed(packet{op: gws.OpcodeText, data: data}) {
+		s.startWriter()
+	}
+}
+
+func (s *socket) put(p packet) {
+	start, over := s.out.put(p)
+	if over {
+		s.slow()
+		return
+	}
+	if start {
+		s.startWriter()
+	}
+}
+
+func (s *socket) startWriter() {
+	h := s.p.hub.Load()
+	h.work.Go(func() { s.write(h) })
+}
+
+// write empties the outbox and ends.
+func (s *socket) write(h *hub) {
+	for spent := 0; ; {
+		queue := s.out.next(spent, h.now())
+		if len(queue) == 0 {
+			return
+		}
+		spent = 0
+		for _, p := range queue {
+			spent += len(p.data)
+			var err error
+			if p.op == gws.OpcodeCloseConnection {
+				err = s.conn.WriteClose(p.code, p.data)
+			} else {
+				err = s.conn.WriteMessage(p.op, p.data)
+			}
+			if err != nil {
+				s.kill()
+				return
+			}
+		}
+	}
+}
+
+// bye tells why and ends the socket, once. It reports whether this call did.
+func (s *socket) bye(reason string, code uint16, retryMS int64) bool {
+	if !s.reason.CompareAndSwap(nil, &reason) {
+		return false
+	}
+	s.put(packet{op: gws.OpcodeText, data: outFrame{T: "bye", Reason: reason, RetryMS: retryMS}.encode()})
+	s.put(packet{op: gws.OpcodeCloseConnection, code: code, data: []byte(reason)})
+	return true
+}
+
+// slow ends a socket whose client does not read. There is no room for a word:
+// the client resumes from its cursor.
+func (s *socket) slow() {
+	reason := "slow"
+	if s.reason.CompareAndSwap(nil, &reason) {
+		s.p.hub.Load().count.slow.Add(1)
+	}
+	s.kill()
+}
+
+// kill ends the socket without a close frame.
+func (s *socket) kill() {
+	s.out.end()
+	_ = s.conn.NetConn().Close()
+}
+
+// reconfigure puts the socket under a new configuration.
+func (s *socket) reconfigure(conf *sites) {
+	was := s.at.Load()
+	if was == nil {
+		return
+	}
+	now := conf.byAccount[was.account]
+	switch {
+	case now == nil:
+		s.bye("site", closeSite, 0)
+	case !now.allows(s.origin):
+		s.bye("origin", closeOrigin, 0)
+	default:
+		s.at.Store(now)
+	}
+}
+
+// check is the wheel's look at the socket.
+func (s *socket) check(now int64) {
+	silent := time.Duration(now-s.heard.Load()) * time.Millisecond
+	since := s.out.stuckSince()
+	switch {
+	case since != 0 && time.Duration(now-since)*time.Millisecond > stuckAfter:
+		s.slow()
+	case silent > deadAfter:
+		s.p.hub.Load().count.silent.Add(1)
+		s.kill()
+	case !s.hello.Load() && time.Duration(now-s.opened)*time.Millisecond > helloTimeout:
+		s.bye("hello", closeProtocol, 0)
+	case silent > pingAfter:
+		s.put(packet{op: gws.OpcodePing})
+	}
+}
+
+var errFlood = errors.New("too many bytes")
+
+// Read is what gws reads from: the connection, with a bound on the bytes that
+// a client may send, be it in frames, fragments or pings.
+func (s *socket) Read(b []byte) (int, error) {
+	n, err := s.raw.Read(b)
+	if n > 0 {
+		rate := float32(bytesRate)
+		if at := s.at.Load(); at != nil {
+			rate += bytesPerMessage * float32(at.MessagesPerSecond)
+		}
+		if !s.bytes.take(s.p.hub.Load().now(), float32(n), rate, bytesBurst) {
+			s.flood()
+			return 0, errFlood
+		}
+	}
+	return n, err //nolint:wrapcheck // an io.Reader's errors are its connection's
+}
+
+func websocketRequest(r *http.Request) bool {
+	return r.Method == http.MethodGet && headerHas(r.Header, "Connection", "upgrade") && headerHas(r.Header, "Upgrade", "websocket")
+}
