@@ -60,15 +60,27 @@ func (d *Directory) FinishBlob(ctx context.Context, b BlobRow) error {
 WHERE id = $7 AND state = 'uploading'`, b.Size, b.MIME, b.Width, b.Height, b.Thumbnail, string(BlobReady), b.ID)
 }
 
-// UseBlob marks a ready attachment as part of a message. One that belonged to
-// an account moves to the conversation, unless that is zero; one that belongs
-// to another conversation is ErrNotFound. Using it twice is no error.
-func (d *Directory) UseBlob(ctx context.Context, id conversation.BlobID, conv conversation.ConversationID) error {
-	if conv.IsZero() {
-		return d.changeBlob(ctx, "use", `UPDATE blobs SET used = TRUE WHERE id = $1 AND state = 'ready'`, id)
+// UseBlobs marks ready attachments as part of a message, all or none. Those
+// that belong to the account move to the conversation; what belongs to
+// another conversation or account is ErrNotFound. Using one twice is no error.
+func (d *Directory) UseBlobs(ctx context.Context, ids []conversation.BlobID, conv conversation.ConversationID, account conversation.AccountID) error {
+	err := d.write(ctx, func(tx *sql.Tx) error {
+		for _, id := range ids {
+			r, err := tx.ExecContext(ctx, `UPDATE blobs SET used = TRUE, conversation = $1, account = NULL
+WHERE id = $2 AND state = 'ready' AND (conversation = $3 OR (conversation IS NULL AND account = $4))`, conv, id, conv, account)
+			if err != nil {
+				return err
+			}
+			if n, err := r.RowsAffected(); err != nil || n == 0 {
+				return errors.Join(ErrNotFound, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("directory: use blobs: %w", err)
 	}
-	return d.changeBlob(ctx, "use", `UPDATE blobs SET used = TRUE, conversation = $1, account = NULL
-WHERE id = $2 AND state = 'ready' AND (conversation IS NULL OR conversation = $3)`, conv, id, conv)
+	return nil
 }
 
 // EndBlob marks an attachment as deleted; ErrNotFound when it already is.

@@ -313,3 +313,20 @@ ON CONFLICT (address, contact) DO NOTHING`, e.d.addressKey(a), c.ID)
 	}
 	return nil
 }
+
+// ContactByAddress finds the contact that has an address; zero when nobody or
+// more than one has it.
+func (d *Directory) ContactByAddress(ctx context.Context, address string) (conversation.ContactID, error) {
+	n, ok := NormaliseAddress(address)
+	if !ok {
+		return conversation.ContactID{}, nil
+	}
+	ids, err := d.contactIDs(ctx, d.reader, n)
+	if err != nil {
+		return conversation.ContactID{}, fmt.Errorf("directory: find contact: %w", err)
+	}
+	if len(ids) != 1 {
+		return conversation.ContactID{}, nil
+	}
+	return ids[0], nil
+}

@@ -9,12 +9,12 @@ import (
 
 // Limits of the plugins' stores.
 const (
-	MaxKVKey   = 256      // bytes
+	MaxKVKey   = 512      // bytes
 	MaxKVValue = 64 << 10 // bytes
 )
 
-// ErrKVSize: a key is empty or longer than 256 bytes, or a value longer than 64 KiB.
-var ErrKVSize = errors.New("directory: a key has 1 to 256 bytes, a value at most 64 KiB")
+// ErrKVSize: a key is empty or longer than 512 bytes, or a value longer than 64 KiB.
+var ErrKVSize = errors.New("directory: a key has 1 to 512 bytes, a value at most 64 KiB")
 
 // Get reads a plugin's value. (pluginhost.KV)
 func (d *Directory) Get(ctx context.Context, plugin, key string) (value []byte, version uint64, found bool, err error) {
