@@ -29,13 +29,14 @@ type Key [32]byte
 const ExpectAny = ^uint64(0)
 
 // Event is one fact to append. Head and Body are JSON (Body sealed), stored as
-// they are. Body nil means that there is none.
+// they are; an empty one reads back as nil. The caller may reuse its slices
+// when Append has returned.
 type Event struct {
-	Type  string // "name/version"
-	At    time.Time
+	Type  string    // "name/version"
+	At    time.Time // kept to the microsecond at least, read back in UTC
 	Head  []byte
 	Body  []byte
-	KeyID int64 // data key of Body; 0 when Body is nil
+	KeyID int64 // data key of Body, above 0; 0 exactly when there is no Body
 }
 
 // Record is a stored event.
@@ -85,11 +86,12 @@ type ConversationRow struct {
 	KeyID     int64    // data key of the conversation's bodies
 	Phase     string
 	Display   string // the derived, displayed state (queued, offered, active, parked ...)
-	StartedAt time.Time
+	StartedAt time.Time // kept from the first write: lists are ordered by it
 	EndedAt   time.Time // zero while open
 	State     []byte    // JSON of conversation.State
 	// Agents that take or took part. An agent once listed stays listed
-	// (Recent, history); Active tells whether the agent is in it now.
+	// (Recent, history), even when a later write leaves it out (MergeAgents);
+	// Active tells whether the agent is in it now.
 	Agents []ConversationAgent
 }
 
@@ -117,7 +119,8 @@ type Thread struct {
 // OutboxState is the state of an outbound command to a plugin.
 type OutboxState string
 
-// Outbox states. queued and dispatched rows are pending, the others final.
+// Outbox states. queued, dispatched and begun rows are pending; unknown waits for
+// a receipt or a decision; settled is final.
 const (
 	OutboxQueued     OutboxState = "queued"
 	OutboxDispatched OutboxState = "dispatched" // handed to a plugin
@@ -133,7 +136,7 @@ type OutboxRow struct {
 	Account      StreamID
 	Conversation StreamID // zero for account-level work
 	Seq          uint64   // the message event's sequence; with Index >= 0 resolved like ExternalID
-	Index        int
+	Index        int      // -1 in rows read back
 	Kind         string // "send", "process", ...
 	Route        string // "" any generation; else the plugin instance it is pinned to
 	State        OutboxState
@@ -146,7 +149,9 @@ type OutboxRow struct {
 	Epoch        int64
 }
 
-// OutboxUpdate changes a pending row. Zero-valued NotBefore leaves it.
+// OutboxUpdate changes a row that is not settled. Zero-valued NotBefore leaves
+// it. An update of a settled row to settled changes nothing; to another state
+// it is ErrConflict, and of a row that is not there ErrNotFound.
 type OutboxUpdate struct {
 	CommandID [16]byte
 	State     OutboxState
@@ -167,7 +172,8 @@ type Batch struct {
 	Outbox        []OutboxRow
 	OutboxUpdates []OutboxUpdate
 	// Lease, when Name is not empty, must be held with this epoch at commit
-	// or the append fails with ErrFenced (DESIGN.md 4, promises.md 4.10).
+	// or the append fails with ErrFenced (DESIGN.md 4, promises.md 4.10). A
+	// lease that ran out but that nobody took since still counts as held.
 	Lease LeaseRef
 }
 
@@ -236,16 +242,16 @@ func (e *ThreadOpenError) Error() string { return "eventlog: thread has an open 
 type Log interface {
 	// Append makes b durable and returns after the flush (PR1). Concurrent
 	// appends share one flush; a conflict fails its own append only. Errors:
-	// ErrConflict, *DuplicateError, *ThreadOpenError, ErrFenced, ErrFull,
-	// ErrFatal, ErrClosed. When ctx ends first the outcome is unknown to the
+	// ErrConflict, *DuplicateError, *ThreadOpenError, ErrFenced, ErrNotFound
+	// (outbox update), ErrInvalid, ErrFull, ErrFatal, ErrClosed. When ctx ends first the outcome is unknown to the
 	// caller (the append may still commit); re-read to settle.
 	Append(ctx context.Context, b *Batch) (Appended, error)
 
-	// Read returns up to limit events of a stream with sequence > after, in
-	// order. An unknown stream gives none.
+	// Read returns up to limit events (0 = all) of a stream with sequence >
+	// after, in order. An unknown stream gives none.
 	Read(ctx context.Context, stream StreamID, after uint64, limit int) ([]Record, error)
-	// Tail returns up to limit events with position > after in commit order,
-	// stopping before the oldest position that may still commit.
+	// Tail returns up to limit events (0 = all) with position > after in commit
+	// order, stopping before the oldest position that may still commit.
 	Tail(ctx context.Context, after int64, limit int) ([]Record, error)
 	// Wait returns when an event with position > after is committed, or ctx ends.
 	// It is a hint: callers then use Tail.
@@ -271,16 +277,20 @@ type Log interface {
 	// epoch grows each time the lease changes hands. held is false while
 	// another node holds it.
 	AcquireLease(ctx context.Context, name, node string, ttl time.Duration) (epoch int64, held bool, err error)
-	// ReleaseLease gives a lease up; a lease not held is not an error.
+	// ReleaseLease gives a lease up, so that its epoch holds no more; a lease
+	// not held is not an error.
 	ReleaseLease(ctx context.Context, name, node string) error
 
 	// Rewrite replaces the bodies of a stream in place (masking, erasure): fn
 	// gets each record that has a body and returns the new sealed body (nil
-	// removes it) and its key. Seqs, heads and order stay. The conversation
-	// row's KeyID becomes newKey. All in one transaction.
+	// removes it), sealed under newKey. Seqs, heads and order stay. The
+	// conversation row's KeyID becomes newKey. All in one transaction. fn runs
+	// in the caller's goroutine and is called also for events that come
+	// meanwhile; its error ends the rewrite with nothing changed. Outbox
+	// payloads are left alone.
 	Rewrite(ctx context.Context, stream StreamID, newKey int64, fn func(Record) ([]byte, error)) error
 
-	// MaxKeyID is the largest key id in use by any event or row.
+	// MaxKeyID is the largest key id that an event or row has ever used.
 	MaxKeyID(ctx context.Context) (int64, error)
 	// Stats returns counters and timings for metrics.
 	Stats() Stats

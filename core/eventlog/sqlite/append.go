@@ -28,7 +28,10 @@ func (w *writer) append(b *eventlog.Batch) (eventlog.Appended, error) {
 	if err := w.bindExternal(b, done); err != nil {
 		return eventlog.Appended{}, err
 	}
-	return done, w.write(b, done)
+	if err := w.write(b, done); err != nil {
+		return eventlog.Appended{}, fmt.Errorf("%w: %w", errPartial, err)
+	}
+	return done, nil
 }
 
 // head is the last sequence of a stream, 0 when it has none.
@@ -116,7 +119,8 @@ func (w *writer) bindExternal(b *eventlog.Batch, done eventlog.Appended) error {
 	for i := range b.External {
 		x := &b.External[i]
 		seq := b.SeqOf(done, x.Stream, x.Index, x.Seq)
-		n, err := w.sql.addExternal.exec(x.Account[:], x.Key[:], x.Stream[:], int64(seq)) //nolint:gosec // below 2^63
+		n, err := w.sql.addExternal.exec(x.Account[:], x.Key[:], x.Stream[:], int64(seq), //nolint:gosec // below 2^63
+			externalSum(x.Account, x.Key, x.Stream, seq))
 		if err != nil {
 			return err
 		}
@@ -160,8 +164,9 @@ func (w *writer) write(b *eventlog.Batch, done eventlog.Appended) error {
 			return err
 		}
 	}
-	for _, t := range b.OpenThreads {
-		if _, err := w.sql.addThread.exec(t.Account[:], t.Key[:], t.Conversation[:]); err != nil {
+	for i := range b.OpenThreads {
+		t := &b.OpenThreads[i]
+		if _, err := w.sql.addThread.exec(t.Account[:], t.Key[:], t.Conversation[:], threadSum(t)); err != nil {
 			return err
 		}
 	}

@@ -69,6 +69,7 @@ type stmt struct {
 	}
 	args []driver.NamedValue
 	dest []driver.Value
+	out  columns
 }
 
 // prepare makes a statement with n arguments; it lives as long as c.
@@ -109,8 +110,8 @@ func (s *stmt) exec(values ...driver.Value) (int64, error) {
 }
 
 // row returns the first row, valid until the next call, or nil when there is
-// none. The statement runs to its end.
-func (s *stmt) row(values ...driver.Value) (_ []driver.Value, err error) {
+// none.
+func (s *stmt) row(values ...driver.Value) (_ columns, err error) {
 	s.bind(values)
 	rows, err := s.raw.QueryContext(context.Background(), s.args)
 	if err != nil {
@@ -119,6 +120,7 @@ func (s *stmt) row(values ...driver.Value) (_ []driver.Value, err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	if s.dest == nil {
 		s.dest = make([]driver.Value, len(rows.Columns()))
+		s.out = make(columns, len(s.dest))
 	}
 	switch err := rows.Next(s.dest); {
 	case errors.Is(err, io.EOF):
@@ -126,19 +128,14 @@ func (s *stmt) row(values ...driver.Value) (_ []driver.Value, err error) {
 	case err != nil:
 		return nil, err
 	}
-	rest := make([]driver.Value, len(s.dest))
-	for { // RETURNING takes effect when the statement has run to its end
-		switch err := rows.Next(rest); {
-		case errors.Is(err, io.EOF):
-			return s.dest, nil
-		case err != nil:
-			return nil, err
-		}
+	for i, v := range s.dest {
+		s.out[i] = v
 	}
+	return s.out, nil
 }
 
 // once runs a statement that is not kept and returns its first row, if any.
-func (c *conn) once(text string, values ...driver.Value) ([]driver.Value, error) {
+func (c *conn) once(text string, values ...driver.Value) (columns, error) {
 	s, err := c.prepare(text, len(values))
 	if err != nil {
 		return nil, err

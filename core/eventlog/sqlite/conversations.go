@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math"
@@ -19,10 +17,7 @@ const conversationColumns = `c.id, c.seq, c.account, c.service, c.contact, c.key
 
 // Conversation implements eventlog.Log.
 func (l *Log) Conversation(ctx context.Context, id eventlog.StreamID) (r eventlog.ConversationRow, err error) {
-	err = l.one(ctx, l.reads.conversation, func(rows *sql.Rows) (err error) {
-		r, err = scanConversation(rows)
-		return err
-	}, id[:])
+	err = l.one(ctx, l.reads.conversation, each(conversationOf, func(c eventlog.ConversationRow) { r = c }), id[:])
 	if err != nil {
 		return r, fmt.Errorf("conversation %x: %w", id, err)
 	}
@@ -47,11 +42,7 @@ func (l *Log) Conversations(ctx context.Context, q eventlog.ConversationQuery) (
 	}
 	defer func() { _ = s.Close() }()
 	var out []eventlog.ConversationRow
-	err = l.query(ctx, s, func(rows *sql.Rows) error {
-		r, err := scanConversation(rows)
-		out = append(out, r)
-		return err
-	}, args...)
+	err = l.query(ctx, s, each(conversationOf, func(r eventlog.ConversationRow) { out = append(out, r) }), args...)
 	if err != nil {
 		return nil, fmt.Errorf("list conversations: %w", err)
 	}
@@ -124,43 +115,23 @@ func conversationQuery(q eventlog.ConversationQuery, before int64) (text string,
 	return text, args
 }
 
-func scanConversation(rows *sql.Rows) (eventlog.ConversationRow, error) {
-	var cols [13]any
-	dest := make([]any, len(cols))
-	for i := range cols {
-		dest[i] = &cols[i]
-	}
-	if err := rows.Scan(dest...); err != nil {
-		return eventlog.ConversationRow{}, err
-	}
-	row := make([]driver.Value, len(cols))
-	for i, c := range cols {
-		row[i] = c
-	}
-	return conversationOf(row)
-}
-
 // conversationOf reads the conversationColumns and checks their sum.
-func conversationOf(row []driver.Value) (eventlog.ConversationRow, error) {
-	bytesAt := func(i int) []byte { b, _ := row[i].([]byte); return b }
-	number := func(i int) int64 { n, _ := row[i].(int64); return n }
-	phase, _ := row[6].(string)
-	display, _ := row[7].(string)
+func conversationOf(c columns) (eventlog.ConversationRow, error) {
 	r := eventlog.ConversationRow{
-		ID:        idOf(bytesAt(0)),
-		Seq:       uint64(number(1)), //nolint:gosec // sequences are positive
-		Account:   idOf(bytesAt(2)),
-		Service:   idOf(bytesAt(3)),
-		Contact:   idOf(bytesAt(4)),
-		KeyID:     number(5),
-		Phase:     phase,
-		Display:   display,
-		StartedAt: timeOf(number(8)),
-		EndedAt:   timeOf(number(9)),
-		State:     bytesAt(10),
-		Agents:    agentsOf(bytesAt(11)),
+		ID:        c.id(0),
+		Seq:       uint64(c.number(1)), //nolint:gosec // sequences are positive
+		Account:   c.id(2),
+		Service:   c.id(3),
+		Contact:   c.id(4),
+		KeyID:     c.number(5),
+		Phase:     c.text(6),
+		Display:   c.text(7),
+		StartedAt: timeOf(c.number(8)),
+		EndedAt:   timeOf(c.number(9)),
+		State:     c.bytes(10),
+		Agents:    agentsOf(c.bytes(11)),
 	}
-	if conversationSum(&r, number(8), number(9), bytesAt(11)) != number(12) {
+	if conversationSum(&r, c.number(8), c.number(9), c.bytes(11)) != c.number(12) {
 		return r, fmt.Errorf("%w: checksum of conversation %x", eventlog.ErrCorrupt, r.ID)
 	}
 	return r, nil

@@ -20,25 +20,34 @@ var (
 	ErrVersion = errors.New("eventlog: SQLite is too old")
 )
 
-// trouble is what an SQLite error means for the log.
+// errPartial marks an error that left part of an append in the transaction.
+var errPartial = errors.New("append left half done")
+
+// trouble is what an error means for the transaction and the log.
 type trouble int
 
 const (
-	troubleNone  trouble = iota // not from SQLite
+	troubleNone  trouble = iota // nothing was written, neighbours are safe
 	troubleOne                  // concerns the statement at hand
 	troubleBusy                 // another process holds the write lock
 	troubleFull                 // no space: fails now, may work later (PR16)
 	troubleFatal                // durability or content can no longer be vouched for (PR17)
 )
 
-// classify reads SQLite's result code
+// classify tells what kind of trouble err is, from SQLite's result code
 // (https://www.sqlite.org/rescode.html). SQLite maps ENOSPC on a write to
 // SQLITE_FULL; any other failed read, write or flush is an SQLITE_IOERR. A
 // flush that failed may have dropped the pages it could not write, so neither
 // a retry nor a later success proves anything.
 func classify(err error) trouble {
 	var e *sqlite.Error
-	if !errors.As(err, &e) {
+	switch {
+	case errors.As(err, &e):
+	case errors.Is(err, eventlog.ErrCorrupt): // a checksum
+		return troubleFatal
+	case errors.Is(err, errPartial):
+		return troubleOne
+	default:
 		return troubleNone
 	}
 	switch code := e.Code(); code & 0xff {

@@ -52,24 +52,30 @@ func (l *Log) examine(ctx context.Context, f found, o Options) error {
 	if err != nil {
 		return err
 	}
+	var missing error
 	switch {
-	case o.AcceptCopy:
 	case f.witness != nil && pos < f.witness.pos:
-		return fmt.Errorf("%w: it ends at position %d but %d was acknowledged; was the write-ahead log lost, or left behind when copying?",
+		missing = fmt.Errorf("%w: it ends at position %d but %d was acknowledged; was the write-ahead log lost, or left behind when copying?",
 			eventlog.ErrCorrupt, pos, f.witness.pos)
 	case f.witness == nil && open && !f.wal:
-		return fmt.Errorf("%w: it was in use when it was copied, and its write-ahead log is missing: the newest events may be too",
+		missing = fmt.Errorf("%w: it was in use when it was copied, and its write-ahead log is missing: the newest events may be too",
 			eventlog.ErrCorrupt)
+	}
+	if missing != nil {
+		if !o.AcceptDamage {
+			return missing
+		}
+		l.log.ErrorContext(ctx, "damage accepted", "err", missing)
 	}
 	switch {
 	case !f.database:
 		return nil
 	case f.changed:
-		return l.checkIntegrity(ctx, "the database file changed since it was closed", true, o.CheckWait)
+		return l.checkIntegrity(ctx, "the database file changed since it was closed", true, o)
 	case f.witness == nil:
-		return l.checkIntegrity(ctx, "the database came without its lock file", true, o.CheckWait)
+		return l.checkIntegrity(ctx, "the database came without its lock file", true, o)
 	case !f.witness.clean:
-		return l.checkIntegrity(ctx, "the log was not closed in order", false, o.CheckWait)
+		return l.checkIntegrity(ctx, "the log was not closed in order", false, o)
 	}
 	return nil
 }
@@ -120,7 +126,7 @@ func (l *Log) ends() (pos int64, open bool, err error) {
 }
 
 // checkIntegrity starts the check and waits a while for its verdict.
-func (l *Log) checkIntegrity(ctx context.Context, why string, full bool, wait time.Duration) error {
+func (l *Log) checkIntegrity(ctx context.Context, why string, full bool, o Options) error {
 	l.log.InfoContext(ctx, "checking the event log", "reason", why)
 	start := time.Now()
 	verdict := make(chan error, 1)
@@ -130,14 +136,18 @@ func (l *Log) checkIntegrity(ctx context.Context, why string, full bool, wait ti
 			verdict <- nil // closed meanwhile: nothing was found, nothing is claimed
 			return
 		}
+		if err != nil && o.AcceptDamage {
+			l.log.ErrorContext(ctx, "damage accepted", "err", err)
+			err = nil
+		}
 		verdict <- err
 		if err != nil {
 			_ = l.fail(err)
 			return
 		}
-		l.log.InfoContext(ctx, "event log is whole", "took", time.Since(start))
+		l.log.InfoContext(ctx, "event log checked", "took", time.Since(start))
 	})
-	timer := time.NewTimer(wait)
+	timer := time.NewTimer(o.CheckWait)
 	defer timer.Stop()
 	select {
 	case err := <-verdict:
@@ -180,31 +190,68 @@ func (l *Log) verify(ctx context.Context, full bool) (err error) {
 	if tables != 3 {
 		return nil // nothing in it yet
 	}
+	if full {
+		if err := verifyLists(ctx, db); err != nil {
+			return named(err)
+		}
+	}
 	return named(verifySums(ctx, db))
 }
 
+// verifySums reads every row that has a checksum, in steps of its table's key.
 func verifySums(ctx context.Context, db *sql.DB) error {
 	for _, t := range []struct {
-		query string
-		sum   func(*sql.Rows) error
+		from, columns, key string
+		scan               func(*sql.Rows) error
 	}{
-		{`SELECT ` + eventColumns + ` FROM events WHERE pos > ? AND pos <= ? ORDER BY pos`,
-			func(r *sql.Rows) error { _, err := scanEvent(r); return err }},
-		{`SELECT ` + conversationColumns + ` FROM conversations c WHERE n > ? AND n <= ? ORDER BY n`,
-			func(r *sql.Rows) error { _, err := scanConversation(r); return err }},
-		{`SELECT id, seq, state, sum FROM agents WHERE rowid > ? AND rowid <= ?`,
-			func(r *sql.Rows) error { _, err := scanAgent(r); return err }},
+		{"events", eventColumns, "pos", each(eventOf, ignore)},
+		{"conversations c", conversationColumns, "n", each(conversationOf, ignore)},
+		{"agents", agentColumns, "rowid", each(agentOf, ignore)},
+		{"outbox", outboxColumns, "n", each(outboxOf, ignore)},
 	} {
 		const step = 2000
+		query := `SELECT ` + t.columns + ` FROM ` + t.from + ` WHERE ` + t.key + ` > ? AND ` + t.key + ` <= ?`
 		for from := int64(0); ; from += step {
-			n, err := eachRow(ctx, db, t.query, t.sum, from, from+step)
+			n, err := eachRow(ctx, db, query, t.scan, from, from+step)
 			if err != nil {
 				return err
 			}
-			if n == 0 { // positions have no holes as wide as a step
+			if n == 0 { // nothing is ever deleted from these tables
 				break
 			}
 		}
+	}
+	if _, err := eachRow(ctx, db, `SELECT `+threadColumns+` FROM open_threads`, each(threadOf, ignore)); err != nil {
+		return err
+	}
+	return verifyExternal(ctx, db)
+}
+
+func ignore[R any](R) {}
+
+func verifyExternal(ctx context.Context, db *sql.DB) error {
+	last := eventlog.ExternalID{}
+	for {
+		n, err := eachRow(ctx, db, `SELECT `+externalColumns+` FROM external_ids WHERE (account, key) > (?, ?) ORDER BY account, key LIMIT 2000`,
+			each(externalOf, func(x eventlog.ExternalID) { last = x }), last.Account[:], last.Key[:])
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+}
+
+// verifyLists compares the lists by agent with the conversations' own.
+func verifyLists(ctx context.Context, db *sql.DB) error {
+	var listed, matching, taking int64
+	if err := db.QueryRowContext(ctx, `SELECT
+  (SELECT count(*) FROM conversation_agents),
+  (SELECT count(*) FROM conversation_agents a JOIN conversations c ON c.id = a.conversation AND c.started_at = a.started_at
+    WHERE instr(c.agents, a.agent || CASE a.active WHEN 1 THEN x'01' ELSE x'00' END) > 0),
+  (SELECT coalesce(sum(length(agents) / 17), 0) FROM conversations)`).Scan(&listed, &matching, &taking); err != nil {
+		return err
+	}
+	if listed != matching || listed != taking {
+		return fmt.Errorf("%w: lists of conversations by agent: %d rows, %d right, %d wanted", eventlog.ErrCorrupt, listed, matching, taking)
 	}
 	return nil
 }

@@ -34,9 +34,9 @@ WHERE state <> 'settled' AND (state <> 'unknown' OR ?)`
 		{&r.stream, `SELECT ` + eventColumns + ` FROM events WHERE stream = ? AND seq > ? ORDER BY seq LIMIT ?`},
 		{&r.tail, `SELECT ` + eventColumns + ` FROM events WHERE pos > ? ORDER BY pos LIMIT ?`},
 		{&r.position, `SELECT coalesce(max(pos), 0) FROM events`},
-		{&r.agents, `SELECT id, seq, state, sum FROM agents ORDER BY id`},
-		{&r.thread, `SELECT conversation FROM open_threads WHERE account = ? AND key = ?`},
-		{&r.external, `SELECT stream, seq FROM external_ids WHERE account = ? AND key = ?`},
+		{&r.agents, `SELECT ` + agentColumns + ` FROM agents ORDER BY id`},
+		{&r.thread, `SELECT ` + threadColumns + ` FROM open_threads WHERE account = ? AND key = ?`},
+		{&r.external, `SELECT ` + externalColumns + ` FROM external_ids WHERE account = ? AND key = ?`},
 		{&r.outbox, unsettled + ` ORDER BY n LIMIT ?`},
 		{&r.outboxOf, unsettled + ` AND account = ? ORDER BY n LIMIT ?`},
 		{&r.command, `SELECT ` + outboxColumns + ` FROM outbox WHERE command_id = ?`},
@@ -102,17 +102,15 @@ func (l *Log) Read(ctx context.Context, stream eventlog.StreamID, after uint64, 
 	after = min(after, 1<<62)
 	next := after
 	var out []eventlog.Record
-	err := l.query(ctx, l.reads.stream, func(rows *sql.Rows) error {
-		r, err := scanEvent(rows)
-		if err != nil {
-			return err
-		}
-		if next++; r.Seq != next {
-			return fmt.Errorf("%w: seq %d is missing", eventlog.ErrCorrupt, next)
-		}
+	whole := true
+	err := l.query(ctx, l.reads.stream, each(eventOf, func(r eventlog.Record) {
+		next++
+		whole = whole && r.Seq == next
 		out = append(out, r)
-		return nil
-	}, stream[:], int64(after), sqlLimit(limit)) //nolint:gosec // bounded above
+	}), stream[:], int64(after), sqlLimit(limit)) //nolint:gosec // bounded above
+	if err == nil && !whole {
+		err = fmt.Errorf("%w: a sequence number is missing", eventlog.ErrCorrupt)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read stream %x after %d: %w", stream, after, err)
 	}
@@ -123,27 +121,25 @@ func (l *Log) Read(ctx context.Context, stream eventlog.StreamID, after uint64, 
 // visible in their order and nothing can commit below what is seen.
 func (l *Log) Tail(ctx context.Context, after int64, limit int) ([]eventlog.Record, error) {
 	var out []eventlog.Record
-	err := l.query(ctx, l.reads.tail, func(rows *sql.Rows) error {
-		r, err := scanEvent(rows)
-		out = append(out, r)
-		return err
-	}, after, sqlLimit(limit))
+	err := l.query(ctx, l.reads.tail, each(eventOf, func(r eventlog.Record) { out = append(out, r) }), after, sqlLimit(limit))
 	if err != nil {
 		return nil, fmt.Errorf("tail after %d: %w", after, err)
 	}
 	return out, nil
 }
 
-func scanEvent(rows *sql.Rows) (eventlog.Record, error) {
-	var r eventlog.Record
-	var stream sql.RawBytes
-	var at, seq, sum int64
-	if err := rows.Scan(&r.Pos, &stream, &seq, &at, &r.Type, &r.Head, &r.Body, &r.KeyID, &sum); err != nil {
-		return r, err
+// eventOf reads the eventColumns and checks their sum.
+func eventOf(c columns) (eventlog.Record, error) {
+	r := eventlog.Record{
+		Pos:    c.number(0),
+		Stream: c.id(1),
+		Seq:    uint64(c.number(2)), //nolint:gosec // sequences are positive
+		Event: eventlog.Event{
+			At: timeOf(c.number(3)), Type: c.text(4), Head: c.bytes(5), Body: c.bytes(6), KeyID: c.number(7),
+		},
 	}
-	r.Stream, r.Seq, r.At = idOf(stream), uint64(seq), timeOf(at) //nolint:gosec // sequences are positive
-	if len(stream) != len(r.Stream) || eventSum(r.Stream, r.Seq, at, &r.Event) != sum {
-		return r, fmt.Errorf("%w: checksum of event at position %d", eventlog.ErrCorrupt, r.Pos)
+	if eventSum(r.Stream, r.Seq, c.number(3), &r.Event) != c.number(8) {
+		return r, fmt.Errorf("%w: checksum of the event at position %d", eventlog.ErrCorrupt, r.Pos)
 	}
 	return r, nil
 }
@@ -151,59 +147,61 @@ func scanEvent(rows *sql.Rows) (eventlog.Record, error) {
 // Agents implements eventlog.Log.
 func (l *Log) Agents(ctx context.Context) ([]eventlog.AgentRow, error) {
 	var out []eventlog.AgentRow
-	err := l.query(ctx, l.reads.agents, func(rows *sql.Rows) error {
-		r, err := scanAgent(rows)
-		out = append(out, r)
-		return err
-	})
+	err := l.query(ctx, l.reads.agents, each(agentOf, func(r eventlog.AgentRow) { out = append(out, r) }))
 	if err != nil {
 		return nil, fmt.Errorf("read agents: %w", err)
 	}
 	return out, nil
 }
 
-func scanAgent(rows *sql.Rows) (eventlog.AgentRow, error) {
-	var r eventlog.AgentRow
-	var id sql.RawBytes
-	var seq, sum int64
-	if err := rows.Scan(&id, &seq, &r.State, &sum); err != nil {
-		return r, err
-	}
-	r.ID, r.Seq = idOf(id), uint64(seq) //nolint:gosec // sequences are positive
-	if agentSum(&r) != sum {
+const agentColumns = `id, seq, state, sum`
+
+func agentOf(c columns) (eventlog.AgentRow, error) {
+	r := eventlog.AgentRow{ID: c.id(0), Seq: uint64(c.number(1)), State: c.bytes(2)} //nolint:gosec // sequences are positive
+	if agentSum(&r) != c.number(3) {
 		return r, fmt.Errorf("%w: checksum of agent %x", eventlog.ErrCorrupt, r.ID)
 	}
 	return r, nil
 }
 
 // Thread implements eventlog.Log.
-func (l *Log) Thread(ctx context.Context, account eventlog.StreamID, key eventlog.Key) (eventlog.StreamID, error) {
-	var id sql.RawBytes
-	var c eventlog.StreamID
-	err := l.one(ctx, l.reads.thread, func(rows *sql.Rows) error {
-		err := rows.Scan(&id)
-		c = idOf(id)
-		return err
-	}, account[:], key[:])
+func (l *Log) Thread(ctx context.Context, account eventlog.StreamID, key eventlog.Key) (c eventlog.StreamID, err error) {
+	err = l.one(ctx, l.reads.thread, each(threadOf, func(t eventlog.Thread) { c = t.Conversation }), account[:], key[:])
 	if err != nil {
 		return c, fmt.Errorf("thread of account %x: %w", account, err)
 	}
 	return c, nil
 }
 
+const threadColumns = `account, key, conversation, sum`
+
+func threadOf(c columns) (eventlog.Thread, error) {
+	t := eventlog.Thread{Account: c.id(0), Conversation: c.id(2)}
+	copy(t.Key[:], c.bytes(1))
+	if threadSum(&t) != c.number(3) {
+		return t, fmt.Errorf("%w: checksum of a thread of account %x", eventlog.ErrCorrupt, t.Account)
+	}
+	return t, nil
+}
+
 // External implements eventlog.Log.
 func (l *Log) External(ctx context.Context, account eventlog.StreamID, key eventlog.Key) (stream eventlog.StreamID, seq uint64, err error) {
-	err = l.one(ctx, l.reads.external, func(rows *sql.Rows) error {
-		var id sql.RawBytes
-		var n int64
-		err := rows.Scan(&id, &n)
-		stream, seq = idOf(id), uint64(n) //nolint:gosec // sequences are positive
-		return err
-	}, account[:], key[:])
+	err = l.one(ctx, l.reads.external, each(externalOf, func(x eventlog.ExternalID) { stream, seq = x.Stream, x.Seq }), account[:], key[:])
 	if err != nil {
 		return stream, 0, fmt.Errorf("external id of account %x: %w", account, err)
 	}
 	return stream, seq, nil
+}
+
+const externalColumns = `account, key, stream, seq, sum`
+
+func externalOf(c columns) (eventlog.ExternalID, error) {
+	x := eventlog.ExternalID{Account: c.id(0), Stream: c.id(2), Seq: uint64(c.number(3))} //nolint:gosec // sequences are positive
+	copy(x.Key[:], c.bytes(1))
+	if externalSum(x.Account, x.Key, x.Stream, x.Seq) != c.number(4) {
+		return x, fmt.Errorf("%w: checksum of an external id of account %x", eventlog.ErrCorrupt, x.Account)
+	}
+	return x, nil
 }
 
 // one is query for a single row, or ErrNotFound.
@@ -219,21 +217,15 @@ func (l *Log) one(ctx context.Context, s *sql.Stmt, scan func(*sql.Rows) error, 
 	return err
 }
 
-const outboxColumns = `command_id, account, conversation, seq, kind, route, state, attempt, not_before, deadline, payload, key_id, node, epoch`
-
 // Outbox implements eventlog.Log.
 func (l *Log) Outbox(ctx context.Context, account eventlog.StreamID, unknown bool, limit int) ([]eventlog.OutboxRow, error) {
 	var out []eventlog.OutboxRow
-	scan := func(rows *sql.Rows) error {
-		r, err := scanOutbox(rows)
-		out = append(out, r)
-		return err
-	}
+	add := each(outboxOf, func(r eventlog.OutboxRow) { out = append(out, r) })
 	var err error
 	if account == (eventlog.StreamID{}) {
-		err = l.query(ctx, l.reads.outbox, scan, unknown, sqlLimit(limit))
+		err = l.query(ctx, l.reads.outbox, add, unknown, sqlLimit(limit))
 	} else {
-		err = l.query(ctx, l.reads.outboxOf, scan, unknown, account[:], sqlLimit(limit))
+		err = l.query(ctx, l.reads.outboxOf, add, unknown, account[:], sqlLimit(limit))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read outbox: %w", err)
@@ -243,25 +235,11 @@ func (l *Log) Outbox(ctx context.Context, account eventlog.StreamID, unknown boo
 
 // OutboxRow implements eventlog.Log.
 func (l *Log) OutboxRow(ctx context.Context, command [16]byte) (r eventlog.OutboxRow, err error) {
-	err = l.one(ctx, l.reads.command, func(rows *sql.Rows) (err error) {
-		r, err = scanOutbox(rows)
-		return err
-	}, command[:])
+	err = l.one(ctx, l.reads.command, each(outboxOf, func(o eventlog.OutboxRow) { r = o }), command[:])
 	if err != nil {
 		return r, fmt.Errorf("outbox command %x: %w", command, err)
 	}
 	return r, nil
-}
-
-func scanOutbox(rows *sql.Rows) (eventlog.OutboxRow, error) {
-	r := eventlog.OutboxRow{Index: -1}
-	var command, account, conversation sql.RawBytes
-	var seq, notBefore, deadline int64
-	err := rows.Scan(&command, &account, &conversation, &seq, &r.Kind, &r.Route, &r.State, &r.Attempt,
-		&notBefore, &deadline, &r.Payload, &r.KeyID, &r.Node, &r.Epoch)
-	r.CommandID, r.Account, r.Conversation = idOf(command), idOf(account), idOf(conversation)
-	r.Seq, r.NotBefore, r.Deadline = uint64(seq), timeOf(notBefore), timeOf(deadline) //nolint:gosec // sequences are positive
-	return r, err
 }
 
 // MaxKeyID implements eventlog.Log.

@@ -42,10 +42,11 @@ type Options struct {
 	Dir string
 	// Logger gets life-cycle and trouble; nil discards.
 	Logger *slog.Logger
-	// AcceptCopy opens a database whose newest events may be missing: one that
-	// was copied while in use, or restored without the files beside it.
-	// Without it such a database is refused with eventlog.ErrCorrupt.
-	AcceptCopy bool
+	// AcceptDamage opens a database that is otherwise refused with
+	// eventlog.ErrCorrupt: one whose newest events are missing (it was copied
+	// while in use, or restored without the files beside it) or in which the
+	// integrity check finds damage. What was found is logged as an error.
+	AcceptDamage bool
 	// CheckWait is how long Open waits for the integrity check that follows an
 	// unclean stop; a longer check goes on in the background and fails the
 	// log when it finds damage. 0 means 1 s.

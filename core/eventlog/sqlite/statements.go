@@ -10,7 +10,7 @@ type statements struct {
 	conversation, addConversation, setConversation, moveConversation *stmt
 	addAgentOf                                                       *stmt
 	setAgent                                                         *stmt
-	outboxState, addOutbox, setOutbox                                *stmt
+	outboxState, outbox, addOutbox, setOutbox                        *stmt
 	lease, setLease                                                  *stmt
 	setBody, setKey                                                  *stmt
 	setMeta, checkpoint, restart                                     *stmt
@@ -28,10 +28,10 @@ func (w *writer) prepare() error {
 		{&w.sql.head, 1, `SELECT coalesce(max(seq), 0) FROM events WHERE stream = ?`},
 		{&w.sql.addEvent, 9, `INSERT INTO events (pos, stream, seq, at, type, head, body, key_id, sum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&w.sql.external, 2, `SELECT stream, seq FROM external_ids WHERE account = ? AND key = ?`},
-		{&w.sql.addExternal, 4, `INSERT INTO external_ids (account, key, stream, seq) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`},
+		{&w.sql.addExternal, 5, `INSERT INTO external_ids (account, key, stream, seq, sum) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`},
 		{&w.sql.dropExternal, 2, `DELETE FROM external_ids WHERE account = ? AND key = ?`},
 		{&w.sql.thread, 2, `SELECT conversation FROM open_threads WHERE account = ? AND key = ?`},
-		{&w.sql.addThread, 3, `INSERT INTO open_threads (account, key, conversation) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`},
+		{&w.sql.addThread, 4, `INSERT INTO open_threads (account, key, conversation, sum) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`},
 		{&w.sql.delThread, 3, `DELETE FROM open_threads WHERE account = ? AND key = ? AND conversation = ?`},
 		{&w.sql.conversation, 1, `SELECT ` + conversationColumns + ` FROM conversations c WHERE id = ?`},
 		{&w.sql.addConversation, 13, `INSERT INTO conversations (id, seq, account, service, contact, key_id, phase, display, started_at, ended_at, state, agents, sum)
@@ -43,10 +43,10 @@ ON CONFLICT DO UPDATE SET active = excluded.active`},
 		{&w.sql.setAgent, 4, `INSERT INTO agents (id, seq, state, sum) VALUES (?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, state = excluded.state, sum = excluded.sum`},
 		{&w.sql.outboxState, 1, `SELECT state FROM outbox WHERE command_id = ?`},
-		{&w.sql.addOutbox, 14, `INSERT INTO outbox (command_id, account, conversation, seq, kind, route, state, attempt, not_before, deadline, payload, key_id, node, epoch)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
-		{&w.sql.setOutbox, 6, `UPDATE outbox SET state = ?1, attempt = ?2, node = ?3, epoch = ?4,
-  not_before = CASE ?5 WHEN 0 THEN not_before ELSE ?5 END WHERE command_id = ?6 AND state <> 'settled'`},
+		{&w.sql.addOutbox, 15, `INSERT INTO outbox (command_id, account, conversation, seq, kind, route, state, attempt, not_before, deadline, payload, key_id, node, epoch, sum)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&w.sql.outbox, 1, `SELECT ` + outboxColumns + ` FROM outbox WHERE command_id = ?`},
+		{&w.sql.setOutbox, 7, `UPDATE outbox SET state = ?, attempt = ?, not_before = ?, node = ?, epoch = ?, sum = ? WHERE command_id = ?`},
 		{&w.sql.lease, 1, `SELECT node, epoch, until FROM leases WHERE name = ?`},
 		{&w.sql.setLease, 4, `INSERT INTO leases (name, node, epoch, until) VALUES (?, ?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET node = excluded.node, epoch = excluded.epoch, until = excluded.until`},

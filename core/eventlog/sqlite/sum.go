@@ -65,3 +65,35 @@ func agentSum(r *eventlog.AgentRow) int64 {
 	s.bytes(r.State)
 	return int64(s.crc)
 }
+
+func externalSum(account eventlog.StreamID, key eventlog.Key, stream eventlog.StreamID, seq uint64) int64 {
+	var s summer
+	s.id(account)
+	s.bytes(key[:])
+	s.id(stream)
+	s.num(seq)
+	return int64(s.crc)
+}
+
+func threadSum(t *eventlog.Thread) int64 {
+	var s summer
+	s.id(t.Account)
+	s.bytes(t.Key[:])
+	s.id(t.Conversation)
+	return int64(s.crc)
+}
+
+func outboxSum(r *eventlog.OutboxRow) int64 {
+	var s summer
+	s.id(r.CommandID)
+	s.id(r.Account)
+	s.id(r.Conversation)
+	for _, n := range []int64{int64(r.Seq), int64(r.Attempt), timeValue(r.NotBefore), timeValue(r.Deadline), r.KeyID, r.Epoch} { //nolint:gosec // bits, not numbers
+		s.num(uint64(n)) //nolint:gosec // bits, not a number
+	}
+	for _, b := range []string{r.Kind, r.Route, string(r.State), r.Node} {
+		s.bytes([]byte(b))
+	}
+	s.bytes(r.Payload)
+	return int64(s.crc)
+}

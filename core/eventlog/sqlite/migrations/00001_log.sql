@@ -23,6 +23,7 @@ CREATE TABLE external_ids (
   key     BLOB    NOT NULL,
   stream  BLOB    NOT NULL,
   seq     INTEGER NOT NULL,
+  sum     INTEGER NOT NULL,
   PRIMARY KEY (account, key)
 ) STRICT, WITHOUT ROWID;
 
@@ -66,9 +67,10 @@ CREATE TABLE agents (
 ) STRICT;
 
 CREATE TABLE open_threads (
-  account      BLOB NOT NULL,
-  key          BLOB NOT NULL,
-  conversation BLOB NOT NULL,
+  account      BLOB    NOT NULL,
+  key          BLOB    NOT NULL,
+  conversation BLOB    NOT NULL,
+  sum          INTEGER NOT NULL,
   PRIMARY KEY (account, key)
 ) STRICT, WITHOUT ROWID;
 
@@ -87,7 +89,8 @@ CREATE TABLE outbox (
   payload      BLOB,
   key_id       INTEGER NOT NULL,
   node         TEXT    NOT NULL,
-  epoch        INTEGER NOT NULL
+  epoch        INTEGER NOT NULL,
+  sum          INTEGER NOT NULL
 ) STRICT;
 -- Settled rows stay for ever and are never looked for by account.
 CREATE INDEX outbox_unsettled ON outbox (account, n) WHERE state <> 'settled';
