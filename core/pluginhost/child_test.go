@@ -1,0 +1,388 @@
+package pluginhost_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+
+	"github.com/parley-gateway/parley/plugins/contract"
+	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
+)
+
+// TestMain turns the test binary into a plugin when it is called like one.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == "plugin" {
+		os.Exit(runChild(os.Args[2], os.Args[3:]))
+	}
+	if len(os.Args) > 2 && os.Args[1] == "host" {
+		os.Exit(runHostProcess(os.Args[2:]))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// child is a plugin without any SDK: what the contract asks and no more. Its
+// modes are the ways to misbehave at start; texts of messages and bodies of
+// hooks make it misbehave later.
+type child struct {
+	pluginv1.UnimplementedPluginServiceServer
+	name  string
+	modes map[string]bool
+
+	mu       sync.Mutex
+	accounts []*pluginv1.Account
+	ledger   string // file that stands for the provider
+	acks     atomic.Int64
+	retries  atomic.Int64
+}
+
+func runChild(name string, modes []string) int {
+	c := &child{name: name, modes: map[string]bool{}}
+	for _, m := range modes {
+		c.modes[m] = true
+	}
+	switch {
+	case c.modes["exit64"]:
+		return contract.ExitConfig
+	case c.modes["exit65"]:
+		return contract.ExitVersion
+	case c.modes["die"]:
+		panic("dies at start")
+	case c.modes["mute"]:
+		waitForEnd()
+		return 0
+	case c.modes["die-once"]:
+		if f, err := os.OpenFile(c.marker(), os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+			_ = f.Close()
+			return 3
+		}
+	}
+	if os.Getenv(contract.MagicCookieKey) != contract.MagicCookieValue {
+		return 9
+	}
+	if c.modes["chatty"] {
+		fmt.Println("hello, this comes before the handshake")
+	}
+	dir := os.Getenv("PLUGIN_UNIX_SOCKET_DIR")
+	if c.modes["elsewhere"] {
+		dir = os.TempDir()
+	}
+	path := filepath.Join(dir, "plugin.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	server := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.MaxSendMsgSize(64<<20))
+	pluginv1.RegisterPluginServiceServer(server, c)
+	go func() { _ = server.Serve(l) }()
+	fmt.Printf("1|%d|unix|%s|grpc\n", contract.ProtocolVersion, path)
+	if c.modes["long-line"] {
+		fmt.Println(strings.Repeat("x", 70<<10))
+		fmt.Println("still alive after the long line")
+	}
+	if c.modes["grandchild"] {
+		cmd := exec.Command("sleep", "30")
+		if c.modes["own-group"] {
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		}
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if err := cmd.Start(); err != nil {
+			return 1
+		}
+		fmt.Fprintf(os.Stderr, `{"level":"INFO","msg":"grandchild","pid":%d}`+"\n", cmd.Process.Pid)
+	}
+	waitForEnd()
+	server.Stop()
+	return 0
+}
+
+// marker is a file that outlives the process: beside the plugin's directory.
+func (c *child) marker() string {
+	return filepath.Join(filepath.Dir(os.Getenv("PLUGIN_UNIX_SOCKET_DIR")), "marker-"+c.name)
+}
+
+func waitForEnd() {
+	end := make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGTERM)
+	gone := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		close(gone)
+	}()
+	select {
+	case <-end:
+	case <-gone:
+	}
+}
+
+func (c *child) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv1.DescribeResponse, error) {
+	if c.modes["slow-describe"] {
+		time.Sleep(time.Minute)
+	}
+	d := &pluginv1.DescribeResponse{
+		Id: c.name, Name: "Test channel", Version: "1.0", Delivery: pluginv1.Delivery_DELIVERY_STORE_AND_FORWARD,
+		Capabilities:   &pluginv1.Capabilities{Text: true, Files: true},
+		Hook:           &pluginv1.HookInfo{BudgetMs: 8000, MaxBody: 64 << 10},
+		Routes:         []*pluginv1.Route{{Path: "ws", Access: pluginv1.Access_ACCESS_PUBLIC, Upgrade: true}},
+		Abilities:      []string{contract.AbilityProcess, contract.AbilitySignals, contract.AbilityMetrics},
+		Exclusive:      c.modes["exclusive"],
+		SettingsSchema: `{"type":"object","properties":{"ledger":{"type":"string"},"limit":{"type":"integer"}}}`,
+		AccountSchema:  `{"type":"object","properties":{"token":{"type":"string","x-secret":true},"number":{"type":"string"}},"required":["number"],"additionalProperties":false}`,
+	}
+	if c.modes["v2"] {
+		d.Version = "2.0"
+	}
+	if c.modes["wrong-id"] {
+		d.Id = "somebody"
+	}
+	return d, nil
+}
+
+func (c *child) Configure(_ context.Context, r *pluginv1.ConfigureRequest) (*pluginv1.ConfigureResponse, error) {
+	resp := &pluginv1.ConfigureResponse{}
+	for _, a := range r.GetAccounts() {
+		if strings.Contains(a.GetSettings(), "token") {
+			resp.Problems = append(resp.Problems, &pluginv1.ConfigProblem{Account: a.GetId(), Code: "leak", Text: "secret in settings"})
+		}
+		for _, s := range a.GetSecrets() {
+			if s.GetName() == "token" && s.GetValue() == "wrong" {
+				resp.Problems = append(resp.Problems, &pluginv1.ConfigProblem{Account: a.GetId(), Path: "/token", Code: "unauthorized", Text: "the vendor refuses it"})
+			}
+		}
+	}
+	if strings.Contains(r.GetSettings(), `"limit":13`) {
+		resp.Restart = true
+	}
+	if r.GetValidateOnly() {
+		return resp, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.accounts = r.GetAccounts()
+	if i := strings.Index(r.GetSettings(), `"ledger":"`); i >= 0 {
+		c.ledger, _, _ = strings.Cut(r.GetSettings()[i+len(`"ledger":"`):], `"`)
+	}
+	return resp, nil
+}
+
+func (c *child) Drain(context.Context, *pluginv1.DrainRequest) (*pluginv1.DrainResponse, error) {
+	return &pluginv1.DrainResponse{}, nil
+}
+
+func (c *child) Metrics(context.Context, *pluginv1.MetricsRequest) (*pluginv1.MetricsResponse, error) {
+	switch {
+	case c.modes["bad-metrics"]:
+		return &pluginv1.MetricsResponse{Text: []byte("this is {{{ no metric\n")}, nil
+	case c.modes["slow-metrics"]:
+		time.Sleep(10 * time.Second)
+	case c.modes["many-metrics"]:
+		var b strings.Builder
+		b.WriteString("# TYPE x gauge\n")
+		for i := range 5000 {
+			fmt.Fprintf(&b, "x{i=\"%d\"} 1\n", i)
+		}
+		return &pluginv1.MetricsResponse{Text: []byte(b.String())}, nil
+	}
+	return &pluginv1.MetricsResponse{Text: []byte("# TYPE visitors gauge\nvisitors{plugin=\"liar\",site=\"a\"} 7\n")}, nil
+}
+
+func (c *child) Session(stream pluginv1.PluginService_SessionServer) error {
+	s := &childSession{child: c, stream: stream, begun: map[string]*pluginv1.Command{}}
+	for {
+		frame, err := stream.Recv()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.receive(frame); err != nil {
+			return err
+		}
+	}
+}
+
+type childSession struct {
+	*child
+	mu     sync.Mutex
+	stream pluginv1.PluginService_SessionServer
+	seq    uint64
+	begun  map[string]*pluginv1.Command
+}
+
+func (s *childSession) send(f *pluginv1.PluginFrame) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stream.Send(f)
+}
+
+func (s *childSession) receive(frame *pluginv1.HostFrame) error {
+	switch f := frame.GetFrame().(type) {
+	case *pluginv1.HostFrame_Hello:
+		if s.modes["no-hello"] {
+			return s.send(&pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_Pong{Pong: &pluginv1.Pong{Id: 1}}})
+		}
+		return s.send(&pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_Hello{Hello: &pluginv1.PluginHello{}}})
+	case *pluginv1.HostFrame_Ping:
+		if s.modes["deaf"] {
+			return nil
+		}
+		return s.send(&pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_Pong{Pong: &pluginv1.Pong{Id: f.Ping.GetId()}}})
+	case *pluginv1.HostFrame_Commands:
+		for _, cmd := range f.Commands.GetCommands() {
+			if err := s.command(cmd); err != nil {
+				return err
+			}
+		}
+	case *pluginv1.HostFrame_BeginAck:
+		cmd := s.begun[f.BeginAck.GetCommandId()]
+		delete(s.begun, f.BeginAck.GetCommandId())
+		if f.BeginAck.GetRefused() || cmd == nil {
+			return nil
+		}
+		return s.deliver(cmd)
+	case *pluginv1.HostFrame_Hooks:
+		for _, h := range f.Hooks.GetHooks() {
+			if err := s.hook(h); err != nil {
+				return err
+			}
+		}
+	case *pluginv1.HostFrame_EventAcks:
+		for _, a := range f.EventAcks.GetAcks() {
+			s.acks.Add(1)
+			if a.GetStatus() == pluginv1.AckStatus_ACK_STATUS_RETRY {
+				s.retries.Add(1)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *childSession) command(cmd *pluginv1.Command) error {
+	text := ""
+	if parts := cmd.GetSend().GetParts(); len(parts) > 0 {
+		text = parts[0].GetText().GetText()
+	}
+	verb, arg, _ := strings.Cut(text, " ")
+	switch verb {
+	case "panic":
+		panic("poisoned command")
+	case "freeze":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+	case "hang":
+		select {}
+	case "exit":
+		code, _ := strconv.Atoi(arg)
+		os.Exit(code)
+	case "swallow":
+		return nil // never a result
+	case "events":
+		n, _ := strconv.Atoi(arg)
+		if err := s.events(cmd, n); err != nil {
+			return err
+		}
+	case "huge":
+		blob := make([]byte, 9<<20)
+		_ = s.send(eventsFrame(&pluginv1.Event{Seq: 1, Account: cmd.GetAccount(), Thread: "t", Kind: &pluginv1.Event_Deferred{Deferred: &pluginv1.Deferred{Opaque: blob}}}))
+		return nil
+	case "stderr-flood":
+		for i := range 20000 {
+			fmt.Fprintf(os.Stderr, `{"level":"INFO","msg":"line %d"}`+"\n", i)
+		}
+	case "stdout-flood":
+		for range 100 {
+			fmt.Println(strings.Repeat("y", 70<<10))
+		}
+	case "unknown-frame":
+		_ = s.send(&pluginv1.PluginFrame{})
+	}
+	s.begun[cmd.GetCommandId()] = cmd
+	return s.send(&pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_Begin{Begin: &pluginv1.Begin{Seq: cmd.GetSeq(), CommandId: cmd.GetCommandId()}}})
+}
+
+// deliver is the provider call: a line in the ledger.
+func (s *childSession) deliver(cmd *pluginv1.Command) error {
+	s.child.mu.Lock()
+	path := s.ledger
+	s.child.mu.Unlock()
+	if path != "" {
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(f, "%s %v\n", cmd.GetCommandId(), cmd.GetMaybeSent())
+		_ = f.Close()
+	}
+	return s.events(cmd, -1)
+}
+
+func eventsFrame(list ...*pluginv1.Event) *pluginv1.PluginFrame {
+	return &pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_Events{Events: &pluginv1.Events{Events: list}}}
+}
+
+// events sends n messages at once, or with n < 0 the result of cmd.
+func (s *childSession) events(cmd *pluginv1.Command, n int) error {
+	var list []*pluginv1.Event
+	if n < 0 {
+		s.seq++
+		list = append(list, &pluginv1.Event{
+			Seq: s.seq, Account: cmd.GetAccount(), Thread: cmd.GetThread(),
+			Kind: &pluginv1.Event_Result{Result: &pluginv1.Result{
+				CommandId: cmd.GetCommandId(), Outcome: pluginv1.Outcome_OUTCOME_SENT, ProviderIds: []string{"p-" + cmd.GetCommandId()},
+			}},
+		})
+	}
+	for i := range n {
+		s.seq++
+		list = append(list, &pluginv1.Event{
+			Seq: s.seq, Account: cmd.GetAccount(), Thread: cmd.GetThread(), DedupeKey: fmt.Sprintf("%s-%d", cmd.GetCommandId(), i),
+			Kind: &pluginv1.Event_Message{Message: textMessage(fmt.Sprint(i))},
+		})
+	}
+	return s.send(eventsFrame(list...))
+}
+
+func textMessage(text string) *pluginv1.Message {
+	return &pluginv1.Message{
+		From:  &pluginv1.Address{Address: "+4930123456"},
+		Parts: []*pluginv1.Part{{Part: &pluginv1.Part_Text{Text: &pluginv1.Text{Text: text}}}},
+	}
+}
+
+func (s *childSession) hook(h *pluginv1.Hook) error {
+	body := string(h.GetBody())
+	verb, arg, _ := strings.Cut(body, " ")
+	switch verb {
+	case "poison":
+		panic("poisoned hook")
+	case "panic-once":
+		if f, err := os.OpenFile(filepath.Join(filepath.Dir(filepath.Dir(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"))), "once-"+arg), os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+			_ = f.Close()
+			panic("once")
+		}
+	case "silent":
+		return nil
+	}
+	r := &pluginv1.HookResult{Id: h.GetId(), Status: 202, Headers: []*pluginv1.Header{{Name: "X-Echo", Value: h.GetMethod()}}, Body: []byte("taken")}
+	if verb == "reject" {
+		r.Status, r.Reason = 403, "signature"
+	} else {
+		r.Events = []*pluginv1.Event{{Thread: "hook", DedupeKey: body, Kind: &pluginv1.Event_Message{Message: textMessage(body)}}}
+	}
+	return s.send(&pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_HookResults{HookResults: &pluginv1.HookResults{Results: []*pluginv1.HookResult{r}}}})
+}

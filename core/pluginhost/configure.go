@@ -1,0 +1,265 @@
+package pluginhost
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
+)
+
+// AccountConfig is one configured endpoint of a channel plugin.
+type AccountConfig struct {
+	ID     conversation.AccountID
+	Plugin string // id of the plugin that serves it
+	Name   string
+	// Settings is a JSON object under the plugin's account schema, secrets
+	// included; nil = {}.
+	Settings json.RawMessage
+	Enabled  bool
+}
+
+// Problem is one fault of a configuration. Text never repeats a value.
+type Problem struct {
+	Account conversation.AccountID // zero = the plugin's own settings
+	Path    string                 // JSON pointer into the settings; "" = as a whole
+	Code    string                 // "required", "type", "unauthorized" ...
+	Text    string
+}
+
+// configuration is the full configuration of one plugin.
+type configuration struct {
+	revision uint64
+	settings json.RawMessage
+	accounts []AccountConfig
+}
+
+// schemas are a plugin's compiled JSON Schemas; a nil one takes any object.
+type schemas struct {
+	settings, account *schema
+}
+
+type schema struct {
+	compiled *jsonschema.Schema
+	secrets  [][]string // paths of x-secret properties
+}
+
+func compileSchemas(d *pluginv1.DescribeResponse) (s schemas, err error) {
+	if s.settings, err = compileSchema("settings", d.GetSettingsSchema()); err != nil {
+		return s, err
+	}
+	s.account, err = compileSchema("account", d.GetAccountSchema())
+	return s, err
+}
+
+func compileSchema(name, text string) (*schema, error) {
+	if text == "" {
+		return nil, nil
+	}
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s schema: %w", name, err)
+	}
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft2020)
+	c.AssertFormat()
+	c.UseLoader(noLoader{}) // a plugin's schema makes the host read nothing
+	url := "parley:" + name
+	if err := c.AddResource(url, doc); err != nil {
+		return nil, fmt.Errorf("%s schema: %w", name, err)
+	}
+	compiled, err := c.Compile(url)
+	if err != nil {
+		return nil, fmt.Errorf("%s schema: %w", name, err)
+	}
+	return &schema{compiled: compiled, secrets: secretPaths(doc, nil)}, nil
+}
+
+type noLoader struct{}
+
+func (noLoader) Load(url string) (any, error) {
+	return nil, fmt.Errorf("%s: schemas stand alone", url)
+}
+
+// secretPaths finds properties with "x-secret": true in nested objects.
+func secretPaths(doc any, at []string) (out [][]string) {
+	obj, _ := doc.(map[string]any)
+	properties, _ := obj["properties"].(map[string]any)
+	for name, sub := range properties {
+		path := append(slices.Clone(at), name)
+		if s, ok := sub.(map[string]any); ok && s["x-secret"] == true {
+			out = append(out, path)
+			continue
+		}
+		out = append(out, secretPaths(sub, path)...)
+	}
+	sort.Slice(out, func(i, j int) bool { return strings.Join(out[i], "/") < strings.Join(out[j], "/") })
+	return out
+}
+
+// split checks settings and takes the secrets out of them. Names of secrets
+// are their property names, nested ones joined by a slash.
+func (s *schema) split(account conversation.AccountID, settings json.RawMessage) (string, []*pluginv1.Secret, []Problem) {
+	if len(bytes.TrimSpace(settings)) == 0 {
+		settings = json.RawMessage("{}")
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(settings))
+	obj, isObject := doc.(map[string]any)
+	if err != nil || !isObject {
+		return "", nil, []Problem{{Account: account, Code: "type", Text: "want a JSON object"}}
+	}
+	if s == nil {
+		return string(settings), nil, nil
+	}
+	if err := s.compiled.Validate(doc); err != nil {
+		return "", nil, problemsOf(account, err)
+	}
+	var secrets []*pluginv1.Secret
+	for _, path := range s.secrets {
+		if value, ok := takeOut(obj, path); ok {
+			secrets = append(secrets, &pluginv1.Secret{Name: strings.Join(path, "/"), Value: value})
+		}
+	}
+	text, err := json.Marshal(obj)
+	if err != nil {
+		return "", nil, []Problem{{Account: account, Code: "invalid", Text: "cannot be encoded"}}
+	}
+	return string(text), secrets, nil
+}
+
+// takeOut removes the value at path and gives it as text: a string as it is,
+// anything else as JSON.
+func takeOut(obj map[string]any, path []string) (string, bool) {
+	for _, name := range path[:len(path)-1] {
+		next, ok := obj[name].(map[string]any)
+		if !ok {
+			return "", false
+		}
+		obj = next
+	}
+	last := path[len(path)-1]
+	value, ok := obj[last]
+	if !ok {
+		return "", false
+	}
+	delete(obj, last)
+	if s, ok := value.(string); ok {
+		return s, true
+	}
+	text, err := json.Marshal(value)
+	return string(text), err == nil
+}
+
+// problemsOf lists the leaves of a validation error in words of our own: the
+// library's would quote the value, which may be a secret.
+func problemsOf(account conversation.AccountID, err error) []Problem {
+	invalid, ok := err.(*jsonschema.ValidationError) //nolint:errorlint // Validate returns it bare
+	if !ok {
+		return []Problem{{Account: account, Code: "invalid", Text: "cannot be checked"}}
+	}
+	var out []Problem
+	var walk func(e *jsonschema.ValidationError)
+	walk = func(e *jsonschema.ValidationError) {
+		for _, c := range e.Causes {
+			walk(c)
+		}
+		if len(e.Causes) > 0 {
+			return
+		}
+		path := e.InstanceLocation
+		p := Problem{Account: account, Code: "invalid"}
+		if kp := e.ErrorKind.KeywordPath(); len(kp) > 0 {
+			p.Code = kp[len(kp)-1]
+		}
+		switch k := e.ErrorKind.(type) {
+		case *kind.Required:
+			for _, name := range k.Missing {
+				missing := p
+				missing.Path, missing.Code, missing.Text = pointer(append(slices.Clone(path), name)), "required", "is missing"
+				out = append(out, missing)
+			}
+			return
+		case *kind.AdditionalProperties:
+			for _, name := range k.Properties {
+				extra := p
+				extra.Path, extra.Code, extra.Text = pointer(append(slices.Clone(path), name)), "unknown", "is not known"
+				out = append(out, extra)
+			}
+			return
+		case *kind.Type:
+			p.Code, p.Text = "type", "want "+strings.Join(k.Want, " or ")+", got "+k.Got
+		default:
+			p.Text = "does not satisfy " + p.Code
+		}
+		p.Path = pointer(path)
+		out = append(out, p)
+	}
+	walk(invalid)
+	return out
+}
+
+func pointer(path []string) string {
+	var b strings.Builder
+	for _, name := range path {
+		b.WriteByte('/')
+		b.WriteString(strings.NewReplacer("~", "~0", "/", "~1").Replace(name))
+	}
+	return b.String()
+}
+
+// request builds a Configure call. Accounts with faults are left out, so that
+// they harm nobody else's; faults of the plugin's own settings make it nil.
+func (g *generation) request(c *configuration) (*pluginv1.ConfigureRequest, []Problem) {
+	h := g.p.host
+	settings, secrets, problems := g.schemas.settings.split(conversation.AccountID{}, c.settings)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	req := &pluginv1.ConfigureRequest{
+		Revision: c.revision, Settings: settings, Secrets: secrets,
+		GatewaySocket: g.gateway.path, HttpSocket: g.httpSocket(),
+		IdentityKey: g.p.identityKey, VisitorKey: h.opts.VisitorKey, FrameAncestors: h.opts.FrameAncestors,
+	}
+	if h.opts.PluginURL != nil {
+		req.BaseUrl = h.opts.PluginURL(g.p.id)
+	}
+	for _, a := range c.accounts {
+		text, secret, faults := g.schemas.account.split(a.ID, a.Settings)
+		if len(faults) > 0 {
+			problems = append(problems, faults...)
+			continue
+		}
+		out := &pluginv1.Account{Id: a.ID.String(), Name: a.Name, Settings: text, Secrets: secret, Enabled: a.Enabled}
+		if h.opts.HookURL != nil {
+			out.HookUrl = h.opts.HookURL(a.ID)
+		}
+		req.Accounts = append(req.Accounts, out)
+	}
+	return req, problems
+}
+
+// configure sends the request and converts the plugin's own problems.
+func (g *generation) configure(ctx context.Context, req *pluginv1.ConfigureRequest) (problems []Problem, restart bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, configureTimeout)
+	defer cancel()
+	resp, err := g.service.Configure(ctx, req)
+	if err != nil {
+		return nil, false, g.callFailed(ctx, "configure", err)
+	}
+	for _, p := range resp.GetProblems() {
+		out := Problem{Path: p.GetPath(), Code: p.GetCode(), Text: p.GetText()}
+		if out.Account.UnmarshalText([]byte(p.GetAccount())) != nil {
+			out.Account = conversation.AccountID{}
+		}
+		problems = append(problems, out)
+	}
+	return problems, resp.GetRestart(), nil
+}

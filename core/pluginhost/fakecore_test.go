@@ -1,0 +1,238 @@
+package pluginhost_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/pluginhost"
+)
+
+// fakeCore keeps what a router would keep: events once per dedupe key, an
+// outbox with begun marks, and a ledger of everything for the tests.
+type fakeCore struct {
+	mu      sync.Mutex
+	changed chan struct{}
+
+	keys     map[string]bool
+	events   []pluginhost.Inbound
+	dups     int
+	refuse   func(pluginhost.Inbound) *pluginhost.Ack // nil = take it
+	hold     chan struct{}                            // acks wait until it is closed; nil = at once
+	outbox   []*outboxRow
+	port     pluginhost.CommandPort
+	instance string
+	readies  []string
+	gone     []string
+	results  map[[16]byte][]pluginhost.CommandResult
+	signals  []pluginhost.CustomerSignal
+	statuses map[conversation.AccountID]string
+	subs     []*fakeReader
+}
+
+type outboxRow struct {
+	out      pluginhost.Outbound
+	instance string // offered to
+	begun    bool
+	done     bool
+}
+
+func newFakeCore() *fakeCore {
+	return &fakeCore{
+		changed: make(chan struct{}), keys: map[string]bool{},
+		results: map[[16]byte][]pluginhost.CommandResult{}, statuses: map[conversation.AccountID]string{},
+	}
+}
+
+func (c *fakeCore) notify() {
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// until waits for a condition on the core.
+func (c *fakeCore) until(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		c.mu.Lock()
+		ok, changed := cond(), c.changed
+		c.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-changed:
+		case <-time.After(20 * time.Millisecond): // conditions may look at more than the core
+		case <-deadline:
+			t.Fatalf("waited 20 s for: %s", what)
+		}
+	}
+}
+
+func (c *fakeCore) Ingest(_ context.Context, in pluginhost.Inbound, done func(pluginhost.Ack)) {
+	c.mu.Lock()
+	ack, hold := c.take(in), c.hold
+	c.notify()
+	c.mu.Unlock()
+	if hold != nil {
+		go func() { <-hold; done(ack) }()
+		return
+	}
+	done(ack)
+}
+
+func (c *fakeCore) take(in pluginhost.Inbound) pluginhost.Ack {
+	if c.refuse != nil {
+		if ack := c.refuse(in); ack != nil {
+			return *ack
+		}
+	}
+	if r := in.Result; r != nil {
+		c.results[r.Command] = append(c.results[r.Command], *r)
+		for _, row := range c.outbox {
+			if row.out.Command == r.Command {
+				row.done = true
+			}
+		}
+		return pluginhost.Ack{Status: pluginhost.Committed}
+	}
+	if in.DedupeKey != "" {
+		key := in.Account.String() + in.DedupeKey
+		if c.keys[key] {
+			c.dups++
+			return pluginhost.Ack{Status: pluginhost.Duplicate}
+		}
+		c.keys[key] = true
+	}
+	c.events = append(c.events, in)
+	return pluginhost.Ack{Status: pluginhost.Committed, Seq: uint64(len(c.events))}
+}
+
+func (c *fakeCore) Begin(_ context.Context, _ conversation.AccountID, command [16]byte, instance string) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, row := range c.outbox {
+		if row.out.Command == command {
+			row.begun = row.instance == instance && !row.done
+			return row.begun, nil
+		}
+	}
+	return false, nil
+}
+
+func (c *fakeCore) PluginReady(_, instance string, port pluginhost.CommandPort) {
+	c.mu.Lock()
+	c.port, c.instance = port, instance
+	c.readies = append(c.readies, instance)
+	c.offer()
+	c.notify()
+	c.mu.Unlock()
+}
+
+func (c *fakeCore) PluginGone(_, instance string, begun, unbegun [][16]byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.gone = append(c.gone, instance)
+	for _, row := range c.outbox {
+		if row.done || row.instance != instance {
+			continue
+		}
+		row.instance = ""
+		if row.begun {
+			row.out.MaybeSent = true
+		}
+		row.begun = false
+		row.out.Attempt++
+	}
+	_, _ = begun, unbegun
+	if c.instance == instance {
+		c.port, c.instance = nil, ""
+	}
+	c.offer()
+	c.notify()
+}
+
+// offer hands over what nobody has. The caller holds the mutex.
+func (c *fakeCore) offer() {
+	for _, row := range c.outbox {
+		if row.done || row.instance != "" || c.port == nil {
+			continue
+		}
+		if c.port.Offer(row.out) {
+			row.instance = c.instance
+		}
+	}
+}
+
+// send puts a message into the outbox.
+func (c *fakeCore) send(account conversation.AccountID, text string) [16]byte {
+	id := [16]byte(uuid.New())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.outbox = append(c.outbox, &outboxRow{out: pluginhost.Outbound{
+		Command: id, Account: account, Thread: "+4930123456", Attempt: 1, Deadline: time.Now().Add(time.Minute),
+		Send: &pluginhost.SendCommand{To: "+4930123456", Parts: []conversation.Part{{Kind: conversation.PartText, Text: text}}},
+	}})
+	c.offer()
+	return id
+}
+
+func (c *fakeCore) settled(id [16]byte) bool { return len(c.results[id]) > 0 }
+
+func (c *fakeCore) Signal(s pluginhost.CustomerSignal) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.signals = append(c.signals, s)
+	c.notify()
+}
+
+func (c *fakeCore) AccountStatus(account conversation.AccountID, ok bool, code, _ string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ok {
+		code = "ok"
+	}
+	c.statuses[account] = code
+	c.notify()
+}
+
+// fakeReader hands over what the test gives it, within its credit.
+type fakeReader struct {
+	core   *fakeCore
+	spec   pluginhost.SubscriptionSpec
+	sink   pluginhost.Sink
+	credit int
+	closed bool
+}
+
+func (c *fakeCore) Subscribe(_ context.Context, spec pluginhost.SubscriptionSpec, sink pluginhost.Sink) (pluginhost.Reader, error) {
+	if spec.Thread == "refused" {
+		return nil, &pluginhost.SubscribeError{Code: "ended"}
+	}
+	r := &fakeReader{core: c, spec: spec, sink: sink, credit: spec.Credit}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.subs = append(c.subs, r)
+	c.notify()
+	return r, nil
+}
+
+func (r *fakeReader) Credit(n int) {
+	r.core.mu.Lock()
+	defer r.core.mu.Unlock()
+	r.credit += n
+	r.core.notify()
+}
+
+func (r *fakeReader) Close() {
+	r.core.mu.Lock()
+	defer r.core.mu.Unlock()
+	r.closed = true
+	r.core.notify()
+}
+
+func newAccount() conversation.AccountID { return conversation.AccountID(uuid.New()) }

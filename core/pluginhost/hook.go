@@ -1,0 +1,317 @@
+package pluginhost
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
+)
+
+// Limits of hooks.
+const (
+	defaultHookBudget = 10 * time.Second
+	defaultHookBody   = 1 << 20  // bytes
+	maxHookBody       = 4 << 20  // bytes
+	maxHooks          = 2048     // waiting or under way, per plugin
+	maxHookBytes      = 64 << 20 // bytes of them
+)
+
+// HookRequest is a raw webhook.
+type HookRequest struct {
+	Method   string
+	URL      string // the configured public URL with path and query, as signatures see it
+	Header   http.Header
+	Body     []byte
+	RemoteIP string
+	// Received is when the first byte came; zero = now.
+	Received time.Time
+}
+
+// HookResponse is what the carrier gets. Every event in it is durable, or
+// refused for good and logged.
+type HookResponse struct {
+	Status int
+	Header http.Header
+	Body   []byte
+	Reason string // of a 4xx: "signature", "malformed" ...
+}
+
+// hookCall is one hook at one session.
+type hookCall struct {
+	account   conversation.AccountID
+	frame     *pluginv1.Hook
+	size      int
+	sent      bool
+	sentAt    time.Time
+	abandoned time.Time // its caller gave up; zero = waits
+	outcome   chan hookOutcome
+	once      sync.Once
+}
+
+type hookOutcome struct {
+	result *pluginv1.HookResult
+	err    error
+}
+
+func (c *hookCall) answer(o hookOutcome) { c.once.Do(func() { c.outcome <- o }) }
+
+func (c *hookCall) poisonKey() poisonKey {
+	f := c.frame
+	return hookKey([]byte(f.GetAccount()), []byte(f.GetMethod()), []byte(f.GetUrl()), f.GetBody())
+}
+
+// Hook hands a webhook to the plugin that serves account and returns its
+// answer when every event in it is durable. If the plugin dies meanwhile the
+// call waits, within the budget that the plugin declared and ctx, for the
+// next generation. Errors: ErrUnknownAccount, ErrNoHook, ErrMethod and
+// ErrTooLarge are the carrier's fault; ErrUnavailable, ErrNotDurable, ErrBusy,
+// ErrQuarantined and ErrClosed want a 503.
+func (h *Host) Hook(ctx context.Context, account conversation.AccountID, req HookRequest) (HookResponse, error) {
+	p := h.pluginOf(account)
+	if p == nil {
+		return HookResponse{}, fmt.Errorf("hook: %w", ErrUnknownAccount)
+	}
+	start := time.Now()
+	resp, err := p.hook(ctx, account, req)
+	p.meters.hook(resp.Status, err, time.Since(start))
+	if err != nil {
+		return HookResponse{}, fmt.Errorf("hook: account %s: %w", account, err)
+	}
+	return resp, nil
+}
+
+func (p *plugin) hook(ctx context.Context, account conversation.AccountID, req HookRequest) (HookResponse, error) {
+	started := time.Now()
+	budget := defaultHookBudget
+	frame := hookFrame(account, req)
+	for {
+		if d := p.described(); d != nil {
+			if err := checkHook(d.GetHook(), req); err != nil {
+				return HookResponse{}, err
+			}
+			if ms := d.GetHook().GetBudgetMs(); ms > 0 {
+				budget = time.Duration(ms) * time.Millisecond
+			}
+		}
+		left, stop := context.WithDeadline(ctx, started.Add(budget))
+		outcome, err := p.hookOnce(left, account, frame)
+		stop()
+		switch {
+		case err != nil:
+			return HookResponse{}, err
+		case outcome.err == nil:
+			return hookResponse(outcome.result), nil
+		case outcome.err == ErrGone: //nolint:errorlint // set by failHooks, never wrapped
+			continue
+		default:
+			return HookResponse{}, outcome.err
+		}
+	}
+}
+
+// hookOnce offers the hook to the present or the next generation.
+func (p *plugin) hookOnce(ctx context.Context, account conversation.AccountID, frame *pluginv1.Hook) (hookOutcome, error) {
+	s, err := p.awaitSession(ctx)
+	if err != nil {
+		return hookOutcome{}, err
+	}
+	if info := p.described().GetHook(); info == nil {
+		return hookOutcome{}, ErrNoHook
+	}
+	c := &hookCall{account: account, outcome: make(chan hookOutcome, 1)}
+	c.frame = &pluginv1.Hook{
+		Account: frame.GetAccount(), Method: frame.GetMethod(), Url: frame.GetUrl(), Headers: frame.GetHeaders(),
+		Body: frame.GetBody(), RemoteIp: frame.GetRemoteIp(), ReceivedTime: frame.GetReceivedTime(),
+	}
+	c.size = proto.Size(c.frame)
+	suspect := false
+	if p.poison.any() {
+		key := c.poisonKey()
+		if p.poison.isParked(key) {
+			return hookOutcome{}, ErrQuarantined
+		}
+		suspect = p.poison.suspect(key)
+	}
+	if err := s.offerHook(c, suspect); err != nil {
+		return hookOutcome{}, err
+	}
+	select {
+	case o := <-c.outcome:
+		return o, nil
+	case <-ctx.Done():
+		s.abandonHook(c)
+		return hookOutcome{}, fmt.Errorf("%w: no answer within the budget", ErrUnavailable)
+	}
+}
+
+func hookFrame(account conversation.AccountID, req HookRequest) *pluginv1.Hook {
+	f := &pluginv1.Hook{
+		Account: account.String(), Method: req.Method, Url: req.URL, Body: req.Body,
+		RemoteIp: req.RemoteIP, ReceivedTime: toMicros(req.Received),
+	}
+	if f.ReceivedTime == 0 {
+		f.ReceivedTime = time.Now().UnixMicro()
+	}
+	for name, values := range req.Header {
+		for _, v := range values {
+			f.Headers = append(f.Headers, &pluginv1.Header{Name: name, Value: v})
+		}
+	}
+	return f
+}
+
+func hookResponse(r *pluginv1.HookResult) HookResponse {
+	resp := HookResponse{Status: int(r.GetStatus()), Header: http.Header{}, Body: r.GetBody(), Reason: r.GetReason()}
+	if resp.Status < 200 || resp.Status > 599 {
+		resp.Status = http.StatusOK
+	}
+	for _, h := range r.GetHeaders() {
+		resp.Header.Add(h.GetName(), h.GetValue())
+	}
+	return resp
+}
+
+// checkHook refuses what the plugin never declared; nil info = takes none.
+func checkHook(info *pluginv1.HookInfo, req HookRequest) error {
+	if info == nil {
+		return ErrNoHook
+	}
+	methods := info.GetMethods()
+	if len(methods) == 0 {
+		methods = []string{http.MethodPost}
+	}
+	if !slices.Contains(methods, req.Method) {
+		return ErrMethod
+	}
+	if uint64(len(req.Body)) > hookBodyLimit(info) {
+		return ErrTooLarge
+	}
+	return nil
+}
+
+func hookBodyLimit(info *pluginv1.HookInfo) uint64 {
+	if n := info.GetMaxBody(); n > 0 {
+		return min(n, maxHookBody)
+	}
+	return defaultHookBody
+}
+
+// offerHook queues a hook; the caller waits for its outcome.
+func (s *session) offerHook(c *hookCall, suspect bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		c.answer(hookOutcome{err: ErrGone})
+		return nil
+	}
+	if len(s.hooks) >= maxHooks || s.hookSize+c.size > maxHookBytes {
+		return ErrBusy
+	}
+	s.hookSeq++
+	c.frame.Id = s.hookSeq
+	s.hooks[c.frame.Id] = c
+	s.hookSize += c.size
+	if suspect {
+		s.solo.waiting.push(soloItem{hook: c})
+	} else {
+		s.out.hooks.push(c)
+	}
+	s.poke()
+	return nil
+}
+
+// abandonHook is for a caller that gave up. What was sent is remembered for a
+// while: it may be what ends the plugin.
+func (s *session) abandonHook(c *hookCall) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.abandoned = time.Now()
+	if !c.sent {
+		s.removeHook(c)
+	}
+}
+
+func (s *session) removeHook(c *hookCall) {
+	if s.hooks[c.frame.GetId()] == c {
+		delete(s.hooks, c.frame.GetId())
+		s.hookSize -= c.size
+		s.window.notify()
+	}
+}
+
+func (s *session) forgetHooks(before time.Time) {
+	for _, c := range s.hooks {
+		if !c.abandoned.IsZero() && c.abandoned.Before(before) {
+			s.removeHook(c)
+		}
+	}
+}
+
+// hookResult stores the events of an answer, in the order of the session, and
+// then releases the caller.
+func (s *session) hookResult(r *pluginv1.HookResult) {
+	s.mu.Lock()
+	c := s.hooks[r.GetId()]
+	if c == nil || !c.sent {
+		s.mu.Unlock()
+		s.meters.unknownFrames.Inc()
+		return
+	}
+	s.removeHook(c)
+	s.solo.settleHook(c)
+	s.mu.Unlock()
+	s.poke()
+	if s.poison.any() {
+		s.poison.clear(c.poisonKey())
+	}
+	pending := &hookStore{call: c, result: r, left: len(r.GetEvents()) + 1}
+	received := fromMicros(c.frame.GetReceivedTime())
+	for _, e := range r.GetEvents() {
+		if res := e.GetResult(); res != nil {
+			s.results.Add(1)
+		}
+		s.ingest(e, c.account, received, func(ack Ack, in *Inbound) {
+			if e.GetResult() != nil {
+				if ack.Status != Retry && in != nil {
+					s.commandSettled(in.Result.Command)
+				}
+				s.results.Done()
+			}
+			pending.stored(ack)
+		})
+	}
+	pending.stored(Ack{Status: Committed})
+}
+
+// hookStore counts the events of one answer that are not stored yet.
+type hookStore struct {
+	call   *hookCall
+	result *pluginv1.HookResult
+
+	mu    sync.Mutex
+	left  int
+	retry bool
+}
+
+func (h *hookStore) stored(ack Ack) {
+	h.mu.Lock()
+	h.left--
+	h.retry = h.retry || ack.Status == Retry
+	done, retry := h.left == 0, h.retry
+	h.mu.Unlock()
+	if !done {
+		return
+	}
+	if retry {
+		h.call.answer(hookOutcome{err: ErrNotDurable})
+		return
+	}
+	h.call.answer(hookOutcome{result: h.result})
+}

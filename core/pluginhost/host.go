@@ -1,0 +1,401 @@
+package pluginhost
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/parley-gateway/parley/core/conversation"
+)
+
+// dirPrefix starts the name of every generation's directory; go-plugin's own choice.
+const dirPrefix = "plugin-dir"
+
+// Options configure a Host. Core and RunDir are required.
+type Options struct {
+	// RunDir holds lock file and sockets; it is made with mode 0700 if
+	// missing. Unix socket paths are at most 107 bytes, so its own must be at
+	// most 69.
+	RunDir string
+	// PinFile keeps the pins of third-party plugins; "" = there can be none.
+	PinFile string
+	Core    Core
+	// Blobs, Grants and KV serve GatewayService; nil = the calls answer
+	// Unimplemented.
+	Blobs  Blobs
+	Grants Granter
+	KV     KV
+	Logger *slog.Logger // nil = slog.Default()
+	Node   string       // this node's name
+	// PluginURL gives the public URL of /p/<id>, without a trailing slash; nil = none.
+	PluginURL func(plugin string) string
+	// HookURL gives the public URL of an account's webhook; nil = none.
+	HookURL func(conversation.AccountID) string
+	// FrameAncestors are the origins of the installation's own pages.
+	FrameAncestors []string
+	// VisitorKey is the HMAC-SHA-256 key of visitor addresses, the same on all nodes.
+	VisitorKey []byte
+	// LogLevel is the least level that plugins log: debug, info, warn or
+	// error; "" = their default.
+	LogLevel string
+}
+
+// Host runs plugins. Its methods are safe for concurrent use.
+type Host struct {
+	opts    Options
+	log     *slog.Logger
+	runDir  string
+	pins    *Pins
+	meters  *meters
+	spawner *spawner
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	lock   *os.File
+
+	mu        sync.Mutex
+	started   bool
+	closed    bool
+	plugins   map[string]*plugin
+	accounts  map[string][]AccountConfig
+	settings  map[string][]byte
+	byAccount map[conversation.AccountID]AccountConfig
+}
+
+// New checks the options. It starts nothing and touches no file; Start does.
+func New(opts Options) (*Host, error) {
+	if opts.Core == nil {
+		return nil, errors.New("plugin host: no core")
+	}
+	dir, err := filepath.Abs(opts.RunDir)
+	if err != nil || opts.RunDir == "" {
+		return nil, fmt.Errorf("plugin host: run directory %q: want a path", opts.RunDir)
+	}
+	// dir/plugin-dir<10 digits>/plugin<10 digits>
+	if n := len(dir) + len("/"+dirPrefix) + 10 + len("/plugin") + 10; n > maxSocketPath {
+		return nil, fmt.Errorf("plugin host: run directory %s: sockets in it would have paths of %d bytes, the limit is %d: choose a shorter one", dir, n, maxSocketPath)
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	h := &Host{
+		opts: opts, log: opts.Logger, runDir: dir, meters: newMeters(),
+		plugins: map[string]*plugin{}, settings: map[string][]byte{},
+	}
+	if opts.PinFile != "" {
+		h.pins = OpenPins(opts.PinFile)
+	}
+	h.ctx, h.cancel = context.WithCancel(context.Background()) // ends with Close
+	return h, nil
+}
+
+// Start takes the run directory, clears what an earlier gateway left there,
+// and starts the loaded plugins. It does not wait for them: see Ready.
+// ErrLocked: another gateway uses the directory. ctx bounds the start only;
+// Drain and Close end what it began.
+func (h *Host) Start(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("plugin host: start: %w", err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return fmt.Errorf("plugin host: start: %w", ErrClosed)
+	}
+	if h.started {
+		return errors.New("plugin host: started twice")
+	}
+	if err := os.MkdirAll(h.runDir, 0o700); err != nil {
+		return fmt.Errorf("plugin host: %w", err)
+	}
+	if err := os.Chmod(h.runDir, 0o700); err != nil { //nolint:gosec // a directory
+		return fmt.Errorf("plugin host: %w", err)
+	}
+	lock, err := lockRunDir(h.runDir)
+	if err != nil {
+		return err
+	}
+	if err := clearLeftovers(h.runDir); err != nil {
+		_ = lock.Close()
+		return err
+	}
+	h.lock, h.spawner, h.started = lock, newSpawner(), true
+	for _, p := range h.list() {
+		go p.supervise(h.ctx)
+	}
+	return nil
+}
+
+func lockRunDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("plugin host: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("plugin host: %s: %w", dir, ErrLocked)
+	}
+	return f, nil
+}
+
+// clearLeftovers removes the sockets of a gateway that was killed; its
+// plugins are dead, or about to be (PR12).
+func clearLeftovers(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("plugin host: %w", err)
+	}
+	for _, e := range entries {
+		if e.IsDir() && strings.HasPrefix(e.Name(), dirPrefix) {
+			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+				return fmt.Errorf("plugin host: clear leftovers: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// Load adds plugins, and starts them if the host is started.
+func (h *Host) Load(specs ...Spec) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return fmt.Errorf("load plugins: %w", ErrClosed)
+	}
+	for _, spec := range specs {
+		if spec.Dir != "" {
+			if err := h.readID(&spec); err != nil {
+				return err
+			}
+		}
+		if err := spec.validate(); err != nil {
+			return fmt.Errorf("load plugins: %w", err)
+		}
+		if h.plugins[spec.ID] != nil {
+			return fmt.Errorf("load plugins: %s is loaded already", spec.ID)
+		}
+		p := newPlugin(h, spec)
+		p.setConfiguration(func(c *configuration) {
+			c.settings, c.accounts = h.settings[spec.ID], h.accounts[spec.ID]
+		})
+		<-p.reconfigure // the first start brings it along
+		h.plugins[spec.ID] = p
+		if h.started {
+			go p.supervise(h.ctx)
+		}
+	}
+	return nil
+}
+
+// readID takes the id of a folder plugin from its manifest.
+func (h *Host) readID(spec *Spec) error {
+	if h.pins == nil {
+		return fmt.Errorf("load plugin %s: third-party plugins need a pin file", spec.Dir)
+	}
+	v, err := inspect(spec.Dir)
+	if err != nil {
+		return fmt.Errorf("load plugin: %w", err)
+	}
+	v.close()
+	if spec.ID != "" && spec.ID != v.manifest.ID {
+		return fmt.Errorf("load plugin: %s holds %s, want %s", spec.Dir, v.manifest.ID, spec.ID)
+	}
+	spec.ID, spec.Dir = v.manifest.ID, v.dir
+	return nil
+}
+
+// Upgrade replaces a plugin's program without a gap: the new generation
+// starts beside the old one, which is drained once the new one answers.
+// Plugins that declare `exclusive` are stopped first. A crash of the new one
+// within 30 s brings the old program back.
+func (h *Host) Upgrade(ctx context.Context, spec Spec) error {
+	if spec.Dir != "" {
+		if err := h.readID(&spec); err != nil {
+			return err
+		}
+	}
+	if err := spec.validate(); err != nil {
+		return fmt.Errorf("upgrade: %w", err)
+	}
+	p := h.plugin(spec.ID)
+	if p == nil {
+		return fmt.Errorf("upgrade %s: %w", spec.ID, ErrUnknownPlugin)
+	}
+	return p.askUpgrade(ctx, &spec)
+}
+
+// Restart replaces a plugin's process by a new one of the same program, in
+// the way of Upgrade.
+func (h *Host) Restart(ctx context.Context, plugin string) error {
+	p := h.plugin(plugin)
+	if p == nil {
+		return fmt.Errorf("restart %s: %w", plugin, ErrUnknownPlugin)
+	}
+	return p.askUpgrade(ctx, nil)
+}
+
+// Drain stops every plugin gently: no new commands or hooks, what is under
+// way is finished, then the processes end. It returns when all have, or with
+// ctx's error; Close ends the rest.
+func (h *Host) Drain(ctx context.Context) error {
+	h.mu.Lock()
+	h.closed = true
+	started, plugins := h.started, h.list()
+	h.mu.Unlock()
+	if !started {
+		return nil
+	}
+	for _, p := range plugins {
+		p.quitOnce.Do(func() { close(p.quit) })
+	}
+	for _, p := range plugins {
+		select {
+		case <-p.done:
+		case <-ctx.Done():
+			return fmt.Errorf("drain plugin %s: %w", p.id, ctx.Err())
+		}
+	}
+	return nil
+}
+
+// Close ends whatever still runs, at once, and frees the run directory.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	h.closed = true
+	started, plugins := h.started, h.list()
+	h.started = false
+	h.mu.Unlock()
+	h.cancel()
+	if !started {
+		return nil
+	}
+	for _, p := range plugins {
+		<-p.done
+	}
+	h.wg.Wait()
+	for _, p := range plugins {
+		p.forgetPrograms()
+	}
+	h.spawner.close()
+	return h.lock.Close()
+}
+
+// forgetPrograms closes the files kept for going back.
+func (p *plugin) forgetPrograms() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fallback != nil && p.fallback.kept != nil {
+		p.fallback.kept.close()
+	}
+	if p.launch.kept != nil {
+		p.launch.kept.close()
+	}
+	p.fallback, p.launch.kept = nil, nil
+}
+
+// Plugins describes all loaded plugins, by id.
+func (h *Host) Plugins() []Status {
+	h.mu.Lock()
+	plugins := h.list()
+	h.mu.Unlock()
+	out := make([]Status, 0, len(plugins))
+	for _, p := range plugins {
+		out = append(out, p.status())
+	}
+	return out
+}
+
+func (p *plugin) status() Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := Status{
+		ID: p.id, Name: p.desc.GetName(), Version: p.desc.GetVersion(), State: p.state, Since: p.since, Reason: p.reason,
+		Kind: "built-in", Dir: p.launch.spec.Dir, Generation: p.number, Restarts: p.restarts,
+		Problems: slices.Clone(p.problems), LastCrash: p.crash,
+	}
+	switch {
+	case s.Dir != "":
+		s.Kind = "folder"
+	case p.launch.spec.Attach != "":
+		s.Kind = "attached"
+	}
+	if g := p.cur; g != nil {
+		s.Instance = g.instance
+		if g.proc != nil {
+			s.PID = g.proc.pid
+		}
+		s.Ping = g.session.pingTime()
+	}
+	for _, a := range p.accounts {
+		s.Accounts = append(s.Accounts, a)
+	}
+	slices.SortFunc(s.Accounts, func(a, b AccountState) int { return slices.Compare(a.ID[:], b.ID[:]) })
+	return s
+}
+
+// Capabilities tells what a plugin's channel can carry, as its newest ready
+// generation said; ok is false before the first.
+func (h *Host) Capabilities(plugin string) (caps conversation.Capabilities, ok bool) {
+	p := h.plugin(plugin)
+	if p == nil {
+		return caps, false
+	}
+	d := p.described()
+	if d == nil {
+		return caps, false
+	}
+	return capabilities(d), true
+}
+
+// Schemas are the JSON Schemas by which a plugin wants to be configured; ok
+// is false before its first ready generation.
+func (h *Host) Schemas(plugin string) (settings, account string, ok bool) {
+	p := h.plugin(plugin)
+	if p == nil {
+		return "", "", false
+	}
+	d := p.described()
+	return d.GetSettingsSchema(), d.GetAccountSchema(), d != nil
+}
+
+func (h *Host) plugin(id string) *plugin {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.plugins[id]
+}
+
+// pluginOf is the plugin that serves an enabled account.
+func (h *Host) pluginOf(id conversation.AccountID) *plugin {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	a, ok := h.byAccount[id]
+	if !ok || !a.Enabled {
+		return nil
+	}
+	return h.plugins[a.Plugin]
+}
+
+// list is sorted by id. The caller holds the mutex.
+func (h *Host) list() []*plugin {
+	out := make([]*plugin, 0, len(h.plugins))
+	for _, p := range h.plugins {
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b *plugin) int { return strings.Compare(a.id, b.id) })
+	return out
+}
+
+func newKey() []byte {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails (Go 1.24)
+	return key
+}

@@ -1,0 +1,217 @@
+package pluginhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// pipeGrace is how long the pipes of a dead plugin are still read: a
+// grandchild that left the group may hold them open for ever (FT6).
+const pipeGrace = 200 * time.Millisecond
+
+// maxSocketPath is the longest unix socket path that the kernel takes, in bytes.
+const maxSocketPath = 107
+
+// process is one child: go-plugin's Runner with the traps of plugin-notes.md 1
+// closed. go-plugin sees the handshake line and nothing else of the output.
+type process struct {
+	name  string
+	cmd   *exec.Cmd
+	dir   string // socket directory, made by go-plugin, mode 0700
+	spawn *spawner
+	pump  *logPump
+
+	pid      int
+	lifeline *os.File // the child's standard input; its end tells it to leave
+	stdout   *os.File
+	stderr   *os.File
+	line     *io.PipeReader // the handshake line for go-plugin
+	lineW    *io.PipeWriter
+
+	exited chan struct{} // closed when reaped; state is set before
+	done   chan struct{} // closed when the pipes are read too
+	state  *os.ProcessState
+
+	signals sync.Mutex // guards reaped against a late signal to a reused pid
+	reaped  bool
+}
+
+func newProcess(name string, cmd *exec.Cmd, dir string, spawn *spawner, pump *logPump) *process {
+	line, lineW := io.Pipe()
+	return &process{
+		name: name, cmd: cmd, dir: dir, spawn: spawn, pump: pump,
+		line: line, lineW: lineW,
+		exited: make(chan struct{}), done: make(chan struct{}),
+	}
+}
+
+// Start implements runner.Runner.
+func (p *process) Start(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("start %s: %w", p.name, err)
+	}
+	// go-plugin names its socket "plugin" and up to 10 digits.
+	if n := len(filepath.Join(p.dir, "plugin")) + 10; n > maxSocketPath {
+		return fmt.Errorf("start %s: socket path of %d bytes in %s: the limit is %d, choose a shorter run directory", p.name, n, p.dir, maxSocketPath)
+	}
+	var ends []*os.File
+	pipe := func() (r, w *os.File, err error) {
+		r, w, err = os.Pipe()
+		if err == nil {
+			ends = append(ends, r, w)
+		}
+		return r, w, err
+	}
+	closeAll := func() {
+		for _, f := range ends {
+			_ = f.Close()
+		}
+	}
+	inR, inW, err1 := pipe()
+	outR, outW, err2 := pipe()
+	errR, errW, err3 := pipe()
+	if err := errors.Join(err1, err2, err3); err != nil {
+		closeAll()
+		return fmt.Errorf("start %s: %w", p.name, err)
+	}
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = inR, outW, errW
+	p.cmd.SysProcAttr = childAttributes()
+	if err := p.spawn.start(p.cmd); err != nil {
+		closeAll()
+		return fmt.Errorf("start %s: %w", p.name, err)
+	}
+	for _, f := range []*os.File{inR, outW, errW} {
+		_ = f.Close()
+	}
+	p.pid = p.cmd.Process.Pid
+	p.lifeline, p.stdout, p.stderr = inW, outR, errR
+	limitChild(p.pid)
+
+	var pumps sync.WaitGroup
+	pumps.Go(func() {
+		p.pump.readStdout(p.stdout, p.lineW)
+		_ = p.lineW.Close()
+	})
+	pumps.Go(func() { p.pump.readStderr(p.stderr) })
+	go p.reap(&pumps)
+	return nil
+}
+
+// reap waits for the process itself, not for its pipes, ends what is left of
+// its group, and then closes everything.
+func (p *process) reap(pumps *sync.WaitGroup) {
+	p.waitAndKillGroup()
+	p.state = p.cmd.ProcessState
+	close(p.exited)
+
+	deadline := time.Now().Add(pipeGrace)
+	_ = p.stdout.SetReadDeadline(deadline)
+	_ = p.stderr.SetReadDeadline(deadline)
+	_ = p.lineW.Close() // nobody may be reading any more
+	pumps.Wait()
+	_ = p.stdout.Close()
+	_ = p.stderr.Close()
+	_ = p.lifeline.Close()
+	close(p.done)
+}
+
+// signal reaches the whole group, and nobody once the child is reaped.
+func (p *process) signal(sig syscall.Signal) {
+	p.signals.Lock()
+	defer p.signals.Unlock()
+	if p.pid > 0 && !p.reaped {
+		_ = syscall.Kill(-p.pid, sig)
+	}
+}
+
+// release ends the child's standard input: leave when you can.
+func (p *process) release() {
+	if p.lifeline != nil {
+		_ = p.lifeline.Close()
+	}
+}
+
+// exit describes how the process ended: code -1 with a signal's name, or the
+// exit code. Only valid once exited is closed.
+func (p *process) exit() (code int, signal string) {
+	if p.state == nil {
+		return -1, ""
+	}
+	if ws, ok := p.state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return -1, ws.Signal().String()
+	}
+	return p.state.ExitCode(), ""
+}
+
+// Diagnose implements runner.Runner. The log pump has said it already.
+func (p *process) Diagnose(context.Context) string { return "" }
+
+// Stdout implements runner.Runner: only the handshake line comes out.
+func (p *process) Stdout() io.ReadCloser { return p.line }
+
+// Stderr implements runner.Runner: empty, since our own pump reads the pipe.
+func (p *process) Stderr() io.ReadCloser { return io.NopCloser(eof{}) }
+
+type eof struct{}
+
+func (eof) Read([]byte) (int, error) { return 0, io.EOF }
+
+// Name implements runner.Runner.
+func (p *process) Name() string { return p.name }
+
+// Wait implements runner.Runner.
+func (p *process) Wait(ctx context.Context) error {
+	if p.pid == 0 {
+		return nil
+	}
+	select {
+	case <-p.exited:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Kill implements runner.Runner: the whole group, at once. What is gentle has
+// been tried before (Drain, end of the session, Shutdown, SIGTERM).
+func (p *process) Kill(context.Context) error {
+	p.signal(syscall.SIGKILL)
+	return nil
+}
+
+// ID implements runner.Runner.
+func (p *process) ID() string {
+	if p.pid == 0 {
+		return ""
+	}
+	return strconv.Itoa(p.pid)
+}
+
+// PluginToHost implements runner.Runner: a plugin may serve on a unix socket
+// in its own directory and nowhere else.
+func (p *process) PluginToHost(network, addr string) (string, string, error) {
+	if network != "unix" {
+		return "", "", fmt.Errorf("plugin %s serves on %s, want unix", p.name, network)
+	}
+	if filepath.Dir(filepath.Clean(addr)) != filepath.Clean(p.dir) {
+		return "", "", fmt.Errorf("plugin %s serves on %s, want a socket in %s", p.name, addr, p.dir)
+	}
+	if len(addr) > maxSocketPath {
+		return "", "", fmt.Errorf("plugin %s: socket path of %d bytes, the limit is %d", p.name, len(addr), maxSocketPath)
+	}
+	return network, addr, nil
+}
+
+// HostToPlugin implements runner.Runner.
+func (p *process) HostToPlugin(network, addr string) (string, string, error) {
+	return network, addr, nil
+}

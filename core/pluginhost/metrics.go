@@ -1,0 +1,220 @@
+package pluginhost
+
+import (
+	"errors"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// The host's own series all start with parley_pluginhost_, and what plugins
+// report with parley_plugin_<id>_, so that neither can spoil the other.
+const metricsPrefix = "parley_pluginhost_"
+
+// meters are the host's series. Labels are bounded: ids of loaded plugins and
+// fixed lists of classes.
+type meters struct {
+	commands, signals, shed, records, unknown, quarantined *prometheus.CounterVec
+	events, hooks, restarts                                *prometheus.CounterVec
+	commandSeconds, ingestSeconds, hookSeconds             *prometheus.HistogramVec
+
+	mu      sync.Mutex
+	plugins map[string]*pluginMeters
+}
+
+// pluginMeters are one plugin's series, looked up once.
+type pluginMeters struct {
+	commands, signals, shedSignals, records, unknownFrames, quarantined prometheus.Counter
+	commandSeconds, ingestSeconds, hookSeconds                          prometheus.Observer
+
+	events       map[string]prometheus.Counter
+	hooks        map[string]prometheus.Counter
+	restarts     map[string]prometheus.Counter
+	droppedLines atomic.Uint64
+}
+
+// Classes by which events, hooks and restarts are counted.
+var (
+	eventClasses   = [...]string{"committed", "duplicate", "refused", "retry", "unknown_account", "invalid", "unsupported"}
+	hookClasses    = [...]string{"2xx", "3xx", "4xx", "5xx", "unavailable", "not_durable", "busy", "quarantined", "refused", "error"}
+	restartClasses = [...]string{"exit", "signal", "stream", "unresponsive", "protocol", "start"}
+)
+
+func newMeters() *meters {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: metricsPrefix + name, Help: help}, append([]string{"plugin"}, labels...))
+	}
+	histogram := func(name, help string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: metricsPrefix + name, Help: help,
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}, []string{"plugin"})
+	}
+	return &meters{
+		commands:       counter("commands_total", "Commands sent to the plugin."),
+		signals:        counter("signals_total", "Ephemeral signals taken from the plugin."),
+		shed:           counter("shed_signals_total", "Ephemeral signals dropped because the plugin did not keep up."),
+		records:        counter("records_total", "Records sent to the plugin's subscriptions."),
+		unknown:        counter("ignored_frames_total", "Frames and items that the host did not understand or expect."),
+		quarantined:    counter("quarantined_total", "Commands and hooks parked because they end the plugin."),
+		events:         counter("events_total", "Events of the plugin by outcome.", "outcome"),
+		hooks:          counter("hooks_total", "Webhooks by class of answer.", "class"),
+		restarts:       counter("restarts_total", "Generations that ended or failed to start, by cause.", "cause"),
+		commandSeconds: histogram("command_seconds", "Time from sending a command to storing its result."),
+		ingestSeconds:  histogram("event_seconds", "Time from receiving an event to its acknowledgement."),
+		hookSeconds:    histogram("hook_seconds", "Time from taking a webhook to its answer."),
+		plugins:        map[string]*pluginMeters{},
+	}
+}
+
+func (m *meters) of(plugin string) *pluginMeters {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if p := m.plugins[plugin]; p != nil {
+		return p
+	}
+	classes := func(vec *prometheus.CounterVec, names []string) map[string]prometheus.Counter {
+		out := make(map[string]prometheus.Counter, len(names))
+		for _, name := range names {
+			out[name] = vec.WithLabelValues(plugin, name)
+		}
+		return out
+	}
+	p := &pluginMeters{
+		commands: m.commands.WithLabelValues(plugin), signals: m.signals.WithLabelValues(plugin),
+		shedSignals: m.shed.WithLabelValues(plugin), records: m.records.WithLabelValues(plugin),
+		unknownFrames: m.unknown.WithLabelValues(plugin), quarantined: m.quarantined.WithLabelValues(plugin),
+		commandSeconds: m.commandSeconds.WithLabelValues(plugin), ingestSeconds: m.ingestSeconds.WithLabelValues(plugin),
+		hookSeconds: m.hookSeconds.WithLabelValues(plugin),
+		events:      classes(m.events, eventClasses[:]), hooks: classes(m.hooks, hookClasses[:]),
+		restarts: classes(m.restarts, restartClasses[:]),
+	}
+	m.plugins[plugin] = p
+	return p
+}
+
+func (p *pluginMeters) event(class string) { p.events[class].Inc() }
+
+func (p *pluginMeters) restart(cause string) { p.restarts[cause].Inc() }
+
+func (p *pluginMeters) hook(status int, err error, took time.Duration) {
+	p.hookSeconds.Observe(took.Seconds())
+	p.hooks[hookClass(status, err)].Inc()
+}
+
+func hookClass(status int, err error) string {
+	switch {
+	case err == nil:
+		return strconv.Itoa(status/100) + "xx"
+	case errors.Is(err, ErrNotDurable):
+		return "not_durable"
+	case errors.Is(err, ErrBusy):
+		return "busy"
+	case errors.Is(err, ErrQuarantined):
+		return "quarantined"
+	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrClosed):
+		return "unavailable"
+	case errors.Is(err, ErrNoHook), errors.Is(err, ErrMethod), errors.Is(err, ErrTooLarge):
+		return "refused"
+	default:
+		return "error"
+	}
+}
+
+// Descriptions of what is read at the time of a scrape.
+type gauges struct {
+	state, age, generation, dropped, rss, cpu, fds, flight, credit, subs, ping *prometheus.Desc
+}
+
+func newGauges() gauges {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(metricsPrefix+name, help, append([]string{"plugin"}, labels...), nil)
+	}
+	return gauges{
+		state:      desc("state", "1 for the state that the plugin is in.", "state"),
+		age:        desc("generation_age_seconds", "Time since the present generation became ready; 0 = none is."),
+		generation: desc("generations_total", "Starts of the plugin's process."),
+		dropped:    desc("dropped_log_lines_total", "Log lines of the plugin dropped over the rate limit."),
+		rss:        desc("resident_memory_bytes", "Resident memory of the plugin's process."),
+		cpu:        desc("cpu_seconds_total", "CPU time of the plugin's present process."),
+		fds:        desc("open_fds", "Open file descriptors of the plugin's process."),
+		flight:     desc("commands_in_flight", "Commands at the plugin that have no result yet."),
+		credit:     desc("events_in_flight", "Events of the plugin that are not acknowledged yet."),
+		subs:       desc("subscriptions", "Open subscriptions of the plugin."),
+		ping:       desc("ping_seconds", "Round trip of the last answered ping through the plugin's dispatch loop."),
+	}
+}
+
+// collector gives every series of the host, and the plugins' own.
+type collector struct {
+	h      *Host
+	gauges gauges
+	merge  *merger
+}
+
+// Collector gives the host's metrics and those that plugins report, which are
+// asked for at each scrape with a limit of 500 ms. A plugin that answers
+// nonsense or nothing harms nobody else's series.
+func (h *Host) Collector() prometheus.Collector {
+	return &collector{h: h, gauges: newGauges(), merge: newMerger()}
+}
+
+// Describe implements prometheus.Collector: nothing, since plugins' series
+// are not known beforehand.
+func (*collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	m := c.h.meters
+	for _, vec := range []prometheus.Collector{
+		m.commands, m.signals, m.shed, m.records, m.unknown, m.quarantined, m.events, m.hooks, m.restarts,
+		m.commandSeconds, m.ingestSeconds, m.hookSeconds,
+	} {
+		vec.Collect(out)
+	}
+	c.h.mu.Lock()
+	plugins := c.h.list()
+	c.h.mu.Unlock()
+	for _, p := range plugins {
+		c.collectPlugin(p, out)
+	}
+	c.merge.collect(c.h.ctx, plugins, out)
+}
+
+func (c *collector) collectPlugin(p *plugin, out chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{p.id}, labels...)...)
+	}
+	counter := func(d *prometheus.Desc, v float64) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, p.id)
+	}
+	p.mu.Lock()
+	state, number, g := p.state, p.number, p.cur
+	p.mu.Unlock()
+	gauge(c.gauges.state, 1, string(state))
+	counter(c.gauges.generation, float64(number))
+	counter(c.gauges.dropped, float64(p.meters.droppedLines.Load()))
+	if g == nil {
+		gauge(c.gauges.age, 0)
+		return
+	}
+	gauge(c.gauges.age, time.Since(g.ready).Seconds())
+	g.session.mu.Lock()
+	flight, credit, subs, rtt := len(g.session.window.flight), g.session.up.events, len(g.session.subs), g.session.ping.rtt
+	g.session.mu.Unlock()
+	gauge(c.gauges.flight, float64(flight))
+	gauge(c.gauges.credit, float64(credit))
+	gauge(c.gauges.subs, float64(subs))
+	gauge(c.gauges.ping, rtt.Seconds())
+	if g.proc == nil {
+		return
+	}
+	if u, ok := processUsage(g.proc.pid); ok {
+		gauge(c.gauges.rss, u.rss)
+		counter(c.gauges.cpu, u.cpu)
+		gauge(c.gauges.fds, u.fds)
+	}
+}

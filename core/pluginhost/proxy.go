@@ -1,0 +1,83 @@
+package pluginhost
+
+import (
+	"path/filepath"
+
+	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
+)
+
+// Access says who may use a route of a plugin's HTTP server.
+type Access int
+
+// Who may use a route. What a plugin did not declare is not served.
+const (
+	AccessPublic Access = iota + 1 // anybody; the plugin authenticates
+	AccessAgent                    // a logged-in agent
+	AccessGrant                    // the bearer of a single-use grant
+)
+
+// defaultRouteBody bounds request bodies where the plugin declared nothing.
+const defaultRouteBody = 64 << 10
+
+// Route is a declared prefix of a plugin's HTTP server.
+type Route struct {
+	Path    string // prefix below /p/<id>/, without the leading slash; "" = all
+	Access  Access
+	Upgrade bool  // WebSocket upgrades are allowed
+	MaxBody int64 // bytes
+}
+
+// Target is where the gateway sends a request for /p/<id>/.
+type Target struct {
+	Socket      string // unix socket of the plugin's HTTP server
+	Instance    string // the generation; a new one has another socket
+	Routes      []Route
+	IdentityKey []byte // HMAC-SHA-256 key of the Parley-Identity header
+	// Gone is closed when this generation is over, so that upgraded
+	// connections can be closed with 1012.
+	Gone <-chan struct{}
+}
+
+// Route tells where the present generation of a plugin serves HTTP; ok is
+// false when none is ready or it declared no routes.
+func (h *Host) Route(plugin string) (t Target, ok bool) {
+	p := h.plugin(plugin)
+	if p == nil {
+		return Target{}, false
+	}
+	p.mu.Lock()
+	g := p.cur
+	p.mu.Unlock()
+	if g == nil || len(g.describe.GetRoutes()) == 0 {
+		return Target{}, false
+	}
+	return Target{
+		Socket: g.httpSocket(), Instance: g.instance, Routes: routes(g.describe),
+		IdentityKey: p.identityKey, Gone: g.gone,
+	}, true
+}
+
+// httpSocket is where the plugin listens for proxied HTTP.
+func (g *generation) httpSocket() string { return filepath.Join(g.dir, httpSocket) }
+
+func routes(d *pluginv1.DescribeResponse) []Route {
+	var out []Route
+	for _, r := range d.GetRoutes() {
+		one := Route{Path: r.GetPath(), Upgrade: r.GetUpgrade(), MaxBody: int64(min(r.GetMaxBody(), 1<<32))}
+		if one.MaxBody == 0 {
+			one.MaxBody = defaultRouteBody
+		}
+		switch r.GetAccess() {
+		case pluginv1.Access_ACCESS_PUBLIC:
+			one.Access = AccessPublic
+		case pluginv1.Access_ACCESS_AGENT:
+			one.Access = AccessAgent
+		case pluginv1.Access_ACCESS_GRANT:
+			one.Access = AccessGrant
+		default: // nobody may use what we do not understand
+			continue
+		}
+		out = append(out, one)
+	}
+	return out
+}

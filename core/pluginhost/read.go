@@ -1,0 +1,254 @@
+package pluginhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/plugins/contract"
+	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
+)
+
+// read takes frames until the stream ends. Nothing in it blocks: what takes
+// time is handed to the core, to queues or to goroutines that are counted.
+func (s *session) read() {
+	for {
+		frame, err := s.stream.Recv()
+		if err != nil {
+			s.readEnded(err)
+			return
+		}
+		if err := s.receive(frame); err != nil {
+			s.fail(err)
+			return
+		}
+	}
+}
+
+func (s *session) readEnded(err error) {
+	s.mu.Lock()
+	ending := s.ending
+	s.mu.Unlock()
+	switch {
+	case errors.Is(err, io.EOF) && ending:
+		err = errFinished
+	case errors.Is(err, io.EOF):
+		err = errors.New("plugin ended its session")
+	}
+	s.fail(err)
+}
+
+// receive handles one frame; an error ends the session.
+func (s *session) receive(frame *pluginv1.PluginFrame) error {
+	switch f := frame.GetFrame().(type) {
+	case *pluginv1.PluginFrame_Events:
+		for _, e := range f.Events.GetEvents() {
+			if err := s.event(e); err != nil {
+				return err
+			}
+		}
+	case *pluginv1.PluginFrame_HookResults:
+		for _, r := range f.HookResults.GetResults() {
+			s.hookResult(r)
+		}
+	case *pluginv1.PluginFrame_Begin:
+		s.begin(f.Begin)
+	case *pluginv1.PluginFrame_Pong:
+		s.pong(f.Pong.GetId())
+	case *pluginv1.PluginFrame_Subscribe:
+		s.subscribe(f.Subscribe)
+	case *pluginv1.PluginFrame_Unsubscribe:
+		s.unsubscribe(f.Unsubscribe.GetSubscription())
+	case *pluginv1.PluginFrame_RecordCredit:
+		s.recordCredit(f.RecordCredit)
+	case *pluginv1.PluginFrame_Signals:
+		for _, g := range f.Signals.GetSignals() {
+			s.customerSignal(g)
+		}
+	case *pluginv1.PluginFrame_AccountStatuses:
+		for _, a := range f.AccountStatuses.GetStatuses() {
+			s.accountStatus(a)
+		}
+	default:
+		s.meters.unknownFrames.Inc()
+	}
+	return nil
+}
+
+// event hands one event to the core; its ack is queued when the core answers.
+func (s *session) event(e *pluginv1.Event) error {
+	size := proto.Size(e)
+	result := e.GetResult()
+	exempt := result != nil || e.GetStatus() != nil || e.GetReceipt() != nil
+	s.mu.Lock()
+	if exempt {
+		s.up.exempt++
+	} else {
+		s.up.events++
+		s.up.bytes += size
+	}
+	over := s.up.events > contract.EventWindow || s.up.bytes > contract.EventWindowBytes || s.up.exempt > maxExempt
+	s.mu.Unlock()
+	if over {
+		return fmt.Errorf("%w: more unacknowledged events than the window allows", errProtocol)
+	}
+	arrived := time.Now()
+	if result != nil {
+		s.results.Add(1)
+	}
+	seq := e.GetSeq()
+	s.ingest(e, conversation.AccountID{}, arrived, func(ack Ack, in *Inbound) {
+		s.eventStored(seq, size, exempt, ack)
+		if result != nil {
+			if ack.Status != Retry && in != nil {
+				s.commandSettled(in.Result.Command)
+			}
+			s.results.Done()
+		}
+		s.meters.ingestSeconds.Observe(time.Since(arrived).Seconds())
+	})
+	return nil
+}
+
+// ingest checks and converts an event and hands it to the core. done runs
+// once; in is nil when the event never got there. An event without account
+// or receive time gets the given ones.
+func (s *session) ingest(e *pluginv1.Event, account conversation.AccountID, received time.Time, done func(ack Ack, in *Inbound)) {
+	if id := e.GetAccount(); id != "" || account.IsZero() {
+		if err := parseID(&account, id); err != nil || !s.owns(account) {
+			s.meters.event("unknown_account")
+			done(Ack{Status: Refused, Code: "unknown_account"}, nil)
+			return
+		}
+	}
+	in, err := toInbound(s.plugin, account, e)
+	if err != nil {
+		code := "invalid"
+		if errors.Is(err, errUnsupported) {
+			code = "unsupported"
+		}
+		s.meters.event(code)
+		done(Ack{Status: Refused, Code: code}, nil)
+		return
+	}
+	if in.ReceivedAt.IsZero() {
+		in.ReceivedAt = received
+	}
+	s.core.Ingest(s.storing, in, func(ack Ack) {
+		s.meters.event(ackClass(ack.Status))
+		done(ack, &in)
+	})
+}
+
+func ackClass(s AckStatus) string {
+	switch s {
+	case Committed:
+		return "committed"
+	case Duplicate:
+		return "duplicate"
+	case Refused:
+		return "refused"
+	default:
+		return "retry"
+	}
+}
+
+func (s *session) eventStored(seq uint64, size int, exempt bool, ack Ack) {
+	s.mu.Lock()
+	if exempt {
+		s.up.exempt--
+	} else {
+		s.up.events--
+		s.up.bytes -= size
+	}
+	s.out.acks.push(&pluginv1.EventAck{
+		Seq: seq, Status: fromAckStatus(ack.Status), Code: ack.Code,
+		ConversationId: ack.Conversation.String(), LogSeq: ack.Seq,
+	})
+	s.mu.Unlock()
+	s.poke()
+}
+
+// beginRetry is how often a Begin that could not be recorded is tried again.
+const beginRetry = 200 * time.Millisecond
+
+// begin records that the plugin is about to call its provider. Refused means
+// that the command is no longer this generation's to send.
+func (s *session) begin(b *pluginv1.Begin) {
+	id, err := parseCommandID(b.GetCommandId())
+	s.mu.Lock()
+	d := s.window.flight[id]
+	ok := err == nil && d != nil && d.sent && !d.asked
+	if ok {
+		d.asked = true
+	}
+	s.mu.Unlock()
+	if !ok {
+		s.beginAnswered(b, d, false)
+		return
+	}
+	// Bounded by the command window: one for each command under way.
+	s.wg.Go(func() {
+		for {
+			granted, err := s.core.Begin(s.ctx, d.account, id, s.instance)
+			if err == nil {
+				s.beginAnswered(b, d, granted)
+				return
+			}
+			if !sleep(s.ctx, beginRetry) {
+				return
+			}
+		}
+	})
+}
+
+func (s *session) beginAnswered(b *pluginv1.Begin, d *dispatch, granted bool) {
+	s.mu.Lock()
+	if granted {
+		d.begun = true
+	}
+	s.out.begins.push(&pluginv1.BeginAck{Seq: b.GetSeq(), CommandId: b.GetCommandId(), Refused: !granted})
+	s.mu.Unlock()
+	s.poke()
+	if !granted && d != nil && d.asked {
+		s.commandSettled(d.id) // the core has taken it back: no Result will come
+	}
+}
+
+func (s *session) customerSignal(g *pluginv1.Signal) {
+	var account conversation.AccountID
+	kind, known := toSignalKind(g.GetKind())
+	if !known || parseID(&account, g.GetAccount()) != nil || !s.owns(account) {
+		s.meters.unknownFrames.Inc()
+		return
+	}
+	s.meters.signals.Inc()
+	s.core.Signal(CustomerSignal{Account: account, Thread: g.GetThread(), Kind: kind, On: g.GetOn()})
+}
+
+func (s *session) accountStatus(a *pluginv1.AccountStatus) {
+	var account conversation.AccountID
+	if parseID(&account, a.GetAccount()) != nil || !s.owns(account) {
+		s.meters.unknownFrames.Inc()
+		return
+	}
+	s.status(a)
+	s.core.AccountStatus(account, a.GetOk(), a.GetCode(), a.GetText())
+}
+
+// sleep waits for d; false means that ctx ended before.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,349 @@
+package pluginhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/plugins/contract"
+	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
+)
+
+// frameStream is the host's end of PluginService.Session.
+type frameStream interface {
+	Send(*pluginv1.HostFrame) error
+	Recv() (*pluginv1.PluginFrame, error)
+	CloseSend() error
+}
+
+// session speaks with one generation of a plugin until either side ends it.
+// One goroutine reads and never blocks on anything but the stream; one
+// writes whatever has queued, without timers (plugin-notes.md 4.4).
+type session struct {
+	plugin   string
+	instance string
+	core     Core
+	owns     func(conversation.AccountID) bool
+	status   func(*pluginv1.AccountStatus)
+	log      *slog.Logger
+	meters   *pluginMeters
+	poison   *poison
+	info     Info
+	process  bool // takes process commands
+	signals  bool // wants signal frames
+
+	stream frameStream
+	ctx    context.Context // ends with the session
+	cancel context.CancelCauseFunc
+	// storing outlives the session: an event handed over is stored even if
+	// the plugin dies meanwhile.
+	storing context.Context
+	wg      sync.WaitGroup
+	done    chan struct{} // closed when no goroutine of the session is left
+
+	ponged   chan struct{} // closed by the first pong
+	wake     chan struct{} // one token: there is something to write
+	announce chan struct{} // one token: a window that was full has room
+
+	mu       sync.Mutex
+	over     bool // nothing is taken any more
+	draining bool // no new commands
+	ending   bool // close the stream when everything is written
+	out      outbox
+	window   window
+	subs     map[uint64]*subscription
+	opening  []*subscription
+	openers  int
+	hooks    map[uint64]*hookCall
+	hookSeq  uint64
+	hookSize int
+	up       uplink
+	ping     pinger
+	solo     solo
+	results  sync.WaitGroup // results being stored
+}
+
+// uplink is what the plugin sent and is not answered yet.
+type uplink struct {
+	events, bytes int // of the event window
+	exempt        int // results, statuses and receipts
+}
+
+// maxExempt bounds events outside the window: they never wait for credit, but
+// a plugin must not fill the gateway with them either.
+const maxExempt = 8192
+
+// sessionConfig is what a session needs of its generation.
+type sessionConfig struct {
+	plugin, instance string
+	core             Core
+	owns             func(conversation.AccountID) bool
+	status           func(*pluginv1.AccountStatus)
+	log              *slog.Logger
+	meters           *pluginMeters
+	poison           *poison
+	describe         *pluginv1.DescribeResponse
+	storing          context.Context
+}
+
+// newSession prepares a session; open makes its stream.
+func newSession(c sessionConfig) *session {
+	ctx, cancel := context.WithCancelCause(c.storing)
+	return &session{
+		plugin: c.plugin, instance: c.instance, core: c.core, owns: c.owns, status: c.status,
+		log: c.log, meters: c.meters, poison: c.poison, info: infoOf(c.describe),
+		process: slices.Contains(c.describe.GetAbilities(), contract.AbilityProcess),
+		signals: slices.Contains(c.describe.GetAbilities(), contract.AbilitySignals),
+		ctx:     ctx, cancel: cancel, storing: c.storing,
+		done: make(chan struct{}), wake: make(chan struct{}, 1), announce: make(chan struct{}, 1),
+		window: newWindow(), subs: map[uint64]*subscription{}, hooks: map[uint64]*hookCall{},
+	}
+}
+
+func infoOf(d *pluginv1.DescribeResponse) Info {
+	return Info{
+		ID: d.GetId(), Name: d.GetName(), Version: d.GetVersion(), Capabilities: capabilities(d),
+		IdempotentSend: d.GetIdempotentSend(), CanLookup: d.GetCanLookup(),
+	}
+}
+
+// open exchanges hellos on the stream that dial makes and starts the
+// session's goroutines. ctx bounds the exchange only.
+func (s *session) open(ctx context.Context, hello *pluginv1.HostHello, dial func(context.Context) (frameStream, error)) error {
+	stop := context.AfterFunc(ctx, func() { s.cancel(context.Cause(ctx)) })
+	defer stop()
+	err := s.greet(hello, dial)
+	if err == nil && !stop() {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		s.cancel(err)
+		close(s.done)
+		return fmt.Errorf("open session: %w", err)
+	}
+	s.ponged = make(chan struct{})
+	s.wg.Go(s.write)
+	s.wg.Go(s.read)
+	s.wg.Go(s.keepPinging)
+	s.wg.Go(s.announceRoom)
+	go func() {
+		s.wg.Wait()
+		s.closeReaders()
+		close(s.done)
+	}()
+	return nil
+}
+
+func (s *session) greet(hello *pluginv1.HostHello, dial func(context.Context) (frameStream, error)) error {
+	stream, err := dial(s.ctx)
+	if err != nil {
+		return err
+	}
+	s.stream = stream
+	if err := stream.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_Hello{Hello: hello}}); err != nil {
+		return recvError(stream, err)
+	}
+	frame, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	if frame.GetHello() == nil {
+		return fmt.Errorf("%w: first frame is no hello", errProtocol)
+	}
+	return nil
+}
+
+// recvError finds out why a Send failed: gRPC only says EOF there.
+func recvError(stream frameStream, err error) error {
+	if errors.Is(err, io.EOF) {
+		if _, rerr := stream.Recv(); rerr != nil {
+			return rerr
+		}
+	}
+	return err
+}
+
+// fail ends the session; the first cause counts.
+func (s *session) fail(err error) {
+	s.mu.Lock()
+	s.over = true
+	s.mu.Unlock()
+	s.cancel(err)
+}
+
+// cause says why the session ended; nil = both sides wanted it.
+func (s *session) cause() error {
+	err := context.Cause(s.ctx)
+	if errors.Is(err, errFinished) {
+		return nil
+	}
+	return err
+}
+
+var errFinished = errors.New("session finished")
+
+// stopCommands refuses further offers; what is under way goes on. It returns
+// the last command seq that was or will be sent.
+func (s *session) stopCommands() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.draining = true
+	return s.window.seq + uint64(s.window.queued)
+}
+
+// settled waits until no command and no hook is under way.
+func (s *session) settled(ctx context.Context) error {
+	for {
+		s.mu.Lock()
+		busy := len(s.window.flight) + len(s.hooks)
+		changed := s.window.changed
+		s.mu.Unlock()
+		if busy == 0 {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-s.ctx.Done():
+			return context.Cause(s.ctx)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// end closes the sending side once everything queued is written, and waits
+// for the plugin to close its own.
+func (s *session) end(ctx context.Context) {
+	s.mu.Lock()
+	s.draining, s.ending = true, true
+	s.mu.Unlock()
+	s.poke()
+	select {
+	case <-s.done:
+	case <-ctx.Done():
+		s.fail(errFinished)
+		<-s.done
+	}
+}
+
+// suspects takes stock after a crash: what was sent and not answered, and
+// the item that was alone, if any. Nothing is taken from the core any more.
+func (s *session) suspects() (inFlight []poisonKey, alone *soloItem) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	for id, d := range s.window.flight {
+		if d.sent {
+			inFlight = append(inFlight, commandKey(id))
+		}
+	}
+	for _, c := range s.hooks {
+		if c.sent {
+			inFlight = append(inFlight, c.poisonKey())
+		}
+	}
+	if s.solo.active() {
+		item := s.solo.item
+		alone = &item
+	}
+	return inFlight, alone
+}
+
+// parkCommand settles a command that ended the plugin: the provider may have
+// been called if it had passed Begin.
+func (s *session) parkCommand(d *dispatch) {
+	outcome := conversation.StatusFailed
+	if d.begun {
+		outcome = conversation.StatusUnknown
+	}
+	s.settleFor(d, outcome, "quarantined")
+}
+
+// settleFor gives a command the result that the plugin will not give.
+func (s *session) settleFor(d *dispatch, outcome conversation.Status, code string) {
+	in := Inbound{
+		Plugin: s.plugin, Account: d.account, Thread: d.frame.GetThread(), ReceivedAt: time.Now(),
+		Result: &CommandResult{Command: d.id, Outcome: outcome, Kind: "internal", Code: code},
+	}
+	s.results.Add(1)
+	s.core.Ingest(s.storing, in, func(ack Ack) {
+		if ack.Status != Retry {
+			s.commandSettled(d.id)
+		}
+		s.results.Done()
+	})
+}
+
+// unsettled lists what the session leaves undone. Results that came are
+// stored first: a command whose result is durable must not be sent again.
+func (s *session) unsettled(ctx context.Context) (begun, unbegun [][16]byte) {
+	stored := make(chan struct{})
+	go func() { s.results.Wait(); close(stored) }()
+	select {
+	case <-stored:
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	for id, d := range s.window.flight {
+		if d.begun {
+			begun = append(begun, id)
+		} else {
+			unbegun = append(unbegun, id)
+		}
+	}
+	return begun, unbegun
+}
+
+// failHooks tells the callers of unanswered hooks that the plugin is gone.
+func (s *session) failHooks() {
+	s.mu.Lock()
+	calls := make([]*hookCall, 0, len(s.hooks))
+	for _, c := range s.hooks {
+		calls = append(calls, c)
+	}
+	clear(s.hooks)
+	s.mu.Unlock()
+	for _, c := range calls {
+		c.answer(hookOutcome{err: ErrGone})
+	}
+}
+
+// poke wakes the writer.
+func (s *session) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// pokeAfter wakes the writer later.
+func (s *session) pokeAfter(d time.Duration) { time.AfterFunc(d, s.poke) }
+
+// announceRoom tells the core that a window which refused an offer has room
+// again: PluginReady with the same instance and port.
+func (s *session) announceRoom() {
+	for {
+		select {
+		case <-s.announce:
+			s.core.PluginReady(s.plugin, s.instance, s)
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// configChanged queues the notice that a Configure went through.
+func (s *session) configChanged(revision uint64) {
+	s.mu.Lock()
+	s.out.config = revision
+	s.mu.Unlock()
+	s.poke()
+}

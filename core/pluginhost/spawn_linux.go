@@ -1,0 +1,49 @@
+package pluginhost
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxOpenFiles bounds a plugin's descriptors: a leak ends there, and a chat
+// channel with tens of thousands of visitors still fits.
+const maxOpenFiles = 1 << 16
+
+// childAttributes put a child into a group of its own, which a kill reaches
+// as a whole, and let the kernel kill it when the gateway dies (PR12).
+func childAttributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// forbidPrivileges keeps children from gaining rights by set-uid programs.
+// The kernel refuses it only where it does not know the call.
+func forbidPrivileges() { _ = unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }
+
+// limitChild lowers what a child may use: no core files, which could hold
+// secrets, and a bound on descriptors. A failure leaves the inherited limits.
+func limitChild(pid int) {
+	_ = unix.Prlimit(pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil)
+	var now unix.Rlimit
+	if unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &now) == nil {
+		now.Max = min(now.Max, maxOpenFiles)
+		now.Cur = now.Max
+		_ = unix.Prlimit(pid, unix.RLIMIT_NOFILE, &now, nil)
+	}
+}
+
+// waitAndKillGroup returns when the child is reaped. The rest of its group is
+// killed before, while the group's number cannot belong to anybody else.
+func (p *process) waitAndKillGroup() {
+	for {
+		err := unix.Waitid(unix.P_PID, p.pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if err != unix.EINTR { //nolint:errorlint // a bare errno from the kernel
+			break
+		}
+	}
+	p.signal(syscall.SIGKILL)
+	p.signals.Lock()
+	defer p.signals.Unlock()
+	_ = p.cmd.Wait() // the state says it better
+	p.reaped = true
+}

@@ -1,0 +1,569 @@
+package pluginhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/plugins/contract"
+	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
+)
+
+// A generation that was ready this long restarts at once after a crash;
+// failed starts and faster deaths wait, longer each time.
+const (
+	steadyAfter  = 2 * time.Second
+	backoffFirst = 250 * time.Millisecond
+	backoffLast  = 30 * time.Second
+	// exitGrace lets a plugin whose stream broke finish printing why.
+	exitGrace = 50 * time.Millisecond
+	// configRetry is when a Configure that failed for no fault of the
+	// configuration is tried again.
+	configRetry = 5 * time.Second
+)
+
+// plugin supervises one plugin: a single goroutine, supervise, starts, watches,
+// replaces and stops its generations.
+type plugin struct {
+	id          string
+	host        *Host
+	log         *slog.Logger
+	meters      *pluginMeters
+	poison      *poison
+	identityKey []byte
+
+	reconfigure chan struct{}        // one token: the configuration changed
+	upgrades    chan *upgradeRequest // handled between two other steps
+	quit        chan struct{}        // closed by Drain
+	quitOnce    sync.Once
+	done        chan struct{}
+
+	mu       sync.Mutex
+	launch   launchSpec
+	fallback *launchSpec // what ran before an upgrade
+	backTill time.Time   // a crash before then swaps back
+	state    State
+	since    time.Time
+	reason   string
+	number   int
+	failures int
+	cur      *generation // takes commands, hooks and HTTP
+	latest   *generation // the newest process, ready or not
+	desc     *pluginv1.DescribeResponse
+	changed  chan struct{} // closed and replaced with each change
+	config   configuration
+	owned    map[conversation.AccountID]bool // enabled or not
+	problems []Problem
+	accounts map[conversation.AccountID]AccountState
+	restarts int
+	crash    *Crash
+}
+
+func newPlugin(h *Host, spec Spec) *plugin {
+	return &plugin{
+		id: spec.ID, host: h, log: h.log.With("plugin", spec.ID), meters: h.meters.of(spec.ID), poison: newPoison(),
+		identityKey: newKey(),
+		reconfigure: make(chan struct{}, 1), upgrades: make(chan *upgradeRequest),
+		quit: make(chan struct{}), done: make(chan struct{}),
+		launch: launchSpec{spec: spec, pins: h.pins, logLevel: h.opts.LogLevel},
+		state:  StateDiscovered, since: time.Now(), changed: make(chan struct{}),
+		owned: map[conversation.AccountID]bool{}, accounts: map[conversation.AccountID]AccountState{},
+	}
+}
+
+// supervise runs until Drain or Close. It is the only one that starts or ends
+// generations.
+func (p *plugin) supervise(ctx context.Context) {
+	defer close(p.done)
+	defer p.setState(StateStopped, "")
+	for {
+		launch := p.nextLaunch()
+		g, err := p.bringUp(ctx, launch)
+		if err == nil {
+			p.install(g)
+			if !p.watch(ctx, g) {
+				return
+			}
+			continue
+		}
+		if p.leaving(ctx) {
+			return
+		}
+		p.startFailed(err)
+		if !p.pause(ctx, err) {
+			return
+		}
+	}
+}
+
+func (p *plugin) leaving(ctx context.Context) bool {
+	select {
+	case <-p.quit:
+		return true
+	default:
+		return ctx.Err() != nil
+	}
+}
+
+func (p *plugin) nextLaunch() launchSpec {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.launch
+}
+
+// bringUp starts a generation and takes it to an open session.
+func (p *plugin) bringUp(parent context.Context, launch launchSpec) (*generation, error) {
+	ctx, cancel := context.WithCancel(parent)
+	defer cancel()
+	unquit := afterClosed(p.quit, cancel)
+	defer unquit()
+	g := p.newGeneration(launch)
+	err := g.connect(ctx)
+	if err == nil {
+		p.setStarting(StateConfiguring)
+		err = p.configureFirst(ctx, g)
+	}
+	if err == nil {
+		err = g.openSession(ctx)
+	}
+	if err != nil {
+		g.stop(false)
+		p.mu.Lock()
+		if p.latest == g {
+			p.latest = nil
+		}
+		p.mu.Unlock()
+		return nil, fmt.Errorf("generation %d: %w", g.number, err)
+	}
+	return g, nil
+}
+
+// afterClosed calls f once c is closed, unless stopped before.
+func afterClosed(c <-chan struct{}, f func()) (stop func()) {
+	stopped := make(chan struct{})
+	go func() {
+		select {
+		case <-c:
+			f()
+		case <-stopped:
+		}
+	}()
+	return func() { close(stopped) }
+}
+
+func (p *plugin) newGeneration(launch launchSpec) *generation {
+	p.mu.Lock()
+	p.number++
+	g := &generation{
+		p: p, number: p.number, launch: launch, gone: make(chan struct{}), started: time.Now(),
+		instance: fmt.Sprintf("%s.%s", p.id, uuid.Must(uuid.NewV7())),
+	}
+	p.latest = g
+	p.mu.Unlock()
+	g.log = p.log.With("generation", g.number)
+	p.setStarting(StateStarting)
+	return g
+}
+
+// configError says that a configuration was refused; only a new one helps.
+type configError struct{ problems []Problem }
+
+func (e *configError) Error() string {
+	return fmt.Sprintf("configuration refused: %d faults, first at %q: %s", len(e.problems), e.problems[0].Path, e.problems[0].Code)
+}
+
+// configureFirst hands over the configuration of a new generation. Faults of
+// the plugin's own settings keep it from opening a session.
+func (p *plugin) configureFirst(ctx context.Context, g *generation) error {
+	config := p.configuration()
+	req, problems := g.request(&config)
+	if req == nil {
+		p.setProblems(problems)
+		return &configError{problems}
+	}
+	more, _, err := g.configure(ctx, req)
+	if err != nil {
+		return err
+	}
+	problems = append(problems, more...)
+	p.setProblems(problems)
+	if own := ownProblems(problems); len(own) > 0 {
+		return &configError{own}
+	}
+	return nil
+}
+
+func ownProblems(list []Problem) (own []Problem) {
+	for _, p := range list {
+		if p.Account.IsZero() {
+			own = append(own, p)
+		}
+	}
+	return own
+}
+
+// install makes g the generation that everything goes to.
+func (p *plugin) install(g *generation) {
+	g.ready = time.Now()
+	p.mu.Lock()
+	p.cur, p.desc = g, g.describe
+	faults := len(p.problems)
+	p.mu.Unlock()
+	if faults > 0 {
+		p.setState(StateDegraded, fmt.Sprintf("%d faults in the configuration", faults))
+	} else {
+		p.setState(StateReady, "")
+	}
+	g.log.Info("plugin ready", "version", g.describe.GetVersion(), "took", time.Since(g.started).Round(time.Microsecond))
+	p.host.opts.Core.PluginReady(p.id, g.instance, g.session)
+}
+
+// watch stays with a generation until it is over; false: the plugin is to stop.
+func (p *plugin) watch(ctx context.Context, g *generation) bool {
+	for {
+		select {
+		case <-g.gone:
+			p.crashed(g)
+			return p.pauseAfterCrash(ctx, g)
+		case <-p.reconfigure:
+			if p.applyConfig(ctx, g) {
+				g = p.replace(ctx, g, nil)
+			}
+		case req := <-p.upgrades:
+			g = p.replace(ctx, g, req)
+		case <-p.quit:
+			p.setState(StateDraining, "")
+			p.retire(g)
+			return false
+		case <-ctx.Done():
+			p.abandon(g)
+			return false
+		}
+		if g == nil {
+			return !p.leaving(ctx)
+		}
+	}
+}
+
+// retire drains a generation and stops it gently.
+func (p *plugin) retire(g *generation) {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout+endTimeout) // bounded; Close kills before
+	defer cancel()
+	stop := context.AfterFunc(p.host.ctx, cancel)
+	defer stop()
+	p.uninstall(g)
+	g.drain(ctx)
+	p.settleUp(ctx, g)
+	g.stop(true)
+}
+
+// abandon ends a generation at once: the host closes.
+func (p *plugin) abandon(g *generation) {
+	p.uninstall(g)
+	g.session.fail(errFinished)
+	<-g.session.done
+	g.session.failHooks()
+	g.stop(false)
+}
+
+func (p *plugin) uninstall(g *generation) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cur == g {
+		p.cur = nil
+		p.notify()
+	}
+}
+
+// crashed takes stock of a generation that ended by itself and cleans up in
+// the background; the next one need not wait for that.
+func (p *plugin) crashed(g *generation) {
+	p.uninstall(g)
+	cause := g.session.cause()
+	if g.proc != nil {
+		if !errors.Is(cause, errUnresponsive) && !errors.Is(cause, errProtocol) {
+			select { // the stream breaks before the process is gone
+			case <-g.proc.exited:
+			case <-time.After(exitGrace):
+			}
+		}
+		g.kill()
+		<-g.proc.exited
+	}
+	g.session.fail(ErrGone)
+	<-g.session.done
+	p.setState(StateCrashed, describeEnd(g, cause))
+	p.judge(g)
+	p.mu.Lock()
+	p.restarts++
+	if time.Since(g.ready) >= steadyAfter {
+		p.failures = 0
+	} else {
+		p.failures++
+	}
+	if p.fallback != nil && time.Now().Before(p.backTill) {
+		g.log.Warn("upgrade taken back: the new generation crashed")
+		p.launch, p.fallback = *p.fallback, nil
+	}
+	p.mu.Unlock()
+	p.host.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(p.host.ctx, resultTimeout)
+		defer cancel()
+		p.settleUp(ctx, g)
+		g.stop(false)
+		p.report(g, cause)
+	})
+}
+
+// judge finds out whether an item that was alone ended the plugin, counts
+// what else was under way, and sends waiting hooks to the next generation.
+func (p *plugin) judge(g *generation) {
+	inFlight, alone := g.session.suspects()
+	if alone != nil {
+		key := alone.key()
+		inFlight = slices.DeleteFunc(inFlight, func(k poisonKey) bool { return k == key })
+		p.meters.quarantined.Inc()
+		if alone.hook != nil {
+			p.poison.park(key)
+			alone.hook.answer(hookOutcome{err: ErrQuarantined})
+			g.log.Error("hook parked: it ended the plugin while it was alone", "account", alone.hook.account.String())
+		} else {
+			p.poison.clear(key)
+			g.session.parkCommand(alone.command)
+			g.log.Error("command parked: it ended the plugin while it was alone",
+				"command_id", uuid.UUID(alone.command.id).String(), "account", alone.command.account.String())
+		}
+	}
+	p.poison.crash(inFlight)
+	g.session.failHooks()
+}
+
+// settleUp tells the core what the generation left undone, once the results
+// that did come are stored.
+func (p *plugin) settleUp(ctx context.Context, g *generation) {
+	begun, unbegun := g.session.unsettled(ctx)
+	p.host.opts.Core.PluginGone(p.id, g.instance, begun, unbegun)
+}
+
+// describeEnd names the cause of a crash without quoting output.
+func describeEnd(g *generation, cause error) string {
+	if errors.Is(cause, errUnresponsive) || errors.Is(cause, errProtocol) {
+		return cause.Error()
+	}
+	if g.proc != nil {
+		code, signal := g.proc.exit()
+		if signal != "" {
+			return "signal " + signal
+		}
+		return fmt.Sprintf("exit code %d", code)
+	}
+	if cause == nil {
+		return "session ended"
+	}
+	return cause.Error()
+}
+
+func crashClass(g *generation, cause error) string {
+	switch {
+	case errors.Is(cause, errUnresponsive):
+		return "unresponsive"
+	case errors.Is(cause, errProtocol):
+		return "protocol"
+	case g.proc == nil:
+		return "stream"
+	}
+	if _, signal := g.proc.exit(); signal != "" {
+		return "signal"
+	}
+	return "exit"
+}
+
+// report writes the crash event once the output is complete.
+func (p *plugin) report(g *generation, cause error) {
+	c := &Crash{
+		At: time.Now(), Generation: g.number, Cause: crashClass(g, cause), Error: describeEnd(g, cause), ExitCode: -1,
+	}
+	if g.proc != nil {
+		c.ExitCode, c.Signal = g.proc.exit()
+		c.Output = g.proc.pump.last()
+	}
+	p.meters.restart(c.Cause)
+	p.mu.Lock()
+	p.crash = c
+	p.notify()
+	p.mu.Unlock()
+	g.log.Error("plugin crashed", "cause", c.Cause, "err", c.Error, "exit_code", c.ExitCode, "signal", c.Signal, "output", c.Output)
+}
+
+// startFailed books a start that led to nothing.
+func (p *plugin) startFailed(err error) {
+	p.meters.restart("start")
+	p.mu.Lock()
+	p.failures++
+	p.restarts++
+	if p.fallback != nil && time.Now().Before(p.backTill) {
+		p.launch, p.fallback = *p.fallback, nil
+	}
+	p.mu.Unlock()
+	p.log.Error("plugin did not start", "err", err)
+	p.setState(StateCrashed, err.Error())
+}
+
+// pauseAfterCrash restarts at once after a steady generation.
+func (p *plugin) pauseAfterCrash(ctx context.Context, g *generation) bool {
+	if code := exitCodeOf(g); code == contract.ExitConfig || code == contract.ExitVersion {
+		return p.pause(ctx, &exitError{plugin: p.id, code: code})
+	}
+	p.mu.Lock()
+	failures := p.failures
+	p.mu.Unlock()
+	if failures == 0 {
+		return !p.leaving(ctx)
+	}
+	return p.pause(ctx, nil)
+}
+
+func exitCodeOf(g *generation) int {
+	if g.proc == nil {
+		return -1
+	}
+	code, _ := g.proc.exit()
+	return code
+}
+
+// pause waits before the next start; false: there will be none. A refused
+// configuration waits for a new one, a refused version for the longest time.
+func (p *plugin) pause(ctx context.Context, err error) bool {
+	var exit *exitError
+	var refused *configError
+	wait := time.NewTimer(p.backoff())
+	defer wait.Stop()
+	timeout := wait.C
+	switch {
+	case errors.As(err, &refused), errors.As(err, &exit) && exit.code == contract.ExitConfig:
+		timeout = nil
+		p.setState(StateDegraded, "waits for a new configuration: "+err.Error())
+	case errors.As(err, &exit) && exit.code == contract.ExitVersion, contract.Reason(err) == contract.ReasonVersion:
+		wait.Reset(backoffLast)
+		p.setState(StateDegraded, "plugin and gateway have no version of the contract in common")
+	default:
+		p.mu.Lock()
+		reason := p.reason
+		p.mu.Unlock()
+		p.setState(StateBackoff, reason)
+	}
+	select {
+	case <-timeout:
+		return true
+	case <-p.reconfigure:
+		return true
+	case req := <-p.upgrades:
+		p.mu.Lock()
+		p.launch = req.launch(p.launch)
+		p.failures = 0
+		p.mu.Unlock()
+		req.answer <- nil
+		return true
+	case <-p.quit:
+		return false
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// backoff is 0.25 s, doubled with each failure in a row up to 30 s, +-20 %.
+func (p *plugin) backoff() time.Duration {
+	p.mu.Lock()
+	n := p.failures
+	p.mu.Unlock()
+	d := min(backoffLast, backoffFirst<<min(10, max(0, n-1)))
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // jitter
+}
+
+func (p *plugin) setState(s State, reason string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state != s {
+		p.since = time.Now()
+	}
+	p.state, p.reason = s, reason
+	p.notify()
+}
+
+// setStarting shows the progress of a start unless another generation serves
+// meanwhile.
+func (p *plugin) setStarting(s State) {
+	p.mu.Lock()
+	serving := p.cur != nil
+	p.mu.Unlock()
+	if !serving {
+		p.setState(s, "")
+	}
+}
+
+// notify wakes whoever waits for a change. The caller holds the mutex.
+func (p *plugin) notify() {
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// awaitSession returns the session that takes hooks, waiting for the next
+// generation if need be.
+func (p *plugin) awaitSession(ctx context.Context) (*session, error) {
+	for {
+		p.mu.Lock()
+		g, changed := p.cur, p.changed
+		p.mu.Unlock()
+		if g != nil && g.session.ctx.Err() == nil {
+			return g.session, nil
+		}
+		select {
+		case <-changed:
+		case <-p.done:
+			return nil, ErrClosed
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: none was within the budget", ErrUnavailable)
+		}
+	}
+}
+
+// described is the newest Describe answer of a ready generation; nil before.
+func (p *plugin) described() *pluginv1.DescribeResponse {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.desc
+}
+
+func (p *plugin) owns(id conversation.AccountID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.owned[id]
+}
+
+func (p *plugin) ownedAccounts() []conversation.AccountID {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]conversation.AccountID, 0, len(p.owned))
+	for id := range p.owned {
+		out = append(out, id)
+	}
+	return out
+}
+
+func (p *plugin) accountStatus(a *pluginv1.AccountStatus) {
+	s := AccountState{OK: a.GetOk(), Code: a.GetCode(), Text: a.GetText()}
+	if parseID(&s.ID, a.GetAccount()) != nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.accounts[s.ID] = s
+}

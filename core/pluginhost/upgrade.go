@@ -1,0 +1,138 @@
+package pluginhost
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// upgradeWatch is how long an upgraded plugin must live: a crash before that
+// brings the old program back.
+const upgradeWatch = 30 * time.Second
+
+// upgradeRequest asks for a new generation from another program, or from the
+// same one (spec nil: a restart without a gap).
+type upgradeRequest struct {
+	spec   *Spec
+	answer chan error
+}
+
+func (r *upgradeRequest) launch(old launchSpec) launchSpec {
+	if r == nil || r.spec == nil {
+		return old
+	}
+	return launchSpec{spec: *r.spec, pins: old.pins, logLevel: old.logLevel}
+}
+
+func (r *upgradeRequest) reply(err error) {
+	if r != nil {
+		r.answer <- err
+	}
+}
+
+// replace puts a new generation in the place of old and returns the one that
+// serves afterwards: old when the new one did not come up, nil when none does.
+// A nil req restarts the same program.
+func (p *plugin) replace(ctx context.Context, old *generation, req *upgradeRequest) *generation {
+	before := p.nextLaunch()
+	next := req.launch(before)
+	if old.describe.GetExclusive() {
+		return p.replaceExclusive(ctx, old, req, before, next)
+	}
+	g, err := p.bringUp(ctx, next)
+	if err == nil {
+		err = awaitPong(ctx, g)
+		if err != nil {
+			g.stop(false)
+		}
+	}
+	if err != nil {
+		p.log.Error("upgrade failed, the old generation stays", "err", err)
+		req.reply(fmt.Errorf("upgrade plugin %s: %w", p.id, err))
+		return old
+	}
+	p.remember(old, req, before, next)
+	p.install(g)
+	select {
+	case <-old.gone:
+		p.crashed(old)
+		p.setState(StateReady, "")
+	default:
+		p.host.wg.Go(func() { p.retire(old) })
+	}
+	req.reply(nil)
+	return g
+}
+
+// replaceExclusive is for plugins of which two must not run at once: the
+// outbox and the waiting room for hooks cover the gap.
+func (p *plugin) replaceExclusive(ctx context.Context, old *generation, req *upgradeRequest, before, next launchSpec) *generation {
+	p.setState(StateDraining, "")
+	p.remember(old, req, before, next)
+	p.retire(old)
+	g, err := p.bringUp(ctx, next)
+	if err == nil {
+		p.install(g)
+		req.reply(nil)
+		return g
+	}
+	if p.leaving(ctx) {
+		req.reply(ErrClosed)
+		return nil
+	}
+	p.log.Error("upgrade failed, the old program comes back", "err", err)
+	req.reply(fmt.Errorf("upgrade plugin %s: %w", p.id, err))
+	p.startFailed(err)
+	return nil
+}
+
+// remember makes next the program to start from now on, and keeps the old
+// one for a while if it is another.
+func (p *plugin) remember(old *generation, req *upgradeRequest, before, next launchSpec) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.launch = next
+	if req == nil || req.spec == nil {
+		return
+	}
+	if p.fallback != nil && p.fallback.kept != nil {
+		p.fallback.kept.close()
+	}
+	if old.exe != nil {
+		before.kept, old.exe = old.exe, nil
+	}
+	p.fallback, p.backTill = &before, time.Now().Add(upgradeWatch)
+}
+
+func awaitPong(ctx context.Context, g *generation) error {
+	ctx, cancel := context.WithTimeout(ctx, sessionTimeout)
+	defer cancel()
+	select {
+	case <-g.session.ponged:
+		return nil
+	case <-g.gone:
+		return fmt.Errorf("first ping: %w", ErrGone)
+	case <-ctx.Done():
+		return fmt.Errorf("first ping: %w", ctx.Err())
+	}
+}
+
+// askUpgrade hands a request to the supervisor and waits for the outcome.
+func (p *plugin) askUpgrade(ctx context.Context, spec *Spec) error {
+	req := &upgradeRequest{spec: spec, answer: make(chan error, 1)}
+	select {
+	case p.upgrades <- req:
+	case <-p.done:
+		return fmt.Errorf("upgrade plugin %s: %w", p.id, ErrClosed)
+	case <-ctx.Done():
+		return fmt.Errorf("upgrade plugin %s: %w", p.id, ctx.Err())
+	}
+	select {
+	case err := <-req.answer:
+		return err
+	case <-p.done:
+		return fmt.Errorf("upgrade plugin %s: %w", p.id, ErrClosed)
+	case <-ctx.Done():
+		return fmt.Errorf("upgrade plugin %s: %w", p.id, ctx.Err())
+	}
+}
