@@ -1,0 +1,404 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/gateway/auth"
+)
+
+func request(method, token string, bearer bool, headers ...string) *http.Request {
+	r := httptest.NewRequest(method, "http://desk.example/api/v1/me", nil)
+	switch {
+	case token == "":
+	case bearer:
+		r.Header.Set("Authorization", "Bearer "+token)
+	default:
+		r.AddCookie(&http.Cookie{Name: auth.CookieName, Value: token})
+	}
+	for _, h := range headers {
+		k, v, _ := strings.Cut(h, ": ")
+		r.Header.Set(k, v)
+	}
+	return r
+}
+
+func TestLogin(t *testing.T) {
+	d := fakeDirectory(t)
+	reg := prometheus.NewRegistry()
+	a := newAuth(t, auth.Options{Directory: d, AccountBurst: 100, IPBurst: 100, Registry: reg})
+	defer closeAuth(t, a)
+	for name, c := range map[string]struct {
+		login, password string
+		want            error
+	}{
+		"good":             {"ana", password, nil},
+		"case and space":   {" ANA ", password, nil},
+		"wrong password":   {"ana", "wrong horse", auth.ErrCredentials},
+		"empty password":   {"ana", "", auth.ErrCredentials},
+		"unknown":          {"nobody", password, auth.ErrCredentials},
+		"disabled":         {"gone", password, auth.ErrCredentials},
+		"without password": {"nopass", "nobody has this password", auth.ErrCredentials},
+		"huge password":    {"ana", strings.Repeat("x", 1<<20), auth.ErrCredentials},
+		"huge login":       {strings.Repeat("x", 1<<20), password, auth.ErrCredentials},
+	} {
+		t.Run(name, func(t *testing.T) {
+			res, err := a.Login(t.Context(), auth.LoginRequest{Login: c.login, Password: c.password, IP: home})
+			if !errors.Is(err, c.want) {
+				t.Fatalf("Login: got %v, want %v", err, c.want)
+			}
+			if err != nil {
+				if err.Error() != auth.ErrCredentials.Error() {
+					t.Errorf("the error tells more than the others: %v", err)
+				}
+				return
+			}
+			id, err := a.Authenticate(request("GET", res.Token, false))
+			if err != nil || id.Login != "ana" || !id.Has("mask") || id.Has("ban") {
+				t.Errorf("Authenticate: got %+v, %v; want ana with mask", id, err)
+			}
+		})
+	}
+	if got := d.audited(directory.AuditLogin); got != 2 {
+		t.Errorf("%d logins in the audit trail, want 2", got)
+	}
+	for _, e := range d.entries {
+		if s := fmt.Sprintf("%+v", e); strings.Contains(s, "nobody") || strings.Contains(s, "horse") {
+			t.Errorf("audit entry shows what was typed: %s", s)
+		}
+	}
+}
+
+// Whether a login exists must not show in the time that the answer takes
+// [ASVS 6.3.8]: both do the same work, so neither can be ten times the other.
+func TestUnknownLoginTakesAsLong(t *testing.T) {
+	a := newAuth(t, auth.Options{Directory: fakeDirectory(t), AccountBurst: 100, IPBurst: 100})
+	defer closeAuth(t, a)
+	took := map[string]time.Duration{}
+	for _, name := range []string{"ana", "nobody", "gone", "nopass"} {
+		start := time.Now()
+		for range 3 {
+			_, _ = a.Login(t.Context(), auth.LoginRequest{Login: name, Password: "wrong horse", IP: home})
+		}
+		took[name] = time.Since(start)
+	}
+	for name, d := range took {
+		if d*10 < took["ana"] || d > took["ana"]*10 {
+			t.Errorf("login as %s took %v, as ana %v", name, d, took["ana"])
+		}
+	}
+}
+
+func TestLoginLimits(t *testing.T) {
+	d := fakeDirectory(t)
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuth(t, auth.Options{Directory: d, AccountPerSecond: 0.1, AccountBurst: 3, IPPerSecond: 0.1, IPBurst: 5})
+		defer closeAuth(t, a)
+		try := func(name, pw, ip string) error {
+			_, err := a.Login(t.Context(), auth.LoginRequest{Login: name, Password: pw, IP: netip.MustParseAddr(ip)})
+			return err
+		}
+		for range 10 { // what succeeds does not count
+			if err := try("ana", password, "192.0.2.1"); err != nil {
+				t.Fatalf("a good login: %v", err)
+			}
+		}
+		for i := range 3 {
+			if err := try("ana", "wrong horse", fmt.Sprintf("192.0.2.%d", 10+i)); !errors.Is(err, auth.ErrCredentials) {
+				t.Fatalf("attempt %d: got %v, want ErrCredentials", i, err)
+			}
+		}
+		var limited *auth.LimitedError
+		if err := try("ana", password, "192.0.2.20"); !errors.As(err, &limited) || limited.RetryAfter != 10*time.Second {
+			t.Errorf("fourth attempt on an account: got %v, want a LimitedError of 10 s", err)
+		}
+		if err := try("sue", password, "192.0.2.20"); err != nil {
+			t.Errorf("another account: got %v", err)
+		}
+		time.Sleep(10 * time.Second)
+		if err := try("ana", password, "192.0.2.20"); err != nil {
+			t.Errorf("after the wait: got %v", err)
+		}
+		for i := range 5 {
+			if err := try(fmt.Sprintf("nobody%d", i), password, "2001:db8::1"); !errors.Is(err, auth.ErrCredentials) {
+				t.Fatalf("attempt %d: got %v, want ErrCredentials", i, err)
+			}
+		}
+		if err := try("sue", password, "2001:db8::2"); !errors.As(err, &limited) {
+			t.Errorf("sixth attempt from one /64: got %v, want a LimitedError", err)
+		}
+	})
+}
+
+func TestSessionsEnd(t *testing.T) {
+	d := fakeDirectory(t)
+	for name, c := range map[string]struct {
+		use  time.Duration // used that often; 0: never
+		good time.Duration // still good then
+		bad  time.Duration // no more then
+	}{
+		"idle":     {0, 59 * time.Minute, time.Hour},
+		"absolute": {30 * time.Minute, 10*time.Hour - time.Second, 10 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAuth(t, auth.Options{Directory: d, IdleTimeout: time.Hour, AbsoluteTimeout: 10 * time.Hour})
+				defer closeAuth(t, a)
+				start := time.Now()
+				token := login(t, a, "ana", false).Token
+				if c.use > 0 {
+					for time.Since(start)+c.use < c.good {
+						time.Sleep(c.use)
+						if _, err := a.Authenticate(request("GET", token, false)); err != nil {
+							t.Fatalf("after %v: %v", time.Since(start), err)
+						}
+					}
+					time.Sleep(time.Until(start.Add(c.good)))
+					if _, err := a.Authenticate(request("GET", token, false)); err != nil {
+						t.Fatalf("after %v: %v", time.Since(start), err)
+					}
+				}
+				time.Sleep(time.Until(start.Add(c.bad)))
+				if _, err := a.Authenticate(request("GET", token, false)); !errors.Is(err, auth.ErrUnauthenticated) {
+					t.Errorf("after %v: got %v, want ErrUnauthenticated", c.bad, err)
+				}
+			})
+		})
+	}
+}
+
+func TestOpenSocketKeepsSessionAndHearsOfItsEnd(t *testing.T) {
+	d := fakeDirectory(t)
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuth(t, auth.Options{Directory: d, IdleTimeout: time.Hour, AbsoluteTimeout: 10 * time.Hour})
+		defer closeAuth(t, a)
+		res := login(t, a, "ana", false)
+		told := 0
+		a.Watch(res.Identity, func() { told++ })
+		cancel := a.Watch(res.Identity, func() { t.Error("a cancelled watcher was told") })
+		cancel()
+		time.Sleep(9 * time.Hour)
+		if _, err := a.Authenticate(request("GET", res.Token, false)); err != nil {
+			t.Errorf("with an open socket: %v", err)
+		}
+		time.Sleep(time.Hour + 2*time.Second)
+		synctest.Wait()
+		if told != 1 {
+			t.Errorf("told %d times at the absolute limit, want once", told)
+		}
+	})
+}
+
+func TestSessionsSurviveARestart(t *testing.T) {
+	d := fakeDirectory(t)
+	a := newAuth(t, auth.Options{Directory: d})
+	token := login(t, a, "ana", true).Token
+	closeAuth(t, a)
+	a = newAuth(t, auth.Options{Directory: d})
+	defer closeAuth(t, a)
+	if id, err := a.Authenticate(request("GET", token, true)); err != nil || id.Login != "ana" {
+		t.Errorf("after a restart: got %+v, %v", id, err)
+	}
+}
+
+func TestRotationAndKindsOfTokens(t *testing.T) {
+	a := newAuth(t, auth.Options{Directory: fakeDirectory(t)})
+	defer closeAuth(t, a)
+	first := login(t, a, "ana", false)
+	second, err := a.Login(t.Context(), auth.LoginRequest{Login: "ana", Password: password, IP: home, Previous: first.Token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		token  string
+		bearer bool
+		want   error
+	}{
+		"new":                 {second.Token, false, nil},
+		"before the login":    {first.Token, false, auth.ErrUnauthenticated},
+		"cookie as a bearer":  {second.Token, true, auth.ErrUnauthenticated},
+		"made up":             {strings.Repeat("A", len(second.Token)), false, auth.ErrUnauthenticated},
+		"of the wrong length": {"x", true, auth.ErrUnauthenticated},
+		"none":                {"", false, auth.ErrUnauthenticated},
+	} {
+		if _, err := a.Authenticate(request("GET", c.token, c.bearer)); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", name, err, c.want)
+		}
+	}
+	if first.Token == second.Token || len(second.Token) < 22 {
+		t.Errorf("tokens %q and %q: want two of at least 128 bits", first.Token, second.Token)
+	}
+	c := auth.Cookie(second)
+	if !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
+		t.Errorf("Cookie: got %+v, want what __Host- needs", c)
+	}
+}
+
+// PR23: whatever ends a session, and in whichever process, its sockets hear of
+// it within five seconds and its token is refused.
+func TestRevocationReachesOpenSockets(t *testing.T) {
+	for name, end := range map[string]func(ctx context.Context, d *directory.Directory, a *auth.Auth, id auth.Identity) error{
+		"logout": func(ctx context.Context, _ *directory.Directory, a *auth.Auth, id auth.Identity) error {
+			return a.Logout(ctx, id)
+		},
+		"disabled elsewhere": func(ctx context.Context, d *directory.Directory, _ *auth.Auth, id auth.Identity) error {
+			u, _ := d.Snapshot().User(id.User)
+			u.Disabled = true
+			_, err := d.PutUser(ctx, u)
+			return err
+		},
+		"new password from elsewhere": func(ctx context.Context, d *directory.Directory, _ *auth.Auth, id auth.Identity) error {
+			return d.SetPassword(ctx, id.User, "another horse", directory.SessionID{})
+		},
+		"revoked elsewhere": func(ctx context.Context, d *directory.Directory, _ *auth.Auth, id auth.Identity) error {
+			return d.RevokeSession(ctx, id.Session)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := realDirectory(t)
+			a := newAuth(t, auth.Options{Directory: d})
+			defer closeAuth(t, a)
+			res := login(t, a, "ana", false)
+			told := make(chan struct{})
+			a.Watch(res.Identity, func() { close(told) })
+			if err := end(t.Context(), d, a, res.Identity); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-told:
+			case <-time.After(5 * time.Second):
+				t.Fatal("the open socket was not told within five seconds")
+			}
+			if _, err := a.Authenticate(request("GET", res.Token, false)); !errors.Is(err, auth.ErrUnauthenticated) {
+				t.Errorf("Authenticate: got %v, want ErrUnauthenticated", err)
+			}
+			if _, err := a.Current(res.Identity); !errors.Is(err, auth.ErrUnauthenticated) {
+				t.Errorf("Current: got %v, want ErrUnauthenticated", err)
+			}
+			late := make(chan struct{})
+			a.Watch(res.Identity, func() { close(late) })
+			select {
+			case <-late:
+			default:
+				t.Error("a watcher that came too late was not told")
+			}
+			if _, err := d.VerifyAudit(t.Context()); err != nil {
+				t.Errorf("VerifyAudit: %v", err)
+			}
+		})
+	}
+}
+
+func TestChangePassword(t *testing.T) {
+	d := realDirectory(t)
+	a := newAuth(t, auth.Options{Directory: d})
+	defer closeAuth(t, a)
+	mine, other := login(t, a, "ana", false), login(t, a, "ana", true)
+	for _, c := range []struct {
+		name, old, password string
+		want                error
+	}{
+		{"wrong old", "wrong horse", "battery staple", auth.ErrCredentials},
+		{"too short", password, "short", directory.ErrPassword},
+		{"in order", password, "battery staple", nil},
+		{"old after the change", password, "battery staple", auth.ErrCredentials},
+	} {
+		if err := a.ChangePassword(t.Context(), mine.Identity, home, c.old, c.password); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
+		}
+	}
+	if _, err := a.Authenticate(request("GET", mine.Token, false)); err != nil {
+		t.Errorf("the session that changed the password: %v", err)
+	}
+	if _, err := a.Authenticate(request("GET", other.Token, true)); !errors.Is(err, auth.ErrUnauthenticated) {
+		t.Errorf("the other session: got %v, want ErrUnauthenticated", err)
+	}
+}
+
+// When the directory cannot be asked, memory is believed for a moment only.
+func TestFailsClosed(t *testing.T) {
+	d := fakeDirectory(t)
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuth(t, auth.Options{Directory: d})
+		token := login(t, a, "ana", false).Token
+		d.setDown(true)
+		if _, err := a.Authenticate(request("GET", token, false)); err != nil {
+			t.Errorf("right after: got %v, want the session from memory", err)
+		}
+		time.Sleep(5 * time.Second)
+		if _, err := a.Authenticate(request("GET", token, false)); !errors.Is(err, errDown) {
+			t.Errorf("after 5 s: got %v, want that the directory is down", err)
+		}
+		d.setDown(false)
+		time.Sleep(time.Second)
+		if _, err := a.Authenticate(request("GET", token, false)); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+		closeAuth(t, a)
+	})
+}
+
+func TestMiddleware(t *testing.T) {
+	d := fakeDirectory(t)
+	a := newAuth(t, auth.Options{Directory: d})
+	defer closeAuth(t, a)
+	ana, sue, bearer := login(t, a, "ana", false).Token, login(t, a, "sue", false).Token, login(t, a, "sue", true).Token
+	h := a.Middleware(a.Require(directory.RoleSupervisor)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id, _ := auth.FromContext(r.Context())
+		w.Header().Set("Login", id.Login)
+	})))
+	const csrf = "Parley-CSRF: 1"
+	for name, c := range map[string]struct {
+		r    *http.Request
+		want int
+	}{
+		"read":                         {request("GET", sue, false), 200},
+		"read from another site":       {request("GET", sue, false, "Sec-Fetch-Site: cross-site"), 200}, // changes nothing, cannot be read there
+		"nobody":                       {request("GET", "", false), 401},
+		"role too low":                 {request("GET", ana, false), 403},
+		"write":                        {request("POST", sue, false, csrf, "Origin: http://desk.example", "Sec-Fetch-Site: same-origin"), 200},
+		"write by a script":            {request("POST", sue, false, csrf), 200},
+		"write without header":         {request("POST", sue, false, "Sec-Fetch-Site: same-origin"), 403},
+		"write from another origin":    {request("POST", sue, false, csrf, "Origin: http://evil.example"), 403},
+		"write from a null origin":     {request("POST", sue, false, csrf, "Origin: null"), 403},
+		"write from another site":      {request("POST", sue, false, csrf, "Sec-Fetch-Site: cross-site"), 403},
+		"write from a sibling":         {request("POST", sue, false, csrf, "Sec-Fetch-Site: same-site"), 403},
+		"bearer":                       {request("POST", bearer, true), 200},
+		"bearer from another origin":   {request("POST", bearer, true, "Origin: app://x", "Sec-Fetch-Site: cross-site"), 200},
+		"login from another site":      {request("POST", "", false, "Sec-Fetch-Site: cross-site"), 403},
+		"socket":                       {request("GET", sue, false, "Upgrade: websocket", "Origin: http://desk.example"), 200},
+		"socket from another origin":   {request("GET", sue, false, "Upgrade: WebSocket", "Origin: http://evil.example"), 403},
+		"socket by cookie, no origin":  {request("GET", sue, false, "Upgrade: websocket"), 403},
+		"socket by bearer, no origin":  {request("GET", bearer, true, "Upgrade: websocket"), 200},
+		"bearer beside a good cookie":  {request("GET", sue, false, "Authorization: Bearer x"), 401},
+		"other scheme beside a cookie": {request("GET", sue, false, "Authorization: Basic x"), 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, c.r)
+			if w.Code != c.want {
+				t.Errorf("status %d, want %d: %s", w.Code, c.want, w.Body)
+			}
+			if c.want == 200 && w.Header().Get("Login") != "sue" {
+				t.Errorf("handler saw %q, want sue", w.Header().Get("Login"))
+			}
+		})
+	}
+	if got := d.audited(directory.AuditDenied); got != 1 {
+		t.Errorf("%d denials in the audit trail, want 1", got)
+	}
+	if _, err := a.Check(t.Context(), directory.RoleAgent); !errors.Is(err, auth.ErrUnauthenticated) {
+		t.Errorf("Check without identity: got %v", err)
+	}
+}

@@ -1,0 +1,191 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/vault"
+	"github.com/parley-gateway/parley/gateway/auth"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// sessions is a directory whose sessions live in memory, so that it works
+// inside a synctest bubble; its users come from a real one.
+type sessions struct {
+	snap *directory.Snapshot
+
+	mu      sync.Mutex
+	rows    map[[32]byte]directory.Session
+	entries []directory.AuditEntry
+	down    bool
+}
+
+var errDown = errors.New("the database is gone")
+
+func (s *sessions) Snapshot() *directory.Snapshot { return s.snap }
+
+func (s *sessions) locked(fn func()) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down {
+		return errDown
+	}
+	fn()
+	return nil
+}
+
+func (s *sessions) setDown(down bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = down
+}
+
+func (s *sessions) AddSession(_ context.Context, row directory.Session) error {
+	return s.locked(func() { s.rows[row.TokenHash] = row })
+}
+
+func (s *sessions) SessionByToken(_ context.Context, hash [32]byte) (row directory.Session, err error) {
+	ok := false
+	if err := s.locked(func() { row, ok = s.rows[hash] }); err != nil {
+		return row, err
+	}
+	if !ok {
+		return row, directory.ErrNotFound
+	}
+	return row, nil
+}
+
+func (s *sessions) each(fn func(*directory.Session)) error {
+	return s.locked(func() {
+		for h, row := range s.rows {
+			fn(&row)
+			s.rows[h] = row
+		}
+	})
+}
+
+func (s *sessions) TouchSessions(_ context.Context, seen map[directory.SessionID]time.Time) error {
+	return s.each(func(row *directory.Session) {
+		if t, ok := seen[row.ID]; ok {
+			row.SeenAt = t
+		}
+	})
+}
+
+func (s *sessions) RevokeSession(_ context.Context, id directory.SessionID) error {
+	return s.each(func(row *directory.Session) {
+		if row.ID == id {
+			row.RevokedAt = time.Now()
+		}
+	})
+}
+
+func (s *sessions) RevokedSince(_ context.Context, since time.Time) (ids []directory.SessionID, err error) {
+	err = s.each(func(row *directory.Session) {
+		if !row.RevokedAt.IsZero() && !row.RevokedAt.Before(since) {
+			ids = append(ids, row.ID)
+		}
+	})
+	return ids, err
+}
+
+func (s *sessions) PruneSessions(context.Context, time.Time) error { return s.locked(func() {}) }
+
+func (s *sessions) SetPassword(_ context.Context, user conversation.AgentID, _ string, keep directory.SessionID) error {
+	return s.each(func(row *directory.Session) {
+		if row.User == user && row.ID != keep {
+			row.RevokedAt = time.Now()
+		}
+	})
+}
+
+func (s *sessions) Audit(_ context.Context, e directory.AuditEntry) error {
+	return s.locked(func() { s.entries = append(s.entries, e) })
+}
+
+func (s *sessions) audited(action string) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.entries {
+		if e.Action == action {
+			n++
+		}
+	}
+	return n
+}
+
+const password = "correct horse"
+
+// realDirectory has users ana (agent, privilege mask), sue (supervisor) and
+// gone (disabled), all with the same password, and nopass without one.
+func realDirectory(t *testing.T) *directory.Directory {
+	t.Helper()
+	dir := t.TempDir()
+	v, err := vault.Open(t.Context(), vault.Options{Path: filepath.Join(dir, "keys.db"), Master: make([]byte, 32), BlockSize: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = v.Close() })
+	d, err := directory.Open(t.Context(), directory.Options{DSN: filepath.Join(dir, "parley.db"), Vault: v, Poll: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	pw := directory.NewSecret(password)
+	_, err = d.Apply(t.Context(), directory.Records{Users: []directory.UserRecord{
+		{Login: "ana", Name: "Ana", Privileges: []string{"mask"}, Password: pw},
+		{Login: "sue", Name: "Sue", Role: directory.RoleSupervisor, Password: pw},
+		{Login: "gone", Name: "Gone", Disabled: true, Password: pw},
+		{Login: "nopass", Name: "No Password"},
+	}}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func fakeDirectory(t *testing.T) *sessions {
+	t.Helper()
+	return &sessions{snap: realDirectory(t).Snapshot(), rows: map[[32]byte]directory.Session{}}
+}
+
+func sameOrigin(r *http.Request) bool { return r.Header.Get("Origin") == "http://"+r.Host }
+
+func newAuth(t *testing.T, o auth.Options) *auth.Auth {
+	t.Helper()
+	o.SameOrigin = sameOrigin
+	a, err := auth.New(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+var home = netip.MustParseAddr("192.0.2.1")
+
+func login(t *testing.T, a *auth.Auth, name string, bearer bool) auth.LoginResult {
+	t.Helper()
+	res, err := a.Login(t.Context(), auth.LoginRequest{Login: name, Password: password, Bearer: bearer, IP: home})
+	if err != nil {
+		t.Fatalf("Login(%s): %v", name, err)
+	}
+	return res
+}
+
+func closeAuth(t *testing.T, a *auth.Auth) {
+	t.Helper()
+	if err := a.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}

@@ -1,0 +1,148 @@
+package auth
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+)
+
+// GrantLifetime is how long a grant may be redeemed.
+const GrantLifetime = 60 * time.Second
+
+// maxRedeemed bounds the memory of redeemed grants. They are remembered for
+// their lifetime only: this is more than a thousand opened things a second.
+const maxRedeemed = 100_000
+
+// RoleVisitor is the role of a customer's grant.
+const RoleVisitor = "visitor"
+
+// ErrGrant: a grant is unknown, expired, already redeemed, or for another
+// purpose; which of these is not told. HTTP 403.
+var ErrGrant = errors.New("auth: grant not valid")
+
+// Grant lets whoever holds it open one thing at a plugin, once (DESIGN.md 7).
+type Grant struct {
+	ID           string                      `json:"jti"` // made by Mint
+	Subject      string                      `json:"sub"` // agent's id, or the visitor's thread
+	Name         string                      `json:"name,omitempty"`
+	Role         string                      `json:"role"`          // a directory.Role or RoleVisitor
+	Session      string                      `json:"sid,omitempty"` // the agent's session in hex: what ends it ends what was opened
+	Conversation conversation.ConversationID `json:"conversation,omitzero"`
+	Account      conversation.AccountID      `json:"account,omitzero"`
+	Thread       string                      `json:"thread,omitempty"`
+	Plugin       string                      `json:"plugin"`
+	Instance     string                      `json:"instance,omitempty"` // the plugin's generation; "" any
+	Purpose      string                      `json:"purpose"`
+	IssuedAt     int64                       `json:"iat"` // ms since 1970, made by Mint
+	ExpiresAt    int64                       `json:"exp"` // ms since 1970, made by Mint
+}
+
+// SessionID is the session of an agent's grant; ok is false for a visitor's.
+func (g Grant) SessionID() (id directory.SessionID, ok bool) {
+	b, err := hex.DecodeString(g.Session)
+	if err != nil || len(b) != len(id) {
+		return id, false
+	}
+	copy(id[:], b)
+	return id, true
+}
+
+// Grants mints and redeems grants. A grant is sealed: it tells its holder
+// nothing. Safe for concurrent use.
+//
+// What was redeemed is known to this process only. Grants minted before it
+// started are refused, so that a restart forgets nothing that matters.
+type Grants struct {
+	aead    cipher.AEAD
+	started int64
+
+	mu       sync.Mutex
+	redeemed map[string]int64 // id to expiry
+	swept    int64
+}
+
+// NewGrants needs a 32-byte key of its own (vault.Subkey("grant")).
+func NewGrants(key []byte) (*Grants, error) {
+	b, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, fmt.Errorf("auth: grants: %w", err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(b)
+	if err != nil {
+		return nil, fmt.Errorf("auth: grants: %w", err)
+	}
+	return &Grants{aead: aead, started: time.Now().UnixMilli(), redeemed: map[string]int64{}}, nil
+}
+
+// Mint makes a grant. Whether the subject may have it was checked before.
+func (g *Grants) Mint(grant Grant) (token string, expires time.Time, err error) {
+	if grant.Purpose == "" || grant.Plugin == "" {
+		return "", time.Time{}, errors.New("auth: a grant needs a plugin and a purpose")
+	}
+	now := time.Now()
+	expires = now.Add(GrantLifetime)
+	grant.ID, grant.IssuedAt, grant.ExpiresAt = rand.Text(), now.UnixMilli(), expires.UnixMilli()
+	plain, err := json.Marshal(grant)
+	if err != nil {
+		return "", time.Time{}, fmt.Errorf("auth: mint: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(g.aead.Seal(nil, nil, plain, []byte("grant"))), expires, nil
+}
+
+// MintVisitor makes a grant for the customer of a thread (pluginhost.Granter).
+func (g *Grants) MintVisitor(_ context.Context, plugin, instance string, account conversation.AccountID, thread, purpose string) (string, time.Time, error) {
+	return g.Mint(Grant{
+		Subject: thread, Role: RoleVisitor, Account: account, Thread: thread,
+		Plugin: plugin, Instance: instance, Purpose: purpose,
+	})
+}
+
+// Redeem opens a grant and uses it up. With purpose "" any is taken, and the
+// caller looks at what the grant says. Errors: ErrGrant, ErrBusy.
+func (g *Grants) Redeem(token, purpose string) (Grant, error) {
+	var grant Grant
+	if len(token) > 4096 {
+		return grant, ErrGrant
+	}
+	sealed, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil {
+		return grant, ErrGrant
+	}
+	plain, err := g.aead.Open(nil, nil, sealed, []byte("grant"))
+	if err != nil || json.Unmarshal(plain, &grant) != nil {
+		return Grant{}, ErrGrant
+	}
+	now := time.Now().UnixMilli()
+	if now >= grant.ExpiresAt || grant.IssuedAt < g.started || (purpose != "" && grant.Purpose != purpose) {
+		return Grant{}, ErrGrant
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if now-g.swept > 10_000 || len(g.redeemed) >= maxRedeemed {
+		g.swept = now
+		for id, exp := range g.redeemed {
+			if exp <= now {
+				delete(g.redeemed, id)
+			}
+		}
+	}
+	if _, twice := g.redeemed[grant.ID]; twice {
+		return Grant{}, ErrGrant
+	}
+	if len(g.redeemed) >= maxRedeemed {
+		return Grant{}, ErrBusy
+	}
+	g.redeemed[grant.ID] = grant.ExpiresAt
+	return grant, nil
+}

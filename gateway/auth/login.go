@@ -1,0 +1,246 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/gateway/limit"
+)
+
+// Errors of Login and ChangePassword.
+var (
+	// ErrCredentials: login or password is wrong; which one is not told. HTTP 401.
+	ErrCredentials = errors.New("auth: wrong login or password")
+	// ErrBusy: too many logins at once; try again. HTTP 503.
+	ErrBusy = errors.New("auth: too many logins at once")
+)
+
+// LimitedError says that there were too many failed logins. HTTP 429.
+type LimitedError struct {
+	RetryAfter time.Duration
+}
+
+func (e *LimitedError) Error() string {
+	return fmt.Sprintf("auth: too many failed logins, retry after %s", e.RetryAfter.Round(time.Second))
+}
+
+// LoginRequest asks for a session.
+type LoginRequest struct {
+	Login    string
+	Password string
+	// Bearer asks for a token to be sent in the Authorization header.
+	Bearer bool
+	// IP is the client's address, for limits and the audit trail.
+	IP netip.Addr
+	// Previous is the token of the session that the client had, which ends with
+	// the new one; "" when there is none.
+	Previous string
+}
+
+// LoginResult is a new session. Token goes into a cookie (Cookie) or, for
+// Bearer, into the answer's body; nowhere else.
+type LoginResult struct {
+	Token    string
+	Expires  time.Time
+	Identity Identity
+}
+
+// Results of a login, the label of its counter and the reason in the audit trail.
+const (
+	resultOK       = "ok"
+	resultUnknown  = "unknown"
+	resultDisabled = "disabled"
+	resultPassword = "password"
+	resultLimited  = "limited"
+	resultBusy     = "busy"
+	resultError    = "error"
+)
+
+// Login checks a password and opens a session, durable on return. Errors:
+// ErrCredentials, *LimitedError, ErrBusy.
+func (a *Auth) Login(ctx context.Context, req LoginRequest) (LoginResult, error) {
+	res, result, err := a.login(ctx, req)
+	a.logins.WithLabelValues(result).Inc()
+	return res, err
+}
+
+func (a *Auth) login(ctx context.Context, req LoginRequest) (LoginResult, string, error) {
+	ctx = directory.WithActor(ctx, directory.Actor{Via: "login", IP: ipText(req.IP)})
+	name := strings.ToLower(strings.TrimSpace(req.Login))
+	if name == "" || len(name) > 64 || len(req.Password) > directory.MaxPassword {
+		return LoginResult{}, resultUnknown, ErrCredentials
+	}
+	paid, err := a.take(name, req.IP)
+	if err != nil {
+		return LoginResult{}, resultLimited, err
+	}
+	snap := a.dir.Snapshot()
+	u, known := snap.UserByLogin(name)
+	hash, result := snap.PasswordHash(u.ID), resultOK
+	switch {
+	case !known || hash == "":
+		hash, result = a.dummy, resultUnknown
+	case u.Disabled:
+		result = resultDisabled
+	}
+	ok, err := a.checkPassword(ctx, req.Password, hash)
+	switch {
+	case errors.Is(err, ErrBusy):
+		paid.refund()
+		return LoginResult{}, resultBusy, err
+	case err != nil:
+		return LoginResult{}, resultError, err
+	case !ok && result == resultOK:
+		result = resultPassword
+	}
+	if result != resultOK {
+		entry := directory.AuditEntry{Action: directory.AuditLoginFailed, Reason: result}
+		if known { // a login that nobody has may be a password typed into the wrong field
+			entry.Object, entry.ObjectID = "user", u.ID.String()
+		}
+		a.audit(ctx, entry)
+		return LoginResult{}, result, ErrCredentials
+	}
+	token, s, err := a.open(ctx, u.ID, req.Bearer)
+	if err != nil {
+		return LoginResult{}, resultError, fmt.Errorf("auth: login: %w", err)
+	}
+	paid.refund()
+	if req.Previous != "" {
+		a.endPrevious(ctx, req.Previous, req.Bearer)
+	}
+	a.audit(ctx, directory.AuditEntry{
+		Action: directory.AuditLogin, Actor: directory.Actor{User: u.ID, Via: "login", IP: ipText(req.IP)},
+		Object: "session", ObjectID: s.ID.String(),
+	})
+	id, err := a.identity(s)
+	if err != nil { // disabled in this very moment
+		return LoginResult{}, resultDisabled, ErrCredentials
+	}
+	return LoginResult{Token: token, Expires: s.ExpiresAt, Identity: id}, resultOK, nil
+}
+
+// Logout ends the session of an identity; its sockets are told.
+func (a *Auth) Logout(ctx context.Context, id Identity) error {
+	if err := a.dir.RevokeSession(ctx, id.Session); err != nil {
+		return fmt.Errorf("auth: logout: %w", err)
+	}
+	a.end(time.Now(), id.Session)
+	a.audit(ctx, directory.AuditEntry{Action: directory.AuditLogout, Object: "session", ObjectID: id.Session.String()})
+	return nil
+}
+
+// ChangePassword gives a user who knows the old password a new one and ends
+// all other sessions of that user. Errors: ErrCredentials,
+// directory.ErrPassword, *LimitedError, ErrBusy.
+func (a *Auth) ChangePassword(ctx context.Context, id Identity, ip netip.Addr, old, password string) error {
+	if len(old) > directory.MaxPassword {
+		return ErrCredentials
+	}
+	paid, err := a.take(id.Login, ip)
+	if err != nil {
+		return err
+	}
+	hash := a.dir.Snapshot().PasswordHash(id.User)
+	if hash == "" {
+		return ErrCredentials
+	}
+	ok, err := a.checkPassword(ctx, old, hash)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		a.audit(ctx, directory.AuditEntry{Action: directory.AuditLoginFailed, Object: "user", ObjectID: id.User.String(), Reason: "change"})
+		return ErrCredentials
+	}
+	paid.refund()
+	if err := a.hashing(ctx, func() error { return a.dir.SetPassword(ctx, id.User, password, id.Session) }); err != nil {
+		return fmt.Errorf("auth: change password: %w", err)
+	}
+	a.audit(ctx, directory.AuditEntry{Action: directory.AuditPassword, Object: "user", ObjectID: id.User.String()})
+	a.sweep(ctx, time.Now()) // the other sessions end now rather than in a second
+	return nil
+}
+
+// toll is what an attempt costs until it proves to be legitimate.
+type toll struct {
+	a    *Auth
+	name string
+	ip   netip.Addr
+	at   time.Time
+}
+
+func (t toll) refund() {
+	t.a.accounts.Refund(t.name, t.at)
+	t.a.ips.Refund(t.ip, t.at)
+}
+
+func (a *Auth) take(name string, ip netip.Addr) (toll, error) {
+	now := time.Now()
+	ip = limit.Address(ip)
+	if !a.ips.Allow(ip, now) {
+		return toll{}, &LimitedError{RetryAfter: a.ips.RetryAfter(ip, now)}
+	}
+	if !a.accounts.Allow(name, now) {
+		a.ips.Refund(ip, now)
+		return toll{}, &LimitedError{RetryAfter: a.accounts.RetryAfter(name, now)}
+	}
+	return toll{a, name, ip, now}, nil
+}
+
+func (a *Auth) checkPassword(ctx context.Context, password, hash string) (ok bool, err error) {
+	err = a.hashing(ctx, func() error {
+		ok, err = directory.CheckPassword(password, hash)
+		return err
+	})
+	return ok, err
+}
+
+// hashing runs what takes a core and much memory, few at a time.
+func (a *Auth) hashing(ctx context.Context, fn func() error) error {
+	if a.waiting.Add(1) > maxWaiting {
+		a.waiting.Add(-1)
+		return ErrBusy
+	}
+	defer a.waiting.Add(-1)
+	select {
+	case a.hashers <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-a.hashers }()
+	return fn()
+}
+
+// endPrevious rotates: the session before a login ends with it.
+func (a *Auth) endPrevious(ctx context.Context, token string, bearer bool) {
+	id, err := a.lookup(ctx, token, bearer)
+	if err != nil {
+		return
+	}
+	if err := a.dir.RevokeSession(ctx, id.Session); err != nil {
+		a.log.WarnContext(ctx, "cannot end the session before a login", "err", err)
+		return
+	}
+	a.end(time.Now(), id.Session)
+}
+
+// audit appends to the audit trail; a trail that cannot be written to does not
+// keep people from their work, but it is an error that somebody must look at.
+func (a *Auth) audit(ctx context.Context, e directory.AuditEntry) {
+	if err := a.dir.Audit(context.WithoutCancel(ctx), e); err != nil {
+		a.log.ErrorContext(ctx, "cannot write the audit trail", "err", err)
+	}
+}
+
+func ipText(ip netip.Addr) string {
+	if !ip.IsValid() {
+		return ""
+	}
+	return ip.String()
+}

@@ -1,0 +1,188 @@
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+)
+
+// Errors of Authenticate and Check.
+var (
+	// ErrUnauthenticated: no session, or not a good one. HTTP 401.
+	ErrUnauthenticated = errors.New("auth: not logged in")
+	// ErrDenied: logged in, but without the role or privilege. HTTP 403.
+	ErrDenied = errors.New("auth: not allowed")
+	// ErrForged: an unsafe request that may come from another site. HTTP 403.
+	ErrForged = errors.New("auth: request does not come from the desk")
+)
+
+// Identity is who sends a request. Slices are shared and must not be changed.
+type Identity struct {
+	User       conversation.AgentID
+	Login      string
+	Name       string
+	Role       directory.Role
+	Privileges []string
+	Session    directory.SessionID
+	Expires    time.Time // absolute limit of the session
+	Bearer     bool      // not a browser
+}
+
+// Has reports whether the user was given a privilege.
+func (id Identity) Has(privilege string) bool {
+	for _, p := range id.Privileges {
+		if p == privilege {
+			return true
+		}
+	}
+	return false
+}
+
+func newToken() (token string, hash [32]byte) {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	token = base64.RawURLEncoding.EncodeToString(b[:])
+	return token, sha256.Sum256([]byte(token))
+}
+
+// tokenLength is how long a token is in text; anything else is not looked up.
+const tokenLength = 43
+
+// open makes a session for a user.
+func (a *Auth) open(ctx context.Context, user conversation.AgentID, bearer bool) (string, directory.Session, error) {
+	now := time.Now()
+	token, hash := newToken()
+	s := directory.Session{
+		TokenHash: hash, User: user, Bearer: bearer, CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(a.opts.AbsoluteTimeout),
+	}
+	_, _ = rand.Read(s.ID[:]) // never fails (crypto/rand)
+	if err := a.dir.AddSession(ctx, s); err != nil {
+		return "", s, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.remember(&session{s})
+	return token, s, nil
+}
+
+// remember keeps a good session in memory; a.mu is held.
+func (a *Auth) remember(s *session) {
+	if len(a.live) >= maxCached {
+		// Rare enough for the simplest answer: they are all read again.
+		clear(a.live)
+		clear(a.byID)
+	}
+	a.live[s.TokenHash] = s
+	a.byID[s.ID] = s.TokenHash
+}
+
+// forget drops a session from memory; a.mu is held.
+func (a *Auth) forget(id directory.SessionID) {
+	delete(a.live, a.byID[id])
+	delete(a.byID, id)
+	delete(a.touched, id)
+}
+
+// lookup finds the identity behind a token.
+func (a *Auth) lookup(ctx context.Context, token string, bearer bool) (Identity, error) {
+	if len(token) != tokenLength {
+		return Identity{}, ErrUnauthenticated
+	}
+	hash := sha256.Sum256([]byte(token))
+	s, err := a.find(ctx, hash)
+	if err != nil {
+		return Identity{}, err
+	}
+	// A cookie's token is no bearer token and the other way round: neither
+	// can be carried past the checks of its own way in.
+	if s.Bearer != bearer {
+		return Identity{}, ErrUnauthenticated
+	}
+	return a.identity(s)
+}
+
+func (a *Auth) find(ctx context.Context, hash [32]byte) (directory.Session, error) {
+	now := time.Now()
+	fresh := now.UnixMilli()-a.swept.Load() < sweepStale.Milliseconds()
+	a.mu.Lock()
+	s, ok := a.live[hash]
+	a.mu.Unlock()
+	if !ok || !fresh {
+		row, err := a.dir.SessionByToken(ctx, hash)
+		if errors.Is(err, directory.ErrNotFound) {
+			return row, ErrUnauthenticated
+		}
+		if err != nil {
+			return row, fmt.Errorf("auth: %w", err)
+		}
+		s = &session{row}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if t := a.touched[s.ID]; t.After(s.SeenAt) {
+		s.SeenAt = t
+	}
+	if _, gone := a.revoked[s.ID]; gone || !a.good(s, now) {
+		a.forget(s.ID)
+		return directory.Session{}, ErrUnauthenticated
+	}
+	s.SeenAt = now
+	a.touched[s.ID] = now
+	a.remember(s)
+	return s.Session, nil
+}
+
+// good reports whether a session may be used at now; a.mu is held.
+func (a *Auth) good(s *session, now time.Time) bool {
+	return s.RevokedAt.IsZero() && now.Before(s.ExpiresAt) && now.Sub(s.SeenAt) < a.opts.IdleTimeout
+}
+
+// identity describes a session's user as of now: roles and privileges changed
+// meanwhile count at once.
+func (a *Auth) identity(s directory.Session) (Identity, error) {
+	u, ok := a.dir.Snapshot().User(s.User)
+	if !ok || u.Disabled {
+		return Identity{}, ErrUnauthenticated
+	}
+	return Identity{
+		User: u.ID, Login: u.Login, Name: u.Name, Role: u.Role, Privileges: u.Privileges,
+		Session: s.ID, Expires: s.ExpiresAt, Bearer: s.Bearer,
+	}, nil
+}
+
+// Current is the identity of an open socket as of now, for the check of each
+// command: role and privileges may have changed since it was opened.
+func (a *Auth) Current(id Identity) (Identity, error) {
+	a.mu.Lock()
+	_, gone := a.revoked[id.Session]
+	a.mu.Unlock()
+	if gone {
+		return Identity{}, ErrUnauthenticated
+	}
+	return a.identity(directory.Session{ID: id.Session, User: id.User, ExpiresAt: id.Expires, Bearer: id.Bearer})
+}
+
+func (a *Auth) flushTouched(ctx context.Context) error {
+	a.mu.Lock()
+	seen := a.touched
+	a.touched = make(map[directory.SessionID]time.Time, len(seen))
+	a.mu.Unlock()
+	err := a.dir.TouchSessions(ctx, seen)
+	if err != nil {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		for id, t := range seen {
+			if t.After(a.touched[id]) {
+				a.touched[id] = t
+			}
+		}
+	}
+	return err
+}
