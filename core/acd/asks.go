@@ -1,0 +1,40 @@
+package acd
+
+import "slices"
+
+// takeable is the longest waiting of the requests that ask for this member
+// alone and that it can be offered now, or 0. An invitation goes to anybody who is
+// there (T6); a reply to its owner is offered as any other interaction (N16).
+func (d *Dispatcher) takeable(m int32) int32 {
+	x := &d.members[m]
+	if x.reserved {
+		return 0
+	}
+	var best int32
+	for _, n := range x.asks {
+		e := &d.entries[n]
+		can := x.offerable && x.load+e.Need.Spare <= x.profile.Capacity
+		if e.Personal {
+			can = x.invitable
+		}
+		if can && !slices.Contains(e.Exclude, x.id) && (best == 0 || e.key().less(d.keyOf(best))) {
+			best = n
+		}
+	}
+	return best
+}
+
+// refreshAsks keeps the tree of members who have such a request to take.
+func (d *Dispatcher) refreshAsks(m int32) {
+	x := &d.members[m]
+	n := d.takeable(m)
+	if x.asking {
+		if n != 0 && d.keyOf(n) == d.asked.nodes[m].key {
+			return
+		}
+		d.askedRoot = d.asked.remove(d.askedRoot, m)
+	}
+	if x.asking = n != 0; x.asking {
+		d.askedRoot = d.asked.insert(d.askedRoot, m, d.keyOf(n))
+	}
+}

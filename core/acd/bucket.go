@@ -1,0 +1,161 @@
+package acd
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"github.com/parley-gateway/parley/core/conversation"
+)
+
+// bucketKey is what requests have in common for which the same agents qualify.
+type bucketKey struct {
+	service conversation.ServiceID
+	skills  string
+	spare   int
+}
+
+// bucket is a queue of like requests. Its number is its bit in the masks of agents.
+type bucket struct {
+	bucketKey
+	bit      int
+	skillSet []string
+	waiting  int
+	lanes    []int32 // the first is the one for requests that nobody is barred from
+	rotation int     // members in rotation who qualify
+}
+
+// lane holds those requests of a bucket from which the same agents are barred.
+type lane struct {
+	bucket   int
+	declined []conversation.AgentID // sorted
+	exclude  []conversation.AgentID // sorted
+	root     int32
+	head     int32 // the longest waiting
+}
+
+// maxBuckets is where empty buckets begin to be used again for other keys.
+const maxBuckets = 1024
+
+// mark keeps the set of buckets in which somebody waits.
+func (b *bucket) mark(d *Dispatcher) {
+	word, bit := b.bit>>6, uint64(1)<<(b.bit&63)
+	if b.waiting > 0 {
+		d.busy[word] |= bit
+	} else {
+		d.busy[word] &^= bit
+	}
+}
+
+// laneFor finds or makes the lane of a request.
+func (d *Dispatcher) laneFor(w *Waiting) int32 {
+	b := d.bucketFor(w)
+	declined, exclude := sorted(w.DeclinedBy), sorted(w.Exclude)
+	for _, n := range d.buckets[b].lanes {
+		if l := &d.laneList[n]; slices.Equal(l.declined, declined) && slices.Equal(l.exclude, exclude) {
+			return n
+		}
+	}
+	return d.newLane(lane{bucket: b, declined: declined, exclude: exclude})
+}
+
+func sorted(ids []conversation.AgentID) []conversation.AgentID {
+	if len(ids) < 2 {
+		return ids
+	}
+	ids = slices.Clone(ids)
+	slices.SortFunc(ids, func(a, b conversation.AgentID) int { return bytes.Compare(a[:], b[:]) })
+	return slices.Compact(ids)
+}
+
+func (d *Dispatcher) newLane(l lane) int32 {
+	var n int32
+	if k := len(d.freeLanes); k > 0 {
+		n = d.freeLanes[k-1]
+		d.freeLanes = d.freeLanes[:k-1]
+	} else {
+		d.laneList = append(d.laneList, lane{})
+		n = int32(len(d.laneList) - 1)
+	}
+	d.laneList[n] = l
+	b := &d.buckets[l.bucket]
+	b.lanes = append(b.lanes, n)
+	return n
+}
+
+// dropLane gives an empty lane of barred agents back.
+func (d *Dispatcher) dropLane(n int32) {
+	l := &d.laneList[n]
+	b := &d.buckets[l.bucket]
+	if l.root != 0 || b.lanes[0] == n {
+		return
+	}
+	i := slices.Index(b.lanes, n)
+	b.lanes = slices.Delete(b.lanes, i, i+1)
+	*l = lane{}
+	d.freeLanes = append(d.freeLanes, n)
+}
+
+// bucketFor finds or makes the bucket of a request. Making one asks every member
+// whether it qualifies: it happens once for each service, skill set and need.
+func (d *Dispatcher) bucketFor(w *Waiting) int {
+	key := bucketKey{service: w.Service, skills: w.Skills, spare: w.Need.Spare}
+	if b, ok := d.bucketBy[key]; ok {
+		return b
+	}
+	b := d.reusable()
+	if b < 0 {
+		d.buckets = append(d.buckets, bucket{})
+		b = len(d.buckets) - 1
+		d.widen(b>>6 + 1)
+	} else {
+		delete(d.bucketBy, d.buckets[b].bucketKey)
+		d.freeLanes = append(d.freeLanes, d.buckets[b].lanes...)
+	}
+	d.buckets[b] = bucket{bucketKey: key, bit: b, skillSet: splitSkills(key.skills)}
+	d.newLane(lane{bucket: b})
+	d.bucketBy[key] = b
+	for m := int32(1); m < int32(len(d.members)); m++ {
+		d.qualify(m, b)
+		d.refresh(m)
+	}
+	return b
+}
+
+// reusable is an empty bucket to be used for another key, or -1.
+func (d *Dispatcher) reusable() int {
+	if len(d.buckets) < maxBuckets {
+		return -1
+	}
+	return slices.IndexFunc(d.buckets, func(b bucket) bool { return b.waiting == 0 })
+}
+
+func splitSkills(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, ",")
+}
+
+// qualify notes whether a member may take what waits in a bucket: serves the
+// service and has every skill.
+func (d *Dispatcher) qualify(m int32, b int) {
+	x, k := &d.members[m], &d.buckets[b]
+	ok := slices.Contains(x.profile.Services, k.service)
+	for _, skill := range k.skillSet {
+		ok = ok && slices.Contains(x.profile.Skills, skill)
+	}
+	has := x.eligible.has(b)
+	switch {
+	case ok && !has:
+		x.eligible.set(b)
+		if x.counted {
+			k.rotation++
+		}
+	case !ok && has:
+		x.eligible.unset(b)
+		if x.counted {
+			k.rotation--
+		}
+	}
+}

@@ -1,0 +1,233 @@
+package acd
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"slices"
+
+	"github.com/parley-gateway/parley/core/conversation"
+)
+
+// Profile is what the directory says about an agent.
+type Profile struct {
+	Services []conversation.ServiceID // served, by team or in person
+	Skills   []string
+	Capacity int // percent; 0 = Capacity
+}
+
+// member is an agent as the dispatcher knows it.
+type member struct {
+	id       conversation.AgentID
+	profile  Profile
+	eligible bitset  // buckets for which the agent qualifies
+	asks     []int32 // entries that ask this agent alone
+
+	loggedIn  bool
+	rotation  bool
+	offerable bool
+	invitable bool
+	load      int
+	idle      int64
+
+	reserved bool // handed out by Next, not settled
+	counted  bool // in the rotation counts of eligible buckets
+	placed   bool // in the tree of available agents
+	asking   bool // in the tree of agents with a request of their own to take
+	served   serving
+}
+
+// serving is how a member counts for its services.
+type serving struct{ loggedIn, available bool }
+
+// agentKey orders available agents: least loaded first, then idle longest.
+type agentKey struct {
+	load   int
+	idle   int64 // milliseconds since 1970
+	hi, lo uint64
+}
+
+func (a agentKey) less(b agentKey) bool {
+	if a.load != b.load {
+		return a.load < b.load
+	}
+	if a.idle != b.idle {
+		return a.idle < b.idle
+	}
+	if a.hi != b.hi {
+		return a.hi < b.hi
+	}
+	return a.lo < b.lo
+}
+
+func (m *member) key() agentKey {
+	return agentKey{
+		load: m.load, idle: m.idle,
+		hi: binary.BigEndian.Uint64(m.id[:8]), lo: binary.BigEndian.Uint64(m.id[8:]),
+	}
+}
+
+// SetProfile takes over what the directory says. Services that the agent no longer
+// serves no longer count.
+func (d *Dispatcher) SetProfile(id conversation.AgentID, p Profile) {
+	m := d.memberOf(id)
+	d.count(m, serving{})
+	x := &d.members[m]
+	x.profile = Profile{Services: slices.Clone(p.Services), Skills: slices.Clone(p.Skills), Capacity: p.Capacity}
+	slices.SortFunc(x.profile.Services, func(a, b conversation.ServiceID) int { return slices.Compare(a[:], b[:]) })
+	x.profile.Services = slices.Compact(x.profile.Services)
+	if x.profile.Capacity <= 0 {
+		x.profile.Capacity = Capacity
+	}
+	for b := range d.buckets {
+		d.qualify(m, b)
+	}
+	d.refresh(m)
+}
+
+// UpdateAgent takes over an agent's state: call it after each append to the
+// agent's stream.
+func (d *Dispatcher) UpdateAgent(a *AgentState) {
+	m := d.memberOf(a.ID)
+	x := &d.members[m]
+	x.loggedIn, x.rotation = a.LoggedIn, a.InRotation()
+	x.offerable, x.invitable = a.Offerable(), a.Invitable()
+	x.load, x.idle = a.Load(), a.IdleSince.UnixMilli()
+	d.refresh(m)
+}
+
+// RemoveAgent forgets an agent (deleted or disabled): neither state nor profile
+// is left. Requests that ask for this agent alone stay, in vain.
+func (d *Dispatcher) RemoveAgent(id conversation.AgentID) {
+	if _, ok := d.memberBy[id]; ok {
+		d.UpdateAgent(&AgentState{ID: id})
+		d.SetProfile(id, Profile{})
+	}
+}
+
+// memberOf finds or makes the member of an agent.
+func (d *Dispatcher) memberOf(id conversation.AgentID) int32 {
+	if m, ok := d.memberBy[id]; ok {
+		return m
+	}
+	m := int32(len(d.members))
+	d.members = append(d.members, member{id: id, profile: Profile{Capacity: Capacity}, eligible: make(bitset, len(d.busy))})
+	d.memberBy[id] = m
+	d.available.grow(m)
+	d.asked.grow(m)
+	d.own = append(d.own, make(bitset, len(d.busy))...)
+	d.all = append(d.all, make(bitset, len(d.busy))...)
+	return m
+}
+
+// refresh puts a member where its state belongs.
+func (d *Dispatcher) refresh(m int32) {
+	x := &d.members[m]
+	if x.counted != x.rotation {
+		change := step(x.counted, x.rotation)
+		x.counted = x.rotation
+		x.eligible.each(func(b int) { d.buckets[b].rotation += change })
+	}
+	if x.placed {
+		d.availableRoot = d.available.remove(d.availableRoot, m)
+		x.placed = false
+	}
+	free := x.offerable && !x.reserved
+	if free && d.maskOf(m) {
+		d.availableRoot = d.available.insert(d.availableRoot, m, x.key())
+		x.placed = true
+	}
+	d.count(m, serving{loggedIn: x.loggedIn, available: free && x.load < x.profile.Capacity})
+	d.refreshAsks(m)
+}
+
+// maskOf works out for which buckets an agent who takes offers has room, and
+// reports whether there is any.
+func (d *Dispatcher) maskOf(m int32) bool {
+	x := &d.members[m]
+	room := x.profile.Capacity - x.load
+	own := d.mask(d.own, m)
+	any := false
+	for w, word := range x.eligible {
+		own[w] = 0
+		for ; word != 0; word &= word - 1 {
+			if bit := bits.TrailingZeros64(word); d.buckets[w<<6+bit].spare <= room {
+				own[w] |= 1 << bit
+			}
+		}
+		any = any || own[w] != 0
+	}
+	return any
+}
+
+// mask is a member's part of a slab of masks.
+func (d *Dispatcher) mask(slab bitset, m int32) bitset {
+	w := len(d.busy)
+	return slab[int(m)*w : int(m)*w+w]
+}
+
+// sumUp makes a node of the tree of available agents know what its subtree can
+// take (treap.pull).
+func (d *Dispatcher) sumUp(n int32) {
+	node := &d.available.nodes[n]
+	all, own := d.mask(d.all, n), d.mask(d.own, n)
+	left, right := d.mask(d.all, node.left), d.mask(d.all, node.right)
+	for w := range all {
+		all[w] = own[w] | left[w] | right[w] // those of node 0 are empty
+	}
+}
+
+// widen makes room for more buckets in every mask.
+func (d *Dispatcher) widen(words int) {
+	old := len(d.busy)
+	if words <= old {
+		return
+	}
+	d.busy = append(d.busy, make(bitset, words-old)...)
+	d.own, d.all = respread(d.own, old, words), respread(d.all, old, words)
+	for m := range d.members {
+		x := &d.members[m]
+		x.eligible = append(x.eligible, make(bitset, words-len(x.eligible))...)
+	}
+}
+
+func respread(slab bitset, old, words int) bitset {
+	wide := make(bitset, 0, max(len(slab), 1)*words)
+	for at := 0; at < len(slab); at += old {
+		wide = append(wide, slab[at:at+old]...)
+		wide = append(wide, make(bitset, words-old)...)
+	}
+	return wide
+}
+
+// pick finds the best available agent for a bucket who is not barred, or 0.
+func (d *Dispatcher) pick(root int32, b int, declined, exclude []conversation.AgentID) int32 {
+	if root == 0 || !d.mask(d.all, root).has(b) {
+		return 0
+	}
+	node := &d.available.nodes[root]
+	if m := d.pick(node.left, b, declined, exclude); m != 0 {
+		return m
+	}
+	if d.mask(d.own, root).has(b) {
+		id := d.members[root].id
+		if !slices.Contains(declined, id) && !slices.Contains(exclude, id) {
+			return root
+		}
+	}
+	return d.pick(node.right, b, declined, exclude)
+}
+
+// bitset is a set of bucket numbers.
+type bitset []uint64
+
+func (s bitset) has(i int) bool { return s[i>>6]&(1<<(i&63)) != 0 }
+func (s bitset) set(i int)      { s[i>>6] |= 1 << (i & 63) }
+func (s bitset) unset(i int)    { s[i>>6] &^= 1 << (i & 63) }
+
+func (s bitset) each(f func(i int)) {
+	for w, word := range s {
+		for ; word != 0; word &= word - 1 {
+			f(w<<6 + bits.TrailingZeros64(word))
+		}
+	}
+}

@@ -1,0 +1,232 @@
+package acd
+
+import (
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+)
+
+// Waiting is a routing request that waits in a queue or for one agent.
+type Waiting struct {
+	Request      conversation.RequestID
+	Conversation conversation.ConversationID
+	Service      conversation.ServiceID // whose queue; zero when one agent is asked
+	Agent        conversation.AgentID   // who is asked; zero: whoever serves the queue
+	Personal     bool                   // an invitation of Agent: goes to a Busy one too (T6)
+	Skills       string                 // canonical skill set: sorted, comma-separated names
+	Need         Need
+	WaitingSince time.Time
+	Priority     int                    // seconds of head start
+	DeclinedBy   []conversation.AgentID // skipped while others qualify (A16)
+	Exclude      []conversation.AgentID // never asked: they take part already
+}
+
+// WaitingOf lists what a conversation waits for: its queued requests.
+func WaitingOf(s *conversation.State) []Waiting {
+	var all []Waiting
+	for i := range s.Requests {
+		if r := &s.Requests[i]; r.State == conversation.Queued {
+			all = append(all, waitingFor(s, r))
+		}
+	}
+	return all
+}
+
+func waitingFor(s *conversation.State, r *conversation.Request) Waiting {
+	rules := s.RulesOf(r)
+	w := Waiting{
+		Request: r.ID, Conversation: s.ID, Service: r.Target.Service, Agent: r.Target.Agent, Personal: r.Personal(),
+		Skills: rules.Skills, Need: NeedOf(rules), WaitingSince: r.WaitingSince, Priority: rules.Priority,
+		DeclinedBy: slices.Clone(r.DeclinedBy),
+	}
+	for j := range s.Participants {
+		p := &s.Participants[j]
+		if p.Who.Kind == conversation.Agent && p.State != conversation.Left {
+			w.Exclude = append(w.Exclude, p.Who.Agent)
+		}
+	}
+	return w
+}
+
+// waitKey orders requests: longest wait first, head start counted in, then by
+// id, that is by age.
+type waitKey struct {
+	at     int64 // milliseconds since 1970
+	hi, lo uint64
+}
+
+func (w *Waiting) key() waitKey {
+	return waitKey{
+		at: w.WaitingSince.UnixMilli() - int64(w.Priority)*1000,
+		hi: binary.BigEndian.Uint64(w.Request[:8]), lo: binary.BigEndian.Uint64(w.Request[8:]),
+	}
+}
+
+func (a waitKey) less(b waitKey) bool {
+	if a.at != b.at {
+		return a.at < b.at
+	}
+	if a.hi != b.hi {
+		return a.hi < b.hi
+	}
+	return a.lo < b.lo
+}
+
+// entry is a known request.
+type entry struct {
+	Waiting
+	used     bool
+	reserved bool  // handed out by Next, not settled
+	lane     int32 // 0: waits for one agent
+	service  int32
+	asked    int32 // member, when one agent is asked
+	next     int32 // of the same conversation, or the next free one
+}
+
+// UpdateConversation takes over what a conversation waits for now: call it
+// after each append that changes its requests or participants.
+func (d *Dispatcher) UpdateConversation(s *conversation.State) {
+	var next int32
+	for n := d.byConversation[s.ID]; n != 0; n = next {
+		next = d.entries[n].next
+		if r := s.Request(d.entries[n].Request); r == nil || r.State != conversation.Queued {
+			d.RemoveRequest(d.entries[n].Request)
+		}
+	}
+	for i := range s.Requests {
+		if r := &s.Requests[i]; r.State == conversation.Queued {
+			d.UpsertRequest(waitingFor(s, r))
+		}
+	}
+}
+
+// UpsertRequest adds a waiting request or changes what is known of it. One that
+// Next has handed out waits again only after Settle.
+func (d *Dispatcher) UpsertRequest(w Waiting) {
+	n, known := d.requests[w.Request]
+	if known {
+		e := &d.entries[n]
+		if e.same(&w) {
+			return
+		}
+		d.withdraw(n)
+		if e.Conversation != w.Conversation {
+			d.unlink(n)
+			known = false
+		}
+	} else {
+		n = d.newEntry()
+		d.requests[w.Request] = n
+	}
+	e := &d.entries[n]
+	e.Waiting, e.used = w, true
+	if !known {
+		e.next = d.byConversation[w.Conversation]
+		d.byConversation[w.Conversation] = n
+	}
+	if !e.reserved {
+		d.enqueue(n)
+	}
+}
+
+func (w *Waiting) same(o *Waiting) bool {
+	return w.Conversation == o.Conversation && w.Service == o.Service && w.Agent == o.Agent && w.Personal == o.Personal &&
+		w.Skills == o.Skills && w.Need == o.Need && w.WaitingSince.Equal(o.WaitingSince) && w.Priority == o.Priority &&
+		slices.Equal(w.DeclinedBy, o.DeclinedBy) && slices.Equal(w.Exclude, o.Exclude)
+}
+
+// RemoveRequest forgets a request: it is offered, accepted or cancelled. An
+// unknown one is no error.
+func (d *Dispatcher) RemoveRequest(id conversation.RequestID) {
+	n, ok := d.requests[id]
+	if !ok {
+		return
+	}
+	d.withdraw(n)
+	d.unlink(n)
+	delete(d.requests, id)
+	d.entries[n] = entry{next: d.free}
+	d.free = n
+}
+
+func (d *Dispatcher) newEntry() int32 {
+	if n := d.free; n != 0 {
+		d.free = d.entries[n].next
+		d.entries[n] = entry{}
+		return n
+	}
+	d.entries = append(d.entries, entry{})
+	n := int32(len(d.entries) - 1)
+	d.lanes.grow(n)
+	d.queues.grow(n)
+	return n
+}
+
+// unlink takes an entry out of its conversation's list.
+func (d *Dispatcher) unlink(n int32) {
+	c := d.entries[n].Conversation
+	at := d.byConversation[c]
+	if at == n {
+		if next := d.entries[n].next; next != 0 {
+			d.byConversation[c] = next
+		} else {
+			delete(d.byConversation, c)
+		}
+		return
+	}
+	for ; at != 0; at = d.entries[at].next {
+		if d.entries[at].next == n {
+			d.entries[at].next = d.entries[n].next
+			return
+		}
+	}
+}
+
+// enqueue lets an entry wait where it belongs.
+func (d *Dispatcher) enqueue(n int32) {
+	e := &d.entries[n]
+	if !e.Agent.IsZero() {
+		m := d.memberOf(e.Agent)
+		e.asked = m
+		d.members[m].asks = append(d.members[m].asks, n)
+		d.refreshAsks(m)
+		return
+	}
+	key := e.key()
+	e.lane = d.laneFor(&e.Waiting)
+	l := &d.laneList[e.lane]
+	l.root = d.lanes.insert(l.root, n, key)
+	l.head = d.lanes.first(l.root)
+	d.buckets[l.bucket].waiting++
+	d.buckets[l.bucket].mark(d)
+	e.service = d.serviceOf(e.Service)
+	s := &d.services[e.service]
+	s.queue = d.queues.insert(s.queue, n, key)
+}
+
+// withdraw takes an entry out of where it waits.
+func (d *Dispatcher) withdraw(n int32) {
+	e := &d.entries[n]
+	switch {
+	case e.asked != 0:
+		m := &d.members[e.asked]
+		if i := slices.Index(m.asks, n); i >= 0 {
+			m.asks = slices.Delete(m.asks, i, i+1)
+		}
+		d.refreshAsks(e.asked)
+		e.asked = 0
+	case e.lane != 0:
+		l := &d.laneList[e.lane]
+		l.root = d.lanes.remove(l.root, n)
+		l.head = d.lanes.first(l.root)
+		b := &d.buckets[l.bucket]
+		b.waiting--
+		b.mark(d)
+		d.dropLane(e.lane)
+		s := &d.services[e.service]
+		s.queue = d.queues.remove(s.queue, n)
+		e.lane, e.service = 0, 0
+	}
+}
