@@ -246,8 +246,27 @@ func (g *generation) request(c *configuration) (*pluginv1.ConfigureRequest, []Pr
 	return req, problems
 }
 
-// configure sends the request and converts the plugin's own problems.
+// configure sends the request. A plugin refuses a configuration as a whole,
+// so accounts with faults are left out and the rest is sent again: one
+// account's wrong password stops nobody else's.
 func (g *generation) configure(ctx context.Context, req *pluginv1.ConfigureRequest) (problems []Problem, restart bool, err error) {
+	for {
+		more, restart, err := g.askConfigure(ctx, req)
+		problems = append(problems, more...)
+		if err != nil || req.GetValidateOnly() || len(more) == 0 || len(ownProblems(more)) > 0 {
+			return problems, restart, err
+		}
+		before := len(req.GetAccounts())
+		req.Accounts = slices.DeleteFunc(req.Accounts, func(a *pluginv1.Account) bool {
+			return slices.ContainsFunc(more, func(p Problem) bool { return p.Account.String() == a.GetId() })
+		})
+		if len(req.Accounts) == before { // faults of accounts that it was not given
+			return problems, restart, fmt.Errorf("%w: configure: faults of unknown accounts", errProtocol)
+		}
+	}
+}
+
+func (g *generation) askConfigure(ctx context.Context, req *pluginv1.ConfigureRequest) (problems []Problem, restart bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, configureTimeout)
 	defer cancel()
 	resp, err := g.service.Configure(ctx, req)

@@ -244,9 +244,19 @@ type LookupCommand struct {
 	Message conversation.MessageID
 }
 
+// RoomWatcher may be implemented by a Core: PluginRoom says that a window of
+// the generation which refused an Offer has room again. A Core without it
+// offers again after each Result, which returns its command's credit before
+// it is ingested.
+type RoomWatcher interface {
+	PluginRoom(plugin, instance string)
+}
+
 // CommandPort takes commands for one generation of a plugin. Offer never
-// blocks: false means that the window of the account or the process is full;
-// the router keeps the command and offers again when Ready was called.
+// blocks: false means that the window of the account or the process is full
+// or that the generation is ending; the router keeps the command and offers
+// again after a Result, PluginRoom or the next PluginReady. A command that is
+// under way there already is taken without being sent twice.
 type CommandPort interface {
 	Offer(Outbound) bool
 	// Info describes the plugin behind the port.

@@ -183,11 +183,7 @@ func checkHook(info *pluginv1.HookInfo, req HookRequest) error {
 	if info == nil {
 		return ErrNoHook
 	}
-	methods := info.GetMethods()
-	if len(methods) == 0 {
-		methods = []string{http.MethodPost}
-	}
-	if !slices.Contains(methods, req.Method) {
+	if !slices.Contains(hookMethods(info), req.Method) {
 		return ErrMethod
 	}
 	if uint64(len(req.Body)) > hookBodyLimit(info) {
@@ -201,6 +197,13 @@ func hookBodyLimit(info *pluginv1.HookInfo) uint64 {
 		return min(n, maxHookBody)
 	}
 	return defaultHookBody
+}
+
+func hookMethods(info *pluginv1.HookInfo) []string {
+	if m := info.GetMethods(); len(m) > 0 {
+		return m
+	}
+	return []string{http.MethodPost}
 }
 
 // offerHook queues a hook; the caller waits for its outcome.
@@ -276,6 +279,7 @@ func (s *session) hookResult(r *pluginv1.HookResult) {
 	for _, e := range r.GetEvents() {
 		if res := e.GetResult(); res != nil {
 			s.results.Add(1)
+			s.credit(res)
 		}
 		s.ingest(e, c.account, received, func(ack Ack, in *Inbound) {
 			if e.GetResult() != nil {

@@ -1,10 +1,6 @@
 package pluginhost
 
-import (
-	"net/http"
-
-	"github.com/parley-gateway/parley/core/conversation"
-)
+import "github.com/parley-gateway/parley/core/conversation"
 
 // HookLimits tell what a webhook may look like, so that the gateway can refuse
 // others before it reads them.
@@ -24,9 +20,5 @@ func (h *Host) HookLimits(account conversation.AccountID) (HookLimits, bool) {
 	if d.GetHook() == nil {
 		return HookLimits{MaxBody: defaultHookBody}, true
 	}
-	l := HookLimits{Methods: d.GetHook().GetMethods(), MaxBody: int64(hookBodyLimit(d.GetHook()))}
-	if len(l.Methods) == 0 {
-		l.Methods = []string{http.MethodPost}
-	}
-	return l, true
+	return HookLimits{Methods: hookMethods(d.GetHook()), MaxBody: int64(hookBodyLimit(d.GetHook()))}, true
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
@@ -36,7 +35,7 @@ func (m *merger) collect(ctx context.Context, plugins []*plugin, out chan<- prom
 		p.mu.Lock()
 		g := p.cur
 		p.mu.Unlock()
-		if g == nil || !slices.Contains(g.describe.GetAbilities(), contract.AbilityMetrics) {
+		if g == nil {
 			continue
 		}
 		wg.Go(func() {

@@ -92,7 +92,8 @@ func (s *session) event(e *pluginv1.Event) error {
 		s.up.events++
 		s.up.bytes += size
 	}
-	over := s.up.events > contract.EventWindow || s.up.bytes > contract.EventWindowBytes || s.up.exempt > maxExempt
+	over := s.up.events > contract.EventWindow || s.up.exempt > maxExempt ||
+		s.up.events > 1 && s.up.bytes > contract.EventWindowBytes+eventWindowSlack
 	s.mu.Unlock()
 	if over {
 		return fmt.Errorf("%w: more unacknowledged events than the window allows", errProtocol)
@@ -102,6 +103,7 @@ func (s *session) event(e *pluginv1.Event) error {
 		s.results.Add(1)
 	}
 	seq := e.GetSeq()
+	s.credit(result)
 	s.ingest(e, conversation.AccountID{}, arrived, func(ack Ack, in *Inbound) {
 		s.eventStored(seq, size, exempt, ack)
 		if result != nil {
@@ -113,6 +115,17 @@ func (s *session) event(e *pluginv1.Event) error {
 		s.meters.ingestSeconds.Observe(time.Since(arrived).Seconds())
 	})
 	return nil
+}
+
+// credit returns the credit of a Result's command before the core sees the
+// Result, since that is when it looks for the next command.
+func (s *session) credit(r *pluginv1.Result) {
+	if r == nil {
+		return
+	}
+	if id, err := parseCommandID(r.GetCommandId()); err == nil {
+		s.creditCommand(id)
+	}
 }
 
 // ingest checks and converts an event and hands it to the core. done runs

@@ -79,6 +79,9 @@ type uplink struct {
 // a plugin must not fill the gateway with them either.
 const maxExempt = 8192
 
+// eventWindowSlack is what the two sides may differ by in counting bytes.
+const eventWindowSlack = 64 << 10
+
 // sessionConfig is what a session needs of its generation.
 type sessionConfig struct {
 	plugin, instance string
@@ -327,13 +330,16 @@ func (s *session) poke() {
 // pokeAfter wakes the writer later.
 func (s *session) pokeAfter(d time.Duration) { time.AfterFunc(d, s.poke) }
 
-// announceRoom tells the core that a window which refused an offer has room
-// again: PluginReady with the same instance and port.
+// announceRoom tells the core that a window which refused an offer has room.
 func (s *session) announceRoom() {
+	watcher, ok := s.core.(RoomWatcher)
+	if !ok {
+		return
+	}
 	for {
 		select {
 		case <-s.announce:
-			s.core.PluginReady(s.plugin, s.instance, s)
+			watcher.PluginRoom(s.plugin, s.instance)
 		case <-s.ctx.Done():
 			return
 		}

@@ -12,14 +12,15 @@ import (
 
 // dispatch is a command that a session has taken from the core.
 type dispatch struct {
-	id      [16]byte
-	account conversation.AccountID
-	frame   *pluginv1.Command
-	size    int
-	sent    bool
-	sentAt  time.Time
-	begun   bool // a BeginAck is on its way: the provider may have been called
-	asked   bool // a Begin is being recorded
+	id       [16]byte
+	account  conversation.AccountID
+	frame    *pluginv1.Command
+	size     int
+	sent     bool
+	sentAt   time.Time
+	begun    bool // a BeginAck is on its way: the provider may have been called
+	asked    bool // a Begin is being recorded
+	credited bool // its place is given back
 }
 
 // window bounds the commands at a plugin, per account and per process, and
@@ -30,6 +31,7 @@ type window struct {
 	accounts map[conversation.AccountID]*accountWindow
 	ring     queue[*accountWindow] // accounts with queued commands
 	queued   int
+	taken    int           // places
 	wanted   bool          // an offer was refused since the last announcement
 	changed  chan struct{} // closed and replaced when something settles
 }
@@ -62,11 +64,12 @@ func (w *window) admit(account conversation.AccountID, now time.Time) bool {
 		w.accounts[account] = a
 	}
 	limit := min(contract.AccountWindow, max(1, contract.CommandWindow/max(1, len(w.accounts))))
-	if a.flight >= limit || len(w.flight) >= contract.CommandWindow {
+	if a.flight >= limit || w.taken >= contract.CommandWindow {
 		a.refused, w.wanted = now, true
 		return false
 	}
 	a.flight++
+	w.taken++
 	a.refused = time.Time{}
 	return true
 }
@@ -79,8 +82,6 @@ func (w *window) forget(now time.Time) {
 		}
 	}
 }
-
-func (w *window) enter(d *dispatch) { w.flight[d.id] = d }
 
 func (w *window) enqueue(d *dispatch) {
 	a := w.accounts[d.account]
@@ -111,21 +112,18 @@ func (w *window) advance() {
 	}
 }
 
-// settle gives the place of a command back; nil when it has none.
-func (w *window) settle(id [16]byte) *dispatch {
-	d := w.flight[id]
-	if d == nil {
-		return nil
+// release gives the place of a command back.
+func (w *window) release(d *dispatch) {
+	d.credited = true
+	w.taken--
+	a := w.accounts[d.account]
+	if a == nil {
+		return
 	}
-	delete(w.flight, id)
-	if a := w.accounts[d.account]; a != nil {
-		a.flight--
-		if a.flight == 0 && a.refused.IsZero() {
-			delete(w.accounts, d.account)
-		}
+	a.flight--
+	if a.flight == 0 && a.refused.IsZero() {
+		delete(w.accounts, d.account)
 	}
-	w.notify()
-	return d
 }
 
 func (w *window) notify() {
@@ -152,7 +150,7 @@ func (s *session) Offer(o Outbound) bool {
 	if !s.window.admit(d.account, time.Now()) {
 		return false
 	}
-	s.window.enter(d)
+	s.window.flight[d.id] = d
 	if !s.can(&o) {
 		// Not sent: what the plugin never declared would be ignored there.
 		go s.settleFor(d, conversation.StatusFailed, "unsupported")
@@ -172,29 +170,45 @@ func (s *session) can(o *Outbound) bool {
 	return o.Send != nil || o.Lookup != nil && s.info.CanLookup || o.Process != nil && s.process
 }
 
-// commandSettled returns a command's credit.
-func (s *session) commandSettled(id [16]byte) {
+// creditCommand returns a command's credit, when its Result has come. It stays
+// under way until that is stored.
+func (s *session) creditCommand(id [16]byte) {
 	s.mu.Lock()
-	d := s.window.settle(id)
-	if d == nil {
+	d := s.window.flight[id]
+	if d == nil || d.credited {
 		s.mu.Unlock()
 		return
 	}
+	s.window.release(d)
 	if d.sent {
 		s.meters.commandSeconds.Observe(time.Since(d.sentAt).Seconds())
 	}
-	s.solo.settleCommand(d)
-	s.poison.clear(commandKey(id))
 	room := s.window.wanted && !s.over && !s.draining
 	if room {
 		s.window.wanted = false
 	}
 	s.mu.Unlock()
-	s.poke()
 	if room {
 		select {
 		case s.announce <- struct{}{}:
 		default:
 		}
+	}
+}
+
+// commandSettled forgets a command whose result is stored.
+func (s *session) commandSettled(id [16]byte) {
+	s.creditCommand(id)
+	s.mu.Lock()
+	d := s.window.flight[id]
+	if d != nil {
+		delete(s.window.flight, id)
+		s.window.notify()
+		s.solo.settleCommand(d)
+	}
+	s.mu.Unlock()
+	if d != nil {
+		s.poison.clear(commandKey(id))
+		s.poke()
 	}
 }
