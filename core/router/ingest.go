@@ -252,13 +252,20 @@ func (th *thread) pass(l *live, a arrival) {
 		return
 	}
 	t.done = func(o outcome, err error) {
-		if errors.Is(err, conversation.ErrEnded) || errors.Is(err, ErrNotFound) || errors.Is(err, conversation.ErrNotStarted) {
+		if elsewhere(err) {
 			th.again(l, a)
 			return
 		}
 		a.done(r.ack(l.id, o, err))
 	}
 	l.submit(t)
+}
+
+// elsewhere reports whether a conversation turned out not to be the thread's
+// open one: ended, or never begun because another node's was first.
+func elsewhere(err error) bool {
+	var open *eventlog.ThreadOpenError
+	return errors.Is(err, conversation.ErrEnded) || errors.Is(err, ErrNotFound) || errors.Is(err, conversation.ErrNotStarted) || errors.As(err, &open)
 }
 
 func (r *Router) ack(id conversation.ConversationID, o outcome, err error) pluginhost.Ack {

@@ -101,6 +101,7 @@ func (s *subscription) attach(l *live, after uint64) {
 	s.mu.Unlock()
 	l.watch(s)
 	s.r.refreshIfUnknown(l)
+	s.r.routing.newReader()
 	s.schedule()
 }
 

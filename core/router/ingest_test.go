@@ -1,0 +1,219 @@
+package router_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/pluginhost"
+)
+
+func TestStartAndMessages(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	ack := w.startChat(r, "v1", "Cora", "hello")
+	if ack.Status != pluginhost.Committed {
+		t.Fatalf("start: got %+v, want committed", ack)
+	}
+	for i := range 5 {
+		if a := w.message(r, "v1", fmt.Sprint(i), "text"); a.Status != pluginhost.Committed || a.Conversation != ack.Conversation {
+			t.Fatalf("message %d: got %+v, want committed in %s", i, a, ack.Conversation)
+		}
+	}
+	// B1: the text of the form is the first message; PR3: a repeat is the same event.
+	again := w.message(r, "v1", "3", "text")
+	if again.Status != pluginhost.Duplicate || again.Conversation != ack.Conversation || again.Seq == 0 {
+		t.Errorf("repeat: got %+v, want duplicate in %s", again, ack.Conversation)
+	}
+	n := 0
+	for _, typ := range types(t, r, ack.Conversation) {
+		if typ == string(conversation.TypeMessage) {
+			n++
+		}
+	}
+	if n != 6 {
+		t.Errorf("messages: got %d, want 6", n)
+	}
+}
+
+// PR3: the same event five times at once over two nodes is one event.
+func TestRepeatsAtOnceOnTwoNodes(t *testing.T) {
+	w := newWorld(t, nil)
+	nodes := []interface {
+		Ingest(context.Context, pluginhost.Inbound, func(pluginhost.Ack))
+	}{w.start("n1"), w.start("n2")}
+	in := pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "v", DedupeKey: "start",
+		Action: &pluginhost.CustomerAction{Start: &pluginhost.StartAction{Body: conversation.StartedBody{Address: "web:v"}, Parts: textParts("x")}}}
+	acks := make([]pluginhost.Ack, 10)
+	var wg sync.WaitGroup
+	for i := range acks {
+		wg.Add(1)
+		nodes[i%2].Ingest(context.Background(), in, func(a pluginhost.Ack) { acks[i] = a; wg.Done() })
+	}
+	wg.Wait()
+	committed := 0
+	for i, a := range acks {
+		if a.Status == pluginhost.Committed {
+			committed++
+		} else if a.Status != pluginhost.Duplicate {
+			t.Errorf("ack %d: got %+v, want committed or duplicate", i, a)
+		}
+		if a.Conversation != acks[0].Conversation {
+			t.Errorf("ack %d is about conversation %s, the first about %s", i, a.Conversation, acks[0].Conversation)
+		}
+	}
+	if committed != 1 {
+		t.Errorf("committed %d times, want once", committed)
+	}
+}
+
+// PR7: a hundred first messages of one visitor over two nodes open one conversation.
+func TestOneOpenConversationPerThread(t *testing.T) {
+	w := newWorld(t, nil)
+	a, b := w.start("n1"), w.start("n2")
+	var mu sync.Mutex
+	seen := map[conversation.ConversationID]int{}
+	var wg sync.WaitGroup
+	for i := range 100 {
+		r := a
+		if i%2 == 1 {
+			r = b
+		}
+		wg.Add(1)
+		in := pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "v", DedupeKey: fmt.Sprint("start", i),
+			Action: &pluginhost.CustomerAction{Start: &pluginhost.StartAction{Body: conversation.StartedBody{Address: "web:v"}, Parts: textParts(fmt.Sprint(i))}}}
+		r.Ingest(context.Background(), in, func(ack pluginhost.Ack) {
+			defer wg.Done()
+			mu.Lock()
+			defer mu.Unlock()
+			if ack.Status != pluginhost.Committed {
+				t.Errorf("first message: got %+v, want committed", ack)
+			}
+			seen[ack.Conversation]++
+		})
+	}
+	wg.Wait()
+	if len(seen) != 1 {
+		t.Fatalf("conversations: got %d, want 1", len(seen))
+	}
+	for id := range seen {
+		msgs := 0
+		for _, typ := range types(t, a, id) {
+			if typ == string(conversation.TypeMessage) {
+				msgs++
+			}
+		}
+		if msgs != 100 {
+			t.Errorf("messages: got %d, want 100", msgs)
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	huge := make([]byte, 65<<10)
+	for i := range huge {
+		huge[i] = 'a'
+	}
+	for name, c := range map[string]struct {
+		in   pluginhost.Inbound
+		code string
+	}{
+		"unknown account":  {pluginhost.Inbound{Plugin: "chat", Account: conversation.NewID[conversation.AccountID](), Thread: "x", Message: &pluginhost.InboundMessage{Parts: textParts("x")}}, "unknown_account"},
+		"other's account":  {pluginhost.Inbound{Plugin: "text", Account: w.chat.ID, Thread: "x", Message: &pluginhost.InboundMessage{Parts: textParts("x")}}, "unknown_account"},
+		"no thread":        {pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Message: &pluginhost.InboundMessage{Parts: textParts("x")}}, "invalid"},
+		"no parts":         {w.chatMessage("x", "0", ""), "invalid"},
+		"too large":        {w.chatMessage("x", "1", string(huge)), "too_large"},
+		"broken UTF-8":     {w.chatMessage("x", "2", "a\xffb"), "invalid"},
+		"no conversation":  {w.chatMessage("x", "3", "hi"), "ended"},
+		"result of nobody": {pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Result: &pluginhost.CommandResult{Command: [16]byte{9}, Outcome: conversation.StatusSent}}, "unknown_command"},
+		"status of nobody": {pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Status: &pluginhost.DeliveryStatus{ProviderID: "nope", Status: conversation.StatusDelivered}}, "unknown_message"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if a := ingest(r, c.in); a.Status != pluginhost.Refused || a.Code != c.code {
+				t.Errorf("got %+v, want refused %q", a, c.code)
+			}
+		})
+	}
+	// N7, Y5: what is refused on a known account is in the account's log.
+	recs, err := w.log.Read(context.Background(), eventlog.StreamID(w.chat.ID), 0, 100)
+	if err != nil || len(recs) == 0 {
+		t.Fatalf("account's log: %d records, %v", len(recs), err)
+	}
+	for _, rec := range recs {
+		if rec.Type != "account.refused/1" || !json.Valid(rec.Head) {
+			t.Errorf("account's log has %s with head %s", rec.Type, rec.Head)
+		}
+	}
+}
+
+// A repeat of a message that was committed before the conversation ended is
+// still that message, not a refusal.
+func TestRepeatAfterTheEnd(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	start := w.startChat(r, "v", "", "")
+	first := w.message(r, "v", "m1", "hi")
+	end := ingest(r, pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "v", Action: &pluginhost.CustomerAction{End: true}})
+	if end.Status != pluginhost.Committed {
+		t.Fatalf("end: %+v", end)
+	}
+	if again := w.message(r, "v", "m1", "hi"); again.Status != pluginhost.Duplicate || again.Seq != first.Seq || again.Conversation != start.Conversation {
+		t.Errorf("repeat after the end: got %+v, want duplicate of seq %d", again, first.Seq)
+	}
+	if late := w.message(r, "v", "m2", "hi"); late.Status != pluginhost.Refused || late.Code != "ended" {
+		t.Errorf("new message after the end: got %+v, want refused ended", late)
+	}
+	if next := w.startChat(r, "v2", "", "again"); next.Conversation == start.Conversation || next.Status != pluginhost.Committed {
+		t.Errorf("a new chat: got %+v", next)
+	}
+}
+
+// fold(log) = row: what start reads is what the events say (DESIGN.md 5).
+func TestRowsEqualTheFold(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	ctx := context.Background()
+	id := w.startChat(r, "v", "Cora", "hello").Conversation
+	for i := range 300 { // beyond the row's refresh
+		w.message(r, "v", fmt.Sprint(i), "text")
+	}
+	row, err := w.log.Conversation(ctx, eventlog.StreamID(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var state conversation.State
+	if err := json.Unmarshal(row.State, &state); err != nil {
+		t.Fatal(err)
+	}
+	recs, err := w.log.Read(ctx, eventlog.StreamID(id), 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fold conversation.State
+	for _, rec := range recs[:row.Seq] {
+		h, err := conversation.DecodeHead(conversation.Type(rec.Type), rec.Head)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fold.ID.IsZero() {
+			fold.ID = id
+		}
+		if err := fold.Apply(conversation.Event{Seq: rec.Seq, At: rec.At.UTC(), Head: h}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, _ := json.Marshal(state)
+	b, _ := json.Marshal(fold)
+	if string(a) != string(b) {
+		t.Errorf("row and fold differ:\nrow  %s\nfold %s", a, b)
+	}
+	if row.Seq < 200 {
+		t.Errorf("row at seq %d of %d: a load would fold too much", row.Seq, len(recs))
+	}
+}

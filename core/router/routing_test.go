@@ -1,0 +1,220 @@
+package router_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/router"
+)
+
+func agentOf(t *testing.T, r *router.Router, id conversation.AgentID) *acd.AgentState {
+	t.Helper()
+	s, err := r.Agent(context.Background(), id)
+	if err != nil {
+		t.Fatalf("agent: %v", err)
+	}
+	return &s
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// offerTo waits until the agent is offered something.
+func offerTo(t *testing.T, r *router.Router, id conversation.AgentID) acd.HeldOffer {
+	t.Helper()
+	eventually(t, "offer", func() bool { return agentOf(t, r, id).Offer != nil })
+	return *agentOf(t, r, id).Offer
+}
+
+func TestStoryOfAChat(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	ctx := context.Background()
+	ana := w.agents["ana"]
+	must(t, r.AgentConnected(ctx, ana))
+	if got := agentOf(t, r, ana).Status(); got != acd.StatusNotReady {
+		t.Fatalf("after login: got %s, want not_ready", got)
+	}
+	ack := w.startChat(r, "v", "Cora", "hello")
+	must(t, r.Ready(ctx, ana))
+	o := offerTo(t, r, ana)
+	if s := agentOf(t, r, ana); s.Status() != acd.StatusBusy {
+		t.Errorf("A2: at the offer the agent is %s, want busy", s.Status())
+	}
+	conv, _, err := r.Accept(ctx, ana, o.Offer)
+	must(t, err)
+	if conv != ack.Conversation {
+		t.Fatalf("accepted %s, want %s", conv, ack.Conversation)
+	}
+	sent, err := r.Send(ctx, router.SendRequest{Conversation: conv, Agent: ana, ClientID: "c1", Parts: textParts("hi Cora")})
+	must(t, err)
+	again, err := r.Send(ctx, router.SendRequest{Conversation: conv, Agent: ana, ClientID: "c1", Parts: textParts("hi Cora")})
+	must(t, err)
+	if again != sent {
+		t.Errorf("retry of a send: got %+v, want the same message %+v", again, sent)
+	}
+	if _, err := r.Send(ctx, router.SendRequest{Conversation: conv, Agent: w.agents["ben"], ClientID: "x", Parts: textParts("me too")}); !errors.Is(err, conversation.ErrNotJoined) {
+		t.Errorf("a stranger's message: got %v, want ErrNotJoined", err)
+	}
+	_, err = r.Leave(ctx, ana, conv, false)
+	must(t, err)
+	if got := agentOf(t, r, ana).Status(); got != acd.StatusACW {
+		t.Errorf("R3: after the end the agent is %s, want acw", got)
+	}
+	if _, err := r.FinishWrapup(ctx, ana, conv, "nonsense", ""); !errors.Is(err, router.ErrInvalid) {
+		t.Errorf("unknown disposition: got %v, want ErrInvalid", err)
+	}
+	_, err = r.FinishWrapup(ctx, ana, conv, "sold", "went well")
+	must(t, err)
+	if got := agentOf(t, r, ana).Status(); got != acd.StatusReady {
+		t.Errorf("R3: after ACW the agent is %s, want ready", got)
+	}
+	got := types(t, r, conv)
+	if last := got[len(got)-1]; last != string(conversation.TypeConcluded) {
+		t.Errorf("last event: got %s, want concluded; all: %v", last, got)
+	}
+}
+
+// A16: a rejected chat goes to somebody else; A9: the rejecter is Not Ready.
+func TestRejectGoesOn(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	ctx := context.Background()
+	ana, ben := w.agents["ana"], w.agents["ben"]
+	for _, id := range []conversation.AgentID{ana, ben} {
+		must(t, r.AgentConnected(ctx, id))
+		must(t, r.Ready(ctx, id))
+	}
+	w.startChat(r, "v", "", "hello")
+	var first, second conversation.AgentID
+	eventually(t, "offer", func() bool {
+		if agentOf(t, r, ana).Offer != nil {
+			first, second = ana, ben
+		} else if agentOf(t, r, ben).Offer != nil {
+			first, second = ben, ana
+		}
+		return !first.IsZero()
+	})
+	must(t, r.Reject(ctx, first, agentOf(t, r, first).Offer.Offer))
+	if got := agentOf(t, r, first).Status(); got != acd.StatusNotReady {
+		t.Errorf("A9: rejecter is %s, want not_ready", got)
+	}
+	offerTo(t, r, second)
+}
+
+// A19: the customer leaves during an offer.
+func TestCustomerLeavesDuringOffer(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	ctx := context.Background()
+	ana := w.agents["ana"]
+	must(t, r.AgentConnected(ctx, ana))
+	must(t, r.Ready(ctx, ana))
+	ack := w.startChat(r, "v", "", "hello")
+	o := offerTo(t, r, ana)
+	ingest(r, pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "v", Action: &pluginhost.CustomerAction{End: true}})
+	eventually(t, "agent back in ready", func() bool { return agentOf(t, r, ana).Status() == acd.StatusReady })
+	if _, _, err := r.Accept(ctx, ana, o.Offer); !errors.Is(err, conversation.ErrOfferGone) {
+		t.Errorf("accept after the customer left: got %v, want ErrOfferGone", err)
+	}
+	info, err := r.Info(ctx, ack.Conversation)
+	must(t, err)
+	if info.State.EndCause != conversation.CauseAbandoned && info.State.EndCause != conversation.CauseCustomer {
+		t.Errorf("end cause: got %s", info.State.EndCause)
+	}
+}
+
+// No offer beyond capacity (A18): four chats of 25 % each; the fifth waits.
+func TestCapacity(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	ctx := context.Background()
+	ana := w.agents["ana"]
+	must(t, r.AgentConnected(ctx, ana))
+	must(t, r.Ready(ctx, ana))
+	for i := range 5 {
+		w.startChat(r, thread(i), "", "hello")
+	}
+	for range 4 {
+		_, _, err := r.Accept(ctx, ana, offerTo(t, r, ana).Offer)
+		must(t, err)
+	}
+	b := r.Board(ctx)
+	if b.Queues[0].Waiting != 1 || b.Queues[0].Active != 4 {
+		t.Errorf("board: got %d waiting and %d active, want 1 and 4", b.Queues[0].Waiting, b.Queues[0].Active)
+	}
+	if s := agentOf(t, r, ana); s.Offer != nil || s.Load() != 100 {
+		t.Errorf("agent has offer %v at load %d, want none at 100", s.Offer, s.Load())
+	}
+}
+
+// Another router over the same log takes up where the first one stopped.
+func TestRestart(t *testing.T) {
+	w := newWorld(t, nil)
+	ctx := context.Background()
+	ana := w.agents["ana"]
+	r := w.start("n1")
+	must(t, r.AgentConnected(ctx, ana))
+	must(t, r.Ready(ctx, ana))
+	var convs []conversation.ConversationID
+	for i := range 3 {
+		convs = append(convs, w.startChat(r, thread(i), "", fmt.Sprint(i)).Conversation)
+	}
+	conv, _, err := r.Accept(ctx, ana, offerTo(t, r, ana).Offer)
+	must(t, err)
+	w.stop(r)
+
+	r = w.start("n1")
+	must(t, r.AgentConnected(ctx, ana))
+	s := agentOf(t, r, ana)
+	if s.Holds(conv) == nil {
+		t.Errorf("after a restart the agent does not hold %s", conv)
+	}
+	_, err = r.Send(ctx, router.SendRequest{Conversation: conv, Agent: ana, ClientID: "c", Parts: textParts("still here")})
+	must(t, err)
+	if a := w.message(r, thread(0), "m", "back"); a.Status != pluginhost.Committed || a.Conversation != convs[0] {
+		t.Errorf("message after a restart: got %+v, want committed in %s", a, convs[0])
+	}
+	offerTo(t, r, ana) // the waiting ones are still waiting
+}
+
+// T1, T2: invite, accept, the first one leaves, the other goes on.
+func TestTransfer(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	ctx := context.Background()
+	ana, ben := w.agents["ana"], w.agents["ben"]
+	must(t, r.AgentConnected(ctx, ana))
+	must(t, r.Ready(ctx, ana))
+	w.startChat(r, "v", "", "hello")
+	conv, _, err := r.Accept(ctx, ana, offerTo(t, r, ana).Offer)
+	must(t, err)
+	if _, err := r.Invite(ctx, ana, conv, conversation.Target{Kind: conversation.TargetAgent, Agent: ben}, true); !errors.Is(err, acd.ErrLoggedOut) {
+		t.Errorf("T6: invite of somebody logged out: got %v, want ErrLoggedOut", err)
+	}
+	must(t, r.AgentConnected(ctx, ben))
+	_, err = r.Invite(ctx, ana, conv, conversation.Target{Kind: conversation.TargetAgent, Agent: ben}, true)
+	must(t, err)
+	o := offerTo(t, r, ben)
+	if _, err := r.Leave(ctx, ana, conv, false); !errors.Is(err, conversation.ErrInvitePending) {
+		t.Errorf("T5: End Chat with an invitation pending: got %v, want ErrInvitePending", err)
+	}
+	_, _, err = r.Accept(ctx, ben, o.Offer)
+	must(t, err)
+	_, err = r.Leave(ctx, ana, conv, false)
+	must(t, err)
+	_, err = r.Send(ctx, router.SendRequest{Conversation: conv, Agent: ben, ClientID: "b", Parts: textParts("I am Ben")})
+	must(t, err)
+	if got := agentOf(t, r, ben).Status(); got != acd.StatusBusy {
+		t.Errorf("invitee: got %s, want busy", got)
+	}
+}
