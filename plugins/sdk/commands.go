@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
@@ -23,21 +24,31 @@ type command struct {
 	beginErr error // valid once begin is closed
 }
 
+// maxSent is how many sent commands are remembered after their
+// acknowledgement: eight full windows, more than can be repeated by mistake.
+const maxSent = 8 * contract.CommandWindow
+
 // commands knows what is under way, so that a delivery repeated after a lost
-// Session is not carried out twice.
+// Session is not carried out twice. It also remembers what was sent lately:
+// a repeat may leave the host just before the Result arrives there.
 type commands struct {
 	mu      sync.Mutex
 	known   map[CommandID]*command
-	running int           // not settled
-	lastSeq uint64        // seen in the present session
-	changed chan struct{} // closed at the next change; nil = nobody waits
+	sent    map[CommandID]*pluginv1.Event
+	oldest  fifo[CommandID] // of sent
+	running int             // not settled
+	lastSeq uint64          // seen in the present session
+	changed chan struct{}   // closed at the next change; nil = nobody waits
 }
 
-func newCommands() *commands { return &commands{known: map[CommandID]*command{}} }
+func newCommands() *commands {
+	return &commands{known: map[CommandID]*command{}, sent: map[CommandID]*pluginv1.Event{}}
+}
 
 // accept takes a delivery and returns the command to run, or nil when it is
-// under way already.
-func (cs *commands) accept(s *session, wire *pluginv1.Command) *command {
+// under way already. A command that was sent comes back as its Result, to be
+// given again.
+func (cs *commands) accept(s *session, wire *pluginv1.Command) (*command, *pluginv1.Event) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	cs.lastSeq = max(cs.lastSeq, wire.GetSeq())
@@ -52,8 +63,12 @@ func (cs *commands) accept(s *session, wire *pluginv1.Command) *command {
 		c.mu.Unlock()
 		if !again {
 			cs.broadcast()
-			return nil
+			return nil, nil
 		}
+	}
+	if done := cs.sent[id]; done != nil {
+		cs.broadcast()
+		return nil, done
 	}
 	c := &command{
 		id: id, account: wire.GetAccount(), thread: wire.GetThread(),
@@ -61,7 +76,7 @@ func (cs *commands) accept(s *session, wire *pluginv1.Command) *command {
 	}
 	cs.known[id] = c
 	cs.running++
-	return c
+	return c, nil
 }
 
 // settle marks the command's Result as given.
@@ -75,13 +90,22 @@ func (cs *commands) settle(c *command) {
 	cs.broadcast()
 }
 
-// forget drops a command whose Result is acknowledged.
-func (cs *commands) forget(c *command) {
+// forget drops a command whose Result is acknowledged, but for the memory of
+// what was sent.
+func (cs *commands) forget(c *command, result *pluginv1.Event) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.known[c.id] == c {
 		delete(cs.known, c.id)
 	}
+	if result.GetResult().GetOutcome() != pluginv1.Outcome_OUTCOME_SENT || cs.sent[c.id] != nil {
+		return
+	}
+	if cs.oldest.len() >= maxSent {
+		delete(cs.sent, cs.oldest.pop())
+	}
+	cs.sent[c.id] = result
+	cs.oldest.push(c.id)
 }
 
 func (cs *commands) broadcast() {

@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
@@ -38,7 +40,14 @@ func (s *Server) guard(what string, f func(), attrs ...slog.Attr) (ok bool) {
 
 // command hands a command to the lane of its thread.
 func (s *Server) command(ses *session, wire *pluginv1.Command) {
-	c := s.cmds.accept(ses, wire)
+	c, done := s.cmds.accept(ses, wire)
+	if done != nil {
+		// The earlier event may still be referred to by a frame.
+		p := &pending{free: true, wire: proto.CloneOf(done), done: func(Ack, error) {}}
+		if err := s.out.put(p, false); err != nil {
+			s.log.Warn("result not sent", "command_id", wire.GetCommandId(), "err", err)
+		}
+	}
 	if c == nil {
 		return
 	}
@@ -75,14 +84,15 @@ func (s *Server) run(c *command, wire *pluginv1.Command) {
 
 // settle sends the Result, which stays until it is acknowledged.
 func (s *Server) settle(c *command, r *Result) {
+	wire := &pluginv1.Event{
+		Account: c.account, Thread: c.thread, ReceivedTime: time.Now().UnixMicro(),
+		Kind: &pluginv1.Event_Result{Result: resultToWire(c.id, r)},
+	}
 	p := &pending{
 		free: true,
-		wire: &pluginv1.Event{
-			Account: c.account, Thread: c.thread, ReceivedTime: time.Now().UnixMicro(),
-			Kind: &pluginv1.Event_Result{Result: resultToWire(c.id, r)},
-		},
+		wire: wire,
 		done: func(_ Ack, err error) {
-			s.cmds.forget(c)
+			s.cmds.forget(c, wire)
 			if refused, is := err.(*RefusedError); is { //nolint:errorlint // made by the outbox, never wrapped
 				s.log.Warn("result refused", "command_id", string(c.id), "code", refused.Code)
 			}
@@ -90,7 +100,7 @@ func (s *Server) settle(c *command, r *Result) {
 	}
 	if err := s.out.put(p, false); err != nil {
 		s.log.Warn("result not sent", "command_id", string(c.id), "err", err)
-		s.cmds.forget(c)
+		s.cmds.forget(c, nil)
 	}
 	s.cmds.settle(c)
 }

@@ -1,0 +1,128 @@
+// Package kit is the conformance kit of parley.plugin.v1: it starts any
+// executable as the gateway would and checks from outside, over the socket,
+// that it keeps the contract's rules. `parley plugin test` runs it, and so
+// can a test of a plugin's own.
+//
+// Every check starts a process of its own, so one fault does not hide
+// another. A check is skipped only where the plugin does not declare the
+// ability in question, or where the fixtures hold nothing to try it with;
+// the report says which.
+package kit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
+)
+
+// Options name the plugin and what to try it with.
+type Options struct {
+	Exec string   // program
+	Args []string // for it
+	Env  []string // KEY=VALUE, besides what the contract sets; the kit's own environment is not passed on
+
+	Fixtures Fixtures
+	Groups   []string // run these groups only; nil = all
+	// MaxRSS bounds the resident memory after load, in bytes; 0 = 256 MiB.
+	MaxRSS uint64
+	// Progress gets a line per check as it ends; nil = none.
+	Progress io.Writer
+}
+
+// check is one rule.
+type check struct {
+	group, name string
+	rule        string                  // in a sentence
+	needs       func(s *subject) string // why it does not apply; "" = it does
+	run         func(ctx context.Context, s *subject) error
+}
+
+// checkTime bounds one check.
+const checkTime = 30 * time.Second
+
+// Groups are the names of the kit's groups, in order.
+func Groups() []string {
+	var names []string
+	for _, c := range checks() {
+		if !slices.Contains(names, c.group) {
+			names = append(names, c.group)
+		}
+	}
+	return names
+}
+
+func checks() []check {
+	return slices.Concat(
+		handshakeChecks(), descriptorChecks(), configurationChecks(), sessionChecks(), commandChecks(),
+		eventChecks(), hookChecks(), drainChecks(), crashChecks(), httpChecks(), metricsChecks(), resourceChecks(),
+	)
+}
+
+// Run tries the plugin. The error is for a kit that could not run; a plugin
+// that fails is told by the Report.
+func Run(ctx context.Context, opts Options) (Report, error) {
+	if opts.Exec == "" {
+		return Report{}, errors.New("kit: no executable")
+	}
+	for _, g := range opts.Groups {
+		if !slices.Contains(Groups(), g) {
+			return Report{}, fmt.Errorf("kit: no group %q", g)
+		}
+	}
+	if opts.MaxRSS == 0 {
+		opts.MaxRSS = 256 << 20
+	}
+	opts.Fixtures.complete()
+	s := &subject{opts: opts}
+	report := Report{Plugin: opts.Exec}
+
+	// What it declares decides which checks apply. A plugin that cannot say
+	// fails its descriptor checks below.
+	if d, err := s.describe(ctx); err == nil {
+		s.desc = d
+		report.Plugin, report.Version = d.GetId(), d.GetVersion()
+	} else {
+		s.desc = &pluginv1.DescribeResponse{}
+	}
+	for _, c := range checks() {
+		if len(opts.Groups) > 0 && !slices.Contains(opts.Groups, c.group) {
+			continue
+		}
+		if ctx.Err() != nil {
+			return report, ctx.Err()
+		}
+		r := s.one(ctx, c)
+		report.Checks = append(report.Checks, r)
+		if opts.Progress != nil {
+			_, _ = fmt.Fprintln(opts.Progress, r.line())
+		}
+	}
+	return report, nil
+}
+
+func (s *subject) one(ctx context.Context, c check) Check {
+	out := Check{Group: c.group, Name: c.name, Rule: c.rule}
+	if c.needs != nil {
+		if why := c.needs(s); why != "" {
+			out.Status, out.Detail = Skipped, why
+			return out
+		}
+	}
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	err := c.run(ctx, s)
+	tail := s.cleanUp()
+	out.Duration = time.Since(began)
+	if err != nil {
+		out.Status, out.Detail, out.Log = Failed, err.Error(), tail
+		return out
+	}
+	out.Status = Passed
+	return out
+}

@@ -1,0 +1,236 @@
+package kit
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/parley-gateway/parley/plugins/contract"
+	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
+	"github.com/parley-gateway/parley/plugins/sdk/internal/wirehost"
+)
+
+const (
+	startLimit = 10 * time.Second
+	logKept    = 64 << 10 // bytes of standard error that are kept
+)
+
+// process is one run of the plugin.
+type process struct {
+	cmd   *exec.Cmd
+	dir   string
+	stdin io.WriteCloser
+	conn  *grpc.ClientConn
+	pluginv1.PluginServiceClient
+
+	gateway *grpc.Server
+
+	exited chan struct{}
+	code   int // valid after exited; -1 = by a signal
+
+	mu     sync.Mutex
+	stderr []byte   // the last of it
+	lines  int      // of standard error
+	long   int      // the longest line, in bytes
+	stdout []string // lines, in order
+	line   chan string
+}
+
+// launch starts the executable. The environment holds what the contract
+// names; extra comes last.
+func launch(opts *Options, extra ...string) (*process, error) {
+	dir, err := os.MkdirTemp("", "kit")
+	if err != nil {
+		return nil, fmt.Errorf("start: %w", err)
+	}
+	p := &process{dir: dir, exited: make(chan struct{}), line: make(chan string, 1)}
+	// The process must outlive a context's end in order to be judged.
+	p.cmd = exec.Command(opts.Exec, opts.Args...) //nolint:noctx // ended by stop
+	p.cmd.Env = append([]string{
+		contract.MagicCookieKey + "=" + contract.MagicCookieValue,
+		"PLUGIN_PROTOCOL_VERSIONS=" + strconv.Itoa(contract.ProtocolVersion),
+		"PLUGIN_UNIX_SOCKET_DIR=" + dir,
+		"TMPDIR=" + dir,
+	}, opts.Env...)
+	p.cmd.Env = append(p.cmd.Env, extra...)
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	stdin, err1 := p.cmd.StdinPipe()
+	stdout, err2 := p.cmd.StdoutPipe()
+	stderr, err3 := p.cmd.StderrPipe()
+	if err := errors.Join(err1, err2, err3); err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, fmt.Errorf("start: %w", err)
+	}
+	p.stdin = stdin
+	if err := p.cmd.Start(); err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, fmt.Errorf("start: %w", err)
+	}
+	var pumps sync.WaitGroup
+	pumps.Go(func() { p.readStdout(stdout) })
+	pumps.Go(func() { p.readStderr(stderr) })
+	go func() {
+		// Wait for the process first: a grandchild may hold the pipes.
+		state, _ := p.cmd.Process.Wait()
+		p.code = state.ExitCode()
+		close(p.exited)
+	}()
+	return p, nil
+}
+
+func (p *process) readStdout(r io.Reader) {
+	in := bufio.NewReader(r)
+	for {
+		text, err := in.ReadString('\n')
+		if text != "" {
+			p.mu.Lock()
+			first := len(p.stdout) == 0
+			if len(p.stdout) < 100 {
+				p.stdout = append(p.stdout, strings.TrimRight(text, "\n"))
+			}
+			p.mu.Unlock()
+			if first {
+				p.line <- strings.TrimSpace(text)
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (p *process) readStderr(r io.Reader) {
+	in := bufio.NewReader(r)
+	for {
+		text, err := in.ReadString('\n')
+		p.mu.Lock()
+		p.lines++
+		p.long = max(p.long, len(text))
+		p.stderr = append(p.stderr, text...)
+		if len(p.stderr) > 2*logKept {
+			p.stderr = append([]byte(nil), p.stderr[len(p.stderr)-logKept:]...)
+		}
+		p.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// log returns what it wrote to standard error, the last of it.
+func (p *process) log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return string(p.stderr)
+}
+
+// output returns everything that it wrote.
+func (p *process) output() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return string(p.stderr) + "\n" + strings.Join(p.stdout, "\n")
+}
+
+// handshake waits for the line and returns its fields.
+func (p *process) handshake(ctx context.Context) ([]string, error) {
+	limit := time.NewTimer(startLimit)
+	defer limit.Stop()
+	select {
+	case line := <-p.line:
+		fields := strings.Split(line, "|")
+		if len(fields) < 5 {
+			return nil, fmt.Errorf("first line on standard output is %q, want 1|%d|unix|PATH|grpc", line, contract.ProtocolVersion)
+		}
+		return fields, nil
+	case <-p.exited:
+		return nil, fmt.Errorf("exited with code %d before the handshake", p.code)
+	case <-limit.C:
+		return nil, fmt.Errorf("no handshake line within %v", startLimit)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// connect performs the handshake and dials.
+func (p *process) connect(ctx context.Context) error {
+	fields, err := p.handshake(ctx)
+	if err != nil {
+		return err
+	}
+	if fields[2] != "unix" || fields[4] != "grpc" {
+		return fmt.Errorf("handshake names %s over %s, want grpc over unix", fields[4], fields[2])
+	}
+	p.conn, err = grpc.NewClient("unix:"+fields[3],
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(
+			grpc.MaxCallRecvMsgSize(contract.MaxMessageSize), grpc.MaxCallSendMsgSize(contract.MaxMessageSize)))
+	if err != nil {
+		return fmt.Errorf("dial: %w", err)
+	}
+	p.PluginServiceClient = pluginv1.NewPluginServiceClient(p.conn)
+	return nil
+}
+
+// serveGateway opens the GatewayService's socket.
+func (p *process) serveGateway(ctx context.Context) error {
+	if p.gateway != nil {
+		return nil
+	}
+	ln, err := listenUnix(ctx, p.gatewaySocket())
+	if err != nil {
+		return err
+	}
+	p.gateway = grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize))
+	pluginv1.RegisterGatewayServiceServer(p.gateway, &wirehost.Gateway{})
+	go func() { _ = p.gateway.Serve(ln) }()
+	return nil
+}
+
+func (p *process) gatewaySocket() string { return filepath.Join(p.dir, "gateway.sock") }
+func (p *process) httpSocket() string    { return filepath.Join(p.dir, "http.sock") }
+
+// waitExit waits for the end and returns the exit code.
+func (p *process) waitExit(limit time.Duration) (int, error) {
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-p.exited:
+		return p.code, nil
+	case <-t.C:
+		return 0, fmt.Errorf("still running after %v", limit)
+	}
+}
+
+func (p *process) signal(sig syscall.Signal) error {
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		return fmt.Errorf("signal: %w", err)
+	}
+	return nil
+}
+
+// stop kills the group and removes every trace.
+func (p *process) stop() {
+	if p.conn != nil {
+		_ = p.conn.Close()
+	}
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	<-p.exited
+	_ = p.stdin.Close()
+	if p.gateway != nil {
+		p.gateway.Stop()
+	}
+	_ = os.RemoveAll(p.dir)
+}
