@@ -85,7 +85,7 @@ type ConversationRow struct {
 	Contact   StreamID // zero: unknown
 	KeyID     int64    // data key of the conversation's bodies
 	Phase     string
-	Display   string // the derived, displayed state (queued, offered, active, parked ...)
+	Display   string    // the derived, displayed state (queued, offered, active, parked ...)
 	StartedAt time.Time // kept from the first write: lists are ordered by it
 	EndedAt   time.Time // zero while open
 	State     []byte    // JSON of conversation.State
@@ -137,8 +137,8 @@ type OutboxRow struct {
 	Conversation StreamID // zero for account-level work
 	Seq          uint64   // the message event's sequence; with Index >= 0 resolved like ExternalID
 	Index        int      // -1 in rows read back
-	Kind         string // "send", "process", ...
-	Route        string // "" any generation; else the plugin instance it is pinned to
+	Kind         string   // "send", "process", ...
+	Route        string   // "" any generation; else the plugin instance it is pinned to
 	State        OutboxState
 	Attempt      int
 	NotBefore    time.Time

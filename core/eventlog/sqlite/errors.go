@@ -64,6 +64,8 @@ func classify(err error) trouble {
 		return troubleFatal
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return troubleFatal
+	case sqlite3.SQLITE_READONLY: // the file was moved away or the disk locked
+		return troubleFatal
 	default:
 		return troubleOne
 	}

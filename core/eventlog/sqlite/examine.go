@@ -19,7 +19,7 @@ var versionFloor = [3]int{3, 51, 3}
 // found is what lay in the data folder before it was opened.
 type found struct {
 	database bool
-	wal      bool
+	wal      bool     // and something is in it
 	witness  *witness // nil when there is none
 	changed  bool     // closed in order, but not the same file since
 }
@@ -35,8 +35,8 @@ func (l *Log) inspect() (found, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return f, err
 	}
-	if _, err := os.Stat(l.path + "-wal"); err == nil {
-		f.wal = true
+	if st, err := os.Stat(l.path + "-wal"); err == nil {
+		f.wal = st.Size() > 0
 	}
 	if w, ok := l.lock.read(); ok {
 		f.witness = &w

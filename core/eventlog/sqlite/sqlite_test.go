@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -10,7 +11,13 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain also plays the child processes of the fault tests.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childEnv); dir != "" {
+		runChild(dir)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func openLog(t testing.TB, dir string) *sqlite.Log {
 	t.Helper()

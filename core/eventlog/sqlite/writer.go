@@ -161,7 +161,9 @@ func (w *writer) run() {
 				return
 			}
 		}
-		w.commit(w.batch)
+		if w.l.failure() == nil {
+			w.commit(w.batch)
+		}
 	}
 }
 
@@ -174,7 +176,9 @@ func (w *writer) take(first *request) {
 		switch {
 		case r.ctx.Err() != nil:
 		case r.outside != nil:
-			r.err = r.outside()
+			if r.err = r.outside(); classify(r.err) == troubleFatal {
+				r.err = w.l.fail(r.err)
+			}
 			r.done <- struct{}{}
 		default:
 			w.batch = append(w.batch, r)
@@ -224,6 +228,10 @@ func (w *writer) commit(batch []*request) {
 		// One of them cannot be written (too long a value, say). Which one
 		// shows when each has a transaction of its own.
 		for i := range batch {
+			if err := w.l.failure(); err != nil {
+				w.answer(batch[i:], err)
+				return
+			}
 			w.commit(batch[i : i+1])
 		}
 	}

@@ -1,0 +1,123 @@
+package sqlite_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// interruptTree ends a child that runs under strace: strace passes on nothing,
+// so the traced process is killed by its own id.
+func interruptTree(t *testing.T, c child) {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(c.Process.Pid), "task", strconv.Itoa(c.Process.Pid), "children"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range strings.Fields(string(b)) {
+		pid, err := strconv.Atoi(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ledger{}.follow(t, c.lines, nil)
+	_ = c.Wait() // killed
+}
+
+// attach injects faults into a running child until the returned function is
+// called.
+func attach(t *testing.T, c child, trace string, args ...string) (detach func()) {
+	t.Helper()
+	args = append(strace(t, trace, args...), "-p", strconv.Itoa(c.Process.Pid))
+	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...) //nolint:gosec // strace
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		_ = cmd.Process.Signal(os.Interrupt) // it may have ended with the child
+		_ = cmd.Wait()
+	}
+}
+
+// FT11, PR17: after a flush that failed nothing is acknowledged, nothing is
+// flushed again, and the process ends; the next one recovers.
+func TestFlushErrorIsFatal(t *testing.T) {
+	dir, trace := t.TempDir(), filepath.Join(t.TempDir(), "trace")
+	g := ledger{}
+	c := startChild(t, dir, 4)
+	acks := 0
+	g.follow(t, c.lines, func(line string) bool {
+		if strings.HasPrefix(line, "ack") {
+			acks++
+		}
+		return acks == 20
+	})
+	detach := attach(t, c, trace, "-e", "trace="+flushes, "-e", "inject="+flushes+":error=EIO")
+	fatal := 0
+	g.follow(t, c.lines, func(line string) bool {
+		switch {
+		case strings.HasPrefix(line, "fatal"):
+			fatal++
+		case strings.HasPrefix(line, "ack") && fatal > 0:
+			t.Errorf("acknowledged after the failure: %s", line)
+		}
+		return false
+	})
+	err := c.Wait()
+	detach()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 3 {
+		t.Fatalf("child: %v, want exit code 3 after Failed was closed", err)
+	}
+	if fatal != 4 {
+		t.Errorf("%d of 4 writers were told ErrFatal", fatal)
+	}
+	b, err := os.ReadFile(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(b), "(INJECTED)"); n != 1 {
+		t.Errorf("%d flushes failed, want 1: a failed flush must never be tried again\n%s", n, b)
+	}
+	g.check(t, dir)
+}
+
+// FT11, PR16: no space for the write: told at once, and well again by itself.
+func TestNoSpaceRecovers(t *testing.T) {
+	dir := t.TempDir()
+	g := ledger{}
+	c := startChild(t, dir, 4)
+	phase, seen := "ack", 0
+	next := func(want string, n int) {
+		phase, seen = want, 0
+		g.follow(t, c.lines, func(line string) bool {
+			if strings.HasPrefix(line, phase) {
+				seen++
+			}
+			return seen >= n
+		})
+		if seen < n {
+			t.Fatalf("the child ended after %d lines %q, want %d", seen, phase, n)
+		}
+	}
+	next("ack", 20)
+	detach := attach(t, c, os.DevNull, "-e", "trace=pwrite64", "-e", "inject=pwrite64:error=ENOSPC")
+	next("full", 50)
+	detach()
+	next("ack", 50)
+	if err := c.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	g.follow(t, c.lines, nil)
+	_ = c.Wait() // killed
+	g.check(t, dir)
+}

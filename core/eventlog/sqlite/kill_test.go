@@ -1,0 +1,111 @@
+package sqlite_test
+
+import (
+	"bufio"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// FT1: killed at random moments under load, again and again in one folder.
+func TestKill9Loop(t *testing.T) {
+	dir := t.TempDir()
+	g := ledger{}
+	for round := range rounds(6, 200) {
+		c := startChild(t, dir, 8)
+		n, stopAt := 0, 1+rand.IntN(400) //nolint:gosec // a random moment, not a secret
+		g.follow(t, c.lines, func(string) bool {
+			n++
+			if n == stopAt {
+				if err := c.Process.Kill(); err != nil {
+					t.Error(err)
+				}
+			}
+			return false // read on: what it had acknowledged before it died counts
+		})
+		_ = c.Wait() // killed
+		if n < stopAt {
+			t.Fatalf("round %d: the child ended by itself after %d lines", round, n)
+		}
+		g.check(t, dir)
+	}
+	if len(g) != 8 {
+		t.Errorf("%d of 8 writers were ever acknowledged", len(g))
+	}
+}
+
+// FT2: killed right at the flush, wherever the flushes of a start and of a
+// batch are: no acknowledgement for it, no half batch after it.
+func TestKillAtFlush(t *testing.T) {
+	dir := t.TempDir()
+	g := ledger{}
+	for i := range rounds(8, 60) {
+		when := 1 + i*i // at the start of the process, then deeper into the load
+		c := startChild(t, dir, 4, strace(t, os.DevNull, "-e", "trace="+flushes,
+			"-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", flushes, when))...)
+		n := 0
+		g.follow(t, c.lines, func(string) bool {
+			n++
+			if n == 20_000 { // the count is per thread: this one never got there
+				_ = c.Process.Kill()
+			}
+			return false
+		})
+		_ = c.Wait() // killed
+		g.check(t, dir)
+	}
+	if len(g) == 0 {
+		t.Error("nothing was ever acknowledged: the kills proved nothing")
+	}
+}
+
+// Every acknowledgement follows a flush that began after its request: kill -9
+// alone proves nothing about flushing (PR1, promises.md 4.1).
+func TestAcknowledgeAfterFlush(t *testing.T) {
+	trace := filepath.Join(t.TempDir(), "trace")
+	c := startChild(t, t.TempDir(), 1, strace(t, trace, "-e", "trace=write,"+flushes)...)
+	acks := 0
+	ledger{}.follow(t, c.lines, func(line string) bool {
+		if strings.HasPrefix(line, "ack") {
+			acks++
+		}
+		return acks == 30
+	})
+	interruptTree(t, c)
+	f, err := os.Open(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	// A flush that does not come back at once is written as two lines; the
+	// second one tells that it is done.
+	began := regexp.MustCompile(`^\d+ +(fsync|fdatasync)\(`)
+	ended := regexp.MustCompile(`(fsync|fdatasync)(\(\d+\)| resumed>\)) += 0`)
+	requested, flushing, flushed, checked := false, false, false, 0
+	for s := bufio.NewScanner(f); s.Scan(); {
+		line := s.Text()
+		if began.MatchString(line) && requested {
+			flushing = true
+		}
+		if ended.MatchString(line) && flushing {
+			flushed = true
+		}
+		switch {
+		case strings.Contains(line, `write(1, "req`):
+			requested, flushing, flushed = true, false, false
+		case strings.Contains(line, `write(1, "ack`):
+			if !flushed {
+				t.Fatalf("acknowledged without a flush after the request: %s", line)
+			}
+			requested = false
+			checked++
+		}
+	}
+	if checked < 30 {
+		t.Errorf("the trace shows %d acknowledgements, want at least 30", checked)
+	}
+}

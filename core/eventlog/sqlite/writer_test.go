@@ -1,0 +1,76 @@
+package sqlite
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// White box: nothing that a caller can ask for makes SQLite refuse one row
+// and go on, so the refused statement is put into the writer's queue here.
+
+// One member of a batch that SQLite refuses fails alone (promises.md 4.4).
+func TestRefusedStatementFailsAlone(t *testing.T) {
+	l, err := Open(t.Context(), Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	hold := make(chan struct{}) // so that all of them queue up behind it
+	var wg sync.WaitGroup
+	submit := func(fill func(*request), check func(error)) {
+		wg.Go(func() {
+			_, err := l.do(t.Context(), fill)
+			check(err)
+		})
+	}
+	submit(func(r *request) { r.outside = func() error { <-hold; return nil } }, func(error) {})
+	const n = 20
+	for i := range n {
+		if i == n/2 {
+			submit(func(r *request) {
+				r.work = func() error {
+					if _, err := l.w.sql.setMeta.exec(int64(77), "open"); err != nil {
+						return err
+					}
+					_, err := l.w.sql.setMeta.exec(nil, "open") // NOT NULL
+					return err
+				}
+			}, func(err error) {
+				if err == nil || !strings.Contains(err.Error(), "NOT NULL") {
+					t.Errorf("the refused one: %v, want SQLite's error", err)
+				}
+			})
+		}
+		submit(func(r *request) {
+			r.batch = &eventlog.Batch{Streams: []eventlog.StreamAppend{{
+				Stream: eventlog.StreamID{byte(i + 1)}, Events: []eventlog.Event{{Type: "x/1"}},
+			}}}
+		}, func(err error) {
+			if err != nil {
+				t.Errorf("a neighbour: %v", err)
+			}
+		})
+	}
+	for len(l.w.queue) < n/2 && l.Stats().Batches == 0 {
+		runtime.Gosched()
+	}
+	close(hold)
+	wg.Wait()
+	for i := range n {
+		if recs, err := l.Read(t.Context(), eventlog.StreamID{byte(i + 1)}, 0, 0); err != nil || len(recs) != 1 {
+			t.Errorf("stream %d: %d events, %v, want 1", i, len(recs), err)
+		}
+	}
+	row, err := l.w.conn.once(`SELECT value FROM log_meta WHERE name = 'open'`)
+	if err != nil || fmt.Sprint(row[0]) != "1" {
+		t.Errorf("what the refused one had written before: %v, %v, want it rolled back", row, err)
+	}
+	if l.failure() != nil {
+		t.Errorf("the log failed: %v", l.failure())
+	}
+}
