@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -65,6 +66,11 @@ func (e *RecordError) Unwrap() error { return e.Err }
 // that it names: give it only text that may do that, never a request's body.
 // name is the file's path, for messages.
 func ParseRecords(text []byte, name string) (Records, error) {
+	return ParseRecordsEnv(text, name, os.LookupEnv)
+}
+
+// ParseRecordsEnv is ParseRecords with another environment than the process's.
+func ParseRecordsEnv(text []byte, name string, lookup func(string) (string, bool)) (Records, error) {
 	var r Records
 	if len(text) > maxRecords {
 		return r, fmt.Errorf("%s: larger than 16 MiB", name)
@@ -77,7 +83,7 @@ func ParseRecords(text []byte, name string) (Records, error) {
 		return Records{}, fmt.Errorf("%s: must be one YAML document", name)
 	}
 	r.source = &source{name: name, file: file}
-	if err := r.resolve(filepath.Dir(name)); err != nil {
+	if err := r.resolve(filepath.Dir(name), lookup); err != nil {
 		return Records{}, err
 	}
 	return r, nil
@@ -112,10 +118,10 @@ func yamlError(name string, err error) error {
 }
 
 // resolve fetches all secrets and turns the _file names into plain ones.
-func (r *Records) resolve(dir string) error {
+func (r *Records) resolve(dir string, lookup func(string) (string, bool)) error {
 	var errs []error
 	get := func(path string, s Secret) Secret {
-		out, err := s.resolve(dir)
+		out, err := s.resolve(dir, lookup)
 		if err != nil {
 			errs = append(errs, &RecordError{Where: r.source.at(path), Err: err})
 		}

@@ -186,7 +186,7 @@ func (s *Secret) UnmarshalYAML(n ast.Node) error {
 }
 
 // resolve replaces a place by what is found there. Relative paths start at dir.
-func (s Secret) resolve(dir string) (Secret, error) {
+func (s Secret) resolve(dir string, lookup func(string) (string, bool)) (Secret, error) {
 	switch {
 	case s.file != "":
 		path := s.file
@@ -199,7 +199,7 @@ func (s Secret) resolve(dir string) (Secret, error) {
 		}
 		s = Secret{value: strings.TrimRight(string(b), "\r\n")}
 	case s.env != "":
-		v, ok := os.LookupEnv(s.env)
+		v, ok := lookup(s.env)
 		if !ok {
 			return s, fmt.Errorf("environment variable %s is not set", s.env)
 		}

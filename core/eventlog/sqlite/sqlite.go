@@ -47,6 +47,10 @@ type Options struct {
 	// while in use, or restored without the files beside it) or in which the
 	// integrity check finds damage. What was found is logged as an error.
 	AcceptDamage bool
+	// Gate, when not nil, is held during each transaction. Whoever else writes to the
+	// same file from this process takes it too: SQLite lets waiting writers
+	// starve, a mutex does not.
+	Gate sync.Locker
 	// CheckWait is how long Open waits for the integrity check that follows an
 	// unclean stop; a longer check goes on in the background and fails the
 	// log when it finds damage. 0 means 1 s.
@@ -56,6 +60,7 @@ type Options struct {
 // Log is an eventlog.Log on SQLite. Safe for concurrent use.
 type Log struct {
 	path   string
+	gate   sync.Locker
 	log    *slog.Logger
 	lock   *lockFile // nil when read only
 	reader *sql.DB
@@ -149,7 +154,11 @@ func newLog(o Options) *Log {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Gate == nil {
+		o.Gate = &sync.Mutex{}
+	}
 	l := &Log{
+		gate:     o.Gate,
 		path:     filepath.Join(o.Dir, FileName),
 		log:      o.Logger,
 		stopping: make(chan struct{}),

@@ -240,6 +240,8 @@ func (w *writer) commit(batch []*request) {
 // transact runs batch up to the flush. A nil error means that whatever has no
 // error of its own is durable; otherwise nothing is.
 func (w *writer) transact(batch []*request) (took time.Duration, err error) {
+	w.l.gate.Lock()
+	defer w.l.gate.Unlock()
 	if _, err := w.sql.begin.exec(); err != nil {
 		return 0, fmt.Errorf("begin: %w", err)
 	}
