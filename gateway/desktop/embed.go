@@ -1,0 +1,29 @@
+// Package desktop holds the agent desktop: its TypeScript source and, when it
+// has been built, the embedded build. The package promises to compile without
+// a build (the folder dist holds only a placeholder then); serving the files,
+// with their headers and the fallback to index.html, is left to the gateway.
+package desktop
+
+import (
+	"embed"
+	"io/fs"
+)
+
+// dist is what `npm run build` wrote. The placeholder .keep is the only
+// committed file, hence "all:", which takes names with a leading dot too.
+//
+//go:embed all:dist
+var dist embed.FS
+
+// FS is the built desktop, rooted where index.html lies, and whether there is
+// one: false means that the binary was built without the desktop, and the file
+// system then holds no index.html. Files under assets/ carry a hash of their
+// content in their names and never change; all others may. Safe for concurrent use.
+func FS() (fs.FS, bool) {
+	sub, err := fs.Sub(dist, "dist")
+	if err != nil {
+		return dist, false
+	}
+	_, err = fs.Stat(sub, "index.html")
+	return sub, err == nil
+}

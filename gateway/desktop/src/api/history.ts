@@ -1,0 +1,64 @@
+// Finished and open conversations by REST: what the Recent screen lists and reads.
+
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
+import type { ConversationEvent } from '../protocol/events';
+import type { ConversationInfo } from '../protocol/frames';
+import { type Conversation, emptyConversation, foldEvents } from '../store/conversation';
+import { call } from './http';
+
+/** A line of the list. Times are RFC 3339. */
+export interface Summary {
+  id: string;
+  phase: 'open' | 'ended' | 'concluded';
+  display?: string;
+  channel: string;
+  title?: string;
+  icon?: string;
+  service?: { id: string; name: string } | null;
+  customer?: { name?: string } | null;
+  started_at: string;
+  ended_at?: string | null;
+}
+
+interface Page {
+  conversations?: Summary[] | null;
+  next?: string;
+}
+
+/** This agent's conversations, newest first, page by page. */
+export function useRecent() {
+  return useInfiniteQuery({
+    queryKey: ['recent'],
+    queryFn: ({ pageParam }) =>
+      call<Page>('GET', `/conversations?scope=recent${pageParam ? `&cursor=${encodeURIComponent(pageParam)}` : ''}`),
+    initialPageParam: '',
+    getNextPageParam: (last) => last.next || undefined,
+    staleTime: 0,
+  });
+}
+
+interface EventPage {
+  events?: (ConversationEvent & { prev: number })[] | null;
+}
+
+const pageSize = 500;
+
+/** A conversation with all its events, folded like a live one. */
+export function useHistory(id: string | undefined) {
+  return useQuery({
+    queryKey: ['history', id],
+    enabled: id !== undefined,
+    staleTime: 0,
+    queryFn: async ({ signal }): Promise<Conversation> => {
+      const info = await call<{ info?: ConversationInfo }>('GET', `/conversations/${id}`, undefined, signal);
+      let c: Conversation = { ...emptyConversation(id ?? ''), info: info.info ?? null, live: true };
+      for (;;) {
+        const path = `/conversations/${id}/events?after=${c.seq}&limit=${pageSize}`;
+        const { events } = await call<EventPage>('GET', path, undefined, signal);
+        if (!events || events.length === 0) return c;
+        c = foldEvents(c, events);
+        if (events.length < pageSize) return c;
+      }
+    },
+  });
+}

@@ -1,0 +1,109 @@
+// REST calls under /api/v1 with the session cookie. Unsafe methods carry the header that the gateway asks of
+// browsers against cross-site requests.
+
+import type { Part } from '../protocol/events';
+import type { User } from '../protocol/frames';
+
+/** An answer that is no 2xx; `status` 0 means that none came. `code` is the gateway's own, if any. */
+export class HttpError extends Error {
+  readonly status: number;
+  readonly code: string;
+  constructor(status: number, message: string, code = '') {
+    super(message);
+    this.name = 'HttpError';
+    this.status = status;
+    this.code = code;
+  }
+}
+
+const csrf = { 'Parley-CSRF': '1' };
+
+export async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  const unsafe = method !== 'GET';
+  let response: Response;
+  try {
+    response = await fetch(`/api/v1${path}`, {
+      method,
+      credentials: 'same-origin',
+      headers: {
+        Accept: 'application/json',
+        ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+        ...(unsafe ? csrf : {}),
+      },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal,
+    });
+  } catch (err) {
+    if (signal?.aborted) throw err;
+    throw new HttpError(0, 'unreachable');
+  }
+  if (!response.ok) throw await problem(response);
+  if (response.status === 204) return undefined as T;
+  return (await response.json()) as T;
+}
+
+/** Reads RFC 9457 problem details. */
+async function problem(response: Response): Promise<HttpError> {
+  try {
+    const p = (await response.json()) as { detail?: string; title?: string; code?: string };
+    return new HttpError(response.status, p.detail || p.title || response.statusText, p.code);
+  } catch {
+    return new HttpError(response.status, response.statusText);
+  }
+}
+
+export function login(name: string, password: string): Promise<unknown> {
+  return call('POST', '/login', { login: name, password });
+}
+
+export function logout(): Promise<unknown> {
+  return call('POST', '/logout');
+}
+
+/** Who is logged in; null when nobody is. */
+export async function me(): Promise<User | null> {
+  try {
+    return await call<User>('GET', '/me');
+  } catch (err) {
+    if (err instanceof HttpError && (err.status === 401 || err.status === 403)) return null;
+    throw err;
+  }
+}
+
+/** Uploads an attachment; resolves with the part that a message names it by. Progress runs from 0 to 1. */
+export function upload(
+  conversation: string,
+  file: File,
+  onProgress: (fraction: number) => void,
+  signal: AbortSignal,
+): Promise<Part> {
+  // fetch cannot tell how far an upload got; XMLHttpRequest can.
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open('POST', `/api/v1/conversations/${conversation}/files`);
+    request.setRequestHeader('Accept', 'application/json');
+    request.setRequestHeader('Parley-CSRF', '1');
+    request.responseType = 'json';
+    request.upload.onprogress = (e) => e.lengthComputable && onProgress(e.loaded / e.total);
+    request.onload = () => {
+      if (request.status >= 200 && request.status < 300) {
+        const answer = request.response as Part & Part['file'];
+        resolve(answer.file ? { kind: 'file', file: answer.file } : { kind: 'file', file: answer });
+      } else {
+        const p = request.response as { detail?: string; title?: string } | null;
+        reject(new HttpError(request.status, p?.detail || p?.title || request.statusText));
+      }
+    };
+    request.onerror = () => reject(new HttpError(0, 'unreachable'));
+    request.onabort = () => reject(new HttpError(0, 'aborted'));
+    signal.addEventListener('abort', () => request.abort());
+    const form = new FormData();
+    form.append('file', file, file.name);
+    request.send(form);
+  });
+}
+
+/** A short-lived address of an attachment on the files origin. */
+export function fileUrl(blob: string, thumbnail: boolean): Promise<{ url: string; expires: string }> {
+  return call('GET', `/files/${blob}/url${thumbnail ? '?thumbnail=true' : ''}`);
+}

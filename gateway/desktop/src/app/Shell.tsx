@@ -1,0 +1,69 @@
+// The frame around every screen: bars and notices above, alerts and dialogs over it.
+
+import { Suspense } from 'react';
+import { useTranslation } from 'react-i18next';
+import { Outlet } from 'react-router';
+import { OfferStack } from '../desk/OfferStack';
+import { useDesk, useDeskState } from './context';
+import { LinkBanner } from './LinkBanner';
+import { lazyDialog } from './lazy';
+import classes from './Shell.module.css';
+import { SoundBanner } from './SoundBanner';
+import { useShortcuts } from './shortcuts';
+import { TopBar } from './TopBar';
+import { useDeskMessages } from './toasts';
+import { closeDialog, useUi } from './ui';
+
+const Settings = lazyDialog(() => import('./Settings').then((m) => m.Settings));
+const Help = lazyDialog(() => import('./Help').then((m) => m.Help));
+const Palette = lazyDialog(() => import('./Palette').then((m) => m.Palette));
+const InviteDialog = lazyDialog(() => import('../desk/InviteDialog').then((m) => m.InviteDialog));
+const EndDialog = lazyDialog(() => import('../desk/EndDialog').then((m) => m.EndDialog));
+const PictureViewer = lazyDialog(() => import('../desk/PictureViewer').then((m) => m.PictureViewer));
+
+export function Shell() {
+  const { t } = useTranslation();
+  useShortcuts();
+  useDeskMessages();
+  return (
+    <div className={classes.shell}>
+      <a className={classes.skip} href="#main">
+        {t('nav.skip')}
+      </a>
+      <TopBar />
+      <LinkBanner />
+      <SoundBanner />
+      <main id="main" className={classes.main} tabIndex={-1}>
+        <Outlet />
+      </main>
+      <OfferStack />
+      <Suspense fallback={null}>
+        <Dialogs />
+      </Suspense>
+    </div>
+  );
+}
+
+function Dialogs() {
+  const dialog = useUi((s) => s.dialog);
+  const desk = useDesk();
+  // A dialog about a conversation goes when the conversation does.
+  const exists = useDeskState((s) => !dialog || !('conversation' in dialog) || s.active.includes(dialog.conversation));
+  if (!dialog || !exists) return null;
+  switch (dialog.kind) {
+    case 'settings':
+      return <Settings onClose={closeDialog} />;
+    case 'help':
+      return <Help onClose={closeDialog} />;
+    case 'palette':
+      return <Palette onClose={closeDialog} />;
+    case 'invite':
+      return <InviteDialog conversation={dialog.conversation} transfer={dialog.transfer} onClose={closeDialog} />;
+    case 'end':
+      return <EndDialog desk={desk} conversation={dialog.conversation} onClose={closeDialog} />;
+    case 'picture':
+      return <PictureViewer blob={dialog.blob} name={dialog.name} onClose={closeDialog} />;
+    case 'info':
+      return null; // drawn by the workspace, whose panel it is
+  }
+}

@@ -1,0 +1,41 @@
+import { Tooltip } from '@mantine/core';
+import { IconHistory, IconLayoutDashboard, IconMessages } from '@tabler/icons-react';
+import { useTranslation } from 'react-i18next';
+import { NavLink } from 'react-router';
+import { useDeskState } from './context';
+import { Logo } from './Logo';
+import { StateControl } from './StateControl';
+import classes from './TopBar.module.css';
+import { UserMenu } from './UserMenu';
+
+export function TopBar() {
+  const { t } = useTranslation();
+  const supervisor = useDeskState((s) => s.user?.role === 'supervisor' || s.user?.role === 'admin');
+  const screens = [
+    { to: '/', label: t('nav.desk'), Icon: IconMessages },
+    { to: '/recent', label: t('nav.recent'), Icon: IconHistory },
+    ...(supervisor ? [{ to: '/board', label: t('nav.board'), Icon: IconLayoutDashboard }] : []),
+  ];
+  return (
+    <header className={classes.bar}>
+      <span className={classes.brand}>
+        <Logo />
+        <span className={classes.wordmark}>Parley</span>
+      </span>
+      <nav className={classes.nav} aria-label={t('nav.label')}>
+        {screens.map(({ to, label, Icon }) => (
+          <Tooltip key={to} label={label} events={{ hover: true, focus: true, touch: false }} hiddenFrom="md">
+            <NavLink to={to} end={to === '/'} className={classes.link}>
+              <Icon size={18} aria-hidden />
+              <span className={classes.linkText}>{label}</span>
+            </NavLink>
+          </Tooltip>
+        ))}
+      </nav>
+      <div className={classes.right}>
+        <StateControl />
+        <UserMenu />
+      </div>
+    </header>
+  );
+}

@@ -1,0 +1,60 @@
+import { Avatar, Menu, UnstyledButton } from '@mantine/core';
+import { IconCommand, IconKeyboard, IconLogout, IconMoon, IconSettings, IconSun } from '@tabler/icons-react';
+import { useTranslation } from 'react-i18next';
+import { setPrefs } from '../store/prefs';
+import { useDeskState } from './context';
+import { useLogout } from './logout';
+import { useDark } from './scheme';
+import { openDialog } from './ui';
+
+export function UserMenu() {
+  const { t } = useTranslation();
+  const user = useDeskState((s) => s.user);
+  const version = useDeskState((s) => s.version);
+  const logout = useLogout();
+  const dark = useDark();
+  if (!user) return null;
+  return (
+    <Menu position="bottom-end" width={230}>
+      <Menu.Target>
+        <UnstyledButton aria-label={t('user.menu', { name: user.name })} p={3} style={{ borderRadius: '50%' }}>
+          <Avatar name={user.name} color="petrol" size={34} aria-hidden>
+            {initials(user.name)}
+          </Avatar>
+        </UnstyledButton>
+      </Menu.Target>
+      <Menu.Dropdown>
+        <Menu.Label>
+          {user.name} · {t(`role.${user.role}`, { defaultValue: user.role })}
+        </Menu.Label>
+        <Menu.Item leftSection={<IconSettings size={16} />} onClick={() => openDialog({ kind: 'settings' })}>
+          {t('user.settings')}
+        </Menu.Item>
+        <Menu.Item
+          leftSection={dark ? <IconSun size={16} /> : <IconMoon size={16} />}
+          onClick={() => setPrefs({ theme: dark ? 'light' : 'dark' })}
+        >
+          {t(dark ? 'user.light' : 'user.dark')}
+        </Menu.Item>
+        <Menu.Item leftSection={<IconCommand size={16} />} onClick={() => openDialog({ kind: 'palette' })}>
+          {t('user.palette')}
+        </Menu.Item>
+        <Menu.Item leftSection={<IconKeyboard size={16} />} onClick={() => openDialog({ kind: 'help' })}>
+          {t('user.keys')}
+        </Menu.Item>
+        <Menu.Divider />
+        <Menu.Item leftSection={<IconLogout size={16} />} onClick={() => void logout()}>
+          {t('user.logout')}
+        </Menu.Item>
+        {version && <Menu.Label>Parley {version}</Menu.Label>}
+      </Menu.Dropdown>
+    </Menu>
+  );
+}
+
+export function initials(name: string): string {
+  const words = name.trim().split(/\s+/);
+  const first = [...(words[0] ?? '')][0] ?? '';
+  const last = words.length > 1 ? ([...(words.at(-1) ?? '')][0] ?? '') : '';
+  return (first + last).toLocaleUpperCase();
+}

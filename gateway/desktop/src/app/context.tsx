@@ -1,0 +1,66 @@
+import { createContext, type ReactNode, useContext, useSyncExternalStore } from 'react';
+import { useStore } from 'zustand';
+import type { Alerts } from '../alert/alerts';
+import type { Desk } from '../store/desk';
+import { type Prefs, prefs } from '../store/prefs';
+import type { DeskState } from '../store/state';
+
+interface Services {
+  desk: Desk;
+  alerts: Alerts;
+}
+
+const ServicesContext = createContext<Services | null>(null);
+
+export function ServicesProvider({ services, children }: { services: Services; children: ReactNode }) {
+  return <ServicesContext value={services}>{children}</ServicesContext>;
+}
+
+function useServices(): Services {
+  const services = useContext(ServicesContext);
+  if (!services) throw new Error('services are not provided');
+  return services;
+}
+
+export function useDesk(): Desk {
+  return useServices().desk;
+}
+
+export function useAlerts(): Alerts {
+  return useServices().alerts;
+}
+
+export function useDeskState<T>(select: (s: DeskState) => T): T {
+  return useStore(useDesk().store, select);
+}
+
+export function usePrefs<T>(select: (p: Prefs) => T): T {
+  return useStore(prefs, select);
+}
+
+// One clock for the whole page: every timer on screen changes in the same instant, and there is one timer only.
+const listeners = new Set<() => void>();
+let tick = Math.floor(Date.now() / 1000);
+let ticker: ReturnType<typeof setInterval> | undefined;
+
+function subscribeTick(listener: () => void): () => void {
+  listeners.add(listener);
+  ticker ??= setInterval(() => {
+    tick = Math.floor(Date.now() / 1000);
+    for (const l of listeners) l();
+  }, 500);
+  return () => {
+    listeners.delete(listener);
+    if (listeners.size === 0) {
+      clearInterval(ticker);
+      ticker = undefined;
+    }
+  };
+}
+
+/** The server's time in milliseconds; renders the component again each second. */
+export function useNow(): number {
+  const skew = useDeskState((s) => s.skew);
+  useSyncExternalStore(subscribeTick, () => tick);
+  return Date.now() + skew;
+}

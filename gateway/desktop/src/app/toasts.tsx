@@ -1,0 +1,44 @@
+// Short notices at the edge of the page: commands that failed, conversations that went away by themselves.
+
+import { notifications } from '@mantine/notifications';
+import { useEffect } from 'react';
+import { useTranslation } from 'react-i18next';
+import { Link } from 'react-router';
+import { customerName } from '../store/select';
+import { useDesk } from './context';
+
+export function useDeskMessages(): void {
+  const desk = useDesk();
+  const { t } = useTranslation();
+  useEffect(() => {
+    const close = { 'aria-label': t('close') };
+    desk.events.failed = (command, err) => {
+      notifications.show({
+        color: 'red',
+        title: t(`failed.${command}`, { defaultValue: t('failed.any') }),
+        message: t(`error.${err.code}`, { defaultValue: err.message || err.code }),
+        closeButtonProps: close,
+      });
+    };
+    desk.events.gone = (c, finished) => {
+      if (finished) return;
+      const ended = c.items.findLast((i) => i.kind === 'line' && i.line === 'ended');
+      const cause = ended?.kind === 'line' ? (ended.cause ?? '') : '';
+      const name = customerName(c) || t('customer.unknown');
+      notifications.show({
+        title: c.phase === 'open' ? t('gone.left', { name }) : t('session.ended'),
+        message: (
+          <>
+            {c.phase === 'open' ? '' : `${t(`gone.${cause}`, { name, defaultValue: t('gone.any', { name }) })} `}
+            <Link to={`/recent/${c.id}`}>{t('gone.transcript')}</Link>
+          </>
+        ),
+        closeButtonProps: close,
+      });
+    };
+    return () => {
+      desk.events.failed = undefined;
+      desk.events.gone = undefined;
+    };
+  }, [desk, t]);
+}

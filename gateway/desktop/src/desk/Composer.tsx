@@ -1,0 +1,151 @@
+// Where the agent writes. What stands here survives a reload and a change of focus; sending works while the line is
+// down, the message then waits.
+
+import { ActionIcon, Button, Textarea, Tooltip } from '@mantine/core';
+import { IconPaperclip, IconSend2 } from '@tabler/icons-react';
+import {
+  type ClipboardEvent,
+  type KeyboardEvent,
+  type Ref,
+  useEffect,
+  useImperativeHandle,
+  useRef,
+  useState,
+} from 'react';
+import { useTranslation } from 'react-i18next';
+import { useStore } from 'zustand';
+import { useDesk, useDeskState, usePrefs } from '../app/context';
+import { ariaKeys } from '../app/keys';
+import { attachId, composerId } from '../app/shortcuts';
+import type { Conversation } from '../store/conversation';
+import { draftKey, drafts, setDraft } from '../store/drafts';
+import classes from './Composer.module.css';
+import { StagedFiles } from './StagedFiles';
+import { useStaging } from './staging';
+
+export interface ComposerHandle {
+  attach: (files: File[]) => void;
+}
+
+/** In characters; below the 64 KiB of an inbound frame in any script. */
+const maxText = 12_000;
+
+export function Composer({ conversation: c, ref }: { conversation: Conversation; ref: Ref<ComposerHandle> }) {
+  const { t } = useTranslation();
+  const desk = useDesk();
+  const me = useDeskState((s) => s.user?.id ?? '');
+  const sendKey = usePrefs((p) => p.sendKey);
+  const keys = usePrefs((p) => p.shortcuts);
+  const text = useStore(drafts, (d) => d.texts[draftKey(me, c.id)] ?? '');
+  const staging = useStaging(c.id);
+  const field = useRef<HTMLTextAreaElement>(null);
+  const picker = useRef<HTMLInputElement>(null);
+  const [empty, setEmpty] = useState(false);
+  const limit = c.capabilities.max_length || maxText;
+  const files = c.capabilities.files === true;
+
+  useImperativeHandle(ref, () => ({ attach: staging.add }), [staging.add]);
+
+  // Moving the focus to a conversation is wanting to write in it, unless the agent is busy in a dialog or a field.
+  useEffect(() => {
+    const at = document.activeElement;
+    const elsewhere = at instanceof HTMLInputElement || at?.closest('[role="dialog"], [role="alertdialog"]');
+    if (!elsewhere) field.current?.focus({ preventScroll: true });
+  }, []);
+
+  const send = () => {
+    const trimmed = text.trim();
+    const uploads = staging.take();
+    if (!trimmed && uploads.length === 0) {
+      setEmpty(true);
+      return;
+    }
+    setDraft(me, c.id, '');
+    desk.stopTyping();
+    desk.outbox.send(c.id, trimmed, uploads);
+    field.current?.focus();
+  };
+
+  const onKeyDown = (e: KeyboardEvent<HTMLTextAreaElement>) => {
+    if (e.key !== 'Enter' || e.nativeEvent.isComposing || e.altKey) return;
+    const modified = e.ctrlKey || e.metaKey;
+    if (sendKey === 'enter' ? !e.shiftKey : modified) {
+      e.preventDefault();
+      send();
+    }
+  };
+  const onPaste = (e: ClipboardEvent) => {
+    if (!files || e.clipboardData.files.length === 0) return;
+    e.preventDefault();
+    staging.add([...e.clipboardData.files]);
+  };
+
+  return (
+    <div className={classes.composer}>
+      {staging.staged.length > 0 && <StagedFiles staged={staging.staged} onRemove={staging.remove} />}
+      <div className={classes.line}>
+        {files && (
+          <Tooltip label={t('composer.attach')}>
+            <ActionIcon
+              id={attachId}
+              aria-label={t('composer.attach')}
+              aria-keyshortcuts={ariaKeys('U', keys)}
+              onClick={() => picker.current?.click()}
+            >
+              <IconPaperclip size={20} />
+            </ActionIcon>
+          </Tooltip>
+        )}
+        <input
+          ref={picker}
+          type="file"
+          multiple
+          hidden
+          aria-hidden
+          tabIndex={-1}
+          onChange={(e) => {
+            staging.add([...(e.currentTarget.files ?? [])]);
+            e.currentTarget.value = '';
+          }}
+        />
+        <Textarea
+          ref={field}
+          id={composerId}
+          className={classes.field}
+          aria-label={t('composer.label')}
+          placeholder={t('composer.placeholder')}
+          autosize
+          minRows={1}
+          maxRows={8}
+          maxLength={limit}
+          value={text}
+          dir="auto"
+          onChange={(e) => {
+            setDraft(me, c.id, e.currentTarget.value);
+            setEmpty(false);
+            if (c.capabilities.typing && e.currentTarget.value) desk.typing(c.id);
+          }}
+          onKeyDown={onKeyDown}
+          onPaste={onPaste}
+          onBlur={() => desk.stopTyping()}
+        />
+        <Button
+          className={classes.send}
+          aria-label={t('composer.send')}
+          onClick={send}
+          rightSection={<IconSend2 size={18} aria-hidden />}
+          px="sm"
+        >
+          <span className={classes.sendText}>{t('composer.send')}</span>
+        </Button>
+      </div>
+      <div className={classes.hint} role="status">
+        {empty
+          ? t('composer.empty')
+          : text.length > limit * 0.9
+            ? t('composer.left', { count: limit - text.length })
+            : t(sendKey === 'enter' ? 'composer.enterSends' : 'composer.ctrlEnterSends')}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,186 @@
+// What is known of the customer in focus (A5, B5), the conversation's facts, who takes part, and End Chat (R2).
+
+import { ActionIcon, Button, Tooltip } from '@mantine/core';
+import { IconExternalLink, IconMessageOff, IconUserPlus, IconX } from '@tabler/icons-react';
+import type { ReactNode } from 'react';
+import { useTranslation } from 'react-i18next';
+import { Since } from '../app/Clock';
+import { useDesk, useDeskState, usePrefs } from '../app/context';
+import { endChat } from '../app/endChat';
+import { ariaKeys } from '../app/keys';
+import { initials } from '../app/UserMenu';
+import { openDialog } from '../app/ui';
+import type { Conversation, LiveRequest } from '../store/conversation';
+import { customerName, isActive } from '../store/select';
+import { safeHref } from '../text/links';
+import { clock, dateAndTime, queueTime } from '../text/time';
+import classes from './ContactPanel.module.css';
+
+export function ContactPanel({
+  conversation: c,
+  readOnly = false,
+}: {
+  conversation: Conversation;
+  readOnly?: boolean;
+}) {
+  const { t, i18n } = useTranslation();
+  const desk = useDesk();
+  const online = useDeskState((s) => s.link.phase === 'online');
+  const keys = usePrefs((p) => p.shortcuts);
+  const name = customerName(c);
+  const known = c.customer;
+  const active = !readOnly && isActive(c);
+  return (
+    <div className={classes.panel}>
+      <div className={classes.person}>
+        <span className={classes.avatar} aria-hidden>
+          {name ? initials(name) : '?'}
+        </span>
+        <div className={classes.personName}>{name || t('customer.unknown')}</div>
+      </div>
+      <dl className={classes.facts}>
+        <Fact label={t('contact.email')}>{known.email}</Fact>
+        <Fact label={t('contact.phone')}>{known.phone}</Fact>
+        <Fact label={t('contact.language')}>{languageName(known.locale, i18n.language)}</Fact>
+        <Fact label={t('contact.subject')}>{known.subject}</Fact>
+        {Object.entries(known.attributes ?? {}).map(([key, value]) => (
+          <Fact key={key} label={key}>
+            {value}
+          </Fact>
+        ))}
+        {c.page && (
+          <Fact label={t('contact.page')}>
+            <Page url={c.page.url} title={c.page.title} />
+          </Fact>
+        )}
+      </dl>
+
+      <h2 className={classes.heading}>{t('contact.conversation')}</h2>
+      <dl className={classes.facts}>
+        <Fact label={t('contact.channel')}>{c.info?.title || c.capabilities.offer_title || c.channel}</Fact>
+        <Fact label={t('contact.service')}>{c.info?.service?.name ?? c.service?.name}</Fact>
+        <Fact label={t('contact.account')}>{c.info?.account?.name}</Fact>
+        {c.endpoints.some(isAddress) && (
+          <Fact label={t('contact.address')}>{c.endpoints.filter(isAddress).join(', ')}</Fact>
+        )}
+        <Fact label={t('contact.started')}>{c.startedAt && dateAndTime(c.startedAt, i18n.language)}</Fact>
+        <Fact label={t('contact.duration')}>
+          {c.startedAt &&
+            (c.endedAt ? clock(Date.parse(c.endedAt) - Date.parse(c.startedAt)) : <Since at={c.startedAt} />)}
+        </Fact>
+        {/* A wait of less than a second is no queue. */}
+        <Fact label={t('contact.waited')}>
+          {c.waited !== undefined && c.waited >= 1000 ? queueTime(c.waited) : null}
+        </Fact>
+      </dl>
+
+      <People c={c} />
+      {active &&
+        c.requests.filter((r) => r.invitedBy).map((r) => <Pending key={r.id} c={c} request={r} online={online} />)}
+      {active && (
+        <div className={classes.buttons}>
+          <Button
+            variant="default"
+            disabled={!online}
+            leftSection={<IconUserPlus size={17} aria-hidden />}
+            aria-keyshortcuts={ariaKeys('T', keys)}
+            onClick={() => openDialog({ kind: 'invite', conversation: c.id, transfer: false })}
+          >
+            {t('invite.button')}
+          </Button>
+          <Button
+            color="red"
+            variant="light"
+            disabled={!online}
+            leftSection={<IconMessageOff size={17} aria-hidden />}
+            aria-keyshortcuts={ariaKeys('E', keys)}
+            onClick={() => void endChat(desk, c.id)}
+          >
+            {t('end.button')}
+          </Button>
+        </div>
+      )}
+    </div>
+  );
+}
+
+function Fact({ label, children }: { label: string; children: ReactNode }) {
+  if (children === undefined || children === null || children === '' || children === false) return null;
+  return (
+    <div className={classes.fact}>
+      <dt>{label}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+/** The page that the customer has open (B5): an address for reading, and a link where its scheme is one to open. */
+function Page({ url, title }: { url: string; title?: string }) {
+  const href = safeHref(url);
+  return (
+    <>
+      {title && <div>{title}</div>}
+      {href ? (
+        <a href={href} target="_blank" rel="noopener noreferrer" className={classes.page}>
+          {url} <IconExternalLink size={13} aria-hidden />
+        </a>
+      ) : (
+        <span className={classes.page}>{url}</span>
+      )}
+    </>
+  );
+}
+
+function People({ c }: { c: Conversation }) {
+  const { t } = useTranslation();
+  const me = useDeskState((s) => s.user?.id);
+  const inside = c.agents.filter((a) => a.inside);
+  if (inside.length < 2) return null;
+  return (
+    <>
+      <h2 className={classes.heading}>{t('contact.people')}</h2>
+      <ul className={classes.people}>
+        {inside.map((a) => (
+          <li key={a.id}>{a.id === me ? t('contact.youNamed', { name: a.name }) : a.name}</li>
+        ))}
+      </ul>
+    </>
+  );
+}
+
+/** An invitation that nobody has answered yet; its maker may take it back. */
+function Pending({ c, request, online }: { c: Conversation; request: LiveRequest; online: boolean }) {
+  const { t } = useTranslation();
+  const desk = useDesk();
+  return (
+    <div className={classes.pending}>
+      <span>
+        {t(request.offeredTo ? 'invite.ringing' : 'invite.waiting')} <Since at={request.waitingSince} />
+      </span>
+      <Tooltip label={t('invite.cancel')}>
+        <ActionIcon
+          size="md"
+          aria-label={t('invite.cancel')}
+          disabled={!online}
+          onClick={() => void desk.cancelInvite(c.id, request.id)}
+        >
+          <IconX size={16} />
+        </ActionIcon>
+      </Tooltip>
+    </div>
+  );
+}
+
+/** A web visitor's endpoint is a keyed token that says nothing to people. */
+function isAddress(endpoint: string): boolean {
+  return !endpoint.startsWith('web:');
+}
+
+function languageName(locale: string | undefined, language: string): string | undefined {
+  if (!locale) return undefined;
+  try {
+    return new Intl.DisplayNames([language], { type: 'language' }).of(locale);
+  } catch {
+    return locale;
+  }
+}

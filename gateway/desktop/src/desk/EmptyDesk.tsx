@@ -1,0 +1,45 @@
+import { Button } from '@mantine/core';
+import { IconCoffee, IconHeadset } from '@tabler/icons-react';
+import { useTranslation } from 'react-i18next';
+import { reasonText } from '../app/agentState';
+import { useAlerts, useDesk, useDeskState } from '../app/context';
+import classes from './EmptyDesk.module.css';
+
+/** What the desk shows while no conversation is on it: what happens next, or the way there. */
+export function EmptyDesk() {
+  const { t } = useTranslation();
+  const desk = useDesk();
+  const alerts = useAlerts();
+  const agent = useDeskState((s) => s.agent);
+  const online = useDeskState((s) => s.link.phase === 'online');
+  if (!agent) return <div />;
+  if (agent.status !== 'not_ready' && agent.status !== 'logged_out') {
+    return (
+      <div className={classes.empty}>
+        <IconHeadset size={44} stroke={1.4} className={classes.ready} aria-hidden />
+        <h1 className={classes.title}>{t('empty.ready')}</h1>
+        <p className={classes.text}>{t('empty.readyText')}</p>
+      </div>
+    );
+  }
+  const reason = reasonText(t, agent.reason ?? '');
+  return (
+    <div className={classes.empty}>
+      <IconCoffee size={44} stroke={1.4} className={classes.away} aria-hidden />
+      <h1 className={classes.title}>{reason ? t('empty.awayReason', { reason }) : t('empty.away')}</h1>
+      <p className={classes.text}>{t(`empty.why.${agent.reason}`, { defaultValue: t('empty.awayText') })}</p>
+      <Button
+        size="md"
+        mt="md"
+        disabled={!online}
+        onClick={() => {
+          // The click is also what lets the browser sound the ring that follows.
+          alerts.tones.unlock();
+          void desk.ready();
+        }}
+      >
+        {t('empty.goReady')}
+      </Button>
+    </div>
+  );
+}

@@ -1,0 +1,34 @@
+import { Button, Group, Modal, Text } from '@mantine/core';
+import { useTranslation } from 'react-i18next';
+import type { Desk } from '../store/desk';
+
+/** End Chat while an invitation is open (T5): keep the customer waiting for it, take it back, or stay. */
+export function EndDialog({ desk, conversation, onClose }: { desk: Desk; conversation: string; onClose: () => void }) {
+  const { t } = useTranslation();
+  const queue = async () => {
+    onClose();
+    await desk.end(conversation, true);
+  };
+  const cancel = async () => {
+    onClose();
+    const c = desk.store.getState().conversations[conversation];
+    for (const r of c?.requests ?? []) if (r.invitedBy) await desk.cancelInvite(conversation, r.id);
+    await desk.end(conversation);
+  };
+  return (
+    <Modal opened onClose={onClose} title={t('end.title')} closeButtonProps={{ 'aria-label': t('close') }}>
+      <Text>{t('end.pending')}</Text>
+      <Group mt="lg" justify="flex-end" gap="xs">
+        <Button variant="default" onClick={onClose}>
+          {t('end.stay')}
+        </Button>
+        <Button variant="light" color="red" onClick={() => void cancel()}>
+          {t('end.cancelInvite')}
+        </Button>
+        <Button onClick={() => void queue()} data-autofocus>
+          {t('end.queue')}
+        </Button>
+      </Group>
+    </Modal>
+  );
+}

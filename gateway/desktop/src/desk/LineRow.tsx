@@ -1,0 +1,90 @@
+import {
+  IconAlertCircle,
+  IconClockExclamation,
+  IconDoorExit,
+  IconFlag,
+  IconLogin2,
+  IconPencil,
+  IconUserPlus,
+} from '@tabler/icons-react';
+import { memo } from 'react';
+import { useTranslation } from 'react-i18next';
+import { useDeskState } from '../app/context';
+import type { Disposition } from '../protocol/frames';
+import type { LineItem } from '../store/timeline';
+import { timeOfDay } from '../text/time';
+import classes from './MessageRow.module.css';
+
+const icons: Partial<Record<LineItem['line'], typeof IconFlag>> = {
+  joined: IconLogin2,
+  left: IconDoorExit,
+  warned: IconClockExclamation,
+  flagged: IconFlag,
+  invited: IconUserPlus,
+  invite_declined: IconAlertCircle,
+  wrapup_done: IconPencil,
+};
+
+/** A line between the messages: who came and went, what the system said, how it ended. */
+export const LineRow = memo(function LineRow({
+  line: l,
+  dispositions,
+}: {
+  line: LineItem;
+  dispositions: readonly Disposition[];
+}) {
+  const { t, i18n } = useTranslation();
+  const me = useDeskState((s) => s.user?.id);
+  const own = l.agent !== undefined && l.agent === me;
+  const who = own ? t('you') : l.who || t(l.bot ? 'author.bot' : 'author.agent');
+  const Icon = icons[l.line];
+  const disposition = dispositions.find((d) => d.code === l.disposition)?.name ?? l.disposition;
+  const name = own ? 'own' : 'other';
+  let text: string;
+  switch (l.line) {
+    case 'ended':
+      text = t('session.ended');
+      break;
+    case 'warned':
+      text = l.text || t('line.warned');
+      break;
+    case 'joined':
+    case 'left':
+    case 'invited':
+    case 'wrapup_done':
+      text = t(`line.${l.line}_${name}`, { who });
+      break;
+    case 'invite_declined':
+      text = t(l.cause === 'expired' ? 'line.invite_expired' : 'line.invite_declined', {
+        who: l.who || t('author.agent'),
+      });
+      break;
+    default:
+      text = t(`line.${l.line}`, { who });
+  }
+  return (
+    <div
+      className={classes.line}
+      data-strong={l.line === 'ended' || undefined}
+      data-warn={l.line === 'warned' || undefined}
+    >
+      <div>
+        {Icon && <Icon size={15} aria-hidden />}
+        <span>{text}</span>
+        {l.line === 'ended' && <EndCause line={l} who={who} own={l.by?.agent !== undefined && l.by.agent === me} />}
+        {disposition && <strong>{disposition}</strong>}
+        <time className={classes.lineTime} dateTime={l.at}>
+          {timeOfDay(l.at, i18n.language)}
+        </time>
+        {l.line === 'wrapup_done' && l.text && <span className={classes.notes}>{l.text}</span>}
+      </div>
+    </div>
+  );
+});
+
+function EndCause({ line: l, who, own }: { line: LineItem; who: string; own: boolean }) {
+  const { t } = useTranslation();
+  const cause = own ? 'own' : (l.cause ?? '');
+  const text = t(`line.cause.${cause}`, { who, defaultValue: '' });
+  return text ? <span className={classes.lineTime}>{text}</span> : null;
+}

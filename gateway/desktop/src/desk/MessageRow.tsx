@@ -1,0 +1,148 @@
+import { IconAlertTriangle, IconCheck, IconChecks, IconSettingsFilled } from '@tabler/icons-react';
+import { memo } from 'react';
+import { useTranslation } from 'react-i18next';
+import { useDeskState } from '../app/context';
+import { initials } from '../app/UserMenu';
+import type { Part } from '../protocol/events';
+import type { Conversation } from '../store/conversation';
+import { customerName, type Delivery, delivery } from '../store/select';
+import type { MessageItem } from '../store/timeline';
+import { linkify } from '../text/links';
+import { dateAndTime, dayName, timeOfDay } from '../text/time';
+import { Attachment } from './Attachment';
+import classes from './MessageRow.module.css';
+
+interface Props {
+  message: MessageItem;
+  first: boolean;
+  last: boolean;
+  conversation: Conversation;
+}
+
+export const MessageRow = memo(
+  function MessageRow({ message: m, first, last, conversation: c }: Props) {
+    const { t, i18n } = useTranslation();
+    const me = useDeskState((s) => s.user?.id);
+    const side = m.author.kind === 'customer' ? 'theirs' : m.author.kind === 'agent' ? 'mine' : 'system';
+    const own = m.author.kind === 'agent' && m.author.agent === me;
+    const bot = m.author.kind === 'bot' || m.author.kind === 'system';
+    const name =
+      m.author.kind === 'customer'
+        ? m.name || customerName(c) || t('customer.unknown')
+        : own
+          ? t('you')
+          : m.name || t(`author.${m.author.kind}`);
+    const replied = m.replyTo ? c.items.find((i) => i.kind === 'message' && i.id === m.replyTo) : undefined;
+    return (
+      <div className={classes.row} data-side={side} data-first={first || undefined}>
+        <span className={classes.avatar} data-bot={bot || undefined} aria-hidden>
+          {first && (bot ? <IconSettingsFilled size={17} /> : side === 'theirs' ? initials(name) : '')}
+        </span>
+        <div className={classes.stack}>
+          {first && (
+            <div className={classes.author}>
+              <span>{name}</span>
+              {bot && <span className={classes.botMark}>{t('author.automatic')}</span>}
+            </div>
+          )}
+          <div className={classes.bubble} data-side={side} title={dateAndTime(m.at, i18n.language)}>
+            {replied?.kind === 'message' && <div className={classes.quote}>{textOf(replied)}</div>}
+            {m.revoked ? (
+              <em>{t('message.revoked')}</em>
+            ) : (
+              m.parts.map((p, i) => <PartView key={partKey(p, i)} part={p} />)
+            )}
+            {m.edited && <span className={classes.edited}> {t('message.edited')}</span>}
+          </div>
+          {m.reactions && m.reactions.length > 0 && <div className={classes.reactions}>{m.reactions.join(' ')}</div>}
+          {(last || (side === 'mine' && statusOf(c, m) === 'failed')) && (
+            <div className={classes.meta}>
+              <time dateTime={m.at}>{timeOfDay(m.at, i18n.language)}</time>
+              {side === 'mine' && <DeliveryMark state={statusOf(c, m)} text={m.statusText} />}
+            </div>
+          )}
+        </div>
+      </div>
+    );
+  },
+  // The conversation is a new value with every event; a message changes with few of them.
+  (a, b) =>
+    a.message === b.message &&
+    a.first === b.first &&
+    a.last === b.last &&
+    a.conversation.customer === b.conversation.customer &&
+    statusOf(a.conversation, a.message) === statusOf(b.conversation, b.message),
+);
+
+function statusOf(c: Conversation, m: MessageItem): Delivery {
+  return delivery(c, m);
+}
+
+function DeliveryMark({ state, text }: { state: Delivery; text?: string }) {
+  const { t } = useTranslation();
+  const label = t(`delivery.${state}`);
+  const bad = state === 'failed' || state === 'unknown';
+  const Icon = bad ? IconAlertTriangle : state === 'sent' ? IconCheck : IconChecks;
+  return (
+    <span className={classes.delivery} data-state={state}>
+      <Icon size={14} aria-hidden />
+      <span>{label}</span>
+      {bad && text && <span>· {text}</span>}
+    </span>
+  );
+}
+
+export function PartView({ part }: { part: Part }) {
+  const { t } = useTranslation();
+  if (part.file) return <Attachment file={part.file} />;
+  if (part.location) {
+    const { latitude, longitude, name, address } = part.location;
+    return <Linked text={[name, address, `${latitude}, ${longitude}`].filter(Boolean).join('\n')} />;
+  }
+  if (part.contact) {
+    const { name, phones = [], emails = [] } = part.contact;
+    return <Linked text={[name, ...phones, ...emails].join('\n')} />;
+  }
+  if (part.choices) {
+    return <Linked text={[part.choices.text, ...part.choices.options.map((o) => `• ${o.title}`)].join('\n')} />;
+  }
+  if (part.answer) return <Linked text={part.answer.title || part.answer.choice} />;
+  // Rich text is shown as its words: this desktop has no editor for it yet, and foreign HTML never enters the page.
+  if (part.html) return <Linked text={plain(part.html)} />;
+  if (part.text !== undefined) return <Linked text={part.text} />;
+  return <em>{t('message.unsupported')}</em>;
+}
+
+/** Text with its links (B6, B7); each opens a window of its own, so that the desk stays. */
+export function Linked({ text }: { text: string }) {
+  return (
+    <span className={classes.text} dir="auto">
+      {linkify(text).map((piece) =>
+        'href' in piece ? (
+          <a key={piece.at} href={piece.href} target="_blank" rel="noopener noreferrer">
+            {piece.text}
+          </a>
+        ) : (
+          piece.text
+        ),
+      )}
+    </span>
+  );
+}
+
+export function DayRow({ at }: { at: string }) {
+  const { i18n } = useTranslation();
+  return <div className={classes.day}>{dayName(at, i18n.language)}</div>;
+}
+
+function textOf(m: MessageItem): string {
+  return m.parts.map((p) => p.text || p.file?.name || '').join(' ');
+}
+
+function plain(html: string): string {
+  return new DOMParser().parseFromString(html, 'text/html').body.textContent ?? '';
+}
+
+function partKey(part: Part, index: number): string {
+  return part.file?.blob ?? `${part.kind}${index}`;
+}

@@ -1,0 +1,198 @@
+// The one chronological list of a conversation (B1, B3). Only what is in view exists in the page, so a transcript of
+// ten thousand messages scrolls like one of ten.
+
+import { Button } from '@mantine/core';
+import { IconArrowDown } from '@tabler/icons-react';
+import { type HTMLAttributes, type Ref, useEffect, useMemo, useRef, useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import { Virtuoso, type VirtuosoHandle } from 'react-virtuoso';
+import { useDesk, useDeskState } from '../app/context';
+import type { Conversation } from '../store/conversation';
+import { customerName } from '../store/select';
+import { keepScroll, keptScroll } from '../store/session';
+import type { Outgoing } from '../store/state';
+import { LineRow } from './LineRow';
+import { DayRow, MessageRow } from './MessageRow';
+import { OutgoingRow } from './OutgoingRow';
+import { type Row, rowsOf } from './rows';
+import classes from './Transcript.module.css';
+import { useTyping } from './typing';
+
+const noOutgoing: Outgoing[] = [];
+
+export function Transcript({ conversation: c, readOnly = false }: { conversation: Conversation; readOnly?: boolean }) {
+  const { t } = useTranslation();
+  const desk = useDesk();
+  const all = useDeskState((s) => s.outgoing);
+  const outgoing = useMemo(
+    () => (readOnly ? noOutgoing : all.filter((o) => o.conversation === c.id)),
+    [all, c.id, readOnly],
+  );
+  const rows = useMemo(() => rowsOf(c, outgoing), [c, outgoing]);
+  const list = useRef<VirtuosoHandle>(null);
+  const [atEnd, setAtEnd] = useState(true);
+  const seen = useRef(rows.length);
+  const start = useRef(startIndex(c.id, rows, readOnly));
+  const name = customerName(c) || t('customer.unknown');
+  const visible = useVisible();
+
+  // What is at the end of the list in front of a visible page has been read.
+  const looking = atEnd && visible && !readOnly;
+  const last = c.seq;
+  useEffect(() => {
+    if (looking && last > 0) desk.attention.look(c.id);
+  }, [looking, last, desk, c.id]);
+  useEffect(() => {
+    if (atEnd) seen.current = rows.length;
+  }, [atEnd, rows.length]);
+
+  const toEnd = () => list.current?.scrollToIndex({ index: 'LAST', align: 'end' });
+  // Own words are always wanted in view, wherever the list stands.
+  const own = outgoing.length;
+  const before = useRef(own);
+  useEffect(() => {
+    if (own > before.current) list.current?.scrollToIndex({ index: 'LAST', align: 'end' });
+    before.current = own;
+  }, [own]);
+
+  const fresh = rows.length - seen.current;
+  if (rows.length === 0) {
+    return <div className={classes.waiting}>{c.live || readOnly ? '' : t('transcript.loading')}</div>;
+  }
+  return (
+    <div className={classes.frame}>
+      <Virtuoso<Row, Context>
+        ref={list}
+        className={classes.list}
+        context={{ label: t('transcript.label', { name }), conversation: c, readOnly }}
+        data={rows}
+        computeItemKey={(_, row) => row.key}
+        itemContent={(_, row, context) => <OneRow row={row} conversation={context.conversation} />}
+        initialTopMostItemIndex={start.current}
+        alignToBottom={!readOnly}
+        followOutput={(end) => (end ? 'auto' : false)}
+        atBottomThreshold={60}
+        atBottomStateChange={setAtEnd}
+        increaseViewportBy={400}
+        rangeChanged={({ startIndex }) => !readOnly && remember(c.id, rows, startIndex)}
+        components={{ Scroller, Footer }}
+      />
+      {!atEnd && (
+        <Button
+          className={classes.toEnd}
+          size="compact-sm"
+          leftSection={<IconArrowDown size={15} aria-hidden />}
+          onClick={toEnd}
+        >
+          {fresh > 0 ? t('transcript.fresh', { count: fresh }) : t('transcript.toEnd')}
+        </Button>
+      )}
+      {!readOnly && <Announcer conversation={c} />}
+    </div>
+  );
+}
+
+interface Context {
+  label: string;
+  conversation: Conversation;
+  readOnly: boolean;
+}
+
+function OneRow({ row, conversation }: { row: Row; conversation: Conversation }) {
+  switch (row.kind) {
+    case 'day':
+      return <DayRow at={row.at} />;
+    case 'line':
+      return <LineRow line={row.line} dispositions={conversation.info?.service?.dispositions ?? []} />;
+    case 'message':
+      return <MessageRow message={row.message} first={row.first} last={row.last} conversation={conversation} />;
+    case 'outgoing':
+      return <OutgoingRow outgoing={row.outgoing} first={row.first} />;
+  }
+}
+
+/**
+ * The scrolling element: a log for screen readers, reached by Tab and scrolled by keys. It is silent, since scrolling
+ * puts rows in and out; the Announcer speaks instead.
+ */
+function Scroller({
+  ref,
+  context,
+  ...props
+}: HTMLAttributes<HTMLDivElement> & { ref?: Ref<HTMLDivElement>; context: Context }) {
+  // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by key
+  return <div {...props} ref={ref} role="log" aria-live="off" aria-label={context.label} tabIndex={0} />;
+}
+
+function Footer({ context }: { context: Context }) {
+  return context.readOnly ? <div className={classes.foot} /> : <TypingLine conversation={context.conversation} />;
+}
+
+function TypingLine({ conversation }: { conversation: Conversation }) {
+  const { t } = useTranslation();
+  const typing = useTyping(conversation.id);
+  const name = typing?.kind === 'agent' ? typing.name : customerName(conversation) || t('customer.unknown');
+  return (
+    <div className={classes.foot}>
+      {typing && (
+        <>
+          <span className={classes.dots} aria-hidden>
+            <i />
+            <i />
+            <i />
+          </span>
+          {t('typing.long', { name })}
+        </>
+      )}
+    </div>
+  );
+}
+
+/** Reads new messages of others aloud, politely. */
+function Announcer({ conversation: c }: { conversation: Conversation }) {
+  const { t } = useTranslation();
+  const me = useDeskState((s) => s.user?.id);
+  const [since] = useState(c.seq);
+  const last = c.items.findLast((i) => i.kind === 'message');
+  const fresh =
+    last?.kind === 'message' &&
+    c.live &&
+    last.seq > since &&
+    !(last.author.kind === 'agent' && last.author.agent === me);
+  const text = fresh ? last.parts.map((p) => p.text || p.file?.name || '').join(' ') : '';
+  return (
+    <div aria-live="polite" className="sr-only">
+      {fresh && t('transcript.said', { name: last.name || customerName(c) || t('customer.unknown'), text })}
+    </div>
+  );
+}
+
+function useVisible(): boolean {
+  const [visible, setVisible] = useState(!document.hidden);
+  useEffect(() => {
+    const change = () => setVisible(!document.hidden);
+    document.addEventListener('visibilitychange', change);
+    return () => document.removeEventListener('visibilitychange', change);
+  }, []);
+  return visible;
+}
+
+function startIndex(conversation: string, rows: Row[], readOnly: boolean) {
+  const kept = readOnly ? undefined : keptScroll(conversation);
+  if (kept !== undefined) {
+    const index = rows.findIndex((r) => seqOf(r) >= kept);
+    if (index >= 0) return { index, align: 'start' as const };
+  }
+  return readOnly ? 0 : { index: 'LAST' as const, align: 'end' as const };
+}
+
+function remember(conversation: string, rows: Row[], startIndex: number): void {
+  const row = rows[startIndex];
+  // The list reports the first row in view; standing at the end is the default and not kept.
+  keepScroll(conversation, row && startIndex > 0 ? seqOf(row) || undefined : undefined);
+}
+
+function seqOf(row: Row): number {
+  if (row.kind === 'message') return row.message.seq;
+  return row.kind === 'line' ? row.line.seq : 0;
+}

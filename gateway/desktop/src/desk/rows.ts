@@ -1,0 +1,60 @@
+// What the list draws, one row each: items with the day separators between them, messages told apart as the first
+// of a run by the same author or a further one.
+
+import type { Conversation } from '../store/conversation';
+import type { Outgoing } from '../store/state';
+import type { LineItem, MessageItem } from '../store/timeline';
+import { sameDay } from '../text/time';
+
+export type Row =
+  | { kind: 'day'; key: string; at: string }
+  | { kind: 'message'; key: string; message: MessageItem; first: boolean; last: boolean }
+  | { kind: 'line'; key: string; line: LineItem }
+  | { kind: 'outgoing'; key: string; outgoing: Outgoing; first: boolean };
+
+const runGap = 3 * 60_000;
+
+export function rowsOf(c: Conversation, outgoing: Outgoing[]): Row[] {
+  const rows: Row[] = [];
+  let previous: MessageItem | null = null;
+  let lastAt = '';
+  for (let i = 0; i < c.items.length; i++) {
+    const item = c.items[i];
+    if (!item) continue;
+    if (!lastAt || !sameDay(lastAt, item.at)) {
+      // The day of today goes without saying until another day came before it.
+      if (lastAt || !sameDay(item.at, new Date().toISOString()))
+        rows.push({ kind: 'day', key: `d${item.seq}`, at: item.at });
+      previous = null;
+    }
+    lastAt = item.at;
+    if (item.kind === 'line') {
+      rows.push({ kind: 'line', key: `l${item.seq}`, line: item });
+      previous = null;
+      continue;
+    }
+    const next = c.items[i + 1];
+    const last = !(next?.kind === 'message' && sameRun(item, next));
+    rows.push({
+      kind: 'message',
+      key: item.clientId ?? `m${item.seq}`,
+      message: item,
+      first: !previous || !sameRun(previous, item),
+      last,
+    });
+    previous = item;
+  }
+  outgoing.forEach((o, i) => {
+    rows.push({ kind: 'outgoing', key: o.clientId, outgoing: o, first: i === 0 });
+  });
+  return rows;
+}
+
+function sameRun(a: MessageItem, b: MessageItem): boolean {
+  return (
+    a.author.kind === b.author.kind &&
+    a.author.agent === b.author.agent &&
+    Date.parse(b.at) - Date.parse(a.at) < runGap &&
+    sameDay(a.at, b.at)
+  );
+}

@@ -1,0 +1,35 @@
+import '@mantine/core/styles.css';
+import '@mantine/notifications/styles.css';
+import './theme/app.css';
+import { createRoot } from 'react-dom/client';
+import { Alerts } from './alert/alerts';
+import { App } from './app/App';
+import { ServicesProvider } from './app/context';
+import { i18n, startI18n } from './i18n';
+import { Desk } from './store/desk';
+import { followPrefs } from './store/prefs';
+
+async function main(): Promise<void> {
+  await startI18n();
+  followPrefs();
+  const desk = new Desk();
+  const alerts = new Alerts(desk, () => ({
+    offerTitle: (channel) => i18n.t('notify.offer', { channel: channel || i18n.t('channel.any') }),
+    messageTitle: (channel) => i18n.t('notify.message', { channel: channel || i18n.t('channel.any') }),
+  }));
+  // After a sleep or a lost network nothing waits for the next try.
+  const wake = () => desk.wake();
+  window.addEventListener('online', wake);
+  window.addEventListener('focus', wake);
+  document.addEventListener('visibilitychange', () => document.hidden || wake());
+
+  const root = document.getElementById('root');
+  if (!root) throw new Error('no root element');
+  createRoot(root).render(
+    <ServicesProvider services={{ desk, alerts }}>
+      <App />
+    </ServicesProvider>,
+  );
+}
+
+void main();

@@ -1,0 +1,257 @@
+// The socket client: one WebSocket that comes back by itself, names its cursors in hello, answers commands with
+// promises and notices a dead line or a laptop's sleep. It knows frames, not conversations, and no framework.
+
+import type { Ack, ClientFrame, Commands, ServerFrame, WireError } from '../protocol/frames';
+import { backoff } from './backoff';
+
+/** Where the line stands. `retryAt` is in local milliseconds since the epoch. */
+export type Link =
+  | { phase: 'connecting'; attempt: number }
+  | { phase: 'online' }
+  | { phase: 'waiting'; attempt: number; retryAt: number; reason: string }
+  | { phase: 'stopped'; reason: 'closed' | 'revoked' };
+
+/** Why a command failed: the server's code, or `disconnected` or `timeout` when its fate is not known. */
+export class CommandError extends Error {
+  readonly code: string;
+  constructor(error: WireError) {
+    super(error.message);
+    this.name = 'CommandError';
+    this.code = error.code;
+  }
+  /** Whether the command may have happened: only a repeat that the server recognises is safe then. */
+  get unsettled(): boolean {
+    return this.code === 'disconnected' || this.code === 'timeout';
+  }
+}
+
+export interface StreamOptions {
+  url: () => string;
+  /** Last seq per conversation, asked at each hello. */
+  cursors: () => Record<string, number>;
+  onFrame: (frame: ServerFrame) => void;
+  onLink: (link: Link) => void;
+  /** Asked when a connection could not be made: false means that the session is over and trying again is useless. */
+  stillLoggedIn: () => Promise<boolean>;
+  open?: (url: string) => WebSocket;
+}
+
+interface Waiting {
+  resolve: (ack: Ack) => void;
+  reject: (err: CommandError) => void;
+  timer: ReturnType<typeof setTimeout>;
+}
+
+const commandTimeout = 15_000;
+const pingEvery = 10_000;
+// The server pings every 20 s, invisibly to scripts; our own ping's pong must come within this time.
+const silenceLimit = 8_000;
+const connectLimit = 8_000;
+const settledAfter = 5_000;
+
+export class StreamClient {
+  private readonly options: StreamOptions;
+  private socket: WebSocket | null = null;
+  private link: Link = { phase: 'stopped', reason: 'closed' };
+  private attempt = 0;
+  private counter = 0;
+  private retryHint: number | null = null;
+  private byeReason = '';
+  private retryTimer: ReturnType<typeof setTimeout> | undefined;
+  private watchTimer: ReturnType<typeof setTimeout> | undefined;
+  private pingTimer: ReturnType<typeof setInterval> | undefined;
+  private lastBeat = 0;
+  private onlineSince = 0;
+  private readonly waiting = new Map<string, Waiting>();
+
+  constructor(options: StreamOptions) {
+    this.options = options;
+  }
+
+  start(): void {
+    if (this.link.phase !== 'stopped') return;
+    this.attempt = 0;
+    this.connect();
+  }
+
+  /** Closes for good; commands under way fail with `disconnected`. */
+  stop(reason: 'closed' | 'revoked' = 'closed'): void {
+    clearTimeout(this.retryTimer);
+    this.setLink({ phase: 'stopped', reason });
+    this.drop();
+  }
+
+  /** Sends a command; rejects with CommandError, at once when the line is down. */
+  command<N extends keyof Commands>(name: N, fields: Commands[N]): Promise<Ack> {
+    if (this.link.phase !== 'online' || !this.socket) {
+      return Promise.reject(new CommandError({ code: 'offline', message: 'not connected' }));
+    }
+    const id = `c${++this.counter}`;
+    const socket = this.socket;
+    return new Promise<Ack>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.waiting.delete(id);
+        reject(new CommandError({ code: 'timeout', message: 'no answer' }));
+      }, commandTimeout);
+      this.waiting.set(id, { resolve, reject, timer });
+      socket.send(JSON.stringify({ t: 'cmd', id, cmd: name, ...fields }));
+    });
+  }
+
+  /** Sends a frame without answer; false when the line is down and it was dropped. */
+  post(frame: ClientFrame): boolean {
+    if (this.link.phase !== 'online' || !this.socket) return false;
+    this.socket.send(JSON.stringify(frame));
+    return true;
+  }
+
+  /** Called when the machine may have slept or the network may be back: checks the line, or tries again at once. */
+  wake(): void {
+    if (this.link.phase === 'waiting') {
+      clearTimeout(this.retryTimer);
+      this.connect();
+    } else if (this.link.phase === 'online') {
+      this.ping();
+    }
+  }
+
+  private connect(): void {
+    this.drop();
+    this.retryHint = null;
+    this.byeReason = '';
+    this.setLink({ phase: 'connecting', attempt: this.attempt });
+    let socket: WebSocket;
+    try {
+      socket = (this.options.open ?? ((url) => new WebSocket(url)))(this.options.url());
+    } catch {
+      this.lost('unreachable');
+      return;
+    }
+    this.socket = socket;
+    this.watchTimer = setTimeout(() => this.lost('timeout', socket), connectLimit);
+    socket.onopen = () => {
+      if (this.socket !== socket) return;
+      socket.send(JSON.stringify({ t: 'hello', cursors: this.options.cursors() } satisfies ClientFrame));
+    };
+    socket.onmessage = (message) => {
+      if (this.socket === socket) this.receive(String(message.data));
+    };
+    socket.onclose = (event) => this.lost(this.byeReason || closeReason(event.code), socket, event.code);
+  }
+
+  private receive(data: string): void {
+    let frame: ServerFrame;
+    try {
+      frame = JSON.parse(data) as ServerFrame;
+    } catch {
+      return;
+    }
+    this.lastBeat = Date.now();
+    switch (frame.t) {
+      case 'welcome':
+        clearTimeout(this.watchTimer);
+        this.watchTimer = undefined;
+        this.onlineSince = Date.now();
+        this.pingTimer = setInterval(() => this.ping(), pingEvery);
+        // The frame goes first: whoever reacts to "online" already knows who is logged in.
+        this.options.onFrame(frame);
+        this.setLink({ phase: 'online' });
+        return;
+      case 'pong':
+        clearTimeout(this.watchTimer);
+        this.watchTimer = undefined;
+        return;
+      case 'ack':
+        this.settle(frame);
+        return;
+      case 'bye':
+        this.byeReason = frame.reason;
+        this.retryHint = frame.retry_ms ?? null;
+        if (frame.reason === 'revoked') this.stop('revoked');
+        return;
+      default:
+        this.options.onFrame(frame);
+    }
+  }
+
+  private settle(ack: Ack): void {
+    const waiting = this.waiting.get(ack.id);
+    if (!waiting) return;
+    this.waiting.delete(ack.id);
+    clearTimeout(waiting.timer);
+    if (ack.ok) waiting.resolve(ack);
+    else waiting.reject(new CommandError(ack.error ?? { code: 'unknown', message: '' }));
+  }
+
+  private ping(): void {
+    const socket = this.socket;
+    if (!socket || this.link.phase !== 'online' || this.watchTimer !== undefined) return;
+    this.post({ t: 'ping', id: `p${++this.counter}` });
+    const sentAt = Date.now();
+    this.watchTimer = setTimeout(() => {
+      this.watchTimer = undefined;
+      // A throttled timer in a hidden tab fires late; what came in meanwhile proves that the line lives.
+      if (this.lastBeat < sentAt) this.lost('silent', socket);
+    }, silenceLimit);
+  }
+
+  private lost(reason: string, socket: WebSocket | null = this.socket, code = 0): void {
+    if (this.link.phase === 'stopped' || socket !== this.socket) return;
+    const wasOnline = this.link.phase === 'online';
+    this.drop();
+    // A line that was up for a moment only is still the same trouble: the waits go on growing.
+    if (wasOnline && Date.now() - this.onlineSince > settledAfter) this.attempt = 0;
+    if (code === 4001) {
+      this.setLink({ phase: 'stopped', reason: 'revoked' });
+      return;
+    }
+    const delay = this.retryHint ?? backoff(this.attempt);
+    const attempt = ++this.attempt;
+    this.setLink({ phase: 'waiting', attempt, retryAt: Date.now() + delay, reason });
+    clearTimeout(this.retryTimer);
+    this.retryTimer = setTimeout(() => this.connect(), delay);
+    // A refused upgrade tells scripts nothing; only a request says whether the login is still good.
+    if (!wasOnline) void this.checkLogin(attempt);
+  }
+
+  private async checkLogin(attempt: number): Promise<void> {
+    const good = await this.options.stillLoggedIn().catch(() => true);
+    if (!good && this.attempt === attempt && this.link.phase !== 'stopped') this.stop('revoked');
+  }
+
+  /** Closes the socket, if any, without scheduling another. */
+  private drop(): void {
+    clearTimeout(this.watchTimer);
+    this.watchTimer = undefined;
+    clearInterval(this.pingTimer);
+    const socket = this.socket;
+    this.socket = null;
+    if (socket) {
+      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.close();
+    }
+    for (const [, waiting] of this.waiting) {
+      clearTimeout(waiting.timer);
+      waiting.reject(new CommandError({ code: 'disconnected', message: 'connection lost' }));
+    }
+    this.waiting.clear();
+  }
+
+  private setLink(link: Link): void {
+    this.link = link;
+    this.options.onLink(link);
+  }
+}
+
+function closeReason(code: number): string {
+  switch (code) {
+    case 1012:
+      return 'restart';
+    case 1013:
+      return 'slow';
+    case 1008:
+      return 'protocol';
+    default:
+      return 'unreachable';
+  }
+}

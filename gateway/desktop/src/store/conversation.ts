@@ -1,0 +1,340 @@
+// One conversation as the desktop knows it, and its fold over events: the same idea as the server's (DESIGN.md 1.1).
+// A value is never changed in place; foldEvents returns a new one.
+
+import type { Capabilities, ConversationEvent, CustomerData, PageBody, Target } from '../protocol/events';
+import type { ConversationInfo, Membership } from '../protocol/frames';
+import type { LineItem, MessageItem, TimelineItem } from './timeline';
+
+export interface Mark {
+  delivered: number;
+  read: number;
+}
+
+export interface AgentInside {
+  id: string;
+  name: string;
+  inside: boolean;
+  joinedAt: string;
+}
+
+/** A routing request that waits or is offered. */
+export interface LiveRequest {
+  id: string;
+  target: Target;
+  invitedBy?: string;
+  waitingSince: string;
+  offeredTo?: string;
+}
+
+export interface Customer extends CustomerData {
+  address?: string;
+  locale?: string;
+  subject?: string;
+}
+
+export interface Conversation {
+  id: string;
+  /** The last sequence that this reader has; the cursor named in hello. */
+  seq: number;
+  /** A watch from this sequence is under way because something was missing. -1: none. */
+  asked: number;
+  /** All events so far have arrived once. */
+  live: boolean;
+  info: ConversationInfo | null;
+  /** How the conversation belongs into the active list; null when it does not. */
+  member: Membership | null;
+  wrapupUntil?: string;
+
+  phase: 'open' | 'ended' | 'concluded';
+  channel: string;
+  capabilities: Capabilities;
+  startedAt?: string;
+  endedAt?: string;
+  /** When the latest wrap-up of any agent began. */
+  wrapupSince?: string;
+  service?: { id: string; name: string };
+  customer: Customer;
+  contact?: string;
+  endpoints: string[];
+  page: PageBody | null;
+  flagged: boolean;
+  agents: AgentInside[];
+  requests: LiveRequest[];
+  /** How far each party got: "customer" or an agent's id. */
+  marks: Record<string, Mark>;
+  /** Milliseconds from the customer's wish to the first accept; undefined before. */
+  waited?: number;
+  /** When the first of the customer's messages came that no agent has answered. */
+  unansweredSince?: string;
+  /** When the chat ends unless the customer responds. */
+  inactivityEndsAt?: string;
+  /** The customer's presence; undefined when the channel does not tell. */
+  present?: boolean;
+  items: TimelineItem[];
+}
+
+export function emptyConversation(id: string): Conversation {
+  return {
+    id,
+    seq: 0,
+    asked: -1,
+    live: false,
+    info: null,
+    member: null,
+    phase: 'open',
+    channel: '',
+    capabilities: {},
+    customer: {},
+    endpoints: [],
+    page: null,
+    flagged: false,
+    agents: [],
+    requests: [],
+    marks: {},
+    items: [],
+  };
+}
+
+/** Applies events in the order given; the caller has checked that nothing is missing between them. */
+export function foldEvents(before: Conversation, events: ConversationEvent[]): Conversation {
+  if (events.length === 0) return before;
+  const c: Conversation = { ...before, items: before.items.slice() };
+  for (const event of events) {
+    apply(c, event);
+    c.seq = event.seq;
+  }
+  return c;
+}
+
+function apply(c: Conversation, e: ConversationEvent): void {
+  switch (e.type) {
+    case 'conversation.started/1': {
+      const { page, address, ...known } = e.body ?? {};
+      c.channel = e.head.channel;
+      c.capabilities = e.head.capabilities ?? {};
+      c.contact = e.head.contact || undefined;
+      c.startedAt = e.at;
+      c.customer = { ...known, address };
+      c.endpoints = address ? [address] : [];
+      c.page = page ?? null;
+      return;
+    }
+    case 'service.assigned/1':
+      c.service = { id: e.head.service, name: e.body?.name ?? c.service?.name ?? '' };
+      return;
+    case 'endpoint.added/1':
+      if (e.body?.address) c.endpoints = [...c.endpoints, e.body.address];
+      return;
+    case 'customer.updated/1':
+      c.customer = mergeCustomer(c.customer, e.body ?? {});
+      return;
+    case 'contact.linked/1':
+      c.contact = e.head.contact;
+      return;
+    case 'page.visited/1':
+      if (e.body) c.page = e.body;
+      return;
+    case 'message/1':
+      applyMessage(c, e);
+      return;
+    case 'message.status/1':
+      change(c, e.head.message, (m) => ({ ...m, status: e.head.status, statusText: e.body?.text ?? m.statusText }));
+      return;
+    case 'receipt/1':
+      applyReceipt(c, e);
+      return;
+    case 'participant.joined/1':
+    case 'participant.left/1':
+      applyPeople(c, e);
+      return;
+    case 'routing.requested/1':
+    case 'routing.offered/1':
+    case 'routing.declined/1':
+    case 'routing.cancelled/1':
+    case 'routing.accepted/1':
+      applyRouting(c, e);
+      return;
+    case 'inactivity.warned/1':
+      c.inactivityEndsAt = e.head.ends_at;
+      line(c, e, { line: 'warned', text: e.body?.text });
+      return;
+    case 'conversation.parked/1':
+      line(c, e, { line: 'parked', agent: e.head.owner, who: nameOf(c, e.head.owner) });
+      return;
+    case 'conversation.unparked/1':
+      line(c, e, { line: 'unparked', agent: e.head.owner, who: nameOf(c, e.head.owner) });
+      return;
+    case 'flag.set/1':
+    case 'flag.cleared/1':
+      c.flagged = e.type === 'flag.set/1';
+      line(c, e, { line: c.flagged ? 'flagged' : 'unflagged', agent: e.head.by, who: nameOf(c, e.head.by) });
+      return;
+    case 'conversation.ended/1':
+      c.phase = 'ended';
+      c.endedAt = e.at;
+      c.requests = [];
+      c.unansweredSince = undefined;
+      c.inactivityEndsAt = undefined;
+      line(c, e, { line: 'ended', by: e.head.by, cause: e.head.cause, who: nameOf(c, e.head.by.agent) });
+      return;
+    case 'conversation.concluded/1':
+      c.phase = 'concluded';
+      return;
+    case 'wrapup.started/1':
+      c.wrapupSince = e.at;
+      return;
+    case 'wrapup.ended/1':
+      line(c, e, {
+        line: 'wrapup_done',
+        agent: e.head.agent,
+        who: nameOf(c, e.head.agent),
+        cause: e.head.cause,
+        disposition: e.head.disposition,
+        text: e.body?.notes,
+      });
+      return;
+  }
+}
+
+type Of<T extends ConversationEvent['type']> = Extract<ConversationEvent, { type: T }>;
+
+function applyMessage(c: Conversation, e: Of<'message/1'>): void {
+  const { author } = e.head;
+  const parts = e.body?.parts ?? [];
+  if (author.kind === 'customer') {
+    c.unansweredSince ??= e.at;
+    c.inactivityEndsAt = undefined;
+  } else if (author.kind === 'agent' || author.kind === 'supervisor') {
+    c.unansweredSince = undefined;
+  }
+  // Edits, revocations and reactions change an earlier message and are no lines of their own.
+  const about = parts.find((p) => p.edit || p.revoke || p.reaction);
+  if (about?.edit) {
+    const { message, text } = about.edit;
+    change(c, message, (m) => ({ ...m, edited: true, parts: [{ kind: 'text', text }] }));
+  } else if (about?.revoke) {
+    change(c, about.revoke.message, (m) => ({ ...m, revoked: true, parts: [] }));
+  } else if (about?.reaction) {
+    const { message, emoji } = about.reaction;
+    change(c, message, (m) => ({ ...m, reactions: emoji ? [emoji] : [] }));
+  } else {
+    c.items.push({
+      kind: 'message',
+      seq: e.seq,
+      at: e.at,
+      id: e.head.id,
+      author,
+      name: e.body?.name || nameOf(c, author.agent),
+      parts,
+      clientId: e.head.client_id,
+      replyTo: e.head.reply_to || undefined,
+    });
+  }
+}
+
+function applyReceipt(c: Conversation, e: Of<'receipt/1'>): void {
+  const who = markKey(e.head.by);
+  const old = c.marks[who] ?? { delivered: 0, read: 0 };
+  const read = Math.max(old.read, e.head.read ?? 0);
+  c.marks = { ...c.marks, [who]: { delivered: Math.max(old.delivered, e.head.delivered ?? 0, read), read } };
+}
+
+function applyPeople(c: Conversation, e: Of<'participant.joined/1'> | Of<'participant.left/1'>): void {
+  const { who } = e.head;
+  if (who.kind !== 'agent' && who.kind !== 'bot') return;
+  const id = who.agent ?? 'bot';
+  const bot = who.kind === 'bot';
+  if (e.type === 'participant.joined/1') {
+    const name = e.body?.name ?? '';
+    const rest = c.agents.filter((a) => a.id !== id);
+    if (!bot) c.agents = [...rest, { id, name, inside: true, joinedAt: e.at }];
+    line(c, e, { line: 'joined', agent: id, who: name, bot });
+    return;
+  }
+  c.agents = c.agents.map((a) => (a.id === id ? { ...a, inside: false } : a));
+  line(c, e, { line: 'left', agent: id, who: nameOf(c, id), cause: e.head.cause, bot });
+}
+
+function applyRouting(
+  c: Conversation,
+  e:
+    | Of<'routing.requested/1'>
+    | Of<'routing.offered/1'>
+    | Of<'routing.declined/1'>
+    | Of<'routing.cancelled/1'>
+    | Of<'routing.accepted/1'>,
+): void {
+  const { request: id } = e.head;
+  const request = c.requests.find((r) => r.id === id);
+  const others = c.requests.filter((r) => r.id !== id);
+  switch (e.type) {
+    case 'routing.requested/1': {
+      const { target, invited_by, waiting_since, cause } = e.head;
+      c.requests = [...others, { id, target, invitedBy: invited_by || undefined, waitingSince: waiting_since }];
+      if (invited_by) {
+        line(c, e, { line: 'invited', agent: invited_by, who: nameOf(c, invited_by), cause });
+      } else if (cause === 'requeue') {
+        line(c, e, { line: 'requeued', cause });
+      }
+      return;
+    }
+    case 'routing.offered/1':
+      if (request) c.requests = [...others, { ...request, offeredTo: e.head.agent }];
+      return;
+    case 'routing.declined/1':
+      if (!request) return;
+      if (request.invitedBy) {
+        line(c, e, { line: 'invite_declined', agent: e.head.agent, who: nameOf(c, e.head.agent), cause: e.head.cause });
+      }
+      // An invitation of one agent ends with the decline; everything else goes back to its queue.
+      c.requests =
+        request.invitedBy && request.target.kind === 'agent'
+          ? others
+          : [...others, { ...request, offeredTo: undefined }];
+      return;
+    case 'routing.cancelled/1':
+      c.requests = others;
+      if (request?.invitedBy && e.head.cause !== 'ended') {
+        line(c, e, { line: 'invite_cancelled', agent: request.invitedBy, cause: e.head.cause });
+      }
+      return;
+    case 'routing.accepted/1':
+      c.requests = others;
+      if (request && !request.invitedBy) {
+        c.waited ??= Math.max(0, Date.parse(e.at) - Date.parse(request.waitingSince));
+      }
+      return;
+  }
+}
+
+function line(c: Conversation, e: ConversationEvent, fields: Omit<LineItem, 'kind' | 'seq' | 'at'>): void {
+  c.items.push({ kind: 'line', seq: e.seq, at: e.at, ...fields });
+}
+
+/** Replaces a message by a changed one; searched from the end since changes concern what is recent. */
+function change(c: Conversation, id: string, to: (m: MessageItem) => MessageItem): void {
+  for (let i = c.items.length - 1; i >= 0; i--) {
+    const item = c.items[i];
+    if (item?.kind === 'message' && item.id === id) {
+      c.items[i] = to(item);
+      return;
+    }
+  }
+}
+
+function mergeCustomer(old: Customer, update: CustomerData): Customer {
+  const merged: Customer = { ...old };
+  for (const key of ['name', 'first_name', 'last_name', 'email', 'phone'] as const) {
+    if (update[key]) merged[key] = update[key];
+  }
+  if (update.attributes) merged.attributes = { ...old.attributes, ...update.attributes };
+  return merged;
+}
+
+function markKey(by: { kind: string; agent?: string }): string {
+  return by.kind === 'customer' ? 'customer' : (by.agent ?? by.kind);
+}
+
+function nameOf(c: Conversation, agent: string | undefined): string {
+  return (agent && c.agents.find((a) => a.id === agent)?.name) || '';
+}

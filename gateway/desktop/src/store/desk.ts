@@ -1,0 +1,257 @@
+// The desk: the one place that holds the line to the gateway and the store together. Screens read the store and
+// call these methods; they never see a frame.
+
+import { me as whoAmI } from '../api/http';
+import type { Target } from '../protocol/events';
+import type { Ack, Commands, Offer, ServerFrame } from '../protocol/frames';
+import { CommandError, type Link, StreamClient } from '../socket/client';
+import { Attention } from './attention';
+import type { Conversation } from './conversation';
+import { setDraft } from './drafts';
+import { applyFrames, type Effect } from './frames';
+import { Outbox } from './outbox';
+import { isActive } from './select';
+import { keepFocus, keptFocus, keptOutgoing } from './session';
+import { createDeskStore, type DeskStore, initialState } from './state';
+
+export interface DeskEvents {
+  customerMessage?: (conversation: string) => void;
+  /** A command failed for a reason that the agent should read. */
+  failed?: (command: keyof Commands, err: CommandError) => void;
+  /** A conversation left the active list; `finished` when this agent's own wrap-up or leaving did it. */
+  gone?: (c: Conversation, finished: boolean) => void;
+}
+
+const typingRepeat = 4000;
+const typingIdle = 5000;
+
+export class Desk {
+  readonly store: DeskStore = createDeskStore();
+  readonly outbox: Outbox;
+  readonly attention: Attention;
+  events: DeskEvents = {};
+
+  private readonly client: StreamClient;
+  private frames: ServerFrame[] = [];
+  private flushing = false;
+  private boardWanted = 0;
+  private typingTo: { conversation: string; said: number; idle: ReturnType<typeof setTimeout> } | null = null;
+  private restored = false;
+  /** Conversations that this agent ended or finished: their going needs no notice. */
+  private readonly finished = new Set<string>();
+
+  constructor(options: { url?: () => string; open?: (url: string) => WebSocket } = {}) {
+    this.client = new StreamClient({
+      url: options.url ?? streamUrl,
+      open: options.open,
+      cursors: () => this.cursors(),
+      onFrame: (frame) => this.receive(frame),
+      onLink: (link) => this.linkChanged(link),
+      stillLoggedIn: async () => (await whoAmI()) !== null,
+    });
+    this.outbox = new Outbox(this.store, this.client);
+    this.attention = new Attention(this.store, this.client);
+  }
+
+  start(): void {
+    // The focus of before a reload comes back as soon as its conversation does.
+    if (!this.restored) this.store.setState({ focusWanted: keptFocus() });
+    this.client.start();
+  }
+
+  /** Ends the line and forgets everything: the next start is a fresh one. */
+  stop(): void {
+    this.client.stop();
+    this.attention.stop();
+    clearTimeout(this.typingTo?.idle);
+    this.typingTo = null;
+    this.restored = false;
+    this.store.setState(initialState(), true);
+  }
+
+  wake(): void {
+    this.client.wake();
+  }
+
+  // What the agent does. Each resolves to the ack, or to null after the failure was told.
+
+  ready = () => this.command('ready', {});
+  notReady = (reason: string) => this.command('not_ready', { reason });
+  reject = (offer: string) => this.command('reject', { offer });
+  flag = (conversation: string, on: boolean) => this.command('flag', { conversation, on });
+  cancelInvite = (conversation: string, request: string) => this.command('cancel_invite', { conversation, request });
+  invite = (conversation: string, target: Target, transfer: boolean) =>
+    this.command('invite', { conversation, target, transfer });
+
+  /** Accepts an offer. Open moves the focus, Accept leaves it, unless no chat is active (A6, A7). */
+  async accept(offer: Offer, open: boolean): Promise<Ack | null> {
+    const moves = open || !this.activeIds().length;
+    if (moves) this.store.setState({ focusWanted: offer.conversation });
+    const ack = await this.command('accept', { offer: offer.offer });
+    const s = this.store.getState();
+    if (!ack && s.focusWanted === offer.conversation) this.store.setState({ focusWanted: null });
+    if (ack && moves && s.active.includes(offer.conversation)) this.focus(offer.conversation);
+    return ack;
+  }
+
+  /** End Chat. Resolves to "invite_pending" when the gateway asks what becomes of an invitation (T5). */
+  async end(conversation: string, queue = false): Promise<'ended' | 'invite_pending' | 'failed'> {
+    try {
+      this.finished.add(conversation);
+      await this.client.command('end', queue ? { conversation, queue } : { conversation });
+      return 'ended';
+    } catch (err) {
+      if (!(err instanceof CommandError)) throw err;
+      if (!err.unsettled) this.finished.delete(conversation);
+      if (err.code === 'invite_pending') return 'invite_pending';
+      this.told('end', err);
+      return 'failed';
+    }
+  }
+
+  wrapup(conversation: string, disposition: string, notes: string): Promise<Ack | null> {
+    this.finished.add(conversation);
+    return this.command('wrapup', {
+      conversation,
+      disposition: disposition || undefined,
+      notes: notes || undefined,
+    });
+  }
+
+  async logout(): Promise<void> {
+    await this.client.command('logout', {}).catch(() => undefined);
+  }
+
+  focus(conversation: string | null): void {
+    this.store.setState({ focus: conversation, focusWanted: null });
+    keepFocus(conversation);
+    this.stopTyping();
+  }
+
+  /** Moves the focus by a number of places in the list, around its ends. */
+  focusBy(step: number): void {
+    const { active, focus } = this.store.getState();
+    if (active.length === 0) return;
+    const at = focus ? active.indexOf(focus) : -1;
+    this.focus(active[(at + step + active.length) % active.length] ?? null);
+  }
+
+  /** Conversations that this agent takes part in now, in list order. */
+  activeIds(): string[] {
+    const { active, conversations } = this.store.getState();
+    return active.filter((id) => isActive(conversations[id]));
+  }
+
+  /** Said at each keystroke; goes out at once, then every 4 s, and ends by itself. */
+  typing(conversation: string): void {
+    const now = Date.now();
+    if (this.typingTo && this.typingTo.conversation !== conversation) this.stopTyping();
+    clearTimeout(this.typingTo?.idle);
+    let said = this.typingTo?.said ?? 0;
+    if (now - said >= typingRepeat) {
+      this.client.post({ t: 'typing', conversation, on: true });
+      said = now;
+    }
+    this.typingTo = { conversation, said, idle: setTimeout(() => this.stopTyping(), typingIdle) };
+  }
+
+  stopTyping(): void {
+    if (!this.typingTo) return;
+    clearTimeout(this.typingTo.idle);
+    this.client.post({ t: 'typing', conversation: this.typingTo.conversation, on: false });
+    this.typingTo = null;
+  }
+
+  /** Keeps the board coming until the returned function is called. */
+  watchBoard(): () => void {
+    if (this.boardWanted++ === 0) this.client.post({ t: 'board', on: true });
+    return () => {
+      if (--this.boardWanted === 0) this.client.post({ t: 'board', on: false });
+    };
+  }
+
+  private async command<N extends keyof Commands>(name: N, fields: Commands[N]): Promise<Ack | null> {
+    try {
+      return await this.client.command(name, fields);
+    } catch (err) {
+      if (!(err instanceof CommandError)) throw err;
+      this.told(name, err);
+      return null;
+    }
+  }
+
+  private told(name: keyof Commands, err: CommandError): void {
+    // After a lost line the next hello brings the truth; there is nothing for the agent to do about it.
+    if (err.code !== 'disconnected') this.events.failed?.(name, err);
+  }
+
+  private cursors(): Record<string, number> {
+    const { conversations } = this.store.getState();
+    return Object.fromEntries(Object.values(conversations).map((c) => [c.id, c.seq]));
+  }
+
+  private receive(frame: ServerFrame): void {
+    this.frames.push(frame);
+    // A replay comes as hundreds of frames in a row; one render for each would freeze the page. What a hidden page
+    // gets is handled at once, since its timers are throttled and a tone must not wait.
+    if (document.hidden || frame.t !== 'event') {
+      this.flush();
+    } else if (!this.flushing) {
+      this.flushing = true;
+      setTimeout(() => this.flush(), 0);
+    }
+  }
+
+  private flush(): void {
+    this.flushing = false;
+    const frames = this.frames;
+    if (frames.length === 0) return;
+    this.frames = [];
+    const [state, effects] = applyFrames(this.store.getState(), frames, Date.now());
+    const before = this.store.getState();
+    this.store.setState(state, true);
+    if (state.focus !== before.focus) keepFocus(state.focus);
+    for (const frame of frames) if (frame.t === 'welcome') this.welcomed(frame.user.id);
+    for (const effect of effects) this.carryOut(effect);
+    if (frames.some((f) => f.t === 'event' || f.t === 'joined')) this.attention.changed();
+  }
+
+  private carryOut(effect: Effect): void {
+    switch (effect.kind) {
+      case 'watch':
+        this.client.post({ t: 'watch', conversation: effect.conversation, after: effect.after });
+        return;
+      case 'message':
+        this.events.customerMessage?.(effect.conversation);
+        return;
+      case 'gone': {
+        const { user } = this.store.getState();
+        if (user) for (const use of ['', ':notes', ':disposition']) setDraft(user.id, effect.conversation.id + use, '');
+        this.events.gone?.(effect.conversation, this.finished.delete(effect.conversation.id));
+        return;
+      }
+    }
+  }
+
+  private welcomed(user: string): void {
+    if (this.restored) return;
+    this.restored = true;
+    this.store.setState((s) => ({ outgoing: [...keptOutgoing(user), ...s.outgoing] }));
+  }
+
+  private linkChanged(link: Link): void {
+    this.store.setState({ link });
+    if (link.phase === 'online') {
+      this.attention.reset();
+      if (this.boardWanted > 0) this.client.post({ t: 'board', on: true });
+      this.outbox.flush();
+    } else {
+      this.outbox.requeue();
+    }
+  }
+}
+
+function streamUrl(): string {
+  const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
+  return `${scheme}//${location.host}/api/v1/stream`;
+}

@@ -1,0 +1,142 @@
+// Messages on their way out: shown at once, sent under a client id of the desktop's own, kept while the line is
+// down and sent again after an answer was lost. The server takes a repeat for the same message (DESIGN.md 6).
+
+import { HttpError, upload } from '../api/http';
+import type { Part } from '../protocol/events';
+import { CommandError, type StreamClient } from '../socket/client';
+import { keepOutgoing } from './session';
+import type { DeskStore, Outgoing, Upload } from './state';
+
+export class Outbox {
+  private readonly store: DeskStore;
+  private readonly client: StreamClient;
+  private readonly uploading = new Map<string, AbortController>();
+
+  constructor(store: DeskStore, client: StreamClient) {
+    this.store = store;
+    this.client = client;
+  }
+
+  send(conversation: string, text: string, uploads: Upload[]): void {
+    const outgoing: Outgoing = {
+      clientId: crypto.randomUUID?.() ?? randomId(),
+      conversation,
+      at: new Date(Date.now() + this.store.getState().skew).toISOString(),
+      text,
+      uploads,
+      state: uploads.every((u) => u.part) ? 'queued' : 'uploading',
+    };
+    this.set([...this.list(), outgoing]);
+    this.flush();
+  }
+
+  /** Sends what waits, in order; called when the line is up and when a message becomes ready. */
+  flush(): void {
+    if (this.store.getState().link.phase !== 'online') return;
+    // A conversation's messages leave in the order in which they were written.
+    const blocked = new Set<string>();
+    for (const o of this.list()) {
+      if (blocked.has(o.conversation)) continue;
+      if (o.state === 'uploading') blocked.add(o.conversation);
+      else if (o.state === 'queued') void this.sendOne(o);
+    }
+  }
+
+  /** After a lost line: what was under way waits for the next one. */
+  requeue(): void {
+    this.set(this.list().map((o) => (o.state === 'sending' ? { ...o, state: 'queued' } : o)));
+  }
+
+  retry(clientId: string): void {
+    const o = this.list().find((x) => x.clientId === clientId);
+    if (!o) return;
+    for (const u of o.uploads) if (!u.part) this.startUpload(o.conversation, u);
+    this.change(clientId, { state: o.uploads.every((u) => u.part) ? 'queued' : 'uploading', error: undefined });
+    this.flush();
+  }
+
+  discard(clientId: string): void {
+    for (const u of this.list().find((o) => o.clientId === clientId)?.uploads ?? []) this.abort(u.key);
+    this.set(this.list().filter((o) => o.clientId !== clientId));
+  }
+
+  /** Starts an upload; `onChange` gets each new state of it while it is not yet part of a message. */
+  startUpload(conversation: string, u: Upload, onChange?: (u: Upload) => void): void {
+    if (!u.file) return;
+    const abort = new AbortController();
+    this.uploading.set(u.key, abort);
+    let current: Upload = { ...u, progress: 0, error: undefined };
+    const update = (change: Partial<Upload>) => {
+      current = { ...current, ...change };
+      onChange?.(current);
+      this.changeUpload(current);
+    };
+    upload(conversation, u.file, (progress) => update({ progress }), abort.signal)
+      .then(
+        (part) => update({ part, progress: 1 }),
+        (err: unknown) => {
+          if (!abort.signal.aborted)
+            update({ error: err instanceof HttpError && err.status > 0 ? err.message : 'offline' });
+        },
+      )
+      .finally(() => this.uploading.delete(u.key));
+  }
+
+  abort(key: string): void {
+    this.uploading.get(key)?.abort();
+    this.uploading.delete(key);
+  }
+
+  private changeUpload(u: Upload): void {
+    const o = this.list().find((x) => x.uploads.some((y) => y.key === u.key));
+    if (!o) return;
+    const uploads = o.uploads.map((y) => (y.key === u.key ? u : y));
+    const failed = uploads.find((y) => y.error);
+    const ready = uploads.every((y) => y.part);
+    this.change(o.clientId, {
+      uploads,
+      state: failed ? 'failed' : ready ? 'queued' : 'uploading',
+      error: failed?.error,
+    });
+    if (ready) this.flush();
+  }
+
+  private async sendOne(o: Outgoing): Promise<void> {
+    this.change(o.clientId, { state: 'sending' });
+    const parts: Part[] = o.text ? [{ kind: 'text', text: o.text }] : [];
+    for (const u of o.uploads) if (u.part) parts.push(u.part);
+    try {
+      await this.client.command('send', { conversation: o.conversation, client_id: o.clientId, parts });
+      // The event with this client id takes its place; the ack only says that it is safe.
+    } catch (err) {
+      if (!(err instanceof CommandError)) throw err;
+      if (err.unsettled || err.code === 'offline') {
+        this.change(o.clientId, { state: 'queued' });
+        // A line that is up but did not answer in time: the same client id makes another try harmless.
+        if (err.code === 'timeout') this.flush();
+      } else {
+        this.change(o.clientId, { state: 'failed', error: err.message || err.code });
+      }
+    }
+  }
+
+  private list(): Outgoing[] {
+    return this.store.getState().outgoing;
+  }
+
+  private change(clientId: string, change: Partial<Outgoing>): void {
+    this.set(this.list().map((o) => (o.clientId === clientId ? { ...o, ...change } : o)));
+  }
+
+  private set(outgoing: Outgoing[]): void {
+    this.store.setState({ outgoing });
+    const user = this.store.getState().user;
+    if (user) keepOutgoing(user.id, outgoing);
+  }
+}
+
+/** crypto.randomUUID exists in secure contexts only; a desk on plain HTTP in a house net has none. */
+export function randomId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
+}

@@ -1,0 +1,41 @@
+// Questions that several screens ask of a conversation.
+
+import type { Conversation } from './conversation';
+import type { MessageItem } from './timeline';
+
+/** The customer's name, or "" when it is not known. */
+export function customerName(c: Conversation): string {
+  const { name, first_name, last_name } = c.customer;
+  return name || [first_name, last_name].filter(Boolean).join(' ');
+}
+
+/** Messages of others that this agent has not read, counted from the end. */
+export function unreadCount(c: Conversation, me: string, readHere = 0): number {
+  const read = Math.max(c.marks[me]?.read ?? 0, readHere);
+  let n = 0;
+  for (let i = c.items.length - 1; i >= 0; i--) {
+    const item = c.items[i];
+    if (!item || item.seq <= read) break;
+    if (item.kind !== 'message') continue;
+    if (item.author.kind === 'customer' || (item.author.kind === 'agent' && item.author.agent !== me)) n++;
+    // What I said last, I said having seen what came before.
+    else if (item.author.agent === me) break;
+  }
+  return n;
+}
+
+export type Delivery = 'sent' | 'delivered' | 'read' | 'failed' | 'unknown';
+
+/** How far an agent's message got, by its own status or by the customer's cumulative marks. */
+export function delivery(c: Conversation, m: MessageItem): Delivery {
+  if (m.status && m.status !== 'accepted') return m.status;
+  const mark = c.marks.customer;
+  if (mark && mark.read >= m.seq) return 'read';
+  if (mark && mark.delivered >= m.seq) return 'delivered';
+  return 'sent';
+}
+
+/** Whether this agent takes part now and the conversation goes on. */
+export function isActive(c: Conversation | undefined): boolean {
+  return c?.member === 'joined' && c.phase === 'open';
+}

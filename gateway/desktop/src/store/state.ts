@@ -1,0 +1,93 @@
+import { createStore } from 'zustand/vanilla';
+import type { Part } from '../protocol/events';
+import type { AgentState, Board, Offer, User } from '../protocol/frames';
+import type { Link } from '../socket/client';
+import type { Conversation } from './conversation';
+
+export interface Typing {
+  kind: 'customer' | 'agent';
+  name: string;
+  /** Local milliseconds: forgotten 6 s after it was last said. */
+  until: number;
+}
+
+/** A file on its way to the gateway, or there. */
+export interface Upload {
+  key: string;
+  name: string;
+  size: number;
+  mime: string;
+  /** 0..1 */
+  progress: number;
+  part?: Part;
+  error?: string;
+  /** For the thumbnail and a retry; gone after a reload. */
+  file?: File;
+  preview?: string;
+}
+
+/** A message that the gateway has not yet confirmed. */
+export interface Outgoing {
+  clientId: string;
+  conversation: string;
+  at: string;
+  text: string;
+  uploads: Upload[];
+  state: 'uploading' | 'queued' | 'sending' | 'failed';
+  /** The reason of a failure, for people. */
+  error?: string;
+}
+
+export interface DeskState {
+  link: Link;
+  /** Server time minus local time, milliseconds. */
+  skew: number;
+  version: string;
+  user: User | null;
+  agent: AgentState | null;
+  /** What is presented to this agent, oldest first. */
+  offers: Offer[];
+  /** Ids whose conversations belong into the active list, in the order they came. */
+  active: string[];
+  conversations: Record<string, Conversation>;
+  focus: string | null;
+  /** A conversation that takes the focus as soon as it belongs into the active list. */
+  focusWanted: string | null;
+  /** Read here, ahead of the mark that the server has confirmed. */
+  readHere: Record<string, number>;
+  outgoing: Outgoing[];
+  /** By conversation, then by author. */
+  typing: Record<string, Record<string, Typing>>;
+  board: Board | null;
+  /** Active ids that this connection has not confirmed yet. */
+  unconfirmed: string[];
+  /** The agent's state after the latest hello has not come yet. */
+  snapshotDue: boolean;
+}
+
+export function initialState(): DeskState {
+  return {
+    link: { phase: 'stopped', reason: 'closed' },
+    skew: 0,
+    version: '',
+    user: null,
+    agent: null,
+    offers: [],
+    active: [],
+    conversations: {},
+    focus: null,
+    focusWanted: null,
+    readHere: {},
+    outgoing: [],
+    typing: {},
+    board: null,
+    unconfirmed: [],
+    snapshotDue: false,
+  };
+}
+
+export type DeskStore = ReturnType<typeof createDeskStore>;
+
+export function createDeskStore() {
+  return createStore<DeskState>(() => initialState());
+}

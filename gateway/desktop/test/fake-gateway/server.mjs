@@ -1,0 +1,356 @@
+// HTTP and WebSocket around the world: /api/v1 as the gateway serves it, the built desktop with the gateway's
+// headers, and /__fake/<call> for tests to act as customers and to break things.
+
+import { randomUUID } from 'node:crypto';
+import { createReadStream, existsSync, statSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { extname, join, normalize } from 'node:path';
+import { WebSocketServer } from 'ws';
+import { fault, World } from './world.mjs';
+
+const types = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.woff2': 'font/woff2',
+  '.json': 'application/json',
+  '.png': 'image/png',
+};
+const policy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' blob: data:",
+  "font-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+].join('; ');
+const password = 'parley-demo';
+
+export async function startFake({ port = 0, root, ...rules } = {}) {
+  const world = new World(rules);
+  const sessions = new Map();
+  const fake = { world, sessions, refuse: false, mute: false, dropAcks: 0, sockets: new Set(), received: [] };
+
+  const http = createServer((req, res) => {
+    handle(fake, root, req, res).catch((err) => {
+      if (!res.headersSent) reply(res, err.code === 'not_found' ? 404 : 409, { detail: err.message, code: err.code });
+    });
+  });
+  const wss = new WebSocketServer({ noServer: true, maxPayload: 64 << 10 });
+  http.on('upgrade', (req, socket, head) => {
+    const user = userOf(fake, req);
+    if (fake.refuse || !user) {
+      socket.end('HTTP/1.1 503 Unavailable\r\n\r\n');
+      return;
+    }
+    wss.handleUpgrade(req, socket, head, (ws) => serve(fake, ws, user));
+  });
+  await new Promise((resolve) => http.listen(port, '127.0.0.1', resolve));
+  const address = http.address();
+  fake.url = `http://127.0.0.1:${address.port}`;
+  fake.close = async () => {
+    world.stop();
+    for (const s of fake.sockets) s.ws.terminate();
+    http.closeAllConnections();
+    await new Promise((resolve) => http.close(resolve));
+  };
+  /** Cuts every socket as a killed gateway does; with `ms` nothing answers for that long. */
+  fake.kill = (ms = 0) => {
+    fake.refuse = ms > 0;
+    for (const s of fake.sockets) s.ws.terminate();
+    if (ms > 0)
+      setTimeout(() => {
+        fake.refuse = false;
+      }, ms);
+  };
+  return fake;
+}
+
+async function handle(fake, root, req, res) {
+  const url = new URL(req.url, fake.url);
+  const path = url.pathname;
+  if (path.startsWith('/__fake/')) return control(fake, path.slice(8), await json(req), res);
+  if (fake.refuse) return req.socket.destroy();
+  if (path.startsWith('/api/v1/')) return api(fake, req, res, path.slice(7), url);
+  if (path.startsWith('/files/')) return serveFile(fake, path.slice(7), url, res);
+  return serveDesktop(root, path, res);
+}
+
+async function control(fake, name, args, res) {
+  const { world } = fake;
+  let result = null;
+  if (name === 'kill') fake.kill(args.ms ?? 0);
+  else if (name === 'set') Object.assign(fake, args);
+  else if (name === 'call') result = world[args.method](...(args.args ?? []));
+  else throw fault('not_found');
+  reply(res, 200, { result: result?.id ?? null });
+}
+
+async function api(fake, req, res, path, url) {
+  const { world, sessions } = fake;
+  if (req.method !== 'GET' && req.headers['parley-csrf'] !== '1')
+    return reply(res, 403, { detail: 'forged', code: 'forged' });
+  if (path === '/login') {
+    const { login, password: given } = await json(req);
+    const user = world.users.find((u) => u.login === login);
+    if (!user || given !== password) return reply(res, 401, { detail: 'wrong login or password', code: 'credentials' });
+    const token = randomUUID();
+    sessions.set(token, user);
+    res.setHeader('Set-Cookie', `parley=${token}; Path=/; HttpOnly; SameSite=Lax`);
+    return reply(res, 200, { user });
+  }
+  const user = userOf(fake, req);
+  if (!user) return reply(res, 401, { detail: 'log in first', code: 'unauthenticated' });
+  const part = path.split('/').slice(1);
+  if (path === '/logout') {
+    sessions.delete(tokenOf(req));
+    return reply(res, 204);
+  }
+  if (path === '/me') return reply(res, 200, user);
+  if (path === '/directory') {
+    return reply(res, 200, {
+      agents: [...world.agents.values()].map((a) => ({ id: a.user.id, name: a.user.name, status: a.status })),
+      services: world.services.map((s) => ({ id: s.id, name: s.name })),
+    });
+  }
+  if (part[0] === 'files') {
+    const suffix = url.searchParams.get('thumbnail') ? '?thumbnail=true' : '';
+    return reply(res, 200, {
+      url: `/files/${part[1]}${suffix}`,
+      expires: new Date(Date.now() + 300_000).toISOString(),
+    });
+  }
+  if (path === '/conversations') return reply(res, 200, { conversations: recent(world, user) });
+  if (part[0] === 'conversations') {
+    const c = world.conversation(part[1]);
+    if (part[2] === 'files') return reply(res, 200, await receive(fake, req));
+    if (part[2] === 'events') {
+      const after = Number(url.searchParams.get('after') ?? 0);
+      const limit = Number(url.searchParams.get('limit') ?? 100);
+      return reply(res, 200, { events: c.events.filter((e) => e.seq > after).slice(0, limit) });
+    }
+    return reply(res, 200, { id: c.id, info: world.infoView(c) });
+  }
+  throw fault('not_found');
+}
+
+function recent(world, user) {
+  return [...world.conversations.values()]
+    .filter((c) => c.had.has(user.id) || c.joined.has(user.id))
+    .sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1))
+    .map((c) => ({
+      id: c.id,
+      phase: c.phase,
+      channel: 'webchat',
+      icon: 'chat',
+      title: 'Web Chat',
+      service: { id: c.service.id, name: c.service.name },
+      customer: { name: c.name },
+      started_at: c.startedAt,
+      ended_at: c.endedAt,
+    }));
+}
+
+/** Takes the one file of a multipart form; enough of RFC 7578 for what browsers send. */
+async function receive(fake, req) {
+  const body = await buffer(req);
+  const boundary = /boundary=(.+)$/.exec(req.headers['content-type'] ?? '')?.[1];
+  const headEnd = body.indexOf('\r\n\r\n');
+  const head = body.subarray(0, headEnd).toString();
+  const content = body.subarray(headEnd + 4, body.lastIndexOf(`\r\n--${boundary}`));
+  const name = /filename="([^"]*)"/.exec(head)?.[1] ?? 'file';
+  const mime = /content-type: *([^\r\n]+)/i.exec(head)?.[1] ?? 'application/octet-stream';
+  return addFile(fake.world, name, mime, content);
+}
+
+export function addFile(world, name, mime, content) {
+  const file = { blob: randomUUID(), name, mime, size: content.length, ...pngSize(mime, content) };
+  world.files.set(file.blob, { file, content });
+  return file;
+}
+
+function pngSize(mime, content) {
+  if (mime !== 'image/png') return {};
+  return { width: content.readUInt32BE(16), height: content.readUInt32BE(20) };
+}
+
+function serveFile(fake, blob, url, res) {
+  const entry = fake.world.files.get(blob);
+  if (!entry) return reply(res, 404, {});
+  res.setHeader('Content-Type', entry.file.mime);
+  if (!url.searchParams.get('thumbnail') && !entry.file.mime.startsWith('image/')) {
+    res.setHeader('Content-Disposition', `attachment; filename*=UTF-8''${encodeURIComponent(entry.file.name)}`);
+  }
+  res.end(entry.content);
+}
+
+function serveDesktop(root, path, res) {
+  let file = normalize(join(root, path));
+  if (!file.startsWith(root) || !existsSync(file) || statSync(file).isDirectory()) file = join(root, 'index.html');
+  res.setHeader('Content-Type', types[extname(file)] ?? 'application/octet-stream');
+  res.setHeader('Content-Security-Policy', policy);
+  res.setHeader('Cache-Control', path.startsWith('/assets/') ? 'max-age=31536000, immutable' : 'no-cache');
+  createReadStream(file).pipe(res);
+}
+
+// --- the socket
+
+function serve(fake, ws, user) {
+  const { world } = fake;
+  const agent = world.agents.get(user.id);
+  const s = { ws, user, board: false, reading: new Map() };
+  fake.sockets.add(s);
+  const out = (frame) => !fake.mute && ws.readyState === 1 && ws.send(JSON.stringify(frame));
+  const read = (c, after) => {
+    s.reading.set(c.id, true);
+    for (const e of c.events) if (e.seq > after) out({ t: 'event', conversation: c.id, ...e });
+    out({ t: 'live', conversation: c.id });
+  };
+  const joined = (c, after) => {
+    out({ t: 'joined', conversation: c.id, state: c.joined.get(user.id).state, info: world.infoView(c) });
+    out({ t: 'presence', conversation: c.id, on: c.present });
+    read(c, after);
+  };
+  const listener = (change) => {
+    switch (change.kind) {
+      case 'event':
+        if (s.reading.has(change.conversation.id))
+          out({ t: 'event', conversation: change.conversation.id, ...change.event });
+        break;
+      case 'typing':
+      case 'presence': {
+        const { kind, conversation, ...fields } = change;
+        if (s.reading.has(conversation.id) && fields.who?.agent !== user.id)
+          out({ t: kind, conversation: conversation.id, ...fields });
+        break;
+      }
+      case 'offer':
+        if (change.offer.a === agent) out({ t: 'offer', ...world.offerView(change.offer) });
+        break;
+      case 'offer_end':
+        if (change.offer.a === agent) out({ t: 'offer_end', offer: change.offer.id, cause: change.cause });
+        break;
+      case 'agent':
+        if (change.agent === agent) out({ t: 'agent', agent: world.agentView(agent) });
+        break;
+      case 'joined':
+        if (change.agent === agent) joined(change.conversation, 0);
+        break;
+      case 'parted':
+        if (change.agent !== agent) break;
+        s.reading.delete(change.conversation.id);
+        out({ t: 'parted', conversation: change.conversation.id });
+        break;
+    }
+    if (s.board) boardSoon();
+  };
+  let boardTimer;
+  const boardSoon = () => {
+    boardTimer ??= setTimeout(() => {
+      boardTimer = undefined;
+      if (s.board) out({ t: 'board', board: world.boardView() });
+    }, 100);
+  };
+
+  ws.on('message', (data) => {
+    const f = JSON.parse(String(data));
+    fake.received.push({ user: user.login, ...f });
+    if (fake.mute) return;
+    switch (f.t) {
+      case 'hello':
+        world.connected(agent);
+        out({ t: 'welcome', user: { ...user, privileges: [] }, time: new Date().toISOString(), version: 'fake' });
+        out({ t: 'agent', agent: world.agentView(agent) });
+        if (agent.offer) out({ t: 'offer', ...world.offerView(agent.offer) });
+        for (const { c } of world.workOf(agent)) joined(c, f.cursors?.[c.id] ?? 0);
+        world.listeners.add(listener);
+        break;
+      case 'cmd': {
+        const ack = run(world, agent, f);
+        if (fake.dropAcks > 0) fake.dropAcks--;
+        else out(ack);
+        break;
+      }
+      case 'watch':
+        read(world.conversation(f.conversation), f.after);
+        break;
+      case 'typing':
+        world.tell({
+          kind: 'typing',
+          conversation: world.conversation(f.conversation),
+          on: f.on,
+          who: { kind: 'agent', agent: user.id },
+          name: user.name,
+        });
+        break;
+      case 'board':
+        s.board = f.on;
+        if (f.on) boardSoon();
+        break;
+      case 'ping':
+        out({ t: 'pong', id: f.id });
+        break;
+    }
+  });
+  ws.on('close', () => {
+    clearTimeout(boardTimer);
+    world.listeners.delete(listener);
+    fake.sockets.delete(s);
+  });
+}
+
+function run(world, agent, f) {
+  const commands = {
+    ready: () => world.setReady(agent),
+    not_ready: () => world.askNotReady(agent, f.reason),
+    logout: () => world.logout(agent),
+    accept: () => world.accept(agent, f.offer),
+    reject: () => world.decline(world.offerOf(agent, f.offer), 'rejected'),
+    send: () => world.send(agent, f),
+    mark: () => world.mark(agent, f),
+    end: () => world.end(agent, f),
+    wrapup: () => world.wrapup(agent, f),
+    invite: () => world.invite(agent, f),
+    cancel_invite: () => world.cancelInvite(agent, f),
+    flag: () => world.flag(agent, f),
+  };
+  try {
+    const command = commands[f.cmd];
+    if (!command) throw fault('malformed');
+    return { t: 'ack', id: f.id, ok: true, ...command() };
+  } catch (err) {
+    if (!err.code) throw err;
+    return { t: 'ack', id: f.id, ok: false, error: { code: err.code, message: err.message } };
+  }
+}
+
+// --- small things
+
+function tokenOf(req) {
+  return /(?:^|; )parley=([^;]+)/.exec(req.headers.cookie ?? '')?.[1];
+}
+
+function userOf(fake, req) {
+  return fake.sessions.get(tokenOf(req));
+}
+
+function reply(res, status, body) {
+  res.statusCode = status;
+  res.setHeader('Content-Type', 'application/json');
+  res.end(body === undefined ? undefined : JSON.stringify(body));
+}
+
+async function buffer(req) {
+  const chunks = [];
+  for await (const chunk of req) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+async function json(req) {
+  const body = await buffer(req);
+  return body.length > 0 ? JSON.parse(body.toString()) : {};
+}

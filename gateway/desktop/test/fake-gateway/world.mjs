@@ -1,0 +1,662 @@
+// A small contact centre with memory: agents, a queue, conversations as logs of events, with the rules of SPEC.md
+// that a desktop can see (A1-A16, R1-R4, Q1-Q2, T1-T6). It tells its sockets what changed and knows no HTTP.
+
+import { randomUUID } from 'node:crypto';
+
+const capabilities = {
+  text: true,
+  files: true,
+  typing: true,
+  read: true,
+  receipts: true,
+  links: true,
+  page: true,
+  offer_title: 'Web Chat',
+  icon: 'chat',
+  connected: true,
+};
+
+const agentOnly = new Set([
+  'service.assigned/1',
+  'endpoint.added/1',
+  'customer.updated/1',
+  'page.visited/1',
+  'message.status/1',
+  'routing.requested/1',
+  'routing.offered/1',
+  'routing.declined/1',
+  'routing.cancelled/1',
+  'routing.accepted/1',
+  'wrapup.started/1',
+  'wrapup.ended/1',
+  'flag.set/1',
+  'flag.cleared/1',
+  'conversation.concluded/1',
+]);
+
+export class World {
+  constructor({ offerTimeout = 30_000, wrapup = 120_000, capacity = 4 } = {}) {
+    this.offerTimeout = offerTimeout;
+    this.capacity = capacity;
+    this.services = [
+      {
+        id: id(),
+        name: 'Customer Service',
+        wrapup,
+        disposition_needed: true,
+        dispositions: [
+          { code: 'solved', name: 'Solved' },
+          { code: 'callback', name: 'Call back' },
+          { code: 'spam', name: 'Spam' },
+        ],
+      },
+      { id: id(), name: 'Sales', wrapup: 0, disposition_needed: false, dispositions: [] },
+    ];
+    this.users = [
+      { id: id(), login: 'ana', name: 'Ana Petrova', role: 'agent' },
+      { id: id(), login: 'ben', name: 'Ben Okafor', role: 'agent' },
+      { id: id(), login: 'sue', name: 'Sue Martin', role: 'supervisor' },
+    ];
+    this.agents = new Map(
+      this.users.map((u) => [
+        u.id,
+        {
+          seq: 1,
+          user: u,
+          ready: false,
+          reason: 'login',
+          pending: '',
+          since: now(),
+          loggedIn: false,
+          status: 'logged_out',
+        },
+      ]),
+    );
+    this.conversations = new Map();
+    this.files = new Map();
+    /** @type {Set<(change: object) => void>} */
+    this.listeners = new Set();
+    this.timers = new Set();
+  }
+
+  stop() {
+    for (const t of this.timers) clearTimeout(t);
+  }
+
+  tell(change) {
+    for (const listener of this.listeners) listener(change);
+  }
+
+  later(ms, act) {
+    const timer = setTimeout(() => {
+      this.timers.delete(timer);
+      act();
+    }, ms);
+    this.timers.add(timer);
+    return timer;
+  }
+
+  // --- the log
+
+  append(c, type, head, body) {
+    const event = { seq: c.events.length + 1, prev: c.events.length, at: now(), type, head, ...(body ? { body } : {}) };
+    c.events.push(event);
+    this.tell({ kind: 'event', conversation: c, event });
+    return event;
+  }
+
+  conversation(idOf) {
+    const c = this.conversations.get(idOf);
+    if (!c) throw fault('not_found');
+    return c;
+  }
+
+  // --- the customer
+
+  customerStarts({
+    name = '',
+    email,
+    text = 'Hello',
+    service = 'Customer Service',
+    page,
+    queuedFor = 0,
+    subject,
+    attributes,
+    locale = 'en',
+  } = {}) {
+    const s = this.services.find((x) => x.name === service) ?? this.services[0];
+    const c = {
+      id: id(),
+      service: s,
+      name,
+      phase: 'open',
+      events: [],
+      startedAt: now(),
+      endedAt: null,
+      joined: new Map(),
+      requests: [],
+      flagged: false,
+      present: true,
+    };
+    this.conversations.set(c.id, c);
+    this.append(
+      c,
+      'conversation.started/1',
+      { kind: 'inbound', channel: 'webchat', endpoint: { account: 'x', thread: 'y' }, capabilities },
+      { address: `web:${c.id.slice(0, 12)}`, name, email, locale, subject, attributes, page },
+    );
+    this.append(c, 'service.assigned/1', { service: s.id, rules: {} }, { name: s.name });
+    if (text) this.customerSays(c.id, { text });
+    this.request(c, {
+      target: { kind: 'service', service: s.id },
+      cause: 'start',
+      since: new Date(Date.now() - queuedFor).toISOString(),
+    });
+    this.dispatch();
+    return c;
+  }
+
+  customerSays(cid, { text, file, bot = false } = {}) {
+    const c = this.conversation(cid);
+    const parts = [];
+    if (text) parts.push({ kind: 'text', text });
+    if (file) parts.push({ kind: 'file', file });
+    const author = bot ? { kind: 'bot' } : { kind: 'customer' };
+    return this.append(
+      c,
+      'message/1',
+      { id: id(), author, kinds: parts.map((p) => p.kind) },
+      { parts, name: bot ? 'Guide' : c.name },
+    );
+  }
+
+  customerReads(cid, { delivered, read } = {}) {
+    const c = this.conversation(cid);
+    this.append(c, 'receipt/1', { by: { kind: 'customer' }, delivered: delivered ?? c.events.length, read: read ?? 0 });
+  }
+
+  customerTypes(cid, on) {
+    this.tell({ kind: 'typing', conversation: this.conversation(cid), on, who: { kind: 'customer' }, name: '' });
+  }
+
+  customerPresent(cid, on) {
+    const c = this.conversation(cid);
+    c.present = on;
+    this.tell({ kind: 'presence', conversation: c, on });
+  }
+
+  customerVisits(cid, page) {
+    this.append(this.conversation(cid), 'page.visited/1', {}, page);
+  }
+
+  warn(cid, ms) {
+    this.append(
+      this.conversation(cid),
+      'inactivity.warned/1',
+      { ends_at: new Date(Date.now() + ms).toISOString() },
+      { text: 'Are you still there? This chat ends soon if you do not respond.' },
+    );
+  }
+
+  customerEnds(cid, cause = 'customer') {
+    const c = this.conversation(cid);
+    if (c.phase === 'open')
+      this.endConversation(c, cause === 'inactivity' ? { kind: 'system' } : { kind: 'customer' }, cause);
+  }
+
+  // --- routing
+
+  request(c, { target, cause, since, invitedBy = '', transfer = false }) {
+    const r = {
+      id: id(),
+      target,
+      cause,
+      since: since ?? now(),
+      invitedBy,
+      transfer,
+      state: 'queued',
+      declinedBy: new Set(),
+      offer: null,
+    };
+    c.requests.push(r);
+    this.append(c, 'routing.requested/1', {
+      request: r.id,
+      target,
+      cause,
+      ...(invitedBy ? { invited_by: invitedBy } : {}),
+      waiting_since: r.since,
+    });
+    return r;
+  }
+
+  dispatch() {
+    const waiting = [...this.conversations.values()]
+      .filter((c) => c.phase === 'open')
+      .flatMap((c) => c.requests.filter((r) => r.state === 'queued').map((r) => ({ c, r })))
+      .sort((a, b) => (a.r.since < b.r.since ? -1 : 1));
+    for (const { c, r } of waiting) {
+      const a = this.agentFor(c, r);
+      if (a) this.offer(c, r, a);
+    }
+  }
+
+  agentFor(c, r) {
+    const outside = (a) => a.loggedIn && !a.offer && !c.joined.has(a.user.id);
+    if (r.target.kind === 'agent') {
+      const a = this.agents.get(r.target.agent);
+      return a && outside(a) ? a : undefined;
+    }
+    const able = [...this.agents.values()].filter(
+      (a) => outside(a) && a.ready && !a.pending && this.load(a) < this.capacity,
+    );
+    return (
+      able.find((a) => !r.declinedBy.has(a.user.id)) ??
+      (able.length > 0 && r.declinedBy.size >= this.loggedIn() ? able[0] : undefined)
+    );
+  }
+
+  loggedIn() {
+    return [...this.agents.values()].filter((a) => a.loggedIn).length;
+  }
+
+  load(a) {
+    return [...this.conversations.values()].filter((c) => c.joined.has(a.user.id)).length;
+  }
+
+  offer(c, r, a) {
+    const ms = this.offerTimeout;
+    const offer = {
+      id: id(),
+      c,
+      r,
+      a,
+      at: now(),
+      expires: new Date(Date.now() + ms).toISOString(),
+      queued: r.invitedBy ? 0 : Math.max(0, Date.now() - Date.parse(r.since)),
+    };
+    // A request that found an agent at once did not wait.
+    if (offer.queued < 1000) offer.queued = 0;
+    r.state = 'offered';
+    r.offer = offer;
+    a.offer = offer;
+    this.append(c, 'routing.offered/1', {
+      request: r.id,
+      offer: offer.id,
+      agent: a.user.id,
+      expires_at: offer.expires,
+      invite: Boolean(r.invitedBy),
+    });
+    this.tell({ kind: 'offer', offer });
+    this.changed(a);
+    offer.timer = this.later(ms, () => this.decline(offer, 'expired'));
+  }
+
+  offerOf(a, idOf) {
+    if (a.offer?.id !== idOf) throw fault('offer_gone');
+    return a.offer;
+  }
+
+  withdraw(offer, cause) {
+    clearTimeout(offer.timer);
+    offer.a.offer = null;
+    offer.r.offer = null;
+    offer.r.state = 'queued';
+    this.tell({ kind: 'offer_end', offer, cause });
+    this.changed(offer.a);
+  }
+
+  decline(offer, cause) {
+    const { c, r, a } = offer;
+    this.withdraw(offer, cause);
+    r.declinedBy.add(a.user.id);
+    this.append(c, 'routing.declined/1', { request: r.id, offer: offer.id, agent: a.user.id, cause });
+    if (r.invitedBy) {
+      if (r.target.kind === 'agent') c.requests = c.requests.filter((x) => x !== r);
+    } else if (this.load(a) > 0) {
+      a.pending ||= cause;
+      this.changed(a);
+    } else {
+      this.setNotReady(a, cause);
+    }
+    this.dispatch();
+  }
+
+  accept(a, idOf) {
+    const offer = this.offerOf(a, idOf);
+    const { c, r } = offer;
+    this.withdraw(offer, 'accepted');
+    c.requests = c.requests.filter((x) => x !== r);
+    this.append(c, 'routing.accepted/1', { agent: a.user.id, request: r.id, offer: offer.id });
+    const e = this.append(
+      c,
+      'participant.joined/1',
+      { who: { kind: 'agent', agent: a.user.id } },
+      { name: a.user.name },
+    );
+    c.joined.set(a.user.id, { state: 'joined' });
+    this.tell({ kind: 'joined', conversation: c, agent: a });
+    this.changed(a);
+    if (r.transfer) {
+      const inviter = this.agents.get(r.invitedBy);
+      if (c.joined.get(r.invitedBy)?.state === 'joined') this.leave(inviter, c.id, true);
+    }
+    return { conversation: c.id, seq: e.seq };
+  }
+
+  // --- the agent
+
+  connected(a) {
+    if (a.loggedIn) return;
+    a.loggedIn = true;
+    a.ready = false;
+    a.reason = 'login';
+    this.changed(a);
+  }
+
+  setReady(a) {
+    a.pending = '';
+    if (!a.ready) {
+      a.ready = true;
+      a.reason = '';
+    }
+    this.changed(a);
+    this.dispatch();
+  }
+
+  askNotReady(a, reason) {
+    if (this.load(a) > 0) {
+      a.pending = reason;
+      this.changed(a);
+      return;
+    }
+    this.setNotReady(a, reason);
+  }
+
+  setNotReady(a, reason) {
+    a.ready = false;
+    a.reason = reason;
+    a.pending = '';
+    this.changed(a);
+  }
+
+  logout(a) {
+    if (a.offer) this.decline(a.offer, 'logout');
+    for (const c of this.conversations.values()) {
+      if (c.joined.get(a.user.id)?.state === 'joined') this.leave(a, c.id, true, 'logout');
+      if (c.joined.has(a.user.id)) this.part(c, a);
+    }
+    a.loggedIn = false;
+    this.changed(a);
+  }
+
+  send(a, { conversation, client_id, parts, reply_to }) {
+    const c = this.mine(a, conversation);
+    const known = c.events.find((e) => e.type === 'message/1' && e.head.client_id === client_id);
+    if (known) return { message: known.head.id, seq: known.seq };
+    const e = this.append(
+      c,
+      'message/1',
+      {
+        id: id(),
+        author: { kind: 'agent', agent: a.user.id },
+        client_id,
+        kinds: parts.map((p) => p.kind),
+        ...(reply_to ? { reply_to } : {}),
+      },
+      { parts, name: a.user.name },
+    );
+    return { message: e.head.id, seq: e.seq };
+  }
+
+  mine(a, cid) {
+    const c = this.conversation(cid);
+    if (c.phase !== 'open') throw fault('ended');
+    if (c.joined.get(a.user.id)?.state !== 'joined') throw fault('not_joined');
+    return c;
+  }
+
+  mark(a, { conversation, delivered = 0, read = 0 }) {
+    const c = this.mine(a, conversation);
+    this.append(c, 'receipt/1', { by: { kind: 'agent', agent: a.user.id }, delivered, read });
+  }
+
+  flag(a, { conversation, on }) {
+    const c = this.mine(a, conversation);
+    this.append(c, on ? 'flag.set/1' : 'flag.cleared/1', { by: a.user.id });
+  }
+
+  invite(a, { conversation, target, transfer = false }) {
+    const c = this.mine(a, conversation);
+    if (target.kind === 'agent') {
+      const b = this.agents.get(target.agent);
+      if (!b?.loggedIn) throw fault('not_here');
+      if (c.joined.has(b.user.id)) throw fault('already_joined');
+    }
+    const r = this.request(c, { target, cause: transfer ? 'transfer' : 'invite', invitedBy: a.user.id, transfer });
+    this.dispatch();
+    return { request: r.id };
+  }
+
+  cancelInvite(a, { conversation, request }) {
+    const c = this.mine(a, conversation);
+    const r = c.requests.find((x) => x.id === request);
+    if (!r) throw fault('no_such_request');
+    this.cancelRequest(c, r, 'cancelled');
+  }
+
+  cancelRequest(c, r, cause) {
+    const offer = r.offer;
+    if (offer) this.withdraw(offer, cause);
+    c.requests = c.requests.filter((x) => x !== r);
+    this.append(c, 'routing.cancelled/1', {
+      request: r.id,
+      cause,
+      ...(offer ? { offer: offer.id, agent: offer.a.user.id } : {}),
+    });
+  }
+
+  end(a, { conversation, queue = false }) {
+    const c = this.mine(a, conversation);
+    const others = [...c.joined.values()].filter((p) => p.state === 'joined').length > 1;
+    const pending = c.requests.some((r) => r.invitedBy);
+    if (others || queue) this.leave(a, c.id, true);
+    else if (pending) throw fault('invite_pending');
+    else this.endConversation(c, { kind: 'agent', agent: a.user.id }, 'agent');
+  }
+
+  leave(a, cid, keepOpen, cause = 'agent') {
+    const c = this.conversation(cid);
+    this.append(c, 'participant.left/1', { who: { kind: 'agent', agent: a.user.id }, cause });
+    const alone = ![...c.joined].some(([u, p]) => u !== a.user.id && p.state === 'joined');
+    if (alone && keepOpen && c.requests.length === 0) {
+      this.request(c, { target: { kind: 'service', service: c.service.id }, cause: 'requeue', since: c.startedAt });
+    }
+    this.startWrapup(c, a);
+    this.dispatch();
+  }
+
+  endConversation(c, by, cause) {
+    for (const r of [...c.requests]) {
+      const offer = r.offer;
+      if (offer) this.withdraw(offer, 'customer_left');
+    }
+    c.requests = [];
+    c.phase = 'ended';
+    c.endedAt = now();
+    this.append(c, 'conversation.ended/1', { by, cause });
+    for (const [u, p] of [...c.joined]) if (p.state === 'joined') this.startWrapup(c, this.agents.get(u));
+    if (c.joined.size === 0) this.append(c, 'conversation.concluded/1', {});
+    this.dispatch();
+  }
+
+  startWrapup(c, a) {
+    if (c.service.wrapup === 0) {
+      this.part(c, a);
+      return;
+    }
+    const until = new Date(Date.now() + c.service.wrapup).toISOString();
+    const p = { state: 'wrapup', until };
+    c.joined.set(a.user.id, p);
+    this.append(c, 'wrapup.started/1', { agent: a.user.id, until });
+    p.timer = this.later(c.service.wrapup, () => this.endWrapup(c, a, {}, 'expired'));
+    this.changed(a);
+  }
+
+  wrapup(a, { conversation, disposition = '', notes = '' }) {
+    const c = this.conversation(conversation);
+    if (c.joined.get(a.user.id)?.state !== 'wrapup') throw fault('no_wrapup');
+    if (c.service.disposition_needed && !disposition) throw fault('disposition_needed');
+    this.endWrapup(c, a, { disposition, notes }, 'finished');
+  }
+
+  endWrapup(c, a, { disposition, notes }, cause) {
+    const p = c.joined.get(a.user.id);
+    if (p?.state !== 'wrapup') return;
+    clearTimeout(p.timer);
+    this.append(
+      c,
+      'wrapup.ended/1',
+      { agent: a.user.id, ...(disposition ? { disposition } : {}), cause },
+      notes ? { notes } : undefined,
+    );
+    this.part(c, a);
+  }
+
+  part(c, a) {
+    c.joined.delete(a.user.id);
+    c.had.add(a.user.id);
+    this.tell({ kind: 'parted', conversation: c, agent: a });
+    if (c.phase === 'ended' && c.joined.size === 0) {
+      c.phase = 'concluded';
+      this.append(c, 'conversation.concluded/1', {});
+    }
+    if (this.load(a) === 0 && a.pending) this.setNotReady(a, a.pending);
+    else this.changed(a);
+    this.dispatch();
+  }
+
+  /** Derives the status (DESIGN.md 4) and tells it. */
+  changed(a) {
+    const work = [...this.conversations.values()].map((c) => c.joined.get(a.user.id)?.state).filter(Boolean);
+    const status = !a.loggedIn
+      ? 'logged_out'
+      : work.includes('joined') || (a.offer && !a.offer.r.invitedBy)
+        ? 'busy'
+        : work.includes('wrapup')
+          ? 'acw'
+          : a.ready
+            ? 'ready'
+            : 'not_ready';
+    if (status !== a.status || a.reason !== a.shownReason) a.since = now();
+    a.status = status;
+    a.shownReason = a.reason;
+    a.seq++;
+    this.tell({ kind: 'agent', agent: a });
+  }
+
+  // --- what sockets and requests show
+
+  agentView(a) {
+    return {
+      seq: a.seq,
+      status: a.status,
+      reason: a.status === 'not_ready' ? a.reason : '',
+      pending: a.pending,
+      since: a.since,
+      ready_after_work: !a.pending,
+      offers: a.offer ? [a.offer.id] : [],
+      conversations: this.workOf(a).map(({ c, p }) => ({
+        conversation: c.id,
+        state: p.state,
+        wrapup_until: p.until ?? null,
+      })),
+    };
+  }
+
+  workOf(a) {
+    return [...this.conversations.values()]
+      .filter((c) => c.joined.has(a.user.id))
+      .map((c) => ({ c, p: c.joined.get(a.user.id) }));
+  }
+
+  offerView(o) {
+    return {
+      offer: o.id,
+      conversation: o.c.id,
+      request: o.r.id,
+      title: 'Web Chat',
+      icon: 'chat',
+      channel: 'webchat',
+      service: { id: o.c.service.id, name: o.c.service.name },
+      customer: { name: o.c.name },
+      queued_ms: o.queued,
+      waiting_since: o.r.since,
+      offered_at: o.at,
+      expires_at: o.expires,
+      invited_by: o.r.invitedBy ? { id: o.r.invitedBy, name: this.agents.get(o.r.invitedBy).user.name } : null,
+    };
+  }
+
+  infoView(c) {
+    const { id: sid, name, dispositions, disposition_needed, wrapup } = c.service;
+    return {
+      channel: 'webchat',
+      icon: 'chat',
+      title: 'Web Chat',
+      service: { id: sid, name, dispositions, disposition_needed, wrapup, features: [] },
+      capabilities,
+      account: { id: 'a', name: 'Demo shop' },
+    };
+  }
+
+  boardView() {
+    const open = [...this.conversations.values()].filter((c) => c.phase === 'open');
+    return {
+      at: now(),
+      agents: [...this.agents.values()].map((a) => ({
+        id: a.user.id,
+        name: a.user.name,
+        status: a.status,
+        reason: a.reason,
+        pending: Boolean(a.pending),
+        since: a.since,
+        active: this.workOf(a).filter(({ p }) => p.state === 'joined').length,
+        offers: a.offer ? 1 : 0,
+        wrapup: this.workOf(a).filter(({ p }) => p.state === 'wrapup').length,
+        load: this.load(a) * 25,
+      })),
+      queues: this.services.map((s) => {
+        const of = open.filter((c) => c.service === s);
+        const waiting = of.filter((c) => c.requests.some((r) => r.state === 'queued' && r.target.kind !== 'agent'));
+        const since = waiting.map((c) => c.requests.find((r) => r.state === 'queued').since).sort();
+        const logged = [...this.agents.values()].filter((a) => a.loggedIn);
+        return {
+          service: s.id,
+          name: s.name,
+          waiting: waiting.length,
+          ...(since[0] ? { oldest_since: since[0] } : {}),
+          offered: of.filter((c) => c.requests.some((r) => r.state === 'offered')).length,
+          active: of.filter((c) => c.joined.size > 0).length,
+          agents_ready: logged.filter((a) => a.status === 'ready').length,
+          agents_served: logged.length,
+        };
+      }),
+    };
+  }
+
+  visible(event, user) {
+    return user.role !== 'customer' || !agentOnly.has(event.type);
+  }
+}
+
+export function fault(code) {
+  return Object.assign(new Error(code), { code });
+}
+
+function id() {
+  return randomUUID();
+}
+
+function now() {
+  return new Date().toISOString();
+}
