@@ -44,7 +44,9 @@ func (a *AgentState) applyMode(head conversation.Head, at time.Time) bool {
 		a.IdleSince = at
 	case *NotReady:
 		a.setMode(false, h.Reason)
-		a.GraceUntil = time.Time{}
+		if h.Reason == ReasonConnection { // the grace is used up
+			a.GraceUntil = time.Time{}
+		}
 	case *PendingNotReady:
 		if len(a.Pending) == 0 {
 			a.PendingAt = at

@@ -22,6 +22,7 @@ type bucket struct {
 	skillSet []string
 	waiting  int
 	lanes    []int32 // the first is the one for requests that nobody is barred from
+	heads    int32   // root in Dispatcher.heads: lanes by what heads them
 	rotation int     // members in rotation who qualify
 }
 
@@ -44,6 +45,22 @@ func (b *bucket) mark(d *Dispatcher) {
 		d.busy[word] |= bit
 	} else {
 		d.busy[word] &^= bit
+	}
+}
+
+// lead notes what heads lane n now.
+func (d *Dispatcher) lead(n int32) {
+	l := &d.laneList[n]
+	head := d.lanes.first(l.root)
+	if head == l.head {
+		return
+	}
+	b := &d.buckets[l.bucket]
+	if l.head != 0 {
+		b.heads = d.heads.remove(b.heads, n)
+	}
+	if l.head = head; head != 0 {
+		b.heads = d.heads.insert(b.heads, n, d.lanes.nodes[head].key)
 	}
 }
 
@@ -76,6 +93,7 @@ func (d *Dispatcher) newLane(l lane) int32 {
 	} else {
 		d.laneList = append(d.laneList, lane{})
 		n = int32(len(d.laneList) - 1)
+		d.heads.grow(n)
 	}
 	d.laneList[n] = l
 	b := &d.buckets[l.bucket]
@@ -116,6 +134,7 @@ func (d *Dispatcher) bucketFor(w *Waiting) int {
 	d.newLane(lane{bucket: b})
 	d.bucketBy[key] = b
 	for m := int32(1); m < int32(len(d.members)); m++ {
+		d.members[m].eligible.unset(b) // of the former key
 		d.qualify(m, b)
 		d.refresh(m)
 	}

@@ -31,6 +31,7 @@ type Dispatcher struct {
 	laneList  []lane // 0 unused
 	freeLanes []int32
 	lanes     treap[waitKey] // nodes are entries
+	heads     treap[waitKey] // nodes are lanes
 	busy      bitset         // buckets in which somebody waits
 
 	services  []serviceQueue // 0 unused
@@ -65,6 +66,7 @@ func NewDispatcher() *Dispatcher {
 	d.members[0].eligible = make(bitset, 1)
 	d.lanes.grow(0)
 	d.queues.grow(0)
+	d.heads.grow(0)
 	d.available.grow(0)
 	d.asked.grow(0)
 	d.available.pull = d.sumUp
@@ -118,43 +120,45 @@ func (d *Dispatcher) Settle(a Assignment) {
 
 // best finds the longest waiting request that somebody can take now, and who.
 func (d *Dispatcher) best() (n, m int32) {
+	// Nobody need be compared with what is not before the best so far.
+	before := endKey
 	if d.askedRoot != 0 {
 		m = d.asked.first(d.askedRoot)
 		n = d.takeable(m)
+		before = d.asked.nodes[m].key
 	}
 	if d.availableRoot == 0 {
 		return n, m
 	}
+	// Heads in the order of waiting, until one finds its agent. Only those from
+	// which somebody is barred may fail to.
+	after := startKey
+	for {
+		l := d.head(after, before)
+		if l == 0 {
+			return n, m
+		}
+		x := &d.laneList[l]
+		if who := d.pick(d.availableRoot, x.bucket, d.skipped(x), x.exclude); who != 0 {
+			return x.head, who
+		}
+		after = d.heads.nodes[l].key
+	}
+}
+
+// head finds the lane whose head waits longest, between two keys and among
+// buckets that somebody available can take; 0 if there is none.
+func (d *Dispatcher) head(after, before waitKey) (first int32) {
 	served := d.mask(d.all, d.availableRoot)
 	for w := range d.busy {
 		for word := d.busy[w] & served[w]; word != 0; word &= word - 1 {
-			n, m = d.bestOf(w<<6+bits.TrailingZeros64(word), n, m)
+			b := &d.buckets[w<<6+bits.TrailingZeros64(word)]
+			if l := d.heads.next(b.heads, after); l != 0 && d.heads.nodes[l].key.less(before) {
+				first, before = l, d.heads.nodes[l].key
+			}
 		}
 	}
-	if n != 0 && m == 0 {
-		l := &d.laneList[d.entries[n].lane]
-		m = d.pick(d.availableRoot, l.bucket, nil, nil)
-	}
-	return n, m
-}
-
-// bestOf improves on (n, m) with what heads a bucket that somebody available can
-// take. m = 0 leaves the choice of the agent to later: anyone will do.
-func (d *Dispatcher) bestOf(b int, n, m int32) (int32, int32) {
-	for _, i := range d.buckets[b].lanes {
-		l := &d.laneList[i]
-		if l.head == 0 || n != 0 && !d.lanes.nodes[l.head].key.less(d.keyOf(n)) {
-			continue
-		}
-		if len(l.declined) == 0 && len(l.exclude) == 0 {
-			n, m = l.head, 0
-			continue
-		}
-		if who := d.pick(d.availableRoot, b, d.skipped(l), l.exclude); who != 0 {
-			n, m = l.head, who
-		}
-	}
-	return n, m
+	return first
 }
 
 func (d *Dispatcher) keyOf(n int32) waitKey { return d.entries[n].key() }
@@ -163,6 +167,9 @@ func (d *Dispatcher) keyOf(n int32) waitKey { return d.entries[n].key() }
 // it, busy now or not; when nobody else is left they may be asked again, once
 // they are Ready again (A16).
 func (d *Dispatcher) skipped(l *lane) []conversation.AgentID {
+	if len(l.declined) == 0 {
+		return nil
+	}
 	others := d.buckets[l.bucket].rotation
 	for _, id := range l.declined {
 		if d.inRotation(id, l.bucket) {

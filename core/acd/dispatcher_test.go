@@ -1,6 +1,7 @@
 package acd_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -13,9 +14,13 @@ import (
 
 var t0 = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 
-func agent(n int) conversation.AgentID       { return conversation.AgentID{0xa0, 14: byte(n >> 8), 15: byte(n)} }
-func service(n int) conversation.ServiceID   { return conversation.ServiceID{0x5e, 15: byte(n)} }
-func offer(n int) conversation.OfferID       { return conversation.OfferID{0x0f, 14: byte(n >> 8), 15: byte(n)} }
+func agent(n int) conversation.AgentID {
+	return conversation.AgentID{0xa0, 14: byte(n >> 8), 15: byte(n)}
+}
+func service(n int) conversation.ServiceID { return conversation.ServiceID{0x5e, 15: byte(n)} }
+func offer(n int) conversation.OfferID {
+	return conversation.OfferID{0x0f, 14: byte(n >> 8), 15: byte(n)}
+}
 func conv(n int) conversation.ConversationID { return conversation.ConversationID{0xc0, 15: byte(n)} }
 func request(n int) conversation.RequestID {
 	return conversation.RequestID{0x4e, 13: byte(n >> 16), 14: byte(n >> 8), 15: byte(n)}
@@ -195,4 +200,44 @@ func drawState(t *rapid.T) *acd.AgentState {
 		a.Work = append(a.Work, acd.Work{Share: 25, Wrapup: rapid.Bool().Draw(t, "wrapup")})
 	}
 	return a
+}
+
+// Buckets come and go: more of them than a mask's first word holds, and more
+// than are kept when empty.
+func TestManyBuckets(t *testing.T) {
+	const many = 1500
+	d := acd.NewDispatcher()
+	skill := func(n int) string { return fmt.Sprintf("s%04d", n) }
+	for n := 1; n <= many; n += 7 { // every seventh skill is somebody's, and the next one's after it
+		d.SetProfile(agent(n), acd.Profile{Services: []conversation.ServiceID{service(1)}, Skills: []string{skill(n), skill(n + 7)}})
+		d.UpdateAgent(&acd.AgentState{ID: agent(n), LoggedIn: true, Ready: true, IdleSince: t0.Add(time.Duration(n) * time.Second)})
+	}
+	for _, size := range []int{many, 200} { // all at once, then a few at a time so that buckets are used again
+		for from := 1; from <= many; from += size {
+			to := min(from+size-1, many)
+			for n := from; n <= to; n++ {
+				d.UpsertRequest(acd.Waiting{
+					Request: request(n), Service: service(1), Skills: skill(n), Need: acd.Need{Share: 25, Spare: 25},
+					WaitingSince: t0.Add(time.Duration(n) * time.Second),
+				})
+			}
+			for n := from; n <= to; n++ {
+				if n%7 == 1 {
+					a, ok := d.Next(t0)
+					if want := agent(max(n-7, 1)); !ok || a.Request != request(n) || a.Agent != want {
+						t.Fatalf("Next() = %v to %v, %t; want %v to %v", a.Request, a.Agent, ok, request(n), want)
+					}
+					d.Settle(a)
+				}
+				d.RemoveRequest(request(n))
+			}
+			if a, ok := d.Next(t0); ok {
+				t.Fatalf("Next() = %+v, want none", a)
+			}
+		}
+	}
+	d.RemoveAgent(agent(1))
+	if got := d.Queue(service(1)); got.Waiting != 0 || got.LoggedIn != (many+6)/7-1 {
+		t.Fatalf("Queue = %+v", got)
+	}
 }

@@ -131,6 +131,19 @@ func (t *treap[K]) first(root int32) int32 {
 	return root
 }
 
+// next is the node with the smallest key above key, or 0.
+func (t *treap[K]) next(root int32, key K) int32 {
+	var found int32
+	for root != 0 {
+		if r := &t.nodes[root]; key.less(r.key) {
+			found, root = root, r.left
+		} else {
+			root = r.right
+		}
+	}
+	return found
+}
+
 // size is the number of nodes.
 func (t *treap[K]) size(root int32) int {
 	if root == 0 {

@@ -2,6 +2,7 @@ package acd
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 	"time"
 
@@ -56,6 +57,12 @@ type waitKey struct {
 	at     int64 // milliseconds since 1970
 	hi, lo uint64
 }
+
+// startKey and endKey lie before and after every key.
+var (
+	startKey = waitKey{at: math.MinInt64}
+	endKey   = waitKey{at: math.MaxInt64}
+)
 
 func (w *Waiting) key() waitKey {
 	return waitKey{
@@ -198,7 +205,7 @@ func (d *Dispatcher) enqueue(n int32) {
 	e.lane = d.laneFor(&e.Waiting)
 	l := &d.laneList[e.lane]
 	l.root = d.lanes.insert(l.root, n, key)
-	l.head = d.lanes.first(l.root)
+	d.lead(e.lane)
 	d.buckets[l.bucket].waiting++
 	d.buckets[l.bucket].mark(d)
 	e.service = d.serviceOf(e.Service)
@@ -220,7 +227,7 @@ func (d *Dispatcher) withdraw(n int32) {
 	case e.lane != 0:
 		l := &d.laneList[e.lane]
 		l.root = d.lanes.remove(l.root, n)
-		l.head = d.lanes.first(l.root)
+		d.lead(e.lane)
 		b := &d.buckets[l.bucket]
 		b.waiting--
 		b.mark(d)
