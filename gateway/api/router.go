@@ -41,7 +41,30 @@ type Router interface {
 	Records(ctx context.Context, conv conversation.ConversationID, audience conversation.Audience, after uint64, limit int) ([]router.Record, error)
 	// NewFeed opens a reader of many conversations. wake is called, without
 	// blocking and from any goroutine, when Poll has something after it had nothing.
-	NewFeed(agent conversation.AgentID, audience conversation.Audience, wake func()) *router.Feed
+	NewFeed(agent conversation.AgentID, audience conversation.Audience, wake func()) Feed
 	// Board is the supervisors' view; cheap enough to call once a second.
 	Board(ctx context.Context) router.Board
+}
+
+// Feed reads many conversations for one socket (router.Feed).
+type Feed interface {
+	// Add starts reading a conversation after a sequence, or moves the cursor there.
+	Add(conv conversation.ConversationID, after uint64)
+	// Remove stops reading a conversation.
+	Remove(conv conversation.ConversationID)
+	// Poll returns about max items that are there now and never waits; none means
+	// that wake will be called again.
+	Poll(ctx context.Context, max int) ([]router.Item, error)
+	// Close ends the feed; wake is not called after it returns.
+	Close()
+}
+
+// FromRouter makes the session router a Router.
+func FromRouter(r *router.Router) Router { return coreRouter{r} }
+
+type coreRouter struct{ *router.Router }
+
+// NewFeed implements Router.
+func (r coreRouter) NewFeed(agent conversation.AgentID, audience conversation.Audience, wake func()) Feed {
+	return r.Router.NewFeed(agent, audience, wake)
 }

@@ -35,6 +35,8 @@ type Route struct {
 	Instance string // generation that serves it
 	Socket   string // path of its unix socket
 	Key      []byte // of the Parley-Identity header
+	// Gone is closed when the generation is over; nil: its sockets tell.
+	Gone <-chan struct{}
 }
 
 // Errors that a Host returns.
@@ -84,7 +86,9 @@ type Proxy struct {
 
 	mu       sync.Mutex
 	tunnels  map[*tunnel]struct{}
+	watched  map[string]bool // instances whose end is waited for
 	draining bool
+	drained  chan struct{}
 	work     sync.WaitGroup
 }
 
@@ -101,6 +105,8 @@ func New(opts Options) *Proxy {
 		pool:    newChunks(),
 		sockets: limit.NewConns[netip.Addr](opts.SocketsPerIP, 0),
 		tunnels: map[*tunnel]struct{}{},
+		watched: map[string]bool{},
+		drained: make(chan struct{}),
 		metrics: newMetrics(opts.Registry),
 	}
 	p.transport = newTransport()
@@ -195,7 +201,10 @@ func unavailable(w http.ResponseWriter) {
 // ends, which cuts off the rest. No tunnel opens afterwards.
 func (p *Proxy) Drain(ctx context.Context) {
 	p.mu.Lock()
-	p.draining = true
+	if !p.draining {
+		p.draining = true
+		close(p.drained)
+	}
 	for t := range p.tunnels {
 		t.drain()
 	}
@@ -211,4 +220,29 @@ func (p *Proxy) Drain(ctx context.Context) {
 	defer cut()
 	p.work.Wait()
 	p.transport.CloseIdleConnections()
+}
+
+// watch ends the tunnels of a generation when the host says that it is over:
+// an attached plugin's process may live on, and with it its connections. The
+// caller holds the mutex.
+func (p *Proxy) watch(r Route) {
+	if r.Gone == nil || p.watched[r.Instance] {
+		return
+	}
+	p.watched[r.Instance] = true
+	p.work.Go(func() {
+		select {
+		case <-r.Gone:
+		case <-p.drained:
+			return
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.watched, r.Instance)
+		for t := range p.tunnels {
+			if t.instance == r.Instance {
+				t.drain()
+			}
+		}
+	})
 }

@@ -19,6 +19,7 @@ const (
 type tunnel struct {
 	client, plugin net.Conn
 	pool           *chunks
+	instance       string // of the plugin
 	draining       atomic.Bool
 	reason         atomic.Pointer[string] // why it ended; the first one holds
 	onEnd          func(reason string)

@@ -72,7 +72,7 @@ func (p *Proxy) open(w http.ResponseWriter, r *http.Request, q *request) int {
 		http.Error(w, "cannot upgrade", http.StatusInternalServerError)
 		return http.StatusInternalServerError
 	}
-	t := &tunnel{client: client, plugin: conn, pool: p.pool}
+	t := &tunnel{client: client, plugin: conn, pool: p.pool, instance: q.route.Instance}
 	ended := p.metrics.ended.MustCurryWith(map[string]string{"plugin": q.plugin})
 	gauge := p.metrics.open.WithLabelValues(q.plugin)
 	t.onEnd = func(reason string) {
@@ -97,6 +97,7 @@ func (p *Proxy) open(w http.ResponseWriter, r *http.Request, q *request) int {
 	p.tunnels[t] = struct{}{}
 	gauge.Inc()
 	ok = true
+	p.watch(q.route)
 	t.start(buffered(rw.Reader), buffered(br), &p.work)
 	return http.StatusSwitchingProtocols
 }

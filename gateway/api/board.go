@@ -1,0 +1,63 @@
+package api
+
+import (
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/router"
+)
+
+// boardView is the supervisors' board as JSON.
+type boardView struct {
+	At     time.Time        `json:"at"`
+	Agents []boardAgentView `json:"agents"`
+	Queues []boardQueueView `json:"queues"`
+}
+
+type boardAgentView struct {
+	ID      conversation.AgentID `json:"id" format:"uuid"`
+	Name    string               `json:"name"`
+	Status  string               `json:"status" enum:"logged_out,not_ready,ready,busy,acw"`
+	Reason  string               `json:"reason" doc:"Why Not Ready; empty otherwise"`
+	Pending bool                 `json:"pending" doc:"Not Ready when the present work ends"`
+	Since   time.Time            `json:"since" doc:"Of the status"`
+	Active  int                  `json:"active" doc:"Conversations joined"`
+	Offers  int                  `json:"offers"`
+	Wrapup  int                  `json:"wrapup"`
+	Load    int                  `json:"load" doc:"Percent of the capacity in use"`
+}
+
+type boardQueueView struct {
+	Service      conversation.ServiceID `json:"service" format:"uuid"`
+	Name         string                 `json:"name"`
+	Waiting      int                    `json:"waiting"`
+	OldestSince  *time.Time             `json:"oldest_since" doc:"Since when the first waits; null when nobody does"`
+	Offered      int                    `json:"offered"`
+	Active       int                    `json:"active" doc:"Conversations with an agent"`
+	AgentsReady  int                    `json:"agents_ready"`
+	AgentsServed int                    `json:"agents_logged_in" doc:"Agents logged in who serve it"`
+}
+
+func newBoardView(b router.Board) boardView {
+	v := boardView{At: b.At.UTC(), Agents: []boardAgentView{}, Queues: []boardQueueView{}}
+	for _, a := range b.Agents {
+		a.Since = a.Since.UTC()
+		v.Agents = append(v.Agents, boardAgentView(a))
+	}
+	for _, q := range b.Queues {
+		v.Queues = append(v.Queues, boardQueueView{
+			Service: q.Service, Name: q.Name, Waiting: q.Waiting, OldestSince: timeOrNil(q.OldestSince),
+			Offered: q.Offered, Active: q.Active, AgentsReady: q.AgentsReady, AgentsServed: q.AgentsServed,
+		})
+	}
+	return v
+}
+
+// timeOrNil is null in JSON for the zero time.
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}

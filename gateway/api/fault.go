@@ -1,0 +1,161 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/gateway/auth"
+)
+
+// Fault is an error as clients see it: a published code, which only grows in
+// number, and a text for people that names nothing confidential.
+type Fault struct {
+	Status     int    // HTTP
+	Code       string // published
+	Text       string
+	Details    []Detail // what is wrong with which field
+	RetryAfter time.Duration
+	cause      error
+}
+
+// Detail is what is wrong with one field of a request.
+type Detail struct {
+	Where   string `json:"where" doc:"Path of the field in the request"`
+	Problem string `json:"problem" doc:"What is wrong with it"`
+}
+
+// Error names the code.
+func (f *Fault) Error() string { return f.Code + ": " + f.Text }
+
+// Unwrap gives the cause; nil when the fault arose here.
+func (f *Fault) Unwrap() error { return f.cause }
+
+// kinds is the one table from codes to status and text. The codes of rules
+// (conversation, acd) that are not in it are conflicts with their own text.
+var kinds = map[string]Fault{
+	"unauthenticated":    {Status: http.StatusUnauthorized, Text: "log in first"},
+	"denied":             {Status: http.StatusForbidden, Text: "not allowed"},
+	"forged":             {Status: http.StatusForbidden, Text: "the request does not come from the desk"},
+	"credentials":        {Status: http.StatusUnauthorized, Text: "wrong login or password"},
+	"rate_limited":       {Status: http.StatusTooManyRequests, Text: "too many requests, try again later"},
+	"not_found":          {Status: http.StatusNotFound, Text: "there is no such thing, or you may not see it"},
+	"invalid":            {Status: http.StatusUnprocessableEntity, Text: "the request contradicts itself or is out of bounds"},
+	"malformed":          {Status: http.StatusBadRequest, Text: "the request cannot be understood"},
+	"too_large":          {Status: http.StatusRequestEntityTooLarge, Text: "this is too large"},
+	"type_refused":       {Status: http.StatusUnsupportedMediaType, Text: "files of this type are not taken"},
+	"password":           {Status: http.StatusUnprocessableEntity, Text: "a password must have at least 8 characters and at most 256 bytes"},
+	"taken":              {Status: http.StatusConflict, Text: "another record has this name"},
+	"unavailable":        {Status: http.StatusServiceUnavailable, Text: "not possible now, try again"},
+	"storage_full":       {Status: http.StatusServiceUnavailable, Text: "no space left on the server, nothing was stored"},
+	"internal":           {Status: http.StatusInternalServerError, Text: "an error of ours"},
+	"unknown_agent":      {Status: http.StatusNotFound, Text: "there is no such agent"},
+	"unknown_account":    {Status: http.StatusNotFound, Text: "there is no such account"},
+	"no_service":         {Status: http.StatusConflict, Text: "there is no service that takes this"},
+	"ended":              {Status: http.StatusConflict, Text: "the conversation has ended"},
+	"not_joined":         {Status: http.StatusConflict, Text: "you take no part in this conversation"},
+	"already_joined":     {Status: http.StatusConflict, Text: "already takes part in this conversation"},
+	"offer_gone":         {Status: http.StatusConflict, Text: "this offer is no longer there"},
+	"already_invited":    {Status: http.StatusConflict, Text: "already invited"},
+	"invite_pending":     {Status: http.StatusConflict, Text: "an invitation is pending: cancel it, or end and leave the customer in the queue"},
+	"no_such_request":    {Status: http.StatusConflict, Text: "this invitation is no longer pending"},
+	"no_wrapup":          {Status: http.StatusConflict, Text: "there is no after-call work to finish"},
+	"disposition_needed": {Status: http.StatusConflict, Text: "choose a disposition first"},
+	"unsupported":        {Status: http.StatusUnprocessableEntity, Text: "the customer's channel cannot carry this"},
+	"reply_window":       {Status: http.StatusConflict, Text: "the channel takes only templates by now"},
+	"not_here":           {Status: http.StatusConflict, Text: "you are not logged in as an agent"},
+}
+
+// fault makes a Fault of the table.
+func fault(code string, details ...Detail) *Fault {
+	f, ok := kinds[code]
+	if !ok {
+		f = Fault{Status: http.StatusConflict, Text: "not possible: " + code}
+	}
+	f.Code, f.Details = code, details
+	return &f
+}
+
+// toFault turns any error into what the client may know of it. For one that
+// nobody foresaw that is an id, under which log tells the rest.
+func toFault(err error, log func(id string, err error)) *Fault {
+	if f, ok := errors.AsType[*Fault](err); ok {
+		return f
+	}
+	f := classify(err)
+	if f == nil {
+		id := rand.Text()[:12]
+		log(id, err)
+		f = fault("internal")
+		f.Text = fmt.Sprintf("%s (%s)", f.Text, id)
+	}
+	f.cause = err
+	return f
+}
+
+func classify(err error) *Fault {
+	if code := conversation.Code(err); code != "" {
+		return fault(code)
+	}
+	if code := acd.Code(err); code != "" {
+		return fault(code)
+	}
+	if inv, ok := errors.AsType[*directory.InvalidError](err); ok {
+		var details []Detail
+		for _, d := range inv.Faults {
+			details = append(details, Detail{Where: d.Path, Problem: d.Problem})
+		}
+		return fault("invalid", details...)
+	}
+	if taken, ok := errors.AsType[*directory.TakenError](err); ok {
+		return fault("taken", Detail{Where: taken.Field, Problem: "belongs to another " + taken.Kind})
+	}
+	if limited, ok := errors.AsType[*auth.LimitedError](err); ok {
+		f := fault("rate_limited")
+		f.RetryAfter = limited.RetryAfter
+		return f
+	}
+	for _, k := range sentinels {
+		if errors.Is(err, k.err) {
+			return fault(k.code)
+		}
+	}
+	return nil
+}
+
+var sentinels = []struct {
+	err  error
+	code string
+}{
+	{router.ErrNotFound, "not_found"},
+	{router.ErrUnknownAccount, "unknown_account"},
+	{router.ErrNoService, "no_service"},
+	{router.ErrUnknownAgent, "unknown_agent"},
+	{router.ErrInvalid, "invalid"},
+	{router.ErrTooLarge, "too_large"},
+	{router.ErrStopped, "unavailable"},
+	{directory.ErrNotFound, "not_found"},
+	{directory.ErrFull, "storage_full"},
+	{directory.ErrFailed, "unavailable"},
+	{directory.ErrPassword, "password"},
+	{eventlog.ErrFull, "storage_full"},
+	{eventlog.ErrFatal, "unavailable"},
+	{eventlog.ErrClosed, "unavailable"},
+	{eventlog.ErrNotFound, "not_found"},
+	{auth.ErrUnauthenticated, "unauthenticated"},
+	{auth.ErrDenied, "denied"},
+	{auth.ErrForged, "forged"},
+	{auth.ErrCredentials, "credentials"},
+	{auth.ErrBusy, "unavailable"},
+	{auth.ErrGrant, "denied"},
+	{context.DeadlineExceeded, "unavailable"},
+	{context.Canceled, "unavailable"},
+}

@@ -1,0 +1,417 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lxzan/gws"
+	"golang.org/x/time/rate"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/gateway/auth"
+)
+
+// socket is one agent's connection. The reading goroutine decodes frames, the
+// writing one reads the feed and writes, and a third runs commands one after
+// the other while there are any. What is written comes from the feed, read
+// only when the socket can take it, and from a bounded queue of answers.
+type socket struct {
+	s       *Stream
+	conn    *gws.Conn
+	net     net.Conn
+	id      auth.Identity // when it was opened
+	opened  time.Time
+	release func() // gives the places under the limits back
+
+	feed    Feed
+	view    *view // of the writing goroutine
+	wake    chan struct{}
+	gone    chan struct{} // closed when the reading goroutine has ended
+	parts   sync.WaitGroup
+	unwatch func()
+
+	heard     atomic.Int64 // when the client was last heard, Unix milliseconds
+	pinged    atomic.Int64
+	board     atomic.Bool
+	boardSent atomic.Bool
+
+	// Of the reading goroutine.
+	frames, sends, typing *rate.Limiter
+	faults                int
+
+	mu        sync.Mutex
+	queue     []byte // frames to write
+	farewell  *farewell
+	over      bool // nothing is written any more
+	helloed   bool // a hello came
+	ready     bool // and was dealt with: the feed is read
+	connected bool // the router knows of this socket
+	cursors   map[conversation.ConversationID]uint64
+	jobs      []func()
+	working   bool
+	reason    string // why it ended, for the metric
+}
+
+// farewell is how a socket is closed from our side.
+type farewell struct {
+	reason string
+	code   uint16
+	retry  time.Duration
+}
+
+func newSocket(s *Stream, conn *gws.Conn, id auth.Identity, release func()) *socket {
+	now := time.Now()
+	k := &socket{
+		s: s, conn: conn, net: conn.NetConn(), opened: now, release: release, id: id,
+		wake: make(chan struct{}, 1), gone: make(chan struct{}),
+		frames: rate.NewLimiter(rate.Limit(s.opts.FramePerSecond), s.opts.FrameBurst),
+		sends:  rate.NewLimiter(rate.Limit(s.opts.SendPerSecond), s.opts.SendBurst),
+		typing: rate.NewLimiter(4, 20),
+	}
+	k.heard.Store(now.UnixMilli())
+	k.pinged.Store(now.UnixMilli())
+	return k
+}
+
+// start runs the socket; the stream's mutex is held.
+func (k *socket) start() {
+	k.feed = k.s.opts.Router.NewFeed(k.id.User, audienceOf(k.id), k.poke)
+	k.view = newView(k)
+	k.parts.Go(k.write)
+	k.s.work.Go(func() {
+		// Watch may call back at once, so it comes after everything else is there.
+		k.unwatch = k.s.opts.Sessions.Watch(k.id.Session, func() { k.bye("revoked", closeRevoked, 0) })
+		k.conn.ReadLoop()
+		k.end()
+	})
+}
+
+// end runs on the reading goroutine after its loop.
+func (k *socket) end() {
+	k.unwatch()
+	close(k.gone)
+	_ = k.net.Close()
+	k.parts.Wait()
+	k.feed.Close()
+	k.mu.Lock()
+	reason, connected := k.reason, k.connected
+	k.mu.Unlock()
+	if connected {
+		k.s.opts.Router.AgentDisconnected(k.id.User)
+	}
+	if reason == "" {
+		reason = "client"
+	}
+	k.s.metrics.closed.WithLabelValues(reason).Inc()
+	k.s.metrics.sockets.Dec()
+	k.release()
+	k.s.mu.Lock()
+	delete(k.s.sockets, k)
+	k.s.mu.Unlock()
+}
+
+// kill ends the socket without a word.
+func (k *socket) kill() { _ = k.net.Close() }
+
+// poke wakes the writing goroutine.
+func (k *socket) poke() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// identity is who the socket belongs to, as of now.
+func (k *socket) identity() (auth.Identity, error) { return k.s.opts.Sessions.Current(k.id) }
+
+// put queues whole frames. A queue that is full closes the socket: its client
+// resumes from its cursors and loses nothing.
+func (k *socket) put(frames []byte) {
+	k.mu.Lock()
+	full := len(k.queue)+len(frames) > maxQueue
+	if !full && !k.over {
+		k.queue = append(k.queue, frames...)
+	}
+	k.mu.Unlock()
+	if full {
+		k.bye("slow", closeSlow, time.Second)
+		return
+	}
+	k.poke()
+}
+
+// shed queues frames that are worth something only now, if there is room.
+func (k *socket) shed(frames []byte) {
+	k.mu.Lock()
+	room := len(k.queue)+len(frames) <= shedQueue
+	k.mu.Unlock()
+	if !room {
+		k.s.metrics.shed.Inc()
+		return
+	}
+	k.put(frames)
+}
+
+func (k *socket) send(frame any) { k.put(appendJSON(nil, frame)) }
+
+// bye says why and closes, once; the first reason holds. A writer that is stuck
+// gets two more seconds.
+func (k *socket) bye(reason string, code uint16, retry time.Duration) {
+	k.mu.Lock()
+	if k.farewell == nil && !k.over {
+		k.farewell = &farewell{reason, code, retry}
+		k.reason = reason
+		_ = k.net.SetWriteDeadline(time.Now().Add(2 * time.Second))
+	}
+	k.mu.Unlock()
+	k.poke()
+}
+
+// check runs once a second.
+func (k *socket) check(now time.Time) {
+	quiet := now.Sub(time.UnixMilli(k.heard.Load()))
+	k.mu.Lock()
+	helloed := k.helloed
+	if quiet > silentFor && k.reason == "" {
+		k.reason = "silent"
+	}
+	k.mu.Unlock()
+	switch {
+	case quiet > silentFor:
+		k.kill() // half open: nobody is there to read a word (FT20)
+		return
+	case !helloed && now.Sub(k.opened) > helloWithin:
+		k.bye("protocol", closeProtocol, 0)
+		return
+	}
+	id, err := k.identity()
+	if err != nil {
+		k.bye("revoked", closeRevoked, 0)
+		return
+	}
+	if id.Role != k.id.Role {
+		k.bye("restart", closeRestart, 0) // what the socket may see has changed: open a new one
+		return
+	}
+	if now.Sub(time.UnixMilli(k.pinged.Load())) >= pingEvery {
+		k.pinged.Store(now.UnixMilli())
+		k.put(appendControl(nil, opPing, nil))
+	}
+}
+
+// pollItems is how many items are asked of the feed at once, and writeChunk
+// how many bytes are gathered before they are written.
+const (
+	pollItems  = 64
+	writeChunk = 32 << 10
+)
+
+// write is the writing goroutine.
+func (k *socket) write() {
+	failures := 0
+	for {
+		bp := k.s.buffers.Get().(*[]byte)
+		buf, last, more := k.gather((*bp)[:0], &failures)
+		ok := len(buf) == 0 || k.flush(buf, last)
+		if cap(buf) <= 4*writeChunk {
+			*bp = buf[:0]
+			k.s.buffers.Put(bp)
+		}
+		if !ok || last {
+			return
+		}
+		if more {
+			continue
+		}
+		select {
+		case <-k.wake:
+		case <-k.gone:
+			return
+		}
+	}
+}
+
+// gather collects what is to be written now. last: the socket ends with it.
+// more: there may be more at once.
+func (k *socket) gather(buf []byte, failures *int) (_ []byte, last, more bool) {
+	k.mu.Lock()
+	buf = append(buf, k.queue...)
+	if k.queue = k.queue[:0]; cap(k.queue) > writeChunk {
+		k.queue = nil
+	}
+	f, ready := k.farewell, k.ready
+	k.mu.Unlock()
+	if f != nil {
+		buf = appendJSON(buf, byeFrame{T: "bye", Reason: f.reason, RetryMS: f.retry.Milliseconds()})
+		return appendClose(buf, f.code, f.reason), true, false
+	}
+	if !ready {
+		return buf, false, false
+	}
+	if !k.view.sent {
+		buf = k.view.agent(buf)
+	}
+	for len(buf) < writeChunk {
+		items, err := k.feed.Poll(k.s.ctx, pollItems)
+		n := 0
+		for i := range items {
+			buf, n = k.view.item(buf, &items[i], n)
+		}
+		k.s.metrics.events.Add(float64(n))
+		if err != nil {
+			return buf, false, k.pause(err, failures)
+		}
+		*failures = 0
+		if len(items) == 0 {
+			return buf, false, false
+		}
+	}
+	return buf, false, true
+}
+
+// pause waits after the store failed; the feed's cursors have not moved. It
+// reports whether to go on.
+func (k *socket) pause(err error, failures *int) bool {
+	*failures++
+	if *failures == 1 {
+		k.s.log.Error("stream: feed cannot be read", "err", err)
+	}
+	if *failures > 40 {
+		k.bye("restart", closeRestart, 5*time.Second)
+		return true
+	}
+	select {
+	case <-k.gone:
+		return false
+	case <-time.After(250 * time.Millisecond):
+		return true
+	}
+}
+
+// flush writes frames in one go. After the last ones it lets the client answer
+// the close frame, so that closing does not reset what it has yet to read.
+func (k *socket) flush(buf []byte, last bool) bool {
+	k.mu.Lock()
+	stall := k.s.opts.Stall
+	if k.farewell != nil {
+		stall = 2 * time.Second
+	}
+	_ = k.net.SetWriteDeadline(time.Now().Add(stall)) // when closed the write says so
+	k.mu.Unlock()
+	_, err := k.net.Write(buf)
+	k.s.metrics.bytes.Add(float64(len(buf)))
+	k.mu.Lock()
+	if err != nil || last {
+		k.over, k.queue = true, nil
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) && k.reason == "" {
+		k.reason = "slow"
+	}
+	k.mu.Unlock()
+	switch {
+	case err != nil:
+		k.kill()
+	case last:
+		if c, ok := k.net.(interface{ CloseWrite() error }); ok {
+			_ = c.CloseWrite()
+		}
+		_ = k.net.SetReadDeadline(time.Now().Add(2 * time.Second))
+	}
+	return err == nil
+}
+
+// job runs fn after the jobs before it; false when too many wait.
+func (k *socket) job(fn func()) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.jobs) >= maxPipelined {
+		return false
+	}
+	k.jobs = append(k.jobs, fn)
+	if !k.working {
+		k.working = true
+		k.parts.Go(k.runJobs)
+	}
+	return true
+}
+
+func (k *socket) runJobs() {
+	for {
+		k.mu.Lock()
+		if len(k.jobs) == 0 {
+			k.working, k.jobs = false, nil
+			k.mu.Unlock()
+			return
+		}
+		fn := k.jobs[0]
+		k.jobs = k.jobs[1:]
+		k.mu.Unlock()
+		fn()
+	}
+}
+
+// OnOpen implements gws.Event.
+func (s *Stream) OnOpen(*gws.Conn) {}
+
+// OnClose implements gws.Event; the socket ends after its loop.
+func (s *Stream) OnClose(c *gws.Conn, err error) {
+	k := socketOf(c)
+	if ce, ok := errors.AsType[*gws.CloseError](err); ok || errors.Is(err, io.EOF) {
+		_ = ce // closed by the client, in whatever manner
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, network := errors.AsType[net.Error](err); k.reason == "" && !network {
+		k.reason = "protocol"
+	}
+}
+
+// OnPing implements gws.Event.
+func (s *Stream) OnPing(c *gws.Conn, payload []byte) {
+	if k := socketOf(c); k.admit() {
+		k.shed(appendControl(nil, opPong, payload))
+	}
+}
+
+// OnPong implements gws.Event.
+func (s *Stream) OnPong(c *gws.Conn, _ []byte) { socketOf(c).admit() }
+
+// OnMessage implements gws.Event.
+func (s *Stream) OnMessage(c *gws.Conn, m *gws.Message) {
+	k := socketOf(c)
+	if k.admit() {
+		if m.Opcode == gws.OpcodeText {
+			k.read(append(json.RawMessage(nil), m.Bytes()...)) // the message's buffer is reused
+		} else {
+			k.bye("protocol", closeProtocol, 0)
+		}
+	}
+	_ = m.Close()
+}
+
+func socketOf(c *gws.Conn) *socket { return c.Session().(*holder).k }
+
+// admit notes that the client was heard and counts its frames; a flood ends
+// the socket (FT24).
+func (k *socket) admit() bool {
+	now := time.Now()
+	k.heard.Store(now.UnixMilli())
+	k.mu.Lock()
+	closing := k.farewell != nil
+	k.mu.Unlock()
+	if closing {
+		return false
+	}
+	if !k.frames.AllowN(now, 1) {
+		k.bye("protocol", closeProtocol, time.Minute)
+		return false
+	}
+	return true
+}

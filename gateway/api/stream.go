@@ -1,0 +1,307 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/lxzan/gws"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/gateway/auth"
+	"github.com/parley-gateway/parley/gateway/limit"
+)
+
+// Sessions tells who opens a socket and when that ends (auth.Auth).
+type Sessions interface {
+	// Authenticate finds who sends r; for a socket with a cookie the origin was checked.
+	Authenticate(r *http.Request) (auth.Identity, error)
+	// Current is the identity as of now; an error when the session has ended.
+	Current(id auth.Identity) (auth.Identity, error)
+	// Watch calls fn once when the session has ended.
+	Watch(id directory.SessionID, fn func()) (cancel func())
+}
+
+// Records gives the present records (directory.Directory).
+type Records interface {
+	Snapshot() *directory.Snapshot
+}
+
+// StreamOptions configure a Stream. A zero limit gets its default.
+type StreamOptions struct {
+	Router   Router
+	Sessions Sessions
+	Records  Records
+	Files    Attachments
+	Version  string // shown in welcome
+
+	SocketsPerIP   int            // default 128
+	SocketsPerUser int            // default 16
+	Exempt         []netip.Prefix // not held to SocketsPerIP; nil: loopback
+	SendPerSecond  float64        // messages of one socket; default 10
+	SendBurst      int            // default 60
+	FramePerSecond float64        // frames of one socket of any kind; default 100
+	FrameBurst     int            // default 400
+	Stall          time.Duration  // how long a write may be stuck; default 20 s (PR13)
+	Registry       prometheus.Registerer
+	Log            *slog.Logger
+}
+
+// Times of the protocol (docs/protocol/agent-stream.md).
+const (
+	helloWithin  = 10 * time.Second
+	pingEvery    = 20 * time.Second
+	silentFor    = 30 * time.Second
+	commandTime  = 15 * time.Second
+	sweepEvery   = time.Second
+	maxFrame     = 64 << 10
+	maxQueue     = 1 << 20   // bytes waiting for a socket
+	shedQueue    = 256 << 10 // beyond this nothing ephemeral is queued
+	maxCursors   = 2000
+	maxWatched   = 200
+	maxPipelined = 64 // commands of one socket that wait
+)
+
+// Close codes.
+const (
+	closeProtocol = 1008
+	closeRestart  = 1012
+	closeSlow     = 1013
+	closeRevoked  = 4001
+)
+
+// Stream serves the agents' WebSocket. Safe for concurrent use.
+type Stream struct {
+	opts     StreamOptions
+	log      *slog.Logger
+	messages *messages
+	commands map[string]run
+	upgrader *gws.Upgrader
+	perIP    *limit.Conns[netip.Addr]
+	perUser  *limit.Conns[conversation.AgentID]
+	metrics  *streamMetrics
+	buffers  sync.Pool
+
+	ctx    context.Context // of all commands; ends with Close
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+
+	mu       sync.Mutex
+	sockets  map[*socket]struct{}
+	draining bool
+	board    []byte // the last board, as JSON without its time
+}
+
+// NewStream makes a Stream and starts its sweeper; Close stops it.
+func NewStream(opts StreamOptions) *Stream {
+	def(&opts.SocketsPerIP, 128)
+	def(&opts.SocketsPerUser, 16)
+	def(&opts.SendPerSecond, 10)
+	def(&opts.SendBurst, 60)
+	def(&opts.FramePerSecond, 100)
+	def(&opts.FrameBurst, 400)
+	def(&opts.Stall, 20*time.Second)
+	if opts.Exempt == nil {
+		opts.Exempt = limit.Loopback()
+	}
+	s := &Stream{
+		opts: opts, log: opts.Log,
+		messages: newMessages(opts.Router, opts.Files),
+		commands: commands(),
+		perIP:    limit.NewConns[netip.Addr](opts.SocketsPerIP, 0),
+		perUser:  limit.NewConns[conversation.AgentID](opts.SocketsPerUser, 0),
+		metrics:  newStreamMetrics(opts.Registry),
+		buffers:  sync.Pool{New: func() any { b := make([]byte, 0, 8<<10); return &b }},
+		sockets:  map[*socket]struct{}{},
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background()) // ends with Close
+	s.upgrader = gws.NewUpgrader(s, &gws.ServerOption{
+		ReadMaxPayloadSize: maxFrame,
+		ReadBufferSize:     2 << 10,
+		CheckUtf8Enabled:   true,
+		Logger:             gwsLogger{s.log},
+		Recovery:           s.recovered,
+		NewSession:         func() gws.SessionStorage { return &holder{} },
+	})
+	s.work.Go(s.sweep)
+	return s
+}
+
+func def[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// ServeHTTP opens a socket. The handler returns at once.
+func (s *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id, err := s.opts.Sessions.Authenticate(r)
+	if err != nil {
+		writeFault(w, s.fault(err, "stream"))
+		return
+	}
+	key := limit.Client(r)
+	if s.perIP.Acquire(key, limit.Contains(s.opts.Exempt, limit.IP(r))) != limit.OK {
+		s.metrics.closed.WithLabelValues("refused").Inc()
+		writeFault(w, fault("rate_limited"))
+		return
+	}
+	if s.perUser.Acquire(id.User, false) != limit.OK {
+		s.perIP.Release(key)
+		s.metrics.closed.WithLabelValues("refused").Inc()
+		writeFault(w, fault("rate_limited", Detail{Problem: "too many open sockets of this user"}))
+		return
+	}
+	release := func() {
+		s.perIP.Release(key)
+		s.perUser.Release(id.User)
+	}
+	conn, err := s.upgrader.Upgrade(w, r)
+	if err != nil {
+		release()
+		return // gws has answered 400, or the client has gone
+	}
+	k := newSocket(s, conn, id, release)
+	conn.Session().(*holder).k = k
+	s.mu.Lock()
+	draining := s.draining
+	if !draining {
+		s.sockets[k] = struct{}{}
+		s.metrics.sockets.Inc()
+		k.start()
+	}
+	s.mu.Unlock()
+	if draining {
+		_ = conn.WriteClose(closeRestart, []byte("restart"))
+		release()
+	}
+}
+
+// sweep looks after all sockets once a second: silence, pings, sessions, boards.
+func (s *Stream) sweep() {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := time.Now()
+		var watchers []*socket
+		for _, k := range s.list() {
+			k.check(now)
+			if k.board.Load() {
+				watchers = append(watchers, k)
+			}
+		}
+		if len(watchers) > 0 {
+			s.sendBoard(watchers)
+		}
+	}
+}
+
+func (s *Stream) list() []*socket {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]*socket, 0, len(s.sockets))
+	for k := range s.sockets {
+		out = append(out, k)
+	}
+	return out
+}
+
+// sendBoard sends the board to those who have not seen it as it is.
+func (s *Stream) sendBoard(to []*socket) {
+	ctx, cancel := context.WithTimeout(s.ctx, sweepEvery)
+	defer cancel()
+	view := newBoardView(s.opts.Router.Board(ctx))
+	at := view.At
+	view.At = time.Time{}
+	same, err := json.Marshal(view)
+	if err != nil {
+		return
+	}
+	changed := !bytes.Equal(same, s.board)
+	s.board = same
+	view.At = at
+	text, err := json.Marshal(view)
+	if err != nil {
+		return
+	}
+	frame := appendJSON(nil, boardFrame{T: "board", Board: text})
+	for _, k := range to {
+		if first := k.boardSent.CompareAndSwap(false, true); first || changed {
+			k.shed(frame)
+		}
+	}
+}
+
+// Drain tells every socket to come back and closes it. New ones are told the
+// same. It returns when all are gone, or when ctx ends.
+func (s *Stream) Drain(ctx context.Context) {
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+	for _, k := range s.list() {
+		k.bye("restart", closeRestart, 500)
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for len(s.list()) > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Close cuts off what is left and waits for all goroutines.
+func (s *Stream) Close() {
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+	s.cancel()
+	for _, k := range s.list() {
+		k.kill()
+	}
+	s.work.Wait()
+}
+
+func (s *Stream) fault(err error, where string) *Fault {
+	return toFault(err, func(id string, err error) {
+		s.log.Error("api: unforeseen error", "incident", id, "where", where, "err", err)
+	})
+}
+
+// holder is the session that gws keeps with a connection: our socket.
+type holder struct{ k *socket }
+
+// Len, Load, Delete, Store and Range implement gws.SessionStorage; nothing
+// but the socket is ever kept.
+func (*holder) Len() int                               { return 0 }
+func (*holder) Load(string) (any, bool)                { return nil, false }
+func (*holder) Delete(string)                          {}
+func (*holder) Store(string, any)                      {}
+func (*holder) Range(func(key string, value any) bool) {}
+
+type gwsLogger struct{ log *slog.Logger }
+
+// Error implements gws.Logger.
+func (l gwsLogger) Error(v ...any) { l.log.Error("stream: websocket", "err", v) }
+
+func (s *Stream) recovered(gws.Logger) {
+	if p := recover(); p != nil {
+		s.metrics.panics.Inc()
+		s.log.Error("stream: frame handler panicked", "panic", p)
+	}
+}

@@ -1,0 +1,714 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"go.uber.org/goleak"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/gateway/api"
+	"github.com/parley-gateway/parley/gateway/auth"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// desk is a running stream over fakes.
+type desk struct {
+	t        *testing.T
+	router   *fakeRouter
+	sessions *fakeSessions
+	files    *fakeFiles
+	stream   *api.Stream
+	web      *httptest.Server
+	reg      *prometheus.Registry
+	log      *bytes.Buffer
+	ana, sue auth.Identity
+}
+
+func newDesk(t *testing.T, opts api.StreamOptions) *desk {
+	t.Helper()
+	d := &desk{t: t, router: newFakeRouter(), sessions: newFakeSessions(), reg: prometheus.NewRegistry(), log: &bytes.Buffer{},
+		files: &fakeFiles{files: map[conversation.BlobID]conversation.File{}, of: map[conversation.BlobID]conversation.ConversationID{}}}
+	d.ana = d.sessions.add("ana", directory.RoleAgent)
+	d.sue = d.sessions.add("sue", directory.RoleSupervisor)
+	opts.Router, opts.Sessions, opts.Records, opts.Files = d.router, d.sessions, noRecords{}, d.files
+	opts.Registry, opts.Log, opts.Version = d.reg, slog.New(slog.NewTextHandler(d.log, nil)), "1.2.3"
+	d.stream = api.NewStream(opts)
+	d.web = httptest.NewServer(d.stream)
+	t.Cleanup(func() {
+		d.stream.Close()
+		d.web.Close()
+	})
+	return d
+}
+
+// client is a browser's side of a socket.
+type client struct {
+	*websocket.Conn
+	t *testing.T
+}
+
+func (d *desk) dial(login string) *client {
+	d.t.Helper()
+	c, _, err := websocket.Dial(d.t.Context(), d.web.URL, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + login}}})
+	if err != nil {
+		d.t.Fatalf("dial as %s: %v", login, err)
+	}
+	c.SetReadLimit(1 << 20)
+	d.t.Cleanup(func() { _ = c.CloseNow() })
+	return &client{c, d.t}
+}
+
+// hello opens a socket and reads up to the first agent frame.
+func (d *desk) hello(login string, cursors map[conversation.ConversationID]uint64) *client {
+	d.t.Helper()
+	c := d.dial(login)
+	c.say(map[string]any{"t": "hello", "cursors": cursors})
+	c.until("welcome")
+	c.until("agent")
+	return c
+}
+
+func (c *client) say(v any) {
+	c.t.Helper()
+	b, ok := v.(string)
+	if !ok {
+		j, err := json.Marshal(v)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		b = string(j)
+	}
+	if err := c.Write(c.t.Context(), websocket.MessageText, []byte(b)); err != nil {
+		c.t.Fatalf("write %s: %v", b, err)
+	}
+}
+
+type frame map[string]any
+
+func (f frame) str(path ...string) string {
+	var v any = map[string]any(f)
+	for _, p := range path {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return ""
+		}
+		v = m[p]
+	}
+	if v == nil {
+		return ""
+	}
+	return fmt.Sprint(v)
+}
+
+func (c *client) next() (frame, error) {
+	ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Second)
+	defer cancel()
+	_, b, err := c.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var f frame
+	if err := json.Unmarshal(b, &f); err != nil {
+		c.t.Fatalf("frame %q is not JSON: %v", b, err)
+	}
+	return f, nil
+}
+
+// until reads frames up to the first of a kind.
+func (c *client) until(kind string) frame {
+	c.t.Helper()
+	for {
+		f, err := c.next()
+		if err != nil {
+			c.t.Fatalf("while waiting for %q: %v", kind, err)
+		}
+		if f["t"] == kind {
+			return f
+		}
+	}
+}
+
+// ends reads until the socket closes and returns the bye and the close code.
+func (c *client) ends() (bye string, code websocket.StatusCode) {
+	c.t.Helper()
+	for {
+		f, err := c.next()
+		if err != nil {
+			return bye, websocket.CloseStatus(err)
+		}
+		if f["t"] == "bye" {
+			bye = f.str("reason")
+		}
+	}
+}
+
+func service() conversation.ServiceID { return conversation.NewID[conversation.ServiceID]() }
+func account() conversation.AccountID { return conversation.NewID[conversation.AccountID]() }
+
+// TestStory is a working day in short: ready, offer, accept, messages both
+// ways, end, wrap-up.
+func TestStory(t *testing.T) {
+	d := newDesk(t, api.StreamOptions{})
+	conv := d.router.open(service(), account())
+	c := d.hello("ana", nil)
+	c.say(`{"t":"cmd","id":"1","cmd":"ready"}`)
+	if ack := c.until("ack"); ack["ok"] != true || ack["id"] != "1" {
+		t.Fatalf("ready = %v", ack)
+	}
+	offer := d.router.offer(d.ana.User, conv, 177*time.Second)
+	f := c.until("offer")
+	for path, want := range map[string]string{
+		"offer": offer.String(), "title": "Web Chat", "icon": "message-circle", "queued_ms": "177000", "conversation": conv.String(),
+	} {
+		if got := f.str(path); got != want {
+			t.Errorf("offer.%s = %q, want %q", path, got, want)
+		}
+	}
+	if got := f.str("customer", "name"); got != "Carla Customer" {
+		t.Errorf("offer.customer.name = %q", got)
+	}
+	if got := f.str("service", "name"); got != "Support" {
+		t.Errorf("offer.service.name = %q", got)
+	}
+	c.say(`{"t":"cmd","id":"2","cmd":"accept","offer":"` + offer.String() + `"}`)
+	var ack, end, joined, live frame
+	var seqs []string
+	for ack == nil || end == nil || joined == nil || live == nil {
+		f, err := c.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch f["t"] {
+		case "ack":
+			ack = f
+		case "offer_end":
+			end = f
+		case "joined":
+			joined = f
+		case "live":
+			live = f
+		case "event":
+			if joined == nil {
+				t.Error("an event came before joined")
+			}
+			seqs = append(seqs, f.str("seq")+"<"+f.str("prev"))
+		}
+	}
+	if ack["ok"] != true || ack.str("conversation") != conv.String() {
+		t.Errorf("accept = %v", ack)
+	}
+	if end.str("cause") != "accepted" {
+		t.Errorf("offer_end cause = %q, want accepted", end.str("cause"))
+	}
+	if joined.str("state") != "joined" || joined.str("info", "service", "name") != "Support" || joined.str("info", "capabilities", "text") != "true" {
+		t.Errorf("joined = %v", joined)
+	}
+	if got := strings.Join(seqs, " "); got != "1<0 2<1 3<2" {
+		t.Errorf("events after joining = %q, want all from the start", got)
+	}
+	d.router.say(conv, "hello")
+	if ev := c.until("event"); ev.str("seq") != "4" || ev.str("type") != "message/1" {
+		t.Errorf("message = %v", ev)
+	}
+	c.say(`{"t":"cmd","id":"3","cmd":"send","conversation":"` + conv.String() + `","client_id":"m1","parts":[{"kind":"text","text":"hi"}]}`)
+	first := c.until("ack")
+	c.say(`{"t":"cmd","id":"4","cmd":"send","conversation":"` + conv.String() + `","client_id":"m1","parts":[{"kind":"text","text":"hi"}]}`)
+	again := c.until("ack")
+	if first.str("message") == "" || first.str("message") != again.str("message") || again.str("seq") != "5" {
+		t.Errorf("a retry of the same message: %v then %v, want the same message", first, again)
+	}
+	c.say(`{"t":"cmd","id":"5","cmd":"end","conversation":"` + conv.String() + `"}`)
+	if j := c.until("joined"); j.str("state") != "wrapup" {
+		t.Errorf("after the end the state = %q, want wrapup", j.str("state"))
+	}
+	c.say(`{"t":"cmd","id":"6","cmd":"wrapup","conversation":"` + conv.String() + `","disposition":"solved"}`)
+	if p := c.until("parted"); p.str("conversation") != conv.String() {
+		t.Errorf("parted = %v", p)
+	}
+}
+
+func TestOfferEnds(t *testing.T) {
+	d := newDesk(t, api.StreamOptions{})
+	conv := d.router.open(service(), account())
+	c := d.hello("ana", nil)
+	for _, cause := range []conversation.Cause{conversation.CauseExpired, conversation.CauseCustomerLeft} {
+		d.router.offer(d.ana.User, conv, 0)
+		if f := c.until("offer"); f.str("queued_ms") != "0" {
+			t.Errorf("queued_ms of an offer that did not wait = %q", f.str("queued_ms"))
+		}
+		d.router.withdraw(d.ana.User, cause)
+		if got := c.until("offer_end").str("cause"); got != string(cause) {
+			t.Errorf("offer_end cause = %q, want %q", got, cause)
+		}
+	}
+	d.router.offer(d.ana.User, conv, 0)
+	c.until("offer")
+	_ = c.CloseNow()
+	if f := d.hello("ana", nil).until("offer"); f.str("conversation") != conv.String() {
+		t.Errorf("after a reconnect the offer is repeated, got %v", f)
+	}
+}
+
+// TestResume (PR14): wherever a socket breaks, the next one gets exactly what
+// is missing.
+func TestResume(t *testing.T) {
+	d := newDesk(t, api.StreamOptions{})
+	conv := d.router.open(service(), account())
+	d.router.join(d.ana.User, conv)
+	for i := range 20 {
+		d.router.say(conv, fmt.Sprint("before ", i))
+	}
+	const total = 30
+	have := map[string]bool{}
+	last := uint64(0)
+	for cut := 1; last < total; cut = cut%5 + 1 {
+		c := d.hello("ana", map[conversation.ConversationID]uint64{conv: last})
+		if last == 10 { // while it is away more comes
+			for i := range 8 {
+				d.router.say(conv, fmt.Sprint("late ", i))
+			}
+		}
+		for range cut {
+			f := c.until("event")
+			if want := fmt.Sprint(last + 1); f.str("seq") != want || f.str("prev") != fmt.Sprint(last) || have[want] {
+				t.Fatalf("after seq %d came seq %s prev %s", last, f.str("seq"), f.str("prev"))
+			}
+			last++
+			have[fmt.Sprint(last)] = true
+			if last >= total {
+				break
+			}
+			if last == 22 { // all so far: make more
+				for i := range 8 {
+					d.router.say(conv, fmt.Sprint("more ", i))
+				}
+			}
+		}
+		_ = c.CloseNow()
+	}
+}
+
+func TestWatchNeedsRight(t *testing.T) {
+	d := newDesk(t, api.StreamOptions{})
+	conv := d.router.open(service(), account())
+	ana, sue := d.hello("ana", nil), d.hello("sue", nil)
+	watch := map[string]any{"t": "watch", "conversation": conv, "after": 0}
+	ana.say(watch)
+	if f := ana.until("error"); f.str("error", "code") != "not_found" {
+		t.Errorf("an agent who takes no part watches: %v, want not_found", f)
+	}
+	sue.say(watch)
+	if f := sue.until("event"); f.str("seq") != "1" {
+		t.Errorf("a supervisor watches: %v, want the first event", f)
+	}
+	sue.say(map[string]any{"t": "unwatch", "conversation": conv})
+	sue.say(`{"t":"ping","id":"p"}`)
+	sue.until("pong")
+	d.router.say(conv, "unseen")
+	sue.say(`{"t":"ping","id":"q"}`)
+	for {
+		f, err := sue.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f["t"] == "event" && f.str("seq") == "2" {
+			t.Fatal("an event came after unwatch")
+		}
+		if f["t"] == "pong" {
+			break
+		}
+	}
+}
+
+func TestBoard(t *testing.T) {
+	d := newDesk(t, api.StreamOptions{})
+	d.router.mu.Lock()
+	d.router.board.Queues = []router.BoardQueue{{Name: "Support", Waiting: 3}}
+	d.router.mu.Unlock()
+	ana, sue := d.hello("ana", nil), d.hello("sue", nil)
+	ana.say(`{"t":"board","on":true}`)
+	if f := ana.until("error"); f.str("error", "code") != "denied" {
+		t.Errorf("an agent asks for the board: %v, want denied", f)
+	}
+	sue.say(`{"t":"board","on":true}`)
+	f := sue.until("board")
+	board, err := json.Marshal(f["board"])
+	if err != nil || !strings.Contains(string(board), `"waiting":3`) || !strings.Contains(string(board), `"agents":[]`) {
+		t.Errorf("board = %s, %v", board, err)
+	}
+}
+
+func TestSignals(t *testing.T) {
+	d := newDesk(t, api.StreamOptions{})
+	conv := d.router.open(service(), account())
+	d.router.join(d.ana.User, conv)
+	c := d.hello("ana", nil)
+	d.router.signalAll(typingSignal(conv))
+	if f := c.until("typing"); f["on"] != true || f.str("who", "kind") != "customer" {
+		t.Errorf("typing = %v", f)
+	}
+	c.say(map[string]any{"t": "typing", "conversation": conv, "on": true})
+	eventually(t, "typing reaches the router", func() bool {
+		d.router.mu.Lock()
+		defer d.router.mu.Unlock()
+		return d.router.typing == 1
+	})
+}
+
+// TestRefusals: wrong commands are answered with published codes and harm nothing.
+func TestRefusals(t *testing.T) {
+	d := newDesk(t, api.StreamOptions{})
+	conv := d.router.open(service(), account())
+	other := d.router.open(service(), account())
+	d.router.join(d.ana.User, conv)
+	c := d.hello("ana", nil)
+	send := func(parts string) string {
+		return `{"t":"cmd","id":"x","cmd":"send","conversation":"` + conv.String() + `","client_id":"c","parts":` + parts + `}`
+	}
+	cases := []struct{ name, frame, code string }{
+		{"unknown command", `{"t":"cmd","id":"x","cmd":"explode"}`, "malformed"},
+		{"unknown field", `{"t":"cmd","id":"x","cmd":"ready","now":true}`, "malformed"},
+		{"wrong type", `{"t":"cmd","id":"x","cmd":"not_ready","reason":7}`, "malformed"},
+		{"bad id", `{"t":"cmd","id":"x","cmd":"accept","offer":"1"}`, "malformed"},
+		{"offer of nobody", `{"t":"cmd","id":"x","cmd":"accept","offer":"01890000-0000-7000-8000-000000000000"}`, "offer_gone"},
+		{"no parts", send(`[]`), "invalid"},
+		{"empty text", send(`[{"kind":"text","text":"  "}]`), "invalid"},
+		{"a part that only the system writes", send(`[{"kind":"system","text":"x"}]`), "invalid"},
+		{"a script is not rich text", send(`[{"kind":"rich_text","html":"<script>alert(1)</script>"}]`), "invalid"},
+		{"a file of nobody", send(`[{"kind":"file","file":{"blob":"01890000-0000-7000-8000-000000000000","name":"x","mime":"text/html","size":1}}]`), "not_found"},
+		{"not joined", strings.Replace(send(`[{"kind":"text","text":"x"}]`), conv.String(), other.String(), 1), "not_joined"},
+		{"no conversation", strings.Replace(send(`[{"kind":"text","text":"x"}]`), conv.String(), "", 1), "not_found"},
+		{"client id too long", strings.Replace(send(`[{"kind":"text","text":"x"}]`), `"c"`, `"`+strings.Repeat("c", 65)+`"`, 1), "invalid"},
+		{"invitation without target", `{"t":"cmd","id":"x","cmd":"invite","conversation":"` + conv.String() + `","target":{"kind":"agent"}}`, "invalid"},
+		{"rule of the router", `{"t":"cmd","id":"x","cmd":"cancel_invite","conversation":"` + conv.String() + `","request":"01890000-0000-7000-8000-000000000000"}`, "no_such_request"},
+	}
+	for _, tc := range cases {
+		c.say(tc.frame)
+		ack := c.until("ack")
+		if got := ack.str("error", "code"); got != tc.code || ack["ok"] == true || ack["id"] != "x" {
+			t.Errorf("%s: %s = %v, want code %q", tc.name, tc.frame, ack, tc.code)
+		}
+	}
+	c.say(`{"t":"nonsense"}`)
+	if f := c.until("error"); f.str("error", "code") != "malformed" {
+		t.Errorf("unknown frame = %v", f)
+	}
+}
+
+// TestUnforeseenError: the client learns an id, the log the cause.
+func TestUnforeseenError(t *testing.T) {
+	d := newDesk(t, api.StreamOptions{})
+	c := d.hello("ana", nil)
+	d.router.mu.Lock()
+	d.router.fail = errDisk
+	d.router.mu.Unlock()
+	c.say(`{"t":"cmd","id":"1","cmd":"ready"}`)
+	ack := c.until("ack")
+	if ack.str("error", "code") != "internal" || strings.Contains(ack.str("error", "message"), "canary") {
+		t.Errorf("unforeseen error = %v, want internal without its cause", ack)
+	}
+	d.stream.Close()
+	_, id, _ := strings.Cut(strings.TrimSuffix(ack.str("error", "message"), ")"), "(")
+	if !strings.Contains(d.log.String(), "incident="+id) {
+		t.Errorf("the log does not have incident %q: %s", id, d.log)
+	}
+}
+
+func TestFilePartsComeFromTheStore(t *testing.T) {
+	d := newDesk(t, api.StreamOptions{})
+	conv := d.router.open(service(), account())
+	d.router.join(d.ana.User, conv)
+	blob := conversation.NewID[conversation.BlobID]()
+	d.files.files[blob] = conversation.File{Blob: blob, Name: "real.png", MIME: "image/png", Size: 7, Width: 2, Height: 3}
+	d.files.of[blob] = conv
+	c := d.hello("ana", map[conversation.ConversationID]uint64{conv: 2})
+	c.say(`{"t":"cmd","id":"x","cmd":"send","conversation":"` + conv.String() + `","client_id":"c","parts":[{"kind":"file","file":{"blob":"` + blob.String() + `","name":"evil.html","mime":"text/html","size":1}}]}`)
+	ev := c.until("event")
+	body, _ := json.Marshal(ev["body"])
+	if !strings.Contains(string(body), "real.png") || strings.Contains(string(body), "evil") {
+		t.Errorf("the message's file = %s, want what the store says", body)
+	}
+}
+
+func TestOpening(t *testing.T) {
+	d := newDesk(t, api.StreamOptions{SocketsPerUser: 2})
+	try := func(header http.Header) int {
+		c, res, err := websocket.Dial(t.Context(), d.web.URL, &websocket.DialOptions{HTTPHeader: header})
+		if err == nil {
+			_ = c.CloseNow()
+			return 101
+		}
+		if res == nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode
+	}
+	cookie := auth.CookieName + "=ana"
+	cases := []struct {
+		name   string
+		header http.Header
+		want   int
+	}{
+		{"nobody", http.Header{}, 401},
+		{"unknown token", http.Header{"Authorization": {"Bearer x"}}, 401},
+		{"cookie and the desk's origin", http.Header{"Cookie": {cookie}, "Origin": {d.web.URL}}, 101},
+		{"cookie and another origin", http.Header{"Cookie": {cookie}, "Origin": {"https://evil.example"}}, 403},
+		{"cookie and an origin that begins alike", http.Header{"Cookie": {cookie}, "Origin": {d.web.URL + ".evil.example"}}, 403},
+		{"cookie and no origin", http.Header{"Cookie": {cookie}}, 403},
+		{"bearer, any origin", http.Header{"Authorization": {"Bearer ana"}, "Origin": {"https://tool.example"}}, 101},
+	}
+	for _, c := range cases {
+		if got := try(c.header); got != c.want {
+			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+	eventually(t, "earlier sockets are gone", func() bool { return gauge(t, d.reg, "parley_stream_sockets") == 0 })
+	d.dial("ana")
+	d.dial("ana")
+	if got := try(http.Header{"Authorization": {"Bearer ana"}}); got != 429 {
+		t.Errorf("the third socket of a user who may have 2: %d, want 429", got)
+	}
+}
+
+func TestSocketsPerAddress(t *testing.T) {
+	d := newDesk(t, api.StreamOptions{SocketsPerIP: 1, Exempt: []netip.Prefix{}})
+	d.dial("ana")
+	_, res, err := websocket.Dial(t.Context(), d.web.URL, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer sue"}}})
+	if err == nil || res == nil || res.StatusCode != 429 {
+		t.Errorf("the second socket of an address that may have 1: %v, want 429", err)
+	}
+}
+
+// TestRevocation (PR23): a socket hears within five seconds that its session
+// has ended, told at once or found by looking.
+func TestRevocation(t *testing.T) {
+	for _, told := range []bool{true, false} {
+		t.Run(fmt.Sprint("told=", told), func(t *testing.T) {
+			d := newDesk(t, api.StreamOptions{})
+			c := d.hello("ana", nil)
+			start := time.Now()
+			d.sessions.end(d.ana.Session, told)
+			bye, code := c.ends()
+			if took := time.Since(start); bye != "revoked" || code != 4001 || took > 5*time.Second {
+				t.Errorf("bye %q, code %d after %v; want revoked, 4001 within 5 s", bye, code, took)
+			}
+			eventually(t, "the router knows", func() bool { return d.router.sockets(d.ana.User) == 0 })
+		})
+	}
+}
+
+func TestDrain(t *testing.T) {
+	d := newDesk(t, api.StreamOptions{})
+	c := d.hello("ana", nil)
+	done := make(chan struct{})
+	go func() { defer close(done); d.stream.Drain(t.Context()) }()
+	if bye, code := c.ends(); bye != "restart" || code != 1012 {
+		t.Errorf("bye %q, code %d; want restart, 1012", bye, code)
+	}
+	_ = c.CloseNow()
+	<-done
+	if _, code := d.dial("ana").ends(); code != 1012 {
+		t.Errorf("a socket opened while draining: close code %d, want 1012", code)
+	}
+}
+
+// TestProtocol: frames that nobody may send end the socket, and only that one.
+func TestProtocol(t *testing.T) {
+	d := newDesk(t, api.StreamOptions{FramePerSecond: 50, FrameBurst: 100})
+	bystander := d.hello("sue", nil)
+	cases := []struct {
+		name string
+		do   func(*client)
+		code websocket.StatusCode
+	}{
+		{"no hello first", func(c *client) { c.say(`{"t":"ping","id":"1"}`) }, 1008},
+		{"two values", func(c *client) { c.say(`{"t":"hello"}{}`) }, 1008},
+		{"not JSON", func(c *client) { c.say(`{"t":"hello"}`); c.say(`{"t":`) }, 1008},
+		{"hello twice", func(c *client) { c.say(`{"t":"hello"}`); c.say(`{"t":"hello"}`) }, 1008},
+		{"binary", func(c *client) {
+			c.say(`{"t":"hello"}`)
+			_ = c.Write(t.Context(), websocket.MessageBinary, []byte("{}"))
+		}, 1008},
+		{"1 MB frame", func(c *client) {
+			c.say(`{"t":"hello"}`)
+			_ = c.Write(t.Context(), websocket.MessageText, bytes.Repeat([]byte{'x'}, 1<<20))
+		}, 1009},
+		{"text that is not UTF-8", func(c *client) {
+			c.say(`{"t":"hello"}`)
+			_ = c.Write(t.Context(), websocket.MessageText, []byte("\xff\xfe"))
+		}, 1007},
+		{"flood", func(c *client) {
+			c.say(`{"t":"hello"}`)
+			for range 200 {
+				if c.Write(t.Context(), websocket.MessageText, []byte(`{"t":"ping","id":"1"}`)) != nil {
+					break
+				}
+			}
+		}, 1008},
+		{"one fault after the other", func(c *client) {
+			c.say(`{"t":"hello"}`)
+			for range 30 {
+				if c.Write(t.Context(), websocket.MessageText, []byte(`{"t":"what"}`)) != nil {
+					break
+				}
+			}
+		}, 1008},
+	}
+	for _, tc := range cases {
+		c := d.dial("ana")
+		tc.do(c)
+		_, code := c.ends()
+		// A client that is still sending may see a reset instead of the code.
+		if code != tc.code && code != -1 {
+			t.Errorf("%s: close code %d, want %d", tc.name, code, tc.code)
+		}
+	}
+	bystander.say(`{"t":"ping","id":"p"}`)
+	if f := bystander.until("pong"); f.str("id") != "p" {
+		t.Errorf("bystander's pong = %v", f)
+	}
+}
+
+// TestSlowReader (PR13): a socket that stops reading is closed, holds little,
+// and holds up nobody.
+func TestSlowReader(t *testing.T) {
+	d := newDesk(t, api.StreamOptions{Stall: 300 * time.Millisecond})
+	conv := d.router.open(service(), account())
+	d.router.join(d.ana.User, conv)
+	raw := d.rawSocket(t, "ana", `{"t":"hello"}`)
+	big := strings.Repeat("x", 60_000)
+	for range 300 { // far more than the kernel's buffers take
+		d.router.say(conv, big)
+	}
+	eventually(t, "the slow socket is closed", func() bool { return counter(t, d.reg, "parley_stream_closed_total", "slow") == 1 })
+	_ = raw.Close()
+	c := d.hello("ana", map[conversation.ConversationID]uint64{conv: 300})
+	if f := c.until("event"); f.str("seq") != "301" {
+		t.Errorf("after it came back: %s, want to go on at 301", f.str("seq"))
+	}
+	eventually(t, "the router knows of one socket", func() bool { return d.router.sockets(d.ana.User) == 1 })
+}
+
+// TestRevokeSlowReader: being stuck does not keep a revoked socket open.
+func TestRevokeSlowReader(t *testing.T) {
+	d := newDesk(t, api.StreamOptions{})
+	conv := d.router.open(service(), account())
+	d.router.join(d.ana.User, conv)
+	d.rawSocket(t, "ana", `{"t":"hello"}`)
+	for range 300 {
+		d.router.say(conv, strings.Repeat("x", 60_000))
+	}
+	eventually(t, "it is connected", func() bool { return d.router.sockets(d.ana.User) == 1 })
+	start := time.Now()
+	d.sessions.end(d.ana.Session, true)
+	eventually(t, "it is gone", func() bool { return d.router.sockets(d.ana.User) == 0 })
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("closed after %v, want within 5 s", took)
+	}
+}
+
+// rawSocket opens a socket by hand, sends text, and never reads.
+func (d *desk) rawSocket(t *testing.T, login, text string) net.Conn {
+	t.Helper()
+	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", d.web.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	_, _ = fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", login)
+	if _, err := io.ReadFull(c, make([]byte, 12)); err != nil {
+		t.Fatal(err)
+	}
+	f := append([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}, text...)
+	if _, err := c.Write(f); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestSendRate: messages beyond the bucket are refused, not queued.
+func TestSendRate(t *testing.T) {
+	d := newDesk(t, api.StreamOptions{SendPerSecond: .001, SendBurst: 3})
+	conv := d.router.open(service(), account())
+	d.router.join(d.ana.User, conv)
+	c := d.hello("ana", nil)
+	var codes []string
+	for i := range 5 {
+		c.say(fmt.Sprintf(`{"t":"cmd","id":"x","cmd":"send","conversation":%q,"client_id":"c%d","parts":[{"kind":"text","text":"x"}]}`, conv, i))
+		codes = append(codes, c.until("ack").str("error", "code"))
+	}
+	if got := strings.Join(codes, ","); got != ",,,rate_limited,rate_limited" {
+		t.Errorf("codes of five sends with room for three = %q", got)
+	}
+}
+
+func TestStreamMetricNames(t *testing.T) {
+	d := newDesk(t, api.StreamOptions{})
+	c := d.hello("ana", nil)
+	for i := range 30 {
+		c.say(fmt.Sprintf(`{"t":"cmd","id":"%d","cmd":"made-up-%d"}`, i, i))
+		c.until("ack")
+	}
+	c.say(`{"t":"cmd","id":"1","cmd":"ready"}`)
+	c.until("ack")
+	families, err := d.reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("promlint: %s: %s", p.Metric, p.Text)
+	}
+	for _, f := range families {
+		if n := len(f.GetMetric()); n > 20 {
+			t.Errorf("%s has %d series after 30 made-up commands", f.GetName(), n)
+		}
+	}
+}
+
+func gauge(t *testing.T, reg *prometheus.Registry, name string) float64 {
+	t.Helper()
+	return counter(t, reg, name, "")
+}
+
+// counter is the value of a metric, of the series that has label as one value.
+func counter(t *testing.T, reg *prometheus.Registry, name, label string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			ok := label == ""
+			for _, l := range m.GetLabel() {
+				ok = ok || l.GetValue() == label
+			}
+			if f.GetName() == name && ok {
+				return m.GetGauge().GetValue() + m.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
+}
