@@ -12,9 +12,6 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk/internal/wirehost"
 )
 
-// commandLimit is how long one command may take; its deadline is the same.
-const commandLimit = 20 * time.Second
-
 func needsCommands(s *subject) string {
 	if s.desc.GetDelivery() != pluginv1.Delivery_DELIVERY_STORE_AND_FORWARD {
 		return "does not declare store-and-forward delivery"
@@ -152,7 +149,7 @@ func checkBegin(ctx context.Context, s *subject) error {
 	if err := ses.Command(c); err != nil {
 		return err
 	}
-	limit, cancel := context.WithTimeout(ctx, commandLimit)
+	limit, cancel := context.WithTimeout(ctx, s.opts.Patience)
 	defer cancel()
 	it, err := ses.Wait(limit, func(it wirehost.Item) bool {
 		return it.Begin.GetCommandId() == c.GetCommandId() || it.Event.GetResult().GetCommandId() == c.GetCommandId()
@@ -175,7 +172,7 @@ func checkBegin(ctx context.Context, s *subject) error {
 	if err := ses.BeginAck(&pluginv1.BeginAck{Seq: it.Begin.GetSeq(), CommandId: c.GetCommandId()}); err != nil {
 		return err
 	}
-	r, err := result(ctx, ses, c.GetCommandId(), commandLimit)
+	r, err := result(ctx, ses, c.GetCommandId(), s.opts.Patience)
 	if err != nil {
 		return fmt.Errorf("after begin_ack: %w", err)
 	}
@@ -193,7 +190,7 @@ func checkBeginRefused(ctx context.Context, s *subject) error {
 	if err := ses.Command(c); err != nil {
 		return err
 	}
-	r, err := result(ctx, ses, c.GetCommandId(), commandLimit)
+	r, err := result(ctx, ses, c.GetCommandId(), s.opts.Patience)
 	if err != nil {
 		return err
 	}
@@ -215,7 +212,7 @@ func checkRedelivery(ctx context.Context, s *subject) error {
 	if err := ses.Command(c); err != nil {
 		return err
 	}
-	first, err := result(ctx, ses, c.GetCommandId(), commandLimit)
+	first, err := result(ctx, ses, c.GetCommandId(), s.opts.Patience)
 	if err != nil {
 		return err
 	}
@@ -228,7 +225,7 @@ func checkRedelivery(ctx context.Context, s *subject) error {
 	if err := ses.Command(again); err != nil {
 		return err
 	}
-	second, err := result(ctx, ses, c.GetCommandId(), commandLimit)
+	second, err := result(ctx, ses, c.GetCommandId(), s.opts.Patience)
 	if err != nil {
 		return err
 	}
@@ -271,7 +268,7 @@ func checkLookup(ctx context.Context, s *subject) error {
 	if err := ses.Command(c); err != nil {
 		return err
 	}
-	r, err := result(ctx, ses, c.GetCommandId(), commandLimit)
+	r, err := result(ctx, ses, c.GetCommandId(), s.opts.Patience)
 	if err != nil {
 		return err
 	}
@@ -326,7 +323,7 @@ func checkProcess(ctx context.Context, s *subject) error {
 		if err := ses.Command(c); err != nil {
 			return err
 		}
-		r, err := result(ctx, ses, c.GetCommandId(), commandLimit)
+		r, err := result(ctx, ses, c.GetCommandId(), s.opts.Patience)
 		if err != nil {
 			return err
 		}

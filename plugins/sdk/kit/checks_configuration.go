@@ -139,7 +139,7 @@ func (s *subject) probe(ctx context.Context, ses *wirehost.Session, n int) (stri
 		if err := ses.Command(c); err != nil {
 			return "", err
 		}
-		r, err := result(ctx, ses, c.GetCommandId(), commandLimit)
+		r, err := result(ctx, ses, c.GetCommandId(), s.opts.Patience)
 		if err != nil {
 			return "", err
 		}

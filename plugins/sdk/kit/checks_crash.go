@@ -117,7 +117,7 @@ func checkKill(ctx context.Context, s *subject) error {
 			return err
 		}
 		for _, c := range some {
-			if _, err := result(ctx, ses, c.GetCommandId(), commandLimit); err != nil {
+			if _, err := result(ctx, ses, c.GetCommandId(), s.opts.Patience); err != nil {
 				return err
 			}
 		}
@@ -220,7 +220,7 @@ func checkFreeze(ctx context.Context, s *subject) error {
 		}
 	}
 	for _, c := range cmds {
-		if _, err := result(ctx, ses, c.GetCommandId(), commandLimit); err != nil {
+		if _, err := result(ctx, ses, c.GetCommandId(), s.opts.Patience); err != nil {
 			return err
 		}
 	}

@@ -111,10 +111,11 @@ func compile(name, text string) (*jsonschema.Schema, error) {
 	}
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
-	if err := c.AddResource(name, doc); err != nil {
+	url := "plugin:/" + name
+	if err := c.AddResource(url, doc); err != nil {
 		return nil, fmt.Errorf("%s schema: %w", name, err)
 	}
-	schema, err := c.Compile(name)
+	schema, err := c.Compile(url)
 	if err != nil {
 		return nil, fmt.Errorf("%s schema: %w", name, err)
 	}

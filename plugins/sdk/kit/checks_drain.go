@@ -38,7 +38,7 @@ func checkDrainSettles(ctx context.Context, s *subject) error {
 	if err := ses.Command(cmds...); err != nil {
 		return err
 	}
-	if err := p.drain(ctx, ses.LastCommand(), 20*time.Second); err != nil {
+	if err := p.drain(ctx, ses.LastCommand(), s.opts.Patience); err != nil {
 		return err
 	}
 	// The answer may overtake the last frame of the stream; a pong may not.

@@ -58,6 +58,10 @@ func checkSeq(ctx context.Context, s *subject) error {
 			}
 			next++
 		}
+		// A pong tells that the acknowledgements before the ping have arrived.
+		if err := ping(ctx, ses, 1, time.Second); err != nil {
+			return err
+		}
 		ses.Cut()
 		if ses, err = p.session(ctx, nil, wirehost.Policy{}); err != nil {
 			return err
@@ -91,8 +95,7 @@ func checkResend(ctx context.Context, s *subject) error {
 	if err != nil {
 		return err
 	}
-	// A pong tells that the acknowledgements before the ping have arrived.
-	if err := ping(ctx, ses, 1, time.Second); err != nil {
+	if err := ping(ctx, ses, 1, time.Second); err != nil { // as above
 		return err
 	}
 	ses.Cut()
@@ -140,7 +143,7 @@ func checkRetry(ctx context.Context, s *subject) error {
 	if err := ses.Command(s.command(1, 1)); err != nil {
 		return err
 	}
-	limit, cancel := context.WithTimeout(ctx, commandLimit+10*time.Second)
+	limit, cancel := context.WithTimeout(ctx, s.opts.Patience+10*time.Second)
 	defer cancel()
 	select {
 	case <-again:

@@ -165,7 +165,7 @@ func (s *subject) command(n, threads int) *pluginv1.Command {
 	return &pluginv1.Command{
 		CommandId: fmt.Sprintf("00000000-0000-7000-8000-%012d", n), Account: f.Accounts[0].ID, Thread: thread,
 		Conversation: fmt.Sprintf("00000000-0000-7000-9000-%012d", n%threads), Attempt: 1,
-		Deadline: time.Now().Add(20 * time.Second).UnixMicro(),
+		Deadline: time.Now().Add(s.opts.Patience).UnixMicro(),
 		Kind: &pluginv1.Command_Send{Send: &pluginv1.Send{
 			MessageId: fmt.Sprintf("00000000-0000-7000-a000-%012d", n), To: f.Send.To, Author: "Kit",
 			Parts: []*pluginv1.Part{{Part: &pluginv1.Part_Text{Text: &pluginv1.Text{Text: canary}}}},
@@ -186,7 +186,7 @@ func (s *subject) deliver(ctx context.Context, ses *wirehost.Session, first, end
 			return nil, fmt.Errorf("send commands: %w", err)
 		}
 		for _, c := range cmds {
-			r, err := result(ctx, ses, c.GetCommandId(), 20*time.Second)
+			r, err := result(ctx, ses, c.GetCommandId(), s.opts.Patience)
 			if err != nil {
 				return nil, err
 			}
