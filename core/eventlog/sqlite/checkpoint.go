@@ -104,6 +104,8 @@ func (k *checkpointer) once(ctx context.Context) error {
 // When the log has become large it waits up to a second for readers that hold
 // on to old pages, and the queue with it.
 func (w *writer) finishCheckpoint(hard bool) (_ wal, err error) {
+	w.l.gate.Lock()
+	defer w.l.gate.Unlock()
 	if !hard {
 		return w.sql.checkpoint.wal()
 	}
