@@ -146,7 +146,7 @@ func (d *Dispatcher) maskOf(m int32) bool {
 	x := &d.members[m]
 	room := x.profile.Capacity - x.load
 	own := d.mask(d.own, m)
-	any := false
+	fits := false
 	for w, word := range x.eligible {
 		own[w] = 0
 		for ; word != 0; word &= word - 1 {
@@ -154,9 +154,9 @@ func (d *Dispatcher) maskOf(m int32) bool {
 				own[w] |= 1 << bit
 			}
 		}
-		any = any || own[w] != 0
+		fits = fits || own[w] != 0
 	}
-	return any
+	return fits
 }
 
 // mask is a member's part of a slab of masks.

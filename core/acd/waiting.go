@@ -44,7 +44,9 @@ func waitingFor(s *conversation.State, r *conversation.Request) Waiting {
 	}
 	for j := range s.Participants {
 		p := &s.Participants[j]
-		if p.Who.Kind == conversation.Agent && p.State != conversation.Left {
+		// Who has after-call work for it is not asked by the queue, but may be invited back.
+		in := p.State == conversation.Joined || p.State == conversation.Wrapup && w.Agent.IsZero()
+		if in && p.Who.Kind == conversation.Agent {
 			w.Exclude = append(w.Exclude, p.Who.Agent)
 		}
 	}
