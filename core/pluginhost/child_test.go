@@ -65,6 +65,14 @@ func runChild(name string, modes []string) int {
 	case c.modes["mute"]:
 		waitForEnd()
 		return 0
+	case c.modes["proxy"]:
+		// The socket is somebody else's: a process of our own child.
+		cmd := exec.Command("/proc/self/exe", "plugin", name)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+		if cmd.Run() != nil {
+			return 1
+		}
+		return 0
 	case c.modes["die-once"]:
 		if f, err := os.OpenFile(c.marker(), os.O_CREATE|os.O_EXCL, 0o600); err == nil {
 			_ = f.Close()
@@ -79,7 +87,7 @@ func runChild(name string, modes []string) int {
 	}
 	dir := os.Getenv("PLUGIN_UNIX_SOCKET_DIR")
 	if c.modes["elsewhere"] {
-		dir = os.TempDir()
+		dir = filepath.Dir(dir)
 	}
 	path := filepath.Join(dir, "plugin.sock")
 	l, err := net.Listen("unix", path)
@@ -96,7 +104,7 @@ func runChild(name string, modes []string) int {
 		fmt.Println("still alive after the long line")
 	}
 	if c.modes["grandchild"] {
-		cmd := exec.Command("sleep", "30")
+		cmd := exec.Command("/bin/sleep", "30")
 		if c.modes["own-group"] {
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		}

@@ -156,6 +156,12 @@ func (c *fakeCore) PluginGone(_, instance string, begun, unbegun [][16]byte) {
 	c.notify()
 }
 
+func (c *fakeCore) PluginRoom(_, _ string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.offer()
+}
+
 // offer hands over what nobody has. The caller holds the mutex.
 func (c *fakeCore) offer() {
 	for _, row := range c.outbox {

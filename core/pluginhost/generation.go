@@ -184,6 +184,9 @@ func (g *generation) startError(ctx context.Context, err error) error {
 	case <-time.After(pipeGrace):
 		return fmt.Errorf("start %s: %w", g.p.id, err)
 	}
+	if g.proc.killedByStart() {
+		return fmt.Errorf("start %s: %w", g.p.id, err)
+	}
 	code, signal := g.proc.exit()
 	return &exitError{plugin: g.p.id, code: code, signal: signal, err: err}
 }

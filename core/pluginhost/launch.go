@@ -43,6 +43,7 @@ type process struct {
 
 	signals sync.Mutex // guards reaped against a late signal to a reused pid
 	reaped  bool
+	killed  bool // by Kill, before it was reaped
 }
 
 func newProcess(name string, cmd *exec.Cmd, dir string, spawn *spawner, pump *logPump) *process {
@@ -184,8 +185,19 @@ func (p *process) Wait(ctx context.Context) error {
 // Kill implements runner.Runner: the whole group, at once. What is gentle has
 // been tried before (Drain, end of the session, Shutdown, SIGTERM).
 func (p *process) Kill(context.Context) error {
+	p.signals.Lock()
+	p.killed = !p.reaped
+	p.signals.Unlock()
 	p.signal(syscall.SIGKILL)
 	return nil
+}
+
+// killedByStart reports whether go-plugin gave the child up and it ended by that.
+func (p *process) killedByStart() bool {
+	_, signal := p.exit()
+	p.signals.Lock()
+	defer p.signals.Unlock()
+	return p.killed && signal == syscall.SIGKILL.String()
 }
 
 // ID implements runner.Runner.

@@ -1,7 +1,200 @@
 package pluginhost_test
 
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/parley-gateway/parley/core/pluginhost"
+)
+
 // runHostProcess is a gateway that can be killed: it starts a host with one
 // plugin, prints the plugin's pid and waits.
 func runHostProcess(args []string) int {
-	return 0
+	h, err := pluginhost.New(pluginhost.Options{RunDir: args[0], Core: newFakeCore(), Logger: discard()})
+	if err == nil {
+		err = h.Load(self("echo", args[1:]...))
+	}
+	if err == nil {
+		err = h.Start(context.Background())
+	}
+	if err == nil {
+		err = h.Ready(context.Background())
+	}
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println(h.Plugins()[0].PID)
+	select {}
+}
+
+// A gateway that is killed leaves no plugin behind, and the next one clears
+// its sockets (PR12, FT10).
+func TestOrphan(t *testing.T) {
+	dir := runDir(t)
+	gateway := exec.Command("/proc/self/exe", "host", dir)
+	out, err := gateway.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := gateway.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if _, err := fmt.Sscan(line, &pid); err != nil {
+		t.Fatalf("the gateway says %q", line)
+	}
+	start := time.Now()
+	if err := gateway.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for !gone(pid) {
+		if time.Since(start) > time.Second {
+			t.Fatalf("plugin %d is alive 1 s after its gateway was killed", pid)
+		}
+		time.Sleep(time.Millisecond) // another process: nothing to wait on
+	}
+	t.Logf("plugin gone after %v", time.Since(start))
+	_ = gateway.Wait() // killed
+
+	left, _ := filepath.Glob(filepath.Join(dir, "plugin-dir*"))
+	if len(left) == 0 {
+		t.Fatal("want a directory left behind by the killed gateway")
+	}
+	h, err := pluginhost.New(pluginhost.Options{RunDir: dir, Core: newFakeCore(), Logger: discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "plugin-dir*")); len(left) != 0 {
+		t.Errorf("leftovers: got %v, want none", left)
+	}
+	other, err := pluginhost.New(pluginhost.Options{RunDir: dir, Core: newFakeCore(), Logger: discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Start(t.Context()); !errors.Is(err, pluginhost.ErrLocked) {
+		t.Errorf("second gateway on the same directory: got %v, want ErrLocked", err)
+	}
+	if err := errors.Join(other.Close(), h.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// gone reports whether a process has ended; a zombie has.
+func gone(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err != nil || strings.Contains(string(stat), ") Z ")
+}
+
+// The directory of a generation goes with it, also after a crash, and other
+// users cannot look into it.
+func TestDirectories(t *testing.T) {
+	b := newBench(t, nil, self("echo"))
+	b.ready(t)
+	dirs := func() []string {
+		list, _ := filepath.Glob(filepath.Join(b.dir, "plugin-dir*"))
+		return list
+	}
+	if list := dirs(); len(list) != 1 {
+		t.Fatalf("directories: got %v, want one", list)
+	}
+	if info, err := os.Stat(dirs()[0]); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("directory: got %v, %v, want mode 0700", info.Mode(), err)
+	}
+	_ = syscall.Kill(b.status(t).PID, syscall.SIGKILL)
+	b.generation(t, 2)
+	b.core.until(t, "the old directory to go", func() bool { return len(dirs()) == 1 })
+	if err := b.host.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if list := dirs(); len(list) != 0 {
+		t.Errorf("directories after Drain: got %v, want none", list)
+	}
+}
+
+func TestPathTooLong(t *testing.T) {
+	_, err := pluginhost.New(pluginhost.Options{RunDir: "/tmp/" + strings.Repeat("x", 80), Core: newFakeCore()})
+	if err == nil || !strings.Contains(err.Error(), "the limit is 107") {
+		t.Errorf("long run directory: got %v, want an error that names the limit", err)
+	}
+}
+
+// Nothing of the gateway's environment reaches a plugin, and no secret is in
+// its environment, its arguments or the log.
+func TestNoSecretsOutside(t *testing.T) {
+	t.Setenv("PARLEY_CANARY", "canary-in-env")
+	var log syncBuffer
+	b := newBench(t, func(o *pluginhost.Options) { o.Logger = log.logger() }, self("echo"))
+	b.ready(t)
+	pid := b.status(t).PID
+	for _, name := range []string{"environ", "cmdline"} {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []string{"canary-in-env", "t0ps3cret"} {
+			if strings.Contains(string(text), secret) {
+				t.Errorf("%s of the plugin holds %q", name, secret)
+			}
+		}
+	}
+	b.core.send(b.account, "panic")
+	b.crashReport(t)
+	status, err := json.Marshal(b.host.Plugins())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(log.String()+string(status), "t0ps3cret") {
+		t.Error("log or status holds the secret")
+	}
+}
+
+// A child has no core files, cannot gain privileges and leads its own group.
+func TestChildLimits(t *testing.T) {
+	b := newBench(t, nil, self("echo"))
+	b.ready(t)
+	pid := b.status(t).PID
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(status), "NoNewPrivs:\t1") {
+		t.Error("no_new_privs is not set")
+	}
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(limits)) {
+		if f := strings.Fields(line); strings.HasPrefix(line, "Max core file size") && f[4] != "0" {
+			t.Errorf("core files: got limit %s, want 0", f[4])
+		}
+	}
+	if pgid, err := syscall.Getpgid(pid); err != nil || pgid != pid {
+		t.Errorf("process group: got %d, %v, want %d", pgid, err, pid)
+	}
+	own, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(own), "NoNewPrivs:\t0") {
+		t.Error("the gateway itself lost its privileges too")
+	}
 }

@@ -103,6 +103,11 @@ func (s *session) event(e *pluginv1.Event) error {
 		s.results.Add(1)
 	}
 	seq := e.GetSeq()
+	if s.disowned(result) {
+		s.eventStored(seq, size, exempt, Ack{Status: Committed})
+		s.results.Done()
+		return nil
+	}
 	s.credit(result)
 	s.ingest(e, conversation.AccountID{}, arrived, func(ack Ack, in *Inbound) {
 		s.eventStored(seq, size, exempt, ack)
@@ -115,6 +120,20 @@ func (s *session) event(e *pluginv1.Event) error {
 		s.meters.ingestSeconds.Observe(time.Since(arrived).Seconds())
 	})
 	return nil
+}
+
+// disowned reports whether a Result is the answer to a refused Begin: the
+// plugin did nothing, and the command is somebody else's by now.
+func (s *session) disowned(r *pluginv1.Result) bool {
+	id, err := parseCommandID(r.GetCommandId())
+	if r == nil || err != nil || r.GetOutcome() == pluginv1.Outcome_OUTCOME_SENT {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, refused := s.refused[id]
+	delete(s.refused, id)
+	return refused
 }
 
 // credit returns the credit of a Result's command before the core sees the
@@ -224,6 +243,8 @@ func (s *session) beginAnswered(b *pluginv1.Begin, d *dispatch, granted bool) {
 	s.mu.Lock()
 	if granted {
 		d.begun = true
+	} else if d != nil {
+		s.refused[d.id] = struct{}{}
 	}
 	s.out.begins.push(&pluginv1.BeginAck{Seq: b.GetSeq(), CommandId: b.GetCommandId(), Refused: !granted})
 	s.mu.Unlock()

@@ -57,6 +57,7 @@ type session struct {
 	ending   bool // close the stream when everything is written
 	out      outbox
 	window   window
+	refused  map[[16]byte]struct{} // commands whose Begin was refused, until their Result
 	subs     map[uint64]*subscription
 	opening  []*subscription
 	openers  int
@@ -105,7 +106,7 @@ func newSession(c sessionConfig) *session {
 		signals: slices.Contains(c.describe.GetAbilities(), contract.AbilitySignals),
 		ctx:     ctx, cancel: cancel, storing: c.storing,
 		done: make(chan struct{}), wake: make(chan struct{}, 1), announce: make(chan struct{}, 1),
-		window: newWindow(), subs: map[uint64]*subscription{}, hooks: map[uint64]*hookCall{},
+		window: newWindow(), refused: map[[16]byte]struct{}{}, subs: map[uint64]*subscription{}, hooks: map[uint64]*hookCall{},
 	}
 }
 

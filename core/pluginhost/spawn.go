@@ -29,8 +29,16 @@ func newSpawner() *spawner {
 }
 
 func (s *spawner) run() {
-	// Never unlocked: the runtime ends the thread together with the goroutine.
 	runtime.LockOSThread()
+	if onMainThread() {
+		// That one cannot end, and would keep no_new_privs for good. While it is
+		// locked here, another goroutine gets another thread.
+		defer runtime.UnlockOSThread()
+		s.wg.Go(s.run)
+		<-s.done
+		return
+	}
+	// Never unlocked: the runtime ends the thread together with the goroutine.
 	forbidPrivileges()
 	for {
 		select {

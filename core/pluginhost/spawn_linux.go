@@ -16,6 +16,10 @@ func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 
+// onMainThread reports whether the calling goroutine runs on the process's
+// first thread.
+func onMainThread() bool { return unix.Gettid() == unix.Getpid() }
+
 // forbidPrivileges keeps children from gaining rights by set-uid programs.
 // The kernel refuses it only where it does not know the call.
 func forbidPrivileges() { _ = unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }

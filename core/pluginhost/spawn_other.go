@@ -8,6 +8,8 @@ import "syscall"
 // as a whole. Here only the lifeline pipe ends it when the gateway dies.
 func childAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
+func onMainThread() bool { return false }
+
 func forbidPrivileges() {}
 
 func limitChild(int) {}

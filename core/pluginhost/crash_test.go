@@ -1,0 +1,376 @@
+package pluginhost_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/pluginhost"
+)
+
+// ledger is the provider's side: each line a call of its API.
+func (b *bench) ledger(t testing.TB) map[string]int {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(b.dir, "ledger"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	calls := map[string]int{}
+	for line := range strings.Lines(string(text)) {
+		id, _, _ := strings.Cut(line, " ")
+		calls[id]++
+	}
+	return calls
+}
+
+func (b *bench) useLedger() {
+	b.host.SetSettings(b.host.Plugins()[0].ID, []byte(`{"ledger":"`+filepath.Join(b.dir, "ledger")+`"}`))
+}
+
+// generation waits for a ready generation of at least n.
+func (b *bench) generation(t testing.TB, n int) pluginhost.Status {
+	t.Helper()
+	var s pluginhost.Status
+	b.core.until(t, "a later generation", func() bool {
+		s = b.status(t)
+		return s.Generation >= n && s.PID != 0
+	})
+	return s
+}
+
+// crashReport waits for the report of a crash.
+func (b *bench) crashReport(t testing.TB) pluginhost.Crash {
+	t.Helper()
+	var c *pluginhost.Crash
+	b.core.until(t, "a crash report", func() bool { c = b.status(t).LastCrash; return c != nil })
+	return *c
+}
+
+func TestCrashes(t *testing.T) {
+	tests := []struct {
+		name  string
+		text  string // the command that does it
+		cause string
+		code  int
+	}{
+		{"panic", "panic", "exit", 2},
+		{"exit 0", "exit 0", "exit", 0},
+		{"exit 7", "exit 7", "exit", 7},
+		{"more events than the window", "events 600", "protocol", -1},
+		{"message over 8 MiB", "huge", "", -1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, nil, self("echo"))
+			if tt.cause == "protocol" {
+				b.core.hold = make(chan struct{}) // nothing is acknowledged
+			}
+			b.ready(t)
+			b.core.send(b.account, tt.text)
+			got := b.crashReport(t)
+			if tt.cause != "" && got.Cause != tt.cause {
+				t.Errorf("command %q: cause %q (%s), want %q", tt.text, got.Cause, got.Error, tt.cause)
+			}
+			if tt.code >= 0 && got.ExitCode != tt.code {
+				t.Errorf("command %q: exit code %d, want %d", tt.text, got.ExitCode, tt.code)
+			}
+			if tt.name == "panic" && !strings.Contains(got.Output, "poisoned command") {
+				t.Errorf("crash report lacks the panic, got %q", got.Output)
+			}
+			if tt.cause == "protocol" {
+				b.core.mu.Lock()
+				close(b.core.hold)
+				b.core.hold = nil
+				b.core.mu.Unlock()
+			}
+			b.generation(t, 2)
+		})
+	}
+}
+
+// A plugin killed from outside is back at once and what was accepted is sent
+// once (PR9, FT5).
+func TestKillRedelivers(t *testing.T) {
+	b := newBench(t, nil, self("echo"))
+	b.useLedger()
+	b.ready(t)
+	var ids [][16]byte
+	for range 3 {
+		for range 40 {
+			ids = append(ids, b.core.send(b.account, "hello"))
+		}
+		s := b.generation(t, 1)
+		_ = syscall.Kill(s.PID, syscall.SIGKILL)
+		b.generation(t, s.Generation+1)
+	}
+	b.core.until(t, "all results", func() bool {
+		return !slices.ContainsFunc(ids, func(id [16]byte) bool { return !b.core.settled(id) })
+	})
+	b.core.mu.Lock()
+	defer b.core.mu.Unlock()
+	if len(b.core.gone) < 3 {
+		t.Errorf("PluginGone: got %d calls, want 3", len(b.core.gone))
+	}
+	doubled := 0
+	for _, n := range b.ledger(t) {
+		if n > 1 {
+			doubled++
+		}
+	}
+	maybe := 0
+	for _, row := range b.core.outbox {
+		if row.out.MaybeSent {
+			maybe++
+		}
+	}
+	// Only what had passed Begin may be called twice, and it says so (PR4).
+	if doubled > maybe {
+		t.Errorf("provider calls: %d doubled, but only %d were marked maybe_sent", doubled, maybe)
+	}
+}
+
+// A frozen process and a blocked dispatch loop are found by missed pings (PR11, FT4).
+func TestFrozen(t *testing.T) {
+	for _, text := range []string{"freeze", "hang"} {
+		t.Run(text, func(t *testing.T) {
+			b := newBench(t, nil, self("echo"))
+			b.ready(t)
+			first := b.status(t)
+			frozen := time.Now()
+			b.core.send(b.account, text)
+			b.generation(t, 2)
+			took := time.Since(frozen)
+			t.Logf("found and replaced after %v", took)
+			if got := b.crashReport(t); got.Cause != "unresponsive" {
+				t.Errorf("cause: got %q, want unresponsive", got.Cause)
+			}
+			if took > 4*time.Second {
+				t.Errorf("replaced after %v, want within 4 s", took)
+			}
+			if err := syscall.Kill(first.PID, 0); err == nil {
+				t.Errorf("frozen process %d is still there", first.PID)
+			}
+		})
+	}
+}
+
+// A grandchild that holds the pipes open hides no death (FT6).
+func TestGrandchild(t *testing.T) {
+	for _, modes := range [][]string{{"grandchild"}, {"grandchild", "own-group"}} {
+		t.Run(strings.Join(modes, " "), func(t *testing.T) {
+			b := newBench(t, nil, self("echo", modes...))
+			b.ready(t)
+			start := time.Now()
+			_ = syscall.Kill(b.status(t).PID, syscall.SIGKILL)
+			b.generation(t, 2)
+			if took := time.Since(start); took > 2*time.Second {
+				t.Errorf("death seen and next generation after %v, want far below the grandchild's 30 s", took)
+			}
+		})
+	}
+}
+
+// Output never blocks a plugin and never breaks its start (FT7).
+func TestOutput(t *testing.T) {
+	b := newBench(t, nil, self("echo", "chatty", "long-line"))
+	b.ready(t)
+	for _, text := range []string{"stdout-flood", "stderr-flood", "unknown-frame"} {
+		id := b.core.send(b.account, text)
+		b.core.until(t, "the result of "+text, func() bool { return b.core.settled(id) })
+	}
+	if s := b.status(t); s.Generation != 1 {
+		t.Errorf("generation: got %d, want the first one still", s.Generation)
+	}
+	if got := counter(t, b.host, "parley_pluginhost_dropped_log_lines_total"); got < 10000 {
+		t.Errorf("dropped lines: got %v of 20000 beyond the burst, want over 10000", got)
+	}
+	if got := counter(t, b.host, "parley_pluginhost_ignored_frames_total"); got != 1 {
+		t.Errorf("ignored frames: got %v, want 1", got)
+	}
+}
+
+func TestStartFailures(t *testing.T) {
+	tests := []struct {
+		name, mode string
+		state      pluginhost.State
+		reason     string
+	}{
+		{"dies at start", "die", pluginhost.StateBackoff, "exit code 2"},
+		{"no configuration", "exit64", pluginhost.StateDegraded, "new configuration"},
+		{"no version", "exit65", pluginhost.StateDegraded, "no version"},
+		{"calls itself otherwise", "wrong-id", pluginhost.StateBackoff, `calls itself "somebody"`},
+		{"socket elsewhere", "elsewhere", pluginhost.StateBackoff, "want a socket in"},
+		{"no hello", "no-hello", pluginhost.StateBackoff, "first frame is no hello"},
+		{"somebody else listens", "proxy", pluginhost.StateBackoff, "peer refused"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, nil, self("echo", tt.mode))
+			var s pluginhost.Status
+			b.core.until(t, "state "+string(tt.state), func() bool { s = b.status(t); return s.State == tt.state })
+			if !strings.Contains(s.Reason, tt.reason) {
+				t.Errorf("reason: got %q, want it to contain %q", s.Reason, tt.reason)
+			}
+			if s.PID != 0 {
+				t.Errorf("pid: got %d, want none", s.PID)
+			}
+		})
+	}
+}
+
+// A failed start is tried again by itself, and exit 64 waits for settings.
+func TestStartRecovers(t *testing.T) {
+	t.Run("after a backoff", func(t *testing.T) {
+		b := newBench(t, nil, self("echo", "die-once"))
+		b.ready(t)
+		if s := b.status(t); s.Restarts != 1 {
+			t.Errorf("restarts: got %d, want 1", s.Restarts)
+		}
+	})
+	t.Run("with a new configuration", func(t *testing.T) {
+		b := newBench(t, nil, self("echo", "exit64"))
+		b.core.until(t, "waiting", func() bool { return b.status(t).State == pluginhost.StateDegraded })
+		before := b.status(t).Generation
+		b.host.SetSettings("echo", []byte(`{"limit":1}`))
+		b.core.until(t, "another start", func() bool { return b.status(t).Generation > before })
+	})
+}
+
+// A mute plugin is given up at the start timeout; Close does not wait for it.
+func TestCloseDuringStart(t *testing.T) {
+	for _, mode := range []string{"mute", "slow-describe"} {
+		t.Run(mode, func(t *testing.T) {
+			b := newBench(t, nil, self("echo", mode))
+			b.core.until(t, "starting", func() bool { return b.status(t).Generation == 1 })
+			start := time.Now()
+			if err := b.host.Close(); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(start); took > 3*time.Second {
+				t.Errorf("close took %v, want at once", took)
+			}
+		})
+	}
+}
+
+// Poison is found by delivering suspects alone; everybody else's messages
+// flow again (PR10, FT9).
+func TestPoisonCommand(t *testing.T) {
+	b := newBench(t, nil, self("echo"))
+	b.useLedger()
+	b.ready(t)
+	start := time.Now()
+	poison := b.core.send(b.account, "panic")
+	var others [][16]byte
+	for range 20 {
+		others = append(others, b.core.send(b.account, "hello"))
+	}
+	b.core.until(t, "every result", func() bool {
+		return b.core.settled(poison) && !slices.ContainsFunc(others, func(id [16]byte) bool { return !b.core.settled(id) })
+	})
+	t.Logf("quarantined and flowing again after %v", time.Since(start))
+	b.core.mu.Lock()
+	defer b.core.mu.Unlock()
+	if got := b.core.results[poison][0]; got.Outcome != conversation.StatusFailed || got.Code != "quarantined" {
+		t.Errorf("poison: got %+v, want failed, quarantined", got)
+	}
+	for _, id := range others {
+		if got := b.core.results[id][0]; got.Outcome != conversation.StatusSent {
+			t.Errorf("innocent command: got %+v, want sent", got)
+		}
+	}
+	if s := b.status(t); s.Restarts > 4 {
+		t.Errorf("restarts: got %d, want 3 (PR10)", s.Restarts)
+	}
+}
+
+func TestPoisonHook(t *testing.T) {
+	b := newBench(t, nil, self("echo"))
+	b.ready(t)
+	_, err := b.host.Hook(t.Context(), b.account, post("poison"))
+	if !errors.Is(err, pluginhost.ErrQuarantined) {
+		t.Errorf("poison hook: got %v, want ErrQuarantined", err)
+	}
+	before := b.generation(t, 4).Generation
+	// The carrier's repeat does no more harm.
+	if _, err := b.host.Hook(t.Context(), b.account, post("poison")); !errors.Is(err, pluginhost.ErrQuarantined) {
+		t.Errorf("repeat: got %v, want ErrQuarantined", err)
+	}
+	if _, err := b.host.Hook(t.Context(), b.account, post("fine")); err != nil {
+		t.Errorf("another hook: got %v, want its answer", err)
+	}
+	if got := b.status(t).Generation; got != before {
+		t.Errorf("generation: got %d, want still %d", got, before)
+	}
+}
+
+// A hook waits within its budget for the next generation (FT5).
+func TestHookSurvivesCrash(t *testing.T) {
+	b := newBench(t, nil, self("echo"))
+	b.ready(t)
+	resp, err := b.host.Hook(t.Context(), b.account, post("panic-once x"))
+	_ = os.Remove(filepath.Join(filepath.Dir(b.dir), "once-x"))
+	if err != nil || resp.Status != 202 {
+		t.Fatalf("hook over a crash: got %+v, %v, want 202", resp, err)
+	}
+	if s := b.status(t); s.Generation != 2 {
+		t.Errorf("generation: got %d, want 2", s.Generation)
+	}
+}
+
+func TestHookErrors(t *testing.T) {
+	b := newBench(t, nil, self("echo"))
+	b.ready(t)
+	big := post(strings.Repeat("x", 65<<10))
+	get := post("x")
+	get.Method = "GET"
+	b.core.mu.Lock()
+	b.core.refuse = func(in pluginhost.Inbound) *pluginhost.Ack {
+		switch in.DedupeKey {
+		case "full disk":
+			return &pluginhost.Ack{Status: pluginhost.Retry}
+		case "banned":
+			return &pluginhost.Ack{Status: pluginhost.Refused, Code: "banned"}
+		}
+		return nil
+	}
+	b.core.mu.Unlock()
+	tests := []struct {
+		name    string
+		account conversation.AccountID
+		req     pluginhost.HookRequest
+		status  int
+		err     error
+	}{
+		{"taken", b.account, post("m1"), 202, nil},
+		{"repeated", b.account, post("m1"), 202, nil},
+		{"refused by the core", b.account, post("banned"), 202, nil},
+		{"refused by the plugin", b.account, post("reject"), 403, nil},
+		{"not durable", b.account, post("full disk"), 0, pluginhost.ErrNotDurable},
+		{"unknown account", newAccount(), post("x"), 0, pluginhost.ErrUnknownAccount},
+		{"method", b.account, get, 0, pluginhost.ErrMethod},
+		{"too large", b.account, big, 0, pluginhost.ErrTooLarge},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			resp, err := b.host.Hook(t.Context(), tt.account, tt.req)
+			if !errors.Is(err, tt.err) || resp.Status != tt.status {
+				t.Errorf("hook %.20q: got %d, %v, want %d, %v", tt.req.Body, resp.Status, err, tt.status, tt.err)
+			}
+		})
+	}
+	t.Run("budget", func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		if _, err := b.host.Hook(ctx, b.account, post("silent")); !errors.Is(err, pluginhost.ErrUnavailable) {
+			t.Errorf("silent plugin: got %v, want ErrUnavailable", err)
+		}
+	})
+}
