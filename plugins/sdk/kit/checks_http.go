@@ -43,25 +43,33 @@ func httpChecks() []check {
 	}
 }
 
+// awaitHTTP waits until http.sock takes connections.
+func (p *process) awaitHTTP(ctx context.Context) error {
+	for {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", p.httpSocket())
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("http.sock does not listen: %w", err)
+		}
+	}
+}
+
 // get asks for path over http.sock, which it waits for.
 func (p *process) get(ctx context.Context, path, header string) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	if err := p.awaitHTTP(ctx); err != nil {
+		return 0, err
+	}
 	client := &http.Client{
 		Transport: &http.Transport{
 			DisableKeepAlives: true,
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				for {
-					conn, err := (&net.Dialer{}).DialContext(ctx, "unix", p.httpSocket())
-					if err == nil || ctx.Err() != nil {
-						return conn, err
-					}
-					select {
-					case <-time.After(20 * time.Millisecond):
-					case <-ctx.Done():
-						return nil, err
-					}
-				}
+				return (&net.Dialer{}).DialContext(ctx, "unix", p.httpSocket())
 			},
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
