@@ -1,0 +1,233 @@
+// Package hook takes carriers' webhooks at /hooks/{account} and answers them
+// with what the account's plugin says, after everything in them is durable
+// (SPEC Y, PR1, PR2, FT31). The raw request goes to the plugin as it came: the
+// plugin checks signatures, over the configured public URL and never over what
+// a header claims. Nothing here is proxied, repeated or cached; a carrier's own
+// retry is the only one.
+package hook
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/textproto"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/gateway/limit"
+	"github.com/parley-gateway/parley/gateway/ops"
+)
+
+// Host is what this package needs of the plugin host.
+type Host interface {
+	// HookLimits tells what webhooks of account may look like. known is false
+	// when no such account is configured.
+	HookLimits(account conversation.AccountID) (limits pluginhost.HookLimits, known bool)
+	// Hook gives the plugin's answer when all events in it are durable, within
+	// the budget of the account; see pluginhost for its errors.
+	Hook(ctx context.Context, account conversation.AccountID, req pluginhost.HookRequest) (pluginhost.HookResponse, error)
+}
+
+// Options configure a Handler.
+type Options struct {
+	Host Host
+	// PublicURL is the origin that carriers were given, "https://chat.example.com".
+	PublicURL string
+	// PerSecond and Burst limit the webhooks of one account. Default 2000 and 4000.
+	PerSecond float64
+	Burst     int
+	// BadPerSecond and BadBurst limit what one address may send to accounts that
+	// do not exist. Default 5 and 50. Other faults are not held against an
+	// address: carriers send for many accounts from few of them.
+	BadPerSecond float64
+	BadBurst     int
+
+	Log      *slog.Logger
+	Registry prometheus.Registerer
+}
+
+// Handler serves /hooks/{account}. Safe for concurrent use.
+type Handler struct {
+	opts     Options
+	accounts *limit.Rates[conversation.AccountID]
+	bad      *limit.Rates[netip.Addr]
+	requests *prometheus.CounterVec
+	seconds  prometheus.Histogram
+}
+
+// Results of a webhook, the label of its counter.
+const (
+	resultOK          = "ok"
+	resultRefused     = "refused"         // the plugin answered 4xx: signature, malformed ...
+	resultFailed      = "failed"          // the plugin answered 5xx
+	resultUnknown     = "unknown_account" // 404
+	resultMethod      = "method"          // 405
+	resultTooLarge    = "too_large"       // 413
+	resultBroken      = "broken_body"     // 400, or the carrier went away
+	resultRate        = "rate"            // 429
+	resultUnavailable = "unavailable"     // 503: not durable in time
+)
+
+// New makes a Handler.
+func New(opts Options) *Handler {
+	if opts.PerSecond == 0 {
+		opts.PerSecond, opts.Burst = 2000, 4000
+	}
+	if opts.BadPerSecond == 0 {
+		opts.BadPerSecond, opts.BadBurst = 5, 50
+	}
+	h := &Handler{
+		opts:     opts,
+		accounts: limit.NewRates[conversation.AccountID](opts.PerSecond, opts.Burst, 10_000),
+		bad:      limit.NewRates[netip.Addr](opts.BadPerSecond, opts.BadBurst, 10_000),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "parley_hook_requests_total", Help: "Webhooks answered, by result.",
+		}, []string{"result"}),
+		seconds: prometheus.NewHistogram(ops.LatencyOpts("parley_hook_duration_seconds",
+			"Time from a webhook's header to its answer, everything durable.")),
+	}
+	for _, r := range []string{resultOK, resultRefused, resultFailed, resultUnknown, resultMethod, resultTooLarge, resultBroken, resultRate, resultUnavailable} {
+		h.requests.WithLabelValues(r)
+	}
+	opts.Registry.MustRegister(h.requests, h.seconds)
+	return h
+}
+
+// ServeHTTP answers one webhook.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	result := h.serve(w, r, start)
+	h.requests.WithLabelValues(result).Inc()
+	h.seconds.Observe(time.Since(start).Seconds())
+}
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, start time.Time) (result string) {
+	account, ok := parseAccount(r.URL.Path)
+	var limits pluginhost.HookLimits
+	if ok {
+		limits, ok = h.opts.Host.HookLimits(account)
+	}
+	if !ok {
+		if !h.bad.Allow(limit.Client(r), start) {
+			return refuse(w, http.StatusTooManyRequests, resultRate)
+		}
+		return refuse(w, http.StatusNotFound, resultUnknown)
+	}
+	if !h.accounts.Allow(account, start) {
+		return refuse(w, http.StatusTooManyRequests, resultRate)
+	}
+	if len(limits.Methods) > 0 && !slices.Contains(limits.Methods, r.Method) {
+		w.Header().Set("Allow", strings.Join(limits.Methods, ", "))
+		return refuse(w, http.StatusMethodNotAllowed, resultMethod)
+	}
+	if r.ContentLength > limits.MaxBody {
+		return refuse(w, http.StatusRequestEntityTooLarge, resultTooLarge)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limits.MaxBody))
+	if err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return refuse(w, http.StatusRequestEntityTooLarge, resultTooLarge)
+		}
+		return refuse(w, http.StatusBadRequest, resultBroken)
+	}
+	res, err := h.opts.Host.Hook(r.Context(), account, pluginhost.HookRequest{
+		Method:   r.Method,
+		URL:      h.publicURL(r),
+		Header:   inbound(r.Header),
+		Body:     body,
+		RemoteIP: limit.IP(r).String(),
+		Received: start,
+	})
+	if err != nil {
+		return h.refuse(w, account, err)
+	}
+	return answer(w, res)
+}
+
+func parseAccount(path string) (id conversation.AccountID, ok bool) {
+	text, ok := strings.CutPrefix(path, "/hooks/")
+	if !ok || id.UnmarshalText([]byte(text)) != nil || id.IsZero() {
+		return id, false
+	}
+	return id, true
+}
+
+// refuse answers a webhook that the plugin never answered. Only the sender's
+// own faults are a 4xx; all else is a 503 that asks for a retry (PR2).
+func (h *Handler) refuse(w http.ResponseWriter, account conversation.AccountID, err error) string {
+	switch {
+	case errors.Is(err, pluginhost.ErrUnknownAccount), errors.Is(err, pluginhost.ErrNoHook):
+		return refuse(w, http.StatusNotFound, resultUnknown)
+	case errors.Is(err, pluginhost.ErrMethod):
+		return refuse(w, http.StatusMethodNotAllowed, resultMethod)
+	case errors.Is(err, pluginhost.ErrTooLarge):
+		return refuse(w, http.StatusRequestEntityTooLarge, resultTooLarge)
+	}
+	h.opts.Log.Warn("hook: not durable, the carrier was asked to retry", "account_id", account, "err", err)
+	w.Header().Set("Retry-After", "2")
+	return refuse(w, http.StatusServiceUnavailable, resultUnavailable)
+}
+
+func refuse(w http.ResponseWriter, status int, result string) string {
+	http.Error(w, http.StatusText(status), status)
+	return result
+}
+
+// answer passes the plugin's answer on.
+func answer(w http.ResponseWriter, res pluginhost.HookResponse) string {
+	for name, values := range res.Header {
+		if !outbound[textproto.CanonicalMIMEHeaderKey(name)] {
+			continue
+		}
+		for _, v := range values {
+			w.Header().Add(name, v)
+		}
+	}
+	if len(res.Body) > 0 && w.Header().Get("Content-Type") == "" {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	}
+	w.WriteHeader(res.Status)
+	_, _ = w.Write(res.Body) // a carrier that has gone asks again
+	switch {
+	case res.Status >= 500:
+		return resultFailed
+	case res.Status >= 400:
+		return resultRefused
+	default:
+		return resultOK
+	}
+}
+
+// publicURL is the address as the carrier was given it, which is what it
+// signed: the configured origin with the path and query that came.
+func (h *Handler) publicURL(r *http.Request) string {
+	u := h.opts.PublicURL + r.URL.EscapedPath()
+	if r.URL.RawQuery != "" {
+		u += "?" + r.URL.RawQuery
+	}
+	return u
+}
+
+// outbound are the headers that a plugin may set in an answer to a carrier.
+var outbound = map[string]bool{
+	"Content-Type": true, "Content-Language": true, "Cache-Control": true, "Retry-After": true,
+	"Www-Authenticate": true, "Location": true,
+}
+
+// inbound copies the request's headers without those that concern the
+// connection or belong to us.
+func inbound(h http.Header) http.Header {
+	out := h.Clone()
+	for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Te", "Trailer", "Upgrade", "Cookie", "Parley-Identity", "Parley-Grant"} {
+		out.Del(name)
+	}
+	return out
+}
