@@ -66,18 +66,22 @@ func (m *member) key() agentKey {
 	}
 }
 
-// SetProfile takes over what the directory says. Services that the agent no longer
-// serves no longer count.
+// SetProfile takes over what the directory says. Services that the agent no
+// longer serves no longer count. Saying the same again costs little.
 func (d *Dispatcher) SetProfile(id conversation.AgentID, p Profile) {
-	m := d.memberOf(id)
-	d.count(m, serving{})
-	x := &d.members[m]
-	x.profile = Profile{Services: slices.Clone(p.Services), Skills: slices.Clone(p.Skills), Capacity: p.Capacity}
-	slices.SortFunc(x.profile.Services, func(a, b conversation.ServiceID) int { return slices.Compare(a[:], b[:]) })
-	x.profile.Services = slices.Compact(x.profile.Services)
-	if x.profile.Capacity <= 0 {
-		x.profile.Capacity = Capacity
+	p.Services, p.Skills = slices.Clone(p.Services), slices.Clone(p.Skills)
+	slices.SortFunc(p.Services, func(a, b conversation.ServiceID) int { return slices.Compare(a[:], b[:]) })
+	p.Services = slices.Compact(p.Services)
+	if p.Capacity <= 0 {
+		p.Capacity = Capacity
 	}
+	m := d.memberOf(id)
+	x := &d.members[m]
+	if x.profile.Capacity == p.Capacity && slices.Equal(x.profile.Services, p.Services) && slices.Equal(x.profile.Skills, p.Skills) {
+		return
+	}
+	d.count(m, serving{})
+	x.profile = p
 	for b := range d.buckets {
 		d.qualify(m, b)
 	}

@@ -178,8 +178,10 @@ type Leave struct {
 }
 
 // Requeue takes an agent out who is gone (A20) and queues the conversation
-// again, at its original wait clock, unless others go on with it. Without a
-// service it is parked with that agent. For an agent in wrap-up it ends that.
+// again, at its original wait clock, unless others go on with it. An exchange of
+// a store-and-forward channel, or without a service, is parked with that agent
+// instead. For an agent in wrap-up it ends that. Calls stay with their media: the
+// caller sends none for them.
 type Requeue struct {
 	Agent   AgentID
 	Cause   Cause // connection, logout

@@ -143,7 +143,7 @@ func (d *decision) requeue(c Requeue) error {
 	case d.othersJoined(c.Agent) || d.queueAsked():
 		d.exit(c.Agent, cause, false)
 		return nil
-	case d.s.Service.IsZero():
+	case d.s.Async() || d.s.Service.IsZero():
 		d.setAside(c.Agent, cause)
 		return nil
 	}

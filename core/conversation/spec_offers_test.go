@@ -84,6 +84,9 @@ func TestA20_LostAgentRequeuesAtTheOriginalClock(t *testing.T) {
 	if got := c.s.Request(request(2)).WaitingSince; !got.Equal(t0) {
 		t.Fatalf("waiting since %v, want the first wait's %v", got, t0)
 	}
+	t.Run("texts are parked", func(t *testing.T) {
+		sms(t).gives(Requeue{Agent: agent(1), Request: request(9)}, TypeParticipantLeft, TypeParked).shows(DisplayParked)
+	})
 	t.Run("others go on", func(t *testing.T) {
 		c := withSecondAgent(t)
 		c.gives(Requeue{Agent: agent(1)}, TypeParticipantLeft).shows(DisplayActive)
