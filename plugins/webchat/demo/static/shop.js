@@ -1,9 +1,9 @@
 // The tents page changes its address without loading: a chat should notice.
 (() => {
   const models = {
-    "rev-2": { name: "Rev 2", art: "⛺", text: "The one for most nights: up in four minutes, quiet in the wind.", price: "€389", facts: { Sleeps: "two", Weight: "1.6 kg", Seasons: "three" } },
-    "vidde-3": { name: "Vidde 3", art: "🏕️", text: "A tunnel with room for wet boots, pulks and a dog.", price: "€549", facts: { Sleeps: "three", Weight: "2.9 kg", Seasons: "four" } },
-    tarp: { name: "Skog tarp", art: "🌲", text: "A roof between two trees, and the weather stays outside.", price: "€129", facts: { Covers: "3 × 3 m", Weight: "480 g", Seasons: "two" } },
+    "rev-2": { name: "Rev 2", text: "The one for most nights: up in four minutes, quiet in the wind.", price: "€389", facts: { Sleeps: "two", Weight: "1.6 kg", Seasons: "three" } },
+    "vidde-3": { name: "Vidde 3", text: "A tunnel with room for wet boots, pulks and a dog.", price: "€549", facts: { Sleeps: "three", Weight: "2.9 kg", Seasons: "four" } },
+    tarp: { name: "Skog tarp", text: "A roof between two trees, and the weather stays outside.", price: "€129", facts: { Covers: "3 × 3 m", Weight: "480 g", Seasons: "two" } },
   };
   const buttons = document.querySelectorAll("[data-model]");
   if (!buttons.length) return;
@@ -11,7 +11,7 @@
   const show = (key) => {
     const m = models[key] ?? models["rev-2"];
     for (const b of buttons) b.setAttribute("aria-pressed", String(models[b.dataset.model] === m));
-    at("art").textContent = m.art;
+    at("art").setAttribute("href", `${at("art").dataset.base}#${models[key] ? key : "rev-2"}`);
     at("name").textContent = m.name;
     at("text").textContent = m.text;
     at("price").textContent = m.price;

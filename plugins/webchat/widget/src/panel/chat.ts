@@ -1,0 +1,481 @@
+// The chat's life: who the visitor is, what was said, what waits to be sent.
+// It knows no DOM but WebSocket and fetch.
+import { Connection, type Status } from './connection'
+import { apply, nothing, type View } from './fold'
+import type { Cursor, EventFrame, FilePart, Part, ServerFrame } from './frames'
+import type { Keep } from './storage'
+import { upload } from './upload'
+
+/** A frame that the customer sent and the gateway has not made durable yet. */
+export interface Pending {
+  clientId: string
+  at: string
+  frame: { t: 'start' | 'message' | 'end'; form?: Record<string, string>; parts?: Part[]; locale?: string }
+  state: 'waiting' | 'failed'
+  code?: string
+  /** Of files: kept in this page only. */
+  file?: File
+  progress?: number
+}
+
+export interface State {
+  status: Status
+  view: View
+  pending: Pending[]
+  /** The server has told everything that it knows (or there is no visitor yet). */
+  ready: boolean
+  typing: { name: string } | null
+  queue: { position: number; since: number } | null
+  /** Why a start was refused: a published code. */
+  problem: string
+}
+
+export interface Options {
+  url: string
+  site: string
+  locale: () => string
+  page: () => { url: string; title: string }
+  local: Keep
+  session: Keep
+  now?: () => number
+  /** A message of the other side's came while the customer was connected. */
+  onMessage?: () => void
+}
+
+const typingLasts = 6_000
+const typingEvery = 3_000
+const typingEnds = 5_000
+const receiptDelay = 250
+const retryDelay = 1_500
+const requestTimeout = 10_000
+
+export class Chat {
+  state: State = {
+    status: 'idle',
+    view: nothing,
+    pending: [],
+    ready: false,
+    typing: null,
+    queue: null,
+    problem: '',
+  }
+  private readonly listeners = new Set<() => void>()
+  private readonly connection: Connection
+  private readonly requests = new Map<
+    string,
+    { done: (f: ServerFrame) => void; failed: (e: Error) => void }
+  >()
+  private readonly urls = new Map<string, Promise<{ url: string; until: number }>>()
+  private readonly now: () => number
+  /** What was sent over this connection: once is enough. */
+  private readonly sent = new Set<string>()
+  private registering = false
+  private live = false
+  private visible = false
+  private told = { conversation: '', delivered: 0, read: 0 }
+  private typingSent = 0
+  private typingTimer: ReturnType<typeof setTimeout> | undefined
+  private typingOff: ReturnType<typeof setTimeout> | undefined
+  private receiptTimer: ReturnType<typeof setTimeout> | undefined
+  private retryTimer: ReturnType<typeof setTimeout> | undefined
+  private lastId = 0
+
+  constructor(private readonly opts: Options) {
+    this.now = opts.now ?? Date.now
+    this.connection = new Connection(opts.url, {
+      hello: () => this.hello(),
+      frame: (f) => this.frame(f),
+      status: (status) => {
+        if (status !== 'online') {
+          this.live = false
+          this.registering = false
+          this.sent.clear()
+          for (const r of this.requests.values()) r.failed(new Error('offline'))
+          this.requests.clear()
+          this.patch({ status, typing: null })
+        } else this.patch({ status })
+      },
+    })
+    try {
+      const kept = JSON.parse(opts.session.get('outbox') || '[]') as Pending[]
+      this.state.pending = kept.filter((p) => p.clientId && p.frame)
+    } catch {}
+    this.state.ready = !this.token
+  }
+
+  get token(): string {
+    return this.opts.local.get('token')
+  }
+
+  /** Messages of the other side's that the customer has not seen. */
+  get unread(): number {
+    const { view } = this.state
+    const seen = this.told.conversation === view.conversation ? this.told.read : 0
+    const kept = Number(this.opts.local.get(`read:${view.conversation}`) || 0)
+    return view.entries.filter((e) => e.kind === 'message' && !e.mine && e.seq > Math.max(seen, kept)).length
+  }
+
+  subscribe(f: () => void): () => void {
+    this.listeners.add(f)
+    return () => this.listeners.delete(f)
+  }
+
+  /** Connects a customer who was here before, or who has something to send. */
+  resume(): void {
+    if (this.token || this.state.pending.length > 0) this.connection.open()
+  }
+
+  nudge(): void {
+    this.connection.nudge()
+  }
+
+  /** Another tab of the site's changed what is kept. */
+  sync(): void {
+    if (this.state.status === 'idle') this.resume()
+    this.patch({})
+  }
+
+  stop(): void {
+    clearTimeout(this.retryTimer)
+    clearTimeout(this.receiptTimer)
+    clearTimeout(this.typingTimer)
+    clearTimeout(this.typingOff)
+    this.connection.close()
+  }
+
+  start(form: Record<string, string>): void {
+    this.patch({ problem: '' })
+    this.queue({ t: 'start', form, locale: this.opts.locale() })
+  }
+
+  say(text: string): void {
+    this.typed(false)
+    this.queue({ t: 'message', parts: [{ kind: 'text', text }] })
+  }
+
+  answer(choice: string, title: string): void {
+    this.queue({ t: 'message', parts: [{ kind: 'answer', answer: { choice, title } }] })
+  }
+
+  end(): void {
+    this.queue({ t: 'end' })
+  }
+
+  /** Leaves an ended conversation behind: the request form comes again. */
+  fresh(): void {
+    this.opts.local.set('conversation', '')
+    this.patch({ view: nothing, queue: null, typing: null, problem: '' })
+    this.keepPending(this.state.pending.filter((p) => p.frame.t === 'start' && p.state === 'waiting'))
+  }
+
+  attach(file: File): void {
+    const clientId = newId()
+    const part: FilePart = { blob: '', name: file.name, mime: file.type, size: file.size }
+    const one: Pending = {
+      clientId,
+      at: new Date(this.now()).toISOString(),
+      frame: { t: 'message', parts: [{ kind: 'file', file: part }] },
+      state: 'waiting',
+      file,
+      progress: 0,
+    }
+    this.keepPending([...this.state.pending, one])
+    void this.upload(one.clientId)
+  }
+
+  /** Tries a failed message again, under its old id. */
+  again(clientId: string): void {
+    this.change(clientId, { state: 'waiting' })
+    const one = this.state.pending.find((p) => p.clientId === clientId)
+    if (one?.file) void this.upload(clientId)
+    else this.flush()
+  }
+
+  discard(clientId: string): void {
+    this.keepPending(this.state.pending.filter((p) => p.clientId !== clientId))
+  }
+
+  /** The customer types, or stopped. */
+  typed(on: boolean): void {
+    clearTimeout(this.typingOff)
+    const now = this.now()
+    if (on) {
+      this.typingOff = setTimeout(() => this.typed(false), typingEnds)
+      if (now - this.typingSent < typingEvery) return
+    } else if (!this.typingSent) return
+    if (this.state.view.open) this.connection.send({ t: 'typing', on })
+    this.typingSent = on ? now : 0
+  }
+
+  /** Whether the customer looks at the chat: what came counts as read. */
+  seen(visible: boolean): void {
+    this.visible = visible
+    if (visible) {
+      this.nudge()
+      this.receipt()
+    }
+  }
+
+  page(): void {
+    if (this.token) this.connection.send({ t: 'page', page: this.opts.page() })
+  }
+
+  /** A file's address, good for a short time. */
+  async fileUrl(blob: string, key: string, thumb: boolean): Promise<string> {
+    const name = `${blob}:${thumb}`
+    const known = await this.urls.get(name)?.catch(() => undefined)
+    if (known && known.until > this.now()) return known.url
+    const asked = this.request('file', { blob, key, thumb }).then((f) => {
+      if (f.t !== 'file') throw new Error('no address')
+      return { url: f.url, until: new Date(f.expires).getTime() - 10_000 }
+    })
+    this.urls.set(name, asked)
+    return (await asked).url
+  }
+
+  private async upload(clientId: string): Promise<void> {
+    const one = this.state.pending.find((p) => p.clientId === clientId)
+    if (!one?.file) return
+    try {
+      const grant = await this.request('grant', {})
+      if (grant.t !== 'grant') throw new Error('no grant')
+      const part = await upload(one.file, grant, (progress) => this.change(clientId, { progress }))
+      this.keepPending(
+        this.state.pending.map((p) =>
+          p.clientId === clientId ? without(p, { ...p.frame, parts: [part] }) : p,
+        ),
+      )
+      this.flush()
+    } catch (e) {
+      this.change(clientId, { state: 'failed', code: e instanceof Error ? e.message : 'upload' })
+    }
+  }
+
+  private request(t: string, fields: object): Promise<ServerFrame> {
+    const id = `r${++this.lastId}`
+    return new Promise((done, failed) => {
+      const timer = setTimeout(() => failed(new Error('timeout')), requestTimeout)
+      this.requests.set(id, {
+        done: (f) => {
+          clearTimeout(timer)
+          if (f.t === 'error') failed(new Error(f.code))
+          else done(f)
+        },
+        failed: (e) => {
+          clearTimeout(timer)
+          failed(e)
+        },
+      })
+      if (!this.connection.send({ t, id, ...fields })) {
+        this.requests.delete(id)
+        clearTimeout(timer)
+        failed(new Error('offline'))
+      }
+    })
+  }
+
+  private hello(): object {
+    const { view } = this.state
+    const token = this.token
+    const kept = this.opts.local.get('conversation')
+    let cursor: Cursor | undefined
+    if (view.conversation) cursor = { conversation: view.conversation, seq: view.seq, open: view.open }
+    else if (kept) cursor = { conversation: kept, seq: 0, open: false }
+    return {
+      t: 'hello',
+      v: 1,
+      site: this.opts.site,
+      locale: this.opts.locale(),
+      page: this.opts.page(),
+      ...(token && { token }),
+      ...(token && cursor && { cursor }),
+    }
+  }
+
+  private frame(f: ServerFrame): void {
+    switch (f.t) {
+      case 'welcome':
+        if (f.code === 'token') this.opts.local.set('token', '')
+        if (!f.known) {
+          this.patch({ ready: true })
+          this.flush()
+        }
+        return
+      case 'visitor':
+        this.opts.local.set('token', f.token)
+        return
+      case 'live':
+        this.live = true
+        this.registering = false
+        this.patch({ ready: true })
+        this.flush()
+        this.receipt()
+        return
+      case 'event':
+        this.event(f)
+        return
+      case 'accepted': {
+        const one = this.state.pending.find((p) => p.clientId === f.client_id)
+        // A message stays in sight until its event comes.
+        if (one?.frame.t !== 'message') this.discard(f.client_id)
+        return
+      }
+      case 'refused':
+        this.refused(f.client_id, f.code, f.retry)
+        return
+      case 'typing':
+        clearTimeout(this.typingTimer)
+        this.patch({ typing: f.on ? { name: f.name ?? '' } : null })
+        if (f.on) this.typingTimer = setTimeout(() => this.patch({ typing: null }), typingLasts)
+        return
+      case 'queue':
+        this.patch({ queue: f.position > 0 ? { position: f.position, since: this.now() - f.wait_ms } : null })
+        return
+      case 'grant':
+      case 'file':
+      case 'error': {
+        const asked = f.id ? this.requests.get(f.id) : undefined
+        if (f.id) this.requests.delete(f.id)
+        asked?.done(f)
+        return
+      }
+      default:
+    }
+  }
+
+  private event(f: EventFrame): void {
+    const view = apply(this.state.view, f)
+    if (view === 'gap') {
+      if (this.state.view.conversation !== f.conversation) this.patch({ view: nothing })
+      this.connection.resume()
+      return
+    }
+    if (view === this.state.view) return
+    if (view.conversation !== this.state.view.conversation)
+      this.opts.local.set('conversation', view.conversation)
+    const change: Partial<State> = { view }
+    const author = f.head.author?.kind
+    if (f.type === 'message/1') {
+      if (author !== 'customer') change.typing = null
+      if (this.live && author !== 'customer' && author !== 'system') this.opts.onMessage?.()
+    }
+    if (f.type === 'participant.joined/1' || f.type === 'conversation.ended/1') change.queue = null
+    this.patch(change)
+    if (f.head.client_id) this.discard(f.head.client_id)
+    if (f.type === 'conversation.ended/1') {
+      this.keepPending(this.state.pending.filter((p) => p.frame.t !== 'end'))
+    }
+    this.receiptSoon()
+  }
+
+  private refused(clientId: string, code: string, retry: boolean): void {
+    this.sent.delete(clientId)
+    if (retry) {
+      clearTimeout(this.retryTimer)
+      this.retryTimer = setTimeout(() => this.flush(), retryDelay)
+      return
+    }
+    const one = this.state.pending.find((p) => p.clientId === clientId)
+    if (!one) return
+    if (one.frame.t === 'message') this.change(clientId, { state: 'failed', code })
+    else {
+      this.discard(clientId)
+      if (one.frame.t === 'start') this.patch({ problem: code })
+    }
+  }
+
+  private queue(frame: Pending['frame']): void {
+    const clientId = newId()
+    const at = new Date(this.now()).toISOString()
+    this.keepPending([...this.state.pending, { clientId, at, frame, state: 'waiting' }])
+    this.connection.open()
+    this.nudge()
+    this.flush()
+  }
+
+  /** Sends, in order, what is not durable; a repeat is the same message. */
+  private flush(): void {
+    if (this.state.status !== 'online') return
+    const waiting = this.state.pending.filter((p) => p.state === 'waiting' && !p.file)
+    if (!this.token) {
+      // A start's visitor is made first: the token must be kept before
+      // anything is stored under it.
+      if (waiting.some((p) => p.frame.t === 'start') && !this.registering) {
+        this.registering = this.connection.send({ t: 'register' })
+      }
+      return
+    }
+    if (!this.live) return
+    for (const p of waiting) {
+      if (this.sent.has(p.clientId)) continue
+      this.sent.add(p.clientId)
+      this.connection.send({
+        ...p.frame,
+        client_id: p.clientId,
+        ...(p.frame.t === 'start' && { page: this.opts.page() }),
+      })
+    }
+  }
+
+  private receiptSoon(): void {
+    clearTimeout(this.receiptTimer)
+    this.receiptTimer = setTimeout(() => this.receipt(), receiptDelay)
+  }
+
+  private receipt(): void {
+    const { view } = this.state
+    const theirs = view.entries.findLast((e) => e.kind !== 'message' || !e.mine)?.seq ?? 0
+    if (!view.conversation || !theirs) return
+    if (this.told.conversation !== view.conversation) {
+      this.told = { conversation: view.conversation, delivered: 0, read: 0 }
+    }
+    const read = this.visible ? theirs : this.told.read
+    if (read > this.told.read && read > Number(this.opts.local.get(`read:${view.conversation}`) || 0)) {
+      this.forgetReads(view.conversation)
+      this.opts.local.set(`read:${view.conversation}`, String(read))
+    }
+    if (theirs <= this.told.delivered && read <= this.told.read) return
+    const sent = view.open
+      ? this.connection.send({ t: 'receipt', conversation: view.conversation, delivered: theirs, read })
+      : true
+    if (sent) {
+      this.told = { conversation: view.conversation, delivered: theirs, read }
+      this.patch({})
+    }
+  }
+
+  /** One conversation's mark is kept at a time. */
+  private forgetReads(keep: string): void {
+    const before = this.opts.local.get('read')
+    if (before && before !== keep) this.opts.local.set(`read:${before}`, '')
+    this.opts.local.set('read', keep)
+  }
+
+  private change(clientId: string, change: Partial<Pending>): void {
+    this.keepPending(this.state.pending.map((p) => (p.clientId === clientId ? { ...p, ...change } : p)))
+  }
+
+  private keepPending(pending: Pending[]): void {
+    // Files cannot be kept over a reload.
+    const kept = pending.filter((p) => !p.file)
+    this.opts.session.set('outbox', kept.length ? JSON.stringify(kept) : '')
+    this.patch({ pending })
+  }
+
+  private patch(change: Partial<State>): void {
+    this.state = { ...this.state, ...change }
+    for (const f of this.listeners) f()
+  }
+}
+
+function without(p: Pending, frame: Pending['frame']): Pending {
+  const { file: _, progress: __, ...rest } = p
+  return { ...rest, frame }
+}
+
+function newId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(12))
+  return btoa(String.fromCharCode(...bytes))
+    .replace(/\+/g, '-')
+    .replace(/\//g, '_')
+}

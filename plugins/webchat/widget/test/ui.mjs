@@ -1,0 +1,305 @@
+// The widget in a real browser against the real plugin and a fake gateway:
+// node test/ui.mjs (after npm run build). Screenshots go to test/shots.
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { AxeBuilder } from '@axe-core/playwright'
+import { chromium } from 'playwright-core'
+
+const root = fileURLToPath(new URL('../../../../', import.meta.url))
+const shots = fileURLToPath(new URL('./shots/', import.meta.url))
+mkdirSync(shots, { recursive: true })
+
+const server = spawn('go', ['run', './plugins/webchat/internal/uiserver'], {
+  cwd: root,
+  stdio: ['pipe', 'pipe', 'inherit'],
+})
+const url = await new Promise((done, failed) => {
+  server.stdout.once('data', (d) => done(String(d).trim()))
+  server.once('exit', () => failed(new Error('the server did not start')))
+})
+const local = url.replace('chat.localhost', '127.0.0.1')
+const ctl = async (action, args = {}) => {
+  const r = await fetch(`${local}/ctl/${action}?${new URLSearchParams(args)}`, { method: 'POST' })
+  assert.equal(r.status, 200, `ctl ${action}`)
+}
+const events = async () => (await fetch(`${local}/ctl/events`)).json()
+
+const browser = await chromium.launch({
+  executablePath: '/usr/bin/chromium',
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ],
+})
+
+const problems = []
+async function open(options = {}) {
+  const context = await browser.newContext({
+    viewport: { width: 1200, height: 800 },
+    locale: 'en-GB',
+    ...options,
+  })
+  const page = await context.newPage()
+  page.on('pageerror', (e) => problems.push(`page error: ${e.message}`))
+  page.on(
+    'console',
+    (m) =>
+      m.type() === 'error' &&
+      !/ERR_|status of 503|WebSocket/.test(m.text()) &&
+      problems.push(`console: ${m.text()}`),
+  )
+  return { context, page, panel: page.frameLocator('parley-chat iframe') }
+}
+async function axe(page, what) {
+  const found = await new AxeBuilder({ page })
+    .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'])
+    .analyze()
+  for (const v of found.violations)
+    problems.push(`axe, ${what}: ${v.id}: ${v.nodes.map((n) => `${n.html} ${n.failureSummary}`).join(' | ')}`)
+}
+const shot = (page, name) => page.screenshot({ path: `${shots}${name}.png` })
+const step = (name) => console.log(`- ${name}`)
+
+async function fill(panel, name, text) {
+  await panel.getByLabel('First name').fill(name)
+  await panel.getByLabel('Last name').fill('Papas')
+  await panel.getByLabel('How can we help?').fill(text)
+  await panel.getByRole('button', { name: 'Start chat' }).click()
+}
+
+try {
+  step('nothing is stored and no socket opened before the first click')
+  const { context, page, panel } = await open()
+  const sockets = []
+  page.on('websocket', (s) => sockets.push(s.url()))
+  await page.goto(`${url}/p/webchat/demo/demo`)
+  const button = page.getByRole('button', { name: 'Open chat' })
+  await button.waitFor()
+  assert.deepEqual(await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie]), [
+    0,
+    0,
+    '',
+  ])
+  assert.equal(sockets.length, 0)
+  await shot(page, '01-page')
+  await axe(page, 'closed')
+
+  step('request form: required field, focus, contrast')
+  await button.click()
+  await panel.getByRole('button', { name: 'Start chat' }).click()
+  await panel.getByText('Please fill this in.').waitFor()
+  assert.equal(await panel.getByLabel('How can we help?').evaluate((e) => e === document.activeElement), true)
+  await shot(page, '02-form-fault')
+  await axe(page, 'form')
+
+  step('start: queue place, then an agent joins')
+  await fill(panel, 'Cleo', 'Is the Rev 2 waterproof? See https://fjellrev.example/rev-2 or fjellrev.example')
+  await panel.getByText('We are finding somebody for you.').waitFor()
+  await ctl('queue')
+  await panel.getByText('You are number 2 in the queue.').waitFor()
+  await panel.getByText(/Waiting for 1:3\d/).waitFor()
+  await shot(page, '03-queue')
+  await axe(page, 'queue')
+  assert.equal(await panel.getByRole('link').count(), 1, 'only the URL with a scheme is a link')
+  assert.equal(await panel.getByRole('link').getAttribute('rel'), 'noopener noreferrer')
+  await ctl('join', { name: 'Ana Berg' })
+  await panel.getByText('Ana Berg joined the chat.').waitFor()
+  await panel.getByText('You are chatting with Ana Berg').waitFor()
+
+  step('typing, messages, delivered and read')
+  await ctl('typing', { on: 1, name: 'Ana' })
+  await panel.getByText('Ana is typing').waitFor()
+  await ctl('say', {
+    name: 'Ana Berg',
+    text: `Hello Cleo! Yes, 3000 mm. See ${url}/p/webchat/demo/demo/tents`,
+  })
+  await panel.getByText('Hello Cleo!').waitFor()
+  assert.equal(await panel.getByText('Ana is typing').count(), 0, 'a message ends the typing mark')
+  const own = panel.getByRole('link', { name: /demo\/tents/ })
+  assert.equal(await own.getAttribute('target'), '_top', 'the own site opens in the same window (B8)')
+  const input = panel.getByRole('textbox', { name: 'Message' })
+  await input.fill('Great, and in the wind?')
+  await input.press('Enter')
+  await panel.getByText('Sent', { exact: true }).last().waitFor()
+  await ctl('deliver')
+  await panel.getByText('Delivered', { exact: true }).last().waitFor()
+  await ctl('read')
+  await panel.getByText('Read', { exact: true }).last().waitFor()
+
+  step('pictures, documents, rich text, choices')
+  await ctl('picture', { name: 'Ana Berg' })
+  await panel
+    .getByRole('button', { name: /Picture camp.png/ })
+    .locator('img')
+    .waitFor()
+  await ctl('document', { name: 'Ana Berg' })
+  await panel.getByRole('button', { name: 'Download Care instructions.pdf' }).waitFor()
+  await ctl('rich', {
+    name: 'Ana Berg',
+    text: 'It is <b>very <i>quiet</i></b>. <a href="https://example.com/x" target="blank">Test</a> <img src=x onerror=alert(1)><script>alert(1)</script><a href="javascript:alert(1)">bad</a>',
+  })
+  await panel.locator('.bubble b i').waitFor()
+  assert.equal(await panel.locator('.bubble img, .bubble script, a[href^="javascript"]').count(), 0)
+  await shot(page, '04-chat')
+  await axe(page, 'chat')
+  await ctl('choices', { name: 'Ana Berg', text: 'Which one do you like?' })
+  await panel.getByRole('button', { name: 'Vidde 3' }).click()
+  await panel.locator('.mine .bubble', { hasText: 'Vidde 3' }).waitFor()
+
+  step('the customer sends a file by the button, by paste and by drop')
+  await panel
+    .locator('input[type=file]')
+    .setInputFiles({ name: 'tent sketch.txt', mimeType: 'text/plain', buffer: Buffer.from('poles') })
+  await panel.getByRole('button', { name: 'Download tent sketch.txt' }).waitFor()
+  const dropped = await panel.locator('.panel').evaluateHandle(() => {
+    const d = new DataTransfer()
+    d.items.add(new File(['x'], 'dropped.txt', { type: 'text/plain' }))
+    return d
+  })
+  await panel.locator('.panel').dispatchEvent('drop', { dataTransfer: dropped })
+  await panel.getByRole('button', { name: 'Download dropped.txt' }).waitFor()
+
+  step('pages: a loaded page and a changed address reach the agent (B5)')
+  await page.goto(`${url}/p/webchat/demo/demo/tents`)
+  await panel.getByText('Hello Cleo!').waitFor() // open again by itself
+  await page.getByRole('button', { name: 'Vidde 3' }).first().click()
+  await page.waitForFunction(async () =>
+    (await (await fetch('/ctl/events')).json()).some(
+      (e) => /model=vidde-3/.test(e.URL) && /Vidde 3/.test(e.Title),
+    ),
+  )
+
+  step('a second tab sees everything, both ways')
+  const second = await context.newPage()
+  await second.goto(`${url}/p/webchat/demo/demo`)
+  const secondPanel = second.frameLocator('parley-chat iframe')
+  await secondPanel.getByText('Hello Cleo!').waitFor()
+  await secondPanel.getByRole('textbox', { name: 'Message' }).fill('from the second tab')
+  await secondPanel.getByRole('textbox', { name: 'Message' }).press('Enter')
+  await panel.getByText('from the second tab').waitFor()
+  await second.close()
+
+  step('offline: messages wait, come once, in order')
+  await ctl('down')
+  await panel.getByText('Connection lost. Trying again…').waitFor()
+  for (const text of ['offline one', 'offline two']) {
+    await input.fill(text)
+    await input.press('Enter')
+  }
+  await panel.getByText('Waiting to be sent').first().waitFor()
+  await shot(page, '05-offline')
+  await axe(page, 'offline')
+  await page.reload() // even a reload does not lose them
+  await ctl('up')
+  await panel.getByText('offline two').waitFor()
+  await page.waitForFunction(
+    async () =>
+      (await (await fetch('/ctl/events')).json()).filter((e) => /^offline/.test(e.Text)).length >= 2,
+  )
+  assert.deepEqual(
+    (await events()).filter((e) => /^offline/.test(e.Text)).map((e) => e.Text),
+    ['offline one', 'offline two'],
+  )
+  await panel.getByText('Sent', { exact: true }).last().waitFor()
+
+  step('unread badge while closed; focus returns')
+  await panel.getByRole('button', { name: 'Close chat window' }).click()
+  assert.equal(await page.evaluate(() => document.activeElement?.localName), 'parley-chat')
+  await ctl('say', { name: 'Ana Berg', text: 'Are you there?' })
+  await page.getByRole('button', { name: 'Open chat, 1 unread' }).waitFor()
+  await shot(page, '06-unread')
+  await page.getByRole('button', { name: 'Open chat, 1 unread' }).click()
+  await page.getByRole('button', { name: 'Close chat', exact: true }).waitFor()
+
+  step('inactivity, ending asks first, new chat')
+  await ctl('warn')
+  await panel.getByRole('alert').getByText('Are you still there?').waitFor()
+  await shot(page, '07-warned')
+  await panel.getByRole('button', { name: 'End chat' }).click()
+  await panel.getByRole('dialog').waitFor()
+  await shot(page, '08-end')
+  await axe(page, 'dialog')
+  await page.keyboard.press('Escape')
+  assert.equal(await panel.getByRole('dialog').count(), 0)
+  assert.equal(
+    await panel.getByRole('button', { name: 'End chat' }).count(),
+    1,
+    'Escape closes the question, not the chat',
+  )
+  await panel.getByRole('button', { name: 'End chat' }).click()
+  await panel.getByRole('dialog').getByRole('button', { name: 'End chat' }).click()
+  await panel.getByText('Chat session ended.').waitFor()
+  await shot(page, '09-ended')
+  await axe(page, 'ended')
+  await page.reload()
+  await page.getByRole('button', { name: 'Open chat' }).click()
+  await panel.getByText('Chat session ended.').waitFor()
+  await panel.getByRole('button', { name: 'Start a new chat' }).click()
+  await fill(panel, 'Cleo', 'One more question')
+  await ctl('join', { name: 'Ben' })
+  await panel.getByText('Ben joined the chat.').waitFor()
+  await ctl('end')
+  await panel.getByText('Chat session ended.').waitFor()
+  await context.close()
+
+  step('dark, phone, German, keyboard only')
+  const phone = await open({
+    viewport: { width: 375, height: 720 },
+    colorScheme: 'dark',
+    locale: 'de-DE',
+    reducedMotion: 'reduce',
+  })
+  await phone.page.goto(`${url}/p/webchat/demo/demo`)
+  await phone.page.getByRole('button', { name: 'Chat öffnen' }).focus()
+  await phone.page.keyboard.press('Enter')
+  await phone.panel.getByLabel('Vorname').waitFor()
+  await shot(phone.page, '10-phone-form')
+  await axe(phone.page, 'dark form')
+  await phone.panel.getByLabel('Wie können wir helfen?').focus()
+  await phone.page.keyboard.type('Hallo')
+  await phone.page.keyboard.press('Tab')
+  await phone.page.keyboard.press('Enter')
+  await phone.panel.getByText('Wir suchen jemanden für Sie.').waitFor()
+  await ctl('join', { name: 'Ana Berg' })
+  await ctl('say', { name: 'Ana Berg', text: 'Guten Tag! Womit kann ich helfen?' })
+  await phone.panel.getByText('Guten Tag!').waitFor()
+  await phone.page.keyboard.type('Ein Zelt, bitte.')
+  await phone.page.keyboard.press('Enter')
+  await phone.panel.locator('.mine .bubble', { hasText: 'Ein Zelt' }).waitFor()
+  await ctl('read')
+  await phone.panel.getByText('Gelesen').last().waitFor()
+  await shot(phone.page, '11-phone-chat')
+  await axe(phone.page, 'dark chat')
+  const size = await phone.panel
+    .getByRole('textbox', { name: 'Nachricht' })
+    .evaluate((e) => getComputedStyle(e).fontSize)
+  assert.equal(size, '16px')
+  await phone.context.close()
+
+  step('right to left')
+  const arabic = await open({ locale: 'ar' })
+  await arabic.page.goto(`${url}/p/webchat/demo/demo`)
+  await arabic.page.getByRole('button', { name: 'Open chat' }).click()
+  await arabic.panel.getByRole('button', { name: 'Start chat' }).waitFor()
+  assert.equal(await arabic.panel.locator('html').getAttribute('dir'), 'rtl')
+  await shot(arabic.page, '12-rtl')
+  await arabic.context.close()
+
+  assert.deepEqual(problems, [])
+  console.log('ok')
+} catch (e) {
+  for (const c of browser.contexts())
+    for (const [i, p] of c.pages().entries()) await shot(p, `failed-${i}`).catch(() => {})
+  for (const p of problems) console.error(p)
+  throw e
+} finally {
+  await browser.close()
+  server.stdin.end()
+}
