@@ -111,7 +111,7 @@ try {
   assert.equal(await panel.getByRole('link').getAttribute('rel'), 'noopener noreferrer')
   await ctl('join', { name: 'Ana Berg' })
   await panel.getByText('Ana Berg joined the chat.').waitFor()
-  await panel.getByText('You are chatting with Ana Berg').waitFor()
+  await panel.locator('header p', { hasText: 'You are chatting with Ana Berg' }).waitFor()
 
   step('typing, messages, delivered and read')
   await ctl('typing', { on: 1, name: 'Ana' })

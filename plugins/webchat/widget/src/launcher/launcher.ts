@@ -11,7 +11,8 @@ interface Site {
   theme: { color: string; side: string; offset_x: number; offset_y: number }
 }
 
-const script = document.currentScript as HTMLScriptElement
+const script = (document.currentScript ??
+  document.querySelector('script[src*="/widget.js"][data-site]')) as HTMLScriptElement
 const base = script.src.replace(/widget\.js.*$/, '')
 const origin = new URL(base).origin
 const data = script.dataset
@@ -100,7 +101,8 @@ const load = () => {
   box.append(frame)
 }
 
-const show = (on: boolean) => {
+// byUser: focus follows; a chat that opens again by itself leaves it alone.
+const show = (on: boolean, byUser = true) => {
   if (on === shown) return
   shown = on
   load()
@@ -108,6 +110,7 @@ const show = (on: boolean) => {
   if (store()) store(on ? 'open' : 'closed')
   post({ parley: 1, t: 'shown', open: on })
   draw()
+  if (!byUser) return
   if (on) frame?.focus()
   else button.focus()
 }
@@ -178,7 +181,7 @@ const mount = () => {
   Object.assign(window, { ParleyChat: { open: () => show(true), close: () => show(false), set } })
   dispatchEvent(new Event('parley-chat-ready'))
   const before = store()
-  if (before === 'open' && innerWidth > 480) show(true)
+  if (before === 'open' && innerWidth > 480) show(true, false)
   else if (before) load()
 }
 
@@ -195,4 +198,4 @@ const start = async () => {
   if (document.body) mount()
   else addEventListener('DOMContentLoaded', mount)
 }
-void start()
+if (!('ParleyChat' in window)) void start() // a script that is embedded twice draws one button

@@ -60,10 +60,19 @@ const host = new Host(site.origins, (m: ToPanel) => {
     case 'shown':
       shown = m.open
       chat.seen(visible())
-      if (shown) unlock()
+      if (shown) {
+        unlock()
+        enter()
+      }
       return
   }
 })
+
+/** Puts the cursor where writing begins, except where that raises a keyboard on screen. */
+function enter(): void {
+  if (!matchMedia('(pointer: fine)').matches) return
+  document.querySelector<HTMLElement>('.composer textarea, .field input, .field textarea')?.focus()
+}
 
 function draw(): void {
   const mode = look.theme || site.theme.mode

@@ -10,7 +10,11 @@ export function Composer({ ready, files }: { ready: boolean; files: boolean }) {
   const area = useRef<HTMLTextAreaElement>(null)
   const picker = useRef<HTMLInputElement>(null)
 
-  useEffect(() => area.current?.focus({ preventScroll: true }), [])
+  // Only where the customer is already: a page that opens its chat again by
+  // itself keeps its focus.
+  useEffect(() => {
+    if (document.hasFocus()) area.current?.focus({ preventScroll: true })
+  }, [])
   useEffect(() => {
     const e = area.current
     if (!e) return

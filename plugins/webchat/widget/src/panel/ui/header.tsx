@@ -18,11 +18,16 @@ export function Header({ canEnd, onEnd }: { canEnd: boolean; onEnd: () => void }
       )}
       <div class="titles">
         <h1>{title}</h1>
-        {names.length > 0 && view.open && <p>{t('with', { name: names.join(', ') })}</p>}
+        {names.length > 0 && view.open && (
+          <p>
+            <span class="sr">{t('with')} </span>
+            {names.join(', ')}
+          </p>
+        )}
       </div>
       {canEnd && (
-        <button type="button" class="end" onClick={onEnd}>
-          {t('end')}
+        <button type="button" class="end" aria-label={t('end')} onClick={onEnd}>
+          {t('end_short')}
         </button>
       )}
       {sound.possible && (

@@ -1,0 +1,305 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { Chat } from '../src/panel/chat'
+import { keep } from '../src/panel/storage'
+
+/** A server of one visitor: it keeps a log, dedupes by client id, and can be away. */
+class Server {
+  away = false
+  refuseNext = 0
+  log: { seq: number; type: string; clientId: string; text: string; by: string }[] = []
+  seen: Record<string, number> = {}
+  received: Record<string, unknown>[] = []
+  sockets = new Set<FakeSocket>()
+  silent = false
+
+  post(type: string, by: string, clientId = '', text = '') {
+    this.log.push({ seq: this.log.length + 1, type, clientId, text, by })
+    for (const s of this.sockets) if (s.known) this.event(s, this.log.length)
+  }
+  event(s: FakeSocket, seq: number) {
+    const e = this.log[seq - 1]
+    if (!e) return
+    s.push({
+      t: 'event',
+      conversation: 'c1',
+      seq,
+      prev: seq - 1,
+      at: new Date().toISOString(),
+      type: e.type,
+      head: { author: { kind: e.by }, by: { kind: e.by }, ...(e.clientId && { client_id: e.clientId }) },
+      body: { parts: [{ kind: 'text', text: e.text }] },
+    })
+  }
+  // biome-ignore lint/suspicious/noExplicitAny: frames of every kind
+  take(s: FakeSocket, f: Record<string, any>) {
+    this.received.push(f)
+    if (this.silent) return
+    switch (f.t) {
+      case 'hello':
+        s.push({ t: 'welcome', known: Boolean(f.token), time: '' })
+        if (f.token) this.follow(s, f.cursor?.seq ?? 0)
+        return
+      case 'register':
+        s.push({ t: 'visitor', token: 'token-1' })
+        this.follow(s, 0)
+        return
+      case 'ping':
+        s.push({ t: 'pong', id: f.id })
+        return
+      case 'start':
+      case 'message': {
+        if (this.refuseNext-- > 0) {
+          s.push({ t: 'refused', client_id: f.client_id, code: 'unavailable', retry: true })
+          return
+        }
+        if (!this.seen[f.client_id]) {
+          if (f.t === 'start') this.post('conversation.started/1', 'system')
+          const text = f.form?.message ?? f.parts?.[0]?.text
+          if (text) this.post('message/1', 'customer', f.client_id, text)
+          this.seen[f.client_id] = this.log.length
+        }
+        s.push({ t: 'accepted', client_id: f.client_id, conversation: 'c1', seq: this.seen[f.client_id] })
+        return
+      }
+    }
+  }
+  follow(s: FakeSocket, after: number) {
+    s.known = true
+    for (let seq = after + 1; seq <= this.log.length; seq++) this.event(s, seq)
+    s.push({ t: 'live' })
+  }
+  drop(code = 1006) {
+    for (const s of [...this.sockets]) s.end(code)
+  }
+}
+
+let server: Server
+
+class FakeSocket {
+  readyState = 0
+  known = false
+  onopen: (() => void) | null = null
+  onmessage: ((e: { data: string }) => void) | null = null
+  onclose: ((e: { code: number }) => void) | null = null
+  constructor() {
+    setTimeout(() => {
+      if (server.away) return this.end(1006)
+      this.readyState = 1
+      server.sockets.add(this)
+      this.onopen?.()
+    }, 1)
+  }
+  send(text: string) {
+    const f = JSON.parse(text)
+    setTimeout(() => this.readyState === 1 && server.take(this, f), 1)
+  }
+  push(f: object) {
+    setTimeout(() => this.readyState === 1 && this.onmessage?.({ data: JSON.stringify(f) }), 1)
+  }
+  close() {
+    this.end(1000)
+  }
+  end(code: number) {
+    if (this.readyState === 3) return
+    this.readyState = 3
+    server.sockets.delete(this)
+    this.onclose?.({ code })
+  }
+}
+
+let stores: { local: Map<string, string>; session: Map<string, string> }
+const storage = (m: Map<string, string>) =>
+  ({
+    getItem: (k: string) => m.get(k) ?? null,
+    setItem: (k: string, v: string) => m.set(k, v),
+    removeItem: (k: string) => m.delete(k),
+  }) as unknown as Storage
+
+function newChat(onMessage = () => {}) {
+  return new Chat({
+    url: 'ws://x/ws',
+    site: 'demo',
+    locale: () => 'en',
+    page: () => ({ url: 'https://shop.example/', title: 'Shop' }),
+    local: keep(() => storage(stores.local), 'p'),
+    session: keep(() => storage(stores.session), 'p'),
+    onMessage,
+  })
+}
+const texts = (c: Chat) =>
+  c.state.view.entries.flatMap((e) => (e.kind === 'message' ? [e.parts[0]?.text] : []))
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms)
+
+beforeEach(() => {
+  vi.useFakeTimers()
+  vi.stubGlobal('WebSocket', FakeSocket)
+  server = new Server()
+  stores = { local: new Map(), session: new Map() }
+})
+afterEach(() => {
+  vi.useRealTimers()
+  vi.unstubAllGlobals()
+})
+
+describe('chat', () => {
+  it('stores nothing and opens no socket before a start', async () => {
+    const c = newChat()
+    c.resume()
+    c.seen(true)
+    await pass(60_000)
+    expect([...stores.local, ...stores.session]).toEqual([])
+    expect(server.received).toEqual([])
+    expect(c.state.ready).toBe(true)
+  })
+
+  it('keeps the token before it sends the start', async () => {
+    const c = newChat()
+    c.start({ message: 'hi' })
+    await pass(50)
+    expect(stores.local.get('p:token')).toBe('token-1')
+    expect(server.received.map((f) => f.t).slice(0, 3)).toEqual(['hello', 'register', 'start'])
+    expect(texts(c)).toEqual(['hi'])
+    expect(c.state.pending).toEqual([])
+  })
+
+  it('sends what was written offline once, in order, when the line is back', async () => {
+    const c = newChat()
+    c.start({ message: 'hi' })
+    await pass(50)
+    server.away = true
+    server.drop()
+    c.say('one')
+    c.say('two')
+    await pass(5_000)
+    expect(c.state.status).toBe('offline')
+    expect(c.state.pending.map((p) => p.state)).toEqual(['waiting', 'waiting'])
+    server.away = false
+    await pass(30_000)
+    expect(texts(c)).toEqual(['hi', 'one', 'two'])
+    expect(c.state.pending).toEqual([])
+    expect(server.log.filter((e) => e.type === 'message/1').length).toBe(3)
+  })
+
+  it('keeps unsent messages over a reload, and repeats under the same id', async () => {
+    const c = newChat()
+    c.start({ message: 'hi' })
+    await pass(50)
+    c.say('lost answer')
+    await pass(1) // it arrives and is stored, the answer does not come back
+    server.drop()
+    c.stop()
+    const again = newChat()
+    expect(again.state.pending.length).toBe(1)
+    again.resume()
+    await pass(50)
+    expect(texts(again)).toEqual(['hi', 'lost answer'])
+    expect(again.state.pending).toEqual([])
+  })
+
+  it('never doubles, wherever the line breaks', async () => {
+    for (let cut = 1; cut < 12; cut++) {
+      server = new Server()
+      stores = { local: new Map(), session: new Map() }
+      const c = newChat()
+      c.start({ message: 'hi' })
+      c.say('two')
+      await pass(cut)
+      server.drop()
+      await pass(60_000)
+      expect(texts(c), `cut after ${cut} ms`).toEqual(['hi', 'two'])
+      expect(server.log.filter((e) => e.text === 'two').length, `cut after ${cut} ms`).toBe(1)
+      c.stop()
+    }
+  })
+
+  it('tries again what could not be made durable', async () => {
+    const c = newChat()
+    c.start({ message: 'hi' })
+    await pass(50)
+    server.refuseNext = 1
+    c.say('later')
+    await pass(100)
+    expect(c.state.pending.length).toBe(1)
+    await pass(5_000)
+    expect(texts(c)).toEqual(['hi', 'later'])
+  })
+
+  it('asks again for what is missing', async () => {
+    const c = newChat()
+    c.start({ message: 'hi' })
+    await pass(50)
+    server.log.push({ seq: 3, type: 'message/1', clientId: '', text: 'missed', by: 'agent' })
+    server.post('message/1', 'agent', '', 'next')
+    await pass(5_000)
+    expect(texts(c)).toEqual(['hi', 'missed', 'next'])
+  })
+
+  it('notices a line that is dead without saying so', async () => {
+    const c = newChat()
+    c.start({ message: 'hi' })
+    await pass(50)
+    server.silent = true
+    await pass(26_000)
+    expect(server.received.at(-1)?.t).toBe('ping')
+    await pass(9_000)
+    expect(c.state.status).not.toBe('online')
+    server.silent = false
+    await pass(60_000)
+    expect(c.state.status).toBe('online')
+  })
+
+  it('stops for good where the chat is not allowed', async () => {
+    const c = newChat()
+    c.start({ message: 'hi' })
+    await pass(50)
+    server.drop(4003)
+    await pass(120_000)
+    expect(c.state.status).toBe('refused')
+    expect(server.sockets.size).toBe(0)
+  })
+
+  it('counts unread until the customer looks, and tells what was read', async () => {
+    const heard = vi.fn()
+    const c = newChat(heard)
+    c.start({ message: 'hi' })
+    await pass(50)
+    c.seen(false)
+    server.post('message/1', 'agent', '', 'a')
+    server.post('message/1', 'agent', '', 'b')
+    await pass(1_000)
+    expect(c.unread).toBe(2)
+    expect(heard).toHaveBeenCalledTimes(2)
+    expect(server.received.findLast((f) => f.t === 'receipt')).toMatchObject({ delivered: 4, read: 0 })
+    c.seen(true)
+    await pass(1_000)
+    expect(c.unread).toBe(0)
+    expect(server.received.findLast((f) => f.t === 'receipt')).toMatchObject({ delivered: 4, read: 4 })
+    c.stop()
+    const again = newChat()
+    again.resume()
+    await pass(50)
+    expect(again.unread, 'after a reload').toBe(0)
+  })
+
+  it('says that the customer types, seldom, and that it stopped', async () => {
+    const c = newChat()
+    c.start({ message: 'hi' })
+    await pass(50)
+    for (let i = 0; i < 20; i++) {
+      c.typed(true)
+      await pass(100)
+    }
+    await pass(6_000)
+    expect(server.received.filter((f) => f.t === 'typing').map((f) => f.on)).toEqual([true, false])
+  })
+
+  it('lives without storage', async () => {
+    const broken = keep(() => {
+      throw new Error('denied')
+    }, 'p')
+    broken.set('a', '1')
+    expect(broken.get('a')).toBe('1')
+    broken.set('a', '')
+    expect(broken.get('a')).toBe('')
+  })
+})

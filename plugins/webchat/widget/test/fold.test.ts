@@ -1,0 +1,86 @@
+import { describe, expect, it } from 'vitest'
+import { apply, nothing, type View } from '../src/panel/fold'
+import type { EventFrame } from '../src/panel/frames'
+
+let conversation = 'c1'
+function ev(
+  seq: number,
+  prev: number,
+  type: string,
+  head: EventFrame['head'] = {},
+  body?: EventFrame['body'],
+): EventFrame {
+  return {
+    t: 'event',
+    conversation,
+    seq,
+    prev,
+    at: '2026-11-23T10:00:00Z',
+    type,
+    head,
+    ...(body && { body }),
+  }
+}
+const fold = (events: EventFrame[], from: View = nothing) =>
+  events.reduce<View>((v, e) => {
+    const next = apply(v, e)
+    if (next === 'gap') throw new Error(`gap at ${e.seq}`)
+    return next
+  }, from)
+
+const ana = { kind: 'agent', agent: 'a1' } as const
+const story = () => [
+  ev(1, 0, 'conversation.started/1'),
+  ev(
+    2,
+    1,
+    'message/1',
+    { id: 'm1', author: { kind: 'customer' }, client_id: 'x' },
+    { parts: [{ kind: 'text', text: 'hi' }] },
+  ),
+  ev(5, 2, 'participant.joined/1', { who: ana }, { name: 'Ana' }),
+  ev(6, 5, 'message/1', { id: 'm2', author: ana }, { parts: [{ kind: 'text', text: 'hello' }] }),
+  ev(8, 6, 'receipt/1', { by: ana, delivered: 5, read: 2 }),
+  ev(9, 8, 'receipt/1', { by: { kind: 'customer' }, delivered: 99, read: 99 }),
+  ev(10, 9, 'something.new/3'),
+  ev(11, 10, 'inactivity.warned/1', {}, { text: 'Still there?' }),
+  ev(12, 11, 'participant.left/1', { who: ana }),
+  ev(13, 12, 'conversation.ended/1', { by: ana }),
+]
+
+describe('fold', () => {
+  it('tells the story', () => {
+    conversation = 'c1'
+    const v = fold(story())
+    expect(v.open).toBe(false)
+    expect(v.seq).toBe(13)
+    expect([v.delivered, v.read]).toEqual([5, 2])
+    expect(
+      v.entries.map((e) =>
+        e.kind === 'message'
+          ? `${e.mine ? 'me' : e.name}: ${e.parts[0]?.text}`
+          : `${e.what} ${e.name || e.text}`,
+      ),
+    ).toEqual(['me: hi', 'joined Ana', 'Ana: hello', 'warned Still there?', 'left Ana', 'ended '])
+  })
+
+  it('is the same when everything comes twice', () => {
+    const once = fold(story())
+    expect(fold(story(), once)).toEqual(once)
+    expect(fold(story().flatMap((e) => [e, e]))).toEqual(once)
+  })
+
+  it('finds a gap', () => {
+    const [first, , third] = story() as [EventFrame, EventFrame, EventFrame]
+    expect(apply(fold([first]), third)).toBe('gap')
+    expect(apply(nothing, third)).toBe('gap')
+  })
+
+  it('starts again with the next conversation', () => {
+    const v = fold(story())
+    conversation = 'c2'
+    const next = fold([ev(1, 0, 'conversation.started/1')], v)
+    expect([next.conversation, next.open, next.entries.length]).toEqual(['c2', true, 0])
+    conversation = 'c1'
+  })
+})
