@@ -43,8 +43,20 @@ func (s *session) readEnded(err error) {
 	s.fail(err)
 }
 
+// maxAnswers bounds what waits for a plugin that sends and does not read.
+const maxAnswers = 16384
+
+func (s *session) overrun() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.acks.len()+s.out.begins.len() > maxAnswers || s.out.records.len() > 4*maxSubscriptions
+}
+
 // receive handles one frame; an error ends the session.
 func (s *session) receive(frame *pluginv1.PluginFrame) error {
+	if s.overrun() {
+		return fmt.Errorf("%w: it does not read its answers", errProtocol)
+	}
 	switch f := frame.GetFrame().(type) {
 	case *pluginv1.PluginFrame_Events:
 		for _, e := range f.Events.GetEvents() {
@@ -210,48 +222,55 @@ func (s *session) eventStored(seq uint64, size int, exempt bool, ack Ack) {
 const beginRetry = 200 * time.Millisecond
 
 // begin records that the plugin is about to call its provider. Refused means
-// that the command is no longer this generation's to send.
+// that the command is no longer this generation's to send. A repeated Begin
+// gets the answer of the first.
 func (s *session) begin(b *pluginv1.Begin) {
 	id, err := parseCommandID(b.GetCommandId())
 	s.mu.Lock()
 	d := s.window.flight[id]
-	ok := err == nil && d != nil && d.sent && !d.asked
-	if ok {
-		d.asked = true
+	if err != nil || d == nil || !d.sent || d.begun {
+		s.answerBegin(b, err == nil && d != nil && d.begun)
+		s.mu.Unlock()
+		s.poke()
+		return
 	}
+	asked := d.asked
+	d.asked = true
 	s.mu.Unlock()
-	if !ok {
-		s.beginAnswered(b, d, false)
+	if asked {
 		return
 	}
 	// Bounded by the command window: one for each command under way.
-	s.wg.Go(func() {
-		for {
-			granted, err := s.core.Begin(s.ctx, d.account, id, s.instance)
-			if err == nil {
-				s.beginAnswered(b, d, granted)
-				return
-			}
+	s.wg.Go(func() { s.recordBegin(b, d) })
+}
+
+func (s *session) recordBegin(b *pluginv1.Begin, d *dispatch) {
+	for {
+		granted, err := s.core.Begin(s.ctx, d.account, d.id, s.instance)
+		if err != nil {
 			if !sleep(s.ctx, beginRetry) {
 				return
 			}
+			continue
 		}
-	})
+		s.mu.Lock()
+		d.begun = granted
+		if !granted {
+			s.refused[d.id] = struct{}{}
+		}
+		s.answerBegin(b, granted)
+		s.mu.Unlock()
+		s.poke()
+		if !granted {
+			s.commandSettled(d.id) // the core has taken it back
+		}
+		return
+	}
 }
 
-func (s *session) beginAnswered(b *pluginv1.Begin, d *dispatch, granted bool) {
-	s.mu.Lock()
-	if granted {
-		d.begun = true
-	} else if d != nil {
-		s.refused[d.id] = struct{}{}
-	}
+// answerBegin queues the answer. The caller holds the mutex.
+func (s *session) answerBegin(b *pluginv1.Begin, granted bool) {
 	s.out.begins.push(&pluginv1.BeginAck{Seq: b.GetSeq(), CommandId: b.GetCommandId(), Refused: !granted})
-	s.mu.Unlock()
-	s.poke()
-	if !granted && d != nil && d.asked {
-		s.commandSettled(d.id) // the core has taken it back: no Result will come
-	}
 }
 
 func (s *session) customerSignal(g *pluginv1.Signal) {
