@@ -3,10 +3,12 @@ package router
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"unicode/utf8"
 
 	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/pluginhost"
@@ -144,6 +146,9 @@ func (r *Router) claim(ctx context.Context, conv conversation.ConversationID, ac
 		return nil, fmt.Errorf("router: attachments are not kept here: %w", ErrInvalid)
 	}
 	files, err := r.blobs.Claim(ctx, conv, account, ids)
+	if errors.Is(err, blob.ErrNotFound) { // somebody else's, or never uploaded
+		return nil, fmt.Errorf("router: attachment: %w", ErrInvalid)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("router: attachment: %w", err)
 	}

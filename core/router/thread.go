@@ -147,3 +147,12 @@ func (th *thread) doubt(l *live) {
 	}
 	th.mu.Unlock()
 }
+
+// OpenConversation is the open conversation of a thread; zero: none.
+func (r *Router) OpenConversation(ctx context.Context, account conversation.AccountID, clear string) (conversation.ConversationID, error) {
+	l, err := r.thread(account, clear).resolve(ctx)
+	if err != nil || l == nil {
+		return conversation.ConversationID{}, err
+	}
+	return l.id, nil
+}

@@ -1,7 +1,6 @@
 package router
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -90,7 +89,7 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 	for i := range events {
 		ev := &events[i]
 		prev := s.LastVisible
-		head, err := json.Marshal(ev.Head)
+		head, err := conversation.Encode(*ev)
 		if err != nil {
 			return fmt.Errorf("router: encode %s: %w", ev.Head.Type(), err)
 		}

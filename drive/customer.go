@@ -1,0 +1,230 @@
+package drive
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+)
+
+// Event is an event frame as a client gets it.
+type Event struct {
+	Conversation string          `json:"conversation"`
+	Seq          uint64          `json:"seq"`
+	Prev         uint64          `json:"prev"`
+	Type         string          `json:"type"`
+	Head         json.RawMessage `json:"head"`
+	Body         json.RawMessage `json:"body"`
+}
+
+// Customer is a visitor's socket.
+type Customer struct {
+	*socket
+	Token string // known after Start
+
+	// OnEvent, when set before Dial's frames come, gets the raw event frame.
+	onEvent    func([]byte)
+	onAccepted func(clientID string, seq uint64)
+
+	mu      sync.Mutex
+	waiting map[string]chan accepted
+	welcome chan struct{}
+	live    chan struct{}
+	other   chan []byte
+}
+
+type accepted struct {
+	conversation string
+	seq          uint64
+	code         string
+	token        string
+}
+
+// CustomerOptions for DialCustomer.
+type CustomerOptions struct {
+	URL    string // ws://.../p/webchat/ws
+	Site   string
+	Origin string // Origin header; "" = none
+	Token  string // of an earlier visit; "" = a new visitor
+	// OnEvent gets each raw event frame, OnAccepted each acknowledgement of a
+	// message sent by SendRaw. Called from the socket's reader; nil ignores.
+	OnEvent    func(frame []byte)
+	OnAccepted func(clientID string, seq uint64)
+}
+
+// DialCustomer opens a visitor's socket and says hello.
+func DialCustomer(ctx context.Context, o CustomerOptions) (*Customer, error) {
+	c := &Customer{Token: o.Token, onEvent: o.OnEvent, onAccepted: o.OnAccepted, waiting: map[string]chan accepted{},
+		welcome: make(chan struct{}), live: make(chan struct{}, 16), other: make(chan []byte, 64)}
+	header := http.Header{}
+	if o.Origin != "" {
+		header.Set("Origin", o.Origin)
+	}
+	s, err := dial(ctx, o.URL, header, c.frame)
+	if err != nil {
+		return nil, err
+	}
+	c.socket = s
+	hello := map[string]any{"t": "hello", "v": 1, "site": o.Site}
+	if o.Token != "" {
+		hello["token"] = o.Token
+	}
+	if err := c.send(hello); err != nil {
+		c.Close()
+		return nil, err
+	}
+	select {
+	case <-c.welcome:
+		return c, nil
+	case <-c.closed:
+		c.Close()
+		return nil, fmt.Errorf("drive: no welcome: %w", c.CloseReason())
+	case <-ctx.Done():
+		c.Close()
+		return nil, fmt.Errorf("drive: no welcome: %w", ctx.Err())
+	}
+}
+
+func (c *Customer) send(v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("drive: encode: %w", err)
+	}
+	return c.write(b)
+}
+
+var (
+	eventPrefix    = []byte(`{"t":"event"`)
+	acceptedPrefix = []byte(`{"t":"accepted"`)
+)
+
+func (c *Customer) frame(b []byte) {
+	if bytes.HasPrefix(b, eventPrefix) {
+		if c.onEvent != nil {
+			c.onEvent(b)
+		}
+		return
+	}
+	if bytes.HasPrefix(b, acceptedPrefix) && c.onAccepted != nil {
+		seq, _ := strconv.ParseUint(string(field(b, `"seq":`)), 10, 64)
+		c.onAccepted(string(field(b, `"client_id":"`)), seq)
+		return
+	}
+	var f struct {
+		T            string `json:"t"`
+		Token        string `json:"token"`
+		ClientID     string `json:"client_id"`
+		Conversation string `json:"conversation"`
+		Seq          uint64 `json:"seq"`
+		Code         string `json:"code"`
+	}
+	if json.Unmarshal(b, &f) != nil {
+		return
+	}
+	switch f.T {
+	case "welcome":
+		close(c.welcome)
+	case "token":
+		c.mu.Lock()
+		c.Token = f.Token
+		c.mu.Unlock()
+	case "live":
+		select {
+		case c.live <- struct{}{}:
+		default:
+		}
+	case "accepted", "refused", "error":
+		c.mu.Lock()
+		if f.Token != "" {
+			c.Token = f.Token
+		}
+		ch := c.waiting[f.ClientID]
+		delete(c.waiting, f.ClientID)
+		c.mu.Unlock()
+		if ch != nil {
+			ch <- accepted{conversation: f.Conversation, seq: f.Seq, code: f.Code, token: f.Token}
+			return
+		}
+	}
+	select {
+	case c.other <- bytes.Clone(b):
+	default:
+	}
+}
+
+// field cuts the value that follows a key in flat JSON made by the server.
+func field(b []byte, key string) []byte {
+	i := bytes.Index(b, []byte(key))
+	if i < 0 {
+		return nil
+	}
+	b = b[i+len(key):]
+	for j, ch := range b {
+		if ch == '"' || ch == ',' || ch == '}' {
+			return b[:j]
+		}
+	}
+	return nil
+}
+
+// RefusedError is a message or start that was not taken.
+type RefusedError struct{ Code string }
+
+// Error names the published code.
+func (e *RefusedError) Error() string { return "drive: refused: " + e.Code }
+
+func (c *Customer) ask(ctx context.Context, clientID string, v any) (conversation string, seq uint64, err error) {
+	ch := make(chan accepted, 1)
+	c.mu.Lock()
+	c.waiting[clientID] = ch
+	c.mu.Unlock()
+	if err := c.send(v); err != nil {
+		return "", 0, err
+	}
+	select {
+	case a := <-ch:
+		if a.code != "" {
+			return "", 0, &RefusedError{a.code}
+		}
+		return a.conversation, a.seq, nil
+	case <-c.closed:
+		return "", 0, ErrClosed
+	case <-ctx.Done():
+		return "", 0, fmt.Errorf("drive: no answer: %w", ctx.Err())
+	}
+}
+
+// Start asks for a conversation with the form's answers and waits until that
+// is durable.
+func (c *Customer) Start(ctx context.Context, clientID string, form map[string]string) (conversation string, err error) {
+	conversation, _, err = c.ask(ctx, clientID, map[string]any{"t": "start", "client_id": clientID, "form": form})
+	return conversation, err
+}
+
+// Say sends a text and waits until it is durable.
+func (c *Customer) Say(ctx context.Context, clientID, text string) (seq uint64, err error) {
+	_, seq, err = c.ask(ctx, clientID, map[string]any{"t": "message", "client_id": clientID, "parts": []any{map[string]any{"kind": "text", "text": text}}})
+	return seq, err
+}
+
+// SendRaw sends a text without waiting; see OnAccepted. clientID and text must
+// need no escaping in JSON.
+func (c *Customer) SendRaw(clientID, text string) error {
+	b := make([]byte, 0, 128+len(text))
+	b = append(b, `{"t":"message","client_id":"`...)
+	b = append(b, clientID...)
+	b = append(b, `","parts":[{"kind":"text","text":"`...)
+	b = append(b, text...)
+	b = append(b, `"}]}`...)
+	return c.write(b)
+}
+
+// End ends the conversation.
+func (c *Customer) End() error { return c.send(map[string]any{"t": "end"}) }
+
+// Other delivers every frame that is neither event nor answer, as far as it
+// is read.
+func (c *Customer) Other() <-chan []byte { return c.other }

@@ -1,0 +1,129 @@
+package drive
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/lxzan/gws"
+)
+
+// ErrClosed: the socket is closed.
+var ErrClosed = errors.New("drive: socket closed")
+
+// socket is a client's WebSocket. frame is called for each text frame, from one
+// goroutine; the bytes are valid during the call only.
+type socket struct {
+	gws.BuiltinEventHandler
+	conn   *gws.Conn
+	frame  func([]byte)
+	once   sync.Once
+	closed chan struct{}
+	err    error
+	wg     sync.WaitGroup
+}
+
+func dial(ctx context.Context, rawURL string, header http.Header, frame func([]byte)) (*socket, error) {
+	s := &socket{frame: frame, closed: make(chan struct{})}
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, fmt.Errorf("drive: %w", err)
+	}
+	opts := &gws.ClientOption{Addr: rawURL, RequestHeader: header, HandshakeTimeout: 10 * time.Second, ReadMaxPayloadSize: 4 << 20, ReadBufferSize: 1024}
+	opts.NewDialer = func() (gws.Dialer, error) { return loopback{ctx}, nil }
+	if u.Scheme == "wss" {
+		opts.TlsConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // bench and tests speak to their own server
+	}
+	conn, resp, err := gws.NewClient(s, opts)
+	if err != nil {
+		if resp != nil {
+			return nil, &DialError{Status: resp.StatusCode, Err: err}
+		}
+		return nil, fmt.Errorf("drive: dial: %w", err)
+	}
+	s.conn = conn
+	s.wg.Go(conn.ReadLoop)
+	return s, nil
+}
+
+// DialError is a refused upgrade. Status is the HTTP status of the answer.
+type DialError struct {
+	Status int
+	Err    error
+}
+
+// Error says what the server answered.
+func (e *DialError) Error() string { return fmt.Sprintf("drive: dial: status %d: %v", e.Status, e.Err) }
+
+// Unwrap gives the reason.
+func (e *DialError) Unwrap() error { return e.Err }
+
+// loopback dials *.localhost at 127.0.0.1, as browsers do (RFC 6761 section 6.3).
+type loopback struct{ ctx context.Context } //nolint:containedctx // gws has no dialer with a context
+
+// Dial implements gws.Dialer.
+func (d loopback) Dial(network, addr string) (net.Conn, error) {
+	return DialLoopback(d.ctx, network, addr)
+}
+
+// DialLoopback dials, with names below localhost meaning 127.0.0.1.
+func DialLoopback(ctx context.Context, network, addr string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	if len(host) > 10 && host[len(host)-10:] == ".localhost" {
+		addr = net.JoinHostPort("127.0.0.1", port)
+	}
+	var nd net.Dialer
+	return nd.DialContext(ctx, network, addr)
+}
+
+// HTTPClient resolves names below localhost as browsers do.
+func HTTPClient() *http.Client {
+	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+		DialContext: DialLoopback, MaxIdleConnsPerHost: 16,
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // bench and tests speak to their own server
+	}}
+}
+
+func (s *socket) OnMessage(_ *gws.Conn, m *gws.Message) {
+	if m.Opcode == gws.OpcodeText {
+		s.frame(m.Bytes())
+	}
+	_ = m.Close()
+}
+
+func (s *socket) OnPing(c *gws.Conn, payload []byte) { _ = c.WritePong(payload) }
+
+func (s *socket) OnClose(_ *gws.Conn, err error) {
+	s.once.Do(func() {
+		s.err = err
+		close(s.closed)
+	})
+}
+
+func (s *socket) write(frame []byte) error {
+	if err := s.conn.WriteMessage(gws.OpcodeText, frame); err != nil {
+		return fmt.Errorf("drive: write: %w", err)
+	}
+	return nil
+}
+
+// Closed is closed when the socket is.
+func (s *socket) Closed() <-chan struct{} { return s.closed }
+
+// CloseReason is why the socket closed; call it after Closed.
+func (s *socket) CloseReason() error { return s.err }
+
+// Close drops the connection and waits for its reader.
+func (s *socket) Close() {
+	_ = s.conn.NetConn().Close()
+	s.wg.Wait()
+}
