@@ -1,0 +1,205 @@
+package blob_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/crc32"
+	"image"
+	"image/color"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/parley-gateway/parley/core/blob"
+)
+
+const secret = "GPS-canary-4711"
+
+// webp1 is a lossless picture of one pixel.
+const webp1 = "RIFF\x1a\x00\x00\x00WEBPVP8L\x0d\x00\x00\x00\x2f\x00\x00\x00\x10\x07\x10\x11\x11\x88\x88\xfe\x07\x00"
+
+func jpegSegment(marker byte, body string) string {
+	b := binary.BigEndian.AppendUint16([]byte{0xFF, marker}, uint16(len(body)+2))
+	return string(b) + body
+}
+
+func exif(orientation byte) string {
+	return "Exif\x00\x00II*\x00\x08\x00\x00\x00\x02\x00" +
+		"\x12\x01\x03\x00\x01\x00\x00\x00" + string([]byte{orientation}) + "\x00\x00\x00" +
+		"\x0e\x01\x02\x00\x0f\x00\x00\x00\x26\x00\x00\x00" + "\x00\x00\x00\x00" + secret
+}
+
+func pngChunk(kind, body string) string {
+	b := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
+	b = append(b, kind+body...)
+	return string(binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE([]byte(kind+body))))
+}
+
+func insert(b []byte, at int, s string) []byte { return []byte(string(b[:at]) + s + string(b[at:])) }
+
+func TestPicturesLoseTheirMetadata(t *testing.T) {
+	f := open(t, nil)
+	img := photo(40, 20)
+	j, p, g := encode(t, "jpeg", img), encode(t, "png", img), encode(t, "gif", img)
+	for name, c := range map[string]struct {
+		content []byte
+		w, h    int
+		mime    string
+	}{
+		"jpeg":               {insert(j, 2, jpegSegment(0xE1, exif(1))+jpegSegment(0xED, secret)+jpegSegment(0xFE, secret)+jpegSegment(0xE2, "MPF\x00"+secret)), 40, 20, "image/jpeg"},
+		"jpeg turned":        {insert(j, 2, jpegSegment(0xE1, exif(6))), 20, 40, "image/jpeg"},
+		"jpeg and a zip":     {append(bytes.Clone(j), "PK\x03\x04"+secret...), 40, 20, "image/jpeg"},
+		"jpeg without end":   {append(j[:len(j)-2:len(j)-2], ""...), 40, 20, "image/jpeg"},
+		"png":                {insert(p, 33, pngChunk("tEXt", "Author\x00"+secret)+pngChunk("eXIf", secret)+pngChunk("prIv", secret)), 40, 20, "image/png"},
+		"png and a page":     {append(bytes.Clone(p), "<script>"+secret+"</script>"...), 40, 20, "image/png"},
+		"gif":                {insert(g, 13+3*256, "\x21\xfe"+string([]byte{byte(len(secret))})+secret+"\x00"), 40, 20, "image/gif"},
+		"gif and javascript": {append(bytes.Clone(g), "*/alert('"+secret+"')"...), 40, 20, "image/gif"},
+		"webp":               {webpWith("EXIF", secret), 1, 1, "image/webp"},
+		"webp and more":      {[]byte(webp1 + secret), 1, 1, "image/webp"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := f.put("a", c.content)
+			if file.MIME != c.mime || file.Width != c.w || file.Height != c.h {
+				t.Errorf("got %s %dx%d, want %s %dx%d", file.MIME, file.Width, file.Height, c.mime, c.w, c.h)
+			}
+			got, err := f.read(file.Blob)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Contains(got, []byte(secret)) {
+				t.Error("the metadata, or what was behind the end, is still there")
+			}
+			if int64(len(got)) != file.Size {
+				t.Errorf("size %d, but %d bytes", file.Size, len(got))
+			}
+			if _, _, err := decodeAny(got); err != nil {
+				t.Errorf("cannot be decoded any more: %v", err)
+			}
+		})
+	}
+}
+
+func decodeAny(b []byte) (image.Image, string, error) {
+	switch {
+	case bytes.HasPrefix(b, []byte("\xff\xd8")):
+		img, err := jpeg.Decode(bytes.NewReader(b))
+		return img, "jpeg", err
+	case bytes.HasPrefix(b, []byte("\x89PNG")):
+		img, err := png.Decode(bytes.NewReader(b))
+		return img, "png", err
+	case bytes.HasPrefix(b, []byte("GIF")):
+		img, err := gif.Decode(bytes.NewReader(b))
+		return img, "gif", err
+	default:
+		return nil, "webp", nil
+	}
+}
+
+// webpWith adds a chunk to webp1.
+func webpWith(kind, body string) []byte {
+	if len(body)%2 == 1 {
+		body += "\x00"
+	}
+	b := []byte(webp1 + kind)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(body)))
+	b = append(b, body...)
+	binary.LittleEndian.PutUint32(b[4:], uint32(len(b)-8))
+	return b
+}
+
+func TestThumbnails(t *testing.T) {
+	f := open(t, nil)
+	left := image.NewRGBA(image.Rect(0, 0, 1200, 300)) // red on the left, blue on the right
+	for y := range 300 {
+		for x := range 1200 {
+			c := color.RGBA{255, 0, 0, 255}
+			if x >= 600 {
+				c = color.RGBA{0, 0, 255, 255}
+			}
+			left.SetRGBA(x, y, c)
+		}
+	}
+	j := encode(t, "jpeg", left)
+	turned := func(o byte) []byte { return insert(j, 2, jpegSegment(0xE1, exif(o))) }
+	for name, c := range map[string]struct {
+		content []byte
+		w, h    int
+		redAt   [2]int
+		blueAt  [2]int
+	}{
+		"png":         {encode(t, "png", left), 480, 120, [2]int{5, 60}, [2]int{475, 60}},
+		"jpeg":        {turned(1), 480, 120, [2]int{5, 60}, [2]int{475, 60}},
+		"mirrored":    {turned(2), 480, 120, [2]int{475, 60}, [2]int{5, 60}},
+		"upside down": {turned(3), 480, 120, [2]int{475, 60}, [2]int{5, 60}},
+		"clockwise":   {turned(6), 120, 480, [2]int{60, 5}, [2]int{60, 475}},
+		"counter":     {turned(8), 120, 480, [2]int{60, 475}, [2]int{60, 5}},
+		"transposed":  {turned(5), 120, 480, [2]int{60, 5}, [2]int{60, 475}},
+		"transverse":  {turned(7), 120, 480, [2]int{60, 475}, [2]int{60, 5}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := f.put("a", c.content)
+			w := httptest.NewRecorder()
+			f.Handler().ServeHTTP(w, httptest.NewRequest("GET", f.SignURL(file.Blob, 60e9, true), nil))
+			img, err := jpeg.Decode(w.Body)
+			if w.Code != 200 || err != nil {
+				t.Fatalf("thumbnail: status %d, %v", w.Code, err)
+			}
+			if b := img.Bounds(); b.Dx() != c.w || b.Dy() != c.h {
+				t.Fatalf("thumbnail is %dx%d, want %dx%d", b.Dx(), b.Dy(), c.w, c.h)
+			}
+			if r, _, b, _ := img.At(c.redAt[0], c.redAt[1]).RGBA(); r < 0xC000 || b > 0x4000 {
+				t.Errorf("no red at %v", c.redAt)
+			}
+			if r, _, b, _ := img.At(c.blueAt[0], c.blueAt[1]).RGBA(); b < 0xC000 || r > 0x4000 {
+				t.Errorf("no blue at %v", c.blueAt)
+			}
+		})
+	}
+}
+
+// A picture whose head is right and whose body is not is kept, to be saved;
+// it is never shown inline.
+func TestBrokenPictureIsNotShown(t *testing.T) {
+	f := open(t, nil)
+	p := encode(t, "png", photo(40, 20))
+	i := bytes.Index(p, []byte("IDAT"))
+	p[i+20] ^= 0xFF
+	file := f.put("a.png", p)
+	if file.Width != 0 {
+		t.Errorf("got %+v, want no size in pixels", file)
+	}
+	w := httptest.NewRecorder()
+	f.Handler().ServeHTTP(w, httptest.NewRequest("GET", f.SignURL(file.Blob, 60e9, false), nil))
+	if d := w.Header().Get("Content-Disposition"); w.Code != 200 || !strings.HasPrefix(d, "attachment") {
+		t.Errorf("status %d, disposition %q; want an attachment", w.Code, d)
+	}
+	w = httptest.NewRecorder()
+	f.Handler().ServeHTTP(w, httptest.NewRequest("GET", f.SignURL(file.Blob, 60e9, true), nil))
+	if w.Code != 404 {
+		t.Errorf("its thumbnail: status %d, want 404", w.Code)
+	}
+}
+
+func FuzzLook(f *testing.F) {
+	f.Add("image/jpeg", []byte("\xff\xd8"+jpegSegment(0xE1, exif(6))+"\xff\xda\x00\x02\xff\xd9"))
+	f.Add("image/png", []byte("\x89PNG\r\n\x1a\n"+pngChunk("IHDR", "\x00\x00\x00\x01\x00\x00\x00\x01\x08\x00\x00\x00\x00")+pngChunk("IEND", "")))
+	f.Add("image/gif", []byte("GIF89a\x01\x00\x01\x00\x00\x00\x00\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3b"))
+	f.Add("image/webp", []byte(webp1))
+	f.Add("image/webp", webpWith("VP8X", "\x0c\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
+	f.Fuzz(func(t *testing.T, mime string, b []byte) {
+		out, err := blob.Strip(mime, b)
+		if err != nil {
+			return
+		}
+		if len(out) > len(b)+38 { // an orientation segment and an end may be added
+			t.Errorf("strip made %d bytes of %d", len(out), len(b))
+		}
+		again, err := blob.Strip(mime, out)
+		if err != nil || !bytes.Equal(again, out) {
+			t.Errorf("strip of what was stripped: %d bytes, %v; want the same %d", len(again), err, len(out))
+		}
+	})
+}

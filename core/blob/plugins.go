@@ -1,0 +1,145 @@
+package blob
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/pluginhost"
+)
+
+// Log is what Plugins needs of the event log.
+type Log interface {
+	Conversation(ctx context.Context, id eventlog.StreamID) (eventlog.ConversationRow, error)
+	Thread(ctx context.Context, account eventlog.StreamID, key eventlog.Key) (eventlog.StreamID, error)
+}
+
+// ConversationKey tells conversations' data keys from the log
+// (Options.ConversationKey).
+func ConversationKey(log Log) func(context.Context, conversation.ConversationID) (int64, error) {
+	return func(ctx context.Context, id conversation.ConversationID) (int64, error) {
+		row, err := log.Conversation(ctx, eventlog.StreamID(id))
+		if errors.Is(err, eventlog.ErrNotFound) {
+			return 0, ErrNotFound
+		}
+		return row.KeyID, err
+	}
+}
+
+// Plugins lets plugins use the store within their own accounts
+// (pluginhost.Blobs).
+type Plugins struct {
+	Store *Store
+	Log   Log
+	Vault Vault // for the keys of threads
+	// Origin is the files origin, "https://files.example.com".
+	Origin func() string
+}
+
+var _ pluginhost.Blobs = Plugins{}
+
+// Put stores an attachment of the conversation that is open on the thread, or
+// of the account.
+func (p Plugins) Put(ctx context.Context, account conversation.AccountID, thread, name, mime string, r io.Reader) (conversation.File, error) {
+	o := Owner{Account: account}
+	if thread != "" {
+		key := p.Vault.MAC("thread", account[:], []byte(thread)) // as the router makes it
+		id, err := p.Log.Thread(ctx, eventlog.StreamID(account), key)
+		switch {
+		case err == nil:
+			row, err := p.Log.Conversation(ctx, id)
+			if err != nil {
+				return conversation.File{}, fmt.Errorf("blob: put: %w", err)
+			}
+			o.Conversation, o.KeyID = conversation.ConversationID(id), row.KeyID
+		case !errors.Is(err, eventlog.ErrNotFound):
+			return conversation.File{}, fmt.Errorf("blob: put: %w", err)
+		}
+	}
+	f, err := p.Store.Put(ctx, o, name, mime, r)
+	return f, forPlugin(err)
+}
+
+// Get opens an attachment of one of the accounts.
+func (p Plugins) Get(ctx context.Context, accounts []conversation.AccountID, id conversation.BlobID) (conversation.File, io.ReadCloser, error) {
+	if err := p.may(ctx, accounts, id); err != nil {
+		return conversation.File{}, nil, err
+	}
+	f, r, err := p.Store.Open(ctx, id)
+	if err != nil {
+		return f, nil, forPlugin(err)
+	}
+	return f, r, nil
+}
+
+// URL signs a URL of an attachment of one of the accounts.
+func (p Plugins) URL(ctx context.Context, accounts []conversation.AccountID, id conversation.BlobID, ttl time.Duration, thumbnail bool) (string, time.Time, error) {
+	if err := p.may(ctx, accounts, id); err != nil {
+		return "", time.Time{}, err
+	}
+	url, expires := p.Store.signURL(id, ttl, thumbnail)
+	return p.Origin() + url, expires, nil
+}
+
+// may checks that an attachment is the accounts' own: of the account itself, or
+// of a conversation that has an endpoint on it.
+func (p Plugins) may(ctx context.Context, accounts []conversation.AccountID, id conversation.BlobID) error {
+	_, row, err := p.Store.Info(ctx, id)
+	if err != nil {
+		return forPlugin(err)
+	}
+	own, err := p.owns(ctx, accounts, row)
+	if err != nil {
+		return fmt.Errorf("blob: %w", err)
+	}
+	if !own {
+		return pluginhost.ErrDenied
+	}
+	return nil
+}
+
+func (p Plugins) owns(ctx context.Context, accounts []conversation.AccountID, row directory.BlobRow) (bool, error) {
+	if row.Conversation.IsZero() {
+		return slices.Contains(accounts, row.Account), nil
+	}
+	conv, err := p.Log.Conversation(ctx, eventlog.StreamID(row.Conversation))
+	if errors.Is(err, eventlog.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if slices.Contains(accounts, conversation.AccountID(conv.Account)) {
+		return true, nil
+	}
+	var state struct {
+		Endpoints []conversation.Endpoint `json:"endpoints"`
+	}
+	if err := json.Unmarshal(conv.State, &state); err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(state.Endpoints, func(e conversation.Endpoint) bool { return slices.Contains(accounts, e.Account) }), nil
+}
+
+// forPlugin says what the plugin can act on.
+func forPlugin(err error) error {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return fmt.Errorf("%w: %w", pluginhost.ErrNotFound, err)
+	case errors.Is(err, ErrTooLarge), errors.Is(err, ErrPixels):
+		return fmt.Errorf("%w: %w", pluginhost.ErrTooLarge, err)
+	case errors.Is(err, ErrType):
+		return fmt.Errorf("%w: %w", pluginhost.ErrDenied, err)
+	case errors.Is(err, ErrFull):
+		return fmt.Errorf("%w: %w", pluginhost.ErrNotDurable, err)
+	default:
+		return err
+	}
+}

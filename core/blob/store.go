@@ -1,0 +1,432 @@
+package blob
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+)
+
+// Errors. They are wrapped with operation, never with names or content.
+var (
+	// ErrTooLarge: more bytes than the account takes. HTTP 413.
+	ErrTooLarge = errors.New("blob: file too large")
+	// ErrPixels: a picture of too many pixels. HTTP 413.
+	ErrPixels = errors.New("blob: picture too large")
+	// ErrType: a type that is not taken, or not what it claims to be. HTTP 415.
+	ErrType = errors.New("blob: type of file not taken")
+	// ErrFull: no space left for attachments. HTTP 507.
+	ErrFull = errors.New("blob: no space left")
+	// ErrNotFound: no such attachment, not ready, deleted, or somebody else's. HTTP 404.
+	ErrNotFound = errors.New("blob: not found")
+)
+
+// Defaults of Options.
+const (
+	DefaultMaxBytes = 20 << 20
+	DefaultReserve  = 256 << 20
+	OrphanAge       = 24 * time.Hour
+)
+
+// Vault is what this package needs of core/vault.
+type Vault interface {
+	Assign() (int64, error)
+	Seal(keyID int64, aad, plain []byte) ([]byte, error)
+	Open(keyID int64, aad, sealed []byte) ([]byte, error)
+	MAC(purpose string, parts ...[]byte) [32]byte
+	Destroy(ctx context.Context, ids ...int64) error
+}
+
+// Rows is what this package needs of core/directory.
+type Rows interface {
+	Snapshot() *directory.Snapshot
+	AddBlob(ctx context.Context, b directory.BlobRow) error
+	FinishBlob(ctx context.Context, b directory.BlobRow) error
+	UseBlobs(ctx context.Context, ids []conversation.BlobID, conv conversation.ConversationID, account conversation.AccountID) error
+	EndBlob(ctx context.Context, id conversation.BlobID) error
+	EndOrphan(ctx context.Context, id conversation.BlobID) error
+	Blob(ctx context.Context, id conversation.BlobID) (directory.BlobRow, error)
+	BlobsOf(ctx context.Context, conv conversation.ConversationID) ([]directory.BlobRow, error)
+	OrphanBlobs(ctx context.Context, before time.Time, limit int) ([]directory.BlobRow, error)
+}
+
+// Options say where attachments are kept.
+type Options struct {
+	// Dir is the folder, made with mode 0700 when missing. Or:
+	Dir string
+	// Bucket is an object store, which the Store closes.
+	Bucket *blob.Bucket
+	Rows   Rows
+	Vault  Vault
+	// ConversationKey tells a conversation's data key when an Owner does not. Nil:
+	// such attachments get a key of their own.
+	ConversationKey func(ctx context.Context, id conversation.ConversationID) (int64, error)
+	// MaxBytes is the largest file of accounts that do not say. 0: DefaultMaxBytes.
+	MaxBytes int64
+	// MaxPixels is the largest picture. 0: DefaultMaxPixels.
+	MaxPixels int64
+	// Reserve is how many bytes of Dir's file system stay free, whatever is
+	// uploaded. 0: DefaultReserve; negative: none.
+	Reserve int64
+
+	Log      *slog.Logger          // nil discards
+	Registry prometheus.Registerer // nil: no metrics
+}
+
+// Store keeps attachments. Safe for concurrent use.
+type Store struct {
+	opts    Options
+	bucket  *blob.Bucket
+	rows    Rows
+	vault   Vault
+	log     *slog.Logger
+	looking chan struct{} // one picture is looked into at a time: it takes much memory
+	uploads *prometheus.CounterVec
+}
+
+// Open opens the store. It starts nothing; see Run.
+func Open(o Options) (*Store, error) {
+	if o.Rows == nil || o.Vault == nil {
+		return nil, errors.New("blob: open: needs rows and a vault")
+	}
+	set(&o.MaxBytes, DefaultMaxBytes)
+	set(&o.MaxPixels, DefaultMaxPixels)
+	set(&o.Reserve, DefaultReserve)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{opts: o, bucket: o.Bucket, rows: o.Rows, vault: o.Vault, log: o.Log, looking: make(chan struct{}, 1),
+		uploads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "parley_uploads_total", Help: "Attachments offered to the store, by result.",
+		}, []string{"result"}),
+	}
+	if s.bucket == nil {
+		var err error
+		if s.bucket, err = openDir(o.Dir); err != nil {
+			return nil, fmt.Errorf("blob: open: %w", err)
+		}
+	}
+	if o.Registry != nil {
+		if err := o.Registry.Register(s.uploads); err != nil {
+			return nil, errors.Join(fmt.Errorf("blob: open: %w", err), s.bucket.Close())
+		}
+	}
+	return s, nil
+}
+
+func set(field *int64, def int64) {
+	if *field == 0 {
+		*field = def
+	}
+}
+
+// Close closes the bucket.
+func (s *Store) Close() error { return s.bucket.Close() }
+
+// Owner says whose an attachment is: a conversation's, or an account's as
+// long as there is no conversation.
+type Owner struct {
+	Conversation conversation.ConversationID
+	// Account owns the attachment when Conversation is zero; its limits hold in
+	// both cases. Zero: the store's own limits.
+	Account conversation.AccountID
+	// KeyID is the conversation's data key. 0: see Options.ConversationKey.
+	KeyID int64
+}
+
+// meta is the sealed part of a row.
+type meta struct {
+	Name string `json:"name"`
+	Key  []byte `json:"key"` // content key
+}
+
+func metaAAD(id conversation.BlobID) []byte { return append([]byte("blob/"), id[:]...) }
+
+// Put stores an attachment; when it returns nil, the attachment is durable
+// and ready. The type comes from the content: what the sender says it is (the
+// string after name) is not believed. Errors: ErrTooLarge, ErrPixels, ErrType,
+// ErrFull, or what r answered.
+func (s *Store) Put(ctx context.Context, o Owner, name, _ string, r io.Reader) (conversation.File, error) {
+	f, err := s.put(ctx, o, name, r)
+	s.uploads.WithLabelValues(result(err)).Inc()
+	return f, err
+}
+
+func result(err error) string {
+	for _, r := range []struct {
+		err  error
+		name string
+	}{{nil, "ok"}, {ErrTooLarge, "too_large"}, {ErrPixels, "pixels"}, {ErrType, "type"}, {ErrFull, "full"}} {
+		if errors.Is(err, r.err) {
+			return r.name
+		}
+	}
+	return "error"
+}
+
+func (s *Store) put(ctx context.Context, o Owner, name string, r io.Reader) (conversation.File, error) {
+	limits := directory.FileLimits{MaxBytes: s.opts.MaxBytes}
+	if a, ok := s.rows.Snapshot().Account(o.Account); ok {
+		limits.Types = a.Files.Types
+		if a.Files.MaxBytes > 0 {
+			limits.MaxBytes = a.Files.MaxBytes
+		}
+	}
+	body := &bounded{r: r, left: limits.MaxBytes}
+	head := make([]byte, sniffLength)
+	n, err := io.ReadFull(body, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return conversation.File{}, fmt.Errorf("blob: put: %w", err)
+	}
+	head = head[:n]
+	k, ok := sniff(head, limits.Types)
+	if !ok || n == 0 {
+		return conversation.File{}, fmt.Errorf("blob: put: %w", ErrType)
+	}
+	if err := s.checkSpace(limits.MaxBytes); err != nil {
+		return conversation.File{}, fmt.Errorf("blob: put: %w", err)
+	}
+	row, m, err := s.begin(ctx, o, nameFor(name, k), k)
+	if err != nil {
+		return conversation.File{}, fmt.Errorf("blob: put: %w", asFull(err))
+	}
+	if err := s.fill(ctx, &row, m, k, head, body); err != nil {
+		s.discard(ctx, row.ID)
+		return conversation.File{}, fmt.Errorf("blob: put: %w", asFull(err))
+	}
+	return fileOf(row, m), nil
+}
+
+// begin writes the row of an upload.
+func (s *Store) begin(ctx context.Context, o Owner, name string, k kind) (directory.BlobRow, meta, error) {
+	row := directory.BlobRow{
+		ID: conversation.NewID[conversation.BlobID](), Conversation: o.Conversation, KeyID: o.KeyID,
+		MIME: k.mime, State: directory.BlobUploading, CreatedAt: time.Now(),
+	}
+	m := meta{Name: name, Key: make([]byte, keySize)}
+	_, _ = rand.Read(m.Key) // never fails (crypto/rand)
+	if o.Conversation.IsZero() {
+		row.Account = o.Account
+	}
+	var err error
+	switch {
+	case row.KeyID != 0:
+	case !o.Conversation.IsZero() && s.opts.ConversationKey != nil:
+		row.KeyID, err = s.opts.ConversationKey(ctx, o.Conversation)
+	default:
+		row.KeyID, err = s.vault.Assign()
+	}
+	if err != nil {
+		return row, m, err
+	}
+	plain, err := json.Marshal(m)
+	if err != nil {
+		return row, m, err
+	}
+	if row.SealedName, err = s.vault.Seal(row.KeyID, metaAAD(row.ID), plain); err != nil {
+		return row, m, err
+	}
+	return row, m, s.rows.AddBlob(ctx, row)
+}
+
+// fill writes the content and makes the row ready.
+func (s *Store) fill(ctx context.Context, row *directory.BlobRow, m meta, k kind, head []byte, body io.Reader) (err error) {
+	upload := io.MultiReader(bytes.NewReader(head), body)
+	if k.picture {
+		err = s.fillPicture(ctx, row, m, upload)
+	} else {
+		row.Size, err = s.write(ctx, row.ID, m, streamContent, upload)
+	}
+	if err != nil {
+		return err
+	}
+	row.State = directory.BlobReady
+	return s.rows.FinishBlob(ctx, *row)
+}
+
+// fillPicture takes the whole upload in first, sealed on disk, since a slow
+// sender must not hold memory or a decoder; then it looks into it.
+func (s *Store) fillPicture(ctx context.Context, row *directory.BlobRow, m meta, upload io.Reader) error {
+	size, err := s.write(ctx, row.ID, m, streamUpload, upload)
+	if err != nil {
+		return err
+	}
+	select {
+	case s.looking <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-s.looking }()
+	raw, err := s.readAll(ctx, row.ID, m, streamUpload, size)
+	if err != nil {
+		return err
+	}
+	p, err := look(row.MIME, raw, s.opts.MaxPixels)
+	if err != nil {
+		return err
+	}
+	row.Width, row.Height, row.Thumbnail = p.width, p.height, p.thumbnail != nil
+	if row.Size, err = s.write(ctx, row.ID, m, streamContent, bytes.NewReader(p.content)); err != nil {
+		return err
+	}
+	if row.Thumbnail {
+		if _, err := s.write(ctx, row.ID, m, streamThumbnail, bytes.NewReader(p.thumbnail)); err != nil {
+			return err
+		}
+	}
+	return s.remove(ctx, row.ID, streamUpload)
+}
+
+// discard undoes an upload that failed, as far as it can now; Sweep does the rest.
+func (s *Store) discard(ctx context.Context, id conversation.BlobID) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if err := s.removeAll(ctx, id); err != nil {
+		s.log.WarnContext(ctx, "cannot remove a failed upload", "err", err)
+	}
+	if err := s.rows.EndBlob(ctx, id); err != nil {
+		s.log.WarnContext(ctx, "cannot mark a failed upload", "err", err)
+	}
+}
+
+func fileOf(row directory.BlobRow, m meta) conversation.File {
+	return conversation.File{Blob: row.ID, Name: m.Name, MIME: row.MIME, Size: row.Size, Width: row.Width, Height: row.Height}
+}
+
+// row reads a ready attachment's row and opens its sealed part.
+func (s *Store) row(ctx context.Context, id conversation.BlobID) (directory.BlobRow, meta, error) {
+	row, err := s.rows.Blob(ctx, id)
+	if errors.Is(err, directory.ErrNotFound) || (err == nil && row.State != directory.BlobReady) {
+		return row, meta{}, ErrNotFound
+	}
+	if err != nil {
+		return row, meta{}, err
+	}
+	m, err := s.openMeta(row)
+	return row, m, err
+}
+
+func (s *Store) openMeta(row directory.BlobRow) (m meta, err error) {
+	plain, err := s.vault.Open(row.KeyID, metaAAD(row.ID), row.SealedName)
+	if err != nil {
+		return m, err
+	}
+	err = json.Unmarshal(plain, &m)
+	return m, err
+}
+
+// Info describes a ready attachment and tells its row, which says whose it is.
+func (s *Store) Info(ctx context.Context, id conversation.BlobID) (conversation.File, directory.BlobRow, error) {
+	row, m, err := s.row(ctx, id)
+	if err != nil {
+		return conversation.File{}, row, fmt.Errorf("blob: info: %w", err)
+	}
+	return fileOf(row, m), row, nil
+}
+
+// Open opens a ready attachment; the caller closes the reader.
+func (s *Store) Open(ctx context.Context, id conversation.BlobID) (conversation.File, *Reader, error) {
+	row, m, err := s.row(ctx, id)
+	if err != nil {
+		return conversation.File{}, nil, fmt.Errorf("blob: open: %w", err)
+	}
+	r, err := s.reader(ctx, id, m, streamContent, row.Size)
+	if err != nil {
+		return conversation.File{}, nil, fmt.Errorf("blob: open: %w", err)
+	}
+	return fileOf(row, m), r, nil
+}
+
+// Claim ties ready attachments to a message of a conversation, so that they
+// are no orphans, and describes them, in order. Those of the account move to
+// the conversation; anybody else's is ErrNotFound, and then nothing is tied.
+func (s *Store) Claim(ctx context.Context, conv conversation.ConversationID, account conversation.AccountID, ids []conversation.BlobID) ([]conversation.File, error) {
+	files := make([]conversation.File, len(ids))
+	for i, id := range ids {
+		row, m, err := s.row(ctx, id)
+		if err != nil {
+			return nil, fmt.Errorf("blob: claim: %w", err)
+		}
+		files[i] = fileOf(row, m)
+	}
+	err := s.rows.UseBlobs(ctx, ids, conv, account)
+	if errors.Is(err, directory.ErrNotFound) {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("blob: claim: %w", err)
+	}
+	return files, nil
+}
+
+// Delete removes an attachment for good; deleting it twice is ErrNotFound.
+func (s *Store) Delete(ctx context.Context, id conversation.BlobID) error {
+	err := s.rows.EndBlob(ctx, id)
+	if errors.Is(err, directory.ErrNotFound) {
+		err = ErrNotFound
+	}
+	if err == nil {
+		err = s.removeAll(ctx, id)
+	}
+	if err != nil {
+		return fmt.Errorf("blob: delete: %w", err)
+	}
+	return nil
+}
+
+// Erase removes all attachments of a conversation and destroys the data keys
+// that only they used: what the conversation's own key, conversationKey, does
+// not cover.
+func (s *Store) Erase(ctx context.Context, conv conversation.ConversationID, conversationKey int64) error {
+	rows, err := s.rows.BlobsOf(ctx, conv)
+	if err != nil {
+		return fmt.Errorf("blob: erase: %w", err)
+	}
+	var keys []int64
+	for _, row := range rows {
+		if err := s.Delete(ctx, row.ID); err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if row.KeyID != conversationKey {
+			keys = append(keys, row.KeyID)
+		}
+	}
+	if err := s.vault.Destroy(ctx, keys...); err != nil {
+		return fmt.Errorf("blob: erase: %w", err)
+	}
+	return nil
+}
+
+// bounded reads at most left bytes; one more is ErrTooLarge.
+type bounded struct {
+	r    io.Reader
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, ErrTooLarge
+	}
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.r.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return n, ErrTooLarge
+	}
+	return n, err
+}
+
+func isMissing(err error) bool { return gcerrors.Code(err) == gcerrors.NotFound }
