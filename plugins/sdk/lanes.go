@@ -28,10 +28,17 @@ func (l *lane) do(wg *sync.WaitGroup, job func()) {
 	}
 }
 
-func (l *lane) len() int {
+// latest queues job like do, and drops the oldest one that waits when there
+// are limit of them. It reports whether it did.
+func (l *lane) latest(wg *sync.WaitGroup, limit int, job func()) (dropped bool) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.jobs.len()
+	if l.jobs.len() >= limit {
+		l.jobs.pop()
+		dropped = true
+	}
+	l.mu.Unlock()
+	l.do(wg, job)
+	return dropped
 }
 
 func (l *lane) run() {

@@ -2,7 +2,7 @@ package sdk
 
 import (
 	"context"
-	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -49,8 +49,8 @@ type emitted struct {
 // Session: under the next one they are sent again, oldest first, under new
 // numbers. All else belongs to one Session and goes with it.
 type outbox struct {
-	log  *slog.Logger
-	wake chan struct{} // room for one; read by the attached session's writer
+	guard func(func())  // contains a callback's panic
+	wake  chan struct{} // room for one; read by the attached session's writer
 
 	mu      sync.Mutex
 	session *session // attached; nil = none
@@ -95,9 +95,9 @@ type pluginFrameRe struct {
 	signals pluginv1.PluginFrame_Signals
 }
 
-func newOutbox(log *slog.Logger) *outbox {
+func newOutbox(guard func(func())) *outbox {
 	o := &outbox{
-		log: log, wake: make(chan struct{}, 1),
+		guard: guard, wake: make(chan struct{}, 1),
 		statuses: map[AccountID]*pluginv1.AccountStatus{}, dirty: map[AccountID]struct{}{},
 	}
 	o.frame.events.Events = &pluginv1.Events{}
@@ -303,6 +303,9 @@ func (o *outbox) next(ctx context.Context, s *session) *pluginv1.PluginFrame {
 		}
 		select {
 		case <-o.wake:
+			// Let those that an acknowledgement has just woken add theirs: a
+			// frame of many costs little more than a frame of one.
+			runtime.Gosched()
 		case <-ctx.Done():
 			return nil
 		}
@@ -484,11 +487,9 @@ func (o *outbox) settle(s *session, acks []*pluginv1.EventAck) {
 	o.acked, o.answers = nil, nil
 	o.mu.Unlock()
 
-	for i, p := range acked {
-		p.done(answers[i].ack, answers[i].err)
-		acked[i] = nil
-		answers[i] = emitted{}
-	}
+	o.callBack(acked, answers)
+	clear(acked)
+	clear(answers)
 	o.mu.Lock()
 	o.acked, o.answers = acked[:0], answers[:0]
 	o.mu.Unlock()
@@ -565,8 +566,18 @@ func (o *outbox) close() {
 	acked, answers := o.acked, o.answers
 	o.acked, o.answers = nil, nil
 	o.mu.Unlock()
-	for i, p := range acked {
-		p.done(answers[i].ack, answers[i].err)
+	o.callBack(acked, answers)
+}
+
+// callBack runs the callbacks of EmitAsync; one that panics costs no other.
+func (o *outbox) callBack(acked []*pending, answers []emitted) {
+	for next := 0; next < len(acked); {
+		o.guard(func() {
+			for next < len(acked) {
+				next++
+				acked[next-1].done(answers[next-1].ack, answers[next-1].err)
+			}
+		})
 	}
 }
 

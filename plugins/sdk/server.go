@@ -73,10 +73,11 @@ func NewServer(p Plugin, log *slog.Logger) *Server {
 func newServer(p Plugin, log *slog.Logger, peer credentials.TransportCredentials) *Server {
 	s := &Server{
 		abilities: abilitiesOf(p), log: log, peer: peer,
-		out: newOutbox(log), cmds: newCommands(), lanes: newLanes(),
+		cmds: newCommands(), lanes: newLanes(),
 		hooks: pool{limit: hookWorkers, queue: hookQueue},
 		stop:  make(chan error, 1),
 	}
+	s.out = newOutbox(func(f func()) { s.guard("acknowledgement", f) })
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.subs = &subscriptions{srv: s, open: map[uint64]*subscription{}}
 	return s

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -78,8 +79,10 @@ func (w *web) close() {
 // where the route is not public. Paths outside of all routes do not exist.
 func (w *web) authenticate(routes []Route, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		access := accessOf(routes, r.URL.Path)
-		if access == 0 {
+		// A path that goes up again could name one route and reach another.
+		clean := path.Clean(r.URL.Path)
+		access := accessOf(routes, clean)
+		if access == 0 || clean != r.URL.Path && clean+"/" != r.URL.Path {
 			http.NotFound(rw, r)
 			return
 		}
@@ -102,13 +105,13 @@ func (w *web) authenticate(routes []Route, next http.Handler) http.Handler {
 	})
 }
 
-// accessOf finds the longest route that path is under; 0 = none.
-func accessOf(routes []Route, path string) Access {
-	path = strings.TrimPrefix(path, "/")
+// accessOf finds the longest route that a path is under; 0 = none.
+func accessOf(routes []Route, of string) Access {
+	of = strings.TrimPrefix(of, "/")
 	best, length := Access(0), -1
 	for _, r := range routes {
 		prefix := strings.TrimSuffix(r.Path, "/")
-		under := prefix == "" || path == prefix || strings.HasPrefix(path, prefix+"/")
+		under := prefix == "" || of == prefix || strings.HasPrefix(of, prefix+"/")
 		if under && len(prefix) > length {
 			best, length = r.Access, len(prefix)
 		}

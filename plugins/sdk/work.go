@@ -159,16 +159,14 @@ func (s *Server) runHook(wire *pluginv1.Hook) *pluginv1.HookResult {
 	return out
 }
 
-// signal queues what the plugin should know now. When the handler is slow
-// the newest ones are dropped here: the host has dropped the oldest already.
+// signal queues what the plugin should know now.
 func (s *Server) signal(wire *pluginv1.Signal) {
 	h := s.abilities.SignalHandler
 	if h == nil {
 		return
 	}
-	if s.signals.len() >= maxSignals {
+	job := func() { s.guard("signal", func() { h.Signal(s.ctx, signalFromWire(wire)) }) }
+	if s.signals.latest(&s.work, maxSignals, job) {
 		s.droppedSignals.Add(1)
-		return
 	}
-	s.signals.do(&s.work, func() { s.guard("signal", func() { h.Signal(s.ctx, signalFromWire(wire)) }) })
 }

@@ -1,7 +1,7 @@
 // Package kit is the conformance kit of parley.plugin.v1: it starts any
 // executable as the gateway would and checks from outside, over the socket,
-// that it keeps the contract's rules. `parley plugin test` runs it, and so
-// can a test of a plugin's own.
+// that it keeps the contract's rules. A test of the plugin's own runs it, and so
+// can a command.
 //
 // Every check starts a process of its own, so one fault does not hide
 // another. A check is skipped only where the plugin does not declare the

@@ -340,6 +340,8 @@ func TestHTTP(t *testing.T) {
 		"agent without identity":  {nil, "/agent", 401, "identity missing\n"},
 		"agent with identity":     {agent, "/agent", 200, "/agent true ana"},
 		"outside of every route":  {agent, "/other", 404, "404 page not found\n"},
+		"up and over":             {nil, "/open/../agent", 404, "404 page not found\n"},
+		"twice a slash":           {nil, "/open//x", 404, "404 page not found\n"},
 		"prefix is no route":      {agent, "/agents", 404, "404 page not found\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

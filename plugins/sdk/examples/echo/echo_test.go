@@ -9,8 +9,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk/kit"
 )
 
-// TestConformance runs the kit against the built program, as
-// `parley plugin test` does.
+// TestConformance runs the kit against the built program.
 func TestConformance(t *testing.T) {
 	bin := filepath.Join(t.TempDir(), "echo")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, ".").CombinedOutput(); err != nil {

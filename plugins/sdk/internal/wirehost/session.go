@@ -83,7 +83,8 @@ func Open(ctx context.Context, conn grpc.ClientConnInterface, hello *pluginv1.Ho
 		return nil, fmt.Errorf("open session: %w", err)
 	}
 	s := &Session{stream: stream, cancel: cancel, policy: policy, done: make(chan struct{}), changed: make(chan struct{})}
-	if err := s.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_Hello{Hello: hello}}); err != nil {
+	// EOF: the plugin has refused already; the reader finds out why.
+	if err := s.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_Hello{Hello: hello}}); err != nil && !errors.Is(err, io.EOF) {
 		cancel()
 		return nil, fmt.Errorf("open session: %w", err)
 	}
