@@ -20,11 +20,11 @@ import (
 // checkpoints of its own (the log makes them apart from the writers).
 func DSN(path string) string {
 	return dsn(path, "rw", "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)",
-		"wal_autocheckpoint(0)", "journal_size_limit(67108864)", "cache_size(-32768)")
+		"wal_autocheckpoint(0)", "journal_size_limit(67108864)", "cache_size(-16384)")
 }
 
 // ReadDSN names the database file for connections that only read.
-func ReadDSN(path string) string { return dsn(path, "ro", "query_only(1)", "cache_size(-8192)") }
+func ReadDSN(path string) string { return dsn(path, "ro", "query_only(1)") }
 
 func dsn(path, mode string, pragmas ...string) string {
 	q := url.Values{"mode": {mode}, "_txlock": {"immediate"}, "_error_rc": {"1"}}

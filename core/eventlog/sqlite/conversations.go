@@ -33,12 +33,7 @@ func (l *Log) Conversations(ctx context.Context, q eventlog.ConversationQuery) (
 	text, args := conversationQuery(q, started)
 	s, err := l.reader.PrepareContext(ctx, text)
 	if err != nil {
-		select {
-		case <-l.stopping:
-			return nil, eventlog.ErrClosed
-		default:
-			return nil, fmt.Errorf("list conversations: %w", l.readFailure(err))
-		}
+		return nil, fmt.Errorf("list conversations: %w", l.readFailure(err))
 	}
 	defer func() { _ = s.Close() }()
 	var out []eventlog.ConversationRow

@@ -130,7 +130,7 @@ func TestBitFlip(t *testing.T) {
 	}
 	rnd := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same places each time
 	refused, harmless, found := 0, 0, 0
-	for i := range rounds(60, 2000) {
+	for i := range rounds(40, 1000) {
 		d := copyDir(t, dir, dbFile, lockFile)
 		if i%2 == 1 { // as after a kill
 			running := strings.Replace(string(lock), "  clean", "running", 1)

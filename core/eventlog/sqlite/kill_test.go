@@ -43,14 +43,14 @@ func TestKill9Loop(t *testing.T) {
 func TestKillAtFlush(t *testing.T) {
 	dir := t.TempDir()
 	g := ledger{}
-	for i := range rounds(8, 60) {
+	for i := range rounds(6, 40) {
 		when := 1 + i*i // at the start of the process, then deeper into the load
 		c := startChild(t, dir, 4, strace(t, os.DevNull, "-e", "trace="+flushes,
 			"-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", flushes, when))...)
 		n := 0
 		g.follow(t, c.lines, func(string) bool {
 			n++
-			if n == 20_000 { // the count is per thread: this one never got there
+			if n == 5_000 { // the count is per thread: this one never got there
 				_ = c.Process.Kill()
 			}
 			return false

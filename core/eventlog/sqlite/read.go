@@ -91,6 +91,11 @@ func (l *Log) readFailure(err error) error {
 	if err == nil {
 		return nil
 	}
+	select {
+	case <-l.stopping: // the files went away under the read
+		return fmt.Errorf("%w: %w", eventlog.ErrClosed, err)
+	default:
+	}
 	if isCorrupt(err) && l.w != nil {
 		return l.fail(err)
 	}

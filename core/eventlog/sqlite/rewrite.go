@@ -46,7 +46,12 @@ func (l *Log) Rewrite(ctx context.Context, stream eventlog.StreamID, newKey int6
 		if len(recs) == page {
 			continue
 		}
-		_, err = l.do(ctx, func(r *request) {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("rewrite stream %x: %w", stream, err)
+		}
+		// Once handed over it is waited for, come what may: a Rewrite that is
+		// still to be applied must not be overtaken by the next one.
+		_, err = l.do(context.WithoutCancel(ctx), func(r *request) {
 			r.work = func() error { return l.w.rewrite(stream, after, newKey, changed) }
 		})
 		if errors.Is(err, errGrown) {

@@ -78,7 +78,14 @@ func (w *writer) load() error {
 	if err := w.prepare(); err != nil {
 		return err
 	}
-	row, err := w.conn.once(`SELECT (SELECT coalesce(max(pos), 0) FROM events), (SELECT value FROM log_meta WHERE name = 'max_key')`)
+	row, err := w.conn.once(`PRAGMA journal_mode`)
+	if err != nil {
+		return err
+	}
+	if mode := row[0]; mode != "wal" { // some network file systems cannot
+		return fmt.Errorf("journal mode is %v, want wal: is the data folder on a local disk?", mode)
+	}
+	row, err = w.conn.once(`SELECT (SELECT coalesce(max(pos), 0) FROM events), (SELECT value FROM log_meta WHERE name = 'max_key')`)
 	if err != nil {
 		return err
 	}
