@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/parley-gateway/parley/config"
+	"github.com/parley-gateway/parley/core/bus"
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/router"
+)
+
+type benchStartCmd struct {
+	Conversations int    `default:"10000" help:"Open conversations."`
+	Events        int    `default:"20" help:"Events in each."`
+	Dir           string `type:"path" help:"Data folder. Default: a temporary one."`
+}
+
+func (c *benchStartCmd) Run(a *app) error {
+	return inDir(c.Dir, func(dir string) error { return c.run(a, dir) })
+}
+
+func (c *benchStartCmd) run(a *app, dir string) error {
+	cfg, err := config.Load("", []string{config.EnvName("data") + "=" + dir})
+	if err != nil {
+		return err
+	}
+	if err := c.fill(a.ctx, cfg); err != nil {
+		return err
+	}
+	var ready []time.Duration
+	for range 3 {
+		began := time.Now()
+		sys, err := startSystem(a.ctx, dir, nil)
+		if err != nil {
+			return err
+		}
+		ready = append(ready, time.Since(began))
+		if err := sys.stop(); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s\n%d open conversations of %d events: ready after %v (median of 3, records seeded and the demo's own start included)\n",
+		machine(), c.Conversations, c.Events, percentile(ready, 50).Round(time.Millisecond))
+	return err
+}
+
+// nowhere is a plugin's port that takes nothing.
+type nowhere struct{}
+
+func (nowhere) Offer(pluginhost.Outbound) bool { return false }
+func (nowhere) Info() pluginhost.Info {
+	return pluginhost.Info{ID: "webchat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}
+}
+
+// fill makes the conversations with the router itself.
+func (c *benchStartCmd) fill(ctx context.Context, cfg config.Config) (err error) {
+	if _, err := seedDemo(ctx, cfg); err != nil {
+		return err
+	}
+	s, err := openStores(ctx, cfg, discard())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	b := bus.NewLocal()
+	defer func() { err = errors.Join(err, b.Close()) }()
+	r, err := router.New(router.Options{Node: "fill", Log: s.log, Vault: s.vault, Directory: s.dir, Bus: b, Logger: discard()})
+	if err != nil {
+		return err
+	}
+	if err := r.Start(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Stop(context.WithoutCancel(ctx))) }()
+	r.PluginReady("webchat", "fill", nowhere{})
+	acc, ok := s.dir.Snapshot().AccountByName(demoSite)
+	if !ok {
+		return errors.New("no demo account")
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	slots := make(chan struct{}, 2000)
+	ingest := func(in pluginhost.Inbound) {
+		wg.Add(1)
+		slots <- struct{}{}
+		r.Ingest(ctx, in, func(a pluginhost.Ack) {
+			if a.Status != pluginhost.Committed {
+				mu.Lock()
+				err = fmt.Errorf("event not taken: %s", a.Code)
+				mu.Unlock()
+			}
+			<-slots
+			wg.Done()
+		})
+	}
+	for i := range c.Conversations {
+		in := pluginhost.Inbound{Plugin: "webchat", Account: acc.ID, Thread: fmt.Sprintf("web:fill-%d", i)}
+		start := in
+		start.Action = &pluginhost.CustomerAction{Start: &pluginhost.StartAction{Body: conversation.StartedBody{Name: "Fill"}}}
+		ingest(start)
+		for range c.Events - 3 { // started, assigned, requested come with the start
+			m := in
+			m.Message = &pluginhost.InboundMessage{Parts: []conversation.Part{{Kind: conversation.PartText, Text: "some words of a customer"}}}
+			ingest(m)
+		}
+	}
+	wg.Wait()
+	return err
+}

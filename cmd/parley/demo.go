@@ -1,0 +1,281 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/parley-gateway/parley/config"
+	"github.com/parley-gateway/parley/core/directory"
+)
+
+//go:embed demo.yaml
+var demoRecords []byte
+
+type demoCmd struct {
+	Data      string `type:"path" help:"Data folder, kept. Default: a new one that is removed at the end."`
+	Listen    string `default:"127.0.0.1:8080" help:"Address of the gateway; port 0 chooses a free one."`
+	OpsListen string `default:"127.0.0.1:9090" help:"Address of metrics and health; port 0 chooses a free one."`
+	JSON      bool   `help:"One JSON line on standard output when everything is ready."`
+}
+
+// demoInfo is what people and scripts need to use a demo; also <data>/demo.json.
+type demoInfo struct {
+	PublicURL    string      `json:"public_url"` // desktop and API, by a name that every client resolves
+	DeskURL      string      `json:"desk_url"`   // the desktop on its own origin
+	OpsURL       string      `json:"ops_url"`
+	CustomerPage string      `json:"customer_page"`
+	Users        []demoUser  `json:"users"`
+	Webchat      demoWebchat `json:"webchat"`
+}
+
+type demoUser struct {
+	Login    string `json:"login"`
+	Password string `json:"password"`
+	Role     string `json:"role"`
+}
+
+type demoWebchat struct {
+	Account string `json:"account"`
+	Site    string `json:"site"`
+}
+
+const demoSite = "demo"
+
+func (c *demoCmd) Run(a *app) (err error) {
+	data := c.Data
+	if data == "" {
+		if data, err = os.MkdirTemp("", "parley-demo-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(data)) }()
+	}
+	public, err := fixedPort(a.ctx, c.Listen)
+	if err != nil {
+		return usageError{err}
+	}
+	opsAddr, err := fixedPort(a.ctx, c.OpsListen)
+	if err != nil {
+		return usageError{err}
+	}
+	env := demoEnv(data, public, opsAddr)
+	cfg, err := config.Load("", env)
+	if err != nil {
+		return err
+	}
+	info, err := seedDemo(a.ctx, cfg)
+	if err != nil {
+		return err
+	}
+	info.PublicURL = "http://localhost:" + strconv.Itoa(int(public.Port()))
+	info.DeskURL, info.OpsURL = cfg.Origins.Desk, "http://"+opsAddr.String()
+	info.CustomerPage = cfg.Origins.Chat + "/p/webchat/demo/" + demoSite
+	d := &demoKeeper{app: a, env: env, opsURL: info.OpsURL, ready: func() error { return announce(a, c.JSON, data, info) }}
+	return d.keep()
+}
+
+// fixedPort turns port 0 into a free one, since a restarted gateway must come
+// back where browsers look for it.
+func fixedPort(ctx context.Context, addr string) (netip.AddrPort, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	got := ln.Addr().(*net.TCPAddr).AddrPort()
+	return netip.AddrPortFrom(got.Addr().Unmap(), got.Port()), ln.Close()
+}
+
+func demoEnv(data string, public, opsAddr netip.AddrPort) []string {
+	origin := func(name string) string { return "http://" + name + ".localhost:" + strconv.Itoa(int(public.Port())) }
+	vars := map[string]string{
+		"data": data, "node": "demo", "listen.public": public.String(), "listen.ops": opsAddr.String(),
+		"origins.desk": origin("desk"), "origins.chat": origin("chat"), "origins.files": origin("files"),
+		"origins.aliases": "localhost,127.0.0.1,[::1]", "login.per_account_burst": "50", "login.per_ip_burst": "200",
+		"plugins.builtin": "webchat",
+	}
+	var env []string
+	for k, v := range vars {
+		env = append(env, config.EnvName(k)+"="+v)
+	}
+	if v, ok := os.LookupEnv("PARLEY_LOG__LEVEL"); ok {
+		env = append(env, "PARLEY_LOG__LEVEL="+v)
+	}
+	return env
+}
+
+// seedDemo brings the records to what demo.yaml says; users keep the passwords
+// that an earlier run of the same folder gave them.
+func seedDemo(ctx context.Context, cfg config.Config) (demoInfo, error) {
+	old := readDemo(cfg.Data)
+	s, err := openStores(ctx, cfg, discard())
+	if err != nil {
+		return demoInfo{}, err
+	}
+	info, err := seed(ctx, s.dir, old)
+	return info, errors.Join(err, s.close())
+}
+
+func seed(ctx context.Context, d *directory.Directory, old demoInfo) (demoInfo, error) {
+	known := map[string]string{}
+	for _, u := range old.Users {
+		known[u.Login] = u.Password
+	}
+	records, err := directory.ParseRecords(demoRecords, "demo.yaml")
+	if err != nil {
+		return demoInfo{}, err
+	}
+	info := demoInfo{Webchat: demoWebchat{Site: demoSite}}
+	for i := range records.Users {
+		u := &records.Users[i]
+		pw := known[u.Login]
+		if pw == "" {
+			pw = u.Login + "-" + rand.Text()[:8]
+			u.Password = directory.NewSecret(pw)
+		}
+		info.Users = append(info.Users, demoUser{Login: u.Login, Password: pw, Role: string(u.Role)})
+	}
+	if _, err := d.Apply(ctx, records, false); err != nil {
+		return demoInfo{}, err
+	}
+	acc, ok := d.Snapshot().AccountByName(demoSite)
+	if !ok {
+		return demoInfo{}, fmt.Errorf("demo.yaml has no account %q", demoSite)
+	}
+	info.Webchat.Account = acc.ID.String()
+	return info, nil
+}
+
+func demoFile(data string) string { return filepath.Join(data, "demo.json") }
+
+func readDemo(data string) (info demoInfo) {
+	b, err := os.ReadFile(demoFile(data))
+	if err == nil {
+		_ = json.Unmarshal(b, &info) // unreadable: new passwords
+	}
+	return info
+}
+
+// announce says where everything is, once.
+func announce(a *app, asJSON bool, data string, info demoInfo) error {
+	b, err := json.Marshal(info)
+	if err != nil {
+		return err
+	}
+	tmp := demoFile(data) + ".tmp"
+	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, demoFile(data)); err != nil {
+		return err
+	}
+	if asJSON {
+		_, err := fmt.Fprintf(a.stdout, "%s\n", b)
+		return err
+	}
+	return printDemo(a.stdout, data, info)
+}
+
+func printDemo(w io.Writer, data string, info demoInfo) error {
+	lines := fmt.Sprintf("\nParley is ready.\n\n  Agent desktop   %s\n  Customer page   %s\n  Metrics         %s/metrics\n  Data            %s\n\n", info.DeskURL, info.CustomerPage, info.OpsURL, data)
+	for _, u := range info.Users {
+		lines += fmt.Sprintf("  %-10s      %s  %s\n", u.Role, u.Login, u.Password)
+	}
+	_, err := fmt.Fprint(w, lines, "\nOpen the desktop, log in, press Ready; open the customer page in another window. Ctrl+C stops.\n")
+	return err
+}
+
+// demoKeeper starts the gateway again when it dies, as a service manager would.
+type demoKeeper struct {
+	app    *app
+	env    []string
+	opsURL string
+	ready  func() error
+}
+
+func (d *demoKeeper) keep() error {
+	// The child dies with the thread that started it; keep both until the end.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	told := false
+	for {
+		began := time.Now()
+		cmd := exec.Command("/proc/self/exe", "serve") //nolint:noctx // ends in order, by SIGTERM below
+		cmd.Args[0] = "parley"
+		cmd.Env = append(os.Environ(), d.env...)
+		cmd.Stdout, cmd.Stderr = d.app.stderr, d.app.stderr
+		cmd.SysProcAttr = demoChild()
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		exited := make(chan error, 1)
+		go func() { exited <- cmd.Wait() }()
+		if !told && d.wait(exited) {
+			told = true
+			if err := d.ready(); err != nil {
+				_ = cmd.Process.Signal(syscall.SIGTERM)
+				<-exited
+				return err
+			}
+		}
+		select {
+		case <-d.app.ctx.Done():
+			_ = cmd.Process.Signal(syscall.SIGTERM)
+			return <-exited
+		case err := <-exited:
+			if !told {
+				return fmt.Errorf("the gateway did not start: %w", err)
+			}
+			_, _ = fmt.Fprintf(d.app.stderr, "parley: the gateway ended (%v); starting it again\n", err)
+			if time.Since(began) < 2*time.Second {
+				select {
+				case <-time.After(time.Second):
+				case <-d.app.ctx.Done():
+					return nil
+				}
+			}
+		}
+	}
+}
+
+// wait polls until the gateway is ready; false when it ended before.
+func (d *demoKeeper) wait(exited chan error) bool {
+	tick := time.NewTicker(25 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-exited:
+			exited <- err
+			return false
+		case <-d.app.ctx.Done():
+			return false
+		case <-tick.C:
+		}
+		req, err := http.NewRequestWithContext(d.app.ctx, http.MethodGet, d.opsURL+"/readyz", nil)
+		if err != nil {
+			return false
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			continue
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			return true
+		}
+	}
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/parley-gateway/parley/config"
+	"github.com/parley-gateway/parley/core/eventlog/sqlite"
+	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/gateway/api"
+)
+
+type doctorCmd struct {
+	configFlags
+	JSON bool `help:"As JSON."`
+}
+
+// finding is the outcome of one check. Status is ok, warn or fail.
+type finding = api.DoctorCheck
+
+func (c *doctorCmd) Run(a *app) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	findings := examine(a.ctx, cfg)
+	failed := 0
+	for _, f := range findings {
+		if f.Status == "fail" {
+			failed++
+		}
+		if c.JSON {
+			continue
+		}
+		line := fmt.Sprintf("%-5s %-14s %s", f.Status, f.Name, f.Detail)
+		if f.Fix != "" {
+			line += "\n      " + f.Fix
+		}
+		if _, err := fmt.Fprintln(a.stdout, line); err != nil {
+			return err
+		}
+	}
+	if c.JSON {
+		if err := json.NewEncoder(a.stdout).Encode(findings); err != nil {
+			return err
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d check(s) failed", failed)
+	}
+	return nil
+}
+
+// examine looks at everything that a start needs, as the user who runs it.
+func examine(ctx context.Context, cfg config.Config) []finding {
+	var plugins []pluginhost.Status
+	running := call(ctx, cfg, http.MethodGet, "/plugins", nil, &plugins) == nil
+	out := []finding{
+		{Name: "configuration", Status: "ok", Detail: "every key is understood"},
+		checkFolder(cfg.Data), checkRunDir(cfg), checkKey(cfg), checkClock(), checkDatabase(ctx, cfg),
+	}
+	if running {
+		out = append(out, finding{Name: "gateway", Status: "ok", Detail: "is running on this data folder"})
+		for _, p := range plugins {
+			f := finding{Name: "plugin", Status: "ok", Detail: fmt.Sprintf("%s %s: %s", p.ID, p.Version, p.State)}
+			if p.State != pluginhost.StateReady {
+				f.Status, f.Detail = "warn", f.Detail+" ("+p.Reason+")"
+			}
+			out = append(out, f)
+		}
+		return out
+	}
+	out = append(out, finding{Name: "gateway", Status: "warn", Detail: "is not running on this data folder", Fix: "start it with: parley serve"})
+	for _, addr := range []string{cfg.Listen.Public, cfg.Listen.Ops} {
+		out = append(out, checkPort(ctx, addr))
+	}
+	if cfg.TLS.Cert != "" {
+		out = append(out, checkFile("tls.cert", cfg.TLS.Cert), checkFile("tls.key", cfg.TLS.Key))
+	}
+	return out
+}
+
+func checkFolder(dir string) finding {
+	f := finding{Name: "data folder", Status: "ok", Detail: dir}
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		f.Status, f.Detail = "warn", dir+" is not there yet"
+		f.Fix = "the first start makes it"
+		return f
+	case err != nil || !info.IsDir():
+		f.Status, f.Detail, f.Fix = "fail", dir+" is not a folder", "set data to a folder"
+		return f
+	case info.Mode().Perm()&0o077 != 0:
+		f.Status, f.Detail, f.Fix = "warn", dir+" can be read by other users", "chmod 700 "+dir
+	}
+	probe, err := os.CreateTemp(dir, ".doctor-*")
+	if err != nil {
+		f.Status, f.Detail, f.Fix = "fail", dir+" cannot be written", "run as its owner, or free space"
+		return f
+	}
+	_ = probe.Close()
+	_ = os.Remove(probe.Name())
+	return f
+}
+
+// maxRunDir is what a unix socket's path leaves for the folder.
+const maxRunDir = 68
+
+func checkRunDir(cfg config.Config) finding {
+	dir, err := filepath.Abs(cfg.RunDir())
+	f := finding{Name: "run folder", Status: "ok", Detail: dir}
+	if err != nil || len(dir) > maxRunDir {
+		f.Status, f.Detail, f.Fix = "fail", fmt.Sprintf("%s is longer than %d bytes", dir, maxRunDir), "set plugins.run to a short path such as /run/parley"
+	}
+	return f
+}
+
+func checkKey(cfg config.Config) finding {
+	f := finding{Name: "master key", Status: "ok", Detail: "is readable"}
+	_, err := masterKey(cfg, false)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		f.Status, f.Detail, f.Fix = "warn", "is not there yet", "the first start makes "+cfg.MasterKeyFile()+"; keep a copy apart from backups of the data"
+	case err != nil:
+		f.Status, f.Detail, f.Fix = "fail", err.Error(), "set vault.master_key_file to the key that the data was made with"
+	}
+	return f
+}
+
+func checkClock() finding {
+	f := finding{Name: "clock", Status: "ok", Detail: time.Now().UTC().Format(time.RFC3339)}
+	if time.Now().Year() < 2025 {
+		f.Status, f.Fix = "fail", "set the clock: times of messages and sessions come from it"
+	}
+	return f
+}
+
+func checkDatabase(ctx context.Context, cfg config.Config) finding {
+	f := finding{Name: "database", Status: "ok"}
+	log, err := sqlite.OpenReadOnly(ctx, sqlite.Options{Dir: cfg.Data})
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		f.Detail = "is not there yet; the first start makes it"
+		return f
+	case err != nil:
+		f.Status, f.Detail, f.Fix = "fail", err.Error(), "see the gateway's log; restore a backup if it is damaged"
+		return f
+	}
+	defer func() { _ = log.Close() }()
+	if _, err := log.Tail(ctx, 0, 1); err != nil {
+		f.Status, f.Detail, f.Fix = "fail", err.Error(), "see the gateway's log; restore a backup if it is damaged"
+		return f
+	}
+	f.Detail = log.Path() + " can be read"
+	return f
+}
+
+func checkPort(ctx context.Context, addr string) finding {
+	f := finding{Name: "port", Status: "ok", Detail: addr + " is free"}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		f.Status, f.Detail, f.Fix = "fail", err.Error(), "stop what uses it, or set another address under listen"
+		return f
+	}
+	_ = ln.Close()
+	return f
+}
+
+func checkFile(name, path string) finding {
+	f := finding{Name: name, Status: "ok", Detail: path}
+	file, err := os.Open(path)
+	if err != nil {
+		f.Status, f.Detail, f.Fix = "fail", err.Error(), "let the gateway's user read it"
+		return f
+	}
+	_ = file.Close()
+	return f
+}

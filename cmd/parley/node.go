@@ -1,0 +1,390 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parley-gateway/parley/config"
+	"github.com/parley-gateway/parley/core/blob"
+	"github.com/parley-gateway/parley/core/bus"
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/eventlog/sqlite"
+	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/core/vault"
+	"github.com/parley-gateway/parley/gateway"
+	"github.com/parley-gateway/parley/gateway/api"
+	"github.com/parley-gateway/parley/gateway/auth"
+	"github.com/parley-gateway/parley/gateway/desktop"
+	"github.com/parley-gateway/parley/gateway/hook"
+	"github.com/parley-gateway/parley/gateway/ops"
+	"github.com/parley-gateway/parley/gateway/proxy"
+)
+
+// stores are what is on disk: the log, the keys, the records.
+type stores struct {
+	log   *sqlite.Log
+	vault *vault.Vault
+	dir   *directory.Directory
+}
+
+// openStores opens the data folder for writing; it must not be in use.
+func openStores(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *stores, err error) {
+	s := &stores{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if err := os.MkdirAll(filepath.Dir(cfg.Keys()), 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	var gate sync.Mutex // one writer at a time, fair: SQLite alone lets writers starve
+	if s.log, err = sqlite.Open(ctx, sqlite.Options{Dir: cfg.Data, Logger: logger, Gate: &gate}); err != nil {
+		return nil, err
+	}
+	master, err := masterKey(cfg, true)
+	if err != nil {
+		return nil, err
+	}
+	floor, err := s.log.MaxKeyID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if s.vault, err = vault.Open(ctx, vault.Options{Path: cfg.Keys(), Master: master, Floor: floor, Logger: logger}); err != nil {
+		return nil, err
+	}
+	s.dir, err = directory.Open(ctx, directory.Options{DSN: s.log.Path(), Vault: s.vault, Gate: &gate, Logger: logger})
+	return s, err
+}
+
+// conversationKey is the data key that seals a conversation's attachments too.
+func (s *stores) conversationKey(ctx context.Context, id conversation.ConversationID) (int64, error) {
+	row, err := s.log.Conversation(ctx, eventlog.StreamID(id))
+	return row.KeyID, err
+}
+
+func (s *stores) close() error {
+	var errs []error
+	if s.dir != nil {
+		errs = append(errs, s.dir.Close())
+	}
+	if s.log != nil {
+		errs = append(errs, s.log.Close())
+	}
+	if s.vault != nil {
+		errs = append(errs, s.vault.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// node is a running gateway.
+type node struct {
+	cfg    config.Config
+	logger *slog.Logger
+	stores *stores
+	blobs  *blob.Store
+	bus    *bus.Local
+	router *router.Router
+	auth   *auth.Auth
+	grants *auth.Grants
+	host   *pluginhost.Host
+	stream *api.API
+	proxy  *proxy.Proxy
+	hooks  *hook.Handler
+	health *ops.Health
+	server *gateway.Server
+	ctl    *control
+
+	background sync.WaitGroup
+	stop       context.CancelFunc
+}
+
+// startNode builds a gateway from the inside out: what serves is there before
+// what is served. On error everything is undone.
+func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *node, err error) {
+	n := &node{cfg: cfg, logger: logger}
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	n.stop = cancel
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.shutdown(cfg.Drain.Duration()))
+		}
+	}()
+	v, _ := versionText()
+	registry := ops.NewRegistry(v)
+	if n.stores, err = openStores(ctx, cfg, logger); err != nil {
+		return n, err
+	}
+	n.health = ops.NewHealth(
+		ops.Check{Name: "log", Run: n.checkLog},
+		ops.Check{Name: "plugins", Run: n.checkPlugins},
+	)
+	proxies, err := trusted(cfg.HTTP.TrustedProxies)
+	if err != nil {
+		return n, err
+	}
+	n.server, err = gateway.New(ctx, gateway.Options{
+		Listen: cfg.Listen.Public, OpsListen: cfg.Listen.Ops, TLSCert: cfg.TLS.Cert, TLSKey: cfg.TLS.Key,
+		Origins:        gateway.Origins{Desk: cfg.Origins.Desk, Chat: cfg.Origins.Chat, Files: cfg.Origins.Files, Aliases: cfg.Origins.Aliases},
+		TrustedProxies: proxies, Limits: gateway.Limits{Conns: cfg.HTTP.MaxConns, ConnsPerIP: cfg.HTTP.MaxConnsPerIP},
+		Log: logger, Registry: registry, Health: n.health,
+	})
+	if err != nil {
+		return n, err
+	}
+	origins := n.server.Origins()
+	if n.grants, err = auth.NewGrants(n.stores.vault.Subkey("grant")); err != nil {
+		return n, err
+	}
+	n.blobs, err = blob.Open(blob.Options{
+		Dir: cfg.Blobs(), Rows: n.stores.dir, Vault: n.stores.vault, ConversationKey: n.stores.conversationKey, Log: logger, Registry: registry,
+	})
+	if err != nil {
+		return n, err
+	}
+	n.background.Go(func() { n.blobs.Run(run) })
+	n.bus = bus.NewLocal()
+	n.router, err = router.New(router.Options{
+		Node: cfg.Node, Log: n.stores.log, Vault: n.stores.vault, Directory: n.stores.dir, Blobs: n.blobs, Bus: n.bus, Logger: logger,
+	})
+	if err != nil {
+		return n, err
+	}
+	if err := n.router.Start(ctx); err != nil {
+		return n, err
+	}
+	if err := n.startPlugins(run, origins); err != nil {
+		return n, err
+	}
+	n.auth, err = auth.New(ctx, auth.Options{
+		Directory: n.stores.dir, SameOrigin: gateway.SameOrigin, AccountBurst: cfg.Login.PerAccountBurst, IPBurst: cfg.Login.PerIPBurst,
+		IdleTimeout: cfg.Login.IdleTimeout.Duration(), AbsoluteTimeout: cfg.Login.AbsoluteTimeout.Duration(), Log: logger, Registry: registry,
+	})
+	if err != nil {
+		return n, err
+	}
+	return n, n.serve(ctx, registry, origins)
+}
+
+func trusted(networks []string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, s := range networks {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("http.trusted_proxies: %w", err)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// pluginSpecs are the plugins that this node runs: the built-in ones of the
+// configuration, then the pinned folders.
+func pluginSpecs(cfg config.Config) ([]pluginhost.Spec, error) {
+	var specs []pluginhost.Spec
+	for _, name := range cfg.Plugins.Builtin {
+		if _, ok := builtin()[name]; !ok {
+			return nil, fmt.Errorf("plugins.builtin: there is no built-in plugin %q", name)
+		}
+		specs = append(specs, pluginhost.Spec{ID: name, Command: []string{"/proc/self/exe", "plugin", "serve", name}})
+	}
+	pins, err := pluginhost.OpenPins(pinFile(cfg)).List()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range pins {
+		specs = append(specs, pluginhost.Spec{ID: p.ID, Dir: p.Dir})
+	}
+	return specs, nil
+}
+
+func pinFile(cfg config.Config) string { return filepath.Join(cfg.Data, "plugins.lock") }
+
+func (n *node) startPlugins(ctx context.Context, origins gateway.Origins) error {
+	var err error
+	n.host, err = pluginhost.New(pluginhost.Options{
+		RunDir: n.cfg.RunDir(), PinFile: pinFile(n.cfg), Core: n.router, Blobs: pluginBlobs{n.blobs, n.router, origins.Files},
+		Grants: n.grants, KV: n.stores.dir, Logger: n.logger, Node: n.cfg.Node,
+		PluginURL:      func(plugin string) string { return origins.Chat + "/p/" + plugin },
+		HookURL:        func(id conversation.AccountID) string { return origins.Chat + "/hooks/" + id.String() },
+		FrameAncestors: []string{origins.Desk}, VisitorKey: n.stores.vault.Subkey("visitor"), LogLevel: n.cfg.Log.Level,
+	})
+	if err != nil {
+		return err
+	}
+	specs, err := pluginSpecs(n.cfg)
+	if err != nil {
+		return err
+	}
+	if err := n.host.Load(specs...); err != nil {
+		return err
+	}
+	if err := n.giveAccounts(ctx); err != nil {
+		return err
+	}
+	if err := n.host.Start(ctx); err != nil {
+		return err
+	}
+	n.background.Go(func() { n.followAccounts(ctx) })
+	return nil
+}
+
+// giveAccounts tells the plugins of their accounts.
+func (n *node) giveAccounts(ctx context.Context) error {
+	var accounts []pluginhost.AccountConfig
+	for _, a := range n.stores.dir.Snapshot().Accounts() {
+		secrets, err := n.stores.dir.Secrets(ctx, a.ID)
+		if err != nil {
+			return err
+		}
+		settings, err := withSecrets(a.Settings, secrets)
+		if err != nil {
+			return fmt.Errorf("account %s: %w", a.ID, err)
+		}
+		accounts = append(accounts, pluginhost.AccountConfig{ID: a.ID, Plugin: a.Plugin, Name: a.Name, Settings: settings, Enabled: a.Enabled})
+	}
+	n.host.SetAccounts(accounts)
+	return nil
+}
+
+// followAccounts tells the plugins what changes in the records.
+func (n *node) followAccounts(ctx context.Context) {
+	changed, cancel := n.stores.dir.Changes()
+	defer cancel()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+		if err := n.giveAccounts(ctx); err != nil && ctx.Err() == nil {
+			n.logger.Error("plugins not told of changed accounts", "err", err)
+		}
+	}
+}
+
+// serve opens the doors.
+func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins gateway.Origins) error {
+	var err error
+	v, _ := versionText()
+	n.stream, err = api.New(api.Options{
+		Router: apiRouter{n.router}, Log: n.stores.log, Directory: n.stores.dir, Auth: n.auth, Grants: n.grants, Blobs: n.blobs, Host: n.host,
+		FilesOrigin: origins.Files, Doctor: n.doctor, Version: v, Logger: n.logger, Registry: registry,
+	})
+	if err != nil {
+		return err
+	}
+	n.proxy = proxy.New(proxy.Options{Host: proxy.Plugins(n.host), Auth: auth.Proxy{Auth: n.auth, Grants: n.grants}, Log: n.logger, Registry: registry})
+	n.hooks = hook.New(hook.Options{Host: n.host, Log: n.logger, Registry: registry})
+	for _, c := range []prometheus.Collector{n.router.Collector(), n.host.Collector(), logCollector{n.stores.log}} {
+		if err := registry.Register(c); err != nil {
+			return fmt.Errorf("metrics: %w", err)
+		}
+	}
+	files, built := desktop.FS()
+	if !built {
+		n.logger.Warn("this binary was built without the desktop's pages; `make build` makes them")
+	}
+	n.server.Start(gateway.Handlers{
+		API: n.stream, Hooks: n.hooks, Plugins: n.proxy, Files: n.blobs.Handler(), Desktop: files,
+		Drain: []func(context.Context){n.stream.Drain, n.proxy.Drain},
+	})
+	if n.ctl, err = startControl(ctx, n); err != nil {
+		return err
+	}
+	ready, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	if err := n.host.Ready(ready); err != nil {
+		n.logger.Warn("not every plugin is ready yet", "err", err)
+	}
+	n.health.Started()
+	n.logger.Info("ready", "public", n.server.Addr().String(), "desk", origins.Desk, "chat", origins.Chat)
+	return nil
+}
+
+// doctor is what admins see of this node's own state.
+func (n *node) doctor(context.Context) []api.DoctorCheck {
+	return []api.DoctorCheck{checkFolder(n.cfg.Data), checkKey(n.cfg), checkClock()}
+}
+
+func (n *node) checkLog(context.Context) error {
+	select {
+	case <-n.stores.log.Failed():
+		return errors.New("the log has failed")
+	default:
+		return nil
+	}
+}
+
+func (n *node) checkPlugins(context.Context) error {
+	var down []string
+	for _, p := range n.host.Plugins() {
+		if p.State != pluginhost.StateReady && p.State != pluginhost.StateDegraded {
+			down = append(down, p.ID)
+		}
+	}
+	if len(down) > 0 {
+		return fmt.Errorf("not ready: %s", strings.Join(down, ", "))
+	}
+	return nil
+}
+
+// shutdown stops from the outside in, within a time: readiness off, sockets
+// told to come back, plugins drained, commits awaited (PR15). Safe on a node
+// that was only partly built.
+func (n *node) shutdown(within time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), within+2*time.Second) // the process is ending: nobody else's time
+	defer cancel()
+	var errs []error
+	if n.health != nil {
+		n.health.Drain()
+	}
+	if n.ctl != nil {
+		errs = append(errs, n.ctl.close())
+	}
+	if n.host != nil {
+		drain, cancel := context.WithTimeout(ctx, within)
+		errs = append(errs, n.host.Drain(drain))
+		cancel()
+	}
+	if n.server != nil {
+		errs = append(errs, n.server.Shutdown(ctx))
+	}
+	n.stop()
+	if n.stream != nil {
+		n.stream.Close()
+	}
+	if n.host != nil {
+		errs = append(errs, n.host.Close())
+	}
+	if n.auth != nil {
+		errs = append(errs, n.auth.Close())
+	}
+	if n.router != nil {
+		errs = append(errs, n.router.Stop(ctx))
+	}
+	n.background.Wait()
+	if n.bus != nil {
+		errs = append(errs, n.bus.Close())
+	}
+	if n.blobs != nil {
+		errs = append(errs, n.blobs.Close())
+	}
+	if n.stores != nil {
+		errs = append(errs, n.stores.close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/parley-gateway/parley/config"
+)
+
+type serveCmd struct {
+	configFlags
+}
+
+func (c *serveCmd) Run(a *app) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	return serve(a.ctx, cfg, newLogger(cfg, a.stderr))
+}
+
+// errStoreFailed makes the process end with a failure after PR17's fatal error.
+var errStoreFailed = errors.New("the log has failed; nothing more can be made durable. Check the disk, then start again: what was acknowledged is safe")
+
+// serve runs a gateway until ctx ends or something fails that it cannot outlive.
+func serve(ctx context.Context, cfg config.Config, logger *slog.Logger) error {
+	n, err := startNode(ctx, cfg, logger)
+	if err != nil {
+		return err
+	}
+	var cause error
+	select {
+	case <-ctx.Done():
+		logger.Info("stopping")
+	case <-n.stores.log.Failed():
+		// No orderly stop on a store that lies: whatever is still in flight
+		// must not be acknowledged (PR17).
+		return errStoreFailed
+	case cause = <-n.server.Failed():
+		logger.Error("a listener failed", "err", cause)
+	}
+	if err := errors.Join(cause, n.shutdown(cfg.Drain.Duration())); err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	logger.Info("stopped")
+	return nil
+}
+
+// newLogger is the one logger; everything else gets it passed.
+func newLogger(cfg config.Config, w io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(strings.ToUpper(cfg.Log.Level))); err != nil {
+		level = slog.LevelInfo
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if cfg.Log.Format == "text" {
+		return slog.New(slog.NewTextHandler(w, opts)).With("node", cfg.Node)
+	}
+	return slog.New(slog.NewJSONHandler(w, opts)).With("node", cfg.Node)
+}
