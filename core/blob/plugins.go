@@ -40,7 +40,7 @@ type Plugins struct {
 	Log   Log
 	Vault Vault // for the keys of threads
 	// Origin is the files origin, "https://files.example.com".
-	Origin func() string
+	Origin string
 }
 
 var _ pluginhost.Blobs = Plugins{}
@@ -85,7 +85,7 @@ func (p Plugins) URL(ctx context.Context, accounts []conversation.AccountID, id 
 		return "", time.Time{}, err
 	}
 	url, expires := p.Store.signURL(id, ttl, thumbnail)
-	return p.Origin() + url, expires, nil
+	return p.Origin + url, expires, nil
 }
 
 // may checks that an attachment is the accounts' own: of the account itself, or

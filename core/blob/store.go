@@ -139,8 +139,8 @@ func (s *Store) Close() error { return s.bucket.Close() }
 // long as there is no conversation.
 type Owner struct {
 	Conversation conversation.ConversationID
-	// Account owns the attachment when Conversation is zero; its limits hold in
-	// both cases. Zero: the store's own limits.
+	// Account is where the attachment came in or goes out; it owns it when
+	// Conversation is zero. Its limits hold in both cases. Zero: the store's own limits.
 	Account conversation.AccountID
 	// KeyID is the conversation's data key. 0: see Options.ConversationKey.
 	KeyID int64
@@ -212,14 +212,11 @@ func (s *Store) put(ctx context.Context, o Owner, name string, r io.Reader) (con
 // begin writes the row of an upload.
 func (s *Store) begin(ctx context.Context, o Owner, name string, k kind) (directory.BlobRow, meta, error) {
 	row := directory.BlobRow{
-		ID: conversation.NewID[conversation.BlobID](), Conversation: o.Conversation, KeyID: o.KeyID,
+		ID: conversation.NewID[conversation.BlobID](), Conversation: o.Conversation, Account: o.Account, KeyID: o.KeyID,
 		MIME: k.mime, State: directory.BlobUploading, CreatedAt: time.Now(),
 	}
 	m := meta{Name: name, Key: make([]byte, keySize)}
 	_, _ = rand.Read(m.Key) // never fails (crypto/rand)
-	if o.Conversation.IsZero() {
-		row.Account = o.Account
-	}
 	var err error
 	switch {
 	case row.KeyID != 0:

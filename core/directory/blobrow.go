@@ -20,8 +20,8 @@ const (
 	BlobDeleted   BlobState = "deleted" // the content is gone, the row tells that it was
 )
 
-// BlobRow describes an attachment; core/blob keeps the content. Exactly one
-// of Conversation and Account is set.
+// BlobRow describes an attachment; core/blob keeps the content. It is the
+// conversation's, or the account's when Conversation is zero.
 type BlobRow struct {
 	ID            conversation.BlobID
 	Conversation  conversation.ConversationID
@@ -66,7 +66,7 @@ WHERE id = $7 AND state = 'uploading'`, b.Size, b.MIME, b.Width, b.Height, b.Thu
 func (d *Directory) UseBlobs(ctx context.Context, ids []conversation.BlobID, conv conversation.ConversationID, account conversation.AccountID) error {
 	err := d.write(ctx, func(tx *sql.Tx) error {
 		for _, id := range ids {
-			r, err := tx.ExecContext(ctx, `UPDATE blobs SET used = TRUE, conversation = $1, account = NULL
+			r, err := tx.ExecContext(ctx, `UPDATE blobs SET used = TRUE, conversation = $1
 WHERE id = $2 AND state = 'ready' AND (conversation = $3 OR (conversation IS NULL AND account = $4))`, conv, id, conv, account)
 			if err != nil {
 				return err
