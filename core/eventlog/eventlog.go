@@ -30,7 +30,7 @@ const ExpectAny = ^uint64(0)
 
 // Event is one fact to append. Head and Body are JSON (Body sealed), stored as
 // they are; an empty one reads back as nil. The caller may reuse its slices
-// when Append has returned.
+// when Append has returned, unless its context ended.
 type Event struct {
 	Type  string    // "name/version"
 	At    time.Time // kept to the microsecond at least, read back in UTC
@@ -243,8 +243,9 @@ type Log interface {
 	// Append makes b durable and returns after the flush (PR1). Concurrent
 	// appends share one flush; a conflict fails its own append only. Errors:
 	// ErrConflict, *DuplicateError, *ThreadOpenError, ErrFenced, ErrNotFound
-	// (outbox update), ErrInvalid, ErrFull, ErrFatal, ErrClosed. When ctx ends first the outcome is unknown to the
-	// caller (the append may still commit); re-read to settle.
+	// (outbox update), ErrInvalid, ErrFull, ErrFatal, ErrClosed. When ctx ends
+	// first the outcome is unknown to the caller (the append may still commit)
+	// and b must not be changed any more; re-read to settle.
 	Append(ctx context.Context, b *Batch) (Appended, error)
 
 	// Read returns up to limit events (0 = all) of a stream with sequence >

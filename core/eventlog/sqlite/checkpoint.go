@@ -46,6 +46,7 @@ func (l *Log) openCheckpointer() (_ *checkpointer, err error) {
 func (k *checkpointer) run(ctx context.Context) {
 	tick := time.NewTicker(checkpointEvery)
 	defer tick.Stop()
+	failing := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -54,13 +55,15 @@ func (k *checkpointer) run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := k.once(ctx); err != nil && ctx.Err() == nil {
-			if classify(err) == troubleFatal {
-				_ = k.l.fail(fmt.Errorf("checkpoint: %w", err))
-				return
-			}
+		err := k.once(ctx)
+		switch {
+		case classify(err) == troubleFatal:
+			_ = k.l.fail(fmt.Errorf("checkpoint: %w", err))
+			return
+		case err != nil && ctx.Err() == nil && !failing: // once is enough: a full disk may stay full
 			k.l.log.WarnContext(ctx, "write-ahead log not copied back", "err", err)
 		}
+		failing = err != nil
 	}
 }
 
