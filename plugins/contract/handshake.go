@@ -20,6 +20,12 @@ const (
 	// one plugin of a process.
 	PluginName = "parley"
 
+	// AttachEnv names the environment variable with the unix socket on which a
+	// plugin that a developer starts, in a debugger for example, waits for the
+	// gateway to attach. There is no handshake and no lifeline then, and any
+	// process of the same user is let in.
+	AttachEnv = "PARLEY_PLUGIN_ATTACH"
+
 	// LogLevelEnv names the environment variable with the least level that a
 	// plugin logs: debug, info (default), warn or error.
 	LogLevelEnv = "PARLEY_LOG_LEVEL"

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -208,6 +209,43 @@ func TestExitCodes(t *testing.T) {
 				t.Errorf("exit code %d, want %d; log:\n%s", code, tc.want, c.stderr)
 			}
 		})
+	}
+}
+
+func TestAttached(t *testing.T) {
+	dir, err := os.MkdirTemp("", "sdk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "attach.sock")
+	cmd := exec.CommandContext(t.Context(), os.Args[0]) // standard input is /dev/null
+	cmd.Env = []string{pluginEnv + "=plain", contract.AttachEnv + "=" + socket}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	client := pluginv1.NewPluginServiceClient(conn)
+	for i := range 2 { // a gateway that went away comes again with other sockets
+		web := filepath.Join(dir, fmt.Sprintf("http-%d.sock", i))
+		if _, err := client.Configure(t.Context(), &pluginv1.ConfigureRequest{HttpSocket: web}, grpc.WaitForReady(true)); err != nil {
+			t.Fatal(err)
+		}
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "unix", web)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Close()
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"slices"
@@ -36,6 +37,9 @@ func serve(p Plugin) int {
 	// go-plugin replaces os.Stdout and os.Stderr while it serves; the log
 	// keeps the real one.
 	log := newLogger(os.Stderr, os.Getenv(contract.LogLevelEnv))
+	if socket := os.Getenv(contract.AttachEnv); socket != "" {
+		return serveAttached(p, log, socket)
+	}
 	parent := os.Getppid()
 	if os.Getenv(contract.MagicCookieKey) != contract.MagicCookieValue {
 		_, _ = fmt.Fprintln(os.Stderr, "This is a Parley plugin. The gateway starts it; see `parley plugin add`.")
@@ -59,13 +63,7 @@ func serve(p Plugin) int {
 			VersionedPlugins: map[int]plugin.PluginSet{
 				contract.ProtocolVersion: {contract.PluginName: &grpcPlugin{srv: srv}},
 			},
-			GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-				return grpc.NewServer(append(opts,
-					grpc.Creds(srv.peer),
-					grpc.MaxRecvMsgSize(contract.MaxMessageSize),
-					grpc.MaxSendMsgSize(contract.MaxMessageSize),
-				)...)
-			},
+			GRPCServer: srv.grpcServer,
 			Logger: hclog.New(&hclog.LoggerOptions{
 				Level: hclog.Warn, Output: lineLogger{log}, DisableTime: true,
 			}),
@@ -73,6 +71,38 @@ func serve(p Plugin) int {
 		ended <- 0
 	}()
 	return <-ended
+}
+
+// grpcServer makes the server that both ways of serving use.
+func (s *Server) grpcServer(opts []grpc.ServerOption) *grpc.Server {
+	return grpc.NewServer(append(opts,
+		grpc.Creds(s.peer),
+		grpc.MaxRecvMsgSize(contract.MaxMessageSize),
+		grpc.MaxSendMsgSize(contract.MaxMessageSize),
+	)...)
+}
+
+// serveAttached waits on a socket of the developer's choice for a gateway of
+// the same user. The gateway may come and go; SIGTERM ends the process.
+func serveAttached(p Plugin, log *slog.Logger, socket string) int {
+	srv := newServer(p, log, peercred.New(peercred.UID(os.Getuid())))
+	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
+		log.Error("socket is in the way", "err", err)
+		return 1
+	}
+	ln, err := (&net.ListenConfig{}).Listen(srv.ctx, "unix", socket)
+	if err != nil {
+		log.Error("cannot listen", "err", err)
+		return 1
+	}
+	rpc := srv.grpcServer(nil)
+	srv.Register(rpc)
+	go func() { _ = rpc.Serve(ln) }() // ends with Stop
+	log.Info("waiting for a gateway to attach", "socket", socket)
+	code := awaitStop(srv)
+	rpc.Stop()
+	srv.Close()
+	return code
 }
 
 // speaksOurVersion reads go-plugin's list of majors; a host that gives none

@@ -224,21 +224,12 @@ func (s *Server) apply(ctx context.Context, req *pluginv1.ConfigureRequest) erro
 		return false
 	})
 	s.gateway.use(req.GetGatewaySocket(), s.peer)
-	if s.accepted.Load() {
-		return nil
-	}
 	m, err := s.manifest(ctx)
 	if err != nil {
 		return err
 	}
-	if a := s.abilities.Attacher; a != nil {
-		var err error
-		if !s.guard("attach", func() { err = a.Attach(s.ctx, &host{srv: s}) }) {
-			return errors.New("attach: the plugin panicked")
-		}
-		if err != nil {
-			return fmt.Errorf("attach: %w", err)
-		}
+	if err := s.attachPlugin(); err != nil {
+		return err
 	}
 	if len(m.Routes) > 0 && req.GetHttpSocket() != "" {
 		if err := s.web.serve(s, req.GetHttpSocket(), m.Routes); err != nil {
@@ -246,6 +237,22 @@ func (s *Server) apply(ctx context.Context, req *pluginv1.ConfigureRequest) erro
 		}
 	}
 	s.accepted.Store(true)
+	return nil
+}
+
+// attachPlugin gives the plugin its Host, the first time.
+func (s *Server) attachPlugin() error {
+	a := s.abilities.Attacher
+	if a == nil || s.accepted.Load() {
+		return nil
+	}
+	var err error
+	if !s.guard("attach", func() { err = a.Attach(s.ctx, &host{srv: s}) }) {
+		return errors.New("attach: the plugin panicked")
+	}
+	if err != nil {
+		return fmt.Errorf("attach: %w", err)
+	}
 	return nil
 }
 

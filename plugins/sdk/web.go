@@ -35,17 +35,24 @@ type web struct {
 	key atomic.Pointer[[]byte] // of the last accepted configuration
 
 	mu     sync.Mutex
+	socket string
 	server *http.Server
 	done   chan struct{}
 }
 
+// serve listens on socket, or keeps the listener when it is the same.
 func (w *web) serve(s *Server, socket string, routes []Route) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.socket == socket {
+		return nil
+	}
+	w.closeLocked()
 	ln, err := (&net.ListenConfig{}).Listen(s.ctx, "unix", socket)
 	if err != nil {
 		return fmt.Errorf("listen on the HTTP socket: %w", err)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.socket = socket
 	w.server = &http.Server{
 		Handler:           w.authenticate(routes, s.abilities.Handler),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -67,12 +74,16 @@ func (w *web) serve(s *Server, socket string, routes []Route) error {
 func (w *web) close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.closeLocked()
+}
+
+func (w *web) closeLocked() {
 	if w.server == nil {
 		return
 	}
 	_ = w.server.Close()
 	<-w.done
-	w.server = nil
+	w.server, w.socket = nil, ""
 }
 
 // authenticate checks Parley-Identity wherever it stands, and demands it
