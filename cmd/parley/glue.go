@@ -1,71 +1,18 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
-	"slices"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/gateway/api"
 )
-
-// pluginBlobs is the attachment store as plugins see it: by thread, and their
-// own accounts' only.
-type pluginBlobs struct {
-	store  *blob.Store
-	router *router.Router
-	base   string // origin of attachments
-}
-
-// Put implements pluginhost.Blobs.
-func (b pluginBlobs) Put(ctx context.Context, account conversation.AccountID, thread, name, mime string, r io.Reader) (conversation.File, error) {
-	owner := blob.Owner{Account: account}
-	if thread != "" {
-		conv, err := b.router.OpenConversation(ctx, account, thread)
-		if err != nil {
-			return conversation.File{}, err
-		}
-		owner.Conversation = conv
-	}
-	return b.store.Put(ctx, owner, name, mime, r)
-}
-
-// Get implements pluginhost.Blobs.
-func (b pluginBlobs) Get(ctx context.Context, accounts []conversation.AccountID, id conversation.BlobID) (conversation.File, io.ReadCloser, error) {
-	if err := b.own(ctx, accounts, id); err != nil {
-		return conversation.File{}, nil, err
-	}
-	return b.store.Open(ctx, id)
-}
-
-// URL implements pluginhost.Blobs.
-func (b pluginBlobs) URL(ctx context.Context, accounts []conversation.AccountID, id conversation.BlobID, ttl time.Duration, thumbnail bool) (string, time.Time, error) {
-	if err := b.own(ctx, accounts, id); err != nil {
-		return "", time.Time{}, err
-	}
-	ttl = min(max(ttl, time.Minute), time.Hour)
-	return b.base + b.store.SignURL(id, ttl, thumbnail), time.Now().Add(ttl), nil
-}
-
-func (b pluginBlobs) own(ctx context.Context, accounts []conversation.AccountID, id conversation.BlobID) error {
-	_, row, err := b.store.Info(ctx, id)
-	if err != nil {
-		return err
-	}
-	if !slices.Contains(accounts, row.Account) {
-		return fmt.Errorf("attachment of another plugin: %w", blob.ErrNotFound)
-	}
-	return nil
-}
 
 // withSecrets puts an account's secrets beside its settings, as the plugin's
 // schema has them; the host takes them apart again by x-secret.

@@ -216,7 +216,8 @@ func pinFile(cfg config.Config) string { return filepath.Join(cfg.Data, "plugins
 func (n *node) startPlugins(ctx context.Context, origins gateway.Origins) error {
 	var err error
 	n.host, err = pluginhost.New(pluginhost.Options{
-		RunDir: n.cfg.RunDir(), PinFile: pinFile(n.cfg), Core: n.router, Blobs: pluginBlobs{n.blobs, n.router, origins.Files},
+		RunDir: n.cfg.RunDir(), PinFile: pinFile(n.cfg), Core: n.router,
+		Blobs:  blob.Plugins{Store: n.blobs, Log: n.stores.log, Vault: n.stores.vault, Origin: origins.Files},
 		Grants: n.grants, KV: n.stores.dir, Logger: n.logger, Node: n.cfg.Node,
 		PluginURL:      func(plugin string) string { return origins.Chat + "/p/" + plugin },
 		HookURL:        func(id conversation.AccountID) string { return origins.Chat + "/hooks/" + id.String() },
