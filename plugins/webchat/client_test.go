@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -21,7 +22,15 @@ import (
 	"github.com/parley-gateway/parley/plugins/webchat/internal/fakehost"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// serveEnv makes the test binary the plugin's process.
+const serveEnv = "WEBCHAT_TEST_SERVE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(serveEnv) != "" {
+		webchat.Serve()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const shopOrigin = "https://shop.example"
 

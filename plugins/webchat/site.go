@@ -1,6 +1,7 @@
 package webchat
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -69,7 +70,11 @@ func (s *sites) allows(origin string) bool {
 // newSites reads a configuration; problems of all accounts come back at once.
 func newSites(cfg *sdk.Config) (*sites, error) {
 	var problems sdk.Problems
-	chat, err := originOf(strings.TrimSuffix(cfg.BaseURL, "/p/"+ID))
+	var chat string
+	base, err := url.Parse(cfg.BaseURL)
+	if err == nil {
+		chat, err = originOf(base.Scheme + "://" + base.Host)
+	}
 	if err != nil {
 		problems = append(problems, sdk.Problem{Code: "invalid", Text: "the plugin's public URL is not an http or https URL"})
 	}
