@@ -30,12 +30,17 @@ type attached struct {
 
 	mu     sync.Mutex
 	config *pluginv1.ConfigureRequest
+	answer func(context.Context) error // of Configure, instead of the child's; nil = the child's
 }
 
 func (a *attached) Configure(ctx context.Context, r *pluginv1.ConfigureRequest) (*pluginv1.ConfigureResponse, error) {
 	a.mu.Lock()
 	a.config = r
+	answer := a.answer
 	a.mu.Unlock()
+	if answer != nil {
+		return nil, answer(ctx)
+	}
 	return a.child.Configure(ctx, r)
 }
 
@@ -75,6 +80,35 @@ func TestAttach(t *testing.T) {
 	b.ready(t)
 	if _, err := b.host.Hook(t.Context(), b.account, post("m")); err != nil {
 		t.Error(err)
+	}
+}
+
+// A lost plugin, a failed call and an impatient caller are three errors.
+func TestCallErrors(t *testing.T) {
+	b, a := newAttached(t, nil)
+	b.ready(t)
+	answer := func(f func(context.Context) error) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.answer = f
+	}
+	answer(func(context.Context) error {
+		return contract.Error(codes.FailedPrecondition, contract.ReasonInvalid, "no")
+	})
+	_, err := b.host.Validate(t.Context(), "echo", nil, nil)
+	var call *pluginhost.CallError
+	if !errors.As(err, &call) || call.Reason != contract.ReasonInvalid || call.Op != "configure" || errors.Is(err, pluginhost.ErrGone) {
+		t.Errorf("failed call: got %v, want a CallError with its reason", err)
+	}
+	answer(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := b.host.Validate(ctx, "echo", nil, nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("impatient caller: got %v, want the context's error", err)
+	}
+	answer(func(ctx context.Context) error { go a.server.Stop(); <-ctx.Done(); return ctx.Err() })
+	if _, err := b.host.Validate(t.Context(), "echo", nil, nil); !errors.Is(err, pluginhost.ErrGone) {
+		t.Errorf("lost plugin: got %v, want ErrGone", err)
 	}
 }
 

@@ -114,6 +114,10 @@ func runChild(name string, modes []string) int {
 		}
 		fmt.Fprintf(os.Stderr, `{"level":"INFO","msg":"grandchild","pid":%d}`+"\n", cmd.Process.Pid)
 	}
+	if c.modes["ignore-lifeline"] {
+		signal.Ignore(syscall.SIGTERM)
+		select {}
+	}
 	waitForEnd()
 	server.Stop()
 	return 0
@@ -231,6 +235,35 @@ type childSession struct {
 	stream pluginv1.PluginService_SessionServer
 	seq    uint64
 	begun  map[string]*pluginv1.Command
+	pump   *eventPump
+}
+
+// eventPump sends messages as fast as the window allows, as a busy channel does.
+type eventPump struct {
+	account string
+	left    int
+	credit  int
+}
+
+// pumpEvents sends what credit allows in frames of at most 64.
+func (s *childSession) pumpEvents() error {
+	p := s.pump
+	for p.left > 0 && p.credit >= min(p.left, 16) {
+		list := make([]*pluginv1.Event, min(p.left, p.credit, contract.MaxFrameItems))
+		for i := range list {
+			s.seq++
+			list[i] = &pluginv1.Event{
+				Seq: s.seq, Account: p.account, Thread: "+4930123456", DedupeKey: strconv.FormatUint(s.seq, 10), ReceivedTime: time.Now().UnixMicro(),
+				Kind: &pluginv1.Event_Message{Message: textMessage("a message of about the usual length of a text, some hundred and twenty characters, as people write them on their phones")},
+			}
+		}
+		p.left -= len(list)
+		p.credit -= len(list)
+		if err := s.send(eventsFrame(list...)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *childSession) send(f *pluginv1.PluginFrame) error {
@@ -277,6 +310,10 @@ func (s *childSession) receive(frame *pluginv1.HostFrame) error {
 				s.retries.Add(1)
 			}
 		}
+		if s.pump != nil {
+			s.pump.credit += len(f.EventAcks.GetAcks())
+			return s.pumpEvents()
+		}
 	}
 	return nil
 }
@@ -304,6 +341,10 @@ func (s *childSession) command(cmd *pluginv1.Command) error {
 		if err := s.events(cmd, n); err != nil {
 			return err
 		}
+	case "pump":
+		n, _ := strconv.Atoi(arg)
+		s.pump = &eventPump{account: cmd.GetAccount(), left: n, credit: contract.EventWindow}
+		return s.pumpEvents()
 	case "huge":
 		blob := make([]byte, 9<<20)
 		_ = s.send(eventsFrame(&pluginv1.Event{Seq: 1, Account: cmd.GetAccount(), Thread: "t", Kind: &pluginv1.Event_Deferred{Deferred: &pluginv1.Deferred{Opaque: blob}}}))

@@ -24,6 +24,8 @@ type fakeCore struct {
 	refuse   func(pluginhost.Inbound) *pluginhost.Ack // nil = take it
 	hold     chan struct{}                            // acks wait until it is closed; nil = at once
 	outbox   []*outboxRow
+	rows     map[[16]byte]*outboxRow
+	waiting  []*outboxRow // with no generation
 	port     pluginhost.CommandPort
 	instance string
 	readies  []string
@@ -43,7 +45,7 @@ type outboxRow struct {
 
 func newFakeCore() *fakeCore {
 	return &fakeCore{
-		changed: make(chan struct{}), keys: map[string]bool{},
+		changed: make(chan struct{}), keys: map[string]bool{}, rows: map[[16]byte]*outboxRow{},
 		results: map[[16]byte][]pluginhost.CommandResult{}, statuses: map[conversation.AccountID]string{},
 	}
 }
@@ -93,10 +95,8 @@ func (c *fakeCore) take(in pluginhost.Inbound) pluginhost.Ack {
 	}
 	if r := in.Result; r != nil {
 		c.results[r.Command] = append(c.results[r.Command], *r)
-		for _, row := range c.outbox {
-			if row.out.Command == r.Command {
-				row.done = true
-			}
+		if row := c.rows[r.Command]; row != nil {
+			row.done = true
 		}
 		return pluginhost.Ack{Status: pluginhost.Committed}
 	}
@@ -115,13 +115,12 @@ func (c *fakeCore) take(in pluginhost.Inbound) pluginhost.Ack {
 func (c *fakeCore) Begin(_ context.Context, _ conversation.AccountID, command [16]byte, instance string) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, row := range c.outbox {
-		if row.out.Command == command {
-			row.begun = row.instance == instance && !row.done
-			return row.begun, nil
-		}
+	row := c.rows[command]
+	if row == nil {
+		return false, nil
 	}
-	return false, nil
+	row.begun = row.instance == instance && !row.done
+	return row.begun, nil
 }
 
 func (c *fakeCore) PluginReady(_, instance string, port pluginhost.CommandPort) {
@@ -147,6 +146,7 @@ func (c *fakeCore) PluginGone(_, instance string, begun, unbegun [][16]byte) {
 		}
 		row.begun = false
 		row.out.Attempt++
+		c.waiting = append(c.waiting, row)
 	}
 	_, _ = begun, unbegun
 	if c.instance == instance {
@@ -164,13 +164,17 @@ func (c *fakeCore) PluginRoom(_, _ string) {
 
 // offer hands over what nobody has. The caller holds the mutex.
 func (c *fakeCore) offer() {
-	for _, row := range c.outbox {
-		if row.done || row.instance != "" || c.port == nil {
-			continue
-		}
-		if c.port.Offer(row.out) {
+	for len(c.waiting) > 0 && c.port != nil {
+		row := c.waiting[0]
+		if !row.done {
+			// Before the offer: the answer may come before it returns.
 			row.instance = c.instance
+			if !c.port.Offer(row.out) {
+				row.instance = ""
+				return
+			}
 		}
+		c.waiting = c.waiting[1:]
 	}
 }
 
@@ -179,10 +183,12 @@ func (c *fakeCore) send(account conversation.AccountID, text string) [16]byte {
 	id := [16]byte(uuid.New())
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.outbox = append(c.outbox, &outboxRow{out: pluginhost.Outbound{
+	row := &outboxRow{out: pluginhost.Outbound{
 		Command: id, Account: account, Thread: "+4930123456", Attempt: 1, Deadline: time.Now().Add(time.Minute),
 		Send: &pluginhost.SendCommand{To: "+4930123456", Parts: []conversation.Part{{Kind: conversation.PartText, Text: text}}},
-	}})
+	}}
+	c.rows[id] = row
+	c.outbox, c.waiting = append(c.outbox, row), append(c.waiting, row)
 	c.offer()
 	return id
 }

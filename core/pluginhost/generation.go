@@ -15,6 +15,8 @@ import (
 	goplugin "github.com/hashicorp/go-plugin"
 	"github.com/hashicorp/go-plugin/runner"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
@@ -102,8 +104,11 @@ func (g *generation) spawn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g.exe = exe
+	if g.exe = exe; exe != nil {
+		g.p.setStarting(StateVerified)
+	}
 	pump := newLogPump(g.log, &g.p.meters.droppedLines)
+	g.proc = newProcess(g.p.id, cmd, h.spawner, pump)
 	g.client = goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig: goplugin.HandshakeConfig{
 			ProtocolVersion: contract.ProtocolVersion,
@@ -114,8 +119,7 @@ func (g *generation) spawn(ctx context.Context) error {
 		},
 		RunnerFunc: func(_ hclog.Logger, spec *exec.Cmd, dir string) (runner.Runner, error) {
 			cmd.Env = append(cmd.Env, spec.Env...)
-			g.dir = dir
-			g.proc = newProcess(g.p.id, cmd, dir, h.spawner, pump)
+			g.dir, g.proc.dir = dir, dir
 			return g.proc, nil
 		},
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
@@ -261,7 +265,7 @@ func (g *generation) askDescribe(ctx context.Context) error {
 // callFailed names the error of a call; a child that is ending gets a moment
 // to do so, since the reset of its connection overtakes its death.
 func (g *generation) callFailed(ctx context.Context, op string, err error) error {
-	if g.proc != nil && ctx.Err() == nil {
+	if g.proc != nil && ctx.Err() == nil && status.Code(err) == codes.Unavailable {
 		select {
 		case <-g.proc.exited:
 		case <-time.After(pipeGrace):
@@ -321,7 +325,7 @@ func (g *generation) openSession(ctx context.Context) error {
 // kill ends the child's whole group at once.
 func (g *generation) kill() {
 	if g.proc != nil {
-		g.proc.signal(syscall.SIGKILL)
+		g.proc.abort()
 	}
 }
 
@@ -400,5 +404,8 @@ func (g *generation) exitsWithin(d time.Duration) bool {
 		return true
 	case <-t.C:
 		return false
+	case <-g.p.host.ctx.Done(): // Close waits for nobody
+		g.kill()
+		return true
 	}
 }

@@ -41,15 +41,18 @@ type process struct {
 	done   chan struct{} // closed when the pipes are read too
 	state  *os.ProcessState
 
-	signals sync.Mutex // guards reaped against a late signal to a reused pid
+	signals sync.Mutex // guards the following against a late signal to a reused pid
+	leader  int        // pid once started
 	reaped  bool
 	killed  bool // by Kill, before it was reaped
+	aborted bool // it must not run
 }
 
-func newProcess(name string, cmd *exec.Cmd, dir string, spawn *spawner, pump *logPump) *process {
+// newProcess prepares a child; its directory follows with RunnerFunc.
+func newProcess(name string, cmd *exec.Cmd, spawn *spawner, pump *logPump) *process {
 	line, lineW := io.Pipe()
 	return &process{
-		name: name, cmd: cmd, dir: dir, spawn: spawn, pump: pump,
+		name: name, cmd: cmd, spawn: spawn, pump: pump,
 		line: line, lineW: lineW,
 		exited: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -94,6 +97,10 @@ func (p *process) Start(ctx context.Context) error {
 		_ = f.Close()
 	}
 	p.pid = p.cmd.Process.Pid
+	p.signals.Lock()
+	p.leader = p.pid
+	aborted := p.aborted
+	p.signals.Unlock()
 	p.lifeline, p.stdout, p.stderr = inW, outR, errR
 	limitChild(p.pid)
 
@@ -104,7 +111,18 @@ func (p *process) Start(ctx context.Context) error {
 	})
 	pumps.Go(func() { p.pump.readStderr(p.stderr) })
 	go p.reap(&pumps)
+	if aborted {
+		p.signal(syscall.SIGKILL)
+	}
 	return nil
+}
+
+// abort kills the group, also if it is only about to be started.
+func (p *process) abort() {
+	p.signals.Lock()
+	p.aborted = true
+	p.signals.Unlock()
+	p.signal(syscall.SIGKILL)
 }
 
 // reap waits for the process itself, not for its pipes, ends what is left of
@@ -129,8 +147,8 @@ func (p *process) reap(pumps *sync.WaitGroup) {
 func (p *process) signal(sig syscall.Signal) {
 	p.signals.Lock()
 	defer p.signals.Unlock()
-	if p.pid > 0 && !p.reaped {
-		_ = syscall.Kill(-p.pid, sig)
+	if p.leader > 0 && !p.reaped {
+		_ = syscall.Kill(-p.leader, sig)
 	}
 }
 

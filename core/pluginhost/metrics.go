@@ -18,7 +18,7 @@ const metricsPrefix = "parley_pluginhost_"
 // fixed lists of classes.
 type meters struct {
 	commands, signals, shed, records, unknown, quarantined *prometheus.CounterVec
-	events, hooks, restarts                                *prometheus.CounterVec
+	events, results, hooks, restarts                       *prometheus.CounterVec
 	commandSeconds, ingestSeconds, hookSeconds             *prometheus.HistogramVec
 
 	mu      sync.Mutex
@@ -31,14 +31,16 @@ type pluginMeters struct {
 	commandSeconds, ingestSeconds, hookSeconds                          prometheus.Observer
 
 	events       map[string]prometheus.Counter
+	results      map[string]prometheus.Counter
 	hooks        map[string]prometheus.Counter
 	restarts     map[string]prometheus.Counter
 	droppedLines atomic.Uint64
 }
 
-// Classes by which events, hooks and restarts are counted.
+// Classes by which events, results, hooks and restarts are counted.
 var (
 	eventClasses   = [...]string{"committed", "duplicate", "refused", "retry", "unknown_account", "invalid", "unsupported"}
+	resultClasses  = [...]string{"sent", "failed", "unknown"}
 	hookClasses    = [...]string{"2xx", "3xx", "4xx", "5xx", "unavailable", "not_durable", "busy", "quarantined", "refused", "error"}
 	restartClasses = [...]string{"exit", "signal", "stream", "unresponsive", "protocol", "start"}
 )
@@ -61,6 +63,7 @@ func newMeters() *meters {
 		unknown:        counter("ignored_frames_total", "Frames and items that the host did not understand or expect."),
 		quarantined:    counter("quarantined_total", "Commands and hooks parked because they end the plugin."),
 		events:         counter("events_total", "Events of the plugin by outcome.", "outcome"),
+		results:        counter("results_total", "Results of commands by outcome.", "outcome"),
 		hooks:          counter("hooks_total", "Webhooks by class of answer.", "class"),
 		restarts:       counter("restarts_total", "Generations that ended or failed to start, by cause.", "cause"),
 		commandSeconds: histogram("command_seconds", "Time from sending a command to storing its result."),
@@ -90,6 +93,7 @@ func (m *meters) of(plugin string) *pluginMeters {
 		commandSeconds: m.commandSeconds.WithLabelValues(plugin), ingestSeconds: m.ingestSeconds.WithLabelValues(plugin),
 		hookSeconds: m.hookSeconds.WithLabelValues(plugin),
 		events:      classes(m.events, eventClasses[:]), hooks: classes(m.hooks, hookClasses[:]),
+		results:  classes(m.results, resultClasses[:]),
 		restarts: classes(m.restarts, restartClasses[:]),
 	}
 	m.plugins[plugin] = p
@@ -170,7 +174,7 @@ func (*collector) Describe(chan<- *prometheus.Desc) {}
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	m := c.h.meters
 	for _, vec := range []prometheus.Collector{
-		m.commands, m.signals, m.shed, m.records, m.unknown, m.quarantined, m.events, m.hooks, m.restarts,
+		m.commands, m.signals, m.shed, m.records, m.unknown, m.quarantined, m.events, m.results, m.hooks, m.restarts,
 		m.commandSeconds, m.ingestSeconds, m.hookSeconds,
 	} {
 		vec.Collect(out)

@@ -41,8 +41,14 @@ func runHostProcess(args []string) int {
 // A gateway that is killed leaves no plugin behind, and the next one clears
 // its sockets (PR12, FT10).
 func TestOrphan(t *testing.T) {
+	for _, modes := range [][]string{nil, {"ignore-lifeline"}} {
+		t.Run(fmt.Sprint(modes), func(t *testing.T) { testOrphan(t, modes) })
+	}
+}
+
+func testOrphan(t *testing.T, modes []string) {
 	dir := runDir(t)
-	gateway := exec.Command("/proc/self/exe", "host", dir)
+	gateway := exec.Command("/proc/self/exe", append([]string{"host", dir}, modes...)...)
 	out, err := gateway.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -183,6 +183,9 @@ func (s *session) ingest(e *pluginv1.Event, account conversation.AccountID, rece
 	if in.ReceivedAt.IsZero() {
 		in.ReceivedAt = received
 	}
+	if in.Result != nil {
+		s.meters.results[string(in.Result.Outcome)].Inc()
+	}
 	s.core.Ingest(s.storing, in, func(ack Ack) {
 		s.meters.event(ackClass(ack.Status))
 		done(ack, &in)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/parley-gateway/parley/core/conversation"
@@ -32,6 +33,7 @@ func (p *plugin) setConfiguration(change func(*configuration)) {
 		owned[a.ID] = true
 	}
 	p.owned = owned
+	maps.DeleteFunc(p.accounts, func(id conversation.AccountID, _ AccountState) bool { return !owned[id] })
 	p.mu.Unlock()
 	select {
 	case p.reconfigure <- struct{}{}:

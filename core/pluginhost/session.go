@@ -266,16 +266,17 @@ func (s *session) parkCommand(d *dispatch) {
 	if d.begun {
 		outcome = conversation.StatusUnknown
 	}
+	s.results.Add(1)
 	s.settleFor(d, outcome, "quarantined")
 }
 
-// settleFor gives a command the result that the plugin will not give.
+// settleFor gives a command the result that the plugin will not give. The
+// caller has counted it in results.
 func (s *session) settleFor(d *dispatch, outcome conversation.Status, code string) {
 	in := Inbound{
 		Plugin: s.plugin, Account: d.account, Thread: d.frame.GetThread(), ReceivedAt: time.Now(),
 		Result: &CommandResult{Command: d.id, Outcome: outcome, Kind: "internal", Code: code},
 	}
-	s.results.Add(1)
 	s.core.Ingest(s.storing, in, func(ack Ack) {
 		if ack.Status != Retry {
 			s.commandSettled(d.id)

@@ -43,6 +43,9 @@ func (p *peer) Session(stream pluginv1.PluginService_SessionServer) error {
 	if err := stream.Send(&pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_Hello{Hello: &pluginv1.PluginHello{}}}); err != nil {
 		return err
 	}
+	p.sendMu.Lock()
+	p.out = stream
+	p.sendMu.Unlock()
 	p.stream <- stream
 	for {
 		f, err := stream.Recv()
@@ -139,7 +142,7 @@ func inSession(t *testing.T, d *pluginv1.DescribeResponse, owned []conversation.
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.out = <-p.stream
+		<-p.stream
 		f(t, core, s, p)
 		cancel()
 		<-s.Done()

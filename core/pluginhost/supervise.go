@@ -97,7 +97,7 @@ func (p *plugin) supervise(ctx context.Context) {
 		if p.leaving(ctx) {
 			return
 		}
-		p.startFailed(err)
+		p.startFailed(g, err)
 		if !p.pause(ctx, err) {
 			return
 		}
@@ -119,7 +119,8 @@ func (p *plugin) nextLaunch() launchSpec {
 	return p.launch
 }
 
-// bringUp starts a generation and takes it to an open session.
+// bringUp starts a generation and takes it to an open session. Beside an error
+// it returns what is left of the generation, for the report.
 func (p *plugin) bringUp(parent context.Context, launch launchSpec) (*generation, error) {
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
@@ -141,7 +142,7 @@ func (p *plugin) bringUp(parent context.Context, launch launchSpec) (*generation
 			p.latest = nil
 		}
 		p.mu.Unlock()
-		return nil, fmt.Errorf("generation %d: %w", g.number, err)
+		return g, fmt.Errorf("generation %d: %w", g.number, err)
 	}
 	return g, nil
 }
@@ -388,23 +389,27 @@ func crashClass(g *generation, cause error) string {
 
 // report writes the crash event once the output is complete.
 func (p *plugin) report(g *generation, cause error) {
-	c := &Crash{
-		At: time.Now(), Generation: g.number, Cause: crashClass(g, cause), Error: describeEnd(g, cause), ExitCode: -1,
-	}
+	c := &Crash{Cause: crashClass(g, cause), Error: describeEnd(g, cause)}
+	p.meters.restart(c.Cause)
+	p.book(g, c)
+	g.log.Error("plugin crashed", "cause", c.Cause, "err", c.Error, "exit_code", c.ExitCode, "signal", c.Signal, "output", c.Output)
+}
+
+// book completes a crash report and keeps it.
+func (p *plugin) book(g *generation, c *Crash) {
+	c.At, c.Generation, c.ExitCode = time.Now(), g.number, -1
 	if g.proc != nil {
 		c.ExitCode, c.Signal = g.proc.exit()
 		c.Output = g.proc.pump.last()
 	}
-	p.meters.restart(c.Cause)
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.crash = c
 	p.notify()
-	p.mu.Unlock()
-	g.log.Error("plugin crashed", "cause", c.Cause, "err", c.Error, "exit_code", c.ExitCode, "signal", c.Signal, "output", c.Output)
 }
 
 // startFailed books a start that led to nothing.
-func (p *plugin) startFailed(err error) {
+func (p *plugin) startFailed(g *generation, err error) {
 	p.meters.restart("start")
 	p.mu.Lock()
 	p.failures++
@@ -413,7 +418,9 @@ func (p *plugin) startFailed(err error) {
 		p.launch, p.fallback = *p.fallback, nil
 	}
 	p.mu.Unlock()
-	p.log.Error("plugin did not start", "err", err)
+	c := &Crash{Cause: "start", Error: err.Error()}
+	p.book(g, c)
+	g.log.Error("plugin did not start", "err", err, "exit_code", c.ExitCode, "signal", c.Signal, "output", c.Output)
 	p.setState(StateCrashed, err.Error())
 }
 

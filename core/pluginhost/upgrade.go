@@ -82,7 +82,7 @@ func (p *plugin) replaceExclusive(ctx context.Context, old *generation, req *upg
 	}
 	p.log.Error("upgrade failed, the old program comes back", "err", err)
 	req.reply(fmt.Errorf("upgrade plugin %s: %w", p.id, err))
-	p.startFailed(err)
+	p.startFailed(g, err)
 	return nil
 }
 

@@ -153,6 +153,7 @@ func (s *session) Offer(o Outbound) bool {
 	s.window.flight[d.id] = d
 	if !s.can(&o) {
 		// Not sent: what the plugin never declared would be ignored there.
+		s.results.Add(1)
 		go s.settleFor(d, conversation.StatusFailed, "unsupported")
 		return true
 	}
