@@ -71,7 +71,7 @@ func TestFlushErrorIsFatal(t *testing.T) {
 	if err != nil {
 		t.Skip("strace is not installed: faults cannot be injected into system calls")
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this very test binary
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+t.TempDir())
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -87,7 +87,7 @@ func TestFlushErrorIsFatal(t *testing.T) {
 			t.Fatal("the child ended by itself")
 		}
 	}
-	inject := exec.CommandContext(t.Context(), strace, "-f", "-qq", "-o", os.DevNull, //nolint:gosec // strace
+	inject := exec.CommandContext(t.Context(), strace, "-f", "-qq", "-o", os.DevNull,
 		"-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO", "-p", strconv.Itoa(cmd.Process.Pid))
 	if err := inject.Start(); err != nil {
 		t.Fatal(err)

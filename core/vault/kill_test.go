@@ -47,7 +47,7 @@ func TestKillWhileAssigning(t *testing.T) {
 	}
 	used := map[int64][]byte{}
 	for round := range rounds {
-		cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this very test binary
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
 		cmd.Env = append(os.Environ(), childEnv+"="+dir)
 		out, err := cmd.StdoutPipe()
 		if err != nil {

@@ -98,5 +98,5 @@ func (w *wrapper) unwrap(label string, id int64, wrapped []byte) ([]byte, error)
 }
 
 func wrapAAD(label string, id int64) []byte {
-	return binary.BigEndian.AppendUint64([]byte("parley/wrap/"+label+"/"), uint64(id)) //nolint:gosec // ids are positive
+	return binary.BigEndian.AppendUint64([]byte("parley/wrap/"+label+"/"), uint64(id))
 }

@@ -171,7 +171,7 @@ func (s *keyStore) reserved(ctx context.Context) (int64, error) {
 	if len(b) != 8 {
 		return 0, fmt.Errorf("reserved id has %d bytes, want 8", len(b))
 	}
-	return int64(binary.BigEndian.Uint64(b)), nil //nolint:gosec // ids are positive
+	return int64(binary.BigEndian.Uint64(b)), nil
 }
 
 func (s *keyStore) setReserved(ctx context.Context, id int64) error {
@@ -183,7 +183,7 @@ const upsertMeta = `INSERT INTO vault_meta (name, value) VALUES (?, ?)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value`
 
 func reservedValue(id int64) []byte {
-	return binary.BigEndian.AppendUint64(nil, uint64(id)) //nolint:gosec // ids are positive
+	return binary.BigEndian.AppendUint64(nil, uint64(id))
 }
 
 // unused returns the keys above after that were made and not destroyed, and

@@ -60,14 +60,14 @@ func Run(t *testing.T, open func(t testing.TB) eventlog.Log) {
 
 // ID is a stream id made from n; the same n gives the same id.
 func ID(n int) (id eventlog.StreamID) {
-	binary.BigEndian.PutUint64(id[8:], uint64(n)+1) //nolint:gosec // test numbers are small
+	binary.BigEndian.PutUint64(id[8:], uint64(n)+1)
 	id[0] = 0x01
 	return id
 }
 
 // Key is a thread or external key made from n.
 func Key(n int) (k eventlog.Key) {
-	binary.BigEndian.PutUint64(k[:], uint64(n)+1) //nolint:gosec // test numbers are small
+	binary.BigEndian.PutUint64(k[:], uint64(n)+1)
 	return k
 }
 

@@ -43,7 +43,7 @@ func tailAndWait(t *testing.T, l eventlog.Log) {
 	for w := range writers {
 		wg.Go(func() {
 			for i := range each {
-				if _, err := l.Append(ctx, batch(ID(w), uint64(i), event(fmt.Sprintf("%d-%d", w, i)))); err != nil { //nolint:gosec // not negative
+				if _, err := l.Append(ctx, batch(ID(w), uint64(i), event(fmt.Sprintf("%d-%d", w, i)))); err != nil {
 					t.Errorf("writer %d: %v", w, err)
 					return
 				}

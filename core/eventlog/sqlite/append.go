@@ -43,7 +43,7 @@ func (w *writer) head(stream eventlog.StreamID) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return uint64(row[0].(int64)), nil //nolint:gosec // sequences are positive
+	return uint64(row[0].(int64)), nil
 }
 
 // place decides the sequence and position of each event.
@@ -119,7 +119,7 @@ func (w *writer) bindExternal(b *eventlog.Batch, done eventlog.Appended) error {
 	for i := range b.External {
 		x := &b.External[i]
 		seq := b.SeqOf(done, x.Stream, x.Index, x.Seq)
-		n, err := w.sql.addExternal.exec(x.Account[:], x.Key[:], x.Stream[:], int64(seq), //nolint:gosec // below 2^63
+		n, err := w.sql.addExternal.exec(x.Account[:], x.Key[:], x.Stream[:], int64(seq),
 			externalSum(x.Account, x.Key, x.Stream, seq))
 		if err != nil {
 			return err
@@ -133,7 +133,7 @@ func (w *writer) bindExternal(b *eventlog.Batch, done eventlog.Appended) error {
 		}
 		dup := &eventlog.DuplicateError{
 			Account: x.Account, Key: x.Key,
-			Stream: idOf(row[0].([]byte)), Seq: uint64(row[1].(int64)), //nolint:gosec // sequences are positive
+			Stream: idOf(row[0].([]byte)), Seq: uint64(row[1].(int64)),
 		}
 		for _, x := range b.External[:i] {
 			if _, err := w.sql.dropExternal.exec(x.Account[:], x.Key[:]); err != nil {
@@ -177,7 +177,7 @@ func (w *writer) write(b *eventlog.Batch, done eventlog.Appended) error {
 	}
 	for i := range b.Agents {
 		a := &b.Agents[i]
-		if _, err := w.sql.setAgent.exec(a.ID[:], int64(a.Seq), blob(a.State), agentSum(a)); err != nil { //nolint:gosec // below 2^63
+		if _, err := w.sql.setAgent.exec(a.ID[:], int64(a.Seq), blob(a.State), agentSum(a)); err != nil {
 			return err
 		}
 	}
@@ -187,7 +187,7 @@ func (w *writer) write(b *eventlog.Batch, done eventlog.Appended) error {
 
 func (w *writer) addEvent(stream eventlog.StreamID, seq uint64, e *eventlog.Event) error {
 	at := timeValue(e.At)
-	_, err := w.sql.addEvent.exec(w.pos, stream[:], int64(seq), at, e.Type, blob(e.Head), blob(e.Body), e.KeyID, //nolint:gosec // below 2^63
+	_, err := w.sql.addEvent.exec(w.pos, stream[:], int64(seq), at, e.Type, blob(e.Head), blob(e.Body), e.KeyID,
 		eventSum(stream, seq, at, e))
 	return err
 }

@@ -164,7 +164,7 @@ type child struct {
 func startChild(t *testing.T, dir string, writers int, prefix ...string) child {
 	t.Helper()
 	args := append(append([]string{}, prefix...), os.Args[0])
-	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...) //nolint:gosec // this very test binary
+	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), childEnv+"="+dir, writersEnv+"="+strconv.Itoa(writers))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

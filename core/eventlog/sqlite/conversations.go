@@ -114,7 +114,7 @@ func conversationQuery(q eventlog.ConversationQuery, before int64) (text string,
 func conversationOf(c columns) (eventlog.ConversationRow, error) {
 	r := eventlog.ConversationRow{
 		ID:        c.id(0),
-		Seq:       uint64(c.number(1)), //nolint:gosec // sequences are positive
+		Seq:       uint64(c.number(1)),
 		Account:   c.id(2),
 		Service:   c.id(3),
 		Contact:   c.id(4),

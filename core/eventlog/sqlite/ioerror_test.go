@@ -37,7 +37,7 @@ func interruptTree(t *testing.T, c child) {
 func attach(t *testing.T, c child, trace string, args ...string) (detach func()) {
 	t.Helper()
 	args = append(strace(t, trace, args...), "-p", strconv.Itoa(c.Process.Pid))
-	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...) //nolint:gosec // strace
+	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ func TestKill9Loop(t *testing.T) {
 	g := ledger{}
 	for round := range rounds(6, 200) {
 		c := startChild(t, dir, 8)
-		n, stopAt := 0, 1+rand.IntN(400) //nolint:gosec // a random moment, not a secret
+		n, stopAt := 0, 1+rand.IntN(400)
 		g.follow(t, c.lines, func(string) bool {
 			n++
 			if n == stopAt {

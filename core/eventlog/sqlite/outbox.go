@@ -51,7 +51,7 @@ func (w *writer) writeOutbox(b *eventlog.Batch, done eventlog.Appended) error {
 	for i := range b.Outbox {
 		o := b.Outbox[i]
 		o.Seq = b.SeqOf(done, o.Conversation, o.Index, o.Seq)
-		if _, err := w.sql.addOutbox.exec(o.CommandID[:], o.Account[:], idValue(o.Conversation), int64(o.Seq), o.Kind, o.Route, //nolint:gosec // below 2^63
+		if _, err := w.sql.addOutbox.exec(o.CommandID[:], o.Account[:], idValue(o.Conversation), int64(o.Seq), o.Kind, o.Route,
 			string(o.State), int64(o.Attempt), timeValue(o.NotBefore), timeValue(o.Deadline), blob(o.Payload), o.KeyID,
 			o.Node, o.Epoch, outboxSum(&o)); err != nil {
 			return err
@@ -91,7 +91,7 @@ func outboxOf(c columns) (eventlog.OutboxRow, error) {
 		CommandID:    c.id(0),
 		Account:      c.id(1),
 		Conversation: c.id(2),
-		Seq:          uint64(c.number(3)), //nolint:gosec // sequences are positive
+		Seq:          uint64(c.number(3)),
 		Index:        -1,
 		Kind:         c.text(4),
 		Route:        c.text(5),

@@ -112,7 +112,7 @@ func (l *Log) Read(ctx context.Context, stream eventlog.StreamID, after uint64, 
 		next++
 		whole = whole && r.Seq == next
 		out = append(out, r)
-	}), stream[:], int64(after), sqlLimit(limit)) //nolint:gosec // bounded above
+	}), stream[:], int64(after), sqlLimit(limit))
 	if err == nil && !whole {
 		err = fmt.Errorf("%w: a sequence number is missing", eventlog.ErrCorrupt)
 	}
@@ -138,7 +138,7 @@ func eventOf(c columns) (eventlog.Record, error) {
 	r := eventlog.Record{
 		Pos:    c.number(0),
 		Stream: c.id(1),
-		Seq:    uint64(c.number(2)), //nolint:gosec // sequences are positive
+		Seq:    uint64(c.number(2)),
 		Event: eventlog.Event{
 			At: timeOf(c.number(3)), Type: c.text(4), Head: c.bytes(5), Body: c.bytes(6), KeyID: c.number(7),
 		},
@@ -162,7 +162,7 @@ func (l *Log) Agents(ctx context.Context) ([]eventlog.AgentRow, error) {
 const agentColumns = `id, seq, state, sum`
 
 func agentOf(c columns) (eventlog.AgentRow, error) {
-	r := eventlog.AgentRow{ID: c.id(0), Seq: uint64(c.number(1)), State: c.bytes(2)} //nolint:gosec // sequences are positive
+	r := eventlog.AgentRow{ID: c.id(0), Seq: uint64(c.number(1)), State: c.bytes(2)}
 	if agentSum(&r) != c.number(3) {
 		return r, fmt.Errorf("%w: checksum of agent %x", eventlog.ErrCorrupt, r.ID)
 	}
@@ -201,7 +201,7 @@ func (l *Log) External(ctx context.Context, account eventlog.StreamID, key event
 const externalColumns = `account, key, stream, seq, sum`
 
 func externalOf(c columns) (eventlog.ExternalID, error) {
-	x := eventlog.ExternalID{Account: c.id(0), Stream: c.id(2), Seq: uint64(c.number(3))} //nolint:gosec // sequences are positive
+	x := eventlog.ExternalID{Account: c.id(0), Stream: c.id(2), Seq: uint64(c.number(3))}
 	copy(x.Key[:], c.bytes(1))
 	if externalSum(x.Account, x.Key, x.Stream, x.Seq) != c.number(4) {
 		return x, fmt.Errorf("%w: checksum of an external id of account %x", eventlog.ErrCorrupt, x.Account)

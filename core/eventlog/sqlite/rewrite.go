@@ -86,7 +86,7 @@ func (w *writer) rewrite(stream eventlog.StreamID, head uint64, newKey int64, ch
 	for i := range changed {
 		r := &changed[i]
 		sum := eventSum(stream, r.Seq, timeValue(r.At), &r.Event)
-		if _, err := w.sql.setBody.exec(blob(r.Body), r.KeyID, sum, stream[:], int64(r.Seq)); err != nil { //nolint:gosec // below 2^63
+		if _, err := w.sql.setBody.exec(blob(r.Body), r.KeyID, sum, stream[:], int64(r.Seq)); err != nil {
 			return err
 		}
 	}

@@ -50,7 +50,7 @@ func (w *writer) addConversation(r *eventlog.ConversationRow) error {
 	row := *r
 	row.Agents = eventlog.MergeAgents(nil, r.Agents)
 	started, ended, agents := timeValue(r.StartedAt), timeValue(r.EndedAt), agentsValue(row.Agents)
-	_, err := w.sql.addConversation.exec(r.ID[:], int64(r.Seq), r.Account[:], idValue(r.Service), idValue(r.Contact), //nolint:gosec // below 2^63
+	_, err := w.sql.addConversation.exec(r.ID[:], int64(r.Seq), r.Account[:], idValue(r.Service), idValue(r.Contact),
 		r.KeyID, r.Phase, r.Display, started, ended, blob(r.State), blob(agents), conversationSum(&row, started, ended, agents))
 	for _, a := range row.Agents {
 		if err == nil {
@@ -62,7 +62,7 @@ func (w *writer) addConversation(r *eventlog.ConversationRow) error {
 
 func (w *writer) setConversation(r, stored *eventlog.ConversationRow) error {
 	started, ended, agents := timeValue(r.StartedAt), timeValue(r.EndedAt), agentsValue(r.Agents)
-	_, err := w.sql.setConversation.exec(int64(r.Seq), r.KeyID, r.Display, ended, blob(r.State), blob(agents), //nolint:gosec // below 2^63
+	_, err := w.sql.setConversation.exec(int64(r.Seq), r.KeyID, r.Display, ended, blob(r.State), blob(agents),
 		conversationSum(r, started, ended, agents), r.ID[:])
 	if err != nil || (r.Account == stored.Account && r.Service == stored.Service && r.Contact == stored.Contact && r.Phase == stored.Phase) {
 		return err

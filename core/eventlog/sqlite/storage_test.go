@@ -170,6 +170,46 @@ func TestSharedFile(t *testing.T) {
 	}
 }
 
+// Appends that race with Close stand if they were acknowledged, and only then.
+func TestCloseUnderLoad(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir)
+	acked := make([]uint64, 16)
+	started := make(chan struct{}, 1)
+	var wg sync.WaitGroup
+	for w := range acked {
+		wg.Go(func() {
+			for {
+				_, err := l.Append(context.WithoutCancel(t.Context()), childBatch(w, acked[w]))
+				if errors.Is(err, eventlog.ErrClosed) {
+					return
+				}
+				if err != nil {
+					t.Errorf("append during Close: %v", err)
+					return
+				}
+				if acked[w] += perAppend; acked[w] > 10*perAppend {
+					select {
+					case started <- struct{}{}:
+					default:
+					}
+				}
+			}
+		})
+	}
+	<-started
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	l = openLog(t, dir)
+	for w, want := range acked {
+		if recs, err := l.Read(t.Context(), childStream(w), 0, 0); err != nil || uint64(len(recs)) != want {
+			t.Errorf("stream %d: %d events, %v, want the %d acknowledged", w, len(recs), err, want)
+		}
+	}
+}
+
 // Nothing sealed is readable in any file, and what a rewrite replaced is gone
 // from them when the log has been emptied into the database (PR21).
 func TestSealedBodiesInFiles(t *testing.T) {

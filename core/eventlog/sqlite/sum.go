@@ -33,8 +33,8 @@ func eventSum(stream eventlog.StreamID, seq uint64, at int64, e *eventlog.Event)
 	var s summer
 	s.id(stream)
 	s.num(seq)
-	s.num(uint64(at))      //nolint:gosec // bits, not a number
-	s.num(uint64(e.KeyID)) //nolint:gosec // bits, not a number
+	s.num(uint64(at))
+	s.num(uint64(e.KeyID))
 	s.bytes([]byte(e.Type))
 	s.bytes(e.Head)
 	s.bytes(e.Body)
@@ -48,11 +48,11 @@ func conversationSum(r *eventlog.ConversationRow, started, ended int64, agents [
 	s.id(r.Account)
 	s.id(r.Service)
 	s.id(r.Contact)
-	s.num(uint64(r.KeyID)) //nolint:gosec // bits, not a number
+	s.num(uint64(r.KeyID))
 	s.bytes([]byte(r.Phase))
 	s.bytes([]byte(r.Display))
-	s.num(uint64(started)) //nolint:gosec // bits, not a number
-	s.num(uint64(ended))   //nolint:gosec // bits, not a number
+	s.num(uint64(started))
+	s.num(uint64(ended))
 	s.bytes(r.State)
 	s.bytes(agents)
 	return int64(s.crc)
@@ -88,8 +88,8 @@ func outboxSum(r *eventlog.OutboxRow) int64 {
 	s.id(r.CommandID)
 	s.id(r.Account)
 	s.id(r.Conversation)
-	for _, n := range []int64{int64(r.Seq), int64(r.Attempt), timeValue(r.NotBefore), timeValue(r.Deadline), r.KeyID, r.Epoch} { //nolint:gosec // bits, not numbers
-		s.num(uint64(n)) //nolint:gosec // bits, not a number
+	for _, n := range []int64{int64(r.Seq), int64(r.Attempt), timeValue(r.NotBefore), timeValue(r.Deadline), r.KeyID, r.Epoch} {
+		s.num(uint64(n))
 	}
 	for _, b := range []string{r.Kind, r.Route, string(r.State), r.Node} {
 		s.bytes([]byte(b))

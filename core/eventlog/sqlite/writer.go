@@ -224,7 +224,7 @@ func (w *writer) commit(batch []*request) {
 	took, err := w.transact(batch)
 	switch kind := classify(err); {
 	case err == nil:
-		w.succeeded(batch, uint64(w.pos-events), took) //nolint:gosec // positions grow
+		w.succeeded(batch, uint64(w.pos-events), took)
 	case kind == troubleFatal:
 		w.answer(batch, w.l.fail(err))
 	case kind == troubleFull:
