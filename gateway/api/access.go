@@ -45,5 +45,16 @@ func readable(ctx context.Context, r Router, id auth.Identity, conv conversation
 	return info, nil
 }
 
+// auditRead notes that somebody who does not take part reads a conversation
+// (SPEC Z5).
+func auditRead(ctx context.Context, records Records, id auth.Identity, s *conversation.State) error {
+	if p := s.Participant(id.User); p != nil && p.State != conversation.Left {
+		return nil
+	}
+	return records.Audit(ctx, directory.AuditEntry{
+		Actor: directory.Actor{User: id.User, Via: "api"}, Action: directory.AuditTranscript, Object: "conversation", ObjectID: s.ID.String(),
+	})
+}
+
 // takesPart reports whether the user has joined the conversation.
 func takesPart(id auth.Identity, s *conversation.State) bool { return s.JoinedAgent(id.User) }

@@ -1,10 +1,14 @@
 package api
 
 import (
+	"context"
+	"net/http"
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/gateway/auth"
 )
 
 // boardView is the supervisors' board as JSON.
@@ -35,7 +39,7 @@ type boardQueueView struct {
 	Offered      int                    `json:"offered"`
 	Active       int                    `json:"active" doc:"Conversations with an agent"`
 	AgentsReady  int                    `json:"agents_ready"`
-	AgentsServed int                    `json:"agents_logged_in" doc:"Agents logged in who serve it"`
+	AgentsServed int                    `json:"agents_served" doc:"Agents logged in who serve it"`
 }
 
 func newBoardView(b router.Board) boardView {
@@ -60,4 +64,10 @@ func timeOrNil(t time.Time) *time.Time {
 	}
 	t = t.UTC()
 	return &t
+}
+func (a *API) boardRoutes() {
+	register(a, op("board", http.MethodGet, "/board", "board", "Agents and queues as they are now", directory.RoleSupervisor), directory.RoleSupervisor,
+		func(ctx context.Context, _ auth.Identity, _ *struct{}) (*recordOutput[boardView], error) {
+			return &recordOutput[boardView]{newBoardView(a.opts.Router.Board(ctx))}, nil
+		})
 }

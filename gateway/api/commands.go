@@ -44,7 +44,7 @@ func commands() map[string]run {
 			return ackFrame{}, s.opts.Router.Reject(ctx, id.User, c.Offer)
 		}),
 		"send": command(func(ctx context.Context, s *Stream, id auth.Identity, c sendCmd) (ackFrame, error) {
-			sent, err := s.messages.send(ctx, id, c.Conversation, c.ClientID, c.Parts, c.ReplyTo)
+			sent, err := sendMessage(ctx, s.opts.Router, id, c.Conversation, c.ClientID, c.Parts, c.ReplyTo)
 			return ackFrame{Message: &sent.Message, Seq: sent.Seq}, err
 		}),
 		"mark": command(func(ctx context.Context, s *Stream, id auth.Identity, c markCmd) (ackFrame, error) {
@@ -55,7 +55,7 @@ func commands() map[string]run {
 			return ackFrame{Seq: seq}, err
 		}),
 		"wrapup": command(func(ctx context.Context, s *Stream, id auth.Identity, c wrapupCmd) (ackFrame, error) {
-			if len(c.Notes) > maxTextBytes || len(c.Disposition) > 64 {
+			if len(c.Notes) > maxText || len(c.Disposition) > 64 {
 				return ackFrame{}, fault("too_large")
 			}
 			seq, err := s.opts.Router.FinishWrapup(ctx, id.User, c.Conversation, c.Disposition, c.Notes)

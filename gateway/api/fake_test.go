@@ -68,7 +68,9 @@ func (f *fakeRouter) open(service conversation.ServiceID, account conversation.A
 }
 
 // idOf is a fresh id of the same kind.
-func idOf[K any](conversation.ID[K]) conversation.ID[K] { return conversation.NewID[conversation.ID[K]]() }
+func idOf[K any](conversation.ID[K]) conversation.ID[K] {
+	return conversation.NewID[conversation.ID[K]]()
+}
 
 // append adds a record and tells the feeds; the mutex is held.
 func (f *fakeRouter) append(id conversation.ConversationID, t conversation.Type, head, body string) uint64 {
@@ -486,10 +488,10 @@ func (f *fakeSessions) Current(id auth.Identity) (auth.Identity, error) {
 	return f.ids[id.Login], nil
 }
 
-func (f *fakeSessions) Watch(id directory.SessionID, fn func()) func() {
+func (f *fakeSessions) Watch(id auth.Identity, fn func()) func() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.watchers[id] = append(f.watchers[id], fn)
+	f.watchers[id.Session] = append(f.watchers[id.Session], fn)
 	return func() {}
 }
 
@@ -506,26 +508,20 @@ func (f *fakeSessions) end(id directory.SessionID, told bool) {
 	}
 }
 
-// fakeFiles holds attachments by conversation.
-type fakeFiles struct {
+// noRecords is a directory without records but an audit trail.
+type noRecords struct {
 	mu    sync.Mutex
-	files map[conversation.BlobID]conversation.File
-	of    map[conversation.BlobID]conversation.ConversationID
+	trail []directory.AuditEntry
 }
 
-func (f *fakeFiles) Describe(_ context.Context, conv conversation.ConversationID, id conversation.BlobID) (conversation.File, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.of[id] != conv {
-		return conversation.File{}, fmt.Errorf("no such file: %w", directory.ErrNotFound)
-	}
-	return f.files[id], nil
+func (*noRecords) Snapshot() *directory.Snapshot { return new(directory.Snapshot) }
+
+func (n *noRecords) Audit(_ context.Context, e directory.AuditEntry) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.trail = append(n.trail, e)
+	return nil
 }
-
-// noRecords is a directory without records.
-type noRecords struct{}
-
-func (noRecords) Snapshot() *directory.Snapshot { return new(directory.Snapshot) }
 
 var errDisk = errors.New("disk on fire: canary-7f3a")
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
@@ -115,6 +116,9 @@ func classify(err error) *Fault {
 		}
 		return fault("invalid", details...)
 	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return fault("too_large")
+	}
 	if taken, ok := errors.AsType[*directory.TakenError](err); ok {
 		return fault("taken", Detail{Where: taken.Field, Problem: "belongs to another " + taken.Kind})
 	}
@@ -150,6 +154,11 @@ var sentinels = []struct {
 	{eventlog.ErrFatal, "unavailable"},
 	{eventlog.ErrClosed, "unavailable"},
 	{eventlog.ErrNotFound, "not_found"},
+	{blob.ErrTooLarge, "too_large"},
+	{blob.ErrPixels, "too_large"},
+	{blob.ErrType, "type_refused"},
+	{blob.ErrFull, "storage_full"},
+	{blob.ErrNotFound, "not_found"},
 	{auth.ErrUnauthenticated, "unauthenticated"},
 	{auth.ErrDenied, "denied"},
 	{auth.ErrForged, "forged"},

@@ -45,7 +45,7 @@ type agentView struct {
 type workView struct {
 	Conversation conversation.ConversationID `json:"conversation"`
 	State        string                      `json:"state"` // joined or wrapup
-	WrapupUntil  *time.Time                  `json:"wrapup_until"`
+	WrapupUntil  *time.Time                  `json:"wrapup_until,omitempty"`
 }
 
 type offerFrame struct {
@@ -61,7 +61,7 @@ type offerFrame struct {
 	QueuedMS     int64                       `json:"queued_ms"`
 	WaitingSince time.Time                   `json:"waiting_since"`
 	OfferedAt    time.Time                   `json:"offered_at"`
-	ExpiresAt    *time.Time                  `json:"expires_at"`
+	ExpiresAt    *time.Time                  `json:"expires_at,omitempty"`
 	InvitedBy    *agentRef                   `json:"invited_by"`
 }
 
@@ -102,7 +102,7 @@ type infoView struct {
 	Channel      string                    `json:"channel"`
 	Icon         string                    `json:"icon"`
 	Title        string                    `json:"title"`
-	Service      *serviceView              `json:"service"`
+	Service      *serviceView              `json:"service,omitempty"`
 	Capabilities conversation.Capabilities `json:"capabilities"`
 	Account      accountRef                `json:"account"`
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/router"
 )
 
 // maxFaults is how many frames of a socket may be wrong before it is closed.
@@ -113,14 +114,7 @@ func (k *socket) hello(raw []byte, again bool) {
 			k.connected = true
 			k.mu.Unlock()
 		}
-		privileges := id.Privileges
-		if privileges == nil {
-			privileges = []string{}
-		}
-		k.send(welcomeFrame{
-			T: "welcome", Time: time.Now().UTC(), Version: k.s.opts.Version,
-			User: userSummary{ID: id.User, Login: id.Login, Name: id.Name, Role: id.Role, Privileges: privileges},
-		})
+		k.send(welcomeFrame{T: "welcome", User: summaryOf(id), Time: time.Now().UTC(), Version: k.s.opts.Version})
 		k.mu.Lock()
 		k.ready = true
 		k.mu.Unlock()
@@ -192,7 +186,10 @@ func (k *socket) watch(raw []byte) {
 		defer cancel()
 		id, err := k.identity()
 		if err == nil {
-			_, err = readable(ctx, k.s.opts.Router, id, f.Conversation)
+			var info router.Info
+			if info, err = readable(ctx, k.s.opts.Router, id, f.Conversation); err == nil {
+				err = auditRead(ctx, k.s.opts.Records, id, &info.State)
+			}
 		}
 		if err == nil && !k.view.watch(f.Conversation, f.After) {
 			err = fault("rate_limited", Detail{Problem: "too many conversations watched"})

@@ -2,46 +2,70 @@ package api
 
 import (
 	"context"
-
-	"github.com/microcosm-cc/bluemonday"
+	"fmt"
+	"strings"
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
-// Attachments tells what an uploaded file is.
-type Attachments interface {
-	// Describe is the file as stored; an error that wraps a not-found sentinel
-	// when it does not belong to the conversation.
-	Describe(ctx context.Context, conv conversation.ConversationID, blob conversation.BlobID) (conversation.File, error)
-}
+// Limits of a message by an agent.
+const (
+	maxParts    = 10
+	maxText     = 32 << 10 // bytes
+	maxClientID = 64
+)
 
-// messages sends agents' messages, for the socket and for REST alike.
-type messages struct {
-	router Router
-	files  Attachments
-	html   *bluemonday.Policy
-}
-
-func newMessages(r Router, f Attachments) *messages {
-	return &messages{router: r, files: f, html: richText()}
-}
-
-// send makes an agent's message durable. Whether the agent takes part and the
-// channel can carry it is the router's to say.
-func (a *messages) send(ctx context.Context, id auth.Identity, conv conversation.ConversationID, clientID string, parts []conversation.Part, replyTo conversation.MessageID) (router.Sent, error) {
+// sendMessage makes an agent's message durable, for the socket and for REST
+// alike. Whether the agent takes part, what a file is and what of HTML stays is
+// the router's to say.
+func sendMessage(ctx context.Context, r Router, id auth.Identity, conv conversation.ConversationID, clientID string, parts []conversation.Part, replyTo conversation.MessageID) (router.Sent, error) {
 	if conv.IsZero() {
 		return router.Sent{}, fault("not_found")
 	}
 	if clientID == "" || len(clientID) > maxClientID {
 		return router.Sent{}, fault("invalid", Detail{"client_id", "must be 1 to 64 bytes"})
 	}
-	clean, err := a.cleanParts(ctx, conv, parts)
-	if err != nil {
-		return router.Sent{}, err
+	if len(parts) == 0 || len(parts) > maxParts {
+		return router.Sent{}, fault("invalid", Detail{"parts", fmt.Sprintf("must be 1 to %d", maxParts)})
 	}
-	return a.router.Send(ctx, router.SendRequest{
-		Conversation: conv, Agent: id.User, ClientID: clientID, Parts: clean, ReplyTo: replyTo,
-	})
+	clean := make([]conversation.Part, len(parts))
+	for i, p := range parts {
+		var ok bool
+		if clean[i], ok = cleanPart(p); !ok {
+			return router.Sent{}, fault("invalid", Detail{fmt.Sprintf("parts[%d]", i), "lacks its content, is too long, or is of a kind that agents do not send"})
+		}
+	}
+	return r.Send(ctx, router.SendRequest{Conversation: conv, Agent: id.User, ClientID: clientID, Parts: clean, ReplyTo: replyTo})
+}
+
+// cleanPart keeps of a part only what its kind says.
+func cleanPart(p conversation.Part) (out conversation.Part, ok bool) {
+	out.Kind = p.Kind
+	switch p.Kind {
+	case conversation.PartText:
+		out.Text = p.Text
+		ok = strings.TrimSpace(p.Text) != "" && len(p.Text) <= maxText
+	case conversation.PartRichText:
+		out.HTML = p.HTML
+		ok = strings.TrimSpace(p.HTML) != "" && len(p.HTML) <= maxText
+	case conversation.PartFile:
+		out.File, ok = p.File, p.File != nil && !p.File.Blob.IsZero()
+	case conversation.PartLocation:
+		out.Location, ok = p.Location, p.Location != nil
+	case conversation.PartContact:
+		out.Contact, ok = p.Contact, p.Contact != nil
+	case conversation.PartChoices:
+		out.Choices, ok = p.Choices, p.Choices != nil && len(p.Choices.Options) > 0
+	case conversation.PartTemplate:
+		out.Template, ok = p.Template, p.Template != nil
+	case conversation.PartReaction:
+		out.Reaction, ok = p.Reaction, p.Reaction != nil
+	case conversation.PartEdit:
+		out.Edit, ok = p.Edit, p.Edit != nil && p.Edit.Text != "" && len(p.Edit.Text) <= maxText
+	case conversation.PartRevoke:
+		out.Revoke, ok = p.Revoke, p.Revoke != nil
+	}
+	return out, ok
 }

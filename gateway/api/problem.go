@@ -15,13 +15,27 @@ type Problem struct {
 	Code    string   `json:"code" doc:"What went wrong, from a published list that only grows"`
 	Detail  string   `json:"detail" doc:"The same for people"`
 	Details []Detail `json:"errors,omitempty" doc:"What is wrong with which field"`
+
+	headers http.Header
 }
+
+// Error names the code.
+func (p *Problem) Error() string { return p.Code + ": " + p.Detail }
+
+// GetStatus implements huma.StatusError.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// GetHeaders implements huma.HeadersError.
+func (p *Problem) GetHeaders() http.Header { return p.headers }
+
+// ContentType implements huma.ContentTypeFilter.
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
 func (f *Fault) problem() Problem {
-	return Problem{Title: http.StatusText(f.Status), Status: f.Status, Code: f.Code, Detail: f.Text, Details: f.Details}
+	return Problem{Title: http.StatusText(f.Status), Status: f.Status, Code: f.Code, Detail: f.Text, Details: f.Details, headers: f.headers()}
 }
 
-// writeFault answers outside of the described operations.
+// writeFault answers outside of what huma does.
 func writeFault(w http.ResponseWriter, f *Fault) {
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")

@@ -86,7 +86,7 @@ func (k *socket) start() {
 	k.parts.Go(k.write)
 	k.s.work.Go(func() {
 		// Watch may call back at once, so it comes after everything else is there.
-		k.unwatch = k.s.opts.Sessions.Watch(k.id.Session, func() { k.bye("revoked", closeRevoked, 0) })
+		k.unwatch = k.s.opts.Sessions.Watch(k.id, func() { k.bye("revoked", closeRevoked, 0) })
 		k.conn.ReadLoop()
 		k.end()
 	})

@@ -26,23 +26,31 @@ type Sessions interface {
 	// Current is the identity as of now; an error when the session has ended.
 	Current(id auth.Identity) (auth.Identity, error)
 	// Watch calls fn once when the session has ended.
-	Watch(id directory.SessionID, fn func()) (cancel func())
+	Watch(id auth.Identity, fn func()) (cancel func())
 }
 
-// Records gives the present records (directory.Directory).
+// Records gives the present records and notes who read what (directory.Directory).
 type Records interface {
 	Snapshot() *directory.Snapshot
+	// Audit appends to the audit trail, durable on return.
+	Audit(ctx context.Context, e directory.AuditEntry) error
 }
 
-// StreamOptions configure a Stream. A zero limit gets its default.
+// StreamOptions configure a Stream.
 type StreamOptions struct {
 	Router   Router
 	Sessions Sessions
 	Records  Records
-	Files    Attachments
 	Version  string // shown in welcome
 
-	SocketsPerIP   int            // default 128
+	StreamLimits
+	Registry prometheus.Registerer
+	Log      *slog.Logger
+}
+
+// StreamLimits bound what agents' sockets may use. A zero field gets its default.
+type StreamLimits struct {
+	SocketsPerIP   int            // of one address or /64 network; default 128
 	SocketsPerUser int            // default 16
 	Exempt         []netip.Prefix // not held to SocketsPerIP; nil: loopback
 	SendPerSecond  float64        // messages of one socket; default 10
@@ -50,8 +58,6 @@ type StreamOptions struct {
 	FramePerSecond float64        // frames of one socket of any kind; default 100
 	FrameBurst     int            // default 400
 	Stall          time.Duration  // how long a write may be stuck; default 20 s (PR13)
-	Registry       prometheus.Registerer
-	Log            *slog.Logger
 }
 
 // Times of the protocol (docs/protocol/agent-stream.md).
@@ -81,7 +87,6 @@ const (
 type Stream struct {
 	opts     StreamOptions
 	log      *slog.Logger
-	messages *messages
 	commands map[string]run
 	upgrader *gws.Upgrader
 	perIP    *limit.Conns[netip.Addr]
@@ -113,7 +118,6 @@ func NewStream(opts StreamOptions) *Stream {
 	}
 	s := &Stream{
 		opts: opts, log: opts.Log,
-		messages: newMessages(opts.Router, opts.Files),
 		commands: commands(),
 		perIP:    limit.NewConns[netip.Addr](opts.SocketsPerIP, 0),
 		perUser:  limit.NewConns[conversation.AgentID](opts.SocketsPerUser, 0),

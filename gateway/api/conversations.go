@@ -1,0 +1,301 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/gateway/auth"
+)
+
+type listInput struct {
+	Scope   string   `query:"scope" enum:"mine,recent,all" default:"mine" doc:"mine: takes part now; recent: takes or took part; all: everybody's, for supervisors"`
+	Phase   []string `query:"phase" enum:"open,ended,concluded" doc:"Any of these"`
+	Service string   `query:"service" format:"uuid"`
+	Account string   `query:"account" format:"uuid"`
+	Contact string   `query:"contact" format:"uuid"`
+	Agent   string   `query:"agent" format:"uuid" doc:"With scope all: who takes or took part"`
+	Cursor  string   `query:"cursor" format:"uuid" doc:"next of the page before"`
+	Limit   int      `query:"limit" minimum:"1" maximum:"100" default:"30"`
+}
+
+type listOutput struct {
+	Body struct {
+		Conversations []summaryView `json:"conversations"`
+		Next          string        `json:"next,omitempty" doc:"Cursor of the next page; absent on the last one"`
+	}
+}
+
+// summaryView is a line of a list.
+type summaryView struct {
+	ID        conversation.ConversationID `json:"id" format:"uuid"`
+	Phase     conversation.Phase          `json:"phase" enum:"open,ended,concluded"`
+	Display   string                      `json:"display" doc:"The state that people see: bot, queued, offered, active, parked, wrapup, ended, concluded"`
+	Channel   string                      `json:"channel" doc:"Id of the plugin"`
+	Title     string                      `json:"title,omitempty"`
+	Icon      string                      `json:"icon,omitempty"`
+	Service   *serviceRef                 `json:"service,omitempty"`
+	Account   accountRef                  `json:"account"`
+	Contact   conversation.ContactID      `json:"contact,omitzero" format:"uuid"`
+	Customer  customerRef                 `json:"customer"`
+	Agents    []agentRef                  `json:"agents" doc:"Who takes or took part"`
+	Flagged   bool                        `json:"flagged"`
+	StartedAt time.Time                   `json:"started_at"`
+	EndedAt   *time.Time                  `json:"ended_at,omitempty"`
+	EndCause  conversation.Cause          `json:"end_cause,omitempty"`
+	Seq       uint64                      `json:"seq" doc:"Sequence of the last event"`
+}
+
+type oneInput struct {
+	ID string `path:"id" format:"uuid"`
+}
+
+type conversationOutput struct {
+	Body struct {
+		summaryView
+		Info infoView `json:"info" doc:"What an agent's screen needs beside the events"`
+	}
+}
+
+type eventsInput struct {
+	ID    string `path:"id" format:"uuid"`
+	After uint64 `query:"after" doc:"Events with a greater sequence"`
+	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+}
+
+type eventsOutput struct {
+	Body struct {
+		Events []eventView `json:"events"`
+	}
+}
+
+// eventView is an event as stored.
+type eventView struct {
+	Seq  uint64            `json:"seq"`
+	Prev uint64            `json:"prev" doc:"Sequence of the event before this one that the reader may see"`
+	At   time.Time         `json:"at"`
+	Type conversation.Type `json:"type"`
+	Head json.RawMessage   `json:"head"`
+	Body json.RawMessage   `json:"body,omitempty"`
+}
+
+type sendInput struct {
+	ID   string `path:"id" format:"uuid"`
+	Body struct {
+		ClientID string              `json:"client_id" minLength:"1" maxLength:"64" doc:"A retry under the same id is the same message"`
+		Parts    []conversation.Part `json:"parts" minItems:"1" maxItems:"10"`
+		ReplyTo  string              `json:"reply_to,omitempty" format:"uuid"`
+	}
+}
+
+type sendOutput struct {
+	Body struct {
+		Message conversation.MessageID `json:"message" format:"uuid"`
+		Seq     uint64                 `json:"seq"`
+	}
+}
+
+type grantInput struct {
+	ID   string `path:"id" format:"uuid"`
+	Body struct {
+		Purpose string `json:"purpose" pattern:"^[a-z][a-z0-9_.-]{0,63}$" doc:"What is opened, in the plugin's words"`
+		Plugin  string `json:"plugin,omitempty" maxLength:"64" doc:"Default: the conversation's channel"`
+	}
+}
+
+type grantOutput struct {
+	Body struct {
+		Grant   string    `json:"grant" doc:"Single use: header Parley-Grant, first frame or postMessage, never in a URL"`
+		Expires time.Time `json:"expires"`
+	}
+}
+
+func (a *API) conversationRoutes() {
+	const tag = "conversations"
+	agent := directory.RoleAgent
+	register(a, op("list-conversations", http.MethodGet, "/conversations", tag, "List conversations, newest first", agent), agent, a.listConversations)
+	register(a, op("get-conversation", http.MethodGet, "/conversations/{id}", tag, "Describe a conversation", agent), agent, a.getConversation)
+	register(a, op("list-events", http.MethodGet, "/conversations/{id}/events", tag, "Read a conversation's events", agent), agent, a.listEvents)
+	o := op("send-message", http.MethodPost, "/conversations/{id}/messages", tag, "Send a message; 202 means that it is durable", agent)
+	o.DefaultStatus, o.MaxBodyBytes = http.StatusAccepted, 256<<10
+	register(a, o, agent, a.postMessage)
+	register(a, op("mint-grant", http.MethodPost, "/conversations/{id}/grants", tag, "Get a grant to open something at a plugin", agent), agent, a.mintGrant)
+}
+
+func (a *API) listConversations(ctx context.Context, id auth.Identity, in *listInput) (*listOutput, error) {
+	q := eventlog.ConversationQuery{Phases: in.Phase, Limit: in.Limit + 1}
+	q.Service, q.Account, q.Contact, q.Before = stream(in.Service), stream(in.Account), stream(in.Contact), stream(in.Cursor)
+	switch in.Scope {
+	case "all":
+		if !id.Role.Includes(directory.RoleSupervisor) {
+			a.opts.Auth.Denied(ctx, id, "conversations")
+			return nil, fault("denied")
+		}
+		q.Agent = stream(in.Agent)
+	default:
+		if in.Agent != "" {
+			return nil, fault("invalid", Detail{"agent", "needs scope all"})
+		}
+		q.Agent, q.Active = eventlog.StreamID(id.User), in.Scope == "mine"
+	}
+	rows, err := a.opts.Log.Conversations(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	out := &listOutput{}
+	out.Body.Conversations = []summaryView{}
+	if len(rows) > in.Limit {
+		rows = rows[:in.Limit]
+		out.Body.Next = conversation.ConversationID(rows[in.Limit-1].ID).String()
+	}
+	for _, row := range rows {
+		v, err := a.rowView(ctx, id, row)
+		if err != nil {
+			return nil, err
+		}
+		out.Body.Conversations = append(out.Body.Conversations, v)
+	}
+	return out, nil
+}
+
+// stream reads an id that was validated; "" is none.
+func stream(id string) eventlog.StreamID {
+	parsed, err := conversation.ParseID[conversation.ConversationID](id)
+	if err != nil {
+		return eventlog.StreamID{}
+	}
+	return eventlog.StreamID(parsed)
+}
+
+// rowView describes a conversation from its row and the beginning of its log,
+// without waking it.
+func (a *API) rowView(ctx context.Context, id auth.Identity, row eventlog.ConversationRow) (summaryView, error) {
+	var i router.Info
+	if err := json.Unmarshal(row.State, &i.State); err != nil {
+		return summaryView{}, fmt.Errorf("state of conversation: %w", err)
+	}
+	i.State.Seq = max(i.State.Seq, row.Seq)
+	recs, err := a.opts.Router.Records(ctx, conversation.ConversationID(row.ID), audienceOf(id), 0, 8)
+	if err != nil {
+		return summaryView{}, err
+	}
+	for _, r := range recs {
+		var into any
+		switch r.Type {
+		case conversation.TypeStarted:
+			into = &i.Started
+		case conversation.TypeCustomerUpdated:
+			into = &i.Customer
+		}
+		if into != nil && len(r.Body) > 0 && json.Unmarshal(r.Body, into) != nil {
+			return summaryView{}, fmt.Errorf("body of event %d cannot be read", r.Seq)
+		}
+	}
+	return a.summaryView(&i), nil
+}
+
+func (a *API) summaryView(i *router.Info) summaryView {
+	records, st := a.opts.Directory.Snapshot(), &i.State
+	info := newInfoView(i, records)
+	v := summaryView{
+		ID: st.ID, Phase: st.Phase, Display: string(st.Display()), Channel: st.Channel, Title: info.Title, Icon: info.Icon,
+		Account: info.Account, Contact: st.Contact, Customer: customerRef{customerName(i)}, Agents: []agentRef{},
+		Flagged: st.Flagged, StartedAt: st.StartedAt.UTC(), EndedAt: timeOrNil(st.EndedAt), EndCause: st.EndCause, Seq: st.Seq,
+	}
+	if info.Service != nil {
+		v.Service = &info.Service.serviceRef
+	}
+	for _, p := range st.Participants {
+		if p.Who.Kind == conversation.Agent {
+			u, _ := records.User(p.Who.Agent)
+			v.Agents = append(v.Agents, agentRef{ID: p.Who.Agent, Name: u.Name})
+		}
+	}
+	return v
+}
+
+// readable is Info of the conversation named in a path, if the user may read it.
+func (a *API) readable(ctx context.Context, id auth.Identity, text string) (router.Info, error) {
+	info, err := readable(ctx, a.opts.Router, id, conversation.ConversationID(stream(text)))
+	if f, ok := err.(*Fault); ok && f.Code == "not_found" { //nolint:errorlint // our own, never wrapped
+		a.opts.Auth.Denied(ctx, id, "conversation")
+	}
+	return info, err
+}
+
+func (a *API) getConversation(ctx context.Context, id auth.Identity, in *oneInput) (*conversationOutput, error) {
+	info, err := a.readable(ctx, id, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := &conversationOutput{}
+	out.Body.summaryView = a.summaryView(&info)
+	out.Body.Info = newInfoView(&info, a.opts.Directory.Snapshot())
+	return out, nil
+}
+
+func (a *API) listEvents(ctx context.Context, id auth.Identity, in *eventsInput) (*eventsOutput, error) {
+	info, err := a.readable(ctx, id, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if in.After == 0 { // once per reading, not once per page
+		if err := auditRead(ctx, a.opts.Directory, id, &info.State); err != nil {
+			return nil, err
+		}
+	}
+	recs, err := a.opts.Router.Records(ctx, info.State.ID, audienceOf(id), in.After, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &eventsOutput{}
+	out.Body.Events = []eventView{}
+	for _, r := range recs {
+		out.Body.Events = append(out.Body.Events, eventView{Seq: r.Seq, Prev: r.Prev, At: r.At.UTC(), Type: r.Type, Head: r.Head, Body: r.Body})
+	}
+	return out, nil
+}
+
+func (a *API) postMessage(ctx context.Context, id auth.Identity, in *sendInput) (*sendOutput, error) {
+	sent, err := sendMessage(ctx, a.opts.Router, id, conversation.ConversationID(stream(in.ID)), in.Body.ClientID, in.Body.Parts,
+		conversation.MessageID(stream(in.Body.ReplyTo)))
+	if err != nil {
+		return nil, err
+	}
+	out := &sendOutput{}
+	out.Body.Message, out.Body.Seq = sent.Message, sent.Seq
+	return out, nil
+}
+
+// mintGrant lets an agent who takes part open something at a plugin (DESIGN.md 7).
+func (a *API) mintGrant(ctx context.Context, id auth.Identity, in *grantInput) (*grantOutput, error) {
+	info, err := a.readable(ctx, id, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if !takesPart(id, &info.State) {
+		return nil, fault("not_joined")
+	}
+	g := auth.Grant{
+		Subject: id.User.String(), Name: id.Name, Role: string(id.Role), Session: id.Session.String(),
+		Conversation: info.State.ID, Plugin: in.Body.Plugin, Purpose: in.Body.Purpose,
+	}
+	if g.Plugin == "" {
+		g.Plugin = info.State.Channel
+	}
+	if len(info.State.Endpoints) > 0 {
+		g.Account = info.State.Endpoints[0].Account
+	}
+	out := &grantOutput{}
+	if out.Body.Grant, out.Body.Expires, err = a.opts.Grants.Mint(g); err != nil {
+		return nil, err
+	}
+	out.Body.Expires = out.Body.Expires.UTC()
+	return out, nil
+}

@@ -1,0 +1,98 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/gateway/auth"
+	"github.com/parley-gateway/parley/gateway/limit"
+)
+
+// anybody marks operations without login.
+const anybody directory.Role = ""
+
+// op describes an operation for huma.
+func op(id, method, path, tag, summary string, need directory.Role) huma.Operation {
+	o := huma.Operation{
+		OperationID: id, Method: method, Path: Prefix + path, Tags: []string{tag}, Summary: summary,
+		Responses: map[string]*huma.Response{"default": {
+			Description: "A problem (RFC 9457); its code tells programs what went wrong",
+			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: &huma.Schema{Ref: "#/components/schemas/Problem"}}},
+		}},
+	}
+	if need != anybody {
+		o.Security = []map[string][]string{{"session": {}}, {"bearer": {}}}
+		o.Description = "Needs the role " + string(need) + "."
+	}
+	return o
+}
+
+// register adds an operation. Who sends the request, and with which role, is
+// settled before anything of it is read [ASVS 8.3.1].
+func register[I, O any](a *API, o huma.Operation, need directory.Role, fn func(ctx context.Context, id auth.Identity, in *I) (*O, error)) {
+	o.Middlewares = append(o.Middlewares, a.gate(need))
+	huma.Register(a.huma, o, func(ctx context.Context, in *I) (*O, error) {
+		id, _ := auth.FromContext(ctx)
+		out, err := fn(ctx, id, in)
+		if err != nil {
+			p := a.fault(err, o.OperationID).problem()
+			return nil, &p
+		}
+		return out, nil
+	})
+}
+
+// gate lets through who has the role.
+func (a *API) gate(need directory.Role) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		r, w := humago.Unwrap(ctx)
+		if need != anybody {
+			if _, err := a.opts.Auth.Check(r.Context(), need); err != nil {
+				writeFault(w, a.fault(err, ctx.Operation().OperationID))
+				return
+			}
+		}
+		next(huma.WithValue(ctx, clientKey{}, limit.IP(r)))
+	}
+}
+
+func (a *API) fault(err error, where string) *Fault {
+	return toFault(err, func(id string, err error) {
+		a.log.Error("api: unforeseen error", "incident", id, "where", where, "err", err)
+	})
+}
+
+// toProblem turns the errors of huma itself into problems of ours. What the
+// client sent is not repeated: it may be a password.
+func toProblem(_ huma.Context, _ string, v any) (any, error) {
+	em, ok := v.(*huma.ErrorModel)
+	if !ok {
+		return v, nil
+	}
+	code := "invalid"
+	switch em.Status {
+	case http.StatusBadRequest, http.StatusNotAcceptable, http.StatusUnsupportedMediaType:
+		code = "malformed"
+	case http.StatusRequestEntityTooLarge:
+		code = "too_large"
+	case http.StatusRequestTimeout:
+		code = "unavailable"
+	}
+	f := fault(code)
+	f.Status = em.Status
+	for _, d := range em.Errors {
+		if d != nil {
+			f.Details = append(f.Details, Detail{Where: strings.TrimPrefix(d.Location, "body."), Problem: d.Message})
+		}
+	}
+	p := f.problem()
+	return &p, nil
+}
+
+// empty is an answer without body: 204.
+type empty struct{}

@@ -1,0 +1,20 @@
+package api
+
+// routes registers every operation; one file per resource.
+func (a *API) routes() {
+	a.sessionRoutes()
+	a.conversationRoutes()
+	a.fileRoutes()
+	a.directoryRoutes()
+	a.contactRoutes()
+	a.userRoutes()
+	a.teamRoutes()
+	a.skillRoutes()
+	a.serviceRoutes()
+	a.accountRoutes()
+	a.pluginRoutes()
+	a.boardRoutes()
+	a.auditRoutes()
+	a.applyRoutes()
+	a.doctorRoutes()
+}
