@@ -1,0 +1,169 @@
+package rules_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// rule says what the packages below a folder may import of ours. A name stands
+// for itself and all below it; "." stands for the folder itself.
+type rule struct {
+	folder string
+	may    []string
+	why    string
+}
+
+// house is DESIGN.md 2 as a table. The longest folder that fits is the rule; a
+// package without one fails, so a new room needs a line here.
+var house = []rule{
+	{"cmd", []string{"config", "core", "gateway", "plugins/sdk/kit", "plugins/contract", "drive"}, "the one place where concrete types meet"},
+	{"config", nil, "reads file and environment, knows nobody"},
+
+	{"core/conversation", nil, "nouns and rules; pure"},
+	{"core/acd", []string{".", "core/conversation"}, "pure; conversation never imports it back"},
+	{"core/eventlog", []string{"."}, "stores bytes; knows no model"},
+	{"core/vault", nil, "keys know nothing of what they seal"},
+	{"core/bus", []string{"."}, "hints carry ids and numbers only"},
+	{"core/directory", []string{".", "core/conversation", "core/vault"}, "records; secrets are sealed by the vault"},
+	{"core/blob", []string{".", "core/conversation", "core/directory", "core/eventlog", "core/vault", "core/pluginhost"}, "rows in the directory, keys in the vault, and the plugins' door to attachments"},
+	{"core/pluginhost", []string{".", "core/conversation", "plugins/contract"}, "speaks the contract; the router is an interface of its own"},
+	{"core/router", []string{"core"}, "carries out what conversation and acd decide"},
+
+	{"gateway", []string{"config", "core", "gateway", "plugins/contract/identity"}, "identity is the header that plugins behind the proxy check"},
+	{"gateway/desktop", nil, "the embedded build"},
+
+	{"plugins/contract", []string{"."}, "the public contract stands alone"},
+	{"plugins/sdk", []string{".", "plugins/contract"}, "what plugin authors import"},
+	{"plugins", []string{"plugins/contract", "plugins/sdk"}, "a plugin sees the SDK and the contract"},
+
+	{"drive", nil, "plays customers and agents from outside, over the wire"},
+	{"internal/rules", nil, "reads files, not code"},
+}
+
+// inTests is what tests may import besides what their package may: a core
+// package is tested with its neighbours' real things rather than with mocks.
+var inTests = []rule{
+	{"core", []string{"core"}, ""},
+	{"cmd", []string{"plugins/sdk", "plugins/webchat"}, ""},
+}
+
+// catalogue is the one file that names built-in plugins.
+const catalogue = "cmd/parley/catalogue.go"
+
+func below(name, folder string) bool {
+	return name == folder || strings.HasPrefix(name, folder+"/")
+}
+
+func ruleFor(rules []rule, dir string) (rule, bool) {
+	var best rule
+	found := false
+	for _, r := range rules {
+		if below(dir, r.folder) && (!found || len(r.folder) > len(best.folder)) {
+			best, found = r, true
+		}
+	}
+	return best, found
+}
+
+func (r rule) allows(imported string) bool {
+	for _, m := range r.may {
+		if m == "." {
+			m = r.folder
+		}
+		if below(imported, m) {
+			return true
+		}
+	}
+	return false
+}
+
+// plugin is the name of the plugin to which the package belongs, or "". The
+// contract and the SDK are no plugins.
+func plugin(pkg string) string {
+	rest, ok := strings.CutPrefix(pkg, "plugins/")
+	if !ok || below(pkg, "plugins/contract") || below(pkg, "plugins/sdk") {
+		return ""
+	}
+	name, _, _ := strings.Cut(rest, "/")
+	return name
+}
+
+func TestImports(t *testing.T) {
+	for _, f := range goFiles(t) {
+		r, ok := ruleFor(house, f.dir)
+		if !ok {
+			t.Errorf("%s: no rule for %s; add one to house", f.path, f.dir)
+			continue
+		}
+		for _, imported := range f.imports {
+			if why := refuse(f, r, imported); why != "" {
+				t.Errorf("%s imports %s: %s", f.path, imported, why)
+			}
+		}
+	}
+}
+
+// refuse gives the reason why the file must not import the package, or "".
+func refuse(f goFile, r rule, imported string) string {
+	if f.test && imported == f.dir {
+		return "" // an external test of its own package
+	}
+	if name := plugin(imported); name != "" {
+		switch {
+		case plugin(f.dir) == name:
+			return ""
+		case f.path == catalogue:
+			return ""
+		case !f.test:
+			return "only " + catalogue + " knows the built-in plugins"
+		}
+	}
+	if r.allows(imported) {
+		return ""
+	}
+	if more, ok := ruleFor(inTests, f.dir); ok && f.test && more.allows(imported) {
+		return ""
+	}
+	return r.folder + " may import " + strings.Join(r.may, ", ") + " (" + r.why + ")"
+}
+
+// The table is only worth something if it refuses.
+func TestRefuse(t *testing.T) {
+	for _, tt := range []struct {
+		name, file, imported string
+		want                 bool
+	}{
+		{"conversation is pure", "core/conversation/state.go", "core/acd", false},
+		{"acd uses conversation", "core/acd/decide.go", "core/conversation", true},
+		{"log knows no model", "core/eventlog/sqlite/append.go", "core/conversation", false},
+		{"core knows no gateway", "core/router/router.go", "gateway/api", false},
+		{"core knows no configuration", "core/blob/store.go", "config", false},
+		{"router uses core", "core/router/router.go", "core/acd", true},
+		{"gateway uses core", "gateway/api/api.go", "core/router", true},
+		{"gateway knows no plugin", "gateway/proxy/proxy.go", "plugins/webchat", false},
+		{"gateway does not use the SDK", "gateway/proxy/proxy.go", "plugins/sdk", false},
+		{"plugin uses the SDK", "plugins/webchat/plugin.go", "plugins/sdk", true},
+		{"plugin knows no core", "plugins/webchat/plugin.go", "core/conversation", false},
+		{"plugin knows no other plugin", "plugins/sms/plugin.go", "plugins/webchat", false},
+		{"plugin's parts", "plugins/webchat/internal/uiserver/main.go", "plugins/webchat", true},
+		{"SDK knows no core", "plugins/sdk/serve.go", "core/pluginhost", false},
+		{"contract stands alone", "plugins/contract/doc.go", "plugins/sdk", false},
+		{"catalogue", catalogue, "plugins/webchat", true},
+		{"rest of the command", "cmd/parley/main.go", "plugins/webchat", false},
+		{"drive is outside", "drive/agent.go", "gateway/api", false},
+		{"test with neighbours", "core/eventlog/sqlite/storage_test.go", "core/vault", true},
+		{"test of the pure part", "core/conversation/spec_test.go", "gateway/api", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := tt.file[:strings.LastIndexByte(tt.file, '/')]
+			f := goFile{path: tt.file, dir: dir, test: strings.HasSuffix(tt.file, "_test.go")}
+			r, ok := ruleFor(house, dir)
+			if !ok {
+				t.Fatalf("no rule for %s", dir)
+			}
+			if why := refuse(f, r, tt.imported); (why == "") != tt.want {
+				t.Errorf("%s imports %s: allowed = %v, want %v (%s)", tt.file, tt.imported, why == "", tt.want, why)
+			}
+		})
+	}
+}

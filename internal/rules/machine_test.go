@@ -1,0 +1,45 @@
+package rules_test
+
+import (
+	"bytes"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"testing"
+)
+
+// Nothing that holds on one machine only belongs into the tree: paths of
+// somebody's home, addresses of somebody's registry or mirror. The words are
+// taken apart here so that this file passes its own test.
+var machineBound = []struct {
+	what string
+	re   *regexp.Regexp
+}{
+	{"path of a home", regexp.MustCompile(`(?:^|[\s"'=(:` + "`" + `])/(?:ro` + `ot|ho` + `me/\w+|Us` + `ers/\w+|wo` + `rk)/\w`)},
+	{"path of a Windows home", regexp.MustCompile(`[A-Za-z]:\\+Us` + `ers\\+\w\w`)},
+	{"address of a module or package registry", regexp.MustCompile(`(?i)(?:regi` + `stry\.(?:npmjs|yarnpkg|npmmirror)|proxy\.go` + `lang|goproxy\.\w|arti` + `factory|verd` + `accio|nexus\d*/repo` + `sitory)`)},
+	{"resolved address in a lock file", regexp.MustCompile(`"resol` + `ved":\s*"(?:https?|file):`)},
+	{"address in a private network", regexp.MustCompile(`https?://(?:10\.\d+|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.\d+\.\d+[:/]`)},
+}
+
+func TestNoMachineBoundText(t *testing.T) {
+	files(t, func(name string) {
+		if path.Base(name) == ".npmrc" {
+			t.Errorf("%s: settings of a package manager belong to the machine", name)
+		}
+		text, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(name)))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if bytes.IndexByte(text[:min(len(text), 8000)], 0) >= 0 {
+			return // a picture, a font
+		}
+		for _, m := range machineBound {
+			if at := m.re.FindIndex(text); at != nil {
+				t.Errorf("%s:%d: %s: %q", name, 1+bytes.Count(text[:at[0]], []byte("\n")), m.what, text[at[0]:at[1]])
+			}
+		}
+	})
+}
