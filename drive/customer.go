@@ -23,7 +23,7 @@ type Event struct {
 // Customer is a visitor's socket.
 type Customer struct {
 	*socket
-	Token string // known after Start
+	Token string // read it after Start
 
 	// OnEvent, when set before Dial's frames come, gets the raw event frame.
 	onEvent    func([]byte)
@@ -32,6 +32,7 @@ type Customer struct {
 	mu      sync.Mutex
 	waiting map[string]chan accepted
 	welcome chan struct{}
+	visitor chan struct{}
 	live    chan struct{}
 	other   chan []byte
 }
@@ -58,7 +59,7 @@ type CustomerOptions struct {
 // DialCustomer opens a visitor's socket and says hello.
 func DialCustomer(ctx context.Context, o CustomerOptions) (*Customer, error) {
 	c := &Customer{Token: o.Token, onEvent: o.OnEvent, onAccepted: o.OnAccepted, waiting: map[string]chan accepted{},
-		welcome: make(chan struct{}), live: make(chan struct{}, 16), other: make(chan []byte, 64)}
+		welcome: make(chan struct{}), visitor: make(chan struct{}), live: make(chan struct{}, 16), other: make(chan []byte, 64)}
 	header := http.Header{}
 	if o.Origin != "" {
 		header.Set("Origin", o.Origin)
@@ -109,9 +110,15 @@ func (c *Customer) frame(b []byte) {
 		return
 	}
 	if bytes.HasPrefix(b, acceptedPrefix) && c.onAccepted != nil {
-		seq, _ := strconv.ParseUint(string(field(b, `"seq":`)), 10, 64)
-		c.onAccepted(string(field(b, `"client_id":"`)), seq)
-		return
+		id := string(field(b, `"client_id":"`))
+		c.mu.Lock()
+		_, asked := c.waiting[id]
+		c.mu.Unlock()
+		if !asked {
+			seq, _ := strconv.ParseUint(string(field(b, `"seq":`)), 10, 64)
+			c.onAccepted(id, seq)
+			return
+		}
 	}
 	var f struct {
 		T            string `json:"t"`
@@ -127,10 +134,13 @@ func (c *Customer) frame(b []byte) {
 	switch f.T {
 	case "welcome":
 		close(c.welcome)
-	case "token":
+		return
+	case "visitor":
 		c.mu.Lock()
 		c.Token = f.Token
 		c.mu.Unlock()
+		close(c.visitor)
+		return
 	case "live":
 		select {
 		case c.live <- struct{}{}:
@@ -138,9 +148,6 @@ func (c *Customer) frame(b []byte) {
 		}
 	case "accepted", "refused", "error":
 		c.mu.Lock()
-		if f.Token != "" {
-			c.Token = f.Token
-		}
 		ch := c.waiting[f.ClientID]
 		delete(c.waiting, f.ClientID)
 		c.mu.Unlock()
@@ -200,8 +207,34 @@ func (c *Customer) ask(ctx context.Context, clientID string, v any) (conversatio
 // Start asks for a conversation with the form's answers and waits until that
 // is durable.
 func (c *Customer) Start(ctx context.Context, clientID string, form map[string]string) (conversation string, err error) {
+	if err := c.register(ctx); err != nil {
+		return "", err
+	}
 	conversation, _, err = c.ask(ctx, clientID, map[string]any{"t": "start", "client_id": clientID, "form": form})
 	return conversation, err
+}
+
+// register asks for a visitor's token at the first start.
+func (c *Customer) register(ctx context.Context) error {
+	c.mu.Lock()
+	known := c.Token != ""
+	c.mu.Unlock()
+	if known {
+		return nil
+	}
+	if err := c.send(map[string]any{"t": "register"}); err != nil {
+		return err
+	}
+	select {
+	case <-c.visitor:
+		return nil
+	case f := <-c.other:
+		return fmt.Errorf("drive: no visitor token, but %s", f)
+	case <-c.closed:
+		return ErrClosed
+	case <-ctx.Done():
+		return fmt.Errorf("drive: no visitor token: %w", ctx.Err())
+	}
 }
 
 // Say sends a text and waits until it is durable.
