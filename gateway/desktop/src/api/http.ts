@@ -90,8 +90,8 @@ export function upload(
         const answer = request.response as Part & Part['file'];
         resolve(answer.file ? { kind: 'file', file: answer.file } : { kind: 'file', file: answer });
       } else {
-        const p = request.response as { detail?: string; title?: string } | null;
-        reject(new HttpError(request.status, p?.detail || p?.title || request.statusText));
+        const p = request.response as { detail?: string; title?: string; code?: string } | null;
+        reject(new HttpError(request.status, p?.detail || p?.title || request.statusText, p?.code));
       }
     };
     request.onerror = () => reject(new HttpError(0, 'unreachable'));

@@ -2,6 +2,7 @@ import { MantineProvider } from '@mantine/core';
 import { Notifications } from '@mantine/notifications';
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { BrowserRouter, Navigate, Route, Routes } from 'react-router';
+import { HttpError } from '../api/http';
 import { Workspace } from '../desk/Workspace';
 import { resolver, theme } from '../theme/theme';
 import { AuthGate } from './AuthGate';
@@ -10,8 +11,14 @@ import { lazyScreen } from './lazy';
 import { Shell } from './Shell';
 
 const queries = new QueryClient({
-  defaultOptions: { queries: { retry: 2, refetchOnWindowFocus: false, staleTime: 30_000 } },
+  defaultOptions: { queries: { retry: again, refetchOnWindowFocus: false, staleTime: 30_000 } },
 });
+
+/** What the gateway has refused it refuses again; a line that was down may be back. */
+function again(failures: number, err: Error): boolean {
+  const refused = err instanceof HttpError && err.status >= 400 && err.status < 500 && err.status !== 429;
+  return !refused && failures < 2;
+}
 
 const Recent = lazyScreen(() => import('../screens/Recent').then((m) => m.Recent));
 const BoardScreen = lazyScreen(() => import('../screens/BoardScreen').then((m) => m.BoardScreen));

@@ -7,8 +7,10 @@ import { logout, me } from '../api/http';
 import { forgetDrafts } from '../store/drafts';
 import { forgetSession } from '../store/session';
 import { useDesk, useDeskState } from './context';
-import { Login } from './Login';
+import { lazyScreen } from './lazy';
 import { LogoutContext } from './logout';
+
+const Login = lazyScreen(() => import('./Login').then((m) => m.Login));
 
 type Phase = 'checking' | 'unreachable' | 'out' | 'revoked' | 'in';
 

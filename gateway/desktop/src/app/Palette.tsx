@@ -6,7 +6,7 @@ import { type KeyboardEvent, useEffect, useId, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useNavigate } from 'react-router';
 import { setPrefs } from '../store/prefs';
-import { customerName, isActive } from '../store/select';
+import { customerName, isActive, takesFiles } from '../store/select';
 import { reasons, reasonText } from './agentState';
 import { useDesk, useDeskState, usePrefs } from './context';
 import { type Action, keysOf, shortcuts } from './keys';
@@ -134,7 +134,7 @@ function useEntries(): Entry[] {
     next: false,
     end: active,
     transfer: active,
-    attach: active && current.capabilities.files === true,
+    attach: active && takesFiles(current),
     info: false,
     composer: active,
     state: false,

@@ -19,6 +19,7 @@ const Help = lazyDialog(() => import('./Help').then((m) => m.Help));
 const Palette = lazyDialog(() => import('./Palette').then((m) => m.Palette));
 const InviteDialog = lazyDialog(() => import('../desk/InviteDialog').then((m) => m.InviteDialog));
 const EndDialog = lazyDialog(() => import('../desk/EndDialog').then((m) => m.EndDialog));
+const ContactDialog = lazyDialog(() => import('../desk/ContactDialog').then((m) => m.ContactDialog));
 const PictureViewer = lazyDialog(() => import('../desk/PictureViewer').then((m) => m.PictureViewer));
 
 export function Shell() {
@@ -61,6 +62,8 @@ function Dialogs() {
       return <InviteDialog conversation={dialog.conversation} transfer={dialog.transfer} onClose={closeDialog} />;
     case 'end':
       return <EndDialog desk={desk} conversation={dialog.conversation} onClose={closeDialog} />;
+    case 'contact':
+      return <ContactDialog conversation={dialog.conversation} onClose={closeDialog} />;
     case 'picture':
       return <PictureViewer blob={dialog.blob} name={dialog.name} onClose={closeDialog} />;
     case 'info':

@@ -1,10 +1,11 @@
-import { Avatar, Menu, UnstyledButton } from '@mantine/core';
+import { Menu, UnstyledButton } from '@mantine/core';
 import { IconCommand, IconKeyboard, IconLogout, IconMoon, IconSettings, IconSun } from '@tabler/icons-react';
 import { useTranslation } from 'react-i18next';
 import { setPrefs } from '../store/prefs';
 import { useDeskState } from './context';
 import { useLogout } from './logout';
 import { useDark } from './scheme';
+import classes from './TopBar.module.css';
 import { openDialog } from './ui';
 
 export function UserMenu() {
@@ -18,9 +19,9 @@ export function UserMenu() {
     <Menu position="bottom-end" width={230}>
       <Menu.Target>
         <UnstyledButton aria-label={t('user.menu', { name: user.name })} p={3} style={{ borderRadius: '50%' }}>
-          <Avatar name={user.name} color="petrol" size={34} aria-hidden>
+          <span className={classes.avatar} aria-hidden>
             {initials(user.name)}
-          </Avatar>
+          </span>
         </UnstyledButton>
       </Menu.Target>
       <Menu.Dropdown>

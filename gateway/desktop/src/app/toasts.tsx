@@ -6,6 +6,7 @@ import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router';
 import { customerName } from '../store/select';
 import { useDesk } from './context';
+import { troubleText } from './trouble';
 
 export function useDeskMessages(): void {
   const desk = useDesk();
@@ -16,7 +17,7 @@ export function useDeskMessages(): void {
       notifications.show({
         color: 'red',
         title: t(`failed.${command}`, { defaultValue: t('failed.any') }),
-        message: t(`error.${err.code}`, { defaultValue: err.message || err.code }),
+        message: troubleText(t, { code: err.code, text: err.message }),
         closeButtonProps: close,
       });
     };

@@ -9,6 +9,7 @@ export type Dialog =
   | { kind: 'info' }
   | { kind: 'invite'; conversation: string; transfer: boolean }
   | { kind: 'end'; conversation: string }
+  | { kind: 'contact'; conversation: string }
   | { kind: 'picture'; blob: string; name: string };
 
 interface Ui {

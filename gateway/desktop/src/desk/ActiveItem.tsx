@@ -22,16 +22,33 @@ export function ActiveItem({ id, place }: { id: string; place: number }) {
   const keys = usePrefs((p) => p.shortcuts);
   const draft = useStore(drafts, (d) => Boolean(d.texts[draftKey(me, id)]));
   const typing = useTyping(id);
+  const lateAfter = usePrefs((p) => p.lateAfter);
+  const now = useNow();
   if (!c) return null;
 
   const unread = c.member === 'joined' ? unreadCount(c, me, readHere) : 0;
   const name = customerName(c) || t('customer.unknown');
   const service = c.info?.service?.name ?? c.service?.name ?? '';
+  // The words of the last message stay out of the name: who listens to the list wants to know whose line it is.
+  const label = [
+    name,
+    c.info?.title ?? c.channel,
+    service,
+    unread > 0 && t('acl.unread', { count: unread }),
+    c.member === 'wrapup' && t('state.acw'),
+    isActive(c) && c.unansweredSince && now - Date.parse(c.unansweredSince) >= lateAfter * 1000 && t('acl.late'),
+    draft && t('acl.draft'),
+    c.flagged && t('acl.flagged'),
+    c.present === false && isActive(c) && t('acl.offline'),
+  ]
+    .filter(Boolean)
+    .join(', ');
   return (
     <li>
       <button
         type="button"
         className={classes.item}
+        aria-label={label}
         aria-current={focused || undefined}
         aria-keyshortcuts={place <= 9 ? ariaKeys(String(place), keys) : undefined}
         data-unread={unread > 0 || undefined}
@@ -57,18 +74,11 @@ export function ActiveItem({ id, place }: { id: string; place: number }) {
               {typing ? <em>{t('typing.short')}</em> : c.member === 'wrapup' ? t('state.acw') : lastText(c) || service}
             </span>
             <span className={classes.marks}>
-              {draft && <IconPencil size={14} role="img" aria-label={t('acl.draft')} />}
-              {c.flagged && (
-                <IconFlagFilled size={14} className={classes.flag} role="img" aria-label={t('acl.flagged')} />
-              )}
-              {c.present === false && isActive(c) && (
-                <IconPlugConnectedX size={14} role="img" aria-label={t('acl.offline')} />
-              )}
+              {draft && <IconPencil size={14} aria-hidden />}
+              {c.flagged && <IconFlagFilled size={14} className={classes.flag} aria-hidden />}
+              {c.present === false && isActive(c) && <IconPlugConnectedX size={14} aria-hidden />}
               {isActive(c) && c.unansweredSince && <Late since={c.unansweredSince} />}
             </span>
-          </span>
-          <span className="sr-only">
-            {c.info?.title ?? c.channel} {service} {unread > 0 && t('acl.unread', { count: unread })}
           </span>
         </span>
       </button>
@@ -82,13 +92,12 @@ function WrapupTime({ c }: { c: Conversation }) {
 
 /** The delayed-response signal (B2): an icon and the time, not a colour alone. */
 function Late({ since }: { since: string }) {
-  const { t } = useTranslation();
   const after = usePrefs((p) => p.lateAfter);
   const waited = useNow() - Date.parse(since);
   if (waited < after * 1000) return null;
   return (
     <span className={classes.late} data-very={waited >= after * 2000 || undefined}>
-      <IconClockExclamation size={14} role="img" aria-label={t('acl.late')} />
+      <IconClockExclamation size={14} aria-hidden />
       <span className="tabular">{clock(waited)}</span>
     </span>
   );

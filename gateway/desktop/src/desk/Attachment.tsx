@@ -8,6 +8,8 @@ import { fileSize } from '../text/time';
 import classes from './Attachment.module.css';
 
 const box = { width: 260, height: 200 };
+/** Bytes up to which a picture without a thumbnail is shown in the list all the same. */
+const wholeLimit = 4_000_000;
 
 /** A picture as a thumbnail that opens large (P2, P3), everything else as a link with its name. */
 export function Attachment({ file }: { file: FileRef }) {
@@ -21,7 +23,11 @@ export function isPicture(file: { mime: string }): boolean {
 
 function Picture({ file }: { file: FileRef }) {
   const { t } = useTranslation();
-  const { url, failed } = useFileUrl(file.blob, true);
+  const thumbnail = useFileUrl(file.blob, true);
+  // The gateway makes no thumbnail of what is small already, or of kinds that it cannot read.
+  const whole = useFileUrl(file.blob, false, thumbnail.failed && file.size <= wholeLimit);
+  const url = thumbnail.url ?? whole.url;
+  const failed = thumbnail.failed && (whole.failed || file.size > wholeLimit);
   const [broken, setBroken] = useState(false);
   const { width, height } = placeOf(file);
   if (failed || broken) return <Document file={file} icon={<IconPhotoOff size={18} aria-hidden />} />;

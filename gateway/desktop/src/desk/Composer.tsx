@@ -19,6 +19,7 @@ import { ariaKeys } from '../app/keys';
 import { attachId, composerId } from '../app/shortcuts';
 import type { Conversation } from '../store/conversation';
 import { draftKey, drafts, setDraft } from '../store/drafts';
+import { allows, takesFiles } from '../store/select';
 import classes from './Composer.module.css';
 import { StagedFiles } from './StagedFiles';
 import { useStaging } from './staging';
@@ -42,7 +43,8 @@ export function Composer({ conversation: c, ref }: { conversation: Conversation;
   const picker = useRef<HTMLInputElement>(null);
   const [empty, setEmpty] = useState(false);
   const limit = c.capabilities.max_length || maxText;
-  const files = c.capabilities.files === true;
+  const files = takesFiles(c);
+  const typing = c.capabilities.typing === true && allows(c, 'typing');
 
   useImperativeHandle(ref, () => ({ attach: staging.add }), [staging.add]);
 
@@ -123,7 +125,7 @@ export function Composer({ conversation: c, ref }: { conversation: Conversation;
           onChange={(e) => {
             setDraft(me, c.id, e.currentTarget.value);
             setEmpty(false);
-            if (c.capabilities.typing && e.currentTarget.value) desk.typing(c.id);
+            if (typing && e.currentTarget.value) desk.typing(c.id);
           }}
           onKeyDown={onKeyDown}
           onPaste={onPaste}

@@ -1,9 +1,10 @@
 // What is known of the customer in focus (A5, B5), the conversation's facts, who takes part, and End Chat (R2).
 
 import { ActionIcon, Button, Tooltip } from '@mantine/core';
-import { IconExternalLink, IconMessageOff, IconUserPlus, IconX } from '@tabler/icons-react';
+import { IconExternalLink, IconMessageOff, IconSearch, IconUserPlus, IconX } from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
+import { useContact } from '../api/contacts';
 import { Since } from '../app/Clock';
 import { useDesk, useDeskState, usePrefs } from '../app/context';
 import { endChat } from '../app/endChat';
@@ -11,7 +12,7 @@ import { ariaKeys } from '../app/keys';
 import { initials } from '../app/UserMenu';
 import { openDialog } from '../app/ui';
 import type { Conversation, LiveRequest } from '../store/conversation';
-import { customerName, isActive } from '../store/select';
+import { allows, customerName, isActive } from '../store/select';
 import { safeHref } from '../text/links';
 import { clock, dateAndTime, queueTime } from '../text/time';
 import classes from './ContactPanel.module.css';
@@ -29,54 +30,78 @@ export function ContactPanel({
   const keys = usePrefs((p) => p.shortcuts);
   const name = customerName(c);
   const known = c.customer;
+  const contact = useContact(c.contact);
   const active = !readOnly && isActive(c);
   return (
     <div className={classes.panel}>
-      <div className={classes.person}>
-        <span className={classes.avatar} aria-hidden>
-          {name ? initials(name) : '?'}
-        </span>
-        <div className={classes.personName}>{name || t('customer.unknown')}</div>
+      <div className={classes.rest}>
+        <div className={classes.person}>
+          <span className={classes.avatar} aria-hidden>
+            {name ? initials(name) : '?'}
+          </span>
+          <div className={classes.personName}>{name || t('customer.unknown')}</div>
+        </div>
+        <dl className={classes.facts}>
+          {contact && contact.name !== name && <Fact label={t('contact.known')}>{contact.name}</Fact>}
+          <Fact label={t('contact.company')}>{contact?.company}</Fact>
+          <Fact label={t('contact.email')}>{known.email}</Fact>
+          <Fact label={t('contact.phone')}>{known.phone}</Fact>
+          <Fact label={t('contact.language')}>{languageName(known.locale, i18n.language)}</Fact>
+          <Fact label={t('contact.subject')}>{known.subject}</Fact>
+          {Object.entries(known.attributes ?? {}).map(([key, value]) => (
+            <Fact key={key} label={key}>
+              {value}
+            </Fact>
+          ))}
+          <Fact label={t('contact.addresses')}>{contact?.addresses?.join(', ')}</Fact>
+          {Object.entries(contact?.attributes ?? {}).map(([key, value]) => (
+            <Fact key={key} label={key}>
+              {value}
+            </Fact>
+          ))}
+          <Fact label={t('contact.notes')}>{contact?.notes}</Fact>
+          {c.page && allows(c, 'page') && (
+            <Fact label={t('contact.page')}>
+              <Page url={c.page.url} title={c.page.title} />
+            </Fact>
+          )}
+        </dl>
+
+        {active && !c.contact && (
+          <Button
+            mt="sm"
+            size="compact-sm"
+            variant="default"
+            leftSection={<IconSearch size={14} aria-hidden />}
+            onClick={() => openDialog({ kind: 'contact', conversation: c.id })}
+          >
+            {t('contact.find')}
+          </Button>
+        )}
+
+        <h2 className={classes.heading}>{t('contact.conversation')}</h2>
+        <dl className={classes.facts}>
+          <Fact label={t('contact.channel')}>{c.info?.title || c.capabilities.offer_title || c.channel}</Fact>
+          <Fact label={t('contact.service')}>{c.info?.service?.name ?? c.service?.name}</Fact>
+          <Fact label={t('contact.account')}>{c.info?.account?.name}</Fact>
+          {c.endpoints.some(isAddress) && (
+            <Fact label={t('contact.address')}>{c.endpoints.filter(isAddress).join(', ')}</Fact>
+          )}
+          <Fact label={t('contact.started')}>{c.startedAt && dateAndTime(c.startedAt, i18n.language)}</Fact>
+          <Fact label={t('contact.duration')}>
+            {c.startedAt &&
+              (c.endedAt ? clock(Date.parse(c.endedAt) - Date.parse(c.startedAt)) : <Since at={c.startedAt} />)}
+          </Fact>
+          {/* A wait of less than a second is no queue. */}
+          <Fact label={t('contact.waited')}>
+            {c.waited !== undefined && c.waited >= 1000 ? queueTime(c.waited) : null}
+          </Fact>
+        </dl>
+
+        <People c={c} />
+        {active &&
+          c.requests.filter((r) => r.invitedBy).map((r) => <Pending key={r.id} c={c} request={r} online={online} />)}
       </div>
-      <dl className={classes.facts}>
-        <Fact label={t('contact.email')}>{known.email}</Fact>
-        <Fact label={t('contact.phone')}>{known.phone}</Fact>
-        <Fact label={t('contact.language')}>{languageName(known.locale, i18n.language)}</Fact>
-        <Fact label={t('contact.subject')}>{known.subject}</Fact>
-        {Object.entries(known.attributes ?? {}).map(([key, value]) => (
-          <Fact key={key} label={key}>
-            {value}
-          </Fact>
-        ))}
-        {c.page && (
-          <Fact label={t('contact.page')}>
-            <Page url={c.page.url} title={c.page.title} />
-          </Fact>
-        )}
-      </dl>
-
-      <h2 className={classes.heading}>{t('contact.conversation')}</h2>
-      <dl className={classes.facts}>
-        <Fact label={t('contact.channel')}>{c.info?.title || c.capabilities.offer_title || c.channel}</Fact>
-        <Fact label={t('contact.service')}>{c.info?.service?.name ?? c.service?.name}</Fact>
-        <Fact label={t('contact.account')}>{c.info?.account?.name}</Fact>
-        {c.endpoints.some(isAddress) && (
-          <Fact label={t('contact.address')}>{c.endpoints.filter(isAddress).join(', ')}</Fact>
-        )}
-        <Fact label={t('contact.started')}>{c.startedAt && dateAndTime(c.startedAt, i18n.language)}</Fact>
-        <Fact label={t('contact.duration')}>
-          {c.startedAt &&
-            (c.endedAt ? clock(Date.parse(c.endedAt) - Date.parse(c.startedAt)) : <Since at={c.startedAt} />)}
-        </Fact>
-        {/* A wait of less than a second is no queue. */}
-        <Fact label={t('contact.waited')}>
-          {c.waited !== undefined && c.waited >= 1000 ? queueTime(c.waited) : null}
-        </Fact>
-      </dl>
-
-      <People c={c} />
-      {active &&
-        c.requests.filter((r) => r.invitedBy).map((r) => <Pending key={r.id} c={c} request={r} online={online} />)}
       {active && (
         <div className={classes.buttons}>
           <Button
@@ -89,8 +114,8 @@ export function ContactPanel({
             {t('invite.button')}
           </Button>
           <Button
-            color="red"
-            variant="light"
+            variant="default"
+            data-danger
             disabled={!online}
             leftSection={<IconMessageOff size={17} aria-hidden />}
             aria-keyshortcuts={ariaKeys('E', keys)}

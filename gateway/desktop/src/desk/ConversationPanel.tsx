@@ -15,7 +15,7 @@ import { useDesk, useDeskState } from '../app/context';
 import { endChat } from '../app/endChat';
 import { openDialog } from '../app/ui';
 import type { Conversation } from '../store/conversation';
-import { customerName, isActive } from '../store/select';
+import { allows, customerName, isActive, takesFiles } from '../store/select';
 import { ChannelIcon } from './ChannelIcon';
 import { Composer, type ComposerHandle } from './Composer';
 import classes from './ConversationPanel.module.css';
@@ -34,7 +34,7 @@ export function ConversationPanel({
   const composer = useRef<ComposerHandle>(null);
   const [dropping, setDropping] = useState(false);
   const active = isActive(c);
-  const files = active && c.capabilities.files === true;
+  const files = active && takesFiles(c);
   const name = customerName(c) || t('customer.unknown');
 
   const drag = (e: DragEvent) => {
@@ -111,8 +111,8 @@ function Header({ c, name, infoButton }: { c: Conversation; name: string; infoBu
             <Button
               className={classes.end}
               size="compact-md"
-              variant="light"
-              color="red"
+              variant="default"
+              data-danger
               disabled={!online}
               leftSection={<IconMessageOff size={16} aria-hidden />}
               onClick={() => void endChat(desk, c.id)}
@@ -128,17 +128,19 @@ function Header({ c, name, infoButton }: { c: Conversation; name: string; infoBu
                 <IconUserPlus size={19} />
               </ActionIcon>
             </Tooltip>
-            <Tooltip label={t(c.flagged ? 'flag.clear' : 'flag.set')}>
-              <ActionIcon
-                aria-label={t('flag.set')}
-                aria-pressed={c.flagged}
-                disabled={!online}
-                color={c.flagged ? 'red' : 'gray'}
-                onClick={() => void desk.flag(c.id, !c.flagged)}
-              >
-                {c.flagged ? <IconFlagFilled size={19} /> : <IconFlag size={19} />}
-              </ActionIcon>
-            </Tooltip>
+            {allows(c, 'flag') && (
+              <Tooltip label={t(c.flagged ? 'flag.clear' : 'flag.set')}>
+                <ActionIcon
+                  aria-label={t('flag.set')}
+                  aria-pressed={c.flagged}
+                  disabled={!online}
+                  data-danger={c.flagged || undefined}
+                  onClick={() => void desk.flag(c.id, !c.flagged)}
+                >
+                  {c.flagged ? <IconFlagFilled size={19} /> : <IconFlag size={19} />}
+                </ActionIcon>
+              </Tooltip>
+            )}
           </>
         )}
         {infoButton && (

@@ -12,7 +12,15 @@ export function EmptyDesk() {
   const alerts = useAlerts();
   const agent = useDeskState((s) => s.agent);
   const online = useDeskState((s) => s.link.phase === 'online');
-  if (!agent) return <div />;
+  // Administrators who serve no queue have no agent's state.
+  if (!agent) {
+    return (
+      <div className={classes.empty}>
+        <h1 className={classes.title}>{t('empty.noAgent')}</h1>
+        <p className={classes.text}>{t('empty.noAgentText')}</p>
+      </div>
+    );
+  }
   if (agent.status !== 'not_ready' && agent.status !== 'logged_out') {
     return (
       <div className={classes.empty}>

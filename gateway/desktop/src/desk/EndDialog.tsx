@@ -22,7 +22,7 @@ export function EndDialog({ desk, conversation, onClose }: { desk: Desk; convers
         <Button variant="default" onClick={onClose}>
           {t('end.stay')}
         </Button>
-        <Button variant="light" color="red" onClick={() => void cancel()}>
+        <Button variant="default" data-danger onClick={() => void cancel()}>
           {t('end.cancelInvite')}
         </Button>
         <Button onClick={() => void queue()} data-autofocus>

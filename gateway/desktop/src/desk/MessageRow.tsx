@@ -5,7 +5,7 @@ import { useDeskState } from '../app/context';
 import { initials } from '../app/UserMenu';
 import type { Part } from '../protocol/events';
 import type { Conversation } from '../store/conversation';
-import { customerName, type Delivery, delivery } from '../store/select';
+import { allows, customerName, type Delivery, delivery } from '../store/select';
 import type { MessageItem } from '../store/timeline';
 import { linkify } from '../text/links';
 import { dateAndTime, dayName, timeOfDay } from '../text/time';
@@ -50,7 +50,7 @@ export const MessageRow = memo(
             {m.revoked ? (
               <em>{t('message.revoked')}</em>
             ) : (
-              m.parts.map((p, i) => <PartView key={partKey(p, i)} part={p} />)
+              m.parts.map((p, i) => <PartView key={partKey(p, i)} part={p} links={allows(c, 'links')} />)
             )}
             {m.edited && <span className={classes.edited}> {t('message.edited')}</span>}
           </div>
@@ -92,7 +92,7 @@ function DeliveryMark({ state, text }: { state: Delivery; text?: string }) {
   );
 }
 
-export function PartView({ part }: { part: Part }) {
+export function PartView({ part, links }: { part: Part; links: boolean }) {
   const { t } = useTranslation();
   if (part.file) return <Attachment file={part.file} />;
   if (part.location) {
@@ -108,16 +108,16 @@ export function PartView({ part }: { part: Part }) {
   }
   if (part.answer) return <Linked text={part.answer.title || part.answer.choice} />;
   // Rich text is shown as its words: this desktop has no editor for it yet, and foreign HTML never enters the page.
-  if (part.html) return <Linked text={plain(part.html)} />;
-  if (part.text !== undefined) return <Linked text={part.text} />;
+  if (part.html) return <Linked text={plain(part.html)} links={links} />;
+  if (part.text !== undefined) return <Linked text={part.text} links={links} />;
   return <em>{t('message.unsupported')}</em>;
 }
 
 /** Text with its links (B6, B7); each opens a window of its own, so that the desk stays. */
-export function Linked({ text }: { text: string }) {
+export function Linked({ text, links = true }: { text: string; links?: boolean }) {
   return (
     <span className={classes.text} dir="auto">
-      {linkify(text).map((piece) =>
+      {(links ? linkify(text) : [{ at: 0, text }]).map((piece) =>
         'href' in piece ? (
           <a key={piece.at} href={piece.href} target="_blank" rel="noopener noreferrer">
             {piece.text}

@@ -1,6 +1,7 @@
 import { IconAlertTriangle, IconClock, IconCloudUpload } from '@tabler/icons-react';
 import { useTranslation } from 'react-i18next';
 import { useDesk, useDeskState } from '../app/context';
+import { troubleText } from '../app/trouble';
 import type { Outgoing } from '../store/state';
 import { fileSize } from '../text/time';
 import { Attachment } from './Attachment';
@@ -34,7 +35,7 @@ export function OutgoingRow({ outgoing: o, first }: { outgoing: Outgoing; first:
             <>
               <span className={`${classes.delivery} ${classes.failed}`} role="alert">
                 <IconAlertTriangle size={14} aria-hidden />
-                {t('outgoing.failed', { reason: t(`error.${o.error}`, { defaultValue: o.error ?? '' }) })}
+                {t('outgoing.failed', { reason: o.error ? troubleText(t, o.error) : '' })}
               </span>
               <button type="button" className={classes.metaButton} onClick={() => desk.outbox.retry(o.clientId)}>
                 {t('outgoing.retry')}

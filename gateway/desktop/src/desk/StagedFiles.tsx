@@ -1,6 +1,7 @@
 import { CloseButton } from '@mantine/core';
 import { IconFileText } from '@tabler/icons-react';
 import { useTranslation } from 'react-i18next';
+import { troubleText } from '../app/trouble';
 import type { Upload } from '../store/state';
 import { fileSize } from '../text/time';
 import classes from './Composer.module.css';
@@ -22,7 +23,7 @@ export function StagedFiles({ staged, onRemove }: { staged: Upload[]; onRemove: 
             </span>
             <span className={classes.fileState}>
               {u.error
-                ? t(`error.${u.error}`, { defaultValue: u.error })
+                ? troubleText(t, u.error)
                 : u.part
                   ? fileSize(u.size, i18n.language)
                   : t('outgoing.uploading', { percent: Math.round(u.progress * 100) })}

@@ -4,10 +4,11 @@ import { Button, Radio, Select, Textarea } from '@mantine/core';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useStore } from 'zustand';
-import { Since, Until } from '../app/Clock';
+import { Since } from '../app/Clock';
 import { useDesk, useDeskState, useNow } from '../app/context';
 import type { Conversation } from '../store/conversation';
 import { draftKey, drafts, setDraft } from '../store/drafts';
+import { remaining } from '../text/time';
 import classes from './WrapupPanel.module.css';
 
 /** Up to this many dispositions lie open; more are a list to choose from. */
@@ -51,7 +52,7 @@ export function WrapupPanel({ conversation: c }: { conversation: Conversation })
           {c.wrapupUntil && (
             <>
               {' · '}
-              {t('wrapup.left')} <Until at={c.wrapupUntil} />
+              <Left at={c.wrapupUntil} />
             </>
           )}
         </span>
@@ -102,6 +103,12 @@ export function WrapupPanel({ conversation: c }: { conversation: Conversation })
       )}
     </section>
   );
+}
+
+function Left({ at }: { at: string }) {
+  const { t } = useTranslation();
+  const now = useNow();
+  return <span className="tabular">{t('wrapup.left', { time: remaining(Date.parse(at) - now) })}</span>;
 }
 
 /** Hands in what was written just before the limit ends the wrap-up. */

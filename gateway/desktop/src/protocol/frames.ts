@@ -25,7 +25,7 @@ export interface AgentState {
   pending?: string;
   since: string;
   offers?: string[] | null;
-  conversations?: { conversation: string; state: Membership; wrapup_until?: string }[] | null;
+  conversations?: { conversation: string; state: Membership; wrapup_until?: string | null }[] | null;
 }
 
 /** An offer as the alert shows it (A2-A6). `queued_ms` is 0 when it did not wait. */
@@ -41,7 +41,7 @@ export interface Offer {
   queued_ms: number;
   waiting_since?: string;
   offered_at: string;
-  expires_at?: string;
+  expires_at?: string | null;
   invited_by?: { id: string; name: string } | null;
 }
 
@@ -60,7 +60,10 @@ export interface ConversationInfo {
     name: string;
     dispositions?: Disposition[] | null;
     disposition_needed?: boolean;
+    /** Milliseconds; 0: the service has no after-call work. */
     wrapup?: number;
+    /** What is switched on for the service (SPEC W2). */
+    features?: string[] | null;
   } | null;
   capabilities?: Capabilities;
   account?: { id: string; name: string } | null;
@@ -83,7 +86,7 @@ export interface BoardQueue {
   service: string;
   name: string;
   waiting: number;
-  oldest_since?: string;
+  oldest_since?: string | null;
   offered: number;
   active: number;
   agents_ready: number;
@@ -145,6 +148,7 @@ export interface Commands {
   invite: { conversation: string; target: Target; transfer?: boolean };
   cancel_invite: { conversation: string; request: string };
   flag: { conversation: string; on: boolean };
+  link_contact: { conversation: string; contact: string };
 }
 
 export type ClientFrame =

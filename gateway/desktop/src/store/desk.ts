@@ -79,6 +79,7 @@ export class Desk {
   notReady = (reason: string) => this.command('not_ready', { reason });
   reject = (offer: string) => this.command('reject', { offer });
   flag = (conversation: string, on: boolean) => this.command('flag', { conversation, on });
+  linkContact = (conversation: string, contact: string) => this.command('link_contact', { conversation, contact });
   cancelInvite = (conversation: string, request: string) => this.command('cancel_invite', { conversation, request });
   invite = (conversation: string, target: Target, transfer: boolean) =>
     this.command('invite', { conversation, target, transfer });

@@ -67,8 +67,9 @@ function applyFrame(s: DeskState, f: Exclude<ServerFrame, EventFrame>, now: numb
       }
       for (const entry of entries) {
         const c = next.conversations[entry.conversation];
-        if (c?.member && (c.member !== entry.state || c.wrapupUntil !== entry.wrapup_until)) {
-          next = put(next, { ...c, member: entry.state, wrapupUntil: entry.wrapup_until });
+        const wrapupUntil = entry.wrapup_until ?? undefined;
+        if (c?.member && (c.member !== entry.state || c.wrapupUntil !== wrapupUntil)) {
+          next = put(next, { ...c, member: entry.state, wrapupUntil });
         }
       }
       return next;
@@ -123,7 +124,9 @@ function applyFrame(s: DeskState, f: Exclude<ServerFrame, EventFrame>, now: numb
 
 function applyEvents(s: DeskState, run: EventFrame[], effects: Effect[]): DeskState {
   const id = (run[0] as EventFrame).conversation;
-  const known = s.conversations[id] ?? emptyConversation(id);
+  const known = s.conversations[id];
+  // The list said good-bye to it: what was on its way is no longer for this desk.
+  if (!known) return s;
   let seq = known.seq;
   let asked = known.asked;
   const fresh: ConversationEvent[] = [];

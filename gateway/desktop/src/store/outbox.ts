@@ -5,7 +5,7 @@ import { HttpError, upload } from '../api/http';
 import type { Part } from '../protocol/events';
 import { CommandError, type StreamClient } from '../socket/client';
 import { keepOutgoing } from './session';
-import type { DeskStore, Outgoing, Upload } from './state';
+import type { DeskStore, Outgoing, Trouble, Upload } from './state';
 
 export class Outbox {
   private readonly store: DeskStore;
@@ -75,8 +75,7 @@ export class Outbox {
       .then(
         (part) => update({ part, progress: 1 }),
         (err: unknown) => {
-          if (!abort.signal.aborted)
-            update({ error: err instanceof HttpError && err.status > 0 ? err.message : 'offline' });
+          if (!abort.signal.aborted) update({ error: troubleOf(err) });
         },
       )
       .finally(() => this.uploading.delete(u.key));
@@ -115,7 +114,7 @@ export class Outbox {
         // A line that is up but did not answer in time: the same client id makes another try harmless.
         if (err.code === 'timeout') this.flush();
       } else {
-        this.change(o.clientId, { state: 'failed', error: err.message || err.code });
+        this.change(o.clientId, { state: 'failed', error: { code: err.code, text: err.message } });
       }
     }
   }
@@ -133,6 +132,11 @@ export class Outbox {
     const user = this.store.getState().user;
     if (user) keepOutgoing(user.id, outgoing);
   }
+}
+
+function troubleOf(err: unknown): Trouble {
+  if (!(err instanceof HttpError) || err.status === 0) return { code: 'offline', text: '' };
+  return { code: err.code || (err.status === 413 ? 'too_large' : 'unavailable'), text: err.message };
 }
 
 /** crypto.randomUUID exists in secure contexts only; a desk on plain HTTP in a house net has none. */

@@ -35,6 +35,17 @@ export function delivery(c: Conversation, m: MessageItem): Delivery {
   return 'sent';
 }
 
+/** Whether a feature is switched on for the conversation's service (SPEC W2); all are where there is no service. */
+export function allows(c: Conversation, feature: 'files' | 'typing' | 'links' | 'page' | 'flag'): boolean {
+  const features = c.info?.service?.features;
+  return !features || features.includes(feature);
+}
+
+/** Whether files may be sent: the channel carries them and the service has them on. */
+export function takesFiles(c: Conversation): boolean {
+  return c.capabilities.files === true && allows(c, 'files');
+}
+
 /** Whether this agent takes part now and the conversation goes on. */
 export function isActive(c: Conversation | undefined): boolean {
   return c?.member === 'joined' && c.phase === 'open';

@@ -11,6 +11,12 @@ export interface Typing {
   until: number;
 }
 
+/** What went wrong: the gateway's code (or `offline`) and its own words. */
+export interface Trouble {
+  code: string;
+  text: string;
+}
+
 /** A file on its way to the gateway, or there. */
 export interface Upload {
   key: string;
@@ -20,7 +26,7 @@ export interface Upload {
   /** 0..1 */
   progress: number;
   part?: Part;
-  error?: string;
+  error?: Trouble;
   /** For the thumbnail and a retry; gone after a reload. */
   file?: File;
   preview?: string;
@@ -34,8 +40,7 @@ export interface Outgoing {
   text: string;
   uploads: Upload[];
   state: 'uploading' | 'queued' | 'sending' | 'failed';
-  /** The reason of a failure, for people. */
-  error?: string;
+  error?: Trouble;
 }
 
 export interface DeskState {

@@ -55,12 +55,17 @@ export function fileSize(bytes: number, language: string): string {
 
 const formats = new Map<string, Intl.DateTimeFormat>();
 
+/** The reader's own region, where it speaks the desk's language: English in Europe has a 24-hour clock. */
+function regional(language: string): string {
+  return navigator.languages.find((l) => l === language || l.startsWith(`${language}-`)) ?? language;
+}
+
 /** Formatters are dear to make and asked for by every message. */
 function format(language: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
   const key = language + JSON.stringify(options);
   let f = formats.get(key);
   if (!f) {
-    f = new Intl.DateTimeFormat(language, options);
+    f = new Intl.DateTimeFormat(regional(language), options);
     formats.set(key, f);
   }
   return f;

@@ -111,6 +111,15 @@ async function api(fake, req, res, path, url) {
     return reply(res, 204);
   }
   if (path === '/me') return reply(res, 200, user);
+  if (part[0] === 'contacts') {
+    if (part[1]) {
+      const contact = world.contacts.find((c) => c.id === part[1]);
+      if (!contact) throw fault('not_found');
+      return reply(res, 200, contact);
+    }
+    const q = (url.searchParams.get('q') ?? '').toLowerCase();
+    return reply(res, 200, { items: world.contacts.filter((c) => JSON.stringify(c).toLowerCase().includes(q)) });
+  }
   if (path === '/directory') {
     return reply(res, 200, {
       agents: [...world.agents.values()].map((a) => ({ id: a.user.id, name: a.user.name, status: a.status })),
@@ -317,6 +326,7 @@ function run(world, agent, f) {
     invite: () => world.invite(agent, f),
     cancel_invite: () => world.cancelInvite(agent, f),
     flag: () => world.flag(agent, f),
+    link_contact: () => world.linkContact(agent, f),
   };
   try {
     const command = commands[f.cmd];

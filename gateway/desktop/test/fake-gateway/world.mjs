@@ -72,6 +72,15 @@ export class World {
         },
       ]),
     );
+    this.contacts = [
+      {
+        id: id(),
+        name: 'Santos, Maria',
+        company: 'Santos Ceramics',
+        addresses: ['maria@example.org', '+4930901820'],
+        attributes: { Tier: 'Gold' },
+      },
+    ];
     this.conversations = new Map();
     this.files = new Map();
     /** @type {Set<(change: object) => void>} */
@@ -134,6 +143,7 @@ export class World {
       startedAt: now(),
       endedAt: null,
       joined: new Map(),
+      had: new Set(),
       requests: [],
       flagged: false,
       present: true,
@@ -425,6 +435,11 @@ export class World {
     this.append(c, on ? 'flag.set/1' : 'flag.cleared/1', { by: a.user.id });
   }
 
+  linkContact(a, { conversation, contact }) {
+    const c = this.mine(a, conversation);
+    this.append(c, 'contact.linked/1', { contact, by: { kind: 'agent', agent: a.user.id } });
+  }
+
   invite(a, { conversation, target, transfer = false }) {
     const c = this.mine(a, conversation);
     if (target.kind === 'agent') {
@@ -603,7 +618,14 @@ export class World {
       channel: 'webchat',
       icon: 'chat',
       title: 'Web Chat',
-      service: { id: sid, name, dispositions, disposition_needed, wrapup, features: [] },
+      service: {
+        id: sid,
+        name,
+        dispositions,
+        disposition_needed,
+        wrapup,
+        features: ['files', 'flag', 'links', 'page', 'read', 'typing'],
+      },
       capabilities,
       account: { id: 'a', name: 'Demo shop' },
     };

@@ -1,0 +1,260 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { ServerFrame } from '../../src/protocol/frames';
+import { Desk } from '../../src/store/desk';
+import { agent, frame, fromAgent, fromCustomer, joined, log, offer, started, welcome } from './events';
+
+/** A socket whose other end is the test. */
+class Line {
+  static all: Line[] = [];
+  sent: Record<string, unknown>[] = [];
+  onopen: (() => void) | null = null;
+  onmessage: ((e: { data: string }) => void) | null = null;
+  onclose: ((e: { code: number }) => void) | null = null;
+  closed = false;
+  constructor() {
+    Line.all.push(this);
+  }
+  send(text: string) {
+    this.sent.push(JSON.parse(text));
+  }
+  close() {
+    this.closed = true;
+  }
+  say(...frames: ServerFrame[]) {
+    for (const f of frames) this.onmessage?.({ data: JSON.stringify(f) });
+    vi.advanceTimersByTime(1);
+  }
+  cut(code = 1006) {
+    this.onclose?.({ code });
+  }
+  commands(name: string) {
+    return this.sent.filter((f) => f.cmd === name);
+  }
+  ack(name: string, fields: object = { ok: true }) {
+    const id = String(this.commands(name).at(-1)?.id);
+    this.say({ t: 'ack', id, ...fields } as ServerFrame);
+  }
+}
+
+const last = () => Line.all.at(-1) as Line;
+const events = log(started, fromCustomer('a'), fromCustomer('b'));
+let desk: Desk;
+let loggedIn: boolean;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  sessionStorage.clear();
+  localStorage.clear();
+  Line.all = [];
+  loggedIn = true;
+  vi.stubGlobal(
+    'fetch',
+    async () => new Response(loggedIn ? '{"id":"agent-me"}' : '{}', { status: loggedIn ? 200 : 401 }),
+  );
+  desk = new Desk({ url: () => 'ws://x', open: () => new Line() as unknown as WebSocket });
+});
+
+afterEach(() => {
+  desk.stop();
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
+});
+
+function connect(...frames: ServerFrame[]) {
+  last().onopen?.();
+  last().say(welcome(), ...frames);
+}
+
+function atWork() {
+  desk.start();
+  connect(agent(['c1']), joined('c1'), ...events.map((e) => frame('c1', e)), { t: 'live', conversation: 'c1' });
+}
+
+describe('line', () => {
+  it('names its cursors when it comes back', async () => {
+    atWork();
+    last().cut();
+    expect(desk.store.getState().link).toMatchObject({ phase: 'waiting' });
+    await vi.advanceTimersByTimeAsync(400);
+    expect(Line.all).toHaveLength(2);
+    last().onopen?.();
+    expect(last().sent[0]).toEqual({ t: 'hello', cursors: { c1: 3 } });
+  });
+
+  it('waits as long as the server asks, and comes back at once when the machine wakes', async () => {
+    atWork();
+    last().say({ t: 'bye', reason: 'restart', retry_ms: 3000 });
+    last().cut(1012);
+    expect(desk.store.getState().link).toMatchObject({ phase: 'waiting', reason: 'restart' });
+    await vi.advanceTimersByTimeAsync(2500);
+    expect(Line.all).toHaveLength(1);
+    desk.wake();
+    expect(Line.all).toHaveLength(2);
+  });
+
+  it('notices a dead line by its own ping', async () => {
+    atWork();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(last().sent.at(-1)).toMatchObject({ t: 'ping' });
+    await vi.advanceTimersByTimeAsync(8_000);
+    expect(desk.store.getState().link).toMatchObject({ phase: 'waiting', reason: 'silent' });
+  });
+
+  it('stops when the session is over', async () => {
+    atWork();
+    last().cut(4001);
+    expect(desk.store.getState().link).toEqual({ phase: 'stopped', reason: 'revoked' });
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(Line.all).toHaveLength(1);
+  });
+
+  it('asks whether the session is over when a connection is refused', async () => {
+    desk.start();
+    loggedIn = false;
+    last().cut();
+    await vi.advanceTimersByTimeAsync(10);
+    expect(desk.store.getState().link).toEqual({ phase: 'stopped', reason: 'revoked' });
+  });
+
+  it('asks for what is missing', () => {
+    atWork();
+    const [, , , , sixth] = log(started, started, started, started, fromCustomer('f'));
+    last().say(frame('c1', sixth as (typeof events)[number]));
+    expect(last().sent.at(-1)).toEqual({ t: 'watch', conversation: 'c1', after: 3 });
+  });
+});
+
+describe('sending', () => {
+  it('shows a message at once and gives way to the event', () => {
+    atWork();
+    desk.outbox.send('c1', 'hi', []);
+    expect(desk.store.getState().outgoing).toMatchObject([{ text: 'hi', state: 'sending' }]);
+    const [sent] = last().commands('send');
+    expect(sent).toMatchObject({ conversation: 'c1', parts: [{ kind: 'text', text: 'hi' }] });
+    last().ack('send');
+    const [, , , own] = log(started, started, started, fromAgent('hi', undefined, String(sent?.client_id)));
+    last().say(frame('c1', own as (typeof events)[number]));
+    expect(desk.store.getState().outgoing).toEqual([]);
+  });
+
+  it('sends again under the same client id when the answer was lost', async () => {
+    atWork();
+    desk.outbox.send('c1', 'one', []);
+    const first = last().commands('send')[0]?.client_id;
+    last().cut();
+    expect(desk.store.getState().outgoing).toMatchObject([{ state: 'queued' }]);
+    desk.outbox.send('c1', 'two', []);
+    await vi.advanceTimersByTimeAsync(400);
+    connect(agent(['c1']));
+    const again = last().commands('send');
+    expect(again.map((c) => (c.parts as { text: string }[])[0]?.text)).toEqual(['one', 'two']);
+    expect(again[0]?.client_id).toBe(first);
+  });
+
+  it('keeps unconfirmed messages over a reload', async () => {
+    atWork();
+    last().cut();
+    desk.outbox.send('c1', 'kept', []);
+    const reloaded = new Desk({ url: () => 'ws://x', open: () => new Line() as unknown as WebSocket });
+    reloaded.start();
+    connect(agent(['c1']), joined('c1'));
+    expect(last().commands('send')).toHaveLength(1);
+    reloaded.stop();
+  });
+
+  it('tells a refusal, and tries again when asked', async () => {
+    atWork();
+    desk.outbox.send('c1', 'hi', []);
+    last().ack('send', { ok: false, error: { code: 'rate_limited', message: 'slow down' } });
+    await vi.advanceTimersByTimeAsync(0);
+    const [failed] = desk.store.getState().outgoing;
+    expect(failed).toMatchObject({ state: 'failed', error: { code: 'rate_limited' } });
+    desk.outbox.retry(String(failed?.clientId));
+    expect(last().commands('send')).toHaveLength(2);
+    desk.outbox.discard(String(failed?.clientId));
+    expect(desk.store.getState().outgoing).toEqual([]);
+  });
+});
+
+describe('offers', () => {
+  it('moves the focus for Open, not for Accept beside an active chat (A6, A7)', async () => {
+    atWork();
+    const accept = (open: boolean, id: string) => {
+      last().say(offer(id));
+      const done = desk.accept(offer(id), open);
+      last().ack('accept', { ok: true, conversation: `c-${id}` });
+      last().say(joined(`c-${id}`));
+      return done;
+    };
+    await accept(false, '2');
+    expect(desk.store.getState().focus).toBe('c1');
+    await accept(true, '3');
+    expect(desk.store.getState().focus).toBe('c-3');
+  });
+
+  it('gives the focus to the only chat', async () => {
+    desk.start();
+    connect(agent(), offer('1'));
+    const done = desk.accept(offer('1'), false);
+    last().say(joined('c-1'));
+    last().ack('accept', { ok: true, conversation: 'c-1' });
+    await done;
+    expect(desk.store.getState().focus).toBe('c-1');
+  });
+
+  it('says why it did not work, but not what a lost line left open', async () => {
+    atWork();
+    const failed = vi.fn();
+    desk.events.failed = failed;
+    const refused = desk.accept(offer('1'), false);
+    last().ack('accept', { ok: false, error: { code: 'offer_gone', message: '' } });
+    expect(await refused).toBeNull();
+    expect(failed).toHaveBeenCalledTimes(1);
+    const lost = desk.reject('1');
+    last().cut();
+    expect(await lost).toBeNull();
+    expect(failed).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe('attention', () => {
+  it('marks what arrived as delivered and what was looked at as read, gathered', async () => {
+    atWork();
+    await vi.advanceTimersByTimeAsync(300);
+    expect(last().commands('mark')).toMatchObject([{ conversation: 'c1', delivered: 3, read: 0 }]);
+    desk.attention.look('c1');
+    await vi.advanceTimersByTimeAsync(300);
+    expect(last().commands('mark').at(-1)).toMatchObject({ delivered: 3, read: 3 });
+    desk.attention.look('c1');
+    await vi.advanceTimersByTimeAsync(300);
+    expect(last().commands('mark')).toHaveLength(2);
+  });
+
+  it('says typing at once, every 4 s, and that it ended', async () => {
+    atWork();
+    const typing = () =>
+      last()
+        .sent.filter((f) => f.t === 'typing')
+        .map((f) => f.on);
+    desk.typing('c1');
+    await vi.advanceTimersByTimeAsync(1000);
+    desk.typing('c1');
+    expect(typing()).toEqual([true]);
+    await vi.advanceTimersByTimeAsync(3500);
+    desk.typing('c1');
+    expect(typing()).toEqual([true, true]);
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(typing()).toEqual([true, true, false]);
+  });
+});
+
+it('brings the focus back after a reload', () => {
+  desk.start();
+  connect(agent(['c1', 'c2']), joined('c1'), joined('c2'));
+  desk.focus('c2');
+  const reloaded = new Desk({ url: () => 'ws://x', open: () => new Line() as unknown as WebSocket });
+  reloaded.start();
+  connect(agent(['c1', 'c2']), joined('c1'), joined('c2'));
+  expect(reloaded.store.getState().focus).toBe('c2');
+  reloaded.stop();
+});

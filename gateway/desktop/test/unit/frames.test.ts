@@ -1,0 +1,134 @@
+import { describe, expect, it } from 'vitest';
+import type { ServerFrame } from '../../src/protocol/frames';
+import { applyFrames } from '../../src/store/frames';
+import { type DeskState, initialState } from '../../src/store/state';
+import { agent, frame, fromAgent, fromCustomer, joined, log, offer, started, welcome } from './events';
+
+const run = (frames: ServerFrame[], from: DeskState = initialState()) => applyFrames(from, frames, Date.now());
+const state = (frames: ServerFrame[], from?: DeskState) => run(frames, from)[0];
+
+const events = log(started, fromCustomer('a'), fromCustomer('b'), fromAgent('c'));
+const frames = events.map((e) => frame('c1', e));
+const begin: ServerFrame[] = [welcome(), agent(['c1']), joined('c1')];
+
+describe('events', () => {
+  it('ignores repeats', () => {
+    const once = state([...begin, ...frames]);
+    expect(state(frames, once).conversations.c1).toEqual(once.conversations.c1);
+  });
+
+  it('asks once for what is missing, from where it stands, and takes nothing out of order', () => {
+    const [s, effects] = run([...begin, frames[0] as ServerFrame, ...frames.slice(2)]);
+    expect(effects).toEqual([{ kind: 'watch', conversation: 'c1', after: 1 }]);
+    expect(s.conversations.c1?.seq).toBe(1);
+    const [healed, more] = run(frames.slice(1), s);
+    expect(more).toEqual([]);
+    expect(healed.conversations.c1).toMatchObject({ seq: 4, asked: -1 });
+  });
+
+  it('takes sequences that skip what this reader may not see', () => {
+    const skipping = [frames[0], frame('c1', events[3] as (typeof events)[number], 1)] as ServerFrame[];
+    const [s, effects] = run([...begin, ...skipping]);
+    expect(effects).toEqual([]);
+    expect(s.conversations.c1?.seq).toBe(4);
+  });
+
+  it('asks again after a reconnect when the answer was lost with the line', () => {
+    const gap = state([...begin, frames[0] as ServerFrame, frames[2] as ServerFrame]);
+    const [, effects] = run([welcome(), agent(['c1']), frames[3] as ServerFrame], gap);
+    expect(effects).toEqual([{ kind: 'watch', conversation: 'c1', after: 1 }]);
+  });
+
+  it('rings for new messages of the customer only: not for a replay, not for an agent', () => {
+    const message = (s: [DeskState, { kind: string }[]]) => s[1].filter((e) => e.kind === 'message').length;
+    expect(message(run([...begin, ...frames]))).toBe(0);
+    const live = state([...begin, frames[0] as ServerFrame, { t: 'live', conversation: 'c1' }]);
+    expect(message(run(frames.slice(1), live))).toBe(2);
+  });
+
+  it('does not bring back a conversation that has left the list', () => {
+    const gone = state([...begin, ...frames.slice(0, 2), { t: 'parted', conversation: 'c1' }, ...frames.slice(2)]);
+    expect(gone.conversations).toEqual({});
+  });
+
+  it('replaces an unconfirmed message by its event', () => {
+    const from = state(begin);
+    from.outgoing = [
+      { clientId: 'k1', conversation: 'c1', at: '', text: 'c', uploads: [], state: 'sending' },
+      { clientId: 'k2', conversation: 'c1', at: '', text: 'd', uploads: [], state: 'queued' },
+    ];
+    const [own] = log(fromAgent('c', undefined, 'k1'));
+    const s = state([frame('c1', own as (typeof events)[number])], from);
+    expect(s.outgoing.map((o) => o.clientId)).toEqual(['k2']);
+  });
+});
+
+describe('active list', () => {
+  it('gives the focus to the first conversation, and leaves it there (K1)', () => {
+    expect(state([...begin, joined('c2')])).toMatchObject({ active: ['c1', 'c2'], focus: 'c1' });
+  });
+
+  it('gives it to the one that is wanted (A6, and after a reload)', () => {
+    const s = state([agent(['c1', 'c2']), joined('c1'), joined('c2')], { ...initialState(), focusWanted: 'c2' });
+    expect(s).toMatchObject({ focus: 'c2', focusWanted: null });
+  });
+
+  it('moves it to the neighbour when the focused one goes', () => {
+    const s = { ...state([...begin, joined('c2'), joined('c3')]), focus: 'c2' };
+    expect(state([{ t: 'parted', conversation: 'c2' }], s).focus).toBe('c3');
+    expect(state([{ t: 'parted', conversation: 'c3' }], s).focus).toBe('c2');
+  });
+
+  it('drops after a reconnect what is no longer there, keeping the rest and its focus', () => {
+    const before = state([...begin, joined('c2')]);
+    const [s, effects] = run([welcome(), agent(['c2'])], { ...before, focus: 'c1' });
+    expect(s).toMatchObject({ active: ['c2'], focus: 'c2' });
+    expect(effects).toMatchObject([{ kind: 'gone', conversation: { id: 'c1' } }]);
+    // A later state of the same connection is news, not an inventory.
+    expect(state([agent([])], s).active).toEqual(['c2']);
+  });
+
+  it('follows the membership into wrap-up', () => {
+    const wrapup: ServerFrame = {
+      t: 'agent',
+      agent: {
+        seq: 2,
+        status: 'acw',
+        since: '',
+        conversations: [{ conversation: 'c1', state: 'wrapup', wrapup_until: '2026-11-23T10:00:00Z' }],
+      },
+    };
+    expect(state([...begin, wrapup]).conversations.c1).toMatchObject({
+      member: 'wrapup',
+      wrapupUntil: '2026-11-23T10:00:00Z',
+    });
+  });
+});
+
+describe('offers', () => {
+  it('stacks them in order, shows a repeat once, and takes them away', () => {
+    const s = state([welcome(), agent([], ['o1', 'o2']), offer('o1'), offer('o2'), offer('o1')]);
+    expect(s.offers.map((o) => o.offer)).toEqual(['o1', 'o2']);
+    expect(state([{ t: 'offer_end', offer: 'o1', cause: 'withdrawn' }], s).offers.map((o) => o.offer)).toEqual(['o2']);
+  });
+
+  it('keeps through a reconnect those that are still offered', () => {
+    const s = state([welcome(), agent([], ['o1', 'o2']), offer('o1'), offer('o2')]);
+    expect(state([welcome(), agent([], ['o2'])], s).offers.map((o) => o.offer)).toEqual(['o2']);
+  });
+});
+
+describe('typing', () => {
+  const on: ServerFrame = { t: 'typing', conversation: 'c1', on: true, who: { kind: 'customer' } };
+  it('ends with the word said or with off', () => {
+    const s = state([...begin, frames[0] as ServerFrame, on]);
+    expect(Object.keys(s.typing.c1 ?? {})).toEqual(['customer']);
+    expect(state([frames[1] as ServerFrame], s).typing.c1).toEqual({});
+    expect(state([{ ...on, on: false }], s).typing.c1).toEqual({});
+  });
+});
+
+it('reckons in the server’s time', () => {
+  const s = applyFrames(initialState(), [welcome('2026-11-23T10:00:05Z')], Date.parse('2026-11-23T10:00:00Z'))[0];
+  expect(s.skew).toBe(5000);
+});
