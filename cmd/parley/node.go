@@ -289,7 +289,7 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 		return err
 	}
 	n.proxy = proxy.New(proxy.Options{Host: proxy.Plugins(n.host), Auth: auth.Proxy{Auth: n.auth, Grants: n.grants}, Log: n.logger, Registry: registry})
-	n.hooks = hook.New(hook.Options{Host: n.host, Log: n.logger, Registry: registry})
+	n.hooks = hook.New(hook.Options{Host: n.host, PublicURL: origins.Chat, Log: n.logger, Registry: registry})
 	for _, c := range []prometheus.Collector{n.router.Collector(), n.host.Collector(), logCollector{n.stores.log}} {
 		if err := registry.Register(c); err != nil {
 			return fmt.Errorf("metrics: %w", err)
