@@ -48,7 +48,7 @@ func (s *Server) secure(next http.Handler) http.Handler {
 			h.Set("Content-Security-Policy", s.policies.files)
 			h.Set("Referrer-Policy", "no-referrer")
 			h.Set("Cross-Origin-Resource-Policy", "cross-origin") // pictures stand in desk and chat pages
-		case areaPlugins, areaDemo:
+		case areaPlugins:
 			h.Set("Content-Security-Policy", s.policies.chat)
 			h.Set("Referrer-Policy", "strict-origin-when-cross-origin")
 			if !serves.has(surfaceChat) {

@@ -19,7 +19,6 @@ const (
 	areaHooks   = "hooks"
 	areaPlugins = "plugins"
 	areaFiles   = "files"
-	areaDemo    = "demo"
 	areaDesktop = "desktop"
 )
 
@@ -34,8 +33,6 @@ func area(path string) string {
 		return areaPlugins
 	case "f":
 		return areaFiles
-	case "demo":
-		return areaDemo
 	default:
 		return areaDesktop
 	}

@@ -45,7 +45,7 @@ type Options struct {
 // listener's. Equal origins are one origin that serves all of them.
 type Origins struct {
 	Desk, Chat, Files string
-	// Aliases are host names without port that serve everything, for a first
+	// Aliases are hosts, their port not counting, that serve everything, for a first
 	// look on one machine. Empty in production.
 	Aliases []string
 }
@@ -107,7 +107,6 @@ type Handlers struct {
 	Plugins http.Handler // /p/ on chat; on the desk in a sandbox (plugin-notes.md 8)
 	Files   http.Handler // /f/ on files
 	Desktop fs.FS        // the desktop's built files with index.html at the root; nil or empty: a page says that the build is missing
-	Demo    http.Handler // /demo/ on chat: pages of a first look that stand for a customer's site
 	// Drain are called at the start of a shutdown, side by side: they tell their
 	// sockets to come back later, close them and return, at the latest when ctx ends.
 	Drain []func(ctx context.Context)

@@ -46,18 +46,20 @@ func (o Origins) resolve(port int, tls bool) (Origins, hosts, error) {
 		h[strings.ToLower(u.Hostname())] |= it.serves
 	}
 	for _, a := range o.Aliases {
-		h[strings.ToLower(a)] = surfaceAll
+		h[hostname(a)] = surfaceAll
 	}
 	return o, h, nil
 }
 
 // serves tells what the request's host serves; 0 for an unknown host.
-func (h hosts) serves(host string) surface {
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+func (h hosts) serves(host string) surface { return h[hostname(host)] }
+
+// hostname is a host without port and brackets, in lower case.
+func hostname(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") && (host[0] == '[' || strings.Count(host, ":") == 1) {
 		host = host[:i]
 	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	return h[strings.ToLower(host)]
+	return strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
 }
 
 // SameOrigin reports whether the request comes from a page of the very origin

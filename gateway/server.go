@@ -187,7 +187,6 @@ func (s *Server) routes(h Handlers, desk http.Handler) http.Handler {
 	on("/p/", surfaceDesk|surfaceChat, h.Plugins)
 	on("/f/", surfaceFiles, h.Files)
 	on("/", surfaceDesk, desk)
-	on("/demo/", surfaceChat, h.Demo)
 	return mux
 }
 
