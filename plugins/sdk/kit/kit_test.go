@@ -26,7 +26,9 @@ func TestMain(m *testing.M) {
 
 func options(fault misbehave.Fault) kit.Options {
 	return kit.Options{
-		Exec: os.Args[0], Env: []string{faultEnv + "=" + string(fault)},
+		Exec: os.Args[0],
+		// A race-enabled binary would sleep a second at its end.
+		Env:      []string{faultEnv + "=" + string(fault), "GORACE=atexit_sleep_ms=0"},
 		Fixtures: misbehave.Fixtures(), Patience: 2 * time.Second, MaxRSS: 80 << 20,
 	}
 }
