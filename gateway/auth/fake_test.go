@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -19,6 +20,17 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// users is a snapshot of realDirectory's users, made once: hashing is slow.
+var users = sync.OnceValue(func() (s *directory.Snapshot) {
+	dir, err := os.MkdirTemp("", "parley-auth-")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	withDirectory(dir, func(d *directory.Directory) { s = d.Snapshot() })
+	return s
+})
 
 // sessions is a directory whose sessions live in memory, so that it works
 // inside a synctest bubble; its users come from a real one.
@@ -127,29 +139,53 @@ func (s *sessions) audited(action string) (n int) {
 
 const password = "correct horse"
 
-// realDirectory has users ana (agent, privilege mask), sue (supervisor) and
-// gone (disabled), all with the same password, and nopass without one.
-func realDirectory(t *testing.T) *directory.Directory {
-	t.Helper()
-	dir := t.TempDir()
-	v, err := vault.Open(t.Context(), vault.Options{Path: filepath.Join(dir, "keys.db"), Master: make([]byte, 32), BlockSize: 4})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = v.Close() })
-	d, err := directory.Open(t.Context(), directory.Options{DSN: filepath.Join(dir, "parley.db"), Vault: v, Poll: 20 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.Close() })
+// seed gives a directory the users ana (agent, privilege mask), sue
+// (supervisor) and gone (disabled), all with the same password, and nopass
+// without one.
+func seed(d *directory.Directory) error {
 	pw := directory.NewSecret(password)
-	_, err = d.Apply(t.Context(), directory.Records{Users: []directory.UserRecord{
+	_, err := d.Apply(context.Background(), directory.Records{Users: []directory.UserRecord{
 		{Login: "ana", Name: "Ana", Privileges: []string{"mask"}, Password: pw},
 		{Login: "sue", Name: "Sue", Role: directory.RoleSupervisor, Password: pw},
 		{Login: "gone", Name: "Gone", Disabled: true, Password: pw},
 		{Login: "nopass", Name: "No Password"},
 	}}, false)
+	return err
+}
+
+func openDirectory(dir string) (d *directory.Directory, stop func(), err error) {
+	ctx := context.Background()
+	v, err := vault.Open(ctx, vault.Options{Path: filepath.Join(dir, "keys.db"), Master: make([]byte, 32), BlockSize: 4})
 	if err != nil {
+		return nil, nil, err
+	}
+	d, err = directory.Open(ctx, directory.Options{DSN: filepath.Join(dir, "parley.db"), Vault: v, Poll: 20 * time.Millisecond})
+	if err != nil {
+		return nil, nil, errors.Join(err, v.Close())
+	}
+	return d, func() { _, _ = d.Close(), v.Close() }, nil
+}
+
+func withDirectory(dir string, fn func(*directory.Directory)) {
+	d, stop, err := openDirectory(dir)
+	if err != nil {
+		panic(err)
+	}
+	defer stop()
+	if err := seed(d); err != nil {
+		panic(err)
+	}
+	fn(d)
+}
+
+func realDirectory(t *testing.T) *directory.Directory {
+	t.Helper()
+	d, stop, err := openDirectory(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	if err := seed(d); err != nil {
 		t.Fatal(err)
 	}
 	return d
@@ -157,7 +193,7 @@ func realDirectory(t *testing.T) *directory.Directory {
 
 func fakeDirectory(t *testing.T) *sessions {
 	t.Helper()
-	return &sessions{snap: realDirectory(t).Snapshot(), rows: map[[32]byte]directory.Session{}}
+	return &sessions{snap: users(), rows: map[[32]byte]directory.Session{}}
 }
 
 func sameOrigin(r *http.Request) bool { return r.Header.Get("Origin") == "http://"+r.Host }
