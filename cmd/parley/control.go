@@ -49,7 +49,7 @@ func startControl(ctx context.Context, n *node) (*control, error) {
 			respond(w, err, nil)
 			return
 		}
-		respond(w, n.host.Load(pluginhost.Spec{Dir: dir}), nil)
+		respond(w, n.host.LoadOrUpgrade(r.Context(), pluginhost.Spec{Dir: dir}), nil)
 	})
 	mux.HandleFunc("POST /apply", func(w http.ResponseWriter, r *http.Request) {
 		var req applyRequest

@@ -2,6 +2,7 @@ package pluginhost_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -26,6 +27,8 @@ type fakeCore struct {
 	outbox   []*outboxRow
 	rows     map[[16]byte]*outboxRow
 	waiting  []*outboxRow // with no generation
+	unknown  bool         // begun commands of a lost generation are unknown, not sent again
+	wrong    []string     // what the host said that the rows contradict
 	port     pluginhost.CommandPort
 	instance string
 	readies  []string
@@ -136,11 +139,26 @@ func (c *fakeCore) PluginGone(_, instance string, begun, unbegun [][16]byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.gone = append(c.gone, instance)
+	for _, id := range begun {
+		if row := c.rows[id]; row == nil || !row.begun || row.instance != instance {
+			c.wrong = append(c.wrong, fmt.Sprintf("begun %x was not begun by %s", id, instance))
+		}
+	}
+	for _, id := range unbegun {
+		if row := c.rows[id]; row == nil || row.done || row.instance != instance {
+			c.wrong = append(c.wrong, fmt.Sprintf("unbegun %x is settled or not at %s", id, instance))
+		}
+	}
 	for _, row := range c.outbox {
 		if row.done || row.instance != instance {
 			continue
 		}
 		row.instance = ""
+		if row.begun && c.unknown {
+			row.done = true
+			c.results[row.out.Command] = append(c.results[row.out.Command], pluginhost.CommandResult{Command: row.out.Command, Outcome: conversation.StatusUnknown})
+			continue
+		}
 		if row.begun {
 			row.out.MaybeSent = true
 		}
@@ -148,7 +166,6 @@ func (c *fakeCore) PluginGone(_, instance string, begun, unbegun [][16]byte) {
 		row.out.Attempt++
 		c.waiting = append(c.waiting, row)
 	}
-	_, _ = begun, unbegun
 	if c.instance == instance {
 		c.port, c.instance = nil, ""
 	}
@@ -191,6 +208,13 @@ func (c *fakeCore) send(account conversation.AccountID, text string) [16]byte {
 	c.outbox, c.waiting = append(c.outbox, row), append(c.waiting, row)
 	c.offer()
 	return id
+}
+
+// has reports whether an event is stored.
+func (c *fakeCore) has(account conversation.AccountID, dedupe string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.keys[account.String()+dedupe]
 }
 
 func (c *fakeCore) settled(id [16]byte) bool { return len(c.results[id]) > 0 }

@@ -172,12 +172,7 @@ func (h *Host) Load(specs ...Spec) error {
 		return fmt.Errorf("load plugins: %w", ErrClosed)
 	}
 	for _, spec := range specs {
-		if spec.Dir != "" {
-			if err := h.readID(&spec); err != nil {
-				return err
-			}
-		}
-		if err := spec.validate(); err != nil {
+		if err := h.complete(&spec); err != nil {
 			return fmt.Errorf("load plugins: %w", err)
 		}
 		if h.plugins[spec.ID] != nil {
@@ -196,21 +191,41 @@ func (h *Host) Load(specs ...Spec) error {
 	return nil
 }
 
-// readID takes the id of a folder plugin from its manifest.
-func (h *Host) readID(spec *Spec) error {
-	if h.pins == nil {
-		return fmt.Errorf("load plugin %s: third-party plugins need a pin file", spec.Dir)
+// complete checks a spec and makes a folder absolute. The id of a folder
+// plugin is read from its manifest only where it is not given: a folder that
+// has gone must not keep the gateway from starting.
+func (h *Host) complete(spec *Spec) error {
+	if spec.Dir != "" {
+		if h.pins == nil {
+			return fmt.Errorf("%s: third-party plugins need a pin file", spec.Dir)
+		}
+		dir, err := filepath.Abs(spec.Dir)
+		if err != nil {
+			return err
+		}
+		spec.Dir = dir
+		if spec.ID == "" {
+			v, err := inspect(dir)
+			if err != nil {
+				return err
+			}
+			v.close()
+			spec.ID = v.manifest.ID
+		}
 	}
-	v, err := inspect(spec.Dir)
-	if err != nil {
+	return spec.validate()
+}
+
+// LoadOrUpgrade adds a plugin that is not loaded yet, or replaces the program
+// of one that is, in the way of Upgrade.
+func (h *Host) LoadOrUpgrade(ctx context.Context, spec Spec) error {
+	if err := h.complete(&spec); err != nil {
 		return fmt.Errorf("load plugin: %w", err)
 	}
-	v.close()
-	if spec.ID != "" && spec.ID != v.manifest.ID {
-		return fmt.Errorf("load plugin: %s holds %s, want %s", spec.Dir, v.manifest.ID, spec.ID)
+	if h.plugin(spec.ID) == nil {
+		return h.Load(spec)
 	}
-	spec.ID, spec.Dir = v.manifest.ID, v.dir
-	return nil
+	return h.Upgrade(ctx, spec)
 }
 
 // Upgrade replaces a plugin's program without a gap: the new generation
@@ -218,12 +233,7 @@ func (h *Host) readID(spec *Spec) error {
 // Plugins that declare `exclusive` are stopped first. A crash of the new one
 // within 30 s brings the old program back.
 func (h *Host) Upgrade(ctx context.Context, spec Spec) error {
-	if spec.Dir != "" {
-		if err := h.readID(&spec); err != nil {
-			return err
-		}
-	}
-	if err := spec.validate(); err != nil {
+	if err := h.complete(&spec); err != nil {
 		return fmt.Errorf("upgrade: %w", err)
 	}
 	p := h.plugin(spec.ID)

@@ -32,11 +32,16 @@ func traffic(t testing.TB, b *bench) (stop func() (ids [][16]byte, hooks int, er
 	for worker := range 2 {
 		wg.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
-				_, err := b.host.Hook(context.WithoutCancel(ctx), b.account, post(fmt.Sprintf("m-%d-%d", worker, i)))
+				body := fmt.Sprintf("m-%d-%d", worker, i)
+				_, err := b.host.Hook(context.WithoutCancel(ctx), b.account, post(body))
 				hooks.Add(1)
 				if err != nil {
 					mu.Lock()
 					errs = append(errs, err)
+					mu.Unlock()
+				} else if !b.core.has(b.account, body) {
+					mu.Lock()
+					errs = append(errs, fmt.Errorf("hook %s was answered and is not stored", body))
 					mu.Unlock()
 				}
 				pace(ctx)

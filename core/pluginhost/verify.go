@@ -76,7 +76,8 @@ func (p *Pins) List() ([]Pin, error) {
 	return pins, nil
 }
 
-// Add pins the folder dir as it is now. It runs nothing.
+// Add pins the folder dir as it is now, in the place of an earlier pin of the
+// same folder or the same plugin. It runs nothing.
 func (p *Pins) Add(dir string) (Pin, error) {
 	v, err := inspect(dir)
 	if err != nil {
@@ -88,7 +89,7 @@ func (p *Pins) Add(dir string) (Pin, error) {
 	}
 	pin := Pin{ID: v.manifest.ID, Dir: v.dir, SHA256: v.sum, ManifestSHA256: v.manifestSum, Added: time.Now().UTC().Truncate(time.Second)}
 	return pin, p.update(func(pins []Pin) []Pin {
-		return append(slices.DeleteFunc(pins, func(o Pin) bool { return o.Dir == pin.Dir }), pin)
+		return append(slices.DeleteFunc(pins, func(o Pin) bool { return o.Dir == pin.Dir || o.ID == pin.ID }), pin)
 	})
 }
 
