@@ -119,6 +119,7 @@ func (s *socket) handleHello(f *inFrame) {
 		after = sdk.Cursor{Conversation: sdk.ConversationID(c.Conversation), Seq: c.Seq}
 		open = c.Open && c.Conversation != ""
 	}
+	s.resumed = open
 	s.become(thread, after, open)
 }
 

@@ -41,7 +41,9 @@ func (r *reader) records(b sdk.RecordBatch) {
 	}
 	if b.Live && !r.live {
 		r.live = true
-		r.s.tellPage(r.v)
+		if !r.s.resumed {
+			r.s.tellPage(r.v)
+		}
 		r.s.send(outFrame{T: "live", Conversation: string(r.v.opened())})
 	}
 }

@@ -57,7 +57,9 @@ type socket struct {
 	grants bucket
 	tokens bucket
 	locale string
-	sub    sdk.Subscription
+	// resumed: the client goes on where it was and says itself when its page changes.
+	resumed bool
+	sub     sdk.Subscription
 }
 
 func (s *socket) visitor() *visitor { return s.vis.Load() }

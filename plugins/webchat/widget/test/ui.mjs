@@ -287,7 +287,7 @@ try {
   const arabic = await open({ locale: 'ar' })
   await arabic.page.goto(`${url}/p/webchat/demo/demo`)
   await arabic.page.getByRole('button', { name: 'Open chat' }).click()
-  await arabic.panel.getByRole('button', { name: 'Start chat' }).waitFor()
+  await arabic.panel.getByRole('button', { name: 'ابدأ المحادثة' }).waitFor()
   assert.equal(await arabic.panel.locator('html').getAttribute('dir'), 'rtl')
   await shot(arabic.page, '12-rtl')
   await arabic.context.close()

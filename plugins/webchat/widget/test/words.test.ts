@@ -13,12 +13,9 @@ describe('words', () => {
     expect(words('xx').t('start')).toBe('Start chat')
   })
   it('knows the direction', () => {
-    expect([words('ar').dir, words('he-IL').dir, words('de').dir, words('art').dir]).toEqual([
-      'rtl',
-      'rtl',
-      'ltr',
-      'ltr',
-    ])
+    const own = { ar: { start: 'x' }, he: { start: 'x' } }
+    expect(['ar', 'he-IL', 'de', 'art'].map((l) => words(l, own).dir)).toEqual(['rtl', 'rtl', 'ltr', 'ltr'])
+    expect([words('ar').dir, words('ar').lang], 'without Arabic words it is English').toEqual(['ltr', 'en'])
   })
   it('explains codes', () => {
     const { t } = words('en')

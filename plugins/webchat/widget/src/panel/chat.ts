@@ -69,6 +69,8 @@ export class Chat {
   private readonly now: () => number
   /** What was sent over this connection: once is enough. */
   private readonly sent = new Set<string>()
+  private uploads: Promise<void> = Promise.resolve()
+  private toldPage = ''
   private registering = false
   private live = false
   private visible = false
@@ -180,14 +182,19 @@ export class Chat {
       progress: 0,
     }
     this.keepPending([...this.state.pending, one])
-    void this.upload(one.clientId)
+    this.uploadNext(clientId)
+  }
+
+  /** One file after another: they arrive in the order in which they were chosen. */
+  private uploadNext(clientId: string): void {
+    this.uploads = this.uploads.then(() => this.upload(clientId))
   }
 
   /** Tries a failed message again, under its old id. */
   again(clientId: string): void {
     this.change(clientId, { state: 'waiting' })
     const one = this.state.pending.find((p) => p.clientId === clientId)
-    if (one?.file) void this.upload(clientId)
+    if (one?.file) this.uploadNext(clientId)
     else this.flush()
   }
 
@@ -216,8 +223,11 @@ export class Chat {
     }
   }
 
+  /** The customer went to another page, perhaps while the connection was away. */
   page(): void {
-    if (this.token) this.connection.send({ t: 'page', page: this.opts.page() })
+    const page = this.opts.page()
+    if (!this.live || page.url + page.title === this.toldPage) return
+    if (this.connection.send({ t: 'page', page })) this.toldPage = page.url + page.title
   }
 
   /** A file's address, good for a short time. */
@@ -310,6 +320,7 @@ export class Chat {
         this.patch({ ready: true })
         this.flush()
         this.receipt()
+        this.page()
         return
       case 'event':
         this.event(f)

@@ -85,7 +85,8 @@ function step(view: View, ev: EventFrame): View {
     case 'participant.left/1': {
       if (head.who?.kind !== 'agent') return view
       const { [head.who.agent ?? '']: name = '', ...agents } = view.agents
-      return note({ ...view, agents }, ev, 'left', name)
+      // After the end everybody leaves; that is no news.
+      return view.open ? note({ ...view, agents }, ev, 'left', name) : { ...view, agents }
     }
     case 'inactivity.warned/1':
       return note(view, ev, 'warned')

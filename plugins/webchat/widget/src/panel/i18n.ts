@@ -162,7 +162,10 @@ export interface Words {
   t: T
   /** The site's own text for a key; undefined = none. */
   own: (key: string) => string | undefined
+  /** For numbers and times: what was asked for. */
   locale: string
+  /** The language that the words are really in, and its direction. */
+  lang: string
   dir: 'ltr' | 'rtl'
 }
 
@@ -172,6 +175,7 @@ export function words(locale: string, texts: Record<string, Record<string, strin
   const base = tag.split('-')[0] ?? 'en'
   const find = (key: string, ...lists: (Partial<Record<string, string>> | undefined)[]) =>
     lists.find((l) => l?.[key])?.[key]
+  const lang = texts[tag] || texts[base] || builtIn[base] ? tag : 'en'
   return {
     own: (key) => find(key, texts[tag], texts[base], builtIn[base] ? undefined : texts.en),
     t: (key, values = {}) =>
@@ -180,7 +184,8 @@ export function words(locale: string, texts: Record<string, Record<string, strin
         (all, name: string) => String(values[name] ?? all),
       ),
     locale: tag,
-    dir: rtl.test(tag) ? 'rtl' : 'ltr',
+    lang,
+    dir: rtl.test(lang) ? 'rtl' : 'ltr',
   }
 }
 

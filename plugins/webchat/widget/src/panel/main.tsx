@@ -79,7 +79,7 @@ function draw(): void {
   const isDark = mode === 'dark' || (mode !== 'light' && dark.matches)
   const root = document.documentElement
   const w = words(locale(), site.texts)
-  root.lang = w.locale
+  root.lang = w.lang
   root.dir = w.dir
   root.dataset.theme = isDark ? 'dark' : 'light'
   for (const [name, value] of Object.entries(palette(look.color || site.theme.color, isDark))) {

@@ -130,8 +130,8 @@ function draft(p: Pending): MessageEntry {
 function Queue() {
   const { t } = useUi().words
   const { view, queue } = useChat()
-  const show =
-    view.open && Object.keys(view.agents).length === 0 && !view.entries.some((e) => e.kind === 'notice')
+  const nobody = view.open && Object.keys(view.agents).length === 0
+  const show = nobody && (queue !== null || !view.entries.some((e) => e.kind === 'notice'))
   const now = useSeconds(show && queue !== null)
   if (!show) return null
   return (
