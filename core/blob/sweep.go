@@ -106,7 +106,7 @@ func (s *Store) stray(ctx context.Context, key string) (bool, error) {
 	stem, ending, _ := strings.Cut(name, ".")
 	id, err := conversation.ParseID[conversation.BlobID](stem)
 	if err != nil {
-		return false, nil // not ours
+		return false, nil //nolint:nilerr // not ours
 	}
 	if ending != "" && ending != "t" {
 		return true, nil // an upload or a temporary file of a day ago

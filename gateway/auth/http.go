@@ -97,9 +97,8 @@ func (a *Auth) CheckOrigin(r *http.Request) error {
 	if origin != "" && !a.opts.SameOrigin(r) {
 		return ErrForged
 	}
-	_, err := r.Cookie(CookieName)
 	switch {
-	case err != nil:
+	case len(r.CookiesNamed(CookieName)) == 0:
 		return nil // nothing that a browser adds by itself
 	case socket && origin == "":
 		return ErrForged
