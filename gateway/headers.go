@@ -7,7 +7,7 @@ import (
 
 // policies are the security headers of the three origins [ASVS 3.4].
 type policies struct {
-	desk, plugin, chat, files string
+	desk, api, plugin, chat, files string
 }
 
 func newPolicies(o Origins, scriptHashes []string) policies {
@@ -22,6 +22,7 @@ func newPolicies(o Origins, scriptHashes []string) policies {
 		desk: "default-src 'none'; script-src " + scripts + "; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:" + files +
 			"; media-src 'self' blob:" + files + "; font-src 'self' data:; connect-src 'self' " + socket + files +
 			"; manifest-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'",
+		api: "default-src 'none'; frame-ancestors 'none'",
 		// What a plugin answers on the desk's own origin must not act as the desk.
 		plugin: "sandbox; default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
 		chat:   "default-src 'self'; img-src 'self' data: blob:" + files + "; base-uri 'none'; object-src 'none'; frame-ancestors 'self'",
@@ -54,6 +55,13 @@ func (s *Server) secure(next http.Handler) http.Handler {
 			if !serves.has(surfaceChat) {
 				h.Set("Content-Security-Policy", s.policies.plugin)
 			}
+		case areaHooks:
+			h.Set("Content-Security-Policy", s.policies.plugin)
+			h.Set("Referrer-Policy", "no-referrer")
+		case areaAPI:
+			h.Set("Content-Security-Policy", s.policies.api)
+			h.Set("Referrer-Policy", "no-referrer")
+			h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		default:
 			h.Set("Content-Security-Policy", s.policies.desk)
 			h.Set("Referrer-Policy", "no-referrer")

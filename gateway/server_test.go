@@ -17,13 +17,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
-	"go.uber.org/goleak"
 
 	"github.com/parley-gateway/parley/gateway"
 	"github.com/parley-gateway/parley/gateway/ops"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // site is a running server on loopback.
 type site struct {

@@ -1,0 +1,179 @@
+package proxy_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/parley-gateway/parley/gateway"
+	"github.com/parley-gateway/parley/gateway/ops"
+	"github.com/parley-gateway/parley/gateway/proxy"
+)
+
+const roleVariable = "PARLEY_PROXY_BENCH_ROLE"
+
+// TestMain lets the benchmark run its clients and its plugin as processes of
+// their own: only the gateway's memory is to be measured.
+func TestMain(m *testing.M) {
+	switch os.Getenv(roleVariable) {
+	case "plugin":
+		bystander(servePlugin)
+	case "client":
+		bystander(openMany)
+	default:
+		goleak.VerifyTestMain(m)
+	}
+}
+
+// bystander runs until its standard input ends.
+func bystander(do func(arg string)) {
+	go do(os.Getenv("PARLEY_PROXY_BENCH_ARG"))
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+const upgradeAnswer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n"
+
+// servePlugin answers every upgrade and keeps the connection.
+func servePlugin(socket string) {
+	ln, err := new(net.ListenConfig).Listen(context.Background(), "unix", socket)
+	if err != nil {
+		fmt.Println("error:", err)
+		return
+	}
+	fmt.Println("ready")
+	var held []net.Conn // or the collector would close them
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		held = append(held, c)
+		go func() {
+			br := bufio.NewReaderSize(c, 512)
+			for line := "x"; line != "\r\n"; {
+				if line, err = br.ReadString('\n'); err != nil {
+					return
+				}
+			}
+			_, _ = io.WriteString(c, upgradeAnswer)
+		}()
+		runtime.KeepAlive(held)
+	}
+}
+
+// openMany opens "count,address" sockets, has each carry one frame, and keeps them.
+func openMany(arg string) {
+	count, addr, _ := strings.Cut(arg, ",")
+	n, _ := strconv.Atoi(count)
+	var conns []net.Conn
+	for range n {
+		c, err := new(net.Dialer).DialContext(context.Background(), "tcp", addr)
+		if err != nil {
+			fmt.Println("error:", err)
+			return
+		}
+		conns = append(conns, c)
+		_, _ = io.WriteString(c, "GET /p/toy/socket HTTP/1.1\r\nHost: chat.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nUser-Agent: Mozilla/5.0\r\nOrigin: http://chat.localhost\r\n\r\n")
+		b := make([]byte, 12)
+		if _, err := io.ReadFull(c, b); err != nil || string(b[9:]) != "101" {
+			fmt.Printf("error: %v %q\n", err, b)
+			return
+		}
+		_, _ = c.Write([]byte{0x81, 0x82, 0, 0, 0, 0, 'h', 'i'})
+	}
+	fmt.Println("ready")
+	<-make(chan struct{})
+	runtime.KeepAlive(conns)
+}
+
+func helper(tb testing.TB, role, arg string) {
+	tb.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cmd := exec.CommandContext(tb.Context(), exe)
+	cmd.Env = append(os.Environ(), roleVariable+"="+role, "PARLEY_PROXY_BENCH_ARG="+arg)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || line != "ready\n" {
+		tb.Fatalf("%s: %q, %v", role, line, err)
+	}
+}
+
+// BenchmarkIdleTunnel reports the gateway's resident memory per idle socket
+// that goes through the whole public listener to a plugin. The plugin's and
+// the clients' memory is not in it.
+func BenchmarkIdleTunnel(b *testing.B) {
+	const sockets = 2000
+	socket := filepath.Join(b.TempDir(), "http.sock")
+	helper(b, "plugin", socket)
+	reg := prometheus.NewRegistry()
+	srv, err := gateway.New(b.Context(), gateway.Options{
+		Listen: "127.0.0.1:0", Limits: gateway.Limits{Conns: 2 * sockets}, Log: slog.New(slog.DiscardHandler), Registry: reg, Health: ops.NewHealth(),
+		Origins: gateway.Origins{Desk: "http://desk.localhost:0", Chat: "http://chat.localhost:0", Files: "http://files.localhost:0"},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	h := &host{plugin: &plugin{socket: socket}, routes: map[string]proxy.Route{"socket": {Access: proxy.Public, Upgrade: true}}}
+	p := proxy.New(proxy.Options{Host: h, Auth: &desk{}, Log: slog.New(slog.DiscardHandler), Registry: reg})
+	srv.Start(gateway.Handlers{Plugins: p, API: http.NotFoundHandler(), Drain: []func(context.Context){p.Drain}})
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_ = srv.Shutdown(ctx)
+	}()
+	for b.Loop() { // one round takes longer than the time that a benchmark has
+		before := resident(b)
+		helper(b, "client", fmt.Sprintf("%d,%s", sockets, srv.Addr()))
+		b.ReportMetric(float64(resident(b)-before)/sockets, "RSS-B/socket")
+		b.ReportMetric(float64(runtime.NumGoroutine())/sockets, "goroutines/socket")
+	}
+}
+
+// resident is the process's RSS in bytes after a collection.
+func resident(tb testing.TB) int {
+	tb.Helper()
+	debug.FreeOSMemory()
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		tb.Skip("needs procfs")
+	}
+	pages, err := strconv.Atoi(strings.Fields(string(text))[1])
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return pages * os.Getpagesize()
+}
