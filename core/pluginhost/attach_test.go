@@ -44,24 +44,24 @@ func (a *attached) Configure(ctx context.Context, r *pluginv1.ConfigureRequest) 
 	return a.child.Configure(ctx, r)
 }
 
-func (a *attached) serve(t testing.TB) {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", a.path)
+func (a *attached) serve(tb testing.TB) {
+	tb.Helper()
+	l, err := new(net.ListenConfig).Listen(tb.Context(), "unix", a.path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	a.server = grpc.NewServer()
 	pluginv1.RegisterPluginServiceServer(a.server, a)
 	server := a.server
 	go func() { _ = server.Serve(l) }()
-	t.Cleanup(server.Stop)
+	tb.Cleanup(server.Stop)
 }
 
-func newAttached(t testing.TB, opts func(*pluginhost.Options)) (*bench, *attached) {
-	t.Helper()
-	a := &attached{child: &child{name: "echo", modes: map[string]bool{}}, path: filepath.Join(runDir(t), "dev.sock")}
-	a.serve(t)
-	return newBench(t, opts, pluginhost.Spec{ID: "echo", Attach: a.path}), a
+func newAttached(tb testing.TB, opts func(*pluginhost.Options)) (*bench, *attached) {
+	tb.Helper()
+	a := &attached{child: &child{name: "echo", modes: map[string]bool{}}, path: filepath.Join(runDir(tb), "dev.sock")}
+	a.serve(tb)
+	return newBench(tb, opts, pluginhost.Spec{ID: "echo", Attach: a.path}), a
 }
 
 // An attached plugin is served like any other, and taken up again after it

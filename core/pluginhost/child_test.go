@@ -2,6 +2,7 @@ package pluginhost_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -217,7 +218,7 @@ func (c *child) Session(stream pluginv1.PluginService_SessionServer) error {
 	s := &childSession{child: c, stream: stream, begun: map[string]*pluginv1.Command{}}
 	for {
 		frame, err := stream.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

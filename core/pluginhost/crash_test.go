@@ -16,11 +16,11 @@ import (
 )
 
 // ledger is the provider's side: each line a call of its API.
-func (b *bench) ledger(t testing.TB) map[string]int {
-	t.Helper()
+func (b *bench) ledger(tb testing.TB) map[string]int {
+	tb.Helper()
 	text, err := os.ReadFile(filepath.Join(b.dir, "ledger"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	calls := map[string]int{}
 	for line := range strings.Lines(string(text)) {
@@ -35,21 +35,21 @@ func (b *bench) useLedger() {
 }
 
 // generation waits for a ready generation of at least n.
-func (b *bench) generation(t testing.TB, n int) pluginhost.Status {
-	t.Helper()
+func (b *bench) generation(tb testing.TB, n int) pluginhost.Status {
+	tb.Helper()
 	var s pluginhost.Status
-	b.core.until(t, "a later generation", func() bool {
-		s = b.status(t)
+	b.core.until(tb, "a later generation", func() bool {
+		s = b.status(tb)
 		return s.Generation >= n && s.PID != 0
 	})
 	return s
 }
 
 // crashReport waits for the report of a crash.
-func (b *bench) crashReport(t testing.TB) pluginhost.Crash {
-	t.Helper()
+func (b *bench) crashReport(tb testing.TB) pluginhost.Crash {
+	tb.Helper()
 	var c *pluginhost.Crash
-	b.core.until(t, "a crash report", func() bool { c = b.status(t).LastCrash; return c != nil })
+	b.core.until(tb, "a crash report", func() bool { c = b.status(tb).LastCrash; return c != nil })
 	return *c
 }
 

@@ -59,8 +59,8 @@ func (c *fakeCore) notify() {
 }
 
 // until waits for a condition on the core.
-func (c *fakeCore) until(t testing.TB, what string, cond func() bool) {
-	t.Helper()
+func (c *fakeCore) until(tb testing.TB, what string, cond func() bool) {
+	tb.Helper()
 	deadline := time.After(20 * time.Second)
 	for {
 		c.mu.Lock()
@@ -73,7 +73,7 @@ func (c *fakeCore) until(t testing.TB, what string, cond func() bool) {
 		case <-changed:
 		case <-time.After(20 * time.Millisecond): // conditions may look at more than the core
 		case <-deadline:
-			t.Fatalf("waited 20 s for: %s", what)
+			tb.Fatalf("waited 20 s for: %s", what)
 		}
 	}
 }

@@ -57,7 +57,7 @@ type Host struct {
 	meters  *meters
 	spawner *spawner
 
-	ctx    context.Context // ends with Close
+	ctx    context.Context //nolint:containedctx // the life of the host: ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	lock   *os.File

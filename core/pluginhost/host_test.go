@@ -2,7 +2,6 @@ package pluginhost_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -22,13 +21,13 @@ type bench struct {
 }
 
 // runDir makes a short directory: socket paths are limited.
-func runDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "ph")
+func runDir(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "ph") //nolint:usetesting // that one is too long for a socket
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
 }
 
@@ -36,46 +35,46 @@ func self(name string, modes ...string) pluginhost.Spec {
 	return pluginhost.Spec{ID: name, Command: append([]string{"/proc/self/exe", "plugin", name}, modes...)}
 }
 
-func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-func newBench(t testing.TB, opts func(*pluginhost.Options), specs ...pluginhost.Spec) *bench {
-	t.Helper()
-	b := &bench{core: newFakeCore(), account: newAccount(), dir: runDir(t)}
+func newBench(tb testing.TB, opts func(*pluginhost.Options), specs ...pluginhost.Spec) *bench {
+	tb.Helper()
+	b := &bench{core: newFakeCore(), account: newAccount(), dir: runDir(tb)}
 	o := pluginhost.Options{RunDir: b.dir, Core: b.core, Logger: discard(), Node: "n1"}
 	if opts != nil {
 		opts(&o)
 	}
 	h, err := pluginhost.New(o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	b.host = h
 	b.host.SetAccounts([]pluginhost.AccountConfig{{ID: b.account, Plugin: specs[0].ID, Name: "One", Settings: []byte(`{"number":"1","token":"t0ps3cret"}`), Enabled: true}})
 	if err := h.Load(specs...); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	if err := h.Start(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := h.Start(tb.Context()); err != nil {
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := h.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return b
 }
 
-func (b *bench) ready(t testing.TB) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+func (b *bench) ready(tb testing.TB) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), 15*time.Second)
 	defer cancel()
 	if err := b.host.Ready(ctx); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
-func (b *bench) status(t testing.TB) pluginhost.Status {
-	t.Helper()
+func (b *bench) status(tb testing.TB) pluginhost.Status {
+	tb.Helper()
 	return b.host.Plugins()[0]
 }
 

@@ -11,15 +11,15 @@ import (
 
 // scrape gathers as /metrics does; a registry refuses everything for one
 // inconsistent family.
-func scrape(t testing.TB, h *pluginhost.Host) map[string]*dto.MetricFamily {
-	t.Helper()
+func scrape(tb testing.TB, h *pluginhost.Host) map[string]*dto.MetricFamily {
+	tb.Helper()
 	reg := prometheus.NewPedanticRegistry()
 	if err := reg.Register(h.Collector()); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	list, err := reg.Gather()
 	if err != nil {
-		t.Fatalf("scrape: %v", err)
+		tb.Fatalf("scrape: %v", err)
 	}
 	out := map[string]*dto.MetricFamily{}
 	for _, f := range list {
@@ -28,10 +28,10 @@ func scrape(t testing.TB, h *pluginhost.Host) map[string]*dto.MetricFamily {
 	return out
 }
 
-func counter(t testing.TB, h *pluginhost.Host, name string) float64 {
-	t.Helper()
+func counter(tb testing.TB, h *pluginhost.Host, name string) float64 {
+	tb.Helper()
 	sum := 0.0
-	for _, m := range scrape(t, h)[name].GetMetric() {
+	for _, m := range scrape(tb, h)[name].GetMetric() {
 		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
 	}
 	return sum

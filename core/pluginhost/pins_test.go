@@ -12,23 +12,23 @@ import (
 )
 
 // folder makes a third-party plugin: the test binary under another name.
-func folder(t testing.TB, parent, name string, modes ...string) string {
-	t.Helper()
+func folder(tb testing.TB, parent, name string, modes ...string) string {
+	tb.Helper()
 	dir := filepath.Join(parent, name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	self, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "channel"), self, 0o755); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	args := append([]string{"plugin", name}, modes...)
 	manifest := fmt.Sprintf("id: %s\nexec: channel\nargs: [%s]\n", name, strings.Join(args, ", "))
 	if err := os.WriteFile(filepath.Join(dir, pluginhost.ManifestFile), []byte(manifest), 0o644); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return dir
 }

@@ -39,11 +39,11 @@ type session struct {
 	signals  bool // wants signal frames
 
 	stream frameStream
-	ctx    context.Context // ends with the session
+	ctx    context.Context //nolint:containedctx // the life of the session
 	cancel context.CancelCauseFunc
 	// storing outlives the session: an event handed over is stored even if
 	// the plugin dies meanwhile.
-	storing context.Context
+	storing context.Context //nolint:containedctx // the life of the host
 	wg      sync.WaitGroup
 	done    chan struct{} // closed when no goroutine of the session is left
 
@@ -93,7 +93,7 @@ type sessionConfig struct {
 	meters           *pluginMeters
 	poison           *poison
 	describe         *pluginv1.DescribeResponse
-	storing          context.Context
+	storing          context.Context //nolint:containedctx // the life of the host
 }
 
 // newSession prepares a session; open makes its stream.

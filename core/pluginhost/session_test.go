@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"sync"
@@ -51,7 +52,10 @@ func (p *peer) Session(stream pluginv1.PluginService_SessionServer) error {
 		f, err := stream.Recv()
 		if err != nil {
 			close(p.end)
-			return nil
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
 		}
 		if ping := f.GetPing(); ping != nil {
 			if !p.silent {

@@ -1,6 +1,7 @@
 package pluginhost
 
 import (
+	"errors"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -41,7 +42,7 @@ func limitChild(pid int) {
 func (p *process) waitAndKillGroup() {
 	for {
 		err := unix.Waitid(unix.P_PID, p.pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if err != unix.EINTR { //nolint:errorlint // a bare errno from the kernel
+		if !errors.Is(err, unix.EINTR) {
 			break
 		}
 	}

@@ -492,7 +492,7 @@ func (p *plugin) backoff() time.Duration {
 	n := p.failures
 	p.mu.Unlock()
 	d := min(backoffLast, backoffFirst<<min(10, max(0, n-1)))
-	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // jitter
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
 }
 
 func (p *plugin) setState(s State, reason string) {

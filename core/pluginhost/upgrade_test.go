@@ -13,8 +13,9 @@ import (
 )
 
 // traffic sends commands and hooks until stop and returns what went wrong.
-func traffic(t testing.TB, b *bench) (stop func() (ids [][16]byte, hooks int, errs []error)) {
-	ctx, cancel := context.WithCancel(t.Context())
+func traffic(tb testing.TB, b *bench) (stop func() (ids [][16]byte, hooks int, errs []error)) {
+	tb.Helper()
+	ctx, cancel := context.WithCancel(tb.Context())
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var ids [][16]byte
