@@ -33,8 +33,8 @@ export function App() {
       forceColorScheme={setting === 'auto' ? undefined : setting}
     >
       <QueryClientProvider client={queries}>
-        <Notifications position="bottom-right" limit={4} autoClose={6000} />
         <BrowserRouter>
+          <Notifications position="bottom-right" limit={4} autoClose={6000} />
           <AuthGate>
             <Routes>
               <Route element={<Shell />}>

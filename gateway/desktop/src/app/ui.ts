@@ -20,10 +20,23 @@ interface Ui {
 
 export const useUi = create<Ui>(() => ({ dialog: null, stateMenu: false }));
 
+let returnTo: Element | null = null;
+let returning: ReturnType<typeof setTimeout> | undefined;
+
 export function openDialog(dialog: Dialog): void {
+  // A dialog opened out of another one gives the focus back to where the first was opened.
+  if (!useUi.getState().dialog && returning === undefined) returnTo = document.activeElement;
+  clearTimeout(returning);
+  returning = undefined;
   useUi.setState({ dialog });
 }
 
 export function closeDialog(): void {
   useUi.setState({ dialog: null });
+  clearTimeout(returning);
+  returning = setTimeout(() => {
+    returning = undefined;
+    const lost = document.activeElement === document.body || !document.activeElement;
+    if (lost && returnTo instanceof HTMLElement) returnTo.focus({ preventScroll: true });
+  }, 0);
 }

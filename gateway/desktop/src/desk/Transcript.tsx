@@ -3,7 +3,7 @@
 
 import { Button } from '@mantine/core';
 import { IconArrowDown } from '@tabler/icons-react';
-import { type HTMLAttributes, type Ref, useEffect, useMemo, useRef, useState } from 'react';
+import { type HTMLAttributes, type Ref, type UIEvent, useEffect, useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Virtuoso, type VirtuosoHandle } from 'react-virtuoso';
 import { useDesk, useDeskState } from '../app/context';
@@ -18,9 +18,23 @@ import { type Row, rowsOf } from './rows';
 import classes from './Transcript.module.css';
 import { useTyping } from './typing';
 
+const restTime = 150;
 const noOutgoing: Outgoing[] = [];
 
 export function Transcript({ conversation: c, readOnly = false }: { conversation: Conversation; readOnly?: boolean }) {
+  const { t } = useTranslation();
+  // The list finds the place where it stood once, so it begins when everything is there.
+  if (!c.live) {
+    return (
+      <div className={classes.waiting} role="status">
+        {t('transcript.loading')}
+      </div>
+    );
+  }
+  return <List conversation={c} readOnly={readOnly} />;
+}
+
+function List({ conversation: c, readOnly }: { conversation: Conversation; readOnly: boolean }) {
   const { t } = useTranslation();
   const desk = useDesk();
   const all = useDeskState((s) => s.outgoing);
@@ -46,6 +60,20 @@ export function Transcript({ conversation: c, readOnly = false }: { conversation
     if (atEnd) seen.current = rows.length;
   }, [atEnd, rows.length]);
 
+  // Where the list stands is noted when it has come to rest.
+  const rest = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const stand = useRef({ rows, atEnd });
+  stand.current = { rows, atEnd };
+  const onScroll = (e: UIEvent<HTMLDivElement>) => {
+    const scroller = e.currentTarget;
+    clearTimeout(rest.current);
+    rest.current = setTimeout(() => {
+      const now = stand.current;
+      keepScroll(c.id, now.atEnd ? undefined : firstInView(scroller, now.rows));
+    }, restTime);
+  };
+  useEffect(() => () => clearTimeout(rest.current), []);
+
   const toEnd = () => list.current?.scrollToIndex({ index: 'LAST', align: 'end' });
   // Own words are always wanted in view, wherever the list stands.
   const own = outgoing.length;
@@ -56,9 +84,6 @@ export function Transcript({ conversation: c, readOnly = false }: { conversation
   }, [own]);
 
   const fresh = rows.length - seen.current;
-  if (rows.length === 0) {
-    return <div className={classes.waiting}>{c.live || readOnly ? '' : t('transcript.loading')}</div>;
-  }
   return (
     <div className={classes.frame}>
       <Virtuoso<Row, Context>
@@ -74,7 +99,7 @@ export function Transcript({ conversation: c, readOnly = false }: { conversation
         atBottomThreshold={60}
         atBottomStateChange={setAtEnd}
         increaseViewportBy={400}
-        rangeChanged={({ startIndex }) => !readOnly && remember(c.id, rows, startIndex)}
+        onScroll={readOnly ? undefined : onScroll}
         components={{ Scroller, Footer }}
       />
       {!atEnd && (
@@ -186,10 +211,14 @@ function startIndex(conversation: string, rows: Row[], readOnly: boolean) {
   return readOnly ? 0 : { index: 'LAST' as const, align: 'end' as const };
 }
 
-function remember(conversation: string, rows: Row[], startIndex: number): void {
-  const row = rows[startIndex];
-  // The list reports the first row in view; standing at the end is the default and not kept.
-  keepScroll(conversation, row && startIndex > 0 ? seqOf(row) || undefined : undefined);
+/** The seq of the topmost row in view. */
+function firstInView(scroller: HTMLElement, rows: Row[]): number | undefined {
+  const top = scroller.getBoundingClientRect().top;
+  for (const el of scroller.querySelectorAll<HTMLElement>('[data-item-index]')) {
+    const row = rows[Number(el.dataset.itemIndex)];
+    if (row && seqOf(row) > 0 && el.getBoundingClientRect().bottom > top + 1) return seqOf(row);
+  }
+  return undefined;
 }
 
 function seqOf(row: Row): number {

@@ -4,7 +4,6 @@
 import type { Conversation } from '../store/conversation';
 import type { Outgoing } from '../store/state';
 import type { LineItem, MessageItem } from '../store/timeline';
-import { sameDay } from '../text/time';
 
 export type Row =
   | { kind: 'day'; key: string; at: string }
@@ -18,13 +17,16 @@ export function rowsOf(c: Conversation, outgoing: Outgoing[]): Row[] {
   const rows: Row[] = [];
   let previous: MessageItem | null = null;
   let lastAt = '';
+  let day: Day | null = null;
+  const today = dayOf(Date.now());
   for (let i = 0; i < c.items.length; i++) {
     const item = c.items[i];
     if (!item) continue;
-    if (!lastAt || !sameDay(lastAt, item.at)) {
+    const at = Date.parse(item.at);
+    if (!day || at < day.from || at >= day.to) {
+      day = dayOf(at);
       // The day of today goes without saying until another day came before it.
-      if (lastAt || !sameDay(item.at, new Date().toISOString()))
-        rows.push({ kind: 'day', key: `d${item.seq}`, at: item.at });
+      if (lastAt || day.from !== today.from) rows.push({ kind: 'day', key: `d${item.seq}`, at: item.at });
       previous = null;
     }
     lastAt = item.at;
@@ -52,9 +54,18 @@ export function rowsOf(c: Conversation, outgoing: Outgoing[]): Row[] {
 
 function sameRun(a: MessageItem, b: MessageItem): boolean {
   return (
-    a.author.kind === b.author.kind &&
-    a.author.agent === b.author.agent &&
-    Date.parse(b.at) - Date.parse(a.at) < runGap &&
-    sameDay(a.at, b.at)
+    a.author.kind === b.author.kind && a.author.agent === b.author.agent && Date.parse(b.at) - Date.parse(a.at) < runGap
   );
+}
+
+interface Day {
+  from: number;
+  to: number;
+}
+
+/** The reader's calendar day around an instant, in milliseconds; asked once a day of a transcript, not once a row. */
+function dayOf(at: number): Day {
+  const d = new Date(at);
+  const from = new Date(d.getFullYear(), d.getMonth(), d.getDate()).getTime();
+  return { from, to: new Date(d.getFullYear(), d.getMonth(), d.getDate() + 1).getTime() };
 }

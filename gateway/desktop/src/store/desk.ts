@@ -22,6 +22,9 @@ export interface DeskEvents {
   gone?: (c: Conversation, finished: boolean) => void;
 }
 
+/** How long events are gathered, in milliseconds: a picture's time, and longer while history is replayed. */
+const frameTime = 16;
+const replayTime = 120;
 const typingRepeat = 4000;
 const typingIdle = 5000;
 
@@ -33,7 +36,7 @@ export class Desk {
 
   private readonly client: StreamClient;
   private frames: ServerFrame[] = [];
-  private flushing = false;
+  private flushTimer: ReturnType<typeof setTimeout> | undefined;
   private boardWanted = 0;
   private typingTo: { conversation: string; said: number; idle: ReturnType<typeof setTimeout> } | null = null;
   private restored = false;
@@ -63,6 +66,9 @@ export class Desk {
   stop(): void {
     this.client.stop();
     this.attention.stop();
+    clearTimeout(this.flushTimer);
+    this.flushTimer = undefined;
+    this.frames = [];
     clearTimeout(this.typingTo?.idle);
     this.typingTo = null;
     this.restored = false;
@@ -193,18 +199,20 @@ export class Desk {
 
   private receive(frame: ServerFrame): void {
     this.frames.push(frame);
-    // A replay comes as hundreds of frames in a row; one render for each would freeze the page. What a hidden page
-    // gets is handled at once, since its timers are throttled and a tone must not wait.
-    if (document.hidden || frame.t !== 'event') {
-      this.flush();
-    } else if (!this.flushing) {
-      this.flushing = true;
-      setTimeout(() => this.flush(), 0);
-    }
+    // What a hidden page gets is handled at once: its timers are throttled, and a tone must not wait.
+    if (document.hidden || frame.t !== 'event') this.flush();
+    else this.schedule(this.store.getState().conversations[frame.conversation]?.live === true);
+  }
+
+  /** Gathers frames: a replay comes as thousands in a row, and one render for each would freeze the page. */
+  private schedule(live: boolean): void {
+    if (this.flushTimer !== undefined) return;
+    this.flushTimer = setTimeout(() => this.flush(), live ? frameTime : replayTime);
   }
 
   private flush(): void {
-    this.flushing = false;
+    clearTimeout(this.flushTimer);
+    this.flushTimer = undefined;
     const frames = this.frames;
     if (frames.length === 0) return;
     this.frames = [];

@@ -32,10 +32,6 @@ export function dayName(at: string, language: string): string {
   return format(language, { weekday: 'long', day: 'numeric', month: 'long' }).format(new Date(at));
 }
 
-export function sameDay(a: string, b: string): boolean {
-  return new Date(a).toDateString() === new Date(b).toDateString();
-}
-
 /** A size in bytes for people: 812 B, 14 kB, 3.2 MB. */
 export function fileSize(bytes: number, language: string): string {
   const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte'];

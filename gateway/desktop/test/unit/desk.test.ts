@@ -22,7 +22,7 @@ class Line {
   }
   say(...frames: ServerFrame[]) {
     for (const f of frames) this.onmessage?.({ data: JSON.stringify(f) });
-    vi.advanceTimersByTime(1);
+    vi.advanceTimersByTime(120);
   }
   cut(code = 1006) {
     this.onclose?.({ code });

@@ -89,7 +89,7 @@ export async function run(browser) {
   await log.getByRole('link', { name: /pasted\.txt/ }).waitFor();
   world.customerSays(c.id, { file: addFile(world, 'small.png', 'image/png', png(60, 40)) });
   await log.getByRole('button', { name: 'Enlarge picture small.png' }).click();
-  await page.getByRole('img', { name: 'small.png' }).waitFor();
+  await page.getByRole('dialog', { name: 'small.png' }).waitFor();
   assert((await page.getByRole('button', { name: 'Zoom in' }).count()) === 0, 'no zoom for what fits (P3)');
   await page.keyboard.press('Escape');
   await page.getByRole('dialog').waitFor({ state: 'detached' });
