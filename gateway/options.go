@@ -70,8 +70,10 @@ type Limits struct {
 	HeaderBytes int
 	// IdleTimeout is how long a kept connection may wait for its next request. Default 60 s.
 	IdleTimeout time.Duration
-	// BodyRate is the least speed in bytes per second, after 10 s of grace, at
-	// which bodies are taken. Default 2 KiB/s.
+	// BodyGrace is how long a body may take before its speed counts. Default 10 s.
+	BodyGrace time.Duration
+	// BodyRate is the least speed of bodies on the average, in bytes per second.
+	// Default 2 KiB/s.
 	BodyRate int
 	// Stall is how long a write of a response may be stuck. Default 20 s.
 	Stall time.Duration
@@ -85,6 +87,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.HeaderTimeout, 5*time.Second)
 	set(&l.HeaderBytes, 32<<10)
 	set(&l.IdleTimeout, time.Minute)
+	set(&l.BodyGrace, 10*time.Second)
 	set(&l.BodyRate, 2<<10)
 	set(&l.Stall, 20*time.Second)
 	if l.Exempt == nil {

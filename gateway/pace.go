@@ -6,17 +6,14 @@ import (
 	"time"
 )
 
-// bodyGrace is how long a body may take before its speed counts.
-const bodyGrace = 10 * time.Second
-
 // pace holds bodies to a least speed and responses to moving at all, by
 // deadlines of the connection: a slow body or a client that does not read costs
 // one goroutine for a bounded time (FT21). Hijacking a connection lifts them.
-func pace(rate int, stall time.Duration, next http.Handler) http.Handler {
+func pace(l Limits, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		pw := &pacedWriter{ResponseWriter: w, rc: http.NewResponseController(w), stall: stall}
+		pw := &pacedWriter{ResponseWriter: w, rc: http.NewResponseController(w), stall: l.Stall}
 		if r.Body != nil && r.Body != http.NoBody {
-			b := &pacedBody{ReadCloser: r.Body, w: pw, start: time.Now(), rate: rate}
+			b := &pacedBody{ReadCloser: r.Body, w: pw, start: time.Now(), grace: l.BodyGrace, rate: l.BodyRate}
 			b.extend()
 			r.Body = b
 		}
@@ -28,6 +25,7 @@ type pacedBody struct {
 	io.ReadCloser
 	w     *pacedWriter
 	start time.Time
+	grace time.Duration
 	rate  int
 	n     int64
 	until time.Time
@@ -42,7 +40,7 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 }
 
 func (b *pacedBody) extend() {
-	until := b.start.Add(bodyGrace + time.Duration(b.n)*time.Second/time.Duration(b.rate))
+	until := b.start.Add(b.grace + time.Duration(b.n)*time.Second/time.Duration(b.rate))
 	if until.Sub(b.until) < 100*time.Millisecond {
 		return
 	}

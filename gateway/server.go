@@ -146,7 +146,7 @@ func (s *Server) Failed() <-chan error { return s.failed }
 // handler is everything that a public request passes, outermost first.
 func (s *Server) handler(h Handlers, desk http.Handler) http.Handler {
 	mux := s.routes(h, desk)
-	edge := pace(s.limits.BodyRate, s.limits.Stall, s.secure(mux))
+	edge := pace(s.limits, s.secure(mux))
 	limited := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.hosts.serves(r.Host) == 0 {
 			s.metrics.refused.WithLabelValues("host").Inc()

@@ -70,7 +70,9 @@ type Options struct {
 	// SocketsPerIP is how many tunnels one address or /64 network may have open. Default 256.
 	SocketsPerIP int
 	// Exempt networks are not held to SocketsPerIP. Nil: loopback.
-	Exempt   []netip.Prefix
+	Exempt []netip.Prefix
+	// Stall is how long a write to either end of a tunnel may be stuck. Default 25 s (PR13).
+	Stall    time.Duration
 	Log      *slog.Logger
 	Registry prometheus.Registerer
 }
@@ -96,6 +98,9 @@ type Proxy struct {
 func New(opts Options) *Proxy {
 	if opts.SocketsPerIP == 0 {
 		opts.SocketsPerIP = 256
+	}
+	if opts.Stall == 0 {
+		opts.Stall = 25 * time.Second
 	}
 	if opts.Exempt == nil {
 		opts.Exempt = limit.Loopback()

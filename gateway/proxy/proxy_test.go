@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -124,6 +125,11 @@ type fixture struct {
 
 func setup(t *testing.T, opts proxy.Options) *fixture {
 	t.Helper()
+	return setupWeb(t, opts, false)
+}
+
+func setupWeb(t *testing.T, opts proxy.Options, secure bool) *fixture {
+	t.Helper()
 	f := &fixture{plugin: newPlugin(t), auth: &desk{grants: map[string]identity.Identity{}}, reg: prometheus.NewRegistry()}
 	f.host = &host{plugin: f.plugin, routes: map[string]proxy.Route{
 		"open":   {Access: proxy.Public, MaxBody: 64},
@@ -133,11 +139,16 @@ func setup(t *testing.T, opts proxy.Options) *fixture {
 	}}
 	opts.Host, opts.Auth, opts.Log, opts.Registry = f.host, f.auth, slog.New(slog.DiscardHandler), f.reg
 	f.Proxy = proxy.New(opts)
-	f.web = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	f.web = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", "default-src 'self'")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		f.ServeHTTP(w, r)
 	}))
+	if secure {
+		f.web.StartTLS()
+	} else {
+		f.web.Start()
+	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -318,7 +329,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 
 func (f *fixture) open(t *testing.T) *websocket.Conn {
 	t.Helper()
-	c, res, err := websocket.Dial(t.Context(), f.web.URL+"/p/toy/socket", &websocket.DialOptions{Subprotocols: []string{"parley"}, CompressionMode: websocket.CompressionContextTakeover})
+	c, res, err := websocket.Dial(t.Context(), f.web.URL+"/p/toy/socket", &websocket.DialOptions{HTTPClient: f.web.Client(), Subprotocols: []string{"parley"}, CompressionMode: websocket.CompressionContextTakeover})
 	if err != nil {
 		t.Fatalf("dial: %v", err)
 	}
@@ -347,7 +358,12 @@ func (f *fixture) count(t *testing.T, name string) (total float64) {
 }
 
 func TestTunnel(t *testing.T) {
-	f := setup(t, proxy.Options{})
+	for _, secure := range []bool{false, true} {
+		t.Run(fmt.Sprint("tls=", secure), func(t *testing.T) { testTunnel(t, setupWeb(t, proxy.Options{}, secure)) })
+	}
+}
+
+func testTunnel(t *testing.T, f *fixture) {
 	f.plugin.mux.HandleFunc("/socket", echo)
 	c := f.open(t)
 	if c.Subprotocol() != "parley" {
@@ -435,6 +451,39 @@ func TestTunnelEndsWithinFrame(t *testing.T) {
 	if _, frames, _ := strings.Cut(got, "\r\n\r\n"); frames != "\x81\x05ab" {
 		t.Errorf("after half a frame the client got %q, want just that half", frames)
 	}
+}
+
+// TestSlowClient (PR13): a client that reads nothing is closed, and with it the
+// plugin's end.
+func TestSlowClient(t *testing.T) {
+	f := setup(t, proxy.Options{Stall: 200 * time.Millisecond})
+	ended := make(chan error, 1)
+	f.plugin.mux.HandleFunc("/socket", func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer func() { _ = c.CloseNow() }()
+		for err == nil {
+			err = c.Write(context.Background(), websocket.MessageText, make([]byte, 64<<10))
+		}
+		ended <- err
+	})
+	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", f.web.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	_, _ = io.WriteString(c, "GET /p/toy/socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the plugin could still write after 10 s")
+	}
+	eventually(t, "it is counted as slow", func() bool {
+		return f.count(t, "parley_proxy_sockets_ended_total") == 1 && f.count(t, "parley_proxy_sockets") == 0
+	})
 }
 
 // rawUpgrade sends an upgrade by hand and returns everything until the end.

@@ -9,17 +9,16 @@ import (
 	"time"
 )
 
-// Times of a tunnel.
-const (
-	writeStall = 25 * time.Second // a peer that takes nothing for so long is gone (PR13)
-	linger     = 2 * time.Second  // for the client to see our close frame before the reset that unread data causes
-)
+// linger is how long the client has to see our close frame before the reset
+// that unread data causes.
+const linger = 2 * time.Second
 
 // tunnel is an upgraded connection between a client and a plugin.
 type tunnel struct {
 	client, plugin net.Conn
 	pool           *chunks
-	instance       string // of the plugin
+	instance       string        // of the plugin
+	stall          time.Duration // a peer that takes nothing for so long is gone (PR13)
 	draining       atomic.Bool
 	reason         atomic.Pointer[string] // why it ended; the first one holds
 	onEnd          func(reason string)
@@ -75,7 +74,7 @@ func (t *tunnel) up(first []byte) {
 	b := first
 	for {
 		if len(b) > 0 && t.reason.Load() == nil {
-			if err = send(t.plugin, b); err != nil {
+			if err = t.send(t.plugin, b); err != nil {
 				t.ended(blame(err, endGone))
 				_ = t.client.SetReadDeadline(time.Now().Add(linger))
 			}
@@ -100,7 +99,7 @@ func (t *tunnel) down(first []byte) {
 	for {
 		if len(b) > 0 {
 			f.feed(b)
-			if err = send(t.client, b); err != nil {
+			if err = t.send(t.client, b); err != nil {
 				t.ended(blame(err, endClient))
 				t.close()
 				break
@@ -121,7 +120,7 @@ func (t *tunnel) down(first []byte) {
 		t.ended(endGone)
 	}
 	if f.between() && !f.closed && *t.reason.Load() != endClient {
-		_ = send(t.client, closeFrame(codeRestart, "restart")) // else the client just sees the end
+		_ = t.send(t.client, closeFrame(codeRestart, "restart")) // else the client just sees the end
 	}
 	if c, ok := t.client.(interface{ CloseWrite() error }); ok {
 		_ = c.CloseWrite()
@@ -129,8 +128,8 @@ func (t *tunnel) down(first []byte) {
 	_ = t.client.SetReadDeadline(time.Now().Add(linger))
 }
 
-func send(c net.Conn, b []byte) error {
-	_ = c.SetWriteDeadline(time.Now().Add(writeStall)) // closed: Write says so
+func (t *tunnel) send(c net.Conn, b []byte) error {
+	_ = c.SetWriteDeadline(time.Now().Add(t.stall)) // closed: Write says so
 	_, err := c.Write(b)
 	return err
 }

@@ -72,7 +72,7 @@ func (p *Proxy) open(w http.ResponseWriter, r *http.Request, q *request) int {
 		http.Error(w, "cannot upgrade", http.StatusInternalServerError)
 		return http.StatusInternalServerError
 	}
-	t := &tunnel{client: client, plugin: conn, pool: p.pool, instance: q.route.Instance}
+	t := &tunnel{client: client, plugin: conn, pool: p.pool, instance: q.route.Instance, stall: p.opts.Stall}
 	ended := p.metrics.ended.MustCurryWith(map[string]string{"plugin": q.plugin})
 	gauge := p.metrics.open.WithLabelValues(q.plugin)
 	t.onEnd = func(reason string) {
@@ -83,14 +83,14 @@ func (p *Proxy) open(w http.ResponseWriter, r *http.Request, q *request) int {
 		gauge.Dec()
 		ended.WithLabelValues(reason).Inc()
 	}
-	if err := answer(client, res.Header); err != nil {
+	if err := t.answer(res.Header); err != nil {
 		t.close()
 		return http.StatusSwitchingProtocols
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.draining {
-		_ = send(client, closeFrame(codeRestart, "restart"))
+		_ = t.send(client, closeFrame(codeRestart, "restart"))
 		t.close()
 		return http.StatusSwitchingProtocols
 	}
@@ -162,7 +162,7 @@ func refuse(w http.ResponseWriter, res *http.Response) int {
 }
 
 // answer writes the 101 with what the plugin agreed to.
-func answer(client net.Conn, from http.Header) error {
+func (t *tunnel) answer(from http.Header) error {
 	h := http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}
 	for _, name := range []string{"Sec-Websocket-Accept", "Sec-Websocket-Protocol"} {
 		if v := from.Get(name); v != "" {
@@ -175,7 +175,7 @@ func answer(client net.Conn, from http.Header) error {
 		return err
 	}
 	b.WriteString("\r\n")
-	return send(client, []byte(b.String()))
+	return t.send(t.client, []byte(b.String()))
 }
 
 // buffered are bytes that were read beyond the handshake.

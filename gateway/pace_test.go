@@ -1,0 +1,79 @@
+package gateway_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/parley-gateway/parley/gateway"
+)
+
+// TestSlowBody (FT21): a body that trickles ends its request, not its speed's
+// worth of it in a goroutine for hours.
+func TestSlowBody(t *testing.T) {
+	got := make(chan error, 1)
+	h := all()
+	h.API = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadAll(r.Body)
+		got <- err
+	})
+	s := start(t, gateway.Options{Limits: gateway.Limits{BodyGrace: 200 * time.Millisecond, BodyRate: 1 << 20}}, h)
+	c := s.dial()
+	_, _ = io.WriteString(c, "POST /api/x HTTP/1.1\r\nHost: desk.localhost\r\nContent-Length: 1000\r\n\r\na")
+	select {
+	case err := <-got:
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("reading the body: %v, want a deadline", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("still reading after 5 s")
+	}
+}
+
+// TestFastEnoughBody: speed counts on the average, so a large upload may take longer than the grace.
+func TestFastEnoughBody(t *testing.T) {
+	got := make(chan int, 1)
+	h := all()
+	h.API = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		got <- len(b)
+	})
+	s := start(t, gateway.Options{Limits: gateway.Limits{BodyGrace: 50 * time.Millisecond, BodyRate: 10_000}}, h)
+	c := s.dial()
+	_, _ = io.WriteString(c, "POST /api/x HTTP/1.1\r\nHost: desk.localhost\r\nContent-Length: 6000\r\n\r\n")
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for range 6 {
+		if _, err := c.Write(make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+		<-tick.C
+	}
+	if n := <-got; n != 6000 {
+		t.Errorf("the handler got %d bytes, want 6000 over 300 ms with 50 ms of grace", n)
+	}
+}
+
+// TestSlowReader (FT21): a client that does not read its answer ends it.
+func TestSlowReader(t *testing.T) {
+	got := make(chan error, 1)
+	h := all()
+	h.API = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for {
+			if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+				got <- err
+				return
+			}
+		}
+	})
+	s := start(t, gateway.Options{Limits: gateway.Limits{Stall: 200 * time.Millisecond}}, h)
+	_, _ = io.WriteString(s.dial(), "GET /api/x HTTP/1.1\r\nHost: desk.localhost\r\n\r\n")
+	select {
+	case <-got:
+	case <-time.After(10 * time.Second):
+		t.Fatal("still writing after 10 s")
+	}
+}
