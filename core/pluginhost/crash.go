@@ -1,0 +1,151 @@
+package pluginhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// crashed takes stock of a generation that ended by itself and cleans up in
+// the background; the next one need not wait for that.
+func (p *plugin) crashed(g *generation) {
+	p.uninstall(g)
+	cause := g.session.cause()
+	if g.proc != nil {
+		if !errors.Is(cause, errUnresponsive) && !errors.Is(cause, errProtocol) {
+			select { // the stream breaks before the process is gone
+			case <-g.proc.exited:
+			case <-time.After(exitGrace):
+			}
+		}
+		g.kill()
+		<-g.proc.exited
+	}
+	g.session.fail(ErrGone)
+	<-g.session.done
+	p.setState(StateCrashed, describeEnd(g, cause))
+	p.judge(g)
+	p.mu.Lock()
+	p.restarts++
+	if time.Since(g.ready) >= steadyAfter {
+		p.failures = 0
+	} else {
+		p.failures++
+	}
+	if p.fallback != nil && time.Now().Before(p.backTill) {
+		g.log.Warn("upgrade taken back: the new generation crashed")
+		p.launch, p.fallback = *p.fallback, nil
+	}
+	p.mu.Unlock()
+	p.host.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(p.host.ctx, resultTimeout)
+		defer cancel()
+		p.settleUp(ctx, g)
+		g.stop(false)
+		p.report(g, cause)
+	})
+}
+
+// judge finds out whether an item that was alone ended the plugin, counts
+// what else was under way, and sends waiting hooks to the next generation.
+func (p *plugin) judge(g *generation) {
+	inFlight, alone := g.session.suspects()
+	if alone != nil {
+		key := alone.key()
+		inFlight = slices.DeleteFunc(inFlight, func(k poisonKey) bool { return k == key })
+		p.meters.quarantined.Inc()
+		if alone.hook != nil {
+			p.poison.park(key)
+			alone.hook.answer(hookOutcome{err: ErrQuarantined})
+			g.log.Error("hook parked: it ended the plugin while it was alone", "account", alone.hook.account.String())
+		} else {
+			p.poison.clear(key)
+			g.session.parkCommand(alone.command)
+			g.log.Error("command parked: it ended the plugin while it was alone",
+				"command_id", uuid.UUID(alone.command.id).String(), "account", alone.command.account.String())
+		}
+	}
+	p.poison.crash(inFlight)
+	g.session.failHooks()
+}
+
+// settleUp tells the core what the generation left undone, once the results
+// that did come are stored.
+func (p *plugin) settleUp(ctx context.Context, g *generation) {
+	begun, unbegun := g.session.unsettled(ctx)
+	p.host.opts.Core.PluginGone(p.id, g.instance, begun, unbegun)
+}
+
+// describeEnd names the cause of a crash without quoting output.
+func describeEnd(g *generation, cause error) string {
+	if errors.Is(cause, errUnresponsive) || errors.Is(cause, errProtocol) {
+		return cause.Error()
+	}
+	if g.proc != nil {
+		code, signal := g.proc.exit()
+		if signal != "" {
+			return "signal " + signal
+		}
+		return fmt.Sprintf("exit code %d", code)
+	}
+	if cause == nil {
+		return "session ended"
+	}
+	return cause.Error()
+}
+
+func crashClass(g *generation, cause error) string {
+	switch {
+	case errors.Is(cause, errUnresponsive):
+		return "unresponsive"
+	case errors.Is(cause, errProtocol):
+		return "protocol"
+	case g.proc == nil:
+		return "stream"
+	}
+	if _, signal := g.proc.exit(); signal != "" {
+		return "signal"
+	}
+	return "exit"
+}
+
+// report writes the crash event once the output is complete.
+func (p *plugin) report(g *generation, cause error) {
+	c := &Crash{Cause: crashClass(g, cause), Error: describeEnd(g, cause)}
+	p.meters.restart(c.Cause)
+	p.book(g, c)
+	g.log.Error("plugin crashed", "cause", c.Cause, "err", c.Error, "exit_code", c.ExitCode, "signal", c.Signal, "output", c.Output)
+}
+
+// book completes a crash report and keeps it.
+func (p *plugin) book(g *generation, c *Crash) {
+	c.At, c.Generation, c.ExitCode = time.Now(), g.number, -1
+	if g.proc != nil {
+		c.ExitCode, c.Signal = g.proc.exit()
+		c.Output = g.proc.pump.last()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.crash = c
+	p.notify()
+}
+
+// startFailed books a start that led to nothing.
+func (p *plugin) startFailed(g *generation, err error) {
+	p.meters.restart("start")
+	p.mu.Lock()
+	p.failures++
+	p.restarts++
+	if p.fallback != nil && time.Now().Before(p.backTill) {
+		p.launch, p.fallback = *p.fallback, nil
+	}
+	p.mu.Unlock()
+	c := &Crash{Cause: "start", Error: err.Error()}
+	p.book(g, c)
+	g.log.Error("plugin did not start", "err", err, "exit_code", c.ExitCode, "signal", c.Signal, "output", c.Output)
+	p.setState(StateCrashed, err.Error())
+}
