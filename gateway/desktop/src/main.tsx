@@ -21,6 +21,10 @@ async function main(): Promise<void> {
   const wake = () => desk.wake();
   window.addEventListener('online', wake);
   window.addEventListener('focus', wake);
+  // What the gateway does not have yet would go with the tab.
+  window.addEventListener('beforeunload', (e) => {
+    if (desk.store.getState().outgoing.some((o) => o.state !== 'failed')) e.preventDefault();
+  });
   document.addEventListener('visibilitychange', () => document.hidden || wake());
 
   const root = document.getElementById('root');

@@ -10,7 +10,7 @@ import { customerName, isActive, takesFiles } from '../store/select';
 import { reasons, reasonText } from './agentState';
 import { useDesk, useDeskState, usePrefs } from './context';
 import { type Action, keysOf, shortcuts } from './keys';
-import { useLogout } from './logout';
+import { useAskedLogout } from './logout';
 import classes from './Palette.module.css';
 import { useDark } from './scheme';
 import { useActions } from './shortcuts';
@@ -119,7 +119,7 @@ function useEntries(): Entry[] {
   const desk = useDesk();
   const act = useActions();
   const navigate = useNavigate();
-  const logout = useLogout();
+  const logout = useAskedLogout();
   const dark = useDark();
   const modifiers = usePrefs((p) => p.shortcuts);
   const s = useDeskState((x) => x);
@@ -180,7 +180,7 @@ function useEntries(): Entry[] {
       run: () => setPrefs({ theme: dark ? 'light' : 'dark' }),
     },
     { id: 'help', text: t('user.keys'), keys: ['?'], run: () => openDialog({ kind: 'help' }) },
-    { id: 'logout', text: t('user.logout'), run: () => void logout() },
+    { id: 'logout', text: t('user.logout'), run: logout },
   ];
   return entries.filter((e) => e !== false);
 }

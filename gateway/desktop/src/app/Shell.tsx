@@ -17,6 +17,7 @@ import { closeDialog, useUi } from './ui';
 const Settings = lazyDialog(() => import('./Settings').then((m) => m.Settings));
 const Help = lazyDialog(() => import('./Help').then((m) => m.Help));
 const Palette = lazyDialog(() => import('./Palette').then((m) => m.Palette));
+const LogoutDialog = lazyDialog(() => import('./LogoutDialog').then((m) => m.LogoutDialog));
 const InviteDialog = lazyDialog(() => import('../desk/InviteDialog').then((m) => m.InviteDialog));
 const EndDialog = lazyDialog(() => import('../desk/EndDialog').then((m) => m.EndDialog));
 const ContactDialog = lazyDialog(() => import('../desk/ContactDialog').then((m) => m.ContactDialog));
@@ -66,6 +67,8 @@ function Dialogs() {
       return <ContactDialog conversation={dialog.conversation} onClose={closeDialog} />;
     case 'picture':
       return <PictureViewer blob={dialog.blob} name={dialog.name} onClose={closeDialog} />;
+    case 'logout':
+      return <LogoutDialog onClose={closeDialog} />;
     case 'info':
       return null; // drawn by the workspace, whose panel it is
   }

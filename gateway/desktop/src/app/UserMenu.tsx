@@ -3,7 +3,7 @@ import { IconCommand, IconKeyboard, IconLogout, IconMoon, IconSettings, IconSun 
 import { useTranslation } from 'react-i18next';
 import { setPrefs } from '../store/prefs';
 import { useDeskState } from './context';
-import { useLogout } from './logout';
+import { useAskedLogout } from './logout';
 import { useDark } from './scheme';
 import classes from './TopBar.module.css';
 import { openDialog } from './ui';
@@ -12,7 +12,7 @@ export function UserMenu() {
   const { t } = useTranslation();
   const user = useDeskState((s) => s.user);
   const version = useDeskState((s) => s.version);
-  const logout = useLogout();
+  const logout = useAskedLogout();
   const dark = useDark();
   if (!user) return null;
   return (
@@ -44,7 +44,7 @@ export function UserMenu() {
           {t('user.keys')}
         </Menu.Item>
         <Menu.Divider />
-        <Menu.Item leftSection={<IconLogout size={16} />} onClick={() => void logout()}>
+        <Menu.Item leftSection={<IconLogout size={16} />} onClick={logout}>
           {t('user.logout')}
         </Menu.Item>
         {version && <Menu.Label>Parley {version}</Menu.Label>}

@@ -7,6 +7,7 @@ export type Dialog =
   | { kind: 'help' }
   | { kind: 'palette' }
   | { kind: 'info' }
+  | { kind: 'logout' }
   | { kind: 'invite'; conversation: string; transfer: boolean }
   | { kind: 'end'; conversation: string }
   | { kind: 'contact'; conversation: string }

@@ -66,7 +66,7 @@ export function ActiveItem({ id, place }: { id: string; place: number }) {
           <span className={classes.row}>
             <span className={classes.name}>{name}</span>
             <span className={classes.time}>
-              {c.member === 'wrapup' ? <WrapupTime c={c} /> : <Since at={c.startedAt} />}
+              {c.member === 'wrapup' ? <WrapupTime c={c} /> : <Since at={c.sessionAt} />}
             </span>
           </span>
           <span className={classes.row}>

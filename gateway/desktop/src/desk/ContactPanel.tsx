@@ -89,8 +89,8 @@ export function ContactPanel({
           )}
           <Fact label={t('contact.started')}>{c.startedAt && dateAndTime(c.startedAt, i18n.language)}</Fact>
           <Fact label={t('contact.duration')}>
-            {c.startedAt &&
-              (c.endedAt ? clock(Date.parse(c.endedAt) - Date.parse(c.startedAt)) : <Since at={c.startedAt} />)}
+            {c.sessionAt &&
+              (c.endedAt ? clock(Date.parse(c.endedAt) - Date.parse(c.sessionAt)) : <Since at={c.sessionAt} />)}
           </Fact>
           {/* A wait of less than a second is no queue. */}
           <Fact label={t('contact.waited')}>

@@ -97,7 +97,7 @@ function Header({ c, name, infoButton }: { c: Conversation; name: string; infoBu
         <div className={classes.sub}>
           {c.info?.service?.name ?? c.service?.name ?? c.info?.title}
           {' · '}
-          <Since at={c.startedAt} />
+          <Since at={c.sessionAt} />
           {active && c.present === false && (
             <span className={classes.absent}>
               <IconPlugConnectedX size={14} aria-hidden /> {t('conversation.absent')}

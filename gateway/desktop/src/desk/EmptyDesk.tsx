@@ -1,8 +1,10 @@
 import { Button } from '@mantine/core';
 import { IconCoffee, IconHeadset } from '@tabler/icons-react';
 import { useTranslation } from 'react-i18next';
+import { askForNotifications, notificationState } from '../alert/notify';
 import { reasonText } from '../app/agentState';
 import { useAlerts, useDesk, useDeskState } from '../app/context';
+import { prefs } from '../store/prefs';
 import classes from './EmptyDesk.module.css';
 
 /** What the desk shows while no conversation is on it: what happens next, or the way there. */
@@ -43,6 +45,7 @@ export function EmptyDesk() {
         onClick={() => {
           // The click is also what lets the browser sound the ring that follows.
           alerts.tones.unlock();
+          if (prefs.getState().notifications && notificationState() === 'default') void askForNotifications();
           void desk.ready();
         }}
       >

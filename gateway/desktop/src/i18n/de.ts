@@ -55,6 +55,11 @@ export const de: typeof en = {
     keys: 'Tastenkürzel',
     logout: 'Abmelden',
   },
+  leave: {
+    title: 'Mit offenen Chats abmelden?',
+    text_one: 'Der Kunde Ihres offenen Chats kommt zurück in die Warteschlange.',
+    text_other: 'Die Kunden Ihrer {{count}} offenen Chats kommen zurück in die Warteschlange.',
+  },
   state: {
     label: 'Ihr Status: {{state}} {{pending}}',
     ready: 'Bereit',

@@ -48,6 +48,11 @@ export const en = {
     keys: 'Keyboard shortcuts',
     logout: 'Log out',
   },
+  leave: {
+    title: 'Log out with chats open?',
+    text_one: 'The customer of your open chat goes back to the queue.',
+    text_other: 'The customers of your {{count}} open chats go back to the queue.',
+  },
   state: {
     label: 'Your state: {{state}} {{pending}}',
     ready: 'Ready',

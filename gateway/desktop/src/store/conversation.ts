@@ -50,6 +50,8 @@ export interface Conversation {
   capabilities: Capabilities;
   startedAt?: string;
   endedAt?: string;
+  /** When the first agent joined: the session's timer starts with the accept (A5, B2). */
+  sessionAt?: string;
   /** When the latest wrap-up of any agent began. */
   wrapupSince?: string;
   service?: { id: string; name: string };
@@ -247,7 +249,10 @@ function applyPeople(c: Conversation, e: Of<'participant.joined/1'> | Of<'partic
   if (e.type === 'participant.joined/1') {
     const name = e.body?.name ?? '';
     const rest = c.agents.filter((a) => a.id !== id);
-    if (!bot) c.agents = [...rest, { id, name, inside: true, joinedAt: e.at }];
+    if (!bot) {
+      c.agents = [...rest, { id, name, inside: true, joinedAt: e.at }];
+      c.sessionAt ??= e.at;
+    }
     line(c, e, { line: 'joined', agent: id, who: name, bot });
     return;
   }

@@ -68,7 +68,10 @@ export const theme = createTheme({
     Tooltip: Tooltip.extend({ defaultProps: { openDelay: 400, withArrow: true, fz: 'xs' } }),
     // The focus placeholder is no legal child of a menu, and the first item is a better place to begin.
     Menu: Menu.extend({ defaultProps: { shadow: 'md', withInitialFocusPlaceholder: false } }),
-    Modal: Modal.extend({ defaultProps: { centered: true, transitionProps: { duration: 120 } } }),
+    Modal: Modal.extend({
+      defaultProps: { centered: true, transitionProps: { duration: 120 } },
+      styles: { title: { fontSize: '1rem', fontWeight: 620 } },
+    }),
     Drawer: Drawer.extend({ defaultProps: { transitionProps: { duration: 120 } } }),
   },
 });
