@@ -97,14 +97,14 @@ func (w *world) config(settings string) *sdk.Config {
 
 func (w *world) configure(settings string) {
 	w.t.Helper()
-	if err := w.plugin.Configure(context.Background(), w.config(settings)); err != nil {
+	if err := w.plugin.Configure(w.t.Context(), w.config(settings)); err != nil {
 		w.t.Fatalf("configure: %v", err)
 	}
 }
 
 func (w *world) await(what string, cond func() bool) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
 	defer cancel()
 	if err := w.host.Await(ctx, cond); err != nil {
 		w.t.Fatalf("waiting for %s: %v", what, err)
@@ -144,21 +144,28 @@ type client struct {
 	token string
 }
 
-func (w *world) dial(origin string) (*client, *http.Response, error) {
+// dial opens a socket; status is that of a refusal.
+func (w *world) dial(origin string) (c *client, status int, err error) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
 	defer cancel()
 	header := http.Header{}
 	if origin != "" {
 		header.Set("Origin", origin)
 	}
 	conn, resp, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(w.server.URL, "http")+"/p/webchat/ws", &websocket.DialOptions{HTTPHeader: header})
+	if resp != nil {
+		status = resp.StatusCode
+		if resp.Body != nil {
+			_ = resp.Body.Close()
+		}
+	}
 	if err != nil {
-		return nil, resp, err
+		return nil, status, err
 	}
 	conn.SetReadLimit(1 << 20)
 	w.t.Cleanup(func() { _ = conn.CloseNow() })
-	return &client{t: w.t, conn: conn}, resp, nil
+	return &client{t: w.t, conn: conn}, status, nil
 }
 
 // connect dials as the panel does and says hello.
@@ -221,7 +228,7 @@ func (c *client) send(v any) {
 }
 
 func (c *client) raw(text []byte) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Second)
 	defer cancel()
 	return c.conn.Write(ctx, websocket.MessageText, text)
 }
@@ -229,7 +236,7 @@ func (c *client) raw(text []byte) error {
 // read returns the next frame, or the close code.
 func (c *client) read() (frame, websocket.StatusCode) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Second)
 	defer cancel()
 	_, text, err := c.conn.Read(ctx)
 	if err != nil {

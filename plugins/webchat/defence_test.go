@@ -35,9 +35,9 @@ func TestOrigins(t *testing.T) {
 			if tc.origin == "self" {
 				tc.origin = w.server.URL
 			}
-			c, resp, err := w.dial(tc.origin)
+			c, status, err := w.dial(tc.origin)
 			if tc.status != 0 {
-				if err == nil || resp == nil || resp.StatusCode != tc.status {
+				if err == nil || status != tc.status {
 					t.Fatalf("dial from %q: %v, want status %d", tc.origin, err, tc.status)
 				}
 				return
@@ -56,13 +56,13 @@ func TestOrigins(t *testing.T) {
 func TestStolenToken(t *testing.T) {
 	w := newWorld(t, "")
 	c, _, _ := w.begin("hi")
-	if _, resp, err := w.dial("https://evil.example"); err == nil || resp == nil || resp.StatusCode != http.StatusForbidden {
+	if _, status, err := w.dial("https://evil.example"); err == nil || status != http.StatusForbidden {
 		t.Fatalf("dial with a stolen token from another origin: %v, want 403", err)
 	}
 	cfg := w.config("")
 	cfg.Accounts = append(cfg.Accounts, sdk.Account{
 		ID: "acc-2", Name: "other", Enabled: true, Settings: json.RawMessage(`{"allowed_origins":["https://other.example"]}`)})
-	if err := w.plugin.Configure(context.Background(), cfg); err != nil {
+	if err := w.plugin.Configure(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
 	thief, _, err := w.dial("https://other.example")
@@ -144,7 +144,7 @@ func TestFloods(t *testing.T) {
 	for name, send := range map[string]func(c *client) error{
 		"frames": func(c *client) error { return c.raw([]byte(`{"t":"typing","on":true}`)) },
 		"pings": func(c *client) error {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+			ctx, cancel := context.WithTimeout(c.t.Context(), time.Millisecond)
 			defer cancel()
 			if err := c.conn.Ping(ctx); ctx.Err() == nil {
 				return err
@@ -152,7 +152,7 @@ func TestFloods(t *testing.T) {
 			return nil
 		},
 		"fragments": func(c *client) error {
-			w, err := c.conn.Writer(context.Background(), 1)
+			w, err := c.conn.Writer(c.t.Context(), 1)
 			if err != nil {
 				return err
 			}
@@ -238,7 +238,7 @@ func TestConfigurationChangesOpenSockets(t *testing.T) {
 	}
 	cfg := w.config("")
 	cfg.Accounts[0].Enabled = false
-	if err := w.plugin.Configure(context.Background(), cfg); err != nil {
+	if err := w.plugin.Configure(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
 	if bye, code := c.wantClose(); bye.Reason != "site" || code != 4004 {
@@ -259,7 +259,7 @@ func TestConfigurationFaults(t *testing.T) {
 		{"site name", `{"site":"a b"}`, "/site"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			err := w.plugin.Configure(context.Background(), w.config(tc.settings))
+			err := w.plugin.Configure(t.Context(), w.config(tc.settings))
 			problems, ok := err.(sdk.Problems) //nolint:errorlint // the documented way to refuse
 			if !ok || len(problems) != 1 || problems[0].Path != tc.path || problems[0].Account != "acc-1" {
 				t.Errorf("settings %s: %v, want one problem at %q", tc.settings, err, tc.path)
@@ -361,25 +361,25 @@ func TestUploadLimits(t *testing.T) {
 
 func TestPages_HTTP(t *testing.T) {
 	w := newWorld(t, `{"title":"<b>Us</b>","allowed_origins":["https://shop.example"]}`)
-	get := func(path string, header ...string) (*http.Response, string) {
+	get := func(path string, more ...string) (status int, header http.Header, body string) {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.server.URL+"/p/webchat"+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := 0; i+1 < len(header); i += 2 {
-			req.Header.Set(header[i], header[i+1])
+		for i := 0; i+1 < len(more); i += 2 {
+			req.Header.Set(more[i], more[i+1])
 		}
 		resp, err := http.DefaultTransport.RoundTrip(req)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = resp.Body.Close() }()
-		body, _ := io.ReadAll(resp.Body)
-		return resp, string(body)
+		text, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, resp.Header, string(text)
 	}
-	resp, body := get("/panel/demo")
-	policy := resp.Header.Get("Content-Security-Policy")
+	_, header, body := get("/panel/demo")
+	policy := header.Get("Content-Security-Policy")
 	for _, want := range []string{"default-src 'none'", "script-src 'self'", "frame-ancestors 'self' https://shop.example", "object-src 'none'", "base-uri 'none'"} {
 		if !strings.Contains(policy, want) {
 			t.Errorf("panel policy %q lacks %q", policy, want)
@@ -393,22 +393,22 @@ func TestPages_HTTP(t *testing.T) {
 	if strings.Contains(body, "<b>Us") {
 		t.Errorf("the title is not escaped:\n%s", body)
 	}
-	if resp, _ := get("/assets/panel-abc.js"); !strings.Contains(resp.Header.Get("Cache-Control"), "immutable") {
-		t.Errorf("asset Cache-Control = %q, want immutable", resp.Header.Get("Cache-Control"))
+	if _, header, _ := get("/assets/panel-abc.js"); !strings.Contains(header.Get("Cache-Control"), "immutable") {
+		t.Errorf("asset Cache-Control = %q, want immutable", header.Get("Cache-Control"))
 	}
-	resp, _ = get("/widget.js")
-	if resp.Header.Get("ETag") == "" || strings.Contains(resp.Header.Get("Cache-Control"), "immutable") {
-		t.Errorf("widget.js headers = %v, want an ETag and no immutable", resp.Header)
+	_, header, _ = get("/widget.js")
+	if header.Get("ETag") == "" || strings.Contains(header.Get("Cache-Control"), "immutable") {
+		t.Errorf("widget.js headers = %v, want an ETag and no immutable", header)
 	}
-	if resp, _ := get("/widget.js", "If-None-Match", resp.Header.Get("ETag")); resp.StatusCode != http.StatusNotModified {
-		t.Errorf("widget.js with its ETag: %d, want 304", resp.StatusCode)
+	if status, _, _ := get("/widget.js", "If-None-Match", header.Get("ETag")); status != http.StatusNotModified {
+		t.Errorf("widget.js with its ETag: %d, want 304", status)
 	}
 	for path, want := range map[string]int{
 		"/panel/nowhere": 404, "/assets/.keep": 404, "/assets/%2e%2e/widget.js": 404, "/.vite/manifest.json": 404,
 		"/ws": 426, "/nothing": 404, "/demo/demo": 404, "/upload": 401,
 	} {
-		if resp, _ := get(path); resp.StatusCode != want {
-			t.Errorf("GET %s: %d, want %d", path, resp.StatusCode, want)
+		if status, _, _ := get(path); status != want {
+			t.Errorf("GET %s: %d, want %d", path, status, want)
 		}
 	}
 }

@@ -27,15 +27,11 @@ func (p *Plugin) demoRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /demo-static/", http.StripPrefix("/demo-static/", http.FileServerFS(static)))
 	for _, one := range demoPages {
 		page := template.Must(template.ParseFS(demoFiles, "demo/layout.html", "demo/"+one.file))
-		pattern := "GET /demo/{site}"
-		if one.path != "" {
-			pattern += "/" + one.path
-		} else {
-			mux.HandleFunc("GET /demo/{site}/{$}", func(w http.ResponseWriter, r *http.Request) {
-				http.Redirect(w, r, "../"+r.PathValue("site"), http.StatusMovedPermanently)
-			})
+		patterns := []string{"GET /demo/{site}/" + one.path}
+		if one.path == "" {
+			patterns = []string{"GET /demo/{site}", "GET /demo/{site}/{$}"}
 		}
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		handler := func(w http.ResponseWriter, r *http.Request) {
 			at := p.sites.Load().find(r.PathValue("site"))
 			if at == nil || !at.DemoPage {
 				http.NotFound(w, r)
@@ -49,6 +45,9 @@ func (p *Plugin) demoRoutes(mux *http.ServeMux) {
 			_ = page.ExecuteTemplate(w, "layout.html", map[string]string{
 				"Site": at.Site, "Title": one.title, "Page": one.path, "Base": "/p/" + ID,
 			})
-		})
+		}
+		for _, pattern := range patterns {
+			mux.HandleFunc(pattern, handler)
+		}
 	}
 }

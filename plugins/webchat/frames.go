@@ -89,35 +89,41 @@ type file struct {
 
 // outFrame is any frame to a client but `event`, which appendEvent writes.
 type outFrame struct {
-	T            string     `json:"t"`
-	V            int        `json:"v,omitempty"`
-	Site         string     `json:"site,omitempty"`
-	Known        *bool      `json:"known,omitempty"`
-	Time         *time.Time `json:"time,omitempty"`
-	Token        string     `json:"token,omitempty"`
-	ID           string     `json:"id,omitempty"`
-	ClientID     string     `json:"client_id,omitempty"`
-	Conversation string     `json:"conversation,omitempty"`
-	Seq          uint64     `json:"seq,omitempty"`
-	Code         string     `json:"code,omitempty"`
-	Message      string     `json:"message,omitempty"`
-	Retry        *bool      `json:"retry,omitempty"`
-	On           *bool      `json:"on,omitempty"`
-	Name         string     `json:"name,omitempty"`
-	Position     *uint32    `json:"position,omitempty"`
-	WaitMS       *int64     `json:"wait_ms,omitempty"`
-	Grant        string     `json:"grant,omitempty"`
-	Expires      *time.Time `json:"expires,omitempty"`
-	URL          string     `json:"url,omitempty"`
-	Reason       string     `json:"reason,omitempty"`
-	RetryMS      int64      `json:"retry_ms,omitempty"`
+	T            string  `json:"t"`
+	V            int     `json:"v,omitempty"`
+	Site         string  `json:"site,omitempty"`
+	Known        *bool   `json:"known,omitempty"`
+	Time         string  `json:"time,omitempty"`
+	Token        string  `json:"token,omitempty"`
+	ID           string  `json:"id,omitempty"`
+	ClientID     string  `json:"client_id,omitempty"`
+	Conversation string  `json:"conversation,omitempty"`
+	Seq          uint64  `json:"seq,omitempty"`
+	Code         string  `json:"code,omitempty"`
+	Message      string  `json:"message,omitempty"`
+	Retry        *bool   `json:"retry,omitempty"`
+	On           *bool   `json:"on,omitempty"`
+	Name         string  `json:"name,omitempty"`
+	Position     *uint32 `json:"position,omitempty"`
+	WaitMS       *int64  `json:"wait_ms,omitempty"`
+	Grant        string  `json:"grant,omitempty"`
+	Expires      string  `json:"expires,omitempty"`
+	URL          string  `json:"url,omitempty"`
+	Reason       string  `json:"reason,omitempty"`
+	RetryMS      int64   `json:"retry_ms,omitempty"`
 }
 
-// encode never fails: the fields are strings, numbers and times.
+// encode writes a frame. Strings, numbers and booleans always can be encoded.
 func (f outFrame) encode() []byte {
-	text, _ := json.Marshal(f)
+	text, err := json.Marshal(f)
+	if err != nil {
+		return []byte(`{"t":"error","code":"internal"}`)
+	}
 	return text
 }
+
+// stamp writes a time as all frames have it.
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // appendEvent writes an event frame. Head and body are the stored bytes
 // (DESIGN.md 1.6). fileKeys, if any, let the client ask for the files that the

@@ -108,8 +108,8 @@ func (s *socket) handleHello(f *inFrame) {
 		}
 		thread = sdk.ThreadID(address)
 	}
-	known, now := thread != "", time.Now().UTC()
-	s.send(outFrame{T: "welcome", V: protocolVersion, Site: at.Site, Known: &known, Time: &now, Code: code})
+	known := thread != ""
+	s.send(outFrame{T: "welcome", V: protocolVersion, Site: at.Site, Known: &known, Time: stamp(time.Now()), Code: code})
 	if !known {
 		return
 	}
@@ -356,7 +356,7 @@ func (s *socket) handleGrant(f *inFrame, v *visitor) {
 		s.fail(f, callCode(err))
 		return
 	}
-	s.send(outFrame{T: "grant", ID: cut(f.ID, 64), Grant: g.Token.Reveal(), Expires: &g.Expires, URL: "/p/" + ID + "/upload"})
+	s.send(outFrame{T: "grant", ID: cut(f.ID, 64), Grant: g.Token.Reveal(), Expires: stamp(g.Expires), URL: "/p/" + ID + "/upload"})
 }
 
 // handleFile asks for a file's address. The key came with the event that
@@ -378,7 +378,7 @@ func (s *socket) handleFile(f *inFrame, v *visitor) {
 		s.fail(f, callCode(err))
 		return
 	}
-	s.send(outFrame{T: "file", ID: cut(f.ID, 64), URL: url, Expires: &expires})
+	s.send(outFrame{T: "file", ID: cut(f.ID, 64), URL: url, Expires: stamp(expires)})
 }
 
 // callCode names a failed call to the gateway.

@@ -26,7 +26,7 @@ const (
 // ticks for all of them: sockets have no timers of their own.
 type hub struct {
 	host  sdk.Host
-	ctx   context.Context // of the plugin's life; for subscriptions
+	ctx   context.Context //nolint:containedctx // the plugin's life, which every subscription shares
 	start time.Time
 	seed  maphash.Seed
 	work  sync.WaitGroup // readers and writers of sockets

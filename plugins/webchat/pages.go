@@ -3,7 +3,6 @@ package webchat
 import (
 	"bytes"
 	"embed"
-	"encoding/json"
 	"html/template"
 	"net/http"
 	"strings"
@@ -58,12 +57,8 @@ func (p *Plugin) serveSite(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-cache")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Access-Control-Allow-Origin", "*")
-	_ = json.NewEncoder(w).Encode(at.public())
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	writeJSON(w, http.StatusOK, "max-age=60", at.public())
 }
 
 // servePanel serves the page inside the iframe. Only the site's own pages may

@@ -366,7 +366,11 @@ func TestNothingBeforeRegister(t *testing.T) {
 
 func TestSitePublicSettings(t *testing.T) {
 	w := newWorld(t, `{"title":"Ask us","allowed_origins":["HTTPS://Shop.example:443/"],"max_file_mb":2}`)
-	resp, err := http.Get(w.server.URL + "/p/webchat/site/DEMO") //nolint:noctx // loopback
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.server.URL+"/p/webchat/site/DEMO", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

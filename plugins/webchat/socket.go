@@ -303,7 +303,7 @@ func (s *socket) Read(b []byte) (int, error) {
 			return 0, errFlood
 		}
 	}
-	return n, err //nolint:wrapcheck // an io.Reader's errors are its connection's
+	return n, err
 }
 
 func websocketRequest(r *http.Request) bool {

@@ -58,7 +58,7 @@ func (p *Plugin) serveUpload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.count.uploads.Add(1)
-	writeJSON(w, http.StatusOK, map[string]any{"kind": "file", "file": file{
+	writeJSON(w, http.StatusOK, "no-store", map[string]any{"kind": "file", "file": file{
 		Blob: string(stored.Blob), Name: stored.Name, MIME: stored.MIME, Size: stored.Size,
 		Width: stored.Width, Height: stored.Height,
 		Key: conf.keys.partKey(at.account, sdk.ThreadID(id.Thread), stored),
@@ -94,18 +94,23 @@ func (c *counted) Read(b []byte) (int, error) {
 	if err != nil {
 		c.err = err
 	}
-	return n, err //nolint:wrapcheck // an io.Reader passes its source's errors on
+	return n, err
 }
 
 func uploadError(w http.ResponseWriter, status int, code string) {
-	writeJSON(w, status, map[string]any{"error": map[string]string{"code": code}})
+	writeJSON(w, status, "no-store", map[string]any{"error": map[string]string{"code": code}})
 }
 
-func writeJSON(w http.ResponseWriter, status int, v any) {
+func writeJSON(w http.ResponseWriter, status int, cache string, v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		http.Error(w, "answer cannot be made", http.StatusInternalServerError)
+		return
+	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
+	h.Set("Cache-Control", cache)
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v)
+	_, _ = w.Write(text)
 }

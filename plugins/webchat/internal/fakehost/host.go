@@ -268,11 +268,19 @@ func (c *conversation) add(kind string, head, body any) {
 		c.seq++
 	}
 	r := sdk.Record{Conversation: c.id, Seq: c.seq, Prev: prev, Time: time.Now().UTC(), Type: kind}
-	r.Head, _ = json.Marshal(head)
+	r.Head = encode(head)
 	if body != nil {
-		r.Body, _ = json.Marshal(body)
+		r.Body = encode(body)
 	}
 	c.records = append(c.records, r)
+}
+
+func encode(v any) json.RawMessage {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // the fake's own fault
+	}
+	return text
 }
 
 func (c *conversation) end(by string) {

@@ -44,7 +44,7 @@ func main() {
 
 // server holds the generation of the plugin that serves now.
 type server struct {
-	ctx  context.Context
+	ctx  context.Context //nolint:containedctx // the process's life
 	url  string
 	host *fakehost.Host
 
@@ -227,5 +227,7 @@ func (s *server) events(w http.ResponseWriter, _ *http.Request) {
 		}
 		out = append(out, one)
 	}
-	_ = json.NewEncoder(w).Encode(out)
+	if err := json.NewEncoder(w).Encode(out); err != nil {
+		s.host.Logger().Error("events not written", "err", err)
+	}
 }
