@@ -175,7 +175,14 @@ func startChild(t *testing.T, dir string, writers int, prefix ...string) child {
 		t.Fatal(err)
 	}
 	c := child{Cmd: cmd, lines: bufio.NewScanner(out)}
-	t.Cleanup(func() { _ = cmd.Process.Kill() }) // if the test ended early
+	t.Cleanup(func() { // if the test ended early
+		if cmd.ProcessState == nil {
+			if len(prefix) > 0 {
+				killTraced(t, c)
+			}
+			_ = cmd.Process.Kill()
+		}
+	})
 	return c
 }
 

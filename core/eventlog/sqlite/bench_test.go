@@ -1,0 +1,36 @@
+package sqlite_test
+
+import (
+	"testing"
+
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// What a socket or plugin costs that reads one new event after a hint.
+func BenchmarkReadOne(b *testing.B) {
+	l := openLog(b, b.TempDir())
+	for i := range uint64(100) {
+		if _, err := l.Append(b.Context(), childBatch(1, i*perAppend)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if recs, err := l.Read(b.Context(), childStream(1), 298, 10); err != nil || len(recs) != 2 {
+			b.Fatal(len(recs), err)
+		}
+	}
+}
+
+// One writer alone: the disk's flush and what the log adds to it.
+func BenchmarkAppendAlone(b *testing.B) {
+	l := openLog(b, b.TempDir())
+	batch := childBatch(1, 0)
+	batch.Streams[0].Expect = eventlog.ExpectAny
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := l.Append(b.Context(), batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
