@@ -192,6 +192,7 @@ func (a *API) rowView(ctx context.Context, id auth.Identity, row eventlog.Conver
 			into = &i.Started
 		case conversation.TypeCustomerUpdated:
 			into = &i.Customer
+		default:
 		}
 		if into != nil && len(r.Body) > 0 && json.Unmarshal(r.Body, into) != nil {
 			return summaryView{}, fmt.Errorf("body of event %d cannot be read", r.Seq)

@@ -72,7 +72,6 @@ var kinds = map[string]Fault{
 	"disposition_needed": {Status: http.StatusConflict, Text: "choose a disposition first"},
 	"unsupported":        {Status: http.StatusUnprocessableEntity, Text: "the customer's channel cannot carry this"},
 	"reply_window":       {Status: http.StatusConflict, Text: "the channel takes only templates by now"},
-	"not_here":           {Status: http.StatusConflict, Text: "you are not logged in as an agent"},
 }
 
 // fault makes a Fault of the table.

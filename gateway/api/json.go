@@ -8,5 +8,7 @@ import (
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // the client has gone: nobody to tell
+	if json.NewEncoder(w).Encode(v) != nil {
+		return // the client has gone: nobody to tell
+	}
 }

@@ -66,6 +66,7 @@ func cleanPart(p conversation.Part) (out conversation.Part, ok bool) {
 		out.Edit, ok = p.Edit, p.Edit != nil && p.Edit.Text != "" && len(p.Edit.Text) <= maxText
 	case conversation.PartRevoke:
 		out.Revoke, ok = p.Revoke, p.Revoke != nil
+	default: // answers are customers', system and unsupported parts ours
 	}
 	return out, ok
 }

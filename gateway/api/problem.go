@@ -44,7 +44,9 @@ func writeFault(w http.ResponseWriter, f *Fault) {
 		h[name] = values
 	}
 	w.WriteHeader(f.Status)
-	_ = json.NewEncoder(w).Encode(f.problem()) // the client has gone: nobody to tell
+	if json.NewEncoder(w).Encode(f.problem()) != nil {
+		return // the client has gone: nobody to tell
+	}
 }
 
 func (f *Fault) headers() http.Header {

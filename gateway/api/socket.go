@@ -108,9 +108,9 @@ func (k *socket) end() {
 	if reason == "" {
 		reason = "client"
 	}
+	k.release()
 	k.s.metrics.closed.WithLabelValues(reason).Inc()
 	k.s.metrics.sockets.Dec()
-	k.release()
 	k.s.mu.Lock()
 	delete(k.s.sockets, k)
 	k.s.mu.Unlock()

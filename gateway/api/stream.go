@@ -94,7 +94,7 @@ type Stream struct {
 	metrics  *streamMetrics
 	buffers  sync.Pool
 
-	ctx    context.Context // of all commands; ends with Close
+	ctx    context.Context //nolint:containedctx // of all commands, which outlive their request; ends with Close
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 

@@ -64,8 +64,9 @@ func (v *view) signal(buf []byte, s *router.Signal) []byte {
 		return appendJSON(buf, typingFrame{T: "typing", Conversation: s.Conversation, On: s.On, Who: s.Who, Name: s.Name})
 	case pluginhost.SignalPresence:
 		return appendJSON(buf, presenceFrame{T: "presence", Conversation: s.Conversation, On: s.On})
+	default: // a customer's place in the queue is nothing to agents
+		return buf
 	}
-	return buf
 }
 
 // watch reads a conversation from a sequence; false when there are too many.
@@ -216,6 +217,7 @@ func (v *view) offerCause(ctx context.Context, offer conversation.OfferID, p pre
 				return conversation.CauseAccepted
 			}
 			return h.Cause
+		default:
 		}
 	}
 	return conversation.CauseWithdrawn

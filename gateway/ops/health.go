@@ -99,7 +99,9 @@ func write(w http.ResponseWriter, r *http.Request, ok bool, results []Result) {
 	if wantsJSON(r) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(rep) // the client is gone: nobody to tell
+		if err := json.NewEncoder(w).Encode(rep); err != nil {
+			return // the client has gone: nobody to tell
+		}
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
