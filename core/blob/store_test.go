@@ -33,7 +33,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type fixture struct {
 	*blob.Store
-	t       *testing.T
+	t       testing.TB
 	dir     string // of the attachments
 	db      string // file of the rows
 	rows    *directory.Directory
@@ -43,7 +43,7 @@ type fixture struct {
 	key     int64
 }
 
-func open(t *testing.T, change func(*blob.Options)) *fixture {
+func open(t testing.TB, change func(*blob.Options)) *fixture {
 	t.Helper()
 	base := t.TempDir()
 	v, err := vault.Open(t.Context(), vault.Options{Path: filepath.Join(base, "keys.db"), Master: make([]byte, 32), BlockSize: 8})
@@ -130,7 +130,7 @@ func photo(w, h int) *image.RGBA {
 	return img
 }
 
-func encode(t *testing.T, as string, img image.Image) []byte {
+func encode(t testing.TB, as string, img image.Image) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	var err error
