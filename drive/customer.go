@@ -225,15 +225,19 @@ func (c *Customer) register(ctx context.Context) error {
 	if err := c.send(map[string]any{"t": "register"}); err != nil {
 		return err
 	}
-	select {
-	case <-c.visitor:
-		return nil
-	case f := <-c.other:
-		return fmt.Errorf("drive: no visitor token, but %s", f)
-	case <-c.closed:
-		return ErrClosed
-	case <-ctx.Done():
-		return fmt.Errorf("drive: no visitor token: %w", ctx.Err())
+	for {
+		select {
+		case <-c.visitor:
+			return nil
+		case f := <-c.other:
+			if bytes.HasPrefix(f, []byte(`{"t":"error"`)) {
+				return fmt.Errorf("drive: no visitor token, but %s", f)
+			}
+		case <-c.closed:
+			return ErrClosed
+		case <-ctx.Done():
+			return fmt.Errorf("drive: no visitor token: %w", ctx.Err())
+		}
 	}
 }
 
