@@ -7,6 +7,8 @@ import (
 	"hash/maphash"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
@@ -220,7 +222,7 @@ func (s *socket) handleMessage(f *inFrame, v *visitor) {
 }
 
 func (s *socket) handleEnd(f *inFrame, v *visitor) {
-	if !clientIDShape.MatchString(f.ClientID) {
+	if f.ClientID != "" && !clientIDShape.MatchString(f.ClientID) {
 		s.fail(f, string(errClientID))
 		return
 	}
@@ -232,9 +234,13 @@ func (s *socket) handleEnd(f *inFrame, v *visitor) {
 // node, the same event.
 func (s *socket) emit(v *visitor, clientID, kind string, body sdk.EventBody) {
 	h := s.p.hub.Load()
+	key := string(v.thread) + ":" + kind + ":" + clientID
+	if clientID == "" {
+		key += uuid.NewString() // an end without an id: a second one is refused, nothing is doubled
+	}
 	err := h.host.EmitAsync(sdk.Event{
 		Account: v.account, Thread: v.thread,
-		DedupeKey:    string(v.thread) + ":" + kind + ":" + clientID,
+		DedupeKey:    key,
 		ReceivedTime: time.Now(),
 		Body:         body,
 	}, func(ack sdk.Ack, err error) {
