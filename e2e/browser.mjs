@@ -9,7 +9,7 @@ import { AxeBuilder } from '@axe-core/playwright'
 import { chromium } from 'playwright-core'
 
 export const root = new URL('..', import.meta.url).pathname
-export const binary = process.env.PARLEY_BIN ?? join(root, 'bin', 'parley')
+export const binary = process.env.E2E_BINARY ?? join(root, 'bin', 'parley')
 const shots = new URL('./shots/', import.meta.url).pathname
 const run = promisify(execFile)
 
@@ -30,7 +30,7 @@ services:
     texts: {inactivity_warning: Are you still there?}
   - name: Quick Service
     teams: [Front Office]
-    rules: {offer_timeout: 3s, inactivity_warn: 2s, inactivity_end: 5s, wrapup_limit: 60s, requeue_after: 60s}
+    rules: {offer_timeout: 3s, inactivity_warn: 15s, inactivity_end: 30s, wrapup_limit: 60s, requeue_after: 60s}
     dispositions: [{code: done, name: Done}]
     texts: {inactivity_warning: Are you still there?}
 accounts:

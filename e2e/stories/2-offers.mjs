@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { ask, axe, customer, desk, goReady, picture, say, state, until } from '../browser.mjs'
+import { ask, axe, customer, desk, picture, say, state, until } from '../browser.mjs'
 
 export const name = 'story 2: reject, time-out, two chats at once, leaving during an offer, queue wait, inactivity, the board'
 
@@ -18,7 +18,8 @@ export async function run(browser, sys) {
   await picture(sue, '2-board')
   await axe(sue, 'the board')
   await until('two seconds of waiting', () => cora.evaluate(() => performance.now() > 2000))
-  await goReady(ben)
+  const ready = () => ben.getByRole('button', { name: 'Go ready' }).click() // somebody waits: Ready is Busy at once
+  await ready()
   await alert.getByText(/^Q \d:\d\d$/).waitFor()
 
   // A9: reject, alone: Not Ready at once, Ready by hand.
@@ -27,10 +28,10 @@ export async function run(browser, sys) {
   await state(ben, 'Not Ready')
 
   // A19: back in Ready it is offered again; the customer leaves during the offer.
-  await goReady(ben)
+  await ready()
   await alert.waitFor()
-  await cora.panel.getByRole('button', { name: 'End', exact: true }).click()
-  await cora.panel.getByRole('button', { name: /^End chat/ }).click()
+  await cora.panel.getByRole('button', { name: 'End chat' }).click()
+  await cora.panel.getByRole('dialog').getByRole('button', { name: 'End chat' }).click()
   await alert.waitFor({ state: 'detached' })
   await state(ben, 'Ready')
   await cora.context().close()
@@ -43,7 +44,7 @@ export async function run(browser, sys) {
   await state(ben, 'Not Ready')
 
   // A6, K1, K2: two chats at once. Ready again: Dan's first, then another with Open and Accept.
-  await goReady(ben)
+  await ready()
   await alert.getByRole('button', { name: 'Accept' }).click()
   const log = ben.getByRole('log')
   await log.getByText('Quick question').waitFor()
@@ -72,12 +73,12 @@ export async function run(browser, sys) {
   await state(ben, 'Busy')
 
   // R1: the customer ends; the board agrees with the log.
-  await eve.panel.getByRole('button', { name: 'End', exact: true }).click()
-  await eve.panel.getByRole('button', { name: /^End chat/ }).click()
+  await eve.panel.getByRole('button', { name: 'End chat' }).click()
+  await eve.panel.getByRole('dialog').getByRole('button', { name: 'End chat' }).click()
   await state(ben, 'After-call work')
   const events = await sys.events()
   const causes = events.filter((e) => e.type === 'agent.offer_ended/1').map((e) => e.head.cause)
-  for (const cause of ['rejected', 'customer_left', 'expired', 'accepted']) {
+  for (const cause of ['rejected', 'abandoned', 'expired', 'accepted']) {
     assert.ok(causes.includes(cause), `A11: an offer ended as ${cause}; the log has ${causes}`)
   }
 }
