@@ -116,6 +116,9 @@ func (s *socket) write(frame []byte) error {
 	return nil
 }
 
+// Write sends a text frame as it is, well-formed or not.
+func (s *socket) Write(frame []byte) error { return s.write(frame) }
+
 // Closed is closed when the socket is.
 func (s *socket) Closed() <-chan struct{} { return s.closed }
 

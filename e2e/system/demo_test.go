@@ -280,3 +280,28 @@ func bounded(t *testing.T, d time.Duration) context.Context {
 }
 
 func id(prefix string, n int) string { return fmt.Sprintf("%s-%d", prefix, n) }
+
+func (d *demo) findAccount(name string) string {
+	req, err := http.NewRequestWithContext(d.t.Context(), http.MethodGet, d.info.PublicURL+"/api/v1/accounts", nil)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+d.token("adam"))
+	resp, err := drive.HTTPClient().Do(req)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var page struct {
+		Items []struct{ ID, Name string }
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&page); err != nil {
+		return ""
+	}
+	for _, a := range page.Items {
+		if a.Name == name {
+			return a.ID
+		}
+	}
+	return ""
+}
