@@ -23,7 +23,7 @@ async function main(): Promise<void> {
   window.addEventListener('focus', wake);
   // What the gateway does not have yet would go with the tab.
   window.addEventListener('beforeunload', (e) => {
-    if (desk.store.getState().outgoing.some((o) => o.state !== 'failed')) e.preventDefault();
+    if (desk.store.getState().outgoing.some((o) => o.state !== 'failed' && o.state !== 'accepted')) e.preventDefault();
   });
   document.addEventListener('visibilitychange', () => document.hidden || wake());
 

@@ -28,8 +28,8 @@ export interface ComposerHandle {
   attach: (files: File[]) => void;
 }
 
-/** In characters; below the 64 KiB of an inbound frame in any script. */
-const maxText = 12_000;
+/** In UTF-16 units: in any script below the 32 KiB that the gateway takes as one text. */
+const maxText = 10_000;
 
 export function Composer({ conversation: c, ref }: { conversation: Conversation; ref: Ref<ComposerHandle> }) {
   const { t } = useTranslation();

@@ -14,7 +14,7 @@ export function OutgoingRow({ outgoing: o, first }: { outgoing: Outgoing; first:
   const desk = useDesk();
   const online = useDeskState((s) => s.link.phase === 'online');
   const progress = o.uploads.reduce((sum, u) => sum + u.progress, 0) / Math.max(1, o.uploads.length);
-  const state = o.state === 'queued' && online ? 'sending' : o.state;
+  const state = (o.state === 'queued' && online) || o.state === 'accepted' ? 'sending' : o.state;
   return (
     <div className={classes.row} data-side="mine" data-first={first || undefined}>
       <div className={classes.stack}>

@@ -6,7 +6,8 @@ import { randomId } from '../store/outbox';
 import type { Upload } from '../store/state';
 import { isPicture } from './Attachment';
 
-const maxFiles = 10;
+/** The gateway takes ten parts in a message, and one of them is the text. */
+const maxFiles = 9;
 
 export interface Staging {
   staged: Upload[];

@@ -66,6 +66,7 @@ export class Desk {
   stop(): void {
     this.client.stop();
     this.attention.stop();
+    this.outbox.stop();
     clearTimeout(this.flushTimer);
     this.flushTimer = undefined;
     this.frames = [];

@@ -7,7 +7,14 @@ import { CommandError, type StreamClient } from '../socket/client';
 import { keepOutgoing } from './session';
 import type { DeskStore, Outgoing, Trouble, Upload } from './state';
 
+/** Refusals that pass by themselves: the gateway asks to be tried again. */
+const temporary = new Set(['rate_limited', 'unavailable', 'storage_full']);
+const pauseTime = 1500;
+/** Messages without an answer yet; the gateway lets 64 commands of a socket wait. */
+const maxUnderWay = 16;
+
 export class Outbox {
+  private pause: ReturnType<typeof setTimeout> | undefined;
   private readonly store: DeskStore;
   private readonly client: StreamClient;
   private readonly uploading = new Map<string, AbortController>();
@@ -32,14 +39,22 @@ export class Outbox {
 
   /** Sends what waits, in order; called when the line is up and when a message becomes ready. */
   flush(): void {
-    if (this.store.getState().link.phase !== 'online') return;
+    if (this.store.getState().link.phase !== 'online' || this.pause !== undefined) return;
     // A conversation's messages leave in the order in which they were written.
     const blocked = new Set<string>();
+    let underWay = this.list().filter((o) => o.state === 'sending').length;
     for (const o of this.list()) {
       if (blocked.has(o.conversation)) continue;
       if (o.state === 'uploading') blocked.add(o.conversation);
-      else if (o.state === 'queued') void this.sendOne(o);
+      else if (o.state === 'queued' && underWay++ < maxUnderWay) void this.sendOne(o);
     }
+  }
+
+  /** Ends what is timed; messages stay. */
+  stop(): void {
+    clearTimeout(this.pause);
+    this.pause = undefined;
+    for (const key of [...this.uploading.keys()]) this.abort(key);
   }
 
   /** After a lost line: what was under way waits for the next one. */
@@ -106,13 +121,21 @@ export class Outbox {
     for (const u of o.uploads) if (u.part) parts.push(u.part);
     try {
       await this.client.command('send', { conversation: o.conversation, client_id: o.clientId, parts });
-      // The event with this client id takes its place; the ack only says that it is safe.
+      // Safe now; the event with this client id takes its place.
+      this.change(o.clientId, { state: 'accepted' });
+      this.flush();
     } catch (err) {
       if (!(err instanceof CommandError)) throw err;
       if (err.unsettled || err.code === 'offline') {
         this.change(o.clientId, { state: 'queued' });
         // A line that is up but did not answer in time: the same client id makes another try harmless.
         if (err.code === 'timeout') this.flush();
+      } else if (temporary.has(err.code)) {
+        this.change(o.clientId, { state: 'queued' });
+        this.pause ??= setTimeout(() => {
+          this.pause = undefined;
+          this.flush();
+        }, pauseTime);
       } else {
         this.change(o.clientId, { state: 'failed', error: { code: err.code, text: err.message } });
       }

@@ -39,7 +39,8 @@ export interface Outgoing {
   at: string;
   text: string;
   uploads: Upload[];
-  state: 'uploading' | 'queued' | 'sending' | 'failed';
+  /** Accepted: durable at the gateway, its event has not come yet. */
+  state: 'uploading' | 'queued' | 'sending' | 'accepted' | 'failed';
   error?: Trouble;
 }
 

@@ -165,14 +165,36 @@ describe('sending', () => {
   it('tells a refusal, and tries again when asked', async () => {
     atWork();
     desk.outbox.send('c1', 'hi', []);
-    last().ack('send', { ok: false, error: { code: 'rate_limited', message: 'slow down' } });
+    last().ack('send', { ok: false, error: { code: 'unsupported', message: 'no' } });
     await vi.advanceTimersByTimeAsync(0);
     const [failed] = desk.store.getState().outgoing;
-    expect(failed).toMatchObject({ state: 'failed', error: { code: 'rate_limited' } });
+    expect(failed).toMatchObject({ state: 'failed', error: { code: 'unsupported' } });
     desk.outbox.retry(String(failed?.clientId));
     expect(last().commands('send')).toHaveLength(2);
     desk.outbox.discard(String(failed?.clientId));
     expect(desk.store.getState().outgoing).toEqual([]);
+  });
+});
+
+describe('refusals that pass', () => {
+  it('keeps the message and tries again by itself', async () => {
+    atWork();
+    desk.outbox.send('c1', 'hi', []);
+    last().ack('send', { ok: false, error: { code: 'rate_limited', message: 'later' } });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(desk.store.getState().outgoing).toMatchObject([{ state: 'queued' }]);
+    await vi.advanceTimersByTimeAsync(1500);
+    const [first, again] = last().commands('send');
+    expect(again?.client_id).toBe(first?.client_id);
+  });
+
+  it('sends a long queue in order, a few at a time', async () => {
+    atWork();
+    for (let i = 0; i < 40; i++) desk.outbox.send('c1', `m${i}`, []);
+    expect(last().commands('send')).toHaveLength(16);
+    for (const c of [...last().commands('send')]) last().say({ t: 'ack', id: String(c.id), ok: true });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(last().commands('send').length).toBeGreaterThan(16);
   });
 });
 
