@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -35,6 +36,12 @@ type pacedBody struct {
 func (b *pacedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.n += int64(n)
+	if errors.Is(err, io.EOF) {
+		// The server now reads ahead, to see the client leave: a deadline would
+		// look like that and end a handler that still works.
+		_ = b.w.rc.SetReadDeadline(time.Time{})
+		return n, err
+	}
 	b.extend()
 	return n, err
 }

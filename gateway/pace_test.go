@@ -33,6 +33,26 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
+// TestSlowHandler: the body's deadline does not end a handler that has read it
+// and is still at work (a webhook waiting for its plugin).
+func TestSlowHandler(t *testing.T) {
+	got := make(chan error, 1)
+	h := all()
+	h.API = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.ReadAll(r.Body)
+		select {
+		case <-r.Context().Done():
+		case <-time.After(300 * time.Millisecond):
+		}
+		got <- r.Context().Err()
+	})
+	s := start(t, gateway.Options{Limits: gateway.Limits{BodyGrace: 50 * time.Millisecond}}, h)
+	_, _ = io.WriteString(s.dial(), "POST /api/x HTTP/1.1\r\nHost: desk.localhost\r\nContent-Length: 5\r\n\r\nhello")
+	if err := <-got; err != nil {
+		t.Errorf("the request's context after 300 ms: %v", err)
+	}
+}
+
 // TestFastEnoughBody: speed counts on the average, so a large upload may take longer than the grace.
 func TestFastEnoughBody(t *testing.T) {
 	got := make(chan int, 1)
