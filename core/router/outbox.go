@@ -26,6 +26,9 @@ type entry struct {
 	instance string // which generation
 	lookup   bool   // asks what became of it
 	maybe    bool   // an earlier attempt may have been sent
+	// doubtful: it passed Begin with a generation that is gone. Nobody hands it
+	// out before doubt has decided what becomes of it (PR4).
+	doubtful bool
 }
 
 // outbox hands pending commands to plugins: in order per conversation, one of
@@ -194,7 +197,7 @@ func (o *outbox) pick(now time.Time, n int) (picked []*entry, wait time.Duration
 			ln := b.turn[0]
 			b.turn = append(b.turn[1:len(b.turn):len(b.turn)], ln)
 			e := ln.queue[0]
-			if e.inflight {
+			if e.inflight || e.doubtful {
 				continue
 			}
 			if d := e.row.NotBefore.Sub(now); d > 0 {
@@ -419,18 +422,27 @@ func (r *Router) Begin(ctx context.Context, account conversation.AccountID, comm
 	o := r.outbox
 	o.mu.Lock()
 	e := o.byID[command]
-	ok := e != nil && conversation.AccountID(e.row.Account) == account && e.inflight && e.instance == instance
+	mine := func() bool {
+		return e != nil && conversation.AccountID(e.row.Account) == account && e.inflight && e.instance == instance
+	}
+	ok, attempt := mine(), 0
+	if ok {
+		attempt = e.row.Attempt
+	}
 	o.mu.Unlock()
 	if !ok {
 		return false, nil
 	}
-	update := eventlog.OutboxUpdate{CommandID: command, State: eventlog.OutboxBegun, Attempt: e.row.Attempt, Node: r.node}
+	update := eventlog.OutboxUpdate{CommandID: command, State: eventlog.OutboxBegun, Attempt: attempt, Node: r.node}
 	if _, err := r.log.Append(ctx, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{update}}); err != nil {
 		return false, err
 	}
 	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !mine() { // the generation went meanwhile and the command is another's: no leave to send
+		return false, nil
+	}
 	e.row.State = eventlog.OutboxBegun
-	o.mu.Unlock()
 	return true, nil
 }
 
@@ -443,9 +455,10 @@ func (r *Router) PluginReady(plugin, instance string, p pluginhost.CommandPort) 
 	var doubtful []*entry
 	for _, e := range o.byID {
 		b := o.accounts[conversation.AccountID(e.row.Account)]
-		if b == nil || b.plugin != plugin || e.inflight || e.row.State != eventlog.OutboxBegun {
+		if b == nil || b.plugin != plugin || e.inflight || e.doubtful || e.lookup || e.row.State != eventlog.OutboxBegun {
 			continue
 		}
+		e.doubtful = true
 		doubtful = append(doubtful, e) // begun before this process started
 	}
 	o.mu.Unlock()
@@ -473,6 +486,7 @@ func (r *Router) PluginGone(plugin, instance string, begun, unbegun [][16]byte) 
 		}
 		e.inflight, e.instance = false, ""
 		if e.row.State == eventlog.OutboxBegun {
+			e.doubtful = true
 			doubtful = append(doubtful, e)
 			continue
 		}
@@ -493,13 +507,13 @@ func (o *outbox) doubt(e *entry, info pluginhost.Info) {
 	o.mu.Lock()
 	switch {
 	case info.IdempotentSend || e.row.Kind == kindProcess:
-		e.row.State, e.maybe = eventlog.OutboxQueued, true
+		e.row.State, e.maybe, e.doubtful = eventlog.OutboxQueued, true, false
 		e.row.Attempt++
 		o.mu.Unlock()
 	case info.CanLookup:
-		e.lookup = true
+		e.lookup, e.doubtful = true, false
 		o.mu.Unlock()
-	default:
+	default: // stays doubtful until the log says unknown
 		o.mu.Unlock()
 		o.finish(e, pluginhost.CommandResult{Command: e.row.CommandID, Outcome: conversation.StatusUnknown, Kind: "internal", Code: "plugin_lost"}, func(pluginhost.Ack) {})
 	}

@@ -61,7 +61,7 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 			row.State = eventlog.OutboxQueued
 			row.Attempt++
 		}
-		r.outbox.add(&entry{row: row})
+		r.outbox.add(&entry{row: row}) // begun ones wait for their plugin's word: see PluginReady
 	}
 	// The sockets of agents died with the process that had them: their grace
 	// begins now (A20). One append for all.
