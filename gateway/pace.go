@@ -36,13 +36,12 @@ type pacedBody struct {
 func (b *pacedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.n += int64(n)
-	if errors.Is(err, io.EOF) {
-		// The server now reads ahead, to see the client leave: a deadline would
-		// look like that and end a handler that still works.
-		_ = b.w.rc.SetReadDeadline(time.Time{})
-		return n, err
+	if !errors.Is(err, io.EOF) {
+		// At the end the server has lifted the deadline and reads ahead, to see
+		// the client leave: a new one would look like that and cancel a handler
+		// that still works.
+		b.extend()
 	}
-	b.extend()
 	return n, err
 }
 

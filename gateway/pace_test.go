@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,17 +40,17 @@ func TestSlowHandler(t *testing.T) {
 	got := make(chan error, 1)
 	h := all()
 	h.API = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.ReadAll(r.Body)
+		_, _ = io.ReadFull(r.Body, make([]byte, 3000)) // data and end in one
 		select {
 		case <-r.Context().Done():
-		case <-time.After(300 * time.Millisecond):
+		case <-time.After(600 * time.Millisecond):
 		}
 		got <- r.Context().Err()
 	})
-	s := start(t, gateway.Options{Limits: gateway.Limits{BodyGrace: 50 * time.Millisecond}}, h)
-	_, _ = io.WriteString(s.dial(), "POST /api/x HTTP/1.1\r\nHost: desk.localhost\r\nContent-Length: 5\r\n\r\nhello")
+	s := start(t, gateway.Options{Limits: gateway.Limits{BodyGrace: 50 * time.Millisecond, BodyRate: 10_000}}, h)
+	_, _ = io.WriteString(s.dial(), "POST /api/x HTTP/1.1\r\nHost: desk.localhost\r\nContent-Length: 3000\r\n\r\n"+strings.Repeat("x", 3000))
 	if err := <-got; err != nil {
-		t.Errorf("the request's context after 300 ms: %v", err)
+		t.Errorf("the request's context after 600 ms: %v", err)
 	}
 }
 
