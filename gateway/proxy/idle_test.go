@@ -3,9 +3,16 @@ package proxy_test
 import (
 	"bufio"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -77,16 +84,19 @@ func servePlugin(socket string) {
 	}
 }
 
-// openMany opens "count,address" sockets, has each carry one frame, and keeps them.
+// openMany opens "count,scheme,address" sockets, has each carry one frame, and keeps them.
 func openMany(arg string) {
-	count, addr, _ := strings.Cut(arg, ",")
-	n, _ := strconv.Atoi(count)
+	args := strings.Split(arg, ",")
+	n, _ := strconv.Atoi(args[0])
 	var conns []net.Conn
 	for range n {
-		c, err := new(net.Dialer).DialContext(context.Background(), "tcp", addr)
+		c, err := new(net.Dialer).DialContext(context.Background(), "tcp", args[2])
 		if err != nil {
 			fmt.Println("error:", err)
 			return
+		}
+		if args[1] == "https" {
+			c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 		}
 		conns = append(conns, c)
 		_, _ = io.WriteString(c, "GET /p/toy/socket HTTP/1.1\r\nHost: chat.localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nUser-Agent: Mozilla/5.0\r\nOrigin: http://chat.localhost\r\n\r\n")
@@ -136,14 +146,23 @@ func helper(tb testing.TB, role, arg string) {
 // that goes through the whole public listener to a plugin. The plugin's and
 // the clients' memory is not in it.
 func BenchmarkIdleTunnel(b *testing.B) {
+	b.Run("http", func(b *testing.B) { benchmarkIdle(b, "http") })
+	b.Run("https", func(b *testing.B) { benchmarkIdle(b, "https") })
+}
+
+func benchmarkIdle(b *testing.B, scheme string) {
 	const sockets = 2000
 	socket := filepath.Join(b.TempDir(), "http.sock")
 	helper(b, "plugin", socket)
 	reg := prometheus.NewRegistry()
-	srv, err := gateway.New(b.Context(), gateway.Options{
+	opts := gateway.Options{
 		Listen: "127.0.0.1:0", Limits: gateway.Limits{Conns: 2 * sockets}, Log: slog.New(slog.DiscardHandler), Registry: reg, Health: ops.NewHealth(),
-		Origins: gateway.Origins{Desk: "http://desk.localhost:0", Chat: "http://chat.localhost:0", Files: "http://files.localhost:0"},
-	})
+		Origins: gateway.Origins{Desk: scheme + "://desk.localhost:0", Chat: scheme + "://chat.localhost:0", Files: scheme + "://files.localhost:0"},
+	}
+	if scheme == "https" {
+		opts.TLSCert, opts.TLSKey = selfSigned(b)
+	}
+	srv, err := gateway.New(b.Context(), opts)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -157,10 +176,35 @@ func BenchmarkIdleTunnel(b *testing.B) {
 	}()
 	for b.Loop() { // one round takes longer than the time that a benchmark has
 		before := resident(b)
-		helper(b, "client", fmt.Sprintf("%d,%s", sockets, srv.Addr()))
+		helper(b, "client", fmt.Sprintf("%d,%s,%s", sockets, scheme, srv.Addr()))
 		b.ReportMetric(float64(resident(b)-before)/sockets, "RSS-B/socket")
 		b.ReportMetric(float64(runtime.NumGoroutine())/sockets, "goroutines/socket")
 	}
+}
+
+// selfSigned makes a certificate for the chat origin.
+func selfSigned(tb testing.TB) (cert, key string) {
+	tb.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"chat.localhost"}}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &k.PublicKey, k)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cert, key = filepath.Join(tb.TempDir(), "cert.pem"), filepath.Join(tb.TempDir(), "key.pem")
+	for path, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: keyDER}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return cert, key
 }
 
 // resident is the process's RSS in bytes after a collection.

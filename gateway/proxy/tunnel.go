@@ -70,8 +70,9 @@ func (t *tunnel) drain() {
 // reads, so that closing does not reset what the client has yet to read.
 func (t *tunnel) up(first []byte) {
 	defer t.finish()
-	src, err := newSource(t.client, t.pool), error(nil)
+	src := newSource(t.client, t.pool)
 	b := first
+	var err error
 	for {
 		if len(b) > 0 && t.reason.Load() == nil {
 			if err = t.send(t.plugin, b); err != nil {
@@ -95,7 +96,8 @@ func (t *tunnel) down(first []byte) {
 	defer t.finish()
 	var f frames
 	src := newSource(t.plugin, t.pool)
-	b, err := first, error(nil)
+	b := first
+	var err error
 	for {
 		if len(b) > 0 {
 			f.feed(b)

@@ -53,7 +53,7 @@ func (p *Proxy) open(w http.ResponseWriter, r *http.Request, q *request) int {
 			p.sockets.Release(key)
 		}
 	}()
-	conn, res, br, err := p.ask(r, q)
+	conn, res, br, err := p.ask(r, q) //nolint:bodyclose // its body is conn, closed below or by the tunnel
 	if err != nil {
 		p.opts.Log.Warn("proxy: plugin did not answer an upgrade", "plugin", q.plugin, "err", scrub(err))
 		unavailable(w)
