@@ -1,4 +1,4 @@
-// Says what is happening while the line to the gateway is down, and what that means for the agent's work.
+// Says what is happening while the line to the gateway is down for longer, and what that means for the agent's work.
 
 import { Button } from '@mantine/core';
 import { IconPlugConnectedX } from '@tabler/icons-react';
@@ -7,32 +7,17 @@ import { useTranslation } from 'react-i18next';
 import classes from './Banner.module.css';
 import { useDesk, useDeskState, useNow } from './context';
 
-// A line that is back within this time was never missed by anybody.
-const patience = 600;
-
 export function LinkBanner() {
   const { t } = useTranslation();
   const desk = useDesk();
   const link = useDeskState((s) => s.link);
   const waiting = useDeskState((s) => s.outgoing.length);
   const skew = useDeskState((s) => s.skew);
-  const down = link.phase !== 'online';
-  const [shown, setShown] = useState(false);
   const [reason, setReason] = useState('');
-
   useEffect(() => {
+    // While a try is under way the reason is still that of the loss.
     if (link.phase === 'waiting') setReason(link.reason);
   }, [link]);
-  useEffect(() => {
-    if (!down) {
-      setShown(false);
-      return;
-    }
-    const timer = setTimeout(() => setShown(true), patience);
-    return () => clearTimeout(timer);
-  }, [down]);
-
-  if (!down || !shown) return <div role="status" className="sr-only" />;
   const cause = t(`link.cause.${reason}`, { defaultValue: t('link.cause.unreachable') });
   return (
     <div className={classes.banner} data-tone="busy">

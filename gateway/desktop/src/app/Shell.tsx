@@ -7,6 +7,7 @@ import { OfferStack } from '../desk/OfferStack';
 import { useDesk, useDeskState } from './context';
 import { LinkBanner } from './LinkBanner';
 import { lazyDialog } from './lazy';
+import { useLineState } from './lineState';
 import classes from './Shell.module.css';
 import { SoundBanner } from './SoundBanner';
 import { useShortcuts } from './shortcuts';
@@ -27,13 +28,14 @@ export function Shell() {
   const { t } = useTranslation();
   useShortcuts();
   useDeskMessages();
+  const line = useLineState();
   return (
     <div className={classes.shell}>
       <a className={classes.skip} href="#main">
         {t('nav.skip')}
       </a>
-      <TopBar />
-      <LinkBanner />
+      <TopBar line={line} />
+      {line === 'long' && <LinkBanner />}
       <SoundBanner />
       <main id="main" className={classes.main} tabIndex={-1}>
         <Outlet />

@@ -3,12 +3,14 @@ import { IconHistory, IconLayoutDashboard, IconMessages } from '@tabler/icons-re
 import { useTranslation } from 'react-i18next';
 import { NavLink } from 'react-router';
 import { useDeskState } from './context';
+import { LineChip } from './LineChip';
 import { Logo } from './Logo';
+import type { LineState } from './lineState';
 import { StateControl } from './StateControl';
 import classes from './TopBar.module.css';
 import { UserMenu } from './UserMenu';
 
-export function TopBar() {
+export function TopBar({ line }: { line: LineState }) {
   const { t } = useTranslation();
   const supervisor = useDeskState((s) => s.user?.role === 'supervisor' || s.user?.role === 'admin');
   const screens = [
@@ -33,6 +35,7 @@ export function TopBar() {
         ))}
       </nav>
       <div className={classes.right}>
+        <LineChip state={line} />
         <StateControl />
         <UserMenu />
       </div>

@@ -20,6 +20,7 @@ export const de: typeof en = {
     loading: 'Ihr Arbeitsplatz wird geladen…',
     unreachable: 'Das Gateway ist nicht erreichbar. Neuer Versuch…',
     reconnecting: 'Verbindung wird wiederhergestellt…',
+    back: 'Wieder verbunden',
     kept: 'Ihre Gespräche bleiben erhalten; was Sie jetzt senden, geht danach hinaus.',
     waiting_one: '{{count}} Nachricht wartet.',
     waiting_other: '{{count}} Nachrichten warten.',

@@ -19,6 +19,7 @@ export const en = {
     loading: 'Loading your desk…',
     unreachable: 'The gateway cannot be reached. Trying again…',
     reconnecting: 'Reconnecting…',
+    back: 'Connected again',
     kept: 'Your conversations are kept, and what you send now goes out afterwards.',
     waiting_one: '{{count}} message is waiting.',
     waiting_other: '{{count}} messages are waiting.',
