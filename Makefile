@@ -30,10 +30,10 @@ sources = $(shell find $(1)/src $(1)/public $(1)/scripts 2>/dev/null) \
 TEST_FLAGS ?= -race -p 2 -timeout 15m
 ARGS ?=
 
-.PHONY: help run build web test test-go test-web bench lint lint-go lint-web vet generated soak clean
+.PHONY: help run build web test test-go test-web e2e bench lint lint-go lint-web vet generated soak clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r t d; do printf '  make %-10s %s\n' "$$t" "$$d"; done
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | while IFS=$$'\t' read -r t d; do printf '  make %-10s %s\n' "$$t" "$$d"; done
 
 run: build ## build everything and start a demo: make run ARGS="--data DIR"
 	bin/parley demo $(ARGS)
@@ -64,13 +64,13 @@ $(WIDGET)/dist/widget.js: $(call sources,$(WIDGET)) $(WIDGET)/node_modules/.pack
 
 # --- tests ---
 
-test: test-web test-go ## run every test: Go with the race detector, both front ends, browsers
+test: test-web test-go e2e ## run every test: Go with the race detector, both front ends, browsers
 	@scripts/summary
 
-test-go: web
-	@scripts/need go gcc strace chromium
+test-go: build
+	@scripts/need go gcc strace
 	@mkdir -p .cache
-	go test $(TEST_FLAGS) ./... 2>&1 | tee .cache/test-go.log
+	E2E_BINARY=$(abspath bin/parley) go test $(TEST_FLAGS) ./... 2>&1 | tee .cache/test-go.log
 
 test-web: web
 	@scripts/need go chromium
@@ -79,10 +79,14 @@ test-web: web
 	npm --prefix $(WIDGET) test
 	npm --prefix $(WIDGET) run test:ui
 
+e2e: build e2e/node_modules/.package-lock.json ## play the stories in a real browser against bin/parley
+	@scripts/need go chromium
+	E2E_BINARY=$(abspath bin/parley) npm --prefix e2e test
+
 soak: build ## run the long tests: kill loops, fault injection, whole-system kills
-	@scripts/need go gcc strace chromium
+	@scripts/need go gcc strace
 	@mkdir -p .cache
-	PARLEY_SOAK=1 go test -count=1 -p 1 -timeout 3h -v ./... 2>&1 | tee .cache/soak.log | grep -E '^(=== RUN|\s*--- |ok|FAIL|panic:)' | grep -vE '^=== RUN +\S+/'
+	E2E_BINARY=$(abspath bin/parley) PARLEY_SOAK=1 go test -count=1 -p 1 -timeout 3h -v ./... 2>&1 | tee .cache/soak.log | grep -E '^(=== RUN|\s*--- |ok|FAIL|panic:)' | grep -vE '^=== RUN +\S+/'
 
 bench: build ## measure the parts, then the whole system
 	go test -run '^$$' -bench . -benchmem ./core/... ./plugins/sdk/...
@@ -122,5 +126,5 @@ $(GOLANGCI_LINT):
 	@mv $(BIN)/golangci-lint $@
 
 clean: ## remove what was built and installed below this folder
-	rm -rf bin .cache $(DESKTOP)/node_modules $(WIDGET)/node_modules
+	rm -rf bin .cache $(DESKTOP)/node_modules $(WIDGET)/node_modules e2e/node_modules
 	find $(DESKTOP)/dist $(WIDGET)/dist -mindepth 1 ! -name .keep -delete

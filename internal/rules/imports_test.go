@@ -37,6 +37,7 @@ var house = []rule{
 	{"plugins", []string{"plugins/contract", "plugins/sdk"}, "a plugin sees the SDK and the contract"},
 
 	{"drive", nil, "plays customers and agents from outside, over the wire"},
+	{"e2e", []string{"drive"}, "the real binary from outside"},
 	{"internal/rules", nil, "reads files, not code"},
 }
 
