@@ -57,7 +57,7 @@ func (s sealer) nonce(n int64, last bool) []byte {
 	if last {
 		nonce[1] = 1
 	}
-	binary.BigEndian.PutUint64(nonce[4:], uint64(n)) //nolint:gosec // counts from 0
+	binary.BigEndian.PutUint64(nonce[4:], uint64(n))
 	return nonce
 }
 

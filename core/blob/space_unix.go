@@ -19,7 +19,7 @@ func (s *Store) checkSpace(size int64) error {
 	if err := unix.Statfs(s.opts.Dir, &st); err != nil {
 		return fmt.Errorf("free space: %w", err)
 	}
-	free := int64(st.Bavail) * int64(st.Bsize) //nolint:gosec,unconvert // types differ between systems
+	free := int64(st.Bavail) * int64(st.Bsize) //nolint:unconvert // types differ between systems
 	if free < s.opts.Reserve+size {
 		return ErrFull
 	}

@@ -148,7 +148,7 @@ func orientationSegment(o int) []byte {
 		0xFF, jpegAPP0 + 1, 0, 34, 'E', 'x', 'i', 'f', 0, 0,
 		'M', 'M', 0, 42, 0, 0, 0, 8, // big endian, IFD0 at 8
 		0, 1, // one entry
-		0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, byte(o), 0, 0, //nolint:gosec // 1 to 8
+		0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, byte(o), 0, 0,
 		0, 0, 0, 0, // no further IFD
 	}
 }
@@ -280,6 +280,6 @@ func stripWebP(b []byte) ([]byte, error) {
 	if len(out) < 20 { // nothing of a picture
 		return nil, errPicture
 	}
-	binary.LittleEndian.PutUint32(out[4:], uint32(len(out)-8)) //nolint:gosec // at most what it was
+	binary.LittleEndian.PutUint32(out[4:], uint32(len(out)-8))
 	return out, nil
 }

@@ -102,8 +102,9 @@ func (c *Capabilities) carries(k PartKind) bool {
 		return c.Edit
 	case PartRevoke:
 		return c.Revoke
+	default:
+		return true
 	}
-	return true
 }
 
 func (c *Post) head() *MessagePosted {

@@ -110,8 +110,8 @@ func (d *Directory) appendAudit(ctx context.Context, tx *sql.Tx, e AuditEntry) e
 // who can write to the database alone cannot make a chain that fits.
 func (d *Directory) auditHash(prev []byte, seq, at int64, text []byte) [32]byte {
 	var n [16]byte
-	binary.BigEndian.PutUint64(n[:8], uint64(seq)) //nolint:gosec // only hashed
-	binary.BigEndian.PutUint64(n[8:], uint64(at))  //nolint:gosec // only hashed
+	binary.BigEndian.PutUint64(n[:8], uint64(seq))
+	binary.BigEndian.PutUint64(n[8:], uint64(at))
 	return d.vault.MAC("directory/audit", prev, n[:], text)
 }
 

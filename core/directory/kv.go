@@ -66,7 +66,7 @@ func (d *Directory) Put(ctx context.Context, plugin, key string, value []byte, i
 		version++
 		ok = true
 		_, err = tx.ExecContext(ctx, `INSERT INTO plugin_kv (plugin, key, version, value) VALUES ($1, $2, $3, $4)
-ON CONFLICT (plugin, key) DO UPDATE SET version = excluded.version, value = excluded.value`, plugin, key, int64(version), sealed) //nolint:gosec // counts from 1
+ON CONFLICT (plugin, key) DO UPDATE SET version = excluded.version, value = excluded.value`, plugin, key, int64(version), sealed)
 		return err
 	})
 	if err != nil {

@@ -23,7 +23,7 @@ type bench struct {
 // runDir makes a short directory: socket paths are limited.
 func runDir(tb testing.TB) string {
 	tb.Helper()
-	dir, err := os.MkdirTemp("", "ph") //nolint:usetesting // that one is too long for a socket
+	dir, err := os.MkdirTemp("", "ph")
 	if err != nil {
 		tb.Fatal(err)
 	}

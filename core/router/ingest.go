@@ -128,6 +128,7 @@ func checkParts(parts []conversation.Part) string {
 			}
 		case "":
 			return "invalid"
+		default: // the size is all that matters of the rest
 		}
 	}
 	if size > maxText {

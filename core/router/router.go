@@ -66,7 +66,7 @@ type Router struct {
 	now    func() time.Time
 	html   *bluemonday.Policy
 
-	ctx    context.Context // ends when the router stops; set by Start
+	ctx    context.Context //nolint:containedctx // ends when the router stops; set by Start
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	gate   sync.RWMutex // write-locked once, to let nobody in after Stop
@@ -237,6 +237,7 @@ func (r *Router) follow(ctx context.Context) {
 			}
 		case bus.Agent:
 			r.agentStale(h.Stream, h.Seq)
+		default: // the outbox learns of its work in the process that writes it
 		}
 	})
 	<-ctx.Done()

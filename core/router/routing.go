@@ -232,10 +232,8 @@ func (q *routing) settle(a acd.Assignment, err error) {
 	}
 	q.r.logger.Debug("offer not made", "conversation_id", a.Conversation, "agent_id", a.Agent, "err", err)
 	q.r.spawn(func() {
-		gone := false
 		_, loadErr := q.r.live(a.Conversation).do(q.r.ctx, &task{read: func(s *conversation.State) { q.sync(s) }})
-		gone = errors.Is(loadErr, ErrNotFound)
-		if gone {
+		if errors.Is(loadErr, ErrNotFound) {
 			q.mu.Lock()
 			q.d.RemoveRequest(a.Request)
 			q.mu.Unlock()

@@ -167,7 +167,7 @@ func (l *load) run(ctx context.Context, d time.Duration) error {
 		})
 	}
 	wg.Wait()
-	return errors.Join(append(errs, ctx.Err())...)
+	return errors.Join(errors.Join(errs...), ctx.Err())
 }
 
 func (l *load) percentiles() (p50, p99 time.Duration) {

@@ -43,7 +43,7 @@ WHERE state <> 'settled' AND (state <> 'unknown' OR ?)`
 		{&r.maxKey, `SELECT value FROM log_meta WHERE name = 'max_key'`},
 		{&r.conversation, `SELECT ` + conversationColumns + ` FROM conversations c WHERE id = ?`},
 	} {
-		s, err := db.PrepareContext(ctx, p.text)
+		s, err := db.PrepareContext(ctx, p.text) //nolint:sqlclosecheck // by close
 		if err != nil {
 			return fmt.Errorf("prepare %.40q: %w", p.text, err)
 		}

@@ -70,8 +70,8 @@ type Log struct {
 
 	rewriting sync.Mutex // one Rewrite at a time
 
-	stopping   chan struct{} // closed by Close
-	background context.Context
+	stopping   chan struct{}   // closed by Close
+	background context.Context //nolint:containedctx // of the goroutines; ends with Close
 	stop       context.CancelFunc
 	done       sync.WaitGroup // writer, checkpointer, integrity check
 

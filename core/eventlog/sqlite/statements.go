@@ -12,7 +12,7 @@ type statements struct {
 	setAgent                                                         *stmt
 	outboxState, outbox, addOutbox, setOutbox                        *stmt
 	lease, setLease                                                  *stmt
-	setBody, setKey                                                  *stmt
+	setBody                                                          *stmt
 	setMeta, checkpoint, restart                                     *stmt
 }
 

@@ -20,7 +20,7 @@ const (
 // request is one unit of work for the writer goroutine, and the result slot
 // of its one waiter.
 type request struct {
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // the waiter's; travels with its request
 	batch   *eventlog.Batch
 	work    func() error // instead of batch: anything else that writes
 	outside func() error // instead of both: runs outside a transaction
