@@ -29,7 +29,7 @@ func (c *Config) validate(lines map[string]string) Faults {
 	check(c.Store == "sqlite", "store", "want sqlite")
 	for path, addr := range map[string]string{"listen.public": c.Listen.Public, "listen.ops": c.Listen.Ops} {
 		_, port, err := net.SplitHostPort(addr)
-		_, portErr := net.LookupPort("tcp", port)
+		_, portErr := net.LookupPort("tcp", port) //nolint:noctx // names come from a file, not from a server
 		check(err == nil && portErr == nil, path, "want host:port such as 127.0.0.1:8080, got %q", addr)
 	}
 	check((c.TLS.Cert == "") == (c.TLS.Key == ""), "tls", "needs both cert and key, or neither")

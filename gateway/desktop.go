@@ -101,7 +101,7 @@ func (a *asset) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Length", fmt.Sprint(len(data)))
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodGet {
-		_, _ = w.Write(data)
+		_, _ = w.Write(data) //nolint:gosec // a file of the embedded build
 	}
 }
 

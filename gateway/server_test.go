@@ -98,7 +98,7 @@ func (s *site) dial() net.Conn {
 
 func (s *site) metric(name string) string {
 	s.t.Helper()
-	res, err := http.Get("http://" + s.OpsAddr().String() + "/metrics") //nolint:noctx // a test
+	res, err := http.Get("http://" + s.OpsAddr().String() + "/metrics")
 	if err != nil {
 		s.t.Fatal(err)
 	}

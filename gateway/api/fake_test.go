@@ -448,7 +448,6 @@ type fakeSessions struct {
 	ids      map[string]auth.Identity
 	ended    map[directory.SessionID]bool
 	watchers map[directory.SessionID][]func()
-	same     func(*http.Request) bool
 }
 
 func newFakeSessions() *fakeSessions {

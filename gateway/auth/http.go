@@ -193,7 +193,3 @@ func refuse(w http.ResponseWriter, status int, code, detail string) {
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(`{"title":"` + http.StatusText(status) + `","status":` + strconv.Itoa(status) + `,"detail":"` + detail + `","code":"` + code + `"}` + "\n"))
 }
-
-func statusText(status int) string {
-	return string([]byte{byte('0' + status/100), byte('0' + status/10%10), byte('0' + status%10)})
-}
