@@ -40,7 +40,7 @@ func dial(ctx context.Context, rawURL string, header http.Header, frame func([]b
 	if u.Scheme == "wss" {
 		opts.TlsConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // bench and tests speak to their own server
 	}
-	conn, resp, err := gws.NewClient(s, opts)
+	conn, resp, err := gws.NewClient(s, opts) //nolint:bodyclose // the connection is the body
 	if err != nil {
 		if resp != nil {
 			return nil, &DialError{Status: resp.StatusCode, Err: err}

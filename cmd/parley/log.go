@@ -100,7 +100,7 @@ func (c *logCmd) Run(a *app) (err error) {
 // done turns the end that the user asked for into success.
 func done(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // Ctrl+C ends --follow
 	}
 	return err
 }

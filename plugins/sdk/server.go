@@ -35,7 +35,7 @@ type Server struct {
 	abilities Abilities
 	log       *slog.Logger
 	peer      credentials.TransportCredentials // whom to trust on the sockets of the directory
-	ctx       context.Context                  // ends with the plugin
+	ctx       context.Context                  //nolint:containedctx // ends with the plugin
 	cancel    context.CancelFunc
 	work      sync.WaitGroup // everything that runs the author's code
 

@@ -22,7 +22,7 @@ type sessionStream = grpc.BidiStreamingServer[pluginv1.HostFrame, pluginv1.Plugi
 type session struct {
 	stream sessionStream
 	hello  *pluginv1.HostHello
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // the life of the session
 	cancel context.CancelCauseFunc
 	done   chan struct{} // closed when reader and writer have ended
 }

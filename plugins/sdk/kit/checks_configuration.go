@@ -111,7 +111,7 @@ func checkMalformed(ctx context.Context, s *subject) error {
 func (s *subject) refused(ctx context.Context, p *process, edit func(*pluginv1.ConfigureRequest)) error {
 	resp, err := s.configure(ctx, p, edit)
 	if err != nil {
-		return nil
+		return nil //nolint:nilerr // a refusal is what is wanted
 	}
 	if len(resp.GetProblems()) == 0 {
 		return errors.New("it was accepted")

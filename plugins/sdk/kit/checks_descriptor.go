@@ -84,7 +84,7 @@ func checkStable(ctx context.Context, s *subject) error {
 		return err
 	}
 	if !proto.Equal(first, second) {
-		return errors.New("Describe changed its answer after Configure")
+		return errors.New("the answer of Describe changed after Configure")
 	}
 	return nil
 }

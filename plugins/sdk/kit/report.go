@@ -112,6 +112,7 @@ func (r Report) WriteJUnit(w io.Writer) error {
 			one.Failure = &junitWhy{Message: c.Detail, Text: c.Rule}
 		case Skipped:
 			one.Skipped = &junitWhy{Message: c.Detail}
+		case Passed: // says nothing
 		}
 		suite.Cases = append(suite.Cases, one)
 	}

@@ -26,11 +26,9 @@ type channel struct {
 	host     sdk.Host
 	mu       sync.Mutex
 	order    []string
-	signals  []sdk.Signal
 	problems sdk.Problems
 	send     func(context.Context, *sdk.SendCommand) sdk.Result
 	drained  bool
-	identity sdk.Identity
 }
 
 func (c *channel) Describe(context.Context) (sdk.Manifest, error) {

@@ -27,7 +27,7 @@ func (p *plugin) Session(stream grpc.BidiStreamingServer[pluginv1.HostFrame, plu
 	for {
 		f, err := stream.Recv()
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // the host went away
 		}
 		if err := p.frame(f); err != nil {
 			return err
