@@ -125,6 +125,23 @@ func (f outFrame) encode() []byte {
 // stamp writes a time as all frames have it.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
+// acceptedFrame is outFrame's accepted for the path that every message takes.
+// clientID has the shape that clientIDShape allows, or is empty.
+func acceptedFrame(clientID string, conversation sdk.ConversationID, seq uint64) []byte {
+	b := make([]byte, 0, 160)
+	b = append(b, `{"t":"accepted"`...)
+	if clientID != "" {
+		b = append(b, `,"client_id":"`...)
+		b = append(b, clientID...)
+		b = append(b, '"')
+	}
+	b = append(b, `,"conversation":"`...)
+	b = append(b, conversation...)
+	b = append(b, `","seq":`...)
+	b = strconv.AppendUint(b, seq, 10)
+	return append(b, '}')
+}
+
 // appendEvent writes an event frame. Head and body are the stored bytes
 // (DESIGN.md 1.6). fileKeys, if any, let the client ask for the files that the
 // event names.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/lxzan/gws"
 
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
@@ -238,19 +239,24 @@ func (s *socket) emit(v *visitor, clientID, kind string, body sdk.EventBody) {
 	if clientID == "" {
 		key += uuid.NewString() // an end without an id: a second one is refused, nothing is doubled
 	}
-	err := h.host.EmitAsync(sdk.Event{
-		Account: v.account, Thread: v.thread,
-		DedupeKey:    key,
-		ReceivedTime: time.Now(),
-		Body:         body,
-	}, func(ack sdk.Ack, err error) {
+	ev := sdk.Event{Account: v.account, Thread: v.thread, DedupeKey: key, ReceivedTime: time.Now(), Body: body}
+	done := func(ack sdk.Ack, err error) {
 		if err != nil {
 			s.refuseFor(clientID, err)
 			return
 		}
 		h.count.messages.Add(1)
-		s.send(outFrame{T: "accepted", ClientID: clientID, Conversation: string(ack.Conversation), Seq: ack.Seq})
-	})
+		s.put(packet{op: gws.OpcodeText, data: acceptedFrame(clientID, ack.Conversation, ack.Seq)})
+	}
+	err := h.host.EmitAsync(ev, done)
+	if errors.Is(err, sdk.ErrOverload) {
+		// The gateway is behind: this socket's reading waits, and so does its client.
+		ctx, cancel := context.WithTimeout(h.ctx, emitTimeout)
+		defer cancel()
+		ack, err := h.host.Emit(ctx, ev)
+		done(ack, err)
+		return
+	}
 	if err != nil {
 		s.refuseFor(clientID, err)
 	}
@@ -340,6 +346,10 @@ func (s *socket) tellPage(v *visitor) {
 func (h *hub) pageKey(p *sdk.Page) uint64 {
 	return maphash.String(h.seed, p.URL+"\x00"+p.Title) | 1
 }
+
+// emitTimeout bounds how long a socket's reading waits for a gateway that is
+// behind; a repeat under the same client id is safe afterwards.
+const emitTimeout = 10 * time.Second
 
 // callTimeout bounds the gateway's answer to grant and file frames.
 const callTimeout = 5 * time.Second

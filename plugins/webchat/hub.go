@@ -30,6 +30,8 @@ type hub struct {
 	start time.Time
 	seed  maphash.Seed
 	work  sync.WaitGroup // readers and writers of sockets
+	// buffers are for writers: one each while it runs.
+	buffers sync.Pool
 
 	mu       sync.Mutex
 	draining bool
@@ -45,6 +47,7 @@ func newHub(ctx context.Context, host sdk.Host) *hub {
 	return &hub{
 		host: host, ctx: ctx, start: time.Now(), seed: maphash.MakeSeed(),
 		visitors: map[visitorKey]*visitor{}, lonely: map[*visitor]struct{}{},
+		buffers: sync.Pool{New: func() any { return new([]byte) }},
 	}
 }
 

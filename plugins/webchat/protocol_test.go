@@ -123,15 +123,32 @@ func TestRepeatsAreOneMessage(t *testing.T) {
 	}
 }
 
+// TestOverloadWaits: a full queue slows a client down and refuses nothing.
+func TestOverloadWaits(t *testing.T) {
+	w := newWorld(t, "")
+	c, _, _ := w.begin("hi")
+	w.host.Refuse(sdk.ErrOverload)
+	w.host.Hold()
+	c.send(map[string]any{"t": "message", "client_id": "m1", "parts": text("one")})
+	c.send(map[string]any{"t": "message", "client_id": "m2", "parts": text("two")})
+	w.await("the first message", func() bool { return w.host.Held() == 1 })
+	w.host.Release()
+	for _, id := range []string{"m1", "m2"} {
+		if f := c.want("accepted"); f.ClientID != id {
+			t.Errorf("accepted %s, want %s", f.ClientID, id)
+		}
+	}
+}
+
 func TestTransientFailureAsksForRetry(t *testing.T) {
 	for name, set := range map[string]func(*world, error){
-		"queue full":  func(w *world, err error) { w.host.Refuse(err) },
+		"stopping":    func(w *world, err error) { w.host.Refuse(err) },
 		"not durable": func(w *world, err error) { w.host.Fail(err) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, "")
 			c, _, _ := w.begin("hi")
-			set(w, sdk.ErrOverload)
+			set(w, sdk.ErrStopped)
 			c.send(map[string]any{"t": "message", "client_id": "m1", "parts": text("x")})
 			if f := c.want("refused"); f.Code != "unavailable" || !f.Retry {
 				t.Errorf("refused = %+v, want unavailable with retry", f)

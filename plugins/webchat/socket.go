@@ -2,6 +2,7 @@ package webchat
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"net"
 	"net/http"
@@ -203,28 +204,74 @@ func (s *socket) startWriter() {
 	h.work.Go(func() { s.write(h) })
 }
 
-// write empties the outbox and ends.
+// batchBytes is what one write to the connection holds at most, unless a
+// single frame is longer.
+const batchBytes = 16 << 10
+
+// write empties the outbox and ends. Frames that wait together go out in one
+// write: each one costs the gateway's tunnel a read and a write as well.
 func (s *socket) write(h *hub) {
+	buf := h.buffers.Get().(*[]byte)
+	defer h.buffers.Put(buf)
 	for spent := 0; ; {
 		queue := s.out.next(spent, h.now())
 		if len(queue) == 0 {
 			return
 		}
 		spent = 0
-		for _, p := range queue {
+		batch := (*buf)[:0]
+		for i := range queue {
+			p := &queue[i]
 			spent += len(p.data)
-			var err error
 			if p.op == gws.OpcodeCloseConnection {
-				err = s.conn.WriteClose(p.code, p.data)
-			} else {
-				err = s.conn.WriteMessage(p.op, p.data)
-			}
-			if err != nil {
-				s.kill()
+				if s.flush(batch) == nil {
+					_ = s.conn.WriteClose(p.code, p.data) // it closes the connection either way
+				}
 				return
 			}
+			if len(batch) > 0 && len(batch)+len(p.data) > batchBytes {
+				if s.flush(batch) != nil {
+					return
+				}
+				batch = batch[:0]
+			}
+			batch = appendFrame(batch, p.op, p.data)
+		}
+		if s.flush(batch) != nil {
+			return
+		}
+		if cap(batch) <= 2*batchBytes {
+			*buf = batch
 		}
 	}
+}
+
+// flush writes whole frames. gws's own close frames go to the same connection,
+// whose writes are atomic.
+func (s *socket) flush(batch []byte) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	_, err := s.raw.Write(batch)
+	if err != nil {
+		s.kill()
+	}
+	return err
+}
+
+// appendFrame writes a server's frame: final, unmasked (RFC 6455, 5.2).
+func appendFrame(b []byte, op gws.Opcode, data []byte) []byte {
+	const final = 0x80
+	b = append(b, final|byte(op))
+	switch n := len(data); {
+	case n < 126:
+		b = append(b, byte(n))
+	case n < 1<<16:
+		b = binary.BigEndian.AppendUint16(append(b, 126), uint16(n))
+	default:
+		b = binary.BigEndian.AppendUint64(append(b, 127), uint64(n))
+	}
+	return append(b, data...)
 }
 
 // bye tells why and ends the socket, once. It reports whether this call did.

@@ -12,6 +12,7 @@ package fakehost
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -108,7 +109,10 @@ func (h *Host) Emit(ctx context.Context, ev sdk.Event) (sdk.Ack, error) {
 		err error
 	}
 	ch := make(chan answer, 1)
-	if err := h.EmitAsync(ev, func(a sdk.Ack, err error) { ch <- answer{a, err} }); err != nil {
+	// As in the SDK, the queue's limit is not for callers who wait.
+	if err := h.EmitAsync(ev, func(a sdk.Ack, err error) { ch <- answer{a, err} }); errors.Is(err, sdk.ErrOverload) {
+		h.emit(ev, func(a sdk.Ack, err error) { ch <- answer{a, err} })
+	} else if err != nil {
 		return sdk.Ack{}, err
 	}
 	select {
@@ -122,11 +126,17 @@ func (h *Host) Emit(ctx context.Context, ev sdk.Event) (sdk.Ack, error) {
 // EmitAsync implements sdk.Host.
 func (h *Host) EmitAsync(ev sdk.Event, done func(sdk.Ack, error)) error {
 	h.mu.Lock()
-	if h.refuse != nil {
-		err := h.refuse
-		h.mu.Unlock()
+	err := h.refuse
+	h.mu.Unlock()
+	if err != nil {
 		return err
 	}
+	h.emit(ev, done)
+	return nil
+}
+
+func (h *Host) emit(ev sdk.Event, done func(sdk.Ack, error)) {
+	h.mu.Lock()
 	commit := func() {
 		h.mu.Lock()
 		ack, err := h.commit(ev)
@@ -138,11 +148,10 @@ func (h *Host) EmitAsync(ev sdk.Event, done func(sdk.Ack, error)) error {
 		h.held = append(h.held, commit)
 		h.notify()
 		h.mu.Unlock()
-		return nil
+		return
 	}
 	h.mu.Unlock()
 	commit()
-	return nil
 }
 
 // Signal implements sdk.Host.
