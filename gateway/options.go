@@ -56,9 +56,10 @@ type Limits struct {
 	// of the file descriptors, since a proxied socket needs two.
 	Conns int
 	// ConnsPerIP is how many of one address (IPv4) or /64 network (IPv6).
-	// Default 256. Exempt addresses are only held to Conns.
+	// Default 1024: a whole contact centre may share one. Exempt addresses are
+	// only held to Conns.
 	ConnsPerIP int
-	// RequestsPerSecond and Burst are per address or /64 network. Default 100 and 400.
+	// RequestsPerSecond and Burst are per address or /64 network. Default 200 and 1000.
 	RequestsPerSecond float64
 	Burst             int
 	// Exempt networks are not held to limits per address. Nil: loopback. Trusted
@@ -81,9 +82,9 @@ type Limits struct {
 
 func (l Limits) withDefaults() Limits {
 	set(&l.Conns, defaultConns())
-	set(&l.ConnsPerIP, 256)
-	set(&l.RequestsPerSecond, 100)
-	set(&l.Burst, 400)
+	set(&l.ConnsPerIP, 1024)
+	set(&l.RequestsPerSecond, 200)
+	set(&l.Burst, 1000)
 	set(&l.HeaderTimeout, 5*time.Second)
 	set(&l.HeaderBytes, 32<<10)
 	set(&l.IdleTimeout, time.Minute)

@@ -50,7 +50,7 @@ type StreamOptions struct {
 
 // StreamLimits bound what agents' sockets may use. A zero field gets its default.
 type StreamLimits struct {
-	SocketsPerIP   int            // of one address or /64 network; default 128
+	SocketsPerIP   int            // of one address or /64 network; default 1024
 	SocketsPerUser int            // default 16
 	Exempt         []netip.Prefix // not held to SocketsPerIP; nil: loopback
 	SendPerSecond  float64        // messages of one socket; default 10
@@ -106,7 +106,7 @@ type Stream struct {
 
 // NewStream makes a Stream and starts its sweeper; Close stops it.
 func NewStream(opts StreamOptions) *Stream {
-	def(&opts.SocketsPerIP, 128)
+	def(&opts.SocketsPerIP, 1024)
 	def(&opts.SocketsPerUser, 16)
 	def(&opts.SendPerSecond, 10)
 	def(&opts.SendBurst, 60)

@@ -67,7 +67,7 @@ type Auth interface {
 type Options struct {
 	Host Host
 	Auth Auth
-	// SocketsPerIP is how many tunnels one address or /64 network may have open. Default 256.
+	// SocketsPerIP is how many tunnels one address or /64 network may have open. Default 512.
 	SocketsPerIP int
 	// Exempt networks are not held to SocketsPerIP. Nil: loopback.
 	Exempt []netip.Prefix
@@ -97,7 +97,7 @@ type Proxy struct {
 // New makes a Proxy. The caller owes a Drain.
 func New(opts Options) *Proxy {
 	if opts.SocketsPerIP == 0 {
-		opts.SocketsPerIP = 256
+		opts.SocketsPerIP = 512
 	}
 	if opts.Stall == 0 {
 		opts.Stall = 25 * time.Second
