@@ -56,7 +56,7 @@ type Limits struct {
 	// of the file descriptors, since a proxied socket needs two.
 	Conns int
 	// ConnsPerIP is how many of one address (IPv4) or /64 network (IPv6).
-	// Default 1024: a whole contact centre may share one. Exempt addresses are
+	// Default 1024: a whole contact centre may share one. Negative: no limit. Exempt addresses are
 	// only held to Conns.
 	ConnsPerIP int
 	// RequestsPerSecond and Burst are per address or /64 network. Default 200 and 1000.
