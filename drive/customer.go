@@ -28,6 +28,7 @@ type Customer struct {
 	// OnEvent, when set before Dial's frames come, gets the raw event frame.
 	onEvent    func([]byte)
 	onAccepted func(clientID string, seq uint64)
+	onRefused  func(clientID, code string)
 
 	mu      sync.Mutex
 	waiting map[string]chan accepted
@@ -41,7 +42,6 @@ type accepted struct {
 	conversation string
 	seq          uint64
 	code         string
-	token        string
 }
 
 // CustomerOptions for DialCustomer.
@@ -54,11 +54,13 @@ type CustomerOptions struct {
 	// message sent by SendRaw. Called from the socket's reader; nil ignores.
 	OnEvent    func(frame []byte)
 	OnAccepted func(clientID string, seq uint64)
+	// OnRefused gets each refusal of a message sent by SendRaw.
+	OnRefused func(clientID, code string)
 }
 
 // DialCustomer opens a visitor's socket and says hello.
 func DialCustomer(ctx context.Context, o CustomerOptions) (*Customer, error) {
-	c := &Customer{Token: o.Token, onEvent: o.OnEvent, onAccepted: o.OnAccepted, waiting: map[string]chan accepted{},
+	c := &Customer{Token: o.Token, onEvent: o.OnEvent, onAccepted: o.OnAccepted, onRefused: o.OnRefused, waiting: map[string]chan accepted{},
 		welcome: make(chan struct{}), visitor: make(chan struct{}), live: make(chan struct{}, 16), other: make(chan []byte, 64)}
 	header := http.Header{}
 	if o.Origin != "" {
@@ -152,7 +154,11 @@ func (c *Customer) frame(b []byte) {
 		delete(c.waiting, f.ClientID)
 		c.mu.Unlock()
 		if ch != nil {
-			ch <- accepted{conversation: f.Conversation, seq: f.Seq, code: f.Code, token: f.Token}
+			ch <- accepted{conversation: f.Conversation, seq: f.Seq, code: f.Code}
+			return
+		}
+		if f.T == "refused" && c.onRefused != nil {
+			c.onRefused(f.ClientID, f.Code)
 			return
 		}
 	}

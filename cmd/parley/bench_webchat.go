@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-gateway/parley/drive"
@@ -18,11 +19,13 @@ import (
 type benchWebchatCmd struct {
 	Pairs    int           `default:"200" help:"Customers, each with an agent of its own."`
 	Rate     float64       `help:"Messages per second in all; 0 = as many as go."`
-	Window   int           `default:"16" help:"Unacknowledged messages of a customer when no rate is set."`
+	Window   int           `default:"8" help:"Unacknowledged messages of a customer when no rate is set."`
 	Size     int           `default:"100" help:"Bytes of text in a message."`
 	Duration time.Duration `default:"10s" help:"Of the measurement."`
 	Dir      string        `type:"path" help:"Data folder. Default: a temporary one."`
 	Verbose  bool          `help:"Show the gateway's log."`
+
+	refused atomic.Int64 // and sent again
 }
 
 func (c *benchWebchatCmd) Run(a *app) error {
@@ -34,6 +37,7 @@ type pair struct {
 	customer *drive.Customer
 	agent    *drive.Agent
 	conv     string
+	text     string
 
 	mu      sync.Mutex
 	sent    []time.Time
@@ -81,8 +85,7 @@ func (c *benchWebchatCmd) run(a *app, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	text := strings.Repeat("x", c.Size)
-	c.drive(a.ctx, pairs, text, c.Duration/5) // warm-up
+	c.drive(a.ctx, pairs, c.Duration/5) // warm-up
 	for _, p := range pairs {
 		p.mu.Lock()
 		p.from, p.toAgent, p.toAck = len(p.sent), nil, nil
@@ -90,7 +93,7 @@ func (c *benchWebchatCmd) run(a *app, dir string) (err error) {
 	}
 	u0, began := sys.used(), time.Now()
 	self0 := selfCPU()
-	c.drive(a.ctx, pairs, text, c.Duration)
+	c.drive(a.ctx, pairs, c.Duration)
 	took := time.Since(began)
 	u1, self1 := sys.used(), selfCPU()
 	_, after, err := diskSync(dir, time.Second)
@@ -123,9 +126,10 @@ func (c *benchWebchatCmd) connect(ctx context.Context, sys *system) ([]*pair, er
 	client := drive.HTTPClient()
 	pairs := make([]*pair, c.Pairs)
 	byConv := sync.Map{} // conversation -> *pair
+	refused := &c.refused
 	joined := make(chan error, c.Pairs)
 	for i := range pairs {
-		p := &pair{slots: make(chan struct{}, max(c.Window, 1))}
+		p := &pair{slots: make(chan struct{}, max(c.Window, 1)), text: strings.Repeat("x", c.Size)}
 		pairs[i] = p
 		token, err := drive.Login(ctx, client, sys.info.PublicURL, fmt.Sprintf("bench-%d", i), fmt.Sprintf("bench-password-%d", i))
 		if err != nil {
@@ -157,6 +161,12 @@ func (c *benchWebchatCmd) connect(ctx context.Context, sys *system) ([]*pair, er
 		p.customer, err = drive.DialCustomer(ctx, drive.CustomerOptions{URL: sys.chatSocket(), Site: "bench", OnAccepted: func(id string, _ uint64) {
 			if q, k, ok := owner(pairs, id); ok {
 				q.onAccepted(k)
+			}
+		}, OnRefused: func(id, code string) {
+			// As the widget does: the same message under the same id, a moment later.
+			refused.Add(1)
+			if q, _, ok := owner(pairs, id); ok {
+				time.AfterFunc(20*time.Millisecond, func() { _ = q.customer.SendRaw(id, q.text) })
 			}
 		}})
 		if err != nil {
@@ -236,7 +246,7 @@ func (p *pair) onAgentEvent(b []byte, byConv *sync.Map) {
 }
 
 // drive sends for d and waits until everything sent has been acknowledged.
-func (c *benchWebchatCmd) drive(ctx context.Context, pairs []*pair, text string, d time.Duration) {
+func (c *benchWebchatCmd) drive(ctx context.Context, pairs []*pair, d time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -253,7 +263,7 @@ func (c *benchWebchatCmd) drive(ctx context.Context, pairs []*pair, text string,
 				}
 				t := time.NewTicker(every)
 				defer t.Stop()
-				for p.send(i, text) == nil {
+				for p.send(i) == nil {
 					select {
 					case <-t.C:
 					case <-ctx.Done():
@@ -268,7 +278,7 @@ func (c *benchWebchatCmd) drive(ctx context.Context, pairs []*pair, text string,
 				case <-ctx.Done():
 					return
 				}
-				if ctx.Err() != nil || p.send(i, text) != nil {
+				if ctx.Err() != nil || p.send(i) != nil {
 					return
 				}
 			}
@@ -292,12 +302,12 @@ func (c *benchWebchatCmd) drive(ctx context.Context, pairs []*pair, text string,
 	}
 }
 
-func (p *pair) send(i int, text string) error {
+func (p *pair) send(i int) error {
 	p.mu.Lock()
 	k := len(p.sent)
 	p.sent = append(p.sent, time.Now())
 	p.mu.Unlock()
-	return p.customer.SendRaw(fmt.Sprintf("p%d-%d", i, k), text)
+	return p.customer.SendRaw(fmt.Sprintf("p%d-%d", i, k), p.text)
 }
 
 func (c *benchWebchatCmd) report(a *app, pairs []*pair, took, cpu, own, disk time.Duration) error {
@@ -313,13 +323,13 @@ func (c *benchWebchatCmd) report(a *app, pairs []*pair, took, cpu, own, disk tim
 	bar := 10*time.Millisecond + 3*disk
 	_, err := fmt.Fprintf(a.stdout, `%s
 pairs %d, text %d bytes, rate %s, %v
-sent %d, accepted %d, at the agents %d: %.0f messages/s
+sent %d, accepted %d, at the agents %d, refused and sent again %d: %.0f messages/s
 customer -> durable -> accepted  p50 %v  p99 %v
 customer -> durable -> agent     p50 %v  p99 %v  max %v
 disk's own fdatasync p99 %v; 10 ms + 3 x that = %v
 CPU per message: gateway and plugins %v, generator %v
 `, machine(), c.Pairs, c.Size, rateText(c.Rate), took.Round(time.Millisecond),
-		sent, len(toAck), n, float64(n)/took.Seconds(),
+		sent, len(toAck), n, c.refused.Load(), float64(n)/took.Seconds(),
 		round(percentile(toAck, 50)), round(percentile(toAck, 99)),
 		round(percentile(toAgent, 50)), round(percentile(toAgent, 99)), round(percentile(toAgent, 100)),
 		round(disk), round(bar), (cpu / time.Duration(n)).Round(time.Microsecond), (own / time.Duration(n)).Round(time.Microsecond))
