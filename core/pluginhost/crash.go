@@ -28,10 +28,13 @@ func (p *plugin) crashed(g *generation) {
 	g.session.fail(ErrGone)
 	<-g.session.done
 	p.setState(StateCrashed, describeEnd(g, cause))
-	p.judge(g)
+	inFlight, parked := p.judge(g)
 	p.mu.Lock()
 	p.restarts++
-	if time.Since(g.ready) >= steadyAfter {
+	// A death that found its cause is no reason to wait, and one that may lead
+	// to it soon none to wait long.
+	p.blaming = len(inFlight) > 0
+	if parked || time.Since(g.ready) >= steadyAfter {
 		p.failures = 0
 	} else {
 		p.failures++
@@ -52,7 +55,8 @@ func (p *plugin) crashed(g *generation) {
 
 // judge finds out whether an item that was alone ended the plugin, counts
 // what else was under way, and sends waiting hooks to the next generation.
-func (p *plugin) judge(g *generation) {
+// parked: it found one; inFlight: the others.
+func (p *plugin) judge(g *generation) (inFlight []poisonKey, parked bool) {
 	inFlight, alone := g.session.suspects()
 	if alone != nil {
 		key := alone.key()
@@ -71,6 +75,7 @@ func (p *plugin) judge(g *generation) {
 	}
 	p.poison.crash(inFlight)
 	g.session.failHooks()
+	return inFlight, alone != nil
 }
 
 // settleUp tells the core what the generation left undone, once the results
@@ -139,6 +144,7 @@ func (p *plugin) startFailed(g *generation, err error) {
 	p.meters.restart("start")
 	p.mu.Lock()
 	p.failures++
+	p.blaming = false
 	p.restarts++
 	if p.fallback != nil && time.Now().Before(p.backTill) {
 		p.launch, p.fallback = *p.fallback, nil

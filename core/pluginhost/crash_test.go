@@ -291,6 +291,32 @@ func TestPoisonCommand(t *testing.T) {
 	}
 }
 
+// A flood of poison stops nobody else's messages (PR10).
+func TestPoisonFlood(t *testing.T) {
+	b := newBench(t, nil, self("echo"))
+	b.ready(t)
+	var poison, others [][16]byte
+	for range rounds(12, 100) {
+		poison = append(poison, b.core.send(b.account, "panic"))
+	}
+	for range 100 {
+		others = append(others, b.core.send(b.account, "hello"))
+	}
+	start := time.Now()
+	b.core.untilWithin(t, time.Minute, "everybody else's result", func() bool {
+		return !slices.ContainsFunc(others, func(id [16]byte) bool { return !b.core.settled(id) })
+	})
+	took := time.Since(start)
+	t.Logf("others flow again after %v", took)
+	if took > 30*time.Second {
+		t.Errorf("others had their results after %v, want within 30 s", took)
+	}
+	b.core.untilWithin(t, 2*time.Minute, "every poison parked", func() bool {
+		return !slices.ContainsFunc(poison, func(id [16]byte) bool { return !b.core.settled(id) })
+	})
+	t.Logf("%d crashers parked after %v and %d restarts", len(poison), time.Since(start), b.status(t).Restarts)
+}
+
 func TestPoisonHook(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.ready(t)

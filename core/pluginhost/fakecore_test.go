@@ -61,7 +61,12 @@ func (c *fakeCore) notify() {
 // until waits for a condition on the core.
 func (c *fakeCore) until(tb testing.TB, what string, cond func() bool) {
 	tb.Helper()
-	deadline := time.After(20 * time.Second)
+	c.untilWithin(tb, 20*time.Second, what, cond)
+}
+
+func (c *fakeCore) untilWithin(tb testing.TB, limit time.Duration, what string, cond func() bool) {
+	tb.Helper()
+	deadline := time.After(limit)
 	for {
 		c.mu.Lock()
 		ok, changed := cond(), c.changed
@@ -73,7 +78,7 @@ func (c *fakeCore) until(tb testing.TB, what string, cond func() bool) {
 		case <-changed:
 		case <-time.After(20 * time.Millisecond): // conditions may look at more than the core
 		case <-deadline:
-			tb.Fatalf("waited 20 s for: %s", what)
+			tb.Fatalf("waited %v for: %s", limit, what)
 		}
 	}
 }
@@ -181,17 +186,19 @@ func (c *fakeCore) PluginRoom(_, _ string) {
 
 // offer hands over what nobody has. The caller holds the mutex.
 func (c *fakeCore) offer() {
-	for len(c.waiting) > 0 && c.port != nil {
+	for refused := 0; len(c.waiting) > 0 && c.port != nil && refused < min(64, len(c.waiting)); {
 		row := c.waiting[0]
-		if !row.done {
-			// Before the offer: the answer may come before it returns.
-			row.instance = c.instance
-			if !c.port.Offer(row.out) {
-				row.instance = ""
-				return
-			}
-		}
 		c.waiting = c.waiting[1:]
+		if row.done {
+			continue
+		}
+		// Before the offer: the answer may come before it returns.
+		row.instance = c.instance
+		if !c.port.Offer(row.out) {
+			row.instance = ""
+			c.waiting = append(c.waiting, row) // others get their turn
+			refused++
+		}
 	}
 }
 

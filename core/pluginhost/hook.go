@@ -269,6 +269,7 @@ func (s *session) hookResult(r *pluginv1.HookResult) {
 	}
 	s.removeHook(c)
 	s.solo.settleHook(c)
+	s.announceIfWanted()
 	s.mu.Unlock()
 	s.poke()
 	if s.poison.any() {

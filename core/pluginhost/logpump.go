@@ -54,7 +54,9 @@ func (p *logPump) readStdout(r io.Reader, w io.Writer) {
 			_, _ = w.Write(append(bytes.Clone(line), '\n'))
 			return
 		}
-		p.emit(time.Time{}, slog.LevelInfo, string(line), slog.String("stream", "stdout"))
+		if p.allow() {
+			p.emit(time.Time{}, slog.LevelInfo, string(line), slog.String("stream", "stdout"))
+		}
 	})
 }
 
@@ -66,12 +68,15 @@ func (p *logPump) readStderr(r io.Reader) {
 }
 
 func (p *logPump) handle(line []byte) {
+	if bytes.HasPrefix(line, []byte("panic:")) || bytes.HasPrefix(line, []byte("fatal error:")) {
+		p.panics.Store(true)
+	}
+	if !p.allow() { // before the work of parsing: a flood costs little
+		return
+	}
 	if rec, ok := parseLogLine(line); ok {
 		p.emit(rec.at, rec.level, rec.msg, rec.attrs...)
 		return
-	}
-	if bytes.HasPrefix(line, []byte("panic:")) || bytes.HasPrefix(line, []byte("fatal error:")) {
-		p.panics.Store(true)
 	}
 	level := slog.LevelInfo
 	if p.panics.Load() {
@@ -80,13 +85,18 @@ func (p *logPump) handle(line []byte) {
 	p.emit(time.Time{}, level, string(line), slog.String("stream", "stderr"))
 }
 
+// allow keeps the rate; what it refuses is counted.
+func (p *logPump) allow() bool {
+	if p.limiter.Allow() {
+		return true
+	}
+	p.dropped.Add(1)
+	p.missing.Add(1)
+	return false
+}
+
 func (p *logPump) emit(at time.Time, level slog.Level, msg string, attrs ...slog.Attr) {
 	ctx := context.Background() // slog's Handler wants one; nothing waits here
-	if !p.limiter.Allow() {
-		p.dropped.Add(1)
-		p.missing.Add(1)
-		return
-	}
 	if n := p.missing.Swap(0); n > 0 {
 		p.log.LogAttrs(ctx, slog.LevelWarn, "plugin logs too much: lines dropped", slog.Uint64("lines", n))
 	}
@@ -223,7 +233,7 @@ type lineWriter struct {
 func (w lineWriter) Write(b []byte) (int, error) {
 	for line := range bytes.Lines(b) {
 		line = bytes.TrimRight(line, "\r\n")
-		if len(line) > 0 {
+		if len(line) > 0 && w.pump.allow() {
 			w.pump.emit(time.Time{}, slog.LevelWarn, cut(string(line), maxLogLine), slog.String("stream", w.stream))
 		}
 	}

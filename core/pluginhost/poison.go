@@ -100,10 +100,13 @@ func (p *poison) isParked(k poisonKey) bool {
 	return time.Now().Before(p.parked[k])
 }
 
-// soloQuiet is how long the plugin must have been given nothing before a suspect
-// is sent; soloProbation is how long a suspect then stays alone, growing with
+// soloGap is how long ordinary traffic flows before the first suspect, and at
+// most before each later one, so that a flood of poison stops nobody else's
+// messages. soloQuiet is how long the plugin
+// must have been given nothing before a suspect is sent; soloProbation is how long a suspect then stays alone, growing with
 // each crash up to the maximum.
 const (
+	soloGap          = 100 * time.Millisecond
 	soloQuiet        = 250 * time.Millisecond
 	soloProbation    = time.Second
 	soloProbationMax = 8 * time.Second
@@ -127,21 +130,34 @@ type solo struct {
 	item    soloItem
 	until   time.Time // the item is alone until then; zero = none is
 	last    time.Time // last dispatch of a command or hook
+	began   time.Time // when the item was sent
+	rest    time.Time // ordinary traffic flows until then
+	armed   time.Time // when the writer will be woken
 }
 
 func (o *solo) active() bool { return !o.until.IsZero() && time.Now().Before(o.until) }
 
 func (o *solo) settleCommand(d *dispatch) {
 	if o.item.command == d {
-		o.item, o.until = soloItem{}, time.Time{}
+		o.release()
 	}
 }
 
 func (o *solo) settleHook(c *hookCall) {
 	if o.item.hook == c {
-		o.item, o.until = soloItem{}, time.Time{}
+		o.release()
 	}
 }
+
+// release ends an item's being alone; others get as much time as it took.
+func (o *solo) release() {
+	now := time.Now()
+	o.item, o.until, o.rest = soloItem{}, time.Time{}, now.Add(min(soloGap, now.Sub(o.began)))
+}
+
+// full reports whether another suspect would only wait and keep a place from
+// somebody else.
+func (o *solo) full() bool { return o.waiting.len() > 0 || !o.until.IsZero() }
 
 // quarantine puts the next suspect in front of an otherwise idle plugin and
 // reports whether other commands and hooks are held back meanwhile.
@@ -154,21 +170,28 @@ func (s *session) quarantine() (frame *pluginv1.HostFrame, held bool) {
 	if now.Before(o.until) {
 		return nil, true
 	}
-	o.item, o.until = soloItem{}, time.Time{}
+	if !o.until.IsZero() { // probation passed
+		o.release()
+		s.announceIfWanted()
+	}
 	for o.waiting.len() > 0 {
 		item, _ := o.waiting.peek()
 		if item.hook != nil && !item.hook.abandoned.IsZero() {
 			o.waiting.drop()
 			continue
 		}
+		if gap := o.rest.Sub(now); gap > 0 {
+			s.wakeAt(now, gap)
+			return nil, false
+		}
 		if quiet := now.Sub(o.last); quiet < soloQuiet && s.underway() > 0 {
-			s.pokeAfter(soloQuiet - quiet)
+			s.wakeAt(now, soloQuiet-quiet)
 			return nil, true
 		}
 		o.waiting.drop()
 		probation := min(soloProbationMax, soloProbation<<max(0, min(4, s.poison.count(item.key())-suspectAfter)))
-		o.item, o.until = item, now.Add(probation)
-		s.pokeAfter(probation)
+		o.item, o.began, o.until = item, now, now.Add(probation)
+		s.wakeAt(now, probation)
 		if item.command != nil {
 			s.sendCommand(item.command)
 			return commandsFrame(item.command.frame), true
@@ -177,6 +200,16 @@ func (s *session) quarantine() (frame *pluginv1.HostFrame, held bool) {
 		return hooksFrame(item.hook.frame), true
 	}
 	return nil, false
+}
+
+// wakeAt wakes the writer after d, with one timer for many callers.
+func (s *session) wakeAt(now time.Time, d time.Duration) {
+	at := now.Add(d)
+	if s.solo.armed.After(now) && !s.solo.armed.After(at) {
+		return // it will look again then
+	}
+	s.solo.armed = at
+	time.AfterFunc(d, s.poke)
 }
 
 // underway counts what the plugin has and did not answer.

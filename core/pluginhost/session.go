@@ -132,6 +132,7 @@ func (s *session) open(ctx context.Context, hello *pluginv1.HostHello, dial func
 		return fmt.Errorf("open session: %w", err)
 	}
 	s.ponged = make(chan struct{})
+	s.solo.rest = time.Now().Add(soloGap)
 	s.wg.Go(s.write)
 	s.wg.Go(s.read)
 	s.wg.Go(s.keepPinging)
@@ -328,9 +329,6 @@ func (s *session) poke() {
 	default:
 	}
 }
-
-// pokeAfter wakes the writer later.
-func (s *session) pokeAfter(d time.Duration) { time.AfterFunc(d, s.poke) }
 
 // announceRoom tells the core that a window which refused an offer has room.
 func (s *session) announceRoom() {

@@ -22,6 +22,9 @@ const (
 	steadyAfter  = 2 * time.Second
 	backoffFirst = 250 * time.Millisecond
 	backoffLast  = 30 * time.Second
+	// backoffBlaming is the longest pause while crashes still tell which items
+	// are under suspicion: they are found by trying.
+	backoffBlaming = time.Second
 	// exitGrace lets a plugin whose stream broke finish printing why.
 	exitGrace = 50 * time.Millisecond
 	// configRetry is when a Configure that failed for no fault of the
@@ -54,6 +57,7 @@ type plugin struct {
 	reason   string
 	number   int
 	failures int
+	blaming  bool        // the last crash narrowed down what may have caused it
 	cur      *generation // takes commands, hooks and HTTP
 	latest   *generation // the newest process, ready or not
 	desc     *pluginv1.DescribeResponse
@@ -348,10 +352,13 @@ func (p *plugin) pause(ctx context.Context, err error) bool {
 // backoff is 0.25 s, doubled with each failure in a row up to 30 s, +-20 %.
 func (p *plugin) backoff() time.Duration {
 	p.mu.Lock()
-	n := p.failures
+	n, last := p.failures, backoffLast
+	if p.blaming {
+		last = backoffBlaming
+	}
 	p.mu.Unlock()
-	d := min(backoffLast, backoffFirst<<min(10, max(0, n-1)))
-	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
+	d := min(last, backoffFirst<<min(10, max(0, n-1)))
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // jitter
 }
 
 func (p *plugin) setState(s State, reason string) {

@@ -147,6 +147,11 @@ func (s *session) Offer(o Outbound) bool {
 	if s.window.flight[d.id] != nil {
 		return true
 	}
+	suspect := s.poison.suspect(commandKey(d.id))
+	if suspect && s.solo.full() {
+		s.window.wanted = true
+		return false
+	}
 	if !s.window.admit(d.account, time.Now()) {
 		return false
 	}
@@ -157,7 +162,7 @@ func (s *session) Offer(o Outbound) bool {
 		go s.settleFor(d, conversation.StatusFailed, "unsupported")
 		return true
 	}
-	if s.poison.suspect(commandKey(d.id)) {
+	if suspect {
 		s.solo.waiting.push(soloItem{command: d})
 	} else {
 		s.window.enqueue(d)
@@ -184,16 +189,20 @@ func (s *session) creditCommand(id [16]byte) {
 	if d.sent {
 		s.meters.commandSeconds.Observe(time.Since(d.sentAt).Seconds())
 	}
-	room := s.window.wanted && !s.over && !s.draining
-	if room {
-		s.window.wanted = false
-	}
+	s.announceIfWanted()
 	s.mu.Unlock()
-	if room {
-		select {
-		case s.announce <- struct{}{}:
-		default:
-		}
+}
+
+// announceIfWanted lets the core know of room that it asked for in vain. The
+// caller holds the mutex.
+func (s *session) announceIfWanted() {
+	if !s.window.wanted || s.over || s.draining {
+		return
+	}
+	s.window.wanted = false
+	select {
+	case s.announce <- struct{}{}:
+	default:
 	}
 }
 
@@ -206,6 +215,7 @@ func (s *session) commandSettled(id [16]byte) {
 		delete(s.window.flight, id)
 		s.window.notify()
 		s.solo.settleCommand(d)
+		s.announceIfWanted()
 	}
 	s.mu.Unlock()
 	if d != nil {
