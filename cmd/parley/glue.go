@@ -8,10 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/router"
-	"github.com/parley-gateway/parley/gateway/api"
 )
 
 // withSecrets puts an account's secrets beside its settings, as the plugin's
@@ -71,12 +68,4 @@ func writeFile(path string, fill func(io.Writer) error) error {
 		return err
 	}
 	return f.Close()
-}
-
-// apiRouter gives the API the router's feeds as its own interface.
-type apiRouter struct{ *router.Router }
-
-// NewFeed implements api.Router.
-func (r apiRouter) NewFeed(agent conversation.AgentID, audience conversation.Audience, wake func()) api.Feed {
-	return r.Router.NewFeed(agent, audience, wake)
 }

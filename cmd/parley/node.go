@@ -139,7 +139,7 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 	n.server, err = gateway.New(ctx, gateway.Options{
 		Listen: cfg.Listen.Public, OpsListen: cfg.Listen.Ops, TLSCert: cfg.TLS.Cert, TLSKey: cfg.TLS.Key,
 		Origins:        gateway.Origins{Desk: cfg.Origins.Desk, Chat: cfg.Origins.Chat, Files: cfg.Origins.Files, Aliases: cfg.Origins.Aliases},
-		TrustedProxies: proxies, Limits: gateway.Limits{Conns: cfg.HTTP.MaxConns, ConnsPerIP: cfg.HTTP.MaxConnsPerIP},
+		TrustedProxies: proxies, Limits: gateway.Limits{Conns: cfg.HTTP.MaxConns, ConnsPerIP: perIP(cfg)},
 		Log: logger, Registry: registry, Health: n.health,
 	})
 	if err != nil {
@@ -177,6 +177,14 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 		return n, err
 	}
 	return n, n.serve(ctx, registry, origins)
+}
+
+// perIP turns the file's "0 = no limit" into the server's.
+func perIP(cfg config.Config) int {
+	if cfg.HTTP.MaxConnsPerIP == 0 {
+		return -1
+	}
+	return cfg.HTTP.MaxConnsPerIP
 }
 
 func trusted(networks []string) ([]netip.Prefix, error) {
@@ -282,7 +290,7 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 	var err error
 	v, _ := versionText()
 	n.stream, err = api.New(api.Options{
-		Router: apiRouter{n.router}, Log: n.stores.log, Directory: n.stores.dir, Auth: n.auth, Grants: n.grants, Blobs: n.blobs, Host: n.host,
+		Router: api.FromRouter(n.router), Log: n.stores.log, Directory: n.stores.dir, Auth: n.auth, Grants: n.grants, Blobs: n.blobs, Host: n.host,
 		FilesOrigin: origins.Files, Doctor: n.doctor, Version: v, Logger: n.logger, Registry: registry,
 	})
 	if err != nil {
