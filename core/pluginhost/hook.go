@@ -17,6 +17,9 @@ import (
 // Limits of hooks.
 const (
 	defaultHookBudget = 10 * time.Second
+	// unknownHookBudget is used until the plugin was described once: the
+	// shortest of the carriers that we know (Telnyx), so that none is exceeded.
+	unknownHookBudget = 1500 * time.Millisecond
 	defaultHookBody   = 1 << 20  // bytes
 	maxHookBody       = 4 << 20  // bytes
 	maxHooks          = 2048     // waiting or under way, per plugin
@@ -89,19 +92,17 @@ func (h *Host) Hook(ctx context.Context, account conversation.AccountID, req Hoo
 
 func (p *plugin) hook(ctx context.Context, account conversation.AccountID, req HookRequest) (HookResponse, error) {
 	started := time.Now()
-	budget := defaultHookBudget
+	budget := unknownHookBudget
 	frame := hookFrame(account, req)
 	for {
 		if d := p.described(); d != nil {
 			if err := checkHook(d.GetHook(), req); err != nil {
 				return HookResponse{}, err
 			}
-			if ms := d.GetHook().GetBudgetMs(); ms > 0 {
-				budget = time.Duration(ms) * time.Millisecond
-			}
+			budget = hookBudget(d.GetHook())
 		}
 		left, stop := context.WithDeadline(ctx, started.Add(budget))
-		outcome, err := p.hookOnce(left, account, frame)
+		outcome, err := p.hookOnce(left, account, frame, req)
 		stop()
 		switch {
 		case err != nil:
@@ -117,13 +118,13 @@ func (p *plugin) hook(ctx context.Context, account conversation.AccountID, req H
 }
 
 // hookOnce offers the hook to the present or the next generation.
-func (p *plugin) hookOnce(ctx context.Context, account conversation.AccountID, frame *pluginv1.Hook) (hookOutcome, error) {
+func (p *plugin) hookOnce(ctx context.Context, account conversation.AccountID, frame *pluginv1.Hook, req HookRequest) (hookOutcome, error) {
 	s, err := p.awaitSession(ctx)
 	if err != nil {
 		return hookOutcome{}, err
 	}
-	if info := p.described().GetHook(); info == nil {
-		return hookOutcome{}, ErrNoHook
+	if err := checkHook(p.described().GetHook(), req); err != nil {
+		return hookOutcome{}, err
 	}
 	c := &hookCall{account: account, outcome: make(chan hookOutcome, 1)}
 	c.frame = &pluginv1.Hook{
@@ -190,6 +191,13 @@ func checkHook(info *pluginv1.HookInfo, req HookRequest) error {
 		return ErrTooLarge
 	}
 	return nil
+}
+
+func hookBudget(info *pluginv1.HookInfo) time.Duration {
+	if ms := info.GetBudgetMs(); ms > 0 {
+		return time.Duration(ms) * time.Millisecond
+	}
+	return defaultHookBudget
 }
 
 func hookBodyLimit(info *pluginv1.HookInfo) uint64 {
