@@ -40,7 +40,7 @@ type subConv struct {
 func (r *Router) Subscribe(ctx context.Context, spec pluginhost.SubscriptionSpec, sink pluginhost.Sink) (pluginhost.Reader, error) {
 	acc, ok := r.account(spec.Account)
 	if !ok || acc.plugin != spec.Plugin {
-		return nil, fmt.Errorf("router: subscribe: %w", ErrUnknownAccount)
+		return nil, refusedSubscription(ErrUnknownAccount)
 	}
 	th := r.thread(spec.Account, spec.Thread)
 	audience := spec.Audience
@@ -64,7 +64,7 @@ func (r *Router) Subscribe(ctx context.Context, spec pluginhost.SubscriptionSpec
 			return nil, err
 		}
 		if !mine {
-			return nil, fmt.Errorf("router: subscribe: %w", ErrNotFound)
+			return nil, refusedSubscription(ErrNotFound)
 		}
 		s.attach(l, spec.AfterSeq)
 	}
@@ -81,6 +81,11 @@ func (r *Router) Subscribe(ctx context.Context, spec pluginhost.SubscriptionSpec
 	}
 	s.schedule()
 	return s, nil
+}
+
+// refusedSubscription carries the published code to the plugin.
+func refusedSubscription(err error) error {
+	return fmt.Errorf("router: subscribe: %w: %w", err, &pluginhost.SubscribeError{Code: Code(err)})
 }
 
 // attach appends a conversation to what is read, unless it is there.
