@@ -3,11 +3,12 @@ package pluginhost
 import "time"
 
 // A plugin is taken for frozen when the third of three unanswered pings is
-// 300 ms old: found 1.3 to 1.8 s after the freeze (PR11). Pings are counted,
-// not time: a gateway that was itself stopped does not blame its plugins.
+// 150 ms old: found 1.15 to 1.65 s after the freeze (PR11), which leaves time
+// for the next generation within 2 s. Pings are counted, not time: a gateway
+// that was itself stopped does not blame its plugins.
 const (
 	pingInterval = 500 * time.Millisecond
-	pingGrace    = 300 * time.Millisecond
+	pingGrace    = 150 * time.Millisecond
 	pingsMissed  = 3
 	// hookMemory is how long a hook whose caller gave up is remembered: it
 	// may still be what ends the plugin.

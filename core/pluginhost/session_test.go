@@ -400,13 +400,13 @@ func TestSessionUndeclared(t *testing.T) {
 	})
 }
 
-// The third unanswered ping ends the session 1.3 s after the last pong.
+// The third unanswered ping ends the session 1.15 s after the last pong.
 func TestSessionPing(t *testing.T) {
 	inSession(t, &pluginv1.DescribeResponse{Id: "test", Name: "silent"}, nil, func(t *testing.T, _ *fakeCore, s *pluginhost.TestSession, _ *peer) {
 		start := time.Now()
 		<-s.Done()
-		if took := time.Since(start); took != 1300*time.Millisecond || !errors.Is(s.Cause(), pluginhost.ErrUnresponsive) {
-			t.Errorf("silent plugin: got %v after %v, want unresponsive after 1.3 s", s.Cause(), took)
+		if took := time.Since(start); took != 1150*time.Millisecond || !errors.Is(s.Cause(), pluginhost.ErrUnresponsive) {
+			t.Errorf("silent plugin: got %v after %v, want unresponsive after 1.15 s", s.Cause(), took)
 		}
 	})
 	inSession(t, plain, nil, func(t *testing.T, _ *fakeCore, s *pluginhost.TestSession, _ *peer) {

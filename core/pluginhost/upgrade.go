@@ -51,13 +51,14 @@ func (p *plugin) replace(ctx context.Context, old *generation, req *upgradeReque
 		req.reply(fmt.Errorf("upgrade plugin %s: %w", p.id, err))
 		return old
 	}
-	p.remember(old, req, before, next)
-	p.install(g)
 	select {
-	case <-old.gone:
+	case <-old.gone: // while the new one started
 		p.crashed(old)
-		p.setState(StateReady, "")
+		p.remember(old, req, before, next)
+		p.install(g)
 	default:
+		p.remember(old, req, before, next)
+		p.install(g)
 		p.host.wg.Go(func() { p.retire(old) })
 	}
 	req.reply(nil)
