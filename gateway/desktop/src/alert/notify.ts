@@ -13,7 +13,8 @@ export async function askForNotifications(): Promise<NotificationPermission | 'u
 
 /** Shows one under a tag, which replaces an earlier one of the same tag. Returns a function that takes it away. */
 export function show(title: string, body: string, tag: string, onClick: () => void): () => void {
-  if (notificationState() !== 'granted' || !document.hidden) return () => undefined;
+  // In this order: asking for the permission asks the browser's process, for every message.
+  if (!document.hidden || notificationState() !== 'granted') return () => undefined;
   try {
     const n = new Notification(title, { body, tag, icon: '/icon.svg' });
     n.onclick = () => {

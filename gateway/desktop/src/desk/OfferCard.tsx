@@ -91,7 +91,11 @@ function TimeLeft({ offer, expires }: { offer: Offer; expires: string }) {
   return (
     <div className={classes.left}>
       <div className={classes.bar} aria-hidden>
-        <div className={classes.fill} data-late={left < lateMs || undefined} style={{ width: `${share * 100}%` }} />
+        <div
+          className={classes.fill}
+          data-late={left < lateMs || undefined}
+          style={{ transform: `scaleX(${share})` }}
+        />
       </div>
       <span className={`${classes.muted} tabular`}>{t('offer.left', { time: remaining(left) })}</span>
     </div>

@@ -9,8 +9,19 @@ export function customerName(c: Conversation): string {
   return name || [first_name, last_name].filter(Boolean).join(' ');
 }
 
-/** Messages of others that this agent has not read, counted from the end. */
+// A conversation is a new value with every change: its count is good as long as the value is.
+const counted = new WeakMap<Conversation, { me: string; readHere: number; count: number }>();
+
+/** Messages of others that this agent has not read. */
 export function unreadCount(c: Conversation, me: string, readHere = 0): number {
+  const known = counted.get(c);
+  if (known && known.me === me && known.readHere === readHere) return known.count;
+  const count = countUnread(c, me, readHere);
+  counted.set(c, { me, readHere, count });
+  return count;
+}
+
+function countUnread(c: Conversation, me: string, readHere: number): number {
   const read = Math.max(c.marks[me]?.read ?? 0, readHere);
   let n = 0;
   for (let i = c.items.length - 1; i >= 0; i--) {

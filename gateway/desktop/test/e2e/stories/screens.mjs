@@ -100,11 +100,27 @@ async function tour(browser, scheme) {
     await page.keyboard.press('Escape');
     await page.getByRole('dialog').waitFor({ state: 'detached' });
   }
+  await page.getByRole('button', { name: 'Find contact' }).click();
+  await page.getByRole('radio', { name: /Santos/ }).waitFor();
+  await look(page, 'find-contact');
+  await page.keyboard.press('Escape');
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: /Account menu/ }).click();
+  await page.getByRole('menuitem', { name: 'Log out' }).click();
+  await page.getByRole('dialog', { name: 'Log out with chats open?' }).waitFor();
+  await look(page, 'logout');
+  await page.keyboard.press('Escape');
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
   await page.getByRole('button', { name: /Account menu/ }).click();
   await look(page, 'account-menu');
   await page.getByRole('menuitem', { name: 'Settings' }).click();
   await page.getByRole('button', { name: 'Test' }).waitFor();
   await look(page, 'settings');
+  await page.getByText('Deutsch').click();
+  await page.getByRole('dialog', { name: 'Einstellungen' }).waitFor();
+  await look(page, 'settings-de');
+  await page.getByText('English').click();
+  await page.getByRole('dialog', { name: 'Settings' }).waitFor();
   await page.keyboard.press('Escape');
 
   fake.kill(2500);
