@@ -335,6 +335,9 @@ func (s *childSession) command(cmd *pluginv1.Command) error {
 	case "exit":
 		code, _ := strconv.Atoi(arg)
 		os.Exit(code)
+	case "bomb":
+		bomb := make([]byte, 5<<30)
+		bomb[len(bomb)-1] = 1
 	case "swallow":
 		return nil // never a result
 	case "events":

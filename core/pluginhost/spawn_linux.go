@@ -11,6 +11,10 @@ import (
 // channel with tens of thousands of visitors still fits.
 const maxOpenFiles = 1 << 16
 
+// maxMemory bounds a plugin's private writable memory in bytes, far above any
+// need: a memory bomb ends itself and not the machine (FT8).
+const maxMemory = 4 << 30
+
 // childAttributes put a child into a group of its own, which a kill reaches
 // as a whole, and let the kernel kill it when the gateway dies (PR12).
 func childAttributes() *syscall.SysProcAttr {
@@ -26,14 +30,20 @@ func onMainThread() bool { return unix.Gettid() == unix.Getpid() }
 func forbidPrivileges() { _ = unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }
 
 // limitChild lowers what a child may use: no core files, which could hold
-// secrets, and a bound on descriptors. A failure leaves the inherited limits.
+// secrets, and bounds on descriptors and memory. A failure leaves the inherited
+// limits.
 func limitChild(pid int) {
 	_ = unix.Prlimit(pid, unix.RLIMIT_CORE, &unix.Rlimit{}, nil)
+	lower(pid, unix.RLIMIT_NOFILE, maxOpenFiles)
+	lower(pid, unix.RLIMIT_DATA, maxMemory)
+}
+
+func lower(pid, resource int, limit uint64) {
 	var now unix.Rlimit
-	if unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &now) == nil {
-		now.Max = min(now.Max, maxOpenFiles)
+	if unix.Prlimit(pid, resource, nil, &now) == nil {
+		now.Max = min(now.Max, limit)
 		now.Cur = now.Max
-		_ = unix.Prlimit(pid, unix.RLIMIT_NOFILE, &now, nil)
+		_ = unix.Prlimit(pid, resource, &now, nil)
 	}
 }
 
