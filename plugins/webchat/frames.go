@@ -1,6 +1,7 @@
 package webchat
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 	"time"
@@ -195,11 +196,10 @@ const (
 	typeMessage = "message/1"
 )
 
-// blobsOf returns the files that a message's head names. Only heads that can
+// blobsOf returns the files that a message's head names. Only heads that may
 // have some are decoded.
 func blobsOf(r *sdk.Record) []string {
-	const least = len(`"blobs":["00000000-0000-0000-0000-000000000000"]`)
-	if r.Type != typeMessage || len(r.Head) < least {
+	if r.Type != typeMessage || !bytes.Contains(r.Head, []byte(`"blobs"`)) {
 		return nil
 	}
 	var head struct {

@@ -40,7 +40,8 @@ type hub struct {
 	visitors map[visitorKey]*visitor
 	lonely   map[*visitor]struct{} // without a socket, not yet gone
 
-	count counters
+	count  counters
+	memory memory
 }
 
 func newHub(ctx context.Context, host sdk.Host) *hub {
@@ -169,6 +170,7 @@ func (h *hub) run(ctx context.Context) {
 		for _, v := range h.gone(now) {
 			h.left(v)
 		}
+		h.memory.tune(turn, h.count.sockets.Load(), h.count.frames.Load())
 	}
 }
 

@@ -173,3 +173,31 @@ func TestAddresses(t *testing.T) {
 		t.Error("pieces run together")
 	}
 }
+
+func TestMemoryFollowsTheNumberOfSockets(t *testing.T) {
+	var percents []int
+	freed := 0
+	m := memory{setGC: func(p int) int { percents = append(percents, p); return 0 }, free: func() { freed++ }}
+	turn, frames := 0, uint64(0)
+	ticks := func(n int, sockets int64, each uint64) {
+		for range n {
+			turn++
+			frames += each
+			m.tune(turn, sockets, frames)
+		}
+	}
+	ticks(30, 200, 10_000)
+	if len(percents) != 0 || freed != 0 {
+		t.Errorf("few busy sockets: percents %v, freed %d, want nothing done", percents, freed)
+	}
+	ticks(30, 5000, 6000)
+	ticks(60, 5000, 200)
+	if len(percents) != 1 || percents[0] != 40 || freed != 1 {
+		t.Errorf("many sockets, a storm, then quiet: percents %v, freed %d, want 40 once, freed once", percents, freed)
+	}
+	ticks(30, 800, 0)
+	ticks(30, 100, 0)
+	if len(percents) != 2 || percents[1] != 100 {
+		t.Errorf("few sockets again: percents %v, want 100 at last", percents)
+	}
+}

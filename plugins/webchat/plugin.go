@@ -20,6 +20,7 @@ type Plugin struct {
 	files    *assets
 	upgrader *gws.Upgrader
 	mux      *http.ServeMux
+	memory   memory // zero: the process is not ours
 
 	sites atomic.Pointer[sites] // of the last accepted configuration
 	hub   atomic.Pointer[hub]   // since Attach
@@ -27,11 +28,9 @@ type Plugin struct {
 
 // Serve runs the plugin as a process; it does not return.
 func Serve() {
-	// What thousands of idle sockets keep is small and long-lived. Letting the
-	// heap grow to twice that, as the default does, costs more per socket than
-	// collecting a small heap more often costs time.
-	debug.SetGCPercent(40)
-	sdk.Serve(New(Built()))
+	p := New(Built())
+	p.memory = memory{setGC: debug.SetGCPercent, free: debug.FreeOSMemory}
+	sdk.Serve(p)
 }
 
 // New returns the plugin. built is the widget's build output (widget/dist);
@@ -71,6 +70,7 @@ func (p *Plugin) Configure(_ context.Context, cfg *sdk.Config) error {
 // Attach implements sdk.Attacher.
 func (p *Plugin) Attach(ctx context.Context, host sdk.Host) error {
 	h := newHub(ctx, host)
+	h.memory = p.memory
 	p.hub.Store(h)
 	p.report(host, p.sites.Load())
 	if !p.files.built() {
