@@ -162,6 +162,6 @@ func (r *Router) appendAccount(in pluginhost.Inbound, typ string, head any, body
 		row.KeyID = key
 		batch.Outbox = []eventlog.OutboxRow{*row}
 	}
-	_, err = r.log.Append(r.ctx, &batch)
+	_, err = r.log.Append(r.commits, &batch)
 	return err
 }

@@ -109,8 +109,9 @@ type agentWork struct {
 
 // agentsTx is the agents' part of an append. All its agents are held.
 type agentsTx struct {
-	r    *Router
-	work []*agentWork
+	r       *Router
+	work    []*agentWork
+	refused bool // by an agent whose state may be behind the log
 }
 
 func (t *agentsTx) any() bool { return len(t.work) > 0 }
@@ -162,6 +163,10 @@ func (t *agentsTx) decide(tx *tx, s *conversation.State, events []conversation.E
 	}
 	for _, c := range cmds {
 		if err := t.apply(c.Agent, c.Command, tx); err != nil {
+			if acd.Code(err) != "" {
+				t.refused = true
+				t.conflict()
+			}
 			t.unlock()
 			return err
 		}
@@ -232,6 +237,7 @@ func (t *agentsTx) applied() {
 		}
 		w.a.state = w.next
 		t.r.agentChanged(w.a)
+		t.r.bus.Publish(bus.Hint{Node: t.r.node, Kind: bus.Agent, Stream: w.a.id, Seq: w.next.Seq})
 	}
 }
 
@@ -258,7 +264,6 @@ func (r *Router) agentChanged(a *agent) {
 	for _, f := range feeds {
 		f.agentChanged()
 	}
-	r.bus.Publish(bus.Hint{Node: r.node, Kind: bus.Agent, Stream: a.id, Seq: s.Seq})
 }
 
 // command decides an agent's own command and commits it.
@@ -278,11 +283,28 @@ func (r *Router) command(ctx context.Context, id conversation.AgentID, cmd acd.C
 func (r *Router) commandNow(id conversation.AgentID, cmd acd.Command) error {
 	for attempt := 0; ; attempt++ {
 		err := r.tryCommand(id, cmd)
+		if attempt == 0 && acd.Code(err) != "" && r.agentOvertaken(id) {
+			continue
+		}
 		if !errors.Is(err, eventlog.ErrConflict) || attempt == maxRetries {
 			return err
 		}
 		r.metrics.conflicts.Inc()
 	}
+}
+
+// agentOvertaken reports whether another node has written to an agent's stream:
+// a refusal then stands only if it is repeated with what that node wrote.
+func (r *Router) agentOvertaken(id conversation.AgentID) bool {
+	a := r.agent(id)
+	recs, err := r.log.Read(r.ctx, eventlog.StreamID(id), a.view.Load().Seq, 1)
+	if err != nil || len(recs) == 0 {
+		return false
+	}
+	a.mu.Lock()
+	a.behind = max(a.behind, recs[0].Seq)
+	a.mu.Unlock()
+	return true
 }
 
 func (r *Router) tryCommand(id conversation.AgentID, cmd acd.Command) error {
@@ -301,7 +323,7 @@ func (r *Router) tryCommand(id conversation.AgentID, cmd acd.Command) error {
 	if len(b.Streams) == 0 {
 		return nil
 	}
-	if _, err := r.log.Append(r.ctx, &b); err != nil {
+	if _, err := r.log.Append(r.commits, &b); err != nil {
 		t.conflict()
 		return fmt.Errorf("router: agent %s: %w", id, err)
 	}
@@ -323,9 +345,11 @@ func (r *Router) agentStale(id conversation.AgentID, seq uint64) {
 	a.behind = max(a.behind, seq)
 	a.mu.Unlock()
 	r.spawn(func() {
-		if err := a.lock(r); err == nil {
-			<-a.sem
+		if err := a.lock(r); err != nil {
+			return // the next who needs the agent reads again
 		}
+		<-a.sem
+		r.stillHere(a)
 	})
 }
 

@@ -63,9 +63,11 @@ func (f *Feed) Add(conv conversation.ConversationID, after uint64) {
 	}
 	c.cursor, c.live = after, false
 	f.mark(c)
+	if isNew {
+		l.watch(f) // under f.mu: what is in convs is watched, what is not is not
+	}
 	f.mu.Unlock()
 	if isNew {
-		l.watch(f)
 		f.r.refreshIfUnknown(l)
 	}
 	l.mu.Lock()
@@ -84,23 +86,21 @@ func (f *Feed) Remove(conv conversation.ConversationID) {
 	delete(f.convs, conv)
 	if c != nil {
 		c.gone = true
-	}
-	f.mu.Unlock()
-	if c != nil {
 		c.l.unwatch(f)
 	}
+	f.mu.Unlock()
 }
 
 // Close ends the feed; wake is not called after it returns.
 func (f *Feed) Close() {
 	f.r.removeAgentFeed(f.agentID, f)
 	f.mu.Lock()
-	convs := f.convs
-	f.convs, f.dirty, f.signals, f.closed = nil, nil, nil, true
-	f.mu.Unlock()
-	for _, c := range convs {
+	defer f.mu.Unlock()
+	for _, c := range f.convs {
+		c.gone = true
 		c.l.unwatch(f)
 	}
+	f.convs, f.dirty, f.signals, f.closed = nil, nil, nil, true
 }
 
 // mark needs f.mu.

@@ -1,11 +1,12 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/parley-gateway/parley/core/conversation"
@@ -25,6 +26,7 @@ type arrival struct {
 	in       pluginhost.Inbound
 	acc      account
 	done     func(pluginhost.Ack)
+	n        uint64 // place in the thread
 	attempts int
 }
 
@@ -140,21 +142,20 @@ func checkParts(parts []conversation.Part) string {
 // take routes an arrival, behind those that wait.
 func (th *thread) take(a arrival) {
 	th.mu.Lock()
-	th.used = time.Now()
-	if th.known && len(th.waiting) == 0 && !th.resolving && th.open != nil {
-		l := th.open
-		th.pass(l, a) // under th.mu: keeps the order of calls
-		th.mu.Unlock()
-		return
+	th.arrived++
+	a.n = th.arrived
+	if th.open != nil && len(th.waiting) == 0 && !th.resolving && !th.returning {
+		th.pass(th.open, a) // under th.mu: keeps the order of calls
+	} else {
+		th.waiting = append(th.waiting, a)
+		th.start()
 	}
-	th.waiting = append(th.waiting, a)
-	th.start()
 	th.mu.Unlock()
 }
 
 // start needs th.mu.
 func (th *thread) start() {
-	if th.resolving {
+	if th.resolving || th.returning {
 		return
 	}
 	th.resolving = true
@@ -173,8 +174,8 @@ func (th *thread) drain() {
 	for {
 		_, err := th.resolve(th.r.ctx)
 		th.mu.Lock()
-		if len(th.waiting) == 0 {
-			th.resolving = false
+		if len(th.waiting) == 0 || th.returning {
+			th.resolving = false // answered starts again
 			th.mu.Unlock()
 			return
 		}
@@ -196,22 +197,42 @@ func (th *thread) drain() {
 	}
 }
 
-// again routes an arrival anew after its conversation turned out to be over
-// or another node's. It goes to the front: what came later waits behind it.
-func (th *thread) again(l *live, a arrival) {
-	th.doubt(l)
-	if a.attempts++; a.attempts > 3 {
-		a.done(pluginhost.Ack{Status: pluginhost.Retry, Code: "conflict"})
+// maxAttempts is how often an arrival is routed anew.
+const maxAttempts = 3
+
+// answered ends an arrival's stay in a conversation, or routes it anew when
+// that one turned out to be over or another node's: at its place, so that
+// what came later waits behind it. th.mu must not be held, but for ErrStopped.
+func (th *thread) answered(l *live, a arrival, o outcome, err error) {
+	if errors.Is(err, ErrStopped) {
+		a.done(th.r.ack(l.id, o, err))
 		return
 	}
+	back := elsewhere(err)
 	th.mu.Lock()
-	at := 0
-	for at < len(th.waiting) && th.waiting[at].attempts > 0 {
-		at++
+	th.out--
+	if back {
+		if th.open == l {
+			th.setOpen(nil)
+		}
+		if a.attempts++; a.attempts <= maxAttempts {
+			at, _ := slices.BinarySearchFunc(th.waiting, a.n, func(w arrival, n uint64) int { return cmp.Compare(w.n, n) })
+			th.waiting = slices.Insert(th.waiting, at, a)
+		}
 	}
-	th.waiting = append(th.waiting[:at:at], append([]arrival{a}, th.waiting[at:]...)...)
-	th.start()
+	if th.out == 0 {
+		th.returning = false
+	}
+	if len(th.waiting) > 0 {
+		th.start()
+	}
 	th.mu.Unlock()
+	switch {
+	case !back:
+		a.done(th.r.ack(l.id, o, err))
+	case a.attempts > maxAttempts:
+		a.done(pluginhost.Ack{Status: pluginhost.Retry, Code: "conflict"})
+	}
 }
 
 // pass hands an arrival to an open conversation. It needs th.mu and does not block.
@@ -252,13 +273,8 @@ func (th *thread) pass(l *live, a arrival) {
 		a.done(pluginhost.Ack{Status: pluginhost.Refused, Code: "invalid"})
 		return
 	}
-	t.done = func(o outcome, err error) {
-		if elsewhere(err) {
-			th.again(l, a)
-			return
-		}
-		a.done(r.ack(l.id, o, err))
-	}
+	t.done = func(o outcome, err error) { th.answered(l, a, o, err) }
+	th.out++
 	l.submit(t)
 }
 
@@ -475,23 +491,24 @@ func (th *thread) begin(a arrival) {
 		return
 	}
 	l := r.live(cmd.ID)
-	th.mu.Lock()
-	th.known = true
-	th.setOpen(l)
-	l.submit(&task{cmd: cmd, prepare: r.prepareStart, key: key, account: in.Account, external: r.externals(in), thread: th, done: func(o outcome, err error) {
-		var open *eventlog.ThreadOpenError
-		if errors.As(err, &open) {
-			r.drop(l)
-			th.again(l, a)
-			return
-		}
+	t := &task{cmd: cmd, prepare: r.prepareStart, key: key, account: in.Account, external: r.externals(in), thread: th, done: func(o outcome, err error) {
 		if err != nil || o.duplicate {
-			th.doubt(l)
 			r.drop(l)
+			if !errors.Is(err, ErrStopped) {
+				th.ended(l)
+			}
 		}
-		a.done(r.ack(l.id, o, err))
-	}})
-	th.mu.Unlock()
+		th.answered(l, a, o, err)
+	}}
+	th.mu.Lock()
+	defer th.mu.Unlock()
+	if th.open != nil { // taken up from elsewhere meanwhile
+		th.pass(th.open, a)
+		return
+	}
+	l.submit(t) // before any reader asks for what is not there yet
+	th.setOpen(l)
+	th.out++
 }
 
 // repeatOr answers a repeat of something committed earlier as such, and

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 )
 
 // tailSize is how many opened events a conversation keeps in memory for its
-// readers; a reader that is further behind reads the log.
+// readers at least, and twice as many at most, so that they are moved once in a
+// while only; a reader that is further behind reads the log.
 const tailSize = 64
 
 // live is a conversation's mailbox and what is in memory of it. At most one
@@ -157,8 +159,9 @@ const maxRetries = 8
 
 // process decides and commits a prefix of batch and returns the rest.
 func (l *live) process(batch []*task) (rest []*task) {
+	var c care
 	for attempt := 0; ; attempt++ {
-		if err := l.r.ctx.Err(); err != nil {
+		if l.r.ctx.Err() != nil {
 			return finish(batch, ErrStopped)
 		}
 		for _, t := range batch {
@@ -166,12 +169,25 @@ func (l *live) process(batch []*task) (rest []*task) {
 				l.state = nil
 			}
 		}
+		cached := l.state != nil
 		if err := l.load(batch); err != nil {
-			return finish(batch, err)
+			return l.notLoaded(batch, err)
 		}
+		base := l.state.Seq
 		tx := newTx(l)
-		n := tx.decide(batch)
-		err := tx.commit()
+		n := tx.decide(batch[:c.limit(len(batch))])
+		err := tx.fault
+		if err == nil && tx.refused && !c.checked && (tx.agents.refused || cached && l.overtaken(base)) {
+			// Another node was here: what it knows decides.
+			tx.agents.unlock()
+			l.state, c.checked = nil, true
+			continue
+		}
+		if err == nil {
+			err = tx.commit()
+		} else {
+			tx.agents.unlock()
+		}
 		var dup *eventlog.DuplicateError
 		switch {
 		case err == nil:
@@ -179,18 +195,68 @@ func (l *live) process(batch []*task) (rest []*task) {
 		case errors.Is(err, eventlog.ErrConflict) && attempt < maxRetries:
 			l.r.metrics.conflicts.Inc()
 			l.state = nil
+			c.alone = attempt > 0
 		case errors.As(err, &dup) && attempt < maxRetries+len(batch):
 			l.state = nil
 			batch = settleDuplicate(batch, dup)
 			if len(batch) == 0 {
 				return nil
 			}
+		case n > 1 && !c.alone && ofOne(err):
+			l.state, c.alone = nil, true
 		default:
 			l.state = nil
 			finish(batch[:n], err)
 			return batch[n:]
 		}
 	}
+}
+
+// care is what process has learnt about a batch.
+type care struct {
+	checked bool // a refusal has been looked at with what the log says
+	alone   bool // somebody in the batch spoils the append of the others
+}
+
+func (c care) limit(n int) int {
+	if c.alone {
+		return 1
+	}
+	return n
+}
+
+// ofOne reports whether an append may have failed for one task's sake only.
+func ofOne(err error) bool {
+	var open *eventlog.ThreadOpenError
+	for _, all := range []error{eventlog.ErrFull, eventlog.ErrFatal, eventlog.ErrClosed, eventlog.ErrCorrupt, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, all) {
+			return false
+		}
+	}
+	return !errors.As(err, &open) // everything in the batch is the thread's
+}
+
+// overtaken reports whether the log has gone on beyond a sequence.
+func (l *live) overtaken(seq uint64) bool {
+	recs, err := l.r.log.Read(l.r.ctx, eventlog.StreamID(l.id), seq, 1)
+	return err == nil && len(recs) > 0
+}
+
+// notLoaded answers the tasks that need a state which is not there. A Start
+// makes its own.
+func (l *live) notLoaded(batch []*task, err error) (rest []*task) {
+	n := len(batch)
+	if errors.Is(err, ErrNotFound) {
+		if i := slices.IndexFunc(batch, func(t *task) bool { return isStart(t.cmd) }); i >= 0 {
+			n = i
+		} else {
+			l.mu.Lock()
+			l.over = true // lets the janitor take it
+			l.mu.Unlock()
+		}
+	}
+	finish(batch[:n], err)
+	return batch[n:]
 }
 
 // settleDuplicate answers the tasks whose external id is bound already.
@@ -270,6 +336,7 @@ func (l *live) load(batch []*task) error {
 	l.state = s
 	l.publish(fresh, s)
 	l.r.bindThreads(l, s)
+	l.r.routing.sync(s) // another node may have written it
 	return nil
 }
 
@@ -284,11 +351,10 @@ func (l *live) publish(recs []tailRecord, s *conversation.State) {
 		if len(l.tail) > 0 && l.tail[len(l.tail)-1].rec.Seq+1 != recs[0].rec.Seq {
 			l.tail = nil
 		}
-		if over := len(l.tail) + len(recs) - tailSize; over > 0 && over >= len(l.tail) {
-			l.tail = nil
-			recs = recs[max(0, len(recs)-tailSize):]
-		} else if over > 0 {
-			l.tail = append([]tailRecord(nil), l.tail[over:]...)
+		if len(recs) >= tailSize {
+			l.tail, recs = nil, recs[len(recs)-tailSize:]
+		} else if len(l.tail)+len(recs) > 2*tailSize {
+			l.tail = append(make([]tailRecord, 0, 2*tailSize), l.tail[len(l.tail)-tailSize:]...)
 		}
 		l.tail = append(l.tail, recs...)
 	} else if grew {
@@ -366,6 +432,12 @@ func (l *live) read(ctx context.Context, a conversation.Audience, after uint64, 
 	}
 	l.mu.Unlock()
 	return l.r.readLog(ctx, l.id, a, after, limit)
+}
+
+func (l *live) isOver() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.over
 }
 
 // idleSince reports whether nothing happened since t, and whether nobody

@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -40,6 +41,8 @@ type outbox struct {
 	ports    map[string]*port // by plugin
 	accounts map[conversation.AccountID]*box
 	byID     map[[16]byte]*entry
+	round    int       // counts calls of dispatch
+	swept    time.Time // when commands of absent plugins were last looked at
 	wake     chan struct{}
 }
 
@@ -53,6 +56,8 @@ type box struct {
 	plugin string
 	lanes  map[eventlog.StreamID]*lane
 	turn   []*lane
+	next   int // in turn: whose it is
+	full   int // the round in which the plugin's window was found full
 }
 
 // lane is the order of one conversation (or of one processed item).
@@ -160,8 +165,14 @@ func (o *outbox) remove(e *entry) {
 		for i, x := range b.turn {
 			if x == ln {
 				b.turn = append(b.turn[:i:i], b.turn[i+1:]...)
+				if i < b.next {
+					b.next--
+				}
 				break
 			}
+		}
+		if len(b.lanes) == 0 {
+			delete(o.accounts, conversation.AccountID(e.row.Account))
 		}
 	}
 }
@@ -182,48 +193,78 @@ func (o *outbox) run(ctx context.Context) {
 	}
 }
 
-// pick finds up to n commands whose turn it is, and how long until the next
-// one may be tried. It needs o.mu.
-func (o *outbox) pick(now time.Time, n int) (picked []*entry, wait time.Duration) {
+// Commands that are made at a time, for all accounts and for one: what a full
+// window refuses was made in vain.
+const (
+	mostPicked    = 64
+	mostOfAccount = 16
+)
+
+// pick finds commands whose turn it is, and how long until the next one may be
+// tried. It needs o.mu.
+func (o *outbox) pick(now time.Time) (picked []*entry, wait time.Duration) {
 	wait = time.Hour
+	sweep := now.Sub(o.swept) >= time.Minute
+	if sweep {
+		o.swept = now
+	}
 	for _, b := range o.accounts {
-		if o.ports[b.plugin] == nil {
+		if b.full == o.round {
 			continue
 		}
-		for range len(b.turn) {
-			if len(picked) == n {
-				return picked, 0
-			}
-			ln := b.turn[0]
-			b.turn = append(b.turn[1:len(b.turn):len(b.turn)], ln)
-			e := ln.queue[0]
-			if e.inflight || e.doubtful {
+		absent := o.ports[b.plugin] == nil
+		if absent {
+			wait = min(wait, time.Minute)
+			if !sweep {
 				continue
 			}
-			if d := e.row.NotBefore.Sub(now); d > 0 {
+		}
+		mine := 0
+		for range len(b.turn) {
+			if len(picked) == mostPicked || mine == mostOfAccount {
+				break
+			}
+			b.next %= len(b.turn)
+			e := b.turn[b.next].queue[0]
+			b.next++
+			if e.inflight || e.doubtful || absent && !e.late(now) {
+				continue
+			}
+			if d := e.row.NotBefore.Sub(now); d > 0 && !absent {
 				wait = min(wait, d)
 				continue
 			}
 			picked = append(picked, e)
+			mine++
 		}
 	}
 	return picked, wait
 }
 
-// dispatch records and hands out what can be handed out now.
+// late reports whether a command's time is over: it is given up.
+func (e *entry) late(now time.Time) bool {
+	return !e.lookup && e.row.State != eventlog.OutboxBegun && !e.row.Deadline.IsZero() && now.After(e.row.Deadline)
+}
+
+// dispatch records and hands out what can be handed out now, and tells after
+// what time to look again.
 func (o *outbox) dispatch(ctx context.Context) time.Duration {
-	for {
+	o.mu.Lock()
+	o.round++
+	o.mu.Unlock()
+	for ctx.Err() == nil {
 		o.mu.Lock()
-		picked, wait := o.pick(o.r.now(), 64)
+		now := o.r.now()
+		picked, wait := o.pick(now)
 		o.mu.Unlock()
 		if len(picked) == 0 {
 			return wait
 		}
-		var batch eventlog.Batch
+		var updates []eventlog.OutboxUpdate
 		var ready []*entry
 		var cmds []pluginhost.Outbound
 		for _, e := range picked {
-			if !e.lookup && !e.row.Deadline.IsZero() && o.r.now().After(e.row.Deadline) {
+			if e.late(now) {
 				o.expire(e)
 				continue
 			}
@@ -233,51 +274,74 @@ func (o *outbox) dispatch(ctx context.Context) time.Duration {
 					return time.Hour
 				}
 				o.r.logger.Warn("outbox: command cannot be made", "channel", o.r.channelOf(e), "err", err)
-				o.later(e, time.Second)
+				o.later(e, retryPause)
 				continue
 			}
-			if e.row.State != eventlog.OutboxBegun {
-				batch.OutboxUpdates = append(batch.OutboxUpdates, eventlog.OutboxUpdate{CommandID: e.row.CommandID, State: eventlog.OutboxDispatched, Attempt: e.row.Attempt, Node: o.r.node})
+			if e.row.State == eventlog.OutboxQueued {
+				updates = append(updates, eventlog.OutboxUpdate{CommandID: e.row.CommandID, State: eventlog.OutboxDispatched, Attempt: e.row.Attempt, Node: o.r.node})
 			}
 			ready, cmds = append(ready, e), append(cmds, cmd)
 		}
-		if len(batch.OutboxUpdates) > 0 {
-			if _, err := o.r.log.Append(ctx, &batch); err != nil {
-				if ctx.Err() == nil {
-					o.r.logger.Warn("outbox: cannot record dispatch", "err", err)
-				}
-				return time.Second
+		if err := o.record(updates); err != nil {
+			if ctx.Err() == nil {
+				o.r.logger.Warn("outbox: cannot record dispatch", "err", err)
 			}
+			return retryPause
 		}
-		full := 0
 		for i, e := range ready {
-			if !o.offer(e, cmds[i]) {
-				full++
-			}
-		}
-		if full == len(ready) {
-			return wait // windows are full; a Result or a new generation wakes us
+			o.offer(e, cmds[i])
 		}
 	}
+	return time.Hour
 }
 
-func (o *outbox) offer(e *entry, cmd pluginhost.Outbound) bool {
+// record writes that commands are handed out. One whose row says otherwise (it
+// was settled from elsewhere) is forgotten and holds nobody else up.
+func (o *outbox) record(updates []eventlog.OutboxUpdate) error {
+	if len(updates) == 0 {
+		return nil
+	}
+	_, err := o.r.log.Append(o.r.commits, &eventlog.Batch{OutboxUpdates: updates})
+	if !errors.Is(err, eventlog.ErrConflict) && !errors.Is(err, eventlog.ErrNotFound) {
+		return err
+	}
+	if len(updates) == 1 {
+		o.mu.Lock()
+		if e := o.byID[updates[0].CommandID]; e != nil {
+			o.remove(e)
+		}
+		o.mu.Unlock()
+		return nil
+	}
+	for i := range updates {
+		if err := o.record(updates[i : i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// offer hands a command out. When the window is full, its account waits until
+// dispatch is called again: a Result or a new generation does that.
+func (o *outbox) offer(e *entry, cmd pluginhost.Outbound) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	b := o.accounts[conversation.AccountID(e.row.Account)]
-	if b == nil || o.ports[b.plugin] == nil || o.byID[e.row.CommandID] != e {
-		return false
+	if o.byID[e.row.CommandID] != e || b == nil || e.inflight || e.doubtful {
+		return // settled meanwhile
+	}
+	if e.row.State == eventlog.OutboxQueued {
+		e.row.State = eventlog.OutboxDispatched
 	}
 	p := o.ports[b.plugin]
-	if e.row.State != eventlog.OutboxBegun {
-		e.row.State = eventlog.OutboxDispatched
+	if p == nil || b.full == o.round {
+		return
 	}
 	e.inflight, e.instance = true, p.instance
 	if !p.port.Offer(cmd) {
 		e.inflight, e.instance = false, ""
-		return false
+		b.full = o.round
 	}
-	return true
 }
 
 func (o *outbox) later(e *entry, d time.Duration) {
@@ -291,7 +355,16 @@ func (o *outbox) expire(e *entry) {
 	o.mu.Lock()
 	e.inflight = true // nobody picks it again
 	o.mu.Unlock()
-	o.finish(e, pluginhost.CommandResult{Command: e.row.CommandID, Outcome: conversation.StatusFailed, Kind: "temporary", Code: "deadline"}, func(pluginhost.Ack) {})
+	o.insist(e, pluginhost.CommandResult{Command: e.row.CommandID, Outcome: conversation.StatusFailed, Kind: "temporary", Code: "deadline"})
+}
+
+// insist carries out an outcome of the router's own, however long the store refuses it.
+func (o *outbox) insist(e *entry, res pluginhost.CommandResult) {
+	o.finish(e, res, func(a pluginhost.Ack) {
+		if a.Status == pluginhost.Retry {
+			o.r.after(retryPause, func() { o.insist(e, res) })
+		}
+	})
 }
 
 // command makes the plugin's command from the log.
@@ -337,6 +410,10 @@ func (r *Router) settle(in pluginhost.Inbound, done func(pluginhost.Ack)) {
 	// Late, or repeated: the row is no longer pending.
 	if !r.spawn(func() {
 		row, err := r.log.OutboxRow(r.ctx, res.Command)
+		if err != nil && !errors.Is(err, eventlog.ErrNotFound) {
+			done(r.ack(conversation.ConversationID{}, outcome{}, err))
+			return
+		}
 		if err != nil || conversation.AccountID(row.Account) != in.Account {
 			done(pluginhost.Ack{Status: pluginhost.Refused, Code: "unknown_command"})
 			return
@@ -350,44 +427,82 @@ func (r *Router) settle(in pluginhost.Inbound, done func(pluginhost.Ack)) {
 // finish carries a Result out: settled, unknown, or once more later.
 func (o *outbox) finish(e *entry, res pluginhost.CommandResult, done func(pluginhost.Ack)) {
 	r := o.r
-	if res.Outcome == conversation.StatusFailed && res.Retryable && r.now().Before(e.row.Deadline) && pending(e.row.State) {
+	conv := conversation.ConversationID(e.row.Conversation)
+	o.mu.Lock()
+	was, attempt := e.row.State, e.row.Attempt
+	known := o.byID[e.row.CommandID] == e
+	waits := known && !e.inflight && !e.doubtful && was == eventlog.OutboxQueued
+	o.mu.Unlock()
+	if res.Outcome == conversation.StatusFailed && res.Retryable && r.now().Before(e.row.Deadline) && pending(was) {
+		if waits { // the same word again: it is going to be tried
+			done(pluginhost.Ack{Status: pluginhost.Committed, Conversation: conv})
+			return
+		}
 		o.retry(e, res, done)
+		return
+	}
+	if was == eventlog.OutboxSettled && (res.Outcome != conversation.StatusSent || e.row.Kind == kindProcess) {
+		done(pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: conv, Seq: e.row.Seq}) // nothing takes a settled one back
 		return
 	}
 	state := eventlog.OutboxSettled
 	if res.Outcome == conversation.StatusUnknown {
 		state = eventlog.OutboxUnknown
 	}
-	update := eventlog.OutboxUpdate{CommandID: e.row.CommandID, State: state, Attempt: e.row.Attempt, Node: r.node}
+	update := []eventlog.OutboxUpdate{{CommandID: e.row.CommandID, State: state, Attempt: attempt, Node: r.node}}
 	settled := func(out outcome, err error) {
-		if err != nil && conversation.Code(err) == "" {
-			done(r.ack(conversation.ConversationID(e.row.Conversation), out, err))
+		if err != nil {
+			done(r.ack(conv, out, err))
 			return
 		}
 		o.mu.Lock()
-		o.remove(e)
+		if o.byID[e.row.CommandID] == e {
+			o.remove(e)
+		}
 		o.mu.Unlock()
 		o.poke()
-		done(pluginhost.Ack{Status: pluginhost.Committed, Conversation: conversation.ConversationID(e.row.Conversation), Seq: out.first})
+		done(pluginhost.Ack{Status: pluginhost.Committed, Conversation: conv, Seq: out.first})
 	}
-	r.metrics.results.WithLabelValues(r.channelOf(e), string(res.Outcome)).Inc()
-	if e.row.Kind == kindProcess {
+	// alone settles the row without a word in the conversation.
+	alone := func() {
 		if !r.spawn(func() {
-			_, err := r.log.Append(r.ctx, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{update}})
+			_, err := r.log.Append(r.commits, &eventlog.Batch{OutboxUpdates: update})
+			if errors.Is(err, eventlog.ErrConflict) || errors.Is(err, eventlog.ErrNotFound) {
+				err = nil // settled by another word already
+			}
 			settled(outcome{}, err)
 		}) {
 			done(pluginhost.Ack{Status: pluginhost.Retry, Code: "stopping"})
 		}
+	}
+	r.metrics.results.WithLabelValues(r.channelOf(e), string(res.Outcome)).Inc()
+	if e.row.Kind == kindProcess {
+		alone()
 		return
 	}
+	account := conversation.AccountID(e.row.Account)
 	cmd := conversation.SetStatus{Message: conversation.MessageID(e.row.CommandID), Status: res.Outcome, Kind: res.Kind, Code: res.Code, Body: statusBody(res.Text)}
-	t := &task{cmd: cmd, outbox: []eventlog.OutboxUpdate{update}, account: conversation.AccountID(e.row.Account), externalSeq: e.row.Seq, done: settled}
+	var external []eventlog.Key
 	for _, id := range res.ProviderIDs {
 		if id != "" {
-			t.external = append(t.external, r.externalKey(t.account, id))
+			external = append(external, r.externalKey(account, id))
 		}
 	}
-	r.live(conversation.ConversationID(e.row.Conversation)).submit(t)
+	l := r.live(conv)
+	var submit func(external []eventlog.Key)
+	submit = func(external []eventlog.Key) {
+		l.submit(&task{cmd: cmd, outbox: update, account: account, external: external, externalSeq: e.row.Seq, done: func(out outcome, err error) {
+			switch {
+			case err == nil && out.duplicate && len(external) > 0:
+				submit(nil) // its ids are known already, which says nothing about the row
+			case err != nil && (conversation.Code(err) != "" || errors.Is(err, ErrNotFound)):
+				alone() // the conversation no longer follows the message: the row must not stay
+			default:
+				settled(out, err)
+			}
+		}})
+	}
+	submit(external)
 }
 
 func pending(s eventlog.OutboxState) bool {
@@ -397,18 +512,25 @@ func pending(s eventlog.OutboxState) bool {
 // retry queues a command once more; later messages of its conversation wait behind it.
 func (o *outbox) retry(e *entry, res pluginhost.CommandResult, done func(pluginhost.Ack)) {
 	r := o.r
-	backoff := min(time.Second<<min(e.row.Attempt-1, 8), 5*time.Minute)
+	o.mu.Lock()
+	attempt, doubtful := e.row.Attempt, e.doubtful
+	o.mu.Unlock()
+	if doubtful { // being settled as unknown: its word counts afterwards
+		done(pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"})
+		return
+	}
+	backoff := min(time.Second<<min(max(attempt-1, 0), 8), 5*time.Minute)
 	at := r.now().Add(max(backoff, res.RetryAfter))
-	update := eventlog.OutboxUpdate{CommandID: e.row.CommandID, State: eventlog.OutboxQueued, Attempt: e.row.Attempt + 1, NotBefore: at, Node: r.node}
+	update := eventlog.OutboxUpdate{CommandID: e.row.CommandID, State: eventlog.OutboxQueued, Attempt: attempt + 1, NotBefore: at, Node: r.node}
 	if !r.spawn(func() {
-		if _, err := r.log.Append(r.ctx, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{update}}); err != nil {
+		if _, err := r.log.Append(r.commits, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{update}}); err != nil {
 			done(r.ack(conversation.ConversationID(e.row.Conversation), outcome{}, err))
 			return
 		}
 		r.metrics.results.WithLabelValues(r.channelOf(e), "retry").Inc()
 		o.mu.Lock()
-		e.row.State, e.row.Attempt, e.row.NotBefore = eventlog.OutboxQueued, e.row.Attempt+1, at
-		e.inflight, e.instance, e.lookup = false, "", false
+		e.row.State, e.row.Attempt, e.row.NotBefore = eventlog.OutboxQueued, attempt+1, at
+		e.inflight, e.instance, e.lookup, e.maybe = false, "", false, false // the plugin says: not sent
 		o.mu.Unlock()
 		o.poke()
 		done(pluginhost.Ack{Status: pluginhost.Committed, Conversation: conversation.ConversationID(e.row.Conversation)})
@@ -515,7 +637,7 @@ func (o *outbox) doubt(e *entry, info pluginhost.Info) {
 		o.mu.Unlock()
 	default: // stays doubtful until the log says unknown
 		o.mu.Unlock()
-		o.finish(e, pluginhost.CommandResult{Command: e.row.CommandID, Outcome: conversation.StatusUnknown, Kind: "internal", Code: "plugin_lost"}, func(pluginhost.Ack) {})
+		o.insist(e, pluginhost.CommandResult{Command: e.row.CommandID, Outcome: conversation.StatusUnknown, Kind: "internal", Code: "plugin_lost"})
 	}
 }
 

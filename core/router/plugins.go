@@ -103,8 +103,9 @@ func notThere(recs []eventlog.Record) error {
 // recipientOf reads the clear address of an endpoint: the first one is in the
 // first event, others in the events that added them.
 func (r *Router) recipientOf(ctx context.Context, conv conversation.ConversationID, endpoint int) (recipient, error) {
-	for after, found := uint64(0), 0; ; {
-		recs, err := r.log.Read(ctx, eventlog.StreamID(conv), after, 64)
+	limit := 1 // nearly always
+	for after, found := uint64(0), 0; ; limit = 256 {
+		recs, err := r.log.Read(ctx, eventlog.StreamID(conv), after, limit)
 		if err != nil {
 			return recipient{}, fmt.Errorf("router: read address of %s: %w", conv, err)
 		}

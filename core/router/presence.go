@@ -48,13 +48,19 @@ func (r *Router) disconnect(a *agent) {
 	}
 	if err := r.commandNow(a.id, acd.Disconnect{}); err != nil && !errors.Is(err, ErrStopped) {
 		r.logger.Warn("agent's lost connection not recorded", "agent_id", a.id, "err", err)
+		r.after(retryPause, func() { r.disconnect(a) })
 		return
 	}
-	// A socket that came in between has found the agent connected.
+	r.stillHere(a) // a socket that came in between has found the agent connected
+}
+
+// stillHere takes a lost connection back that another node has recorded, or a
+// late goroutine of this one, while the agent has a socket here.
+func (r *Router) stillHere(a *agent) {
 	a.mu.Lock()
-	back = a.sockets > 0
+	here := a.sockets > 0
 	a.mu.Unlock()
-	if back {
+	if s := a.view.Load(); here && s.LoggedIn && s.Disconnected {
 		if err := r.commandNow(a.id, acd.Connect{}); err != nil && !errors.Is(err, ErrStopped) {
 			r.logger.Warn("agent's connection not recorded", "agent_id", a.id, "err", err)
 		}
@@ -93,8 +99,14 @@ func (r *Router) withdraw(s *acd.AgentState, cause conversation.Cause) {
 // watchLost sets the timer after which a lost agent's conversations are
 // handed on (A20): each has its own time, so the timer looks again.
 func (r *Router) watchLost(s *acd.AgentState) {
-	if s.Disconnected && s.Active() > 0 {
-		r.timers.set(timerID{timerRequeue, s.ID}, s.DisconnectedAt.Add(time.Second))
+	if s.Active() == 0 {
+		return
+	}
+	switch {
+	case !s.LoggedIn: // Logout did not reach all of them
+		r.timers.set(timerID{timerRequeue, s.ID}, s.Since.Add(retryPause))
+	case s.Disconnected:
+		r.timers.set(timerID{timerRequeue, s.ID}, s.DisconnectedAt.Add(retryPause))
 	}
 }
 
@@ -102,7 +114,7 @@ func (r *Router) watchLost(s *acd.AgentState) {
 // each conversation's service allows, and sets the timer for the rest.
 func (r *Router) requeueLost(id conversation.AgentID) {
 	s := r.agent(id).view.Load()
-	if !s.Disconnected {
+	if s.LoggedIn && !s.Disconnected {
 		return
 	}
 	next := time.Time{}
@@ -110,8 +122,19 @@ func (r *Router) requeueLost(id conversation.AgentID) {
 		if w.Wrapup {
 			continue
 		}
+		if !s.LoggedIn {
+			if err := r.requeue(w.Conversation, id, conversation.CauseLogout); err != nil && !errors.Is(err, ErrStopped) {
+				r.logger.Warn("conversation of an agent who logged out could not be handed on", "conversation_id", w.Conversation, "err", err)
+				next = r.now().Add(retryPause)
+			}
+			continue
+		}
 		var wait time.Duration
 		_, err := r.live(w.Conversation).do(r.ctx, &task{read: func(st *conversation.State) { wait = st.Rules.RequeueAfter.Duration() }})
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			next = r.now().Add(retryPause)
+			continue
+		}
 		if err != nil || wait == 0 {
 			continue
 		}
@@ -124,7 +147,7 @@ func (r *Router) requeueLost(id conversation.AgentID) {
 		}
 		if err := r.requeue(w.Conversation, id, conversation.CauseConnection); err != nil && !errors.Is(err, ErrStopped) {
 			r.logger.Warn("conversation of a lost agent could not be queued again", "conversation_id", w.Conversation, "err", err)
-			next = r.now().Add(time.Second)
+			next = r.now().Add(retryPause)
 		}
 	}
 	if !next.IsZero() {

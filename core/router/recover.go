@@ -25,7 +25,9 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 			return 0, fmt.Errorf("decode agent: %w", err)
 		}
 		a := newAgent(conversation.AgentID(row.ID), s)
+		r.agentsMu.Lock()
 		r.agents[a.id] = a
+		r.agentsMu.Unlock()
 		r.routing.agent(s)
 		if s.LoggedIn && !s.Disconnected {
 			connected = append(connected, a)

@@ -66,11 +66,13 @@ type Router struct {
 	now    func() time.Time
 	html   *bluemonday.Policy
 
-	ctx    context.Context //nolint:containedctx // ends when the router stops; set by Start
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-	gate   sync.RWMutex // write-locked once, to let nobody in after Stop
-	closed bool
+	ctx     context.Context //nolint:containedctx // ends when the router stops
+	cancel  context.CancelFunc
+	commits context.Context //nolint:containedctx // ends only when Stop waits no longer: an append that has begun is heard out
+	abandon context.CancelFunc
+	wg      sync.WaitGroup
+	gate    sync.RWMutex // write-locked once, to let nobody in after Stop
+	closed  bool
 
 	mu    sync.Mutex
 	lives map[conversation.ConversationID]*live
@@ -114,6 +116,7 @@ func New(o Options) (*Router, error) {
 		r.now = time.Now
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background()) // ended by Stop; commits outlive their callers
+	r.commits, r.abandon = context.WithCancel(context.Background())
 	r.timers = newTimers(r.now, r.due)
 	r.pump = newPump()
 	r.outbox = newOutbox(r)
@@ -135,10 +138,15 @@ func (r *Router) spawn(f func()) bool {
 // Start reads what is open and begins to route. It returns when the router is ready.
 func (r *Router) Start(ctx context.Context) error {
 	began := time.Now()
+	ready := make(chan struct{})
+	unsubscribe := r.follow(ready) // before reading, so that nothing is missed in between
 	n, err := r.recover(ctx)
 	if err != nil {
+		r.cancel()
+		unsubscribe()
 		return fmt.Errorf("router: start: %w", err)
 	}
+	close(ready)
 	for range 2 {
 		r.spawn(func() { r.pump.run(r.ctx) })
 	}
@@ -146,7 +154,7 @@ func (r *Router) Start(ctx context.Context) error {
 	r.spawn(func() { r.outbox.run(r.ctx) })
 	r.spawn(func() { r.routing.run(r.ctx) })
 	r.spawn(func() { r.janitor(r.ctx) })
-	r.spawn(func() { r.follow(r.ctx) })
+	r.spawn(func() { <-r.ctx.Done(); unsubscribe() })
 	r.logger.Info("router ready", "open_conversations", n, "took", time.Since(began))
 	return nil
 }
@@ -166,8 +174,10 @@ func (r *Router) Stop(ctx context.Context) error {
 	go func() { r.wg.Wait(); close(done) }()
 	select {
 	case <-done:
+		r.abandon()
 		return nil
 	case <-ctx.Done():
+		r.abandon()
 		return fmt.Errorf("router: stop: %w", ctx.Err())
 	}
 }
@@ -176,7 +186,7 @@ func (r *Router) Stop(ctx context.Context) error {
 func (r *Router) due(id timerID) {
 	switch id.kind {
 	case timerConversation:
-		r.live(conversation.ConversationID(id.stream)).submit(r.tick())
+		r.live(conversation.ConversationID(id.stream)).submit(r.tick(id))
 	case timerAgent:
 		r.spawn(func() { r.agentTick(conversation.AgentID(id.stream)) })
 	case timerRequeue:
@@ -185,7 +195,7 @@ func (r *Router) due(id timerID) {
 }
 
 // tick carries out what is due in a conversation.
-func (r *Router) tick() *task {
+func (r *Router) tick(id timerID) *task {
 	return &task{
 		cmd: conversation.Tick{Request: conversation.NewID[conversation.RequestID]()},
 		prepare: func(t *task, s *conversation.State) error {
@@ -198,7 +208,8 @@ func (r *Router) tick() *task {
 		},
 		done: func(_ outcome, err error) {
 			if err != nil && !errors.Is(err, ErrStopped) && !errors.Is(err, ErrNotFound) {
-				r.logger.Warn("timer could not be carried out", "err", err)
+				r.logger.Warn("timer could not be carried out", "conversation_id", conversation.ConversationID(id.stream), "err", err)
+				r.timers.set(id, r.now().Add(retryPause)) // nobody else would set it again
 			}
 		},
 	}
@@ -209,6 +220,9 @@ func (r *Router) tick() *task {
 func (r *Router) committed(tx *tx) {
 	l, s := tx.l, tx.l.state
 	if at, ok := s.NextDeadline(); ok {
+		if soon := tx.now.Add(overduePause); at.Before(tx.now) {
+			at = soon // what is due and could not be carried out is no hot loop
+		}
 		r.timers.set(timerID{timerConversation, l.id}, at)
 	}
 	if len(tx.recs) == 0 {
@@ -224,31 +238,62 @@ func (r *Router) committed(tx *tx) {
 	r.bus.Publish(bus.Hint{Node: r.node, Kind: bus.Conversation, Stream: l.id, Seq: s.Seq})
 }
 
-// follow reads again what other nodes say has changed.
-func (r *Router) follow(ctx context.Context) {
-	cancel := r.bus.Subscribe(r.node, func(h bus.Hint) {
+// Pauses before something is tried again.
+const (
+	retryPause   = time.Second            // what the store refused
+	overduePause = 100 * time.Millisecond // a deadline that has passed
+)
+
+// follow reads again what other nodes say has changed, once ready. A node that
+// leads the ACD follows conversations too that nobody reads here: it makes
+// their offers.
+func (r *Router) follow(ready <-chan struct{}) (cancel func()) {
+	return r.bus.Subscribe(r.node, func(h bus.Hint) {
+		select {
+		case <-ready:
+		case <-r.ctx.Done():
+			return
+		}
 		switch h.Kind {
 		case bus.Conversation:
 			r.mu.Lock()
 			l := r.lives[h.Stream]
 			r.mu.Unlock()
+			if l == nil && r.routing.leading() {
+				l = r.live(h.Stream)
+			}
 			if l != nil {
 				l.stale(h.Seq)
 			}
 		case bus.Agent:
 			r.agentStale(h.Stream, h.Seq)
-		default: // the outbox learns of its work in the process that writes it
 		}
 	})
-	<-ctx.Done()
-	cancel()
 }
 
 // stale makes the worker read the log again if it is behind seq.
 func (l *live) stale(seq uint64) {
 	l.submit(&task{
 		reload: seq,
-		done:   func(outcome, error) {},
+		done: func(_ outcome, err error) {
+			if err == nil || errors.Is(err, ErrStopped) || errors.Is(err, ErrNotFound) {
+				return
+			}
+			l.r.after(retryPause, func() { l.stale(seq) }) // readers wait for it
+		},
+	})
+}
+
+// after runs f later, unless the router stops first.
+func (r *Router) after(d time.Duration, f func()) {
+	r.spawn(func() {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			f()
+		case <-r.ctx.Done():
+		}
 	})
 }
 
@@ -284,7 +329,7 @@ func (r *Router) sweepThreads(old time.Time) {
 	defer r.threadsMu.Unlock()
 	for id, th := range r.threads {
 		th.mu.Lock()
-		if th.used.Before(old) && len(th.subs) == 0 && len(th.waiting) == 0 && !th.resolving && th.open == nil {
+		if th.used.Load() < old.UnixNano() && th.out == 0 && len(th.subs) == 0 && len(th.waiting) == 0 && !th.resolving && th.open == nil {
 			delete(r.threads, id)
 			delete(r.threadsByKey, threadHash{id.account, th.key})
 		}

@@ -45,6 +45,7 @@ type boardEntry struct {
 	service conversation.ServiceID
 	active  bool
 	offered int
+	seq     uint64 // of the state that this was read from
 }
 
 type boardTally struct{ active, offered int }
@@ -63,7 +64,7 @@ func (q *routing) poke() {
 
 // sync takes over a conversation's committed state. The worker calls it.
 func (q *routing) sync(s *conversation.State) {
-	e := boardEntry{service: s.Service}
+	e := boardEntry{service: s.Service, seq: s.Seq}
 	if s.Phase == conversation.PhaseOpen {
 		for i := range s.Participants {
 			p := &s.Participants[i]
@@ -165,14 +166,45 @@ func (q *routing) lead(ctx context.Context) {
 		return
 	}
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	if held && !q.leads {
-		q.r.logger.Info("leading the ACD", "epoch", epoch)
-	}
+	new := held && (!q.leads || q.epoch != epoch)
 	q.leads, q.epoch = held, epoch
 	if held {
 		q.until = asked.Add(leaseTTL) // monotonic: a stepped clock changes nothing (FT19)
 	}
+	q.mu.Unlock()
+	if new {
+		q.r.logger.Info("leading the ACD", "epoch", epoch)
+		q.takeOver(ctx)
+	}
+}
+
+// takeOver learns what went on at the node that led before: hints about
+// conversations that nobody reads here were not followed.
+func (q *routing) takeOver(ctx context.Context) {
+	rows, err := q.r.log.Conversations(ctx, eventlog.ConversationQuery{Phases: []string{eventlog.PhaseOpen, eventlog.PhaseEnded}})
+	if err != nil {
+		q.r.logger.Warn("cannot read what waits for agents", "err", err)
+		q.mu.Lock()
+		q.leads, q.epoch = false, -1 // once more at the next renewal
+		q.mu.Unlock()
+		return
+	}
+	for i := range rows {
+		id := conversation.ConversationID(rows[i].ID)
+		q.mu.Lock()
+		known := q.convs[id].seq >= rows[i].Seq
+		q.mu.Unlock()
+		if !known {
+			q.r.live(id).stale(rows[i].Seq)
+		}
+	}
+}
+
+// leading reports whether this node makes the offers.
+func (q *routing) leading() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.leads
 }
 
 // release gives the lease up so that another node leads at once.
@@ -208,18 +240,24 @@ func (q *routing) assign() {
 		q.r.live(a.Conversation).submit(&task{
 			cmd:   conversation.Offer{Request: a.Request, Offer: conversation.NewID[conversation.OfferID](), Agent: a.Agent, Epoch: epoch},
 			lease: eventlog.LeaseRef{Name: leaseName, Epoch: epoch},
-			done:  func(_ outcome, err error) { q.settle(a, err) },
+			done:  func(_ outcome, err error) { q.settle(assignment{a, epoch}, err) },
 		})
 	}
+}
+
+// assignment is an offer being made under an epoch of the lease.
+type assignment struct {
+	acd.Assignment
+	epoch int64
 }
 
 // settle ends an assignment's reservation. After a failure the dispatcher is told
 // what is true, and the request waits a moment: whatever refused it once
 // would refuse it again at once.
-func (q *routing) settle(a acd.Assignment, err error) {
+func (q *routing) settle(a assignment, err error) {
 	finish := func() {
 		q.mu.Lock()
-		q.d.Settle(a)
+		q.d.Settle(a.Assignment)
 		q.mu.Unlock()
 		q.poke()
 	}
@@ -229,6 +267,13 @@ func (q *routing) settle(a acd.Assignment, err error) {
 	}
 	if errors.Is(err, ErrStopped) {
 		return
+	}
+	if errors.Is(err, eventlog.ErrFenced) { // another node leads: offer nothing before the lease is ours again
+		q.mu.Lock()
+		if q.epoch == a.epoch {
+			q.leads = false
+		}
+		q.mu.Unlock()
 	}
 	q.r.logger.Debug("offer not made", "conversation_id", a.Conversation, "agent_id", a.Agent, "err", err)
 	q.r.spawn(func() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,8 +24,10 @@ type subscription struct {
 	queue  []*subConv // the first one is being read
 	credit int
 	busy   bool // a pump is scheduled or runs
-	again  bool
+	again  bool // something came since the pump looked
 	closed bool
+	failed bool // the sink was told that it is over
+	seen   []conversation.ConversationID
 	told   bool // the sink was told that it is up to date
 
 	sinkMu sync.Mutex // one sink method at a time; Close waits for it
@@ -48,7 +51,7 @@ func (r *Router) Subscribe(ctx context.Context, spec pluginhost.SubscriptionSpec
 		audience = conversation.AudienceCustomer
 	}
 	s := &subscription{r: r, th: th, audience: audience, sink: sink, credit: spec.Credit}
-	open, err := th.resolve(ctx)
+	open, err := th.resolve(ctx) // first: a resumed conversation may be the open one
 	if err != nil {
 		return nil, err
 	}
@@ -70,15 +73,14 @@ func (r *Router) Subscribe(ctx context.Context, spec pluginhost.SubscriptionSpec
 	}
 	th.mu.Lock()
 	th.subs = append(th.subs, s)
-	open = th.open
-	th.mu.Unlock()
-	if open != nil {
+	if th.open != nil {
 		after := uint64(0)
-		if open.id == spec.After {
+		if th.open.id == spec.After {
 			after = spec.AfterSeq
 		}
-		s.attach(open, after)
+		s.attach(th.open, after)
 	}
+	th.mu.Unlock()
 	s.schedule()
 	return s, nil
 }
@@ -88,23 +90,18 @@ func refusedSubscription(err error) error {
 	return fmt.Errorf("router: subscribe: %w: %w", err, &pluginhost.SubscribeError{Code: Code(err)})
 }
 
-// attach appends a conversation to what is read, unless it is there.
+// attach appends a conversation to what is read, unless it was there before.
 func (s *subscription) attach(l *live, after uint64) {
 	s.mu.Lock()
-	for _, c := range s.queue {
-		if c.l == l {
-			s.mu.Unlock()
-			return
-		}
-	}
-	if s.closed {
+	if s.closed || slices.Contains(s.seen, l.id) {
 		s.mu.Unlock()
 		return
 	}
+	s.seen = append(s.seen, l.id)
 	s.queue = append(s.queue, &subConv{l: l, cursor: after})
 	s.told = false
+	l.watch(s) // under s.mu: Close finds it watched, or attach finds it closed
 	s.mu.Unlock()
-	l.watch(s)
 	s.r.refreshIfUnknown(l)
 	s.r.routing.newReader()
 	s.schedule()
@@ -151,10 +148,10 @@ func (s *subscription) Close() {
 	s.mu.Lock()
 	queue := s.queue
 	s.queue, s.closed = nil, true
-	s.mu.Unlock()
 	for _, c := range queue {
 		c.l.unwatch(s)
 	}
+	s.mu.Unlock()
 	s.th.mu.Lock()
 	kept := make([]*subscription, 0, len(s.th.subs))
 	for _, x := range s.th.subs {
@@ -187,82 +184,89 @@ func (s *subscription) schedule() {
 
 // run delivers what credit allows.
 func (s *subscription) run(ctx context.Context) {
-	const most = 64
-	for {
-		s.mu.Lock()
-		if s.closed || len(s.queue) == 0 || (s.credit <= 0 && s.told) {
-			if s.again && !s.closed {
-				s.again = false
-				s.mu.Unlock()
-				continue
-			}
-			s.busy = false
-			if !s.closed && len(s.queue) == 0 && !s.told {
-				s.told = true
-				s.mu.Unlock()
-				s.deliver(func() { s.sink.Records(nil, true) })
-				return
-			}
-			s.mu.Unlock()
-			return
-		}
-		c, limit := s.queue[0], min(s.credit, most)
-		last := len(s.queue) == 1
-		cursor := c.cursor
-		s.again = false
-		s.mu.Unlock()
-		if limit <= 0 {
-			s.idle()
-			return
-		}
-		recs, reached, err := c.l.read(ctx, s.audience, cursor, limit)
-		if err != nil {
-			s.mu.Lock()
-			s.busy = false
-			s.mu.Unlock()
-			if ctx.Err() == nil {
-				s.r.logger.Warn("subscription cannot read the log", "conversation_id", c.l.id, "err", err)
-				s.deliver(func() { s.sink.End("unavailable") })
-			}
-			return
-		}
-		s.mu.Lock()
-		c.cursor = reached
-		s.credit -= len(recs)
-		more := reached > cursor
-		if !more && !last {
-			s.queue = s.queue[1:]
-		}
-		tell := !more && last && !s.told
-		if tell {
-			s.told = true
-		}
-		again := s.again
-		if !more && last && !again {
-			s.busy = false
-		}
-		s.mu.Unlock()
-		if len(recs) > 0 || tell {
-			s.deliver(func() { s.sink.Records(recs, tell) })
-		}
-		if !more && !last {
-			c.l.unwatch(s)
-		}
-		if !more && last && !again {
-			return
-		}
+	for s.step(ctx) {
+		continue
 	}
 }
 
-func (s *subscription) idle() {
+// most is how many events a subscription takes from the log at a time.
+const most = 64
+
+// step reads once. False: there is nothing to do until somebody schedules again,
+// which is possible from the moment on that busy is off.
+func (s *subscription) step(ctx context.Context) bool {
 	s.mu.Lock()
-	s.busy = false
-	again := s.again
 	s.again = false
-	s.mu.Unlock()
-	if again {
-		s.schedule()
+	if s.closed || s.failed || len(s.queue) > 0 && s.credit <= 0 {
+		s.busy = false
+		s.mu.Unlock()
+		return false
 	}
+	if len(s.queue) == 0 {
+		return s.rest()
+	}
+	c, limit, last := s.queue[0], min(s.credit, most), len(s.queue) == 1
+	cursor := c.cursor
+	s.mu.Unlock()
+	recs, reached, err := s.read(ctx, c, limit, last)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.r.logger.Warn("subscription cannot read the log", "conversation_id", c.l.id, "err", err)
+			s.deliver(func() { s.sink.End("unavailable") })
+		}
+		s.mu.Lock()
+		s.busy, s.failed = false, true
+		s.mu.Unlock()
+		return false
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.busy = false
+		s.mu.Unlock()
+		return false
+	}
+	c.cursor = reached
+	s.credit -= len(recs)
+	if reached == cursor {
+		if last && len(s.queue) == 1 {
+			return s.rest()
+		}
+		if !last { // read to its end: the next one has taken its place
+			s.queue = s.queue[1:]
+			c.l.unwatch(s)
+		}
+	}
+	s.mu.Unlock()
+	if len(recs) > 0 {
+		s.deliver(func() { s.sink.Records(recs, false) })
+	}
+	return true
+}
+
+// read reads a conversation. One that another has followed is over, but how it
+// ended may have been decided on another node: then only the log can say.
+func (s *subscription) read(ctx context.Context, c *subConv, limit int, last bool) ([]Record, uint64, error) {
+	if !last && !c.l.isOver() {
+		return s.r.readLog(ctx, c.l.id, s.audience, c.cursor, limit)
+	}
+	return c.l.read(ctx, s.audience, c.cursor, limit)
+}
+
+// rest is the end of what there is. It is called with s.mu held and lets it go.
+func (s *subscription) rest() bool {
+	switch {
+	case s.again:
+		s.mu.Unlock()
+		return true
+	case !s.told:
+		s.told = true
+		s.mu.Unlock()
+		s.deliver(func() { s.sink.Records(nil, true) })
+		return true // look again: busy was on meanwhile
+	}
+	s.busy = false
+	s.mu.Unlock()
+	return false
 }
 
 // pump runs subscriptions that have work on a few goroutines.

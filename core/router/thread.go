@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
@@ -25,13 +26,19 @@ type thread struct {
 	key eventlog.Key // keyed HMAC of the clear key; all that is ever stored
 	hex string
 
-	mu        sync.Mutex
-	known     bool      // open is what the store says, or newer
-	open      *live     // the open conversation; nil = none
-	waiting   []arrival // in order, until the thread is resolved
+	used atomic.Int64 // Unix nanoseconds
+
+	mu      sync.Mutex // guards the fields below
+	open    *live      // the open conversation; nil = none, or not known
+	arrived uint64     // numbers arrivals
+	waiting []arrival  // in the order of their numbers, until the thread is resolved
+	out     int        // arrivals handed to open that are not answered
+	// returning: open has changed while arrivals were out. They may come back,
+	// and nothing is handed out before the last of them is answered: it could
+	// overtake them.
+	returning bool
 	resolving bool
 	subs      []*subscription
-	used      time.Time
 }
 
 // thread returns the thread of an account, making it when needed.
@@ -39,6 +46,9 @@ func (r *Router) thread(account conversation.AccountID, clear string) *thread {
 	id := threadID{account, clear}
 	r.threadsMu.RLock()
 	th := r.threads[id]
+	if th != nil {
+		th.used.Store(time.Now().UnixNano()) // before the sweeper can have it
+	}
 	r.threadsMu.RUnlock()
 	if th != nil {
 		return th
@@ -47,10 +57,11 @@ func (r *Router) thread(account conversation.AccountID, clear string) *thread {
 	r.threadsMu.Lock()
 	defer r.threadsMu.Unlock()
 	if th = r.threads[id]; th == nil {
-		th = &thread{r: r, id: id, key: key, hex: hex.EncodeToString(key[:]), used: time.Now()}
+		th = &thread{r: r, id: id, key: key, hex: hex.EncodeToString(key[:])}
 		r.threads[id] = th
 		r.threadsByKey[threadHash{account, key}] = th
 	}
+	th.used.Store(time.Now().UnixNano())
 	return th
 }
 
@@ -82,68 +93,54 @@ func (r *Router) bindThreads(l *live, s *conversation.State) {
 	}
 }
 
-// resolve tells the open conversation, asking the store when it is not known.
+// resolve tells the open conversation, asking the store when none is known:
+// another node may have begun one.
 func (th *thread) resolve(ctx context.Context) (*live, error) {
 	th.mu.Lock()
-	th.used = time.Now()
-	if th.known {
-		defer th.mu.Unlock()
-		return th.open, nil
-	}
+	open := th.open
 	th.mu.Unlock()
+	if open != nil {
+		return open, nil
+	}
 	id, err := th.r.log.Thread(ctx, eventlog.StreamID(th.id.account), th.key)
 	if err != nil && !errors.Is(err, eventlog.ErrNotFound) {
 		return nil, fmt.Errorf("router: find the thread's conversation: %w", err)
 	}
 	th.mu.Lock()
 	defer th.mu.Unlock()
-	if !th.known { // else somebody was faster
-		th.known = true
-		if err == nil {
-			th.setOpen(th.r.live(conversation.ConversationID(id)))
-		}
+	if th.open == nil && err == nil { // else somebody was faster
+		th.setOpen(th.r.live(conversation.ConversationID(id)))
 	}
 	return th.open, nil
 }
 
-// setOpen needs th.mu; subscriptions follow.
+// setOpen needs th.mu; subscriptions follow, in the order of conversations.
 func (th *thread) setOpen(l *live) {
 	if th.open == l {
 		return
 	}
+	th.returning = th.out > 0
 	th.open = l
-	subs := th.subs
-	if l != nil && len(subs) > 0 {
-		th.r.spawn(func() {
-			for _, s := range subs {
-				s.attach(l, 0)
-			}
-		})
+	if l == nil {
+		return
+	}
+	for _, s := range th.subs {
+		s.attach(l, 0)
 	}
 }
 
 // opened says that l is the thread's open conversation.
 func (th *thread) opened(l *live) {
 	th.mu.Lock()
-	th.known = true
 	th.setOpen(l)
 	th.mu.Unlock()
 }
 
-// ended says that l is no longer open.
+// ended says that l is not, or no longer, the open one; the store knows which is.
 func (th *thread) ended(l *live) {
 	th.mu.Lock()
 	if th.open == l {
-		th.open = nil
-	}
-	th.mu.Unlock()
-}
-
-// doubt makes the thread ask the store again, since l was not what it seemed.
-func (th *thread) doubt(l *live) {
-	th.mu.Lock()
-	if th.open == l {
-		th.open, th.known = nil, false
+		th.setOpen(nil)
 	}
 	th.mu.Unlock()
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 )
@@ -21,6 +22,9 @@ type tx struct {
 	agents agentsTx
 	row    bool // the state changed other than by a message
 	sends  []*entry
+	// refused: a rule said no to a task, perhaps for want of what another node wrote.
+	refused bool
+	fault   error // the events of a task could not be applied: nothing may be committed
 }
 
 func newTx(l *live) *tx { return &tx{l: l, now: l.r.now()} }
@@ -28,27 +32,40 @@ func newTx(l *live) *tx { return &tx{l: l, now: l.r.now()} }
 // decide takes tasks from the front of batch until one must have an append of
 // its own, and returns how many it took.
 func (tx *tx) decide(batch []*task) int {
-	seen := map[eventlog.Key]bool{}
+	if len(batch) > maxBatch {
+		batch = batch[:maxBatch]
+	}
+	tx.tasks, tx.outs, tx.errs = make([]*task, 0, len(batch)), make([]outcome, 0, len(batch)), make([]error, 0, len(batch))
+	tx.recs = make([]tailRecord, 0, len(batch))
 	for i, t := range batch {
-		if i > 0 && (tx.agents.any() || repeated(seen, t.external) || isStart(t.cmd)) {
+		if i > 0 && (tx.agents.any() || repeated(batch[:i], t) || isStart(t.cmd)) {
 			return i
 		}
 		if !tx.take(t, i == 0) {
 			return i
 		}
-		for _, k := range t.external {
-			seen[k] = true
+		if tx.fault != nil {
+			return i + 1
 		}
 	}
 	return len(batch)
 }
 
+// maxBatch bounds how many tasks of a conversation share an append.
+const maxBatch = 256
+
+// refusal reports whether the rules said no, not the store.
+func refusal(err error) bool { return conversation.Code(err) != "" || acd.Code(err) != "" }
+
 func isStart(c conversation.Command) bool { _, ok := c.(conversation.Start); return ok }
 
-func repeated(seen map[eventlog.Key]bool, keys []eventlog.Key) bool {
-	for _, k := range keys {
-		if seen[k] {
-			return true
+// repeated reports whether an earlier task names an external id of t's.
+func repeated(earlier []*task, t *task) bool {
+	for _, k := range t.external {
+		for _, e := range earlier {
+			if slices.Contains(e.external, k) {
+				return true
+			}
 		}
 	}
 	return false
@@ -75,9 +92,10 @@ func (tx *tx) take(t *task, first bool) bool {
 		}
 		err = tx.agents.decide(tx, s, events)
 	}
+	tx.refused = tx.refused || err != nil && refusal(err)
 	out := outcome{conversation: tx.l.id}
 	if err == nil {
-		err = tx.add(t, events, &out)
+		tx.fault = tx.add(t, events, &out)
 	}
 	tx.tasks, tx.outs, tx.errs = append(tx.tasks, t), append(tx.outs, out), append(tx.errs, err)
 	return true
@@ -150,13 +168,11 @@ const maxTail = 200
 // commit makes the decisions durable, shows them, and answers the tasks. On
 // error nothing was written and no task was answered.
 func (tx *tx) commit() error {
-	defer tx.agents.unlock()
 	l, r := tx.l, tx.l.r
 	if len(tx.recs) > 0 || len(tx.batch.OutboxUpdates) > 0 || tx.agents.any() {
-		if err := tx.fill(); err != nil {
-			return err
-		}
-		if _, err := r.log.Append(r.ctx, &tx.batch); err != nil {
+		if err := tx.write(); err != nil {
+			tx.agents.conflict() // whoever was first may have changed them too
+			tx.agents.unlock()
 			return err
 		}
 		if tx.row {
@@ -168,6 +184,7 @@ func (tx *tx) commit() error {
 		l.publish(tx.recs, l.state)
 	}
 	tx.agents.applied()
+	tx.agents.unlock()
 	r.committed(tx)
 	for i, t := range tx.tasks {
 		if tx.errs[i] == nil {
@@ -177,6 +194,14 @@ func (tx *tx) commit() error {
 		}
 	}
 	return nil
+}
+
+func (tx *tx) write() error {
+	if err := tx.fill(); err != nil {
+		return err
+	}
+	_, err := tx.l.r.log.Append(tx.l.r.commits, &tx.batch)
+	return err
 }
 
 // fill completes the batch: sealed events, row, threads, agents.

@@ -1,0 +1,309 @@
+package router_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/router"
+)
+
+// pair is two nodes over one log, each of which may be started anew at any time.
+type pair struct {
+	*world
+	mu    sync.RWMutex // held to use the routers
+	nodes [2]*router.Router
+
+	ledgerMu sync.Mutex
+	acked    map[string]pluginhost.Ack // by text
+}
+
+func (p *pair) open(i int) *router.Router {
+	p.t.Helper()
+	r, err := router.New(router.Options{Node: fmt.Sprint("n", i), Log: p.log, Vault: p.vault, Directory: p.dir, Bus: p.bus, Logger: slog.New(slog.DiscardHandler)})
+	must(p.t, err)
+	must(p.t, r.Start(context.Background()))
+	r.PluginReady("chat", fmt.Sprint("chat-", i), &port{info: pluginhost.Info{ID: "chat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}})
+	return r
+}
+
+// with lends a node.
+func (p *pair) with(rng *rand.Rand, f func(r *router.Router)) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	f(p.nodes[rng.IntN(2)])
+}
+
+// insist sends an event until it is acknowledged for good, to any node.
+func (p *pair) insist(rng *rand.Rand, in pluginhost.Inbound) (a pluginhost.Ack) {
+	for range 200 {
+		p.with(rng, func(r *router.Router) { a = ingest(r, in) })
+		if a.Status != pluginhost.Retry {
+			return a
+		}
+	}
+	p.t.Errorf("event %s: retry 200 times, last %+v", in.DedupeKey, a)
+	return a
+}
+
+func (p *pair) note(text string, a pluginhost.Ack) {
+	p.ledgerMu.Lock()
+	defer p.ledgerMu.Unlock()
+	if a.Status == pluginhost.Committed || a.Status == pluginhost.Duplicate {
+		p.acked[text] = a
+	}
+}
+
+// customer chats on one thread: starts, writes, repeats, ends.
+func (p *pair) customer(seed uint64, steps int) {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	th := thread(int(seed))
+	for i := range steps {
+		text := fmt.Sprintf("<%s %d>", th, i)
+		in := p.chatMessage(th, fmt.Sprint(i), text)
+		switch rng.IntN(12) {
+		case 0:
+			p.insist(rng, pluginhost.Inbound{Plugin: "chat", Account: p.chat.ID, Thread: th, Action: &pluginhost.CustomerAction{End: true}})
+			continue
+		case 1, 2, 3:
+			in.Message, in.Action = nil, &pluginhost.CustomerAction{Start: &pluginhost.StartAction{Parts: textParts(text), ClientID: fmt.Sprint(i)}}
+		}
+		a := p.insist(rng, in)
+		p.note(text, a)
+		if rng.IntN(4) == 0 {
+			if b := p.insist(rng, in); b.Status == pluginhost.Committed && a.Status != pluginhost.Refused {
+				p.t.Errorf("PR3: a repeat of %s: got %+v after %+v", text, b, a)
+			}
+		}
+	}
+}
+
+// agent works on whatever node answers.
+func (p *pair) agent(id conversation.AgentID, seed uint64, steps int) {
+	rng, ctx := rand.New(rand.NewPCG(seed, 2)), context.Background()
+	for i := range steps {
+		p.with(rng, func(r *router.Router) {
+			s, _ := r.Agent(ctx, id)
+			var err error
+			switch {
+			case !s.LoggedIn || s.Disconnected:
+				err = r.AgentConnected(ctx, id)
+			case s.Offer != nil && rng.IntN(5) > 0:
+				_, _, err = r.Accept(ctx, id, s.Offer.Offer)
+			case s.Offer != nil:
+				err = r.Reject(ctx, id, s.Offer.Offer)
+			case len(s.Work) > 0 && rng.IntN(2) == 0:
+				w := s.Work[rng.IntN(len(s.Work))]
+				text := fmt.Sprintf("<agent %d %d>", seed, i)
+				var sent router.Sent
+				switch {
+				case w.Wrapup:
+					_, err = r.FinishWrapup(ctx, id, w.Conversation, "", "")
+				case rng.IntN(4) == 0:
+					_, err = r.Leave(ctx, id, w.Conversation, false)
+				default:
+					sent, err = r.Send(ctx, router.SendRequest{Conversation: w.Conversation, Agent: id, ClientID: text, Parts: textParts(text)})
+					if err == nil {
+						p.note(text, pluginhost.Ack{Status: pluginhost.Committed, Conversation: w.Conversation, Seq: sent.Seq})
+					}
+				}
+			case rng.IntN(30) == 0:
+				err = r.Logout(ctx, id)
+			case rng.IntN(4) > 0:
+				err = r.Ready(ctx, id)
+			default:
+				err = r.NotReady(ctx, id, "")
+			}
+			if err != nil && router.Code(err) == "unavailable" && !errors.Is(err, router.ErrStopped) {
+				p.t.Errorf("agent %d step %d: %v", seed, i, err)
+			}
+		})
+		<-time.After(time.Duration(rng.IntN(2)) * time.Millisecond)
+	}
+}
+
+// DESIGN.md 3 and promises PR1, PR3, PR6, PR7 on two nodes that are started anew
+// under load: whatever was acknowledged is in the log once, and log, rows and
+// memory agree.
+func TestTwoNodesAgree(t *testing.T) {
+	for seed := range uint64(3) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			p := &pair{world: newWorld(t, nil), acked: map[string]pluginhost.Ack{}}
+			for i := range p.nodes {
+				p.nodes[i] = p.open(i)
+			}
+			t.Cleanup(func() { p.stop(p.nodes[0]); p.stop(p.nodes[1]) })
+			var wg sync.WaitGroup
+			for c := range uint64(6) {
+				wg.Go(func() { p.customer(seed*100+c, 60) })
+			}
+			n := uint64(0)
+			for _, id := range p.agents {
+				n++
+				of := seed*100 + n
+				wg.Go(func() { p.agent(id, of, 120) })
+			}
+			done := make(chan struct{})
+			go func() { wg.Wait(); close(done) }()
+			for i, running := 0, true; running; i++ {
+				select {
+				case <-done:
+					running = false
+				case <-time.After(40 * time.Millisecond):
+					p.mu.Lock()
+					p.stop(p.nodes[i%2])
+					p.nodes[i%2] = p.open(i % 2)
+					p.mu.Unlock()
+				}
+			}
+			p.check()
+		})
+	}
+}
+
+// check compares the ledger, the log, the rows and both nodes' memory.
+func (p *pair) check() {
+	t, ctx := p.t, context.Background()
+	rows, err := p.log.Conversations(ctx, eventlog.ConversationQuery{})
+	must(t, err)
+	texts := map[string][]pluginhost.Ack{}
+	states := map[conversation.ConversationID]*conversation.State{}
+	for _, row := range rows {
+		id := conversation.ConversationID(row.ID)
+		states[id] = p.foldConversation(row, texts)
+		checkInvariant(t, states[id])
+	}
+	for text, a := range p.acked {
+		if got := texts[text]; len(got) != 1 || got[0].Conversation != a.Conversation || got[0].Seq != a.Seq {
+			t.Errorf("PR1: %s was acknowledged as %s seq %d, the log has it at %+v", text, a.Conversation, a.Seq, got)
+		}
+	}
+	for text, at := range texts {
+		if len(at) != 1 {
+			t.Errorf("PR3: %s is in the log %d times", text, len(at))
+		}
+	}
+	if len(p.acked) < 100 {
+		t.Errorf("only %d events were acknowledged: too few to prove anything", len(p.acked))
+	}
+	agents, err := p.log.Agents(ctx)
+	must(t, err)
+	for _, row := range agents {
+		p.checkAgent(row, states)
+	}
+}
+
+func (p *pair) foldConversation(row eventlog.ConversationRow, texts map[string][]pluginhost.Ack) *conversation.State {
+	t, ctx, id := p.t, context.Background(), conversation.ConversationID(row.ID)
+	t.Helper()
+	recs, err := p.log.Read(ctx, row.ID, 0, 0)
+	must(t, err)
+	fold := &conversation.State{ID: id}
+	for i, rec := range recs {
+		if rec.Seq != uint64(i+1) {
+			t.Errorf("PR6: %s: event %d has seq %d", id, i, rec.Seq)
+		}
+		h, err := conversation.DecodeHead(conversation.Type(rec.Type), rec.Head)
+		must(t, err)
+		must(t, fold.Apply(conversation.Event{Seq: rec.Seq, At: rec.At.UTC(), Head: h}))
+		if rec.Seq == row.Seq {
+			if got, want := string(row.State), encoded(t, fold); got != want {
+				t.Errorf("row of %s at seq %d:\n got %s\nwant %s", id, row.Seq, got, want)
+			}
+		}
+		if _, ok := h.(*conversation.MessagePosted); !ok {
+			continue
+		}
+		body, err := router.OpenBody(p.vault, rec)
+		must(t, err)
+		var m conversation.MessageBody
+		must(t, json.Unmarshal(body, &m))
+		if text := m.Parts[0].Text; strings.HasPrefix(text, "<") {
+			texts[text] = append(texts[text], pluginhost.Ack{Conversation: id, Seq: rec.Seq})
+		}
+	}
+	want := encoded(t, fold)
+	for i, r := range p.nodes {
+		got := ""
+		eventually(t, fmt.Sprintf("agreement of node %d with the log of %s", i, id), func() bool {
+			info, err := r.Info(ctx, id)
+			must(t, err)
+			got = encoded(t, &info.State)
+			return got == want || info.State.Seq > fold.Seq // an offer made meanwhile
+		})
+	}
+	return fold
+}
+
+func encoded(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	must(t, err)
+	return string(b)
+}
+
+// checkInvariant: an open conversation has somebody, or waits, or is parked.
+func checkInvariant(t *testing.T, s *conversation.State) {
+	t.Helper()
+	if s.Phase != conversation.PhaseOpen || s.Parking != nil || len(s.Requests) > 0 {
+		return
+	}
+	for _, x := range s.Participants {
+		if x.State == conversation.Joined {
+			return
+		}
+	}
+	t.Errorf("DESIGN.md 3: open conversation %s has nobody and waits for nobody", s.ID)
+}
+
+func (p *pair) checkAgent(row eventlog.AgentRow, states map[conversation.ConversationID]*conversation.State) {
+	t, ctx, id := p.t, context.Background(), conversation.AgentID(row.ID)
+	t.Helper()
+	recs, err := p.log.Read(ctx, row.ID, 0, 0)
+	must(t, err)
+	fold := &acd.AgentState{ID: id}
+	for i, rec := range recs {
+		if rec.Seq != uint64(i+1) {
+			t.Errorf("PR6: agent %s: event %d has seq %d", id, i, rec.Seq)
+		}
+		h, err := acd.DecodeHead(conversation.Type(rec.Type), rec.Head)
+		must(t, err)
+		must(t, fold.Apply(conversation.Event{Seq: rec.Seq, At: rec.At.UTC(), Head: h}))
+		if fold.Load() > acd.Capacity {
+			t.Errorf("A18: agent %s at seq %d has a load of %d", id, rec.Seq, fold.Load())
+		}
+		if rec.Seq == row.Seq {
+			if got, want := string(row.State), encoded(t, fold); got != want {
+				t.Errorf("row of agent %s:\n got %s\nwant %s", id, got, want)
+			}
+		}
+	}
+	for i, r := range p.nodes {
+		eventually(t, fmt.Sprintf("agreement of node %d with the log of agent %s", i, id), func() bool {
+			s, _ := r.Agent(ctx, id)
+			return encoded(t, s) == encoded(t, fold) || s.Seq > fold.Seq
+		})
+	}
+	for _, w := range fold.Work {
+		s := states[w.Conversation]
+		if s == nil || s.Participant(id) == nil || s.Participant(id).State == conversation.Left {
+			t.Errorf("agent %s works on %s, whose state does not say so", id, w.Conversation)
+		}
+	}
+	for c, s := range states {
+		if x := s.Participant(id); x != nil && x.State != conversation.Left && fold.Holds(c) == nil {
+			t.Errorf("agent %s is %s in %s, but the agent's state does not say so", id, x.State, c)
+		}
+	}
+}
