@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 // world is an installation without processes: a log, keys, records, and one
 // router or more over them.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	log     eventlog.Log
 	vault   *vault.Vault
 	dir     *directory.Directory
@@ -39,7 +39,7 @@ type world struct {
 	agents  map[string]conversation.AgentID
 }
 
-func newWorld(t *testing.T, log eventlog.Log) *world {
+func newWorld(t testing.TB, log eventlog.Log) *world {
 	t.Helper()
 	ctx := context.Background()
 	dir := t.TempDir()
@@ -184,7 +184,7 @@ func (w *world) chatMessage(thread, id, text string) pluginhost.Inbound {
 }
 
 // eventually waits for a condition.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for !ok() {

@@ -266,7 +266,7 @@ func (th *thread) pass(l *live, a arrival) {
 			return
 		}
 		t.cmd = cmd
-		if _, ok := cmd.(conversation.Post); ok {
+		if _, ok := cmd.(*conversation.Post); ok {
 			t.prepare = r.prepareCustomerPost
 		}
 	default:
@@ -281,6 +281,9 @@ func (th *thread) pass(l *live, a arrival) {
 // elsewhere reports whether a conversation turned out not to be the thread's
 // open one: ended, or never begun because another node's was first.
 func elsewhere(err error) bool {
+	if err == nil {
+		return false
+	}
 	var open *eventlog.ThreadOpenError
 	return errors.Is(err, conversation.ErrEnded) || errors.Is(err, ErrNotFound) || errors.Is(err, conversation.ErrNotStarted) || errors.As(err, &open)
 }
@@ -327,17 +330,20 @@ func (r *Router) externalKey(account conversation.AccountID, id string) eventlog
 }
 
 // customerPost makes the command for a customer's message.
-func (r *Router) customerPost(in pluginhost.Inbound, parts []conversation.Part, clientID, name string) (conversation.Post, error) {
+func (r *Router) customerPost(in pluginhost.Inbound, parts []conversation.Part, clientID, name string) (*conversation.Post, error) {
 	parts = r.clean(parts)
 	kinds, blobs := kindsOf(parts)
 	body, err := messageBody(parts, name)
-	return conversation.Post{
+	return &conversation.Post{
 		ID: conversation.NewID[conversation.MessageID](), Author: conversation.Author{Kind: conversation.Customer}, ClientID: clientID,
 		Kinds: kinds, Blobs: blobs, ProviderAt: in.ProviderAt, ReceivedAt: in.ReceivedAt, Body: body,
 	}, err
 }
 
 func messageBody(parts []conversation.Part, name string) (json.RawMessage, error) {
+	if b := plainBody(parts, name); b != nil {
+		return b, nil
+	}
 	b, err := json.Marshal(conversation.MessageBody{Parts: parts, Name: name})
 	if err != nil {
 		return nil, fmt.Errorf("router: encode message: %w", err)
@@ -345,13 +351,43 @@ func messageBody(parts []conversation.Part, name string) (json.RawMessage, error
 	return b, nil
 }
 
+// plainBody encodes by hand what nearly every message is, one text without
+// anything to escape; nil for all others. It equals encoding/json's.
+func plainBody(parts []conversation.Part, name string) json.RawMessage {
+	if len(parts) != 1 || !plain(parts[0].Text) || !plain(name) {
+		return nil
+	}
+	p := parts[0]
+	p.Text = ""
+	if p != (conversation.Part{Kind: conversation.PartText}) || parts[0].Text == "" {
+		return nil
+	}
+	b := make([]byte, 0, len(parts[0].Text)+len(name)+64)
+	b = append(append(b, `{"parts":[{"kind":"text","text":"`...), parts[0].Text...)
+	b = append(b, `"}]`...)
+	if name != "" {
+		b = append(append(append(b, `,"name":"`...), name...), '"')
+	}
+	return append(b, '}')
+}
+
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return false
+		}
+	}
+	return true
+}
+
 // prepareCustomerPost fills in what depends on the state: the endpoint, what
 // is known of attachments, and whether the owner of a parked exchange is there.
 func (r *Router) prepareCustomerPost(t *task, s *conversation.State) error {
-	post, ok := t.cmd.(conversation.Post)
+	post, ok := t.cmd.(*conversation.Post)
 	if !ok {
 		return nil
 	}
+	post.Endpoint, post.OwnerAway, post.Request = 0, false, conversation.RequestID{} // of an earlier attempt
 	for i, e := range s.Endpoints {
 		if e.Account == t.account {
 			post.Endpoint = i
@@ -362,11 +398,7 @@ func (r *Router) prepareCustomerPost(t *task, s *conversation.State) error {
 		post.OwnerAway = !r.agentLoggedIn(s.Parking.Owner)
 		post.Request = conversation.NewID[conversation.RequestID]()
 	}
-	if err := r.claimPost(&post, s.ID, t.account); err != nil {
-		return err
-	}
-	t.cmd = post
-	return nil
+	return r.claimPost(post, s.ID, t.account)
 }
 
 // prepareStart does the same for a first message.
@@ -458,21 +490,24 @@ func (th *thread) begin(a arrival) {
 	var body conversation.StartedBody
 	var parts []conversation.Part
 	var clientID string
+	// What was committed before its answer was lost is a repeat, whatever became
+	// of its conversation; begun anew, it would take what follows it along.
+	if th.repeated(a) {
+		return
+	}
 	switch {
 	case in.Action != nil && in.Action.Start != nil:
 		body, parts, clientID = in.Action.Start.Body, in.Action.Start.Parts, in.Action.Start.ClientID
 	case in.Message != nil:
 		info, ok := r.pluginInfo(in.Plugin)
 		if !ok || info.Capabilities.Connected {
-			// A live channel asks first (request form). The same message may have
-			// been committed before its answer was lost: then it is a repeat.
-			th.repeatOr(a, "ended")
+			th.refuse(a, "ended") // a live channel asks first (request form)
 			return
 		}
 		body.Address, body.Name = in.Message.Address, in.Message.Name
 		parts, clientID = in.Message.Parts, in.Message.ClientID
 	default:
-		th.repeatOr(a, "ended")
+		th.refuse(a, "ended")
 		return
 	}
 	if body.Address == "" {
@@ -511,20 +546,24 @@ func (th *thread) begin(a arrival) {
 	th.out++
 }
 
-// repeatOr answers a repeat of something committed earlier as such, and
-// refuses everything else.
-func (th *thread) repeatOr(a arrival, code string) {
+// repeated answers a repeat of something committed earlier as such.
+func (th *thread) repeated(a arrival) bool {
 	for _, k := range th.r.externals(a.in) {
 		stream, seq, err := th.r.log.External(th.r.ctx, eventlog.StreamID(a.in.Account), k)
-		if err == nil {
+		if err == nil && stream != eventlog.StreamID(a.in.Account) { // else refused earlier, which may be different now
 			a.done(pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: conversation.ConversationID(stream), Seq: seq})
-			return
+			return true
 		}
-		if !errors.Is(err, eventlog.ErrNotFound) {
+		if err != nil && !errors.Is(err, eventlog.ErrNotFound) {
 			a.done(pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"})
-			return
+			return true
 		}
 	}
+	return false
+}
+
+// refuse answers what no conversation takes.
+func (th *thread) refuse(a arrival, code string) {
 	if a.in.Message == nil { // a late page view or receipt: nothing worth a record
 		a.done(pluginhost.Ack{Status: pluginhost.Refused, Code: code})
 		return
@@ -571,7 +610,7 @@ func (r *Router) startCommand(acc account, th *thread, in pluginhost.Inbound, bo
 		if err != nil {
 			return cmd, err
 		}
-		cmd.First = &post
+		cmd.First = post
 	}
 	return cmd, nil
 }

@@ -246,7 +246,7 @@ func (p *pair) foldConversation(row eventlog.ConversationRow, texts map[string][
 	return fold
 }
 
-func encoded(t *testing.T, v any) string {
+func encoded(t testing.TB, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)
 	must(t, err)
@@ -254,7 +254,7 @@ func encoded(t *testing.T, v any) string {
 }
 
 // checkInvariant: an open conversation has somebody, or waits, or is parked.
-func checkInvariant(t *testing.T, s *conversation.State) {
+func checkInvariant(t testing.TB, s *conversation.State) {
 	t.Helper()
 	if s.Phase != conversation.PhaseOpen || s.Parking != nil || len(s.Requests) > 0 {
 		return

@@ -13,7 +13,7 @@ import (
 
 // sink keeps what a subscription delivers, and checks its order.
 type sink struct {
-	t    *testing.T
+	t    testing.TB
 	mu   sync.Mutex
 	recs []router.Record
 	live int

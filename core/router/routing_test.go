@@ -12,7 +12,7 @@ import (
 	"github.com/parley-gateway/parley/core/router"
 )
 
-func agentOf(t *testing.T, r *router.Router, id conversation.AgentID) *acd.AgentState {
+func agentOf(t testing.TB, r *router.Router, id conversation.AgentID) *acd.AgentState {
 	t.Helper()
 	s, err := r.Agent(context.Background(), id)
 	if err != nil {
@@ -21,7 +21,7 @@ func agentOf(t *testing.T, r *router.Router, id conversation.AgentID) *acd.Agent
 	return &s
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +29,7 @@ func must(t *testing.T, err error) {
 }
 
 // offerTo waits until the agent is offered something.
-func offerTo(t *testing.T, r *router.Router, id conversation.AgentID) acd.HeldOffer {
+func offerTo(t testing.TB, r *router.Router, id conversation.AgentID) acd.HeldOffer {
 	t.Helper()
 	eventually(t, "offer", func() bool { return agentOf(t, r, id).Offer != nil })
 	return *agentOf(t, r, id).Offer

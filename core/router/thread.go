@@ -53,7 +53,8 @@ func (r *Router) thread(account conversation.AccountID, clear string) *thread {
 	if th != nil {
 		return th
 	}
-	key := eventlog.Key(r.vault.MAC("thread", account[:], []byte(clear)))
+	a := account // whose address leaves; the parameter's does not
+	key := eventlog.Key(r.vault.MAC("thread", a[:], []byte(clear)))
 	r.threadsMu.Lock()
 	defer r.threadsMu.Unlock()
 	if th = r.threads[id]; th == nil {

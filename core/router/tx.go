@@ -16,15 +16,20 @@ type tx struct {
 	now    time.Time
 	batch  eventlog.Batch
 	recs   []tailRecord
-	tasks  []*task // decided here, in order, with outcomes and errors alongside
-	outs   []outcome
-	errs   []error
+	done   []decided // in order
 	agents agentsTx
 	row    bool // the state changed other than by a message
 	sends  []*entry
 	// refused: a rule said no to a task, perhaps for want of what another node wrote.
 	refused bool
 	fault   error // the events of a task could not be applied: nothing may be committed
+}
+
+// decided is what became of a task.
+type decided struct {
+	task *task
+	out  outcome
+	err  error
 }
 
 func newTx(l *live) *tx { return &tx{l: l, now: l.r.now()} }
@@ -35,7 +40,7 @@ func (tx *tx) decide(batch []*task) int {
 	if len(batch) > maxBatch {
 		batch = batch[:maxBatch]
 	}
-	tx.tasks, tx.outs, tx.errs = make([]*task, 0, len(batch)), make([]outcome, 0, len(batch)), make([]error, 0, len(batch))
+	tx.done = make([]decided, 0, len(batch))
 	tx.recs = make([]tailRecord, 0, len(batch))
 	for i, t := range batch {
 		if i > 0 && (tx.agents.any() || repeated(batch[:i], t) || isStart(t.cmd)) {
@@ -97,7 +102,7 @@ func (tx *tx) take(t *task, first bool) bool {
 	if err == nil {
 		tx.fault = tx.add(t, events, &out)
 	}
-	tx.tasks, tx.outs, tx.errs = append(tx.tasks, t), append(tx.outs, out), append(tx.errs, err)
+	tx.done = append(tx.done, decided{t, out, err})
 	return true
 }
 
@@ -186,11 +191,11 @@ func (tx *tx) commit() error {
 	tx.agents.applied()
 	tx.agents.unlock()
 	r.committed(tx)
-	for i, t := range tx.tasks {
-		if tx.errs[i] == nil {
-			t.done(tx.outs[i], nil)
+	for i := range tx.done {
+		if d := &tx.done[i]; d.err == nil {
+			d.task.done(d.out, nil)
 		} else {
-			t.done(outcome{}, tx.errs[i])
+			d.task.done(outcome{}, d.err)
 		}
 	}
 	return nil

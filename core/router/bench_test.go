@@ -1,0 +1,84 @@
+package router_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/router"
+)
+
+func benchRouter(b *testing.B) (*world, *router.Router) {
+	b.Helper()
+	w := newWorld(b, nil)
+	r, err := router.New(router.Options{Node: "n1", Log: w.log, Vault: &plainVault{}, Directory: w.dir, Bus: w.bus, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := r.Start(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = r.Stop(context.Background()) })
+	r.PluginReady("chat", "chat-1", &port{info: pluginhost.Info{ID: "chat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}})
+	return w, r
+}
+
+// BenchmarkIngest is a customer's message from the plugin to its acknowledgement,
+// over a log in memory: what the router itself costs, one message at a time.
+func BenchmarkIngest(b *testing.B) {
+	w, r := benchRouter(b)
+	w.startChat(r, "v", "Cora", "hello")
+	in := w.chatMessage("v", "m", "How long does the delivery take?")
+	in.DedupeKey = ""
+	ch := make(chan pluginhost.Ack, 1)
+	done := func(a pluginhost.Ack) { ch <- a }
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Ingest(context.Background(), in, done)
+		if a := <-ch; a.Status != pluginhost.Committed {
+			b.Fatalf("got %+v", a)
+		}
+	}
+}
+
+// BenchmarkIngestPipelined keeps a window of 32 messages under way.
+func BenchmarkIngestPipelined(b *testing.B) {
+	w, r := benchRouter(b)
+	w.startChat(r, "v", "Cora", "hello")
+	in := w.chatMessage("v", "m", "How long does the delivery take?")
+	in.DedupeKey = ""
+	room := make(chan struct{}, 32)
+	done := func(pluginhost.Ack) { <-room }
+	b.ReportAllocs()
+	for b.Loop() {
+		room <- struct{}{}
+		r.Ingest(context.Background(), in, done)
+	}
+	for range cap(room) {
+		room <- struct{}{}
+	}
+}
+
+// BenchmarkFeedPoll is a Poll that finds one new message.
+func BenchmarkFeedPoll(b *testing.B) {
+	w, r := benchRouter(b)
+	a := w.startChat(r, "v", "Cora", "hello")
+	f := r.NewFeed(w.agents["ana"], conversation.AudienceAgent, func() {})
+	defer f.Close()
+	ctx := context.Background()
+	b.ReportAllocs()
+	for b.Loop() {
+		f.Add(a.Conversation, a.Seq-1)
+		for {
+			items, err := f.Poll(ctx, 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if len(items) == 0 {
+				break
+			}
+		}
+	}
+}

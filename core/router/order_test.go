@@ -1,0 +1,198 @@
+package router_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/eventlog/memlog"
+	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/router"
+)
+
+// heldLog keeps appends waiting while it is held.
+type heldLog struct {
+	*memlog.Log
+	hold sync.RWMutex
+}
+
+func (l *heldLog) Append(ctx context.Context, b *eventlog.Batch) (eventlog.Appended, error) {
+	l.hold.RLock()
+	defer l.hold.RUnlock()
+	return l.Log.Append(ctx, b)
+}
+
+func (w *world) smsMessage(thread, id string) pluginhost.Inbound {
+	return pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: thread, DedupeKey: thread + "/" + id,
+		Message: &pluginhost.InboundMessage{Address: thread, Parts: textParts(id)}}
+}
+
+// Y3: what was on its way to a conversation when that ended goes to the next
+// one, in the order of the calls, and nothing later overtakes it.
+func TestOrderOverTheEnd(t *testing.T) {
+	log := &heldLog{Log: memlog.New()}
+	t.Cleanup(func() { _ = log.Close() })
+	w := newWorld(t, log)
+	r := w.start("n1")
+	r.PluginReady("text", "text-1", newPort(textInfo()))
+	ctx := context.Background()
+	for round := range 20 {
+		th := fmt.Sprint("+49", round)
+		first := ingest(r, w.smsMessage(th, "first"))
+		var wg sync.WaitGroup
+		send := func(in pluginhost.Inbound) {
+			wg.Add(1)
+			r.Ingest(ctx, in, func(a pluginhost.Ack) {
+				if a.Status != pluginhost.Committed {
+					t.Errorf("event: got %+v, want committed", a)
+				}
+				wg.Done()
+			})
+		}
+		log.hold.Lock()
+		send(pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: th, Action: &pluginhost.CustomerAction{End: true}})
+		var want []string
+		for i := range 40 {
+			if i == 20 {
+				log.hold.Unlock() // from here on the answers come in between
+			}
+			want = append(want, fmt.Sprint(i))
+			send(w.smsMessage(th, fmt.Sprint(i)))
+		}
+		wg.Wait()
+		next, err := r.OpenConversation(ctx, w.text.ID, th)
+		must(t, err)
+		if next == first.Conversation {
+			t.Fatal("the conversation has not ended")
+		}
+		var got []string
+		recs, err := r.Records(ctx, next, conversation.AudienceAudit, 0, 1000)
+		must(t, err)
+		for _, rec := range recs {
+			if rec.Type == conversation.TypeMessage {
+				got = append(got, partText(t, rec))
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("round %d: the next conversation has %v, want %v", round, got, want)
+		}
+	}
+}
+
+// A reader who waits on a thread does not get in the way of its first event.
+func TestStartUnderReaders(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	for i := range 100 {
+		s, reader := w.subscribe(r, thread(i), 100, conversation.ConversationID{}, 0)
+		if a := w.startChat(r, thread(i), "", "hello"); a.Status != pluginhost.Committed {
+			t.Fatalf("start %d: got %+v, want committed", i, a)
+		}
+		eventually(t, "message at the reader", func() bool { return s.messages() == 1 })
+		reader.Close()
+	}
+}
+
+// The codes that events are acknowledged with are published.
+func TestAcknowledgements(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	r.PluginReady("text", "text-1", newPort(textInfo()))
+	w.startChat(r, "open", "", "hello")
+	w.startChat(r, "over", "", "hello")
+	end := func(th string) pluginhost.Inbound {
+		return pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: th, Action: &pluginhost.CustomerAction{End: true}}
+	}
+	ingest(r, end("over"))
+	long := w.chatMessage("open", "long", string(make([]byte, 65<<10)))
+	many := w.chatMessage("open", "many", "x")
+	many.Message.Parts = slices.Repeat(textParts("x"), 33)
+	foreign := w.chatMessage("open", "foreign", "x")
+	foreign.Plugin = "text"
+	file := w.chatMessage("open", "file", "")
+	file.Message.Parts = []conversation.Part{{Kind: conversation.PartFile, File: &conversation.File{Blob: conversation.NewID[conversation.BlobID]()}}}
+	result := pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Result: &pluginhost.CommandResult{Command: [16]byte{1}, Outcome: conversation.StatusSent}}
+	status := pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Status: &pluginhost.DeliveryStatus{ProviderID: "never seen", Status: conversation.StatusDelivered}}
+	deferred := pluginhost.Inbound{Plugin: "text", Account: w.text.ID, DedupeKey: "d1", Deferred: []byte("opaque")}
+	for _, c := range []struct {
+		name   string
+		in     pluginhost.Inbound
+		status pluginhost.AckStatus
+		code   string
+	}{
+		{"message", w.chatMessage("open", "m1", "hi"), pluginhost.Committed, ""},
+		{"repeat", w.chatMessage("open", "m1", "hi"), pluginhost.Duplicate, ""},
+		{"second start", pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "open", Action: &pluginhost.CustomerAction{Start: &pluginhost.StartAction{}}}, pluginhost.Duplicate, ""},
+		{"after the end", w.chatMessage("over", "late", "hi"), pluginhost.Refused, "ended"},
+		{"without a chat", w.chatMessage("nobody", "m1", "hi"), pluginhost.Refused, "ended"},
+		{"end", end("open"), pluginhost.Committed, ""},
+		{"second end", end("open"), pluginhost.Refused, "ended"},
+		{"too long", long, pluginhost.Refused, "too_large"},
+		{"too many parts", many, pluginhost.Refused, "too_large"},
+		{"no parts", pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "open", Message: &pluginhost.InboundMessage{}}, pluginhost.Refused, "invalid"},
+		{"no thread", w.chatMessage("", "m1", "hi"), pluginhost.Refused, "invalid"},
+		{"not UTF-8", w.chatMessage("open", "bad", "\xff"), pluginhost.Refused, "invalid"},
+		{"unknown account", pluginhost.Inbound{Plugin: "chat", Thread: "open", Message: &pluginhost.InboundMessage{Parts: textParts("x")}}, pluginhost.Refused, "unknown_account"},
+		{"another plugin's account", foreign, pluginhost.Refused, "unknown_account"},
+		{"unknown command", result, pluginhost.Refused, "unknown_command"},
+		{"unknown message", status, pluginhost.Refused, "unknown_message"},
+		{"text opens a conversation", w.smsMessage("+491", "m1"), pluginhost.Committed, ""},
+		{"deferred", deferred, pluginhost.Committed, ""},
+		{"deferred again", deferred, pluginhost.Duplicate, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := ingest(r, c.in); got.Status != c.status || got.Code != c.code {
+				t.Errorf("got %v %q, want %v %q", got.Status, got.Code, c.status, c.code)
+			}
+		})
+	}
+	w.startChat(r, "files", "", "hello")
+	file.Thread = "files"
+	if got := ingest(r, file); got.Status != pluginhost.Refused || got.Code != "invalid" {
+		t.Errorf("a file where none are kept: got %v %q, want refused invalid", got.Status, got.Code)
+	}
+}
+
+func partText(t *testing.T, rec router.Record) string {
+	t.Helper()
+	var m conversation.MessageBody
+	unmarshal(t, rec.Body, &m)
+	return m.Parts[0].Text
+}
+
+// Messages are stored as encoding/json writes them, whichever way they were encoded.
+func TestMessageEncoding(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	w.startChat(r, "v", "", "")
+	for i, c := range []conversation.MessageBody{
+		{Parts: textParts("plain")},
+		{Parts: textParts("plain"), Name: "Cora Lee"},
+		{Parts: textParts("plain"), Name: "Zoë"},
+		{Parts: textParts(`quo"ted`)},
+		{Parts: textParts(`back\slash`)},
+		{Parts: textParts("a < b & c > d")},
+		{Parts: textParts("two\nlines\tand a tab")},
+		{Parts: textParts("grüße \U0001F600 \u2028")},
+		{Parts: append(textParts("one"), textParts("two")...)},
+		{Parts: []conversation.Part{{Kind: conversation.PartRichText, Text: "bold", HTML: "<b>bold</b>"}}},
+		{Parts: []conversation.Part{{Kind: conversation.PartText, Text: "here", Location: &conversation.Location{}}}},
+	} {
+		in := w.chatMessage("v", fmt.Sprint(i), "")
+		in.Message.Parts, in.Message.Name = c.Parts, c.Name
+		a := ingest(r, in)
+		if a.Status != pluginhost.Committed {
+			t.Errorf("message %d: got %+v, want committed", i, a)
+			continue
+		}
+		recs, err := r.Records(context.Background(), a.Conversation, conversation.AudienceAgent, a.Seq-1, 1)
+		must(t, err)
+		if got, want := string(recs[0].Body), encoded(t, c); got != want {
+			t.Errorf("message %d:\n got %s\nwant %s", i, got, want)
+		}
+	}
+}

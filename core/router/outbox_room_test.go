@@ -1,0 +1,163 @@
+package router_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/eventlog/memlog"
+	"github.com/parley-gateway/parley/core/pluginhost"
+)
+
+func unmarshal(t *testing.T, b []byte, v any) {
+	t.Helper()
+	if err := json.Unmarshal(b, v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A full window costs nothing while it stays full, and keeps no other account waiting.
+func TestOutboxFullWindow(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	p := newPort(textInfo())
+	p.full = true
+	r.PluginReady("text", "text-1", p)
+	for i := range 100 { // more than are picked at a time; each has a command of its own
+		if a := ingest(r, pluginhost.Inbound{Plugin: "text", Account: w.text.ID, DedupeKey: fmt.Sprint(i), Deferred: []byte("x")}); a.Status != pluginhost.Committed {
+			t.Fatalf("deferred: %+v", a)
+		}
+	}
+	before := w.log.Stats().Appends
+	for range 10 {
+		r.PluginRoom("text", "text-1") // a false alarm
+		<-time.After(10 * time.Millisecond)
+	}
+	if n := w.log.Stats().Appends - before; n > 100 {
+		t.Errorf("%d appends while the window was full", n)
+	}
+	p.mu.Lock()
+	p.full = false
+	p.mu.Unlock()
+	r.PluginRoom("text", "text-1")
+	p.next(t, 99)
+}
+
+// A Result for a message that its conversation follows no longer settles the
+// row all the same: else a restart would send it again (PR4).
+func TestResultOfAForgottenMessage(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	p := newPort(textInfo())
+	r.PluginReady("text", "text-1", p)
+	conv := w.textChat(r)
+	for i := range 120 {
+		w.say(r, conv, fmt.Sprint(i))
+	}
+	for i := range 120 {
+		cmd := p.next(t, i)
+		if a := w.result(r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusSent}); a.Status != pluginhost.Committed {
+			t.Fatalf("result %d: got %+v, want committed", i, a)
+		}
+		if got := w.rowState(cmd); got != eventlog.OutboxSettled {
+			t.Fatalf("row %d after its result: got %s, want settled", i, got)
+		}
+	}
+}
+
+// A provider that names one id twice does not leave a command pending.
+func TestResultWithAKnownID(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	p := newPort(textInfo())
+	r.PluginReady("text", "text-1", p)
+	conv := w.textChat(r)
+	for i := range 2 {
+		w.say(r, conv, fmt.Sprint(i))
+		cmd := p.next(t, i)
+		for range 2 { // and the answer got lost once
+			if a := w.result(r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusSent, ProviderIDs: []string{"SM1"}}); a.Status != pluginhost.Committed {
+				t.Fatalf("result %d: got %+v, want committed", i, a)
+			}
+		}
+		if got := w.rowState(cmd); got != eventlog.OutboxSettled {
+			t.Errorf("row %d: got %s, want settled", i, got)
+		}
+	}
+	info, err := r.Info(context.Background(), conv)
+	must(t, err)
+	for _, m := range info.State.Pending {
+		if m.Status != conversation.StatusSent {
+			t.Errorf("message %d is %s, want sent", m.Seq, m.Status)
+		}
+	}
+}
+
+// A retryable failure told twice is one more attempt, not two at once.
+func TestRetryToldTwice(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	p := newPort(textInfo())
+	r.PluginReady("text", "text-1", p)
+	w.say(r, w.textChat(r), "1")
+	cmd := p.next(t, 0)
+	for range 2 {
+		w.result(r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusFailed, Retryable: true})
+	}
+	if got := p.next(t, 1); got.Attempt != 2 {
+		t.Errorf("attempt after the failure: got %d, want 2", got.Attempt)
+	}
+}
+
+// A lost command whose fate the full disk kept from being recorded is unknown
+// as soon as there is room, and its lane goes on (PR4, PR16).
+func TestDoubtOnAFullDisk(t *testing.T) {
+	log := &fullLog{Log: memlog.New()}
+	t.Cleanup(func() { _ = log.Close() })
+	w := newWorld(t, log)
+	r := w.start("n1")
+	p := newPort(textInfo())
+	r.PluginReady("text", "text-1", p)
+	conv := w.textChat(r)
+	w.say(r, conv, "1")
+	w.say(r, conv, "2")
+	cmd := p.next(t, 0)
+	if ok, err := r.Begin(context.Background(), w.text.ID, cmd.Command, "text-1"); !ok || err != nil {
+		t.Fatalf("begin: %v %v", ok, err)
+	}
+	log.full.Store(true)
+	r.PluginGone("text", "text-1", nil, nil)
+	next := newPort(textInfo())
+	r.PluginReady("text", "text-2", next)
+	<-time.After(20 * time.Millisecond)
+	log.full.Store(false)
+	if got := next.next(t, 0); got.Command == cmd.Command {
+		t.Errorf("PR4: the doubtful command was sent again")
+	}
+	if got := w.rowState(cmd); got != eventlog.OutboxUnknown {
+		t.Errorf("row of the lost command: got %s, want unknown", got)
+	}
+}
+
+// A row that was settled elsewhere holds no other command up.
+func TestOutboxSettledElsewhere(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	ctx := context.Background()
+	p := newPort(textInfo())
+	r.PluginReady("text", "text-0", newPort(textInfo()))
+	conv := w.textChat(r)
+	r.PluginGone("text", "text-0", nil, nil)
+	sent := w.say(r, conv, "1")
+	second := w.say(r, conv, "2")
+	_, err := w.log.Append(ctx, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{{CommandID: sent.Message, State: eventlog.OutboxSettled}}})
+	must(t, err)
+	r.PluginReady("text", "text-1", p)
+	if got := p.next(t, 0); got.Command != [16]byte(second.Message) {
+		t.Errorf("first command: got %x, want the second message's", got.Command)
+	}
+}
