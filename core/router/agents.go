@@ -233,7 +233,7 @@ func (t *agentsTx) applied() {
 			continue
 		}
 		for _, ev := range w.events {
-			t.r.metrics.agentEvent(ev.Head)
+			t.r.metrics.agentEvent(ev, w.a.state.Offer)
 		}
 		w.a.state = w.next
 		t.r.agentChanged(w.a)

@@ -46,9 +46,15 @@ func newMetrics() *metrics {
 	}
 }
 
-func (m *metrics) agentEvent(h conversation.Head) {
-	if e, ok := h.(*acd.OfferEnded); ok {
-		m.offers.WithLabelValues(string(e.Cause)).Inc()
+// agentEvent counts an event of an agent who held an offer before it; nil: none.
+func (m *metrics) agentEvent(ev conversation.Event, held *acd.HeldOffer) {
+	e, ok := ev.Head.(*acd.OfferEnded)
+	if !ok {
+		return
+	}
+	m.offers.WithLabelValues(string(e.Cause)).Inc()
+	if e.Cause == conversation.CauseAccepted && held != nil {
+		m.accept.Observe(ev.At.Sub(held.At).Seconds())
 	}
 }
 

@@ -205,7 +205,9 @@ func (tx *tx) write() error {
 	if err := tx.fill(); err != nil {
 		return err
 	}
+	began := time.Now()
 	_, err := tx.l.r.log.Append(tx.l.r.commits, &tx.batch)
+	tx.l.r.metrics.append.Observe(time.Since(began).Seconds())
 	return err
 }
 
