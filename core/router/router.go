@@ -267,6 +267,7 @@ func (r *Router) follow(ready <-chan struct{}) (cancel func()) {
 			}
 		case bus.Agent:
 			r.agentStale(h.Stream, h.Seq)
+		case bus.Outbox: // a node hands out the rows that it wrote itself
 		}
 	})
 }

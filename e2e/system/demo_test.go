@@ -142,10 +142,6 @@ func (d *demo) chatURL() string {
 	return "ws" + strings.TrimPrefix(strings.SplitAfter(d.info.CustomerPage, "/p/webchat/")[0], "http") + "ws"
 }
 
-func (d *demo) streamURL() string {
-	return "ws" + strings.TrimPrefix(d.info.PublicURL, "http") + "/api/v1/stream"
-}
-
 func (d *demo) token(login string) string {
 	d.t.Helper()
 	tok, err := drive.Login(d.t.Context(), drive.HTTPClient(), d.info.PublicURL, login, d.password(login))
@@ -244,21 +240,6 @@ func childOf(parent int, marker string) int {
 		}
 	}
 	return 0
-}
-
-func (d *demo) get(path string) (int, []byte) {
-	d.t.Helper()
-	req, err := http.NewRequestWithContext(d.t.Context(), http.MethodGet, d.info.PublicURL+path, nil)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	resp, err := drive.HTTPClient().Do(req)
-	if err != nil {
-		return 0, nil
-	}
-	defer func() { _ = resp.Body.Close() }()
-	b, _ := io.ReadAll(resp.Body)
-	return resp.StatusCode, b
 }
 
 // eventually waits for a condition.
