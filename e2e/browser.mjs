@@ -153,6 +153,10 @@ export async function picture(page, name) {
 
 /** Throws when axe finds anything on the page as it stands. */
 export async function axe(page, where) {
+  // What fades in has other colours for a moment.
+  await page.waitForFunction(() =>
+    document.getAnimations().every((a) => a.playState !== 'running' || a.effect?.getTiming().iterations === Number.POSITIVE_INFINITY),
+  )
   const { violations } = await new AxeBuilder({ page })
     .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'])
     .analyze()

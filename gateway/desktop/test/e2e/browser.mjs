@@ -63,6 +63,11 @@ export async function picture(page, name) {
 export async function axe(page, where) {
   // Animations hold colours that nobody sees for long.
   await page.waitForTimeout(250);
+  await page.waitForFunction(() =>
+    document
+      .getAnimations()
+      .every((a) => a.playState !== 'running' || a.effect?.getTiming().iterations === Number.POSITIVE_INFINITY),
+  );
   const { violations } = await new AxeBuilder({ page })
     .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'])
     .analyze();
