@@ -84,6 +84,7 @@ func TestRepeatedDeliveries(t *testing.T) {
 	var mu sync.Mutex
 	calls := map[sdk.CommandID]int{}
 	hold := make(chan struct{})
+	release := sync.OnceFunc(func() { close(hold) })
 	r := start(t, sdk.Abilities{Sender: sdk.SendFunc(func(_ context.Context, c *sdk.SendCommand) sdk.Result {
 		mu.Lock()
 		calls[c.ID]++
@@ -97,6 +98,7 @@ func TestRepeatedDeliveries(t *testing.T) {
 		}
 		return sdk.Sent()
 	})})
+	t.Cleanup(release) // before the plugin is waited for, also when the test fails
 	ses := r.open(t, 0, wirehost.Policy{Ack: mute})
 	send(t, ses, command("held", "a", "1"), command("settled", "a", "2"), command("fails-once", "a", "3"))
 	outcome(t, ses, "settled")
@@ -114,7 +116,7 @@ func TestRepeatedDeliveries(t *testing.T) {
 	outcome(t, ses, "fails-once")
 	pong(t, ses, 1) // its acknowledgement has arrived
 	send(t, ses, again("fails-once", "3", 2), again("settled", "2", 3))
-	close(hold)
+	release()
 	outcome(t, ses, "held")
 	pong(t, ses, 2)
 	wait(t, ses, "the second attempt", func(it wirehost.Item) bool {

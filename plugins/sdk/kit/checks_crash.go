@@ -191,6 +191,9 @@ func checkFreeze(ctx context.Context, s *subject) error {
 	if err := p.signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
+	if err := p.stopped(ctx); err != nil {
+		return err
+	}
 	var cmds []*pluginv1.Command
 	if needsCommands(s) == "" {
 		for i := range 8 {

@@ -221,6 +221,34 @@ func (p *process) signal(sig syscall.Signal) error {
 	return nil
 }
 
+// stopped waits until every thread of the program stands still: SIGSTOP is
+// delivered a moment after it was sent. Where there is no procfs it waits that moment.
+func (p *process) stopped(ctx context.Context) error {
+	for {
+		stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))
+		if err != nil {
+			return fmt.Errorf("threads: %w", err)
+		}
+		still := true
+		for _, name := range stats {
+			text, err := os.ReadFile(name)
+			_, state, found := strings.Cut(string(text), ") ")
+			still = still && (err != nil || found && strings.HasPrefix(state, "T"))
+		}
+		if still && len(stats) > 0 {
+			return nil
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+			if len(stats) == 0 {
+				return nil
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // stop kills the group and removes every trace.
 func (p *process) stop() {
 	if p.conn != nil {

@@ -70,10 +70,10 @@ func TestReadmeCallback(t *testing.T) {
 		"no answer": {0, sdk.Unknown("no_answer", "")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var got string
+			posted := make(chan string, 8)
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				body, _ := io.ReadAll(r.Body)
-				got = string(body)
+				posted <- string(body)
 				if tc.status == 0 {
 					panic(http.ErrAbortHandler)
 				}
@@ -88,6 +88,7 @@ func TestReadmeCallback(t *testing.T) {
 			if diff := cmp.Diff(tc.want, result); diff != "" {
 				t.Errorf("result: (-want +got)\n%s", diff)
 			}
+			got := <-posted
 			var a, b any
 			if json.Unmarshal([]byte(want), &a) != nil || json.Unmarshal([]byte(got), &b) != nil || !cmp.Equal(a, b) {
 				t.Errorf("callback got %s, the README says %s", got, want)
