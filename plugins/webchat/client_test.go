@@ -142,6 +142,7 @@ type client struct {
 	t     *testing.T
 	conn  *websocket.Conn
 	token string
+	ahead []frame // came before the answer that begin waited for
 }
 
 // dial opens a socket; status is that of a refusal.
@@ -193,8 +194,19 @@ func (w *world) begin(text string) (*client, sdk.ThreadID, frame) {
 	c := w.connect(nil)
 	c.register()
 	c.send(map[string]any{"t": "start", "client_id": "start-1", "form": map[string]string{"first_name": "Cleo", "message": text}})
-	accepted := c.want("accepted")
-	return c, w.thread(), accepted
+	var ahead []frame
+	// The stored events of the start may come before its answer.
+	for {
+		f, code := c.read()
+		if code != 0 {
+			w.t.Fatalf("closed with %d while waiting for the start's answer", code)
+		}
+		if f.T == "accepted" {
+			c.ahead = ahead
+			return c, w.thread(), f
+		}
+		ahead = append(ahead, f)
+	}
 }
 
 // thread is the thread of the last start.
@@ -236,6 +248,11 @@ func (c *client) raw(text []byte) error {
 // read returns the next frame, or the close code.
 func (c *client) read() (frame, websocket.StatusCode) {
 	c.t.Helper()
+	if len(c.ahead) > 0 {
+		f := c.ahead[0]
+		c.ahead = c.ahead[1:]
+		return f, 0
+	}
 	ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Second)
 	defer cancel()
 	_, text, err := c.conn.Read(ctx)
