@@ -675,11 +675,6 @@ func TestStreamMetricNames(t *testing.T) {
 	}
 }
 
-func gauge(t *testing.T, reg *prometheus.Registry, name string) float64 {
-	t.Helper()
-	return counter(t, reg, name, "")
-}
-
 // counter is the value of a metric, of the series that has label as one value.
 func counter(t *testing.T, reg *prometheus.Registry, name, label string) float64 {
 	t.Helper()
