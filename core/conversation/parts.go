@@ -166,6 +166,7 @@ type Capabilities struct {
 	OfferTitle    string `json:"offer_title,omitempty"`  // "Web Chat"
 	Medium        string `json:"medium,omitempty"`       // capacity class; "" = chat
 	Icon          string `json:"icon,omitempty"`
+	AddressKind   string `json:"address_kind,omitempty"` // "phone" (E.164) or "" (opaque)
 	// Connected: the customer is on a live connection; messages are streamed, not sent from the outbox.
 	Connected bool `json:"connected,omitempty"`
 }

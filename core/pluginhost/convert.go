@@ -146,8 +146,15 @@ func toDeliveryStatus(s *pluginv1.DeliveryStatus) (*DeliveryStatus, error) {
 	default:
 		return nil, errUnsupported
 	}
-	if out.ProviderID == "" {
-		return nil, errors.New("status: no provider_id")
+	if s.GetCommandId() != "" {
+		id, err := parseCommandID(s.GetCommandId())
+		if err != nil {
+			return nil, fmt.Errorf("status: %w", err)
+		}
+		out.Command = id
+	}
+	if out.ProviderID == "" && out.Command == [16]byte{} {
+		return nil, errors.New("status: neither provider_id nor command_id")
 	}
 	return out, nil
 }
@@ -173,6 +180,8 @@ func toCustomerAction(a *pluginv1.CustomerAction) (*CustomerAction, error) {
 		return &CustomerAction{Left: true}, nil
 	case *pluginv1.CustomerAction_Attributes:
 		return &CustomerAction{Attributes: toAttributes(k.Attributes.GetAttributes())}, nil
+	case *pluginv1.CustomerAction_OptOut:
+		return &CustomerAction{OptOut: &OptOut{Out: k.OptOut.GetOut(), Keyword: k.OptOut.GetKeyword()}}, nil
 	default:
 		return nil, errUnsupported
 	}
@@ -218,7 +227,7 @@ func capabilities(d *pluginv1.DescribeResponse) conversation.Capabilities {
 		Links: c.GetLinks(), Page: c.GetPage(), Panels: c.GetPanels(), Calls: c.GetCalls(),
 		OutboundFirst: c.GetOutboundFirst(), ReplyWindow: int(c.GetReplyWindowHours()),
 		Counter: c.GetCounter(), MaxLength: int(c.GetMaxLength()), OfferTitle: c.GetOfferTitle(),
-		Medium: c.GetMedium(), Icon: c.GetIcon(),
+		Medium: c.GetMedium(), Icon: c.GetIcon(), AddressKind: c.GetAddressKind(),
 		Connected: d.GetDelivery() == pluginv1.Delivery_DELIVERY_CONNECTED,
 	}
 }

@@ -98,9 +98,11 @@ type CommandResult struct {
 	RetryAfter  time.Duration
 }
 
-// DeliveryStatus is a provider's later word on a message.
+// DeliveryStatus is a provider's later word on a message, which one of
+// ProviderID and Command names, or both.
 type DeliveryStatus struct {
 	ProviderID string
+	Command    [16]byte // zero: not known
 	Status     conversation.Status
 	Code, Text string
 }
@@ -118,6 +120,13 @@ type CustomerAction struct {
 	End        bool
 	Left       bool
 	Attributes map[string]string
+	OptOut     *OptOut
+}
+
+// OptOut: the customer wants no more messages on the thread, or some again.
+type OptOut struct {
+	Out     bool
+	Keyword string // as written
 }
 
 // StartAction asks for a conversation (request form).

@@ -56,6 +56,7 @@ func manifestFromWire(d *pluginv1.DescribeResponse) Manifest {
 			OfferTitle:       c.GetOfferTitle(),
 			Medium:           c.GetMedium(),
 			Icon:             c.GetIcon(),
+			AddressKind:      c.GetAddressKind(),
 		},
 		IdempotentSend: d.GetIdempotentSend(),
 		CanLookup:      d.GetCanLookup(),
@@ -136,7 +137,7 @@ func eventFromWire(ev *pluginv1.Event) (Event, error) {
 	case *pluginv1.Event_Status:
 		out.Body = DeliveryStatus{
 			ProviderID: k.Status.GetProviderId(), Status: MessageStatus(k.Status.GetStatus()),
-			Code: k.Status.GetCode(), Text: k.Status.GetText(),
+			Code: k.Status.GetCode(), Text: k.Status.GetText(), Command: CommandID(k.Status.GetCommandId()),
 		}
 	case *pluginv1.Event_Receipt:
 		out.Body = Receipt{
@@ -167,6 +168,8 @@ func actionFromWire(a *pluginv1.CustomerAction) (EventBody, error) {
 		return End{}, nil
 	case *pluginv1.CustomerAction_Left:
 		return Left{Reason: k.Left.GetReason()}, nil
+	case *pluginv1.CustomerAction_OptOut:
+		return OptOut{Out: k.OptOut.GetOut(), Keyword: k.OptOut.GetKeyword()}, nil
 	case *pluginv1.CustomerAction_Attributes:
 		return Attributes{Attributes: attributesFromWire(k.Attributes.GetAttributes())}, nil
 	default:

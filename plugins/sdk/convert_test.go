@@ -20,7 +20,7 @@ var (
 		Unsupported{},
 	}
 	everyBody = []EventBody{
-		Message{}, LateResult{}, DeliveryStatus{}, Receipt{}, Deferred{}, Start{}, Page{}, End{}, Left{}, Attributes{},
+		Message{}, LateResult{}, DeliveryStatus{}, Receipt{}, Deferred{}, Start{}, Page{}, End{}, Left{}, Attributes{}, OptOut{},
 	}
 )
 

@@ -61,6 +61,7 @@ func manifestToWire(m *Manifest) *pluginv1.DescribeResponse {
 			OfferTitle:       m.Capabilities.OfferTitle,
 			Medium:           m.Capabilities.Medium,
 			Icon:             m.Capabilities.Icon,
+			AddressKind:      m.Capabilities.AddressKind,
 		},
 		IdempotentSend: m.IdempotentSend,
 		CanLookup:      m.CanLookup,
@@ -146,6 +147,7 @@ func eventToWire(ev *Event) (*pluginv1.Event, error) {
 	case DeliveryStatus:
 		out.Kind = &pluginv1.Event_Status{Status: &pluginv1.DeliveryStatus{
 			ProviderId: b.ProviderID, Status: pluginv1.MessageStatus(b.Status), Code: b.Code, Text: b.Text,
+			CommandId: string(b.Command),
 		}}
 	case Receipt:
 		out.Kind = &pluginv1.Event_Receipt{Receipt: &pluginv1.Receipt{
@@ -166,6 +168,10 @@ func eventToWire(ev *Event) (*pluginv1.Event, error) {
 	case Attributes:
 		out.Kind = actionToWire(&pluginv1.CustomerAction{Action: &pluginv1.CustomerAction_Attributes{
 			Attributes: &pluginv1.Attributes{Attributes: attributesToWire(b.Attributes)},
+		}})
+	case OptOut:
+		out.Kind = actionToWire(&pluginv1.CustomerAction{Action: &pluginv1.CustomerAction_OptOut{
+			OptOut: &pluginv1.OptOut{Out: b.Out, Keyword: b.Keyword},
 		}})
 	case Deferred:
 		out.Kind = &pluginv1.Event_Deferred{Deferred: &pluginv1.Deferred{Opaque: b.Opaque}}

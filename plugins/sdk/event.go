@@ -17,7 +17,7 @@ type Event struct {
 }
 
 // EventBody is what happened: Message, LateResult, DeliveryStatus, Receipt,
-// Start, Page, End, Left, Attributes or Deferred.
+// Start, Page, End, Left, Attributes, OptOut or Deferred.
 type EventBody interface{ isEventBody() }
 
 // Message is a message from the customer.
@@ -38,10 +38,14 @@ type LateResult struct {
 
 // DeliveryStatus is what the provider says later of a message.
 type DeliveryStatus struct {
-	ProviderID string
+	ProviderID string // "" only with a Command
 	Status     MessageStatus
 	Code       string // the provider's own; "" = none
 	Text       string
+	// Command is the one that sent it, where the provider hands a reference of
+	// ours back: it settles an unknown outcome, and binds ProviderID to the
+	// message. "" = not known.
+	Command CommandID
 }
 
 // MessageStatus only moves forward.
@@ -87,6 +91,14 @@ type Attributes struct{ Attributes []Attribute }
 // Page is the page that the customer has open.
 type Page struct{ URL, Title string }
 
+// OptOut says that the customer wants no more messages on this thread, or
+// some again (Out is false). The provider has answered the customer itself and
+// blocks what is sent meanwhile.
+type OptOut struct {
+	Out     bool
+	Keyword string // as the customer wrote it: "STOP"
+}
+
 // End is the customer's end of the conversation.
 type End struct{}
 
@@ -103,6 +115,7 @@ func (DeliveryStatus) isEventBody() {}
 func (Receipt) isEventBody()        {}
 func (Start) isEventBody()          {}
 func (Attributes) isEventBody()     {}
+func (OptOut) isEventBody()         {}
 func (Page) isEventBody()           {}
 func (End) isEventBody()            {}
 func (Left) isEventBody()           {}

@@ -66,6 +66,10 @@ type Capabilities struct {
 	OfferTitle       string // title of the offer alert, "Web Chat"
 	Medium           string // capacity class: "chat", "voice", "email"; "" = chat
 	Icon             string // a desktop icon's name: "message-circle", "device-mobile", "phone"
+	// AddressKind is the form of customers' addresses: "phone" (E.164 with plus)
+	// or "" (opaque). With OutboundFirst, the thread of a conversation that an
+	// agent begins is the address in that form: name inbound threads alike.
+	AddressKind string
 }
 
 // Access says who may use a route.

@@ -642,8 +642,12 @@ type Capabilities struct {
 	OfferTitle       string                 `protobuf:"bytes,21,opt,name=offer_title,json=offerTitle,proto3" json:"offer_title,omitempty"`                      // title of the offer alert, "Web Chat"
 	Medium           string                 `protobuf:"bytes,22,opt,name=medium,proto3" json:"medium,omitempty"`                                                // capacity class: "chat", "voice", "email"; "" = chat
 	Icon             string                 `protobuf:"bytes,23,opt,name=icon,proto3" json:"icon,omitempty"`                                                    // name of a desktop icon: "message-circle", "device-mobile", "phone"
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Kind of a customer's address: "phone" (E.164 with plus) or "" (opaque).
+	// With outbound_first, the thread of a conversation that an agent begins is the
+	// address in that form: name the threads of inbound events alike.
+	AddressKind   string `protobuf:"bytes,24,opt,name=address_kind,json=addressKind,proto3" json:"address_kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Capabilities) Reset() {
@@ -833,6 +837,13 @@ func (x *Capabilities) GetMedium() string {
 func (x *Capabilities) GetIcon() string {
 	if x != nil {
 		return x.Icon
+	}
+	return ""
+}
+
+func (x *Capabilities) GetAddressKind() string {
+	if x != nil {
+		return x.AddressKind
 	}
 	return ""
 }
@@ -3474,11 +3485,14 @@ func (x *Result) GetRetryAfterMs() uint32 {
 
 // What the provider says later of a message that it accepted or gave.
 type DeliveryStatus struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ProviderId    string                 `protobuf:"bytes,1,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"`
-	Status        MessageStatus          `protobuf:"varint,2,opt,name=status,proto3,enum=parley.plugin.v1.MessageStatus" json:"status,omitempty"`
-	Code          string                 `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`
-	Text          string                 `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	ProviderId string                 `protobuf:"bytes,1,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"` // "" only with a command_id
+	Status     MessageStatus          `protobuf:"varint,2,opt,name=status,proto3,enum=parley.plugin.v1.MessageStatus" json:"status,omitempty"`
+	Code       string                 `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`
+	Text       string                 `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
+	// The command that sent it, where the provider hands our own reference back:
+	// settles a command whose outcome is unknown, and binds provider_id to it.
+	CommandId     string `protobuf:"bytes,5,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3537,6 +3551,13 @@ func (x *DeliveryStatus) GetCode() string {
 func (x *DeliveryStatus) GetText() string {
 	if x != nil {
 		return x.Text
+	}
+	return ""
+}
+
+func (x *DeliveryStatus) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
 	}
 	return ""
 }
@@ -3612,6 +3633,7 @@ type CustomerAction struct {
 	//	*CustomerAction_End
 	//	*CustomerAction_Left
 	//	*CustomerAction_Attributes
+	//	*CustomerAction_OptOut
 	Action        isCustomerAction_Action `protobuf_oneof:"action"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3699,6 +3721,15 @@ func (x *CustomerAction) GetAttributes() *Attributes {
 	return nil
 }
 
+func (x *CustomerAction) GetOptOut() *OptOut {
+	if x != nil {
+		if x, ok := x.Action.(*CustomerAction_OptOut); ok {
+			return x.OptOut
+		}
+	}
+	return nil
+}
+
 type isCustomerAction_Action interface {
 	isCustomerAction_Action()
 }
@@ -3723,6 +3754,10 @@ type CustomerAction_Attributes struct {
 	Attributes *Attributes `protobuf:"bytes,5,opt,name=attributes,proto3,oneof"`
 }
 
+type CustomerAction_OptOut struct {
+	OptOut *OptOut `protobuf:"bytes,10,opt,name=opt_out,json=optOut,proto3,oneof"`
+}
+
 func (*CustomerAction_Start) isCustomerAction_Action() {}
 
 func (*CustomerAction_Page) isCustomerAction_Action() {}
@@ -3732,6 +3767,8 @@ func (*CustomerAction_End) isCustomerAction_Action() {}
 func (*CustomerAction_Left) isCustomerAction_Action() {}
 
 func (*CustomerAction_Attributes) isCustomerAction_Action() {}
+
+func (*CustomerAction_OptOut) isCustomerAction_Action() {}
 
 // The customer asks for a conversation (request form).
 type Start struct {
@@ -4006,6 +4043,60 @@ func (x *Page) GetTitle() string {
 	return ""
 }
 
+// The customer wants no more messages on this thread (out), or some again. The
+// provider has answered the customer itself and blocks what is sent meanwhile.
+type OptOut struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Out           bool                   `protobuf:"varint,1,opt,name=out,proto3" json:"out,omitempty"`
+	Keyword       string                 `protobuf:"bytes,2,opt,name=keyword,proto3" json:"keyword,omitempty"` // as the customer wrote it: "STOP"
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OptOut) Reset() {
+	*x = OptOut{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OptOut) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OptOut) ProtoMessage() {}
+
+func (x *OptOut) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OptOut.ProtoReflect.Descriptor instead.
+func (*OptOut) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *OptOut) GetOut() bool {
+	if x != nil {
+		return x.Out
+	}
+	return false
+}
+
+func (x *OptOut) GetKeyword() string {
+	if x != nil {
+		return x.Keyword
+	}
+	return ""
+}
+
 type End struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -4014,7 +4105,7 @@ type End struct {
 
 func (x *End) Reset() {
 	*x = End{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[43]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4026,7 +4117,7 @@ func (x *End) String() string {
 func (*End) ProtoMessage() {}
 
 func (x *End) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[43]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4039,7 +4130,7 @@ func (x *End) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use End.ProtoReflect.Descriptor instead.
 func (*End) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
 }
 
 type Left struct {
@@ -4051,7 +4142,7 @@ type Left struct {
 
 func (x *Left) Reset() {
 	*x = Left{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[44]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4063,7 +4154,7 @@ func (x *Left) String() string {
 func (*Left) ProtoMessage() {}
 
 func (x *Left) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[44]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4076,7 +4167,7 @@ func (x *Left) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Left.ProtoReflect.Descriptor instead.
 func (*Left) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Left) GetReason() string {
@@ -4096,7 +4187,7 @@ type Deferred struct {
 
 func (x *Deferred) Reset() {
 	*x = Deferred{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[45]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4108,7 +4199,7 @@ func (x *Deferred) String() string {
 func (*Deferred) ProtoMessage() {}
 
 func (x *Deferred) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[45]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4121,7 +4212,7 @@ func (x *Deferred) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deferred.ProtoReflect.Descriptor instead.
 func (*Deferred) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Deferred) GetOpaque() []byte {
@@ -4140,7 +4231,7 @@ type EventAcks struct {
 
 func (x *EventAcks) Reset() {
 	*x = EventAcks{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[46]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4152,7 +4243,7 @@ func (x *EventAcks) String() string {
 func (*EventAcks) ProtoMessage() {}
 
 func (x *EventAcks) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[46]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4165,7 +4256,7 @@ func (x *EventAcks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventAcks.ProtoReflect.Descriptor instead.
 func (*EventAcks) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *EventAcks) GetAcks() []*EventAck {
@@ -4188,7 +4279,7 @@ type EventAck struct {
 
 func (x *EventAck) Reset() {
 	*x = EventAck{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[47]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4200,7 +4291,7 @@ func (x *EventAck) String() string {
 func (*EventAck) ProtoMessage() {}
 
 func (x *EventAck) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[47]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4213,7 +4304,7 @@ func (x *EventAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventAck.ProtoReflect.Descriptor instead.
 func (*EventAck) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *EventAck) GetSeq() uint64 {
@@ -4260,7 +4351,7 @@ type Hooks struct {
 
 func (x *Hooks) Reset() {
 	*x = Hooks{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[48]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4272,7 +4363,7 @@ func (x *Hooks) String() string {
 func (*Hooks) ProtoMessage() {}
 
 func (x *Hooks) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[48]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4285,7 +4376,7 @@ func (x *Hooks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hooks.ProtoReflect.Descriptor instead.
 func (*Hooks) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Hooks) GetHooks() []*Hook {
@@ -4313,7 +4404,7 @@ type Hook struct {
 
 func (x *Hook) Reset() {
 	*x = Hook{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[49]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4325,7 +4416,7 @@ func (x *Hook) String() string {
 func (*Hook) ProtoMessage() {}
 
 func (x *Hook) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[49]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4338,7 +4429,7 @@ func (x *Hook) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hook.ProtoReflect.Descriptor instead.
 func (*Hook) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Hook) GetId() uint64 {
@@ -4407,7 +4498,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[50]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4419,7 +4510,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[50]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4432,7 +4523,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Header) GetName() string {
@@ -4458,7 +4549,7 @@ type HookResults struct {
 
 func (x *HookResults) Reset() {
 	*x = HookResults{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[51]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4470,7 +4561,7 @@ func (x *HookResults) String() string {
 func (*HookResults) ProtoMessage() {}
 
 func (x *HookResults) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[51]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4483,7 +4574,7 @@ func (x *HookResults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HookResults.ProtoReflect.Descriptor instead.
 func (*HookResults) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *HookResults) GetResults() []*HookResult {
@@ -4507,7 +4598,7 @@ type HookResult struct {
 
 func (x *HookResult) Reset() {
 	*x = HookResult{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[52]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4519,7 +4610,7 @@ func (x *HookResult) String() string {
 func (*HookResult) ProtoMessage() {}
 
 func (x *HookResult) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[52]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4532,7 +4623,7 @@ func (x *HookResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HookResult.ProtoReflect.Descriptor instead.
 func (*HookResult) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{52}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *HookResult) GetId() uint64 {
@@ -4586,7 +4677,7 @@ type Commands struct {
 
 func (x *Commands) Reset() {
 	*x = Commands{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[53]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4598,7 +4689,7 @@ func (x *Commands) String() string {
 func (*Commands) ProtoMessage() {}
 
 func (x *Commands) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[53]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4611,7 +4702,7 @@ func (x *Commands) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Commands.ProtoReflect.Descriptor instead.
 func (*Commands) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{53}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Commands) GetCommands() []*Command {
@@ -4643,7 +4734,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[54]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4655,7 +4746,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[54]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4668,7 +4759,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{54}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Command) GetSeq() uint64 {
@@ -4796,7 +4887,7 @@ type Send struct {
 
 func (x *Send) Reset() {
 	*x = Send{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[55]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4808,7 +4899,7 @@ func (x *Send) String() string {
 func (*Send) ProtoMessage() {}
 
 func (x *Send) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[55]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4821,7 +4912,7 @@ func (x *Send) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Send.ProtoReflect.Descriptor instead.
 func (*Send) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{55}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Send) GetMessageId() string {
@@ -4868,7 +4959,7 @@ type Process struct {
 
 func (x *Process) Reset() {
 	*x = Process{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[56]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4880,7 +4971,7 @@ func (x *Process) String() string {
 func (*Process) ProtoMessage() {}
 
 func (x *Process) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[56]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4893,7 +4984,7 @@ func (x *Process) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Process.ProtoReflect.Descriptor instead.
 func (*Process) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{56}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Process) GetOpaque() []byte {
@@ -4912,7 +5003,7 @@ type Lookup struct {
 
 func (x *Lookup) Reset() {
 	*x = Lookup{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[57]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4924,7 +5015,7 @@ func (x *Lookup) String() string {
 func (*Lookup) ProtoMessage() {}
 
 func (x *Lookup) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[57]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4937,7 +5028,7 @@ func (x *Lookup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lookup.ProtoReflect.Descriptor instead.
 func (*Lookup) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{57}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Lookup) GetMessageId() string {
@@ -4958,7 +5049,7 @@ type Begin struct {
 
 func (x *Begin) Reset() {
 	*x = Begin{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[58]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4970,7 +5061,7 @@ func (x *Begin) String() string {
 func (*Begin) ProtoMessage() {}
 
 func (x *Begin) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[58]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4983,7 +5074,7 @@ func (x *Begin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Begin.ProtoReflect.Descriptor instead.
 func (*Begin) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{58}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *Begin) GetSeq() uint64 {
@@ -5011,7 +5102,7 @@ type BeginAck struct {
 
 func (x *BeginAck) Reset() {
 	*x = BeginAck{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[59]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5023,7 +5114,7 @@ func (x *BeginAck) String() string {
 func (*BeginAck) ProtoMessage() {}
 
 func (x *BeginAck) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[59]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5036,7 +5127,7 @@ func (x *BeginAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginAck.ProtoReflect.Descriptor instead.
 func (*BeginAck) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{59}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *BeginAck) GetSeq() uint64 {
@@ -5078,7 +5169,7 @@ type Subscribe struct {
 
 func (x *Subscribe) Reset() {
 	*x = Subscribe{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[60]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5090,7 +5181,7 @@ func (x *Subscribe) String() string {
 func (*Subscribe) ProtoMessage() {}
 
 func (x *Subscribe) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[60]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5103,7 +5194,7 @@ func (x *Subscribe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscribe.ProtoReflect.Descriptor instead.
 func (*Subscribe) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{60}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Subscribe) GetSubscription() uint64 {
@@ -5164,7 +5255,7 @@ type Unsubscribe struct {
 
 func (x *Unsubscribe) Reset() {
 	*x = Unsubscribe{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[61]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5176,7 +5267,7 @@ func (x *Unsubscribe) String() string {
 func (*Unsubscribe) ProtoMessage() {}
 
 func (x *Unsubscribe) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[61]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5189,7 +5280,7 @@ func (x *Unsubscribe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unsubscribe.ProtoReflect.Descriptor instead.
 func (*Unsubscribe) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{61}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *Unsubscribe) GetSubscription() uint64 {
@@ -5209,7 +5300,7 @@ type RecordCredit struct {
 
 func (x *RecordCredit) Reset() {
 	*x = RecordCredit{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[62]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5221,7 +5312,7 @@ func (x *RecordCredit) String() string {
 func (*RecordCredit) ProtoMessage() {}
 
 func (x *RecordCredit) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[62]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5234,7 +5325,7 @@ func (x *RecordCredit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordCredit.ProtoReflect.Descriptor instead.
 func (*RecordCredit) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{62}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *RecordCredit) GetSubscription() uint64 {
@@ -5261,7 +5352,7 @@ type SubscriptionEnd struct {
 
 func (x *SubscriptionEnd) Reset() {
 	*x = SubscriptionEnd{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[63]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5273,7 +5364,7 @@ func (x *SubscriptionEnd) String() string {
 func (*SubscriptionEnd) ProtoMessage() {}
 
 func (x *SubscriptionEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[63]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5286,7 +5377,7 @@ func (x *SubscriptionEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionEnd.ProtoReflect.Descriptor instead.
 func (*SubscriptionEnd) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{63}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *SubscriptionEnd) GetSubscription() uint64 {
@@ -5312,7 +5403,7 @@ type Records struct {
 
 func (x *Records) Reset() {
 	*x = Records{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[64]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5324,7 +5415,7 @@ func (x *Records) String() string {
 func (*Records) ProtoMessage() {}
 
 func (x *Records) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[64]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5337,7 +5428,7 @@ func (x *Records) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Records.ProtoReflect.Descriptor instead.
 func (*Records) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{64}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *Records) GetBatches() []*RecordBatch {
@@ -5358,7 +5449,7 @@ type RecordBatch struct {
 
 func (x *RecordBatch) Reset() {
 	*x = RecordBatch{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[65]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5370,7 +5461,7 @@ func (x *RecordBatch) String() string {
 func (*RecordBatch) ProtoMessage() {}
 
 func (x *RecordBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[65]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5383,7 +5474,7 @@ func (x *RecordBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordBatch.ProtoReflect.Descriptor instead.
 func (*RecordBatch) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{65}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *RecordBatch) GetSubscription() uint64 {
@@ -5422,7 +5513,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[66]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5434,7 +5525,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[66]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5447,7 +5538,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{66}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *Record) GetConversation() string {
@@ -5509,7 +5600,7 @@ type Signals struct {
 
 func (x *Signals) Reset() {
 	*x = Signals{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[67]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5521,7 +5612,7 @@ func (x *Signals) String() string {
 func (*Signals) ProtoMessage() {}
 
 func (x *Signals) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[67]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5534,7 +5625,7 @@ func (x *Signals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signals.ProtoReflect.Descriptor instead.
 func (*Signals) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{67}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *Signals) GetSignals() []*Signal {
@@ -5560,7 +5651,7 @@ type Signal struct {
 
 func (x *Signal) Reset() {
 	*x = Signal{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[68]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5572,7 +5663,7 @@ func (x *Signal) String() string {
 func (*Signal) ProtoMessage() {}
 
 func (x *Signal) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[68]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5585,7 +5676,7 @@ func (x *Signal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signal.ProtoReflect.Descriptor instead.
 func (*Signal) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{68}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *Signal) GetAccount() string {
@@ -5653,7 +5744,7 @@ type AccountStatuses struct {
 
 func (x *AccountStatuses) Reset() {
 	*x = AccountStatuses{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[69]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5665,7 +5756,7 @@ func (x *AccountStatuses) String() string {
 func (*AccountStatuses) ProtoMessage() {}
 
 func (x *AccountStatuses) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[69]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5678,7 +5769,7 @@ func (x *AccountStatuses) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccountStatuses.ProtoReflect.Descriptor instead.
 func (*AccountStatuses) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{69}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *AccountStatuses) GetStatuses() []*AccountStatus {
@@ -5700,7 +5791,7 @@ type AccountStatus struct {
 
 func (x *AccountStatus) Reset() {
 	*x = AccountStatus{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[70]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5712,7 +5803,7 @@ func (x *AccountStatus) String() string {
 func (*AccountStatus) ProtoMessage() {}
 
 func (x *AccountStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[70]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5725,7 +5816,7 @@ func (x *AccountStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccountStatus.ProtoReflect.Descriptor instead.
 func (*AccountStatus) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{70}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *AccountStatus) GetAccount() string {
@@ -5766,7 +5857,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[71]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5778,7 +5869,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[71]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5791,7 +5882,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{71}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *DrainRequest) GetLastCommandSeq() uint64 {
@@ -5816,7 +5907,7 @@ type DrainResponse struct {
 
 func (x *DrainResponse) Reset() {
 	*x = DrainResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[72]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5828,7 +5919,7 @@ func (x *DrainResponse) String() string {
 func (*DrainResponse) ProtoMessage() {}
 
 func (x *DrainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[72]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5841,7 +5932,7 @@ func (x *DrainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainResponse.ProtoReflect.Descriptor instead.
 func (*DrainResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{72}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{73}
 }
 
 type MetricsRequest struct {
@@ -5852,7 +5943,7 @@ type MetricsRequest struct {
 
 func (x *MetricsRequest) Reset() {
 	*x = MetricsRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[73]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5864,7 +5955,7 @@ func (x *MetricsRequest) String() string {
 func (*MetricsRequest) ProtoMessage() {}
 
 func (x *MetricsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[73]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5877,7 +5968,7 @@ func (x *MetricsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricsRequest.ProtoReflect.Descriptor instead.
 func (*MetricsRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{73}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{74}
 }
 
 type MetricsResponse struct {
@@ -5889,7 +5980,7 @@ type MetricsResponse struct {
 
 func (x *MetricsResponse) Reset() {
 	*x = MetricsResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[74]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5901,7 +5992,7 @@ func (x *MetricsResponse) String() string {
 func (*MetricsResponse) ProtoMessage() {}
 
 func (x *MetricsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[74]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5914,7 +6005,7 @@ func (x *MetricsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricsResponse.ProtoReflect.Descriptor instead.
 func (*MetricsResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{74}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *MetricsResponse) GetText() []byte {
@@ -5933,7 +6024,7 @@ type KVGetRequest struct {
 
 func (x *KVGetRequest) Reset() {
 	*x = KVGetRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[75]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5945,7 +6036,7 @@ func (x *KVGetRequest) String() string {
 func (*KVGetRequest) ProtoMessage() {}
 
 func (x *KVGetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[75]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5958,7 +6049,7 @@ func (x *KVGetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KVGetRequest.ProtoReflect.Descriptor instead.
 func (*KVGetRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{75}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *KVGetRequest) GetKey() string {
@@ -5979,7 +6070,7 @@ type KVGetResponse struct {
 
 func (x *KVGetResponse) Reset() {
 	*x = KVGetResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[76]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5991,7 +6082,7 @@ func (x *KVGetResponse) String() string {
 func (*KVGetResponse) ProtoMessage() {}
 
 func (x *KVGetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[76]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6004,7 +6095,7 @@ func (x *KVGetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KVGetResponse.ProtoReflect.Descriptor instead.
 func (*KVGetResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{76}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *KVGetResponse) GetFound() bool {
@@ -6040,7 +6131,7 @@ type KVPutRequest struct {
 
 func (x *KVPutRequest) Reset() {
 	*x = KVPutRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[77]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6052,7 +6143,7 @@ func (x *KVPutRequest) String() string {
 func (*KVPutRequest) ProtoMessage() {}
 
 func (x *KVPutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[77]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6065,7 +6156,7 @@ func (x *KVPutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KVPutRequest.ProtoReflect.Descriptor instead.
 func (*KVPutRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{77}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *KVPutRequest) GetKey() string {
@@ -6106,7 +6197,7 @@ type KVPutResponse struct {
 
 func (x *KVPutResponse) Reset() {
 	*x = KVPutResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[78]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6118,7 +6209,7 @@ func (x *KVPutResponse) String() string {
 func (*KVPutResponse) ProtoMessage() {}
 
 func (x *KVPutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[78]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6131,7 +6222,7 @@ func (x *KVPutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KVPutResponse.ProtoReflect.Descriptor instead.
 func (*KVPutResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{78}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *KVPutResponse) GetConflict() bool {
@@ -6157,7 +6248,7 @@ type KVDeleteRequest struct {
 
 func (x *KVDeleteRequest) Reset() {
 	*x = KVDeleteRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[79]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6169,7 +6260,7 @@ func (x *KVDeleteRequest) String() string {
 func (*KVDeleteRequest) ProtoMessage() {}
 
 func (x *KVDeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[79]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6182,7 +6273,7 @@ func (x *KVDeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KVDeleteRequest.ProtoReflect.Descriptor instead.
 func (*KVDeleteRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{79}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *KVDeleteRequest) GetKey() string {
@@ -6200,7 +6291,7 @@ type KVDeleteResponse struct {
 
 func (x *KVDeleteResponse) Reset() {
 	*x = KVDeleteResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[80]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6212,7 +6303,7 @@ func (x *KVDeleteResponse) String() string {
 func (*KVDeleteResponse) ProtoMessage() {}
 
 func (x *KVDeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[80]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6225,7 +6316,7 @@ func (x *KVDeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KVDeleteResponse.ProtoReflect.Descriptor instead.
 func (*KVDeleteResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{80}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{81}
 }
 
 type KVListRequest struct {
@@ -6239,7 +6330,7 @@ type KVListRequest struct {
 
 func (x *KVListRequest) Reset() {
 	*x = KVListRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[81]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6251,7 +6342,7 @@ func (x *KVListRequest) String() string {
 func (*KVListRequest) ProtoMessage() {}
 
 func (x *KVListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[81]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6264,7 +6355,7 @@ func (x *KVListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KVListRequest.ProtoReflect.Descriptor instead.
 func (*KVListRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{81}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *KVListRequest) GetPrefix() string {
@@ -6297,7 +6388,7 @@ type KVListResponse struct {
 
 func (x *KVListResponse) Reset() {
 	*x = KVListResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[82]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6309,7 +6400,7 @@ func (x *KVListResponse) String() string {
 func (*KVListResponse) ProtoMessage() {}
 
 func (x *KVListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[82]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6322,7 +6413,7 @@ func (x *KVListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KVListResponse.ProtoReflect.Descriptor instead.
 func (*KVListResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{82}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *KVListResponse) GetKeys() []string {
@@ -6345,7 +6436,7 @@ type BlobPutRequest struct {
 
 func (x *BlobPutRequest) Reset() {
 	*x = BlobPutRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[83]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6357,7 +6448,7 @@ func (x *BlobPutRequest) String() string {
 func (*BlobPutRequest) ProtoMessage() {}
 
 func (x *BlobPutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[83]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6370,7 +6461,7 @@ func (x *BlobPutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobPutRequest.ProtoReflect.Descriptor instead.
 func (*BlobPutRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{83}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *BlobPutRequest) GetPart() isBlobPutRequest_Part {
@@ -6426,7 +6517,7 @@ type BlobMeta struct {
 
 func (x *BlobMeta) Reset() {
 	*x = BlobMeta{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[84]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6438,7 +6529,7 @@ func (x *BlobMeta) String() string {
 func (*BlobMeta) ProtoMessage() {}
 
 func (x *BlobMeta) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[84]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6451,7 +6542,7 @@ func (x *BlobMeta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobMeta.ProtoReflect.Descriptor instead.
 func (*BlobMeta) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{84}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *BlobMeta) GetAccount() string {
@@ -6491,7 +6582,7 @@ type BlobPutResponse struct {
 
 func (x *BlobPutResponse) Reset() {
 	*x = BlobPutResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[85]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6503,7 +6594,7 @@ func (x *BlobPutResponse) String() string {
 func (*BlobPutResponse) ProtoMessage() {}
 
 func (x *BlobPutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[85]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6516,7 +6607,7 @@ func (x *BlobPutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobPutResponse.ProtoReflect.Descriptor instead.
 func (*BlobPutResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{85}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *BlobPutResponse) GetFile() *File {
@@ -6535,7 +6626,7 @@ type BlobGetRequest struct {
 
 func (x *BlobGetRequest) Reset() {
 	*x = BlobGetRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[86]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6547,7 +6638,7 @@ func (x *BlobGetRequest) String() string {
 func (*BlobGetRequest) ProtoMessage() {}
 
 func (x *BlobGetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[86]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6560,7 +6651,7 @@ func (x *BlobGetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobGetRequest.ProtoReflect.Descriptor instead.
 func (*BlobGetRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{86}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *BlobGetRequest) GetBlob() string {
@@ -6583,7 +6674,7 @@ type BlobGetResponse struct {
 
 func (x *BlobGetResponse) Reset() {
 	*x = BlobGetResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[87]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6595,7 +6686,7 @@ func (x *BlobGetResponse) String() string {
 func (*BlobGetResponse) ProtoMessage() {}
 
 func (x *BlobGetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[87]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6608,7 +6699,7 @@ func (x *BlobGetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobGetResponse.ProtoReflect.Descriptor instead.
 func (*BlobGetResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{87}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *BlobGetResponse) GetPart() isBlobGetResponse_Part {
@@ -6663,7 +6754,7 @@ type BlobURLRequest struct {
 
 func (x *BlobURLRequest) Reset() {
 	*x = BlobURLRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[88]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6675,7 +6766,7 @@ func (x *BlobURLRequest) String() string {
 func (*BlobURLRequest) ProtoMessage() {}
 
 func (x *BlobURLRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[88]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6688,7 +6779,7 @@ func (x *BlobURLRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobURLRequest.ProtoReflect.Descriptor instead.
 func (*BlobURLRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{88}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *BlobURLRequest) GetBlob() string {
@@ -6722,7 +6813,7 @@ type BlobURLResponse struct {
 
 func (x *BlobURLResponse) Reset() {
 	*x = BlobURLResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[89]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6734,7 +6825,7 @@ func (x *BlobURLResponse) String() string {
 func (*BlobURLResponse) ProtoMessage() {}
 
 func (x *BlobURLResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[89]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6747,7 +6838,7 @@ func (x *BlobURLResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobURLResponse.ProtoReflect.Descriptor instead.
 func (*BlobURLResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{89}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *BlobURLResponse) GetUrl() string {
@@ -6775,7 +6866,7 @@ type MintGrantRequest struct {
 
 func (x *MintGrantRequest) Reset() {
 	*x = MintGrantRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[90]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6787,7 +6878,7 @@ func (x *MintGrantRequest) String() string {
 func (*MintGrantRequest) ProtoMessage() {}
 
 func (x *MintGrantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[90]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6800,7 +6891,7 @@ func (x *MintGrantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MintGrantRequest.ProtoReflect.Descriptor instead.
 func (*MintGrantRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{90}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *MintGrantRequest) GetAccount() string {
@@ -6834,7 +6925,7 @@ type MintGrantResponse struct {
 
 func (x *MintGrantResponse) Reset() {
 	*x = MintGrantResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[91]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6846,7 +6937,7 @@ func (x *MintGrantResponse) String() string {
 func (*MintGrantResponse) ProtoMessage() {}
 
 func (x *MintGrantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[91]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6859,7 +6950,7 @@ func (x *MintGrantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MintGrantResponse.ProtoReflect.Descriptor instead.
 func (*MintGrantResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{91}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *MintGrantResponse) GetGrant() string {
@@ -6903,7 +6994,7 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\vsingle_node\x18\x0e \x01(\bR\n" +
 	"singleNode\x12!\n" +
 	"\fegress_hosts\x18\x0f \x03(\tR\vegressHosts\x12\x1c\n" +
-	"\tabilities\x18\x10 \x03(\tR\tabilities\"\xea\x04\n" +
+	"\tabilities\x18\x10 \x03(\tR\tabilities\"\x8d\x05\n" +
 	"\fCapabilities\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\bR\x04text\x12\x1b\n" +
 	"\trich_text\x18\x02 \x01(\bR\brichText\x12\x14\n" +
@@ -6930,7 +7021,8 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\voffer_title\x18\x15 \x01(\tR\n" +
 	"offerTitle\x12\x16\n" +
 	"\x06medium\x18\x16 \x01(\tR\x06medium\x12\x12\n" +
-	"\x04icon\x18\x17 \x01(\tR\x04icon\"\x82\x01\n" +
+	"\x04icon\x18\x17 \x01(\tR\x04icon\x12!\n" +
+	"\faddress_kind\x18\x18 \x01(\tR\vaddressKind\"\x82\x01\n" +
 	"\x05Route\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x120\n" +
 	"\x06access\x18\x02 \x01(\x0e2\x18.parley.plugin.v1.AccessR\x06access\x12\x18\n" +
@@ -7113,17 +7205,19 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04code\x18\x05 \x01(\tR\x04code\x12\x12\n" +
 	"\x04text\x18\x06 \x01(\tR\x04text\x12\x1c\n" +
 	"\tretryable\x18\a \x01(\bR\tretryable\x12$\n" +
-	"\x0eretry_after_ms\x18\b \x01(\rR\fretryAfterMs\"\x92\x01\n" +
+	"\x0eretry_after_ms\x18\b \x01(\rR\fretryAfterMs\"\xb1\x01\n" +
 	"\x0eDeliveryStatus\x12\x1f\n" +
 	"\vprovider_id\x18\x01 \x01(\tR\n" +
 	"providerId\x127\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x1f.parley.plugin.v1.MessageStatusR\x06status\x12\x12\n" +
 	"\x04code\x18\x03 \x01(\tR\x04code\x12\x12\n" +
-	"\x04text\x18\x04 \x01(\tR\x04text\"m\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x05 \x01(\tR\tcommandId\"m\n" +
 	"\aReceipt\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\tR\fconversation\x12#\n" +
 	"\rdelivered_seq\x18\x02 \x01(\x04R\fdeliveredSeq\x12\x19\n" +
-	"\bread_seq\x18\x03 \x01(\x04R\areadSeq\"\x98\x02\n" +
+	"\bread_seq\x18\x03 \x01(\x04R\areadSeq\"\xcd\x02\n" +
 	"\x0eCustomerAction\x12/\n" +
 	"\x05start\x18\x01 \x01(\v2\x17.parley.plugin.v1.StartH\x00R\x05start\x12,\n" +
 	"\x04page\x18\x02 \x01(\v2\x16.parley.plugin.v1.PageH\x00R\x04page\x12)\n" +
@@ -7131,7 +7225,9 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04left\x18\x04 \x01(\v2\x16.parley.plugin.v1.LeftH\x00R\x04left\x12>\n" +
 	"\n" +
 	"attributes\x18\x05 \x01(\v2\x1c.parley.plugin.v1.AttributesH\x00R\n" +
-	"attributesB\b\n" +
+	"attributes\x123\n" +
+	"\aopt_out\x18\n" +
+	" \x01(\v2\x18.parley.plugin.v1.OptOutH\x00R\x06optOutB\b\n" +
 	"\x06actionJ\x04\b\x06\x10\n" +
 	"\"\x84\x03\n" +
 	"\x05Start\x12-\n" +
@@ -7160,7 +7256,10 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"attributes\".\n" +
 	"\x04Page\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x14\n" +
-	"\x05title\x18\x02 \x01(\tR\x05title\"\x05\n" +
+	"\x05title\x18\x02 \x01(\tR\x05title\"4\n" +
+	"\x06OptOut\x12\x10\n" +
+	"\x03out\x18\x01 \x01(\bR\x03out\x12\x18\n" +
+	"\akeyword\x18\x02 \x01(\tR\akeyword\"\x05\n" +
 	"\x03End\"\x1e\n" +
 	"\x04Left\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"\"\n" +
@@ -7418,7 +7517,7 @@ func file_parley_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_parley_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_parley_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 92)
+var file_parley_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 93)
 var file_parley_plugin_v1_plugin_proto_goTypes = []any{
 	(Delivery)(0),             // 0: parley.plugin.v1.Delivery
 	(Access)(0),               // 1: parley.plugin.v1.Access
@@ -7470,55 +7569,56 @@ var file_parley_plugin_v1_plugin_proto_goTypes = []any{
 	(*Attribute)(nil),         // 47: parley.plugin.v1.Attribute
 	(*Attributes)(nil),        // 48: parley.plugin.v1.Attributes
 	(*Page)(nil),              // 49: parley.plugin.v1.Page
-	(*End)(nil),               // 50: parley.plugin.v1.End
-	(*Left)(nil),              // 51: parley.plugin.v1.Left
-	(*Deferred)(nil),          // 52: parley.plugin.v1.Deferred
-	(*EventAcks)(nil),         // 53: parley.plugin.v1.EventAcks
-	(*EventAck)(nil),          // 54: parley.plugin.v1.EventAck
-	(*Hooks)(nil),             // 55: parley.plugin.v1.Hooks
-	(*Hook)(nil),              // 56: parley.plugin.v1.Hook
-	(*Header)(nil),            // 57: parley.plugin.v1.Header
-	(*HookResults)(nil),       // 58: parley.plugin.v1.HookResults
-	(*HookResult)(nil),        // 59: parley.plugin.v1.HookResult
-	(*Commands)(nil),          // 60: parley.plugin.v1.Commands
-	(*Command)(nil),           // 61: parley.plugin.v1.Command
-	(*Send)(nil),              // 62: parley.plugin.v1.Send
-	(*Process)(nil),           // 63: parley.plugin.v1.Process
-	(*Lookup)(nil),            // 64: parley.plugin.v1.Lookup
-	(*Begin)(nil),             // 65: parley.plugin.v1.Begin
-	(*BeginAck)(nil),          // 66: parley.plugin.v1.BeginAck
-	(*Subscribe)(nil),         // 67: parley.plugin.v1.Subscribe
-	(*Unsubscribe)(nil),       // 68: parley.plugin.v1.Unsubscribe
-	(*RecordCredit)(nil),      // 69: parley.plugin.v1.RecordCredit
-	(*SubscriptionEnd)(nil),   // 70: parley.plugin.v1.SubscriptionEnd
-	(*Records)(nil),           // 71: parley.plugin.v1.Records
-	(*RecordBatch)(nil),       // 72: parley.plugin.v1.RecordBatch
-	(*Record)(nil),            // 73: parley.plugin.v1.Record
-	(*Signals)(nil),           // 74: parley.plugin.v1.Signals
-	(*Signal)(nil),            // 75: parley.plugin.v1.Signal
-	(*AccountStatuses)(nil),   // 76: parley.plugin.v1.AccountStatuses
-	(*AccountStatus)(nil),     // 77: parley.plugin.v1.AccountStatus
-	(*DrainRequest)(nil),      // 78: parley.plugin.v1.DrainRequest
-	(*DrainResponse)(nil),     // 79: parley.plugin.v1.DrainResponse
-	(*MetricsRequest)(nil),    // 80: parley.plugin.v1.MetricsRequest
-	(*MetricsResponse)(nil),   // 81: parley.plugin.v1.MetricsResponse
-	(*KVGetRequest)(nil),      // 82: parley.plugin.v1.KVGetRequest
-	(*KVGetResponse)(nil),     // 83: parley.plugin.v1.KVGetResponse
-	(*KVPutRequest)(nil),      // 84: parley.plugin.v1.KVPutRequest
-	(*KVPutResponse)(nil),     // 85: parley.plugin.v1.KVPutResponse
-	(*KVDeleteRequest)(nil),   // 86: parley.plugin.v1.KVDeleteRequest
-	(*KVDeleteResponse)(nil),  // 87: parley.plugin.v1.KVDeleteResponse
-	(*KVListRequest)(nil),     // 88: parley.plugin.v1.KVListRequest
-	(*KVListResponse)(nil),    // 89: parley.plugin.v1.KVListResponse
-	(*BlobPutRequest)(nil),    // 90: parley.plugin.v1.BlobPutRequest
-	(*BlobMeta)(nil),          // 91: parley.plugin.v1.BlobMeta
-	(*BlobPutResponse)(nil),   // 92: parley.plugin.v1.BlobPutResponse
-	(*BlobGetRequest)(nil),    // 93: parley.plugin.v1.BlobGetRequest
-	(*BlobGetResponse)(nil),   // 94: parley.plugin.v1.BlobGetResponse
-	(*BlobURLRequest)(nil),    // 95: parley.plugin.v1.BlobURLRequest
-	(*BlobURLResponse)(nil),   // 96: parley.plugin.v1.BlobURLResponse
-	(*MintGrantRequest)(nil),  // 97: parley.plugin.v1.MintGrantRequest
-	(*MintGrantResponse)(nil), // 98: parley.plugin.v1.MintGrantResponse
+	(*OptOut)(nil),            // 50: parley.plugin.v1.OptOut
+	(*End)(nil),               // 51: parley.plugin.v1.End
+	(*Left)(nil),              // 52: parley.plugin.v1.Left
+	(*Deferred)(nil),          // 53: parley.plugin.v1.Deferred
+	(*EventAcks)(nil),         // 54: parley.plugin.v1.EventAcks
+	(*EventAck)(nil),          // 55: parley.plugin.v1.EventAck
+	(*Hooks)(nil),             // 56: parley.plugin.v1.Hooks
+	(*Hook)(nil),              // 57: parley.plugin.v1.Hook
+	(*Header)(nil),            // 58: parley.plugin.v1.Header
+	(*HookResults)(nil),       // 59: parley.plugin.v1.HookResults
+	(*HookResult)(nil),        // 60: parley.plugin.v1.HookResult
+	(*Commands)(nil),          // 61: parley.plugin.v1.Commands
+	(*Command)(nil),           // 62: parley.plugin.v1.Command
+	(*Send)(nil),              // 63: parley.plugin.v1.Send
+	(*Process)(nil),           // 64: parley.plugin.v1.Process
+	(*Lookup)(nil),            // 65: parley.plugin.v1.Lookup
+	(*Begin)(nil),             // 66: parley.plugin.v1.Begin
+	(*BeginAck)(nil),          // 67: parley.plugin.v1.BeginAck
+	(*Subscribe)(nil),         // 68: parley.plugin.v1.Subscribe
+	(*Unsubscribe)(nil),       // 69: parley.plugin.v1.Unsubscribe
+	(*RecordCredit)(nil),      // 70: parley.plugin.v1.RecordCredit
+	(*SubscriptionEnd)(nil),   // 71: parley.plugin.v1.SubscriptionEnd
+	(*Records)(nil),           // 72: parley.plugin.v1.Records
+	(*RecordBatch)(nil),       // 73: parley.plugin.v1.RecordBatch
+	(*Record)(nil),            // 74: parley.plugin.v1.Record
+	(*Signals)(nil),           // 75: parley.plugin.v1.Signals
+	(*Signal)(nil),            // 76: parley.plugin.v1.Signal
+	(*AccountStatuses)(nil),   // 77: parley.plugin.v1.AccountStatuses
+	(*AccountStatus)(nil),     // 78: parley.plugin.v1.AccountStatus
+	(*DrainRequest)(nil),      // 79: parley.plugin.v1.DrainRequest
+	(*DrainResponse)(nil),     // 80: parley.plugin.v1.DrainResponse
+	(*MetricsRequest)(nil),    // 81: parley.plugin.v1.MetricsRequest
+	(*MetricsResponse)(nil),   // 82: parley.plugin.v1.MetricsResponse
+	(*KVGetRequest)(nil),      // 83: parley.plugin.v1.KVGetRequest
+	(*KVGetResponse)(nil),     // 84: parley.plugin.v1.KVGetResponse
+	(*KVPutRequest)(nil),      // 85: parley.plugin.v1.KVPutRequest
+	(*KVPutResponse)(nil),     // 86: parley.plugin.v1.KVPutResponse
+	(*KVDeleteRequest)(nil),   // 87: parley.plugin.v1.KVDeleteRequest
+	(*KVDeleteResponse)(nil),  // 88: parley.plugin.v1.KVDeleteResponse
+	(*KVListRequest)(nil),     // 89: parley.plugin.v1.KVListRequest
+	(*KVListResponse)(nil),    // 90: parley.plugin.v1.KVListResponse
+	(*BlobPutRequest)(nil),    // 91: parley.plugin.v1.BlobPutRequest
+	(*BlobMeta)(nil),          // 92: parley.plugin.v1.BlobMeta
+	(*BlobPutResponse)(nil),   // 93: parley.plugin.v1.BlobPutResponse
+	(*BlobGetRequest)(nil),    // 94: parley.plugin.v1.BlobGetRequest
+	(*BlobGetResponse)(nil),   // 95: parley.plugin.v1.BlobGetResponse
+	(*BlobURLRequest)(nil),    // 96: parley.plugin.v1.BlobURLRequest
+	(*BlobURLResponse)(nil),   // 97: parley.plugin.v1.BlobURLResponse
+	(*MintGrantRequest)(nil),  // 98: parley.plugin.v1.MintGrantRequest
+	(*MintGrantResponse)(nil), // 99: parley.plugin.v1.MintGrantResponse
 }
 var file_parley_plugin_v1_plugin_proto_depIdxs = []int32{
 	0,  // 0: parley.plugin.v1.DescribeResponse.delivery:type_name -> parley.plugin.v1.Delivery
@@ -7531,32 +7631,32 @@ var file_parley_plugin_v1_plugin_proto_depIdxs = []int32{
 	13, // 7: parley.plugin.v1.Account.secrets:type_name -> parley.plugin.v1.Secret
 	16, // 8: parley.plugin.v1.ConfigureResponse.problems:type_name -> parley.plugin.v1.ConfigProblem
 	19, // 9: parley.plugin.v1.HostFrame.hello:type_name -> parley.plugin.v1.HostHello
-	60, // 10: parley.plugin.v1.HostFrame.commands:type_name -> parley.plugin.v1.Commands
-	55, // 11: parley.plugin.v1.HostFrame.hooks:type_name -> parley.plugin.v1.Hooks
-	71, // 12: parley.plugin.v1.HostFrame.records:type_name -> parley.plugin.v1.Records
-	74, // 13: parley.plugin.v1.HostFrame.signals:type_name -> parley.plugin.v1.Signals
-	53, // 14: parley.plugin.v1.HostFrame.event_acks:type_name -> parley.plugin.v1.EventAcks
-	66, // 15: parley.plugin.v1.HostFrame.begin_ack:type_name -> parley.plugin.v1.BeginAck
+	61, // 10: parley.plugin.v1.HostFrame.commands:type_name -> parley.plugin.v1.Commands
+	56, // 11: parley.plugin.v1.HostFrame.hooks:type_name -> parley.plugin.v1.Hooks
+	72, // 12: parley.plugin.v1.HostFrame.records:type_name -> parley.plugin.v1.Records
+	75, // 13: parley.plugin.v1.HostFrame.signals:type_name -> parley.plugin.v1.Signals
+	54, // 14: parley.plugin.v1.HostFrame.event_acks:type_name -> parley.plugin.v1.EventAcks
+	67, // 15: parley.plugin.v1.HostFrame.begin_ack:type_name -> parley.plugin.v1.BeginAck
 	21, // 16: parley.plugin.v1.HostFrame.ping:type_name -> parley.plugin.v1.Ping
 	23, // 17: parley.plugin.v1.HostFrame.config_changed:type_name -> parley.plugin.v1.ConfigChanged
-	70, // 18: parley.plugin.v1.HostFrame.subscription_end:type_name -> parley.plugin.v1.SubscriptionEnd
+	71, // 18: parley.plugin.v1.HostFrame.subscription_end:type_name -> parley.plugin.v1.SubscriptionEnd
 	20, // 19: parley.plugin.v1.PluginFrame.hello:type_name -> parley.plugin.v1.PluginHello
 	24, // 20: parley.plugin.v1.PluginFrame.events:type_name -> parley.plugin.v1.Events
-	58, // 21: parley.plugin.v1.PluginFrame.hook_results:type_name -> parley.plugin.v1.HookResults
-	67, // 22: parley.plugin.v1.PluginFrame.subscribe:type_name -> parley.plugin.v1.Subscribe
-	68, // 23: parley.plugin.v1.PluginFrame.unsubscribe:type_name -> parley.plugin.v1.Unsubscribe
-	74, // 24: parley.plugin.v1.PluginFrame.signals:type_name -> parley.plugin.v1.Signals
-	65, // 25: parley.plugin.v1.PluginFrame.begin:type_name -> parley.plugin.v1.Begin
+	59, // 21: parley.plugin.v1.PluginFrame.hook_results:type_name -> parley.plugin.v1.HookResults
+	68, // 22: parley.plugin.v1.PluginFrame.subscribe:type_name -> parley.plugin.v1.Subscribe
+	69, // 23: parley.plugin.v1.PluginFrame.unsubscribe:type_name -> parley.plugin.v1.Unsubscribe
+	75, // 24: parley.plugin.v1.PluginFrame.signals:type_name -> parley.plugin.v1.Signals
+	66, // 25: parley.plugin.v1.PluginFrame.begin:type_name -> parley.plugin.v1.Begin
 	22, // 26: parley.plugin.v1.PluginFrame.pong:type_name -> parley.plugin.v1.Pong
-	76, // 27: parley.plugin.v1.PluginFrame.account_statuses:type_name -> parley.plugin.v1.AccountStatuses
-	69, // 28: parley.plugin.v1.PluginFrame.record_credit:type_name -> parley.plugin.v1.RecordCredit
+	77, // 27: parley.plugin.v1.PluginFrame.account_statuses:type_name -> parley.plugin.v1.AccountStatuses
+	70, // 28: parley.plugin.v1.PluginFrame.record_credit:type_name -> parley.plugin.v1.RecordCredit
 	25, // 29: parley.plugin.v1.Events.events:type_name -> parley.plugin.v1.Event
 	26, // 30: parley.plugin.v1.Event.message:type_name -> parley.plugin.v1.Message
 	42, // 31: parley.plugin.v1.Event.result:type_name -> parley.plugin.v1.Result
 	43, // 32: parley.plugin.v1.Event.status:type_name -> parley.plugin.v1.DeliveryStatus
 	44, // 33: parley.plugin.v1.Event.receipt:type_name -> parley.plugin.v1.Receipt
 	45, // 34: parley.plugin.v1.Event.action:type_name -> parley.plugin.v1.CustomerAction
-	52, // 35: parley.plugin.v1.Event.deferred:type_name -> parley.plugin.v1.Deferred
+	53, // 35: parley.plugin.v1.Event.deferred:type_name -> parley.plugin.v1.Deferred
 	27, // 36: parley.plugin.v1.Message.from:type_name -> parley.plugin.v1.Address
 	28, // 37: parley.plugin.v1.Message.parts:type_name -> parley.plugin.v1.Part
 	29, // 38: parley.plugin.v1.Part.text:type_name -> parley.plugin.v1.Text
@@ -7577,65 +7677,66 @@ var file_parley_plugin_v1_plugin_proto_depIdxs = []int32{
 	4,  // 53: parley.plugin.v1.DeliveryStatus.status:type_name -> parley.plugin.v1.MessageStatus
 	46, // 54: parley.plugin.v1.CustomerAction.start:type_name -> parley.plugin.v1.Start
 	49, // 55: parley.plugin.v1.CustomerAction.page:type_name -> parley.plugin.v1.Page
-	50, // 56: parley.plugin.v1.CustomerAction.end:type_name -> parley.plugin.v1.End
-	51, // 57: parley.plugin.v1.CustomerAction.left:type_name -> parley.plugin.v1.Left
+	51, // 56: parley.plugin.v1.CustomerAction.end:type_name -> parley.plugin.v1.End
+	52, // 57: parley.plugin.v1.CustomerAction.left:type_name -> parley.plugin.v1.Left
 	48, // 58: parley.plugin.v1.CustomerAction.attributes:type_name -> parley.plugin.v1.Attributes
-	27, // 59: parley.plugin.v1.Start.from:type_name -> parley.plugin.v1.Address
-	28, // 60: parley.plugin.v1.Start.parts:type_name -> parley.plugin.v1.Part
-	49, // 61: parley.plugin.v1.Start.page:type_name -> parley.plugin.v1.Page
-	47, // 62: parley.plugin.v1.Start.attributes:type_name -> parley.plugin.v1.Attribute
-	47, // 63: parley.plugin.v1.Attributes.attributes:type_name -> parley.plugin.v1.Attribute
-	54, // 64: parley.plugin.v1.EventAcks.acks:type_name -> parley.plugin.v1.EventAck
-	5,  // 65: parley.plugin.v1.EventAck.status:type_name -> parley.plugin.v1.AckStatus
-	56, // 66: parley.plugin.v1.Hooks.hooks:type_name -> parley.plugin.v1.Hook
-	57, // 67: parley.plugin.v1.Hook.headers:type_name -> parley.plugin.v1.Header
-	59, // 68: parley.plugin.v1.HookResults.results:type_name -> parley.plugin.v1.HookResult
-	57, // 69: parley.plugin.v1.HookResult.headers:type_name -> parley.plugin.v1.Header
-	25, // 70: parley.plugin.v1.HookResult.events:type_name -> parley.plugin.v1.Event
-	61, // 71: parley.plugin.v1.Commands.commands:type_name -> parley.plugin.v1.Command
-	62, // 72: parley.plugin.v1.Command.send:type_name -> parley.plugin.v1.Send
-	63, // 73: parley.plugin.v1.Command.process:type_name -> parley.plugin.v1.Process
-	64, // 74: parley.plugin.v1.Command.lookup:type_name -> parley.plugin.v1.Lookup
-	28, // 75: parley.plugin.v1.Send.parts:type_name -> parley.plugin.v1.Part
-	72, // 76: parley.plugin.v1.Records.batches:type_name -> parley.plugin.v1.RecordBatch
-	73, // 77: parley.plugin.v1.RecordBatch.records:type_name -> parley.plugin.v1.Record
-	75, // 78: parley.plugin.v1.Signals.signals:type_name -> parley.plugin.v1.Signal
-	6,  // 79: parley.plugin.v1.Signal.kind:type_name -> parley.plugin.v1.SignalKind
-	77, // 80: parley.plugin.v1.AccountStatuses.statuses:type_name -> parley.plugin.v1.AccountStatus
-	91, // 81: parley.plugin.v1.BlobPutRequest.meta:type_name -> parley.plugin.v1.BlobMeta
-	31, // 82: parley.plugin.v1.BlobPutResponse.file:type_name -> parley.plugin.v1.File
-	31, // 83: parley.plugin.v1.BlobGetResponse.meta:type_name -> parley.plugin.v1.File
-	7,  // 84: parley.plugin.v1.PluginService.Describe:input_type -> parley.plugin.v1.DescribeRequest
-	12, // 85: parley.plugin.v1.PluginService.Configure:input_type -> parley.plugin.v1.ConfigureRequest
-	17, // 86: parley.plugin.v1.PluginService.Session:input_type -> parley.plugin.v1.HostFrame
-	78, // 87: parley.plugin.v1.PluginService.Drain:input_type -> parley.plugin.v1.DrainRequest
-	80, // 88: parley.plugin.v1.PluginService.Metrics:input_type -> parley.plugin.v1.MetricsRequest
-	82, // 89: parley.plugin.v1.GatewayService.KVGet:input_type -> parley.plugin.v1.KVGetRequest
-	84, // 90: parley.plugin.v1.GatewayService.KVPut:input_type -> parley.plugin.v1.KVPutRequest
-	86, // 91: parley.plugin.v1.GatewayService.KVDelete:input_type -> parley.plugin.v1.KVDeleteRequest
-	88, // 92: parley.plugin.v1.GatewayService.KVList:input_type -> parley.plugin.v1.KVListRequest
-	90, // 93: parley.plugin.v1.GatewayService.BlobPut:input_type -> parley.plugin.v1.BlobPutRequest
-	93, // 94: parley.plugin.v1.GatewayService.BlobGet:input_type -> parley.plugin.v1.BlobGetRequest
-	95, // 95: parley.plugin.v1.GatewayService.BlobURL:input_type -> parley.plugin.v1.BlobURLRequest
-	97, // 96: parley.plugin.v1.GatewayService.MintGrant:input_type -> parley.plugin.v1.MintGrantRequest
-	8,  // 97: parley.plugin.v1.PluginService.Describe:output_type -> parley.plugin.v1.DescribeResponse
-	15, // 98: parley.plugin.v1.PluginService.Configure:output_type -> parley.plugin.v1.ConfigureResponse
-	18, // 99: parley.plugin.v1.PluginService.Session:output_type -> parley.plugin.v1.PluginFrame
-	79, // 100: parley.plugin.v1.PluginService.Drain:output_type -> parley.plugin.v1.DrainResponse
-	81, // 101: parley.plugin.v1.PluginService.Metrics:output_type -> parley.plugin.v1.MetricsResponse
-	83, // 102: parley.plugin.v1.GatewayService.KVGet:output_type -> parley.plugin.v1.KVGetResponse
-	85, // 103: parley.plugin.v1.GatewayService.KVPut:output_type -> parley.plugin.v1.KVPutResponse
-	87, // 104: parley.plugin.v1.GatewayService.KVDelete:output_type -> parley.plugin.v1.KVDeleteResponse
-	89, // 105: parley.plugin.v1.GatewayService.KVList:output_type -> parley.plugin.v1.KVListResponse
-	92, // 106: parley.plugin.v1.GatewayService.BlobPut:output_type -> parley.plugin.v1.BlobPutResponse
-	94, // 107: parley.plugin.v1.GatewayService.BlobGet:output_type -> parley.plugin.v1.BlobGetResponse
-	96, // 108: parley.plugin.v1.GatewayService.BlobURL:output_type -> parley.plugin.v1.BlobURLResponse
-	98, // 109: parley.plugin.v1.GatewayService.MintGrant:output_type -> parley.plugin.v1.MintGrantResponse
-	97, // [97:110] is the sub-list for method output_type
-	84, // [84:97] is the sub-list for method input_type
-	84, // [84:84] is the sub-list for extension type_name
-	84, // [84:84] is the sub-list for extension extendee
-	0,  // [0:84] is the sub-list for field type_name
+	50, // 59: parley.plugin.v1.CustomerAction.opt_out:type_name -> parley.plugin.v1.OptOut
+	27, // 60: parley.plugin.v1.Start.from:type_name -> parley.plugin.v1.Address
+	28, // 61: parley.plugin.v1.Start.parts:type_name -> parley.plugin.v1.Part
+	49, // 62: parley.plugin.v1.Start.page:type_name -> parley.plugin.v1.Page
+	47, // 63: parley.plugin.v1.Start.attributes:type_name -> parley.plugin.v1.Attribute
+	47, // 64: parley.plugin.v1.Attributes.attributes:type_name -> parley.plugin.v1.Attribute
+	55, // 65: parley.plugin.v1.EventAcks.acks:type_name -> parley.plugin.v1.EventAck
+	5,  // 66: parley.plugin.v1.EventAck.status:type_name -> parley.plugin.v1.AckStatus
+	57, // 67: parley.plugin.v1.Hooks.hooks:type_name -> parley.plugin.v1.Hook
+	58, // 68: parley.plugin.v1.Hook.headers:type_name -> parley.plugin.v1.Header
+	60, // 69: parley.plugin.v1.HookResults.results:type_name -> parley.plugin.v1.HookResult
+	58, // 70: parley.plugin.v1.HookResult.headers:type_name -> parley.plugin.v1.Header
+	25, // 71: parley.plugin.v1.HookResult.events:type_name -> parley.plugin.v1.Event
+	62, // 72: parley.plugin.v1.Commands.commands:type_name -> parley.plugin.v1.Command
+	63, // 73: parley.plugin.v1.Command.send:type_name -> parley.plugin.v1.Send
+	64, // 74: parley.plugin.v1.Command.process:type_name -> parley.plugin.v1.Process
+	65, // 75: parley.plugin.v1.Command.lookup:type_name -> parley.plugin.v1.Lookup
+	28, // 76: parley.plugin.v1.Send.parts:type_name -> parley.plugin.v1.Part
+	73, // 77: parley.plugin.v1.Records.batches:type_name -> parley.plugin.v1.RecordBatch
+	74, // 78: parley.plugin.v1.RecordBatch.records:type_name -> parley.plugin.v1.Record
+	76, // 79: parley.plugin.v1.Signals.signals:type_name -> parley.plugin.v1.Signal
+	6,  // 80: parley.plugin.v1.Signal.kind:type_name -> parley.plugin.v1.SignalKind
+	78, // 81: parley.plugin.v1.AccountStatuses.statuses:type_name -> parley.plugin.v1.AccountStatus
+	92, // 82: parley.plugin.v1.BlobPutRequest.meta:type_name -> parley.plugin.v1.BlobMeta
+	31, // 83: parley.plugin.v1.BlobPutResponse.file:type_name -> parley.plugin.v1.File
+	31, // 84: parley.plugin.v1.BlobGetResponse.meta:type_name -> parley.plugin.v1.File
+	7,  // 85: parley.plugin.v1.PluginService.Describe:input_type -> parley.plugin.v1.DescribeRequest
+	12, // 86: parley.plugin.v1.PluginService.Configure:input_type -> parley.plugin.v1.ConfigureRequest
+	17, // 87: parley.plugin.v1.PluginService.Session:input_type -> parley.plugin.v1.HostFrame
+	79, // 88: parley.plugin.v1.PluginService.Drain:input_type -> parley.plugin.v1.DrainRequest
+	81, // 89: parley.plugin.v1.PluginService.Metrics:input_type -> parley.plugin.v1.MetricsRequest
+	83, // 90: parley.plugin.v1.GatewayService.KVGet:input_type -> parley.plugin.v1.KVGetRequest
+	85, // 91: parley.plugin.v1.GatewayService.KVPut:input_type -> parley.plugin.v1.KVPutRequest
+	87, // 92: parley.plugin.v1.GatewayService.KVDelete:input_type -> parley.plugin.v1.KVDeleteRequest
+	89, // 93: parley.plugin.v1.GatewayService.KVList:input_type -> parley.plugin.v1.KVListRequest
+	91, // 94: parley.plugin.v1.GatewayService.BlobPut:input_type -> parley.plugin.v1.BlobPutRequest
+	94, // 95: parley.plugin.v1.GatewayService.BlobGet:input_type -> parley.plugin.v1.BlobGetRequest
+	96, // 96: parley.plugin.v1.GatewayService.BlobURL:input_type -> parley.plugin.v1.BlobURLRequest
+	98, // 97: parley.plugin.v1.GatewayService.MintGrant:input_type -> parley.plugin.v1.MintGrantRequest
+	8,  // 98: parley.plugin.v1.PluginService.Describe:output_type -> parley.plugin.v1.DescribeResponse
+	15, // 99: parley.plugin.v1.PluginService.Configure:output_type -> parley.plugin.v1.ConfigureResponse
+	18, // 100: parley.plugin.v1.PluginService.Session:output_type -> parley.plugin.v1.PluginFrame
+	80, // 101: parley.plugin.v1.PluginService.Drain:output_type -> parley.plugin.v1.DrainResponse
+	82, // 102: parley.plugin.v1.PluginService.Metrics:output_type -> parley.plugin.v1.MetricsResponse
+	84, // 103: parley.plugin.v1.GatewayService.KVGet:output_type -> parley.plugin.v1.KVGetResponse
+	86, // 104: parley.plugin.v1.GatewayService.KVPut:output_type -> parley.plugin.v1.KVPutResponse
+	88, // 105: parley.plugin.v1.GatewayService.KVDelete:output_type -> parley.plugin.v1.KVDeleteResponse
+	90, // 106: parley.plugin.v1.GatewayService.KVList:output_type -> parley.plugin.v1.KVListResponse
+	93, // 107: parley.plugin.v1.GatewayService.BlobPut:output_type -> parley.plugin.v1.BlobPutResponse
+	95, // 108: parley.plugin.v1.GatewayService.BlobGet:output_type -> parley.plugin.v1.BlobGetResponse
+	97, // 109: parley.plugin.v1.GatewayService.BlobURL:output_type -> parley.plugin.v1.BlobURLResponse
+	99, // 110: parley.plugin.v1.GatewayService.MintGrant:output_type -> parley.plugin.v1.MintGrantResponse
+	98, // [98:111] is the sub-list for method output_type
+	85, // [85:98] is the sub-list for method input_type
+	85, // [85:85] is the sub-list for extension type_name
+	85, // [85:85] is the sub-list for extension extendee
+	0,  // [0:85] is the sub-list for field type_name
 }
 
 func init() { file_parley_plugin_v1_plugin_proto_init() }
@@ -7695,17 +7796,18 @@ func file_parley_plugin_v1_plugin_proto_init() {
 		(*CustomerAction_End)(nil),
 		(*CustomerAction_Left)(nil),
 		(*CustomerAction_Attributes)(nil),
+		(*CustomerAction_OptOut)(nil),
 	}
-	file_parley_plugin_v1_plugin_proto_msgTypes[54].OneofWrappers = []any{
+	file_parley_plugin_v1_plugin_proto_msgTypes[55].OneofWrappers = []any{
 		(*Command_Send)(nil),
 		(*Command_Process)(nil),
 		(*Command_Lookup)(nil),
 	}
-	file_parley_plugin_v1_plugin_proto_msgTypes[83].OneofWrappers = []any{
+	file_parley_plugin_v1_plugin_proto_msgTypes[84].OneofWrappers = []any{
 		(*BlobPutRequest_Meta)(nil),
 		(*BlobPutRequest_Chunk)(nil),
 	}
-	file_parley_plugin_v1_plugin_proto_msgTypes[87].OneofWrappers = []any{
+	file_parley_plugin_v1_plugin_proto_msgTypes[88].OneofWrappers = []any{
 		(*BlobGetResponse_Meta)(nil),
 		(*BlobGetResponse_Chunk)(nil),
 	}
@@ -7715,7 +7817,7 @@ func file_parley_plugin_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_parley_plugin_v1_plugin_proto_rawDesc), len(file_parley_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   92,
+			NumMessages:   93,
 			NumExtensions: 0,
 			NumServices:   2,
 		},
