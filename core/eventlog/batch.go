@@ -9,7 +9,7 @@ import (
 // The order in which an implementation applies a batch: lease check, streams,
 // external ids, closed threads, opened threads (so that one append can end a
 // conversation and open the next on its thread), rows, new outbox rows,
-// outbox updates.
+// outbox updates, joined receipts removed, receipts parked.
 
 // ErrInvalid: a batch contradicts itself (a fault of the program). Nothing was
 // written.
@@ -54,6 +54,15 @@ func (b *Batch) Validate() error {
 			return fmt.Errorf("%w: outbox update %d has state %q", ErrInvalid, i, u.State)
 		}
 	}
+	for i := range b.ParkReceipts {
+		e := &b.ParkReceipts[i]
+		switch {
+		case e.Status == "":
+			return fmt.Errorf("%w: early receipt %d has no status", ErrInvalid, i)
+		case (len(e.Body) == 0) != (e.KeyID == 0) || e.KeyID < 0:
+			return fmt.Errorf("%w: early receipt %d: a body and its key go together", ErrInvalid, i)
+		}
+	}
 	for i := range b.Conversations {
 		if b.Conversations[i].ID == (StreamID{}) {
 			return fmt.Errorf("%w: conversation row %d has no id", ErrInvalid, i)
@@ -75,6 +84,9 @@ func (b *Batch) MaxKeyID() int64 {
 	}
 	for i := range b.Outbox {
 		m = max(m, b.Outbox[i].KeyID)
+	}
+	for i := range b.ParkReceipts {
+		m = max(m, b.ParkReceipts[i].KeyID)
 	}
 	return m
 }

@@ -67,6 +67,25 @@ type ExternalID struct {
 	Seq   uint64
 }
 
+// ExternalRef names an external id of an account.
+type ExternalRef struct {
+	Account StreamID
+	Key     Key
+}
+
+// EarlyReceipt is what a provider said about an id that is bound to no event
+// yet: its status callback overtook the answer to the send. It is kept until
+// the append that joins it, or until it is pruned (DESIGN.md 5: after 7 days).
+// Unique per (Account, Key, Status); the first one stays.
+type EarlyReceipt struct {
+	Account StreamID
+	Key     Key
+	Status  string
+	At      time.Time // when it came; kept to the microsecond at least
+	Body    []byte    // sealed; nil when there is none
+	KeyID   int64     // data key of Body, above 0; 0 exactly when there is no Body
+}
+
 // Conversation phases as stored in rows; the names of conversation.Phase.
 const (
 	PhaseOpen      = "open"
@@ -171,6 +190,8 @@ type Batch struct {
 	CloseThreads  []Thread
 	Outbox        []OutboxRow
 	OutboxUpdates []OutboxUpdate
+	JoinReceipts  []ExternalRef  // early receipts that this append takes into account: removed
+	ParkReceipts  []EarlyReceipt // one parked already under the same status is left as it is
 	// Lease, when Name is not empty, must be held with this epoch at commit
 	// or the append fails with ErrFenced (DESIGN.md 4, promises.md 4.10). A
 	// lease that ran out but that nobody took since still counts as held.
@@ -273,6 +294,13 @@ type Log interface {
 	Outbox(ctx context.Context, account StreamID, unknown bool, limit int) ([]OutboxRow, error)
 	// OutboxRow returns one command's row, pending or not, or ErrNotFound.
 	OutboxRow(ctx context.Context, command [16]byte) (OutboxRow, error)
+
+	// EarlyReceipts returns what is parked for an external id, oldest first;
+	// none is not an error.
+	EarlyReceipts(ctx context.Context, account StreamID, key Key) ([]EarlyReceipt, error)
+	// PruneReceipts removes the receipts that were parked before a time and
+	// returns how many those were.
+	PruneReceipts(ctx context.Context, before time.Time) (int, error)
 
 	// AcquireLease takes or renews a named lease for node until now+ttl. The
 	// epoch grows each time the lease changes hands. held is false while

@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t testing.TB) eventlog.Log) {
 		"agent rows":                         agentRows,
 		"outbox life cycle":                  outboxLifeCycle,
 		"outbox refusals":                    outboxRefusals,
+		"early receipts":                     earlyReceipts,
 		"leases":                             leases,
 		"fencing":                            fencing,
 		"tail and wait without skips":        tailAndWait,
@@ -257,6 +258,8 @@ func maxKeyID(t *testing.T, l eventlog.Log) {
 	_, err := l.Append(t.Context(), b)
 	wantErr(t, "stale append", err, eventlog.ErrConflict)
 	check(41)
+	mustAppend(t, l, &eventlog.Batch{ParkReceipts: []eventlog.EarlyReceipt{{Account: ID(1), Key: Key(1), At: start, Status: "sent", Body: []byte("x"), KeyID: 52}}})
+	check(52)
 }
 
 func invalidBatches(t *testing.T, l eventlog.Log) {
@@ -270,6 +273,8 @@ func invalidBatches(t *testing.T, l eventlog.Log) {
 		"outbox state":        {Outbox: []eventlog.OutboxRow{command(1, func(o *eventlog.OutboxRow) { o.State = "lost" })}},
 		"row without id":      {Conversations: []eventlog.ConversationRow{{Phase: eventlog.PhaseOpen}}},
 		"outbox update state": {OutboxUpdates: []eventlog.OutboxUpdate{{CommandID: [16]byte{1}}}},
+		"receipt status":      {ParkReceipts: []eventlog.EarlyReceipt{{Account: ID(1), Key: Key(1), At: start}}},
+		"receipt key":         {ParkReceipts: []eventlog.EarlyReceipt{{Account: ID(1), Key: Key(1), At: start, Status: "sent", KeyID: 4}}},
 	} {
 		_, err := l.Append(t.Context(), b)
 		wantErr(t, name, err, eventlog.ErrInvalid)

@@ -181,6 +181,12 @@ func (l *Log) applyRows(b *eventlog.Batch, done eventlog.Appended) {
 			o.NotBefore = utc(u.NotBefore)
 		}
 	}
+	for _, ref := range b.JoinReceipts {
+		delete(l.receipts, boundKey{ref.Account, ref.Key})
+	}
+	for _, e := range b.ParkReceipts {
+		l.park(e)
+	}
 }
 
 // AcquireLease implements eventlog.Log.

@@ -43,6 +43,7 @@ type Log struct {
 	outbox        []*eventlog.OutboxRow
 	commands      map[[16]byte]*eventlog.OutboxRow
 	leases        map[string]*lease
+	receipts      map[boundKey][]eventlog.EarlyReceipt
 	maxKey        int64
 	grown         chan struct{} // closed and replaced when events grow
 	closed        bool
@@ -63,6 +64,7 @@ func New() *Log {
 		agents:        map[eventlog.StreamID]eventlog.AgentRow{},
 		commands:      map[[16]byte]*eventlog.OutboxRow{},
 		leases:        map[string]*lease{},
+		receipts:      map[boundKey][]eventlog.EarlyReceipt{},
 		grown:         make(chan struct{}),
 		failed:        make(chan struct{}),
 	}

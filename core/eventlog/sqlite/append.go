@@ -182,7 +182,10 @@ func (w *writer) write(b *eventlog.Batch, done eventlog.Appended) error {
 		}
 	}
 	w.maxKey = max(w.maxKey, b.MaxKeyID())
-	return w.writeOutbox(b, done)
+	if err := w.writeOutbox(b, done); err != nil {
+		return err
+	}
+	return w.writeReceipts(b)
 }
 
 func (w *writer) addEvent(stream eventlog.StreamID, seq uint64, e *eventlog.Event) error {

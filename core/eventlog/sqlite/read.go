@@ -19,7 +19,7 @@ const noLimit = -1
 
 // reads are the prepared statements of the readers.
 type reads struct {
-	stream, tail, position, agents, thread, external, outbox, outboxOf, command, maxKey, conversation *sql.Stmt
+	stream, tail, position, agents, thread, external, outbox, outboxOf, command, maxKey, conversation, receipts *sql.Stmt
 }
 
 const eventColumns = `pos, stream, seq, at, type, head, body, key_id, sum`
@@ -42,6 +42,7 @@ WHERE state <> 'settled' AND (state <> 'unknown' OR ?)`
 		{&r.command, `SELECT ` + outboxColumns + ` FROM outbox WHERE command_id = ?`},
 		{&r.maxKey, `SELECT value FROM log_meta WHERE name = 'max_key'`},
 		{&r.conversation, `SELECT ` + conversationColumns + ` FROM conversations c WHERE id = ?`},
+		{&r.receipts, `SELECT ` + receiptColumns + ` FROM early_receipts WHERE account = ? AND key = ? ORDER BY at, status`},
 	} {
 		s, err := db.PrepareContext(ctx, p.text) //nolint:sqlclosecheck // by close
 		if err != nil {
@@ -54,7 +55,7 @@ WHERE state <> 'settled' AND (state <> 'unknown' OR ?)`
 
 func (r *reads) close() error {
 	var errs []error
-	for _, s := range []*sql.Stmt{r.stream, r.tail, r.position, r.agents, r.thread, r.external, r.outbox, r.outboxOf, r.command, r.maxKey, r.conversation} {
+	for _, s := range []*sql.Stmt{r.stream, r.tail, r.position, r.agents, r.thread, r.external, r.outbox, r.outboxOf, r.command, r.maxKey, r.conversation, r.receipts} {
 		if s != nil {
 			errs = append(errs, s.Close())
 		}

@@ -83,6 +83,17 @@ func threadSum(t *eventlog.Thread) int64 {
 	return int64(s.crc)
 }
 
+func receiptSum(e *eventlog.EarlyReceipt) int64 {
+	var s summer
+	s.id(e.Account)
+	s.bytes(e.Key[:])
+	s.bytes([]byte(e.Status))
+	s.num(uint64(timeValue(e.At)))
+	s.bytes(e.Body)
+	s.num(uint64(e.KeyID))
+	return int64(s.crc)
+}
+
 func outboxSum(r *eventlog.OutboxRow) int64 {
 	var s summer
 	s.id(r.CommandID)
