@@ -23,6 +23,7 @@ import (
 
 type benchCmd struct {
 	Webchat benchWebchatCmd `cmd:"" help:"Customers' messages through socket, log and router to agents' sockets."`
+	SMS     benchSMSCmd     `cmd:"" name:"sms" help:"Signed texts of a carrier through webhook, plugin and router to the log."`
 	Sockets benchSocketsCmd `cmd:"" help:"Memory of idle customers' sockets in open conversations."`
 	Start   benchStartCmd   `cmd:"" help:"Time to ready with many open conversations."`
 	Log     benchLogCmd     `cmd:"" help:"The log alone, against a bare loop that writes the same rows."`
@@ -69,12 +70,13 @@ type system struct {
 	done chan error
 }
 
-// startSystem runs this executable's demo in dir and waits until it is ready.
-func startSystem(ctx context.Context, dir string, stderr io.Writer) (*system, error) {
+// startSystem runs this executable's demo in dir, with more environment, and
+// waits until it is ready.
+func startSystem(ctx context.Context, dir string, stderr io.Writer, env ...string) (*system, error) {
 	s := &system{done: make(chan error, 1)}
 	s.cmd = exec.Command("/proc/self/exe", "demo", "--json", "--data", dir, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0") //nolint:noctx // stopped in order, below
 	s.cmd.Args[0] = "parley"
-	s.cmd.Env = append(os.Environ(), "PARLEY_LOG__LEVEL=warn")
+	s.cmd.Env = append(append(os.Environ(), "PARLEY_LOG__LEVEL=warn"), env...)
 	s.cmd.Stderr = stderr
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {

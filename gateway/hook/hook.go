@@ -41,7 +41,9 @@ type Options struct {
 	Host Host
 	// PublicURL is the origin that carriers were given, "https://chat.example.com".
 	PublicURL string
-	// PerSecond and Burst limit the webhooks of one account. Default 2000 and 4000.
+	// PerSecond and Burst limit the webhooks of one account, so that a flood on one
+	// leaves room for the others. What is over them gets a 503: carriers repeat
+	// those, and a 4xx would lose a text (PR2). Default 20000 and 20000.
 	PerSecond float64
 	Burst     int
 	// BadPerSecond and BadBurst limit what one address may send to accounts that
@@ -72,14 +74,14 @@ const (
 	resultMethod      = "method"          // 405
 	resultTooLarge    = "too_large"       // 413
 	resultBroken      = "broken_body"     // 400, or the carrier went away
-	resultRate        = "rate"            // 429
+	resultRate        = "rate"            // 503 for a known account, 429 for unknown ones
 	resultUnavailable = "unavailable"     // 503: not durable in time
 )
 
 // New makes a Handler.
 func New(opts Options) *Handler {
 	if opts.PerSecond == 0 {
-		opts.PerSecond, opts.Burst = 2000, 4000
+		opts.PerSecond, opts.Burst = 20_000, 20_000
 	}
 	if opts.BadPerSecond == 0 {
 		opts.BadPerSecond, opts.BadBurst = 5, 50
@@ -122,7 +124,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, start time.Time)
 		return refuse(w, http.StatusNotFound, resultUnknown)
 	}
 	if !h.accounts.Allow(account, start) {
-		return refuse(w, http.StatusTooManyRequests, resultRate)
+		w.Header().Set("Retry-After", "1")
+		return refuse(w, http.StatusServiceUnavailable, resultRate)
 	}
 	if len(limits.Methods) > 0 && !slices.Contains(limits.Methods, r.Method) {
 		w.Header().Set("Allow", strings.Join(limits.Methods, ", "))

@@ -264,7 +264,7 @@ func TestRates(t *testing.T) {
 		res, _ := f.do(t, "POST", "/hooks/x", strings.NewReader("a"))
 		got = append(got, res.StatusCode)
 	}
-	if want := "[200 200 200 429 404 404 429]"; fmt.Sprint(got) != want {
+	if want := "[200 200 200 503 404 404 429]"; fmt.Sprint(got) != want {
 		t.Errorf("four for an account with room for 3, three bad ones with room for 2: %v, want %v", got, want)
 	}
 }

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/parley-gateway/parley/config"
+	"github.com/parley-gateway/parley/core/bus"
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/router"
+)
+
+// smsNowhere is the SMS plugin's port while a store is filled: it takes nothing.
+type smsNowhere struct{ nowhere }
+
+func (smsNowhere) Info() pluginhost.Info {
+	return pluginhost.Info{ID: "sms", Capabilities: conversation.Capabilities{Text: true, OutboundFirst: true, OfferTitle: "SMS", AddressKind: "phone"}}
+}
+
+// fill gives the store the past that a busy line has.
+func (c *benchSMSCmd) fill(a *app, dir string) (err error) {
+	cfg, err := config.Load("", append([]string{config.EnvName("data") + "=" + dir}, benchStore(c.Store)...))
+	if err != nil {
+		return err
+	}
+	if _, err := seedDemo(a.ctx, cfg); err != nil {
+		return err
+	}
+	s, err := openStores(a.ctx, cfg, discard())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	acc, ok := accountOf(s.dir, "sms")
+	if !ok {
+		return errors.New("the demo has no SMS account")
+	}
+	if err := fillIDs(a.ctx, s.log, acc, c.IDs); err != nil {
+		return err
+	}
+	return fillEnded(a.ctx, s, acc, c.Ended)
+}
+
+func accountOf(d *directory.Directory, plugin string) (conversation.AccountID, bool) {
+	for _, acc := range d.Snapshot().Accounts() {
+		if acc.Plugin == plugin && !acc.Service.IsZero() {
+			return acc.ID, true
+		}
+	}
+	return conversation.AccountID{}, false
+}
+
+// fillIDs binds n ids of the account: random keys, which is what HMACs are.
+func fillIDs(ctx context.Context, log eventlog.Log, acc conversation.AccountID, n int) error {
+	const batch = 20_000
+	stream := eventlog.StreamID(acc)
+	for n > 0 {
+		k := min(n, batch)
+		n -= k
+		b := eventlog.Batch{External: make([]eventlog.ExternalID, k)}
+		for i := range b.External {
+			x := &b.External[i]
+			x.Account, x.Stream, x.Index, x.Seq = stream, stream, -1, 1
+			if _, err := rand.Read(x.Key[:]); err != nil {
+				return err
+			}
+		}
+		if _, err := log.Append(ctx, &b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fillEnded lets n customers write, and end what they began.
+func fillEnded(ctx context.Context, s *stores, acc conversation.AccountID, n int) (err error) {
+	if n == 0 {
+		return nil
+	}
+	b := bus.NewLocal()
+	defer func() { err = errors.Join(err, b.Close()) }()
+	r, err := router.New(router.Options{Node: "fill", Log: s.log, Vault: s.vault, Directory: s.dir, Bus: b, Logger: discard()})
+	if err != nil {
+		return err
+	}
+	if err := r.Start(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Stop(context.WithoutCancel(ctx))) }()
+	r.PluginReady("sms", "fill", smsNowhere{})
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	slots := make(chan struct{}, 2000)
+	ingest := func(in pluginhost.Inbound) {
+		wg.Add(1)
+		slots <- struct{}{}
+		r.Ingest(ctx, in, func(ack pluginhost.Ack) {
+			if ack.Status != pluginhost.Committed {
+				mu.Lock()
+				err = fmt.Errorf("event not taken: %s", ack.Code)
+				mu.Unlock()
+			}
+			<-slots
+			wg.Done()
+		})
+	}
+	for i := range n {
+		in := pluginhost.Inbound{Plugin: "sms", Account: acc, Thread: fmt.Sprintf("+1646%07d", i), DedupeKey: fmt.Sprintf("fill-%d", i)}
+		m := in
+		m.Message = &pluginhost.InboundMessage{Address: in.Thread, Parts: []conversation.Part{{Kind: conversation.PartText, Text: "some words of a customer"}}}
+		ingest(m)
+		in.DedupeKey += "-end"
+		in.Action = &pluginhost.CustomerAction{End: true}
+		ingest(in)
+	}
+	wg.Wait()
+	return err
+}

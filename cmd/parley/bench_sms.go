@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/parley-gateway/parley/drive"
+)
+
+type benchSMSCmd struct {
+	Connections int           `default:"64" help:"Connections of the carrier."`
+	Phones      int           `default:"1000" help:"Customers' numbers."`
+	New         float64       `default:"0" help:"Share of texts that come from a number never seen before, 0 to 1."`
+	Agents      int           `default:"0" help:"Agents online, who take what they are offered."`
+	IDs         int           `name:"ids" default:"0" help:"External ids in the store beforehand."`
+	Ended       int           `default:"0" help:"Ended conversations in the store beforehand."`
+	Rate        float64       `help:"Texts per second in all; 0 = as many as go."`
+	Size        int           `default:"60" help:"Characters of a text."`
+	Duration    time.Duration `default:"10s" help:"Of the measurement."`
+	Store       string        `help:"postgres://... instead of the embedded store."`
+	Dir         string        `type:"path" help:"Data folder. Default: a temporary one."`
+	Verbose     bool          `help:"Show the gateway's log."`
+}
+
+func (c *benchSMSCmd) Run(a *app) error {
+	return inDir(c.Dir, func(dir string) error { return c.run(a, dir) })
+}
+
+// textLine is the part of demo.json that a carrier needs.
+type textLine struct {
+	Account    string `json:"account"`
+	Number     string `json:"number"`
+	AccountSID string `json:"account_sid"`
+	AuthToken  string `json:"auth_token"`
+	WebhookURL string `json:"webhook_url"`
+}
+
+func readTextLine(dir string) (textLine, error) {
+	var info struct {
+		SMS textLine `json:"sms"`
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "demo.json"))
+	if err != nil {
+		return info.SMS, err
+	}
+	if err := json.Unmarshal(b, &info); err != nil {
+		return info.SMS, err
+	}
+	if info.SMS.WebhookURL == "" {
+		return info.SMS, errors.New("the demo has no SMS number")
+	}
+	return info.SMS, nil
+}
+
+func (c *benchSMSCmd) run(a *app, dir string) (err error) {
+	if c.IDs > 0 || c.Ended > 0 {
+		if err := c.fill(a, dir); err != nil {
+			return err
+		}
+	}
+	var stderr *os.File
+	if c.Verbose {
+		stderr = os.Stderr
+	}
+	sys, err := startSystem(a.ctx, dir, stderr, benchStore(c.Store)...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, sys.stop()) }()
+	agents, err := onlineAgents(a.ctx, sys, c.Agents, "Text Line", nil)
+	if err != nil {
+		return err
+	}
+	defer closeAgents(agents)
+	line, err := readTextLine(dir)
+	if err != nil {
+		return err
+	}
+	g, err := c.generator(line)
+	if err != nil {
+		return err
+	}
+	defer g.close()
+	_, before, err := diskSync(dir, time.Second)
+	if err != nil {
+		return err
+	}
+	g.run(a.ctx, max(c.Duration/5, 2*time.Second)) // warm-up: also makes each phone's conversation
+	g.reset()
+	u0, self0, began := sys.used(), selfCPU(), time.Now()
+	g.run(a.ctx, c.Duration)
+	took, u1, self1 := time.Since(began), sys.used(), selfCPU()
+	_, after, err := diskSync(dir, time.Second)
+	if err != nil {
+		return err
+	}
+	return g.report(a, took, u1.cpu-u0.cpu, self1-self0, max(before, after))
+}
+
+// benchStore is the environment for another store than the embedded one.
+func benchStore(dsn string) []string {
+	if dsn == "" {
+		return nil
+	}
+	return []string{"PARLEY_STORE=" + dsn}
+}
+
+// textGenerator delivers signed texts over many connections. A phone belongs
+// to one connection, so its texts are in order.
+type textGenerator struct {
+	c     *benchSMSCmd
+	lanes []*textLane
+	run0  string // makes message ids unique over runs on one store
+}
+
+type textLane struct {
+	carrier *drive.Carrier
+	phones  []string
+	rnd     *rand.Rand
+	sent    int
+	took    []time.Duration
+	status  map[int]int
+	failed  int
+}
+
+func (c *benchSMSCmd) generator(line textLine) (*textGenerator, error) {
+	g := &textGenerator{c: c, run0: fmt.Sprintf("%016x", time.Now().UnixNano())}
+	for i := range c.Connections {
+		car, err := drive.NewCarrier(drive.CarrierOptions{
+			WebhookURL: line.WebhookURL, AccountSID: line.AccountSID, AuthToken: line.AuthToken, Number: line.Number,
+		})
+		if err != nil {
+			return nil, err
+		}
+		g.lanes = append(g.lanes, &textLane{carrier: car, rnd: rand.New(rand.NewPCG(uint64(i), 1)), status: map[int]int{}}) //nolint:gosec // load, not secrets
+	}
+	for i := range c.Phones {
+		l := g.lanes[i%len(g.lanes)]
+		l.phones = append(l.phones, fmt.Sprintf("+1212%07d", i))
+	}
+	return g, nil
+}
+
+func (g *textGenerator) close() {
+	for _, l := range g.lanes {
+		l.carrier.Close()
+	}
+}
+
+func (g *textGenerator) reset() {
+	for _, l := range g.lanes {
+		l.took, l.status, l.failed = nil, map[int]int{}, 0
+	}
+}
+
+// run delivers for d; each lane waits for its last answer.
+func (g *textGenerator) run(ctx context.Context, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	text := strings.Repeat("a text of a customer ", g.c.Size/21+1)[:g.c.Size]
+	var wg sync.WaitGroup
+	for i, l := range g.lanes {
+		wg.Go(func() {
+			var due time.Time
+			var every time.Duration
+			if g.c.Rate > 0 {
+				every = time.Duration(float64(time.Second) * float64(len(g.lanes)) / g.c.Rate)
+				due = time.Now().Add(every * time.Duration(i) / time.Duration(len(g.lanes)))
+			}
+			for ctx.Err() == nil {
+				began := time.Now()
+				if every > 0 { // measured from when it was due, whatever kept the lane
+					if wait(ctx, time.Until(due)) != nil {
+						return
+					}
+					began, due = due, due.Add(every)
+				}
+				l.deliver(g, i, text, began)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func (l *textLane) deliver(g *textGenerator, lane int, text string, began time.Time) {
+	l.sent++
+	from := l.phones[l.rnd.IntN(len(l.phones))]
+	if g.c.New > 0 && l.rnd.Float64() < g.c.New {
+		from = fmt.Sprintf("+1%03d%07d", 300+lane, l.sent)
+	}
+	status, err := l.carrier.Text(context.Background(), fmt.Sprintf("SM%s%06x%010x", g.run0, lane, l.sent), from, text) //nolint:contextcheck // an answer is waited for in any case
+	if err != nil {
+		l.failed++
+		return
+	}
+	l.status[status]++
+	if status/100 == 2 {
+		l.took = append(l.took, time.Since(began))
+	}
+}
+
+func (g *textGenerator) report(a *app, took, cpu, own, disk time.Duration) error {
+	var all []time.Duration
+	status, failed := map[int]int{}, 0
+	for _, l := range g.lanes {
+		all, failed = append(all, l.took...), failed+l.failed
+		for s, n := range l.status {
+			status[s] += n
+		}
+	}
+	n := len(all)
+	if n == 0 {
+		return fmt.Errorf("no text was accepted: answers %v, none %d", status, failed)
+	}
+	per := func(d time.Duration) time.Duration { return (d / time.Duration(n)).Round(time.Microsecond) }
+	_, err := fmt.Fprintf(a.stdout, `%s
+%d connections, %d phones, %.0f %% new, %d agents, %d ids and %d ended conversations before, rate %s, %v
+signed webhooks accepted durably %d: %.0f/s; other answers %d, none %d
+webhook -> durable -> 2xx  p50 %v  p99 %v  max %v
+disk's own fdatasync p99 %v; 10 ms + 3 x that = %v
+CPU per text: gateway and plugins %v, generator %v
+`, machine(), g.c.Connections, g.c.Phones, g.c.New*100, g.c.Agents, g.c.IDs, g.c.Ended, rateText(g.c.Rate), took.Round(time.Millisecond),
+		n, float64(n)/took.Seconds(), others(status), failed,
+		round(percentile(all, 50)), round(percentile(all, 99)), round(percentile(all, 100)),
+		round(disk), round(10*time.Millisecond+3*disk), per(cpu), per(own))
+	return err
+}
+
+func others(status map[int]int) int {
+	n := 0
+	for s, k := range status {
+		if s/100 != 2 {
+			n += k
+		}
+	}
+	return n
+}
