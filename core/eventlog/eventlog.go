@@ -67,15 +67,20 @@ type ExternalID struct {
 	Seq   uint64
 }
 
-// ExternalRef names an external id of an account.
-type ExternalRef struct {
+// ReceiptJoin removes what is parked for an external id, since the append
+// takes it into account. Seen is how many receipts the writer read; when
+// others are parked by now, the append is ErrConflict and the writer reads
+// again. So nothing is ever removed unseen, nor left behind.
+type ReceiptJoin struct {
 	Account StreamID
 	Key     Key
+	Seen    int // 0 is right too: there must be none
 }
 
 // EarlyReceipt is what a provider said about an id that is bound to no event
 // yet: its status callback overtook the answer to the send. It is kept until
-// the append that joins it, or until it is pruned (DESIGN.md 5: after 7 days).
+// the append that binds the id joins it, or until it is pruned (DESIGN.md 5:
+// after 7 days).
 // Unique per (Account, Key, Status); the first one stays.
 type EarlyReceipt struct {
 	Account StreamID
@@ -168,14 +173,15 @@ type OutboxRow struct {
 	Epoch        int64
 }
 
-// OutboxUpdate changes a row that is not settled. Zero-valued NotBefore leaves
-// it. An update of a settled row to settled changes nothing; to another state
+// OutboxUpdate changes a row that is not settled. A zero NotBefore or Deadline
+// leaves it. An update of a settled row to settled changes nothing; to another state
 // it is ErrConflict, and of a row that is not there ErrNotFound.
 type OutboxUpdate struct {
 	CommandID [16]byte
 	State     OutboxState
 	Attempt   int
 	NotBefore time.Time
+	Deadline  time.Time
 	Node      string
 	Epoch     int64
 }
@@ -190,8 +196,11 @@ type Batch struct {
 	CloseThreads  []Thread
 	Outbox        []OutboxRow
 	OutboxUpdates []OutboxUpdate
-	JoinReceipts  []ExternalRef  // early receipts that this append takes into account: removed
-	ParkReceipts  []EarlyReceipt // one parked already under the same status is left as it is
+	// JoinReceipts goes with the append that binds an id (External). ParkReceipts
+	// of an id that is bound, also by this append, is a *DuplicateError naming
+	// the event; one parked already under the same status stays as it is.
+	JoinReceipts []ReceiptJoin
+	ParkReceipts []EarlyReceipt
 	// Lease, when Name is not empty, must be held with this epoch at commit
 	// or the append fails with ErrFenced (DESIGN.md 4, promises.md 4.10). A
 	// lease that ran out but that nobody took since still counts as held.

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t testing.TB) eventlog.Log) {
 		"outbox life cycle":                  outboxLifeCycle,
 		"outbox refusals":                    outboxRefusals,
 		"early receipts":                     earlyReceipts,
+		"early receipts race":                receiptRace,
 		"leases":                             leases,
 		"fencing":                            fencing,
 		"tail and wait without skips":        tailAndWait,

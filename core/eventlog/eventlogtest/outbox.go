@@ -85,7 +85,13 @@ func outboxLifeCycle(t *testing.T, l eventlog.Log) {
 	update(1, eventlog.OutboxUnknown, 1, time.Time{})
 	diff(t, "pending only", outboxIDs(t, l, all, false, 0), ids(9, 5))
 	diff(t, "with unknown", outboxIDs(t, l, ID(500), true, 0), ids(9, 1))
-	update(1, eventlog.OutboxSettled, 1, time.Time{}) // a receipt came after all
+	update(1, eventlog.OutboxSettled, 1, time.Time{})                        // a receipt came after all
+	mustAppend(t, l, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{ // somebody says: once more (PR4)
+		{CommandID: [16]byte(ID(5)), State: eventlog.OutboxQueued, Attempt: 2, Deadline: at(5000), Node: "b"},
+	}})
+	diff(t, "a later deadline", get(5), command(5, other, func(o *eventlog.OutboxRow) {
+		o.Attempt, o.Deadline, o.Node, o.Epoch = 2, at(5000), "b", 0
+	}))
 	update(9, eventlog.OutboxSettled, 2, time.Time{})
 	diff(t, "settled rows are not listed", outboxIDs(t, l, all, true, 0), ids(5))
 	if s := get(9).State; s != eventlog.OutboxSettled {

@@ -84,7 +84,10 @@ func (l *Log) check(b *eventlog.Batch) (eventlog.Appended, error) {
 		}
 		threads[k] = t.Conversation
 	}
-	return done, l.checkOutbox(b)
+	if err := l.checkOutbox(b); err != nil {
+		return done, err
+	}
+	return done, l.checkReceipts(b, bound)
 }
 
 func (l *Log) checkOutbox(b *eventlog.Batch) error {
@@ -179,6 +182,9 @@ func (l *Log) applyRows(b *eventlog.Batch, done eventlog.Appended) {
 		o.State, o.Attempt, o.Node, o.Epoch = u.State, u.Attempt, u.Node, u.Epoch
 		if !u.NotBefore.IsZero() {
 			o.NotBefore = utc(u.NotBefore)
+		}
+		if !u.Deadline.IsZero() {
+			o.Deadline = utc(u.Deadline)
 		}
 	}
 	for _, ref := range b.JoinReceipts {

@@ -24,6 +24,9 @@ func (w *writer) append(b *eventlog.Batch) (eventlog.Appended, error) {
 	if err := w.checkOutbox(b); err != nil {
 		return eventlog.Appended{}, err
 	}
+	if err := w.checkReceipts(b, done); err != nil {
+		return eventlog.Appended{}, err
+	}
 	// Checks by inserting; therefore last.
 	if err := w.bindExternal(b, done); err != nil {
 		return eventlog.Appended{}, err

@@ -78,7 +78,10 @@ func (w *writer) updateOutbox(u *eventlog.OutboxUpdate) error {
 	if !u.NotBefore.IsZero() {
 		o.NotBefore = u.NotBefore
 	}
-	_, err = w.sql.setOutbox.exec(string(o.State), int64(o.Attempt), timeValue(o.NotBefore), o.Node, o.Epoch, outboxSum(&o),
+	if !u.Deadline.IsZero() {
+		o.Deadline = u.Deadline
+	}
+	_, err = w.sql.setOutbox.exec(string(o.State), int64(o.Attempt), timeValue(o.NotBefore), timeValue(o.Deadline), o.Node, o.Epoch, outboxSum(&o),
 		u.CommandID[:])
 	return err
 }

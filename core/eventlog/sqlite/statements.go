@@ -11,7 +11,7 @@ type statements struct {
 	addAgentOf                                                       *stmt
 	setAgent                                                         *stmt
 	outboxState, outbox, addOutbox, setOutbox                        *stmt
-	addReceipt, delReceipts, pruneReceipts                           *stmt
+	addReceipt, countReceipts, delReceipts, pruneReceipts            *stmt
 	lease, setLease                                                  *stmt
 	setBody                                                          *stmt
 	setMeta, checkpoint, restart                                     *stmt
@@ -47,8 +47,9 @@ ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, state = excluded.state, sum =
 		{&w.sql.addOutbox, 15, `INSERT INTO outbox (command_id, account, conversation, seq, kind, route, state, attempt, not_before, deadline, payload, key_id, node, epoch, sum)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&w.sql.outbox, 1, `SELECT ` + outboxColumns + ` FROM outbox WHERE command_id = ?`},
-		{&w.sql.setOutbox, 7, `UPDATE outbox SET state = ?, attempt = ?, not_before = ?, node = ?, epoch = ?, sum = ? WHERE command_id = ?`},
+		{&w.sql.setOutbox, 8, `UPDATE outbox SET state = ?, attempt = ?, not_before = ?, deadline = ?, node = ?, epoch = ?, sum = ? WHERE command_id = ?`},
 		{&w.sql.addReceipt, 7, `INSERT INTO early_receipts (account, key, status, at, body, key_id, sum) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`},
+		{&w.sql.countReceipts, 2, `SELECT count(*) FROM early_receipts WHERE account = ? AND key = ?`},
 		{&w.sql.delReceipts, 2, `DELETE FROM early_receipts WHERE account = ? AND key = ?`},
 		{&w.sql.pruneReceipts, 1, `DELETE FROM early_receipts WHERE at < ?`},
 		{&w.sql.lease, 1, `SELECT node, epoch, until FROM leases WHERE name = ?`},
