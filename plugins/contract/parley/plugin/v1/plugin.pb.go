@@ -12,6 +12,9 @@
 // Conventions: ids are UUIDs in text form; times are microseconds since the
 // Unix epoch, UTC, 0 = not known; durations are milliseconds; enums start
 // with UNSPECIFIED; unknown frames are ignored and counted by either side.
+//
+// docs/plugin-contract.md explains every message to authors of plugins.
+// Version 1 is frozen: things are added, never changed or taken away.
 
 package pluginv1
 
@@ -454,7 +457,7 @@ func (x *DescribeRequest) GetHostMinor() uint32 {
 
 type DescribeResponse struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
-	Id             string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                                               // short lower-case name, unique in an installation: "webchat"
+	Id             string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                                               // a lower-case letter, then up to 31 of a-z 0-9 and hyphen: "webchat"
 	Name           string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`                                           // for people: "Web chat"
 	Version        string                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`                                     // the plugin's own version
 	Minor          uint32                 `protobuf:"varint,4,opt,name=minor,proto3" json:"minor,omitempty"`                                        // contract minor that the plugin was built for
@@ -923,7 +926,7 @@ type HookInfo struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	BudgetMs      uint32                 `protobuf:"varint,1,opt,name=budget_ms,json=budgetMs,proto3" json:"budget_ms,omitempty"` // within which the carrier wants its answer; 0 = 10000
 	Methods       []string               `protobuf:"bytes,2,rep,name=methods,proto3" json:"methods,omitempty"`                    // empty = POST
-	MaxBody       uint64                 `protobuf:"varint,3,opt,name=max_body,json=maxBody,proto3" json:"max_body,omitempty"`    // bytes; 0 = 1 MiB
+	MaxBody       uint64                 `protobuf:"varint,3,opt,name=max_body,json=maxBody,proto3" json:"max_body,omitempty"`    // bytes; 0 = 1 MiB, at most 4 MiB
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1162,7 +1165,7 @@ type Account struct {
 	Settings      string                 `protobuf:"bytes,3,opt,name=settings,proto3" json:"settings,omitempty"` // JSON
 	Secrets       []*Secret              `protobuf:"bytes,4,rep,name=secrets,proto3" json:"secrets,omitempty"`
 	HookUrl       string                 `protobuf:"bytes,5,opt,name=hook_url,json=hookUrl,proto3" json:"hook_url,omitempty"` // public URL of /hooks/{account}
-	Enabled       bool                   `protobuf:"varint,6,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	Enabled       bool                   `protobuf:"varint,6,opt,name=enabled,proto3" json:"enabled,omitempty"`               // false: its events are refused and nothing is sent
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4177,7 +4180,8 @@ func (x *Left) GetReason() string {
 	return ""
 }
 
-// Durable first, understood later: comes back as a process command.
+// Durable first, understood later: comes back as a process command, without
+// the thread of this event: opaque holds all that is needed.
 type Deferred struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Opaque        []byte                 `protobuf:"bytes,1,opt,name=opaque,proto3" json:"opaque,omitempty"`
@@ -5161,7 +5165,7 @@ type Subscribe struct {
 	Thread            string                 `protobuf:"bytes,3,opt,name=thread,proto3" json:"thread,omitempty"`
 	AfterConversation string                 `protobuf:"bytes,4,opt,name=after_conversation,json=afterConversation,proto3" json:"after_conversation,omitempty"` // "" = the open conversation from its start, or nothing
 	AfterSeq          uint64                 `protobuf:"varint,5,opt,name=after_seq,json=afterSeq,proto3" json:"after_seq,omitempty"`
-	Audience          string                 `protobuf:"bytes,6,opt,name=audience,proto3" json:"audience,omitempty"` // "customer" (default) or "bot"
+	Audience          string                 `protobuf:"bytes,6,opt,name=audience,proto3" json:"audience,omitempty"` // "customer" or "" (the same); others are refused "unknown_audience"
 	Credit            uint32                 `protobuf:"varint,7,opt,name=credit,proto3" json:"credit,omitempty"`    // records that may be in flight
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -7064,7 +7068,7 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x12\n" +
 	"\x04code\x18\x03 \x01(\tR\x04code\x12\x12\n" +
-	"\x04text\x18\x04 \x01(\tR\x04text\"\xe9\x04\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"\xe3\x04\n" +
 	"\tHostFrame\x123\n" +
 	"\x05hello\x18\x01 \x01(\v2\x1b.parley.plugin.v1.HostHelloH\x00R\x05hello\x128\n" +
 	"\bcommands\x18\x02 \x01(\v2\x1a.parley.plugin.v1.CommandsH\x00R\bcommands\x12/\n" +
@@ -7078,7 +7082,7 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x0econfig_changed\x18\t \x01(\v2\x1f.parley.plugin.v1.ConfigChangedH\x00R\rconfigChanged\x12N\n" +
 	"\x10subscription_end\x18\n" +
 	" \x01(\v2!.parley.plugin.v1.SubscriptionEndH\x00R\x0fsubscriptionEndB\a\n" +
-	"\x05frameJ\x04\b\v\x10\f\"\xf2\x04\n" +
+	"\x05frame\"\xf2\x04\n" +
 	"\vPluginFrame\x125\n" +
 	"\x05hello\x18\x01 \x01(\v2\x1d.parley.plugin.v1.PluginHelloH\x00R\x05hello\x122\n" +
 	"\x06events\x18\x02 \x01(\v2\x18.parley.plugin.v1.EventsH\x00R\x06events\x12B\n" +
@@ -7217,7 +7221,7 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\aReceipt\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\tR\fconversation\x12#\n" +
 	"\rdelivered_seq\x18\x02 \x01(\x04R\fdeliveredSeq\x12\x19\n" +
-	"\bread_seq\x18\x03 \x01(\x04R\areadSeq\"\xcd\x02\n" +
+	"\bread_seq\x18\x03 \x01(\x04R\areadSeq\"\xc7\x02\n" +
 	"\x0eCustomerAction\x12/\n" +
 	"\x05start\x18\x01 \x01(\v2\x17.parley.plugin.v1.StartH\x00R\x05start\x12,\n" +
 	"\x04page\x18\x02 \x01(\v2\x16.parley.plugin.v1.PageH\x00R\x04page\x12)\n" +
@@ -7228,8 +7232,7 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"attributes\x123\n" +
 	"\aopt_out\x18\n" +
 	" \x01(\v2\x18.parley.plugin.v1.OptOutH\x00R\x06optOutB\b\n" +
-	"\x06actionJ\x04\b\x06\x10\n" +
-	"\"\x84\x03\n" +
+	"\x06action\"\x84\x03\n" +
 	"\x05Start\x12-\n" +
 	"\x04from\x18\x01 \x01(\v2\x19.parley.plugin.v1.AddressR\x04from\x12\x1d\n" +
 	"\n" +

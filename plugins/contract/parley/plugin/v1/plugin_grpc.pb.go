@@ -12,6 +12,9 @@
 // Conventions: ids are UUIDs in text form; times are microseconds since the
 // Unix epoch, UTC, 0 = not known; durations are milliseconds; enums start
 // with UNSPECIFIED; unknown frames are ignored and counted by either side.
+//
+// docs/plugin-contract.md explains every message to authors of plugins.
+// Version 1 is frozen: things are added, never changed or taken away.
 
 package pluginv1
 
