@@ -105,10 +105,12 @@ func TestProxyIdentity(t *testing.T) {
 	p := auth.Proxy{Auth: a, Grants: grants(t)}
 	res := login(t, a, "ana", false)
 
-	id, err := p.Agent(request("GET", res.Token, false))
+	id, watch, err := p.Agent(request("GET", res.Token, false))
 	if err != nil || id.Subject != res.Identity.User.String() || id.Role != "agent" || id.Name != "Ana" {
 		t.Errorf("Agent: got %+v, %v", id, err)
 	}
+	var told int
+	defer watch(func() { told++ })()
 	mint := func() string {
 		token, _, err := p.Grants.Mint(auth.Grant{
 			Subject: res.Identity.User.String(), Role: "agent", Session: res.Identity.Session.String(), Plugin: "voice", Purpose: "call",
@@ -121,9 +123,12 @@ func TestProxyIdentity(t *testing.T) {
 	redeem := func(token, plugin string) error {
 		r := httptest.NewRequest("GET", "/p/voice/call", nil)
 		r.Header.Set(auth.GrantHeader, token)
-		got, err := p.Redeem(r, plugin)
+		got, watch, err := p.Redeem(r, plugin)
 		if err == nil && (got.Purpose != "call" || got.Subject != res.Identity.User.String()) {
 			t.Errorf("Redeem: got %+v", got)
+		}
+		if err == nil {
+			t.Cleanup(watch(func() { told++ }))
 		}
 		return err
 	}
@@ -136,6 +141,9 @@ func TestProxyIdentity(t *testing.T) {
 	late := mint()
 	if err := a.Logout(t.Context(), res.Identity); err != nil {
 		t.Fatal(err)
+	}
+	if told != 2 { // what the session and its grant had opened (PR23)
+		t.Errorf("%d watchers heard of the logout, want 2", told)
 	}
 	if err := redeem(late, "voice"); !errors.Is(err, auth.ErrGrant) {
 		t.Errorf("after the logout: got %v, want ErrGrant", err)

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/parley-gateway/parley/gateway/limit"
 	"github.com/parley-gateway/parley/plugins/contract/identity"
@@ -17,45 +18,55 @@ type Proxy struct {
 }
 
 // Agent identifies a logged-in user by the session that r carries.
-func (p Proxy) Agent(r *http.Request) (identity.Identity, error) {
+// watch is Auth.Watch for that session.
+func (p Proxy) Agent(r *http.Request) (who identity.Identity, watch func(func()) func(), err error) {
 	id, err := p.Auth.Authenticate(r)
 	if err != nil {
-		return identity.Identity{}, err
+		return identity.Identity{}, nil, err
 	}
 	return identity.Identity{
 		Subject: id.User.String(), Role: string(id.Role), Name: id.Name, RemoteIP: ipText(limit.IP(r)),
-	}, nil
+	}, func(fn func()) func() { return p.Auth.Watch(id, fn) }, nil
 }
 
 // Redeem uses up the grant that r carries for a plugin. A grant for another
-// plugin is ErrGrant, and used up all the same.
-func (p Proxy) Redeem(r *http.Request, plugin string) (identity.Identity, error) {
+// plugin is ErrGrant, and used up all the same. watch is Auth.Watch for the
+// session of an agent's grant, nil for a visitor's.
+func (p Proxy) Redeem(r *http.Request, plugin string) (who identity.Identity, watch func(func()) func(), err error) {
 	g, err := p.Grants.Redeem(r.Header.Get(GrantHeader), "")
 	if err != nil {
-		return identity.Identity{}, err
+		return identity.Identity{}, nil, err
 	}
 	if g.Plugin != plugin {
-		return identity.Identity{}, ErrGrant
+		return identity.Identity{}, nil, ErrGrant
 	}
-	if g.Role != RoleVisitor && !p.Auth.sessionAlive(g) {
-		return identity.Identity{}, ErrGrant
+	if g.Role != RoleVisitor {
+		session, alive := p.Auth.grantSession(g)
+		if !alive {
+			return identity.Identity{}, nil, ErrGrant
+		}
+		watch = func(fn func()) func() { return p.Auth.Watch(session, fn) }
 	}
 	return identity.Identity{
 		Subject: g.Subject, Role: g.Role, Name: g.Name,
 		Conversation: g.Conversation.String(), Account: g.Account.String(), Thread: g.Thread,
 		Purpose: g.Purpose, Instance: g.Instance, GrantID: g.ID, RemoteIP: ipText(limit.IP(r)),
-	}, nil
+	}, watch, nil
 }
 
-// sessionAlive reports whether the session of an agent's grant was not ended
+// grantSession is the session of an agent's grant, alive unless it was ended
 // since the grant was minted, less than a minute ago.
-func (a *Auth) sessionAlive(g Grant) bool {
+func (a *Auth) grantSession(g Grant) (who Identity, alive bool) {
 	id, ok := g.SessionID()
 	if !ok {
-		return false
+		return who, false
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	_, gone := a.revoked[id]
-	return !gone
+	who = Identity{Session: id, Expires: time.Now().Add(a.opts.AbsoluteTimeout)} // at the latest
+	if s, ok := a.live[a.byID[id]]; ok {
+		who.Expires = s.ExpiresAt
+	}
+	return who, !gone
 }

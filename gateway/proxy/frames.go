@@ -77,3 +77,6 @@ func closeFrame(code uint16, reason string) []byte {
 // codeRestart is "Service Restart" of the IANA registry of close codes: come
 // back soon.
 const codeRestart = 1012
+
+// codeRevoked is the desk's own: log in again (docs/protocol/agent-stream.md).
+const codeRevoked = 4001

@@ -58,10 +58,14 @@ type Host interface {
 // Auth tells who sends a request. Errors mean that nobody valid does.
 type Auth interface {
 	// Agent identifies a logged-in user by the session that r carries.
-	Agent(r *http.Request) (identity.Identity, error)
+	Agent(r *http.Request) (identity.Identity, Watch, error)
 	// Redeem consumes the grant that r carries for plugin.
-	Redeem(r *http.Request, plugin string) (identity.Identity, error)
+	Redeem(r *http.Request, plugin string) (identity.Identity, Watch, error)
 }
+
+// Watch calls fn, once, when what lets somebody in has ended (PR23): what was
+// upgraded is closed then. fn does not block. Nil: it does not end.
+type Watch = func(fn func()) (cancel func())
 
 // Options configure a Proxy.
 type Options struct {
@@ -125,6 +129,7 @@ type request struct {
 	route  Route
 	sub    string // path as the plugin sees it, decoded
 	who    identity.Identity
+	watch  Watch
 	policy string // content policy that the gateway had set
 	sealed bool   // policy holds whatever the plugin says
 	w      http.ResponseWriter
@@ -180,11 +185,11 @@ func (p *Proxy) gate(q *request, r *http.Request) int {
 	switch q.route.Access {
 	case Public:
 	case Agent:
-		if q.who, err = p.opts.Auth.Agent(r); err != nil {
+		if q.who, q.watch, err = p.opts.Auth.Agent(r); err != nil {
 			return http.StatusUnauthorized
 		}
 	case Grant:
-		if q.who, err = p.opts.Auth.Redeem(r, q.plugin); err != nil {
+		if q.who, q.watch, err = p.opts.Auth.Redeem(r, q.plugin); err != nil {
 			return http.StatusForbidden
 		}
 		if q.who.Instance != "" && q.who.Instance != q.route.Instance {
@@ -211,7 +216,7 @@ func (p *Proxy) Drain(ctx context.Context) {
 		close(p.drained)
 	}
 	for t := range p.tunnels {
-		t.drain()
+		t.end(atDrain)
 	}
 	p.mu.Unlock()
 	cut := context.AfterFunc(ctx, func() {
@@ -246,7 +251,7 @@ func (p *Proxy) watch(r Route) {
 		delete(p.watched, r.Instance)
 		for t := range p.tunnels {
 			if t.instance == r.Instance {
-				t.drain()
+				t.end(atDrain)
 			}
 		}
 	})

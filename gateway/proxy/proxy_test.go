@@ -93,25 +93,41 @@ func (h *host) Route(_ context.Context, name, path string) (proxy.Route, error) 
 // desk is an Auth with one agent and single-use grants.
 type desk struct {
 	mu     sync.Mutex
+	revoke []func() // told by logout
 	grants map[string]identity.Identity
 }
 
-func (d *desk) Agent(r *http.Request) (identity.Identity, error) {
+func (d *desk) Agent(r *http.Request) (identity.Identity, proxy.Watch, error) {
 	if c, err := r.Cookie("__Host-parley"); err == nil && c.Value == "ana" {
-		return identity.Identity{Subject: "ana", Role: "agent"}, nil
+		return identity.Identity{Subject: "ana", Role: "agent"}, d.watch, nil
 	}
-	return identity.Identity{}, errors.New("nobody")
+	return identity.Identity{}, nil, errors.New("nobody")
 }
 
-func (d *desk) Redeem(r *http.Request, _ string) (identity.Identity, error) {
+func (d *desk) watch(fn func()) (cancel func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.revoke = append(d.revoke, fn)
+	return func() {}
+}
+
+func (d *desk) logout() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, fn := range d.revoke {
+		fn()
+	}
+}
+
+func (d *desk) Redeem(r *http.Request, _ string) (identity.Identity, proxy.Watch, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	id, ok := d.grants[r.Header.Get("Parley-Grant")]
 	if !ok {
-		return id, errors.New("no such grant")
+		return id, nil, errors.New("no such grant")
 	}
 	delete(d.grants, r.Header.Get("Parley-Grant"))
-	return id, nil
+	return id, nil, nil
 }
 
 type fixture struct {
@@ -135,6 +151,7 @@ func setupWeb(t *testing.T, opts proxy.Options, secure bool) *fixture {
 		"open":   {Access: proxy.Public, MaxBody: 64},
 		"agent":  {Access: proxy.Agent, MaxBody: 64},
 		"upload": {Access: proxy.Grant, MaxBody: 64},
+		"mine":   {Access: proxy.Agent, Upgrade: true, MaxBody: 64},
 		"socket": {Access: proxy.Public, Upgrade: true, MaxBody: 64},
 	}}
 	opts.Host, opts.Auth, opts.Log, opts.Registry = f.host, f.auth, slog.New(slog.DiscardHandler), f.reg
@@ -431,6 +448,30 @@ func TestTunnelEnds(t *testing.T) {
 			<-ended
 			eventually(t, "the tunnel is gone", func() bool { return f.count(t, "parley_proxy_sockets") == 0 })
 		})
+	}
+}
+
+// TestTunnelRevoked (PR23): an agent's tunnel ends with the session that
+// opened it, others stay.
+func TestTunnelRevoked(t *testing.T) {
+	f := setup(t, proxy.Options{})
+	f.plugin.mux.HandleFunc("/mine", echo)
+	f.plugin.mux.HandleFunc("/socket", echo)
+	visitor := f.open(t)
+	ws, _, err := websocket.Dial(t.Context(), f.web.URL+"/p/toy/mine", &websocket.DialOptions{HTTPHeader: http.Header{"Cookie": {"__Host-parley=ana"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.auth.logout()
+	if _, _, err := ws.Read(t.Context()); websocket.CloseStatus(err) != 4001 {
+		t.Errorf("the agent saw %v, want close code 4001", err)
+	}
+	_ = ws.CloseNow()
+	if err := visitor.Write(t.Context(), websocket.MessageText, []byte("hi")); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := visitor.Read(t.Context()); err != nil {
+		t.Errorf("the visitor's tunnel: %v", err)
 	}
 }
 

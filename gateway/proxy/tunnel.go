@@ -17,9 +17,10 @@ const linger = 2 * time.Second
 type tunnel struct {
 	client, plugin net.Conn
 	pool           *chunks
-	instance       string        // of the plugin
-	stall          time.Duration // a peer that takes nothing for so long is gone (PR13)
-	draining       atomic.Bool
+	instance       string                 // of the plugin
+	stall          time.Duration          // a peer that takes nothing for so long is gone (PR13)
+	ending         atomic.Pointer[ending] // our own wish to end it; nil = none
+	unwatch        func()                 // nil: nobody watches
 	reason         atomic.Pointer[string] // why it ended; the first one holds
 	onEnd          func(reason string)
 	parts          atomic.Int32
@@ -33,6 +34,19 @@ const (
 	endGone   = "plugin_gone" // the plugin ended without a close frame
 	endDrain  = "drain"
 	endSlow   = "slow" // one side took nothing
+	endLogout = "revoked"
+)
+
+// ending is why we end a tunnel, and what the client is told.
+type ending struct {
+	reason string // of the metric
+	code   uint16
+	text   string
+}
+
+var (
+	atDrain  = &ending{endDrain, codeRestart, "restart"}
+	atRevoke = &ending{endLogout, codeRevoked, "revoked"}
 )
 
 // start runs the tunnel on two goroutines of its own, which end it. toPlugin and
@@ -49,6 +63,9 @@ func (t *tunnel) ended(reason string) { t.reason.CompareAndSwap(nil, &reason) }
 func (t *tunnel) finish() {
 	if t.parts.Add(-1) == 0 {
 		t.close()
+		if t.unwatch != nil {
+			t.unwatch()
+		}
 		t.onEnd(*t.reason.Load())
 	}
 }
@@ -60,9 +77,9 @@ func (t *tunnel) close() {
 	})
 }
 
-// drain ends the tunnel with 1012 to the client.
-func (t *tunnel) drain() {
-	t.draining.Store(true)
+// end tells the client why, and ends the tunnel. It does not block.
+func (t *tunnel) end(e *ending) {
+	t.ending.CompareAndSwap(nil, e)
 	_ = t.plugin.SetReadDeadline(time.Now())
 }
 
@@ -113,16 +130,18 @@ func (t *tunnel) down(first []byte) {
 		}
 	}
 	src.done()
-	switch {
-	case t.draining.Load() && errors.Is(err, os.ErrDeadlineExceeded):
-		t.ended(endDrain)
+	last := atDrain
+	switch wish := t.ending.Load(); {
+	case wish != nil && errors.Is(err, os.ErrDeadlineExceeded):
+		last = wish
+		t.ended(wish.reason)
 	case f.closed:
 		t.ended(endPlugin)
 	default:
 		t.ended(endGone)
 	}
 	if f.between() && !f.closed && *t.reason.Load() != endClient {
-		_ = t.send(t.client, closeFrame(codeRestart, "restart")) // else the client just sees the end
+		_ = t.send(t.client, closeFrame(last.code, last.text)) // else the client just sees the end
 	}
 	if c, ok := t.client.(interface{ CloseWrite() error }); ok {
 		_ = c.CloseWrite()

@@ -90,7 +90,7 @@ func (p *Proxy) open(w http.ResponseWriter, r *http.Request, q *request) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.draining {
-		_ = t.send(client, closeFrame(codeRestart, "restart"))
+		_ = t.send(client, closeFrame(atDrain.code, atDrain.text))
 		t.close()
 		return http.StatusSwitchingProtocols
 	}
@@ -98,6 +98,9 @@ func (p *Proxy) open(w http.ResponseWriter, r *http.Request, q *request) int {
 	gauge.Inc()
 	ok = true
 	p.watch(q.route)
+	if q.watch != nil {
+		t.unwatch = q.watch(func() { t.end(atRevoke) })
+	}
 	t.start(buffered(rw.Reader), buffered(br), &p.work)
 	return http.StatusSwitchingProtocols
 }
