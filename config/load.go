@@ -69,8 +69,19 @@ func (l *loader) fault(where, path, format string, args ...any) {
 	l.faults = append(l.faults, Fault{Where: where, Path: path, Text: fmt.Sprintf(format, args...)})
 }
 
+// parse reads YAML. Some text that is hardly YAML makes the library panic; that
+// is an error of the text.
+func parse(src []byte) (f *ast.File, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("cannot be read as YAML")
+		}
+	}()
+	return parser.ParseBytes(src, 0)
+}
+
 func (l *loader) file(name string, src []byte) {
-	f, err := parser.ParseBytes(src, 0)
+	f, err := parse(src)
 	if err != nil {
 		text := strings.TrimSpace(strings.SplitN(err.Error(), "\n", 2)[0])
 		var pos string
@@ -242,7 +253,7 @@ func (l *loader) environment(environ []string) {
 }
 
 // notConfig are variables of the tests' own and of the handshake with plugins.
-var notConfig = []string{"PARLEY_SOAK", "PARLEY_CONFIG", "PARLEY_PLUGIN"}
+var notConfig = []string{"PARLEY_SOAK", "PARLEY_SOAK_KILLS", "PARLEY_CONFIG", "PARLEY_PLUGIN"}
 
 // EnvName is the environment variable of a key: listen.public is PARLEY_LISTEN__PUBLIC.
 func EnvName(path string) string {

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -87,7 +86,6 @@ func startDemo(t *testing.T, data string, wrap ...string) *demo {
 	d := &demo{t: t, data: data, log: &lockedBuffer{}, done: make(chan error, 1)}
 	args := append(wrap, binary, "demo", "--json", "--data", data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0")
 	d.cmd = exec.Command(args[0], args[1:]...)
-	d.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PARLEY_SOAK") }) // ours, not the gateway's
 	d.cmd.Stderr = d.log
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, err := d.cmd.StdoutPipe()
