@@ -56,13 +56,17 @@ func (s *State) applyHead(head Head, ev Event) bool {
 		s.Parking = &Parking{Owner: h.Owner, Since: ev.At}
 	case *Unparked:
 		s.Parking, s.WaitedSince = nil, ev.At
+	case *ConsentChanged:
+		s.OptedOut = h.Out
+	case *MessageSettled:
+		s.applySettled(h)
 	case *FlagSet:
 		s.Flagged = true
 	case *FlagCleared:
 		s.Flagged = false
 	case *Ended:
 		s.Phase, s.EndedAt, s.EndCause, s.EndedBy = PhaseEnded, ev.At, h.Cause, h.By
-		s.Parking = nil
+		s.Parking, s.Unread = nil, nil
 	case *Concluded:
 		s.Phase = PhaseConcluded
 	default:

@@ -12,6 +12,7 @@ func (s *State) applyMessage(h *MessagePosted, ev Event) {
 	case Customer:
 		s.customerActive(ev.At)
 		s.ActivityAt = ev.At
+		s.countUnread(ev)
 		if s.Kind == Outbound {
 			s.Answered = true
 		}
@@ -37,9 +38,52 @@ func (s *State) follow(m PendingMessage) {
 }
 
 func (s *State) applyStatus(h *MessageStatus) {
-	if p := s.pending(h.Message); p != nil && h.Status.after(p.Status) {
+	if p := s.pending(h.Message); p != nil && h.Status.After(p.Status) {
 		p.Status = h.Status
 	}
+}
+
+func (s *State) applySettled(h *MessageSettled) {
+	if p := s.pending(h.Message); p != nil && h.Outcome == OutcomeResend {
+		p.Status = StatusAccepted
+	}
+}
+
+// countUnread counts a customer's message for whoever the exchange waits for.
+func (s *State) countUnread(ev Event) {
+	owner := s.waitingOwner()
+	if owner.IsZero() || s.agentJoined() {
+		return
+	}
+	u := &Unread{Owner: owner, Count: 1, At: ev.At, Seq: ev.Seq}
+	if s.Unread != nil {
+		u.Count += s.Unread.Count
+	}
+	s.Unread = u
+}
+
+// waitingOwner is the agent in whose Recent a customer's message waits; zero:
+// nobody's. A reply that went on to its service's queue keeps waiting there
+// too until somebody takes it. Services that do not ask owners have none.
+func (s *State) waitingOwner() AgentID {
+	switch {
+	case s.Unread != nil:
+		return s.Unread.Owner
+	case s.Parking != nil && (s.Service.IsZero() || s.Rules.OwnerFirst > 0):
+		return s.Parking.Owner
+	}
+	for i := range s.Requests {
+		if r := &s.Requests[i]; r.Target.Kind == TargetAgent && !r.Personal() {
+			return r.Target.Agent
+		}
+	}
+	return AgentID{}
+}
+
+// waitsFor reports whether an agent who need not take part keeps the exchange:
+// its owner while parked, or who has unread messages in it.
+func (s *State) waitsFor(a AgentID) bool {
+	return s.Parking != nil && s.Parking.Owner == a || s.Unread != nil && s.Unread.Owner == a
 }
 
 func (s *State) pending(id MessageID) *PendingMessage {
@@ -58,6 +102,9 @@ func (s *State) applyReceipt(h *Receipt) {
 		m = &s.Marks[len(s.Marks)-1]
 	}
 	m.Delivered, m.Read = max(m.Delivered, h.Delivered), max(m.Read, h.Read)
+	if u := s.Unread; u != nil && h.By == (Author{Kind: Agent, Agent: u.Owner}) && h.Read >= u.Seq {
+		s.Unread = nil
+	}
 }
 
 func (s *State) mark(by Author) *ReadMark {
@@ -88,8 +135,8 @@ func (st Status) rank() int {
 	return 0
 }
 
-// after reports whether st is a step forward from old.
-func (st Status) after(old Status) bool { return st.rank() > old.rank() }
+// After reports whether st is a step forward from old.
+func (st Status) After(old Status) bool { return st.rank() > old.rank() }
 
 // settled reports whether nothing more has to happen to the message.
 func (st Status) settled() bool { return st.rank() >= StatusFailed.rank() }

@@ -6,8 +6,11 @@ func (s *State) applyPeople(head Head, at time.Time) bool {
 	switch h := head.(type) {
 	case *ParticipantJoined:
 		s.setParticipant(Participant{Who: h.Who, State: Joined, JoinedAt: at})
-		if h.Who.Kind == Agent && s.AttendedAt.IsZero() {
-			s.AttendedAt = at
+		if h.Who.Kind == Agent {
+			s.Unread = nil
+			if s.AttendedAt.IsZero() {
+				s.AttendedAt = at
+			}
 		}
 	case *ParticipantLeft:
 		s.applyLeft(h.Who)

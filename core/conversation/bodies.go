@@ -56,6 +56,11 @@ type StatusBody struct {
 	Text string `json:"text"`
 }
 
+// ConsentBody quotes the customer on consent.
+type ConsentBody struct {
+	Keyword string `json:"keyword,omitempty"` // STOP, START ... as written
+}
+
 // NameBody is a display name.
 type NameBody struct {
 	Name string `json:"name"`

@@ -3,7 +3,7 @@ package conversation
 import "slices"
 
 // Clone makes an independent copy. Rules that hang on a request are shared:
-// nobody changes them in place.
+// nobody changes them in place; nor Unread.
 func (s *State) Clone() *State {
 	c := *s
 	c.Endpoints = slices.Clone(s.Endpoints)

@@ -69,7 +69,23 @@ type SetStatus struct {
 	Body    json.RawMessage // StatusBody or nil
 }
 
-// Mark is a cumulative receipt; what is not ahead of the present mark is no event.
+// Settle: a person says what became of a message whose status is unknown, or
+// that it be sent again (PR4). Resending needs an open conversation.
+type Settle struct {
+	Message MessageID
+	Outcome Outcome
+	By      AgentID
+}
+
+// ChangeConsent records that the customer wants no more messages, or some
+// again; what is so already is no event. A message does not opt in.
+type ChangeConsent struct {
+	Out  bool
+	Body json.RawMessage // ConsentBody
+}
+
+// Mark is a cumulative receipt by who takes or took part, or by the owner for
+// whom the exchange waits; what is not ahead of the present mark is no event.
 type Mark struct {
 	By        Author
 	Delivered uint64
@@ -227,6 +243,8 @@ type Tick struct {
 func (Start) command()          {}
 func (Post) command()           {}
 func (SetStatus) command()      {}
+func (Settle) command()         {}
+func (ChangeConsent) command()  {}
 func (Mark) command()           {}
 func (Visit) command()          {}
 func (UpdateCustomer) command() {}

@@ -75,6 +75,8 @@ func (d *decision) run(cmd Command) error {
 		return d.finishWrapup(c)
 	case Tick:
 		return d.tick(c)
+	case Settle:
+		return d.settle(c)
 	case Requeue:
 		return d.requeue(c)
 	}
@@ -88,6 +90,8 @@ func (d *decision) run(cmd Command) error {
 		return d.addEndpoint(c)
 	case Touch:
 		return d.touch()
+	case ChangeConsent:
+		return d.changeConsent(c)
 	case CustomerEnd:
 		return d.customerEnd(c)
 	case Offer:

@@ -46,6 +46,13 @@ func (d *decision) linkContact(c LinkContact) error {
 	return nil
 }
 
+func (d *decision) changeConsent(c ChangeConsent) error {
+	if c.Out != d.s.OptedOut {
+		d.emit(&ConsentChanged{Out: c.Out}, c.Body)
+	}
+	return nil
+}
+
 // maxEndpoints bounds what one conversation holds together.
 const maxEndpoints = 16
 

@@ -68,6 +68,9 @@ func (c *Post) checkChannel(s *State, now time.Time) error {
 	if c.Endpoint > 0 {
 		caps = s.EndpointCapabilities(c.Endpoint)
 	}
+	if s.OptedOut && !caps.Connected {
+		return ErrOptedOut
+	}
 	for _, k := range c.Kinds {
 		if !caps.carries(k) {
 			return fmt.Errorf("%w: %s", ErrUnsupported, k)
@@ -124,18 +127,51 @@ func decideStatus(s *State, c SetStatus, now time.Time) ([]Event, error) {
 	if p == nil {
 		return nil, ErrNoSuchMessage
 	}
-	if !c.Status.after(p.Status) {
+	if !c.Status.After(p.Status) {
 		return nil, nil
 	}
 	h := &MessageStatus{Message: c.Message, Status: c.Status, Kind: c.Kind, Code: c.Code}
 	return []Event{{Seq: s.Seq + 1, At: now, Head: h, Body: c.Body}}, nil
 }
 
+// settle works in every phase, but for sending again.
+func (d *decision) settle(c Settle) error {
+	p := d.s.pending(c.Message)
+	switch {
+	case c.By.IsZero():
+		return fmt.Errorf("%w: settled by nobody", ErrInvalid)
+	case p == nil:
+		return ErrNoSuchMessage
+	case p.Status != StatusUnknown:
+		return ErrNotUnknown
+	}
+	status := StatusSent
+	switch c.Outcome {
+	case OutcomeSent:
+	case OutcomeFailed:
+		status = StatusFailed
+	case OutcomeResend:
+		if d.s.Phase != PhaseOpen {
+			return ErrEnded
+		}
+		if d.s.OptedOut {
+			return ErrOptedOut
+		}
+		d.emit(&MessageSettled{Message: c.Message, Outcome: c.Outcome, By: c.By}, nil)
+		return nil
+	default:
+		return fmt.Errorf("%w: unknown outcome", ErrInvalid)
+	}
+	d.emit(&MessageSettled{Message: c.Message, Outcome: c.Outcome, By: c.By}, nil)
+	d.emit(&MessageStatus{Message: c.Message, Status: status, Kind: "manual"}, nil)
+	return nil
+}
+
 // decideMark works in every phase: the last words are read after the end.
 func decideMark(s *State, c Mark, now time.Time) ([]Event, error) {
 	switch {
 	case c.By == Author{Kind: Customer}:
-	case c.By.Kind == Agent && s.Participant(c.By.Agent) != nil:
+	case c.By.Kind == Agent && (s.Participant(c.By.Agent) != nil || s.waitsFor(c.By.Agent)):
 	case c.By.Kind == Agent:
 		return nil, ErrNotJoined
 	default:

@@ -26,11 +26,15 @@ func decideStart(s *State, c *Start, now time.Time) ([]Event, error) {
 	if c.Kind != Inbound {
 		d.emit(&ParticipantJoined{Who: Author{Kind: Agent, Agent: c.Owner}}, c.OwnerBody)
 	}
+	direct := c.Kind == Inbound && c.Service.IsZero() && !c.Bot
+	if direct { // parked first: the message waits for its owner (O1)
+		d.emit(&Parked{Owner: c.Owner, Cause: CauseStart}, nil)
+	}
 	// Before anybody is asked, so that who sees the offer can see the words (B1).
 	if err := d.first(c.First); err != nil {
 		return nil, err
 	}
-	if c.Kind == Inbound {
+	if c.Kind == Inbound && !direct {
 		if err := d.route(c); err != nil {
 			return nil, err
 		}
@@ -64,17 +68,13 @@ func (d *decision) first(p *Post) error {
 	return nil
 }
 
-// route gives a fresh inbound conversation to somebody.
+// route gives a fresh inbound conversation to a bot or to its service.
 func (d *decision) route(c *Start) error {
-	switch {
-	case c.Bot:
+	if c.Bot {
 		d.emit(&ParticipantJoined{Who: Author{Kind: Bot}}, nil)
-	case c.Service.IsZero():
-		d.emit(&Parked{Owner: c.Owner, Cause: CauseStart}, nil)
-	default:
-		return d.askOwnerOrQueue(c.Owner, c.Request, CauseStart)
+		return nil
 	}
-	return nil
+	return d.askOwnerOrQueue(c.Owner, c.Request, CauseStart)
 }
 
 // askOwnerOrQueue makes the request for a reply: to the owner first when the

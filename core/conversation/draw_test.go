@@ -124,8 +124,20 @@ func drawCommand(t *rapid.T, r *run) conversation.Command {
 		func() conversation.Command {
 			return conversation.SetStatus{
 				Message: message(byte(rapid.IntRange(0, 60).Draw(t, "message"))),
-				Status:  rapid.SampledFrom([]conversation.Status{"sent", "read", "failed", "x"}).Draw(t, "status"),
+				Status:  rapid.SampledFrom([]conversation.Status{"sent", "read", "failed", "unknown", "x"}).Draw(t, "status"),
 			}
+		},
+		func() conversation.Command {
+			m := message(byte(rapid.IntRange(0, 60).Draw(t, "message")))
+			for _, p := range r.live.Pending {
+				if p.Status == conversation.StatusUnknown {
+					m = p.ID
+				}
+			}
+			return conversation.Settle{Message: m, By: drawAgent(t), Outcome: rapid.SampledFrom([]conversation.Outcome{"sent", "failed", "resend", "x"}).Draw(t, "outcome")}
+		},
+		func() conversation.Command {
+			return conversation.ChangeConsent{Out: one(3), Body: json.RawMessage(`{"keyword":"STOP"}`)}
 		},
 		func() conversation.Command {
 			return conversation.Mark{By: drawAuthor(t), Delivered: uint64(rapid.IntRange(0, 90).Draw(t, "delivered")), Read: uint64(rapid.IntRange(0, 90).Draw(t, "read"))}

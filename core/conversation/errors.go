@@ -45,6 +45,10 @@ var (
 	ErrUnsupported error = &ruleError{"unsupported", "the channel cannot carry this"}
 	// ErrReplyWindow: the channel takes only templates by now.
 	ErrReplyWindow error = &ruleError{"reply_window", "the channel's reply window has closed"}
+	// ErrOptedOut: the customer wants no more messages on this channel.
+	ErrOptedOut error = &ruleError{"opted_out", "the customer has opted out"}
+	// ErrNotUnknown: only a message whose status is unknown is settled by hand.
+	ErrNotUnknown error = &ruleError{"not_unknown", "the message's status is known"}
 	// ErrInvalid: the command contradicts itself or lacks an id.
 	ErrInvalid error = &ruleError{"invalid", "invalid command"}
 )

@@ -53,6 +53,8 @@ const (
 	TypeFlagCleared       Type = "flag.cleared/1"
 	TypeEnded             Type = "conversation.ended/1"
 	TypeConcluded         Type = "conversation.concluded/1"
+	TypeConsentChanged    Type = "consent.changed/1"
+	TypeMessageSettled    Type = "message.settled/1"
 )
 
 // Head is the part of an event that Decide and Apply read: ids, kinds and
@@ -175,51 +177,6 @@ type ContactLinked struct {
 
 // PageVisited tells the page that the customer has open (B5). Body: PageBody.
 type PageVisited struct{}
-
-// MessagePosted is a message. Its id is stable; Body: MessageBody.
-type MessagePosted struct {
-	ID         MessageID  `json:"id"`
-	Author     Author     `json:"author"`
-	ClientID   string     `json:"client_id,omitempty"` // made by the author's device; a retry is the same message
-	Kinds      []PartKind `json:"kinds"`
-	Blobs      []BlobID   `json:"blobs,omitempty"`
-	ReplyTo    MessageID  `json:"reply_to,omitzero"`
-	Endpoint   int        `json:"endpoint,omitempty"` // index into State.Endpoints
-	ProviderAt time.Time  `json:"provider_at,omitzero"`
-	ReceivedAt time.Time  `json:"received_at,omitzero"`
-}
-
-// Status is how far an outgoing message got. It only moves forward (PR5).
-type Status string
-
-// Message statuses, as a total order: accepted < unknown < sent < failed <
-// delivered < read, so that reports in any order end equal (PR5). Unknown says
-// that we do not know whether the provider took it; any later word of the
-// provider's resolves it (PR4). Delivered and read override failed.
-const (
-	StatusAccepted  Status = "accepted" // durable here
-	StatusSent      Status = "sent"     // the provider took it
-	StatusDelivered Status = "delivered"
-	StatusRead      Status = "read"
-	StatusFailed    Status = "failed"
-	StatusUnknown   Status = "unknown"
-)
-
-// MessageStatus moves one message of a store-and-forward channel. Body:
-// StatusBody (the provider's text), if any.
-type MessageStatus struct {
-	Message MessageID `json:"message"`
-	Status  Status    `json:"status"`
-	Kind    string    `json:"kind,omitempty"` // error class: temporary, throttled, address, auth, content, internal
-	Code    string    `json:"code,omitempty"` // the provider's own
-}
-
-// Receipt says that a party has, or has read, everything up to a sequence. Cumulative.
-type Receipt struct {
-	By        Author `json:"by"`
-	Delivered uint64 `json:"delivered,omitempty"`
-	Read      uint64 `json:"read,omitempty"`
-}
 
 // TargetKind tells what a routing request looks for.
 type TargetKind string

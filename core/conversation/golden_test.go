@@ -140,7 +140,7 @@ func checkBody(t *testing.T, g golden) {
 		TypeStarted: &StartedBody{}, TypeAssigned: &AssignedBody{}, TypeEndpointAdded: &EndpointBody{},
 		TypeCustomerUpdated: &CustomerBody{}, TypePageVisited: &PageBody{}, TypeMessage: &MessageBody{},
 		TypeMessageStatus: &StatusBody{}, TypeParticipantJoined: &NameBody{}, TypeInactivityWarned: &NoticeBody{},
-		TypeWrapupEnded: &WrapupBody{},
+		TypeWrapupEnded: &WrapupBody{}, TypeConsentChanged: &ConsentBody{},
 	}
 	shape, ok := shapes[g.Type]
 	if ok != (g.Body != nil) {
@@ -231,5 +231,7 @@ func story() []Event {
 		{Head: &WrapupStarted{Agent: agent(1), Until: t0.Add(time.Hour)}},
 		{Head: &WrapupEnded{Agent: agent(1), Disposition: "sold", Cause: CauseFinished}, Body: body(`{"notes":"called back"}`)},
 		{Head: &Concluded{}},
+		{Head: &ConsentChanged{Out: true}, Body: body(`{"keyword":"STOP"}`)},
+		{Head: &MessageSettled{Message: message(1), Outcome: OutcomeResend, By: agent(1)}},
 	}
 }

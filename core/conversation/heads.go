@@ -77,6 +77,10 @@ func newHead(t Type) Head {
 		return &Ended{}
 	case TypeConcluded:
 		return &Concluded{}
+	case TypeConsentChanged:
+		return &ConsentChanged{}
+	case TypeMessageSettled:
+		return &MessageSettled{}
 	default:
 		return nil
 	}
@@ -111,6 +115,8 @@ func Types() []Type {
 		TypeFlagCleared,
 		TypeEnded,
 		TypeConcluded,
+		TypeConsentChanged,
+		TypeMessageSettled,
 	}
 }
 
@@ -269,3 +275,15 @@ func (*Concluded) Type() Type { return TypeConcluded }
 
 // Audience implements Head.
 func (*Concluded) Audience() Audience { return AudienceAgent }
+
+// Type implements Head.
+func (*ConsentChanged) Type() Type { return TypeConsentChanged }
+
+// Audience implements Head.
+func (*ConsentChanged) Audience() Audience { return AudienceAgent }
+
+// Type implements Head.
+func (*MessageSettled) Type() Type { return TypeMessageSettled }
+
+// Audience implements Head.
+func (*MessageSettled) Audience() Audience { return AudienceAgent }

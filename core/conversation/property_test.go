@@ -134,6 +134,9 @@ func (r *run) check(t *rapid.T) {
 	if (joined > 0) != !s.AttendedAt.IsZero() {
 		t.Fatalf("%d joined, attended since %v", joined, s.AttendedAt)
 	}
+	if u := s.Unread; u != nil && (s.Phase != conversation.PhaseOpen || joined > 0 || u.Count < 1 || u.Owner.IsZero() || u.Seq > s.Seq || u.At.IsZero()) {
+		t.Fatalf("unread %+v with %d joined: %s", *u, joined, row(s))
+	}
 	offers := map[conversation.OfferID]bool{}
 	for _, q := range s.Requests {
 		if (q.State == conversation.Offered) != !q.Offer.IsZero() || (q.Offer.IsZero() != q.Agent.IsZero()) {

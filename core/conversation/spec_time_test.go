@@ -170,7 +170,7 @@ func TestO1_DirectNumber(t *testing.T) {
 	c := newScene(t)
 	c.gives(Start{
 		ID: conv(1), Kind: Inbound, Channel: "sms", Capabilities: smsCaps, Owner: agent(1), First: post(1, customer),
-	}, TypeStarted, TypeMessage, TypeParked).shows(DisplayParked)
+	}, TypeStarted, TypeParked, TypeMessage).shows(DisplayParked)
 	c.gives(post(2, customer), TypeMessage).shows(DisplayParked) // counts in Recent, asks nobody
 	c.gives(Join{Agent: agent(1)}, TypeUnparked, TypeParticipantJoined)
 	c.gives(Requeue{Agent: agent(1), Cause: CauseLogout}, TypeParticipantLeft, TypeParked)

@@ -76,6 +76,17 @@ type PendingMessage struct {
 	Status Status    `json:"status"`
 }
 
+// Unread is what waits in an agent's Recent: messages of the customer that
+// came while the exchange was parked with that agent, or while a reply waited
+// for the owner (O1, N16). It goes when the owner has seen the newest one, when
+// an agent joins, and with the conversation's end.
+type Unread struct {
+	Owner AgentID   `json:"owner"`
+	Count int       `json:"count"`
+	At    time.Time `json:"at"`  // of the newest
+	Seq   uint64    `json:"seq"` // of the newest
+}
+
 // ReadMark is how far a party got. Cumulative sequences.
 type ReadMark struct {
 	By        Author `json:"by"`
@@ -105,6 +116,8 @@ type State struct {
 	Participants []Participant    `json:"participants,omitempty"`
 	Requests     []Request        `json:"requests,omitempty"`
 	Parking      *Parking         `json:"parking,omitempty"`
+	Unread       *Unread          `json:"unread,omitempty"` // replaced, never changed in place
+	OptedOut     bool             `json:"opted_out,omitempty"`
 	Flagged      bool             `json:"flagged,omitempty"`
 	Marks        []ReadMark       `json:"marks,omitempty"`
 	Pending      []PendingMessage `json:"pending,omitempty"`

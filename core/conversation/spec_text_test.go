@@ -1,0 +1,156 @@
+package conversation_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	. "github.com/parley-gateway/parley/core/conversation"
+)
+
+// unread fails unless so many messages wait for the agent; 0: none for anybody.
+func (c *scene) unread(owner byte, count int) *scene {
+	c.t.Helper()
+	got := 0
+	if u := c.s.Unread; u != nil {
+		got = u.Count
+		if u.Owner != agent(owner) || u.Seq == 0 || u.At.IsZero() {
+			c.t.Fatalf("unread %+v, want agent %d's", *u, owner)
+		}
+	}
+	if got != count {
+		c.t.Fatalf("%d unread, want %d", got, count)
+	}
+	return c
+}
+
+// direct is a text to agent 1's own number.
+func direct(t *testing.T) *scene {
+	t.Helper()
+	c := newScene(t)
+	c.do(Start{ID: conv(1), Kind: Inbound, Channel: "sms", Capabilities: smsCaps, Owner: agent(1), First: post(1, customer)})
+	return c
+}
+
+func TestO1_O2_Unread(t *testing.T) {
+	seen := func(c *scene, by byte, seq uint64) Mark { return Mark{By: agentAuthor(by), Read: seq} }
+	t.Run("a direct number counts from the first text on", func(t *testing.T) {
+		c := direct(t).unread(1, 1)
+		c.do(post(2, customer))
+		c.after(time.Minute).gives(post(3, customer), TypeMessage).unread(1, 3)
+		if u := c.s.Unread; u.Seq != c.s.Seq || !u.At.Equal(t0.Add(time.Minute)) {
+			t.Errorf("unread %+v, want the newest message's time and sequence", *u)
+		}
+	})
+	t.Run("seen by the owner, who never joined", func(t *testing.T) {
+		c := direct(t)
+		c.gives(seen(c, 1, c.s.Seq), TypeReceipt).unread(1, 0)
+		c.gives(post(2, customer), TypeMessage).unread(1, 1)
+	})
+	t.Run("seen before the newest came", func(t *testing.T) {
+		c := direct(t)
+		old := c.s.Seq
+		c.do(post(2, customer))
+		c.gives(seen(c, 1, old), TypeReceipt).unread(1, 2)
+	})
+	t.Run("nobody else may say so", func(t *testing.T) {
+		direct(t).refuses(Mark{By: agentAuthor(2), Read: 3}, ErrNotJoined).unread(1, 1)
+	})
+	t.Run("a customer's receipt is not the owner's", func(t *testing.T) {
+		direct(t).gives(Mark{By: customer, Read: 3}, TypeReceipt).unread(1, 1)
+	})
+	t.Run("somebody joins, and the owner has it open", func(t *testing.T) {
+		c := direct(t).gives(Join{Agent: agent(2)}, TypeUnparked, TypeParticipantJoined).unread(1, 0)
+		c.gives(post(2, customer), TypeMessage).unread(1, 0)
+	})
+	t.Run("the end leaves nothing unread", func(t *testing.T) {
+		direct(t).gives(CustomerEnd{}, TypeEnded, TypeConcluded).unread(1, 0)
+	})
+	t.Run("a reply waits for its owner, also once the queue has it", func(t *testing.T) {
+		c := sms(t)
+		c.do(Park{Owner: agent(1)})
+		c.gives(post(2, customer), TypeMessage, TypeUnparked, TypeRoutingRequested).unread(1, 1)
+		c.gives(post(3, customer), TypeMessage).unread(1, 2)
+		c.after(5*minute).gives(Tick{}, TypeRoutingRequested).unread(1, 2)
+		c.gives(post(4, customer), TypeMessage).unread(1, 3)
+		c.do(Offer{Request: request(102), Offer: offer(1), Agent: agent(2)})
+		c.gives(Accept{Offer: offer(1), Agent: agent(2)}, TypeJoinedBy, TypeParticipantJoined).unread(1, 0)
+	})
+	t.Run("the owner sees a reply that went on to the queue", func(t *testing.T) {
+		c := sms(t)
+		c.do(Park{Owner: agent(1)})
+		c.do(post(2, customer))
+		c.after(5 * minute).do(Tick{})
+		c.gives(seen(c, 1, c.s.Seq), TypeReceipt).unread(1, 0)
+		c.gives(post(3, customer), TypeMessage).unread(1, 0) // the queue's by now
+	})
+	t.Run("a service that does not ask owners", func(t *testing.T) {
+		c := sms(t)
+		c.s.Rules.OwnerFirst = 0
+		c.do(Park{Owner: agent(1)})
+		c.gives(post(2, customer), TypeMessage, TypeUnparked, TypeRoutingRequested).unread(1, 0)
+	})
+	t.Run("a web chat in the queue is nobody's", func(t *testing.T) {
+		web(t).gives(post(2, customer), TypeMessage).unread(1, 0)
+	})
+}
+
+func TestConsent(t *testing.T) {
+	stop := ChangeConsent{Out: true, Body: json.RawMessage(`{"keyword":"STOP"}`)}
+	c := sms(t).gives(stop, TypeConsentChanged).gives(stop)
+	c.refuses(post(2, agentAuthor(1)), ErrOptedOut)
+	c.gives(post(3, customer), TypeMessage).refuses(post(4, agentAuthor(1)), ErrOptedOut) // a message is no consent
+	system := post(5, Author{Kind: System})
+	c.gives(system, TypeMessage)
+	c.gives(ChangeConsent{Out: false}, TypeConsentChanged).gives(post(6, agentAuthor(1)), TypeMessage)
+	c.do(Leave{Agent: agent(1)})
+	c.refuses(stop, ErrEnded)
+
+	w := webActive(t).gives(stop, TypeConsentChanged)
+	w.gives(post(2, agentAuthor(1)), TypeMessage) // who has the page open asked for it
+	w.do(AddEndpoint{Channel: "sms", Endpoint: Endpoint{Thread: "t"}, Capabilities: smsCaps})
+	p := post(3, agentAuthor(1))
+	p.Endpoint = 1
+	w.refuses(p, ErrOptedOut)
+}
+
+func TestPR4_SettledByAPerson(t *testing.T) {
+	unknown := func(t *testing.T) *scene {
+		t.Helper()
+		return sms(t).gives(SetStatus{Message: message(1), Status: StatusUnknown, Code: "plugin_lost"}, TypeMessageStatus)
+	}
+	settle := func(o Outcome) Settle { return Settle{Message: message(1), Outcome: o, By: agent(1)} }
+	status := func(c *scene, want Status) {
+		t.Helper()
+		if got := c.s.Pending[0].Status; got != want {
+			t.Errorf("status %s, want %s", got, want)
+		}
+	}
+	for outcome, want := range map[Outcome]Status{OutcomeSent: StatusSent, OutcomeFailed: StatusFailed} {
+		c := unknown(t).gives(settle(outcome), TypeMessageSettled, TypeMessageStatus).refuses(settle(outcome), ErrNotUnknown)
+		status(c, want)
+		if d := cmp.Diff(&MessageSettled{Message: message(1), Outcome: outcome, By: agent(1)}, last[*MessageSettled](c)); d != "" {
+			t.Errorf("settled (-want +got):\n%s", d)
+		}
+		if h := last[*MessageStatus](c); h.Kind != "manual" || h.Status != want {
+			t.Errorf("status event %+v, want manual %s", h, want)
+		}
+		// The provider knows better.
+		status(c.gives(SetStatus{Message: message(1), Status: StatusDelivered}, TypeMessageStatus), StatusDelivered)
+	}
+	c := unknown(t).gives(settle(OutcomeResend), TypeMessageSettled)
+	status(c, StatusAccepted)
+	c.refuses(settle(OutcomeResend), ErrNotUnknown)
+	status(c.gives(SetStatus{Message: message(1), Status: StatusUnknown}, TypeMessageStatus), StatusUnknown)
+	status(c.gives(SetStatus{Message: message(1), Status: StatusSent}, TypeMessageStatus), StatusSent)
+
+	sms(t).refuses(settle(OutcomeSent), ErrNotUnknown)
+	c = unknown(t).refuses(settle("maybe"), ErrInvalid).refuses(Settle{Message: message(1), Outcome: OutcomeSent}, ErrInvalid)
+	c.refuses(Settle{Message: message(9), Outcome: OutcomeSent, By: agent(1)}, ErrNoSuchMessage)
+	c.do(ChangeConsent{Out: true})
+	c.refuses(settle(OutcomeResend), ErrOptedOut)
+	c.do(Leave{Agent: agent(1)})
+	c.refuses(settle(OutcomeResend), ErrEnded).gives(settle(OutcomeSent), TypeMessageSettled, TypeMessageStatus)
+}
