@@ -1,0 +1,140 @@
+package router
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/pluginhost"
+)
+
+// customerPost makes the command for a customer's message.
+func (r *Router) customerPost(in pluginhost.Inbound, parts []conversation.Part, clientID, name string) (*conversation.Post, error) {
+	parts = r.clean(parts)
+	kinds, blobs := kindsOf(parts)
+	body, err := messageBody(parts, name)
+	return &conversation.Post{
+		ID: conversation.NewID[conversation.MessageID](), Author: conversation.Author{Kind: conversation.Customer}, ClientID: clientID,
+		Kinds: kinds, Blobs: blobs, ProviderAt: in.ProviderAt, ReceivedAt: in.ReceivedAt, Body: body,
+	}, err
+}
+
+func messageBody(parts []conversation.Part, name string) (json.RawMessage, error) {
+	if b := plainBody(parts, name); b != nil {
+		return b, nil
+	}
+	b, err := json.Marshal(conversation.MessageBody{Parts: parts, Name: name})
+	if err != nil {
+		return nil, fmt.Errorf("router: encode message: %w", err)
+	}
+	return b, nil
+}
+
+// plainBody encodes by hand what nearly every message is, one text without
+// anything to escape; nil for all others. It equals encoding/json's.
+func plainBody(parts []conversation.Part, name string) json.RawMessage {
+	if len(parts) != 1 || !plain(parts[0].Text) || !plain(name) {
+		return nil
+	}
+	p := parts[0]
+	p.Text = ""
+	if p != (conversation.Part{Kind: conversation.PartText}) || parts[0].Text == "" {
+		return nil
+	}
+	b := make([]byte, 0, len(parts[0].Text)+len(name)+64)
+	b = append(append(b, `{"parts":[{"kind":"text","text":"`...), parts[0].Text...)
+	b = append(b, `"}]`...)
+	if name != "" {
+		b = append(append(append(b, `,"name":"`...), name...), '"')
+	}
+	return append(b, '}')
+}
+
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return false
+		}
+	}
+	return true
+}
+
+// prepareCustomerPost fills in what depends on the state: the endpoint, what
+// is known of attachments, and whether the owner of a parked exchange is there.
+func (r *Router) prepareCustomerPost(t *task, s *conversation.State) error {
+	post, ok := t.cmd.(*conversation.Post)
+	if !ok {
+		return nil
+	}
+	post.Endpoint, post.OwnerAway, post.Request = 0, false, conversation.RequestID{} // of an earlier attempt
+	for i, e := range s.Endpoints {
+		if e.Account == t.account {
+			post.Endpoint = i
+			break
+		}
+	}
+	if s.Parking != nil {
+		post.OwnerAway = !r.agentLoggedIn(s.Parking.Owner)
+		post.Request = conversation.NewID[conversation.RequestID]()
+	}
+	return r.claimPost(post, s.ID, t.account)
+}
+
+// prepareStart does the same for a first message.
+func (r *Router) prepareStart(t *task, s *conversation.State) error {
+	start := t.cmd.(conversation.Start)
+	if start.First == nil || len(start.First.Blobs) == 0 {
+		return nil
+	}
+	first := *start.First
+	if err := r.claimPost(&first, s.ID, t.account); err != nil {
+		return err
+	}
+	start.First = &first
+	t.cmd = start
+	return nil
+}
+
+// claimPost puts what is known of the attachments into the message.
+func (r *Router) claimPost(p *conversation.Post, conv conversation.ConversationID, account conversation.AccountID) error {
+	if len(p.Blobs) == 0 {
+		return nil
+	}
+	var body conversation.MessageBody
+	if err := json.Unmarshal(p.Body, &body); err != nil {
+		return fmt.Errorf("router: decode message: %w", err)
+	}
+	parts, err := r.claim(r.ctx, conv, account, body.Parts)
+	if err != nil {
+		return err
+	}
+	p.Body, err = messageBody(parts, body.Name)
+	return err
+}
+
+func kindsOf(parts []conversation.Part) (kinds []conversation.PartKind, blobs []conversation.BlobID) {
+	kinds = make([]conversation.PartKind, len(parts))
+	for i := range parts {
+		kinds[i] = parts[i].Kind
+		if parts[i].File != nil {
+			blobs = append(blobs, parts[i].File.Blob)
+		}
+	}
+	return kinds, blobs
+}
+
+// clean lets only allow-listed mark-up through (D6).
+func (r *Router) clean(parts []conversation.Part) []conversation.Part {
+	for i := range parts {
+		if parts[i].HTML != "" {
+			parts = append([]conversation.Part(nil), parts...)
+			for j := range parts {
+				if parts[j].HTML != "" {
+					parts[j].HTML = r.html.Sanitize(parts[j].HTML)
+				}
+			}
+			return parts
+		}
+	}
+	return parts
+}

@@ -1,0 +1,257 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/pluginhost"
+)
+
+// run hands out commands whenever something may have become possible.
+func (o *outbox) run(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		wait := o.dispatch(ctx)
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return
+		case <-o.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// Commands that are made at a time, for all accounts and for one: what a full
+// window refuses was made in vain.
+const (
+	mostPicked    = 64
+	mostOfAccount = 16
+)
+
+// pick finds commands whose turn it is, and how long until the next one may be
+// tried. It needs o.mu.
+func (o *outbox) pick(now time.Time) (picked []*entry, wait time.Duration) {
+	wait = time.Hour
+	sweep := now.Sub(o.swept) >= time.Minute
+	if sweep {
+		o.swept = now
+	}
+	for _, b := range o.accounts {
+		if b.full == o.round {
+			continue
+		}
+		absent := o.ports[b.plugin] == nil
+		if absent {
+			wait = min(wait, time.Minute)
+			if !sweep {
+				continue
+			}
+		}
+		mine := 0
+		for range len(b.turn) {
+			if len(picked) == mostPicked || mine == mostOfAccount {
+				break
+			}
+			b.next %= len(b.turn)
+			e := b.turn[b.next].queue[0]
+			b.next++
+			if e.inflight || e.doubtful || absent && !e.late(now) {
+				continue
+			}
+			if d := e.row.NotBefore.Sub(now); d > 0 && !absent {
+				wait = min(wait, d)
+				continue
+			}
+			picked = append(picked, e)
+			mine++
+		}
+	}
+	return picked, wait
+}
+
+// late reports whether a command's time is over: it is given up.
+func (e *entry) late(now time.Time) bool {
+	return !e.lookup && e.row.State != eventlog.OutboxBegun && !e.row.Deadline.IsZero() && now.After(e.row.Deadline)
+}
+
+// dispatch records and hands out what can be handed out now, and tells after
+// what time to look again.
+func (o *outbox) dispatch(ctx context.Context) time.Duration {
+	o.mu.Lock()
+	o.round++
+	o.mu.Unlock()
+	for ctx.Err() == nil {
+		o.mu.Lock()
+		now := o.r.now()
+		picked, wait := o.pick(now)
+		o.mu.Unlock()
+		if len(picked) == 0 {
+			return wait
+		}
+		var updates []eventlog.OutboxUpdate
+		var ready []*entry
+		var cmds []pluginhost.Outbound
+		for _, e := range picked {
+			if e.late(now) {
+				o.expire(e)
+				continue
+			}
+			cmd, err := o.command(ctx, e)
+			if err != nil {
+				if ctx.Err() != nil {
+					return time.Hour
+				}
+				o.r.logger.Warn("outbox: command cannot be made", "channel", o.r.channelOf(e), "err", err)
+				o.later(e, retryPause)
+				continue
+			}
+			if e.row.State == eventlog.OutboxQueued {
+				updates = append(updates, eventlog.OutboxUpdate{CommandID: e.row.CommandID, State: eventlog.OutboxDispatched, Attempt: e.row.Attempt, Node: o.r.node})
+			}
+			ready, cmds = append(ready, e), append(cmds, cmd)
+		}
+		if err := o.record(updates); err != nil {
+			if ctx.Err() == nil {
+				o.r.logger.Warn("outbox: cannot record dispatch", "err", err)
+			}
+			return retryPause
+		}
+		for i, e := range ready {
+			o.offer(e, cmds[i])
+		}
+	}
+	return time.Hour
+}
+
+// record writes that commands are handed out. One whose row says otherwise (it
+// was settled from elsewhere) is forgotten and holds nobody else up.
+func (o *outbox) record(updates []eventlog.OutboxUpdate) error {
+	if len(updates) == 0 {
+		return nil
+	}
+	_, err := o.r.log.Append(o.r.commits, &eventlog.Batch{OutboxUpdates: updates})
+	if !errors.Is(err, eventlog.ErrConflict) && !errors.Is(err, eventlog.ErrNotFound) {
+		return err
+	}
+	if len(updates) == 1 {
+		o.mu.Lock()
+		if e := o.byID[updates[0].CommandID]; e != nil {
+			o.remove(e)
+		}
+		o.mu.Unlock()
+		return nil
+	}
+	for i := range updates {
+		if err := o.record(updates[i : i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// offer hands a command out. When the window is full, its account waits until
+// dispatch is called again: a Result or a new generation does that.
+func (o *outbox) offer(e *entry, cmd pluginhost.Outbound) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b := o.accounts[conversation.AccountID(e.row.Account)]
+	if o.byID[e.row.CommandID] != e || b == nil || e.inflight || e.doubtful {
+		return // settled meanwhile
+	}
+	if e.row.State == eventlog.OutboxQueued {
+		e.row.State = eventlog.OutboxDispatched
+	}
+	p := o.ports[b.plugin]
+	if p == nil || b.full == o.round {
+		return
+	}
+	e.inflight, e.instance = true, p.instance
+	if !p.port.Offer(cmd) {
+		e.inflight, e.instance = false, ""
+		b.full = o.round
+	}
+}
+
+func (o *outbox) later(e *entry, d time.Duration) {
+	o.mu.Lock()
+	e.row.NotBefore = o.r.now().Add(d)
+	o.mu.Unlock()
+}
+
+// expire gives a message up whose time is over: it never reached the provider.
+func (o *outbox) expire(e *entry) {
+	o.mu.Lock()
+	e.inflight = true // nobody picks it again
+	o.mu.Unlock()
+	o.insist(e, pluginhost.CommandResult{Command: e.row.CommandID, Outcome: conversation.StatusFailed, Kind: "temporary", Code: "deadline"})
+}
+
+// insist carries out an outcome of the router's own, however long the store refuses it.
+func (o *outbox) insist(e *entry, res pluginhost.CommandResult) {
+	o.finish(e, res, func(a pluginhost.Ack) {
+		if a.Status == pluginhost.Retry {
+			o.r.after(retryPause, func() { o.insist(e, res) })
+		}
+	})
+}
+
+// command makes the plugin's command from the log.
+func (o *outbox) command(ctx context.Context, e *entry) (pluginhost.Outbound, error) {
+	out := pluginhost.Outbound{
+		Command: e.row.CommandID, Account: conversation.AccountID(e.row.Account), Conversation: conversation.ConversationID(e.row.Conversation),
+		Attempt: e.row.Attempt, MaybeSent: e.maybe, Deadline: e.row.Deadline,
+	}
+	if e.row.Kind == kindProcess {
+		payload, err := o.r.vault.Open(e.row.KeyID, e.row.Account[:], e.row.Payload)
+		if err != nil {
+			return out, err
+		}
+		out.Process = payload
+		return out, nil
+	}
+	m, start, err := o.r.outgoing(ctx, out.Conversation, e.row.Seq, out.Account)
+	if err != nil {
+		return out, err
+	}
+	out.Thread = start.thread
+	if e.lookup {
+		out.Lookup = &pluginhost.LookupCommand{Message: m.id}
+		return out, nil
+	}
+	out.Send = &pluginhost.SendCommand{Message: m.id, To: start.address, Parts: m.parts, Author: m.name}
+	return out, nil
+}
+
+// Begin records that a command is about to leave for the provider (pluginhost.Core).
+func (r *Router) Begin(ctx context.Context, account conversation.AccountID, command [16]byte, instance string) (bool, error) {
+	o := r.outbox
+	o.mu.Lock()
+	e := o.byID[command]
+	mine := func() bool {
+		return e != nil && conversation.AccountID(e.row.Account) == account && e.inflight && e.instance == instance
+	}
+	ok, attempt := mine(), 0
+	if ok {
+		attempt = e.row.Attempt
+	}
+	o.mu.Unlock()
+	if !ok {
+		return false, nil
+	}
+	update := eventlog.OutboxUpdate{CommandID: command, State: eventlog.OutboxBegun, Attempt: attempt, Node: r.node}
+	if _, err := r.log.Append(ctx, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{update}}); err != nil {
+		return false, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !mine() { // the generation went meanwhile and the command is another's: no leave to send
+		return false, nil
+	}
+	e.row.State = eventlog.OutboxBegun
+	return true, nil
+}

@@ -1,0 +1,101 @@
+package router
+
+import (
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/pluginhost"
+)
+
+// PluginReady gives the outbox a generation to send through (pluginhost.Core).
+func (r *Router) PluginReady(plugin, instance string, p pluginhost.CommandPort) {
+	r.setPluginInfo(plugin, p.Info())
+	o := r.outbox
+	o.mu.Lock()
+	o.ports[plugin] = &port{instance: instance, port: p}
+	var doubtful []*entry
+	for _, e := range o.byID {
+		b := o.accounts[conversation.AccountID(e.row.Account)]
+		if b == nil || b.plugin != plugin || e.inflight || e.doubtful || e.lookup || e.row.State != eventlog.OutboxBegun {
+			continue
+		}
+		e.doubtful = true
+		doubtful = append(doubtful, e) // begun before this process started
+	}
+	o.mu.Unlock()
+	for _, e := range doubtful {
+		o.doubt(e, p.Info())
+	}
+	o.poke()
+}
+
+// PluginGone takes a generation out (pluginhost.Core).
+func (r *Router) PluginGone(plugin, instance string, begun, unbegun [][16]byte) {
+	o := r.outbox
+	var doubtful []*entry
+	var info pluginhost.Info
+	o.mu.Lock()
+	if p := o.ports[plugin]; p != nil && p.instance == instance {
+		info = p.port.Info()
+		delete(o.ports, plugin)
+	} else if i, ok := r.pluginInfo(plugin); ok {
+		info = i
+	}
+	for _, e := range o.byID {
+		if !e.inflight || e.instance != instance {
+			continue
+		}
+		e.inflight, e.instance = false, ""
+		if e.row.State == eventlog.OutboxBegun {
+			e.doubtful = true
+			doubtful = append(doubtful, e)
+			continue
+		}
+		e.row.State = eventlog.OutboxQueued
+		e.row.Attempt++
+	}
+	o.mu.Unlock()
+	_, _ = begun, unbegun // the rows know better: Begin is recorded before it is answered
+	for _, e := range doubtful {
+		o.doubt(e, info)
+	}
+	o.poke()
+}
+
+// doubt decides what becomes of a command that passed Begin and lost its
+// plugin: sent again where that is harmless, asked for, or unknown (PR4).
+func (o *outbox) doubt(e *entry, info pluginhost.Info) {
+	o.mu.Lock()
+	switch {
+	case info.IdempotentSend || e.row.Kind == kindProcess:
+		e.row.State, e.maybe, e.doubtful = eventlog.OutboxQueued, true, false
+		e.row.Attempt++
+		o.mu.Unlock()
+	case info.CanLookup:
+		e.lookup, e.doubtful = true, false
+		o.mu.Unlock()
+	default: // stays doubtful until the log says unknown
+		o.mu.Unlock()
+		o.insist(e, pluginhost.CommandResult{Command: e.row.CommandID, Outcome: conversation.StatusUnknown, Kind: "internal", Code: "plugin_lost"})
+	}
+}
+
+// deferProcess makes an opaque item durable and queues its processing.
+func (r *Router) deferProcess(in pluginhost.Inbound, acc account, done func(pluginhost.Ack)) {
+	if !r.spawn(func() {
+		id := conversation.NewID[conversation.MessageID]()
+		now := r.now().UTC()
+		row := eventlog.OutboxRow{
+			CommandID: id, Account: eventlog.StreamID(acc.id), Index: -1, Kind: kindProcess, State: eventlog.OutboxQueued,
+			Attempt: 1, Deadline: now.Add(24 * time.Hour), Payload: in.Deferred,
+		}
+		err := r.appendAccount(in, TypeDeferred, DeferredHead{Plugin: in.Plugin, Command: id}, nil, &row)
+		if err == nil {
+			r.outbox.add(&entry{row: row})
+		}
+		done(r.accountAck(err))
+	}) {
+		done(pluginhost.Ack{Status: pluginhost.Retry, Code: "stopping"})
+	}
+}

@@ -1,0 +1,152 @@
+package router
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/pluginhost"
+)
+
+// begin handles an arrival on a thread without an open conversation: it
+// starts one where the channel and the service say so.
+func (th *thread) begin(a arrival) {
+	r, in := th.r, a.in
+	var body conversation.StartedBody
+	var parts []conversation.Part
+	var clientID string
+	// What was committed before its answer was lost is a repeat, whatever became
+	// of its conversation; begun anew, it would take what follows it along.
+	if th.repeated(a) {
+		return
+	}
+	switch {
+	case in.Action != nil && in.Action.Start != nil:
+		body, parts, clientID = in.Action.Start.Body, in.Action.Start.Parts, in.Action.Start.ClientID
+	case in.Message != nil:
+		info, ok := r.pluginInfo(in.Plugin)
+		if !ok || info.Capabilities.Connected {
+			th.refuse(a, "ended") // a live channel asks first (request form)
+			return
+		}
+		body.Address, body.Name = in.Message.Address, in.Message.Name
+		parts, clientID = in.Message.Parts, in.Message.ClientID
+	default:
+		th.refuse(a, "ended")
+		return
+	}
+	if body.Address == "" {
+		body.Address = in.Thread
+	}
+	body.Thread = in.Thread
+	cmd, err := r.startCommand(a.acc, th, in, body, parts, clientID)
+	if err != nil {
+		r.refuse(in, "no_service", a.done)
+		return
+	}
+	key, err := r.vault.Assign()
+	if err != nil {
+		r.logger.Error("no data key for a new conversation", "err", err)
+		a.done(pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"})
+		return
+	}
+	l := r.live(cmd.ID)
+	t := &task{cmd: cmd, prepare: r.prepareStart, key: key, account: in.Account, external: r.externals(in), thread: th, done: func(o outcome, err error) {
+		if err != nil || o.duplicate {
+			r.drop(l)
+			if !errors.Is(err, ErrStopped) {
+				th.ended(l)
+			}
+		}
+		th.answered(l, a, o, err)
+	}}
+	th.mu.Lock()
+	defer th.mu.Unlock()
+	if th.open != nil { // taken up from elsewhere meanwhile
+		th.pass(th.open, a)
+		return
+	}
+	l.submit(t) // before any reader asks for what is not there yet
+	th.setOpen(l)
+	th.out++
+}
+
+// repeated answers a repeat of something committed earlier as such.
+func (th *thread) repeated(a arrival) bool {
+	for _, k := range th.r.externals(a.in) {
+		stream, seq, err := th.r.log.External(th.r.ctx, eventlog.StreamID(a.in.Account), k)
+		if err == nil && stream != eventlog.StreamID(a.in.Account) { // else refused earlier, which may be different now
+			a.done(pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: conversation.ConversationID(stream), Seq: seq})
+			return true
+		}
+		if err != nil && !errors.Is(err, eventlog.ErrNotFound) {
+			a.done(pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"})
+			return true
+		}
+	}
+	return false
+}
+
+// refuse answers what no conversation takes.
+func (th *thread) refuse(a arrival, code string) {
+	if a.in.Message == nil { // a late page view or receipt: nothing worth a record
+		a.done(pluginhost.Ack{Status: pluginhost.Refused, Code: code})
+		return
+	}
+	th.r.refuse(a.in, code, a.done)
+}
+
+// startCommand opens a conversation for the account's target.
+func (r *Router) startCommand(acc account, th *thread, in pluginhost.Inbound, body conversation.StartedBody, parts []conversation.Part, clientID string) (conversation.Start, error) {
+	info, _ := r.pluginInfo(in.Plugin)
+	cmd := conversation.Start{
+		ID: conversation.NewID[conversation.ConversationID](), Kind: conversation.Inbound, Channel: in.Plugin,
+		Endpoint:     conversation.Endpoint{Account: in.Account, Thread: th.hex},
+		Capabilities: info.Capabilities, ProviderAt: in.ProviderAt, ReceivedAt: in.ReceivedAt,
+	}
+	cmd.Contact = r.contactOf(body.Address)
+	page := body.Page
+	body.Page = nil
+	var err error
+	if cmd.Body, err = json.Marshal(body); err != nil {
+		return cmd, fmt.Errorf("router: encode start: %w", err)
+	}
+	if page != nil {
+		if cmd.Page, err = json.Marshal(page); err != nil {
+			return cmd, fmt.Errorf("router: encode page: %w", err)
+		}
+	}
+	if !acc.service.IsZero() {
+		svc, ok := r.service(acc.service)
+		if !ok {
+			return cmd, ErrNoService
+		}
+		cmd.Service, cmd.Rules, cmd.Request = acc.service, svc.rules, conversation.NewID[conversation.RequestID]()
+		if cmd.AssignedBody, err = json.Marshal(conversation.AssignedBody{Name: svc.name}); err != nil {
+			return cmd, fmt.Errorf("router: encode service: %w", err)
+		}
+	} else if !acc.user.IsZero() {
+		cmd.Owner = acc.user
+	} else {
+		return cmd, ErrNoService
+	}
+	if len(parts) > 0 {
+		post, err := r.customerPost(in, parts, clientID, body.Name)
+		if err != nil {
+			return cmd, err
+		}
+		cmd.First = post
+	}
+	return cmd, nil
+}
+
+// drop forgets a conversation that never came to be.
+func (r *Router) drop(l *live) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lives[l.id] == l {
+		delete(r.lives, l.id)
+	}
+}

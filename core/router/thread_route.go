@@ -1,0 +1,185 @@
+package router
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/pluginhost"
+)
+
+// take routes an arrival, behind those that wait.
+func (th *thread) take(a arrival) {
+	th.mu.Lock()
+	th.arrived++
+	a.n = th.arrived
+	if th.open != nil && len(th.waiting) == 0 && !th.resolving && !th.returning {
+		th.pass(th.open, a) // under th.mu: keeps the order of calls
+	} else {
+		th.waiting = append(th.waiting, a)
+		th.start()
+	}
+	th.mu.Unlock()
+}
+
+// start needs th.mu.
+func (th *thread) start() {
+	if th.resolving || th.returning {
+		return
+	}
+	th.resolving = true
+	if !th.r.spawn(th.drain) {
+		th.resolving = false
+		waiting := th.waiting
+		th.waiting = nil
+		for _, a := range waiting {
+			a.done(pluginhost.Ack{Status: pluginhost.Retry, Code: "stopping"})
+		}
+	}
+}
+
+// drain routes what waits once the thread's conversation is known.
+func (th *thread) drain() {
+	for {
+		_, err := th.resolve(th.r.ctx)
+		th.mu.Lock()
+		if len(th.waiting) == 0 || th.returning {
+			th.resolving = false // answered starts again
+			th.mu.Unlock()
+			return
+		}
+		a := th.waiting[0]
+		th.waiting = th.waiting[1:]
+		if err != nil {
+			th.mu.Unlock()
+			th.r.logger.Warn("thread cannot be resolved", "channel", a.in.Plugin, "err", err)
+			a.done(pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"})
+			continue
+		}
+		if th.open != nil {
+			th.pass(th.open, a)
+			th.mu.Unlock()
+			continue
+		}
+		th.mu.Unlock()
+		th.begin(a)
+	}
+}
+
+// maxAttempts is how often an arrival is routed anew.
+const maxAttempts = 3
+
+// answered ends an arrival's stay in a conversation, or routes it anew when
+// that one turned out to be over or another node's: at its place, so that
+// what came later waits behind it. th.mu must not be held, but for ErrStopped.
+func (th *thread) answered(l *live, a arrival, o outcome, err error) {
+	if errors.Is(err, ErrStopped) {
+		a.done(th.r.ack(l.id, o, err))
+		return
+	}
+	back := elsewhere(err)
+	th.mu.Lock()
+	th.out--
+	if back {
+		if th.open == l {
+			th.setOpen(nil)
+		}
+		if a.attempts++; a.attempts <= maxAttempts {
+			at, _ := slices.BinarySearchFunc(th.waiting, a.n, func(w arrival, n uint64) int { return cmp.Compare(w.n, n) })
+			th.waiting = slices.Insert(th.waiting, at, a)
+		}
+	}
+	if th.out == 0 {
+		th.returning = false
+	}
+	if len(th.waiting) > 0 {
+		th.start()
+	}
+	th.mu.Unlock()
+	switch {
+	case !back:
+		a.done(th.r.ack(l.id, o, err))
+	case a.attempts > maxAttempts:
+		a.done(pluginhost.Ack{Status: pluginhost.Retry, Code: "conflict"})
+	}
+}
+
+// pass hands an arrival to an open conversation. It needs th.mu and does not block.
+func (th *thread) pass(l *live, a arrival) {
+	r, in := th.r, a.in
+	t := &task{account: in.Account, external: r.externals(in)}
+	switch {
+	case in.Message != nil:
+		cmd, err := r.customerPost(in, in.Message.Parts, in.Message.ClientID, in.Message.Name)
+		if err != nil {
+			a.done(pluginhost.Ack{Status: pluginhost.Refused, Code: "invalid"})
+			return
+		}
+		cmd.ReplyTo = in.Message.ReplyTo
+		t.cmd = cmd
+		t.prepare = r.prepareCustomerPost
+	case in.Receipt != nil:
+		if in.Receipt.Conversation != l.id && !in.Receipt.Conversation.IsZero() {
+			a.done(pluginhost.Ack{Status: pluginhost.Refused, Code: "ended", Conversation: in.Receipt.Conversation})
+			return
+		}
+		t.cmd = conversation.Mark{By: conversation.Author{Kind: conversation.Customer}, Delivered: in.Receipt.Delivered, Read: in.Receipt.Read}
+	case in.Action != nil:
+		cmd, err := r.actionCommand(in)
+		if err != nil {
+			a.done(pluginhost.Ack{Status: pluginhost.Refused, Code: "invalid"})
+			return
+		}
+		if cmd == nil { // a second start without a message: the open one is the answer
+			a.done(pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: l.id})
+			return
+		}
+		t.cmd = cmd
+		if _, ok := cmd.(*conversation.Post); ok {
+			t.prepare = r.prepareCustomerPost
+		}
+	default:
+		a.done(pluginhost.Ack{Status: pluginhost.Refused, Code: "invalid"})
+		return
+	}
+	t.done = func(o outcome, err error) { th.answered(l, a, o, err) }
+	th.out++
+	l.submit(t)
+}
+
+// elsewhere reports whether a conversation turned out not to be the thread's
+// open one: ended, or never begun because another node's was first.
+func elsewhere(err error) bool {
+	if err == nil {
+		return false
+	}
+	var open *eventlog.ThreadOpenError
+	return errors.Is(err, conversation.ErrEnded) || errors.Is(err, ErrNotFound) || errors.Is(err, conversation.ErrNotStarted) || errors.As(err, &open)
+}
+
+// actionCommand translates what a customer does in an open conversation.
+func (r *Router) actionCommand(in pluginhost.Inbound) (conversation.Command, error) {
+	a := in.Action
+	switch {
+	case a.Start != nil:
+		if len(a.Start.Parts) == 0 {
+			return nil, nil
+		}
+		return r.customerPost(in, a.Start.Parts, a.Start.ClientID, a.Start.Body.Name)
+	case a.Page != nil:
+		body, err := json.Marshal(a.Page)
+		return conversation.Visit{Body: body}, err
+	case a.End:
+		return conversation.CustomerEnd{Cause: conversation.CauseCustomer}, nil
+	case a.Left:
+		return conversation.CustomerEnd{Cause: conversation.CauseCustomerLeft}, nil
+	case a.Attributes != nil:
+		body, err := json.Marshal(conversation.CustomerBody{Attributes: a.Attributes})
+		return conversation.UpdateCustomer{Body: body}, err
+	}
+	return nil, fmt.Errorf("router: empty action")
+}
