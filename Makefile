@@ -21,6 +21,7 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=$(BUILDVCS) -ldflags '-s 
 
 DESKTOP := gateway/desktop
 WIDGET := plugins/webchat/widget
+ECHO_NODE := plugins/sdk/examples/echo-node
 # A folder's own time changes when a file in it goes, so folders count too.
 sources = $(shell find $(1)/src $(1)/public $(1)/scripts 2>/dev/null) \
 	$(wildcard $(1)/*.html $(1)/*.ts $(1)/tsconfig*.json) $(1)/package.json $(1)/package-lock.json
@@ -67,8 +68,8 @@ $(WIDGET)/dist/widget.js: $(call sources,$(WIDGET)) $(WIDGET)/node_modules/.pack
 test: test-web test-go e2e ## run every test: Go with the race detector, both front ends, browsers
 	@scripts/summary
 
-test-go: build
-	@scripts/need go gcc strace
+test-go: build $(ECHO_NODE)/node_modules/.package-lock.json
+	@scripts/need go gcc strace node
 	@mkdir -p .cache
 	E2E_BINARY=$(abspath bin/parley) go test $(TEST_FLAGS) ./... 2>&1 | tee .cache/test-go.log
 
@@ -83,8 +84,8 @@ e2e: build e2e/node_modules/.package-lock.json ## play the stories in a real bro
 	@scripts/need go chromium
 	E2E_BINARY=$(abspath bin/parley) npm --prefix e2e test
 
-soak: build ## run the long tests: kill loops, fault injection, whole-system kills
-	@scripts/need go gcc strace
+soak: build $(ECHO_NODE)/node_modules/.package-lock.json ## run the long tests: kill loops, fault injection, whole-system kills
+	@scripts/need go gcc strace node
 	@mkdir -p .cache
 	E2E_BINARY=$(abspath bin/parley) PARLEY_SOAK=1 go test -count=1 -p 1 -timeout 3h -v ./... 2>&1 | tee .cache/soak.log | grep -E '^(=== RUN|\s*--- |ok|FAIL|panic:)' | grep -vE '^=== RUN +\S+/'
 
@@ -126,5 +127,5 @@ $(GOLANGCI_LINT):
 	@mv $(BIN)/golangci-lint $@
 
 clean: ## remove what was built and installed below this folder
-	rm -rf bin .cache $(DESKTOP)/node_modules $(WIDGET)/node_modules e2e/node_modules
+	rm -rf bin .cache $(DESKTOP)/node_modules $(WIDGET)/node_modules $(ECHO_NODE)/node_modules e2e/node_modules
 	find $(DESKTOP)/dist $(WIDGET)/dist -mindepth 1 ! -name .keep -delete

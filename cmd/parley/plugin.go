@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"text/tabwriter"
 
@@ -100,13 +102,40 @@ func (c *pluginAddCmd) Run(a *app) error {
 }
 
 type pluginTestCmd struct {
-	Exec  string   `arg:"" type:"existingfile" help:"The plugin's executable."`
-	Args  []string `arg:"" optional:"" help:"Its arguments."`
-	JUnit string   `type:"path" help:"Also write the report as JUnit XML to this file."`
+	Exec     string   `arg:"" help:"The plugin's executable: a path, or a name on the PATH."`
+	Args     []string `arg:"" optional:"" help:"Its arguments; put -- before those with a dash."`
+	Fixtures string   `type:"existingfile" help:"Configuration, webhooks and a send to try it with, in JSON."`
+	Env      []string `placeholder:"NAME" help:"Variables of this environment that the plugin gets; it gets no others."`
+	JUnit    string   `type:"path" help:"Also write the report as JUnit XML to this file."`
+}
+
+func (c *pluginTestCmd) options() (kit.Options, error) {
+	opts := kit.Options{Args: c.Args}
+	for _, name := range c.Env {
+		value, ok := os.LookupEnv(name)
+		if !ok {
+			return opts, usageError{fmt.Errorf("--env: %s is not set", name)}
+		}
+		opts.Env = append(opts.Env, name+"="+value)
+	}
+	var err error
+	if opts.Exec, err = exec.LookPath(c.Exec); err != nil {
+		return opts, usageError{err}
+	}
+	if c.Fixtures != "" {
+		if opts.Fixtures, err = kit.LoadFixtures(c.Fixtures); err != nil {
+			return opts, usageError{err}
+		}
+	}
+	return opts, nil
 }
 
 func (c *pluginTestCmd) Run(a *app) error {
-	report, err := kit.Run(a.ctx, kit.Options{Exec: c.Exec, Args: c.Args})
+	opts, err := c.options()
+	if err != nil {
+		return err
+	}
+	report, err := kit.Run(a.ctx, opts)
 	if err != nil {
 		return err
 	}
