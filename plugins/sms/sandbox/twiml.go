@@ -1,0 +1,56 @@
+package sandbox
+
+import (
+	"bytes"
+	"encoding/xml"
+	"io"
+	"mime"
+	"strings"
+)
+
+// What Twilio logs of answers that it cannot use.
+const (
+	errDocument    = 12100 // not XML
+	errRoot        = 12102 // the root is not Response
+	errContentType = 12300
+)
+
+type twimlMessage struct {
+	Text  string   `xml:",chardata"`
+	Body  string   `xml:"Body"`
+	Media []string `xml:"Media"`
+}
+
+func (m twimlMessage) text() string {
+	if m.Body != "" {
+		return m.Body
+	}
+	return strings.TrimSpace(m.Text)
+}
+
+// parseTwiML reads the answer of a webhook: the messages that it sends back,
+// and the error that would be logged, 0 for none.
+func parseTwiML(a answer) ([]twimlMessage, int) {
+	if len(bytes.TrimSpace(a.body)) == 0 {
+		return nil, 0
+	}
+	kind, _, err := mime.ParseMediaType(a.contentType)
+	if err != nil || kind != "text/xml" && kind != "application/xml" {
+		return nil, errContentType
+	}
+	var doc struct {
+		XMLName  xml.Name
+		Messages []twimlMessage `xml:"Message"`
+	}
+	d := xml.NewDecoder(bytes.NewReader(a.body))
+	if err := d.Decode(&doc); err != nil {
+		return nil, errDocument
+	}
+	if _, err := d.Token(); err != io.EOF { //nolint:errorlint // documented to be io.EOF itself
+		return nil, errDocument
+	}
+	if doc.XMLName.Local != "Response" {
+		return nil, errRoot
+	}
+	return doc.Messages, 0
+}
