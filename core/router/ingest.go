@@ -60,6 +60,15 @@ func check(in *pluginhost.Inbound) string {
 	if len(in.DedupeKey) > maxField {
 		return "invalid"
 	}
+	if st := in.Status; st != nil {
+		known := false
+		for _, s := range []conversation.Status{conversation.StatusSent, conversation.StatusDelivered, conversation.StatusRead, conversation.StatusFailed} {
+			known = known || st.Status == s
+		}
+		if !known || len(st.ProviderID) > maxField || st.ProviderID == "" && st.Command == ([16]byte{}) {
+			return "invalid"
+		}
+	}
 	if m := in.Message; m != nil {
 		if len(m.Parts) == 0 || len(m.ClientID) > 64 || len(m.Address) > maxField || len(m.Name) > maxField {
 			return "invalid"

@@ -132,7 +132,9 @@ func TestRefusals(t *testing.T) {
 		"broken UTF-8":     {w.chatMessage("x", "2", "a\xffb"), "invalid"},
 		"no conversation":  {w.chatMessage("x", "3", "hi"), "ended"},
 		"result of nobody": {pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Result: &pluginhost.CommandResult{Command: [16]byte{9}, Outcome: conversation.StatusSent}}, "unknown_command"},
-		"status of nobody": {pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Status: &pluginhost.DeliveryStatus{ProviderID: "nope", Status: conversation.StatusDelivered}}, "unknown_message"},
+		"status of nobody": {pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Status: &pluginhost.DeliveryStatus{Command: [16]byte{9}, Status: conversation.StatusDelivered}}, "unknown_message"},
+		"status unknown":   {pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Status: &pluginhost.DeliveryStatus{ProviderID: "x", Status: "eaten"}}, "invalid"},
+		"status of what":   {pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Status: &pluginhost.DeliveryStatus{Status: conversation.StatusSent}}, "invalid"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if a := ingest(r, c.in); a.Status != pluginhost.Refused || a.Code != c.code {

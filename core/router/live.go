@@ -61,6 +61,7 @@ type task struct {
 	// this task's own (ids that a provider gave an earlier message).
 	externalSeq uint64
 	account     conversation.AccountID
+	receipts    []eventlog.ReceiptJoin  // early receipts that this task takes into account
 	outbox      []eventlog.OutboxUpdate // in the same append, also when the decision has no event
 	lease       eventlog.LeaseRef       // checked in the append (offers)
 	thread      *thread                 // the thread that a Start opens

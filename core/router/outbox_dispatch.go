@@ -244,7 +244,12 @@ func (r *Router) Begin(ctx context.Context, account conversation.AccountID, comm
 		return false, nil
 	}
 	update := eventlog.OutboxUpdate{CommandID: command, State: eventlog.OutboxBegun, Attempt: attempt, Node: r.node}
-	if _, err := r.log.Append(ctx, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{update}}); err != nil {
+	_, err := r.log.Append(ctx, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{update}})
+	if errors.Is(err, eventlog.ErrConflict) || errors.Is(err, eventlog.ErrNotFound) { // settled from elsewhere: nobody's to send
+		o.forget(command)
+		return false, nil
+	}
+	if err != nil {
 		return false, err
 	}
 	o.mu.Lock()

@@ -64,60 +64,58 @@ func (o *outbox) finish(e *entry, res pluginhost.CommandResult, done func(plugin
 	if res.Outcome == conversation.StatusUnknown {
 		state = eventlog.OutboxUnknown
 	}
-	update := []eventlog.OutboxUpdate{{CommandID: e.row.CommandID, State: state, Attempt: attempt, Node: r.node}}
+	update := eventlog.OutboxUpdate{CommandID: e.row.CommandID, State: state, Attempt: attempt, Node: r.node}
 	settled := func(out outcome, err error) {
 		if err != nil {
 			done(r.ack(conv, out, err))
 			return
 		}
-		o.mu.Lock()
-		if o.byID[e.row.CommandID] == e {
-			o.remove(e)
-		}
-		o.mu.Unlock()
-		o.poke()
+		o.forget(e.row.CommandID)
 		done(pluginhost.Ack{Status: pluginhost.Committed, Conversation: conv, Seq: out.first})
-	}
-	// alone settles the row without a word in the conversation.
-	alone := func() {
-		if !r.spawn(func() {
-			_, err := r.log.Append(r.commits, &eventlog.Batch{OutboxUpdates: update})
-			if errors.Is(err, eventlog.ErrConflict) || errors.Is(err, eventlog.ErrNotFound) {
-				err = nil // settled by another word already
-			}
-			settled(outcome{}, err)
-		}) {
-			done(pluginhost.Ack{Status: pluginhost.Retry, Code: "stopping"})
-		}
 	}
 	r.metrics.results.WithLabelValues(r.channelOf(e), string(res.Outcome)).Inc()
 	if e.row.Kind == kindProcess {
-		alone()
+		o.settleAlone(update, func(err error) { settled(outcome{}, err) })
 		return
 	}
 	account := conversation.AccountID(e.row.Account)
-	cmd := conversation.SetStatus{Message: conversation.MessageID(e.row.CommandID), Status: res.Outcome, Kind: res.Kind, Code: res.Code, Body: statusBody(res.Text)}
-	var external []eventlog.Key
-	for _, id := range res.ProviderIDs {
-		if id != "" {
-			external = append(external, r.externalKey(account, id))
-		}
-	}
-	l := r.live(conv)
-	var submit func(external []eventlog.Key)
-	submit = func(external []eventlog.Key) {
-		l.submit(&task{cmd: cmd, outbox: update, account: account, external: external, externalSeq: e.row.Seq, done: func(out outcome, err error) {
-			switch {
-			case err == nil && out.duplicate && len(external) > 0:
-				submit(nil) // its ids are known already, which says nothing about the row
-			case err != nil && (conversation.Code(err) != "" || errors.Is(err, ErrNotFound)):
-				alone() // the conversation no longer follows the message: the row must not stay
-			default:
-				settled(out, err)
+	r.tell(conv, word{
+		account: account, seq: e.row.Seq, keys: r.providerKeys(account, res.ProviderIDs...), update: update,
+		status: conversation.SetStatus{
+			Message: conversation.MessageID(e.row.CommandID), Status: res.Outcome, Kind: res.Kind, Code: cut(res.Code, maxCode), Body: statusBody(res.Text),
+		},
+		done: func(out outcome, err error) {
+			if unfollowed(err) { // the row must not stay
+				o.settleAlone(update, func(err error) { settled(outcome{}, err) })
+				return
 			}
-		}})
+			settled(out, err)
+		},
+	})
+}
+
+// settleAlone settles a row without a word in the conversation. That something
+// else settled it first is no error.
+func (o *outbox) settleAlone(update eventlog.OutboxUpdate, done func(error)) {
+	if !o.r.spawn(func() {
+		_, err := o.r.log.Append(o.r.commits, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{update}})
+		if errors.Is(err, eventlog.ErrConflict) || errors.Is(err, eventlog.ErrNotFound) {
+			err = nil
+		}
+		done(err)
+	}) {
+		done(ErrStopped)
 	}
-	submit(external)
+}
+
+// forget takes a command out of memory that is no longer pending.
+func (o *outbox) forget(command [16]byte) {
+	o.mu.Lock()
+	if e := o.byID[command]; e != nil {
+		o.remove(e)
+	}
+	o.mu.Unlock()
+	o.poke()
 }
 
 func pending(s eventlog.OutboxState) bool {
@@ -138,7 +136,14 @@ func (o *outbox) retry(e *entry, res pluginhost.CommandResult, done func(pluginh
 	at := r.now().Add(max(backoff, res.RetryAfter))
 	update := eventlog.OutboxUpdate{CommandID: e.row.CommandID, State: eventlog.OutboxQueued, Attempt: attempt + 1, NotBefore: at, Node: r.node}
 	if !r.spawn(func() {
-		if _, err := r.log.Append(r.commits, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{update}}); err != nil {
+		_, err := r.log.Append(r.commits, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{update}})
+		if errors.Is(err, eventlog.ErrConflict) || errors.Is(err, eventlog.ErrNotFound) {
+			// A status of the provider's settled it: it was sent after all.
+			o.forget(e.row.CommandID)
+			done(pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: conversation.ConversationID(e.row.Conversation), Seq: e.row.Seq})
+			return
+		}
+		if err != nil {
 			done(r.ack(conversation.ConversationID(e.row.Conversation), outcome{}, err))
 			return
 		}

@@ -154,6 +154,7 @@ func (r *Router) Start(ctx context.Context) error {
 	r.spawn(func() { r.outbox.run(r.ctx) })
 	r.spawn(func() { r.routing.run(r.ctx) })
 	r.spawn(func() { r.janitor(r.ctx) })
+	r.spawn(func() { r.prune(r.ctx) })
 	r.spawn(func() { <-r.ctx.Done(); unsubscribe() })
 	r.logger.Info("router ready", "open_conversations", n, "took", time.Since(began))
 	return nil

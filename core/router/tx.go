@@ -163,6 +163,7 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 		tx.batch.Lease = t.lease
 	}
 	tx.batch.OutboxUpdates = append(tx.batch.OutboxUpdates, t.outbox...)
+	tx.batch.JoinReceipts = append(tx.batch.JoinReceipts, t.receipts...)
 	return nil
 }
 
