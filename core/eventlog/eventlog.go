@@ -3,7 +3,7 @@
 // 1..n without holes, and in the same all-or-nothing append the external ids,
 // rows, threads and outbox entries that must agree with them.
 //
-// The package holds the contract; eventlog/sqlite (and later postgres)
+// The package holds the contract; eventlog/sqlite and eventlog/postgres
 // implement it, and every implementation passes eventlogtest.Run.
 //
 // Bodies are opaque here: the router seals them under a key of the vault
@@ -237,6 +237,10 @@ var (
 	ErrFenced = errors.New("eventlog: lease lost")
 	// ErrFull: the disk is full; writes fail, reads go on (PR16).
 	ErrFull = errors.New("eventlog: no space left")
+	// ErrUnavailable: the store cannot be reached or did not answer in time
+	// (FT14, FT16). An append that meets it may have been written all the same:
+	// re-read to settle, as when a context ends. Trying again later may work.
+	ErrUnavailable = errors.New("eventlog: store is not available")
 	// ErrFatal: the store can no longer promise durability (fsync error,
 	// PR17). The process must stop acknowledging and exit.
 	ErrFatal = errors.New("eventlog: store failed")
@@ -273,7 +277,7 @@ type Log interface {
 	// Append makes b durable and returns after the flush (PR1). Concurrent
 	// appends share one flush; a conflict fails its own append only. Errors:
 	// ErrConflict, *DuplicateError, *ThreadOpenError, ErrFenced, ErrNotFound
-	// (outbox update), ErrInvalid, ErrFull, ErrFatal, ErrClosed. When ctx ends
+	// (outbox update), ErrInvalid, ErrFull, ErrUnavailable, ErrFatal, ErrClosed. When ctx ends
 	// first the outcome is unknown to the caller (the append may still commit)
 	// and b must not be changed any more; re-read to settle.
 	Append(ctx context.Context, b *Batch) (Appended, error)

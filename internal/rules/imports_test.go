@@ -39,13 +39,14 @@ var house = []rule{
 	{"drive", nil, "plays customers and agents from outside, over the wire"},
 	{"e2e", []string{"drive"}, "the real binary from outside"},
 	{"internal/rules", nil, "reads files, not code"},
+	{"internal/pgtest", nil, "starts PostgreSQL for tests"},
 }
 
 // inTests is what tests may import besides what their package may: a core
 // package is tested with its neighbours' real things rather than with mocks.
 var inTests = []rule{
-	{"core", []string{"core"}, ""},
-	{"cmd", []string{"plugins/sdk", "plugins/webchat"}, ""},
+	{"core", []string{"core", "internal/pgtest"}, ""},
+	{"cmd", []string{"internal/pgtest", "plugins/sdk", "plugins/webchat"}, ""},
 }
 
 // catalogue is the one file that names built-in plugins.

@@ -1,0 +1,138 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// minVersion is the oldest server, as server_version_num: the oldest that its
+// makers still support.
+const minVersion = 140000
+
+// connectTimeout bounds one attempt to connect.
+const connectTimeout = 3 * time.Second
+
+// parse reads a connection string (postgres://user:password@host/db?..., see
+// https://www.postgresql.org/docs/current/libpq-connect.html; pool_max_conns
+// is pgxpool's) and adds what every connection has: a name, bounds on
+// waiting, no planner compiler, and a server that takes writes unless the
+// string says otherwise. Errors never show the string.
+func parse(dsn string, lockTimeout time.Duration) (*pgxpool.Config, error) {
+	pc, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		return nil, plain(err)
+	}
+	c := pc.ConnConfig
+	if c.ConnectTimeout == 0 || c.ConnectTimeout > connectTimeout {
+		c.ConnectTimeout = connectTimeout
+	}
+	if c.ValidateConnect == nil {
+		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+	for name, value := range map[string]string{
+		"application_name":                    "parley",
+		"lock_timeout":                        strconv.FormatInt(lockTimeout.Milliseconds(), 10),
+		"idle_in_transaction_session_timeout": "10000", // a frozen node must not keep its locks
+		"tcp_keepalives_idle":                 "15",
+		"tcp_keepalives_interval":             "5",
+		"tcp_keepalives_count":                "3",
+		"jit":                                 "off",
+	} {
+		if _, set := c.RuntimeParams[name]; !set {
+			c.RuntimeParams[name] = value
+		}
+	}
+	return pc, nil
+}
+
+// newPool makes the pool of the readers; it connects on demand. Their
+// statements are bounded by the server too.
+func newPool(pc *pgxpool.Config) (*pgxpool.Pool, error) {
+	pc = pc.Copy()
+	if _, set := pc.ConnConfig.RuntimeParams["statement_timeout"]; !set {
+		pc.ConnConfig.RuntimeParams["statement_timeout"] = strconv.FormatInt(maxRead.Milliseconds(), 10)
+	}
+	// A pool lives until Close, not as long as Open's context.
+	return pgxpool.NewWithConfig(context.Background(), pc)
+}
+
+// Server is what matters about a server.
+type Server struct {
+	Version           int    // server_version_num: 150007 is 15.7
+	Encoding          string // of the database
+	SynchronousCommit string
+	StandbyNames      string // synchronous_standby_names, "" for none
+	Fsync             bool
+	FullPageWrites    bool
+	Checksums         bool // of data pages
+	Clock             time.Time
+	RoundTrip         time.Duration // of asking for the clock
+}
+
+// Probe connects and tells about the server. The log's tables need not exist.
+func Probe(ctx context.Context, dsn string) (s Server, err error) {
+	pc, err := parse(dsn, time.Second)
+	if err != nil {
+		return s, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, pc.ConnConfig)
+	if err != nil {
+		return s, named(ctx, err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	return inspect(ctx, conn)
+}
+
+func inspect(ctx context.Context, conn *pgx.Conn) (s Server, err error) {
+	err = conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, pg_encoding_to_char(encoding),
+  current_setting('synchronous_commit'), current_setting('synchronous_standby_names'), current_setting('fsync')::bool,
+  current_setting('full_page_writes')::bool, current_setting('data_checksums')::bool
+FROM pg_database WHERE datname = current_database()`).Scan(&s.Version, &s.Encoding, &s.SynchronousCommit, &s.StandbyNames,
+		&s.Fsync, &s.FullPageWrites, &s.Checksums)
+	if err != nil {
+		return s, named(ctx, err)
+	}
+	began := time.Now()
+	if err := conn.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&s.Clock); err != nil {
+		return s, named(ctx, err)
+	}
+	s.RoundTrip = time.Since(began)
+	return s, nil
+}
+
+// Fits says why the log cannot live on the server, as ErrServer, or nil.
+func (s Server) Fits() error {
+	switch {
+	case s.Version < minVersion:
+		return fmt.Errorf("%w: PostgreSQL %d, want %d or later", ErrServer, s.Version/10000, minVersion/10000)
+	case s.Encoding != "UTF8":
+		return fmt.Errorf("%w: the database's encoding is %s, want UTF8", ErrServer, s.Encoding)
+	}
+	return nil
+}
+
+// Warnings are settings under which an acknowledged event can be lost (PR1) or
+// damage stays unseen, each with what to do.
+func (s Server) Warnings() []string {
+	var w []string
+	if s.SynchronousCommit == "off" {
+		w = append(w, "synchronous_commit is off, so a crash of the server loses what was acknowledged; set it to on")
+	}
+	if !s.Fsync || !s.FullPageWrites {
+		w = append(w, "fsync or full_page_writes is off, so a power cut can destroy the database; set both to on")
+	}
+	if s.StandbyNames != "" && strings.HasPrefix(s.SynchronousCommit, "l") { // local
+		w = append(w, "synchronous_commit is local, so the synchronous standby is not waited for; set it to on")
+	}
+	if !s.Checksums {
+		w = append(w, "data checksums are off, so damage on disk stays unseen; stop the server and run pg_checksums --enable")
+	}
+	return w
+}

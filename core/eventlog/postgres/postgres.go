@@ -1,0 +1,217 @@
+// Package postgres is the event log on a PostgreSQL database, for one node or
+// several (DESIGN.md 5, 9).
+//
+// Each process has one goroutine that writes. It takes what has queued, checks
+// each append against what it knows and reads, and writes those that stand in
+// one transaction with a few statements over arrays. Other nodes do the same
+// at the same time, so the unique keys decide: when an insert finds its place
+// taken the transaction is rolled back, and done again from fresh reads that
+// tell who was late. A conflict fails its own append only.
+//
+// What waits for a lock that somebody holds for long is taken out of the batch
+// and tried apart (lane.go), so that others go on. Nothing waits for ever:
+// callers get eventlog.ErrUnavailable after Options.Patience. A COMMIT whose
+// answer is lost is looked up on a new connection before anybody is answered
+// (commit.go).
+//
+// Positions: see event_positions in migrations. Tail stops before rows that a
+// transaction under way could still overtake, so a transaction that is left
+// open in any database of the server holds readers of positions back, but
+// nobody else.
+//
+// The package promises durability as far as the server keeps its word: see
+// Server.Warnings. A server's crash is not fatal to the log; it reconnects.
+package postgres
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// Options says which database and how to wait for it.
+type Options struct {
+	// DSN is the connection string, postgres://... The schema is the first one
+	// of its search_path. It carries a password and is never shown.
+	DSN string
+	// Logger gets life-cycle and trouble; nil discards.
+	Logger *slog.Logger
+	// Patience bounds how long an append waits for its turn, and a read for a
+	// server that comes back. 0 means 5 s.
+	Patience time.Duration
+	// LockTimeout bounds the wait for one lock that another session holds. 0
+	// means 1 s.
+	LockTimeout time.Duration
+}
+
+// Log is an eventlog.Log on PostgreSQL. Safe for concurrent use.
+type Log struct {
+	o    Options
+	log  *slog.Logger
+	pc   *pgxpool.Config
+	pool *pgxpool.Pool // of the readers
+	w    *writer       // nil when read only
+	hint hints
+
+	rewriting sync.Mutex // one Rewrite at a time, so that they share one connection
+
+	stopping   chan struct{}   // closed by Close
+	background context.Context //nolint:containedctx // of the goroutines; ends with Close
+	stop       context.CancelFunc
+	done       sync.WaitGroup
+
+	failOnce sync.Once
+	failErr  atomic.Pointer[error]
+	failed   chan struct{}
+
+	closeOnce sync.Once
+}
+
+var _ eventlog.Log = (*Log)(nil)
+
+// Open connects, brings the tables up to date and starts the goroutines that
+// write; Close stops them. Errors: ErrServer, eventlog.ErrUnavailable, and
+// those of the server without their content.
+func Open(ctx context.Context, o Options) (_ *Log, err error) {
+	l, err := newLog(o)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("eventlog: open: %w", err)
+			l.stop()
+			l.pool.Close()
+		}
+	}()
+	if err := l.checkServer(ctx); err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, l.pc.ConnConfig); err != nil {
+		return nil, err
+	}
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails (crypto/rand)
+	l.w = newWriter(l, id)
+	if err := l.w.forgetWriters(ctx); err != nil {
+		return nil, err
+	}
+	l.w.start()
+	return l, nil
+}
+
+// OpenReadOnly opens an existing log to read it beside the nodes that write.
+// Whatever writes fails with ErrReadOnly.
+func OpenReadOnly(ctx context.Context, o Options) (_ *Log, err error) {
+	l, err := newLog(o)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := l.MaxKeyID(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("eventlog: open: %w", err), l.Close())
+	}
+	return l, nil
+}
+
+func newLog(o Options) (*Log, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Patience == 0 {
+		o.Patience = 5 * time.Second
+	}
+	if o.LockTimeout == 0 {
+		o.LockTimeout = time.Second
+	}
+	pc, err := parse(o.DSN, o.LockTimeout)
+	if err != nil {
+		return nil, fmt.Errorf("eventlog: open: %w", err)
+	}
+	pool, err := newPool(pc)
+	if err != nil {
+		return nil, fmt.Errorf("eventlog: open: %w", plain(err))
+	}
+	l := &Log{o: o, log: o.Logger, pc: pc, pool: pool, stopping: make(chan struct{}), failed: make(chan struct{})}
+	l.hint.init()
+	// The log's goroutines live until Close, not as long as Open's context.
+	l.background, l.stop = context.WithCancel(context.Background())
+	return l, nil
+}
+
+// checkServer refuses a server that does not fit and warns of settings that
+// break promises. Parley's own commits wait for the disk even where the
+// server's default is that they do not (PR1).
+func (l *Log) checkServer(ctx context.Context) error {
+	conn, err := pgx.ConnectConfig(ctx, l.pc.ConnConfig)
+	if err != nil {
+		return named(ctx, err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	s, err := inspect(ctx, conn)
+	if err != nil {
+		return err
+	}
+	for _, w := range s.Warnings() {
+		l.log.WarnContext(ctx, "database settings", "warning", w)
+	}
+	if s.SynchronousCommit == "off" {
+		l.pc.ConnConfig.RuntimeParams["synchronous_commit"] = "on"
+	}
+	return s.Fits()
+}
+
+// Failed implements eventlog.Log. It is closed when the server reports damage
+// in its files; a lost server is no such thing.
+func (l *Log) Failed() <-chan struct{} { return l.failed }
+
+// fail marks the log failed for good. The first reason counts.
+func (l *Log) fail(err error) error {
+	err = fmt.Errorf("%w: %w", eventlog.ErrFatal, err)
+	l.failOnce.Do(func() {
+		l.failErr.Store(&err)
+		l.log.Error("event log failed: nothing is acknowledged any more", "err", err)
+		close(l.failed)
+	})
+	return err
+}
+
+// failure is why the log failed, or nil.
+func (l *Log) failure() error {
+	if e := l.failErr.Load(); e != nil {
+		return *e
+	}
+	return nil
+}
+
+// ended says why nothing is written any more.
+func (l *Log) ended() error {
+	if err := l.failure(); err != nil {
+		return err
+	}
+	return eventlog.ErrClosed
+}
+
+// Close implements eventlog.Log. Appends that were queued before it are
+// finished, as far as the server answers.
+func (l *Log) Close() error {
+	l.closeOnce.Do(func() {
+		close(l.stopping)
+		if l.w != nil {
+			l.w.done.Wait()
+		}
+		l.stop()
+		l.done.Wait()
+		l.pool.Close()
+	})
+	return nil
+}

@@ -1,0 +1,164 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+const (
+	channel = "parley_log"
+	// tellEvery is the shortest pause between two notifications to other nodes.
+	tellEvery = 20 * time.Millisecond
+	// lookEvery is how often a waiter looks although nobody told it anything.
+	lookEvery = time.Second
+	// lookSoon is the pause when what it waits for is there but may still be overtaken.
+	lookSoon = 2 * time.Millisecond
+)
+
+// hints wake waiters. A lost one costs a second, a false one a look.
+type hints struct {
+	mu     sync.Mutex
+	next   chan struct{} // closed and replaced with each hint; nil when nobody waits
+	dirty  chan struct{} // a token when other nodes are to be told
+	listen sync.Once
+}
+
+func (h *hints) init() { h.dirty = make(chan struct{}, 1) }
+
+// grown tells waiters here and on other nodes.
+func (h *hints) grown() {
+	h.wake()
+	select {
+	case h.dirty <- struct{}{}:
+	default: // told already
+	}
+}
+
+func (h *hints) wake() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.next != nil {
+		close(h.next)
+		h.next = nil
+	}
+}
+
+func (h *hints) wait() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.next == nil {
+		h.next = make(chan struct{})
+	}
+	return h.next
+}
+
+// notify tells other nodes, apart from the commits: within a transaction a
+// NOTIFY would make all commits of the database queue up behind each other.
+func (l *Log) notify() {
+	for {
+		select {
+		case <-l.hint.dirty:
+		case <-l.background.Done():
+			return
+		}
+		ctx, cancel := context.WithTimeout(l.background, l.o.Patience)
+		_, _ = l.pool.Exec(ctx, `SELECT pg_notify($1, '')`, channel) // a hint: readers look by themselves too
+		cancel()
+		t := time.NewTimer(tellEvery)
+		select {
+		case <-t.C:
+		case <-l.background.Done():
+		}
+		t.Stop()
+	}
+}
+
+// follow listens to other nodes until Close.
+func (l *Log) follow() {
+	for l.background.Err() == nil {
+		_ = l.hear() // readers look by themselves while there is no connection
+		t := time.NewTimer(lookEvery)
+		select {
+		case <-t.C:
+		case <-l.background.Done():
+		}
+		t.Stop()
+	}
+}
+
+func (l *Log) hear() error {
+	conn, err := pgx.ConnectConfig(l.background, l.pc.ConnConfig)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second) // a farewell, bounded
+		defer cancel()
+		_ = conn.Close(ctx)
+	}()
+	if _, err := conn.Exec(l.background, `LISTEN `+channel); err != nil {
+		return err
+	}
+	for {
+		l.hint.wake()
+		if _, err := conn.WaitForNotification(l.background); err != nil {
+			return err
+		}
+	}
+}
+
+// Wait implements eventlog.Log. The first call starts to listen to the other
+// nodes. While the server cannot be reached it goes on waiting.
+func (l *Log) Wait(ctx context.Context, after int64) error {
+	if err := l.readable(ctx); err != nil {
+		return err
+	}
+	l.hint.listen.Do(func() { l.done.Go(l.follow) })
+	for {
+		next := l.hint.wait()
+		there, early, err := l.beyond(ctx, after)
+		pause := lookEvery
+		switch {
+		case err != nil && !errors.Is(err, eventlog.ErrUnavailable):
+			return err
+		case there && !early:
+			return nil
+		case there:
+			pause = lookSoon
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-l.stopping:
+			err = eventlog.ErrClosed
+		case <-l.failed:
+			err = l.failure()
+		case <-next:
+			err = nil
+		case <-t.C:
+			err = nil
+		}
+		t.Stop()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// beyond reports whether there is an event after a position, and whether it
+// may still be overtaken.
+func (l *Log) beyond(ctx context.Context, after int64) (there, early bool, err error) {
+	err = l.query(ctx, selectTail, func() { there = false }, func(rows pgx.Rows) error {
+		there = true
+		_, err := recordOf(rows, &early)
+		return err
+	}, after, int64(1))
+	return there, early, err
+}
