@@ -1,6 +1,9 @@
 package main
 
-import "github.com/parley-gateway/parley/plugins/webchat"
+import (
+	"github.com/parley-gateway/parley/plugins/sms/sandbox"
+	"github.com/parley-gateway/parley/plugins/webchat"
+)
 
 // builtin is the catalogue of built-in plugins: one line a plugin.
 func builtin() map[string]func() {
@@ -8,3 +11,12 @@ func builtin() map[string]func() {
 		"webchat": webchat.Serve,
 	}
 }
+
+// The vendors' doubles that come with the plugins.
+type (
+	twilioOptions = sandbox.Options
+	twilioNumber  = sandbox.Number
+	twilioSelf    = sandbox.Self
+)
+
+func newTwilioSandbox(o twilioOptions) (*sandbox.Sandbox, error) { return sandbox.New(o) }

@@ -1,0 +1,196 @@
+package sms
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/parley-gateway/parley/plugins/sdk"
+)
+
+const (
+	// fetchAttempts is after how many attempts an attachment is given up: the
+	// host's schedule makes that some four minutes. The text waits for it.
+	fetchAttempts = 9
+	// maxFile bounds one attachment, in bytes. The largest that the carrier
+	// takes on any channel is 16 MB.
+	maxFile = 16 << 20
+)
+
+// item is a text from a customer with attachments, between the webhook and
+// its processing.
+type item struct {
+	Sid   string       `json:"sid"`
+	IDs   []string     `json:"ids"`
+	From  string       `json:"from"`
+	Name  string       `json:"name,omitempty"`
+	Text  string       `json:"text,omitempty"`
+	Media []attachment `json:"media,omitempty"`
+	At    int64        `json:"at,omitempty"` // received, in microseconds; 0 = not known
+}
+
+// attachment is one that lies with the carrier.
+type attachment struct {
+	URL  string `json:"url"`
+	MIME string `json:"mime,omitempty"`
+}
+
+// text is the message's text as parts. A message with neither text nor
+// attachment is something, too: it is kept as what it is.
+func (it *item) text() []sdk.Part {
+	switch {
+	case it.Text != "":
+		return []sdk.Part{sdk.Text{Text: it.Text}}
+	case len(it.Media) == 0:
+		return []sdk.Part{sdk.Unsupported{Kind: "empty"}}
+	}
+	return nil
+}
+
+func (it *item) message(parts []sdk.Part) sdk.Message {
+	return sdk.Message{From: sdk.Address{Address: it.From, Name: it.Name}, Parts: parts, ProviderIDs: it.IDs}
+}
+
+// unavailable stands in for an attachment that cannot be had.
+func unavailable(m attachment, reason string) sdk.Part {
+	raw, err := json.Marshal(map[string]string{"reason": reason, "mime": clip(clean(m.MIME), 128)})
+	if err != nil {
+		raw = nil // two short strings always encode
+	}
+	return sdk.Unsupported{Kind: "media", Raw: raw}
+}
+
+// Process implements sdk.Processor: it fetches the attachments of a message
+// and emits it. Emitting again under the same key is harmless, so a crash in
+// the middle neither loses nor doubles a message.
+func (p *Plugin) Process(ctx context.Context, cmd *sdk.ProcessCommand) sdk.Result {
+	a := p.account(cmd.Account)
+	if a == nil {
+		return sdk.Retry(sdk.KindInternal, "unknown_account", "the account is not configured", 0)
+	}
+	var it item
+	if err := json.Unmarshal(cmd.Opaque, &it); err != nil || it.Sid == "" || it.From == "" {
+		return sdk.Failed(sdk.KindInternal, "malformed", "not an item of this plugin")
+	}
+	host := *p.host.Load()
+	parts := it.text()
+	for i, m := range it.Media {
+		file, err := p.keep(ctx, host, a, &it, i)
+		if err == nil {
+			p.count.fetched("stored")
+			parts = append(parts, file)
+			continue
+		}
+		if !err.final && cmd.Attempt < fetchAttempts {
+			p.count.fetched("retry")
+			return sdk.Retry(sdk.KindTemporary, err.reason, "the attachment cannot be fetched now", 0)
+		}
+		p.count.fetched("given_up")
+		host.Logger().Warn("attachment given up; the message goes on without it",
+			"account", string(a.id), "command_id", string(cmd.ID), "attempt", cmd.Attempt, "reason", err.reason)
+		parts = append(parts, unavailable(m, err.reason))
+	}
+	ev := sdk.Event{Account: a.id, Thread: sdk.ThreadID(it.From), DedupeKey: it.Sid + ":message", Body: it.message(parts)}
+	if it.At != 0 {
+		ev.ReceivedTime = time.UnixMicro(it.At)
+	}
+	if _, err := host.Emit(ctx, ev); err != nil {
+		if no, ok := errors.AsType[*sdk.RefusedError](err); ok {
+			return sdk.Failed(sdk.KindContent, no.Code, "the gateway refused the message")
+		}
+		return sdk.Retry(sdk.KindTemporary, "emit", "the gateway did not take the message now", 0)
+	}
+	return sdk.Sent(it.IDs...)
+}
+
+// keep fetches one attachment and stores it.
+func (p *Plugin) keep(ctx context.Context, host sdk.Host, a *account, it *item, index int) (sdk.File, *mediaError) {
+	ctx, cancel := context.WithTimeout(ctx, 2*requestTimeout)
+	defer cancel()
+	m, err := a.carrier.fetch(ctx, it.Media[index].URL)
+	if err != nil {
+		return sdk.File{}, asMediaError(err)
+	}
+	defer func() { _ = m.Close() }()
+	mime := m.mime
+	if mime == "" {
+		mime = it.Media[index].MIME
+	}
+	file, err := host.Blobs().Put(ctx, sdk.BlobMeta{
+		Account: a.id, Thread: sdk.ThreadID(it.From), Name: fileName(it.Sid, index, mime), MIME: mime,
+	}, &bounded{r: m, left: maxFile})
+	switch {
+	case err == nil:
+		return file, nil
+	case errors.Is(err, sdk.ErrTooLarge):
+		return sdk.File{}, &mediaError{"too_large", true}
+	case errors.Is(err, sdk.ErrDenied):
+		return sdk.File{}, &mediaError{"refused", true}
+	default:
+		return sdk.File{}, asMediaError(err)
+	}
+}
+
+// asMediaError finds a *mediaError in err; anything else is worth another try.
+func asMediaError(err error) *mediaError {
+	if e, ok := errors.AsType[*mediaError](err); ok {
+		return e
+	}
+	return &mediaError{"unavailable", false}
+}
+
+// bounded reads at most left bytes and fails at the next.
+type bounded struct {
+	r    io.Reader
+	left int64
+}
+
+// Read implements io.Reader.
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, &mediaError{"too_large", true}
+	}
+	return n, err
+}
+
+// fileName names an attachment: carriers send none.
+func fileName(sid string, index int, mime string) string {
+	kind, _, _ := strings.Cut(mime, ";")
+	suffix := ""
+	switch strings.ToLower(strings.TrimSpace(kind)) {
+	case "image/jpeg", "image/jpg":
+		suffix = ".jpg"
+	case "image/png":
+		suffix = ".png"
+	case "image/gif":
+		suffix = ".gif"
+	case "image/webp":
+		suffix = ".webp"
+	case "image/heic":
+		suffix = ".heic"
+	case "video/mp4":
+		suffix = ".mp4"
+	case "video/3gpp":
+		suffix = ".3gp"
+	case "video/quicktime":
+		suffix = ".mov"
+	case "audio/mpeg":
+		suffix = ".mp3"
+	case "audio/amr":
+		suffix = ".amr"
+	case "audio/ogg":
+		suffix = ".ogg"
+	case "application/pdf":
+		suffix = ".pdf"
+	case "text/vcard", "text/x-vcard":
+		suffix = ".vcf"
+	case "text/plain":
+		suffix = ".txt"
+	}
+	return fmt.Sprintf("%s-%d%s", clip(clean(sid), 34), index+1, suffix)
+}

@@ -1,0 +1,113 @@
+package sms
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// maxRedirects is how often media may be handed on; Twilio does it once.
+const maxRedirects = 3
+
+// twilioHost is where media lies by its URL, whatever the base URL is.
+const twilioHost = "api.twilio.com"
+
+var errPrivate = errors.New("not a public address")
+
+// fetch implements carrier. It asks the base URL's host with the account's
+// credentials, and follows its redirects to storage without them. Storage is
+// on the open internet, unless the carrier itself is inside (a sandbox).
+func (t *twilio) fetch(ctx context.Context, text string) (*media, error) {
+	u := absolute(text)
+	if u == nil || !strings.EqualFold(u.Host, t.base.Host) && !strings.EqualFold(u.Host, twilioHost) {
+		return nil, &mediaError{"host", true}
+	}
+	if strings.EqualFold(u.Host, twilioHost) {
+		u = t.rewrite(u)
+	} else if u.Scheme != t.base.Scheme {
+		return nil, &mediaError{"host", true}
+	}
+	began := time.Now()
+	defer func() { t.count.took("media", began) }()
+	web, within := t.http, false
+	for hop := 0; ; hop++ {
+		resp, private, err := t.get(ctx, web, u, hop == 0)
+		if err != nil {
+			return nil, &mediaError{reasonOf(err), errors.Is(err, errPrivate)}
+		}
+		if hop == 0 {
+			within = private
+		}
+		if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+			_ = resp.Body.Close()
+			next, err := resp.Location()
+			if err != nil || hop == maxRedirects || absolute(next.String()) == nil {
+				return nil, &mediaError{"redirect", true}
+			}
+			if !within { // only a carrier inside may lead inside, or to plain http
+				if next.Scheme != "https" {
+					return nil, &mediaError{"redirect", true}
+				}
+				web = t.redirects
+			}
+			u = next
+			continue
+		}
+		if resp.StatusCode == http.StatusOK {
+			if resp.ContentLength > maxFile {
+				_ = resp.Body.Close()
+				return nil, &mediaError{"too_large", true}
+			}
+			return &media{ReadCloser: resp.Body, mime: resp.Header.Get("Content-Type")}, nil
+		}
+		_ = resp.Body.Close()
+		return nil, mediaRefusal(resp.StatusCode)
+	}
+}
+
+// get makes one request and reports whether the other end is inside.
+func (t *twilio) get(ctx context.Context, web *http.Client, u *url.URL, login bool) (_ *http.Response, private bool, _ error) {
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		at, err := netip.ParseAddrPort(info.Conn.RemoteAddr().String())
+		private = err == nil && !public(at.Addr())
+	}})
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, false, errors.New("not a request")
+	}
+	req.Header.Set("User-Agent", "parley-sms/"+Version)
+	if login {
+		req.SetBasicAuth(t.user, t.password)
+	}
+	resp, err := web.Do(req)
+	if err != nil {
+		return nil, false, lost(err, false)
+	}
+	return resp, private, nil
+}
+
+func reasonOf(err error) string {
+	if errors.Is(err, errPrivate) {
+		return "redirect"
+	}
+	return "unreachable"
+}
+
+// mediaRefusal says which answers are final. Credentials may be put right.
+func mediaRefusal(status int) *mediaError {
+	switch {
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return &mediaError{"unauthorized", false}
+	case status == http.StatusNotFound || status == http.StatusGone:
+		return &mediaError{"gone", true}
+	case status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= 500:
+		return &mediaError{"unavailable", false}
+	default:
+		return &mediaError{"refused", true}
+	}
+}
