@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/parley-gateway/parley/plugins/sms"
 	"github.com/parley-gateway/parley/plugins/sms/sandbox"
 	"github.com/parley-gateway/parley/plugins/webchat"
 )
@@ -8,6 +9,7 @@ import (
 // builtin is the catalogue of built-in plugins: one line a plugin.
 func builtin() map[string]func() {
 	return map[string]func(){
+		"sms":     sms.Serve,
 		"webchat": webchat.Serve,
 	}
 }

@@ -46,6 +46,7 @@ type cli struct {
 	Plugin  pluginCmd  `cmd:"" help:"List, pin, test and serve plugins."`
 	Config  configCmd  `cmd:"" help:"Check and explain the configuration."`
 	Doctor  doctorCmd  `cmd:"" help:"Check that this machine can run the gateway."`
+	Sandbox sandboxCmd `cmd:"" help:"Play a vendor, for tests and demonstrations."`
 	Bench   benchCmd   `cmd:"" help:"Measure the whole system on this machine."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

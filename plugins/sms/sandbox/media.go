@@ -159,14 +159,20 @@ func (s *Sandbox) serveMedia(w http.ResponseWriter, r *http.Request) {
 		writeError(w, errNotFound(r))
 		return
 	}
-	host := r.Host
-	switch {
-	case strings.HasPrefix(host, "127.0.0.1:"):
-		host = "localhost:" + strings.TrimPrefix(host, "127.0.0.1:")
-	case strings.HasPrefix(host, "localhost:"):
-		host = "127.0.0.1:" + strings.TrimPrefix(host, "localhost:")
+	http.Redirect(w, r, s.storageURL()+"/_storage/"+ref.SID, http.StatusTemporaryRedirect)
+}
+
+// storageURL is the sandbox by its other name, so that clients take it for
+// another host.
+func (s *Sandbox) storageURL() string {
+	base := s.baseURL()
+	if rest, ok := strings.CutPrefix(base, "http://127.0.0.1:"); ok {
+		return "http://localhost:" + rest
 	}
-	http.Redirect(w, r, "http://"+host+"/_storage/"+ref.SID, http.StatusTemporaryRedirect)
+	if rest, ok := strings.CutPrefix(base, "http://localhost:"); ok {
+		return "http://127.0.0.1:" + rest
+	}
+	return base
 }
 
 func (s *Sandbox) mediaOf(r *http.Request) (mediaRef, bool) {

@@ -137,7 +137,7 @@ func (s *Sandbox) postPhone(w http.ResponseWriter, r *http.Request) {
 	if !body(w, r, &in) {
 		return
 	}
-	if !validSender(in.Phone) {
+	if !validPhone(in.Phone) && !(validSender(in.Phone) && allDigits(in.Phone)) {
 		refuse(w, invalid("phone: must be a number in E.164 with its plus, as +15550100199"))
 		return
 	}
@@ -172,7 +172,7 @@ func (s *Sandbox) tell(e *entry) {
 	if len(s.subs) == 0 {
 		return
 	}
-	sid := ""
+	var sid string
 	switch {
 	case e.Message != nil:
 		sid = e.Message.SID

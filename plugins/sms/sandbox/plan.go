@@ -24,7 +24,8 @@ func (s *Sandbox) run(sid string) {
 		}
 		s.record(&entry{Media: &mediaFact{SID: sid, Media: got}})
 	}
-	for s.step(sid) { //nolint:revive // all work is in the condition
+	for more := true; more; {
+		more = s.step(sid)
 	}
 }
 
