@@ -1,8 +1,6 @@
 package directory_test
 
 import (
-	"context"
-	"database/sql"
 	"errors"
 	"strings"
 	"testing"
@@ -12,17 +10,6 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 )
-
-// raw opens the file behind the directory's back.
-func (f *fixture) raw(t *testing.T) *sql.DB {
-	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+f.path+"?_pragma=busy_timeout(5000)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return db
-}
 
 func TestAuditNamesWhoDidWhat(t *testing.T) {
 	f := open(t)
@@ -109,13 +96,5 @@ func TestAuditCannotBeRewritten(t *testing.T) {
 				t.Errorf("VerifyAudit: got %v, want that entry %d does not fit", err, c.seq)
 			}
 		})
-	}
-}
-
-// dropGuards does what somebody who may write to the file can do.
-func dropGuards(ctx context.Context, t *testing.T, db *sql.DB) {
-	t.Helper()
-	if _, err := db.ExecContext(ctx, `DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete`); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -23,13 +23,17 @@ type Vault interface {
 // Dialect names a database engine.
 type Dialect string
 
-// Dialects. The SQL text is the same for PostgreSQL, which comes with
-// scale-out; only migrations differ.
-const SQLite Dialect = "sqlite"
+// Dialects. The SQL text of records is the same for both; migrations differ,
+// and how writers are put in order.
+const (
+	SQLite   Dialect = "sqlite"
+	Postgres Dialect = "postgres"
+)
 
 // Options say how to open the directory.
 type Options struct {
-	// DSN is the path of the SQLite file, the log's own; made when missing.
+	// DSN is the path of the SQLite file, the log's own, made when missing; or
+	// PostgreSQL's connection string, the log's too.
 	DSN string
 	// Dialect; "" means SQLite.
 	Dialect Dialect
@@ -38,7 +42,7 @@ type Options struct {
 	// Poll is how often changes by other processes are looked for. 0 means one
 	// second, negative never.
 	Poll time.Duration
-	// Gate, when not nil, is held while the directory writes. Give the log's
+	// Gate, for SQLite and when not nil, is held while the directory writes. Give the log's
 	// writer the same one: SQLite lets waiting writers starve, a mutex does not.
 	Gate sync.Locker
 	// Logger; nil discards.
@@ -47,11 +51,12 @@ type Options struct {
 
 // Directory holds the records. Safe for concurrent use.
 type Directory struct {
-	writer *sql.DB
-	reader *sql.DB
-	vault  Vault
-	log    *slog.Logger
-	gate   sync.Locker
+	dialect Dialect
+	writer  *sql.DB
+	reader  *sql.DB
+	vault   Vault
+	log     *slog.Logger
+	gate    sync.Locker
 
 	writeMu sync.Mutex // one change at a time, so that snapshots appear in order
 	snap    atomic.Pointer[Snapshot]
@@ -74,7 +79,14 @@ type Directory struct {
 // snapshot. It starts a goroutine that looks for changes by other processes;
 // Close stops it.
 func Open(ctx context.Context, o Options) (*Directory, error) {
-	if o.Dialect != "" && o.Dialect != SQLite {
+	engine := openSQLite
+	switch o.Dialect {
+	case "":
+		o.Dialect = SQLite
+	case SQLite:
+	case Postgres:
+		engine = openPostgres
+	default:
 		return nil, fmt.Errorf("directory: unknown dialect %q", o.Dialect)
 	}
 	if o.Vault == nil {
@@ -89,15 +101,15 @@ func Open(ctx context.Context, o Options) (*Directory, error) {
 	if o.Gate == nil {
 		o.Gate = &sync.Mutex{}
 	}
-	writer, reader, err := openSQLite(ctx, o.DSN)
+	writer, reader, err := engine(ctx, o.DSN)
 	if err != nil {
 		return nil, fmt.Errorf("directory: open: %w", err)
 	}
 	d := &Directory{
-		writer: writer, reader: reader, vault: o.Vault, log: o.Logger, gate: o.Gate,
+		dialect: o.Dialect, writer: writer, reader: reader, vault: o.Vault, log: o.Logger, gate: o.Gate,
 		watchers: map[chan struct{}]struct{}{}, pluginKeys: map[string]int64{}, failed: make(chan struct{}),
 	}
-	snap, err := loadSnapshot(ctx, d.reader)
+	snap, err := d.loadSnapshot(ctx)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("directory: open: %w", err), reader.Close(), writer.Close())
 	}
@@ -150,7 +162,7 @@ func (d *Directory) Refresh(ctx context.Context) error {
 	}
 	d.writeMu.Lock()
 	defer d.writeMu.Unlock()
-	s, err := loadSnapshot(ctx, d.reader)
+	s, err := d.loadSnapshot(ctx)
 	if err != nil {
 		return fmt.Errorf("directory: read records: %w", d.note(err))
 	}
@@ -187,6 +199,8 @@ func (d *Directory) note(err error) error {
 	case storeFailed:
 		d.failOnce.Do(func() { close(d.failed) })
 		return fmt.Errorf("%w: %w", ErrFailed, err)
+	case storeUnavailable:
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	default:
 		return err
 	}
@@ -212,6 +226,11 @@ func (d *Directory) write(ctx context.Context, fn func(*sql.Tx) error) error {
 		return d.note(err)
 	}
 	defer func() { _ = tx.Rollback() }() // no effect after Commit
+	if d.dialect == Postgres {
+		if _, err := tx.ExecContext(ctx, lockWrites); err != nil {
+			return d.note(err)
+		}
+	}
 	if err := fn(tx); err != nil {
 		return d.note(err)
 	}

@@ -2,38 +2,33 @@ package directory_test
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
 type fixture struct {
 	*directory.Directory
-	path  string
+	dsn   string
 	vault *memVault
 }
 
 func open(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{path: filepath.Join(t.TempDir(), "parley.db"), vault: newVault()}
+	f := &fixture{dsn: newStore(t), vault: newVault()}
 	f.Directory = f.another(t, -1)
 	return f
 }
 
-// another opens the same file again, as another process would.
+// another opens the same database again, as another process would.
 func (f *fixture) another(t *testing.T, poll time.Duration) *directory.Directory {
 	t.Helper()
-	d, err := directory.Open(t.Context(), directory.Options{DSN: f.path, Vault: f.vault, Poll: poll})
+	d, err := directory.Open(t.Context(), directory.Options{DSN: f.dsn, Dialect: dialect, Vault: f.vault, Poll: poll})
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
@@ -250,17 +245,13 @@ func TestSecretsAndContactsAreSealed(t *testing.T) {
 	if found, err := f.SearchContacts(ctx, "CANARY", 10); err != nil || len(found) != 1 {
 		t.Errorf("SearchContacts: got %v, %v", found, err)
 	}
-	for _, name := range []string{f.path, f.path + "-wal"} {
-		b, err := os.ReadFile(name)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			t.Fatal(err)
-		}
+	f.eachFile(t, func(name, content string) {
 		for _, s := range []string{canary, "901820", "901-820"} {
-			if strings.Contains(strings.ToLower(string(b)), s) {
-				t.Errorf("%s holds %q in clear", filepath.Base(name), s)
+			if strings.Contains(strings.ToLower(content), s) {
+				t.Errorf("%s holds %q in clear", name, s)
 			}
 		}
-	}
+	})
 	if err := f.DeleteContact(ctx, c.ID); err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
+	"unicode/utf8"
 )
 
 // Limits of the plugins' stores.
@@ -13,11 +15,14 @@ const (
 	MaxKVValue = 64 << 10 // bytes
 )
 
-// ErrKVSize: a key is empty or longer than 512 bytes, or a value longer than 64 KiB.
-var ErrKVSize = errors.New("directory: a key has 1 to 512 bytes, a value at most 64 KiB")
+// ErrKVSize: a key is empty, longer than 512 bytes or no text, or a value longer than 64 KiB.
+var ErrKVSize = errors.New("directory: a key has 1 to 512 bytes of text, a value at most 64 KiB")
 
 // Get reads a plugin's value. (pluginhost.KV)
 func (d *Directory) Get(ctx context.Context, plugin, key string) (value []byte, version uint64, found bool, err error) {
+	if !isKVKey(key) {
+		return nil, 0, false, nil
+	}
 	keyID, err := d.pluginKey(ctx, d.reader, plugin)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, 0, false, nil
@@ -44,7 +49,7 @@ func (d *Directory) Get(ctx context.Context, plugin, key string) (value []byte, 
 // stored version is ifVersion (0: absent); otherwise ok is false and version
 // the stored one. (pluginhost.KV)
 func (d *Directory) Put(ctx context.Context, plugin, key string, value []byte, ifVersion uint64, conditional bool) (version uint64, ok bool, err error) {
-	if key == "" || len(key) > MaxKVKey || len(value) > MaxKVValue {
+	if !isKVKey(key) || len(value) > MaxKVValue {
 		return 0, false, ErrKVSize
 	}
 	err = d.write(ctx, func(tx *sql.Tx) error {
@@ -79,6 +84,9 @@ ON CONFLICT (plugin, key) DO UPDATE SET version = excluded.version, value = excl
 // Delete removes a plugin's value; one that is not there is no error. It is
 // part of pluginhost.KV.
 func (d *Directory) Delete(ctx context.Context, plugin, key string) error {
+	if !isKVKey(key) {
+		return nil
+	}
 	err := d.write(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `DELETE FROM plugin_kv WHERE plugin = $1 AND key = $2`, plugin, key)
 		return err
@@ -112,6 +120,11 @@ WHERE plugin = $1 AND key > $2 AND substr(key, 1, $3) = $4 ORDER BY key LIMIT $5
 		return nil, fmt.Errorf("directory: kv list: %w", d.note(err))
 	}
 	return keys, nil
+}
+
+// isKVKey: PostgreSQL's text is UTF-8 without NUL.
+func isKVKey(key string) bool {
+	return key != "" && len(key) <= MaxKVKey && utf8.ValidString(key) && !strings.Contains(key, "\x00")
 }
 
 func kvAAD(plugin, key string) []byte { return []byte("plugin-kv/" + plugin + "\x00" + key) }

@@ -18,23 +18,24 @@ type querier interface {
 }
 
 // loadSnapshot reads all records as of one moment.
-func loadSnapshot(ctx context.Context, q querier) (*Snapshot, error) {
-	if db, ok := q.(*sql.DB); ok {
-		// Several reads, one view. A read-only transaction must not ask for the
-		// write lock, which the pool's transactions do, so BEGIN is spelled out.
-		conn, err := db.Conn(ctx)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = conn.Close() }()
-		if _, err := conn.ExecContext(ctx, `BEGIN`); err != nil {
-			return nil, err
-		}
-		// A clean-up that must happen also when ctx has ended.
-		defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`) }()
-		return readSnapshot(ctx, conn)
+func (d *Directory) loadSnapshot(ctx context.Context) (*Snapshot, error) {
+	// Several reads, one view. On SQLite a read-only transaction must not ask
+	// for the write lock, which the pool's transactions do, so BEGIN is spelled out.
+	conn, err := d.reader.Conn(ctx)
+	if err != nil {
+		return nil, d.note(err)
 	}
-	return readSnapshot(ctx, q)
+	defer func() { _ = conn.Close() }()
+	begin := `BEGIN`
+	if d.dialect == Postgres {
+		begin = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`
+	}
+	if _, err := conn.ExecContext(ctx, begin); err != nil {
+		return nil, d.note(err)
+	}
+	// A clean-up that must happen also when ctx has ended.
+	defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`) }()
+	return readSnapshot(ctx, conn)
 }
 
 func readSnapshot(ctx context.Context, q querier) (*Snapshot, error) {

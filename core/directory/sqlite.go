@@ -71,8 +71,12 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, sub,
-		goose.WithTableName("goose_directory"), goose.WithDisableGlobalRegistry(true))
+	return up(ctx, goose.DialectSQLite3, db, sub)
+}
+
+func up(ctx context.Context, d goose.Dialect, db *sql.DB, sub fs.FS, more ...goose.ProviderOption) error {
+	p, err := goose.NewProvider(d, db, sub,
+		append(more, goose.WithTableName("goose_directory"), goose.WithDisableGlobalRegistry(true))...)
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
 	}
@@ -89,10 +93,19 @@ const (
 	storeOther storeErr = iota
 	storeFull
 	storeFailed
+	storeUnavailable
 )
 
-// kindOf reads SQLite's primary result code (https://www.sqlite.org/rescode.html).
+// kindOf tells what an error of either engine means.
 func kindOf(err error) storeErr {
+	if k := kindOfSQLite(err); k != storeOther {
+		return k
+	}
+	return kindOfPostgres(err)
+}
+
+// kindOfSQLite reads SQLite's primary result code (https://www.sqlite.org/rescode.html).
+func kindOfSQLite(err error) storeErr {
 	const (
 		ioerr = 10
 		full  = 13

@@ -27,6 +27,9 @@ var (
 	ErrFull = errors.New("directory: no space left")
 	// ErrFailed: the store reported an I/O error (PR17).
 	ErrFailed = errors.New("directory: store failed")
+	// ErrUnavailable: the database server cannot be reached or does not answer
+	// in time. The change may have been made all the same.
+	ErrUnavailable = errors.New("directory: store is not available")
 )
 
 // Fault is what is wrong with one field.

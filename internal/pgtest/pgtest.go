@@ -71,7 +71,7 @@ func Start(settings ...string) (_ *Cluster, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*waitReady)
 	defer cancel()
-	if err := c.run(ctx, "initdb", "-D", c.data(), "-U", "parley", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"); err != nil {
+	if err := c.run(ctx, "initdb", "-D", c.Data(), "-U", "parley", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"); err != nil {
 		return nil, err
 	}
 	conf := fmt.Sprintf(`listen_addresses = '127.0.0.1'
@@ -86,7 +86,7 @@ log_destination = stderr
 logging_collector = off
 %s
 `, c.port, dir, strings.Join(settings, "\n"))
-	f, err := os.OpenFile(filepath.Join(c.data(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	f, err := os.OpenFile(filepath.Join(c.Data(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -97,18 +97,19 @@ logging_collector = off
 	return c, c.Restart(ctx)
 }
 
-func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
+// Data is the folder of the database files.
+func (c *Cluster) Data() string { return filepath.Join(c.dir, "data") }
 
 // Restart starts the server again after Crash, and returns when it takes
 // connections.
 func (c *Cluster) Restart(ctx context.Context) error {
-	return c.run(ctx, "pg_ctl", "-D", c.data(), "-w", "-t", strconv.Itoa(int(waitReady.Seconds())), "-s", "-l", filepath.Join(c.dir, "log"), "start")
+	return c.run(ctx, "pg_ctl", "-D", c.Data(), "-w", "-t", strconv.Itoa(int(waitReady.Seconds())), "-s", "-l", filepath.Join(c.dir, "log"), "start")
 }
 
 // Crash stops the server at once, as a loss of its processes would: it has to
 // recover when it is started again.
 func (c *Cluster) Crash(ctx context.Context) error {
-	return c.run(ctx, "pg_ctl", "-D", c.data(), "-w", "-s", "-m", "immediate", "stop")
+	return c.run(ctx, "pg_ctl", "-D", c.Data(), "-w", "-s", "-m", "immediate", "stop")
 }
 
 // Stop ends the server and removes its folder.
@@ -116,7 +117,7 @@ func (c *Cluster) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), waitReady)
 	defer cancel()
 	var err error
-	if _, statErr := os.Stat(filepath.Join(c.data(), "postmaster.pid")); statErr == nil {
+	if _, statErr := os.Stat(filepath.Join(c.Data(), "postmaster.pid")); statErr == nil {
 		err = c.Crash(ctx)
 	}
 	return errors.Join(err, os.RemoveAll(c.dir))

@@ -1,0 +1,152 @@
+package directory_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // registers "pgx", for what the tests do behind the directory's back
+	"go.uber.org/goleak"
+
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/internal/pgtest"
+)
+
+// Every test runs on both engines: first all on SQLite, then all on PostgreSQL.
+var (
+	dialect = directory.SQLite
+	cluster *pgtest.Cluster
+)
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	if code := m.Run(); code != 0 {
+		return code
+	}
+	c, err := pgtest.Start()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cannot start PostgreSQL for the tests:", err)
+		return 1
+	}
+	cluster, dialect = c, directory.Postgres
+	fmt.Println("again, on PostgreSQL:")
+	code := m.Run()
+	if err := errors.Join(c.Stop(), goleak.Find()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return max(code, 1)
+	}
+	return code
+}
+
+// newStore makes an empty database and returns what names it.
+func newStore(t *testing.T) string {
+	t.Helper()
+	if dialect == directory.Postgres {
+		return cluster.DSN(cluster.Database(t))
+	}
+	return filepath.Join(t.TempDir(), "parley.db")
+}
+
+// raw opens the database behind the directory's back.
+func (f *fixture) raw(t *testing.T) *sql.DB {
+	t.Helper()
+	driver, dsn := "sqlite", "file:"+f.dsn+"?_pragma=busy_timeout(5000)"
+	if dialect == directory.Postgres {
+		driver, dsn = "pgx", f.dsn
+	}
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// dropGuards does what somebody who may write to the database can do.
+func dropGuards(ctx context.Context, t *testing.T, db *sql.DB) {
+	t.Helper()
+	text := `DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete`
+	if dialect == directory.Postgres {
+		text = `DROP TRIGGER audit_no_update ON audit; DROP TRIGGER audit_no_delete ON audit`
+	}
+	if _, err := db.ExecContext(ctx, text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eachFile gives the files of the database, write-ahead log included.
+func (f *fixture) eachFile(t *testing.T, visit func(name, content string)) {
+	t.Helper()
+	read := func(name string) {
+		b, err := os.ReadFile(name)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		visit(filepath.Base(name), string(b))
+	}
+	if dialect == directory.SQLite {
+		read(f.dsn)
+		read(f.dsn + "-wal")
+		return
+	}
+	db := f.raw(t)
+	if _, err := db.ExecContext(t.Context(), `CHECKPOINT`); err != nil {
+		t.Fatal(err)
+	}
+	var oid string
+	if err := db.QueryRowContext(t.Context(), `SELECT oid FROM pg_database WHERE datname = current_database()`).Scan(&oid); err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{filepath.Join("base", oid), "pg_wal"} {
+		err := filepath.WalkDir(filepath.Join(cluster.Data(), folder), func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.Type().IsRegular() {
+				read(path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A connection string with a password is in no error.
+func TestErrorsNameNoPassword(t *testing.T) {
+	for name, dsn := range map[string]string{
+		"nobody there": "postgres://parley:hunter2@127.0.0.1:1/parley",
+		"not a string": "postgres://parley:hunter2@127.0.0.1:port/parley",
+	} {
+		d, err := directory.Open(t.Context(), directory.Options{DSN: dsn, Dialect: directory.Postgres, Vault: newVault(), Poll: -1})
+		if err == nil {
+			t.Errorf("%s: opened", name)
+			_ = d.Close()
+			continue
+		}
+		if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: the error shows the password", name)
+		}
+	}
+}
+
+// NUL and bytes that are no text are refused alike by both engines.
+func TestKVKeysAreText(t *testing.T) {
+	f := open(t)
+	for _, key := range []string{"a\x00b", "\xff", ""} {
+		if _, _, err := f.Put(t.Context(), "echo", key, nil, 0, false); !errors.Is(err, directory.ErrKVSize) {
+			t.Errorf("Put(%q): got %v, want ErrKVSize", key, err)
+		}
+		if _, _, found, err := f.Get(t.Context(), "echo", key); found || err != nil {
+			t.Errorf("Get(%q): found %v, %v", key, found, err)
+		}
+		if err := f.Delete(t.Context(), "echo", key); err != nil {
+			t.Errorf("Delete(%q): %v", key, err)
+		}
+	}
+}
