@@ -57,13 +57,13 @@ func checkAccept(ctx context.Context, s *subject) error {
 
 func checkSample(_ context.Context, s *subject) error {
 	if text := s.desc.GetSettingsSchema(); text != "" && len(s.opts.Fixtures.Settings) > 0 {
-		if err := conforms("settings", text, string(s.opts.Fixtures.Settings)); err != nil {
+		if err := conforms("settings", text, string(s.opts.Fixtures.Settings), s.opts.Fixtures.Secrets); err != nil {
 			return err
 		}
 	}
 	for _, a := range s.opts.Fixtures.Accounts {
 		if text := s.desc.GetAccountSchema(); text != "" && len(a.Settings) > 0 {
-			if err := conforms("account", text, string(a.Settings)); err != nil {
+			if err := conforms("account", text, string(a.Settings), a.Secrets); err != nil {
 				return fmt.Errorf("account %s: %w", a.ID, err)
 			}
 		}
@@ -71,7 +71,9 @@ func checkSample(_ context.Context, s *subject) error {
 	return nil
 }
 
-func conforms(name, schema, text string) error {
+// conforms checks settings as an administrator writes them: with the secrets
+// inside, each at its path.
+func conforms(name, schema, text string, secrets map[string]string) error {
 	compiled, err := compile(name, schema)
 	if err != nil {
 		return err
@@ -80,10 +82,28 @@ func conforms(name, schema, text string) error {
 	if err != nil {
 		return fmt.Errorf("%s settings are not JSON: %w", name, err)
 	}
+	for path, value := range secrets {
+		putIn(doc, strings.Split(path, "/"), value)
+	}
 	if err := compiled.Validate(doc); err != nil {
 		return fmt.Errorf("%s settings do not satisfy the schema: %w", name, err)
 	}
 	return nil
+}
+
+// putIn sets the value at path; what is no object on the way is left to the schema.
+func putIn(doc any, path []string, value string) {
+	obj, ok := doc.(map[string]any)
+	switch {
+	case !ok:
+	case len(path) == 1:
+		obj[path[0]] = value
+	default:
+		if obj[path[0]] == nil {
+			obj[path[0]] = map[string]any{}
+		}
+		putIn(obj[path[0]], path[1:], value)
+	}
 }
 
 func checkMalformed(ctx context.Context, s *subject) error {

@@ -23,7 +23,7 @@ func node(t *testing.T) string {
 	return path
 }
 
-// TestConformance runs the kit against the plugin (X1).
+// TestConformance runs the kit against the plugin (X2).
 func TestConformance(t *testing.T) {
 	fixtures, err := kit.LoadFixtures("testdata/kit.json")
 	if err != nil {
