@@ -29,7 +29,7 @@ func (c *benchSMSCmd) fill(a *app, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	if _, err := seedDemo(a.ctx, cfg); err != nil {
+	if _, err := seedDemo(a.ctx, cfg, twilioSelf{}); err != nil {
 		return err
 	}
 	s, err := openStores(a.ctx, cfg, discard())

@@ -100,7 +100,7 @@ func (nowhere) Info() pluginhost.Info {
 
 // fill makes the conversations with the router itself.
 func (c *benchStartCmd) fill(ctx context.Context, cfg config.Config) (err error) {
-	if _, err := seedDemo(ctx, cfg); err != nil {
+	if _, err := seedDemo(ctx, cfg, twilioSelf{}); err != nil {
 		return err
 	}
 	s, err := openStores(ctx, cfg, discard())

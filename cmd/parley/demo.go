@@ -8,16 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
+	"slices"
 	"strconv"
-	"syscall"
-	"time"
+	"strings"
 
 	"github.com/parley-gateway/parley/config"
 	"github.com/parley-gateway/parley/core/directory"
@@ -30,7 +28,10 @@ type demoCmd struct {
 	Data      string `type:"path" help:"Data folder, kept. Default: a new one that is removed at the end."`
 	Listen    string `default:"127.0.0.1:8080" help:"Address of the gateway; port 0 chooses a free one."`
 	OpsListen string `default:"127.0.0.1:9090" help:"Address of metrics and health; port 0 chooses a free one."`
-	JSON      bool   `help:"One JSON line on standard output when everything is ready."`
+	// The sandbox plays the carrier of the demo's numbers.
+	SandboxListen string `default:"127.0.0.1:0" help:"Address of the carrier's sandbox and its phones; port 0 chooses a free one."`
+	SandboxURL    string `name:"sandbox-url" help:"Use a sandbox that runs on its own (parley sandbox twilio) instead."`
+	JSON          bool   `help:"One JSON line on standard output when everything is ready."`
 }
 
 // demoInfo is what people and scripts need to use a demo; also <data>/demo.json.
@@ -41,6 +42,11 @@ type demoInfo struct {
 	CustomerPage string      `json:"customer_page"`
 	Users        []demoUser  `json:"users"`
 	Webchat      demoWebchat `json:"webchat"`
+	PhonePage    string      `json:"phone_page"` // handsets to text with
+	SMS          demoSMS     `json:"sms"`
+	Sandbox      demoSandbox `json:"sandbox"`
+
+	numbers []demoNumber
 }
 
 type demoUser struct {
@@ -77,15 +83,26 @@ func (c *demoCmd) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	info, err := seedDemo(a.ctx, cfg)
+	carrier, err := c.carrier(a, data)
 	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, carrier.stop()) }()
+	info, err := seedDemo(a.ctx, cfg, carrier.self)
+	if err != nil {
+		return err
+	}
+	if err := carrier.direct(a.ctx, &info, cfg.Origins.Chat); err != nil {
 		return err
 	}
 	info.PublicURL = "http://localhost:" + strconv.Itoa(int(public.Port()))
 	info.DeskURL, info.OpsURL = cfg.Origins.Desk, "http://"+opsAddr.String()
 	info.CustomerPage = cfg.Origins.Chat + "/p/webchat/demo/" + demoSite
-	d := &demoKeeper{app: a, env: env, opsURL: info.OpsURL, ready: func() error { return announce(a, c.JSON, data, info) }}
-	return d.keep()
+	d := &demoKeeper{
+		name: "gateway", args: []string{"serve"}, env: env, stderr: a.stderr, health: info.OpsURL + "/readyz",
+		ready: func() error { return announce(a, c.JSON, data, info) },
+	}
+	return d.keep(a.ctx)
 }
 
 // fixedPort turns port 0 into a free one, since a restarted gateway must come
@@ -106,31 +123,33 @@ func demoEnv(data string, public, opsAddr netip.AddrPort) []string {
 		"data": data, "node": "demo", "listen.public": public.String(), "listen.ops": opsAddr.String(),
 		"origins.desk": origin("desk"), "origins.chat": origin("chat"), "origins.files": origin("files"),
 		"origins.aliases": "localhost,127.0.0.1,[::1]", "login.per_account_burst": "50", "login.per_ip_burst": "200",
-		"plugins.builtin": "webchat",
+		"plugins.builtin": strings.Join(slices.Sorted(maps.Keys(builtin())), ","),
 	}
 	var env []string
 	for k, v := range vars {
 		env = append(env, config.EnvName(k)+"="+v)
 	}
-	if v, ok := os.LookupEnv("PARLEY_LOG__LEVEL"); ok {
-		env = append(env, "PARLEY_LOG__LEVEL="+v)
+	for _, name := range []string{config.EnvName("log.level"), config.EnvName("store")} {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
 	}
 	return env
 }
 
 // seedDemo brings the records to what demo.yaml says; users keep the passwords
 // that an earlier run of the same folder gave them.
-func seedDemo(ctx context.Context, cfg config.Config) (demoInfo, error) {
+func seedDemo(ctx context.Context, cfg config.Config, carrier twilioSelf) (demoInfo, error) {
 	old := readDemo(cfg.Data)
 	s, err := openStores(ctx, cfg, discard())
 	if err != nil {
 		return demoInfo{}, err
 	}
-	info, err := seed(ctx, s.dir, old)
+	info, err := seed(ctx, s.dir, old, carrier)
 	return info, errors.Join(err, s.close())
 }
 
-func seed(ctx context.Context, d *directory.Directory, old demoInfo) (demoInfo, error) {
+func seed(ctx context.Context, d *directory.Directory, old demoInfo, carrier twilioSelf) (demoInfo, error) {
 	known := map[string]string{}
 	for _, u := range old.Users {
 		known[u.Login] = u.Password
@@ -149,6 +168,7 @@ func seed(ctx context.Context, d *directory.Directory, old demoInfo) (demoInfo, 
 		}
 		info.Users = append(info.Users, demoUser{Login: u.Login, Password: pw, Role: string(u.Role)})
 	}
+	useCarrier(records.Accounts, carrier)
 	if _, err := d.Apply(ctx, records, false); err != nil {
 		return demoInfo{}, err
 	}
@@ -157,6 +177,14 @@ func seed(ctx context.Context, d *directory.Directory, old demoInfo) (demoInfo, 
 		return demoInfo{}, fmt.Errorf("demo.yaml has no account %q", demoSite)
 	}
 	info.Webchat.Account = acc.ID.String()
+	info.SMS = demoSMS{AccountSID: carrier.AccountSID, AuthToken: carrier.AuthToken}
+	for _, n := range demoNumbers {
+		acc, ok := d.Snapshot().AccountByName(n.account)
+		if !ok {
+			return demoInfo{}, fmt.Errorf("demo.yaml has no account %q", n.account)
+		}
+		info.numbers = append(info.numbers, demoNumber{n.number, acc.ID.String()})
+	}
 	return info, nil
 }
 
@@ -191,91 +219,10 @@ func announce(a *app, asJSON bool, data string, info demoInfo) error {
 }
 
 func printDemo(w io.Writer, data string, info demoInfo) error {
-	lines := fmt.Sprintf("\nParley is ready.\n\n  Agent desktop   %s\n  Customer page   %s\n  Metrics         %s/metrics\n  Data            %s\n\n", info.DeskURL, info.CustomerPage, info.OpsURL, data)
+	lines := fmt.Sprintf("\nParley is ready.\n\n  Agent desktop   %s\n  Customer page   %s\n  Phones          %s\n  Metrics         %s/metrics\n  Data            %s\n\n", info.DeskURL, info.CustomerPage, info.PhonePage, info.OpsURL, data)
 	for _, u := range info.Users {
 		lines += fmt.Sprintf("  %-10s      %s  %s\n", u.Role, u.Login, u.Password)
 	}
-	_, err := fmt.Fprint(w, lines, "\nOpen the desktop, log in, press Ready; open the customer page in another window. Ctrl+C stops.\n")
+	_, err := fmt.Fprint(w, lines, "\nOpen the desktop, log in, press Ready; open the customer page in another window,\nor the phones, and write. Ctrl+C stops.\n")
 	return err
-}
-
-// demoKeeper starts the gateway again when it dies, as a service manager would.
-type demoKeeper struct {
-	app    *app
-	env    []string
-	opsURL string
-	ready  func() error
-}
-
-func (d *demoKeeper) keep() error {
-	// The child dies with the thread that started it; keep both until the end.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	told := false
-	for {
-		began := time.Now()
-		cmd := exec.Command("/proc/self/exe", "serve") //nolint:noctx // ends in order, by SIGTERM below
-		cmd.Args[0] = "parley"
-		cmd.Env = append(os.Environ(), d.env...)
-		cmd.Stdout, cmd.Stderr = d.app.stderr, d.app.stderr
-		cmd.SysProcAttr = demoChild()
-		if err := cmd.Start(); err != nil {
-			return err
-		}
-		exited := make(chan error, 1)
-		go func() { exited <- cmd.Wait() }()
-		if !told && d.wait(exited) {
-			told = true
-			if err := d.ready(); err != nil {
-				_ = cmd.Process.Signal(syscall.SIGTERM)
-				<-exited
-				return err
-			}
-		}
-		select {
-		case <-d.app.ctx.Done():
-			_ = cmd.Process.Signal(syscall.SIGTERM)
-			return <-exited
-		case err := <-exited:
-			if !told {
-				return fmt.Errorf("the gateway did not start: %w", err)
-			}
-			_, _ = fmt.Fprintf(d.app.stderr, "parley: the gateway ended (%v); starting it again\n", err)
-			if time.Since(began) < 2*time.Second {
-				select {
-				case <-time.After(time.Second):
-				case <-d.app.ctx.Done():
-					return nil
-				}
-			}
-		}
-	}
-}
-
-// wait polls until the gateway is ready; false when it ended before.
-func (d *demoKeeper) wait(exited chan error) bool {
-	tick := time.NewTicker(25 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case err := <-exited:
-			exited <- err
-			return false
-		case <-d.app.ctx.Done():
-			return false
-		case <-tick.C:
-		}
-		req, err := http.NewRequestWithContext(d.app.ctx, http.MethodGet, d.opsURL+"/readyz", nil)
-		if err != nil {
-			return false
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			continue
-		}
-		_ = resp.Body.Close()
-		if resp.StatusCode == http.StatusOK {
-			return true
-		}
-	}
 }
