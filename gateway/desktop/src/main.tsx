@@ -16,6 +16,7 @@ async function main(): Promise<void> {
   const alerts = new Alerts(desk, () => ({
     offerTitle: (channel) => i18n.t('notify.offer', { channel: channel || i18n.t('channel.any') }),
     messageTitle: (channel) => i18n.t('notify.message', { channel: channel || i18n.t('channel.any') }),
+    recentTitle: () => i18n.t('notify.recent'),
   }));
   // After a sleep or a lost network nothing waits for the next try.
   const wake = () => desk.wake();

@@ -14,10 +14,13 @@ import { Tones } from './tones';
 export interface AlertTexts {
   offerTitle: (channel: string) => string;
   messageTitle: (channel: string) => string;
+  recentTitle: () => string;
 }
 
 export class Alerts {
   readonly tones = new Tones();
+  /** What a click on the notification of a waiting exchange does. */
+  onRecent?: (conversation: string) => void;
   private readonly desk: Desk;
   private readonly leader: Leader;
   private readonly texts: () => AlertTexts;
@@ -30,6 +33,7 @@ export class Alerts {
     const channel = typeof BroadcastChannel === 'undefined' ? null : new BroadcastChannel('parley');
     this.leader = new Leader(channel, randomId());
     this.leader.onPeerLeft = (id) => this.ring(desk.store.getState(), `after:${id}`);
+    desk.events.recentMessage = (conversation, at) => this.waiting(conversation, at);
     desk.events.customerMessage = (conversation) => this.message(conversation);
     this.stops.push(desk.store.subscribe((s, before) => this.changed(s, before)));
     this.stops.push(prefs.subscribe(() => this.ring(desk.store.getState(), 'prefs')));
@@ -66,7 +70,12 @@ export class Alerts {
         }
       }
     }
-    if (s.offers !== before.offers || s.conversations !== before.conversations || s.readHere !== before.readHere) {
+    if (
+      s.offers !== before.offers ||
+      s.conversations !== before.conversations ||
+      s.readHere !== before.readHere ||
+      s.recent !== before.recent
+    ) {
       const unread = totalUnread(s);
       document.title = pageTitle(unread, s.offers[0]?.title);
       setIcon(unread, s.offers.length > 0);
@@ -120,11 +129,21 @@ export class Alerts {
       show(title, c.service?.name ?? '', `message:${conversation}`, () => this.desk.focus(conversation));
     });
   }
+
+  /** A text to the agent's own number, or a reply to a parked exchange (O1, N16). */
+  private waiting(conversation: string, at: string): void {
+    const { messageTone, volume, notifications } = prefs.getState();
+    this.leader.once(`recent:${conversation}:${at}`, () => {
+      if (messageTone && this.desk.store.getState().offers.length === 0) this.tones.play('message', volume);
+      if (notifications)
+        show(this.texts().recentTitle(), '', `recent:${conversation}`, () => this.onRecent?.(conversation));
+    });
+  }
 }
 
 export function totalUnread(s: DeskState): number {
   const me = s.user?.id ?? '';
-  let n = 0;
+  let n = s.recent.unread;
   for (const id of s.active) {
     const c = s.conversations[id];
     if (c?.member === 'joined') n += unreadCount(c, me, s.readHere[id]);

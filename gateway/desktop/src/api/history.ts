@@ -10,12 +10,14 @@ import { call } from './http';
 export interface Summary {
   id: string;
   phase: 'open' | 'ended' | 'concluded';
+  /** The state that people see, "parked" among them. */
   display?: string;
   channel: string;
   title?: string;
   icon?: string;
   service?: { id: string; name: string } | null;
-  customer?: { name?: string } | null;
+  account?: { id: string; name: string } | null;
+  customer?: { name?: string; address?: string } | null;
   started_at: string;
   ended_at?: string | null;
 }
@@ -28,11 +30,23 @@ interface Page {
 /** This agent's conversations, newest first, page by page. */
 export function useRecent() {
   return useInfiniteQuery({
-    queryKey: ['recent'],
+    queryKey: ['recent', 'all'],
     queryFn: ({ pageParam }) =>
       call<Page>('GET', `/conversations?scope=recent${pageParam ? `&cursor=${encodeURIComponent(pageParam)}` : ''}`),
     initialPageParam: '',
     getNextPageParam: (last) => last.next || undefined,
+    staleTime: 0,
+  });
+}
+
+const mostOpen = 100;
+
+/** This agent's exchanges that go on: those that wait are shown before all others, however old. */
+export function useOpenRecent() {
+  return useQuery({
+    queryKey: ['recent', 'open'],
+    queryFn: ({ signal }) =>
+      call<Page>('GET', `/conversations?scope=recent&phase=open&limit=${mostOpen}`, undefined, signal),
     staleTime: 0,
   });
 }

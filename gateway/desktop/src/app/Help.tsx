@@ -1,6 +1,7 @@
 import { Kbd, Modal, Text } from '@mantine/core';
 import { useTranslation } from 'react-i18next';
-import { usePrefs } from './context';
+import { mayText } from '../store/select';
+import { useDeskState, usePrefs } from './context';
 import classes from './Help.module.css';
 import { isMac, keysOf, shortcuts } from './keys';
 
@@ -8,12 +9,15 @@ import { isMac, keysOf, shortcuts } from './keys';
 export function Help({ onClose }: { onClose: () => void }) {
   const { t } = useTranslation();
   const modifiers = usePrefs((p) => p.shortcuts);
+  const may = useDeskState(mayText);
   const sendKey = usePrefs((p) => p.sendKey);
   const command = isMac() ? '⌘' : 'Ctrl';
   const rows: [string[], string][] = [
     ...(modifiers === 'off'
       ? []
-      : shortcuts.map((s): [string[], string] => [keysOf(s.label, modifiers), t(`action.${s.action}`)])),
+      : shortcuts
+          .filter((s) => s.action !== 'sms' || may)
+          .map((s): [string[], string] => [keysOf(s.label, modifiers), t(`action.${s.action}`)])),
     ...(modifiers === 'off' ? [] : [[keysOf('1…9', modifiers), t('action.jump')] as [string[], string]]),
     [sendKey === 'enter' ? ['Enter'] : [command, 'Enter'], t('action.send')],
     [sendKey === 'enter' ? [isMac() ? '⇧' : 'Shift', 'Enter'] : ['Enter'], t('action.newline')],

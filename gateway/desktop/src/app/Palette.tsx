@@ -6,7 +6,7 @@ import { type KeyboardEvent, useEffect, useId, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useNavigate } from 'react-router';
 import { setPrefs } from '../store/prefs';
-import { customerName, isActive, takesFiles } from '../store/select';
+import { customerName, isActive, mayText, takesFiles } from '../store/select';
 import { reasons, reasonText } from './agentState';
 import { useDesk, useDeskState, usePrefs } from './context';
 import { type Action, keysOf, shortcuts } from './keys';
@@ -138,6 +138,7 @@ function useEntries(): Entry[] {
     info: false,
     composer: active,
     state: false,
+    sms: mayText(s),
   };
   const supervisor = s.user?.role === 'supervisor' || s.user?.role === 'admin';
   const go = (to: string) => () => void navigate(to);

@@ -22,6 +22,7 @@ const LogoutDialog = lazyDialog(() => import('./LogoutDialog').then((m) => m.Log
 const InviteDialog = lazyDialog(() => import('../desk/InviteDialog').then((m) => m.InviteDialog));
 const EndDialog = lazyDialog(() => import('../desk/EndDialog').then((m) => m.EndDialog));
 const ContactDialog = lazyDialog(() => import('../desk/ContactDialog').then((m) => m.ContactDialog));
+const SmsDialog = lazyDialog(() => import('../desk/SmsDialog').then((m) => m.SmsDialog));
 const PictureViewer = lazyDialog(() => import('../desk/PictureViewer').then((m) => m.PictureViewer));
 
 export function Shell() {
@@ -69,6 +70,8 @@ function Dialogs() {
       return <ContactDialog conversation={dialog.conversation} onClose={closeDialog} />;
     case 'picture':
       return <PictureViewer blob={dialog.blob} name={dialog.name} onClose={closeDialog} />;
+    case 'sms':
+      return <SmsDialog to={dialog.to} service={dialog.service} onClose={closeDialog} />;
     case 'logout':
       return <LogoutDialog onClose={closeDialog} />;
     case 'info':

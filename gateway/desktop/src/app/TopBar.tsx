@@ -2,10 +2,12 @@ import { Tooltip } from '@mantine/core';
 import { IconHistory, IconLayoutDashboard, IconMessages } from '@tabler/icons-react';
 import { useTranslation } from 'react-i18next';
 import { NavLink } from 'react-router';
+import { mayText } from '../store/select';
 import { useDeskState } from './context';
 import { LineChip } from './LineChip';
 import { Logo } from './Logo';
 import type { LineState } from './lineState';
+import { SendSmsButton } from './SendSmsButton';
 import { StateControl } from './StateControl';
 import classes from './TopBar.module.css';
 import { UserMenu } from './UserMenu';
@@ -13,6 +15,8 @@ import { UserMenu } from './UserMenu';
 export function TopBar({ line }: { line: LineState }) {
   const { t } = useTranslation();
   const supervisor = useDeskState((s) => s.user?.role === 'supervisor' || s.user?.role === 'admin');
+  const texts = useDeskState(mayText);
+  const waiting = useDeskState((s) => s.recent.unread);
   const screens = [
     { to: '/', label: t('nav.desk'), Icon: IconMessages },
     { to: '/recent', label: t('nav.recent'), Icon: IconHistory },
@@ -30,15 +34,29 @@ export function TopBar({ line }: { line: LineState }) {
             <NavLink to={to} end={to === '/'} className={classes.link}>
               <Icon size={18} aria-hidden />
               <span className={classes.linkText}>{label}</span>
+              {to === '/recent' && <Badge count={waiting} />}
             </NavLink>
           </Tooltip>
         ))}
       </nav>
       <div className={classes.right}>
         <LineChip state={line} />
+        {texts && <SendSmsButton />}
         <StateControl />
         <UserMenu />
       </div>
     </header>
+  );
+}
+
+/** The circular badge of what waits in Recent (O1). */
+function Badge({ count }: { count: number }) {
+  const { t } = useTranslation();
+  if (count === 0) return null;
+  return (
+    <span className={classes.badge}>
+      <span aria-hidden>{count > 99 ? '99+' : count}</span>
+      <span className="sr-only">{t('acl.unread', { count })}</span>
+    </span>
   );
 }

@@ -53,7 +53,9 @@ export function UserMenu() {
   );
 }
 
+/** Two letters of a name; a number has none. */
 export function initials(name: string): string {
+  if (/^\+?\d/.test(name)) return '#';
   const words = name.trim().split(/\s+/);
   const first = [...(words[0] ?? '')][0] ?? '';
   const last = words.length > 1 ? ([...(words.at(-1) ?? '')][0] ?? '') : '';

@@ -11,6 +11,7 @@ export type Action =
   | 'attach'
   | 'info'
   | 'state'
+  | 'sms'
   | 'composer'
   | 'palette'
   | 'help';
@@ -36,6 +37,7 @@ export const shortcuts: Shortcut[] = [
   { action: 'transfer', code: 'KeyT', label: 'T' },
   { action: 'info', code: 'KeyI', label: 'I' },
   { action: 'state', code: 'KeyS', label: 'S' },
+  { action: 'sms', code: 'KeyW', label: 'W' },
 ];
 
 export type Modifiers = 'alt' | 'alt-shift' | 'off';

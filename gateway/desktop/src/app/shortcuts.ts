@@ -52,6 +52,9 @@ export function useActions(): (action: Action) => void {
       case 'state':
         useUi.setState({ stateMenu: true });
         return;
+      case 'sms':
+        if (desk.mayText()) openDialog({ kind: 'sms' });
+        return;
       case 'composer':
         document.getElementById(composerId)?.focus();
         return;

@@ -3,14 +3,22 @@
 import { notifications } from '@mantine/notifications';
 import { useEffect } from 'react';
 import { useTranslation } from 'react-i18next';
-import { Link } from 'react-router';
+import { Link, useNavigate } from 'react-router';
 import { customerName } from '../store/select';
-import { useDesk } from './context';
+import { useAlerts, useDesk } from './context';
 import { troubleText } from './trouble';
 
 export function useDeskMessages(): void {
   const desk = useDesk();
+  const alerts = useAlerts();
+  const navigate = useNavigate();
   const { t } = useTranslation();
+  useEffect(() => {
+    alerts.onRecent = (conversation) => void navigate(`/recent/${conversation}`);
+    return () => {
+      alerts.onRecent = undefined;
+    };
+  }, [alerts, navigate]);
   useEffect(() => {
     const close = { 'aria-label': t('close') };
     desk.events.failed = (command, err) => {

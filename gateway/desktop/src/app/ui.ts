@@ -8,6 +8,7 @@ export type Dialog =
   | { kind: 'palette' }
   | { kind: 'info' }
   | { kind: 'logout' }
+  | { kind: 'sms'; to?: string; service?: string }
   | { kind: 'invite'; conversation: string; transfer: boolean }
   | { kind: 'end'; conversation: string }
   | { kind: 'contact'; conversation: string }
@@ -17,9 +18,11 @@ interface Ui {
   dialog: Dialog | null;
   /** Opened from elsewhere: the state menu, by key. */
   stateMenu: boolean;
+  /** The conversation whose message field takes the focus as soon as it is there and no dialog is open. */
+  writeTo: string | null;
 }
 
-export const useUi = create<Ui>(() => ({ dialog: null, stateMenu: false }));
+export const useUi = create<Ui>(() => ({ dialog: null, stateMenu: false, writeTo: null }));
 
 let returnTo: Element | null = null;
 let returning: ReturnType<typeof setTimeout> | undefined;

@@ -1,7 +1,9 @@
 // The Active Communications List: what this agent has open, which one is in focus, and which ones call for attention.
 
+import { IconHistory } from '@tabler/icons-react';
 import { useEffect, useRef } from 'react';
 import { useTranslation } from 'react-i18next';
+import { useNavigate } from 'react-router';
 import { useDeskState } from '../app/context';
 import { ActiveItem } from './ActiveItem';
 import classes from './ActiveList.module.css';
@@ -32,6 +34,31 @@ export function ActiveList() {
           ))}
         </ul>
       )}
+      <Waiting />
     </nav>
+  );
+}
+
+/** What waits in Recent, counted (O1): shown while anything does. */
+function Waiting() {
+  const { t } = useTranslation();
+  const navigate = useNavigate();
+  const count = useDeskState((s) => s.recent.unread);
+  if (count === 0) return null;
+  return (
+    <button
+      type="button"
+      className={`${classes.item} ${classes.waiting}`}
+      aria-label={t('acl.waiting', { count })}
+      onClick={() => void navigate('/recent')}
+    >
+      <span className={classes.icon} data-member="parked">
+        <IconHistory size={18} aria-hidden />
+        <span className={classes.badge} aria-hidden>
+          {count > 99 ? '99+' : count}
+        </span>
+      </span>
+      <span className={classes.name}>{t('nav.recent')}</span>
+    </button>
   );
 }

@@ -1,6 +1,6 @@
 import {
   IconBrandWhatsapp,
-  IconDeviceMobileMessage,
+  IconDeviceMobile,
   IconMail,
   IconMessageCircle,
   IconMessages,
@@ -10,7 +10,9 @@ import {
 const icons: Record<string, typeof IconMessages> = {
   chat: IconMessageCircle,
   webchat: IconMessageCircle,
-  sms: IconDeviceMobileMessage,
+  'message-circle': IconMessageCircle,
+  'device-mobile': IconDeviceMobile,
+  sms: IconDeviceMobile,
   whatsapp: IconBrandWhatsapp,
   phone: IconPhone,
   voice: IconPhone,

@@ -8,6 +8,7 @@ import {
   type KeyboardEvent,
   type Ref,
   useEffect,
+  useId,
   useImperativeHandle,
   useRef,
   useState,
@@ -17,9 +18,11 @@ import { useStore } from 'zustand';
 import { useDesk, useDeskState, usePrefs } from '../app/context';
 import { ariaKeys } from '../app/keys';
 import { attachId, composerId } from '../app/shortcuts';
+import { useUi } from '../app/ui';
 import type { Conversation } from '../store/conversation';
 import { draftKey, drafts, setDraft } from '../store/drafts';
 import { allows, takesFiles } from '../store/select';
+import { countSms, type SmsCount } from '../text/sms';
 import classes from './Composer.module.css';
 import { StagedFiles } from './StagedFiles';
 import { useStaging } from './staging';
@@ -41,8 +44,12 @@ export function Composer({ conversation: c, ref }: { conversation: Conversation;
   const staging = useStaging(c.id);
   const field = useRef<HTMLTextAreaElement>(null);
   const picker = useRef<HTMLInputElement>(null);
+  const hintId = useId();
   const [empty, setEmpty] = useState(false);
+  const count = c.capabilities.counter === 'gsm7' ? countSms(text) : null;
   const limit = c.capabilities.max_length || maxText;
+  const over = count ? Math.max(0, count.units - limit) : 0;
+  const closed = c.optedOut;
   const files = takesFiles(c);
   const typing = c.capabilities.typing === true && allows(c, 'typing');
 
@@ -55,7 +62,16 @@ export function Composer({ conversation: c, ref }: { conversation: Conversation;
     if (!elsewhere) field.current?.focus({ preventScroll: true });
   }, []);
 
+  // Who began an exchange, or took one up, goes on to write in it.
+  const wanted = useUi((u) => u.writeTo === c.id && u.dialog === null);
+  useEffect(() => {
+    if (!wanted) return;
+    useUi.setState({ writeTo: null });
+    field.current?.focus({ preventScroll: true });
+  }, [wanted]);
+
   const send = () => {
+    if (closed || over > 0) return;
     const trimmed = text.trim();
     const uploads = staging.take();
     if (!trimmed && uploads.length === 0) {
@@ -85,6 +101,7 @@ export function Composer({ conversation: c, ref }: { conversation: Conversation;
   return (
     <div className={classes.composer}>
       {staging.staged.length > 0 && <StagedFiles staged={staging.staged} onRemove={staging.remove} />}
+      {count && allows(c, 'counter') && <Counter count={count} over={over > 0} />}
       <div className={classes.line}>
         {files && (
           <Tooltip label={t('composer.attach')}>
@@ -92,6 +109,7 @@ export function Composer({ conversation: c, ref }: { conversation: Conversation;
               id={attachId}
               aria-label={t('composer.attach')}
               aria-keyshortcuts={ariaKeys('U', keys)}
+              disabled={closed}
               onClick={() => picker.current?.click()}
             >
               <IconPaperclip size={20} />
@@ -119,7 +137,9 @@ export function Composer({ conversation: c, ref }: { conversation: Conversation;
           autosize
           minRows={1}
           maxRows={8}
-          maxLength={limit}
+          maxLength={count ? undefined : limit}
+          disabled={closed}
+          aria-describedby={hintId}
           value={text}
           dir="auto"
           onChange={(e) => {
@@ -135,19 +155,41 @@ export function Composer({ conversation: c, ref }: { conversation: Conversation;
           className={classes.send}
           aria-label={t('composer.send')}
           onClick={send}
+          disabled={closed || over > 0}
           rightSection={<IconSend2 size={18} aria-hidden />}
           px="sm"
         >
           <span className={classes.sendText}>{t('composer.send')}</span>
         </Button>
       </div>
-      <div className={classes.hint} role="status">
-        {empty
-          ? t('composer.empty')
-          : text.length > limit * 0.9
-            ? t('composer.left', { count: limit - text.length })
-            : t(sendKey === 'enter' ? 'composer.enterSends' : 'composer.ctrlEnterSends')}
+      <div id={hintId} className={classes.hint} role="status" data-bad={closed || over > 0 || undefined}>
+        {closed
+          ? t('composer.optedOut')
+          : over > 0
+            ? t('composer.over', { count: over, limit })
+            : empty
+              ? t('composer.empty')
+              : !count && text.length > limit * 0.9
+                ? t('composer.left', { count: limit - text.length })
+                : t(sendKey === 'enter' ? 'composer.enterSends' : 'composer.ctrlEnterSends')}
       </div>
+    </div>
+  );
+}
+
+/** What the text takes (N9-N11): "12/160", and past one message "190 (2 messages)". */
+function Counter({ count: { units, segments, limit }, over }: { count: SmsCount; over: boolean }) {
+  const { t } = useTranslation();
+  const several = segments > 1 ? t('composer.messages', { count: segments }) : '';
+  return (
+    <div className={classes.counter} data-bad={over || undefined}>
+      <span className="tabular" aria-hidden>
+        {several ? `${units} (${several})` : `${units}/${limit}`}
+      </span>
+      {/* Said when the number of messages changes, not with each key. */}
+      <span className="sr-only" role="status">
+        {several}
+      </span>
     </div>
   );
 }

@@ -1,10 +1,18 @@
 // What is known of the customer in focus (A5, B5), the conversation's facts, who takes part, and End Chat (R2).
 
 import { ActionIcon, Button, Tooltip } from '@mantine/core';
-import { IconExternalLink, IconMessageOff, IconSearch, IconUserPlus, IconX } from '@tabler/icons-react';
+import {
+  IconDeviceMobile,
+  IconExternalLink,
+  IconMessageOff,
+  IconSearch,
+  IconUserPlus,
+  IconX,
+} from '@tabler/icons-react';
 import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useContact } from '../api/contacts';
+import { useSenders } from '../api/senders';
 import { Since } from '../app/Clock';
 import { useDesk, useDeskState, usePrefs } from '../app/context';
 import { endChat } from '../app/endChat';
@@ -12,7 +20,7 @@ import { ariaKeys } from '../app/keys';
 import { initials } from '../app/UserMenu';
 import { openDialog } from '../app/ui';
 import type { Conversation, LiveRequest } from '../store/conversation';
-import { allows, customerName, isActive } from '../store/select';
+import { allows, byPhone, customerName, isActive } from '../store/select';
 import { safeHref } from '../text/links';
 import { clock, dateAndTime, queueTime } from '../text/time';
 import classes from './ContactPanel.module.css';
@@ -45,7 +53,7 @@ export function ContactPanel({
           {contact && contact.name !== name && <Fact label={t('contact.known')}>{contact.name}</Fact>}
           <Fact label={t('contact.company')}>{contact?.company}</Fact>
           <Fact label={t('contact.email')}>{known.email}</Fact>
-          <Fact label={t('contact.phone')}>{known.phone}</Fact>
+          <Fact label={t('contact.phone')}>{known.phone && <Address value={known.phone} c={c} />}</Fact>
           <Fact label={t('contact.language')}>{languageName(known.locale, i18n.language)}</Fact>
           <Fact label={t('contact.subject')}>{known.subject}</Fact>
           {Object.entries(known.attributes ?? {}).map(([key, value]) => (
@@ -53,7 +61,13 @@ export function ContactPanel({
               {value}
             </Fact>
           ))}
-          <Fact label={t('contact.addresses')}>{contact?.addresses?.join(', ')}</Fact>
+          {contact?.addresses && contact.addresses.length > 0 && (
+            <Fact label={t('contact.addresses')}>
+              {contact.addresses.map((a) => (
+                <Address key={a} value={a} c={c} />
+              ))}
+            </Fact>
+          )}
           {Object.entries(contact?.attributes ?? {}).map(([key, value]) => (
             <Fact key={key} label={key}>
               {value}
@@ -85,7 +99,11 @@ export function ContactPanel({
           <Fact label={t('contact.service')}>{c.info?.service?.name ?? c.service?.name}</Fact>
           <Fact label={t('contact.account')}>{c.info?.account?.name}</Fact>
           {c.endpoints.some(isAddress) && (
-            <Fact label={t('contact.address')}>{c.endpoints.filter(isAddress).join(', ')}</Fact>
+            <Fact label={t(byPhone(c) ? 'contact.number' : 'contact.address')}>
+              {c.endpoints.filter(isAddress).map((a) => (
+                <Address key={a} value={a} c={c} />
+              ))}
+            </Fact>
           )}
           <Fact label={t('contact.started')}>{c.startedAt && dateAndTime(c.startedAt, i18n.language)}</Fact>
           <Fact label={t('contact.duration')}>
@@ -135,6 +153,32 @@ function Fact({ label, children }: { label: string; children: ReactNode }) {
     <div className={classes.fact}>
       <dt>{label}</dt>
       <dd>{children}</dd>
+    </div>
+  );
+}
+
+/** An address; beside a number the way to text it, where the service has that and the agent may (N1). */
+function Address({ value, c }: { value: string; c: Conversation }) {
+  const { t } = useTranslation();
+  const { data: senders } = useSenders();
+  const service = c.info?.service?.id ?? c.service?.id;
+  // Whom the agent is texting with already, they text in the message field.
+  const here = isActive(c) && byPhone(c) && c.endpoints.includes(value);
+  const may = /^\+\d/.test(value) && !here && senders?.some((s) => !service || s.service?.id === service);
+  return (
+    <div className={classes.address}>
+      <span>{value}</span>
+      {may && (
+        <Tooltip label={t('sms.sendTo', { number: value })}>
+          <ActionIcon
+            size="sm"
+            aria-label={t('sms.sendTo', { number: value })}
+            onClick={() => openDialog({ kind: 'sms', to: value, service })}
+          >
+            <IconDeviceMobile size={16} />
+          </ActionIcon>
+        </Tooltip>
+      )}
     </div>
   );
 }

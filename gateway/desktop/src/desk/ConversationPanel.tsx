@@ -8,11 +8,12 @@ import {
   IconPlugConnectedX,
   IconUserPlus,
 } from '@tabler/icons-react';
-import { type DragEvent, useRef, useState } from 'react';
+import { type DragEvent, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Since, Until } from '../app/Clock';
 import { useDesk, useDeskState } from '../app/context';
 import { endChat } from '../app/endChat';
+import { lazyDialog } from '../app/lazy';
 import { openDialog } from '../app/ui';
 import type { Conversation } from '../store/conversation';
 import { allows, customerName, isActive, takesFiles } from '../store/select';
@@ -20,7 +21,9 @@ import { ChannelIcon } from './ChannelIcon';
 import { Composer, type ComposerHandle } from './Composer';
 import classes from './ConversationPanel.module.css';
 import { Transcript } from './Transcript';
-import { WrapupPanel } from './WrapupPanel';
+
+const loadWrapup = () => import('./WrapupPanel').then((m) => m.WrapupPanel);
+const WrapupPanel = lazyDialog(loadWrapup);
 
 /** The conversation in focus: header, everything said in one list (B3), and below it what can be done now. */
 export function ConversationPanel({
@@ -35,6 +38,10 @@ export function ConversationPanel({
   const [dropping, setDropping] = useState(false);
   const active = isActive(c);
   const files = active && takesFiles(c);
+  // Fetched while the chat goes on: the line may be down when it ends.
+  useEffect(() => {
+    loadWrapup().catch(() => undefined);
+  }, []);
   const name = customerName(c) || t('customer.unknown');
 
   const drag = (e: DragEvent) => {

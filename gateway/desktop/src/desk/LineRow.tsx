@@ -1,5 +1,7 @@
 import {
   IconAlertCircle,
+  IconBan,
+  IconCircleCheck,
   IconClockExclamation,
   IconDoorExit,
   IconFlag,
@@ -22,6 +24,8 @@ const icons: Partial<Record<LineItem['line'], typeof IconFlag>> = {
   flagged: IconFlag,
   invited: IconUserPlus,
   invite_declined: IconAlertCircle,
+  opted_out: IconBan,
+  opted_in: IconCircleCheck,
   wrapup_done: IconPencil,
 };
 
@@ -48,6 +52,10 @@ export const LineRow = memo(function LineRow({
     case 'warned':
       text = l.text || t('line.warned');
       break;
+    case 'opted_out':
+    case 'opted_in':
+      text = t(`line.${l.line}`, { keyword: l.text || (l.line === 'opted_out' ? 'STOP' : 'START') });
+      break;
     case 'joined':
     case 'left':
     case 'invited':
@@ -66,7 +74,7 @@ export const LineRow = memo(function LineRow({
     <div
       className={classes.line}
       data-strong={l.line === 'ended' || undefined}
-      data-warn={l.line === 'warned' || undefined}
+      data-warn={l.line === 'warned' || l.line === 'opted_out' || undefined}
     >
       <div>
         {Icon && <Icon size={15} aria-hidden />}

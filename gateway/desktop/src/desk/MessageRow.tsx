@@ -1,15 +1,16 @@
-import { IconAlertTriangle, IconCheck, IconChecks, IconSettingsFilled } from '@tabler/icons-react';
+import { IconSettingsFilled } from '@tabler/icons-react';
 import { memo } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useDeskState } from '../app/context';
 import { initials } from '../app/UserMenu';
 import type { Part } from '../protocol/events';
 import type { Conversation } from '../store/conversation';
-import { allows, customerName, type Delivery, delivery } from '../store/select';
+import { allows, customerName, type Delivery, delivery, storesAndForwards } from '../store/select';
 import type { MessageItem } from '../store/timeline';
 import { linkify } from '../text/links';
 import { dateAndTime, dayName, timeOfDay } from '../text/time';
 import { Attachment } from './Attachment';
+import { DeliveryMark } from './DeliveryMark';
 import classes from './MessageRow.module.css';
 
 interface Props {
@@ -32,6 +33,7 @@ export const MessageRow = memo(
         : own
           ? t('you')
           : m.name || t(`author.${m.author.kind}`);
+    const reply = side === 'theirs' && storesAndForwards(c) && c.answeredSeq !== undefined && m.seq > c.answeredSeq;
     const replied = m.replyTo ? c.items.find((i) => i.kind === 'message' && i.id === m.replyTo) : undefined;
     return (
       <div className={classes.row} data-side={side} data-first={first || undefined}>
@@ -45,7 +47,12 @@ export const MessageRow = memo(
               {bot && <span className={classes.botMark}>{t('author.automatic')}</span>}
             </div>
           )}
-          <div className={classes.bubble} data-side={side} title={dateAndTime(m.at, i18n.language)}>
+          <div
+            className={classes.bubble}
+            data-side={side}
+            data-reply={reply || undefined}
+            title={dateAndTime(m.at, i18n.language)}
+          >
             {replied?.kind === 'message' && <div className={classes.quote}>{textOf(replied)}</div>}
             {m.revoked ? (
               <em>{t('message.revoked')}</em>
@@ -55,10 +62,10 @@ export const MessageRow = memo(
             {m.edited && <span className={classes.edited}> {t('message.edited')}</span>}
           </div>
           {m.reactions && m.reactions.length > 0 && <div className={classes.reactions}>{m.reactions.join(' ')}</div>}
-          {(last || (side === 'mine' && statusOf(c, m) === 'failed')) && (
+          {(last || (side === 'mine' && storesAndForwards(c))) && (
             <div className={classes.meta}>
               <time dateTime={m.at}>{timeOfDay(m.at, i18n.language)}</time>
-              {side === 'mine' && <DeliveryMark state={statusOf(c, m)} text={m.statusText} />}
+              {side === 'mine' && <DeliveryMark conversation={c} message={m} state={statusOf(c, m)} />}
             </div>
           )}
         </div>
@@ -71,25 +78,12 @@ export const MessageRow = memo(
     a.first === b.first &&
     a.last === b.last &&
     a.conversation.customer === b.conversation.customer &&
+    a.conversation.member === b.conversation.member &&
     statusOf(a.conversation, a.message) === statusOf(b.conversation, b.message),
 );
 
 function statusOf(c: Conversation, m: MessageItem): Delivery {
   return delivery(c, m);
-}
-
-function DeliveryMark({ state, text }: { state: Delivery; text?: string }) {
-  const { t } = useTranslation();
-  const label = t(`delivery.${state}`);
-  const bad = state === 'failed' || state === 'unknown';
-  const Icon = bad ? IconAlertTriangle : state === 'sent' ? IconCheck : IconChecks;
-  return (
-    <span className={classes.delivery} data-state={state}>
-      <Icon size={14} aria-hidden />
-      <span>{label}</span>
-      {bad && text && <span>· {text}</span>}
-    </span>
-  );
 }
 
 export function PartView({ part, links }: { part: Part; links: boolean }) {

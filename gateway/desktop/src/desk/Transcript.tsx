@@ -7,6 +7,7 @@ import { type HTMLAttributes, type Ref, type UIEvent, useEffect, useMemo, useRef
 import { useTranslation } from 'react-i18next';
 import { Virtuoso, type VirtuosoHandle } from 'react-virtuoso';
 import { useDesk, useDeskState } from '../app/context';
+import { useVisible } from '../app/visible';
 import type { Conversation } from '../store/conversation';
 import { customerName } from '../store/select';
 import { keepScroll, keptScroll } from '../store/session';
@@ -46,7 +47,7 @@ function List({ conversation: c, readOnly }: { conversation: Conversation; readO
   const list = useRef<VirtuosoHandle>(null);
   const [atEnd, setAtEnd] = useState(true);
   const seen = useRef(rows.length);
-  const start = useRef(startIndex(c.id, rows, readOnly));
+  const start = useRef(startIndex(c, rows, readOnly));
   const name = customerName(c) || t('customer.unknown');
   const visible = useVisible();
 
@@ -192,23 +193,14 @@ function Announcer({ conversation: c }: { conversation: Conversation }) {
   );
 }
 
-function useVisible(): boolean {
-  const [visible, setVisible] = useState(!document.hidden);
-  useEffect(() => {
-    const change = () => setVisible(!document.hidden);
-    document.addEventListener('visibilitychange', change);
-    return () => document.removeEventListener('visibilitychange', change);
-  }, []);
-  return visible;
-}
-
-function startIndex(conversation: string, rows: Row[], readOnly: boolean) {
-  const kept = readOnly ? undefined : keptScroll(conversation);
+function startIndex(c: Conversation, rows: Row[], readOnly: boolean) {
+  const kept = readOnly ? undefined : keptScroll(c.id);
   if (kept !== undefined) {
     const index = rows.findIndex((r) => seqOf(r) >= kept);
     if (index >= 0) return { index, align: 'start' as const };
   }
-  return readOnly ? 0 : { index: 'LAST' as const, align: 'end' as const };
+  // What is over is read from its beginning, what goes on from where it stands.
+  return readOnly && c.phase !== 'open' ? 0 : { index: 'LAST' as const, align: 'end' as const };
 }
 
 /** The seq of the topmost row in view. */

@@ -17,11 +17,17 @@ export interface Capabilities {
   read?: boolean;
   receipts?: boolean;
   page?: boolean;
+  /** How lengths are counted: "gsm7" or none. */
   counter?: string;
+  /** Of one message, in the counter's units or UTF-16 units; 0: none. */
   max_length?: number;
   offer_title?: string;
   icon?: string;
   connected?: boolean;
+  /** "phone": the customer's address is a telephone number in E.164. */
+  address_kind?: string;
+  /** An agent may begin. */
+  outbound_first?: boolean;
 }
 
 /** An attachment; size in bytes, width and height in pixels (absent when it is not a picture). */
@@ -73,6 +79,9 @@ export interface StartedBody extends CustomerData {
 
 export type MessageStatus = 'accepted' | 'sent' | 'delivered' | 'read' | 'failed' | 'unknown';
 
+/** What a person says of a message whose fate is unknown (PR4). */
+export type SettleOutcome = 'sent' | 'failed' | 'resend';
+
 /** A routing target as events and the invite command write it. */
 export interface Target {
   kind: 'service' | 'agent' | 'directory';
@@ -89,6 +98,7 @@ interface Heads {
   'page.visited/1': Record<string, never>;
   'message/1': { id: string; author: Author; client_id?: string; kinds?: string[]; reply_to?: string };
   'message.status/1': { message: string; status: MessageStatus; kind?: string; code?: string };
+  'message.settled/1': { message: string; outcome: SettleOutcome; by: Author };
   'receipt/1': { by: Author; delivered?: number; read?: number };
   'routing.requested/1': {
     request: string;
@@ -110,6 +120,7 @@ interface Heads {
   'conversation.unparked/1': { owner: string; cause: string };
   'flag.set/1': { by: string };
   'flag.cleared/1': { by: string };
+  'consent.changed/1': { out: boolean };
   'conversation.ended/1': { by: Author; cause: string };
   'conversation.concluded/1': Record<string, never>;
 }
@@ -124,6 +135,7 @@ interface Bodies {
   'message.status/1': { text?: string };
   'participant.joined/1': { name?: string };
   'inactivity.warned/1': { text?: string };
+  'consent.changed/1': { keyword?: string };
   'wrapup.ended/1': { notes?: string };
 }
 

@@ -1,7 +1,7 @@
 // The frames of the agents' WebSocket, /api/v1/stream (docs/protocol/agent-stream.md). Durations are milliseconds,
 // times RFC 3339 in UTC. Unknown frames and fields from the server are ignored.
 
-import type { Author, Capabilities, ConversationEvent, Part, Target } from './events';
+import type { Author, Capabilities, ConversationEvent, Part, SettleOutcome, Target } from './events';
 
 export type Role = 'agent' | 'supervisor' | 'admin';
 
@@ -37,7 +37,8 @@ export interface Offer {
   icon?: string;
   channel: string;
   service?: { id: string; name: string } | null;
-  customer?: { name?: string } | null;
+  /** `address` where the channel's customers are known by one: a telephone number. */
+  customer?: { name?: string; address?: string } | null;
   queued_ms: number;
   waiting_since?: string;
   offered_at: string;
@@ -99,9 +100,21 @@ export interface Board {
   queues?: BoardQueue[] | null;
 }
 
+/** Unread messages of a customer in an exchange that waits in Recent (O1, N16). */
+export interface RecentItem {
+  conversation: string;
+  unread: number;
+  /** When the latest of them came. */
+  at: string;
+}
+
 export interface WireError {
   code: string;
   message: string;
+  /** With `thread_open` (N17): the exchange that is already open, whose it is, and whether one may join it. */
+  conversation?: string;
+  owner?: { id: string; name: string } | null;
+  joinable?: boolean;
 }
 
 export interface Ack {
@@ -130,6 +143,7 @@ export type ServerFrame =
   | { t: 'presence'; conversation: string; on: boolean }
   | Ack
   | { t: 'board'; board: Board }
+  | { t: 'recent'; unread: number; items?: RecentItem[] | null }
   | { t: 'error'; error: WireError }
   | { t: 'pong'; id: string }
   | { t: 'bye'; reason: string; retry_ms?: number };
@@ -149,6 +163,10 @@ export interface Commands {
   cancel_invite: { conversation: string; request: string };
   flag: { conversation: string; on: boolean };
   link_contact: { conversation: string; contact: string };
+  text: { service?: string; account?: string; to: string; parts?: Part[]; client_id?: string };
+  join: { conversation: string };
+  settle: { conversation: string; message: string; outcome: SettleOutcome };
+  recent_seen: Record<string, never>;
 }
 
 export type ClientFrame =

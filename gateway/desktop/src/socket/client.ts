@@ -14,10 +14,13 @@ export type Link =
 /** Why a command failed: the server's code, or `disconnected` or `timeout` when its fate is not known. */
 export class CommandError extends Error {
   readonly code: string;
+  /** The whole error as the gateway gave it. */
+  readonly wire: WireError;
   constructor(error: WireError) {
     super(error.message);
     this.name = 'CommandError';
     this.code = error.code;
+    this.wire = error;
   }
   /** Whether the command may have happened: only a repeat that the server recognises is safe then. */
   get unsettled(): boolean {

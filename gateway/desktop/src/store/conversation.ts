@@ -1,7 +1,14 @@
 // One conversation as the desktop knows it, and its fold over events: the same idea as the server's (DESIGN.md 1.1).
 // A value is never changed in place; foldEvents returns a new one.
 
-import type { Capabilities, ConversationEvent, CustomerData, PageBody, Target } from '../protocol/events';
+import type {
+  Capabilities,
+  ConversationEvent,
+  CustomerData,
+  MessageStatus,
+  PageBody,
+  Target,
+} from '../protocol/events';
 import type { ConversationInfo, Membership } from '../protocol/frames';
 import type { LineItem, MessageItem, TimelineItem } from './timeline';
 
@@ -68,6 +75,12 @@ export interface Conversation {
   waited?: number;
   /** When the first of the customer's messages came that no agent has answered. */
   unansweredSince?: string;
+  /** Whose it is while it is set aside (N16); undefined while it is not. */
+  parkedBy?: string;
+  /** The customer takes no more messages: they said STOP. */
+  optedOut: boolean;
+  /** The seq of the first message that an agent wrote: what the customer writes after it is a reply (N5). */
+  answeredSeq?: number;
   /** When the chat ends unless the customer responds. */
   inactivityEndsAt?: string;
   /** The customer's presence; undefined when the channel does not tell. */
@@ -90,6 +103,7 @@ export function emptyConversation(id: string): Conversation {
     endpoints: [],
     page: null,
     flagged: false,
+    optedOut: false,
     agents: [],
     requests: [],
     marks: {},
@@ -140,7 +154,10 @@ function apply(c: Conversation, e: ConversationEvent): void {
       applyMessage(c, e);
       return;
     case 'message.status/1':
-      change(c, e.head.message, (m) => ({ ...m, status: e.head.status, statusText: e.body?.text ?? m.statusText }));
+      applyStatus(c, e);
+      return;
+    case 'message.settled/1':
+      applySettled(c, e);
       return;
     case 'receipt/1':
       applyReceipt(c, e);
@@ -161,10 +178,16 @@ function apply(c: Conversation, e: ConversationEvent): void {
       line(c, e, { line: 'warned', text: e.body?.text });
       return;
     case 'conversation.parked/1':
+      c.parkedBy = e.head.owner;
       line(c, e, { line: 'parked', agent: e.head.owner, who: nameOf(c, e.head.owner) });
       return;
     case 'conversation.unparked/1':
+      c.parkedBy = undefined;
       line(c, e, { line: 'unparked', agent: e.head.owner, who: nameOf(c, e.head.owner) });
+      return;
+    case 'consent.changed/1':
+      c.optedOut = e.head.out;
+      line(c, e, { line: c.optedOut ? 'opted_out' : 'opted_in', text: e.body?.keyword });
       return;
     case 'flag.set/1':
     case 'flag.cleared/1':
@@ -175,6 +198,7 @@ function apply(c: Conversation, e: ConversationEvent): void {
       c.phase = 'ended';
       c.endedAt = e.at;
       c.requests = [];
+      c.parkedBy = undefined;
       c.unansweredSince = undefined;
       c.inactivityEndsAt = undefined;
       line(c, e, { line: 'ended', by: e.head.by, cause: e.head.cause, who: nameOf(c, e.head.by.agent) });
@@ -208,6 +232,7 @@ function applyMessage(c: Conversation, e: Of<'message/1'>): void {
     c.inactivityEndsAt = undefined;
   } else if (author.kind === 'agent' || author.kind === 'supervisor') {
     c.unansweredSince = undefined;
+    c.answeredSeq ??= e.seq;
   }
   // Edits, revocations and reactions change an earlier message and are no lines of their own.
   const about = parts.find((p) => p.edit || p.revoke || p.reaction);
@@ -232,6 +257,30 @@ function applyMessage(c: Conversation, e: Of<'message/1'>): void {
       replyTo: e.head.reply_to || undefined,
     });
   }
+}
+
+// As the gateway ranks them: a status only moves forward (PR5), and an outcome that is not known gives way to any word.
+const ranks: Record<MessageStatus, number> = { accepted: 1, unknown: 2, sent: 3, failed: 4, delivered: 5, read: 6 };
+
+function applyStatus(c: Conversation, e: Of<'message.status/1'>): void {
+  const { message, status, code, kind } = e.head;
+  change(c, message, (m) => {
+    if (m.status && ranks[status] <= ranks[m.status]) return m;
+    return { ...m, status, statusCode: code, statusKind: kind, statusText: e.body?.text, statusAt: e.at };
+  });
+}
+
+function applySettled(c: Conversation, e: Of<'message.settled/1'>): void {
+  const { message, outcome, by } = e.head;
+  const agent = by.agent ?? '';
+  change(c, message, (m) => ({
+    ...m,
+    settled: { outcome, agent, who: nameOf(c, agent) },
+    // It is on its way once more: what comes of that is told from the start.
+    ...(outcome === 'resend'
+      ? { status: 'accepted', statusCode: undefined, statusText: undefined, statusAt: e.at }
+      : {}),
+  }));
 }
 
 function applyReceipt(c: Conversation, e: Of<'receipt/1'>): void {

@@ -2,7 +2,7 @@
 // call these methods; they never see a frame.
 
 import { me as whoAmI } from '../api/http';
-import type { Target } from '../protocol/events';
+import type { SettleOutcome, Target } from '../protocol/events';
 import type { Ack, Commands, Offer, ServerFrame } from '../protocol/frames';
 import { CommandError, type Link, StreamClient } from '../socket/client';
 import { Attention } from './attention';
@@ -10,12 +10,14 @@ import type { Conversation } from './conversation';
 import { setDraft } from './drafts';
 import { applyFrames, type Effect } from './frames';
 import { Outbox } from './outbox';
-import { isActive } from './select';
+import { isActive, mayText } from './select';
 import { keepFocus, keptFocus, keptOutgoing } from './session';
-import { createDeskStore, type DeskStore, initialState } from './state';
+import { createDeskStore, type DeskStore, initialState, noRecent } from './state';
 
 export interface DeskEvents {
   customerMessage?: (conversation: string) => void;
+  /** A message came into an exchange that waits in Recent (O1). */
+  recentMessage?: (conversation: string, at: string) => void;
   /** A command failed for a reason that the agent should read. */
   failed?: (command: keyof Commands, err: CommandError) => void;
   /** A conversation left the active list; `finished` when this agent's own wrap-up or leaving did it. */
@@ -91,6 +93,90 @@ export class Desk {
   invite = (conversation: string, target: Target, transfer: boolean) =>
     this.command('invite', { conversation, target, transfer });
 
+  /**
+   * Begins an exchange with a number (N2), which then takes the focus; rejects with CommandError. The same client id
+   * makes another try after a lost answer harmless.
+   */
+  async text(from: { service?: string; account?: string }, to: string, clientId: string): Promise<string> {
+    const { conversation } = await this.client.command('text', { ...from, to, client_id: clientId });
+    if (conversation) this.want(conversation);
+    return conversation ?? '';
+  }
+
+  /** Takes a parked or open exchange up (N6, N17), which then takes the focus; rejects with CommandError. */
+  async join(conversation: string): Promise<void> {
+    this.store.setState({ focusWanted: conversation });
+    try {
+      await this.client.command('join', { conversation });
+    } catch (err) {
+      if (this.store.getState().focusWanted === conversation) this.store.setState({ focusWanted: null });
+      throw err;
+    }
+    this.want(conversation);
+  }
+
+  /** The same for a button of its own: what went wrong is told. Resolves to whether it is taken up. */
+  async takeUp(conversation: string): Promise<boolean> {
+    try {
+      await this.join(conversation);
+      return true;
+    } catch (err) {
+      if (!(err instanceof CommandError)) throw err;
+      this.told('join', err);
+      return false;
+    }
+  }
+
+  /** A person's word on a message whose fate is unknown (PR4). */
+  settle = (conversation: string, message: string, outcome: SettleOutcome) =>
+    this.command('settle', { conversation, message, outcome });
+
+  /** The agent looks at Recent: the badge goes, here at once and on all of their devices (O2). */
+  async seeRecent(): Promise<void> {
+    const { recent, recentSeen, link } = this.store.getState();
+    if (recent.unread === 0 || link.phase !== 'online') return;
+    const seen = { ...recentSeen };
+    for (const [id, { unread }] of Object.entries(recent.items)) seen[id] = (seen[id] ?? 0) + unread;
+    this.store.setState({ recent: noRecent, recentSeen: seen });
+    // When it did not arrive the next frame, at the latest that of the next connection, has the count again.
+    await this.client.command('recent_seen', {}).catch(() => undefined);
+  }
+
+  /** Recent is left, or a line of it was opened: its mark goes. */
+  forgetSeen(conversation?: string): void {
+    this.store.setState((s) => {
+      if (conversation === undefined) return { recentSeen: {} };
+      const { [conversation]: _, ...recentSeen } = s.recentSeen;
+      return { recentSeen };
+    });
+  }
+
+  /** Keeps a conversation up to date that is not in the active list, from where `c` stands, until the returned function is called. */
+  watch(c: Conversation): () => void {
+    const { id } = c;
+    this.store.setState((s) => ({
+      watched: [...s.watched, id],
+      conversations: s.conversations[id] ? s.conversations : { ...s.conversations, [id]: c },
+    }));
+    this.client.post({ t: 'watch', conversation: id, after: this.store.getState().conversations[id]?.seq ?? 0 });
+    return () => {
+      this.client.post({ t: 'unwatch', conversation: id });
+      this.store.setState((s) => {
+        const { [id]: _, ...others } = s.conversations;
+        return {
+          watched: s.watched.filter((w) => w !== id),
+          conversations: s.active.includes(id) ? s.conversations : others,
+        };
+      });
+    };
+  }
+
+  /** Focuses a conversation now, or as soon as it belongs into the active list. */
+  private want(conversation: string): void {
+    if (this.store.getState().active.includes(conversation)) this.focus(conversation);
+    else this.store.setState({ focusWanted: conversation });
+  }
+
   /** Accepts an offer. Open moves the focus, Accept leaves it, unless no chat is active (A6, A7). */
   async accept(offer: Offer, open: boolean): Promise<Ack | null> {
     const moves = open || !this.activeIds().length;
@@ -142,6 +228,11 @@ export class Desk {
     if (active.length === 0) return;
     const at = focus ? active.indexOf(focus) : -1;
     this.focus(active[(at + step + active.length) % active.length] ?? null);
+  }
+
+  /** Whether the agent has the privilege to begin texts (N1). */
+  mayText(): boolean {
+    return mayText(this.store.getState());
   }
 
   /** Conversations that this agent takes part in now, in list order. */
@@ -234,6 +325,9 @@ export class Desk {
       case 'message':
         this.events.customerMessage?.(effect.conversation);
         return;
+      case 'recent':
+        this.events.recentMessage?.(effect.conversation, effect.at);
+        return;
       case 'gone': {
         const { user } = this.store.getState();
         if (user) for (const use of ['', ':notes', ':disposition']) setDraft(user.id, effect.conversation.id + use, '');
@@ -254,6 +348,8 @@ export class Desk {
     if (link.phase === 'online') {
       this.attention.reset();
       if (this.boardWanted > 0) this.client.post({ t: 'board', on: true });
+      const { watched, conversations } = this.store.getState();
+      for (const id of watched) this.client.post({ t: 'watch', conversation: id, after: conversations[id]?.seq ?? 0 });
       this.outbox.flush();
     } else {
       this.outbox.requeue();

@@ -9,6 +9,8 @@ import type { DeskState } from './state';
 export type Effect =
   | { kind: 'watch'; conversation: string; after: number }
   | { kind: 'message'; conversation: string; seq: number }
+  /** A message came into an exchange that waits in Recent. */
+  | { kind: 'recent'; conversation: string; at: string }
   | { kind: 'gone'; conversation: Conversation };
 
 const typingLasts = 6000;
@@ -46,6 +48,7 @@ function applyFrame(s: DeskState, f: Exclude<ServerFrame, EventFrame>, now: numb
         skew: Date.parse(f.time) - now,
         typing: {},
         unconfirmed: s.active,
+        recentFresh: false,
         snapshotDue: true,
         conversations: mapConversations(s, (c) => (c.asked < 0 ? c : { ...c, asked: -1 })),
       };
@@ -117,9 +120,22 @@ function applyFrame(s: DeskState, f: Exclude<ServerFrame, EventFrame>, now: numb
     }
     case 'board':
       return { ...s, board: f.board };
+    case 'recent':
+      return applyRecent(s, f, effects);
     default:
       return s;
   }
+}
+
+/** The badge (O1). The first count of a line is news of before; what it grows by later came just now. */
+function applyRecent(s: DeskState, f: Extract<ServerFrame, { t: 'recent' }>, effects: Effect[]): DeskState {
+  const list = f.items ?? [];
+  for (const item of list) {
+    const grown = item.unread > (s.recent.items[item.conversation]?.unread ?? 0);
+    if (grown && s.recentFresh) effects.push({ kind: 'recent', conversation: item.conversation, at: item.at });
+  }
+  const items = Object.fromEntries(list.map(({ conversation, unread, at }) => [conversation, { unread, at }]));
+  return { ...s, recent: { unread: f.unread, items }, recentFresh: true };
 }
 
 function applyEvents(s: DeskState, run: EventFrame[], effects: Effect[]): DeskState {
@@ -174,8 +190,10 @@ function part(s: DeskState, id: string, effects: Effect[]): DeskState {
   const index = s.active.indexOf(id);
   if (index < 0) return s;
   const active = s.active.filter((a) => a !== id);
-  const { [id]: gone, ...conversations } = s.conversations;
+  const { [id]: gone, ...others } = s.conversations;
   if (gone) effects.push({ kind: 'gone', conversation: gone });
+  // It may still be read on the Recent screen.
+  const conversations = gone && s.watched.includes(id) ? { ...others, [id]: { ...gone, member: null } } : others;
   return {
     ...s,
     active,

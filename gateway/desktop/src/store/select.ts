@@ -1,12 +1,30 @@
 // Questions that several screens ask of a conversation.
 
+import type { MessageStatus } from '../protocol/events';
 import type { Conversation } from './conversation';
+import type { DeskState } from './state';
 import type { MessageItem } from './timeline';
 
-/** The customer's name, or "" when it is not known. */
+/** The customer's name, else the number that they write from, or "" when neither is known. */
 export function customerName(c: Conversation): string {
   const { name, first_name, last_name } = c.customer;
-  return name || [first_name, last_name].filter(Boolean).join(' ');
+  return name || [first_name, last_name].filter(Boolean).join(' ') || (byPhone(c) ? (c.customer.address ?? '') : '');
+}
+
+/** Whether the customer is reached by a telephone number. */
+export function byPhone(c: Conversation): boolean {
+  return c.capabilities.address_kind === 'phone';
+}
+
+/** Whether a channel reports on each message by itself, instead of marks how far the customer got. */
+export function storesAndForwards(c: Conversation): boolean {
+  return c.capabilities.receipts === true && c.capabilities.connected !== true;
+}
+
+/** Whether this agent may take up an open exchange that nobody works on (N6, N16). `recent`: it waits in Recent. */
+export function takesUp(c: Conversation, me: string, recent: boolean): boolean {
+  if (c.phase !== 'open' || c.member || c.agents.some((a) => a.inside)) return false;
+  return c.parkedBy !== undefined || recent || c.requests.some((r) => r.target.agent === me);
 }
 
 // A conversation is a new value with every change: its count is good as long as the value is.
@@ -35,11 +53,14 @@ function countUnread(c: Conversation, me: string, readHere: number): number {
   return n;
 }
 
-export type Delivery = 'sent' | 'delivered' | 'read' | 'failed' | 'unknown';
+export type Delivery = MessageStatus | 'expired';
 
 /** How far an agent's message got, by its own status or by the customer's cumulative marks. */
 export function delivery(c: Conversation, m: MessageItem): Delivery {
+  // Given up because the time for it was over, not because the carrier refused it (N4).
+  if (m.status === 'failed' && m.statusCode === 'deadline') return 'expired';
   if (m.status && m.status !== 'accepted') return m.status;
+  if (storesAndForwards(c)) return 'accepted';
   const mark = c.marks.customer;
   if (mark && mark.read >= m.seq) return 'read';
   if (mark && mark.delivered >= m.seq) return 'delivered';
@@ -47,7 +68,7 @@ export function delivery(c: Conversation, m: MessageItem): Delivery {
 }
 
 /** Whether a feature is switched on for the conversation's service (SPEC W2); all are where there is no service. */
-export function allows(c: Conversation, feature: 'files' | 'typing' | 'links' | 'page' | 'flag'): boolean {
+export function allows(c: Conversation, feature: 'files' | 'typing' | 'links' | 'page' | 'flag' | 'counter'): boolean {
   const features = c.info?.service?.features;
   return !features || features.includes(feature);
 }
@@ -55,6 +76,11 @@ export function allows(c: Conversation, feature: 'files' | 'typing' | 'links' | 
 /** Whether files may be sent: the channel carries them and the service has them on. */
 export function takesFiles(c: Conversation): boolean {
   return c.capabilities.files === true && allows(c, 'files');
+}
+
+/** Whether the user has the privilege to begin texts (N1); whether there is a number to text from is another matter. */
+export function mayText(s: DeskState): boolean {
+  return s.user?.privileges?.includes('sms') === true;
 }
 
 /** Whether this agent takes part now and the conversation goes on. */

@@ -44,6 +44,13 @@ export interface Outgoing {
   error?: Trouble;
 }
 
+export interface Recent {
+  unread: number;
+  items: Record<string, { unread: number; at: string }>;
+}
+
+export const noRecent: Recent = { unread: 0, items: {} };
+
 export interface DeskState {
   link: Link;
   /** Server time minus local time, milliseconds. */
@@ -65,6 +72,14 @@ export interface DeskState {
   /** By conversation, then by author. */
   typing: Record<string, Record<string, Typing>>;
   board: Board | null;
+  /** What waits in Recent (O1, N16): unread messages in all, and by conversation. */
+  recent: Recent;
+  /** This connection has told what waits: what grows from now on is news. */
+  recentFresh: boolean;
+  /** Unread counts that the visit of Recent took off the badge; they mark the lines until it is left. */
+  recentSeen: Record<string, number>;
+  /** Conversations read here besides those of the active list. */
+  watched: string[];
   /** Active ids that this connection has not confirmed yet. */
   unconfirmed: string[];
   /** The agent's state after the latest hello has not come yet. */
@@ -87,6 +102,10 @@ export function initialState(): DeskState {
     outgoing: [],
     typing: {},
     board: null,
+    recent: noRecent,
+    recentFresh: false,
+    recentSeen: {},
+    watched: [],
     unconfirmed: [],
     snapshotDue: false,
   };

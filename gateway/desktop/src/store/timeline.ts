@@ -1,6 +1,6 @@
 // What a conversation's panel lists: messages and the lines between them, in the order of their sequence numbers.
 
-import type { Author, MessageStatus, Part } from '../protocol/events';
+import type { Author, MessageStatus, Part, SettleOutcome } from '../protocol/events';
 
 export interface MessageItem {
   kind: 'message';
@@ -15,8 +15,14 @@ export interface MessageItem {
   replyTo?: string;
   /** Of a store-and-forward channel; connected channels have the customer's marks instead. */
   status?: MessageStatus;
-  /** The provider's own words about a failure. */
+  /** The provider's own code and words, and what kind of failure it was. */
+  statusCode?: string;
   statusText?: string;
+  statusKind?: string;
+  /** When the status was learnt. */
+  statusAt?: string;
+  /** Who settled its unknown fate, and how (PR4). */
+  settled?: { outcome: SettleOutcome; agent: string; who: string };
   edited?: boolean;
   revoked?: boolean;
   reactions?: string[];
@@ -32,6 +38,8 @@ export type LineKind =
   | 'warned'
   | 'parked'
   | 'unparked'
+  | 'opted_out'
+  | 'opted_in'
   | 'flagged'
   | 'unflagged'
   | 'ended'

@@ -28,6 +28,7 @@ const policy = [
   "form-action 'self'",
   "frame-ancestors 'none'",
 ].join('; ');
+const statuses = { not_found: 404, denied: 403 };
 const password = 'parley-demo';
 
 export async function startFake({ port = 0, root, ...rules } = {}) {
@@ -37,7 +38,7 @@ export async function startFake({ port = 0, root, ...rules } = {}) {
 
   const http = createServer((req, res) => {
     handle(fake, root, req, res).catch((err) => {
-      if (!res.headersSent) reply(res, err.code === 'not_found' ? 404 : 409, { detail: err.message, code: err.code });
+      if (!res.headersSent) reply(res, statuses[err.code] ?? 409, { detail: err.message, code: err.code });
     });
   });
   const wss = new WebSocketServer({ noServer: true, maxPayload: 64 << 10 });
@@ -133,7 +134,14 @@ async function api(fake, req, res, path, url) {
       expires: new Date(Date.now() + 300_000).toISOString(),
     });
   }
-  if (path === '/conversations') return reply(res, 200, { conversations: recent(world, user) });
+  if (path === '/senders') {
+    if (fake.noSenders) return reply(res, 500, { detail: 'broken', code: 'internal' });
+    return reply(res, 200, { senders: world.senders(user) });
+  }
+  if (path === '/conversations') {
+    const phase = url.searchParams.get('phase');
+    return reply(res, 200, { conversations: recent(world, user).filter((c) => !phase || c.phase === phase) });
+  }
   if (part[0] === 'conversations') {
     const c = world.conversation(part[1]);
     if (part[2] === 'files') return reply(res, 200, await receive(fake, req));
@@ -149,16 +157,18 @@ async function api(fake, req, res, path, url) {
 
 function recent(world, user) {
   return [...world.conversations.values()]
-    .filter((c) => c.had.has(user.id) || c.joined.has(user.id))
+    .filter((c) => c.had.has(user.id) || c.joined.has(user.id) || c.parked === user.id)
     .sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1))
     .map((c) => ({
       id: c.id,
       phase: c.phase,
-      channel: 'webchat',
-      icon: 'chat',
-      title: 'Web Chat',
-      service: { id: c.service.id, name: c.service.name },
-      customer: { name: c.name },
+      display: c.parked ? 'parked' : c.joined.size > 0 ? 'active' : c.phase === 'open' ? 'queued' : c.phase,
+      channel: c.channel,
+      icon: c.icon,
+      title: c.title,
+      service: c.service ? { id: c.service.id, name: c.service.name } : null,
+      account: c.account,
+      customer: { name: c.name, ...(c.address ? { address: c.address } : {}) },
       started_at: c.startedAt,
       ended_at: c.endedAt,
     }));
@@ -221,7 +231,7 @@ function serve(fake, ws, user) {
   };
   const joined = (c, after) => {
     out({ t: 'joined', conversation: c.id, state: c.joined.get(user.id).state, info: world.infoView(c) });
-    out({ t: 'presence', conversation: c.id, on: c.present });
+    if (c.present !== undefined) out({ t: 'presence', conversation: c.id, on: c.present });
     read(c, after);
   };
   const listener = (change) => {
@@ -249,6 +259,9 @@ function serve(fake, ws, user) {
       case 'joined':
         if (change.agent === agent) joined(change.conversation, 0);
         break;
+      case 'recent':
+        if (change.agent === agent) out({ t: 'recent', ...world.recentView(agent) });
+        break;
       case 'parted':
         if (change.agent !== agent) break;
         s.reading.delete(change.conversation.id);
@@ -272,8 +285,9 @@ function serve(fake, ws, user) {
     switch (f.t) {
       case 'hello':
         world.connected(agent);
-        out({ t: 'welcome', user: { ...user, privileges: [] }, time: new Date().toISOString(), version: 'fake' });
+        out({ t: 'welcome', user, time: new Date().toISOString(), version: 'fake' });
         out({ t: 'agent', agent: world.agentView(agent) });
+        out({ t: 'recent', ...world.recentView(agent) });
         if (agent.offer) out({ t: 'offer', ...world.offerView(agent.offer) });
         for (const { c } of world.workOf(agent)) joined(c, f.cursors?.[c.id] ?? 0);
         world.listeners.add(listener);
@@ -286,6 +300,9 @@ function serve(fake, ws, user) {
       }
       case 'watch':
         read(world.conversation(f.conversation), f.after);
+        break;
+      case 'unwatch':
+        if (!world.conversation(f.conversation).joined.has(user.id)) s.reading.delete(f.conversation);
         break;
       case 'typing':
         world.tell({
@@ -327,6 +344,10 @@ function run(world, agent, f) {
     cancel_invite: () => world.cancelInvite(agent, f),
     flag: () => world.flag(agent, f),
     link_contact: () => world.linkContact(agent, f),
+    text: () => world.text(agent, f),
+    join: () => world.join(agent, f),
+    settle: () => world.settle(agent, f),
+    recent_seen: () => world.recentSeen(agent),
   };
   try {
     const command = commands[f.cmd];
@@ -334,7 +355,7 @@ function run(world, agent, f) {
     return { t: 'ack', id: f.id, ok: true, ...command() };
   } catch (err) {
     if (!err.code) throw err;
-    return { t: 'ack', id: f.id, ok: false, error: { code: err.code, message: err.message } };
+    return { t: 'ack', id: f.id, ok: false, error: { code: err.code, message: err.message, ...err.wire } };
   }
 }
 

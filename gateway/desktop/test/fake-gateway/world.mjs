@@ -2,6 +2,7 @@
 // that a desktop can see (A1-A16, R1-R4, Q1-Q2, T1-T6). It tells its sockets what changed and knows no HTTP.
 
 import { randomUUID } from 'node:crypto';
+import { texts } from './texts.mjs';
 
 const capabilities = {
   text: true,
@@ -15,6 +16,9 @@ const capabilities = {
   icon: 'chat',
   connected: true,
 };
+
+const chatFeatures = ['files', 'flag', 'links', 'page', 'read', 'typing'];
+const textFeatures = ['counter', 'files', 'flag', 'links'];
 
 const agentOnly = new Set([
   'service.assigned/1',
@@ -51,11 +55,12 @@ export class World {
         ],
       },
       { id: id(), name: 'Sales', wrapup: 0, disposition_needed: false, dispositions: [] },
+      { id: id(), name: 'Text Line', wrapup: 0, disposition_needed: false, dispositions: [], features: textFeatures },
     ];
     this.users = [
-      { id: id(), login: 'ana', name: 'Ana Petrova', role: 'agent' },
-      { id: id(), login: 'ben', name: 'Ben Okafor', role: 'agent' },
-      { id: id(), login: 'sue', name: 'Sue Martin', role: 'supervisor' },
+      { id: id(), login: 'ana', name: 'Ana Petrova', role: 'agent', privileges: ['sms'] },
+      { id: id(), login: 'ben', name: 'Ben Okafor', role: 'agent', privileges: ['sms'] },
+      { id: id(), login: 'sue', name: 'Sue Martin', role: 'supervisor', privileges: [] },
     ];
     this.agents = new Map(
       this.users.map((u) => [
@@ -69,6 +74,7 @@ export class World {
           since: now(),
           loggedIn: false,
           status: 'logged_out',
+          recent: new Map(),
         },
       ]),
     );
@@ -81,6 +87,14 @@ export class World {
         attributes: { Tier: 'Gold' },
       },
     ];
+    // Numbers: the text service's, and one of Ben's own.
+    this.lines = [
+      { id: id(), name: '+44 20 7946 0018', service: this.services[2] },
+      { id: id(), name: '+44 20 7946 0019', owner: this.users[1].id },
+    ];
+    this.optedOut = new Set();
+    this.joinable = true;
+    this.smsCapabilities = {};
     this.conversations = new Map();
     this.files = new Map();
     /** @type {Set<(change: object) => void>} */
@@ -136,6 +150,11 @@ export class World {
     const s = this.services.find((x) => x.name === service) ?? this.services[0];
     const c = {
       id: id(),
+      channel: 'webchat',
+      title: 'Web Chat',
+      icon: 'chat',
+      capabilities,
+      account: { id: 'a', name: 'Demo shop' },
       service: s,
       name,
       phase: 'open',
@@ -401,6 +420,7 @@ export class World {
 
   send(a, { conversation, client_id, parts, reply_to }) {
     const c = this.mine(a, conversation);
+    if (c.optedOut) throw fault('opted_out');
     const known = c.events.find((e) => e.type === 'message/1' && e.head.client_id === client_id);
     if (known) return { message: known.head.id, seq: known.seq };
     const e = this.append(
@@ -505,7 +525,7 @@ export class World {
   }
 
   startWrapup(c, a) {
-    if (c.service.wrapup === 0) {
+    if (!c.service?.wrapup) {
       this.part(c, a);
       return;
     }
@@ -599,11 +619,11 @@ export class World {
       offer: o.id,
       conversation: o.c.id,
       request: o.r.id,
-      title: 'Web Chat',
-      icon: 'chat',
-      channel: 'webchat',
+      title: o.c.title,
+      icon: o.c.icon,
+      channel: o.c.channel,
       service: { id: o.c.service.id, name: o.c.service.name },
-      customer: { name: o.c.name },
+      customer: { name: o.c.name, ...(o.c.address ? { address: o.c.address } : {}) },
       queued_ms: o.queued,
       waiting_since: o.r.since,
       offered_at: o.at,
@@ -613,21 +633,16 @@ export class World {
   }
 
   infoView(c) {
-    const { id: sid, name, dispositions, disposition_needed, wrapup } = c.service;
+    const { channel, icon, title, capabilities: caps, account } = c;
+    if (!c.service) return { channel, icon, title, service: null, capabilities: caps, account };
+    const { id: sid, name, dispositions, disposition_needed, wrapup, features = chatFeatures } = c.service;
     return {
-      channel: 'webchat',
-      icon: 'chat',
-      title: 'Web Chat',
-      service: {
-        id: sid,
-        name,
-        dispositions,
-        disposition_needed,
-        wrapup,
-        features: ['files', 'flag', 'links', 'page', 'read', 'typing'],
-      },
-      capabilities,
-      account: { id: 'a', name: 'Demo shop' },
+      channel,
+      icon,
+      title,
+      service: { id: sid, name, dispositions, disposition_needed, wrapup, features },
+      capabilities: caps,
+      account,
     };
   }
 
@@ -670,6 +685,8 @@ export class World {
     return user.role !== 'customer' || !agentOnly.has(event.type);
   }
 }
+
+Object.assign(World.prototype, texts);
 
 export function fault(code) {
   return Object.assign(new Error(code), { code });
