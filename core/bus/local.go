@@ -10,6 +10,7 @@ const (
 	Conversation Kind = iota + 1 // a conversation's stream grew
 	Agent                        // an agent's stream grew
 	Outbox                       // an account's outbox has new work
+	Recent                       // what waits in an agent's Recent changed with a conversation's stream
 )
 
 // Hint names what to read again. Stream is the conversation, agent or account.

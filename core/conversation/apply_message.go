@@ -80,9 +80,9 @@ func (s *State) waitingOwner() AgentID {
 	return AgentID{}
 }
 
-// waitsFor reports whether an agent who need not take part keeps the exchange:
+// WaitsFor reports whether an agent who need not take part keeps the exchange:
 // its owner while parked, or who has unread messages in it.
-func (s *State) waitsFor(a AgentID) bool {
+func (s *State) WaitsFor(a AgentID) bool {
 	return s.Parking != nil && s.Parking.Owner == a || s.Unread != nil && s.Unread.Owner == a
 }
 

@@ -171,7 +171,7 @@ func (d *decision) settle(c Settle) error {
 func decideMark(s *State, c Mark, now time.Time) ([]Event, error) {
 	switch {
 	case c.By == Author{Kind: Customer}:
-	case c.By.Kind == Agent && (s.Participant(c.By.Agent) != nil || s.waitsFor(c.By.Agent)):
+	case c.By.Kind == Agent && (s.Participant(c.By.Agent) != nil || s.WaitsFor(c.By.Agent)):
 	case c.By.Kind == Agent:
 		return nil, ErrNotJoined
 	default:

@@ -17,6 +17,15 @@ const (
 	HookObserve HookMode = "observe" // logged, counted and let through, for moving a number over
 )
 
+// InboundMode says what becomes of a message without an open exchange (SPEC N7).
+type InboundMode string
+
+// Inbound modes.
+const (
+	InboundNew    InboundMode = "new"    // begins a new one
+	InboundIgnore InboundMode = "ignore" // logged and counted, never shown: the account only answers
+)
+
 // Limits of what an account's record may hold.
 const (
 	maxSettings = 64 << 10
@@ -34,6 +43,7 @@ type Account struct {
 	Service  conversation.ServiceID `json:"service,omitzero"`
 	User     conversation.AgentID   `json:"user,omitzero"`
 	HookMode HookMode               `json:"hook_mode"` // "" becomes enforce
+	Inbound  InboundMode            `json:"inbound"`   // "" becomes new
 	Files    FileLimits             `json:"files,omitzero"`
 	Enabled  bool                   `json:"enabled"`
 }
@@ -51,6 +61,9 @@ func (a *Account) normalise() {
 	a.Name = strings.TrimSpace(a.Name)
 	if a.HookMode == "" {
 		a.HookMode = HookEnforce
+	}
+	if a.Inbound == "" {
+		a.Inbound = InboundNew
 	}
 	a.Files.Types = sortedSet(a.Files.Types)
 	if len(a.Settings) == 0 {
@@ -85,6 +98,7 @@ func (a *Account) validate(s *Snapshot) error {
 		f.check(ok, "user", "no such user")
 	}
 	f.check(a.HookMode == HookEnforce || a.HookMode == HookObserve, "hook_mode", "must be enforce or observe")
+	f.check(a.Inbound == InboundNew || a.Inbound == InboundIgnore, "inbound", "must be new or ignore")
 	f.check(a.Files.MaxBytes >= 0 && a.Files.MaxBytes <= 1<<30, "files.max_bytes", "must be 0 to 1 GiB")
 	for _, t := range a.Files.Types {
 		f.check(mimePattern.MatchString(t), "files.types", "must be MIME types such as image/png or image/*")

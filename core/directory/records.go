@@ -101,6 +101,7 @@ type AccountRecord struct {
 	// holds the secret of the name before it. Nil leaves all unchanged.
 	Secrets  map[string]Secret `yaml:"secrets,omitempty"`
 	HookMode HookMode          `yaml:"hook_mode,omitempty"`
+	Inbound  InboundMode       `yaml:"inbound,omitempty"` // "" means new
 	Files    FileLimits        `yaml:"files,omitempty"`
 	Enabled  *bool             `yaml:"enabled,omitempty"` // nil: true
 }

@@ -17,6 +17,7 @@ import (
 const (
 	TypeRefused  = "account.refused/1"
 	TypeDeferred = "account.deferred/1"
+	TypeConsent  = "account.consent/1"
 )
 
 func isAccountType(t string) bool { return strings.HasPrefix(t, "account.") }
@@ -40,6 +41,19 @@ type DeferredHead struct {
 	Command conversation.MessageID `json:"command"`
 }
 
+// ConsentHead is the head of TypeConsent: a customer opted out or in while no
+// exchange was open. The body is AccountConsentBody.
+type ConsentHead struct {
+	Plugin string `json:"plugin"`
+	Out    bool   `json:"out"`
+}
+
+// AccountConsentBody says who, and in what words.
+type AccountConsentBody struct {
+	Thread  string `json:"thread"`
+	Keyword string `json:"keyword,omitempty"`
+}
+
 // account is what the router needs of an account.
 type account struct {
 	id      conversation.AccountID
@@ -48,11 +62,13 @@ type account struct {
 	enabled bool
 	service conversation.ServiceID
 	user    conversation.AgentID
+	ignores bool // begins nothing by itself (N7)
 }
 
 func (r *Router) account(id conversation.AccountID) (account, bool) {
 	a, ok := r.dir.Snapshot().Account(id)
-	return account{id: a.ID, plugin: a.Plugin, name: a.Name, enabled: a.Enabled, service: a.Service, user: a.User}, ok
+	return account{id: a.ID, plugin: a.Plugin, name: a.Name, enabled: a.Enabled, service: a.Service, user: a.User,
+		ignores: a.Inbound == directory.InboundIgnore}, ok
 }
 
 // service is what the router needs of a service.
@@ -109,6 +125,20 @@ func (r *Router) refuse(in pluginhost.Inbound, code string, done func(pluginhost
 		done(pluginhost.Ack{Status: pluginhost.Retry, Code: "stopping"})
 	}
 }
+
+// logConsent keeps a customer's consent that reached no open exchange.
+func (r *Router) logConsent(in pluginhost.Inbound, done func(pluginhost.Ack)) {
+	body := AccountConsentBody{Thread: in.Thread, Keyword: cut(in.Action.OptOut.Keyword, maxKeyword)}
+	err := r.appendAccount(in, TypeConsent, ConsentHead{Plugin: in.Plugin, Out: in.Action.OptOut.Out}, body, nil)
+	ack := r.accountAck(err)
+	if ack.Conversation == conversation.ConversationID(in.Account) {
+		ack.Conversation = conversation.ConversationID{} // logged here before
+	}
+	done(ack)
+}
+
+// maxKeyword bounds what is kept of the words of an opt-out, in bytes.
+const maxKeyword = 160
 
 func refusedBody(in pluginhost.Inbound) *RefusedBody {
 	b := &RefusedBody{Thread: in.Thread}

@@ -10,6 +10,7 @@ import (
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/pluginhost"
 )
@@ -74,34 +75,19 @@ func (r *Router) Reject(ctx context.Context, id conversation.AgentID, offer conv
 // Send adds an agent's message. A retry under the same client id is the same
 // message. Errors: conversation.ErrNotJoined, ErrEnded, ErrInvalid, ErrTooLarge.
 func (r *Router) Send(ctx context.Context, req SendRequest) (Sent, error) {
-	if len(req.ClientID) > 64 || len(req.Parts) == 0 {
-		return Sent{}, fmt.Errorf("router: send: %w", ErrInvalid)
-	}
-	switch checkParts(req.Parts) {
-	case "":
-	case "too_large":
-		return Sent{}, fmt.Errorf("router: send: %w", ErrTooLarge)
-	default:
+	if len(req.ClientID) > 64 {
 		return Sent{}, fmt.Errorf("router: send: %w", ErrInvalid)
 	}
 	u, err := r.user(req.Agent)
 	if err != nil {
 		return Sent{}, err
 	}
-	parts, err := r.claim(ctx, req.Conversation, conversation.AccountID{}, r.clean(req.Parts))
+	post, err := r.agentPost(ctx, u, req.Conversation, conversation.AccountID{}, req.ClientID, req.Parts)
 	if err != nil {
-		return Sent{}, err
+		return Sent{}, fmt.Errorf("router: send: %w", err)
 	}
-	body, err := json.Marshal(conversation.MessageBody{Parts: parts, Name: u.Name})
-	if err != nil {
-		return Sent{}, fmt.Errorf("router: encode message: %w", err)
-	}
-	kinds, blobs := kindsOf(parts)
-	id := conversation.NewID[conversation.MessageID]()
-	t := &task{cmd: conversation.Post{
-		ID: id, Author: conversation.Author{Kind: conversation.Agent, Agent: req.Agent}, ClientID: req.ClientID,
-		Kinds: kinds, Blobs: blobs, ReplyTo: req.ReplyTo, ReceivedAt: r.now().UTC(), Body: body,
-	}}
+	post.ReplyTo = req.ReplyTo
+	id, t := post.ID, &task{cmd: post}
 	if req.ClientID != "" {
 		// Bound on the agent's own stream id: other agents' client ids are other messages.
 		t.account = conversation.AccountID(req.Agent)
@@ -117,6 +103,31 @@ func (r *Router) Send(ctx context.Context, req SendRequest) (Sent, error) {
 		}
 	}
 	return Sent{Message: id, Seq: out.message}, nil
+}
+
+// agentPost makes the command for an agent's message of one part or more. What
+// of mark-up is left decides whether there is anything to send.
+func (r *Router) agentPost(ctx context.Context, u directory.User, conv conversation.ConversationID, account conversation.AccountID, clientID string, parts []conversation.Part) (*conversation.Post, error) {
+	parts = r.clean(parts)
+	switch code := checkParts(parts); {
+	case code == "too_large":
+		return nil, ErrTooLarge
+	case code != "" || len(parts) == 0:
+		return nil, ErrInvalid
+	}
+	parts, err := r.claim(ctx, conv, account, parts)
+	if err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(conversation.MessageBody{Parts: parts, Name: u.Name})
+	if err != nil {
+		return nil, fmt.Errorf("encode message: %w", err)
+	}
+	kinds, blobs := kindsOf(parts)
+	return &conversation.Post{
+		ID: conversation.NewID[conversation.MessageID](), Author: conversation.Author{Kind: conversation.Agent, Agent: u.ID}, ClientID: clientID,
+		Kinds: kinds, Blobs: blobs, ReceivedAt: r.now().UTC(), Body: body,
+	}, nil
 }
 
 // messageAt reads the id of a logged message.

@@ -22,13 +22,20 @@ var (
 	ErrInvalid = errors.New("invalid request")
 	// ErrTooLarge: a message is longer than can be kept.
 	ErrTooLarge = errors.New("message too large")
+	// ErrDenied: the agent has no right to this.
+	ErrDenied = errors.New("not allowed")
+	// ErrNoSender: there is no account from which the agent could begin this.
+	ErrNoSender = errors.New("no account to send from")
+	// ErrInvalidAddress: not an address of the channel's kind.
+	ErrInvalidAddress = errors.New("invalid address")
 	// ErrStopped: the router is stopping; nothing was done.
 	ErrStopped = errors.New("router is stopping")
 )
 
 // Code is the published code of an error: one of the rules' codes, or
 // "not_found", "unknown_account", "no_service", "unknown_agent", "invalid",
-// "too_large", "unavailable". "" for nil.
+// "too_large", "denied", "no_sender", "invalid_address", "thread_open",
+// "unavailable". "" for nil.
 func Code(err error) string {
 	if err == nil {
 		return ""
@@ -39,9 +46,14 @@ func Code(err error) string {
 	if c := acd.Code(err); c != "" {
 		return c
 	}
+	var open *ThreadOpenError
+	if errors.As(err, &open) {
+		return "thread_open"
+	}
 	for e, c := range map[error]string{
 		ErrNotFound: "not_found", ErrUnknownAccount: "unknown_account", ErrNoService: "no_service",
 		ErrUnknownAgent: "unknown_agent", ErrInvalid: "invalid", ErrTooLarge: "too_large",
+		ErrDenied: "denied", ErrNoSender: "no_sender", ErrInvalidAddress: "invalid_address",
 	} {
 		if errors.Is(err, e) {
 			return c

@@ -25,6 +25,7 @@ type Feed struct {
 	dirty   []*feedConv
 	signals []Signal
 	agent   bool
+	recent  bool
 	awake   bool // wake was called and Poll has not emptied the feed since
 	closed  bool
 }
@@ -115,7 +116,7 @@ func (f *Feed) mark(c *feedConv) {
 func (f *Feed) notify() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed || f.awake || (len(f.dirty) == 0 && len(f.signals) == 0 && !f.agent) {
+	if f.closed || f.awake || (len(f.dirty) == 0 && len(f.signals) == 0 && !f.agent && !f.recent) {
 		return
 	}
 	f.awake = true
@@ -154,6 +155,13 @@ func (f *Feed) agentChanged() {
 	f.notify()
 }
 
+func (f *Feed) recentChanged() {
+	f.mu.Lock()
+	f.recent = true
+	f.mu.Unlock()
+	f.notify()
+}
+
 // Poll returns up to about max items that are there now, never waiting; none
 // means that wake will be called again. An error is the store's; the cursors
 // have not moved past what was not returned, so Poll may be called again.
@@ -163,6 +171,10 @@ func (f *Feed) Poll(ctx context.Context, max int) ([]Item, error) {
 	if f.agent {
 		f.agent = false
 		items = append(items, Item{Agent: true})
+	}
+	if f.recent {
+		f.recent = false
+		items = append(items, Item{Recent: true})
 	}
 	for i := range f.signals {
 		items = append(items, Item{Signal: &f.signals[i]})

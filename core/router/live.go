@@ -337,6 +337,7 @@ func (l *live) load(batch []*task) error {
 	l.state = s
 	l.publish(fresh, s)
 	l.r.bindThreads(l, s)
+	l.r.syncRecent(s)
 	l.r.routing.sync(s) // another node may have written it
 	return nil
 }

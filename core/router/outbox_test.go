@@ -13,7 +13,7 @@ import (
 )
 
 func textInfo() pluginhost.Info {
-	return pluginhost.Info{ID: "text", Capabilities: conversation.Capabilities{Text: true, OutboundFirst: true, OfferTitle: "Text"}}
+	return pluginhost.Info{ID: "text", Capabilities: conversation.Capabilities{Text: true, OutboundFirst: true, AddressKind: "phone", OfferTitle: "Text"}}
 }
 
 // textChat has Ana in a conversation on the store-and-forward channel.

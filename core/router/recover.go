@@ -50,6 +50,7 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 			r.timers.set(timerID{timerConversation, s.ID}, at)
 		}
 		r.routing.sync(s)
+		r.recents.sync(s)
 		if s.Phase == conversation.PhaseOpen {
 			open++
 		}

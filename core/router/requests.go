@@ -39,6 +39,7 @@ type Item struct {
 	Live   conversation.ConversationID // this conversation's reader is up to date for the first time
 	Signal *Signal                     // ephemeral
 	Agent  bool                        // the agent's own state changed: read it with Router.Agent
+	Recent bool                        // what waits in Recent changed: read it with Router.Recent
 }
 
 // Signal is an ephemeral notice about a conversation for agents' sockets.

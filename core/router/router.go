@@ -91,6 +91,7 @@ type Router struct {
 	pump    *pump
 	outbox  *outbox
 	routing *routing
+	recents *recents
 	metrics *metrics
 }
 
@@ -121,6 +122,7 @@ func New(o Options) (*Router, error) {
 	r.pump = newPump()
 	r.outbox = newOutbox(r)
 	r.routing = newRouting(r)
+	r.recents = newRecents()
 	return r, nil
 }
 
@@ -231,12 +233,16 @@ func (r *Router) committed(tx *tx) {
 	}
 	if tx.row {
 		r.routing.sync(s)
+		r.syncRecent(s)
 		if s.Phase != conversation.PhaseOpen {
 			r.bindThreads(l, s)
 		}
 	}
 	r.outbox.add(tx.sends...)
 	r.bus.Publish(bus.Hint{Node: r.node, Kind: bus.Conversation, Stream: l.id, Seq: s.Seq})
+	if tx.unread {
+		r.bus.Publish(bus.Hint{Node: r.node, Kind: bus.Recent, Stream: l.id, Seq: s.Seq})
+	}
 }
 
 // Pauses before something is tried again.
@@ -266,6 +272,8 @@ func (r *Router) follow(ready <-chan struct{}) (cancel func()) {
 			if l != nil {
 				l.stale(h.Seq)
 			}
+		case bus.Recent: // its owner may be here
+			r.live(h.Stream).stale(h.Seq)
 		case bus.Agent:
 			r.agentStale(h.Stream, h.Seq)
 		case bus.Outbox: // a node hands out the rows that it wrote itself

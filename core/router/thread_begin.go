@@ -25,10 +25,17 @@ func (th *thread) begin(a arrival) {
 	switch {
 	case in.Action != nil && in.Action.Start != nil:
 		body, parts, clientID = in.Action.Start.Body, in.Action.Start.Parts, in.Action.Start.ClientID
+	case in.Action != nil && in.Action.OptOut != nil:
+		r.logConsent(in, a.done)
+		return
 	case in.Message != nil:
 		info, ok := r.pluginInfo(in.Plugin)
 		if !ok || info.Capabilities.Connected {
 			th.refuse(a, "ended") // a live channel asks first (request form)
+			return
+		}
+		if a.acc.ignores {
+			th.refuse(a, "no_entry") // N7
 			return
 		}
 		body.Address, body.Name = in.Message.Address, in.Message.Name

@@ -177,6 +177,9 @@ func (r *Router) actionCommand(in pluginhost.Inbound) (conversation.Command, err
 		return conversation.CustomerEnd{Cause: conversation.CauseCustomer}, nil
 	case a.Left:
 		return conversation.CustomerEnd{Cause: conversation.CauseCustomerLeft}, nil
+	case a.OptOut != nil:
+		body, err := json.Marshal(conversation.ConsentBody{Keyword: cut(a.OptOut.Keyword, maxKeyword)})
+		return conversation.ChangeConsent{Out: a.OptOut.Out, Body: body}, err
 	case a.Attributes != nil:
 		body, err := json.Marshal(conversation.CustomerBody{Attributes: a.Attributes})
 		return conversation.UpdateCustomer{Body: body}, err

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -19,6 +20,7 @@ type tx struct {
 	done   []decided // in order
 	agents agentsTx
 	row    bool // the state changed other than by a message
+	unread bool // and so did what waits in somebody's Recent
 	sends  []*entry
 	// refused: a rule said no to a task, perhaps for want of what another node wrote.
 	refused bool
@@ -60,7 +62,9 @@ func (tx *tx) decide(batch []*task) int {
 const maxBatch = 256
 
 // refusal reports whether the rules said no, not the store.
-func refusal(err error) bool { return conversation.Code(err) != "" || acd.Code(err) != "" }
+func refusal(err error) bool {
+	return conversation.Code(err) != "" || acd.Code(err) != "" || errors.Is(err, ErrDenied)
+}
 
 func isStart(c conversation.Command) bool { _, ok := c.(conversation.Start); return ok }
 
@@ -111,7 +115,7 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 	s := tx.l.state
 	for i := range events {
 		ev := &events[i]
-		prev := s.LastVisible
+		prev, unread := s.LastVisible, s.Unread
 		head, err := conversation.Encode(*ev)
 		if err != nil {
 			return fmt.Errorf("router: encode %s: %w", ev.Head.Type(), err)
@@ -127,9 +131,12 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 		case *conversation.MessagePosted:
 			out.message = ev.Seq
 			tx.queueSend(t, h, ev)
-		case *conversation.Receipt, *conversation.PageVisited, *conversation.CustomerUpdated, *conversation.MessageStatus:
+		case *conversation.Receipt, *conversation.PageVisited, *conversation.CustomerUpdated, *conversation.MessageStatus, *conversation.MessageSettled:
 		default:
 			tx.row = true
+		}
+		if s.Unread != unread { // counts survive a restart: start reads rows only
+			tx.row, tx.unread = true, true
 		}
 		tx.recs = append(tx.recs, tailRecord{
 			audience: ev.Head.Audience(),

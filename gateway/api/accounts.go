@@ -19,6 +19,7 @@ type accountInput struct {
 	Service  conversation.ServiceID `json:"service,omitempty" format:"uuid" doc:"The target: a service or a user"`
 	User     conversation.AgentID   `json:"user,omitempty" format:"uuid"`
 	HookMode directory.HookMode     `json:"hook_mode,omitempty" enum:"enforce,observe"`
+	Inbound  directory.InboundMode  `json:"inbound,omitempty" enum:"new,ignore" doc:"A message without an open exchange: begins one, or is only logged"`
 	Files    directory.FileLimits   `json:"files,omitempty"`
 	Enabled  bool                   `json:"enabled"`
 }
@@ -45,7 +46,7 @@ func (a *API) putAccount(ctx context.Context, id string, b accountInput) (direct
 	}
 	acc := directory.Account{
 		ID: conversation.AccountID(stream(id)), Plugin: b.Plugin, Name: b.Name, Settings: settings, Service: b.Service, User: b.User,
-		HookMode: b.HookMode, Files: b.Files, Enabled: b.Enabled,
+		HookMode: b.HookMode, Inbound: b.Inbound, Files: b.Files, Enabled: b.Enabled,
 	}
 	if err := a.validateAccount(ctx, acc, b); err != nil {
 		return directory.Account{}, err

@@ -1,0 +1,93 @@
+package router
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// Join lets an agent take up a parked exchange, or come into an open one, without
+// an offer (N6, N17). Errors: ErrDenied, ErrNotFound, acd.ErrLoggedOut,
+// conversation.ErrAlreadyJoined, ErrEnded.
+func (r *Router) Join(ctx context.Context, id conversation.AgentID, conv conversation.ConversationID) (uint64, error) {
+	u, err := r.user(id)
+	if err != nil {
+		return 0, err
+	}
+	if !r.agentLoggedIn(id) {
+		return 0, fmt.Errorf("router: join: %w", acd.ErrLoggedOut)
+	}
+	body, err := json.Marshal(conversation.NameBody{Name: u.Name})
+	if err != nil {
+		return 0, fmt.Errorf("router: encode name: %w", err)
+	}
+	out, err := r.live(conv).do(ctx, &task{
+		cmd: conversation.Join{Agent: id, Body: body},
+		prepare: func(_ *task, s *conversation.State) error {
+			if !s.JoinedAgent(id) && !r.mayJoin(u, s) {
+				return fmt.Errorf("router: join: %w", ErrDenied)
+			}
+			return nil
+		},
+	})
+	return out.last, err
+}
+
+// mayJoin: the owner for whom it waits, supervisors, and on store-and-forward
+// channels whoever serves the conversation's service. Live chats are given out
+// by their queue.
+func (r *Router) mayJoin(u directory.User, s *conversation.State) bool {
+	return s.WaitsFor(u.ID) || u.Role.Includes(directory.RoleSupervisor) ||
+		s.Async() && !s.Service.IsZero() && slices.Contains(r.dir.Snapshot().ServicesOf(u.ID), s.Service)
+}
+
+// SettleMessage settles a message whose status is unknown by an agent's word, or
+// has it sent again (PR4). It is for those who take or took part, the owner for
+// whom the exchange waits, and supervisors. Errors: ErrDenied, ErrNotFound,
+// conversation.ErrNotUnknown, ErrNoSuchMessage, ErrEnded, ErrOptedOut, ErrInvalid.
+func (r *Router) SettleMessage(ctx context.Context, id conversation.AgentID, conv conversation.ConversationID, message conversation.MessageID, outcome conversation.Outcome) (uint64, error) {
+	u, err := r.user(id)
+	if err != nil {
+		return 0, err
+	}
+	row, err := r.log.OutboxRow(ctx, [16]byte(message))
+	if errors.Is(err, eventlog.ErrNotFound) || err == nil && (row.Conversation != eventlog.StreamID(conv) || row.Kind != kindSend) {
+		return 0, fmt.Errorf("router: settle: %w", conversation.ErrNoSuchMessage)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("router: settle: %w", err)
+	}
+	row.State, row.Node = eventlog.OutboxSettled, r.node
+	if outcome == conversation.OutcomeResend {
+		now := r.now().UTC()
+		row.State, row.NotBefore, row.Deadline = eventlog.OutboxQueued, now, now.Add(sendDeadline)
+		row.Attempt++
+	}
+	out, err := r.live(conv).do(ctx, &task{
+		cmd: conversation.Settle{Message: message, Outcome: outcome, By: id},
+		outbox: []eventlog.OutboxUpdate{{
+			CommandID: row.CommandID, State: row.State, Attempt: row.Attempt, NotBefore: row.NotBefore, Deadline: row.Deadline, Node: row.Node,
+		}},
+		prepare: func(_ *task, s *conversation.State) error {
+			if s.Participant(id) == nil && !s.WaitsFor(id) && !u.Role.Includes(directory.RoleSupervisor) {
+				return fmt.Errorf("router: settle: %w", ErrDenied)
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		return 0, err
+	}
+	r.metrics.results.WithLabelValues(r.channelOf(&entry{row: row}), "manual_"+string(outcome)).Inc()
+	if outcome == conversation.OutcomeResend {
+		r.outbox.add(&entry{row: row, maybe: true})
+	}
+	return out.last, nil
+}

@@ -1,0 +1,332 @@
+package router
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/nyaruka/phonenumbers"
+
+	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// AddressPhone is the kind of addresses that are E.164 numbers.
+const AddressPhone = "phone"
+
+// Sender is an account from which an agent may begin an exchange (N1, N2).
+type Sender struct {
+	Account      conversation.AccountID
+	Name         string                 // the account's
+	Service      conversation.ServiceID // zero: the agent's own number
+	Channel      string                 // plugin id
+	Capabilities conversation.Capabilities
+}
+
+// Senders lists what an agent may begin exchanges from: enabled accounts of
+// the services that the agent serves and own direct numbers, on channels that
+// let agents begin. By account name; nil: none. The privilege is the
+// caller's to check.
+func (r *Router) Senders(agent conversation.AgentID) []Sender {
+	snap := r.dir.Snapshot()
+	if u, ok := snap.User(agent); !ok || u.Disabled {
+		return nil
+	}
+	var out []Sender
+	for _, a := range snap.Accounts() {
+		if s, ok := r.sender(a); ok && mayBegin(snap, agent, a) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// sender describes an account on which agents can begin, if it is one: the
+// address must tell the thread.
+func (r *Router) sender(a directory.Account) (Sender, bool) {
+	info, ok := r.pluginInfo(a.Plugin)
+	if !ok || !a.Enabled || !info.Capabilities.OutboundFirst || info.Capabilities.AddressKind != AddressPhone {
+		return Sender{}, false
+	}
+	return Sender{Account: a.ID, Name: a.Name, Service: a.Service, Channel: a.Plugin, Capabilities: info.Capabilities}, true
+}
+
+func mayBegin(snap *directory.Snapshot, agent conversation.AgentID, a directory.Account) bool {
+	return a.User == agent || !a.Service.IsZero() && slices.Contains(snap.ServicesOf(agent), a.Service)
+}
+
+// pickSender finds the account that a request means: the named one, one of the
+// named service, or else the agent's own direct number.
+func (r *Router) pickSender(req OutboundRequest) (Sender, error) {
+	snap := r.dir.Snapshot()
+	if req.Account.IsZero() {
+		if !req.Service.IsZero() && !slices.Contains(snap.ServicesOf(req.Agent), req.Service) {
+			return Sender{}, ErrDenied
+		}
+		for _, s := range r.Senders(req.Agent) {
+			if s.Service == req.Service {
+				return s, nil
+			}
+		}
+		return Sender{}, ErrNoSender
+	}
+	a, ok := snap.Account(req.Account)
+	switch {
+	case !ok:
+		return Sender{}, ErrNoSender
+	case !mayBegin(snap, req.Agent, a):
+		return Sender{}, ErrDenied
+	case !req.Service.IsZero() && a.Service != req.Service:
+		return Sender{}, fmt.Errorf("the account is not the service's: %w", ErrInvalid)
+	}
+	s, ok := r.sender(a)
+	if !ok {
+		return s, ErrNoSender
+	}
+	return s, nil
+}
+
+// phoneThread is the thread of a number as people write it: E.164.
+func phoneThread(number string) (string, error) {
+	if len(number) > 64 || !utf8.ValidString(number) {
+		return "", ErrInvalidAddress
+	}
+	n, err := phonenumbers.Parse(strings.TrimSpace(number), "") // no region: the country must be told
+	if err != nil || !phonenumbers.IsPossibleNumber(n) || n.GetExtension() != "" {
+		return "", ErrInvalidAddress
+	}
+	return phonenumbers.Format(n, phonenumbers.E164), nil
+}
+
+// ThreadOpenError: an exchange with the address is open already (N17).
+type ThreadOpenError struct {
+	Conversation conversation.ConversationID
+	Owner        conversation.AgentID // who takes part, or keeps it parked; zero: nobody
+	Joinable     bool                 // Join lets the asking agent in
+}
+
+// Error names no content.
+func (e *ThreadOpenError) Error() string { return "router: an exchange with this address is open" }
+
+// OutboundRequest asks to begin an exchange with an address.
+type OutboundRequest struct {
+	Agent    conversation.AgentID
+	Service  conversation.ServiceID // whose account sends; zero: Account's, or the agent's own number
+	Account  conversation.AccountID // zero: the service's first by name
+	To       string                 // as the agent wrote it
+	Parts    []conversation.Part    // the first message; nil: none
+	ClientID string                 // at most 64 bytes; a retry under the same id is the same exchange; "": none
+}
+
+// Outbound is an exchange that an agent began.
+type Outbound struct {
+	Conversation conversation.ConversationID
+	Seq          uint64                 // its last event, or on a retry that of its message
+	Message      conversation.MessageID // zero: none came with it
+}
+
+// StartOutbound begins an exchange (N2): its agent takes part at once, in
+// whatever state. It returns after the commit. Errors: *ThreadOpenError,
+// ErrDenied, ErrNoSender, ErrInvalidAddress, ErrInvalid, ErrTooLarge,
+// acd.ErrLoggedOut, and those of conversation for the message.
+func (r *Router) StartOutbound(ctx context.Context, req OutboundRequest) (Outbound, error) {
+	if len(req.ClientID) > 64 {
+		return Outbound{}, fmt.Errorf("router: begin: client id: %w", ErrInvalid)
+	}
+	u, err := r.user(req.Agent)
+	if err != nil {
+		return Outbound{}, err
+	}
+	if !r.agentLoggedIn(req.Agent) {
+		return Outbound{}, fmt.Errorf("router: begin: %w", acd.ErrLoggedOut)
+	}
+	from, err := r.pickSender(req)
+	if err != nil {
+		return Outbound{}, fmt.Errorf("router: begin: %w", err)
+	}
+	address, err := phoneThread(req.To)
+	if err != nil {
+		return Outbound{}, fmt.Errorf("router: begin: %w", err)
+	}
+	th := r.thread(from.Account, address)
+	cmd, err := r.outboundCommand(ctx, u, from, th, req)
+	if err != nil {
+		return Outbound{}, err
+	}
+	for range maxAttempts {
+		open, err := th.resolve(ctx)
+		if err != nil {
+			return Outbound{}, err
+		}
+		if open != nil {
+			if out, err := r.alreadyOpen(ctx, u, th, open, req); err == nil && out.Conversation.IsZero() {
+				continue // it has ended
+			} else {
+				return out, err
+			}
+		}
+		out, err := r.beginOutbound(ctx, th, cmd, req)
+		var lost *eventlog.ThreadOpenError
+		if !errors.As(err, &lost) && !errors.Is(err, errThreadTaken) {
+			return out, err
+		}
+		cmd.ID = conversation.NewID[conversation.ConversationID]() // a text of the customer's was first: never begun
+	}
+	return Outbound{}, fmt.Errorf("router: begin: %w", eventlog.ErrConflict)
+}
+
+// errThreadTaken: a conversation was opened on the thread here in the meantime.
+var errThreadTaken = errors.New("router: thread taken")
+
+func (r *Router) outboundCommand(ctx context.Context, u directory.User, from Sender, th *thread, req OutboundRequest) (conversation.Start, error) {
+	now := r.now().UTC()
+	cmd := conversation.Start{
+		ID: conversation.NewID[conversation.ConversationID](), Kind: conversation.Outbound, Channel: from.Channel,
+		Endpoint: conversation.Endpoint{Account: from.Account, Thread: th.hex}, Capabilities: from.Capabilities,
+		Contact: r.contactOf(th.id.key), ReceivedAt: now, Owner: u.ID,
+	}
+	var err error
+	encode := func(v any) json.RawMessage {
+		b, e := json.Marshal(v)
+		err = errors.Join(err, e)
+		return b
+	}
+	cmd.Body = encode(conversation.StartedBody{Address: th.id.key, Thread: th.id.key})
+	cmd.OwnerBody = encode(conversation.NameBody{Name: u.Name})
+	if svc, ok := r.service(from.Service); ok {
+		cmd.Service, cmd.Rules, cmd.AssignedBody = from.Service, svc.rules, encode(conversation.AssignedBody{Name: svc.name})
+	}
+	if err == nil && len(req.Parts) > 0 {
+		cmd.First, err = r.agentPost(ctx, u, cmd.ID, from.Account, req.ClientID, req.Parts)
+	}
+	if err != nil {
+		return cmd, fmt.Errorf("router: begin: %w", err)
+	}
+	return cmd, nil
+}
+
+// startKey is the external id of an agent's own start; it is bound on the
+// agent's stream id, so that others' client ids are other exchanges.
+func (r *Router) startKey(req OutboundRequest) []eventlog.Key {
+	if req.ClientID == "" {
+		return nil
+	}
+	return []eventlog.Key{r.vault.MAC("client-start", req.Agent[:], []byte(req.ClientID))}
+}
+
+// beginOutbound opens the conversation. Texts of the customer's that come
+// meanwhile wait behind it, and go where they belong when it does not come to be.
+func (r *Router) beginOutbound(ctx context.Context, th *thread, cmd conversation.Start, req OutboundRequest) (Outbound, error) {
+	key, err := r.vault.Assign()
+	if err != nil {
+		return Outbound{}, fmt.Errorf("router: begin: no data key: %w", err)
+	}
+	type answer struct {
+		out outcome
+		err error
+	}
+	ch := make(chan answer, 1)
+	l := r.live(cmd.ID)
+	t := &task{cmd: cmd, key: key, thread: th, account: conversation.AccountID(req.Agent), external: r.startKey(req)}
+	t.done = func(o outcome, err error) {
+		if err != nil || o.duplicate {
+			r.drop(l)
+			if !errors.Is(err, ErrStopped) {
+				th.ended(l)
+			}
+		}
+		ch <- answer{o, err}
+	}
+	th.mu.Lock()
+	if th.open != nil {
+		th.mu.Unlock()
+		r.drop(l)
+		return Outbound{}, errThreadTaken
+	}
+	l.submit(t)
+	th.setOpen(l)
+	th.mu.Unlock()
+	select {
+	case a := <-ch:
+		if a.err != nil {
+			return Outbound{}, a.err
+		}
+		if a.out.duplicate {
+			return r.begunBefore(ctx, a.out.conversation, a.out.first)
+		}
+		out := Outbound{Conversation: a.out.conversation, Seq: a.out.last}
+		if cmd.First != nil {
+			out.Message = cmd.First.ID
+		}
+		return out, nil
+	case <-ctx.Done():
+		return Outbound{}, fmt.Errorf("router: begin: %w", ctx.Err())
+	}
+}
+
+// alreadyOpen answers for a thread on which a conversation is open: it is the
+// one that this client id began, or somebody else's. Neither: it has ended.
+func (r *Router) alreadyOpen(ctx context.Context, u directory.User, th *thread, open *live, req OutboundRequest) (Outbound, error) {
+	for _, k := range r.startKey(req) {
+		stream, seq, err := r.log.External(ctx, eventlog.StreamID(req.Agent), k)
+		if err == nil {
+			return r.begunBefore(ctx, conversation.ConversationID(stream), seq)
+		}
+		if !errors.Is(err, eventlog.ErrNotFound) {
+			return Outbound{}, fmt.Errorf("router: begin: %w", err)
+		}
+	}
+	e := &ThreadOpenError{Conversation: open.id}
+	over := false
+	_, err := open.do(ctx, &task{read: func(s *conversation.State) {
+		over = s.Phase != conversation.PhaseOpen
+		e.Owner, e.Joinable = ownerOf(s), !s.JoinedAgent(u.ID) && r.mayJoin(u, s)
+	}})
+	switch {
+	case over || errors.Is(err, ErrNotFound):
+		th.ended(open)
+		return Outbound{}, nil
+	case err != nil:
+		return Outbound{}, err
+	}
+	return Outbound{}, e
+}
+
+// ownerOf is whose an open exchange is; zero: nobody's, it waits for a service.
+func ownerOf(s *conversation.State) (owner conversation.AgentID) {
+	for i := range s.Participants {
+		if p := &s.Participants[i]; p.State == conversation.Joined && p.Who.Kind == conversation.Agent {
+			return p.Who.Agent
+		}
+	}
+	if s.Parking != nil {
+		return s.Parking.Owner
+	}
+	if s.Unread != nil {
+		return s.Unread.Owner
+	}
+	return owner
+}
+
+// begunBefore answers a retry.
+func (r *Router) begunBefore(ctx context.Context, conv conversation.ConversationID, seq uint64) (Outbound, error) {
+	out := Outbound{Conversation: conv, Seq: seq}
+	recs, err := r.log.Read(ctx, eventlog.StreamID(conv), seq-1, 1)
+	if err != nil || len(recs) == 0 {
+		return out, fmt.Errorf("router: read event %d of %s: %w", seq, conv, joinNotFound(err, recs))
+	}
+	h, err := conversation.DecodeHead(conversation.Type(recs[0].Type), recs[0].Head)
+	if err != nil {
+		return out, err
+	}
+	if m, ok := h.(*conversation.MessagePosted); ok {
+		out.Message = m.ID
+	}
+	return out, nil
+}
