@@ -16,18 +16,19 @@ import (
 
 // Config is everything that `parley serve` can be told.
 type Config struct {
-	Node    string  `yaml:"node" jsonschema_description:"Name of this node, unique in the installation. Default: the host's name."`
-	Data    string  `yaml:"data" jsonschema_description:"Folder of the embedded database, the keys, attachments and plugin state. Made when missing, mode 0700."`
-	Store   string  `yaml:"store" jsonschema_description:"Where the log is kept. sqlite is a file in the data folder."`
-	Listen  Listen  `yaml:"listen"`
-	TLS     TLS     `yaml:"tls"`
-	Origins Origins `yaml:"origins"`
-	Vault   Vault   `yaml:"vault"`
-	Plugins Plugins `yaml:"plugins"`
-	HTTP    HTTP    `yaml:"http"`
-	Login   Login   `yaml:"login"`
-	Log     Log     `yaml:"log"`
-	Drain   Seconds `yaml:"drain" jsonschema_description:"How long a stop may take, in seconds or as 8s. Plugins get most of it."`
+	Node          string  `yaml:"node" jsonschema_description:"Name of this node, unique in the installation. Default: the host's name."`
+	Data          string  `yaml:"data" jsonschema_description:"Folder of the embedded database, the keys, attachments and plugin state. Made when missing, mode 0700."`
+	Store         Store   `yaml:"store" jsonschema_description:"Where log and records are kept: sqlite, a file in the data folder, or PostgreSQL as postgres://user@host:port/database?sslmode=verify-full."`
+	StorePassword Secret  `yaml:"store_password" jsonschema_description:"Password of the PostgreSQL user, when it is not in store."`
+	Listen        Listen  `yaml:"listen"`
+	TLS           TLS     `yaml:"tls"`
+	Origins       Origins `yaml:"origins"`
+	Vault         Vault   `yaml:"vault"`
+	Plugins       Plugins `yaml:"plugins"`
+	HTTP          HTTP    `yaml:"http"`
+	Login         Login   `yaml:"login"`
+	Log           Log     `yaml:"log"`
+	Drain         Seconds `yaml:"drain" jsonschema_description:"How long a stop may take, in seconds or as 8s. Plugins get most of it."`
 
 	origins map[string]string // path -> where its value came from
 }
@@ -93,7 +94,7 @@ func Default() Config {
 		host = "parley"
 	}
 	return Config{
-		Node: host, Data: "data", Store: "sqlite",
+		Node: host, Data: "data", Store: SQLite,
 		Listen:  Listen{Public: ":8080", Ops: "127.0.0.1:9090"},
 		Origins: Origins{Desk: "http://desk.localhost:8080", Chat: "http://chat.localhost:8080", Files: "http://files.localhost:8080"},
 		Plugins: Plugins{Builtin: []string{"webchat"}},

@@ -206,7 +206,7 @@ func (l *loader) set(where, path string, f reflect.Value, s string, fromFile boo
 			return
 		}
 		f.Set(reflect.ValueOf(d))
-	case string:
+	case string, Store:
 		f.SetString(s)
 	case int:
 		n, err := strconv.Atoi(s)

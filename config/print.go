@@ -34,7 +34,7 @@ func Schema() ([]byte, error) {
 		FieldNameTag: "yaml", DoNotReference: true, ExpandedStruct: true, RequiredFromJSONSchemaTags: true,
 		Mapper: func(t reflect.Type) *jsonschema.Schema {
 			switch t {
-			case reflect.TypeFor[Secret]():
+			case reflect.TypeFor[Secret](), reflect.TypeFor[Store]():
 				return &jsonschema.Schema{Type: "string"}
 			case reflect.TypeFor[Seconds]():
 				return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "string"}, {Type: "number"}}}
@@ -44,6 +44,7 @@ func Schema() ([]byte, error) {
 	}
 	s := r.Reflect(&Config{})
 	s.Title = "parley.yaml"
+	s.Properties.Set("store_password_file", &jsonschema.Schema{Type: "string", Description: "File with the password, instead of store_password."})
 	if vault, ok := s.Properties.Get("vault"); ok {
 		vault.Properties.Set("master_key_file", &jsonschema.Schema{Type: "string", Description: "File with the master key, instead of master_key."})
 	}

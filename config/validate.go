@@ -26,7 +26,8 @@ func (c *Config) validate(lines map[string]string) Faults {
 	}
 	check(c.Node != "" && len(c.Node) <= 64 && !strings.ContainsAny(c.Node, " \t\n/"), "node", "want a name of 1 to 64 characters without spaces")
 	check(c.Data != "", "data", "want a folder")
-	check(c.Store == "sqlite", "store", "want sqlite")
+	path, text := c.storeFault()
+	check(path == "", path, "%s", text)
 	for path, addr := range map[string]string{"listen.public": c.Listen.Public, "listen.ops": c.Listen.Ops} {
 		_, port, err := net.SplitHostPort(addr)
 		_, portErr := net.LookupPort("tcp", port) //nolint:noctx // names come from a file, not from a server

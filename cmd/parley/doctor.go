@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/config"
-	"github.com/parley-gateway/parley/core/eventlog/sqlite"
 	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/gateway/api"
 )
@@ -64,8 +63,9 @@ func examine(ctx context.Context, cfg config.Config) []finding {
 	running := call(ctx, cfg, http.MethodGet, "/plugins", nil, &plugins) == nil
 	out := []finding{
 		{Name: "configuration", Status: "ok", Detail: "every key is understood"},
-		checkFolder(cfg.Data), checkRunDir(cfg), checkKey(cfg), checkClock(), checkDatabase(ctx, cfg),
+		checkFolder(cfg.Data), checkRunDir(cfg), checkKey(cfg), checkClock(),
 	}
+	out = append(out, checkDatabase(ctx, cfg)...)
 	if running {
 		out = append(out, finding{Name: "gateway", Status: "ok", Detail: "is running on this data folder"})
 		for _, p := range plugins {
@@ -140,26 +140,6 @@ func checkClock() finding {
 	if time.Now().Year() < 2025 {
 		f.Status, f.Fix = "fail", "set the clock: times of messages and sessions come from it"
 	}
-	return f
-}
-
-func checkDatabase(ctx context.Context, cfg config.Config) finding {
-	f := finding{Name: "database", Status: "ok"}
-	log, err := sqlite.OpenReadOnly(ctx, sqlite.Options{Dir: cfg.Data})
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		f.Detail = "is not there yet; the first start makes it"
-		return f
-	case err != nil:
-		f.Status, f.Detail, f.Fix = "fail", err.Error(), "see the gateway's log; restore a backup if it is damaged"
-		return f
-	}
-	defer func() { _ = log.Close() }()
-	if _, err := log.Tail(ctx, 0, 1); err != nil {
-		f.Status, f.Detail, f.Fix = "fail", err.Error(), "see the gateway's log; restore a backup if it is damaged"
-		return f
-	}
-	f.Detail = log.Path() + " can be read"
 	return f
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/parley-gateway/parley/config"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/eventlog/sqlite"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/core/vault"
 )
@@ -48,7 +47,7 @@ func (c *logCmd) Run(a *app) (err error) {
 		}
 		only = eventlog.StreamID(id)
 	}
-	log, err := sqlite.OpenReadOnly(a.ctx, sqlite.Options{Dir: cfg.Data})
+	log, err := openLogReadOnly(a.ctx, cfg)
 	if err != nil {
 		return err
 	}

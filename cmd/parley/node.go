@@ -20,7 +20,6 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/eventlog/sqlite"
 	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/core/vault"
@@ -33,14 +32,15 @@ import (
 	"github.com/parley-gateway/parley/gateway/proxy"
 )
 
-// stores are what is on disk: the log, the keys, the records.
+// stores are what lasts: the log, the keys, the records.
 type stores struct {
-	log   *sqlite.Log
+	log   eventlog.Log
 	vault *vault.Vault
 	dir   *directory.Directory
 }
 
-// openStores opens the data folder for writing; it must not be in use.
+// openStores opens data folder and store for writing; the folder must not be
+// in use. The keys are in the folder whatever the store (DESIGN.md 5).
 func openStores(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *stores, err error) {
 	s := &stores{}
 	defer func() {
@@ -51,10 +51,11 @@ func openStores(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ 
 	if err := os.MkdirAll(filepath.Dir(cfg.Keys()), 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	var gate sync.Mutex // one writer at a time, fair: SQLite alone lets writers starve
-	if s.log, err = sqlite.Open(ctx, sqlite.Options{Dir: cfg.Data, Logger: logger, Gate: &gate}); err != nil {
+	log, records, err := openLog(ctx, cfg, logger)
+	if err != nil {
 		return nil, err
 	}
+	s.log = log
 	master, err := masterKey(cfg, true)
 	if err != nil {
 		return nil, err
@@ -66,7 +67,8 @@ func openStores(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ 
 	if s.vault, err = vault.Open(ctx, vault.Options{Path: cfg.Keys(), Master: master, Floor: floor, Logger: logger}); err != nil {
 		return nil, err
 	}
-	s.dir, err = directory.Open(ctx, directory.Options{DSN: s.log.Path(), Vault: s.vault, Gate: &gate, Logger: logger})
+	records.Vault = s.vault
+	s.dir, err = directory.Open(ctx, records)
 	return s, err
 }
 

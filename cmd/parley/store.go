@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/parley-gateway/parley/config"
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/eventlog/postgres"
+	"github.com/parley-gateway/parley/core/eventlog/sqlite"
+)
+
+// openLog opens the configured log for writing, and says how the directory
+// reaches the same database.
+func openLog(ctx context.Context, cfg config.Config, logger *slog.Logger) (eventlog.Log, directory.Options, error) {
+	if dsn := cfg.DSN(); dsn != "" {
+		l, err := postgres.Open(ctx, postgres.Options{DSN: dsn, Logger: logger})
+		if err != nil {
+			return nil, directory.Options{}, fmt.Errorf("store %s: %w", cfg.Store, err)
+		}
+		return l, directory.Options{Dialect: directory.Postgres, DSN: dsn, Logger: logger}, nil
+	}
+	var gate sync.Mutex // one writer at a time, fair: SQLite alone lets writers starve
+	l, err := sqlite.Open(ctx, sqlite.Options{Dir: cfg.Data, Logger: logger, Gate: &gate})
+	if err != nil {
+		return nil, directory.Options{}, err
+	}
+	return l, directory.Options{Dialect: directory.SQLite, DSN: l.Path(), Gate: &gate, Logger: logger}, nil
+}
+
+// openLogReadOnly opens the configured log beside whoever writes it.
+func openLogReadOnly(ctx context.Context, cfg config.Config) (eventlog.Log, error) {
+	if dsn := cfg.DSN(); dsn != "" {
+		l, err := postgres.OpenReadOnly(ctx, postgres.Options{DSN: dsn})
+		if err != nil {
+			return nil, fmt.Errorf("store %s: %w", cfg.Store, err)
+		}
+		return l, nil
+	}
+	l, err := sqlite.OpenReadOnly(ctx, sqlite.Options{Dir: cfg.Data})
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func checkDatabase(ctx context.Context, cfg config.Config) []finding {
+	if cfg.DSN() != "" {
+		return checkServer(ctx, cfg)
+	}
+	f := finding{Name: "database", Status: "ok"}
+	log, err := sqlite.OpenReadOnly(ctx, sqlite.Options{Dir: cfg.Data})
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		f.Detail = "is not there yet; the first start makes it"
+		return []finding{f}
+	case err != nil:
+		f.Status, f.Detail, f.Fix = "fail", err.Error(), "see the gateway's log; restore a backup if it is damaged"
+		return []finding{f}
+	}
+	defer func() { _ = log.Close() }()
+	if _, err := log.Tail(ctx, 0, 1); err != nil {
+		f.Status, f.Detail, f.Fix = "fail", err.Error(), "see the gateway's log; restore a backup if it is damaged"
+		return []finding{f}
+	}
+	f.Detail = log.Path() + " can be read"
+	return []finding{f}
+}
+
+// maxClockOffset is how far a node's clock may be from the database's before
+// times in transcripts look wrong. Order and leases do not depend on it.
+const maxClockOffset = 2 * time.Second
+
+// checkServer looks at a PostgreSQL server: connection, version, settings that
+// decide what an acknowledgement is worth, and the time.
+func checkServer(ctx context.Context, cfg config.Config) []finding {
+	f := finding{Name: "database", Status: "ok"}
+	s, err := postgres.Probe(ctx, cfg.DSN())
+	if err != nil {
+		f.Status, f.Detail, f.Fix = "fail", fmt.Sprintf("%s: %v", cfg.Store, err), "check store, the password, the server's pg_hba.conf and the network between"
+		return []finding{f}
+	}
+	f.Detail = fmt.Sprintf("%s answers in %v, PostgreSQL %d.%d", cfg.Store, s.RoundTrip.Round(10*time.Microsecond), s.Version/10000, s.Version%10000)
+	if err := s.Fits(); err != nil {
+		f.Status, f.Detail, f.Fix = "fail", err.Error(), "use another server, or make the database with: createdb --encoding=UTF8 --template=template0"
+		return []finding{f}
+	}
+	out := []finding{f}
+	for _, w := range s.Warnings() {
+		problem, fix, _ := strings.Cut(w, "; ")
+		out = append(out, finding{Name: "durability", Status: "warn", Detail: problem, Fix: fix})
+	}
+	if s.StandbyNames == "" {
+		out = append(out, finding{Name: "standby", Status: "warn", Detail: "no synchronous standby: what was just acknowledged is lost with the server's disk", Fix: "set synchronous_standby_names, if that is not acceptable"})
+	}
+	clock := finding{Name: "database clock", Status: "ok", Detail: "agrees with this machine's"}
+	if d := time.Since(s.Clock).Abs(); d > maxClockOffset {
+		clock.Status, clock.Detail, clock.Fix = "warn", fmt.Sprintf("is %v off this machine's", d.Round(time.Millisecond)), "keep both in time (NTP)"
+	}
+	return append(out, clock)
+}

@@ -1,0 +1,61 @@
+package config_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/parley-gateway/parley/config"
+)
+
+// The password of the store reaches who connects, and nobody else.
+func TestStorePassword(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("canary:@/ %x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		env  []string
+		dsn  string
+		show string
+	}{
+		"default":     {nil, "", "sqlite"},
+		"inline":      {[]string{"PARLEY_STORE=postgres://ana:canary@db:5433/p?sslmode=require"}, "postgres://ana:canary@db:5433/p?sslmode=require", "postgres://ana:********@db:5433/p?sslmode=require"},
+		"environment": {[]string{"PARLEY_STORE=postgresql://ana@db/p", "PARLEY_STORE_PASSWORD=canary"}, "postgresql://ana:canary@db/p", "postgresql://ana@db/p"},
+		"file": {
+			[]string{"PARLEY_STORE=postgres://ana@db/p", "PARLEY_STORE_PASSWORD_FILE=" + file},
+			"postgres://ana:canary%3A%40%2F%20%25x@db/p", "postgres://ana@db/p",
+		},
+		"parameter": {[]string{"PARLEY_STORE=postgres://db/p?user=ana&password=canary"}, "postgres://db/p?user=ana&password=canary", "postgres://db/p?password=%2A%2A%2A%2A%2A%2A%2A%2A&user=ana"},
+		"socket":    {[]string{"PARLEY_STORE=postgres://ana@/p?host=/run/postgresql"}, "postgres://ana@/p?host=/run/postgresql", "postgres://ana@/p?host=/run/postgresql"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg, err := config.Load("", c.env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := cfg.DSN(); got != c.dsn {
+				t.Errorf("DSN: got %q, want %q", got, c.dsn)
+			}
+			if got := cfg.Store.String(); got != c.show {
+				t.Errorf("String: got %q, want %q", got, c.show)
+			}
+			var b strings.Builder
+			if err := cfg.Print(&b); err != nil {
+				t.Fatal(err)
+			}
+			j, err := json.Marshal(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			slog.New(slog.NewTextHandler(&b, nil)).Info("x", "store", cfg.Store)
+			if s := b.String() + string(j) + fmt.Sprintf("%v %+v %#v", cfg, cfg, cfg.Store); strings.Contains(s, "canary") {
+				t.Errorf("the password shows in %s", s)
+			}
+		})
+	}
+}
