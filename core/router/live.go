@@ -229,7 +229,7 @@ func (c care) limit(n int) int {
 // ofOne reports whether an append may have failed for one task's sake only.
 func ofOne(err error) bool {
 	var open *eventlog.ThreadOpenError
-	for _, all := range []error{eventlog.ErrFull, eventlog.ErrFatal, eventlog.ErrClosed, eventlog.ErrCorrupt, context.Canceled, context.DeadlineExceeded} {
+	for _, all := range []error{eventlog.ErrFull, eventlog.ErrUnavailable, eventlog.ErrFatal, eventlog.ErrClosed, eventlog.ErrCorrupt, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, all) {
 			return false
 		}
