@@ -200,7 +200,6 @@ func (k *call) SendRequest(method, rawURL string, data url.Values, _ map[string]
 type errorBody struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
-	Status  any    `json:"status"` // a number here; a message's has a word
 }
 
 func refusal(resp *http.Response, text []byte) *restError {

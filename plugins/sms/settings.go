@@ -30,7 +30,7 @@ const observe = "observe"
 var (
 	accountShape = regexp.MustCompile(`^AC[0-9a-fA-F]{32}$`)
 	serviceShape = regexp.MustCompile(`^MG[0-9a-fA-F]{32}$`)
-	numberShape  = regexp.MustCompile(`^(\+[1-9][0-9]{6,14}|[0-9]{3,8})$`)
+	numberShape  = regexp.MustCompile(`^(\+[1-9][0-9]{6,14}|[1-9][0-9]{2,7})$`)
 )
 
 // readSettings decodes and checks an account's settings. All faults are

@@ -233,3 +233,14 @@ func series(t *testing.T, text, prefix string) string {
 	t.Fatalf("no series %s in\n%s", prefix, text)
 	return ""
 }
+
+// fuzzed is a plugin that takes unsigned webhooks.
+func fuzzed(tb testing.TB) *sms.Plugin {
+	tb.Helper()
+	p := sms.New()
+	cfg := config("http://127.0.0.1:1", map[string]any{"signature": "observe"})
+	if err := p.Configure(tb.Context(), &cfg); err != nil {
+		tb.Fatal(err)
+	}
+	return p
+}

@@ -50,22 +50,37 @@ func (t *twilio) send(ctx context.Context, m *outgoing) sdk.Result {
 	}
 	call, api := t.call(ctx, "send")
 	msg, err := api.CreateMessage(params)
-	if err != nil {
+	switch {
+	case err == nil && msg.Sid != nil && *msg.Sid != "":
+		return t.created(msg, m)
+	case call.answer != nil:
+		return t.odd(call.answer, m)
+	default:
 		return t.failure(err, m)
 	}
-	return t.created(msg, call.answer, m)
 }
 
-// created reads a 2xx. Without a sid nothing says that there is a message:
-// a body that is an error document is read as one, anything else is unknown.
-func (t *twilio) created(msg *openapi.ApiV2010Message, answer []byte, m *outgoing) sdk.Result {
-	if msg.Sid == nil || *msg.Sid == "" {
-		var b errorBody
-		if json.Unmarshal(answer, &b) == nil && b.Code != 0 {
-			return t.refused(&restError{status: http.StatusBadRequest, code: b.Code, message: b.Message}, m)
-		}
+// odd reads a 2xx that is no message as the library knows it: a sid says that
+// there is one all the same, an error document says that there is none.
+func (t *twilio) odd(answer []byte, m *outgoing) sdk.Result {
+	var b struct {
+		Sid string `json:"sid"`
+		errorBody
+	}
+	switch err := json.Unmarshal(answer, &b); {
+	case err != nil:
+		return sdk.Unknown("bad_answer", "the carrier's answer is not understood")
+	case b.Sid != "":
+		return sdk.Sent(b.Sid)
+	case b.Code != 0:
+		return t.refused(&restError{status: http.StatusBadRequest, code: b.Code, message: b.Message}, m)
+	default:
 		return sdk.Unknown("no_sid", "the carrier's answer names no message")
 	}
+}
+
+// created reads a message as it was made.
+func (t *twilio) created(msg *openapi.ApiV2010Message, m *outgoing) sdk.Result {
 	status := ""
 	if msg.Status != nil {
 		status = *msg.Status
@@ -98,10 +113,8 @@ func (t *twilio) failure(err error, m *outgoing) sdk.Result {
 	}
 	if e, ok := errors.AsType[*lostError](err); ok && !e.written {
 		return sdk.Retry(sdk.KindTemporary, codeUnreachable, errUnreachable.Error(), 0)
-	} else if ok {
-		return sdk.Unknown(codeNoAnswer, "the carrier did not answer")
 	}
-	return sdk.Unknown("bad_answer", "the carrier's answer is not understood")
+	return sdk.Unknown(codeNoAnswer, "the carrier did not answer")
 }
 
 // refused reads an answer that is no 2xx. Of the 5xx only a code that says so

@@ -1,0 +1,206 @@
+package sms_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/parley-gateway/parley/plugins/sdk"
+	"github.com/parley-gateway/parley/plugins/sdk/sdktest"
+	"github.com/parley-gateway/parley/plugins/sms"
+)
+
+const mediaPath = "/2010-04-01/Accounts/" + accountSid + "/Messages/MM1/Media/ME"
+
+// mms is a webhook with attachments at the given addresses, delivered, and
+// the item that came out of it.
+func mms(t *testing.T, h *sdktest.Host, text string, urls ...string) []byte {
+	t.Helper()
+	more := map[string]string{"Body": text, "NumMedia": fmt.Sprint(len(urls))}
+	for i, u := range urls {
+		more[fmt.Sprint("MediaUrl", i)] = u
+		more[fmt.Sprint("MediaContentType", i)] = "image/png"
+	}
+	req := post(hookURL, inbound(more))
+	for range 2 {
+		if got := h.Hook(req); got.Status != 200 {
+			t.Fatalf("hook: got %d %q, want 200", got.Status, got.Reason)
+		}
+	}
+	ev := h.Events()
+	if len(ev) != 1 || ev[0].DedupeKey != "SM00000000000000000000000000000001" {
+		t.Fatalf("events %+v, want one deferred item", ev)
+	}
+	return ev[0].Body.(sdk.Deferred).Opaque
+}
+
+func process(h *sdktest.Host, opaque []byte, attempt uint32) sdk.Result {
+	return h.Process(sdk.ProcessCommand{
+		CommandInfo: sdk.CommandInfo{Account: "a", Attempt: attempt}, Opaque: opaque,
+	})
+}
+
+// received returns the messages in the log.
+func received(h *sdktest.Host) []sdk.Event {
+	var out []sdk.Event
+	for _, ev := range h.Events() {
+		if _, ok := ev.Body.(sdk.Message); ok {
+			out = append(out, ev)
+		}
+	}
+	return out
+}
+
+func TestMedia(t *testing.T) {
+	w := newWorld(t, nil)
+	storage := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			t.Error("storage got the account's credentials")
+		}
+		rw.Header().Set("Content-Type", "image/png")
+		_, _ = rw.Write([]byte("picture of " + r.URL.Path))
+	}))
+	t.Cleanup(storage.Close)
+	w.carrier.on(func(rw http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != accountSid || password != token {
+			rw.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		if r.URL.Path == mediaPath+"1" {
+			http.Redirect(rw, r, storage.URL+"/one", http.StatusTemporaryRedirect)
+			return
+		}
+		rw.Header().Set("Content-Type", "application/pdf")
+		_, _ = rw.Write([]byte("paper"))
+	})
+	opaque := mms(t, w.Host, "two", w.carrier.URL+mediaPath+"1", "https://api.twilio.com"+mediaPath+"2")
+	for attempt := range 2 { // a crash between the log and the result: once more, and nothing new
+		if got := process(w.Host, opaque, uint32(attempt)+1); got.Outcome != sdk.OutcomeSent {
+			t.Fatalf("process: %+v, want sent", got)
+		}
+	}
+	got := received(w.Host)
+	if len(got) != 1 || got[0].Thread != customer || !got[0].ReceivedTime.Equal(time.UnixMicro(1_790_000_000_000_000)) {
+		t.Fatalf("messages %+v, want one, received when the webhook came", got)
+	}
+	m := got[0].Body.(sdk.Message)
+	if len(m.Parts) != 3 || !cmp.Equal(m.Parts[0], sdk.Part(sdk.Text{Text: "two"})) {
+		t.Fatalf("parts %+v, want the text and two files", m.Parts)
+	}
+	one, two := m.Parts[1].(sdk.File), m.Parts[2].(sdk.File)
+	if one.Name != "SM00000000000000000000000000000001-1.png" || one.Size != uint64(len("picture of /one")) || two.Name != "SM00000000000000000000000000000001-2.pdf" {
+		t.Errorf("files %+v %+v", one, two)
+	}
+}
+
+// TestMediaLost: what cannot be fetched for good is named; the text stays.
+func TestMediaLost(t *testing.T) {
+	status := func(n int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(n) }
+	}
+	for name, tc := range map[string]struct {
+		handle http.HandlerFunc
+		url    string
+		reason string
+		final  bool
+	}{
+		"gone":         {status(404), "", "gone", true},
+		"refused":      {status(400), "", "refused", true},
+		"credentials":  {status(401), "", "unauthorized", false},
+		"failing":      {status(503), "", "unavailable", false},
+		"busy":         {status(429), "", "unavailable", false},
+		"cut":          {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "", "unreachable", false},
+		"other host":   {nil, "https://evil.example/x", "host", true},
+		"inside":       {status(404), "http://sandbox:1/x", "gone", true}, // asked at the base URL
+		"other scheme": {nil, "ftp://api.twilio.com/x", "host", true},
+		"no URL":       {nil, ":", "host", true},
+		"no end of redirects": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.URL.Path, http.StatusTemporaryRedirect)
+		}, "", "redirect", true},
+		"redirect to a file": {func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Location", "file:///etc/passwd")
+			w.WriteHeader(302)
+		}, "", "redirect", true},
+		"too large": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "16777217")
+			w.WriteHeader(200)
+		}, "", "too_large", true},
+		"too large, unannounced": {func(w http.ResponseWriter, _ *http.Request) {
+			chunk := make([]byte, 1<<20)
+			for range 17 {
+				if _, err := w.Write(chunk); err != nil {
+					return
+				}
+			}
+		}, "", "too_large", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			w.carrier.on(tc.handle)
+			address := tc.url
+			if address == "" {
+				address = w.carrier.URL + mediaPath
+			}
+			opaque := mms(t, w.Host, "look", address)
+			first := process(w.Host, opaque, 1)
+			if !tc.final {
+				if !first.Retryable || len(received(w.Host)) != 0 {
+					t.Fatalf("first attempt: %+v, %d messages; want another try", first, len(received(w.Host)))
+				}
+				first = process(w.Host, opaque, 9)
+			}
+			if first.Outcome != sdk.OutcomeSent {
+				t.Fatalf("process: %+v, want sent", first)
+			}
+			got := received(w.Host)
+			if len(got) != 1 {
+				t.Fatalf("%d messages, want 1", len(got))
+			}
+			want := []sdk.Part{sdk.Text{Text: "look"}, sdk.Unsupported{Kind: "media", Raw: []byte(`{"mime":"image/png","reason":"` + tc.reason + `"}`)}}
+			if diff := cmp.Diff(want, got[0].Body.(sdk.Message).Parts); diff != "" {
+				t.Errorf("parts (-want +got)\n%s", diff)
+			}
+			if strings.Contains(w.log.String(), "look") || strings.Contains(w.log.String(), mediaPath) {
+				t.Errorf("the log has content: %s", w.log.String())
+			}
+		})
+	}
+}
+
+func TestProcessOdd(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, opaque := range []string{"", "{", `{}`, `[]`, `{"sid":"SM1"}`} {
+		if got := process(w.Host, []byte(opaque), 1); got.Outcome != sdk.OutcomeFailed || got.Retryable {
+			t.Errorf("%q: got %+v, want a final failure", opaque, got)
+		}
+	}
+	if got := w.Process(sdk.ProcessCommand{CommandInfo: sdk.CommandInfo{Account: "b"}, Opaque: []byte("{}")}); !got.Retryable {
+		t.Errorf("account not configured: got %+v, want another try", got)
+	}
+}
+
+// TestProcessRefused: the gateway's no is final; what it cannot store comes again.
+func TestProcessRefused(t *testing.T) {
+	for name, answer := range map[string]sdktest.Answer{"banned": {Refuse: "banned"}} {
+		d := newDouble(t)
+		h := sdktest.Start(t, sms.New(), sdktest.Options{Config: config(d.URL, nil), Answer: func(ev sdk.Event) sdktest.Answer {
+			if _, ok := ev.Body.(sdk.Message); ok {
+				return answer
+			}
+			return sdktest.Answer{}
+		}})
+		item, err := json.Marshal(map[string]any{"sid": "MM1", "ids": []string{"MM1"}, "from": customer, "text": "x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := process(h, item, 1); got.Outcome != sdk.OutcomeFailed || got.Retryable || got.Code != name {
+			t.Errorf("got %+v, want a final failure, code %s", got, name)
+		}
+	}
+}
