@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -84,6 +85,10 @@ func callError(ctx context.Context, gone <-chan struct{}, plugin, op string, err
 	}
 	if cause := ctx.Err(); cause != nil {
 		return fmt.Errorf("%s: plugin %s: %w", op, plugin, cause)
+	}
+	// The plugin's copy of the deadline may pass a moment before ours does.
+	if at, ok := ctx.Deadline(); ok && status.Code(err) == codes.DeadlineExceeded && time.Until(at) < 100*time.Millisecond {
+		return fmt.Errorf("%s: plugin %s: %w", op, plugin, context.DeadlineExceeded)
 	}
 	if status.Code(err) == codes.Unavailable {
 		return fmt.Errorf("%s: plugin %s: %w: %w", op, plugin, ErrGone, err)
