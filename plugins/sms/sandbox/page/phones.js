@@ -10,6 +10,7 @@ const state = {
   phone: sessionStorage.getItem(key) || '',
   number: '',
   messages: new Map(), // of the handset, by sid, oldest first
+  rules: [], // what was asked for
   files: [], // {content_type, data, name, url} to be sent
 }
 
@@ -293,10 +294,12 @@ const wishes = {
 
 $('next').addEventListener('change', async () => {
   const wish = wishes[$('next').value]
-  if (!wish || !state.phone) return
+  if (!state.phone) return
   fail('write-error')
+  const old = state.rules.filter((r) => r.to === state.phone)
   try {
-    await api(wish[0], { method: 'POST', body: { ...wish[1], to: state.phone, count: 1 } })
+    if (wish) await api(wish[0], { method: 'POST', body: { ...wish[1], to: state.phone, count: 1 } })
+    for (const r of old) await api(`/rules/${r.id}`, { method: 'DELETE' })
   } catch (error) {
     fail('write-error', error)
   }
@@ -308,6 +311,7 @@ $('clear-rules').addEventListener('click', async () => {
 })
 
 function showRules({ behaviours, faults }) {
+  state.rules = [...behaviours, ...faults]
   const whom = (r) => `${r.count > 0 ? `next ${r.count} ` : 'all '}${r.to ? `to ${r.to}` : r.from ? `from ${r.from}` : 'to anybody'}`
   const list = [
     ...behaviours.map((b) => `${whom(b)}: ${b.steps.map((s) => s.status + (s.error_code ? ` ${s.error_code}` : '')).join(', ') || 'as usual'}`),
@@ -315,7 +319,7 @@ function showRules({ behaviours, faults }) {
   ]
   $('rules').replaceChildren(...list.map((text) => element('li', { textContent: text })))
   $('asked').hidden = list.length === 0
-  if (![...behaviours, ...faults].some((r) => r.to === state.phone)) $('next').value = ''
+  if (!state.rules.some((r) => r.to === state.phone)) $('next').value = ''
 }
 
 // ---- live
@@ -325,7 +329,8 @@ async function load() {
   state.numbers = self.numbers
   state.phones = phones.phones
   if (state.phones.length === 0) {
-    state.phones.push(await api('/phones', { method: 'POST', body: { phone: '+15550100199' } }))
+    const { phone } = await api('/phones', { method: 'POST', body: { phone: '+15550100199' } })
+    remember(phone) // the stream may have brought it already
   }
   if (!state.phones.some((p) => p.phone === state.phone)) state.phone = state.phones[0].phone
   showNumbers()
