@@ -35,7 +35,7 @@ export function useDeskMessages(): void {
       const cause = ended?.kind === 'line' ? (ended.cause ?? '') : '';
       const name = customerName(c) || t('customer.unknown');
       notifications.show({
-        title: c.phase === 'open' ? t('gone.left', { name }) : t('session.ended'),
+        title: c.phase !== 'open' ? t('session.ended') : t(c.parkedBy ? 'gone.parked' : 'gone.left', { name }),
         message: (
           <>
             {c.phase === 'open' ? '' : `${t(`gone.${cause}`, { name, defaultValue: t('gone.any', { name }) })} `}

@@ -101,7 +101,6 @@ export function Composer({ conversation: c, ref }: { conversation: Conversation;
   return (
     <div className={classes.composer}>
       {staging.staged.length > 0 && <StagedFiles staged={staging.staged} onRemove={staging.remove} />}
-      {count && allows(c, 'counter') && <Counter count={count} over={over > 0} />}
       <div className={classes.line}>
         {files && (
           <Tooltip label={t('composer.attach')}>
@@ -128,29 +127,31 @@ export function Composer({ conversation: c, ref }: { conversation: Conversation;
             e.currentTarget.value = '';
           }}
         />
-        <Textarea
-          ref={field}
-          id={composerId}
-          className={classes.field}
-          aria-label={t('composer.label')}
-          placeholder={t('composer.placeholder')}
-          autosize
-          minRows={1}
-          maxRows={8}
-          maxLength={count ? undefined : limit}
-          disabled={closed}
-          aria-describedby={hintId}
-          value={text}
-          dir="auto"
-          onChange={(e) => {
-            setDraft(me, c.id, e.currentTarget.value);
-            setEmpty(false);
-            if (typing && e.currentTarget.value) desk.typing(c.id);
-          }}
-          onKeyDown={onKeyDown}
-          onPaste={onPaste}
-          onBlur={() => desk.stopTyping()}
-        />
+        <div className={classes.field}>
+          {count && allows(c, 'counter') && <Counter count={count} over={over > 0} />}
+          <Textarea
+            ref={field}
+            id={composerId}
+            aria-label={t('composer.label')}
+            placeholder={t('composer.placeholder')}
+            autosize
+            minRows={1}
+            maxRows={8}
+            maxLength={count ? undefined : limit}
+            disabled={closed}
+            aria-describedby={hintId}
+            value={text}
+            dir="auto"
+            onChange={(e) => {
+              setDraft(me, c.id, e.currentTarget.value);
+              setEmpty(false);
+              if (typing && e.currentTarget.value) desk.typing(c.id);
+            }}
+            onKeyDown={onKeyDown}
+            onPaste={onPaste}
+            onBlur={() => desk.stopTyping()}
+          />
+        </div>
         <Button
           className={classes.send}
           aria-label={t('composer.send')}

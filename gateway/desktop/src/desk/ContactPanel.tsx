@@ -162,8 +162,8 @@ function Address({ value, c }: { value: string; c: Conversation }) {
   const { t } = useTranslation();
   const { data: senders } = useSenders();
   const service = c.info?.service?.id ?? c.service?.id;
-  // Whom the agent is texting with already, they text in the message field.
-  const here = isActive(c) && byPhone(c) && c.endpoints.includes(value);
+  // To a number whose exchange is open nothing new begins (N17).
+  const here = c.phase === 'open' && byPhone(c) && c.endpoints.includes(value);
   const may = /^\+\d/.test(value) && !here && senders?.some((s) => !service || s.service?.id === service);
   return (
     <div className={classes.address}>

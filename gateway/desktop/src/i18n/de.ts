@@ -335,6 +335,7 @@ export const de: typeof en = {
   },
   gone: {
     left: 'Sie sind nicht mehr im Chat mit {{name}}',
+    parked: 'Zurückgestellt, bis {{name}} antwortet',
     customer: '{{name}} hat den Chat beendet.',
     customer_left: '{{name}} ist gegangen.',
     inactivity: 'Der Chat mit {{name}} endete wegen Inaktivität.',

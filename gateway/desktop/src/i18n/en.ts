@@ -323,6 +323,7 @@ export const en = {
   },
   gone: {
     left: 'You are no longer in the chat with {{name}}',
+    parked: 'Parked until {{name}} replies',
     customer: '{{name}} ended the chat.',
     customer_left: '{{name}} left.',
     inactivity: 'The chat with {{name}} ended after inactivity.',

@@ -137,13 +137,17 @@ function Item({ summary: s, chosen, unread }: { summary: Summary; chosen: boolea
         </span>
         <span className={classes.main}>
           <span className={classes.name}>{nameOf(s) || t('customer.unknown')}</span>
-          <span className={classes.sub}>{s.service?.name ?? s.account?.name}</span>
+          <span className={classes.sub}>
+            {[
+              s.service?.name ?? s.account?.name,
+              !s.ended_at && t(s.display === 'parked' ? 'recent.parked' : 'recent.open'),
+            ]
+              .filter(Boolean)
+              .join(' · ')}
+          </span>
           <span className={classes.sub}>
             {dateAndTime(s.started_at, i18n.language)}
-            {' · '}
-            {s.ended_at
-              ? clock(Date.parse(s.ended_at) - Date.parse(s.started_at))
-              : t(s.display === 'parked' ? 'recent.parked' : 'recent.open')}
+            {s.ended_at && ` · ${clock(Date.parse(s.ended_at) - Date.parse(s.started_at))}`}
           </span>
         </span>
         {unread > 0 && (

@@ -179,7 +179,8 @@ function apply(c: Conversation, e: ConversationEvent): void {
       return;
     case 'conversation.parked/1':
       c.parkedBy = e.head.owner;
-      line(c, e, { line: 'parked', agent: e.head.owner, who: nameOf(c, e.head.owner) });
+      // A text to a direct number begins set aside: there is nothing to tell of it.
+      if (e.head.cause !== 'start') line(c, e, { line: 'parked', agent: e.head.owner, who: nameOf(c, e.head.owner) });
       return;
     case 'conversation.unparked/1':
       c.parkedBy = undefined;

@@ -139,6 +139,7 @@ export class World {
   customerStarts({
     name = '',
     email,
+    phone,
     text = 'Hello',
     service = 'Customer Service',
     page,
@@ -172,7 +173,7 @@ export class World {
       c,
       'conversation.started/1',
       { kind: 'inbound', channel: 'webchat', endpoint: { account: 'x', thread: 'y' }, capabilities },
-      { address: `web:${c.id.slice(0, 12)}`, name, email, locale, subject, attributes, page },
+      { address: `web:${c.id.slice(0, 12)}`, name, email, phone, locale, subject, attributes, page },
     );
     this.append(c, 'service.assigned/1', { service: s.id, rules: {} }, { name: s.name });
     if (text) this.customerSays(c.id, { text });

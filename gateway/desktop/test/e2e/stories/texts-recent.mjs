@@ -13,8 +13,8 @@ export async function run(browser) {
 /** Direct texts and parked exchanges: badge, Recent, Take up (O1, O2, N16). */
 async function recent(browser, scheme) {
   const look = async (p, where) => {
-    await picture(p, `${where}-${scheme}`);
     await axe(p, `${where} (${scheme})`);
+    await picture(p, `${where}-${scheme}`);
   };
   const fake = await gateway();
   const { world } = fake;
@@ -24,8 +24,18 @@ async function recent(browser, scheme) {
   await page.getByRole('link', { name: 'Recent 1 unread message' }).waitFor();
   assert((await page.title()) === '(1) Parley', `title ${await page.title()}`);
   await goReady(page);
+  await page.evaluate(() => {
+    window.tones = 0;
+    const { start } = AudioBufferSourceNode.prototype;
+    AudioBufferSourceNode.prototype.start = function (...args) {
+      window.tones++;
+      return start.apply(this, args);
+    };
+  });
   world.directText({ login: 'ben', from: '+447700900111', text: 'It is urgent' });
   await page.getByRole('link', { name: 'Recent 2 unread messages' }).waitFor();
+
+  await page.waitForFunction(() => window.tones === 1);
 
   // An exchange of this agent's goes idle and is parked; then the customer replies while the agent is away.
   const c = world.smsStarts({ from: customer, text: 'When do you open?' });
@@ -64,8 +74,6 @@ async function recent(browser, scheme) {
   world.directText({ login: 'ben', from: '+447700900111', text: 'Hello?' });
   await log.getByText('Hello?').waitFor();
   await look(page, 'sms-parked');
-  const phone = page.getByRole('complementary', { name: 'Contact' });
-  await phone.getByRole('button', { name: 'Send SMS to +447700900111' }).waitFor();
   await page.getByRole('link', { name: new RegExp(`\\${customer}`) }).click();
   await log.getByText('And on Sundays?').waitFor();
   await page.getByRole('button', { name: 'Take up' }).press('Enter');
@@ -74,6 +82,23 @@ async function recent(browser, scheme) {
   await page.waitForFunction(() => document.activeElement?.id === 'composer-text');
   await log.getByText('At nine.').waitFor();
   await until(() => c.joined.size === 1, 'the join');
+
+  // When it has ended, its number is texted again from the panel (N1, N2): number and service are filled in.
+  const panel = page.getByRole('complementary', { name: 'Contact' });
+  assert(
+    (await panel.getByRole('button', { name: /Send SMS to/ }).count()) === 0,
+    'no second exchange with this number',
+  );
+  await panel.getByRole('button', { name: 'End chat' }).click();
+  await page.getByText('No conversations').waitFor();
+  await page.getByRole('link', { name: 'Recent', exact: true }).click();
+  await page.getByRole('link', { name: new RegExp(`\\${customer}`) }).click();
+  await look(page, 'sms-ended');
+  await panel.getByRole('button', { name: `Send SMS to ${customer}` }).click();
+  const dialog = page.getByRole('dialog', { name: 'Send SMS' });
+  await dialog.getByText('+49 30 901820').waitFor();
+  await dialog.getByRole('button', { name: 'Send SMS' }).click();
+  await page.getByRole('heading', { name: customer, level: 1 }).waitFor();
 
   // A line that breaks while a parked exchange is open: what was missed is there afterwards.
   await page.getByRole('link', { name: 'Recent', exact: true }).click();

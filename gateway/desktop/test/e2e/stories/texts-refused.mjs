@@ -79,6 +79,19 @@ export async function run(browser) {
   const tries = fake.received.filter((f) => f.to === '+447700900333');
   assert(tries.length === 2 && tries[0].client_id === tries[1].client_id, 'one client id');
 
+  // N1: beside a number only where the service has texts.
+  world.agents.get(world.users[0].id).ready = true;
+  for (const [service, shown] of [
+    ['Sales', 0],
+    ['Text Line', 1],
+  ]) {
+    world.customerStarts({ name: service, phone: '+447700900555', service });
+    await ana.getByRole('button', { name: 'Open' }).click();
+    await ana.getByRole('heading', { name: service, level: 1 }).waitFor();
+    const icons = ana.getByRole('complementary').getByRole('button', { name: 'Send SMS to +447700900555' });
+    assert((await icons.count()) === shown, `${shown} icons in a chat of ${service}`);
+  }
+
   // The list of senders that cannot be loaded, and one that is empty.
   fake.noSenders = true;
   const again = await desk(browser, fake, 'ana');
@@ -86,10 +99,19 @@ export async function run(browser) {
   await again.getByText('Your numbers cannot be loaded').waitFor();
   await axe(again, 'senders unavailable');
   fake.noSenders = false;
+  world.german = world.lines[0];
   world.lines.length = 0;
   await again.getByRole('button', { name: 'Try again' }).click();
   await again.getByText('There is no number that you can text from.').waitFor();
   await axe(again, 'no senders');
+  await again.evaluate(() => localStorage.setItem('parley.prefs', JSON.stringify({ language: 'de' })));
+  world.lines.push(world.german);
+  await again.reload();
+  await again.getByRole('button', { name: 'SMS senden' }).click();
+  await again.getByRole('textbox', { name: 'Nummer' }).fill('+49 30 901820');
+  await again.getByText('Deutschland').waitFor();
+  await picture(again, 'sms-dialog-de');
+  await axe(again, 'the dialog in German');
   for (const p of [ana, ben, again]) assert(p.faults.length === 0, p.faults.join('\n'));
   await fake.close();
 }

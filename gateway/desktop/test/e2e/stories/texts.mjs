@@ -15,8 +15,8 @@ export async function run(browser) {
 /** An agent who is Not Ready texts a number, all by keyboard (N2), and sees what becomes of each message. */
 async function begin(browser, scheme) {
   const look = async (p, where) => {
-    await picture(p, `${where}-${scheme}`);
     await axe(p, `${where} (${scheme})`);
+    await picture(p, `${where}-${scheme}`);
   };
   const fake = await gateway();
   const { world } = fake;
