@@ -7,6 +7,7 @@ package pgtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ type Cluster struct {
 	port int
 	as   *syscall.Credential // nil: the user who runs the tests
 	n    atomic.Int64        // databases made
+	tmpl string              // what Database copies
 }
 
 // waitReady bounds the start and stop of a server.
@@ -161,13 +163,28 @@ func (c *Cluster) At(addr, database string) string {
 	return fmt.Sprintf("postgres://parley@%s/%s?sslmode=disable", addr, database)
 }
 
-// Database makes an empty database and returns its name. It lasts as long as
+// Database makes an empty database, or a copy of what Prepare made, and returns its name. It lasts as long as
 // the cluster.
 func (c *Cluster) Database(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprintf("t%d", c.n.Add(1))
-	c.Exec(t, "postgres", "CREATE DATABASE "+name)
+	c.Exec(t, "postgres", "CREATE DATABASE "+name+" TEMPLATE "+cmp.Or(c.tmpl, "template1"))
 	return name
+}
+
+// Prepare makes a database and calls fill for it; from then on Database makes
+// copies of it. Nothing of fill's may stay connected.
+func (c *Cluster) Prepare(ctx context.Context, fill func(dsn string) error) error {
+	conn, err := pgx.Connect(ctx, c.DSN("postgres"))
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, "CREATE DATABASE prepared")
+	if err := errors.Join(err, conn.Close(ctx)); err != nil {
+		return err
+	}
+	c.tmpl = "prepared"
+	return fill(c.DSN("prepared"))
 }
 
 // Exec runs one statement in a database.

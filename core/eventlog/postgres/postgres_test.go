@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -27,12 +28,25 @@ func run(m *testing.M) (code int) {
 		return 1
 	}
 	cluster = c
+	if err := c.Prepare(context.Background(), tables); err != nil {
+		fmt.Fprintln(os.Stderr, err, c.Stop())
+		return 1
+	}
 	code = m.Run()
 	if err := errors.Join(c.Stop(), goleak.Find()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return max(code, 1)
 	}
 	return code
+}
+
+// tables makes the log's tables once, for all tests to copy.
+func tables(dsn string) error {
+	l, err := postgres.Open(context.Background(), postgres.Options{DSN: dsn})
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // open opens a log on a database; change adapts the options.

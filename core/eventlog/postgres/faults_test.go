@@ -1,0 +1,260 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/eventlog/eventlogtest"
+	"github.com/parley-gateway/parley/core/eventlog/postgres"
+	"github.com/parley-gateway/parley/internal/pgtest"
+)
+
+// times is how often a test repeats its fault: long loops belong to `make soak`.
+func times(quick, soak int) int {
+	if os.Getenv("PARLEY_SOAK") != "" {
+		return soak
+	}
+	return quick
+}
+
+// ledger is what carriers know: which of their messages were acknowledged.
+type ledger struct {
+	writers int
+	acked   []atomic.Int64 // by writer: messages 0..n-1
+	refused atomic.Int64   // answers that asked to come again
+	slowest atomic.Int64   // nanoseconds of the slowest answer
+}
+
+// deliver is a carrier: it sends one message after the other, and each again
+// until it is acknowledged, until stop. A repeat that the log knows counts as
+// acknowledged (PR3).
+func (b *ledger) deliver(ctx context.Context, t testing.TB, l eventlog.Log, w int, stop <-chan struct{}) {
+	t.Helper()
+	stream, account := eventlogtest.ID(w), eventlogtest.ID(500)
+	for i := int(b.acked[w].Load()); ; {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		batch := note(stream, eventlog.ExpectAny, fmt.Sprintf("%d-%d", w, i))
+		batch.External = []eventlog.ExternalID{{Account: account, Key: eventlogtest.Key(w*1_000_000 + i), Stream: stream}}
+		began := time.Now()
+		_, err := l.Append(ctx, batch)
+		took := int64(time.Since(began))
+		for old := b.slowest.Load(); took > old && !b.slowest.CompareAndSwap(old, took); old = b.slowest.Load() {
+		}
+		var dup *eventlog.DuplicateError
+		switch {
+		case err == nil, errors.As(err, &dup):
+			i++
+			b.acked[w].Store(int64(i))
+		case errors.Is(err, eventlog.ErrUnavailable):
+			b.refused.Add(1)
+		default:
+			t.Errorf("writer %d: %v", w, err)
+			return
+		}
+	}
+}
+
+// check compares what carriers know with the log: all of it, once, in order.
+func (b *ledger) check(t testing.TB, l eventlog.Log) {
+	t.Helper()
+	for w := range b.writers {
+		got := heads(t, l, eventlogtest.ID(w))
+		if n := int(b.acked[w].Load()); len(got) < n || len(got) > n+1 { // the last may have been under way
+			t.Errorf("writer %d: %d acknowledged, %d stored", w, n, len(got))
+		}
+		for i, name := range got {
+			if want := fmt.Sprintf("%d-%d", w, i); name != want {
+				t.Fatalf("writer %d: event %d is %q, want %q", w, i+1, name, want)
+			}
+		}
+	}
+}
+
+// load runs writers over logs until the returned function is called.
+func load(t testing.TB, logs []*postgres.Log, writers int) (*ledger, func()) {
+	t.Helper()
+	b := &ledger{writers: writers, acked: make([]atomic.Int64, writers)}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() { b.deliver(t.Context(), t, logs[w%len(logs)], w, stop) })
+	}
+	return b, func() {
+		close(stop)
+		wg.Wait()
+	}
+}
+
+// progress waits until every writer got n more messages through.
+func (b *ledger) progress(t testing.TB, n int64) {
+	t.Helper()
+	var goal []int64
+	for w := range b.acked {
+		goal = append(goal, b.acked[w].Load()+n)
+	}
+	deadline := time.Now().Add(time.Minute)
+	for w := range goal {
+		for b.acked[w].Load() < goal[w] {
+			if time.Now().After(deadline) {
+				t.Fatalf("writer %d is stuck at %d messages", w, b.acked[w].Load())
+			}
+			time.Sleep(time.Millisecond) // polls a counter
+		}
+	}
+}
+
+// The server dies and comes back under load from two nodes: no acknowledged
+// event is lost, none is there twice, writers wait no longer than they must (FT14).
+func TestServerCrash(t *testing.T) {
+	c, err := pgtest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	db := c.Database(t)
+	logs := []*postgres.Log{open(t, c.DSN(db), patience(time.Second)), open(t, c.DSN(db), patience(time.Second))}
+	b, stop := load(t, logs, 6)
+	for range times(2, 20) {
+		b.progress(t, 5)
+		if err := c.Crash(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := logs[0].Append(t.Context(), note(eventlogtest.ID(900), eventlog.ExpectAny, "x")); !errors.Is(err, eventlog.ErrUnavailable) {
+			t.Errorf("append without a server: %v, want ErrUnavailable", err)
+		}
+		if err := c.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.progress(t, 5)
+	stop()
+	b.check(t, logs[1])
+	// Patience in the queue, then at most: the attempt, its commit, the look-up.
+	if d := time.Duration(b.slowest.Load()); d > 10*time.Second {
+		t.Errorf("the slowest answer took %v", d)
+	}
+	select {
+	case <-logs[0].Failed():
+		t.Error("a crash of the server failed the log for good")
+	default:
+	}
+}
+
+// Connections are ended by the server, over and over (FT14).
+func TestBackendsTerminated(t *testing.T) {
+	db := cluster.Database(t)
+	logs := []*postgres.Log{open(t, cluster.DSN(db), patience(2*time.Second)), open(t, cluster.DSN(db), patience(2*time.Second))}
+	b, stop := load(t, logs, 6)
+	conn := cluster.Connect(t, db)
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+	for range times(10, 300) {
+		if _, err := conn.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()`, db); err != nil {
+			t.Fatal(err)
+		}
+		b.progress(t, 2)
+	}
+	stop()
+	b.check(t, logs[0])
+}
+
+// The answer to a COMMIT is lost, or the COMMIT itself: the caller is told what
+// is true, and the event is there once (FT15).
+func TestCommitAnswerLost(t *testing.T) {
+	db := cluster.Database(t)
+	r := newRelay(t, cluster.Addr())
+	l := open(t, cluster.At(r.ln.Addr().String(), db), patience(5*time.Second))
+	s := eventlogtest.ID(1)
+	var want []string
+	for i, f := range []fault{cutAfter, cutBefore, pass, cutAfter, cutAfter, cutBefore, cutBefore} {
+		name := fmt.Sprint(i)
+		r.plan(f)
+		b := note(s, uint64(i), name)
+		b.External = []eventlog.ExternalID{{Account: eventlogtest.ID(2), Key: eventlogtest.Key(i), Stream: s}}
+		if a, err := l.Append(t.Context(), b); err != nil || a.Streams[0].FirstSeq != uint64(i)+1 {
+			t.Fatalf("append %d: %+v, %v", i, a, err)
+		}
+		want = append(want, name)
+	}
+	if n := r.cutCount(); n != 6 {
+		t.Errorf("%d commits were cut, want 6", n)
+	}
+	if got := heads(t, l, s); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("stored %v, want %v", got, want)
+	}
+}
+
+// The server cannot be asked what became of a COMMIT: the caller is told that
+// it is not known, within bounds, and a repeat finds the truth (FT15).
+func TestCommitOutcomeUnknown(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault  fault
+		stored bool
+	}{"committed": {cutAfter, true}, "not committed": {cutBefore, false}} {
+		t.Run(name, func(t *testing.T) {
+			db := cluster.Database(t)
+			r := newRelay(t, cluster.Addr())
+			l := open(t, cluster.At(r.ln.Addr().String(), db), patience(500*time.Millisecond))
+			s := eventlogtest.ID(1)
+			message := func() *eventlog.Batch {
+				b := note(s, eventlog.ExpectAny, "m")
+				b.External = []eventlog.ExternalID{{Account: eventlogtest.ID(2), Key: eventlogtest.Key(1), Stream: s}}
+				return b
+			}
+			mustAppend(t, l, note(eventlogtest.ID(3), 0, "first"))
+			r.plan(c.fault)
+			r.refuse(true)
+			if _, err := l.Append(t.Context(), message()); !errors.Is(err, eventlog.ErrUnavailable) {
+				t.Fatalf("append whose outcome cannot be found out: %v, want ErrUnavailable", err)
+			}
+			r.refuse(false)
+			var dup *eventlog.DuplicateError
+			var err error
+			for {
+				if _, err = l.Append(t.Context(), message()); !errors.Is(err, eventlog.ErrUnavailable) {
+					break
+				}
+			}
+			if errors.As(err, &dup) != c.stored || (err == nil) == c.stored {
+				t.Errorf("repeat: %v, stored before: %v", err, c.stored)
+			}
+			if got := heads(t, l, s); len(got) != 1 {
+				t.Errorf("%d events, want 1", len(got))
+			}
+		})
+	}
+}
+
+// Many cuts under load, with repeats by the carriers (FT15).
+func TestCommitsCutUnderLoad(t *testing.T) {
+	db := cluster.Database(t)
+	r := newRelay(t, cluster.Addr())
+	logs := []*postgres.Log{
+		open(t, cluster.At(r.ln.Addr().String(), db), patience(2*time.Second)),
+		open(t, cluster.At(r.ln.Addr().String(), db), patience(2*time.Second)),
+	}
+	b, stop := load(t, logs, 6)
+	for i := range times(10, 200) {
+		r.plan(pass, []fault{cutAfter, cutBefore}[i%2], pass, cutAfter)
+		b.progress(t, 2)
+		if i%3 == 0 {
+			r.breakAll()
+		}
+	}
+	stop()
+	b.check(t, logs[1])
+}
