@@ -72,7 +72,8 @@ type Agent struct {
 	next    int
 	waiting map[string]chan json.RawMessage
 	view    AgentView
-	changed chan struct{}
+	recent  Recent
+	changed chan struct{} // closed and replaced when view or recent change
 	welcome chan struct{}
 	joined  chan string
 	bye     string
@@ -152,6 +153,15 @@ func (a *Agent) frame(b []byte) {
 			a.changed = make(chan struct{})
 			a.mu.Unlock()
 		}
+	case "recent":
+		var r Recent
+		if json.Unmarshal(b, &r) == nil {
+			a.mu.Lock()
+			a.recent = r
+			close(a.changed)
+			a.changed = make(chan struct{})
+			a.mu.Unlock()
+		}
 	case "offer":
 		var o Offer
 		if a.onOffer != nil && json.Unmarshal(b, &o) == nil {
@@ -225,16 +235,14 @@ func (a *Agent) Do(ctx context.Context, cmd string, fields map[string]any, out a
 	select {
 	case b := <-ch:
 		var ack struct {
-			OK    bool `json:"ok"`
-			Error struct {
-				Code string `json:"code"`
-			} `json:"error"`
+			OK    bool         `json:"ok"`
+			Error RefusedError `json:"error"`
 		}
 		if err := json.Unmarshal(b, &ack); err != nil {
 			return fmt.Errorf("drive: ack: %w", err)
 		}
 		if !ack.OK {
-			return &RefusedError{ack.Error.Code}
+			return &ack.Error
 		}
 		if out != nil {
 			return json.Unmarshal(b, out)

@@ -184,7 +184,17 @@ func field(b []byte, key string) []byte {
 }
 
 // RefusedError is a message or start that was not taken.
-type RefusedError struct{ Code string }
+type RefusedError struct {
+	Code string `json:"code"`
+	// With thread_open: the open exchange, whose it is, and whether Join lets the
+	// agent in.
+	Conversation string `json:"conversation"`
+	Owner        *struct {
+		ID   string `json:"id"`
+		Name string `json:"name"`
+	} `json:"owner"`
+	Joinable bool `json:"joinable"`
+}
 
 // Error names the published code.
 func (e *RefusedError) Error() string { return "drive: refused: " + e.Code }
@@ -200,7 +210,7 @@ func (c *Customer) ask(ctx context.Context, clientID string, v any) (conversatio
 	select {
 	case a := <-ch:
 		if a.code != "" {
-			return "", 0, &RefusedError{a.code}
+			return "", 0, &RefusedError{Code: a.code}
 		}
 		return a.conversation, a.seq, nil
 	case <-c.closed:

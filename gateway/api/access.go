@@ -18,7 +18,7 @@ func audienceOf(id auth.Identity) conversation.Audience {
 }
 
 // mayRead reports whether a user may read a conversation: those who take or
-// took part, its owner while it is parked, and supervisors [ASVS 8.2.2].
+// took part, the owner for whom it waits, and supervisors [ASVS 8.2.2].
 func mayRead(id auth.Identity, s *conversation.State) bool {
 	if id.Role.Includes(directory.RoleSupervisor) {
 		return true
@@ -26,7 +26,7 @@ func mayRead(id auth.Identity, s *conversation.State) bool {
 	if s.Participant(id.User) != nil {
 		return true
 	}
-	return s.Parking != nil && s.Parking.Owner == id.User
+	return s.WaitsFor(id.User)
 }
 
 // readable is Info of a conversation that the user may read. For others the
@@ -45,10 +45,10 @@ func readable(ctx context.Context, r Router, id auth.Identity, conv conversation
 	return info, nil
 }
 
-// auditRead notes that somebody who does not take part reads a conversation
+// auditRead notes that somebody who neither takes part nor keeps it reads a conversation
 // (SPEC Z5).
 func auditRead(ctx context.Context, records Records, id auth.Identity, s *conversation.State) error {
-	if p := s.Participant(id.User); p != nil && p.State != conversation.Left {
+	if p := s.Participant(id.User); p != nil && p.State != conversation.Left || s.WaitsFor(id.User) {
 		return nil
 	}
 	return records.Audit(ctx, directory.AuditEntry{

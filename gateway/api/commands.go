@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"maps"
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/gateway/auth"
@@ -23,7 +24,7 @@ func command[T any](fn func(ctx context.Context, s *Stream, id auth.Identity, c 
 
 // commands are what an agent can ask for over the socket.
 func commands() map[string]run {
-	return map[string]run{
+	all := map[string]run{
 		"ready": command(func(ctx context.Context, s *Stream, id auth.Identity, _ plainCmd) (ackFrame, error) {
 			return ackFrame{}, s.opts.Router.Ready(ctx, id.User)
 		}),
@@ -78,6 +79,8 @@ func commands() map[string]run {
 			return ackFrame{}, s.opts.Router.LinkContact(ctx, id.User, c.Conversation, c.Contact)
 		}),
 	}
+	maps.Copy(all, textCommands())
+	return all
 }
 
 func validTarget(t conversation.Target) bool {

@@ -44,6 +44,9 @@ type summaryView struct {
 	Account   accountRef                  `json:"account"`
 	Contact   conversation.ContactID      `json:"contact,omitzero" format:"uuid"`
 	Customer  customerRef                 `json:"customer"`
+	Address   string                      `json:"address,omitempty" doc:"The customer's telephone number, where the channel has numbers"`
+	Owner     *agentRef                   `json:"owner,omitempty" doc:"Who keeps it while it is parked"`
+	Unread    int                         `json:"unread,omitempty" doc:"Messages that wait in the reader's own Recent"`
 	Agents    []agentRef                  `json:"agents" doc:"Who takes or took part"`
 	Flagged   bool                        `json:"flagged"`
 	StartedAt time.Time                   `json:"started_at"`
@@ -83,6 +86,8 @@ type eventView struct {
 	Type conversation.Type `json:"type"`
 	Head json.RawMessage   `json:"head"`
 	Body json.RawMessage   `json:"body,omitempty"`
+	// Status is of the newest hundred messages to a store-and-forward channel.
+	Status conversation.Status `json:"status,omitempty" enum:"accepted,unknown,sent,failed,delivered,read" doc:"Of a message to a store-and-forward channel: how far it got"`
 }
 
 type sendInput struct {
@@ -198,16 +203,26 @@ func (a *API) rowView(ctx context.Context, id auth.Identity, row eventlog.Conver
 			return summaryView{}, fmt.Errorf("body of event %d cannot be read", r.Seq)
 		}
 	}
-	return a.summaryView(&i), nil
+	return a.summaryView(id, &i), nil
 }
 
-func (a *API) summaryView(i *router.Info) summaryView {
+func (a *API) summaryView(id auth.Identity, i *router.Info) summaryView {
 	records, st := a.opts.Directory.Snapshot(), &i.State
 	info := newInfoView(i, records)
 	v := summaryView{
 		ID: st.ID, Phase: st.Phase, Display: string(st.Display()), Channel: st.Channel, Title: info.Title, Icon: info.Icon,
 		Account: info.Account, Contact: st.Contact, Customer: customerRef{customerName(i)}, Agents: []agentRef{},
 		Flagged: st.Flagged, StartedAt: st.StartedAt.UTC(), EndedAt: timeOrNil(st.EndedAt), EndCause: st.EndCause, Seq: st.Seq,
+	}
+	if st.Capabilities.AddressKind == router.AddressPhone {
+		v.Address = i.Started.Address
+	}
+	if st.Parking != nil {
+		u, _ := records.User(st.Parking.Owner)
+		v.Owner = &agentRef{ID: st.Parking.Owner, Name: u.Name}
+	}
+	if st.Unread != nil && st.Unread.Owner == id.User {
+		v.Unread = st.Unread.Count
 	}
 	if info.Service != nil {
 		v.Service = &info.Service.serviceRef
@@ -236,7 +251,7 @@ func (a *API) getConversation(ctx context.Context, id auth.Identity, in *oneInpu
 		return nil, err
 	}
 	out := &conversationOutput{}
-	out.Body.summaryView = a.summaryView(&info)
+	out.Body.summaryView = a.summaryView(id, &info)
 	out.Body.Info = newInfoView(&info, a.opts.Directory.Snapshot())
 	return out, nil
 }
@@ -257,8 +272,14 @@ func (a *API) listEvents(ctx context.Context, id auth.Identity, in *eventsInput)
 	}
 	out := &eventsOutput{}
 	out.Body.Events = []eventView{}
+	status := map[uint64]conversation.Status{}
+	for _, p := range info.State.Pending {
+		status[p.Seq] = p.Status
+	}
 	for _, r := range recs {
-		out.Body.Events = append(out.Body.Events, eventView{Seq: r.Seq, Prev: r.Prev, At: r.At.UTC(), Type: r.Type, Head: r.Head, Body: r.Body})
+		out.Body.Events = append(out.Body.Events, eventView{
+			Seq: r.Seq, Prev: r.Prev, At: r.At.UTC(), Type: r.Type, Head: r.Head, Body: r.Body, Status: status[r.Seq],
+		})
 	}
 	return out, nil
 }

@@ -32,6 +32,7 @@ type fakeRouter struct {
 	clients   map[string]router.Sent // by client id
 	board     router.Board
 	typing    int
+	texting   fakeTexting
 	fail      error // of the next command
 	hold      chan struct{}
 }
@@ -45,6 +46,7 @@ func newFakeRouter() *fakeRouter {
 	return &fakeRouter{
 		agents: map[conversation.AgentID]*acd.AgentState{}, convs: map[conversation.ConversationID]*fakeConv{},
 		feeds: map[*fakeFeed]struct{}{}, connected: map[conversation.AgentID]int{}, clients: map[string]router.Sent{},
+		texting: fakeTexting{threads: map[string]conversation.ConversationID{}, recent: map[conversation.AgentID]router.Recent{}},
 	}
 }
 
@@ -376,6 +378,7 @@ type fakeFeed struct {
 	live    map[conversation.ConversationID]bool
 	signals []router.Signal
 	agent   bool
+	recent  bool
 }
 
 func (f *fakeFeed) tell() { f.wake() }
@@ -407,6 +410,10 @@ func (f *fakeFeed) Poll(_ context.Context, max int) ([]router.Item, error) {
 	if f.agent {
 		f.agent = false
 		out = append(out, router.Item{Agent: true})
+	}
+	if f.recent {
+		f.recent = false
+		out = append(out, router.Item{Recent: true})
 	}
 	for i := range f.signals {
 		out = append(out, router.Item{Signal: &f.signals[i]})
@@ -462,6 +469,15 @@ func (f *fakeSessions) add(login string, role directory.Role) auth.Identity {
 	copy(id.Session[:], login)
 	f.ids[login] = id
 	return id
+}
+
+// grant gives a user a privilege.
+func (f *fakeSessions) grant(login, privilege string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id := f.ids[login]
+	id.Privileges = append(id.Privileges, privilege)
+	f.ids[login] = id
 }
 
 func (f *fakeSessions) Authenticate(r *http.Request) (auth.Identity, error) {

@@ -25,6 +25,7 @@ type Fault struct {
 	Text       string
 	Details    []Detail // what is wrong with which field
 	RetryAfter time.Duration
+	open       *threadOpenView // of thread_open
 	cause      error
 }
 
@@ -71,6 +72,13 @@ var kinds = map[string]Fault{
 	"no_wrapup":          {Status: http.StatusConflict, Text: "there is no after-call work to finish"},
 	"disposition_needed": {Status: http.StatusConflict, Text: "choose a disposition first"},
 	"unsupported":        {Status: http.StatusUnprocessableEntity, Text: "the customer's channel cannot carry this"},
+	"opted_out":          {Status: http.StatusConflict, Text: "the customer wants no messages on this channel"},
+	"thread_open":        {Status: http.StatusConflict, Text: "an exchange with this number is open already"},
+	"no_sender":          {Status: http.StatusConflict, Text: "there is no account from which this could be sent"},
+	"invalid_address":    {Status: http.StatusUnprocessableEntity, Text: "not a number with its country, such as +15551234567"},
+	"no_such_message":    {Status: http.StatusConflict, Text: "there is no such message, or its status is no longer followed"},
+	"not_unknown":        {Status: http.StatusConflict, Text: "what became of this message is known by now"},
+	"logged_out":         {Status: http.StatusConflict, Text: "log in first: the desk is closed"},
 	"reply_window":       {Status: http.StatusConflict, Text: "the channel takes only templates by now"},
 }
 
@@ -126,6 +134,9 @@ func classify(err error) *Fault {
 		f.RetryAfter = limited.RetryAfter
 		return f
 	}
+	if _, ok := errors.AsType[*router.ThreadOpenError](err); ok {
+		return fault("thread_open")
+	}
 	for _, k := range sentinels {
 		if errors.Is(err, k.err) {
 			return fault(k.code)
@@ -144,6 +155,9 @@ var sentinels = []struct {
 	{router.ErrUnknownAgent, "unknown_agent"},
 	{router.ErrInvalid, "invalid"},
 	{router.ErrTooLarge, "too_large"},
+	{router.ErrDenied, "denied"},
+	{router.ErrNoSender, "no_sender"},
+	{router.ErrInvalidAddress, "invalid_address"},
 	{router.ErrStopped, "unavailable"},
 	{directory.ErrNotFound, "not_found"},
 	{directory.ErrFull, "storage_full"},

@@ -148,6 +148,7 @@ type ackFrame struct {
 type errorView struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
+	*threadOpenView
 }
 
 type errorFrame struct {

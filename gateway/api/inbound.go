@@ -80,7 +80,7 @@ func viewOf(f *Fault) errorView {
 		}
 		text += d.Problem
 	}
-	return errorView{Code: f.Code, Message: text}
+	return errorView{Code: f.Code, Message: text, threadOpenView: f.open}
 }
 
 // hello tells the router that the agent is here, then lets the feed run.
@@ -133,7 +133,7 @@ func (k *socket) command(h frameHeader, raw []byte) {
 		k.refuse(h.ID, fault("malformed", Detail{"cmd", "is unknown"}))
 		return
 	}
-	if h.Cmd == "send" && !k.sends.Allow() {
+	if (h.Cmd == "send" || h.Cmd == "text") && !k.sends.Allow() {
 		k.count(h.Cmd, "refused")
 		k.refuse(h.ID, fault("rate_limited"))
 		return

@@ -27,17 +27,26 @@ func sendMessage(ctx context.Context, r Router, id auth.Identity, conv conversat
 	if clientID == "" || len(clientID) > maxClientID {
 		return router.Sent{}, fault("invalid", Detail{"client_id", "must be 1 to 64 bytes"})
 	}
+	clean, err := cleanParts(parts)
+	if err != nil {
+		return router.Sent{}, err
+	}
+	return r.Send(ctx, router.SendRequest{Conversation: conv, Agent: id.User, ClientID: clientID, Parts: clean, ReplyTo: replyTo})
+}
+
+// cleanParts checks the parts of an agent's message.
+func cleanParts(parts []conversation.Part) ([]conversation.Part, error) {
 	if len(parts) == 0 || len(parts) > maxParts {
-		return router.Sent{}, fault("invalid", Detail{"parts", fmt.Sprintf("must be 1 to %d", maxParts)})
+		return nil, fault("invalid", Detail{"parts", fmt.Sprintf("must be 1 to %d", maxParts)})
 	}
 	clean := make([]conversation.Part, len(parts))
 	for i, p := range parts {
 		var ok bool
 		if clean[i], ok = cleanPart(p); !ok {
-			return router.Sent{}, fault("invalid", Detail{fmt.Sprintf("parts[%d]", i), "lacks its content, is too long, or is of a kind that agents do not send"})
+			return nil, fault("invalid", Detail{fmt.Sprintf("parts[%d]", i), "lacks its content, is too long, or is of a kind that agents do not send"})
 		}
 	}
-	return r.Send(ctx, router.SendRequest{Conversation: conv, Agent: id.User, ClientID: clientID, Parts: clean, ReplyTo: replyTo})
+	return clean, nil
 }
 
 // cleanPart keeps of a part only what its kind says.

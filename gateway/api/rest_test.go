@@ -308,6 +308,7 @@ func TestRoles(t *testing.T) {
 	}{
 		{"GET", "/me", 200, 200},
 		{"GET", "/directory", 200, 200},
+		{"GET", "/senders", 200, 200},
 		{"GET", "/conversations", 200, 200},
 		{"GET", "/conversations?scope=all", 403, 200},
 		{"GET", "/teams", 200, 200},

@@ -35,6 +35,18 @@ type Router interface {
 	SetFlag(ctx context.Context, agent conversation.AgentID, conv conversation.ConversationID, on bool) error
 	LinkContact(ctx context.Context, agent conversation.AgentID, conv conversation.ConversationID, contact conversation.ContactID) error
 
+	// StartOutbound begins an exchange with an address (N2); Senders is what the
+	// agent may begin from. *router.ThreadOpenError names an open one (N17).
+	StartOutbound(ctx context.Context, req router.OutboundRequest) (router.Outbound, error)
+	Senders(agent conversation.AgentID) []router.Sender
+	// Join takes a parked exchange up, or comes into an open one (N6, N17).
+	Join(ctx context.Context, agent conversation.AgentID, conv conversation.ConversationID) (uint64, error)
+	// SettleMessage settles a message whose status is unknown (PR4).
+	SettleMessage(ctx context.Context, agent conversation.AgentID, conv conversation.ConversationID, message conversation.MessageID, outcome conversation.Outcome) (uint64, error)
+	// Recent is what waits unread for the agent; RecentSeen clears it (O1, O2).
+	Recent(ctx context.Context, agent conversation.AgentID) router.Recent
+	RecentSeen(ctx context.Context, agent conversation.AgentID) error
+
 	// Info describes a conversation; router.ErrNotFound when there is none.
 	Info(ctx context.Context, conv conversation.ConversationID) (router.Info, error)
 	// Records reads events that the audience may see after a sequence.

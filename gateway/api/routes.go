@@ -4,6 +4,7 @@ package api
 func (a *API) routes() {
 	a.sessionRoutes()
 	a.conversationRoutes()
+	a.senderRoutes()
 	a.fileRoutes()
 	a.directoryRoutes()
 	a.contactRoutes()

@@ -256,6 +256,9 @@ func (k *socket) gather(buf []byte, failures *int) (_ []byte, last, more bool) {
 	}
 	if !k.view.sent {
 		buf = k.view.agent(buf)
+		if k.view.sent {
+			buf = k.view.recent(buf)
+		}
 	}
 	for len(buf) < writeChunk {
 		items, err := k.feed.Poll(k.s.ctx, pollItems)

@@ -50,6 +50,8 @@ func (v *view) item(buf []byte, it *router.Item, events int) ([]byte, int) {
 		return appendEvent(buf, it.Record), events + 1
 	case it.Agent:
 		return v.agent(buf), events
+	case it.Recent:
+		return v.recent(buf), events
 	case it.Signal != nil:
 		return v.signal(buf, it.Signal), events
 	case !it.Live.IsZero():
