@@ -92,10 +92,10 @@ func (c *demoCmd) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := carrier.direct(a.ctx, &info, cfg.Origins.Chat); err != nil {
+	if err := carrier.direct(a.ctx, &info); err != nil {
 		return err
 	}
-	info.PublicURL = "http://localhost:" + strconv.Itoa(int(public.Port()))
+	info.PublicURL = publicURL(cfg)
 	info.DeskURL, info.OpsURL = cfg.Origins.Desk, "http://"+opsAddr.String()
 	info.CustomerPage = cfg.Origins.Chat + "/p/webchat/demo/" + demoSite
 	d := &demoKeeper{
@@ -137,6 +137,12 @@ func demoEnv(data string, public, opsAddr netip.AddrPort) []string {
 	return env
 }
 
+// publicURL is the gateway by the name that every client resolves.
+func publicURL(cfg config.Config) string {
+	_, port, _ := net.SplitHostPort(cfg.Listen.Public)
+	return "http://localhost:" + port
+}
+
 // seedDemo brings the records to what demo.yaml says; users keep the passwords
 // that an earlier run of the same folder gave them.
 func seedDemo(ctx context.Context, cfg config.Config, carrier twilioSelf) (demoInfo, error) {
@@ -145,11 +151,11 @@ func seedDemo(ctx context.Context, cfg config.Config, carrier twilioSelf) (demoI
 	if err != nil {
 		return demoInfo{}, err
 	}
-	info, err := seed(ctx, s.dir, old, carrier)
+	info, err := seed(ctx, s.dir, old, carrier, publicURL(cfg))
 	return info, errors.Join(err, s.close())
 }
 
-func seed(ctx context.Context, d *directory.Directory, old demoInfo, carrier twilioSelf) (demoInfo, error) {
+func seed(ctx context.Context, d *directory.Directory, old demoInfo, carrier twilioSelf, public string) (demoInfo, error) {
 	known := map[string]string{}
 	for _, u := range old.Users {
 		known[u.Login] = u.Password
@@ -183,9 +189,14 @@ func seed(ctx context.Context, d *directory.Directory, old demoInfo, carrier twi
 		if !ok {
 			return demoInfo{}, fmt.Errorf("demo.yaml has no account %q", n.account)
 		}
-		info.numbers = append(info.numbers, demoNumber{n.number, acc.ID.String()})
+		info.numbers = append(info.numbers, demoNumber{n.number, acc.ID.String(), public + "/hooks/" + acc.ID.String()})
 	}
-	return info, nil
+	if carrier.URL == "" {
+		return info, nil
+	}
+	useHooks(records.Accounts, info.numbers)
+	_, err = d.Apply(ctx, directory.Records{Accounts: records.Accounts}, false)
+	return info, err
 }
 
 func demoFile(data string) string { return filepath.Join(data, "demo.json") }

@@ -35,8 +35,8 @@ var demoNumbers = [...]struct{ account, number string }{
 	{"Ben direct", "+15550100101"},
 }
 
-// demoNumber is a number with the account that it became.
-type demoNumber struct{ number, account string }
+// demoNumber is a number with the account that it became and its hook.
+type demoNumber struct{ number, account, hook string }
 
 // demoCarrier is the sandbox of the demo: a child of its own, beside the
 // gateway, so that it outlives it; or one that runs anyway.
@@ -102,17 +102,29 @@ func useCarrier(accounts []directory.AccountRecord, carrier twilioSelf) {
 	}
 }
 
+// useHooks names the webhooks as the sandbox does, which are signed by that
+// name: by default they are on the chat origin, which browsers resolve and
+// many scripts do not.
+func useHooks(accounts []directory.AccountRecord, numbers []demoNumber) {
+	for i := range accounts {
+		for _, n := range numbers {
+			if accounts[i].Settings["number"] == n.number {
+				accounts[i].Settings["webhook_url"] = n.hook
+			}
+		}
+	}
+}
+
 // direct sends the numbers' messages to the gateway.
-func (c *demoCarrier) direct(ctx context.Context, info *demoInfo, origin string) error {
+func (c *demoCarrier) direct(ctx context.Context, info *demoInfo) error {
 	for i, n := range info.numbers {
-		hook := origin + "/hooks/" + n.account
 		// The gateway's advice for a number: more retries than by default.
-		number := twilioNumber{Number: n.number, WebhookURL: hook + "#rc=5&rp=5xx,ct,rt"}
+		number := twilioNumber{Number: n.number, WebhookURL: n.hook + "#rc=5&rp=5xx,ct,rt"}
 		if err := sandboxCall(ctx, http.MethodPut, c.self.URL+"/_sandbox/numbers", number, nil); err != nil {
 			return err
 		}
 		if i == 0 {
-			info.SMS.Account, info.SMS.Number, info.SMS.WebhookURL = n.account, n.number, hook
+			info.SMS.Account, info.SMS.Number, info.SMS.WebhookURL = n.account, n.number, n.hook
 		}
 	}
 	info.PhonePage, info.Sandbox.TwilioURL = c.self.PhonePage, c.self.URL
