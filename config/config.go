@@ -51,6 +51,7 @@ type Origins struct {
 	Desk    string   `yaml:"desk" jsonschema_description:"Origin of the agent desktop and the API."`
 	Chat    string   `yaml:"chat" jsonschema_description:"Origin of widgets and plugin pages."`
 	Files   string   `yaml:"files" jsonschema_description:"Origin of attachments."`
+	Hooks   string   `yaml:"hooks" jsonschema_description:"Origin that carriers deliver webhooks to, and sign. Default: that of chat."`
 	Aliases []string `yaml:"aliases" jsonschema_description:"Further hosts (host or host:port) that are answered like all three; for a demo on one machine."`
 }
 
@@ -97,7 +98,7 @@ func Default() Config {
 		Node: host, Data: "data", Store: SQLite,
 		Listen:  Listen{Public: ":8080", Ops: "127.0.0.1:9090"},
 		Origins: Origins{Desk: "http://desk.localhost:8080", Chat: "http://chat.localhost:8080", Files: "http://files.localhost:8080"},
-		Plugins: Plugins{Builtin: []string{"webchat"}},
+		Plugins: Plugins{Builtin: []string{"webchat", "sms"}},
 		Login: Login{
 			PerAccountBurst: 5, PerIPBurst: 20,
 			IdleTimeout: Seconds(12 * time.Hour), AbsoluteTimeout: Seconds(7 * 24 * time.Hour),

@@ -28,8 +28,8 @@ func TestLoadGood(t *testing.T) {
 	if got := c.Login.AbsoluteTimeout.Duration(); got != 24*time.Hour {
 		t.Errorf("login.absolute_timeout: got %v, want 24h from a plain number of seconds", got)
 	}
-	if got := c.Plugins.Builtin; len(got) != 1 || got[0] != "webchat" {
-		t.Errorf("plugins.builtin: got %v, want the default [webchat]", got)
+	if got := c.Plugins.Builtin; len(got) != 2 || got[0] != "webchat" || got[1] != "sms" {
+		t.Errorf("plugins.builtin: got %v, want the default [webchat sms]", got)
 	}
 	var b strings.Builder
 	if err := c.Print(&b); err != nil {

@@ -37,13 +37,17 @@ func (c *Config) validate(lines map[string]string) Faults {
 	hosts := map[string]string{}
 	for _, o := range []struct{ path, value string }{{"origins.desk", c.Origins.Desk}, {"origins.chat", c.Origins.Chat}, {"origins.files", c.Origins.Files}} {
 		u, err := url.Parse(o.value)
-		ok := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.Path == "" && u.RawQuery == "" && u.User == nil
+		ok := err == nil && isOrigin(u)
 		check(ok, o.path, "want an origin such as https://desk.example.com, without a path, got %q", o.value)
 		if ok {
 			other, taken := hosts[u.Host]
 			check(!taken, o.path, "is the same host as %s; browsers keep them apart only when they differ", other)
 			hosts[u.Host] = o.path
 		}
+	}
+	if h := c.Origins.Hooks; h != "" { // may share a host: nothing of it runs in a browser
+		u, err := url.Parse(h)
+		check(err == nil && isOrigin(u), "origins.hooks", "want an origin such as https://hooks.example.com, without a path, got %q", h)
 	}
 	for _, n := range c.HTTP.TrustedProxies {
 		_, err := netip.ParsePrefix(n)
@@ -60,4 +64,9 @@ func (c *Config) validate(lines map[string]string) Faults {
 	check(c.Drain > 0, "drain", "want more than 0")
 	slices.SortFunc(faults, func(a, b Fault) int { return strings.Compare(a.Path, b.Path) })
 	return faults
+}
+
+// isOrigin reports whether u is scheme://host[:port] and nothing more.
+func isOrigin(u *url.URL) bool {
+	return (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.Path == "" && u.RawQuery == "" && u.User == nil
 }

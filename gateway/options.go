@@ -45,6 +45,8 @@ type Options struct {
 // listener's. Equal origins are one origin that serves all of them.
 type Origins struct {
 	Desk, Chat, Files string
+	// Hooks is where carriers deliver webhooks and what they sign. "" = Chat.
+	Hooks string
 	// Aliases are hosts, their port not counting, that serve everything, for a first
 	// look on one machine. Empty in production.
 	Aliases []string

@@ -16,7 +16,8 @@ const (
 	surfaceDesk surface = 1 << iota
 	surfaceChat
 	surfaceFiles
-	surfaceAll = surfaceDesk | surfaceChat | surfaceFiles
+	surfaceHooks
+	surfaceAll = surfaceDesk | surfaceChat | surfaceFiles | surfaceHooks
 )
 
 func (s surface) has(x surface) bool { return s&x != 0 }
@@ -27,11 +28,14 @@ type hosts map[string]surface
 // resolve completes the origins with the listener's port and maps their hosts.
 func (o Origins) resolve(port int, tls bool) (Origins, hosts, error) {
 	h := hosts{}
+	if o.Hooks == "" {
+		o.Hooks = o.Chat
+	}
 	for _, it := range []struct {
 		name   string
 		origin *string
 		serves surface
-	}{{"desk", &o.Desk, surfaceDesk}, {"chat", &o.Chat, surfaceChat}, {"files", &o.Files, surfaceFiles}} {
+	}{{"desk", &o.Desk, surfaceDesk}, {"chat", &o.Chat, surfaceChat}, {"files", &o.Files, surfaceFiles}, {"hooks", &o.Hooks, surfaceHooks}} {
 		u, err := url.Parse(*it.origin)
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.Path != "" || u.RawQuery != "" || u.User != nil || u.Fragment != "" {
 			return o, nil, fmt.Errorf("%w: origin of %s %q: want scheme://host[:port]", ErrOptions, it.name, *it.origin)

@@ -183,7 +183,7 @@ func (s *Server) routes(h Handlers, desk http.Handler) http.Handler {
 		})
 	}
 	on("/api/", surfaceDesk, h.API)
-	on("/hooks/", surfaceDesk|surfaceChat, h.Hooks)
+	on("/hooks/", surfaceDesk|surfaceChat|surfaceHooks, h.Hooks)
 	on("/p/", surfaceDesk|surfaceChat, h.Plugins)
 	on("/f/", surfaceFiles, h.Files)
 	on("/", surfaceDesk, desk)

@@ -140,7 +140,7 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 	}
 	n.server, err = gateway.New(ctx, gateway.Options{
 		Listen: cfg.Listen.Public, OpsListen: cfg.Listen.Ops, TLSCert: cfg.TLS.Cert, TLSKey: cfg.TLS.Key,
-		Origins:        gateway.Origins{Desk: cfg.Origins.Desk, Chat: cfg.Origins.Chat, Files: cfg.Origins.Files, Aliases: cfg.Origins.Aliases},
+		Origins:        gateway.Origins{Desk: cfg.Origins.Desk, Chat: cfg.Origins.Chat, Files: cfg.Origins.Files, Hooks: cfg.Origins.Hooks, Aliases: cfg.Origins.Aliases},
 		TrustedProxies: proxies, Limits: gateway.Limits{Conns: cfg.HTTP.MaxConns, ConnsPerIP: perIP(cfg)},
 		Log: logger, Registry: registry, Health: n.health,
 	})
@@ -230,7 +230,7 @@ func (n *node) startPlugins(ctx context.Context, origins gateway.Origins) error 
 		Blobs:  blob.Plugins{Store: n.blobs, Log: n.stores.log, Vault: n.stores.vault, Origin: origins.Files},
 		Grants: n.grants, KV: n.stores.dir, Logger: n.logger, Node: n.cfg.Node,
 		PluginURL:      func(plugin string) string { return origins.Chat + "/p/" + plugin },
-		HookURL:        func(id conversation.AccountID) string { return origins.Chat + "/hooks/" + id.String() },
+		HookURL:        func(id conversation.AccountID) string { return origins.Hooks + "/hooks/" + id.String() },
 		FrameAncestors: []string{origins.Desk}, VisitorKey: n.stores.vault.Subkey("visitor"), LogLevel: n.cfg.Log.Level,
 	})
 	if err != nil {
@@ -299,7 +299,7 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 		return err
 	}
 	n.proxy = proxy.New(proxy.Options{Host: proxy.Plugins(n.host), Auth: auth.Proxy{Auth: n.auth, Grants: n.grants}, Log: n.logger, Registry: registry})
-	n.hooks = hook.New(hook.Options{Host: n.host, PublicURL: origins.Chat, Log: n.logger, Registry: registry})
+	n.hooks = hook.New(hook.Options{Host: n.host, PublicURL: origins.Hooks, Log: n.logger, Registry: registry})
 	for _, c := range []prometheus.Collector{n.router.Collector(), n.host.Collector(), logCollector{n.stores.log}} {
 		if err := registry.Register(c); err != nil {
 			return fmt.Errorf("metrics: %w", err)
