@@ -27,7 +27,7 @@ type Carrier struct {
 	fixed            []CarrierField // of every text, sorted by name
 	conn             net.Conn
 	in               *bufio.Reader
-	out, signed      []byte
+	out              []byte
 }
 
 // CarrierField is a parameter of a webhook.
@@ -42,6 +42,19 @@ type CarrierOptions struct {
 	Number     string // that is written to
 }
 
+// Signature is X-Twilio-Signature of a request with these parameters, which it
+// sorts (Twilio, "Webhooks security").
+func Signature(token, url string, fields []CarrierField) string {
+	slices.SortFunc(fields, func(a, b CarrierField) int { return strings.Compare(a.Name, b.Name) })
+	text := append(make([]byte, 0, 512), url...)
+	for _, f := range fields {
+		text = append(append(text, f.Name...), f.Value...)
+	}
+	mac := hmac.New(sha1.New, []byte(token))
+	mac.Write(text)
+	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+}
+
 // NewCarrier makes a carrier that connects when it first delivers.
 func NewCarrier(o CarrierOptions) (*Carrier, error) {
 	u, err := url.Parse(o.WebhookURL)
@@ -54,6 +67,9 @@ func NewCarrier(o CarrierOptions) (*Carrier, error) {
 	c := &Carrier{addr: o.Dial, host: u.Host, path: u.RequestURI(), url: u.String(), token: o.AuthToken}
 	if c.addr == "" {
 		c.addr = u.Host
+		if strings.HasSuffix(u.Hostname(), ".localhost") { // resolvers differ, RFC 6761 6.3 does not
+			c.addr = net.JoinHostPort("127.0.0.1", u.Port())
+		}
 	}
 	c.fixed = []CarrierField{
 		{"AccountSid", o.AccountSID}, {"ApiVersion", "2010-04-01"}, {"FromCity", "SPRINGFIELD"}, {"FromCountry", "US"},
@@ -66,31 +82,30 @@ func NewCarrier(o CarrierOptions) (*Carrier, error) {
 // Text delivers one inbound text and returns the answer's status. An error
 // means that no answer came; the next call connects anew.
 func (c *Carrier) Text(ctx context.Context, sid, from, body string) (status int, err error) {
-	fields := append(slices.Clone(c.fixed), CarrierField{"Body", body}, CarrierField{"From", from}, CarrierField{"MessageSid", sid},
+	return c.Deliver(ctx, c.TextFields(sid, from, body)...)
+}
+
+// TextFields are the parameters of one inbound text.
+func (c *Carrier) TextFields(sid, from, body string) []CarrierField {
+	return append(slices.Clone(c.fixed), CarrierField{"Body", body}, CarrierField{"From", from}, CarrierField{"MessageSid", sid},
 		CarrierField{"SmsMessageSid", sid}, CarrierField{"SmsSid", sid})
-	return c.Deliver(ctx, fields...)
 }
 
 // Deliver posts one signed webhook with the fields.
 func (c *Carrier) Deliver(ctx context.Context, fields ...CarrierField) (status int, err error) {
-	slices.SortFunc(fields, func(a, b CarrierField) int { return strings.Compare(a.Name, b.Name) })
-	c.signed = append(c.signed[:0], c.url...)
+	signature := Signature(c.token, c.url, fields)
 	form := make([]byte, 0, 512)
 	for i, f := range fields {
-		c.signed = append(append(c.signed, f.Name...), f.Value...)
 		if i > 0 {
 			form = append(form, '&')
 		}
 		form = append(append(form, f.Name...), '=')
 		form = append(form, url.QueryEscape(f.Value)...)
 	}
-	mac := hmac.New(sha1.New, []byte(c.token))
-	mac.Write(c.signed)
 	c.out = append(c.out[:0], "POST "...)
 	c.out = append(append(c.out, c.path...), " HTTP/1.1\r\nHost: "...)
 	c.out = append(append(c.out, c.host...), "\r\nUser-Agent: TwilioProxy/1.1\r\nContent-Type: application/x-www-form-urlencoded; charset=UTF-8\r\nAccept: */*\r\nX-Twilio-Signature: "...)
-	c.out = base64.StdEncoding.AppendEncode(c.out, mac.Sum(nil))
-	c.out = append(c.out, "\r\nContent-Length: "...)
+	c.out = append(append(c.out, signature...), "\r\nContent-Length: "...)
 	c.out = strconv.AppendInt(c.out, int64(len(form)), 10)
 	c.out = append(append(c.out, "\r\n\r\n"...), form...)
 	status, err = c.exchange(ctx)

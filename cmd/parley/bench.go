@@ -24,6 +24,7 @@ import (
 type benchCmd struct {
 	Webchat benchWebchatCmd `cmd:"" help:"Customers' messages through socket, log and router to agents' sockets."`
 	SMS     benchSMSCmd     `cmd:"" name:"sms" help:"Signed texts of a carrier through webhook, plugin and router to the log."`
+	Replies benchRepliesCmd `cmd:"" help:"Agents' texts through the outbox and plugin to a slow carrier."`
 	Sockets benchSocketsCmd `cmd:"" help:"Memory of idle customers' sockets in open conversations."`
 	Start   benchStartCmd   `cmd:"" help:"Time to ready with many open conversations."`
 	Log     benchLogCmd     `cmd:"" help:"The log alone, against a bare loop that writes the same rows."`

@@ -51,6 +51,7 @@ type demo struct {
 	cmd  *exec.Cmd
 	log  *lockedBuffer
 	done chan error
+	once sync.Once
 	info struct {
 		PublicURL    string `json:"public_url"`
 		OpsURL       string `json:"ops_url"`
@@ -118,7 +119,10 @@ func startDemo(t *testing.T, data string, wrap ...string) *demo {
 	return d
 }
 
-func (d *demo) stop() {
+// stop ends the demo; again is nothing.
+func (d *demo) stop() { d.once.Do(d.end) }
+
+func (d *demo) end() {
 	_ = d.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-d.done:

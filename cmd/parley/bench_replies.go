@@ -1,0 +1,245 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/parley-gateway/parley/drive"
+)
+
+type benchRepliesCmd struct {
+	Agents        int           `default:"40" help:"Agents who reply."`
+	Conversations int           `default:"200" help:"Customers who wrote."`
+	Replies       int           `default:"10" help:"Replies to each, at once."`
+	Latency       time.Duration `default:"50ms" help:"Time that the carrier takes to answer."`
+	Store         string        `help:"postgres://... instead of the embedded store."`
+	Dir           string        `type:"path" help:"Data folder. Default: a temporary one."`
+	Verbose       bool          `help:"Show the gateway's log."`
+}
+
+func (c *benchRepliesCmd) Run(a *app) error {
+	return inDir(c.Dir, func(dir string) error { return c.run(a, dir) })
+}
+
+// settled is when the carrier's answer to each reply was known to its agent.
+type settled struct {
+	mu     sync.Mutex
+	all    chan struct{} // closed at the last one
+	want   int
+	at     map[string][]time.Time // by conversation
+	seen   map[string]bool        // messages
+	failed int
+}
+
+func (c *benchRepliesCmd) run(a *app, dir string) (err error) {
+	var stderr *os.File
+	if c.Verbose {
+		stderr = os.Stderr
+	}
+	sys, err := startSystem(a.ctx, dir, stderr, benchStore(c.Store)...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, sys.stop()) }()
+	s := &settled{all: make(chan struct{}), want: c.Conversations * c.Replies, at: map[string][]time.Time{}, seen: map[string]bool{}}
+	agents, err := onlineAgents(a.ctx, sys, c.Agents, "Text Line", s.hear)
+	if err != nil {
+		return err
+	}
+	defer closeAgents(agents)
+	line, err := readTextLine(dir)
+	if err != nil {
+		return err
+	}
+	if err := c.text(a.ctx, line); err != nil {
+		return err
+	}
+	owners, err := c.owners(a.ctx, agents)
+	if err != nil {
+		return err
+	}
+	if err := c.slowCarrier(a.ctx, dir); err != nil {
+		return err
+	}
+	u0, began := sys.used(), time.Now()
+	if err := c.reply(owners); err != nil {
+		return err
+	}
+	select {
+	case <-s.all:
+	case <-time.After(2 * time.Minute):
+		return fmt.Errorf("after two minutes %d of %d replies are settled", s.count(), s.want)
+	case <-a.ctx.Done():
+		return a.ctx.Err()
+	}
+	return c.report(a, s, time.Since(began), sys.used().cpu-u0.cpu, began)
+}
+
+// text lets each customer write once.
+func (c *benchRepliesCmd) text(ctx context.Context, line textLine) error {
+	car, err := drive.NewCarrier(drive.CarrierOptions{WebhookURL: line.WebhookURL, AccountSID: line.AccountSID, AuthToken: line.AuthToken, Number: line.Number})
+	if err != nil {
+		return err
+	}
+	defer car.Close()
+	for i := range c.Conversations {
+		status, err := car.Text(ctx, fmt.Sprintf("SM%032x", i), fmt.Sprintf("+1212%07d", i), "hello")
+		if err != nil {
+			return err
+		}
+		if status != http.StatusOK {
+			return fmt.Errorf("text %d was answered with %d", i, status)
+		}
+	}
+	return nil
+}
+
+// owners waits until each conversation has an agent.
+func (c *benchRepliesCmd) owners(ctx context.Context, agents []*drive.Agent) (map[string]*drive.Agent, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		owners := map[string]*drive.Agent{}
+		for _, a := range agents {
+			for _, conv := range a.View().Conversations {
+				if conv.State == "joined" {
+					owners[conv.Conversation] = a
+				}
+			}
+		}
+		if len(owners) == c.Conversations {
+			return owners, nil
+		}
+		if err := wait(ctx, 20*time.Millisecond); err != nil {
+			return nil, fmt.Errorf("%d of %d conversations have an agent: %w", len(owners), c.Conversations, err)
+		}
+	}
+}
+
+// slowCarrier lets the sandbox take its time over each message.
+func (c *benchRepliesCmd) slowCarrier(ctx context.Context, dir string) error {
+	var info struct {
+		Sandbox struct {
+			TwilioURL string `json:"twilio_url"`
+		} `json:"sandbox"`
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "demo.json"))
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, &info); err != nil {
+		return err
+	}
+	rule, err := json.Marshal(map[string]any{"kind": "latency", "op": "create", "delay_ms": c.Latency.Milliseconds()})
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, info.Sandbox.TwilioURL+"/_sandbox/faults", bytes.NewReader(rule))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode/100 != 2 {
+		err = fmt.Errorf("the sandbox answered %d", resp.StatusCode)
+	}
+	return errors.Join(err, resp.Body.Close())
+}
+
+// reply sends every reply at once, each conversation's in order.
+func (c *benchRepliesCmd) reply(owners map[string]*drive.Agent) error {
+	for k := range c.Replies {
+		for conv, agent := range owners {
+			ack, err := agent.Go("send", map[string]any{"conversation": conv, "client_id": fmt.Sprintf("r%d", k),
+				"parts": []any{map[string]any{"kind": "text", "text": fmt.Sprintf("reply %d", k)}}})
+			if err != nil {
+				return err
+			}
+			_ = ack // its settlement says more
+		}
+	}
+	return nil
+}
+
+// hear notes the statuses of replies.
+func (s *settled) hear(frame []byte) {
+	if !bytes.Contains(frame, []byte(`"message.status/1"`)) {
+		return
+	}
+	var e struct {
+		Conversation string `json:"conversation"`
+		Head         struct {
+			Message string `json:"message"`
+			Status  string `json:"status"`
+		} `json:"head"`
+	}
+	if json.Unmarshal(frame, &e) != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.seen[e.Head.Message] { // receipts come later
+		return
+	}
+	s.seen[e.Head.Message] = true
+	if e.Head.Status == "failed" || e.Head.Status == "unknown" {
+		s.failed++
+	}
+	s.at[e.Conversation] = append(s.at[e.Conversation], time.Now())
+	if s.want--; s.want == 0 {
+		close(s.all)
+	}
+}
+
+func (s *settled) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, at := range s.at {
+		n += len(at)
+	}
+	return n
+}
+
+func (c *benchRepliesCmd) report(a *app, s *settled, took, cpu time.Duration, began time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := c.Conversations * c.Replies
+	// Fairness: what each conversation got until the first had got everything.
+	first := took
+	for _, at := range s.at {
+		first = min(first, at[len(at)-1].Sub(began))
+	}
+	least, most := n, 0
+	for _, at := range s.at {
+		k := 0
+		for _, t := range at {
+			if t.Sub(began) <= first {
+				k++
+			}
+		}
+		least, most = min(least, k), max(most, k)
+	}
+	const window = 32 // commands of one account under way (DESIGN.md 7)
+	bound := window / c.Latency.Seconds()
+	rate := float64(n) / took.Seconds()
+	_, err := fmt.Fprintf(a.stdout, `%s
+%d agents, %d conversations, %d replies each, carrier answers in %v
+settled %d in %v: %.0f/s; window of %d: at most %.0f/s; ratio %.2f; not sent %d
+when the first conversation had all its replies, each had %d to %d of %d
+CPU per reply, all processes: %v
+`, machine(), c.Agents, c.Conversations, c.Replies, c.Latency, n, took.Round(time.Millisecond), rate, window, bound, rate/bound, s.failed,
+		least, most, c.Replies, (cpu / time.Duration(n)).Round(time.Microsecond))
+	return err
+}
