@@ -72,6 +72,7 @@ func (th *thread) begin(a arrival) {
 	th.mu.Lock()
 	defer th.mu.Unlock()
 	if th.open != nil { // taken up from elsewhere meanwhile
+		r.drop(l)
 		th.pass(th.open, a)
 		return
 	}

@@ -169,6 +169,7 @@ var sentinels = []struct {
 	{eventlog.ErrFatal, "unavailable"},
 	{eventlog.ErrClosed, "unavailable"},
 	{eventlog.ErrNotFound, "not_found"},
+	{eventlog.ErrConflict, "unavailable"},
 	{blob.ErrTooLarge, "too_large"},
 	{blob.ErrPixels, "too_large"},
 	{blob.ErrType, "type_refused"},
