@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/config"
-	"github.com/parley-gateway/parley/core/eventlog/eventlogbench"
 )
 
 type benchCmd struct {
@@ -28,23 +27,6 @@ type benchCmd struct {
 	Sockets benchSocketsCmd `cmd:"" help:"Memory of idle customers' sockets in open conversations."`
 	Start   benchStartCmd   `cmd:"" help:"Time to ready with many open conversations."`
 	Log     benchLogCmd     `cmd:"" help:"The log alone, against a bare loop that writes the same rows."`
-}
-
-type benchLogCmd struct {
-	Dir      string        `type:"path" help:"Folder on the disk to measure. Default: a temporary one."`
-	Writers  int           `default:"512" help:"Concurrent writers."`
-	Duration time.Duration `default:"8s" help:"For each side."`
-}
-
-func (c *benchLogCmd) Run(a *app) error {
-	return inDir(c.Dir, func(dir string) error {
-		res, err := eventlogbench.Run(a.ctx, dir, c.Writers, c.Duration)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(a.stdout, "%s\n%s\n", machine(), res)
-		return err
-	})
 }
 
 // inDir runs f in dir, or in a temporary folder that is removed afterwards.

@@ -1,8 +1,8 @@
-// Package eventlogbench measures the SQLite log alone: many writers, full
-// sync, against a bare loop that writes the same rows in transactions as
-// large as the log's were. The ratio is what the log's queue, checks, result
-// slots and checkpoints cost. Both take turns in one run, since the speed of a
-// shared machine drifts.
+// Package eventlogbench measures the log alone: many writers, full sync,
+// against a bare loop that writes the same rows in transactions as large as
+// the log's were. The ratio is what the log's queue, checks, result slots and
+// checkpoints cost. All take turns in one run, since the speed of a shared
+// machine drifts.
 package eventlogbench
 
 import (
@@ -31,6 +31,7 @@ const bodySize = 300
 
 // Result is what Run measured.
 type Result struct {
+	Store     string // sqlite or postgres
 	Writers   int
 	Events    uint64  // appended by the log
 	PerSecond float64 // of the log
@@ -47,54 +48,124 @@ type Result struct {
 
 // String is one line for a terminal.
 func (r Result) String() string {
-	return fmt.Sprintf("%d writers: %.0f events/s in batches of %.0f (flush %v), append p50 %v p99 %v; bare loop %.0f events/s; ratio %.2f",
-		r.Writers, r.PerSecond, r.MeanBatch, r.FlushMean.Round(10*time.Microsecond), r.P50.Round(10*time.Microsecond),
+	return fmt.Sprintf("%-8s %d writers: %.0f events/s in batches of %.0f (flush %v), append p50 %v p99 %v; bare loop %.0f events/s; ratio %.2f",
+		r.Store, r.Writers, r.PerSecond, r.MeanBatch, r.FlushMean.Round(10*time.Microsecond), r.P50.Round(10*time.Microsecond),
 		r.P99.Round(10*time.Microsecond), r.Bare, r.Ratio)
 }
 
-// Run measures in dir, which must be on the disk in question; it leaves two
-// data folders there. The log runs for d in all, the bare loop for d as well.
+// Run measures the log on SQLite in dir, which must be on the disk in
+// question; it leaves two data folders there. The log runs for d in all, the
+// bare loop for d as well.
 func Run(ctx context.Context, dir string, writers int, d time.Duration) (_ Result, err error) {
+	s, err := openSQLite(ctx, dir, writers)
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := takeTurns(ctx, d, s); err != nil {
+		return Result{}, err
+	}
+	return s.result(), nil
+}
+
+// Compare measures SQLite in dir and PostgreSQL at dsn in turns. In the
+// database it uses a schema of its own, which it removes.
+func Compare(ctx context.Context, dir, dsn string, writers int, d time.Duration) (_ []Result, err error) {
+	lite, err := openSQLite(ctx, dir, writers)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, lite.close()) }()
+	pg, err := openPostgres(ctx, dsn, writers)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, pg.close()) }()
+	if err := takeTurns(ctx, d, lite, pg); err != nil {
+		return nil, err
+	}
+	return []Result{lite.result(), pg.result()}, nil
+}
+
+// side is a store with its log, its load and its bare loop.
+type side struct {
+	store   string
+	writers int
+	log     eventlog.Log
+	load    *load
+	bare    bareWriter
+	closers []func() error // in reverse
+
+	ratios, bares, speeds []float64
+}
+
+// bareWriter writes batches of n rows for d and returns rows per second.
+type bareWriter interface {
+	run(ctx context.Context, d time.Duration, n int) (perSecond float64, err error)
+}
+
+func (s *side) close() error {
+	var errs []error
+	for _, c := range slices.Backward(s.closers) {
+		errs = append(errs, c())
+	}
+	return errors.Join(errs...)
+}
+
+func openSQLite(ctx context.Context, dir string, writers int) (*side, error) {
 	l, err := sqlite.Open(ctx, sqlite.Options{Dir: filepath.Join(dir, "log")})
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, l.Close()) }()
 	bare, err := openBare(ctx, filepath.Join(dir, "bare"), writers)
 	if err != nil {
-		return Result{}, err
+		return nil, errors.Join(err, l.Close())
 	}
-	defer func() { err = errors.Join(err, bare.conn.Close()) }()
-	load := newLoad(l, writers)
-	res := Result{Writers: writers}
-	var ratios, bares, speeds []float64
+	return &side{store: "sqlite", writers: writers, log: l, load: newLoad(l, writers), bare: bare, closers: []func() error{bare.conn.Close, l.Close}}, nil
+}
+
+func takeTurns(ctx context.Context, d time.Duration, sides ...*side) error {
 	for range rounds {
-		before := l.Stats()
-		start := time.Now()
-		if err := load.run(ctx, d/rounds); err != nil {
-			return Result{}, err
+		for _, s := range sides {
+			if err := s.turn(ctx, d/rounds); err != nil {
+				return err
+			}
 		}
-		took := time.Since(start).Seconds()
-		after := l.Stats()
-		events, batches := float64(after.Events-before.Events), float64(after.Batches-before.Batches)
-		if batches == 0 {
-			return Result{}, fmt.Errorf("nothing was appended in %v", d/rounds)
-		}
-		loop, err := bare.run(ctx, d/rounds, max(1, int(events/batches+0.5)))
-		if err != nil {
-			return Result{}, err
-		}
-		speeds = append(speeds, events/took)
-		bares = append(bares, loop)
-		ratios = append(ratios, events/took/loop)
 	}
-	s := l.Stats()
-	res.Events = s.Events
-	res.MeanBatch = float64(s.Events) / float64(s.Batches)
-	res.FlushMean = time.Duration(s.FlushSeconds / float64(s.Batches) * float64(time.Second))
-	res.PerSecond, res.Bare, res.Ratio = mean(speeds), mean(bares), median(ratios)
-	res.P50, res.P99 = load.percentiles()
-	return res, nil
+	return nil
+}
+
+func (s *side) turn(ctx context.Context, d time.Duration) error {
+	before := s.log.Stats()
+	start := time.Now()
+	if err := s.load.run(ctx, d); err != nil {
+		return err
+	}
+	took := time.Since(start).Seconds()
+	after := s.log.Stats()
+	events, batches := float64(after.Events-before.Events), float64(after.Batches-before.Batches)
+	if batches == 0 {
+		return fmt.Errorf("nothing was appended in %v", d)
+	}
+	loop, err := s.bare.run(ctx, d, max(1, int(events/batches+0.5)))
+	if err != nil {
+		return err
+	}
+	s.speeds = append(s.speeds, events/took)
+	s.bares = append(s.bares, loop)
+	s.ratios = append(s.ratios, events/took/loop)
+	return nil
+}
+
+func (s *side) result() Result {
+	st := s.log.Stats()
+	r := Result{
+		Store: s.store, Writers: s.writers, Events: st.Events, MeanBatch: float64(st.Events) / float64(st.Batches),
+		FlushMean: time.Duration(st.FlushSeconds / float64(st.Batches) * float64(time.Second)),
+		PerSecond: mean(s.speeds), Bare: mean(s.bares), Ratio: median(s.ratios),
+	}
+	r.P50, r.P99 = s.load.percentiles()
+	return r
 }
 
 func mean(v []float64) (m float64) {

@@ -137,12 +137,12 @@ func plain(err error) error {
 // reason is the innermost cause of a failed connection, such as "connection
 // refused", in a form without credentials.
 func reason(err error) string {
-	last := err
-	for e := err; e != nil; e = errors.Unwrap(e) {
-		last = e
-	}
-	if last == err { // several hosts were tried
+	last := errors.Unwrap(err)
+	if last == nil { // several hosts were tried
 		return "no server answered"
+	}
+	for e := errors.Unwrap(last); e != nil; e = errors.Unwrap(e) {
+		last = e
 	}
 	return last.Error()
 }

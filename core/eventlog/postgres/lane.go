@@ -167,6 +167,12 @@ func (w *writer) runSlow(ln *lane) {
 				return
 			}
 			idle.Reset(time.Minute)
+			if time.Since(r.since) > 2*w.l.o.Patience { // others waited before it for too long
+				if r.take() {
+					w.answer([]*request{r}, eventlog.ErrUnavailable)
+				}
+				continue
+			}
 			if err := ln.connect(w.l.background, r.ctx); err != nil {
 				ln.pause(w.l)
 				if r.take() {

@@ -104,7 +104,7 @@ func TestNodesWriteTheSameStreams(t *testing.T) {
 			for i := range each {
 				s := (w + i) % streams
 				name := fmt.Sprintf("%d-%d", w, i)
-				expect := uint64(eventlog.ExpectAny)
+				expect := eventlog.ExpectAny
 				if i%3 == 0 {
 					recs, err := log.Read(t.Context(), eventlogtest.ID(s), 0, 0)
 					if err != nil {

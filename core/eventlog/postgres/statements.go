@@ -179,7 +179,11 @@ func (p *plan) writeExternal(q *pgx.Batch) {
 		return
 	}
 	accounts, keys := split(reserved)
-	streams, seqs := make([][16]byte, len(keys)), make([]int64, len(keys))
+	var streams [][16]byte
+	var seqs []int64
+	for range reserved {
+		streams, seqs = append(streams, [16]byte{}), append(seqs, 0)
+	}
 	for i := range p.bound {
 		x := &p.bound[i]
 		accounts, streams = append(accounts, x.Account), append(streams, x.Stream)

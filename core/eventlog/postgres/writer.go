@@ -29,6 +29,7 @@ const (
 type request struct {
 	ctx    context.Context //nolint:containedctx // the waiter's; travels with its request
 	batch  *eventlog.Batch
+	since  time.Time
 	owner  atomic.Int32
 	result eventlog.Appended
 	err    error
@@ -97,7 +98,7 @@ func (l *Log) Append(ctx context.Context, b *eventlog.Batch) (eventlog.Appended,
 	}
 	w := l.w
 	r := w.pool.Get().(*request)
-	r.ctx, r.batch = ctx, b
+	r.ctx, r.batch, r.since = ctx, b, time.Now()
 	patience := time.NewTimer(l.o.Patience)
 	defer patience.Stop()
 	select {
@@ -136,11 +137,15 @@ func (w *writer) await(ctx context.Context, r *request, patience <-chan time.Tim
 			}
 		}
 		result, err := r.result, r.err
-		r.ctx, r.batch, r.result, r.err = nil, nil, eventlog.Appended{}, nil
-		r.owner.Store(held)
-		w.pool.Put(r)
+		w.reuse(r)
 		return result, err
 	}
+}
+
+func (w *writer) reuse(r *request) {
+	r.ctx, r.batch, r.result, r.err = nil, nil, eventlog.Appended{}, nil
+	r.owner.Store(held)
+	w.pool.Put(r)
 }
 
 // run is the main lane: until Close, then until the queue is empty; or until
