@@ -39,9 +39,9 @@ export function TopBar({ line }: { line: LineState }) {
           </Tooltip>
         ))}
       </nav>
+      {texts && <SendSmsButton />}
       <div className={classes.right}>
         <LineChip state={line} />
-        {texts && <SendSmsButton />}
         <StateControl />
         <UserMenu />
       </div>
