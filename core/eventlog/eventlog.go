@@ -55,7 +55,8 @@ type StreamAppend struct {
 }
 
 // ExternalID binds a provider's id (inbound dedupe key, or id of an outbound
-// part) to the event that it gave. Unique per (Account, Key) for ever.
+// part) to the event that it gave. Unique per (Account, Key) for ever; binding
+// one again to the very same event changes nothing and is no fault.
 type ExternalID struct {
 	Account StreamID
 	Key     Key

@@ -52,8 +52,38 @@ func externalIDs(t *testing.T, l eventlog.Log) {
 		wantErr(t, name+": the new id beside the repeat", err, eventlog.ErrNotFound)
 	}
 
-	b = batch(ID(4), 0, event("twice"))
-	b.External = []eventlog.ExternalID{{Account: account, Key: Key(20), Stream: ID(4)}, {Account: account, Key: Key(20), Stream: ID(4)}}
+	// Bound again to the very same event, beside something new: no fault (PR4,
+	// a provider names its id in each callback).
+	b = batch(s, 3, event("status"))
+	b.External = []eventlog.ExternalID{
+		{Account: account, Key: Key(2), Stream: s, Index: -1, Seq: 3},
+		{Account: account, Key: Key(11), Stream: s, Index: -1, Seq: 3},
+		{Account: account, Key: Key(11), Stream: s, Index: -1, Seq: 3},
+	}
+	mustAppend(t, l, b)
+	for _, k := range []int{2, 11} {
+		if stream, seq, err := l.External(t.Context(), account, Key(k)); err != nil || stream != s || seq != 3 {
+			t.Errorf("External(%d) bound again: got %x, %d, %v, want seq 3", k, stream, seq, err)
+		}
+	}
+	b = batch(s, 4, event("status"))
+	b.External = []eventlog.ExternalID{
+		{Account: account, Key: Key(2), Stream: s, Index: -1, Seq: 3},
+		{Account: account, Key: Key(12), Stream: s, Index: -1, Seq: 3},
+		{Account: account, Key: Key(4), Stream: s, Index: -1, Seq: 3}, // bound to seq 2
+	}
+	_, err = l.Append(t.Context(), b)
+	if dup := new(eventlog.DuplicateError); !errors.As(err, &dup) || dup.Key != Key(4) {
+		t.Errorf("an id of another event among known ones: error %v, want a DuplicateError of that id", err)
+	}
+	if _, seq, err := l.External(t.Context(), account, Key(2)); err != nil || seq != 3 {
+		t.Errorf("the known id after a refused append: got %d, %v, want it kept", seq, err)
+	}
+	_, _, err = l.External(t.Context(), account, Key(12))
+	wantErr(t, "the new id of a refused append", err, eventlog.ErrNotFound)
+
+	b = batch(ID(4), 0, event("twice"), event("twice"))
+	b.External = []eventlog.ExternalID{{Account: account, Key: Key(20), Stream: ID(4)}, {Account: account, Key: Key(20), Stream: ID(4), Index: 1}}
 	_, err = l.Append(t.Context(), b)
 	var dup *eventlog.DuplicateError
 	if !errors.As(err, &dup) {

@@ -59,6 +59,9 @@ func (l *Log) check(b *eventlog.Batch) (eventlog.Appended, error) {
 		if !dup {
 			e, dup = bound[k]
 		}
+		if dup && e == (boundEvent{x.Stream, b.SeqOf(done, x.Stream, x.Index, x.Seq)}) {
+			continue
+		}
 		if dup {
 			return done, &eventlog.DuplicateError{Account: x.Account, Key: x.Key, Stream: e.stream, Seq: e.seq}
 		}

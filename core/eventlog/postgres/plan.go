@@ -240,10 +240,13 @@ func (p *plan) bind(b *eventlog.Batch, done eventlog.Appended) ([]eventlog.Exter
 		if i := slices.IndexFunc(bound, func(o eventlog.ExternalID) bool { return o.Account == x.Account && o.Key == x.Key }); i >= 0 {
 			e, dup = boundEvent{bound[i].Stream, bound[i].Seq}, true
 		}
+		x.Seq = b.SeqOf(done, x.Stream, x.Index, x.Seq)
+		if dup && e == (boundEvent{x.Stream, x.Seq}) {
+			continue
+		}
 		if dup {
 			return nil, &eventlog.DuplicateError{Account: x.Account, Key: x.Key, Stream: e.stream, Seq: e.seq}
 		}
-		x.Seq = b.SeqOf(done, x.Stream, x.Index, x.Seq)
 		bound = append(bound, x)
 	}
 	return bound, nil

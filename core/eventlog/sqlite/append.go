@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/parley-gateway/parley/core/eventlog"
 )
@@ -119,6 +120,7 @@ func (w *writer) checkThreads(b *eventlog.Batch) error {
 
 // bindExternal inserts the external ids of b, or none of them.
 func (w *writer) bindExternal(b *eventlog.Batch, done eventlog.Appended) error {
+	var same []int // bound before to the same event
 	for i := range b.External {
 		x := &b.External[i]
 		seq := b.SeqOf(done, x.Stream, x.Index, x.Seq)
@@ -138,7 +140,14 @@ func (w *writer) bindExternal(b *eventlog.Batch, done eventlog.Appended) error {
 			Account: x.Account, Key: x.Key,
 			Stream: idOf(row[0].([]byte)), Seq: uint64(row[1].(int64)),
 		}
-		for _, x := range b.External[:i] {
+		if dup.Stream == x.Stream && dup.Seq == seq {
+			same = append(same, i)
+			continue
+		}
+		for j, x := range b.External[:i] {
+			if slices.Contains(same, j) {
+				continue
+			}
 			if _, err := w.sql.dropExternal.exec(x.Account[:], x.Key[:]); err != nil {
 				return err
 			}
