@@ -159,7 +159,7 @@ func (r *Router) StartOutbound(ctx context.Context, req OutboundRequest) (Outbou
 	if err != nil {
 		return Outbound{}, err
 	}
-	for range maxAttempts {
+	for range startAttempts {
 		open, err := th.resolve(ctx)
 		if err != nil {
 			return Outbound{}, err
@@ -180,6 +180,10 @@ func (r *Router) StartOutbound(ctx context.Context, req OutboundRequest) (Outbou
 	}
 	return Outbound{}, fmt.Errorf("router: begin: %w", eventlog.ErrConflict)
 }
+
+// startAttempts is how often an agent's start is tried against texts that the
+// customer sends at the same moment, on this and other nodes.
+const startAttempts = 8
 
 // errThreadTaken: a conversation was opened on the thread here in the meantime.
 var errThreadTaken = errors.New("router: thread taken")
@@ -289,7 +293,7 @@ func (r *Router) alreadyOpen(ctx context.Context, u directory.User, th *thread, 
 		e.Owner, e.Joinable = ownerOf(s), !s.JoinedAgent(u.ID) && r.mayJoin(u, s)
 	}})
 	switch {
-	case over || errors.Is(err, ErrNotFound):
+	case over || elsewhere(err): // ended, or never begun because another was first
 		th.ended(open)
 		return Outbound{}, nil
 	case err != nil:

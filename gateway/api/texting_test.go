@@ -107,6 +107,24 @@ func command(name string, fields map[string]any) map[string]any {
 	return out
 }
 
+// both reads up to one frame of each kind, in whatever order they come.
+func (c *client) both(a, b string) (first, second frame) {
+	c.t.Helper()
+	for first == nil || second == nil {
+		f, err := c.next()
+		if err != nil {
+			c.t.Fatalf("while waiting for %q and %q: %v", a, b, err)
+		}
+		switch f["t"] {
+		case a:
+			first = f
+		case b:
+			second = f
+		}
+	}
+	return first, second
+}
+
 // N2, N17: beginning an exchange over the socket.
 func TestBeginText(t *testing.T) {
 	d := newDesk(t, api.StreamOptions{})
@@ -114,7 +132,7 @@ func TestBeginText(t *testing.T) {
 	c := d.hello("ana", nil)
 	svc := service()
 	c.say(command("text", map[string]any{"service": svc, "to": "+15005550006", "client_id": "c1", "parts": []any{map[string]any{"kind": "text", "text": "hi"}}}))
-	ack := c.until("ack")
+	ack, joined := c.both("ack", "joined")
 	if ack["ok"] != true || ack.str("conversation") == "" || ack.str("message") == "" || ack.str("seq") == "" {
 		t.Fatalf("text = %v", ack)
 	}
@@ -122,8 +140,8 @@ func TestBeginText(t *testing.T) {
 	if req.Agent != d.ana.User || req.Service != svc || req.To != "+15005550006" || req.ClientID != "c1" || len(req.Parts) != 1 || req.Parts[0].Text != "hi" {
 		t.Errorf("asked of the router: %+v", req)
 	}
-	if f := c.until("joined"); f.str("conversation") != ack.str("conversation") {
-		t.Errorf("joined = %v", f)
+	if joined.str("conversation") != ack.str("conversation") {
+		t.Errorf("joined = %v", joined)
 	}
 	c.say(command("text", map[string]any{"to": "+15005550006"}))
 	again := c.until("ack")
@@ -199,10 +217,9 @@ func TestJoinAndSettle(t *testing.T) {
 	conv := d.router.open(service(), account())
 	c := d.hello("ana", nil)
 	c.say(command("join", map[string]any{"conversation": conv}))
-	if ack := c.until("ack"); ack["ok"] != true || ack.str("seq") == "" {
+	if ack, _ := c.both("ack", "joined"); ack["ok"] != true || ack.str("seq") == "" {
 		t.Errorf("join = %v", ack)
 	}
-	c.until("joined")
 	for _, o := range []conversation.Outcome{"sent", "failed", "resend"} {
 		c.say(command("settle", map[string]any{"conversation": conv, "message": conversation.NewID[conversation.MessageID](), "outcome": o}))
 		if ack := c.until("ack"); ack["ok"] != true || ack.str("seq") != "7" {
