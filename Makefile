@@ -69,7 +69,7 @@ test: test-web test-go e2e ## run every test: Go with the race detector, both fr
 	@scripts/summary
 
 test-go: build $(ECHO_NODE)/node_modules/.package-lock.json
-	@scripts/need go gcc strace node
+	@scripts/need go gcc strace postgres node
 	@mkdir -p .cache
 	E2E_BINARY=$(abspath bin/parley) go test $(TEST_FLAGS) ./... 2>&1 | tee .cache/test-go.log
 
@@ -85,7 +85,7 @@ e2e: build e2e/node_modules/.package-lock.json ## play the stories in a real bro
 	E2E_BINARY=$(abspath bin/parley) npm --prefix e2e test
 
 soak: build $(ECHO_NODE)/node_modules/.package-lock.json ## run the long tests: kill loops, fault injection, whole-system kills
-	@scripts/need go gcc strace node
+	@scripts/need go gcc strace postgres node
 	@mkdir -p .cache
 	E2E_BINARY=$(abspath bin/parley) PARLEY_SOAK=1 go test -count=1 -p 1 -timeout 3h -v ./... 2>&1 | tee .cache/soak.log | grep -E '^(=== RUN|\s*--- |ok|FAIL|panic:)' | grep -vE '^=== RUN +\S+/'
 

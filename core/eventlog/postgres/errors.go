@@ -50,7 +50,7 @@ func classify(err error) trouble {
 		return troubleLost
 	}
 	switch e.Code {
-	case "40001", "40P01": // serialization, deadlock
+	case "40001", "40P01", "0A000": // serialization, deadlock, a newer node changed the tables
 		return troubleRaced
 	case "55P03": // lock_timeout
 		return troubleLocked

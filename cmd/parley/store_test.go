@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/parley-gateway/parley/config"
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/eventlog/eventlogtest"
+	"github.com/parley-gateway/parley/internal/pgtest"
+)
+
+// Log, records and keys of one node over PostgreSQL: written, opened again,
+// read beside it by `parley log`, and examined by `parley doctor`.
+func TestStoreOnPostgres(t *testing.T) {
+	c, err := pgtest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	data := t.TempDir()
+	cfg, err := config.Load("", []string{config.EnvName("data") + "=" + data, config.EnvName("store") + "=" + c.DSN(c.Database(t))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream := eventlogtest.ID(1)
+	for n := range uint64(2) {
+		s, err := openStores(t.Context(), cfg, discard())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.dir.PutSkill(t.Context(), directory.Skill{Name: "german"}); err != nil {
+			t.Error(err)
+		}
+		_, err = s.log.Append(t.Context(), &eventlog.Batch{Streams: []eventlog.StreamAppend{
+			{Stream: stream, Expect: n, Events: []eventlog.Event{{Type: "note/1", Head: []byte(`{"n":1}`)}}},
+		}})
+		if err != nil {
+			t.Error(err)
+		}
+		if skills := s.dir.Snapshot().Skills(); len(skills) != 1 {
+			t.Errorf("start %d: skills %v", n, skills)
+		}
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if found, err := filepath.Glob(filepath.Join(data, "parley.db*")); err != nil || len(found) > 0 {
+		t.Errorf("the data folder holds %v, %v although the store is elsewhere", found, err)
+	}
+	file := filepath.Join(t.TempDir(), "parley.yaml")
+	if err := os.WriteFile(file, []byte("data: "+data+"\nstore: "+cfg.DSN()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	a := &app{ctx: t.Context(), stdout: &out, stderr: &out}
+	if err := (&logCmd{configFlags: configFlags{Config: file}}).Run(a); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(out.String(), `"type":"note/1"`); n != 2 {
+		t.Errorf("parley log printed %d events, want 2:\n%s", n, out.String())
+	}
+	status := map[string]string{}
+	for _, f := range checkDatabase(t.Context(), cfg) {
+		status[f.Name] = f.Status
+	}
+	// The server of tests has no standby, and does not wait for its disk.
+	if status["database"] != "ok" || status["database clock"] != "ok" || status["standby"] != "warn" || status["durability"] != "warn" {
+		t.Errorf("doctor: %v", status)
+	}
+}
+
+// A server that is not there is a precise finding without the password.
+func TestDoctorWithoutServer(t *testing.T) {
+	cfg, err := config.Load("", []string{config.EnvName("data") + "=" + t.TempDir(), config.EnvName("store") + "=postgres://ana:canary@127.0.0.1:1/parley"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := checkDatabase(t.Context(), cfg)
+	if len(found) != 1 || found[0].Status != "fail" || found[0].Fix == "" || !strings.Contains(found[0].Detail, "connection refused") {
+		t.Errorf("doctor: %+v", found)
+	}
+	_, openErr := openStores(context.WithoutCancel(t.Context()), cfg, discard())
+	if openErr == nil {
+		t.Fatal("opened a server that is not there")
+	}
+	if s := found[0].Detail + found[0].Fix + openErr.Error(); strings.Contains(s, "canary") {
+		t.Errorf("the password shows in %s", s)
+	}
+}
