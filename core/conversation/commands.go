@@ -78,7 +78,8 @@ type Settle struct {
 }
 
 // ChangeConsent records that the customer wants no more messages, or some
-// again; what is so already is no event. A message does not opt in.
+// again. What the customer says twice is recorded twice, so that a late repeat
+// of the carrier's is known as one. A message does not opt in.
 type ChangeConsent struct {
 	Out  bool
 	Body json.RawMessage // ConsentBody

@@ -47,9 +47,7 @@ func (d *decision) linkContact(c LinkContact) error {
 }
 
 func (d *decision) changeConsent(c ChangeConsent) error {
-	if c.Out != d.s.OptedOut {
-		d.emit(&ConsentChanged{Out: c.Out}, c.Body)
-	}
+	d.emit(&ConsentChanged{Out: c.Out}, c.Body)
 	return nil
 }
 

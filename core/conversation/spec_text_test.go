@@ -99,7 +99,7 @@ func TestO1_O2_Unread(t *testing.T) {
 
 func TestConsent(t *testing.T) {
 	stop := ChangeConsent{Out: true, Body: json.RawMessage(`{"keyword":"STOP"}`)}
-	c := sms(t).gives(stop, TypeConsentChanged).gives(stop)
+	c := sms(t).gives(stop, TypeConsentChanged).gives(stop, TypeConsentChanged)
 	c.refuses(post(2, agentAuthor(1)), ErrOptedOut)
 	c.gives(post(3, customer), TypeMessage).refuses(post(4, agentAuthor(1)), ErrOptedOut) // a message is no consent
 	system := post(5, Author{Kind: System})

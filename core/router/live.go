@@ -31,8 +31,9 @@ type live struct {
 	tail     []tailRecord // the last events up to head, without holes
 	head     uint64       // committed sequence; 0 = not known
 	used     time.Time
-	present  bool // the customer is connected, as far as the channel tells
-	over     bool // the conversation has ended
+	present  bool              // the customer is connected, as far as the channel tells
+	over     bool              // the conversation has ended
+	to       map[int]recipient // by endpoint, as far as somebody asked
 
 	// Owned by the worker.
 	state  *conversation.State // nil: load before use

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"encoding/json"
 	"sync"
 	"time"
 
@@ -28,7 +29,14 @@ type entry struct {
 	// doubtful: it passed Begin with a generation that is gone. Nobody hands it
 	// out before doubt has decided what becomes of it (PR4).
 	doubtful bool
+	// body is a fresh message's, so that it need not be read again; nil = the
+	// log has it.
+	body     json.RawMessage
+	endpoint int // of body: where it goes
 }
+
+// maxKept bounds how many pending messages are kept in memory with their text.
+const maxKept = 10_000
 
 // outbox hands pending commands to plugins: in order per conversation, one of
 // each at a time, round robin over conversations (DESIGN.md 4).
@@ -56,6 +64,17 @@ type box struct {
 	turn   []*lane
 	next   int // in turn: whose it is
 	full   int // the round in which the plugin's window was found full
+	flight int // commands at the plugin
+	window int // how many it last took before it refused one; 0 = not known
+}
+
+// room is how many commands to make for the plugin's window: one too many at
+// most, to find out whether it has grown.
+func (b *box) room() int {
+	if b.window == 0 {
+		return mostOfAccount
+	}
+	return min(mostOfAccount, max(1, b.window-b.flight))
 }
 
 // lane is the order of one conversation (or of one processed item).
@@ -87,7 +106,7 @@ func (tx *tx) queueSend(t *task, m *conversation.MessagePosted, ev *conversation
 		Seq: ev.Seq, Index: -1, Kind: kindSend, State: eventlog.OutboxQueued, Attempt: 1, Deadline: ev.At.Add(sendDeadline),
 	}
 	tx.batch.Outbox = append(tx.batch.Outbox, row)
-	tx.sends = append(tx.sends, &entry{row: row})
+	tx.sends = append(tx.sends, &entry{row: row, body: ev.Body, endpoint: m.Endpoint})
 }
 
 // capabilitiesAt is what the channel of an endpoint can carry.
@@ -123,6 +142,9 @@ func (o *outbox) insert(e *entry) {
 		b = &box{plugin: acc.plugin, lanes: map[eventlog.StreamID]*lane{}}
 		o.accounts[account] = b
 	}
+	if len(o.byID) >= maxKept {
+		e.body = nil
+	}
 	o.byID[e.row.CommandID] = e
 	key := e.row.Conversation
 	if key == (eventlog.StreamID{}) {
@@ -144,6 +166,7 @@ func (o *outbox) remove(e *entry) {
 	if b == nil {
 		return
 	}
+	b.stop(e)
 	key := e.row.Conversation
 	if key == (eventlog.StreamID{}) {
 		key = e.row.CommandID

@@ -2,7 +2,10 @@ package router
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
@@ -52,9 +55,9 @@ func (o *outbox) pick(now time.Time) (picked []*entry, wait time.Duration) {
 				continue
 			}
 		}
-		mine := 0
+		mine, room := 0, b.room()
 		for range len(b.turn) {
-			if len(picked) == mostPicked || mine == mostOfAccount {
+			if len(picked) == mostPicked || mine == room {
 				break
 			}
 			b.next %= len(b.turn)
@@ -170,11 +173,32 @@ func (o *outbox) offer(e *entry, cmd pluginhost.Outbound) {
 	if p == nil || b.full == o.round {
 		return
 	}
-	e.inflight, e.instance = true, p.instance
-	if !p.port.Offer(cmd) {
-		e.inflight, e.instance = false, ""
-		b.full = o.round
+	b.start(e, p.instance)
+	if p.port.Offer(cmd) {
+		return
 	}
+	b.stop(e)
+	b.full, b.window = o.round, max(1, b.flight)
+	// It keeps its turn: else the lanes behind a full window would starve.
+	b.next = slices.IndexFunc(b.turn, func(ln *lane) bool { return ln.queue[0] == e })
+}
+
+// start notes that a command is at the plugin.
+func (b *box) start(e *entry, instance string) {
+	e.inflight, e.instance = true, instance
+	b.flight++
+	if b.window > 0 {
+		b.window = max(b.window, b.flight)
+	}
+}
+
+// stop notes that a command is no longer at the plugin, if it was. A nil box
+// has none.
+func (b *box) stop(e *entry) {
+	if b != nil && e.instance != "" {
+		b.flight--
+	}
+	e.inflight, e.instance = false, ""
 }
 
 func (o *outbox) later(e *entry, d time.Duration) {
@@ -211,10 +235,10 @@ func (o *outbox) command(ctx context.Context, e *entry) (pluginhost.Outbound, er
 		if err != nil {
 			return out, err
 		}
-		out.Process = payload
-		return out, nil
+		out.Thread, out.Process, err = splitDeferred(payload)
+		return out, err
 	}
-	m, start, err := o.r.outgoing(ctx, out.Conversation, e.row.Seq, out.Account)
+	m, start, err := o.message(ctx, e)
 	if err != nil {
 		return out, err
 	}
@@ -225,6 +249,20 @@ func (o *outbox) command(ctx context.Context, e *entry) (pluginhost.Outbound, er
 	}
 	out.Send = &pluginhost.SendCommand{Message: m.id, To: start.address, Parts: m.parts, Author: m.name}
 	return out, nil
+}
+
+// message is what a command sends, and to whom.
+func (o *outbox) message(ctx context.Context, e *entry) (outgoingMessage, recipient, error) {
+	conv := conversation.ConversationID(e.row.Conversation)
+	if e.body == nil {
+		return o.r.outgoing(ctx, conv, e.row.Seq)
+	}
+	var body conversation.MessageBody
+	if err := json.Unmarshal(e.body, &body); err != nil {
+		return outgoingMessage{}, recipient{}, fmt.Errorf("router: decode message %d of %s: %w", e.row.Seq, conv, err)
+	}
+	to, err := o.r.recipientOf(ctx, conv, e.endpoint)
+	return outgoingMessage{id: conversation.MessageID(e.row.CommandID), parts: body.Parts, name: body.Name}, to, err
 }
 
 // Begin records that a command is about to leave for the provider (pluginhost.Core).

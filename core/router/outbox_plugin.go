@@ -1,6 +1,8 @@
 package router
 
 import (
+	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
@@ -46,7 +48,7 @@ func (r *Router) PluginGone(plugin, instance string, begun, unbegun [][16]byte) 
 		if !e.inflight || e.instance != instance {
 			continue
 		}
-		e.inflight, e.instance = false, ""
+		o.accounts[conversation.AccountID(e.row.Account)].stop(e)
 		if e.row.State == eventlog.OutboxBegun {
 			e.doubtful = true
 			doubtful = append(doubtful, e)
@@ -88,7 +90,7 @@ func (r *Router) deferProcess(in pluginhost.Inbound, acc account, done func(plug
 		now := r.now().UTC()
 		row := eventlog.OutboxRow{
 			CommandID: id, Account: eventlog.StreamID(acc.id), Index: -1, Kind: kindProcess, State: eventlog.OutboxQueued,
-			Attempt: 1, Deadline: now.Add(24 * time.Hour), Payload: in.Deferred,
+			Attempt: 1, Deadline: now.Add(24 * time.Hour), Payload: joinDeferred(in.Thread, in.Deferred),
 		}
 		err := r.appendAccount(in, TypeDeferred, DeferredHead{Plugin: in.Plugin, Command: id}, nil, &row)
 		if err == nil {
@@ -98,4 +100,20 @@ func (r *Router) deferProcess(in pluginhost.Inbound, acc account, done func(plug
 	}) {
 		done(pluginhost.Ack{Status: pluginhost.Retry, Code: "stopping"})
 	}
+}
+
+// joinDeferred is the payload of a deferred item: its thread, so that the
+// plugin keeps the order of each, and what the plugin gave.
+func joinDeferred(thread string, opaque []byte) []byte {
+	out := binary.AppendUvarint(make([]byte, 0, len(thread)+len(opaque)+4), uint64(len(thread)))
+	return append(append(out, thread...), opaque...)
+}
+
+// splitDeferred takes a payload apart.
+func splitDeferred(payload []byte) (thread string, opaque []byte, err error) {
+	n, k := binary.Uvarint(payload)
+	if k <= 0 || n > uint64(len(payload)-k) {
+		return "", nil, errors.New("router: deferred item: no thread")
+	}
+	return string(payload[k : k+int(n)]), payload[k+int(n):], nil
 }

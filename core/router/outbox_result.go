@@ -150,7 +150,8 @@ func (o *outbox) retry(e *entry, res pluginhost.CommandResult, done func(pluginh
 		r.metrics.results.WithLabelValues(r.channelOf(e), "retry").Inc()
 		o.mu.Lock()
 		e.row.State, e.row.Attempt, e.row.NotBefore = eventlog.OutboxQueued, attempt+1, at
-		e.inflight, e.instance, e.lookup, e.maybe = false, "", false, false // the plugin says: not sent
+		e.lookup, e.maybe = false, false // the plugin says: not sent
+		o.accounts[conversation.AccountID(e.row.Account)].stop(e)
 		o.mu.Unlock()
 		o.poke()
 		done(pluginhost.Ack{Status: pluginhost.Committed, Conversation: conversation.ConversationID(e.row.Conversation)})

@@ -70,7 +70,7 @@ type outgoingMessage struct {
 type recipient struct{ address, thread string }
 
 // outgoing reads a message and the address that it goes to from the log.
-func (r *Router) outgoing(ctx context.Context, conv conversation.ConversationID, seq uint64, account conversation.AccountID) (outgoingMessage, recipient, error) {
+func (r *Router) outgoing(ctx context.Context, conv conversation.ConversationID, seq uint64) (outgoingMessage, recipient, error) {
 	m := outgoingMessage{}
 	recs, err := r.log.Read(ctx, eventlog.StreamID(conv), seq-1, 1)
 	if err != nil || len(recs) == 0 {
@@ -100,9 +100,32 @@ func notThere(recs []eventlog.Record) error {
 	return nil
 }
 
-// recipientOf reads the clear address of an endpoint: the first one is in the
-// first event, others in the events that added them.
+// recipientOf is the clear address of an endpoint, read once while the
+// conversation is in memory.
 func (r *Router) recipientOf(ctx context.Context, conv conversation.ConversationID, endpoint int) (recipient, error) {
+	l := r.live(conv)
+	l.mu.Lock()
+	to, ok := l.to[endpoint]
+	l.mu.Unlock()
+	if ok {
+		return to, nil
+	}
+	to, err := r.readRecipient(ctx, conv, endpoint)
+	if err != nil {
+		return to, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.to == nil {
+		l.to = map[int]recipient{}
+	}
+	l.to[endpoint] = to
+	return to, nil
+}
+
+// readRecipient looks for an address in the log: the first one is in the first
+// event, others in the events that added them.
+func (r *Router) readRecipient(ctx context.Context, conv conversation.ConversationID, endpoint int) (recipient, error) {
 	limit := 1 // nearly always
 	for after, found := uint64(0), 0; ; limit = 256 {
 		recs, err := r.log.Read(ctx, eventlog.StreamID(conv), after, limit)

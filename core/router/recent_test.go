@@ -244,9 +244,10 @@ func TestOptOut(t *testing.T) {
 	if code := send(); code != "opted_out" {
 		t.Errorf("message after the opt-out: %q, want opted_out", code)
 	}
-	if a := consent("s1", true, "Stop"); a.Status != pluginhost.Committed || a.Conversation != out.Conversation || a.Seq != 0 {
-		t.Errorf("repeat: %+v, want nothing new", a)
+	if a := consent("s1", true, "Stop"); a.Status != pluginhost.Duplicate || a.Conversation != out.Conversation {
+		t.Errorf("repeat: %+v, want a duplicate", a)
 	}
+	consent("s1b", true, "STOP")
 	w.inbound(r, "+15005550006", "hi again")
 	if code := send(); code != "opted_out" {
 		t.Errorf("message after a message of the customer's: %q, want opted_out", code)
@@ -255,7 +256,7 @@ func TestOptOut(t *testing.T) {
 	if code := send(); code != "" {
 		t.Errorf("message after the opt-in: %q", code)
 	}
-	if a := consent("s1", true, "Stop"); a.Status != pluginhost.Duplicate || a.Conversation != out.Conversation {
+	if a := consent("s1b", true, "STOP"); a.Status != pluginhost.Duplicate || a.Conversation != out.Conversation {
 		t.Errorf("late repeat of the opt-out: %+v, want a duplicate", a)
 	}
 	recs, err := r.Records(ctx, out.Conversation, conversation.AudienceAgent, 0, 100)
@@ -266,7 +267,7 @@ func TestOptOut(t *testing.T) {
 			said = append(said, string(rec.Head)+string(rec.Body))
 		}
 	}
-	if d := cmp.Diff([]string{`{"out":true}{"keyword":"Stop"}`, `{"out":false}{"keyword":"START"}`}, said); d != "" {
+	if d := cmp.Diff([]string{`{"out":true}{"keyword":"Stop"}`, `{"out":true}{"keyword":"STOP"}`, `{"out":false}{"keyword":"START"}`}, said); d != "" {
 		t.Errorf("events (-want +got):\n%s", d)
 	}
 	_, err = r.Leave(ctx, w.agents["ana"], out.Conversation, false)
