@@ -2,9 +2,12 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -50,6 +53,28 @@ func parse(dsn string, lockTimeout time.Duration) (*pgxpool.Config, error) {
 		}
 	}
 	return pc, nil
+}
+
+// errNoCancel keeps the driver from dialling a second time.
+var errNoCancel = errors.New("statements of this connection are not cancelled")
+
+// connectOnce makes a connection that never asks the server to cancel what is
+// under way, as the driver does when a link breaks: a COMMIT that waits for
+// its standby would give up waiting and be seen by everybody (PR18). What such
+// connections run is bounded by lock_timeout.
+func connectOnce(ctx context.Context, c *pgx.ConnConfig) (*pgx.Conn, error) {
+	c = c.Copy()
+	var made atomic.Bool
+	dial := c.DialFunc
+	c.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if made.Load() {
+			return nil, errNoCancel
+		}
+		return dial(ctx, network, addr)
+	}
+	conn, err := pgx.ConnectConfig(ctx, c)
+	made.Store(err == nil)
+	return conn, err
 }
 
 // newPool makes the pool of the readers; it connects on demand. Their

@@ -258,3 +258,54 @@ func TestCommitsCutUnderLoad(t *testing.T) {
 	stop()
 	b.check(t, logs[1])
 }
+
+// The synchronous standby is gone: nothing is acknowledged, not even to a
+// repeat that finds the first try committed on the primary alone, until the
+// commit counts as replicated (PR18).
+func TestStandbyGone(t *testing.T) {
+	db := cluster.Database(t)
+	l := open(t, cluster.DSN(db), patience(500*time.Millisecond))
+	s := eventlogtest.ID(1)
+	mustAppend(t, l, note(eventlogtest.ID(2), 0, "before"))
+	standby := func(text, want string) {
+		t.Helper()
+		cluster.Exec(t, "postgres", text)
+		cluster.Exec(t, "postgres", `SELECT pg_reload_conf()`)
+		for got := ""; got != want; {
+			conn := cluster.Connect(t, "postgres")
+			if err := conn.QueryRow(t.Context(), `SELECT current_setting('synchronous_standby_names')`).Scan(&got); err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.Close(t.Context())
+		}
+	}
+	standby(`ALTER SYSTEM SET synchronous_standby_names = 'nobody'`, "nobody")
+	back := sync.OnceFunc(func() { standby(`ALTER SYSTEM RESET synchronous_standby_names`, "") })
+	defer back()
+	message := func() error {
+		b := note(s, eventlog.ExpectAny, "m")
+		b.External = []eventlog.ExternalID{{Account: eventlogtest.ID(3), Key: eventlogtest.Key(1), Stream: s}}
+		_, err := l.Append(t.Context(), b)
+		return err
+	}
+	for range 3 {
+		if err := message(); !errors.Is(err, eventlog.ErrUnavailable) {
+			t.Errorf("append without a standby: %v, want ErrUnavailable", err)
+		}
+	}
+	if got := heads(t, l, s); len(got) != 0 {
+		t.Errorf("seen before it is replicated: %v", got)
+	}
+	back()
+	var dup *eventlog.DuplicateError
+	err := message()
+	for errors.Is(err, eventlog.ErrUnavailable) {
+		err = message()
+	}
+	if err != nil && !errors.As(err, &dup) {
+		t.Errorf("append with the standby back: %v", err)
+	}
+	if got := heads(t, l, s); len(got) != 1 {
+		t.Errorf("%d events, want 1", len(got))
+	}
+}

@@ -38,7 +38,7 @@ func (ln *lane) connect(ctx context.Context, waiter context.Context) error {
 		return err
 	}
 	ln.drop()
-	conn, err := pgx.ConnectConfig(ctx, ln.w.l.pc.ConnConfig)
+	conn, err := connectOnce(ctx, ln.w.l.pc.ConnConfig)
 	if err != nil {
 		if ln.fails++; ln.fails == 1 {
 			ln.w.l.log.WarnContext(ctx, "database cannot be reached", "err", plain(err))
@@ -79,8 +79,21 @@ func (ln *lane) drop() {
 	ln.conn = nil
 }
 
-// close says farewell; the row of log_writers stays, for its max_key.
-func (ln *lane) close() { ln.drop() }
+// close says farewell and waits for it; the row of log_writers stays, for its
+// max_key.
+func (ln *lane) close() {
+	conn := ln.conn
+	ln.drop()
+	if conn == nil {
+		return
+	}
+	t := time.NewTimer(time.Second)
+	defer t.Stop()
+	select {
+	case <-conn.PgConn().CleanupDone():
+	case <-t.C:
+	}
+}
 
 // learn keeps the heads that a transaction made.
 func (ln *lane) learn(p *plan) {
