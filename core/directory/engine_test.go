@@ -135,6 +135,51 @@ func TestErrorsNameNoPassword(t *testing.T) {
 	}
 }
 
+// Without its server the directory refuses in time and with the right error;
+// memory goes on, and so does the rest when the server is back (FT14).
+func TestServerGone(t *testing.T) {
+	if dialect == directory.SQLite {
+		return // has no server
+	}
+	c, err := pgtest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	f := &fixture{dsn: c.DSN(c.Database(t)), vault: newVault()}
+	f.Directory = f.another(t, -1)
+	f.user(t, directory.User{Login: "ana", Name: "Ana", Role: directory.RoleAgent})
+	if err := c.Crash(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := f.PutTeam(t.Context(), directory.Team{Name: "One"}); !errors.Is(err, directory.ErrUnavailable) {
+			t.Errorf("a change without a server: %v, want ErrUnavailable", err)
+		}
+		if err := f.Refresh(t.Context()); !errors.Is(err, directory.ErrUnavailable) {
+			t.Errorf("a look without a server: %v, want ErrUnavailable", err)
+		}
+	}
+	if len(f.Snapshot().Users()) != 1 {
+		t.Error("memory forgot its records")
+	}
+	select {
+	case <-f.Failed():
+		t.Error("a server that went away failed the directory for good")
+	default:
+	}
+	if err := c.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.PutTeam(t.Context(), directory.Team{Name: "One"}); err != nil {
+		t.Errorf("a change with the server back: %v", err)
+	}
+}
+
 // NUL and bytes that are no text are refused alike by both engines.
 func TestKVKeysAreText(t *testing.T) {
 	f := open(t)

@@ -3,10 +3,13 @@ package directory
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net"
 	"strings"
 	"time"
 
@@ -100,9 +103,11 @@ func migratePostgres(ctx context.Context, c *pgx.ConnConfig) (err error) {
 func kindOfPostgres(err error) storeErr {
 	var e *pgconn.PgError
 	var connect *pgconn.ConnectError
+	var link net.Error
 	switch {
 	case errors.As(err, &e):
-	case errors.As(err, &connect), pgconn.Timeout(err), pgconn.SafeToRetry(err):
+	case errors.As(err, &connect), errors.As(err, &link), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF),
+		errors.Is(err, driver.ErrBadConn), pgconn.SafeToRetry(err):
 		return storeUnavailable
 	default:
 		return storeOther
