@@ -116,17 +116,19 @@ type port struct {
 	mu   sync.Mutex
 	got  []pluginhost.Outbound
 	full bool
+	room int // commands that it still takes; negative = any number
 	more chan struct{}
 }
 
-func newPort(info pluginhost.Info) *port { return &port{info: info, more: make(chan struct{}, 1000)} }
+func newPort(info pluginhost.Info) *port { return &port{info: info, room: -1, more: make(chan struct{}, 1000)} }
 
 func (p *port) Offer(o pluginhost.Outbound) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.full {
+	if p.full || p.room == 0 {
 		return false
 	}
+	p.room--
 	p.got = append(p.got, o)
 	if p.more != nil {
 		p.more <- struct{}{}

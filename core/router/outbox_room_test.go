@@ -47,6 +47,34 @@ func TestOutboxFullWindow(t *testing.T) {
 	p.next(t, 99)
 }
 
+// Behind a small window every lane gets its turn: none is passed over when the
+// window was full at it, and a deferred item comes with its thread.
+func TestOutboxSmallWindow(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	const items, window = 60, 3
+	for i := range items {
+		if a := ingest(r, pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: fmt.Sprint("t", i), DedupeKey: fmt.Sprint(i), Deferred: fmt.Append(nil, i)}); a.Status != pluginhost.Committed {
+			t.Fatalf("deferred: %+v", a)
+		}
+	}
+	p := newPort(textInfo())
+	p.room = window
+	r.PluginReady("text", "text-1", p)
+	for i := range items {
+		cmd := p.next(t, i)
+		if string(cmd.Process) != fmt.Sprint(i) || cmd.Thread != fmt.Sprint("t", i) {
+			t.Fatalf("command %d: got %q of thread %q, want the items in their order", i, cmd.Process, cmd.Thread)
+		}
+		p.mu.Lock()
+		p.room++
+		p.mu.Unlock()
+		if a := w.result(r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusSent}); a.Status != pluginhost.Committed {
+			t.Fatalf("result %d: %+v", i, a)
+		}
+	}
+}
+
 // A Result for a message that its conversation follows no longer settles the
 // row all the same: else a restart would send it again (PR4).
 func TestResultOfAForgottenMessage(t *testing.T) {
