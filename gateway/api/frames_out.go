@@ -58,6 +58,7 @@ type offerFrame struct {
 	Channel      string                      `json:"channel"`
 	Service      *serviceRef                 `json:"service"`
 	Customer     customerRef                 `json:"customer"`
+	Address      string                      `json:"address,omitempty"` // the customer's telephone number, where the channel has numbers
 	QueuedMS     int64                       `json:"queued_ms"`
 	WaitingSince time.Time                   `json:"waiting_since"`
 	OfferedAt    time.Time                   `json:"offered_at"`

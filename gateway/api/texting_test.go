@@ -332,3 +332,23 @@ func TestParkedInHistory(t *testing.T) {
 	h.router.mu.Unlock()
 	h.want("a reply that waits", h.do("ana", "GET", path, nil), 200, "unread", "3", "owner", "")
 }
+
+// Who texts is known by a number: the offer shows it (N8). Where addresses are
+// tokens it says nothing of them (A3).
+func TestOfferShowsTheNumber(t *testing.T) {
+	d := newDesk(t, api.StreamOptions{})
+	c := d.hello("ana", nil)
+	for kind, want := range map[string]string{"": "", "phone": "+15005550006"} {
+		conv := d.router.open(service(), account())
+		d.router.mu.Lock()
+		info := &d.router.convs[conv].info
+		info.State.Capabilities.AddressKind, info.Started.Address = kind, "+15005550006"
+		d.router.mu.Unlock()
+		d.router.offer(d.ana.User, conv, 0)
+		if got := c.until("offer").str("address"); got != want {
+			t.Errorf("offer of address kind %q: address = %q, want %q", kind, got, want)
+		}
+		d.router.withdraw(d.ana.User, conversation.CauseWithdrawn)
+		c.until("offer_end")
+	}
+}

@@ -267,6 +267,9 @@ func (v *view) offer(ctx context.Context, buf []byte, o *acd.HeldOffer) []byte {
 		Title: info.State.Capabilities.OfferTitle, Icon: info.State.Capabilities.Icon, Channel: info.State.Channel,
 		Customer: customerRef{Name: customerName(&info)}, OfferedAt: o.At.UTC(), ExpiresAt: timeOrNil(o.ExpiresAt), WaitingSince: o.At.UTC(),
 	}
+	if info.State.Capabilities.AddressKind == router.AddressPhone {
+		f.Address = info.Started.Address
+	}
 	service := info.State.Service
 	if r := info.State.Request(o.Request); r != nil {
 		f.WaitingSince = r.WaitingSince.UTC()

@@ -17,7 +17,9 @@ export interface Summary {
   icon?: string;
   service?: { id: string; name: string } | null;
   account?: { id: string; name: string } | null;
-  customer?: { name?: string; address?: string } | null;
+  customer?: { name?: string } | null;
+  /** Where the channel's customers are known by one: a telephone number. */
+  address?: string;
   started_at: string;
   ended_at?: string | null;
 }

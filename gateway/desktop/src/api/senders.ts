@@ -24,7 +24,10 @@ export function useSenders(fresh = false) {
     staleTime: fresh ? 0 : 300_000,
     queryFn: async ({ signal }) => {
       const { senders } = await call<{ senders?: Sender[] | null }>('GET', '/senders', undefined, signal);
-      return (senders ?? []).filter((s) => s.address_kind === 'phone');
+      // Services first: one's own number is for what is one's own.
+      return (senders ?? [])
+        .filter((s) => s.address_kind === 'phone')
+        .sort((a, b) => Number(!a.service) - Number(!b.service));
     },
   });
 }

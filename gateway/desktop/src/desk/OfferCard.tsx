@@ -61,7 +61,7 @@ export function OfferCard({ offer, first }: { offer: Offer; first: boolean }) {
       <div id={`${id}d`} className={classes.facts}>
         {offer.service?.name && <div className={classes.service}>{offer.service.name}</div>}
         {offer.customer?.name && <div>{offer.customer.name}</div>}
-        {offer.customer?.address && <div className="tabular">{offer.customer.address}</div>}
+        {offer.address && <div className="tabular">{offer.address}</div>}
         {offer.invited_by?.name && (
           <div className={classes.muted}>{t('offer.invited', { name: offer.invited_by.name })}</div>
         )}

@@ -37,8 +37,9 @@ export interface Offer {
   icon?: string;
   channel: string;
   service?: { id: string; name: string } | null;
-  /** `address` where the channel's customers are known by one: a telephone number. */
-  customer?: { name?: string; address?: string } | null;
+  customer?: { name?: string } | null;
+  /** Where the channel's customers are known by one: a telephone number. */
+  address?: string;
   queued_ms: number;
   waiting_since?: string;
   offered_at: string;

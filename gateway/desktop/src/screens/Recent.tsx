@@ -259,5 +259,5 @@ function Next({ c }: { c: Conversation }) {
 }
 
 function nameOf(s: Summary): string {
-  return s.customer?.name || s.customer?.address || '';
+  return s.customer?.name || s.address || '';
 }

@@ -184,7 +184,8 @@ function apply(c: Conversation, e: ConversationEvent): void {
       return;
     case 'conversation.unparked/1':
       c.parkedBy = undefined;
-      line(c, e, { line: 'unparked', agent: e.head.owner, who: nameOf(c, e.head.owner) });
+      // An agent who takes it up joins, which has a line of its own.
+      if (e.head.cause !== 'agent') line(c, e, { line: 'unparked', agent: e.head.owner, who: nameOf(c, e.head.owner) });
       return;
     case 'consent.changed/1':
       c.optedOut = e.head.out;

@@ -168,7 +168,8 @@ function recent(world, user) {
       title: c.title,
       service: c.service ? { id: c.service.id, name: c.service.name } : null,
       account: c.account,
-      customer: { name: c.name, ...(c.address ? { address: c.address } : {}) },
+      customer: { name: c.name },
+      ...(c.address ? { address: c.address } : {}),
       started_at: c.startedAt,
       ended_at: c.endedAt,
     }));

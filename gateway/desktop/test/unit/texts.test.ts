@@ -89,6 +89,15 @@ describe('an exchange by text', () => {
     expect(c.answeredSeq).toBe(3);
   });
 
+  it('says that it was set aside and answered, not that it began so or was taken up', () => {
+    const lines = (cause: string, type: 'conversation.parked/1' | 'conversation.unparked/1') =>
+      fold({ type, head: { owner: me, cause } }).items.length;
+    expect(lines('idle', 'conversation.parked/1')).toBe(1);
+    expect(lines('start', 'conversation.parked/1')).toBe(0);
+    expect(lines('reply', 'conversation.unparked/1')).toBe(1);
+    expect(lines('agent', 'conversation.unparked/1')).toBe(0);
+  });
+
   it('can be taken up while nobody works on it (N16)', () => {
     const parked: Fact = { type: 'conversation.parked/1', head: { owner: me, cause: 'idle' } };
     const unparked: Fact = { type: 'conversation.unparked/1', head: { owner: me, cause: 'reply' } };
