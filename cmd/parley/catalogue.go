@@ -14,6 +14,15 @@ func builtin() map[string]func() {
 	}
 }
 
+// webhookFragment is what a number's webhook URL should have behind it at the
+// plugin's carrier, and whether url has it; "" = nothing to say.
+func webhookFragment(plugin, url string) (fragment string, there bool) {
+	if plugin == "sms" {
+		return sms.WebhookOverrides, sms.RepeatsWebhook(url)
+	}
+	return "", false
+}
+
 // The vendors' doubles that come with the plugins.
 type (
 	twilioOptions = sandbox.Options

@@ -40,6 +40,7 @@ func startControl(ctx context.Context, n *node) (*control, error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /plugins", func(w http.ResponseWriter, _ *http.Request) { reply(w, n.host.Plugins()) })
+	mux.HandleFunc("GET /webhooks", func(w http.ResponseWriter, _ *http.Request) { reply(w, n.webhooks()) })
 	mux.HandleFunc("POST /plugins/{id}/restart", func(w http.ResponseWriter, r *http.Request) {
 		respond(w, n.host.Restart(r.Context(), r.PathValue("id")), nil)
 	})

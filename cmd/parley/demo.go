@@ -83,6 +83,9 @@ func (c *demoCmd) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := os.MkdirAll(data, 0o700); err != nil { // before the sandbox makes it
+		return err
+	}
 	carrier, err := c.carrier(a, data)
 	if err != nil {
 		return err

@@ -38,6 +38,12 @@ var demoNumbers = [...]struct{ account, number string }{
 // demoNumber is a number with the account that it became and its hook.
 type demoNumber struct{ number, account, hook string }
 
+// carrierURL is the hook as the carrier is given it, with what doctor advises.
+func (n demoNumber) carrierURL() string {
+	fragment, _ := webhookFragment("sms", n.hook)
+	return n.hook + "#" + fragment
+}
+
 // demoCarrier is the sandbox of the demo: a child of its own, beside the
 // gateway, so that it outlives it; or one that runs anyway.
 type demoCarrier struct {
@@ -109,7 +115,7 @@ func useHooks(accounts []directory.AccountRecord, numbers []demoNumber) {
 	for i := range accounts {
 		for _, n := range numbers {
 			if accounts[i].Settings["number"] == n.number {
-				accounts[i].Settings["webhook_url"] = n.hook
+				accounts[i].Settings["webhook_url"] = n.carrierURL()
 			}
 		}
 	}
@@ -118,8 +124,7 @@ func useHooks(accounts []directory.AccountRecord, numbers []demoNumber) {
 // direct sends the numbers' messages to the gateway.
 func (c *demoCarrier) direct(ctx context.Context, info *demoInfo) error {
 	for i, n := range info.numbers {
-		// The gateway's advice for a number: more retries than by default.
-		number := twilioNumber{Number: n.number, WebhookURL: n.hook + "#rc=5&rp=5xx,ct,rt"}
+		number := twilioNumber{Number: n.number, WebhookURL: n.carrierURL()}
 		if err := sandboxCall(ctx, http.MethodPut, c.self.URL+"/_sandbox/numbers", number, nil); err != nil {
 			return err
 		}

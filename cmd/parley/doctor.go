@@ -75,7 +75,7 @@ func examine(ctx context.Context, cfg config.Config) []finding {
 			}
 			out = append(out, f)
 		}
-		return out
+		return append(out, checkWebhooks(ctx, cfg)...)
 	}
 	out = append(out, finding{Name: "gateway", Status: "warn", Detail: "is not running on this data folder", Fix: "start it with: parley serve"})
 	for _, addr := range []string{cfg.Listen.Public, cfg.Listen.Ops} {

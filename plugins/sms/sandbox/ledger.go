@@ -39,7 +39,7 @@ const ledgerName = "ledger.jsonl"
 // openLedger replays the folder's file and opens it for more. A last line that
 // a crash left incomplete is cut off.
 func openLedger(dir string, apply func(*entry)) (*ledger, error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	f, err := os.OpenFile(filepath.Join(dir, ledgerName), os.O_RDWR|os.O_CREATE, 0o600)
