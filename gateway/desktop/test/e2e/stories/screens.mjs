@@ -62,7 +62,7 @@ async function tour(browser, scheme) {
   await until(() => maria.events.some((e) => e.head.author?.kind === 'agent'), 'the message');
   world.customerReads(maria.id, { read: maria.events.length });
   await box.fill('You will get the tracking number by e-mail.\nIs the address still the same?');
-  await page.getByRole('button', { name: 'Send' }).click();
+  await page.getByRole('button', { name: 'Send', exact: true }).click();
   world.customerVisits(maria.id, { url: 'https://shop.example.com/account', title: 'My account – Example Shop' });
   world.customerTypes(maria.id, true);
 
