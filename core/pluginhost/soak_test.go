@@ -46,9 +46,10 @@ func TestFaultLoop(t *testing.T) {
 		b.core.until(t, "the next generation", func() bool { return b.core.instance != "" && b.core.instance != s.Instance })
 	}
 	ids, hooks, errs := stop()
-	// Deaths this fast back off beyond a hook's budget: a 503 is right then, a lie never.
+	// Deaths this fast back off beyond a hook's budget, and among hundreds of them
+	// some innocent hook was alone at three: a 503 is right then, a lie never.
 	for _, err := range errs {
-		if !errors.Is(err, pluginhost.ErrUnavailable) {
+		if !errors.Is(err, pluginhost.ErrUnavailable) && !errors.Is(err, pluginhost.ErrQuarantined) {
 			t.Error(err)
 		}
 	}

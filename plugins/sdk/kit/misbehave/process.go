@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"os/signal"
 	"path/filepath"
 	"sync"
@@ -114,12 +115,13 @@ func (p *plugin) watchStdin() {
 func (p *plugin) startFault() {
 	switch p.fault {
 	case "spins":
-		go func() {
-			for {
-				p.mu.Lock()
-				p.mu.Unlock() //nolint:staticcheck // busy on purpose
-			}
-		}()
+		for range runtime.NumCPU() { // seen on a machine that has little time for it, too
+			go func() {
+				for n := 0; ; n++ {
+					runtime.KeepAlive(n)
+				}
+			}()
+		}
 	case "leaves-child":
 		_ = exec.CommandContext(context.Background(), "/bin/sleep", "30").Start()
 	case "leaks-memory":
