@@ -132,7 +132,8 @@ func (p *plan) ask(b *eventlog.Batch) {
 		}
 	}
 	for i := range b.External {
-		if x := &b.External[i]; p.careful {
+		// A callback names the id of an earlier event, which is mostly bound already.
+		if x := &b.External[i]; p.careful || x.Index < 0 {
 			p.reads.external[boundKey{x.Account, x.Key}] = true
 		}
 	}
