@@ -53,7 +53,7 @@ func TestConformance(t *testing.T) {
 			},
 			Hooks: []kit.Hook{
 				hook("text", address, inbound(nil), 200, kit.HookEvent{Kind: "message", Thread: customer, DedupeKey: sid}),
-				hook("picture", address, picture, 200, kit.HookEvent{Kind: "deferred", Thread: customer, DedupeKey: "MM2"}),
+				hook("picture", address, picture, 200, kit.HookEvent{Kind: "deferred", Thread: customer, DedupeKey: "MM2:media"}),
 				hook("stop", address, inbound(map[string]string{"Body": "STOP"}), 200, kit.HookEvent{Kind: "action", Thread: customer, DedupeKey: sid}),
 				hook("delivered", address+"?status="+commandID, delivered, 200, kit.HookEvent{Kind: "status", Thread: customer, DedupeKey: sid + ":delivered"}),
 				unsigned,

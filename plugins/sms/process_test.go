@@ -34,7 +34,8 @@ func mms(t *testing.T, h *sdktest.Host, text string, urls ...string) []byte {
 		}
 	}
 	ev := h.Events()
-	if len(ev) != 1 || ev[0].DedupeKey != "SM00000000000000000000000000000001" {
+	// Not the sid: that is the message's, which would pass for a repeat.
+	if len(ev) != 1 || ev[0].DedupeKey != "SM00000000000000000000000000000001:media" {
 		t.Fatalf("events %+v, want one deferred item", ev)
 	}
 	return ev[0].Body.(sdk.Deferred).Opaque

@@ -166,6 +166,8 @@ func (t *twilio) inbound(r *reading, form []param, received time.Time) {
 			*r = refused(http.StatusBadRequest, "malformed", r.unsigned)
 			return
 		}
+		// A key of its own: the sid is the message's, which comes later.
+		ev.DedupeKey = it.Sid + ":media"
 		r.kind, ev.Body = hookMedia, sdk.Deferred{Opaque: opaque}
 	default:
 		parts := it.text()
