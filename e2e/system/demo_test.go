@@ -48,6 +48,7 @@ func TestMain(m *testing.M) {
 type demo struct {
 	t    *testing.T
 	data string
+	env  []string // besides the environment: of the demo and of commands on its folder
 	cmd  *exec.Cmd
 	log  *lockedBuffer
 	done chan error
@@ -81,12 +82,19 @@ func (l *lockedBuffer) String() string {
 // wrap, when given, is put before the command (strace ...).
 func startDemo(t *testing.T, data string, wrap ...string) *demo {
 	t.Helper()
+	return startDemoWith(t, data, nil, wrap...)
+}
+
+// startDemoWith starts it with more in its environment.
+func startDemoWith(t *testing.T, data string, env []string, wrap ...string) *demo {
+	t.Helper()
 	if data == "" {
 		data = t.TempDir()
 	}
-	d := &demo{t: t, data: data, log: &lockedBuffer{}, done: make(chan error, 1)}
+	d := &demo{t: t, data: data, env: env, log: &lockedBuffer{}, done: make(chan error, 1)}
 	args := append(wrap, binary, "demo", "--json", "--data", data, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0")
 	d.cmd = exec.Command(args[0], args[1:]...)
+	d.cmd.Env = append(os.Environ(), env...)
 	d.cmd.Stderr = d.log
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, err := d.cmd.StdoutPipe()
@@ -159,6 +167,7 @@ func (d *demo) token(login string) string {
 func (d *demo) parley(args ...string) []byte {
 	d.t.Helper()
 	cmd := exec.CommandContext(d.t.Context(), binary, append(args, "--data", d.data)...)
+	cmd.Env = append(os.Environ(), d.env...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

@@ -47,6 +47,7 @@ var house = []rule{
 var inTests = []rule{
 	{"core", []string{"core", "internal/pgtest"}, ""},
 	{"cmd", []string{"internal/pgtest", "plugins/sdk", "plugins/webchat"}, ""},
+	{"e2e", []string{"internal/pgtest"}, ""},
 }
 
 // catalogue is the one file that names built-in plugins.
