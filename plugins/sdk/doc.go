@@ -20,7 +20,7 @@
 // # What the SDK does
 //
 // It speaks the handshake and the Session of parley.plugin.v1, keeps order
-// per (account, thread) over 16 lanes per account, counts credit, sends
+// per (account, thread), each in a lane of its own, counts credit, sends
 // everything unacknowledged again after the Session was lost, holds the
 // Begin barrier, answers pings, contains panics, logs JSON on standard
 // error, refuses peers other than the parent process, and leaves when its

@@ -1,13 +1,6 @@
 package sdk
 
-import (
-	"hash/maphash"
-	"sync"
-)
-
-// lanesPerAccount is how many threads of one account are served at a time.
-// Accounts do not share lanes, so a vendor that hangs holds up its own.
-const lanesPerAccount = 16
+import "sync"
 
 // lane runs jobs one after another, in the order given. A goroutine exists
 // only while there is work.
@@ -55,23 +48,43 @@ func (l *lane) run() {
 	}
 }
 
-// lanes finds the lane of an (account, thread). Used by one goroutine.
-type lanes struct {
-	seed     maphash.Seed
-	accounts map[string]*[lanesPerAccount]lane
+// threadLanes has a lane for each (account, thread) with work: what hangs holds
+// up its own thread. The host's windows bound how many there are.
+type threadLanes struct {
+	mu    sync.Mutex
+	lanes map[laneKey]*fifo[func()] // jobs behind the one that runs
 }
 
-func newLanes() *lanes {
-	return &lanes{seed: maphash.MakeSeed(), accounts: map[string]*[lanesPerAccount]lane{}}
-}
+type laneKey struct{ account, thread string }
 
-func (ls *lanes) of(account, thread string) *lane {
-	set := ls.accounts[account]
-	if set == nil {
-		set = new([lanesPerAccount]lane)
-		ls.accounts[account] = set
+func newThreadLanes() *threadLanes { return &threadLanes{lanes: map[laneKey]*fifo[func()]{}} }
+
+// do queues job behind the others of its thread. Jobs must not panic.
+func (ls *threadLanes) do(wg *sync.WaitGroup, account, thread string, job func()) {
+	k := laneKey{account, thread}
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if l := ls.lanes[k]; l != nil {
+		l.push(job)
+		return
 	}
-	return &set[maphash.String(ls.seed, thread)%lanesPerAccount]
+	ls.lanes[k] = &fifo[func()]{}
+	wg.Go(func() { ls.run(k, job) })
+}
+
+func (ls *threadLanes) run(k laneKey, job func()) {
+	for {
+		job()
+		ls.mu.Lock()
+		l := ls.lanes[k]
+		if l.len() == 0 {
+			delete(ls.lanes, k)
+			ls.mu.Unlock()
+			return
+		}
+		job = l.pop()
+		ls.mu.Unlock()
+	}
 }
 
 // pool runs jobs in any order, at most limit at a time; queue more may wait.

@@ -42,7 +42,7 @@ type Server struct {
 	out     *outbox
 	cmds    *commands
 	subs    *subscriptions
-	lanes   *lanes // used by the session's reader
+	lanes   *threadLanes
 	hooks   pool
 	signals lane
 
@@ -73,7 +73,7 @@ func NewServer(p Plugin, log *slog.Logger) *Server {
 func newServer(p Plugin, log *slog.Logger, peer credentials.TransportCredentials) *Server {
 	s := &Server{
 		abilities: abilitiesOf(p), log: log, peer: peer,
-		cmds: newCommands(), lanes: newLanes(),
+		cmds: newCommands(), lanes: newThreadLanes(),
 		hooks: pool{limit: hookWorkers, queue: hookQueue},
 		stop:  make(chan error, 1),
 	}

@@ -51,7 +51,7 @@ func (s *Server) command(ses *session, wire *pluginv1.Command) {
 	if c == nil {
 		return
 	}
-	s.lanes.of(wire.GetAccount(), wire.GetThread()).do(&s.work, func() { s.run(c, wire) })
+	s.lanes.do(&s.work, wire.GetAccount(), wire.GetThread(), func() { s.run(c, wire) })
 }
 
 func (s *Server) run(c *command, wire *pluginv1.Command) {
