@@ -120,7 +120,9 @@ type port struct {
 	more chan struct{}
 }
 
-func newPort(info pluginhost.Info) *port { return &port{info: info, room: -1, more: make(chan struct{}, 1000)} }
+func newPort(info pluginhost.Info) *port {
+	return &port{info: info, room: -1, more: make(chan struct{}, 1000)}
+}
 
 func (p *port) Offer(o pluginhost.Outbound) bool {
 	p.mu.Lock()
