@@ -47,7 +47,7 @@ func TestApplyExample(t *testing.T) {
 	r := parseExample(t)
 	want := []string{
 		"created skill german", "created skill billing", "created team Front Office", "created team Supervisors",
-		"created user ana", "created user sue", "created service Billing",
+		"created user ana", "created user sue", "created service Billing", "created service Text Line",
 		"created account Main site", "created account SMS line", "created contact ID",
 	}
 	dry, err := f.Apply(ctx, r, true)
