@@ -133,6 +133,17 @@ function showLog() {
   log.scrollTop = log.scrollHeight
 }
 
+// A picture takes its place when it has loaded: who looks at the end goes on
+// to see it.
+let atEnd = true
+$('log').addEventListener('scroll', () => {
+  const log = $('log')
+  atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40
+})
+$('log').addEventListener('load', () => {
+  if (atEnd) $('log').scrollTop = $('log').scrollHeight
+}, true) // load does not bubble
+
 // One message came or changed; only its bubble is touched, so that screen
 // readers hear it once.
 function showMessage(m) {
