@@ -1,16 +1,22 @@
 import { Button, Group, Modal, Text } from '@mantine/core';
 import { useTranslation } from 'react-i18next';
-import { useDesk } from './context';
+import { storesAndForwards } from '../store/select';
+import { useDesk, useDeskState } from './context';
 import { useLogout } from './logout';
 
-/** Asked of who logs out with chats open: their customers go back to the queue. */
+/** Asked of who logs out with chats open: customers who are there go back to the queue, slow exchanges are parked. */
 export function LogoutDialog({ onClose }: { onClose: () => void }) {
   const { t } = useTranslation();
   const desk = useDesk();
   const logout = useLogout();
+  const conversations = useDeskState((s) => s.conversations);
+  const open = desk.activeIds().flatMap((id) => conversations[id] ?? []);
+  const parked = open.filter(storesAndForwards).length;
+  const chats = open.length - parked;
   return (
     <Modal opened onClose={onClose} title={t('leave.title')} closeButtonProps={{ 'aria-label': t('close') }}>
-      <Text>{t('leave.text', { count: desk.activeIds().length })}</Text>
+      {chats > 0 && <Text>{t('leave.text', { count: chats })}</Text>}
+      {parked > 0 && <Text>{t('leave.parked', { count: parked })}</Text>}
       <Group mt="lg" justify="flex-end" gap="xs">
         <Button variant="default" onClick={onClose} data-autofocus>
           {t('cancel')}

@@ -9,7 +9,7 @@ export function useLogout(): () => Promise<void> {
   return useContext(LogoutContext);
 }
 
-/** Logs out, or asks first when customers would go back to the queue. */
+/** Logs out, or asks first when something is open. */
 export function useAskedLogout(): () => void {
   const desk = useDesk();
   const logout = useLogout();

@@ -3,7 +3,16 @@
 
 import { Button } from '@mantine/core';
 import { IconArrowDown } from '@tabler/icons-react';
-import { type HTMLAttributes, type Ref, type UIEvent, useEffect, useMemo, useRef, useState } from 'react';
+import {
+  type HTMLAttributes,
+  type Ref,
+  type RefObject,
+  type UIEvent,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+} from 'react';
 import { useTranslation } from 'react-i18next';
 import { Virtuoso, type VirtuosoHandle } from 'react-virtuoso';
 import { useDesk, useDeskState } from '../app/context';
@@ -20,6 +29,8 @@ import classes from './Transcript.module.css';
 import { useTyping } from './typing';
 
 const restTime = 150;
+/** Pixels from the end of the list that still count as being there. */
+const endZone = 60;
 const noOutgoing: Outgoing[] = [];
 
 export function Transcript({ conversation: c, readOnly = false }: { conversation: Conversation; readOnly?: boolean }) {
@@ -84,9 +95,12 @@ function List({ conversation: c, readOnly }: { conversation: Conversation; readO
     before.current = own;
   }, [own]);
 
+  const frame = useRef<HTMLDivElement>(null);
+  useStayingAtEnd(frame);
+
   const fresh = rows.length - seen.current;
   return (
-    <div className={classes.frame}>
+    <div ref={frame} className={classes.frame}>
       <Virtuoso<Row, Context>
         ref={list}
         className={classes.list}
@@ -97,7 +111,7 @@ function List({ conversation: c, readOnly }: { conversation: Conversation; readO
         initialTopMostItemIndex={start.current}
         alignToBottom={!readOnly}
         followOutput={(end) => (end ? 'auto' : false)}
-        atBottomThreshold={60}
+        atBottomThreshold={endZone}
         atBottomStateChange={setAtEnd}
         increaseViewportBy={400}
         onScroll={readOnly ? undefined : onScroll}
@@ -116,6 +130,23 @@ function List({ conversation: c, readOnly }: { conversation: Conversation; readO
       {!readOnly && <Announcer conversation={c} />}
     </div>
   );
+}
+
+/** The place of the list changes with what is written below it: who looks at the end goes on to see it. */
+function useStayingAtEnd(frame: RefObject<HTMLDivElement | null>): void {
+  useEffect(() => {
+    const scroller = frame.current?.querySelector('[role="log"]');
+    if (!scroller) return;
+    let height = scroller.clientHeight;
+    const watch = new ResizeObserver(() => {
+      const below = scroller.scrollHeight - scroller.scrollTop - height;
+      const shrunk = scroller.clientHeight < height;
+      height = scroller.clientHeight;
+      if (shrunk && below < endZone) scroller.scrollTop = scroller.scrollHeight;
+    });
+    watch.observe(scroller);
+    return () => watch.disconnect();
+  }, [frame]);
 }
 
 interface Context {

@@ -60,6 +60,8 @@ export const de: typeof en = {
     title: 'Mit offenen Chats abmelden?',
     text_one: 'Der Kunde Ihres offenen Chats kommt zurück in die Warteschlange.',
     text_other: 'Die Kunden Ihrer {{count}} offenen Chats kommen zurück in die Warteschlange.',
+    parked_one: 'Ihr offener Austausch per SMS wird zurückgestellt: Eine Antwort wartet zuerst auf Sie.',
+    parked_other: 'Ihre {{count}} offenen Austausche per SMS werden zurückgestellt: Antworten warten zuerst auf Sie.',
   },
   state: {
     label: 'Ihr Status: {{state}} {{pending}}',

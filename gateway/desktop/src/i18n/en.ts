@@ -53,6 +53,8 @@ export const en = {
     title: 'Log out with chats open?',
     text_one: 'The customer of your open chat goes back to the queue.',
     text_other: 'The customers of your {{count}} open chats go back to the queue.',
+    parked_one: 'Your open text exchange is parked: a reply waits for you first.',
+    parked_other: 'Your {{count}} open text exchanges are parked: replies wait for you first.',
   },
   state: {
     label: 'Your state: {{state}} {{pending}}',
