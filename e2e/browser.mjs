@@ -176,6 +176,52 @@ export async function until(what, condition, ms = 15_000) {
   }
 }
 
+/** A handset on the simulator's page, in use; the page may show it beside others. */
+export async function handset(browser, sys, number, { scheme = 'light' } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1000, height: 800 }, colorScheme: scheme, locale: 'en-GB' })
+  const page = watch(await context.newPage())
+  page.setDefaultTimeout(30_000)
+  await page.goto(sys.phone_page)
+  await page.getByLabel('Add a handset').fill(number)
+  await page.getByRole('button', { name: 'Add', exact: true }).click()
+  await page.getByRole('heading', { name: number }).waitFor()
+  /** Bubbles with a text: "mine" were written here, "theirs" came in. */
+  page.bubble = (side, text, state) => page.locator(`#log .bubble.${side}${state ? `[data-state="${state}"]` : ''}`, { hasText: text })
+  return page
+}
+
+/** Writes a text on a handset; it has gone out when this returns, not arrived. */
+export async function write(phone, text) {
+  await phone.locator('#text').fill(text)
+  await phone.locator('#send').click()
+  await phone.bubble('mine', text).last().waitFor()
+}
+
+/** A request to the control API of the carrier's sandbox: what it answers. */
+export async function carrier(sys, method, path, body) {
+  const res = await fetch(`${sys.sandbox.twilio_url}/_sandbox${path}`, {
+    method, body: body && JSON.stringify(body), headers: { 'Content-Type': 'application/json' },
+  })
+  const text = await res.text()
+  if (!res.ok) throw new Error(`${method} ${path}: ${res.status} ${text}`)
+  return text ? JSON.parse(text) : undefined
+}
+
+/** What agents and handsets said, by the carrier's own ledger: texts with how often each is there. */
+export async function ledger(sys) {
+  const { inbound, outbound } = await carrier(sys, 'GET', '/ledger')
+  return { inbound, outbound, said: (all, text) => all.filter((m) => m.body === text).length }
+}
+
+/** A screen by axe, and on a picture in light and dark. The desktop's own stories ask axe in both; `both` does here. */
+export async function look(page, where, { both = false } = {}) {
+  for (const scheme of ['dark', 'light']) {
+    await page.emulateMedia({ colorScheme: scheme })
+    if (both || scheme === 'light') await axe(page, `${where} (${scheme})`)
+    await picture(page, scheme === 'light' ? where : `${where}-dark`)
+  }
+}
+
 /** A small PNG of one colour, made by hand: no picture from elsewhere. */
 export async function png(page, width, height) {
   const url = await page.evaluate(([w, h]) => {
