@@ -2,6 +2,7 @@ package system_test
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -131,23 +132,37 @@ func (d *demo) struck(n int, often []strike, rare ...strike) {
 	for err := range faults {
 		t.Error(err)
 	}
-	eventually(t, "reply to each text, with a final status", 90*time.Second, func() bool {
-		status, _ := d.statuses()
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		for text := range x.texts {
-			if s := status["reply to "+text]; !x.replies["reply to "+text] || s == "" || s == "accepted" {
-				return false
-			}
-		}
-		return true
-	})
+	x.await(t, d)
 	stop()
 	agents.Wait()
 	t.Logf("%d kills, slowest resumption %v", len(plan), slowest)
 	taken := d.carried() // first: what was told by then must be in the log afterwards
 	status, count := d.statuses()
 	x.settle(t, taken, status, count)
+}
+
+// await waits until each text has a reply with a final status.
+func (x *exchange) await(t *testing.T, d *demo) {
+	t.Helper()
+	for end := time.Now().Add(90 * time.Second); ; {
+		open := map[string]string{}
+		status, _ := d.statuses()
+		x.mu.Lock()
+		for text := range x.texts {
+			reply := "reply to " + text
+			if s := status[reply]; !x.replies[reply] || s == "" || s == "accepted" {
+				open[reply] = fmt.Sprintf("acknowledged %t, status %q", x.replies[reply], s)
+			}
+		}
+		x.mu.Unlock()
+		if len(open) == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("without a final status: %v", open)
+		}
+		<-time.After(50 * time.Millisecond)
+	}
 }
 
 // settle compares the three ledgers: ours, the log and the carrier's.
