@@ -1,13 +1,70 @@
 // Takes the pictures of the README: node pictures.mjs (needs bin/parley).
 import { mkdirSync } from 'node:fs'
-import { ask, customer, desk, goReady, launch, root, say, system } from './browser.mjs'
+import { ask, customer, desk, goReady, handset, launch, root, say, system, write } from './browser.mjs'
 
 const images = `${root}docs/images/`
 mkdirSync(images, { recursive: true })
+
+/** A tent at dusk, drawn here. */
+async function tent(page) {
+  const url = await page.evaluate(() => {
+    const c = Object.assign(document.createElement('canvas'), { width: 480, height: 320 })
+    const g = c.getContext('2d')
+    const shape = (color, ...points) => {
+      g.fillStyle = color
+      g.beginPath()
+      for (const [x, y] of points) g.lineTo(x, y)
+      g.fill()
+    }
+    const sky = g.createLinearGradient(0, 0, 0, 230)
+    sky.addColorStop(0, '#3d5a80')
+    sky.addColorStop(1, '#f2c9a1')
+    g.fillStyle = sky
+    g.fillRect(0, 0, 480, 230)
+    shape('#5b6f8a', [0, 230], [120, 95], [215, 190], [310, 70], [480, 230])
+    shape('#4b6b4f', [0, 225], [480, 215], [480, 320], [0, 320])
+    shape('#d96c3b', [130, 275], [230, 140], [350, 275])
+    shape('#b4532a', [230, 140], [350, 275], [400, 262], [285, 132])
+    shape('#5a2a17', [205, 275], [232, 175], [262, 275])
+    return c.toDataURL('image/png')
+  })
+  return { name: 'tent.png', mimeType: 'image/png', buffer: Buffer.from(url.split(',')[1], 'base64') }
+}
+
+/** Texts between a simulated phone and Ben, who logs out afterwards. */
+async function texts(browser, sys, scheme) {
+  const ben = await desk(browser, sys, 'ben', { scheme, ready: true })
+  const log = ben.getByRole('log')
+  const phone = await handset(browser, sys, '+15550100142', { scheme })
+  await write(phone, 'Hi! A pole of my Rev 2 broke in the storm. Can I get one pole only?')
+  await ben.getByRole('alertdialog', { name: 'SMS' }).getByRole('button', { name: 'Accept' }).click()
+  await say(ben, 'Sorry to hear that! You can, poles come one by one. Would you send a picture?')
+  await phone.bubble('theirs', 'one by one', 'delivered').waitFor()
+  await phone.locator('#picture').setInputFiles(await tent(phone))
+  await phone.locator('#files img').waitFor()
+  await write(phone, 'It is the one in front')
+  await log.getByText('It is the one in front').waitFor()
+  await log.getByRole('button', { name: /Enlarge picture/ }).locator('img').waitFor()
+  await say(ben, 'That is the short one. It leaves today, €14 with delivery.')
+  await phone.bubble('theirs', 'leaves today', 'delivered').waitFor()
+  await log.getByRole('button', { name: 'Delivered' }).nth(1).waitFor()
+  await phone.bubble('mine', 'in front', 'delivered').waitFor()
+  await ben.getByRole('textbox', { name: 'Message' }).fill('It goes to the address of your last order.')
+  await ben.mouse.move(600, 400)
+  await ben.screenshot({ path: `${images}sms-${scheme}.png` })
+  await phone.locator('#text').blur()
+  await phone.screenshot({ path: `${images}phone-${scheme}.png` })
+  await ben.getByRole('button', { name: /Account menu of/ }).click()
+  await ben.getByRole('menuitem', { name: 'Log out' }).click()
+  await ben.getByRole('dialog').getByRole('button', { name: 'Log out' }).click()
+  await ben.getByLabel('Login', { exact: true }).waitFor()
+}
+
 const browser = await launch()
 for (const scheme of ['light', 'dark']) {
   const sys = await system()
   try {
+    await texts(browser, sys, scheme)
     const ana = await desk(browser, sys, 'ana', { scheme })
     await goReady(ana)
     const alert = ana.getByRole('alertdialog', { name: 'Web Chat' })

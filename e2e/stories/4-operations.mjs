@@ -5,7 +5,7 @@ import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { ask, customer, desk, goReady, root, say, until } from '../browser.mjs'
 
-export const name = 'stories 4 and 5: metrics, the log beside the gateway, canaries, a third-party plugin pinned by hash'
+export const name = 'story 4: metrics, the log beside the gateway, canaries, a third-party plugin pinned by hash'
 
 const canary = 'canary-7b1f9a-text'
 
