@@ -17,8 +17,8 @@ const example = "../../docs/records.example.yaml"
 
 func parseExample(t *testing.T) directory.Records {
 	t.Helper()
-	t.Setenv("PARLEY_EXAMPLE_ANA_PASSWORD", "correct horse")
-	t.Setenv("PARLEY_EXAMPLE_SMS_TOKEN", "token")
+	t.Setenv("EXAMPLE_ANA_PASSWORD", "correct horse")
+	t.Setenv("EXAMPLE_SMS_TOKEN", "token")
 	text, err := os.ReadFile(example)
 	if err != nil {
 		t.Fatal(err)
