@@ -102,9 +102,11 @@ func (x *exchange) agent(ctx context.Context, d *demo, token string) {
 	}
 }
 
+// ignoreRefusal passes on what is no refusal, and refusals that pass: the agent
+// connects anew then, and meets all that is still to do again.
 func ignoreRefusal(err error) error {
 	var refused *drive.RefusedError
-	if errors.As(err, &refused) {
+	if errors.As(err, &refused) && refused.Code != "unavailable" && refused.Code != "rate_limited" {
 		return nil
 	}
 	return err
@@ -131,10 +133,6 @@ func (x *exchange) hear(ctx context.Context, frame []byte, todo chan<- func(*dri
 		call, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		_, err := a.Say(call, e.Conversation, reply, reply)
-		var refused *drive.RefusedError
-		if errors.As(err, &refused) && refused.Code == "rate_limited" {
-			return err // connects anew, and hears the text again
-		}
 		if err == nil {
 			x.mu.Lock()
 			x.replies[reply] = true
