@@ -8,15 +8,6 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// HookMode says what becomes of a webhook whose signature is wrong (SPEC Y2).
-type HookMode string
-
-// Hook modes.
-const (
-	HookEnforce HookMode = "enforce" // refused
-	HookObserve HookMode = "observe" // logged, counted and let through, for moving a number over
-)
-
 // InboundMode says what becomes of a message without an open exchange (SPEC N7).
 type InboundMode string
 
@@ -42,8 +33,7 @@ type Account struct {
 	Settings json.RawMessage        `json:"settings,omitempty"` // JSON object for the plugin; nil means {}
 	Service  conversation.ServiceID `json:"service,omitzero"`
 	User     conversation.AgentID   `json:"user,omitzero"`
-	HookMode HookMode               `json:"hook_mode"` // "" becomes enforce
-	Inbound  InboundMode            `json:"inbound"`   // "" becomes new
+	Inbound  InboundMode            `json:"inbound"` // "" becomes new
 	Files    FileLimits             `json:"files,omitzero"`
 	Enabled  bool                   `json:"enabled"`
 }
@@ -59,9 +49,6 @@ type FileLimits struct {
 func (a *Account) normalise() {
 	a.Plugin = strings.TrimSpace(a.Plugin)
 	a.Name = strings.TrimSpace(a.Name)
-	if a.HookMode == "" {
-		a.HookMode = HookEnforce
-	}
 	if a.Inbound == "" {
 		a.Inbound = InboundNew
 	}
@@ -97,7 +84,6 @@ func (a *Account) validate(s *Snapshot) error {
 		_, ok := s.User(a.User)
 		f.check(ok, "user", "no such user")
 	}
-	f.check(a.HookMode == HookEnforce || a.HookMode == HookObserve, "hook_mode", "must be enforce or observe")
 	f.check(a.Inbound == InboundNew || a.Inbound == InboundIgnore, "inbound", "must be new or ignore")
 	f.check(a.Files.MaxBytes >= 0 && a.Files.MaxBytes <= 1<<30, "files.max_bytes", "must be 0 to 1 GiB")
 	for _, t := range a.Files.Types {

@@ -176,7 +176,7 @@ func (a *applier) account(i int, r AccountRecord) {
 	at := fmt.Sprintf("accounts[%d]", i)
 	old, _ := a.snap.AccountByName(r.Name)
 	acc := Account{
-		ID: old.ID, Name: r.Name, Plugin: r.Plugin, HookMode: r.HookMode, Inbound: r.Inbound, Files: r.Files,
+		ID: old.ID, Name: r.Name, Plugin: r.Plugin, Inbound: r.Inbound, Files: r.Files,
 		Enabled: r.Enabled == nil || *r.Enabled,
 	}
 	var err error

@@ -136,9 +136,9 @@ func TestValidation(t *testing.T) {
 			return err
 		}, []string{"users[0]", "rules.share", "rules.offer_timeout", "rules.inactivity_end", "rules.disposition_needed"}},
 		"account without target": {func() error {
-			_, err := f.PutAccount(ctx, directory.Account{Name: "A", Plugin: "webchat", Settings: []byte(`[1]`), HookMode: "maybe", Inbound: "never"}, nil)
+			_, err := f.PutAccount(ctx, directory.Account{Name: "A", Plugin: "webchat", Settings: []byte(`[1]`), Inbound: "never"}, nil)
 			return err
-		}, []string{"service", "settings", "hook_mode", "inbound"}},
+		}, []string{"service", "settings", "inbound"}},
 		"contact": {func() error {
 			_, err := f.PutContact(ctx, directory.Contact{Addresses: []string{"030 1234"}})
 			return err

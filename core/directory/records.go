@@ -99,11 +99,10 @@ type AccountRecord struct {
 	Settings map[string]any `yaml:"settings,omitempty"`
 	// Secrets by name. A name ending in _file gives the path of a file that
 	// holds the secret of the name before it. Nil leaves all unchanged.
-	Secrets  map[string]Secret `yaml:"secrets,omitempty"`
-	HookMode HookMode          `yaml:"hook_mode,omitempty"`
-	Inbound  InboundMode       `yaml:"inbound,omitempty"` // "" means new
-	Files    FileLimits        `yaml:"files,omitempty"`
-	Enabled  *bool             `yaml:"enabled,omitempty"` // nil: true
+	Secrets map[string]Secret `yaml:"secrets,omitempty"`
+	Inbound InboundMode       `yaml:"inbound,omitempty"` // "" means new
+	Files   FileLimits        `yaml:"files,omitempty"`
+	Enabled *bool             `yaml:"enabled,omitempty"` // nil: true
 }
 
 // ContactRecord is a Contact, found by its addresses: it must have one.

@@ -18,7 +18,6 @@ type accountInput struct {
 	Secrets  map[string]string      `json:"secrets,omitempty" doc:"By name. Absent: as they are. They are never given out"`
 	Service  conversation.ServiceID `json:"service,omitempty" format:"uuid" doc:"The target: a service or a user"`
 	User     conversation.AgentID   `json:"user,omitempty" format:"uuid"`
-	HookMode directory.HookMode     `json:"hook_mode,omitempty" enum:"enforce,observe"`
 	Inbound  directory.InboundMode  `json:"inbound,omitempty" enum:"new,ignore" doc:"A message without an open exchange: begins one, or is only logged"`
 	Files    directory.FileLimits   `json:"files,omitempty"`
 	Enabled  bool                   `json:"enabled"`
@@ -46,7 +45,7 @@ func (a *API) putAccount(ctx context.Context, id string, b accountInput) (direct
 	}
 	acc := directory.Account{
 		ID: conversation.AccountID(stream(id)), Plugin: b.Plugin, Name: b.Name, Settings: settings, Service: b.Service, User: b.User,
-		HookMode: b.HookMode, Inbound: b.Inbound, Files: b.Files, Enabled: b.Enabled,
+		Inbound: b.Inbound, Files: b.Files, Enabled: b.Enabled,
 	}
 	if err := a.validateAccount(ctx, acc, b); err != nil {
 		return directory.Account{}, err
