@@ -105,7 +105,9 @@ type End struct{}
 // Left says that the customer is gone without having said so.
 type Left struct{ Reason string }
 
-// Deferred makes raw input durable before it is understood: Opaque comes
+// Deferred makes raw input durable before it is understood. Its DedupeKey must
+// be neither the key nor a provider id of what it becomes: that would be taken
+// for a repeat. Opaque comes
 // back in a ProcessCommand.
 type Deferred struct{ Opaque []byte }
 
