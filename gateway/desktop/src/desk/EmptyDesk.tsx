@@ -24,11 +24,12 @@ export function EmptyDesk() {
     );
   }
   if (agent.status !== 'not_ready' && agent.status !== 'logged_out') {
+    const line = (agent.offers?.length ?? 0) > 0 ? 'ringing' : 'ready';
     return (
       <div className={classes.empty}>
         <IconHeadset size={44} stroke={1.4} className={classes.ready} aria-hidden />
-        <h1 className={classes.title}>{t('empty.ready')}</h1>
-        <p className={classes.text}>{t('empty.readyText')}</p>
+        <h1 className={classes.title}>{t(`empty.${line}`)}</h1>
+        <p className={classes.text}>{t(`empty.${line}Text`)}</p>
       </div>
     );
   }

@@ -89,6 +89,8 @@ export const de: typeof en = {
   empty: {
     ready: 'Sie sind bereit',
     readyText: 'Der nächste Kunde klingelt hier. Das Fenster darf im Hintergrund bleiben: Sie werden es hören.',
+    ringing: 'Ein Kunde wartet auf Ihre Antwort',
+    ringingText: 'Nehmen Sie an oder lehnen Sie ab, bevor die Zeit um ist.',
     away: 'Sie sind nicht bereit',
     awayReason: 'Nicht bereit: {{reason}}',
     awayText: 'Ihnen werden keine Chats angeboten, bis Sie bereit sind.',

@@ -82,6 +82,8 @@ export const en = {
   empty: {
     ready: 'You are ready',
     readyText: 'The next customer rings here. You can leave this window in the background: you will hear it.',
+    ringing: 'A customer is waiting for your answer',
+    ringingText: 'Accept or reject before the time is up.',
     away: 'You are Not Ready',
     awayReason: 'Not Ready: {{reason}}',
     awayText: 'No chats are offered to you until you go ready.',
