@@ -317,3 +317,26 @@ func TestErrStoppedAfterStop(t *testing.T) {
 		}
 	})
 }
+
+// PR3, Y1: a text that comes again a day later, after its exchange has ended,
+// is the same event and begins nothing (FT31).
+func TestRepeatADayLater(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		b.r.PluginReady("text", "text-1", &port{info: textInfo(), room: -1})
+		first := pluginhost.Inbound{Plugin: "text", Account: b.text.ID, Thread: "+49301234", DedupeKey: "in-1",
+			Message: &pluginhost.InboundMessage{Address: "+49301234", Parts: textParts("hello")}}
+		committed := ingest(b.r, first)
+		end := pluginhost.Inbound{Plugin: "text", Account: b.text.ID, Thread: "+49301234", DedupeKey: "end-1", Action: &pluginhost.CustomerAction{End: true}}
+		if a := ingest(b.r, end); committed.Status != pluginhost.Committed || a.Status != pluginhost.Committed {
+			t.Fatalf("text: %+v, end: %+v, want both committed", committed, a)
+		}
+		b.after(25 * time.Hour)
+		if a := ingest(b.r, first); a.Status != pluginhost.Duplicate || a.Conversation != committed.Conversation || a.Seq != committed.Seq {
+			t.Errorf("the repeat: got %+v, want a duplicate of %+v", a, committed)
+		}
+		rows, err := b.log.Conversations(t.Context(), eventlog.ConversationQuery{})
+		if err != nil || len(rows) != 1 {
+			t.Errorf("conversations after the repeat: %d, %v, want 1", len(rows), err)
+		}
+	})
+}
