@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -278,10 +279,10 @@ func TestLookup(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := newDouble(t)
 			var query url.Values
-			posts := 0
+			var posts atomic.Int32 // a connection that is cut tells nobody what happened before
 			d.on(func(w http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodPost {
-					if posts++; posts > 1 {
+					if posts.Add(1) > 1 {
 						answer(w, 201, `{"sid":"SM9"}`)
 						return
 					}
@@ -300,7 +301,7 @@ func TestLookup(t *testing.T) {
 				t.Fatalf("send: %+v, want unknown", got)
 			}
 			if name == "of the next" { // another command's open attempt is alike
-				posts = 0
+				posts.Store(0)
 				again := send(text)
 				again.ID = "0190c1c0-0000-7000-8000-000000000009"
 				h.Send(again)
@@ -316,10 +317,10 @@ func TestLookup(t *testing.T) {
 	}
 	t.Run("of another command", func(t *testing.T) {
 		d := newDouble(t)
-		posts := 0
+		var posts atomic.Int32
 		d.on(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPost {
-				if posts++; posts == 1 {
+				if posts.Add(1) == 1 {
 					panic(http.ErrAbortHandler)
 				}
 				answer(w, 201, `{"sid":"SM9"}`)
