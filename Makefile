@@ -93,6 +93,8 @@ bench: build ## measure the parts, then the whole system
 	go test -run '^$$' -bench . -benchmem ./core/... ./plugins/sdk/...
 	bin/parley bench log
 	bin/parley bench webchat
+	bin/parley bench sms
+	bin/parley bench replies
 	bin/parley bench sockets
 	bin/parley bench start
 
