@@ -94,31 +94,49 @@ func fillEnded(ctx context.Context, s *stores, acc conversation.AccountID, n int
 	}
 	defer func() { err = errors.Join(err, r.Stop(context.WithoutCancel(ctx))) }()
 	r.PluginReady("sms", "fill", smsNowhere{})
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	slots := make(chan struct{}, 2000)
-	ingest := func(in pluginhost.Inbound) {
-		wg.Add(1)
-		slots <- struct{}{}
-		r.Ingest(ctx, in, func(ack pluginhost.Ack) {
-			if ack.Status != pluginhost.Committed {
-				mu.Lock()
-				err = fmt.Errorf("event not taken: %s", ack.Code)
-				mu.Unlock()
-			}
-			<-slots
-			wg.Done()
-		})
-	}
+	f := newFiller(r)
 	for i := range n {
 		in := pluginhost.Inbound{Plugin: "sms", Account: acc, Thread: fmt.Sprintf("+1646%07d", i), DedupeKey: fmt.Sprintf("fill-%d", i)}
 		m := in
 		m.Message = &pluginhost.InboundMessage{Address: in.Thread, Parts: []conversation.Part{{Kind: conversation.PartText, Text: "some words of a customer"}}}
-		ingest(m)
+		f.ingest(ctx, m)
 		in.DedupeKey += "-end"
 		in.Action = &pluginhost.CustomerAction{End: true}
-		ingest(in)
+		f.ingest(ctx, in)
 	}
-	wg.Wait()
-	return err
+	return f.wait()
+}
+
+// filler hands events to a router, many at a time.
+type filler struct {
+	r     *router.Router
+	slots chan struct{}
+	wg    sync.WaitGroup
+
+	mu  sync.Mutex
+	err error
+}
+
+func newFiller(r *router.Router) *filler {
+	return &filler{r: r, slots: make(chan struct{}, 2000)}
+}
+
+func (f *filler) ingest(ctx context.Context, in pluginhost.Inbound) {
+	f.wg.Add(1)
+	f.slots <- struct{}{}
+	f.r.Ingest(ctx, in, func(a pluginhost.Ack) {
+		if a.Status != pluginhost.Committed {
+			f.mu.Lock()
+			f.err = fmt.Errorf("event not taken: %s", a.Code)
+			f.mu.Unlock()
+		}
+		<-f.slots
+		f.wg.Done()
+	})
+}
+
+// wait returns when everything is stored, or refused: then with an error.
+func (f *filler) wait() error {
+	f.wg.Wait()
+	return f.err
 }

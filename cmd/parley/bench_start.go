@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"sync"
 	"syscall"
 	"time"
 
@@ -123,33 +122,17 @@ func (c *benchStartCmd) fill(ctx context.Context, cfg config.Config) (err error)
 	if !ok {
 		return errors.New("no demo account")
 	}
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	slots := make(chan struct{}, 2000)
-	ingest := func(in pluginhost.Inbound) {
-		wg.Add(1)
-		slots <- struct{}{}
-		r.Ingest(ctx, in, func(a pluginhost.Ack) {
-			if a.Status != pluginhost.Committed {
-				mu.Lock()
-				err = fmt.Errorf("event not taken: %s", a.Code)
-				mu.Unlock()
-			}
-			<-slots
-			wg.Done()
-		})
-	}
+	f := newFiller(r)
 	for i := range c.Conversations {
 		in := pluginhost.Inbound{Plugin: "webchat", Account: acc.ID, Thread: fmt.Sprintf("web:fill-%d", i)}
 		start := in
 		start.Action = &pluginhost.CustomerAction{Start: &pluginhost.StartAction{Body: conversation.StartedBody{Name: "Fill"}}}
-		ingest(start)
+		f.ingest(ctx, start)
 		for range c.Events - 3 { // started, assigned, requested come with the start
 			m := in
 			m.Message = &pluginhost.InboundMessage{Parts: []conversation.Part{{Kind: conversation.PartText, Text: "some words of a customer"}}}
-			ingest(m)
+			f.ingest(ctx, m)
 		}
 	}
-	wg.Wait()
-	return err
+	return f.wait()
 }
