@@ -151,18 +151,25 @@ export async function picture(page, name) {
   await page.screenshot({ path: `${shots}${name}.png` })
 }
 
-/** Throws when axe finds anything on the page as it stands. */
+/**
+ * Throws when axe finds anything on the page as it stands. What it finds must be there when it looks
+ * again: a tooltip may begin to fade in while it looks, in colours that nobody sees for long.
+ */
 export async function axe(page, where) {
+  if ((await violations(page)).length === 0) return
+  const text = await violations(page)
+  if (text.length > 0) throw new Error(`axe on ${where}:\n  ${text.join('\n  ')}`)
+}
+
+async function violations(page) {
   // What fades in has other colours for a moment.
   await page.waitForFunction(() =>
     document.getAnimations().every((a) => a.playState !== 'running' || a.effect?.getTiming().iterations === Number.POSITIVE_INFINITY),
   )
-  const { violations } = await new AxeBuilder({ page })
+  const result = await new AxeBuilder({ page })
     .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'])
     .analyze()
-  if (violations.length === 0) return
-  const text = violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target} ${n.failureSummary}`))
-  throw new Error(`axe on ${where}:\n  ${text.join('\n  ')}`)
+  return result.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target} ${n.failureSummary}`))
 }
 
 /** Waits until a condition holds and returns what it gave. */

@@ -59,23 +59,30 @@ export async function picture(page, name) {
   await page.screenshot({ path: `${shots}${name}.png` });
 }
 
-/** Throws when axe finds anything on the page as it stands. */
+/**
+ * Throws when axe finds anything on the page as it stands. What it finds must be there when it looks
+ * again: a tooltip may begin to fade in while it looks, in colours that nobody sees for long.
+ */
 export async function axe(page, where) {
-  // Animations hold colours that nobody sees for long.
+  const found = await violations(page);
+  if (found.length === 0) return;
+  const text = await violations(page);
+  if (text.length > 0) throw new Error(`axe on ${where}:\n  ${text.join('\n  ')}`);
+}
+
+async function violations(page) {
   await page.waitForTimeout(250);
   await page.waitForFunction(() =>
     document
       .getAnimations()
       .every((a) => a.playState !== 'running' || a.effect?.getTiming().iterations === Number.POSITIVE_INFINITY),
   );
-  const { violations } = await new AxeBuilder({ page })
+  const result = await new AxeBuilder({ page })
     .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'])
     .analyze();
-  if (violations.length === 0) return;
-  const text = violations.flatMap((v) =>
+  return result.violations.flatMap((v) =>
     v.nodes.map((n) => `${v.id}: ${n.target} ${n.failureSummary?.split('\n')[1] ?? ''}`),
   );
-  throw new Error(`axe on ${where}:\n  ${text.join('\n  ')}`);
 }
 
 export function assert(condition, text) {
