@@ -57,12 +57,12 @@ type writer struct {
 // maxHeads bounds the heads kept in memory (about 64 bytes each).
 const maxHeads = 1 << 17
 
-// newWriter connects; load must follow before run.
 // maxYields is how often the writer steps back before it commits, so that those
 // whom the last commit has woken add theirs: a flush for many costs little more
 // than one for few. It never waits: alone, it goes on at once.
 const maxYields = 4
 
+// newWriter connects; load must follow before run.
 func newWriter(l *Log) (*writer, error) {
 	c, err := connect(DSN(l.path))
 	if err != nil {
