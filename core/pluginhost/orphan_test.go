@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -169,6 +171,34 @@ func TestNoSecretsOutside(t *testing.T) {
 	}
 	if strings.Contains(log.String()+string(status), "t0ps3cret") {
 		t.Error("log or status holds the secret")
+	}
+}
+
+// A plugin in Go gets a part of the processors, unless its environment says
+// otherwise.
+func TestProcessors(t *testing.T) {
+	got := func(b *bench) (last string) {
+		b.ready(t)
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", b.status(t).PID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for v := range strings.SplitSeq(string(text), "\x00") {
+			if n, ok := strings.CutPrefix(v, "GOMAXPROCS="); ok {
+				last = n
+			}
+		}
+		return last
+	}
+	want := strconv.Itoa(max(1, runtime.GOMAXPROCS(0)/4))
+	if n := got(newBench(t, nil, self("echo"))); n != want {
+		t.Errorf("GOMAXPROCS of a plugin: got %q, want %s", n, want)
+	}
+	t.Setenv("GOMAXPROCS", "7")
+	spec := self("echo")
+	spec.Env = append(spec.Env, "GOMAXPROCS")
+	if n := got(newBench(t, nil, spec)); n != "7" {
+		t.Errorf("GOMAXPROCS of a plugin that names it: got %q, want 7", n)
 	}
 }
 

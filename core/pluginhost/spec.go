@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 
 	"github.com/parley-gateway/parley/plugins/contract"
 )
@@ -80,8 +81,15 @@ func (l *launchSpec) command() (*exec.Cmd, *verified, error) {
 	return cmd, v, nil
 }
 
+// processors is how many a plugin written in Go uses at once, unless its
+// environment names another number. Its work comes in small pieces from one
+// stream: on more processors its threads mostly wake one another, at the cost of
+// the gateway beside it.
+func processors() int { return max(1, runtime.GOMAXPROCS(0)/4) }
+
 func (l *launchSpec) environment(names []string) []string {
-	env := make([]string, 0, len(names)+len(passedEnv)+1)
+	env := make([]string, 0, len(names)+len(passedEnv)+2)
+	env = append(env, "GOMAXPROCS="+strconv.Itoa(processors())) // of two values the later one counts
 	for _, list := range [][]string{passedEnv[:], names} {
 		for _, name := range list {
 			if value, ok := os.LookupEnv(name); ok {
