@@ -39,12 +39,14 @@ func (s *Server) secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Permissions-Policy", permissions)
 		if scheme(r) == "https" {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
-		serves := s.hosts.serves(r.Host)
-		switch area(r.URL.Path) {
+		serves, where := s.hosts.serves(r.Host), area(r.URL.Path)
+		if where != areaHooks { // no document, and thousands a second
+			h.Set("Permissions-Policy", permissions)
+		}
+		switch where {
 		case areaFiles:
 			h.Set("Content-Security-Policy", s.policies.files)
 			h.Set("Referrer-Policy", "no-referrer")

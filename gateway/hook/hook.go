@@ -134,7 +134,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, start time.Time)
 	if r.ContentLength > limits.MaxBody {
 		return refuse(w, http.StatusRequestEntityTooLarge, resultTooLarge)
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limits.MaxBody))
+	body, err := readBody(w, r, limits.MaxBody)
 	if err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return refuse(w, http.StatusRequestEntityTooLarge, resultTooLarge)
@@ -153,6 +153,18 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, start time.Time)
 		return h.refuse(w, account, err)
 	}
 	return answer(w, res)
+}
+
+// smallBody is up to what length a body gets its memory before it has come.
+const smallBody = 64 << 10
+
+func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
+	if n := r.ContentLength; n >= 0 && n <= min(most, smallBody) {
+		body := make([]byte, n)
+		_, err := io.ReadFull(r.Body, body)
+		return body, err
+	}
+	return io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 }
 
 func parseAccount(path string) (id conversation.AccountID, ok bool) {

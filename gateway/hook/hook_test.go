@@ -1,11 +1,13 @@
 package hook_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -149,6 +151,30 @@ func TestAnswers(t *testing.T) {
 
 // TestWhatThePluginSees (FT31): the body as it came, the configured public URL
 // whatever the request claims, and no header of ours.
+// A body that ends before its length is nothing that a plugin may see.
+func TestBodyCutShort(t *testing.T) {
+	f := setup(t, nil)
+	var d net.Dialer
+	c, err := d.DialContext(t.Context(), "tcp", f.web.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	_, err = fmt.Fprintf(c, "POST /hooks/%s HTTP/1.1\r\nHost: chat.example.com\r\nContent-Length: 10\r\n\r\nabc", f.account)
+	if err = errors.Join(err, c.(*net.TCPConn).CloseWrite()); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if f.mu.Lock(); res.StatusCode != http.StatusBadRequest || len(f.calls) != 0 {
+		t.Errorf("3 of 10 bytes: got %d and %d calls of the plugin, want 400 and none", res.StatusCode, len(f.calls))
+	}
+	f.mu.Unlock()
+}
+
 func TestWhatThePluginSees(t *testing.T) {
 	f := setup(t, nil)
 	const body = "Body=caf%C3%A9&MediaUrl0=\r\n\x00raw"
