@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/parley-gateway/parley/config"
@@ -106,7 +108,9 @@ func respond(w http.ResponseWriter, err error, changes []directory.Change) {
 // errNotRunning: no gateway uses the data folder.
 var errNotRunning = errors.New("no gateway is running on this data folder")
 
-// call asks the running gateway; errNotRunning when there is none.
+// call asks the running gateway; errNotRunning when there is none. A gateway
+// that is there and does not answer is another error: nobody may then take the
+// data folder for his own.
 func call(ctx context.Context, cfg config.Config, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {
@@ -126,8 +130,12 @@ func call(ctx context.Context, cfg config.Config, method, path string, in, out a
 	}}}
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)
-	if err != nil {
+	// EINVAL: a path too long for any socket.
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EINVAL) {
 		return errNotRunning
+	}
+	if err != nil {
+		return fmt.Errorf("the gateway's control socket: %w", err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {

@@ -309,13 +309,13 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 	if !built {
 		n.logger.Warn("this binary was built without the desktop's pages; `make build` makes them")
 	}
+	if n.ctl, err = startControl(ctx, n); err != nil { // before anybody is told that we are ready
+		return err
+	}
 	n.server.Start(gateway.Handlers{
 		API: n.stream, Hooks: n.hooks, Plugins: n.proxy, Files: n.blobs.Handler(), Desktop: files,
 		Drain: []func(context.Context){n.stream.Drain, n.proxy.Drain},
 	})
-	if n.ctl, err = startControl(ctx, n); err != nil {
-		return err
-	}
 	ready, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	if err := n.host.Ready(ready); err != nil {

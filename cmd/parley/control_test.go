@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/parley-gateway/parley/config"
+)
+
+// Only where nobody can be is nobody: whoever gets errNotRunning writes into the
+// data folder himself.
+func TestNobodyOrNoAnswer(t *testing.T) {
+	ask := func(dir string) error {
+		var cfg config.Config
+		cfg.Data = dir
+		var out any
+		return call(context.Background(), cfg, "GET", "/plugins", nil, &out)
+	}
+	dir := t.TempDir()
+	if err := ask(dir); !errors.Is(err, errNotRunning) {
+		t.Errorf("no socket: got %v, want errNotRunning", err)
+	}
+	if err := ask(filepath.Join(dir, strings.Repeat("long", 30))); !errors.Is(err, errNotRunning) {
+		t.Errorf("no place for a socket: got %v, want errNotRunning", err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "run"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, "run", "control.sock"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.SetUnlinkOnClose(false)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.Close() // without an answer
+		}
+	}()
+	if err := ask(dir); err == nil || errors.Is(err, errNotRunning) {
+		t.Errorf("a gateway that does not answer: got %v, want an error of its own", err)
+	}
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	if err := ask(dir); !errors.Is(err, errNotRunning) {
+		t.Errorf("a socket that was left behind: got %v, want errNotRunning", err)
+	}
+}
