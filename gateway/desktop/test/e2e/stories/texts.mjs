@@ -137,9 +137,7 @@ async function begin(browser, scheme) {
   assert((await box.inputValue()) === 'a draft' && !(await box.isDisabled()), 'the draft is kept');
 
   // Offered like a chat (N8): the title, and the number as who it is.
-  await page.getByRole('button', { name: /Your state/ }).click();
   world.agents.get(world.users[1].id).ready = true;
-  await page.keyboard.press('Escape');
   const offered = world.smsStarts({ from: '+447700900123', text: 'Is my table free?', queuedFor: 61_000 });
   const alert = page.getByRole('alertdialog', { name: 'SMS' });
   await alert.getByText('+447700900123').waitFor();
