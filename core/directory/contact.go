@@ -210,7 +210,13 @@ func (d *Directory) addressKey(normalised string) []byte {
 }
 
 func (d *Directory) contactIDs(ctx context.Context, q querier, normalised string) ([]conversation.ContactID, error) {
-	rows, err := q.QueryContext(ctx, `SELECT contact FROM contact_addresses WHERE address = $1 ORDER BY contact`, d.addressKey(normalised))
+	rows, err := q.QueryContext(ctx, selectByAddress, d.addressKey(normalised))
+	return d.scanContactIDs(rows, err)
+}
+
+const selectByAddress = `SELECT contact FROM contact_addresses WHERE address = $1 ORDER BY contact`
+
+func (d *Directory) scanContactIDs(rows *sql.Rows, err error) ([]conversation.ContactID, error) {
 	if err != nil {
 		return nil, d.note(err)
 	}
@@ -321,7 +327,7 @@ func (d *Directory) ContactByAddress(ctx context.Context, address string) (conve
 	if !ok {
 		return conversation.ContactID{}, nil
 	}
-	ids, err := d.contactIDs(ctx, d.reader, n)
+	ids, err := d.scanContactIDs(d.byAddress.QueryContext(ctx, d.addressKey(n)))
 	if err != nil {
 		return conversation.ContactID{}, fmt.Errorf("directory: find contact: %w", err)
 	}

@@ -54,9 +54,11 @@ type Directory struct {
 	dialect Dialect
 	writer  *sql.DB
 	reader  *sql.DB
-	vault   Vault
-	log     *slog.Logger
-	gate    sync.Locker
+	// byAddress is asked for each new conversation.
+	byAddress *sql.Stmt
+	vault     Vault
+	log       *slog.Logger
+	gate      sync.Locker
 
 	writeMu sync.Mutex // one change at a time, so that snapshots appear in order
 	snap    atomic.Pointer[Snapshot]
@@ -110,6 +112,9 @@ func Open(ctx context.Context, o Options) (*Directory, error) {
 		watchers: map[chan struct{}]struct{}{}, pluginKeys: map[string]int64{}, failed: make(chan struct{}),
 	}
 	snap, err := d.loadSnapshot(ctx)
+	if err == nil {
+		d.byAddress, err = reader.PrepareContext(ctx, selectByAddress)
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("directory: open: %w", err), reader.Close(), writer.Close())
 	}
@@ -211,7 +216,7 @@ func (d *Directory) Close() error {
 	d.closeOnce.Do(func() {
 		d.stop()
 		d.done.Wait()
-		d.closeErr = errors.Join(d.reader.Close(), d.writer.Close())
+		d.closeErr = errors.Join(d.byAddress.Close(), d.reader.Close(), d.writer.Close())
 	})
 	return d.closeErr
 }

@@ -115,15 +115,15 @@ func (b *Batch) SeqOf(done Appended, stream StreamID, index int, seq uint64) uin
 // Known reports whether s is one of the outbox states.
 func (s OutboxState) Known() bool {
 	switch s {
-	case OutboxQueued, OutboxDispatched, OutboxBegun, OutboxSettled, OutboxUnknown:
+	case OutboxQueued, OutboxBegun, OutboxSettled, OutboxUnknown:
 		return true
 	}
 	return false
 }
 
-// Pending reports whether work remains: queued, dispatched or begun.
+// Pending reports whether work remains: queued or begun.
 func (s OutboxState) Pending() bool {
-	return s == OutboxQueued || s == OutboxDispatched || s == OutboxBegun
+	return s == OutboxQueued || s == OutboxBegun
 }
 
 // CanBecome reports whether an update may take a row from s to next. Only

@@ -32,7 +32,7 @@ func TestMergeAgents(t *testing.T) {
 
 func TestOutboxStates(t *testing.T) {
 	states := []eventlog.OutboxState{
-		eventlog.OutboxQueued, eventlog.OutboxDispatched, eventlog.OutboxBegun, eventlog.OutboxUnknown, eventlog.OutboxSettled,
+		eventlog.OutboxQueued, eventlog.OutboxBegun, eventlog.OutboxUnknown, eventlog.OutboxSettled,
 	}
 	for _, from := range states {
 		if !from.Known() {

@@ -144,14 +144,13 @@ type Thread struct {
 // OutboxState is the state of an outbound command to a plugin.
 type OutboxState string
 
-// Outbox states. queued, dispatched and begun rows are pending; unknown waits for
-// a receipt or a decision; settled is final.
+// Outbox states. queued and begun rows are pending; unknown waits for a receipt
+// or a decision; settled is final.
 const (
-	OutboxQueued     OutboxState = "queued"
-	OutboxDispatched OutboxState = "dispatched" // handed to a plugin
-	OutboxBegun      OutboxState = "begun"      // the plugin passed the Begin barrier
-	OutboxSettled    OutboxState = "settled"    // a final Result event is in the log
-	OutboxUnknown    OutboxState = "unknown"    // outcome not known; never resent silently (PR4)
+	OutboxQueued  OutboxState = "queued"  // also while a plugin has it that has not begun
+	OutboxBegun   OutboxState = "begun"   // the plugin passed the Begin barrier
+	OutboxSettled OutboxState = "settled" // a final Result event is in the log
+	OutboxUnknown OutboxState = "unknown" // outcome not known; never resent silently (PR4)
 )
 
 // OutboxRow is a command for a store-and-forward channel, a deferred item to
@@ -303,7 +302,7 @@ type Log interface {
 	Thread(ctx context.Context, account StreamID, key Key) (StreamID, error)
 	// External returns the event bound to an external id, or ErrNotFound.
 	External(ctx context.Context, account StreamID, key Key) (stream StreamID, seq uint64, err error)
-	// Outbox returns pending rows (queued, dispatched, begun) and unknown ones when
+	// Outbox returns pending rows (queued, begun) and unknown ones when
 	// asked, oldest first: of one account, or of all when account is zero.
 	Outbox(ctx context.Context, account StreamID, unknown bool, limit int) ([]OutboxRow, error)
 	// OutboxRow returns one command's row, pending or not, or ErrNotFound.

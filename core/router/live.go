@@ -39,6 +39,30 @@ type live struct {
 	state  *conversation.State // nil: load before use
 	key    int64
 	rowSeq uint64 // sequence that the stored row reflects
+	// bound are providers' ids of this conversation's messages, as far as memory
+	// knows: a status that names one need not try to bind it again.
+	bound map[eventlog.Key]struct{}
+}
+
+// maxBound bounds live.bound; a full one starts again.
+const maxBound = 64
+
+func (l *live) bind(keys ...eventlog.Key) {
+	if l.bound == nil || len(l.bound)+len(keys) > maxBound {
+		l.bound = make(map[eventlog.Key]struct{}, len(keys))
+	}
+	for _, k := range keys {
+		l.bound[k] = struct{}{}
+	}
+}
+
+// notBound are those of keys that memory does not know to be bound. What is
+// bound stays so.
+func (l *live) notBound(keys []eventlog.Key) []eventlog.Key {
+	return slices.DeleteFunc(slices.Clone(keys), func(k eventlog.Key) bool {
+		_, ok := l.bound[k]
+		return ok
+	})
 }
 
 // task is a command in a mailbox. done is called once, without locks held.

@@ -47,6 +47,7 @@ type outbox struct {
 	ports    map[string]*port // by plugin
 	accounts map[conversation.AccountID]*box
 	byID     map[[16]byte]*entry
+	past     past
 	round    int       // counts calls of dispatch
 	swept    time.Time // when commands of absent plugins were last looked at
 	wake     chan struct{}
@@ -84,7 +85,7 @@ type lane struct {
 }
 
 func newOutbox(r *Router) *outbox {
-	return &outbox{r: r, ports: map[string]*port{}, accounts: map[conversation.AccountID]*box{}, byID: map[[16]byte]*entry{}, wake: make(chan struct{}, 1)}
+	return &outbox{r: r, ports: map[string]*port{}, accounts: map[conversation.AccountID]*box{}, byID: map[[16]byte]*entry{}, past: past{rows: map[[16]byte]eventlog.OutboxRow{}}, wake: make(chan struct{}, 1)}
 }
 
 func (o *outbox) poke() {

@@ -82,8 +82,8 @@ func (e *entry) late(now time.Time) bool {
 	return !e.lookup && e.row.State != eventlog.OutboxBegun && !e.row.Deadline.IsZero() && now.After(e.row.Deadline)
 }
 
-// dispatch records and hands out what can be handed out now, and tells after
-// what time to look again.
+// dispatch hands out what can be handed out now, and tells after what time to
+// look again. Nothing is recorded: until Begin a command is as good as queued.
 func (o *outbox) dispatch(ctx context.Context) time.Duration {
 	o.mu.Lock()
 	o.round++
@@ -96,9 +96,6 @@ func (o *outbox) dispatch(ctx context.Context) time.Duration {
 		if len(picked) == 0 {
 			return wait
 		}
-		var updates []eventlog.OutboxUpdate
-		var ready []*entry
-		var cmds []pluginhost.Outbound
 		for _, e := range picked {
 			if e.late(now) {
 				o.expire(e)
@@ -113,48 +110,10 @@ func (o *outbox) dispatch(ctx context.Context) time.Duration {
 				o.later(e, retryPause)
 				continue
 			}
-			if e.row.State == eventlog.OutboxQueued {
-				updates = append(updates, eventlog.OutboxUpdate{CommandID: e.row.CommandID, State: eventlog.OutboxDispatched, Attempt: e.row.Attempt, Node: o.r.node})
-			}
-			ready, cmds = append(ready, e), append(cmds, cmd)
-		}
-		if err := o.record(updates); err != nil {
-			if ctx.Err() == nil {
-				o.r.logger.Warn("outbox: cannot record dispatch", "err", err)
-			}
-			return retryPause
-		}
-		for i, e := range ready {
-			o.offer(e, cmds[i])
+			o.offer(e, cmd)
 		}
 	}
 	return time.Hour
-}
-
-// record writes that commands are handed out. One whose row says otherwise (it
-// was settled from elsewhere) is forgotten and holds nobody else up.
-func (o *outbox) record(updates []eventlog.OutboxUpdate) error {
-	if len(updates) == 0 {
-		return nil
-	}
-	_, err := o.r.log.Append(o.r.commits, &eventlog.Batch{OutboxUpdates: updates})
-	if !errors.Is(err, eventlog.ErrConflict) && !errors.Is(err, eventlog.ErrNotFound) {
-		return err
-	}
-	if len(updates) == 1 {
-		o.mu.Lock()
-		if e := o.byID[updates[0].CommandID]; e != nil {
-			o.remove(e)
-		}
-		o.mu.Unlock()
-		return nil
-	}
-	for i := range updates {
-		if err := o.record(updates[i : i+1]); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // offer hands a command out. When the window is full, its account waits until
@@ -165,9 +124,6 @@ func (o *outbox) offer(e *entry, cmd pluginhost.Outbound) {
 	b := o.accounts[conversation.AccountID(e.row.Account)]
 	if o.byID[e.row.CommandID] != e || b == nil || e.inflight || e.doubtful {
 		return // settled meanwhile
-	}
-	if e.row.State == eventlog.OutboxQueued {
-		e.row.State = eventlog.OutboxDispatched
 	}
 	p := o.ports[b.plugin]
 	if p == nil || b.full == o.round {

@@ -70,7 +70,14 @@ func (o *outbox) finish(e *entry, res pluginhost.CommandResult, done func(plugin
 			done(r.ack(conv, out, err))
 			return
 		}
-		o.forget(e.row.CommandID)
+		if state == eventlog.OutboxSettled {
+			o.mu.Lock()
+			row := e.row
+			o.mu.Unlock()
+			o.settled(row)
+		} else {
+			o.forget(e.row.CommandID)
+		}
 		done(pluginhost.Ack{Status: pluginhost.Committed, Conversation: conv, Seq: out.first})
 	}
 	r.metrics.results.WithLabelValues(r.channelOf(e), string(res.Outcome)).Inc()
@@ -108,6 +115,52 @@ func (o *outbox) settleAlone(update eventlog.OutboxUpdate, done func(error)) {
 	}
 }
 
+// settled takes a command out of memory that is done with for good, and keeps
+// for a while what it was: the provider's later words are about it.
+func (o *outbox) settled(row eventlog.OutboxRow) {
+	row.State, row.Payload = eventlog.OutboxSettled, nil
+	o.mu.Lock()
+	o.past.add(row)
+	o.mu.Unlock()
+	o.forget(row.CommandID)
+}
+
+// known is the row of a command that memory holds, as the log has it or has
+// had it: only a settled one stays as it is.
+func (o *outbox) known(command [16]byte) (eventlog.OutboxRow, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if e := o.byID[command]; e != nil {
+		return e.row, true
+	}
+	row, ok := o.past.rows[command]
+	return row, ok
+}
+
+// maxPast bounds the settled commands in memory (about 300 bytes each).
+const maxPast = 8192
+
+// past are the commands that were settled last.
+type past struct {
+	rows map[[16]byte]eventlog.OutboxRow
+	ring [][16]byte
+	next int // in ring, once it is full: the oldest
+}
+
+func (p *past) add(row eventlog.OutboxRow) {
+	if _, ok := p.rows[row.CommandID]; ok {
+		return
+	}
+	if len(p.ring) < maxPast {
+		p.ring = append(p.ring, row.CommandID)
+	} else {
+		delete(p.rows, p.ring[p.next])
+		p.ring[p.next] = row.CommandID
+		p.next = (p.next + 1) % maxPast
+	}
+	p.rows[row.CommandID] = row
+}
+
 // forget takes a command out of memory that is no longer pending.
 func (o *outbox) forget(command [16]byte) {
 	o.mu.Lock()
@@ -119,7 +172,7 @@ func (o *outbox) forget(command [16]byte) {
 }
 
 func pending(s eventlog.OutboxState) bool {
-	return s == eventlog.OutboxQueued || s == eventlog.OutboxDispatched || s == eventlog.OutboxBegun
+	return s == eventlog.OutboxQueued || s == eventlog.OutboxBegun
 }
 
 // retry queues a command once more; later messages of its conversation wait behind it.

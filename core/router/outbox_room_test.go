@@ -185,7 +185,11 @@ func TestOutboxSettledElsewhere(t *testing.T) {
 	_, err := w.log.Append(ctx, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{{CommandID: sent.Message, State: eventlog.OutboxSettled}}})
 	must(t, err)
 	r.PluginReady("text", "text-1", p)
-	if got := p.next(t, 0); got.Command != [16]byte(second.Message) {
-		t.Errorf("first command: got %x, want the second message's", got.Command)
+	first := p.next(t, 0)
+	if ok, err := r.Begin(ctx, w.text.ID, first.Command, "text-1"); ok || err != nil {
+		t.Errorf("begin of a settled command: got %v, %v, want it refused", ok, err)
+	}
+	if got := p.next(t, 1); got.Command != [16]byte(second.Message) {
+		t.Errorf("next command: got %x, want the second message's", got.Command)
 	}
 }

@@ -64,8 +64,8 @@ func TestOutboxOrderAndSettle(t *testing.T) {
 	if cmd.Send == nil || cmd.Send.Message != first.Message || cmd.Send.To != "+49301234" || cmd.Thread != "+49301234" || cmd.Send.Parts[0].Text != "reply a" || cmd.Attempt != 1 {
 		t.Fatalf("command: got %+v %+v", cmd, cmd.Send)
 	}
-	if got := w.rowState(cmd); got != eventlog.OutboxDispatched {
-		t.Errorf("row before the result: got %s, want dispatched", got)
+	if got := w.rowState(cmd); got != eventlog.OutboxQueued {
+		t.Errorf("row before the result: got %s, want queued", got)
 	}
 	if ok, err := r.Begin(context.Background(), w.text.ID, cmd.Command, "g1"); !ok || err != nil {
 		t.Errorf("begin: got %v, %v", ok, err)

@@ -28,10 +28,18 @@ const (
 type word struct {
 	account conversation.AccountID
 	status  conversation.SetStatus
-	seq     uint64         // of the message
-	keys    []eventlog.Key // the provider's ids of its parts, to be bound to it
-	update  eventlog.OutboxUpdate
-	done    func(outcome, error) // never told of duplicates
+	seq     uint64                // of the message
+	keys    []eventlog.Key        // the provider's ids of its parts, to be bound to it
+	update  eventlog.OutboxUpdate // none when CommandID is zero: the row is known to be settled
+	done    func(outcome, error)  // never told of duplicates
+}
+
+// updates are w.update as a list.
+func (w *word) updates() []eventlog.OutboxUpdate {
+	if w.update.CommandID == ([16]byte{}) {
+		return nil
+	}
+	return []eventlog.OutboxUpdate{w.update}
 }
 
 // tell carries a word out. What was said of the ids before they were known is
@@ -39,9 +47,13 @@ type word struct {
 // all of it, and parking for an id that is bound, so that a callback and the
 // answer to its send meet in any order and across any crash.
 func (r *Router) tell(conv conversation.ConversationID, w word) {
-	t := &task{cmd: w.status, outbox: []eventlog.OutboxUpdate{w.update}, account: w.account, external: w.keys, externalSeq: w.seq}
+	l := r.live(conv)
+	t := &task{cmd: w.status, outbox: w.updates(), account: w.account, external: w.keys, externalSeq: w.seq}
 	if len(w.keys) > 0 {
-		t.prepare = func(t *task, _ *conversation.State) error { return r.joinEarly(t, w) }
+		t.prepare = func(t *task, _ *conversation.State) error {
+			t.external = l.notBound(w.keys)
+			return r.joinEarly(t, w)
+		}
 	}
 	t.done = func(out outcome, err error) {
 		if err != nil || !out.duplicate {
@@ -59,14 +71,14 @@ func (r *Router) tell(conv conversation.ConversationID, w word) {
 			w.done(outcome{}, ErrStopped)
 		}
 	}
-	r.live(conv).submit(t)
+	l.submit(t)
 }
 
 // joinEarly lets the word that goes furthest win (PR5).
 func (r *Router) joinEarly(t *task, w word) error {
 	best := w.status
 	t.receipts = t.receipts[:0] // of an earlier attempt
-	for _, k := range w.keys {
+	for _, k := range t.external {
 		list, err := r.log.EarlyReceipts(r.ctx, eventlog.StreamID(w.account), k)
 		if err != nil {
 			return fmt.Errorf("router: early receipts: %w", err)
@@ -84,11 +96,12 @@ func (r *Router) joinEarly(t *task, w word) error {
 		}
 	}
 	t.cmd = best
-	update := w.update
-	if best.Status.After(conversation.StatusUnknown) {
-		update.State = eventlog.OutboxSettled
+	t.outbox = w.updates()
+	for i := range t.outbox {
+		if best.Status.After(conversation.StatusUnknown) {
+			t.outbox[i].State = eventlog.OutboxSettled
+		}
 	}
-	t.outbox = []eventlog.OutboxUpdate{update}
 	return nil
 }
 
@@ -119,6 +132,10 @@ func (r *Router) providerKeys(account conversation.AccountID, ids ...string) (ke
 // any number of times and in any order: a status only moves forward, so nothing
 // is kept against repeats.
 func (r *Router) deliveryStatus(in pluginhost.Inbound, done func(pluginhost.Ack)) {
+	if row, ok := r.outbox.known(in.Status.Command); ok && conversation.AccountID(row.Account) == in.Account && row.Kind == kindSend {
+		r.statusOfCommand(in, row, done)
+		return
+	}
 	if !r.spawn(func() {
 		if in.Status.Command != ([16]byte{}) {
 			row, err := r.log.OutboxRow(r.ctx, in.Status.Command)
@@ -149,12 +166,15 @@ func (r *Router) deliveryStatus(in pluginhost.Inbound, done func(pluginhost.Ack)
 // come or nobody knew (PR4).
 func (r *Router) statusOfCommand(in pluginhost.Inbound, row eventlog.OutboxRow, done func(pluginhost.Ack)) {
 	conv := conversation.ConversationID(row.Conversation)
-	update := eventlog.OutboxUpdate{CommandID: row.CommandID, State: eventlog.OutboxSettled, Attempt: row.Attempt, Node: r.node}
+	var update eventlog.OutboxUpdate
+	if row.State != eventlog.OutboxSettled { // then nothing changes it any more
+		update = eventlog.OutboxUpdate{CommandID: row.CommandID, State: eventlog.OutboxSettled, Attempt: row.Attempt, Node: r.node}
+	}
 	r.tell(conv, word{
 		account: in.Account, status: setStatus(in.Status, conversation.MessageID(row.CommandID)), seq: row.Seq,
 		keys: r.providerKeys(in.Account, in.Status.ProviderID), update: update,
 		done: func(out outcome, err error) {
-			if unfollowed(err) {
+			if unfollowed(err) && row.State != eventlog.OutboxSettled {
 				r.outbox.settleAlone(update, func(alone error) {
 					if alone != nil {
 						err = alone
@@ -163,8 +183,8 @@ func (r *Router) statusOfCommand(in pluginhost.Inbound, row eventlog.OutboxRow, 
 				})
 				return
 			}
-			if err == nil {
-				r.outbox.forget(row.CommandID)
+			if err == nil && row.State != eventlog.OutboxSettled {
+				r.outbox.settled(row)
 			}
 			done(r.ack(conv, out, err))
 		},

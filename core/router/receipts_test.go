@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/eventlog/memlog"
 	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/core/router"
 )
@@ -310,5 +312,71 @@ func TestLongReceipt(t *testing.T) {
 	unmarshal(t, last.Head, &h)
 	if len(h.Code) > 256 || len(last.Body) > 5000 || !json.Valid(last.Body) || h.Code == "" {
 		t.Errorf("kept a code of %d and a body of %d bytes", len(h.Code), len(last.Body))
+	}
+}
+
+// readCounter counts what is looked up in the log.
+type readCounter struct {
+	eventlog.Log
+	n atomic.Int64
+}
+
+func (l *readCounter) OutboxRow(ctx context.Context, command [16]byte) (eventlog.OutboxRow, error) {
+	l.n.Add(1)
+	return l.Log.OutboxRow(ctx, command)
+}
+
+func (l *readCounter) EarlyReceipts(ctx context.Context, account eventlog.StreamID, key eventlog.Key) ([]eventlog.EarlyReceipt, error) {
+	l.n.Add(1)
+	return l.Log.EarlyReceipts(ctx, account, key)
+}
+
+func (l *readCounter) External(ctx context.Context, account eventlog.StreamID, key eventlog.Key) (eventlog.StreamID, uint64, error) {
+	l.n.Add(1)
+	return l.Log.External(ctx, account, key)
+}
+
+func (l *readCounter) Conversation(ctx context.Context, id eventlog.StreamID) (eventlog.ConversationRow, error) {
+	l.n.Add(1)
+	return l.Log.Conversation(ctx, id)
+}
+
+func (l *readCounter) Read(ctx context.Context, stream eventlog.StreamID, after uint64, limit int) ([]eventlog.Record, error) {
+	l.n.Add(1)
+	return l.Log.Read(ctx, stream, after, limit)
+}
+
+// What a carrier says of a message that we have just sent is the bulk of its
+// callbacks: nothing is looked up for it, and nothing bound a second time.
+func TestStatusesWithoutLookingUp(t *testing.T) {
+	log := &readCounter{Log: memlog.New()}
+	t.Cleanup(func() { _ = log.Close() })
+	w := newWorld(t, log)
+	r := w.start("n1")
+	c := &carrier{world: w, r: r, port: newPort(textInfo())}
+	r.PluginReady("text", "g1", c.port)
+	c.conv = w.textChat(r)
+	cmd := c.sends(t)
+	if a := c.result(r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusSent, ProviderIDs: []string{"SM1"}}); a.Status != pluginhost.Committed {
+		t.Fatalf("result: %+v", a)
+	}
+	before := log.n.Load()
+	for _, s := range []conversation.Status{conversation.StatusSent, conversation.StatusDelivered, conversation.StatusDelivered, conversation.StatusRead} {
+		st := pluginhost.DeliveryStatus{ProviderID: "SM1", Command: cmd.Command, Status: s}
+		if a := c.said(st); a.Status != pluginhost.Committed {
+			t.Errorf("%s: got %+v, want it taken", s, a)
+		}
+	}
+	if n := log.n.Load() - before; n != 0 {
+		t.Errorf("%d look-ups in the log for four callbacks, want none", n)
+	}
+	if got := c.fate(t, cmd); got != conversation.StatusRead {
+		t.Errorf("message is %s, want read", got)
+	}
+	if a := c.said(pluginhost.DeliveryStatus{ProviderID: "SM1", Command: [16]byte{1}, Status: conversation.StatusSent}); a.Status != pluginhost.Committed {
+		t.Errorf("another command's id with a known provider id: got %+v", a)
+	}
+	if n := log.n.Load() - before; n == 0 {
+		t.Error("a command that memory does not know was not looked up")
 	}
 }

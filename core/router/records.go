@@ -140,8 +140,9 @@ func (r *Router) Info(ctx context.Context, conv conversation.ConversationID) (In
 		return Info{}, err
 	}
 	info.Service = r.serviceName(info.State.Service)
-	// What the customer told is at the beginning of the log.
-	recs, err := r.Records(ctx, conv, conversation.AudienceAudit, 0, 32)
+	// What the customer told is at the beginning of the log; a young
+	// conversation has it in memory.
+	recs, _, err := r.live(conv).read(ctx, conversation.AudienceAudit, 0, 32)
 	if err != nil {
 		return Info{}, err
 	}

@@ -60,10 +60,6 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 		return 0, fmt.Errorf("read outbox: %w", err)
 	}
 	for _, row := range pending {
-		if row.State == eventlog.OutboxDispatched { // handed out, not begun: the plugin of then is gone
-			row.State = eventlog.OutboxQueued
-			row.Attempt++
-		}
 		r.outbox.add(&entry{row: row}) // begun ones wait for their plugin's word: see PluginReady
 	}
 	// The sockets of agents died with the process that had them: their grace

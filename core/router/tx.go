@@ -182,7 +182,7 @@ const maxTail = 200
 // error nothing was written and no task was answered.
 func (tx *tx) commit() error {
 	l, r := tx.l, tx.l.r
-	if len(tx.recs) > 0 || len(tx.batch.OutboxUpdates) > 0 || tx.agents.any() {
+	if len(tx.recs) > 0 || len(tx.batch.OutboxUpdates) > 0 || len(tx.batch.External) > 0 || tx.agents.any() {
 		if err := tx.write(); err != nil {
 			tx.agents.conflict() // whoever was first may have changed them too
 			tx.agents.unlock()
@@ -192,6 +192,11 @@ func (tx *tx) commit() error {
 			l.rowSeq = l.state.Seq
 		}
 		r.metrics.events.Add(float64(len(tx.recs)))
+		for i := range tx.done {
+			if d := &tx.done[i]; d.err == nil && d.task.externalSeq != 0 && len(d.task.external) > 0 {
+				l.bind(d.task.external...)
+			}
+		}
 	}
 	if len(tx.recs) > 0 {
 		l.publish(tx.recs, l.state)

@@ -71,12 +71,11 @@ func outboxLifeCycle(t *testing.T, l eventlog.Log) {
 			{CommandID: [16]byte(ID(n)), State: s, Attempt: attempt, NotBefore: notBefore, Node: "b", Epoch: 2},
 		}})
 	}
-	update(9, eventlog.OutboxDispatched, 1, time.Time{})
-	want := command(9, func(o *eventlog.OutboxRow) {
-		o.Seq, o.State, o.Attempt, o.Node, o.Epoch = 3, eventlog.OutboxDispatched, 1, "b", 2
-	})
-	diff(t, "dispatched, not_before left alone", get(9), want)
 	update(9, eventlog.OutboxBegun, 1, time.Time{})
+	want := command(9, func(o *eventlog.OutboxRow) {
+		o.Seq, o.State, o.Attempt, o.Node, o.Epoch = 3, eventlog.OutboxBegun, 1, "b", 2
+	})
+	diff(t, "begun, not_before left alone", get(9), want)
 	update(9, eventlog.OutboxQueued, 2, at(77)) // a retry
 	want.State, want.Attempt, want.NotBefore = eventlog.OutboxQueued, 2, at(77)
 	diff(t, "queued again", get(9), want)
@@ -102,10 +101,10 @@ func outboxLifeCycle(t *testing.T, l eventlog.Log) {
 	// A row and its first update in one append.
 	mustAppend(t, l, &eventlog.Batch{
 		Outbox:        []eventlog.OutboxRow{command(20)},
-		OutboxUpdates: []eventlog.OutboxUpdate{{CommandID: [16]byte(ID(20)), State: eventlog.OutboxDispatched, Attempt: 1}},
+		OutboxUpdates: []eventlog.OutboxUpdate{{CommandID: [16]byte(ID(20)), State: eventlog.OutboxBegun, Attempt: 1}},
 	})
-	if s := get(20).State; s != eventlog.OutboxDispatched {
-		t.Errorf("row updated in its own append: state %s, want dispatched", s)
+	if s := get(20).State; s != eventlog.OutboxBegun {
+		t.Errorf("row updated in its own append: state %s, want begun", s)
 	}
 }
 

@@ -36,6 +36,7 @@ func (ln *lane) write(batch []*request) (p *plan, took time.Duration, err error)
 		began := time.Now()
 		if err = ln.commit(); err == nil {
 			ln.learn(p)
+			settle(batch, p)
 			return p, time.Since(began), nil
 		}
 		ln.drop()
@@ -50,6 +51,7 @@ func (ln *lane) write(batch []*request) (p *plan, took time.Duration, err error)
 		case err != nil:
 			return p, 0, err
 		case committed:
+			settle(batch, p)
 			return p, time.Since(began), nil
 		}
 		// Not committed, and never will be: as if it had not been tried.
@@ -58,20 +60,26 @@ func (ln *lane) write(batch []*request) (p *plan, took time.Duration, err error)
 }
 
 // prepare runs the transaction up to its COMMIT. Without careful it takes what
-// is probably so for granted, and the unique keys tell when it is not.
+// is probably so for granted, and the unique keys tell when it is not. When
+// nothing is left to be read, as with plain messages, it is one round trip.
+// COMMIT is another, though: a lost answer is looked up by the row of
+// log_writers, which has to be locked before COMMIT is on its way.
 func (ln *lane) prepare(ctx context.Context, batch []*request, careful bool) (*plan, error) {
 	if err := ln.connect(ctx, ctx); err != nil {
 		return nil, err
 	}
-	p := newPlan(ln.heads, careful)
+	p := newPlan(ln.heads, careful, len(batch))
 	for _, r := range batch {
 		p.ask(r.batch)
 	}
-	reads := &pgx.Batch{}
-	reads.Queue("BEGIN")
-	p.queueReads(reads)
-	if err := ln.conn.SendBatch(ctx, reads).Close(); err != nil {
-		return p, err
+	q := &pgx.Batch{}
+	q.Queue("BEGIN")
+	p.queueReads(q)
+	if p.reads.any() {
+		if err := ln.conn.SendBatch(ctx, q).Close(); err != nil {
+			return p, err
+		}
+		q = &pgx.Batch{}
 	}
 	for _, r := range batch {
 		r.result, r.err = p.add(r.batch)
@@ -83,18 +91,26 @@ func (ln *lane) prepare(ctx context.Context, batch []*request, careful bool) (*p
 		return p, nil
 	}
 	ln.token++
-	writes := &pgx.Batch{}
-	p.queueWrites(writes)
-	writes.Queue(`INSERT INTO log_writers AS w (id, token, max_key, seen) VALUES ($1, $2, $3, now())
+	p.queueWrites(q)
+	q.Queue(`INSERT INTO log_writers AS w (id, token, max_key, seen) VALUES ($1, $2, $3, now())
 ON CONFLICT (id) DO UPDATE SET token = excluded.token, max_key = greatest(w.max_key, excluded.max_key), seen = excluded.seen`,
 		ln.id, ln.token, p.maxKey)
-	if err := ln.conn.SendBatch(ctx, writes).Close(); err != nil {
+	if err := ln.conn.SendBatch(ctx, q).Close(); err != nil {
 		return p, err
 	}
 	if p.raced {
 		return p, errRaced
 	}
 	return p, nil
+}
+
+// settle makes the positions in the answers those of the log.
+func settle(batch []*request, p *plan) {
+	for _, r := range batch {
+		for i := range r.result.Streams {
+			r.result.Streams[i].FirstPos += p.firstPos - 1
+		}
+	}
 }
 
 // undo ends a transaction that failed, or the connection with it.
@@ -108,7 +124,7 @@ func (ln *lane) undo(ctx context.Context, err error) {
 }
 
 func (ln *lane) rollback(ctx context.Context) error {
-	if ln.conn == nil {
+	if ln.conn == nil || ln.conn.PgConn().TxStatus() == 'I' { // not begun
 		return nil
 	}
 	_, err := ln.conn.Exec(ctx, "ROLLBACK")

@@ -55,6 +55,19 @@ func parse(dsn string, lockTimeout time.Duration) (*pgxpool.Config, error) {
 	return pc, nil
 }
 
+// byKey is c for a connection whose statements all find their rows by key. A
+// planner that met the tables empty would read them from end to end, and go on
+// with that plan while they grow.
+func byKey(c *pgx.ConnConfig) *pgx.ConnConfig {
+	c = c.Copy()
+	for _, name := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin"} {
+		if _, set := c.RuntimeParams[name]; !set {
+			c.RuntimeParams[name] = "off"
+		}
+	}
+	return c
+}
+
 // errNoCancel keeps the driver from dialling a second time.
 var errNoCancel = errors.New("statements of this connection are not cancelled")
 

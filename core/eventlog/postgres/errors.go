@@ -49,6 +49,9 @@ func classify(err error) trouble {
 	case !errors.As(err, &e):
 		return troubleLost
 	}
+	if e.Code == "23505" && e.ConstraintName == "events_stream_seq" { // unique_violation
+		return troubleRaced // another node's event came first
+	}
 	switch e.Code {
 	case "40001", "40P01", "0A000": // serialization, deadlock, a newer node changed the tables
 		return troubleRaced

@@ -38,7 +38,7 @@ func (ln *lane) connect(ctx context.Context, waiter context.Context) error {
 		return err
 	}
 	ln.drop()
-	conn, err := connectOnce(ctx, ln.w.l.pc.ConnConfig)
+	conn, err := connectOnce(ctx, byKey(ln.w.l.pc.ConnConfig))
 	if err != nil {
 		if ln.fails++; ln.fails == 1 {
 			ln.w.l.log.WarnContext(ctx, "database cannot be reached", "err", plain(err))

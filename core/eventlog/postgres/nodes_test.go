@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -156,7 +157,11 @@ func TestNodesShareKeys(t *testing.T) {
 			stream := eventlogtest.ID(1000*round + i)
 			wg.Go(func() {
 				b := note(stream, 0, "m")
-				b.External = []eventlog.ExternalID{{Account: eventlogtest.ID(1), Key: eventlogtest.Key(round), Stream: stream}}
+				x := eventlog.ExternalID{Account: eventlogtest.ID(1), Key: eventlogtest.Key(round), Stream: stream}
+				if i%4 < 2 { // the event by its sequence
+					x.Index, x.Seq = -1, 1
+				}
+				b.External = []eventlog.ExternalID{x}
 				_, err := l[i%2].Append(t.Context(), b)
 				var dup *eventlog.DuplicateError
 				if err != nil && !errors.As(err, &dup) {
@@ -278,6 +283,47 @@ func TestNodesFenceEachOther(t *testing.T) {
 	}
 	if epoch, held, err := l[0].AcquireLease(t.Context(), "acd", "a", time.Hour); err != nil || held || epoch != now {
 		t.Errorf("while it is held: epoch %d, %v, %v", epoch, held, err)
+	}
+}
+
+// Appends of all kinds, many to a transaction, are told where their events are.
+func TestNodesTellPositions(t *testing.T) {
+	l := nodes(t, 2)
+	const writers, each = 16, 20
+	told := make([]map[int64]string, writers)
+	var wg sync.WaitGroup
+	for w := range writers {
+		told[w] = map[int64]string{}
+		wg.Go(func() {
+			own, checked := eventlogtest.ID(10+w), eventlogtest.ID(1000+w)
+			for i := range uint64(each) {
+				a, b := fmt.Sprintf("%d-%d-a", w, i), fmt.Sprintf("%d-%d-b", w, i)
+				batch := note(own, 2*i, a, b)
+				if i%3 == 0 { // read before it is written
+					batch.Streams = append([]eventlog.StreamAppend{{Stream: checked}}, batch.Streams...)
+				}
+				done, err := l[w%2].Append(t.Context(), batch)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				first := done.Streams[len(done.Streams)-1].FirstPos
+				told[w][first], told[w][first+1] = a, b
+				if _, err := l[w%2].Append(t.Context(), note(own, 2*i, "late")); !errors.Is(err, eventlog.ErrConflict) {
+					t.Errorf("append at a sequence that is taken: %v, want ErrConflict", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	recs, err := l[0].Tail(t.Context(), 0, 0)
+	if err != nil || len(recs) != 2*writers*each {
+		t.Fatalf("%d events, %v, want %d", len(recs), err, 2*writers*each)
+	}
+	for _, r := range recs {
+		if !slices.ContainsFunc(told, func(m map[int64]string) bool { return m[r.Pos] == string(r.Head) }) {
+			t.Errorf("position %d has %s, and nobody was told so", r.Pos, r.Head)
+		}
 	}
 }
 

@@ -45,9 +45,9 @@ type plan struct {
 	raced   bool // a write found its place taken
 	believe map[eventlog.StreamID]uint64
 
-	pos       int64 // the next position
-	positions int64 // how many are reserved
-	xid       uint64
+	pos       int64 // the next position, counted from 1 within the transaction
+	positions int64 // how many it reserves
+	firstPos  int64 // the first of them in the log, known when the server has answered
 	maxKey    int64
 
 	heads    map[eventlog.StreamID]head
@@ -77,17 +77,22 @@ type reads struct {
 	leases       map[string]bool
 }
 
+func (r *reads) any() bool {
+	return len(r.heads)+len(r.convs)+len(r.external)+len(r.receipts)+len(r.threads)+len(r.commands)+len(r.leases) > 0
+}
+
 // lease is what an append under it is compared with.
 type lease struct {
 	node  string
 	epoch int64
 }
 
-func newPlan(believe map[eventlog.StreamID]uint64, careful bool) *plan {
+// newPlan is a plan for about n appends.
+func newPlan(believe map[eventlog.StreamID]uint64, careful bool, n int) *plan {
 	return &plan{
-		careful: careful, believe: believe,
-		heads:    map[eventlog.StreamID]head{},
-		external: map[boundKey]boundEvent{},
+		careful: careful, believe: believe, pos: 1,
+		heads:    make(map[eventlog.StreamID]head, n),
+		external: make(map[boundKey]boundEvent, n),
 		threads:  map[boundKey]*thread{},
 		convs:    map[eventlog.StreamID]*conversation{},
 		agents:   map[eventlog.StreamID]*eventlog.AgentRow{},
@@ -133,7 +138,7 @@ func (p *plan) ask(b *eventlog.Batch) {
 	}
 	for i := range b.External {
 		// A callback names the id of an earlier event, which is mostly bound already.
-		if x := &b.External[i]; p.careful || x.Index < 0 {
+		if x := &b.External[i]; p.careful || !bindsNew(b, x) {
 			p.reads.external[boundKey{x.Account, x.Key}] = true
 		}
 	}
@@ -170,6 +175,13 @@ func (p *plan) ask(b *eventlog.Batch) {
 	for i := range b.OutboxUpdates {
 		p.reads.commands[b.OutboxUpdates[i].CommandID] = true
 	}
+}
+
+// bindsNew reports whether x names an event that b itself appends.
+func bindsNew(b *eventlog.Batch, x *eventlog.ExternalID) bool {
+	return x.Index >= 0 || slices.ContainsFunc(b.Streams, func(s eventlog.StreamAppend) bool {
+		return s.Stream == x.Stream && x.Seq > s.Expect // never so with ExpectAny
+	})
 }
 
 // add checks b against what was read and what was added before it, in the
@@ -210,7 +222,7 @@ func (p *plan) add(b *eventlog.Batch) (done eventlog.Appended, err error) {
 	return done, nil
 }
 
-// place decides the sequence and position of each event.
+// place decides the sequence of each event, and its position within the transaction.
 func (p *plan) place(b *eventlog.Batch) (eventlog.Appended, error) {
 	done := eventlog.Appended{Streams: make([]eventlog.AppendedStream, len(b.Streams))}
 	pos := p.pos

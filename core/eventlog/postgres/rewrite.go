@@ -97,7 +97,7 @@ func (l *Log) rewrite(ctx context.Context, conn *pgxpool.Conn, stream eventlog.S
 // replace stores new bodies, or returns errRaced when the stream has grown
 // beyond a sequence.
 func (l *Log) replace(ctx context.Context, tx pgx.Tx, stream eventlog.StreamID, head uint64, newKey int64, seqs, keys []int64, bodies [][]byte) error {
-	p := newPlan(nil, true)
+	p := newPlan(nil, true, 0)
 	q := &pgx.Batch{}
 	q.Queue(`INSERT INTO events (pos, xid, stream, seq, at, key_id, type) SELECT first, xid, $1, $2, 0, 0, 'check' FROM event_positions(1)
 ON CONFLICT (stream, seq) DO NOTHING`, [16]byte(stream), int64(head+1)).Exec(p.expect(1))

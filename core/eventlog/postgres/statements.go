@@ -19,8 +19,8 @@ import (
 // queueReads reserves positions, first of all, and reads what was asked for.
 func (p *plan) queueReads(q *pgx.Batch) {
 	if p.positions > 0 {
-		q.Queue(`SELECT first, xid FROM event_positions($1)`, p.positions).QueryRow(func(row pgx.Row) error {
-			return row.Scan(&p.pos, &p.xid)
+		q.Queue(`SELECT first FROM event_positions($1)`, p.positions).QueryRow(func(row pgx.Row) error {
+			return row.Scan(&p.firstPos)
 		})
 	}
 	if len(p.reads.leases) > 0 {
@@ -147,15 +147,23 @@ func (c *eventColumns) add(pos int64, stream eventlog.StreamID, seq uint64, e *e
 	c.keyID = append(c.keyID, e.KeyID)
 }
 
+// insertEvents counts positions within the $1 that event_positions has just
+// reserved, since mostly both are sent together. A place that is taken is an
+// error (classify): that is seldom, and ON CONFLICT is work for the server with
+// each row. External ids have it, since a repeat of one is everyday and no
+// error for the server's log.
 const insertEvents = `INSERT INTO events (pos, xid, stream, seq, at, key_id, type, head, body)
-SELECT pos, $1, stream, seq, at, key_id, type, head, body
+SELECT (SELECT currval('events_pos')) - $1 + pos, pg_current_xact_id(), stream, seq, at, key_id, type, head, body
 FROM unnest($2::bigint[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::bytea[], $9::bytea[])
-  e (pos, stream, seq, at, key_id, type, head, body) ORDER BY stream, seq
-ON CONFLICT (stream, seq) DO NOTHING`
+  e (pos, stream, seq, at, key_id, type, head, body) ORDER BY stream, seq`
+
+func (p *plan) insert(q *pgx.Batch, e *eventColumns) {
+	q.Queue(insertEvents, p.positions, e.pos, e.stream, e.seq, e.at, e.keyID, e.kind, e.head, e.body)
+}
 
 func (p *plan) writeEvents(q *pgx.Batch) {
-	if e := &p.events; len(e.pos) > 0 {
-		q.Queue(insertEvents, p.xid, e.pos, e.stream, e.seq, e.at, e.keyID, e.kind, e.head, e.body).Exec(p.expect(len(e.pos)))
+	if len(p.events.pos) > 0 {
+		p.insert(q, &p.events)
 	}
 	// A stream that is only checked: taking its next place and giving it back
 	// keeps everybody else from it until the commit.
@@ -167,8 +175,9 @@ func (p *plan) writeEvents(q *pgx.Batch) {
 		}
 	}
 	if n := len(checks.pos); n > 0 {
-		q.Queue(insertEvents, p.xid, checks.pos, checks.stream, checks.seq, checks.at, checks.keyID, checks.kind, checks.head, checks.body).Exec(p.expect(n))
-		q.Queue(`DELETE FROM events WHERE pos = ANY ($1)`, checks.pos).Exec(p.expect(n))
+		p.insert(q, &checks)
+		q.Queue(`DELETE FROM events WHERE pos = ANY (ARRAY(SELECT currval('events_pos') - $1 + pos FROM unnest($2::bigint[]) pos))`,
+			p.positions, checks.pos).Exec(p.expect(n))
 	}
 }
 

@@ -22,6 +22,23 @@ func BenchmarkReadOne(b *testing.B) {
 	}
 }
 
+// What a webhook or callback costs that asks for one row.
+func BenchmarkReadRow(b *testing.B) {
+	l := openLog(b, b.TempDir())
+	batch := childBatch(1, 0)
+	x := eventlog.ExternalID{Account: eventlog.StreamID{1}, Key: eventlog.Key{2}, Stream: batch.Streams[0].Stream}
+	batch.External = append(batch.External, x)
+	if _, err := l.Append(b.Context(), batch); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if stream, _, err := l.External(b.Context(), x.Account, x.Key); err != nil || stream != x.Stream {
+			b.Fatal(stream, err)
+		}
+	}
+}
+
 // One writer alone: the disk's flush and what the log adds to it.
 func BenchmarkAppendAlone(b *testing.B) {
 	l := openLog(b, b.TempDir())

@@ -15,15 +15,6 @@ import (
 
 const conversationColumns = `c.id, c.seq, c.account, c.service, c.contact, c.key_id, c.phase, c.display, c.started_at, c.ended_at, c.state, c.agents, c.sum`
 
-// Conversation implements eventlog.Log.
-func (l *Log) Conversation(ctx context.Context, id eventlog.StreamID) (r eventlog.ConversationRow, err error) {
-	err = l.one(ctx, l.reads.conversation, each(conversationOf, func(c eventlog.ConversationRow) { r = c }), id[:])
-	if err != nil {
-		return r, fmt.Errorf("conversation %x: %w", id, err)
-	}
-	return r, nil
-}
-
 // Conversations implements eventlog.Log.
 func (l *Log) Conversations(ctx context.Context, q eventlog.ConversationQuery) ([]eventlog.ConversationRow, error) {
 	started, err := l.startOf(ctx, q.Before)

@@ -17,9 +17,10 @@ const maxRead = 30 * time.Second
 // noLimit is SQLite's LIMIT for "all".
 const noLimit = -1
 
-// reads are the prepared statements of the readers.
+// reads are the prepared statements of the readers of lists; see points for
+// the others.
 type reads struct {
-	stream, tail, position, agents, thread, external, outbox, outboxOf, command, maxKey, conversation, receipts *sql.Stmt
+	stream, tail, agents, outbox, outboxOf, receipts *sql.Stmt
 }
 
 const eventColumns = `pos, stream, seq, at, type, head, body, key_id, sum`
@@ -33,15 +34,9 @@ WHERE state <> 'settled' AND (state <> 'unknown' OR ?)`
 	}{
 		{&r.stream, `SELECT ` + eventColumns + ` FROM events WHERE stream = ? AND seq > ? ORDER BY seq LIMIT ?`},
 		{&r.tail, `SELECT ` + eventColumns + ` FROM events WHERE pos > ? ORDER BY pos LIMIT ?`},
-		{&r.position, `SELECT coalesce(max(pos), 0) FROM events`},
 		{&r.agents, `SELECT ` + agentColumns + ` FROM agents ORDER BY id`},
-		{&r.thread, `SELECT ` + threadColumns + ` FROM open_threads WHERE account = ? AND key = ?`},
-		{&r.external, `SELECT ` + externalColumns + ` FROM external_ids WHERE account = ? AND key = ?`},
 		{&r.outbox, unsettled + ` ORDER BY n LIMIT ?`},
 		{&r.outboxOf, unsettled + ` AND account = ? ORDER BY n LIMIT ?`},
-		{&r.command, `SELECT ` + outboxColumns + ` FROM outbox WHERE command_id = ?`},
-		{&r.maxKey, `SELECT value FROM log_meta WHERE name = 'max_key'`},
-		{&r.conversation, `SELECT ` + conversationColumns + ` FROM conversations c WHERE id = ?`},
 		{&r.receipts, `SELECT ` + receiptColumns + ` FROM early_receipts WHERE account = ? AND key = ? ORDER BY at, status`},
 	} {
 		s, err := db.PrepareContext(ctx, p.text) //nolint:sqlclosecheck // by close
@@ -55,7 +50,7 @@ WHERE state <> 'settled' AND (state <> 'unknown' OR ?)`
 
 func (r *reads) close() error {
 	var errs []error
-	for _, s := range []*sql.Stmt{r.stream, r.tail, r.position, r.agents, r.thread, r.external, r.outbox, r.outboxOf, r.command, r.maxKey, r.conversation, r.receipts} {
+	for _, s := range []*sql.Stmt{r.stream, r.tail, r.agents, r.outbox, r.outboxOf, r.receipts} {
 		if s != nil {
 			errs = append(errs, s.Close())
 		}
@@ -170,59 +165,6 @@ func agentOf(c columns) (eventlog.AgentRow, error) {
 	return r, nil
 }
 
-// Thread implements eventlog.Log.
-func (l *Log) Thread(ctx context.Context, account eventlog.StreamID, key eventlog.Key) (c eventlog.StreamID, err error) {
-	err = l.one(ctx, l.reads.thread, each(threadOf, func(t eventlog.Thread) { c = t.Conversation }), account[:], key[:])
-	if err != nil {
-		return c, fmt.Errorf("thread of account %x: %w", account, err)
-	}
-	return c, nil
-}
-
-const threadColumns = `account, key, conversation, sum`
-
-func threadOf(c columns) (eventlog.Thread, error) {
-	t := eventlog.Thread{Account: c.id(0), Conversation: c.id(2)}
-	copy(t.Key[:], c.bytes(1))
-	if threadSum(&t) != c.number(3) {
-		return t, fmt.Errorf("%w: checksum of a thread of account %x", eventlog.ErrCorrupt, t.Account)
-	}
-	return t, nil
-}
-
-// External implements eventlog.Log.
-func (l *Log) External(ctx context.Context, account eventlog.StreamID, key eventlog.Key) (stream eventlog.StreamID, seq uint64, err error) {
-	err = l.one(ctx, l.reads.external, each(externalOf, func(x eventlog.ExternalID) { stream, seq = x.Stream, x.Seq }), account[:], key[:])
-	if err != nil {
-		return stream, 0, fmt.Errorf("external id of account %x: %w", account, err)
-	}
-	return stream, seq, nil
-}
-
-const externalColumns = `account, key, stream, seq, sum`
-
-func externalOf(c columns) (eventlog.ExternalID, error) {
-	x := eventlog.ExternalID{Account: c.id(0), Stream: c.id(2), Seq: uint64(c.number(3))}
-	copy(x.Key[:], c.bytes(1))
-	if externalSum(x.Account, x.Key, x.Stream, x.Seq) != c.number(4) {
-		return x, fmt.Errorf("%w: checksum of an external id of account %x", eventlog.ErrCorrupt, x.Account)
-	}
-	return x, nil
-}
-
-// one is query for a single row, or ErrNotFound.
-func (l *Log) one(ctx context.Context, s *sql.Stmt, scan func(*sql.Rows) error, args ...any) error {
-	found := false
-	err := l.query(ctx, s, func(rows *sql.Rows) error {
-		found = true
-		return scan(rows)
-	}, args...)
-	if err == nil && !found {
-		err = eventlog.ErrNotFound
-	}
-	return err
-}
-
 // Outbox implements eventlog.Log.
 func (l *Log) Outbox(ctx context.Context, account eventlog.StreamID, unknown bool, limit int) ([]eventlog.OutboxRow, error) {
 	var out []eventlog.OutboxRow
@@ -237,24 +179,6 @@ func (l *Log) Outbox(ctx context.Context, account eventlog.StreamID, unknown boo
 		return nil, fmt.Errorf("read outbox: %w", err)
 	}
 	return out, nil
-}
-
-// OutboxRow implements eventlog.Log.
-func (l *Log) OutboxRow(ctx context.Context, command [16]byte) (r eventlog.OutboxRow, err error) {
-	err = l.one(ctx, l.reads.command, each(outboxOf, func(o eventlog.OutboxRow) { r = o }), command[:])
-	if err != nil {
-		return r, fmt.Errorf("outbox command %x: %w", command, err)
-	}
-	return r, nil
-}
-
-// MaxKeyID implements eventlog.Log.
-func (l *Log) MaxKeyID(ctx context.Context) (id int64, err error) {
-	err = l.one(ctx, l.reads.maxKey, func(rows *sql.Rows) error { return rows.Scan(&id) })
-	if err != nil {
-		return 0, fmt.Errorf("largest key id: %w", err)
-	}
-	return id, nil
 }
 
 func sqlLimit(n int) int64 {

@@ -65,6 +65,7 @@ type Log struct {
 	lock   *lockFile // nil when read only
 	reader *sql.DB
 	reads  reads
+	points points
 	w      *writer // nil when read only
 	check  *checkpointer
 
@@ -180,7 +181,10 @@ func (l *Log) openReaders(ctx context.Context) error {
 	n := max(4, 2*runtime.GOMAXPROCS(0))
 	l.reader.SetMaxOpenConns(n)
 	l.reader.SetMaxIdleConns(n)
-	return l.reads.prepare(ctx, l.reader)
+	if err := l.reads.prepare(ctx, l.reader); err != nil {
+		return err
+	}
+	return l.points.open(l.path, n)
 }
 
 // Failed implements eventlog.Log.
@@ -214,7 +218,7 @@ func (l *Log) Close() error {
 		l.stop()
 		l.done.Wait()
 		if l.failure() != nil {
-			l.closeErr = l.reader.Close()
+			l.closeErr = errors.Join(l.points.close(), l.reader.Close())
 			return
 		}
 		var errs []error
@@ -235,7 +239,7 @@ func (l *Log) Close() error {
 // copies the write-ahead log back and removes it.
 func (l *Log) closeFiles() error {
 	var errs []error
-	errs = append(errs, l.reads.close())
+	errs = append(errs, l.reads.close(), l.points.close())
 	if l.reader != nil {
 		errs = append(errs, l.reader.Close())
 	}

@@ -2,8 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"fmt"
 	"time"
 
 	"github.com/parley-gateway/parley/core/eventlog"
@@ -69,13 +67,4 @@ func (l *Log) waitByLooking(ctx context.Context, after int64) error {
 		case <-tick.C:
 		}
 	}
-}
-
-// position is the last committed position, 0 when there is none.
-func (l *Log) position(ctx context.Context) (pos int64, err error) {
-	err = l.one(ctx, l.reads.position, func(rows *sql.Rows) error { return rows.Scan(&pos) })
-	if err != nil {
-		return 0, fmt.Errorf("last position: %w", err)
-	}
-	return pos, nil
 }

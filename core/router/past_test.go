@@ -1,0 +1,32 @@
+package router
+
+import (
+	"encoding/binary"
+	"testing"
+
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// White box: how much is kept in memory shows nowhere outside.
+
+// The commands that were settled last are known, and no more than maxPast.
+func TestPastIsBounded(t *testing.T) {
+	command := func(n int) (id [16]byte) {
+		binary.BigEndian.PutUint64(id[:], uint64(n)+1)
+		return id
+	}
+	o := newOutbox(nil)
+	const more = 10
+	for n := range maxPast + more {
+		o.past.add(eventlog.OutboxRow{CommandID: command(n), Seq: uint64(n)})
+		o.past.add(eventlog.OutboxRow{CommandID: command(n), Seq: 0}) // told twice
+	}
+	if len(o.past.rows) != maxPast || len(o.past.ring) != maxPast {
+		t.Errorf("%d rows and %d places, want %d", len(o.past.rows), len(o.past.ring), maxPast)
+	}
+	for n := range maxPast + more {
+		if row, ok := o.known(command(n)); ok != (n >= more) || ok && row.Seq != uint64(n) {
+			t.Fatalf("command %d: got %v, seq %d", n, ok, row.Seq)
+		}
+	}
+}
