@@ -9,8 +9,9 @@ import (
 )
 
 // onlineAgents makes n agents of a service, logs them in and lets them accept
-// whatever they are offered. onEvent may be nil.
-func onlineAgents(ctx context.Context, sys *system, n int, service string, onEvent func([]byte)) ([]*drive.Agent, error) {
+// what they are offered until each holds hold conversations (1 to 100). onEvent
+// may be nil.
+func onlineAgents(ctx context.Context, sys *system, n, hold int, service string, onEvent func([]byte)) ([]*drive.Agent, error) {
 	if n == 0 {
 		return nil, nil
 	}
@@ -21,8 +22,8 @@ func onlineAgents(ctx context.Context, sys *system, n int, service string, onEve
 		names = append(names, fmt.Sprintf("text-%d", i))
 		fmt.Fprintf(&b, "  - {login: text-%d, name: Text %d, role: agent, privileges: [sms], password: bench-password-%d}\n", i, i, i)
 	}
-	fmt.Fprintf(&b, "services:\n  - name: %s\n    users: [%s]\n    rules: {offer_timeout: 0s, inactivity_warn: 0s, inactivity_end: 0s, park_after: 0s, share: 1, spare: 1}\n",
-		service, strings.Join(names, ", "))
+	fmt.Fprintf(&b, "services:\n  - name: %s\n    users: [%s]\n    rules: {offer_timeout: 0s, inactivity_warn: 0s, inactivity_end: 0s, park_after: 0s, share: %d, spare: %[3]d}\n",
+		service, strings.Join(names, ", "), 100/hold)
 	if err := sys.apply(ctx, []byte(b.String())); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -9,8 +10,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/parley-gateway/parley/drive"
 )
@@ -50,7 +55,7 @@ func (c *benchRepliesCmd) run(a *app, dir string) (err error) {
 	}
 	defer func() { err = errors.Join(err, sys.stop()) }()
 	s := &settled{all: make(chan struct{}), want: c.Conversations * c.Replies, at: map[string][]time.Time{}, seen: map[string]bool{}}
-	agents, err := onlineAgents(a.ctx, sys, c.Agents, "Text Line", s.hear)
+	agents, err := onlineAgents(a.ctx, sys, c.Agents, 100, "Text Line", s.hear)
 	if err != nil {
 		return err
 	}
@@ -69,8 +74,12 @@ func (c *benchRepliesCmd) run(a *app, dir string) (err error) {
 	if err := c.slowCarrier(a.ctx, dir); err != nil {
 		return err
 	}
+	held0, err := commandSeconds(a.ctx, sys)
+	if err != nil {
+		return err
+	}
 	u0, began := sys.used(), time.Now()
-	if err := c.reply(owners); err != nil {
+	if err := c.reply(a.ctx, owners); err != nil {
 		return err
 	}
 	select {
@@ -80,7 +89,34 @@ func (c *benchRepliesCmd) run(a *app, dir string) (err error) {
 	case <-a.ctx.Done():
 		return a.ctx.Err()
 	}
-	return c.report(a, s, time.Since(began), sys.used().cpu-u0.cpu, began)
+	took, used := time.Since(began), sys.used().cpu-u0.cpu
+	held, err := commandSeconds(a.ctx, sys)
+	if err != nil {
+		return err
+	}
+	return c.report(a, s, began, took, used, held-held0)
+}
+
+// commandSeconds is how long the plugin has held commands, all together: over a
+// time, how many it held at once on average.
+func commandSeconds(ctx context.Context, sys *system) (float64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, sys.info.OpsURL+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	const name = `parley_pluginhost_command_seconds_sum{plugin="sms"} `
+	sc := bufio.NewScanner(resp.Body)
+	for sc.Scan() {
+		if v, ok := strings.CutPrefix(sc.Text(), name); ok {
+			return strconv.ParseFloat(v, 64)
+		}
+	}
+	return 0, sc.Err() // no command yet
 }
 
 // text lets each customer write once.
@@ -157,19 +193,20 @@ func (c *benchRepliesCmd) slowCarrier(ctx context.Context, dir string) error {
 	return errors.Join(err, resp.Body.Close())
 }
 
-// reply sends every reply at once, each conversation's in order.
-func (c *benchRepliesCmd) reply(owners map[string]*drive.Agent) error {
-	for k := range c.Replies {
-		for conv, agent := range owners {
-			ack, err := agent.Go("send", map[string]any{"conversation": conv, "client_id": fmt.Sprintf("r%d", k),
-				"parts": []any{map[string]any{"kind": "text", "text": fmt.Sprintf("reply %d", k)}}})
-			if err != nil {
-				return err
+// reply writes in all conversations at once, and returns when all is accepted.
+func (c *benchRepliesCmd) reply(ctx context.Context, owners map[string]*drive.Agent) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for conv, agent := range owners {
+		g.Go(func() error {
+			for k := range c.Replies {
+				if _, err := agent.Say(ctx, conv, fmt.Sprintf("r%d", k), fmt.Sprintf("reply %d", k)); err != nil {
+					return err
+				}
 			}
-			_ = ack // its settlement says more
-		}
+			return nil
+		})
 	}
-	return nil
+	return g.Wait()
 }
 
 // hear notes the statuses of replies.
@@ -212,7 +249,7 @@ func (s *settled) count() int {
 	return n
 }
 
-func (c *benchRepliesCmd) report(a *app, s *settled, took, cpu time.Duration, began time.Time) error {
+func (c *benchRepliesCmd) report(a *app, s *settled, began time.Time, took, cpu time.Duration, held float64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := c.Conversations * c.Replies
@@ -236,10 +273,11 @@ func (c *benchRepliesCmd) report(a *app, s *settled, took, cpu time.Duration, be
 	rate := float64(n) / took.Seconds()
 	_, err := fmt.Fprintf(a.stdout, `%s
 %d agents, %d conversations, %d replies each, carrier answers in %v
-settled %d in %v: %.0f/s; window of %d: at most %.0f/s; ratio %.2f; not sent %d
+settled %d in %v: %.0f/s; not sent %d
+commands at the plugin: %.1f of %d on average, each %.1f ms; with nothing but the carrier's time: %.0f/s
 when the first conversation had all its replies, each had %d to %d of %d
 CPU per reply, all processes: %v
-`, machine(), c.Agents, c.Conversations, c.Replies, c.Latency, n, took.Round(time.Millisecond), rate, window, bound, rate/bound, s.failed,
-		least, most, c.Replies, (cpu / time.Duration(n)).Round(time.Microsecond))
+`, machine(), c.Agents, c.Conversations, c.Replies, c.Latency, n, took.Round(time.Millisecond), rate, s.failed,
+		held/took.Seconds(), window, held/float64(n)*1000, bound, least, most, c.Replies, (cpu / time.Duration(n)).Round(time.Microsecond))
 	return err
 }

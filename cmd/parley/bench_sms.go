@@ -20,6 +20,7 @@ type benchSMSCmd struct {
 	Phones      int           `default:"1000" help:"Customers' numbers."`
 	New         float64       `default:"0" help:"Share of texts that come from a number never seen before, 0 to 1."`
 	Agents      int           `default:"0" help:"Agents online, who take what they are offered."`
+	Hold        int           `default:"4" help:"Conversations that an agent holds at most, 1 to 100; further customers wait."`
 	IDs         int           `name:"ids" default:"0" help:"External ids in the store beforehand."`
 	Ended       int           `default:"0" help:"Ended conversations in the store beforehand."`
 	Rate        float64       `help:"Texts per second in all; 0 = as many as go."`
@@ -61,6 +62,9 @@ func readTextLine(dir string) (textLine, error) {
 }
 
 func (c *benchSMSCmd) run(a *app, dir string) (err error) {
+	if c.Hold < 1 || c.Hold > 100 {
+		return usageError{fmt.Errorf("--hold is %d, want 1 to 100", c.Hold)}
+	}
 	if c.IDs > 0 || c.Ended > 0 {
 		if err := c.fill(a, dir); err != nil {
 			return err
@@ -75,7 +79,7 @@ func (c *benchSMSCmd) run(a *app, dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, sys.stop()) }()
-	agents, err := onlineAgents(a.ctx, sys, c.Agents, "Text Line", nil)
+	agents, err := onlineAgents(a.ctx, sys, c.Agents, c.Hold, "Text Line", nil)
 	if err != nil {
 		return err
 	}
