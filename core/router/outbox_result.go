@@ -48,7 +48,7 @@ func (o *outbox) finish(e *entry, res pluginhost.CommandResult, done func(plugin
 	known := o.byID[e.row.CommandID] == e
 	waits := known && !e.inflight && !e.doubtful && was == eventlog.OutboxQueued
 	o.mu.Unlock()
-	if res.Outcome == conversation.StatusFailed && res.Retryable && r.now().Before(e.row.Deadline) && pending(was) {
+	if res.Outcome == conversation.StatusFailed && res.Retryable && r.now().Before(e.row.Deadline) && was.Pending() {
 		if waits { // the same word again: it is going to be tried
 			done(pluginhost.Ack{Status: pluginhost.Committed, Conversation: conv})
 			return
@@ -169,10 +169,6 @@ func (o *outbox) forget(command [16]byte) {
 	}
 	o.mu.Unlock()
 	o.poke()
-}
-
-func pending(s eventlog.OutboxState) bool {
-	return s == eventlog.OutboxQueued || s == eventlog.OutboxBegun
 }
 
 // retry queues a command once more; later messages of its conversation wait behind it.

@@ -149,8 +149,6 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestWhatThePluginSees (FT31): the body as it came, the configured public URL
-// whatever the request claims, and no header of ours.
 // A body that ends before its length is nothing that a plugin may see.
 func TestBodyCutShort(t *testing.T) {
 	f := setup(t, nil)
@@ -175,6 +173,8 @@ func TestBodyCutShort(t *testing.T) {
 	f.mu.Unlock()
 }
 
+// TestWhatThePluginSees (FT31): the body as it came, the configured public URL
+// whatever the request claims, and no header of ours.
 func TestWhatThePluginSees(t *testing.T) {
 	f := setup(t, nil)
 	const body = "Body=caf%C3%A9&MediaUrl0=\r\n\x00raw"
