@@ -3,16 +3,7 @@
 
 import { Button } from '@mantine/core';
 import { IconArrowDown } from '@tabler/icons-react';
-import {
-  type HTMLAttributes,
-  type Ref,
-  type RefObject,
-  type UIEvent,
-  useEffect,
-  useMemo,
-  useRef,
-  useState,
-} from 'react';
+import { type HTMLAttributes, type Ref, type RefObject, useEffect, useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Virtuoso, type VirtuosoHandle } from 'react-virtuoso';
 import { useDesk, useDeskState } from '../app/context';
@@ -31,6 +22,8 @@ import { useTyping } from './typing';
 const restTime = 150;
 /** Pixels from the end of the list that still count as being there. */
 const endZone = 60;
+/** Milliseconds for which a hand on the list explains where it moves. */
+const handTime = 1000;
 const noOutgoing: Outgoing[] = [];
 
 export function Transcript({ conversation: c, readOnly = false }: { conversation: Conversation; readOnly?: boolean }) {
@@ -56,9 +49,9 @@ function List({ conversation: c, readOnly }: { conversation: Conversation; readO
   );
   const rows = useMemo(() => rowsOf(c, outgoing), [c, outgoing]);
   const list = useRef<VirtuosoHandle>(null);
-  const [atEnd, setAtEnd] = useState(true);
-  const seen = useRef(rows.length);
   const start = useRef(startIndex(c, rows, readOnly));
+  const [atEnd, setAtEnd] = useState(start.current.align === 'end');
+  const seen = useRef(rows.length);
   const name = customerName(c) || t('customer.unknown');
   const visible = useVisible();
 
@@ -72,21 +65,44 @@ function List({ conversation: c, readOnly }: { conversation: Conversation; readO
     if (atEnd) seen.current = rows.length;
   }, [atEnd, rows.length]);
 
-  // Where the list stands is noted when it has come to rest.
-  const rest = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const toEnd = () => list.current?.scrollToIndex({ index: 'LAST', align: 'end' });
+  const frame = useRef<HTMLDivElement>(null);
+
+  // Where the list stands is noted when it has come to rest. When messages come faster than it is drawn, it falls
+  // behind its end by itself and is taken back there; only a hand moves it away, or a screen reader while nothing
+  // new comes.
   const stand = useRef({ rows, atEnd });
   stand.current = { rows, atEnd };
-  const onScroll = (e: UIEvent<HTMLDivElement>) => {
-    const scroller = e.currentTarget;
+  const known = useRef(rows.length); // rows when it last rested at its end
+  const hand = useRef(Number.NEGATIVE_INFINITY);
+  const touch = () => {
+    hand.current = performance.now();
+  };
+  const held = () => performance.now() - hand.current < handTime;
+  const rest = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const settle = () => {
     clearTimeout(rest.current);
     rest.current = setTimeout(() => {
       const now = stand.current;
-      keepScroll(c.id, now.atEnd ? undefined : firstInView(scroller, now.rows));
+      const scroller = frame.current?.querySelector('[role="log"]');
+      if (!scroller) return;
+      if (now.atEnd && scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight > endZone) {
+        if (held()) setAtEnd(false);
+        else toEnd();
+        return;
+      }
+      if (now.atEnd) known.current = now.rows.length;
+      if (!readOnly) keepScroll(c.id, now.atEnd ? undefined : firstInView(scroller, now.rows));
     }, restTime);
   };
+  const onEnd = (end: boolean) => {
+    if (end || held() || stand.current.rows.length === known.current) setAtEnd(end);
+    settle();
+  };
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what is new may not move the list, so no scrolling tells of it
+  useEffect(settle, [rows.length]);
   useEffect(() => () => clearTimeout(rest.current), []);
 
-  const toEnd = () => list.current?.scrollToIndex({ index: 'LAST', align: 'end' });
   // Own words are always wanted in view, wherever the list stands.
   const own = outgoing.length;
   const before = useRef(own);
@@ -95,12 +111,18 @@ function List({ conversation: c, readOnly }: { conversation: Conversation; readO
     before.current = own;
   }, [own]);
 
-  const frame = useRef<HTMLDivElement>(null);
   useStayingAtEnd(frame);
 
   const fresh = rows.length - seen.current;
   return (
-    <div ref={frame} className={classes.frame}>
+    <div
+      ref={frame}
+      className={classes.frame}
+      onWheelCapture={touch}
+      onTouchMoveCapture={touch}
+      onKeyDownCapture={touch}
+      onPointerDownCapture={touch}
+    >
       <Virtuoso<Row, Context>
         ref={list}
         className={classes.list}
@@ -110,11 +132,11 @@ function List({ conversation: c, readOnly }: { conversation: Conversation; readO
         itemContent={(_, row, context) => <OneRow row={row} conversation={context.conversation} />}
         initialTopMostItemIndex={start.current}
         alignToBottom={!readOnly}
-        followOutput={(end) => (end ? 'auto' : false)}
+        followOutput={(end) => (end || atEnd ? 'auto' : false)}
         atBottomThreshold={endZone}
-        atBottomStateChange={setAtEnd}
+        atBottomStateChange={onEnd}
         increaseViewportBy={400}
-        onScroll={readOnly ? undefined : onScroll}
+        onScroll={settle}
         components={{ Scroller, Footer }}
       />
       {!atEnd && (
@@ -231,11 +253,13 @@ function startIndex(c: Conversation, rows: Row[], readOnly: boolean) {
     if (index >= 0) return { index, align: 'start' as const };
   }
   // What is over is read from its beginning, what goes on from where it stands.
-  return readOnly && c.phase !== 'open' ? 0 : { index: 'LAST' as const, align: 'end' as const };
+  return readOnly && c.phase !== 'open'
+    ? { index: 0, align: 'start' as const }
+    : { index: 'LAST' as const, align: 'end' as const };
 }
 
 /** The seq of the topmost row in view. */
-function firstInView(scroller: HTMLElement, rows: Row[]): number | undefined {
+function firstInView(scroller: Element, rows: Row[]): number | undefined {
   const top = scroller.getBoundingClientRect().top;
   for (const el of scroller.querySelectorAll<HTMLElement>('[data-item-index]')) {
     const row = rows[Number(el.dataset.itemIndex)];

@@ -47,8 +47,10 @@ export async function run(browser) {
   world.customerSays(c.id, { text: 'ping' });
   await page.waitForFunction((n) => window.tones.started === n + 1, before);
 
-  // Ten thousand messages: replayed after a reload, and only what is in view is in the page.
+  // Ten thousand messages at once, faster than a page draws them: its end stays in view, also after a reload, and only
+  // what is in view is in the page.
   for (let i = 0; i < 10_000; i++) world.customerSays(c.id, { text: `message ${i}` });
+  await page.getByRole('log').getByText('message 9999').waitFor({ timeout: 30_000 });
   const began = Date.now();
   await page.reload();
   await page.getByRole('log').getByText('message 9999').waitFor({ timeout: 30_000 });
@@ -56,6 +58,17 @@ export async function run(browser) {
   const rows = await page.getByRole('log').locator('[data-item-index]').count();
   console.log(`      10,000 messages: on screen ${took} ms after a reload, ${rows} rows in the page`);
   assert(rows < 100, `${rows} rows in the page`);
+
+  // Who has scrolled up is left there, and told of what is new.
+  await page.getByRole('log').hover();
+  await page.mouse.wheel(0, -3000);
+  await page.getByRole('button', { name: 'Latest messages' }).waitFor();
+  world.customerSays(c.id, { text: 'one more' });
+  await page.getByRole('button', { name: '1 new message' }).waitFor();
+  await page.waitForTimeout(500); // a list that went to its end by itself would have gone
+  assert((await page.getByRole('log').getByText('one more').count()) === 0, 'the list stays where it was scrolled to');
+  await page.getByRole('button', { name: '1 new message' }).click();
+  await page.getByRole('log').getByText('one more').waitFor();
   assert(page.faults.length === 0, page.faults.join('\n'));
   await fake.close();
 }
