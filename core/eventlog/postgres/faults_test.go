@@ -259,6 +259,42 @@ func TestCommitsCutUnderLoad(t *testing.T) {
 	b.check(t, logs[1])
 }
 
+// untilCommitsWait waits until the server lets commits wait for its standby: a
+// new connection sees a changed setting before the process does that acts on it.
+func untilCommitsWait(t *testing.T) {
+	t.Helper()
+	watch := cluster.Connect(t, "postgres")
+	defer func() { _ = watch.Close(t.Context()) }()
+	for waited := false; !waited; {
+		probe := cluster.Connect(t, "postgres")
+		pid := int32(probe.PgConn().PID())
+		done := make(chan error, 1)
+		go func() {
+			_, err := probe.Exec(t.Context(), `SELECT pg_logical_emit_message(true, 'probe', '')`)
+			done <- err
+		}()
+		for over := false; !over; {
+			var waits bool
+			err := watch.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'SyncRep')`, pid).Scan(&waits)
+			if err == nil && waits {
+				waited = true
+				_, err = watch.Exec(t.Context(), `SELECT pg_cancel_backend($1)`, pid)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case err := <-done:
+				if over = true; err != nil {
+					t.Fatal(err)
+				}
+			default:
+			}
+		}
+		_ = probe.Close(t.Context())
+	}
+}
+
 // The synchronous standby is gone: nothing is acknowledged, not even to a
 // repeat that finds the first try committed on the primary alone, until the
 // commit counts as replicated (PR18).
@@ -282,6 +318,7 @@ func TestStandbyGone(t *testing.T) {
 	standby(`ALTER SYSTEM SET synchronous_standby_names = 'nobody'`, "nobody")
 	back := sync.OnceFunc(func() { standby(`ALTER SYSTEM RESET synchronous_standby_names`, "") })
 	defer back()
+	untilCommitsWait(t)
 	message := func() error {
 		b := note(s, eventlog.ExpectAny, "m")
 		b.External = []eventlog.ExternalID{{Account: eventlogtest.ID(3), Key: eventlogtest.Key(1), Stream: s}}
