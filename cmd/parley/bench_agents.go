@@ -23,7 +23,7 @@ func onlineAgents(ctx context.Context, sys *system, n, hold int, service string,
 		fmt.Fprintf(&b, "  - {login: text-%d, name: Text %d, role: agent, privileges: [sms], password: bench-password-%d}\n", i, i, i)
 	}
 	fmt.Fprintf(&b, "services:\n  - name: %s\n    users: [%s]\n    rules: {offer_timeout: 0s, inactivity_warn: 0s, inactivity_end: 0s, park_after: 0s, share: %d, spare: %[3]d}\n",
-		service, strings.Join(names, ", "), 100/hold)
+		service, strings.Join(names, ", "), (100+hold-1)/hold)
 	if err := sys.apply(ctx, []byte(b.String())); err != nil {
 		return nil, err
 	}

@@ -14,7 +14,8 @@ import (
 
 // BenchmarkAppend is what a carrier's texts cost the log: 64 connections, and
 // each text one event on a stream of its connection at the sequence it knows,
-// with the id of the provider, bound as the router does it. The server flushes, as it does in earnest.
+// with the id of the provider, bound as the router does it. The server flushes,
+// as it does in earnest.
 func BenchmarkAppend(b *testing.B) {
 	c, err := pgtest.Start("fsync = on")
 	if err != nil {

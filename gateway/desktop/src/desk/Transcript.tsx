@@ -3,7 +3,7 @@
 
 import { Button } from '@mantine/core';
 import { IconArrowDown } from '@tabler/icons-react';
-import { type HTMLAttributes, type Ref, type RefObject, useEffect, useMemo, useRef, useState } from 'react';
+import { type HTMLAttributes, type Ref, useEffect, useMemo, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Virtuoso, type VirtuosoHandle } from 'react-virtuoso';
 import { useDesk, useDeskState } from '../app/context';
@@ -18,12 +18,8 @@ import { OutgoingRow } from './OutgoingRow';
 import { type Row, rowsOf } from './rows';
 import classes from './Transcript.module.css';
 import { useTyping } from './typing';
+import { endZone, useEnd } from './useEnd';
 
-const restTime = 150;
-/** Pixels from the end of the list that still count as being there. */
-const endZone = 60;
-/** Milliseconds for which a hand on the list explains where it moves. */
-const handTime = 1000;
 const noOutgoing: Outgoing[] = [];
 
 export function Transcript({ conversation: c, readOnly = false }: { conversation: Conversation; readOnly?: boolean }) {
@@ -50,7 +46,17 @@ function List({ conversation: c, readOnly }: { conversation: Conversation; readO
   const rows = useMemo(() => rowsOf(c, outgoing), [c, outgoing]);
   const list = useRef<VirtuosoHandle>(null);
   const start = useRef(startIndex(c, rows, readOnly));
-  const [atEnd, setAtEnd] = useState(start.current.align === 'end');
+  const frame = useRef<HTMLDivElement>(null);
+  const toEnd = () => list.current?.scrollToIndex({ index: 'LAST', align: 'end' });
+  const { atEnd, onEnd, settle, touch } = useEnd({
+    frame,
+    rows: rows.length,
+    beginsThere: start.current.align === 'end',
+    toEnd,
+    rested: (scroller, there) => {
+      if (!readOnly) keepScroll(c.id, there ? undefined : firstInView(scroller, rows));
+    },
+  });
   const seen = useRef(rows.length);
   const name = customerName(c) || t('customer.unknown');
   const visible = useVisible();
@@ -65,44 +71,6 @@ function List({ conversation: c, readOnly }: { conversation: Conversation; readO
     if (atEnd) seen.current = rows.length;
   }, [atEnd, rows.length]);
 
-  const toEnd = () => list.current?.scrollToIndex({ index: 'LAST', align: 'end' });
-  const frame = useRef<HTMLDivElement>(null);
-
-  // Where the list stands is noted when it has come to rest. When messages come faster than it is drawn, it falls
-  // behind its end by itself and is taken back there; only a hand moves it away, or a screen reader while nothing
-  // new comes.
-  const stand = useRef({ rows, atEnd });
-  stand.current = { rows, atEnd };
-  const known = useRef(rows.length); // rows when it last rested at its end
-  const hand = useRef(Number.NEGATIVE_INFINITY);
-  const touch = () => {
-    hand.current = performance.now();
-  };
-  const held = () => performance.now() - hand.current < handTime;
-  const rest = useRef<ReturnType<typeof setTimeout>>(undefined);
-  const settle = () => {
-    clearTimeout(rest.current);
-    rest.current = setTimeout(() => {
-      const now = stand.current;
-      const scroller = frame.current?.querySelector('[role="log"]');
-      if (!scroller) return;
-      if (now.atEnd && scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight > endZone) {
-        if (held()) setAtEnd(false);
-        else toEnd();
-        return;
-      }
-      if (now.atEnd) known.current = now.rows.length;
-      if (!readOnly) keepScroll(c.id, now.atEnd ? undefined : firstInView(scroller, now.rows));
-    }, restTime);
-  };
-  const onEnd = (end: boolean) => {
-    if (end || held() || stand.current.rows.length === known.current) setAtEnd(end);
-    settle();
-  };
-  // biome-ignore lint/correctness/useExhaustiveDependencies: what is new may not move the list, so no scrolling tells of it
-  useEffect(settle, [rows.length]);
-  useEffect(() => () => clearTimeout(rest.current), []);
-
   // Own words are always wanted in view, wherever the list stands.
   const own = outgoing.length;
   const before = useRef(own);
@@ -110,8 +78,6 @@ function List({ conversation: c, readOnly }: { conversation: Conversation; readO
     if (own > before.current) list.current?.scrollToIndex({ index: 'LAST', align: 'end' });
     before.current = own;
   }, [own]);
-
-  useStayingAtEnd(frame);
 
   const fresh = rows.length - seen.current;
   return (
@@ -152,23 +118,6 @@ function List({ conversation: c, readOnly }: { conversation: Conversation; readO
       {!readOnly && <Announcer conversation={c} />}
     </div>
   );
-}
-
-/** The place of the list changes with what is written below it: who looks at the end goes on to see it. */
-function useStayingAtEnd(frame: RefObject<HTMLDivElement | null>): void {
-  useEffect(() => {
-    const scroller = frame.current?.querySelector('[role="log"]');
-    if (!scroller) return;
-    let height = scroller.clientHeight;
-    const watch = new ResizeObserver(() => {
-      const below = scroller.scrollHeight - scroller.scrollTop - height;
-      const shrunk = scroller.clientHeight < height;
-      height = scroller.clientHeight;
-      if (shrunk && below < endZone) scroller.scrollTop = scroller.scrollHeight;
-    });
-    watch.observe(scroller);
-    return () => watch.disconnect();
-  }, [frame]);
 }
 
 interface Context {
