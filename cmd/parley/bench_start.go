@@ -15,6 +15,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/internal/freeport"
 )
 
 type benchStartCmd struct {
@@ -50,14 +51,11 @@ func (c *benchStartCmd) run(a *app, dir string) error {
 
 // start runs the gateway until it is ready, and stops it.
 func (c *benchStartCmd) start(ctx context.Context, dir string) (took time.Duration, err error) {
-	public, err := fixedPort(ctx, "127.0.0.1:0")
+	at, err := freeport.Fix(ctx, "127.0.0.1:0", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
 	}
-	opsAddr, err := fixedPort(ctx, "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
+	public, opsAddr := at[0], at[1]
 	cmd := exec.Command("/proc/self/exe", "serve") //nolint:noctx // stopped in order, below
 	cmd.Env = append(os.Environ(), demoEnv(dir, public, opsAddr)...)
 	began := time.Now()

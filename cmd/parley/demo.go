@@ -19,6 +19,7 @@ import (
 
 	"github.com/parley-gateway/parley/config"
 	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/internal/freeport"
 )
 
 //go:embed demo.yaml
@@ -70,14 +71,16 @@ func (c *demoCmd) Run(a *app) (err error) {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(data)) }()
 	}
-	public, err := fixedPort(a.ctx, c.Listen)
+	// A restarted gateway or sandbox must come back where browsers look for it.
+	listen := []string{c.Listen, c.OpsListen}
+	if c.SandboxURL == "" {
+		listen = append(listen, c.SandboxListen)
+	}
+	at, err := freeport.Fix(a.ctx, listen...)
 	if err != nil {
 		return usageError{err}
 	}
-	opsAddr, err := fixedPort(a.ctx, c.OpsListen)
-	if err != nil {
-		return usageError{err}
-	}
+	public, opsAddr := at[0], at[1]
 	env := demoEnv(data, public, opsAddr)
 	cfg, err := config.Load("", env)
 	if err != nil {
@@ -86,7 +89,7 @@ func (c *demoCmd) Run(a *app) (err error) {
 	if err := os.MkdirAll(data, 0o700); err != nil { // before the sandbox makes it
 		return err
 	}
-	carrier, err := c.carrier(a, data)
+	carrier, err := c.carrier(a, data, at[2:])
 	if err != nil {
 		return err
 	}
@@ -106,18 +109,6 @@ func (c *demoCmd) Run(a *app) (err error) {
 		ready: func() error { return announce(a, c.JSON, data, info) },
 	}
 	return d.keep(a.ctx)
-}
-
-// fixedPort turns port 0 into a free one, since a restarted gateway must come
-// back where browsers look for it.
-func fixedPort(ctx context.Context, addr string) (netip.AddrPort, error) {
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", addr)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	got := ln.Addr().(*net.TCPAddr).AddrPort()
-	return netip.AddrPortFrom(got.Addr().Unmap(), got.Port()), ln.Close()
 }
 
 func demoEnv(data string, public, opsAddr netip.AddrPort) []string {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"time"
@@ -51,16 +52,13 @@ type demoCarrier struct {
 	stop func() error
 }
 
-// carrier starts the sandbox, or finds the one that was named.
-func (c *demoCmd) carrier(a *app, data string) (*demoCarrier, error) {
+// carrier starts the sandbox at an address, or finds the one that was named.
+func (c *demoCmd) carrier(a *app, data string, listen []netip.AddrPort) (*demoCarrier, error) {
 	if c.SandboxURL != "" {
 		self, err := askSandbox(a.ctx, strings.TrimSuffix(c.SandboxURL, "/"))
 		return &demoCarrier{self: self, stop: func() error { return nil }}, err
 	}
-	at, err := fixedPort(a.ctx, c.SandboxListen)
-	if err != nil {
-		return nil, usageError{err}
-	}
+	at := listen[0]
 	base := "http://" + reachable(at)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(a.ctx)) // ends after the gateway
 	ended, up := make(chan error, 1), make(chan struct{})

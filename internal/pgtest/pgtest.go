@@ -25,6 +25,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/parley-gateway/parley/internal/freeport"
 )
 
 // Cluster is a running server. Safe for concurrent use, but for Stop, Crash
@@ -68,11 +70,13 @@ func Start(settings ...string) (_ *Cluster, err error) {
 			return nil, err
 		}
 	}
-	if c.port, err = freePort(); err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*waitReady)
 	defer cancel()
+	at, err := freeport.Fix(ctx, "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	c.port = int(at[0].Port())
 	if err := c.run(ctx, "initdb", "-D", c.Data(), "-U", "parley", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"); err != nil {
 		return nil, err
 	}
@@ -240,12 +244,4 @@ func owner(name string) (*syscall.Credential, error) {
 	}
 	gid, err := strconv.ParseUint(u.Gid, 10, 32)
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, err
-}
-
-func freePort() (int, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
-	if err != nil {
-		return 0, err
-	}
-	return ln.Addr().(*net.TCPAddr).Port, ln.Close()
 }
