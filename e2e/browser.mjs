@@ -94,17 +94,20 @@ export async function system() {
 
 const expected = /WebSocket|Failed to load resource|ERR_|status of 50\d/
 
-function watch(page) {
+async function watch(page) {
   page.faults = []
   page.on('console', (m) => m.type() === 'error' && !expected.test(m.text()) && page.faults.push(m.text()))
   page.on('pageerror', (err) => page.faults.push(String(err)))
+  // With SLOW=6 a page has a sixth of its processor: what a story takes for granted on a fast machine shows.
+  const rate = Number(process.env.SLOW ?? 1)
+  if (rate > 1) await (await page.context().newCDPSession(page)).send('Emulation.setCPUThrottlingRate', { rate })
   return page
 }
 
 /** A desk, logged in. */
 export async function desk(browser, sys, login, { scheme = 'light', ready = false } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 720 }, colorScheme: scheme, locale: 'en-GB' })
-  const page = watch(await context.newPage())
+  const page = await watch(await context.newPage())
   page.setDefaultTimeout(30_000)
   await page.goto(sys.desk_url)
   await page.getByLabel('Login', { exact: true }).fill(login)
@@ -125,7 +128,7 @@ export const state = (page, name) => page.getByRole('button', { name: new RegExp
 /** A customer on the shop's page, with the chat open. */
 export async function customer(browser, sys, { site = 'demo', scheme = 'light', size = { width: 1200, height: 800 } } = {}) {
   const context = await browser.newContext({ viewport: size, colorScheme: scheme, locale: 'en-GB' })
-  const page = watch(await context.newPage())
+  const page = await watch(await context.newPage())
   page.setDefaultTimeout(30_000)
   await page.goto(sys.page(site))
   page.panel = page.frameLocator('parley-chat iframe')
@@ -186,7 +189,7 @@ export async function until(what, condition, ms = 15_000) {
 /** A handset on the simulator's page, in use; the page may show it beside others. */
 export async function handset(browser, sys, number, { scheme = 'light' } = {}) {
   const context = await browser.newContext({ viewport: { width: 1000, height: 800 }, colorScheme: scheme, locale: 'en-GB' })
-  const page = watch(await context.newPage())
+  const page = await watch(await context.newPage())
   page.setDefaultTimeout(30_000)
   await page.goto(sys.phone_page)
   await page.getByLabel('Add a handset').fill(number)

@@ -2,6 +2,7 @@ import { Button, Group, Modal, Text } from '@mantine/core';
 import { useTranslation } from 'react-i18next';
 import { storesAndForwards } from '../store/select';
 import { useDesk, useDeskState } from './context';
+import { firstFocus } from './focus';
 import { useLogout } from './logout';
 
 /** Asked of who logs out with chats open: customers who are there go back to the queue, slow exchanges are parked. */
@@ -18,7 +19,7 @@ export function LogoutDialog({ onClose }: { onClose: () => void }) {
       {chats > 0 && <Text>{t('leave.text', { count: chats })}</Text>}
       {parked > 0 && <Text>{t('leave.parked', { count: parked })}</Text>}
       <Group mt="lg" justify="flex-end" gap="xs">
-        <Button variant="default" onClick={onClose} data-autofocus>
+        <Button variant="default" onClick={onClose} {...firstFocus}>
           {t('cancel')}
         </Button>
         <Button

@@ -9,6 +9,7 @@ import { setPrefs } from '../store/prefs';
 import { customerName, isActive, mayText, takesFiles } from '../store/select';
 import { reasons, reasonText } from './agentState';
 import { useDesk, useDeskState, usePrefs } from './context';
+import { firstFocus } from './focus';
 import { type Action, keysOf, shortcuts } from './keys';
 import { useAskedLogout } from './logout';
 import classes from './Palette.module.css';
@@ -64,7 +65,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
       aria-label={t('palette.title')}
     >
       <TextInput
-        data-autofocus
+        {...firstFocus}
         size="md"
         variant="unstyled"
         className={classes.input}

@@ -1,6 +1,6 @@
 // The frame around every screen: bars and notices above, alerts and dialogs over it.
 
-import { Suspense } from 'react';
+import { Suspense, useEffect } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Outlet } from 'react-router';
 import { OfferStack } from '../desk/OfferStack';
@@ -8,6 +8,7 @@ import { useDesk, useDeskState } from './context';
 import { LinkBanner } from './LinkBanner';
 import { lazyDialog } from './lazy';
 import { useLineState } from './lineState';
+import { Palette } from './Palette';
 import classes from './Shell.module.css';
 import { SoundBanner } from './SoundBanner';
 import { useShortcuts } from './shortcuts';
@@ -17,7 +18,6 @@ import { closeDialog, useUi } from './ui';
 
 const Settings = lazyDialog(() => import('./Settings').then((m) => m.Settings));
 const Help = lazyDialog(() => import('./Help').then((m) => m.Help));
-const Palette = lazyDialog(() => import('./Palette').then((m) => m.Palette));
 const LogoutDialog = lazyDialog(() => import('./LogoutDialog').then((m) => m.LogoutDialog));
 const InviteDialog = lazyDialog(() => import('../desk/InviteDialog').then((m) => m.InviteDialog));
 const EndDialog = lazyDialog(() => import('../desk/EndDialog').then((m) => m.EndDialog));
@@ -25,10 +25,16 @@ const ContactDialog = lazyDialog(() => import('../desk/ContactDialog').then((m) 
 const SmsDialog = lazyDialog(() => import('../desk/SmsDialog').then((m) => m.SmsDialog));
 const PictureViewer = lazyDialog(() => import('../desk/PictureViewer').then((m) => m.PictureViewer));
 
+const dialogs = [InviteDialog, SmsDialog, Settings, Help, LogoutDialog, EndDialog, ContactDialog, PictureViewer];
+
 export function Shell() {
   const { t } = useTranslation();
   useShortcuts();
   useDeskMessages();
+  useEffect(() => {
+    const when = setTimeout(() => void loadDialogs(), 1000);
+    return () => clearTimeout(when);
+  }, []);
   const line = useLineState();
   return (
     <div className={classes.shell}>
@@ -47,6 +53,11 @@ export function Shell() {
       </Suspense>
     </div>
   );
+}
+
+/** Before they are needed, after all that is. What does not come now is asked for again when it is opened. */
+async function loadDialogs() {
+  for (const dialog of dialogs) await dialog.load().catch(() => {});
 }
 
 function Dialogs() {

@@ -6,6 +6,7 @@ import { useTranslation } from 'react-i18next';
 import { reasons, reasonText, stateIcons, stateTones } from './agentState';
 import { Since } from './Clock';
 import { useDesk, useDeskState } from './context';
+import { DropMenu } from './DropMenu';
 import classes from './StateControl.module.css';
 import { useUi } from './ui';
 
@@ -23,8 +24,11 @@ export function StateControl() {
   const reason = status === 'not_ready' ? reasonText(t, agent.reason ?? '') : '';
 
   return (
-    <Menu opened={opened} onChange={(stateMenu) => useUi.setState({ stateMenu })} position="bottom-end" width={250}>
-      <Menu.Target>
+    <DropMenu
+      opened={opened}
+      onChange={(stateMenu) => useUi.setState({ stateMenu })}
+      width={250}
+      target={
         <button
           type="button"
           className={classes.control}
@@ -44,46 +48,45 @@ export function StateControl() {
           <Since at={agent.since} />
           <IconChevronDown size={14} aria-hidden />
         </button>
-      </Menu.Target>
-      <Menu.Dropdown>
-        {working ? (
-          <>
-            <Menu.Item
-              leftSection={<stateIcons.ready size={16} className={classes.ready} />}
-              rightSection={!pending && <IconCheck size={14} />}
-              onClick={() => desk.ready()}
-            >
-              {t('state.stay')}
-            </Menu.Item>
-            <Menu.Divider />
-            <Menu.Label>{t('state.preset')}</Menu.Label>
-          </>
-        ) : (
-          <>
-            <Menu.Item
-              leftSection={<stateIcons.ready size={16} className={classes.ready} />}
-              rightSection={status === 'ready' && <IconCheck size={14} />}
-              onClick={() => desk.ready()}
-            >
-              {t('state.ready')}
-            </Menu.Item>
-            <Menu.Divider />
-            <Menu.Label>{t('state.not_ready')}</Menu.Label>
-          </>
-        )}
-        {reasons.map((r) => (
+      }
+    >
+      {working ? (
+        <>
           <Menu.Item
-            key={r}
-            leftSection={<stateIcons.not_ready size={16} className={classes.away} />}
-            rightSection={
-              (working ? pending === r : status === 'not_ready' && agent.reason === r) && <IconCheck size={14} />
-            }
-            onClick={() => desk.notReady(r)}
+            leftSection={<stateIcons.ready size={16} className={classes.ready} />}
+            rightSection={!pending && <IconCheck size={14} />}
+            onClick={() => desk.ready()}
           >
-            {reasonText(t, r)}
+            {t('state.stay')}
           </Menu.Item>
-        ))}
-      </Menu.Dropdown>
-    </Menu>
+          <Menu.Divider />
+          <Menu.Label>{t('state.preset')}</Menu.Label>
+        </>
+      ) : (
+        <>
+          <Menu.Item
+            leftSection={<stateIcons.ready size={16} className={classes.ready} />}
+            rightSection={status === 'ready' && <IconCheck size={14} />}
+            onClick={() => desk.ready()}
+          >
+            {t('state.ready')}
+          </Menu.Item>
+          <Menu.Divider />
+          <Menu.Label>{t('state.not_ready')}</Menu.Label>
+        </>
+      )}
+      {reasons.map((r) => (
+        <Menu.Item
+          key={r}
+          leftSection={<stateIcons.not_ready size={16} className={classes.away} />}
+          rightSection={
+            (working ? pending === r : status === 'not_ready' && agent.reason === r) && <IconCheck size={14} />
+          }
+          onClick={() => desk.notReady(r)}
+        >
+          {reasonText(t, r)}
+        </Menu.Item>
+      ))}
+    </DropMenu>
   );
 }

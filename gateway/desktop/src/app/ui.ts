@@ -1,6 +1,7 @@
 // What is open on the page besides the work itself.
 
 import { create } from 'zustand';
+import { focusOwner } from './focus';
 
 export type Dialog =
   | { kind: 'settings' }
@@ -29,9 +30,11 @@ let returning: ReturnType<typeof setTimeout> | undefined;
 
 export function openDialog(dialog: Dialog): void {
   // A dialog opened out of another one gives the focus back to where the first was opened.
-  if (!useUi.getState().dialog && returning === undefined) returnTo = document.activeElement;
+  if (!useUi.getState().dialog && returning === undefined) returnTo = focusOwner();
   clearTimeout(returning);
   returning = undefined;
+  // Until the dialog has the focus, what is typed is nobody's: it must not end in the message below.
+  if (dialog.kind !== 'info' && document.activeElement instanceof HTMLElement) document.activeElement.blur();
   useUi.setState({ dialog });
 }
 

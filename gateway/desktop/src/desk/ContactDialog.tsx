@@ -7,6 +7,7 @@ import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useContactSearch } from '../api/contacts';
 import { useDesk, useDeskState } from '../app/context';
+import { firstFocus } from '../app/focus';
 import { customerName } from '../store/select';
 import classes from './InviteDialog.module.css';
 
@@ -36,7 +37,7 @@ export function ContactDialog({ conversation, onClose }: { conversation: string;
           setText(e.currentTarget.value);
           setChosen('');
         }}
-        data-autofocus
+        {...firstFocus}
       />
       <div className={classes.list}>
         {data && found.length === 0 ? (

@@ -22,8 +22,7 @@ import { Composer, type ComposerHandle } from './Composer';
 import classes from './ConversationPanel.module.css';
 import { Transcript } from './Transcript';
 
-const loadWrapup = () => import('./WrapupPanel').then((m) => m.WrapupPanel);
-const WrapupPanel = lazyDialog(loadWrapup);
+const WrapupPanel = lazyDialog(() => import('./WrapupPanel').then((m) => m.WrapupPanel));
 
 /** The conversation in focus: header, everything said in one list (B3), and below it what can be done now. */
 export function ConversationPanel({
@@ -40,7 +39,7 @@ export function ConversationPanel({
   const files = active && takesFiles(c);
   // Fetched while the chat goes on: the line may be down when it ends.
   useEffect(() => {
-    loadWrapup().catch(() => undefined);
+    WrapupPanel.load().catch(() => undefined);
   }, []);
   const name = customerName(c) || t('customer.unknown');
 

@@ -1,5 +1,6 @@
 import { Button, Group, Modal, Text } from '@mantine/core';
 import { useTranslation } from 'react-i18next';
+import { firstFocus } from '../app/focus';
 import type { Desk } from '../store/desk';
 
 /** End Chat while an invitation is open (T5): keep the customer waiting for it, take it back, or stay. */
@@ -25,7 +26,7 @@ export function EndDialog({ desk, conversation, onClose }: { desk: Desk; convers
         <Button variant="default" data-danger onClick={() => void cancel()}>
           {t('end.cancelInvite')}
         </Button>
-        <Button onClick={() => void queue()} data-autofocus>
+        <Button onClick={() => void queue()} {...firstFocus}>
           {t('end.queue')}
         </Button>
       </Group>

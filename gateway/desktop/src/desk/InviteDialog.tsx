@@ -8,6 +8,7 @@ import { useTranslation } from 'react-i18next';
 import { type DirectoryEntry, useDirectory } from '../api/directory';
 import { stateTones } from '../app/agentState';
 import { useDesk, useDeskState } from '../app/context';
+import { firstFocus } from '../app/focus';
 import classes from './InviteDialog.module.css';
 
 export function InviteDialog({
@@ -67,7 +68,7 @@ export function InviteDialog({
         leftSection={<IconSearch size={16} aria-hidden />}
         value={search}
         onChange={(e) => setSearch(e.currentTarget.value)}
-        data-autofocus
+        {...firstFocus}
       />
       <div className={classes.list}>
         {isPending ? (

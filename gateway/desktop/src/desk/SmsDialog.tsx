@@ -1,11 +1,13 @@
 // Begins a text (N2): from a service or the agent's own number, to any number. The exchange opens as an active chat.
 
 import { Button, Group, Loader, Modal, NativeSelect, TextInput } from '@mantine/core';
+import { useMergedRef } from '@mantine/hooks';
 import { type FormEvent, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useNavigate } from 'react-router';
 import { type Sender, useSenders } from '../api/senders';
 import { useDesk, useDeskState } from '../app/context';
+import { focusNow } from '../app/focus';
 import { troubleText } from '../app/trouble';
 import { useUi } from '../app/ui';
 import type { WireError } from '../protocol/frames';
@@ -62,6 +64,7 @@ function Form({ senders, to, service, onClose, refetch }: Props & { senders: Sen
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<WireError | null>(null);
   const field = useRef<HTMLInputElement>(null);
+  const fieldRef = useMergedRef(field, focusNow);
   // A lost answer is asked for again under the same id: the gateway then does not begin twice.
   const clientId = useRef('');
   const sender = senders.find((s) => idOf(s) === from) ?? senders[0];
@@ -118,7 +121,7 @@ function Form({ senders, to, service, onClose, refetch }: Props & { senders: Sen
       )}
       <div>
         <TextInput
-          ref={field}
+          ref={fieldRef}
           type="tel"
           label={t('sms.to')}
           autoComplete="off"

@@ -34,7 +34,8 @@ export async function desk(browser, fake, login, options = {}) {
   const { scheme = 'light', size = { width: 1280, height: 720 }, ...more } = options;
   const context = await browser.newContext({ viewport: size, colorScheme: scheme, locale: 'en-GB', ...more });
   const page = await context.newPage();
-  page.setDefaultTimeout(8000);
+  await slowDown(page);
+  page.setDefaultTimeout(20_000);
   page.faults = [];
   page.on('console', (m) => {
     // A refused connection is what several stories are about.
@@ -47,6 +48,14 @@ export async function desk(browser, fake, login, options = {}) {
   await page.getByRole('button', { name: 'Log in' }).click();
   await page.getByRole('button', { name: /Your state/ }).waitFor();
   return page;
+}
+
+/** With SLOW=6 a page has a sixth of its processor: what a story takes for granted on a fast machine shows. */
+async function slowDown(page) {
+  const rate = Number(process.env.SLOW ?? 1);
+  if (rate <= 1) return;
+  const session = await page.context().newCDPSession(page);
+  await session.send('Emulation.setCPUThrottlingRate', { rate });
 }
 
 export async function goReady(page) {
@@ -90,7 +99,7 @@ export function assert(condition, text) {
 }
 
 /** Waits until a condition of the fake's holds. */
-export async function until(condition, what, ms = 8000) {
+export async function until(condition, what, ms = 20_000) {
   const end = Date.now() + ms;
   while (!condition()) {
     if (Date.now() > end) throw new Error(`timed out waiting for ${what}`);
