@@ -67,15 +67,18 @@ export async function system() {
     },
     /** The pid of the gateway ("serve") or of a plugin (its name). */
     pid(what) {
+      // Nothing of a process that has ended meanwhile.
+      const read = (p, name) => {
+        try {
+          return readFileSync(`/proc/${p}/${name}`, 'utf8')
+        } catch {
+          return ''
+        }
+      }
       const kids = (of) =>
-        readdirSync('/proc').filter((p) => /^\d+$/.test(p)).map(Number).filter((p) => {
-          try {
-            return Number(readFileSync(`/proc/${p}/stat`, 'utf8').split(') ')[1].split(' ')[1]) === of
-          } catch {
-            return false
-          }
-        })
-      const cmd = (p) => readFileSync(`/proc/${p}/cmdline`, 'utf8').replaceAll('\0', ' ')
+        readdirSync('/proc').filter((p) => /^\d+$/.test(p)).map(Number)
+          .filter((p) => Number(read(p, 'stat').split(') ')[1]?.split(' ')[1]) === of)
+      const cmd = (p) => read(p, 'cmdline').replaceAll('\0', ' ')
       const gateway = kids(child.pid).find((p) => / serve /.test(cmd(p)))
       return what === 'serve' ? gateway : kids(gateway).find((p) => cmd(p).includes(what))
     },
