@@ -21,12 +21,13 @@ const (
 )
 
 // Fix checks that each host:port is free and turns port 0 into a free one. No
-// two of the answers are the same. Nothing listens on them when it returns.
+// two of the answers are the same. Nothing listens on them when it returns. The
+// error of one that is taken is syscall.EADDRINUSE.
 func Fix(ctx context.Context, addrs ...string) (fixed []netip.AddrPort, err error) {
 	for _, addr := range addrs {
 		ln, e := listen(ctx, addr)
 		if e != nil {
-			return nil, errors.Join(e, err)
+			return nil, e
 		}
 		defer func() { err = errors.Join(err, ln.Close()) }()
 		got := ln.Addr().(*net.TCPAddr).AddrPort()
@@ -45,7 +46,7 @@ func listen(ctx context.Context, addr string) (ln net.Listener, err error) {
 		return lc.Listen(ctx, "tcp", addr)
 	}
 	for range tries {
-		port := lowest + rand.IntN(highest-lowest+1)
+		port := lowest + rand.IntN(highest-lowest+1) //nolint:gosec // a guess, no secret
 		ln, err = lc.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 		if !errors.Is(err, syscall.EADDRINUSE) {
 			break

@@ -10,11 +10,15 @@ import (
 )
 
 func TestFix(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := freeport.Fix(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	taken := ln.Addr().String()
+	taken := free[0].String()
+	ln, err := net.Listen("tcp", taken)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := freeport.Fix(t.Context(), "127.0.0.1:0", taken); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("an address in use: %v", err)
 	}
