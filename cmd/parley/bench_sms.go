@@ -70,6 +70,10 @@ func (c *benchSMSCmd) run(a *app, dir string) (err error) {
 			return err
 		}
 	}
+	bare, err := c.bare(a.ctx, dir)
+	if err != nil {
+		return err
+	}
 	var stderr *os.File
 	if c.Verbose {
 		stderr = os.Stderr
@@ -106,7 +110,51 @@ func (c *benchSMSCmd) run(a *app, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	return g.report(a, took, u1.cpu-u0.cpu, self1-self0, max(before, after))
+	if err := g.report(a, took, u1.cpu-u0.cpu, self1-self0, max(before, after)); err != nil || c.Rate > 0 {
+		return err
+	}
+	return bare.compare(a, textCost{g.accepted(), took, u1.cpu - u0.cpu + self1 - self0})
+}
+
+// bare delivers the same texts to a bare server for a short time.
+func (c *benchSMSCmd) bare(ctx context.Context, dir string) (cost textCost, err error) {
+	if c.Rate > 0 {
+		return cost, nil
+	}
+	srv, err := startBare(ctx, dir)
+	if err != nil {
+		return cost, err
+	}
+	defer func() { err = errors.Join(err, srv.stop()) }()
+	g, err := c.generator(textLine{WebhookURL: srv.url})
+	if err != nil {
+		return cost, err
+	}
+	defer g.close()
+	g.run(ctx, time.Second)
+	g.reset()
+	cpu0, began := selfCPU(), time.Now()
+	g.run(ctx, max(c.Duration/4, 2*time.Second))
+	return textCost{g.accepted(), time.Since(began), selfCPU() - cpu0}, nil
+}
+
+// textCost is what a number of texts took, generator included.
+type textCost struct {
+	texts     int
+	took, cpu time.Duration
+}
+
+func (t textCost) rate() float64       { return float64(t.texts) / t.took.Seconds() }
+func (t textCost) each() time.Duration { return t.cpu / time.Duration(max(t.texts, 1)) }
+
+// compare says what a text costs beside what a bare server needs for it.
+func (t textCost) compare(a *app, whole textCost) error {
+	if t.texts == 0 {
+		return errors.New("the bare handler accepted nothing")
+	}
+	_, err := fmt.Fprintf(a.stdout, "bare handler with a group-committed file: %.0f/s, CPU %v with its generator; the gateway has %.2f of its rate for %.1f times its CPU\n",
+		t.rate(), t.each().Round(time.Microsecond), whole.rate()/t.rate(), float64(whole.each())/float64(t.each()))
+	return err
 }
 
 // benchStore is the environment for another store than the embedded one.
@@ -209,6 +257,14 @@ func (l *textLane) deliver(g *textGenerator, lane int, text string, began time.T
 	if status/100 == 2 {
 		l.took = append(l.took, time.Since(began))
 	}
+}
+
+// accepted counts the texts that got a 2xx since the last reset.
+func (g *textGenerator) accepted() (n int) {
+	for _, l := range g.lanes {
+		n += len(l.took)
+	}
+	return n
 }
 
 func (g *textGenerator) report(a *app, took, cpu, own, disk time.Duration) error {
