@@ -34,7 +34,7 @@ const password = 'parley-demo';
 export async function startFake({ port = 0, root, ...rules } = {}) {
   const world = new World(rules);
   const sessions = new Map();
-  const fake = { world, sessions, refuse: false, mute: false, dropAcks: 0, sockets: new Set(), received: [] };
+  const fake = { world, sessions, refuse: false, mute: false, dropAck: '', sockets: new Set(), received: [] };
 
   const http = createServer((req, res) => {
     handle(fake, root, req, res).catch((err) => {
@@ -295,7 +295,7 @@ function serve(fake, ws, user) {
         break;
       case 'cmd': {
         const ack = run(world, agent, f);
-        if (fake.dropAcks > 0) fake.dropAcks--;
+        if (fake.dropAck === f.cmd) fake.dropAck = '';
         else out(ack);
         break;
       }

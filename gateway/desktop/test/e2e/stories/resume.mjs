@@ -51,7 +51,7 @@ export async function run(browser) {
   await page.getByRole('button', { name: /^First, .*unread/ }).waitFor();
 
   // An answer is lost with the line: the same message is sent again and is there once.
-  fake.dropAcks = 1;
+  fake.dropAck = 'send';
   await box.fill('acked nowhere');
   await box.press('Enter');
   await until(() => said('acked nowhere') === 1, 'the message');
