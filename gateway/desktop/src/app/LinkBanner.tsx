@@ -2,7 +2,6 @@
 
 import { Button } from '@mantine/core';
 import { IconPlugConnectedX } from '@tabler/icons-react';
-import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import classes from './Banner.module.css';
 import { useDesk, useDeskState, useNow } from './context';
@@ -13,11 +12,7 @@ export function LinkBanner() {
   const link = useDeskState((s) => s.link);
   const waiting = useDeskState((s) => s.outgoing.length);
   const skew = useDeskState((s) => s.skew);
-  const [reason, setReason] = useState('');
-  useEffect(() => {
-    // While a try is under way the reason is still that of the loss.
-    if (link.phase === 'waiting') setReason(link.reason);
-  }, [link]);
+  const reason = link.phase === 'online' ? '' : link.reason;
   const cause = t(`link.cause.${reason}`, { defaultValue: t('link.cause.unreachable') });
   return (
     <div className={classes.banner} data-tone="busy">

@@ -4,9 +4,9 @@
 import type { Ack, ClientFrame, Commands, ServerFrame, WireError } from '../protocol/frames';
 import { backoff } from './backoff';
 
-/** Where the line stands. `retryAt` is in local milliseconds since the epoch. */
+/** Where the line stands. `retryAt` is in local milliseconds since the epoch, `reason` why it was last lost, '' if it never was. */
 export type Link =
-  | { phase: 'connecting'; attempt: number }
+  | { phase: 'connecting'; attempt: number; reason: string }
   | { phase: 'online' }
   | { phase: 'waiting'; attempt: number; retryAt: number; reason: string }
   | { phase: 'stopped'; reason: 'closed' | 'revoked' };
@@ -60,6 +60,7 @@ export class StreamClient {
   private counter = 0;
   private retryHint: number | null = null;
   private byeReason = '';
+  private lostBy = '';
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private watchTimer: ReturnType<typeof setTimeout> | undefined;
   private pingTimer: ReturnType<typeof setInterval> | undefined;
@@ -74,6 +75,7 @@ export class StreamClient {
   start(): void {
     if (this.link.phase !== 'stopped') return;
     this.attempt = 0;
+    this.lostBy = '';
     this.connect();
   }
 
@@ -122,7 +124,7 @@ export class StreamClient {
     this.drop();
     this.retryHint = null;
     this.byeReason = '';
-    this.setLink({ phase: 'connecting', attempt: this.attempt });
+    this.setLink({ phase: 'connecting', attempt: this.attempt, reason: this.lostBy });
     let socket: WebSocket;
     try {
       socket = (this.options.open ?? ((url) => new WebSocket(url)))(this.options.url());
@@ -210,6 +212,7 @@ export class StreamClient {
     }
     const delay = this.retryHint ?? backoff(this.attempt);
     const attempt = ++this.attempt;
+    this.lostBy = reason;
     this.setLink({ phase: 'waiting', attempt, retryAt: Date.now() + delay, reason });
     clearTimeout(this.retryTimer);
     this.retryTimer = setTimeout(() => this.connect(), delay);

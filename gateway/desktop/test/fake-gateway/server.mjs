@@ -34,7 +34,7 @@ const password = 'parley-demo';
 export async function startFake({ port = 0, root, ...rules } = {}) {
   const world = new World(rules);
   const sessions = new Map();
-  const fake = { world, sessions, refuse: false, mute: false, dropAck: '', sockets: new Set(), received: [] };
+  const fake = { world, sessions, refuse: false, mute: false, breakAt: '', sockets: new Set(), received: [] };
 
   const http = createServer((req, res) => {
     handle(fake, root, req, res).catch((err) => {
@@ -294,9 +294,12 @@ function serve(fake, ws, user) {
         world.listeners.add(listener);
         break;
       case 'cmd': {
-        const ack = run(world, agent, f);
-        if (fake.dropAck === f.cmd) fake.dropAck = '';
-        else out(ack);
+        // The line breaks at a command: it is carried out, and nothing of it gets back.
+        if (fake.breakAt === f.cmd) {
+          fake.breakAt = '';
+          ws.terminate();
+        }
+        out(run(world, agent, f));
         break;
       }
       case 'watch':

@@ -22,7 +22,7 @@ async function recent(browser, scheme) {
   const page = await desk(browser, fake, 'ben', { scheme });
   const entry = page.getByRole('navigation', { name: 'Screens' }).getByRole('link', { name: /Recent/ });
   await page.getByRole('link', { name: 'Recent 1 unread message' }).waitFor();
-  assert((await page.title()) === '(1) Parley', `title ${await page.title()}`);
+  await page.waitForFunction(() => document.title === '(1) Parley');
   await goReady(page);
   await page.evaluate(() => {
     window.tones = 0;
@@ -70,7 +70,7 @@ async function recent(browser, scheme) {
   await line.click();
   const log = page.getByRole('log');
   await log.getByText('It is urgent').waitFor();
-  assert((await line.count()) === 0, 'what is open is marked no more');
+  await line.waitFor({ state: 'detached' }); // what is open is marked no more
   world.directText({ login: 'ben', from: '+447700900111', text: 'Hello?' });
   await log.getByText('Hello?').waitFor();
   await look(page, 'sms-parked');
