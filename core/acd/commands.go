@@ -13,9 +13,10 @@ type Command interface{ command() }
 // but the end of a disconnection.
 type Login struct{}
 
-// Logout ends the session. What is being presented ends with it: the caller
-// declines it in the conversation in the same batch. Work stays until released,
-// since exchanges outlive the session (N6). Cause "" = logout.
+// Logout ends the session. While something is being presented it is refused with
+// ErrOfferPending: the offer is also the conversation's, so the caller declines it
+// there and logs the agent out in the same append. Work stays until released, since
+// exchanges outlive the session (N6). Cause "" = logout.
 type Logout struct{ Cause conversation.Cause }
 
 // BeReady takes interactions, and takes a pending Not Ready back.
@@ -75,8 +76,8 @@ type Disconnect struct{ Grace time.Duration }
 // Connect: a socket is back.
 type Connect struct{}
 
-// Tick carries out what is due: the end of a disconnected agent's grace. If it
-// ends an offer, the caller declines that in the conversation in the same batch.
+// Tick carries out what is due: the end of a disconnected agent's grace. As Logout
+// it is refused with ErrOfferPending while something is being presented.
 type Tick struct{}
 
 func (Login) command()       {}

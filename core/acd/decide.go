@@ -18,7 +18,7 @@ var (
 	ErrLoggedOut = errors.New("acd: agent is logged out")
 	// ErrUnavailable: not Ready, disconnected, or in after-call work.
 	ErrUnavailable = errors.New("acd: agent takes no offers")
-	// ErrOfferPending: something is being presented to the agent already.
+	// ErrOfferPending: something is being presented to the agent.
 	ErrOfferPending = errors.New("acd: agent has an offer")
 	// ErrNoCapacity: too little of the agent is free (A18).
 	ErrNoCapacity = errors.New("acd: agent has no capacity")
@@ -104,7 +104,7 @@ func (d *decision) run(cmd Command) error {
 			d.emit(&Connected{})
 		}
 	case Tick:
-		d.tick()
+		return d.tick()
 	default:
 		return fmt.Errorf("%w: unknown command %T", ErrInvalid, cmd)
 	}

@@ -19,11 +19,13 @@ func (d *decision) logout(c Logout) error {
 	if !d.a.LoggedIn {
 		return nil
 	}
+	if d.a.Offer != nil {
+		return ErrOfferPending
+	}
 	cause := c.Cause
 	if cause == "" {
 		cause = conversation.CauseLogout
 	}
-	d.dropOffer(cause)
 	d.emit(&LoggedOut{Cause: cause})
 	return nil
 }
@@ -71,14 +73,17 @@ func (d *decision) disconnect(c Disconnect) {
 	d.emit(&Disconnected{GraceUntil: d.now.Add(grace)})
 }
 
-// tick ends the grace of a lost connection: offers are withdrawn and the agent
-// is Not Ready (connection), with work in hand too: it comes back in that mode.
-func (d *decision) tick() {
+// tick ends the grace of a lost connection: the agent is Not Ready (connection),
+// with work in hand too: it comes back in that mode.
+func (d *decision) tick() error {
 	if d.a.GraceUntil.IsZero() || d.a.GraceUntil.After(d.now) {
-		return
+		return nil
 	}
-	d.dropOffer(conversation.CauseConnection)
+	if d.a.Offer != nil {
+		return ErrOfferPending
+	}
 	d.emit(&NotReady{Reason: ReasonConnection})
+	return nil
 }
 
 func (d *decision) dropOffer(cause conversation.Cause) {

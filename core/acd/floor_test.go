@@ -56,8 +56,9 @@ func TestCentre(t *testing.T) {
 	})
 }
 
-// do carries a conversation's command out, or nothing of it.
-func (c *centre) do(s *conversation.State, cmd conversation.Command) bool {
+// do carries a conversation's command out, with what follows for agents and an
+// agent's own command, or nothing of it.
+func (c *centre) do(s *conversation.State, cmd conversation.Command, with ...acd.ForAgent) bool {
 	events, err := conversation.Decide(s, cmd, c.now)
 	if err != nil {
 		return false
@@ -69,7 +70,7 @@ func (c *centre) do(s *conversation.State, cmd conversation.Command) bool {
 		}
 	}
 	changed := map[conversation.AgentID]*acd.AgentState{}
-	for _, x := range acd.Consequences(after, events) {
+	for _, x := range append(acd.Consequences(after, events), with...) {
 		a := changed[x.Agent]
 		if a == nil {
 			a = c.agent(x.Agent).Clone()
@@ -128,8 +129,7 @@ func (c *centre) ticks() {
 	}
 	for _, a := range c.agents {
 		if at, ok := a.NextDeadline(); ok && !at.After(c.now) {
-			c.withdraw(a, conversation.CauseConnection)
-			c.command(a, acd.Tick{})
+			c.stepBack(a, acd.Tick{}, conversation.CauseConnection)
 			if a.Ready {
 				c.t.Fatalf("still Ready after the grace: %+v", a)
 			}
@@ -137,18 +137,31 @@ func (c *centre) ticks() {
 	}
 }
 
-func (c *centre) withdraw(a *acd.AgentState, cause conversation.Cause) {
-	if o := a.Offer; o != nil && !c.do(c.conversation(o.Conversation), conversation.Decline{Offer: o.Offer, Agent: a.ID, Cause: cause}) {
+func (c *centre) withdraw(a *acd.AgentState, cause conversation.Cause, with ...acd.ForAgent) {
+	if o := a.Offer; o != nil && !c.do(c.conversation(o.Conversation), conversation.Decline{Offer: o.Offer, Agent: a.ID, Cause: cause}, with...) {
 		c.t.Fatalf("the conversation does not know the offer %+v", o)
 	}
 }
 
-// gone takes an agent out of everything.
-func (c *centre) gone(a *acd.AgentState, cause conversation.Cause) {
-	c.withdraw(a, cause)
+// stepBack ends what is presented to an agent together with the agent's taking offers.
+func (c *centre) stepBack(a *acd.AgentState, cmd acd.Command, cause conversation.Cause) {
+	if a.Offer == nil {
+		c.command(a, cmd)
+	} else {
+		c.withdraw(a, cause, acd.ForAgent{Agent: a.ID, Command: cmd})
+	}
+	c.dispatch() // at once: whoever still takes offers gets one here
+	if a.Offer != nil {
+		c.t.Fatalf("%T leaves the agent with an offer: %+v", cmd, a)
+	}
+}
+
+// logout takes an agent out of everything.
+func (c *centre) logout(a *acd.AgentState) {
+	c.stepBack(a, acd.Logout{}, conversation.CauseLogout)
 	for len(a.Work) > 0 {
 		s := c.conversation(a.Work[0].Conversation)
-		if !c.do(s, conversation.Requeue{Agent: a.ID, Cause: cause, Request: request(c.id())}) {
+		if !c.do(s, conversation.Requeue{Agent: a.ID, Cause: conversation.CauseLogout, Request: request(c.id())}) {
 			c.t.Fatalf("agent %v is not in %v", a.ID, s.ID)
 		}
 	}
@@ -181,8 +194,7 @@ func (c *centre) step() {
 	case 7:
 		c.command(a, acd.Connect{})
 	case 8:
-		c.gone(a, conversation.CauseLogout)
-		c.command(a, acd.Logout{})
+		c.logout(a)
 	default:
 		c.work(a)
 	}

@@ -124,7 +124,9 @@ func TestA20_LostConnection(t *testing.T) {
 		t.Fatalf("NextDeadline() = %v, %t, want 30 s later", at, ok)
 	}
 	c.after(29*time.Second).gives(Tick{}).is(StatusBusy, "")
-	c.after(time.Second).gives(Tick{}, TypeOfferEnded, TypeNotReady).is(StatusBusy, ReasonConnection).gives(Tick{})
+	// The conversation ends the offer in the same append.
+	c.after(time.Second).refuses(Tick{}, ErrOfferPending).gives(EndOffer{Offer: offer(2), Cause: conversation.CauseConnection}, TypeOfferEnded)
+	c.gives(Tick{}, TypeNotReady).is(StatusBusy, ReasonConnection).gives(Tick{})
 	if c.a.Offer != nil || c.a.DisconnectedAt != t0 {
 		t.Fatalf("offer %v, disconnected at %v", c.a.Offer, c.a.DisconnectedAt)
 	}
@@ -159,7 +161,9 @@ func TestT6_InvitationsChangeNoState(t *testing.T) {
 }
 
 func TestN6_WorkOutlivesTheSession(t *testing.T) {
-	c := chatting(t, 1).gives(chat(2), TypeOffered).gives(Logout{}, TypeOfferEnded, TypeLoggedOut).is(StatusLoggedOut, "").gives(Logout{})
+	c := chatting(t, 1).gives(chat(2), TypeOffered).refuses(Logout{}, ErrOfferPending)
+	c.gives(EndOffer{Offer: offer(2), Cause: conversation.CauseLogout}, TypeOfferEnded)
+	c.gives(Logout{}, TypeLoggedOut).is(StatusLoggedOut, "").gives(Logout{})
 	c.gives(Login{}, TypeLoggedIn).is(StatusBusy, ReasonLogin)
 	c.gives(Engage{Conversation: conv(1), Share: 25}).gives(Engage{Conversation: conv(3), Medium: "sms", Share: 25}, TypeEngaged)
 	if c.a.Active() != 2 || c.a.Load() != 50 {

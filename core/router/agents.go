@@ -139,9 +139,12 @@ func touchesAgents(events []conversation.Event) bool {
 	return false
 }
 
-// decide holds the agents that the events touch and decides for them. On
-// error nobody is held.
-func (t *agentsTx) decide(tx *tx, s *conversation.State, events []conversation.Event) error {
+// errNothingToDo refuses a task whose agent has nothing to do any more.
+var errNothingToDo = errors.New("nothing to do")
+
+// decide holds the agents that the events touch and decides for them, then the
+// task's own command for its agent. On error nobody is held.
+func (t *agentsTx) decide(tx *tx, s *conversation.State, events []conversation.Event, with *acd.ForAgent) error {
 	t.r = tx.l.r
 	after := s.Clone()
 	for _, ev := range events {
@@ -150,6 +153,9 @@ func (t *agentsTx) decide(tx *tx, s *conversation.State, events []conversation.E
 		}
 	}
 	cmds := acd.Consequences(after, events)
+	if with != nil {
+		cmds = append(cmds, *with)
+	}
 	ids := make([]conversation.AgentID, 0, len(cmds))
 	for _, c := range cmds {
 		ids = append(ids, c.Agent)
@@ -161,8 +167,12 @@ func (t *agentsTx) decide(tx *tx, s *conversation.State, events []conversation.E
 			return err
 		}
 	}
-	for _, c := range cmds {
-		if err := t.apply(c.Agent, c.Command, tx); err != nil {
+	for i, c := range cmds {
+		n, err := t.apply(c.Agent, c.Command, tx)
+		if err == nil && n == 0 && with != nil && i == len(cmds)-1 {
+			err = errNothingToDo
+		}
+		if err != nil {
 			if acd.Code(err) != "" {
 				t.refused = true
 				t.conflict()
@@ -183,23 +193,25 @@ func (t *agentsTx) hold(id conversation.AgentID) error {
 	return nil
 }
 
-func (t *agentsTx) apply(id conversation.AgentID, cmd acd.Command, tx *tx) error {
+// apply decides a command for a held agent and returns how many events it has.
+func (t *agentsTx) apply(id conversation.AgentID, cmd acd.Command, tx *tx) (n int, err error) {
 	for _, w := range t.work {
 		if w.a.id != id {
 			continue
 		}
 		events, err := acd.Decide(w.next, cmd, tx.now)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		for _, ev := range events {
 			if err := w.next.Apply(ev); err != nil {
-				return fmt.Errorf("router: apply %s: %w", ev.Head.Type(), err)
+				return 0, fmt.Errorf("router: apply %s: %w", ev.Head.Type(), err)
 			}
 		}
 		w.events = append(w.events, events...)
+		n = len(events)
 	}
-	return nil
+	return n, nil
 }
 
 // fill adds the agents' streams and rows to the batch.
@@ -313,7 +325,7 @@ func (r *Router) tryCommand(id conversation.AgentID, cmd acd.Command) error {
 		return err
 	}
 	defer t.unlock()
-	if err := t.apply(id, cmd, &tx{now: r.now()}); err != nil {
+	if _, err := t.apply(id, cmd, &tx{now: r.now()}); err != nil {
 		return err
 	}
 	var b eventlog.Batch

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 )
@@ -76,8 +77,12 @@ type task struct {
 	receipts    []eventlog.ReceiptJoin  // early receipts that this task takes into account
 	outbox      []eventlog.OutboxUpdate // in the same append, also when the decision has no event
 	lease       eventlog.LeaseRef       // checked in the append (offers)
-	thread      *thread                 // the thread that a Start opens
-	key         int64                   // data key of a conversation that a Start makes
+	// with is decided after the consequences that cmd's events have for agents, and
+	// goes into the same append. When it has no event the task does nothing and fails
+	// with errNothingToDo.
+	with   *acd.ForAgent
+	thread *thread // the thread that a Start opens
+	key    int64   // data key of a conversation that a Start makes
 	// prepare completes cmd from the state, just before the decision.
 	prepare func(*task, *conversation.State) error
 	reload  uint64                    // another node has written up to here

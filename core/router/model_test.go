@@ -99,6 +99,8 @@ func (p *pair) agent(id conversation.AgentID, seed uint64, steps int) {
 			switch {
 			case !s.LoggedIn || s.Disconnected:
 				err = r.AgentConnected(ctx, id)
+			case s.Offer != nil && rng.IntN(6) == 0:
+				err = r.Logout(ctx, id)
 			case s.Offer != nil && rng.IntN(5) > 0:
 				_, _, err = r.Accept(ctx, id, s.Offer.Offer)
 			case s.Offer != nil:
@@ -202,6 +204,7 @@ func (p *pair) check() {
 	for _, row := range agents {
 		p.checkAgent(row, states)
 	}
+	eventually(t, "agreement of conversations and agents about what is offered", func() bool { return p.disagreement() == "" })
 }
 
 func (p *pair) foldConversation(row eventlog.ConversationRow, texts map[string][]pluginhost.Ack) *conversation.State {

@@ -3,6 +3,8 @@ package router
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"time"
 
 	"github.com/parley-gateway/parley/core/acd"
@@ -68,7 +70,7 @@ func (r *Router) stillHere(a *agent) {
 }
 
 // agentTick ends a lost connection's grace: what is being presented goes back
-// to its queue first, then the agent is Not Ready (A20).
+// to its queue and the agent is Not Ready (A20).
 func (r *Router) agentTick(id conversation.AgentID) {
 	s := r.agent(id).view.Load()
 	if s.GraceUntil.IsZero() {
@@ -78,34 +80,110 @@ func (r *Router) agentTick(id conversation.AgentID) {
 		r.timers.set(timerID{timerAgent, id}, s.GraceUntil)
 		return
 	}
-	r.withdraw(s, conversation.CauseConnection)
-	if err := r.commandNow(id, acd.Tick{}); err != nil && !errors.Is(err, ErrStopped) {
+	if err := r.stepBack(r.ctx, id, acd.Tick{}, conversation.CauseConnection); err != nil && !errors.Is(err, ErrStopped) {
 		r.logger.Warn("agent's grace could not be ended", "agent_id", id, "err", err)
 		r.timers.set(timerID{timerAgent, id}, r.now().Add(time.Second))
 	}
 }
 
-// withdraw takes back what is being presented to an agent.
-func (r *Router) withdraw(s *acd.AgentState, cause conversation.Cause) {
-	if s.Offer == nil {
+// stepBack carries out a command with which an agent stops taking offers (Logout,
+// Tick), together with the end of the offer that is being presented to that agent:
+// conversation and agent change in one append. In two, the request would be offered
+// anew to an agent who is still Ready after the first, and the second would end
+// that offer on the agent's side alone.
+func (r *Router) stepBack(ctx context.Context, id conversation.AgentID, cmd acd.Command, cause conversation.Cause) error {
+	for attempt := 0; ; attempt++ {
+		err := r.tryStepBack(ctx, id, cmd, cause)
+		if !errors.Is(err, acd.ErrOfferPending) && !errors.Is(err, conversation.ErrOfferGone) || attempt == maxRetries {
+			return err
+		}
+	}
+}
+
+// tryStepBack fails with acd.ErrOfferPending or conversation.ErrOfferGone when the
+// agent's offer changed while it was at it.
+func (r *Router) tryStepBack(ctx context.Context, id conversation.AgentID, cmd acd.Command, cause conversation.Cause) error {
+	offer := r.agent(id).view.Load().Offer
+	if offer == nil {
+		return r.command(ctx, id, cmd)
+	}
+	_, err := r.live(offer.Conversation).do(ctx, &task{
+		cmd:  conversation.Decline{Offer: offer.Offer, Agent: id, Cause: cause},
+		with: &acd.ForAgent{Agent: id, Command: cmd},
+	})
+	switch {
+	case errors.Is(err, errNothingToDo):
+		return nil
+	case errors.Is(err, conversation.ErrOfferGone), errors.Is(err, conversation.ErrEnded), errors.Is(err, ErrNotFound):
+		return r.dropGhost(ctx, id, offer, cause)
+	}
+	return err
+}
+
+// dropGhost ends an offer on the agent's side alone, after the conversation has said
+// that it has none such: the log is asked once more, so that the word of a state
+// that was behind it is not enough. It always fails with
+// conversation.ErrOfferGone or with what prevents it.
+func (r *Router) dropGhost(ctx context.Context, id conversation.AgentID, offer *acd.HeldOffer, cause conversation.Cause) error {
+	held := false
+	_, err := r.live(offer.Conversation).do(ctx, &task{
+		reload: math.MaxUint64,
+		read:   func(s *conversation.State) { held = s.OfferedTo(offer.Offer) != nil },
+	})
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if !held {
+		if err := r.command(ctx, id, acd.EndOffer{Offer: offer.Offer, Cause: cause}); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("router: offer %s: %w", offer.Offer, conversation.ErrOfferGone)
+}
+
+// dropOrphans takes back what a conversation's row says is offered to agents whose
+// streams know nothing of it, as versions before this one could leave it: without an
+// offer timeout nobody else would ever be asked.
+func (r *Router) dropOrphans(s *conversation.State) {
+	for i := range s.Requests {
+		q := &s.Requests[i]
+		if q.State != conversation.Offered {
+			continue
+		}
+		offer, id, conv := q.Offer, q.Agent, s.ID
+		if o := r.agent(id).view.Load().Offer; o != nil && o.Offer == offer {
+			continue
+		}
+		r.spawn(func() { r.dropOrphan(conv, id, offer) })
+	}
+}
+
+func (r *Router) dropOrphan(conv conversation.ConversationID, id conversation.AgentID, offer conversation.OfferID) {
+	a := r.agent(id)
+	// The rows were read one after the other: an offer made in between is in the agent's stream by now.
+	if err := a.lock(r); err != nil {
 		return
 	}
-	_, err := r.live(s.Offer.Conversation).do(r.ctx, &task{cmd: conversation.Decline{Offer: s.Offer.Offer, Agent: s.ID, Cause: cause}})
-	if err != nil && !errors.Is(err, conversation.ErrOfferGone) && !errors.Is(err, conversation.ErrEnded) {
-		r.logger.Warn("offer could not be withdrawn", "conversation_id", s.Offer.Conversation, "err", err)
+	err := a.catchUp(r)
+	held := a.state.Offer != nil && a.state.Offer.Offer == offer
+	<-a.sem
+	if err == nil && !held {
+		_, err = r.live(conv).do(r.ctx, &task{cmd: conversation.Decline{Offer: offer, Agent: id, Cause: conversation.CauseConnection}})
 	}
+	if err == nil || errors.Is(err, conversation.ErrOfferGone) || errors.Is(err, conversation.ErrEnded) || r.ctx.Err() != nil {
+		return
+	}
+	r.logger.Warn("offer that no agent holds could not be taken back", "conversation_id", conv, "agent_id", id, "err", err)
+	r.after(retryPause, func() { r.dropOrphan(conv, id, offer) })
 }
 
 // watchLost sets the timer after which a lost agent's conversations are
 // handed on (A20): each has its own time, so the timer looks again.
 func (r *Router) watchLost(s *acd.AgentState) {
-	if s.Active() == 0 {
-		return
-	}
 	switch {
-	case !s.LoggedIn: // Logout did not reach all of them
+	case !s.LoggedIn && len(s.Work) > 0: // Logout did not reach all of them
 		r.timers.set(timerID{timerRequeue, s.ID}, s.Since.Add(retryPause))
-	case s.Disconnected:
+	case s.Disconnected && s.Active() > 0:
 		r.timers.set(timerID{timerRequeue, s.ID}, s.DisconnectedAt.Add(retryPause))
 	}
 }
@@ -119,10 +197,10 @@ func (r *Router) requeueLost(id conversation.AgentID) {
 	}
 	next := time.Time{}
 	for _, w := range s.Work {
-		if w.Wrapup {
+		if w.Wrapup && s.LoggedIn {
 			continue
 		}
-		if !s.LoggedIn {
+		if !s.LoggedIn { // after-call work ends too: nobody is there to do it
 			if err := r.requeue(w.Conversation, id, conversation.CauseLogout); err != nil && !errors.Is(err, ErrStopped) {
 				r.logger.Warn("conversation of an agent who logged out could not be handed on", "conversation_id", w.Conversation, "err", err)
 				next = r.now().Add(retryPause)
@@ -166,12 +244,10 @@ func (r *Router) requeue(conv conversation.ConversationID, id conversation.Agent
 // Logout ends an agent's working day: what is presented goes back, web chats
 // go back to their queues, texts are parked (N16), after-call work ends.
 func (r *Router) Logout(ctx context.Context, id conversation.AgentID) error {
-	s := r.agent(id).view.Load()
-	r.withdraw(s, conversation.CauseLogout)
-	if err := r.command(ctx, id, acd.Logout{Cause: conversation.CauseLogout}); err != nil {
+	if err := r.stepBack(ctx, id, acd.Logout{Cause: conversation.CauseLogout}, conversation.CauseLogout); err != nil {
 		return err
 	}
-	s = r.agent(id).view.Load()
+	s := r.agent(id).view.Load()
 	var errs []error
 	for _, w := range s.Work {
 		if w.Wrapup {

@@ -51,6 +51,7 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 		}
 		r.routing.sync(s)
 		r.recents.sync(s)
+		r.dropOrphans(s)
 		if s.Phase == conversation.PhaseOpen {
 			open++
 		}

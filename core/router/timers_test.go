@@ -83,7 +83,12 @@ type bubble struct {
 // inBubble runs a test with a router whose clock is synctest's.
 func inBubble(t *testing.T, test func(t *testing.T, b *bubble)) {
 	t.Helper()
-	w := newWorld(t, nil) // files are opened out here
+	newWorld(t, nil).inBubble(t, test) // files are opened out here
+}
+
+// inBubble lends the world's records to a router whose clock is synctest's.
+func (w *world) inBubble(t *testing.T, test func(t *testing.T, b *bubble)) {
+	t.Helper()
 	snap := w.dir.Snapshot()
 	synctest.Test(t, func(t *testing.T) {
 		in := *w

@@ -99,7 +99,7 @@ func (tx *tx) take(t *task, first bool) bool {
 		if !first {
 			return false
 		}
-		err = tx.agents.decide(tx, s, events)
+		err = tx.agents.decide(tx, s, events, t.with)
 	}
 	tx.refused = tx.refused || err != nil && refusal(err)
 	out := outcome{conversation: tx.l.id}
