@@ -1,6 +1,7 @@
 package pluginhost_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,8 @@ import (
 
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/mem"
 
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
@@ -96,7 +99,8 @@ func runChild(name string, modes []string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	server := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.MaxSendMsgSize(64<<20))
+	server := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.MaxSendMsgSize(64<<20),
+		grpc.ForceServerCodecV2(sloppy{encoding.GetCodecV2("proto")}))
 	pluginv1.RegisterPluginServiceServer(server, c)
 	go func() { _ = server.Serve(l) }()
 	fmt.Printf("1|%d|unix|%s|grpc\n", contract.ProtocolVersion, path)
@@ -122,6 +126,20 @@ func runChild(name string, modes []string) int {
 	waitForEnd()
 	server.Stop()
 	return 0
+}
+
+// sloppy is the codec of a plugin in a language whose library checks nothing:
+// two at signs in a string go out as bytes that are not UTF-8.
+type sloppy struct{ encoding.CodecV2 }
+
+func (s sloppy) Marshal(v any) (mem.BufferSlice, error) {
+	data, err := s.CodecV2.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	wire := data.Materialize()
+	data.Free()
+	return mem.BufferSlice{mem.SliceBuffer(bytes.ReplaceAll(wire, []byte("@@"), []byte("\xe9\xff")))}, nil
 }
 
 // marker is a file that outlives the process: beside the plugin's directory.
@@ -431,11 +449,18 @@ func (s *childSession) hook(h *pluginv1.Hook) error {
 	case "silent":
 		return nil
 	}
-	r := &pluginv1.HookResult{Id: h.GetId(), Status: 202, Headers: []*pluginv1.Header{{Name: "X-Echo", Value: h.GetMethod()}}, Body: []byte("taken")}
+	key, answer := body, []byte("taken")
+	switch verb {
+	case "show": // what came
+		answer = fmt.Append(nil, h.GetUrl(), h.GetHeaders())
+	case "text": // a text that is no key
+		key = "text"
+	}
+	r := &pluginv1.HookResult{Id: h.GetId(), Status: 202, Headers: []*pluginv1.Header{{Name: "X-Echo", Value: h.GetMethod()}}, Body: answer}
 	if verb == "reject" {
 		r.Status, r.Reason = 403, "signature"
 	} else {
-		r.Events = []*pluginv1.Event{{Thread: "hook", DedupeKey: body, Kind: &pluginv1.Event_Message{Message: textMessage(body)}}}
+		r.Events = []*pluginv1.Event{{Thread: "hook", DedupeKey: key, Kind: &pluginv1.Event_Message{Message: textMessage(body)}}}
 	}
 	return s.send(&pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_HookResults{HookResults: &pluginv1.HookResults{Results: []*pluginv1.HookResult{r}}}})
 }

@@ -4,16 +4,25 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
 // errUnsupported marks an event of a kind that this host does not know.
 var errUnsupported = errors.New("unsupported kind")
+
+// errNotUTF8 marks an event whose thread or dedupe key had bytes replaced: two
+// exchanges, or two messages, might have become one.
+var errNotUTF8 = errors.New("thread or dedupe key is not UTF-8")
+
+// isMended reports whether the codec had to replace bytes of a name.
+func isMended(name string) bool { return strings.IndexByte(name, contract.Substitute) >= 0 }
 
 func fromMicros(us int64) time.Time {
 	if us == 0 {

@@ -74,6 +74,7 @@ var (
 	FromParts   = fromParts
 	ToParts     = toParts
 	ToInbound   = toInbound
+	HookFrame   = hookFrame
 	IsHandshake = isHandshake
 )
 

@@ -204,17 +204,22 @@ func (c *fakeCore) offer() {
 
 // send puts a message into the outbox.
 func (c *fakeCore) send(account conversation.AccountID, text string) [16]byte {
-	id := [16]byte(uuid.New())
+	return c.put(pluginhost.Outbound{
+		Account: account, Thread: "+4930123456",
+		Send: &pluginhost.SendCommand{To: "+4930123456", Parts: []conversation.Part{{Kind: conversation.PartText, Text: text}}},
+	})
+}
+
+// put puts a command into the outbox.
+func (c *fakeCore) put(out pluginhost.Outbound) [16]byte {
+	out.Command, out.Attempt, out.Deadline = [16]byte(uuid.New()), 1, time.Now().Add(time.Minute)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	row := &outboxRow{out: pluginhost.Outbound{
-		Command: id, Account: account, Thread: "+4930123456", Attempt: 1, Deadline: time.Now().Add(time.Minute),
-		Send: &pluginhost.SendCommand{To: "+4930123456", Parts: []conversation.Part{{Kind: conversation.PartText, Text: text}}},
-	}}
-	c.rows[id] = row
+	row := &outboxRow{out: out}
+	c.rows[out.Command] = row
 	c.outbox, c.waiting = append(c.outbox, row), append(c.waiting, row)
 	c.offer()
-	return id
+	return out.Command
 }
 
 // has reports whether an event is stored.

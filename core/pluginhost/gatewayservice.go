@@ -43,7 +43,7 @@ type gatewayServer struct {
 	wg     sync.WaitGroup
 }
 
-func newGatewayServer(path string, check func(peercred.Peer) error, service pluginv1.GatewayServiceServer) (*gatewayServer, error) {
+func newGatewayServer(path string, check func(peercred.Peer) error, service pluginv1.GatewayServiceServer, mended func()) (*gatewayServer, error) {
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("socket path of %d bytes, the limit is %d", len(path), maxSocketPath)
 	}
@@ -59,7 +59,7 @@ func newGatewayServer(path string, check func(peercred.Peer) error, service plug
 	g := &gatewayServer{path: path, server: grpc.NewServer(
 		grpc.Creds(peercred.New(check)),
 		grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.MaxSendMsgSize(contract.MaxMessageSize),
-		grpc.MaxConcurrentStreams(256),
+		grpc.MaxConcurrentStreams(256), grpc.ForceServerCodecV2(contract.NewCodec(mended)),
 	)}
 	pluginv1.RegisterGatewayServiceServer(g.server, service)
 	g.wg.Go(func() { _ = g.server.Serve(l) }) // ends with Stop

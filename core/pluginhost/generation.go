@@ -83,12 +83,15 @@ func (grpcPlugin) GRPCClient(_ context.Context, _ *goplugin.GRPCBroker, conn *gr
 	return conn, nil
 }
 
-func dialOptions(check func(peercred.Peer) error) []grpc.DialOption {
+// dialOptions are those of a connection to a plugin; mended is called for each
+// message that had to be mended on its way (contract.NewCodec).
+func dialOptions(check func(peercred.Peer) error, mended func()) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithTransportCredentials(peercred.New(check)),
 		grpc.WithDefaultCallOptions(
 			grpc.MaxCallRecvMsgSize(contract.MaxMessageSize),
 			grpc.MaxCallSendMsgSize(contract.MaxMessageSize),
+			grpc.ForceCodecV2(contract.NewCodec(mended)),
 		),
 		grpc.WithInitialWindowSize(1 << 20),
 		grpc.WithInitialConnWindowSize(4 << 20),
@@ -131,7 +134,7 @@ func (g *generation) spawn(ctx context.Context) error {
 		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: h.runDir},
 		GRPCDialOptions: dialOptions(func(peer peercred.Peer) error {
 			return peercred.PID(g.proc.pid)(peer)
-		}),
+		}, g.p.meters.mended.Inc),
 	})
 	// go-plugin's waits have no context: ending the group ends them.
 	stop := context.AfterFunc(ctx, func() { g.kill() })
@@ -203,7 +206,7 @@ func (g *generation) attach() error {
 		return fmt.Errorf("attach %s: %w", g.p.id, err)
 	}
 	g.dir = dir
-	g.conn, err = grpc.NewClient("unix:"+g.launch.spec.Attach, dialOptions(peercred.UID(os.Getuid()))...)
+	g.conn, err = grpc.NewClient("unix:"+g.launch.spec.Attach, dialOptions(peercred.UID(os.Getuid()), g.p.meters.mended.Inc)...)
 	if err != nil {
 		return fmt.Errorf("attach %s: %w", g.p.id, err)
 	}
@@ -289,7 +292,7 @@ func (g *generation) serveGateway() error {
 	gw, err := newGatewayServer(filepath.Join(g.dir, gatewaySocket), check, &gatewayService{
 		plugin: g.p.id, instance: g.instance, owned: g.p.ownedAccounts, owns: g.p.owns,
 		blobs: h.opts.Blobs, grants: h.opts.Grants, kv: h.opts.KV,
-	})
+	}, g.p.meters.mended.Inc)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", g.p.id, err)
 	}

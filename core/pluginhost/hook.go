@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 
@@ -154,7 +156,7 @@ func (p *plugin) hookOnce(ctx context.Context, account conversation.AccountID, f
 
 func hookFrame(account conversation.AccountID, req HookRequest) *pluginv1.Hook {
 	f := &pluginv1.Hook{
-		Account: account.String(), Method: req.Method, Url: req.URL, Body: req.Body,
+		Account: account.String(), Method: req.Method, Url: encodable(req.URL), Body: req.Body,
 		RemoteIp: req.RemoteIP, ReceivedTime: toMicros(req.Received),
 	}
 	if f.ReceivedTime == 0 {
@@ -162,11 +164,35 @@ func hookFrame(account conversation.AccountID, req HookRequest) *pluginv1.Hook {
 	}
 	for name, values := range req.Header {
 		for _, v := range values {
-			f.Headers = append(f.Headers, &pluginv1.Header{Name: name, Value: v})
+			f.Headers = append(f.Headers, &pluginv1.Header{Name: cleaned(name), Value: cleaned(v)})
 		}
 	}
 	return f
 }
+
+// encodable is a URL as the contract can carry it. Bytes beyond ASCII are none
+// of a URL's (RFC 3986, 2); where they are not even UTF-8, as in a query of an
+// old Latin-1 sender, they are percent-encoded, so that the plugin still gets
+// every byte.
+func encodable(url string) string {
+	if utf8.ValidString(url) {
+		return url
+	}
+	out := make([]byte, 0, len(url)+16)
+	for i := range len(url) {
+		if url[i] < utf8.RuneSelf {
+			out = append(out, url[i])
+			continue
+		}
+		out = fmt.Appendf(out, "%%%02X", url[i])
+	}
+	return string(out)
+}
+
+// cleaned is a header's value as the contract can carry it. Most headers matter
+// to nobody, a Latin-1 User-Agent say, so the request is not refused; where a
+// replaced one mattered, as a signature, the plugin refuses it.
+func cleaned(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
 func hookResponse(r *pluginv1.HookResult) HookResponse {
 	resp := HookResponse{Status: int(r.GetStatus()), Header: http.Header{}, Body: r.GetBody(), Reason: r.GetReason()}

@@ -17,9 +17,9 @@ const metricsPrefix = "parley_pluginhost_"
 // meters are the host's series. Labels are bounded: ids of loaded plugins and
 // fixed lists of classes.
 type meters struct {
-	commands, signals, shed, records, unknown, quarantined *prometheus.CounterVec
-	events, results, hooks, restarts                       *prometheus.CounterVec
-	commandSeconds, ingestSeconds, hookSeconds             *prometheus.HistogramVec
+	commands, signals, shed, records, unknown, mended, quarantined *prometheus.CounterVec
+	events, results, hooks, restarts                               *prometheus.CounterVec
+	commandSeconds, ingestSeconds, hookSeconds                     *prometheus.HistogramVec
 
 	mu      sync.Mutex
 	plugins map[string]*pluginMeters
@@ -27,8 +27,8 @@ type meters struct {
 
 // pluginMeters are one plugin's series, looked up once.
 type pluginMeters struct {
-	commands, signals, shedSignals, records, unknownFrames, quarantined prometheus.Counter
-	commandSeconds, ingestSeconds, hookSeconds                          prometheus.Observer
+	commands, signals, shedSignals, records, unknownFrames, mended, quarantined prometheus.Counter
+	commandSeconds, ingestSeconds, hookSeconds                                  prometheus.Observer
 
 	events       map[string]prometheus.Counter
 	results      map[string]prometheus.Counter
@@ -61,6 +61,7 @@ func newMeters() *meters {
 		shed:           counter("shed_signals_total", "Ephemeral signals dropped because the plugin did not keep up."),
 		records:        counter("records_total", "Records sent to the plugin's subscriptions."),
 		unknown:        counter("ignored_frames_total", "Frames and items that the host did not understand or expect."),
+		mended:         counter("mended_messages_total", "Messages from or to the plugin with strings that were not UTF-8."),
 		quarantined:    counter("quarantined_total", "Commands and hooks parked because they end the plugin."),
 		events:         counter("events_total", "Events of the plugin by outcome.", "outcome"),
 		results:        counter("results_total", "Results of commands by outcome.", "outcome"),
@@ -89,7 +90,7 @@ func (m *meters) of(plugin string) *pluginMeters {
 	p := &pluginMeters{
 		commands: m.commands.WithLabelValues(plugin), signals: m.signals.WithLabelValues(plugin),
 		shedSignals: m.shed.WithLabelValues(plugin), records: m.records.WithLabelValues(plugin),
-		unknownFrames: m.unknown.WithLabelValues(plugin), quarantined: m.quarantined.WithLabelValues(plugin),
+		unknownFrames: m.unknown.WithLabelValues(plugin), mended: m.mended.WithLabelValues(plugin), quarantined: m.quarantined.WithLabelValues(plugin),
 		commandSeconds: m.commandSeconds.WithLabelValues(plugin), ingestSeconds: m.ingestSeconds.WithLabelValues(plugin),
 		hookSeconds: m.hookSeconds.WithLabelValues(plugin),
 		events:      classes(m.events, eventClasses[:]), hooks: classes(m.hooks, hookClasses[:]),
@@ -174,7 +175,7 @@ func (*collector) Describe(chan<- *prometheus.Desc) {}
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	m := c.h.meters
 	for _, vec := range []prometheus.Collector{
-		m.commands, m.signals, m.shed, m.records, m.unknown, m.quarantined, m.events, m.results, m.hooks, m.restarts,
+		m.commands, m.signals, m.shed, m.records, m.unknown, m.mended, m.quarantined, m.events, m.results, m.hooks, m.restarts,
 		m.commandSeconds, m.ingestSeconds, m.hookSeconds,
 	} {
 		vec.Collect(out)

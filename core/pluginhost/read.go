@@ -171,6 +171,9 @@ func (s *session) ingest(e *pluginv1.Event, account conversation.AccountID, rece
 		}
 	}
 	in, err := toInbound(s.plugin, account, e)
+	if isMended(in.Thread) || isMended(in.DedupeKey) {
+		err = errNotUTF8
+	}
 	if err != nil {
 		code := "invalid"
 		if errors.Is(err, errUnsupported) {

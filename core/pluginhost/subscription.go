@@ -69,7 +69,7 @@ func (s *session) subscriptionSpec(f *pluginv1.Subscribe, spec *SubscriptionSpec
 	if parseID(&spec.Account, f.GetAccount()) != nil || !s.owns(spec.Account) {
 		return "unknown_account"
 	}
-	if spec.After.UnmarshalText([]byte(f.GetAfterConversation())) != nil {
+	if isMended(spec.Thread) || spec.After.UnmarshalText([]byte(f.GetAfterConversation())) != nil {
 		return "invalid"
 	}
 	if a := f.GetAudience(); a != "" && a != "customer" {

@@ -2,6 +2,7 @@ package pluginhost
 
 import (
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 
@@ -156,10 +157,9 @@ func (s *session) Offer(o Outbound) bool {
 		return false
 	}
 	s.window.flight[d.id] = d
-	if !s.can(&o) {
-		// Not sent: what the plugin never declared would be ignored there.
+	if code := s.unsendable(&o); code != "" {
 		s.results.Add(1)
-		go s.settleFor(d, conversation.StatusFailed, "unsupported")
+		go s.settleFor(d, conversation.StatusFailed, code)
 		return true
 	}
 	if suspect {
@@ -169,6 +169,19 @@ func (s *session) Offer(o Outbound) bool {
 	}
 	s.poke()
 	return true
+}
+
+// unsendable says why a command fails without being sent; "" = it can be. What
+// the plugin never declared it would ignore, and an address with bytes
+// replaced might be somebody else's.
+func (s *session) unsendable(o *Outbound) (code string) {
+	switch {
+	case !s.can(o):
+		return "unsupported"
+	case !utf8.ValidString(o.Thread), o.Send != nil && !utf8.ValidString(o.Send.To):
+		return "not_utf8"
+	}
+	return ""
 }
 
 // can reports whether the plugin declared what the command needs.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
@@ -125,6 +126,9 @@ func secretsToWire(secrets map[string]Secret) []*pluginv1.Secret {
 
 // eventToWire leaves Seq to the writer.
 func eventToWire(ev *Event) (*pluginv1.Event, error) {
+	if !utf8.ValidString(string(ev.Thread)) || !utf8.ValidString(ev.DedupeKey) {
+		return nil, ErrNotUTF8
+	}
 	out := &pluginv1.Event{
 		Account:      string(ev.Account),
 		Thread:       string(ev.Thread),

@@ -26,7 +26,7 @@ type gateway struct {
 }
 
 // use dials socket, or keeps the connection when it is the same.
-func (g *gateway) use(socket string, creds credentials.TransportCredentials) {
+func (g *gateway) use(socket string, creds credentials.TransportCredentials, mended func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if socket == g.socket {
@@ -44,7 +44,8 @@ func (g *gateway) use(socket string, creds credentials.TransportCredentials) {
 	conn, err := grpc.NewClient("unix:"+socket,
 		grpc.WithTransportCredentials(creds),
 		grpc.WithDefaultCallOptions(
-			grpc.MaxCallRecvMsgSize(contract.MaxMessageSize), grpc.MaxCallSendMsgSize(contract.MaxMessageSize)),
+			grpc.MaxCallRecvMsgSize(contract.MaxMessageSize), grpc.MaxCallSendMsgSize(contract.MaxMessageSize),
+			grpc.ForceCodecV2(contract.NewCodec(mended))),
 	)
 	if err == nil {
 		g.conn = conn

@@ -15,6 +15,10 @@ var (
 	ErrOverload = errors.New("event queue full")
 	// ErrTooLarge: the event exceeds the limit of a frame; nothing was taken.
 	ErrTooLarge = errors.New("event too large")
+	// ErrNotUTF8: the event's Thread or DedupeKey is not UTF-8; nothing was
+	// taken. They are names, so no byte of them can be replaced: two exchanges
+	// would become one. In all other strings bad bytes are.
+	ErrNotUTF8 = errors.New("thread or dedupe key is not UTF-8")
 	// ErrStopped: the process is ending. An event handed over before may or
 	// may not have arrived.
 	ErrStopped = errors.New("plugin stopped")
@@ -53,7 +57,8 @@ type Host interface {
 	// Emit hands ev over and returns after the acknowledgement: nil only when
 	// it is durable, *RefusedError when the host will never take it. After
 	// ctx has ended its fate is not known; emitting it again under the same
-	// DedupeKey is safe. Events of one caller keep their order.
+	// DedupeKey is safe. Events of one caller keep their order. ErrNotUTF8 and
+	// ErrTooLarge say that nothing was sent.
 	Emit(ctx context.Context, ev Event) (Ack, error)
 
 	// EmitAsync is Emit without waiting, for hot paths: done runs once, on

@@ -79,6 +79,7 @@ func (s *Server) grpcServer(opts []grpc.ServerOption) *grpc.Server {
 		grpc.Creds(s.peer),
 		grpc.MaxRecvMsgSize(contract.MaxMessageSize),
 		grpc.MaxSendMsgSize(contract.MaxMessageSize),
+		grpc.ForceServerCodecV2(contract.NewCodec(s.mended)),
 	)...)
 }
 

@@ -60,8 +60,9 @@ type Server struct {
 	drainOnce    sync.Once
 	drainErr     error
 	beginWarning sync.Once
+	mendWarning  sync.Once
 
-	unknownFrames, panics, droppedSignals atomic.Uint64
+	unknownFrames, panics, droppedSignals, mendedMessages atomic.Uint64
 }
 
 // NewServer returns a Server for p. It starts nothing before the first call
@@ -102,6 +103,12 @@ func (s *Server) Close() {
 	s.web.close()
 	s.work.Wait()
 	s.gateway.close()
+}
+
+// mended counts messages that the codec had to mend.
+func (s *Server) mended() {
+	s.mendedMessages.Add(1)
+	s.mendWarning.Do(func() { s.log.Warn("a message had a string that is not UTF-8; its bad bytes were replaced") })
 }
 
 func (s *Server) configured() bool { return s.accepted.Load() }
@@ -223,7 +230,7 @@ func (s *Server) apply(ctx context.Context, req *pluginv1.ConfigureRequest) erro
 		}
 		return false
 	})
-	s.gateway.use(req.GetGatewaySocket(), s.peer)
+	s.gateway.use(req.GetGatewaySocket(), s.peer, s.mended)
 	m, err := s.manifest(ctx)
 	if err != nil {
 		return err
@@ -329,6 +336,7 @@ func (s *Server) Metrics(ctx context.Context, _ *pluginv1.MetricsRequest) (*plug
 	}{
 		{"sdk_events_unacknowledged", "gauge", "Events emitted and not yet acknowledged.", uint64(unacked)},
 		{"sdk_signals_dropped_total", "counter", "Signals shed in either direction.", dropped + s.droppedSignals.Load()},
+		{"sdk_mended_messages_total", "counter", "Messages in either direction with strings that were not UTF-8.", s.mendedMessages.Load()},
 		{"sdk_unknown_frames_total", "counter", "Session frames of a kind that this SDK does not know.", s.unknownFrames.Load()},
 		{"sdk_panics_total", "counter", "Contained panics.", s.panics.Load()},
 	} {

@@ -56,7 +56,8 @@ func newRig(tb tester, a sdk.Abilities) *rig {
 	})
 	r.srv = sdk.NewServer(a, slog.New(slog.DiscardHandler))
 	listener := bufconn.Listen(1 << 20)
-	rpc := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.MaxSendMsgSize(contract.MaxMessageSize))
+	rpc := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.MaxSendMsgSize(contract.MaxMessageSize),
+		grpc.ForceServerCodecV2(contract.NewCodec(nil)))
 	r.srv.Register(rpc)
 	served := make(chan struct{})
 	go func() {
@@ -65,7 +66,7 @@ func newRig(tb tester, a sdk.Abilities) *rig {
 	}()
 	conn, err := grpc.NewClient("passthrough:///x", grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(contract.MaxMessageSize)))
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(contract.MaxMessageSize), grpc.ForceCodecV2(contract.NewCodec(nil))))
 	if err != nil {
 		tb.Fatalf("dial: %v", err)
 	}

@@ -3,6 +3,7 @@ package sdk
 import (
 	"context"
 	"sync"
+	"unicode/utf8"
 
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
@@ -41,6 +42,10 @@ type subscription struct {
 func (ss *subscriptions) subscribe(ctx context.Context, sub *subscription) {
 	if sub.opts.Credit == 0 {
 		sub.opts.Credit = defaultCredit
+	}
+	if !utf8.ValidString(string(sub.thread)) { // see ErrNotUTF8
+		sub.take(RecordBatch{End: "invalid"})
+		return
 	}
 	ss.mu.Lock()
 	defer ss.mu.Unlock()

@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"runtime"
@@ -152,7 +153,10 @@ func (s *Server) runHook(wire *pluginv1.Hook) *pluginv1.HookResult {
 		return failed
 	}
 	out, err := hookResultToWire(wire, &resp)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNotUTF8): // a name that the sender chose: no repeat will mend it
+		return &pluginv1.HookResult{Id: wire.GetId(), Status: http.StatusBadRequest, Reason: "not_utf8"}
+	case err != nil:
 		s.log.Error("hook answer not understood", "account", wire.GetAccount(), "err", err)
 		return failed
 	}

@@ -314,3 +314,35 @@ func TestHookStatus(t *testing.T) {
 		}
 	})
 }
+
+// TestHookNotUTF8 (PR10, PR19): a signed value that is not UTF-8 loses no text
+// and no status; its bad bytes are replaced.
+func TestHookNotUTF8(t *testing.T) {
+	for name, tc := range map[string]struct {
+		form   url.Values
+		thread sdk.ThreadID
+		key    string
+	}{
+		"Body":        {inbound(map[string]string{"Body": "caf\xe9"}), customer, "SM00000000000000000000000000000001"},
+		"ProfileName": {inbound(map[string]string{"ProfileName": "\xff"}), customer, "SM00000000000000000000000000000001"},
+		"MessageSid":  {inbound(map[string]string{"MessageSid": "SM\xff"}), customer, "SM\uFFFD"},
+		"SmsSid":      {inbound(map[string]string{"SmsSid": "SM\xff"}), customer, "SM00000000000000000000000000000001"},
+		"From":        {inbound(map[string]string{"From": "+1555\xff"}), "+1555\uFFFD", "SM00000000000000000000000000000001"},
+		"ErrorCode": {
+			url.Values{
+				"AccountSid": {accountSid}, "MessageSid": {"SM9"}, "MessageStatus": {"failed"}, "ErrorCode": {"3000\xff"}, "To": {customer},
+			}, customer, "SM9:failed",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			if got := w.Hook(post(hookURL, tc.form)); got.Status != 200 {
+				t.Fatalf("got %d %q, want 200", got.Status, got.Reason)
+			}
+			events := w.Events()
+			if len(events) != 1 || events[0].Thread != tc.thread || events[0].DedupeKey != tc.key {
+				t.Errorf("got %+v, want one event of %q under %q", events, tc.thread, tc.key)
+			}
+		})
+	}
+}

@@ -49,6 +49,12 @@ func (t *twilio) hook(req *sdk.HookRequest) reading {
 		}
 		return refused(status, r.unsigned, r.unsigned)
 	}
+	// The signature is over what came; from here on everything is text that can
+	// be stored. The carrier sends UTF-8: should it not, a text with a bad byte
+	// is still a text.
+	for i := range form {
+		form[i].value = clean(form[i].value)
+	}
 	switch account := get(form, "AccountSid"); {
 	case account == "" || get(form, "MessageSid") == "":
 		return refused(http.StatusBadRequest, "malformed", r.unsigned)
@@ -141,7 +147,7 @@ func (t *twilio) inbound(r *reading, form []param, received time.Time) {
 	r.response = sdk.HookResponse{Header: t.taken, Body: []byte(noReply)}
 
 	it := item{
-		Sid: get(form, "MessageSid"), From: from, Name: clean(get(form, "ProfileName")), Text: clean(get(form, "Body")),
+		Sid: get(form, "MessageSid"), From: from, Name: get(form, "ProfileName"), Text: get(form, "Body"),
 		Media: mediaOf(form),
 	}
 	it.IDs = append(it.IDs, it.Sid)

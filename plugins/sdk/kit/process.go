@@ -176,7 +176,8 @@ func (p *process) connect(ctx context.Context) error {
 	p.conn, err = grpc.NewClient("unix:"+fields[3],
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(
-			grpc.MaxCallRecvMsgSize(contract.MaxMessageSize), grpc.MaxCallSendMsgSize(contract.MaxMessageSize)))
+			grpc.MaxCallRecvMsgSize(contract.MaxMessageSize), grpc.MaxCallSendMsgSize(contract.MaxMessageSize),
+			grpc.ForceCodecV2(contract.NewCodec(nil))))
 	if err != nil {
 		return fmt.Errorf("dial: %w", err)
 	}
@@ -193,7 +194,7 @@ func (p *process) serveGateway(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.gateway = grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize))
+	p.gateway = grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.ForceServerCodecV2(contract.NewCodec(nil)))
 	pluginv1.RegisterGatewayServiceServer(p.gateway, &wirehost.Gateway{})
 	go func() { _ = p.gateway.Serve(ln) }()
 	return nil

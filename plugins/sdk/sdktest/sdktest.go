@@ -86,14 +86,15 @@ func Start(tb testing.TB, p sdk.Plugin, opts Options) *Host {
 	h := &Host{tb: tb, opts: opts, key: []byte("identity key of the test"), records: map[thread]uint64{}}
 	server := sdk.NewServer(p, log)
 	listener := bufconn.Listen(1 << 20)
-	rpc := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.MaxSendMsgSize(contract.MaxMessageSize))
+	rpc := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.MaxSendMsgSize(contract.MaxMessageSize),
+		grpc.ForceServerCodecV2(contract.NewCodec(nil)))
 	server.Register(rpc)
 	go func() { _ = rpc.Serve(listener) }()
 
 	conn, err := grpc.NewClient("passthrough:///plugin",
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(contract.MaxMessageSize)))
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(contract.MaxMessageSize), grpc.ForceCodecV2(contract.NewCodec(nil))))
 	if err != nil {
 		tb.Fatalf("sdktest: dial: %v", err)
 	}
@@ -129,7 +130,7 @@ func (h *Host) openSockets() {
 	if err != nil {
 		h.tb.Fatalf("sdktest: %v", err)
 	}
-	rpc := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize))
+	rpc := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.ForceServerCodecV2(contract.NewCodec(nil)))
 	pluginv1.RegisterGatewayServiceServer(rpc, &wirehost.Gateway{})
 	go func() { _ = rpc.Serve(ln) }()
 	h.tb.Cleanup(func() {
