@@ -17,6 +17,8 @@ import (
 // ErrClosed: the socket is closed.
 var ErrClosed = errors.New("drive: socket closed")
 
+var errMalformed = errors.New("drive: the server sent a frame that cannot be read")
+
 // socket is a client's WebSocket. frame is called for each text frame, from one
 // goroutine; the bytes are valid during the call only.
 type socket struct {
@@ -48,8 +50,20 @@ func dial(ctx context.Context, rawURL string, header http.Header, frame func([]b
 		return nil, fmt.Errorf("drive: dial: %w", err)
 	}
 	s.conn = conn
-	s.wg.Go(conn.ReadLoop)
+	s.wg.Go(s.read)
 	return s, nil
+}
+
+// read runs the library's loop. It takes a length with the top bit set for a
+// negative one and panics: that server's socket ends, the driver goes on.
+func (s *socket) read() {
+	defer func() {
+		if recover() != nil {
+			_ = s.conn.NetConn().Close()
+			s.OnClose(s.conn, errMalformed)
+		}
+	}()
+	s.conn.ReadLoop()
 }
 
 // DialError is a refused upgrade. Status is the HTTP status of the answer.

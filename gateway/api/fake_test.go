@@ -34,7 +34,22 @@ type fakeRouter struct {
 	typing    int
 	texting   fakeTexting
 	fail      error // of the next command
+	fault     fakeFault
 	hold      chan struct{}
+}
+
+// fakeFault makes the router panic, once.
+type fakeFault struct {
+	in    string // command, feed or typing
+	agent conversation.AgentID
+}
+
+// panicIn panics if the test wants it here; the mutex is held.
+func (f *fakeRouter) panicIn(in string, agent conversation.AgentID) {
+	if f.fault == (fakeFault{in, agent}) {
+		f.fault = fakeFault{}
+		panic("canary-7f3a")
+	}
 }
 
 type fakeConv struct {
@@ -217,7 +232,10 @@ func (f *fakeRouter) Ready(ctx context.Context, id conversation.AgentID) error {
 	if err := f.command(ctx); err != nil {
 		return err
 	}
-	f.change(id, func(a *acd.AgentState) { a.Ready, a.Reason = true, "" })
+	f.change(id, func(a *acd.AgentState) {
+		f.panicIn("command", id)
+		a.Ready, a.Reason = true, ""
+	})
 	return nil
 }
 
@@ -286,9 +304,10 @@ func (f *fakeRouter) Mark(context.Context, conversation.AgentID, conversation.Co
 	return nil
 }
 
-func (f *fakeRouter) Typing(conversation.AgentID, conversation.ConversationID, bool) {
+func (f *fakeRouter) Typing(id conversation.AgentID, _ conversation.ConversationID, _ bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.panicIn("typing", id)
 	f.typing++
 }
 
@@ -406,6 +425,7 @@ func (f *fakeFeed) Close() {
 func (f *fakeFeed) Poll(_ context.Context, max int) ([]router.Item, error) {
 	f.r.mu.Lock()
 	defer f.r.mu.Unlock()
+	f.r.panicIn("feed", f.id)
 	var out []router.Item
 	if f.agent {
 		f.agent = false

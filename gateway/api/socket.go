@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/gateway/auth"
+	"github.com/parley-gateway/parley/internal/wsframe"
 )
 
 // socket is one agent's connection. The reading goroutine decodes frames, the
@@ -40,6 +43,7 @@ type socket struct {
 	boardSent atomic.Bool
 
 	// Of the reading goroutine.
+	incoming              wsframe.Check
 	frames, sends, typing *rate.Limiter
 	faults                int
 
@@ -63,14 +67,16 @@ type farewell struct {
 	retry  time.Duration
 }
 
-func newSocket(s *Stream, conn *gws.Conn, id auth.Identity, release func()) *socket {
+// newSocket makes the socket of a connection that is not upgraded yet.
+func newSocket(s *Stream, conn net.Conn, id auth.Identity, release func()) *socket {
 	now := time.Now()
 	k := &socket{
-		s: s, conn: conn, net: conn.NetConn(), opened: now, release: release, id: id,
+		s: s, net: conn, opened: now, release: release, id: id,
 		wake: make(chan struct{}, 1), gone: make(chan struct{}),
-		frames: rate.NewLimiter(rate.Limit(s.opts.FramePerSecond), s.opts.FrameBurst),
-		sends:  rate.NewLimiter(rate.Limit(s.opts.SendPerSecond), s.opts.SendBurst),
-		typing: rate.NewLimiter(4, 20),
+		incoming: wsframe.Check{Limit: maxFrame},
+		frames:   rate.NewLimiter(rate.Limit(s.opts.FramePerSecond), s.opts.FrameBurst),
+		sends:    rate.NewLimiter(rate.Limit(s.opts.SendPerSecond), s.opts.SendBurst),
+		typing:   rate.NewLimiter(4, 20),
 	}
 	k.heard.Store(now.UnixMilli())
 	k.pinged.Store(now.UnixMilli())
@@ -81,13 +87,34 @@ func newSocket(s *Stream, conn *gws.Conn, id auth.Identity, release func()) *soc
 func (k *socket) start() {
 	k.feed = k.s.opts.Router.NewFeed(k.id.User, audienceOf(k.id), k.poke)
 	k.view = newView(k)
-	k.parts.Go(k.write)
+	k.parts.Go(func() {
+		defer k.contain("write")
+		k.write()
+	})
 	k.s.work.Go(func() {
 		// Watch may call back at once, so it comes after everything else is there.
 		k.unwatch = k.s.opts.Sessions.Watch(k.id, func() { k.bye("revoked", closeRevoked, 0) })
+		defer k.end()
+		defer k.contain("read")
 		k.conn.ReadLoop()
-		k.end()
 	})
+}
+
+// contain is deferred by the socket's goroutines: what panics in one of them
+// ends this socket and nothing else (PR19). The value of a panic may hold
+// what customers wrote, so only runtime errors are printed.
+func (k *socket) contain(part string) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	text := "panic"
+	if err, ok := p.(runtime.Error); ok {
+		text = err.Error()
+	}
+	k.s.metrics.panics.Inc()
+	k.s.log.Error("stream: socket panicked", "part", part, "err", text, "stack", string(debug.Stack()))
+	k.kill()
 }
 
 // end runs on the reading goroutine after its loop.
@@ -353,6 +380,9 @@ func (k *socket) runJobs() {
 		fn := k.jobs[0]
 		k.jobs = k.jobs[1:]
 		k.mu.Unlock()
-		fn()
+		func() {
+			defer k.contain("command")
+			fn()
+		}()
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/lxzan/gws"
+
+	"github.com/parley-gateway/parley/core/conversation"
 )
 
 // OnOpen implements gws.Event.
@@ -29,18 +31,18 @@ func (s *Stream) OnClose(c *gws.Conn, err error) {
 
 // OnPing implements gws.Event.
 func (s *Stream) OnPing(c *gws.Conn, payload []byte) {
-	if k := socketOf(c); k.admit() {
+	if k := socketOf(c); !k.closing() {
 		k.shed(appendControl(nil, opPong, payload))
 	}
 }
 
-// OnPong implements gws.Event.
-func (s *Stream) OnPong(c *gws.Conn, _ []byte) { socketOf(c).admit() }
+// OnPong implements gws.Event; Read has noted that the client was heard.
+func (s *Stream) OnPong(*gws.Conn, []byte) {}
 
 // OnMessage implements gws.Event.
 func (s *Stream) OnMessage(c *gws.Conn, m *gws.Message) {
 	k := socketOf(c)
-	if k.admit() {
+	if !k.closing() {
 		if m.Opcode == gws.OpcodeText {
 			k.read(append(json.RawMessage(nil), m.Bytes()...)) // the message's buffer is reused
 		} else {
@@ -52,20 +54,54 @@ func (s *Stream) OnMessage(c *gws.Conn, m *gws.Message) {
 
 func socketOf(c *gws.Conn) *socket { return c.Session().(*holder).k }
 
-// admit notes that the client was heard and counts its frames; a flood ends
-// the socket (FT24).
-func (k *socket) admit() bool {
-	now := time.Now()
-	k.heard.Store(now.UnixMilli())
+// closing reports whether the socket is being closed by us: nothing that
+// still comes is handled.
+func (k *socket) closing() bool {
 	k.mu.Lock()
-	closing := k.farewell != nil
-	k.mu.Unlock()
-	if closing {
+	defer k.mu.Unlock()
+	return k.farewell != nil
+}
+
+// Read is what gws reads from: the client's bytes, as long as its frames are
+// well-formed and not too many (FT24). Otherwise it says goodbye and goes on
+// reading for nobody: closing a connection with unread bytes resets it, and
+// the client would not see why it was closed.
+func (k *socket) Read(b []byte) (int, error) {
+	n, err := k.net.Read(b)
+	if n == 0 || k.admit(b[:n]) {
+		return n, err
+	}
+	for err == nil {
+		_, err = k.net.Read(b)
+	}
+	return 0, err
+}
+
+// admit checks the frames that begin in b and notes that the client was heard.
+func (k *socket) admit(b []byte) bool {
+	frames, fault := k.incoming.Next(b)
+	if fault != nil {
+		k.s.complain(k.id.User, fault)
+		k.bye("protocol", fault.Code, 0)
 		return false
 	}
-	if !k.frames.AllowN(now, 1) {
+	if frames == 0 {
+		return true
+	}
+	now := time.Now()
+	k.heard.Store(now.UnixMilli())
+	if !k.frames.AllowN(now, frames) {
+		k.s.complain(k.id.User, errFrames)
 		k.bye("protocol", closeProtocol, time.Minute)
 		return false
 	}
 	return true
+}
+
+var errFrames = errors.New("too many frames")
+
+// complain logs whose frames closed a socket, at most once in ten seconds for
+// all sockets; the metric counts every one.
+func (s *Stream) complain(user conversation.AgentID, err error) {
+	s.complaints.Do(func() { s.log.Warn("stream: frames refused", "user_id", user, "err", err) })
 }

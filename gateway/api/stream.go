@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/lxzan/gws"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
@@ -68,6 +70,7 @@ const (
 	commandTime  = 15 * time.Second
 	sweepEvery   = time.Second
 	maxFrame     = 64 << 10
+	readBuffer   = 2 << 10   // what an idle socket keeps for reading
 	maxQueue     = 1 << 20   // bytes waiting for a socket
 	shedQueue    = 256 << 10 // beyond this nothing ephemeral is queued
 	maxCursors   = 2000
@@ -93,6 +96,8 @@ type Stream struct {
 	perUser  *limit.Conns[conversation.AgentID]
 	metrics  *streamMetrics
 	buffers  sync.Pool
+	// complaints bounds what clients' faults write to the log.
+	complaints rate.Sometimes
 
 	ctx    context.Context //nolint:containedctx // of all commands, which outlive their request; ends with Close
 	cancel context.CancelFunc
@@ -124,14 +129,15 @@ func NewStream(opts StreamOptions) *Stream {
 		metrics:  newStreamMetrics(opts.Registry),
 		buffers:  sync.Pool{New: func() any { b := make([]byte, 0, 8<<10); return &b }},
 		sockets:  map[*socket]struct{}{},
+
+		complaints: rate.Sometimes{Interval: 10 * time.Second},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background()) // ends with Close
 	s.upgrader = gws.NewUpgrader(s, &gws.ServerOption{
 		ReadMaxPayloadSize: maxFrame,
-		ReadBufferSize:     2 << 10,
+		ReadBufferSize:     readBuffer,
 		CheckUtf8Enabled:   true,
 		Logger:             gwsLogger{s.log},
-		Recovery:           s.recovered,
 		NewSession:         func() gws.SessionStorage { return &holder{} },
 	})
 	s.work.Go(s.sweep)
@@ -168,12 +174,26 @@ func (s *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.perIP.Release(key)
 		s.perUser.Release(id.User)
 	}
-	conn, err := s.upgrader.Upgrade(w, r)
+	netConn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		release()
+		writeFault(w, fault("malformed", Detail{Problem: "this connection cannot become a WebSocket"}))
+		return
+	}
+	if rw.Reader.Buffered() > 0 { // RFC 6455 section 4.1: the client sends nothing before our answer
+		_ = netConn.Close()
+		release()
+		return
+	}
+	// The library offers compression only if told to, but it reads this header in any case.
+	r.Header.Del("Sec-Websocket-Extensions")
+	k := newSocket(s, netConn, id, release)
+	conn, err := s.upgrader.UpgradeFromConn(netConn, bufio.NewReaderSize(k, readBuffer), r)
 	if err != nil {
 		release()
 		return // gws has answered 400, or the client has gone
 	}
-	k := newSocket(s, conn, id, release)
+	k.conn = conn
 	conn.Session().(*holder).k = k
 	s.mu.Lock()
 	draining := s.draining
@@ -302,10 +322,3 @@ type gwsLogger struct{ log *slog.Logger }
 
 // Error implements gws.Logger.
 func (l gwsLogger) Error(v ...any) { l.log.Error("stream: websocket", "err", v) }
-
-func (s *Stream) recovered(gws.Logger) {
-	if p := recover(); p != nil {
-		s.metrics.panics.Inc()
-		s.log.Error("stream: frame handler panicked", "panic", p)
-	}
-}

@@ -32,7 +32,7 @@ func newStreamMetrics(reg prometheus.Registerer) *streamMetrics {
 		events: prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_stream_events_total", Help: "Events written to agents' sockets."}),
 		bytes:  prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_stream_sent_bytes_total", Help: "Bytes written to agents' sockets."}),
 		shed:   prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_stream_shed_total", Help: "Ephemeral frames dropped for sockets that were behind."}),
-		panics: prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_stream_panics_total", Help: "Frames whose handler panicked."}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_stream_panics_total", Help: "Panics that ended one agent's socket and nothing else."}),
 	}
 	for _, r := range []string{"client", "silent", "slow", "revoked", "restart", "protocol", "refused"} {
 		m.closed.WithLabelValues(r)

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // desk is a running stream over fakes.
 type desk struct {
-	t        *testing.T
+	t        testing.TB
 	router   *fakeRouter
 	sessions *fakeSessions
 	records  *noRecords
@@ -42,7 +42,7 @@ type desk struct {
 	ana, sue auth.Identity
 }
 
-func newDesk(t *testing.T, opts api.StreamOptions) *desk {
+func newDesk(t testing.TB, opts api.StreamOptions) *desk {
 	t.Helper()
 	d := &desk{t: t, router: newFakeRouter(), sessions: newFakeSessions(), reg: prometheus.NewRegistry(), log: &bytes.Buffer{}, records: &noRecords{}}
 	d.ana = d.sessions.add("ana", directory.RoleAgent)
@@ -61,7 +61,7 @@ func newDesk(t *testing.T, opts api.StreamOptions) *desk {
 // client is a browser's side of a socket.
 type client struct {
 	*websocket.Conn
-	t *testing.T
+	t testing.TB
 }
 
 func (d *desk) dial(login string) *client {
@@ -614,16 +614,20 @@ func TestRevokeSlowReader(t *testing.T) {
 }
 
 // rawSocket opens a socket by hand, sends text, and never reads.
-func (d *desk) rawSocket(t *testing.T, login, text string) net.Conn {
+func (d *desk) rawSocket(t testing.TB, login, text string) net.Conn {
 	t.Helper()
 	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", d.web.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	_, _ = fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", login)
+	_, _ = fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"+
+		"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n", login)
 	if _, err := io.ReadFull(c, make([]byte, 12)); err != nil {
 		t.Fatal(err)
+	}
+	if text == "" {
+		return c
 	}
 	f := append([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}, text...)
 	if _, err := c.Write(f); err != nil {

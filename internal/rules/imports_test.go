@@ -29,17 +29,18 @@ var house = []rule{
 	{"core/pluginhost", []string{".", "core/conversation", "plugins/contract"}, "speaks the contract; the router is an interface of its own"},
 	{"core/router", []string{"core"}, "carries out what conversation and acd decide"},
 
-	{"gateway", []string{"config", "core", "gateway", "plugins/contract/identity"}, "identity is the header that plugins behind the proxy check"},
+	{"gateway", []string{"config", "core", "gateway", "plugins/contract/identity", "internal/wsframe"}, "identity is the header that plugins behind the proxy check; wsframe guards its sockets"},
 	{"gateway/desktop", nil, "the embedded build"},
 
 	{"plugins/contract", []string{"."}, "the public contract stands alone"},
 	{"plugins/sdk", []string{".", "plugins/contract"}, "what plugin authors import"},
-	{"plugins", []string{"plugins/contract", "plugins/sdk"}, "a plugin sees the SDK and the contract"},
+	{"plugins", []string{"plugins/contract", "plugins/sdk", "internal/wsframe"}, "a plugin sees the SDK and the contract; wsframe guards its sockets"},
 
 	{"drive", nil, "plays customers and agents from outside, over the wire"},
 	{"e2e", []string{"drive"}, "the real binary from outside"},
 	{"internal/rules", nil, "reads files, not code"},
 	{"internal/freeport", nil, "addresses for servers that come back"},
+	{"internal/wsframe", nil, "reads bytes, knows nobody"},
 	{"internal/pgtest", []string{"internal/freeport"}, "starts PostgreSQL for tests"},
 }
 

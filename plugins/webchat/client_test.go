@@ -49,7 +49,7 @@ func built() fstest.MapFS {
 
 // world is a plugin behind a fake gateway.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	host   *fakehost.Host
 	plugin *webchat.Plugin
 	server *httptest.Server
@@ -58,7 +58,13 @@ type world struct {
 
 // newWorld starts one; settings are the account's JSON, "" = allowed_origins
 // of the shop only.
-func newWorld(t *testing.T, settings string) *world {
+func newWorld(t testing.TB, settings string) *world {
+	t.Helper()
+	return newWorldOn(t, settings, func(h *fakehost.Host) sdk.Host { return h })
+}
+
+// newWorldOn attaches the plugin to what wrap makes of the fake gateway.
+func newWorldOn(t testing.TB, settings string, wrap func(*fakehost.Host) sdk.Host) *world {
 	t.Helper()
 	w := &world{t: t, plugin: webchat.New(built())}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -68,7 +74,7 @@ func newWorld(t *testing.T, settings string) *world {
 	}))
 	w.host = fakehost.New(slog.New(slog.DiscardHandler), w.server.URL)
 	w.configure(settings)
-	if err := w.plugin.Attach(ctx, w.host); err != nil {
+	if err := w.plugin.Attach(ctx, wrap(w.host)); err != nil {
 		t.Fatalf("attach: %v", err)
 	}
 	t.Cleanup(func() {
@@ -139,7 +145,7 @@ type frame struct {
 
 // client is a customer's socket.
 type client struct {
-	t     *testing.T
+	t     testing.TB
 	conn  *websocket.Conn
 	token string
 	ahead []frame // came before the answer that begin waited for

@@ -20,6 +20,8 @@ const (
 	pingAfter    = 25 * time.Second // of silence
 	deadAfter    = 75 * time.Second // of silence
 	stuckAfter   = 15 * time.Second // of one write
+	// complainEvery is how many ticks lie between two lines about refusals.
+	complainEvery = 60
 )
 
 // hub knows every socket and every visitor of this process. One goroutine
@@ -153,6 +155,7 @@ func (h *hub) run(ctx context.Context) {
 	t := time.NewTicker(tick)
 	defer t.Stop()
 	var scratch []*socket
+	told := complaints{told: map[string]uint64{}}
 	for turn := 0; ; turn++ {
 		select {
 		case <-ctx.Done():
@@ -169,6 +172,9 @@ func (h *hub) run(ctx context.Context) {
 		}
 		for _, v := range h.gone(now) {
 			h.left(v)
+		}
+		if turn%complainEvery == complainEvery-1 {
+			told.tell(h.host.Logger(), h.count.refusals())
 		}
 		h.memory.tune(turn, h.count.sockets.Load(), h.count.frames.Load())
 	}

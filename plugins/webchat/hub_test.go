@@ -1,8 +1,10 @@
 package webchat
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -200,4 +202,29 @@ func TestMemoryFollowsTheNumberOfSockets(t *testing.T) {
 	if len(percents) != 2 || percents[1] != 100 {
 		t.Errorf("few sockets again: percents %v, want 100 at last", percents)
 	}
+}
+
+// TestRefusalsAreLogged: what clients are refused is said in the log, in one
+// line a minute however many they are, and no line where nothing is new.
+func TestRefusalsAreLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		ctx, cancel := context.WithCancel(t.Context())
+		host := fakehost.New(slog.New(slog.NewTextHandler(&log, nil)), "")
+		h := newHub(ctx, host)
+		go h.run(ctx)
+		for range 1000 {
+			h.count.flood.Add(1)
+		}
+		h.count.malformed.Add(2)
+		time.Sleep(10 * time.Minute)
+		h.count.malformed.Add(3)
+		time.Sleep(10 * time.Minute)
+		cancel()
+		synctest.Wait()
+		host.Close()
+		if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "flood=1000 protocol=2") || !strings.Contains(log.String(), "refused\" protocol=3") {
+			t.Errorf("log after 1005 refusals in two minutes of twenty:\n%swant one line for each of the two", log.String())
+		}
+	})
 }

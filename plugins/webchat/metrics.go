@@ -1,8 +1,10 @@
 package webchat
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"sync/atomic"
 )
 
@@ -18,8 +20,40 @@ type counters struct {
 	uploads   atomic.Uint64
 	slow      atomic.Uint64
 	flood     atomic.Uint64
+	malformed atomic.Uint64
+	panics    atomic.Uint64
 	silent    atomic.Uint64
 	forbidden atomic.Uint64
+}
+
+// refusal is something that clients were refused, under the name that the log has.
+type refusal struct {
+	name  string
+	count *atomic.Uint64
+}
+
+func (c *counters) refusals() []refusal {
+	return []refusal{
+		{"flood", &c.flood}, {"protocol", &c.malformed}, {"slow", &c.slow}, {"origin", &c.forbidden},
+	}
+}
+
+// complaints remember what the log has been told.
+type complaints struct{ told map[string]uint64 }
+
+// tell logs how often each thing was refused since it last did, in one line
+// for all of them: it is called once a minute, however many clients misbehave.
+func (c *complaints) tell(log *slog.Logger, all []refusal) {
+	var attrs []slog.Attr
+	for _, r := range all {
+		if n := r.count.Load(); n != c.told[r.name] {
+			attrs = append(attrs, slog.Uint64(r.name, n-c.told[r.name]))
+			c.told[r.name] = n
+		}
+	}
+	if len(attrs) > 0 {
+		log.LogAttrs(context.Background(), slog.LevelWarn, "customers were refused", attrs...)
+	}
 }
 
 func (c *counters) write(w io.Writer, visitors int) error {
@@ -37,6 +71,8 @@ func (c *counters) write(w io.Writer, visitors int) error {
 		{"uploads_total", "counter", "Files stored for customers.", c.uploads.Load()},
 		{"sockets_closed_slow_total", "counter", "Sockets closed because their client did not read.", c.slow.Load()},
 		{"sockets_closed_flood_total", "counter", "Sockets closed because their client sent too much.", c.flood.Load()},
+		{"sockets_closed_protocol_total", "counter", "Sockets closed because of a frame that the protocol forbids.", c.malformed.Load()},
+		{"panics_total", "counter", "Panics that ended one customer's socket and nothing else.", c.panics.Load()},
 		{"sockets_closed_silent_total", "counter", "Sockets closed because their client was gone.", c.silent.Load()},
 		{"origins_refused_total", "counter", "Sockets refused because of their origin.", c.forbidden.Load()},
 	} {

@@ -2,8 +2,6 @@ package webchat
 
 import (
 	"net/http"
-	"runtime"
-	"runtime/debug"
 	"strings"
 
 	"github.com/lxzan/gws"
@@ -20,7 +18,6 @@ func newUpgrader(p *Plugin) *gws.Upgrader {
 		CheckUtf8Enabled:   true,
 		NewSession:         func() gws.SessionStorage { return new(session) },
 		Logger:             quiet{},
-		Recovery:           p.recovery,
 	})
 }
 
@@ -46,20 +43,6 @@ type quiet struct{}
 
 // Error implements gws.Logger.
 func (quiet) Error(...any) {}
-
-// recovery contains a panic in a frame's handler. Only runtime errors are
-// printed: other values may hold customers' data.
-func (p *Plugin) recovery(gws.Logger) {
-	v := recover()
-	if v == nil {
-		return
-	}
-	text := "panic"
-	if err, ok := v.(runtime.Error); ok {
-		text = err.Error()
-	}
-	p.log().Error("frame handler panicked", "err", text, "stack", string(debug.Stack()))
-}
 
 // headerHas reports whether a comma-separated header holds token, whatever
 // the case.

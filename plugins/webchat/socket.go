@@ -3,14 +3,16 @@ package webchat
 import (
 	"bufio"
 	"encoding/binary"
-	"errors"
 	"net"
 	"net/http"
+	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
 	"github.com/lxzan/gws"
 
+	"github.com/parley-gateway/parley/internal/wsframe"
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
@@ -53,11 +55,12 @@ type socket struct {
 	page atomic.Pointer[sdk.Page]
 
 	// Of the reading goroutine.
-	frames bucket
-	bytes  bucket
-	grants bucket
-	tokens bucket
-	locale string
+	incoming wsframe.Check
+	frames   bucket
+	bytes    bucket
+	grants   bucket
+	tokens   bucket
+	locale   string
 	// resumed: the client goes on where it was and says itself when its page changes.
 	resumed bool
 	sub     sdk.Subscription
@@ -99,9 +102,11 @@ func (p *Plugin) serveSocket(w http.ResponseWriter, r *http.Request) {
 		_ = conn.Close()
 		return
 	}
-	s := &socket{p: p, raw: conn, origin: origin, opened: h.now()}
+	s := &socket{p: p, raw: conn, origin: origin, opened: h.now(), incoming: wsframe.Check{Limit: maxFrame}}
 	s.out.init()
 	s.heard.Store(s.opened)
+	// The library offers compression only if told to, but it reads this header in any case.
+	r.Header.Del("Sec-Websocket-Extensions")
 	ws, err := p.upgrader.UpgradeFromConn(conn, bufio.NewReaderSize(s, readBuffer), r)
 	if err != nil {
 		return // gws has answered and closed
@@ -113,69 +118,62 @@ func (p *Plugin) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.count.opened.Add(1)
-	h.work.Go(ws.ReadLoop)
+	h.work.Go(func() {
+		defer s.end()
+		defer s.contain("read")
+		ws.ReadLoop()
+	})
+}
+
+// end runs on the reading goroutine after its loop.
+func (s *socket) end() {
+	s.out.end()
+	if s.sub != nil {
+		s.sub.Close()
+	}
+	s.p.hub.Load().remove(s)
+}
+
+// contain is deferred by the socket's goroutines: what panics in one of them
+// ends this socket and nothing else (PR19). The value of a panic may hold
+// what customers wrote, so only runtime errors are printed.
+func (s *socket) contain(part string) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	text := "panic"
+	if err, ok := v.(runtime.Error); ok {
+		text = err.Error()
+	}
+	s.p.hub.Load().count.panics.Add(1)
+	s.p.log().Error("socket panicked", "part", part, "err", text, "stack", string(debug.Stack()))
+	s.kill()
 }
 
 // OnOpen implements gws.Event.
 func (p *Plugin) OnOpen(*gws.Conn) {}
 
-// OnClose implements gws.Event: the reading goroutine ends.
-func (p *Plugin) OnClose(c *gws.Conn, _ error) {
-	s := socketOf(c)
-	s.out.end()
-	if s.sub != nil {
-		s.sub.Close()
-	}
-	p.hub.Load().remove(s)
-}
+// OnClose implements gws.Event; the socket ends after its loop.
+func (p *Plugin) OnClose(*gws.Conn, error) {}
 
 // OnPing implements gws.Event.
 func (p *Plugin) OnPing(c *gws.Conn, payload []byte) {
-	s := socketOf(c)
-	if s.allowFrame() {
-		s.put(packet{op: gws.OpcodePong, data: append([]byte(nil), payload...)})
-	}
+	socketOf(c).put(packet{op: gws.OpcodePong, data: append([]byte(nil), payload...)})
 }
 
-// OnPong implements gws.Event.
-func (p *Plugin) OnPong(c *gws.Conn, _ []byte) { socketOf(c).allowFrame() }
+// OnPong implements gws.Event; Read has noted that the client was heard.
+func (p *Plugin) OnPong(*gws.Conn, []byte) {}
 
 // OnMessage implements gws.Event.
 func (p *Plugin) OnMessage(c *gws.Conn, m *gws.Message) {
 	defer func() { _ = m.Close() }()
 	s := socketOf(c)
-	if !s.allowFrame() {
-		return
-	}
 	if m.Opcode != gws.OpcodeText {
 		s.bye("protocol", closeProtocol, 0)
 		return
 	}
 	s.handle(m.Bytes())
-}
-
-// allowFrame counts a frame and ends a socket that sends too many.
-func (s *socket) allowFrame() bool {
-	h := s.p.hub.Load()
-	now := h.now()
-	s.heard.Store(now)
-	h.count.frames.Add(1)
-	rate, burst := float32(frameRate), float32(frameBurst)
-	if at := s.at.Load(); at != nil {
-		rate += 3 * float32(at.MessagesPerSecond)
-		burst += 3 * float32(at.MessageBurst)
-	}
-	if s.frames.take(now, 1, rate, burst) {
-		return true
-	}
-	s.flood()
-	return false
-}
-
-func (s *socket) flood() {
-	if s.bye("flood", closeProtocol, 60_000) {
-		s.p.hub.Load().count.flood.Add(1)
-	}
 }
 
 // send queues an answer.
@@ -201,7 +199,10 @@ func (s *socket) put(p packet) {
 
 func (s *socket) startWriter() {
 	h := s.p.hub.Load()
-	h.work.Go(func() { s.write(h) })
+	h.work.Go(func() {
+		defer s.contain("write")
+		s.write(h)
+	})
 }
 
 // batchBytes is what one write to the connection holds at most, unless a
@@ -274,14 +275,19 @@ func appendFrame(b []byte, op gws.Opcode, data []byte) []byte {
 	return append(b, data...)
 }
 
-// bye tells why and ends the socket, once. It reports whether this call did.
-func (s *socket) bye(reason string, code uint16, retryMS int64) bool {
+// bye tells why and ends the socket, once.
+func (s *socket) bye(reason string, code uint16, retryMS int64) {
 	if !s.reason.CompareAndSwap(nil, &reason) {
-		return false
+		return
+	}
+	switch h := s.p.hub.Load(); reason {
+	case "flood":
+		h.count.flood.Add(1)
+	case "protocol":
+		h.count.malformed.Add(1)
 	}
 	s.put(packet{op: gws.OpcodeText, data: outFrame{T: "bye", Reason: reason, RetryMS: retryMS}.encode()})
 	s.put(packet{op: gws.OpcodeCloseConnection, code: code, data: []byte(reason)})
-	return true
 }
 
 // slow ends a socket whose client does not read. There is no room for a word:
@@ -334,23 +340,47 @@ func (s *socket) check(now int64) {
 	}
 }
 
-var errFlood = errors.New("too many bytes")
-
-// Read is what gws reads from: the connection, with a bound on the bytes that
-// a client may send, be it in frames, fragments or pings.
+// Read is what gws reads from: the client's bytes, as long as its frames are
+// well-formed and neither frames nor bytes are too many (FT24). Otherwise it
+// says goodbye and goes on reading for nobody until the writer has closed the
+// connection: closing one with unread bytes resets it, and the client would
+// not see why it was closed.
 func (s *socket) Read(b []byte) (int, error) {
 	n, err := s.raw.Read(b)
-	if n > 0 {
-		rate := float32(bytesRate)
-		if at := s.at.Load(); at != nil {
-			rate += bytesPerMessage * float32(at.MessagesPerSecond)
-		}
-		if !s.bytes.take(s.p.hub.Load().now(), float32(n), rate, bytesBurst) {
-			s.flood()
-			return 0, errFlood
-		}
+	if n == 0 || s.admit(b[:n]) {
+		return n, err
 	}
-	return n, err
+	for err == nil {
+		_, err = s.raw.Read(b)
+	}
+	return 0, err
+}
+
+// admit checks the frames that begin in b, be they messages, fragments or
+// pings, and notes that the client was heard.
+func (s *socket) admit(b []byte) bool {
+	h := s.p.hub.Load()
+	now := h.now()
+	rate, burst, bps := float32(frameRate), float32(frameBurst), float32(bytesRate)
+	if at := s.at.Load(); at != nil {
+		rate += 3 * float32(at.MessagesPerSecond)
+		burst += 3 * float32(at.MessageBurst)
+		bps += bytesPerMessage * float32(at.MessagesPerSecond)
+	}
+	frames, fault := s.incoming.Next(b)
+	if fault != nil {
+		s.bye("protocol", fault.Code, 0)
+		return false
+	}
+	if frames > 0 {
+		s.heard.Store(now)
+		h.count.frames.Add(uint64(frames))
+	}
+	if !s.bytes.take(now, float32(len(b)), bps, bytesBurst) || !s.frames.take(now, float32(frames), rate, burst) {
+		s.bye("flood", closeProtocol, 60_000)
+		return false
+	}
+	return true
 }
 
 func websocketRequest(r *http.Request) bool {
