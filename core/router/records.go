@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
@@ -71,32 +72,85 @@ func OpenBody(v Opener, rec eventlog.Record) (json.RawMessage, error) {
 	return body, nil
 }
 
-// readLog is live.read from the store.
+// readLog is live.read from the store: the same records, with the same Prev,
+// for every cursor. The event at the cursor is read along with the first page:
+// nearly always the reader has it, and it is what the first record follows.
 func (r *Router) readLog(ctx context.Context, id conversation.ConversationID, a conversation.Audience, after uint64, limit int) (out []Record, reached uint64, err error) {
 	reached = after
-	prev := after
+	from := after - min(after, 1)
+	prev, known := uint64(0), after == 0
 	for len(out) < limit {
-		recs, err := r.log.Read(ctx, eventlog.StreamID(id), reached, limit)
+		n := limit - len(out)
+		if from < after {
+			n++
+		}
+		recs, err := r.log.Read(ctx, eventlog.StreamID(id), from, n)
 		if err != nil {
 			return nil, after, fmt.Errorf("router: read conversation %s: %w", id, err)
 		}
 		for _, rec := range recs {
+			from = rec.Seq
+			if rec.Seq <= after {
+				if sees, err := visible(a, rec); err != nil {
+					return nil, after, fmt.Errorf("router: read conversation %s: %w", id, err)
+				} else if sees {
+					prev, known = rec.Seq, true
+				}
+				continue
+			}
 			t, _, err := r.open(rec)
 			if err != nil {
 				return nil, after, fmt.Errorf("router: read conversation %s: %w", id, err)
 			}
 			reached = rec.Seq
-			if a.Sees(t.audience) {
-				t.rec.Prev = prev
-				prev = rec.Seq
-				out = append(out, t.rec)
+			if !a.Sees(t.audience) {
+				continue
 			}
+			if !known {
+				if prev, err = r.lastVisible(ctx, id, a, after-1); err != nil {
+					return nil, after, err
+				}
+				known = true
+			}
+			t.rec.Prev = prev
+			prev = rec.Seq
+			out = append(out, t.rec)
 		}
-		if len(recs) < limit {
+		if len(recs) < n {
 			break
 		}
 	}
 	return out, reached, nil
+}
+
+// lastVisible is the last sequence up to upTo that the audience may see; 0: none.
+// It looks back in steps that grow: what an audience may not see comes in short runs.
+func (r *Router) lastVisible(ctx context.Context, id conversation.ConversationID, a conversation.Audience, upTo uint64) (uint64, error) {
+	for step := uint64(8); upTo > 0; step = min(2*step, 1024) {
+		n := min(step, upTo)
+		recs, err := r.log.Read(ctx, eventlog.StreamID(id), upTo-n, int(n))
+		if err != nil {
+			return 0, fmt.Errorf("router: read conversation %s: %w", id, err)
+		}
+		for _, rec := range slices.Backward(recs) {
+			if sees, err := visible(a, rec); err != nil {
+				return 0, fmt.Errorf("router: read conversation %s: %w", id, err)
+			} else if sees {
+				return rec.Seq, nil
+			}
+		}
+		upTo -= n
+	}
+	return 0, nil
+}
+
+// visible reports whether an audience may see a stored event.
+func visible(a conversation.Audience, rec eventlog.Record) (bool, error) {
+	h, err := conversation.DecodeHead(conversation.Type(rec.Type), rec.Head)
+	if err != nil {
+		return false, err
+	}
+	return a.Sees(h.Audience()), nil
 }
 
 // Records reads events that the audience may see after a sequence, at most
