@@ -62,10 +62,14 @@ type KV interface {
 
 // Inbound is an event from a plugin. Exactly one of the pointers is set.
 type Inbound struct {
-	Plugin     string
-	Account    conversation.AccountID
-	Thread     string // clear thread key
-	DedupeKey  string // "" = cannot repeat
+	Plugin    string
+	Account   conversation.AccountID
+	Thread    string // clear thread key
+	DedupeKey string // "" = cannot repeat
+	// Repeats: what is answered with Retry comes again, under the same DedupeKey
+	// and in the order of its sending. It holds for what a session sends by
+	// itself; a webhook's events come again when the carrier likes.
+	Repeats    bool
 	ProviderAt time.Time
 	ReceivedAt time.Time
 

@@ -316,7 +316,7 @@ func (s *session) hookResult(r *pluginv1.HookResult) {
 			s.results.Add(1)
 			s.credit(res)
 		}
-		s.ingest(e, c.account, received, func(ack Ack, in *Inbound) {
+		s.ingest(e, c.account, received, false, func(ack Ack, in *Inbound) {
 			if e.GetResult() != nil {
 				if ack.Status != Retry && in != nil {
 					s.commandSettled(in.Result.Command)

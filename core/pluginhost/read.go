@@ -121,7 +121,7 @@ func (s *session) event(e *pluginv1.Event) error {
 		return nil
 	}
 	s.credit(result)
-	s.ingest(e, conversation.AccountID{}, arrived, func(ack Ack, in *Inbound) {
+	s.ingest(e, conversation.AccountID{}, arrived, true, func(ack Ack, in *Inbound) {
 		s.eventStored(seq, size, exempt, ack)
 		if result != nil {
 			if ack.Status != Retry && in != nil {
@@ -161,8 +161,8 @@ func (s *session) credit(r *pluginv1.Result) {
 
 // ingest checks and converts an event and hands it to the core. done runs
 // once; in is nil when the event never got there. An event without account
-// or receive time gets the given ones.
-func (s *session) ingest(e *pluginv1.Event, account conversation.AccountID, received time.Time, done func(ack Ack, in *Inbound)) {
+// or receive time gets the given ones. repeats: see Inbound.
+func (s *session) ingest(e *pluginv1.Event, account conversation.AccountID, received time.Time, repeats bool, done func(ack Ack, in *Inbound)) {
 	if id := e.GetAccount(); id != "" || account.IsZero() {
 		if err := parseID(&account, id); err != nil || !s.owns(account) {
 			s.meters.event("unknown_account")
@@ -186,6 +186,7 @@ func (s *session) ingest(e *pluginv1.Event, account conversation.AccountID, rece
 	if in.ReceivedAt.IsZero() {
 		in.ReceivedAt = received
 	}
+	in.Repeats = repeats
 	if in.Result != nil {
 		s.meters.results[string(in.Result.Outcome)].Inc()
 	}

@@ -99,42 +99,44 @@ func (r *Router) user(id conversation.AgentID) (directory.User, error) {
 // refuse logs what no conversation takes against its account and answers the
 // plugin that it is final (DESIGN.md 7, N7, Y5). An unknown account has no stream.
 func (r *Router) refuse(in pluginhost.Inbound, code string, done func(pluginhost.Ack)) {
-	r.metrics.refused.WithLabelValues(r.pluginLabel(in.Plugin), code).Inc()
 	if _, known := r.account(in.Account); !known {
+		r.metrics.refused.WithLabelValues(r.pluginLabel(in.Plugin), code).Inc()
 		done(pluginhost.Ack{Status: pluginhost.Refused, Code: code})
 		return
 	}
-	ok := r.spawn(func() {
-		err := r.appendAccount(in, TypeRefused, RefusedHead{Plugin: in.Plugin, Code: code}, refusedBody(in), nil)
-		var dup *eventlog.DuplicateError
-		switch {
-		case err == nil:
-			done(pluginhost.Ack{Status: pluginhost.Refused, Code: code})
-		case errors.As(err, &dup): // refused before, or committed under the same id
-			if conversation.AccountID(dup.Stream) == in.Account {
-				done(pluginhost.Ack{Status: pluginhost.Refused, Code: code})
-			} else {
-				done(pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: conversation.ConversationID(dup.Stream), Seq: dup.Seq})
-			}
-		default:
-			r.logger.Warn("refusal not durable", "channel", in.Plugin, "err", err)
-			done(pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"})
-		}
-	})
-	if !ok {
+	if !r.spawn(func() { done(r.refuseNow(in, code)) }) {
 		done(pluginhost.Ack{Status: pluginhost.Retry, Code: "stopping"})
 	}
 }
 
+// refuseNow is refuse for an account that is known; it waits for the commit.
+func (r *Router) refuseNow(in pluginhost.Inbound, code string) pluginhost.Ack {
+	r.metrics.refused.WithLabelValues(r.pluginLabel(in.Plugin), code).Inc()
+	err := r.appendAccount(in, TypeRefused, RefusedHead{Plugin: in.Plugin, Code: code}, refusedBody(in), nil)
+	var dup *eventlog.DuplicateError
+	switch {
+	case err == nil:
+		return pluginhost.Ack{Status: pluginhost.Refused, Code: code}
+	case errors.As(err, &dup): // refused before, or committed under the same id
+		if conversation.AccountID(dup.Stream) == in.Account {
+			return pluginhost.Ack{Status: pluginhost.Refused, Code: code}
+		}
+		return pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: conversation.ConversationID(dup.Stream), Seq: dup.Seq}
+	default:
+		r.logger.Warn("refusal not durable", "channel", in.Plugin, "err", err)
+		return pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"}
+	}
+}
+
 // logConsent keeps a customer's consent that reached no open exchange.
-func (r *Router) logConsent(in pluginhost.Inbound, done func(pluginhost.Ack)) {
+func (r *Router) logConsent(in pluginhost.Inbound) pluginhost.Ack {
 	body := AccountConsentBody{Thread: in.Thread, Keyword: cut(in.Action.OptOut.Keyword, maxKeyword)}
 	err := r.appendAccount(in, TypeConsent, ConsentHead{Plugin: in.Plugin, Out: in.Action.OptOut.Out}, body, nil)
 	ack := r.accountAck(err)
 	if ack.Conversation == conversation.ConversationID(in.Account) {
 		ack.Conversation = conversation.ConversationID{} // logged here before
 	}
-	done(ack)
+	return ack
 }
 
 // maxKeyword bounds what is kept of the words of an opt-out, in bytes.

@@ -82,12 +82,17 @@ func (r *Router) Send(ctx context.Context, req SendRequest) (Sent, error) {
 	if err != nil {
 		return Sent{}, err
 	}
+	from := sender{}
+	if req.ClientID != "" {
+		from = r.order.arrival(sender{author: agentIn(req.Agent, req.Conversation), id: req.ClientID, repeats: true})
+	}
 	post, err := r.agentPost(ctx, u, req.Conversation, conversation.AccountID{}, req.ClientID, req.Parts)
 	if err != nil {
+		r.order.note(&from, err)
 		return Sent{}, fmt.Errorf("router: send: %w", err)
 	}
 	post.ReplyTo = req.ReplyTo
-	id, t := post.ID, &task{cmd: post}
+	id, t := post.ID, &task{from: from, cmd: post}
 	if req.ClientID != "" {
 		// Bound on the agent's own stream id: other agents' client ids are other messages.
 		t.account = conversation.AccountID(req.Agent)
@@ -103,6 +108,11 @@ func (r *Router) Send(ctx context.Context, req SendRequest) (Sent, error) {
 		}
 	}
 	return Sent{Message: id, Seq: out.message}, nil
+}
+
+// agentIn is an agent as the author of what it says in a conversation.
+func agentIn(id conversation.AgentID, conv conversation.ConversationID) author {
+	return author{in: conv, of: string(id[:])}
 }
 
 // agentPost makes the command for an agent's message of one part or more. What
@@ -197,7 +207,10 @@ func (r *Router) Typing(id conversation.AgentID, conv conversation.ConversationI
 // Leave is End Chat (R2). With an invited agent pending it fails with
 // conversation.ErrInvitePending unless queue is set (T5).
 func (r *Router) Leave(ctx context.Context, id conversation.AgentID, conv conversation.ConversationID, queue bool) (uint64, error) {
-	out, err := r.live(conv).do(ctx, &task{cmd: conversation.Leave{Agent: id, Queue: queue, Request: conversation.NewID[conversation.RequestID]()}})
+	out, err := r.live(conv).do(ctx, &task{
+		from: r.order.arrival(sender{author: agentIn(id, conv), repeats: true}), // behind messages that have to come again
+		cmd:  conversation.Leave{Agent: id, Queue: queue, Request: conversation.NewID[conversation.RequestID]()},
+	})
 	return out.last, err
 }
 

@@ -20,6 +20,7 @@ const (
 // arrival is an inbound event on its way to a conversation.
 type arrival struct {
 	in       pluginhost.Inbound
+	from     sender
 	acc      account
 	done     func(pluginhost.Ack)
 	n        uint64 // place in the thread
@@ -49,7 +50,8 @@ func (r *Router) Ingest(ctx context.Context, in pluginhost.Inbound, done func(pl
 		return
 	}
 	th := r.thread(in.Account, in.Thread)
-	th.take(arrival{in: in, acc: acc, done: done})
+	from := r.order.arrival(sender{author: author{in: in.Account, of: in.Thread}, id: in.DedupeKey, repeats: in.Repeats})
+	th.take(arrival{in: in, from: from, acc: acc, done: done})
 }
 
 // check finds what no conversation could take.
@@ -151,7 +153,7 @@ func (r *Router) ack(id conversation.ConversationID, o outcome, err error) plugi
 	case errors.Is(err, ErrInvalid):
 		return pluginhost.Ack{Status: pluginhost.Refused, Code: "invalid", Conversation: id}
 	case err != nil:
-		if !errors.Is(err, ErrStopped) {
+		if !errors.Is(err, ErrStopped) && !errors.Is(err, errBehind) {
 			r.logger.Warn("event not durable", "conversation_id", id, "err", err)
 		}
 		return pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"}

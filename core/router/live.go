@@ -68,6 +68,7 @@ func (l *live) notBound(keys []eventlog.Key) []eventlog.Key {
 
 // task is a command in a mailbox. done is called once, without locks held.
 type task struct {
+	from     sender // whose it is, where their order matters
 	cmd      conversation.Command
 	external []eventlog.Key // ids that the task's first event answers to
 	// externalSeq is the event that external is bound to, when it is not one of
@@ -180,7 +181,7 @@ func (l *live) process(batch []*task) (rest []*task) {
 	var c care
 	for attempt := 0; ; attempt++ {
 		if l.r.ctx.Err() != nil {
-			return finish(batch, ErrStopped)
+			return l.finish(batch, ErrStopped)
 		}
 		for _, t := range batch {
 			if l.state != nil && t.reload > l.state.Seq {
@@ -216,7 +217,7 @@ func (l *live) process(batch []*task) (rest []*task) {
 			c.alone = attempt > 0
 		case errors.As(err, &dup) && attempt < maxRetries+len(batch):
 			l.state = nil
-			batch = settleDuplicate(batch, dup)
+			batch = l.settleDuplicate(batch, dup)
 			if len(batch) == 0 {
 				return nil
 			}
@@ -224,7 +225,7 @@ func (l *live) process(batch []*task) (rest []*task) {
 			l.state, c.alone = nil, true
 		default:
 			l.state = nil
-			finish(batch[:n], err)
+			l.finish(batch[:n], err)
 			return batch[n:]
 		}
 	}
@@ -273,12 +274,12 @@ func (l *live) notLoaded(batch []*task, err error) (rest []*task) {
 			l.mu.Unlock()
 		}
 	}
-	finish(batch[:n], err)
+	l.finish(batch[:n], err)
 	return batch[n:]
 }
 
 // settleDuplicate answers the tasks whose external id is bound already.
-func settleDuplicate(batch []*task, dup *eventlog.DuplicateError) []*task {
+func (l *live) settleDuplicate(batch []*task, dup *eventlog.DuplicateError) []*task {
 	rest := batch[:0:0]
 	for _, t := range batch {
 		repeat := false
@@ -292,13 +293,18 @@ func settleDuplicate(batch []*task, dup *eventlog.DuplicateError) []*task {
 		}
 	}
 	if len(rest) == len(batch) { // an id that no task named: cannot be retried
-		finish(batch, dup)
+		l.finish(batch, dup)
 		return nil
 	}
 	return rest
 }
 
-func finish(batch []*task, err error) []*task {
+// finish fails tasks. Those of one author are noted before any of them hears of
+// it, so that none that is queued or on its way overtakes them (see order).
+func (l *live) finish(batch []*task, err error) []*task {
+	for _, t := range batch {
+		l.r.order.note(&t.from, err)
+	}
 	for _, t := range batch {
 		t.done(outcome{}, err)
 	}

@@ -12,6 +12,7 @@ import (
 type metrics struct {
 	events    prometheus.Counter
 	conflicts prometheus.Counter
+	behind    prometheus.Counter
 	refused   *prometheus.CounterVec
 	results   *prometheus.CounterVec
 	offers    *prometheus.CounterVec
@@ -34,6 +35,7 @@ func newMetrics() *metrics {
 	return &metrics{
 		events:    prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_conversation_events_total", Help: "Events of conversations made durable by this node."}),
 		conflicts: prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_conflicts_total", Help: "Decisions taken again because another writer was first."}),
+		behind:    prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_behind_total", Help: "Events and commands to come again because an earlier one of the same author, which the store refused, has to come first."}),
 		refused:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_inbound_refused_total", Help: "Inbound events refused for good, by channel and code."}, []string{"channel", "code"}),
 		results:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_outbound_results_total", Help: "Outcomes of commands to store-and-forward channels."}, []string{"channel", "outcome"}),
 		offers:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_offers_total", Help: "Offers to agents that ended, by cause."}, []string{"cause"}),
@@ -75,7 +77,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 
 func (c collector) parts() []prometheus.Collector {
 	m := c.r.metrics
-	return []prometheus.Collector{m.events, m.conflicts, m.refused, m.results, m.offers, m.accept, m.append}
+	return []prometheus.Collector{m.events, m.conflicts, m.behind, m.refused, m.results, m.offers, m.accept, m.append}
 }
 
 // Collect implements prometheus.Collector.

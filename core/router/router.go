@@ -92,6 +92,7 @@ type Router struct {
 	outbox  *outbox
 	routing *routing
 	recents *recents
+	order   *order
 	metrics *metrics
 }
 
@@ -123,6 +124,7 @@ func New(o Options) (*Router, error) {
 	r.outbox = newOutbox(r)
 	r.routing = newRouting(r)
 	r.recents = newRecents()
+	r.order = newOrder()
 	return r, nil
 }
 
@@ -331,6 +333,7 @@ func (r *Router) janitor(ctx context.Context) {
 		}
 		r.mu.Unlock()
 		r.sweepThreads(old)
+		r.order.sweep()
 	}
 }
 

@@ -17,6 +17,11 @@ func (th *thread) begin(a arrival) {
 	var body conversation.StartedBody
 	var parts []conversation.Part
 	var clientID string
+	if !r.order.admits(&a.from) {
+		r.metrics.behind.Inc()
+		a.done(r.ack(conversation.ConversationID{}, outcome{}, errBehind))
+		return
+	}
 	// What was committed before its answer was lost is a repeat, whatever became
 	// of its conversation; begun anew, it would take what follows it along.
 	if th.repeated(a) {
@@ -26,7 +31,7 @@ func (th *thread) begin(a arrival) {
 	case in.Action != nil && in.Action.Start != nil:
 		body, parts, clientID = in.Action.Start.Body, in.Action.Start.Parts, in.Action.Start.ClientID
 	case in.Action != nil && in.Action.OptOut != nil:
-		r.logConsent(in, a.done)
+		th.settle(a, r.logConsent(in))
 		return
 	case in.Message != nil:
 		info, ok := r.pluginInfo(in.Plugin)
@@ -50,25 +55,28 @@ func (th *thread) begin(a arrival) {
 	body.Thread = in.Thread
 	cmd, err := r.startCommand(a.acc, th, in, body, parts, clientID)
 	if err != nil {
-		r.refuse(in, "no_service", a.done)
+		th.settle(a, r.refuseNow(in, "no_service"))
 		return
 	}
 	key, err := r.vault.Assign()
 	if err != nil {
 		r.logger.Error("no data key for a new conversation", "err", err)
+		r.order.refused(&a.from)
 		a.done(pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"})
 		return
 	}
 	l := r.live(cmd.ID)
-	t := &task{cmd: cmd, prepare: r.prepareStart, key: key, account: in.Account, external: r.externals(in), thread: th, done: func(o outcome, err error) {
+	t := &task{from: a.from, cmd: cmd, prepare: r.prepareStart, key: key, account: in.Account, external: r.externals(in), thread: th}
+	t.done = func(o outcome, err error) {
 		if err != nil || o.duplicate {
 			r.drop(l)
 			if !errors.Is(err, ErrStopped) {
 				th.ended(l)
 			}
 		}
+		a.from = t.from
 		th.answered(l, a, o, err)
-	}}
+	}
 	th.mu.Lock()
 	defer th.mu.Unlock()
 	if th.open != nil { // taken up from elsewhere meanwhile
@@ -90,6 +98,7 @@ func (th *thread) repeated(a arrival) bool {
 			return true
 		}
 		if err != nil && !errors.Is(err, eventlog.ErrNotFound) {
+			th.r.order.note(&a.from, err)
 			a.done(pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"})
 			return true
 		}
@@ -103,7 +112,15 @@ func (th *thread) refuse(a arrival, code string) {
 		a.done(pluginhost.Ack{Status: pluginhost.Refused, Code: code})
 		return
 	}
-	th.r.refuse(a.in, code, a.done)
+	th.settle(a, th.r.refuseNow(a.in, code))
+}
+
+// settle answers an arrival that was dealt with on the account's stream.
+func (th *thread) settle(a arrival, ack pluginhost.Ack) {
+	if ack.Status == pluginhost.Retry {
+		th.r.order.refused(&a.from)
+	}
+	a.done(ack)
 }
 
 // startCommand opens a conversation for the account's target.

@@ -57,6 +57,7 @@ func (th *thread) drain() {
 		if err != nil {
 			th.mu.Unlock()
 			th.r.logger.Warn("thread cannot be resolved", "channel", a.in.Plugin, "err", err)
+			th.r.order.note(&a.from, err)
 			a.done(pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"})
 			continue
 		}
@@ -104,6 +105,7 @@ func (th *thread) answered(l *live, a arrival, o outcome, err error) {
 	case !back:
 		a.done(th.r.ack(l.id, o, err))
 	case a.attempts > maxAttempts:
+		th.r.order.refused(&a.from)
 		a.done(pluginhost.Ack{Status: pluginhost.Retry, Code: "conflict"})
 	}
 }
@@ -111,7 +113,7 @@ func (th *thread) answered(l *live, a arrival, o outcome, err error) {
 // pass hands an arrival to an open conversation. It needs th.mu and does not block.
 func (th *thread) pass(l *live, a arrival) {
 	r, in := th.r, a.in
-	t := &task{account: in.Account, external: r.externals(in)}
+	t := &task{from: a.from, account: in.Account, external: r.externals(in)}
 	switch {
 	case in.Message != nil:
 		cmd, err := r.customerPost(in, in.Message.Parts, in.Message.ClientID, in.Message.Name)
@@ -135,6 +137,10 @@ func (th *thread) pass(l *live, a arrival) {
 			return
 		}
 		if cmd == nil { // a second start without a message: the open one is the answer
+			if !r.order.admits(&a.from) {
+				a.done(r.ack(l.id, outcome{}, errBehind))
+				return
+			}
 			a.done(pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: l.id})
 			return
 		}
@@ -146,7 +152,10 @@ func (th *thread) pass(l *live, a arrival) {
 		a.done(pluginhost.Ack{Status: pluginhost.Refused, Code: "invalid"})
 		return
 	}
-	t.done = func(o outcome, err error) { th.answered(l, a, o, err) }
+	t.done = func(o outcome, err error) {
+		a.from = t.from // keeps its place where it goes next
+		th.answered(l, a, o, err)
+	}
 	th.out++
 	l.submit(t)
 }

@@ -84,6 +84,11 @@ func repeated(earlier []*task, t *task) bool {
 // append of its own.
 func (tx *tx) take(t *task, first bool) bool {
 	s := tx.l.state
+	if !tx.l.r.order.admits(&t.from) {
+		tx.l.r.metrics.behind.Inc()
+		tx.done = append(tx.done, decided{t, outcome{}, errBehind})
+		return true
+	}
 	if t.read != nil {
 		t.read(s)
 	}
@@ -102,6 +107,7 @@ func (tx *tx) take(t *task, first bool) bool {
 		err = tx.agents.decide(tx, s, events, t.with)
 	}
 	tx.refused = tx.refused || err != nil && refusal(err)
+	tx.l.r.order.note(&t.from, err)
 	out := outcome{conversation: tx.l.id}
 	if err == nil {
 		tx.fault = tx.add(t, events, &out)
