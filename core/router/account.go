@@ -112,31 +112,49 @@ func (r *Router) refuse(in pluginhost.Inbound, code string, done func(pluginhost
 // refuseNow is refuse for an account that is known; it waits for the commit.
 func (r *Router) refuseNow(in pluginhost.Inbound, code string) pluginhost.Ack {
 	r.metrics.refused.WithLabelValues(r.pluginLabel(in.Plugin), code).Inc()
-	err := r.appendAccount(in, TypeRefused, RefusedHead{Plugin: in.Plugin, Code: code}, refusedBody(in), nil)
+	// Not under the event's own ids: what is refused today (an ended conversation,
+	// no service) can be taken when it is sent again.
+	var keys []eventlog.Key
+	if in.DedupeKey != "" {
+		keys = append(keys, r.vault.MAC("refused", in.Account[:], []byte(in.DedupeKey), []byte(code)))
+	}
+	err := r.appendAccount(in, keys, TypeRefused, RefusedHead{Plugin: in.Plugin, Code: code}, refusedBody(in), nil)
 	var dup *eventlog.DuplicateError
 	switch {
-	case err == nil:
+	case err == nil, errors.As(err, &dup): // refused so before
 		return pluginhost.Ack{Status: pluginhost.Refused, Code: code}
-	case errors.As(err, &dup): // refused before, or committed under the same id
-		if conversation.AccountID(dup.Stream) == in.Account {
-			return pluginhost.Ack{Status: pluginhost.Refused, Code: code}
-		}
-		return pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: conversation.ConversationID(dup.Stream), Seq: dup.Seq}
 	default:
 		r.logger.Warn("refusal not durable", "channel", in.Plugin, "err", err)
 		return pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"}
 	}
 }
 
+// repeatAck answers a repeat of what is logged at seq of a stream (PR3). What an
+// account has logged belongs to no conversation. A refusal that is bound to the
+// event's own id was logged by a version before, and stays one.
+func (r *Router) repeatAck(in pluginhost.Inbound, stream eventlog.StreamID, seq uint64) pluginhost.Ack {
+	if stream != eventlog.StreamID(in.Account) {
+		return pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: conversation.ConversationID(stream), Seq: seq}
+	}
+	recs, err := r.log.Read(r.ctx, stream, seq-1, 1)
+	if err != nil || len(recs) == 0 {
+		r.logger.Warn("what was logged before cannot be read", "channel", in.Plugin, "err", joinNotFound(err, recs))
+		return pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"}
+	}
+	if recs[0].Type != TypeRefused {
+		return pluginhost.Ack{Status: pluginhost.Duplicate, Seq: seq}
+	}
+	var head RefusedHead
+	if err := json.Unmarshal(recs[0].Head, &head); err != nil || head.Code == "" {
+		head.Code = "invalid"
+	}
+	return pluginhost.Ack{Status: pluginhost.Refused, Code: head.Code}
+}
+
 // logConsent keeps a customer's consent that reached no open exchange.
 func (r *Router) logConsent(in pluginhost.Inbound) pluginhost.Ack {
 	body := AccountConsentBody{Thread: in.Thread, Keyword: cut(in.Action.OptOut.Keyword, maxKeyword)}
-	err := r.appendAccount(in, TypeConsent, ConsentHead{Plugin: in.Plugin, Out: in.Action.OptOut.Out}, body, nil)
-	ack := r.accountAck(err)
-	if ack.Conversation == conversation.ConversationID(in.Account) {
-		ack.Conversation = conversation.ConversationID{} // logged here before
-	}
-	return ack
+	return r.accountAck(in, r.appendAccount(in, r.externals(in), TypeConsent, ConsentHead{Plugin: in.Plugin, Out: in.Action.OptOut.Out}, body, nil))
 }
 
 // maxKeyword bounds what is kept of the words of an opt-out, in bytes.
@@ -159,8 +177,8 @@ func refusedBody(in pluginhost.Inbound) *RefusedBody {
 	return b
 }
 
-// appendAccount appends one event to the account's stream.
-func (r *Router) appendAccount(in pluginhost.Inbound, typ string, head any, body any, row *eventlog.OutboxRow) error {
+// appendAccount appends one event to the account's stream, bound to keys.
+func (r *Router) appendAccount(in pluginhost.Inbound, keys []eventlog.Key, typ string, head any, body any, row *eventlog.OutboxRow) error {
 	stream := eventlog.StreamID(in.Account)
 	h, err := json.Marshal(head)
 	if err != nil {
@@ -184,7 +202,7 @@ func (r *Router) appendAccount(in pluginhost.Inbound, typ string, head any, body
 		ev.KeyID = key
 	}
 	batch := eventlog.Batch{Streams: []eventlog.StreamAppend{{Stream: stream, Expect: eventlog.ExpectAny, Events: []eventlog.Event{ev}}}}
-	for _, k := range r.externals(in) {
+	for _, k := range keys {
 		batch.External = append(batch.External, eventlog.ExternalID{Account: stream, Key: k, Stream: stream, Index: 0})
 	}
 	if row != nil {

@@ -154,6 +154,41 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// What was refused is taken when it is sent again and can be taken now (B9), as
+// one message (PR3); what an account has logged is no conversation's.
+func TestRefusedBefore(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	r.PluginReady("text", "text-1", newPort(textInfo()))
+	refused := w.chatMessage("v", "m1", "anybody there?")
+	for range 2 {
+		if a := ingest(r, refused); a.Status != pluginhost.Refused || a.Code != "ended" {
+			t.Fatalf("without a conversation: got %+v, want refused", a)
+		}
+	}
+	if recs, err := w.log.Read(context.Background(), eventlog.StreamID(w.chat.ID), 0, 100); err != nil || len(recs) != 1 {
+		t.Errorf("the account's log has %d refusals, want one for two tries (%v)", len(recs), err)
+	}
+	start := w.startChat(r, "v", "", "hello")
+	first := ingest(r, refused)
+	if first.Status != pluginhost.Committed || first.Conversation != start.Conversation {
+		t.Errorf("now that one is open: got %+v, want committed in %s", first, start.Conversation)
+	}
+	if again := ingest(r, refused); again.Status != pluginhost.Duplicate || again.Conversation != start.Conversation || again.Seq != first.Seq {
+		t.Errorf("a repeat: got %+v, want the message of %+v", again, first)
+	}
+
+	stop := pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+491", DedupeKey: "stop",
+		Action: &pluginhost.CustomerAction{OptOut: &pluginhost.OptOut{Out: true, Keyword: "STOP"}}}
+	if a := ingest(r, stop); a.Status != pluginhost.Committed {
+		t.Fatalf("an opt-out without a conversation: got %+v, want committed", a)
+	}
+	ingest(r, w.smsMessage("+491", "hi"))
+	if a := ingest(r, stop); a.Status != pluginhost.Duplicate || !a.Conversation.IsZero() {
+		t.Errorf("its repeat while one is open: got %+v, want a duplicate of no conversation", a)
+	}
+}
+
 // A repeat of a message that was committed before the conversation ended is
 // still that message, not a refusal.
 func TestRepeatAfterTheEnd(t *testing.T) {

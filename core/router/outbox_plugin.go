@@ -92,11 +92,11 @@ func (r *Router) deferProcess(in pluginhost.Inbound, acc account, done func(plug
 			CommandID: id, Account: eventlog.StreamID(acc.id), Index: -1, Kind: kindProcess, State: eventlog.OutboxQueued,
 			Attempt: 1, Deadline: now.Add(24 * time.Hour), Payload: joinDeferred(in.Thread, in.Deferred),
 		}
-		err := r.appendAccount(in, TypeDeferred, DeferredHead{Plugin: in.Plugin, Command: id}, nil, &row)
+		err := r.appendAccount(in, r.externals(in), TypeDeferred, DeferredHead{Plugin: in.Plugin, Command: id}, nil, &row)
 		if err == nil {
 			r.outbox.add(&entry{row: row})
 		}
-		done(r.accountAck(err))
+		done(r.accountAck(in, err))
 	}) {
 		done(pluginhost.Ack{Status: pluginhost.Retry, Code: "stopping"})
 	}

@@ -157,13 +157,14 @@ func (r *Router) readRecipient(ctx context.Context, conv conversation.Conversati
 	}
 }
 
-func (r *Router) accountAck(err error) pluginhost.Ack {
+// accountAck answers for an append to an account's stream.
+func (r *Router) accountAck(in pluginhost.Inbound, err error) pluginhost.Ack {
 	var dup *eventlog.DuplicateError
 	switch {
 	case err == nil:
 		return pluginhost.Ack{Status: pluginhost.Committed}
 	case errors.As(err, &dup):
-		return pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: conversation.ConversationID(dup.Stream), Seq: dup.Seq}
+		return r.repeatAck(in, dup.Stream, dup.Seq)
 	default:
 		return r.ack(conversation.ConversationID{}, outcome{}, err)
 	}

@@ -93,8 +93,8 @@ func (th *thread) begin(a arrival) {
 func (th *thread) repeated(a arrival) bool {
 	for _, k := range th.r.externals(a.in) {
 		stream, seq, err := th.r.log.External(th.r.ctx, eventlog.StreamID(a.in.Account), k)
-		if err == nil && stream != eventlog.StreamID(a.in.Account) { // else refused earlier, which may be different now
-			a.done(pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: conversation.ConversationID(stream), Seq: seq})
+		if err == nil {
+			th.settle(a, th.r.repeatAck(a.in, stream, seq))
 			return true
 		}
 		if err != nil && !errors.Is(err, eventlog.ErrNotFound) {

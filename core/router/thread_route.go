@@ -102,6 +102,8 @@ func (th *thread) answered(l *live, a arrival, o outcome, err error) {
 	}
 	th.mu.Unlock()
 	switch {
+	case !back && err == nil && o.duplicate:
+		th.settle(a, th.r.repeatAck(a.in, eventlog.StreamID(o.conversation), o.first))
 	case !back:
 		a.done(th.r.ack(l.id, o, err))
 	case a.attempts > maxAttempts:
