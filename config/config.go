@@ -76,8 +76,8 @@ type HTTP struct {
 
 // Login bounds attempts to log in.
 type Login struct {
-	PerAccountBurst int     `yaml:"per_account_burst" jsonschema_description:"Failed attempts at one login before it slows down."`
-	PerIPBurst      int     `yaml:"per_ip_burst" jsonschema_description:"Failed attempts from one address before it slows down."`
+	PerAccountBurst int     `yaml:"per_account_burst" jsonschema_description:"Failed attempts at one login from one address, or on one known device, before a growing wait."`
+	PerIPBurst      int     `yaml:"per_ip_burst" jsonschema_description:"Failed attempts from one address before all wait there who never got in from it."`
 	IdleTimeout     Seconds `yaml:"idle_timeout" jsonschema_description:"A session ends when unused for so long."`
 	AbsoluteTimeout Seconds `yaml:"absolute_timeout" jsonschema_description:"A session ends after so long in any case."`
 }

@@ -172,7 +172,8 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 		return n, err
 	}
 	n.auth, err = auth.New(ctx, auth.Options{
-		Directory: n.stores.dir, SameOrigin: gateway.SameOrigin, AccountBurst: cfg.Login.PerAccountBurst, IPBurst: cfg.Login.PerIPBurst,
+		Directory: n.stores.dir, SameOrigin: gateway.SameOrigin, PairBurst: cfg.Login.PerAccountBurst, IPBurst: cfg.Login.PerIPBurst,
+		DeviceKey:   n.stores.vault.Subkey("device"),
 		IdleTimeout: cfg.Login.IdleTimeout.Duration(), AbsoluteTimeout: cfg.Login.AbsoluteTimeout.Duration(), Log: logger, Registry: registry,
 	})
 	if err != nil {

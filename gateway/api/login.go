@@ -11,6 +11,7 @@ import (
 
 type loginInput struct {
 	Cookie string `cookie:"__Host-parley" doc:"The session that ends with this login"`
+	Device string `cookie:"__Host-parley-device" doc:"Whom this browser has logged in before: they do not wait for the failures of others"`
 	Body   struct {
 		Login    string `json:"login" maxLength:"64"`
 		Password string `json:"password" maxLength:"256"`
@@ -56,13 +57,13 @@ func (a *API) sessionRoutes() {
 	o = op("change-password", http.MethodPost, "/me/password", "session", "Change one's own password; all other sessions end", directory.RoleAgent)
 	o.DefaultStatus, o.MaxBodyBytes = http.StatusNoContent, 4<<10
 	register(a, o, directory.RoleAgent, func(ctx context.Context, id auth.Identity, in *passwordInput) (*empty, error) {
-		return nil, a.opts.Auth.ChangePassword(ctx, id, client(ctx), in.Body.Old, in.Body.New)
+		return nil, a.opts.Auth.ChangePassword(ctx, id, in.Body.Old, in.Body.New)
 	})
 }
 
 func (a *API) login(ctx context.Context, _ auth.Identity, in *loginInput) (*loginOutput, error) {
 	res, err := a.opts.Auth.Login(ctx, auth.LoginRequest{
-		Login: in.Body.Login, Password: in.Body.Password, Bearer: in.Body.Bearer, IP: client(ctx), Previous: in.Cookie,
+		Login: in.Body.Login, Password: in.Body.Password, Bearer: in.Body.Bearer, IP: client(ctx), Previous: in.Cookie, Device: in.Device,
 	})
 	if err != nil {
 		return nil, err
@@ -71,7 +72,7 @@ func (a *API) login(ctx context.Context, _ auth.Identity, in *loginInput) (*logi
 	if in.Body.Bearer {
 		out.Body.Token = res.Token
 	} else {
-		out.SetCookie = []http.Cookie{*auth.Cookie(res)}
+		out.SetCookie = []http.Cookie{*auth.Cookie(res), *auth.DeviceSetCookie(res)}
 	}
 	return out, nil
 }

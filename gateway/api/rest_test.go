@@ -125,7 +125,7 @@ func newHouse(t *testing.T, mend func(*api.Options)) *house {
 	must(err)
 	blobs, err := blob.Open(blob.Options{Dir: filepath.Join(dir, "blobs"), Rows: h.dir, Vault: v, MaxBytes: 100_000, Reserve: -1})
 	must(err)
-	h.auth, err = auth.New(t.Context(), auth.Options{Directory: h.dir, SameOrigin: gateway.SameOrigin, AccountPerSecond: 100, AccountBurst: 100, IPPerSecond: 100, IPBurst: 100})
+	h.auth, err = auth.New(t.Context(), auth.Options{Directory: h.dir, SameOrigin: gateway.SameOrigin, PairBurst: 100, IPBurst: 100, LoginBurst: 100})
 	must(err)
 	h.grants, err = auth.NewGrants(v.Subkey("grant"))
 	must(err)
@@ -383,6 +383,50 @@ func TestLogin(t *testing.T) {
 
 // TestPasswordEndsSockets (PR23): a new password ends the other sessions and
 // their sockets.
+// After failures from her address a stranger's browser waits as Retry-After
+// says; one that she logged in with does not (ASVS 6.3.1).
+func TestLoginWaits(t *testing.T) {
+	var strict *auth.Auth
+	h := newHouse(t, func(o *api.Options) {
+		var err error
+		strict, err = auth.New(t.Context(), auth.Options{Directory: o.Directory, SameOrigin: gateway.SameOrigin, PairBurst: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Auth = strict
+	})
+	defer func() {
+		if err := strict.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := h.dir.SetPassword(t.Context(), h.users["ana"].ID, password, directory.SessionID{}); err != nil {
+		t.Fatal(err)
+	}
+	right := map[string]any{"login": "ana", "password": password}
+	first := h.do("", "POST", "/login", right)
+	h.want("first login", first, 200)
+	var device string
+	for _, c := range (&http.Response{Header: first.header}).Cookies() {
+		if c.Name == auth.DeviceCookie {
+			device = c.Name + "=" + c.Value
+			if !c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" || c.MaxAge < 100*24*3600 {
+				t.Errorf("device cookie %v, want what __Host- needs, for months", c)
+			}
+		}
+	}
+	for range 2 {
+		h.want("wrong password", h.do("", "POST", "/login", map[string]any{"login": "ana", "password": "wrong wrong"}), 401)
+	}
+	slow := h.do("", "POST", "/login", right)
+	h.want("a stranger's browser", slow, 429, "code", "rate_limited")
+	if after := slow.header.Get("Retry-After"); after != "5" {
+		t.Errorf("Retry-After %q, want 5", after)
+	}
+	h.want("her own browser", h.do("", "POST", "/login", right, "Cookie", device), 200)
+	h.want("a stranger's browser still", h.do("", "POST", "/login", right), 429)
+}
+
 func TestPasswordEndsSockets(t *testing.T) {
 	h := newHouse(t, nil)
 	c, _, err := websocket.Dial(t.Context(), h.web.URL+api.Prefix+"/stream", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + h.tokens["ana"]}}})

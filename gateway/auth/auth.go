@@ -2,16 +2,17 @@ package auth
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
@@ -38,16 +39,20 @@ type Options struct {
 	// origin; gateway.SameOrigin. Required.
 	SameOrigin func(*http.Request) bool
 
-	// AccountPerSecond and AccountBurst limit failed logins of one login name.
-	// Default 0.003 and 5 (Synapse's); successful ones do not count.
-	AccountPerSecond float64
-	AccountBurst     int
-	// IPPerSecond and IPBurst limit failed logins of one address (IPv6: /64).
-	// Default 0.05 and 20, since a whole contact centre may share one.
-	IPPerSecond float64
-	IPBurst     int
-	// Hashers is how many passwords are checked at once; each takes a core
-	// for tens of milliseconds and 19 MiB. Default half of the cores.
+	// PairBurst is how often one login may fail from one address (IPv6: /64),
+	// or on one known device, before it must wait, longer with each failure.
+	// Default 5.
+	PairBurst int
+	// IPBurst is how many logins may fail from one address, and LoginBurst how
+	// often one login may fail from any, before those who never got in from
+	// where they are must wait, too. Default 20 and 20.
+	IPBurst, LoginBurst int
+	// DeviceKey signs DeviceCookie, 32 bytes. nil: one for this process, so that
+	// every device is a stranger after a restart.
+	DeviceKey []byte
+	// Hashers is how many passwords are checked at once for addresses; known
+	// devices have one place more. Each takes a core for tens of milliseconds
+	// and 19 MiB. Default half of the cores.
 	Hashers int
 
 	// IdleTimeout ends a session that is not used; an open socket is use.
@@ -68,21 +73,23 @@ const (
 	touchEvery  = 2 * time.Minute
 	pruneEvery  = time.Hour
 	maxCached   = 50_000
-	maxWaiting  = 64 // logins waiting for a hasher
+	maxWaiting  = 64 // logins in a lane, those being checked included
+	maxOfSource = 16 // of them, of one address or device
 )
 
 // Auth logs people in and tells who sends a request. Safe for concurrent use.
 type Auth struct {
-	opts     Options
-	dir      Directory
-	log      *slog.Logger
-	accounts *limit.Rates[string]
-	ips      *limit.Rates[netip.Addr]
-	denials  *limit.Rates[directory.SessionID]
-	hashers  chan struct{}
-	waiting  atomic.Int64
-	dummy    string // what the password of nobody is compared with
-	logins   *prometheus.CounterVec
+	opts    Options
+	dir     Directory
+	log     *slog.Logger
+	guard   *guard
+	slowed  rate.Sometimes // paces the log
+	denials *limit.Rates[directory.SessionID]
+	dummy   string // what the password of nobody is compared with
+	logins  *prometheus.CounterVec
+	waits   *prometheus.CounterVec
+
+	strangers, known lane // where passwords are checked
 
 	swept atomic.Int64 // when the last sweep succeeded, ms
 
@@ -108,10 +115,13 @@ func New(ctx context.Context, o Options) (*Auth, error) {
 	if o.Directory == nil || o.SameOrigin == nil {
 		return nil, errors.New("auth: needs a directory and an origin check")
 	}
-	set(&o.AccountPerSecond, 0.003)
-	set(&o.AccountBurst, 5)
-	set(&o.IPPerSecond, 0.05)
+	set(&o.PairBurst, 5)
 	set(&o.IPBurst, 20)
+	set(&o.LoginBurst, 20)
+	if o.DeviceKey == nil {
+		o.DeviceKey = make([]byte, 32)
+		_, _ = rand.Read(o.DeviceKey) // never fails (crypto/rand)
+	}
 	set(&o.Hashers, max(1, runtime.NumCPU()/2))
 	set(&o.IdleTimeout, 8*time.Hour)
 	set(&o.AbsoluteTimeout, 24*time.Hour)
@@ -124,20 +134,25 @@ func New(ctx context.Context, o Options) (*Auth, error) {
 	}
 	a := &Auth{
 		opts: o, dir: o.Directory, log: o.Log, dummy: dummy,
-		accounts: limit.NewRates[string](o.AccountPerSecond, o.AccountBurst, 20_000),
-		ips:      limit.NewRates[netip.Addr](o.IPPerSecond, o.IPBurst, 20_000),
-		denials:  limit.NewRates[directory.SessionID](0.2, 10, 20_000),
-		hashers:  make(chan struct{}, o.Hashers),
-		live:     map[[32]byte]*session{}, byID: map[directory.SessionID][32]byte{},
+		guard:     newGuard(o.PairBurst, o.IPBurst, o.LoginBurst),
+		slowed:    rate.Sometimes{Interval: time.Minute},
+		denials:   limit.NewRates[directory.SessionID](0.2, 10, 20_000),
+		strangers: newLane(o.Hashers, maxOfSource), known: newLane(1, maxOfSource),
+		live: map[[32]byte]*session{}, byID: map[directory.SessionID][32]byte{},
 		watchers: map[directory.SessionID][]*watcher{}, revoked: map[directory.SessionID]time.Time{},
 		touched: map[directory.SessionID]time.Time{},
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "parley_logins_total", Help: "Attempts to log in, by result.",
 		}, []string{"result"}),
+		waits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "parley_login_waits_total", Help: "Attempts to log in that were told to wait, by what had failed too often.",
+		}, []string{"cause"}),
 	}
 	if o.Registry != nil {
-		if err := o.Registry.Register(a.logins); err != nil {
-			return nil, err
+		for _, c := range []prometheus.Collector{a.logins, a.waits} {
+			if err := o.Registry.Register(c); err != nil {
+				return nil, err
+			}
 		}
 	}
 	a.swept.Store(time.Now().UnixMilli())

@@ -140,13 +140,14 @@ func (s *sessions) audited(action string) (n int) {
 const password = "correct horse"
 
 // seed gives a directory the users ana (agent, privilege mask), sue
-// (supervisor) and gone (disabled), all with the same password, and nopass
+// (supervisor), adam (admin) and gone (disabled), all with the same password, and nopass
 // without one.
 func seed(d *directory.Directory) error {
 	pw := directory.NewSecret(password)
 	_, err := d.Apply(context.Background(), directory.Records{Users: []directory.UserRecord{
 		{Login: "ana", Name: "Ana", Privileges: []string{"mask"}, Password: pw},
 		{Login: "sue", Name: "Sue", Role: directory.RoleSupervisor, Password: pw},
+		{Login: "adam", Name: "Adam", Role: directory.RoleAdmin, Password: pw},
 		{Login: "gone", Name: "Gone", Disabled: true, Password: pw},
 		{Login: "nopass", Name: "No Password"},
 	}}, false)

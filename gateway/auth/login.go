@@ -20,7 +20,9 @@ var (
 	ErrBusy = errors.New("auth: too many logins at once")
 )
 
-// LimitedError says that there were too many failed logins. HTTP 429.
+// LimitedError says that a password is not looked at before RetryAfter has
+// passed, because too many logins failed. HTTP 429. Whoever waits that long
+// gets the next attempt looked at; asking earlier does not make it longer.
 type LimitedError struct {
 	RetryAfter time.Duration
 }
@@ -40,12 +42,16 @@ type LoginRequest struct {
 	// Previous is the token of the session that the client had, which ends with
 	// the new one; "" when there is none.
 	Previous string
+	// Device is the value of DeviceCookie; "" when there is none.
+	Device string
 }
 
 // LoginResult is a new session. Token goes into a cookie (Cookie) or, for
-// Bearer, into the answer's body; nowhere else.
+// Bearer, into the answer's body; nowhere else. Device goes into a browser's
+// DeviceCookie (DeviceSetCookie).
 type LoginResult struct {
 	Token    string
+	Device   string
 	Expires  time.Time
 	Identity Identity
 }
@@ -75,12 +81,18 @@ func (a *Auth) login(ctx context.Context, req LoginRequest) (LoginResult, string
 	if name == "" || len(name) > 64 || len(req.Password) > directory.MaxPassword {
 		return LoginResult{}, resultUnknown, ErrCredentials
 	}
-	paid, err := a.take(name, req.IP)
+	snap, now := a.dir.Snapshot(), time.Now()
+	u, known := snap.UserByLogin(name)
+	devices, from := a.devices(req.Device, now), source{ip: limit.Address(req.IP)}
+	for _, d := range devices {
+		if known && d.user() == u.ID {
+			from = source{id: d.id()}
+		}
+	}
+	try, err := a.begin(ctx, name, from, now)
 	if err != nil {
 		return LoginResult{}, resultLimited, err
 	}
-	snap := a.dir.Snapshot()
-	u, known := snap.UserByLogin(name)
 	hash, result := snap.PasswordHash(u.ID), resultOK
 	switch {
 	case !known || hash == "":
@@ -88,12 +100,13 @@ func (a *Auth) login(ctx context.Context, req LoginRequest) (LoginResult, string
 	case u.Disabled:
 		result = resultDisabled
 	}
-	ok, err := a.checkPassword(ctx, req.Password, hash)
+	ok, err := a.checkPassword(ctx, from, req.Password, hash)
 	switch {
 	case errors.Is(err, ErrBusy):
-		paid.refund()
+		try.unchecked()
 		return LoginResult{}, resultBusy, err
 	case err != nil:
+		try.unchecked()
 		return LoginResult{}, resultError, err
 	case !ok && result == resultOK:
 		result = resultPassword
@@ -106,11 +119,11 @@ func (a *Auth) login(ctx context.Context, req LoginRequest) (LoginResult, string
 		a.audit(ctx, entry)
 		return LoginResult{}, result, ErrCredentials
 	}
+	try.succeeded()
 	token, s, err := a.open(ctx, u.ID, req.Bearer)
 	if err != nil {
 		return LoginResult{}, resultError, fmt.Errorf("auth: login: %w", err)
 	}
-	paid.refund()
 	if req.Previous != "" {
 		a.endPrevious(ctx, req.Previous, req.Bearer)
 	}
@@ -122,7 +135,7 @@ func (a *Auth) login(ctx context.Context, req LoginRequest) (LoginResult, string
 	if err != nil { // disabled in this very moment
 		return LoginResult{}, resultDisabled, ErrCredentials
 	}
-	return LoginResult{Token: token, Expires: s.ExpiresAt, Identity: id}, resultOK, nil
+	return LoginResult{Token: token, Device: a.remembered(devices, u.ID, now), Expires: s.ExpiresAt, Identity: id}, resultOK, nil
 }
 
 // Logout ends the session of an identity; its sockets are told.
@@ -138,28 +151,30 @@ func (a *Auth) Logout(ctx context.Context, id Identity) error {
 // ChangePassword gives a user who knows the old password a new one and ends
 // all other sessions of that user. Errors: ErrCredentials,
 // directory.ErrPassword, *LimitedError, ErrBusy.
-func (a *Auth) ChangePassword(ctx context.Context, id Identity, ip netip.Addr, old, password string) error {
+func (a *Auth) ChangePassword(ctx context.Context, id Identity, old, password string) error {
 	if len(old) > directory.MaxPassword {
 		return ErrCredentials
-	}
-	paid, err := a.take(id.Login, ip)
-	if err != nil {
-		return err
 	}
 	hash := a.dir.Snapshot().PasswordHash(id.User)
 	if hash == "" {
 		return ErrCredentials
 	}
-	ok, err := a.checkPassword(ctx, old, hash)
+	from := source{id: id.Session} // who sits at an open session guesses against that session alone
+	try, err := a.begin(ctx, id.Login, from, time.Now())
 	if err != nil {
+		return err
+	}
+	ok, err := a.checkPassword(ctx, from, old, hash)
+	if err != nil {
+		try.unchecked()
 		return err
 	}
 	if !ok {
 		a.audit(ctx, directory.AuditEntry{Action: directory.AuditLoginFailed, Object: "user", ObjectID: id.User.String(), Reason: "change"})
 		return ErrCredentials
 	}
-	paid.refund()
-	if err := a.hashing(ctx, func() error { return a.dir.SetPassword(ctx, id.User, password, id.Session) }); err != nil {
+	try.succeeded()
+	if err := a.hashing(ctx, from, func() error { return a.dir.SetPassword(ctx, id.User, password, id.Session) }); err != nil {
 		return fmt.Errorf("auth: change password: %w", err)
 	}
 	a.audit(ctx, directory.AuditEntry{Action: directory.AuditPassword, Object: "user", ObjectID: id.User.String()})
@@ -167,53 +182,55 @@ func (a *Auth) ChangePassword(ctx context.Context, id Identity, ip netip.Addr, o
 	return nil
 }
 
-// toll is what an attempt costs until it proves to be legitimate.
-type toll struct {
-	a    *Auth
-	name string
-	ip   netip.Addr
-	at   time.Time
-}
-
-func (t toll) refund() {
-	t.a.accounts.Refund(t.name, t.at)
-	t.a.ips.Refund(t.ip, t.at)
-}
-
-func (a *Auth) take(name string, ip netip.Addr) (toll, error) {
-	now := time.Now()
-	ip = limit.Address(ip)
-	if !a.ips.Allow(ip, now) {
-		return toll{}, &LimitedError{RetryAfter: a.ips.RetryAfter(ip, now)}
+// begin asks the guard. Who must wait is counted; the log says so once a minute.
+func (a *Auth) begin(ctx context.Context, login string, from source, now time.Time) (attempt, error) {
+	try, wait, why := a.guard.begin(login, from, now)
+	if wait == 0 {
+		return try, nil
 	}
-	if !a.accounts.Allow(name, now) {
-		a.ips.Refund(ip, now)
-		return toll{}, &LimitedError{RetryAfter: a.accounts.RetryAfter(name, now)}
-	}
-	return toll{a, name, ip, now}, nil
+	a.waits.WithLabelValues(why).Inc()
+	a.slowed.Do(func() {
+		a.log.WarnContext(ctx, "logins are made to wait after failed ones", "because_of", why, "seconds", int(wait.Seconds()))
+	})
+	return attempt{}, &LimitedError{RetryAfter: wait}
 }
 
-func (a *Auth) checkPassword(ctx context.Context, password, hash string) (ok bool, err error) {
-	err = a.hashing(ctx, func() error {
+func (a *Auth) checkPassword(ctx context.Context, from source, password, hash string) (ok bool, err error) {
+	err = a.hashing(ctx, from, func() error {
 		ok, err = directory.CheckPassword(password, hash)
 		return err
 	})
 	return ok, err
 }
 
-// hashing runs what takes a core and much memory, few at a time.
-func (a *Auth) hashing(ctx context.Context, fn func() error) error {
-	if a.waiting.Add(1) > maxWaiting {
-		a.waiting.Add(-1)
+// lane is a few places for what takes a core and much memory, and a bounded
+// number of those who wait for one.
+type lane struct {
+	places  chan struct{}
+	waiting *limit.Conns[source]
+}
+
+func newLane(places, perSource int) lane {
+	return lane{make(chan struct{}, places), limit.NewConns[source](perSource, maxWaiting)}
+}
+
+// hashing runs fn in the lane of its source: a flood from strangers leaves
+// those on their own machines a place, and one address cannot fill the queue.
+func (a *Auth) hashing(ctx context.Context, from source, fn func() error) error {
+	l := a.strangers
+	if from.known() {
+		l = a.known
+	}
+	if l.waiting.Acquire(from, false) != limit.OK {
 		return ErrBusy
 	}
-	defer a.waiting.Add(-1)
+	defer l.waiting.Release(from)
 	select {
-	case a.hashers <- struct{}{}:
+	case l.places <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	defer func() { <-a.hashers }()
+	defer func() { <-l.places }()
 	return fn()
 }
 

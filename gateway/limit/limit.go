@@ -19,19 +19,15 @@ import (
 type Rates[K comparable] struct {
 	perSecond rate.Limit
 	burst     int
-	max       int
 
-	mu sync.Mutex
-	// Two generations: when young is full it becomes old and the former old
-	// is dropped. A key in use moves to young, so what is dropped was not
-	// used for at least max other keys.
-	young, old map[K]*rate.Limiter
+	mu      sync.Mutex
+	buckets *Recent[K, *rate.Limiter]
 }
 
 // NewRates gives each key perSecond events per second and bursts of burst
 // events. At most 2*max keys are remembered. perSecond <= 0 allows everything.
 func NewRates[K comparable](perSecond float64, burst, max int) *Rates[K] {
-	return &Rates[K]{perSecond: rate.Limit(perSecond), burst: burst, max: max, young: map[K]*rate.Limiter{}}
+	return &Rates[K]{perSecond: rate.Limit(perSecond), burst: burst, buckets: NewRecent[K, *rate.Limiter](max)}
 }
 
 // Allow takes one token of key's bucket at now and reports whether there was one.
@@ -45,25 +41,14 @@ func (r *Rates[K]) Allow(key K, now time.Time) bool {
 func (r *Rates[K]) bucket(key K) *rate.Limiter {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	b, ok := r.young[key]
-	if ok {
-		return b
-	}
-	if b, ok = r.old[key]; !ok {
-		b = rate.NewLimiter(r.perSecond, r.burst)
-	}
-	if len(r.young) >= r.max {
-		r.old, r.young = r.young, make(map[K]*rate.Limiter, r.max/4)
-	}
-	r.young[key] = b
-	return b
+	return r.buckets.Get(key, func() *rate.Limiter { return rate.NewLimiter(r.perSecond, r.burst) })
 }
 
 // Len is the number of keys remembered.
 func (r *Rates[K]) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.young) + len(r.old)
+	return r.buckets.Len()
 }
 
 // Conns counts what is open at once per key and in all. Keys are forgotten

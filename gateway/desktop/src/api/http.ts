@@ -4,15 +4,20 @@
 import type { Part } from '../protocol/events';
 import type { User } from '../protocol/frames';
 
-/** An answer that is no 2xx; `status` 0 means that none came. `code` is the gateway's own, if any. */
+/**
+ * An answer that is no 2xx; `status` 0 means that none came. `code` is the gateway's own, if any, and `retryAfter` how
+ * many seconds it asks to wait (0: it does not say).
+ */
 export class HttpError extends Error {
   readonly status: number;
   readonly code: string;
-  constructor(status: number, message: string, code = '') {
+  readonly retryAfter: number;
+  constructor(status: number, message: string, code = '', retryAfter = 0) {
     super(message);
     this.name = 'HttpError';
     this.status = status;
     this.code = code;
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -44,11 +49,12 @@ export async function call<T>(method: string, path: string, body?: unknown, sign
 
 /** Reads RFC 9457 problem details. */
 async function problem(response: Response): Promise<HttpError> {
+  const retryAfter = Math.max(0, Number(response.headers.get('Retry-After')) || 0);
   try {
     const p = (await response.json()) as { detail?: string; title?: string; code?: string };
-    return new HttpError(response.status, p.detail || p.title || response.statusText, p.code);
+    return new HttpError(response.status, p.detail || p.title || response.statusText, p.code, retryAfter);
   } catch {
-    return new HttpError(response.status, response.statusText);
+    return new HttpError(response.status, response.statusText, '', retryAfter);
   }
 }
 

@@ -3,6 +3,8 @@ import { IconAlertCircle } from '@tabler/icons-react';
 import { type FormEvent, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { HttpError, login } from '../api/http';
+import { remaining } from '../text/time';
+import { useDeskState, useNow } from './context';
 import classes from './Login.module.css';
 import { Logo } from './Logo';
 
@@ -10,6 +12,8 @@ export function Login({ revoked, onDone }: { revoked: boolean; onDone: () => voi
   const { t } = useTranslation();
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState('');
+  const [retryAt, setRetryAt] = useState(0);
+  const skew = useDeskState((s) => s.skew);
 
   const submit = async (e: FormEvent<HTMLFormElement>) => {
     e.preventDefault();
@@ -21,6 +25,7 @@ export function Login({ revoked, onDone }: { revoked: boolean; onDone: () => voi
       onDone();
     } catch (err) {
       setError(errorKey(err));
+      if (err instanceof HttpError && err.status === 429) setRetryAt(Date.now() + skew + err.retryAfter * 1000);
       setBusy(false);
     }
   };
@@ -41,7 +46,7 @@ export function Login({ revoked, onDone }: { revoked: boolean; onDone: () => voi
         )}
         {error && (
           <Alert color="red" icon={<IconAlertCircle />} role="alert" mb="md">
-            {t(error)}
+            {error === 'login.slow' ? <Wait until={retryAt} /> : t(error)}
           </Alert>
         )}
         <TextInput
@@ -70,6 +75,21 @@ export function Login({ revoked, onDone }: { revoked: boolean; onDone: () => voi
         </Button>
       </form>
     </main>
+  );
+}
+
+/** Asks to wait, and says when that is over. The button stays usable: somebody else at this machine need not wait. */
+function Wait({ until }: { until: number }) {
+  const { t } = useTranslation();
+  const left = until - useNow();
+  if (left <= 0) return t('login.again');
+  return (
+    <>
+      {t('login.slow')}{' '}
+      <span role="timer" className="tabular">
+        {remaining(left)}
+      </span>
+    </>
   );
 }
 

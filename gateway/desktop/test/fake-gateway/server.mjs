@@ -98,6 +98,10 @@ async function api(fake, req, res, path, url) {
   if (path === '/login') {
     const { login, password: given } = await json(req);
     const user = world.users.find((u) => u.login === login);
+    if (fake.loginWait) {
+      res.setHeader('Retry-After', String(fake.loginWait));
+      return reply(res, 429, { detail: 'too many requests, try again later', code: 'rate_limited' });
+    }
     if (!user || given !== password) return reply(res, 401, { detail: 'wrong login or password', code: 'credentials' });
     const token = randomUUID();
     sessions.set(token, user);
