@@ -23,6 +23,7 @@ var house = []rule{
 	{"core/acd", []string{".", "core/conversation"}, "pure; conversation never imports it back"},
 	{"core/eventlog", []string{"."}, "stores bytes; knows no model"},
 	{"core/vault", nil, "keys know nothing of what they seal"},
+	{"core/clock", nil, "knows the system's clock and nobody"},
 	{"core/bus", []string{"."}, "hints carry ids and numbers only"},
 	{"core/directory", []string{".", "core/conversation", "core/vault"}, "records; secrets are sealed by the vault"},
 	{"core/blob", []string{".", "core/conversation", "core/directory", "core/eventlog", "core/vault", "core/pluginhost"}, "rows in the directory, keys in the vault, and the plugins' door to attachments"},

@@ -1,0 +1,153 @@
+// Package clock is the installation's time: wall time at the start of the
+// process, carried on by the monotonic clock.
+//
+// Offers, warnings, parking, wrap-ups, deadlines, sessions, grants and links all
+// compare a time that was written down with the time now. Were that the system's
+// clock, then an operator, NTP or a hypervisor that sets it an hour ahead would
+// expire all of them at once, and one that sets it back would stop them for as
+// long (FT19). This clock goes on as if nothing had happened and takes a
+// difference to the system's up by going at most a tenth faster or slower: an hour
+// takes ten hours. A machine that was suspended is the same case, since the
+// monotonic clock stands still meanwhile.
+//
+// A new process starts with the system's time, so a restart takes a difference up
+// at once.
+//
+// What is compared with somebody else's clock stays with time.Now: certificates,
+// timestamps in what carriers sign, the identity header for plugins, and whatever
+// tells others until when something is good. What only measures a duration inside
+// one process uses time.Now and time.Since too: they are monotonic.
+package clock
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+)
+
+// Options of New. The zero value is fit for use.
+type Options struct {
+	// System reads the system's clock; nil: time.Now. Tests inject offsets here.
+	// It is called once a second and for each Offset.
+	System func() time.Time
+	// Logger is told of jumps; nil: nobody.
+	Logger *slog.Logger
+}
+
+const (
+	lookEvery = time.Second
+	// A difference below tolerance is noise: reading two clocks takes time.
+	tolerance = 10 * time.Millisecond
+	// A jump is logged from notable on. NTP steps what is off by more than an
+	// eighth of a second; smaller steps are taken up without a word.
+	notable = time.Second
+	// slew is the tenth by which the clock goes faster or slower: 1/slew.
+	slew = 10
+	// A new course begins lead after it was made: by then every goroutine sees
+	// it, so that two of them never see time go backwards between them.
+	lead = 10 * time.Millisecond
+)
+
+// Clock is the installation's time. Safe for concurrent use.
+type Clock struct {
+	system func() time.Time
+	log    *slog.Logger
+	start  time.Time // with its monotonic reading, which is all that counts
+	course atomic.Pointer[course]
+}
+
+// course says how time goes on from a moment. It is never changed.
+type course struct {
+	from   time.Duration // since Clock.start, by the monotonic clock
+	base   time.Time     // the installation's time at that moment; UTC, no monotonic reading
+	left   time.Duration // what the system's clock is ahead by at that moment
+	before *course       // what holds until then; nil: nothing
+}
+
+// New makes a clock that shows the system's time. Nothing runs: without Run it
+// is carried on by the monotonic clock alone.
+func New(o Options) *Clock {
+	if o.System == nil {
+		o.System = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Clock{system: o.System, log: o.Logger, start: time.Now()}
+	c.course.Store(&course{base: c.wall()})
+	return c
+}
+
+// Now is the installation's time: in UTC, without a monotonic reading, never
+// before what an earlier call returned. It takes no lock and allocates nothing.
+func (c *Clock) Now() time.Time {
+	since := time.Since(c.start)
+	now, _ := c.course.Load().at(since)
+	return now
+}
+
+// Offset is how far the system's clock is ahead of the installation's time;
+// negative when it is behind. Nought, to a few milliseconds, unless the system's
+// clock has jumped.
+func (c *Clock) Offset() time.Duration { return c.wall().Sub(c.Now()) }
+
+// Run compares with the system's clock once a second, until ctx ends.
+func (c *Clock) Run(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	behind := false // a jump was logged that is not yet taken up
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		jump, offset := c.look()
+		switch {
+		case jump.Abs() >= notable:
+			behind = true
+			c.log.WarnContext(ctx, "the system's clock jumped: the installation's time follows slowly, so that nothing expires; a restart takes it up at once",
+				"jump", jump.Round(time.Millisecond), "offset", offset.Round(time.Millisecond), "takes", (slew * offset.Abs()).Round(time.Second))
+		case behind && offset.Abs() < tolerance:
+			behind = false
+			c.log.InfoContext(ctx, "the installation's time agrees with the system's clock again")
+		}
+	}
+}
+
+// look compares with the system's clock and sets a new course when it is not
+// where the present one leads to. jump is how far it is off that.
+func (c *Clock) look() (jump, offset time.Duration) {
+	system, since := c.wall(), time.Since(c.start)
+	k := c.course.Load()
+	now, left := k.at(since)
+	offset = system.Sub(now)
+	if jump = offset - left; jump.Abs() < tolerance {
+		return 0, offset
+	}
+	old := *k
+	old.before = nil
+	next := &course{from: since + lead, before: &old}
+	next.base, _ = old.at(next.from)
+	next.left = system.Add(lead).Sub(next.base)
+	c.course.Store(next)
+	return jump, offset
+}
+
+// at is the time at a moment, and what is left of the difference then.
+func (k *course) at(since time.Duration) (now time.Time, left time.Duration) {
+	if since < k.from && k.before != nil {
+		k = k.before
+	}
+	passed := since - k.from
+	step := max(passed, 0) / slew
+	if k.left < 0 {
+		step = max(-step, k.left)
+	} else {
+		step = min(step, k.left)
+	}
+	return k.base.Add(passed + step), k.left - step
+}
+
+func (c *Clock) wall() time.Time { return c.system().Round(0).UTC() }
