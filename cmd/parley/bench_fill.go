@@ -32,7 +32,7 @@ func (c *benchSMSCmd) fill(a *app, dir string) (err error) {
 	if _, err := seedDemo(a.ctx, cfg, twilioSelf{}); err != nil {
 		return err
 	}
-	s, err := openStores(a.ctx, cfg, discard())
+	s, err := openStores(a.ctx, cfg, nil, discard())
 	if err != nil {
 		return err
 	}

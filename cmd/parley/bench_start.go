@@ -100,7 +100,7 @@ func (c *benchStartCmd) fill(ctx context.Context, cfg config.Config) (err error)
 	if _, err := seedDemo(ctx, cfg, twilioSelf{}); err != nil {
 		return err
 	}
-	s, err := openStores(ctx, cfg, discard())
+	s, err := openStores(ctx, cfg, nil, discard())
 	if err != nil {
 		return err
 	}

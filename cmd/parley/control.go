@@ -149,7 +149,7 @@ func change(ctx context.Context, cfg config.Config, path string, in any, offline
 	var a controlAnswer
 	err := call(ctx, cfg, http.MethodPost, path, in, &a)
 	if errors.Is(err, errNotRunning) {
-		s, err := openStores(ctx, cfg, discard())
+		s, err := openStores(ctx, cfg, nil, discard())
 		if err != nil {
 			return nil, err
 		}

@@ -141,7 +141,7 @@ func publicURL(cfg config.Config) string {
 // that an earlier run of the same folder gave them.
 func seedDemo(ctx context.Context, cfg config.Config, carrier twilioSelf) (demoInfo, error) {
 	old := readDemo(cfg.Data)
-	s, err := openStores(ctx, cfg, discard())
+	s, err := openStores(ctx, cfg, nil, discard())
 	if err != nil {
 		return demoInfo{}, err
 	}

@@ -63,7 +63,7 @@ func examine(ctx context.Context, cfg config.Config) []finding {
 	running := call(ctx, cfg, http.MethodGet, "/plugins", nil, &plugins) == nil
 	out := []finding{
 		{Name: "configuration", Status: "ok", Detail: "every key is understood"},
-		checkFolder(cfg.Data), checkRunDir(cfg), checkKey(cfg), checkClock(),
+		checkFolder(cfg.Data), checkRunDir(cfg), checkKey(cfg), checkClock(0),
 	}
 	out = append(out, checkDatabase(ctx, cfg)...)
 	if running {
@@ -135,10 +135,15 @@ func checkKey(cfg config.Config) finding {
 	return f
 }
 
-func checkClock() finding {
+// checkClock looks at the system's clock, and how far it is ahead of a running
+// gateway's time.
+func checkClock(offset time.Duration) finding {
 	f := finding{Name: "clock", Status: "ok", Detail: time.Now().UTC().Format(time.RFC3339)}
 	if time.Now().Year() < 2025 {
 		f.Status, f.Fix = "fail", "set the clock: times of messages and sessions come from it"
+	} else if offset.Abs() > maxClockOffset {
+		f.Status, f.Detail = "warn", fmt.Sprintf("has jumped: it is %v off the gateway's time, which follows slowly", offset.Round(time.Second))
+		f.Fix = "keep the machine in time (NTP); to take the system's time up at once, restart"
 	}
 	return f
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/parley-gateway/parley/core/clock"
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
@@ -56,6 +57,14 @@ func (c logCollector) Collect(ch chan<- prometheus.Metric) {
 	counter("failures_total", "Appends that failed.", float64(s.Failures))
 	counter("flush_seconds_total", "Time spent in commits.", s.FlushSeconds)
 	ch <- prometheus.MustNewConstMetric(logDesc("queue_length", "Appends that wait for the next commit."), prometheus.GaugeValue, float64(s.Queue))
+}
+
+// clockGauge gives the clock's difference to Prometheus.
+func clockGauge(c *clock.Clock) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "parley_clock_offset_seconds",
+		Help: "How far the system's clock is ahead of the installation's time, which follows a jump slowly.",
+	}, func() float64 { return c.Offset().Seconds() })
 }
 
 func writeFile(path string, fill func(io.Writer) error) error {

@@ -17,6 +17,7 @@ import (
 	"github.com/parley-gateway/parley/config"
 	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/bus"
+	"github.com/parley-gateway/parley/core/clock"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
@@ -40,8 +41,9 @@ type stores struct {
 }
 
 // openStores opens data folder and store for writing; the folder must not be
-// in use. The keys are in the folder whatever the store (DESIGN.md 5).
-func openStores(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *stores, err error) {
+// in use. The keys are in the folder whatever the store (DESIGN.md 5). now is the
+// installation's time; nil: the system's.
+func openStores(ctx context.Context, cfg config.Config, now func() time.Time, logger *slog.Logger) (_ *stores, err error) {
 	s := &stores{}
 	defer func() {
 		if err != nil {
@@ -67,7 +69,7 @@ func openStores(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ 
 	if s.vault, err = vault.Open(ctx, vault.Options{Path: cfg.Keys(), Master: master, Floor: floor, Logger: logger}); err != nil {
 		return nil, err
 	}
-	records.Vault = s.vault
+	records.Vault, records.Now = s.vault, now
 	s.dir, err = directory.Open(ctx, records)
 	return s, err
 }
@@ -96,6 +98,7 @@ func (s *stores) close() error {
 type node struct {
 	cfg    config.Config
 	logger *slog.Logger
+	clock  *clock.Clock
 	stores *stores
 	blobs  *blob.Store
 	bus    *bus.Local
@@ -127,7 +130,9 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 	}()
 	v, _ := versionText()
 	registry := ops.NewRegistry(v)
-	if n.stores, err = openStores(ctx, cfg, logger); err != nil {
+	n.clock = clock.New(clock.Options{System: systemTime(), Logger: logger})
+	n.background.Go(func() { n.clock.Run(run) })
+	if n.stores, err = openStores(ctx, cfg, n.clock.Now, logger); err != nil {
 		return n, err
 	}
 	n.health = ops.NewHealth(
@@ -148,11 +153,11 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 		return n, err
 	}
 	origins := n.server.Origins()
-	if n.grants, err = auth.NewGrants(n.stores.vault.Subkey("grant")); err != nil {
+	if n.grants, err = auth.NewGrants(n.stores.vault.Subkey("grant"), n.clock.Now); err != nil {
 		return n, err
 	}
 	n.blobs, err = blob.Open(blob.Options{
-		Dir: cfg.Blobs(), Rows: n.stores.dir, Vault: n.stores.vault, ConversationKey: n.stores.conversationKey, Log: logger, Registry: registry,
+		Dir: cfg.Blobs(), Rows: n.stores.dir, Vault: n.stores.vault, ConversationKey: n.stores.conversationKey, Now: n.clock.Now, Log: logger, Registry: registry,
 	})
 	if err != nil {
 		return n, err
@@ -160,7 +165,7 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 	n.background.Go(func() { n.blobs.Run(run) })
 	n.bus = bus.NewLocal()
 	n.router, err = router.New(router.Options{
-		Node: cfg.Node, Log: n.stores.log, Vault: n.stores.vault, Directory: n.stores.dir, Blobs: n.blobs, Bus: n.bus, Logger: logger,
+		Node: cfg.Node, Log: n.stores.log, Vault: n.stores.vault, Directory: n.stores.dir, Blobs: n.blobs, Bus: n.bus, Now: n.clock.Now, Logger: logger,
 	})
 	if err != nil {
 		return n, err
@@ -174,7 +179,7 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 	n.auth, err = auth.New(ctx, auth.Options{
 		Directory: n.stores.dir, SameOrigin: gateway.SameOrigin, PairBurst: cfg.Login.PerAccountBurst, IPBurst: cfg.Login.PerIPBurst,
 		DeviceKey:   n.stores.vault.Subkey("device"),
-		IdleTimeout: cfg.Login.IdleTimeout.Duration(), AbsoluteTimeout: cfg.Login.AbsoluteTimeout.Duration(), Log: logger, Registry: registry,
+		IdleTimeout: cfg.Login.IdleTimeout.Duration(), AbsoluteTimeout: cfg.Login.AbsoluteTimeout.Duration(), Now: n.clock.Now, Log: logger, Registry: registry,
 	})
 	if err != nil {
 		return n, err
@@ -294,14 +299,14 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 	v, _ := versionText()
 	n.stream, err = api.New(api.Options{
 		Router: api.FromRouter(n.router), Log: n.stores.log, Directory: n.stores.dir, Auth: n.auth, Grants: n.grants, Blobs: n.blobs, Host: n.host,
-		FilesOrigin: origins.Files, Doctor: n.doctor, Version: v, Logger: n.logger, Registry: registry,
+		FilesOrigin: origins.Files, Doctor: n.doctor, Version: v, Now: n.clock.Now, Logger: n.logger, Registry: registry,
 	})
 	if err != nil {
 		return err
 	}
 	n.proxy = proxy.New(proxy.Options{Host: proxy.Plugins(n.host), Auth: auth.Proxy{Auth: n.auth, Grants: n.grants}, Log: n.logger, Registry: registry})
 	n.hooks = hook.New(hook.Options{Host: n.host, PublicURL: origins.Hooks, Log: n.logger, Registry: registry})
-	for _, c := range []prometheus.Collector{n.router.Collector(), n.host.Collector(), logCollector{n.stores.log}} {
+	for _, c := range []prometheus.Collector{n.router.Collector(), n.host.Collector(), logCollector{n.stores.log}, clockGauge(n.clock)} {
 		if err := registry.Register(c); err != nil {
 			return fmt.Errorf("metrics: %w", err)
 		}
@@ -329,7 +334,7 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 
 // doctor is what admins see of this node's own state.
 func (n *node) doctor(context.Context) []api.DoctorCheck {
-	return []api.DoctorCheck{checkFolder(n.cfg.Data), checkKey(n.cfg), checkClock()}
+	return []api.DoctorCheck{checkFolder(n.cfg.Data), checkKey(n.cfg), checkClock(n.clock.Offset())}
 }
 
 func (n *node) checkLog(context.Context) error {

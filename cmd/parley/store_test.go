@@ -34,7 +34,7 @@ func TestStoreOnPostgres(t *testing.T) {
 	}
 	stream := eventlogtest.ID(1)
 	for n := range uint64(2) {
-		s, err := openStores(t.Context(), cfg, discard())
+		s, err := openStores(t.Context(), cfg, nil, discard())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +89,7 @@ func TestDoctorWithoutServer(t *testing.T) {
 	if len(found) != 1 || found[0].Status != "fail" || found[0].Fix == "" || !strings.Contains(found[0].Detail, "connection refused") {
 		t.Errorf("doctor: %+v", found)
 	}
-	_, openErr := openStores(context.WithoutCancel(t.Context()), cfg, discard())
+	_, openErr := openStores(context.WithoutCancel(t.Context()), cfg, nil, discard())
 	if openErr == nil {
 		t.Fatal("opened a server that is not there")
 	}

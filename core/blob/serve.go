@@ -26,14 +26,17 @@ func (s *Store) SignURL(id conversation.BlobID, ttl time.Duration, thumbnail boo
 	return url
 }
 
+// signURL tells besides until when the link is good, as the system's clock will
+// show it.
 func (s *Store) signURL(id conversation.BlobID, ttl time.Duration, thumbnail bool) (string, time.Time) {
 	step := int64(urlStep / time.Second)
-	exp := (time.Now().Add(ttl).Unix()/step + 1) * step
+	now := s.opts.Now()
+	exp := (now.Add(ttl).Unix()/step + 1) * step
 	part := ""
 	if thumbnail {
 		part = "thumb/"
 	}
-	return fmt.Sprintf("/f/%s/%d/%s/%sfile", id, exp, s.signature(id, exp, thumbnail), part), time.Unix(exp, 0)
+	return fmt.Sprintf("/f/%s/%d/%s/%sfile", id, exp, s.signature(id, exp, thumbnail), part), time.Now().Add(time.Unix(exp, 0).Sub(now))
 }
 
 func (s *Store) signature(id conversation.BlobID, exp int64, thumbnail bool) string {
@@ -79,7 +82,7 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request, thumbnail bool) {
 	h.Set("Content-Security-Policy", "sandbox; default-src 'none'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Resource-Policy", "cross-origin") // pictures stand in desk and chat pages
-	exp, ok := s.verify(r, thumbnail)
+	left, ok := s.verify(r, thumbnail)
 	if !ok {
 		http.Error(w, "the link is not valid or has expired", http.StatusForbidden)
 		return
@@ -113,7 +116,7 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request, thumbnail bool) {
 	}
 	h.Set("Content-Type", mime)
 	h.Set("Content-Disposition", Disposition(m.Name, inline))
-	h.Set("Cache-Control", "private, immutable, max-age="+strconv.FormatInt(int64(max(0, time.Until(exp)/time.Second)), 10))
+	h.Set("Cache-Control", "private, immutable, max-age="+strconv.FormatInt(int64(left/time.Second), 10))
 	h.Set("ETag", `"`+id.String()+`"`)
 	http.ServeContent(w, r, "", row.CreatedAt, body)
 }
@@ -134,19 +137,21 @@ func (s *Store) body(r *http.Request, id conversation.BlobID, size int64, m meta
 	return s.reader(r.Context(), id, m, streamThumbnail, a.Size-chunks*chunkExtra)
 }
 
-// verify checks signature and expiry. Every fault gives the same answer.
-func (s *Store) verify(r *http.Request, thumbnail bool) (time.Time, bool) {
+// verify checks signature and expiry, and tells how long the link is still good.
+// Every fault gives the same answer.
+func (s *Store) verify(r *http.Request, thumbnail bool) (left time.Duration, ok bool) {
 	id, err := conversation.ParseID[conversation.BlobID](r.PathValue("id"))
 	if err != nil {
-		return time.Time{}, false
+		return 0, false
 	}
 	exp, err := strconv.ParseInt(r.PathValue("exp"), 10, 64)
 	if err != nil {
-		return time.Time{}, false
+		return 0, false
 	}
 	want := s.signature(id, exp, thumbnail)
 	if subtle.ConstantTimeCompare([]byte(want), []byte(r.PathValue("sig"))) != 1 {
-		return time.Time{}, false
+		return 0, false
 	}
-	return time.Unix(exp, 0), time.Now().Unix() < exp
+	left = time.Unix(exp, 0).Sub(s.opts.Now())
+	return left, left > 0
 }

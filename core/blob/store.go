@@ -80,6 +80,8 @@ type Options struct {
 	// Reserve is how many bytes of Dir's file system stay free, whatever is
 	// uploaded. 0: DefaultReserve; negative: none.
 	Reserve int64
+	// Now is the installation's time, by which links and orphans expire; nil: time.Now.
+	Now func() time.Time
 
 	Log      *slog.Logger          // nil discards
 	Registry prometheus.Registerer // nil: no metrics
@@ -104,6 +106,9 @@ func Open(o Options) (*Store, error) {
 	set(&o.MaxBytes, DefaultMaxBytes)
 	set(&o.MaxPixels, DefaultMaxPixels)
 	set(&o.Reserve, DefaultReserve)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -213,7 +218,7 @@ func (s *Store) put(ctx context.Context, o Owner, name string, r io.Reader) (con
 func (s *Store) begin(ctx context.Context, o Owner, name string, k kind) (directory.BlobRow, meta, error) {
 	row := directory.BlobRow{
 		ID: conversation.NewID[conversation.BlobID](), Conversation: o.Conversation, Account: o.Account, KeyID: o.KeyID,
-		MIME: k.mime, State: directory.BlobUploading, CreatedAt: time.Now(),
+		MIME: k.mime, State: directory.BlobUploading, CreatedAt: s.opts.Now(),
 	}
 	m := meta{Name: name, Key: make([]byte, keySize)}
 	_, _ = rand.Read(m.Key) // never fails (crypto/rand)

@@ -48,7 +48,7 @@ func (s *Store) Run(ctx context.Context) {
 // uses, and tells how many.
 func (s *Store) Sweep(ctx context.Context) (n int, err error) {
 	for {
-		rows, err := s.rows.OrphanBlobs(ctx, time.Now().Add(-OrphanAge), orphansAtOnce)
+		rows, err := s.rows.OrphanBlobs(ctx, s.opts.Now().Add(-OrphanAge), orphansAtOnce)
 		if err != nil {
 			return n, fmt.Errorf("blob: sweep: %w", err)
 		}
@@ -76,7 +76,13 @@ func (s *Store) Sweep(ctx context.Context) (n int, err error) {
 // objects older than a day whose attachment is gone or was never ready, and
 // files cut short. It lists the whole bucket.
 func (s *Store) SweepObjects(ctx context.Context) (n int, err error) {
-	before := time.Now().Add(-OrphanAge)
+	// The file system dates by the system's clock: when that has jumped, back or
+	// ahead, an object that was just written must not look a day old (FT19).
+	before := time.Now()
+	if now := s.opts.Now(); now.Before(before) {
+		before = now
+	}
+	before = before.Add(-OrphanAge)
 	for list := s.bucket.List(nil); ; {
 		o, err := list.Next(ctx)
 		if errors.Is(err, io.EOF) {

@@ -99,7 +99,7 @@ func (d *Directory) appendAudit(ctx context.Context, tx *sql.Tx, e AuditEntry) e
 		return err
 	}
 	seq++
-	at := time.Now().UnixMilli()
+	at := d.now().UnixMilli()
 	hash := d.auditHash(prev, seq, at, text)
 	_, err = tx.ExecContext(ctx, `INSERT INTO audit (seq, at, entry, prev, hash) VALUES ($1, $2, $3, $4, $5)`,
 		seq, at, string(text), prev, hash[:])

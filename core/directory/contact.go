@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/nyaruka/phonenumbers"
@@ -303,7 +302,7 @@ func (e *editor) saveContact(c Contact, keyID int64) error {
 	}
 	_, err = e.tx.ExecContext(e.ctx, `INSERT INTO contacts (id, key_id, sealed, updated_at) VALUES ($1, $2, $3, $4)
 ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed, updated_at = excluded.updated_at`,
-		c.ID, keyID, sealed, time.Now().UnixMilli())
+		c.ID, keyID, sealed, e.d.now().UnixMilli())
 	if err != nil {
 		return err
 	}

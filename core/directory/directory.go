@@ -45,6 +45,8 @@ type Options struct {
 	// Gate, for SQLite and when not nil, is held while the directory writes. Give the log's
 	// writer the same one: SQLite lets waiting writers starve, a mutex does not.
 	Gate sync.Locker
+	// Now is the installation's time; nil: time.Now.
+	Now func() time.Time
 	// Logger; nil discards.
 	Logger *slog.Logger
 }
@@ -58,6 +60,7 @@ type Directory struct {
 	byAddress *sql.Stmt
 	vault     Vault
 	log       *slog.Logger
+	now       func() time.Time
 	gate      sync.Locker
 
 	writeMu sync.Mutex // one change at a time, so that snapshots appear in order
@@ -100,6 +103,9 @@ func Open(ctx context.Context, o Options) (*Directory, error) {
 	if o.Poll == 0 {
 		o.Poll = time.Second
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if o.Gate == nil {
 		o.Gate = &sync.Mutex{}
 	}
@@ -108,7 +114,7 @@ func Open(ctx context.Context, o Options) (*Directory, error) {
 		return nil, fmt.Errorf("directory: open: %w", err)
 	}
 	d := &Directory{
-		dialect: o.Dialect, writer: writer, reader: reader, vault: o.Vault, log: o.Logger, gate: o.Gate,
+		dialect: o.Dialect, writer: writer, reader: reader, vault: o.Vault, log: o.Logger, now: o.Now, gate: o.Gate,
 		watchers: map[chan struct{}]struct{}{}, pluginKeys: map[string]int64{}, failed: make(chan struct{}),
 	}
 	snap, err := d.loadSnapshot(ctx)

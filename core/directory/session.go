@@ -88,7 +88,7 @@ func (d *Directory) TouchSessions(ctx context.Context, seen map[SessionID]time.T
 // RevokeSession ends one session; ending it twice is no error.
 func (d *Directory) RevokeSession(ctx context.Context, id SessionID) error {
 	err := d.write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE sessions SET revoked_at = $1 WHERE id = $2 AND revoked_at = 0`, time.Now().UnixMilli(), id[:])
+		_, err := tx.ExecContext(ctx, `UPDATE sessions SET revoked_at = $1 WHERE id = $2 AND revoked_at = 0`, d.now().UnixMilli(), id[:])
 		return err
 	})
 	if err != nil {
@@ -99,19 +99,19 @@ func (d *Directory) RevokeSession(ctx context.Context, id SessionID) error {
 
 // RevokeUser ends all sessions of a user but one (zero: all).
 func (d *Directory) RevokeUser(ctx context.Context, user conversation.AgentID, keep SessionID) error {
-	if err := d.write(ctx, func(tx *sql.Tx) error { return revokeUser(ctx, tx, user, keep) }); err != nil {
+	if err := d.write(ctx, func(tx *sql.Tx) error { return d.revokeUser(ctx, tx, user, keep) }); err != nil {
 		return fmt.Errorf("directory: revoke sessions: %w", err)
 	}
 	return nil
 }
 
 func (e *editor) revokeUser(user conversation.AgentID, keep SessionID) error {
-	return revokeUser(e.ctx, e.tx, user, keep)
+	return e.d.revokeUser(e.ctx, e.tx, user, keep)
 }
 
-func revokeUser(ctx context.Context, tx *sql.Tx, user conversation.AgentID, keep SessionID) error {
+func (d *Directory) revokeUser(ctx context.Context, tx *sql.Tx, user conversation.AgentID, keep SessionID) error {
 	_, err := tx.ExecContext(ctx, `UPDATE sessions SET revoked_at = $1 WHERE user_id = $2 AND revoked_at = 0 AND id <> $3`,
-		time.Now().UnixMilli(), user, keep[:])
+		d.now().UnixMilli(), user, keep[:])
 	return err
 }
 

@@ -236,7 +236,7 @@ type Outbound struct {
 	Conversation conversation.ConversationID
 	Attempt      int
 	MaybeSent    bool
-	Deadline     time.Time
+	Deadline     time.Time // as the system's clock will show it; zero: none
 
 	Send    *SendCommand
 	Process []byte

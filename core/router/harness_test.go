@@ -37,6 +37,7 @@ type world struct {
 	chat    directory.Account // connected channel
 	text    directory.Account // store-and-forward channel
 	agents  map[string]conversation.AgentID
+	now     func() time.Time // of the routers; nil: the system's
 }
 
 func newWorld(t testing.TB, log eventlog.Log) *world {
@@ -89,7 +90,7 @@ func newWorld(t testing.TB, log eventlog.Log) *world {
 // start runs a router over the world until the test ends.
 func (w *world) start(node string) *router.Router {
 	w.t.Helper()
-	r, err := router.New(router.Options{Node: node, Log: w.log, Vault: w.vault, Directory: w.dir, Bus: w.bus, Logger: slog.New(slog.DiscardHandler)})
+	r, err := router.New(router.Options{Node: node, Log: w.log, Vault: w.vault, Directory: w.dir, Bus: w.bus, Now: w.now, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		w.t.Fatalf("router: %v", err)
 	}

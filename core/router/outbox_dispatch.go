@@ -186,6 +186,9 @@ func (o *outbox) command(ctx context.Context, e *entry) (pluginhost.Outbound, er
 		Command: e.row.CommandID, Account: conversation.AccountID(e.row.Account), Conversation: conversation.ConversationID(e.row.Conversation),
 		Attempt: e.row.Attempt, MaybeSent: e.maybe, Deadline: e.row.Deadline,
 	}
+	if !out.Deadline.IsZero() { // plugins compare it with the system's clock (FT19)
+		out.Deadline = time.Now().Add(out.Deadline.Sub(o.r.now()))
+	}
 	if e.row.Kind == kindProcess {
 		payload, err := o.r.vault.Open(e.row.KeyID, e.row.Account[:], e.row.Payload)
 		if err != nil {

@@ -51,7 +51,7 @@ type Options struct {
 	Blobs     Blobs // nil: no attachments
 	Bus       bus.Bus
 	Logger    *slog.Logger
-	Now       func() time.Time // nil: time.Now
+	Now       func() time.Time // the installation's time (core/clock); nil: time.Now
 }
 
 // Router is the session router. Safe for concurrent use.
@@ -332,7 +332,7 @@ func (r *Router) janitor(ctx context.Context) {
 			}
 		}
 		r.mu.Unlock()
-		r.sweepThreads(old)
+		r.sweepThreads(r.now().Add(-idleAfter))
 		r.order.sweep()
 	}
 }

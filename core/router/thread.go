@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
@@ -47,7 +46,7 @@ func (r *Router) thread(account conversation.AccountID, clear string) *thread {
 	r.threadsMu.RLock()
 	th := r.threads[id]
 	if th != nil {
-		th.used.Store(time.Now().UnixNano()) // before the sweeper can have it
+		th.used.Store(r.now().UnixNano()) // before the sweeper can have it
 	}
 	r.threadsMu.RUnlock()
 	if th != nil {
@@ -62,7 +61,7 @@ func (r *Router) thread(account conversation.AccountID, clear string) *thread {
 		r.threads[id] = th
 		r.threadsByKey[threadHash{account, key}] = th
 	}
-	th.used.Store(time.Now().UnixNano())
+	th.used.Store(r.now().UnixNano())
 	return th
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/bus"
+	"github.com/parley-gateway/parley/core/clock"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
@@ -78,6 +80,7 @@ type bubble struct {
 	r         *router.Router
 	full      *atomic.Bool
 	fullAfter *atomic.Int64
+	jumped    *atomic.Int64 // what the system's clock is ahead by, in nanoseconds
 }
 
 // inBubble runs a test with a router whose clock is synctest's.
@@ -95,13 +98,20 @@ func (w *world) inBubble(t *testing.T, test func(t *testing.T, b *bubble)) {
 		in.t, in.bus = t, bus.NewLocal()
 		log := &fullLog{Log: memlog.New()}
 		in.log = log
+		jumped := &atomic.Int64{}
+		now := clock.New(clock.Options{System: func() time.Time { return time.Now().Round(0).Add(time.Duration(jumped.Load())) }})
+		ctx, cancel := context.WithCancel(t.Context())
+		var clocks sync.WaitGroup
+		clocks.Go(func() { now.Run(ctx) })
 		r, err := router.New(router.Options{
-			Node: "n1", Log: log, Vault: &plainVault{}, Directory: fixedDirectory{snap}, Bus: in.bus, Logger: slog.New(slog.DiscardHandler)})
+			Node: "n1", Log: log, Vault: &plainVault{}, Directory: fixedDirectory{snap}, Bus: in.bus, Now: now.Now, Logger: slog.New(slog.DiscardHandler)})
 		must(t, err)
 		must(t, r.Start(t.Context()))
 		r.PluginReady("chat", "chat-1", &port{info: pluginhost.Info{ID: "chat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}})
-		test(t, &bubble{world: &in, r: r, full: &log.full, fullAfter: &log.after})
+		test(t, &bubble{world: &in, r: r, full: &log.full, fullAfter: &log.after, jumped: jumped})
 		in.stop(r)
+		cancel()
+		clocks.Wait()
 		must(t, in.bus.Close())
 	})
 }

@@ -88,6 +88,12 @@ func startDemo(t *testing.T, data string, wrap ...string) *demo {
 // startDemoWith starts it with more in its environment.
 func startDemoWith(t *testing.T, data string, env []string, wrap ...string) *demo {
 	t.Helper()
+	return startBinary(t, binary, data, env, wrap...)
+}
+
+// startBinary starts the demo of another build.
+func startBinary(t *testing.T, binary, data string, env []string, wrap ...string) *demo {
+	t.Helper()
 	if data == "" {
 		data = t.TempDir()
 	}

@@ -57,6 +57,8 @@ type Options struct {
 	// FilesOrigin is put before the paths of attachments; "" = same origin.
 	FilesOrigin string
 	Version     string
+	// Now is the installation's time (core/clock); nil: time.Now.
+	Now func() time.Time
 
 	// Stream limits the agents' sockets; zero fields get their defaults.
 	Stream StreamLimits
@@ -99,7 +101,7 @@ func New(opts Options) (*API, error) {
 		return nil, err
 	}
 	a.stream = NewStream(StreamOptions{
-		Router: opts.Router, Sessions: opts.Auth, Records: opts.Directory, Version: opts.Version,
+		Router: opts.Router, Sessions: opts.Auth, Records: opts.Directory, Version: opts.Version, Now: opts.Now,
 		StreamLimits: opts.Stream, Registry: opts.Registry, Log: opts.Logger,
 	})
 	rest := opts.Auth.Middleware(a.limited(http.MaxBytesHandler(mux, opts.MaxUpload)))

@@ -114,7 +114,7 @@ func (k *socket) hello(raw []byte, again bool) {
 			k.connected = true
 			k.mu.Unlock()
 		}
-		k.send(welcomeFrame{T: "welcome", User: summaryOf(id), Time: time.Now().UTC(), Version: k.s.opts.Version})
+		k.send(welcomeFrame{T: "welcome", User: summaryOf(id), Time: k.s.opts.Now().UTC(), Version: k.s.opts.Version})
 		k.mu.Lock()
 		k.ready = true
 		k.mu.Unlock()

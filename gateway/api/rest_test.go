@@ -127,7 +127,7 @@ func newHouse(t *testing.T, mend func(*api.Options)) *house {
 	must(err)
 	h.auth, err = auth.New(t.Context(), auth.Options{Directory: h.dir, SameOrigin: gateway.SameOrigin, PairBurst: 100, IPBurst: 100, LoginBurst: 100})
 	must(err)
-	h.grants, err = auth.NewGrants(v.Subkey("grant"))
+	h.grants, err = auth.NewGrants(v.Subkey("grant"), nil)
 	must(err)
 	opts := api.Options{
 		Router: h.router, Log: rows{h.router}, Directory: h.dir, Auth: h.auth, Grants: h.grants, Blobs: blobs, Host: h.host,

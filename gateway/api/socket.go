@@ -37,7 +37,9 @@ type socket struct {
 	parts   sync.WaitGroup
 	unwatch func()
 
-	heard     atomic.Int64 // when the client was last heard, Unix milliseconds
+	// When the client was last heard and last pinged, in nanoseconds since opened:
+	// a clock that is set must not make every socket look silent (FT19).
+	heard     atomic.Int64
 	pinged    atomic.Int64
 	board     atomic.Bool
 	boardSent atomic.Bool
@@ -69,18 +71,14 @@ type farewell struct {
 
 // newSocket makes the socket of a connection that is not upgraded yet.
 func newSocket(s *Stream, conn net.Conn, id auth.Identity, release func()) *socket {
-	now := time.Now()
-	k := &socket{
-		s: s, net: conn, opened: now, release: release, id: id,
+	return &socket{
+		s: s, net: conn, opened: time.Now(), release: release, id: id,
 		wake: make(chan struct{}, 1), gone: make(chan struct{}),
 		incoming: wsframe.Check{Limit: maxFrame},
 		frames:   rate.NewLimiter(rate.Limit(s.opts.FramePerSecond), s.opts.FrameBurst),
 		sends:    rate.NewLimiter(rate.Limit(s.opts.SendPerSecond), s.opts.SendBurst),
 		typing:   rate.NewLimiter(4, 20),
 	}
-	k.heard.Store(now.UnixMilli())
-	k.pinged.Store(now.UnixMilli())
-	return k
 }
 
 // start runs the socket; the stream's mutex is held.
@@ -200,7 +198,8 @@ func (k *socket) bye(reason string, code uint16, retry time.Duration) {
 
 // check runs once a second.
 func (k *socket) check(now time.Time) {
-	quiet := now.Sub(time.UnixMilli(k.heard.Load()))
+	since := now.Sub(k.opened)
+	quiet := since - time.Duration(k.heard.Load())
 	k.mu.Lock()
 	helloed := k.helloed
 	if quiet > silentFor && k.reason == "" {
@@ -211,7 +210,7 @@ func (k *socket) check(now time.Time) {
 	case quiet > silentFor:
 		k.kill() // half open: nobody is there to read a word (FT20)
 		return
-	case !helloed && now.Sub(k.opened) > helloWithin:
+	case !helloed && since > helloWithin:
 		k.bye("protocol", closeProtocol, 0)
 		return
 	}
@@ -224,8 +223,8 @@ func (k *socket) check(now time.Time) {
 		k.bye("restart", closeRestart, 0) // what the socket may see has changed: open a new one
 		return
 	}
-	if now.Sub(time.UnixMilli(k.pinged.Load())) >= pingEvery {
-		k.pinged.Store(now.UnixMilli())
+	if since-time.Duration(k.pinged.Load()) >= pingEvery {
+		k.pinged.Store(int64(since))
 		k.put(appendControl(nil, opPing, nil))
 	}
 }

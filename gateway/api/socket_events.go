@@ -89,7 +89,7 @@ func (k *socket) admit(b []byte) bool {
 		return true
 	}
 	now := time.Now()
-	k.heard.Store(now.UnixMilli())
+	k.heard.Store(int64(now.Sub(k.opened)))
 	if !k.frames.AllowN(now, frames) {
 		k.s.complain(k.id.User, errFrames)
 		k.bye("protocol", closeProtocol, time.Minute)

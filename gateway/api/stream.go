@@ -44,6 +44,8 @@ type StreamOptions struct {
 	Sessions Sessions
 	Records  Records
 	Version  string // shown in welcome
+	// Now is the installation's time, from which desktops count; nil: time.Now.
+	Now func() time.Time
 
 	StreamLimits
 	Registry prometheus.Registerer
@@ -120,6 +122,9 @@ func NewStream(opts StreamOptions) *Stream {
 	def(&opts.Stall, 20*time.Second)
 	if opts.Exempt == nil {
 		opts.Exempt = limit.Loopback()
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
 	}
 	s := &Stream{
 		opts: opts, log: opts.Log,

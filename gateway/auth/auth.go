@@ -61,6 +61,9 @@ type Options struct {
 	// AbsoluteTimeout ends any session. Default 24 h.
 	AbsoluteTimeout time.Duration
 
+	// Now is the installation's time, by which sessions end; nil: time.Now.
+	Now func() time.Time
+
 	Log      *slog.Logger          // nil discards
 	Registry prometheus.Registerer // nil: no metrics
 }
@@ -125,6 +128,9 @@ func New(ctx context.Context, o Options) (*Auth, error) {
 	set(&o.Hashers, max(1, runtime.NumCPU()/2))
 	set(&o.IdleTimeout, 8*time.Hour)
 	set(&o.AbsoluteTimeout, 24*time.Hour)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -155,7 +161,7 @@ func New(ctx context.Context, o Options) (*Auth, error) {
 			}
 		}
 	}
-	a.swept.Store(time.Now().UnixMilli())
+	a.swept.Store(a.opts.Now().UnixMilli())
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.stop = cancel
 	a.done.Go(func() { a.run(run) })
@@ -189,7 +195,7 @@ func (a *Auth) run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		now := time.Now()
+		now := a.opts.Now()
 		a.sweep(ctx, now)
 		if now.Sub(flushed) >= touchEvery {
 			flushed = now

@@ -65,6 +65,7 @@ func (g Grant) SessionID() (id directory.SessionID, ok bool) {
 // started are refused, so that a restart forgets nothing that matters.
 type Grants struct {
 	aead    cipher.AEAD
+	now     func() time.Time
 	started int64
 
 	mu       sync.Mutex
@@ -72,8 +73,9 @@ type Grants struct {
 	swept    int64
 }
 
-// NewGrants needs a 32-byte key of its own (vault.Subkey("grant")).
-func NewGrants(key []byte) (*Grants, error) {
+// NewGrants needs a 32-byte key of its own (vault.Subkey("grant")), and the
+// installation's time, by which grants expire; nil: time.Now.
+func NewGrants(key []byte, now func() time.Time) (*Grants, error) {
 	b, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, fmt.Errorf("auth: grants: %w", err)
@@ -82,22 +84,25 @@ func NewGrants(key []byte) (*Grants, error) {
 	if err != nil {
 		return nil, fmt.Errorf("auth: grants: %w", err)
 	}
-	return &Grants{aead: aead, started: time.Now().UnixMilli(), redeemed: map[string]int64{}}, nil
+	if now == nil {
+		now = time.Now
+	}
+	return &Grants{aead: aead, now: now, started: now().UnixMilli(), redeemed: map[string]int64{}}, nil
 }
 
-// Mint makes a grant. Whether the subject may have it was checked before.
+// Mint makes a grant. Whether the subject may have it was checked before. expires
+// is for whoever gets the grant: as the system's clock will show it.
 func (g *Grants) Mint(grant Grant) (token string, expires time.Time, err error) {
 	if grant.Purpose == "" || grant.Plugin == "" {
 		return "", time.Time{}, errors.New("auth: a grant needs a plugin and a purpose")
 	}
-	now := time.Now()
-	expires = now.Add(GrantLifetime)
-	grant.ID, grant.IssuedAt, grant.ExpiresAt = rand.Text(), now.UnixMilli(), expires.UnixMilli()
+	now := g.now()
+	grant.ID, grant.IssuedAt, grant.ExpiresAt = rand.Text(), now.UnixMilli(), now.Add(GrantLifetime).UnixMilli()
 	plain, err := json.Marshal(grant)
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("auth: mint: %w", err)
 	}
-	return base64.RawURLEncoding.EncodeToString(g.aead.Seal(nil, nil, plain, []byte("grant"))), expires, nil
+	return base64.RawURLEncoding.EncodeToString(g.aead.Seal(nil, nil, plain, []byte("grant"))), time.Now().Add(GrantLifetime), nil
 }
 
 // MintVisitor makes a grant for the customer of a thread (pluginhost.Granter).
@@ -123,7 +128,7 @@ func (g *Grants) Redeem(token, purpose string) (Grant, error) {
 	if err != nil || json.Unmarshal(plain, &grant) != nil {
 		return Grant{}, ErrGrant
 	}
-	now := time.Now().UnixMilli()
+	now := g.now().UnixMilli()
 	if now >= grant.ExpiresAt || grant.IssuedAt < g.started || (purpose != "" && grant.Purpose != purpose) {
 		return Grant{}, ErrGrant
 	}

@@ -16,7 +16,7 @@ import (
 
 func grants(t *testing.T) *auth.Grants {
 	t.Helper()
-	g, err := auth.NewGrants(bytes.Repeat([]byte{1}, 32))
+	g, err := auth.NewGrants(bytes.Repeat([]byte{1}, 32), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

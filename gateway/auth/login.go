@@ -81,7 +81,7 @@ func (a *Auth) login(ctx context.Context, req LoginRequest) (LoginResult, string
 	if name == "" || len(name) > 64 || len(req.Password) > directory.MaxPassword {
 		return LoginResult{}, resultUnknown, ErrCredentials
 	}
-	snap, now := a.dir.Snapshot(), time.Now()
+	snap, now := a.dir.Snapshot(), a.opts.Now()
 	u, known := snap.UserByLogin(name)
 	devices, from := a.devices(req.Device, now), source{ip: limit.Address(req.IP)}
 	for _, d := range devices {
@@ -135,7 +135,7 @@ func (a *Auth) login(ctx context.Context, req LoginRequest) (LoginResult, string
 	if err != nil { // disabled in this very moment
 		return LoginResult{}, resultDisabled, ErrCredentials
 	}
-	return LoginResult{Token: token, Device: a.remembered(devices, u.ID, now), Expires: s.ExpiresAt, Identity: id}, resultOK, nil
+	return LoginResult{Token: token, Device: a.remembered(devices, u.ID, now), Expires: time.Now().Add(a.opts.AbsoluteTimeout), Identity: id}, resultOK, nil
 }
 
 // Logout ends the session of an identity; its sockets are told.
@@ -143,7 +143,7 @@ func (a *Auth) Logout(ctx context.Context, id Identity) error {
 	if err := a.dir.RevokeSession(ctx, id.Session); err != nil {
 		return fmt.Errorf("auth: logout: %w", err)
 	}
-	a.end(time.Now(), id.Session)
+	a.end(a.opts.Now(), id.Session)
 	a.audit(ctx, directory.AuditEntry{Action: directory.AuditLogout, Object: "session", ObjectID: id.Session.String()})
 	return nil
 }
@@ -160,7 +160,7 @@ func (a *Auth) ChangePassword(ctx context.Context, id Identity, old, password st
 		return ErrCredentials
 	}
 	from := source{id: id.Session} // who sits at an open session guesses against that session alone
-	try, err := a.begin(ctx, id.Login, from, time.Now())
+	try, err := a.begin(ctx, id.Login, from, a.opts.Now())
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func (a *Auth) ChangePassword(ctx context.Context, id Identity, old, password st
 		return fmt.Errorf("auth: change password: %w", err)
 	}
 	a.audit(ctx, directory.AuditEntry{Action: directory.AuditPassword, Object: "user", ObjectID: id.User.String()})
-	a.sweep(ctx, time.Now()) // the other sessions end now rather than in a second
+	a.sweep(ctx, a.opts.Now()) // the other sessions end now rather than in a second
 	return nil
 }
 
@@ -244,7 +244,7 @@ func (a *Auth) endPrevious(ctx context.Context, token string, bearer bool) {
 		a.log.WarnContext(ctx, "cannot end the session before a login", "err", err)
 		return
 	}
-	a.end(time.Now(), id.Session)
+	a.end(a.opts.Now(), id.Session)
 }
 
 // audit appends to the audit trail; a trail that cannot be written to does not

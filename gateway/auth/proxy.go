@@ -2,7 +2,6 @@ package auth
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/parley-gateway/parley/gateway/limit"
 	"github.com/parley-gateway/parley/plugins/contract/identity"
@@ -64,7 +63,7 @@ func (a *Auth) grantSession(g Grant) (who Identity, alive bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	_, gone := a.revoked[id]
-	who = Identity{Session: id, Expires: time.Now().Add(a.opts.AbsoluteTimeout)} // at the latest
+	who = Identity{Session: id, Expires: a.opts.Now().Add(a.opts.AbsoluteTimeout)} // at the latest
 	if s, ok := a.live[a.byID[id]]; ok {
 		who.Expires = s.ExpiresAt
 	}

@@ -31,7 +31,7 @@ type Identity struct {
 	Role       directory.Role
 	Privileges []string
 	Session    directory.SessionID
-	Expires    time.Time // absolute limit of the session
+	Expires    time.Time // absolute limit of the session, in the installation's time
 	Bearer     bool      // not a browser
 }
 
@@ -57,7 +57,7 @@ const tokenLength = 43
 
 // open makes a session for a user.
 func (a *Auth) open(ctx context.Context, user conversation.AgentID, bearer bool) (string, directory.Session, error) {
-	now := time.Now()
+	now := a.opts.Now()
 	token, hash := newToken()
 	s := directory.Session{
 		TokenHash: hash, User: user, Bearer: bearer, CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(a.opts.AbsoluteTimeout),
@@ -109,7 +109,7 @@ func (a *Auth) lookup(ctx context.Context, token string, bearer bool) (Identity,
 }
 
 func (a *Auth) find(ctx context.Context, hash [32]byte) (directory.Session, error) {
-	now := time.Now()
+	now := a.opts.Now()
 	fresh := now.UnixMilli()-a.swept.Load() < sweepStale.Milliseconds()
 	a.mu.Lock()
 	s, ok := a.live[hash]
