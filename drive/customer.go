@@ -50,12 +50,20 @@ type CustomerOptions struct {
 	Site   string
 	Origin string // Origin header; "" = none
 	Token  string // of an earlier visit; "" = a new visitor
+	Cursor Cursor // the last event that the client has; zero = none
 	// OnEvent gets each raw event frame, OnAccepted each acknowledgement of a
 	// message sent by SendRaw. Called from the socket's reader; nil ignores.
 	OnEvent    func(frame []byte)
 	OnAccepted func(clientID string, seq uint64)
 	// OnRefused gets each refusal of a message sent by SendRaw.
 	OnRefused func(clientID, code string)
+}
+
+// Cursor is where a customer's client stands in its conversation.
+type Cursor struct {
+	Conversation string `json:"conversation"`
+	Seq          uint64 `json:"seq"`
+	Open         bool   `json:"open"` // it had not ended by then
 }
 
 // DialCustomer opens a visitor's socket and says hello.
@@ -74,6 +82,9 @@ func DialCustomer(ctx context.Context, o CustomerOptions) (*Customer, error) {
 	hello := map[string]any{"t": "hello", "v": 1, "site": o.Site}
 	if o.Token != "" {
 		hello["token"] = o.Token
+	}
+	if o.Cursor.Conversation != "" {
+		hello["cursor"] = o.Cursor
 	}
 	if err := c.send(hello); err != nil {
 		c.Close()
