@@ -41,6 +41,16 @@ type Start struct {
 	First *Post           // nil = none
 }
 
+// Ref is a message that a Post names, with what the log says of it. Decide keeps no
+// list of messages, so whoever makes the Post looks them up.
+type Ref struct {
+	Message MessageID
+	Kind    PartKind // PartEdit, PartRevoke or PartReaction; "" = ReplyTo
+	// Author wrote it. The zero Author: it is no message of this conversation, or
+	// itself an edit, a revocation or a reaction.
+	Author Author
+}
+
 // Post adds a message. A customer's message unparks an exchange that has a
 // service: its owner is asked first, then the service (N16). An agent or bot must
 // have joined. Post and *Post are both commands; the pointer saves a copy and
@@ -52,6 +62,7 @@ type Post struct {
 	Kinds      []PartKind
 	Blobs      []BlobID
 	ReplyTo    MessageID
+	Refs       []Ref // what ReplyTo and the parts name; a reference that is not listed is refused
 	Endpoint   int
 	ProviderAt time.Time
 	ReceivedAt time.Time

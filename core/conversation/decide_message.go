@@ -45,6 +45,9 @@ func (c *Post) check(s *State, now time.Time) error {
 	case c.Endpoint < 0 || c.Endpoint >= len(s.Endpoints):
 		return fmt.Errorf("%w: message to an unknown endpoint", ErrInvalid)
 	}
+	if err := c.checkRefs(); err != nil {
+		return err
+	}
 	switch c.Author.Kind {
 	case Customer:
 		if !c.Author.Agent.IsZero() {
@@ -60,6 +63,36 @@ func (c *Post) check(s *State, now time.Time) error {
 		return c.checkChannel(s, now)
 	}
 	return fmt.Errorf("%w: message of unknown author kind", ErrInvalid)
+}
+
+// checkRefs lets a message name messages of its own conversation only, and edit or
+// revoke only its author's own.
+func (c *Post) checkRefs() error {
+	if !c.ReplyTo.IsZero() && !c.refers("") {
+		return fmt.Errorf("%w: reply to an unknown message", ErrNoSuchMessage)
+	}
+	for _, k := range c.Kinds {
+		switch k {
+		case PartEdit, PartRevoke, PartReaction:
+			if !c.refers(k) {
+				return fmt.Errorf("%w: %s of an unknown message", ErrNoSuchMessage, k)
+			}
+		default:
+		}
+	}
+	for i := range c.Refs {
+		switch r := &c.Refs[i]; {
+		case r.Author.Kind == "":
+			return fmt.Errorf("%w: not a message of this conversation", ErrNoSuchMessage)
+		case (r.Kind == PartEdit || r.Kind == PartRevoke) && r.Author != c.Author:
+			return fmt.Errorf("%w: %s", ErrNotAuthor, r.Kind)
+		}
+	}
+	return nil
+}
+
+func (c *Post) refers(k PartKind) bool {
+	return slices.ContainsFunc(c.Refs, func(r Ref) bool { return r.Kind == k })
 }
 
 // checkChannel refuses what the endpoint's channel cannot carry (X4).

@@ -65,7 +65,7 @@ func drawAuthor(t *rapid.T) conversation.Author {
 }
 
 func drawPost(t *rapid.T, r *run) conversation.Post {
-	kinds := []conversation.PartKind{conversation.PartText, conversation.PartFile, conversation.PartTemplate}
+	kinds := []conversation.PartKind{conversation.PartText, conversation.PartFile, conversation.PartTemplate, conversation.PartEdit}
 	return conversation.Post{
 		ID: message(r.fresh()), Author: drawAuthor(t), Request: request(r.fresh()),
 		ClientID:   rapid.SampledFrom([]string{"", "c-1", `<"ü`}).Draw(t, "client"),
@@ -75,6 +75,8 @@ func drawPost(t *rapid.T, r *run) conversation.Post {
 		ReceivedAt: rapid.SampledFrom([]time.Time{{}, r.now, t0.AddDate(9000, 0, 0), time.Now()}).Draw(t, "received"),
 		Blobs:      rapid.SampledFrom([][]conversation.BlobID{nil, {}, {{7}, {8}}}).Draw(t, "blobs"),
 		ReplyTo:    rapid.SampledFrom([]conversation.MessageID{{}, message(1)}).Draw(t, "reply"),
+		Refs: rapid.SampledFrom([][]conversation.Ref{nil, {{Message: message(1), Author: customer}},
+			{{Message: message(1), Author: customer}, {Message: message(1), Kind: conversation.PartEdit, Author: customer}}}).Draw(t, "refs"),
 	}
 }
 

@@ -32,9 +32,12 @@ var (
 	ErrInvitePending error = &ruleError{"invite_pending", "an invitation is pending"}
 	// ErrNoSuchRequest: no live routing request of that id.
 	ErrNoSuchRequest error = &ruleError{"no_such_request", "no such routing request"}
-	// ErrNoSuchMessage: not an outgoing message whose status is followed, or
-	// one so old that it no longer is.
-	ErrNoSuchMessage error = &ruleError{"no_such_message", "no such outgoing message"}
+	// ErrNoSuchMessage: not an outgoing message whose status is followed, or one so
+	// old that it no longer is; or a reply, reaction, edit or revocation of what is no
+	// message of this conversation.
+	ErrNoSuchMessage error = &ruleError{"no_such_message", "no such message"}
+	// ErrNotAuthor: only its author edits or revokes a message.
+	ErrNotAuthor error = &ruleError{"not_author", "the message is somebody else's"}
 	// ErrNoWrapup: the agent has no after-call work here.
 	ErrNoWrapup error = &ruleError{"no_wrapup", "no wrap-up to finish"}
 	// ErrDispositionNeeded: the service wants a disposition (R4).

@@ -118,7 +118,8 @@ type Template struct {
 	Values   []string `json:"values,omitempty"`
 }
 
-// Reaction sets the author's reaction to a message; an empty Emoji removes it.
+// Reaction sets the author's reaction to a message, of which each author has one
+// at a time; an empty Emoji removes it.
 type Reaction struct {
 	Message MessageID `json:"message"`
 	Emoji   string    `json:"emoji,omitempty"`

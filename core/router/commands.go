@@ -73,7 +73,8 @@ func (r *Router) Reject(ctx context.Context, id conversation.AgentID, offer conv
 }
 
 // Send adds an agent's message. A retry under the same client id is the same
-// message. Errors: conversation.ErrNotJoined, ErrEnded, ErrInvalid, ErrTooLarge.
+// message. Errors: conversation.ErrNotJoined, ErrEnded, ErrNoSuchMessage, ErrNotAuthor,
+// ErrInvalid, ErrTooLarge.
 func (r *Router) Send(ctx context.Context, req SendRequest) (Sent, error) {
 	if len(req.ClientID) > 64 {
 		return Sent{}, fmt.Errorf("router: send: %w", ErrInvalid)
@@ -91,8 +92,16 @@ func (r *Router) Send(ctx context.Context, req SendRequest) (Sent, error) {
 		r.order.note(&from, err)
 		return Sent{}, fmt.Errorf("router: send: %w", err)
 	}
-	post.ReplyTo = req.ReplyTo
+	post.ReplyTo, post.Refs = req.ReplyTo, refsOf(req.Parts, req.ReplyTo)
 	id, t := post.ID, &task{from: from, cmd: post}
+	if post.Refs != nil {
+		t.prepare = func(_ *task, s *conversation.State) error {
+			if !s.JoinedAgent(u.ID) { // who has no part learns nothing about the log
+				return fmt.Errorf("router: send: %w", conversation.ErrNotJoined)
+			}
+			return r.lookUp(post, s)
+		}
+	}
 	if req.ClientID != "" {
 		// Bound on the agent's own stream id: other agents' client ids are other messages.
 		t.account = conversation.AccountID(req.Agent)

@@ -9,13 +9,14 @@ import (
 )
 
 // customerPost makes the command for a customer's message.
-func (r *Router) customerPost(in pluginhost.Inbound, parts []conversation.Part, clientID, name string) (*conversation.Post, error) {
+func (r *Router) customerPost(in pluginhost.Inbound, parts []conversation.Part, clientID, name string, replyTo conversation.MessageID) (*conversation.Post, error) {
 	parts = r.clean(parts)
 	kinds, blobs := kindsOf(parts)
 	body, err := messageBody(parts, name)
 	return &conversation.Post{
 		ID: conversation.NewID[conversation.MessageID](), Author: conversation.Author{Kind: conversation.Customer}, ClientID: clientID,
-		Kinds: kinds, Blobs: blobs, ProviderAt: in.ProviderAt, ReceivedAt: in.ReceivedAt, Body: body,
+		Kinds: kinds, Blobs: blobs, ReplyTo: replyTo, Refs: refsOf(parts, replyTo),
+		ProviderAt: in.ProviderAt, ReceivedAt: in.ReceivedAt, Body: body,
 	}, err
 }
 
@@ -60,7 +61,8 @@ func plain(s string) bool {
 }
 
 // prepareCustomerPost fills in what depends on the state: the endpoint, what
-// is known of attachments, and whether the owner of a parked exchange is there.
+// is known of attachments and of messages that it names, and whether the owner of a
+// parked exchange is there.
 func (r *Router) prepareCustomerPost(t *task, s *conversation.State) error {
 	post, ok := t.cmd.(*conversation.Post)
 	if !ok {
@@ -76,6 +78,9 @@ func (r *Router) prepareCustomerPost(t *task, s *conversation.State) error {
 	if s.Parking != nil {
 		post.OwnerAway = !r.agentLoggedIn(s.Parking.Owner)
 		post.Request = conversation.NewID[conversation.RequestID]()
+	}
+	if err := r.lookUpCustomers(post, s, s.Channel); err != nil {
+		return err
 	}
 	return r.claimPost(post, s.ID, t.account)
 }

@@ -15,6 +15,7 @@ const (
 	maxText  = 64 << 10 // bytes of text over all parts
 	maxParts = 32
 	maxField = 4 << 10 // bytes of one name, address, attribute or URL
+	maxEmoji = 64      // bytes of a reaction: one emoji, of several code points perhaps
 )
 
 // arrival is an inbound event on its way to a conversation.
@@ -123,6 +124,12 @@ func checkParts(parts []conversation.Part) string {
 		if p.Raw != nil {
 			size += len(p.Raw.Data)
 		}
+		if p.Edit != nil {
+			size += len(p.Edit.Text)
+		}
+		if p.Reaction != nil && (len(p.Reaction.Emoji) > maxEmoji || !utf8.ValidString(p.Reaction.Emoji)) || p.Edit != nil && !utf8.ValidString(p.Edit.Text) {
+			return "invalid"
+		}
 		if !utf8.ValidString(p.Text) || !utf8.ValidString(p.HTML) {
 			return "invalid"
 		}
@@ -146,12 +153,22 @@ func checkParts(parts []conversation.Part) string {
 	return ""
 }
 
+// refusalCode is the code with which an event is refused for good; "" when err is no
+// refusal.
+func refusalCode(err error) string {
+	if c := conversation.Code(err); c != "" {
+		return c
+	}
+	if errors.Is(err, ErrInvalid) {
+		return "invalid"
+	}
+	return ""
+}
+
 func (r *Router) ack(id conversation.ConversationID, o outcome, err error) pluginhost.Ack {
 	switch {
-	case err != nil && conversation.Code(err) != "":
-		return pluginhost.Ack{Status: pluginhost.Refused, Code: conversation.Code(err), Conversation: id}
-	case errors.Is(err, ErrInvalid):
-		return pluginhost.Ack{Status: pluginhost.Refused, Code: "invalid", Conversation: id}
+	case refusalCode(err) != "":
+		return pluginhost.Ack{Status: pluginhost.Refused, Code: refusalCode(err), Conversation: id}
 	case err != nil:
 		if !errors.Is(err, ErrStopped) && !errors.Is(err, errBehind) {
 			r.logger.Warn("event not durable", "conversation_id", id, "err", err)

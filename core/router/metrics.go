@@ -10,14 +10,15 @@ import (
 // metrics of the router (SPEC Z2). Labels are bounded: plugins and services
 // that exist, published codes and causes.
 type metrics struct {
-	events    prometheus.Counter
-	conflicts prometheus.Counter
-	behind    prometheus.Counter
-	refused   *prometheus.CounterVec
-	results   *prometheus.CounterVec
-	offers    *prometheus.CounterVec
-	accept    prometheus.Histogram
-	append    prometheus.Histogram
+	events     prometheus.Counter
+	conflicts  prometheus.Counter
+	behind     prometheus.Counter
+	refused    *prometheus.CounterVec
+	unresolved *prometheus.CounterVec
+	results    *prometheus.CounterVec
+	offers     *prometheus.CounterVec
+	accept     prometheus.Histogram
+	append     prometheus.Histogram
 
 	waiting *prometheus.Desc
 	oldest  *prometheus.Desc
@@ -33,18 +34,19 @@ func newMetrics() *metrics {
 		})
 	}
 	return &metrics{
-		events:    prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_conversation_events_total", Help: "Events of conversations made durable by this node."}),
-		conflicts: prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_conflicts_total", Help: "Decisions taken again because another writer was first."}),
-		behind:    prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_behind_total", Help: "Events and commands to come again because an earlier one of the same author, which the store refused, has to come first."}),
-		refused:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_inbound_refused_total", Help: "Inbound events refused for good, by channel and code."}, []string{"channel", "code"}),
-		results:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_outbound_results_total", Help: "Outcomes of commands to store-and-forward channels."}, []string{"channel", "outcome"}),
-		offers:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_offers_total", Help: "Offers to agents that ended, by cause."}, []string{"cause"}),
-		accept:    histogram("parley_offer_accept_seconds", "Time from an offer to its acceptance.", []float64{1, 2, 5, 10, 20, 30, 60}),
-		append:    histogram("parley_router_append_seconds", "Time from a decision to its commit.", []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}),
-		waiting:   prometheus.NewDesc("parley_queue_waiting", "Requests that wait for an agent.", []string{"service"}, nil),
-		oldest:    prometheus.NewDesc("parley_queue_oldest_wait_seconds", "Age of the longest waiting request.", []string{"service"}, nil),
-		agents:    prometheus.NewDesc("parley_agents", "Agents by status.", []string{"status"}, nil),
-		lives:     prometheus.NewDesc("parley_router_conversations_in_memory", "Conversations that the router has in memory.", nil, nil),
+		events:     prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_conversation_events_total", Help: "Events of conversations made durable by this node."}),
+		conflicts:  prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_conflicts_total", Help: "Decisions taken again because another writer was first."}),
+		behind:     prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_behind_total", Help: "Events and commands to come again because an earlier one of the same author, which the store refused, has to come first."}),
+		refused:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_inbound_refused_total", Help: "Inbound events refused for good, by channel and code."}, []string{"channel", "code"}),
+		unresolved: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_inbound_unresolved_replies_total", Help: "Customers' messages kept without the message that they reply to, which is none of their conversation."}, []string{"channel"}),
+		results:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_outbound_results_total", Help: "Outcomes of commands to store-and-forward channels."}, []string{"channel", "outcome"}),
+		offers:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_offers_total", Help: "Offers to agents that ended, by cause."}, []string{"cause"}),
+		accept:     histogram("parley_offer_accept_seconds", "Time from an offer to its acceptance.", []float64{1, 2, 5, 10, 20, 30, 60}),
+		append:     histogram("parley_router_append_seconds", "Time from a decision to its commit.", []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}),
+		waiting:    prometheus.NewDesc("parley_queue_waiting", "Requests that wait for an agent.", []string{"service"}, nil),
+		oldest:     prometheus.NewDesc("parley_queue_oldest_wait_seconds", "Age of the longest waiting request.", []string{"service"}, nil),
+		agents:     prometheus.NewDesc("parley_agents", "Agents by status.", []string{"status"}, nil),
+		lives:      prometheus.NewDesc("parley_router_conversations_in_memory", "Conversations that the router has in memory.", nil, nil),
 	}
 }
 
@@ -77,7 +79,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 
 func (c collector) parts() []prometheus.Collector {
 	m := c.r.metrics
-	return []prometheus.Collector{m.events, m.conflicts, m.behind, m.refused, m.results, m.offers, m.accept, m.append}
+	return []prometheus.Collector{m.events, m.conflicts, m.behind, m.refused, m.unresolved, m.results, m.offers, m.accept, m.append}
 }
 
 // Collect implements prometheus.Collector.

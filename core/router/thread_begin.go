@@ -108,7 +108,8 @@ func (th *thread) repeated(a arrival) bool {
 
 // refuse answers what no conversation takes.
 func (th *thread) refuse(a arrival, code string) {
-	if a.in.Message == nil { // a late page view or receipt: nothing worth a record
+	if a.in.Message == nil && (a.in.Action == nil || a.in.Action.Start == nil) { // a late page view or receipt: nothing worth a record
+		th.r.metrics.refused.WithLabelValues(th.r.pluginLabel(a.in.Plugin), code).Inc()
 		a.done(pluginhost.Ack{Status: pluginhost.Refused, Code: code})
 		return
 	}
@@ -158,7 +159,8 @@ func (r *Router) startCommand(acc account, th *thread, in pluginhost.Inbound, bo
 		return cmd, ErrNoService
 	}
 	if len(parts) > 0 {
-		post, err := r.customerPost(in, parts, clientID, body.Name)
+		// What it replies to can only be of an earlier conversation.
+		post, err := r.customerPost(in, parts, clientID, body.Name, conversation.MessageID{})
 		if err != nil {
 			return cmd, err
 		}

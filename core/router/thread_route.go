@@ -104,6 +104,11 @@ func (th *thread) answered(l *live, a arrival, o outcome, err error) {
 	switch {
 	case !back && err == nil && o.duplicate:
 		th.settle(a, th.r.repeatAck(a.in, eventlog.StreamID(o.conversation), o.first))
+	case !back && refusalCode(err) != "":
+		// A rule's no is final. The conversation's worker does not wait for its record.
+		if !th.r.spawn(func() { th.refuse(a, refusalCode(err)) }) {
+			a.done(pluginhost.Ack{Status: pluginhost.Retry, Code: "stopping"})
+		}
 	case !back:
 		a.done(th.r.ack(l.id, o, err))
 	case a.attempts > maxAttempts:
@@ -118,12 +123,11 @@ func (th *thread) pass(l *live, a arrival) {
 	t := &task{from: a.from, account: in.Account, external: r.externals(in)}
 	switch {
 	case in.Message != nil:
-		cmd, err := r.customerPost(in, in.Message.Parts, in.Message.ClientID, in.Message.Name)
+		cmd, err := r.customerPost(in, in.Message.Parts, in.Message.ClientID, in.Message.Name, in.Message.ReplyTo)
 		if err != nil {
 			a.done(pluginhost.Ack{Status: pluginhost.Refused, Code: "invalid"})
 			return
 		}
-		cmd.ReplyTo = in.Message.ReplyTo
 		t.cmd = cmd
 		t.prepare = r.prepareCustomerPost
 	case in.Receipt != nil:
@@ -180,7 +184,7 @@ func (r *Router) actionCommand(in pluginhost.Inbound) (conversation.Command, err
 		if len(a.Start.Parts) == 0 {
 			return nil, nil
 		}
-		return r.customerPost(in, a.Start.Parts, a.Start.ClientID, a.Start.Body.Name)
+		return r.customerPost(in, a.Start.Parts, a.Start.ClientID, a.Start.Body.Name, conversation.MessageID{})
 	case a.Page != nil:
 		body, err := json.Marshal(a.Page)
 		return conversation.Visit{Body: body}, err

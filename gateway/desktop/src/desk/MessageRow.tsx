@@ -61,7 +61,9 @@ export const MessageRow = memo(
             )}
             {m.edited && <span className={classes.edited}> {t('message.edited')}</span>}
           </div>
-          {m.reactions && m.reactions.length > 0 && <div className={classes.reactions}>{m.reactions.join(' ')}</div>}
+          {m.reactions && m.reactions.length > 0 && (
+            <div className={classes.reactions}>{m.reactions.map((r) => r.emoji).join(' ')}</div>
+          )}
           {(last || (side === 'mine' && storesAndForwards(c))) && (
             <div className={classes.meta}>
               <time dateTime={m.at}>{timeOfDay(m.at, i18n.language)}</time>

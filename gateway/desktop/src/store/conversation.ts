@@ -2,11 +2,13 @@
 // A value is never changed in place; foldEvents returns a new one.
 
 import type {
+  Author,
   Capabilities,
   ConversationEvent,
   CustomerData,
   MessageStatus,
   PageBody,
+  Part,
   Target,
 } from '../protocol/events';
 import type { ConversationInfo, Membership } from '../protocol/frames';
@@ -236,17 +238,10 @@ function applyMessage(c: Conversation, e: Of<'message/1'>): void {
     c.unansweredSince = undefined;
     c.answeredSeq ??= e.seq;
   }
+  for (const part of parts) applyChange(c, author, part);
   // Edits, revocations and reactions change an earlier message and are no lines of their own.
-  const about = parts.find((p) => p.edit || p.revoke || p.reaction);
-  if (about?.edit) {
-    const { message, text } = about.edit;
-    change(c, message, (m) => ({ ...m, edited: true, parts: [{ kind: 'text', text }] }));
-  } else if (about?.revoke) {
-    change(c, about.revoke.message, (m) => ({ ...m, revoked: true, parts: [] }));
-  } else if (about?.reaction) {
-    const { message, emoji } = about.reaction;
-    change(c, message, (m) => ({ ...m, reactions: emoji ? [emoji] : [] }));
-  } else {
+  const said = parts.filter((p) => !p.edit && !p.revoke && !p.reaction);
+  if (said.length > 0 || parts.length === 0) {
     c.items.push({
       kind: 'message',
       seq: e.seq,
@@ -254,9 +249,30 @@ function applyMessage(c: Conversation, e: Of<'message/1'>): void {
       id: e.head.id,
       author,
       name: e.body?.name || nameOf(c, author.agent),
-      parts,
+      parts: said,
       clientId: e.head.client_id,
       replyTo: e.head.reply_to || undefined,
+    });
+  }
+}
+
+/**
+ * What a part changes of an earlier message. Only its author edits a message or takes it back: the gateway refuses
+ * anybody else's word, and older logs may have some.
+ */
+function applyChange(c: Conversation, author: Author, { edit, revoke, reaction }: Part): void {
+  const by = markKey(author);
+  const own = (m: MessageItem) => m.author.kind === author.kind && m.author.agent === author.agent;
+  if (edit) {
+    const parts = [{ kind: 'text', text: edit.text }];
+    change(c, edit.message, (m) => (own(m) ? { ...m, edited: true, parts } : m));
+  } else if (revoke) {
+    change(c, revoke.message, (m) => (own(m) ? { ...m, revoked: true, parts: [] } : m));
+  } else if (reaction) {
+    const { message, emoji } = reaction;
+    change(c, message, (m) => {
+      const others = (m.reactions ?? []).filter((r) => r.by !== by);
+      return { ...m, reactions: emoji ? [...others, { by, emoji }] : others };
     });
   }
 }

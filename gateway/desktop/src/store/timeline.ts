@@ -25,7 +25,8 @@ export interface MessageItem {
   settled?: { outcome: SettleOutcome; agent: string; who: string };
   edited?: boolean;
   revoked?: boolean;
-  reactions?: string[];
+  /** One of each author: "customer", an agent's id, or "bot". */
+  reactions?: { by: string; emoji: string }[];
 }
 
 export type LineKind =

@@ -112,9 +112,65 @@ describe('fold', () => {
       about({ kind: 'reaction', reaction: { message: 'm1', emoji: '👍' } }),
     );
     const [first, second] = c.items as MessageItem[];
-    expect(first).toMatchObject({ edited: true, parts: [{ text: 'uno' }], reactions: ['👍'] });
+    expect(first).toMatchObject({
+      edited: true,
+      parts: [{ text: 'uno' }],
+      reactions: [{ by: 'customer', emoji: '👍' }],
+    });
     expect(second).toMatchObject({ revoked: true, parts: [] });
     expect(c.items).toHaveLength(2);
+  });
+
+  it("never shows other words as somebody else's, also from older logs", () => {
+    const by = (author: object, part: object) => ({
+      type: 'message/1' as const,
+      head: { id: 'x', author, kinds: [] },
+      body: { parts: [part] },
+    });
+    const c = fold(
+      started,
+      fromCustomer('theirs', 'm1'),
+      fromAgent('m2'),
+      by({ kind: 'customer' }, { kind: 'edit', edit: { message: 'm2', text: 'forged' } }),
+      by({ kind: 'customer' }, { kind: 'revoke', revoke: { message: 'm2' } }),
+      by({ kind: 'agent', agent: me }, { kind: 'edit', edit: { message: 'm1', text: 'forged' } }),
+      by({ kind: 'agent', agent: other }, { kind: 'edit', edit: { message: 'm2', text: 'forged' } }),
+    );
+    const [theirs, mine] = c.items as MessageItem[];
+    expect(theirs).toMatchObject({ parts: [{ text: 'theirs' }] });
+    expect(theirs?.edited).toBeUndefined();
+    expect(mine).toMatchObject({ parts: [{ text: 'm2' }] });
+    expect(mine?.edited ?? mine?.revoked).toBeUndefined();
+  });
+
+  it('keeps one reaction of each author', () => {
+    const reacts = (author: object, emoji: string) => ({
+      type: 'message/1' as const,
+      head: { id: 'x', author, kinds: [] },
+      body: { parts: [{ kind: 'reaction', reaction: { message: 'm1', emoji } }] },
+    });
+    const [customer, ana, ben] = [{ kind: 'customer' }, { kind: 'agent', agent: me }, { kind: 'agent', agent: other }];
+    const reactions = (...more: Parameters<typeof log>) =>
+      (fold(started, fromCustomer('one', 'm1'), ...more).items[0] as MessageItem).reactions?.map((r) => r.emoji);
+    expect(reactions(reacts(customer, '👍'), reacts(ana, '🎉'), reacts(ben, '👍'))).toEqual(['👍', '🎉', '👍']);
+    expect(reactions(reacts(customer, '👍'), reacts(ana, '🎉'), reacts(customer, '❤️'))).toEqual(['🎉', '❤️']);
+    expect(reactions(reacts(customer, '👍'), reacts(ana, '🎉'), reacts(customer, ''))).toEqual(['🎉']);
+  });
+
+  it('keeps what is said beside a reaction', () => {
+    const c = fold(started, fromCustomer('one', 'm1'), {
+      type: 'message/1',
+      head: { id: 'x', author: { kind: 'customer' }, kinds: [] },
+      body: {
+        parts: [
+          { kind: 'reaction', reaction: { message: 'm1', emoji: '👍' } },
+          { kind: 'text', text: 'and two' },
+        ],
+      },
+    });
+    const [one, two] = c.items as MessageItem[];
+    expect(one?.reactions).toEqual([{ by: 'customer', emoji: '👍' }]);
+    expect(two?.parts).toEqual([{ kind: 'text', text: 'and two' }]);
   });
 
   it('notes since when the customer waits for an answer (B2)', () => {

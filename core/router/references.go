@@ -1,0 +1,98 @@
+package router
+
+import (
+	"fmt"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+const (
+	// maxLookback is how many events back a message may lie that is replied to, edited,
+	// revoked or reacted to. It bounds what one message can make the log read.
+	maxLookback = 4096
+	lookPage    = 256 // events in one read
+)
+
+// refsOf lists the messages that parts and a reply name; nil for most messages.
+func refsOf(parts []conversation.Part, replyTo conversation.MessageID) (refs []conversation.Ref) {
+	add := func(id conversation.MessageID, k conversation.PartKind) {
+		refs = append(refs, conversation.Ref{Message: id, Kind: k})
+	}
+	if !replyTo.IsZero() {
+		add(replyTo, "")
+	}
+	for i := range parts {
+		switch p := &parts[i]; {
+		case p.Edit != nil:
+			add(p.Edit.Message, conversation.PartEdit)
+		case p.Revoke != nil:
+			add(p.Revoke.Message, conversation.PartRevoke)
+		case p.Reaction != nil:
+			add(p.Reaction.Message, conversation.PartReaction)
+		}
+	}
+	return refs
+}
+
+// lookUp completes a message's references from the conversation's log, the newest
+// events first. What it does not find stays without an author, which Decide refuses.
+func (r *Router) lookUp(p *conversation.Post, s *conversation.State) error {
+	if len(p.Refs) == 0 {
+		return nil
+	}
+	for i := range p.Refs {
+		p.Refs[i].Author = conversation.Author{} // of an earlier attempt
+	}
+	left := len(p.Refs)
+	for to := s.Seq; to > 0 && s.Seq-to < maxLookback; {
+		after := to - min(to, lookPage)
+		recs, err := r.log.Read(r.ctx, eventlog.StreamID(s.ID), after, int(to-after))
+		if err != nil {
+			return fmt.Errorf("router: look up a message of %s: %w", s.ID, err)
+		}
+		for _, rec := range recs {
+			if rec.Type != string(conversation.TypeMessage) {
+				continue
+			}
+			h, err := conversation.DecodeHead(conversation.TypeMessage, rec.Head)
+			if err != nil {
+				return fmt.Errorf("router: look up a message of %s: %w", s.ID, err)
+			}
+			if left -= found(p.Refs, h.(*conversation.MessagePosted)); left == 0 {
+				return nil
+			}
+		}
+		to = after
+	}
+	return nil
+}
+
+// found tells the references to a message who wrote it, and how many those are. What
+// only changes another message is none to refer to.
+func found(refs []conversation.Ref, h *conversation.MessagePosted) (n int) {
+	for _, k := range h.Kinds {
+		if k == conversation.PartEdit || k == conversation.PartRevoke || k == conversation.PartReaction {
+			return 0
+		}
+	}
+	for i := range refs {
+		if refs[i].Message == h.ID {
+			refs[i].Author = h.Author
+			n++
+		}
+	}
+	return n
+}
+
+// lookUpCustomers is lookUp for a customer's message. A reply to what is no message
+// of this conversation (of an earlier one, perhaps) goes on as a plain message: the
+// words count, and nobody could be asked to write them again.
+func (r *Router) lookUpCustomers(p *conversation.Post, s *conversation.State, channel string) error {
+	if err := r.lookUp(p, s); err != nil || p.ReplyTo.IsZero() || p.Refs[0].Author.Kind != "" {
+		return err
+	}
+	r.metrics.unresolved.WithLabelValues(channel).Inc()
+	p.ReplyTo, p.Refs = conversation.MessageID{}, p.Refs[1:]
+	return nil
+}
