@@ -19,7 +19,7 @@ func (a *AgentState) Apply(ev conversation.Event) error {
 		return fmt.Errorf("%w: no head", conversation.ErrUnknownType)
 	}
 	before := a.Status()
-	if !a.applyMode(ev.Head, ev.At) && !a.applyWork(ev.Head, ev.At) {
+	if _, ignored := ev.Head.(*conversation.Ignored); !ignored && !a.applyMode(ev.Head, ev.At) && !a.applyWork(ev.Head, ev.At) {
 		return fmt.Errorf("%w %q", conversation.ErrUnknownType, ev.Head.Type())
 	}
 	a.Seq = ev.Seq

@@ -124,11 +124,12 @@ func Types() []conversation.Type {
 }
 
 // DecodeHead reads the stored head of an event of an agent's stream; a head
-// always comes back as a pointer. An unknown type gives conversation.ErrUnknownType.
+// always comes back as a pointer. An unknown type gives a *conversation.Ignored
+// where its head allows, else conversation.ErrUnknownType.
 func DecodeHead(t conversation.Type, head []byte) (conversation.Head, error) {
 	h := newHead(t)
 	if h == nil {
-		return nil, fmt.Errorf("%w %q", conversation.ErrUnknownType, t)
+		return conversation.UnknownHead(t, head)
 	}
 	if err := json.Unmarshal(head, h); err != nil {
 		return nil, fmt.Errorf("decode head of %s: %w", t, err)

@@ -11,11 +11,12 @@ import (
 var ErrUnknownType = errors.New("conversation: unknown event type")
 
 // DecodeHead reads the stored head of an event of type t. A head always comes
-// back as a pointer.
+// back as a pointer: an *Ignored for an unknown type that says it is ignorable,
+// else ErrUnknownType.
 func DecodeHead(t Type, head []byte) (Head, error) {
 	h := newHead(t)
 	if h == nil {
-		return nil, fmt.Errorf("%w %q", ErrUnknownType, t)
+		return UnknownHead(t, head)
 	}
 	if err := json.Unmarshal(head, h); err != nil {
 		return nil, fmt.Errorf("decode head of %s: %w", t, err)

@@ -298,6 +298,8 @@ type Log interface {
 	Conversations(ctx context.Context, q ConversationQuery) ([]ConversationRow, error)
 	// Agents returns all agent rows.
 	Agents(ctx context.Context) ([]AgentRow, error)
+	// Agent returns an agent's row, or ErrNotFound.
+	Agent(ctx context.Context, id StreamID) (AgentRow, error)
 	// Thread returns the conversation open on (account, key), or ErrNotFound.
 	Thread(ctx context.Context, account StreamID, key Key) (StreamID, error)
 	// External returns the event bound to an external id, or ErrNotFound.

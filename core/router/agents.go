@@ -73,29 +73,61 @@ func (a *agent) lock(r *Router) error {
 
 // catchUp folds what the log has beyond the state. It needs sem.
 func (a *agent) catchUp(r *Router) error {
-	s := a.state.Clone()
-	for {
-		recs, err := r.log.Read(r.ctx, eventlog.StreamID(a.id), s.Seq, 256)
-		if err != nil {
-			return fmt.Errorf("router: read agent %s: %w", a.id, err)
-		}
-		for _, rec := range recs {
-			h, err := acd.DecodeHead(conversation.Type(rec.Type), rec.Head)
-			if err != nil {
-				return fmt.Errorf("router: read agent %s: %w", a.id, err)
-			}
-			if err := s.Apply(conversation.Event{Seq: rec.Seq, At: rec.At.UTC(), Head: h}); err != nil {
-				return fmt.Errorf("router: fold agent %s at seq %d: %w", a.id, rec.Seq, err)
-			}
-		}
-		if len(recs) < 256 {
-			break
-		}
+	s, err := r.foldAgent(a.state)
+	if err == nil {
+		err = r.checkAgent(a.id)
+	}
+	if errors.Is(err, ErrNewer) {
+		r.metrics.newer.Inc()
+	}
+	if err != nil {
+		return err
 	}
 	changed := s.Seq != a.state.Seq
 	a.state, a.stale = s, false
 	if changed {
 		r.agentChanged(a)
+	}
+	return nil
+}
+
+// foldAgent folds what the log has beyond a state into a copy of it.
+func (r *Router) foldAgent(from *acd.AgentState) (*acd.AgentState, error) {
+	s := from.Clone()
+	for {
+		recs, err := r.log.Read(r.ctx, eventlog.StreamID(s.ID), s.Seq, 256)
+		if err != nil {
+			return nil, fmt.Errorf("router: read agent %s: %w", s.ID, err)
+		}
+		for _, rec := range recs {
+			h, err := acd.DecodeHead(conversation.Type(rec.Type), rec.Head)
+			if err != nil {
+				return nil, fmt.Errorf("router: read agent %s: %w", s.ID, newer(err))
+			}
+			if err := s.Apply(conversation.Event{Seq: rec.Seq, At: rec.At.UTC(), Head: h}); err != nil {
+				return nil, fmt.Errorf("router: fold agent %s at seq %d: %w", s.ID, rec.Seq, err)
+			}
+		}
+		if len(recs) < 256 {
+			return s, nil
+		}
+	}
+}
+
+// checkAgent looks whether a newer version has written the agent's row: what
+// this one made of the events would replace it.
+func (r *Router) checkAgent(id conversation.AgentID) error {
+	row, err := r.log.Agent(r.ctx, eventlog.StreamID(id))
+	if errors.Is(err, eventlog.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		if _, err = acd.DecodeState(row.State); errors.Is(err, conversation.ErrOlderFold) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("router: read agent %s: %w", id, newer(err))
 	}
 	return nil
 }
@@ -228,7 +260,7 @@ func (t *agentsTx) fill(b *eventlog.Batch) error {
 			}
 			sa.Events = append(sa.Events, eventlog.Event{Type: string(ev.Head.Type()), At: ev.At, Head: head})
 		}
-		row, err := json.Marshal(w.next)
+		row, err := acd.EncodeState(w.next)
 		if err != nil {
 			return fmt.Errorf("router: encode agent %s: %w", w.a.id, err)
 		}

@@ -28,6 +28,11 @@ var (
 	ErrNoSender = errors.New("no account to send from")
 	// ErrInvalidAddress: not an address of the channel's kind.
 	ErrInvalidAddress = errors.New("invalid address")
+	// ErrNewer: the conversation or agent is kept by a node of a newer version. This
+	// one would drop what it does not know, so it leaves it alone (DESIGN.md 3);
+	// what it can read it still shows. Its code is "unavailable": another node,
+	// or this one when it has been upgraded, takes the command.
+	ErrNewer = errors.New("kept by a newer version of the gateway: try again")
 	// ErrStopped: the router is stopping; nothing was done.
 	ErrStopped = errors.New("router is stopping")
 )

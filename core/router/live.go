@@ -40,6 +40,7 @@ type live struct {
 	state  *conversation.State // nil: load before use
 	key    int64
 	rowSeq uint64 // sequence that the stored row reflects
+	refold bool   // the stored row is of an older fold: it is written anew at the next event
 	// bound are providers' ids of this conversation's messages, as far as memory
 	// knows: a status that names one need not try to bind it again.
 	bound map[eventlog.Key]struct{}
@@ -274,8 +275,20 @@ func (l *live) notLoaded(batch []*task, err error) (rest []*task) {
 			l.mu.Unlock()
 		}
 	}
+	if errors.Is(err, ErrNewer) {
+		l.r.metrics.newer.Inc()
+		l.unfolded()
+	}
 	l.finish(batch[:n], err)
 	return batch[n:]
+}
+
+// newer tells what a newer version has written from what cannot be read.
+func newer(err error) error {
+	if errors.Is(err, conversation.ErrNewerFold) || errors.Is(err, conversation.ErrUnknownType) {
+		return fmt.Errorf("%w: %w", ErrNewer, err)
+	}
+	return err
 }
 
 // settleDuplicate answers the tasks whose external id is bound already.
@@ -320,7 +333,7 @@ func (l *live) load(batch []*task) error {
 	if s, ok := batch[0].cmd.(conversation.Start); ok {
 		l.state = &conversation.State{ID: s.ID}
 		l.key = batch[0].key
-		l.rowSeq = 0
+		l.rowSeq, l.refold = 0, false
 		return nil
 	}
 	ctx := l.r.ctx
@@ -331,11 +344,14 @@ func (l *live) load(batch []*task) error {
 	if err != nil {
 		return fmt.Errorf("router: load conversation %s: %w", l.id, err)
 	}
-	s, err := decodeState(row.State)
-	if err != nil {
-		return fmt.Errorf("router: load conversation %s: %w", l.id, err)
+	s, err := conversation.DecodeState(row.State)
+	old := errors.Is(err, conversation.ErrOlderFold)
+	if old {
+		s = &conversation.State{}
+	} else if err != nil {
+		return fmt.Errorf("router: load conversation %s: %w", l.id, newer(err))
 	}
-	l.key, l.rowSeq = row.KeyID, row.Seq
+	l.key, l.rowSeq, l.refold = row.KeyID, row.Seq, old
 	var fresh []tailRecord
 	for {
 		recs, err := l.r.log.Read(ctx, eventlog.StreamID(l.id), s.Seq, 256)
@@ -348,13 +364,16 @@ func (l *live) load(batch []*task) error {
 		for _, rec := range recs {
 			tr, ev, err := l.r.open(rec)
 			if err != nil {
-				return fmt.Errorf("router: load conversation %s: %w", l.id, err)
+				return fmt.Errorf("router: load conversation %s: %w", l.id, newer(err))
 			}
 			tr.prev = s.LastVisible
 			if err := s.Apply(ev); err != nil {
 				return fmt.Errorf("router: fold conversation %s at seq %d: %w", l.id, rec.Seq, err)
 			}
 			fresh = append(fresh, tr)
+		}
+		if len(fresh) > 4*tailSize { // a fold from the beginning: readers need the end of it
+			fresh = slices.Clone(fresh[len(fresh)-tailSize:])
 		}
 	}
 	l.state = s

@@ -53,6 +53,18 @@ func (l *live) publish(recs []tailRecord, s *conversation.State) {
 	}
 }
 
+// unfolded makes readers read the log: it has gone on in a way that cannot be
+// followed in memory.
+func (l *live) unfolded() {
+	l.mu.Lock()
+	l.tail, l.head = nil, 0
+	ws := l.watchers
+	l.mu.Unlock()
+	for _, w := range ws {
+		w.hint(l)
+	}
+}
+
 // signalAll passes something ephemeral to every watcher but one.
 func (l *live) signalAll(s Signal, except watcher) {
 	l.mu.Lock()

@@ -13,6 +13,7 @@ type metrics struct {
 	events     prometheus.Counter
 	conflicts  prometheus.Counter
 	behind     prometheus.Counter
+	newer      prometheus.Counter
 	refused    *prometheus.CounterVec
 	unresolved *prometheus.CounterVec
 	results    *prometheus.CounterVec
@@ -37,6 +38,7 @@ func newMetrics() *metrics {
 		events:     prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_conversation_events_total", Help: "Events of conversations made durable by this node."}),
 		conflicts:  prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_conflicts_total", Help: "Decisions taken again because another writer was first."}),
 		behind:     prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_behind_total", Help: "Events and commands to come again because an earlier one of the same author, which the store refused, has to come first."}),
+		newer:      prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_newer_total", Help: "Times that a conversation or agent was left alone because a newer version of the gateway keeps it."}),
 		refused:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_inbound_refused_total", Help: "Inbound events refused for good, by channel and code."}, []string{"channel", "code"}),
 		unresolved: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_inbound_unresolved_replies_total", Help: "Customers' messages kept without the message that they reply to, which is none of their conversation."}, []string{"channel"}),
 		results:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_outbound_results_total", Help: "Outcomes of commands to store-and-forward channels."}, []string{"channel", "outcome"}),
@@ -79,7 +81,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 
 func (c collector) parts() []prometheus.Collector {
 	m := c.r.metrics
-	return []prometheus.Collector{m.events, m.conflicts, m.behind, m.refused, m.unresolved, m.results, m.offers, m.accept, m.append}
+	return []prometheus.Collector{m.events, m.conflicts, m.behind, m.newer, m.refused, m.unresolved, m.results, m.offers, m.accept, m.append}
 }
 
 // Collect implements prometheus.Collector.

@@ -30,11 +30,12 @@ func (r *Router) seal(id conversation.ConversationID, seq uint64, key int64, bod
 }
 
 // open reads a stored event of a conversation: opened body, decoded head. A
-// body whose key was destroyed is gone: nil.
+// body whose key was destroyed is gone: nil. With conversation.ErrUnknownType
+// the record is there all the same: for readers, not for a fold.
 func (r *Router) open(rec eventlog.Record) (tailRecord, conversation.Event, error) {
-	h, err := conversation.DecodeHead(conversation.Type(rec.Type), rec.Head)
-	if err != nil {
-		return tailRecord{}, conversation.Event{}, err
+	h, audience, unknown := headOf(rec)
+	if unknown != nil && !errors.Is(unknown, conversation.ErrUnknownType) {
+		return tailRecord{}, conversation.Event{}, unknown
 	}
 	body, err := OpenBody(r.vault, rec)
 	if err != nil {
@@ -42,9 +43,20 @@ func (r *Router) open(rec eventlog.Record) (tailRecord, conversation.Event, erro
 	}
 	at := rec.At.UTC()
 	ev := conversation.Event{Seq: rec.Seq, At: at, Head: h, Body: body}
-	t := tailRecord{audience: h.Audience(), rec: Record{
-		Conversation: conversation.ConversationID(rec.Stream), Seq: rec.Seq, At: at, Type: h.Type(), Head: rec.Head, Body: body}}
-	return t, ev, nil
+	t := tailRecord{audience: audience, rec: Record{
+		Conversation: conversation.ConversationID(rec.Stream), Seq: rec.Seq, At: at, Type: conversation.Type(rec.Type), Head: rec.Head, Body: body}}
+	return t, ev, unknown
+}
+
+// headOf decodes a stored head. Nobody but the audit sees an event of a type that
+// is not known (conversation.ErrUnknownType): who may is known to the newer
+// version that wrote it.
+func headOf(rec eventlog.Record) (conversation.Head, conversation.Audience, error) {
+	h, err := conversation.DecodeHead(conversation.Type(rec.Type), rec.Head)
+	if err != nil {
+		return nil, conversation.AudienceAudit, err
+	}
+	return h, h.Audience(), nil
 }
 
 // Opener opens sealed bodies; the vault does.
@@ -99,7 +111,7 @@ func (r *Router) readLog(ctx context.Context, id conversation.ConversationID, a 
 				continue
 			}
 			t, _, err := r.open(rec)
-			if err != nil {
+			if err != nil && !errors.Is(err, conversation.ErrUnknownType) {
 				return nil, after, fmt.Errorf("router: read conversation %s: %w", id, err)
 			}
 			reached = rec.Seq
@@ -146,11 +158,11 @@ func (r *Router) lastVisible(ctx context.Context, id conversation.ConversationID
 
 // visible reports whether an audience may see a stored event.
 func visible(a conversation.Audience, rec eventlog.Record) (bool, error) {
-	h, err := conversation.DecodeHead(conversation.Type(rec.Type), rec.Head)
-	if err != nil {
+	_, audience, err := headOf(rec)
+	if err != nil && !errors.Is(err, conversation.ErrUnknownType) {
 		return false, err
 	}
-	return a.Sees(h.Audience()), nil
+	return a.Sees(audience), nil
 }
 
 // Records reads events that the audience may see after a sequence, at most
@@ -158,22 +170,6 @@ func visible(a conversation.Audience, rec eventlog.Record) (bool, error) {
 func (r *Router) Records(ctx context.Context, conv conversation.ConversationID, audience conversation.Audience, after uint64, limit int) ([]Record, error) {
 	recs, _, err := r.readLog(ctx, conv, audience, after, min(max(limit, 1), 1000))
 	return recs, err
-}
-
-func decodeState(b []byte) (*conversation.State, error) {
-	s := &conversation.State{}
-	if err := json.Unmarshal(b, s); err != nil {
-		return nil, fmt.Errorf("decode state: %w", err)
-	}
-	return s, nil
-}
-
-func encodeState(s *conversation.State) ([]byte, error) {
-	b, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("encode state: %w", err)
-	}
-	return b, nil
 }
 
 func threadKeyOf(e conversation.Endpoint) (eventlog.Key, bool) {

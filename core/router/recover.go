@@ -2,7 +2,7 @@ package router
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/parley-gateway/parley/core/acd"
@@ -19,15 +19,28 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 		return 0, fmt.Errorf("read agents: %w", err)
 	}
 	var connected []*agent
+	newer := 0
 	for _, row := range agents {
-		s := &acd.AgentState{}
-		if err := json.Unmarshal(row.State, s); err != nil {
+		s, err := acd.DecodeState(row.State)
+		a := newAgent(conversation.AgentID(row.ID), s)
+		switch {
+		case errors.Is(err, conversation.ErrNewerFold): // shown, and left alone
+			a.stale = true
+			newer++
+		case errors.Is(err, conversation.ErrOlderFold):
+			if a, err = r.refoldAgent(a.id); err != nil {
+				return 0, err
+			}
+			s = a.state
+		case err != nil:
 			return 0, fmt.Errorf("decode agent: %w", err)
 		}
-		a := newAgent(conversation.AgentID(row.ID), s)
 		r.agentsMu.Lock()
 		r.agents[a.id] = a
 		r.agentsMu.Unlock()
+		if a.stale {
+			continue
+		}
 		r.routing.agent(s)
 		if s.LoggedIn && !s.Disconnected {
 			connected = append(connected, a)
@@ -42,8 +55,14 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 		return 0, fmt.Errorf("read conversations: %w", err)
 	}
 	for i := range rows {
-		s, err := decodeState(rows[i].State)
-		if err != nil {
+		s, err := conversation.DecodeState(rows[i].State)
+		switch {
+		case errors.Is(err, conversation.ErrNewerFold):
+			newer++
+			continue
+		case errors.Is(err, conversation.ErrOlderFold):
+			r.live(conversation.ConversationID(rows[i].ID)).stale(rows[i].Seq) // its worker folds it and sets its timer
+		case err != nil:
 			return 0, fmt.Errorf("conversation %x: %w", rows[i].ID, err)
 		}
 		if at, ok := s.NextDeadline(); ok {
@@ -55,6 +74,9 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 		if s.Phase == conversation.PhaseOpen {
 			open++
 		}
+	}
+	if newer > 0 {
+		r.logger.Warn("rows of a newer version of the gateway are left alone", "rows", newer)
 	}
 	pending, err := r.log.Outbox(ctx, eventlog.StreamID{}, false, 0)
 	if err != nil {
@@ -69,6 +91,18 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 		r.spawn(func() { r.disconnectAll(connected) })
 	}
 	return open, nil
+}
+
+// refoldAgent folds an agent's state from the events: the row is of an older fold.
+func (r *Router) refoldAgent(id conversation.AgentID) (*agent, error) {
+	a := newAgent(id, &acd.AgentState{ID: id})
+	s, err := r.foldAgent(a.state)
+	if err != nil {
+		return nil, err
+	}
+	a.state = s
+	a.view.Store(s)
+	return a, nil
 }
 
 func (r *Router) disconnectAll(agents []*agent) {

@@ -213,6 +213,9 @@ func (r *Router) tick(id timerID) *task {
 		},
 		done: func(_ outcome, err error) {
 			if err != nil && !errors.Is(err, ErrStopped) && !errors.Is(err, ErrNotFound) {
+				if errors.Is(err, ErrNewer) {
+					return // its timers are the newer node's
+				}
 				r.logger.Warn("timer could not be carried out", "conversation_id", conversation.ConversationID(id.stream), "err", err)
 				r.timers.set(id, r.now().Add(retryPause)) // nobody else would set it again
 			}
@@ -288,7 +291,7 @@ func (l *live) stale(seq uint64) {
 	l.submit(&task{
 		reload: seq,
 		done: func(_ outcome, err error) {
-			if err == nil || errors.Is(err, ErrStopped) || errors.Is(err, ErrNotFound) {
+			if err == nil || errors.Is(err, ErrStopped) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrNewer) {
 				return
 			}
 			l.r.after(retryPause, func() { l.stale(seq) }) // readers wait for it

@@ -195,7 +195,7 @@ func (tx *tx) commit() error {
 			return err
 		}
 		if tx.row {
-			l.rowSeq = l.state.Seq
+			l.rowSeq, l.refold = l.state.Seq, false
 		}
 		r.metrics.events.Add(float64(len(tx.recs)))
 		for i := range tx.done {
@@ -248,7 +248,7 @@ func (tx *tx) fill() error {
 		}
 		tx.batch.Streams = append(tx.batch.Streams, sa)
 	}
-	if s.Seq-l.rowSeq > maxTail {
+	if s.Seq-l.rowSeq > maxTail || l.refold && len(tx.recs) > 0 {
 		tx.row = true
 	}
 	if tx.row {
@@ -271,7 +271,7 @@ func (tx *tx) fill() error {
 // row is the state as the log's row.
 func (l *live) row() (eventlog.ConversationRow, error) {
 	s := l.state
-	state, err := encodeState(s)
+	state, err := conversation.EncodeState(s)
 	if err != nil {
 		return eventlog.ConversationRow{}, err
 	}

@@ -1,6 +1,7 @@
 package eventlogtest
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/parley-gateway/parley/core/eventlog"
@@ -140,4 +141,14 @@ func agentRows(t *testing.T, l eventlog.Log) {
 		byID[r.ID] = r
 	}
 	diff(t, "agents", byID, map[eventlog.StreamID]eventlog.AgentRow{a.ID: a, b.ID: b})
+	for _, want := range []eventlog.AgentRow{a, b} {
+		one, err := l.Agent(t.Context(), want.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		diff(t, "agent", one, want)
+	}
+	if _, err := l.Agent(t.Context(), ID(3)); !errors.Is(err, eventlog.ErrNotFound) {
+		t.Errorf("an agent without a row: got %v, want ErrNotFound", err)
+	}
 }

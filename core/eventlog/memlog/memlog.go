@@ -189,6 +189,20 @@ func (l *Log) Agents(ctx context.Context) ([]eventlog.AgentRow, error) {
 	return out, nil
 }
 
+// Agent implements eventlog.Log.
+func (l *Log) Agent(ctx context.Context, id eventlog.StreamID) (eventlog.AgentRow, error) {
+	if err := l.enter(ctx); err != nil {
+		return eventlog.AgentRow{}, err
+	}
+	defer l.mu.Unlock()
+	a, ok := l.agents[id]
+	if !ok {
+		return a, fmt.Errorf("agent %x: %w", id, eventlog.ErrNotFound)
+	}
+	a.State = bytes.Clone(a.State)
+	return a, nil
+}
+
 // Thread implements eventlog.Log.
 func (l *Log) Thread(ctx context.Context, account eventlog.StreamID, key eventlog.Key) (eventlog.StreamID, error) {
 	if err := l.enter(ctx); err != nil {

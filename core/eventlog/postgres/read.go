@@ -186,6 +186,18 @@ func (l *Log) Agents(ctx context.Context) ([]eventlog.AgentRow, error) {
 	return out, nil
 }
 
+// Agent implements eventlog.Log.
+func (l *Log) Agent(ctx context.Context, id eventlog.StreamID) (eventlog.AgentRow, error) {
+	r, err := one(ctx, l, func(row pgx.Row) (r eventlog.AgentRow, err error) {
+		err = row.Scan((*[16]byte)(&r.ID), &r.Seq, &r.State)
+		return r, err
+	}, `SELECT id, seq, state FROM agents WHERE id = $1`, [16]byte(id))
+	if err != nil {
+		return r, fmt.Errorf("agent %x: %w", id, err)
+	}
+	return r, nil
+}
+
 // Thread implements eventlog.Log.
 func (l *Log) Thread(ctx context.Context, account eventlog.StreamID, key eventlog.Key) (eventlog.StreamID, error) {
 	c, err := one(ctx, l, scalar[[16]byte], `SELECT conversation FROM open_threads WHERE account = $1 AND key = $2`, [16]byte(account), key[:])

@@ -18,8 +18,8 @@ type points struct {
 
 // pointConn is used by one read at a time.
 type pointConn struct {
-	conn                                                      *conn
-	thread, external, command, maxKey, conversation, position *stmt
+	conn                                                             *conn
+	thread, external, command, maxKey, conversation, agent, position *stmt
 }
 
 // open makes n connections; nobody reads before it returns.
@@ -43,6 +43,7 @@ func (p *points) open(path string, n int) error {
 			{&k.command, 1, `SELECT ` + outboxColumns + ` FROM outbox WHERE command_id = ?`},
 			{&k.maxKey, 0, `SELECT value FROM log_meta WHERE name = 'max_key'`},
 			{&k.conversation, 1, `SELECT ` + conversationColumns + ` FROM conversations c WHERE id = ?`},
+			{&k.agent, 1, `SELECT ` + agentColumns + ` FROM agents WHERE id = ?`},
 			{&k.position, 0, `SELECT coalesce(max(pos), 0) FROM events`},
 		} {
 			if *q.to, err = c.prepare(q.text, q.args); err != nil {
@@ -139,6 +140,15 @@ func (l *Log) Conversation(ctx context.Context, id eventlog.StreamID) (eventlog.
 	r, err := point(ctx, l, conversationOf, func(k *pointConn) (columns, error) { return k.conversation.row(id[:]) })
 	if err != nil {
 		return r, fmt.Errorf("conversation %x: %w", id, err)
+	}
+	return r, nil
+}
+
+// Agent implements eventlog.Log.
+func (l *Log) Agent(ctx context.Context, id eventlog.StreamID) (eventlog.AgentRow, error) {
+	r, err := point(ctx, l, agentOf, func(k *pointConn) (columns, error) { return k.agent.row(id[:]) })
+	if err != nil {
+		return r, fmt.Errorf("agent %x: %w", id, err)
 	}
 	return r, nil
 }
