@@ -50,7 +50,7 @@ func (b *Batch) Validate() error {
 		}
 	}
 	for i := range b.OutboxUpdates {
-		if u := &b.OutboxUpdates[i]; !u.State.Known() {
+		if u := &b.OutboxUpdates[i]; u.State != "" && !u.State.Known() {
 			return fmt.Errorf("%w: outbox update %d has state %q", ErrInvalid, i, u.State)
 		}
 	}
@@ -126,11 +126,40 @@ func (s OutboxState) Pending() bool {
 	return s == OutboxQueued || s == OutboxBegun
 }
 
-// CanBecome reports whether an update may take a row from s to next. Only
-// settled is for ever: unknown may still be settled by a receipt, or queued
-// again by a decision that somebody answers for (PR4).
-func (s OutboxState) CanBecome(next OutboxState) bool {
-	return s != OutboxSettled || next == OutboxSettled
+// Fits reports whether a row that has a state and belongs to a node may be
+// updated with u. Settled is for ever. A command begins only for the node that
+// the row names: of two nodes that hold it one passes (promises.md 4.10). And it
+// begins from queued, or from begun when the answer to the first Begin was
+// lost: an unknown one is first queued again by a decision that somebody
+// answers for, or settled by a receipt (PR4).
+func (u *OutboxUpdate) Fits(state OutboxState, node string) bool {
+	switch {
+	case u.State == "":
+		return true
+	case state == OutboxSettled:
+		return u.State == OutboxSettled
+	case u.State == OutboxBegun:
+		return state.Pending() && node == u.Node
+	}
+	return true
+}
+
+// Apply changes a row as u says. A settled one stays as it is.
+func (u *OutboxUpdate) Apply(o *OutboxRow) {
+	switch {
+	case o.State == OutboxSettled:
+		return
+	case u.State == "":
+		o.Node = u.Node
+		return
+	}
+	o.State, o.Attempt, o.Node, o.Epoch = u.State, u.Attempt, u.Node, u.Epoch
+	if !u.NotBefore.IsZero() {
+		o.NotBefore = u.NotBefore
+	}
+	if !u.Deadline.IsZero() {
+		o.Deadline = u.Deadline
+	}
 }
 
 // MergeAgents is the list that a conversation row keeps when it is written

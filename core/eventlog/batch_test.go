@@ -41,9 +41,16 @@ func TestOutboxStates(t *testing.T) {
 		if want := from != eventlog.OutboxSettled && from != eventlog.OutboxUnknown; from.Pending() != want {
 			t.Errorf("%s: Pending %v, want %v", from, from.Pending(), want)
 		}
-		for _, to := range states {
-			if want := from != eventlog.OutboxSettled || to == eventlog.OutboxSettled; from.CanBecome(to) != want {
-				t.Errorf("%s to %s: got %v, want %v", from, to, from.CanBecome(to), want)
+		for _, to := range append(states, "") {
+			for _, node := range []string{"mine", "other"} {
+				want := from != eventlog.OutboxSettled || to == eventlog.OutboxSettled || to == ""
+				if to == eventlog.OutboxBegun && (!from.Pending() || node == "other") {
+					want = false // promises.md 4.10: only the row's own node begins it, and unknown never begins (PR4)
+				}
+				u := eventlog.OutboxUpdate{State: to, Node: "mine"}
+				if u.Fits(from, node) != want {
+					t.Errorf("%s of %s to %q: got %v, want %v", from, node, to, !want, want)
+				}
 			}
 		}
 	}

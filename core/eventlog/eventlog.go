@@ -174,10 +174,12 @@ type OutboxRow struct {
 }
 
 // OutboxUpdate changes a row that is not settled. A zero NotBefore or Deadline
-// leaves it. An update of a settled row to settled changes nothing; to another state
-// it is ErrConflict, and of a row that is not there ErrNotFound.
+// leaves it. An update that does not fit the row (see Fits) is ErrConflict, and
+// one of a row that is not there ErrNotFound.
 type OutboxUpdate struct {
 	CommandID [16]byte
+	// State "" makes the row Node's and leaves everything else as it is, also
+	// when the row is settled: then nothing changes.
 	State     OutboxState
 	Attempt   int
 	NotBefore time.Time

@@ -369,6 +369,9 @@ func (r *Router) tryCommand(id conversation.AgentID, cmd acd.Command) error {
 	}
 	if _, err := r.log.Append(r.commits, &b); err != nil {
 		t.conflict()
+		if inDoubt(err) {
+			t.doubt()
+		}
 		return fmt.Errorf("router: agent %s: %w", id, err)
 	}
 	t.applied()

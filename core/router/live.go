@@ -376,6 +376,9 @@ func (l *live) load(batch []*task) error {
 			fresh = slices.Clone(fresh[len(fresh)-tailSize:])
 		}
 	}
+	if err := l.r.outbox.learn(ctx, s); err != nil {
+		return fmt.Errorf("router: load conversation %s: %w", l.id, err)
+	}
 	l.state = s
 	l.publish(fresh, s)
 	l.r.bindThreads(l, s)

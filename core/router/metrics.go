@@ -12,6 +12,7 @@ import (
 type metrics struct {
 	events     prometheus.Counter
 	conflicts  prometheus.Counter
+	doubts     prometheus.Counter
 	behind     prometheus.Counter
 	newer      prometheus.Counter
 	refused    *prometheus.CounterVec
@@ -25,6 +26,7 @@ type metrics struct {
 	oldest  *prometheus.Desc
 	agents  *prometheus.Desc
 	lives   *prometheus.Desc
+	doubted *prometheus.Desc
 }
 
 func newMetrics() *metrics {
@@ -37,6 +39,7 @@ func newMetrics() *metrics {
 	return &metrics{
 		events:     prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_conversation_events_total", Help: "Events of conversations made durable by this node."}),
 		conflicts:  prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_conflicts_total", Help: "Decisions taken again because another writer was first."}),
+		doubts:     prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_doubts_total", Help: "Appends of which the log could not say whether they were written; each was looked up afterwards."}),
 		behind:     prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_behind_total", Help: "Events and commands to come again because an earlier one of the same author, which the store refused, has to come first."}),
 		newer:      prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_newer_total", Help: "Times that a conversation or agent was left alone because a newer version of the gateway keeps it."}),
 		refused:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_inbound_refused_total", Help: "Inbound events refused for good, by channel and code."}, []string{"channel", "code"}),
@@ -49,6 +52,7 @@ func newMetrics() *metrics {
 		oldest:     prometheus.NewDesc("parley_queue_oldest_wait_seconds", "Age of the longest waiting request.", []string{"service"}, nil),
 		agents:     prometheus.NewDesc("parley_agents", "Agents by status.", []string{"status"}, nil),
 		lives:      prometheus.NewDesc("parley_router_conversations_in_memory", "Conversations that the router has in memory.", nil, nil),
+		doubted:    prometheus.NewDesc("parley_router_streams_in_doubt", "Conversations and agents of which it is not known yet whether an append was written.", nil, nil),
 	}
 }
 
@@ -74,14 +78,14 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, x := range c.parts() {
 		x.Describe(ch)
 	}
-	for _, d := range []*prometheus.Desc{c.r.metrics.waiting, c.r.metrics.oldest, c.r.metrics.agents, c.r.metrics.lives} {
+	for _, d := range []*prometheus.Desc{c.r.metrics.waiting, c.r.metrics.oldest, c.r.metrics.agents, c.r.metrics.lives, c.r.metrics.doubted} {
 		ch <- d
 	}
 }
 
 func (c collector) parts() []prometheus.Collector {
 	m := c.r.metrics
-	return []prometheus.Collector{m.events, m.conflicts, m.behind, m.newer, m.refused, m.unresolved, m.results, m.offers, m.accept, m.append}
+	return []prometheus.Collector{m.events, m.conflicts, m.doubts, m.behind, m.newer, m.refused, m.unresolved, m.results, m.offers, m.accept, m.append}
 }
 
 // Collect implements prometheus.Collector.
@@ -115,4 +119,5 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	n := len(c.r.lives)
 	c.r.mu.Unlock()
 	gauge(c.r.metrics.lives, float64(n))
+	gauge(c.r.metrics.doubted, float64(c.r.doubts.open()))
 }

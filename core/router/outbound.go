@@ -240,7 +240,9 @@ func (r *Router) beginOutbound(ctx context.Context, th *thread, cmd conversation
 	t := &task{cmd: cmd, key: key, thread: th, account: conversation.AccountID(req.Agent), external: r.startKey(req)}
 	t.done = func(o outcome, err error) {
 		if err != nil || o.duplicate {
-			r.drop(l)
+			if !inDoubt(err) { // else it may yet come to be, with this mailbox
+				r.drop(l)
+			}
 			if !errors.Is(err, ErrStopped) {
 				th.ended(l)
 			}

@@ -2,6 +2,7 @@ package router
 
 import (
 	"encoding/json"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,6 +30,7 @@ type entry struct {
 	// doubtful: it passed Begin with a generation that is gone. Nobody hands it
 	// out before doubt has decided what becomes of it (PR4).
 	doubtful bool
+	read     uint64 // the number of the last reading of rows when it came into memory
 	// body is a fresh message's, so that it need not be read again; nil = the
 	// log has it.
 	body     json.RawMessage
@@ -51,6 +53,15 @@ type outbox struct {
 	round    int       // counts calls of dispatch
 	swept    time.Time // when commands of absent plugins were last looked at
 	wake     chan struct{}
+	again    chan struct{} // the rows are to be read now
+
+	reads   uint64                // numbers the readings of rows
+	reading int                   // of them that are under way
+	gone    map[[16]byte]struct{} // what left memory meanwhile
+
+	// Owned by reread.
+	renewed, keptSince time.Time // the node's lease: last renewed; kept without a gap
+	notReadBefore      time.Time
 }
 
 type port struct {
@@ -85,7 +96,7 @@ type lane struct {
 }
 
 func newOutbox(r *Router) *outbox {
-	return &outbox{r: r, ports: map[string]*port{}, accounts: map[conversation.AccountID]*box{}, byID: map[[16]byte]*entry{}, past: past{rows: map[[16]byte]eventlog.OutboxRow{}}, wake: make(chan struct{}, 1)}
+	return &outbox{r: r, ports: map[string]*port{}, accounts: map[conversation.AccountID]*box{}, byID: map[[16]byte]*entry{}, past: past{rows: map[[16]byte]eventlog.OutboxRow{}}, wake: make(chan struct{}, 1), again: make(chan struct{}, 1)}
 }
 
 func (o *outbox) poke() {
@@ -105,6 +116,7 @@ func (tx *tx) queueSend(t *task, m *conversation.MessagePosted, ev *conversation
 	row := eventlog.OutboxRow{
 		CommandID: [16]byte(m.ID), Account: eventlog.StreamID(s.Endpoints[m.Endpoint].Account), Conversation: eventlog.StreamID(tx.l.id),
 		Seq: ev.Seq, Index: -1, Kind: kindSend, State: eventlog.OutboxQueued, Attempt: 1, Deadline: ev.At.Add(sendDeadline),
+		Node: tx.l.r.node,
 	}
 	tx.batch.Outbox = append(tx.batch.Outbox, row)
 	tx.sends = append(tx.sends, &entry{row: row, body: ev.Body, endpoint: m.Endpoint})
@@ -147,6 +159,7 @@ func (o *outbox) insert(e *entry) {
 		e.body = nil
 	}
 	o.byID[e.row.CommandID] = e
+	e.read = o.reads
 	key := e.row.Conversation
 	if key == (eventlog.StreamID{}) {
 		key = e.row.CommandID
@@ -157,12 +170,22 @@ func (o *outbox) insert(e *entry) {
 		b.lanes[key] = ln
 		b.turn = append(b.turn, ln)
 	}
-	ln.queue = append(ln.queue, e)
+	at := len(ln.queue)
+	for at > 0 && ln.queue[at-1].row.Seq > e.row.Seq { // only one that was read late comes before others
+		at--
+	}
+	ln.queue = slices.Insert(ln.queue, at, e)
 }
 
 // remove needs o.mu.
 func (o *outbox) remove(e *entry) {
 	delete(o.byID, e.row.CommandID)
+	if o.reading > 0 {
+		if o.gone == nil {
+			o.gone = map[[16]byte]struct{}{}
+		}
+		o.gone[e.row.CommandID] = struct{}{}
+	}
 	b := o.accounts[conversation.AccountID(e.row.Account)]
 	if b == nil {
 		return

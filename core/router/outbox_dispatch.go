@@ -136,7 +136,7 @@ func (o *outbox) offer(e *entry, cmd pluginhost.Outbound) {
 	b.stop(e)
 	b.full, b.window = o.round, max(1, b.flight)
 	// It keeps its turn: else the lanes behind a full window would starve.
-	b.next = slices.IndexFunc(b.turn, func(ln *lane) bool { return ln.queue[0] == e })
+	b.next = max(0, slices.IndexFunc(b.turn, func(ln *lane) bool { return ln.queue[0] == e }))
 }
 
 // start notes that a command is at the plugin.

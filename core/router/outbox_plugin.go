@@ -90,11 +90,14 @@ func (r *Router) deferProcess(in pluginhost.Inbound, acc account, done func(plug
 		now := r.now().UTC()
 		row := eventlog.OutboxRow{
 			CommandID: id, Account: eventlog.StreamID(acc.id), Index: -1, Kind: kindProcess, State: eventlog.OutboxQueued,
-			Attempt: 1, Deadline: now.Add(24 * time.Hour), Payload: joinDeferred(in.Thread, in.Deferred),
+			Attempt: 1, Deadline: now.Add(24 * time.Hour), Payload: joinDeferred(in.Thread, in.Deferred), Node: r.node,
 		}
 		err := r.appendAccount(in, r.externals(in), TypeDeferred, DeferredHead{Plugin: in.Plugin, Command: id}, nil, &row)
-		if err == nil {
+		switch {
+		case err == nil:
 			r.outbox.add(&entry{row: row})
+		case inDoubt(err):
+			r.outbox.readAgain() // it may be there; the repeat of the event will be a duplicate
 		}
 		done(r.accountAck(in, err))
 	}) {

@@ -37,7 +37,7 @@ func TestTwoNodesAgreeOverPostgres(t *testing.T) {
 	for i := range p.nodes {
 		open(i)
 	}
-	t.Cleanup(func() { p.stop(p.nodes[0]); p.stop(p.nodes[1]) })
+	t.Cleanup(func() { p.close(0); p.close(1) })
 	var wg sync.WaitGroup
 	for customer := range uint64(6) {
 		wg.Go(func() { p.customer(700+customer, 40) })

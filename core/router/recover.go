@@ -78,15 +78,11 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 	if newer > 0 {
 		r.logger.Warn("rows of a newer version of the gateway are left alone", "rows", newer)
 	}
-	pending, err := r.log.Outbox(ctx, eventlog.StreamID{}, false, 0)
-	if err != nil {
-		return 0, fmt.Errorf("read outbox: %w", err)
-	}
-	for _, row := range pending {
-		r.outbox.add(&entry{row: row}) // begun ones wait for their plugin's word: see PluginReady
+	if err := r.outbox.reread(ctx); err != nil { // begun ones wait for their plugin's word: see PluginReady
+		return 0, err
 	}
 	// The sockets of agents died with the process that had them: their grace
-	// begins now (A20). One append for all.
+	// begins now (A20), with an append for each agent.
 	if len(connected) > 0 {
 		r.spawn(func() { r.disconnectAll(connected) })
 	}

@@ -94,6 +94,7 @@ type Router struct {
 	recents *recents
 	order   *order
 	metrics *metrics
+	doubts  doubts
 }
 
 // New makes a router. Nothing runs before Start.
@@ -156,6 +157,7 @@ func (r *Router) Start(ctx context.Context) error {
 	}
 	r.spawn(func() { r.timers.run(r.ctx) })
 	r.spawn(func() { r.outbox.run(r.ctx) })
+	r.spawn(func() { r.outbox.keep(r.ctx) })
 	r.spawn(func() { r.routing.run(r.ctx) })
 	r.spawn(func() { r.janitor(r.ctx) })
 	r.spawn(func() { r.prune(r.ctx) })
@@ -173,6 +175,7 @@ func (r *Router) Stop(ctx context.Context) error {
 	r.gate.Unlock()
 	if first {
 		r.routing.release()
+		r.outbox.release()
 	}
 	r.cancel()
 	done := make(chan struct{})

@@ -69,7 +69,9 @@ func (th *thread) begin(a arrival) {
 	t := &task{from: a.from, cmd: cmd, prepare: r.prepareStart, key: key, account: in.Account, external: r.externals(in), thread: th}
 	t.done = func(o outcome, err error) {
 		if err != nil || o.duplicate {
-			r.drop(l)
+			if !inDoubt(err) { // else it may yet come to be, with this mailbox
+				r.drop(l)
+			}
 			if !errors.Is(err, ErrStopped) {
 				th.ended(l)
 			}

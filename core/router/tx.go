@@ -191,6 +191,10 @@ func (tx *tx) commit() error {
 	if len(tx.recs) > 0 || len(tx.batch.OutboxUpdates) > 0 || len(tx.batch.External) > 0 || tx.agents.any() {
 		if err := tx.write(); err != nil {
 			tx.agents.conflict() // whoever was first may have changed them too
+			if inDoubt(err) {
+				r.doubtConversation(l.id)
+				tx.agents.doubt()
+			}
 			tx.agents.unlock()
 			return err
 		}

@@ -273,7 +273,7 @@ func invalidBatches(t *testing.T, l eventlog.Log) {
 		"outbox without id":   {Outbox: []eventlog.OutboxRow{{State: eventlog.OutboxQueued, Index: -1}}},
 		"outbox state":        {Outbox: []eventlog.OutboxRow{command(1, func(o *eventlog.OutboxRow) { o.State = "lost" })}},
 		"row without id":      {Conversations: []eventlog.ConversationRow{{Phase: eventlog.PhaseOpen}}},
-		"outbox update state": {OutboxUpdates: []eventlog.OutboxUpdate{{CommandID: [16]byte{1}}}},
+		"outbox update state": {OutboxUpdates: []eventlog.OutboxUpdate{{CommandID: [16]byte{1}, State: "lost"}}},
 		"receipt status":      {ParkReceipts: []eventlog.EarlyReceipt{{Account: ID(1), Key: Key(1), At: start}}},
 		"receipt key":         {ParkReceipts: []eventlog.EarlyReceipt{{Account: ID(1), Key: Key(1), At: start, Status: "sent", KeyID: 4}}},
 	} {

@@ -71,7 +71,11 @@ func outboxLifeCycle(t *testing.T, l eventlog.Log) {
 			{CommandID: [16]byte(ID(n)), State: s, Attempt: attempt, NotBefore: notBefore, Node: "b", Epoch: 2},
 		}})
 	}
+	// Another node takes the row over: nothing else of it changes.
+	mustAppend(t, l, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{{CommandID: [16]byte(ID(9)), Node: "b"}}})
+	diff(t, "another node's", get(9), command(9, func(o *eventlog.OutboxRow) { o.Seq, o.Node = 3, "b" }))
 	update(9, eventlog.OutboxBegun, 1, time.Time{})
+	update(9, eventlog.OutboxBegun, 1, time.Time{}) // the first answer was lost
 	want := command(9, func(o *eventlog.OutboxRow) {
 		o.Seq, o.State, o.Attempt, o.Node, o.Epoch = 3, eventlog.OutboxBegun, 1, "b", 2
 	})
@@ -97,11 +101,14 @@ func outboxLifeCycle(t *testing.T, l eventlog.Log) {
 		t.Errorf("settled row: state %s", s)
 	}
 	update(9, eventlog.OutboxSettled, 2, time.Time{}) // a repeated result is harmless
+	settled := get(9)
+	mustAppend(t, l, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{{CommandID: [16]byte(ID(9)), Node: "c"}}})
+	diff(t, "a settled row taken over", get(9), settled)
 
 	// A row and its first update in one append.
 	mustAppend(t, l, &eventlog.Batch{
 		Outbox:        []eventlog.OutboxRow{command(20)},
-		OutboxUpdates: []eventlog.OutboxUpdate{{CommandID: [16]byte(ID(20)), State: eventlog.OutboxBegun, Attempt: 1}},
+		OutboxUpdates: []eventlog.OutboxUpdate{{CommandID: [16]byte(ID(20)), State: eventlog.OutboxBegun, Attempt: 1, Node: "a"}},
 	})
 	if s := get(20).State; s != eventlog.OutboxBegun {
 		t.Errorf("row updated in its own append: state %s, want begun", s)
@@ -109,11 +116,15 @@ func outboxLifeCycle(t *testing.T, l eventlog.Log) {
 }
 
 func outboxRefusals(t *testing.T, l eventlog.Log) {
-	mustAppend(t, l, &eventlog.Batch{Outbox: []eventlog.OutboxRow{command(1), command(2)}})
+	mustAppend(t, l, &eventlog.Batch{Outbox: []eventlog.OutboxRow{command(1), command(2), command(4)}})
 	set := func(n int, s eventlog.OutboxState) []eventlog.OutboxUpdate {
 		return []eventlog.OutboxUpdate{{CommandID: [16]byte(ID(n)), State: s}}
 	}
-	mustAppend(t, l, &eventlog.Batch{OutboxUpdates: set(2, eventlog.OutboxSettled)})
+	mustAppend(t, l, &eventlog.Batch{OutboxUpdates: append(set(2, eventlog.OutboxSettled), set(4, eventlog.OutboxUnknown)...)})
+	begin := func(n int, node string) []eventlog.OutboxUpdate {
+		return []eventlog.OutboxUpdate{{CommandID: [16]byte(ID(n)), State: eventlog.OutboxBegun, Node: node}}
+	}
+	taken := append([]eventlog.OutboxUpdate{{CommandID: [16]byte(ID(1)), Node: "b"}}, begin(1, "a")...)
 	for name, c := range map[string]struct {
 		b    eventlog.Batch
 		want error
@@ -122,6 +133,9 @@ func outboxRefusals(t *testing.T, l eventlog.Log) {
 		"twice in one append":    {eventlog.Batch{Outbox: []eventlog.OutboxRow{command(3), command(3)}}, eventlog.ErrConflict},
 		"update of nothing":      {eventlog.Batch{OutboxUpdates: set(9, eventlog.OutboxBegun)}, eventlog.ErrNotFound},
 		"settled is for ever":    {eventlog.Batch{OutboxUpdates: set(2, eventlog.OutboxBegun)}, eventlog.ErrConflict},
+		"begun by another node":  {eventlog.Batch{OutboxUpdates: begin(1, "b")}, eventlog.ErrConflict}, // promises.md 4.10
+		"begun after a takeover": {eventlog.Batch{OutboxUpdates: taken}, eventlog.ErrConflict},
+		"unknown, begun (PR4)":   {eventlog.Batch{OutboxUpdates: begin(4, "a")}, eventlog.ErrConflict},
 		"settled, not unsettled": {eventlog.Batch{OutboxUpdates: append(set(1, eventlog.OutboxSettled), set(1, eventlog.OutboxQueued)...)}, eventlog.ErrConflict},
 	} {
 		c.b.Streams = batch(ID(1), 0, event("x")).Streams

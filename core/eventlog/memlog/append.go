@@ -94,30 +94,32 @@ func (l *Log) check(b *eventlog.Batch) (eventlog.Appended, error) {
 }
 
 func (l *Log) checkOutbox(b *eventlog.Batch) error {
-	states := map[[16]byte]eventlog.OutboxState{}
-	state := func(id [16]byte) eventlog.OutboxState {
-		if s, ok := states[id]; ok {
-			return s
+	rows := map[[16]byte]*eventlog.OutboxRow{} // as b has left them so far
+	row := func(id [16]byte) *eventlog.OutboxRow {
+		if r := rows[id]; r != nil {
+			return r
 		}
-		if r := l.commands[id]; r != nil {
-			return r.State
-		}
-		return ""
+		return l.commands[id]
 	}
-	for _, o := range b.Outbox {
-		if state(o.CommandID) != "" {
+	for i := range b.Outbox {
+		o := &b.Outbox[i]
+		if row(o.CommandID) != nil {
 			return fmt.Errorf("outbox command %x exists: %w", o.CommandID, eventlog.ErrConflict)
 		}
-		states[o.CommandID] = o.State
+		rows[o.CommandID] = o
 	}
-	for _, u := range b.OutboxUpdates {
-		switch s := state(u.CommandID); {
-		case s == "":
+	for i := range b.OutboxUpdates {
+		u := &b.OutboxUpdates[i]
+		r := row(u.CommandID)
+		if r == nil {
 			return fmt.Errorf("update outbox command %x: %w", u.CommandID, eventlog.ErrNotFound)
-		case !s.CanBecome(u.State):
-			return fmt.Errorf("outbox command %x from %s to %s: %w", u.CommandID, s, u.State, eventlog.ErrConflict)
 		}
-		states[u.CommandID] = u.State
+		if !u.Fits(r.State, r.Node) {
+			return fmt.Errorf("outbox command %x from %s to %s: %w", u.CommandID, r.State, u.State, eventlog.ErrConflict)
+		}
+		next := *r
+		u.Apply(&next)
+		rows[u.CommandID] = &next
 	}
 	return nil
 }
@@ -178,17 +180,8 @@ func (l *Log) applyRows(b *eventlog.Batch, done eventlog.Appended) {
 		l.commands[o.CommandID] = &o
 	}
 	for _, u := range b.OutboxUpdates {
-		o := l.commands[u.CommandID]
-		if o.State == eventlog.OutboxSettled {
-			continue
-		}
-		o.State, o.Attempt, o.Node, o.Epoch = u.State, u.Attempt, u.Node, u.Epoch
-		if !u.NotBefore.IsZero() {
-			o.NotBefore = utc(u.NotBefore)
-		}
-		if !u.Deadline.IsZero() {
-			o.Deadline = utc(u.Deadline)
-		}
+		u.NotBefore, u.Deadline = utc(u.NotBefore), utc(u.Deadline)
+		u.Apply(l.commands[u.CommandID])
 	}
 	for _, ref := range b.JoinReceipts {
 		delete(l.receipts, boundKey{ref.Account, ref.Key})

@@ -310,32 +310,34 @@ func (p *plan) checkOutbox(b *eventlog.Batch) error {
 	if len(b.Outbox)+len(b.OutboxUpdates) == 0 {
 		return nil
 	}
-	states := make(map[[16]byte]eventlog.OutboxState, len(b.Outbox)+len(b.OutboxUpdates))
-	state := func(id [16]byte) eventlog.OutboxState {
-		if s, ok := states[id]; ok {
-			return s
+	rows := make(map[[16]byte]eventlog.OutboxRow, len(b.Outbox)+len(b.OutboxUpdates)) // as b has left them so far
+	row := func(id [16]byte) (eventlog.OutboxRow, bool) {
+		if o, there := rows[id]; there {
+			return o, true
 		}
 		if c := p.commands[id]; c != nil {
-			return c.row.State
+			return c.row, true
 		}
-		return ""
+		return eventlog.OutboxRow{}, false
 	}
 	for i := range b.Outbox {
 		o := &b.Outbox[i]
-		if state(o.CommandID) != "" {
+		if _, there := row(o.CommandID); there {
 			return fmt.Errorf("outbox command %x exists: %w", o.CommandID, eventlog.ErrConflict)
 		}
-		states[o.CommandID] = o.State
+		rows[o.CommandID] = *o
 	}
 	for i := range b.OutboxUpdates {
 		u := &b.OutboxUpdates[i]
-		switch s := state(u.CommandID); {
-		case s == "":
+		o, there := row(u.CommandID)
+		switch {
+		case !there:
 			return fmt.Errorf("update outbox command %x: %w", u.CommandID, eventlog.ErrNotFound)
-		case !s.CanBecome(u.State):
-			return fmt.Errorf("outbox command %x from %s to %s: %w", u.CommandID, s, u.State, eventlog.ErrConflict)
+		case !u.Fits(o.State, o.Node):
+			return fmt.Errorf("outbox command %x from %s to %s: %w", u.CommandID, o.State, u.State, eventlog.ErrConflict)
 		}
-		states[u.CommandID] = u.State
+		u.Apply(&o)
+		rows[u.CommandID] = o
 	}
 	return nil
 }
@@ -397,13 +399,7 @@ func (p *plan) addRows(b *eventlog.Batch, done eventlog.Appended) {
 			continue
 		}
 		c.changed = true
-		c.row.State, c.row.Attempt, c.row.Node, c.row.Epoch = u.State, u.Attempt, u.Node, u.Epoch
-		if !u.NotBefore.IsZero() {
-			c.row.NotBefore = u.NotBefore
-		}
-		if !u.Deadline.IsZero() {
-			c.row.Deadline = u.Deadline
-		}
+		u.Apply(&c.row)
 	}
 	p.addReceipts(b)
 }

@@ -11,38 +11,39 @@ func (w *writer) checkOutbox(b *eventlog.Batch) error {
 	if len(b.Outbox) == 0 && len(b.OutboxUpdates) == 0 {
 		return nil
 	}
-	states := make(map[[16]byte]eventlog.OutboxState, len(b.Outbox)+len(b.OutboxUpdates))
-	state := func(id [16]byte) (eventlog.OutboxState, error) {
-		if s, ok := states[id]; ok {
-			return s, nil
+	rows := make(map[[16]byte]eventlog.OutboxRow, len(b.Outbox)+len(b.OutboxUpdates)) // as b has left them so far
+	row := func(id [16]byte) (o eventlog.OutboxRow, there bool, err error) {
+		if o, there = rows[id]; there {
+			return o, true, nil
 		}
-		row, err := w.sql.outboxState.row(id[:])
-		if err != nil || row == nil {
-			return "", err
+		c, err := w.sql.outboxState.row(id[:])
+		if err != nil || c == nil {
+			return o, false, err
 		}
-		return eventlog.OutboxState(row[0].(string)), nil
+		return eventlog.OutboxRow{State: eventlog.OutboxState(c.text(0)), Node: c.text(1)}, true, nil
 	}
 	for i := range b.Outbox {
 		id := b.Outbox[i].CommandID
-		if s, err := state(id); err != nil {
+		if _, there, err := row(id); err != nil {
 			return err
-		} else if s != "" {
+		} else if there {
 			return fmt.Errorf("outbox command %x exists: %w", id, eventlog.ErrConflict)
 		}
-		states[id] = b.Outbox[i].State
+		rows[id] = eventlog.OutboxRow{State: b.Outbox[i].State, Node: b.Outbox[i].Node}
 	}
 	for i := range b.OutboxUpdates {
 		u := &b.OutboxUpdates[i]
-		s, err := state(u.CommandID)
+		o, there, err := row(u.CommandID)
 		switch {
 		case err != nil:
 			return err
-		case s == "":
+		case !there:
 			return fmt.Errorf("update outbox command %x: %w", u.CommandID, eventlog.ErrNotFound)
-		case !s.CanBecome(u.State):
-			return fmt.Errorf("outbox command %x from %s to %s: %w", u.CommandID, s, u.State, eventlog.ErrConflict)
+		case !u.Fits(o.State, o.Node):
+			return fmt.Errorf("outbox command %x from %s to %s: %w", u.CommandID, o.State, u.State, eventlog.ErrConflict)
 		}
-		states[u.CommandID] = u.State
+		u.Apply(&o)
+		rows[u.CommandID] = o
 	}
 	return nil
 }
@@ -74,13 +75,7 @@ func (w *writer) updateOutbox(u *eventlog.OutboxUpdate) error {
 	if err != nil || o.State == eventlog.OutboxSettled {
 		return err
 	}
-	o.State, o.Attempt, o.Node, o.Epoch = u.State, u.Attempt, u.Node, u.Epoch
-	if !u.NotBefore.IsZero() {
-		o.NotBefore = u.NotBefore
-	}
-	if !u.Deadline.IsZero() {
-		o.Deadline = u.Deadline
-	}
+	u.Apply(&o)
 	_, err = w.sql.setOutbox.exec(string(o.State), int64(o.Attempt), timeValue(o.NotBefore), timeValue(o.Deadline), o.Node, o.Epoch, outboxSum(&o),
 		u.CommandID[:])
 	return err

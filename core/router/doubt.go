@@ -1,0 +1,140 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/parley-gateway/parley/core/bus"
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// inDoubt reports whether an append that failed with err may have been written
+// all the same, or may still be (eventlog.ErrUnavailable).
+func inDoubt(err error) bool {
+	return errors.Is(err, eventlog.ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// doubts are the streams to which an append has an unknown outcome, with how
+// many such appends there were since the stream came in. At most one goroutine
+// per stream finds out.
+type doubts struct {
+	mu sync.Mutex
+	of map[eventlog.StreamID]int
+}
+
+// add reports whether the stream is new: the caller finds out about it.
+func (d *doubts) add(s eventlog.StreamID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.of == nil {
+		d.of = map[eventlog.StreamID]int{}
+	}
+	d.of[s]++
+	return d.of[s] == 1
+}
+
+func (d *doubts) count(s eventlog.StreamID) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.of[s]
+}
+
+// settled takes a stream out, unless there was another doubt since count said n.
+func (d *doubts) settled(s eventlog.StreamID, n int) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.of[s] != n {
+		return false
+	}
+	delete(d.of, s)
+	return true
+}
+
+func (d *doubts) open() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.of)
+}
+
+// doubt finds out what became of an append to a stream whose outcome is not
+// known. What such an append brings is otherwise in the log and in nobody's
+// memory: the client's retry hears "duplicate", a message waits for nobody to
+// send it, a customer for nobody to be asked.
+//
+// catchUp brings memory up to the log, at least to the sequence beyond unless
+// the log has less, and returns the sequence that it reached. That alone proves
+// nothing, since the append may commit later (the database waits for a standby).
+// So the log is asked for an append without events at that sequence. It waits
+// for whatever is under way on the stream and then has a definite answer: it
+// succeeds if nothing follows the sequence, and is a conflict if something does.
+func (r *Router) doubt(stream eventlog.StreamID, catchUp func(beyond uint64) (uint64, error), hints ...bus.Kind) {
+	r.metrics.doubts.Inc()
+	if !r.doubts.add(stream) {
+		return
+	}
+	r.spawn(func() {
+		var beyond uint64
+		for definite := false; ; {
+			n := r.doubts.count(stream)
+			seq, err := catchUp(beyond)
+			if err == nil && !definite {
+				_, err = r.log.Append(r.ctx, &eventlog.Batch{Streams: []eventlog.StreamAppend{{Stream: stream, Expect: seq}}})
+			}
+			switch {
+			case err == nil && r.doubts.settled(stream, n):
+				for _, k := range hints { // nobody else told the other nodes
+					r.bus.Publish(bus.Hint{Node: r.node, Kind: k, Stream: stream, Seq: seq})
+				}
+				return
+			case err == nil:
+				definite = false
+				continue
+			case errors.Is(err, eventlog.ErrConflict):
+				beyond, definite = seq+1, true
+				continue
+			}
+			select {
+			case <-r.ctx.Done():
+				return
+			case <-time.After(retryPause):
+			}
+		}
+	})
+}
+
+func (r *Router) doubtConversation(id conversation.ConversationID) {
+	r.doubt(eventlog.StreamID(id), func(beyond uint64) (seq uint64, err error) {
+		_, err = r.live(id).do(r.ctx, &task{reload: beyond, read: func(s *conversation.State) { seq = s.Seq }})
+		if errors.Is(err, ErrNotFound) { // not begun, as far as the log knows now
+			return 0, nil
+		}
+		return seq, err
+	}, bus.Conversation, bus.Recent)
+}
+
+func (r *Router) doubtAgent(id conversation.AgentID) {
+	r.doubt(eventlog.StreamID(id), func(beyond uint64) (uint64, error) {
+		a := r.agent(id)
+		a.mu.Lock()
+		a.behind = max(a.behind, beyond)
+		a.mu.Unlock()
+		if err := a.lock(r); err != nil {
+			return 0, err
+		}
+		defer func() { <-a.sem }()
+		return a.state.Seq, nil
+	}, bus.Agent)
+}
+
+// doubt does this for an agent's own append, or an agent's part in another.
+// The agents are held.
+func (t *agentsTx) doubt() {
+	for _, w := range t.work {
+		if len(w.events) > 0 {
+			t.r.doubtAgent(w.a.id)
+		}
+	}
+}

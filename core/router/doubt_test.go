@@ -1,0 +1,288 @@
+package router_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/router"
+)
+
+// has reports whether a batch brings an event of a type.
+func has(typ string) func(*eventlog.Batch) bool {
+	return func(b *eventlog.Batch) bool {
+		return slices.ContainsFunc(b.Streams, func(s eventlog.StreamAppend) bool {
+			return slices.ContainsFunc(s.Events, func(e eventlog.Event) bool { return e.Type == typ })
+		})
+	}
+}
+
+// inDoubt runs a test for appends that are written although the answer is lost:
+// at once, and only when the test calls write.
+func inDoubt(t *testing.T, test func(t *testing.T, w *world, lose func(chosen func(*eventlog.Batch) bool) (write func()))) {
+	for name, f := range map[string]fate{"written at once": lostWritten, "written later": lostLate} {
+		t.Run(name, func(t *testing.T) {
+			log := newLossyLog()
+			t.Cleanup(func() { must(t, log.Close()) })
+			test(t, newWorld(t, log), func(chosen func(*eventlog.Batch) bool) func() {
+				write := log.lose(f, chosen)
+				t.Cleanup(write)
+				return write
+			})
+		})
+	}
+}
+
+// PR1, FT15: a customer's first message that was written although it was
+// answered "not durable" waits for an agent, without anybody asking again.
+func TestStartInDoubtIsQueued(t *testing.T) {
+	inDoubt(t, func(t *testing.T, w *world, lose func(func(*eventlog.Batch) bool) func()) {
+		r := w.start("n1")
+		ctx, ana := context.Background(), w.agents["ana"]
+		must(t, r.AgentConnected(ctx, ana))
+		must(t, r.Ready(ctx, ana))
+		write := lose(has("message/1"))
+		in := pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+1", DedupeKey: "in-1",
+			Message: &pluginhost.InboundMessage{Address: "+1", Parts: textParts("hello")}}
+		r.PluginReady("text", "g1", newPort(textInfo()))
+		if a := ingest(r, in); a.Status != pluginhost.Retry {
+			t.Fatalf("the answer was lost: got %+v, want retry", a)
+		}
+		write()
+		offer := offerTo(t, r, ana)
+		if open, err := r.OpenConversation(ctx, w.text.ID, "+1"); err != nil || open != offer.Conversation {
+			t.Errorf("the thread's conversation: got %s, %v, want the offered %s", open, err, offer.Conversation)
+		}
+		if a := ingest(r, in); a.Status != pluginhost.Duplicate || a.Conversation != offer.Conversation {
+			t.Errorf("the carrier's repeat: got %+v, want a duplicate in %s", a, offer.Conversation)
+		}
+	})
+}
+
+// PR4, FT15: an agent's message that was written although it was answered
+// "unavailable" is sent, once, and what the agent writes next comes after it.
+func TestSendInDoubtIsSent(t *testing.T) {
+	inDoubt(t, func(t *testing.T, w *world, lose func(func(*eventlog.Batch) bool) func()) {
+		r := w.start("n1")
+		p := newPort(textInfo())
+		r.PluginReady("text", "g1", p)
+		conv := w.textChat(r)
+		write := lose(has("message/1"))
+		say := func(id string) (router.Sent, error) {
+			return r.Send(context.Background(), router.SendRequest{Conversation: conv, Agent: w.agents["ana"], ClientID: id, Parts: textParts(id)})
+		}
+		if _, err := say("a"); router.Code(err) != "unavailable" {
+			t.Fatalf("the answer was lost: got %v, want unavailable", err)
+		}
+		write()
+		second, err := say("b") // loads what the first left in the log
+		must(t, err)
+		first := p.next(t, 0)
+		if first.Send == nil || first.Send.Parts[0].Text != "a" {
+			t.Fatalf("first command: got %+v, want the message in doubt", first.Send)
+		}
+		again, err := say("a")
+		must(t, err)
+		if [16]byte(again.Message) != first.Command {
+			t.Errorf("the retry is message %s, want the one that was sent", again.Message)
+		}
+		w.result(r, first, pluginhost.CommandResult{Outcome: conversation.StatusSent})
+		if cmd := p.next(t, 1); cmd.Command != [16]byte(second.Message) {
+			t.Errorf("second command: got %+v, want the second message", cmd.Send)
+		}
+	})
+}
+
+// The same when nobody says anything any more.
+func TestSendInDoubtNeedsNobody(t *testing.T) {
+	inDoubt(t, func(t *testing.T, w *world, lose func(func(*eventlog.Batch) bool) func()) {
+		r := w.start("n1")
+		p := newPort(textInfo())
+		r.PluginReady("text", "g1", p)
+		conv := w.textChat(r)
+		write := lose(has("message/1"))
+		_, err := r.Send(context.Background(), router.SendRequest{Conversation: conv, Agent: w.agents["ana"], ClientID: "a", Parts: textParts("a")})
+		if router.Code(err) != "unavailable" {
+			t.Fatalf("the answer was lost: got %v, want unavailable", err)
+		}
+		write()
+		if cmd := p.next(t, 0); cmd.Send == nil || cmd.Send.Parts[0].Text != "a" {
+			t.Errorf("got %+v, want the message in doubt", cmd.Send)
+		}
+	})
+}
+
+// PR1: a deferred item whose answer was lost is processed: its repeat is a
+// duplicate, so nobody else would bring it.
+func TestDeferredInDoubtIsProcessed(t *testing.T) {
+	inDoubt(t, func(t *testing.T, w *world, lose func(func(*eventlog.Batch) bool) func()) {
+		r := w.start("n1")
+		p := newPort(textInfo())
+		r.PluginReady("text", "g1", p)
+		write := lose(has(router.TypeDeferred))
+		in := pluginhost.Inbound{Plugin: "text", Account: w.text.ID, DedupeKey: "media-1", Deferred: []byte("fetch this")}
+		if a := ingest(r, in); a.Status != pluginhost.Retry {
+			t.Fatalf("the answer was lost: got %+v, want retry", a)
+		}
+		write()
+		if a := ingest(r, in); a.Status != pluginhost.Duplicate {
+			t.Errorf("the repeat: got %+v, want duplicate", a)
+		}
+		if cmd := p.next(t, 0); string(cmd.Process) != "fetch this" {
+			t.Errorf("got %q, want the deferred item", cmd.Process)
+		}
+	})
+}
+
+// PR4: a person's "send it again" whose answer was lost is carried out: the
+// second try hears that the message is not unknown any more.
+func TestResendInDoubtIsSent(t *testing.T) {
+	inDoubt(t, func(t *testing.T, w *world, lose func(func(*eventlog.Batch) bool) func()) {
+		ctx, r := context.Background(), w.start("n1")
+		c := &carrier{world: w, r: r, port: newPort(textInfo())}
+		r.PluginReady("text", "g1", c.port)
+		c.conv = w.textChat(r)
+		cmd := c.sends(t)
+		w.result(r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusUnknown})
+		write := lose(has("message.settled/1"))
+		_, err := r.SettleMessage(ctx, w.agents["ana"], c.conv, conversation.MessageID(cmd.Command), conversation.OutcomeResend)
+		if router.Code(err) != "unavailable" {
+			t.Fatalf("the answer was lost: got %v, want unavailable", err)
+		}
+		write()
+		if again := c.port.next(t, 1); again.Command != cmd.Command || !again.MaybeSent {
+			t.Errorf("got %+v, want the message again, marked as maybe sent", again)
+		}
+	})
+}
+
+// An agent's own command that was written although its answer was lost shows
+// without another one: the ACD offers what waits.
+func TestAgentInDoubt(t *testing.T) {
+	inDoubt(t, func(t *testing.T, w *world, lose func(func(*eventlog.Batch) bool) func()) {
+		ctx, r, ana := context.Background(), w.start("n1"), w.agents["ana"]
+		must(t, r.AgentConnected(ctx, ana))
+		w.startChat(r, "v", "Cora", "hello")
+		write := lose(func(b *eventlog.Batch) bool { return len(b.Agents) > 0 })
+		if err := r.Ready(ctx, ana); router.Code(err) != "unavailable" {
+			t.Fatalf("the answer was lost: got %v, want unavailable", err)
+		}
+		write()
+		offerTo(t, r, ana)
+		// And in a conversation's append: the offer's acceptance.
+		offer := offerTo(t, r, ana)
+		write = lose(func(b *eventlog.Batch) bool { return len(b.Agents) > 0 })
+		if _, _, err := r.Accept(ctx, ana, offer.Offer); router.Code(err) != "unavailable" {
+			t.Fatalf("the answer was lost: got %v, want unavailable", err)
+		}
+		write()
+		eventually(t, "agent at work", func() bool { s := agentOf(t, r, ana); return s.Status() == acd.StatusBusy && s.Offer == nil })
+	})
+}
+
+// An append that was never written leaves nothing behind: neither a
+// conversation nor a message comes of it, and the repeat is the first.
+func TestNeverWritten(t *testing.T) {
+	log := newLossyLog()
+	t.Cleanup(func() { must(t, log.Close()) })
+	w := newWorld(t, log)
+	r := w.start("n1")
+	p := newPort(textInfo())
+	r.PluginReady("text", "g1", p)
+	in := pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+1", DedupeKey: "in-1",
+		Message: &pluginhost.InboundMessage{Address: "+1", Parts: textParts("hello")}}
+	log.lose(lostNever, has("message/1"))
+	if a := ingest(r, in); a.Status != pluginhost.Retry {
+		t.Fatalf("got %+v, want retry", a)
+	}
+	if a := ingest(r, in); a.Status != pluginhost.Committed {
+		t.Errorf("the repeat: got %+v, want committed", a)
+	}
+	rows, err := w.log.Conversations(context.Background(), eventlog.ConversationQuery{})
+	must(t, err)
+	if len(rows) != 1 {
+		t.Errorf("%d conversations, want 1", len(rows))
+	}
+}
+
+// promises.md 4.10, FT18: of two nodes on one log only the one that a row names
+// hands it out, whoever reads it; when it is gone, the other one takes over.
+func TestRowsBelongToANode(t *testing.T) {
+	w := newWorld(t, nil)
+	one := w.start("n1")
+	conv := w.textChatOn(one)
+	w.say(one, conv, "a")
+	two := w.start("n2") // reads all rows at its start
+	other := newPort(textInfo())
+	two.PluginReady("text", "g2", other)
+	p := newPort(textInfo())
+	one.PluginReady("text", "g1", p)
+	cmd := p.next(t, 0)
+	w.say(two, conv, "b") // n2's own, of the same conversation
+	other.next(t, 0)
+	if other.got[0].Command == cmd.Command {
+		t.Errorf("node n2 hands out a row of n1's")
+	}
+	if ok, err := two.Begin(context.Background(), w.text.ID, cmd.Command, "g2"); ok || err != nil {
+		t.Errorf("begin on the other node: got %v, %v, want it refused", ok, err)
+	}
+}
+
+// textChatOn is textChat on a node whose text plugin is not there yet.
+func (w *world) textChatOn(r *router.Router) conversation.ConversationID {
+	w.t.Helper()
+	r.PluginReady("text", "g0", newPort(textInfo()))
+	conv := w.textChat(r)
+	r.PluginGone("text", "g0", nil, nil)
+	return conv
+}
+
+// A node that stays away loses its commands to another one: those that had not
+// begun are sent from there, and of the others nobody knows (PR4). When it
+// comes back it cannot begin what is no longer its own.
+func TestRowsOfANodeThatIsGone(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		const away = 30 * time.Second
+		other := newPort(textInfo())
+		two, err := router.New(router.Options{Node: "n2", Log: b.log, Vault: &plainVault{}, Directory: fixedDirectory{b.dir.Snapshot()}, Bus: b.bus, Logger: slog.New(slog.DiscardHandler)})
+		must(t, err)
+		must(t, two.Start(t.Context()))
+		two.PluginReady("text", "g2", other)
+		command := func(n byte, s eventlog.OutboxState) eventlog.OutboxRow {
+			return eventlog.OutboxRow{CommandID: [16]byte{n}, Account: eventlog.StreamID(b.text.ID), Index: -1, Kind: "process", State: s,
+				Attempt: 1, Payload: []byte{0, n}, KeyID: 1, Node: "n0"}
+		}
+		_, held, err := b.log.AcquireLease(t.Context(), "outbox/n0", "n0", away)
+		must(t, err)
+		if !held {
+			t.Fatal("no lease for the node that will be gone")
+		}
+		_, err = b.log.Append(t.Context(), &eventlog.Batch{Outbox: []eventlog.OutboxRow{command(1, eventlog.OutboxQueued), command(2, eventlog.OutboxBegun)}})
+		must(t, err)
+		b.after(away - 1)
+		if n := len(other.got); n != 0 {
+			t.Fatalf("%d commands of a node that keeps its lease were handed out", n)
+		}
+		b.after(away)
+		var got []string
+		for _, cmd := range other.got {
+			got = append(got, fmt.Sprintf("%d maybe sent %t", cmd.Command[0], cmd.MaybeSent))
+		}
+		slices.Sort(got)
+		if want := []string{"1 maybe sent false", "2 maybe sent true"}; !slices.Equal(got, want) {
+			t.Errorf("after the takeover: got %q, want %q", got, want)
+		}
+		_, err = b.log.Append(t.Context(), &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{{CommandID: [16]byte{1}, State: eventlog.OutboxBegun, Node: "n0"}}})
+		if err == nil {
+			t.Error("the node that was away began a command that is not its own any more")
+		}
+		b.stop(two)
+	})
+}
