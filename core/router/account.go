@@ -18,6 +18,7 @@ const (
 	TypeRefused  = "account.refused/1"
 	TypeDeferred = "account.deferred/1"
 	TypeConsent  = "account.consent/1"
+	TypeFailed   = "account.failed/1"
 )
 
 func isAccountType(t string) bool { return strings.HasPrefix(t, "account.") }
@@ -52,6 +53,26 @@ type ConsentHead struct {
 type AccountConsentBody struct {
 	Thread  string `json:"thread"`
 	Keyword string `json:"keyword,omitempty"`
+}
+
+// FailedHead is the head of TypeFailed: a command to the account's plugin that
+// ended for good without success, and of which no conversation tells. The body
+// is FailedBody.
+type FailedHead struct {
+	Plugin       string                      `json:"plugin,omitempty"` // "": the account is gone
+	Command      conversation.MessageID      `json:"command"`
+	Kind         string                      `json:"kind"` // send, process
+	Conversation conversation.ConversationID `json:"conversation,omitzero"`
+	Outcome      conversation.Status         `json:"outcome"` // failed, unknown
+	Reason       string                      `json:"reason,omitempty"` // error class, see conversation.MessageStatus
+	Code         string                      `json:"code,omitempty"` // the plugin's or provider's; "deadline": tried for as long as its kind allows
+	Attempt      int                         `json:"attempt"`
+}
+
+// FailedBody says whose it was, and in the provider's words why.
+type FailedBody struct {
+	Thread string `json:"thread,omitempty"`
+	Text   string `json:"text,omitempty"`
 }
 
 // account is what the router needs of an account.
@@ -177,29 +198,72 @@ func refusedBody(in pluginhost.Inbound) *RefusedBody {
 	return b
 }
 
+// accountEvent makes an event of an account's stream. Its body, when not nil, is
+// sealed under key.
+func (r *Router) accountEvent(stream eventlog.StreamID, typ string, head, body any, key int64) (ev eventlog.Event, err error) {
+	ev = eventlog.Event{Type: typ, At: r.now().UTC()}
+	if ev.Head, err = json.Marshal(head); err != nil {
+		return ev, fmt.Errorf("router: encode %s: %w", typ, err)
+	}
+	if body == nil {
+		return ev, nil
+	}
+	b, err := json.Marshal(body)
+	if err != nil {
+		return ev, fmt.Errorf("router: encode %s: %w", typ, err)
+	}
+	if ev.Body, err = r.vault.Seal(key, stream[:], b); err != nil {
+		return ev, fmt.Errorf("router: seal %s: %w", typ, err)
+	}
+	ev.KeyID = key
+	return ev, nil
+}
+
+// recordFailure adds to b what a command's end leaves on its account's stream.
+// An external id of the command's own keeps it to one record, however often
+// the plugin says it.
+func (r *Router) recordFailure(b *eventlog.Batch, row *eventlog.OutboxRow, res pluginhost.CommandResult) error {
+	acc, _ := r.account(conversation.AccountID(row.Account))
+	key, err := r.vault.Assign()
+	if err != nil {
+		return fmt.Errorf("router: key for %s: %w", TypeFailed, err)
+	}
+	body := FailedBody{Text: cut(res.Text, maxField)}
+	if row.Kind == kindProcess {
+		payload, err := r.vault.Open(row.KeyID, row.Account[:], row.Payload)
+		if err == nil {
+			body.Thread, _, err = splitDeferred(payload)
+		}
+		if err != nil { // no reason to keep the row: the record then says no thread
+			r.logger.Warn("deferred item cannot be read", "account_id", conversation.AccountID(row.Account), "err", err)
+		}
+	}
+	ev, err := r.accountEvent(row.Account, TypeFailed, FailedHead{
+		Plugin: acc.plugin, Command: conversation.MessageID(row.CommandID), Kind: row.Kind, Conversation: conversation.ConversationID(row.Conversation),
+		Outcome: res.Outcome, Reason: res.Kind, Code: cut(res.Code, maxCode), Attempt: row.Attempt,
+	}, body, key)
+	if err != nil {
+		return err
+	}
+	b.Streams = append(b.Streams, eventlog.StreamAppend{Stream: row.Account, Expect: eventlog.ExpectAny, Events: []eventlog.Event{ev}})
+	b.External = append(b.External, eventlog.ExternalID{
+		Account: row.Account, Key: r.vault.MAC("failed", row.Account[:], row.CommandID[:]), Stream: row.Account, Index: 0})
+	return nil
+}
+
 // appendAccount appends one event to the account's stream, bound to keys.
 func (r *Router) appendAccount(in pluginhost.Inbound, keys []eventlog.Key, typ string, head any, body any, row *eventlog.OutboxRow) error {
 	stream := eventlog.StreamID(in.Account)
-	h, err := json.Marshal(head)
-	if err != nil {
-		return fmt.Errorf("router: encode %s: %w", typ, err)
-	}
-	ev := eventlog.Event{Type: typ, At: r.now().UTC(), Head: h}
 	var key int64
+	var err error
 	if body != nil || row != nil {
 		if key, err = r.vault.Assign(); err != nil {
 			return fmt.Errorf("router: key for %s: %w", typ, err)
 		}
 	}
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return fmt.Errorf("router: encode %s: %w", typ, err)
-		}
-		if ev.Body, err = r.vault.Seal(key, stream[:], b); err != nil {
-			return fmt.Errorf("router: seal %s: %w", typ, err)
-		}
-		ev.KeyID = key
+	ev, err := r.accountEvent(stream, typ, head, body, key)
+	if err != nil {
+		return err
 	}
 	batch := eventlog.Batch{Streams: []eventlog.StreamAppend{{Stream: stream, Expect: eventlog.ExpectAny, Events: []eventlog.Event{ev}}}}
 	for _, k := range keys {

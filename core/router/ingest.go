@@ -31,6 +31,10 @@ type arrival struct {
 // Ingest makes an event of a plugin durable (pluginhost.Core).
 func (r *Router) Ingest(ctx context.Context, in pluginhost.Inbound, done func(pluginhost.Ack)) {
 	acc, ok := r.account(in.Account)
+	if in.Result != nil && (!ok || acc.plugin == in.Plugin) {
+		r.settle(in, done) // what was handed out is heard out, whatever became of its account
+		return
+	}
 	if !ok || acc.plugin != in.Plugin || !acc.enabled {
 		r.refuse(in, "unknown_account", done)
 		return
@@ -40,9 +44,6 @@ func (r *Router) Ingest(ctx context.Context, in pluginhost.Inbound, done func(pl
 		return
 	}
 	switch {
-	case in.Result != nil:
-		r.settle(in, done)
-		return
 	case in.Status != nil:
 		r.deliveryStatus(in, done)
 		return

@@ -51,7 +51,6 @@ type outbox struct {
 	byID     map[[16]byte]*entry
 	past     past
 	round    int       // counts calls of dispatch
-	swept    time.Time // when commands of absent plugins were last looked at
 	wake     chan struct{}
 	again    chan struct{} // the rows are to be read now
 

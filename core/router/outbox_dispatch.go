@@ -40,20 +40,9 @@ const (
 // tried. It needs o.mu.
 func (o *outbox) pick(now time.Time) (picked []*entry, wait time.Duration) {
 	wait = time.Hour
-	sweep := now.Sub(o.swept) >= time.Minute
-	if sweep {
-		o.swept = now
-	}
 	for _, b := range o.accounts {
-		if b.full == o.round {
+		if b.full == o.round || o.ports[b.plugin] == nil {
 			continue
-		}
-		absent := o.ports[b.plugin] == nil
-		if absent {
-			wait = min(wait, time.Minute)
-			if !sweep {
-				continue
-			}
 		}
 		mine, room := 0, b.room()
 		for range len(b.turn) {
@@ -63,10 +52,10 @@ func (o *outbox) pick(now time.Time) (picked []*entry, wait time.Duration) {
 			b.next %= len(b.turn)
 			e := b.turn[b.next].queue[0]
 			b.next++
-			if e.inflight || e.doubtful || absent && !e.late(now) {
+			if e.inflight || e.doubtful || e.late(now) {
 				continue
 			}
-			if d := e.row.NotBefore.Sub(now); d > 0 && !absent {
+			if d := e.row.NotBefore.Sub(now); d > 0 {
 				wait = min(wait, d)
 				continue
 			}
@@ -77,9 +66,53 @@ func (o *outbox) pick(now time.Time) (picked []*entry, wait time.Duration) {
 	return picked, wait
 }
 
-// late reports whether a command's time is over: it is given up.
+// late reports whether a command's time is over: it is given up. What is asked
+// for with a lookup goes on being asked for.
 func (e *entry) late(now time.Time) bool {
-	return !e.lookup && e.row.State != eventlog.OutboxBegun && !e.row.Deadline.IsZero() && now.After(e.row.Deadline)
+	return !e.lookup && e.row.State != eventlog.OutboxBegun && e.over(now)
+}
+
+func (e *entry) over(now time.Time) bool {
+	return !e.row.Deadline.IsZero() && now.After(e.row.Deadline)
+}
+
+// answerGrace is how long after a command's deadline a plugin that has it may
+// still give its Result.
+const answerGrace = 5 * time.Minute
+
+// giveUp ends the commands whose time is over: those that nobody has taken, those
+// that passed Begin with a plugin that never came back (it was taken out of the
+// configuration, or its account was deleted), and those of which a plugin
+// that is there says nothing. What passed Begin may have been sent, so it ends
+// unknown (PR4).
+func (o *outbox) giveUp() {
+	now := o.r.now()
+	over := map[*entry]conversation.Status{}
+	o.mu.Lock()
+	for _, e := range o.byID {
+		if !e.over(now) || e.doubtful {
+			continue
+		}
+		b := o.accounts[conversation.AccountID(e.row.Account)]
+		switch {
+		case e.inflight && e.instance == "": // ends already
+			continue
+		case e.inflight && !now.After(e.row.Deadline.Add(answerGrace)):
+			continue
+		case !e.inflight && !e.late(now) && o.ports[b.plugin] != nil:
+			continue
+		}
+		b.stop(e)
+		e.inflight = true // nobody picks it again
+		over[e] = conversation.StatusFailed
+		if e.row.Kind == kindSend && (e.lookup || e.row.State == eventlog.OutboxBegun) {
+			over[e] = conversation.StatusUnknown
+		}
+	}
+	o.mu.Unlock()
+	for e, outcome := range over {
+		o.insist(e, pluginhost.CommandResult{Command: e.row.CommandID, Outcome: outcome, Kind: "temporary", Code: "deadline"})
+	}
 }
 
 // dispatch hands out what can be handed out now, and tells after what time to
@@ -97,10 +130,6 @@ func (o *outbox) dispatch(ctx context.Context) time.Duration {
 			return wait
 		}
 		for _, e := range picked {
-			if e.late(now) {
-				o.expire(e)
-				continue
-			}
 			cmd, err := o.command(ctx, e)
 			if err != nil {
 				if ctx.Err() != nil {
@@ -161,14 +190,6 @@ func (o *outbox) later(e *entry, d time.Duration) {
 	o.mu.Lock()
 	e.row.NotBefore = o.r.now().Add(d)
 	o.mu.Unlock()
-}
-
-// expire gives a message up whose time is over: it never reached the provider.
-func (o *outbox) expire(e *entry) {
-	o.mu.Lock()
-	e.inflight = true // nobody picks it again
-	o.mu.Unlock()
-	o.insist(e, pluginhost.CommandResult{Command: e.row.CommandID, Outcome: conversation.StatusFailed, Kind: "temporary", Code: "deadline"})
 }
 
 // insist carries out an outcome of the router's own, however long the store refuses it.

@@ -43,6 +43,9 @@ func (r *Router) settle(in pluginhost.Inbound, done func(pluginhost.Ack)) {
 func (o *outbox) finish(e *entry, res pluginhost.CommandResult, done func(pluginhost.Ack)) {
 	r := o.r
 	conv := conversation.ConversationID(e.row.Conversation)
+	if e.row.Kind == kindProcess && res.Outcome == conversation.StatusUnknown { // processed again, as after a loss: see doubt
+		res.Outcome, res.Retryable = conversation.StatusFailed, true
+	}
 	o.mu.Lock()
 	was, attempt := e.row.State, e.row.Attempt
 	known := o.byID[e.row.CommandID] == e
@@ -66,6 +69,10 @@ func (o *outbox) finish(e *entry, res pluginhost.CommandResult, done func(plugin
 	}
 	update := eventlog.OutboxUpdate{CommandID: e.row.CommandID, State: state, Attempt: attempt, Node: r.node}
 	settled := func(out outcome, err error) {
+		if errors.Is(err, eventlog.ErrConflict) || errors.Is(err, eventlog.ErrNotFound) {
+			o.overtaken(e, err, done)
+			return
+		}
 		if err != nil {
 			done(r.ack(conv, out, err))
 			return
@@ -82,7 +89,7 @@ func (o *outbox) finish(e *entry, res pluginhost.CommandResult, done func(plugin
 	}
 	r.metrics.results.WithLabelValues(r.channelOf(e), string(res.Outcome)).Inc()
 	if e.row.Kind == kindProcess {
-		o.settleAlone(update, func(err error) { settled(outcome{}, err) })
+		o.settleAlone(e, res, update, func(err error) { settled(outcome{}, err) })
 		return
 	}
 	account := conversation.AccountID(e.row.Account)
@@ -93,7 +100,7 @@ func (o *outbox) finish(e *entry, res pluginhost.CommandResult, done func(plugin
 		},
 		done: func(out outcome, err error) {
 			if unfollowed(err) { // the row must not stay
-				o.settleAlone(update, func(err error) { settled(outcome{}, err) })
+				o.settleAlone(e, res, update, func(err error) { settled(outcome{}, err) })
 				return
 			}
 			settled(out, err)
@@ -101,17 +108,59 @@ func (o *outbox) finish(e *entry, res pluginhost.CommandResult, done func(plugin
 	})
 }
 
-// settleAlone settles a row without a word in the conversation. That something
-// else settled it first is no error.
-func (o *outbox) settleAlone(update eventlog.OutboxUpdate, done func(error)) {
-	if !o.r.spawn(func() {
-		_, err := o.r.log.Append(o.r.commits, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{update}})
-		if errors.Is(err, eventlog.ErrConflict) || errors.Is(err, eventlog.ErrNotFound) {
+// settleAlone settles a row without a word in the conversation. What did not
+// succeed is recorded on the account's stream in the same append, and said in
+// the process's log: nothing else tells of it (DESIGN.md 4).
+func (o *outbox) settleAlone(e *entry, res pluginhost.CommandResult, update eventlog.OutboxUpdate, done func(error)) {
+	r := o.r
+	if !r.spawn(func() {
+		o.mu.Lock()
+		row := e.row
+		o.mu.Unlock()
+		b := &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{update}}
+		failed := res.Outcome == conversation.StatusFailed || res.Outcome == conversation.StatusUnknown
+		var err error
+		if failed {
+			err = r.recordFailure(b, &row, res)
+		}
+		if err == nil {
+			_, err = r.log.Append(r.commits, b)
+		}
+		var dup *eventlog.DuplicateError
+		switch {
+		case errors.As(err, &dup): // recorded before; the row was settled with it
 			err = nil
+		case err == nil && failed:
+			r.metrics.givenUp.WithLabelValues(r.channelOf(e), row.Kind).Inc()
+			r.logger.Warn("command failed for good", "channel", r.channelOf(e), "account_id", conversation.AccountID(row.Account),
+				"command", conversation.MessageID(row.CommandID), "kind", row.Kind, "outcome", res.Outcome, "code", cut(res.Code, maxCode))
 		}
 		done(err)
 	}) {
 		done(ErrStopped)
+	}
+}
+
+// overtaken answers for a Result that the row does not take. Usually something
+// else has settled the row: the provider's own word on the message, or another
+// node. Then the Result is late, and nothing is left to be done.
+func (o *outbox) overtaken(e *entry, cause error, done func(pluginhost.Ack)) {
+	r := o.r
+	conv := conversation.ConversationID(e.row.Conversation)
+	if !r.spawn(func() {
+		row, err := r.log.OutboxRow(r.ctx, e.row.CommandID)
+		switch {
+		case errors.Is(err, eventlog.ErrNotFound):
+			o.forget(e.row.CommandID)
+			done(pluginhost.Ack{Status: pluginhost.Refused, Code: "unknown_command"})
+		case err == nil && row.State == eventlog.OutboxSettled:
+			o.settled(row)
+			done(pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: conv, Seq: row.Seq})
+		default:
+			done(r.ack(conv, outcome{}, errors.Join(cause, err)))
+		}
+	}) {
+		done(pluginhost.Ack{Status: pluginhost.Retry, Code: "stopping"})
 	}
 }
 

@@ -31,7 +31,7 @@ const (
 // outboxLease names the lease of a node on its own rows.
 func outboxLease(node string) string { return "outbox/" + node }
 
-// keep reads the rows again until ctx ends.
+// keep reads the rows again, and gives up what is over, until ctx ends.
 func (o *outbox) keep(ctx context.Context) {
 	timer := time.NewTimer(rereadEvery)
 	defer timer.Stop()
@@ -45,6 +45,7 @@ func (o *outbox) keep(ctx context.Context) {
 		if err := o.reread(ctx); err != nil && ctx.Err() == nil {
 			o.r.logger.Warn("outbox: rows cannot be read", "err", err)
 		}
+		o.giveUp()
 		timer.Reset(rereadEvery)
 	}
 }

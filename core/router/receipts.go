@@ -175,7 +175,8 @@ func (r *Router) statusOfCommand(in pluginhost.Inbound, row eventlog.OutboxRow, 
 		keys: r.providerKeys(in.Account, in.Status.ProviderID), update: update,
 		done: func(out outcome, err error) {
 			if unfollowed(err) && row.State != eventlog.OutboxSettled {
-				r.outbox.settleAlone(update, func(alone error) {
+				said := pluginhost.CommandResult{Command: row.CommandID, Outcome: in.Status.Status, Code: in.Status.Code, Text: in.Status.Text}
+				r.outbox.settleAlone(&entry{row: row}, said, update, func(alone error) {
 					if alone != nil {
 						err = alone
 					}
