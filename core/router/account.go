@@ -63,9 +63,9 @@ type FailedHead struct {
 	Command      conversation.MessageID      `json:"command"`
 	Kind         string                      `json:"kind"` // send, process
 	Conversation conversation.ConversationID `json:"conversation,omitzero"`
-	Outcome      conversation.Status         `json:"outcome"` // failed, unknown
+	Outcome      conversation.Status         `json:"outcome"`          // failed, unknown
 	Reason       string                      `json:"reason,omitempty"` // error class, see conversation.MessageStatus
-	Code         string                      `json:"code,omitempty"` // the plugin's or provider's; "deadline": tried for as long as its kind allows
+	Code         string                      `json:"code,omitempty"`   // the plugin's or provider's; "deadline": tried for as long as its kind allows
 	Attempt      int                         `json:"attempt"`
 }
 

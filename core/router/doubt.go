@@ -106,12 +106,16 @@ func (r *Router) doubt(stream eventlog.StreamID, catchUp func(beyond uint64) (ui
 }
 
 func (r *Router) doubtConversation(id conversation.ConversationID) {
-	r.doubt(eventlog.StreamID(id), func(beyond uint64) (seq uint64, err error) {
-		_, err = r.live(id).do(r.ctx, &task{reload: beyond, read: func(s *conversation.State) { seq = s.Seq }})
-		if errors.Is(err, ErrNotFound) { // not begun, as far as the log knows now
+	r.doubt(eventlog.StreamID(id), func(beyond uint64) (uint64, error) {
+		var seq uint64
+		_, err := r.live(id).do(r.ctx, &task{reload: beyond, read: func(s *conversation.State) { seq = s.Seq }})
+		switch {
+		case errors.Is(err, ErrNotFound): // not begun, as far as the log knows now
 			return 0, nil
+		case err != nil: // seq is still the mailbox's when r.ctx has ended
+			return 0, err
 		}
-		return seq, err
+		return seq, nil
 	}, bus.Conversation, bus.Recent)
 }
 

@@ -226,8 +226,7 @@ func TestRowsBelongToANode(t *testing.T) {
 	one.PluginReady("text", "g1", p)
 	cmd := p.next(t, 0)
 	w.say(two, conv, "b") // n2's own, of the same conversation
-	other.next(t, 0)
-	if other.got[0].Command == cmd.Command {
+	if own := other.next(t, 0); own.Command == cmd.Command {
 		t.Errorf("node n2 hands out a row of n1's")
 	}
 	if ok, err := two.Begin(context.Background(), w.text.ID, cmd.Command, "g2"); ok || err != nil {
@@ -254,7 +253,17 @@ func TestRowsOfANodeThatIsGone(t *testing.T) {
 		two, err := router.New(router.Options{Node: "n2", Log: b.log, Vault: &plainVault{}, Directory: fixedDirectory{b.dir.Snapshot()}, Bus: b.bus, Logger: slog.New(slog.DiscardHandler)})
 		must(t, err)
 		must(t, two.Start(t.Context()))
-		two.PluginReady("text", "g2", other)
+		two.PluginReady("text", "g2", other) // either node may be the one that takes over
+		b.r.PluginReady("text", "g1", other)
+		given := func() (got []string) {
+			other.mu.Lock()
+			defer other.mu.Unlock()
+			for _, cmd := range other.got {
+				got = append(got, fmt.Sprintf("%d maybe sent %t", cmd.Command[0], cmd.MaybeSent))
+			}
+			slices.Sort(got)
+			return got
+		}
 		command := func(n byte, s eventlog.OutboxState) eventlog.OutboxRow {
 			return eventlog.OutboxRow{CommandID: [16]byte{n}, Account: eventlog.StreamID(b.text.ID), Index: -1, Kind: "process", State: s,
 				Attempt: 1, Payload: []byte{0, n}, KeyID: 1, Node: "n0"}
@@ -267,15 +276,11 @@ func TestRowsOfANodeThatIsGone(t *testing.T) {
 		_, err = b.log.Append(t.Context(), &eventlog.Batch{Outbox: []eventlog.OutboxRow{command(1, eventlog.OutboxQueued), command(2, eventlog.OutboxBegun)}})
 		must(t, err)
 		b.after(away - 1)
-		if n := len(other.got); n != 0 {
-			t.Fatalf("%d commands of a node that keeps its lease were handed out", n)
+		if got := given(); len(got) != 0 {
+			t.Fatalf("commands of a node that keeps its lease were handed out: %q", got)
 		}
 		b.after(away)
-		var got []string
-		for _, cmd := range other.got {
-			got = append(got, fmt.Sprintf("%d maybe sent %t", cmd.Command[0], cmd.MaybeSent))
-		}
-		slices.Sort(got)
+		got := given()
 		if want := []string{"1 maybe sent false", "2 maybe sent true"}; !slices.Equal(got, want) {
 			t.Errorf("after the takeover: got %q, want %q", got, want)
 		}

@@ -50,7 +50,7 @@ type outbox struct {
 	accounts map[conversation.AccountID]*box
 	byID     map[[16]byte]*entry
 	past     past
-	round    int       // counts calls of dispatch
+	round    int // counts calls of dispatch
 	wake     chan struct{}
 	again    chan struct{} // the rows are to be read now
 
