@@ -89,6 +89,9 @@ func (r *Router) doubt(stream eventlog.StreamID, catchUp func(beyond uint64) (ui
 					r.bus.Publish(bus.Hint{Node: r.node, Kind: k, Stream: stream, Seq: seq})
 				}
 				return
+			case errors.Is(err, ErrNewer): // a newer node carries it on
+				r.doubts.settled(stream, r.doubts.count(stream))
+				return
 			case err == nil:
 				definite = false
 				continue

@@ -82,14 +82,14 @@ func TestSendInDoubtIsSent(t *testing.T) {
 			t.Fatalf("the answer was lost: got %v, want unavailable", err)
 		}
 		write()
-		second, err := say("b") // loads what the first left in the log
+		again, err := say("a") // what follows waits for the repeat
+		must(t, err)
+		second, err := say("b")
 		must(t, err)
 		first := p.next(t, 0)
 		if first.Send == nil || first.Send.Parts[0].Text != "a" {
 			t.Fatalf("first command: got %+v, want the message in doubt", first.Send)
 		}
-		again, err := say("a")
-		must(t, err)
 		if [16]byte(again.Message) != first.Command {
 			t.Errorf("the retry is message %s, want the one that was sent", again.Message)
 		}
