@@ -136,7 +136,7 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 		return n, err
 	}
 	n.health = ops.NewHealth(
-		ops.Check{Name: "log", Run: n.checkLog},
+		ops.Check{Name: "log", Run: n.checkLog, Fresh: time.Second},
 		ops.Check{Name: "plugins", Run: n.checkPlugins},
 	)
 	proxies, err := trusted(cfg.HTTP.TrustedProxies)
@@ -337,13 +337,24 @@ func (n *node) doctor(context.Context) []api.DoctorCheck {
 	return []api.DoctorCheck{checkFolder(n.cfg.Data), checkKey(n.cfg), checkClock(n.clock.Offset())}
 }
 
-func (n *node) checkLog(context.Context) error {
+// checkLog writes: a full disk and a database that is away show in nothing else
+// while there is no traffic, and traffic does not come back before this says that
+// all is well (PR16). The write is a row of this node's own, which goes the way of
+// every append to the disk.
+func (n *node) checkLog(ctx context.Context) error {
 	select {
 	case <-n.stores.log.Failed():
 		return errors.New("the log has failed")
 	default:
-		return nil
 	}
+	_, _, err := n.stores.log.AcquireLease(ctx, "ready/"+n.cfg.Node, n.cfg.Node, time.Minute)
+	switch {
+	case errors.Is(err, eventlog.ErrFull):
+		return fmt.Errorf("the disk is full: %w", err)
+	case errors.Is(err, eventlog.ErrUnavailable):
+		return fmt.Errorf("the database is not available: %w", err)
+	}
+	return err
 }
 
 func (n *node) checkPlugins(context.Context) error {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/parley-gateway/parley/config"
+	"github.com/parley-gateway/parley/gateway/ops"
 )
 
 type serveCmd struct {
@@ -57,8 +58,9 @@ func newLogger(cfg config.Config, w io.Writer) *slog.Logger {
 		level = slog.LevelInfo
 	}
 	opts := &slog.HandlerOptions{Level: level}
+	var lines slog.Handler = slog.NewJSONHandler(w, opts)
 	if cfg.Log.Format == "text" {
-		return slog.New(slog.NewTextHandler(w, opts)).With("node", cfg.Node)
+		lines = slog.NewTextHandler(w, opts)
 	}
-	return slog.New(slog.NewJSONHandler(w, opts)).With("node", cfg.Node)
+	return slog.New(ops.Quiet(lines)).With("node", cfg.Node)
 }

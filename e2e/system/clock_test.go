@@ -227,17 +227,3 @@ func (d *demo) me(token string) int {
 	_ = resp.Body.Close()
 	return resp.StatusCode
 }
-
-// ready asks /readyz.
-func (d *demo) ready() bool {
-	req, err := http.NewRequestWithContext(d.t.Context(), http.MethodGet, d.info.OpsURL+"/readyz", nil)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	resp, err := drive.HTTPClient().Do(req)
-	if err != nil {
-		return false
-	}
-	_ = resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
-}

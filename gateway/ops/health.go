@@ -3,6 +3,7 @@ package ops
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -18,17 +19,39 @@ type Check struct {
 	// Run returns nil when all is well. Its error is shown to operators, so it
 	// holds no secrets. It must end when ctx does (2 s).
 	Run func(ctx context.Context) error
+	// Fresh is how long an outcome is good for whoever asks next, so that many
+	// questions at once cost one Run. 0: each question runs it.
+	Fresh time.Duration
+}
+
+// patience is how long a check may take.
+const patience = 2 * time.Second
+
+// check is a Check with its last outcome.
+type check struct {
+	Check
+	turn chan struct{} // holds a token while nobody runs the check
+	at   time.Time
+	last Result
 }
 
 // Health answers /healthz and /readyz. Safe for concurrent use.
 type Health struct {
-	checks   []Check
+	checks   []*check
 	draining atomic.Bool
 	started  atomic.Bool
 }
 
 // NewHealth is not ready until Started is called and every check passes.
-func NewHealth(checks ...Check) *Health { return &Health{checks: checks} }
+func NewHealth(checks ...Check) *Health {
+	h := &Health{}
+	for _, c := range checks {
+		turn := make(chan struct{}, 1)
+		turn <- struct{}{}
+		h.checks = append(h.checks, &check{Check: c, turn: turn})
+	}
+	return h
+}
 
 // Started says that everything is in place.
 func (h *Health) Started() { h.started.Store(true) }
@@ -38,8 +61,6 @@ func (h *Health) Drain() { h.draining.Store(true) }
 
 // Ready reports whether the process takes work, with one line per check.
 func (h *Health) Ready(ctx context.Context) (bool, []Result) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
 	results := make([]Result, len(h.checks)+1)
 	switch {
 	case h.draining.Load():
@@ -51,7 +72,7 @@ func (h *Health) Ready(ctx context.Context) (bool, []Result) {
 	}
 	var wg sync.WaitGroup
 	for i, c := range h.checks {
-		wg.Go(func() { results[i+1] = run(ctx, c) })
+		wg.Go(func() { results[i+1] = c.ask(ctx) })
 	}
 	wg.Wait()
 	ok := true
@@ -61,11 +82,37 @@ func (h *Health) Ready(ctx context.Context) (bool, []Result) {
 	return ok, results
 }
 
-func run(ctx context.Context, c Check) Result {
-	if err := c.Run(ctx); err != nil {
-		return Result{Name: c.Name, Error: err.Error()}
+// ask gives the outcome of a check, an earlier one while that is fresh. Whoever
+// has the turn answers for the others too, so it does not stop when its own
+// client goes.
+func (c *check) ask(ctx context.Context) Result {
+	if c.Fresh == 0 {
+		return c.run(ctx)
 	}
-	return Result{Name: c.Name, OK: true}
+	select {
+	case <-c.turn:
+	case <-ctx.Done():
+		return Result{Name: c.Name, Error: ctx.Err().Error()}
+	}
+	defer func() { c.turn <- struct{}{} }()
+	if c.at.IsZero() || time.Since(c.at) >= c.Fresh {
+		c.last = c.run(context.WithoutCancel(ctx))
+		c.at = time.Now()
+	}
+	return c.last
+}
+
+func (c *check) run(ctx context.Context) Result {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := c.Run(ctx)
+	switch {
+	case err == nil:
+		return Result{Name: c.Name, OK: true}
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil:
+		return Result{Name: c.Name, Error: "no answer within " + patience.String()}
+	}
+	return Result{Name: c.Name, Error: err.Error()}
 }
 
 // Result is the outcome of one check.

@@ -9,7 +9,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
@@ -122,4 +126,61 @@ func TestProfiles(t *testing.T) {
 	if res := get(t, h, "/debug/pprof/goroutine?debug=1", ""); res.StatusCode != 200 {
 		t.Errorf("GET /debug/pprof/goroutine = %d, want 200", res.StatusCode)
 	}
+}
+
+// Many questions at once cost one check, whose outcome does not depend on who
+// asked first or went away; and a check that hangs says so.
+func TestReadinessIsAskedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int64
+		var fault atomic.Pointer[error]
+		health := ops.NewHealth(ops.Check{Name: "log", Fresh: time.Second, Run: func(ctx context.Context) error {
+			runs.Add(1)
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			if err := fault.Load(); err != nil {
+				return *err
+			}
+			return nil
+		}})
+		health.Started()
+		ask := func(want bool) {
+			t.Helper()
+			gone, cancel := context.WithCancel(t.Context())
+			go health.Ready(gone)
+			synctest.Wait()
+			cancel() // the first one leaves while its check runs
+			var wg sync.WaitGroup
+			for range 100 {
+				wg.Go(func() {
+					if ok, results := health.Ready(t.Context()); ok != want {
+						t.Errorf("ready: got %t (%+v), want %t", ok, results, want)
+					}
+				})
+			}
+			wg.Wait()
+		}
+		ask(true)
+		if n := runs.Load(); n != 1 {
+			t.Errorf("101 questions at once ran the check %d times, want once", n)
+		}
+		broken := errors.New("no space left")
+		fault.Store(&broken)
+		time.Sleep(time.Second)
+		ask(false)
+		fault.Store(nil)
+		time.Sleep(time.Second)
+		ask(true)
+		if n := runs.Load(); n != 3 {
+			t.Errorf("three rounds ran the check %d times, want 3", n)
+		}
+
+		hung := ops.NewHealth(ops.Check{Name: "log", Run: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }})
+		if ok, results := hung.Ready(t.Context()); ok || results[1].Error != "no answer within 2s" {
+			t.Errorf("a check that hangs: %t, %+v, want no answer within 2s", ok, results)
+		}
+	})
 }

@@ -41,6 +41,7 @@ type writer struct {
 	pos, maxKey int64
 	committed   struct{ pos, maxKey int64 }
 	batch       []*request
+	full        uint64 // writes refused for want of space since the last one that went through
 
 	queue chan *request
 	idle  chan struct{} // closed when the goroutine has ended
@@ -239,10 +240,18 @@ func (w *writer) commit(batch []*request) {
 	took, err := w.transact(batch)
 	switch kind := classify(err); {
 	case err == nil:
+		if w.full > 0 {
+			w.l.log.Info("there is space on the disk again: writes go on", "refused", w.full)
+			w.full = 0
+		}
 		w.succeeded(batch, uint64(w.pos-events), took)
 	case kind == troubleFatal:
 		w.answer(batch, w.l.fail(err))
 	case kind == troubleFull:
+		if w.full == 0 {
+			w.l.log.Warn("the disk is full: writes fail until there is space", "err", err)
+		}
+		w.full += uint64(len(batch))
 		w.answer(batch, fmt.Errorf("append: %w", named(err)))
 	case kind == troubleBusy || len(batch) == 1:
 		w.answer(batch, fmt.Errorf("append: %w", err))

@@ -1,0 +1,112 @@
+package ops
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// What a message may write in a while.
+const (
+	quietBurst  = 10
+	quietWindow = 10 * time.Second
+	quietKeys   = 1000 // messages remembered; beyond them the counts begin anew
+)
+
+// Quiet bounds what trouble writes to the log: a full disk fails every webhook,
+// every timer and every agent's command, each of which has a line to say. Of one
+// message, whatever its attributes, ten lines pass in ten seconds; further ones are
+// counted, and the count is written when the ten seconds are over, with the next
+// line of any kind. Lines below Warn pass untouched.
+func Quiet(next slog.Handler) slog.Handler {
+	return &quiet{next, &counts{said: map[quietKey]*said{}, swept: time.Now()}}
+}
+
+type quiet struct {
+	next slog.Handler
+	*counts
+}
+
+// counts are shared by all handlers that With made of one.
+type counts struct {
+	mu    sync.Mutex
+	said  map[quietKey]*said
+	swept time.Time
+}
+
+type quietKey struct {
+	level slog.Level
+	text  string
+}
+
+// said is what a message has written in the window that began at since.
+type said struct {
+	since time.Time
+	lines int
+	by    slog.Handler // of the last line kept back, for its attributes
+}
+
+// Enabled implements slog.Handler.
+func (q *quiet) Enabled(ctx context.Context, l slog.Level) bool { return q.next.Enabled(ctx, l) }
+
+// WithAttrs implements slog.Handler.
+func (q *quiet) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &quiet{q.next.WithAttrs(attrs), q.counts}
+}
+
+// WithGroup implements slog.Handler.
+func (q *quiet) WithGroup(name string) slog.Handler { return &quiet{q.next.WithGroup(name), q.counts} }
+
+// Handle implements slog.Handler.
+func (q *quiet) Handle(ctx context.Context, r slog.Record) error {
+	now := time.Now()
+	pass, over := q.count(q.next, r, now)
+	for key, s := range over {
+		line := slog.NewRecord(now, key.level, key.text, 0)
+		line.AddAttrs(slog.Int("left_out", s.lines-quietBurst), slog.Duration("within", now.Sub(s.since).Round(time.Second)))
+		if err := s.by.Handle(ctx, line); err != nil {
+			return err
+		}
+	}
+	if !pass {
+		return nil
+	}
+	return q.next.Handle(ctx, r)
+}
+
+// count decides whether a line passes, and gives the messages of which lines were
+// left out in a window that is over.
+func (c *counts) count(by slog.Handler, r slog.Record, now time.Time) (pass bool, over map[quietKey]*said) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now.Sub(c.swept) >= quietWindow || len(c.said) >= quietKeys {
+		c.swept = now
+		for key, s := range c.said {
+			if now.Sub(s.since) < quietWindow && len(c.said) < quietKeys {
+				continue
+			}
+			delete(c.said, key)
+			if s.lines > quietBurst {
+				if over == nil {
+					over = map[quietKey]*said{}
+				}
+				over[key] = s
+			}
+		}
+	}
+	if r.Level < slog.LevelWarn {
+		return true, over
+	}
+	key := quietKey{r.Level, r.Message}
+	s := c.said[key]
+	if s == nil {
+		s = &said{since: now}
+		c.said[key] = s
+	}
+	if s.lines++; s.lines > quietBurst {
+		s.by = by
+		return false, over
+	}
+	return true, over
+}
