@@ -56,18 +56,20 @@ func (p *plugin) crashed(g *generation) {
 // judge finds out whether an item that was alone ended the plugin, counts
 // what else was under way, and sends waiting hooks to the next generation.
 // parked: it found one; inFlight: the others.
-func (p *plugin) judge(g *generation) (inFlight []poisonKey, parked bool) {
+func (p *plugin) judge(g *generation) (inFlight []suspect, parked bool) {
 	inFlight, alone := g.session.suspects()
 	if alone != nil {
-		key := alone.key()
-		inFlight = slices.DeleteFunc(inFlight, func(k poisonKey) bool { return k == key })
+		one := alone.suspect()
+		inFlight = slices.DeleteFunc(inFlight, func(s suspect) bool { return s.key == one.key })
+		if alone.lane == laneStranger { // sent beside others that had been under way: they are innocent
+			inFlight = nil
+		}
+		p.poison.park(one, time.Since(g.session.solo.began))
 		p.meters.quarantined.Inc()
 		if alone.hook != nil {
-			p.poison.park(key)
 			alone.hook.answer(hookOutcome{err: ErrQuarantined})
 			g.log.Error("hook parked: it ended the plugin while it was alone", "account", alone.hook.account.String())
 		} else {
-			p.poison.clear(key)
 			g.session.parkCommand(alone.command)
 			g.log.Error("command parked: it ended the plugin while it was alone",
 				"command_id", uuid.UUID(alone.command.id).String(), "account", alone.command.account.String())

@@ -52,6 +52,34 @@ func (t *TestSession) Unsettled(ctx context.Context) (begun, unbegun [][16]byte)
 	return t.s.unsettled(ctx)
 }
 
+// TestPoison is what a plugin remembers of commands that were under way in crashes.
+type TestPoison struct{ p *poison }
+
+// NewTestPoison remembers nothing yet.
+func NewTestPoison() TestPoison { return TestPoison{newPoison()} }
+
+func (t TestPoison) suspect(id [16]byte) suspect {
+	return suspect{key: commandKey(id), source: source{thread: string(id[:])}}
+}
+
+// Crash says that a generation ended with these commands under way.
+func (t TestPoison) Crash(ids ...[16]byte) {
+	var list []suspect
+	for _, id := range ids {
+		list = append(list, t.suspect(id))
+	}
+	t.p.crash(list)
+}
+
+// Suspect reports whether a command would be tried alone.
+func (t TestPoison) Suspect(id [16]byte) bool {
+	one := t.suspect(id)
+	return t.p.command(one.key, one.source) != laneOrdinary
+}
+
+// Len counts what is remembered.
+func (t TestPoison) Len() int { return len(t.p.items) + len(t.p.sources) + len(t.p.parked) }
+
 // Errors of the contract for tests.
 var (
 	ErrUnresponsive = errUnresponsive

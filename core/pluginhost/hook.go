@@ -51,6 +51,7 @@ type HookResponse struct {
 // hookCall is one hook at one session.
 type hookCall struct {
 	account   conversation.AccountID
+	source    source
 	frame     *pluginv1.Hook
 	size      int
 	sent      bool
@@ -66,6 +67,10 @@ type hookOutcome struct {
 }
 
 func (c *hookCall) answer(o hookOutcome) { c.once.Do(func() { c.outcome <- o }) }
+
+func (c *hookCall) suspect() suspect {
+	return suspect{key: c.poisonKey(), source: c.source, hook: true}
+}
 
 func (c *hookCall) poisonKey() poisonKey {
 	f := c.frame
@@ -128,21 +133,17 @@ func (p *plugin) hookOnce(ctx context.Context, account conversation.AccountID, f
 	if err := checkHook(p.described().GetHook(), req); err != nil {
 		return hookOutcome{}, err
 	}
-	c := &hookCall{account: account, outcome: make(chan hookOutcome, 1)}
+	c := &hookCall{account: account, source: hookSource(account, req.RemoteIP), outcome: make(chan hookOutcome, 1)}
 	c.frame = &pluginv1.Hook{
 		Account: frame.GetAccount(), Method: frame.GetMethod(), Url: frame.GetUrl(), Headers: frame.GetHeaders(),
 		Body: frame.GetBody(), RemoteIp: frame.GetRemoteIp(), ReceivedTime: frame.GetReceivedTime(),
 	}
 	c.size = proto.Size(c.frame)
-	suspect := false
-	if p.poison.any() {
-		key := c.poisonKey()
-		if p.poison.isParked(key) {
-			return hookOutcome{}, ErrQuarantined
-		}
-		suspect = p.poison.suspect(key)
+	lane, parked := p.poison.hook(c)
+	if parked {
+		return hookOutcome{}, ErrQuarantined
 	}
-	if err := s.offerHook(c, suspect); err != nil {
+	if err := s.offerHook(c, lane); err != nil {
 		return hookOutcome{}, err
 	}
 	select {
@@ -241,7 +242,7 @@ func hookMethods(info *pluginv1.HookInfo) []string {
 }
 
 // offerHook queues a hook; the caller waits for its outcome.
-func (s *session) offerHook(c *hookCall, suspect bool) error {
+func (s *session) offerHook(c *hookCall, in lane) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {
@@ -251,13 +252,19 @@ func (s *session) offerHook(c *hookCall, suspect bool) error {
 	if len(s.hooks) >= maxHooks || s.hookSize+c.size > maxHookBytes {
 		return ErrBusy
 	}
+	if in == laneStranger && s.solo.strangers.len() >= maxStrangers {
+		return ErrQuarantined
+	}
 	s.hookSeq++
 	c.frame.Id = s.hookSeq
 	s.hooks[c.frame.Id] = c
 	s.hookSize += c.size
-	if suspect {
-		s.solo.waiting.push(soloItem{hook: c})
-	} else {
+	switch in {
+	case laneStranger:
+		s.solo.strangers.push(soloItem{hook: c, lane: in})
+	case laneAlone:
+		s.solo.waiting.push(soloItem{hook: c, lane: in})
+	default:
 		s.out.hooks.push(c)
 	}
 	s.poke()
@@ -306,9 +313,7 @@ func (s *session) hookResult(r *pluginv1.HookResult) {
 	s.announceIfWanted()
 	s.mu.Unlock()
 	s.poke()
-	if s.poison.any() {
-		s.poison.clear(c.poisonKey())
-	}
+	s.poison.answered(c, r.GetStatus())
 	pending := &hookStore{call: c, result: r, left: len(r.GetEvents()) + 1}
 	received := fromMicros(c.frame.GetReceivedTime())
 	for _, e := range r.GetEvents() {

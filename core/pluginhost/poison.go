@@ -1,10 +1,15 @@
 package pluginhost
 
 import (
+	"cmp"
 	"crypto/sha256"
+	"maps"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/parley-gateway/parley/core/conversation"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
@@ -12,11 +17,29 @@ import (
 // under way in two crashes is suspect: the next generation gets suspects one
 // at a time with nothing else beside them, and only an item that ends the
 // plugin while it is alone is parked.
+//
+// A sender who varies each item makes none of them suspect by itself, so the
+// sources of what was under way are counted too: the address that a webhook
+// came from, the thread of a command. Everything from a suspect source is
+// tried alone. And should a sender vary its address as well, all webhooks from
+// addresses that never had a good answer are, for as long as that goes on:
+// carriers, whose signed webhooks were answered with a 2xx, go on as before.
 const (
 	suspectAfter = 2
+	suspectFor   = time.Hour // after the last crash
 	parkFor      = time.Hour
-	maxSuspects  = 4096
+	maxSuspects  = 4096 // items, and as many sources
 	maxParked    = 1024
+	maxKnown     = 4096 // sources with a good answer
+
+	// parkStrikes are added to a source whose item ended the plugin alone: so
+	// many good answers clear it again.
+	parkStrikes = 6
+	maxStrikes  = 16
+	// waryAfter crashes with a stranger's webhook under way, all strangers'
+	// are tried alone until waryFor after the last one.
+	waryAfter = 4
+	waryFor   = 10 * time.Minute
 )
 
 // poisonKey names an item over generations: a command's id, or a digest of a
@@ -37,102 +60,321 @@ func hookKey(parts ...[]byte) poisonKey {
 	return poisonKey(h.Sum(nil))
 }
 
+// source is what items of one sender share.
+type source struct {
+	account conversation.AccountID
+	addr    netip.Addr // of a hook: the address, of IPv6 its /64 network
+	thread  string     // of a command
+}
+
+// hookSource is the source of a webhook from ip, an address in text form.
+func hookSource(account conversation.AccountID, ip string) source {
+	addr, err := netip.ParseAddr(ip)
+	if err != nil {
+		return source{account: account}
+	}
+	if addr = addr.Unmap(); addr.Is6() {
+		if net, err := addr.Prefix(64); err == nil {
+			addr = net.Addr()
+		}
+	}
+	return source{account: account, addr: addr}
+}
+
+// lane says how an item travels.
+type lane int
+
+const (
+	laneOrdinary lane = iota
+	laneAlone         // one at a time, with nothing beside it
+	// laneStranger is laneAlone for webhooks of suspect sources that never had
+	// a good answer. They come after all other suspects, and few may wait, so
+	// that a flood of them keeps nobody from being tried.
+	laneStranger
+)
+
+// underSuspicion counts crashes. The zero value is innocent.
+type underSuspicion struct {
+	crashes int
+	last    time.Time
+}
+
+func (u *underSuspicion) strike(n int, now time.Time) {
+	u.crashes, u.last = min(u.crashes+n, maxStrikes), now
+}
+
 // poison remembers suspects and parked hooks of one plugin. It is safe for
 // concurrent use.
 type poison struct {
-	mu      sync.Mutex
-	crashes map[poisonKey]int
-	parked  map[poisonKey]time.Time // until
+	mu        sync.Mutex
+	items     map[poisonKey]underSuspicion
+	sources   map[source]underSuspicion
+	strangers underSuspicion
+	known     map[source]struct{}     // answered with a 2xx
+	parked    map[poisonKey]time.Time // until
+	parks     []time.Time             // of the last moments
+	took      time.Duration           // the last of them, from sending the item to the plugin's end
+	swept     time.Time
 }
 
 func newPoison() *poison {
-	return &poison{crashes: map[poisonKey]int{}, parked: map[poisonKey]time.Time{}}
+	return &poison{
+		items: map[poisonKey]underSuspicion{}, sources: map[source]underSuspicion{},
+		known: map[source]struct{}{}, parked: map[poisonKey]time.Time{},
+	}
 }
 
-// crash counts items that were under way when a generation crashed.
-func (p *poison) crash(keys []poisonKey) {
+// sweep forgets what is over. The caller holds the mutex.
+func (p *poison) sweep(now time.Time) {
+	p.swept = now
+	expired := func(u underSuspicion) bool { return now.Sub(u.last) > suspectFor }
+	maps.DeleteFunc(p.items, func(_ poisonKey, u underSuspicion) bool { return expired(u) })
+	maps.DeleteFunc(p.sources, func(_ source, u underSuspicion) bool { return expired(u) })
+	maps.DeleteFunc(p.parked, func(_ poisonKey, until time.Time) bool { return now.After(until) })
+	if now.Sub(p.strangers.last) > waryFor {
+		p.strangers = underSuspicion{}
+	}
+}
+
+// calm reports whether nobody is under suspicion. The caller holds the mutex.
+func (p *poison) calm() bool {
+	if len(p.items)+len(p.sources)+len(p.parked)+p.strangers.crashes == 0 {
+		return true
+	}
+	if now := time.Now(); now.Sub(p.swept) > time.Minute {
+		p.sweep(now)
+		return p.calm()
+	}
+	return false
+}
+
+// crash counts what was under way when a generation crashed.
+func (p *poison) crash(list []suspect) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, k := range keys {
-		if _, known := p.crashes[k]; known || len(p.crashes) < maxSuspects {
-			p.crashes[k]++
-		}
+	now := time.Now()
+	p.sweep(now)
+	stranger := false
+	sources := map[source]bool{}
+	for _, one := range list {
+		strike(p.items, one.key, 1, now)
+		sources[one.source] = true
+		stranger = stranger || one.hook && !p.knows(one.source)
 	}
+	for src := range sources {
+		strike(p.sources, src, 1, now)
+	}
+	if stranger {
+		p.strangers.strike(1, now)
+	}
+	trim(p.items)
+	trim(p.sources)
+}
+
+func strike[K comparable](m map[K]underSuspicion, k K, n int, now time.Time) {
+	u := m[k]
+	u.strike(n, now)
+	m[k] = u
+}
+
+// trim keeps the maxSuspects of m that are most and latest under suspicion.
+func trim[K comparable](m map[K]underSuspicion) {
+	if len(m) <= maxSuspects {
+		return
+	}
+	keys := slices.SortedFunc(maps.Keys(m), func(a, b K) int {
+		return cmp.Or(cmp.Compare(m[a].crashes, m[b].crashes), m[a].last.Compare(m[b].last))
+	})
+	for _, k := range keys[:len(keys)-maxSuspects] {
+		delete(m, k)
+	}
+}
+
+func (p *poison) knows(src source) bool {
+	_, ok := p.known[src]
+	return ok
 }
 
 func (p *poison) count(k poisonKey) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.crashes[k]
+	return p.items[k].crashes
 }
 
-func (p *poison) suspect(k poisonKey) bool { return p.count(k) >= suspectAfter }
-
-// any reports whether digests of hooks need to be made at all.
-func (p *poison) any() bool {
+// command says how a command travels.
+func (p *poison) command(k poisonKey, src source) lane {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.crashes)+len(p.parked) > 0
-}
-
-func (p *poison) clear(k poisonKey) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.crashes, k)
-}
-
-func (p *poison) park(k poisonKey) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.crashes, k)
-	now := time.Now()
-	for old, until := range p.parked {
-		if now.After(until) || len(p.parked) >= maxParked {
-			delete(p.parked, old)
-		}
+	if !p.calm() && (p.items[k].crashes >= suspectAfter || p.sources[src].crashes >= suspectAfter) {
+		return laneAlone
 	}
-	p.parked[k] = now.Add(parkFor)
+	return laneOrdinary
 }
 
-func (p *poison) isParked(k poisonKey) bool {
+// hook says how a hook travels; parked: not at all. Its digest is only made
+// where somebody is under suspicion.
+func (p *poison) hook(c *hookCall) (l lane, parked bool) {
+	p.mu.Lock()
+	calm := p.calm()
+	p.mu.Unlock()
+	if calm {
+		return laneOrdinary, false
+	}
+	k := c.poisonKey()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return time.Now().Before(p.parked[k])
+	known := p.knows(c.source)
+	switch {
+	case time.Now().Before(p.parked[k]):
+		return laneOrdinary, true
+	case !known && (p.sources[c.source].crashes >= suspectAfter || p.strangers.crashes >= waryAfter):
+		return laneStranger, false
+	case p.items[k].crashes >= suspectAfter, p.sources[c.source].crashes >= suspectAfter:
+		return laneAlone, false
+	}
+	return laneOrdinary, false
+}
+
+// answered says that the plugin has lived through a hook. Only a 2xx speaks for
+// its source: anybody can have a 4xx.
+func (p *poison) answered(c *hookCall, status uint32) {
+	good := status >= 200 && status < 300
+	p.mu.Lock()
+	if good && !p.knows(c.source) {
+		for old := range p.known {
+			if len(p.known) < maxKnown {
+				break
+			}
+			delete(p.known, old)
+		}
+		p.known[c.source] = struct{}{}
+	}
+	calm := p.calm()
+	p.mu.Unlock()
+	if calm {
+		return
+	}
+	k := c.poisonKey()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.items, k)
+	if good {
+		p.acquit(c.source)
+	}
+}
+
+// settled says that the plugin has lived through a command.
+func (p *poison) settled(k poisonKey, src source) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.calm() {
+		delete(p.items, k)
+		p.acquit(src)
+	}
+}
+
+// acquit takes one strike from a source. The caller holds the mutex.
+func (p *poison) acquit(src source) {
+	u, ok := p.sources[src]
+	if u.crashes--; u.crashes > 0 {
+		p.sources[src] = u
+	} else if ok {
+		delete(p.sources, src)
+	}
+}
+
+// park takes an item out that ended the plugin while it was alone, within took.
+func (p *poison) park(one suspect, took time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	p.sweep(now)
+	delete(p.items, one.key)
+	strike(p.sources, one.source, parkStrikes, now)
+	trim(p.sources)
+	p.parks, p.took = append(p.recentParks(now), now), took
+	if !one.hook { // a command is settled for good and does not come again
+		return
+	}
+	if !p.knows(one.source) {
+		p.strangers.strike(1, now)
+	}
+	delete(p.known, one.source)
+	if len(p.parked) >= maxParked {
+		first := slices.MinFunc(slices.Collect(maps.Keys(p.parked)), func(a, b poisonKey) int { return p.parked[a].Compare(p.parked[b]) })
+		delete(p.parked, first)
+	}
+	p.parked[one.key] = now.Add(parkFor)
+}
+
+// recentParks are those that slow further trials. The caller holds the mutex.
+func (p *poison) recentParks(now time.Time) []time.Time {
+	return slices.DeleteFunc(p.parks, func(at time.Time) bool { return now.Sub(at) > soloMemory })
+}
+
+// gap is how long everything else flows before the next stranger is tried in a
+// new generation: longer, the more suspects have just ended one, and at least
+// as long as the last one took to do so (a freeze takes its time to be found).
+func (p *poison) gap() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.parks = p.recentParks(time.Now()); len(p.parks) == 0 {
+		return soloGap
+	}
+	return p.took + min(soloGapMax, soloGap*time.Duration(1+len(p.parks)))
+}
+
+// suspect is an item that was under way in a crash.
+type suspect struct {
+	key    poisonKey
+	source source
+	hook   bool
 }
 
 // soloGap is how long ordinary traffic flows before the first suspect, and at
 // most before each later one, so that a flood of poison stops nobody else's
-// messages. soloQuiet is how long the plugin
-// must have been given nothing before a suspect is sent; soloProbation is how long a suspect then stays alone, growing with
-// each crash up to the maximum.
+// messages. Before a stranger's webhook it grows up to soloGapMax with what was
+// parked within soloMemory: whoever can send one can send very many. soloQuiet is how long the plugin
+// must have been given nothing before a suspect is sent; soloProbation is how
+// long a suspect then stays alone, growing with each crash up to the maximum.
+// A stranger's webhook waits for no quiet, since there may be many, and is alone
+// until its answer or for strangerProbation, in which a freeze is found.
 const (
-	soloGap          = 100 * time.Millisecond
-	soloQuiet        = 250 * time.Millisecond
-	soloProbation    = time.Second
-	soloProbationMax = 8 * time.Second
+	soloGap           = 100 * time.Millisecond
+	soloGapMax        = 500 * time.Millisecond
+	soloMemory        = 10 * time.Second
+	soloQuiet         = 250 * time.Millisecond
+	soloProbation     = time.Second
+	soloProbationMax  = 8 * time.Second
+	strangerGap       = 10 * time.Millisecond
+	strangerProbation = 2 * time.Second
+	maxStrangers      = 64 // waiting; more are refused
 )
 
 type soloItem struct {
 	command *dispatch
 	hook    *hookCall
+	lane    lane
 }
 
-func (i soloItem) key() poisonKey {
+func (i soloItem) suspect() suspect {
 	if i.command != nil {
-		return commandKey(i.command.id)
+		return i.command.suspect()
 	}
-	return i.hook.poisonKey()
+	return i.hook.suspect()
 }
 
 // solo delivers suspects one at a time. Guarded by the session's mutex.
 type solo struct {
-	waiting queue[soloItem]
-	item    soloItem
-	until   time.Time // the item is alone until then; zero = none is
-	last    time.Time // last dispatch of a command or hook
-	began   time.Time // when the item was sent
-	rest    time.Time // ordinary traffic flows until then
-	armed   time.Time // when the writer will be woken
+	waiting   queue[soloItem]
+	strangers queue[soloItem] // after all of waiting
+	item      soloItem
+	until     time.Time // the item is alone until then; zero = none is
+	last      time.Time // last dispatch of a command or hook
+	began     time.Time // when the item was sent
+	rest      time.Time // ordinary traffic flows until then
+	closed    time.Time // no stranger is tried until then
+	armed     time.Time // when the writer will be woken
 }
 
 func (o *solo) active() bool { return !o.until.IsZero() && time.Now().Before(o.until) }
@@ -152,18 +394,33 @@ func (o *solo) settleHook(c *hookCall) {
 // release ends an item's being alone; others get as much time as it took.
 func (o *solo) release() {
 	now := time.Now()
-	o.item, o.until, o.rest = soloItem{}, time.Time{}, now.Add(min(soloGap, now.Sub(o.began)))
+	rest := min(soloGap, now.Sub(o.began))
+	if o.item.lane == laneStranger {
+		rest = max(rest, strangerGap)
+	}
+	o.item, o.until, o.rest = soloItem{}, time.Time{}, now.Add(rest)
 }
 
 // full reports whether another suspect would only wait and keep a place from
 // somebody else.
 func (o *solo) full() bool { return o.waiting.len() > 0 || !o.until.IsZero() }
 
+// line is the queue whose first item is next; nil = none waits.
+func (o *solo) line() *queue[soloItem] {
+	switch {
+	case o.waiting.len() > 0:
+		return &o.waiting
+	case o.strangers.len() > 0:
+		return &o.strangers
+	}
+	return nil
+}
+
 // quarantine puts the next suspect in front of an otherwise idle plugin and
 // reports whether other commands and hooks are held back meanwhile.
 func (s *session) quarantine() (frame *pluginv1.HostFrame, held bool) {
 	o := &s.solo
-	if o.until.IsZero() && o.waiting.len() == 0 {
+	if o.until.IsZero() && o.line() == nil {
 		return nil, false
 	}
 	now := time.Now()
@@ -174,22 +431,29 @@ func (s *session) quarantine() (frame *pluginv1.HostFrame, held bool) {
 		o.release()
 		s.announceIfWanted()
 	}
-	for o.waiting.len() > 0 {
-		item, _ := o.waiting.peek()
+	for line := o.line(); line != nil; line = o.line() {
+		item, _ := line.peek()
 		if item.hook != nil && !item.hook.abandoned.IsZero() {
-			o.waiting.drop()
+			line.drop()
 			continue
 		}
-		if gap := o.rest.Sub(now); gap > 0 {
+		rest := o.rest
+		if item.lane == laneStranger && o.closed.After(rest) {
+			rest = o.closed
+		}
+		if gap := rest.Sub(now); gap > 0 {
 			s.wakeAt(now, gap)
 			return nil, false
 		}
-		if quiet := now.Sub(o.last); quiet < soloQuiet && s.underway() > 0 {
+		if quiet := now.Sub(o.last); item.lane != laneStranger && quiet < soloQuiet && s.underway() > 0 {
 			s.wakeAt(now, soloQuiet-quiet)
 			return nil, true
 		}
-		o.waiting.drop()
-		probation := min(soloProbationMax, soloProbation<<max(0, min(4, s.poison.count(item.key())-suspectAfter)))
+		line.drop()
+		probation := strangerProbation
+		if item.lane != laneStranger {
+			probation = min(soloProbationMax, soloProbation<<max(0, min(4, s.poison.count(item.suspect().key)-suspectAfter)))
+		}
 		o.item, o.began, o.until = item, now, now.Add(probation)
 		s.wakeAt(now, probation)
 		if item.command != nil {

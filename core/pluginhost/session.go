@@ -132,7 +132,8 @@ func (s *session) open(ctx context.Context, hello *pluginv1.HostHello, dial func
 		return fmt.Errorf("open session: %w", err)
 	}
 	s.ponged = make(chan struct{})
-	s.solo.rest = time.Now().Add(soloGap)
+	now := time.Now()
+	s.solo.rest, s.solo.closed = now.Add(soloGap), now.Add(s.poison.gap())
 	s.wg.Go(s.write)
 	s.wg.Go(s.read)
 	s.wg.Go(s.keepPinging)
@@ -239,18 +240,18 @@ func (s *session) end(ctx context.Context) {
 
 // suspects takes stock after a crash: what was sent and not answered, and
 // the item that was alone, if any. Nothing is taken from the core any more.
-func (s *session) suspects() (inFlight []poisonKey, alone *soloItem) {
+func (s *session) suspects() (inFlight []suspect, alone *soloItem) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over = true
-	for id, d := range s.window.flight {
+	for _, d := range s.window.flight {
 		if d.sent {
-			inFlight = append(inFlight, commandKey(id))
+			inFlight = append(inFlight, d.suspect())
 		}
 	}
 	for _, c := range s.hooks {
 		if c.sent {
-			inFlight = append(inFlight, c.poisonKey())
+			inFlight = append(inFlight, c.suspect())
 		}
 	}
 	if s.solo.active() {

@@ -24,6 +24,10 @@ type dispatch struct {
 	credited bool // its place is given back
 }
 
+func (d *dispatch) suspect() suspect {
+	return suspect{key: commandKey(d.id), source: source{account: d.account, thread: d.frame.GetThread()}}
+}
+
 // window bounds the commands at a plugin, per account and per process, and
 // serves accounts round-robin. Guarded by the session's mutex.
 type window struct {
@@ -148,8 +152,9 @@ func (s *session) Offer(o Outbound) bool {
 	if s.window.flight[d.id] != nil {
 		return true
 	}
-	suspect := s.poison.suspect(commandKey(d.id))
-	if suspect && s.solo.full() {
+	one := d.suspect()
+	in := s.poison.command(one.key, one.source)
+	if in == laneAlone && s.solo.full() {
 		s.window.wanted = true
 		return false
 	}
@@ -162,8 +167,8 @@ func (s *session) Offer(o Outbound) bool {
 		go s.settleFor(d, conversation.StatusFailed, code)
 		return true
 	}
-	if suspect {
-		s.solo.waiting.push(soloItem{command: d})
+	if in == laneAlone {
+		s.solo.waiting.push(soloItem{command: d, lane: in})
 	} else {
 		s.window.enqueue(d)
 	}
@@ -232,7 +237,8 @@ func (s *session) commandSettled(id [16]byte) {
 	}
 	s.mu.Unlock()
 	if d != nil {
-		s.poison.clear(commandKey(id))
+		one := d.suspect()
+		s.poison.settled(one.key, one.source)
 		s.poke()
 	}
 }

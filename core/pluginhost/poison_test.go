@@ -1,0 +1,137 @@
+package pluginhost_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/pluginhost"
+)
+
+// A sender who ends the plugin with requests that differ each time, and who
+// waits for no answer, takes the channel from nobody else (PR10): neither from
+// one address nor from a new one for each request.
+func TestPoisonVaried(t *testing.T) {
+	for name, address := range map[string]func(i int) string{
+		"one address":     func(int) string { return "192.0.2.1" },
+		"a network":       func(i int) string { return fmt.Sprintf("2001:db8::%x", i+1) },
+		"many addresses":  func(i int) string { return fmt.Sprintf("10.0.%d.%d", i/250, i%250) },
+		"no address told": func(int) string { return "" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, nil, self("echo"))
+			b.ready(t)
+			good := func(i int) error {
+				req := post(fmt.Sprint("good ", i))
+				req.RemoteIP = "198.51.100.7"
+				_, err := b.host.Hook(t.Context(), b.account, req)
+				return err
+			}
+			if err := good(0); err != nil { // the carrier is known before
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			var attack sync.WaitGroup
+			attack.Go(func() {
+				for i := 0; ctx.Err() == nil; i++ {
+					brief, cancel := context.WithTimeout(ctx, 30*time.Millisecond)
+					req := post(fmt.Sprint("poison ", i))
+					req.RemoteIP = address(i)
+					_, _ = b.host.Hook(brief, b.account, req)
+					cancel()
+				}
+			})
+			b.core.until(t, "the attack to have ended three generations", func() bool { return b.status(t).Restarts >= 3 })
+			for i := range 100 {
+				if err := good(i + 1); err != nil {
+					t.Errorf("the carrier's webhook %d: %v, want its answer", i, err)
+					break
+				}
+			}
+			stop()
+			attack.Wait()
+			t.Logf("restarts: %d", b.status(t).Restarts)
+		})
+	}
+}
+
+// Different poison in one thread costs one crash each, once the thread is
+// suspect (PR10): a picture that ends the plugin comes as a new command each
+// time.
+func TestPoisonThread(t *testing.T) {
+	b := newBench(t, nil, self("echo"))
+	b.ready(t)
+	const n = 4
+	for range n {
+		id := b.core.send(b.account, "panic")
+		b.core.until(t, "its result", func() bool { return b.core.settled(id) })
+	}
+	b.generation(t, 1)
+	if got, most := b.status(t).Restarts, 3+(n-1); got > most {
+		t.Errorf("restarts by %d different commands: got %d, want at most %d", n, got, most)
+	}
+}
+
+// Suspicion ends with time, and a flood of suspects keeps no later one from
+// being found (PR10).
+func TestPoisonMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pluginhost.NewTestPoison()
+		id := [16]byte(uuid.New())
+		p.Crash(id)
+		if p.Suspect(id) {
+			t.Error("suspect after one crash, want two")
+		}
+		p.Crash(id)
+		if !p.Suspect(id) {
+			t.Error("no suspect after two crashes")
+		}
+		time.Sleep(time.Hour + time.Minute)
+		if p.Suspect(id) || p.Len() != 0 {
+			t.Errorf("%d under suspicion an hour after the last crash, want none", p.Len())
+		}
+		flood := make([][16]byte, 10_000)
+		for i := range flood {
+			flood[i] = uuid.New()
+		}
+		p.Crash(flood...)
+		p.Crash(id)
+		p.Crash(id)
+		if !p.Suspect(id) {
+			t.Error("not found after a flood of other suspects")
+		}
+		if got := p.Len(); got > 2*4096 {
+			t.Errorf("remembers %d, want at most 4096 items and as many sources", got)
+		}
+	})
+}
+
+// A webhook that freezes the plugin is found like one that ends it, also from
+// a sender who varies it (PR10, PR11).
+func TestPoisonFreezes(t *testing.T) {
+	b := newBench(t, nil, self("echo"))
+	b.ready(t)
+	var err error
+	for i := 0; i < 6 && !errors.Is(err, pluginhost.ErrQuarantined); i++ {
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		_, _ = b.host.Hook(ctx, b.account, post(fmt.Sprint("freeze ", i)))
+		cancel()
+		b.generation(t, i+2)
+		_, err = b.host.Hook(t.Context(), b.account, post(fmt.Sprint("freeze ", i)))
+	}
+	if !errors.Is(err, pluginhost.ErrQuarantined) {
+		t.Errorf("freezing webhooks: got %v, want ErrQuarantined in the end", err)
+	}
+}
+
+// other puts a text into a thread of its own.
+func (c *fakeCore) other(account conversation.AccountID) [16]byte {
+	return c.put(pluginhost.Outbound{Account: account, Thread: uuid.NewString(), Send: &pluginhost.SendCommand{To: "+4930123456"}})
+}
