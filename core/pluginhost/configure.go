@@ -269,6 +269,8 @@ func (g *generation) configure(ctx context.Context, req *pluginv1.ConfigureReque
 func (g *generation) askConfigure(ctx context.Context, req *pluginv1.ConfigureRequest) (problems []Problem, restart bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, configureTimeout)
 	defer cancel()
+	// A frozen plugin is found by its pings long before this call ends (PR11).
+	defer afterClosed(g.gone, cancel)()
 	resp, err := g.service.Configure(ctx, req)
 	if err != nil {
 		return nil, false, g.callFailed(ctx, "configure", err)

@@ -162,6 +162,41 @@ func TestFrozen(t *testing.T) {
 	}
 }
 
+// A plugin that freezes over a new configuration is found by its pings like any
+// other, and its successor takes the configuration (PR11).
+func TestFrozenOverConfiguration(t *testing.T) {
+	b := newBench(t, nil, self("echo"))
+	b.ready(t)
+	b.host.SetSettings("echo", []byte(`{"limit":99}`))
+	b.core.untilWithin(t, 10*time.Second, "the next generation, long before Configure's deadline", func() bool {
+		s := b.status(t)
+		return s.Generation == 2 && s.State == pluginhost.StateReady
+	})
+	if got := b.crashReport(t); got.Cause != "unresponsive" {
+		t.Errorf("cause: got %q, want unresponsive", got.Cause)
+	}
+}
+
+// A new generation that hangs hides no crash of the old one: the old program
+// is back and takes the webhook that waits, within its 8 s (PR9, PR11).
+func TestCrashDuringUpgrade(t *testing.T) {
+	b := newBench(t, nil, self("echo"))
+	b.ready(t)
+	old := b.status(t).PID
+	upgraded := make(chan error, 1)
+	go func() { upgraded <- b.host.Upgrade(t.Context(), self("echo", "mute")) }()
+	b.core.until(t, "the new process", func() bool { return b.status(t).Generation == 2 })
+	if err := syscall.Kill(old, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := b.host.Hook(t.Context(), b.account, post("m1")); err != nil || resp.Status != 202 {
+		t.Errorf("webhook after the crash: got %d, %v, want 202", resp.Status, err)
+	}
+	if err := <-upgraded; err == nil {
+		t.Error("upgrade to a program that hangs: got nil, want an error")
+	}
+}
+
 // A grandchild that holds the pipes open hides no death (FT6).
 func TestGrandchild(t *testing.T) {
 	for _, modes := range [][]string{{"grandchild"}, {"grandchild", "own-group"}} {

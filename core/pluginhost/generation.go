@@ -247,6 +247,16 @@ func (g *generation) markGone() {
 	}
 }
 
+// over reports whether the process or the session has ended.
+func (g *generation) over() bool {
+	select {
+	case <-g.gone:
+		return true
+	default:
+		return false
+	}
+}
+
 func (g *generation) askDescribe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
 	defer cancel()
@@ -336,6 +346,7 @@ func (g *generation) kill() {
 func (g *generation) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
+	defer afterClosed(g.gone, cancel)() // a plugin that freezes now is found by its pings
 	last := g.session.stopCommands()
 	deadline, _ := ctx.Deadline()
 	req := &pluginv1.DrainRequest{LastCommandSeq: last, DeadlineMs: uint32(max(1, time.Until(deadline).Milliseconds()))}

@@ -58,6 +58,9 @@ func (p *plugin) applyConfig(ctx context.Context, g *generation) (restart bool) 
 		return false
 	}
 	more, restart, err := g.configure(ctx, req)
+	if err != nil && g.over() {
+		return false // the next generation gets the configuration as it starts
+	}
 	if err != nil {
 		g.log.Error("configure failed", "revision", config.revision, "err", err)
 		p.setState(StateDegraded, "configure failed, will be tried again")

@@ -10,6 +10,10 @@ import (
 // brings the old program back.
 const upgradeWatch = 30 * time.Second
 
+// upgradeGrace is how long a new generation may still take to come up once the
+// old one has ended by itself meanwhile.
+const upgradeGrace = 500 * time.Millisecond
+
 // upgradeRequest asks for a new generation from another program, or from the
 // same one (spec nil: a restart without a gap).
 type upgradeRequest struct {
@@ -39,9 +43,14 @@ func (p *plugin) replace(ctx context.Context, old *generation, req *upgradeReque
 	if old.describe.GetExclusive() {
 		return p.replaceExclusive(ctx, old, req, before, next)
 	}
-	g, err := p.bringUp(ctx, next)
+	start, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// While nobody serves, a new generation that hangs must not keep the old
+	// program from starting again (PR9).
+	defer afterClosed(old.gone, func() { time.AfterFunc(upgradeGrace, cancel) })()
+	g, err := p.bringUp(start, next)
 	if err == nil {
-		err = awaitPong(ctx, g)
+		err = awaitPong(start, g)
 		if err != nil {
 			g.stop(false)
 		}
@@ -51,12 +60,11 @@ func (p *plugin) replace(ctx context.Context, old *generation, req *upgradeReque
 		req.reply(fmt.Errorf("upgrade plugin %s: %w", p.id, err))
 		return old
 	}
-	select {
-	case <-old.gone: // while the new one started
+	if old.over() { // while the new one started
 		p.crashed(old)
 		p.remember(old, req, before, next)
 		p.install(g)
-	default:
+	} else {
 		p.remember(old, req, before, next)
 		p.install(g)
 		p.host.wg.Go(func() { p.retire(old) })
