@@ -72,6 +72,14 @@ func startControl(ctx context.Context, n *node) (*control, error) {
 		changes, err := putUser(r.Context(), n.stores.dir, req)
 		respond(w, err, changes)
 	})
+	mux.HandleFunc("POST /log-read", func(w http.ResponseWriter, r *http.Request) {
+		var id string
+		if err := json.NewDecoder(io.LimitReader(r.Body, 1<<10)).Decode(&id); err != nil {
+			respond(w, err, nil)
+			return
+		}
+		respond(w, n.stores.dir.Audit(r.Context(), logRead(id)), nil)
+	})
 	c.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() {
 		defer close(c.done)

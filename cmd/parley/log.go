@@ -6,11 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"time"
 
 	"github.com/parley-gateway/parley/config"
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/core/vault"
@@ -58,6 +60,9 @@ func (c *logCmd) Run(a *app) (err error) {
 	}
 	defer func() { err = errors.Join(err, keys.Close()) }()
 
+	if err := noteLogRead(a, cfg, c.Conversation); err != nil {
+		return err
+	}
 	out := bufio.NewWriter(a.stdout)
 	defer func() { err = errors.Join(err, out.Flush()) }()
 	enc := json.NewEncoder(out)
@@ -94,6 +99,34 @@ func (c *logCmd) Run(a *app) (err error) {
 			return done(a.ctx, err)
 		}
 	}
+}
+
+// noteLogRead has the running gateway write into the audit trail that somebody
+// reads the log (SPEC Z5). Without a gateway the log is a copy, or nobody may
+// write beside it: the reader is told that no line is left.
+func noteLogRead(a *app, cfg config.Config, stream string) error {
+	var answer controlAnswer
+	err := call(a.ctx, cfg, http.MethodPost, "/log-read", stream, &answer)
+	switch {
+	case errors.Is(err, errNotRunning):
+		_, err := fmt.Fprintln(a.stderr, "parley: no gateway is running on this data folder: this reading is not in the audit trail")
+		return err
+	case err == nil && answer.Error != "":
+		err = errors.New(answer.Error)
+	}
+	if err != nil {
+		return fmt.Errorf("the reading cannot be noted in the audit trail: %w", err)
+	}
+	return nil
+}
+
+// logRead is the audit entry of `parley log`; stream "" is the whole log.
+func logRead(stream string) directory.AuditEntry {
+	e := directory.AuditEntry{Actor: directory.Actor{Via: "cli"}, Action: directory.AuditTranscript, Object: "conversation", ObjectID: stream}
+	if stream == "" {
+		e.Object = "log"
+	}
+	return e
 }
 
 // done turns the end that the user asked for into success.

@@ -39,8 +39,11 @@ const (
 	AuditLogout        = "logout"
 	AuditPassword      = "password.changed"
 	AuditDenied        = "access.denied"
-	AuditTranscript    = "transcript.read" // SPEC Z5
-	AuditRecording     = "recording.read"  // SPEC Z5
+	AuditTranscript    = "transcript.read"      // SPEC Z5: events of a conversation
+	AuditSummary       = "summary.read"         // SPEC Z5: its name, number and state
+	AuditListed        = "conversations.listed" // SPEC Z5: the same of several
+	AuditFile          = "file.read"            // SPEC Z5: the address of an attachment
+	AuditRecording     = "recording.read"       // SPEC Z5
 	AuditPluginChanged = "plugin.changed"
 )
 
@@ -53,6 +56,7 @@ type AuditEntry struct {
 	Action   string    `json:"action"`
 	Object   string    `json:"object,omitempty"` // kind of record
 	ObjectID string    `json:"object_id,omitempty"`
+	Objects  []string  `json:"objects,omitempty"` // ids: of a list's records, or of parts of the record
 	Fields   []string  `json:"fields,omitempty"`
 	Reason   string    `json:"reason,omitempty"` // a published code
 }

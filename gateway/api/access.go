@@ -45,15 +45,41 @@ func readable(ctx context.Context, r Router, id auth.Identity, conv conversation
 	return info, nil
 }
 
-// auditRead notes that somebody who neither takes part nor keeps it reads a conversation
-// (SPEC Z5).
-func auditRead(ctx context.Context, records Records, id auth.Identity, s *conversation.State) error {
-	if p := s.Participant(id.User); p != nil && p.State != conversation.Left || s.WaitsFor(id.User) {
+// auditRead notes that somebody reads of a conversation in which they take no
+// part now (SPEC Z5); what a reading is, the action says. objects are the files
+// read, if any. Who takes part, or keeps it while it is parked, reads as part of
+// the work that the conversation's own log tells of.
+//
+// Whatever shows content, names or numbers of conversations calls this before it
+// answers, and does not answer when it fails.
+func auditRead(ctx context.Context, records Records, id auth.Identity, s *conversation.State, action string, objects ...string) error {
+	if takesPartOrKeeps(id, s) {
 		return nil
 	}
-	return records.Audit(ctx, directory.AuditEntry{
-		Actor: directory.Actor{User: id.User, Via: "api"}, Action: directory.AuditTranscript, Object: "conversation", ObjectID: s.ID.String(),
-	})
+	e := directory.AuditEntry{Action: action, Object: "conversation", ObjectID: s.ID.String(), Objects: objects}
+	if _, rest := auth.FromContext(ctx); !rest { // the actor of a request is in its context already
+		e.Actor = directory.Actor{User: id.User, Via: "api"}
+	}
+	return records.Audit(ctx, e)
+}
+
+// auditList notes which of a list's conversations somebody sees who takes no part in them.
+func auditList(ctx context.Context, records Records, id auth.Identity, list []conversation.State) error {
+	var ids []string
+	for i := range list {
+		if !takesPartOrKeeps(id, &list[i]) {
+			ids = append(ids, list[i].ID.String())
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return records.Audit(ctx, directory.AuditEntry{Action: directory.AuditListed, Object: "conversation", Objects: ids})
+}
+
+func takesPartOrKeeps(id auth.Identity, s *conversation.State) bool {
+	p := s.Participant(id.User)
+	return p != nil && p.State != conversation.Left || s.WaitsFor(id.User)
 }
 
 // takesPart reports whether the user has joined the conversation.

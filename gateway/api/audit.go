@@ -21,6 +21,7 @@ type auditView struct {
 	Action   string          `json:"action"`
 	Object   string          `json:"object,omitempty"`
 	ObjectID string          `json:"object_id,omitempty"`
+	Objects  []string        `json:"objects,omitempty" doc:"Ids of a list's records, or of parts of the record"`
 	Fields   []string        `json:"fields,omitempty"`
 	Reason   string          `json:"reason,omitempty"`
 }

@@ -159,14 +159,16 @@ func (a *API) listConversations(ctx context.Context, id auth.Identity, in *listI
 		rows = rows[:in.Limit]
 		out.Body.Next = conversation.ConversationID(rows[in.Limit-1].ID).String()
 	}
-	for _, row := range rows {
-		v, err := a.rowView(ctx, id, row)
+	states := make([]conversation.State, len(rows))
+	for i, row := range rows {
+		info, err := a.rowInfo(ctx, id, row)
 		if err != nil {
 			return nil, err
 		}
-		out.Body.Conversations = append(out.Body.Conversations, v)
+		states[i] = info.State
+		out.Body.Conversations = append(out.Body.Conversations, a.summaryView(id, &info))
 	}
-	return out, nil
+	return out, auditList(ctx, a.opts.Directory, id, states)
 }
 
 // stream reads an id that was validated; "" is none.
@@ -178,17 +180,17 @@ func stream(id string) eventlog.StreamID {
 	return eventlog.StreamID(parsed)
 }
 
-// rowView describes a conversation from its row and the beginning of its log,
+// rowInfo describes a conversation from its row and the beginning of its log,
 // without waking it.
-func (a *API) rowView(ctx context.Context, id auth.Identity, row eventlog.ConversationRow) (summaryView, error) {
+func (a *API) rowInfo(ctx context.Context, id auth.Identity, row eventlog.ConversationRow) (router.Info, error) {
 	var i router.Info
 	if err := json.Unmarshal(row.State, &i.State); err != nil {
-		return summaryView{}, fmt.Errorf("state of conversation: %w", err)
+		return i, fmt.Errorf("state of conversation: %w", err)
 	}
 	i.State.Seq = max(i.State.Seq, row.Seq)
 	recs, err := a.opts.Router.Records(ctx, conversation.ConversationID(row.ID), audienceOf(id), 0, 8)
 	if err != nil {
-		return summaryView{}, err
+		return i, err
 	}
 	for _, r := range recs {
 		var into any
@@ -200,10 +202,10 @@ func (a *API) rowView(ctx context.Context, id auth.Identity, row eventlog.Conver
 		default:
 		}
 		if into != nil && len(r.Body) > 0 && json.Unmarshal(r.Body, into) != nil {
-			return summaryView{}, fmt.Errorf("body of event %d cannot be read", r.Seq)
+			return i, fmt.Errorf("body of event %d cannot be read", r.Seq)
 		}
 	}
-	return a.summaryView(id, &i), nil
+	return i, nil
 }
 
 func (a *API) summaryView(id auth.Identity, i *router.Info) summaryView {
@@ -250,6 +252,9 @@ func (a *API) getConversation(ctx context.Context, id auth.Identity, in *oneInpu
 	if err != nil {
 		return nil, err
 	}
+	if err := auditRead(ctx, a.opts.Directory, id, &info.State, directory.AuditSummary); err != nil {
+		return nil, err
+	}
 	out := &conversationOutput{}
 	out.Body.summaryView = a.summaryView(id, &info)
 	out.Body.Info = newInfoView(&info, a.opts.Directory.Snapshot())
@@ -261,10 +266,8 @@ func (a *API) listEvents(ctx context.Context, id auth.Identity, in *eventsInput)
 	if err != nil {
 		return nil, err
 	}
-	if in.After == 0 { // once per reading, not once per page
-		if err := auditRead(ctx, a.opts.Directory, id, &info.State); err != nil {
-			return nil, err
-		}
+	if err := auditRead(ctx, a.opts.Directory, id, &info.State, directory.AuditTranscript); err != nil {
+		return nil, err
 	}
 	recs, err := a.opts.Router.Records(ctx, info.State.ID, audienceOf(id), in.After, in.Limit)
 	if err != nil {

@@ -136,11 +136,15 @@ func (a *API) fileURL(ctx context.Context, id auth.Identity, in *linkInput) (*li
 	if row.Conversation.IsZero() {
 		return nil, fault("not_found")
 	}
-	if _, err := a.readable(ctx, id, row.Conversation.String()); err != nil {
+	info, err := a.readable(ctx, id, row.Conversation.String())
+	if err != nil {
 		return nil, err
 	}
 	if in.Thumbnail && !row.Thumbnail {
 		return nil, fault("not_found")
+	}
+	if err := auditRead(ctx, a.opts.Directory, id, &info.State, directory.AuditFile, file.String()); err != nil {
+		return nil, err
 	}
 	out := &linkOutput{}
 	out.Body.URL = a.opts.FilesOrigin + a.opts.Blobs.SignURL(file, linkLifetime, in.Thumbnail)

@@ -188,7 +188,7 @@ func (k *socket) watch(raw []byte) {
 		if err == nil {
 			var info router.Info
 			if info, err = readable(ctx, k.s.opts.Router, id, f.Conversation); err == nil {
-				err = auditRead(ctx, k.s.opts.Records, id, &info.State)
+				err = auditRead(ctx, k.s.opts.Records, id, &info.State, directory.AuditTranscript)
 			}
 		}
 		if err == nil && !k.view.watch(f.Conversation, f.After) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/base64"
 	"encoding/json"
 	"flag"
@@ -101,6 +102,7 @@ type house struct {
 	api    *api.API
 	web    *httptest.Server
 	log    *bytes.Buffer
+	data   string
 	users  map[string]directory.User
 	tokens map[string]string
 }
@@ -111,6 +113,7 @@ func newHouse(t *testing.T, mend func(*api.Options)) *house {
 	t.Helper()
 	h := &house{t: t, router: newFakeRouter(), host: &fakeHost{}, log: &bytes.Buffer{}, users: map[string]directory.User{}, tokens: map[string]string{}}
 	dir, log := t.TempDir(), slog.New(slog.NewTextHandler(h.log, nil))
+	h.data = dir
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -476,6 +479,19 @@ func TestConversations(t *testing.T) {
 	trail := h.trail()
 	if last := trail[len(trail)-1]; len(trail) != len(before)+1 || last.Action != directory.AuditTranscript || last.Actor.User != h.users["sue"].ID {
 		t.Errorf("a supervisor read a transcript: audit trail ends with %+v", last)
+	}
+}
+
+// breakAudit makes the audit trail impossible to write to.
+func (h *house) breakAudit() {
+	h.t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(h.data, "parley.db"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.ExecContext(h.t.Context(), "CREATE TRIGGER broken BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'broken'); END"); err != nil {
+		h.t.Fatal(err)
 	}
 }
 

@@ -1,0 +1,173 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"image"
+	"image/png"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/gateway/api"
+)
+
+// Why a route or a command leaves no line in the audit trail as a reading.
+const (
+	noContent  = "shows nothing of a conversation but ids"
+	ownWork    = "needs to take part, or makes one take part: the conversation's log tells of it"
+	notOfThem  = "is about records or people of the house, not about conversations"
+	addresses  = "is the address book, which every agent may read"
+	ownSession = "is about one's own session or state"
+	changes    = "changes records, which leaves a line of its own"
+)
+
+// Every access to a recorded conversation leaves a line in the audit trail
+// (SPEC Z5), whatever the route and its parameters. A route that is in neither
+// table fails here: say which it is.
+func TestEveryRouteIsAuditedOrSaysWhyNot(t *testing.T) {
+	type reading struct{ query, action string }
+	audited := map[string][]reading{
+		"GET /conversations":             {{"?scope=all", directory.AuditListed}, {"?scope=all&phase=open&limit=1", directory.AuditListed}, {"?scope=recent", ""}},
+		"GET /conversations/{id}":        {{"", directory.AuditSummary}},
+		"GET /conversations/{id}/events": {{"", directory.AuditTranscript}, {"?after=1", directory.AuditTranscript}, {"?after=1000", directory.AuditTranscript}, {"?limit=1", directory.AuditTranscript}},
+		"GET /files/{id}/url":            {{"", directory.AuditFile}, {"?thumbnail=true", directory.AuditFile}},
+	}
+	whyNot := map[string]string{
+		"POST /login": ownSession, "POST /logout": ownSession, "GET /me": ownSession, "POST /me/password": ownSession,
+		"POST /conversations/{id}/messages": ownWork, "POST /conversations/{id}/files": ownWork, "POST /conversations/{id}/grants": ownWork,
+		"GET /contacts": addresses, "GET /contacts/{id}": addresses,
+		"POST /contacts": changes, "PUT /contacts/{id}": changes, "DELETE /contacts/{id}": changes,
+		"GET /senders": notOfThem, "GET /directory": notOfThem, "GET /board": notOfThem, "GET /audit": notOfThem, "GET /doctor": notOfThem,
+		"GET /users": notOfThem, "GET /users/{id}": notOfThem, "POST /users": changes, "PUT /users/{id}": changes, "PUT /users/{id}/password": changes,
+		"GET /teams": notOfThem, "GET /teams/{id}": notOfThem, "POST /teams": changes, "PUT /teams/{id}": changes,
+		"GET /skills": notOfThem, "GET /skills/{id}": notOfThem, "POST /skills": changes, "PUT /skills/{id}": changes,
+		"GET /services": notOfThem, "GET /services/{id}": notOfThem, "POST /services": changes, "PUT /services/{id}": changes,
+		"GET /accounts": notOfThem, "GET /accounts/{id}": notOfThem, "POST /accounts": changes, "PUT /accounts/{id}": changes,
+		"GET /plugins": notOfThem, "POST /apply": changes,
+	}
+	h := newHouse(t, nil)
+	conv := h.router.open(service(), account())
+	h.router.join(h.users["ana"].ID, conv)
+	var pic bytes.Buffer
+	if err := png.Encode(&pic, image.NewRGBA(image.Rect(0, 0, 600, 400))); err != nil {
+		t.Fatal(err)
+	}
+	file := h.upload("ana", conv, "file", "pic.png", pic.Bytes()).get("file.blob")
+	var doc struct {
+		Paths map[string]map[string]json.RawMessage
+	}
+	if err := json.Unmarshal([]byte(h.do("", "GET", "/openapi.json", nil).text), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for path, ops := range doc.Paths {
+		path = strings.TrimPrefix(path, api.Prefix)
+		for method := range ops {
+			route := strings.ToUpper(method) + " " + path
+			if (audited[route] == nil) == (whyNot[route] == "") {
+				t.Errorf("%s: say whether it is audited or why not", route)
+			}
+			for _, r := range audited[route] {
+				id := conv.String()
+				if strings.HasPrefix(path, "/files/") {
+					id = file
+				}
+				p := strings.ReplaceAll(path, "{id}", id) + r.query
+				before := len(h.trail())
+				h.want("by a supervisor: "+p, h.do("sue", "GET", p, nil), 200)
+				lines := h.trail()[before:]
+				switch {
+				case r.action == "" && len(lines) > 0:
+					t.Errorf("%s shows nothing, but leaves %+v", p, lines)
+				case r.action == "":
+				case len(lines) != 1 || lines[0].Action != r.action || lines[0].Actor.User != h.users["sue"].ID || lines[0].Actor.IP == "":
+					t.Errorf("%s read by a supervisor leaves %+v, want one %s with user and address", p, lines, r.action)
+				case lines[0].ObjectID != conv.String() && !slices.Contains(lines[0].Objects, conv.String()):
+					t.Errorf("%s leaves %+v, which does not name the conversation", p, lines[0])
+				case r.action == directory.AuditFile && !slices.Contains(lines[0].Objects, file):
+					t.Errorf("%s leaves %+v, which does not name the file", p, lines[0])
+				}
+				if strings.Contains(r.query, "scope=all") {
+					continue
+				}
+				before = len(h.trail())
+				h.want("by who takes part: "+p, h.do("ana", "GET", p, nil), 200)
+				if lines := h.trail()[before:]; len(lines) > 0 {
+					t.Errorf("%s read by who takes part leaves %+v, want nothing", p, lines)
+				}
+			}
+		}
+	}
+	for route := range whyNot {
+		method, path, _ := strings.Cut(route, " ")
+		if doc.Paths[api.Prefix+path][strings.ToLower(method)] == nil {
+			t.Errorf("%s is no route any more", route)
+		}
+	}
+}
+
+// The same for the frames and commands of the agents' socket.
+func TestEveryCommandIsAuditedOrSaysWhyNot(t *testing.T) {
+	audited := []string{"watch"}
+	whyNot := map[string]string{
+		"hello": "what follows is what the agent takes part in or keeps", "cmd": "see the commands", "unwatch": noContent, "typing": noContent, "ping": noContent,
+		"board": notOfThem, "ready": ownSession, "not_ready": ownSession, "logout": ownSession, "recent_seen": ownSession,
+		"accept": ownWork, "reject": ownWork, "send": ownWork, "mark": ownWork, "end": ownWork, "wrapup": ownWork, "invite": ownWork,
+		"cancel_invite": ownWork, "flag": ownWork, "link_contact": ownWork, "join": ownWork,
+		"text": "begins a conversation of one's own; of one that is open it names the owner only", "settle": noContent,
+	}
+	source, err := os.ReadFile("inbound.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, read, _ := strings.Cut(string(source), "switch h.T {")
+	read, _, _ = strings.Cut(read, "default:")
+	names := api.CommandNames()
+	for _, m := range regexp.MustCompile(`case "(\w+)":`).FindAllStringSubmatch(read, -1) {
+		names = append(names, m[1])
+	}
+	if !slices.Contains(names, "watch") || !slices.Contains(names, "send") {
+		t.Fatalf("the frames and commands are not found: %v", names)
+	}
+	for _, name := range names {
+		if slices.Contains(audited, name) == (whyNot[name] != "") {
+			t.Errorf("%s: say whether it is audited or why not", name)
+		}
+	}
+	for name := range whyNot {
+		if !slices.Contains(names, name) {
+			t.Errorf("%s is no frame or command any more", name)
+		}
+	}
+
+	d := newDesk(t, api.StreamOptions{})
+	conv := d.router.open(service(), account())
+	sue := d.hello("sue", nil)
+	for n, after := range []int{0, 1, 1000} {
+		sue.say(map[string]any{"t": "watch", "conversation": conv, "after": after})
+		sue.say(`{"t":"unwatch","conversation":"` + conv.String() + `"}`)
+		sue.say(map[string]any{"t": "cmd", "id": "done", "cmd": "ready"}) // behind the watch
+		sue.until("ack")
+		d.records.mu.Lock()
+		trail := slices.Clone(d.records.trail)
+		d.records.mu.Unlock()
+		if len(trail) != n+1 || trail[n].Action != directory.AuditTranscript || trail[n].ObjectID != conv.String() || trail[n].Actor.User != d.sue.User {
+			t.Errorf("watched after %d: the trail is %+v, want a line for each watch", after, trail)
+		}
+	}
+}
+
+// What cannot be noted is not shown.
+func TestNoTrailNoReading(t *testing.T) {
+	h := newHouse(t, nil)
+	conv := h.router.open(service(), account())
+	h.breakAudit()
+	for _, path := range []string{"/conversations?scope=all", "/conversations/" + conv.String(), "/conversations/" + conv.String() + "/events?after=1"} {
+		if a := h.do("sue", "GET", path, nil); a.status < 500 || strings.Contains(a.text, "Carla") || strings.Contains(a.text, conv.String()) {
+			t.Errorf("%s without a trail: %d %s, want an error without content", path, a.status, a.text)
+		}
+	}
+}
