@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/parley-gateway/parley/config"
 	"github.com/parley-gateway/parley/core/directory"
@@ -24,7 +25,7 @@ func TestLogReadIsAudited(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := openStores(t.Context(), cfg, discard())
+	s, err := openStores(t.Context(), cfg, time.Now, discard())
 	if err != nil {
 		t.Fatal(err)
 	}
