@@ -13,7 +13,7 @@ func (d *Dispatcher) takeable(m int32) int32 {
 	var best int32
 	for _, n := range x.asks {
 		e := &d.entries[n]
-		can := x.offerable && x.load+e.Need.Spare <= x.profile.Capacity
+		can := x.offerable && x.profile.Limits.Fits(&x.inHand, e.Need)
 		if e.Personal {
 			can = x.invitable
 		}

@@ -12,6 +12,7 @@ import (
 type bucketKey struct {
 	service conversation.ServiceID
 	skills  string
+	medium  string
 	spare   int
 }
 
@@ -117,7 +118,7 @@ func (d *Dispatcher) dropLane(n int32) {
 // bucketFor finds or makes the bucket of a request. Making one asks every member
 // whether it qualifies: it happens once for each service, skill set and need.
 func (d *Dispatcher) bucketFor(w *Waiting) int {
-	key := bucketKey{service: w.Service, skills: w.Skills, spare: w.Need.Spare}
+	key := bucketKey{service: w.Service, skills: w.Skills, medium: w.Need.Medium, spare: w.Need.Spare}
 	if b, ok := d.bucketBy[key]; ok {
 		return b
 	}

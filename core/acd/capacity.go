@@ -5,6 +5,75 @@ import "github.com/parley-gateway/parley/core/conversation"
 // Capacity is the whole of an agent, in percent (A18).
 const Capacity = 100
 
+// Limits are how much an agent may have in hand at once (A18). The zero value is
+// Capacity percent, and no limit of any medium.
+type Limits struct {
+	Percent int // of which each interaction takes its share; 0 = Capacity
+	// Max bounds how many interactions of a medium are in hand, after-call work and
+	// the one being presented included; 0 = none. A medium that is missing is bounded
+	// by Percent only. It is not changed once it is handed over.
+	Max map[string]int
+}
+
+// Fits reports whether an interaction may be presented to an agent who has this in
+// hand: the dispatcher asks before it offers, Decide before it agrees. Invitations
+// need no room (T6).
+func (l *Limits) Fits(h *InHand, n Need) bool {
+	if h.Load+n.Spare > l.percent() {
+		return false
+	}
+	limit, bounded := l.Max[n.Medium]
+	return !bounded || h.count(n.Medium) < limit
+}
+
+func (l *Limits) percent() int {
+	if l.Percent <= 0 {
+		return Capacity
+	}
+	return l.Percent
+}
+
+// InHand is what an agent has in hand.
+type InHand struct {
+	Load  int // percent
+	media []mediumCount
+}
+
+type mediumCount struct {
+	medium string
+	n      int
+}
+
+// read takes over what an agent has in hand; the memory is used again.
+func (h *InHand) read(a *AgentState) {
+	h.Load, h.media = a.Load(), h.media[:0]
+	for i := range a.Work {
+		h.add(a.Work[i].Medium)
+	}
+	if a.Offer != nil {
+		h.add(a.Offer.Medium)
+	}
+}
+
+func (h *InHand) add(medium string) {
+	for i := range h.media {
+		if h.media[i].medium == medium {
+			h.media[i].n++
+			return
+		}
+	}
+	h.media = append(h.media, mediumCount{medium, 1})
+}
+
+func (h *InHand) count(medium string) int {
+	for _, m := range h.media {
+		if m.medium == medium {
+			return m.n
+		}
+	}
+	return 0
+}
+
 // Media with shares of their own; a medium that is not listed counts as chat.
 const (
 	MediumChat  = "chat"

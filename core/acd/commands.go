@@ -27,7 +27,8 @@ type BeReady struct{}
 type BeNotReady struct{ Reason Reason }
 
 // Present: an interaction is being presented. Spare is the percent of capacity
-// that must be free beforehand (A18); an invitation needs none.
+// that must be free beforehand (A18), of what Limits gives the agent; an invitation
+// needs none.
 type Present struct {
 	Offer        conversation.OfferID
 	Conversation conversation.ConversationID
@@ -37,6 +38,7 @@ type Present struct {
 	Spare        int
 	Invite       bool
 	ExpiresAt    time.Time
+	Limits       Limits // the agent's, as the dispatcher knows them
 }
 
 // Accepted: the agent took the offer.

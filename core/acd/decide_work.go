@@ -18,7 +18,7 @@ func (d *decision) present(c Present) error {
 		return ErrOfferPending
 	case c.Invite && !d.a.Invitable(), !c.Invite && !d.a.Offerable():
 		return ErrUnavailable
-	case !c.Invite && d.a.Load()+c.Spare > Capacity:
+	case !c.Invite && !d.fits(c):
 		return ErrNoCapacity
 	}
 	d.emit(&Offered{
@@ -26,6 +26,12 @@ func (d *decision) present(c Present) error {
 		Share: c.Share, Invite: c.Invite, ExpiresAt: c.ExpiresAt,
 	})
 	return nil
+}
+
+func (d *decision) fits(c Present) bool {
+	var h InHand
+	h.read(d.a)
+	return c.Limits.Fits(&h, Need{Medium: c.Medium, Share: c.Share, Spare: c.Spare})
 }
 
 func (d *decision) accepted(c Accepted) error {

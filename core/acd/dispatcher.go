@@ -13,7 +13,7 @@ import (
 // Whoever leads builds it from the open conversations, the agents' states and the
 // directory's profiles, and keeps telling it what changed.
 //
-// Requests wait in buckets by (service, skill set, capacity needed). The longest
+// Requests wait in buckets by (service, skill set, medium, capacity needed). The longest
 // wait among bucket heads that somebody available can take goes first, to the
 // least loaded qualified agent who is idle longest. Available agents are in
 // one search tree in that order, whose nodes know as a set of bits which buckets

@@ -151,7 +151,9 @@ func drawWaiting(t *rapid.T) acd.Waiting {
 	n := rapid.IntRange(1, 9).Draw(t, "request")
 	w := acd.Waiting{
 		Request: request(n), Conversation: conv(rapid.IntRange(1, 5).Draw(t, "conversation")),
-		Need:         rapid.SampledFrom([]acd.Need{{Share: 25, Spare: 25}, {Share: 100, Spare: 50}, {Share: 100, Spare: 100}}).Draw(t, "need"),
+		Need: rapid.SampledFrom([]acd.Need{
+			{Medium: "chat", Share: 25, Spare: 25}, {Medium: "sms", Share: 25, Spare: 25}, {Medium: "voice", Share: 100, Spare: 50}, {Medium: "email", Share: 100, Spare: 100},
+		}).Draw(t, "need"),
 		WaitingSince: t0.Add(time.Duration(rapid.IntRange(0, 20).Draw(t, "since")) * time.Second),
 		Priority:     rapid.SampledFrom([]int{0, 0, 10}).Draw(t, "priority"),
 	}
@@ -174,8 +176,11 @@ func drawWaiting(t *rapid.T) acd.Waiting {
 
 func drawProfile(t *rapid.T) acd.Profile {
 	p := acd.Profile{
-		Skills:   rapid.SampledFrom([][]string{nil, {"a"}, {"b", "a"}}).Draw(t, "agent skills"),
-		Capacity: rapid.SampledFrom([]int{0, 0, 50}).Draw(t, "capacity"),
+		Skills: rapid.SampledFrom([][]string{nil, {"a"}, {"b", "a"}}).Draw(t, "agent skills"),
+		Limits: acd.Limits{
+			Percent: rapid.SampledFrom([]int{0, 0, 50, 200}).Draw(t, "capacity"),
+			Max:     rapid.SampledFrom([]map[string]int{nil, nil, {"chat": 2}, {"chat": 0}, {"sms": 1}}).Draw(t, "max"),
+		},
 	}
 	for _, n := range rapid.SliceOfN(rapid.IntRange(1, 3), 0, 4).Draw(t, "services") {
 		p.Services = append(p.Services, service(n)) // sometimes twice
@@ -194,10 +199,10 @@ func drawState(t *rapid.T) *acd.AgentState {
 		a.Pending = []acd.Reason{acd.ReasonManual}
 	}
 	if rapid.IntRange(0, 5).Draw(t, "offered") == 0 {
-		a.Offer = &acd.HeldOffer{Offer: offer(1), Share: 25, Invite: rapid.Bool().Draw(t, "invite")}
+		a.Offer = &acd.HeldOffer{Offer: offer(1), Medium: "chat", Share: 25, Invite: rapid.Bool().Draw(t, "invite")}
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "work") {
-		a.Work = append(a.Work, acd.Work{Share: 25, Wrapup: rapid.Bool().Draw(t, "wrapup")})
+		a.Work = append(a.Work, acd.Work{Medium: rapid.SampledFrom([]string{"chat", "sms"}).Draw(t, "medium"), Share: 25, Wrapup: rapid.Bool().Draw(t, "wrapup")})
 	}
 	return a
 }

@@ -30,6 +30,9 @@ const (
 	centreServices = 2
 )
 
+// limits of the agents: the usual, half of it, twice as much, and two chats at most.
+var limits = [centreAgents]acd.Limits{{}, {Percent: 50}, {Percent: 200}, {Max: map[string]int{acd.MediumChat: 2}}}
+
 func (c *centre) id() int { c.ids++; return c.ids }
 
 func TestCentre(t *testing.T) {
@@ -38,7 +41,7 @@ func TestCentre(t *testing.T) {
 		for i := range centreAgents {
 			a := &acd.AgentState{ID: agent(i + 1)}
 			c.agents = append(c.agents, a)
-			p := acd.Profile{Services: []conversation.ServiceID{service(1)}}
+			p := acd.Profile{Services: []conversation.ServiceID{service(1)}, Limits: limits[i]}
 			if i%2 == 0 {
 				p.Services = append(p.Services, service(2))
 			}
@@ -75,6 +78,10 @@ func (c *centre) do(s *conversation.State, cmd conversation.Command, with ...acd
 		if a == nil {
 			a = c.agent(x.Agent).Clone()
 			changed[x.Agent] = a
+		}
+		if p, ok := x.Command.(acd.Present); ok {
+			p.Limits = limits[int(x.Agent[15])-1]
+			x.Command = p
 		}
 		agentEvents, err := acd.Decide(a, x.Command, c.now)
 		if err != nil {
@@ -314,7 +321,13 @@ func (c *centre) served(s *conversation.State) {
 			if w.Agent.IsZero() {
 				able = w.Service == service(1) || i%2 == 0
 			}
-			free := a.Offerable() && a.Load()+w.Need.Spare <= acd.Capacity || w.Personal && a.Invitable()
+			whole := limits[i].Percent
+			if whole == 0 {
+				whole = acd.Capacity
+			}
+			limit, bounded := limits[i].Max[w.Need.Medium] // all is of one medium here
+			room := a.Load()+w.Need.Spare <= whole && (!bounded || len(a.Work) < limit)
+			free := a.Offerable() && room || w.Personal && a.Invitable()
 			barred := slices.Contains(w.Exclude, a.ID) || slices.Contains(w.DeclinedBy, a.ID)
 			if able && free && !barred {
 				c.t.Fatalf("%+v waits although %+v could take it", w, a)

@@ -57,7 +57,7 @@ func (m *model) next() (conversation.RequestID, conversation.AgentID, bool) {
 }
 
 func (m *model) capacity(id conversation.AgentID) int {
-	if c := m.profiles[id].Capacity; c > 0 {
+	if c := m.profiles[id].Limits.Percent; c > 0 {
 		return c
 	}
 	return acd.Capacity
@@ -78,7 +78,14 @@ func (m *model) qualified(id conversation.AgentID, w acd.Waiting) bool {
 
 func (m *model) room(id conversation.AgentID, w acd.Waiting) bool {
 	a := m.agents[id]
-	return a.Offerable() && !m.taken[id] && a.Load()+w.Need.Spare <= m.capacity(id)
+	same := 0
+	for _, x := range a.Work {
+		if x.Medium == w.Need.Medium {
+			same++
+		}
+	}
+	limit, bounded := m.profiles[id].Limits.Max[w.Need.Medium]
+	return a.Offerable() && !m.taken[id] && a.Load()+w.Need.Spare <= m.capacity(id) && (!bounded || same < limit)
 }
 
 func (m *model) agentFor(w acd.Waiting) conversation.AgentID {

@@ -2,6 +2,7 @@ package acd
 
 import (
 	"encoding/binary"
+	"maps"
 	"math/bits"
 	"slices"
 
@@ -12,7 +13,7 @@ import (
 type Profile struct {
 	Services []conversation.ServiceID // served, by team or in person
 	Skills   []string
-	Capacity int // percent; 0 = Capacity
+	Limits   Limits
 }
 
 // member is an agent as the dispatcher knows it.
@@ -26,7 +27,7 @@ type member struct {
 	rotation  bool
 	offerable bool
 	invitable bool
-	load      int
+	inHand    InHand
 	idle      int64
 
 	reserved bool // handed out by Next, not settled
@@ -61,7 +62,7 @@ func (a agentKey) less(b agentKey) bool {
 
 func (m *member) key() agentKey {
 	return agentKey{
-		load: m.load, idle: m.idle,
+		load: m.inHand.Load, idle: m.idle,
 		hi: binary.BigEndian.Uint64(m.id[:8]), lo: binary.BigEndian.Uint64(m.id[8:]),
 	}
 }
@@ -72,12 +73,10 @@ func (d *Dispatcher) SetProfile(id conversation.AgentID, p Profile) {
 	p.Services, p.Skills = slices.Clone(p.Services), slices.Clone(p.Skills)
 	slices.SortFunc(p.Services, func(a, b conversation.ServiceID) int { return slices.Compare(a[:], b[:]) })
 	p.Services = slices.Compact(p.Services)
-	if p.Capacity <= 0 {
-		p.Capacity = Capacity
-	}
+	p.Limits.Max = maps.Clone(p.Limits.Max)
 	m := d.memberOf(id)
 	x := &d.members[m]
-	if x.profile.Capacity == p.Capacity && slices.Equal(x.profile.Services, p.Services) && slices.Equal(x.profile.Skills, p.Skills) {
+	if x.profile.Limits.percent() == p.Limits.percent() && maps.Equal(x.profile.Limits.Max, p.Limits.Max) && slices.Equal(x.profile.Services, p.Services) && slices.Equal(x.profile.Skills, p.Skills) {
 		return
 	}
 	d.count(m, serving{})
@@ -95,7 +94,8 @@ func (d *Dispatcher) UpdateAgent(a *AgentState) {
 	x := &d.members[m]
 	x.loggedIn, x.rotation = a.LoggedIn, a.InRotation()
 	x.offerable, x.invitable = a.Offerable(), a.Invitable()
-	x.load, x.idle = a.Load(), a.IdleSince.UnixMilli()
+	x.inHand.read(a)
+	x.idle = a.IdleSince.UnixMilli()
 	d.refresh(m)
 }
 
@@ -114,7 +114,7 @@ func (d *Dispatcher) memberOf(id conversation.AgentID) int32 {
 		return m
 	}
 	m := int32(len(d.members))
-	d.members = append(d.members, member{id: id, profile: Profile{Capacity: Capacity}, eligible: make(bitset, len(d.busy))})
+	d.members = append(d.members, member{id: id, eligible: make(bitset, len(d.busy))})
 	d.memberBy[id] = m
 	d.available.grow(m)
 	d.asked.grow(m)
@@ -140,7 +140,7 @@ func (d *Dispatcher) refresh(m int32) {
 		d.availableRoot = d.available.insert(d.availableRoot, m, x.key())
 		x.placed = true
 	}
-	d.count(m, serving{loggedIn: x.loggedIn, available: free && x.load < x.profile.Capacity})
+	d.count(m, serving{loggedIn: x.loggedIn, available: free && x.inHand.Load < x.profile.Limits.percent()})
 	d.refreshAsks(m)
 }
 
@@ -148,13 +148,13 @@ func (d *Dispatcher) refresh(m int32) {
 // reports whether there is any.
 func (d *Dispatcher) maskOf(m int32) bool {
 	x := &d.members[m]
-	room := x.profile.Capacity - x.load
 	own := d.mask(d.own, m)
 	fits := false
 	for w, word := range x.eligible {
 		own[w] = 0
 		for ; word != 0; word &= word - 1 {
-			if bit := bits.TrailingZeros64(word); d.buckets[w<<6+bit].spare <= room {
+			bit := bits.TrailingZeros64(word)
+			if k := &d.buckets[w<<6+bit]; x.profile.Limits.Fits(&x.inHand, Need{Medium: k.medium, Spare: k.spare}) {
 				own[w] |= 1 << bit
 			}
 		}

@@ -89,6 +89,16 @@ func TestA18_Capacity(t *testing.T) {
 	}
 	c.refuses(chat(5), ErrNoCapacity)
 
+	within := func(p Present, l Limits) Present { p.Limits = l; return p }
+	chatting(t, 2).refuses(within(chat(3), Limits{Percent: 50}), ErrNoCapacity)
+	chatting(t, 4).refuses(within(call, Limits{Percent: 149}), ErrNoCapacity).gives(within(call, Limits{Percent: 150}), TypeOffered)
+	chatting(t, 2).refuses(within(chat(3), Limits{Max: map[string]int{MediumChat: 2}}), ErrNoCapacity).
+		gives(within(chat(3), Limits{Max: map[string]int{MediumChat: 3}}), TypeOffered)
+	chatting(t, 2).gives(within(call, Limits{Max: map[string]int{MediumChat: 2}}), TypeOffered)
+	ready(t).refuses(within(chat(1), Limits{Max: map[string]int{MediumChat: 0}}), ErrNoCapacity)
+	wrap := chatting(t, 2).gives(StartWrapup{Conversation: conv(1)}, TypeWrapupStarted) // keeps its place
+	wrap.refuses(within(chat(3), Limits{Max: map[string]int{MediumChat: 2}}), ErrNoCapacity)
+
 	for _, tc := range []struct {
 		rules conversation.Rules
 		want  Need

@@ -69,10 +69,12 @@ func (u User) Has(privilege string) bool { return slices.Contains(u.Privileges, 
 // Capacity says how much an agent can handle at once (SPEC A18).
 type Capacity struct {
 	// Percent is the whole capacity, of which each conversation takes the share
-	// of its service's rules. 0 means 100.
+	// of its service's rules. 0 means 100; more lets the agent take more than others.
 	Percent int `json:"percent,omitempty"`
-	// Max bounds the number of conversations per medium ("chat", "voice" ...).
-	// A medium that is missing is bounded by Percent only.
+	// Max bounds the number of conversations per medium ("chat", "voice" ...: the
+	// rules' Medium), after-call work and what is being offered included. A medium that is
+	// missing is bounded by Percent only, 0 lets none of it be offered. Invitations by
+	// colleagues come all the same (T6).
 	Max map[string]int `json:"max,omitempty"`
 }
 

@@ -231,6 +231,10 @@ func (t *agentsTx) apply(id conversation.AgentID, cmd acd.Command, tx *tx) (n in
 		if w.a.id != id {
 			continue
 		}
+		if c, ok := cmd.(acd.Present); ok {
+			c.Limits = t.r.limits(id)
+			cmd = c
+		}
 		events, err := acd.Decide(w.next, cmd, tx.now)
 		if err != nil {
 			return 0, err

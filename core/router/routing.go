@@ -8,6 +8,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
@@ -124,10 +125,20 @@ func (q *routing) profiles() {
 			q.d.RemoveAgent(u.ID)
 			continue
 		}
-		q.d.SetProfile(u.ID, acd.Profile{Services: snap.ServicesOf(u.ID), Skills: u.Skills, Capacity: u.Capacity.Percent})
+		q.d.SetProfile(u.ID, acd.Profile{Services: snap.ServicesOf(u.ID), Skills: u.Skills, Limits: limitsOf(u)})
 	}
 	q.mu.Unlock()
 	q.poke()
+}
+
+// limits are what an agent may have in hand at once (A18).
+func (r *Router) limits(id conversation.AgentID) acd.Limits {
+	u, _ := r.dir.Snapshot().User(id)
+	return limitsOf(u)
+}
+
+func limitsOf(u directory.User) acd.Limits {
+	return acd.Limits{Percent: u.Capacity.Percent, Max: u.Capacity.Max}
 }
 
 func (q *routing) run(ctx context.Context) {

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/core/router"
 )
@@ -154,6 +157,59 @@ func TestCapacity(t *testing.T) {
 	}
 	if s := agentOf(t, r, ana); s.Offer != nil || s.Load() != 100 {
 		t.Errorf("agent has offer %v at load %d, want none at 100", s.Offer, s.Load())
+	}
+}
+
+// What the records say an agent can have in hand is what is offered, neither less nor
+// more (A18): above all of 100 percent, and by medium.
+func TestCapacityOfTheRecords(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		capacity directory.Capacity
+		want     int // of 10 chats of 25 percent each
+	}{
+		{"half an agent", directory.Capacity{Percent: 50}, 2},
+		{"two agents' worth", directory.Capacity{Percent: 200}, 8},
+		{"three chats", directory.Capacity{Max: map[string]int{"chat": 3}}, 3},
+		{"three chats of more", directory.Capacity{Percent: 200, Max: map[string]int{"chat": 3}}, 3},
+		{"calls bounded, chats not", directory.Capacity{Max: map[string]int{"voice": 1}}, 4},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			ana := w.agents["ana"]
+			u, _ := w.dir.Snapshot().User(ana)
+			u.Capacity = c.capacity
+			_, err := w.dir.PutUser(t.Context(), u)
+			must(t, err)
+			w.inBubble(t, func(t *testing.T, b *bubble) {
+				b.ready("ana")
+				for i := range 10 {
+					b.startChat(b.r, thread(i), "", "hello")
+				}
+				synctest.Wait()
+				for range 10 {
+					o := agentOf(t, b.r, ana).Offer
+					if o == nil {
+						break
+					}
+					_, _, err := b.r.Accept(t.Context(), ana, o.Offer)
+					must(t, err)
+					synctest.Wait()
+				}
+				if s := agentOf(t, b.r, ana); s.Active() != c.want || s.Offer != nil {
+					t.Errorf("the agent takes %d chats and holds offer %v, want %d without", s.Active(), s.Offer, c.want)
+				}
+				// The rest waits in its queue: nothing is tried in vain.
+				before := b.log.Stats().Appends
+				b.after(time.Second)
+				if n := b.r.Board(t.Context()).Queues[0].Waiting; n != 10-c.want {
+					t.Errorf("%d chats wait, want %d", n, 10-c.want)
+				}
+				if n := b.log.Stats().Appends - before; n != 0 {
+					t.Errorf("%d appends while nothing happens", n)
+				}
+			})
+		})
 	}
 }
 
