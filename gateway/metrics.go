@@ -67,7 +67,7 @@ func newMetrics(reg prometheus.Registerer, open func() int) *metrics {
 		}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "parley_http_refused_total",
-			Help: "Connections and requests turned away at the edge, by reason: address, total (connections), rate, host.",
+			Help: "Connections and requests turned away at the edge, by reason: address, total (at once), rate, host.",
 		}, []string{"reason"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "parley_http_panics_total", Help: "Requests whose handler panicked.",

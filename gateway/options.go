@@ -57,9 +57,11 @@ type Limits struct {
 	// Conns is how many public connections may be open at once. Default: a third
 	// of the file descriptors, since a proxied socket needs two.
 	Conns int
-	// ConnsPerIP is how many of one address (IPv4) or /64 network (IPv6).
-	// Default 1024: a whole contact centre may share one. Negative: no limit. Exempt addresses are
-	// only held to Conns.
+	// ConnsPerIP is how many of one address (IPv4) or /64 network (IPv6), and how
+	// many requests of one client at once, behind a trusted proxy too. Default 1024: a
+	// whole contact centre may share one. Half of Conns at most, so that one address
+	// never holds all places where file descriptors are few (FT25). Negative: no
+	// limit. Exempt addresses are only held to Conns.
 	ConnsPerIP int
 	// RequestsPerSecond and Burst are per address or /64 network. Default 200 and 1000.
 	RequestsPerSecond float64
@@ -85,6 +87,7 @@ type Limits struct {
 func (l Limits) withDefaults() Limits {
 	set(&l.Conns, defaultConns())
 	set(&l.ConnsPerIP, 1024)
+	l.ConnsPerIP = min(l.ConnsPerIP, max(l.Conns/2, 1))
 	set(&l.RequestsPerSecond, 200)
 	set(&l.Burst, 1000)
 	set(&l.HeaderTimeout, 5*time.Second)

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/parley-gateway/parley/gateway/limit"
 	"github.com/parley-gateway/parley/gateway/ops"
 )
@@ -26,6 +28,8 @@ type Server struct {
 	log     *slog.Logger
 	metrics *metrics
 	rates   *limit.Rates[netip.Addr]
+	atOnce  *limit.Conns[netip.Addr] // requests of one client
+	turned  rate.Sometimes           // bounds what refusals write to the log
 
 	public, ops net.Listener // ops nil: none
 	tls         bool
@@ -75,10 +79,12 @@ func New(ctx context.Context, opts Options) (*Server, error) {
 	conns := limit.NewConns[netip.Addr](s.limits.ConnsPerIP, s.limits.Conns)
 	s.metrics = newMetrics(opts.Registry, conns.Open)
 	s.rates = limit.NewRates[netip.Addr](s.limits.RequestsPerSecond, s.limits.Burst, 50_000)
+	s.atOnce = limit.NewConns[netip.Addr](s.limits.ConnsPerIP, 0)
+	s.turned.Interval = 10 * time.Second
 	s.public = &door{
 		TCPListener: tcp, conns: conns,
 		exempt:  slices.Concat(s.limits.Exempt, opts.TrustedProxies),
-		refused: func(reason string) { s.metrics.refused.WithLabelValues(reason).Inc() },
+		refused: s.refused,
 	}
 	if tlsConfig != nil {
 		s.public = tls.NewListener(s.public, tlsConfig)
@@ -156,15 +162,34 @@ func (s *Server) handler(h Handlers, desk http.Handler) http.Handler {
 		}
 		// A carrier sends thousands of webhooks from a handful of addresses: the
 		// hook handler limits by account, and by address only what is refused.
-		if ip := limit.IP(r); area(r.URL.Path) != areaHooks && !limit.Contains(s.limits.Exempt, ip) && !s.rates.Allow(limit.Address(ip), time.Now()) {
-			s.metrics.refused.WithLabelValues("rate").Inc()
-			w.Header().Set("Retry-After", "1")
-			http.Error(w, "too many requests", http.StatusTooManyRequests)
-			return
+		if ip := limit.IP(r); area(r.URL.Path) != areaHooks && !limit.Contains(s.limits.Exempt, ip) {
+			key := limit.Address(ip)
+			reason := ""
+			switch {
+			case !s.rates.Allow(key, time.Now()):
+				reason = "rate"
+			case s.atOnce.Acquire(key, false) != limit.OK:
+				reason = "address" // behind a proxy, or many on one connection
+			}
+			if reason != "" {
+				s.refused(reason)
+				w.Header().Set("Retry-After", "1")
+				http.Error(w, "too many requests", http.StatusTooManyRequests)
+				return
+			}
+			defer s.atOnce.Release(key)
 		}
 		edge.ServeHTTP(w, r)
 	})
 	return s.observe(clients{s.opts.TrustedProxies}.middleware(limited))
+}
+
+// refused counts what was turned away, and says so now and then.
+func (s *Server) refused(reason string) {
+	s.metrics.refused.WithLabelValues(reason).Inc()
+	s.turned.Do(func() {
+		s.log.Warn("http: over a limit, turned away; parley_http_refused_total counts", "reason", reason)
+	})
 }
 
 // routes sends each area to its handler, on the hosts that serve it.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -291,6 +292,63 @@ func TestConnectionsPerAddress(t *testing.T) {
 		b, _ := io.ReadAll(c)
 		return bytes.HasPrefix(b, []byte("HTTP/1.1 200"))
 	})
+}
+
+// TestFewPlaces (FT25): where descriptors are few, so that there are few places, one
+// address cannot hold them all, whatever is configured for it.
+func TestFewPlaces(t *testing.T) {
+	s := start(t, gateway.Options{Limits: gateway.Limits{Conns: 20, ConnsPerIP: 1024, Exempt: nobody}}, all())
+	for range 20 {
+		if c, err := net.DialTimeout("tcp", s.Addr().String(), 5*time.Second); err == nil {
+			t.Cleanup(func() { _ = c.Close() })
+		}
+	}
+	eventually(t, "connections are turned away", func() bool { return strings.HasSuffix(s.metric(`parley_http_refused_total{reason="address"}`), " 10") })
+	d := net.Dialer{Timeout: 5 * time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	c, err := d.DialContext(t.Context(), "tcp", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = io.WriteString(c, "GET /api/x HTTP/1.1\r\nHost: desk.localhost\r\nConnection: close\r\n\r\n")
+	if b, err := io.ReadAll(c); !bytes.HasPrefix(b, []byte("HTTP/1.1 200")) {
+		t.Errorf("another address: %q, %v, want a 200", b, err)
+	}
+}
+
+// TestAtOnceBehindAProxy (FT25): what one client may have open at once holds behind
+// a trusted proxy too, for the client and not for the proxy.
+func TestAtOnceBehindAProxy(t *testing.T) {
+	h, release, begun := all(), make(chan struct{}), make(chan struct{}, 16)
+	h.API = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/wait" {
+			begun <- struct{}{}
+			<-release
+		}
+	})
+	s := start(t, gateway.Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Limits: gateway.Limits{ConnsPerIP: 3}}, h)
+	var waiting sync.WaitGroup
+	for _, client := range []string{"198.51.100.7", "198.51.100.7", "198.51.100.7", "198.51.100.8"} {
+		waiting.Go(func() {
+			if res, _ := s.do("GET", "desk.localhost", "/api/wait", "X-Forwarded-For", client); res.StatusCode != 200 {
+				t.Errorf("a request of %s: %d, want 200", client, res.StatusCode)
+			}
+		})
+	}
+	for range 4 {
+		<-begun
+	}
+	for client, want := range map[string]int{"198.51.100.7": 429, "198.51.100.8": 200, "203.0.113.9": 200} {
+		if res, _ := s.do("GET", "desk.localhost", "/api/x", "X-Forwarded-For", client); res.StatusCode != want {
+			t.Errorf("a request of %s while it has 3, 1 and none: %d, want %d", client, res.StatusCode, want)
+		}
+	}
+	close(release)
+	waiting.Wait()
+	if res, _ := s.do("GET", "desk.localhost", "/api/x", "X-Forwarded-For", "198.51.100.7"); res.StatusCode != 200 {
+		t.Errorf("a request afterwards: %d, want 200", res.StatusCode)
+	}
 }
 
 func TestRequestRate(t *testing.T) {
