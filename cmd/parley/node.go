@@ -157,7 +157,8 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 		return n, err
 	}
 	n.blobs, err = blob.Open(blob.Options{
-		Dir: cfg.Blobs(), Rows: n.stores.dir, Vault: n.stores.vault, ConversationKey: n.stores.conversationKey, Now: n.clock.Now, Log: logger, Registry: registry,
+		Dir: cfg.Blobs(), Rows: n.stores.dir, Vault: n.stores.vault, ConversationKey: n.stores.conversationKey,
+		Named: blob.Named(n.stores.log, n.stores.vault), Over: blob.Over(n.stores.log), Now: n.clock.Now, Log: logger, Registry: registry,
 	})
 	if err != nil {
 		return n, err

@@ -55,6 +55,10 @@ func TestClockDiffers(t *testing.T) {
 		if code := get(url); code != http.StatusForbidden {
 			t.Errorf("%v behind: a link of yesterday: got status %d, want 403", behind, code)
 		}
+		if n, err := f.Sweep(t.Context()); n != 0 || err != nil {
+			t.Errorf("%v behind: swept %d orphans, %v, before their grace is over, want none", behind, n, err)
+		}
+		ahead += time.Hour
 		if n, err := f.Sweep(t.Context()); n != 1 || err != nil {
 			t.Errorf("%v behind: swept %d orphans, %v, a day later, want 1", behind, n, err)
 		}

@@ -5,7 +5,9 @@
 // content decides, not its name; only allowed types are taken; pictures lose
 // their metadata (place, device, owner) and what is hidden behind their end;
 // a file that was changed or cut short on disk does not open; what no message
-// uses is gone after a day; a full disk refuses uploads and nothing else.
+// uses goes with the conversation that it was uploaded to, or after a day; what
+// a committed message names stays (see LogKey); a full disk refuses uploads and
+// nothing else.
 //
 // Each attachment has a random content key of its own. It lies, with the
 // name, in the row, sealed under the data key of the owning conversation (or

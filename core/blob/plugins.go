@@ -19,6 +19,30 @@ import (
 type Log interface {
 	Conversation(ctx context.Context, id eventlog.StreamID) (eventlog.ConversationRow, error)
 	Thread(ctx context.Context, account eventlog.StreamID, key eventlog.Key) (eventlog.StreamID, error)
+	External(ctx context.Context, account eventlog.StreamID, key eventlog.Key) (stream eventlog.StreamID, seq uint64, err error)
+}
+
+// Named asks the log for the message that names an attachment (Options.Named).
+func Named(log Log, v Vault) func(context.Context, conversation.BlobID) (conversation.ConversationID, error) {
+	return func(ctx context.Context, id conversation.BlobID) (conversation.ConversationID, error) {
+		account, key := LogKey(v, id)
+		stream, _, err := log.External(ctx, account, key)
+		if errors.Is(err, eventlog.ErrNotFound) {
+			err = ErrNotFound
+		}
+		return conversation.ConversationID(stream), err
+	}
+}
+
+// Over tells from the log whether a conversation has ended (Options.Over).
+func Over(log Log) func(context.Context, conversation.ConversationID) (bool, error) {
+	return func(ctx context.Context, id conversation.ConversationID) (bool, error) {
+		row, err := log.Conversation(ctx, eventlog.StreamID(id))
+		if errors.Is(err, eventlog.ErrNotFound) {
+			return true, nil
+		}
+		return err == nil && row.Phase != eventlog.PhaseOpen, err
+	}
 }
 
 // ConversationKey tells conversations' data keys from the log
@@ -45,26 +69,43 @@ type Plugins struct {
 
 var _ pluginhost.Blobs = Plugins{}
 
-// Put stores an attachment of the conversation that is open on the thread, or
-// of the account.
+// Put stores an attachment that a message of the thread may name, or of any
+// thread when it is "". On a connected channel it is the open conversation's:
+// the customer's next words belong there, and with its end it goes. Elsewhere
+// the conversation may end before the message comes, which begins the next one
+// then: the attachment waits for the message, under a data key of its own.
 func (p Plugins) Put(ctx context.Context, account conversation.AccountID, thread, name, mime string, r io.Reader) (conversation.File, error) {
 	o := Owner{Account: account}
 	if thread != "" {
-		key := p.Vault.MAC("thread", account[:], []byte(thread)) // as the router makes it
-		id, err := p.Log.Thread(ctx, eventlog.StreamID(account), key)
-		switch {
-		case err == nil:
-			row, err := p.Log.Conversation(ctx, id)
-			if err != nil {
-				return conversation.File{}, fmt.Errorf("blob: put: %w", err)
-			}
-			o.Conversation, o.KeyID = conversation.ConversationID(id), row.KeyID
-		case !errors.Is(err, eventlog.ErrNotFound):
+		o.Thread = p.Vault.MAC("thread", account[:], []byte(thread)) // as the router makes it
+		id, err := p.Log.Thread(ctx, eventlog.StreamID(account), o.Thread)
+		if err == nil {
+			err = p.connected(ctx, id, &o)
+		}
+		if err != nil && !errors.Is(err, eventlog.ErrNotFound) {
 			return conversation.File{}, fmt.Errorf("blob: put: %w", err)
 		}
 	}
 	f, err := p.Store.Put(ctx, o, name, mime, r)
 	return f, forPlugin(err)
+}
+
+// connected makes an open conversation of a connected channel the owner.
+func (p Plugins) connected(ctx context.Context, id eventlog.StreamID, o *Owner) error {
+	row, err := p.Log.Conversation(ctx, id)
+	if err != nil {
+		return err
+	}
+	var state struct {
+		Capabilities conversation.Capabilities `json:"capabilities"`
+	}
+	if err := json.Unmarshal(row.State, &state); err != nil {
+		return err
+	}
+	if state.Capabilities.Connected {
+		o.Conversation, o.KeyID = conversation.ConversationID(id), row.KeyID
+	}
+	return nil
 }
 
 // Get opens an attachment of one of the accounts.

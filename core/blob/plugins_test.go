@@ -36,11 +36,17 @@ func (r rows) Thread(_ context.Context, account eventlog.StreamID, key eventlog.
 	return r.thread.Conversation, nil
 }
 
+func (r rows) External(context.Context, eventlog.StreamID, eventlog.Key) (eventlog.StreamID, uint64, error) {
+	return eventlog.StreamID{}, 0, eventlog.ErrNotFound
+}
+
 func TestPlugins(t *testing.T) {
 	f := open(t, nil)
 	ctx := t.Context()
 	second, stranger := conversation.NewID[conversation.AccountID](), conversation.NewID[conversation.AccountID]()
-	state, err := json.Marshal(conversation.State{Endpoints: []conversation.Endpoint{{Account: f.account}, {Account: second}}})
+	state, err := json.Marshal(conversation.State{
+		Endpoints: []conversation.Endpoint{{Account: f.account}, {Account: second}}, Capabilities: conversation.Capabilities{Connected: true},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

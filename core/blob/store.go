@@ -17,6 +17,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/eventlog"
 )
 
 // Errors. They are wrapped with operation, never with names or content.
@@ -37,7 +38,9 @@ var (
 const (
 	DefaultMaxBytes = 20 << 20
 	DefaultReserve  = 256 << 20
-	OrphanAge       = 24 * time.Hour
+	// OrphanAge is after what time no message takes an attachment any more that
+	// none has named; with the conversation that it was uploaded to it goes at once.
+	OrphanAge = 24 * time.Hour
 )
 
 // Vault is what this package needs of core/vault.
@@ -54,12 +57,14 @@ type Rows interface {
 	Snapshot() *directory.Snapshot
 	AddBlob(ctx context.Context, b directory.BlobRow) error
 	FinishBlob(ctx context.Context, b directory.BlobRow) error
-	UseBlobs(ctx context.Context, ids []conversation.BlobID, conv conversation.ConversationID, account conversation.AccountID) error
+	UseBlobs(ctx context.Context, conv conversation.ConversationID, ids ...conversation.BlobID) error
+	OrphanBlob(ctx context.Context, id conversation.BlobID, at time.Time) error
 	EndBlob(ctx context.Context, id conversation.BlobID) error
 	EndOrphan(ctx context.Context, id conversation.BlobID) error
 	Blob(ctx context.Context, id conversation.BlobID) (directory.BlobRow, error)
 	BlobsOf(ctx context.Context, conv conversation.ConversationID) ([]directory.BlobRow, error)
-	OrphanBlobs(ctx context.Context, before time.Time, limit int) ([]directory.BlobRow, error)
+	UnusedBlobs(ctx context.Context, after conversation.BlobID, limit int) ([]directory.BlobRow, error)
+	UnusedBlobsOf(ctx context.Context, conv conversation.ConversationID) ([]directory.BlobRow, error)
 }
 
 // Options say where attachments are kept.
@@ -73,6 +78,12 @@ type Options struct {
 	// ConversationKey tells a conversation's data key when an Owner does not. Nil:
 	// such attachments get a key of their own.
 	ConversationKey func(ctx context.Context, id conversation.ConversationID) (int64, error)
+	// Named asks the log for the conversation whose message names an attachment,
+	// or gives ErrNotFound. Nil: no message does but those that Take tells of.
+	Named func(ctx context.Context, id conversation.BlobID) (conversation.ConversationID, error)
+	// Over tells whether a conversation has ended or never came to be, so that
+	// no message of it will name an attachment. Nil: none has.
+	Over func(ctx context.Context, id conversation.ConversationID) (bool, error)
 	// MaxBytes is the largest file of accounts that do not say. 0: DefaultMaxBytes.
 	MaxBytes int64
 	// MaxPixels is the largest picture. 0: DefaultMaxPixels.
@@ -95,6 +106,7 @@ type Store struct {
 	vault   Vault
 	log     *slog.Logger
 	looking chan struct{} // one picture is looked into at a time: it takes much memory
+	ended   chan conversation.ConversationID
 	uploads *prometheus.CounterVec
 }
 
@@ -113,6 +125,7 @@ func Open(o Options) (*Store, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{opts: o, bucket: o.Bucket, rows: o.Rows, vault: o.Vault, log: o.Log, looking: make(chan struct{}, 1),
+		ended: make(chan conversation.ConversationID, maxEnded),
 		uploads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "parley_uploads_total", Help: "Attachments offered to the store, by result.",
 		}, []string{"result"}),
@@ -140,13 +153,16 @@ func set(field *int64, def int64) {
 // Close closes the bucket.
 func (s *Store) Close() error { return s.bucket.Close() }
 
-// Owner says whose an attachment is: a conversation's, or an account's as
-// long as there is no conversation.
+// Owner says whose an attachment is: a conversation's, or an account's until a
+// message of any conversation there names it.
 type Owner struct {
 	Conversation conversation.ConversationID
 	// Account is where the attachment came in or goes out; it owns it when
 	// Conversation is zero. Its limits hold in both cases. Zero: the store's own limits.
 	Account conversation.AccountID
+	// Thread, when not zero, is the only one of the account whose messages may
+	// name the attachment (vault.MAC, as the router makes it).
+	Thread eventlog.Key
 	// KeyID is the conversation's data key. 0: see Options.ConversationKey.
 	KeyID int64
 }
@@ -162,7 +178,7 @@ func metaAAD(id conversation.BlobID) []byte { return append([]byte("blob/"), id[
 // Put stores an attachment; when it returns nil, the attachment is durable
 // and ready. The type comes from the content: what the sender says it is (the
 // string after name) is not believed. Errors: ErrTooLarge, ErrPixels, ErrType,
-// ErrFull, or what r answered.
+// ErrFull, ErrNotFound when the conversation ended meanwhile, or what r answered.
 func (s *Store) Put(ctx context.Context, o Owner, name, _ string, r io.Reader) (conversation.File, error) {
 	f, err := s.put(ctx, o, name, r)
 	s.uploads.WithLabelValues(result(err)).Inc()
@@ -220,6 +236,9 @@ func (s *Store) begin(ctx context.Context, o Owner, name string, k kind) (direct
 		ID: conversation.NewID[conversation.BlobID](), Conversation: o.Conversation, Account: o.Account, KeyID: o.KeyID,
 		MIME: k.mime, State: directory.BlobUploading, CreatedAt: s.opts.Now(),
 	}
+	if o.Thread != (eventlog.Key{}) {
+		row.Thread = o.Thread[:]
+	}
 	m := meta{Name: name, Key: make([]byte, keySize)}
 	_, _ = rand.Read(m.Key) // never fails (crypto/rand)
 	var err error
@@ -255,7 +274,11 @@ func (s *Store) fill(ctx context.Context, row *directory.BlobRow, m meta, k kind
 		return err
 	}
 	row.State = directory.BlobReady
-	return s.rows.FinishBlob(ctx, *row)
+	err = s.rows.FinishBlob(ctx, *row)
+	if errors.Is(err, directory.ErrNotFound) { // its conversation has ended meanwhile
+		err = ErrNotFound
+	}
+	return err
 }
 
 // fillPicture takes the whole upload in first, sealed on disk, since a slow
@@ -332,6 +355,12 @@ func (s *Store) openMeta(row directory.BlobRow) (m meta, err error) {
 // Info describes a ready attachment and tells its row, which says whose it is.
 func (s *Store) Info(ctx context.Context, id conversation.BlobID) (conversation.File, directory.BlobRow, error) {
 	row, m, err := s.row(ctx, id)
+	if err == nil && !row.Used { // a message may have it that its row does not know of yet
+		var named bool
+		if named, err = s.settle(ctx, id); named && err == nil {
+			row, m, err = s.row(ctx, id)
+		}
+	}
 	if err != nil {
 		return conversation.File{}, row, fmt.Errorf("blob: info: %w", err)
 	}
@@ -349,28 +378,6 @@ func (s *Store) Open(ctx context.Context, id conversation.BlobID) (conversation.
 		return conversation.File{}, nil, fmt.Errorf("blob: open: %w", err)
 	}
 	return fileOf(row, m), r, nil
-}
-
-// Claim ties ready attachments to a message of a conversation, so that they
-// are no orphans, and describes them, in order. Those of the account move to
-// the conversation; anybody else's is ErrNotFound, and then nothing is tied.
-func (s *Store) Claim(ctx context.Context, conv conversation.ConversationID, account conversation.AccountID, ids []conversation.BlobID) ([]conversation.File, error) {
-	files := make([]conversation.File, len(ids))
-	for i, id := range ids {
-		row, m, err := s.row(ctx, id)
-		if err != nil {
-			return nil, fmt.Errorf("blob: claim: %w", err)
-		}
-		files[i] = fileOf(row, m)
-	}
-	err := s.rows.UseBlobs(ctx, ids, conv, account)
-	if errors.Is(err, directory.ErrNotFound) {
-		err = ErrNotFound
-	}
-	if err != nil {
-		return nil, fmt.Errorf("blob: claim: %w", err)
-	}
-	return files, nil
 }
 
 // Delete removes an attachment for good; deleting it twice is ErrNotFound.
@@ -392,6 +399,9 @@ func (s *Store) Delete(ctx context.Context, id conversation.BlobID) error {
 // that only they used: what the conversation's own key, conversationKey, does
 // not cover.
 func (s *Store) Erase(ctx context.Context, conv conversation.ConversationID, conversationKey int64) error {
+	if _, err := s.Sweep(ctx); err != nil { // finds what a kill after the commit left without its conversation
+		return fmt.Errorf("blob: erase: %w", err)
+	}
 	rows, err := s.rows.BlobsOf(ctx, conv)
 	if err != nil {
 		return fmt.Errorf("blob: erase: %w", err)

@@ -17,15 +17,19 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
+	"gocloud.dev/blob/memblob"
 
 	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/vault"
 )
 
@@ -377,7 +381,9 @@ func TestReserve(t *testing.T) {
 	}
 }
 
-func TestClaim(t *testing.T) {
+// What a sender may name: what was uploaded to the conversation, or to the
+// account and the thread, and no other message has. Looking takes nothing.
+func TestFind(t *testing.T) {
 	f := open(t, nil)
 	ctx := t.Context()
 	png := encode(t, "png", photo(10, 10))
@@ -388,45 +394,92 @@ func TestClaim(t *testing.T) {
 		}
 		return file.Blob
 	}
-	other := conversation.NewID[conversation.ConversationID]()
+	mine, theirs := eventlog.Key{1}, eventlog.Key{2}
+	other, second := conversation.NewID[conversation.ConversationID](), conversation.NewID[conversation.AccountID]()
 	own, accounts := upload(f.owner()), upload(blob.Owner{Account: f.account})
-	files, err := f.Claim(ctx, f.conv, f.account, []conversation.BlobID{accounts, own})
-	if err != nil || len(files) != 2 || files[0].Blob != accounts || files[1].Name != "a.png" || files[1].Width != 10 {
-		t.Fatalf("Claim: got %+v, %v", files, err)
-	}
-	if _, err := f.Claim(ctx, f.conv, f.account, []conversation.BlobID{accounts, own}); err != nil {
-		t.Errorf("the same again: %v", err)
-	}
-	free := upload(f.owner())
+	threads := upload(blob.Owner{Account: f.account, Thread: mine})
 	for name, c := range map[string]struct {
-		conv    conversation.ConversationID
-		account conversation.AccountID
-		ids     []conversation.BlobID
+		by   blob.Sender
+		id   conversation.BlobID
+		want bool
 	}{
-		"another conversation's":           {other, f.account, []conversation.BlobID{own}},
-		"moved to a conversation":          {other, f.account, []conversation.BlobID{accounts}},
-		"no such":                          {f.conv, f.account, []conversation.BlobID{conversation.NewID[conversation.BlobID]()}},
-		"one good and one another's":       {other, f.account, []conversation.BlobID{upload(blob.Owner{Account: f.account}), own}},
-		"an account's, by an agent's send": {f.conv, conversation.AccountID{}, []conversation.BlobID{upload(blob.Owner{Account: f.account})}},
+		"own":                       {blob.Sender{Conversation: f.conv}, own, true},
+		"another conversation's":    {blob.Sender{Conversation: other, Account: f.account, Thread: mine}, own, false},
+		"the account's":             {blob.Sender{Conversation: other, Account: f.account, Thread: theirs}, accounts, true},
+		"another account's":         {blob.Sender{Conversation: other, Account: second, Thread: mine}, accounts, false},
+		"an account's, by an agent": {blob.Sender{Conversation: f.conv}, accounts, false},
+		"the thread's":              {blob.Sender{Conversation: other, Account: f.account, Thread: mine}, threads, true},
+		"another thread's":          {blob.Sender{Conversation: other, Account: f.account, Thread: theirs}, threads, false},
+		"a thread's, by an agent":   {blob.Sender{Conversation: f.conv}, threads, false},
+		"no such":                   {blob.Sender{Conversation: f.conv, Account: f.account}, conversation.NewID[conversation.BlobID](), false},
 	} {
-		if _, err := f.Claim(ctx, c.conv, c.account, c.ids); !errors.Is(err, blob.ErrNotFound) {
-			t.Errorf("%s: got %v, want ErrNotFound", name, err)
+		found, err := f.Find(ctx, c.by, []conversation.BlobID{own, c.id})
+		if err != nil || len(found) != 2 || (found[1].Blob == c.id) != c.want || found[1].Used {
+			t.Errorf("%s: got %+v, %v; want found: %v", name, found, err, c.want)
+		}
+		if c.want && (found[1].Name != "a.png" || found[1].Width != 10) {
+			t.Errorf("%s: described as %+v", name, found[1])
 		}
 	}
-	if _, row, err := f.Info(ctx, free); err != nil || row.Used {
-		t.Errorf("one that was not claimed: %+v, %v; want unused", row, err)
+	if err := f.Take(ctx, f.conv, []conversation.BlobID{own, threads}); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		conv conversation.ConversationID
+		want bool
+	}{"again in the conversation": {f.conv, true}, "in another": {other, false}} {
+		found, err := f.Find(ctx, blob.Sender{Conversation: c.conv, Account: f.account, Thread: mine}, []conversation.BlobID{threads})
+		if err != nil || found[0].Used != c.want || found[0].Blob.IsZero() == c.want {
+			t.Errorf("%s: got %+v, %v; want found: %v", name, found, err, c.want)
+		}
 	}
 }
 
-func TestSweep(t *testing.T) {
+// An attachment whose key was destroyed is nobody's, and no trouble of ours
+// that would have the message come again.
+func TestFindErased(t *testing.T) {
 	f := open(t, nil)
-	ctx := t.Context()
-	orphan, used, fresh := f.put("a.pdf", pdf(100)), f.put("b.png", encode(t, "png", photo(9, 9))), f.put("c.pdf", pdf(100))
-	if _, err := f.Claim(ctx, f.conv, f.account, []conversation.BlobID{used.Blob}); err != nil {
+	file := f.put("a.pdf", pdf(10))
+	if err := f.vault.Destroy(t.Context(), f.key); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := f.Sweep(ctx); n != 0 || err != nil {
-		t.Errorf("Sweep on the first day: %d, %v; want 0", n, err)
+	found, err := f.Find(t.Context(), blob.Sender{Conversation: f.conv}, []conversation.BlobID{file.Blob})
+	if err != nil || !found[0].Blob.IsZero() {
+		t.Errorf("Find: got %+v, %v; want nothing", found, err)
+	}
+}
+
+// swept sweeps, lets the grace of what was marked pass, and sweeps again.
+func (f *fixture) swept() int {
+	f.t.Helper()
+	if n, err := f.Sweep(f.t.Context()); n != 0 || err != nil {
+		f.t.Fatalf("Sweep: %d, %v; want orphans marked, none deleted yet", n, err)
+	}
+	if err := f.exec(`UPDATE blobs SET orphaned_at = orphaned_at - 61000 WHERE orphaned_at > 0`); err != nil {
+		f.t.Fatal(err)
+	}
+	n, err := f.Sweep(f.t.Context())
+	if err != nil {
+		f.t.Fatalf("Sweep: %v", err)
+	}
+	return n
+}
+
+func TestSweep(t *testing.T) {
+	named := map[conversation.BlobID]conversation.ConversationID{}
+	f := open(t, func(o *blob.Options) { o.Named = logOf(named) })
+	ctx := t.Context()
+	orphan, used, fresh := f.put("a.pdf", pdf(100)), f.put("b.png", encode(t, "png", photo(9, 9))), f.put("c.pdf", pdf(100))
+	unmarked, late := f.put("d.pdf", pdf(100)), f.put("e.pdf", pdf(100)) // a kill came between the commit and Take
+	named[unmarked.Blob] = f.conv
+	if err := f.Take(ctx, f.conv, []conversation.BlobID{used.Blob}); err != nil {
+		t.Fatal(err)
+	}
+	if n := f.swept(); n != 0 {
+		t.Errorf("Sweep on the first day: %d; want 0", n)
+	}
+	if row, err := f.rows.Blob(ctx, unmarked.Blob); err != nil || !row.Used || row.Conversation != f.conv {
+		t.Errorf("named by a committed message: row %+v, %v; want used", row, err)
 	}
 	aged := directory.BlobRow{
 		ID: conversation.NewID[conversation.BlobID](), Conversation: f.conv, KeyID: f.key, MIME: "application/pdf",
@@ -435,16 +488,29 @@ func TestSweep(t *testing.T) {
 	if err := f.rows.AddBlob(ctx, aged); err != nil {
 		t.Fatal(err)
 	}
+	if err := f.age(late.Blob); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := f.Sweep(ctx); n != 0 || err != nil {
+		t.Errorf("Sweep: %d, %v; want orphans marked, none deleted yet", n, err)
+	}
+	named[late.Blob] = f.conv // the append of a message that had found it is through now
+	if found, err := f.Find(ctx, blob.Sender{Conversation: f.conv}, []conversation.BlobID{late.Blob}); err != nil || !found[0].Blob.IsZero() {
+		t.Errorf("an orphan: found %+v, %v; want nothing", found, err)
+	}
 	if err := f.age(orphan.Blob, used.Blob); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := f.Sweep(ctx); n != 2 || err != nil {
-		t.Errorf("Sweep: %d, %v; want the orphan and the upload cut short", n, err)
+	if n := f.swept(); n != 2 {
+		t.Errorf("Sweep: %d; want the orphan and the upload cut short", n)
 	}
 	for name, c := range map[string]struct {
 		id   conversation.BlobID
 		want error
-	}{"orphan": {orphan.Blob, blob.ErrNotFound}, "used": {used.Blob, nil}, "fresh": {fresh.Blob, nil}} {
+	}{
+		"orphan": {orphan.Blob, blob.ErrNotFound}, "used": {used.Blob, nil}, "fresh": {fresh.Blob, nil},
+		"unmarked": {unmarked.Blob, nil}, "taken late": {late.Blob, nil},
+	} {
 		if _, err := f.read(c.id); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
@@ -473,20 +539,161 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// logOf is what Options.Named asks, without a log.
+func logOf(named map[conversation.BlobID]conversation.ConversationID) func(context.Context, conversation.BlobID) (conversation.ConversationID, error) {
+	return func(_ context.Context, id conversation.BlobID) (conversation.ConversationID, error) {
+		if conv, ok := named[id]; ok {
+			return conv, nil
+		}
+		return conversation.ConversationID{}, blob.ErrNotFound
+	}
+}
+
+// What was uploaded to a conversation and never sent goes with its end, a
+// running upload with it, and not a day later; the messages' own stay (19).
+func TestEndOfConversation(t *testing.T) {
+	over := map[conversation.ConversationID]bool{}
+	named := map[conversation.BlobID]conversation.ConversationID{}
+	f := open(t, func(o *blob.Options) {
+		o.Named = logOf(named)
+		o.Over = func(_ context.Context, id conversation.ConversationID) (bool, error) { return over[id], nil }
+	})
+	unsent, sent, unmarked := f.put("a.pdf", pdf(100)), f.put("b.pdf", pdf(100)), f.put("c.pdf", pdf(100))
+	waiting, err := f.Put(t.Context(), blob.Owner{Account: f.account, Thread: eventlog.Key{1}}, "d.pdf", "", bytes.NewReader(pdf(100)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	named[unmarked.Blob] = f.conv
+	if err := f.Take(t.Context(), f.conv, []conversation.BlobID{sent.Blob}); err != nil {
+		t.Fatal(err)
+	}
+	if n := f.swept(); n != 0 {
+		t.Errorf("while it is open: deleted %d, want 0", n)
+	}
+	content := pdf(10_000)
+	body := io.MultiReader(bytes.NewReader(content[:5000]), readerFunc(func() {
+		over[f.conv] = true
+		if n := f.swept(); n != 2 {
+			t.Errorf("at its end: deleted %d, want what was not sent and what is on its way", n)
+		}
+	}), bytes.NewReader(content[5000:]))
+	if _, err := f.Put(t.Context(), f.owner(), "late.pdf", "", body); !errors.Is(err, blob.ErrNotFound) {
+		t.Errorf("an upload that ends later: got %v, want ErrNotFound", err)
+	}
+	for name, c := range map[string]struct {
+		id   conversation.BlobID
+		want error
+	}{"unsent": {unsent.Blob, blob.ErrNotFound}, "sent": {sent.Blob, nil}, "unmarked": {unmarked.Blob, nil}, "waiting": {waiting.Blob, nil}} {
+		if _, err := f.read(c.id); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", name, err, c.want)
+		}
+	}
+	if got := f.objects(); len(got) != 3 {
+		t.Errorf("%d files left, want 3: %v", len(got), got)
+	}
+}
+
+// Run hears of the end at once, and removes a minute later what it leaves.
+func TestRunRemovesAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conv := conversation.NewID[conversation.ConversationID]()
+		rows := &oneRow{row: directory.BlobRow{ID: conversation.NewID[conversation.BlobID](), Conversation: conv, State: directory.BlobReady, CreatedAt: time.Now()}}
+		s, err := blob.Open(blob.Options{Bucket: memblob.OpenBucket(nil), Rows: rows, Vault: noVault{}, Reserve: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); s.Run(ctx) }()
+		synctest.Wait()
+		s.Ended(conv)
+		synctest.Wait()
+		if rows.state() != directory.BlobOrphaned {
+			t.Errorf("at the end: %s, want orphaned", rows.state())
+		}
+		time.Sleep(61 * time.Second)
+		synctest.Wait()
+		if rows.state() != directory.BlobDeleted {
+			t.Errorf("a minute later: %s, want deleted", rows.state())
+		}
+		stop()
+		<-done
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// oneRow keeps one row; what Run does not call is not there.
+type oneRow struct {
+	blob.Rows
+	mu  sync.Mutex
+	row directory.BlobRow
+}
+
+func (r *oneRow) state() directory.BlobState {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.row.State
+}
+
+func (r *oneRow) UnusedBlobs(_ context.Context, after conversation.BlobID, _ int) ([]directory.BlobRow, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.row.State == directory.BlobDeleted || !after.IsZero() {
+		return nil, nil
+	}
+	return []directory.BlobRow{r.row}, nil
+}
+
+func (r *oneRow) UnusedBlobsOf(_ context.Context, conv conversation.ConversationID) ([]directory.BlobRow, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if conv != r.row.Conversation || r.row.State == directory.BlobDeleted {
+		return nil, nil
+	}
+	return []directory.BlobRow{r.row}, nil
+}
+
+func (r *oneRow) OrphanBlob(_ context.Context, id conversation.BlobID, at time.Time) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if id != r.row.ID || r.row.State != directory.BlobReady {
+		return directory.ErrNotFound
+	}
+	r.row.State, r.row.OrphanedAt = directory.BlobOrphaned, at
+	return nil
+}
+
+func (r *oneRow) EndOrphan(_ context.Context, id conversation.BlobID) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if id != r.row.ID || r.row.State != directory.BlobOrphaned {
+		return directory.ErrNotFound
+	}
+	r.row.State = directory.BlobDeleted
+	return nil
+}
+
+type noVault struct{ blob.Vault }
+
 // age makes attachments a day older, behind everybody's back.
 func (f *fixture) age(ids ...conversation.BlobID) error {
-	db, err := sql.Open("sqlite", "file:"+f.db+"?_pragma=busy_timeout(5000)")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = db.Close() }()
 	for _, id := range ids {
-		_, err := db.ExecContext(f.t.Context(), `UPDATE blobs SET created_at = $1 WHERE id = $2`, time.Now().Add(-25*time.Hour).UnixMilli(), id)
-		if err != nil {
+		if err := f.exec(`UPDATE blobs SET created_at = $1 WHERE id = $2`, time.Now().Add(-25*time.Hour).UnixMilli(), id); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (f *fixture) exec(query string, args ...any) error {
+	db, err := sql.Open("sqlite", "file:"+f.db+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(f.t.Context(), query, args...)
+	return errors.Join(err, db.Close())
 }
 
 func TestDeleteAndErase(t *testing.T) {
@@ -511,7 +718,7 @@ func TestDeleteAndErase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Claim(ctx, f.conv, f.account, []conversation.BlobID{own.Blob, moved.Blob}); err != nil {
+	if err := f.Take(ctx, f.conv, []conversation.BlobID{own.Blob, moved.Blob}); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Erase(ctx, f.conv, f.key); err != nil {

@@ -17,15 +17,18 @@ type BlobState string
 const (
 	BlobUploading BlobState = "uploading"
 	BlobReady     BlobState = "ready"
-	BlobDeleted   BlobState = "deleted" // the content is gone, the row tells that it was
+	BlobOrphaned  BlobState = "orphaned" // no message may name it any more; its content goes soon
+	BlobDeleted   BlobState = "deleted"  // the content is gone, the row tells that it was
 )
 
 // BlobRow describes an attachment; core/blob keeps the content. It is the
-// conversation's, or the account's when Conversation is zero.
+// conversation's; while Conversation is zero, the account's, and there the
+// thread's when it names one.
 type BlobRow struct {
 	ID            conversation.BlobID
 	Conversation  conversation.ConversationID
 	Account       conversation.AccountID
+	Thread        []byte // keyed hash (vault.MAC); nil: any of the account
 	KeyID         int64
 	Size          int64 // bytes in clear
 	MIME          string
@@ -33,17 +36,18 @@ type BlobRow struct {
 	Thumbnail     bool // a thumbnail is stored beside it
 	SealedName    []byte
 	State         BlobState
-	Used          bool // a message refers to it: no orphan
+	Used          bool // a committed message names it. The log is what counts: it may say so earlier
 	CreatedAt     time.Time
+	OrphanedAt    time.Time // zero: not BlobOrphaned
 }
 
 // AddBlob stores a new row, durable on return.
 func (d *Directory) AddBlob(ctx context.Context, b BlobRow) error {
 	err := d.write(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO blobs
-(id, conversation, account, key_id, size, mime, width, height, thumbnail, name, state, used, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
-			b.ID, b.Conversation, b.Account, b.KeyID, b.Size, b.MIME, b.Width, b.Height, b.Thumbnail,
+(id, conversation, account, thread, key_id, size, mime, width, height, thumbnail, name, state, used, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+			b.ID, b.Conversation, b.Account, b.Thread, b.KeyID, b.Size, b.MIME, b.Width, b.Height, b.Thumbnail,
 			b.SealedName, string(b.State), b.Used, b.CreatedAt.UnixMilli())
 		return err
 	})
@@ -60,19 +64,15 @@ func (d *Directory) FinishBlob(ctx context.Context, b BlobRow) error {
 WHERE id = $7 AND state = 'uploading'`, b.Size, b.MIME, b.Width, b.Height, b.Thumbnail, string(BlobReady), b.ID)
 }
 
-// UseBlobs marks ready attachments as part of a message, all or none. Those
-// that belong to the account move to the conversation; what belongs to
-// another conversation or account is ErrNotFound. Using one twice is no error.
-func (d *Directory) UseBlobs(ctx context.Context, ids []conversation.BlobID, conv conversation.ConversationID, account conversation.AccountID) error {
+// UseBlobs records that a committed message of conv names these attachments.
+// What is used already, or deleted, stays as it is.
+func (d *Directory) UseBlobs(ctx context.Context, conv conversation.ConversationID, ids ...conversation.BlobID) error {
 	err := d.write(ctx, func(tx *sql.Tx) error {
 		for _, id := range ids {
-			r, err := tx.ExecContext(ctx, `UPDATE blobs SET used = TRUE, conversation = $1
-WHERE id = $2 AND state = 'ready' AND (conversation = $3 OR (conversation IS NULL AND account = $4))`, conv, id, conv, account)
+			_, err := tx.ExecContext(ctx, `UPDATE blobs SET used = TRUE, conversation = $1, state = 'ready', orphaned_at = 0
+WHERE id = $2 AND used = FALSE AND state IN ('ready', 'orphaned')`, conv, id)
 			if err != nil {
 				return err
-			}
-			if n, err := r.RowsAffected(); err != nil || n == 0 {
-				return errors.Join(ErrNotFound, err)
 			}
 		}
 		return nil
@@ -83,16 +83,25 @@ WHERE id = $2 AND state = 'ready' AND (conversation = $3 OR (conversation IS NUL
 	return nil
 }
 
+// OrphanBlob marks an attachment that no message uses, so that none takes it
+// any more; an upload that still runs fails at its end. ErrNotFound when it is
+// used, marked or deleted by now.
+func (d *Directory) OrphanBlob(ctx context.Context, id conversation.BlobID, at time.Time) error {
+	return d.changeBlob(ctx, "orphan", `UPDATE blobs SET state = 'orphaned', orphaned_at = $1
+WHERE id = $2 AND used = FALSE AND state IN ('ready', 'uploading')`, at.UnixMilli(), id)
+}
+
 // EndBlob marks an attachment as deleted; ErrNotFound when it already is.
 func (d *Directory) EndBlob(ctx context.Context, id conversation.BlobID) error {
 	return d.changeBlob(ctx, "delete", `UPDATE blobs SET state = 'deleted', size = 0, width = 0, height = 0, thumbnail = FALSE, name = $1
 WHERE id = $2 AND state <> 'deleted'`, []byte{}, id)
 }
 
-// EndOrphan deletes like EndBlob, but only what no message uses.
+// EndOrphan deletes like EndBlob, but only what OrphanBlob has marked and no
+// message has taken meanwhile.
 func (d *Directory) EndOrphan(ctx context.Context, id conversation.BlobID) error {
 	return d.changeBlob(ctx, "delete", `UPDATE blobs SET state = 'deleted', size = 0, width = 0, height = 0, thumbnail = FALSE, name = $1
-WHERE id = $2 AND (state = 'uploading' OR (state = 'ready' AND used = FALSE))`, []byte{}, id)
+WHERE id = $2 AND state = 'orphaned' AND used = FALSE`, []byte{}, id)
 }
 
 func (d *Directory) changeBlob(ctx context.Context, what, query string, args ...any) error {
@@ -112,7 +121,8 @@ func (d *Directory) changeBlob(ctx context.Context, what, query string, args ...
 	return nil
 }
 
-const selectBlob = `SELECT id, conversation, account, key_id, size, mime, width, height, thumbnail, name, state, used, created_at FROM blobs`
+const selectBlob = `SELECT id, conversation, account, thread, key_id, size, mime, width, height, thumbnail, name, state, used, created_at, orphaned_at
+FROM blobs`
 
 // Blob reads a row in any state, or ErrNotFound.
 func (d *Directory) Blob(ctx context.Context, id conversation.BlobID) (BlobRow, error) {
@@ -132,11 +142,17 @@ func (d *Directory) BlobsOf(ctx context.Context, conv conversation.ConversationI
 	return d.blobs(ctx, selectBlob+` WHERE conversation = $1 AND state <> 'deleted' ORDER BY id`, conv)
 }
 
-// OrphanBlobs lists up to limit rows made before a moment that no message
-// uses, uploads cut short among them.
-func (d *Directory) OrphanBlobs(ctx context.Context, before time.Time, limit int) ([]BlobRow, error) {
+// UnusedBlobs lists up to limit attachments that are not marked as used, by
+// id, which is the order of their uploads, beginning behind after (zero: at the
+// first). Uploads that run or were cut short and orphans are among them.
+func (d *Directory) UnusedBlobs(ctx context.Context, after conversation.BlobID, limit int) ([]BlobRow, error) {
 	return d.blobs(ctx, selectBlob+` WHERE (used = FALSE OR state <> 'ready') AND state <> 'deleted'
-AND created_at < $1 ORDER BY created_at LIMIT $2`, before.UnixMilli(), limit)
+AND id > $1 ORDER BY id LIMIT $2`, after[:], limit)
+}
+
+// UnusedBlobsOf lists those of one conversation.
+func (d *Directory) UnusedBlobsOf(ctx context.Context, conv conversation.ConversationID) ([]BlobRow, error) {
+	return d.blobs(ctx, selectBlob+` WHERE conversation = $1 AND used = FALSE AND state <> 'deleted' ORDER BY id`, conv)
 }
 
 func (d *Directory) blobs(ctx context.Context, query string, args ...any) ([]BlobRow, error) {
@@ -148,13 +164,16 @@ func (d *Directory) blobs(ctx context.Context, query string, args ...any) ([]Blo
 	var out []BlobRow
 	for rows.Next() {
 		var b BlobRow
-		var at int64
-		err := rows.Scan(&b.ID, &b.Conversation, &b.Account, &b.KeyID, &b.Size, &b.MIME, &b.Width, &b.Height,
-			&b.Thumbnail, &b.SealedName, &b.State, &b.Used, &at)
+		var at, orphaned int64
+		err := rows.Scan(&b.ID, &b.Conversation, &b.Account, &b.Thread, &b.KeyID, &b.Size, &b.MIME, &b.Width, &b.Height,
+			&b.Thumbnail, &b.SealedName, &b.State, &b.Used, &at, &orphaned)
 		if err != nil {
 			return nil, fmt.Errorf("directory: read blobs: %w", err)
 		}
 		b.CreatedAt = time.UnixMilli(at).UTC()
+		if orphaned != 0 {
+			b.OrphanedAt = time.UnixMilli(orphaned).UTC()
+		}
 		out = append(out, b)
 	}
 	if err := rows.Err(); err != nil {

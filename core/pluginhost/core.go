@@ -37,8 +37,8 @@ type Core interface {
 
 // Blobs is what GatewayService needs of the attachment store.
 type Blobs interface {
-	// Put stores an attachment that belongs to the open conversation of the thread,
-	// or to the account while there is none.
+	// Put stores an attachment that a message of the thread may name; of any thread
+	// of the account when it is "".
 	Put(ctx context.Context, account conversation.AccountID, thread, name, mime string, r io.Reader) (conversation.File, error)
 	// Get opens an attachment of one of the plugin's accounts.
 	Get(ctx context.Context, accounts []conversation.AccountID, id conversation.BlobID) (conversation.File, io.ReadCloser, error)

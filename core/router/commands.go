@@ -3,12 +3,10 @@ package router
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"unicode/utf8"
 
 	"github.com/parley-gateway/parley/core/acd"
-	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
@@ -87,20 +85,23 @@ func (r *Router) Send(ctx context.Context, req SendRequest) (Sent, error) {
 	if req.ClientID != "" {
 		from = r.order.arrival(sender{author: agentIn(req.Agent, req.Conversation), id: req.ClientID, repeats: true})
 	}
-	post, err := r.agentPost(ctx, u, req.Conversation, conversation.AccountID{}, req.ClientID, req.Parts)
+	post, err := r.agentPost(u, req.ClientID, req.Parts)
 	if err != nil {
 		r.order.note(&from, err)
 		return Sent{}, fmt.Errorf("router: send: %w", err)
 	}
 	post.ReplyTo, post.Refs = req.ReplyTo, refsOf(req.Parts, req.ReplyTo)
 	id, t := post.ID, &task{from: from, cmd: post}
-	if post.Refs != nil {
-		t.prepare = func(_ *task, s *conversation.State) error {
+	t.prepare = func(t *task, s *conversation.State) error {
+		if post.Refs != nil {
 			if !s.JoinedAgent(u.ID) { // who has no part learns nothing about the log
 				return fmt.Errorf("router: send: %w", conversation.ErrNotJoined)
 			}
-			return r.lookUp(post, s)
+			if err := r.lookUp(post, s); err != nil {
+				return err
+			}
 		}
+		return r.attach(t, post, s.ID)
 	}
 	if req.ClientID != "" {
 		// Bound on the agent's own stream id: other agents' client ids are other messages.
@@ -126,17 +127,13 @@ func agentIn(id conversation.AgentID, conv conversation.ConversationID) author {
 
 // agentPost makes the command for an agent's message of one part or more. What
 // of mark-up is left decides whether there is anything to send.
-func (r *Router) agentPost(ctx context.Context, u directory.User, conv conversation.ConversationID, account conversation.AccountID, clientID string, parts []conversation.Part) (*conversation.Post, error) {
+func (r *Router) agentPost(u directory.User, clientID string, parts []conversation.Part) (*conversation.Post, error) {
 	parts = r.clean(parts)
 	switch code := checkParts(parts); {
 	case code == "too_large":
 		return nil, ErrTooLarge
 	case code != "" || len(parts) == 0:
 		return nil, ErrInvalid
-	}
-	parts, err := r.claim(ctx, conv, account, parts)
-	if err != nil {
-		return nil, err
 	}
 	body, err := json.Marshal(conversation.MessageBody{Parts: parts, Name: u.Name})
 	if err != nil {
@@ -164,34 +161,6 @@ func (r *Router) messageAt(ctx context.Context, conv conversation.ConversationID
 		return conversation.MessageID{}, fmt.Errorf("router: event %d of %s is no message", seq, conv)
 	}
 	return m.ID, nil
-}
-
-// claim replaces what a sender says of its files by what is known of them.
-func (r *Router) claim(ctx context.Context, conv conversation.ConversationID, account conversation.AccountID, parts []conversation.Part) ([]conversation.Part, error) {
-	_, ids := kindsOf(parts)
-	if len(ids) == 0 {
-		return parts, nil
-	}
-	if r.blobs == nil {
-		return nil, fmt.Errorf("router: attachments are not kept here: %w", ErrInvalid)
-	}
-	files, err := r.blobs.Claim(ctx, conv, account, ids)
-	if errors.Is(err, blob.ErrNotFound) { // somebody else's, or never uploaded
-		return nil, fmt.Errorf("router: attachment: %w", ErrInvalid)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("router: attachment: %w", err)
-	}
-	out := append([]conversation.Part(nil), parts...)
-	n := 0
-	for i := range out {
-		if out[i].File != nil {
-			f := files[n]
-			out[i].File = &f
-			n++
-		}
-	}
-	return out, nil
 }
 
 // Mark records how far an agent has received and read a conversation.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -22,6 +23,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(killEnv) != "" {
+		takeAndDie()
+	}
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("modernc.org/libc.(*TLS).Close"))
 }
 
@@ -33,6 +37,7 @@ type world struct {
 	vault   *vault.Vault
 	dir     *directory.Directory
 	bus     *bus.Local
+	blobs   router.Blobs // nil: none are kept
 	service directory.Service
 	chat    directory.Account // connected channel
 	text    directory.Account // store-and-forward channel
@@ -90,7 +95,7 @@ func newWorld(t testing.TB, log eventlog.Log) *world {
 // start runs a router over the world until the test ends.
 func (w *world) start(node string) *router.Router {
 	w.t.Helper()
-	r, err := router.New(router.Options{Node: node, Log: w.log, Vault: w.vault, Directory: w.dir, Bus: w.bus, Now: w.now, Logger: slog.New(slog.DiscardHandler)})
+	r, err := router.New(router.Options{Node: node, Log: w.log, Vault: w.vault, Directory: w.dir, Blobs: w.blobs, Bus: w.bus, Now: w.now, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		w.t.Fatalf("router: %v", err)
 	}

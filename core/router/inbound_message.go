@@ -3,7 +3,9 @@ package router
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
+	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/pluginhost"
 )
@@ -82,7 +84,7 @@ func (r *Router) prepareCustomerPost(t *task, s *conversation.State) error {
 	if err := r.lookUpCustomers(post, s, s.Channel); err != nil {
 		return err
 	}
-	return r.claimPost(post, s.ID, t.account)
+	return r.attach(t, post, s.ID)
 }
 
 // prepareStart does the same for a first message.
@@ -92,7 +94,7 @@ func (r *Router) prepareStart(t *task, s *conversation.State) error {
 		return nil
 	}
 	first := *start.First
-	if err := r.claimPost(&first, s.ID, t.account); err != nil {
+	if err := r.attach(t, &first, s.ID); err != nil {
 		return err
 	}
 	start.First = &first
@@ -100,21 +102,66 @@ func (r *Router) prepareStart(t *task, s *conversation.State) error {
 	return nil
 }
 
-// claimPost puts what is known of the attachments into the message.
-func (r *Router) claimPost(p *conversation.Post, conv conversation.ConversationID, account conversation.AccountID) error {
+// attach replaces what a message says of its attachments by what is known of
+// them, and has the append bind those that no message has yet. A customer's
+// words are kept whatever became of the attachments: one that the thread has
+// none of becomes a part that says so. An agent is told instead (ErrInvalid).
+func (r *Router) attach(t *task, p *conversation.Post, conv conversation.ConversationID) error {
+	t.blobs = nil
 	if len(p.Blobs) == 0 {
 		return nil
+	}
+	found := make([]blob.Found, len(p.Blobs))
+	customer := p.Author.Kind == conversation.Customer
+	if r.blobs != nil {
+		by := blob.Sender{Conversation: conv}
+		if customer {
+			by.Account, by.Thread = t.account, t.cameOn
+		}
+		var err error
+		if found, err = r.blobs.Find(r.ctx, by, p.Blobs); err != nil {
+			return fmt.Errorf("router: attachment: %w", err)
+		}
 	}
 	var body conversation.MessageBody
 	if err := json.Unmarshal(p.Body, &body); err != nil {
 		return fmt.Errorf("router: decode message: %w", err)
 	}
-	parts, err := r.claim(r.ctx, conv, account, body.Parts)
-	if err != nil {
-		return err
+	n, missing := 0, 0
+	for i := range body.Parts {
+		part := &body.Parts[i]
+		if part.File == nil {
+			continue
+		}
+		f := &found[n]
+		n++
+		switch {
+		case !f.Blob.IsZero():
+			part.File = &f.File
+			if !f.Used && !slices.Contains(t.blobs, f.Blob) {
+				t.blobs = append(t.blobs, f.Blob)
+			}
+		case customer:
+			*part = missingPart()
+			missing++
+		default:
+			return fmt.Errorf("router: attachment: %w", ErrInvalid)
+		}
 	}
-	p.Body, err = messageBody(parts, body.Name)
+	if missing > 0 {
+		r.metrics.missing.Add(float64(missing))
+		r.logger.Warn("a customer's message goes on without attachments that its thread does not have", "conversation_id", conv, "message_id", p.ID, "count", missing)
+	}
+	p.Kinds, p.Blobs = kindsOf(body.Parts)
+	var err error
+	p.Body, err = messageBody(body.Parts, body.Name)
 	return err
+}
+
+// missingPart stands in for an attachment that cannot be had. Plugins write
+// the same when a provider no longer has a file (plugin-contract.md, Unsupported).
+func missingPart() conversation.Part {
+	return conversation.Part{Kind: conversation.PartUnsupported, Raw: &conversation.Raw{Kind: "media", Data: json.RawMessage(`{"reason":"unavailable"}`)}}
 }
 
 func kindsOf(parts []conversation.Part) (kinds []conversation.PartKind, blobs []conversation.BlobID) {

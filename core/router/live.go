@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 )
@@ -76,6 +77,8 @@ type task struct {
 	// this task's own (ids that a provider gave an earlier message).
 	externalSeq uint64
 	account     conversation.AccountID
+	cameOn      eventlog.Key            // thread that a customer's message came in on
+	blobs       []conversation.BlobID   // attachments that the task's message is the first to name; prepare sets them
 	receipts    []eventlog.ReceiptJoin  // early receipts that this task takes into account
 	outbox      []eventlog.OutboxUpdate // in the same append, also when the decision has no event
 	lease       eventlog.LeaseRef       // checked in the append (offers)
@@ -218,6 +221,10 @@ func (l *live) process(batch []*task) (rest []*task) {
 			c.alone = attempt > 0
 		case errors.As(err, &dup) && attempt < maxRetries+len(batch):
 			l.state = nil
+			if l.r.settleBlob(batch, dup) {
+				c.alone = true // the other message may be one of this batch
+				continue
+			}
 			batch = l.settleDuplicate(batch, dup)
 			if len(batch) == 0 {
 				return nil
@@ -289,6 +296,23 @@ func newer(err error) error {
 		return fmt.Errorf("%w: %w", ErrNewer, err)
 	}
 	return err
+}
+
+// settleBlob reports whether dup means an attachment that another message has
+// by now; then its row says so, and the batch can be decided again.
+func (r *Router) settleBlob(batch []*task, dup *eventlog.DuplicateError) bool {
+	for _, t := range batch {
+		for _, id := range t.blobs {
+			if account, key := blob.LogKey(r.vault, id); account != dup.Account || key != dup.Key {
+				continue
+			}
+			if err := r.blobs.Settle(r.ctx, id); err != nil {
+				r.logger.Warn("whose an attachment is could not be recorded", "err", err)
+			}
+			return true
+		}
+	}
+	return false
 }
 
 // settleDuplicate answers the tasks whose external id is bound already.

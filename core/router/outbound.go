@@ -155,7 +155,7 @@ func (r *Router) StartOutbound(ctx context.Context, req OutboundRequest) (Outbou
 		return Outbound{}, fmt.Errorf("router: begin: %w", err)
 	}
 	th := r.thread(from.Account, address)
-	cmd, err := r.outboundCommand(ctx, u, from, th, req)
+	cmd, err := r.outboundCommand(u, from, th, req)
 	if err != nil {
 		return Outbound{}, err
 	}
@@ -188,7 +188,7 @@ const startAttempts = 8
 // errThreadTaken: a conversation was opened on the thread here in the meantime.
 var errThreadTaken = errors.New("router: thread taken")
 
-func (r *Router) outboundCommand(ctx context.Context, u directory.User, from Sender, th *thread, req OutboundRequest) (conversation.Start, error) {
+func (r *Router) outboundCommand(u directory.User, from Sender, th *thread, req OutboundRequest) (conversation.Start, error) {
 	now := r.now().UTC()
 	cmd := conversation.Start{
 		ID: conversation.NewID[conversation.ConversationID](), Kind: conversation.Outbound, Channel: from.Channel,
@@ -207,7 +207,7 @@ func (r *Router) outboundCommand(ctx context.Context, u directory.User, from Sen
 		cmd.Service, cmd.Rules, cmd.AssignedBody = from.Service, svc.rules, encode(conversation.AssignedBody{Name: svc.name})
 	}
 	if err == nil && len(req.Parts) > 0 {
-		cmd.First, err = r.agentPost(ctx, u, cmd.ID, from.Account, req.ClientID, req.Parts)
+		cmd.First, err = r.agentPost(u, req.ClientID, req.Parts)
 	}
 	if err != nil {
 		return cmd, fmt.Errorf("router: begin: %w", err)
@@ -237,7 +237,7 @@ func (r *Router) beginOutbound(ctx context.Context, th *thread, cmd conversation
 	}
 	ch := make(chan answer, 1)
 	l := r.live(cmd.ID)
-	t := &task{cmd: cmd, key: key, thread: th, account: conversation.AccountID(req.Agent), external: r.startKey(req)}
+	t := &task{cmd: cmd, prepare: r.prepareStart, key: key, thread: th, account: conversation.AccountID(req.Agent), external: r.startKey(req)}
 	t.done = func(o outcome, err error) {
 		if err != nil || o.duplicate {
 			if !inDoubt(err) { // else it may yet come to be, with this mailbox

@@ -11,6 +11,7 @@ import (
 
 	"github.com/microcosm-cc/bluemonday"
 
+	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/bus"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
@@ -34,12 +35,18 @@ type Directory interface {
 	ContactByAddress(ctx context.Context, address string) (conversation.ContactID, error)
 }
 
-// Blobs is what the router needs of the attachments: the canonical
-// description of those that a sender may use in a conversation.
+// Blobs is what the router needs of the attachments (blob.Store). Whose an
+// attachment is, the log decides: an append binds blob.LogKey of each.
 type Blobs interface {
-	// Claim ties blobs to a message of a conversation and returns what is known of
-	// them, in order. A blob of another conversation or account is an error.
-	Claim(ctx context.Context, conv conversation.ConversationID, account conversation.AccountID, ids []conversation.BlobID) ([]conversation.File, error)
+	// Find describes the attachments that a message names, in order, and changes
+	// nothing. Where the sender may name none, the entry is zero.
+	Find(ctx context.Context, by blob.Sender, ids []conversation.BlobID) ([]blob.Found, error)
+	// Take records after the commit that a message of the conversation has them.
+	Take(ctx context.Context, conv conversation.ConversationID, ids []conversation.BlobID) error
+	// Settle records what the log says of an attachment.
+	Settle(ctx context.Context, id conversation.BlobID) error
+	// Ended says that no message of the conversation will come. It never blocks.
+	Ended(conv conversation.ConversationID)
 }
 
 // Options for New. All fields but Blobs and Now are needed.
@@ -244,6 +251,9 @@ func (r *Router) committed(tx *tx) {
 		r.syncRecent(s)
 		if s.Phase != conversation.PhaseOpen {
 			r.bindThreads(l, s)
+			if r.blobs != nil {
+				r.blobs.Ended(l.id)
+			}
 		}
 	}
 	r.outbox.add(tx.sends...)

@@ -66,7 +66,7 @@ func (th *thread) begin(a arrival) {
 		return
 	}
 	l := r.live(cmd.ID)
-	t := &task{from: a.from, cmd: cmd, prepare: r.prepareStart, key: key, account: in.Account, external: r.externals(in), thread: th}
+	t := &task{from: a.from, cmd: cmd, prepare: r.prepareStart, key: key, account: in.Account, cameOn: th.key, external: r.externals(in), thread: th}
 	t.done = func(o outcome, err error) {
 		if err != nil || o.duplicate {
 			if !inDoubt(err) { // else it may yet come to be, with this mailbox

@@ -120,7 +120,7 @@ func (th *thread) answered(l *live, a arrival, o outcome, err error) {
 // pass hands an arrival to an open conversation. It needs th.mu and does not block.
 func (th *thread) pass(l *live, a arrival) {
 	r, in := th.r, a.in
-	t := &task{from: a.from, account: in.Account, external: r.externals(in)}
+	t := &task{from: a.from, account: in.Account, cameOn: th.key, external: r.externals(in)}
 	switch {
 	case in.Message != nil:
 		cmd, err := r.customerPost(in, in.Message.Parts, in.Message.ClientID, in.Message.Name, in.Message.ReplyTo)

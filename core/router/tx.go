@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 )
@@ -165,6 +166,13 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 			}
 		}
 	}
+	if out.message != 0 {
+		for _, id := range t.blobs {
+			account, key := blob.LogKey(tx.l.r.vault, id)
+			tx.batch.External = append(tx.batch.External, eventlog.ExternalID{
+				Account: account, Key: key, Stream: eventlog.StreamID(tx.l.id), Index: -1, Seq: out.message})
+		}
+	}
 	if _, ok := t.cmd.(conversation.Touch); ok {
 		s.Touch(tx.now)
 	}
@@ -214,6 +222,13 @@ func (tx *tx) commit() error {
 	tx.agents.applied()
 	tx.agents.unlock()
 	r.committed(tx)
+	for i := range tx.done {
+		if d := &tx.done[i]; d.err == nil && d.out.message != 0 && len(d.task.blobs) > 0 {
+			if err := r.blobs.Take(r.commits, l.id, d.task.blobs); err != nil { // the store asks the log later
+				r.logger.Warn("attachments of a message not marked yet", "conversation_id", l.id, "err", err)
+			}
+		}
+	}
 	for i := range tx.done {
 		if d := &tx.done[i]; d.err == nil {
 			d.task.done(d.out, nil)

@@ -96,6 +96,9 @@ func (a *API) upload(r *http.Request, id auth.Identity) (conversation.File, erro
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		err = fault("malformed", Detail{Problem: "the upload was cut off"})
 	}
+	if errors.Is(err, blob.ErrNotFound) {
+		err = fault("ended")
+	}
 	return f, err
 }
 

@@ -1,0 +1,114 @@
+package blob
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/vault"
+)
+
+// Whose attachment is it? The log says: the append that makes a message
+// durable binds LogKey of each attachment to that message, and the log binds a
+// key once. So a message and its attachments are committed together or not at
+// all, a refused message takes none, and whoever removes what nobody uses asks
+// the log first (promises.md 4.3, decision 0017). The row's Used and
+// Conversation follow after the commit: they save asking, and prove nothing
+// while they are unset.
+
+// LogKey is the external id under which the log knows an attachment.
+func LogKey(v interface {
+	MAC(purpose string, parts ...[]byte) [32]byte
+}, id conversation.BlobID,
+) (account eventlog.StreamID, key eventlog.Key) {
+	return eventlog.StreamID(id), v.MAC("blob", id[:])
+}
+
+// Sender is who names attachments in a message.
+type Sender struct {
+	Conversation conversation.ConversationID
+	// Account and Thread are where a customer's message came in; an agent's has
+	// none, and names only what was uploaded to the conversation.
+	Account conversation.AccountID
+	Thread  eventlog.Key // zero: not known
+}
+
+// Found is an attachment that a message names.
+type Found struct {
+	conversation.File // zero: there is none that the sender may name
+	// Used: an earlier message of the conversation has it. The log need not
+	// be told again.
+	Used bool
+}
+
+// Find describes the attachments that a message names, in order. It changes
+// nothing: they are the message's when the log has it, see Take.
+func (s *Store) Find(ctx context.Context, by Sender, ids []conversation.BlobID) ([]Found, error) {
+	found := make([]Found, len(ids))
+	for i, id := range ids {
+		row, m, err := s.row(ctx, id)
+		switch {
+		case err == nil:
+			if by.may(&row) {
+				found[i] = Found{fileOf(row, m), row.Used}
+			}
+		case errors.Is(err, ErrNotFound), errors.Is(err, vault.ErrDestroyed):
+		case isLost(err):
+			s.log.ErrorContext(ctx, "an attachment's row does not open", "err", err)
+		default:
+			return nil, fmt.Errorf("blob: find: %w", err)
+		}
+	}
+	return found, nil
+}
+
+// isLost tells a row that will never open from trouble that passes.
+func isLost(err error) bool {
+	var syntax *json.SyntaxError
+	return errors.Is(err, vault.ErrUnknownKey) || errors.Is(err, vault.ErrSealed) || errors.As(err, &syntax)
+}
+
+func (by Sender) may(row *directory.BlobRow) bool {
+	switch {
+	case row.Conversation == by.Conversation:
+		return true
+	case row.Used || !row.Conversation.IsZero():
+		return false
+	default:
+		return !by.Account.IsZero() && row.Account == by.Account && (len(row.Thread) == 0 || eventlog.Key(row.Thread) == by.Thread)
+	}
+}
+
+// Take records that the log has a message of conv that names ids. When it
+// fails nothing is lost: Sweep and Info ask the log.
+func (s *Store) Take(ctx context.Context, conv conversation.ConversationID, ids []conversation.BlobID) error {
+	if err := s.rows.UseBlobs(ctx, conv, ids...); err != nil {
+		return fmt.Errorf("blob: take: %w", err)
+	}
+	return nil
+}
+
+// Settle brings an attachment's row up to what the log says of it.
+func (s *Store) Settle(ctx context.Context, id conversation.BlobID) error {
+	_, err := s.settle(ctx, id)
+	return err
+}
+
+// settle tells whether a committed message names the attachment.
+func (s *Store) settle(ctx context.Context, id conversation.BlobID) (named bool, err error) {
+	if s.opts.Named == nil {
+		return false, nil
+	}
+	conv, err := s.opts.Named(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("blob: ask the log: %w", err)
+	}
+	return true, s.Take(ctx, conv, []conversation.BlobID{id})
+}
