@@ -175,6 +175,9 @@ func (c *child) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv1.
 		SettingsSchema: `{"type":"object","properties":{"ledger":{"type":"string"},"limit":{"type":"integer"}}}`,
 		AccountSchema:  `{"type":"object","properties":{"token":{"type":"string","x-secret":true},"number":{"type":"string"}},"required":["number"],"additionalProperties":false}`,
 	}
+	if c.modes["no-routes"] {
+		d.Routes = nil
+	}
 	if c.modes["v2"] {
 		d.Version = "2.0"
 	}

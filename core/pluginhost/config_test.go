@@ -99,6 +99,21 @@ func TestFaultySettings(t *testing.T) {
 	b.ready(t)
 }
 
+// A plugin that declared no routes has none, also while it is away: nobody
+// waits for it.
+func TestNoRoutes(t *testing.T) {
+	b := newBench(t, nil, self("echo", "no-routes"))
+	b.ready(t)
+	for range 2 {
+		if target, ok := b.host.Route("echo"); !ok || len(target.Routes) != 0 {
+			t.Errorf("route: got %+v, %v, want none and no reason to wait", target, ok)
+		}
+		if err := b.host.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestDescribed(t *testing.T) {
 	b := newBench(t, func(o *pluginhost.Options) {
 		o.PluginURL = func(id string) string { return "https://chat.example/p/" + id }
@@ -112,6 +127,9 @@ func TestDescribed(t *testing.T) {
 	want := []pluginhost.Route{{Path: "ws", Access: pluginhost.AccessPublic, Upgrade: true, MaxBody: 64 << 10}}
 	if diff := cmp.Diff(want, target.Routes); !ok || diff != "" || len(target.IdentityKey) != 32 || target.Instance == "" {
 		t.Errorf("route: got %+v, %v (-want +got routes):\n%s", target, ok, diff)
+	}
+	if target.Foreign {
+		t.Error("route: a plugin of this program is called foreign")
 	}
 	if _, ok := b.host.Route("other"); ok {
 		t.Error("route of an unknown plugin: got one")

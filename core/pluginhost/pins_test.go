@@ -54,6 +54,9 @@ func TestPins(t *testing.T) {
 	if s := b.status(t); s.Kind != "folder" || s.Dir != dir {
 		t.Errorf("status: got %q in %q, want a folder plugin in %q", s.Kind, s.Dir, dir)
 	}
+	if target, ok := b.host.Route("echo"); !ok || !target.Foreign {
+		t.Errorf("route of a folder plugin: got %+v, %v, want it to be foreign", target, ok)
+	}
 	id := b.core.send(b.account, "hello")
 	b.core.until(t, "the result of a command", func() bool { return b.core.settled(id) })
 

@@ -33,27 +33,32 @@ type Target struct {
 	Instance    string // the generation; a new one has another socket
 	Routes      []Route
 	IdentityKey []byte // HMAC-SHA-256 key of the Parley-Identity header
+	Foreign     bool   // a program of its own, not this one started again
 	// Gone is closed when this generation is over, so that upgraded
 	// connections can be closed with 1012.
 	Gone <-chan struct{}
 }
 
 // Route tells where the present generation of a plugin serves HTTP; ok is
-// false when none is ready or it declared no routes.
+// false when there is no such plugin or none is ready. A plugin that declared
+// no routes when it was last described has none, ready or not.
 func (h *Host) Route(plugin string) (t Target, ok bool) {
 	p := h.plugin(plugin)
 	if p == nil {
 		return Target{}, false
 	}
 	p.mu.Lock()
-	g := p.cur
+	g, d := p.cur, p.desc
 	p.mu.Unlock()
-	if g == nil || len(g.describe.GetRoutes()) == 0 {
+	if d != nil && len(d.GetRoutes()) == 0 {
+		return Target{}, true
+	}
+	if g == nil {
 		return Target{}, false
 	}
 	return Target{
 		Socket: g.httpSocket(), Instance: g.instance, Routes: routes(g.describe),
-		IdentityKey: p.identityKey, Gone: g.gone,
+		IdentityKey: p.identityKey, Foreign: len(g.launch.spec.Command) == 0, Gone: g.gone,
 	}, true
 }
 

@@ -8,7 +8,10 @@ import (
 	"github.com/parley-gateway/parley/gateway/ops"
 )
 
-// metrics of the proxy. The plugin label is only ever a plugin that has the
+// noPlugin labels requests that were refused before any plugin was looked for.
+const noPlugin = "-"
+
+// metrics of the proxy. The plugin label is noPlugin or a plugin that has the
 // route, so it is bounded by what is installed.
 type metrics struct {
 	requests *prometheus.CounterVec

@@ -89,6 +89,11 @@ func (p *Proxy) address(out, in *http.Request, q *request) {
 	}
 }
 
+// foreignPage gives a page of a plugin that is no part of the gateway an origin
+// that is equal to no other, not even to itself: it runs its scripts, but reads
+// neither the chat origin's storage nor that of another plugin (DESIGN.md 7).
+const foreignPage = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
+
 // cleanAnswer takes out what a plugin must not set for the gateway's origins.
 func (q *request) cleanAnswer(h http.Header) {
 	for _, name := range []string{"Set-Cookie", "Clear-Site-Data", "Strict-Transport-Security", "Service-Worker-Allowed", "Alt-Svc", "Public-Key-Pins"} {
@@ -101,6 +106,9 @@ func (q *request) cleanAnswer(h http.Header) {
 	}
 	if q.policy != "" && (q.sealed || h.Get("Content-Security-Policy") == "") {
 		h.Set("Content-Security-Policy", q.policy)
+	}
+	if q.route.Foreign && !strings.HasPrefix(q.policy, "sandbox") {
+		h.Add("Content-Security-Policy", foreignPage) // beside the other: both hold
 	}
 }
 

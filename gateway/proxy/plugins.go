@@ -10,7 +10,8 @@ import (
 
 // Targets is where the plugin host says that plugins serve HTTP.
 type Targets interface {
-	// Route gives the present generation of a plugin; false when none is ready.
+	// Route gives the present generation of a plugin; false when none is ready. One
+	// that serves no HTTP at all has no routes, ready or not.
 	Route(plugin string) (pluginhost.Target, bool)
 	// Plugins lists all loaded plugins.
 	Plugins() []pluginhost.Status
@@ -47,7 +48,7 @@ func (p plugins) Route(ctx context.Context, plugin, path string) (Route, error) 
 	if !ok {
 		return Route{}, ErrNoRoute
 	}
-	out := Route{Upgrade: r.Upgrade, MaxBody: r.MaxBody, Instance: t.Instance, Socket: t.Socket, Key: t.IdentityKey, Gone: t.Gone}
+	out := Route{Upgrade: r.Upgrade, MaxBody: r.MaxBody, Instance: t.Instance, Socket: t.Socket, Key: t.IdentityKey, Foreign: t.Foreign, Gone: t.Gone}
 	switch r.Access {
 	case pluginhost.AccessPublic:
 		out.Access = Public

@@ -35,6 +35,9 @@ type Route struct {
 	Instance string // generation that serves it
 	Socket   string // path of its unix socket
 	Key      []byte // of the Parley-Identity header
+	// Foreign: the plugin is no part of the gateway. Its pages must not share an
+	// origin with those of other plugins, so each is put into a sandbox.
+	Foreign bool
 	// Gone is closed when the generation is over; nil: its sockets tell.
 	Gone <-chan struct{}
 }
@@ -140,6 +143,11 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	plugin, rest, ok := split(r.URL.Path)
 	if !ok {
 		http.NotFound(w, r)
+		return
+	}
+	if crooked(rest) {
+		p.metrics.count(noPlugin, http.StatusBadRequest)
+		http.Error(w, "no such path here", http.StatusBadRequest)
 		return
 	}
 	route, err := p.opts.Host.Route(r.Context(), plugin, rest)
