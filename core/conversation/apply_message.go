@@ -2,10 +2,17 @@ package conversation
 
 import "slices"
 
-// maxPending bounds how many outgoing messages of a store-and-forward channel
-// a state follows. Beyond it the oldest settled one is forgotten: reports
-// about it give ErrNoSuchMessage.
-const maxPending = 100
+// Bounds of the outgoing messages of a store-and-forward channel that a state
+// follows.
+const (
+	// maxPending is how many it follows whatever became of them. Beyond it the
+	// oldest settled one is forgotten, or else the oldest that was sent: reports
+	// about it give ErrNoSuchMessage. One that is accepted or unknown stays: its
+	// outcome is still to come, or somebody has to say what became of it (PR4).
+	maxPending = 100
+	// maxUnsent is how many may be accepted or unknown; then ErrTooManyUnsent.
+	maxUnsent = 500
+)
 
 func (s *State) applyMessage(h *MessagePosted, ev Event) {
 	switch h.Author.Kind {
@@ -31,10 +38,29 @@ func (s *State) applyMessage(h *MessagePosted, ev Event) {
 // follow adds an outgoing message to those whose status matters.
 func (s *State) follow(m PendingMessage) {
 	if len(s.Pending) >= maxPending {
-		i := max(slices.IndexFunc(s.Pending, func(p PendingMessage) bool { return p.Status.settled() }), 0)
-		s.Pending = slices.Delete(s.Pending, i, i+1)
+		i := slices.IndexFunc(s.Pending, func(p PendingMessage) bool { return p.Status.settled() })
+		if i < 0 {
+			i = slices.IndexFunc(s.Pending, func(p PendingMessage) bool { return p.Status == StatusSent })
+		}
+		if i >= 0 {
+			s.Pending = slices.Delete(s.Pending, i, i+1)
+		}
 	}
 	s.Pending = append(s.Pending, m)
+}
+
+// tooManyUnsent reports whether no more messages may wait for their outcome.
+func (s *State) tooManyUnsent() bool {
+	n := 0
+	if len(s.Pending) < maxUnsent {
+		return false
+	}
+	for i := range s.Pending {
+		if st := s.Pending[i].Status; st == StatusAccepted || st == StatusUnknown {
+			n++
+		}
+	}
+	return n >= maxUnsent
 }
 
 func (s *State) applyStatus(h *MessageStatus) {

@@ -104,6 +104,9 @@ func (c *Post) checkChannel(s *State, now time.Time) error {
 	if s.OptedOut && !caps.Connected {
 		return ErrOptedOut
 	}
+	if !caps.Connected && s.tooManyUnsent() {
+		return ErrTooManyUnsent
+	}
 	for _, k := range c.Kinds {
 		if !caps.carries(k) {
 			return fmt.Errorf("%w: %s", ErrUnsupported, k)

@@ -50,6 +50,9 @@ var (
 	ErrReplyWindow error = &ruleError{"reply_window", "the channel's reply window has closed"}
 	// ErrOptedOut: the customer wants no more messages on this channel.
 	ErrOptedOut error = &ruleError{"opted_out", "the customer has opted out"}
+	// ErrTooManyUnsent: so many messages wait to be sent, or for somebody to say
+	// what became of them, that no more can be followed.
+	ErrTooManyUnsent error = &ruleError{"too_many_unsent", "too many messages are not sent yet"}
 	// ErrNotUnknown: only a message whose status is unknown is settled by hand.
 	ErrNotUnknown error = &ruleError{"not_unknown", "the message's status is known"}
 	// ErrInvalid: the command contradicts itself or lacks an id.

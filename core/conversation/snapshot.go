@@ -13,7 +13,9 @@ import (
 // to another result for them. A row of an older fold is folded anew from the
 // events; a row of a newer one is left alone: this build would drop what it does
 // not know (DESIGN.md 3). Rows of the time before the number are of fold 1.
-const FoldNumber = 1
+//
+// Fold 2 never forgets a message that is accepted or unknown (State.Pending).
+const FoldNumber = 2
 
 // A snapshot's fold is not this build's.
 var (

@@ -3,22 +3,23 @@ package conversation_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"testing"
 
 	. "github.com/parley-gateway/parley/core/conversation"
 )
 
-// DESIGN.md 3, FT34: a row says which fold made it. One without a number, of the
-// versions before, opens; one of another fold is told apart.
+// DESIGN.md 3, FT34: a row says which fold made it. One of another fold is told
+// apart; one without a number, of the versions before, is of the first.
 func TestSnapshotNumbers(t *testing.T) {
 	plain, err := os.ReadFile("testdata/state.json") // written before there was a number
 	if err != nil {
 		t.Fatal(err)
 	}
 	s, err := DecodeState(plain)
-	if err != nil || s.Seq == 0 {
-		t.Fatalf("a row without a number: got seq %d, %v", s.Seq, err)
+	if !errors.Is(err, ErrOlderFold) || s.Seq == 0 {
+		t.Fatalf("a row without a number: got seq %d, %v, want ErrOlderFold and what can be read", s.Seq, err)
 	}
 	row, err := EncodeState(s)
 	if err != nil {
@@ -32,16 +33,16 @@ func TestSnapshotNumbers(t *testing.T) {
 		row  string
 		want error
 	}{
-		"newer":                   {`{"fold":2,"seq":7,"channel":"x"}`, ErrNewerFold},
-		"newer, number elsewhere": {`{ "seq":7, "channel":"x", "fold":2 }`, ErrNewerFold},
+		"newer":                   {fmt.Sprintf(`{"fold":%d,"seq":7,"channel":"x"}`, FoldNumber+1), ErrNewerFold},
+		"newer, number elsewhere": {fmt.Sprintf(`{ "seq":7, "channel":"x", "fold":%d }`, FoldNumber+1), ErrNewerFold},
 		"newer, changed shape":    {`{"fold":12,"channel":"x","seq":7,"participants":{"a":1}}`, ErrNewerFold},
-		"older":                   {`{"fold":0,"seq":7,"channel":"x"}`, ErrOlderFold},
+		"older":                   {`{"fold":1,"seq":7,"channel":"x"}`, ErrOlderFold},
 	} {
 		if got, err := DecodeState([]byte(c.row)); !errors.Is(err, c.want) || got.Channel != "x" {
 			t.Errorf("%s: got %v and channel %q, want %v and what can be read", name, err, got.Channel, c.want)
 		}
 	}
-	if _, err := DecodeState([]byte(`{"fold":1,"seq":`)); err == nil || errors.Is(err, ErrNewerFold) || errors.Is(err, ErrOlderFold) {
+	if _, err := DecodeState(fmt.Appendf(nil, `{"fold":%d,"seq":`, FoldNumber)); err == nil || errors.Is(err, ErrNewerFold) || errors.Is(err, ErrOlderFold) {
 		t.Errorf("a damaged row: got %v, want an error of its own", err)
 	}
 }

@@ -116,6 +116,41 @@ func TestConsent(t *testing.T) {
 	w.refuses(p, ErrOptedOut)
 }
 
+// PR4: a message of which nobody knows, or whose outcome is still to come, is
+// followed however many come after it: else nobody could settle it.
+func TestPR4_UnknownIsNeverForgotten(t *testing.T) {
+	c := sms(t).gives(SetStatus{Message: message(1), Status: StatusUnknown}, TypeMessageStatus)
+	c.gives(post(2, agentAuthor(1)), TypeMessage) // accepted for long
+	for n := byte(3); n < 250; n++ {
+		c.do(post(n, agentAuthor(1)))
+		c.do(SetStatus{Message: message(n), Status: StatusSent})
+	}
+	if got := len(c.s.Pending); got != 100 {
+		t.Errorf("%d followed messages, want 100", got)
+	}
+	c.gives(SetStatus{Message: message(2), Status: StatusUnknown}, TypeMessageStatus)
+	for _, n := range []byte{1, 2} {
+		c.gives(Settle{Message: message(n), Outcome: OutcomeSent, By: agent(1)}, TypeMessageSettled, TypeMessageStatus)
+	}
+}
+
+// There is an end to what may wait: more is refused, not forgotten.
+func TestTooManyUnsent(t *testing.T) {
+	c := sms(t)
+	many := func(n int) *Post {
+		p := post(1, agentAuthor(1))
+		p.ID[14], p.ID[15] = byte(n>>8), byte(n)
+		return p
+	}
+	for n := len(c.s.Pending); n < 500; n++ {
+		c.do(many(n))
+	}
+	c.refuses(many(500), ErrTooManyUnsent)
+	c.gives(post(200, customer), TypeMessage) // the customer is heard all the same
+	c.do(SetStatus{Message: message(1), Status: StatusFailed})
+	c.gives(many(500), TypeMessage).refuses(many(501), ErrTooManyUnsent)
+}
+
 func TestPR4_SettledByAPerson(t *testing.T) {
 	unknown := func(t *testing.T) *scene {
 		t.Helper()

@@ -184,6 +184,7 @@ func TestN4_N5_OutboundExchange(t *testing.T) {
 	c.gives(post(2, customer), TypeMessage).refuses(SetStatus{Message: message(2), Status: StatusSent}, ErrNoSuchMessage)
 	for n := byte(3); n < 120; n++ {
 		c.do(post(n, agentAuthor(1)))
+		c.do(SetStatus{Message: message(n), Status: StatusSent})
 	}
 	if got := len(c.s.Pending); got != 100 {
 		t.Fatalf("%d followed messages, want at most 100", got)

@@ -426,7 +426,7 @@ func (p *pair) foldConversation(row eventlog.ConversationRow, texts map[string][
 		must(t, err)
 		must(t, fold.Apply(conversation.Event{Seq: rec.Seq, At: rec.At.UTC(), Head: h}))
 		if rec.Seq == row.Seq {
-			if got, want := string(row.State), `{"fold":1,`+encoded(t, fold)[1:]; got != want {
+			if got, want := string(row.State), fmt.Sprintf(`{"fold":%d,`, conversation.FoldNumber)+encoded(t, fold)[1:]; got != want {
 				t.Errorf("row of %s at seq %d:\n got %s\nwant %s", id, row.Seq, got, want)
 			}
 		}

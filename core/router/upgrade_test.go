@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/bus"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
@@ -49,10 +50,16 @@ func (w *world) rowOf(id conversation.ConversationID) []byte {
 	return row.State
 }
 
+// numberless is a row after its opening brace and number.
+func numberless(state []byte) []byte {
+	_, rest, _ := bytes.Cut(state, []byte(","))
+	return rest
+}
+
 // fold gives a row another number.
 func fold(n int) func([]byte) []byte {
 	return func(state []byte) []byte {
-		return append(fmt.Appendf(nil, `{"fold":%d,"of_the_future":true,`, n), bytes.TrimPrefix(state, []byte(`{"fold":1,`))...)
+		return append(fmt.Appendf(nil, `{"fold":%d,"of_the_future":true,`, n), numberless(state)...)
 	}
 }
 
@@ -73,7 +80,7 @@ func (w *world) joined(r *router.Router, th string) conversation.ConversationID 
 func TestOlderNodeLeavesNewerRowsAlone(t *testing.T) {
 	for name, newer := range map[string]func(w *world, id conversation.ConversationID) uint64{
 		"row of a newer fold": func(w *world, id conversation.ConversationID) uint64 {
-			return w.wrote(id, string(conversation.TypeFlagSet), `{"by":"`+w.agents["ben"].String()+`"}`, fold(2))
+			return w.wrote(id, string(conversation.TypeFlagSet), `{"by":"`+w.agents["ben"].String()+`"}`, fold(conversation.FoldNumber+1))
 		},
 		"event of an unknown type": func(w *world, id conversation.ConversationID) uint64 {
 			return w.wrote(id, "future.thing/1", `{"a":1}`, nil)
@@ -139,7 +146,7 @@ func TestOlderRowsAreFoldedAnew(t *testing.T) {
 	for name, edit := range map[string]func([]byte) []byte{
 		"older fold": func([]byte) []byte { return []byte(`{"fold":0,"phase":"open","requests":[]}`) },
 		"no number": func(state []byte) []byte {
-			return append([]byte(`{`), bytes.TrimPrefix(state, []byte(`{"fold":1,`))...)
+			return append([]byte(`{`), numberless(state)...)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -162,7 +169,7 @@ func TestOlderRowsAreFoldedAnew(t *testing.T) {
 			if err != nil || !s.Flagged || !s.JoinedAgent(w.agents["ana"]) {
 				t.Errorf("the row after the next event: %v, %s", err, w.rowOf(id))
 			}
-			if !bytes.HasPrefix(w.rowOf(id), []byte(`{"fold":1,`)) {
+			if !bytes.HasPrefix(w.rowOf(id), fmt.Appendf(nil, `{"fold":%d,`, conversation.FoldNumber)) {
 				t.Errorf("the row carries no number: %.60s", w.rowOf(id))
 			}
 		})
@@ -211,7 +218,7 @@ func TestAgentsOfOtherVersions(t *testing.T) {
 		must(t, err)
 		return row.State
 	}
-	newer := put(ana, fold(2))
+	newer := put(ana, fold(acd.FoldNumber+1))
 	put(ben, func([]byte) []byte { return []byte(`{"fold":0}`) })
 
 	r = w.start("n1")
@@ -236,7 +243,7 @@ func TestAgentsOfOtherVersions(t *testing.T) {
 		t.Errorf("the row carries fold %d after the next event, want 1", n.Fold)
 	}
 	// Written by a newer node while this one runs and knows the agent.
-	put(ben, fold(2))
+	put(ben, fold(acd.FoldNumber+1))
 	seq := row.Seq + 1
 	_, err = w.log.Append(ctx, &eventlog.Batch{Streams: []eventlog.StreamAppend{{Stream: eventlog.StreamID(ben), Expect: row.Seq,
 		Events: []eventlog.Event{{Type: "agent.ready/1", At: time.Now(), Head: []byte(`{}`)}}}}})

@@ -78,6 +78,7 @@ var kinds = map[string]Fault{
 	"invalid_address":    {Status: http.StatusUnprocessableEntity, Text: "not a number with its country, such as +15551234567"},
 	"no_such_message":    {Status: http.StatusConflict, Text: "there is no such message here, or its status is no longer followed"},
 	"not_author":         {Status: http.StatusForbidden, Text: "only who wrote a message edits it or takes it back"},
+	"too_many_unsent":    {Status: http.StatusConflict, Text: "too many messages of this exchange are not sent yet"},
 	"not_unknown":        {Status: http.StatusConflict, Text: "what became of this message is known by now"},
 	"logged_out":         {Status: http.StatusConflict, Text: "log in first: the desk is closed"},
 	"reply_window":       {Status: http.StatusConflict, Text: "the channel takes only templates by now"},

@@ -381,6 +381,7 @@ export const de: typeof en = {
     internal: 'Im Gateway ist ein Fehler aufgetreten.',
     invalid_address: 'An diese Nummer kann nichts gesendet werden.',
     no_sender: 'Es gibt keine Nummer mehr, von der das gesendet werden kann.',
+    too_many_unsent: 'Zu viele Nachrichten sind hier noch nicht gesendet.',
     not_unknown: 'Inzwischen ist bekannt, was daraus wurde.',
     opted_out: 'Der Kunde hat sich abgemeldet und bekommt keine Nachrichten.',
     disconnected: 'Die Verbindung brach ab. Bitte versuchen Sie es erneut.',

@@ -369,6 +369,7 @@ export const en = {
     internal: 'The gateway had an error.',
     invalid_address: 'Messages cannot be sent to this number.',
     no_sender: 'There is no number any more to send this from.',
+    too_many_unsent: 'Too many messages here are not sent yet.',
     not_unknown: 'What became of it is known by now.',
     opted_out: 'The customer opted out and gets no messages.',
     disconnected: 'The connection broke. Please try again.',
