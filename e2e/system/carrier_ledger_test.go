@@ -92,6 +92,13 @@ func (d *demo) carried() map[string][]carried {
 // often the text is in the log.
 func (d *demo) statuses() (status map[string]string, count map[string]int) {
 	d.t.Helper()
+	status, count, _ = d.messages()
+	return status, count
+}
+
+// messages are statuses, and the texts of all messages in the order of the log.
+func (d *demo) messages() (status map[string]string, count map[string]int, texts []string) {
+	d.t.Helper()
 	status, count = map[string]string{}, map[string]int{}
 	text := map[string]string{} // by message id
 	dec := json.NewDecoder(strings.NewReader(string(d.parley("log"))))
@@ -108,9 +115,10 @@ func (d *demo) statuses() (status map[string]string, count map[string]int) {
 		case "message/1":
 			text[e.Head.ID] = e.Body.Parts[0].Text
 			count[e.Body.Parts[0].Text]++
+			texts = append(texts, e.Body.Parts[0].Text)
 		case "message.status/1":
 			status[text[e.Head.Message]] = e.Head.Status
 		}
 	}
-	return status, count
+	return status, count, texts
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"time"
@@ -20,9 +21,10 @@ type exchange struct {
 }
 
 // phone delivers texts one after the other, each until its webhook was
-// answered with a 2xx, always under the same sid: a carrier that repeats.
-func (x *exchange) phone(ctx context.Context, c *drive.Carrier, n int) error {
-	for k := 0; ctx.Err() == nil; {
+// answered with a 2xx, always under the same sid: a carrier that repeats. most
+// bounds how many they are.
+func (x *exchange) phone(ctx context.Context, c *drive.Carrier, n, most int) error {
+	for k := 0; k < most && ctx.Err() == nil; {
 		text := fmt.Sprintf("text %d-%d", n, k)
 		status, err := c.Text(ctx, sid(n<<20+k), fmt.Sprintf("+1212555%04d", n), text)
 		switch {
@@ -140,6 +142,55 @@ func (x *exchange) hear(ctx context.Context, frame []byte, todo chan<- func(*dri
 		}
 		return ignoreRefusal(err)
 	}
+}
+
+// strangers are phones that never wrote before, one after the other while ctx
+// lasts, each at a carrier of its own: their first texts begin conversations that
+// have to be queued.
+func (x *exchange) strangers(ctx context.Context, carriers []*drive.Carrier, fault func(error)) {
+	var phones sync.WaitGroup
+	defer phones.Wait()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for i, c := range carriers {
+		phones.Go(func() {
+			if err := x.phone(ctx, c, firstStranger+i, 1); err != nil {
+				fault(err)
+			}
+		})
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+const (
+	firstStranger = 1000
+	maxStrangers  = 80          // what one agent takes beside the others
+	noEnd         = math.MaxInt // of a phone's texts
+)
+
+// reordered counts the messages that come before an earlier one of their phone.
+func reordered(texts []string) (n int) {
+	last := map[string]int{}
+	for _, text := range texts {
+		var phone, k int
+		kind := "text "
+		if strings.HasPrefix(text, "reply to ") {
+			kind, text = "reply ", strings.TrimPrefix(text, "reply to ")
+		}
+		if _, err := fmt.Sscanf(text, "text %d-%d", &phone, &k); err != nil {
+			continue // the conversation's own
+		}
+		key := fmt.Sprint(kind, phone)
+		if k < last[key] {
+			n++
+		}
+		last[key] = max(last[key], k)
+	}
+	return n
 }
 
 func (x *exchange) count() int {

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -84,13 +81,30 @@ func (l *ledger) visitor(ctx context.Context, d *demo, n int) error {
 // PR1, PR3, PR9, FT1, FT5: kill -9 of gateway and plugin at random under load;
 // nothing acknowledged is missing, nothing is there twice.
 func TestKills(t *testing.T) {
-	kills := 6
-	if n, err := strconv.Atoi(os.Getenv("PARLEY_SOAK_KILLS")); err == nil {
-		kills = n
-	} else if os.Getenv("PARLEY_SOAK") != "" {
-		kills = 100
-	}
 	d := startDemo(t, "")
+	var plan []strike
+	for i := range rounds(6) {
+		plan = append(plan, d.killer([]string{"serve", "webchat"}[i%2]))
+	}
+	d.chats(plan)
+}
+
+// PR1, PR3, PR9, PR11, FT4: the chat plugin freezes and wakes up when its place is
+// taken.
+func TestChatFreezes(t *testing.T) {
+	d := startDemo(t, "")
+	plan := []strike{d.freezer("webchat", 5*time.Second)}
+	if n := freezes(); n > 0 {
+		plan = mixed(n, []strike{d.freezer("webchat", 5*time.Second), d.freezer("webchat", 15*time.Second), d.freezer("webchat", 30*time.Second)})
+	}
+	d.chats(plan)
+}
+
+// chats lets visitors write, strikes at random moments, and compares what was
+// acknowledged with the log.
+func (d *demo) chats(plan []strike) {
+	t := d.t
+	t.Helper()
 	l := &ledger{acked: map[string]bool{}, sent: map[string]bool{}}
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -104,20 +118,11 @@ func TestKills(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 	var slowest time.Duration
-	for i := range kills {
+	for _, s := range plan {
 		<-time.After(time.Duration(300+rng.IntN(900)) * time.Millisecond) // the moment is random on purpose
-		what := "serve"
-		if i%2 == 1 {
-			what = "webchat"
-		}
-		var pid int
-		eventually(t, what+" process", 30*time.Second, func() bool { pid = d.child(what); return pid != 0 })
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-			continue
-		}
-		began := time.Now()
-		before := l.count()
-		eventually(t, "acknowledgement after killing "+what, 30*time.Second, func() bool { return l.count() > before })
+		s.do()
+		began, before := time.Now(), l.count()
+		eventually(t, "acknowledgement after "+s.what, 30*time.Second, func() bool { return l.count() > before })
 		slowest = max(slowest, time.Since(began))
 	}
 	stop()
@@ -144,7 +149,7 @@ func TestKills(t *testing.T) {
 			t.Logf("%s is there %d times", id, n)
 		}
 	}
-	t.Logf("%d kills, %d messages sent, %d acknowledged, slowest resumption %v: %d missing, %d doubled", kills, len(l.sent), len(l.acked), slowest, missing, doubled)
+	t.Logf("%d strikes, %d messages sent, %d acknowledged, slowest resumption %v: %d missing, %d doubled", len(plan), len(l.sent), len(l.acked), slowest, missing, doubled)
 	if missing != 0 || doubled != 0 || len(l.acked) == 0 {
 		t.Errorf("acknowledged but missing: %d; doubled: %d; acknowledged in all: %d", missing, doubled, len(l.acked))
 	}

@@ -29,6 +29,31 @@ func (d *demo) killer(what string) strike {
 	}}
 }
 
+// freezer stops a process of the demo where it is, for a while. By then its
+// place is taken: what wakes up is a process that nobody listens to (FT4).
+func (d *demo) freezer(what string, lasting time.Duration) strike {
+	return strike{fmt.Sprintf("%s, frozen for %v", what, lasting), func() {
+		var pid int
+		eventually(d.t, what+" process", 30*time.Second, func() bool { pid = d.child(what); return pid != 0 })
+		_ = syscall.Kill(pid, syscall.SIGSTOP)
+		<-time.After(lasting)
+		_ = syscall.Kill(pid, syscall.SIGCONT)
+	}}
+}
+
+// frozen stops all of PostgreSQL for a while.
+func frozen(t *testing.T, c *pgtest.Cluster, lasting time.Duration) strike {
+	return strike{fmt.Sprintf("PostgreSQL, frozen for %v", lasting), func() {
+		if err := c.Freeze(); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(lasting)
+		if err := c.Thaw(); err != nil {
+			t.Fatal(err)
+		}
+	}}
+}
+
 // postgres starts a server that lasts as long as the test.
 func postgres(t *testing.T) *pgtest.Cluster {
 	t.Helper()
@@ -53,6 +78,15 @@ func rounds(usual int) int {
 		return 100
 	}
 	return usual
+}
+
+// freezes is how many strikes a soak of freezes makes, each of up to 30 s; 0: this
+// is none.
+func freezes() int {
+	if os.Getenv("PARLEY_SOAK") == "" {
+		return rounds(0)
+	}
+	return min(rounds(0), 18)
 }
 
 // PR1, PR3, PR4, PR9, FT1, FT5: kill -9 of gateway and SMS plugin at random
@@ -86,44 +120,75 @@ func TestTextKillsOnPostgres(t *testing.T) {
 	}})
 }
 
-// struck lets phones and an agent talk, strikes n times at random moments (each
-// of often in turn, in random order, and once, in the middle, what is in rare),
-// and compares the three ledgers.
+// PR1, PR3, PR4, PR11, FT4, FT14, FT15: PostgreSQL and the SMS plugin freeze and
+// go on later. What was told "not now" may have been written all the same: it is
+// queued and sent like everything else, once and in order.
+func TestTextFreezesOnPostgres(t *testing.T) {
+	c := postgres(t)
+	d := startDemoWith(t, "", []string{"PARLEY_STORE=" + c.DSN(c.Database(t))})
+	long := []strike{}
+	for _, n := range []time.Duration{5 * time.Second, 15 * time.Second, 30 * time.Second} {
+		long = append(long, frozen(t, c, n), d.freezer("plugin serve sms", n))
+	}
+	plan := []strike{frozen(t, c, 15*time.Second), d.freezer("plugin serve sms", 5*time.Second)}
+	if n := freezes(); n > 0 {
+		plan = mixed(n, long)
+	}
+	d.endures(plan, true)
+}
+
+// mixed are n of strikes, each in turn, in random order.
+func mixed(n int, strikes []strike) (plan []strike) {
+	for len(plan) < n {
+		for _, i := range rand.Perm(len(strikes)) {
+			plan = append(plan, strikes[i])
+		}
+	}
+	return plan[:n]
+}
+
+// struck makes n strikes: each of often in turn, in random order, and once, in the
+// middle, what is in rare.
 func (d *demo) struck(n int, often []strike, rare ...strike) {
+	d.t.Helper()
+	plan := mixed(n-len(rare), often)
+	d.endures(append(plan[:len(plan)/2:len(plan)/2], append(rare, plan[len(plan)/2:]...)...), false)
+}
+
+// endures lets phones and an agent talk, strikes at random moments, and compares
+// the three ledgers. strangers: phones that never wrote before come all the time.
+func (d *demo) endures(plan []strike, strangers bool) {
 	t := d.t
+	t.Helper()
 	d.apply("services:\n  - name: Text Line\n    teams: [Front Office]\n    rules: {offer_timeout: 0s, inactivity_warn: 0s, inactivity_end: 0s, park_after: 0s, share: 1, spare: 1}\n")
 	x := &exchange{texts: map[string]bool{}, replies: map[string]bool{}}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var phones, agents sync.WaitGroup
-	faults := make(chan error, 64)
+	faults := make(chan error, 8+maxStrangers)
 	phonesCtx, hangUp := context.WithCancel(ctx)
 	defer hangUp()
 	for phone := range 8 {
 		c := d.carrier()
 		phones.Go(func() {
-			if err := x.phone(phonesCtx, c, phone); err != nil {
+			if err := x.phone(phonesCtx, c, phone, noEnd); err != nil {
 				faults <- err
 			}
 		})
 	}
+	if strangers {
+		carriers := d.carriers(maxStrangers)
+		phones.Go(func() { x.strangers(phonesCtx, carriers, func(err error) { faults <- err }) })
+	}
 	token := d.token("ana")
 	agents.Go(func() { x.agent(ctx, d, token) })
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))
-	var plan []strike
-	for len(plan) < n-len(rare) {
-		for _, i := range rng.Perm(len(often)) {
-			plan = append(plan, often[i])
-		}
-	}
-	plan = plan[:n-len(rare)]
-	plan = append(plan[:len(plan)/2:len(plan)/2], append(rare, plan[len(plan)/2:]...)...)
 	var slowest time.Duration
 	for _, s := range plan {
 		<-time.After(time.Duration(300+rng.IntN(900)) * time.Millisecond) // the moment is random on purpose
 		s.do()
 		began, before := time.Now(), x.count()
-		eventually(t, "text taken after killing "+s.what, 30*time.Second, func() bool { return x.count() > before })
+		eventually(t, "text taken after "+s.what, 30*time.Second, func() bool { return x.count() > before })
 		slowest = max(slowest, time.Since(began))
 	}
 	hangUp()
@@ -135,10 +200,19 @@ func (d *demo) struck(n int, often []strike, rare ...strike) {
 	x.await(t, d)
 	stop()
 	agents.Wait()
-	t.Logf("%d kills, slowest resumption %v", len(plan), slowest)
+	t.Logf("%d strikes, slowest resumption %v", len(plan), slowest)
 	taken := d.carried() // first: what was told by then must be in the log afterwards
-	status, count := d.statuses()
+	status, count, texts := d.messages()
 	x.settle(t, taken, status, count)
+	var sent []string
+	for _, m := range d.outbound() {
+		sent = append(sent, m.Body)
+	}
+	logged, carried := reordered(texts), reordered(sent)
+	t.Logf("out of order: %d in the log, %d at the carrier", logged, carried)
+	if logged+carried != 0 {
+		t.Error("texts or replies were reordered")
+	}
 }
 
 // await waits until each text has a reply with a final status.

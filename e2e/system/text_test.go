@@ -41,13 +41,22 @@ func (d *demo) textLine() textLine {
 
 func (d *demo) carrier() *drive.Carrier {
 	d.t.Helper()
+	return d.carriers(1)[0]
+}
+
+// carriers are n connections of a carrier.
+func (d *demo) carriers(n int) (out []*drive.Carrier) {
+	d.t.Helper()
 	l := d.textLine()
-	c, err := drive.NewCarrier(drive.CarrierOptions{WebhookURL: l.WebhookURL, AccountSID: l.AccountSID, AuthToken: l.AuthToken, Number: l.Number})
-	if err != nil {
-		d.t.Fatal(err)
+	for range n {
+		c, err := drive.NewCarrier(drive.CarrierOptions{WebhookURL: l.WebhookURL, AccountSID: l.AccountSID, AuthToken: l.AuthToken, Number: l.Number})
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		d.t.Cleanup(c.Close)
+		out = append(out, c)
 	}
-	d.t.Cleanup(c.Close)
-	return c
+	return out
 }
 
 func sid(n int) string { return fmt.Sprintf("SM%032x", n) }

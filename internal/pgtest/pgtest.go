@@ -29,8 +29,8 @@ import (
 	"github.com/parley-gateway/parley/internal/freeport"
 )
 
-// Cluster is a running server. Safe for concurrent use, but for Stop, Crash
-// and Start.
+// Cluster is a running server. Safe for concurrent use, but for Stop, Crash,
+// Freeze, Thaw and Start.
 type Cluster struct {
 	dir  string // of data, socket and log
 	bin  string
@@ -118,12 +118,56 @@ func (c *Cluster) Crash(ctx context.Context) error {
 	return c.run(ctx, "pg_ctl", "-D", c.Data(), "-w", "-s", "-m", "immediate", "stop")
 }
 
+// Freeze stops all of the server's processes where they are (SIGSTOP), so that
+// connections stay open and nobody answers, until Thaw.
+func (c *Cluster) Freeze() error { return c.signal(syscall.SIGSTOP) }
+
+// Thaw lets them go on.
+func (c *Cluster) Thaw() error { return c.signal(syscall.SIGCONT) }
+
+// signal reaches the server first, which alone starts others, then its children.
+func (c *Cluster) signal(sig syscall.Signal) error {
+	file, err := os.ReadFile(filepath.Join(c.Data(), "postmaster.pid"))
+	if err != nil {
+		return err
+	}
+	first, _, _ := strings.Cut(string(file), "\n")
+	server, err := strconv.Atoi(first)
+	if err != nil {
+		return fmt.Errorf("postmaster.pid: %w", err)
+	}
+	if err := syscall.Kill(server, sig); err != nil {
+		return fmt.Errorf("signal the server: %w", err)
+	}
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return err
+	}
+	for _, name := range stats {
+		stat, err := os.ReadFile(name)
+		if err != nil { // it has ended
+			continue
+		}
+		_, rest, _ := strings.Cut(string(stat), ") ") // after the name: state, parent ...
+		f := strings.Fields(rest)
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		if err != nil || len(f) < 2 || f[1] != first {
+			continue
+		}
+		if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("signal a process of the server: %w", err)
+		}
+	}
+	return nil
+}
+
 // Stop ends the server and removes its folder.
 func (c *Cluster) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), waitReady)
 	defer cancel()
 	var err error
 	if _, statErr := os.Stat(filepath.Join(c.Data(), "postmaster.pid")); statErr == nil {
+		_ = c.Thaw() // a test may have ended in between
 		err = c.Crash(ctx)
 	}
 	return errors.Join(err, os.RemoveAll(c.dir))
