@@ -205,20 +205,49 @@ func (r *Router) externalKey(account conversation.AccountID, id string) eventlog
 	return r.vault.MAC("external", account[:], []byte(id))
 }
 
-// Signal passes typing or presence of a customer on (pluginhost.Core).
+// Signal passes typing or presence of a customer on (pluginhost.Core). A thread
+// that has left memory is looked up in the log; when too many are being looked
+// up the signal is shed.
 func (r *Router) Signal(s pluginhost.CustomerSignal) {
 	r.threadsMu.RLock()
 	th := r.threads[threadID{s.Account, s.Thread}]
+	var open *live
+	if th != nil {
+		th.used.Store(r.now().UnixNano()) // before the sweeper can have it
+	}
 	r.threadsMu.RUnlock()
-	if th == nil {
+	if th != nil {
+		th.mu.Lock()
+		open = th.open
+		th.mu.Unlock()
+	}
+	if open != nil {
+		r.signalIn(open, s)
 		return
 	}
-	th.mu.Lock()
-	l := th.open
-	th.mu.Unlock()
-	if l == nil {
+	if acc, ok := r.account(s.Account); !ok || !acc.enabled || s.Thread == "" || len(s.Thread) > maxField {
 		return
 	}
+	select {
+	case r.lookups <- struct{}{}:
+	default:
+		return
+	}
+	if !r.spawn(func() {
+		defer func() { <-r.lookups }()
+		id, err := r.log.Thread(r.ctx, eventlog.StreamID(s.Account), r.threadKey(s.Account, s.Thread))
+		if err == nil {
+			r.signalIn(r.live(conversation.ConversationID(id)), s)
+		}
+	}) {
+		<-r.lookups
+	}
+}
+
+// maxLookups bounds the threads that are looked up for signals at a time.
+const maxLookups = 16
+
+func (r *Router) signalIn(l *live, s pluginhost.CustomerSignal) {
 	l.signalAll(Signal{Conversation: l.id, Kind: s.Kind, On: s.On, Who: conversation.Author{Kind: conversation.Customer}}, nil)
 	if s.Kind == pluginhost.SignalTyping && s.On {
 		l.submit(&task{cmd: conversation.Touch{}, done: func(outcome, error) {}})

@@ -30,6 +30,7 @@ type live struct {
 	queue    []*task
 	running  bool
 	watchers []watcher    // copy on write
+	threads  int          // that have it as their open one
 	tail     []tailRecord // the last events up to head, without holes
 	head     uint64       // committed sequence; 0 = not known
 	used     time.Time
@@ -109,7 +110,9 @@ func (r *Router) live(id conversation.ConversationID) *live {
 	defer r.mu.Unlock()
 	l := r.lives[id]
 	if l == nil {
-		l = &live{r: r, id: id, present: true}
+		_, away := r.away[id]
+		delete(r.away, id)
+		l = &live{r: r, id: id, present: !away}
 		r.lives[id] = l
 	}
 	l.mu.Lock()

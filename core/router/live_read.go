@@ -133,13 +133,21 @@ func (l *live) isOver() bool {
 }
 
 // idleSince reports whether nothing happened since t, and whether nobody
-// refers to the mailbox any more: no reader, and no thread, since those refer
-// to open conversations only.
-func (l *live) idleSince(t time.Time) (idle, unused bool) {
+// refers to the mailbox any more: no reader, and no thread. It is made again
+// from the log when somebody asks for the conversation. away: then, too, its
+// customer is not there.
+func (l *live) idleSince(t time.Time) (idle, unused, away bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	idle = !l.running && l.used.Before(t)
-	return idle, idle && len(l.watchers) == 0 && l.over
+	return idle, idle && len(l.watchers) == 0 && l.threads == 0, !l.present && !l.over
+}
+
+// refer counts the threads that have l as their open conversation.
+func (l *live) refer(n int) {
+	l.mu.Lock()
+	l.threads += n
+	l.mu.Unlock()
 }
 
 // forget frees what can be read again from the log.

@@ -29,6 +29,7 @@ type metrics struct {
 	agents  *prometheus.Desc
 	lives   *prometheus.Desc
 	doubted *prometheus.Desc
+	threads *prometheus.Desc
 }
 
 func newMetrics() *metrics {
@@ -57,6 +58,7 @@ func newMetrics() *metrics {
 		agents:     prometheus.NewDesc("parley_agents", "Agents by status.", []string{"status"}, nil),
 		lives:      prometheus.NewDesc("parley_router_conversations_in_memory", "Conversations that the router has in memory.", nil, nil),
 		doubted:    prometheus.NewDesc("parley_router_streams_in_doubt", "Conversations and agents of which it is not known yet whether an append was written.", nil, nil),
+		threads:    prometheus.NewDesc("parley_router_threads_in_memory", "Threads of accounts that the router has in memory.", nil, nil),
 	}
 }
 
@@ -82,7 +84,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, x := range c.parts() {
 		x.Describe(ch)
 	}
-	for _, d := range []*prometheus.Desc{c.r.metrics.waiting, c.r.metrics.oldest, c.r.metrics.agents, c.r.metrics.lives, c.r.metrics.doubted} {
+	for _, d := range []*prometheus.Desc{c.r.metrics.waiting, c.r.metrics.oldest, c.r.metrics.agents, c.r.metrics.lives, c.r.metrics.doubted, c.r.metrics.threads} {
 		ch <- d
 	}
 }
@@ -124,4 +126,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	c.r.mu.Unlock()
 	gauge(c.r.metrics.lives, float64(n))
 	gauge(c.r.metrics.doubted, float64(c.r.doubts.open()))
+	c.r.threadsMu.RLock()
+	n = len(c.r.threads)
+	c.r.threadsMu.RUnlock()
+	gauge(c.r.metrics.threads, float64(n))
 }

@@ -62,6 +62,7 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 			continue
 		case errors.Is(err, conversation.ErrOlderFold):
 			r.live(conversation.ConversationID(rows[i].ID)).stale(rows[i].Seq) // its worker folds it and sets its timer
+			continue
 		case err != nil:
 			return 0, fmt.Errorf("conversation %x: %w", rows[i].ID, err)
 		}

@@ -83,6 +83,7 @@ type Router struct {
 
 	mu    sync.Mutex
 	lives map[conversation.ConversationID]*live
+	away  map[conversation.ConversationID]struct{} // not in memory, their customers known not to be there
 
 	threadsMu    sync.RWMutex
 	threads      map[threadID]*thread
@@ -100,6 +101,7 @@ type Router struct {
 	routing *routing
 	recents *recents
 	order   *order
+	lookups chan struct{} // threads being looked up for signals
 	metrics *metrics
 	doubts  doubts
 }
@@ -117,7 +119,7 @@ func New(o Options) (*Router, error) {
 	html.AddTargetBlankToFullyQualifiedLinks(true)
 	r := &Router{
 		node: o.Node, log: o.Log, vault: o.Vault, dir: o.Directory, blobs: o.Blobs, bus: o.Bus, logger: o.Logger, now: o.Now, html: html,
-		lives:   map[conversation.ConversationID]*live{},
+		lives: map[conversation.ConversationID]*live{}, away: map[conversation.ConversationID]struct{}{},
 		threads: map[threadID]*thread{}, threadsByKey: map[threadHash]*thread{},
 		agents:  map[conversation.AgentID]*agent{},
 		metrics: newMetrics(),
@@ -133,6 +135,7 @@ func New(o Options) (*Router, error) {
 	r.routing = newRouting(r)
 	r.recents = newRecents()
 	r.order = newOrder()
+	r.lookups = make(chan struct{}, maxLookups)
 	return r, nil
 }
 
@@ -325,7 +328,9 @@ func (r *Router) after(d time.Duration, f func()) {
 	})
 }
 
-// idleAfter is how long a conversation keeps its state and tail in memory.
+// idleAfter is how long a conversation that nobody reads stays in memory, and
+// one that is only read keeps its state. Timers, the waiting queue and Recent
+// hold what they need of those that are not.
 const idleAfter = 30 * time.Second
 
 // janitor frees what nobody has used for a while.
@@ -339,26 +344,33 @@ func (r *Router) janitor(ctx context.Context) {
 		case <-t.C:
 		}
 		old := time.Now().Add(-idleAfter)
+		r.sweepThreads(r.now().Add(-idleAfter)) // first: a conversation goes when no thread has it
 		r.mu.Lock()
 		for id, l := range r.lives {
-			if idle, unused := l.idleSince(old); unused {
+			idle, unused, away := l.idleSince(old)
+			if unused {
 				delete(r.lives, id)
+				if away {
+					r.away[id] = struct{}{}
+				}
 			} else if idle {
 				l.forget(old)
 			}
 		}
 		r.mu.Unlock()
-		r.sweepThreads(r.now().Add(-idleAfter))
 		r.order.sweep()
 	}
 }
 
+// sweepThreads frees threads that are at rest; open_threads in the log knows their
+// conversations.
 func (r *Router) sweepThreads(old time.Time) {
 	r.threadsMu.Lock()
 	defer r.threadsMu.Unlock()
 	for id, th := range r.threads {
 		th.mu.Lock()
-		if th.used.Load() < old.UnixNano() && th.out == 0 && len(th.subs) == 0 && len(th.waiting) == 0 && !th.resolving && th.open == nil {
+		if th.used.Load() < old.UnixNano() && th.out == 0 && len(th.subs) == 0 && len(th.waiting) == 0 && !th.resolving {
+			th.setOpen(nil)
 			delete(r.threads, id)
 			delete(r.threadsByKey, threadHash{id.account, th.key})
 		}

@@ -152,6 +152,7 @@ func (s *subscription) Close() {
 		c.l.unwatch(s)
 	}
 	s.mu.Unlock()
+	s.th.used.Store(s.r.now().UnixNano()) // word that the customer has gone may follow
 	s.th.mu.Lock()
 	kept := make([]*subscription, 0, len(s.th.subs))
 	for _, x := range s.th.subs {

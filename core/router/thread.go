@@ -52,8 +52,7 @@ func (r *Router) thread(account conversation.AccountID, clear string) *thread {
 	if th != nil {
 		return th
 	}
-	a := account // whose address leaves; the parameter's does not
-	key := eventlog.Key(r.vault.MAC("thread", a[:], []byte(clear)))
+	key := r.threadKey(account, clear)
 	r.threadsMu.Lock()
 	defer r.threadsMu.Unlock()
 	if th = r.threads[id]; th == nil {
@@ -63,6 +62,11 @@ func (r *Router) thread(account conversation.AccountID, clear string) *thread {
 	}
 	th.used.Store(r.now().UnixNano())
 	return th
+}
+
+// threadKey names a thread in the log.
+func (r *Router) threadKey(account conversation.AccountID, clear string) eventlog.Key {
+	return r.vault.MAC("thread", account[:], []byte(clear))
 }
 
 // threadHash names a thread as the log does.
@@ -120,10 +124,14 @@ func (th *thread) setOpen(l *live) {
 		return
 	}
 	th.returning = th.out > 0
+	if th.open != nil {
+		th.open.refer(-1)
+	}
 	th.open = l
 	if l == nil {
 		return
 	}
+	l.refer(1)
 	for _, s := range th.subs {
 		s.attach(l, 0)
 	}

@@ -1,0 +1,120 @@
+package router_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/router"
+)
+
+// gauge reads a metric of the router without labels.
+func gauge(t *testing.T, r *router.Router, name string) float64 {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	must(t, reg.Register(r.Collector()))
+	families, err := reg.Gather()
+	must(t, err)
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}
+
+// Memory holds what is active: open conversations and their threads leave it when
+// nobody uses them, and are the same when somebody does again. Whoever has a
+// reader stays.
+func TestIdleConversationsLeaveMemory(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		const idle = 50
+		var ids []conversation.ConversationID
+		for i := range idle {
+			ids = append(ids, b.startChat(b.r, thread(i), "", "hi").Conversation)
+		}
+		read := b.startChat(b.r, "read", "", "hi").Conversation
+		s, reader := b.subscribe(b.r, "read", 100, conversation.ConversationID{}, 0)
+		defer reader.Close()
+		// One customer is known to be away.
+		b.r.Signal(pluginhost.CustomerSignal{Account: b.chat.ID, Thread: thread(0), Kind: "presence", On: false})
+		b.after(2 * time.Minute)
+		if lives, threads := gauge(t, b.r, "parley_router_conversations_in_memory"), gauge(t, b.r, "parley_router_threads_in_memory"); lives != 1 || threads != 1 {
+			t.Errorf("%v conversations and %v threads are in memory, want the one that is read", lives, threads)
+		}
+		if got := b.r.Board(t.Context()).Queues[0].Waiting; got != idle+1 {
+			t.Errorf("%d wait for an agent, want all %d", got, idle+1)
+		}
+
+		f := b.r.NewFeed(b.agents["ana"], conversation.AudienceAgent, func() {})
+		defer f.Close()
+		f.Add(ids[0], 0)
+		items, err := f.Poll(t.Context(), 64)
+		must(t, err)
+		away := false
+		for _, it := range items {
+			away = away || it.Signal != nil && it.Signal.Kind == "presence" && !it.Signal.On
+		}
+		if !away {
+			t.Error("the customer who is away is shown as present after the conversation left memory")
+		}
+
+		for i, id := range ids {
+			if a := b.message(b.r, thread(i), "more", "text"); a.Status != pluginhost.Committed || a.Conversation != id {
+				t.Errorf("thread %d: got %+v, want committed in %s", i, a, id)
+			}
+		}
+		if a := b.message(b.r, "read", "more", "text"); a.Conversation != read {
+			t.Errorf("the conversation that is read: got %+v, want %s", a, read)
+		}
+		synctest.Wait()
+		if got := s.messages(); got != 2 {
+			t.Errorf("the reader has %d messages, want 2", got)
+		}
+	})
+}
+
+// A timer wakes a conversation that has left memory, and its reader in another
+// plugin's session or socket follows it when it comes.
+func TestTimersOfIdleConversations(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		_, id := b.accepted("ana")
+		b.after(4 * time.Minute)
+		if lives := gauge(t, b.r, "parley_router_conversations_in_memory"); lives != 0 {
+			t.Errorf("%v conversations are in memory, want none", lives)
+		}
+		seen := false
+		for range 24 * 60 { // the service's inactivity rules, whatever they say
+			b.after(time.Minute)
+			recs, err := b.r.Records(t.Context(), id, conversation.AudienceAudit, 0, 1000)
+			must(t, err)
+			for _, rec := range recs {
+				seen = seen || rec.Type == conversation.TypeInactivityWarned || rec.Type == conversation.TypeEnded || rec.Type == conversation.TypeParked
+			}
+			if seen {
+				return
+			}
+		}
+		t.Error("nothing was done about an idle conversation in a day, want its timer to wake it")
+	})
+}
+
+// A thread that comes back while the janitor frees threads is routed to one
+// conversation only.
+func TestThreadsComeBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		id := b.startChat(b.r, "v", "", "hi").Conversation
+		for i := range 60 {
+			b.after(time.Duration(29+i%4) * time.Second)
+			if a := b.message(b.r, "v", fmt.Sprint(i), "text"); a.Status != pluginhost.Committed || a.Conversation != id {
+				t.Fatalf("message %d: got %+v, want committed in %s", i, a, id)
+			}
+		}
+	})
+}
