@@ -65,38 +65,91 @@ func (c *logCmd) Run(a *app) (err error) {
 	}
 	out := bufio.NewWriter(a.stdout)
 	defer func() { err = errors.Join(err, out.Flush()) }()
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
-	for pos := c.Since; ; {
-		recs, err := log.Tail(a.ctx, pos, 1000)
+	p := logPrinter{log: log, keys: keys, out: out, since: c.Since, follow: c.Follow}
+	if c.Conversation != "" {
+		return done(a.ctx, p.stream(a.ctx, only))
+	}
+	return done(a.ctx, p.all(a.ctx))
+}
+
+// logReader is what `parley log` needs of a log. Each call is a transaction of its
+// own and short, so that a gateway at work beside it can tidy its log up.
+type logReader interface {
+	Read(ctx context.Context, stream eventlog.StreamID, after uint64, limit int) ([]eventlog.Record, error)
+	Tail(ctx context.Context, after int64, limit int) ([]eventlog.Record, error)
+	Wait(ctx context.Context, after int64) error
+}
+
+// How much is read at once, and how often one stream is looked at for news: Wait
+// tells of events of any stream.
+const (
+	logPage   = 1000
+	lookAgain = 250 * time.Millisecond
+)
+
+type logPrinter struct {
+	log    logReader
+	keys   router.Opener
+	out    *bufio.Writer
+	since  int64 // only events after this position
+	follow bool
+}
+
+// stream prints one stream, reading no other.
+func (p *logPrinter) stream(ctx context.Context, id eventlog.StreamID) error {
+	for after := uint64(0); ; {
+		recs, err := p.log.Read(ctx, id, after, logPage)
 		if err != nil {
-			return done(a.ctx, err)
+			return err
+		}
+		for _, rec := range recs {
+			after = rec.Seq
+			if rec.Pos <= p.since {
+				continue
+			}
+			if err := p.print(rec); err != nil {
+				return err
+			}
+		}
+		if len(recs) == logPage {
+			continue
+		}
+		if !p.follow {
+			return nil
+		}
+		if err := p.out.Flush(); err != nil {
+			return err
+		}
+		if err := wait(ctx, lookAgain); err != nil {
+			return err
+		}
+	}
+}
+
+// all prints every stream, in the order of commits.
+func (p *logPrinter) all(ctx context.Context) error {
+	for pos := p.since; ; {
+		recs, err := p.log.Tail(ctx, pos, logPage)
+		if err != nil {
+			return err
 		}
 		for _, rec := range recs {
 			pos = rec.Pos
-			if only != (eventlog.StreamID{}) && rec.Stream != only {
-				continue
-			}
-			body, err := router.OpenBody(keys, rec)
-			if err != nil {
-				return err
-			}
-			line := logLine{Pos: rec.Pos, Stream: conversation.ConversationID(rec.Stream).String(), Seq: rec.Seq, At: rec.At.UTC(), Type: rec.Type, Head: rec.Head, Body: body}
-			if err := enc.Encode(line); err != nil {
+			if err := p.print(rec); err != nil {
 				return err
 			}
 		}
 		if len(recs) > 0 {
 			continue
 		}
-		if !c.Follow {
+		if !p.follow {
 			return nil
 		}
-		if err := out.Flush(); err != nil {
+		if err := p.out.Flush(); err != nil {
 			return err
 		}
-		if err := log.Wait(a.ctx, pos); err != nil {
-			return done(a.ctx, err)
+		if err := p.log.Wait(ctx, pos); err != nil {
+			return err
 		}
 	}
 }
@@ -127,6 +180,16 @@ func logRead(stream string) directory.AuditEntry {
 		e.Object = "log"
 	}
 	return e
+}
+
+func (p *logPrinter) print(rec eventlog.Record) error {
+	body, err := router.OpenBody(p.keys, rec)
+	if err != nil {
+		return err
+	}
+	enc := json.NewEncoder(p.out)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(logLine{Pos: rec.Pos, Stream: conversation.ConversationID(rec.Stream).String(), Seq: rec.Seq, At: rec.At.UTC(), Type: rec.Type, Head: rec.Head, Body: body})
 }
 
 // done turns the end that the user asked for into success.
