@@ -234,6 +234,7 @@ func TestAgentsOfOtherVersions(t *testing.T) {
 	if s := agentOf(t, r, ben); !s.Ready || !s.LoggedIn {
 		t.Errorf("the older row: %+v, want what the events say", s)
 	}
+	eventually(t, "word that Ben's socket is gone", func() bool { return agentOf(t, r, ben).Disconnected }) // nothing more comes by itself
 	must(t, r.NotReady(ctx, ben, "break"))
 	row, err := w.log.Agent(ctx, eventlog.StreamID(ben))
 	must(t, err)
