@@ -50,21 +50,17 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 		}
 		r.watchLost(s)
 	}
-	rows, err := r.log.Conversations(ctx, eventlog.ConversationQuery{Phases: []string{eventlog.PhaseOpen, eventlog.PhaseEnded}})
-	if err != nil {
-		return 0, fmt.Errorf("read conversations: %w", err)
-	}
-	for i := range rows {
-		s, err := conversation.DecodeState(rows[i].State)
+	err = r.unfinished(ctx, func(row *eventlog.ConversationRow) error {
+		s, err := conversation.DecodeState(row.State)
 		switch {
 		case errors.Is(err, conversation.ErrNewerFold):
 			newer++
-			continue
+			return nil
 		case errors.Is(err, conversation.ErrOlderFold):
-			r.live(conversation.ConversationID(rows[i].ID)).stale(rows[i].Seq) // its worker folds it and sets its timer
-			continue
+			r.live(conversation.ConversationID(row.ID)).stale(row.Seq) // its worker folds it and sets its timer
+			return nil
 		case err != nil:
-			return 0, fmt.Errorf("conversation %x: %w", rows[i].ID, err)
+			return fmt.Errorf("conversation %x: %w", row.ID, err)
 		}
 		if at, ok := s.NextDeadline(); ok {
 			r.timers.set(timerID{timerConversation, s.ID}, at)
@@ -75,6 +71,10 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 		if s.Phase == conversation.PhaseOpen {
 			open++
 		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read conversations: %w", err)
 	}
 	if newer > 0 {
 		r.logger.Warn("rows of a newer version of the gateway are left alone", "rows", newer)
@@ -88,6 +88,34 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 		r.spawn(func() { r.disconnectAll(connected) })
 	}
 	return open, nil
+}
+
+// rowsAtOnce bounds how many rows are in memory while all unfinished ones are read.
+const rowsAtOnce = 1000
+
+// unfinished visits the rows of all conversations that are not concluded, page by
+// page: there may be very many parked ones. One that ends meanwhile may be visited
+// twice.
+func (r *Router) unfinished(ctx context.Context, visit func(*eventlog.ConversationRow) error) error {
+	for _, phase := range []string{eventlog.PhaseOpen, eventlog.PhaseEnded} {
+		q := eventlog.ConversationQuery{Phases: []string{phase}, Limit: rowsAtOnce}
+		for {
+			rows, err := r.log.Conversations(ctx, q)
+			if err != nil {
+				return err
+			}
+			for i := range rows {
+				if err := visit(&rows[i]); err != nil {
+					return err
+				}
+			}
+			if len(rows) < rowsAtOnce {
+				break
+			}
+			q.Before = rows[len(rows)-1].ID
+		}
+	}
+	return nil
 }
 
 // refoldAgent folds an agent's state from the events: the row is of an older fold.

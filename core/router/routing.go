@@ -192,22 +192,22 @@ func (q *routing) lead(ctx context.Context) {
 // takeOver learns what went on at the node that led before: hints about
 // conversations that nobody reads here were not followed.
 func (q *routing) takeOver(ctx context.Context) {
-	rows, err := q.r.log.Conversations(ctx, eventlog.ConversationQuery{Phases: []string{eventlog.PhaseOpen, eventlog.PhaseEnded}})
+	err := q.r.unfinished(ctx, func(row *eventlog.ConversationRow) error {
+		id := conversation.ConversationID(row.ID)
+		q.mu.Lock()
+		known := q.convs[id].seq >= row.Seq
+		q.mu.Unlock()
+		if !known {
+			q.r.live(id).stale(row.Seq)
+		}
+		return nil
+	})
 	if err != nil {
 		q.r.logger.Warn("cannot read what waits for agents", "err", err)
 		q.mu.Lock()
 		q.leads, q.epoch = false, -1 // once more at the next renewal
 		q.mu.Unlock()
 		return
-	}
-	for i := range rows {
-		id := conversation.ConversationID(rows[i].ID)
-		q.mu.Lock()
-		known := q.convs[id].seq >= rows[i].Seq
-		q.mu.Unlock()
-		if !known {
-			q.r.live(id).stale(rows[i].Seq)
-		}
 	}
 }
 
