@@ -234,15 +234,15 @@ func (c *Customer) ask(ctx context.Context, clientID string, v any) (conversatio
 // Start asks for a conversation with the form's answers and waits until that
 // is durable.
 func (c *Customer) Start(ctx context.Context, clientID string, form map[string]string) (conversation string, err error) {
-	if err := c.register(ctx); err != nil {
+	if err := c.Register(ctx); err != nil {
 		return "", err
 	}
 	conversation, _, err = c.ask(ctx, clientID, map[string]any{"t": "start", "client_id": clientID, "form": form})
 	return conversation, err
 }
 
-// register asks for a visitor's token at the first start.
-func (c *Customer) register(ctx context.Context) error {
+// Register asks for a token for a visitor who has none; Start does it too.
+func (c *Customer) Register(ctx context.Context) error {
 	c.mu.Lock()
 	known := c.Token != ""
 	c.mu.Unlock()

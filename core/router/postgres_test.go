@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog/postgres"
 	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/internal/pgtest"
 )
 
@@ -15,20 +17,7 @@ import (
 // PostgreSQL: what one knows of streams, threads and ids is out of date
 // whenever the other one was first (PR1, PR3, PR6, PR7).
 func TestTwoNodesAgreeOverPostgres(t *testing.T) {
-	c, err := pgtest.Start()
-	must(t, err)
-	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	dsn := c.DSN(c.Database(t))
-	var logs [2]*postgres.Log
-	for i := range logs {
-		logs[i], err = postgres.Open(t.Context(), postgres.Options{DSN: dsn})
-		must(t, err)
-		t.Cleanup(func() { must(t, logs[i].Close()) })
-	}
+	logs := twoLogs(t)
 	p := &pair{world: newWorld(t, logs[0]), acked: map[string]pluginhost.Ack{}}
 	open := func(i int) {
 		p.log = logs[i]
@@ -65,6 +54,84 @@ func TestTwoNodesAgreeOverPostgres(t *testing.T) {
 	for i, l := range logs {
 		if s := l.Stats(); s.Events == 0 || s.Failures > 0 {
 			t.Errorf("node %d: %s", i, fmt.Sprintf("%+v", s))
+		}
+	}
+}
+
+// twoLogs are two nodes' logs over one PostgreSQL.
+func twoLogs(t *testing.T) (logs [2]*postgres.Log) {
+	t.Helper()
+	c, err := pgtest.Start()
+	must(t, err)
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	dsn := c.DSN(c.Database(t))
+	for i := range logs {
+		logs[i], err = postgres.Open(t.Context(), postgres.Options{DSN: dsn})
+		must(t, err)
+		t.Cleanup(func() { must(t, logs[i].Close()) })
+	}
+	return logs
+}
+
+// PR7: a hundred first texts of one number, and as many first messages of one
+// visitor, at once over two nodes: one open conversation each, with all of them.
+func TestOneConversationOverPostgres(t *testing.T) {
+	logs := twoLogs(t)
+	w := newWorld(t, logs[0])
+	var nodes [2]*router.Router
+	for i := range nodes {
+		w.log = logs[i]
+		nodes[i] = w.start(fmt.Sprint("n", i))
+		nodes[i].PluginReady("text", fmt.Sprint("text-", i), newPort(textInfo()))
+	}
+	first := map[string]func(thread, id string) pluginhost.Inbound{
+		"text": w.smsMessage,
+		"chat": func(thread, id string) pluginhost.Inbound {
+			return pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: thread, DedupeKey: thread + "/" + id,
+				Action: &pluginhost.CustomerAction{Start: &pluginhost.StartAction{Body: conversation.StartedBody{Address: "web:v"}, Parts: textParts(id)}}}
+		},
+	}
+	for name, inbound := range first {
+		for round := range 5 {
+			th := fmt.Sprint("+4930", name, round)
+			seen := map[conversation.ConversationID]int{}
+			var mu sync.Mutex
+			var wg sync.WaitGroup
+			for i := range 100 {
+				wg.Go(func() {
+					var a pluginhost.Ack
+					for range 50 { // as carriers and plugins do
+						if a = ingest(nodes[i%2], inbound(th, fmt.Sprint(i))); a.Status != pluginhost.Retry {
+							break
+						}
+					}
+					if a.Status != pluginhost.Committed {
+						t.Errorf("%s %d: got %+v, want committed", name, i, a)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					seen[a.Conversation]++
+				})
+			}
+			wg.Wait()
+			if len(seen) != 1 {
+				t.Errorf("%s, round %d: conversations %v, want one with all of them", name, round, seen)
+			}
+			for id := range seen {
+				n := 0
+				for _, typ := range types(t, nodes[0], id) {
+					if typ == string(conversation.TypeMessage) {
+						n++
+					}
+				}
+				if n != 100 {
+					t.Errorf("%s, round %d: %d messages in the log, want 100", name, round, n)
+				}
+			}
 		}
 	}
 }
