@@ -65,6 +65,7 @@ func examine(ctx context.Context, cfg config.Config) []finding {
 		{Name: "configuration", Status: "ok", Detail: "every key is understood"},
 		checkFolder(cfg.Data), checkRunDir(cfg), checkKey(cfg), checkClock(0),
 	}
+	out = append(out, checkKeys(ctx, cfg)...)
 	out = append(out, checkDatabase(ctx, cfg)...)
 	if running {
 		out = append(out, finding{Name: "gateway", Status: "ok", Detail: "is running on this data folder"})
@@ -127,6 +128,8 @@ func checkKey(cfg config.Config) finding {
 	f := finding{Name: "master key", Status: "ok", Detail: "is readable"}
 	_, err := masterKey(cfg, false)
 	switch {
+	case errors.Is(err, errNoMaster):
+		f.Status, f.Detail, f.Fix = "fail", cfg.MasterKeyFile()+" is missing beside existing data", "put it back from where it is kept, or set vault.master_key_file"
 	case errors.Is(err, os.ErrNotExist):
 		f.Status, f.Detail, f.Fix = "warn", "is not there yet", "the first start makes "+cfg.MasterKeyFile()+"; keep a copy apart from backups of the data"
 	case err != nil:
@@ -146,6 +149,30 @@ func checkClock(offset time.Duration) finding {
 		f.Fix = "keep the machine in time (NTP); to take the system's time up at once, restart"
 	}
 	return f
+}
+
+// checkKeys tries every data key.
+func checkKeys(ctx context.Context, cfg config.Config) []finding {
+	if _, err := os.Stat(cfg.Keys()); err != nil {
+		return nil // the first start makes it
+	}
+	f := finding{Name: "data keys", Status: "fail", Fix: "restore keys/keys.db from its backup"}
+	v, err := openKeysReadOnly(ctx, cfg)
+	if err != nil {
+		f.Detail = err.Error()
+		return []finding{f}
+	}
+	defer func() { _ = v.Close() }()
+	keys, bad, err := v.Check(ctx)
+	switch {
+	case err != nil:
+		f.Detail = err.Error()
+	case len(bad) > 0:
+		f.Status, f.Detail = "warn", fmt.Sprintf("%d of %d cannot be read, the first is %d: what they sealed is lost", len(bad), keys, bad[0])
+	default:
+		f.Status, f.Detail, f.Fix = "ok", fmt.Sprintf("all %d can be read", keys), ""
+	}
+	return []finding{f}
 }
 
 func checkPort(ctx context.Context, addr string) finding {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/clock"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/vault"
 )
 
 // withSecrets puts an account's secrets beside its settings, as the plugin's
@@ -65,6 +66,13 @@ func clockGauge(c *clock.Clock) prometheus.Collector {
 		Name: "parley_clock_offset_seconds",
 		Help: "How far the system's clock is ahead of the installation's time, which follows a jump slowly.",
 	}, func() float64 { return c.Offset().Seconds() })
+}
+
+// damagedKeys counts the keys in use that were found damaged.
+func damagedKeys(v *vault.Vault) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "parley_vault_damaged_keys", Help: "Data keys that were asked for and cannot be read: what they sealed is lost.",
+	}, func() float64 { return float64(v.Damaged()) })
 }
 
 func writeFile(path string, fill func(io.Writer) error) error {

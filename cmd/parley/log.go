@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"time"
@@ -200,15 +201,31 @@ func done(ctx context.Context, err error) error {
 	return err
 }
 
+// errNoMaster: the data folder has data and no master key.
+var errNoMaster = errors.New("the master key is missing beside existing data. Put it back from where it is kept, or name it as vault.master_key_file; " +
+	"a new one is not made, because nothing that is there could be read with it")
+
 // masterKey reads the master key: from the configuration, else from the data
-// folder, where it is made when make is set.
+// folder, where it is made when make is set and the folder is new. Neither a
+// key store nor a database may be there yet: call it before either is opened.
 func masterKey(cfg config.Config, make bool) ([]byte, error) {
 	if cfg.Vault.MasterKey.IsSet() {
 		return vault.LoadMaster(cfg.Vault.MasterKey.Reveal(), "")
 	}
 	file := cfg.MasterKeyFile()
-	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) && make {
-		return vault.CreateMaster(file)
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		return vault.LoadMaster("", file)
+	}
+	for _, data := range []string{cfg.Keys(), cfg.Database()} {
+		if _, err := os.Stat(data); !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("%s: %w", file, errors.Join(errNoMaster, err))
+		}
+	}
+	if make {
+		key, err := vault.CreateMaster(file)
+		if !errors.Is(err, fs.ErrExist) { // another start was first: its key is the one
+			return key, err
+		}
 	}
 	return vault.LoadMaster("", file)
 }

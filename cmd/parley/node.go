@@ -53,18 +53,28 @@ func openStores(ctx context.Context, cfg config.Config, now func() time.Time, lo
 	if err := os.MkdirAll(filepath.Dir(cfg.Keys()), 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
+	// A database in the folder is made after its key, so that there is never one
+	// without; in a server's, what is already there decides whether one may be made.
+	server := cfg.DSN() != ""
+	master, err := masterKey(cfg, !server)
+	if err != nil && (!server || !errors.Is(err, os.ErrNotExist)) {
+		return nil, err
+	}
 	log, records, err := openLog(ctx, cfg, logger)
 	if err != nil {
 		return nil, err
 	}
 	s.log = log
-	master, err := masterKey(cfg, true)
-	if err != nil {
-		return nil, err
-	}
 	floor, err := s.log.MaxKeyID(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case master == nil && floor > 0:
+		return nil, fmt.Errorf("%s: %w", cfg.MasterKeyFile(), errNoMaster)
+	case master == nil:
+		if master, err = masterKey(cfg, true); err != nil {
+			return nil, err
+		}
 	}
 	if s.vault, err = vault.Open(ctx, vault.Options{Path: cfg.Keys(), Master: master, Floor: floor, Logger: logger}); err != nil {
 		return nil, err
@@ -262,20 +272,32 @@ func (n *node) startPlugins(ctx context.Context, origins gateway.Origins) error 
 
 // giveAccounts tells the plugins of their accounts.
 func (n *node) giveAccounts(ctx context.Context) error {
-	var accounts []pluginhost.AccountConfig
-	for _, a := range n.stores.dir.Snapshot().Accounts() {
-		secrets, err := n.stores.dir.Secrets(ctx, a.ID)
-		if err != nil {
-			return err
-		}
-		settings, err := withSecrets(a.Settings, secrets)
-		if err != nil {
-			return fmt.Errorf("account %s: %w", a.ID, err)
-		}
-		accounts = append(accounts, pluginhost.AccountConfig{ID: a.ID, Plugin: a.Plugin, Name: a.Name, Settings: settings, Enabled: a.Enabled})
+	accounts, err := accountConfigs(ctx, n.stores.dir, n.logger)
+	if err != nil {
+		return err
 	}
 	n.host.SetAccounts(accounts)
 	return nil
+}
+
+func accountConfigs(ctx context.Context, dir *directory.Directory, logger *slog.Logger) (accounts []pluginhost.AccountConfig, _ error) {
+	for _, a := range dir.Snapshot().Accounts() {
+		secrets, err := dir.Secrets(ctx, a.ID)
+		if errors.Is(err, vault.ErrDamaged) {
+			// It costs this account; the others go on.
+			logger.Error("an account is off: its secrets cannot be read; restore the key store, or make the account anew", "account_id", a.ID, "err", err)
+			a.Enabled, err = false, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		settings, err := withSecrets(a.Settings, secrets)
+		if err != nil {
+			return nil, fmt.Errorf("account %s: %w", a.ID, err)
+		}
+		accounts = append(accounts, pluginhost.AccountConfig{ID: a.ID, Plugin: a.Plugin, Name: a.Name, Settings: settings, Enabled: a.Enabled})
+	}
+	return accounts, nil
 }
 
 // followAccounts tells the plugins what changes in the records.

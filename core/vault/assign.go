@@ -63,9 +63,17 @@ func (v *Vault) startPool(ctx context.Context, floor int64) error {
 		return fmt.Errorf("vault: read reserved id: %w", err)
 	}
 	from := max(floor, reserved)
-	keys, last, err := v.store.unused(ctx, from)
+	keys, bad, last, err := v.store.unused(ctx, from)
 	if err != nil {
 		return fmt.Errorf("vault: read unused keys: %w", err)
+	}
+	if len(bad) > 0 {
+		// They sealed nothing yet: dropping them costs nothing. As destroyed keys
+		// they are never taken up again.
+		v.log.WarnContext(ctx, "damaged keys that were not in use are dropped: look after the disk", "keys", len(bad))
+		if err := v.store.destroy(ctx, bad); err != nil {
+			return v.noteFailure(fmt.Errorf("vault: drop damaged keys: %w", err))
+		}
 	}
 	if floor > last {
 		v.log.WarnContext(ctx, "the event store uses keys that the key store lacks: was an old copy restored?",

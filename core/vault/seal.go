@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
+	"errors"
 	"fmt"
 )
 
@@ -34,7 +35,7 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 
 // Seal encrypts plain under a data key and authenticates aad with it. Open
 // must be given the same aad. Plain may be empty. Errors: ErrDestroyed,
-// ErrUnknownKey.
+// ErrUnknownKey, ErrDamaged.
 func (v *Vault) Seal(keyID int64, aad, plain []byte) ([]byte, error) {
 	return v.AppendSeal(make([]byte, 0, len(plain)+Overhead), keyID, aad, plain)
 }
@@ -50,7 +51,8 @@ func (v *Vault) AppendSeal(dst []byte, keyID int64, aad, plain []byte) ([]byte, 
 	return aead.Seal(append(dst, sealFormat), nil, plain, aad), nil
 }
 
-// Open decrypts what Seal made. Errors: ErrDestroyed, ErrUnknownKey, ErrSealed.
+// Open decrypts what Seal made. Errors: ErrDestroyed, ErrUnknownKey,
+// ErrDamaged, ErrSealed.
 func (v *Vault) Open(keyID int64, aad, sealed []byte) ([]byte, error) {
 	aead, err := v.aead(keyID)
 	if err != nil {
@@ -74,6 +76,9 @@ func (v *Vault) aead(id int64) (cipher.AEAD, error) {
 	defer v.load.RUnlock()
 	// One indexed read of a small local file: no context reaches here.
 	key, err := v.store.key(context.Background(), id)
+	if errors.Is(err, ErrDamaged) && v.damaged.add(id) {
+		v.log.Error("a data key is damaged: what it sealed cannot be read; restore the key store from its backup", "key", id)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -186,34 +186,47 @@ func reservedValue(id int64) []byte {
 	return binary.BigEndian.AppendUint64(nil, uint64(id))
 }
 
-// unused returns the keys above after that were made and not destroyed, and
-// the largest id that the store knows at all.
-func (s *keyStore) unused(ctx context.Context, after int64) (keys []dataKey, last int64, err error) {
+// unused returns the keys above after that were made and not destroyed, those
+// of them that are damaged, and the largest id that the store knows at all.
+func (s *keyStore) unused(ctx context.Context, after int64) (keys []dataKey, bad []int64, last int64, err error) {
 	if err := s.reader.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM vault_keys`).Scan(&last); err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
-	rows, err := s.reader.QueryContext(ctx,
-		`SELECT id, wrapped FROM vault_keys WHERE id > ? AND wrapped IS NOT NULL ORDER BY id`, after)
+	err = s.each(ctx, after, func(id int64, plain []byte) error {
+		if plain == nil {
+			bad = append(bad, id)
+			return nil
+		}
+		aead, err := newAEAD(plain)
+		keys = append(keys, dataKey{id, aead})
+		return err
+	})
+	return keys, bad, last, err
+}
+
+// each calls fn with every key above after that is not destroyed, lowest id
+// first; plain is nil for one that is damaged.
+func (s *keyStore) each(ctx context.Context, after int64, fn func(id int64, plain []byte) error) error {
+	rows, err := s.reader.QueryContext(ctx, `SELECT id, wrapped FROM vault_keys WHERE id > ? AND wrapped IS NOT NULL ORDER BY id`, after)
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
-		var k dataKey
+		var id int64
 		var wrapped []byte
-		if err := rows.Scan(&k.id, &wrapped); err != nil {
-			return nil, 0, err
+		if err := rows.Scan(&id, &wrapped); err != nil {
+			return err
 		}
-		plain, err := s.master.unwrap(labelKey, k.id, wrapped)
+		plain, err := s.master.unwrap(labelKey, id, wrapped)
 		if err != nil {
-			return nil, 0, fmt.Errorf("key %d: %w", k.id, err)
+			plain = nil
 		}
-		if k.aead, err = newAEAD(plain); err != nil {
-			return nil, 0, err
+		if err := fn(id, plain); err != nil {
+			return err
 		}
-		keys = append(keys, k)
 	}
-	return keys, last, rows.Err()
+	return rows.Err()
 }
 
 // addBlock makes n keys after the given id and stores them in one transaction,
@@ -261,7 +274,11 @@ func (s *keyStore) key(ctx context.Context, id int64) ([]byte, error) {
 	case wrapped == nil:
 		return nil, ErrDestroyed
 	}
-	return s.master.unwrap(labelKey, id, wrapped)
+	plain, err := s.master.unwrap(labelKey, id, wrapped)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return plain, nil
 }
 
 func (s *keyStore) destroy(ctx context.Context, ids []int64) error {

@@ -36,6 +36,10 @@ var (
 	ErrDestroyed = errors.New("vault: key destroyed")
 	// ErrUnknownKey: the key store has no such key.
 	ErrUnknownKey = errors.New("vault: unknown key")
+	// ErrDamaged: the key itself does not open, although the master key fits:
+	// the key store is damaged there. What the key sealed is lost; everything
+	// else is not.
+	ErrDamaged = errors.New("vault: key damaged")
 	// ErrSealed: sealed bytes do not open: damaged, or another aad.
 	ErrSealed = errors.New("vault: sealed data does not open")
 	// ErrKeysLost: the event store uses keys but the key store is empty.
@@ -84,7 +88,8 @@ type Vault struct {
 	// store into the cache (read lock): a destroyed key cannot come back.
 	load sync.RWMutex
 
-	pool keyPool
+	pool    keyPool
+	damaged damaged
 
 	refillMu sync.Mutex // one refill at a time
 	wake     chan struct{}

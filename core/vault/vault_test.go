@@ -3,6 +3,7 @@ package vault_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -328,4 +329,72 @@ func TestMAC(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// flip changes a bit of stored keys.
+func flip(t *testing.T, path string, ids ...int64) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range ids {
+		var wrapped []byte
+		if err := db.QueryRowContext(t.Context(), `SELECT wrapped FROM vault_keys WHERE id = ?`, id).Scan(&wrapped); err != nil {
+			t.Fatal(err)
+		}
+		wrapped[20] ^= 4
+		if _, err := db.ExecContext(t.Context(), `UPDATE vault_keys SET wrapped = ? WHERE id = ?`, wrapped, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// FT13: a flipped bit in a key costs what that key sealed, and nothing where it
+// sealed nothing yet; the start goes on.
+func TestDamagedKeys(t *testing.T) {
+	o := options(t.TempDir())
+	v, err := vault.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, bad := assign(t, v), assign(t, v)
+	sealed := map[int64][]byte{}
+	for _, id := range []int64{good, bad} {
+		if sealed[id], err = v.Seal(id, nil, []byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	spare := bad + 2
+	flip(t, o.Path, bad, spare)
+	v = openVault(t, o)
+	if plain, err := v.Open(good, nil, sealed[good]); err != nil || string(plain) != "hello" {
+		t.Errorf("beside a damaged key: %q, %v", plain, err)
+	}
+	for range 2 {
+		if _, err := v.Open(bad, nil, sealed[bad]); !errors.Is(err, vault.ErrDamaged) {
+			t.Errorf("under the damaged key: %v, want ErrDamaged", err)
+		}
+	}
+	if n := v.Damaged(); n != 1 {
+		t.Errorf("%d damaged keys are counted, want 1", n)
+	}
+	if keys, ids, err := v.Check(t.Context()); err != nil || len(ids) != 1 || ids[0] != bad || keys < 8 {
+		t.Errorf("Check: %d keys, damaged %v, %v; want %d alone, the spare one is dropped", keys, ids, err, bad)
+	}
+	for range 20 {
+		id := assign(t, v)
+		if id == spare {
+			t.Errorf("the damaged spare key %d was assigned", id)
+		}
+		if _, err := v.Seal(id, nil, []byte("x")); err != nil {
+			t.Errorf("under key %d: %v", id, err)
+		}
+	}
 }

@@ -1,0 +1,54 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// maxDamaged bounds how many damaged keys are told apart.
+const maxDamaged = 1000
+
+// damaged remembers which keys were found damaged.
+type damaged struct {
+	mu   sync.Mutex
+	keys map[int64]bool
+}
+
+// add reports whether the key is a new one.
+func (d *damaged) add(id int64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.keys[id] || len(d.keys) >= maxDamaged {
+		return false
+	}
+	if d.keys == nil {
+		d.keys = map[int64]bool{}
+	}
+	d.keys[id] = true
+	return true
+}
+
+// Damaged is how many keys in use were asked for and found damaged since the
+// vault was opened, 1000 at most.
+func (v *Vault) Damaged() int {
+	v.damaged.mu.Lock()
+	defer v.damaged.mu.Unlock()
+	return len(v.damaged.keys)
+}
+
+// Check tries every key that is not destroyed, some microseconds each, and
+// returns how many there are and the ids of those that are damaged.
+func (v *Vault) Check(ctx context.Context) (keys int, bad []int64, err error) {
+	err = v.store.each(ctx, 0, func(id int64, plain []byte) error {
+		keys++
+		if plain == nil {
+			bad = append(bad, id)
+		}
+		return nil
+	})
+	if err != nil {
+		return keys, bad, fmt.Errorf("vault: check keys: %w", err)
+	}
+	return keys, bad, nil
+}
