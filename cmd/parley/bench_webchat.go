@@ -58,7 +58,7 @@ func benchRecords(n int) []byte {
 		fmt.Fprintf(&b, "bench-%d, ", i)
 	}
 	b.WriteString("]\n    rules: {offer_timeout: 0s, inactivity_warn: 0s, inactivity_end: 0s, share: 100, spare: 100}\n")
-	b.WriteString("accounts:\n  - {name: bench, plugin: webchat, service: Bench, settings: {site: bench, allowed_origins: [\"*\"], message_burst: 10000, messages_per_second: 10000}}\n")
+	b.WriteString("accounts:\n  - {name: bench, plugin: webchat, service: Bench, settings: {site: bench, allowed_origins: [\"*\"], message_burst: 10000, messages_per_second: 10000, starts_per_second: 10000, start_burst: 10000}}\n")
 	return []byte(b.String())
 }
 

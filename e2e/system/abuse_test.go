@@ -22,6 +22,8 @@ const strictSite = `
 services:
   - {name: Strict, teams: [Front Office]}
 accounts:
+  - {name: hasty, plugin: webchat, service: Strict, settings: {site: hasty, unresponsive_after: 5}}
+  - {name: few, plugin: webchat, service: Strict, settings: {site: few, exempt_addresses: [], address_start_burst: 5, address_starts_per_minute: 0.01, unresponsive_after: 5}}
   - {name: strict, plugin: webchat, service: Strict, settings: {site: strict, allowed_origins: ["https://shop.example"], messages_per_second: 5, message_burst: 20}}
 `
 

@@ -54,6 +54,7 @@ type world struct {
 	plugin *webchat.Plugin
 	server *httptest.Server
 	cancel context.CancelFunc
+	from   string // the address of whoever dials; "" = the machine's own
 }
 
 // newWorld starts one; settings are the account's JSON, "" = allowed_origins
@@ -157,6 +158,9 @@ func (w *world) dial(origin string) (c *client, status int, err error) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
 	defer cancel()
 	header := http.Header{}
+	if w.from != "" {
+		header.Set("X-Forwarded-For", w.from)
+	}
 	if origin != "" {
 		header.Set("Origin", origin)
 	}

@@ -1,10 +1,13 @@
 package webchat
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"hash/maphash"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,6 +26,10 @@ func (s *socket) handle(text []byte) {
 	}
 	if f.T == "hello" {
 		s.handleHello(&f)
+		return
+	}
+	if !s.proven && (f.T == "start" || len(s.held) > 0 && f.T != "ping") && s.at.Load() != nil {
+		s.hold(text)
 		return
 	}
 	if s.at.Load() == nil {
@@ -68,6 +75,30 @@ func (s *socket) handle(text []byte) {
 	}
 }
 
+// hold keeps a start, and what comes after it, until the client has answered
+// the first ping: whoever writes and never reads gets no conversation.
+func (s *socket) hold(text []byte) {
+	if len(s.held) == maxHeld || s.heldBytes+len(text) > maxHeldBytes {
+		s.bye("flood", closeProtocol, 60_000)
+		return
+	}
+	if len(s.held) == 0 {
+		s.heldAt.Store(s.p.hub.Load().now())
+	}
+	s.heldBytes += len(text)
+	s.held = append(s.held, bytes.Clone(text)) // the message's buffer is reused
+}
+
+// release handles what was held, in order.
+func (s *socket) release() {
+	held := s.held
+	s.held, s.heldBytes = nil, 0
+	s.heldAt.Store(0)
+	for _, text := range held {
+		s.handle(text)
+	}
+}
+
 // fail answers a frame that had no effect. With a client id it is final for
 // that message; without, it is about the frame.
 func (s *socket) fail(f *inFrame, code string) {
@@ -76,6 +107,12 @@ func (s *socket) fail(f *inFrame, code string) {
 		return
 	}
 	s.send(outFrame{T: "error", Code: code, ID: cut(f.ID, 64), Message: messageOf(code)})
+}
+
+// limited refuses what is beyond a limit, which it counts, for now.
+func (s *socket) limited(clientID string, limit *atomic.Uint64) {
+	limit.Add(1)
+	s.refuse(clientID, "rate", true)
 }
 
 func (s *socket) refuse(clientID, code string, retry bool) {
@@ -99,8 +136,16 @@ func (s *socket) handleHello(f *inFrame) {
 		s.bye("origin", closeOrigin, 0)
 		return
 	}
+	h := s.p.hub.Load()
+	if !at.isExempt(s.remote) {
+		s.from = h.addresses.enter(at.account, s.remote)
+	}
+	_, _ = rand.Read(s.proof[:]) // never fails (crypto/rand)
 	s.at.Store(at)
 	s.hello.Store(true)
+	// Before welcome: a client that has read that has read this too, and its
+	// library has answered.
+	s.put(packet{op: gws.OpcodePing, data: s.proof[:]})
 	s.page.Store(cleanPage(f.Page))
 	s.locale = cleanLocale(f.Locale)
 	thread, code := sdk.ThreadID(""), ""
@@ -166,8 +211,15 @@ func (s *socket) handleStart(f *inFrame, v *visitor) {
 	v.mu.Lock()
 	allowed := v.starts.take(h.now(), 1, startRate, startBurst)
 	v.mu.Unlock()
-	if !allowed {
-		s.refuse(f.ClientID, "rate", true)
+	switch {
+	case !allowed:
+		s.limited(f.ClientID, &h.count.visitorStarts)
+		return
+	case !s.from.allowStart(h.now(), at):
+		s.limited(f.ClientID, &h.count.addressStarts)
+		return
+	case !h.allowSiteStart(at):
+		s.limited(f.ClientID, &h.count.siteStarts)
 		return
 	}
 	if f.Locale == "" {
@@ -194,13 +246,17 @@ func (s *socket) handleMessage(f *inFrame, v *visitor) {
 		s.fail(f, string(errClientID))
 		return
 	}
-	at := s.at.Load()
+	h, at := s.p.hub.Load(), s.at.Load()
 	v.mu.Lock()
-	allowed := v.messages.take(s.p.hub.Load().now(), 1, float32(at.MessagesPerSecond), float32(at.MessageBurst))
+	allowed := v.messages.take(h.now(), 1, float32(at.MessagesPerSecond), float32(at.MessageBurst))
 	v.typingAt = 0
 	v.mu.Unlock()
-	if !allowed {
-		s.refuse(f.ClientID, "rate", true)
+	switch {
+	case !allowed:
+		s.limited(f.ClientID, &h.count.visitorMessages)
+		return
+	case !s.from.allowMessage(h.now(), at):
+		s.limited(f.ClientID, &h.count.addressMessages)
 		return
 	}
 	parts, err := readParts(f.Parts, s.p.sites.Load().keys, v.account, v.thread)
@@ -240,7 +296,16 @@ func (s *socket) emit(v *visitor, clientID, kind string, body sdk.EventBody) {
 		key += uuid.NewString() // an end without an id: a second one is refused, nothing is doubled
 	}
 	ev := sdk.Event{Account: v.account, Thread: v.thread, DedupeKey: key, ReceivedTime: time.Now(), Body: body}
+	start := kind == "s"
+	if start {
+		v.mu.Lock()
+		v.starting++
+		v.mu.Unlock()
+	}
 	done := func(ack sdk.Ack, err error) {
+		if start {
+			h.startAnswered(v, ack, err)
+		}
 		if err != nil {
 			s.refuseFor(clientID, err)
 			return
@@ -258,7 +323,28 @@ func (s *socket) emit(v *visitor, clientID, kind string, body sdk.EventBody) {
 		return
 	}
 	if err != nil {
-		s.refuseFor(clientID, err)
+		done(sdk.Ack{}, err)
+	}
+}
+
+// startAnswered keeps what the gateway says to a start. A customer who has
+// gone before the answer counts as gone from now on: the router, which takes a
+// customer for present until told otherwise, hears so, and the clock that
+// started with the last socket's end goes on (SPEC Q3).
+func (h *hub) startAnswered(v *visitor, ack sdk.Ack, err error) {
+	id := ack.Conversation
+	if err != nil || ack.Duplicate { // a repeat may be of a conversation that has long ended
+		id = ""
+	}
+	if !v.startAnswered(id) {
+		return
+	}
+	h.presence(v, false)
+	h.mu.Lock() // the answer may have come after the visitor was forgotten
+	defer h.mu.Unlock()
+	if h.visitors[v.visitorKey] == nil && !h.draining {
+		h.visitors[v.visitorKey] = v
+		h.lonely[v] = struct{}{}
 	}
 }
 

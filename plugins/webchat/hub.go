@@ -20,6 +20,7 @@ const (
 	pingAfter    = 25 * time.Second // of silence
 	deadAfter    = 75 * time.Second // of silence
 	stuckAfter   = 15 * time.Second // of one write
+	proofTimeout = 10 * time.Second // for the pong that a start waits for
 	// complainEvery is how many ticks lie between two lines about refusals.
 	complainEvery = 60
 )
@@ -42,6 +43,9 @@ type hub struct {
 	visitors map[visitorKey]*visitor
 	lonely   map[*visitor]struct{} // without a socket, not yet gone
 
+	siteStarts map[sdk.AccountID]*bucket
+	addresses  *addresses
+
 	count  counters
 	memory memory
 }
@@ -50,6 +54,7 @@ func newHub(ctx context.Context, host sdk.Host) *hub {
 	return &hub{
 		host: host, ctx: ctx, start: time.Now(), seed: maphash.MakeSeed(),
 		visitors: map[visitorKey]*visitor{}, lonely: map[*visitor]struct{}{},
+		siteStarts: map[sdk.AccountID]*bucket{}, addresses: newAddresses(),
 		buffers: sync.Pool{New: func() any { return new([]byte) }},
 	}
 }
@@ -107,7 +112,7 @@ func (h *hub) part(v *visitor, s *socket) bool {
 		return false
 	}
 	v.sockets, v.typingAt = nil, 0
-	if h.draining || v.open == "" {
+	if h.draining || v.open == "" && v.starting == 0 {
 		delete(h.visitors, v.visitorKey)
 		return true
 	}
@@ -137,6 +142,18 @@ func (h *hub) join(s *socket, at *site, thread sdk.ThreadID) *visitor {
 		h.presence(v, true)
 	}
 	return v
+}
+
+// allowSiteStart takes one conversation of the site's allowance.
+func (h *hub) allowSiteStart(at *site) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b := h.siteStarts[at.account]
+	if b == nil {
+		b = &bucket{}
+		h.siteStarts[at.account] = b
+	}
+	return b.take(h.now(), 1, float32(at.StartsPerSecond), float32(at.StartBurst))
 }
 
 func (h *hub) find(account sdk.AccountID, thread sdk.ThreadID) *visitor {
@@ -175,6 +192,7 @@ func (h *hub) run(ctx context.Context) {
 		}
 		if turn%complainEvery == complainEvery-1 {
 			told.tell(h.host.Logger(), h.count.refusals())
+			h.addresses.prune(now)
 		}
 		h.memory.tune(turn, h.count.sockets.Load(), h.count.frames.Load())
 	}

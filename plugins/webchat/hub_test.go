@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -82,10 +84,11 @@ func TestCustomerGone(t *testing.T) {
 				if len(presence) != len(tc.presence) {
 					t.Errorf("presence signals %v, want %v", presence, tc.presence)
 				}
+				cancel()
+				synctest.Wait()
 				if n := len(h.lonely); n != 0 {
 					t.Errorf("%d visitors still waited for, want 0", n)
 				}
-				cancel()
 				host.Close()
 			})
 		})
@@ -227,4 +230,122 @@ func TestRefusalsAreLogged(t *testing.T) {
 			t.Errorf("log after 1005 refusals in two minutes of twenty:\n%swant one line for each of the two", log.String())
 		}
 	})
+}
+
+// TestGoneBeforeAnswer: Q3, a customer whose tab closes before the gateway has
+// answered the start is gone from then on: the conversation that comes of it
+// ends as that of any customer who leaves while waiting.
+func TestGoneBeforeAnswer(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		answered time.Duration // after the tab closed
+		fail     error
+		back     bool // the customer comes back before the answer
+		left     int
+		presence []bool
+	}{
+		{"answered soon", time.Second, nil, false, 1, []bool{false}},
+		{"answered when the customer was given up", 5 * time.Minute, nil, false, 1, []bool{false}},
+		{"refused", time.Second, &sdk.RefusedError{Code: "no_service"}, false, 0, nil},
+		{"back before the answer", time.Second, nil, true, 0, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				host := fakehost.New(slog.New(slog.DiscardHandler), "")
+				h := newHub(ctx, host)
+				go h.run(ctx)
+				p := &Plugin{}
+				p.hub.Store(h)
+				at := &site{account: "a", settings: defaultSettings()}
+				enter := func() *socket {
+					s := &socket{p: p}
+					s.out.init()
+					s.out.end() // nothing is written
+					s.hello.Store(true)
+					s.heard.Store(h.now() + time.Hour.Milliseconds()) // not the wheel's concern here
+					h.add(s)
+					s.vis.Store(h.join(s, at, "web:x"))
+					return s
+				}
+				host.Hold()
+				host.Fail(tc.fail)
+				s := enter()
+				s.emit(s.visitor(), "a1", "s", sdk.Start{})
+				h.remove(s)
+				time.Sleep(tc.answered)
+				if tc.back {
+					enter()
+				}
+				host.Release()
+				host.Fail(nil)
+				time.Sleep(10 * time.Minute)
+				left := 0
+				for _, ev := range host.Events() {
+					if _, ok := ev.Body.(sdk.Left); ok {
+						left++
+					}
+				}
+				if left != tc.left {
+					t.Errorf("%d left actions, want %d", left, tc.left)
+				}
+				var presence []bool
+				for _, s := range host.Signals() {
+					presence = append(presence, s.On)
+				}
+				if !slices.Equal(presence, tc.presence) {
+					t.Errorf("presence signals %v, want %v", presence, tc.presence)
+				}
+				cancel()
+				synctest.Wait()
+				if n := len(h.lonely); n != 0 {
+					t.Errorf("%d visitors still waited for, want 0", n)
+				}
+				host.Close()
+			})
+		})
+	}
+}
+
+// TestUnprovenIsClosed: a client whose start waits for its first pong has ten
+// seconds, and is told why it is closed.
+func TestUnprovenIsClosed(t *testing.T) {
+	p := &Plugin{}
+	h := newHub(t.Context(), nil)
+	p.hub.Store(h)
+	s := &socket{p: p}
+	s.out.init()
+	s.out.writing = true // the test is the writer
+	s.hello.Store(true)
+	s.hold([]byte(`{"t":"start"}`))
+	at := s.heldAt.Load()
+	s.heard.Store(at)
+	s.check(at + proofTimeout.Milliseconds())
+	if q := s.out.next(0, at); len(q) != 0 {
+		t.Errorf("closed within the time: %d frames are written", len(q))
+	}
+	s.out.writing = true
+	s.check(at + proofTimeout.Milliseconds() + 1)
+	if q := s.out.next(0, at); len(q) != 2 || !strings.Contains(string(q[0].data), `"reason":"unproven"`) || q[1].code != closeProtocol {
+		t.Errorf("after the time %d frames are written, want a bye that says unproven and a close", len(q))
+	}
+}
+
+// TestAddressesAreBounded: what is kept is bounded by the open sockets and the
+// bound on addresses without one, which are forgotten after a while.
+func TestAddressesAreBounded(t *testing.T) {
+	as := newAddresses()
+	ip := netip.MustParseAddr("10.0.0.0")
+	open := as.enter("a", ip)
+	for range 2 * maxIdleAddresses {
+		ip = ip.Next()
+		as.leave(as.enter("a", ip), 1)
+	}
+	if n := len(as.all); n > maxIdleAddresses+1 {
+		t.Errorf("%d addresses kept, want at most %d", n, maxIdleAddresses+1)
+	}
+	as.prune(1 + forgetAddress.Milliseconds() + 1)
+	if n := len(as.all); n != 1 || len(as.idle) != 0 || as.enter("a", open.ip) != open {
+		t.Errorf("%d addresses kept after a long time, want the one with a socket", n)
+	}
 }

@@ -24,6 +24,13 @@ type counters struct {
 	panics    atomic.Uint64
 	silent    atomic.Uint64
 	forbidden atomic.Uint64
+
+	visitorStarts   atomic.Uint64
+	visitorMessages atomic.Uint64
+	addressStarts   atomic.Uint64
+	addressMessages atomic.Uint64
+	siteStarts      atomic.Uint64
+	unproven        atomic.Uint64
 }
 
 // refusal is something that clients were refused, under the name that the log has.
@@ -35,6 +42,9 @@ type refusal struct {
 func (c *counters) refusals() []refusal {
 	return []refusal{
 		{"flood", &c.flood}, {"protocol", &c.malformed}, {"slow", &c.slow}, {"origin", &c.forbidden},
+		{"visitor_starts", &c.visitorStarts}, {"visitor_messages", &c.visitorMessages},
+		{"address_starts", &c.addressStarts}, {"address_messages", &c.addressMessages},
+		{"site_starts", &c.siteStarts}, {"unproven", &c.unproven},
 	}
 }
 
@@ -75,6 +85,12 @@ func (c *counters) write(w io.Writer, visitors int) error {
 		{"panics_total", "counter", "Panics that ended one customer's socket and nothing else.", c.panics.Load()},
 		{"sockets_closed_silent_total", "counter", "Sockets closed because their client was gone.", c.silent.Load()},
 		{"origins_refused_total", "counter", "Sockets refused because of their origin.", c.forbidden.Load()},
+		{"visitor_starts_refused_total", "counter", "Starts beyond what one visitor may ask for.", c.visitorStarts.Load()},
+		{"visitor_messages_refused_total", "counter", "Messages beyond what one visitor may send.", c.visitorMessages.Load()},
+		{"address_starts_refused_total", "counter", "Starts beyond what one address may ask for.", c.addressStarts.Load()},
+		{"address_messages_refused_total", "counter", "Messages beyond what one address may send.", c.addressMessages.Load()},
+		{"site_starts_refused_total", "counter", "Starts beyond what one site takes.", c.siteStarts.Load()},
+		{"starts_unproven_total", "counter", "Starts never passed on because their client answered no ping.", c.unproven.Load()},
 	} {
 		if _, err := fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n%s %d\n", s.name, s.help, s.name, s.kind, s.name, s.value); err != nil {
 			return fmt.Errorf("write metrics: %w", err)

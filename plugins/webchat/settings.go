@@ -2,6 +2,7 @@ package webchat
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -23,7 +24,18 @@ type settings struct {
 	MaxFileMB         int                          `json:"max_file_mb"`        // MiB; 0 = no files
 	MessagesPerSecond float64                      `json:"messages_per_second"`
 	MessageBurst      int                          `json:"message_burst"`
-	DemoPage          bool                         `json:"demo_page"`
+
+	AddressStartsPerMinute   float64  `json:"address_starts_per_minute"`
+	AddressStartBurst        int      `json:"address_start_burst"`
+	AddressMessagesPerSecond float64  `json:"address_messages_per_second"`
+	AddressMessageBurst      int      `json:"address_message_burst"`
+	ExemptAddresses          []string `json:"exempt_addresses"` // networks; null = loopback
+	StartsPerSecond          float64  `json:"starts_per_second"`
+	StartBurst               int      `json:"start_burst"`
+
+	DemoPage bool `json:"demo_page"`
+
+	exempt []netip.Prefix // ExemptAddresses, read
 }
 
 // theme is the look that a page's script tag may override by attributes.
@@ -68,6 +80,14 @@ func defaultSettings() settings {
 		MaxFileMB:         20,
 		MessagesPerSecond: 5,
 		MessageBurst:      60,
+
+		AddressStartsPerMinute:   10,
+		AddressStartBurst:        30,
+		AddressMessagesPerSecond: 50,
+		AddressMessageBurst:      600,
+		ExemptAddresses:          []string{"127.0.0.0/8", "::1/128"},
+		StartsPerSecond:          5,
+		StartBurst:               100,
 	}
 }
 
@@ -99,8 +119,15 @@ func readSettings(a *sdk.Account) (settings, sdk.Problems) {
 	}
 	c.between(s.UnresponsiveAfter, 5, 86400, "/unresponsive_after")
 	c.between(s.MaxFileMB, 0, uploadRouteLimit>>20, "/max_file_mb")
-	c.want(s.MessagesPerSecond > 0 && s.MessagesPerSecond <= 10000, "/messages_per_second", "must be above 0 and at most 10000")
+	c.rate(s.MessagesPerSecond, "/messages_per_second")
 	c.between(s.MessageBurst, 1, 10000, "/message_burst")
+	c.rate(s.AddressStartsPerMinute, "/address_starts_per_minute")
+	c.between(s.AddressStartBurst, 1, 10000, "/address_start_burst")
+	c.rate(s.AddressMessagesPerSecond, "/address_messages_per_second")
+	c.between(s.AddressMessageBurst, 1, 10000, "/address_message_burst")
+	c.rate(s.StartsPerSecond, "/starts_per_second")
+	c.between(s.StartBurst, 1, 10000, "/start_burst")
+	c.networks(&s)
 	return s, c.problems
 }
 
@@ -118,6 +145,26 @@ func (c *checker) want(ok bool, path, text string) {
 
 func (c *checker) between(v, low, high int, path string) {
 	c.want(v >= low && v <= high, path, fmt.Sprintf("must be from %d to %d", low, high))
+}
+
+func (c *checker) rate(v float64, path string) {
+	c.want(v > 0 && v <= 10000, path, "must be above 0 and at most 10000")
+}
+
+// networks reads the exempt networks. A single address is a network too.
+func (c *checker) networks(s *settings) {
+	c.want(len(s.ExemptAddresses) <= 100, "/exempt_addresses", "more than 100 networks")
+	for i, text := range s.ExemptAddresses {
+		net, err := netip.ParsePrefix(text)
+		if err != nil {
+			var ip netip.Addr
+			if ip, err = netip.ParseAddr(text); err == nil {
+				net = netip.PrefixFrom(ip, ip.BitLen())
+			}
+		}
+		c.want(err == nil, "/exempt_addresses/"+strconv.Itoa(i), "not a network such as 192.0.2.0/24")
+		s.exempt = append(s.exempt, net)
+	}
 }
 
 // origins checks the list and brings it into the form that browsers send.

@@ -1,6 +1,7 @@
 package webchat
 
 import (
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -30,6 +31,11 @@ func (s *site) allows(origin string) bool {
 
 func (s *site) unresponsiveAfter() time.Duration {
 	return time.Duration(s.UnresponsiveAfter) * time.Second
+}
+
+// isExempt reports whether an address is not held to the limits per address.
+func (s *site) isExempt(ip netip.Addr) bool {
+	return slices.ContainsFunc(s.exempt, func(net netip.Prefix) bool { return net.Contains(ip) })
 }
 
 func (s *site) maxFile() int64 { return int64(s.MaxFileMB) << 20 }

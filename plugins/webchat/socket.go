@@ -2,9 +2,11 @@ package webchat
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
@@ -29,6 +31,7 @@ const (
 	bytesPerMessage       = 1 << 10           // added to bytesRate for each message a second
 	grantRate, grantBurst = 0.5, 20           // upload grants and file addresses
 	startRate, startBurst = 0.2, 10           // conversations of one visitor
+	maxHeld, maxHeldBytes = 16, 64 << 10      // frames from a start on that wait for the first pong
 	tokenRate, tokenBurst = 0.2, 3            // tokens made for one socket
 	pageRate, pageBurst   = 1, 10
 	typingEvery           = 2000 // milliseconds between two typing signals
@@ -44,11 +47,13 @@ type socket struct {
 	place  int
 
 	raw    net.Conn
+	remote netip.Addr   // who the proxy says it is (clientAddress)
 	opened int64        // milliseconds
 	heard  atomic.Int64 // milliseconds: when the client was last heard
 	hello  atomic.Bool  // it has said who it is
 	vis    atomic.Pointer[visitor]
 	reason atomic.Pointer[string] // why this side ends it
+	heldAt atomic.Int64           // milliseconds: since when a start is held; 0 = none is
 	out    outbox
 
 	at   atomic.Pointer[site] // nil before hello; changes with the configuration
@@ -61,6 +66,13 @@ type socket struct {
 	grants   bucket
 	tokens   bucket
 	locale   string
+	from     *address // nil: exempt, or before hello
+	// proof is what the first ping carried; proven: its pong has come, so
+	// somebody is there who reads. Until then a start, and what follows it, is held.
+	proof     [8]byte
+	proven    bool
+	held      [][]byte
+	heldBytes int
 	// resumed: the client goes on where it was and says itself when its page changes.
 	resumed bool
 	sub     sdk.Subscription
@@ -102,7 +114,7 @@ func (p *Plugin) serveSocket(w http.ResponseWriter, r *http.Request) {
 		_ = conn.Close()
 		return
 	}
-	s := &socket{p: p, raw: conn, origin: origin, opened: h.now(), incoming: wsframe.Check{Limit: maxFrame}}
+	s := &socket{p: p, raw: conn, origin: origin, remote: clientAddress(r), opened: h.now(), incoming: wsframe.Check{Limit: maxFrame}}
 	s.out.init()
 	s.heard.Store(s.opened)
 	// The library offers compression only if told to, but it reads this header in any case.
@@ -131,7 +143,12 @@ func (s *socket) end() {
 	if s.sub != nil {
 		s.sub.Close()
 	}
-	s.p.hub.Load().remove(s)
+	h := s.p.hub.Load()
+	if len(s.held) > 0 {
+		h.count.unproven.Add(1)
+	}
+	h.addresses.leave(s.from, h.now())
+	h.remove(s)
 }
 
 // contain is deferred by the socket's goroutines: what panics in one of them
@@ -163,7 +180,12 @@ func (p *Plugin) OnPing(c *gws.Conn, payload []byte) {
 }
 
 // OnPong implements gws.Event; Read has noted that the client was heard.
-func (p *Plugin) OnPong(*gws.Conn, []byte) {}
+func (p *Plugin) OnPong(c *gws.Conn, payload []byte) {
+	if s := socketOf(c); !s.proven && s.hello.Load() && bytes.Equal(payload, s.proof[:]) {
+		s.proven = true
+		s.release()
+	}
+}
 
 // OnMessage implements gws.Event.
 func (p *Plugin) OnMessage(c *gws.Conn, m *gws.Message) {
@@ -335,6 +357,8 @@ func (s *socket) check(now int64) {
 		s.kill()
 	case !s.hello.Load() && time.Duration(now-s.opened)*time.Millisecond > helloTimeout:
 		s.bye("hello", closeProtocol, 0)
+	case s.unprovenSince(now) > proofTimeout:
+		s.bye("unproven", closeProtocol, 60_000)
 	case silent > pingAfter:
 		s.put(packet{op: gws.OpcodePing})
 	}
@@ -381,6 +405,14 @@ func (s *socket) admit(b []byte) bool {
 		return false
 	}
 	return true
+}
+
+// unprovenSince is how long a start has waited for its client's pong.
+func (s *socket) unprovenSince(now int64) time.Duration {
+	if at := s.heldAt.Load(); at != 0 {
+		return time.Duration(now-at) * time.Millisecond
+	}
+	return 0
 }
 
 func websocketRequest(r *http.Request) bool {

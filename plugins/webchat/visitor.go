@@ -20,7 +20,9 @@ type visitor struct {
 
 	mu       sync.Mutex
 	sockets  []*socket
-	open     sdk.ConversationID // as its records tell; "" = none
+	open     sdk.ConversationID // as its records and answers tell; "" = none
+	ended    sdk.ConversationID // the last one whose end was seen
+	starting int                // starts that the gateway has not answered yet
 	messages bucket
 	starts   bucket
 	typingAt int64 // milliseconds: when typing was last passed on; 0 = not typing
@@ -60,9 +62,24 @@ func (v *visitor) setOpen(id sdk.ConversationID) bool {
 func (v *visitor) setEnded(id sdk.ConversationID) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.ended = id
 	if v.open == id {
 		v.open = ""
 	}
+}
+
+// startAnswered takes the gateway's answer to a start: the conversation that
+// is open with it, or "". It reports whether the customer had gone meanwhile,
+// so that nobody but this answer tells of the conversation.
+func (v *visitor) startAnswered(id sdk.ConversationID) (away bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.starting--
+	if id == "" || id == v.ended || id == v.open {
+		return false
+	}
+	v.open = id
+	return len(v.sockets) == 0
 }
 
 // merge adds a client's receipt and returns what should be told now, if

@@ -2,10 +2,25 @@ package fakehost
 
 import (
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
+
+// clientIP is the sender's address, as the real one's proxy puts it into the
+// identity of every request. A test that plays a reverse proxy in front says
+// it in X-Forwarded-For.
+func (h *Host) clientIP(r *http.Request) string {
+	if ip := r.Header.Get("X-Forwarded-For"); ip != "" {
+		return ip
+	}
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	return ap.Addr().String()
+}
 
 // Gateway serves plugin under /p/webchat/ as the real one's proxy does: an
 // upload needs a grant, whose holder the plugin learns from the context. It
@@ -22,6 +37,9 @@ func (h *Host) Gateway(plugin http.Handler) http.Handler {
 			r = r.WithContext(sdk.WithIdentity(r.Context(), sdk.Identity{
 				Role: "visitor", Subject: string(g.Thread), Account: string(g.Account), Thread: string(g.Thread), Purpose: g.Purpose,
 			}))
+		}
+		if _, ok := sdk.IdentityOf(r.Context()); !ok {
+			r = r.WithContext(sdk.WithIdentity(r.Context(), sdk.Identity{RemoteIP: h.clientIP(r)}))
 		}
 		plugin.ServeHTTP(w, r)
 	})))

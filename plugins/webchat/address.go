@@ -1,0 +1,137 @@
+package webchat
+
+import (
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/parley-gateway/parley/plugins/sdk"
+)
+
+// Limits of what is kept about addresses without a socket.
+const (
+	maxIdleAddresses = 50_000
+	forgetAddress    = 15 * time.Minute // by then the buckets of the default settings are full again
+)
+
+// clientAddress is where a request comes from, as the gateway's proxy says: the
+// address itself for IPv4, the /64 network for IPv6, where a host can have any
+// address of its network. The zero Addr is one address like any other: requests
+// that did not come through the gateway share it.
+func clientAddress(r *http.Request) netip.Addr {
+	id, _ := sdk.IdentityOf(r.Context())
+	ip, err := netip.ParseAddr(id.RemoteIP)
+	if err != nil {
+		return netip.Addr{}
+	}
+	ip = ip.Unmap().WithZone("")
+	if ip.Is6() {
+		if net, err := ip.Prefix(64); err == nil {
+			return net.Addr()
+		}
+	}
+	return ip
+}
+
+type addressKey struct {
+	account sdk.AccountID
+	ip      netip.Addr
+}
+
+// address is what all sockets of one address share at one site: visitors are
+// made by whoever wants one, so a limit on each of them is none (FT24).
+type address struct {
+	addressKey
+	sockets int   // guarded by addresses.mu
+	left    int64 // milliseconds: when the last one went
+
+	mu       sync.Mutex
+	starts   bucket
+	messages bucket
+}
+
+// allowStart takes one conversation of the address's allowance.
+func (a *address) allowStart(now int64, at *site) bool {
+	if a == nil {
+		return true
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.starts.take(now, 1, float32(at.AddressStartsPerMinute)/60, float32(at.AddressStartBurst))
+}
+
+// allowMessage takes one message of the address's allowance.
+func (a *address) allowMessage(now int64, at *site) bool {
+	if a == nil {
+		return true
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.messages.take(now, 1, float32(at.AddressMessagesPerSecond), float32(at.AddressMessageBurst))
+}
+
+// addresses knows the address of every socket, and for a while those that had
+// one, so that coming again does not fill an allowance. What is kept is bounded
+// by the open sockets and maxIdleAddresses. It fails open: beyond that bound
+// some address without a socket starts again with a full allowance.
+type addresses struct {
+	mu   sync.Mutex
+	all  map[addressKey]*address
+	idle map[*address]struct{} // without a socket
+}
+
+func newAddresses() *addresses {
+	return &addresses{all: map[addressKey]*address{}, idle: map[*address]struct{}{}}
+}
+
+// enter counts one more socket of an address.
+func (as *addresses) enter(account sdk.AccountID, ip netip.Addr) *address {
+	key := addressKey{account, ip}
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	a := as.all[key]
+	if a == nil {
+		a = &address{addressKey: key}
+		as.all[key] = a
+	}
+	delete(as.idle, a)
+	a.sockets++
+	return a
+}
+
+// leave takes one socket back; nil is an address without limits.
+func (as *addresses) leave(a *address, now int64) {
+	if a == nil {
+		return
+	}
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	if a.sockets--; a.sockets > 0 {
+		return
+	}
+	if len(as.idle) >= maxIdleAddresses {
+		for other := range as.idle { // any of them
+			as.forget(other)
+			break
+		}
+	}
+	a.left = now
+	as.idle[a] = struct{}{}
+}
+
+// prune forgets addresses that have been away for long.
+func (as *addresses) prune(now int64) {
+	as.mu.Lock()
+	defer as.mu.Unlock()
+	for a := range as.idle {
+		if time.Duration(now-a.left)*time.Millisecond > forgetAddress {
+			as.forget(a)
+		}
+	}
+}
+
+func (as *addresses) forget(a *address) {
+	delete(as.idle, a)
+	delete(as.all, a.addressKey)
+}
