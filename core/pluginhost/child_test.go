@@ -108,6 +108,14 @@ func runChild(name string, modes []string) int {
 		fmt.Println(strings.Repeat("x", 70<<10))
 		fmt.Println("still alive after the long line")
 	}
+	for _, m := range modes {
+		if addr, ok := strings.CutPrefix(m, "bind="); ok {
+			if err := bindPorts(addr); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				return 1
+			}
+		}
+	}
 	if c.modes["grandchild"] {
 		cmd := exec.Command("/bin/sleep", "30")
 		if c.modes["own-group"] {
@@ -126,6 +134,28 @@ func runChild(name string, modes []string) int {
 	waitForEnd()
 	server.Stop()
 	return 0
+}
+
+// bindPorts takes a TCP and a UDP port for the life of the process, as a plugin
+// for calls does, and keeps what connects.
+func bindPorts(addr string) error {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	if _, err := net.ListenPacket("udp", addr); err != nil {
+		return err
+	}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Write([]byte("hello\n"))
+		}
+	}()
+	return nil
 }
 
 // sloppy is the codec of a plugin in a language whose library checks nothing:

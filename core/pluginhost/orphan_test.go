@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/internal/freeport"
 )
 
 // runHostProcess is a gateway that can be killed: it starts a host with one
@@ -101,6 +104,89 @@ func testOrphan(t *testing.T, modes []string) {
 		t.Errorf("second gateway on the same directory: got %v, want ErrLocked", err)
 	}
 	if err := errors.Join(other.Close(), h.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A gateway that is killed frees within a second what its plugin had bound, also
+// with a connection open and a grandchild alive, and the next gateway's plugin
+// binds it again (PR12, FT10).
+func TestOrphanFreesPorts(t *testing.T) {
+	for _, modes := range [][]string{nil, {"grandchild"}, {"grandchild", "own-group"}, {"ignore-lifeline"}} {
+		t.Run(fmt.Sprint(modes), func(t *testing.T) { testOrphanFreesPorts(t, modes) })
+	}
+}
+
+func testOrphanFreesPorts(t *testing.T, modes []string) {
+	dir := runDir(t)
+	free, err := freeport.Fix(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free[0].String()
+	modes = append(slices.Clone(modes), "bind="+addr)
+	gateway := exec.Command("/proc/self/exe", append([]string{"host", dir}, modes...)...)
+	out, err := gateway.StdoutPipe()
+	if err == nil {
+		err = gateway.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil { // ready
+		t.Fatalf("the gateway says %q, %v", line, err)
+	}
+	var d net.Dialer
+	caller, err := d.DialContext(t.Context(), "tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = caller.Close() }()
+	if _, err := bufio.NewReader(caller).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if err := gateway.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	var lc net.ListenConfig
+	for {
+		tcp, err1 := lc.Listen(t.Context(), "tcp", addr)
+		udp, err2 := lc.ListenPacket(t.Context(), "udp", addr)
+		if err1 == nil {
+			_ = tcp.Close()
+		}
+		if err2 == nil {
+			_ = udp.Close()
+		}
+		if err1 == nil && err2 == nil {
+			break
+		}
+		// The promise is one second; the rest is for a machine under load.
+		if time.Since(start) > 3*time.Second {
+			t.Fatalf("3 s after the gateway was killed: TCP %v, UDP %v", err1, err2)
+		}
+		time.Sleep(time.Millisecond) // another process: nothing to wait on
+	}
+	t.Logf("ports free after %v", time.Since(start))
+	_ = gateway.Wait() // killed
+
+	h, err := pluginhost.New(pluginhost.Options{RunDir: dir, Core: newFakeCore(), Logger: discard()})
+	if err == nil {
+		err = h.Load(self("echo", modes...))
+	}
+	if err == nil {
+		err = h.Start(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	if err := h.Ready(ctx); err != nil {
+		t.Errorf("the next gateway's plugin on the same ports and directory: %v", err)
+	}
+	if err := h.Close(); err != nil {
 		t.Error(err)
 	}
 }
