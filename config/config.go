@@ -37,6 +37,8 @@ type Config struct {
 type Listen struct {
 	Public string `yaml:"public" jsonschema_description:"API, desktop, widgets, plugin pages and webhooks."`
 	Ops    string `yaml:"ops" jsonschema_description:"Metrics, health and profiling. Loopback unless you know why not."`
+	// OpsHosts are asked for besides IP addresses and localhost.
+	OpsHosts []string `yaml:"ops_hosts" jsonschema_description:"Host names under which listen.ops may be asked, besides IP addresses and localhost: what Prometheus is told to scrape."`
 }
 
 // TLS names PEM files for the public listener; both or neither.

@@ -22,6 +22,9 @@ type Options struct {
 	// OpsListen is the operators' listener; "" = none. It has no
 	// authentication and belongs on loopback or a private network.
 	OpsListen string
+	// OpsHosts are host names, without port, under which the operators' listener
+	// may be asked, besides IP addresses and localhost.
+	OpsHosts []string
 	// TLSCert and TLSKey are PEM files for the public listener; both or none. A
 	// changed certificate is taken up within a minute, without a restart.
 	TLSCert, TLSKey string

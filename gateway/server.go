@@ -127,7 +127,7 @@ func (s *Server) Start(h Handlers) {
 	s.serve(s.publicHTTP, s.public)
 	if s.ops != nil {
 		s.opsHTTP = &http.Server{
-			Handler:           ops.Handler(s.opts.Registry, s.opts.Health, s.log),
+			Handler:           ops.Handler(s.opts.Registry, s.opts.Health, s.log, s.opts.OpsHosts...),
 			ReadHeaderTimeout: 5 * time.Second,
 			IdleTimeout:       time.Minute,
 			MaxHeaderBytes:    16 << 10,

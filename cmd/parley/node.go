@@ -154,7 +154,7 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 		return n, err
 	}
 	n.server, err = gateway.New(ctx, gateway.Options{
-		Listen: cfg.Listen.Public, OpsListen: cfg.Listen.Ops, TLSCert: cfg.TLS.Cert, TLSKey: cfg.TLS.Key,
+		Listen: cfg.Listen.Public, OpsListen: cfg.Listen.Ops, OpsHosts: cfg.Listen.OpsHosts, TLSCert: cfg.TLS.Cert, TLSKey: cfg.TLS.Key,
 		Origins:        gateway.Origins{Desk: cfg.Origins.Desk, Chat: cfg.Origins.Chat, Files: cfg.Origins.Files, Hooks: cfg.Origins.Hooks, Aliases: cfg.Origins.Aliases},
 		TrustedProxies: proxies, Limits: gateway.Limits{Conns: cfg.HTTP.MaxConns, ConnsPerIP: perIP(cfg)},
 		Log: logger, Registry: registry, Health: n.health,

@@ -2,14 +2,22 @@ package ops
 
 import (
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/pprof"
+	"net/netip"
+	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 )
 
-// Handler serves GET /metrics, /healthz, /readyz and /debug/pprof/.
-func Handler(reg *prometheus.Registry, health *Health, log *slog.Logger) http.Handler {
+// Handler serves GET /metrics, /healthz, /readyz and /debug/pprof/ to those who
+// ask for an IP address, for localhost or for one of the host names given, with
+// or without a port (or for no host: HTTP/1.0): a web page whose own name was made to point at this
+// listener (DNS rebinding) must not read what it shows.
+func Handler(reg *prometheus.Registry, health *Health, log *slog.Logger, hosts ...string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metricsHandler(reg, log))
 	mux.HandleFunc("GET /healthz", health.serveAlive)
@@ -19,5 +27,39 @@ func Handler(reg *prometheus.Registry, health *Health, log *slog.Logger) http.Ha
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return mux
+	return onlyFor(hosts, mux, reg, log)
+}
+
+func onlyFor(hosts []string, next http.Handler, reg *prometheus.Registry, log *slog.Logger) http.Handler {
+	refused := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "parley_ops_refused_total", Help: "Requests to the operators' listener under a host name that is not its own.",
+	})
+	reg.MustRegister(refused)
+	said := rate.Sometimes{Interval: time.Minute}
+	known := map[string]bool{"localhost": true}
+	for _, h := range hosts {
+		known[strings.ToLower(h)] = true
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := hostOf(r.Host)
+		if _, err := netip.ParseAddr(host); err != nil && host != "" && !known[host] {
+			refused.Inc()
+			said.Do(func() {
+				log.Warn("a request to the operators' listener named another host: list it in listen.ops_hosts if it is right")
+			})
+			http.Error(w, "this listener does not serve that host name: add it to listen.ops_hosts", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// hostOf is a Host header without port, brackets and the root's dot, in lower case.
+func hostOf(header string) string {
+	host := header
+	if h, _, err := net.SplitHostPort(header); err == nil {
+		host = h
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	return strings.ToLower(strings.TrimSuffix(host, "."))
 }

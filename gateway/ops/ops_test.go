@@ -23,7 +23,7 @@ import (
 
 func get(t *testing.T, h http.Handler, path, accept string) *http.Response {
 	t.Helper()
-	req := httptest.NewRequest(http.MethodGet, path, nil)
+	req := httptest.NewRequest(http.MethodGet, "http://127.0.0.1"+path, nil)
 	if accept != "" {
 		req.Header.Set("Accept", accept)
 	}
@@ -183,4 +183,26 @@ func TestReadinessIsAskedOnce(t *testing.T) {
 			t.Errorf("a check that hangs: %t, %+v, want no answer within 2s", ok, results)
 		}
 	})
+}
+
+// A web page whose own name points at the listener reads nothing (DNS
+// rebinding); probes and scrapers by address, localhost or a configured name do.
+func TestHosts(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	h := ops.Handler(reg, ops.NewHealth(), slog.New(slog.DiscardHandler), "Parley.internal")
+	for host, want := range map[string]int{
+		"127.0.0.1:9090": 200, "127.0.0.1": 200, "[::1]:9090": 200, "[::1]": 200, "10.0.0.7:9090": 200,
+		"localhost:9090": 200, "LOCALHOST": 200, "localhost.:9090": 200, "parley.internal:9090": 200, "PARLEY.internal": 200,
+		"evil.example:9090": 421, "evil.example": 421, "parley.internal.evil.example": 421, "127.0.0.1.evil.example": 421, "": 200, "localhost.evil.example": 421,
+	} {
+		for _, path := range []string{"/metrics", "/healthz", "/debug/pprof/cmdline"} {
+			req := httptest.NewRequest(http.MethodGet, path, nil)
+			req.Host = host
+			rec := httptest.NewRecorder()
+			h.ServeHTTP(rec, req)
+			if rec.Code != want {
+				t.Errorf("Host %q: GET %s = %d, want %d", host, path, rec.Code, want)
+			}
+		}
+	}
 }

@@ -25,10 +25,14 @@ export function linkify(text: string): Piece[] {
   return pieces;
 }
 
-/** An address that may be opened from the desktop, or "" when it is none: http and https only. */
+/**
+ * An address that may be opened from the desktop, or "" when it is none: http and https only, and without user or
+ * password, which make "https://desk.example@evil.example" look like another host (the chat panel has the same rule).
+ */
 export function safeHref(url: string): string {
   try {
     const parsed = new URL(url);
+    if (parsed.username || parsed.password) return '';
     return parsed.protocol === 'http:' || parsed.protocol === 'https:' ? parsed.href : '';
   } catch {
     return '';

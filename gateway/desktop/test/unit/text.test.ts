@@ -28,6 +28,12 @@ describe('links (B6, B7)', () => {
     ['http://', []],
     ['www.', []],
     ['"https://example.com"', [['https://example.com', 'https://example.com/']]],
+    ['https://desk.example@evil.example/', []],
+    ['https://desk.example:443@evil.example/', []],
+    ['https://desk.example%2F@evil.example', []],
+    ['https://@evil.example', [['https://@evil.example', 'https://evil.example/']]],
+    ['www.desk.example@evil.example', []],
+    ['https://a.de/@user', [['https://a.de/@user', 'https://a.de/@user']]],
     ['https://a.de<script>', [['https://a.de', 'https://a.de/']]],
   ])('%s', (text, want) => expect(links(text)).toEqual(want));
 
