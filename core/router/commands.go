@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"unicode/utf8"
 
@@ -268,9 +269,30 @@ func (r *Router) SetFlag(ctx context.Context, id conversation.AgentID, conv conv
 	return err
 }
 
-// LinkContact ties a conversation to a known customer.
+// LinkContact ties a conversation to a known customer. It is for those who take
+// part or have after-call work for it, the owner for whom it waits, and supervisors.
+// Errors: ErrDenied, ErrNotFound (also: no such contact), conversation.ErrEnded.
 func (r *Router) LinkContact(ctx context.Context, id conversation.AgentID, conv conversation.ConversationID, contact conversation.ContactID) error {
-	_, err := r.live(conv).do(ctx, &task{cmd: conversation.LinkContact{Contact: contact, By: conversation.Author{Kind: conversation.Agent, Agent: id}}})
+	u, err := r.user(id)
+	if err != nil {
+		return err
+	}
+	_, err = r.dir.Contact(ctx, contact)
+	if errors.Is(err, directory.ErrNotFound) {
+		return fmt.Errorf("router: link contact: %w", ErrNotFound)
+	}
+	if err != nil {
+		return fmt.Errorf("router: link contact: %w", err)
+	}
+	_, err = r.live(conv).do(ctx, &task{
+		cmd: conversation.LinkContact{Contact: contact, By: conversation.Author{Kind: conversation.Agent, Agent: id}},
+		prepare: func(_ *task, s *conversation.State) error {
+			if p := s.Participant(id); (p == nil || p.State == conversation.Left) && !s.WaitsFor(id) && !u.Role.Includes(directory.RoleSupervisor) {
+				return fmt.Errorf("router: link contact: %w", ErrDenied)
+			}
+			return nil
+		},
+	})
 	return err
 }
 

@@ -33,6 +33,8 @@ type Directory interface {
 	Changes() (<-chan struct{}, func())
 	// ContactByAddress finds a known customer; zero: nobody, or not now.
 	ContactByAddress(ctx context.Context, address string) (conversation.ContactID, error)
+	// Contact is a known customer's record, or directory.ErrNotFound.
+	Contact(ctx context.Context, id conversation.ContactID) (directory.Contact, error)
 }
 
 // Blobs is what the router needs of the attachments (blob.Store). Whose an

@@ -53,6 +53,14 @@ type fixedDirectory struct{ snap *directory.Snapshot }
 func (d fixedDirectory) Snapshot() *directory.Snapshot    { return d.snap }
 func (fixedDirectory) Changes() (<-chan struct{}, func()) { return nil, func() {} }
 
+// Contact knows everybody but the zero contact.
+func (fixedDirectory) Contact(_ context.Context, id conversation.ContactID) (directory.Contact, error) {
+	if id.IsZero() {
+		return directory.Contact{}, directory.ErrNotFound
+	}
+	return directory.Contact{ID: id}, nil
+}
+
 func (fixedDirectory) ContactByAddress(context.Context, string) (conversation.ContactID, error) {
 	return conversation.ContactID{}, nil
 }
