@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// readAhead is how much of a body that nobody has read net/http reads itself.
+const readAhead = 256 << 10
+
 // pace holds bodies to a least speed and responses to moving at all, by
 // deadlines of the connection: a slow body or a client that does not read costs
 // one goroutine for a bounded time (FT21). Hijacking a connection lifts them.
@@ -14,6 +17,12 @@ func pace(l Limits, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pw := &pacedWriter{ResponseWriter: w, rc: http.NewResponseController(w), stall: l.Stall}
 		if r.Body != nil && r.Body != http.NoBody {
+			if r.ContentLength > readAhead || r.Header.Get("Expect") != "" {
+				// The server reads on for a while before it sends an answer when it
+				// finds a body that it does not know in its request; its own it leaves
+				// when that is large or not yet asked for. So it keeps its own.
+				r = r.WithContext(r.Context())
+			}
 			b := &pacedBody{ReadCloser: r.Body, w: pw, start: time.Now(), grace: l.BodyGrace, rate: l.BodyRate}
 			b.extend()
 			r.Body = b

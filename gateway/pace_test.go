@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"net/http"
@@ -96,5 +97,24 @@ func TestSlowReader(t *testing.T) {
 	case <-got:
 	case <-time.After(10 * time.Second):
 		t.Fatal("still writing after 10 s")
+	}
+}
+
+// TestAnswerBeforeTheBody (FT22): who announces too much is told so without having
+// to send any of it.
+func TestAnswerBeforeTheBody(t *testing.T) {
+	h := all()
+	h.API = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusRequestEntityTooLarge) })
+	s := start(t, gateway.Options{Limits: gateway.Limits{BodyGrace: time.Hour}}, h)
+	for _, header := range []string{"Content-Length: 10000000000", "Expect: 100-continue\r\nContent-Length: 1000"} {
+		c := s.dial()
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		_, _ = io.WriteString(c, "POST /api/x HTTP/1.1\r\nHost: desk.localhost\r\n"+header+"\r\n\r\n")
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || res.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s: got %v, %v; want a 413 at once", header, res, err)
+			continue
+		}
+		_ = res.Body.Close()
 	}
 }

@@ -124,11 +124,15 @@ func (a *API) Drain(ctx context.Context) { a.stream.Drain(ctx) }
 // Close ends what is left of the sockets.
 func (a *API) Close() { a.stream.Close() }
 
-// limited holds each session to its rate.
+// limited holds each session to its rate, and every body to the largest upload.
 func (a *API) limited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if id, ok := auth.FromContext(r.Context()); ok && !a.sessions.Allow(id.Session, time.Now()) {
 			writeFault(w, fault("rate_limited"))
+			return
+		}
+		if r.ContentLength > a.opts.MaxUpload {
+			writeFault(w, fault("too_large"))
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net/http"
 	"strings"
 
@@ -57,8 +59,49 @@ func (a *API) gate(need directory.Role) func(huma.Context, func(huma.Context)) {
 				return
 			}
 		}
-		next(huma.WithValue(ctx, clientKey{}, limit.IP(r)))
+		// Before anything is read, and without waiting for what was announced (FT22).
+		if most := ctx.Operation().MaxBodyBytes; most > 0 && r.ContentLength > most {
+			writeFault(w, fault("too_large"))
+			return
+		}
+		next(&bodyContext{humaContext: huma.WithValue(ctx, clientKey{}, limit.IP(r))})
 	}
+}
+
+// humaContext is embedded under a name that is none of its methods.
+type humaContext = huma.Context
+
+// bodyContext makes the sender answer for a body that cannot be read: a broken
+// chunk, or an end before its time. huma calls that an error of ours (FT23).
+type bodyContext struct {
+	humaContext
+	broken bool
+}
+
+// BodyReader notes what goes wrong.
+func (c *bodyContext) BodyReader() io.Reader { return &bodyReader{c.humaContext.BodyReader(), c} }
+
+// SetStatus is huma's word on the request.
+func (c *bodyContext) SetStatus(code int) {
+	if c.broken && code == http.StatusInternalServerError {
+		code = http.StatusBadRequest
+	}
+	c.humaContext.SetStatus(code)
+}
+
+// Unwrap serves humago.Unwrap.
+func (c *bodyContext) Unwrap() huma.Context { return c.humaContext }
+
+type bodyReader struct {
+	io.Reader
+	of *bodyContext
+}
+
+// Read passes the error on.
+func (b *bodyReader) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	b.of.broken = b.of.broken || err != nil && !errors.Is(err, io.EOF)
+	return n, err
 }
 
 func (a *API) fault(err error, where string) *Fault {
@@ -69,7 +112,7 @@ func (a *API) fault(err error, where string) *Fault {
 
 // toProblem turns the errors of huma itself into problems of ours. What the
 // client sent is not repeated: it may be a password.
-func toProblem(_ huma.Context, _ string, v any) (any, error) {
+func toProblem(ctx huma.Context, _ string, v any) (any, error) {
 	em, ok := v.(*huma.ErrorModel)
 	if !ok {
 		return v, nil
@@ -82,6 +125,9 @@ func toProblem(_ huma.Context, _ string, v any) (any, error) {
 		code = "too_large"
 	case http.StatusRequestTimeout:
 		code = "unavailable"
+	}
+	if em.Status == http.StatusInternalServerError && ctx.Status() == http.StatusBadRequest { // bodyContext
+		em.Status, em.Errors, code = ctx.Status(), nil, "malformed"
 	}
 	f := fault(code)
 	f.Status = em.Status
