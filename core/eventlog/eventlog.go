@@ -47,7 +47,9 @@ type Record struct {
 	Event
 }
 
-// StreamAppend adds events to one stream at an expected sequence.
+// StreamAppend adds events to one stream at an expected sequence. Without events
+// it asks whether the stream is there, and the answer holds: it waits for whatever
+// is under way on the stream, also for an append that was answered ErrUnavailable.
 type StreamAppend struct {
 	Stream StreamID
 	Expect uint64 // last sequence that the writer saw; 0 = new stream; or ExpectAny

@@ -140,3 +140,49 @@ func TestPoolExhausted(t *testing.T) {
 		t.Errorf("read after the lock: %v", err)
 	}
 }
+
+// FT15: an append without events asks for the head of a stream, and its answer
+// holds: while a transaction that adds to the stream is under way, also one whose
+// client has given up, there is none (ErrUnavailable); then it says whether that
+// one was written. The router finds out in this way (decision 0016).
+func TestHeadIsConfirmed(t *testing.T) {
+	for name, commit := range map[string]bool{"written": true, "not written": false} {
+		t.Run(name, func(t *testing.T) {
+			db := cluster.Database(t)
+			l := open(t, cluster.DSN(db), patience(time.Second))
+			s := eventlogtest.ID(1)
+			mustAppend(t, l, note(s, 0, "a"))
+			confirm := func(head uint64) error {
+				_, err := l.Append(t.Context(), &eventlog.Batch{Streams: []eventlog.StreamAppend{{Stream: s, Expect: head}}})
+				return err
+			}
+			conn := cluster.Connect(t, db)
+			defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
+			tx, err := conn.Begin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := tx.Exec(t.Context(), `INSERT INTO events SELECT p.first, p.xid, e.stream, 2, e.at, 0, 'late/1', e.head, NULL
+FROM event_positions(1) p, events e WHERE e.stream = $1`, [16]byte(s)); err != nil {
+				t.Fatal(err)
+			}
+			if err := confirm(1); !errors.Is(err, eventlog.ErrUnavailable) {
+				t.Errorf("while it is under way: %v, want ErrUnavailable", err)
+			}
+			end, want := tx.Rollback, error(nil)
+			if commit {
+				end, want = tx.Commit, eventlog.ErrConflict
+			}
+			if err := end(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := confirm(1); !errors.Is(err, want) {
+				t.Errorf("afterwards: %v, want %v", err, want)
+			}
+			n := len(heads(t, l, s))
+			if err := confirm(uint64(n)); err != nil || n != map[bool]int{true: 2, false: 1}[commit] || len(heads(t, l, s)) != n {
+				t.Errorf("the head %d: %v, and %d events", n, err, len(heads(t, l, s)))
+			}
+		})
+	}
+}
