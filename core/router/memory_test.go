@@ -2,6 +2,7 @@ package router_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,4 +118,25 @@ func TestThreadsComeBack(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Start reads unfinished conversations page by page and finds all of them.
+func TestStartFindsEveryConversation(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	const waiting = 2300 // three pages
+	var wg sync.WaitGroup
+	for part := range 8 {
+		wg.Go(func() {
+			for i := part; i < waiting; i += 8 {
+				w.startChat(r, thread(i), "", "hi")
+			}
+		})
+	}
+	wg.Wait()
+	w.stop(r)
+	r = w.start("n1")
+	if got := r.Board(t.Context()).Queues[0].Waiting; got != waiting {
+		t.Errorf("%d wait for an agent after the start, want all %d", got, waiting)
+	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"sync"
 
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
@@ -50,26 +52,26 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 		}
 		r.watchLost(s)
 	}
-	err = r.unfinished(ctx, func(row *eventlog.ConversationRow) error {
-		s, err := conversation.DecodeState(row.State)
-		switch {
-		case errors.Is(err, conversation.ErrNewerFold):
-			newer++
-			return nil
-		case errors.Is(err, conversation.ErrOlderFold):
-			r.live(conversation.ConversationID(row.ID)).stale(row.Seq) // its worker folds it and sets its timer
-			return nil
-		case err != nil:
-			return fmt.Errorf("conversation %x: %w", row.ID, err)
-		}
-		if at, ok := s.NextDeadline(); ok {
-			r.timers.set(timerID{timerConversation, s.ID}, at)
-		}
-		r.routing.sync(s)
-		r.recents.sync(s)
-		r.dropOrphans(s)
-		if s.Phase == conversation.PhaseOpen {
-			open++
+	err = r.unfinished(ctx, func(rows []eventlog.ConversationRow) error {
+		for i, d := range decodeRows(rows) {
+			switch row, s := &rows[i], d.state; {
+			case errors.Is(d.err, conversation.ErrNewerFold):
+				newer++
+			case errors.Is(d.err, conversation.ErrOlderFold):
+				r.live(conversation.ConversationID(row.ID)).stale(row.Seq) // its worker folds it and sets its timer
+			case d.err != nil:
+				return fmt.Errorf("conversation %x: %w", row.ID, d.err)
+			default:
+				if at, ok := s.NextDeadline(); ok {
+					r.timers.set(timerID{timerConversation, s.ID}, at)
+				}
+				r.routing.sync(s)
+				r.recents.sync(s)
+				r.dropOrphans(s)
+				if s.Phase == conversation.PhaseOpen {
+					open++
+				}
+			}
 		}
 		return nil
 	})
@@ -96,7 +98,7 @@ const rowsAtOnce = 1000
 // unfinished visits the rows of all conversations that are not concluded, page by
 // page: there may be very many parked ones. One that ends meanwhile may be visited
 // twice.
-func (r *Router) unfinished(ctx context.Context, visit func(*eventlog.ConversationRow) error) error {
+func (r *Router) unfinished(ctx context.Context, visit func([]eventlog.ConversationRow) error) error {
 	for _, phase := range []string{eventlog.PhaseOpen, eventlog.PhaseEnded} {
 		q := eventlog.ConversationQuery{Phases: []string{phase}, Limit: rowsAtOnce}
 		for {
@@ -104,10 +106,8 @@ func (r *Router) unfinished(ctx context.Context, visit func(*eventlog.Conversati
 			if err != nil {
 				return err
 			}
-			for i := range rows {
-				if err := visit(&rows[i]); err != nil {
-					return err
-				}
+			if err := visit(rows); err != nil {
+				return err
 			}
 			if len(rows) < rowsAtOnce {
 				break
@@ -116,6 +116,28 @@ func (r *Router) unfinished(ctx context.Context, visit func(*eventlog.Conversati
 		}
 	}
 	return nil
+}
+
+// rowState is what conversation.DecodeState says of a row.
+type rowState struct {
+	state *conversation.State
+	err   error
+}
+
+// decodeRows decodes on all processors: at the start it takes most of the time.
+func decodeRows(rows []eventlog.ConversationRow) []rowState {
+	out := make([]rowState, len(rows))
+	var wg sync.WaitGroup
+	parts := runtime.GOMAXPROCS(0)
+	for part := range parts {
+		wg.Go(func() {
+			for i := part; i < len(rows); i += parts {
+				out[i].state, out[i].err = conversation.DecodeState(rows[i].State)
+			}
+		})
+	}
+	wg.Wait()
+	return out
 }
 
 // refoldAgent folds an agent's state from the events: the row is of an older fold.

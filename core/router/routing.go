@@ -192,13 +192,15 @@ func (q *routing) lead(ctx context.Context) {
 // takeOver learns what went on at the node that led before: hints about
 // conversations that nobody reads here were not followed.
 func (q *routing) takeOver(ctx context.Context) {
-	err := q.r.unfinished(ctx, func(row *eventlog.ConversationRow) error {
-		id := conversation.ConversationID(row.ID)
-		q.mu.Lock()
-		known := q.convs[id].seq >= row.Seq
-		q.mu.Unlock()
-		if !known {
-			q.r.live(id).stale(row.Seq)
+	err := q.r.unfinished(ctx, func(rows []eventlog.ConversationRow) error {
+		for i := range rows {
+			id := conversation.ConversationID(rows[i].ID)
+			q.mu.Lock()
+			known := q.convs[id].seq >= rows[i].Seq
+			q.mu.Unlock()
+			if !known {
+				q.r.live(id).stale(rows[i].Seq)
+			}
 		}
 		return nil
 	})
