@@ -100,11 +100,10 @@ func (l *moodyLog) order(t *testing.T, prefix string) (ids []string) {
 // order, many at a time, and what is refused for now again before all that
 // follows. What it sends and what it is answered takes a way on which others are.
 type repeater struct {
-	mu     sync.Mutex
-	cond   *sync.Cond
-	queue  []int // to be sent, in order
-	out    int   // sent and not answered
-	closed bool
+	mu    sync.Mutex
+	cond  *sync.Cond
+	queue []int // to be sent, in order
+	out   int   // sent and not answered
 }
 
 // run sends items 0..n-1. call hands one over in the order of calls and has

@@ -99,7 +99,7 @@ func (th *thread) repeated(a arrival) bool {
 			th.settle(a, th.r.repeatAck(a.in, stream, seq))
 			return true
 		}
-		if err != nil && !errors.Is(err, eventlog.ErrNotFound) {
+		if !errors.Is(err, eventlog.ErrNotFound) {
 			th.r.order.note(&a.from, err)
 			a.done(pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"})
 			return true
