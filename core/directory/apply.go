@@ -260,6 +260,9 @@ func (r RulesRecord) rules() conversation.Rules {
 			*f.to = conversation.Millis(*f.from)
 		}
 	}
+	if r.InactivityWarn != nil && *r.InactivityWarn == 0 {
+		out.InactivityWarn = -1 // 0 is half of the end in what is stored
+	}
 	if r.Share != nil {
 		out.Share = *r.Share
 	}

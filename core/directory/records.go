@@ -73,7 +73,8 @@ type ServiceRecord struct {
 }
 
 // RulesRecord is conversation.Rules; nil fields take DefaultRules, and a
-// duration of 0s switches its rule off.
+// duration of 0s switches its rule off. A wrapup_limit of "unlimited" grants
+// after-call work without a limit.
 type RulesRecord struct {
 	OfferTimeout      *Duration `yaml:"offer_timeout,omitempty"`
 	InactivityWarn    *Duration `yaml:"inactivity_warn,omitempty"`
@@ -121,6 +122,10 @@ type Duration conversation.Millis
 
 // UnmarshalYAML reads the written form.
 func (d *Duration) UnmarshalYAML(n ast.Node) error {
+	if p := n.GetPath(); scalar(n) == "unlimited" && strings.HasSuffix(p, ".wrapup_limit") {
+		*d = -1
+		return nil
+	}
 	ms, err := parseDuration(scalar(n))
 	if err != nil {
 		return &yaml.SyntaxError{Message: err.Error(), Token: n.GetToken()}

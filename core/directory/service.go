@@ -118,6 +118,9 @@ func validateRules(f *faults, r conversation.Rules) {
 		"unanswered_end": r.UnansweredEnd, "wrapup_limit": r.WrapupLimit, "requeue_after": r.RequeueAfter,
 		"park_after": r.ParkAfter, "owner_first": r.OwnerFirst,
 	} {
+		if d == -1 && (name == "inactivity_warn" || name == "wrapup_limit") {
+			continue // no warning; after-call work without limit
+		}
 		f.check(d >= 0 && d <= week, "rules."+name, "must be 0 (off) to 7 days")
 	}
 	f.check(r.InactivityEnd == 0 || r.InactivityWarn < r.InactivityEnd, "rules.inactivity_end", "must be later than inactivity_warn")

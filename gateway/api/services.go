@@ -10,7 +10,7 @@ import (
 type serviceInput struct {
 	Name         string                  `json:"name"`
 	Skills       []string                `json:"skills,omitempty" maxItems:"100" doc:"What an agent must all have"`
-	Rules        conversation.Rules      `json:"rules" doc:"Durations in milliseconds; 0 switches a rule off. skills is made by the server"`
+	Rules        conversation.Rules      `json:"rules" doc:"Durations in milliseconds; 0 switches a rule off, but for inactivity_warn, where 0 is half of inactivity_end and -1 is off. wrapup_limit -1 is without limit. skills is made by the server"`
 	Dispositions []directory.Disposition `json:"dispositions,omitempty" maxItems:"200"`
 	Features     []string                `json:"features,omitempty" maxItems:"100"`
 	Texts        directory.Texts         `json:"texts,omitempty"`

@@ -1,0 +1,66 @@
+package directory_test
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+)
+
+// Every duration of a service's rules can be left at its default, switched off and set
+// in a records file, and is so in what is stored.
+func TestEveryDurationHasThreeMeanings(t *testing.T) {
+	f := open(t)
+	rules := func(yaml string) reflect.Value {
+		t.Helper()
+		r, err := directory.ParseRecordsText([]byte("services:\n  - name: S\n    rules: {"+yaml+"}\n"), "records.yaml")
+		if err != nil {
+			t.Fatalf("%s: %v", yaml, err)
+		}
+		if _, err := f.Apply(t.Context(), r, false); err != nil {
+			t.Fatalf("%s: %v", yaml, err)
+		}
+		for _, s := range f.Snapshot().Services() {
+			return reflect.ValueOf(s.Rules)
+		}
+		t.Fatal("no service")
+		return reflect.Value{}
+	}
+	defaults := reflect.ValueOf(directory.DefaultRules())
+	walked := 0
+	for i := range defaults.NumField() {
+		field := defaults.Type().Field(i)
+		if field.Type != reflect.TypeFor[conversation.Millis]() {
+			continue
+		}
+		walked++
+		name := strings.Split(field.Tag.Get("json"), ",")[0]
+		for value, want := range map[string]int64{"": defaults.Field(i).Int(), "0s": 0, "1m": 60_000} {
+			if name == "inactivity_warn" && value == "0s" {
+				want = -1 // 0 stays half of the end, as earlier versions stored it
+			}
+			yaml := fmt.Sprintf("%s: %s", name, value)
+			if value == "" {
+				yaml = ""
+			}
+			if name == "inactivity_end" && value == "1m" {
+				yaml += ", inactivity_warn: 0s"
+			}
+			if got := rules(yaml).Field(i).Int(); got != want {
+				t.Errorf("%s: %q is stored as %d, want %d", name, value, got, want)
+			}
+		}
+	}
+	if walked < 8 {
+		t.Errorf("walked %d durations, want all", walked)
+	}
+	if got := rules("wrapup_limit: unlimited").FieldByName("WrapupLimit").Int(); got != -1 {
+		t.Errorf("wrapup_limit: unlimited is stored as %d, want -1", got)
+	}
+	if _, err := directory.ParseRecordsText([]byte("services:\n  - name: S\n    rules: {park_after: unlimited}\n"), "records.yaml"); err == nil {
+		t.Error("park_after: unlimited is taken")
+	}
+}
