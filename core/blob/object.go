@@ -13,6 +13,7 @@ import (
 	"gocloud.dev/blob/fileblob"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
 )
 
 // streamUpload is a picture as it came, until it was looked into.
@@ -143,10 +144,15 @@ func (s *Store) removeAll(ctx context.Context, id conversation.BlobID) error {
 	return errors.Join(s.remove(ctx, id, streamContent), s.remove(ctx, id, streamThumbnail), s.remove(ctx, id, streamUpload))
 }
 
-// asFull names the error of a full disk or quota.
-func asFull(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+// whose tells why an upload failed: for what was sent, or for want of a sound
+// store, which is never the sender's fault (PR2, FT12).
+func whose(err error, sent *bounded) error {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, directory.ErrFull):
 		return fmt.Errorf("%w: %w", ErrFull, err)
+	case sent.err != nil, errors.Is(err, ErrTooLarge), errors.Is(err, ErrPixels), errors.Is(err, ErrType), errors.Is(err, ErrFull), errors.Is(err, ErrNotFound):
+		return err
+	default:
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	return err
 }

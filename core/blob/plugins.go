@@ -178,7 +178,7 @@ func forPlugin(err error) error {
 		return fmt.Errorf("%w: %w", pluginhost.ErrTooLarge, err)
 	case errors.Is(err, ErrType):
 		return fmt.Errorf("%w: %w", pluginhost.ErrDenied, err)
-	case errors.Is(err, ErrFull):
+	case errors.Is(err, ErrFull), errors.Is(err, ErrUnavailable):
 		return fmt.Errorf("%w: %w", pluginhost.ErrNotDurable, err)
 	default:
 		return err

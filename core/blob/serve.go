@@ -58,6 +58,7 @@ func HTTPStatus(err error) int {
 		{ErrPixels, http.StatusRequestEntityTooLarge},
 		{ErrType, http.StatusUnsupportedMediaType},
 		{ErrFull, http.StatusInsufficientStorage},
+		{ErrUnavailable, http.StatusServiceUnavailable},
 		{ErrNotFound, http.StatusNotFound},
 	} {
 		if errors.Is(err, e.err) {
@@ -127,8 +128,8 @@ func (s *Store) body(r *http.Request, id conversation.BlobID, size int64, m meta
 	}
 	key := objectKey(id, streamThumbnail)
 	a, err := s.bucket.Attributes(r.Context(), key)
-	if isMissing(err) {
-		return nil, ErrNotFound
+	if isMissing(err) { // its row says that there is one
+		return nil, fmt.Errorf("%w: missing", ErrDamaged)
 	}
 	if err != nil {
 		return nil, err

@@ -30,6 +30,9 @@ var (
 	ErrType = errors.New("blob: type of file not taken")
 	// ErrFull: no space left for attachments. HTTP 507.
 	ErrFull = errors.New("blob: no space left")
+	// ErrUnavailable: the place where attachments are kept does not take or give
+	// them now: a fault of ours, whatever was sent. HTTP 503.
+	ErrUnavailable = errors.New("blob: store is not available")
 	// ErrNotFound: no such attachment, not ready, deleted, or somebody else's. HTTP 404.
 	ErrNotFound = errors.New("blob: not found")
 )
@@ -178,7 +181,8 @@ func metaAAD(id conversation.BlobID) []byte { return append([]byte("blob/"), id[
 // Put stores an attachment; when it returns nil, the attachment is durable
 // and ready. The type comes from the content: what the sender says it is (the
 // string after name) is not believed. Errors: ErrTooLarge, ErrPixels, ErrType,
-// ErrFull, ErrNotFound when the conversation ended meanwhile, or what r answered.
+// ErrFull, ErrUnavailable, ErrNotFound when the conversation ended meanwhile, or
+// what r answered.
 func (s *Store) Put(ctx context.Context, o Owner, name, _ string, r io.Reader) (conversation.File, error) {
 	f, err := s.put(ctx, o, name, r)
 	s.uploads.WithLabelValues(result(err)).Inc()
@@ -189,7 +193,7 @@ func result(err error) string {
 	for _, r := range []struct {
 		err  error
 		name string
-	}{{nil, "ok"}, {ErrTooLarge, "too_large"}, {ErrPixels, "pixels"}, {ErrType, "type"}, {ErrFull, "full"}} {
+	}{{nil, "ok"}, {ErrTooLarge, "too_large"}, {ErrPixels, "pixels"}, {ErrType, "type"}, {ErrFull, "full"}, {ErrUnavailable, "unavailable"}} {
 		if errors.Is(err, r.err) {
 			return r.name
 		}
@@ -217,15 +221,15 @@ func (s *Store) put(ctx context.Context, o Owner, name string, r io.Reader) (con
 		return conversation.File{}, fmt.Errorf("blob: put: %w", ErrType)
 	}
 	if err := s.checkSpace(limits.MaxBytes); err != nil {
-		return conversation.File{}, fmt.Errorf("blob: put: %w", err)
+		return conversation.File{}, fmt.Errorf("blob: put: %w", whose(err, body))
 	}
 	row, m, err := s.begin(ctx, o, nameFor(name, k), k)
 	if err != nil {
-		return conversation.File{}, fmt.Errorf("blob: put: %w", asFull(err))
+		return conversation.File{}, fmt.Errorf("blob: put: %w", whose(err, body))
 	}
 	if err := s.fill(ctx, &row, m, k, head, body); err != nil {
 		s.discard(ctx, row.ID)
-		return conversation.File{}, fmt.Errorf("blob: put: %w", asFull(err))
+		return conversation.File{}, fmt.Errorf("blob: put: %w", whose(err, body))
 	}
 	return fileOf(row, m), nil
 }
@@ -425,6 +429,7 @@ func (s *Store) Erase(ctx context.Context, conv conversation.ConversationID, con
 type bounded struct {
 	r    io.Reader
 	left int64
+	err  error // how reading r failed, if it did
 }
 
 func (b *bounded) Read(p []byte) (int, error) {
@@ -435,6 +440,9 @@ func (b *bounded) Read(p []byte) (int, error) {
 		p = p[:b.left+1]
 	}
 	n, err := b.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.err = err
+	}
 	if b.left -= int64(n); b.left < 0 {
 		return n, ErrTooLarge
 	}

@@ -176,6 +176,8 @@ var sentinels = []struct {
 	{blob.ErrPixels, "too_large"},
 	{blob.ErrType, "type_refused"},
 	{blob.ErrFull, "storage_full"},
+	{blob.ErrUnavailable, "unavailable"},
+	{blob.ErrDamaged, "unavailable"},
 	{blob.ErrNotFound, "not_found"},
 	{auth.ErrUnauthenticated, "unauthenticated"},
 	{auth.ErrDenied, "denied"},

@@ -92,14 +92,31 @@ func (a *API) upload(r *http.Request, id auth.Identity) (conversation.File, erro
 	if len(info.State.Endpoints) > 0 {
 		owner.Account = info.State.Endpoints[0].Account
 	}
-	f, err := a.opts.Blobs.Put(r.Context(), owner, part.FileName(), part.Header.Get("Content-Type"), part)
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = fault("malformed", Detail{Problem: "the upload was cut off"})
+	body := &sent{r: part}
+	f, err := a.opts.Blobs.Put(r.Context(), owner, part.FileName(), part.Header.Get("Content-Type"), body)
+	if _, large := errors.AsType[*http.MaxBytesError](err); err != nil && body.err != nil && !large {
+		err = fault("malformed", Detail{Problem: "the upload was cut off, or its framing is broken"})
 	}
 	if errors.Is(err, blob.ErrNotFound) {
 		err = fault("ended")
 	}
 	return f, err
+}
+
+// sent is what the client sends; it remembers how reading failed, so that a
+// broken request is told from a broken disk.
+type sent struct {
+	r   io.Reader
+	err error
+}
+
+// Read implements io.Reader.
+func (s *sent) Read(b []byte) (int, error) {
+	n, err := s.r.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	return n, err
 }
 
 // filesOn reports whether the service lets its agents send files (W2).

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
@@ -8,6 +9,7 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"image"
@@ -15,6 +17,7 @@ import (
 	"io"
 	"log/slog"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -564,6 +567,50 @@ func (h *house) upload(as string, conv conversation.ConversationID, field, name 
 	return h.do(as, "POST", "/conversations/"+conv.String()+"/files", b.String(), "Content-Type", form.FormDataContentType())
 }
 
+// raw posts a body in chunks of the test's own making.
+func (h *house) raw(as, path, kind, chunks string) answer {
+	h.t.Helper()
+	c, err := net.Dial("tcp", h.web.Listener.Addr().String())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+	_, err = fmt.Fprintf(c, "POST /api/v1%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n%s",
+		path, h.tokens[as], kind, chunks)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return answer{resp.StatusCode, resp.Header, string(b)}
+}
+
+// PR2, FT12: a store that takes no files is our trouble: 503, whatever was sent.
+func TestUploadsWithoutDisk(t *testing.T) {
+	h := newHouse(t, nil)
+	conv := h.router.open(service(), account())
+	h.router.join(h.users["ana"].ID, conv)
+	var pic bytes.Buffer
+	if err := png.Encode(&pic, image.NewRGBA(image.Rect(0, 0, 3, 2))); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(h.data, "blobs")
+	if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	h.want("picture", h.upload("ana", conv, "file", "a.png", pic.Bytes()), 503, "code", "unavailable")
+	h.want("text", h.upload("ana", conv, "file", "a.txt", []byte("hello")), 503, "code", "unavailable")
+	h.want("type", h.upload("ana", conv, "file", "a.html", []byte("<!doctype html>")), 415, "code", "type_refused")
+}
+
 func TestFiles(t *testing.T) {
 	h := newHouse(t, nil)
 	conv := h.router.open(service(), account())
@@ -596,6 +643,16 @@ func TestFiles(t *testing.T) {
 	h.want("no form", h.do("ana", "POST", "/conversations/"+conv.String()+"/files", "{}"), 400, "code", "malformed")
 	h.want("cut off", h.do("ana", "POST", "/conversations/"+conv.String()+"/files",
 		"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nhello", "Content-Type", "multipart/form-data; boundary=b"), 400, "code", "malformed")
+	const head = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nhello"
+	// FT23: a broken chunk is the client's fault, in the file as in the form before it.
+	for name, body := range map[string]string{
+		"broken chunk":             fmt.Sprintf("%x\r\n%s\r\nzz\r\n", len(head), head),
+		"broken chunk in the form": fmt.Sprintf("%x\r\n%s\r\nzz\r\n", 20, head[:20]),
+		"chunk longer than said":   fmt.Sprintf("%x\r\n%s!!\r\n", len(head), head),
+	} {
+		h.want(name, h.raw("ana", "/conversations/"+conv.String()+"/files", "multipart/form-data; boundary=b", body), 400, "code", "malformed")
+	}
+	h.want("broken chunk of JSON", h.raw("ana", "/conversations/"+conv.String()+"/messages", "application/json", "2\r\n{\"\r\nzz\r\n"), 400, "code", "malformed")
 	h.want("headers without end", h.do("ana", "POST", "/conversations/"+conv.String()+"/files",
 		"--b\r\n"+strings.Repeat("X-A: "+strings.Repeat("a", 1000)+"\r\n", 200), "Content-Type", "multipart/form-data; boundary=b"), 400, "code", "malformed")
 }

@@ -5,11 +5,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-gateway/parley/plugins/contract/identity"
@@ -41,7 +43,8 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, q *request) {
 		return
 	}
 	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, q))
-	r.Body = http.MaxBytesReader(w, r.Body, q.route.MaxBody)
+	q.body.ReadCloser = http.MaxBytesReader(w, r.Body, q.route.MaxBody)
+	r.Body = &q.body
 	// The content policy is decided when the plugin's is known.
 	q.policy = w.Header().Get("Content-Security-Policy")
 	q.sealed = strings.HasPrefix(q.policy, "sandbox")
@@ -122,9 +125,29 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
 		return // the client has gone
 	}
+	if q.body.broken.Load() { // the client's fault, not the plugin's
+		p.metrics.count(q.plugin, http.StatusBadRequest)
+		http.Error(w, "the request's body is cut off, or its framing is broken", http.StatusBadRequest)
+		return
+	}
 	p.opts.Log.Warn("proxy: plugin did not answer", "plugin", q.plugin, "err", scrub(err))
 	p.metrics.count(q.plugin, http.StatusServiceUnavailable)
 	unavailable(w)
+}
+
+// clientBody tells whether the client's body could not be read to its end.
+type clientBody struct {
+	io.ReadCloser
+	broken atomic.Bool
+}
+
+// Read implements io.Reader.
+func (b *clientBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, http.ErrBodyReadAfterClose) {
+		b.broken.Store(true)
+	}
+	return n, err
 }
 
 // scrub keeps the cause of an error without the URL that url.Error repeats:

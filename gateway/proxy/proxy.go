@@ -136,6 +136,7 @@ type request struct {
 	policy string // content policy that the gateway had set
 	sealed bool   // policy holds whatever the plugin says
 	w      http.ResponseWriter
+	body   clientBody
 }
 
 // ServeHTTP passes one request on.

@@ -299,6 +299,7 @@ func TestFraming(t *testing.T) {
 	hidden := "GET /secret HTTP/1.1\r\nHost: x\r\n\r\n"
 	cases := []struct{ name, text, want string }{
 		{"chunked body over the limit", post + "Transfer-Encoding: chunked\r\n\r\n100\r\n" + strings.Repeat("a", 256) + "\r\n0\r\n\r\n", "HTTP/1.1 413"},
+		{"broken chunk", post + "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\nzz\r\n", "HTTP/1.1 400"},
 		{"two lengths", post + "Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcde", "HTTP/1.1 400"},
 		{"negative length", post + "Content-Length: -4\r\n\r\n", "HTTP/1.1 400"},
 		{"unknown transfer coding", post + "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 501"},

@@ -352,6 +352,9 @@ func TestUploadLimits(t *testing.T) {
 	if status, got := w.upload(c.grant(), "big", "text/plain", "", io.MultiReader(bytes.NewReader(big))); status != http.StatusRequestEntityTooLarge {
 		t.Errorf("1 MiB + 1 byte without a length: %d %s, want 413", status, got)
 	}
+	if status, got := w.upload(c.grant(), "caf\xe9", "text/plain", "", strings.NewReader("x")); status != http.StatusBadRequest || !strings.Contains(string(got["error"]), `"name"`) {
+		t.Errorf("a name that is not UTF-8 (FT23): %d %s, want 400 name", status, got)
+	}
 	if status, got := w.upload(c.grant(), "x", "text/plain", "https://evil.example", strings.NewReader("x")); status != http.StatusForbidden {
 		t.Errorf("wrong origin: %d %s, want 403", status, got)
 	}

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"unicode/utf8"
 
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
@@ -43,6 +44,10 @@ func (p *Plugin) serveUpload(w http.ResponseWriter, r *http.Request) {
 	name, err := url.PathUnescape(r.Header.Get(fileNameHeader))
 	if err != nil || name == "" {
 		name = "file"
+	}
+	if !utf8.ValidString(name) {
+		uploadError(w, http.StatusBadRequest, "name")
+		return
 	}
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil {
