@@ -170,7 +170,7 @@ func TestFrozenOverConfiguration(t *testing.T) {
 	b.host.SetSettings("echo", []byte(`{"limit":99}`))
 	b.core.untilWithin(t, 10*time.Second, "the next generation, long before Configure's deadline", func() bool {
 		s := b.status(t)
-		return s.Generation == 2 && s.State == pluginhost.StateReady
+		return s.Generation >= 2 && s.State == pluginhost.StateReady
 	})
 	if got := b.crashReport(t); got.Cause != "unresponsive" {
 		t.Errorf("cause: got %q, want unresponsive", got.Cause)
