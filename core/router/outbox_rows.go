@@ -196,6 +196,18 @@ func (o *outbox) takeOver(ctx context.Context, foreign map[string][][16]byte, st
 		if !held {
 			continue
 		}
+		// Only under the lease is it known which rows are still that node's:
+		// another one may have taken them over since they were read.
+		rows, err := o.r.log.Outbox(ctx, eventlog.StreamID{}, false, 0)
+		if err != nil {
+			return fmt.Errorf("take over from node %q: %w", node, err)
+		}
+		ids = ids[:0]
+		for i := range rows {
+			if rows[i].Node == node {
+				ids = append(ids, rows[i].CommandID)
+			}
+		}
 		for chunk := range slices.Chunk(ids, mostTakenOver) {
 			b := &eventlog.Batch{Lease: eventlog.LeaseRef{Name: name, Epoch: epoch}}
 			for _, id := range chunk {
@@ -208,8 +220,10 @@ func (o *outbox) takeOver(ctx context.Context, foreign map[string][][16]byte, st
 		if err := o.r.log.ReleaseLease(ctx, name, o.r.node); err != nil {
 			return fmt.Errorf("take over from node %q: %w", node, err)
 		}
-		o.r.logger.Info("outbox: took over the commands of a node that is gone", "from", node, "count", len(ids))
-		o.readAgain()
+		if len(ids) > 0 {
+			o.r.logger.Info("outbox: took over the commands of a node that is gone", "from", node, "count", len(ids))
+			o.readAgain()
+		}
 	}
 	return nil
 }
