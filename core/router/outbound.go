@@ -294,12 +294,13 @@ func (r *Router) alreadyOpen(ctx context.Context, u directory.User, th *thread, 
 		over = s.Phase != conversation.PhaseOpen
 		e.Owner, e.Joinable = ownerOf(s), !s.JoinedAgent(u.ID) && r.mayJoin(u, s)
 	}})
-	switch {
-	case over || elsewhere(err): // ended, or never begun because another was first
+	// After an error the task may still run: what it writes is not to be read.
+	if err != nil && !elsewhere(err) {
+		return Outbound{}, err
+	}
+	if err != nil || over { // ended, or never begun because another was first
 		th.ended(open)
 		return Outbound{}, nil
-	case err != nil:
-		return Outbound{}, err
 	}
 	return Outbound{}, e
 }
