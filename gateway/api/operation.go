@@ -126,8 +126,9 @@ func toProblem(ctx huma.Context, _ string, v any) (any, error) {
 	case http.StatusRequestTimeout:
 		code = "unavailable"
 	}
-	if em.Status == http.StatusInternalServerError && ctx.Status() == http.StatusBadRequest { // bodyContext
-		em.Status, em.Errors, code = ctx.Status(), nil, "malformed"
+	// huma transforms before it sets the status.
+	if c, ok := ctx.(*bodyContext); ok && c.broken && em.Status == http.StatusInternalServerError {
+		em.Status, em.Errors, code = http.StatusBadRequest, nil, "malformed"
 	}
 	f := fault(code)
 	f.Status = em.Status
