@@ -433,6 +433,27 @@ func TestLoginWaits(t *testing.T) {
 	h.want("a stranger's browser still", h.do("", "POST", "/login", right), 429)
 }
 
+// PR23: an agent's socket is closed when role or privileges change; the client
+// comes back and reads the new ones. The session goes on.
+func TestChangedRightsRestartSockets(t *testing.T) {
+	h := newHouse(t, nil)
+	for _, change := range []string{`"role":"agent","privileges":["sms"]`, `"role":"supervisor","privileges":["sms"]`, `"role":"supervisor"`} {
+		c, _, err := websocket.Dial(t.Context(), h.web.URL+api.Prefix+"/stream", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + h.tokens["ana"]}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ws := &client{c, t}
+		ws.say(`{"t":"hello"}`)
+		ws.until("welcome")
+		h.want("change to "+change, h.do("adam", "PUT", "/users/"+h.users["ana"].ID.String(), `{"login":"ana","name":"ANA",`+change+`}`), 200)
+		if bye, code := ws.ends(); bye != "restart" || code != 1012 {
+			t.Errorf("after %s: bye %q, code %d; want restart, 1012", change, bye, code)
+		}
+		h.want("the session", h.do("ana", "GET", "/me", nil), 200)
+		_ = c.CloseNow()
+	}
+}
+
 func TestPasswordEndsSockets(t *testing.T) {
 	h := newHouse(t, nil)
 	c, _, err := websocket.Dial(t.Context(), h.web.URL+api.Prefix+"/stream", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + h.tokens["ana"]}}})

@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -219,7 +220,7 @@ func (k *socket) check(now time.Time) {
 		k.bye("revoked", closeRevoked, 0)
 		return
 	}
-	if id.Role != k.id.Role {
+	if id.Role != k.id.Role || !slices.Equal(id.Privileges, k.id.Privileges) {
 		k.bye("restart", closeRestart, 0) // what the socket may see has changed: open a new one
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -264,6 +265,40 @@ func TestRevocationReachesOpenSockets(t *testing.T) {
 			}
 			if _, err := d.VerifyAudit(t.Context()); err != nil {
 				t.Errorf("VerifyAudit: %v", err)
+			}
+		})
+	}
+}
+
+// PR23: what was told somebody's role or privileges once, when it was opened,
+// ends within five seconds of their change; the session goes on with the new ones.
+func TestChangedRightsReachOpenTunnels(t *testing.T) {
+	for name, change := range map[string]func(*directory.User){
+		"role":       func(u *directory.User) { u.Role = directory.RoleSupervisor },
+		"privileges": func(u *directory.User) { u.Privileges = nil },
+		"more":       func(u *directory.User) { u.Privileges = append(slices.Clone(u.Privileges), "sms") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := realDirectory(t)
+			a := newAuth(t, auth.Options{Directory: d})
+			defer closeAuth(t, a)
+			res := login(t, a, "ana", false)
+			tunnel := make(chan struct{})
+			a.WatchRights(res.Identity, func() { close(tunnel) })
+			defer a.Watch(res.Identity, func() { t.Error("the session was said to have ended") })()
+			u, _ := d.Snapshot().User(res.Identity.User)
+			change(&u)
+			if _, err := d.PutUser(t.Context(), u); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-tunnel:
+			case <-time.After(5 * time.Second):
+				t.Fatal("the tunnel was not told within five seconds")
+			}
+			id, err := a.Authenticate(request("GET", res.Token, false))
+			if err != nil || id.Role != u.Role || !slices.Equal(id.Privileges, u.Privileges) {
+				t.Errorf("the session is now %+v, %v; want the new rights", id, err)
 			}
 		})
 	}

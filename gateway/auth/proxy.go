@@ -3,6 +3,7 @@ package auth
 import (
 	"net/http"
 
+	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/gateway/limit"
 	"github.com/parley-gateway/parley/plugins/contract/identity"
 )
@@ -17,7 +18,7 @@ type Proxy struct {
 }
 
 // Agent identifies a logged-in user by the session that r carries.
-// watch is Auth.Watch for that session.
+// watch is Auth.WatchRights for that session: the plugin was told the role.
 func (p Proxy) Agent(r *http.Request) (who identity.Identity, watch func(func()) func(), err error) {
 	id, err := p.Auth.Authenticate(r)
 	if err != nil {
@@ -25,11 +26,11 @@ func (p Proxy) Agent(r *http.Request) (who identity.Identity, watch func(func())
 	}
 	return identity.Identity{
 		Subject: id.User.String(), Role: string(id.Role), Name: id.Name, RemoteIP: ipText(limit.IP(r)),
-	}, func(fn func()) func() { return p.Auth.Watch(id, fn) }, nil
+	}, func(fn func()) func() { return p.Auth.WatchRights(id, fn) }, nil
 }
 
 // Redeem uses up the grant that r carries for a plugin. A grant for another
-// plugin is ErrGrant, and used up all the same. watch is Auth.Watch for the
+// plugin is ErrGrant, and used up all the same. watch is Auth.WatchRights for the
 // session of an agent's grant, nil for a visitor's.
 func (p Proxy) Redeem(r *http.Request, plugin string) (who identity.Identity, watch func(func()) func(), err error) {
 	g, err := p.Grants.Redeem(r.Header.Get(GrantHeader), "")
@@ -44,7 +45,7 @@ func (p Proxy) Redeem(r *http.Request, plugin string) (who identity.Identity, wa
 		if !alive {
 			return identity.Identity{}, nil, ErrGrant
 		}
-		watch = func(fn func()) func() { return p.Auth.Watch(session, fn) }
+		watch = func(fn func()) func() { return p.Auth.WatchRights(session, fn) }
 	}
 	return identity.Identity{
 		Subject: g.Subject, Role: g.Role, Name: g.Name,
@@ -53,17 +54,22 @@ func (p Proxy) Redeem(r *http.Request, plugin string) (who identity.Identity, wa
 	}, watch, nil
 }
 
-// grantSession is the session of an agent's grant, alive unless it was ended
-// since the grant was minted, less than a minute ago.
+// grantSession is the session of an agent's grant, alive unless it was ended, or
+// the user's role changed, since the grant was minted, less than a minute ago.
 func (a *Auth) grantSession(g Grant) (who Identity, alive bool) {
 	id, ok := g.SessionID()
 	if !ok {
 		return who, false
 	}
+	user, err := conversation.ParseID[conversation.AgentID](g.Subject)
+	u, known := a.dir.Snapshot().User(user)
+	if err != nil || !known || u.Disabled || string(u.Role) != g.Role {
+		return who, false
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	_, gone := a.revoked[id]
-	who = Identity{Session: id, Expires: a.opts.Now().Add(a.opts.AbsoluteTimeout)} // at the latest
+	who = Identity{User: u.ID, Role: u.Role, Privileges: u.Privileges, Session: id, Expires: a.opts.Now().Add(a.opts.AbsoluteTimeout)} // at the latest
 	if s, ok := a.live[a.byID[id]]; ok {
 		who.Expires = s.ExpiresAt
 	}

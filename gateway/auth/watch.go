@@ -12,6 +12,7 @@ import (
 type watcher struct {
 	expires time.Time // absolute end of the session
 	fn      func()
+	rights  *Identity // nil: a change of the user's rights is not its business
 }
 
 // Watch calls fn, once, when a session has ended: logged out, revoked, or at
@@ -19,7 +20,17 @@ type watcher struct {
 // session is in use and does not end by idling. fn must not block and must
 // not call back into Auth. cancel ends watching; fn may still be running then.
 func (a *Auth) Watch(who Identity, fn func()) (cancel func()) {
-	w, id := &watcher{expires: who.Expires, fn: fn}, who.Session
+	return a.watch(who.Session, &watcher{expires: who.Expires, fn: fn})
+}
+
+// WatchRights is Watch for something that was told the identity once, when it
+// was opened (a tunnel to a plugin): fn is also called when the role or the
+// privileges of the user are no longer those of who. The session goes on.
+func (a *Auth) WatchRights(who Identity, fn func()) (cancel func()) {
+	return a.watch(who.Session, &watcher{expires: who.Expires, fn: fn, rights: &who})
+}
+
+func (a *Auth) watch(id directory.SessionID, w *watcher) (cancel func()) {
 	a.mu.Lock()
 	_, gone := a.revoked[id]
 	if !gone {
@@ -27,7 +38,7 @@ func (a *Auth) Watch(who Identity, fn func()) (cancel func()) {
 	}
 	a.mu.Unlock()
 	if gone {
-		fn()
+		w.fn()
 		return func() {}
 	}
 	return func() {
@@ -72,8 +83,21 @@ func (a *Auth) sweep(ctx context.Context, now time.Time) {
 	} else {
 		a.swept.Store(now.UnixMilli())
 	}
+	var changed []*watcher
 	a.mu.Lock()
 	for id, ws := range a.watchers {
+		ws = slices.DeleteFunc(ws, func(w *watcher) bool {
+			if w.rights == nil || a.hasRightsOf(*w.rights) {
+				return false
+			}
+			changed = append(changed, w)
+			return true
+		})
+		if len(ws) == 0 {
+			delete(a.watchers, id)
+			continue
+		}
+		a.watchers[id] = ws
 		if !now.Before(ws[0].expires) {
 			ids = append(ids, id)
 			continue
@@ -95,5 +119,15 @@ func (a *Auth) sweep(ctx context.Context, now time.Time) {
 		}
 	}
 	a.mu.Unlock()
+	for _, w := range changed {
+		w.fn()
+	}
 	a.end(now, ids...)
+}
+
+// hasRightsOf reports whether a user still has the role and the privileges of
+// an identity, no more and no fewer. Whether the session goes on is not asked.
+func (a *Auth) hasRightsOf(who Identity) bool {
+	u, ok := a.dir.Snapshot().User(who.User)
+	return ok && u.Role == who.Role && slices.Equal(u.Privileges, who.Privileges)
 }
