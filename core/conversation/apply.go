@@ -66,7 +66,9 @@ func (s *State) applyHead(head Head, ev Event) bool {
 		s.Flagged = false
 	case *Ended:
 		s.Phase, s.EndedAt, s.EndCause, s.EndedBy = PhaseEnded, ev.At, h.Cause, h.By
-		s.Parking, s.Unread = nil, nil
+		if h.Cause != CauseInactivity { // else it was parked, and its owner may not have seen it (O1)
+			s.Parking, s.Unread = nil, nil
+		}
 	case *Concluded:
 		s.Phase = PhaseConcluded
 	default:

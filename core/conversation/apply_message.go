@@ -107,7 +107,7 @@ func (s *State) waitingOwner() AgentID {
 }
 
 // WaitsFor reports whether an agent who need not take part keeps the exchange:
-// its owner while parked, or who has unread messages in it.
+// its owner while parked and after an end by being idle, or who has unread messages in it.
 func (s *State) WaitsFor(a AgentID) bool {
 	return s.Parking != nil && s.Parking.Owner == a || s.Unread != nil && s.Unread.Owner == a
 }
@@ -128,9 +128,14 @@ func (s *State) applyReceipt(h *Receipt) {
 		m = &s.Marks[len(s.Marks)-1]
 	}
 	m.Delivered, m.Read = max(m.Delivered, h.Delivered), max(m.Read, h.Read)
-	if u := s.Unread; u != nil && h.By == (Author{Kind: Agent, Agent: u.Owner}) && h.Read >= u.Seq {
+	if s.Unread.seenBy(h.By, h.Read) {
 		s.Unread = nil
 	}
+}
+
+// seenBy reports whether a receipt is the owner's for all that waits.
+func (u *Unread) seenBy(by Author, read uint64) bool {
+	return u != nil && by == (Author{Kind: Agent, Agent: u.Owner}) && read >= u.Seq
 }
 
 func (s *State) mark(by Author) *ReadMark {

@@ -12,6 +12,7 @@ const (
 	dueInactive
 	dueUnanswered
 	duePark
+	dueParkedEnd
 	dueWrapup
 )
 
@@ -43,6 +44,7 @@ func (s *State) nextDue() due {
 		if !s.AttendedAt.IsZero() {
 			s.dueIdle(note)
 		}
+		s.dueParkedEnd(note)
 	}
 	if s.Phase == PhaseOpen || s.Phase == PhaseEnded {
 		for i := range s.Participants {
@@ -94,6 +96,35 @@ func (s *State) dueIdle(note func(due)) {
 	case end > 0:
 		note(due{at: base.Add(end), kind: dueInactive})
 	}
+}
+
+// dueParkedEnd finds the end of an exchange that no other rule ends: a parked one,
+// one that only a bot handles, and one without a service while an agent keeps it open.
+// What the bot says is no sign of life.
+func (s *State) dueParkedEnd(note func(due)) {
+	end := s.Rules.parkedEnd()
+	if end <= 0 || len(s.Requests) > 0 {
+		return
+	}
+	last := latest(s.StartedAt, s.CustomerAt, s.touched)
+	switch {
+	case s.Parking != nil:
+		last = latest(last, s.Parking.Since, s.ActivityAt)
+	case s.AttendedAt.IsZero(): // a bot alone
+	case s.Service.IsZero() && s.Kind != Internal && !s.Capabilities.Calls:
+		last = latest(last, s.AttendedAt, s.ActivityAt)
+	default:
+		return
+	}
+	note(due{at: last.Add(end), kind: dueParkedEnd})
+}
+
+// parkedEnd is how long what nobody attends to stays open; negative: for ever.
+func (r *Rules) parkedEnd() time.Duration {
+	if r.ParkedEnd == 0 {
+		return DefaultParkedEnd.Duration()
+	}
+	return r.ParkedEnd.Duration()
 }
 
 // inactivity gives the times of warning and end after the customer's last

@@ -34,12 +34,16 @@ func (d *decision) end(by Author, cause Cause) {
 	d.conclude()
 }
 
-// conclude closes for good once no after-call work is left (L8).
+// conclude closes for good once no after-call work is left (L8), and no message
+// that its owner has not seen (O1).
 func (d *decision) conclude() {
-	if d.s.Phase == PhaseEnded && !d.s.inWrapup() {
+	if d.s.Phase == PhaseEnded && d.s.over() {
 		d.emit(&Concluded{}, nil)
 	}
 }
+
+// over reports whether nothing of an ended conversation is left to do.
+func (s *State) over() bool { return !s.inWrapup() && s.Unread == nil }
 
 func (d *decision) finishWrapup(c FinishWrapup) error {
 	p := d.s.Participant(c.Agent)

@@ -224,6 +224,9 @@ func decideMark(s *State, c Mark, now time.Time) ([]Event, error) {
 	if delivered <= old.Delivered && read <= old.Read {
 		return nil, nil
 	}
-	h := &Receipt{By: c.By, Delivered: delivered, Read: read}
-	return []Event{{Seq: s.Seq + 1, At: now, Head: h}}, nil
+	events := []Event{{Seq: s.Seq + 1, At: now, Head: &Receipt{By: c.By, Delivered: delivered, Read: read}}}
+	if s.Phase == PhaseEnded && s.Unread.seenBy(c.By, read) && !s.inWrapup() { // what it was not concluded for
+		events = append(events, Event{Seq: s.Seq + 2, At: now, Head: &Concluded{}})
+	}
+	return events, nil
 }

@@ -29,7 +29,7 @@ func (d *decision) carryOut(due due, c Tick) {
 			h.EndsAt = clean(d.now.Add(end - warn))
 		}
 		d.emit(h, c.Warning)
-	case dueInactive:
+	case dueInactive, dueParkedEnd:
 		d.end(Author{Kind: System}, CauseInactivity)
 	case dueUnanswered:
 		d.end(Author{Kind: System}, CauseUnanswered)

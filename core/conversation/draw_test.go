@@ -27,6 +27,7 @@ func drawRules(t *rapid.T) conversation.Rules {
 		WrapupLimit:    ms("wrapup", 0, -1, 60_000),
 		ParkAfter:      ms("park", 0, 300_000),
 		OwnerFirst:     ms("owner", 0, 120_000),
+		ParkedEnd:      ms("parked end", 0, -1, 240_000),
 
 		DispositionNeeded: rapid.Bool().Draw(t, "disposition"),
 	}
@@ -188,6 +189,13 @@ func drawCommand(t *rapid.T, r *run) conversation.Command {
 			return conversation.FinishWrapup{Agent: drawAgent(t), Disposition: rapid.SampledFrom([]string{"", "sold"}).Draw(t, "code")}
 		},
 		func() conversation.Command { return conversation.Park{Owner: drawAgent(t)} },
+		func() conversation.Command {
+			m := conversation.Mark{By: drawAuthor(t), Read: r.live.Seq}
+			if u := r.live.Unread; u != nil {
+				m.By = conversation.Author{Kind: conversation.Agent, Agent: u.Owner}
+			}
+			return m
+		},
 		func() conversation.Command { return conversation.Flag{By: drawAgent(t), On: one(2)} },
 		func() conversation.Command {
 			if one(4) {

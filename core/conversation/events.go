@@ -141,6 +141,7 @@ type Rules struct {
 	RequeueAfter      Millis `json:"requeue_after,omitempty"`      // A20: agent's connection lost (beyond its grace)
 	ParkAfter         Millis `json:"park_after,omitempty"`         // N16: idle asynchronous exchange
 	OwnerFirst        Millis `json:"owner_first,omitempty"`        // N16: how long a reply waits for the owner; 0 = straight to the queue
+	ParkedEnd         Millis `json:"parked_end,omitempty"`         // N7: nobody but its owner, or a bot, keeps the idle exchange; 0 = DefaultParkedEnd, negative = never
 	DispositionNeeded bool   `json:"disposition_needed,omitempty"` // R4: enforced when wrap-up is finished by hand
 	Medium            string `json:"medium,omitempty"`             // capacity class; "" = chat
 	Share             int    `json:"share,omitempty"`              // percent of an agent's capacity (A18)
@@ -148,6 +149,11 @@ type Rules struct {
 	Skills            string `json:"skills,omitempty"`             // canonical skill set: sorted, comma-separated names
 	Priority          int    `json:"priority,omitempty"`           // seconds of head start in the queue
 }
+
+// DefaultParkedEnd is how long an exchange that is parked, that only a bot handles or
+// that has no service stays idle before it ends, where its rules do not say: a
+// direct number has none, and services stored before there was the rule say nothing.
+const DefaultParkedEnd Millis = 7 * 24 * 3_600_000
 
 // Millis is a duration in whole milliseconds.
 type Millis int64

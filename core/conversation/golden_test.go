@@ -184,7 +184,7 @@ func writeGoldens(t *testing.T) {
 func story() []Event {
 	rules := Rules{
 		OfferTimeout: 20_000, InactivityWarn: 300_000, InactivityEnd: 600_000, UnansweredEnd: 3_600_000,
-		WrapupLimit: 60_000, RequeueAfter: 120_000, ParkAfter: 900_000, OwnerFirst: 300_000, DispositionNeeded: true,
+		WrapupLimit: 60_000, RequeueAfter: 120_000, ParkAfter: 900_000, OwnerFirst: 300_000, ParkedEnd: 604_800_000, DispositionNeeded: true,
 		Medium: "chat", Share: 25, Spare: 25, Skills: "billing,english", Priority: 30,
 	}
 	endpoint := Endpoint{Account: AccountID{0xac, 15: 1}, Thread: "8f14e45fceea167a"}

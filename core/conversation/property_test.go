@@ -123,18 +123,26 @@ func (r *run) check(t *rapid.T) {
 		if s.Parking != nil && (bot || joined > 0 || len(s.Requests) > 0) {
 			t.Fatalf("parked, and yet handled: %s", row(s))
 		}
+		idle := joined == 0 && len(s.Requests) == 0 // parked, or a bot alone
+		if _, ok := s.NextDeadline(); idle && wrapup == 0 && ok != (s.Rules.ParkedEnd >= 0) {
+			t.Fatalf("nobody attends, and an end to it: %t, with a rule of %d ms: %s", ok, s.Rules.ParkedEnd, row(s))
+		}
 	case conversation.PhaseEnded, conversation.PhaseConcluded:
-		if joined > 0 || bot || len(s.Requests) > 0 || s.Parking != nil {
+		idle := s.EndCause == conversation.CauseInactivity // its owner still has it
+		if joined > 0 || bot || len(s.Requests) > 0 || s.Parking != nil && !idle {
 			t.Fatalf("ended, and yet handled: %s", row(s))
 		}
-		if (wrapup == 0) != (s.Phase == conversation.PhaseConcluded) {
+		if s.Unread != nil && !idle {
+			t.Fatalf("ended, and yet unread: %s", row(s))
+		}
+		if (wrapup == 0 && s.Unread == nil) != (s.Phase == conversation.PhaseConcluded) {
 			t.Fatalf("phase %s with %d in wrap-up: %s", s.Phase, wrapup, row(s))
 		}
 	}
 	if (joined > 0) != !s.AttendedAt.IsZero() {
 		t.Fatalf("%d joined, attended since %v", joined, s.AttendedAt)
 	}
-	if u := s.Unread; u != nil && (s.Phase != conversation.PhaseOpen || joined > 0 || u.Count < 1 || u.Owner.IsZero() || u.Seq > s.Seq || u.At.IsZero()) {
+	if u := s.Unread; u != nil && (joined > 0 || u.Count < 1 || u.Owner.IsZero() || u.Seq > s.Seq || u.At.IsZero()) {
 		t.Fatalf("unread %+v with %d joined: %s", *u, joined, row(s))
 	}
 	offers := map[conversation.OfferID]bool{}

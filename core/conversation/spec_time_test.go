@@ -7,6 +7,8 @@ import (
 	. "github.com/parley-gateway/parley/core/conversation"
 )
 
+const week = 7 * 24 * time.Hour
+
 // deadline fails unless Tick is next due at d after t0.
 func (c *scene) deadline(d time.Duration) *scene {
 	c.t.Helper()
@@ -104,7 +106,7 @@ func TestN16_Parking(t *testing.T) {
 	parked := func(t *testing.T) *scene {
 		t.Helper()
 		c := sms(t).deadline(15 * minute)
-		return c.after(15*minute).gives(Tick{}, TypeParticipantLeft, TypeParked).shows(DisplayParked).noDeadline()
+		return c.after(15*minute).gives(Tick{}, TypeParticipantLeft, TypeParked).shows(DisplayParked).deadline(15*minute + week)
 	}
 	t.Run("idle, then a reply goes to the owner, then to the queue", func(t *testing.T) {
 		c := parked(t).after(minute)
@@ -163,6 +165,101 @@ func TestN16_Parking(t *testing.T) {
 		c.do(start)
 		c.do(Join{Agent: agent(1)})
 		c.noDeadline()
+	})
+}
+
+// N7, N16, O1: what nobody attends to ends by rule, and whom its messages wait for
+// still finds them.
+func TestParkedEnd(t *testing.T) {
+	ends := func(c *scene, types ...Type) {
+		c.t.Helper()
+		at, ok := c.s.NextDeadline()
+		if !ok {
+			c.t.Fatal("no deadline")
+		}
+		c.now = at.Add(-time.Millisecond)
+		c.gives(Tick{}).after(time.Millisecond).gives(Tick{}, types...)
+		if c.s.EndCause != CauseInactivity || c.s.EndedBy.Kind != System {
+			c.t.Fatalf("ended by %v, cause %q, want the system after inactivity", c.s.EndedBy, c.s.EndCause)
+		}
+	}
+	direct := func(t *testing.T) *scene {
+		c := newScene(t)
+		c.do(Start{ID: conv(1), Kind: Inbound, Channel: "sms", Capabilities: smsCaps, Owner: agent(1), First: post(1, customer)})
+		return c
+	}
+	bot := func(t *testing.T, caps Capabilities) *scene {
+		c := newScene(t)
+		c.do(Start{ID: conv(1), Kind: Inbound, Channel: "sms", Capabilities: caps, Bot: true, First: post(1, customer)})
+		return c
+	}
+	t.Run("parked in a service, by its rule", func(t *testing.T) {
+		c := sms(t)
+		c.s.Rules.ParkedEnd = 120_000
+		c.do(Park{Owner: agent(1)})
+		ends(c.deadline(2*minute), TypeEnded, TypeConcluded)
+		c.refuses(post(2, customer), ErrEnded).noDeadline() // so that it opens another (N7)
+	})
+	t.Run("0 is the default, as in rows of earlier versions; negative is never", func(t *testing.T) {
+		c := sms(t)
+		c.do(Park{Owner: agent(1)})
+		c.deadline(week)
+		c.s.Rules.ParkedEnd = -1
+		c.noDeadline()
+	})
+	t.Run("what somebody does with it, or says, puts it off", func(t *testing.T) {
+		c := sms(t).after(minute)
+		c.do(Park{Owner: agent(1)})
+		c.deadline(week + minute).after(minute).do(Join{Agent: agent(1)})
+		c.after(minute).do(Park{Owner: agent(1)})
+		c.deadline(week + 3*minute)
+	})
+	t.Run("a direct number keeps what was not seen", func(t *testing.T) {
+		c := direct(t).deadline(week).after(minute)
+		c.do(post(2, customer))
+		ends(c.deadline(week+minute), TypeEnded)
+		if u := c.s.Unread; u == nil || u.Count != 2 || !c.s.WaitsFor(agent(1)) {
+			t.Fatalf("unread %+v, want both messages for their owner", u)
+		}
+		c.gives(Mark{By: agentAuthor(1), Read: 1}, TypeReceipt).shows(DisplayEnded).noDeadline()
+		c.gives(Mark{By: agentAuthor(1), Read: c.s.Seq}, TypeReceipt, TypeConcluded).noDeadline()
+		if c.s.Unread != nil || !c.s.WaitsFor(agent(1)) {
+			t.Fatalf("unread %+v, still the owner's: %t", c.s.Unread, c.s.WaitsFor(agent(1)))
+		}
+		c.refuses(Join{Agent: agent(1)}, ErrEnded)
+	})
+	t.Run("after-call work and messages that wait are both seen to", func(t *testing.T) {
+		c := direct(t)
+		c.s.Rules.WrapupLimit = -1
+		c.do(Join{Agent: agent(1)})
+		c.do(Join{Agent: agent(2)})
+		c.do(Leave{Agent: agent(2)})
+		c.do(Park{Owner: agent(1)})
+		c.do(post(2, customer))
+		ends(c, TypeEnded)
+		c.gives(FinishWrapup{Agent: agent(2)}, TypeWrapupEnded).shows(DisplayEnded)
+		c.gives(Mark{By: agentAuthor(1), Read: c.s.Seq}, TypeReceipt, TypeConcluded)
+	})
+	t.Run("a direct number that its owner leaves open on the desk", func(t *testing.T) {
+		c := direct(t)
+		c.after(minute).do(Join{Agent: agent(1)})
+		ends(c.deadline(week+minute), TypeEnded, TypeParticipantLeft, TypeConcluded)
+	})
+	t.Run("a bot alone, of every channel, whatever the bot says", func(t *testing.T) {
+		for _, caps := range []Capabilities{smsCaps, webCaps} {
+			c := bot(t, caps).after(minute)
+			c.do(post(2, Author{Kind: Bot}))
+			ends(c.deadline(week), TypeEnded, TypeParticipantLeft, TypeConcluded)
+		}
+		c := bot(t, smsCaps).after(minute)
+		c.do(post(2, customer))
+		c.deadline(week + minute)
+	})
+	t.Run("whom somebody attends to, or who waits for somebody, is left alone", func(t *testing.T) {
+		c := sms(t)
+		c.s.Rules = Rules{}
+		c.noDeadline()
+		web(t).noDeadline()
 	})
 }
 

@@ -62,7 +62,7 @@ type AddedEndpoint struct {
 	Capabilities Capabilities `json:"capabilities"`
 }
 
-// Parking says whose the idle exchange is.
+// Parking says whose the idle exchange is, also after it has ended by being idle.
 type Parking struct {
 	Owner AgentID   `json:"owner"`
 	Since time.Time `json:"since"`
@@ -79,7 +79,8 @@ type PendingMessage struct {
 // Unread is what waits in an agent's Recent: messages of the customer that
 // came while the exchange was parked with that agent, or while a reply waited
 // for the owner (O1, N16). It goes when the owner has seen the newest one, when
-// an agent joins, and with the conversation's end.
+// an agent joins, and with the conversation's end; but an end by being idle leaves it,
+// and the conversation is then not concluded before it has been seen.
 type Unread struct {
 	Owner AgentID   `json:"owner"`
 	Count int       `json:"count"`

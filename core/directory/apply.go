@@ -255,6 +255,7 @@ func (r RulesRecord) rules() conversation.Rules {
 		{&out.OfferTimeout, r.OfferTimeout}, {&out.InactivityWarn, r.InactivityWarn}, {&out.InactivityEnd, r.InactivityEnd},
 		{&out.UnansweredEnd, r.UnansweredEnd}, {&out.WrapupLimit, r.WrapupLimit}, {&out.RequeueAfter, r.RequeueAfter},
 		{&out.ParkAfter, r.ParkAfter}, {&out.OwnerFirst, r.OwnerFirst},
+		{&out.ParkedEnd, r.ParkedEnd},
 	} {
 		if f.from != nil {
 			*f.to = conversation.Millis(*f.from)
@@ -262,6 +263,9 @@ func (r RulesRecord) rules() conversation.Rules {
 	}
 	if r.InactivityWarn != nil && *r.InactivityWarn == 0 {
 		out.InactivityWarn = -1 // 0 is half of the end in what is stored
+	}
+	if out.ParkedEnd == 0 {
+		out.ParkedEnd = -1 // 0 is the default in what is stored
 	}
 	if r.Share != nil {
 		out.Share = *r.Share

@@ -84,6 +84,7 @@ type RulesRecord struct {
 	RequeueAfter      *Duration `yaml:"requeue_after,omitempty"`
 	ParkAfter         *Duration `yaml:"park_after,omitempty"`
 	OwnerFirst        *Duration `yaml:"owner_first,omitempty"`
+	ParkedEnd         *Duration `yaml:"parked_end,omitempty"`
 	DispositionNeeded bool      `yaml:"disposition_needed,omitempty"`
 	Medium            string    `yaml:"medium,omitempty"`
 	Share             *int      `yaml:"share,omitempty"`

@@ -39,8 +39,8 @@ func TestEveryDurationHasThreeMeanings(t *testing.T) {
 		walked++
 		name := strings.Split(field.Tag.Get("json"), ",")[0]
 		for value, want := range map[string]int64{"": defaults.Field(i).Int(), "0s": 0, "1m": 60_000} {
-			if name == "inactivity_warn" && value == "0s" {
-				want = -1 // 0 stays half of the end, as earlier versions stored it
+			if value == "0s" && (name == "inactivity_warn" || name == "parked_end") {
+				want = -1 // 0 is what earlier versions stored: half of the end, the default
 			}
 			yaml := fmt.Sprintf("%s: %s", name, value)
 			if value == "" {
@@ -54,7 +54,7 @@ func TestEveryDurationHasThreeMeanings(t *testing.T) {
 			}
 		}
 	}
-	if walked < 8 {
+	if walked < 9 {
 		t.Errorf("walked %d durations, want all", walked)
 	}
 	if got := rules("wrapup_limit: unlimited").FieldByName("WrapupLimit").Int(); got != -1 {

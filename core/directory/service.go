@@ -31,6 +31,7 @@ func DefaultRules() conversation.Rules {
 		InactivityWarn: 5 * 60_000,
 		InactivityEnd:  10 * 60_000,
 		RequeueAfter:   2 * 60_000,
+		ParkedEnd:      conversation.DefaultParkedEnd,
 		Medium:         "chat",
 		Share:          25,
 		Spare:          25,
@@ -112,16 +113,20 @@ func (s *Service) validate(snap *Snapshot) error {
 }
 
 func validateRules(f *faults, r conversation.Rules) {
-	const week = conversation.Millis(7 * 24 * 3_600_000)
+	const day = conversation.Millis(24 * 3_600_000)
 	for name, d := range map[string]conversation.Millis{
 		"offer_timeout": r.OfferTimeout, "inactivity_warn": r.InactivityWarn, "inactivity_end": r.InactivityEnd,
 		"unanswered_end": r.UnansweredEnd, "wrapup_limit": r.WrapupLimit, "requeue_after": r.RequeueAfter,
-		"park_after": r.ParkAfter, "owner_first": r.OwnerFirst,
+		"park_after": r.ParkAfter, "owner_first": r.OwnerFirst, "parked_end": r.ParkedEnd,
 	} {
-		if d == -1 && (name == "inactivity_warn" || name == "wrapup_limit") {
-			continue // no warning; after-call work without limit
+		if d == -1 && (name == "inactivity_warn" || name == "wrapup_limit" || name == "parked_end") {
+			continue // no warning; after-call work without limit; no end
 		}
-		f.check(d >= 0 && d <= week, "rules."+name, "must be 0 (off) to 7 days")
+		days := conversation.Millis(7)
+		if name == "parked_end" {
+			days = 90
+		}
+		f.check(d >= 0 && d <= days*day, "rules."+name, fmt.Sprintf("must be 0 (off) to %d days", days))
 	}
 	f.check(r.InactivityEnd == 0 || r.InactivityWarn < r.InactivityEnd, "rules.inactivity_end", "must be later than inactivity_warn")
 	f.check(r.Medium == "" || keyPattern.MatchString(r.Medium), "rules.medium", "must be of a-z 0-9 . _ -")

@@ -2,10 +2,12 @@ package router
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
@@ -52,6 +54,7 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 		}
 		r.watchLost(s)
 	}
+	now := r.now()
 	err = r.unfinished(ctx, func(rows []eventlog.ConversationRow) error {
 		for i, d := range decodeRows(rows) {
 			switch row, s := &rows[i], d.state; {
@@ -63,7 +66,7 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 				return fmt.Errorf("conversation %x: %w", row.ID, d.err)
 			default:
 				if at, ok := s.NextDeadline(); ok {
-					r.timers.set(timerID{timerConversation, s.ID}, at)
+					r.timers.set(timerID{timerConversation, s.ID}, spread(s, at, now))
 				}
 				r.routing.sync(s)
 				r.recents.sync(s)
@@ -90,6 +93,18 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 		r.spawn(func() { r.disconnectAll(connected) })
 	}
 	return open, nil
+}
+
+// spread is when to look at a conversation whose next deadline is at. What nobody
+// attends to, and was due long before now, is spread over an hour: after an upgrade
+// that brings a rule, or a long stop, that may be very many, and who writes or joins
+// meanwhile still comes first.
+func spread(s *conversation.State, at, now time.Time) time.Time {
+	display := s.Display()
+	if now.Sub(at) > time.Hour && (display == conversation.DisplayParked || display == conversation.DisplayBot) {
+		return now.Add(time.Duration(binary.BigEndian.Uint16(s.ID[14:])) * time.Hour >> 16)
+	}
+	return at
 }
 
 // rowsAtOnce bounds how many rows are in memory while all unfinished ones are read.

@@ -243,6 +243,7 @@ func (r *Router) tick(id timerID) *task {
 func (r *Router) committed(tx *tx) {
 	l, s := tx.l, tx.l.state
 	if at, ok := s.NextDeadline(); ok {
+		at = spread(s, at, tx.now)
 		if soon := tx.now.Add(overduePause); at.Before(tx.now) {
 			at = soon // what is due and could not be carried out is no hot loop
 		}
