@@ -27,7 +27,8 @@ var (
 func EncodeState(s *State) ([]byte, error) { return EncodeSnapshot(FoldNumber, s) }
 
 // DecodeState reads a conversation's row. With ErrOlderFold and ErrNewerFold the
-// state holds what could be read of it: good to be shown, not to be decided on.
+// state holds what could be read of it: good to be shown and to set timers by, not
+// to be decided on.
 func DecodeState(b []byte) (*State, error) {
 	s := &State{}
 	return s, DecodeSnapshot(FoldNumber, b, s)

@@ -154,6 +154,16 @@ func offeredTo(t *testing.T, w *world, r *router.Router, login string) (conversa
 // An offer that the agent's stream does not know, as earlier versions could leave
 // it, is taken back at the next start and made to somebody else.
 func TestOfferThatNobodyHolds(t *testing.T) {
+	for name, edit := range map[string]func([]byte) []byte{
+		"this version's row":   func(state []byte) []byte { return state },
+		"an earlier version's": func(state []byte) []byte { return append([]byte("{"), numberless(state)...) },
+	} {
+		t.Run(name, func(t *testing.T) { offerThatNobodyHolds(t, edit) })
+	}
+}
+
+func offerThatNobodyHolds(t *testing.T, edit func(state []byte) []byte) {
+	t.Helper()
 	w := newWorld(t, nil)
 	w.noTimeout()
 	first := w.start("n1")
@@ -165,6 +175,7 @@ func TestOfferThatNobodyHolds(t *testing.T) {
 			&acd.LoggedOut{Cause: conversation.CauseLogout},
 		}
 	})
+	w.wrote(ack.Conversation, "", "", edit)
 	r := w.start("n1")
 	ben := w.agents["ben"]
 	must(t, r.AgentConnected(t.Context(), ben))

@@ -3,6 +3,7 @@ package router_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -168,6 +169,38 @@ func TestDoubtOnAFullDisk(t *testing.T) {
 	}
 	if got := w.rowState(cmd); got != eventlog.OutboxUnknown {
 		t.Errorf("row of the lost command: got %s, want unknown", got)
+	}
+}
+
+// A gateway that starts while its disk is full reads, and sends what waits as soon
+// as there is room (PR16, FT12).
+func TestStartOnAFullDisk(t *testing.T) {
+	log := &fullLog{Log: memlog.New()}
+	t.Cleanup(func() { _ = log.Close() })
+	w := newWorld(t, log)
+	first := w.start("n1")
+	first.PluginReady("text", "text-0", newPort(textInfo()))
+	conv := w.textChat(first)
+	first.PluginGone("text", "text-0", nil, nil)
+	sent := w.say(first, conv, "1")
+	w.stop(first)
+	log.full.Store(true)
+	r := w.start("n1")
+	if info, err := r.Info(t.Context(), conv); err != nil || info.State.Phase != conversation.PhaseOpen {
+		t.Errorf("conversation on a full disk: got phase %q, %v, want it open", info.State.Phase, err)
+	}
+	p := newPort(textInfo())
+	r.PluginReady("text", "text-1", p)
+	cmd := p.next(t, 0)
+	if cmd.Command != [16]byte(sent.Message) {
+		t.Errorf("command after the start: got %x, want the waiting message's", cmd.Command)
+	}
+	if ok, err := r.Begin(t.Context(), w.text.ID, cmd.Command, "text-1"); ok || !errors.Is(err, eventlog.ErrFull) {
+		t.Errorf("begin on a full disk: got %v, %v, want ErrFull", ok, err)
+	}
+	log.full.Store(false)
+	if ok, err := r.Begin(t.Context(), w.text.ID, cmd.Command, "text-1"); !ok || err != nil {
+		t.Errorf("begin with room again: got %v, %v, want leave to send", ok, err)
 	}
 }
 

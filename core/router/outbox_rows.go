@@ -67,6 +67,20 @@ func (o *outbox) release() {
 	}
 }
 
+// start takes in the node's pending rows. A lease that cannot be written, as on a
+// full disk, keeps nobody from reading (PR16): keep renews it as soon as it can be.
+func (o *outbox) start(ctx context.Context) error {
+	steady, held, err := o.renew(ctx)
+	switch {
+	case err != nil:
+		o.r.logger.Warn("outbox: the lease on this node's commands cannot be written yet", "err", err)
+		return o.readRows(ctx, false, false)
+	case !held:
+		return nil
+	}
+	return o.readRows(ctx, true, steady)
+}
+
 // reread renews the node's lease, brings memory up to its pending rows, and
 // takes over those of nodes that are gone.
 func (o *outbox) reread(ctx context.Context) error {
@@ -74,6 +88,12 @@ func (o *outbox) reread(ctx context.Context) error {
 	if err != nil || !held { // not held: another node is taking this one's rows over
 		return err
 	}
+	return o.readRows(ctx, true, steady)
+}
+
+// readRows brings memory up to the node's pending rows. With leased, rows of nodes
+// that are gone are taken over too (steady: see renew).
+func (o *outbox) readRows(ctx context.Context, leased, steady bool) error {
 	began := time.Now()
 	if began.Before(o.notReadBefore) {
 		return nil
@@ -98,6 +118,9 @@ func (o *outbox) reread(ctx context.Context) error {
 	}
 	o.endRead(own)
 	o.dropStale(mine, number)
+	if !leased {
+		return nil
+	}
 	return o.takeOver(ctx, foreign, steady)
 }
 

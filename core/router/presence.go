@@ -170,8 +170,8 @@ func (r *Router) dropOrphan(conv conversation.ConversationID, id conversation.Ag
 	if err == nil && !held {
 		_, err = r.live(conv).do(r.ctx, &task{cmd: conversation.Decline{Offer: offer, Agent: id, Cause: conversation.CauseConnection}})
 	}
-	if err == nil || errors.Is(err, conversation.ErrOfferGone) || errors.Is(err, conversation.ErrEnded) || r.ctx.Err() != nil {
-		return
+	if err == nil || errors.Is(err, conversation.ErrOfferGone) || errors.Is(err, conversation.ErrEnded) || errors.Is(err, ErrNewer) || r.ctx.Err() != nil {
+		return // what a newer node keeps is its to mend
 	}
 	r.logger.Warn("offer that no agent holds could not be taken back", "conversation_id", conv, "agent_id", id, "err", err)
 	r.after(retryPause, func() { r.dropOrphan(conv, id, offer) })

@@ -60,11 +60,11 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 			switch row, s := &rows[i], d.state; {
 			case errors.Is(d.err, conversation.ErrNewerFold):
 				newer++
-			case errors.Is(d.err, conversation.ErrOlderFold):
-				r.live(conversation.ConversationID(row.ID)).stale(row.Seq) // its worker folds it and sets its timer
-			case d.err != nil:
+			case d.err != nil && !errors.Is(d.err, conversation.ErrOlderFold):
 				return fmt.Errorf("conversation %x: %w", row.ID, d.err)
 			default:
+				// A row of an older fold says when to look and who waits; the conversation
+				// is folded anew when it is first used, before anything is decided.
 				if at, ok := s.NextDeadline(); ok {
 					r.timers.set(timerID{timerConversation, s.ID}, spread(s, at, now))
 				}
@@ -84,7 +84,7 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 	if newer > 0 {
 		r.logger.Warn("rows of a newer version of the gateway are left alone", "rows", newer)
 	}
-	if err := r.outbox.reread(ctx); err != nil { // begun ones wait for their plugin's word: see PluginReady
+	if err := r.outbox.start(ctx); err != nil { // begun ones wait for their plugin's word: see PluginReady
 		return 0, err
 	}
 	// The sockets of agents died with the process that had them: their grace

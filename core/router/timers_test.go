@@ -82,6 +82,13 @@ func (l *fullLog) Append(ctx context.Context, b *eventlog.Batch) (eventlog.Appen
 	return l.Log.Append(ctx, b)
 }
 
+func (l *fullLog) AcquireLease(ctx context.Context, name, node string, ttl time.Duration) (int64, bool, error) {
+	if l.full.Load() {
+		return 0, false, eventlog.ErrFull
+	}
+	return l.Log.AcquireLease(ctx, name, node, ttl)
+}
+
 // bubble is a world in which time passes at will.
 type bubble struct {
 	*world
