@@ -49,7 +49,7 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, q *request) {
 	q.policy = w.Header().Get("Content-Security-Policy")
 	q.sealed = strings.HasPrefix(q.policy, "sandbox")
 	w.Header().Del("Content-Security-Policy")
-	p.reverse.ServeHTTP(w, r)
+	p.reverse.ServeHTTP(&finalOnly{ResponseWriter: w, plugin: http.Header{}}, r)
 }
 
 func (p *Proxy) newReverse() *httputil.ReverseProxy {

@@ -1,0 +1,48 @@
+package proxy
+
+import (
+	"maps"
+	"net/http"
+)
+
+// finalOnly passes a plugin's final answer on and none of its informational ones
+// (RFC 9110 section 15.2; 103 is RFC 8297). httputil.ReverseProxy writes those with
+// the plugin's headers as they are and then clears all headers, so that a plugin
+// could set cookies for the gateway's origins with a 103 and take the gateway's own
+// headers off the answer that follows.
+type finalOnly struct {
+	http.ResponseWriter
+	plugin http.Header // the plugin's, until the final answer is written
+	final  bool
+}
+
+// Header implements http.ResponseWriter.
+func (w *finalOnly) Header() http.Header {
+	if w.final { // trailers
+		return w.ResponseWriter.Header()
+	}
+	return w.plugin
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *finalOnly) WriteHeader(status int) {
+	if status < http.StatusOK {
+		return
+	}
+	if !w.final {
+		w.final = true
+		maps.Copy(w.ResponseWriter.Header(), w.plugin)
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *finalOnly) Write(b []byte) (int, error) {
+	if !w.final {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController find what it needs.
+func (w *finalOnly) Unwrap() http.ResponseWriter { return w.ResponseWriter }
