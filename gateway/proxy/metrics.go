@@ -32,7 +32,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"plugin"}),
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "parley_proxy_sockets_ended_total",
-			Help: "WebSockets to plugins that ended, by reason: client, plugin, plugin_gone, drain, slow.",
+			Help: "WebSockets to plugins that ended, by reason: client, plugin, plugin_gone, drain, slow, revoked.",
 		}, []string{"plugin", "reason"}),
 	}
 	reg.MustRegister(m.requests, m.seconds, m.open, m.ended)

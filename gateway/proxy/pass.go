@@ -19,6 +19,9 @@ import (
 
 type requestKey struct{}
 
+// errRevoked: what let the sender in has ended.
+var errRevoked = errors.New("proxy: revoked")
+
 func of(ctx context.Context) *request { return ctx.Value(requestKey{}).(*request) }
 
 // newTransport dials the socket of the request's generation. Connections are
@@ -42,7 +45,15 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, q *request) {
 		http.Error(w, http.StatusText(http.StatusRequestEntityTooLarge), http.StatusRequestEntityTooLarge)
 		return
 	}
-	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, q))
+	ctx := context.WithValue(r.Context(), requestKey{}, q)
+	if q.watch != nil {
+		// An answer, or a body, that goes on for longer must end as a tunnel does (PR23).
+		revocable, cut := context.WithCancelCause(ctx)
+		defer cut(nil)
+		defer q.watch(func() { cut(errRevoked) })()
+		ctx = revocable
+	}
+	r = r.WithContext(ctx)
 	q.body.ReadCloser = http.MaxBytesReader(w, r.Body, q.route.MaxBody)
 	r.Body = &q.body
 	// The content policy is decided when the plugin's is known.
@@ -120,6 +131,11 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		p.metrics.count(q.plugin, http.StatusRequestEntityTooLarge)
 		http.Error(w, http.StatusText(http.StatusRequestEntityTooLarge), http.StatusRequestEntityTooLarge)
+		return
+	}
+	if errors.Is(context.Cause(r.Context()), errRevoked) {
+		p.metrics.count(q.plugin, http.StatusUnauthorized)
+		http.Error(w, http.StatusText(http.StatusUnauthorized), http.StatusUnauthorized)
 		return
 	}
 	if r.Context().Err() != nil {

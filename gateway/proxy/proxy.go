@@ -66,8 +66,8 @@ type Auth interface {
 	Redeem(r *http.Request, plugin string) (identity.Identity, Watch, error)
 }
 
-// Watch calls fn, once, when what lets somebody in has ended (PR23): what was
-// upgraded is closed then. fn does not block. Nil: it does not end.
+// Watch calls fn, once, when what lets somebody in has ended (PR23): tunnels are
+// closed then, and requests cut off. fn does not block. Nil: it does not end.
 type Watch = func(fn func()) (cancel func())
 
 // Options configure a Proxy.

@@ -476,6 +476,61 @@ func TestTunnelRevoked(t *testing.T) {
 	}
 }
 
+// TestRequestRevoked (PR23): an agent's request that the plugin is still answering
+// ends with the session, before and after the answer has begun; others go on.
+func TestRequestRevoked(t *testing.T) {
+	f := setup(t, proxy.Options{})
+	asked, goOn := make(chan struct{}, 3), make(chan struct{})
+	f.plugin.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/silent") {
+			_, _ = io.WriteString(w, "begun")
+			_ = http.NewResponseController(w).Flush()
+		}
+		asked <- struct{}{}
+		select {
+		case <-goOn:
+		case <-r.Context().Done():
+		}
+	})
+	type outcome struct {
+		status int
+		body   string
+		err    error
+	}
+	get := func(path string) <-chan outcome {
+		out := make(chan outcome, 1)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.web.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Cookie", "__Host-parley=ana")
+		go func() {
+			res, err := f.web.Client().Do(req)
+			if err != nil {
+				out <- outcome{err: err}
+				return
+			}
+			defer func() { _ = res.Body.Close() }()
+			b, err := io.ReadAll(res.Body)
+			out <- outcome{res.StatusCode, string(b), err}
+		}()
+		<-asked
+		return out
+	}
+	begun, silent, stranger := get("/p/toy/agent/begun"), get("/p/toy/agent/silent"), get("/p/toy/open")
+	f.auth.logout()
+	if o := <-begun; o.err == nil || o.body != "begun" {
+		t.Errorf("the answer that had begun: %+v, want it cut off", o)
+	}
+	if o := <-silent; o.status != http.StatusUnauthorized {
+		t.Errorf("the request without an answer yet: %+v, want 401", o)
+	}
+	close(goOn)
+	if o := <-stranger; o.status != http.StatusOK || o.err != nil {
+		t.Errorf("somebody else's request: %+v, want it answered", o)
+	}
+}
+
 // TestTunnelEndsWithinFrame: half a frame is never completed by a close frame.
 func TestTunnelEndsWithinFrame(t *testing.T) {
 	f := setup(t, proxy.Options{})
