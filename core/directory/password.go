@@ -51,7 +51,8 @@ func CheckPassword(password, hash string) (bool, error) {
 }
 
 // SetPassword gives a user a new password and revokes all sessions but one
-// (PR23; zero: all of them).
+// (PR23; zero: all of them). That one must not have been revoked meanwhile, by
+// a password that somebody else set: ErrNotFound.
 func (d *Directory) SetPassword(ctx context.Context, user conversation.AgentID, password string, keep SessionID) error {
 	hash, err := HashPassword(password)
 	if err != nil {
@@ -65,6 +66,16 @@ func (e *editor) setHash(user conversation.AgentID, hash string, keep SessionID)
 	u, ok := e.snap.User(user)
 	if !ok {
 		return fmt.Errorf("directory: set password: %w", ErrNotFound)
+	}
+	if keep != (SessionID{}) {
+		var revoked int64
+		err := e.tx.QueryRowContext(e.ctx, `SELECT revoked_at FROM sessions WHERE id = $1 AND user_id = $2`, keep[:], user).Scan(&revoked)
+		if errors.Is(err, sql.ErrNoRows) || err == nil && revoked != 0 {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return fmt.Errorf("directory: set password: session: %w", err)
+		}
 	}
 	if err := setHash(e.ctx, e.tx, user, hash); err != nil {
 		return fmt.Errorf("directory: set password: %w", err)

@@ -29,13 +29,22 @@ type Session struct {
 	RevokedAt time.Time // zero: not revoked
 }
 
-// AddSession stores a new session, durable on return.
-func (d *Directory) AddSession(ctx context.Context, s Session) error {
+// AddSession stores a new session, durable on return, of a user whose stored
+// password is the one that was checked: hash. ErrNotFound when it no longer is.
+// A new password ends the sessions that are there, so none may come after it
+// by the old one (PR23).
+func (d *Directory) AddSession(ctx context.Context, s Session, hash string) error {
 	err := d.write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO sessions (id, token_hash, user_id, bearer, created_at, seen_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			s.ID[:], s.TokenHash[:], s.User, s.Bearer, s.CreatedAt.UnixMilli(), s.SeenAt.UnixMilli(), s.ExpiresAt.UnixMilli())
-		return err
+		res, err := tx.ExecContext(ctx, `INSERT INTO sessions (id, token_hash, user_id, bearer, created_at, seen_at, expires_at)
+SELECT $1, $2, id, $4, $5, $6, $7 FROM users WHERE id = $3 AND password = $8`,
+			s.ID[:], s.TokenHash[:], s.User, s.Bearer, s.CreatedAt.UnixMilli(), s.SeenAt.UnixMilli(), s.ExpiresAt.UnixMilli(), hash)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(ErrNotFound, err)
+		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("directory: add session: %w", err)

@@ -20,7 +20,7 @@ func TestSessions(t *testing.T) {
 			ID: directory.SessionID{n}, TokenHash: [32]byte{n}, User: ana.ID, Bearer: n%2 == 0,
 			CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(time.Hour),
 		}
-		if err := f.AddSession(ctx, s); err != nil {
+		if err := f.AddSession(ctx, s, ""); err != nil {
 			t.Fatal(err)
 		}
 		return s
@@ -70,10 +70,21 @@ func TestSessions(t *testing.T) {
 	if diff := cmp.Diff(map[directory.SessionID]bool{one.ID: true, two.ID: true}, revoked()); diff != "" {
 		t.Errorf("after a new password (-want +got):\n%s", diff)
 	}
+	// PR23: nothing that was allowed by the old password comes after the new one.
+	late := directory.Session{ID: directory.SessionID{9}, TokenHash: [32]byte{9}, User: ana.ID, CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(time.Hour)}
+	if err := f.AddSession(ctx, late, ""); !errors.Is(err, directory.ErrNotFound) {
+		t.Errorf("a session by the old password: got %v, want ErrNotFound", err)
+	}
+	if err := f.SetPassword(ctx, ana.ID, "battery staple", two.ID); !errors.Is(err, directory.ErrNotFound) {
+		t.Errorf("a new password by a session that was revoked: got %v, want ErrNotFound", err)
+	}
+	if err := f.AddSession(ctx, late, f.Snapshot().PasswordHash(ana.ID)); err != nil {
+		t.Errorf("a session by the present password: %v", err)
+	}
 	ana.Disabled = true
 	f.user(t, ana)
-	if got := revoked(); len(got) != 3 {
-		t.Errorf("after disabling: %d revoked, want all 3", len(got))
+	if got := revoked(); len(got) != 4 {
+		t.Errorf("after disabling: %d revoked, want all 4", len(got))
 	}
 	if err := f.PruneSessions(ctx, time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)

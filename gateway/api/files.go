@@ -62,6 +62,9 @@ func (a *API) uploadRoute(tag string) {
 			r, w := humago.Unwrap(ctx)
 			id, _ := auth.FromContext(r.Context())
 			f, err := a.upload(r, id)
+			if err == nil {
+				_, err = a.sender(r.Context(), directory.RoleAgent)
+			}
 			if err != nil {
 				writeFault(w, a.fault(err, o.OperationID))
 				return

@@ -35,18 +35,30 @@ func op(id, method, path, tag, summary string, need directory.Role) huma.Operati
 }
 
 // register adds an operation. Who sends the request, and with which role, is
-// settled before anything of it is read [ASVS 8.3.1].
+// settled before anything of it is read [ASVS 8.3.1], and again afterwards.
 func register[I, O any](a *API, o huma.Operation, need directory.Role, fn func(ctx context.Context, id auth.Identity, in *I) (*O, error)) {
 	o.Middlewares = append(o.Middlewares, a.gate(need))
 	huma.Register(a.huma, o, func(ctx context.Context, in *I) (*O, error) {
-		id, _ := auth.FromContext(ctx)
-		out, err := fn(ctx, id, in)
+		id, err := a.sender(ctx, need)
+		var out *O
+		if err == nil {
+			out, err = fn(ctx, id, in)
+		}
 		if err != nil {
 			p := a.fault(err, o.OperationID).problem()
 			return nil, &p
 		}
 		return out, nil
 	})
+}
+
+// sender is who sends a request whose body has been read.
+func (a *API) sender(ctx context.Context, need directory.Role) (auth.Identity, error) {
+	if need == anybody {
+		id, _ := auth.FromContext(ctx)
+		return id, nil
+	}
+	return a.opts.Auth.Recheck(ctx, need)
 }
 
 // gate lets through who has the role.

@@ -170,7 +170,7 @@ func (h *house) session(user conversation.AgentID) string {
 	token := base64.RawURLEncoding.EncodeToString(raw)
 	s := directory.Session{TokenHash: sha256.Sum256([]byte(token)), User: user, Bearer: true, CreatedAt: time.Now(), SeenAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)}
 	_, _ = rand.Read(s.ID[:])
-	if err := h.dir.AddSession(h.t.Context(), s); err != nil {
+	if err := h.dir.AddSession(h.t.Context(), s, h.dir.Snapshot().PasswordHash(user)); err != nil {
 		h.t.Fatal(err)
 	}
 	return token
@@ -451,6 +451,62 @@ func TestChangedRightsRestartSockets(t *testing.T) {
 		}
 		h.want("the session", h.do("ana", "GET", "/me", nil), 200)
 		_ = c.CloseNow()
+	}
+}
+
+// PR23: a request is judged by the rights that its sender has when the whole of it
+// is there, however long the body takes.
+func TestChangedRightsReachSlowRequests(t *testing.T) {
+	h := newHouse(t, nil)
+	conv := h.router.open(service(), account())
+	h.router.join(h.users["ana"].ID, conv)
+	root, err := h.dir.PutUser(t.Context(), directory.User{Login: "root", Name: "Root", Role: directory.RoleAdmin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.tokens["root"] = h.session(root.ID)
+	upload := "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nhello\r\n--b--\r\n"
+	for _, c := range []struct {
+		name, as, method, path, kind, body string
+		change                             string // of the sender's record
+		want                               int
+	}{
+		{"demoted", "adam", "POST", "/teams", "application/json", `{"name":"Late"}`, `"role":"agent"`, 403},
+		{"disabled", "sue", "POST", "/contacts", "application/json", `{"name":"Late","addresses":[]}`, `"role":"supervisor","disabled":true`, 401},
+		{"disabled, uploading", "ana", "POST", "/conversations/" + conv.String() + "/files", "multipart/form-data; boundary=b", upload, `"role":"agent","disabled":true`, 401},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, w := io.Pipe()
+			req, err := http.NewRequestWithContext(t.Context(), c.method, h.web.URL+api.Prefix+c.path, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Authorization", "Bearer "+h.tokens[c.as])
+			req.Header.Set("Content-Type", c.kind)
+			req.Header.Set("Expect", "100-continue") // the server says 100 when it reads the body: the sender was let in
+			client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
+			defer client.CloseIdleConnections()
+			status := make(chan int, 1)
+			go func() {
+				res, err := client.Do(req)
+				if err != nil {
+					_ = r.CloseWithError(err)
+					status <- 0
+					return
+				}
+				_ = res.Body.Close()
+				status <- res.StatusCode
+			}()
+			if _, err := io.WriteString(w, c.body[:5]); err != nil {
+				t.Fatalf("the request was not let in: %v", err)
+			}
+			h.want("the change", h.do("root", "PUT", "/users/"+h.users[c.as].ID.String(), `{"login":"`+c.as+`","name":"x",`+c.change+`}`), 200)
+			_, _ = io.WriteString(w, c.body[5:])
+			_ = w.Close()
+			if got := <-status; got != c.want {
+				t.Errorf("the request is answered %d, want %d", got, c.want)
+			}
+		})
 	}
 }
 

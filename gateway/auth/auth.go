@@ -22,7 +22,7 @@ import (
 // Directory is what this package needs of core/directory.
 type Directory interface {
 	Snapshot() *directory.Snapshot
-	AddSession(ctx context.Context, s directory.Session) error
+	AddSession(ctx context.Context, s directory.Session, hash string) error
 	SessionByToken(ctx context.Context, hash [32]byte) (directory.Session, error)
 	TouchSessions(ctx context.Context, seen map[directory.SessionID]time.Time) error
 	RevokeSession(ctx context.Context, id directory.SessionID) error

@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/gateway/auth"
 )
@@ -327,6 +328,50 @@ func TestChangePassword(t *testing.T) {
 	}
 	if _, err := a.Authenticate(request("GET", other.Token, true)); !errors.Is(err, auth.ErrUnauthenticated) {
 		t.Errorf("the other session: got %v, want ErrUnauthenticated", err)
+	}
+}
+
+// meanwhile is a directory in which something happens before a write of auth's.
+type meanwhile struct {
+	*directory.Directory
+	happens func()
+}
+
+func (m meanwhile) AddSession(ctx context.Context, s directory.Session, hash string) error {
+	m.happens()
+	return m.Directory.AddSession(ctx, s, hash)
+}
+
+func (m meanwhile) SetPassword(ctx context.Context, user conversation.AgentID, password string, keep directory.SessionID) error {
+	m.happens()
+	return m.Directory.SetPassword(ctx, user, password, keep)
+}
+
+// PR23: who knows only the old password gains nothing by being just ahead of the
+// new one, neither a session nor a password of their own.
+func TestNewPasswordMeanwhile(t *testing.T) {
+	d := realDirectory(t)
+	ana, _ := d.Snapshot().UserByLogin("ana")
+	a := newAuth(t, auth.Options{Directory: meanwhile{d, func() {
+		if err := d.SetPassword(t.Context(), ana.ID, "set by somebody else", directory.SessionID{}); err != nil {
+			t.Error(err)
+		}
+	}}})
+	defer closeAuth(t, a)
+	if _, err := a.Login(t.Context(), auth.LoginRequest{Login: "ana", Password: password, IP: home}); !errors.Is(err, auth.ErrCredentials) {
+		t.Errorf("Login: got %v, want ErrCredentials", err)
+	}
+	before := newAuth(t, auth.Options{Directory: d})
+	defer closeAuth(t, before)
+	res, err := before.Login(t.Context(), auth.LoginRequest{Login: "ana", Password: "set by somebody else", IP: home})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.ChangePassword(t.Context(), res.Identity, "set by somebody else", "battery staple"); !errors.Is(err, auth.ErrUnauthenticated) {
+		t.Errorf("ChangePassword: got %v, want ErrUnauthenticated", err)
+	}
+	if ok, err := directory.CheckPassword("set by somebody else", d.Snapshot().PasswordHash(ana.ID)); err != nil || !ok {
+		t.Errorf("the password that somebody else set is no longer good: %v", err)
 	}
 }
 

@@ -63,7 +63,10 @@ func (s *sessions) setDown(down bool) {
 	s.down = down
 }
 
-func (s *sessions) AddSession(_ context.Context, row directory.Session) error {
+func (s *sessions) AddSession(_ context.Context, row directory.Session, hash string) error {
+	if s.snap.PasswordHash(row.User) != hash {
+		return directory.ErrNotFound
+	}
 	return s.locked(func() { s.rows[row.TokenHash] = row })
 }
 

@@ -157,6 +157,21 @@ func (a *Auth) Check(ctx context.Context, role directory.Role, privileges ...str
 	return id, nil
 }
 
+// Recheck is Check by what holds now, for after a body was read: its sender may
+// take minutes for it, and must not act by rights lost meanwhile (PR23). The
+// identity is the present one.
+func (a *Auth) Recheck(ctx context.Context, role directory.Role) (Identity, error) {
+	id, ok := FromContext(ctx)
+	if !ok {
+		return Identity{}, ErrUnauthenticated
+	}
+	id, err := a.Current(id)
+	if err != nil {
+		return Identity{}, err
+	}
+	return a.Check(NewContext(ctx, id), role)
+}
+
 // Denied notes in the audit trail that somebody tried what they may not,
 // also for checks made elsewhere (another's conversation). A storm of them
 // is noted in part.

@@ -111,6 +111,17 @@ func (a *Auth) login(ctx context.Context, req LoginRequest) (LoginResult, string
 	case !ok && result == resultOK:
 		result = resultPassword
 	}
+	var token string
+	var s directory.Session
+	if result == resultOK {
+		try.succeeded()
+		token, s, err = a.open(ctx, u.ID, hash, req.Bearer)
+		if errors.Is(err, directory.ErrNotFound) {
+			result = resultPassword // there was a new one in this very moment
+		} else if err != nil {
+			return LoginResult{}, resultError, fmt.Errorf("auth: login: %w", err)
+		}
+	}
 	if result != resultOK {
 		entry := directory.AuditEntry{Action: directory.AuditLoginFailed, Reason: result}
 		if known { // a login that nobody has may be a password typed into the wrong field
@@ -118,11 +129,6 @@ func (a *Auth) login(ctx context.Context, req LoginRequest) (LoginResult, string
 		}
 		a.audit(ctx, entry)
 		return LoginResult{}, result, ErrCredentials
-	}
-	try.succeeded()
-	token, s, err := a.open(ctx, u.ID, req.Bearer)
-	if err != nil {
-		return LoginResult{}, resultError, fmt.Errorf("auth: login: %w", err)
 	}
 	if req.Previous != "" {
 		a.endPrevious(ctx, req.Previous, req.Bearer)
@@ -150,7 +156,7 @@ func (a *Auth) Logout(ctx context.Context, id Identity) error {
 
 // ChangePassword gives a user who knows the old password a new one and ends
 // all other sessions of that user. Errors: ErrCredentials,
-// directory.ErrPassword, *LimitedError, ErrBusy.
+// ErrUnauthenticated, directory.ErrPassword, *LimitedError, ErrBusy.
 func (a *Auth) ChangePassword(ctx context.Context, id Identity, old, password string) error {
 	if len(old) > directory.MaxPassword {
 		return ErrCredentials
@@ -174,7 +180,11 @@ func (a *Auth) ChangePassword(ctx context.Context, id Identity, old, password st
 		return ErrCredentials
 	}
 	try.succeeded()
-	if err := a.hashing(ctx, from, func() error { return a.dir.SetPassword(ctx, id.User, password, id.Session) }); err != nil {
+	err = a.hashing(ctx, from, func() error { return a.dir.SetPassword(ctx, id.User, password, id.Session) })
+	if errors.Is(err, directory.ErrNotFound) { // the session has ended in this very moment
+		return ErrUnauthenticated
+	}
+	if err != nil {
 		return fmt.Errorf("auth: change password: %w", err)
 	}
 	a.audit(ctx, directory.AuditEntry{Action: directory.AuditPassword, Object: "user", ObjectID: id.User.String()})

@@ -55,15 +55,15 @@ func newToken() (token string, hash [32]byte) {
 // tokenLength is how long a token is in text; anything else is not looked up.
 const tokenLength = 43
 
-// open makes a session for a user.
-func (a *Auth) open(ctx context.Context, user conversation.AgentID, bearer bool) (string, directory.Session, error) {
+// open makes a session for a user whose password was checked against hash.
+func (a *Auth) open(ctx context.Context, user conversation.AgentID, hash string, bearer bool) (string, directory.Session, error) {
 	now := a.opts.Now()
-	token, hash := newToken()
+	token, tokenHash := newToken()
 	s := directory.Session{
-		TokenHash: hash, User: user, Bearer: bearer, CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(a.opts.AbsoluteTimeout),
+		TokenHash: tokenHash, User: user, Bearer: bearer, CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(a.opts.AbsoluteTimeout),
 	}
 	_, _ = rand.Read(s.ID[:]) // never fails (crypto/rand)
-	if err := a.dir.AddSession(ctx, s); err != nil {
+	if err := a.dir.AddSession(ctx, s, hash); err != nil {
 		return "", s, err
 	}
 	a.mu.Lock()
