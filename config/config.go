@@ -54,6 +54,7 @@ type Origins struct {
 	Chat    string   `yaml:"chat" jsonschema_description:"Origin of widgets and plugin pages."`
 	Files   string   `yaml:"files" jsonschema_description:"Origin of attachments."`
 	Hooks   string   `yaml:"hooks" jsonschema_description:"Origin that carriers deliver webhooks to, and sign. Default: that of chat."`
+	Plugins string   `yaml:"plugins" jsonschema_description:"Origin beneath which each third-party plugin has its own for its pages: https://plugins.example.com means https://<id>.plugins.example.com. Needs names and a certificate for *.plugins.example.com. Default: none, they are put into a sandbox on that of chat."`
 	Aliases []string `yaml:"aliases" jsonschema_description:"Further hosts (host or host:port) that are answered like all three; for a demo on one machine."`
 }
 

@@ -49,6 +49,22 @@ func (c *Config) validate(lines map[string]string) Faults {
 		u, err := url.Parse(h)
 		check(err == nil && isOrigin(u), "origins.hooks", "want an origin such as https://hooks.example.com, without a path, got %q", h)
 	}
+	if p := c.Origins.Plugins; p != "" {
+		u, err := url.Parse(p)
+		ok := err == nil && isOrigin(u)
+		check(ok, "origins.plugins", "want an origin such as https://plugins.example.com, without a path, got %q", p)
+		if ok {
+			_, notAddress := netip.ParseAddr(u.Hostname())
+			check(notAddress != nil, "origins.plugins", "needs a host name, since plugins get names beneath it, got %q", p)
+			for _, o := range []struct{ path, value string }{
+				{"origins.desk", c.Origins.Desk}, {"origins.chat", c.Origins.Chat}, {"origins.files", c.Origins.Files}, {"origins.hooks", c.Origins.Hooks},
+			} {
+				other, err := url.Parse(o.value)
+				check(err != nil || !within(other.Hostname(), u.Hostname()), "origins.plugins",
+					"is the host of %s, or has it beneath it; a plugin of that name would share it", o.path)
+			}
+		}
+	}
 	for _, n := range c.HTTP.TrustedProxies {
 		_, err := netip.ParsePrefix(n)
 		check(err == nil, "http.trusted_proxies", "want networks such as 10.0.0.0/8, got %q", n)
@@ -64,6 +80,12 @@ func (c *Config) validate(lines map[string]string) Faults {
 	check(c.Drain > 0, "drain", "want more than 0")
 	slices.SortFunc(faults, func(a, b Fault) int { return strings.Compare(a.Path, b.Path) })
 	return faults
+}
+
+// within reports whether a host name is that of parent, or is beneath it.
+func within(host, parent string) bool {
+	host, parent = strings.ToLower(host), strings.ToLower(parent)
+	return host == parent || strings.HasSuffix(host, "."+parent)
 }
 
 // isOrigin reports whether u is scheme://host[:port] and nothing more.

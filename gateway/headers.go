@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// policies are the security headers of the three origins [ASVS 3.4].
+// policies are the security headers of the origins [ASVS 3.4].
 type policies struct {
 	desk, api, plugin, chat, files string
 }
@@ -54,8 +54,11 @@ func (s *Server) secure(next http.Handler) http.Handler {
 		case areaPlugins:
 			h.Set("Content-Security-Policy", s.policies.chat)
 			h.Set("Referrer-Policy", "strict-origin-when-cross-origin")
-			if !serves.has(surfaceChat) {
+			if !serves.has(surfaceChat | surfacePlugin) {
 				h.Set("Content-Security-Policy", s.policies.plugin)
+			}
+			if serves == surfacePlugin {
+				h.Set("Origin-Agent-Cluster", "?1") // no document.domain, by which neighbours could meet
 			}
 		case areaHooks:
 			h.Set("Content-Security-Policy", s.policies.plugin)

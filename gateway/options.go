@@ -50,6 +50,10 @@ type Origins struct {
 	Desk, Chat, Files string
 	// Hooks is where carriers deliver webhooks and what they sign. "" = Chat.
 	Hooks string
+	// Plugins is the origin beneath which each third-party plugin has its own, for
+	// its pages: "https://plugins.example.com" means "https://<id>.plugins.example.com".
+	// Nothing is served at Plugins itself. "" = none: they share Chat, in a sandbox.
+	Plugins string
 	// Aliases are hosts, their port not counting, that serve everything, for a first
 	// look on one machine. Empty in production.
 	Aliases []string
@@ -116,7 +120,7 @@ func set[T comparable](field *T, def T) {
 type Handlers struct {
 	API     http.Handler // /api/ on the desk
 	Hooks   http.Handler // /hooks/ on desk and chat
-	Plugins http.Handler // /p/ on chat; on the desk in a sandbox (plugin-notes.md 8)
+	Plugins http.Handler // /p/ on chat; on the desk in a sandbox (plugin-notes.md 8); /p/<id>/ on the plugin's own host
 	Files   http.Handler // /f/ on files
 	Desktop fs.FS        // the desktop's built files with index.html at the root; nil or empty: a page says that the build is missing
 	// Drain are called at the start of a shutdown, side by side: they tell their

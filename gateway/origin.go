@@ -17,17 +17,22 @@ const (
 	surfaceChat
 	surfaceFiles
 	surfaceHooks
-	surfaceAll = surfaceDesk | surfaceChat | surfaceFiles | surfaceHooks
+	surfacePlugin // one third-party plugin, that of the host's name
+	surfaceAll    = surfaceDesk | surfaceChat | surfaceFiles | surfaceHooks
 )
 
 func (s surface) has(x surface) bool { return s&x != 0 }
 
-// hosts maps host names, lower case and without port, to what they serve.
-type hosts map[string]surface
+// hosts are the host names, lower case and without port, with what they serve.
+type hosts struct {
+	named map[string]surface
+	// plugins stands behind a plugin's id in its own host's name: ".plugins.example.com". "" = none has one.
+	plugins string
+}
 
 // resolve completes the origins with the listener's port and maps their hosts.
 func (o Origins) resolve(port int, tls bool) (Origins, hosts, error) {
-	h := hosts{}
+	h := hosts{named: map[string]surface{}}
 	if o.Hooks == "" {
 		o.Hooks = o.Chat
 	}
@@ -35,28 +40,82 @@ func (o Origins) resolve(port int, tls bool) (Origins, hosts, error) {
 		name   string
 		origin *string
 		serves surface
-	}{{"desk", &o.Desk, surfaceDesk}, {"chat", &o.Chat, surfaceChat}, {"files", &o.Files, surfaceFiles}, {"hooks", &o.Hooks, surfaceHooks}} {
+	}{
+		{"desk", &o.Desk, surfaceDesk}, {"chat", &o.Chat, surfaceChat}, {"files", &o.Files, surfaceFiles}, {"hooks", &o.Hooks, surfaceHooks},
+		{"plugins", &o.Plugins, surfacePlugin},
+	} {
+		if it.serves == surfacePlugin && o.Plugins == "" {
+			continue
+		}
 		u, err := url.Parse(*it.origin)
 		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.Path != "" || u.RawQuery != "" || u.User != nil || u.Fragment != "" {
-			return o, nil, fmt.Errorf("%w: origin of %s %q: want scheme://host[:port]", ErrOptions, it.name, *it.origin)
+			return o, h, fmt.Errorf("%w: origin of %s %q: want scheme://host[:port]", ErrOptions, it.name, *it.origin)
 		}
 		if tls && u.Scheme != "https" {
-			return o, nil, fmt.Errorf("%w: origin of %s %q: want https, since the listener has a certificate", ErrOptions, it.name, *it.origin)
+			return o, h, fmt.Errorf("%w: origin of %s %q: want https, since the listener has a certificate", ErrOptions, it.name, *it.origin)
 		}
 		if u.Port() == "0" {
 			u.Host = net.JoinHostPort(u.Hostname(), strconv.Itoa(port))
 		}
 		*it.origin = strings.ToLower(u.Scheme + "://" + u.Host)
-		h[strings.ToLower(u.Hostname())] |= it.serves
+		if it.serves == surfacePlugin {
+			h.plugins = "." + strings.ToLower(u.Hostname())
+			continue
+		}
+		h.named[strings.ToLower(u.Hostname())] |= it.serves
 	}
 	for _, a := range o.Aliases {
-		h[hostname(a)] = surfaceAll
+		h.named[hostname(a)] = surfaceAll
 	}
 	return o, h, nil
 }
 
 // serves tells what the request's host serves; 0 for an unknown host.
-func (h hosts) serves(host string) surface { return h[hostname(host)] }
+func (h hosts) serves(host string) surface {
+	name := hostname(host)
+	if s, ok := h.named[name]; ok {
+		return s
+	}
+	if h.plugin(name) != "" {
+		return surfacePlugin
+	}
+	return 0
+}
+
+// plugin is the id in the name of a plugin's own host; "" for any other name.
+func (h hosts) plugin(name string) string {
+	id, ok := strings.CutSuffix(name, h.plugins)
+	if h.plugins == "" || !ok || !isLabel(id) {
+		return ""
+	}
+	return id
+}
+
+// Plugin is the origin of a third-party plugin's own pages, "https://<id>.plugins.example.com".
+// "" = it has none: Plugins is not set, or id cannot be a label of a host's name
+// (RFC 1123 2.1), as one with an underscore.
+func (o Origins) Plugin(id string) string {
+	scheme, host, ok := strings.Cut(o.Plugins, "://")
+	if !ok || !isLabel(id) {
+		return ""
+	}
+	return scheme + "://" + id + "." + host
+}
+
+// isLabel reports whether a plugin's id can be a label of a host's name that
+// browsers take as it stands: hyphens in the third and fourth place mark names in
+// other encodings (RFC 5891 4.2.3.1).
+func isLabel(id string) bool {
+	if id == "" || len(id) > 63 || id[0] == '-' || id[len(id)-1] == '-' || len(id) > 3 && id[2:4] == "--" {
+		return false
+	}
+	for _, c := range []byte(id) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
 
 // hostname is a host without port and brackets, in lower case.
 func hostname(host string) string {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -209,10 +210,28 @@ func (s *Server) routes(h Handlers, desk http.Handler) http.Handler {
 	}
 	on("/api/", surfaceDesk, h.API)
 	on("/hooks/", surfaceDesk|surfaceChat|surfaceHooks, h.Hooks)
-	on("/p/", surfaceDesk|surfaceChat, h.Plugins)
+	on("/p/", surfaceDesk|surfaceChat|surfacePlugin, s.ownPages(h.Plugins))
 	on("/f/", surfaceFiles, h.Files)
 	on("/", surfaceDesk, desk)
 	return mux
+}
+
+// ownPages keeps a plugin's own host to that plugin: its pages may do with their
+// origin what they like, so nobody else's may have it.
+func (s *Server) ownPages(next http.Handler) http.Handler {
+	if next == nil {
+		return nil
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.hosts.serves(r.Host) == surfacePlugin {
+			rest, _ := strings.CutPrefix(r.URL.Path, "/p/")
+			if id, _, _ := strings.Cut(rest, "/"); id != s.hosts.plugin(hostname(r.Host)) {
+				http.NotFound(w, r)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Shutdown turns readiness off, tells sockets to come back, lets requests in

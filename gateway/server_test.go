@@ -169,6 +169,63 @@ func TestOriginsServeWhatIsTheirs(t *testing.T) {
 	}
 }
 
+// TestPluginsOrigins: the host of a third-party plugin serves that plugin and
+// nothing else, and no host that is not ours is taken for one (DESIGN.md 7).
+func TestPluginsOrigins(t *testing.T) {
+	s := start(t, gateway.Options{Origins: gateway.Origins{
+		Desk: "http://desk.localhost:0", Chat: "http://chat.localhost:0", Files: "http://files.localhost:0", Plugins: "http://Plugins.localhost:0",
+	}}, all())
+	cases := []struct {
+		host, path string
+		status     int
+	}{
+		{"toy.plugins.localhost", "/p/toy", 200},
+		{"toy.plugins.localhost", "/p/toy/page", 200},
+		{"TOY.plugins.localhost:1", "/p/toy/page", 200},
+		{"toy.plugins.localhost", "/p/other/page", 404},
+		{"toy.plugins.localhost", "/p/toys/page", 404},
+		{"toy.plugins.localhost", "/p/", 404},
+		{"toy.plugins.localhost", "/p//toy/", 307}, // to the same host, cleaned
+		{"toy.plugins.localhost", "/api/v1/me", 404},
+		{"toy.plugins.localhost", "/hooks/a", 404},
+		{"toy.plugins.localhost", "/f/x", 404},
+		{"toy.plugins.localhost", "/", 404},
+		{"toy.plugins.localhost", "/index.html", 404},
+		{"plugins.localhost", "/p/toy/page", 421},
+		{".plugins.localhost", "/p/toy/page", 421},
+		{"a.toy.plugins.localhost", "/p/toy/page", 421},
+		{"a_b.plugins.localhost", "/p/a_b/page", 421},
+		{"toyplugins.localhost", "/p/toy/page", 421},
+		{"toy.plugins.localhost.evil.example", "/p/toy/page", 421},
+		{"chat.localhost", "/p/toy/page", 200},
+		{"desk.localhost", "/p/toy/page", 200},
+	}
+	for _, c := range cases {
+		if res, body := s.do("GET", c.host, c.path); res.StatusCode != c.status || c.status == 200 && body != "plugins" {
+			t.Errorf("GET %s%s = %d %q, want %d", c.host, c.path, res.StatusCode, body, c.status)
+		}
+	}
+	res, _ := s.do("GET", "toy.plugins.localhost", "/p/toy/page")
+	if csp := res.Header.Get("Content-Security-Policy"); strings.Contains(csp, "sandbox") || !strings.Contains(csp, "default-src 'self'") {
+		t.Errorf("policy of a plugin's own origin: %q, want that of the chat origin", csp)
+	}
+	if got := res.Header.Get("Origin-Agent-Cluster"); got != "?1" {
+		t.Errorf("Origin-Agent-Cluster = %q, want ?1", got)
+	}
+	_, port, _ := net.SplitHostPort(s.Addr().String())
+	for id, want := range map[string]string{
+		"toy": "http://toy.plugins.localhost:" + port, "a-1": "http://a-1.plugins.localhost:" + port,
+		"": "", "a_b": "", "a-": "", "xn--a": "", "A": "", "a.b": "", strings.Repeat("a", 64): "",
+	} {
+		if got := s.Origins().Plugin(id); got != want {
+			t.Errorf("origin of plugin %q: %q, want %q", id, got, want)
+		}
+	}
+	if got := (gateway.Origins{}).Plugin("toy"); got != "" {
+		t.Errorf("origin of a plugin without origins.plugins: %q, want none", got)
+	}
+}
+
 func TestSecurityHeaders(t *testing.T) {
 	s := start(t, gateway.Options{}, all())
 	cases := []struct {

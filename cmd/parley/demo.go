@@ -115,7 +115,7 @@ func demoEnv(data string, public, opsAddr netip.AddrPort) []string {
 	origin := func(name string) string { return "http://" + name + ".localhost:" + strconv.Itoa(int(public.Port())) }
 	vars := map[string]string{
 		"data": data, "node": "demo", "listen.public": public.String(), "listen.ops": opsAddr.String(),
-		"origins.desk": origin("desk"), "origins.chat": origin("chat"), "origins.files": origin("files"),
+		"origins.desk": origin("desk"), "origins.chat": origin("chat"), "origins.files": origin("files"), "origins.plugins": origin("plugins"),
 		"origins.aliases": "localhost,127.0.0.1,[::1]", "login.per_account_burst": "50", "login.per_ip_burst": "200",
 		"plugins.builtin": strings.Join(slices.Sorted(maps.Keys(builtin())), ","),
 	}

@@ -155,7 +155,7 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 	}
 	n.server, err = gateway.New(ctx, gateway.Options{
 		Listen: cfg.Listen.Public, OpsListen: cfg.Listen.Ops, OpsHosts: cfg.Listen.OpsHosts, TLSCert: cfg.TLS.Cert, TLSKey: cfg.TLS.Key,
-		Origins:        gateway.Origins{Desk: cfg.Origins.Desk, Chat: cfg.Origins.Chat, Files: cfg.Origins.Files, Hooks: cfg.Origins.Hooks, Aliases: cfg.Origins.Aliases},
+		Origins:        gateway.Origins{Desk: cfg.Origins.Desk, Chat: cfg.Origins.Chat, Files: cfg.Origins.Files, Hooks: cfg.Origins.Hooks, Plugins: cfg.Origins.Plugins, Aliases: cfg.Origins.Aliases},
 		TrustedProxies: proxies, Limits: gateway.Limits{Conns: cfg.HTTP.MaxConns, ConnsPerIP: perIP(cfg)},
 		Log: logger, Registry: registry, Health: n.health,
 	})
@@ -246,7 +246,7 @@ func (n *node) startPlugins(ctx context.Context, origins gateway.Origins) error 
 		RunDir: n.cfg.RunDir(), PinFile: pinFile(n.cfg), Core: n.router,
 		Blobs:  blob.Plugins{Store: n.blobs, Log: n.stores.log, Vault: n.stores.vault, Origin: origins.Files},
 		Grants: n.grants, KV: n.stores.dir, Logger: n.logger, Node: n.cfg.Node,
-		PluginURL:      func(plugin string) string { return origins.Chat + "/p/" + plugin },
+		PluginURL:      pluginURL(origins),
 		HookURL:        func(id conversation.AccountID) string { return origins.Hooks + "/hooks/" + id.String() },
 		FrameAncestors: []string{origins.Desk}, VisitorKey: n.stores.vault.Subkey("visitor"), LogLevel: n.cfg.Log.Level,
 	})
@@ -268,6 +268,17 @@ func (n *node) startPlugins(ctx context.Context, origins gateway.Origins) error 
 	}
 	n.background.Go(func() { n.followAccounts(ctx) })
 	return nil
+}
+
+// pluginURL tells where a plugin is: a third-party one at its own origin, if it has one.
+func pluginURL(origins gateway.Origins) func(plugin string, foreign bool) string {
+	return func(plugin string, foreign bool) string {
+		origin := origins.Chat
+		if own := origins.Plugin(plugin); foreign && own != "" {
+			origin = own
+		}
+		return origin + "/p/" + plugin
+	}
 }
 
 // giveAccounts tells the plugins of their accounts.
@@ -327,7 +338,9 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 	if err != nil {
 		return err
 	}
-	n.proxy = proxy.New(proxy.Options{Host: proxy.Plugins(n.host), Auth: auth.Proxy{Auth: n.auth, Grants: n.grants}, Log: n.logger, Registry: registry})
+	n.proxy = proxy.New(proxy.Options{
+		Host: proxy.Plugins(n.host), Auth: auth.Proxy{Auth: n.auth, Grants: n.grants}, Origin: origins.Plugin, Log: n.logger, Registry: registry,
+	})
 	n.hooks = hook.New(hook.Options{Host: n.host, PublicURL: origins.Hooks, Log: n.logger, Registry: registry})
 	for _, c := range []prometheus.Collector{n.router.Collector(), n.host.Collector(), logCollector{n.stores.log}, clockGauge(n.clock)} {
 		if err := registry.Register(c); err != nil {

@@ -116,7 +116,7 @@ func TestNoRoutes(t *testing.T) {
 
 func TestDescribed(t *testing.T) {
 	b := newBench(t, func(o *pluginhost.Options) {
-		o.PluginURL = func(id string) string { return "https://chat.example/p/" + id }
+		o.PluginURL = func(id string, _ bool) string { return "https://chat.example/p/" + id }
 	}, self("echo"))
 	b.ready(t)
 	caps, ok := b.host.Capabilities("echo")

@@ -229,7 +229,7 @@ func (g *generation) request(c *configuration) (*pluginv1.ConfigureRequest, []Pr
 		IdentityKey: g.p.identityKey, VisitorKey: h.opts.VisitorKey, FrameAncestors: h.opts.FrameAncestors,
 	}
 	if h.opts.PluginURL != nil {
-		req.BaseUrl = h.opts.PluginURL(g.p.id)
+		req.BaseUrl = h.opts.PluginURL(g.p.id, g.launch.spec.foreign())
 	}
 	for _, a := range c.accounts {
 		text, secret, faults := g.schemas.account.split(a.ID, a.Settings)

@@ -36,7 +36,8 @@ type Options struct {
 	Logger *slog.Logger // nil = slog.Default()
 	Node   string       // this node's name
 	// PluginURL gives the public URL of /p/<id>, without a trailing slash; nil = none.
-	PluginURL func(plugin string) string
+	// foreign: the plugin is no part of the gateway (Target.Foreign).
+	PluginURL func(plugin string, foreign bool) string
 	// HookURL gives the public URL of an account's webhook; nil = none.
 	HookURL func(conversation.AccountID) string
 	// FrameAncestors are the origins of the installation's own pages.

@@ -58,7 +58,7 @@ func (h *Host) Route(plugin string) (t Target, ok bool) {
 	}
 	return Target{
 		Socket: g.httpSocket(), Instance: g.instance, Routes: routes(g.describe),
-		IdentityKey: p.identityKey, Foreign: len(g.launch.spec.Command) == 0, Gone: g.gone,
+		IdentityKey: p.identityKey, Foreign: g.launch.spec.foreign(), Gone: g.gone,
 	}, true
 }
 

@@ -103,6 +103,9 @@ func (l *launchSpec) environment(names []string) []string {
 	return env
 }
 
+// foreign reports whether the plugin is a program of its own, not this one started again.
+func (s *Spec) foreign() bool { return len(s.Command) == 0 }
+
 func (s *Spec) validate() error {
 	n := 0
 	for _, set := range []bool{len(s.Command) > 0, s.Dir != "", s.Attach != ""} {

@@ -103,7 +103,8 @@ func (p *Proxy) address(out, in *http.Request, q *request) {
 	}
 }
 
-// foreignPage gives a page of a plugin that is no part of the gateway an origin
+// foreignPage gives a page of a plugin that is no part of the gateway, and whose
+// own host is not configured or not asked, an origin
 // that is equal to no other, not even to itself: it runs its scripts, but reads
 // neither the chat origin's storage nor that of another plugin (DESIGN.md 7).
 const foreignPage = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
@@ -121,7 +122,7 @@ func (q *request) cleanAnswer(h http.Header) {
 	if q.policy != "" && (q.sealed || h.Get("Content-Security-Policy") == "") {
 		h.Set("Content-Security-Policy", q.policy)
 	}
-	if q.route.Foreign && !strings.HasPrefix(q.policy, "sandbox") {
+	if q.route.Foreign && !q.own && !strings.HasPrefix(q.policy, "sandbox") {
 		h.Add("Content-Security-Policy", foreignPage) // beside the other: both hold
 	}
 }

@@ -1,16 +1,19 @@
 package proxy_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/gateway/proxy"
+	"github.com/parley-gateway/parley/plugins/contract/identity"
 )
 
 // TestCrookedPaths: what some server would resolve to another path passes no
@@ -68,6 +71,87 @@ func TestForeignPages(t *testing.T) {
 			t.Errorf("%s: policies %q, want one that is a sandbox without allow-same-origin", path, res.Header.Values("Content-Security-Policy"))
 		}
 	}
+}
+
+// TestOwnOrigin: a third-party plugin that has an origin of its own is served
+// there without a sandbox, and nowhere else but in the desk's sealed corner; a
+// built-in one is not served there (DESIGN.md 7).
+func TestOwnOrigin(t *testing.T) {
+	own := "https://toy.plugins.example:8443"
+	f := setup(t, proxy.Options{Origin: func(string) string { return own }})
+	f.plugin.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "reached as "+r.Host) })
+	f.plugin.mux.HandleFunc("/socket", echo)
+	foreign := func(is bool) {
+		for name, route := range f.host.routes {
+			route.Foreign = is
+			f.host.routes[name] = route
+		}
+	}
+	f.auth.grants["g1"] = identity.Identity{Subject: "web:1"}
+	upgrade := http.Header{
+		"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}, "Origin": {own},
+	}
+	cases := []struct {
+		name, method, host, path, policy string
+		header                           http.Header
+		builtin                          bool
+		status                           int
+		location                         string
+	}{
+		{name: "its own page", method: "GET", host: "toy.plugins.example:8443", path: "open/page", status: 200},
+		{name: "behind a proxy on another port", method: "GET", host: "TOY.plugins.example", path: "open/page", status: 200},
+		{name: "a grant", method: "POST", host: "toy.plugins.example", path: "upload", header: http.Header{"Parley-Grant": {"g1"}}, status: 200},
+		{name: "a page on the chat origin", method: "GET", host: "chat.example", path: "open/a%20b?q=1&r=%2f", status: 307, location: own + "/p/toy/open/a%20b?q=1&r=%2f"},
+		{name: "its head", method: "HEAD", host: "chat.example", path: "open", status: 307, location: own + "/p/toy/open"},
+		{name: "a form on the chat origin", method: "POST", host: "chat.example", path: "open", status: 421},
+		{name: "a socket on the chat origin", method: "GET", host: "chat.example", path: "socket", header: upgrade, status: 421},
+		{name: "a socket on its own", method: "GET", host: "toy.plugins.example:8443", path: "socket", header: upgrade, status: 101},
+		{name: "the desk's corner", method: "GET", host: "desk.example", path: "open", policy: "sandbox; default-src 'none'", status: 200},
+		{name: "built in, on the chat origin", method: "GET", host: "chat.example", path: "open", builtin: true, status: 200},
+		{name: "built in, on an origin of its own", method: "GET", host: "toy.plugins.example", path: "open", builtin: true, status: 404},
+		{name: "no such route", method: "GET", host: "chat.example", path: "secret", status: 404},
+	}
+	for _, c := range cases {
+		foreign(!c.builtin)
+		got := f.at(t, c.method, c.host, "/p/toy/"+c.path, c.policy, c.header)
+		if got.StatusCode != c.status || got.Header.Get("Location") != c.location {
+			t.Errorf("%s: %d to %q, want %d to %q", c.name, got.StatusCode, got.Header.Get("Location"), c.status, c.location)
+		}
+		csp := strings.Join(got.Header.Values("Content-Security-Policy"), " | ")
+		if sealed := strings.Contains(csp, "sandbox"); c.status == 200 && sealed != (c.policy != "") {
+			t.Errorf("%s: policy %q", c.name, csp)
+		}
+	}
+	own = "" // its id is no DNS label
+	foreign(true)
+	res := f.at(t, "GET", "chat.example", "/p/toy/open", "", nil)
+	if csp := strings.Join(res.Header.Values("Content-Security-Policy"), " | "); res.StatusCode != 200 || !strings.Contains(csp, "sandbox allow-scripts") {
+		t.Errorf("a plugin without an origin of its own: %d with policy %q, want 200 in a sandbox", res.StatusCode, csp)
+	}
+}
+
+// at sends a request to a host, behind which the gateway set a content policy ("" = the chat origin's).
+func (f *fixture) at(t *testing.T, method, host, path, policy string, header http.Header) *http.Response {
+	t.Helper()
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", cmp.Or(policy, "default-src 'self'"))
+		f.ServeHTTP(w, r)
+	}))
+	defer web.Close()
+	req, err := http.NewRequestWithContext(t.Context(), method, web.URL+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = host
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	res, err := web.Client().Transport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	return res
 }
 
 // targets is a plugin host with one plugin that serves no HTTP and one that is

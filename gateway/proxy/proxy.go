@@ -36,7 +36,7 @@ type Route struct {
 	Socket   string // path of its unix socket
 	Key      []byte // of the Parley-Identity header
 	// Foreign: the plugin is no part of the gateway. Its pages must not share an
-	// origin with those of other plugins, so each is put into a sandbox.
+	// origin with those of other plugins: they have one of their own, or are put into a sandbox.
 	Foreign bool
 	// Gone is closed when the generation is over; nil: its sockets tell.
 	Gone <-chan struct{}
@@ -74,6 +74,9 @@ type Watch = func(fn func()) (cancel func())
 type Options struct {
 	Host Host
 	Auth Auth
+	// Origin is where the pages of a third-party plugin are served, "scheme://host[:port]";
+	// "" = it has no origin of its own. Nil: none has.
+	Origin func(plugin string) string
 	// SocketsPerIP is how many tunnels one address or /64 network may have open. Default 512.
 	SocketsPerIP int
 	// Exempt networks are not held to SocketsPerIP. Nil: loopback.
@@ -135,6 +138,7 @@ type request struct {
 	watch  Watch
 	policy string // content policy that the gateway had set
 	sealed bool   // policy holds whatever the plugin says
+	own    bool   // the plugin's own origin is asked
 	w      http.ResponseWriter
 	body   clientBody
 }
@@ -164,6 +168,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := &request{plugin: plugin, route: route, sub: "/" + rest, w: w}
+	if !p.place(w, r, q) {
+		return
+	}
 	if status := p.gate(q, r); status != http.StatusOK {
 		p.metrics.count(plugin, status)
 		http.Error(w, http.StatusText(status), status)
@@ -176,6 +183,42 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	p.pass(w, r, q)
 	p.metrics.seconds.WithLabelValues(plugin).Observe(time.Since(start).Seconds())
+}
+
+// place reports whether the plugin is served at the host that is asked, and
+// answers if it is not. A third-party plugin with an origin of its own is served
+// there; its answers elsewhere would be in an origin that others share. The desk is
+// left to it, for what needs the desk's session: there, nothing of it runs.
+func (p *Proxy) place(w http.ResponseWriter, r *http.Request, q *request) bool {
+	if p.opts.Origin == nil {
+		return true
+	}
+	origin := p.opts.Origin(q.plugin)
+	if origin == "" {
+		return true
+	}
+	_, host, _ := strings.Cut(origin, "://")
+	q.own = strings.EqualFold(withoutPort(host), withoutPort(r.Host))
+	status := http.StatusMisdirectedRequest
+	switch {
+	case !q.route.Foreign && q.own:
+		status = http.StatusNotFound
+	case !q.route.Foreign, q.own, strings.HasPrefix(w.Header().Get("Content-Security-Policy"), "sandbox"):
+		return true
+	case (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.Header.Get("Upgrade") == "":
+		p.metrics.count(q.plugin, http.StatusTemporaryRedirect)
+		http.Redirect(w, r, origin+r.URL.RequestURI(), http.StatusTemporaryRedirect) //nolint:gosec // the host is configured; only the path below /p/ is of the request
+		return false
+	}
+	p.metrics.count(q.plugin, status)
+	http.Error(w, http.StatusText(status), status)
+	return false
+}
+
+// withoutPort is a host name without its port. No address in brackets is one.
+func withoutPort(host string) string {
+	name, _, _ := strings.Cut(host, ":")
+	return name
 }
 
 // split takes /p/<plugin>/<rest> apart.
