@@ -2,9 +2,13 @@ package gateway
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/parley-gateway/parley/gateway/limit"
 )
@@ -29,17 +33,29 @@ var forwarded = []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Ho
 // clients settles who the client is before anybody looks: RemoteAddr becomes
 // the address of the outermost hop that is not a trusted proxy, and the
 // forwarding headers are removed.
-type clients struct{ trusted []netip.Prefix }
+type clients struct {
+	trusted []netip.Prefix
+	log     *slog.Logger
+}
 
 func (c clients) middleware(next http.Handler) http.Handler {
+	said := rate.Sometimes{Interval: 10 * time.Minute}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if peer := limit.IP(r); limit.Contains(c.trusted, peer) {
+		peer := limit.IP(r)
+		switch {
+		case limit.Contains(c.trusted, peer):
 			if ip, ok := c.client(r.Header.Values("X-Forwarded-For")); ok {
 				r.RemoteAddr = netip.AddrPortFrom(ip, 0).String()
 			}
 			if p := r.Header.Get("X-Forwarded-Proto"); p == "https" || p == "http" {
 				r = r.WithContext(context.WithValue(r.Context(), schemeKey{}, p))
 			}
+		case r.Header.Get("X-Forwarded-For") != "" && (peer.IsLoopback() || peer.IsPrivate()):
+			// From elsewhere anybody may send the header; from here it is a proxy that
+			// somebody forgot. Loopback is exempt from the limits, so then nobody is limited.
+			said.Do(func() {
+				c.log.Warn("requests come through a proxy that is not in http.trusted_proxies: all clients have its address, and limits by address do not work", "proxy", peer)
+			})
 		}
 		for _, h := range forwarded {
 			r.Header.Del(h)

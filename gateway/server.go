@@ -182,7 +182,7 @@ func (s *Server) handler(h Handlers, desk http.Handler) http.Handler {
 		}
 		edge.ServeHTTP(w, r)
 	})
-	return s.observe(clients{s.opts.TrustedProxies}.middleware(limited))
+	return s.observe(clients{s.opts.TrustedProxies, s.opts.Log}.middleware(limited))
 }
 
 // refused counts what was turned away, and says so now and then.

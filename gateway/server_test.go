@@ -41,7 +41,9 @@ func start(t *testing.T, opts gateway.Options, h gateway.Handlers) *site {
 			Aliases: []string{"127.0.0.1", "[::1]"},
 		}
 	}
-	opts.Log = slog.New(slog.DiscardHandler)
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
 	opts.Registry, opts.Health = prometheus.NewRegistry(), ops.NewHealth()
 	srv, err := gateway.New(t.Context(), opts)
 	if err != nil {
@@ -312,6 +314,33 @@ func TestClientAddress(t *testing.T) {
 			s := start(t, gateway.Options{TrustedProxies: c.trusted}, h)
 			if _, got := s.do("GET", "desk.localhost", "/api/x", c.header...); got != c.want {
 				t.Errorf("with %q the handler saw %q, want %q", c.header, got, c.want)
+			}
+		})
+	}
+}
+
+// TestForgottenProxy: behind a proxy on this machine that is not trusted no limit by
+// address holds, since loopback is exempt. The log says so, once.
+func TestForgottenProxy(t *testing.T) {
+	for name, c := range map[string]struct {
+		trusted []netip.Prefix
+		header  []string
+		want    int
+	}{
+		"forgotten": {nil, []string{"X-Forwarded-For", "203.0.113.9"}, 1},
+		"trusted":   {[]netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, []string{"X-Forwarded-For", "203.0.113.9"}, 0},
+		"no proxy":  {nil, nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer // read when the server has stopped
+			t.Run("requests", func(t *testing.T) {
+				s := start(t, gateway.Options{TrustedProxies: c.trusted, Log: slog.New(slog.NewTextHandler(&log, nil))}, all())
+				for range 3 {
+					s.do("GET", "desk.localhost", "/api/x", c.header...)
+				}
+			})
+			if got := strings.Count(log.String(), "http.trusted_proxies"); got != c.want {
+				t.Errorf("warnings: got %d, want %d\n%s", got, c.want, log.String())
 			}
 		})
 	}
