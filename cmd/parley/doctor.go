@@ -13,6 +13,7 @@ import (
 
 	"github.com/parley-gateway/parley/config"
 	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/vault"
 	"github.com/parley-gateway/parley/gateway/api"
 )
 
@@ -153,24 +154,34 @@ func checkClock(offset time.Duration) finding {
 
 // checkKeys tries every data key.
 func checkKeys(ctx context.Context, cfg config.Config) []finding {
+	f := finding{Name: "data keys", Status: "fail"}
+	const restore = "restore keys/keys.db from its newest backup"
 	if _, err := os.Stat(cfg.Keys()); err != nil {
-		return nil // the first start makes it
+		if _, err := os.Stat(cfg.Database()); err != nil {
+			return nil // the first start makes both
+		}
+		f.Detail, f.Fix = cfg.Keys()+" is missing beside existing data", restore
+		return []finding{f}
 	}
-	f := finding{Name: "data keys", Status: "fail", Fix: "restore keys/keys.db from its backup"}
 	v, err := openKeysReadOnly(ctx, cfg)
 	if err != nil {
-		f.Detail = err.Error()
+		f.Detail, f.Fix = err.Error(), restore
+		if errors.Is(err, errNoMaster) || errors.Is(err, vault.ErrMaster) || errors.Is(err, vault.ErrMasterSyntax) {
+			// An older backup in its place would lose the keys made since.
+			f.Fix = "put the right master key in place; leave keys/keys.db as it is"
+		}
 		return []finding{f}
 	}
 	defer func() { _ = v.Close() }()
 	keys, bad, err := v.Check(ctx)
 	switch {
 	case err != nil:
-		f.Detail = err.Error()
+		f.Detail, f.Fix = err.Error(), restore
 	case len(bad) > 0:
-		f.Status, f.Detail = "warn", fmt.Sprintf("%d of %d cannot be read, the first is %d: what they sealed is lost", len(bad), keys, bad[0])
+		f.Status, f.Detail = "warn", fmt.Sprintf("%d of %d cannot be read, the first is %d: what they sealed cannot be read either", len(bad), keys, bad[0])
+		f.Fix = "a backup of keys/keys.db may still hold them; it lacks the keys made since, so keep the present file"
 	default:
-		f.Status, f.Detail, f.Fix = "ok", fmt.Sprintf("all %d can be read", keys), ""
+		f.Status, f.Detail = "ok", fmt.Sprintf("all %d can be read", keys)
 	}
 	return []finding{f}
 }

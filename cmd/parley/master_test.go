@@ -82,6 +82,38 @@ func TestMissingMasterKey(t *testing.T) {
 	}
 }
 
+// TestDoctorKeepsTheKeyStore: with the wrong master key the key store itself is fine,
+// and an older backup in its place would lose keys. A key store that is gone beside
+// existing data is a fault, also before anything has run (FT13).
+func TestDoctorKeepsTheKeyStore(t *testing.T) {
+	cfg := folder(t)
+	s, err := openStores(t.Context(), cfg, nil, discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := os.ReadFile(cfg.MasterKeyFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, key := range map[string][]byte{"another": bytes.Repeat([]byte("ab"), 32), "no key": []byte("x")} {
+		if err := os.WriteFile(cfg.MasterKeyFile(), key, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if f := checkKeys(t.Context(), cfg); len(f) != 1 || f[0].Status != "fail" || !strings.Contains(f[0].Fix, "master key") || strings.Contains(f[0].Fix, "restore") {
+			t.Errorf("%s as master key: doctor says %+v, want a failure that is about the master key only", name, f)
+		}
+	}
+	if err := errors.Join(os.WriteFile(cfg.MasterKeyFile(), kept, 0o600), os.Remove(cfg.Keys())); err != nil {
+		t.Fatal(err)
+	}
+	if f := checkKeys(t.Context(), cfg); len(f) != 1 || f[0].Status != "fail" || !strings.Contains(f[0].Fix, "restore") {
+		t.Errorf("no key store: doctor says %+v, want a failure", f)
+	}
+}
+
 // Doctor counts damaged keys; the stores open beside them (FT13).
 func TestDoctorShowsDamagedKeys(t *testing.T) {
 	cfg := folder(t)

@@ -436,3 +436,14 @@ func TestHookErrors(t *testing.T) {
 		}
 	})
 }
+
+// PR2: the answer is on its way before the carrier's time is up.
+func TestAnswersBeforeTheBudgetEnds(t *testing.T) {
+	for budget, want := range map[time.Duration]time.Duration{
+		12 * time.Second: 11500 * time.Millisecond, 1500 * time.Millisecond: 1350 * time.Millisecond, 0: 0,
+	} {
+		if got := pluginhost.Within(budget); got != want {
+			t.Errorf("of a budget of %v %v may be waited, want %v", budget, got, want)
+		}
+	}
+}

@@ -135,3 +135,6 @@ func ConvertMetrics(plugin string, text []byte) (series int, consistent bool) {
 func Backoff(n int) time.Duration {
 	return (&plugin{failures: n}).backoff()
 }
+
+// Within is how much of a webhook's budget may be waited.
+func Within(budget time.Duration) time.Duration { return within(budget) }
