@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	coverageRow   = regexp.MustCompile(`(?m)^\| ([A-Z][0-9]+) \| (.*) \|$`)
+	coverageRow   = regexp.MustCompile(`(?m)^\| ([A-Z]+[0-9]+) \| (.*) \|$`)
 	coveragePlace = regexp.MustCompile(`\]\(\.\./([^)]+)\)((?:,? ` + "`[A-Za-z0-9_]+`" + `)*)`)
 	coverageName  = regexp.MustCompile("`([A-Za-z0-9_]+)`")
 )
