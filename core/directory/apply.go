@@ -164,7 +164,7 @@ func (a *applier) service(i int, r ServiceRecord) {
 		features = *r.Features
 	}
 	_, err := a.putService(Service{
-		ID: old.ID, Name: r.Name, Skills: r.Skills, Rules: r.Rules.rules(),
+		ID: old.ID, Name: r.Name, Skills: r.Skills, Rules: r.Rules.Rules(),
 		Dispositions: r.Dispositions, Features: features, Texts: r.Texts,
 		Teams: named(a, at+".teams", "team", r.Teams, a.team),
 		Users: named(a, at+".users", "user", r.Users, a.login),
@@ -246,7 +246,8 @@ func (a *applier) contact(i int, r ContactRecord) {
 	a.report(at, err)
 }
 
-func (r RulesRecord) rules() conversation.Rules {
+// Rules are the rules as they are stored.
+func (r RulesRecord) Rules() conversation.Rules {
 	out := DefaultRules()
 	for _, f := range []struct {
 		to   *conversation.Millis
@@ -261,8 +262,11 @@ func (r RulesRecord) rules() conversation.Rules {
 			*f.to = conversation.Millis(*f.from)
 		}
 	}
-	if r.InactivityWarn != nil && *r.InactivityWarn == 0 {
+	switch end := out.InactivityEnd; {
+	case r.InactivityWarn != nil && *r.InactivityWarn == 0:
 		out.InactivityWarn = -1 // 0 is half of the end in what is stored
+	case r.InactivityWarn == nil && end > 0 && out.InactivityWarn >= end:
+		out.InactivityWarn = 0 // the default would come too late
 	}
 	if out.ParkedEnd == 0 {
 		out.ParkedEnd = -1 // 0 is the default in what is stored

@@ -60,7 +60,10 @@ func readSnapshot(ctx context.Context, q querier) (*Snapshot, error) {
 			return load(ctx, q, `SELECT record FROM skills`, func(k Skill) { s.skills.put(k.Name, "", k.Name, k) })
 		},
 		func() error {
-			return load(ctx, q, `SELECT record FROM services`, func(v Service) { s.services.put(v.ID, "", fold(v.Name), v) })
+			return load(ctx, q, `SELECT record FROM services`, func(v Service) {
+				plain(&v.Rules)
+				s.services.put(v.ID, "", fold(v.Name), v)
+			})
 		},
 		func() error {
 			return load(ctx, q, `SELECT record FROM accounts`, func(a Account) { s.accounts.put(a.ID, "", fold(a.Name), a) })

@@ -72,7 +72,8 @@ type ServiceRecord struct {
 	Texts        Texts         `yaml:"texts,omitempty"`
 }
 
-// RulesRecord is conversation.Rules; nil fields take DefaultRules, and a
+// RulesRecord is conversation.Rules; nil fields take DefaultRules (a nil
+// inactivity_warn half of an inactivity_end that is not after that), and a
 // duration of 0s switches its rule off. A wrapup_limit of "unlimited" grants
 // after-call work without a limit.
 type RulesRecord struct {

@@ -64,3 +64,34 @@ func TestEveryDurationHasThreeMeanings(t *testing.T) {
 		t.Error("park_after: unlimited is taken")
 	}
 }
+
+// What versions before stored keeps its meaning and shows it: a zero inactivity_warn
+// was half of the end, and rules without parked_end get the default.
+func TestStoredRulesOfEarlierVersions(t *testing.T) {
+	for _, c := range []struct {
+		stored string
+		want   conversation.Rules
+	}{
+		{`{"inactivity_end":240000}`, conversation.Rules{InactivityWarn: 120_000, InactivityEnd: 240_000, ParkedEnd: conversation.DefaultParkedEnd}},
+		{`{}`, conversation.Rules{InactivityWarn: -1, ParkedEnd: conversation.DefaultParkedEnd}},
+		{`{"inactivity_warn":-1,"inactivity_end":240000,"parked_end":-1}`, conversation.Rules{InactivityWarn: -1, InactivityEnd: 240_000, ParkedEnd: -1}},
+	} {
+		f := open(t)
+		s, err := f.PutService(t.Context(), directory.Service{Name: "S " + c.stored})
+		if err != nil {
+			t.Fatal(err)
+		}
+		record := fmt.Sprintf(`{"id":%q,"name":%q,"rules":%s}`, s.ID, "S", c.stored)
+		placeholder := "?"
+		if dialect == directory.Postgres {
+			placeholder = "$1"
+		}
+		if _, err := f.raw(t).ExecContext(t.Context(), `UPDATE services SET record = `+placeholder, record); err != nil {
+			t.Fatal(err)
+		}
+		got, ok := f.another(t, -1).Snapshot().Service(s.ID)
+		if !ok || got.Rules != c.want {
+			t.Errorf("%s is read as %+v, want %+v", c.stored, got.Rules, c.want)
+		}
+	}
+}

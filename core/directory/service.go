@@ -75,8 +75,22 @@ func (s *Service) normalise() {
 	s.Teams = uniqueIDs(s.Teams)
 	s.Users = uniqueIDs(s.Users)
 	s.Rules.Skills = strings.Join(s.Skills, ",")
+	plain(&s.Rules)
 	if len(s.Dispositions) == 0 {
 		s.Dispositions = nil
+	}
+}
+
+// plain spells out what a zero means that does not switch its rule off, so that what
+// is read says what is in effect. Versions before stored such zeros.
+func plain(r *conversation.Rules) {
+	if r.InactivityWarn == 0 {
+		if r.InactivityWarn = max(r.InactivityEnd, 0) / 2; r.InactivityWarn == 0 {
+			r.InactivityWarn = -1
+		}
+	}
+	if r.ParkedEnd == 0 {
+		r.ParkedEnd = conversation.DefaultParkedEnd
 	}
 }
 
