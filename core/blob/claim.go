@@ -69,7 +69,7 @@ func (s *Store) Find(ctx context.Context, by Sender, ids []conversation.BlobID) 
 // isLost tells a row that will never open from trouble that passes.
 func isLost(err error) bool {
 	var syntax *json.SyntaxError
-	return errors.Is(err, vault.ErrUnknownKey) || errors.Is(err, vault.ErrSealed) || errors.As(err, &syntax)
+	return errors.Is(err, vault.ErrUnknownKey) || errors.Is(err, vault.ErrDamaged) || errors.Is(err, vault.ErrSealed) || errors.As(err, &syntax)
 }
 
 func (by Sender) may(row *directory.BlobRow) bool {

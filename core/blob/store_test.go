@@ -756,3 +756,25 @@ func ExampleDisposition() {
 	fmt.Println(blob.Disposition("Größe.pdf", false))
 	// Output: attachment; filename="Gr__e.pdf"; filename*=UTF-8''Gr%C3%B6%C3%9Fe.pdf
 }
+
+// damagedKey is a vault that has one key damaged.
+type damagedKey struct {
+	*vault.Vault
+	key int64
+}
+
+func (v *damagedKey) Open(key int64, aad, sealed []byte) ([]byte, error) {
+	if key == v.key {
+		return nil, vault.ErrDamaged
+	}
+	return v.Vault.Open(key, aad, sealed)
+}
+
+// FT13: the same for one whose key is damaged.
+func TestFindDamagedKey(t *testing.T) {
+	f := open(t, func(o *blob.Options) { o.Vault = &damagedKey{Vault: o.Vault.(*vault.Vault), key: 1} })
+	lost, err := f.Find(t.Context(), blob.Sender{Conversation: f.conv}, []conversation.BlobID{f.put("a.pdf", pdf(10)).Blob})
+	if err != nil || !lost[0].Blob.IsZero() {
+		t.Errorf("Find: got %+v, %v; want nothing", lost, err)
+	}
+}

@@ -35,6 +35,7 @@ type world struct {
 	t       testing.TB
 	log     eventlog.Log
 	vault   *vault.Vault
+	lost    *lostKeys // what the routers have for a vault; nil: vault itself
 	dir     *directory.Directory
 	bus     *bus.Local
 	blobs   router.Blobs // nil: none are kept
@@ -95,7 +96,11 @@ func newWorld(t testing.TB, log eventlog.Log) *world {
 // start runs a router over the world until the test ends.
 func (w *world) start(node string) *router.Router {
 	w.t.Helper()
-	r, err := router.New(router.Options{Node: node, Log: w.log, Vault: w.vault, Directory: w.dir, Blobs: w.blobs, Bus: w.bus, Now: w.now, Logger: slog.New(slog.DiscardHandler)})
+	var keys router.Vault = w.vault
+	if w.lost != nil {
+		keys = w.lost
+	}
+	r, err := router.New(router.Options{Node: node, Log: w.log, Vault: keys, Directory: w.dir, Blobs: w.blobs, Bus: w.bus, Now: w.now, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		w.t.Fatalf("router: %v", err)
 	}

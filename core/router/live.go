@@ -232,6 +232,8 @@ func (l *live) process(batch []*task) (rest []*task) {
 			if len(batch) == 0 {
 				return nil
 			}
+		case errors.Is(err, errUnreachable) && l.endUnreachable():
+			// Decided again: what a customer writes begins another conversation.
 		case n > 1 && !c.alone && ofOne(err):
 			l.state, c.alone = nil, true
 		default:
@@ -240,6 +242,35 @@ func (l *live) process(batch []*task) (rest []*task) {
 			return batch[n:]
 		}
 	}
+}
+
+// errUnreachable: the customer's address is lost with the conversation's data key.
+var errUnreachable = errors.New("router: the customer's address is lost")
+
+// endUnreachable ends a conversation whose customer nobody can answer any more, so
+// that the customer's next text begins another one. It reports whether that is in
+// the log; either way the state is loaded anew.
+func (l *live) endUnreachable() bool {
+	l.state = nil
+	end := []*task{{cmd: conversation.End{By: conversation.Author{Kind: conversation.System}}, done: func(outcome, error) {}}}
+	if l.load(end) != nil {
+		return false
+	}
+	tx := newTx(l)
+	tx.decide(end)
+	err := tx.fault
+	if err == nil {
+		err = tx.commit()
+	} else {
+		tx.agents.unlock()
+	}
+	l.state = nil
+	if err != nil {
+		l.r.logger.Warn("conversation whose data key is lost could not be ended", "conversation_id", l.id, "err", err)
+		return false
+	}
+	l.r.logger.Error("conversation ended: its data key is lost, and the customer's address with it", "conversation_id", l.id)
+	return true
 }
 
 // care is what process has learnt about a batch.

@@ -136,6 +136,10 @@ func (o *outbox) dispatch(ctx context.Context) time.Duration {
 					return time.Hour
 				}
 				o.r.logger.Warn("outbox: command cannot be made", "channel", o.r.channelOf(e), "err", err)
+				if keyLost(err) || errors.Is(err, errUnreadable) {
+					o.abandon(e)
+					continue
+				}
 				o.later(e, retryPause)
 				continue
 			}
@@ -143,6 +147,23 @@ func (o *outbox) dispatch(ctx context.Context) time.Duration {
 		}
 	}
 	return time.Hour
+}
+
+// abandon ends a command that can never be made. One that may have been sent
+// before ends unknown (PR4).
+func (o *outbox) abandon(e *entry) {
+	o.mu.Lock()
+	if o.byID[e.row.CommandID] != e || e.inflight || e.doubtful {
+		o.mu.Unlock()
+		return // settled meanwhile
+	}
+	e.inflight = true // nobody picks it again
+	outcome := conversation.StatusFailed
+	if e.row.Kind == kindSend && (e.lookup || e.maybe) {
+		outcome = conversation.StatusUnknown
+	}
+	o.mu.Unlock()
+	o.insist(e, pluginhost.CommandResult{Command: e.row.CommandID, Outcome: outcome, Kind: "internal", Code: "unreadable"})
 }
 
 // offer hands a command out. When the window is full, its account waits until

@@ -84,6 +84,9 @@ func (r *Router) outgoing(ctx context.Context, conv conversation.ConversationID,
 	if !ok {
 		return m, recipient{}, fmt.Errorf("router: event %d of %s is no message", seq, conv)
 	}
+	if ev.Body == nil {
+		return m, recipient{}, fmt.Errorf("router: message %d of %s: %w", seq, conv, errUnreadable)
+	}
 	var body conversation.MessageBody
 	if err := json.Unmarshal(ev.Body, &body); err != nil {
 		return m, recipient{}, fmt.Errorf("router: decode message %d of %s: %w", seq, conv, err)
@@ -147,6 +150,9 @@ func (r *Router) readRecipient(ctx context.Context, conv conversation.Conversati
 			body, err := OpenBody(r.vault, rec)
 			if err != nil {
 				return recipient{}, err
+			}
+			if body == nil {
+				return recipient{}, fmt.Errorf("router: address of %s: %w", conv, errUnreadable)
 			}
 			var b conversation.EndpointBody // StartedBody has the same two fields
 			if err := json.Unmarshal(body, &b); err != nil {

@@ -13,7 +13,6 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/pluginhost"
-	"github.com/parley-gateway/parley/core/vault"
 )
 
 const (
@@ -281,7 +280,7 @@ func (r *Router) openReceipt(e *eventlog.EarlyReceipt) (b receiptBody, err error
 		return b, nil
 	}
 	plain, err := r.vault.Open(e.KeyID, receiptAAD(e.Account, e.Key), e.Body)
-	if errors.Is(err, vault.ErrDestroyed) {
+	if keyLost(err) {
 		return b, nil
 	}
 	if err == nil {

@@ -29,8 +29,18 @@ func (r *Router) seal(id conversation.ConversationID, seq uint64, key int64, bod
 	return sealed, nil
 }
 
+// keyLost reports whether err is for good: the data key was destroyed, or it is
+// damaged. Nothing can be sealed under it any more, and what it sealed is lost.
+func keyLost(err error) bool {
+	return errors.Is(err, vault.ErrDestroyed) || errors.Is(err, vault.ErrDamaged)
+}
+
+// errUnreadable: a command cannot be made, since what it says or where it goes was
+// sealed under a key that is lost.
+var errUnreadable = errors.New("router: sealed under a key that is lost")
+
 // open reads a stored event of a conversation: opened body, decoded head. A
-// body whose key was destroyed is gone: nil. With conversation.ErrUnknownType
+// body whose key was destroyed or is damaged is gone: nil. With conversation.ErrUnknownType
 // the record is there all the same: for readers, not for a fold.
 func (r *Router) open(rec eventlog.Record) (tailRecord, conversation.Event, error) {
 	h, audience, unknown := headOf(rec)
@@ -65,7 +75,7 @@ type Opener interface {
 }
 
 // OpenBody opens the body of a stored event of a conversation or an account;
-// nil when it has none or its key was destroyed.
+// nil when it has none or its key was destroyed or is damaged.
 func OpenBody(v Opener, rec eventlog.Record) (json.RawMessage, error) {
 	if rec.Body == nil {
 		return nil, nil
@@ -75,7 +85,7 @@ func OpenBody(v Opener, rec eventlog.Record) (json.RawMessage, error) {
 		aad = rec.Stream[:]
 	}
 	body, err := v.Open(rec.KeyID, aad, rec.Body)
-	if errors.Is(err, vault.ErrDestroyed) {
+	if keyLost(err) {
 		return nil, nil
 	}
 	if err != nil {

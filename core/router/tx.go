@@ -258,6 +258,11 @@ func (tx *tx) fill() error {
 			ev := eventlog.Event{Type: string(t.rec.Type), At: t.rec.At, Head: t.rec.Head}
 			if t.rec.Body != nil {
 				body, err := l.r.seal(l.id, t.rec.Seq, l.key, t.rec.Body)
+				if keyLost(err) {
+					if err = tx.newKey(err); err == nil {
+						body, err = l.r.seal(l.id, t.rec.Seq, l.key, t.rec.Body)
+					}
+				}
 				if err != nil {
 					return err
 				}
@@ -285,6 +290,25 @@ func (tx *tx) fill() error {
 		}
 	}
 	return tx.agents.fill(&tx.batch)
+}
+
+// newKey gives the conversation another data key in place of one that is lost
+// (cause); the row names it from this append on. What the lost key sealed stays
+// unreadable, but what comes now can be read. Only an exchange whose messages go to
+// an address fails with errUnreachable while it is open: its address was sealed
+// under the lost key, so nobody could answer in it.
+func (tx *tx) newKey(cause error) error {
+	l, s := tx.l, tx.l.state
+	if s.Phase == conversation.PhaseOpen && !s.Capabilities.Connected && !slices.ContainsFunc(tx.recs, func(t tailRecord) bool { return t.rec.Seq == 1 }) {
+		return fmt.Errorf("%w: %w", errUnreachable, cause)
+	}
+	key, err := l.r.vault.Assign()
+	if err != nil {
+		return fmt.Errorf("router: new key for %s: %w", l.id, err)
+	}
+	l.r.logger.Error("conversation gets a new data key: what the old one sealed is lost", "conversation_id", l.id, "err", cause)
+	l.key, tx.row = key, true
+	return nil
 }
 
 // row is the state as the log's row.
