@@ -18,6 +18,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/vault"
 )
 
 // Errors. They are wrapped with operation, never with names or content.
@@ -260,7 +261,13 @@ func (s *Store) begin(ctx context.Context, o Owner, name string, k kind) (direct
 	if err != nil {
 		return row, m, err
 	}
-	if row.SealedName, err = s.vault.Seal(row.KeyID, metaAAD(row.ID), plain); err != nil {
+	row.SealedName, err = s.vault.Seal(row.KeyID, metaAAD(row.ID), plain)
+	if errors.Is(err, vault.ErrDamaged) || errors.Is(err, vault.ErrDestroyed) { // the conversation's: its next event gives it another
+		if row.KeyID, err = s.vault.Assign(); err == nil {
+			row.SealedName, err = s.vault.Seal(row.KeyID, metaAAD(row.ID), plain)
+		}
+	}
+	if err != nil {
 		return row, m, err
 	}
 	return row, m, s.rows.AddBlob(ctx, row)

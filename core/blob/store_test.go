@@ -770,11 +770,32 @@ func (v *damagedKey) Open(key int64, aad, sealed []byte) ([]byte, error) {
 	return v.Vault.Open(key, aad, sealed)
 }
 
-// FT13: the same for one whose key is damaged.
+func (v *damagedKey) Seal(key int64, aad, plain []byte) ([]byte, error) {
+	if key == v.key {
+		return nil, vault.ErrDamaged
+	}
+	return v.Vault.Seal(key, aad, plain)
+}
+
+// FT13: neither is one whose key is damaged.
 func TestFindDamagedKey(t *testing.T) {
-	f := open(t, func(o *blob.Options) { o.Vault = &damagedKey{Vault: o.Vault.(*vault.Vault), key: 1} })
-	lost, err := f.Find(t.Context(), blob.Sender{Conversation: f.conv}, []conversation.BlobID{f.put("a.pdf", pdf(10)).Blob})
+	keys := &damagedKey{}
+	f := open(t, func(o *blob.Options) { keys.Vault, o.Vault = o.Vault.(*vault.Vault), keys })
+	file := f.put("a.pdf", pdf(10))
+	keys.key = f.key
+	lost, err := f.Find(t.Context(), blob.Sender{Conversation: f.conv}, []conversation.BlobID{file.Blob})
 	if err != nil || !lost[0].Blob.IsZero() {
 		t.Errorf("Find: got %+v, %v; want nothing", lost, err)
+	}
+}
+
+// FT13: an upload to a conversation whose key is damaged has a key of its own.
+func TestPutDamagedKey(t *testing.T) {
+	keys := &damagedKey{}
+	f := open(t, func(o *blob.Options) { keys.Vault, o.Vault = o.Vault.(*vault.Vault), keys })
+	keys.key = f.key
+	file := f.put("a.pdf", pdf(10))
+	if _, row, err := f.Info(t.Context(), file.Blob); err != nil || row.KeyID == f.key {
+		t.Errorf("attachment: got key %d, %v; want one of its own", row.KeyID, err)
 	}
 }
