@@ -140,3 +140,55 @@ func TestStartFindsEveryConversation(t *testing.T) {
 		t.Errorf("%d wait for an agent after the start, want all %d", got, waiting)
 	}
 }
+
+// FT14: who waits for the log for longer than threads stay in memory still has the
+// thread to which messages are routed: a reader gets what comes, and a conversation
+// that an agent begins, or that is asked for, leaves memory as others do.
+func TestThreadStaysForWhoWaits(t *testing.T) {
+	long := int64(2 * time.Minute)
+	t.Run("reader", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, b *bubble) {
+			b.slow.Store(long)
+			s, reader := b.subscribe(b.r, "v", 100, conversation.ConversationID{}, 0)
+			defer reader.Close()
+			b.slow.Store(0)
+			b.startChat(b.r, "v", "", "hi")
+			synctest.Wait()
+			if got := s.messages(); got != 1 {
+				t.Errorf("the reader has %d messages, want 1", got)
+			}
+		})
+	})
+	none := func(t *testing.T, b *bubble) {
+		t.Helper()
+		b.slow.Store(0)
+		b.after(2 * time.Minute)
+		if lives, threads := gauge(t, b.r, "parley_router_conversations_in_memory"), gauge(t, b.r, "parley_router_threads_in_memory"); lives != 0 || threads != 0 {
+			t.Errorf("%v conversations and %v threads are in memory, want none", lives, threads)
+		}
+	}
+	t.Run("agent's start", func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.inBubble(t, func(t *testing.T, b *bubble) {
+			b.r.PluginReady("text", "g1", newPort(textInfo()))
+			ana := b.ready("ana")
+			b.slow.Store(long)
+			_, err := b.r.StartOutbound(t.Context(), router.OutboundRequest{Agent: ana, Account: b.text.ID, To: "+49301234"})
+			must(t, err)
+			none(t, b)
+		})
+	})
+	t.Run("question", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, b *bubble) {
+			id := b.startChat(b.r, "v", "", "hi").Conversation
+			b.after(2 * time.Minute)
+			b.slow.Store(long)
+			got, err := b.r.OpenConversation(t.Context(), b.chat.ID, "v")
+			must(t, err)
+			if got != id {
+				t.Errorf("got %s, want %s", got, id)
+			}
+			none(t, b)
+		})
+	})
+}

@@ -154,7 +154,8 @@ func (r *Router) StartOutbound(ctx context.Context, req OutboundRequest) (Outbou
 	if err != nil {
 		return Outbound{}, fmt.Errorf("router: begin: %w", err)
 	}
-	th := r.thread(from.Account, address)
+	th := r.hold(from.Account, address)
+	defer th.release()
 	cmd, err := r.outboundCommand(u, from, th, req)
 	if err != nil {
 		return Outbound{}, err

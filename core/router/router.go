@@ -372,7 +372,7 @@ func (r *Router) sweepThreads(old time.Time) {
 	defer r.threadsMu.Unlock()
 	for id, th := range r.threads {
 		th.mu.Lock()
-		if th.used.Load() < old.UnixNano() && th.out == 0 && len(th.subs) == 0 && len(th.waiting) == 0 && !th.resolving {
+		if th.used.Load() < old.UnixNano() && th.users.Load() == 0 && th.out == 0 && len(th.subs) == 0 && len(th.waiting) == 0 && !th.resolving {
 			th.setOpen(nil)
 			delete(r.threads, id)
 			delete(r.threadsByKey, threadHash{id.account, th.key})

@@ -45,7 +45,8 @@ func (r *Router) Subscribe(ctx context.Context, spec pluginhost.SubscriptionSpec
 	if !ok || acc.plugin != spec.Plugin {
 		return nil, refusedSubscription(ErrUnknownAccount)
 	}
-	th := r.thread(spec.Account, spec.Thread)
+	th := r.hold(spec.Account, spec.Thread)
+	defer th.release()
 	audience := spec.Audience
 	if audience == 0 {
 		audience = conversation.AudienceCustomer

@@ -25,7 +25,8 @@ type thread struct {
 	key eventlog.Key // keyed HMAC of the clear key; all that is ever stored
 	hex string
 
-	used atomic.Int64 // Unix nanoseconds
+	used  atomic.Int64 // Unix nanoseconds
+	users atomic.Int32 // who wait with it in hand (hold); the sweeper leaves it alone
 
 	mu      sync.Mutex // guards the fields below
 	open    *live      // the open conversation; nil = none, or not known
@@ -40,13 +41,23 @@ type thread struct {
 	subs      []*subscription
 }
 
-// thread returns the thread of an account, making it when needed.
+// thread returns the thread of an account, making it when needed. It is for who uses
+// it at once; see hold.
 func (r *Router) thread(account conversation.AccountID, clear string) *thread {
+	th := r.hold(account, clear)
+	th.release()
+	return th
+}
+
+// hold is thread for a caller that waits (for the log, for a conversation) before it
+// changes the thread: until release the sweeper does not free it. A thread that was
+// freed meanwhile would be one to which nothing is routed.
+func (r *Router) hold(account conversation.AccountID, clear string) *thread {
 	id := threadID{account, clear}
 	r.threadsMu.RLock()
 	th := r.threads[id]
 	if th != nil {
-		th.used.Store(r.now().UnixNano()) // before the sweeper can have it
+		th.enter()
 	}
 	r.threadsMu.RUnlock()
 	if th != nil {
@@ -60,9 +71,18 @@ func (r *Router) thread(account conversation.AccountID, clear string) *thread {
 		r.threads[id] = th
 		r.threadsByKey[threadHash{account, key}] = th
 	}
-	th.used.Store(r.now().UnixNano())
+	th.enter()
 	return th
 }
+
+// enter counts a user in. It needs threadsMu, for reading at least.
+func (th *thread) enter() {
+	th.users.Add(1)
+	th.used.Store(th.r.now().UnixNano())
+}
+
+// release ends hold.
+func (th *thread) release() { th.users.Add(-1) }
 
 // threadKey names a thread in the log.
 func (r *Router) threadKey(account conversation.AccountID, clear string) eventlog.Key {
@@ -85,6 +105,9 @@ func (r *Router) bindThreads(l *live, s *conversation.State) {
 		}
 		r.threadsMu.RLock()
 		th := r.threadsByKey[threadHash{e.Account, k}]
+		if th != nil {
+			th.users.Add(1)
+		}
 		r.threadsMu.RUnlock()
 		if th == nil {
 			continue
@@ -94,6 +117,7 @@ func (r *Router) bindThreads(l *live, s *conversation.State) {
 		} else {
 			th.ended(l)
 		}
+		th.release()
 	}
 }
 
@@ -155,7 +179,9 @@ func (th *thread) ended(l *live) {
 
 // OpenConversation is the open conversation of a thread; zero: none.
 func (r *Router) OpenConversation(ctx context.Context, account conversation.AccountID, clear string) (conversation.ConversationID, error) {
-	l, err := r.thread(account, clear).resolve(ctx)
+	th := r.hold(account, clear)
+	defer th.release()
+	l, err := th.resolve(ctx)
 	if err != nil || l == nil {
 		return conversation.ConversationID{}, err
 	}

@@ -70,6 +70,12 @@ type fullLog struct {
 	*memlog.Log
 	full  atomic.Bool
 	after atomic.Int64 // appends until it is full; 0 = never
+	slow  atomic.Int64 // how long finding a thread's conversation takes, in nanoseconds
+}
+
+func (l *fullLog) Thread(ctx context.Context, account eventlog.StreamID, key eventlog.Key) (eventlog.StreamID, error) {
+	time.Sleep(time.Duration(l.slow.Load()))
+	return l.Log.Thread(ctx, account, key)
 }
 
 func (l *fullLog) Append(ctx context.Context, b *eventlog.Batch) (eventlog.Appended, error) {
@@ -95,6 +101,7 @@ type bubble struct {
 	r         *router.Router
 	full      *atomic.Bool
 	fullAfter *atomic.Int64
+	slow      *atomic.Int64 // see fullLog
 	jumped    *atomic.Int64 // what the system's clock is ahead by, in nanoseconds
 }
 
@@ -123,7 +130,7 @@ func (w *world) inBubble(t *testing.T, test func(t *testing.T, b *bubble)) {
 		must(t, err)
 		must(t, r.Start(t.Context()))
 		r.PluginReady("chat", "chat-1", &port{info: pluginhost.Info{ID: "chat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}})
-		test(t, &bubble{world: &in, r: r, full: &log.full, fullAfter: &log.after, jumped: jumped})
+		test(t, &bubble{world: &in, r: r, full: &log.full, fullAfter: &log.after, slow: &log.slow, jumped: jumped})
 		in.stop(r)
 		cancel()
 		clocks.Wait()
