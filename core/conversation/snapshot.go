@@ -101,7 +101,7 @@ type Ignored struct {
 func (h *Ignored) Type() Type { return h.name }
 
 // Audience implements Head: the circle that the head names in "audience"
-// (customer, agent, supervisor, audit); where it names none, the audit.
+// (customer, bot, agent, supervisor, audit); where it names none, the audit.
 func (h *Ignored) Audience() Audience { return h.audience }
 
 // UnknownHead decides what becomes of a stored event of a type that is not
@@ -118,7 +118,7 @@ func UnknownHead(t Type, head []byte) (Head, error) {
 	switch x.Audience {
 	case "customer":
 		h.audience = AudienceCustomer
-	case "agent":
+	case "bot", "agent": // no bot reads here: the circle around it is the agents'
 		h.audience = AudienceAgent
 	case "supervisor":
 		h.audience = AudienceSupervisor

@@ -88,6 +88,42 @@ func TestFailedSendThatNobodyFollowsIsRecorded(t *testing.T) {
 	}
 }
 
+// PR4: a command whose record says "unknown" is settled when the provider says later
+// that it failed, also when its conversation does not follow it.
+func TestFailureAfterUnknownThatNobodyFollows(t *testing.T) {
+	for name, failed := range map[string]func(*carrier, pluginhost.Outbound){
+		"result": func(c *carrier, cmd pluginhost.Outbound) {
+			c.result(c.r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusFailed, Code: "30003"})
+		},
+		"status": func(c *carrier, cmd pluginhost.Outbound) {
+			c.said(pluginhost.DeliveryStatus{Command: cmd.Command, Status: conversation.StatusFailed, Code: "30003"})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCarrier(t)
+			real := c.sends(t)
+			row, err := c.log.OutboxRow(context.Background(), real.Command)
+			must(t, err)
+			cmd := real
+			cmd.Command = [16]byte(conversation.NewID[conversation.MessageID]())
+			row.CommandID = cmd.Command
+			_, err = c.log.Append(context.Background(), &eventlog.Batch{Outbox: []eventlog.OutboxRow{row}})
+			must(t, err)
+			c.result(c.r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusUnknown})
+			if got := c.rowState(cmd); got != eventlog.OutboxUnknown {
+				t.Fatalf("row after an unknown outcome: %s, want unknown", got)
+			}
+			failed(c, cmd)
+			if got := c.rowState(cmd); got != eventlog.OutboxSettled {
+				t.Errorf("row after word of a failure: %s, want settled", got)
+			}
+			if heads, _ := c.failures(c.vault); len(heads) != 1 {
+				t.Errorf("%d records, want one", len(heads))
+			}
+		})
+	}
+}
+
 // texting has Ana in an exchange of a bubble whose text plugin is generation g1.
 func (b *bubble) texting(info pluginhost.Info) (conv conversation.ConversationID, status func(conversation.MessageID) conversation.Status) {
 	t := b.t

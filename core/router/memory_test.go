@@ -14,7 +14,7 @@ import (
 	"github.com/parley-gateway/parley/core/router"
 )
 
-// gauge reads a metric of the router without labels.
+// gauge reads a metric of the router without labels, a gauge or a counter.
 func gauge(t *testing.T, r *router.Router, name string) float64 {
 	t.Helper()
 	reg := prometheus.NewRegistry()
@@ -23,7 +23,7 @@ func gauge(t *testing.T, r *router.Router, name string) float64 {
 	must(t, err)
 	for _, f := range families {
 		if f.GetName() == name {
-			return f.GetMetric()[0].GetGauge().GetValue()
+			return f.GetMetric()[0].GetGauge().GetValue() + f.GetMetric()[0].GetCounter().GetValue()
 		}
 	}
 	t.Fatalf("no metric %s", name)

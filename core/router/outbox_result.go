@@ -128,8 +128,10 @@ func (o *outbox) settleAlone(e *entry, res pluginhost.CommandResult, update even
 		}
 		var dup *eventlog.DuplicateError
 		switch {
-		case errors.As(err, &dup): // recorded before; the row was settled with it
-			err = nil
+		case errors.As(err, &dup):
+			// The command has its record, which may say that its outcome is unknown:
+			// the row still waits for this word.
+			_, err = r.log.Append(r.commits, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{update}})
 		case err == nil && failed:
 			r.metrics.givenUp.WithLabelValues(r.channelOf(e), row.Kind).Inc()
 			r.logger.Warn("command failed for good", "channel", r.channelOf(e), "account_id", conversation.AccountID(row.Account),

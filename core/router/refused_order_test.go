@@ -309,3 +309,23 @@ func TestAuthorThatNeverRepeats(t *testing.T) {
 		}
 	})
 }
+
+// A start without a message that comes before what its author has to send again is
+// counted like everything else that does.
+func TestStartBehindARefusedMessageIsCounted(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		b.startChat(b.r, "v", "", "hi")
+		refused := b.chatMessage("v", "m", "text")
+		refused.Repeats = true
+		b.full.Store(true)
+		if a := ingest(b.r, refused); a.Status != pluginhost.Retry {
+			t.Fatalf("message on a full disk: %+v", a)
+		}
+		b.full.Store(false)
+		a := ingest(b.r, pluginhost.Inbound{Plugin: "chat", Account: b.chat.ID, Thread: "v", DedupeKey: "again", Repeats: true,
+			Action: &pluginhost.CustomerAction{Start: &pluginhost.StartAction{}}})
+		if n := gauge(t, b.r, "parley_router_behind_total"); a.Status != pluginhost.Retry || n != 1 {
+			t.Errorf("start before the message came again: got %+v and a count of %v, want retry and 1", a, n)
+		}
+	})
+}

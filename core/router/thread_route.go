@@ -144,6 +144,7 @@ func (th *thread) pass(l *live, a arrival) {
 		}
 		if cmd == nil { // a second start without a message: the open one is the answer
 			if !r.order.admits(&a.from) {
+				r.metrics.behind.Inc()
 				a.done(r.ack(l.id, outcome{}, errBehind))
 				return
 			}
