@@ -77,6 +77,7 @@ func (r *Router) doubt(stream eventlog.StreamID, catchUp func(beyond uint64) (ui
 	}
 	r.spawn(func() {
 		var beyond uint64
+		pause := retryPause
 		for definite := false; ; {
 			n := r.doubts.count(stream)
 			seq, err := catchUp(beyond)
@@ -99,13 +100,31 @@ func (r *Router) doubt(stream eventlog.StreamID, catchUp func(beyond uint64) (ui
 				beyond, definite = seq+1, true
 				continue
 			}
+			next := r.unread(stream, err, pause)
 			select {
 			case <-r.ctx.Done():
 				return
-			case <-time.After(retryPause):
+			case <-time.After(pause):
 			}
+			pause = next
 		}
 	})
+}
+
+// maxReadPause is the longest pause before a stream that cannot be read is tried again.
+const maxReadPause = time.Minute
+
+// unread notes that a stream could not be read (err), which is tried again after
+// pause, and returns how long to wait if that fails, too. A store that is away or full is asked every
+// second, so that all goes on as soon as it is back. What else keeps a stream from
+// being read (an event that cannot be decoded, a row that is damaged) needs somebody
+// to look at it: it is logged, once per attempt, and the attempts become rare.
+func (r *Router) unread(stream eventlog.StreamID, err error, pause time.Duration) time.Duration {
+	if inDoubt(err) || errors.Is(err, eventlog.ErrFull) || errors.Is(err, ErrStopped) {
+		return retryPause
+	}
+	r.logger.Error("stream cannot be read: what was written to it last is not carried on", "stream", conversation.ConversationID(stream), "err", err)
+	return min(2*pause, maxReadPause)
 }
 
 func (r *Router) doubtConversation(id conversation.ConversationID) {

@@ -2,13 +2,18 @@ package router_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/bus"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/pluginhost"
@@ -288,6 +293,88 @@ func TestRowsOfANodeThatIsGone(t *testing.T) {
 		if err == nil {
 			t.Error("the node that was away began a command that is not its own any more")
 		}
+		b.stop(two)
+	})
+}
+
+// brokenLog answers one append "unavailable" that it has written, and cannot decode
+// that stream from then on.
+type brokenLog struct {
+	eventlog.Log
+	mu     sync.Mutex
+	broken eventlog.StreamID
+	chosen func(*eventlog.Batch) bool
+	reads  int // of the broken stream
+}
+
+func (l *brokenLog) Append(ctx context.Context, b *eventlog.Batch) (eventlog.Appended, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	done, err := l.Log.Append(ctx, b)
+	if err == nil && l.chosen(b) {
+		l.broken, l.chosen = b.Streams[0].Stream, func(*eventlog.Batch) bool { return false }
+		return eventlog.Appended{}, eventlog.ErrUnavailable
+	}
+	return done, err
+}
+
+func (l *brokenLog) Read(ctx context.Context, s eventlog.StreamID, after uint64, limit int) ([]eventlog.Record, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s != l.broken {
+		return l.Log.Read(ctx, s, after, limit)
+	}
+	l.reads++
+	return nil, errors.New("event cannot be decoded")
+}
+
+// lines counts what is logged with a message.
+type lines struct {
+	slog.Handler
+	text string
+	n    atomic.Int32
+}
+
+func (h *lines) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h *lines) Handle(_ context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, h.text) {
+		h.n.Add(1)
+	}
+	return nil
+}
+
+// FT13, FT15: a stream that cannot be read for good is said in the log, and not asked
+// for every second: neither by the node that is in doubt about it, nor by one that
+// heard of news in it.
+func TestStreamThatCannotBeRead(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		log := &brokenLog{Log: b.log, chosen: has("message/1")}
+		said := &lines{Handler: slog.DiscardHandler, text: "stream cannot be read"}
+		two, err := router.New(router.Options{Node: "n2", Log: log, Vault: &plainVault{}, Directory: fixedDirectory{b.dir.Snapshot()}, Bus: b.bus, Logger: slog.New(said)})
+		must(t, err)
+		must(t, two.Start(t.Context()))
+		two.PluginReady("chat", "chat-2", &port{info: pluginhost.Info{ID: "chat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}})
+		if a := b.startChat(two, "v", "", "hi"); a.Status != pluginhost.Retry {
+			t.Fatalf("the answer was lost: got %+v, want retry", a)
+		}
+		quiet := func(what string) {
+			t.Helper()
+			b.after(2 * time.Minute)
+			log.mu.Lock()
+			before := log.reads
+			log.mu.Unlock()
+			lines := said.n.Load()
+			b.after(10 * time.Minute)
+			log.mu.Lock()
+			defer log.mu.Unlock()
+			if reads, more := log.reads-before, said.n.Load()-lines; reads > 60 || more == 0 || more > 60 {
+				t.Errorf("%s: %d reads and %d lines in ten minutes, want some and at most six a minute", what, reads, more)
+			}
+		}
+		quiet("in doubt")
+		b.bus.Publish(bus.Hint{Node: "n1", Kind: bus.Conversation, Stream: conversation.ConversationID(log.broken), Seq: 99})
+		quiet("with a hint of news")
 		b.stop(two)
 	})
 }

@@ -306,14 +306,18 @@ func (r *Router) follow(ready <-chan struct{}) (cancel func()) {
 }
 
 // stale makes the worker read the log again if it is behind seq.
-func (l *live) stale(seq uint64) {
+func (l *live) stale(seq uint64) { l.readAgain(seq, retryPause) }
+
+// readAgain is stale; pause is how long it waits after a failure.
+func (l *live) readAgain(seq uint64, pause time.Duration) {
 	l.submit(&task{
 		reload: seq,
 		done: func(_ outcome, err error) {
 			if err == nil || errors.Is(err, ErrStopped) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrNewer) {
 				return
 			}
-			l.r.after(retryPause, func() { l.stale(seq) }) // readers wait for it
+			next := l.r.unread(eventlog.StreamID(l.id), err, pause)
+			l.r.after(pause, func() { l.readAgain(seq, next) }) // readers wait for it
 		},
 	})
 }
