@@ -76,9 +76,10 @@ func (o *order) arrival(s sender) sender {
 }
 
 // admits reports whether it is s's turn; if not, the caller answers errBehind. It
-// is asked where an author's sends are dealt with one after the other (the
-// conversation's worker, the thread's start), so that what queued up before the
-// refused one came again still finds it missing.
+// is asked where an author's sends are decided one after the other (by the
+// conversation's worker, at the thread's start), not where they arrive: what waits in
+// that queue when an earlier one is refused must be refused, too, or it would be
+// stored before the earlier one comes again.
 func (o *order) admits(s *sender) bool {
 	if s.author == (author{}) || o.count.Load() == 0 && !s.behind {
 		return true

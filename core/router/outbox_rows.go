@@ -124,9 +124,10 @@ func (o *outbox) readRows(ctx context.Context, leased, steady bool) error {
 	return o.takeOver(ctx, foreign, steady)
 }
 
-// renew keeps the node's own lease. steady: it has been kept for so long that a
-// node which did not keep its own is gone, and was not merely cut off from
-// the database together with this one.
+// renew keeps the node's own lease. steady: it has been kept without a gap
+// for longer than nodeTTL. Only then may rows be taken over: after an outage of the
+// database every node's lease has run out, and for 15 s nobody takes over anything,
+// so that each node has time to renew its own.
 func (o *outbox) renew(ctx context.Context) (steady, held bool, err error) {
 	asked := time.Now()
 	_, held, err = o.r.log.AcquireLease(ctx, outboxLease(o.r.node), o.r.node, nodeTTL)

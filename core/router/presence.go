@@ -121,9 +121,10 @@ func (r *Router) tryStepBack(ctx context.Context, id conversation.AgentID, cmd a
 }
 
 // dropGhost ends an offer on the agent's side alone, after the conversation has said
-// that it has none such: the log is asked once more, so that the word of a state
-// that was behind it is not enough. It always fails with
-// conversation.ErrOfferGone or with what prevents it.
+// that it has none such. That may have been said from a state in memory that is behind
+// the log, so the conversation is read from the log first, and an offer that it has
+// after all is left alone. It always fails with conversation.ErrOfferGone or with what
+// prevents it.
 func (r *Router) dropGhost(ctx context.Context, id conversation.AgentID, offer *acd.HeldOffer, cause conversation.Cause) error {
 	held := false
 	_, err := r.live(offer.Conversation).do(ctx, &task{
