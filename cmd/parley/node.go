@@ -342,7 +342,7 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 		Host: proxy.Plugins(n.host), Auth: auth.Proxy{Auth: n.auth, Grants: n.grants}, Origin: origins.Plugin, Log: n.logger, Registry: registry,
 	})
 	n.hooks = hook.New(hook.Options{Host: n.host, PublicURL: origins.Hooks, Log: n.logger, Registry: registry})
-	for _, c := range []prometheus.Collector{n.router.Collector(), n.host.Collector(), logCollector{n.stores.log}, clockGauge(n.clock)} {
+	for _, c := range []prometheus.Collector{n.router.Collector(), n.host.Collector(), logCollector{n.stores.log}, clockGauge(n.clock), damagedKeys(n.stores.vault)} {
 		if err := registry.Register(c); err != nil {
 			return fmt.Errorf("metrics: %w", err)
 		}

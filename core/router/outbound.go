@@ -295,15 +295,14 @@ func (r *Router) alreadyOpen(ctx context.Context, u directory.User, th *thread, 
 		over = s.Phase != conversation.PhaseOpen
 		e.Owner, e.Joinable = ownerOf(s), !s.JoinedAgent(u.ID) && r.mayJoin(u, s)
 	}})
-	// After an error the task may still run: what it writes is not to be read.
-	if err != nil && !elsewhere(err) {
+	switch { // after an error the task may still run: what it writes is not to be read
+	case err != nil && !elsewhere(err):
 		return Outbound{}, err
+	case err == nil && !over:
+		return Outbound{}, e
 	}
-	if err != nil || over { // ended, or never begun because another was first
-		th.ended(open)
-		return Outbound{}, nil
-	}
-	return Outbound{}, e
+	th.ended(open) // or never begun because another was first
+	return Outbound{}, nil
 }
 
 // ownerOf is whose an open exchange is; zero: nobody's, it waits for a service.

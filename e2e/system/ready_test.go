@@ -147,3 +147,14 @@ func TestReadyWithoutPostgres(t *testing.T) {
 		eventually(t, "readiness that is back", 60*time.Second, d.ready)
 	}
 }
+
+// Gauges that tell of trouble are there from the start, at nought (Z2).
+func TestTroubleIsMeasured(t *testing.T) {
+	d := startDemo(t, "")
+	metrics := d.metrics()
+	for _, line := range []string{"parley_vault_damaged_keys 0", "parley_router_streams_in_doubt 0", "# HELP parley_clock_offset_seconds "} {
+		if !strings.Contains(metrics, "\n"+line) {
+			t.Errorf("metrics of a fresh demo have no line %q", line)
+		}
+	}
+}

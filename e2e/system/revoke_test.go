@@ -141,7 +141,7 @@ func (d *demo) insider(t *testing.T, login string) *insider {
 // tunnel opens a WebSocket at the plugin.
 func (x *insider) tunnel(name, path, header, value string) {
 	x.t.Helper()
-	c, _, err := websocket.Dial(bounded(x.t, 20*time.Second), x.d.info.PublicURL+path, &websocket.DialOptions{ //nolint:bodyclose // coder/websocket closes it
+	c, _, err := websocket.Dial(bounded(x.t, 20*time.Second), x.d.info.PublicURL+path, &websocket.DialOptions{
 		HTTPClient: drive.HTTPClient(), HTTPHeader: http.Header{header: {value}},
 	})
 	if err != nil {
