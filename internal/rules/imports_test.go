@@ -26,7 +26,7 @@ var house = []rule{
 	{"core/clock", nil, "knows the system's clock and nobody"},
 	{"core/bus", []string{"."}, "hints carry ids and numbers only"},
 	{"core/directory", []string{".", "core/conversation", "core/vault"}, "records; secrets are sealed by the vault"},
-	{"core/blob", []string{".", "core/conversation", "core/directory", "core/eventlog", "core/vault", "core/pluginhost"}, "rows in the directory, keys in the vault, and the plugins' door to attachments"},
+	{"core/blob", []string{".", "core/conversation", "core/directory", "core/eventlog", "core/vault", "core/pluginhost", "internal/quota"}, "rows in the directory, keys in the vault, and the plugins' door to attachments"},
 	{"core/pluginhost", []string{".", "core/conversation", "plugins/contract", "internal/freeport"}, "speaks the contract; the router is an interface of its own; its tests come back to ports"},
 	{"core/router", []string{"core"}, "carries out what conversation and acd decide"},
 
@@ -35,13 +35,14 @@ var house = []rule{
 
 	{"plugins/contract", []string{"."}, "the public contract stands alone"},
 	{"plugins/sdk", []string{".", "plugins/contract"}, "what plugin authors import"},
-	{"plugins", []string{"plugins/contract", "plugins/sdk", "internal/wsframe"}, "a plugin sees the SDK and the contract; wsframe guards its sockets"},
+	{"plugins", []string{"plugins/contract", "plugins/sdk", "internal/wsframe", "internal/quota"}, "a plugin sees the SDK and the contract; wsframe guards its sockets, quota what customers store"},
 
 	{"drive", nil, "plays customers and agents from outside, over the wire"},
 	{"e2e", []string{"drive"}, "the real binary from outside"},
 	{"internal/rules", nil, "reads files, not code"},
 	{"internal/freeport", nil, "addresses for servers that come back"},
 	{"internal/wsframe", nil, "reads bytes, knows nobody"},
+	{"internal/quota", nil, "counts, knows nobody"},
 	{"internal/pgtest", []string{"internal/freeport"}, "starts PostgreSQL for tests"},
 }
 

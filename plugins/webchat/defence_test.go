@@ -282,6 +282,9 @@ func (w *world) upload(grant, name, kind, origin string, body io.Reader) (int, m
 	if origin != "" {
 		req.Header.Set("Origin", origin)
 	}
+	if w.from != "" {
+		req.Header.Set("X-Forwarded-For", w.from)
+	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		w.t.Fatal(err)

@@ -451,6 +451,16 @@ func (s *socket) handleGrant(f *inFrame, v *visitor) {
 		return
 	}
 	h := s.p.hub.Load()
+	u := uploader{h, s.at.Load(), s.remote, v.visitorKey}
+	err := u.fitsBytes(1)
+	if err == nil {
+		err = u.takeFile()
+	}
+	if full, ok := errors.AsType[*quotaError](err); ok {
+		full.count.Add(1)
+		s.send(outFrame{T: "error", Code: "quota", ID: cut(f.ID, 64), Message: messageOf("quota"), RetryMS: full.after.Milliseconds()})
+		return
+	}
 	ctx, cancel := context.WithTimeout(h.ctx, callTimeout)
 	defer cancel()
 	g, err := h.host.MintGrant(ctx, v.account, v.thread, "upload")

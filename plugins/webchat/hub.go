@@ -45,6 +45,7 @@ type hub struct {
 
 	siteStarts map[sdk.AccountID]*bucket
 	addresses  *addresses
+	quotas     *quotas
 
 	count  counters
 	memory memory
@@ -54,7 +55,7 @@ func newHub(ctx context.Context, host sdk.Host) *hub {
 	return &hub{
 		host: host, ctx: ctx, start: time.Now(), seed: maphash.MakeSeed(),
 		visitors: map[visitorKey]*visitor{}, lonely: map[*visitor]struct{}{},
-		siteStarts: map[sdk.AccountID]*bucket{}, addresses: newAddresses(),
+		siteStarts: map[sdk.AccountID]*bucket{}, addresses: newAddresses(), quotas: newQuotas(),
 		buffers: sync.Pool{New: func() any { return new([]byte) }},
 	}
 }

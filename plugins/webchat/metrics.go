@@ -31,6 +31,9 @@ type counters struct {
 	addressMessages atomic.Uint64
 	siteStarts      atomic.Uint64
 	unproven        atomic.Uint64
+	visitorUploads  atomic.Uint64
+	addressUploads  atomic.Uint64
+	siteUploads     atomic.Uint64
 }
 
 // refusal is something that clients were refused, under the name that the log has.
@@ -45,6 +48,7 @@ func (c *counters) refusals() []refusal {
 		{"visitor_starts", &c.visitorStarts}, {"visitor_messages", &c.visitorMessages},
 		{"address_starts", &c.addressStarts}, {"address_messages", &c.addressMessages},
 		{"site_starts", &c.siteStarts}, {"unproven", &c.unproven},
+		{"visitor_uploads", &c.visitorUploads}, {"address_uploads", &c.addressUploads}, {"site_uploads", &c.siteUploads},
 	}
 }
 
@@ -91,6 +95,9 @@ func (c *counters) write(w io.Writer, visitors int) error {
 		{"address_messages_refused_total", "counter", "Messages beyond what one address may send.", c.addressMessages.Load()},
 		{"site_starts_refused_total", "counter", "Starts beyond what one site takes.", c.siteStarts.Load()},
 		{"starts_unproven_total", "counter", "Starts never passed on because their client answered no ping.", c.unproven.Load()},
+		{"visitor_uploads_refused_total", "counter", "Uploads beyond what one visitor may store in an hour.", c.visitorUploads.Load()},
+		{"address_uploads_refused_total", "counter", "Uploads beyond what one address may store in an hour.", c.addressUploads.Load()},
+		{"site_uploads_refused_total", "counter", "Uploads beyond what one site stores in an hour.", c.siteUploads.Load()},
 	} {
 		if _, err := fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n%s %d\n", s.name, s.help, s.name, s.kind, s.name, s.value); err != nil {
 			return fmt.Errorf("write metrics: %w", err)

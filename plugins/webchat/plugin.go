@@ -186,6 +186,8 @@ func messageOf(code string) string {
 		return "this site takes no files"
 	case "rate":
 		return "too fast; try again later"
+	case "quota":
+		return "the limit of uploads is used up; try again after retry_ms"
 	case "unavailable":
 		return "not durable now; send it again under the same client_id"
 	case "unknown_frame":

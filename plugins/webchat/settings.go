@@ -33,6 +33,13 @@ type settings struct {
 	StartsPerSecond          float64  `json:"starts_per_second"`
 	StartBurst               int      `json:"start_burst"`
 
+	VisitorUploadsPerHour  int64 `json:"visitor_uploads_per_hour"`
+	VisitorUploadMBPerHour int64 `json:"visitor_upload_mb_per_hour"` // 1,000,000 bytes
+	AddressUploadsPerHour  int64 `json:"address_uploads_per_hour"`
+	AddressUploadMBPerHour int64 `json:"address_upload_mb_per_hour"`
+	SiteUploadsPerHour     int64 `json:"site_uploads_per_hour"`
+	SiteUploadMBPerHour    int64 `json:"site_upload_mb_per_hour"`
+
 	DemoPage bool `json:"demo_page"`
 
 	exempt []netip.Prefix // ExemptAddresses, read
@@ -88,6 +95,13 @@ func defaultSettings() settings {
 		ExemptAddresses:          []string{"127.0.0.0/8", "::1/128"},
 		StartsPerSecond:          5,
 		StartBurst:               100,
+
+		VisitorUploadsPerHour:  100,
+		VisitorUploadMBPerHour: 100,
+		AddressUploadsPerHour:  500,
+		AddressUploadMBPerHour: 500,
+		SiteUploadsPerHour:     10_000,
+		SiteUploadMBPerHour:    5000,
 	}
 }
 
@@ -127,6 +141,12 @@ func readSettings(a *sdk.Account) (settings, sdk.Problems) {
 	c.between(s.AddressMessageBurst, 1, 10000, "/address_message_burst")
 	c.rate(s.StartsPerSecond, "/starts_per_second")
 	c.between(s.StartBurst, 1, 10000, "/start_burst")
+	c.hourly(s.VisitorUploadsPerHour, "/visitor_uploads_per_hour")
+	c.hourly(s.VisitorUploadMBPerHour, "/visitor_upload_mb_per_hour")
+	c.hourly(s.AddressUploadsPerHour, "/address_uploads_per_hour")
+	c.hourly(s.AddressUploadMBPerHour, "/address_upload_mb_per_hour")
+	c.hourly(s.SiteUploadsPerHour, "/site_uploads_per_hour")
+	c.hourly(s.SiteUploadMBPerHour, "/site_upload_mb_per_hour")
 	c.networks(&s)
 	return s, c.problems
 }
@@ -149,6 +169,10 @@ func (c *checker) between(v, low, high int, path string) {
 
 func (c *checker) rate(v float64, path string) {
 	c.want(v > 0 && v <= 10000, path, "must be above 0 and at most 10000")
+}
+
+func (c *checker) hourly(v int64, path string) {
+	c.want(v >= 1 && v <= 1_000_000, path, "must be from 1 to 1000000")
 }
 
 // networks reads the exempt networks. A single address is a network too.

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/parley-gateway/parley/plugins/sdk"
@@ -41,6 +43,10 @@ func (p *Plugin) serveUpload(w http.ResponseWriter, r *http.Request) {
 		uploadError(w, http.StatusRequestEntityTooLarge, "too_large")
 		return
 	}
+	u := uploader{h, at, clientAddress(r), visitorKey{at.account, sdk.ThreadID(id.Thread)}}
+	if uploadFull(w, u.fitsBytes(max(1, r.ContentLength))) {
+		return
+	}
 	name, err := url.PathUnescape(r.Header.Get(fileNameHeader))
 	if err != nil || name == "" {
 		name = "file"
@@ -53,10 +59,13 @@ func (p *Plugin) serveUpload(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		kind = "application/octet-stream"
 	}
-	body := &counted{r: http.MaxBytesReader(w, r.Body, at.maxFile())}
+	body := &counted{r: http.MaxBytesReader(w, r.Body, at.maxFile()), take: u.takeBytes}
 	stored, err := h.host.Blobs().Put(r.Context(), sdk.BlobMeta{
 		Account: at.account, Thread: sdk.ThreadID(id.Thread), Name: cut(name, maxFileName), MIME: kind,
 	}, body)
+	if uploadFull(w, body.err) {
+		return
+	}
 	if err != nil {
 		status, code := uploadFault(err, body.err)
 		uploadError(w, status, code)
@@ -87,15 +96,33 @@ func uploadFault(put, read error) (status int, code string) {
 	}
 }
 
-// counted remembers how the reading of a body ended.
+// uploadFull answers when a limit of uploads is used up, which it counts.
+func uploadFull(w http.ResponseWriter, err error) bool {
+	full, ok := errors.AsType[*quotaError](err)
+	if !ok {
+		return false
+	}
+	full.count.Add(1)
+	w.Header().Set("Retry-After", strconv.FormatInt(int64(math.Ceil(full.after.Seconds())), 10))
+	writeJSON(w, http.StatusTooManyRequests, "no-store", map[string]any{"error": map[string]any{
+		"code": "quota", "retry_ms": full.after.Milliseconds(),
+	}})
+	return true
+}
+
+// counted counts a body's bytes and remembers how its reading ended.
 type counted struct {
-	r   io.Reader
-	err error
+	r    io.Reader
+	take func(n int64) error
+	err  error
 }
 
 // Read implements io.Reader.
 func (c *counted) Read(b []byte) (int, error) {
 	n, err := c.r.Read(b)
+	if full := c.take(int64(n)); full != nil {
+		n, err = 0, full
+	}
 	if err != nil {
 		c.err = err
 	}

@@ -35,7 +35,7 @@ func (h *Host) Gateway(plugin http.Handler) http.Handler {
 				return
 			}
 			r = r.WithContext(sdk.WithIdentity(r.Context(), sdk.Identity{
-				Role: "visitor", Subject: string(g.Thread), Account: string(g.Account), Thread: string(g.Thread), Purpose: g.Purpose,
+				Role: "visitor", Subject: string(g.Thread), Account: string(g.Account), Thread: string(g.Thread), Purpose: g.Purpose, RemoteIP: h.clientIP(r),
 			}))
 		}
 		if _, ok := sdk.IdentityOf(r.Context()); !ok {
