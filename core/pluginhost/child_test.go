@@ -110,7 +110,7 @@ func runChild(name string, modes []string) int {
 	}
 	for _, m := range modes {
 		if addr, ok := strings.CutPrefix(m, "bind="); ok {
-			if err := bindPorts(addr); err != nil {
+			if err := bindPorts(addr, c.modes["heir"]); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 				return 1
 			}
@@ -138,10 +138,23 @@ func runChild(name string, modes []string) int {
 
 // bindPorts takes a TCP and a UDP port for the life of the process, as a plugin
 // for calls does, and keeps what connects.
-func bindPorts(addr string) error {
+// With an heir a child of its own has the TCP port too.
+func bindPorts(addr string, heir bool) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
+	}
+	if heir {
+		f, err := l.(*net.TCPListener).File()
+		if err != nil {
+			return err
+		}
+		cmd := exec.Command("/bin/sleep", "120")
+		cmd.ExtraFiles = []*os.File{f}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := cmd.Start(); err != nil {
+			return err
+		}
 	}
 	if _, err := net.ListenPacket("udp", addr); err != nil {
 		return err

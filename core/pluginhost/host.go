@@ -125,6 +125,9 @@ func (h *Host) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if n := killOrphans(h.runDir); n > 0 {
+		h.log.Warn("processes that an earlier gateway's plugins had started were still there and are killed", "count", n)
+	}
 	if err := clearLeftovers(h.runDir); err != nil {
 		_ = lock.Close()
 		return err

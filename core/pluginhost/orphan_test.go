@@ -191,6 +191,51 @@ func testOrphanFreesPorts(t *testing.T, modes []string) {
 	}
 }
 
+// A plugin's child that inherited its port, and left its group, outlives a killed
+// gateway; the next one ends it before its own plugin binds that port (PR12, FT10).
+func TestOrphanHeir(t *testing.T) {
+	dir := runDir(t)
+	free, err := freeport.Fix(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free[0].String()
+	gateway := exec.Command("/proc/self/exe", "host", dir, "heir", "bind="+addr)
+	out, err := gateway.StdoutPipe()
+	if err == nil {
+		err = gateway.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n') // ready
+	if err != nil {
+		t.Fatalf("the gateway says %q, %v", line, err)
+	}
+	if err := gateway.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = gateway.Wait() // killed
+	h, err := pluginhost.New(pluginhost.Options{RunDir: dir, Core: newFakeCore(), Logger: discard()})
+	if err == nil {
+		err = h.Load(self("echo", "bind="+addr))
+	}
+	if err == nil {
+		err = h.Start(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	if err := h.Ready(ctx); err != nil {
+		t.Errorf("the next gateway's plugin on the same port: %v", err)
+	}
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // gone reports whether a process has ended; a zombie has.
 func gone(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package pluginhost
+
+// killOrphans does nothing: processes do not show their environment here.
+func killOrphans(string) int { return 0 }
