@@ -308,6 +308,93 @@ func TestFloodLeavesKnownDevicesAPlace(t *testing.T) {
 	}
 }
 
+// Names that nobody has, sent by the hundred thousand, make the guard forget
+// neither a wait that is under way nor what made it necessary [ASVS 6.3.1]:
+// not from one address, not from all networks of one site, and not while the
+// sender's attempts are refused as too many at once.
+func TestFloodOfNamesForgetsNothing(t *testing.T) {
+	for name, address := range map[string]func(i int) string{
+		"one address": func(int) string { return "198.51.100.99" },
+		"one site":    func(i int) string { return fmt.Sprintf("2001:db8:2:%x::1", i) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, auth.Options{IPBurst: 1, LoginBurst: 4}, func(t *testing.T, g guesser) {
+				for i := range 10 { // failures of adam, from many places
+					g.fail("adam", fmt.Sprintf("2001:db8:1:%x::1", i))
+				}
+				guesser := g.waits("adam", "wrong horse", "2001:db8:1:9::1", "")
+				wait := g.waits("adam", password, "203.0.113.7", "")
+				if wait == 0 || guesser == 0 {
+					t.Fatalf("adam, attacked, waits %v in a new place, a guesser %v, want both to wait", wait, guesser)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel() // with it about half of the attempts end unchecked, the others count
+				for i := range 100_001 {
+					ctx := ctx
+					if i >= 20 {
+						ctx = t.Context()
+					}
+					_, _ = g.a.Login(ctx, auth.LoginRequest{Login: fmt.Sprintf("n%d", i), Password: "x", IP: netip.MustParseAddr(address(i / 5000))})
+				}
+				if again := g.waits("adam", password, "203.0.113.7", ""); again != wait {
+					t.Errorf("after the flood adam is told to wait %v, want the same %v", again, wait)
+				}
+				if again := g.waits("adam", "wrong horse", "2001:db8:1:9::1", ""); again != guesser {
+					t.Errorf("after the flood the guesser is told to wait %v, want the same %v", again, guesser)
+				}
+				if newcomer := g.waits("adam", password, "203.0.113.8", ""); newcomer < wait {
+					t.Errorf("after the flood a newcomer for adam is told to wait %v, want at least %v", newcomer, wait)
+				}
+				time.Sleep(wait)
+				if again := g.waits("adam", password, "203.0.113.7", ""); again > 0 {
+					t.Errorf("adam has waited and is told to wait %v more", again)
+				}
+			})
+		})
+	}
+}
+
+// Only a wrong password of a stranger counts against others [ASVS 6.3.1]: not
+// one at a known device, not a right one, and not one that was never checked.
+func TestOnlyStrangersFailuresMakeOthersWait(t *testing.T) {
+	o := auth.Options{PairBurst: 1, IPBurst: 4, LoginBurst: 4}
+	t.Run("known device", func(t *testing.T) {
+		o := o
+		o.PairBurst = 20
+		bubble(t, o, func(t *testing.T, g guesser) {
+			device := g.in("first login", "ana", "192.0.2.1", "", 0).Device
+			for range 12 {
+				g.waits("ana", "wrong horse", "192.0.2.1", device)
+			}
+			g.in("ana in a new place", "ana", "203.0.113.7", "", 0)
+		})
+	})
+	t.Run("right passwords", func(t *testing.T) {
+		bubble(t, o, func(t *testing.T, g guesser) {
+			for i := range 12 {
+				g.in("ana", "ana", "192.0.2.1", "", 0)
+				g.in("adam", "adam", fmt.Sprint("192.0.2.", 10+i), "", 0)
+			}
+			g.in("sue, new where many logged in", "sue", "192.0.2.1", "", 0)
+			g.in("adam, who logged in at many places, in a new one", "adam", "203.0.113.7", "", 0)
+		})
+	})
+	t.Run("unchecked", func(t *testing.T) {
+		bubble(t, o, func(t *testing.T, g guesser) {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel() // about half of the attempts find the lane's place before they see this
+			for i := range 50 {
+				_, err := g.a.Login(ctx, auth.LoginRequest{Login: "ana", Password: password, IP: netip.MustParseAddr("192.0.2.1")})
+				if _, limited := errors.AsType[*auth.LimitedError](err); limited {
+					t.Fatalf("attempt %d: %v, want no wait for passwords that were not looked at", i, err)
+				}
+			}
+			g.in("sue, new there", "sue", "192.0.2.1", "", 0)
+			g.in("ana in a new place", "ana", "203.0.113.7", "", 0)
+		})
+	})
+}
+
 // Waits are counted by cause.
 func TestWaitsAreCounted(t *testing.T) {
 	reg := prometheus.NewRegistry()

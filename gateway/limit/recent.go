@@ -29,6 +29,24 @@ func (r *Recent[K, V]) Get(key K, make func() V) V {
 	return v
 }
 
+// Find is the value of key, which is used with that, if it is held. Unlike Get
+// it makes none, so that asking for keys forgets no others.
+func (r *Recent[K, V]) Find(key K) (v V, ok bool) {
+	if v, ok = r.young[key]; ok {
+		return v, true
+	}
+	if v, ok = r.old[key]; ok {
+		r.put(key, v)
+	}
+	return v, ok
+}
+
+// Delete forgets key.
+func (r *Recent[K, V]) Delete(key K) {
+	delete(r.young, key)
+	delete(r.old, key)
+}
+
 func (r *Recent[K, V]) put(key K, v V) {
 	if len(r.young) >= r.max {
 		r.old, r.young = r.young, make(map[K]V, r.max/4)
