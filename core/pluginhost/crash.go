@@ -64,11 +64,18 @@ func (p *plugin) judge(g *generation) (inFlight []suspect, parked bool) {
 		if alone.lane == laneStranger { // sent beside others that had been under way: they are innocent
 			inFlight = nil
 		}
-		p.poison.park(one, time.Since(g.session.solo.began))
+		shared := p.poison.park(one, time.Since(g.session.solo.began))
 		p.meters.quarantined.Inc()
 		if alone.hook != nil {
 			alone.hook.answer(hookOutcome{err: ErrQuarantined})
 			g.log.Error("hook parked: it ended the plugin while it was alone", "account", alone.hook.account.String())
+			if shared {
+				p.poison.told.Do(func() {
+					g.log.Warn("webhooks that end the plugin come from an address whose others it answers: "+
+						"if that is a reverse proxy's, name it in http.trusted_proxies",
+						"account", alone.hook.account.String(), "address", one.source.addr.String())
+				})
+			}
 		} else {
 			g.session.parkCommand(alone.command)
 			g.log.Error("command parked: it ended the plugin while it was alone",

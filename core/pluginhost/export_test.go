@@ -77,6 +77,22 @@ func (t TestPoison) Suspect(id [16]byte) bool {
 	return t.p.command(one.key, one.source) != laneOrdinary
 }
 
+func testHook(ip, text string) *hookCall {
+	return &hookCall{source: hookSource(conversation.AccountID{}, ip), frame: &pluginv1.Hook{Body: []byte(text)}}
+}
+
+// Hook says that a webhook from ip was answered with a 2xx.
+func (t TestPoison) Hook(ip, text string) { t.p.answered(testHook(ip, text), 200) }
+
+// ParkHook says that a webhook from ip ended the plugin while it was alone.
+func (t TestPoison) ParkHook(ip, text string) { t.p.park(testHook(ip, text).suspect(), time.Second) }
+
+// Stranger reports whether a webhook from ip would be tried as a stranger's.
+func (t TestPoison) Stranger(ip, text string) bool {
+	l, _ := t.p.hook(testHook(ip, text))
+	return l == laneStranger
+}
+
 // Len counts what is remembered.
 func (t TestPoison) Len() int { return len(t.p.items) + len(t.p.sources) + len(t.p.parked) }
 

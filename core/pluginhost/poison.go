@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/parley-gateway/parley/core/conversation"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
@@ -24,6 +26,11 @@ import (
 // tried alone. And should a sender vary its address as well, all webhooks from
 // addresses that never had a good answer are, for as long as that goes on:
 // carriers, whose signed webhooks were answered with a 2xx, go on as before.
+//
+// A carrier and a stranger may share an address, behind a proxy that does not
+// tell the client's. A source with a 2xx in the last minutes is therefore never
+// taken for a stranger, whatever else came from it: what ends the plugin is
+// parked, and the rest is tried alone.
 const (
 	suspectAfter = 2
 	suspectFor   = time.Hour // after the last crash
@@ -36,6 +43,9 @@ const (
 	// many good answers clear it again.
 	parkStrikes = 6
 	maxStrikes  = 16
+	// knownFor is how long after a 2xx a source stays known although an item of
+	// its own was parked.
+	knownFor = 10 * time.Minute
 	// waryAfter crashes with a stranger's webhook under way, all strangers'
 	// are tried alone until waryFor after the last one.
 	waryAfter = 4
@@ -110,17 +120,19 @@ type poison struct {
 	items     map[poisonKey]underSuspicion
 	sources   map[source]underSuspicion
 	strangers underSuspicion
-	known     map[source]struct{}     // answered with a 2xx
+	known     map[source]time.Time    // of the last answer with a 2xx, to a minute
 	parked    map[poisonKey]time.Time // until
 	parks     []time.Time             // of the last moments
 	took      time.Duration           // the last of them, from sending the item to the plugin's end
 	swept     time.Time
+	told      rate.Sometimes // paces the log
 }
 
 func newPoison() *poison {
 	return &poison{
 		items: map[poisonKey]underSuspicion{}, sources: map[source]underSuspicion{},
-		known: map[source]struct{}{}, parked: map[poisonKey]time.Time{},
+		known: map[source]time.Time{}, parked: map[poisonKey]time.Time{},
+		told: rate.Sometimes{Interval: time.Minute},
 	}
 }
 
@@ -239,15 +251,16 @@ func (p *poison) hook(c *hookCall) (l lane, parked bool) {
 // its source: anybody can have a 4xx.
 func (p *poison) answered(c *hookCall, status uint32) {
 	good := status >= 200 && status < 300
+	now := time.Now()
 	p.mu.Lock()
-	if good && !p.knows(c.source) {
-		for old := range p.known {
-			if len(p.known) < maxKnown {
+	if last, known := p.known[c.source]; good && now.Sub(last) > time.Minute {
+		if !known && len(p.known) >= maxKnown {
+			for old := range p.known { // any of them
+				delete(p.known, old)
 				break
 			}
-			delete(p.known, old)
 		}
-		p.known[c.source] = struct{}{}
+		p.known[c.source] = now
 	}
 	calm := p.calm()
 	p.mu.Unlock()
@@ -284,7 +297,9 @@ func (p *poison) acquit(src source) {
 }
 
 // park takes an item out that ended the plugin while it was alone, within took.
-func (p *poison) park(one suspect, took time.Duration) {
+// shared: other webhooks of its source had a 2xx in the last minutes, so that it
+// seems to be the address of a carrier and of somebody else.
+func (p *poison) park(one suspect, took time.Duration) (shared bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -294,17 +309,21 @@ func (p *poison) park(one suspect, took time.Duration) {
 	trim(p.sources)
 	p.parks, p.took = append(p.recentParks(now), now), took
 	if !one.hook { // a command is settled for good and does not come again
-		return
+		return false
 	}
-	if !p.knows(one.source) {
+	last, known := p.known[one.source]
+	if !known {
 		p.strangers.strike(1, now)
 	}
-	delete(p.known, one.source)
+	if shared = known && now.Sub(last) < knownFor; !shared {
+		delete(p.known, one.source)
+	}
 	if len(p.parked) >= maxParked {
 		first := slices.MinFunc(slices.Collect(maps.Keys(p.parked)), func(a, b poisonKey) int { return p.parked[a].Compare(p.parked[b]) })
 		delete(p.parked, first)
 	}
 	p.parked[one.key] = now.Add(parkFor)
+	return shared
 }
 
 // recentParks are those that slow further trials. The caller holds the mutex.

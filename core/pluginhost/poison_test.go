@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -60,6 +61,60 @@ func TestPoisonVaried(t *testing.T) {
 			t.Logf("restarts: %d", b.status(t).Restarts)
 		})
 	}
+}
+
+// Where a carrier has its address in common with such a sender, behind a proxy
+// that does not tell the client's, the log says so (PR10).
+func TestPoisonSharedAddress(t *testing.T) {
+	var log syncBuffer
+	b := newBench(t, func(o *pluginhost.Options) { o.Logger = log.logger() }, self("echo"))
+	b.ready(t)
+	hook := func(ctx context.Context, text string) error {
+		req := post(text)
+		req.RemoteIP = "192.0.2.1"
+		_, err := b.host.Hook(ctx, b.account, req)
+		return err
+	}
+	if err := hook(t.Context(), "good"); err != nil { // the carrier is known before
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var attack sync.WaitGroup
+	for w := range 4 {
+		attack.Go(func() {
+			for i := 0; ctx.Err() == nil; i++ {
+				brief, cancel := context.WithTimeout(ctx, 30*time.Millisecond)
+				_ = hook(brief, fmt.Sprintf("poison %d %d", w, i))
+				cancel()
+			}
+		})
+	}
+	b.core.until(t, "the log to say so", func() bool { return strings.Contains(log.String(), "http.trusted_proxies") })
+	stop()
+	attack.Wait()
+}
+
+// A source stays known for minutes after a 2xx whatever is parked of it (PR10):
+// its next webhooks are tried alone, and not as a stranger's. One that had none
+// for longer is a stranger again.
+func TestPoisonKeepsWhoIsAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := pluginhost.NewTestPoison()
+		const shared = "192.0.2.1"
+		p.Hook(shared, "good")
+		for i := range 20 {
+			p.ParkHook(shared, fmt.Sprint("poison ", i))
+			if p.Stranger(shared, "good, too") {
+				t.Fatalf("a stranger after %d parked items, want known because of the 2xx", i+1)
+			}
+			time.Sleep(20 * time.Second)
+		}
+		time.Sleep(5 * time.Minute)
+		p.ParkHook(shared, "poison")
+		if !p.Stranger(shared, "good, too") {
+			t.Error("known eleven minutes after the last 2xx although an item was parked, want a stranger")
+		}
+	})
 }
 
 // Different poison in one thread costs one crash each, once the thread is
