@@ -316,35 +316,57 @@ func (s *socket) emit(v *visitor, clientID, kind string, body sdk.EventBody) {
 	err := h.host.EmitAsync(ev, done)
 	if errors.Is(err, sdk.ErrOverload) {
 		// The gateway is behind: this socket's reading waits, and so does its client.
-		ctx, cancel := context.WithTimeout(h.ctx, emitTimeout)
-		defer cancel()
-		ack, err := h.host.Emit(ctx, ev)
-		done(ack, err)
-		return
+		err = s.emitLater(ev, done)
 	}
 	if err != nil {
 		done(sdk.Ack{}, err)
 	}
 }
 
+// emitLater waits for room in the queue, at most emitTimeout. An event that
+// found none was not taken and will not be committed.
+func (s *socket) emitLater(ev sdk.Event, done func(sdk.Ack, error)) error {
+	h := s.p.hub.Load()
+	room := time.NewTicker(emitAgain)
+	defer room.Stop()
+	for end := h.now() + emitTimeout.Milliseconds(); ; {
+		select {
+		case <-room.C:
+		case <-h.ctx.Done():
+			return h.ctx.Err()
+		}
+		if err := h.host.EmitAsync(ev, done); !errors.Is(err, sdk.ErrOverload) || h.now() >= end {
+			return err
+		}
+	}
+}
+
 // startAnswered keeps what the gateway says to a start. A customer who has
 // gone before the answer counts as gone from now on: the router, which takes a
 // customer for present until told otherwise, hears so, and the clock that
-// started with the last socket's end goes on (SPEC Q3).
+// started with the last socket's end goes on (SPEC Q3). Of a customer who was
+// given up and came back before the answer, it is the present visitor's.
 func (h *hub) startAnswered(v *visitor, ack sdk.Ack, err error) {
-	id := ack.Conversation
-	if err != nil || ack.Duplicate { // a repeat may be of a conversation that has long ended
-		id = ""
-	}
-	if !v.startAnswered(id) {
+	v.mu.Lock()
+	v.starting--
+	v.mu.Unlock()
+	if err != nil {
 		return
 	}
-	h.presence(v, false)
 	h.mu.Lock() // the answer may have come after the visitor was forgotten
-	defer h.mu.Unlock()
-	if h.visitors[v.visitorKey] == nil && !h.draining {
+	now := h.visitors[v.visitorKey]
+	forgotten := now == nil
+	if forgotten {
+		now = v
+	}
+	away := now.started(ack.Conversation, ack.Duplicate)
+	if away && forgotten && !h.draining {
 		h.visitors[v.visitorKey] = v
 		h.lonely[v] = struct{}{}
+	}
+	h.mu.Unlock()
+	if away {
+		h.presence(now, false)
 	}
 }
 
@@ -435,7 +457,10 @@ func (h *hub) pageKey(p *sdk.Page) uint64 {
 
 // emitTimeout bounds how long a socket's reading waits for a gateway that is
 // behind; a repeat under the same client id is safe afterwards.
-const emitTimeout = 10 * time.Second
+const (
+	emitTimeout = 10 * time.Second
+	emitAgain   = 100 * time.Millisecond
+)
 
 // callTimeout bounds the gateway's answer to grant and file frames.
 const callTimeout = 5 * time.Second

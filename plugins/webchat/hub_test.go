@@ -241,13 +241,16 @@ func TestGoneBeforeAnswer(t *testing.T) {
 		answered time.Duration // after the tab closed
 		fail     error
 		back     bool // the customer comes back before the answer
+		written  bool // before, by an attempt that got no answer
 		left     int
 		presence []bool
 	}{
-		{"answered soon", time.Second, nil, false, 1, []bool{false}},
-		{"answered when the customer was given up", 5 * time.Minute, nil, false, 1, []bool{false}},
-		{"refused", time.Second, &sdk.RefusedError{Code: "no_service"}, false, 0, nil},
-		{"back before the answer", time.Second, nil, true, 0, nil},
+		{"answered soon", time.Second, nil, false, false, 1, []bool{false}},
+		{"answered when the customer was given up", 5 * time.Minute, nil, false, false, 1, []bool{false}},
+		{"refused", time.Second, &sdk.RefusedError{Code: "no_service"}, false, false, 0, nil},
+		{"back before the answer", time.Second, nil, true, false, 0, nil},
+		{"given up, and back before the answer", 5 * time.Minute, nil, true, false, 0, nil},
+		{"answered as a repeat", time.Second, nil, false, true, 1, []bool{false}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -268,6 +271,12 @@ func TestGoneBeforeAnswer(t *testing.T) {
 					s.vis.Store(h.join(s, at, "web:x"))
 					return s
 				}
+				if tc.written {
+					err := host.EmitAsync(sdk.Event{Account: "a", Thread: "web:x", DedupeKey: "web:x:s:a1", Body: sdk.Start{}}, func(sdk.Ack, error) {})
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
 				host.Hold()
 				host.Fail(tc.fail)
 				s := enter()
@@ -279,6 +288,11 @@ func TestGoneBeforeAnswer(t *testing.T) {
 				}
 				host.Release()
 				host.Fail(nil)
+				if tc.back { // it is this visitor's conversation now
+					if v := h.find("a", "web:x"); v == nil || v.opened() == "" {
+						t.Error("who came back has no open conversation after the answer")
+					}
+				}
 				time.Sleep(10 * time.Minute)
 				left := 0
 				for _, ev := range host.Events() {
@@ -300,6 +314,77 @@ func TestGoneBeforeAnswer(t *testing.T) {
 				synctest.Wait()
 				if n := len(h.lonely); n != 0 {
 					t.Errorf("%d visitors still waited for, want 0", n)
+				}
+				host.Close()
+			})
+		})
+	}
+}
+
+// TestStartedOnce: Q3, an answer that comes after the records tells nothing new,
+// neither that an ended conversation is open nor that a customer left whose
+// leaving was told; and a repeat's answer replaces no open conversation.
+func TestStartedOnce(t *testing.T) {
+	for _, tc := range []struct {
+		name        string
+		open, ended sdk.ConversationID
+		answer      sdk.ConversationID
+		repeat      bool
+		away        bool
+		then        sdk.ConversationID
+	}{
+		{"first to say it", "", "", "c", false, true, "c"},
+		{"after an earlier one", "", "b", "c", false, true, "c"},
+		{"the records told of it", "c", "", "c", false, false, "c"},
+		{"the records told of its end", "", "c", "c", false, false, ""},
+		{"a repeat, first to say it", "", "", "c", true, true, "c"},
+		{"a repeat while another is open", "d", "", "c", true, false, "d"},
+		{"none", "", "", "", false, false, ""},
+	} {
+		v := &visitor{open: tc.open, ended: tc.ended}
+		if away := v.started(tc.answer, tc.repeat); away != tc.away || v.opened() != tc.then {
+			t.Errorf("%s: away %v and %q open, want %v and %q", tc.name, away, v.opened(), tc.away, tc.then)
+		}
+	}
+}
+
+// TestOverloadTakesAllOrNothing: PR2, while the gateway is behind, a socket
+// waits for room ten seconds; what is refused after that is never committed.
+func TestOverloadTakesAllOrNothing(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		room time.Duration // when there is some
+		want int           // committed
+	}{
+		{"room in time", 5 * time.Second, 1},
+		{"no room", 15 * time.Second, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				host := fakehost.New(slog.New(slog.DiscardHandler), "")
+				h := newHub(t.Context(), host)
+				p := &Plugin{}
+				p.hub.Store(h)
+				s := &socket{p: p}
+				s.out.init()
+				s.out.end() // nothing is written
+				h.add(s)
+				v := h.join(s, &site{account: "a", settings: defaultSettings()}, "web:x")
+				host.Refuse(sdk.ErrOverload)
+				host.Hold()
+				go s.emit(v, "a1", "s", sdk.Start{})
+				time.Sleep(tc.room)
+				host.Refuse(nil)
+				time.Sleep(time.Minute)
+				host.Release()
+				if n := len(host.Events()); n != tc.want {
+					t.Errorf("%d events were committed, want %d", n, tc.want)
+				}
+				if refused := int(h.count.refused.Load()); refused != 1-tc.want {
+					t.Errorf("%d frames were refused, want %d", refused, 1-tc.want)
+				}
+				if v.starting != 0 {
+					t.Errorf("%d starts wait for an answer, want none", v.starting)
 				}
 				host.Close()
 			})

@@ -131,7 +131,8 @@ func TestOverloadWaits(t *testing.T) {
 	w.host.Hold()
 	c.send(map[string]any{"t": "message", "client_id": "m1", "parts": text("one")})
 	c.send(map[string]any{"t": "message", "client_id": "m2", "parts": text("two")})
-	w.await("the first message", func() bool { return w.host.Held() == 1 })
+	w.host.Refuse(nil)
+	w.await("both messages", func() bool { return w.host.Held() == 2 })
 	w.host.Release()
 	for _, id := range []string{"m1", "m2"} {
 		if f := c.want("accepted"); f.ClientID != id {

@@ -68,14 +68,16 @@ func (v *visitor) setEnded(id sdk.ConversationID) {
 	}
 }
 
-// startAnswered takes the gateway's answer to a start: the conversation that
-// is open with it, or "". It reports whether the customer had gone meanwhile,
-// so that nobody but this answer tells of the conversation.
-func (v *visitor) startAnswered(id sdk.ConversationID) (away bool) {
+// started takes the conversation of the gateway's answer to a start; "" = none.
+// It reports whether the customer had gone meanwhile, so that nobody but this
+// answer tells of the conversation. A repeat's answer counts where no
+// conversation is open as far as the plugin has seen: the gateway may have
+// written a start that it first gave no answer to. Should that conversation have
+// ended long ago, the gateway refuses what is said of it.
+func (v *visitor) started(id sdk.ConversationID, repeat bool) (away bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.starting--
-	if id == "" || id == v.ended || id == v.open {
+	if id == "" || id == v.ended || id == v.open || repeat && v.open != "" {
 		return false
 	}
 	v.open = id
