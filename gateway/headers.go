@@ -18,11 +18,11 @@ func newPolicies(o Origins, scriptHashes []string) policies {
 	}
 	return policies{
 		// The component library sets styles from script, hence 'unsafe-inline' for
-		// styles only.
+		// styles only. data: is the tab's icon with its badge, blob: a file before it is sent.
 		desk: "default-src 'none'; script-src " + scripts + "; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:" + files +
-			"; media-src 'self' blob:" + files + "; font-src 'self' data:; connect-src 'self' " + socket + files +
-			"; manifest-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'",
-		api: "default-src 'none'; frame-ancestors 'none'",
+			"; font-src 'self'; connect-src 'self' " + socket +
+			"; form-action 'none'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'",
+		api: "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 		// What a plugin answers on the desk's own origin must not act as the desk.
 		plugin: "sandbox; default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
 		chat:   "default-src 'self'; img-src 'self' data: blob:" + files + "; base-uri 'none'; object-src 'none'; frame-ancestors 'self'",

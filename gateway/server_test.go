@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -252,6 +253,35 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 	if res, _ := s.do("GET", "desk.localhost", "/"); res.Header.Get("Strict-Transport-Security") != "" {
 		t.Error("Strict-Transport-Security over plain HTTP")
+	}
+}
+
+// Each origin's content policy, word for word: who widens one must say so here
+// [ASVS 3.4.3].
+func TestContentPolicies(t *testing.T) {
+	s := start(t, gateway.Options{}, all())
+	_, port, _ := net.SplitHostPort(s.Addr().String())
+	const (
+		sealed = "sandbox; default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+		inert  = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	)
+	inline := regexp.MustCompile(`'sha256-[A-Za-z0-9+/=]+'`) // of the page that the test has built in
+	for _, c := range []struct{ host, path, want string }{
+		{"desk.localhost", "/", "default-src 'none'; script-src 'self' HASH; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob: http://files.localhost:PORT; " +
+			"font-src 'self'; connect-src 'self' ws://desk.localhost:PORT; form-action 'none'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"},
+		{"desk.localhost", "/api/v1/me", inert},
+		{"desk.localhost", "/api/v1/openapi.json", inert},
+		{"desk.localhost", "/p/x/", sealed},
+		{"chat.localhost", "/p/x/", "default-src 'self'; img-src 'self' data: blob: http://files.localhost:PORT; base-uri 'none'; object-src 'none'; frame-ancestors 'self'"},
+		{"chat.localhost", "/hooks/x", sealed},
+		{"files.localhost", "/f/x", sealed},
+	} {
+		res, _ := s.do("GET", c.host, c.path)
+		got := strings.Join(res.Header.Values("Content-Security-Policy"), " | ")
+		got = inline.ReplaceAllString(strings.ReplaceAll(got, ":"+port, ":PORT"), "HASH")
+		if got != c.want {
+			t.Errorf("GET %s%s: policy\n%s\nwant\n%s", c.host, c.path, got, c.want)
+		}
 	}
 }
 

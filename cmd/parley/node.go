@@ -339,7 +339,8 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 		return err
 	}
 	n.proxy = proxy.New(proxy.Options{
-		Host: proxy.Plugins(n.host), Auth: auth.Proxy{Auth: n.auth, Grants: n.grants}, Origin: origins.Plugin, Log: n.logger, Registry: registry,
+		Host: proxy.Plugins(n.host), Auth: auth.Proxy{Auth: n.auth, Grants: n.grants}, Origin: origins.Plugin, FilesOrigin: origins.Files,
+		Log: n.logger, Registry: registry,
 	})
 	n.hooks = hook.New(hook.Options{Host: n.host, PublicURL: origins.Hooks, Log: n.logger, Registry: registry})
 	for _, c := range []prometheus.Collector{n.router.Collector(), n.host.Collector(), logCollector{n.stores.log}, clockGauge(n.clock), damagedKeys(n.stores.vault)} {

@@ -54,6 +54,17 @@ export async function run(browser, sys) {
   await say(ana, 'Two files for you')
   await cora.panel.getByText('care.pdf').waitFor()
   await until('picture at the customer', () => cora.panel.locator('img').evaluateAll((imgs) => imgs.some((i) => i.naturalWidth > 0)))
+  // The panel shows pictures of the files origin only.
+  const complaint = cora.waitForEvent('console', (m) => m.type() === 'error' && m.text().includes('icon.svg'))
+  const blocked = await cora.panel.locator('body').evaluate((body, src) => new Promise((resolve) => {
+    addEventListener('securitypolicyviolation', (e) => resolve(e.effectiveDirective), { once: true })
+    const img = document.createElement('img')
+    img.onload = () => resolve('shown')
+    img.src = src
+  }), `${new URL(ana.url()).origin}/icon.svg`)
+  if (blocked !== 'img-src') throw new Error(`a picture of another origin in the panel: ${blocked}, want it blocked by img-src`)
+  await complaint
+  cora.faults = cora.faults.filter((f) => !f.includes('icon.svg'))
   await cora.panel.locator('input[type=file]').setInputFiles({ name: 'mine.png', mimeType: 'image/png', buffer: await png(cora, 400, 300) })
   await until('picture at the agent', () => log.getByRole('button', { name: 'Enlarge picture mine.png' }).locator('img').evaluateAll((imgs) => imgs.some((i) => i.naturalWidth > 0)))
   await picture(ana, '1-chat')

@@ -91,8 +91,11 @@ func (p *Proxy) address(out, in *http.Request, q *request) {
 		out.URL.RawPath = strings.TrimPrefix(raw, "/p/"+q.plugin)
 	}
 	out.Host = in.Host
-	for _, h := range []string{"Cookie", "Authorization", "Proxy-Authorization", "Parley-Grant", identity.Header} {
+	for _, h := range []string{"Cookie", "Authorization", "Proxy-Authorization", "Parley-Grant", identity.Header, FilesHeader} {
 		out.Header.Del(h)
+	}
+	if p.opts.FilesOrigin != "" {
+		out.Header.Set(FilesHeader, p.opts.FilesOrigin)
 	}
 	sig, err := identity.Sign(q.route.Key, q.who, out.Method, q.sub, time.Now())
 	if err == nil {

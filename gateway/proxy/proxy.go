@@ -70,6 +70,10 @@ type Auth interface {
 // closed then, and requests cut off. fn does not block. Nil: it does not end.
 type Watch = func(fn func()) (cancel func())
 
+// FilesHeader tells a plugin the origin of attachments (scheme://host[:port]), for
+// the Content-Security-Policy of its pages.
+const FilesHeader = "Parley-Files-Origin"
+
 // Options configure a Proxy.
 type Options struct {
 	Host Host
@@ -77,6 +81,9 @@ type Options struct {
 	// Origin is where the pages of a third-party plugin are served, "scheme://host[:port]";
 	// "" = it has no origin of its own. Nil: none has.
 	Origin func(plugin string) string
+	// FilesOrigin is where attachments are shown from; plugins read it in
+	// FilesHeader. "" = they are not told.
+	FilesOrigin string
 	// SocketsPerIP is how many tunnels one address or /64 network may have open. Default 512.
 	SocketsPerIP int
 	// Exempt networks are not held to SocketsPerIP. Nil: loopback.

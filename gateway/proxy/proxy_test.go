@@ -242,6 +242,19 @@ func TestGate(t *testing.T) {
 	}
 }
 
+// The plugin learns the files origin from the gateway, never from outside.
+func TestFilesOrigin(t *testing.T) {
+	for _, origin := range []string{"https://files.example", ""} {
+		f := setup(t, proxy.Options{FilesOrigin: origin})
+		f.plugin.mux.HandleFunc("/open", func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, strings.Join(r.Header.Values("Parley-Files-Origin"), "|"))
+		})
+		if _, body := f.do(t, "GET", "/p/toy/open", "", "Parley-Files-Origin", "https://evil.example"); body != origin {
+			t.Errorf("the plugin was told %q, want %q", body, origin)
+		}
+	}
+}
+
 func TestAnswersAreCleaned(t *testing.T) {
 	f := setup(t, proxy.Options{})
 	f.plugin.mux.HandleFunc("/open/plain", func(w http.ResponseWriter, _ *http.Request) {

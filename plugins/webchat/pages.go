@@ -69,7 +69,7 @@ func (p *Plugin) servePanel(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	w.Header().Set("Content-Security-Policy", at.panelPolicy())
+	w.Header().Set("Content-Security-Policy", at.panelPolicy(r.Header.Get(filesHeader)))
 	if !p.files.built() {
 		render(w, http.StatusServiceUnavailable, "unbuilt.html", nil)
 		return
@@ -80,16 +80,22 @@ func (p *Plugin) servePanel(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// panelPolicy is the panel's Content-Security-Policy. Pictures come from the
-// files origin, whose name the plugin does not know: any host of the scheme.
-func (s *site) panelPolicy() string {
+// filesHeader is where the gateway says from which origin attachments are shown.
+const filesHeader = "Parley-Files-Origin"
+
+// panelPolicy is the panel's Content-Security-Policy. Its only pictures are those of
+// attachments, from the files origin; "" = none.
+func (s *site) panelPolicy(files string) string {
 	scheme, host, _ := strings.Cut(s.chatOrigin, "://")
+	if files == "" {
+		files = "'none'"
+	}
 	socket := "ws://" + host
 	if scheme == "https" {
 		socket = "wss://" + host
 	}
 	return "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' " + socket +
-		"; img-src 'self' data: blob: " + scheme + ":; base-uri 'none'; form-action 'none'; object-src 'none'; frame-ancestors 'self' " +
+		"; img-src " + files + "; base-uri 'none'; form-action 'none'; object-src 'none'; frame-ancestors 'self' " +
 		strings.Join(s.AllowedOrigins, " ")
 }
 

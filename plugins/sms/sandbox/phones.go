@@ -12,8 +12,8 @@ import (
 var pageFiles embed.FS
 
 // pagePolicy lets the page load what it brings and what the storage has.
-const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; " +
-	"media-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 func (s *Sandbox) pageRoutes(mux *http.ServeMux) {
 	for path, file := range map[string]struct{ name, kind string }{

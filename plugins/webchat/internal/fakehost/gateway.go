@@ -28,6 +28,7 @@ func (h *Host) clientIP(r *http.Request) string {
 func (h *Host) Gateway(plugin http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/p/webchat/", http.StripPrefix("/p/webchat", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Set("Parley-Files-Origin", h.baseURL)
 		if r.URL.Path == "/upload" {
 			g, ok := h.UseGrant(r.Header.Get("Parley-Grant"))
 			if !ok {
