@@ -27,12 +27,15 @@ export function linkify(text: string): Piece[] {
 
 /**
  * An address that may be opened from the desktop, or "" when it is none: http and https only, and without user or
- * password, which make "https://desk.example@evil.example" look like another host (the chat panel has the same rule).
+ * password, empty ones too, which make "https://desk.example@evil.example" look like another host (the chat panel has
+ * the same rule).
  */
 export function safeHref(url: string): string {
   try {
     const parsed = new URL(url);
-    if (parsed.username || parsed.password) return '';
+    // URL forgets an empty user; and it takes any number of slashes of either kind, and breaks anywhere.
+    const host = /^https?:[/\\]*([^/?#\\]*)/i.exec(url.trim().replace(/[\t\n\r]/g, ''))?.[1] ?? '@';
+    if (host.includes('@')) return '';
     return parsed.protocol === 'http:' || parsed.protocol === 'https:' ? parsed.href : '';
   } catch {
     return '';
@@ -40,7 +43,7 @@ export function safeHref(url: string): string {
 }
 
 function toHref(shown: string): string {
-  const url = /^www\./i.test(shown) ? `http://${shown}` : shown;
+  const url = /^www\./i.test(shown) ? `https://${shown}` : shown;
   const href = safeHref(url);
   if (!href) return '';
   const host = new URL(href).hostname;

@@ -9,14 +9,14 @@ describe('links (B6, B7)', () => {
     ['see http://example.com now', [['http://example.com', 'http://example.com/']]],
     ['see https://example.com/a?b=c#d.', [['https://example.com/a?b=c#d', 'https://example.com/a?b=c#d']]],
     ['http://www.example.com', [['http://www.example.com', 'http://www.example.com/']]],
-    ['www.example.com', [['www.example.com', 'http://www.example.com/']]],
-    ['WWW.Example.COM/x', [['WWW.Example.COM/x', 'http://www.example.com/x']]],
-    ['(www.example.com/a_(b))', [['www.example.com/a_(b)', 'http://www.example.com/a_(b)']]],
+    ['www.example.com', [['www.example.com', 'https://www.example.com/']]],
+    ['WWW.Example.COM/x', [['WWW.Example.COM/x', 'https://www.example.com/x']]],
+    ['(www.example.com/a_(b))', [['www.example.com/a_(b)', 'https://www.example.com/a_(b)']]],
     [
       'two: www.a.de, www.b.de!',
       [
-        ['www.a.de', 'http://www.a.de/'],
-        ['www.b.de', 'http://www.b.de/'],
+        ['www.a.de', 'https://www.a.de/'],
+        ['www.b.de', 'https://www.b.de/'],
       ],
     ],
     ['example.com is bare', []],
@@ -31,7 +31,9 @@ describe('links (B6, B7)', () => {
     ['https://desk.example@evil.example/', []],
     ['https://desk.example:443@evil.example/', []],
     ['https://desk.example%2F@evil.example', []],
-    ['https://@evil.example', [['https://@evil.example', 'https://evil.example/']]],
+    ['https://@evil.example', []],
+    ['https:///@evil.example/x', []],
+    ['https://:@evil.example', []],
     ['www.desk.example@evil.example', []],
     ['https://a.de/@user', [['https://a.de/@user', 'https://a.de/@user']]],
     ['https://a.de<script>', [['https://a.de', 'https://a.de/']]],
@@ -48,7 +50,18 @@ describe('links (B6, B7)', () => {
 
   it('opens http and https only', () => {
     expect(safeHref('https://a.de/x')).toBe('https://a.de/x');
-    for (const url of ['javascript:alert(1)', 'data:,x', 'blob:x', '/path', '']) expect(safeHref(url)).toBe('');
+    for (const url of [
+      'javascript:alert(1)',
+      'data:,x',
+      'blob:x',
+      '/path',
+      '',
+      'https://@b.de',
+      ' https:\\/@b.de',
+      'https:/\t/@b.de',
+      'htt\nps://@b.de',
+    ])
+      expect(safeHref(url)).toBe('');
   });
 });
 

@@ -31,6 +31,8 @@ const vectors: [name: string, text: string, links: Record<string, string>][] = [
   ['inside a word', 'xhttp://a.com foowww.b.com', {}],
   ['nothing after', 'http:// www. https://.', {}],
   ['credentials', 'https://bank.example@evil.example/', {}],
+  ['empty credentials', 'https://@evil.example https:///@evil.example https://:@evil.example', {}],
+  ['at sign in the path', 'https://a.com/@user', { 'https://a.com/@user': 'https://a.com/@user' }],
   ['markup', '<a href="http://a.com">', { 'http://a.com': 'http://a.com/' }],
 ]
 
@@ -83,6 +85,9 @@ describe('hrefOf', () => {
     'data:text/html,x',
     'vbscript:x',
     '//evil.example',
+    'https://@evil.example',
+    'https://\\@evil.example',
+    'https://\t@evil.example',
     '/path',
     'evil.example',
     'java\nscript:x',

@@ -48,7 +48,8 @@ export function hrefOf(text: string): string {
   try {
     const url = new URL(full)
     const host = url.hostname
-    if (url.username || url.password || !host) return ''
+    // URL forgets an empty user; and it takes any number of slashes of either kind, and breaks anywhere.
+    if (/^https?:[/\\]*[^/?#\\]*@/i.test(full.replace(/[\t\n\r]/g, '')) || !host) return ''
     if (/^www\./i.test(trimmed) && !/^www\.[^.]+(\.[^.]+)*$/i.test(host)) return ''
     return url.href
   } catch {
