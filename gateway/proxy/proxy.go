@@ -136,7 +136,7 @@ func New(opts Options) *Proxy {
 	return p
 }
 
-// request is what the gate settled about a request.
+// request holds what the access check decided about one HTTP request.
 type request struct {
 	plugin string
 	route  Route

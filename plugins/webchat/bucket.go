@@ -1,7 +1,7 @@
 package webchat
 
-// bucket is a token bucket without a timer. The zero value is empty and full
-// at its first use.
+// bucket is a token bucket without a timer. The zero value is ready to use: it
+// is filled to its burst when it is first asked.
 type bucket struct {
 	tokens float32
 	last   int64 // milliseconds; 0 = never used
