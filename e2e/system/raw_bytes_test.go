@@ -47,10 +47,15 @@ func TestRawBytes(t *testing.T) {
 	base := d.weigh(processes)
 	tries, answers := rawAttack(t, targets, seed+1, long)
 	t.Logf("%d connections, answers by target and status: %v", tries, answers)
-	for pid, name := range processes {
-		if _, err := os.Stat(filepath.Join("/proc", strconv.Itoa(pid))); err != nil {
-			t.Errorf("%s (pid %d) has died", name, pid)
+	// A plugin whose pings come late on a busy machine is replaced (PR11); what ends
+	// by itself was ended by the bytes.
+	for _, line := range strings.Split(d.log.String(), "\n") {
+		if strings.Contains(line, "plugin crashed") && !strings.Contains(line, "unresponsive") {
+			t.Errorf("a plugin has died: %s", line)
 		}
+	}
+	if _, err := os.Stat(filepath.Join("/proc", strconv.Itoa(d.gateway(processes)))); err != nil {
+		t.Error("the gateway has died")
 	}
 	for _, target := range targets {
 		if len(answers[target.name]) == 0 {
@@ -61,6 +66,7 @@ func TestRawBytes(t *testing.T) {
 		t.Errorf("a panic is in the log:\n%s", linesWith(d.log.String(), "panic"))
 	}
 	d.chatWorks("after")
+	processes = d.processes() // a plugin may have been replaced
 	var last weight
 	for end := time.Now().Add(90 * time.Second); ; { // timeouts of what hangs are up to 75 s
 		last = d.weigh(processes)
@@ -357,6 +363,17 @@ func (d *demo) processes() map[int]string {
 		}
 	}
 	return found
+}
+
+// gateway is the pid of the gateway among processes.
+func (d *demo) gateway(processes map[int]string) int {
+	for pid, name := range processes {
+		if name == "serve" {
+			return pid
+		}
+	}
+	d.t.Fatalf("no gateway among %v", processes)
+	return 0
 }
 
 // chatWorks has a customer start a chat and write.
