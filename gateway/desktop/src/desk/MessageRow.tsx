@@ -106,7 +106,7 @@ export function PartView({ part, links }: { part: Part; links: boolean }) {
   // Rich text is shown as its words: this desktop has no editor for it yet, and foreign HTML never enters the page.
   if (part.html) return <Linked text={plain(part.html)} links={links} />;
   if (part.text !== undefined) return <Linked text={part.text} links={links} />;
-  return <em>{t('message.unsupported')}</em>;
+  return <em>{t(part.raw?.kind === 'media' ? 'message.media' : 'message.unsupported')}</em>;
 }
 
 /** Text with its links (B6, B7); each opens a window of its own, so that the desk stays. */

@@ -160,6 +160,7 @@ export const de: typeof en = {
     revoked: 'Diese Nachricht wurde zurückgenommen.',
     edited: '(bearbeitet)',
     unsupported: 'Diese Art von Nachricht kann hier nicht gezeigt werden.',
+    media: 'Zu dieser Nachricht gehört ein Anhang, der nicht verfügbar ist.',
   },
   delivery: {
     accepted: 'Angenommen',

@@ -153,6 +153,7 @@ export const en = {
     revoked: 'This message was taken back.',
     edited: '(edited)',
     unsupported: 'This kind of message cannot be shown here.',
+    media: 'An attachment came with this message, but it is not available.',
   },
   delivery: {
     accepted: 'Accepted',

@@ -53,6 +53,7 @@ export interface Part {
   reaction?: { message: string; emoji?: string };
   edit?: { message: string; text: string };
   revoke?: { message: string };
+  raw?: { kind: string };
 }
 
 export interface PageBody {

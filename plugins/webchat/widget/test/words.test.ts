@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { bytes, clock, initials, moment } from '../src/panel/format'
-import { problem, words } from '../src/panel/i18n'
+import { notShown, problem, words } from '../src/panel/i18n'
 import { contrast, ink, palette, parse, type RGB, readable } from '../src/panel/theme'
 
 describe('words', () => {
@@ -20,7 +20,18 @@ describe('words', () => {
   it('explains codes', () => {
     const { t } = words('en')
     expect(problem(t, 'too_large', '2 MB')).toBe('The file is larger than 2 MB.')
+    expect(problem(t, 'quota', '')).toBe('Too many files for now. Please try again in an hour.')
+    expect(problem(words('de').t, 'quota', '')).toMatch(/^Zu viele Dateien/)
     expect(problem(t, 'never_heard', '')).toBe('This did not work. Please try again.')
+  })
+  it.each([
+    ['en', 'This file is not available.', 'This kind of message cannot be shown here.'],
+    ['de', 'Diese Datei ist nicht verfügbar.', 'Diese Art von Nachricht kann hier nicht angezeigt werden.'],
+  ])('tells an attachment that is gone from what cannot be shown (%s)', (locale, gone, other) => {
+    const { t } = words(locale)
+    expect(notShown(t, { kind: 'unsupported', raw: { kind: 'media' } })).toBe(gone)
+    expect(notShown(t, { kind: 'unsupported', raw: { kind: 'sticker' } })).toBe(other)
+    expect(notShown(t, { kind: 'unsupported' })).toBe(other)
   })
 })
 

@@ -23,6 +23,7 @@ export interface Part {
   file?: FilePart
   choices?: { text: string; options: Choice[] }
   answer?: { choice: string; title?: string }
+  raw?: { kind: string }
 }
 
 export interface Author {

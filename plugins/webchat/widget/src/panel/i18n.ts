@@ -1,6 +1,8 @@
 // Words. A site may override any key for any language in its settings
 // (texts), and so add languages; what is missing falls back to English.
 
+import type { Part } from './frames'
+
 const en = {
   title: 'Chat with us',
   welcome: 'Hello! Tell us how we can help, and somebody will be with you.',
@@ -70,6 +72,7 @@ const en = {
   err_ended: 'The chat has ended.',
   err_banned: 'This chat is not available to you.',
   err_rate: 'Too many messages. Please wait a moment.',
+  err_quota: 'Too many files for now. Please try again in an hour.',
   err_no_service: 'The chat is closed at the moment.',
   err_too_long: 'The text is too long.',
   err_other: 'This did not work. Please try again.',
@@ -146,6 +149,7 @@ const de: Record<Key, string> = {
   err_ended: 'Der Chat ist beendet.',
   err_banned: 'Dieser Chat steht Ihnen nicht zur Verfügung.',
   err_rate: 'Zu viele Nachrichten. Bitte warten Sie einen Moment.',
+  err_quota: 'Zu viele Dateien. Bitte versuchen Sie es in einer Stunde noch einmal.',
   err_no_service: 'Der Chat ist zurzeit geschlossen.',
   err_too_long: 'Der Text ist zu lang.',
   err_other: 'Das hat nicht geklappt. Bitte versuchen Sie es noch einmal.',
@@ -187,6 +191,11 @@ export function words(locale: string, texts: Record<string, Record<string, strin
     lang,
     dir: rtl.test(lang) ? 'rtl' : 'ltr',
   }
+}
+
+/** What to say of a part that cannot be shown. An attachment that could not be fetched is told from the rest. */
+export function notShown(t: T, part: Part): string {
+  return t(part.raw?.kind === 'media' ? 'file_gone' : 'unsupported')
 }
 
 /** The published code's words. */

@@ -4,7 +4,7 @@ import type { Pending } from '../chat'
 import type { MessageEntry, NoticeEntry } from '../fold'
 import { bytes, initials, moment } from '../format'
 import type { FilePart, Part } from '../frames'
-import { problem } from '../i18n'
+import { notShown, problem } from '../i18n'
 import { linkify, sameSite } from '../links'
 import { type Rich, rich } from '../richtext'
 import { useChat, useUi } from './context'
@@ -125,7 +125,7 @@ function PartView({
     default:
       return (
         <Bubble>
-          <em>{words.t('unsupported')}</em>
+          <em>{notShown(words.t, part)}</em>
         </Bubble>
       )
   }
