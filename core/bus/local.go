@@ -11,6 +11,10 @@ const (
 	Agent                        // an agent's stream grew
 	Outbox                       // an account's outbox has new work
 	Recent                       // what waits in an agent's Recent changed with a conversation's stream
+	// A node stops that does not know whether its last append to the stream was written:
+	// it may still be. Seq says nothing; who stays finds out.
+	ConversationDoubt
+	AgentDoubt
 )
 
 // Hint names what to read again. Stream is the conversation, agent or account.

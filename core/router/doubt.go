@@ -75,7 +75,7 @@ func (r *Router) doubt(stream eventlog.StreamID, catchUp func(beyond uint64) (ui
 	if !r.doubts.add(stream) {
 		return
 	}
-	r.spawn(func() {
+	if !r.spawn(func() {
 		var beyond uint64
 		pause := retryPause
 		for definite := false; ; {
@@ -103,12 +103,28 @@ func (r *Router) doubt(stream eventlog.StreamID, catchUp func(beyond uint64) (ui
 			next := r.unread(stream, err, pause)
 			select {
 			case <-r.ctx.Done():
+				r.leaveDoubt(stream, hints)
 				return
 			case <-time.After(pause):
 			}
 			pause = next
 		}
-	})
+	}) {
+		r.leaveDoubt(stream, hints)
+	}
+}
+
+// leaveDoubt leaves it to the other nodes to find out about a stream, since this one
+// stops: nothing else would tell them of what was written.
+func (r *Router) leaveDoubt(stream eventlog.StreamID, hints []bus.Kind) {
+	for _, k := range hints {
+		switch k {
+		case bus.Conversation:
+			r.bus.Publish(bus.Hint{Node: r.node, Kind: bus.ConversationDoubt, Stream: stream})
+		case bus.Agent:
+			r.bus.Publish(bus.Hint{Node: r.node, Kind: bus.AgentDoubt, Stream: stream})
+		}
+	}
 }
 
 // maxReadPause is the longest pause before a stream that cannot be read is tried again.

@@ -146,6 +146,46 @@ func TestDeferredInDoubtIsProcessed(t *testing.T) {
 	})
 }
 
+// PR8, FT15: a node that stops while it does not know whether an append was written
+// leaves that to the other nodes: they show what was written.
+func TestStopInDoubt(t *testing.T) {
+	for name, test := range map[string]func(w *world, one, two *router.Router, id conversation.ConversationID, lose func(func(*eventlog.Batch) bool) func()) (write func(), shown func() bool){
+		"message": func(w *world, one, two *router.Router, id conversation.ConversationID, lose func(func(*eventlog.Batch) bool) func()) (func(), func() bool) {
+			seq := func() uint64 {
+				info, err := two.Info(context.Background(), id) // it is in the other node's memory
+				must(w.t, err)
+				return info.State.Seq
+			}
+			before := seq()
+			write := lose(has("message/1"))
+			if a := w.message(one, "v", "m", "text"); a.Status != pluginhost.Retry {
+				w.t.Fatalf("the answer was lost: got %+v, want retry", a)
+			}
+			return write, func() bool { return seq() > before }
+		},
+		"agent": func(w *world, one, two *router.Router, _ conversation.ConversationID, lose func(func(*eventlog.Batch) bool) func()) (func(), func() bool) {
+			ana := w.agents["ana"]
+			write := lose(func(b *eventlog.Batch) bool { return len(b.Agents) > 0 })
+			if err := one.Ready(context.Background(), ana); router.Code(err) != "unavailable" {
+				w.t.Fatalf("the answer was lost: got %v, want unavailable", err)
+			}
+			return write, func() bool { s, _ := two.Agent(context.Background(), ana); return s.Status() != acd.StatusNotReady }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inDoubt(t, func(t *testing.T, w *world, lose func(func(*eventlog.Batch) bool) func()) {
+				one, two := w.start("n1"), w.start("n2")
+				must(t, one.AgentConnected(context.Background(), w.agents["ana"]))
+				id := w.startChat(one, "v", "", "hi").Conversation
+				write, shown := test(w, one, two, id, lose)
+				w.stop(one)
+				write()
+				eventually(t, "word of what was written on the other node", shown)
+			})
+		})
+	}
+}
+
 // PR4: a person's "send it again" whose answer was lost is carried out: the
 // second try hears that the message is not unknown any more.
 func TestResendInDoubtIsSent(t *testing.T) {

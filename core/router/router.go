@@ -300,6 +300,10 @@ func (r *Router) follow(ready <-chan struct{}) (cancel func()) {
 			r.live(h.Stream).stale(h.Seq)
 		case bus.Agent:
 			r.agentStale(h.Stream, h.Seq)
+		case bus.ConversationDoubt:
+			r.doubtConversation(h.Stream)
+		case bus.AgentDoubt:
+			r.doubtAgent(h.Stream)
 		case bus.Outbox: // a node hands out the rows that it wrote itself
 		}
 	})
