@@ -123,6 +123,7 @@ func (r *Router) leaveDoubt(stream eventlog.StreamID, hints []bus.Kind) {
 			r.bus.Publish(bus.Hint{Node: r.node, Kind: bus.ConversationDoubt, Stream: stream})
 		case bus.Agent:
 			r.bus.Publish(bus.Hint{Node: r.node, Kind: bus.AgentDoubt, Stream: stream})
+		default: // follows from the conversation
 		}
 	}
 }
