@@ -3,6 +3,7 @@ package ops
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 )
@@ -12,19 +13,21 @@ const (
 	quietBurst  = 10
 	quietWindow = 10 * time.Second
 	quietKeys   = 1000 // messages remembered; beyond them the counts begin anew
+	quietText   = 256  // bytes of a message that tell it from others
 )
 
 // Quiet bounds what trouble writes to the log: a full disk fails every webhook,
 // every timer and every agent's command, each of which has a line to say. Of one
-// message, whatever its attributes, ten lines pass in ten seconds; further ones are
+// message, whatever its attributes except the plugin that it is about or from, ten lines pass in ten seconds; further ones are
 // counted, and the count is written when the ten seconds are over, with the next
 // line of any kind. Lines below Warn pass untouched.
 func Quiet(next slog.Handler) slog.Handler {
-	return &quiet{next, &counts{said: map[quietKey]*said{}, swept: time.Now()}}
+	return &quiet{next, "", &counts{said: map[quietKey]*said{}, swept: time.Now()}}
 }
 
 type quiet struct {
-	next slog.Handler
+	next   slog.Handler
+	plugin string // by With; a plugin chooses its messages, and must not silence others'
 	*counts
 }
 
@@ -36,8 +39,9 @@ type counts struct {
 }
 
 type quietKey struct {
-	level slog.Level
-	text  string
+	level  slog.Level
+	plugin string
+	text   string
 }
 
 // said is what a message has written in the window that began at since.
@@ -52,16 +56,24 @@ func (q *quiet) Enabled(ctx context.Context, l slog.Level) bool { return q.next.
 
 // WithAttrs implements slog.Handler.
 func (q *quiet) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &quiet{q.next.WithAttrs(attrs), q.counts}
+	plugin := q.plugin
+	for _, a := range attrs {
+		if a.Key == "plugin" {
+			plugin = a.Value.String()
+		}
+	}
+	return &quiet{q.next.WithAttrs(attrs), plugin, q.counts}
 }
 
 // WithGroup implements slog.Handler.
-func (q *quiet) WithGroup(name string) slog.Handler { return &quiet{q.next.WithGroup(name), q.counts} }
+func (q *quiet) WithGroup(name string) slog.Handler {
+	return &quiet{q.next.WithGroup(name), q.plugin, q.counts}
+}
 
 // Handle implements slog.Handler.
 func (q *quiet) Handle(ctx context.Context, r slog.Record) error {
 	now := time.Now()
-	pass, over := q.count(q.next, r, now)
+	pass, over := q.count(q.next, q.plugin, r, now)
 	for key, s := range over {
 		line := slog.NewRecord(now, key.level, key.text, 0)
 		line.AddAttrs(slog.Int("left_out", s.lines-quietBurst), slog.Duration("within", now.Sub(s.since).Round(time.Second)))
@@ -77,7 +89,7 @@ func (q *quiet) Handle(ctx context.Context, r slog.Record) error {
 
 // count decides whether a line passes, and gives the messages of which lines were
 // left out in a window that is over.
-func (c *counts) count(by slog.Handler, r slog.Record, now time.Time) (pass bool, over map[quietKey]*said) {
+func (c *counts) count(by slog.Handler, plugin string, r slog.Record, now time.Time) (pass bool, over map[quietKey]*said) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if now.Sub(c.swept) >= quietWindow || len(c.said) >= quietKeys {
@@ -98,7 +110,10 @@ func (c *counts) count(by slog.Handler, r slog.Record, now time.Time) (pass bool
 	if r.Level < slog.LevelWarn {
 		return true, over
 	}
-	key := quietKey{r.Level, r.Message}
+	key := quietKey{r.Level, plugin, r.Message}
+	if len(key.text) > quietText {
+		key.text = strings.Clone(key.text[:quietText])
+	}
 	s := c.said[key]
 	if s == nil {
 		s = &said{since: now}

@@ -34,6 +34,14 @@ func TestQuiet(t *testing.T) {
 			t.Errorf("afterwards the count was written %d times, want once:\n%s", n, out.String()[max(0, out.Len()-300):])
 		}
 		out.Reset()
+		for range 1000 { // a plugin chooses its words: it silences itself only
+			log.With("plugin", "loud").Warn("not durable " + strings.Repeat("x", 1000))
+			log.With("plugin", "loud").Warn("not durable")
+		}
+		if n := lines("plugin=loud"); n != 20 {
+			t.Errorf("2000 warnings of a plugin wrote %d lines, want 20", n)
+		}
+		out.Reset()
 		log.Warn("not durable")
 		if n := lines("not durable"); n != 1 {
 			t.Errorf("a warning in the next ten seconds wrote %d lines, want 1", n)

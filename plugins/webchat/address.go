@@ -12,7 +12,7 @@ import (
 // Limits of what is kept about addresses without a socket.
 const (
 	maxIdleAddresses = 50_000
-	forgetAddress    = 15 * time.Minute // by then the buckets of the default settings are full again
+	forgetAddress    = 15 * time.Minute // at least; longer while its buckets are not full again
 )
 
 // clientAddress is where a request comes from, as the gateway's proxy says: the
@@ -49,6 +49,14 @@ type address struct {
 	mu       sync.Mutex
 	starts   bucket
 	messages bucket
+	refill   time.Duration // how long an empty bucket takes to be full, with what was last set
+}
+
+// fills notes how long a bucket takes to fill. It needs a.mu.
+func (a *address) fills(rate, burst float32) {
+	if rate > 0 {
+		a.refill = max(a.refill, time.Duration(float64(burst)/float64(rate)*float64(time.Second)))
+	}
 }
 
 // allowStart takes one conversation of the address's allowance.
@@ -58,7 +66,9 @@ func (a *address) allowStart(now int64, at *site) bool {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.starts.take(now, 1, float32(at.AddressStartsPerMinute)/60, float32(at.AddressStartBurst))
+	rate, burst := float32(at.AddressStartsPerMinute)/60, float32(at.AddressStartBurst)
+	a.fills(rate, burst)
+	return a.starts.take(now, 1, rate, burst)
 }
 
 // allowMessage takes one message of the address's allowance.
@@ -68,7 +78,9 @@ func (a *address) allowMessage(now int64, at *site) bool {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.messages.take(now, 1, float32(at.AddressMessagesPerSecond), float32(at.AddressMessageBurst))
+	rate, burst := float32(at.AddressMessagesPerSecond), float32(at.AddressMessageBurst)
+	a.fills(rate, burst)
+	return a.messages.take(now, 1, rate, burst)
 }
 
 // addresses knows the address of every socket, and for a while those that had
@@ -125,7 +137,10 @@ func (as *addresses) prune(now int64) {
 	as.mu.Lock()
 	defer as.mu.Unlock()
 	for a := range as.idle {
-		if time.Duration(now-a.left)*time.Millisecond > forgetAddress {
+		a.mu.Lock()
+		keep := max(forgetAddress, a.refill)
+		a.mu.Unlock()
+		if time.Duration(now-a.left)*time.Millisecond > keep {
 			as.forget(a)
 		}
 	}

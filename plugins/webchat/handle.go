@@ -218,9 +218,6 @@ func (s *socket) handleStart(f *inFrame, v *visitor) {
 	case !s.from.allowStart(h.now(), at):
 		s.limited(f.ClientID, &h.count.addressStarts)
 		return
-	case !h.allowSiteStart(at):
-		s.limited(f.ClientID, &h.count.siteStarts)
-		return
 	}
 	if f.Locale == "" {
 		f.Locale = s.locale
@@ -228,6 +225,10 @@ func (s *socket) handleStart(f *inFrame, v *visitor) {
 	start, err := at.readStart(f, string(v.thread), s.p.sites.Load().keys)
 	if err != nil {
 		s.fail(f, err.Error())
+		return
+	}
+	if !h.allowSiteStart(at) { // last: what begins no conversation costs other customers nothing
+		s.limited(f.ClientID, &h.count.siteStarts)
 		return
 	}
 	if p := cleanPage(f.Page); p != nil {

@@ -434,3 +434,26 @@ func TestAddressesAreBounded(t *testing.T) {
 		t.Errorf("%d addresses kept after a long time, want the one with a socket", n)
 	}
 }
+
+// An address is not forgotten while its allowance is not full again: with a slow
+// rate coming back later would give a new one (FT24).
+func TestAddressesAreKeptUntilFull(t *testing.T) {
+	as := newAddresses()
+	ip := netip.MustParseAddr("192.0.2.1")
+	at := &site{}
+	at.AddressStartsPerMinute, at.AddressStartBurst = 0.05, 30 // ten hours
+	a := as.enter("a", ip)
+	if !a.allowStart(1, at) {
+		t.Fatal("the first start of an address was refused")
+	}
+	as.leave(a, 1)
+	as.prune(1 + (9 * time.Hour).Milliseconds())
+	if as.enter("a", ip) != a {
+		t.Error("forgotten after nine hours, when its allowance was not full again")
+	}
+	as.leave(a, 1)
+	as.prune(2 + (10 * time.Hour).Milliseconds())
+	if as.enter("a", ip) == a {
+		t.Error("still known when its allowance was full again")
+	}
+}

@@ -74,6 +74,21 @@ func TestStartsOfAddress(t *testing.T) {
 // TestStartsOfSite: FT24, from however many addresses they come.
 func TestStartsOfSite(t *testing.T) {
 	w := newWorld(t, `{"starts_per_second":0.001,"start_burst":5}`)
+	// What begins no conversation costs other customers nothing.
+	w.from = "192.0.2.100"
+	c := w.connect(nil)
+	c.register()
+	for i := range 8 {
+		c.send(map[string]any{"t": "start", "client_id": fmt.Sprint("bad", i), "form": map[string]string{}})
+		for {
+			if f, code := c.read(); code != 0 || f.ClientID != "" {
+				if code != 0 || f.T != "refused" || f.Code == "rate" {
+					t.Fatalf("start with an empty form: got %+v, close code %d, want it refused for the form", f, code)
+				}
+				break
+			}
+		}
+	}
 	got := 0
 	for i := range 8 {
 		w.from = fmt.Sprint("192.0.2.", i)
