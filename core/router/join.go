@@ -58,10 +58,8 @@ func (r *Router) SettleMessage(ctx context.Context, id conversation.AgentID, con
 		return 0, err
 	}
 	row, err := r.log.OutboxRow(ctx, [16]byte(message))
-	if errors.Is(err, eventlog.ErrNotFound) || err == nil && (row.Conversation != eventlog.StreamID(conv) || row.Kind != kindSend) {
-		return 0, fmt.Errorf("router: settle: %w", conversation.ErrNoSuchMessage)
-	}
-	if err != nil {
+	missing := errors.Is(err, eventlog.ErrNotFound) || err == nil && (row.Conversation != eventlog.StreamID(conv) || row.Kind != kindSend)
+	if err != nil && !missing {
 		return 0, fmt.Errorf("router: settle: %w", err)
 	}
 	row.State, row.Node = eventlog.OutboxSettled, r.node
@@ -79,9 +77,15 @@ func (r *Router) SettleMessage(ctx context.Context, id conversation.AgentID, con
 			if s.Participant(id) == nil && !s.WaitsFor(id) && !u.Role.Includes(directory.RoleSupervisor) {
 				return fmt.Errorf("router: settle: %w", ErrDenied)
 			}
+			if missing { // only now: whether there is such a message is not everybody's to know
+				return fmt.Errorf("router: settle: %w", conversation.ErrNoSuchMessage)
+			}
 			return nil
 		},
 	})
+	if missing && errors.Is(err, ErrNotFound) {
+		return 0, fmt.Errorf("router: settle: %w", conversation.ErrNoSuchMessage)
+	}
 	if err != nil {
 		return 0, err
 	}
