@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -138,10 +139,17 @@ func (d *demo) insider(t *testing.T, login string) *insider {
 	return x
 }
 
+// tunnelOrigin is where the plugin's pages and sockets are: a third-party plugin has
+// an origin of its own.
+func (d *demo) tunnelOrigin() string {
+	_, port, _ := net.SplitHostPort(hostPort(d.t, d.info.PublicURL))
+	return "http://tunnel.plugins.localhost:" + port
+}
+
 // tunnel opens a WebSocket at the plugin.
 func (x *insider) tunnel(name, path, header, value string) {
 	x.t.Helper()
-	c, _, err := websocket.Dial(bounded(x.t, 20*time.Second), x.d.info.PublicURL+path, &websocket.DialOptions{
+	c, _, err := websocket.Dial(bounded(x.t, 20*time.Second), x.d.tunnelOrigin()+path, &websocket.DialOptions{
 		HTTPClient: drive.HTTPClient(), HTTPHeader: http.Header{header: {value}},
 	})
 	if err != nil {
@@ -163,7 +171,7 @@ func (x *insider) tunnel(name, path, header, value string) {
 // long opens a plain answer of the plugin that does not come to its end.
 func (x *insider) long(name, path string) {
 	x.t.Helper()
-	req, err := http.NewRequestWithContext(x.t.Context(), http.MethodGet, x.d.info.PublicURL+path, nil)
+	req, err := http.NewRequestWithContext(x.t.Context(), http.MethodGet, x.d.tunnelOrigin()+path, nil)
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -206,7 +214,7 @@ func TestChangedUsersLoseWhatIsOpen(t *testing.T) {
 	d.addTunnels()
 	admin := d.token("adam")
 	eventually(t, "tunnel plugin", 30*time.Second, func() bool {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.info.PublicURL+"/p/tunnel/agent/ws", nil)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.tunnelOrigin()+"/p/tunnel/agent/ws", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
