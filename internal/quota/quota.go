@@ -45,14 +45,11 @@ func (l *Ledger[K]) Take(now time.Time, key K, n, limit int64) (after time.Durat
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	u, known := l.all[key]
-	if !known || over(u, now) {
-		u = use{since: now}
-	}
+	u := l.used(now, key)
 	if n > limit-u.n {
 		return u.since.Add(Window).Sub(now), false
 	}
-	if !known {
+	if _, known := l.all[key]; !known {
 		l.makeRoom(now)
 	}
 	u.n += n
@@ -67,14 +64,19 @@ func (l *Ledger[K]) Fits(now time.Time, key K, n, limit int64) (after time.Durat
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if u := l.used(now, key); n > limit-u.n {
+		return u.since.Add(Window).Sub(now), false
+	}
+	return 0, true
+}
+
+// used is what key has used in a window that is not over. mu is held.
+func (l *Ledger[K]) used(now time.Time, key K) use {
 	u, known := l.all[key]
 	if !known || over(u, now) {
 		u = use{since: now}
 	}
-	if n > limit-u.n {
-		return u.since.Add(Window).Sub(now), false
-	}
-	return 0, true
+	return u
 }
 
 // Len is the number of keys that are kept.

@@ -26,7 +26,7 @@ var house = []rule{
 	{"core/clock", nil, "knows the system's clock and nobody"},
 	{"core/bus", []string{"."}, "hints carry ids and numbers only"},
 	{"core/directory", []string{".", "core/conversation", "core/vault"}, "records; secrets are sealed by the vault"},
-	{"core/blob", []string{".", "core/conversation", "core/directory", "core/eventlog", "core/vault", "core/pluginhost", "internal/quota"}, "rows in the directory, keys in the vault, and the plugins' door to attachments"},
+	{"core/blob", []string{".", "core/conversation", "core/directory", "core/eventlog", "core/vault", "core/pluginhost"}, "rows in the directory, keys in the vault, and the plugins' door to attachments"},
 	{"core/pluginhost", []string{".", "core/conversation", "plugins/contract", "internal/freeport"}, "speaks the contract; the router is an interface of its own; its tests come back to ports"},
 	{"core/router", []string{"core"}, "carries out what conversation and acd decide"},
 
