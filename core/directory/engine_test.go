@@ -180,6 +180,34 @@ func TestServerGone(t *testing.T) {
 	}
 }
 
+// A change right after the server ended the connection of the one before goes to
+// a new connection: there is a server, so nobody is told that there is none (FT14).
+func TestChangeAfterBackendsEnd(t *testing.T) {
+	if dialect == directory.SQLite {
+		return // has no server
+	}
+	c, err := pgtest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	name := c.Database(t)
+	f := &fixture{dsn: c.DSN(name), vault: newVault()}
+	f.Directory = f.another(t, -1)
+	for range 20 {
+		for range 3 { // the driver itself asks a connection that it uses for the second time
+			if err := f.Audit(t.Context(), directory.AuditEntry{Action: directory.AuditTranscript}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.Exec(t, "postgres", "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", name)
+	}
+}
+
 // NUL and bytes that are no text are refused alike by both engines.
 func TestKVKeysAreText(t *testing.T) {
 	f := open(t)

@@ -54,7 +54,10 @@ func openPostgres(ctx context.Context, dsn string) (writer, reader *sql.DB, err 
 	if err := migratePostgres(ctx, c); err != nil {
 		return nil, nil, err
 	}
-	writer, reader = stdlib.OpenDB(*c), stdlib.OpenDB(*c)
+	// A connection that was used a moment ago may be gone with its server: the
+	// writer's is asked before each change, so that the change goes to a new one.
+	ask := stdlib.OptionShouldPing(func(context.Context, stdlib.ShouldPingParams) bool { return true })
+	writer, reader = stdlib.OpenDB(*c, ask), stdlib.OpenDB(*c)
 	writer.SetMaxOpenConns(1)
 	reader.SetMaxOpenConns(readers)
 	reader.SetMaxIdleConns(readers)
