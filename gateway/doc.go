@@ -4,4 +4,8 @@
 // connections, headers, bodies, time and rates that every request passes before it
 // reaches a handler. What is served is handed in: this package knows no resource,
 // no plugin and no conversation.
+//
+// It promises that every request has bounded size and time before anybody reads
+// it, and that one address cannot use up the connections of the others. It
+// leaves to others what a request means and who may make it.
 package gateway

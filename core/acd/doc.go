@@ -9,4 +9,9 @@
 //
 // The Dispatcher holds who waits and who could take it, in memory only: it is
 // rebuilt from conversations and agents by whoever leads.
+//
+// It promises that an agent is never offered two things at once, and that the
+// one who waited longest is offered first to the least loaded agent who fits. It
+// leaves to others to carry an offer out, to keep the streams, and to decide who
+// leads.
 package acd

@@ -13,4 +13,7 @@
 // name, in the row, sealed under the data key of the owning conversation (or
 // a data key of the attachment's own): destroying that key erases the
 // attachment, wherever copies of the file are.
+//
+// It leaves to others who may see a file (gateway/api, plugins' pages), and
+// whose an attachment is: that the log decides.
 package blob

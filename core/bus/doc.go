@@ -10,4 +10,7 @@
 // highest seq wins, so its backlog is bounded by the number of streams that
 // changed and no publisher ever waits for it. Close waits until no reader's
 // function runs.
+//
+// It promises delivery to nobody: whoever needs to know reads the database in
+// the end. It leaves to others what a hint leads to.
 package bus

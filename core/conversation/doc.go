@@ -6,7 +6,7 @@
 //
 // Decide(state, command, now) gives events or a refusal with a published Code;
 // State.Apply folds events; Encode and DecodeHead are their form in the log.
-// What always holds, and is tested with random commands:
+// What it promises, tested with random commands:
 //
 //   - An open conversation has a bot, a live routing request or a joined agent,
 //     or is parked with its owner. It is never forgotten.
@@ -18,4 +18,7 @@
 //
 // The one thing outside the fold is State.Touch: a customer who types moves the
 // inactivity clock of the live state without an event for each keystroke.
+//
+// It leaves to others who may give a command (gateway/api, core/router), where
+// events are stored (core/eventlog), and what goes to customers and agents.
 package conversation

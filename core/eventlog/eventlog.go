@@ -1,13 +1,3 @@
-// Package eventlog is the log: the only truth about conversations and agents
-// (DESIGN.md 5). It stores events in commit order with a per-stream sequence
-// 1..n without holes, and in the same all-or-nothing append the external ids,
-// rows, threads and outbox entries that must agree with them.
-//
-// The package holds the contract; eventlog/sqlite and eventlog/postgres
-// implement it, and every implementation passes eventlogtest.Run.
-//
-// Bodies are opaque here: the router seals them under a key of the vault
-// before it appends and opens them after reading.
 package eventlog
 
 import (

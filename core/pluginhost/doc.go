@@ -16,4 +16,7 @@
 // is sent to one generation at a time, and what a lost one left undone is told
 // apart by the Begin barrier; no input switches a plugin off for good; nothing
 // of the gateway's environment and no secret reaches a plugin but by Configure.
+//
+// It leaves to others what an event means and whether it is a repeat (the Core),
+// and what an account may use (core/directory).
 package pluginhost

@@ -1,8 +1,17 @@
 // Package router is the session router: it loads a conversation, decides,
 // appends, applies, publishes a hint and hands the result to readers and
-// plugins (DESIGN.md 4). The rules are in core/conversation and core/acd; this
-// package carries their decisions out, in order per conversation, and returns
-// to nobody before the commit (DESIGN.md 1.3).
+// plugins (DESIGN.md 4). Each live conversation has a mailbox, each thread of an
+// account the conversation that is open on it, and what plugins say is taken in
+// here, statuses of messages too.
+//
+// It promises that the events of a conversation are decided and appended in
+// order, that nobody is answered before the commit (DESIGN.md 1.3), that an
+// append whose outcome is unknown is found out about, and that what was
+// acknowledged is carried on after a restart (PR1, PR7).
+//
+// It leaves the rules to core/conversation and core/acd, the sending of messages
+// to the outbox, and who may ask for what to gateway/api; the rules of its own
+// are those of who takes part in a conversation.
 //
 // Locks are taken in one order: a conversation's mailbox, then the agents
 // that its events touch (by id), then the dispatcher. Nobody who holds an

@@ -1,9 +1,3 @@
-// Package hook takes carriers' webhooks at /hooks/{account} and answers them
-// with what the account's plugin says, after everything in them is durable
-// (SPEC Y, PR1, PR2, FT31). The raw request goes to the plugin as it came: the
-// plugin checks signatures, over the configured public URL and never over what
-// a header claims. Nothing here is proxied, repeated or cached; a carrier's own
-// retry is the only one.
 package hook
 
 import (

@@ -3,4 +3,7 @@
 // ux.md 1). It knows nothing of what it shows: other rooms hand in collectors
 // and readiness checks. Nothing here is authenticated, so the listener
 // belongs on loopback or a private network.
+//
+// It promises series whose number does not grow with the traffic. It leaves to
+// others what is measured and when a node is ready.
 package ops

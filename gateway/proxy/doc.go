@@ -8,4 +8,8 @@
 // own, which keeps nothing but two parked goroutines for an idle socket, knows
 // where frames end, and tells the client 1012 when the plugin is gone or the
 // gateway drains, so that widgets come back by themselves.
+//
+// It promises that a plugin gets no request but on a route that it declared and
+// by somebody who may take it. It leaves to the plugin what it answers, and to
+// gateway/auth who somebody is.
 package proxy

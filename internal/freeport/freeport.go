@@ -1,4 +1,3 @@
-// Package freeport chooses addresses for servers that have to come back where they were.
 package freeport
 
 import (

@@ -1,8 +1,3 @@
-// Package pgtest starts a throwaway PostgreSQL server for the tests of one
-// binary: a cluster in a temporary folder, on a unix socket and on a free port
-// of the loopback address. The server is stopped and its folder removed by
-// Cluster.Stop. Root starts it as the user postgres, since PostgreSQL refuses
-// to run as root.
 package pgtest
 
 import (

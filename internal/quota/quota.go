@@ -1,6 +1,3 @@
-// Package quota counts what somebody used within an hour, so that it can be
-// refused beyond a limit (promises.md FT22). It promises exact numbers and
-// bounded memory; who is counted, and what a refusal says, is the caller's.
 package quota
 
 import (

@@ -1,6 +1,3 @@
-// Package memlog is an eventlog.Log in memory: for tests of packages that
-// need a log, and as the plainest statement of what a log does. It passes
-// eventlogtest.Run. Nothing survives Close.
 package memlog
 
 import (
