@@ -29,7 +29,11 @@ func of(ctx context.Context) *request { return ctx.Value(requestKey{}).(*request
 func newTransport() *http.Transport {
 	return &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "unix", of(ctx).route.Socket)
+			c, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "unix", of(ctx).route.Socket)
+			if err != nil {
+				return nil, err
+			}
+			return newPluginConn(c), nil
 		},
 		DisableKeepAlives:      true,
 		DisableCompression:     true,
