@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -24,6 +26,8 @@ type Event struct {
 type Customer struct {
 	*socket
 	Token string // read it after Start
+	http  *http.Client
+	base  string // http://host:port
 
 	// OnEvent, when set before Dial's frames come, gets the raw event frame.
 	onEvent    func([]byte)
@@ -32,6 +36,8 @@ type Customer struct {
 
 	mu      sync.Mutex
 	waiting map[string]chan accepted
+	grants  map[string]chan grant
+	asked   int // grants
 	welcome chan struct{}
 	visitor chan struct{}
 	live    chan struct{}
@@ -49,6 +55,7 @@ type CustomerOptions struct {
 	URL    string // ws://.../p/webchat/ws
 	Site   string
 	Origin string // Origin header; "" = none
+	From   string // IP address to connect from; "" = any
 	Token  string // of an earlier visit; "" = a new visitor
 	Cursor Cursor // the last event that the client has; zero = none
 	// OnEvent gets each raw event frame, OnAccepted each acknowledgement of a
@@ -69,12 +76,21 @@ type Cursor struct {
 // DialCustomer opens a visitor's socket and says hello.
 func DialCustomer(ctx context.Context, o CustomerOptions) (*Customer, error) {
 	c := &Customer{Token: o.Token, onEvent: o.OnEvent, onAccepted: o.OnAccepted, onRefused: o.OnRefused, waiting: map[string]chan accepted{},
-		welcome: make(chan struct{}), visitor: make(chan struct{}), live: make(chan struct{}, 16), other: make(chan []byte, 64)}
+		grants: map[string]chan grant{}, welcome: make(chan struct{}), visitor: make(chan struct{}), live: make(chan struct{}, 16), other: make(chan []byte, 64)}
 	header := http.Header{}
 	if o.Origin != "" {
 		header.Set("Origin", o.Origin)
 	}
-	s, err := dial(ctx, o.URL, header, c.frame)
+	from, err := dialerFrom(o.From)
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(o.URL)
+	if err != nil {
+		return nil, fmt.Errorf("drive: %w", err)
+	}
+	c.base, c.http = "http"+strings.TrimPrefix(u.Scheme, "ws")+"://"+u.Host, httpClient(from)
+	s, err := dialWith(ctx, from, o.URL, header, c.frame)
 	if err != nil {
 		return nil, err
 	}
@@ -140,6 +156,8 @@ func (c *Customer) frame(b []byte) {
 		Conversation string `json:"conversation"`
 		Seq          uint64 `json:"seq"`
 		Code         string `json:"code"`
+		ID           string `json:"id"`
+		grant
 	}
 	if json.Unmarshal(b, &f) != nil {
 		return
@@ -159,16 +177,21 @@ func (c *Customer) frame(b []byte) {
 		case c.live <- struct{}{}:
 		default:
 		}
-	case "accepted", "refused", "error":
+	case "accepted", "refused", "grant", "error":
 		c.mu.Lock()
-		ch := c.waiting[f.ClientID]
+		said, granted := c.waiting[f.ClientID], c.grants[f.ID]
 		delete(c.waiting, f.ClientID)
+		delete(c.grants, f.ID)
 		c.mu.Unlock()
-		if ch != nil {
-			ch <- accepted{conversation: f.Conversation, seq: f.Seq, code: f.Code}
+		switch {
+		case said != nil:
+			said <- accepted{conversation: f.Conversation, seq: f.Seq, code: f.Code}
 			return
-		}
-		if f.T == "refused" && c.onRefused != nil {
+		case granted != nil:
+			f.grant.code = f.Code
+			granted <- f.grant
+			return
+		case f.T == "refused" && c.onRefused != nil:
 			c.onRefused(f.ClientID, f.Code)
 			return
 		}
@@ -270,7 +293,12 @@ func (c *Customer) Register(ctx context.Context) error {
 
 // Say sends a text and waits until it is durable.
 func (c *Customer) Say(ctx context.Context, clientID, text string) (seq uint64, err error) {
-	_, seq, err = c.ask(ctx, clientID, map[string]any{"t": "message", "client_id": clientID, "parts": []any{map[string]any{"kind": "text", "text": text}}})
+	return c.Send(ctx, clientID, map[string]any{"kind": "text", "text": text})
+}
+
+// Send sends a message of these parts and waits until it is durable.
+func (c *Customer) Send(ctx context.Context, clientID string, parts ...any) (seq uint64, err error) {
+	_, seq, err = c.ask(ctx, clientID, map[string]any{"t": "message", "client_id": clientID, "parts": parts})
 	return seq, err
 }
 

@@ -32,13 +32,17 @@ type socket struct {
 }
 
 func dial(ctx context.Context, rawURL string, header http.Header, frame func([]byte)) (*socket, error) {
+	return dialWith(ctx, &net.Dialer{}, rawURL, header, frame)
+}
+
+func dialWith(ctx context.Context, from *net.Dialer, rawURL string, header http.Header, frame func([]byte)) (*socket, error) {
 	s := &socket{frame: frame, closed: make(chan struct{})}
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		return nil, fmt.Errorf("drive: %w", err)
 	}
 	opts := &gws.ClientOption{Addr: rawURL, RequestHeader: header, HandshakeTimeout: 10 * time.Second, ReadMaxPayloadSize: 4 << 20, ReadBufferSize: 1024}
-	opts.NewDialer = func() (gws.Dialer, error) { return loopback{ctx}, nil }
+	opts.NewDialer = func() (gws.Dialer, error) { return loopback{ctx, from}, nil }
 	if u.Scheme == "wss" {
 		opts.TlsConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // bench and tests speak to their own server
 	}
@@ -79,15 +83,22 @@ func (e *DialError) Error() string { return fmt.Sprintf("drive: dial: status %d:
 func (e *DialError) Unwrap() error { return e.Err }
 
 // loopback dials *.localhost at 127.0.0.1, as browsers do (RFC 6761 section 6.3).
-type loopback struct{ ctx context.Context } //nolint:containedctx // gws has no dialer with a context
+type loopback struct {
+	ctx  context.Context //nolint:containedctx // gws has no dialer with a context
+	from *net.Dialer
+}
 
 // Dial implements gws.Dialer.
 func (d loopback) Dial(network, addr string) (net.Conn, error) {
-	return DialLoopback(d.ctx, network, addr)
+	return dialLoopback(d.ctx, d.from, network, addr)
 }
 
 // DialLoopback dials, with names below localhost meaning 127.0.0.1.
 func DialLoopback(ctx context.Context, network, addr string) (net.Conn, error) {
+	return dialLoopback(ctx, &net.Dialer{}, network, addr)
+}
+
+func dialLoopback(ctx context.Context, from *net.Dialer, network, addr string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
@@ -95,15 +106,31 @@ func DialLoopback(ctx context.Context, network, addr string) (net.Conn, error) {
 	if len(host) > 10 && host[len(host)-10:] == ".localhost" {
 		addr = net.JoinHostPort("127.0.0.1", port)
 	}
-	var nd net.Dialer
-	return nd.DialContext(ctx, network, addr)
+	return from.DialContext(ctx, network, addr)
+}
+
+// dialerFrom connects from an IP address; "" = any.
+func dialerFrom(ip string) (*net.Dialer, error) {
+	if ip == "" {
+		return &net.Dialer{}, nil
+	}
+	addr := net.ParseIP(ip)
+	if addr == nil {
+		return nil, fmt.Errorf("drive: %q is no IP address", ip)
+	}
+	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: addr}}, nil
 }
 
 // HTTPClient resolves names below localhost as browsers do.
-func HTTPClient() *http.Client {
+func HTTPClient() *http.Client { return httpClient(&net.Dialer{}) }
+
+func httpClient(from *net.Dialer) *http.Client {
 	return &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
-		DialContext: DialLoopback, MaxIdleConnsPerHost: 16,
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // bench and tests speak to their own server
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return dialLoopback(ctx, from, network, addr)
+		},
+		MaxIdleConnsPerHost: 16,
+		TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // bench and tests speak to their own server
 	}}
 }
 

@@ -1,0 +1,113 @@
+package drive
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+)
+
+// grant answers a grant frame. code is why there is none; "" = there is one.
+type grant struct {
+	Grant   string `json:"grant"`
+	URL     string `json:"url"` // a path
+	RetryMS int64  `json:"retry_ms"`
+	code    string
+}
+
+// Uploaded is a file that was taken: the part of a message that names it.
+type Uploaded struct {
+	Kind string       `json:"kind"`
+	File UploadedFile `json:"file"`
+}
+
+// UploadedFile is what a visitor is told of a file that was taken.
+type UploadedFile struct {
+	Blob   string `json:"blob"`
+	Name   string `json:"name"`
+	MIME   string `json:"mime"`
+	Size   int64  `json:"size"`
+	Width  int    `json:"width,omitempty"`
+	Height int    `json:"height,omitempty"`
+	Key    string `json:"key"`
+}
+
+// UploadError is a file that was not taken.
+type UploadError struct {
+	Status     int    // of the answer; 0 = there was no grant, so nothing was sent
+	Code       string // as published
+	RetryMS    int64
+	RetryAfter string // the header
+}
+
+// Error names status and code.
+func (e *UploadError) Error() string {
+	return "drive: not uploaded: status " + strconv.Itoa(e.Status) + ", " + e.Code
+}
+
+// Upload asks for a grant and sends a file; the visitor must be known, see
+// Register. A refusal is an *UploadError.
+func (c *Customer) Upload(ctx context.Context, name, mime string, body io.Reader) (u Uploaded, err error) {
+	g, err := c.grant(ctx)
+	if err != nil {
+		return u, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+g.URL, body)
+	if err != nil {
+		return u, fmt.Errorf("drive: upload: %w", err)
+	}
+	req.Header.Set("Parley-Grant", g.Grant)
+	req.Header.Set("Parley-File-Name", url.PathEscape(name))
+	req.Header.Set("Content-Type", mime)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return u, fmt.Errorf("drive: upload: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if err != nil {
+		return u, fmt.Errorf("drive: upload: %w", err)
+	}
+	var answer struct {
+		Uploaded
+		Error struct {
+			Code    string `json:"code"`
+			RetryMS int64  `json:"retry_ms"`
+		} `json:"error"`
+	}
+	bad := json.Unmarshal(b, &answer) // what answers for the plugin says it in plain text
+	if resp.StatusCode != http.StatusOK {
+		return u, &UploadError{Status: resp.StatusCode, Code: answer.Error.Code, RetryMS: answer.Error.RetryMS, RetryAfter: resp.Header.Get("Retry-After")}
+	}
+	if bad != nil {
+		return u, fmt.Errorf("drive: upload: %w", bad)
+	}
+	return answer.Uploaded, nil
+}
+
+// grant asks for the right to upload one file.
+func (c *Customer) grant(ctx context.Context) (grant, error) {
+	ch := make(chan grant, 1)
+	c.mu.Lock()
+	c.asked++
+	id := "grant-" + strconv.Itoa(c.asked)
+	c.grants[id] = ch
+	c.mu.Unlock()
+	if err := c.send(map[string]any{"t": "grant", "id": id}); err != nil {
+		return grant{}, err
+	}
+	select {
+	case g := <-ch:
+		if g.code != "" {
+			return g, &UploadError{Code: g.code, RetryMS: g.RetryMS}
+		}
+		return g, nil
+	case <-c.closed:
+		return grant{}, ErrClosed
+	case <-ctx.Done():
+		return grant{}, fmt.Errorf("drive: no grant: %w", ctx.Err())
+	}
+}
