@@ -9,13 +9,16 @@
 
 FROM node:20.20-bookworm-slim AS web
 WORKDIR /src
-# Lock files first, so that a change of source does not install again.
-COPY gateway/desktop/package.json gateway/desktop/package-lock.json gateway/desktop/
-COPY plugins/webchat/widget/package.json plugins/webchat/widget/package-lock.json plugins/webchat/widget/
-RUN npm --prefix gateway/desktop ci --no-audit --no-fund && npm --prefix plugins/webchat/widget ci --no-audit --no-fund
+# The lock file and what it names first, so that a change of source does not
+# install again.
+COPY package.json package-lock.json ./
+COPY gateway/desktop/package.json gateway/desktop/
+COPY plugins/webchat/widget/package.json plugins/webchat/widget/
+COPY e2e/package.json e2e/
+RUN npm ci --no-audit --no-fund
 COPY gateway/desktop gateway/desktop
 COPY plugins/webchat/widget plugins/webchat/widget
-RUN npm --prefix gateway/desktop run build && npm --prefix plugins/webchat/widget run build
+RUN npm --workspace gateway/desktop run build && npm --workspace plugins/webchat/widget run build
 
 FROM golang:1.26-bookworm AS build
 WORKDIR /src

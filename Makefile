@@ -24,7 +24,10 @@ WIDGET := plugins/webchat/widget
 ECHO_NODE := plugins/sdk/examples/echo-node
 # A folder's own time changes when a file in it goes, so folders count too.
 sources = $(shell find $(1)/src $(1)/public $(1)/scripts 2>/dev/null) \
-	$(wildcard $(1)/*.html $(1)/*.ts $(1)/tsconfig*.json) $(1)/package.json $(1)/package-lock.json
+	$(wildcard $(1)/*.html $(1)/*.ts $(1)/tsconfig*.json) $(1)/package.json
+# One installation for all front ends and browser tests: the npm workspace of
+# this folder. Its stamp is what npm writes into it.
+NODE_MODULES := node_modules/.package-lock.json
 
 # The race detector makes a test binary several times as large and slow; two at
 # a time is what a machine with two cores bears.
@@ -47,16 +50,24 @@ build: web ## build bin/parley with both front ends inside
 
 web: $(DESKTOP)/dist/index.html $(WIDGET)/dist/widget.js ## build the front ends that have changed
 
-$(DESKTOP)/dist/index.html: $(call sources,$(DESKTOP)) $(DESKTOP)/node_modules/.package-lock.json
+$(DESKTOP)/dist/index.html: $(call sources,$(DESKTOP)) $(NODE_MODULES)
 	@echo "building $(DESKTOP)"
-	npm --prefix $(DESKTOP) run --silent build
+	npm --workspace $(DESKTOP) run --silent build
 	@touch $@
 
-$(WIDGET)/dist/widget.js: $(call sources,$(WIDGET)) $(WIDGET)/node_modules/.package-lock.json
+$(WIDGET)/dist/widget.js: $(call sources,$(WIDGET)) $(NODE_MODULES)
 	@echo "building $(WIDGET)"
-	npm --prefix $(WIDGET) run --silent build
+	npm --workspace $(WIDGET) run --silent build
 	@touch $@
 
+$(NODE_MODULES): package-lock.json
+	@scripts/need node npm
+	@echo "installing the workspace's modules from its lock file"
+	npm ci --no-audit --no-fund
+	@touch $@
+
+# The example in JavaScript is no part of the workspace: integrators copy its
+# folder, and it must install from what lies there.
 %/node_modules/.package-lock.json: %/package-lock.json
 	@scripts/need node npm
 	@echo "installing the modules of $* from its lock file"
@@ -75,14 +86,14 @@ test-go: build $(ECHO_NODE)/node_modules/.package-lock.json
 
 test-web: web
 	@scripts/need go chromium
-	npm --prefix $(DESKTOP) test
-	npm --prefix $(DESKTOP) run e2e:fake
-	npm --prefix $(WIDGET) test
-	npm --prefix $(WIDGET) run test:ui
+	npm --workspace $(DESKTOP) test
+	npm --workspace $(DESKTOP) run e2e:fake
+	npm --workspace $(WIDGET) test
+	npm --workspace $(WIDGET) run test:ui
 
-e2e: build e2e/node_modules/.package-lock.json ## play the stories in a real browser against bin/parley
+e2e: build $(NODE_MODULES) ## play the stories in a real browser against bin/parley
 	@scripts/need go chromium
-	E2E_BINARY=$(abspath bin/parley) npm --prefix e2e test
+	E2E_BINARY=$(abspath bin/parley) npm --workspace e2e test
 
 soak: build $(ECHO_NODE)/node_modules/.package-lock.json ## run the long tests: kill loops, fault injection, whole-system kills
 	@scripts/need go gcc strace postgres node
@@ -115,9 +126,9 @@ vet: web
 	GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go vet -gcflags='all=-N -l' ./...
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go vet -gcflags='all=-N -l' ./...
 
-lint-web: $(DESKTOP)/node_modules/.package-lock.json $(WIDGET)/node_modules/.package-lock.json
-	npm --prefix $(DESKTOP) run --silent check
-	npm --prefix $(WIDGET) run --silent check
+lint-web: $(NODE_MODULES)
+	npm --workspace $(DESKTOP) run --silent check
+	npm --workspace $(WIDGET) run --silent check
 
 generated: ## check that generated code is up to date (needs protoc)
 	@PROTOC_VERSION=$(PROTOC_VERSION) PROTOC_GEN_GO_GRPC_VERSION=$(PROTOC_GEN_GO_GRPC_VERSION) scripts/generated
@@ -129,5 +140,5 @@ $(GOLANGCI_LINT):
 	@mv $(BIN)/golangci-lint $@
 
 clean: ## remove what was built and installed below this folder
-	rm -rf bin .cache $(DESKTOP)/node_modules $(WIDGET)/node_modules $(ECHO_NODE)/node_modules e2e/node_modules
+	rm -rf bin .cache node_modules $(ECHO_NODE)/node_modules
 	find $(DESKTOP)/dist $(WIDGET)/dist -mindepth 1 ! -name .keep -delete
