@@ -14,6 +14,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/internal/stores"
 )
 
 // smsNowhere is the SMS plugin's port while a store is filled: it takes nothing.
@@ -32,16 +33,16 @@ func (c *benchSMSCmd) fill(a *app, dir string) (err error) {
 	if _, err := seedDemo(a.ctx, cfg, twilioSelf{}); err != nil {
 		return err
 	}
-	s, err := openStores(a.ctx, cfg, nil, discard())
+	s, err := stores.Open(a.ctx, cfg, nil, discard())
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	acc, ok := accountOf(s.dir, "sms")
+	defer func() { err = errors.Join(err, s.Close()) }()
+	acc, ok := accountOf(s.Directory, "sms")
 	if !ok {
 		return errors.New("the demo has no SMS account")
 	}
-	if err := fillIDs(a.ctx, s.log, acc, c.IDs); err != nil {
+	if err := fillIDs(a.ctx, s.Log, acc, c.IDs); err != nil {
 		return err
 	}
 	return fillEnded(a.ctx, s, acc, c.Ended)
@@ -79,13 +80,13 @@ func fillIDs(ctx context.Context, log eventlog.Log, acc conversation.AccountID, 
 }
 
 // fillEnded lets n customers write, and end what they began.
-func fillEnded(ctx context.Context, s *stores, acc conversation.AccountID, n int) (err error) {
+func fillEnded(ctx context.Context, s *stores.Stores, acc conversation.AccountID, n int) (err error) {
 	if n == 0 {
 		return nil
 	}
 	b := bus.NewLocal()
 	defer func() { err = errors.Join(err, b.Close()) }()
-	r, err := router.New(router.Options{Node: "fill", Log: s.log, Vault: s.vault, Directory: s.dir, Bus: b, Logger: discard()})
+	r, err := router.New(router.Options{Node: "fill", Log: s.Log, Vault: s.Vault, Directory: s.Directory, Bus: b, Logger: discard()})
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/internal/freeport"
+	"github.com/parley-gateway/parley/internal/stores"
 )
 
 type benchStartCmd struct {
@@ -100,14 +101,14 @@ func (c *benchStartCmd) fill(ctx context.Context, cfg config.Config) (err error)
 	if _, err := seedDemo(ctx, cfg, twilioSelf{}); err != nil {
 		return err
 	}
-	s, err := openStores(ctx, cfg, nil, discard())
+	s, err := stores.Open(ctx, cfg, nil, discard())
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
+	defer func() { err = errors.Join(err, s.Close()) }()
 	b := bus.NewLocal()
 	defer func() { err = errors.Join(err, b.Close()) }()
-	r, err := router.New(router.Options{Node: "fill", Log: s.log, Vault: s.vault, Directory: s.dir, Bus: b, Logger: discard()})
+	r, err := router.New(router.Options{Node: "fill", Log: s.Log, Vault: s.Vault, Directory: s.Directory, Bus: b, Logger: discard()})
 	if err != nil {
 		return err
 	}
@@ -116,7 +117,7 @@ func (c *benchStartCmd) fill(ctx context.Context, cfg config.Config) (err error)
 	}
 	defer func() { err = errors.Join(err, r.Stop(context.WithoutCancel(ctx))) }()
 	r.PluginReady("webchat", "fill", nowhere{})
-	acc, ok := s.dir.Snapshot().AccountByName(demoSite)
+	acc, ok := s.Directory.Snapshot().AccountByName(demoSite)
 	if !ok {
 		return errors.New("no demo account")
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/parley-gateway/parley/config"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/internal/stores"
 )
 
 // control is how commands on the same machine reach a running gateway: a unix
@@ -60,7 +61,7 @@ func startControl(ctx context.Context, n *node) (*control, error) {
 			respond(w, err, nil)
 			return
 		}
-		changes, err := applyRecords(r.Context(), n.stores.dir, req)
+		changes, err := applyRecords(r.Context(), n.stores.Directory, req)
 		respond(w, err, changes)
 	})
 	mux.HandleFunc("POST /user", func(w http.ResponseWriter, r *http.Request) {
@@ -69,7 +70,7 @@ func startControl(ctx context.Context, n *node) (*control, error) {
 			respond(w, err, nil)
 			return
 		}
-		changes, err := putUser(r.Context(), n.stores.dir, req)
+		changes, err := putUser(r.Context(), n.stores.Directory, req)
 		respond(w, err, changes)
 	})
 	mux.HandleFunc("POST /log-read", func(w http.ResponseWriter, r *http.Request) {
@@ -78,7 +79,7 @@ func startControl(ctx context.Context, n *node) (*control, error) {
 			respond(w, err, nil)
 			return
 		}
-		respond(w, n.stores.dir.Audit(r.Context(), logRead(id)), nil)
+		respond(w, n.stores.Directory.Audit(r.Context(), logRead(id)), nil)
 	})
 	c.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() {
@@ -157,12 +158,12 @@ func change(ctx context.Context, cfg config.Config, path string, in any, offline
 	var a controlAnswer
 	err := call(ctx, cfg, http.MethodPost, path, in, &a)
 	if errors.Is(err, errNotRunning) {
-		s, err := openStores(ctx, cfg, nil, discard())
+		s, err := stores.Open(ctx, cfg, nil, discard())
 		if err != nil {
 			return nil, err
 		}
-		changes, err := offline(s.dir)
-		return changes, errors.Join(err, s.close())
+		changes, err := offline(s.Directory)
+		return changes, errors.Join(err, s.Close())
 	}
 	if err == nil && a.Error != "" {
 		err = errors.New(a.Error)

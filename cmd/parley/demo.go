@@ -20,6 +20,7 @@ import (
 	"github.com/parley-gateway/parley/config"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/internal/freeport"
+	"github.com/parley-gateway/parley/internal/stores"
 )
 
 //go:embed demo.yaml
@@ -141,12 +142,12 @@ func publicURL(cfg config.Config) string {
 // that an earlier run of the same folder gave them.
 func seedDemo(ctx context.Context, cfg config.Config, carrier twilioSelf) (demoInfo, error) {
 	old := readDemo(cfg.Data)
-	s, err := openStores(ctx, cfg, nil, discard())
+	s, err := stores.Open(ctx, cfg, nil, discard())
 	if err != nil {
 		return demoInfo{}, err
 	}
-	info, err := seed(ctx, s.dir, old, carrier, publicURL(cfg))
-	return info, errors.Join(err, s.close())
+	info, err := seed(ctx, s.Directory, old, carrier, publicURL(cfg))
+	return info, errors.Join(err, s.Close())
 }
 
 func seed(ctx context.Context, d *directory.Directory, old demoInfo, carrier twilioSelf, public string) (demoInfo, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/core/vault"
 	"github.com/parley-gateway/parley/gateway/api"
+	"github.com/parley-gateway/parley/internal/stores"
 )
 
 type doctorCmd struct {
@@ -127,9 +128,9 @@ func checkRunDir(cfg config.Config) finding {
 
 func checkKey(cfg config.Config) finding {
 	f := finding{Name: "master key", Status: "ok", Detail: "is readable"}
-	_, err := masterKey(cfg, false)
+	_, err := stores.MasterKey(cfg, false)
 	switch {
-	case errors.Is(err, errNoMaster):
+	case errors.Is(err, stores.ErrNoMaster):
 		f.Status, f.Detail, f.Fix = "fail", cfg.MasterKeyFile()+" is missing beside existing data", "put it back from where it is kept, or set vault.master_key_file"
 	case errors.Is(err, os.ErrNotExist):
 		f.Status, f.Detail, f.Fix = "warn", "is not there yet", "the first start makes "+cfg.MasterKeyFile()+"; keep a copy apart from backups of the data"
@@ -163,10 +164,10 @@ func checkKeys(ctx context.Context, cfg config.Config) []finding {
 		f.Detail, f.Fix = cfg.Keys()+" is missing beside existing data", restore
 		return []finding{f}
 	}
-	v, err := openKeysReadOnly(ctx, cfg)
+	v, err := stores.OpenKeysReadOnly(ctx, cfg)
 	if err != nil {
 		f.Detail, f.Fix = err.Error(), restore
-		if errors.Is(err, errNoMaster) || errors.Is(err, vault.ErrMaster) || errors.Is(err, vault.ErrMasterSyntax) {
+		if errors.Is(err, stores.ErrNoMaster) || errors.Is(err, vault.ErrMaster) || errors.Is(err, vault.ErrMasterSyntax) {
 			// An older backup in its place would lose the keys made since.
 			f.Fix = "put the right master key in place; leave keys/keys.db as it is"
 		}

@@ -19,7 +19,7 @@ type webhook struct {
 // webhooks are those of enabled accounts whose plugin takes any.
 func (n *node) webhooks() []webhook {
 	out := []webhook{}
-	for _, a := range n.stores.dir.Snapshot().Accounts() {
+	for _, a := range n.stores.Directory.Snapshot().Accounts() {
 		if limits, known := n.host.HookLimits(a.ID); !a.Enabled || !known || len(limits.Methods) == 0 {
 			continue
 		}

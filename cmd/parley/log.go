@@ -6,9 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/parley-gateway/parley/config"
@@ -16,7 +14,7 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/router"
-	"github.com/parley-gateway/parley/core/vault"
+	"github.com/parley-gateway/parley/internal/stores"
 )
 
 type logCmd struct {
@@ -50,12 +48,12 @@ func (c *logCmd) Run(a *app) (err error) {
 		}
 		only = eventlog.StreamID(id)
 	}
-	log, err := openLogReadOnly(a.ctx, cfg)
+	log, err := stores.OpenLogReadOnly(a.ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
-	keys, err := openKeysReadOnly(a.ctx, cfg)
+	keys, err := stores.OpenKeysReadOnly(a.ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -199,41 +197,4 @@ func done(ctx context.Context, err error) error {
 		return nil //nolint:nilerr // Ctrl+C ends --follow
 	}
 	return err
-}
-
-// errNoMaster: the data folder has data and no master key.
-var errNoMaster = errors.New("the master key is missing beside existing data. Put it back from where it is kept, or name it as vault.master_key_file; " +
-	"a new one is not made, because nothing that is there could be read with it")
-
-// masterKey reads the master key: from the configuration, else from the data
-// folder, where it is made when make is set and the folder is new. Neither a
-// key store nor a database may be there yet: call it before either is opened.
-func masterKey(cfg config.Config, make bool) ([]byte, error) {
-	if cfg.Vault.MasterKey.IsSet() {
-		return vault.LoadMaster(cfg.Vault.MasterKey.Reveal(), "")
-	}
-	file := cfg.MasterKeyFile()
-	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
-		return vault.LoadMaster("", file)
-	}
-	for _, data := range []string{cfg.Keys(), cfg.Database()} {
-		if _, err := os.Stat(data); !errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("%s: %w", file, errors.Join(errNoMaster, err))
-		}
-	}
-	if make {
-		key, err := vault.CreateMaster(file)
-		if !errors.Is(err, fs.ErrExist) { // another start was first: its key is the one
-			return key, err
-		}
-	}
-	return vault.LoadMaster("", file)
-}
-
-func openKeysReadOnly(ctx context.Context, cfg config.Config) (*vault.Vault, error) {
-	master, err := masterKey(cfg, false)
-	if err != nil {
-		return nil, err
-	}
-	return vault.OpenReadOnly(ctx, vault.Options{Path: cfg.Keys(), Master: master})
 }

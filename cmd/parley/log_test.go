@@ -11,6 +11,7 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/eventlog/eventlogtest"
+	"github.com/parley-gateway/parley/internal/stores"
 )
 
 // `parley log` leaves a line in the audit trail of the gateway that it reads
@@ -25,11 +26,11 @@ func TestLogReadIsAudited(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := openStores(t.Context(), cfg, time.Now, discard())
+	s, err := stores.Open(t.Context(), cfg, time.Now, discard())
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.log.Append(t.Context(), &eventlog.Batch{Streams: []eventlog.StreamAppend{
+	_, err = s.Log.Append(t.Context(), &eventlog.Batch{Streams: []eventlog.StreamAppend{
 		{Stream: eventlogtest.ID(1), Events: []eventlog.Event{{Type: "note/1", Head: []byte(`{}`)}}},
 	}})
 	if err != nil {
@@ -54,7 +55,7 @@ func TestLogReadIsAudited(t *testing.T) {
 	const conv = "01890000-0000-7000-8000-000000000001"
 	read("")
 	read(conv)
-	trail, err := s.dir.AuditTrail(t.Context(), 0, 100)
+	trail, err := s.Directory.AuditTrail(t.Context(), 0, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +70,7 @@ func TestLogReadIsAudited(t *testing.T) {
 	if err := ctl.close(); err != nil {
 		t.Error(err)
 	}
-	if err := s.close(); err != nil {
+	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 	if out, words := read(""); !strings.Contains(out, "note/1") || !strings.Contains(words, "not in the audit trail") {

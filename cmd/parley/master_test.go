@@ -13,6 +13,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/internal/stores"
 )
 
 func folder(t *testing.T) config.Config {
@@ -26,11 +27,11 @@ func folder(t *testing.T) config.Config {
 
 func openAndClose(t *testing.T, cfg config.Config) error {
 	t.Helper()
-	s, err := openStores(t.Context(), cfg, nil, discard())
+	s, err := stores.Open(t.Context(), cfg, nil, discard())
 	if err != nil {
 		return err
 	}
-	return s.close()
+	return s.Close()
 }
 
 // A master key that is missing beside data is never replaced by a new one:
@@ -53,7 +54,7 @@ func TestMissingMasterKey(t *testing.T) {
 					}
 				}
 			}
-			if err := openAndClose(t, cfg); !errors.Is(err, errNoMaster) {
+			if err := openAndClose(t, cfg); !errors.Is(err, stores.ErrNoMaster) {
 				t.Errorf("the start says %v, want that the master key is missing", err)
 			}
 			var out bytes.Buffer
@@ -87,11 +88,11 @@ func TestMissingMasterKey(t *testing.T) {
 // existing data is a fault, also before anything has run (FT13).
 func TestDoctorKeepsTheKeyStore(t *testing.T) {
 	cfg := folder(t)
-	s, err := openStores(t.Context(), cfg, nil, discard())
+	s, err := stores.Open(t.Context(), cfg, nil, discard())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.close(); err != nil {
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	kept, err := os.ReadFile(cfg.MasterKeyFile())
@@ -117,26 +118,26 @@ func TestDoctorKeepsTheKeyStore(t *testing.T) {
 // Doctor counts damaged keys; the stores open beside them (FT13).
 func TestDoctorShowsDamagedKeys(t *testing.T) {
 	cfg := folder(t)
-	s, err := openStores(t.Context(), cfg, nil, discard())
+	s, err := stores.Open(t.Context(), cfg, nil, discard())
 	if err != nil {
 		t.Fatal(err)
 	}
-	svc, err := s.dir.PutService(t.Context(), directory.Service{Name: "Support"})
+	svc, err := s.Directory.PutService(t.Context(), directory.Service{Name: "Support"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var accounts [2]conversation.AccountID
 	for i := range accounts {
-		a, err := s.dir.PutAccount(t.Context(), directory.Account{Name: fmt.Sprint("A", i), Plugin: "sms", Service: svc.ID, Enabled: true}, map[string]string{"token": "t"})
+		a, err := s.Directory.PutAccount(t.Context(), directory.Account{Name: fmt.Sprint("A", i), Plugin: "sms", Service: svc.ID, Enabled: true}, map[string]string{"token": "t"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		accounts[i] = a.ID
 	}
-	_, err = s.log.Append(t.Context(), &eventlog.Batch{Streams: []eventlog.StreamAppend{
+	_, err = s.Log.Append(t.Context(), &eventlog.Batch{Streams: []eventlog.StreamAppend{
 		{Stream: eventlog.StreamID{1}, Events: []eventlog.Event{{Type: "note/1", Head: []byte(`{}`)}}},
 	}})
-	if err := errors.Join(err, s.close()); err != nil {
+	if err := errors.Join(err, s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if f := checkKeys(t.Context(), cfg); len(f) != 1 || f[0].Status != "ok" {
@@ -153,10 +154,10 @@ func TestDoctorShowsDamagedKeys(t *testing.T) {
 	if f := checkKeys(t.Context(), cfg); len(f) != 1 || f[0].Status != "warn" || !strings.Contains(f[0].Detail, "1 of ") {
 		t.Errorf("a damaged key: doctor says %+v", f)
 	}
-	if s, err = openStores(t.Context(), cfg, nil, discard()); err != nil {
+	if s, err = stores.Open(t.Context(), cfg, nil, discard()); err != nil {
 		t.Fatalf("the start beside a damaged key: %v", err)
 	}
-	list, err := accountConfigs(t.Context(), s.dir, discard())
+	list, err := accountConfigs(t.Context(), s.Directory, discard())
 	if err != nil || len(list) != 2 {
 		t.Errorf("accounts for the plugins: %v, %v; want both", list, err)
 	}
@@ -165,10 +166,10 @@ func TestDoctorShowsDamagedKeys(t *testing.T) {
 			t.Errorf("account %s is on: %v; want the one off whose secrets are lost, and only that", a.Name, a.Enabled)
 		}
 	}
-	if n := s.vault.Damaged(); n != 1 {
+	if n := s.Vault.Damaged(); n != 1 {
 		t.Errorf("%d damaged keys are counted, want 1", n)
 	}
-	if err := s.close(); err != nil {
+	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -31,85 +30,15 @@ import (
 	"github.com/parley-gateway/parley/gateway/hook"
 	"github.com/parley-gateway/parley/gateway/ops"
 	"github.com/parley-gateway/parley/gateway/proxy"
+	"github.com/parley-gateway/parley/internal/stores"
 )
-
-// stores are what lasts: the log, the keys, the records.
-type stores struct {
-	log   eventlog.Log
-	vault *vault.Vault
-	dir   *directory.Directory
-}
-
-// openStores opens data folder and store for writing; the folder must not be
-// in use. The keys are in the folder whatever the store (DESIGN.md 5). now is the
-// installation's time; nil: the system's.
-func openStores(ctx context.Context, cfg config.Config, now func() time.Time, logger *slog.Logger) (_ *stores, err error) {
-	s := &stores{}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.close())
-		}
-	}()
-	if err := os.MkdirAll(filepath.Dir(cfg.Keys()), 0o700); err != nil {
-		return nil, fmt.Errorf("data folder: %w", err)
-	}
-	// A database in the folder is made after its key, so that there is never one
-	// without; in a server's, what is already there decides whether one may be made.
-	server := cfg.DSN() != ""
-	master, err := masterKey(cfg, !server)
-	if err != nil && (!server || !errors.Is(err, os.ErrNotExist)) {
-		return nil, err
-	}
-	log, records, err := openLog(ctx, cfg, logger)
-	if err != nil {
-		return nil, err
-	}
-	s.log = log
-	floor, err := s.log.MaxKeyID(ctx)
-	switch {
-	case err != nil:
-		return nil, err
-	case master == nil && floor > 0:
-		return nil, fmt.Errorf("%s: %w", cfg.MasterKeyFile(), errNoMaster)
-	case master == nil:
-		if master, err = masterKey(cfg, true); err != nil {
-			return nil, err
-		}
-	}
-	if s.vault, err = vault.Open(ctx, vault.Options{Path: cfg.Keys(), Master: master, Floor: floor, Logger: logger}); err != nil {
-		return nil, err
-	}
-	records.Vault, records.Now = s.vault, now
-	s.dir, err = directory.Open(ctx, records)
-	return s, err
-}
-
-// conversationKey is the data key that seals a conversation's attachments too.
-func (s *stores) conversationKey(ctx context.Context, id conversation.ConversationID) (int64, error) {
-	row, err := s.log.Conversation(ctx, eventlog.StreamID(id))
-	return row.KeyID, err
-}
-
-func (s *stores) close() error {
-	var errs []error
-	if s.dir != nil {
-		errs = append(errs, s.dir.Close())
-	}
-	if s.log != nil {
-		errs = append(errs, s.log.Close())
-	}
-	if s.vault != nil {
-		errs = append(errs, s.vault.Close())
-	}
-	return errors.Join(errs...)
-}
 
 // node is a running gateway.
 type node struct {
 	cfg    config.Config
 	logger *slog.Logger
 	clock  *clock.Clock
-	stores *stores
+	stores *stores.Stores
 	blobs  *blob.Store
 	bus    *bus.Local
 	router *router.Router
@@ -142,7 +71,7 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 	registry := ops.NewRegistry(v)
 	n.clock = clock.New(clock.Options{System: systemTime(), Logger: logger})
 	n.background.Go(func() { n.clock.Run(run) })
-	if n.stores, err = openStores(ctx, cfg, n.clock.Now, logger); err != nil {
+	if n.stores, err = stores.Open(ctx, cfg, n.clock.Now, logger); err != nil {
 		return n, err
 	}
 	n.health = ops.NewHealth(
@@ -163,12 +92,12 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 		return n, err
 	}
 	origins := n.server.Origins()
-	if n.grants, err = auth.NewGrants(n.stores.vault.Subkey("grant"), n.clock.Now); err != nil {
+	if n.grants, err = auth.NewGrants(n.stores.Vault.Subkey("grant"), n.clock.Now); err != nil {
 		return n, err
 	}
 	n.blobs, err = blob.Open(blob.Options{
-		Dir: cfg.Blobs(), Rows: n.stores.dir, Vault: n.stores.vault, ConversationKey: n.stores.conversationKey,
-		Named: blob.Named(n.stores.log, n.stores.vault), Over: blob.Over(n.stores.log), Now: n.clock.Now, Log: logger, Registry: registry,
+		Dir: cfg.Blobs(), Rows: n.stores.Directory, Vault: n.stores.Vault, ConversationKey: n.stores.ConversationKey,
+		Named: blob.Named(n.stores.Log, n.stores.Vault), Over: blob.Over(n.stores.Log), Now: n.clock.Now, Log: logger, Registry: registry,
 	})
 	if err != nil {
 		return n, err
@@ -176,7 +105,7 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 	n.background.Go(func() { n.blobs.Run(run) })
 	n.bus = bus.NewLocal()
 	n.router, err = router.New(router.Options{
-		Node: cfg.Node, Log: n.stores.log, Vault: n.stores.vault, Directory: n.stores.dir, Blobs: n.blobs, Bus: n.bus, Now: n.clock.Now, Logger: logger,
+		Node: cfg.Node, Log: n.stores.Log, Vault: n.stores.Vault, Directory: n.stores.Directory, Blobs: n.blobs, Bus: n.bus, Now: n.clock.Now, Logger: logger,
 	})
 	if err != nil {
 		return n, err
@@ -188,8 +117,8 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 		return n, err
 	}
 	n.auth, err = auth.New(ctx, auth.Options{
-		Directory: n.stores.dir, SameOrigin: gateway.SameOrigin, PairBurst: cfg.Login.PerAccountBurst, IPBurst: cfg.Login.PerIPBurst,
-		DeviceKey:   n.stores.vault.Subkey("device"),
+		Directory: n.stores.Directory, SameOrigin: gateway.SameOrigin, PairBurst: cfg.Login.PerAccountBurst, IPBurst: cfg.Login.PerIPBurst,
+		DeviceKey:   n.stores.Vault.Subkey("device"),
 		IdleTimeout: cfg.Login.IdleTimeout.Duration(), AbsoluteTimeout: cfg.Login.AbsoluteTimeout.Duration(), Now: n.clock.Now, Log: logger, Registry: registry,
 	})
 	if err != nil {
@@ -244,11 +173,11 @@ func (n *node) startPlugins(ctx context.Context, origins gateway.Origins) error 
 	var err error
 	n.host, err = pluginhost.New(pluginhost.Options{
 		RunDir: n.cfg.RunDir(), PinFile: pinFile(n.cfg), Core: n.router,
-		Blobs:  blob.Plugins{Store: n.blobs, Log: n.stores.log, Vault: n.stores.vault, Origin: origins.Files},
-		Grants: n.grants, KV: n.stores.dir, Logger: n.logger, Node: n.cfg.Node,
+		Blobs:  blob.Plugins{Store: n.blobs, Log: n.stores.Log, Vault: n.stores.Vault, Origin: origins.Files},
+		Grants: n.grants, KV: n.stores.Directory, Logger: n.logger, Node: n.cfg.Node,
 		PluginURL:      pluginURL(origins),
 		HookURL:        func(id conversation.AccountID) string { return origins.Hooks + "/hooks/" + id.String() },
-		FrameAncestors: []string{origins.Desk}, VisitorKey: n.stores.vault.Subkey("visitor"), LogLevel: n.cfg.Log.Level,
+		FrameAncestors: []string{origins.Desk}, VisitorKey: n.stores.Vault.Subkey("visitor"), LogLevel: n.cfg.Log.Level,
 	})
 	if err != nil {
 		return err
@@ -283,7 +212,7 @@ func pluginURL(origins gateway.Origins) func(plugin string, foreign bool) string
 
 // giveAccounts tells the plugins of their accounts.
 func (n *node) giveAccounts(ctx context.Context) error {
-	accounts, err := accountConfigs(ctx, n.stores.dir, n.logger)
+	accounts, err := accountConfigs(ctx, n.stores.Directory, n.logger)
 	if err != nil {
 		return err
 	}
@@ -313,7 +242,7 @@ func accountConfigs(ctx context.Context, dir *directory.Directory, logger *slog.
 
 // followAccounts tells the plugins what changes in the records.
 func (n *node) followAccounts(ctx context.Context) {
-	changed, cancel := n.stores.dir.Changes()
+	changed, cancel := n.stores.Directory.Changes()
 	defer cancel()
 	for {
 		select {
@@ -332,7 +261,7 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 	var err error
 	v, _ := versionText()
 	n.stream, err = api.New(api.Options{
-		Router: api.FromRouter(n.router), Log: n.stores.log, Directory: n.stores.dir, Auth: n.auth, Grants: n.grants, Blobs: n.blobs, Host: n.host,
+		Router: api.FromRouter(n.router), Log: n.stores.Log, Directory: n.stores.Directory, Auth: n.auth, Grants: n.grants, Blobs: n.blobs, Host: n.host,
 		FilesOrigin: origins.Files, Doctor: n.doctor, Version: v, Now: n.clock.Now, Logger: n.logger, Registry: registry,
 	})
 	if err != nil {
@@ -343,7 +272,7 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 		Log: n.logger, Registry: registry,
 	})
 	n.hooks = hook.New(hook.Options{Host: n.host, PublicURL: origins.Hooks, Log: n.logger, Registry: registry})
-	for _, c := range []prometheus.Collector{n.router.Collector(), n.host.Collector(), logCollector{n.stores.log}, clockGauge(n.clock), damagedKeys(n.stores.vault)} {
+	for _, c := range []prometheus.Collector{n.router.Collector(), n.host.Collector(), logCollector{n.stores.Log}, clockGauge(n.clock), damagedKeys(n.stores.Vault)} {
 		if err := registry.Register(c); err != nil {
 			return fmt.Errorf("metrics: %w", err)
 		}
@@ -380,11 +309,11 @@ func (n *node) doctor(context.Context) []api.DoctorCheck {
 // every append to the disk.
 func (n *node) checkLog(ctx context.Context) error {
 	select {
-	case <-n.stores.log.Failed():
+	case <-n.stores.Log.Failed():
 		return errors.New("the log has failed")
 	default:
 	}
-	_, _, err := n.stores.log.AcquireLease(ctx, "ready/"+n.cfg.Node, n.cfg.Node, time.Minute)
+	_, _, err := n.stores.Log.AcquireLease(ctx, "ready/"+n.cfg.Node, n.cfg.Node, time.Minute)
 	switch {
 	case errors.Is(err, eventlog.ErrFull):
 		return fmt.Errorf("the disk is full: %w", err)
@@ -449,7 +378,7 @@ func (n *node) shutdown(within time.Duration) error {
 		errs = append(errs, n.blobs.Close())
 	}
 	if n.stores != nil {
-		errs = append(errs, n.stores.close())
+		errs = append(errs, n.stores.Close())
 	}
 	return errors.Join(errs...)
 }

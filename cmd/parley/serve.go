@@ -37,7 +37,7 @@ func serve(ctx context.Context, cfg config.Config, logger *slog.Logger) error {
 	select {
 	case <-ctx.Done():
 		logger.Info("stopping")
-	case <-n.stores.log.Failed():
+	case <-n.stores.Log.Failed():
 		// No orderly stop on a store that lies: whatever is still in flight
 		// must not be acknowledged (PR17).
 		return errStoreFailed

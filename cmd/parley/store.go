@@ -4,52 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/parley-gateway/parley/config"
-	"github.com/parley-gateway/parley/core/directory"
-	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/eventlog/postgres"
 	"github.com/parley-gateway/parley/core/eventlog/sqlite"
 )
-
-// openLog opens the configured log for writing, and says how the directory
-// reaches the same database.
-func openLog(ctx context.Context, cfg config.Config, logger *slog.Logger) (eventlog.Log, directory.Options, error) {
-	if dsn := cfg.DSN(); dsn != "" {
-		l, err := postgres.Open(ctx, postgres.Options{DSN: dsn, Logger: logger})
-		if err != nil {
-			return nil, directory.Options{}, fmt.Errorf("store %s: %w", cfg.Store, err)
-		}
-		return l, directory.Options{Dialect: directory.Postgres, DSN: dsn, Logger: logger}, nil
-	}
-	var gate sync.Mutex // one writer at a time, fair: SQLite alone lets writers starve
-	l, err := sqlite.Open(ctx, sqlite.Options{Dir: cfg.Data, Logger: logger, Gate: &gate})
-	if err != nil {
-		return nil, directory.Options{}, err
-	}
-	return l, directory.Options{Dialect: directory.SQLite, DSN: l.Path(), Gate: &gate, Logger: logger}, nil
-}
-
-// openLogReadOnly opens the configured log beside whoever writes it.
-func openLogReadOnly(ctx context.Context, cfg config.Config) (eventlog.Log, error) {
-	if dsn := cfg.DSN(); dsn != "" {
-		l, err := postgres.OpenReadOnly(ctx, postgres.Options{DSN: dsn})
-		if err != nil {
-			return nil, fmt.Errorf("store %s: %w", cfg.Store, err)
-		}
-		return l, nil
-	}
-	l, err := sqlite.OpenReadOnly(ctx, sqlite.Options{Dir: cfg.Data})
-	if err != nil {
-		return nil, err
-	}
-	return l, nil
-}
 
 func checkDatabase(ctx context.Context, cfg config.Config) []finding {
 	if cfg.DSN() != "" {

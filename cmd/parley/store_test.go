@@ -13,6 +13,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/eventlog/eventlogtest"
 	"github.com/parley-gateway/parley/internal/pgtest"
+	"github.com/parley-gateway/parley/internal/stores"
 )
 
 // Log, records and keys of one node over PostgreSQL: written, opened again,
@@ -34,23 +35,23 @@ func TestStoreOnPostgres(t *testing.T) {
 	}
 	stream := eventlogtest.ID(1)
 	for n := range uint64(2) {
-		s, err := openStores(t.Context(), cfg, nil, discard())
+		s, err := stores.Open(t.Context(), cfg, nil, discard())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.dir.PutSkill(t.Context(), directory.Skill{Name: "german"}); err != nil {
+		if _, err := s.Directory.PutSkill(t.Context(), directory.Skill{Name: "german"}); err != nil {
 			t.Error(err)
 		}
-		_, err = s.log.Append(t.Context(), &eventlog.Batch{Streams: []eventlog.StreamAppend{
+		_, err = s.Log.Append(t.Context(), &eventlog.Batch{Streams: []eventlog.StreamAppend{
 			{Stream: stream, Expect: n, Events: []eventlog.Event{{Type: "note/1", Head: []byte(`{"n":1}`)}}},
 		}})
 		if err != nil {
 			t.Error(err)
 		}
-		if skills := s.dir.Snapshot().Skills(); len(skills) != 1 {
+		if skills := s.Directory.Snapshot().Skills(); len(skills) != 1 {
 			t.Errorf("start %d: skills %v", n, skills)
 		}
-		if err := s.close(); err != nil {
+		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 	}
@@ -89,7 +90,7 @@ func TestDoctorWithoutServer(t *testing.T) {
 	if len(found) != 1 || found[0].Status != "fail" || found[0].Fix == "" || !strings.Contains(found[0].Detail, "connection refused") {
 		t.Errorf("doctor: %+v", found)
 	}
-	_, openErr := openStores(context.WithoutCancel(t.Context()), cfg, nil, discard())
+	_, openErr := stores.Open(context.WithoutCancel(t.Context()), cfg, nil, discard())
 	if openErr == nil {
 		t.Fatal("opened a server that is not there")
 	}
