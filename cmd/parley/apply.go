@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,7 +11,10 @@ import (
 	"path/filepath"
 	"regexp"
 
+	"github.com/parley-gateway/parley/config"
 	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/gateway/control"
+	"github.com/parley-gateway/parley/internal/stores"
 )
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -23,15 +27,6 @@ type applyCmd struct {
 	File   string `short:"f" required:"" type:"existingfile" help:"Records file (docs/records.example.yaml)."`
 	DryRun bool   `help:"Say what would change."`
 	JSON   bool   `help:"As JSON lines."`
-}
-
-// applyRequest travels to a running gateway. Env are the variables that the
-// caller has, since the file may name them as sources of secrets.
-type applyRequest struct {
-	Path   string            `json:"path"` // absolute; relative paths in the file start there
-	Text   []byte            `json:"text"`
-	Env    map[string]string `json:"env"`
-	DryRun bool              `json:"dry_run"`
 }
 
 func (c *applyCmd) Run(a *app) error {
@@ -47,27 +42,32 @@ func (c *applyCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	req := applyRequest{Path: path, Text: text, DryRun: c.DryRun, Env: map[string]string{}}
+	req := control.Apply{Path: path, Text: text, DryRun: c.DryRun, Env: map[string]string{}}
 	for _, m := range envReference.FindAllSubmatch(text, -1) {
 		if v, ok := os.LookupEnv(string(m[1])); ok {
 			req.Env[string(m[1])] = v
 		}
 	}
-	changes, err := change(a.ctx, cfg, "/apply", req, func(d *directory.Directory) ([]directory.Change, error) {
-		return applyRecords(a.ctx, d, req)
-	})
+	changes, err := change(a.ctx, cfg, req)
 	if err != nil {
 		return err
 	}
 	return printChanges(a.stdout, changes, c.JSON)
 }
 
-func applyRecords(ctx context.Context, d *directory.Directory, req applyRequest) ([]directory.Change, error) {
-	records, err := directory.ParseRecordsEnv(req.Text, req.Path, func(name string) (string, bool) { v, ok := req.Env[name]; return v, ok })
+// change has the running gateway carry the request out, or does it in the data
+// folder itself when none is running.
+func change(ctx context.Context, cfg config.Config, req control.Request) ([]directory.Change, error) {
+	changes, err := control.Client{RunDir: cfg.RunDir()}.Do(ctx, req)
+	if !errors.Is(err, control.ErrNotRunning) {
+		return changes, err
+	}
+	s, err := stores.Open(ctx, cfg, nil, discard())
 	if err != nil {
 		return nil, err
 	}
-	return d.Apply(ctx, records, req.DryRun)
+	changes, err = req.CarryOut(ctx, s.Directory)
+	return changes, errors.Join(err, s.Close())
 }
 
 func printChanges(w io.Writer, changes []directory.Change, asJSON bool) error {
@@ -98,16 +98,6 @@ type userCmd struct {
 	Disable  userDisableCmd  `cmd:"" help:"Disable a user; open sessions end within seconds."`
 }
 
-// userRequest changes one user.
-type userRequest struct {
-	Login    string         `json:"login"`
-	Name     string         `json:"name,omitempty"`
-	Role     directory.Role `json:"role,omitempty"`
-	Password string         `json:"password,omitempty"`
-	Disable  bool           `json:"disable,omitempty"`
-	Add      bool           `json:"add,omitempty"`
-}
-
 type userAddCmd struct {
 	configFlags
 	Login string `arg:"" help:"Login name."`
@@ -124,7 +114,7 @@ func (c *userAddCmd) Run(a *app) error {
 	if name == "" {
 		name = c.Login
 	}
-	return c.change(a, userRequest{Login: c.Login, Name: name, Role: directory.Role(c.Role), Password: pw, Add: true})
+	return c.change(a, control.User{Login: c.Login, Name: name, Role: directory.Role(c.Role), Password: pw, Add: true})
 }
 
 type userPasswordCmd struct {
@@ -137,7 +127,7 @@ func (c *userPasswordCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	return c.change(a, userRequest{Login: c.Login, Password: pw})
+	return c.change(a, control.User{Login: c.Login, Password: pw})
 }
 
 type userDisableCmd struct {
@@ -146,15 +136,15 @@ type userDisableCmd struct {
 }
 
 func (c *userDisableCmd) Run(a *app) error {
-	return c.change(a, userRequest{Login: c.Login, Disable: true})
+	return c.change(a, control.User{Login: c.Login, Disable: true})
 }
 
-func (f *configFlags) change(a *app, req userRequest) error {
+func (f *configFlags) change(a *app, req control.User) error {
 	cfg, err := f.load()
 	if err != nil {
 		return err
 	}
-	changes, err := change(a.ctx, cfg, "/user", req, func(d *directory.Directory) ([]directory.Change, error) { return putUser(a.ctx, d, req) })
+	changes, err := change(a.ctx, cfg, req)
 	if err != nil {
 		return err
 	}
@@ -179,34 +169,4 @@ func readPassword(a *app) (string, error) {
 		return "", usageError{fmt.Errorf("no password on standard input")}
 	}
 	return string(b), nil
-}
-
-func putUser(ctx context.Context, d *directory.Directory, req userRequest) ([]directory.Change, error) {
-	u, known := d.Snapshot().UserByLogin(req.Login)
-	if !known && !req.Add {
-		return nil, fmt.Errorf("there is no user %q", req.Login)
-	}
-	ch := directory.Change{Kind: "user", Name: req.Login, Action: directory.Updated}
-	if !known {
-		u, ch.Action = directory.User{Login: req.Login}, directory.Created
-	}
-	if req.Add {
-		u.Name, u.Role = req.Name, req.Role
-	}
-	if req.Disable {
-		u.Disabled = true
-		ch.Fields = append(ch.Fields, "disabled")
-	}
-	u, err := d.PutUser(ctx, u)
-	if err != nil {
-		return nil, err
-	}
-	ch.ID = u.ID.String()
-	if req.Password != "" {
-		if err := d.SetPassword(ctx, u.ID, req.Password, directory.SessionID{}); err != nil {
-			return nil, err
-		}
-		ch.Fields = append(ch.Fields, "password")
-	}
-	return []directory.Change{ch}, nil
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/drive"
+	"github.com/parley-gateway/parley/gateway/control"
 )
 
 type benchWebchatCmd struct {
@@ -111,14 +111,8 @@ func (c *benchWebchatCmd) stderr(a *app) *os.File {
 }
 
 func (s *system) apply(ctx context.Context, records []byte) error {
-	var ans controlAnswer
-	if err := call(ctx, s.cfg, http.MethodPost, "/apply", applyRequest{Path: "/bench.yaml", Text: records}, &ans); err != nil {
-		return err
-	}
-	if ans.Error != "" {
-		return errors.New(ans.Error)
-	}
-	return nil
+	_, err := control.Client{RunDir: s.cfg.RunDir()}.Do(ctx, control.Apply{Path: "/bench.yaml", Text: records})
+	return err
 }
 
 // connect logs the agents in, starts the chats and lets each agent accept one.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/core/vault"
 	"github.com/parley-gateway/parley/gateway/api"
+	"github.com/parley-gateway/parley/gateway/control"
 	"github.com/parley-gateway/parley/internal/stores"
 )
 
@@ -61,8 +61,8 @@ func (c *doctorCmd) Run(a *app) error {
 
 // examine looks at everything that a start needs, as the user who runs it.
 func examine(ctx context.Context, cfg config.Config) []finding {
-	var plugins []pluginhost.Status
-	running := call(ctx, cfg, http.MethodGet, "/plugins", nil, &plugins) == nil
+	plugins, err := control.Client{RunDir: cfg.RunDir()}.Plugins(ctx)
+	running := err == nil
 	out := []finding{
 		{Name: "configuration", Status: "ok", Detail: "every key is understood"},
 		checkFolder(cfg.Data), checkRunDir(cfg), checkKey(cfg), checkClock(0),

@@ -2,44 +2,16 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"net/http"
 
 	"github.com/parley-gateway/parley/config"
+	"github.com/parley-gateway/parley/gateway/control"
 )
-
-// webhook is where a carrier delivers for an account.
-type webhook struct {
-	Account string `json:"account"` // name
-	Plugin  string `json:"plugin"`
-	URL     string `json:"url"`
-	Given   bool   `json:"given"` // the account's settings name it, overrides included
-}
-
-// webhooks are those of enabled accounts whose plugin takes any.
-func (n *node) webhooks() []webhook {
-	out := []webhook{}
-	for _, a := range n.stores.Directory.Snapshot().Accounts() {
-		if limits, known := n.host.HookLimits(a.ID); !a.Enabled || !known || len(limits.Methods) == 0 {
-			continue
-		}
-		h := webhook{Account: a.Name, Plugin: a.Plugin, URL: n.server.Origins().Hooks + "/hooks/" + a.ID.String()}
-		var settings struct {
-			WebhookURL string `json:"webhook_url"`
-		}
-		if err := json.Unmarshal(a.Settings, &settings); err == nil && settings.WebhookURL != "" {
-			h.URL, h.Given = settings.WebhookURL, true
-		}
-		out = append(out, h)
-	}
-	return out
-}
 
 // checkWebhooks tells how each number's webhook should be configured at its
 // carrier, which nobody here can look at (PR2).
 func checkWebhooks(ctx context.Context, cfg config.Config) (out []finding) {
-	var hooks []webhook
-	if call(ctx, cfg, http.MethodGet, "/webhooks", nil, &hooks) != nil {
+	hooks, err := control.Client{RunDir: cfg.RunDir()}.Webhooks(ctx)
+	if err != nil {
 		return nil
 	}
 	for _, h := range hooks {

@@ -6,14 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/parley-gateway/parley/config"
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/gateway/control"
 	"github.com/parley-gateway/parley/internal/stores"
 )
 
@@ -157,28 +156,15 @@ func (p *logPrinter) all(ctx context.Context) error {
 // reads the log (SPEC Z5). Without a gateway the log is a copy, or nobody may
 // write beside it: the reader is told that no line is left.
 func noteLogRead(a *app, cfg config.Config, stream string) error {
-	var answer controlAnswer
-	err := call(a.ctx, cfg, http.MethodPost, "/log-read", stream, &answer)
-	switch {
-	case errors.Is(err, errNotRunning):
+	_, err := control.Client{RunDir: cfg.RunDir()}.Do(a.ctx, control.LogRead(stream))
+	if errors.Is(err, control.ErrNotRunning) {
 		_, err := fmt.Fprintln(a.stderr, "parley: no gateway is running on this data folder: this reading is not in the audit trail")
 		return err
-	case err == nil && answer.Error != "":
-		err = errors.New(answer.Error)
 	}
 	if err != nil {
 		return fmt.Errorf("the reading cannot be noted in the audit trail: %w", err)
 	}
 	return nil
-}
-
-// logRead is the audit entry of `parley log`; stream "" is the whole log.
-func logRead(stream string) directory.AuditEntry {
-	e := directory.AuditEntry{Actor: directory.Actor{Via: "cli"}, Action: directory.AuditTranscript, Object: "conversation", ObjectID: stream}
-	if stream == "" {
-		e.Object = "log"
-	}
-	return e
 }
 
 func (p *logPrinter) print(rec eventlog.Record) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/eventlog/eventlogtest"
+	"github.com/parley-gateway/parley/gateway/control"
 	"github.com/parley-gateway/parley/internal/stores"
 )
 
@@ -39,7 +40,7 @@ func TestLogReadIsAudited(t *testing.T) {
 	if err := os.MkdirAll(cfg.RunDir(), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	ctl, err := startControl(t.Context(), &node{cfg: cfg, stores: s})
+	ctl, err := control.Start(t.Context(), control.Options{RunDir: cfg.RunDir(), Directory: s.Directory})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func TestLogReadIsAudited(t *testing.T) {
 			t.Errorf("%+v, want a transcript read over the command line", e)
 		}
 	}
-	if err := ctl.close(); err != nil {
+	if err := ctl.Close(); err != nil {
 		t.Error(err)
 	}
 	if err := s.Close(); err != nil {

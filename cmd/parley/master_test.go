@@ -13,6 +13,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/gateway/control"
 	"github.com/parley-gateway/parley/internal/stores"
 )
 
@@ -61,7 +62,7 @@ func TestMissingMasterKey(t *testing.T) {
 			a := &app{ctx: t.Context(), stdout: &out, stderr: &out}
 			f := configFlags{Data: cfg.Data}
 			for what, err := range map[string]error{
-				"user add": f.change(a, userRequest{Login: "adam", Name: "Adam", Role: directory.RoleAdmin, Add: true}),
+				"user add": f.change(a, control.User{Login: "adam", Name: "Adam", Role: directory.RoleAdmin, Add: true}),
 				"log":      (&logCmd{configFlags: f}).Run(a),
 			} {
 				if err == nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,6 +27,7 @@ import (
 	"github.com/parley-gateway/parley/gateway"
 	"github.com/parley-gateway/parley/gateway/api"
 	"github.com/parley-gateway/parley/gateway/auth"
+	"github.com/parley-gateway/parley/gateway/control"
 	"github.com/parley-gateway/parley/gateway/desktop"
 	"github.com/parley-gateway/parley/gateway/hook"
 	"github.com/parley-gateway/parley/gateway/ops"
@@ -50,7 +52,7 @@ type node struct {
 	hooks  *hook.Handler
 	health *ops.Health
 	server *gateway.Server
-	ctl    *control
+	ctl    *control.Server
 
 	background sync.WaitGroup
 	stop       context.CancelFunc
@@ -281,7 +283,8 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 	if !built {
 		n.logger.Warn("this binary was built without the desktop's pages; `make build` makes them")
 	}
-	if n.ctl, err = startControl(ctx, n); err != nil { // before anybody is told that we are ready
+	n.ctl, err = control.Start(ctx, control.Options{RunDir: n.cfg.RunDir(), Directory: n.stores.Directory, Host: n.host, Webhooks: n.webhooks})
+	if err != nil { // before anybody is told that we are ready
 		return err
 	}
 	n.server.Start(gateway.Handlers{
@@ -296,6 +299,25 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 	n.health.Started()
 	n.logger.Info("ready", "public", n.server.Addr().String(), "desk", origins.Desk, "chat", origins.Chat)
 	return nil
+}
+
+// webhooks are those of enabled accounts whose plugin takes any.
+func (n *node) webhooks() []control.Webhook {
+	out := []control.Webhook{}
+	for _, a := range n.stores.Directory.Snapshot().Accounts() {
+		if limits, known := n.host.HookLimits(a.ID); !a.Enabled || !known || len(limits.Methods) == 0 {
+			continue
+		}
+		h := control.Webhook{Account: a.Name, Plugin: a.Plugin, URL: n.server.Origins().Hooks + "/hooks/" + a.ID.String()}
+		var settings struct {
+			WebhookURL string `json:"webhook_url"`
+		}
+		if err := json.Unmarshal(a.Settings, &settings); err == nil && settings.WebhookURL != "" {
+			h.URL, h.Given = settings.WebhookURL, true
+		}
+		out = append(out, h)
+	}
+	return out
 }
 
 // doctor is what admins see of this node's own state.
@@ -347,7 +369,7 @@ func (n *node) shutdown(within time.Duration) error {
 		n.health.Drain()
 	}
 	if n.ctl != nil {
-		errs = append(errs, n.ctl.close())
+		errs = append(errs, n.ctl.Close())
 	}
 	if n.host != nil {
 		drain, cancel := context.WithTimeout(ctx, within)

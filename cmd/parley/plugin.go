@@ -4,13 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"text/tabwriter"
 
 	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/gateway/control"
 	"github.com/parley-gateway/parley/plugins/sdk/kit"
 )
 
@@ -32,12 +32,11 @@ func (c *pluginListCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	var running []pluginhost.Status
-	err = call(a.ctx, cfg, http.MethodGet, "/plugins", nil, &running)
-	if err != nil && !errors.Is(err, errNotRunning) {
+	running, err := control.Client{RunDir: cfg.RunDir()}.Plugins(a.ctx)
+	if err != nil && !errors.Is(err, control.ErrNotRunning) {
 		return err
 	}
-	if errors.Is(err, errNotRunning) {
+	if errors.Is(err, control.ErrNotRunning) {
 		for _, name := range cfg.Plugins.Builtin {
 			running = append(running, pluginhost.Status{ID: name, State: pluginhost.StateStopped, Kind: "built-in"})
 		}
@@ -91,13 +90,9 @@ func (c *pluginAddCmd) Run(a *app) error {
 	if _, err := fmt.Fprintf(a.stdout, "pinned %s at sha256:%s\n", pin.ID, pin.SHA256); err != nil {
 		return err
 	}
-	var answer controlAnswer
-	err = call(a.ctx, cfg, http.MethodPost, "/plugins/load", dir, &answer)
-	if errors.Is(err, errNotRunning) {
+	err = control.Client{RunDir: cfg.RunDir()}.LoadPlugin(a.ctx, dir)
+	if errors.Is(err, control.ErrNotRunning) {
 		return nil
-	}
-	if err == nil && answer.Error != "" {
-		err = errors.New(answer.Error)
 	}
 	return err
 }

@@ -31,6 +31,7 @@ var house = []rule{
 	{"core/router", []string{"core"}, "carries out what conversation and acd decide"},
 
 	{"gateway", []string{"config", "core", "gateway", "plugins/contract/identity", "internal/wsframe"}, "identity is the header that plugins behind the proxy check; wsframe guards its sockets"},
+	{"gateway/control", []string{"core/directory", "core/pluginhost"}, "a door for this machine's commands; what it opens is handed in"},
 	{"gateway/desktop", nil, "the embedded build"},
 
 	{"plugins/contract", []string{"."}, "the public contract stands alone"},

@@ -1,4 +1,4 @@
-package main
+package control_test
 
 import (
 	"context"
@@ -9,24 +9,22 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/parley-gateway/parley/config"
+	"github.com/parley-gateway/parley/gateway/control"
 )
 
-// Only where nobody can be is nobody: whoever gets errNotRunning writes into the
+// Only where nobody can be is nobody: whoever gets ErrNotRunning writes into the
 // data folder himself.
 func TestNobodyOrNoAnswer(t *testing.T) {
 	ask := func(dir string) error {
-		var cfg config.Config
-		cfg.Data = dir
-		var out any
-		return call(context.Background(), cfg, "GET", "/plugins", nil, &out)
+		_, err := control.Client{RunDir: filepath.Join(dir, "run")}.Plugins(context.Background())
+		return err
 	}
 	dir := t.TempDir()
-	if err := ask(dir); !errors.Is(err, errNotRunning) {
-		t.Errorf("no socket: got %v, want errNotRunning", err)
+	if err := ask(dir); !errors.Is(err, control.ErrNotRunning) {
+		t.Errorf("no socket: got %v, want ErrNotRunning", err)
 	}
-	if err := ask(filepath.Join(dir, strings.Repeat("long", 30))); !errors.Is(err, errNotRunning) {
-		t.Errorf("no place for a socket: got %v, want errNotRunning", err)
+	if err := ask(filepath.Join(dir, strings.Repeat("long", 30))); !errors.Is(err, control.ErrNotRunning) {
+		t.Errorf("no place for a socket: got %v, want ErrNotRunning", err)
 	}
 	if err := os.Mkdir(filepath.Join(dir, "run"), 0o700); err != nil {
 		t.Fatal(err)
@@ -47,14 +45,14 @@ func TestNobodyOrNoAnswer(t *testing.T) {
 			_ = c.Close() // without an answer
 		}
 	}()
-	if err := ask(dir); err == nil || errors.Is(err, errNotRunning) {
+	if err := ask(dir); err == nil || errors.Is(err, control.ErrNotRunning) {
 		t.Errorf("a gateway that does not answer: got %v, want an error of its own", err)
 	}
 	if err := ln.Close(); err != nil {
 		t.Fatal(err)
 	}
 	<-done
-	if err := ask(dir); !errors.Is(err, errNotRunning) {
-		t.Errorf("a socket that was left behind: got %v, want errNotRunning", err)
+	if err := ask(dir); !errors.Is(err, control.ErrNotRunning) {
+		t.Errorf("a socket that was left behind: got %v, want ErrNotRunning", err)
 	}
 }

@@ -1,0 +1,96 @@
+package control
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/parley-gateway/parley/core/directory"
+)
+
+// Request is something to be done to the records: by the running gateway, which
+// gets it through Client.Do, or by whoever has the stores open otherwise.
+type Request interface {
+	// CarryOut does it and says what has changed.
+	CarryOut(ctx context.Context, d *directory.Directory) ([]directory.Change, error)
+
+	path() string
+}
+
+// Apply brings the records to what a file says. Env are the variables that the
+// caller has, since the file may name them as sources of secrets.
+type Apply struct {
+	Path   string            `json:"path"` // absolute; relative paths in the file start there
+	Text   []byte            `json:"text"`
+	Env    map[string]string `json:"env"`
+	DryRun bool              `json:"dry_run"`
+}
+
+func (Apply) path() string { return "/apply" }
+
+// CarryOut implements Request.
+func (a Apply) CarryOut(ctx context.Context, d *directory.Directory) ([]directory.Change, error) {
+	records, err := directory.ParseRecordsEnv(a.Text, a.Path, func(name string) (string, bool) { v, ok := a.Env[name]; return v, ok })
+	if err != nil {
+		return nil, err
+	}
+	return d.Apply(ctx, records, a.DryRun)
+}
+
+// User changes one user. Name and role are taken with Add only, which makes the
+// user when there is none; an empty password leaves the present one.
+type User struct {
+	Login    string         `json:"login"`
+	Name     string         `json:"name,omitempty"`
+	Role     directory.Role `json:"role,omitempty"`
+	Password string         `json:"password,omitempty"`
+	Disable  bool           `json:"disable,omitempty"`
+	Add      bool           `json:"add,omitempty"`
+}
+
+func (User) path() string { return "/user" }
+
+// CarryOut implements Request.
+func (r User) CarryOut(ctx context.Context, d *directory.Directory) ([]directory.Change, error) {
+	u, known := d.Snapshot().UserByLogin(r.Login)
+	if !known && !r.Add {
+		return nil, fmt.Errorf("there is no user %q", r.Login)
+	}
+	ch := directory.Change{Kind: "user", Name: r.Login, Action: directory.Updated}
+	if !known {
+		u, ch.Action = directory.User{Login: r.Login}, directory.Created
+	}
+	if r.Add {
+		u.Name, u.Role = r.Name, r.Role
+	}
+	if r.Disable {
+		u.Disabled = true
+		ch.Fields = append(ch.Fields, "disabled")
+	}
+	u, err := d.PutUser(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	ch.ID = u.ID.String()
+	if r.Password != "" {
+		if err := d.SetPassword(ctx, u.ID, r.Password, directory.SessionID{}); err != nil {
+			return nil, err
+		}
+		ch.Fields = append(ch.Fields, "password")
+	}
+	return []directory.Change{ch}, nil
+}
+
+// LogRead writes into the audit trail that somebody reads the log past the
+// gateway (SPEC Z5): the conversation of this id, or the whole log if empty.
+type LogRead string
+
+func (LogRead) path() string { return "/log-read" }
+
+// CarryOut implements Request. It changes no record.
+func (r LogRead) CarryOut(ctx context.Context, d *directory.Directory) ([]directory.Change, error) {
+	e := directory.AuditEntry{Actor: directory.Actor{Via: "cli"}, Action: directory.AuditTranscript, Object: "conversation", ObjectID: string(r)}
+	if r == "" {
+		e.Object = "log"
+	}
+	return nil, d.Audit(ctx, e)
+}
