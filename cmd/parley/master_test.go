@@ -14,6 +14,7 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/gateway/control"
+	"github.com/parley-gateway/parley/internal/doctor"
 	"github.com/parley-gateway/parley/internal/stores"
 )
 
@@ -69,7 +70,7 @@ func TestMissingMasterKey(t *testing.T) {
 					t.Errorf("%s goes on without the master key", what)
 				}
 			}
-			if f := checkKey(cfg); f.Status != "fail" || !strings.Contains(f.Detail, "missing beside existing data") {
+			if f := doctor.MasterKey(cfg); f.Status != "fail" || !strings.Contains(f.Detail, "missing beside existing data") {
 				t.Errorf("doctor says %+v", f)
 			}
 			if _, err := os.Stat(cfg.MasterKeyFile()); !errors.Is(err, os.ErrNotExist) {
@@ -81,38 +82,6 @@ func TestMissingMasterKey(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// TestDoctorKeepsTheKeyStore: with the wrong master key the key store itself is fine,
-// and an older backup in its place would lose keys. A key store that is gone beside
-// existing data is a fault, also before anything has run (FT13).
-func TestDoctorKeepsTheKeyStore(t *testing.T) {
-	cfg := folder(t)
-	s, err := stores.Open(t.Context(), cfg, nil, discard())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	kept, err := os.ReadFile(cfg.MasterKeyFile())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, key := range map[string][]byte{"another": bytes.Repeat([]byte("ab"), 32), "no key": []byte("x")} {
-		if err := os.WriteFile(cfg.MasterKeyFile(), key, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if f := checkKeys(t.Context(), cfg); len(f) != 1 || f[0].Status != "fail" || !strings.Contains(f[0].Fix, "master key") || strings.Contains(f[0].Fix, "restore") {
-			t.Errorf("%s as master key: doctor says %+v, want a failure that is about the master key only", name, f)
-		}
-	}
-	if err := errors.Join(os.WriteFile(cfg.MasterKeyFile(), kept, 0o600), os.Remove(cfg.Keys())); err != nil {
-		t.Fatal(err)
-	}
-	if f := checkKeys(t.Context(), cfg); len(f) != 1 || f[0].Status != "fail" || !strings.Contains(f[0].Fix, "restore") {
-		t.Errorf("no key store: doctor says %+v, want a failure", f)
 	}
 }
 
@@ -141,7 +110,7 @@ func TestDoctorShowsDamagedKeys(t *testing.T) {
 	if err := errors.Join(err, s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if f := checkKeys(t.Context(), cfg); len(f) != 1 || f[0].Status != "ok" {
+	if f := doctor.DataKeys(t.Context(), cfg); len(f) != 1 || f[0].Status != "ok" {
 		t.Errorf("whole keys: doctor says %+v", f)
 	}
 	db, err := sql.Open("sqlite", cfg.Keys())
@@ -152,7 +121,7 @@ func TestDoctorShowsDamagedKeys(t *testing.T) {
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if f := checkKeys(t.Context(), cfg); len(f) != 1 || f[0].Status != "warn" || !strings.Contains(f[0].Detail, "1 of ") {
+	if f := doctor.DataKeys(t.Context(), cfg); len(f) != 1 || f[0].Status != "warn" || !strings.Contains(f[0].Detail, "1 of ") {
 		t.Errorf("a damaged key: doctor says %+v", f)
 	}
 	if s, err = stores.Open(t.Context(), cfg, nil, discard()); err != nil {

@@ -32,6 +32,7 @@ import (
 	"github.com/parley-gateway/parley/gateway/hook"
 	"github.com/parley-gateway/parley/gateway/ops"
 	"github.com/parley-gateway/parley/gateway/proxy"
+	"github.com/parley-gateway/parley/internal/doctor"
 	"github.com/parley-gateway/parley/internal/stores"
 )
 
@@ -322,7 +323,11 @@ func (n *node) webhooks() []control.Webhook {
 
 // doctor is what admins see of this node's own state.
 func (n *node) doctor(context.Context) []api.DoctorCheck {
-	return []api.DoctorCheck{checkFolder(n.cfg.Data), checkKey(n.cfg), checkClock(n.clock.Offset())}
+	var checks []api.DoctorCheck
+	for _, f := range []doctor.Finding{doctor.Folder(n.cfg.Data), doctor.MasterKey(n.cfg), doctor.Clock(n.clock.Offset())} {
+		checks = append(checks, api.DoctorCheck(f))
+	}
+	return checks
 }
 
 // checkLog writes: a full disk and a database that is away show in nothing else

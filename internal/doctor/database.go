@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -13,27 +13,29 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog/sqlite"
 )
 
-func checkDatabase(ctx context.Context, cfg config.Config) []finding {
+// Database checks that the configured store can be read, and of a server what its
+// acknowledgements are worth.
+func Database(ctx context.Context, cfg config.Config) []Finding {
 	if cfg.DSN() != "" {
 		return checkServer(ctx, cfg)
 	}
-	f := finding{Name: "database", Status: "ok"}
+	f := Finding{Name: "database", Status: "ok"}
 	log, err := sqlite.OpenReadOnly(ctx, sqlite.Options{Dir: cfg.Data})
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		f.Detail = "is not there yet; the first start makes it"
-		return []finding{f}
+		return []Finding{f}
 	case err != nil:
 		f.Status, f.Detail, f.Fix = "fail", err.Error(), "see the gateway's log; restore a backup if it is damaged"
-		return []finding{f}
+		return []Finding{f}
 	}
 	defer func() { _ = log.Close() }()
 	if _, err := log.Tail(ctx, 0, 1); err != nil {
 		f.Status, f.Detail, f.Fix = "fail", err.Error(), "see the gateway's log; restore a backup if it is damaged"
-		return []finding{f}
+		return []Finding{f}
 	}
 	f.Detail = log.Path() + " can be read"
-	return []finding{f}
+	return []Finding{f}
 }
 
 // maxClockOffset is how far a node's clock may be from the database's before
@@ -42,27 +44,27 @@ const maxClockOffset = 2 * time.Second
 
 // checkServer looks at a PostgreSQL server: connection, version, settings that
 // decide what an acknowledgement is worth, and the time.
-func checkServer(ctx context.Context, cfg config.Config) []finding {
-	f := finding{Name: "database", Status: "ok"}
+func checkServer(ctx context.Context, cfg config.Config) []Finding {
+	f := Finding{Name: "database", Status: "ok"}
 	s, err := postgres.Probe(ctx, cfg.DSN())
 	if err != nil {
 		f.Status, f.Detail, f.Fix = "fail", fmt.Sprintf("%s: %v", cfg.Store, err), "check store, the password, the server's pg_hba.conf and the network between"
-		return []finding{f}
+		return []Finding{f}
 	}
 	f.Detail = fmt.Sprintf("%s answers in %v, PostgreSQL %d.%d", cfg.Store, s.RoundTrip.Round(10*time.Microsecond), s.Version/10000, s.Version%10000)
 	if err := s.Fits(); err != nil {
 		f.Status, f.Detail, f.Fix = "fail", err.Error(), "use another server, or make the database with: createdb --encoding=UTF8 --template=template0"
-		return []finding{f}
+		return []Finding{f}
 	}
-	out := []finding{f}
+	out := []Finding{f}
 	for _, w := range s.Warnings() {
 		problem, fix, _ := strings.Cut(w, "; ")
-		out = append(out, finding{Name: "durability", Status: "warn", Detail: problem, Fix: fix})
+		out = append(out, Finding{Name: "durability", Status: "warn", Detail: problem, Fix: fix})
 	}
 	if s.StandbyNames == "" {
-		out = append(out, finding{Name: "standby", Status: "warn", Detail: "no synchronous standby: what was just acknowledged is lost with the server's disk", Fix: "set synchronous_standby_names, if that is not acceptable"})
+		out = append(out, Finding{Name: "standby", Status: "warn", Detail: "no synchronous standby: what was just acknowledged is lost with the server's disk", Fix: "set synchronous_standby_names, if that is not acceptable"})
 	}
-	clock := finding{Name: "database clock", Status: "ok", Detail: "agrees with this machine's"}
+	clock := Finding{Name: "database clock", Status: "ok", Detail: "agrees with this machine's"}
 	if d := time.Since(s.Clock).Abs(); d > maxClockOffset {
 		clock.Status, clock.Detail, clock.Fix = "warn", fmt.Sprintf("is %v off this machine's", d.Round(time.Millisecond)), "keep both in time (NTP)"
 	}
