@@ -81,7 +81,7 @@ func (d *decision) run(cmd Command) error {
 		return d.requeue(c)
 	}
 	if d.s.Phase != PhaseOpen {
-		return ErrEnded
+		return d.s.endedFor(authorOf(cmd))
 	}
 	switch c := cmd.(type) {
 	case Visit:
@@ -120,6 +120,30 @@ func (d *decision) run(cmd Command) error {
 		return d.endBy(c)
 	}
 	return fmt.Errorf("%w: unknown command %T", ErrInvalid, cmd)
+}
+
+// authorOf is the agent who takes part when he gives the command; zero: it is no such command.
+func authorOf(cmd Command) (a AgentID) {
+	switch c := cmd.(type) {
+	case Leave:
+		return c.Agent
+	case Invite:
+		return c.By
+	case CancelInvite:
+		return c.By
+	case Flag:
+		return c.By
+	}
+	return a
+}
+
+// endedFor refuses what an ended conversation does not take. An agent who never took
+// part is told no more than of one that is open.
+func (s *State) endedFor(a AgentID) error {
+	if !a.IsZero() && s.Participant(a) == nil && !s.WaitsFor(a) {
+		return ErrNotJoined
+	}
+	return ErrEnded
 }
 
 // clean makes a time that is the same after a round trip through JSON and any

@@ -8,7 +8,7 @@ import (
 
 func decidePost(s *State, c *Post, now time.Time) ([]Event, error) {
 	if s.Phase != PhaseOpen {
-		return nil, ErrEnded
+		return nil, s.endedFor(c.Author.Agent)
 	}
 	if err := c.check(s, now); err != nil {
 		return nil, err
@@ -45,6 +45,13 @@ func (c *Post) check(s *State, now time.Time) error {
 	case c.Endpoint < 0 || c.Endpoint >= len(s.Endpoints):
 		return fmt.Errorf("%w: message to an unknown endpoint", ErrInvalid)
 	}
+	switch c.Author.Kind { // first: what there is to refer to is not everybody's to know
+	case Agent, Supervisor, Bot:
+		if !s.joined(c.Author) {
+			return ErrNotJoined
+		}
+	default:
+	}
 	if err := c.checkRefs(); err != nil {
 		return err
 	}
@@ -57,9 +64,6 @@ func (c *Post) check(s *State, now time.Time) error {
 	case System:
 		return nil
 	case Agent, Supervisor, Bot:
-		if !s.joined(c.Author) {
-			return ErrNotJoined
-		}
 		return c.checkChannel(s, now)
 	}
 	return fmt.Errorf("%w: message of unknown author kind", ErrInvalid)

@@ -136,10 +136,10 @@ func (d *decision) checkTarget(c Invite) error {
 func (d *decision) cancelInvite(c CancelInvite) error {
 	r := d.s.Request(c.Request)
 	switch {
+	case !d.s.JoinedAgent(c.By): // first: whether there is such a request is not everybody's to know
+		return ErrNotJoined
 	case r == nil || r.InvitedBy.IsZero():
 		return ErrNoSuchRequest
-	case !d.s.JoinedAgent(c.By):
-		return ErrNotJoined
 	}
 	d.cancel(r, CauseCancelled)
 	return nil

@@ -132,6 +132,7 @@ func TestR1_CustomerEnds(t *testing.T) {
 	c := webActive(t)
 	c.gives(CustomerEnd{}, TypeEnded, TypeParticipantLeft, TypeWrapupStarted).shows(DisplayWrapup)
 	c.refuses(post(2, customer), ErrEnded).refuses(post(2, agentAuthor(1)), ErrEnded).refuses(CustomerEnd{}, ErrEnded)
+	c.refuses(Leave{Agent: agent(1)}, ErrEnded).refuses(Leave{Agent: agent(9)}, ErrNotJoined).refuses(post(2, agentAuthor(9)), ErrNotJoined) // a stranger is not told
 	if c.s.EndCause != CauseCustomer {
 		t.Fatalf("end cause %q, want %q", c.s.EndCause, CauseCustomer)
 	}

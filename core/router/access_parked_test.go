@@ -22,6 +22,9 @@ func TestWhoMayWithAParkedExchange(t *testing.T) {
 			_, err := b.r.Send(b.t.Context(), router.SendRequest{Conversation: conv, Agent: id, ClientID: "x", Parts: textParts("hi")})
 			return err
 		}, map[string]string{"else": "not_joined"}},
+		{"typing", func(b *bubble, id conversation.AgentID, conv conversation.ConversationID) error {
+			return (&stage{bubble: b, conv: conv}).types(id)
+		}, map[string]string{"else": "not_joined"}},
 		{"mark", func(b *bubble, id conversation.AgentID, conv conversation.ConversationID) error {
 			return b.r.Mark(b.t.Context(), id, conv, 1, 1)
 		}, map[string]string{"ana": "", "else": "not_joined"}},

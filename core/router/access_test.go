@@ -1,11 +1,14 @@
 package router_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -21,10 +24,30 @@ type stage struct {
 
 var stagePeople = []string{"ana", "ben", "dora", "emil", "cem", "otto", "sue"}
 
+// staff adds those of them whom every world lacks.
+func (w *world) staff() {
+	w.t.Helper()
+	for _, login := range []string{"dora", "emil", "otto", "sue"} {
+		role := directory.RoleAgent
+		if login == "sue" {
+			role = directory.RoleSupervisor
+		}
+		u, err := w.dir.PutUser(context.Background(), directory.User{Login: login, Name: login, Role: role})
+		must(w.t, err)
+		w.agents[login] = u.ID
+	}
+}
+
 func newStage(t *testing.T, b *bubble) *stage {
 	t.Helper()
-	ctx := t.Context()
 	ana, conv := b.accepted("ana")
+	return stageAround(t, b, ana, conv)
+}
+
+// stageAround stages everybody but ana around what she has joined.
+func stageAround(t *testing.T, b *bubble, ana conversation.AgentID, conv conversation.ConversationID) *stage {
+	t.Helper()
+	ctx := t.Context()
 	must(t, b.r.NotReady(ctx, ana, ""))
 	s := &stage{bubble: b, conv: conv}
 	for _, login := range stagePeople[1:] {
@@ -50,6 +73,28 @@ func newStage(t *testing.T, b *bubble) *stage {
 	return s
 }
 
+// types is nil when others hear that the agent types.
+func (s *stage) types(id conversation.AgentID) error {
+	s.t.Helper()
+	feed := s.r.NewFeed(conversation.NewID[conversation.AgentID](), conversation.AudienceSupervisor, func() {})
+	defer feed.Close()
+	feed.Add(s.conv, 0)
+	s.r.Typing(id, s.conv, true)
+	synctest.Wait()
+	for {
+		items, err := feed.Poll(s.t.Context(), 100)
+		must(s.t, err)
+		if len(items) == 0 {
+			return conversation.ErrNotJoined
+		}
+		for _, i := range items {
+			if i.Signal != nil && i.Signal.Who.Agent == id {
+				return nil
+			}
+		}
+	}
+}
+
 // Every command that an agent can give about a conversation, with who may: anybody
 // else is refused with the code that stands there. Whoever is not named gets "else".
 func TestWhoMay(t *testing.T) {
@@ -70,6 +115,14 @@ func TestWhoMay(t *testing.T) {
 			_, err := s.r.Send(s.t.Context(), router.SendRequest{Conversation: s.conv, Agent: id, ClientID: "x", Parts: textParts("hi")})
 			return err
 		}, map[string]string{"ana": "", "else": "not_joined"}},
+		{"send a file that it has not", func(s *stage, id conversation.AgentID) error {
+			file := conversation.Part{Kind: conversation.PartFile, File: &conversation.File{Blob: conversation.NewID[conversation.BlobID]()}}
+			_, err := s.r.Send(s.t.Context(), router.SendRequest{Conversation: s.conv, Agent: id, ClientID: "x", Parts: []conversation.Part{file}})
+			return err
+		}, map[string]string{"ana": "invalid", "else": "not_joined"}},
+		{"typing", func(s *stage, id conversation.AgentID) error {
+			return s.types(id)
+		}, map[string]string{"ana": "", "else": "not_joined"}},
 		{"mark", func(s *stage, id conversation.AgentID) error {
 			return s.r.Mark(s.t.Context(), id, s.conv, 1, 1)
 		}, map[string]string{"ana": "", "dora": "", "emil": "", "else": "not_joined"}},
@@ -81,6 +134,10 @@ func TestWhoMay(t *testing.T) {
 			_, err := s.r.FinishWrapup(s.t.Context(), id, s.conv, "sold", "")
 			return err
 		}, map[string]string{"dora": "", "else": "no_wrapup"}},
+		{"wrapup with what its service has not", func(s *stage, id conversation.AgentID) error {
+			_, err := s.r.FinishWrapup(s.t.Context(), id, s.conv, "lost", "")
+			return err
+		}, map[string]string{"dora": "invalid", "else": "no_wrapup"}},
 		{"invite", func(s *stage, id conversation.AgentID) error {
 			_, err := s.r.Invite(s.t.Context(), id, s.conv, conversation.Target{Kind: conversation.TargetService, Service: s.service.ID}, false)
 			return err
@@ -88,6 +145,9 @@ func TestWhoMay(t *testing.T) {
 		{"cancel_invite", func(s *stage, id conversation.AgentID) error {
 			return s.r.CancelInvite(s.t.Context(), id, s.conv, s.request)
 		}, map[string]string{"ana": "", "else": "not_joined"}},
+		{"cancel_invite of none", func(s *stage, id conversation.AgentID) error {
+			return s.r.CancelInvite(s.t.Context(), id, s.conv, conversation.NewID[conversation.RequestID]())
+		}, map[string]string{"ana": "no_such_request", "else": "not_joined"}},
 		{"flag", func(s *stage, id conversation.AgentID) error {
 			return s.r.SetFlag(s.t.Context(), id, s.conv, true)
 		}, map[string]string{"ana": "", "else": "not_joined"}},
@@ -110,15 +170,7 @@ func TestWhoMay(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, nil)
-			for _, login := range []string{"dora", "emil", "otto", "sue"} {
-				role := directory.RoleAgent
-				if login == "sue" {
-					role = directory.RoleSupervisor
-				}
-				u, err := w.dir.PutUser(t.Context(), directory.User{Login: login, Name: login, Role: role})
-				must(t, err)
-				w.agents[login] = u.ID
-			}
+			w.staff()
 			for _, login := range append([]string{"nobody"}, stagePeople...) {
 				w.inBubble(t, func(t *testing.T, b *bubble) {
 					s := newStage(t, b)
@@ -141,6 +193,74 @@ func TestWhoMay(t *testing.T) {
 						t.Errorf("%s by %s: got %q, want %q", c.name, login, got, want)
 					}
 				})
+			}
+		})
+	}
+}
+
+// Of a conversation that has ended, who took part is told that it has; anybody else is
+// told what he is told of one that is open.
+func TestWhoMayAfterTheEnd(t *testing.T) {
+	w := newWorld(t, nil)
+	w.staff()
+	w.inBubble(t, func(t *testing.T, b *bubble) {
+		s := newStage(t, b)
+		ctx := t.Context()
+		ingest(b.r, pluginhost.Inbound{Plugin: "chat", Account: b.chat.ID, Thread: "v", DedupeKey: "v/end", Action: &pluginhost.CustomerAction{End: true}})
+		service := conversation.Target{Kind: conversation.TargetService, Service: b.service.ID}
+		for _, login := range stagePeople {
+			id, want := b.agents[login], "not_joined"
+			if login == "ana" || login == "dora" || login == "emil" {
+				want = "ended"
+			}
+			_, sent := b.r.Send(ctx, router.SendRequest{Conversation: s.conv, Agent: id, ClientID: "x", Parts: textParts("hi")})
+			_, left := b.r.Leave(ctx, id, s.conv, true)
+			_, invited := b.r.Invite(ctx, id, s.conv, service, false)
+			for what, err := range map[string]error{
+				"send": sent, "end": left, "invite": invited, "flag": b.r.SetFlag(ctx, id, s.conv, true),
+				"cancel_invite": b.r.CancelInvite(ctx, id, s.conv, s.request),
+			} {
+				if got := router.Code(err); got != want {
+					t.Errorf("%s by %s: got %q, want %q", what, login, got, want)
+				}
+			}
+			if s.types(id) == nil {
+				t.Errorf("%s is heard typing after the end", login)
+			}
+		}
+	})
+}
+
+// PR4: who may settle a message of which nobody knows what became. cem and ben serve the
+// exchange's service, ben is invited.
+func TestWhoMaySettle(t *testing.T) {
+	w := newWorld(t, nil)
+	w.staff()
+	for _, login := range stagePeople {
+		w.inBubble(t, func(t *testing.T, b *bubble) {
+			ctx := t.Context()
+			p := newPort(textInfo())
+			b.r.PluginReady("text", "g1", p)
+			ana := b.ready("ana")
+			ingest(b.r, pluginhost.Inbound{Plugin: "text", Account: b.text.ID, Thread: "+49301234", DedupeKey: "in-1",
+				Message: &pluginhost.InboundMessage{Address: "+49301234", Parts: textParts("hello")}})
+			synctest.Wait()
+			conv, _, err := b.r.Accept(ctx, ana, agentOf(t, b.r, ana).Offer.Offer)
+			must(t, err)
+			s := stageAround(t, b, ana, conv)
+			b.say(b.r, conv, "m")
+			synctest.Wait()
+			cmd := p.next(t, 0)
+			_, err = b.r.Begin(ctx, b.text.ID, cmd.Command, "g1")
+			must(t, err)
+			b.result(b.r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusUnknown, Code: "timeout"})
+			want := map[string]string{"ben": "denied", "cem": "denied", "otto": "denied"}[login]
+			_, err = b.r.SettleMessage(ctx, b.agents[login], s.conv, conversation.MessageID(cmd.Command), conversation.OutcomeSent)
+			if got := router.Code(err); got != want {
+				t.Errorf("settle by %s: got %q, want %q", login, got, want)
+			}
+			if row := b.rowState(cmd); (row == eventlog.OutboxSettled) != (want == "") {
+				t.Errorf("settle by %s: the message's row is %s", login, row)
 			}
 		})
 	}

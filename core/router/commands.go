@@ -94,13 +94,11 @@ func (r *Router) Send(ctx context.Context, req SendRequest) (Sent, error) {
 	post.ReplyTo, post.Refs = req.ReplyTo, refsOf(req.Parts, req.ReplyTo)
 	id, t := post.ID, &task{from: from, cmd: post}
 	t.prepare = func(t *task, s *conversation.State) error {
-		if post.Refs != nil {
-			if !s.JoinedAgent(u.ID) { // who has no part learns nothing about the log
-				return fmt.Errorf("router: send: %w", conversation.ErrNotJoined)
-			}
-			if err := r.lookUp(post, s); err != nil {
-				return err
-			}
+		if !s.JoinedAgent(u.ID) {
+			return nil // refused by the rules; who has no part learns nothing of its messages and files
+		}
+		if err := r.lookUp(post, s); err != nil {
+			return err
 		}
 		return r.attach(t, post, s.ID)
 	}
@@ -176,8 +174,8 @@ func (r *Router) Typing(id conversation.AgentID, conv conversation.ConversationI
 	if err != nil {
 		return
 	}
-	if r.agent(id).view.Load().Holds(conv) == nil {
-		return
+	if w := r.agent(id).view.Load().Holds(conv); w == nil || w.Wrapup {
+		return // who may not write there, does not type
 	}
 	l := r.live(conv)
 	l.signalAll(Signal{Conversation: conv, Kind: pluginhost.SignalTyping, On: on, Who: conversation.Author{Kind: conversation.Agent, Agent: id}, Name: u.Name}, nil)
@@ -210,16 +208,19 @@ func (r *Router) FinishWrapup(ctx context.Context, id conversation.AgentID, conv
 		}
 		body = b
 	}
-	if disposition != "" {
-		var svc conversation.ServiceID
-		if _, err := r.live(conv).do(ctx, &task{read: func(s *conversation.State) { svc = s.Service }}); err != nil {
-			return 0, err
-		}
-		if !r.hasDisposition(svc, disposition) {
-			return 0, fmt.Errorf("router: disposition: %w", ErrInvalid)
-		}
-	}
-	out, err := r.live(conv).do(ctx, &task{cmd: conversation.FinishWrapup{Agent: id, Disposition: disposition, Cause: conversation.CauseFinished, Body: body}})
+	out, err := r.live(conv).do(ctx, &task{
+		cmd: conversation.FinishWrapup{Agent: id, Disposition: disposition, Cause: conversation.CauseFinished, Body: body},
+		prepare: func(_ *task, s *conversation.State) error {
+			p := s.Participant(id)
+			if p == nil || p.State != conversation.Wrapup {
+				return nil // refused by the rules; who has none learns nothing of the service
+			}
+			if disposition != "" && !r.hasDisposition(s.Service, disposition) {
+				return fmt.Errorf("router: disposition: %w", ErrInvalid)
+			}
+			return nil
+		},
+	})
 	return out.last, err
 }
 
