@@ -1,0 +1,517 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/gateway/api"
+	"github.com/parley-gateway/parley/gateway/auth"
+)
+
+// May this person do this, with this conversation, now [ASVS 8.2.2]? The tables below
+// say so for every route and for every frame and command of the agents' socket. Who the
+// people are stands at people, what the states are at the states.
+//
+// An entry says who is answered how: "ana dora: ended; sue; else: not_joined" lets sue,
+// refuses ana and dora with the code ended, and everybody else with not_joined.
+// Without a code "else" may.
+type byState struct{ chat, ended, text, parked string }
+
+func always(who string) byState { return byState{who, who, who, who} }
+
+// answerTo is what the entry has for somebody: a code, or "" for who may.
+func answerTo(t *testing.T, who, login string) string {
+	t.Helper()
+	for part := range strings.SplitSeq(who, ";") {
+		logins, code, _ := strings.Cut(part, ":")
+		for _, l := range strings.Fields(logins) {
+			if l == login || l == "else" {
+				return strings.TrimSpace(code)
+			}
+		}
+	}
+	t.Fatalf("%q says nothing of %s", who, login)
+	return ""
+}
+
+// What several entries say.
+const (
+	everybody   = "else"
+	supervisors = "sue adam; else: denied"
+	admins      = "adam; else: denied"
+	readers     = "ana dora emil sue adam; else: not_found"
+)
+
+// who has joined, and nobody else
+var joined = byState{
+	chat: "ana; else: not_joined", ended: "ana dora emil: ended; else: not_joined",
+	text: "ana; else: not_joined", parked: "else: not_joined",
+}
+
+// who has joined; who may read is told why not, for others there is no conversation
+var joinedReads = byState{
+	chat: "ana; dora emil sue adam: not_joined; else: not_found", ended: "ana dora emil sue adam: not_joined; else: not_found",
+	text: "ana; dora emil sue adam: not_joined; else: not_found", parked: "ana dora emil sue adam: not_joined; else: not_found",
+}
+
+// route is how a route is called, and by whom it may be.
+type route struct {
+	name  string // as the API's description has it
+	at    string // the path, if it is another than the name's with {id} = what is staged
+	body  string
+	kind  string // of the body, when it is not JSON
+	may   byState
+	notes string  // what who may leaves in the audit trail: changed, or a reading
+	shows byState // of lists: who finds the conversation in the answer
+}
+
+// changed notes a change of records; readings are noted unless the reader takes part
+// in the conversation, or keeps it (SPEC Z5).
+const changed = "change"
+
+const uploadForm = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nhello\r\n--b--\r\n"
+
+var routes = []route{
+	{name: "GET /conversations", may: always(everybody), shows: byState{chat: "ana dora", ended: "ana dora", text: "ana dora", parked: "dora"}},
+	{name: "GET /conversations", at: "/conversations?scope=recent&limit=1", may: always(everybody), notes: directory.AuditListed, shows: always("ana dora emil")},
+	{name: "GET /conversations", at: "/conversations?scope=all&limit=1", may: always(supervisors), notes: directory.AuditListed, shows: always("sue adam")},
+	{name: "GET /conversations/{id}", may: always(readers), notes: directory.AuditSummary},
+	{name: "GET /conversations/{id}/events", may: always(readers), notes: directory.AuditTranscript},
+	{name: "POST /conversations/{id}/messages", body: `{"client_id":"r{n}","parts":[{"kind":"text","text":"hi"}]}`, may: joined},
+	{name: "POST /conversations/{id}/messages", body: `{"client_id":"r{n}","parts":[{"kind":"file","file":{"blob":"{file}","name":"a","mime":"text/plain","size":1}}]}`, may: joined},
+	{name: "POST /conversations/{id}/files", body: uploadForm, kind: "multipart/form-data; boundary=b", may: byState{
+		chat: joinedReads.chat, ended: "ana dora emil sue adam: ended; else: not_found", text: joinedReads.text, parked: joinedReads.parked,
+	}},
+	{name: "POST /conversations/{id}/grants", body: `{"purpose":"cobrowse"}`, may: joinedReads},
+	{name: "GET /files/{id}/url", at: "/files/{file}/url", may: always(readers), notes: directory.AuditFile},
+
+	{name: "GET /me", may: always(everybody)},
+	{name: "POST /me/password", body: `{"old":"wrong wrong","new":"right right right"}`, may: byState{chat: "else: credentials"}}, // nobody here has one
+	{name: "GET /senders", may: always(everybody)},
+	{name: "GET /directory", may: always(everybody)},
+	{name: "GET /contacts", may: always(everybody)},
+	{name: "GET /contacts/{id}", at: "/contacts/{contact}", may: always(everybody)},
+	{name: "POST /contacts", body: `{"name":"New {n}"}`, may: byState{chat: everybody}, notes: changed},
+	{name: "PUT /contacts/{id}", at: "/contacts/{contact}", body: `{"name":"Renamed {n}"}`, may: byState{chat: everybody}, notes: changed},
+	{name: "DELETE /contacts/{id}", at: "/contacts/{doomed}", may: byState{chat: supervisors}, notes: changed},
+	{name: "GET /board", may: always(supervisors)},
+	{name: "GET /users", may: byState{chat: supervisors}},
+	{name: "GET /users/{id}", at: "/users/{user}", may: byState{chat: supervisors}},
+	{name: "POST /users", body: `{"login":"new{n}","name":"New","role":"agent"}`, may: byState{chat: admins}, notes: changed},
+	{name: "PUT /users/{id}", at: "/users/{user}", body: `{"login":"tom","name":"Tom {n}","role":"agent"}`, may: byState{chat: admins}, notes: changed},
+	{name: "PUT /users/{id}/password", at: "/users/{user}/password", body: `{"password":"a very good one"}`, may: byState{chat: admins}, notes: changed},
+	{name: "GET /teams", may: byState{chat: everybody}},
+	{name: "GET /teams/{id}", at: "/teams/{team}", may: byState{chat: everybody}},
+	{name: "POST /teams", body: `{"name":"Team {n}"}`, may: byState{chat: admins}, notes: changed},
+	{name: "PUT /teams/{id}", at: "/teams/{team}", body: `{"name":"Team {n}"}`, may: byState{chat: admins}, notes: changed},
+	{name: "GET /skills", may: byState{chat: everybody}},
+	{name: "GET /skills/{id}", at: "/skills/german", may: byState{chat: everybody}},
+	{name: "POST /skills", body: `{"name":"skill{n}"}`, may: byState{chat: admins}, notes: changed},
+	{name: "PUT /skills/{id}", at: "/skills/german", body: `{"name":"german","title":"German {n}"}`, may: byState{chat: admins}, notes: changed},
+	{name: "GET /services", may: byState{chat: everybody}},
+	{name: "GET /services/{id}", at: "/services/{service}", may: byState{chat: everybody}},
+	{name: "POST /services", body: `{"name":"Service {n}","rules":{}}`, may: byState{chat: admins}, notes: changed},
+	{name: "PUT /services/{id}", at: "/services/{spare}", body: `{"name":"Spare {n}","rules":{}}`, may: byState{chat: admins}, notes: changed},
+	{name: "GET /accounts", may: byState{chat: admins}},
+	{name: "GET /accounts/{id}", at: "/accounts/{toy}", may: byState{chat: admins}},
+	{name: "POST /accounts", body: `{"plugin":"toy","name":"Toy {n}","service":"{spare}","enabled":false,"secrets":{"token":"x"}}`, may: byState{chat: admins}, notes: changed},
+	{name: "PUT /accounts/{id}", at: "/accounts/{toy}", body: `{"plugin":"toy","name":"Toy {n}","service":"{spare}","enabled":false,"secrets":{"token":"x"}}`, may: byState{chat: admins}, notes: changed},
+	{name: "GET /plugins", may: byState{chat: admins}},
+	{name: "GET /audit", may: byState{chat: admins}},
+	{name: "GET /doctor", may: byState{chat: admins}},
+	{name: "POST /apply", body: "skills:\n  - name: applied{n}\n", kind: "application/yaml", may: byState{chat: admins}, notes: changed},
+	// Without a session; see TestNoSessionNoAnswer.
+	{name: "POST /login", body: `{"login":"ana","password":"wrong wrong"}`},
+	{name: "POST /logout"},
+}
+
+// order is a frame or a command of the socket, and by whom it may be given.
+type order struct {
+	name  string
+	what  string // about whom it is, if several entries have the name
+	with  string // its fields
+	may   byState
+	notes string // a reading that it leaves in the audit trail
+}
+
+var orders = []order{
+	{name: "accept", with: `"offer":"{offer}"`, may: byState{
+		chat: "ben; else: offer_gone", ended: "else: offer_gone", text: "ben; else: offer_gone", parked: "else: offer_gone"}},
+	{name: "reject", with: `"offer":"{offer}"`, may: byState{
+		chat: "ben; else: offer_gone", ended: "else: offer_gone", text: "ben; else: offer_gone", parked: "else: offer_gone"}},
+	{name: "send", with: `"conversation":"{conv}","client_id":"s{n}","parts":[{"kind":"text","text":"hi"}]`, may: joined},
+	{name: "send", what: "a file of it", with: `"conversation":"{conv}","client_id":"s{n}","parts":[{"kind":"file","file":{"blob":"{file}","name":"a","mime":"text/plain","size":1}}]`, may: joined},
+	{name: "send", what: "no file of it", with: `"conversation":"{conv}","client_id":"s{n}","parts":[{"kind":"file","file":{"blob":"{none}","name":"a","mime":"text/plain","size":1}}]`, may: byState{
+		chat: "ana: invalid; else: not_joined", ended: "ana dora emil: ended; else: not_joined", text: "ana: invalid; else: not_joined", parked: "else: not_joined"}},
+	{name: "mark", with: `"conversation":"{conv}","read":1`, may: always("ana dora emil; else: not_joined")},
+	{name: "typing", with: `"conversation":"{conv}","on":true`, may: byState{
+		chat: "ana; else: unheard", ended: "else: unheard", text: "ana; else: unheard", parked: "else: unheard"}},
+	{name: "end", with: `"conversation":"{conv}","queue":true`, may: joined},
+	{name: "wrapup", with: `"conversation":"{conv}","disposition":"sold"`, may: byState{
+		chat: "dora; else: no_wrapup", ended: "ana dora; else: no_wrapup", text: "dora; else: no_wrapup", parked: "dora; else: no_wrapup"}},
+	{name: "wrapup", what: "with what its service has not", with: `"conversation":"{conv}","disposition":"lost"`, may: byState{
+		chat: "dora: invalid; else: no_wrapup", ended: "ana dora: invalid; else: no_wrapup", text: "dora: invalid; else: no_wrapup", parked: "dora: invalid; else: no_wrapup"}},
+	{name: "invite", with: `"conversation":"{conv}","target":{"kind":"service","service":"{service}"}`, may: joined},
+	{name: "cancel_invite", with: `"conversation":"{conv}","request":"{request}"`, may: joined},
+	{name: "cancel_invite", what: "that is none", with: `"conversation":"{conv}","request":"{none}"`, may: byState{
+		chat: "ana: no_such_request; else: not_joined", ended: joined.ended, text: "ana: no_such_request; else: not_joined", parked: joined.parked}},
+	{name: "flag", with: `"conversation":"{conv}","on":true`, may: joined},
+	{name: "link_contact", with: `"conversation":"{conv}","contact":"{contact}"`, may: always("ana dora sue adam; else: denied")},
+	{name: "link_contact", what: "that does not exist", with: `"conversation":"{conv}","contact":"{none}"`, may: always("else: not_found")},
+	{name: "join", with: `"conversation":"{conv}"`, may: byState{ // adam does not handle conversations, so he is not logged in to take any
+		chat:  "ana: already_joined; sue; adam: logged_out; else: denied",
+		ended: "sue: ended; adam: logged_out; else: denied",
+		text:  "ana: already_joined; ben cem dora emil sue; adam: logged_out; otto: denied", parked: "adam: logged_out; otto: denied; else"}},
+	{name: "settle", with: `"conversation":"{conv}","message":"{message}","outcome":"sent"`, may: byState{
+		chat:  "ana dora emil sue adam: no_such_message; else: denied", // a chat's messages have no fate to settle
+		ended: "ana dora emil sue adam: no_such_message; else: denied",
+		text:  "ana dora emil sue adam; else: denied", parked: "ana dora emil sue adam; else: denied"}},
+	{name: "settle", what: "no message of it", with: `"conversation":"{conv}","message":"{none}","outcome":"sent"`,
+		may: always("ana dora emil sue adam: no_such_message; else: denied")},
+	{name: "text", with: `"service":"{service}","to":"{number}","client_id":"t{n}"`, may: byState{
+		text:   "cem otto sue: denied; adam: logged_out; else: thread_open",
+		parked: "cem otto sue: denied; adam: logged_out; else: thread_open"}},
+	{name: "text", what: "somebody else", with: `"service":"{service}","to":"{other number}","client_id":"t{n}"`,
+		may: byState{chat: "cem otto sue: denied; adam: logged_out; else"}},
+
+	{name: "watch", with: `"conversation":"{conv}","after":0`, may: always(readers), notes: directory.AuditTranscript},
+	{name: "watch", what: "none", with: `"conversation":"{none}","after":0`, may: byState{chat: "else: not_found"}},
+	{name: "unwatch", with: `"conversation":"{conv}"`, may: always(everybody)},
+	{name: "board", with: `"on":true`, may: always(supervisors)},
+	{name: "ping", may: byState{chat: everybody}},
+	{name: "hello", may: byState{chat: everybody}},
+	{name: "cmd", may: byState{chat: "else: malformed"}}, // one without a name
+	{name: "ready", may: byState{chat: "adam: logged_out; else"}},
+	{name: "not_ready", may: byState{chat: "adam: logged_out; else"}},
+	{name: "recent_seen", may: always(everybody)},
+	{name: "logout", may: byState{chat: everybody}},
+}
+
+// in are the states that an entry is about, with what it says of each.
+func (b byState) in() map[string]string {
+	all := map[string]string{chatting: b.chat, over: b.ended, texting: b.text, setAside: b.parked}
+	maps.DeleteFunc(all, func(_, who string) bool { return who == "" })
+	return all
+}
+
+var statusOf = map[string]int{
+	"unauthenticated": 401, "credentials": 401, "denied": 403, "forged": 403, "not_found": 404, "not_joined": 409, "ended": 409,
+}
+
+// refused checks that what somebody got tells nothing of the conversation but what he
+// named himself, and that nothing came of it.
+func (f *floor) refused(t *testing.T, what, named, got string) {
+	t.Helper()
+	for _, secret := range f.secrets() {
+		if strings.Contains(got, secret) && !strings.Contains(named, secret) {
+			t.Errorf("%s is refused, but told %s: %s", what, secret, got)
+		}
+	}
+	if n := f.eventsSince(); n > 0 {
+		t.Errorf("%s is refused, but the log has %d events more", what, n)
+	}
+	for _, line := range f.trailSince() {
+		if line.Action != directory.AuditDenied {
+			t.Errorf("%s is refused, but the audit trail has %+v", what, line)
+		}
+	}
+}
+
+// noted checks what somebody who may leaves in the audit trail.
+func (f *floor) noted(t *testing.T, what, login, state, want string) {
+	t.Helper()
+	lines := f.trailSince()
+	takesPart := login == "ana" || login == "dora" // or keeps it: what the conversation's own log tells of
+	if want == "" || want != changed && takesPart {
+		if len(lines) > 0 {
+			t.Errorf("%s leaves %+v in the audit trail, want nothing", what, lines)
+		}
+		return
+	}
+	if len(lines) == 1 && want == changed && lines[0].Action != directory.AuditDenied {
+		want = lines[0].Action // the change's own
+	}
+	if len(lines) != 1 || lines[0].Actor.User != f.users[login].ID || lines[0].Action != want {
+		t.Errorf("%s leaves %+v in the audit trail, want one line (%s)", what, lines, want)
+	}
+}
+
+func TestWhoMayByREST(t *testing.T) {
+	f := newFloor(t)
+	f.eachRoute(t)
+	for _, state := range []string{chatting, over, texting, setAside} {
+		f.stage(state)
+		for _, r := range routes {
+			who, walked := r.may.in()[state]
+			for login := range people {
+				if !walked {
+					break
+				}
+				what := fmt.Sprintf("%s: %s %s by %s", state, r.name, r.at, login)
+				want := answerTo(t, who, login)
+				got, path := f.call(login, r)
+				outsider := login == "ben" || login == "cem" || login == "otto"
+				for _, secret := range f.secrets() {
+					if outsider && strings.Contains(got.text, secret) && !strings.Contains(path, secret) {
+						t.Errorf("%s tells %s: %s", what, secret, got.text)
+					}
+				}
+				if want != "" {
+					f.want(what, got, statusOf[want], "code", want)
+					f.refused(t, what, path, got.text)
+					continue
+				}
+				if got.status < 200 || got.status > 299 {
+					t.Errorf("%s: %d %s, want it done", what, got.status, got.text)
+				}
+				list, shown := r.shows.in()[state]
+				shows := slices.Contains(strings.Fields(list), login)
+				if shown && strings.Contains(got.text, f.conv.String()) != shows {
+					t.Errorf("%s: the conversation is in the answer: %v, want %v", what, !shows, shows)
+				}
+				if notes := r.notes; !shown || shows {
+					f.noted(t, what, login, state, notes)
+				} else {
+					f.noted(t, what, login, state, "")
+				}
+				if f.eventsSince() > 0 {
+					f.stage(state)
+				}
+			}
+		}
+	}
+}
+
+// call calls a route as somebody.
+func (f *floor) call(as string, r route, header ...string) (got answer, path string) {
+	f.t.Helper()
+	method, at, _ := strings.Cut(r.name, " ")
+	path = strings.ReplaceAll(at, "{id}", "{conv}")
+	if r.at != "" {
+		path = r.at
+	}
+	path = f.fill(path)
+	if r.kind != "" {
+		header = append(header, "Content-Type", r.kind)
+	}
+	var body any
+	if r.body != "" {
+		body = f.fill(r.body)
+	}
+	return f.do(as, method, path, body, header...), path
+}
+
+// eachRoute checks that the table has every route there is, and no other.
+func (f *floor) eachRoute(t *testing.T) {
+	t.Helper()
+	var doc struct {
+		Paths map[string]map[string]json.RawMessage
+	}
+	if err := json.Unmarshal([]byte(f.do("", "GET", "/openapi.json", nil).text), &doc); err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	for path, ops := range doc.Paths {
+		for method := range ops {
+			there[strings.ToUpper(method)+" "+strings.TrimPrefix(path, api.Prefix)] = false
+		}
+	}
+	for _, r := range routes {
+		if _, ok := there[r.name]; !ok {
+			t.Errorf("%s is no route any more", r.name)
+		}
+		there[r.name] = true
+	}
+	for name, walked := range there {
+		if !walked {
+			t.Errorf("%s: say who may call it", name)
+		}
+	}
+}
+
+func TestWhoMayBySocket(t *testing.T) {
+	names := append(api.CommandNames(), frameNames(t)...)
+	for _, o := range orders {
+		if !slices.Contains(names, o.name) {
+			t.Errorf("%s is no frame or command any more", o.name)
+		}
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(orders, func(o order) bool { return o.name == name }) {
+			t.Errorf("%s: say who may give it", name)
+		}
+	}
+	f := newFloor(t)
+	for _, state := range []string{chatting, over, texting, setAside} {
+		f.stage(state)
+		for _, o := range orders {
+			who, walked := o.may.in()[state]
+			for login := range people {
+				if !walked {
+					break
+				}
+				what := fmt.Sprintf("%s: %s %s by %s", state, o.name, o.what, login)
+				want := answerTo(t, who, login)
+				code, told, named := f.give(login, o)
+				if code != want {
+					t.Errorf("%s: code %q, want %q", what, code, want)
+				}
+				if want != "" && want == code {
+					if want == "thread_open" { // tells whose it is, so that one can join (N17)
+						named += f.conv.String()
+					}
+					f.refused(t, what, named, told)
+					continue
+				}
+				f.noted(t, what, login, state, o.notes)
+				if f.eventsSince() > 0 {
+					f.stage(state)
+				}
+			}
+		}
+	}
+	// otto takes part in nothing: whatever the others did, his socket never told.
+	f.sockets["otto"].settled("end")
+	told := f.sockets["otto"].told.String()
+	for _, secret := range []string{customerName, customerText, fileName} {
+		if strings.Contains(told, secret) {
+			t.Errorf("otto's socket told %s", secret)
+		}
+	}
+}
+
+// give gives an order as somebody, and says with which code it was refused, what the
+// socket told in answer, and what was said.
+func (f *floor) give(login string, o order) (code, told, said string) {
+	f.t.Helper()
+	l := f.sockets[login]
+	with := f.fill(o.with)
+	if with != "" {
+		with = "," + with
+	}
+	id := fmt.Sprint(f.count)
+	l.settled("before " + id)
+	errorOf := func(frames []frame) (code string) {
+		for _, fr := range frames {
+			if c := fr.str("error", "code"); c != "" && (fr.str("t") == "error" || fr.str("id") == id) {
+				code = c
+			}
+		}
+		return code
+	}
+	switch o.name {
+	case "hello":
+		f.connect(login).close() // else with a socket of its own
+		return "", "", ""
+	case "watch":
+		said = `{"t":"watch"` + with + `}`
+		l.say(said)
+		l.say(`{"t":"cmd","id":"after ` + id + `","cmd":"reject","offer":"` + conversation.NewID[conversation.OfferID]().String() + `"}`) // is behind it, and does nothing
+		frames, told := l.upTo(said, func(fr frame) bool { return fr.str("id") == "after "+id })
+		shown := func(fr frame) bool { return fr.str("t") == "event" && fr.str("conversation") == f.conv.String() }
+		if code = errorOf(frames); code == "" && !slices.ContainsFunc(frames, shown) {
+			l.upTo("the events of what is watched", shown)
+		}
+		return code, told, said
+	case "typing", "unwatch", "board", "ping":
+		said = `{"t":"` + o.name + `"` + with + `}`
+		l.say(said)
+		frames, told := l.settled(id)
+		code = errorOf(frames)
+		if o.name == "typing" && !f.heard(login) {
+			code = "unheard"
+		}
+		if o.name == "board" {
+			l.say(`{"t":"board","on":false}`)
+		}
+		return code, told, said
+	case "cmd":
+		said = `{"t":"cmd","id":"` + id + `"}`
+	default:
+		said = `{"t":"cmd","id":"` + id + `","cmd":"` + o.name + `"` + with + `}`
+	}
+	l.say(said)
+	frames, told := l.upTo(said, func(fr frame) bool { return fr.str("t") == "ack" && fr.str("id") == id })
+	return errorOf(frames), told, said
+}
+
+// heard reports whether others have heard somebody type since it was last asked.
+func (f *floor) heard(login string) (heard bool) {
+	f.t.Helper()
+	for {
+		items, err := f.feed.Poll(f.t.Context(), 1000)
+		f.must(f.t, err)
+		if len(items) == 0 {
+			return heard
+		}
+		for _, i := range items {
+			heard = heard || i.Signal != nil && i.Signal.Kind == pluginhost.SignalTyping && i.Signal.Who.Agent == f.users[login].ID
+		}
+	}
+}
+
+// Who has no session gets no answer, however much he knows: with nothing, with a grant
+// for a plugin in place of a token, with a session that has ended, with that of somebody
+// who was disabled, and with a browser's from another site's page [ASVS 8.3.1, 3.5.1].
+func TestNoSessionNoAnswer(t *testing.T) {
+	f := newFloor(t)
+	f.stage(chatting)
+	grant := f.do("ana", "POST", "/conversations/"+f.conv.String()+"/grants", `{"purpose":"cobrowse"}`).get("grant")
+	ended := f.session(f.users["ana"].ID)
+	f.tokens["ended"] = ended
+	f.want("logout", f.do("ended", "POST", "/logout", nil), 204)
+	f.tokens["disabled"] = f.session(f.users["tom"].ID)
+	tom := f.users["tom"]
+	tom.Disabled = true
+	_, err := f.dir.PutUser(t.Context(), tom)
+	f.must(t, err)
+	cookie := f.cookie("rita")
+	f.eventsSince()
+	f.trailSince()
+	for name, header := range map[string][]string{
+		"nothing": nil, "a grant": {"Authorization", "Bearer " + grant}, "an ended session": {"Authorization", "Bearer " + ended},
+		"a disabled user's session": {"Authorization", "Bearer " + f.tokens["disabled"]},
+		"a cookie from elsewhere":   {"Cookie", cookie, "Origin", "https://evil.example.com", "Sec-Fetch-Site", "cross-site", auth.CSRFHeader, "1"},
+		"a cookie without header":   {"Cookie", cookie, "Sec-Fetch-Site", "same-origin"},
+	} {
+		browser := strings.HasPrefix(name, "a cookie")
+		for _, r := range routes {
+			what := r.name + " with " + name
+			want := "unauthenticated"
+			switch {
+			case browser && strings.HasPrefix(r.name, "GET "):
+				continue // shows rita what she may see; the other page cannot read it
+			case browser:
+				want = "forged"
+			case r.name == "POST /login":
+				want = "credentials"
+			case r.name == "POST /logout": // no error: the cookie goes
+				got, _ := f.call("", r, header...)
+				f.want(what, got, 204)
+				continue
+			}
+			got, path := f.call("", r, header...)
+			f.want(what, got, statusOf[want], "code", want)
+			if want == "credentials" {
+				f.trailSince()
+			}
+			f.refused(t, what, path, got.text)
+		}
+		want := 401
+		if name == "a cookie from elsewhere" {
+			want = 403
+		} else if browser {
+			continue // browsers cannot send that header with a socket
+		}
+		if c, status := f.dial("", header...); c != nil || status != want {
+			t.Errorf("a socket with %s: %d, want %d", name, status, want)
+		}
+	}
+}
