@@ -3,6 +3,8 @@ package acd
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
@@ -115,56 +117,39 @@ type Disconnected struct {
 // Connected: the agent is back.
 type Connected struct{}
 
-// Types lists every released type of an agent's stream.
-func Types() []conversation.Type {
-	return []conversation.Type{
-		TypeLoggedIn, TypeLoggedOut, TypeReady, TypeNotReady, TypePendingNotReady, TypePendingCleared,
-		TypeOffered, TypeOfferEnded, TypeEngaged, TypeWrapupStarted, TypeReleased, TypeDisconnected, TypeConnected,
-	}
+// types is the one list of the types of an agent's stream, each with a
+// constructor of its head; it is never changed. Agents and supervisors see all
+// of them, so the audience needs no column.
+var types = map[conversation.Type]func() conversation.Head{
+	TypeLoggedIn:        func() conversation.Head { return &LoggedIn{} },
+	TypeLoggedOut:       func() conversation.Head { return &LoggedOut{} },
+	TypeReady:           func() conversation.Head { return &Ready{} },
+	TypeNotReady:        func() conversation.Head { return &NotReady{} },
+	TypePendingNotReady: func() conversation.Head { return &PendingNotReady{} },
+	TypePendingCleared:  func() conversation.Head { return &PendingCleared{} },
+	TypeOffered:         func() conversation.Head { return &Offered{} },
+	TypeOfferEnded:      func() conversation.Head { return &OfferEnded{} },
+	TypeEngaged:         func() conversation.Head { return &Engaged{} },
+	TypeWrapupStarted:   func() conversation.Head { return &WrapupStarted{} },
+	TypeReleased:        func() conversation.Head { return &Released{} },
+	TypeDisconnected:    func() conversation.Head { return &Disconnected{} },
+	TypeConnected:       func() conversation.Head { return &Connected{} },
 }
+
+// Types lists every released type of an agent's stream, by name.
+func Types() []conversation.Type { return slices.Sorted(maps.Keys(types)) }
 
 // DecodeHead reads the stored head of an event of an agent's stream; a head
 // always comes back as a pointer. An unknown type gives a *conversation.Ignored
 // where its head allows, else conversation.ErrUnknownType.
 func DecodeHead(t conversation.Type, head []byte) (conversation.Head, error) {
-	h := newHead(t)
-	if h == nil {
+	empty, ok := types[t]
+	if !ok {
 		return conversation.UnknownHead(t, head)
 	}
+	h := empty()
 	if err := json.Unmarshal(head, h); err != nil {
 		return nil, fmt.Errorf("decode head of %s: %w", t, err)
 	}
 	return h, nil
-}
-
-func newHead(t conversation.Type) conversation.Head {
-	switch t {
-	case TypeLoggedIn:
-		return &LoggedIn{}
-	case TypeLoggedOut:
-		return &LoggedOut{}
-	case TypeReady:
-		return &Ready{}
-	case TypeNotReady:
-		return &NotReady{}
-	case TypePendingNotReady:
-		return &PendingNotReady{}
-	case TypePendingCleared:
-		return &PendingCleared{}
-	case TypeOffered:
-		return &Offered{}
-	case TypeOfferEnded:
-		return &OfferEnded{}
-	case TypeEngaged:
-		return &Engaged{}
-	case TypeWrapupStarted:
-		return &WrapupStarted{}
-	case TypeReleased:
-		return &Released{}
-	case TypeDisconnected:
-		return &Disconnected{}
-	case TypeConnected:
-		return &Connected{}
-	}
-	return nil
 }

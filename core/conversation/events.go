@@ -26,7 +26,7 @@ func (a Audience) Sees(e Audience) bool { return e <= a }
 // released; testdata/events keeps one golden of each.
 type Type string
 
-// Event types of a conversation's stream.
+// Event types of a conversation's stream; types.go says what each of them is like.
 const (
 	TypeStarted           Type = "conversation.started/1"
 	TypeAssigned          Type = "service.assigned/1"
@@ -43,6 +43,7 @@ const (
 	TypeRoutingCancelled  Type = "routing.cancelled/1"
 	TypeParticipantJoined Type = "participant.joined/1"
 	TypeParticipantLeft   Type = "participant.left/1"
+	TypeJoinedBy          Type = "routing.accepted/1"
 	TypeWrapupStarted     Type = "wrapup.started/1"
 	TypeWrapupEnded       Type = "wrapup.ended/1"
 	TypeInactivityWarned  Type = "inactivity.warned/1"
@@ -297,9 +298,6 @@ type JoinedBy struct {
 	Request RequestID `json:"request"`
 	Offer   OfferID   `json:"offer"`
 }
-
-// TypeJoinedBy is the type of JoinedBy.
-const TypeJoinedBy Type = "routing.accepted/1"
 
 // WrapupStarted: an agent's after-call work begins.
 type WrapupStarted struct {

@@ -150,25 +150,7 @@ func (t *agentsTx) any() bool { return len(t.work) > 0 }
 
 // touchesAgents reports whether events may have consequences for agents.
 func touchesAgents(events []conversation.Event) bool {
-	for i := range events {
-		switch h := events[i].Head.(type) {
-		case *conversation.RoutingOffered, *conversation.JoinedBy, *conversation.RoutingDeclined, *conversation.WrapupStarted, *conversation.WrapupEnded:
-			return true
-		case *conversation.RoutingCancelled:
-			if !h.Offer.IsZero() {
-				return true
-			}
-		case *conversation.ParticipantJoined:
-			if h.Who.Kind == conversation.Agent {
-				return true
-			}
-		case *conversation.ParticipantLeft:
-			if h.Who.Kind == conversation.Agent {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(events, func(ev conversation.Event) bool { return conversation.ConcernsAgents(ev.Head) })
 }
 
 // errNothingToDo refuses a task whose agent has nothing to do any more.

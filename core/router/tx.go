@@ -134,13 +134,10 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 			out.first = ev.Seq
 		}
 		out.last = ev.Seq
-		switch h := ev.Head.(type) {
-		case *conversation.MessagePosted:
+		tx.row = tx.row || conversation.WritesRow(ev.Head.Type())
+		if h, ok := ev.Head.(*conversation.MessagePosted); ok {
 			out.message = ev.Seq
 			tx.queueSend(t, h, ev)
-		case *conversation.Receipt, *conversation.PageVisited, *conversation.CustomerUpdated, *conversation.MessageStatus, *conversation.MessageSettled:
-		default:
-			tx.row = true
 		}
 		if s.Unread != unread { // counts survive a restart: start reads rows only
 			tx.row, tx.unread = true, true

@@ -1,0 +1,53 @@
+package acd_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/conversation"
+)
+
+// TestConsequencesConcernAgents: whatever has consequences for an agent is said
+// to concern agents, since only then does the router ask for them; and what
+// concerns agents has some, save where the next event speaks for both.
+func TestConsequencesConcernAgents(t *testing.T) {
+	byAgent := conversation.Author{Kind: conversation.Agent, Agent: agent(1)}
+	byBot := conversation.Author{Kind: conversation.Bot}
+	heads := []conversation.Head{
+		&conversation.RoutingCancelled{Request: request(1), Offer: offer(1), Agent: agent(1)},
+		&conversation.ParticipantJoined{Who: byAgent}, &conversation.ParticipantJoined{Who: byBot},
+		&conversation.ParticipantLeft{Who: byAgent}, &conversation.ParticipantLeft{Who: byBot},
+		&conversation.WrapupEnded{Agent: agent(1), Cause: conversation.CauseFinished},
+	}
+	for _, typ := range conversation.Types() {
+		h, err := conversation.DecodeHead(typ, []byte("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		heads = append(heads, h)
+	}
+	for _, h := range heads {
+		out := acd.Consequences(&conversation.State{}, []conversation.Event{{Seq: 1, At: t0, Head: h}})
+		if got := conversation.ConcernsAgents(h); got != (len(out) > 0) {
+			t.Errorf("%s %+v: concerns agents: %t, consequences: %v", h.Type(), h, got, out)
+		}
+	}
+	back := &conversation.WrapupEnded{Agent: agent(1), Cause: conversation.CauseAccepted} // JoinedBy follows
+	if !conversation.ConcernsAgents(back) {
+		t.Error("after-call work that ends with another offer does not concern its agent")
+	}
+}
+
+// TestTypes: each type's constructor makes a head of that very type, for agents.
+func TestTypes(t *testing.T) {
+	for _, typ := range acd.Types() {
+		h, err := acd.DecodeHead(typ, []byte("{}"))
+		if err != nil || h.Type() != typ || h.Audience() != conversation.AudienceAgent {
+			t.Errorf("DecodeHead(%s): %T, %v", typ, h, err)
+		}
+		if slices.Contains(conversation.Types(), typ) {
+			t.Errorf("%s is a type of conversations too", typ)
+		}
+	}
+}
