@@ -12,10 +12,12 @@ WORKDIR /src
 # The lock file and what it names first, so that a change of source does not
 # install again.
 COPY package.json package-lock.json ./
+COPY web/shared/package.json web/shared/
 COPY gateway/desktop/package.json gateway/desktop/
 COPY plugins/webchat/widget/package.json plugins/webchat/widget/
 COPY e2e/package.json e2e/
 RUN npm ci --no-audit --no-fund
+COPY web web
 COPY gateway/desktop gateway/desktop
 COPY plugins/webchat/widget plugins/webchat/widget
 RUN npm --workspace gateway/desktop run build && npm --workspace plugins/webchat/widget run build

@@ -19,6 +19,7 @@ BUILDVCS := $(shell git rev-parse --verify -q HEAD >/dev/null 2>&1 && echo auto 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=$(BUILDVCS) -ldflags '-s -w -X main.version=$(VERSION)'
 
+SHARED := web/shared
 DESKTOP := gateway/desktop
 WIDGET := plugins/webchat/widget
 ECHO_NODE := plugins/sdk/examples/echo-node
@@ -50,12 +51,12 @@ build: web ## build bin/parley with both front ends inside
 
 web: $(DESKTOP)/dist/index.html $(WIDGET)/dist/widget.js ## build the front ends that have changed
 
-$(DESKTOP)/dist/index.html: $(call sources,$(DESKTOP)) $(NODE_MODULES)
+$(DESKTOP)/dist/index.html: $(call sources,$(DESKTOP)) $(call sources,$(SHARED)) $(NODE_MODULES)
 	@echo "building $(DESKTOP)"
 	npm --workspace $(DESKTOP) run --silent build
 	@touch $@
 
-$(WIDGET)/dist/widget.js: $(call sources,$(WIDGET)) $(NODE_MODULES)
+$(WIDGET)/dist/widget.js: $(call sources,$(WIDGET)) $(call sources,$(SHARED)) $(NODE_MODULES)
 	@echo "building $(WIDGET)"
 	npm --workspace $(WIDGET) run --silent build
 	@touch $@
@@ -86,6 +87,7 @@ test-go: build $(ECHO_NODE)/node_modules/.package-lock.json
 
 test-web: web
 	@scripts/need go chromium
+	npm --workspace $(SHARED) test
 	npm --workspace $(DESKTOP) test
 	npm --workspace $(DESKTOP) run e2e:fake
 	npm --workspace $(WIDGET) test
@@ -127,6 +129,7 @@ vet: web
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go vet -gcflags='all=-N -l' ./...
 
 lint-web: $(NODE_MODULES)
+	npm --workspace $(SHARED) run --silent check
 	npm --workspace $(DESKTOP) run --silent check
 	npm --workspace $(WIDGET) run --silent check
 

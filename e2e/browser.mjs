@@ -5,20 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
-import { AxeBuilder } from '@axe-core/playwright'
-import { chromium } from 'playwright-core'
+import { axe, launch, slowDown } from '@parley/shared/browser'
+
+export { axe, launch }
 
 export const root = new URL('..', import.meta.url).pathname
 export const binary = process.env.E2E_BINARY ?? join(root, 'bin', 'parley')
 const shots = new URL('./shots/', import.meta.url).pathname
 const run = promisify(execFile)
-
-const args = [
-  '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-  '--disable-background-networking', '--disable-component-update', '--disable-sync',
-]
-
-export const launch = () => chromium.launch({ executablePath: '/usr/bin/chromium', args })
 
 /** Records that the stories need beside the demo's own: a service whose clocks run fast. */
 const records = `
@@ -101,9 +95,7 @@ async function watch(page) {
   page.faults = []
   page.on('console', (m) => m.type() === 'error' && !expected.test(m.text()) && page.faults.push(m.text()))
   page.on('pageerror', (err) => page.faults.push(String(err)))
-  // With SLOW=6 a page has a sixth of its processor: what a story takes for granted on a fast machine shows.
-  const rate = Number(process.env.SLOW ?? 1)
-  if (rate > 1) await (await page.context().newCDPSession(page)).send('Emulation.setCPUThrottlingRate', { rate })
+  await slowDown(page)
   return page
 }
 
@@ -155,27 +147,6 @@ export async function say(page, text) {
 export async function picture(page, name) {
   mkdirSync(shots, { recursive: true })
   await page.screenshot({ path: `${shots}${name}.png` })
-}
-
-/**
- * Throws when axe finds anything on the page as it stands. What it finds must be there when it looks
- * again: a tooltip may begin to fade in while it looks, in colours that nobody sees for long.
- */
-export async function axe(page, where) {
-  if ((await violations(page)).length === 0) return
-  const text = await violations(page)
-  if (text.length > 0) throw new Error(`axe on ${where}:\n  ${text.join('\n  ')}`)
-}
-
-async function violations(page) {
-  // What fades in has other colours for a moment.
-  await page.waitForFunction(() =>
-    document.getAnimations().every((a) => a.playState !== 'running' || a.effect?.getTiming().iterations === Number.POSITIVE_INFINITY),
-  )
-  const result = await new AxeBuilder({ page })
-    .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'])
-    .analyze()
-  return result.violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.target} ${n.failureSummary}`))
 }
 
 /** Waits until a condition holds and returns what it gave. */

@@ -1,16 +1,6 @@
+import '../../web/shared/node20.mjs';
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vite';
-
-// vitest tells failures by Map.groupBy, which Node has since 21.
-Map.groupBy ??= <K, T>(items: Iterable<T>, keyOf: (item: T, index: number) => K): Map<K, T[]> => {
-  const groups = new Map<K, T[]>();
-  let index = 0;
-  for (const item of items) {
-    const key = keyOf(item, index++);
-    groups.set(key, [...(groups.get(key) ?? []), item]);
-  }
-  return groups;
-};
 
 // `npm run dev` talks to a gateway elsewhere: the fake one by default, a real one with PARLEY_DESK=http://desk.localhost:8080.
 const gateway = process.env.PARLEY_DESK ?? 'http://127.0.0.1:4780';

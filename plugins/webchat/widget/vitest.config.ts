@@ -1,3 +1,4 @@
+import '../../../web/shared/node20.mjs'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({

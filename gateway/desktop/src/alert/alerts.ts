@@ -1,8 +1,8 @@
 // What makes itself heard and seen when something happens: the ring while an offer is presented, a tone for a
 // customer's message, notifications while the page is hidden, the count in title and icon.
 
+import { randomId } from '@parley/shared/id';
 import type { Desk } from '../store/desk';
-import { randomId } from '../store/outbox';
 import { prefs } from '../store/prefs';
 import { unreadCount } from '../store/select';
 import type { DeskState } from '../store/state';

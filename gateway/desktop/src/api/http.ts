@@ -1,6 +1,7 @@
 // REST calls under /api/v1 with the session cookie. Unsafe methods carry the header that the gateway asks of
 // browsers against cross-site requests.
 
+import { type Answer, post } from '@parley/shared/upload';
 import type { Part } from '../protocol/events';
 import type { User } from '../protocol/frames';
 
@@ -77,36 +78,27 @@ export async function me(): Promise<User | null> {
 }
 
 /** Uploads an attachment; resolves with the part that a message names it by. Progress runs from 0 to 1. */
-export function upload(
+export async function upload(
   conversation: string,
   file: File,
-  onProgress: (fraction: number) => void,
+  progress: (fraction: number) => void,
   signal: AbortSignal,
 ): Promise<Part> {
-  // fetch cannot tell how far an upload got; XMLHttpRequest can.
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.open('POST', `/api/v1/conversations/${conversation}/files`);
-    request.setRequestHeader('Accept', 'application/json');
-    request.setRequestHeader('Parley-CSRF', '1');
-    request.responseType = 'json';
-    request.upload.onprogress = (e) => e.lengthComputable && onProgress(e.loaded / e.total);
-    request.onload = () => {
-      if (request.status >= 200 && request.status < 300) {
-        const answer = request.response as Part & Part['file'];
-        resolve(answer.file ? { kind: 'file', file: answer.file } : { kind: 'file', file: answer });
-      } else {
-        const p = request.response as { detail?: string; title?: string; code?: string } | null;
-        reject(new HttpError(request.status, p?.detail || p?.title || request.statusText, p?.code));
-      }
-    };
-    request.onerror = () => reject(new HttpError(0, 'unreachable'));
-    request.onabort = () => reject(new HttpError(0, 'aborted'));
-    signal.addEventListener('abort', () => request.abort());
-    const form = new FormData();
-    form.append('file', file, file.name);
-    request.send(form);
-  });
+  const body = new FormData();
+  body.append('file', file, file.name);
+  const headers = { Accept: 'application/json', ...csrf };
+  let answer: Answer;
+  try {
+    answer = await post(`/api/v1/conversations/${conversation}/files`, headers, body, progress, signal);
+  } catch {
+    throw new HttpError(0, 'unreachable');
+  }
+  if (answer.status < 200 || answer.status >= 300) {
+    const p = answer.response as { detail?: string; title?: string; code?: string } | null;
+    throw new HttpError(answer.status, p?.detail || p?.title || answer.statusText, p?.code);
+  }
+  const part = answer.response as Part & Part['file'];
+  return part.file ? { kind: 'file', file: part.file } : { kind: 'file', file: part };
 }
 
 /** A short-lived address of an attachment on the files origin. */

@@ -1,4 +1,5 @@
 import { Menu, UnstyledButton } from '@mantine/core';
+import { initials as lettersOf } from '@parley/shared/format';
 import { IconCommand, IconKeyboard, IconLogout, IconMoon, IconSettings, IconSun } from '@tabler/icons-react';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -60,9 +61,5 @@ export function UserMenu() {
 
 /** Two letters of a name; a number has none. */
 export function initials(name: string): string {
-  if (/^\+?\d/.test(name)) return '#';
-  const words = name.trim().split(/\s+/);
-  const first = [...(words[0] ?? '')][0] ?? '';
-  const last = words.length > 1 ? ([...(words.at(-1) ?? '')][0] ?? '') : '';
-  return (first + last).toLocaleUpperCase();
+  return /^\+?\d/.test(name) ? '#' : lettersOf(name);
 }

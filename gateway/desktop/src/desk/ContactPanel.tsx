@@ -1,6 +1,7 @@
 // What is known of the customer in focus (A5, B5), the conversation's facts, who takes part, and End Chat (R2).
 
 import { ActionIcon, Button, Tooltip } from '@mantine/core';
+import { safeHref } from '@parley/shared/links';
 import {
   IconDeviceMobile,
   IconExternalLink,
@@ -21,7 +22,6 @@ import { initials } from '../app/UserMenu';
 import { openDialog } from '../app/ui';
 import type { Conversation, LiveRequest } from '../store/conversation';
 import { allows, byPhone, customerName, isActive } from '../store/select';
-import { safeHref } from '../text/links';
 import { clock, dateAndTime, queueTime } from '../text/time';
 import classes from './ContactPanel.module.css';
 

@@ -1,3 +1,4 @@
+import { linkify } from '@parley/shared/links';
 import { IconSettingsFilled } from '@tabler/icons-react';
 import { memo } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -7,7 +8,6 @@ import type { Part } from '../protocol/events';
 import type { Conversation } from '../store/conversation';
 import { allows, customerName, type Delivery, delivery, storesAndForwards } from '../store/select';
 import type { MessageItem } from '../store/timeline';
-import { linkify } from '../text/links';
 import { dateAndTime, dayName, timeOfDay } from '../text/time';
 import { Attachment } from './Attachment';
 import { DeliveryMark } from './DeliveryMark';

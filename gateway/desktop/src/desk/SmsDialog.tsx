@@ -2,6 +2,7 @@
 
 import { Button, Group, Loader, Modal, NativeSelect, TextInput } from '@mantine/core';
 import { useMergedRef } from '@mantine/hooks';
+import { randomId } from '@parley/shared/id';
 import { type FormEvent, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useNavigate } from 'react-router';
@@ -12,7 +13,6 @@ import { troubleText } from '../app/trouble';
 import { useUi } from '../app/ui';
 import type { WireError } from '../protocol/frames';
 import { CommandError } from '../socket/client';
-import { randomId } from '../store/outbox';
 import type { Phone } from '../text/phone';
 import classes from './SmsDialog.module.css';
 

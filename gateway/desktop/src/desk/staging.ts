@@ -1,8 +1,8 @@
 // Files chosen for the next message. They upload while the agent goes on writing (P1).
 
+import { randomId } from '@parley/shared/id';
 import { useCallback, useEffect, useRef, useState } from 'react';
 import { useDesk } from '../app/context';
-import { randomId } from '../store/outbox';
 import type { Upload } from '../store/state';
 import { isPicture } from './Attachment';
 

@@ -1,6 +1,7 @@
 // Messages on their way out: shown at once, sent under a client id of the desktop's own, kept while the line is
 // down and sent again after an answer was lost. The server takes a repeat for the same message (DESIGN.md 6).
 
+import { randomId } from '@parley/shared/id';
 import { HttpError, upload } from '../api/http';
 import type { Part } from '../protocol/events';
 import { CommandError, type StreamClient } from '../socket/client';
@@ -26,7 +27,7 @@ export class Outbox {
 
   send(conversation: string, text: string, uploads: Upload[]): void {
     const outgoing: Outgoing = {
-      clientId: crypto.randomUUID?.() ?? randomId(),
+      clientId: randomId(),
       conversation,
       at: new Date(Date.now() + this.store.getState().skew).toISOString(),
       text,
@@ -160,10 +161,4 @@ export class Outbox {
 function troubleOf(err: unknown): Trouble {
   if (!(err instanceof HttpError) || err.status === 0) return { code: 'offline', text: '' };
   return { code: err.code || (err.status === 413 ? 'too_large' : 'unavailable'), text: err.message };
-}
-
-/** crypto.randomUUID exists in secure contexts only; a desk on plain HTTP in a house net has none. */
-export function randomId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
 }

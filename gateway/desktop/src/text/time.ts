@@ -1,10 +1,8 @@
+import { clock as clockOf } from '@parley/shared/format';
+
 /** A duration as people read it on a clock: 0:07, 12:30, 1:02:03. Negative counts as zero. */
 export function clock(ms: number): string {
-  const total = Math.max(0, Math.floor(ms / 1000));
-  const seconds = String(total % 60).padStart(2, '0');
-  const minutes = Math.floor(total / 60) % 60;
-  const hours = Math.floor(total / 3600);
-  return hours > 0 ? `${hours}:${String(minutes).padStart(2, '0')}:${seconds}` : `${minutes}:${seconds}`;
+  return clockOf(ms / 1000);
 }
 
 /** What is left of a time, rounded up, so that "0:00" means that it is over. */

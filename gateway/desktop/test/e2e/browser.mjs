@@ -1,29 +1,13 @@
 // One headless Chromium for all stories, and what they share: pages logged in, customers, axe, pictures.
 
 import { mkdirSync } from 'node:fs';
-import { AxeBuilder } from '@axe-core/playwright';
-import { chromium } from 'playwright-core';
+import * as shared from '@parley/shared/browser';
 import { startFake } from '../fake-gateway/server.mjs';
 
 const root = new URL('../../dist', import.meta.url).pathname;
 export const shots = new URL('./shots/', import.meta.url).pathname;
 
-const args = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--autoplay-policy=user-gesture-required',
-];
-
-export async function launch() {
-  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args });
-  return browser;
-}
+export const launch = () => shared.launch('--autoplay-policy=user-gesture-required');
 
 /** A fresh gateway; close() ends it. */
 export function gateway(rules = {}) {
@@ -34,7 +18,7 @@ export async function desk(browser, fake, login, options = {}) {
   const { scheme = 'light', size = { width: 1280, height: 720 }, ...more } = options;
   const context = await browser.newContext({ viewport: size, colorScheme: scheme, locale: 'en-GB', ...more });
   const page = await context.newPage();
-  await slowDown(page);
+  await shared.slowDown(page);
   page.setDefaultTimeout(20_000);
   page.faults = [];
   page.on('console', (m) => {
@@ -50,14 +34,6 @@ export async function desk(browser, fake, login, options = {}) {
   return page;
 }
 
-/** With SLOW=6 a page has a sixth of its processor: what a story takes for granted on a fast machine shows. */
-async function slowDown(page) {
-  const rate = Number(process.env.SLOW ?? 1);
-  if (rate <= 1) return;
-  const session = await page.context().newCDPSession(page);
-  await session.send('Emulation.setCPUThrottlingRate', { rate });
-}
-
 export async function goReady(page) {
   await page.getByRole('button', { name: 'Go ready' }).click();
   await page.getByRole('button', { name: /Your state: Ready/ }).waitFor();
@@ -68,30 +44,12 @@ export async function picture(page, name) {
   await page.screenshot({ path: `${shots}${name}.png` });
 }
 
-/**
- * Throws when axe finds anything on the page as it stands. What it finds must be there when it looks
- * again: a tooltip may begin to fade in while it looks, in colours that nobody sees for long.
- */
-export async function axe(page, where) {
-  const found = await violations(page);
-  if (found.length === 0) return;
-  const text = await violations(page);
-  if (text.length > 0) throw new Error(`axe on ${where}:\n  ${text.join('\n  ')}`);
-}
-
-async function violations(page) {
-  await page.waitForTimeout(250);
-  await page.waitForFunction(() =>
-    document
-      .getAnimations()
-      .every((a) => a.playState !== 'running' || a.effect?.getTiming().iterations === Number.POSITIVE_INFINITY),
-  );
-  const result = await new AxeBuilder({ page })
-    .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'])
-    .analyze();
-  return result.violations.flatMap((v) =>
-    v.nodes.map((n) => `${v.id}: ${n.target} ${n.failureSummary?.split('\n')[1] ?? ''}`),
-  );
+/** Throws when axe finds anything on the page; what a click has started gets a moment to begin. */
+export function axe(page, where) {
+  return shared.axe(page, where, async () => {
+    await page.waitForTimeout(250);
+    return shared.violations(page);
+  });
 }
 
 export function assert(condition, text) {

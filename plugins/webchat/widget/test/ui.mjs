@@ -4,8 +4,7 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { AxeBuilder } from '@axe-core/playwright'
-import { chromium } from 'playwright-core'
+import { launch, violations } from '@parley/shared/browser'
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url))
 const shots = fileURLToPath(new URL('./shots/', import.meta.url))
@@ -26,18 +25,7 @@ const ctl = async (action, args = {}) => {
 }
 const events = async () => (await fetch(`${local}/ctl/events`)).json()
 
-const browser = await chromium.launch({
-  executablePath: '/usr/bin/chromium',
-  args: [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-quic',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-  ],
-})
+const browser = await launch()
 
 const problems = []
 async function open(options = {}) {
@@ -58,11 +46,7 @@ async function open(options = {}) {
   return { context, page, panel: page.frameLocator('parley-chat iframe') }
 }
 async function axe(page, what) {
-  const found = await new AxeBuilder({ page })
-    .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'])
-    .analyze()
-  for (const v of found.violations)
-    problems.push(`axe, ${what}: ${v.id}: ${v.nodes.map((n) => `${n.html} ${n.failureSummary}`).join(' | ')}`)
+  for (const found of await violations(page)) problems.push(`axe, ${what}: ${found}`)
 }
 const shot = (page, name) => page.screenshot({ path: `${shots}${name}.png` })
 const step = (name) => console.log(`- ${name}`)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { bytes, clock, initials, moment } from '../src/panel/format'
+import { bytes, moment } from '../src/panel/format'
 import { notShown, problem, words } from '../src/panel/i18n'
 import { contrast, ink, palette, parse, type RGB, readable } from '../src/panel/theme'
 
@@ -37,23 +37,10 @@ describe('words', () => {
 
 describe('format', () => {
   it.each([
-    [0, '0:00'],
-    [177, '2:57'],
-    [3600, '1:00:00'],
-    [-5, '0:00'],
-  ])('clock %s', (s, want) => expect(clock(s)).toBe(want))
-  it.each([
     [5, '5 B'],
     [1536, '1.5 KB'],
     [20 * 2 ** 20, '20 MB'],
   ])('bytes %s', (n, want) => expect(bytes(n, 'en')).toBe(want))
-  it.each([
-    ['Ana Berg', 'AB'],
-    ['ana', 'A'],
-    ['', ''],
-    ['Ana von der Berg', 'AB'],
-    ['😀 x', '😀X'],
-  ])('initials %s', (name, want) => expect(initials(name)).toBe(want))
   it('shows the day when it was another', () => {
     const now = new Date('2026-11-23T12:00:00')
     expect(moment('2026-11-23T10:05:00', 'en-GB', now)).toBe('10:05')

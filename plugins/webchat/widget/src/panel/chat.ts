@@ -1,5 +1,6 @@
 // The chat's life: who the visitor is, what was said, what waits to be sent.
 // It knows no DOM but WebSocket and fetch.
+import { randomId } from '@parley/shared/id'
 import { Connection, type Status } from './connection'
 import { apply, nothing, type View } from './fold'
 import type { Cursor, EventFrame, FilePart, Part, ServerFrame } from './frames'
@@ -171,7 +172,7 @@ export class Chat {
   }
 
   attach(file: File): void {
-    const clientId = newId()
+    const clientId = randomId()
     const part: FilePart = { blob: '', name: file.name, mime: file.type, size: file.size }
     const one: Pending = {
       clientId,
@@ -396,7 +397,7 @@ export class Chat {
   }
 
   private queue(frame: Pending['frame']): void {
-    const clientId = newId()
+    const clientId = randomId()
     const at = new Date(this.now()).toISOString()
     this.keepPending([...this.state.pending, { clientId, at, frame, state: 'waiting' }])
     this.connection.open()
@@ -482,11 +483,4 @@ export class Chat {
 function without(p: Pending, frame: Pending['frame']): Pending {
   const { file: _, progress: __, ...rest } = p
   return { ...rest, frame }
-}
-
-function newId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(12))
-  return btoa(String.fromCharCode(...bytes))
-    .replace(/\+/g, '-')
-    .replace(/\//g, '_')
 }

@@ -1,12 +1,3 @@
-/** Seconds as minutes:seconds, "2:57"; with hours from one on. */
-export function clock(seconds: number): string {
-  const s = Math.max(0, Math.floor(seconds))
-  const two = (n: number) => String(n).padStart(2, '0')
-  const h = Math.floor(s / 3600)
-  const m = Math.floor(s / 60) % 60
-  return h > 0 ? `${h}:${two(m)}:${two(s % 60)}` : `${m}:${two(s % 60)}`
-}
-
 /** Bytes for people, in steps of 1024 as file managers show them. */
 export function bytes(n: number, locale: string): string {
   const units = ['B', 'KB', 'MB', 'GB']
@@ -28,14 +19,4 @@ export function moment(at: string, locale: string, now: Date): string {
     minute: '2-digit',
     ...(!today && { day: 'numeric', month: 'short' }),
   }).format(d)
-}
-
-/** Two letters of a name; '' where there are none. */
-export function initials(name: string): string {
-  const all = name.trim().split(/\s+/).filter(Boolean)
-  const pick = all.length > 1 ? [all[0], all.at(-1)] : all
-  return pick
-    .map((w) => [...(w ?? '')][0] ?? '')
-    .join('')
-    .toLocaleUpperCase()
 }

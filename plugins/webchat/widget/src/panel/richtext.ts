@@ -1,7 +1,7 @@
 // Rich text (SPEC D5, D6): i, b, a, em, strong and br; everything else is
 // reduced to its text, unclosed tags are closed. What comes out is data for
 // the renderer, never HTML again, so nothing in it can run or load.
-import { hrefOf } from './links'
+import { hrefOf } from '@parley/shared/links'
 
 export type Rich =
   | string

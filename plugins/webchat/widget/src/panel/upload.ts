@@ -1,24 +1,18 @@
+import { post } from '@parley/shared/upload'
 import type { Part } from './frames'
 
 /** Sends one file under a grant; rejects with the published code. */
-export function upload(
+export async function upload(
   file: File,
   grant: { grant: string; url: string },
   progress: (share: number) => void,
 ): Promise<Part> {
-  return new Promise((done, failed) => {
-    const x = new XMLHttpRequest() // fetch cannot tell an upload's progress
-    x.open('POST', grant.url)
-    x.setRequestHeader('Parley-Grant', grant.grant)
-    x.setRequestHeader('Parley-File-Name', encodeURIComponent(file.name || 'file'))
-    x.setRequestHeader('Content-Type', file.type || 'application/octet-stream')
-    x.responseType = 'json'
-    x.upload.onprogress = (e) => e.lengthComputable && progress(e.loaded / e.total)
-    x.onload = () => {
-      if (x.status === 200) done(x.response as Part)
-      else failed(new Error(x.response?.error?.code ?? (x.status === 413 ? 'too_large' : 'upload')))
-    }
-    x.onerror = () => failed(new Error('offline'))
-    x.send(file)
-  })
+  const headers = {
+    'Parley-Grant': grant.grant,
+    'Parley-File-Name': encodeURIComponent(file.name || 'file'),
+    'Content-Type': file.type || 'application/octet-stream',
+  }
+  const { status, response } = await post(grant.url, headers, file, progress)
+  if (status === 200) return response as Part
+  throw new Error(response?.error?.code ?? (status === 413 ? 'too_large' : 'upload'))
 }

@@ -1,7 +1,7 @@
+import { clock } from '@parley/shared/format'
 import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Pending } from '../chat'
 import type { Entry, MessageEntry } from '../fold'
-import { clock } from '../format'
 import { useChat, useSeconds, useUi } from './context'
 import { Down } from './icons'
 import { Message, Notice } from './message'
