@@ -2,6 +2,7 @@ package blob
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"image"
 	"image/color"
@@ -9,6 +10,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"runtime/debug"
 
 	"golang.org/x/image/draw"
 	"golang.org/x/image/webp"
@@ -21,8 +23,11 @@ const (
 	// DefaultMaxPixels refuses what would take too much memory to show.
 	DefaultMaxPixels = 60_000_000
 	// decodeBytes bounds what decoding one picture may take here; larger ones
-	// get no thumbnail. A JPEG of 48 megapixels fits.
+	// get no thumbnail. A JPEG of 48 megapixels fits, a progressive one of 13.
 	decodeBytes = 96 << 20
+	// largeDecode is from where on what a picture took is given back at once.
+	// Left to the collector, that of several would be there together.
+	largeDecode = 16 << 20
 )
 
 // picture is what is known of a picture after it was looked into.
@@ -34,7 +39,7 @@ type picture struct {
 
 // look cleans a picture and makes its thumbnail. Errors: ErrPixels, ErrType.
 func look(mime string, b []byte, maxPixels int64) (picture, error) {
-	cfg, bytesPerPixel, err := decodeConfig(mime, bytes.NewReader(b))
+	cfg, decoded, err := decodeConfig(mime, b)
 	if err != nil || cfg.Width <= 0 || cfg.Height <= 0 {
 		return picture{}, fmt.Errorf("%w: %w", ErrType, errPicture)
 	}
@@ -50,8 +55,11 @@ func look(mime string, b []byte, maxPixels int64) (picture, error) {
 	if orientation >= 5 {
 		p.width, p.height = p.height, p.width
 	}
-	if pixels*bytesPerPixel > decodeBytes {
+	if decoded > decodeBytes {
 		return p, nil
+	}
+	if decoded > largeDecode {
+		defer debug.FreeOSMemory()
 	}
 	img, err := decode(mime, bytes.NewReader(p.content))
 	if err != nil {
@@ -61,29 +69,74 @@ func look(mime string, b []byte, maxPixels int64) (picture, error) {
 	return p, err
 }
 
-func decodeConfig(mime string, r io.Reader) (cfg image.Config, bytesPerPixel int64, err error) {
+// decodeConfig reads a picture's size and tells how many bytes decoding takes.
+func decodeConfig(mime string, b []byte) (cfg image.Config, decoded int64, err error) {
+	r := bytes.NewReader(b)
+	bytesPerPixel := int64(4)
 	switch mime {
 	case "image/jpeg":
 		cfg, err = jpeg.DecodeConfig(r)
-		bytesPerPixel = 2 // YCbCr 4:2:0 takes 1.5
-		if cfg.ColorModel == color.CMYKModel {
-			bytesPerPixel = 4
+		if bytesPerPixel = 0; cfg.ColorModel != color.YCbCrModel && cfg.ColorModel != color.GrayModel {
+			bytesPerPixel = 4 // made of the samples: RGB, CMYK
 		}
+		decoded = jpegSamples(b)
 	case "image/png":
 		cfg, err = png.DecodeConfig(r)
-		if bytesPerPixel = 4; cfg.ColorModel == color.NRGBA64Model || cfg.ColorModel == color.RGBA64Model {
+		if cfg.ColorModel == color.NRGBA64Model || cfg.ColorModel == color.RGBA64Model {
 			bytesPerPixel = 8
+		}
+		if len(b) > 28 && b[28] != 0 { // interlaced (PNG, 11.2.2): its passes are pictures of their own
+			bytesPerPixel *= 2
 		}
 	case "image/gif":
 		cfg, err = gif.DecodeConfig(r)
 		bytesPerPixel = 1
 	case "image/webp":
 		cfg, err = webp.DecodeConfig(r)
-		bytesPerPixel = 4
 	default:
 		err = errPicture
 	}
-	return cfg, bytesPerPixel, err
+	return cfg, decoded + int64(cfg.Width)*int64(cfg.Height)*bytesPerPixel, err
+}
+
+// jpegSamples is how many bytes a JPEG's samples take, and of a progressive one
+// its coefficients, of four bytes each, which all are kept until its end
+// (ITU-T T.81, B.2.2). Too many when no frame is found where one belongs.
+func jpegSamples(b []byte) int64 {
+	const tooMany = 1 << 40
+	for i := 2; i+4 <= len(b) && b[i] == 0xFF; {
+		marker := b[i+1]
+		if marker == 0xFF { // fill byte
+			i++
+			continue
+		}
+		end := i + 2 + int(binary.BigEndian.Uint16(b[i+2:]))
+		if marker < jpegSOF0 || marker > jpegSOF0+2 {
+			i = end
+			continue
+		}
+		if end > len(b) || i+10 > end {
+			return tooMany
+		}
+		height, width := int64(binary.BigEndian.Uint16(b[i+5:])), int64(binary.BigEndian.Uint16(b[i+7:]))
+		var most [2]int64 // sampling across and down
+		blocks := int64(0)
+		for c := i + 10; c+3 <= end; c += 3 {
+			h, v := int64(b[c+1]>>4), int64(b[c+1]&15)
+			most[0], most[1] = max(most[0], h), max(most[1], v)
+			blocks += h * v
+		}
+		if most[0] == 0 || most[1] == 0 {
+			return tooMany
+		}
+		units := (width/(8*most[0]) + 1) * (height/(8*most[1]) + 1)
+		samples := units * blocks * 64
+		if marker == jpegSOF0+2 {
+			return 5 * samples
+		}
+		return samples
+	}
+	return tooMany
 }
 
 // decode reads a picture, of an animation the first one. A decoder's panic on

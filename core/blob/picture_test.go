@@ -10,6 +10,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -180,6 +181,50 @@ func TestBrokenPictureIsNotShown(t *testing.T) {
 	f.Handler().ServeHTTP(w, httptest.NewRequest("GET", f.SignURL(file.Blob, 60e9, true), nil))
 	if w.Code != 404 {
 		t.Errorf("its thumbnail: status %d, want 404", w.Code)
+	}
+}
+
+// progressive is a JPEG of three full components whose picture is missing: what
+// a decoder takes for it, it takes before it finds that out.
+func progressive(w, h int) []byte {
+	frame := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16([]byte{8}, uint16(h)), uint16(w))
+	return []byte("\xFF\xD8" + jpegSegment(0xC2, string(frame)+"\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00") +
+		jpegSegment(0xDA, "\x03\x01\x00\x02\x00\x03\x00\x00\x00\x00") + "\x00\x00\xFF\xD9")
+}
+
+// FT22: what decoding takes is known before, so that a small file does not make
+// a decoder take hundreds of megabytes.
+func TestDecodedBytes(t *testing.T) {
+	interlaced := encode(t, "png", photo(40, 20))
+	interlaced[28] = 1
+	interlaced = []byte(string(interlaced[:29]) + string(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(interlaced[12:29]))) + string(interlaced[33:]))
+	for name, c := range map[string]struct {
+		mime    string
+		content []byte
+		least   int64
+		most    int64
+	}{
+		"jpeg":                 {"image/jpeg", encode(t, "jpeg", photo(4000, 2000)), 12_000_000, 12_200_000},
+		"jpeg, progressive":    {"image/jpeg", progressive(4000, 2000), 15 * 8_000_000, 15 * 8_100_000},
+		"jpeg, frame in doubt": {"image/jpeg", []byte("\xFF\xD8\xFF\xD0" + string(progressive(40, 20)[2:])), 1 << 40, 1 << 41},
+		"png":                  {"image/png", encode(t, "png", photo(40, 20)), 4 * 800, 4 * 800},
+		"png, interlaced":      {"image/png", interlaced, 8 * 800, 8 * 800},
+	} {
+		if got, err := blob.DecodedBytes(c.mime, c.content); err != nil || got < c.least || got > c.most {
+			t.Errorf("%s: %d bytes (%v), want %d to %d", name, got, err, c.least, c.most)
+		}
+	}
+	f := open(t, nil)
+	bomb := progressive(7000, 7000)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	file := f.put("a.jpg", bomb)
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 16<<20 {
+		t.Errorf("a JPEG of %d bytes took %d MiB", len(bomb), took>>20)
+	}
+	if file.Width != 7000 {
+		t.Errorf("got %+v, want its size in pixels", file)
 	}
 }
 

@@ -31,6 +31,7 @@ func strip(mime string, b []byte) (out []byte, orientation int, err error) {
 
 // JPEG markers (ITU-T T.81, table B.1).
 const (
+	jpegSOF0 = 0xC0 // baseline; the next two are extended and progressive
 	jpegSOI  = 0xD8
 	jpegEOI  = 0xD9
 	jpegSOS  = 0xDA
