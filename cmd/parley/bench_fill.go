@@ -12,7 +12,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/internal/stores"
 )
@@ -20,8 +20,8 @@ import (
 // smsNowhere is the SMS plugin's port while a store is filled: it takes nothing.
 type smsNowhere struct{ nowhere }
 
-func (smsNowhere) Info() pluginhost.Info {
-	return pluginhost.Info{ID: "sms", Capabilities: conversation.Capabilities{Text: true, OutboundFirst: true, OfferTitle: "SMS", AddressKind: "phone"}}
+func (smsNowhere) Info() plugin.Info {
+	return plugin.Info{ID: "sms", Capabilities: conversation.Capabilities{Text: true, OutboundFirst: true, OfferTitle: "SMS", AddressKind: "phone"}}
 }
 
 // fill gives the store the past that a busy line has.
@@ -97,12 +97,12 @@ func fillEnded(ctx context.Context, s *stores.Stores, acc conversation.AccountID
 	r.PluginReady("sms", "fill", smsNowhere{})
 	f := newFiller(r)
 	for i := range n {
-		in := pluginhost.Inbound{Plugin: "sms", Account: acc, Thread: fmt.Sprintf("+1646%07d", i), DedupeKey: fmt.Sprintf("fill-%d", i)}
+		in := plugin.Inbound{Plugin: "sms", Account: acc, Thread: fmt.Sprintf("+1646%07d", i), DedupeKey: fmt.Sprintf("fill-%d", i)}
 		m := in
-		m.Message = &pluginhost.InboundMessage{Address: in.Thread, Parts: []conversation.Part{{Kind: conversation.PartText, Text: "some words of a customer"}}}
+		m.Message = &plugin.InboundMessage{Address: in.Thread, Parts: []conversation.Part{{Kind: conversation.PartText, Text: "some words of a customer"}}}
 		f.ingest(ctx, m)
 		in.DedupeKey += "-end"
-		in.Action = &pluginhost.CustomerAction{End: true}
+		in.Action = &plugin.CustomerAction{End: true}
 		f.ingest(ctx, in)
 	}
 	return f.wait()
@@ -122,11 +122,11 @@ func newFiller(r *router.Router) *filler {
 	return &filler{r: r, slots: make(chan struct{}, 2000)}
 }
 
-func (f *filler) ingest(ctx context.Context, in pluginhost.Inbound) {
+func (f *filler) ingest(ctx context.Context, in plugin.Inbound) {
 	f.wg.Add(1)
 	f.slots <- struct{}{}
-	f.r.Ingest(ctx, in, func(a pluginhost.Ack) {
-		if a.Status != pluginhost.Committed {
+	f.r.Ingest(ctx, in, func(a plugin.Ack) {
+		if a.Status != plugin.Committed {
 			f.mu.Lock()
 			f.err = fmt.Errorf("event not taken: %s", a.Code)
 			f.mu.Unlock()

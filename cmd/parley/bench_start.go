@@ -13,7 +13,7 @@ import (
 	"github.com/parley-gateway/parley/config"
 	"github.com/parley-gateway/parley/core/bus"
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/internal/freeport"
 	"github.com/parley-gateway/parley/internal/stores"
@@ -91,9 +91,9 @@ func (c *benchStartCmd) start(ctx context.Context, dir string) (took time.Durati
 // nowhere is a plugin's port that takes nothing.
 type nowhere struct{}
 
-func (nowhere) Offer(pluginhost.Outbound) bool { return false }
-func (nowhere) Info() pluginhost.Info {
-	return pluginhost.Info{ID: "webchat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}
+func (nowhere) Offer(plugin.Outbound) bool { return false }
+func (nowhere) Info() plugin.Info {
+	return plugin.Info{ID: "webchat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}
 }
 
 // fill makes the conversations with the router itself.
@@ -123,13 +123,13 @@ func (c *benchStartCmd) fill(ctx context.Context, cfg config.Config) (err error)
 	}
 	f := newFiller(r)
 	for i := range c.Conversations {
-		in := pluginhost.Inbound{Plugin: "webchat", Account: acc.ID, Thread: fmt.Sprintf("web:fill-%d", i)}
+		in := plugin.Inbound{Plugin: "webchat", Account: acc.ID, Thread: fmt.Sprintf("web:fill-%d", i)}
 		start := in
-		start.Action = &pluginhost.CustomerAction{Start: &pluginhost.StartAction{Body: conversation.StartedBody{Name: "Fill"}}}
+		start.Action = &plugin.CustomerAction{Start: &plugin.StartAction{Body: conversation.StartedBody{Name: "Fill"}}}
 		f.ingest(ctx, start)
 		for range c.Events - 3 { // started, assigned, requested come with the start
 			m := in
-			m.Message = &pluginhost.InboundMessage{Parts: []conversation.Part{{Kind: conversation.PartText, Text: "some words of a customer"}}}
+			m.Message = &plugin.InboundMessage{Parts: []conversation.Part{{Kind: conversation.PartText, Text: "some words of a customer"}}}
 			f.ingest(ctx, m)
 		}
 	}

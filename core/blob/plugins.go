@@ -12,7 +12,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // Log is what Plugins needs of the event log.
@@ -58,7 +58,7 @@ func ConversationKey(log Log) func(context.Context, conversation.ConversationID)
 }
 
 // Plugins lets plugins use the store within their own accounts
-// (pluginhost.Blobs).
+// (plugin.Blobs).
 type Plugins struct {
 	Store *Store
 	Log   Log
@@ -67,7 +67,7 @@ type Plugins struct {
 	Origin string
 }
 
-var _ pluginhost.Blobs = Plugins{}
+var _ plugin.Blobs = Plugins{}
 
 // Put stores an attachment that a message of the thread may name, or of any
 // thread when it is "". On a connected channel it is the open conversation's:
@@ -141,7 +141,7 @@ func (p Plugins) may(ctx context.Context, accounts []conversation.AccountID, id 
 		return fmt.Errorf("blob: %w", err)
 	}
 	if !own {
-		return pluginhost.ErrDenied
+		return plugin.ErrDenied
 	}
 	return nil
 }
@@ -173,13 +173,13 @@ func (p Plugins) owns(ctx context.Context, accounts []conversation.AccountID, ro
 func forPlugin(err error) error {
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return fmt.Errorf("%w: %w", pluginhost.ErrNotFound, err)
+		return fmt.Errorf("%w: %w", plugin.ErrNotFound, err)
 	case errors.Is(err, ErrTooLarge), errors.Is(err, ErrPixels):
-		return fmt.Errorf("%w: %w", pluginhost.ErrTooLarge, err)
+		return fmt.Errorf("%w: %w", plugin.ErrTooLarge, err)
 	case errors.Is(err, ErrType):
-		return fmt.Errorf("%w: %w", pluginhost.ErrDenied, err)
+		return fmt.Errorf("%w: %w", plugin.ErrDenied, err)
 	case errors.Is(err, ErrFull), errors.Is(err, ErrUnavailable):
-		return fmt.Errorf("%w: %w", pluginhost.ErrNotDurable, err)
+		return fmt.Errorf("%w: %w", plugin.ErrNotDurable, err)
 	default:
 		return err
 	}

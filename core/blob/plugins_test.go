@@ -13,7 +13,7 @@ import (
 	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // rows is a log with one open conversation on one thread.
@@ -83,10 +83,10 @@ func TestPlugins(t *testing.T) {
 		"agent's to it":         {[]conversation.AccountID{f.account}, agents.Blob, nil},
 		"by a second endpoint":  {[]conversation.AccountID{second}, inside.Blob, nil},
 		"own account's":         {[]conversation.AccountID{f.account}, before.Blob, nil},
-		"another's account's":   {[]conversation.AccountID{second}, before.Blob, pluginhost.ErrDenied},
-		"another's":             {[]conversation.AccountID{stranger}, inside.Blob, pluginhost.ErrDenied},
-		"by a plugin with none": {nil, inside.Blob, pluginhost.ErrDenied},
-		"no such":               {[]conversation.AccountID{f.account}, conversation.NewID[conversation.BlobID](), pluginhost.ErrNotFound},
+		"another's account's":   {[]conversation.AccountID{second}, before.Blob, plugin.ErrDenied},
+		"another's":             {[]conversation.AccountID{stranger}, inside.Blob, plugin.ErrDenied},
+		"by a plugin with none": {nil, inside.Blob, plugin.ErrDenied},
+		"no such":               {[]conversation.AccountID{f.account}, conversation.NewID[conversation.BlobID](), plugin.ErrNotFound},
 	} {
 		file, r, err := p.Get(ctx, c.accounts, c.id)
 		if !errors.Is(err, c.want) {
@@ -111,8 +111,8 @@ func TestPlugins(t *testing.T) {
 		content []byte
 		want    error
 	}{
-		"too large": {pdf(1<<20 + 1), pluginhost.ErrTooLarge},
-		"type":      {[]byte("<svg/>"), pluginhost.ErrDenied},
+		"too large": {pdf(1<<20 + 1), plugin.ErrTooLarge},
+		"type":      {[]byte("<svg/>"), plugin.ErrDenied},
 	} {
 		if _, err := p.Put(ctx, f.account, "visitor", "a", "", bytes.NewReader(c.content)); !errors.Is(err, c.want) {
 			t.Errorf("Put, %s: got %v, want %v", name, err, c.want)

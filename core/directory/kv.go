@@ -18,7 +18,7 @@ const (
 // ErrKVSize: a key is empty, longer than 512 bytes or no text, or a value longer than 64 KiB.
 var ErrKVSize = errors.New("directory: a key has 1 to 512 bytes of text, a value at most 64 KiB")
 
-// Get reads a plugin's value. (pluginhost.KV)
+// Get reads a plugin's value. (plugin.KV)
 func (d *Directory) Get(ctx context.Context, plugin, key string) (value []byte, version uint64, found bool, err error) {
 	if !isKVKey(key) {
 		return nil, 0, false, nil
@@ -47,7 +47,7 @@ func (d *Directory) Get(ctx context.Context, plugin, key string) (value []byte, 
 // Put stores a plugin's value, sealed, and returns its new version: one more
 // than the version before, from 1. With conditional it does so only if the
 // stored version is ifVersion (0: absent); otherwise ok is false and version
-// the stored one. (pluginhost.KV)
+// the stored one. (plugin.KV)
 func (d *Directory) Put(ctx context.Context, plugin, key string, value []byte, ifVersion uint64, conditional bool) (version uint64, ok bool, err error) {
 	if !isKVKey(key) || len(value) > MaxKVValue {
 		return 0, false, ErrKVSize
@@ -82,7 +82,7 @@ ON CONFLICT (plugin, key) DO UPDATE SET version = excluded.version, value = excl
 }
 
 // Delete removes a plugin's value; one that is not there is no error. It is
-// part of pluginhost.KV.
+// part of plugin.KV.
 func (d *Directory) Delete(ctx context.Context, plugin, key string) error {
 	if !isKVKey(key) {
 		return nil
@@ -98,7 +98,7 @@ func (d *Directory) Delete(ctx context.Context, plugin, key string) error {
 }
 
 // List returns up to limit keys of a plugin that start with prefix and come
-// after a key, in byte order. (pluginhost.KV)
+// after a key, in byte order. (plugin.KV)
 func (d *Directory) List(ctx context.Context, plugin, prefix, after string, limit int) ([]string, error) {
 	limit = min(max(limit, 0), 1000)
 	rows, err := d.reader.QueryContext(ctx, `SELECT key FROM plugin_kv

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
@@ -165,7 +166,7 @@ func (s scopedBlobs) Get(_ context.Context, accounts []conversation.AccountID, i
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(accounts) != 1 || conversation.BlobID(accounts[0]) != id {
-		return conversation.File{}, nil, pluginhost.ErrNotFound
+		return conversation.File{}, nil, plugin.ErrNotFound
 	}
 	return conversation.File{Blob: id, Size: int64(len(s.stored))}, io.NopCloser(strings.NewReader(string(s.stored))), nil
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/pluginhost"
 )
 
@@ -21,8 +22,8 @@ type countingCore struct {
 	n    int
 }
 
-func (c *countingCore) Ingest(_ context.Context, in pluginhost.Inbound, done func(pluginhost.Ack)) {
-	done(pluginhost.Ack{Status: pluginhost.Committed, Seq: 1})
+func (c *countingCore) Ingest(_ context.Context, in plugin.Inbound, done func(plugin.Ack)) {
+	done(plugin.Ack{Status: plugin.Committed, Seq: 1})
 	if in.Message != nil {
 		if c.n--; c.n == 0 { // one reader, one caller
 			close(c.left)
@@ -65,7 +66,7 @@ func BenchmarkHop(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
 }
 
-func readyPort(b *testing.B, core *fakeCore) pluginhost.CommandPort {
+func readyPort(b *testing.B, core *fakeCore) plugin.CommandPort {
 	b.Helper()
 	core.until(b, "a port", func() bool { return core.port != nil })
 	return core.port

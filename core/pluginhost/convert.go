@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
@@ -58,9 +59,9 @@ func parseID[K any](id *conversation.ID[K], s string) error {
 }
 
 // toInbound converts an event. Account is the caller's, already parsed.
-func toInbound(plugin string, account conversation.AccountID, e *pluginv1.Event) (Inbound, error) {
-	in := Inbound{
-		Plugin: plugin, Account: account, Thread: e.GetThread(), DedupeKey: e.GetDedupeKey(),
+func toInbound(id string, account conversation.AccountID, e *pluginv1.Event) (plugin.Inbound, error) {
+	in := plugin.Inbound{
+		Plugin: id, Account: account, Thread: e.GetThread(), DedupeKey: e.GetDedupeKey(),
 		ProviderAt: fromMicros(e.GetProviderTime()), ReceivedAt: fromMicros(e.GetReceivedTime()),
 	}
 	var err error
@@ -86,7 +87,7 @@ func toInbound(plugin string, account conversation.AccountID, e *pluginv1.Event)
 	return in, err
 }
 
-func toInboundMessage(m *pluginv1.Message) (*InboundMessage, error) {
+func toInboundMessage(m *pluginv1.Message) (*plugin.InboundMessage, error) {
 	parts, err := toParts(m.GetParts())
 	if err != nil {
 		return nil, err
@@ -95,18 +96,18 @@ func toInboundMessage(m *pluginv1.Message) (*InboundMessage, error) {
 	if err := reply.UnmarshalText([]byte(m.GetReplyTo())); err != nil {
 		return nil, fmt.Errorf("reply_to: %w", err)
 	}
-	return &InboundMessage{
+	return &plugin.InboundMessage{
 		ClientID: m.GetClientId(), Address: m.GetFrom().GetAddress(), Name: m.GetFrom().GetName(),
 		Parts: parts, ReplyTo: reply, ProviderIDs: m.GetProviderIds(),
 	}, nil
 }
 
-func toCommandResult(r *pluginv1.Result) (*CommandResult, error) {
+func toCommandResult(r *pluginv1.Result) (*plugin.CommandResult, error) {
 	id, err := parseCommandID(r.GetCommandId())
 	if err != nil {
 		return nil, err
 	}
-	out := &CommandResult{
+	out := &plugin.CommandResult{
 		Command: id, ProviderIDs: r.GetProviderIds(), Kind: errorKind(r.GetErrorKind()),
 		Code: r.GetCode(), Text: r.GetText(), Retryable: r.GetRetryable(),
 		RetryAfter: time.Duration(r.GetRetryAfterMs()) * time.Millisecond,
@@ -141,8 +142,8 @@ func errorKind(k pluginv1.ErrorKind) string {
 	}
 }
 
-func toDeliveryStatus(s *pluginv1.DeliveryStatus) (*DeliveryStatus, error) {
-	out := &DeliveryStatus{ProviderID: s.GetProviderId(), Code: s.GetCode(), Text: s.GetText()}
+func toDeliveryStatus(s *pluginv1.DeliveryStatus) (*plugin.DeliveryStatus, error) {
+	out := &plugin.DeliveryStatus{ProviderID: s.GetProviderId(), Code: s.GetCode(), Text: s.GetText()}
 	switch s.GetStatus() {
 	case pluginv1.MessageStatus_MESSAGE_STATUS_SENT:
 		out.Status = conversation.StatusSent
@@ -168,35 +169,35 @@ func toDeliveryStatus(s *pluginv1.DeliveryStatus) (*DeliveryStatus, error) {
 	return out, nil
 }
 
-func toInboundReceipt(r *pluginv1.Receipt) (*InboundReceipt, error) {
+func toInboundReceipt(r *pluginv1.Receipt) (*plugin.InboundReceipt, error) {
 	var id conversation.ConversationID
 	if err := parseID(&id, r.GetConversation()); err != nil {
 		return nil, fmt.Errorf("receipt: %w", err)
 	}
-	return &InboundReceipt{Conversation: id, Delivered: r.GetDeliveredSeq(), Read: r.GetReadSeq()}, nil
+	return &plugin.InboundReceipt{Conversation: id, Delivered: r.GetDeliveredSeq(), Read: r.GetReadSeq()}, nil
 }
 
-func toCustomerAction(a *pluginv1.CustomerAction) (*CustomerAction, error) {
+func toCustomerAction(a *pluginv1.CustomerAction) (*plugin.CustomerAction, error) {
 	switch k := a.GetAction().(type) {
 	case *pluginv1.CustomerAction_Start:
 		start, err := toStart(k.Start)
-		return &CustomerAction{Start: start}, err
+		return &plugin.CustomerAction{Start: start}, err
 	case *pluginv1.CustomerAction_Page:
-		return &CustomerAction{Page: toPage(k.Page)}, nil
+		return &plugin.CustomerAction{Page: toPage(k.Page)}, nil
 	case *pluginv1.CustomerAction_End:
-		return &CustomerAction{End: true}, nil
+		return &plugin.CustomerAction{End: true}, nil
 	case *pluginv1.CustomerAction_Left:
-		return &CustomerAction{Left: true}, nil
+		return &plugin.CustomerAction{Left: true}, nil
 	case *pluginv1.CustomerAction_Attributes:
-		return &CustomerAction{Attributes: toAttributes(k.Attributes.GetAttributes())}, nil
+		return &plugin.CustomerAction{Attributes: toAttributes(k.Attributes.GetAttributes())}, nil
 	case *pluginv1.CustomerAction_OptOut:
-		return &CustomerAction{OptOut: &OptOut{Out: k.OptOut.GetOut(), Keyword: k.OptOut.GetKeyword()}}, nil
+		return &plugin.CustomerAction{OptOut: &plugin.OptOut{Out: k.OptOut.GetOut(), Keyword: k.OptOut.GetKeyword()}}, nil
 	default:
 		return nil, errUnsupported
 	}
 }
 
-func toStart(s *pluginv1.Start) (*StartAction, error) {
+func toStart(s *pluginv1.Start) (*plugin.StartAction, error) {
 	parts, err := toParts(s.GetParts())
 	if err != nil {
 		return nil, err
@@ -212,7 +213,7 @@ func toStart(s *pluginv1.Start) (*StartAction, error) {
 	if len(s.GetAttributes()) > 0 {
 		body.Attributes = toAttributes(s.GetAttributes())
 	}
-	return &StartAction{Body: body, ClientID: s.GetClientId(), Parts: parts}, nil
+	return &plugin.StartAction{Body: body, ClientID: s.GetClientId(), Parts: parts}, nil
 }
 
 func toPage(p *pluginv1.Page) *conversation.PageBody {
@@ -241,7 +242,7 @@ func capabilities(d *pluginv1.DescribeResponse) conversation.Capabilities {
 	}
 }
 
-func fromOutbound(o *Outbound) *pluginv1.Command {
+func fromOutbound(o *plugin.Outbound) *pluginv1.Command {
 	c := &pluginv1.Command{
 		CommandId: uuid.UUID(o.Command).String(), Account: o.Account.String(), Thread: o.Thread,
 		Conversation: o.Conversation.String(), Attempt: uint32(max(o.Attempt, 0)), MaybeSent: o.MaybeSent,
@@ -261,27 +262,27 @@ func fromOutbound(o *Outbound) *pluginv1.Command {
 	return c
 }
 
-func fromRecord(r *Record) *pluginv1.Record {
+func fromRecord(r *plugin.Record) *pluginv1.Record {
 	return &pluginv1.Record{
 		Conversation: r.Conversation.String(), Seq: r.Seq, Prev: r.Prev, Time: toMicros(r.At),
 		Type: string(r.Type), Head: r.Head, Body: r.Body,
 	}
 }
 
-func fromAgentSignal(account, thread string, g AgentSignal) *pluginv1.Signal {
+func fromAgentSignal(account, thread string, g plugin.AgentSignal) *pluginv1.Signal {
 	return &pluginv1.Signal{
 		Account: account, Thread: thread, Conversation: g.Conversation.String(), Kind: fromSignalKind(g.Kind),
 		On: g.On, Name: g.Name, Position: uint32(max(g.Position, 0)), WaitMs: uint32(max(g.Waited.Milliseconds(), 0)),
 	}
 }
 
-func fromSignalKind(k SignalKind) pluginv1.SignalKind {
+func fromSignalKind(k plugin.SignalKind) pluginv1.SignalKind {
 	switch k {
-	case SignalTyping:
+	case plugin.SignalTyping:
 		return pluginv1.SignalKind_SIGNAL_KIND_TYPING
-	case SignalPresence:
+	case plugin.SignalPresence:
 		return pluginv1.SignalKind_SIGNAL_KIND_PRESENCE
-	case SignalQueue:
+	case plugin.SignalQueue:
 		return pluginv1.SignalKind_SIGNAL_KIND_QUEUE
 	default:
 		return pluginv1.SignalKind_SIGNAL_KIND_UNSPECIFIED
@@ -289,24 +290,24 @@ func fromSignalKind(k SignalKind) pluginv1.SignalKind {
 }
 
 // toSignalKind knows what a customer may signal.
-func toSignalKind(k pluginv1.SignalKind) (SignalKind, bool) {
+func toSignalKind(k pluginv1.SignalKind) (plugin.SignalKind, bool) {
 	switch k {
 	case pluginv1.SignalKind_SIGNAL_KIND_TYPING:
-		return SignalTyping, true
+		return plugin.SignalTyping, true
 	case pluginv1.SignalKind_SIGNAL_KIND_PRESENCE:
-		return SignalPresence, true
+		return plugin.SignalPresence, true
 	default:
 		return "", false
 	}
 }
 
-func fromAckStatus(s AckStatus) pluginv1.AckStatus {
+func fromAckStatus(s plugin.AckStatus) pluginv1.AckStatus {
 	switch s {
-	case Committed:
+	case plugin.Committed:
 		return pluginv1.AckStatus_ACK_STATUS_COMMITTED
-	case Duplicate:
+	case plugin.Duplicate:
 		return pluginv1.AckStatus_ACK_STATUS_DUPLICATE
-	case Refused:
+	case plugin.Refused:
 		return pluginv1.AckStatus_ACK_STATUS_REFUSED
 	default:
 		return pluginv1.AckStatus_ACK_STATUS_RETRY

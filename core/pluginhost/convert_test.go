@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/pluginhost"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
@@ -84,8 +85,8 @@ func noneEmpty(t *testing.T, path string, m protoreflect.Message) {
 func TestToInbound(t *testing.T) {
 	account, command, conv := newAccount(), uuid.New(), conversation.ConversationID(uuid.New())
 	at := time.Date(2026, 11, 23, 1, 2, 3, 4000, time.UTC)
-	base := pluginhost.Inbound{Plugin: "p", Account: account, Thread: "t", DedupeKey: "d", ProviderAt: at, ReceivedAt: at.Add(time.Second)}
-	with := func(f func(*pluginhost.Inbound)) pluginhost.Inbound {
+	base := plugin.Inbound{Plugin: "p", Account: account, Thread: "t", DedupeKey: "d", ProviderAt: at, ReceivedAt: at.Add(time.Second)}
+	with := func(f func(*plugin.Inbound)) plugin.Inbound {
 		in := base
 		f(&in)
 		return in
@@ -95,56 +96,56 @@ func TestToInbound(t *testing.T) {
 	tests := []struct {
 		name string
 		e    *pluginv1.Event
-		want pluginhost.Inbound
+		want plugin.Inbound
 	}{
 		{"message", &pluginv1.Event{Kind: &pluginv1.Event_Message{Message: &pluginv1.Message{
 			ClientId: "c", From: &pluginv1.Address{Address: "+1", Name: "n"}, ReplyTo: conv.String(), ProviderIds: []string{"x"},
-		}}}, with(func(in *pluginhost.Inbound) {
-			in.Message = &pluginhost.InboundMessage{ClientID: "c", Address: "+1", Name: "n", ReplyTo: conversation.MessageID(conv), ProviderIDs: []string{"x"}}
+		}}}, with(func(in *plugin.Inbound) {
+			in.Message = &plugin.InboundMessage{ClientID: "c", Address: "+1", Name: "n", ReplyTo: conversation.MessageID(conv), ProviderIDs: []string{"x"}}
 		})},
 		{"result", &pluginv1.Event{Kind: &pluginv1.Event_Result{Result: &pluginv1.Result{
 			CommandId: command.String(), Outcome: pluginv1.Outcome_OUTCOME_FAILED, ProviderIds: []string{"x"},
 			ErrorKind: pluginv1.ErrorKind_ERROR_KIND_THROTTLED, Code: "c", Text: "t", Retryable: true, RetryAfterMs: 1500,
-		}}}, with(func(in *pluginhost.Inbound) {
-			in.Result = &pluginhost.CommandResult{
+		}}}, with(func(in *plugin.Inbound) {
+			in.Result = &plugin.CommandResult{
 				Command: command, Outcome: conversation.StatusFailed, ProviderIDs: []string{"x"}, Kind: "throttled",
 				Code: "c", Text: "t", Retryable: true, RetryAfter: 1500 * time.Millisecond,
 			}
 		})},
 		{"status", &pluginv1.Event{Kind: &pluginv1.Event_Status{Status: &pluginv1.DeliveryStatus{
 			ProviderId: "x", Status: pluginv1.MessageStatus_MESSAGE_STATUS_DELIVERED, Code: "c", Text: "t",
-		}}}, with(func(in *pluginhost.Inbound) {
-			in.Status = &pluginhost.DeliveryStatus{ProviderID: "x", Status: conversation.StatusDelivered, Code: "c", Text: "t"}
+		}}}, with(func(in *plugin.Inbound) {
+			in.Status = &plugin.DeliveryStatus{ProviderID: "x", Status: conversation.StatusDelivered, Code: "c", Text: "t"}
 		})},
 		{"receipt", &pluginv1.Event{Kind: &pluginv1.Event_Receipt{Receipt: &pluginv1.Receipt{
 			Conversation: conv.String(), DeliveredSeq: 4, ReadSeq: 3,
-		}}}, with(func(in *pluginhost.Inbound) {
-			in.Receipt = &pluginhost.InboundReceipt{Conversation: conv, Delivered: 4, Read: 3}
+		}}}, with(func(in *plugin.Inbound) {
+			in.Receipt = &plugin.InboundReceipt{Conversation: conv, Delivered: 4, Read: 3}
 		})},
 		{"start", action(&pluginv1.CustomerAction{Action: &pluginv1.CustomerAction_Start{Start: &pluginv1.Start{
 			From: &pluginv1.Address{Address: "web:1", Name: "n"}, FirstName: "f", LastName: "l", Email: "e", Phone: "p",
 			Locale: "de", Subject: "s", ClientId: "c", Page: page, Attributes: attributes,
-		}}}), with(func(in *pluginhost.Inbound) {
-			in.Action = &pluginhost.CustomerAction{Start: &pluginhost.StartAction{ClientID: "c", Body: conversation.StartedBody{
+		}}}), with(func(in *plugin.Inbound) {
+			in.Action = &plugin.CustomerAction{Start: &plugin.StartAction{ClientID: "c", Body: conversation.StartedBody{
 				Address: "web:1", Name: "n", FirstName: "f", LastName: "l", Email: "e", Phone: "p", Locale: "de", Subject: "s",
 				Page: &conversation.PageBody{URL: "u", Title: "t"}, Attributes: map[string]string{"a": "b"},
 			}}}
 		})},
-		{"page", action(&pluginv1.CustomerAction{Action: &pluginv1.CustomerAction_Page{Page: page}}), with(func(in *pluginhost.Inbound) {
-			in.Action = &pluginhost.CustomerAction{Page: &conversation.PageBody{URL: "u", Title: "t"}}
+		{"page", action(&pluginv1.CustomerAction{Action: &pluginv1.CustomerAction_Page{Page: page}}), with(func(in *plugin.Inbound) {
+			in.Action = &plugin.CustomerAction{Page: &conversation.PageBody{URL: "u", Title: "t"}}
 		})},
-		{"end", action(&pluginv1.CustomerAction{Action: &pluginv1.CustomerAction_End{}}), with(func(in *pluginhost.Inbound) {
-			in.Action = &pluginhost.CustomerAction{End: true}
+		{"end", action(&pluginv1.CustomerAction{Action: &pluginv1.CustomerAction_End{}}), with(func(in *plugin.Inbound) {
+			in.Action = &plugin.CustomerAction{End: true}
 		})},
-		{"left", action(&pluginv1.CustomerAction{Action: &pluginv1.CustomerAction_Left{}}), with(func(in *pluginhost.Inbound) {
-			in.Action = &pluginhost.CustomerAction{Left: true}
+		{"left", action(&pluginv1.CustomerAction{Action: &pluginv1.CustomerAction_Left{}}), with(func(in *plugin.Inbound) {
+			in.Action = &plugin.CustomerAction{Left: true}
 		})},
 		{"attributes", action(&pluginv1.CustomerAction{Action: &pluginv1.CustomerAction_Attributes{
 			Attributes: &pluginv1.Attributes{Attributes: attributes},
-		}}), with(func(in *pluginhost.Inbound) {
-			in.Action = &pluginhost.CustomerAction{Attributes: map[string]string{"a": "b"}}
+		}}), with(func(in *plugin.Inbound) {
+			in.Action = &plugin.CustomerAction{Attributes: map[string]string{"a": "b"}}
 		})},
-		{"deferred", &pluginv1.Event{Kind: &pluginv1.Event_Deferred{Deferred: &pluginv1.Deferred{Opaque: []byte("x")}}}, with(func(in *pluginhost.Inbound) {
+		{"deferred", &pluginv1.Event{Kind: &pluginv1.Event_Deferred{Deferred: &pluginv1.Deferred{Opaque: []byte("x")}}}, with(func(in *plugin.Inbound) {
 			in.Deferred = []byte("x")
 		})},
 	}

@@ -12,7 +12,7 @@ import (
 
 // crashed takes stock of a generation that ended by itself and cleans up in
 // the background; the next one need not wait for that.
-func (p *plugin) crashed(g *generation) {
+func (p *hosted) crashed(g *generation) {
 	p.uninstall(g)
 	cause := g.session.cause()
 	if g.proc != nil {
@@ -56,7 +56,7 @@ func (p *plugin) crashed(g *generation) {
 // judge finds out whether an item that was alone ended the plugin, counts
 // what else was under way, and sends waiting hooks to the next generation.
 // parked: it found one; inFlight: the others.
-func (p *plugin) judge(g *generation) (inFlight []suspect, parked bool) {
+func (p *hosted) judge(g *generation) (inFlight []suspect, parked bool) {
 	inFlight, alone := g.session.suspects()
 	if alone != nil {
 		one := alone.suspect()
@@ -87,11 +87,11 @@ func (p *plugin) judge(g *generation) (inFlight []suspect, parked bool) {
 	return inFlight, alone != nil
 }
 
-// settleUp tells the core what the generation left undone, once the results
-// that did come are stored.
-func (p *plugin) settleUp(ctx context.Context, g *generation) {
-	begun, unbegun := g.session.unsettled(ctx)
-	p.host.opts.Core.PluginGone(p.id, g.instance, begun, unbegun)
+// settleUp tells the core that the generation is gone, once the results that
+// did come are stored. What it left undone the core knows: it answered Begin.
+func (p *hosted) settleUp(ctx context.Context, g *generation) {
+	g.session.awaitResults(ctx)
+	p.host.opts.Core.PluginGone(p.id, g.instance)
 }
 
 // describeEnd names the cause of a crash without quoting output.
@@ -128,7 +128,7 @@ func crashClass(g *generation, cause error) string {
 }
 
 // report writes the crash event once the output is complete.
-func (p *plugin) report(g *generation, cause error) {
+func (p *hosted) report(g *generation, cause error) {
 	c := &Crash{Cause: crashClass(g, cause), Error: describeEnd(g, cause)}
 	p.meters.restart(c.Cause)
 	p.book(g, c)
@@ -136,7 +136,7 @@ func (p *plugin) report(g *generation, cause error) {
 }
 
 // book completes a crash report and keeps it.
-func (p *plugin) book(g *generation, c *Crash) {
+func (p *hosted) book(g *generation, c *Crash) {
 	c.At, c.Generation, c.ExitCode = time.Now(), g.number, -1
 	if g.proc != nil {
 		c.ExitCode, c.Signal = g.proc.exit()
@@ -149,7 +149,7 @@ func (p *plugin) book(g *generation, c *Crash) {
 }
 
 // startFailed books a start that led to nothing.
-func (p *plugin) startFailed(g *generation, err error) {
+func (p *hosted) startFailed(g *generation, err error) {
 	p.meters.restart("start")
 	p.mu.Lock()
 	p.failures++

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/pluginhost"
 )
 
@@ -394,12 +395,12 @@ func TestHookErrors(t *testing.T) {
 	get := post("x")
 	get.Method = "GET"
 	b.core.mu.Lock()
-	b.core.refuse = func(in pluginhost.Inbound) *pluginhost.Ack {
+	b.core.refuse = func(in plugin.Inbound) *plugin.Ack {
 		switch in.DedupeKey {
 		case "full disk":
-			return &pluginhost.Ack{Status: pluginhost.Retry}
+			return &plugin.Ack{Status: plugin.Retry}
 		case "banned":
-			return &pluginhost.Ack{Status: pluginhost.Refused, Code: "banned"}
+			return &plugin.Ack{Status: plugin.Refused, Code: "banned"}
 		}
 		return nil
 	}
@@ -415,10 +416,10 @@ func TestHookErrors(t *testing.T) {
 		{"repeated", b.account, post("m1"), 202, nil},
 		{"refused by the core", b.account, post("banned"), 202, nil},
 		{"refused by the plugin", b.account, post("reject"), 403, nil},
-		{"not durable", b.account, post("full disk"), 0, pluginhost.ErrNotDurable},
+		{"not durable", b.account, post("full disk"), 0, plugin.ErrNotDurable},
 		{"unknown account", newAccount(), post("x"), 0, pluginhost.ErrUnknownAccount},
 		{"method", b.account, get, 0, pluginhost.ErrMethod},
-		{"too large", b.account, big, 0, pluginhost.ErrTooLarge},
+		{"too large", b.account, big, 0, plugin.ErrTooLarge},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,6 +4,8 @@
 // death, hang or nonsense harms nothing but its own channel, and that only
 // until the next generation is ready.
 //
+// The nouns in which it speaks with the core are in core/plugin.
+//
 // A Host has a plugin for each one loaded; a plugin's supervisor is one
 // goroutine which starts, watches, replaces and ends generations. A generation
 // is one process with its connection, its GatewayService and its session. A

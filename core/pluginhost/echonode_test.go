@@ -288,7 +288,6 @@ func TestNodeKilled(t *testing.T) {
 			t.Errorf("result %+v", r)
 		}
 	}
-	wrong := b.core.wrong
 	b.core.mu.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -297,8 +296,8 @@ func TestNodeKilled(t *testing.T) {
 			t.Errorf("message %s was sent %d times", text, times)
 		}
 	}
-	if sent+unknown != n || unknown == 0 || len(p.got) < sent || len(wrong) > 0 {
-		t.Errorf("%d sent and %d unknown of %d, %d at the provider; %v", sent, unknown, n, len(p.got), wrong)
+	if sent+unknown != n || unknown == 0 || len(p.got) < sent {
+		t.Errorf("%d sent and %d unknown of %d, %d at the provider", sent, unknown, n, len(p.got))
 	}
 }
 

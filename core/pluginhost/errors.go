@@ -12,7 +12,8 @@ import (
 	"github.com/parley-gateway/parley/plugins/contract"
 )
 
-// Errors that callers may test for. A webhook that meets one marked (503) was
+// Errors that callers may test for, beside plugin.ErrTooLarge and
+// plugin.ErrNotDurable. A webhook that meets one marked (503) was
 // not made durable and should be sent again by its carrier.
 var (
 	// ErrUnknownPlugin: no plugin of that id is loaded.
@@ -23,8 +24,6 @@ var (
 	ErrUnavailable = errors.New("plugin not ready")
 	// ErrGone: the plugin ended while the call was under way.
 	ErrGone = errors.New("plugin gone")
-	// ErrNotDurable: an event could not be stored now (503).
-	ErrNotDurable = errors.New("not durable")
 	// ErrBusy: the waiting room for hooks is full (503).
 	ErrBusy = errors.New("plugin busy")
 	// ErrQuarantined: this very hook ended the plugin three times; it is not
@@ -34,8 +33,6 @@ var (
 	ErrNoHook = errors.New("plugin takes no webhooks")
 	// ErrMethod: the plugin takes no webhooks of that HTTP method.
 	ErrMethod = errors.New("method not taken")
-	// ErrTooLarge: a request or answer is over its limit.
-	ErrTooLarge = errors.New("too large")
 	// ErrNotPinned: a third-party plugin was never added.
 	ErrNotPinned = errors.New("not pinned")
 	// ErrChanged: a third-party plugin differs from its pin.

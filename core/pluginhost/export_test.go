@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
@@ -15,7 +16,7 @@ import (
 type TestSession struct{ s *session }
 
 // OpenTestSession opens a session on the client's stream.
-func OpenTestSession(ctx context.Context, core Core, client pluginv1.PluginServiceClient, d *pluginv1.DescribeResponse, owned ...conversation.AccountID) (*TestSession, error) {
+func OpenTestSession(ctx context.Context, core plugin.Core, client pluginv1.PluginServiceClient, d *pluginv1.DescribeResponse, owned ...conversation.AccountID) (*TestSession, error) {
 	p := map[conversation.AccountID]bool{}
 	for _, id := range owned {
 		p[id] = true
@@ -30,7 +31,7 @@ func OpenTestSession(ctx context.Context, core Core, client pluginv1.PluginServi
 }
 
 // Port takes commands.
-func (t *TestSession) Port() CommandPort { return t.s }
+func (t *TestSession) Port() plugin.CommandPort { return t.s }
 
 // Done is closed when the session is over.
 func (t *TestSession) Done() <-chan struct{} { return t.s.done }
@@ -49,7 +50,17 @@ func (t *TestSession) Cut() {
 
 // Unsettled lists what it leaves undone.
 func (t *TestSession) Unsettled(ctx context.Context) (begun, unbegun [][16]byte) {
-	return t.s.unsettled(ctx)
+	t.s.awaitResults(ctx)
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	for id, d := range t.s.window.flight {
+		if d.begun {
+			begun = append(begun, id)
+		} else {
+			unbegun = append(unbegun, id)
+		}
+	}
+	return begun, unbegun
 }
 
 // TestPoison is what a plugin remembers of commands that were under way in crashes.
@@ -149,7 +160,7 @@ func ConvertMetrics(plugin string, text []byte) (series int, consistent bool) {
 
 // Backoff gives the pause after n failures in a row.
 func Backoff(n int) time.Duration {
-	return (&plugin{failures: n}).backoff()
+	return (&hosted{failures: n}).backoff()
 }
 
 // Within is how much of a webhook's budget may be waited.

@@ -2,7 +2,6 @@ package pluginhost_test
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -10,7 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // fakeCore keeps what a router would keep: events once per dedupe key, an
@@ -20,27 +19,26 @@ type fakeCore struct {
 	changed chan struct{}
 
 	keys     map[string]bool
-	events   []pluginhost.Inbound
+	events   []plugin.Inbound
 	dups     int
-	refuse   func(pluginhost.Inbound) *pluginhost.Ack // nil = take it
-	hold     chan struct{}                            // acks wait until it is closed; nil = at once
+	refuse   func(plugin.Inbound) *plugin.Ack // nil = take it
+	hold     chan struct{}                    // acks wait until it is closed; nil = at once
 	outbox   []*outboxRow
 	rows     map[[16]byte]*outboxRow
 	waiting  []*outboxRow // with no generation
 	unknown  bool         // begun commands of a lost generation are unknown, not sent again
-	wrong    []string     // what the host said that the rows contradict
-	port     pluginhost.CommandPort
+	port     plugin.CommandPort
 	instance string
 	readies  []string
 	gone     []string
-	results  map[[16]byte][]pluginhost.CommandResult
-	signals  []pluginhost.CustomerSignal
+	results  map[[16]byte][]plugin.CommandResult
+	signals  []plugin.CustomerSignal
 	statuses map[conversation.AccountID]string
 	subs     []*fakeReader
 }
 
 type outboxRow struct {
-	out      pluginhost.Outbound
+	out      plugin.Outbound
 	instance string // offered to
 	begun    bool
 	done     bool
@@ -49,7 +47,7 @@ type outboxRow struct {
 func newFakeCore() *fakeCore {
 	return &fakeCore{
 		changed: make(chan struct{}), keys: map[string]bool{}, rows: map[[16]byte]*outboxRow{},
-		results: map[[16]byte][]pluginhost.CommandResult{}, statuses: map[conversation.AccountID]string{},
+		results: map[[16]byte][]plugin.CommandResult{}, statuses: map[conversation.AccountID]string{},
 	}
 }
 
@@ -83,7 +81,7 @@ func (c *fakeCore) untilWithin(tb testing.TB, limit time.Duration, what string, 
 	}
 }
 
-func (c *fakeCore) Ingest(_ context.Context, in pluginhost.Inbound, done func(pluginhost.Ack)) {
+func (c *fakeCore) Ingest(_ context.Context, in plugin.Inbound, done func(plugin.Ack)) {
 	c.mu.Lock()
 	ack, hold := c.take(in), c.hold
 	c.notify()
@@ -95,7 +93,7 @@ func (c *fakeCore) Ingest(_ context.Context, in pluginhost.Inbound, done func(pl
 	done(ack)
 }
 
-func (c *fakeCore) take(in pluginhost.Inbound) pluginhost.Ack {
+func (c *fakeCore) take(in plugin.Inbound) plugin.Ack {
 	if c.refuse != nil {
 		if ack := c.refuse(in); ack != nil {
 			return *ack
@@ -106,18 +104,18 @@ func (c *fakeCore) take(in pluginhost.Inbound) pluginhost.Ack {
 		if row := c.rows[r.Command]; row != nil {
 			row.done = true
 		}
-		return pluginhost.Ack{Status: pluginhost.Committed}
+		return plugin.Ack{Status: plugin.Committed}
 	}
 	if in.DedupeKey != "" {
 		key := in.Account.String() + in.DedupeKey
 		if c.keys[key] {
 			c.dups++
-			return pluginhost.Ack{Status: pluginhost.Duplicate}
+			return plugin.Ack{Status: plugin.Duplicate}
 		}
 		c.keys[key] = true
 	}
 	c.events = append(c.events, in)
-	return pluginhost.Ack{Status: pluginhost.Committed, Seq: uint64(len(c.events))}
+	return plugin.Ack{Status: plugin.Committed, Seq: uint64(len(c.events))}
 }
 
 func (c *fakeCore) Begin(_ context.Context, _ conversation.AccountID, command [16]byte, instance string) (bool, error) {
@@ -131,7 +129,7 @@ func (c *fakeCore) Begin(_ context.Context, _ conversation.AccountID, command [1
 	return row.begun, nil
 }
 
-func (c *fakeCore) PluginReady(_, instance string, port pluginhost.CommandPort) {
+func (c *fakeCore) PluginReady(_, instance string, port plugin.CommandPort) {
 	c.mu.Lock()
 	c.port, c.instance = port, instance
 	c.readies = append(c.readies, instance)
@@ -140,20 +138,10 @@ func (c *fakeCore) PluginReady(_, instance string, port pluginhost.CommandPort) 
 	c.mu.Unlock()
 }
 
-func (c *fakeCore) PluginGone(_, instance string, begun, unbegun [][16]byte) {
+func (c *fakeCore) PluginGone(_, instance string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.gone = append(c.gone, instance)
-	for _, id := range begun {
-		if row := c.rows[id]; row == nil || !row.begun || row.instance != instance {
-			c.wrong = append(c.wrong, fmt.Sprintf("begun %x was not begun by %s", id, instance))
-		}
-	}
-	for _, id := range unbegun {
-		if row := c.rows[id]; row == nil || row.done || row.instance != instance {
-			c.wrong = append(c.wrong, fmt.Sprintf("unbegun %x is settled or not at %s", id, instance))
-		}
-	}
 	for _, row := range c.outbox {
 		if row.done || row.instance != instance {
 			continue
@@ -161,7 +149,7 @@ func (c *fakeCore) PluginGone(_, instance string, begun, unbegun [][16]byte) {
 		row.instance = ""
 		if row.begun && c.unknown {
 			row.done = true
-			c.results[row.out.Command] = append(c.results[row.out.Command], pluginhost.CommandResult{Command: row.out.Command, Outcome: conversation.StatusUnknown})
+			c.results[row.out.Command] = append(c.results[row.out.Command], plugin.CommandResult{Command: row.out.Command, Outcome: conversation.StatusUnknown})
 			continue
 		}
 		if row.begun {
@@ -204,14 +192,14 @@ func (c *fakeCore) offer() {
 
 // send puts a message into the outbox.
 func (c *fakeCore) send(account conversation.AccountID, text string) [16]byte {
-	return c.put(pluginhost.Outbound{
+	return c.put(plugin.Outbound{
 		Account: account, Thread: "+4930123456",
-		Send: &pluginhost.SendCommand{To: "+4930123456", Parts: []conversation.Part{{Kind: conversation.PartText, Text: text}}},
+		Send: &plugin.SendCommand{To: "+4930123456", Parts: []conversation.Part{{Kind: conversation.PartText, Text: text}}},
 	})
 }
 
 // put puts a command into the outbox.
-func (c *fakeCore) put(out pluginhost.Outbound) [16]byte {
+func (c *fakeCore) put(out plugin.Outbound) [16]byte {
 	out.Command, out.Attempt, out.Deadline = [16]byte(uuid.New()), 1, time.Now().Add(time.Minute)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -231,7 +219,7 @@ func (c *fakeCore) has(account conversation.AccountID, dedupe string) bool {
 
 func (c *fakeCore) settled(id [16]byte) bool { return len(c.results[id]) > 0 }
 
-func (c *fakeCore) Signal(s pluginhost.CustomerSignal) {
+func (c *fakeCore) Signal(s plugin.CustomerSignal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.signals = append(c.signals, s)
@@ -251,15 +239,15 @@ func (c *fakeCore) AccountStatus(account conversation.AccountID, ok bool, code, 
 // fakeReader hands over what the test gives it, within its credit.
 type fakeReader struct {
 	core   *fakeCore
-	spec   pluginhost.SubscriptionSpec
-	sink   pluginhost.Sink
+	spec   plugin.SubscriptionSpec
+	sink   plugin.Sink
 	credit int
 	closed bool
 }
 
-func (c *fakeCore) Subscribe(_ context.Context, spec pluginhost.SubscriptionSpec, sink pluginhost.Sink) (pluginhost.Reader, error) {
+func (c *fakeCore) Subscribe(_ context.Context, spec plugin.SubscriptionSpec, sink plugin.Sink) (plugin.Reader, error) {
 	if spec.Thread == "refused" {
-		return nil, &pluginhost.SubscribeError{Code: "ended"}
+		return nil, &plugin.SubscribeError{Code: "ended"}
 	}
 	r := &fakeReader{core: c, spec: spec, sink: sink, credit: spec.Credit}
 	c.mu.Lock()

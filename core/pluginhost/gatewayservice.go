@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 	"github.com/parley-gateway/parley/plugins/contract/peercred"
@@ -26,14 +27,6 @@ const (
 	maxKVList     = 1000      // keys in one answer
 	maxBlobTTL    = time.Hour // of BlobURL
 	defaultURLTTL = 5 * time.Minute
-)
-
-// Errors by which Blobs, KV and Granter tell the plugin more than "internal".
-var (
-	// ErrNotFound: no such blob, account or thread, or not the plugin's own.
-	ErrNotFound = errors.New("not found")
-	// ErrDenied: it belongs to somebody else.
-	ErrDenied = errors.New("denied")
 )
 
 // gatewayServer serves GatewayService to one generation on a socket in its directory.
@@ -77,22 +70,22 @@ type gatewayService struct {
 	plugin, instance string
 	owned            func() []conversation.AccountID
 	owns             func(conversation.AccountID) bool
-	blobs            Blobs
-	grants           Granter
-	kv               KV
+	blobs            plugin.Blobs
+	grants           plugin.Granter
+	kv               plugin.KV
 }
 
 func (g *gatewayService) failed(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return contract.Error(codes.Canceled, "", "caller gave up")
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, plugin.ErrNotFound):
 		return contract.Error(codes.NotFound, contract.ReasonNotFound, "not found")
-	case errors.Is(err, ErrDenied):
+	case errors.Is(err, plugin.ErrDenied):
 		return contract.Error(codes.PermissionDenied, contract.ReasonDenied, "not the plugin's own")
-	case errors.Is(err, ErrTooLarge):
+	case errors.Is(err, plugin.ErrTooLarge):
 		return contract.Error(codes.ResourceExhausted, contract.ReasonTooLarge, "too large")
-	case errors.Is(err, ErrNotDurable):
+	case errors.Is(err, plugin.ErrNotDurable):
 		return contract.Error(codes.Unavailable, contract.ReasonNotDurable, "cannot be stored now")
 	default:
 		return contract.Error(codes.Internal, "", "gateway error")
@@ -130,7 +123,7 @@ func (g *gatewayService) KVPut(ctx context.Context, r *pluginv1.KVPutRequest) (*
 		return nil, err
 	}
 	if len(r.GetValue()) > maxKVValue {
-		return nil, g.failed(ctx, ErrTooLarge)
+		return nil, g.failed(ctx, plugin.ErrTooLarge)
 	}
 	version, ok, err := g.kv.Put(ctx, g.plugin, r.GetKey(), r.GetValue(), r.GetIfVersion(), r.GetConditional())
 	if err != nil {
@@ -185,7 +178,7 @@ func (g *gatewayService) BlobPut(stream grpc.ClientStreamingServer[pluginv1.Blob
 		return contract.Error(codes.InvalidArgument, contract.ReasonInvalid, "meta data with an account come first")
 	}
 	if !g.owns(account) {
-		return g.failed(ctx, ErrDenied)
+		return g.failed(ctx, plugin.ErrDenied)
 	}
 	file, err := g.blobs.Put(ctx, account, meta.GetThread(), meta.GetName(), meta.GetMime(), &chunkReader{stream: stream})
 	if err != nil {
@@ -213,7 +206,7 @@ func (r *chunkReader) Read(b []byte) (int, error) {
 			return 0, fmt.Errorf("blob chunk: %w", err)
 		}
 		if len(m.GetChunk()) > contract.MaxBlobChunk {
-			return 0, fmt.Errorf("blob chunk: %w", ErrTooLarge)
+			return 0, fmt.Errorf("blob chunk: %w", plugin.ErrTooLarge)
 		}
 		r.rest = m.GetChunk()
 	}
@@ -230,7 +223,7 @@ func (g *gatewayService) BlobGet(r *pluginv1.BlobGetRequest, stream grpc.ServerS
 	ctx := stream.Context()
 	var id conversation.BlobID
 	if parseID(&id, r.GetBlob()) != nil {
-		return g.failed(ctx, ErrNotFound)
+		return g.failed(ctx, plugin.ErrNotFound)
 	}
 	file, body, err := g.blobs.Get(ctx, g.owned(), id)
 	if err != nil {
@@ -265,7 +258,7 @@ func (g *gatewayService) BlobURL(ctx context.Context, r *pluginv1.BlobURLRequest
 	}
 	var id conversation.BlobID
 	if parseID(&id, r.GetBlob()) != nil {
-		return nil, g.failed(ctx, ErrNotFound)
+		return nil, g.failed(ctx, plugin.ErrNotFound)
 	}
 	ttl := min(maxBlobTTL, time.Duration(r.GetTtlSeconds())*time.Second)
 	if ttl == 0 {
@@ -285,7 +278,7 @@ func (g *gatewayService) MintGrant(ctx context.Context, r *pluginv1.MintGrantReq
 	}
 	var account conversation.AccountID
 	if parseID(&account, r.GetAccount()) != nil || !g.owns(account) {
-		return nil, g.failed(ctx, ErrDenied)
+		return nil, g.failed(ctx, plugin.ErrDenied)
 	}
 	grant, expires, err := g.grants.MintVisitor(ctx, g.plugin, g.instance, account, r.GetThread(), r.GetPurpose())
 	if err != nil {

@@ -46,7 +46,7 @@ const (
 // generation is one process of a plugin (or one attachment to one) with its
 // connection and session.
 type generation struct {
-	p        *plugin
+	p        *hosted
 	number   int
 	instance string
 	launch   launchSpec

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
@@ -97,7 +98,7 @@ func (h *Host) Hook(ctx context.Context, account conversation.AccountID, req Hoo
 	return resp, nil
 }
 
-func (p *plugin) hook(ctx context.Context, account conversation.AccountID, req HookRequest) (HookResponse, error) {
+func (p *hosted) hook(ctx context.Context, account conversation.AccountID, req HookRequest) (HookResponse, error) {
 	started := time.Now()
 	budget := unknownHookBudget
 	frame := hookFrame(account, req)
@@ -125,7 +126,7 @@ func (p *plugin) hook(ctx context.Context, account conversation.AccountID, req H
 }
 
 // hookOnce offers the hook to the present or the next generation.
-func (p *plugin) hookOnce(ctx context.Context, account conversation.AccountID, frame *pluginv1.Hook, req HookRequest) (hookOutcome, error) {
+func (p *hosted) hookOnce(ctx context.Context, account conversation.AccountID, frame *pluginv1.Hook, req HookRequest) (hookOutcome, error) {
 	s, err := p.awaitSession(ctx)
 	if err != nil {
 		return hookOutcome{}, err
@@ -215,7 +216,7 @@ func checkHook(info *pluginv1.HookInfo, req HookRequest) error {
 		return ErrMethod
 	}
 	if uint64(len(req.Body)) > hookBodyLimit(info) {
-		return ErrTooLarge
+		return plugin.ErrTooLarge
 	}
 	return nil
 }
@@ -325,9 +326,9 @@ func (s *session) hookResult(r *pluginv1.HookResult) {
 			s.results.Add(1)
 			s.credit(res)
 		}
-		s.ingest(e, c.account, received, false, func(ack Ack, in *Inbound) {
+		s.ingest(e, c.account, received, false, func(ack plugin.Ack, in *plugin.Inbound) {
 			if e.GetResult() != nil {
-				if ack.Status != Retry && in != nil {
+				if ack.Status != plugin.Retry && in != nil {
 					s.commandSettled(in.Result.Command)
 				}
 				s.results.Done()
@@ -335,7 +336,7 @@ func (s *session) hookResult(r *pluginv1.HookResult) {
 			pending.stored(ack)
 		})
 	}
-	pending.stored(Ack{Status: Committed})
+	pending.stored(plugin.Ack{Status: plugin.Committed})
 }
 
 // hookStore counts the events of one answer that are not stored yet.
@@ -348,17 +349,17 @@ type hookStore struct {
 	retry bool
 }
 
-func (h *hookStore) stored(ack Ack) {
+func (h *hookStore) stored(ack plugin.Ack) {
 	h.mu.Lock()
 	h.left--
-	h.retry = h.retry || ack.Status == Retry
+	h.retry = h.retry || ack.Status == plugin.Retry
 	done, retry := h.left == 0, h.retry
 	h.mu.Unlock()
 	if !done {
 		return
 	}
 	if retry {
-		h.call.answer(hookOutcome{err: ErrNotDurable})
+		h.call.answer(hookOutcome{err: plugin.ErrNotDurable})
 		return
 	}
 	h.call.answer(hookOutcome{result: h.result})

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // dirPrefix starts the name of every generation's directory; go-plugin's own choice.
@@ -27,12 +28,12 @@ type Options struct {
 	RunDir string
 	// PinFile keeps the pins of third-party plugins; "" = there can be none.
 	PinFile string
-	Core    Core
+	Core    plugin.Core
 	// Blobs, Grants and KV serve GatewayService; nil = the calls answer
 	// Unimplemented.
-	Blobs  Blobs
-	Grants Granter
-	KV     KV
+	Blobs  plugin.Blobs
+	Grants plugin.Granter
+	KV     plugin.KV
 	Logger *slog.Logger // nil = slog.Default()
 	Node   string       // this node's name
 	// PluginURL gives the public URL of /p/<id>, without a trailing slash; nil = none.
@@ -66,7 +67,7 @@ type Host struct {
 	mu        sync.Mutex
 	started   bool
 	closed    bool
-	plugins   map[string]*plugin
+	plugins   map[string]*hosted
 	accounts  map[string][]AccountConfig
 	settings  map[string][]byte
 	byAccount map[conversation.AccountID]AccountConfig
@@ -90,7 +91,7 @@ func New(opts Options) (*Host, error) {
 	}
 	h := &Host{
 		opts: opts, log: opts.Logger, runDir: dir, meters: newMeters(),
-		plugins: map[string]*plugin{}, settings: map[string][]byte{},
+		plugins: map[string]*hosted{}, settings: map[string][]byte{},
 	}
 	if opts.PinFile != "" {
 		h.pins = OpenPins(opts.PinFile)
@@ -182,7 +183,7 @@ func (h *Host) Load(specs ...Spec) error {
 		if h.plugins[spec.ID] != nil {
 			return fmt.Errorf("load plugins: %s is loaded already", spec.ID)
 		}
-		p := newPlugin(h, spec)
+		p := newHosted(h, spec)
 		p.setConfiguration(func(c *configuration) {
 			c.settings, c.accounts = h.settings[spec.ID], h.accounts[spec.ID]
 		})
@@ -304,7 +305,7 @@ func (h *Host) Close() error {
 }
 
 // forgetPrograms closes the files kept for going back.
-func (p *plugin) forgetPrograms() {
+func (p *hosted) forgetPrograms() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.fallback != nil && p.fallback.kept != nil {
@@ -328,7 +329,7 @@ func (h *Host) Plugins() []Status {
 	return out
 }
 
-func (p *plugin) status() Status {
+func (p *hosted) status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := Status{
@@ -381,14 +382,14 @@ func (h *Host) Schemas(plugin string) (settings, account string, ok bool) {
 	return d.GetSettingsSchema(), d.GetAccountSchema(), d != nil
 }
 
-func (h *Host) plugin(id string) *plugin {
+func (h *Host) plugin(id string) *hosted {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.plugins[id]
 }
 
 // pluginOf is the plugin that serves an enabled account.
-func (h *Host) pluginOf(id conversation.AccountID) *plugin {
+func (h *Host) pluginOf(id conversation.AccountID) *hosted {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	a, ok := h.byAccount[id]
@@ -399,12 +400,12 @@ func (h *Host) pluginOf(id conversation.AccountID) *plugin {
 }
 
 // list is sorted by id. The caller holds the mutex.
-func (h *Host) list() []*plugin {
-	out := make([]*plugin, 0, len(h.plugins))
+func (h *Host) list() []*hosted {
+	out := make([]*hosted, 0, len(h.plugins))
 	for _, p := range h.plugins {
 		out = append(out, p)
 	}
-	slices.SortFunc(out, func(a, b *plugin) int { return strings.Compare(a.id, b.id) })
+	slices.SortFunc(out, func(a, b *hosted) int { return strings.Compare(a.id, b.id) })
 	return out
 }
 

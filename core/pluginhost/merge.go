@@ -27,7 +27,7 @@ type merger struct {
 
 func newMerger() *merger { return &merger{last: map[string]metricList{}} }
 
-func (m *merger) collect(ctx context.Context, plugins []*plugin, out chan<- prometheus.Metric) {
+func (m *merger) collect(ctx context.Context, plugins []*hosted, out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(ctx, metricsTimeout)
 	defer cancel()
 	var wg sync.WaitGroup

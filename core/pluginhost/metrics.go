@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // The host's own series all start with parley_pluginhost_, and what plugins
@@ -114,7 +116,7 @@ func hookClass(status int, err error) string {
 	switch {
 	case err == nil:
 		return strconv.Itoa(status/100) + "xx"
-	case errors.Is(err, ErrNotDurable):
+	case errors.Is(err, plugin.ErrNotDurable):
 		return "not_durable"
 	case errors.Is(err, ErrBusy):
 		return "busy"
@@ -122,7 +124,7 @@ func hookClass(status int, err error) string {
 		return "quarantined"
 	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrClosed):
 		return "unavailable"
-	case errors.Is(err, ErrNoHook), errors.Is(err, ErrMethod), errors.Is(err, ErrTooLarge):
+	case errors.Is(err, ErrNoHook), errors.Is(err, ErrMethod), errors.Is(err, plugin.ErrTooLarge):
 		return "refused"
 	default:
 		return "error"
@@ -189,7 +191,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	c.merge.collect(c.h.ctx, plugins, out)
 }
 
-func (c *collector) collectPlugin(p *plugin, out chan<- prometheus.Metric) {
+func (c *collector) collectPlugin(p *hosted, out chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, append([]string{p.id}, labels...)...)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/pluginhost"
 )
 
@@ -189,5 +190,5 @@ func TestPoisonFreezes(t *testing.T) {
 
 // other puts a text into a thread of its own.
 func (c *fakeCore) other(account conversation.AccountID) [16]byte {
-	return c.put(pluginhost.Outbound{Account: account, Thread: uuid.NewString(), Send: &pluginhost.SendCommand{To: "+4930123456"}})
+	return c.put(plugin.Outbound{Account: account, Thread: uuid.NewString(), Send: &plugin.SendCommand{To: "+4930123456"}})
 }

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
@@ -116,15 +117,15 @@ func (s *session) event(e *pluginv1.Event) error {
 	}
 	seq := e.GetSeq()
 	if s.disowned(result) {
-		s.eventStored(seq, size, exempt, Ack{Status: Committed})
+		s.eventStored(seq, size, exempt, plugin.Ack{Status: plugin.Committed})
 		s.results.Done()
 		return nil
 	}
 	s.credit(result)
-	s.ingest(e, conversation.AccountID{}, arrived, true, func(ack Ack, in *Inbound) {
+	s.ingest(e, conversation.AccountID{}, arrived, true, func(ack plugin.Ack, in *plugin.Inbound) {
 		s.eventStored(seq, size, exempt, ack)
 		if result != nil {
-			if ack.Status != Retry && in != nil {
+			if ack.Status != plugin.Retry && in != nil {
 				s.commandSettled(in.Result.Command)
 			}
 			s.results.Done()
@@ -162,11 +163,11 @@ func (s *session) credit(r *pluginv1.Result) {
 // ingest checks and converts an event and hands it to the core. done runs
 // once; in is nil when the event never got there. An event without account
 // or receive time gets the given ones. repeats: see Inbound.
-func (s *session) ingest(e *pluginv1.Event, account conversation.AccountID, received time.Time, repeats bool, done func(ack Ack, in *Inbound)) {
+func (s *session) ingest(e *pluginv1.Event, account conversation.AccountID, received time.Time, repeats bool, done func(ack plugin.Ack, in *plugin.Inbound)) {
 	if id := e.GetAccount(); id != "" || account.IsZero() {
 		if err := parseID(&account, id); err != nil || !s.owns(account) {
 			s.meters.event("unknown_account")
-			done(Ack{Status: Refused, Code: "unknown_account"}, nil)
+			done(plugin.Ack{Status: plugin.Refused, Code: "unknown_account"}, nil)
 			return
 		}
 	}
@@ -180,7 +181,7 @@ func (s *session) ingest(e *pluginv1.Event, account conversation.AccountID, rece
 			code = "unsupported"
 		}
 		s.meters.event(code)
-		done(Ack{Status: Refused, Code: code}, nil)
+		done(plugin.Ack{Status: plugin.Refused, Code: code}, nil)
 		return
 	}
 	if in.ReceivedAt.IsZero() {
@@ -190,26 +191,26 @@ func (s *session) ingest(e *pluginv1.Event, account conversation.AccountID, rece
 	if in.Result != nil {
 		s.meters.results[string(in.Result.Outcome)].Inc()
 	}
-	s.core.Ingest(s.storing, in, func(ack Ack) {
+	s.core.Ingest(s.storing, in, func(ack plugin.Ack) {
 		s.meters.event(ackClass(ack.Status))
 		done(ack, &in)
 	})
 }
 
-func ackClass(s AckStatus) string {
+func ackClass(s plugin.AckStatus) string {
 	switch s {
-	case Committed:
+	case plugin.Committed:
 		return "committed"
-	case Duplicate:
+	case plugin.Duplicate:
 		return "duplicate"
-	case Refused:
+	case plugin.Refused:
 		return "refused"
 	default:
 		return "retry"
 	}
 }
 
-func (s *session) eventStored(seq uint64, size int, exempt bool, ack Ack) {
+func (s *session) eventStored(seq uint64, size int, exempt bool, ack plugin.Ack) {
 	s.mu.Lock()
 	if exempt {
 		s.up.exempt--
@@ -288,7 +289,7 @@ func (s *session) customerSignal(g *pluginv1.Signal) {
 		return
 	}
 	s.meters.signals.Inc()
-	s.core.Signal(CustomerSignal{Account: account, Thread: g.GetThread(), Kind: kind, On: g.GetOn()})
+	s.core.Signal(plugin.CustomerSignal{Account: account, Thread: g.GetThread(), Kind: kind, On: g.GetOn()})
 }
 
 func (s *session) accountStatus(a *pluginv1.AccountStatus) {

@@ -12,14 +12,14 @@ import (
 )
 
 // configuration is the newest full set.
-func (p *plugin) configuration() configuration {
+func (p *hosted) configuration() configuration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.config
 }
 
 // setConfiguration stores a new full set; the supervisor hands it over.
-func (p *plugin) setConfiguration(change func(*configuration)) {
+func (p *hosted) setConfiguration(change func(*configuration)) {
 	p.mu.Lock()
 	before := p.config
 	change(&p.config)
@@ -49,7 +49,7 @@ func sameConfiguration(a, b configuration) bool {
 
 // applyConfig hands the newest configuration to a running generation; true:
 // the change needs a new process. Faults leave the old one in force.
-func (p *plugin) applyConfig(ctx context.Context, g *generation) (restart bool) {
+func (p *hosted) applyConfig(ctx context.Context, g *generation) (restart bool) {
 	config := p.configuration()
 	req, problems := g.request(&config)
 	if req == nil {
@@ -78,7 +78,7 @@ func (p *plugin) applyConfig(ctx context.Context, g *generation) (restart bool) 
 	return restart
 }
 
-func (p *plugin) retryConfig() {
+func (p *hosted) retryConfig() {
 	p.host.wg.Go(func() {
 		if sleep(p.host.ctx, configRetry) {
 			select {
@@ -90,7 +90,7 @@ func (p *plugin) retryConfig() {
 }
 
 // setProblems stores the faults and tells the core whose accounts they are.
-func (p *plugin) setProblems(list []Problem) {
+func (p *hosted) setProblems(list []Problem) {
 	p.mu.Lock()
 	before := p.problems
 	p.problems = list
@@ -111,7 +111,7 @@ func (p *plugin) setProblems(list []Problem) {
 	}
 }
 
-func (p *plugin) tellAccount(s AccountState) {
+func (p *hosted) tellAccount(s AccountState) {
 	p.mu.Lock()
 	p.accounts[s.ID] = s
 	p.mu.Unlock()

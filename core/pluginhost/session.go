@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
@@ -28,13 +29,13 @@ type frameStream interface {
 type session struct {
 	plugin   string
 	instance string
-	core     Core
+	core     plugin.Core
 	owns     func(conversation.AccountID) bool
 	status   func(*pluginv1.AccountStatus)
 	log      *slog.Logger
 	meters   *pluginMeters
 	poison   *poison
-	info     Info
+	info     plugin.Info
 	process  bool // takes process commands
 	signals  bool // wants signal frames
 
@@ -86,7 +87,7 @@ const eventWindowSlack = 64 << 10
 // sessionConfig is what a session needs of its generation.
 type sessionConfig struct {
 	plugin, instance string
-	core             Core
+	core             plugin.Core
 	owns             func(conversation.AccountID) bool
 	status           func(*pluginv1.AccountStatus)
 	log              *slog.Logger
@@ -110,8 +111,8 @@ func newSession(c sessionConfig) *session {
 	}
 }
 
-func infoOf(d *pluginv1.DescribeResponse) Info {
-	return Info{
+func infoOf(d *pluginv1.DescribeResponse) plugin.Info {
+	return plugin.Info{
 		ID: d.GetId(), Name: d.GetName(), Version: d.GetVersion(), Capabilities: capabilities(d),
 		IdempotentSend: d.GetIdempotentSend(), CanLookup: d.GetCanLookup(),
 	}
@@ -275,21 +276,21 @@ func (s *session) parkCommand(d *dispatch) {
 // settleFor gives a command the result that the plugin will not give. The
 // caller has counted it in results.
 func (s *session) settleFor(d *dispatch, outcome conversation.Status, code string) {
-	in := Inbound{
+	in := plugin.Inbound{
 		Plugin: s.plugin, Account: d.account, Thread: d.frame.GetThread(), ReceivedAt: time.Now(),
-		Result: &CommandResult{Command: d.id, Outcome: outcome, Kind: "internal", Code: code},
+		Result: &plugin.CommandResult{Command: d.id, Outcome: outcome, Kind: "internal", Code: code},
 	}
-	s.core.Ingest(s.storing, in, func(ack Ack) {
-		if ack.Status != Retry {
+	s.core.Ingest(s.storing, in, func(ack plugin.Ack) {
+		if ack.Status != plugin.Retry {
 			s.commandSettled(d.id)
 		}
 		s.results.Done()
 	})
 }
 
-// unsettled lists what the session leaves undone. Results that came are
-// stored first: a command whose result is durable must not be sent again.
-func (s *session) unsettled(ctx context.Context) (begun, unbegun [][16]byte) {
+// awaitResults takes nothing more and waits until the results that came are
+// stored: a command whose result is durable must not be sent again.
+func (s *session) awaitResults(ctx context.Context) {
 	stored := make(chan struct{})
 	go func() { s.results.Wait(); close(stored) }()
 	select {
@@ -299,14 +300,6 @@ func (s *session) unsettled(ctx context.Context) (begun, unbegun [][16]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over = true
-	for id, d := range s.window.flight {
-		if d.begun {
-			begun = append(begun, id)
-		} else {
-			unbegun = append(unbegun, id)
-		}
-	}
-	return begun, unbegun
 }
 
 // failHooks tells the callers of unanswered hooks that the plugin is gone.
@@ -333,14 +326,10 @@ func (s *session) poke() {
 
 // announceRoom tells the core that a window which refused an offer has room.
 func (s *session) announceRoom() {
-	watcher, ok := s.core.(RoomWatcher)
-	if !ok {
-		return
-	}
 	for {
 		select {
 		case <-s.announce:
-			watcher.PluginRoom(s.plugin, s.instance)
+			s.core.PluginRoom(s.plugin, s.instance)
 		case <-s.ctx.Done():
 			return
 		}

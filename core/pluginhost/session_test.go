@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
@@ -155,8 +156,8 @@ func inSession(t *testing.T, d *pluginv1.DescribeResponse, owned []conversation.
 	})
 }
 
-func outbound(account conversation.AccountID) pluginhost.Outbound {
-	return pluginhost.Outbound{Command: uuid.New(), Account: account, Thread: "t", Attempt: 1, Send: &pluginhost.SendCommand{To: "+1"}}
+func outbound(account conversation.AccountID) plugin.Outbound {
+	return plugin.Outbound{Command: uuid.New(), Account: account, Thread: "t", Attempt: 1, Send: &plugin.SendCommand{To: "+1"}}
 }
 
 var plain = &pluginv1.DescribeResponse{Id: "test"}
@@ -183,12 +184,12 @@ func TestSessionEvents(t *testing.T) {
 		{"deferred", mine, func(e *pluginv1.Event) { e.Kind = &pluginv1.Event_Deferred{Deferred: &pluginv1.Deferred{}} }, pluginv1.AckStatus_ACK_STATUS_COMMITTED, ""},
 	}
 	inSession(t, plain, []conversation.AccountID{mine}, func(t *testing.T, core *fakeCore, _ *pluginhost.TestSession, p *peer) {
-		core.refuse = func(in pluginhost.Inbound) *pluginhost.Ack {
+		core.refuse = func(in plugin.Inbound) *plugin.Ack {
 			switch in.DedupeKey {
 			case "banned":
-				return &pluginhost.Ack{Status: pluginhost.Refused, Code: "banned"}
+				return &plugin.Ack{Status: plugin.Refused, Code: "banned"}
 			case "retry":
-				return &pluginhost.Ack{Status: pluginhost.Retry}
+				return &plugin.Ack{Status: plugin.Retry}
 			}
 			return nil
 		}
@@ -210,7 +211,7 @@ func TestSessionWindows(t *testing.T) {
 		accounts[i] = newAccount()
 	}
 	inSession(t, plain, accounts, func(t *testing.T, core *fakeCore, s *pluginhost.TestSession, p *peer) {
-		taken := map[string][]pluginhost.Outbound{}
+		taken := map[string][]plugin.Outbound{}
 		offer := func(a conversation.AccountID) bool {
 			o := outbound(a)
 			if s.Port().Offer(o) {
@@ -358,7 +359,7 @@ func TestSessionResultStored(t *testing.T) {
 			n += len(p.next().GetCommands().GetCommands())
 		}
 		core.mu.Lock()
-		core.refuse = func(in pluginhost.Inbound) *pluginhost.Ack { return &pluginhost.Ack{Status: pluginhost.Retry} }
+		core.refuse = func(in plugin.Inbound) *plugin.Ack { return &plugin.Ack{Status: plugin.Retry} }
 		core.mu.Unlock()
 		p.event(a, result(first, pluginv1.Outcome_OUTCOME_SENT))
 		if got := p.ack().GetStatus(); got != pluginv1.AckStatus_ACK_STATUS_RETRY {
@@ -381,7 +382,7 @@ func TestSessionResultStored(t *testing.T) {
 // What a plugin did not declare is not sent to it.
 func TestSessionUndeclared(t *testing.T) {
 	a := newAccount()
-	process := pluginhost.Outbound{Command: uuid.New(), Account: a, Process: []byte("x")}
+	process := plugin.Outbound{Command: uuid.New(), Account: a, Process: []byte("x")}
 	inSession(t, plain, []conversation.AccountID{a}, func(t *testing.T, core *fakeCore, s *pluginhost.TestSession, p *peer) {
 		if !s.Port().Offer(process) {
 			t.Fatal("process command was refused")

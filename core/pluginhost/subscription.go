@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
@@ -15,22 +16,15 @@ const (
 	maxOpeners       = 16      // subscriptions that are opened at once
 )
 
-// SubscribeError refuses a subscription with a published reason. A Core may
-// return it, wrapped, from Subscribe; any other error reads "unavailable".
-type SubscribeError struct{ Code string }
-
-// Error names the code.
-func (e *SubscribeError) Error() string { return "subscribe refused: " + e.Code }
-
 // subscription is one reader of a thread; it is the core's Sink. Its fields
 // are guarded by the session's mutex.
 type subscription struct {
 	s       *session
 	id      uint64
-	spec    SubscriptionSpec
+	spec    plugin.SubscriptionSpec
 	account string
-	reader  Reader // nil while it is being opened
-	credit  int    // granted before the reader was there
+	reader  plugin.Reader // nil while it is being opened
+	credit  int           // granted before the reader was there
 	over    bool
 }
 
@@ -64,7 +58,7 @@ func (s *session) subscribe(f *pluginv1.Subscribe) {
 	s.poke()
 }
 
-func (s *session) subscriptionSpec(f *pluginv1.Subscribe, spec *SubscriptionSpec) (code string) {
+func (s *session) subscriptionSpec(f *pluginv1.Subscribe, spec *plugin.SubscriptionSpec) (code string) {
 	spec.Plugin, spec.Thread, spec.AfterSeq = s.plugin, f.GetThread(), f.GetAfterSeq()
 	if parseID(&spec.Account, f.GetAccount()) != nil || !s.owns(spec.Account) {
 		return "unknown_account"
@@ -116,7 +110,7 @@ func (s *session) openReader(sub *subscription) {
 	reader, err := s.core.Subscribe(s.ctx, sub.spec, sub)
 	if err != nil {
 		code := "unavailable"
-		if refused := (*SubscribeError)(nil); errors.As(err, &refused) {
+		if refused := (*plugin.SubscribeError)(nil); errors.As(err, &refused) {
 			code = refused.Code
 		}
 		sub.End(code)
@@ -155,7 +149,7 @@ func (s *session) recordCredit(f *pluginv1.RecordCredit) {
 	n := int(min(f.GetCredit(), maxRecordCredit))
 	s.mu.Lock()
 	sub := s.subs[f.GetSubscription()]
-	var reader Reader
+	var reader plugin.Reader
 	if sub != nil {
 		if reader = sub.reader; reader == nil {
 			sub.credit = min(sub.credit+n, maxRecordCredit)
@@ -170,7 +164,7 @@ func (s *session) recordCredit(f *pluginv1.RecordCredit) {
 // closeReaders ends what is left when the session's goroutines are gone.
 func (s *session) closeReaders() {
 	s.mu.Lock()
-	var readers []Reader
+	var readers []plugin.Reader
 	for _, sub := range s.subs {
 		sub.over = true
 		if sub.reader != nil {
@@ -191,7 +185,7 @@ func (s *session) closeReaders() {
 }
 
 // Records implements Sink.
-func (sub *subscription) Records(recs []Record, live bool) {
+func (sub *subscription) Records(recs []plugin.Record, live bool) {
 	out := make([]*pluginv1.Record, len(recs))
 	for i := range recs {
 		out[i] = fromRecord(&recs[i])
@@ -217,7 +211,7 @@ func (sub *subscription) push(d *delivery) {
 }
 
 // Signal implements Sink. The oldest waiting signals are shed.
-func (sub *subscription) Signal(g AgentSignal) {
+func (sub *subscription) Signal(g plugin.AgentSignal) {
 	s := sub.s
 	if !s.signals {
 		return

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
@@ -31,10 +32,10 @@ func (r *fakeReader) state() (credit int, closed bool) {
 	return r.credit, r.closed
 }
 
-func records(from, n int) []pluginhost.Record {
-	out := make([]pluginhost.Record, n)
+func records(from, n int) []plugin.Record {
+	out := make([]plugin.Record, n)
 	for i := range out {
-		out[i] = pluginhost.Record{Seq: uint64(from + i), Type: conversation.TypeMessage, Head: []byte(`{}`), Body: []byte(`{"parts":[]}`)}
+		out[i] = plugin.Record{Seq: uint64(from + i), Type: conversation.TypeMessage, Head: []byte(`{}`), Body: []byte(`{"parts":[]}`)}
 	}
 	return out
 }
@@ -76,7 +77,7 @@ func TestSubscription(t *testing.T) {
 			t.Error("the last batch is not live")
 		}
 		p.send(&pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_RecordCredit{RecordCredit: &pluginv1.RecordCredit{Subscription: 7, Credit: 50}}})
-		r.sink.Signal(pluginhost.AgentSignal{Kind: pluginhost.SignalTyping, On: true, Name: "Ana"})
+		r.sink.Signal(plugin.AgentSignal{Kind: plugin.SignalTyping, On: true, Name: "Ana"})
 		sig := p.next().GetSignals().GetSignals()
 		if len(sig) != 1 || sig[0].GetThread() != "visitor" || sig[0].GetName() != "Ana" {
 			t.Errorf("signal: got %v", sig)
@@ -169,7 +170,7 @@ func TestSignals(t *testing.T) {
 		synctest.Wait()
 		core.mu.Lock()
 		defer core.mu.Unlock()
-		if len(core.signals) != 1 || core.signals[0].Kind != pluginhost.SignalTyping || !core.signals[0].On {
+		if len(core.signals) != 1 || core.signals[0].Kind != plugin.SignalTyping || !core.signals[0].On {
 			t.Errorf("signals at the core: got %+v, want one typing", core.signals)
 		}
 		if core.statuses[a] != "unauthorized" {
@@ -179,7 +180,7 @@ func TestSignals(t *testing.T) {
 	inSession(t, plain, []conversation.AccountID{a}, func(t *testing.T, core *fakeCore, _ *pluginhost.TestSession, p *peer) {
 		p.subscribe(1, a, "v", 1)
 		synctest.Wait()
-		core.reader(0).sink.Signal(pluginhost.AgentSignal{Kind: pluginhost.SignalTyping})
+		core.reader(0).sink.Signal(plugin.AgentSignal{Kind: plugin.SignalTyping})
 		p.none() // the plugin never asked for signals
 	})
 }

@@ -32,9 +32,9 @@ const (
 	configRetry = 5 * time.Second
 )
 
-// plugin supervises one plugin: a single goroutine, supervise, starts, watches,
+// hosted supervises one plugin: a single goroutine, supervise, starts, watches,
 // replaces and stops its generations.
-type plugin struct {
+type hosted struct {
 	id          string
 	host        *Host
 	log         *slog.Logger
@@ -70,8 +70,8 @@ type plugin struct {
 	crash    *Crash
 }
 
-func newPlugin(h *Host, spec Spec) *plugin {
-	return &plugin{
+func newHosted(h *Host, spec Spec) *hosted {
+	return &hosted{
 		id: spec.ID, host: h, log: h.log.With("plugin", spec.ID), meters: h.meters.of(spec.ID), poison: newPoison(),
 		identityKey: newKey(),
 		reconfigure: make(chan struct{}, 1), upgrades: make(chan *upgradeRequest),
@@ -84,7 +84,7 @@ func newPlugin(h *Host, spec Spec) *plugin {
 
 // supervise runs until Drain or Close. It is the only one that starts or ends
 // generations.
-func (p *plugin) supervise(ctx context.Context) {
+func (p *hosted) supervise(ctx context.Context) {
 	defer close(p.done)
 	defer p.setState(StateStopped, "")
 	for {
@@ -107,7 +107,7 @@ func (p *plugin) supervise(ctx context.Context) {
 	}
 }
 
-func (p *plugin) leaving(ctx context.Context) bool {
+func (p *hosted) leaving(ctx context.Context) bool {
 	select {
 	case <-p.quit:
 		return true
@@ -116,7 +116,7 @@ func (p *plugin) leaving(ctx context.Context) bool {
 	}
 }
 
-func (p *plugin) nextLaunch() launchSpec {
+func (p *hosted) nextLaunch() launchSpec {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.launch
@@ -124,7 +124,7 @@ func (p *plugin) nextLaunch() launchSpec {
 
 // bringUp starts a generation and takes it to an open session. Beside an error
 // it returns what is left of the generation, for the report.
-func (p *plugin) bringUp(parent context.Context, launch launchSpec) (*generation, error) {
+func (p *hosted) bringUp(parent context.Context, launch launchSpec) (*generation, error) {
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
 	unquit := afterClosed(p.quit, cancel)
@@ -163,7 +163,7 @@ func afterClosed(c <-chan struct{}, f func()) (stop func()) {
 	return func() { close(stopped) }
 }
 
-func (p *plugin) newGeneration(launch launchSpec) *generation {
+func (p *hosted) newGeneration(launch launchSpec) *generation {
 	p.mu.Lock()
 	p.number++
 	g := &generation{
@@ -186,7 +186,7 @@ func (e *configError) Error() string {
 
 // configureFirst hands over the configuration of a new generation. Faults of
 // the plugin's own settings keep it from opening a session.
-func (p *plugin) configureFirst(ctx context.Context, g *generation) error {
+func (p *hosted) configureFirst(ctx context.Context, g *generation) error {
 	config := p.configuration()
 	req, problems := g.request(&config)
 	if req == nil {
@@ -215,7 +215,7 @@ func ownProblems(list []Problem) (own []Problem) {
 }
 
 // install makes g the generation that everything goes to.
-func (p *plugin) install(g *generation) {
+func (p *hosted) install(g *generation) {
 	g.ready = time.Now()
 	p.mu.Lock()
 	p.cur, p.desc = g, g.describe
@@ -231,7 +231,7 @@ func (p *plugin) install(g *generation) {
 }
 
 // watch stays with a generation until it is over; false: the plugin is to stop.
-func (p *plugin) watch(ctx context.Context, g *generation) bool {
+func (p *hosted) watch(ctx context.Context, g *generation) bool {
 	for {
 		select {
 		case <-g.gone:
@@ -258,7 +258,7 @@ func (p *plugin) watch(ctx context.Context, g *generation) bool {
 }
 
 // retire drains a generation and stops it gently.
-func (p *plugin) retire(g *generation) {
+func (p *hosted) retire(g *generation) {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout+endTimeout) // bounded; Close kills before
 	defer cancel()
 	stop := context.AfterFunc(p.host.ctx, cancel)
@@ -270,7 +270,7 @@ func (p *plugin) retire(g *generation) {
 }
 
 // abandon ends a generation at once: the host closes.
-func (p *plugin) abandon(g *generation) {
+func (p *hosted) abandon(g *generation) {
 	p.uninstall(g)
 	g.session.fail(errFinished)
 	<-g.session.done
@@ -278,7 +278,7 @@ func (p *plugin) abandon(g *generation) {
 	g.stop(false)
 }
 
-func (p *plugin) uninstall(g *generation) {
+func (p *hosted) uninstall(g *generation) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cur == g {
@@ -288,7 +288,7 @@ func (p *plugin) uninstall(g *generation) {
 }
 
 // pauseAfterCrash restarts at once after a steady generation.
-func (p *plugin) pauseAfterCrash(ctx context.Context, g *generation) bool {
+func (p *hosted) pauseAfterCrash(ctx context.Context, g *generation) bool {
 	if code := exitCodeOf(g); code == contract.ExitConfig || code == contract.ExitVersion {
 		return p.pause(ctx, &exitError{plugin: p.id, code: code})
 	}
@@ -311,7 +311,7 @@ func exitCodeOf(g *generation) int {
 
 // pause waits before the next start; false: there will be none. A refused
 // configuration waits for a new one, a refused version for the longest time.
-func (p *plugin) pause(ctx context.Context, err error) bool {
+func (p *hosted) pause(ctx context.Context, err error) bool {
 	var exit *exitError
 	var refused *configError
 	wait := time.NewTimer(p.backoff())
@@ -350,7 +350,7 @@ func (p *plugin) pause(ctx context.Context, err error) bool {
 }
 
 // backoff is 0.25 s, doubled with each failure in a row up to 30 s, +-20 %.
-func (p *plugin) backoff() time.Duration {
+func (p *hosted) backoff() time.Duration {
 	p.mu.Lock()
 	n, last := p.failures, backoffLast
 	if p.blaming {
@@ -361,7 +361,7 @@ func (p *plugin) backoff() time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // jitter
 }
 
-func (p *plugin) setState(s State, reason string) {
+func (p *hosted) setState(s State, reason string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.state != s {
@@ -373,7 +373,7 @@ func (p *plugin) setState(s State, reason string) {
 
 // setStarting shows the progress of a start unless another generation serves
 // meanwhile.
-func (p *plugin) setStarting(s State) {
+func (p *hosted) setStarting(s State) {
 	p.mu.Lock()
 	serving := p.cur != nil
 	p.mu.Unlock()
@@ -383,14 +383,14 @@ func (p *plugin) setStarting(s State) {
 }
 
 // notify wakes whoever waits for a change. The caller holds the mutex.
-func (p *plugin) notify() {
+func (p *hosted) notify() {
 	close(p.changed)
 	p.changed = make(chan struct{})
 }
 
 // awaitSession returns the session that takes hooks, waiting for the next
 // generation if need be.
-func (p *plugin) awaitSession(ctx context.Context) (*session, error) {
+func (p *hosted) awaitSession(ctx context.Context) (*session, error) {
 	for {
 		p.mu.Lock()
 		g, changed := p.cur, p.changed
@@ -409,19 +409,19 @@ func (p *plugin) awaitSession(ctx context.Context) (*session, error) {
 }
 
 // described is the newest Describe answer of a ready generation; nil before.
-func (p *plugin) described() *pluginv1.DescribeResponse {
+func (p *hosted) described() *pluginv1.DescribeResponse {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.desc
 }
 
-func (p *plugin) owns(id conversation.AccountID) bool {
+func (p *hosted) owns(id conversation.AccountID) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.owned[id]
 }
 
-func (p *plugin) ownedAccounts() []conversation.AccountID {
+func (p *hosted) ownedAccounts() []conversation.AccountID {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := make([]conversation.AccountID, 0, len(p.owned))
@@ -431,7 +431,7 @@ func (p *plugin) ownedAccounts() []conversation.AccountID {
 	return out
 }
 
-func (p *plugin) accountStatus(a *pluginv1.AccountStatus) {
+func (p *hosted) accountStatus(a *pluginv1.AccountStatus) {
 	s := AccountState{OK: a.GetOk(), Code: a.GetCode(), Text: a.GetText()}
 	if parseID(&s.ID, a.GetAccount()) != nil {
 		return

@@ -37,7 +37,7 @@ func (r *upgradeRequest) reply(err error) {
 // replace puts a new generation in the place of old and returns the one that
 // serves afterwards: old when the new one did not come up, nil when none does.
 // A nil req restarts the same program.
-func (p *plugin) replace(ctx context.Context, old *generation, req *upgradeRequest) *generation {
+func (p *hosted) replace(ctx context.Context, old *generation, req *upgradeRequest) *generation {
 	before := p.nextLaunch()
 	next := req.launch(before)
 	if old.describe.GetExclusive() {
@@ -75,7 +75,7 @@ func (p *plugin) replace(ctx context.Context, old *generation, req *upgradeReque
 
 // replaceExclusive is for plugins of which two must not run at once: the
 // outbox and the waiting room for hooks cover the gap.
-func (p *plugin) replaceExclusive(ctx context.Context, old *generation, req *upgradeRequest, before, next launchSpec) *generation {
+func (p *hosted) replaceExclusive(ctx context.Context, old *generation, req *upgradeRequest, before, next launchSpec) *generation {
 	p.setState(StateDraining, "")
 	p.remember(old, req, before, next)
 	p.retire(old)
@@ -97,7 +97,7 @@ func (p *plugin) replaceExclusive(ctx context.Context, old *generation, req *upg
 
 // remember makes next the program to start from now on, and keeps the old
 // one for a while if it is another.
-func (p *plugin) remember(old *generation, req *upgradeRequest, before, next launchSpec) {
+func (p *hosted) remember(old *generation, req *upgradeRequest, before, next launchSpec) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.launch = next
@@ -127,7 +127,7 @@ func awaitPong(ctx context.Context, g *generation) error {
 }
 
 // askUpgrade hands a request to the supervisor and waits for the outcome.
-func (p *plugin) askUpgrade(ctx context.Context, spec *Spec) error {
+func (p *hosted) askUpgrade(ctx context.Context, spec *Spec) error {
 	req := &upgradeRequest{spec: spec, answer: make(chan error, 1)}
 	select {
 	case p.upgrades <- req:

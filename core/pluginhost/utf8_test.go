@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/pluginhost"
 )
 
@@ -62,7 +63,7 @@ func TestCommandNotUTF8(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.ready(t)
 	to := func(thread, to string) [16]byte {
-		return b.core.put(pluginhost.Outbound{Account: b.account, Thread: thread, Send: &pluginhost.SendCommand{To: to}})
+		return b.core.put(plugin.Outbound{Account: b.account, Thread: thread, Send: &plugin.SendCommand{To: to}})
 	}
 	want := map[[16]byte]conversation.Status{
 		b.core.send(b.account, "caf\xe9"): conversation.StatusSent,

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
@@ -137,11 +138,11 @@ func (w *window) notify() {
 }
 
 // Info implements CommandPort.
-func (s *session) Info() Info { return s.info }
+func (s *session) Info() plugin.Info { return s.info }
 
 // Offer implements CommandPort. A command that is under way here already is
 // taken without being sent twice.
-func (s *session) Offer(o Outbound) bool {
+func (s *session) Offer(o plugin.Outbound) bool {
 	frame := fromOutbound(&o)
 	d := &dispatch{id: o.Command, account: o.Account, frame: frame, size: proto.Size(frame)}
 	s.mu.Lock()
@@ -179,7 +180,7 @@ func (s *session) Offer(o Outbound) bool {
 // unsendable says why a command fails without being sent; "" = it can be. What
 // the plugin never declared it would ignore, and an address with bytes
 // replaced might be somebody else's.
-func (s *session) unsendable(o *Outbound) (code string) {
+func (s *session) unsendable(o *plugin.Outbound) (code string) {
 	switch {
 	case !s.can(o):
 		return "unsupported"
@@ -190,7 +191,7 @@ func (s *session) unsendable(o *Outbound) (code string) {
 }
 
 // can reports whether the plugin declared what the command needs.
-func (s *session) can(o *Outbound) bool {
+func (s *session) can(o *plugin.Outbound) bool {
 	return o.Send != nil || o.Lookup != nil && s.info.CanLookup || o.Process != nil && s.process
 }
 

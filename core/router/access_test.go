@@ -8,7 +8,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -206,7 +206,7 @@ func TestWhoMayAfterTheEnd(t *testing.T) {
 	w.inBubble(t, func(t *testing.T, b *bubble) {
 		s := newStage(t, b)
 		ctx := t.Context()
-		ingest(b.r, pluginhost.Inbound{Plugin: "chat", Account: b.chat.ID, Thread: "v", DedupeKey: "v/end", Action: &pluginhost.CustomerAction{End: true}})
+		ingest(b.r, plugin.Inbound{Plugin: "chat", Account: b.chat.ID, Thread: "v", DedupeKey: "v/end", Action: &plugin.CustomerAction{End: true}})
 		service := conversation.Target{Kind: conversation.TargetService, Service: b.service.ID}
 		for _, login := range stagePeople {
 			id, want := b.agents[login], "not_joined"
@@ -242,8 +242,8 @@ func TestWhoMaySettle(t *testing.T) {
 			p := newPort(textInfo())
 			b.r.PluginReady("text", "g1", p)
 			ana := b.ready("ana")
-			ingest(b.r, pluginhost.Inbound{Plugin: "text", Account: b.text.ID, Thread: "+49301234", DedupeKey: "in-1",
-				Message: &pluginhost.InboundMessage{Address: "+49301234", Parts: textParts("hello")}})
+			ingest(b.r, plugin.Inbound{Plugin: "text", Account: b.text.ID, Thread: "+49301234", DedupeKey: "in-1",
+				Message: &plugin.InboundMessage{Address: "+49301234", Parts: textParts("hello")}})
 			synctest.Wait()
 			conv, _, err := b.r.Accept(ctx, ana, agentOf(t, b.r, ana).Offer.Offer)
 			must(t, err)
@@ -253,7 +253,7 @@ func TestWhoMaySettle(t *testing.T) {
 			cmd := p.next(t, 0)
 			_, err = b.r.Begin(ctx, b.text.ID, cmd.Command, "g1")
 			must(t, err)
-			b.result(b.r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusUnknown, Code: "timeout"})
+			b.result(b.r, cmd, plugin.CommandResult{Outcome: conversation.StatusUnknown, Code: "timeout"})
 			want := map[string]string{"ben": "denied", "cem": "denied", "otto": "denied"}[login]
 			_, err = b.r.SettleMessage(ctx, b.agents[login], s.conv, conversation.MessageID(cmd.Command), conversation.OutcomeSent)
 			if got := router.Code(err); got != want {

@@ -9,7 +9,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // Event types of an account's stream: what reached an account but no
@@ -119,19 +119,19 @@ func (r *Router) user(id conversation.AgentID) (directory.User, error) {
 
 // refuse logs what no conversation takes against its account and answers the
 // plugin that it is final (DESIGN.md 7, N7, Y5). An unknown account has no stream.
-func (r *Router) refuse(in pluginhost.Inbound, code string, done func(pluginhost.Ack)) {
+func (r *Router) refuse(in plugin.Inbound, code string, done func(plugin.Ack)) {
 	if _, known := r.account(in.Account); !known {
 		r.metrics.refused.WithLabelValues(r.pluginLabel(in.Plugin), code).Inc()
-		done(pluginhost.Ack{Status: pluginhost.Refused, Code: code})
+		done(plugin.Ack{Status: plugin.Refused, Code: code})
 		return
 	}
 	if !r.spawn(func() { done(r.refuseNow(in, code)) }) {
-		done(pluginhost.Ack{Status: pluginhost.Retry, Code: "stopping"})
+		done(plugin.Ack{Status: plugin.Retry, Code: "stopping"})
 	}
 }
 
 // refuseNow is refuse for an account that is known; it waits for the commit.
-func (r *Router) refuseNow(in pluginhost.Inbound, code string) pluginhost.Ack {
+func (r *Router) refuseNow(in plugin.Inbound, code string) plugin.Ack {
 	r.metrics.refused.WithLabelValues(r.pluginLabel(in.Plugin), code).Inc()
 	// Not under the event's own ids: what is refused today (an ended conversation,
 	// no service) can be taken when it is sent again.
@@ -143,37 +143,37 @@ func (r *Router) refuseNow(in pluginhost.Inbound, code string) pluginhost.Ack {
 	var dup *eventlog.DuplicateError
 	switch {
 	case err == nil, errors.As(err, &dup): // refused so before
-		return pluginhost.Ack{Status: pluginhost.Refused, Code: code}
+		return plugin.Ack{Status: plugin.Refused, Code: code}
 	default:
 		r.logger.Warn("refusal not durable", "channel", in.Plugin, "err", err)
-		return pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"}
+		return plugin.Ack{Status: plugin.Retry, Code: "unavailable"}
 	}
 }
 
 // repeatAck answers a repeat of what is logged at seq of a stream (PR3). What an
 // account has logged belongs to no conversation. A refusal that is bound to the
 // event's own id was logged by a version before, and stays one.
-func (r *Router) repeatAck(in pluginhost.Inbound, stream eventlog.StreamID, seq uint64) pluginhost.Ack {
+func (r *Router) repeatAck(in plugin.Inbound, stream eventlog.StreamID, seq uint64) plugin.Ack {
 	if stream != eventlog.StreamID(in.Account) {
-		return pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: conversation.ConversationID(stream), Seq: seq}
+		return plugin.Ack{Status: plugin.Duplicate, Conversation: conversation.ConversationID(stream), Seq: seq}
 	}
 	recs, err := r.log.Read(r.ctx, stream, seq-1, 1)
 	if err != nil || len(recs) == 0 {
 		r.logger.Warn("what was logged before cannot be read", "channel", in.Plugin, "err", joinNotFound(err, recs))
-		return pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"}
+		return plugin.Ack{Status: plugin.Retry, Code: "unavailable"}
 	}
 	if recs[0].Type != TypeRefused {
-		return pluginhost.Ack{Status: pluginhost.Duplicate, Seq: seq}
+		return plugin.Ack{Status: plugin.Duplicate, Seq: seq}
 	}
 	var head RefusedHead
 	if err := json.Unmarshal(recs[0].Head, &head); err != nil || head.Code == "" {
 		head.Code = "invalid"
 	}
-	return pluginhost.Ack{Status: pluginhost.Refused, Code: head.Code}
+	return plugin.Ack{Status: plugin.Refused, Code: head.Code}
 }
 
 // logConsent keeps a customer's consent that reached no open exchange.
-func (r *Router) logConsent(in pluginhost.Inbound) pluginhost.Ack {
+func (r *Router) logConsent(in plugin.Inbound) plugin.Ack {
 	body := AccountConsentBody{Thread: in.Thread, Keyword: cut(in.Action.OptOut.Keyword, maxKeyword)}
 	return r.accountAck(in, r.appendAccount(in, r.externals(in), TypeConsent, ConsentHead{Plugin: in.Plugin, Out: in.Action.OptOut.Out}, body, nil))
 }
@@ -181,7 +181,7 @@ func (r *Router) logConsent(in pluginhost.Inbound) pluginhost.Ack {
 // maxKeyword bounds what is kept of the words of an opt-out, in bytes.
 const maxKeyword = 160
 
-func refusedBody(in pluginhost.Inbound) *RefusedBody {
+func refusedBody(in plugin.Inbound) *RefusedBody {
 	b := &RefusedBody{Thread: in.Thread}
 	if in.Message != nil {
 		b.Parts = in.Message.Parts
@@ -222,7 +222,7 @@ func (r *Router) accountEvent(stream eventlog.StreamID, typ string, head, body a
 // recordFailure adds to b what a command's end leaves on its account's stream.
 // An external id of the command's own keeps it to one record, however often
 // the plugin says it.
-func (r *Router) recordFailure(b *eventlog.Batch, row *eventlog.OutboxRow, res pluginhost.CommandResult) error {
+func (r *Router) recordFailure(b *eventlog.Batch, row *eventlog.OutboxRow, res plugin.CommandResult) error {
 	acc, _ := r.account(conversation.AccountID(row.Account))
 	key, err := r.vault.Assign()
 	if err != nil {
@@ -252,7 +252,7 @@ func (r *Router) recordFailure(b *eventlog.Batch, row *eventlog.OutboxRow, res p
 }
 
 // appendAccount appends one event to the account's stream, bound to keys.
-func (r *Router) appendAccount(in pluginhost.Inbound, keys []eventlog.Key, typ string, head any, body any, row *eventlog.OutboxRow) error {
+func (r *Router) appendAccount(in plugin.Inbound, keys []eventlog.Key, typ string, head any, body any, row *eventlog.OutboxRow) error {
 	stream := eventlog.StreamID(in.Account)
 	var key int64
 	var err error

@@ -24,7 +24,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog/memlog"
 	"github.com/parley-gateway/parley/core/eventlog/postgres"
 	"github.com/parley-gateway/parley/core/eventlog/sqlite"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/core/vault"
 	"github.com/parley-gateway/parley/internal/pgtest"
@@ -66,7 +66,7 @@ func (f *filing) upload(account conversation.AccountID, thread string) conversat
 }
 
 // mms is a text with attachments.
-func (w *world) mms(thread, id string, files ...conversation.File) pluginhost.Inbound {
+func (w *world) mms(thread, id string, files ...conversation.File) plugin.Inbound {
 	in := w.smsMessage(thread, id)
 	for i := range files {
 		in.Message.Parts = append(in.Message.Parts, conversation.Part{Kind: conversation.PartFile, File: &files[i]})
@@ -76,9 +76,9 @@ func (w *world) mms(thread, id string, files ...conversation.File) pluginhost.In
 
 // said are the parts of the message that an acknowledgement names, whose head
 // must agree with its body.
-func (f *filing) said(r *router.Router, a pluginhost.Ack) []conversation.Part {
+func (f *filing) said(r *router.Router, a plugin.Ack) []conversation.Part {
 	f.t.Helper()
-	if a.Status != pluginhost.Committed && a.Status != pluginhost.Duplicate {
+	if a.Status != plugin.Committed && a.Status != plugin.Duplicate {
 		f.t.Fatalf("message: got %+v, want committed", a)
 	}
 	recs, err := r.Records(context.Background(), a.Conversation, conversation.AudienceAudit, a.Seq-1, 1)
@@ -114,7 +114,7 @@ func (f *filing) row(id conversation.BlobID) directory.BlobRow {
 }
 
 // has checks that a message has its text and its attachment, and that the row says so.
-func (f *filing) has(r *router.Router, a pluginhost.Ack, file conversation.File) {
+func (f *filing) has(r *router.Router, a plugin.Ack, file conversation.File) {
 	f.t.Helper()
 	parts := f.said(r, a)
 	if len(parts) != 2 || parts[0].Kind != conversation.PartText || parts[1].File == nil || parts[1].File.Blob != file.Blob || parts[1].File.Name != "a.txt" {
@@ -126,7 +126,7 @@ func (f *filing) has(r *router.Router, a pluginhost.Ack, file conversation.File)
 }
 
 // hasNot checks that a message has its text and says that its attachment is missing.
-func (f *filing) hasNot(r *router.Router, a pluginhost.Ack) {
+func (f *filing) hasNot(r *router.Router, a plugin.Ack) {
 	f.t.Helper()
 	parts := f.said(r, a)
 	if len(parts) != 2 || parts[0].Kind != conversation.PartText || parts[1].Kind != conversation.PartUnsupported ||
@@ -135,8 +135,8 @@ func (f *filing) hasNot(r *router.Router, a pluginhost.Ack) {
 	}
 }
 
-func (w *world) end(thread string) pluginhost.Inbound {
-	return pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: thread, Action: &pluginhost.CustomerAction{End: true}}
+func (w *world) end(thread string) plugin.Inbound {
+	return plugin.Inbound{Plugin: "text", Account: w.text.ID, Thread: thread, Action: &plugin.CustomerAction{End: true}}
 }
 
 // An MMS whose picture was stored while one conversation was open, and which
@@ -150,7 +150,7 @@ func TestAttachmentOverTheEnd(t *testing.T) {
 	r.PluginReady("text", "text-1", newPort(textInfo()))
 	first := ingest(r, f.smsMessage("+491", "m1"))
 	file := f.upload(f.text.ID, "+491")
-	if a := ingest(r, f.end("+491")); a.Status != pluginhost.Committed {
+	if a := ingest(r, f.end("+491")); a.Status != plugin.Committed {
 		t.Fatalf("end: %+v", a)
 	}
 	a := ingest(r, f.mms("+491", "m2", file))
@@ -162,12 +162,12 @@ func TestAttachmentOverTheEnd(t *testing.T) {
 		th := fmt.Sprint("+492", round)
 		first := ingest(r, f.smsMessage(th, "m1"))
 		file := f.upload(f.text.ID, th)
-		acks := make([]pluginhost.Ack, 3)
+		acks := make([]plugin.Ack, 3)
 		var wg sync.WaitGroup
 		log.hold.Lock() // so that end and message are decided in one batch
-		for i, in := range []pluginhost.Inbound{f.smsMessage(th, "m2"), f.end(th), f.mms(th, "m3", file)} {
+		for i, in := range []plugin.Inbound{f.smsMessage(th, "m2"), f.end(th), f.mms(th, "m3", file)} {
 			wg.Add(1)
-			r.Ingest(context.Background(), in, func(a pluginhost.Ack) { acks[i] = a; wg.Done() })
+			r.Ingest(context.Background(), in, func(a plugin.Ack) { acks[i] = a; wg.Done() })
 		}
 		log.hold.Unlock()
 		wg.Wait()
@@ -216,13 +216,13 @@ func TestAttachmentNamedAtOnce(t *testing.T) {
 	for i, r := range nodes {
 		r.PluginReady("text", fmt.Sprint("text-", i), newPort(textInfo()))
 	}
-	atOnce := func(of []*router.Router, ins ...pluginhost.Inbound) []pluginhost.Ack {
-		acks := make([]pluginhost.Ack, len(ins))
+	atOnce := func(of []*router.Router, ins ...plugin.Inbound) []plugin.Ack {
+		acks := make([]plugin.Ack, len(ins))
 		var wg sync.WaitGroup
 		log.hold.Lock()
 		for i, in := range ins {
 			wg.Add(1)
-			of[i%len(of)].Ingest(context.Background(), in, func(a pluginhost.Ack) { acks[i] = a; wg.Done() })
+			of[i%len(of)].Ingest(context.Background(), in, func(a plugin.Ack) { acks[i] = a; wg.Done() })
 		}
 		log.hold.Unlock()
 		wg.Wait()
@@ -275,12 +275,12 @@ func TestRefusedMessageTakesNothing(t *testing.T) {
 	if _, err := r.Send(ctx, router.SendRequest{Conversation: conv, Agent: ana, Parts: []conversation.Part{{Kind: conversation.PartFile, File: &other}}}); !errors.Is(err, router.ErrInvalid) {
 		t.Errorf("an agent's, with another's file: got %v, want ErrInvalid", err)
 	}
-	if a := ingest(r, pluginhost.Inbound{Plugin: "chat", Account: f.chat.ID, Thread: "v", Action: &pluginhost.CustomerAction{End: true}}); a.Status != pluginhost.Committed {
+	if a := ingest(r, plugin.Inbound{Plugin: "chat", Account: f.chat.ID, Thread: "v", Action: &plugin.CustomerAction{End: true}}); a.Status != plugin.Committed {
 		t.Fatalf("end: %+v", a)
 	}
 	late := f.chatMessage("v", "late", "look")
 	late.Message.Parts = append(late.Message.Parts, parts...)
-	if a := ingest(r, late); a.Status != pluginhost.Refused || a.Code != "ended" {
+	if a := ingest(r, late); a.Status != plugin.Refused || a.Code != "ended" {
 		t.Errorf("after the end: got %+v, want refused", a)
 	}
 	for _, id := range []conversation.BlobID{file.Blob, other.Blob} {
@@ -417,7 +417,7 @@ func TestKillBetweenClaimAndConfirmation(t *testing.T) {
 					}
 					if again {
 						a := ingest(r, f.mms("+491", "m1", conversation.File{Blob: id}))
-						if want := map[bool]pluginhost.AckStatus{true: pluginhost.Duplicate, false: pluginhost.Committed}[committed]; a.Status != want {
+						if want := map[bool]plugin.AckStatus{true: plugin.Duplicate, false: plugin.Committed}[committed]; a.Status != want {
 							t.Errorf("the event again: got %+v, want status %v", a, want)
 						}
 						f.has(r, a, conversation.File{Blob: id})

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -21,7 +21,7 @@ func benchRouter(b *testing.B) (*world, *router.Router) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = r.Stop(context.Background()) })
-	r.PluginReady("chat", "chat-1", &port{info: pluginhost.Info{ID: "chat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}})
+	r.PluginReady("chat", "chat-1", &port{info: plugin.Info{ID: "chat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}})
 	return w, r
 }
 
@@ -32,12 +32,12 @@ func BenchmarkIngest(b *testing.B) {
 	w.startChat(r, "v", "Cora", "hello")
 	in := w.chatMessage("v", "m", "How long does the delivery take?")
 	in.DedupeKey = ""
-	ch := make(chan pluginhost.Ack, 1)
-	done := func(a pluginhost.Ack) { ch <- a }
+	ch := make(chan plugin.Ack, 1)
+	done := func(a plugin.Ack) { ch <- a }
 	b.ReportAllocs()
 	for b.Loop() {
 		r.Ingest(context.Background(), in, done)
-		if a := <-ch; a.Status != pluginhost.Committed {
+		if a := <-ch; a.Status != plugin.Committed {
 			b.Fatalf("got %+v", a)
 		}
 	}
@@ -50,7 +50,7 @@ func BenchmarkIngestPipelined(b *testing.B) {
 	in := w.chatMessage("v", "m", "How long does the delivery take?")
 	in.DedupeKey = ""
 	room := make(chan struct{}, 32)
-	done := func(pluginhost.Ack) { <-room }
+	done := func(plugin.Ack) { <-room }
 	b.ReportAllocs()
 	for b.Loop() {
 		room <- struct{}{}

@@ -8,7 +8,7 @@ import (
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // FT19: the system's clock jumps, and no timer notices: offers, warnings, wrap-ups,
@@ -35,10 +35,10 @@ func jumps(t *testing.T, b *bubble, jump time.Duration) {
 	p := newPort(textInfo())
 	p.full = true
 	b.r.PluginReady("text", "text-1", p)
-	inbound := pluginhost.Inbound{Plugin: "text", Account: b.text.ID, Thread: "+49301234", DedupeKey: "in-1",
-		Message: &pluginhost.InboundMessage{Address: "+49301234", Parts: textParts("hello")}}
+	inbound := plugin.Inbound{Plugin: "text", Account: b.text.ID, Thread: "+49301234", DedupeKey: "in-1",
+		Message: &plugin.InboundMessage{Address: "+49301234", Parts: textParts("hello")}}
 	ana := b.ready("ana")
-	if a := ingest(b.r, inbound); a.Status != pluginhost.Committed {
+	if a := ingest(b.r, inbound); a.Status != plugin.Committed {
 		t.Fatalf("text: got %+v", a)
 	}
 	text := accept("ana")
@@ -108,7 +108,7 @@ func jumps(t *testing.T, b *bubble, jump time.Duration) {
 	if left := time.Until(cmd.Deadline); cmd.Send == nil || cmd.Send.Parts[0].Text != "reply a" || left < 3*time.Hour || left > 4*time.Hour {
 		t.Errorf("first command at the plugin: %+v with %v to go by the system's clock, want reply a with nearly 4 h", cmd.Send, left)
 	}
-	if a := ingest(b.r, inbound); a.Status != pluginhost.Duplicate || a.Conversation != text {
+	if a := ingest(b.r, inbound); a.Status != plugin.Duplicate || a.Conversation != text {
 		t.Errorf("PR3: the text again: got %+v, want a duplicate", a)
 	}
 	for _, conv := range []conversation.ConversationID{text, chat, ended} {

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -24,8 +24,8 @@ func (w *world) mixed(r *router.Router, th string, events int) conversation.Conv
 				w.message(r, th, fmt.Sprint(i), "text")
 				continue
 			}
-			ingest(r, pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: th, DedupeKey: fmt.Sprint(th, "/page/", i),
-				Action: &pluginhost.CustomerAction{Page: &conversation.PageBody{URL: "https://example.com/" + fmt.Sprint(i)}}})
+			ingest(r, plugin.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: th, DedupeKey: fmt.Sprint(th, "/page/", i),
+				Action: &plugin.CustomerAction{Page: &conversation.PageBody{URL: "https://example.com/" + fmt.Sprint(i)}}})
 		}
 	}
 	return id

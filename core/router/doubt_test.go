@@ -16,7 +16,7 @@ import (
 	"github.com/parley-gateway/parley/core/bus"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -54,10 +54,10 @@ func TestStartInDoubtIsQueued(t *testing.T) {
 		must(t, r.AgentConnected(ctx, ana))
 		must(t, r.Ready(ctx, ana))
 		write := lose(has("message/1"))
-		in := pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+1", DedupeKey: "in-1",
-			Message: &pluginhost.InboundMessage{Address: "+1", Parts: textParts("hello")}}
+		in := plugin.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+1", DedupeKey: "in-1",
+			Message: &plugin.InboundMessage{Address: "+1", Parts: textParts("hello")}}
 		r.PluginReady("text", "g1", newPort(textInfo()))
-		if a := ingest(r, in); a.Status != pluginhost.Retry {
+		if a := ingest(r, in); a.Status != plugin.Retry {
 			t.Fatalf("the answer was lost: got %+v, want retry", a)
 		}
 		write()
@@ -65,7 +65,7 @@ func TestStartInDoubtIsQueued(t *testing.T) {
 		if open, err := r.OpenConversation(ctx, w.text.ID, "+1"); err != nil || open != offer.Conversation {
 			t.Errorf("the thread's conversation: got %s, %v, want the offered %s", open, err, offer.Conversation)
 		}
-		if a := ingest(r, in); a.Status != pluginhost.Duplicate || a.Conversation != offer.Conversation {
+		if a := ingest(r, in); a.Status != plugin.Duplicate || a.Conversation != offer.Conversation {
 			t.Errorf("the carrier's repeat: got %+v, want a duplicate in %s", a, offer.Conversation)
 		}
 	})
@@ -98,7 +98,7 @@ func TestSendInDoubtIsSent(t *testing.T) {
 		if [16]byte(again.Message) != first.Command {
 			t.Errorf("the retry is message %s, want the one that was sent", again.Message)
 		}
-		w.result(r, first, pluginhost.CommandResult{Outcome: conversation.StatusSent})
+		w.result(r, first, plugin.CommandResult{Outcome: conversation.StatusSent})
 		if cmd := p.next(t, 1); cmd.Command != [16]byte(second.Message) {
 			t.Errorf("second command: got %+v, want the second message", cmd.Send)
 		}
@@ -132,12 +132,12 @@ func TestDeferredInDoubtIsProcessed(t *testing.T) {
 		p := newPort(textInfo())
 		r.PluginReady("text", "g1", p)
 		write := lose(has(router.TypeDeferred))
-		in := pluginhost.Inbound{Plugin: "text", Account: w.text.ID, DedupeKey: "media-1", Deferred: []byte("fetch this")}
-		if a := ingest(r, in); a.Status != pluginhost.Retry {
+		in := plugin.Inbound{Plugin: "text", Account: w.text.ID, DedupeKey: "media-1", Deferred: []byte("fetch this")}
+		if a := ingest(r, in); a.Status != plugin.Retry {
 			t.Fatalf("the answer was lost: got %+v, want retry", a)
 		}
 		write()
-		if a := ingest(r, in); a.Status != pluginhost.Duplicate {
+		if a := ingest(r, in); a.Status != plugin.Duplicate {
 			t.Errorf("the repeat: got %+v, want duplicate", a)
 		}
 		if cmd := p.next(t, 0); string(cmd.Process) != "fetch this" {
@@ -158,7 +158,7 @@ func TestStopInDoubt(t *testing.T) {
 			}
 			before := seq()
 			write := lose(has("message/1"))
-			if a := w.message(one, "v", "m", "text"); a.Status != pluginhost.Retry {
+			if a := w.message(one, "v", "m", "text"); a.Status != plugin.Retry {
 				w.t.Fatalf("the answer was lost: got %+v, want retry", a)
 			}
 			return write, func() bool { return seq() > before }
@@ -195,7 +195,7 @@ func TestResendInDoubtIsSent(t *testing.T) {
 		r.PluginReady("text", "g1", c.port)
 		c.conv = w.textChat(r)
 		cmd := c.sends(t)
-		w.result(r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusUnknown})
+		w.result(r, cmd, plugin.CommandResult{Outcome: conversation.StatusUnknown})
 		write := lose(has("message.settled/1"))
 		_, err := r.SettleMessage(ctx, w.agents["ana"], c.conv, conversation.MessageID(cmd.Command), conversation.OutcomeResend)
 		if router.Code(err) != "unavailable" {
@@ -241,13 +241,13 @@ func TestNeverWritten(t *testing.T) {
 	r := w.start("n1")
 	p := newPort(textInfo())
 	r.PluginReady("text", "g1", p)
-	in := pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+1", DedupeKey: "in-1",
-		Message: &pluginhost.InboundMessage{Address: "+1", Parts: textParts("hello")}}
+	in := plugin.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+1", DedupeKey: "in-1",
+		Message: &plugin.InboundMessage{Address: "+1", Parts: textParts("hello")}}
 	log.lose(lostNever, has("message/1"))
-	if a := ingest(r, in); a.Status != pluginhost.Retry {
+	if a := ingest(r, in); a.Status != plugin.Retry {
 		t.Fatalf("got %+v, want retry", a)
 	}
-	if a := ingest(r, in); a.Status != pluginhost.Committed {
+	if a := ingest(r, in); a.Status != plugin.Committed {
 		t.Errorf("the repeat: got %+v, want committed", a)
 	}
 	rows, err := w.log.Conversations(context.Background(), eventlog.ConversationQuery{})
@@ -284,7 +284,7 @@ func (w *world) textChatOn(r *router.Router) conversation.ConversationID {
 	w.t.Helper()
 	r.PluginReady("text", "g0", newPort(textInfo()))
 	conv := w.textChat(r)
-	r.PluginGone("text", "g0", nil, nil)
+	r.PluginGone("text", "g0")
 	return conv
 }
 
@@ -394,8 +394,8 @@ func TestStreamThatCannotBeRead(t *testing.T) {
 		two, err := router.New(router.Options{Node: "n2", Log: log, Vault: &plainVault{}, Directory: fixedDirectory{b.dir.Snapshot()}, Bus: b.bus, Logger: slog.New(said)})
 		must(t, err)
 		must(t, two.Start(t.Context()))
-		two.PluginReady("chat", "chat-2", &port{info: pluginhost.Info{ID: "chat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}})
-		if a := b.startChat(two, "v", "", "hi"); a.Status != pluginhost.Retry {
+		two.PluginReady("chat", "chat-2", &port{info: plugin.Info{ID: "chat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}})
+		if a := b.startChat(two, "v", "", "hi"); a.Status != plugin.Retry {
 			t.Fatalf("the answer was lost: got %+v, want retry", a)
 		}
 		quiet := func(what string) {

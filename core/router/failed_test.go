@@ -9,7 +9,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -40,19 +40,19 @@ func TestFailedProcessIsRecorded(t *testing.T) {
 	r := w.start("n1")
 	p := newPort(textInfo())
 	r.PluginReady("text", "g1", p)
-	if a := ingest(r, pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+1", DedupeKey: "media-1", Deferred: []byte("fetch this")}); a.Status != pluginhost.Committed {
+	if a := ingest(r, plugin.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+1", DedupeKey: "media-1", Deferred: []byte("fetch this")}); a.Status != plugin.Committed {
 		t.Fatalf("deferred: %+v", a)
 	}
 	cmd := p.next(t, 0)
 	// An unknown outcome of something that may be done again is tried again.
-	if a := w.result(r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusUnknown}); a.Status != pluginhost.Committed {
+	if a := w.result(r, cmd, plugin.CommandResult{Outcome: conversation.StatusUnknown}); a.Status != plugin.Committed {
 		t.Fatalf("unknown: %+v", a)
 	}
 	if again := p.next(t, 1); again.Command != cmd.Command || again.Attempt != 2 {
 		t.Errorf("after an unknown outcome: got %+v, want the item again", again)
 	}
 	for range 2 {
-		w.result(r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusFailed, Kind: "permanent", Code: "404", Text: "no such file"})
+		w.result(r, cmd, plugin.CommandResult{Outcome: conversation.StatusFailed, Kind: "permanent", Code: "404", Text: "no such file"})
 	}
 	heads, bodies := w.failures(w.vault)
 	if len(heads) != 1 {
@@ -71,7 +71,7 @@ func TestFailedProcessIsRecorded(t *testing.T) {
 func TestFailedSendThatNobodyFollowsIsRecorded(t *testing.T) {
 	c := newCarrier(t)
 	real := c.sends(t)
-	c.result(c.r, real, pluginhost.CommandResult{Outcome: conversation.StatusSent})
+	c.result(c.r, real, plugin.CommandResult{Outcome: conversation.StatusSent})
 	row, err := c.log.OutboxRow(context.Background(), real.Command)
 	must(t, err)
 	row.CommandID, row.State = [16]byte(conversation.NewID[conversation.MessageID]()), eventlog.OutboxQueued
@@ -81,7 +81,7 @@ func TestFailedSendThatNobodyFollowsIsRecorded(t *testing.T) {
 	if cmd.Command != row.CommandID {
 		t.Fatalf("got %+v, want the row that only the log has", cmd)
 	}
-	c.result(c.r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusFailed, Code: "30003"})
+	c.result(c.r, cmd, plugin.CommandResult{Outcome: conversation.StatusFailed, Code: "30003"})
 	heads, _ := c.failures(c.vault)
 	if len(heads) != 1 || heads[0].Kind != "send" || heads[0].Conversation != c.conv || heads[0].Code != "30003" {
 		t.Errorf("records: %+v, want one of the message", heads)
@@ -91,12 +91,12 @@ func TestFailedSendThatNobodyFollowsIsRecorded(t *testing.T) {
 // PR4: a command whose record says "unknown" is settled when the provider says later
 // that it failed, also when its conversation does not follow it.
 func TestFailureAfterUnknownThatNobodyFollows(t *testing.T) {
-	for name, failed := range map[string]func(*carrier, pluginhost.Outbound){
-		"result": func(c *carrier, cmd pluginhost.Outbound) {
-			c.result(c.r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusFailed, Code: "30003"})
+	for name, failed := range map[string]func(*carrier, plugin.Outbound){
+		"result": func(c *carrier, cmd plugin.Outbound) {
+			c.result(c.r, cmd, plugin.CommandResult{Outcome: conversation.StatusFailed, Code: "30003"})
 		},
-		"status": func(c *carrier, cmd pluginhost.Outbound) {
-			c.said(pluginhost.DeliveryStatus{Command: cmd.Command, Status: conversation.StatusFailed, Code: "30003"})
+		"status": func(c *carrier, cmd plugin.Outbound) {
+			c.said(plugin.DeliveryStatus{Command: cmd.Command, Status: conversation.StatusFailed, Code: "30003"})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestFailureAfterUnknownThatNobodyFollows(t *testing.T) {
 			row.CommandID = cmd.Command
 			_, err = c.log.Append(context.Background(), &eventlog.Batch{Outbox: []eventlog.OutboxRow{row}})
 			must(t, err)
-			c.result(c.r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusUnknown})
+			c.result(c.r, cmd, plugin.CommandResult{Outcome: conversation.StatusUnknown})
 			if got := c.rowState(cmd); got != eventlog.OutboxUnknown {
 				t.Fatalf("row after an unknown outcome: %s, want unknown", got)
 			}
@@ -125,13 +125,13 @@ func TestFailureAfterUnknownThatNobodyFollows(t *testing.T) {
 }
 
 // texting has Ana in an exchange of a bubble whose text plugin is generation g1.
-func (b *bubble) texting(info pluginhost.Info) (conv conversation.ConversationID, status func(conversation.MessageID) conversation.Status) {
+func (b *bubble) texting(info plugin.Info) (conv conversation.ConversationID, status func(conversation.MessageID) conversation.Status) {
 	t := b.t
 	t.Helper()
 	b.r.PluginReady("text", "g1", newPort(info))
 	ana := b.ready("ana")
-	ingest(b.r, pluginhost.Inbound{Plugin: "text", Account: b.text.ID, Thread: "+1", DedupeKey: "in-1",
-		Message: &pluginhost.InboundMessage{Address: "+1", Parts: textParts("hello")}})
+	ingest(b.r, plugin.Inbound{Plugin: "text", Account: b.text.ID, Thread: "+1", DedupeKey: "in-1",
+		Message: &plugin.InboundMessage{Address: "+1", Parts: textParts("hello")}})
 	synctest.Wait()
 	conv, _, err := b.r.Accept(t.Context(), ana, agentOf(t, b.r, ana).Offer.Offer)
 	must(t, err)
@@ -182,8 +182,8 @@ func TestDeadlineOfAPluginThatIsGone(t *testing.T) {
 		looking.CanLookup = true
 		conv, status := b.texting(looking)
 		m := b.begun(conv)
-		b.r.PluginGone("text", "g1", nil, nil) // from now on it would be asked for
-		if a := ingest(b.r, pluginhost.Inbound{Plugin: "text", Account: b.text.ID, Thread: "+1", DedupeKey: "media-1", Deferred: []byte("fetch this")}); a.Status != pluginhost.Committed {
+		b.r.PluginGone("text", "g1") // from now on it would be asked for
+		if a := ingest(b.r, plugin.Inbound{Plugin: "text", Account: b.text.ID, Thread: "+1", DedupeKey: "media-1", Deferred: []byte("fetch this")}); a.Status != plugin.Committed {
 			t.Fatalf("deferred: %+v", a)
 		}
 		b.after(4*time.Hour + time.Minute)
@@ -212,7 +212,7 @@ func TestResultOfADisabledAccount(t *testing.T) {
 	acc.Enabled = false
 	_, err := c.dir.PutAccount(context.Background(), acc, nil)
 	must(t, err)
-	if a := c.result(c.r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusSent}); a.Status != pluginhost.Committed {
+	if a := c.result(c.r, cmd, plugin.CommandResult{Outcome: conversation.StatusSent}); a.Status != plugin.Committed {
 		t.Errorf("result: %+v, want committed", a)
 	}
 	if got := c.rowState(cmd); got != eventlog.OutboxSettled {
@@ -228,11 +228,11 @@ func TestStatusDuringDoubt(t *testing.T) {
 		conv, status := b.texting(textInfo())
 		m := b.begun(conv)
 		b.full.Store(true) // "unknown" cannot be written: it is tried again
-		b.r.PluginGone("text", "g1", nil, nil)
+		b.r.PluginGone("text", "g1")
 		synctest.Wait()
 		b.full.Store(false)
-		a := ingest(b.r, pluginhost.Inbound{Plugin: "text", Account: b.text.ID, Status: &pluginhost.DeliveryStatus{Command: m, Status: conversation.StatusDelivered}})
-		if a.Status != pluginhost.Committed {
+		a := ingest(b.r, plugin.Inbound{Plugin: "text", Account: b.text.ID, Status: &plugin.DeliveryStatus{Command: m, Status: conversation.StatusDelivered}})
+		if a.Status != plugin.Committed {
 			t.Fatalf("callback: %+v", a)
 		}
 		b.after(10 * time.Second)

@@ -17,7 +17,7 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/eventlog/memlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/core/vault"
 )
@@ -109,7 +109,7 @@ func (w *world) start(node string) *router.Router {
 	}
 	w.t.Cleanup(func() { w.stop(r) })
 	chat := conversation.Capabilities{Text: true, Files: true, Typing: true, Read: true, Page: true, Connected: true, OfferTitle: "Web Chat"}
-	r.PluginReady("chat", node+"-chat", &port{info: pluginhost.Info{ID: "chat", Capabilities: chat}})
+	r.PluginReady("chat", node+"-chat", &port{info: plugin.Info{ID: "chat", Capabilities: chat}})
 	return r
 }
 
@@ -123,19 +123,19 @@ func (w *world) stop(r *router.Router) {
 
 // port is a plugin that keeps what it is given.
 type port struct {
-	info pluginhost.Info
+	info plugin.Info
 	mu   sync.Mutex
-	got  []pluginhost.Outbound
+	got  []plugin.Outbound
 	full bool
 	room int // commands that it still takes; negative = any number
 	more chan struct{}
 }
 
-func newPort(info pluginhost.Info) *port {
+func newPort(info plugin.Info) *port {
 	return &port{info: info, room: -1, more: make(chan struct{}, 1000)}
 }
 
-func (p *port) Offer(o pluginhost.Outbound) bool {
+func (p *port) Offer(o plugin.Outbound) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.full || p.room == 0 {
@@ -149,10 +149,10 @@ func (p *port) Offer(o pluginhost.Outbound) bool {
 	return true
 }
 
-func (p *port) Info() pluginhost.Info { return p.info }
+func (p *port) Info() plugin.Info { return p.info }
 
 // next waits for the n-th command.
-func (p *port) next(t *testing.T, n int) pluginhost.Outbound {
+func (p *port) next(t *testing.T, n int) plugin.Outbound {
 	t.Helper()
 	for {
 		p.mu.Lock()
@@ -170,9 +170,9 @@ func (p *port) next(t *testing.T, n int) pluginhost.Outbound {
 }
 
 // ingest waits for the acknowledgement of an event.
-func ingest(r *router.Router, in pluginhost.Inbound) pluginhost.Ack {
-	ch := make(chan pluginhost.Ack, 1)
-	r.Ingest(context.Background(), in, func(a pluginhost.Ack) { ch <- a })
+func ingest(r *router.Router, in plugin.Inbound) plugin.Ack {
+	ch := make(chan plugin.Ack, 1)
+	r.Ingest(context.Background(), in, func(a plugin.Ack) { ch <- a })
 	return <-ch
 }
 
@@ -180,22 +180,22 @@ func textParts(text string) []conversation.Part {
 	return []conversation.Part{{Kind: conversation.PartText, Text: text}}
 }
 
-func (w *world) startChat(r *router.Router, thread, name, text string) pluginhost.Ack {
-	in := pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: thread, DedupeKey: thread + "/start",
-		Action: &pluginhost.CustomerAction{Start: &pluginhost.StartAction{Body: conversation.StartedBody{Name: name, Address: "web:" + thread}, ClientID: "s"}}}
+func (w *world) startChat(r *router.Router, thread, name, text string) plugin.Ack {
+	in := plugin.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: thread, DedupeKey: thread + "/start",
+		Action: &plugin.CustomerAction{Start: &plugin.StartAction{Body: conversation.StartedBody{Name: name, Address: "web:" + thread}, ClientID: "s"}}}
 	if text != "" {
 		in.Action.Start.Parts = textParts(text)
 	}
 	return ingest(r, in)
 }
 
-func (w *world) message(r *router.Router, thread, id, text string) pluginhost.Ack {
+func (w *world) message(r *router.Router, thread, id, text string) plugin.Ack {
 	return ingest(r, w.chatMessage(thread, id, text))
 }
 
-func (w *world) chatMessage(thread, id, text string) pluginhost.Inbound {
-	return pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: thread, DedupeKey: thread + "/" + id,
-		Message: &pluginhost.InboundMessage{ClientID: id, Address: "web:" + thread, Parts: textParts(text)}}
+func (w *world) chatMessage(thread, id, text string) plugin.Inbound {
+	return plugin.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: thread, DedupeKey: thread + "/" + id,
+		Message: &plugin.InboundMessage{ClientID: id, Address: "web:" + thread, Parts: textParts(text)}}
 }
 
 // eventually waits for a condition.

@@ -7,11 +7,11 @@ import (
 
 	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // customerPost makes the command for a customer's message.
-func (r *Router) customerPost(in pluginhost.Inbound, parts []conversation.Part, clientID, name string, replyTo conversation.MessageID) (*conversation.Post, error) {
+func (r *Router) customerPost(in plugin.Inbound, parts []conversation.Part, clientID, name string, replyTo conversation.MessageID) (*conversation.Post, error) {
 	parts = r.clean(parts)
 	kinds, blobs := kindsOf(parts)
 	body, err := messageBody(parts, name)

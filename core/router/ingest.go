@@ -7,7 +7,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // Limits of what a plugin may bring in one event.
@@ -20,16 +20,16 @@ const (
 
 // arrival is an inbound event on its way to a conversation.
 type arrival struct {
-	in       pluginhost.Inbound
+	in       plugin.Inbound
 	from     sender
 	acc      account
-	done     func(pluginhost.Ack)
+	done     func(plugin.Ack)
 	n        uint64 // place in the thread
 	attempts int
 }
 
-// Ingest makes an event of a plugin durable (pluginhost.Core).
-func (r *Router) Ingest(ctx context.Context, in pluginhost.Inbound, done func(pluginhost.Ack)) {
+// Ingest makes an event of a plugin durable (plugin.Core).
+func (r *Router) Ingest(ctx context.Context, in plugin.Inbound, done func(plugin.Ack)) {
 	acc, ok := r.account(in.Account)
 	if in.Result != nil && (!ok || acc.plugin == in.Plugin) {
 		r.settle(in, done) // what was handed out is heard out, whatever became of its account
@@ -57,7 +57,7 @@ func (r *Router) Ingest(ctx context.Context, in pluginhost.Inbound, done func(pl
 }
 
 // check finds what no conversation could take.
-func check(in *pluginhost.Inbound) string {
+func check(in *plugin.Inbound) string {
 	if in.Result == nil && in.Status == nil && in.Deferred == nil && (in.Thread == "" || len(in.Thread) > maxField) {
 		return "invalid"
 	}
@@ -166,27 +166,27 @@ func refusalCode(err error) string {
 	return ""
 }
 
-func (r *Router) ack(id conversation.ConversationID, o outcome, err error) pluginhost.Ack {
+func (r *Router) ack(id conversation.ConversationID, o outcome, err error) plugin.Ack {
 	switch {
 	case refusalCode(err) != "":
-		return pluginhost.Ack{Status: pluginhost.Refused, Code: refusalCode(err), Conversation: id}
+		return plugin.Ack{Status: plugin.Refused, Code: refusalCode(err), Conversation: id}
 	case err != nil:
 		if !errors.Is(err, ErrStopped) && !errors.Is(err, errBehind) {
 			r.logger.Warn("event not durable", "conversation_id", id, "err", err)
 		}
-		return pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"}
+		return plugin.Ack{Status: plugin.Retry, Code: "unavailable"}
 	case o.duplicate:
-		return pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: o.conversation, Seq: o.first}
+		return plugin.Ack{Status: plugin.Duplicate, Conversation: o.conversation, Seq: o.first}
 	}
 	seq := o.message
 	if seq == 0 {
 		seq = o.first
 	}
-	return pluginhost.Ack{Status: pluginhost.Committed, Conversation: o.conversation, Seq: seq}
+	return plugin.Ack{Status: plugin.Committed, Conversation: o.conversation, Seq: seq}
 }
 
 // externals are the ids under which the log must know the event.
-func (r *Router) externals(in pluginhost.Inbound) []eventlog.Key {
+func (r *Router) externals(in plugin.Inbound) []eventlog.Key {
 	var keys []eventlog.Key
 	if in.DedupeKey != "" {
 		keys = append(keys, r.externalKey(in.Account, in.DedupeKey))
@@ -205,10 +205,10 @@ func (r *Router) externalKey(account conversation.AccountID, id string) eventlog
 	return r.vault.MAC("external", account[:], []byte(id))
 }
 
-// Signal passes typing or presence of a customer on (pluginhost.Core). A thread
+// Signal passes typing or presence of a customer on (plugin.Core). A thread
 // that has left memory is looked up in the log; when too many are being looked
 // up the signal is shed.
-func (r *Router) Signal(s pluginhost.CustomerSignal) {
+func (r *Router) Signal(s plugin.CustomerSignal) {
 	r.threadsMu.RLock()
 	th := r.threads[threadID{s.Account, s.Thread}]
 	var open *live
@@ -247,9 +247,9 @@ func (r *Router) Signal(s pluginhost.CustomerSignal) {
 // maxLookups bounds the threads that are looked up for signals at a time.
 const maxLookups = 16
 
-func (r *Router) signalIn(l *live, s pluginhost.CustomerSignal) {
+func (r *Router) signalIn(l *live, s plugin.CustomerSignal) {
 	l.signalAll(Signal{Conversation: l.id, Kind: s.Kind, On: s.On, Who: conversation.Author{Kind: conversation.Customer}}, nil)
-	if s.Kind == pluginhost.SignalTyping && s.On {
+	if s.Kind == plugin.SignalTyping && s.On {
 		l.submit(&task{cmd: conversation.Touch{}, done: func(outcome, error) {}})
 	}
 }

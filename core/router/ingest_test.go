@@ -9,24 +9,24 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 func TestStartAndMessages(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
 	ack := w.startChat(r, "v1", "Cora", "hello")
-	if ack.Status != pluginhost.Committed {
+	if ack.Status != plugin.Committed {
 		t.Fatalf("start: got %+v, want committed", ack)
 	}
 	for i := range 5 {
-		if a := w.message(r, "v1", fmt.Sprint(i), "text"); a.Status != pluginhost.Committed || a.Conversation != ack.Conversation {
+		if a := w.message(r, "v1", fmt.Sprint(i), "text"); a.Status != plugin.Committed || a.Conversation != ack.Conversation {
 			t.Fatalf("message %d: got %+v, want committed in %s", i, a, ack.Conversation)
 		}
 	}
 	// B1: the text of the form is the first message; PR3: a repeat is the same event.
 	again := w.message(r, "v1", "3", "text")
-	if again.Status != pluginhost.Duplicate || again.Conversation != ack.Conversation || again.Seq == 0 {
+	if again.Status != plugin.Duplicate || again.Conversation != ack.Conversation || again.Seq == 0 {
 		t.Errorf("repeat: got %+v, want duplicate in %s", again, ack.Conversation)
 	}
 	n := 0
@@ -44,22 +44,22 @@ func TestStartAndMessages(t *testing.T) {
 func TestRepeatsAtOnceOnTwoNodes(t *testing.T) {
 	w := newWorld(t, nil)
 	nodes := []interface {
-		Ingest(context.Context, pluginhost.Inbound, func(pluginhost.Ack))
+		Ingest(context.Context, plugin.Inbound, func(plugin.Ack))
 	}{w.start("n1"), w.start("n2")}
-	in := pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "v", DedupeKey: "start",
-		Action: &pluginhost.CustomerAction{Start: &pluginhost.StartAction{Body: conversation.StartedBody{Address: "web:v"}, Parts: textParts("x")}}}
-	acks := make([]pluginhost.Ack, 10)
+	in := plugin.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "v", DedupeKey: "start",
+		Action: &plugin.CustomerAction{Start: &plugin.StartAction{Body: conversation.StartedBody{Address: "web:v"}, Parts: textParts("x")}}}
+	acks := make([]plugin.Ack, 10)
 	var wg sync.WaitGroup
 	for i := range acks {
 		wg.Add(1)
-		nodes[i%2].Ingest(context.Background(), in, func(a pluginhost.Ack) { acks[i] = a; wg.Done() })
+		nodes[i%2].Ingest(context.Background(), in, func(a plugin.Ack) { acks[i] = a; wg.Done() })
 	}
 	wg.Wait()
 	committed := 0
 	for i, a := range acks {
-		if a.Status == pluginhost.Committed {
+		if a.Status == plugin.Committed {
 			committed++
-		} else if a.Status != pluginhost.Duplicate {
+		} else if a.Status != plugin.Duplicate {
 			t.Errorf("ack %d: got %+v, want committed or duplicate", i, a)
 		}
 		if a.Conversation != acks[0].Conversation {
@@ -84,13 +84,13 @@ func TestOneOpenConversationPerThread(t *testing.T) {
 			r = b
 		}
 		wg.Add(1)
-		in := pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "v", DedupeKey: fmt.Sprint("start", i),
-			Action: &pluginhost.CustomerAction{Start: &pluginhost.StartAction{Body: conversation.StartedBody{Address: "web:v"}, Parts: textParts(fmt.Sprint(i))}}}
-		r.Ingest(context.Background(), in, func(ack pluginhost.Ack) {
+		in := plugin.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "v", DedupeKey: fmt.Sprint("start", i),
+			Action: &plugin.CustomerAction{Start: &plugin.StartAction{Body: conversation.StartedBody{Address: "web:v"}, Parts: textParts(fmt.Sprint(i))}}}
+		r.Ingest(context.Background(), in, func(ack plugin.Ack) {
 			defer wg.Done()
 			mu.Lock()
 			defer mu.Unlock()
-			if ack.Status != pluginhost.Committed {
+			if ack.Status != plugin.Committed {
 				t.Errorf("first message: got %+v, want committed", ack)
 			}
 			seen[ack.Conversation]++
@@ -121,23 +121,23 @@ func TestRefusals(t *testing.T) {
 		huge[i] = 'a'
 	}
 	for name, c := range map[string]struct {
-		in   pluginhost.Inbound
+		in   plugin.Inbound
 		code string
 	}{
-		"unknown account":  {pluginhost.Inbound{Plugin: "chat", Account: conversation.NewID[conversation.AccountID](), Thread: "x", Message: &pluginhost.InboundMessage{Parts: textParts("x")}}, "unknown_account"},
-		"other's account":  {pluginhost.Inbound{Plugin: "text", Account: w.chat.ID, Thread: "x", Message: &pluginhost.InboundMessage{Parts: textParts("x")}}, "unknown_account"},
-		"no thread":        {pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Message: &pluginhost.InboundMessage{Parts: textParts("x")}}, "invalid"},
+		"unknown account":  {plugin.Inbound{Plugin: "chat", Account: conversation.NewID[conversation.AccountID](), Thread: "x", Message: &plugin.InboundMessage{Parts: textParts("x")}}, "unknown_account"},
+		"other's account":  {plugin.Inbound{Plugin: "text", Account: w.chat.ID, Thread: "x", Message: &plugin.InboundMessage{Parts: textParts("x")}}, "unknown_account"},
+		"no thread":        {plugin.Inbound{Plugin: "chat", Account: w.chat.ID, Message: &plugin.InboundMessage{Parts: textParts("x")}}, "invalid"},
 		"no parts":         {w.chatMessage("x", "0", ""), "invalid"},
 		"too large":        {w.chatMessage("x", "1", string(huge)), "too_large"},
 		"broken UTF-8":     {w.chatMessage("x", "2", "a\xffb"), "invalid"},
 		"no conversation":  {w.chatMessage("x", "3", "hi"), "ended"},
-		"result of nobody": {pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Result: &pluginhost.CommandResult{Command: [16]byte{9}, Outcome: conversation.StatusSent}}, "unknown_command"},
-		"status of nobody": {pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Status: &pluginhost.DeliveryStatus{Command: [16]byte{9}, Status: conversation.StatusDelivered}}, "unknown_message"},
-		"status unknown":   {pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Status: &pluginhost.DeliveryStatus{ProviderID: "x", Status: "eaten"}}, "invalid"},
-		"status of what":   {pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Status: &pluginhost.DeliveryStatus{Status: conversation.StatusSent}}, "invalid"},
+		"result of nobody": {plugin.Inbound{Plugin: "chat", Account: w.chat.ID, Result: &plugin.CommandResult{Command: [16]byte{9}, Outcome: conversation.StatusSent}}, "unknown_command"},
+		"status of nobody": {plugin.Inbound{Plugin: "chat", Account: w.chat.ID, Status: &plugin.DeliveryStatus{Command: [16]byte{9}, Status: conversation.StatusDelivered}}, "unknown_message"},
+		"status unknown":   {plugin.Inbound{Plugin: "chat", Account: w.chat.ID, Status: &plugin.DeliveryStatus{ProviderID: "x", Status: "eaten"}}, "invalid"},
+		"status of what":   {plugin.Inbound{Plugin: "chat", Account: w.chat.ID, Status: &plugin.DeliveryStatus{Status: conversation.StatusSent}}, "invalid"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if a := ingest(r, c.in); a.Status != pluginhost.Refused || a.Code != c.code {
+			if a := ingest(r, c.in); a.Status != plugin.Refused || a.Code != c.code {
 				t.Errorf("got %+v, want refused %q", a, c.code)
 			}
 		})
@@ -162,7 +162,7 @@ func TestRefusedBefore(t *testing.T) {
 	r.PluginReady("text", "text-1", newPort(textInfo()))
 	refused := w.chatMessage("v", "m1", "anybody there?")
 	for range 2 {
-		if a := ingest(r, refused); a.Status != pluginhost.Refused || a.Code != "ended" {
+		if a := ingest(r, refused); a.Status != plugin.Refused || a.Code != "ended" {
 			t.Fatalf("without a conversation: got %+v, want refused", a)
 		}
 	}
@@ -171,20 +171,20 @@ func TestRefusedBefore(t *testing.T) {
 	}
 	start := w.startChat(r, "v", "", "hello")
 	first := ingest(r, refused)
-	if first.Status != pluginhost.Committed || first.Conversation != start.Conversation {
+	if first.Status != plugin.Committed || first.Conversation != start.Conversation {
 		t.Errorf("now that one is open: got %+v, want committed in %s", first, start.Conversation)
 	}
-	if again := ingest(r, refused); again.Status != pluginhost.Duplicate || again.Conversation != start.Conversation || again.Seq != first.Seq {
+	if again := ingest(r, refused); again.Status != plugin.Duplicate || again.Conversation != start.Conversation || again.Seq != first.Seq {
 		t.Errorf("a repeat: got %+v, want the message of %+v", again, first)
 	}
 
-	stop := pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+491", DedupeKey: "stop",
-		Action: &pluginhost.CustomerAction{OptOut: &pluginhost.OptOut{Out: true, Keyword: "STOP"}}}
-	if a := ingest(r, stop); a.Status != pluginhost.Committed {
+	stop := plugin.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+491", DedupeKey: "stop",
+		Action: &plugin.CustomerAction{OptOut: &plugin.OptOut{Out: true, Keyword: "STOP"}}}
+	if a := ingest(r, stop); a.Status != plugin.Committed {
 		t.Fatalf("an opt-out without a conversation: got %+v, want committed", a)
 	}
 	ingest(r, w.smsMessage("+491", "hi"))
-	if a := ingest(r, stop); a.Status != pluginhost.Duplicate || !a.Conversation.IsZero() {
+	if a := ingest(r, stop); a.Status != plugin.Duplicate || !a.Conversation.IsZero() {
 		t.Errorf("its repeat while one is open: got %+v, want a duplicate of no conversation", a)
 	}
 }
@@ -196,17 +196,17 @@ func TestRepeatAfterTheEnd(t *testing.T) {
 	r := w.start("n1")
 	start := w.startChat(r, "v", "", "")
 	first := w.message(r, "v", "m1", "hi")
-	end := ingest(r, pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "v", Action: &pluginhost.CustomerAction{End: true}})
-	if end.Status != pluginhost.Committed {
+	end := ingest(r, plugin.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "v", Action: &plugin.CustomerAction{End: true}})
+	if end.Status != plugin.Committed {
 		t.Fatalf("end: %+v", end)
 	}
-	if again := w.message(r, "v", "m1", "hi"); again.Status != pluginhost.Duplicate || again.Seq != first.Seq || again.Conversation != start.Conversation {
+	if again := w.message(r, "v", "m1", "hi"); again.Status != plugin.Duplicate || again.Seq != first.Seq || again.Conversation != start.Conversation {
 		t.Errorf("repeat after the end: got %+v, want duplicate of seq %d", again, first.Seq)
 	}
-	if late := w.message(r, "v", "m2", "hi"); late.Status != pluginhost.Refused || late.Code != "ended" {
+	if late := w.message(r, "v", "m2", "hi"); late.Status != plugin.Refused || late.Code != "ended" {
 		t.Errorf("new message after the end: got %+v, want refused ended", late)
 	}
-	if next := w.startChat(r, "v2", "", "again"); next.Conversation == start.Conversation || next.Status != pluginhost.Committed {
+	if next := w.startChat(r, "v2", "", "again"); next.Conversation == start.Conversation || next.Status != plugin.Committed {
 		t.Errorf("a new chat: got %+v", next)
 	}
 }

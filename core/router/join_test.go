@@ -9,7 +9,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -62,13 +62,13 @@ func TestJoin(t *testing.T) {
 // PR4: a person settles what nobody knows.
 func TestSettleByAPerson(t *testing.T) {
 	ctx := context.Background()
-	unknown := func(t *testing.T) (*carrier, pluginhost.Outbound) {
+	unknown := func(t *testing.T) (*carrier, plugin.Outbound) {
 		c := newCarrier(t)
 		cmd := c.sends(t)
-		c.result(c.r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusUnknown, Code: "timeout"})
+		c.result(c.r, cmd, plugin.CommandResult{Outcome: conversation.StatusUnknown, Code: "timeout"})
 		return c, cmd
 	}
-	settle := func(c *carrier, login string, cmd pluginhost.Outbound, o conversation.Outcome) error {
+	settle := func(c *carrier, login string, cmd plugin.Outbound, o conversation.Outcome) error {
 		_, err := c.r.SettleMessage(ctx, c.agents[login], c.conv, conversation.MessageID(cmd.Command), o)
 		return err
 	}
@@ -82,7 +82,7 @@ func TestSettleByAPerson(t *testing.T) {
 			if err := settle(c, "ana", cmd, outcome); !errors.Is(err, conversation.ErrNotUnknown) {
 				t.Errorf("twice: %v, want ErrNotUnknown", err)
 			}
-			if a := c.said(pluginhost.DeliveryStatus{Command: cmd.Command, Status: conversation.StatusDelivered}); a.Status != pluginhost.Committed || c.fate(t, cmd) != conversation.StatusDelivered {
+			if a := c.said(plugin.DeliveryStatus{Command: cmd.Command, Status: conversation.StatusDelivered}); a.Status != plugin.Committed || c.fate(t, cmd) != conversation.StatusDelivered {
 				t.Errorf("a late callback: %+v, message %s", a, c.fate(t, cmd))
 			}
 		})
@@ -97,7 +97,7 @@ func TestSettleByAPerson(t *testing.T) {
 		if got := c.fate(t, cmd); got != conversation.StatusAccepted {
 			t.Errorf("message is %s, want accepted", got)
 		}
-		c.result(c.r, again, pluginhost.CommandResult{Outcome: conversation.StatusSent, ProviderIDs: []string{"SM2"}})
+		c.result(c.r, again, plugin.CommandResult{Outcome: conversation.StatusSent, ProviderIDs: []string{"SM2"}})
 		if row, fate := c.rowState(cmd), c.fate(t, cmd); row != eventlog.OutboxSettled || fate != conversation.StatusSent {
 			t.Errorf("row %s, message %s, want settled and sent", row, fate)
 		}
@@ -110,7 +110,7 @@ func TestSettleByAPerson(t *testing.T) {
 		if err := settle(c, "ana", cmd, "lost"); !errors.Is(err, conversation.ErrInvalid) {
 			t.Errorf("unknown outcome: %v, want ErrInvalid", err)
 		}
-		if err := settle(c, "ana", pluginhost.Outbound{Command: [16]byte{9}}, conversation.OutcomeSent); !errors.Is(err, conversation.ErrNoSuchMessage) {
+		if err := settle(c, "ana", plugin.Outbound{Command: [16]byte{9}}, conversation.OutcomeSent); !errors.Is(err, conversation.ErrNoSuchMessage) {
 			t.Errorf("no such message: %v", err)
 		}
 		if _, err := c.r.SettleMessage(ctx, c.agents["ana"], conversation.NewID[conversation.ConversationID](), conversation.MessageID(cmd.Command), conversation.OutcomeSent); !errors.Is(err, conversation.ErrNoSuchMessage) {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/core/vault"
 )
@@ -65,9 +65,9 @@ func (w *world) loseKeyOf(id conversation.ConversationID, lost error) int64 {
 	return row.KeyID
 }
 
-func inboundText(w *world, id string) pluginhost.Inbound {
-	return pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+49301234", DedupeKey: id,
-		Message: &pluginhost.InboundMessage{Address: "+49301234", Parts: textParts(id)}}
+func inboundText(w *world, id string) plugin.Inbound {
+	return plugin.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+49301234", DedupeKey: id,
+		Message: &plugin.InboundMessage{Address: "+49301234", Parts: textParts(id)}}
 }
 
 // FT13: a chat whose data key is lost goes on under another key: what the old one
@@ -79,7 +79,7 @@ func TestLostKeyOfAChat(t *testing.T) {
 		w.stop(r)
 		old := w.loseKeyOf(id, lost)
 		r = w.start("n1") // has nothing of it in memory
-		if a := w.message(r, "v", "m", "after"); a.Status != pluginhost.Committed || a.Conversation != id {
+		if a := w.message(r, "v", "m", "after"); a.Status != plugin.Committed || a.Conversation != id {
 			t.Fatalf("the customer's next message: got %+v, want it committed in %s", a, id)
 		}
 		must(t, r.AgentConnected(ctx, ana))
@@ -128,7 +128,7 @@ func TestLostKeyOfAnExchange(t *testing.T) {
 		r = w.start("n1")
 		r.PluginReady("text", "g1", p)
 		next := ingest(r, inboundText(w, "in-2"))
-		if next.Status != pluginhost.Committed || next.Conversation == first.Conversation {
+		if next.Status != plugin.Committed || next.Conversation == first.Conversation {
 			t.Fatalf("the customer's next text: got %+v, want it committed in another conversation than %s", next, first.Conversation)
 		}
 		info, err := r.Info(ctx, first.Conversation)
@@ -178,7 +178,7 @@ func TestLostKeyOfCommands(t *testing.T) {
 		ctx, r := context.Background(), w.start("n1")
 		conv := w.textChatOn(r)
 		sent := w.say(r, conv, "a")
-		if a := ingest(r, pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+1", DedupeKey: "media-1", Deferred: []byte("fetch this")}); a.Status != pluginhost.Committed {
+		if a := ingest(r, plugin.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+1", DedupeKey: "media-1", Deferred: []byte("fetch this")}); a.Status != plugin.Committed {
 			t.Fatalf("deferred: %+v", a)
 		}
 		w.stop(r)
@@ -205,7 +205,7 @@ func TestLostKeyOfCommands(t *testing.T) {
 		if len(heads) != 1 || heads[0].Kind != "process" || heads[0].Code != "unreadable" {
 			t.Errorf("records: %+v, want one of the deferred item", heads)
 		}
-		ingest(r, pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+2", DedupeKey: "media-2", Deferred: []byte("the next")})
+		ingest(r, plugin.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+2", DedupeKey: "media-2", Deferred: []byte("the next")})
 		if cmd := p.next(t, 0); string(cmd.Process) != "the next" {
 			t.Errorf("the first command: got %+v, want the next item", cmd)
 		}
@@ -220,7 +220,7 @@ func TestLostKeyOfAnEarlyReceipt(t *testing.T) {
 		c.r.PluginReady("text", "g1", c.port)
 		c.conv = w.textChat(c.r)
 		cmd := c.sends(t)
-		if a := c.said(pluginhost.DeliveryStatus{ProviderID: "SM1", Status: conversation.StatusFailed, Code: "30003", Text: "no such number"}); a.Status != pluginhost.Committed {
+		if a := c.said(plugin.DeliveryStatus{ProviderID: "SM1", Status: conversation.StatusFailed, Code: "30003", Text: "no such number"}); a.Status != plugin.Committed {
 			t.Fatalf("early receipt: %+v", a)
 		}
 		early, err := w.log.EarlyReceipts(context.Background(), eventlog.StreamID(w.text.ID), w.vault.MAC("external", w.text.ID[:], []byte("SM1")))
@@ -229,7 +229,7 @@ func TestLostKeyOfAnEarlyReceipt(t *testing.T) {
 			t.Fatalf("%d receipts are parked, want 1", len(early))
 		}
 		w.lost.lose(early[0].KeyID, lost)
-		if a := c.result(c.r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusSent, ProviderIDs: []string{"SM1"}}); a.Status != pluginhost.Committed {
+		if a := c.result(c.r, cmd, plugin.CommandResult{Outcome: conversation.StatusSent, ProviderIDs: []string{"SM1"}}); a.Status != plugin.Committed {
 			t.Fatalf("result: %+v", a)
 		}
 		if got := c.fate(t, cmd); got != conversation.StatusFailed {

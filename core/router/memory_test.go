@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -44,7 +44,7 @@ func TestIdleConversationsLeaveMemory(t *testing.T) {
 		s, reader := b.subscribe(b.r, "read", 100, conversation.ConversationID{}, 0)
 		defer reader.Close()
 		// One customer is known to be away.
-		b.r.Signal(pluginhost.CustomerSignal{Account: b.chat.ID, Thread: thread(0), Kind: "presence", On: false})
+		b.r.Signal(plugin.CustomerSignal{Account: b.chat.ID, Thread: thread(0), Kind: "presence", On: false})
 		b.after(2 * time.Minute)
 		if lives, threads := gauge(t, b.r, "parley_router_conversations_in_memory"), gauge(t, b.r, "parley_router_threads_in_memory"); lives != 1 || threads != 1 {
 			t.Errorf("%v conversations and %v threads are in memory, want the one that is read", lives, threads)
@@ -67,7 +67,7 @@ func TestIdleConversationsLeaveMemory(t *testing.T) {
 		}
 
 		for i, id := range ids {
-			if a := b.message(b.r, thread(i), "more", "text"); a.Status != pluginhost.Committed || a.Conversation != id {
+			if a := b.message(b.r, thread(i), "more", "text"); a.Status != plugin.Committed || a.Conversation != id {
 				t.Errorf("thread %d: got %+v, want committed in %s", i, a, id)
 			}
 		}
@@ -113,7 +113,7 @@ func TestThreadsComeBack(t *testing.T) {
 		id := b.startChat(b.r, "v", "", "hi").Conversation
 		for i := range 60 {
 			b.after(time.Duration(29+i%4) * time.Second)
-			if a := b.message(b.r, "v", fmt.Sprint(i), "text"); a.Status != pluginhost.Committed || a.Conversation != id {
+			if a := b.message(b.r, "v", fmt.Sprint(i), "text"); a.Status != plugin.Committed || a.Conversation != id {
 				t.Fatalf("message %d: got %+v, want committed in %s", i, a, id)
 			}
 		}

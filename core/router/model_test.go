@@ -16,7 +16,7 @@ import (
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -27,8 +27,8 @@ type pair struct {
 	nodes [2]*router.Router
 
 	ledgerMu sync.Mutex
-	acked    map[string]pluginhost.Ack // by text
-	sent     map[[16]byte]int          // by command: what the carrier was given
+	acked    map[string]plugin.Ack // by text
+	sent     map[[16]byte]int      // by command: what the carrier was given
 
 	texts    bool // some customers write texts, and the carrier gets the replies
 	lossy    bool // the log loses answers, so that "unavailable" is right
@@ -40,14 +40,14 @@ type modelCarrier struct {
 	p        *pair
 	r        *router.Router
 	instance string
-	in       chan pluginhost.Outbound
+	in       chan plugin.Outbound
 	stopped  chan struct{}
 	done     sync.WaitGroup
 }
 
-func (c *modelCarrier) Info() pluginhost.Info { return textInfo() }
+func (c *modelCarrier) Info() plugin.Info { return textInfo() }
 
-func (c *modelCarrier) Offer(o pluginhost.Outbound) bool {
+func (c *modelCarrier) Offer(o plugin.Outbound) bool {
 	select {
 	case c.in <- o:
 		return true
@@ -78,7 +78,7 @@ func (c *modelCarrier) pause() bool {
 	}
 }
 
-func (c *modelCarrier) send(o pluginhost.Outbound) {
+func (c *modelCarrier) send(o plugin.Outbound) {
 	for {
 		ok, err := c.r.Begin(context.Background(), o.Account, o.Command, c.instance)
 		if err == nil && !ok {
@@ -94,8 +94,8 @@ func (c *modelCarrier) send(o pluginhost.Outbound) {
 	c.p.ledgerMu.Lock()
 	c.p.sent[o.Command]++
 	c.p.ledgerMu.Unlock()
-	res := pluginhost.CommandResult{Command: o.Command, Outcome: conversation.StatusSent, ProviderIDs: []string{fmt.Sprintf("SM%x", o.Command)}}
-	for ingest(c.r, pluginhost.Inbound{Plugin: "text", Account: o.Account, Thread: o.Thread, Result: &res}).Status == pluginhost.Retry {
+	res := plugin.CommandResult{Command: o.Command, Outcome: conversation.StatusSent, ProviderIDs: []string{fmt.Sprintf("SM%x", o.Command)}}
+	for ingest(c.r, plugin.Inbound{Plugin: "text", Account: o.Account, Thread: o.Thread, Result: &res}).Status == plugin.Retry {
 		if !c.pause() {
 			return
 		}
@@ -116,9 +116,9 @@ func (p *pair) open(i int) *router.Router {
 	r, err := router.New(router.Options{Node: fmt.Sprint("n", i), Log: p.log, Vault: p.vault, Directory: p.dir, Bus: p.bus, Logger: slog.New(slog.DiscardHandler)})
 	must(p.t, err)
 	must(p.t, r.Start(context.Background()))
-	r.PluginReady("chat", fmt.Sprint("chat-", i), &port{info: pluginhost.Info{ID: "chat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}})
+	r.PluginReady("chat", fmt.Sprint("chat-", i), &port{info: plugin.Info{ID: "chat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}})
 	if p.texts {
-		c := &modelCarrier{p: p, r: r, instance: fmt.Sprint("text-", i), in: make(chan pluginhost.Outbound, 64), stopped: make(chan struct{})}
+		c := &modelCarrier{p: p, r: r, instance: fmt.Sprint("text-", i), in: make(chan plugin.Outbound, 64), stopped: make(chan struct{})}
 		c.done.Go(c.run)
 		p.carriers[i] = c
 		r.PluginReady("text", c.instance, c)
@@ -134,10 +134,10 @@ func (p *pair) with(rng *rand.Rand, f func(r *router.Router)) {
 }
 
 // insist sends an event until it is acknowledged for good, to any node.
-func (p *pair) insist(rng *rand.Rand, in pluginhost.Inbound) (a pluginhost.Ack) {
+func (p *pair) insist(rng *rand.Rand, in plugin.Inbound) (a plugin.Ack) {
 	for range 200 {
 		p.with(rng, func(r *router.Router) { a = ingest(r, in) })
-		if a.Status != pluginhost.Retry {
+		if a.Status != plugin.Retry {
 			return a
 		}
 	}
@@ -145,10 +145,10 @@ func (p *pair) insist(rng *rand.Rand, in pluginhost.Inbound) (a pluginhost.Ack) 
 	return a
 }
 
-func (p *pair) note(text string, a pluginhost.Ack) {
+func (p *pair) note(text string, a plugin.Ack) {
 	p.ledgerMu.Lock()
 	defer p.ledgerMu.Unlock()
-	if a.Status == pluginhost.Committed || a.Status == pluginhost.Duplicate {
+	if a.Status == plugin.Committed || a.Status == plugin.Duplicate {
 		p.acked[text] = a
 	}
 }
@@ -168,15 +168,15 @@ func (p *pair) customer(seed uint64, steps int) {
 		case n == 0 && in.Plugin == "text":
 			// the exchange goes on
 		case n == 0:
-			p.insist(rng, pluginhost.Inbound{Plugin: in.Plugin, Account: in.Account, Thread: th, Action: &pluginhost.CustomerAction{End: true}})
+			p.insist(rng, plugin.Inbound{Plugin: in.Plugin, Account: in.Account, Thread: th, Action: &plugin.CustomerAction{End: true}})
 			continue
 		case n < 4:
-			in.Message, in.Action = nil, &pluginhost.CustomerAction{Start: &pluginhost.StartAction{Parts: textParts(text), ClientID: fmt.Sprint(i)}}
+			in.Message, in.Action = nil, &plugin.CustomerAction{Start: &plugin.StartAction{Parts: textParts(text), ClientID: fmt.Sprint(i)}}
 		}
 		a := p.insist(rng, in)
 		p.note(text, a)
 		if rng.IntN(4) == 0 {
-			if b := p.insist(rng, in); b.Status == pluginhost.Committed && a.Status != pluginhost.Refused {
+			if b := p.insist(rng, in); b.Status == plugin.Committed && a.Status != plugin.Refused {
 				p.t.Errorf("PR3: a repeat of %s: got %+v after %+v", text, b, a)
 			}
 		}
@@ -215,7 +215,7 @@ func (p *pair) agent(id conversation.AgentID, seed uint64, steps int) {
 						sent, err = r.Send(ctx, req)
 					}
 					if err == nil {
-						p.note(text, pluginhost.Ack{Status: pluginhost.Committed, Conversation: w.Conversation, Seq: sent.Seq})
+						p.note(text, plugin.Ack{Status: plugin.Committed, Conversation: w.Conversation, Seq: sent.Seq})
 					}
 				}
 			case rng.IntN(30) == 0:
@@ -239,7 +239,7 @@ func (p *pair) agent(id conversation.AgentID, seed uint64, steps int) {
 func TestTwoNodesAgree(t *testing.T) {
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			p := &pair{world: newWorld(t, nil), acked: map[string]pluginhost.Ack{}}
+			p := &pair{world: newWorld(t, nil), acked: map[string]plugin.Ack{}}
 			p.work(seed, 40*time.Millisecond, 120)
 			p.check()
 		})
@@ -256,7 +256,7 @@ func TestTwoNodesAgreeInDoubt(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			log := newLossyLog()
 			t.Cleanup(func() { must(t, log.Close()) })
-			p := &pair{world: newWorld(t, log), acked: map[string]pluginhost.Ack{}, sent: map[[16]byte]int{}, texts: true, lossy: true}
+			p := &pair{world: newWorld(t, log), acked: map[string]plugin.Ack{}, sent: map[[16]byte]int{}, texts: true, lossy: true}
 			log.randomly(rand.New(rand.NewPCG(seed, 3)), 6)
 			lives := 150 * time.Millisecond
 			if seed == 0 {
@@ -384,7 +384,7 @@ func (p *pair) check() {
 	t, ctx := p.t, context.Background()
 	rows, err := p.log.Conversations(ctx, eventlog.ConversationQuery{})
 	must(t, err)
-	texts := map[string][]pluginhost.Ack{}
+	texts := map[string][]plugin.Ack{}
 	states := map[conversation.ConversationID]*conversation.State{}
 	for _, row := range rows {
 		id := conversation.ConversationID(row.ID)
@@ -412,7 +412,7 @@ func (p *pair) check() {
 	eventually(t, "agreement of conversations and agents about what is offered", func() bool { return p.disagreement() == "" })
 }
 
-func (p *pair) foldConversation(row eventlog.ConversationRow, texts map[string][]pluginhost.Ack) *conversation.State {
+func (p *pair) foldConversation(row eventlog.ConversationRow, texts map[string][]plugin.Ack) *conversation.State {
 	t, ctx, id := p.t, context.Background(), conversation.ConversationID(row.ID)
 	t.Helper()
 	recs, err := p.log.Read(ctx, row.ID, 0, 0)
@@ -438,7 +438,7 @@ func (p *pair) foldConversation(row eventlog.ConversationRow, texts map[string][
 		var m conversation.MessageBody
 		must(t, json.Unmarshal(body, &m))
 		if text := m.Parts[0].Text; strings.HasPrefix(text, "<") {
-			texts[text] = append(texts[text], pluginhost.Ack{Conversation: id, Seq: rec.Seq})
+			texts[text] = append(texts[text], plugin.Ack{Conversation: id, Seq: rec.Seq})
 		}
 	}
 	want := encoded(t, fold)

@@ -11,7 +11,7 @@ import (
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -141,7 +141,7 @@ func (w *world) rewrite(id conversation.AgentID, change func(s *acd.AgentState) 
 }
 
 // offeredTo makes an offer to an agent that nothing but an answer ends.
-func offeredTo(t *testing.T, w *world, r *router.Router, login string) (conversation.AgentID, pluginhost.Ack) {
+func offeredTo(t *testing.T, w *world, r *router.Router, login string) (conversation.AgentID, plugin.Ack) {
 	t.Helper()
 	id := w.agents[login]
 	must(t, r.AgentConnected(t.Context(), id))

@@ -10,7 +10,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/eventlog/memlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -26,9 +26,9 @@ func (l *heldLog) Append(ctx context.Context, b *eventlog.Batch) (eventlog.Appen
 	return l.Log.Append(ctx, b)
 }
 
-func (w *world) smsMessage(thread, id string) pluginhost.Inbound {
-	return pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: thread, DedupeKey: thread + "/" + id,
-		Message: &pluginhost.InboundMessage{Address: thread, Parts: textParts(id)}}
+func (w *world) smsMessage(thread, id string) plugin.Inbound {
+	return plugin.Inbound{Plugin: "text", Account: w.text.ID, Thread: thread, DedupeKey: thread + "/" + id,
+		Message: &plugin.InboundMessage{Address: thread, Parts: textParts(id)}}
 }
 
 // Y3: what was on its way to a conversation when that ended goes to the next
@@ -44,17 +44,17 @@ func TestOrderOverTheEnd(t *testing.T) {
 		th := fmt.Sprint("+49", round)
 		first := ingest(r, w.smsMessage(th, "first"))
 		var wg sync.WaitGroup
-		send := func(in pluginhost.Inbound) {
+		send := func(in plugin.Inbound) {
 			wg.Add(1)
-			r.Ingest(ctx, in, func(a pluginhost.Ack) {
-				if a.Status != pluginhost.Committed {
+			r.Ingest(ctx, in, func(a plugin.Ack) {
+				if a.Status != plugin.Committed {
 					t.Errorf("event: got %+v, want committed", a)
 				}
 				wg.Done()
 			})
 		}
 		log.hold.Lock()
-		send(pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: th, Action: &pluginhost.CustomerAction{End: true}})
+		send(plugin.Inbound{Plugin: "text", Account: w.text.ID, Thread: th, Action: &plugin.CustomerAction{End: true}})
 		var want []string
 		for i := range 40 {
 			if i == 20 {
@@ -89,7 +89,7 @@ func TestStartUnderReaders(t *testing.T) {
 	r := w.start("n1")
 	for i := range 100 {
 		s, reader := w.subscribe(r, thread(i), 100, conversation.ConversationID{}, 0)
-		if a := w.startChat(r, thread(i), "", "hello"); a.Status != pluginhost.Committed {
+		if a := w.startChat(r, thread(i), "", "hello"); a.Status != plugin.Committed {
 			t.Fatalf("start %d: got %+v, want committed", i, a)
 		}
 		eventually(t, "message at the reader", func() bool { return s.messages() == 1 })
@@ -104,8 +104,8 @@ func TestAcknowledgements(t *testing.T) {
 	r.PluginReady("text", "text-1", newPort(textInfo()))
 	w.startChat(r, "open", "", "hello")
 	w.startChat(r, "over", "", "hello")
-	end := func(th string) pluginhost.Inbound {
-		return pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: th, Action: &pluginhost.CustomerAction{End: true}}
+	end := func(th string) plugin.Inbound {
+		return plugin.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: th, Action: &plugin.CustomerAction{End: true}}
 	}
 	ingest(r, end("over"))
 	long := w.chatMessage("open", "long", string(make([]byte, 65<<10)))
@@ -115,34 +115,34 @@ func TestAcknowledgements(t *testing.T) {
 	foreign.Plugin = "text"
 	file := w.chatMessage("open", "file", "")
 	file.Message.Parts = []conversation.Part{{Kind: conversation.PartFile, File: &conversation.File{Blob: conversation.NewID[conversation.BlobID]()}}}
-	result := pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Result: &pluginhost.CommandResult{Command: [16]byte{1}, Outcome: conversation.StatusSent}}
-	status := pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Status: &pluginhost.DeliveryStatus{ProviderID: "never seen", Status: conversation.StatusDelivered}}
-	deferred := pluginhost.Inbound{Plugin: "text", Account: w.text.ID, DedupeKey: "d1", Deferred: []byte("opaque")}
+	result := plugin.Inbound{Plugin: "text", Account: w.text.ID, Result: &plugin.CommandResult{Command: [16]byte{1}, Outcome: conversation.StatusSent}}
+	status := plugin.Inbound{Plugin: "text", Account: w.text.ID, Status: &plugin.DeliveryStatus{ProviderID: "never seen", Status: conversation.StatusDelivered}}
+	deferred := plugin.Inbound{Plugin: "text", Account: w.text.ID, DedupeKey: "d1", Deferred: []byte("opaque")}
 	for _, c := range []struct {
 		name   string
-		in     pluginhost.Inbound
-		status pluginhost.AckStatus
+		in     plugin.Inbound
+		status plugin.AckStatus
 		code   string
 	}{
-		{"message", w.chatMessage("open", "m1", "hi"), pluginhost.Committed, ""},
-		{"repeat", w.chatMessage("open", "m1", "hi"), pluginhost.Duplicate, ""},
-		{"second start", pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "open", Action: &pluginhost.CustomerAction{Start: &pluginhost.StartAction{}}}, pluginhost.Duplicate, ""},
-		{"after the end", w.chatMessage("over", "late", "hi"), pluginhost.Refused, "ended"},
-		{"without a chat", w.chatMessage("nobody", "m1", "hi"), pluginhost.Refused, "ended"},
-		{"end", end("open"), pluginhost.Committed, ""},
-		{"second end", end("open"), pluginhost.Refused, "ended"},
-		{"too long", long, pluginhost.Refused, "too_large"},
-		{"too many parts", many, pluginhost.Refused, "too_large"},
-		{"no parts", pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "open", Message: &pluginhost.InboundMessage{}}, pluginhost.Refused, "invalid"},
-		{"no thread", w.chatMessage("", "m1", "hi"), pluginhost.Refused, "invalid"},
-		{"not UTF-8", w.chatMessage("open", "bad", "\xff"), pluginhost.Refused, "invalid"},
-		{"unknown account", pluginhost.Inbound{Plugin: "chat", Thread: "open", Message: &pluginhost.InboundMessage{Parts: textParts("x")}}, pluginhost.Refused, "unknown_account"},
-		{"another plugin's account", foreign, pluginhost.Refused, "unknown_account"},
-		{"unknown command", result, pluginhost.Refused, "unknown_command"},
-		{"status before its id is known", status, pluginhost.Committed, ""},
-		{"text opens a conversation", w.smsMessage("+491", "m1"), pluginhost.Committed, ""},
-		{"deferred", deferred, pluginhost.Committed, ""},
-		{"deferred again", deferred, pluginhost.Duplicate, ""},
+		{"message", w.chatMessage("open", "m1", "hi"), plugin.Committed, ""},
+		{"repeat", w.chatMessage("open", "m1", "hi"), plugin.Duplicate, ""},
+		{"second start", plugin.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "open", Action: &plugin.CustomerAction{Start: &plugin.StartAction{}}}, plugin.Duplicate, ""},
+		{"after the end", w.chatMessage("over", "late", "hi"), plugin.Refused, "ended"},
+		{"without a chat", w.chatMessage("nobody", "m1", "hi"), plugin.Refused, "ended"},
+		{"end", end("open"), plugin.Committed, ""},
+		{"second end", end("open"), plugin.Refused, "ended"},
+		{"too long", long, plugin.Refused, "too_large"},
+		{"too many parts", many, plugin.Refused, "too_large"},
+		{"no parts", plugin.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "open", Message: &plugin.InboundMessage{}}, plugin.Refused, "invalid"},
+		{"no thread", w.chatMessage("", "m1", "hi"), plugin.Refused, "invalid"},
+		{"not UTF-8", w.chatMessage("open", "bad", "\xff"), plugin.Refused, "invalid"},
+		{"unknown account", plugin.Inbound{Plugin: "chat", Thread: "open", Message: &plugin.InboundMessage{Parts: textParts("x")}}, plugin.Refused, "unknown_account"},
+		{"another plugin's account", foreign, plugin.Refused, "unknown_account"},
+		{"unknown command", result, plugin.Refused, "unknown_command"},
+		{"status before its id is known", status, plugin.Committed, ""},
+		{"text opens a conversation", w.smsMessage("+491", "m1"), plugin.Committed, ""},
+		{"deferred", deferred, plugin.Committed, ""},
+		{"deferred again", deferred, plugin.Duplicate, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := ingest(r, c.in); got.Status != c.status || got.Code != c.code {
@@ -152,7 +152,7 @@ func TestAcknowledgements(t *testing.T) {
 	}
 	w.startChat(r, "files", "", "hello")
 	file.Thread = "files"
-	if got := ingest(r, file); got.Status != pluginhost.Committed {
+	if got := ingest(r, file); got.Status != plugin.Committed {
 		t.Errorf("a file where none are kept: got %v %q, want committed, with a part that says so", got.Status, got.Code)
 	}
 }
@@ -185,7 +185,7 @@ func TestMessageEncoding(t *testing.T) {
 		in := w.chatMessage("v", fmt.Sprint(i), "")
 		in.Message.Parts, in.Message.Name = c.Parts, c.Name
 		a := ingest(r, in)
-		if a.Status != pluginhost.Committed {
+		if a.Status != plugin.Committed {
 			t.Errorf("message %d: got %+v, want committed", i, a)
 			continue
 		}

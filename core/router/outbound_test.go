@@ -11,7 +11,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -33,9 +33,9 @@ func (w *world) begin(r *router.Router, login, to, text, id string) (router.Outb
 	return r.StartOutbound(context.Background(), req)
 }
 
-func (w *world) inbound(r *router.Router, from, id string) pluginhost.Ack {
-	return ingest(r, pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: from, DedupeKey: id,
-		Message: &pluginhost.InboundMessage{Address: from, Parts: textParts(id)}})
+func (w *world) inbound(r *router.Router, from, id string) plugin.Ack {
+	return ingest(r, plugin.Inbound{Plugin: "text", Account: w.text.ID, Thread: from, DedupeKey: id,
+		Message: &plugin.InboundMessage{Address: from, Parts: textParts(id)}})
 }
 
 // N2: an agent who is not ready texts a number: an active chat opens, and the
@@ -64,7 +64,7 @@ func TestBeginATextExchange(t *testing.T) {
 		t.Errorf("agent is %s with %d active", a.Status(), a.Active())
 	}
 	// N5: the reply lands in it.
-	if a := w.inbound(r, "+15005550006", "in-1"); a.Status != pluginhost.Committed || a.Conversation != out.Conversation {
+	if a := w.inbound(r, "+15005550006", "in-1"); a.Status != plugin.Committed || a.Conversation != out.Conversation {
 		t.Errorf("reply: %+v, want it in %s", a, out.Conversation)
 	}
 	// A retry is the same exchange, also when it has ended since.
@@ -126,7 +126,7 @@ func TestThreadIsOpen(t *testing.T) {
 	}
 	want("joined by a colleague", "ana", ben, true)
 	// One that waits in the queue is nobody's.
-	if a := w.inbound(r, "+15005550009", "q1"); a.Status != pluginhost.Committed {
+	if a := w.inbound(r, "+15005550009", "q1"); a.Status != plugin.Committed {
 		t.Fatalf("inbound: %+v", a)
 	}
 	if _, err := w.begin(r, "ben", "+15005550009", "", ""); !errors.As(err, &open) || !open.Owner.IsZero() || !open.Joinable {
@@ -232,7 +232,7 @@ func TestOutboundAgainstInbound(t *testing.T) {
 	for i := range 40 {
 		from, nodes := fmt.Sprintf("+1500555%04d", 1000+i), []*router.Router{a, b}
 		var wg sync.WaitGroup
-		acks := make([]pluginhost.Ack, 6)
+		acks := make([]plugin.Ack, 6)
 		var out router.Outbound
 		var outErr error
 		for j := range acks {
@@ -242,7 +242,7 @@ func TestOutboundAgainstInbound(t *testing.T) {
 		wg.Wait()
 		conv := acks[0].Conversation
 		for j, ack := range acks {
-			if ack.Status != pluginhost.Committed || ack.Conversation != conv {
+			if ack.Status != plugin.Committed || ack.Conversation != conv {
 				t.Errorf("%s: text %d: %+v, want committed in %s", from, j, ack, conv)
 			}
 		}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // Kinds of outbox rows.
@@ -65,7 +65,7 @@ type outbox struct {
 
 type port struct {
 	instance string
-	port     pluginhost.CommandPort
+	port     plugin.CommandPort
 }
 
 // box is an account's part: lanes in the order in which they get their turn.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // run hands out commands whenever something may have become possible.
@@ -111,7 +111,7 @@ func (o *outbox) giveUp() {
 	}
 	o.mu.Unlock()
 	for e, outcome := range over {
-		o.insist(e, pluginhost.CommandResult{Command: e.row.CommandID, Outcome: outcome, Kind: "temporary", Code: "deadline"})
+		o.insist(e, plugin.CommandResult{Command: e.row.CommandID, Outcome: outcome, Kind: "temporary", Code: "deadline"})
 	}
 }
 
@@ -163,12 +163,12 @@ func (o *outbox) abandon(e *entry) {
 		outcome = conversation.StatusUnknown
 	}
 	o.mu.Unlock()
-	o.insist(e, pluginhost.CommandResult{Command: e.row.CommandID, Outcome: outcome, Kind: "internal", Code: "unreadable"})
+	o.insist(e, plugin.CommandResult{Command: e.row.CommandID, Outcome: outcome, Kind: "internal", Code: "unreadable"})
 }
 
 // offer hands a command out. When the window is full, its account waits until
 // dispatch is called again: a Result or a new generation does that.
-func (o *outbox) offer(e *entry, cmd pluginhost.Outbound) {
+func (o *outbox) offer(e *entry, cmd plugin.Outbound) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	b := o.accounts[conversation.AccountID(e.row.Account)]
@@ -214,17 +214,17 @@ func (o *outbox) later(e *entry, d time.Duration) {
 }
 
 // insist carries out an outcome of the router's own, however long the store refuses it.
-func (o *outbox) insist(e *entry, res pluginhost.CommandResult) {
-	o.finish(e, res, func(a pluginhost.Ack) {
-		if a.Status == pluginhost.Retry {
+func (o *outbox) insist(e *entry, res plugin.CommandResult) {
+	o.finish(e, res, func(a plugin.Ack) {
+		if a.Status == plugin.Retry {
 			o.r.after(retryPause, func() { o.insist(e, res) })
 		}
 	})
 }
 
 // command makes the plugin's command from the log.
-func (o *outbox) command(ctx context.Context, e *entry) (pluginhost.Outbound, error) {
-	out := pluginhost.Outbound{
+func (o *outbox) command(ctx context.Context, e *entry) (plugin.Outbound, error) {
+	out := plugin.Outbound{
 		Command: e.row.CommandID, Account: conversation.AccountID(e.row.Account), Conversation: conversation.ConversationID(e.row.Conversation),
 		Attempt: e.row.Attempt, MaybeSent: e.maybe, Deadline: e.row.Deadline,
 	}
@@ -245,10 +245,10 @@ func (o *outbox) command(ctx context.Context, e *entry) (pluginhost.Outbound, er
 	}
 	out.Thread = start.thread
 	if e.lookup {
-		out.Lookup = &pluginhost.LookupCommand{Message: m.id}
+		out.Lookup = &plugin.LookupCommand{Message: m.id}
 		return out, nil
 	}
-	out.Send = &pluginhost.SendCommand{Message: m.id, To: start.address, Parts: m.parts, Author: m.name}
+	out.Send = &plugin.SendCommand{Message: m.id, To: start.address, Parts: m.parts, Author: m.name}
 	return out, nil
 }
 
@@ -266,7 +266,7 @@ func (o *outbox) message(ctx context.Context, e *entry) (outgoingMessage, recipi
 	return outgoingMessage{id: conversation.MessageID(e.row.CommandID), parts: body.Parts, name: body.Name}, to, err
 }
 
-// Begin records that a command is about to leave for the provider (pluginhost.Core).
+// Begin records that a command is about to leave for the provider (plugin.Core).
 func (r *Router) Begin(ctx context.Context, account conversation.AccountID, command [16]byte, instance string) (bool, error) {
 	o := r.outbox
 	o.mu.Lock()

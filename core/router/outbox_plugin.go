@@ -7,19 +7,19 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
-// PluginReady gives the outbox a generation to send through (pluginhost.Core).
-func (r *Router) PluginReady(plugin, instance string, p pluginhost.CommandPort) {
-	r.setPluginInfo(plugin, p.Info())
+// PluginReady gives the outbox a generation to send through (plugin.Core).
+func (r *Router) PluginReady(id, instance string, p plugin.CommandPort) {
+	r.setPluginInfo(id, p.Info())
 	o := r.outbox
 	o.mu.Lock()
-	o.ports[plugin] = &port{instance: instance, port: p}
+	o.ports[id] = &port{instance: instance, port: p}
 	var doubtful []*entry
 	for _, e := range o.byID {
 		b := o.accounts[conversation.AccountID(e.row.Account)]
-		if b == nil || b.plugin != plugin || e.inflight || e.doubtful || e.lookup || e.row.State != eventlog.OutboxBegun {
+		if b == nil || b.plugin != id || e.inflight || e.doubtful || e.lookup || e.row.State != eventlog.OutboxBegun {
 			continue
 		}
 		e.doubtful = true
@@ -32,16 +32,16 @@ func (r *Router) PluginReady(plugin, instance string, p pluginhost.CommandPort) 
 	o.poke()
 }
 
-// PluginGone takes a generation out (pluginhost.Core).
-func (r *Router) PluginGone(plugin, instance string, begun, unbegun [][16]byte) {
+// PluginGone takes a generation out (plugin.Core).
+func (r *Router) PluginGone(id, instance string) {
 	o := r.outbox
 	var doubtful []*entry
-	var info pluginhost.Info
+	var info plugin.Info
 	o.mu.Lock()
-	if p := o.ports[plugin]; p != nil && p.instance == instance {
+	if p := o.ports[id]; p != nil && p.instance == instance {
 		info = p.port.Info()
-		delete(o.ports, plugin)
-	} else if i, ok := r.pluginInfo(plugin); ok {
+		delete(o.ports, id)
+	} else if i, ok := r.pluginInfo(id); ok {
 		info = i
 	}
 	for _, e := range o.byID {
@@ -58,7 +58,6 @@ func (r *Router) PluginGone(plugin, instance string, begun, unbegun [][16]byte) 
 		e.row.Attempt++
 	}
 	o.mu.Unlock()
-	_, _ = begun, unbegun // the rows know better: Begin is recorded before it is answered
 	for _, e := range doubtful {
 		o.doubt(e, info)
 	}
@@ -67,7 +66,7 @@ func (r *Router) PluginGone(plugin, instance string, begun, unbegun [][16]byte) 
 
 // doubt decides what becomes of a command that passed Begin and lost its
 // plugin: sent again where that is harmless, asked for, or unknown (PR4).
-func (o *outbox) doubt(e *entry, info pluginhost.Info) {
+func (o *outbox) doubt(e *entry, info plugin.Info) {
 	o.mu.Lock()
 	switch {
 	case info.IdempotentSend || e.row.Kind == kindProcess:
@@ -79,12 +78,12 @@ func (o *outbox) doubt(e *entry, info pluginhost.Info) {
 		o.mu.Unlock()
 	default: // stays doubtful until the log says unknown
 		o.mu.Unlock()
-		o.insist(e, pluginhost.CommandResult{Command: e.row.CommandID, Outcome: conversation.StatusUnknown, Kind: "internal", Code: "plugin_lost"})
+		o.insist(e, plugin.CommandResult{Command: e.row.CommandID, Outcome: conversation.StatusUnknown, Kind: "internal", Code: "plugin_lost"})
 	}
 }
 
 // deferProcess makes an opaque item durable and queues its processing.
-func (r *Router) deferProcess(in pluginhost.Inbound, acc account, done func(pluginhost.Ack)) {
+func (r *Router) deferProcess(in plugin.Inbound, acc account, done func(plugin.Ack)) {
 	if !r.spawn(func() {
 		id := conversation.NewID[conversation.MessageID]()
 		now := r.now().UTC()
@@ -101,7 +100,7 @@ func (r *Router) deferProcess(in pluginhost.Inbound, acc account, done func(plug
 		}
 		done(r.accountAck(in, err))
 	}) {
-		done(pluginhost.Ack{Status: pluginhost.Retry, Code: "stopping"})
+		done(plugin.Ack{Status: plugin.Retry, Code: "stopping"})
 	}
 }
 

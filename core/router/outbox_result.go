@@ -6,11 +6,11 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // settle takes a plugin's Result.
-func (r *Router) settle(in pluginhost.Inbound, done func(pluginhost.Ack)) {
+func (r *Router) settle(in plugin.Inbound, done func(plugin.Ack)) {
 	o, res := r.outbox, *in.Result
 	o.mu.Lock()
 	e := o.byID[res.Command]
@@ -30,17 +30,17 @@ func (r *Router) settle(in pluginhost.Inbound, done func(pluginhost.Ack)) {
 			return
 		}
 		if err != nil || conversation.AccountID(row.Account) != in.Account {
-			done(pluginhost.Ack{Status: pluginhost.Refused, Code: "unknown_command"})
+			done(plugin.Ack{Status: plugin.Refused, Code: "unknown_command"})
 			return
 		}
 		o.finish(&entry{row: row}, res, done)
 	}) {
-		done(pluginhost.Ack{Status: pluginhost.Retry, Code: "stopping"})
+		done(plugin.Ack{Status: plugin.Retry, Code: "stopping"})
 	}
 }
 
 // finish carries a Result out: settled, unknown, or once more later.
-func (o *outbox) finish(e *entry, res pluginhost.CommandResult, done func(pluginhost.Ack)) {
+func (o *outbox) finish(e *entry, res plugin.CommandResult, done func(plugin.Ack)) {
 	r := o.r
 	conv := conversation.ConversationID(e.row.Conversation)
 	if e.row.Kind == kindProcess && res.Outcome == conversation.StatusUnknown { // processed again, as after a loss: see doubt
@@ -53,14 +53,14 @@ func (o *outbox) finish(e *entry, res pluginhost.CommandResult, done func(plugin
 	o.mu.Unlock()
 	if res.Outcome == conversation.StatusFailed && res.Retryable && r.now().Before(e.row.Deadline) && was.Pending() {
 		if waits { // the same word again: it is going to be tried
-			done(pluginhost.Ack{Status: pluginhost.Committed, Conversation: conv})
+			done(plugin.Ack{Status: plugin.Committed, Conversation: conv})
 			return
 		}
 		o.retry(e, res, done)
 		return
 	}
 	if was == eventlog.OutboxSettled && (res.Outcome != conversation.StatusSent || e.row.Kind == kindProcess) {
-		done(pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: conv, Seq: e.row.Seq}) // nothing takes a settled one back
+		done(plugin.Ack{Status: plugin.Duplicate, Conversation: conv, Seq: e.row.Seq}) // nothing takes a settled one back
 		return
 	}
 	state := eventlog.OutboxSettled
@@ -85,7 +85,7 @@ func (o *outbox) finish(e *entry, res pluginhost.CommandResult, done func(plugin
 		} else {
 			o.forget(e.row.CommandID)
 		}
-		done(pluginhost.Ack{Status: pluginhost.Committed, Conversation: conv, Seq: out.first})
+		done(plugin.Ack{Status: plugin.Committed, Conversation: conv, Seq: out.first})
 	}
 	r.metrics.results.WithLabelValues(r.channelOf(e), string(res.Outcome)).Inc()
 	if e.row.Kind == kindProcess {
@@ -111,7 +111,7 @@ func (o *outbox) finish(e *entry, res pluginhost.CommandResult, done func(plugin
 // settleAlone settles a row without a word in the conversation. What did not
 // succeed is recorded on the account's stream in the same append, and said in
 // the process's log: nothing else tells of it (DESIGN.md 4).
-func (o *outbox) settleAlone(e *entry, res pluginhost.CommandResult, update eventlog.OutboxUpdate, done func(error)) {
+func (o *outbox) settleAlone(e *entry, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(error)) {
 	r := o.r
 	if !r.spawn(func() {
 		o.mu.Lock()
@@ -146,7 +146,7 @@ func (o *outbox) settleAlone(e *entry, res pluginhost.CommandResult, update even
 // overtaken answers for a Result that the row does not take. Usually something
 // else has settled the row: the provider's own word on the message, or another
 // node. Then the Result is late, and nothing is left to be done.
-func (o *outbox) overtaken(e *entry, cause error, done func(pluginhost.Ack)) {
+func (o *outbox) overtaken(e *entry, cause error, done func(plugin.Ack)) {
 	r := o.r
 	conv := conversation.ConversationID(e.row.Conversation)
 	if !r.spawn(func() {
@@ -154,15 +154,15 @@ func (o *outbox) overtaken(e *entry, cause error, done func(pluginhost.Ack)) {
 		switch {
 		case errors.Is(err, eventlog.ErrNotFound):
 			o.forget(e.row.CommandID)
-			done(pluginhost.Ack{Status: pluginhost.Refused, Code: "unknown_command"})
+			done(plugin.Ack{Status: plugin.Refused, Code: "unknown_command"})
 		case err == nil && row.State == eventlog.OutboxSettled:
 			o.settled(row)
-			done(pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: conv, Seq: row.Seq})
+			done(plugin.Ack{Status: plugin.Duplicate, Conversation: conv, Seq: row.Seq})
 		default:
 			done(r.ack(conv, outcome{}, errors.Join(cause, err)))
 		}
 	}) {
-		done(pluginhost.Ack{Status: pluginhost.Retry, Code: "stopping"})
+		done(plugin.Ack{Status: plugin.Retry, Code: "stopping"})
 	}
 }
 
@@ -223,13 +223,13 @@ func (o *outbox) forget(command [16]byte) {
 }
 
 // retry queues a command once more; later messages of its conversation wait behind it.
-func (o *outbox) retry(e *entry, res pluginhost.CommandResult, done func(pluginhost.Ack)) {
+func (o *outbox) retry(e *entry, res plugin.CommandResult, done func(plugin.Ack)) {
 	r := o.r
 	o.mu.Lock()
 	attempt, doubtful := e.row.Attempt, e.doubtful
 	o.mu.Unlock()
 	if doubtful { // being settled as unknown: its word counts afterwards
-		done(pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"})
+		done(plugin.Ack{Status: plugin.Retry, Code: "unavailable"})
 		return
 	}
 	backoff := min(time.Second<<min(max(attempt-1, 0), 8), 5*time.Minute)
@@ -240,7 +240,7 @@ func (o *outbox) retry(e *entry, res pluginhost.CommandResult, done func(pluginh
 		if errors.Is(err, eventlog.ErrConflict) || errors.Is(err, eventlog.ErrNotFound) {
 			// A status of the provider's settled it: it was sent after all.
 			o.forget(e.row.CommandID)
-			done(pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: conversation.ConversationID(e.row.Conversation), Seq: e.row.Seq})
+			done(plugin.Ack{Status: plugin.Duplicate, Conversation: conversation.ConversationID(e.row.Conversation), Seq: e.row.Seq})
 			return
 		}
 		if err != nil {
@@ -254,8 +254,8 @@ func (o *outbox) retry(e *entry, res pluginhost.CommandResult, done func(pluginh
 		o.accounts[conversation.AccountID(e.row.Account)].stop(e)
 		o.mu.Unlock()
 		o.poke()
-		done(pluginhost.Ack{Status: pluginhost.Committed, Conversation: conversation.ConversationID(e.row.Conversation)})
+		done(plugin.Ack{Status: plugin.Committed, Conversation: conversation.ConversationID(e.row.Conversation)})
 	}) {
-		done(pluginhost.Ack{Status: pluginhost.Retry, Code: "stopping"})
+		done(plugin.Ack{Status: plugin.Retry, Code: "stopping"})
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/eventlog/memlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 func unmarshal(t *testing.T, b []byte, v any) {
@@ -29,7 +29,7 @@ func TestOutboxFullWindow(t *testing.T) {
 	p.full = true
 	r.PluginReady("text", "text-1", p)
 	for i := range 100 { // more than are picked at a time; each has a command of its own
-		if a := ingest(r, pluginhost.Inbound{Plugin: "text", Account: w.text.ID, DedupeKey: fmt.Sprint(i), Deferred: []byte("x")}); a.Status != pluginhost.Committed {
+		if a := ingest(r, plugin.Inbound{Plugin: "text", Account: w.text.ID, DedupeKey: fmt.Sprint(i), Deferred: []byte("x")}); a.Status != plugin.Committed {
 			t.Fatalf("deferred: %+v", a)
 		}
 	}
@@ -55,7 +55,7 @@ func TestOutboxSmallWindow(t *testing.T) {
 	r := w.start("n1")
 	const items, window = 60, 3
 	for i := range items {
-		if a := ingest(r, pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: fmt.Sprint("t", i), DedupeKey: fmt.Sprint(i), Deferred: fmt.Append(nil, i)}); a.Status != pluginhost.Committed {
+		if a := ingest(r, plugin.Inbound{Plugin: "text", Account: w.text.ID, Thread: fmt.Sprint("t", i), DedupeKey: fmt.Sprint(i), Deferred: fmt.Append(nil, i)}); a.Status != plugin.Committed {
 			t.Fatalf("deferred: %+v", a)
 		}
 	}
@@ -70,7 +70,7 @@ func TestOutboxSmallWindow(t *testing.T) {
 		p.mu.Lock()
 		p.room++
 		p.mu.Unlock()
-		if a := w.result(r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusSent}); a.Status != pluginhost.Committed {
+		if a := w.result(r, cmd, plugin.CommandResult{Outcome: conversation.StatusSent}); a.Status != plugin.Committed {
 			t.Fatalf("result %d: %+v", i, a)
 		}
 	}
@@ -89,7 +89,7 @@ func TestResultOfAForgottenMessage(t *testing.T) {
 	}
 	for i := range 120 {
 		cmd := p.next(t, i)
-		if a := w.result(r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusSent}); a.Status != pluginhost.Committed {
+		if a := w.result(r, cmd, plugin.CommandResult{Outcome: conversation.StatusSent}); a.Status != plugin.Committed {
 			t.Fatalf("result %d: got %+v, want committed", i, a)
 		}
 		if got := w.rowState(cmd); got != eventlog.OutboxSettled {
@@ -109,7 +109,7 @@ func TestResultWithAKnownID(t *testing.T) {
 		w.say(r, conv, fmt.Sprint(i))
 		cmd := p.next(t, i)
 		for range 2 { // and the answer got lost once
-			if a := w.result(r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusSent, ProviderIDs: []string{"SM1"}}); a.Status != pluginhost.Committed {
+			if a := w.result(r, cmd, plugin.CommandResult{Outcome: conversation.StatusSent, ProviderIDs: []string{"SM1"}}); a.Status != plugin.Committed {
 				t.Fatalf("result %d: got %+v, want committed", i, a)
 			}
 		}
@@ -135,7 +135,7 @@ func TestRetryToldTwice(t *testing.T) {
 	w.say(r, w.textChat(r), "1")
 	cmd := p.next(t, 0)
 	for range 2 {
-		w.result(r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusFailed, Retryable: true})
+		w.result(r, cmd, plugin.CommandResult{Outcome: conversation.StatusFailed, Retryable: true})
 	}
 	if got := p.next(t, 1); got.Attempt != 2 {
 		t.Errorf("attempt after the failure: got %d, want 2", got.Attempt)
@@ -159,7 +159,7 @@ func TestDoubtOnAFullDisk(t *testing.T) {
 		t.Fatalf("begin: %v %v", ok, err)
 	}
 	log.full.Store(true)
-	r.PluginGone("text", "text-1", nil, nil)
+	r.PluginGone("text", "text-1")
 	next := newPort(textInfo())
 	r.PluginReady("text", "text-2", next)
 	<-time.After(20 * time.Millisecond)
@@ -181,7 +181,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 	first := w.start("n1")
 	first.PluginReady("text", "text-0", newPort(textInfo()))
 	conv := w.textChat(first)
-	first.PluginGone("text", "text-0", nil, nil)
+	first.PluginGone("text", "text-0")
 	sent := w.say(first, conv, "1")
 	w.stop(first)
 	log.full.Store(true)
@@ -212,7 +212,7 @@ func TestOutboxSettledElsewhere(t *testing.T) {
 	p := newPort(textInfo())
 	r.PluginReady("text", "text-0", newPort(textInfo()))
 	conv := w.textChat(r)
-	r.PluginGone("text", "text-0", nil, nil)
+	r.PluginGone("text", "text-0")
 	sent := w.say(r, conv, "1")
 	second := w.say(r, conv, "2")
 	_, err := w.log.Append(ctx, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{{CommandID: sent.Message, State: eventlog.OutboxSettled}}})

@@ -9,7 +9,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // The rows are the truth and memory is a cache of them (DESIGN.md 4). Rows come
@@ -155,7 +155,7 @@ func (o *outbox) beginRead() uint64 {
 func (o *outbox) endRead(rows []eventlog.OutboxRow) {
 	type lostEntry struct {
 		e    *entry
-		info pluginhost.Info
+		info plugin.Info
 	}
 	var lost []lostEntry
 	o.mu.Lock()

@@ -8,12 +8,12 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
-func textInfo() pluginhost.Info {
-	return pluginhost.Info{ID: "text", Capabilities: conversation.Capabilities{Text: true, OutboundFirst: true, AddressKind: "phone", OfferTitle: "Text"}}
+func textInfo() plugin.Info {
+	return plugin.Info{ID: "text", Capabilities: conversation.Capabilities{Text: true, OutboundFirst: true, AddressKind: "phone", OfferTitle: "Text"}}
 }
 
 // textChat has Ana in a conversation on the store-and-forward channel.
@@ -23,9 +23,9 @@ func (w *world) textChat(r *router.Router) conversation.ConversationID {
 	ana := w.agents["ana"]
 	must(w.t, r.AgentConnected(ctx, ana))
 	must(w.t, r.Ready(ctx, ana))
-	a := ingest(r, pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+49301234", DedupeKey: "in-1",
-		Message: &pluginhost.InboundMessage{Address: "+49301234", Parts: textParts("hello")}})
-	if a.Status != pluginhost.Committed {
+	a := ingest(r, plugin.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+49301234", DedupeKey: "in-1",
+		Message: &plugin.InboundMessage{Address: "+49301234", Parts: textParts("hello")}})
+	if a.Status != plugin.Committed {
 		w.t.Fatalf("inbound text: %+v", a)
 	}
 	conv, _, err := r.Accept(ctx, ana, offerTo(w.t, r, ana).Offer)
@@ -40,12 +40,12 @@ func (w *world) say(r *router.Router, conv conversation.ConversationID, id strin
 	return s
 }
 
-func (w *world) result(r *router.Router, cmd pluginhost.Outbound, res pluginhost.CommandResult) pluginhost.Ack {
+func (w *world) result(r *router.Router, cmd plugin.Outbound, res plugin.CommandResult) plugin.Ack {
 	res.Command = cmd.Command
-	return ingest(r, pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: cmd.Thread, Result: &res})
+	return ingest(r, plugin.Inbound{Plugin: "text", Account: w.text.ID, Thread: cmd.Thread, Result: &res})
 }
 
-func (w *world) rowState(cmd pluginhost.Outbound) eventlog.OutboxState {
+func (w *world) rowState(cmd plugin.Outbound) eventlog.OutboxState {
 	w.t.Helper()
 	row, err := w.log.OutboxRow(context.Background(), cmd.Command)
 	must(w.t, err)
@@ -73,7 +73,7 @@ func TestOutboxOrderAndSettle(t *testing.T) {
 	if ok, _ := r.Begin(context.Background(), w.text.ID, cmd.Command, "other"); ok {
 		t.Error("begin of another instance was let through")
 	}
-	if a := w.result(r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusSent, ProviderIDs: []string{"SM1", "SM2"}}); a.Status != pluginhost.Committed {
+	if a := w.result(r, cmd, plugin.CommandResult{Outcome: conversation.StatusSent, ProviderIDs: []string{"SM1", "SM2"}}); a.Status != plugin.Committed {
 		t.Fatalf("result: got %+v", a)
 	}
 	if got := w.rowState(cmd); got != eventlog.OutboxSettled {
@@ -83,8 +83,8 @@ func TestOutboxOrderAndSettle(t *testing.T) {
 		t.Errorf("second command: got %+v", second.Send)
 	}
 	// Y4: the provider's later word finds the message by any of its parts' ids.
-	a := ingest(r, pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Status: &pluginhost.DeliveryStatus{ProviderID: "SM2", Status: conversation.StatusDelivered}})
-	if a.Status != pluginhost.Committed || a.Conversation != conv {
+	a := ingest(r, plugin.Inbound{Plugin: "text", Account: w.text.ID, Status: &plugin.DeliveryStatus{ProviderID: "SM2", Status: conversation.StatusDelivered}})
+	if a.Status != plugin.Committed || a.Conversation != conv {
 		t.Errorf("status: got %+v", a)
 	}
 	info, err := r.Info(context.Background(), conv)
@@ -101,26 +101,26 @@ func TestOutboxOrderAndSettle(t *testing.T) {
 func TestOutboxPluginLost(t *testing.T) {
 	for name, c := range map[string]struct {
 		begin bool
-		info  func(*pluginhost.Info)
-		check func(*testing.T, *world, *router.Router, *port, pluginhost.Outbound)
+		info  func(*plugin.Info)
+		check func(*testing.T, *world, *router.Router, *port, plugin.Outbound)
 	}{
-		"before begin": {false, nil, func(t *testing.T, w *world, r *router.Router, p *port, cmd pluginhost.Outbound) {
+		"before begin": {false, nil, func(t *testing.T, w *world, r *router.Router, p *port, cmd plugin.Outbound) {
 			if again := p.next(t, 0); again.Command != cmd.Command || again.Attempt != 2 || again.MaybeSent {
 				t.Errorf("got %+v, want the command again as attempt 2", again)
 			}
 		}},
-		"after begin": {true, nil, func(t *testing.T, w *world, r *router.Router, p *port, cmd pluginhost.Outbound) {
+		"after begin": {true, nil, func(t *testing.T, w *world, r *router.Router, p *port, cmd plugin.Outbound) {
 			eventually(t, "unknown row", func() bool { return w.rowState(cmd) == eventlog.OutboxUnknown })
 			if len(p.got) != 0 {
 				t.Errorf("sent again: %+v", p.got)
 			}
 		}},
-		"after begin, idempotent": {true, func(i *pluginhost.Info) { i.IdempotentSend = true }, func(t *testing.T, w *world, r *router.Router, p *port, cmd pluginhost.Outbound) {
+		"after begin, idempotent": {true, func(i *plugin.Info) { i.IdempotentSend = true }, func(t *testing.T, w *world, r *router.Router, p *port, cmd plugin.Outbound) {
 			if again := p.next(t, 0); again.Command != cmd.Command || !again.MaybeSent {
 				t.Errorf("got %+v, want the command again as maybe sent", again)
 			}
 		}},
-		"after begin, can look up": {true, func(i *pluginhost.Info) { i.CanLookup = true }, func(t *testing.T, w *world, r *router.Router, p *port, cmd pluginhost.Outbound) {
+		"after begin, can look up": {true, func(i *plugin.Info) { i.CanLookup = true }, func(t *testing.T, w *world, r *router.Router, p *port, cmd plugin.Outbound) {
 			if again := p.next(t, 0); again.Command != cmd.Command || again.Lookup == nil {
 				t.Errorf("got %+v, want a lookup", again)
 			}
@@ -138,15 +138,11 @@ func TestOutboxPluginLost(t *testing.T) {
 			conv := w.textChat(r)
 			w.say(r, conv, "a")
 			cmd := p.next(t, 0)
-			var begun, unbegun [][16]byte
 			if c.begin {
 				_, err := r.Begin(context.Background(), w.text.ID, cmd.Command, "g1")
 				must(t, err)
-				begun = append(begun, cmd.Command)
-			} else {
-				unbegun = append(unbegun, cmd.Command)
 			}
-			r.PluginGone("text", "g1", begun, unbegun)
+			r.PluginGone("text", "g1")
 			next := newPort(info)
 			r.PluginReady("text", "g2", next)
 			c.check(t, w, r, next, cmd)
@@ -181,13 +177,13 @@ func TestOutboxRetry(t *testing.T) {
 	w.say(r, conv, "a")
 	w.say(r, conv, "b")
 	cmd := p.next(t, 0)
-	if a := w.result(r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusFailed, Kind: "throttled", Code: "429", Retryable: true}); a.Status != pluginhost.Committed {
+	if a := w.result(r, cmd, plugin.CommandResult{Outcome: conversation.StatusFailed, Kind: "throttled", Code: "429", Retryable: true}); a.Status != plugin.Committed {
 		t.Fatalf("result: %+v", a)
 	}
 	if again := p.next(t, 1); again.Command != cmd.Command || again.Attempt != 2 {
 		t.Errorf("after a retryable failure: got attempt %d of %x, want the same message again before the next", again.Attempt, again.Command)
 	}
-	if a := w.result(r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusFailed, Kind: "address", Code: "30003"}); a.Status != pluginhost.Committed {
+	if a := w.result(r, cmd, plugin.CommandResult{Outcome: conversation.StatusFailed, Kind: "address", Code: "30003"}); a.Status != plugin.Committed {
 		t.Fatalf("result: %+v", a)
 	}
 	if next := p.next(t, 2); next.Command == cmd.Command {
@@ -198,11 +194,11 @@ func TestOutboxRetry(t *testing.T) {
 func TestDeferredIsProcessedLater(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
-	in := pluginhost.Inbound{Plugin: "text", Account: w.text.ID, DedupeKey: "media-1", Deferred: []byte("fetch this")}
-	if a := ingest(r, in); a.Status != pluginhost.Committed {
+	in := plugin.Inbound{Plugin: "text", Account: w.text.ID, DedupeKey: "media-1", Deferred: []byte("fetch this")}
+	if a := ingest(r, in); a.Status != plugin.Committed {
 		t.Fatalf("deferred: %+v", a)
 	}
-	if a := ingest(r, in); a.Status != pluginhost.Duplicate {
+	if a := ingest(r, in); a.Status != plugin.Duplicate {
 		t.Errorf("deferred again: got %+v, want duplicate", a)
 	}
 	p := newPort(textInfo())
@@ -211,7 +207,7 @@ func TestDeferredIsProcessedLater(t *testing.T) {
 	if string(cmd.Process) != "fetch this" {
 		t.Fatalf("process: got %q", cmd.Process)
 	}
-	if a := w.result(r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusSent}); a.Status != pluginhost.Committed {
+	if a := w.result(r, cmd, plugin.CommandResult{Outcome: conversation.StatusSent}); a.Status != plugin.Committed {
 		t.Errorf("result: %+v", a)
 	}
 	if got := w.rowState(cmd); got != eventlog.OutboxSettled {
@@ -225,15 +221,15 @@ func TestTextsAtOnce(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
 	r.PluginReady("text", "g1", newPort(textInfo()))
-	acks := make(chan pluginhost.Ack, 20)
+	acks := make(chan plugin.Ack, 20)
 	for i := range 20 {
-		r.Ingest(context.Background(), pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+1", DedupeKey: fmt.Sprint(i),
-			Message: &pluginhost.InboundMessage{Address: "+1", Parts: textParts(fmt.Sprint(i))}}, func(a pluginhost.Ack) { acks <- a })
+		r.Ingest(context.Background(), plugin.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+1", DedupeKey: fmt.Sprint(i),
+			Message: &plugin.InboundMessage{Address: "+1", Parts: textParts(fmt.Sprint(i))}}, func(a plugin.Ack) { acks <- a })
 	}
 	var conv conversation.ConversationID
 	for range 20 {
 		a := <-acks
-		if a.Status != pluginhost.Committed || (!conv.IsZero() && a.Conversation != conv) {
+		if a.Status != plugin.Committed || (!conv.IsZero() && a.Conversation != conv) {
 			t.Errorf("got %+v, want committed in %s", a, conv)
 		}
 		conv = a.Conversation

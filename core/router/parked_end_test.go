@@ -9,7 +9,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -60,7 +60,7 @@ func TestDirectNumberEnds(t *testing.T) {
 		b.restart(0)
 		want("after a restart", "2: 2", 1)
 		next := b.textTo(b.r, acc.ID, "+15005550001", "a3")
-		if next.Status != pluginhost.Committed || next.Conversation == first.Conversation {
+		if next.Status != plugin.Committed || next.Conversation == first.Conversation {
 			t.Errorf("the next text: %+v, want another exchange than %s", next, first.Conversation)
 		}
 		want("the next text", "3: 2 1", 1)
@@ -98,7 +98,7 @@ func TestParkedExchangeEnds(t *testing.T) {
 		if len(p.got) != 1 {
 			t.Errorf("%d commands to the channel, want the agent's message and no word of the end", len(p.got))
 		}
-		if a := b.inbound(b.r, "+15005550006", "r1"); a.Status != pluginhost.Committed || a.Conversation == out.Conversation {
+		if a := b.inbound(b.r, "+15005550006", "r1"); a.Status != plugin.Committed || a.Conversation == out.Conversation {
 			t.Errorf("a late reply: %+v, want it in a new exchange (N7)", a)
 		}
 	})
@@ -121,7 +121,7 @@ func TestOverdueEndsAreSpread(t *testing.T) {
 			t.Errorf("%d of %d ended at the start", n, many)
 		}
 		for i := range many / 2 {
-			if a := b.textTo(b.r, acc.ID, fmt.Sprintf("+1500555%04d", i), fmt.Sprint("more ", i)); a.Status != pluginhost.Committed {
+			if a := b.textTo(b.r, acc.ID, fmt.Sprintf("+1500555%04d", i), fmt.Sprint("more ", i)); a.Status != plugin.Committed {
 				t.Fatalf("text: %+v", a)
 			}
 		}

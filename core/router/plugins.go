@@ -9,23 +9,23 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // pluginInfo is what a plugin last said of itself.
-func (r *Router) pluginInfo(id string) (pluginhost.Info, bool) {
+func (r *Router) pluginInfo(id string) (plugin.Info, bool) {
 	m := r.infos.Load()
 	if m == nil {
-		return pluginhost.Info{}, false
+		return plugin.Info{}, false
 	}
 	info, ok := (*m)[id]
 	return info, ok
 }
 
-func (r *Router) setPluginInfo(id string, info pluginhost.Info) {
+func (r *Router) setPluginInfo(id string, info plugin.Info) {
 	r.infosMu.Lock()
 	defer r.infosMu.Unlock()
-	m := map[string]pluginhost.Info{}
+	m := map[string]plugin.Info{}
 	if old := r.infos.Load(); old != nil {
 		maps.Copy(m, *old)
 	}
@@ -46,7 +46,7 @@ func (r *Router) channelOf(e *entry) string {
 	return r.pluginLabel(acc.plugin)
 }
 
-// AccountStatus tells how an account is doing at its provider (pluginhost.Core).
+// AccountStatus tells how an account is doing at its provider (plugin.Core).
 func (r *Router) AccountStatus(id conversation.AccountID, ok bool, code, _ string) {
 	acc, known := r.account(id)
 	if !known {
@@ -164,11 +164,11 @@ func (r *Router) readRecipient(ctx context.Context, conv conversation.Conversati
 }
 
 // accountAck answers for an append to an account's stream.
-func (r *Router) accountAck(in pluginhost.Inbound, err error) pluginhost.Ack {
+func (r *Router) accountAck(in plugin.Inbound, err error) plugin.Ack {
 	var dup *eventlog.DuplicateError
 	switch {
 	case err == nil:
-		return pluginhost.Ack{Status: pluginhost.Committed}
+		return plugin.Ack{Status: plugin.Committed}
 	case errors.As(err, &dup):
 		return r.repeatAck(in, dup.Stream, dup.Seq)
 	default:

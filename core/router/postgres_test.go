@@ -8,7 +8,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog/postgres"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/internal/pgtest"
 )
@@ -18,7 +18,7 @@ import (
 // whenever the other one was first (PR1, PR3, PR6, PR7).
 func TestTwoNodesAgreeOverPostgres(t *testing.T) {
 	logs := twoLogs(t)
-	p := &pair{world: newWorld(t, logs[0]), acked: map[string]pluginhost.Ack{}}
+	p := &pair{world: newWorld(t, logs[0]), acked: map[string]plugin.Ack{}}
 	open := func(i int) {
 		p.log = logs[i]
 		p.nodes[i] = p.open(i)
@@ -88,11 +88,11 @@ func TestOneConversationOverPostgres(t *testing.T) {
 		nodes[i] = w.start(fmt.Sprint("n", i))
 		nodes[i].PluginReady("text", fmt.Sprint("text-", i), newPort(textInfo()))
 	}
-	first := map[string]func(thread, id string) pluginhost.Inbound{
+	first := map[string]func(thread, id string) plugin.Inbound{
 		"text": w.smsMessage,
-		"chat": func(thread, id string) pluginhost.Inbound {
-			return pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: thread, DedupeKey: thread + "/" + id,
-				Action: &pluginhost.CustomerAction{Start: &pluginhost.StartAction{Body: conversation.StartedBody{Address: "web:v"}, Parts: textParts(id)}}}
+		"chat": func(thread, id string) plugin.Inbound {
+			return plugin.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: thread, DedupeKey: thread + "/" + id,
+				Action: &plugin.CustomerAction{Start: &plugin.StartAction{Body: conversation.StartedBody{Address: "web:v"}, Parts: textParts(id)}}}
 		},
 	}
 	for name, inbound := range first {
@@ -103,13 +103,13 @@ func TestOneConversationOverPostgres(t *testing.T) {
 			var wg sync.WaitGroup
 			for i := range 100 {
 				wg.Go(func() {
-					var a pluginhost.Ack
+					var a plugin.Ack
 					for range 50 { // as carriers and plugins do
-						if a = ingest(nodes[i%2], inbound(th, fmt.Sprint(i))); a.Status != pluginhost.Retry {
+						if a = ingest(nodes[i%2], inbound(th, fmt.Sprint(i))); a.Status != plugin.Retry {
 							break
 						}
 					}
-					if a.Status != pluginhost.Committed {
+					if a.Status != plugin.Committed {
 						t.Errorf("%s %d: got %+v, want committed", name, i, a)
 					}
 					mu.Lock()

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -17,7 +17,7 @@ type sink struct {
 	mu   sync.Mutex
 	recs []router.Record
 	live int
-	sigs []pluginhost.AgentSignal
+	sigs []plugin.AgentSignal
 	ends []string
 }
 
@@ -35,7 +35,7 @@ func (s *sink) Records(recs []router.Record, live bool) {
 	}
 }
 
-func (s *sink) Signal(a pluginhost.AgentSignal) {
+func (s *sink) Signal(a plugin.AgentSignal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sigs = append(s.sigs, a)
@@ -58,10 +58,10 @@ func (s *sink) messages() (n int) {
 	return n
 }
 
-func (w *world) subscribe(r *router.Router, th string, credit int, after conversation.ConversationID, seq uint64) (*sink, pluginhost.Reader) {
+func (w *world) subscribe(r *router.Router, th string, credit int, after conversation.ConversationID, seq uint64) (*sink, plugin.Reader) {
 	w.t.Helper()
 	s := &sink{t: w.t}
-	rd, err := r.Subscribe(context.Background(), pluginhost.SubscriptionSpec{Plugin: "chat", Account: w.chat.ID, Thread: th, Credit: credit, After: after, AfterSeq: seq}, s)
+	rd, err := r.Subscribe(context.Background(), plugin.SubscriptionSpec{Plugin: "chat", Account: w.chat.ID, Thread: th, Credit: credit, After: after, AfterSeq: seq}, s)
 	if err != nil {
 		w.t.Fatalf("subscribe: %v", err)
 	}
@@ -79,9 +79,9 @@ func TestSubscriptionFollowsTheThread(t *testing.T) {
 		w.message(r, "v", fmt.Sprint(i), "text")
 	}
 	eventually(t, "all messages", func() bool { return s.messages() == 201 })
-	ingest(r, pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "v", Action: &pluginhost.CustomerAction{End: true}})
-	second := ingest(r, pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "v", DedupeKey: "again",
-		Action: &pluginhost.CustomerAction{Start: &pluginhost.StartAction{Parts: textParts("two")}}}).Conversation
+	ingest(r, plugin.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "v", Action: &plugin.CustomerAction{End: true}})
+	second := ingest(r, plugin.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "v", DedupeKey: "again",
+		Action: &plugin.CustomerAction{Start: &plugin.StartAction{Parts: textParts("two")}}}).Conversation
 	eventually(t, "the next conversation of the thread", func() bool { return s.messages() == 202 })
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -220,18 +220,18 @@ func TestTypingReachesTheOtherSide(t *testing.T) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		for _, g := range s.sigs {
-			if g.Kind == pluginhost.SignalTyping && g.On && g.Name == "Agent ana" {
+			if g.Kind == plugin.SignalTyping && g.On && g.Name == "Agent ana" {
 				return true
 			}
 		}
 		return false
 	})
-	r.Signal(pluginhost.CustomerSignal{Account: w.chat.ID, Thread: "v", Kind: pluginhost.SignalTyping, On: true})
+	r.Signal(plugin.CustomerSignal{Account: w.chat.ID, Thread: "v", Kind: plugin.SignalTyping, On: true})
 	eventually(t, "the customer's typing", func() bool {
 		items, err := f.Poll(ctx, 64)
 		must(t, err)
 		for _, it := range items {
-			if it.Signal != nil && it.Signal.Kind == pluginhost.SignalTyping && it.Signal.Who.Kind == conversation.Customer {
+			if it.Signal != nil && it.Signal.Kind == plugin.SignalTyping && it.Signal.Who.Kind == conversation.Customer {
 				return true
 			}
 		}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 const (
@@ -130,7 +130,7 @@ func (r *Router) providerKeys(account conversation.AccountID, ids ...string) (ke
 // deliveryStatus takes a provider's later word on a message (Y4). It may come
 // any number of times and in any order: a status only moves forward, so nothing
 // is kept against repeats.
-func (r *Router) deliveryStatus(in pluginhost.Inbound, done func(pluginhost.Ack)) {
+func (r *Router) deliveryStatus(in plugin.Inbound, done func(plugin.Ack)) {
 	if row, ok := r.outbox.known(in.Status.Command); ok && conversation.AccountID(row.Account) == in.Account && row.Kind == kindSend {
 		r.statusOfCommand(in, row, done)
 		return
@@ -156,14 +156,14 @@ func (r *Router) deliveryStatus(in pluginhost.Inbound, done func(pluginhost.Ack)
 		}
 		r.statusOfID(in, done)
 	}) {
-		done(pluginhost.Ack{Status: pluginhost.Retry, Code: "stopping"})
+		done(plugin.Ack{Status: plugin.Retry, Code: "stopping"})
 	}
 }
 
 // statusOfCommand takes a word on one of our own commands. Whatever it says, the
 // provider has the message: the row is settled, whether the Result is still to
 // come or nobody knew (PR4).
-func (r *Router) statusOfCommand(in pluginhost.Inbound, row eventlog.OutboxRow, done func(pluginhost.Ack)) {
+func (r *Router) statusOfCommand(in plugin.Inbound, row eventlog.OutboxRow, done func(plugin.Ack)) {
 	conv := conversation.ConversationID(row.Conversation)
 	var update eventlog.OutboxUpdate
 	if row.State != eventlog.OutboxSettled { // then nothing changes it any more
@@ -174,7 +174,7 @@ func (r *Router) statusOfCommand(in pluginhost.Inbound, row eventlog.OutboxRow, 
 		keys: r.providerKeys(in.Account, in.Status.ProviderID), update: update,
 		done: func(out outcome, err error) {
 			if unfollowed(err) && row.State != eventlog.OutboxSettled {
-				said := pluginhost.CommandResult{Command: row.CommandID, Outcome: in.Status.Status, Code: in.Status.Code, Text: in.Status.Text}
+				said := plugin.CommandResult{Command: row.CommandID, Outcome: in.Status.Status, Code: in.Status.Code, Text: in.Status.Text}
 				r.outbox.settleAlone(&entry{row: row}, said, update, func(alone error) {
 					if alone != nil {
 						err = alone
@@ -198,7 +198,7 @@ func unfollowed(err error) bool {
 
 // statusOfID takes a word on a message that the provider's id names; one that
 // nobody knows yet is parked.
-func (r *Router) statusOfID(in pluginhost.Inbound, done func(pluginhost.Ack)) {
+func (r *Router) statusOfID(in plugin.Inbound, done func(plugin.Ack)) {
 	key := r.externalKey(in.Account, in.Status.ProviderID)
 	stream, seq, err := r.log.External(r.ctx, eventlog.StreamID(in.Account), key)
 	if errors.Is(err, eventlog.ErrNotFound) {
@@ -206,7 +206,7 @@ func (r *Router) statusOfID(in pluginhost.Inbound, done func(pluginhost.Ack)) {
 		var dup *eventlog.DuplicateError
 		switch {
 		case err == nil:
-			done(pluginhost.Ack{Status: pluginhost.Committed})
+			done(plugin.Ack{Status: plugin.Committed})
 			return
 		case errors.As(err, &dup): // the answer to the send came meanwhile
 			stream, seq, err = dup.Stream, dup.Seq, nil
@@ -240,7 +240,7 @@ func (r *Router) statusOfID(in pluginhost.Inbound, done func(pluginhost.Ack)) {
 	r.live(conv).submit(t)
 }
 
-func setStatus(st *pluginhost.DeliveryStatus, message conversation.MessageID) conversation.SetStatus {
+func setStatus(st *plugin.DeliveryStatus, message conversation.MessageID) conversation.SetStatus {
 	return conversation.SetStatus{Message: message, Status: st.Status, Code: cut(st.Code, maxCode), Body: statusBody(st.Text)}
 }
 
@@ -257,7 +257,7 @@ func receiptAAD(account eventlog.StreamID, key eventlog.Key) []byte {
 
 // park keeps a word until its id is known. A *eventlog.DuplicateError says that
 // it is by now.
-func (r *Router) park(in pluginhost.Inbound, key eventlog.Key) error {
+func (r *Router) park(in plugin.Inbound, key eventlog.Key) error {
 	e := eventlog.EarlyReceipt{Account: eventlog.StreamID(in.Account), Key: key, Status: string(in.Status.Status), At: r.now().UTC()}
 	if b := (receiptBody{Code: cut(in.Status.Code, maxCode), Text: cut(in.Status.Text, maxField)}); b != (receiptBody{}) {
 		plain, err := json.Marshal(b)

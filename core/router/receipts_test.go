@@ -14,7 +14,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/eventlog/memlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -37,7 +37,7 @@ func newCarrier(t *testing.T) *carrier {
 }
 
 // sends makes Ana write, and the plugin take the message as far as Begin.
-func (c *carrier) sends(t *testing.T) pluginhost.Outbound {
+func (c *carrier) sends(t *testing.T) plugin.Outbound {
 	t.Helper()
 	c.say(c.r, c.conv, fmt.Sprint("m", c.n))
 	cmd := c.port.next(t, c.n)
@@ -48,12 +48,12 @@ func (c *carrier) sends(t *testing.T) pluginhost.Outbound {
 	return cmd
 }
 
-func (c *carrier) said(st pluginhost.DeliveryStatus) pluginhost.Ack {
-	return ingest(c.r, pluginhost.Inbound{Plugin: "text", Account: c.text.ID, DedupeKey: fmt.Sprintf("%s/%x/%s", st.ProviderID, st.Command, st.Status), Status: &st})
+func (c *carrier) said(st plugin.DeliveryStatus) plugin.Ack {
+	return ingest(c.r, plugin.Inbound{Plugin: "text", Account: c.text.ID, DedupeKey: fmt.Sprintf("%s/%x/%s", st.ProviderID, st.Command, st.Status), Status: &st})
 }
 
 // fate is where a message ended up.
-func (c *carrier) fate(t *testing.T, cmd pluginhost.Outbound) conversation.Status {
+func (c *carrier) fate(t *testing.T, cmd plugin.Outbound) conversation.Status {
 	t.Helper()
 	info, err := c.r.Info(context.Background(), c.conv)
 	must(t, err)
@@ -76,12 +76,12 @@ func (c *carrier) parked(t *testing.T, id string) int {
 // report is one thing that a carrier tells: the answer to the send, or a callback.
 type report struct {
 	name string
-	tell func(*carrier, pluginhost.Outbound, string) pluginhost.Ack
+	tell func(*carrier, plugin.Outbound, string) plugin.Ack
 }
 
 func answer(ids ...string) report {
-	return report{"answer", func(c *carrier, cmd pluginhost.Outbound, p string) pluginhost.Ack {
-		res := pluginhost.CommandResult{Outcome: conversation.StatusSent}
+	return report{"answer", func(c *carrier, cmd plugin.Outbound, p string) plugin.Ack {
+		res := plugin.CommandResult{Outcome: conversation.StatusSent}
 		for _, id := range ids {
 			res.ProviderIDs = append(res.ProviderIDs, p+id)
 		}
@@ -90,8 +90,8 @@ func answer(ids ...string) report {
 }
 
 func callback(status conversation.Status, id string, command bool) report {
-	return report{fmt.Sprintf("%s(%s,%t)", status, id, command), func(c *carrier, cmd pluginhost.Outbound, p string) pluginhost.Ack {
-		st := pluginhost.DeliveryStatus{Status: status, Code: "30003", Text: "Unreachable handset"}
+	return report{fmt.Sprintf("%s(%s,%t)", status, id, command), func(c *carrier, cmd plugin.Outbound, p string) plugin.Ack {
+		st := plugin.DeliveryStatus{Status: status, Code: "30003", Text: "Unreachable handset"}
 		if id != "" {
 			st.ProviderID = p + id
 		}
@@ -139,7 +139,7 @@ func TestReportsInAnyOrder(t *testing.T) {
 			car := newCarrier(t)
 			for _, order := range permutations(c.reports) {
 				var names []string
-				check := func(cmd pluginhost.Outbound, prefix string) {
+				check := func(cmd plugin.Outbound, prefix string) {
 					t.Helper()
 					if got := car.fate(t, cmd); got != c.want {
 						t.Errorf("%v: message is %s, want %s", names, got, c.want)
@@ -153,8 +153,8 @@ func TestReportsInAnyOrder(t *testing.T) {
 						}
 					}
 				}
-				tell := func(rep report, cmd pluginhost.Outbound, prefix string) {
-					if a := rep.tell(car, cmd, prefix); a.Status != pluginhost.Committed && a.Status != pluginhost.Duplicate {
+				tell := func(rep report, cmd plugin.Outbound, prefix string) {
+					if a := rep.tell(car, cmd, prefix); a.Status != plugin.Committed && a.Status != plugin.Duplicate {
 						t.Errorf("%v: %s: got %+v, want it taken", names, rep.name, a)
 					}
 				}
@@ -185,7 +185,7 @@ func TestReportsInAnyOrder(t *testing.T) {
 func TestEarlyReceiptOverRestart(t *testing.T) {
 	c := newCarrier(t)
 	cmd := c.sends(t)
-	if a := c.said(pluginhost.DeliveryStatus{ProviderID: "SM9", Status: conversation.StatusFailed, Code: "30003", Text: "Unreachable handset"}); a.Status != pluginhost.Committed {
+	if a := c.said(plugin.DeliveryStatus{ProviderID: "SM9", Status: conversation.StatusFailed, Code: "30003", Text: "Unreachable handset"}); a.Status != plugin.Committed {
 		t.Fatalf("early callback: %+v", a)
 	}
 	rows, err := c.log.EarlyReceipts(context.Background(), eventlog.StreamID(c.text.ID), c.vault.MAC("external", c.text.ID[:], []byte("SM9")))
@@ -195,7 +195,7 @@ func TestEarlyReceiptOverRestart(t *testing.T) {
 	}
 	c.stop(c.r)
 	c.r = c.start("n1")
-	if a := c.result(c.r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusSent, ProviderIDs: []string{"SM9"}}); a.Status != pluginhost.Committed {
+	if a := c.result(c.r, cmd, plugin.CommandResult{Outcome: conversation.StatusSent, ProviderIDs: []string{"SM9"}}); a.Status != plugin.Committed {
 		t.Fatalf("result: %+v", a)
 	}
 	recs, err := c.r.Records(context.Background(), c.conv, conversation.AudienceAgent, 0, 100)
@@ -214,25 +214,25 @@ func TestEarlyReceiptOverRestart(t *testing.T) {
 func TestUnknownSettledByCallback(t *testing.T) {
 	c := newCarrier(t)
 	cmd := c.sends(t)
-	c.result(c.r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusUnknown, Kind: "temporary", Code: "timeout"})
+	c.result(c.r, cmd, plugin.CommandResult{Outcome: conversation.StatusUnknown, Kind: "temporary", Code: "timeout"})
 	if got := c.rowState(cmd); got != eventlog.OutboxUnknown {
 		t.Fatalf("row is %s, want unknown", got)
 	}
-	other := pluginhost.DeliveryStatus{Command: cmd.Command, ProviderID: "SM1", Status: conversation.StatusDelivered}
-	if a := ingest(c.r, pluginhost.Inbound{Plugin: "chat", Account: c.chat.ID, Status: &other}); a.Status != pluginhost.Refused || a.Code != "unknown_command" {
+	other := plugin.DeliveryStatus{Command: cmd.Command, ProviderID: "SM1", Status: conversation.StatusDelivered}
+	if a := ingest(c.r, plugin.Inbound{Plugin: "chat", Account: c.chat.ID, Status: &other}); a.Status != plugin.Refused || a.Code != "unknown_command" {
 		t.Errorf("another account's word: got %+v, want refused unknown_command", a)
 	}
 	if got := c.fate(t, cmd); got != conversation.StatusUnknown {
 		t.Errorf("message is %s after another account's word, want unknown", got)
 	}
-	if a := c.said(other); a.Status != pluginhost.Committed {
+	if a := c.said(other); a.Status != plugin.Committed {
 		t.Fatalf("callback: %+v", a)
 	}
 	if row, fate := c.rowState(cmd), c.fate(t, cmd); row != eventlog.OutboxSettled || fate != conversation.StatusDelivered {
 		t.Errorf("row %s, message %s, want settled and delivered", row, fate)
 	}
 	// Its provider id is known from now on.
-	if a := c.said(pluginhost.DeliveryStatus{ProviderID: "SM1", Status: conversation.StatusRead}); a.Status != pluginhost.Committed || a.Conversation != c.conv {
+	if a := c.said(plugin.DeliveryStatus{ProviderID: "SM1", Status: conversation.StatusRead}); a.Status != plugin.Committed || a.Conversation != c.conv {
 		t.Errorf("by the id: got %+v", a)
 	}
 	if got := c.fate(t, cmd); got != conversation.StatusRead {
@@ -242,7 +242,7 @@ func TestUnknownSettledByCallback(t *testing.T) {
 
 // A Result that comes after a callback has settled its command changes nothing.
 func TestResultAfterCallback(t *testing.T) {
-	for name, res := range map[string]pluginhost.CommandResult{
+	for name, res := range map[string]plugin.CommandResult{
 		"unknown":   {Outcome: conversation.StatusUnknown, Code: "timeout"},
 		"retryable": {Outcome: conversation.StatusFailed, Retryable: true, Code: "reset"},
 		"failed":    {Outcome: conversation.StatusFailed, Code: "reset"},
@@ -251,8 +251,8 @@ func TestResultAfterCallback(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newCarrier(t)
 			cmd := c.sends(t)
-			c.said(pluginhost.DeliveryStatus{Command: cmd.Command, ProviderID: "SM1", Status: conversation.StatusDelivered})
-			if a := c.result(c.r, cmd, res); a.Status != pluginhost.Committed && a.Status != pluginhost.Duplicate {
+			c.said(plugin.DeliveryStatus{Command: cmd.Command, ProviderID: "SM1", Status: conversation.StatusDelivered})
+			if a := c.result(c.r, cmd, res); a.Status != plugin.Committed && a.Status != plugin.Duplicate {
 				t.Errorf("result: got %+v, want it taken", a)
 			}
 			if row, fate := c.rowState(cmd), c.fate(t, cmd); row != eventlog.OutboxSettled || fate != conversation.StatusDelivered {
@@ -271,7 +271,7 @@ func TestCallbackBeforeBegin(t *testing.T) {
 	c := newCarrier(t)
 	c.say(c.r, c.conv, "a")
 	cmd := c.port.next(t, 0)
-	c.said(pluginhost.DeliveryStatus{Command: cmd.Command, Status: conversation.StatusSent})
+	c.said(plugin.DeliveryStatus{Command: cmd.Command, Status: conversation.StatusSent})
 	if ok, err := c.r.Begin(context.Background(), c.text.ID, cmd.Command, "g1"); ok || err != nil {
 		t.Errorf("begin after the carrier has it: got %v, %v, want no leave", ok, err)
 	}
@@ -282,8 +282,8 @@ func TestEarlyReceiptsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
 		r := w.start("n1")
-		st := pluginhost.DeliveryStatus{ProviderID: "nobody's", Status: conversation.StatusSent}
-		if a := ingest(r, pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Status: &st}); a.Status != pluginhost.Committed {
+		st := plugin.DeliveryStatus{ProviderID: "nobody's", Status: conversation.StatusSent}
+		if a := ingest(r, plugin.Inbound{Plugin: "text", Account: w.text.ID, Status: &st}); a.Status != plugin.Committed {
 			t.Fatalf("callback: %+v", a)
 		}
 		c := &carrier{world: w, r: r}
@@ -304,7 +304,7 @@ func TestLongReceipt(t *testing.T) {
 	c := newCarrier(t)
 	cmd := c.sends(t)
 	text := string(slices.Repeat([]byte("é"), 4000)) + "\xff"
-	c.said(pluginhost.DeliveryStatus{Command: cmd.Command, Status: conversation.StatusFailed, Code: text, Text: text})
+	c.said(plugin.DeliveryStatus{Command: cmd.Command, Status: conversation.StatusFailed, Code: text, Text: text})
 	recs, err := c.r.Records(context.Background(), c.conv, conversation.AudienceAgent, 0, 100)
 	must(t, err)
 	last := recs[len(recs)-1]
@@ -357,13 +357,13 @@ func TestStatusesWithoutLookingUp(t *testing.T) {
 	r.PluginReady("text", "g1", c.port)
 	c.conv = w.textChat(r)
 	cmd := c.sends(t)
-	if a := c.result(r, cmd, pluginhost.CommandResult{Outcome: conversation.StatusSent, ProviderIDs: []string{"SM1"}}); a.Status != pluginhost.Committed {
+	if a := c.result(r, cmd, plugin.CommandResult{Outcome: conversation.StatusSent, ProviderIDs: []string{"SM1"}}); a.Status != plugin.Committed {
 		t.Fatalf("result: %+v", a)
 	}
 	before := log.n.Load()
 	for _, s := range []conversation.Status{conversation.StatusSent, conversation.StatusDelivered, conversation.StatusDelivered, conversation.StatusRead} {
-		st := pluginhost.DeliveryStatus{ProviderID: "SM1", Command: cmd.Command, Status: s}
-		if a := c.said(st); a.Status != pluginhost.Committed {
+		st := plugin.DeliveryStatus{ProviderID: "SM1", Command: cmd.Command, Status: s}
+		if a := c.said(st); a.Status != plugin.Committed {
 			t.Errorf("%s: got %+v, want it taken", s, a)
 		}
 	}
@@ -373,7 +373,7 @@ func TestStatusesWithoutLookingUp(t *testing.T) {
 	if got := c.fate(t, cmd); got != conversation.StatusRead {
 		t.Errorf("message is %s, want read", got)
 	}
-	if a := c.said(pluginhost.DeliveryStatus{ProviderID: "SM1", Command: [16]byte{1}, Status: conversation.StatusSent}); a.Status != pluginhost.Committed {
+	if a := c.said(plugin.DeliveryStatus{ProviderID: "SM1", Command: [16]byte{1}, Status: conversation.StatusSent}); a.Status != plugin.Committed {
 		t.Errorf("another command's id with a known provider id: got %+v", a)
 	}
 	if n := log.n.Load() - before; n == 0 {

@@ -11,7 +11,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -23,9 +23,9 @@ func (w *world) direct() directory.Account {
 	return a
 }
 
-func (w *world) textTo(r *router.Router, account conversation.AccountID, from, id string) pluginhost.Ack {
-	return ingest(r, pluginhost.Inbound{Plugin: "text", Account: account, Thread: from, DedupeKey: id,
-		Message: &pluginhost.InboundMessage{Address: from, Parts: textParts(id)}})
+func (w *world) textTo(r *router.Router, account conversation.AccountID, from, id string) plugin.Ack {
+	return ingest(r, plugin.Inbound{Plugin: "text", Account: account, Thread: from, DedupeKey: id,
+		Message: &plugin.InboundMessage{Address: from, Parts: textParts(id)}})
 }
 
 // badge is what waits, as "total: unread unread ...", most first.
@@ -206,13 +206,13 @@ func TestIgnoredTexts(t *testing.T) {
 	must(t, err)
 	out, err := w.begin(r, "ana", "+15005550006", "hello", "")
 	must(t, err)
-	if a := w.inbound(r, "+15005550006", "r1"); a.Status != pluginhost.Committed || a.Conversation != out.Conversation {
+	if a := w.inbound(r, "+15005550006", "r1"); a.Status != plugin.Committed || a.Conversation != out.Conversation {
 		t.Errorf("reply: %+v, want it in %s", a, out.Conversation)
 	}
 	_, err = r.Leave(ctx, w.agents["ana"], out.Conversation, false)
 	must(t, err)
 	for range 2 { // a repeat changes nothing and gets the same answer (Y1)
-		if a := w.inbound(r, "+15005550006", "r2"); a.Status != pluginhost.Refused || a.Code != "no_entry" {
+		if a := w.inbound(r, "+15005550006", "r2"); a.Status != plugin.Refused || a.Code != "no_entry" {
 			t.Errorf("after the end: %+v, want refused no_entry", a)
 		}
 	}
@@ -230,21 +230,21 @@ func TestOptOut(t *testing.T) {
 	ctx := context.Background()
 	out, err := w.begin(r, "ana", "+15005550006", "hello", "")
 	must(t, err)
-	consent := func(id string, stop bool, word string) pluginhost.Ack {
-		return ingest(r, pluginhost.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+15005550006", DedupeKey: id,
-			Action: &pluginhost.CustomerAction{OptOut: &pluginhost.OptOut{Out: stop, Keyword: word}}})
+	consent := func(id string, stop bool, word string) plugin.Ack {
+		return ingest(r, plugin.Inbound{Plugin: "text", Account: w.text.ID, Thread: "+15005550006", DedupeKey: id,
+			Action: &plugin.CustomerAction{OptOut: &plugin.OptOut{Out: stop, Keyword: word}}})
 	}
 	send := func() string {
 		_, err := r.Send(ctx, router.SendRequest{Conversation: out.Conversation, Agent: w.agents["ana"], Parts: textParts("x")})
 		return router.Code(err)
 	}
-	if a := consent("s1", true, "Stop"); a.Status != pluginhost.Committed || a.Conversation != out.Conversation || a.Seq == 0 {
+	if a := consent("s1", true, "Stop"); a.Status != plugin.Committed || a.Conversation != out.Conversation || a.Seq == 0 {
 		t.Fatalf("opt-out: %+v", a)
 	}
 	if code := send(); code != "opted_out" {
 		t.Errorf("message after the opt-out: %q, want opted_out", code)
 	}
-	if a := consent("s1", true, "Stop"); a.Status != pluginhost.Duplicate || a.Conversation != out.Conversation {
+	if a := consent("s1", true, "Stop"); a.Status != plugin.Duplicate || a.Conversation != out.Conversation {
 		t.Errorf("repeat: %+v, want a duplicate", a)
 	}
 	consent("s1b", true, "STOP")
@@ -256,7 +256,7 @@ func TestOptOut(t *testing.T) {
 	if code := send(); code != "" {
 		t.Errorf("message after the opt-in: %q", code)
 	}
-	if a := consent("s1b", true, "STOP"); a.Status != pluginhost.Duplicate || a.Conversation != out.Conversation {
+	if a := consent("s1b", true, "STOP"); a.Status != plugin.Duplicate || a.Conversation != out.Conversation {
 		t.Errorf("late repeat of the opt-out: %+v, want a duplicate", a)
 	}
 	recs, err := r.Records(ctx, out.Conversation, conversation.AudienceAgent, 0, 100)
@@ -272,10 +272,10 @@ func TestOptOut(t *testing.T) {
 	}
 	_, err = r.Leave(ctx, w.agents["ana"], out.Conversation, false)
 	must(t, err)
-	if a := consent("s3", true, "STOP"); a.Status != pluginhost.Committed || !a.Conversation.IsZero() {
+	if a := consent("s3", true, "STOP"); a.Status != plugin.Committed || !a.Conversation.IsZero() {
 		t.Errorf("without an exchange: %+v, want committed in none", a)
 	}
-	if a := consent("s3", true, "STOP"); a.Status != pluginhost.Duplicate || !a.Conversation.IsZero() {
+	if a := consent("s3", true, "STOP"); a.Status != plugin.Duplicate || !a.Conversation.IsZero() {
 		t.Errorf("its repeat: %+v, want a duplicate", a)
 	}
 	if d := cmp.Diff([]string{`account.consent/1 true {"thread":"+15005550006","keyword":"STOP"}`}, w.accountLog(t, w.text.ID)); d != "" {

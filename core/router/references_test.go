@@ -7,7 +7,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -72,7 +72,7 @@ func headOf(t *testing.T, rec router.Record) conversation.Head {
 func TestForeignMessages(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
-	r.PluginReady("chat", "chat-2", &port{info: pluginhost.Info{ID: "chat", Capabilities: conversation.Capabilities{
+	r.PluginReady("chat", "chat-2", &port{info: plugin.Info{ID: "chat", Capabilities: conversation.Capabilities{
 		Text: true, Connected: true, Edit: true, Revoke: true, Reaction: true}}})
 	here, there := w.talk(t, r, "ana", "v1"), w.talk(t, r, "ben", "v2")
 	unknown := conversation.NewID[conversation.MessageID]()
@@ -110,7 +110,7 @@ func TestForeignMessages(t *testing.T) {
 			in.Message.Parts = change(c.kind, c.id)
 			ack := ingest(r, in)
 			got = ack.Code
-			if again := ingest(r, in); c.code != "" && (again.Status != pluginhost.Refused || again.Code != c.code) {
+			if again := ingest(r, in); c.code != "" && (again.Status != plugin.Refused || again.Code != c.code) {
 				t.Errorf("%s, once more: got %+v, want refused as %s", c.name, again, c.code)
 			}
 		}
@@ -158,7 +158,7 @@ func TestForeignReply(t *testing.T) {
 		in := w.chatMessage(here.thread, c.name, "so")
 		in.Message.ReplyTo = c.to
 		ack := ingest(r, in)
-		if ack.Status != pluginhost.Committed {
+		if ack.Status != plugin.Committed {
 			t.Fatalf("customer's reply to %s: got %+v, want committed", c.name, ack)
 		}
 		recs, err := r.Records(t.Context(), here.conv, conversation.AudienceAudit, ack.Seq-1, 1)
@@ -184,7 +184,7 @@ func TestReplyFarBack(t *testing.T) {
 	first := w.start("n1")
 	x := w.talk(t, first, "ana", "v1")
 	for i := range 600 {
-		if a := w.message(first, x.thread, fmt.Sprint("m", i), "and another thing"); a.Status != pluginhost.Committed {
+		if a := w.message(first, x.thread, fmt.Sprint("m", i), "and another thing"); a.Status != plugin.Committed {
 			t.Fatalf("message %d: %+v", i, a)
 		}
 	}

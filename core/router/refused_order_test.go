@@ -15,7 +15,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/eventlog/memlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -173,9 +173,9 @@ func TestOrderUnderRefusals(t *testing.T) {
 				in := w.smsMessage(th, fmt.Sprint(item))
 				in.Repeats, in.Message.ClientID = true, fmt.Sprint(th, "/", item)
 				if item%40 == 39 {
-					in.Message, in.Action = nil, &pluginhost.CustomerAction{End: true}
+					in.Message, in.Action = nil, &plugin.CustomerAction{End: true}
 				}
-				r.Ingest(ctx, in, func(a pluginhost.Ack) { go answer(a.Status == pluginhost.Retry) })
+				r.Ingest(ctx, in, func(a plugin.Ack) { go answer(a.Status == plugin.Retry) })
 			})
 		})
 	}
@@ -183,7 +183,7 @@ func TestOrderUnderRefusals(t *testing.T) {
 		(&repeater{}).run(each, 16, func(item int, answer func(bool)) {
 			in := w.chatMessage("chat", fmt.Sprint("c", item), "text")
 			in.Repeats = true
-			r.Ingest(ctx, in, func(a pluginhost.Ack) { go answer(a.Status == pluginhost.Retry) })
+			r.Ingest(ctx, in, func(a plugin.Ack) { go answer(a.Status == plugin.Retry) })
 		})
 	})
 	wg.Go(func() { // the agent: a socket carries commands out one after the other
@@ -227,11 +227,11 @@ func TestWebhooksBehindARefusedOne(t *testing.T) {
 	r.PluginReady("text", "text-1", newPort(textInfo()))
 	ingest(r, w.smsMessage("+491", "zero"))
 	log.block()
-	acks := make([]pluginhost.Ack, 3)
+	acks := make([]plugin.Ack, 3)
 	var wg sync.WaitGroup
 	for i, id := range []string{"one", "two", "three"} {
 		wg.Add(1)
-		r.Ingest(context.Background(), w.smsMessage("+491", id), func(a pluginhost.Ack) { acks[i] = a; wg.Done() })
+		r.Ingest(context.Background(), w.smsMessage("+491", id), func(a plugin.Ack) { acks[i] = a; wg.Done() })
 		if i == 0 {
 			<-log.waits // alone in its append; the others queue behind it
 		}
@@ -239,12 +239,12 @@ func TestWebhooksBehindARefusedOne(t *testing.T) {
 	log.answer(eventlog.ErrUnavailable)
 	wg.Wait()
 	for i, a := range acks {
-		if a.Status != pluginhost.Retry {
+		if a.Status != plugin.Retry {
 			t.Errorf("text %d: got %+v, want to come again", i, a)
 		}
 	}
 	for _, id := range []string{"four", "one", "two"} {
-		if a := ingest(r, w.smsMessage("+491", id)); a.Status != pluginhost.Committed {
+		if a := ingest(r, w.smsMessage("+491", id)); a.Status != plugin.Committed {
 			t.Errorf("text %s after the store is well: got %+v, want committed", id, a)
 		}
 	}
@@ -284,27 +284,27 @@ func (l *onceLog) Append(ctx context.Context, b *eventlog.Batch) (eventlog.Appen
 func TestAuthorThatNeverRepeats(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		b.startChat(b.r, "v", "", "hi")
-		send := func(id string) pluginhost.AckStatus {
+		send := func(id string) plugin.AckStatus {
 			in := b.chatMessage("v", id, "text")
 			in.Repeats = true
 			return ingest(b.r, in).Status
 		}
 		b.full.Store(true)
-		if got := send("lost"); got != pluginhost.Retry {
+		if got := send("lost"); got != plugin.Retry {
 			t.Fatalf("with a full disk: got %v, want to come again", got)
 		}
 		b.full.Store(false)
 		for range 14 {
-			if got := send("next"); got != pluginhost.Retry {
+			if got := send("next"); got != plugin.Retry {
 				t.Errorf("what follows: got %v, want it to wait for what was refused", got)
 			}
 			b.after(time.Second)
 		}
-		if a := b.startChat(b.r, "other", "", "hi"); a.Status != pluginhost.Committed {
+		if a := b.startChat(b.r, "other", "", "hi"); a.Status != plugin.Committed {
 			t.Errorf("another customer: got %+v, want committed", a)
 		}
 		b.after(2 * time.Second)
-		if got := send("next"); got != pluginhost.Committed {
+		if got := send("next"); got != plugin.Committed {
 			t.Errorf("16 s after the refusal: got %v, want committed", got)
 		}
 	})
@@ -318,13 +318,13 @@ func TestStartBehindARefusedMessageIsCounted(t *testing.T) {
 		refused := b.chatMessage("v", "m", "text")
 		refused.Repeats = true
 		b.full.Store(true)
-		if a := ingest(b.r, refused); a.Status != pluginhost.Retry {
+		if a := ingest(b.r, refused); a.Status != plugin.Retry {
 			t.Fatalf("message on a full disk: %+v", a)
 		}
 		b.full.Store(false)
-		a := ingest(b.r, pluginhost.Inbound{Plugin: "chat", Account: b.chat.ID, Thread: "v", DedupeKey: "again", Repeats: true,
-			Action: &pluginhost.CustomerAction{Start: &pluginhost.StartAction{}}})
-		if n := gauge(t, b.r, "parley_router_behind_total"); a.Status != pluginhost.Retry || n != 1 {
+		a := ingest(b.r, plugin.Inbound{Plugin: "chat", Account: b.chat.ID, Thread: "v", DedupeKey: "again", Repeats: true,
+			Action: &plugin.CustomerAction{Start: &plugin.StartAction{}}})
+		if n := gauge(t, b.r, "parley_router_behind_total"); a.Status != plugin.Retry || n != 1 {
 			t.Errorf("start before the message came again: got %+v and a count of %v, want retry and 1", a, n)
 		}
 	})

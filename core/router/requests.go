@@ -4,11 +4,11 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // Record is an opened event as readers get it.
-type Record = pluginhost.Record
+type Record = plugin.Record
 
 // SendRequest is an agent's message.
 type SendRequest struct {
@@ -45,7 +45,7 @@ type Item struct {
 // Signal is an ephemeral notice about a conversation for agents' sockets.
 type Signal struct {
 	Conversation conversation.ConversationID
-	Kind         pluginhost.SignalKind // typing, presence
+	Kind         plugin.SignalKind // typing, presence
 	On           bool
 	Who          conversation.Author
 	Name         string // display name of a typing agent; "" for the customer

@@ -1,5 +1,5 @@
 package router
 
 // PluginRoom says that a full window of a plugin has room again
-// (pluginhost.RoomWatcher).
+// (plugin.Core).
 func (r *Router) PluginRoom(string, string) { r.outbox.poke() }

@@ -16,7 +16,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // Vault is what the router needs of the keys.
@@ -94,7 +94,7 @@ type Router struct {
 	agentsMu sync.Mutex
 	agents   map[conversation.AgentID]*agent
 
-	infos   atomic.Pointer[map[string]pluginhost.Info]
+	infos   atomic.Pointer[map[string]plugin.Info]
 	infosMu sync.Mutex
 
 	timers  *timers

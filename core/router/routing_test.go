@@ -11,7 +11,7 @@ import (
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -124,7 +124,7 @@ func TestCustomerLeavesDuringOffer(t *testing.T) {
 	must(t, r.Ready(ctx, ana))
 	ack := w.startChat(r, "v", "", "hello")
 	o := offerTo(t, r, ana)
-	ingest(r, pluginhost.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "v", Action: &pluginhost.CustomerAction{End: true}})
+	ingest(r, plugin.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "v", Action: &plugin.CustomerAction{End: true}})
 	eventually(t, "agent back in ready", func() bool { return agentOf(t, r, ana).Status() == acd.StatusReady })
 	if _, _, err := r.Accept(ctx, ana, o.Offer); !errors.Is(err, conversation.ErrOfferGone) {
 		t.Errorf("accept after the customer left: got %v, want ErrOfferGone", err)
@@ -237,7 +237,7 @@ func TestRestart(t *testing.T) {
 	}
 	_, err = r.Send(ctx, router.SendRequest{Conversation: conv, Agent: ana, ClientID: "c", Parts: textParts("still here")})
 	must(t, err)
-	if a := w.message(r, thread(0), "m", "back"); a.Status != pluginhost.Committed || a.Conversation != convs[0] {
+	if a := w.message(r, thread(0), "m", "back"); a.Status != plugin.Committed || a.Conversation != convs[0] {
 		t.Errorf("message after a restart: got %+v, want committed in %s", a, convs[0])
 	}
 	offerTo(t, r, ana) // the waiting ones are still waiting

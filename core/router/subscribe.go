@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // subscription reads one thread for a connected channel: the conversation
@@ -18,7 +18,7 @@ type subscription struct {
 	r        *Router
 	th       *thread
 	audience conversation.Audience
-	sink     pluginhost.Sink
+	sink     plugin.Sink
 
 	mu     sync.Mutex // guards the fields below; not held while the sink runs
 	queue  []*subConv // the first one is being read
@@ -38,9 +38,9 @@ type subConv struct {
 	cursor uint64
 }
 
-// Subscribe opens a reader of a thread (pluginhost.Core). The conversation
+// Subscribe opens a reader of a thread (plugin.Core). The conversation
 // named by After must belong to the thread.
-func (r *Router) Subscribe(ctx context.Context, spec pluginhost.SubscriptionSpec, sink pluginhost.Sink) (pluginhost.Reader, error) {
+func (r *Router) Subscribe(ctx context.Context, spec plugin.SubscriptionSpec, sink plugin.Sink) (plugin.Reader, error) {
 	acc, ok := r.account(spec.Account)
 	if !ok || acc.plugin != spec.Plugin {
 		return nil, refusedSubscription(ErrUnknownAccount)
@@ -88,7 +88,7 @@ func (r *Router) Subscribe(ctx context.Context, spec pluginhost.SubscriptionSpec
 
 // refusedSubscription carries the published code to the plugin.
 func refusedSubscription(err error) error {
-	return fmt.Errorf("router: subscribe: %w: %w", err, &pluginhost.SubscribeError{Code: Code(err)})
+	return fmt.Errorf("router: subscribe: %w: %w", err, &plugin.SubscribeError{Code: Code(err)})
 }
 
 // attach appends a conversation to what is read, unless it was there before.
@@ -115,13 +115,13 @@ func (s *subscription) signal(l *live, sig Signal) {
 		return
 	}
 	s.deliver(func() {
-		s.sink.Signal(pluginhost.AgentSignal{Conversation: l.id, Kind: sig.Kind, On: sig.On, Name: sig.Name})
+		s.sink.Signal(plugin.AgentSignal{Conversation: l.id, Kind: sig.Kind, On: sig.On, Name: sig.Name})
 	})
 }
 
 func (s *subscription) queueSignal(id conversation.ConversationID, position int, waited time.Duration) {
 	s.deliver(func() {
-		s.sink.Signal(pluginhost.AgentSignal{Conversation: id, Kind: pluginhost.SignalQueue, On: position > 0, Position: position, Waited: waited})
+		s.sink.Signal(plugin.AgentSignal{Conversation: id, Kind: plugin.SignalQueue, On: position > 0, Position: position, Waited: waited})
 	})
 }
 
@@ -136,7 +136,7 @@ func (s *subscription) deliver(f func()) {
 	}
 }
 
-// Credit implements pluginhost.Reader.
+// Credit implements plugin.Reader.
 func (s *subscription) Credit(n int) {
 	s.mu.Lock()
 	s.credit += n
@@ -144,7 +144,7 @@ func (s *subscription) Credit(n int) {
 	s.schedule()
 }
 
-// Close implements pluginhost.Reader.
+// Close implements plugin.Reader.
 func (s *subscription) Close() {
 	s.mu.Lock()
 	queue := s.queue
@@ -332,4 +332,4 @@ func (r *Router) refreshIfUnknown(l *live) {
 	}
 }
 
-var _ pluginhost.Reader = (*subscription)(nil)
+var _ plugin.Reader = (*subscription)(nil)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // begin handles an arrival on a thread without an open conversation: it
@@ -62,7 +62,7 @@ func (th *thread) begin(a arrival) {
 	if err != nil {
 		r.logger.Error("no data key for a new conversation", "err", err)
 		r.order.refused(&a.from)
-		a.done(pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"})
+		a.done(plugin.Ack{Status: plugin.Retry, Code: "unavailable"})
 		return
 	}
 	l := r.live(cmd.ID)
@@ -101,7 +101,7 @@ func (th *thread) repeated(a arrival) bool {
 		}
 		if !errors.Is(err, eventlog.ErrNotFound) {
 			th.r.order.note(&a.from, err)
-			a.done(pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"})
+			a.done(plugin.Ack{Status: plugin.Retry, Code: "unavailable"})
 			return true
 		}
 	}
@@ -112,22 +112,22 @@ func (th *thread) repeated(a arrival) bool {
 func (th *thread) refuse(a arrival, code string) {
 	if a.in.Message == nil && (a.in.Action == nil || a.in.Action.Start == nil) { // a late page view or receipt: nothing worth a record
 		th.r.metrics.refused.WithLabelValues(th.r.pluginLabel(a.in.Plugin), code).Inc()
-		a.done(pluginhost.Ack{Status: pluginhost.Refused, Code: code})
+		a.done(plugin.Ack{Status: plugin.Refused, Code: code})
 		return
 	}
 	th.settle(a, th.r.refuseNow(a.in, code))
 }
 
 // settle answers an arrival that was dealt with on the account's stream.
-func (th *thread) settle(a arrival, ack pluginhost.Ack) {
-	if ack.Status == pluginhost.Retry {
+func (th *thread) settle(a arrival, ack plugin.Ack) {
+	if ack.Status == plugin.Retry {
 		th.r.order.refused(&a.from)
 	}
 	a.done(ack)
 }
 
 // startCommand opens a conversation for the account's target.
-func (r *Router) startCommand(acc account, th *thread, in pluginhost.Inbound, body conversation.StartedBody, parts []conversation.Part, clientID string) (conversation.Start, error) {
+func (r *Router) startCommand(acc account, th *thread, in plugin.Inbound, body conversation.StartedBody, parts []conversation.Part, clientID string) (conversation.Start, error) {
 	info, _ := r.pluginInfo(in.Plugin)
 	cmd := conversation.Start{
 		ID: conversation.NewID[conversation.ConversationID](), Kind: conversation.Inbound, Channel: in.Plugin,

@@ -9,7 +9,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // take routes an arrival, behind those that wait.
@@ -37,7 +37,7 @@ func (th *thread) start() {
 		waiting := th.waiting
 		th.waiting = nil
 		for _, a := range waiting {
-			a.done(pluginhost.Ack{Status: pluginhost.Retry, Code: "stopping"})
+			a.done(plugin.Ack{Status: plugin.Retry, Code: "stopping"})
 		}
 	}
 }
@@ -58,7 +58,7 @@ func (th *thread) drain() {
 			th.mu.Unlock()
 			th.r.logger.Warn("thread cannot be resolved", "channel", a.in.Plugin, "err", err)
 			th.r.order.note(&a.from, err)
-			a.done(pluginhost.Ack{Status: pluginhost.Retry, Code: "unavailable"})
+			a.done(plugin.Ack{Status: plugin.Retry, Code: "unavailable"})
 			continue
 		}
 		if th.open != nil {
@@ -107,13 +107,13 @@ func (th *thread) answered(l *live, a arrival, o outcome, err error) {
 	case !back && refusalCode(err) != "":
 		// A rule's no is final. The conversation's worker does not wait for its record.
 		if !th.r.spawn(func() { th.refuse(a, refusalCode(err)) }) {
-			a.done(pluginhost.Ack{Status: pluginhost.Retry, Code: "stopping"})
+			a.done(plugin.Ack{Status: plugin.Retry, Code: "stopping"})
 		}
 	case !back:
 		a.done(th.r.ack(l.id, o, err))
 	case a.attempts > maxAttempts:
 		th.r.order.refused(&a.from)
-		a.done(pluginhost.Ack{Status: pluginhost.Retry, Code: "conflict"})
+		a.done(plugin.Ack{Status: plugin.Retry, Code: "conflict"})
 	}
 }
 
@@ -125,21 +125,21 @@ func (th *thread) pass(l *live, a arrival) {
 	case in.Message != nil:
 		cmd, err := r.customerPost(in, in.Message.Parts, in.Message.ClientID, in.Message.Name, in.Message.ReplyTo)
 		if err != nil {
-			a.done(pluginhost.Ack{Status: pluginhost.Refused, Code: "invalid"})
+			a.done(plugin.Ack{Status: plugin.Refused, Code: "invalid"})
 			return
 		}
 		t.cmd = cmd
 		t.prepare = r.prepareCustomerPost
 	case in.Receipt != nil:
 		if in.Receipt.Conversation != l.id && !in.Receipt.Conversation.IsZero() {
-			a.done(pluginhost.Ack{Status: pluginhost.Refused, Code: "ended", Conversation: in.Receipt.Conversation})
+			a.done(plugin.Ack{Status: plugin.Refused, Code: "ended", Conversation: in.Receipt.Conversation})
 			return
 		}
 		t.cmd = conversation.Mark{By: conversation.Author{Kind: conversation.Customer}, Delivered: in.Receipt.Delivered, Read: in.Receipt.Read}
 	case in.Action != nil:
 		cmd, err := r.actionCommand(in)
 		if err != nil {
-			a.done(pluginhost.Ack{Status: pluginhost.Refused, Code: "invalid"})
+			a.done(plugin.Ack{Status: plugin.Refused, Code: "invalid"})
 			return
 		}
 		if cmd == nil { // a second start without a message: the open one is the answer
@@ -148,7 +148,7 @@ func (th *thread) pass(l *live, a arrival) {
 				a.done(r.ack(l.id, outcome{}, errBehind))
 				return
 			}
-			a.done(pluginhost.Ack{Status: pluginhost.Duplicate, Conversation: l.id})
+			a.done(plugin.Ack{Status: plugin.Duplicate, Conversation: l.id})
 			return
 		}
 		t.cmd = cmd
@@ -156,7 +156,7 @@ func (th *thread) pass(l *live, a arrival) {
 			t.prepare = r.prepareCustomerPost
 		}
 	default:
-		a.done(pluginhost.Ack{Status: pluginhost.Refused, Code: "invalid"})
+		a.done(plugin.Ack{Status: plugin.Refused, Code: "invalid"})
 		return
 	}
 	t.done = func(o outcome, err error) {
@@ -178,7 +178,7 @@ func elsewhere(err error) bool {
 }
 
 // actionCommand translates what a customer does in an open conversation.
-func (r *Router) actionCommand(in pluginhost.Inbound) (conversation.Command, error) {
+func (r *Router) actionCommand(in plugin.Inbound) (conversation.Command, error) {
 	a := in.Action
 	switch {
 	case a.Start != nil:

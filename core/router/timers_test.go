@@ -19,7 +19,7 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/eventlog/memlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -129,7 +129,7 @@ func (w *world) inBubble(t *testing.T, test func(t *testing.T, b *bubble)) {
 			Node: "n1", Log: log, Vault: &plainVault{}, Directory: fixedDirectory{snap}, Bus: in.bus, Now: now.Now, Logger: slog.New(slog.DiscardHandler)})
 		must(t, err)
 		must(t, r.Start(t.Context()))
-		r.PluginReady("chat", "chat-1", &port{info: pluginhost.Info{ID: "chat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}})
+		r.PluginReady("chat", "chat-1", &port{info: plugin.Info{ID: "chat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}})
 		test(t, &bubble{world: &in, r: r, full: &log.full, fullAfter: &log.after, slow: &log.slow, jumped: jumped})
 		in.stop(r)
 		cancel()
@@ -200,7 +200,7 @@ func TestOfferExpiresOnceThereIsRoom(t *testing.T) {
 		b.startChat(b.r, "v", "", "hello")
 		synctest.Wait()
 		b.full.Store(true)
-		if a := b.message(b.r, "v", "m1", "hi"); a.Status != pluginhost.Retry {
+		if a := b.message(b.r, "v", "m1", "hi"); a.Status != plugin.Retry {
 			t.Errorf("message on a full disk: got %+v, want retry", a)
 		}
 		b.after(time.Minute)
@@ -212,7 +212,7 @@ func TestOfferExpiresOnceThereIsRoom(t *testing.T) {
 		if s := agentOf(t, b.r, ana); s.Offer != nil {
 			t.Error("the offer has not expired 2 s after there was room")
 		}
-		if a := b.message(b.r, "v", "m1", "hi"); a.Status != pluginhost.Committed {
+		if a := b.message(b.r, "v", "m1", "hi"); a.Status != plugin.Committed {
 			t.Errorf("message afterwards: got %+v, want committed", a)
 		}
 	})
@@ -281,7 +281,7 @@ func TestInactivity(t *testing.T) {
 		if warned() {
 			t.Error("Q1: warned before 5 min")
 		}
-		b.r.Signal(pluginhost.CustomerSignal{Account: b.chat.ID, Thread: "v", Kind: pluginhost.SignalTyping, On: true})
+		b.r.Signal(plugin.CustomerSignal{Account: b.chat.ID, Thread: "v", Kind: plugin.SignalTyping, On: true})
 		b.after(10 * time.Second)
 		if warned() {
 			t.Error("Q3: warned although the customer typed 10 s ago")
@@ -346,7 +346,7 @@ func TestErrStoppedAfterStop(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		b.startChat(b.r, "v", "", "hello")
 		b.stop(b.r)
-		if a := b.message(b.r, "v", "m1", "late"); a.Status != pluginhost.Retry {
+		if a := b.message(b.r, "v", "m1", "late"); a.Status != plugin.Retry {
 			t.Errorf("message to a stopped router: got %+v, want retry", a)
 		}
 		if err := b.r.Ready(t.Context(), b.agents["ana"]); !errors.Is(err, router.ErrStopped) {
@@ -360,15 +360,15 @@ func TestErrStoppedAfterStop(t *testing.T) {
 func TestRepeatADayLater(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		b.r.PluginReady("text", "text-1", &port{info: textInfo(), room: -1})
-		first := pluginhost.Inbound{Plugin: "text", Account: b.text.ID, Thread: "+49301234", DedupeKey: "in-1",
-			Message: &pluginhost.InboundMessage{Address: "+49301234", Parts: textParts("hello")}}
+		first := plugin.Inbound{Plugin: "text", Account: b.text.ID, Thread: "+49301234", DedupeKey: "in-1",
+			Message: &plugin.InboundMessage{Address: "+49301234", Parts: textParts("hello")}}
 		committed := ingest(b.r, first)
-		end := pluginhost.Inbound{Plugin: "text", Account: b.text.ID, Thread: "+49301234", DedupeKey: "end-1", Action: &pluginhost.CustomerAction{End: true}}
-		if a := ingest(b.r, end); committed.Status != pluginhost.Committed || a.Status != pluginhost.Committed {
+		end := plugin.Inbound{Plugin: "text", Account: b.text.ID, Thread: "+49301234", DedupeKey: "end-1", Action: &plugin.CustomerAction{End: true}}
+		if a := ingest(b.r, end); committed.Status != plugin.Committed || a.Status != plugin.Committed {
 			t.Fatalf("text: %+v, end: %+v, want both committed", committed, a)
 		}
 		b.after(25 * time.Hour)
-		if a := ingest(b.r, first); a.Status != pluginhost.Duplicate || a.Conversation != committed.Conversation || a.Seq != committed.Seq {
+		if a := ingest(b.r, first); a.Status != plugin.Duplicate || a.Conversation != committed.Conversation || a.Seq != committed.Seq {
 			t.Errorf("the repeat: got %+v, want a duplicate of %+v", a, committed)
 		}
 		rows, err := b.log.Conversations(t.Context(), eventlog.ConversationQuery{})

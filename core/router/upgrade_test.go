@@ -13,7 +13,7 @@ import (
 	"github.com/parley-gateway/parley/core/bus"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -102,10 +102,10 @@ func TestOlderNodeLeavesNewerRowsAlone(t *testing.T) {
 				if !errors.Is(err, router.ErrNewer) || router.Code(err) != "unavailable" {
 					t.Errorf("an agent's message: got %v, want ErrNewer, to be tried again", err)
 				}
-				if a := w.message(r, "v", "m", "text"); a.Status != pluginhost.Retry {
+				if a := w.message(r, "v", "m", "text"); a.Status != plugin.Retry {
 					t.Errorf("a customer's message: got %+v, want it to come again", a)
 				}
-				if a := w.startChat(r, "other", "", "hi"); a.Status == pluginhost.Retry {
+				if a := w.startChat(r, "other", "", "hi"); a.Status == plugin.Retry {
 					t.Errorf("another conversation: got %+v, want it to go on", a)
 				}
 				if got := w.rowOf(id); !bytes.Equal(got, row) {
@@ -183,7 +183,7 @@ func TestIgnorableEvents(t *testing.T) {
 	ctx, ana := context.Background(), w.agents["ana"]
 	id := w.joined(r, "v")
 	seq := w.wrote(id, "future.thing/1", `{"ignorable":true,"audience":"agent","a":1}`, nil)
-	if a := w.message(r, "v", "m", "text"); a.Status != pluginhost.Committed || a.Seq != seq+1 {
+	if a := w.message(r, "v", "m", "text"); a.Status != plugin.Committed || a.Seq != seq+1 {
 		t.Errorf("a message after it: got %+v, want committed at %d", a, seq+1)
 	}
 	recs, err := r.Records(ctx, id, conversation.AudienceAgent, seq-1, 2)

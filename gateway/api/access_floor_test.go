@@ -18,7 +18,7 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/eventlog/memlog"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/gateway/api"
 )
@@ -31,7 +31,7 @@ type floor struct {
 	core       *router.Router
 	service    directory.Service
 	chat, text directory.Account
-	sent       chan pluginhost.Outbound // commands for the text channel
+	sent       chan plugin.Outbound // commands for the text channel
 	sockets    map[string]*line
 	feed       *router.Feed // hears who types
 	named      map[string]string
@@ -69,7 +69,7 @@ const (
 
 func newFloor(t *testing.T) *floor {
 	t.Helper()
-	f := &floor{log: memlog.New(), sent: make(chan pluginhost.Outbound, 10_000), sockets: map[string]*line{}}
+	f := &floor{log: memlog.New(), sent: make(chan plugin.Outbound, 10_000), sockets: map[string]*line{}}
 	local := bus.NewLocal()
 	f.house = buildHouse(t, func(h *house, o *api.Options) {
 		var err error
@@ -94,10 +94,10 @@ func newFloor(t *testing.T) *floor {
 		}
 	})
 	f.records()
-	f.core.PluginReady("chat", "chat-1", takingPort{info: pluginhost.Info{
+	f.core.PluginReady("chat", "chat-1", takingPort{info: plugin.Info{
 		ID: "chat", Capabilities: conversation.Capabilities{Text: true, Files: true, Typing: true, Connected: true, OfferTitle: "Web Chat"},
 	}})
-	f.core.PluginReady("text", "text-1", takingPort{got: f.sent, info: pluginhost.Info{
+	f.core.PluginReady("text", "text-1", takingPort{got: f.sent, info: plugin.Info{
 		ID: "text", Capabilities: conversation.Capabilities{Text: true, Files: true, OutboundFirst: true, AddressKind: "phone", OfferTitle: "Text"},
 	}})
 	f.feed = f.core.NewFeed(conversation.NewID[conversation.AgentID](), conversation.AudienceSupervisor, func() {})
@@ -206,17 +206,17 @@ func (f *floor) stage(state string) {
 		}
 	}
 	f.count++
-	in := pluginhost.Inbound{Plugin: "chat", Account: f.chat.ID, Thread: fmt.Sprint("visitor-", f.count)}
+	in := plugin.Inbound{Plugin: "chat", Account: f.chat.ID, Thread: fmt.Sprint("visitor-", f.count)}
 	in.DedupeKey, f.number = in.Thread, "web:"+in.Thread
 	parts := []conversation.Part{{Kind: conversation.PartText, Text: customerText}}
 	if state == chatting || state == over {
-		in.Action = &pluginhost.CustomerAction{Start: &pluginhost.StartAction{
+		in.Action = &plugin.CustomerAction{Start: &plugin.StartAction{
 			Body: conversation.StartedBody{Name: customerName, Address: f.number}, ClientID: "s", Parts: parts,
 		}}
 	} else {
 		f.number = fmt.Sprintf("+1500555%04d", f.count)
 		in.Plugin, in.Account, in.Thread = "text", f.text.ID, f.number
-		in.Message = &pluginhost.InboundMessage{Address: f.number, Parts: parts}
+		in.Message = &plugin.InboundMessage{Address: f.number, Parts: parts}
 	}
 	ana := f.users["ana"].ID
 	f.must(t, r.Ready(ctx, ana))
@@ -244,7 +244,7 @@ func (f *floor) stage(state string) {
 	}
 	switch state {
 	case over:
-		f.ingest(pluginhost.Inbound{Plugin: "chat", Account: f.chat.ID, Thread: in.Thread, DedupeKey: in.Thread + "/end", Action: &pluginhost.CustomerAction{End: true}})
+		f.ingest(plugin.Inbound{Plugin: "chat", Account: f.chat.ID, Thread: in.Thread, DedupeKey: in.Thread + "/end", Action: &plugin.CustomerAction{End: true}})
 	case setAside:
 		f.must(t, r.Logout(ctx, ana))
 		f.must(t, r.AgentConnected(ctx, ana))
@@ -275,8 +275,8 @@ func (f *floor) write(thread string) {
 		}
 		_, err := f.core.Begin(f.t.Context(), f.text.ID, cmd.Command, "text-1")
 		f.must(f.t, err)
-		f.ingest(pluginhost.Inbound{Plugin: "text", Account: f.text.ID, Thread: thread,
-			Result: &pluginhost.CommandResult{Command: cmd.Command, Outcome: conversation.StatusUnknown, Code: "timeout"}})
+		f.ingest(plugin.Inbound{Plugin: "text", Account: f.text.ID, Thread: thread,
+			Result: &plugin.CommandResult{Command: cmd.Command, Outcome: conversation.StatusUnknown, Code: "timeout"}})
 		return
 	}
 }
@@ -312,12 +312,12 @@ func (f *floor) strike() {
 	}
 }
 
-func (f *floor) ingest(in pluginhost.Inbound) pluginhost.Ack {
+func (f *floor) ingest(in plugin.Inbound) plugin.Ack {
 	f.t.Helper()
-	ch := make(chan pluginhost.Ack, 1)
-	f.core.Ingest(f.t.Context(), in, func(a pluginhost.Ack) { ch <- a })
+	ch := make(chan plugin.Ack, 1)
+	f.core.Ingest(f.t.Context(), in, func(a plugin.Ack) { ch <- a })
 	a := <-ch
-	if a.Status != pluginhost.Committed {
+	if a.Status != plugin.Committed {
 		f.t.Fatalf("ingest: %+v", a)
 	}
 	return a
@@ -355,11 +355,11 @@ func (f *floor) trailSince() []directory.AuditEntry {
 
 // takingPort is a plugin that takes every command.
 type takingPort struct {
-	info pluginhost.Info
-	got  chan pluginhost.Outbound
+	info plugin.Info
+	got  chan plugin.Outbound
 }
 
-func (p takingPort) Offer(o pluginhost.Outbound) bool {
+func (p takingPort) Offer(o plugin.Outbound) bool {
 	select {
 	case p.got <- o:
 		return true
@@ -368,7 +368,7 @@ func (p takingPort) Offer(o pluginhost.Outbound) bool {
 	}
 }
 
-func (p takingPort) Info() pluginhost.Info { return p.info }
+func (p takingPort) Info() plugin.Info { return p.info }
 
 // line is a socket whose frames are read as they come.
 type line struct {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/gateway/api"
 	"github.com/parley-gateway/parley/gateway/auth"
 )
@@ -452,7 +452,7 @@ func (f *floor) heard(login string) (heard bool) {
 			return heard
 		}
 		for _, i := range items {
-			heard = heard || i.Signal != nil && i.Signal.Kind == pluginhost.SignalTyping && i.Signal.Who.Agent == f.users[login].ID
+			heard = heard || i.Signal != nil && i.Signal.Kind == plugin.SignalTyping && i.Signal.Who.Agent == f.users[login].ID
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/gateway/api"
 	"github.com/parley-gateway/parley/gateway/auth"
@@ -466,7 +466,7 @@ func (f *fakeRouter) signalAll(s router.Signal) {
 }
 
 func typingSignal(conv conversation.ConversationID) router.Signal {
-	return router.Signal{Conversation: conv, Kind: pluginhost.SignalTyping, On: true, Who: conversation.Author{Kind: conversation.Customer}}
+	return router.Signal{Conversation: conv, Kind: plugin.SignalTyping, On: true, Who: conversation.Author{Kind: conversation.Customer}}
 }
 
 // fakeSessions knows people by bearer token.

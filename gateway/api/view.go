@@ -8,7 +8,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -62,9 +62,9 @@ func (v *view) item(buf []byte, it *router.Item, events int) ([]byte, int) {
 
 func (v *view) signal(buf []byte, s *router.Signal) []byte {
 	switch s.Kind {
-	case pluginhost.SignalTyping:
+	case plugin.SignalTyping:
 		return appendJSON(buf, typingFrame{T: "typing", Conversation: s.Conversation, On: s.On, Who: s.Who, Name: s.Name})
-	case pluginhost.SignalPresence:
+	case plugin.SignalPresence:
 		return appendJSON(buf, presenceFrame{T: "presence", Conversation: s.Conversation, On: s.On})
 	default: // a customer's place in the queue is nothing to agents
 		return buf

@@ -105,7 +105,7 @@ func (g *Grants) Mint(grant Grant) (token string, expires time.Time, err error) 
 	return base64.RawURLEncoding.EncodeToString(g.aead.Seal(nil, nil, plain, []byte("grant"))), time.Now().Add(GrantLifetime), nil
 }
 
-// MintVisitor makes a grant for the customer of a thread (pluginhost.Granter).
+// MintVisitor makes a grant for the customer of a thread (plugin.Granter).
 func (g *Grants) MintVisitor(_ context.Context, plugin, instance string, account conversation.AccountID, thread, purpose string) (string, time.Time, error) {
 	return g.Mint(Grant{
 		Subject: thread, Role: RoleVisitor, Account: account, Thread: thread,

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/gateway/limit"
 	"github.com/parley-gateway/parley/gateway/ops"
@@ -177,7 +178,7 @@ func (h *Handler) refuse(w http.ResponseWriter, account conversation.AccountID, 
 		return refuse(w, http.StatusNotFound, resultUnknown)
 	case errors.Is(err, pluginhost.ErrMethod):
 		return refuse(w, http.StatusMethodNotAllowed, resultMethod)
-	case errors.Is(err, pluginhost.ErrTooLarge):
+	case errors.Is(err, plugin.ErrTooLarge):
 		return refuse(w, http.StatusRequestEntityTooLarge, resultTooLarge)
 	}
 	h.opts.Log.Warn("hook: not durable, the carrier was asked to retry", "account_id", account, "err", err)

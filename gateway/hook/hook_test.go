@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/gateway/hook"
 )
@@ -257,7 +258,7 @@ func TestRestartInTheMiddle(t *testing.T) {
 func TestOurTrouble(t *testing.T) {
 	f := setup(t, nil)
 	for _, err := range []error{
-		pluginhost.ErrUnavailable, pluginhost.ErrNotDurable, pluginhost.ErrBusy, pluginhost.ErrQuarantined, pluginhost.ErrClosed,
+		pluginhost.ErrUnavailable, plugin.ErrNotDurable, pluginhost.ErrBusy, pluginhost.ErrQuarantined, pluginhost.ErrClosed,
 		context.DeadlineExceeded, errors.New("something new"),
 	} {
 		f.fail = err
@@ -267,7 +268,7 @@ func TestOurTrouble(t *testing.T) {
 		}
 	}
 	for err, want := range map[error]int{
-		pluginhost.ErrUnknownAccount: 404, pluginhost.ErrNoHook: 404, pluginhost.ErrMethod: 405, pluginhost.ErrTooLarge: 413,
+		pluginhost.ErrUnknownAccount: 404, pluginhost.ErrNoHook: 404, pluginhost.ErrMethod: 405, plugin.ErrTooLarge: 413,
 	} {
 		f.fail = err
 		if res, _ := f.do(t, "POST", "/hooks/"+f.account.String(), strings.NewReader("a")); res.StatusCode != want {
