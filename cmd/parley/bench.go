@@ -1,25 +1,16 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
-	"slices"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/parley-gateway/parley/config"
+	"github.com/parley-gateway/parley/internal/bench"
 )
 
+// benchCmd has the benches' flags. Each command is converted to the bench of its
+// name, so the compiler sees to it that no flag is forgotten.
 type benchCmd struct {
 	Webchat benchWebchatCmd `cmd:"" help:"Customers' messages through socket, log and router to agents' sockets."`
 	SMS     benchSMSCmd     `cmd:"" name:"sms" help:"Signed texts of a carrier through webhook, plugin and router to the log."`
@@ -29,169 +20,96 @@ type benchCmd struct {
 	Log     benchLogCmd     `cmd:"" help:"The log alone, against a bare loop that writes the same rows."`
 }
 
-// inDir runs f in dir, or in a temporary folder that is removed afterwards.
-func inDir(dir string, f func(string) error) error {
-	if dir != "" {
-		return errors.Join(os.MkdirAll(dir, 0o700), f(dir))
-	}
-	tmp, err := os.MkdirTemp("", "parley-bench-")
-	if err != nil {
-		return err
-	}
-	return errors.Join(f(tmp), os.RemoveAll(tmp))
+type benchWebchatCmd struct {
+	Pairs    int           `default:"200" help:"Customers, each with an agent of its own."`
+	Rate     float64       `help:"Messages per second in all; 0 = as many as go."`
+	Window   int           `default:"8" help:"Unacknowledged messages of a customer when no rate is set."`
+	Size     int           `default:"100" help:"Bytes of text in a message."`
+	Duration time.Duration `default:"10s" help:"Of the measurement."`
+	Dir      string        `type:"path" help:"Data folder. Default: a temporary one."`
+	Verbose  bool          `help:"Show the gateway's log."`
 }
 
-func machine() string {
-	return fmt.Sprintf("%s/%s, %d cores, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
+func (c *benchWebchatCmd) Run(a *app) error {
+	return bench.Webchat(*c).Run(a.ctx, a.stdout)
 }
 
-// system is a demo started for a measurement.
-type system struct {
-	info demoInfo
-	cfg  config.Config // to reach its control socket
-	cmd  *exec.Cmd
-	done chan error
+type benchSMSCmd struct {
+	Connections int           `default:"64" help:"Connections of the carrier."`
+	Phones      int           `default:"1000" help:"Customers' numbers."`
+	New         float64       `default:"0" help:"Share of texts that come from a number never seen before, 0 to 1."`
+	Agents      int           `default:"0" help:"Agents online, who take what they are offered."`
+	Hold        int           `default:"4" help:"Conversations that an agent holds at most, 1 to 100; further customers wait."`
+	IDs         int           `name:"ids" default:"0" help:"External ids in the store beforehand."`
+	Ended       int           `default:"0" help:"Ended conversations in the store beforehand."`
+	Rate        float64       `help:"Texts per second in all; 0 = as many as go."`
+	Size        int           `default:"60" help:"Characters of a text."`
+	Duration    time.Duration `default:"10s" help:"Of the measurement."`
+	Store       string        `help:"postgres://... instead of the embedded store."`
+	Dir         string        `type:"path" help:"Data folder. Default: a temporary one."`
+	Verbose     bool          `help:"Show the gateway's log."`
 }
 
-// startSystem runs this executable's demo in dir, with more environment, and
-// waits until it is ready.
-func startSystem(ctx context.Context, dir string, stderr io.Writer, env ...string) (*system, error) {
-	s := &system{done: make(chan error, 1)}
-	s.cmd = exec.Command("/proc/self/exe", "demo", "--json", "--data", dir, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0") //nolint:noctx // stopped in order, below
-	s.cmd.Args[0] = "parley"
-	s.cmd.Env = append(append(os.Environ(), "PARLEY_LOG__LEVEL=warn"), env...)
-	s.cmd.Stderr = stderr
-	out, err := s.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
+func (c *benchSMSCmd) Run(a *app) error {
+	if c.Hold < 1 || c.Hold > 100 {
+		return usageError{fmt.Errorf("--hold is %d, want 1 to 100", c.Hold)}
 	}
-	if err := s.cmd.Start(); err != nil {
-		return nil, err
-	}
-	line := make(chan []byte, 1)
-	go func() {
-		sc := bufio.NewScanner(out)
-		if sc.Scan() {
-			line <- slices.Clone(sc.Bytes())
-		}
-		s.done <- s.cmd.Wait()
-	}()
-	select {
-	case b := <-line:
-		if err := json.Unmarshal(b, &s.info); err != nil {
-			return nil, errors.Join(err, s.stop())
-		}
-	case err := <-s.done:
-		return nil, fmt.Errorf("the demo ended: %w", err)
-	case <-ctx.Done():
-		return nil, errors.Join(ctx.Err(), s.stop())
-	}
-	s.cfg, err = config.Load("", []string{config.EnvName("data") + "=" + dir})
-	return s, err
+	return bench.SMS(*c).Run(a.ctx, a.stdout, benchDemo())
 }
 
-func (s *system) stop() error {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.done:
-		return nil
-	case <-time.After(20 * time.Second):
-		return errors.Join(errors.New("the demo did not stop"), s.cmd.Process.Kill())
-	}
+type benchRepliesCmd struct {
+	Agents        int           `default:"40" help:"Agents who reply."`
+	Conversations int           `default:"200" help:"Customers who wrote."`
+	Replies       int           `default:"10" help:"Replies to each, at once."`
+	Latency       time.Duration `default:"50ms" help:"Time that the carrier takes to answer."`
+	Store         string        `help:"postgres://... instead of the embedded store."`
+	Dir           string        `type:"path" help:"Data folder. Default: a temporary one."`
+	Verbose       bool          `help:"Show the gateway's log."`
 }
 
-// websocket turns an http URL into a ws one.
-func websocket(base, path string) string { return "ws" + strings.TrimPrefix(base, "http") + path }
-
-func (s *system) chatSocket() string {
-	return websocket(strings.SplitAfter(s.info.CustomerPage, "/p/webchat/")[0], "ws")
+func (c *benchRepliesCmd) Run(a *app) error {
+	return bench.Replies(*c).Run(a.ctx, a.stdout)
 }
 
-// usage is what the processes of a system have used.
-type usage struct {
-	cpu time.Duration
-	rss int64 // bytes
+type benchSocketsCmd struct {
+	Sockets int           `default:"5000" help:"Customers, each idle in an open conversation."`
+	Settle  time.Duration `default:"45s" help:"How long they idle before memory is read."`
+	Dir     string        `type:"path" help:"Data folder. Default: a temporary one."`
 }
 
-// processes are a process and all that descend from it.
-func processes(root int) []int {
-	children := map[int][]int{}
-	dirs, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, d := range dirs {
-		pid, ppid, _, ok := readStat(d)
-		if ok {
-			children[ppid] = append(children[ppid], pid)
-		}
-	}
-	all := []int{root}
-	for i := 0; i < len(all); i++ {
-		all = append(all, children[all[i]]...)
-	}
-	return all
+func (c *benchSocketsCmd) Run(a *app) error {
+	return bench.Sockets(*c).Run(a.ctx, a.stdout)
 }
 
-// readStat reads pid, parent and CPU time (proc(5)).
-func readStat(path string) (pid, ppid int, cpu time.Duration, ok bool) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return 0, 0, 0, false
-	}
-	head, tail, found := strings.Cut(string(b), " (")
-	i := strings.LastIndex(tail, ") ")
-	if !found || i < 0 {
-		return 0, 0, 0, false
-	}
-	f := strings.Fields(tail[i+2:])
-	pid, _ = strconv.Atoi(head)
-	ppid, _ = strconv.Atoi(f[1])
-	user, _ := strconv.ParseInt(f[11], 10, 64)
-	sys, _ := strconv.ParseInt(f[12], 10, 64)
-	return pid, ppid, time.Duration(user+sys) * 10 * time.Millisecond, true
+type benchStartCmd struct {
+	Conversations int    `default:"10000" help:"Open conversations."`
+	Events        int    `default:"20" help:"Events in each."`
+	Dir           string `type:"path" help:"Data folder. Default: a temporary one."`
 }
 
-// used sums over the gateway and its plugins.
-func (s *system) used() usage {
-	var u usage
-	for _, pid := range processes(s.cmd.Process.Pid) {
-		if _, _, cpu, ok := readStat(fmt.Sprintf("/proc/%d/stat", pid)); ok {
-			u.cpu += cpu
-		}
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-		if f := strings.Fields(string(b)); err == nil && len(f) > 1 {
-			pages, _ := strconv.ParseInt(f[1], 10, 64)
-			u.rss += pages * int64(os.Getpagesize())
-		}
-	}
-	return u
+func (c *benchStartCmd) Run(a *app) error {
+	return bench.Start(*c).Run(a.ctx, a.stdout, benchDemo())
 }
 
-// diskSync measures the disk's own fdatasync of a 4 KiB append.
-func diskSync(dir string, d time.Duration) (p50, p99 time.Duration, err error) {
-	f, err := os.CreateTemp(dir, ".sync-*")
-	if err != nil {
-		return 0, 0, err
-	}
-	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
-	block := make([]byte, 4096)
-	var took []time.Duration
-	for end := time.Now().Add(d); time.Now().Before(end); {
-		if _, err := f.Write(block); err != nil {
-			return 0, 0, err
-		}
-		began := time.Now()
-		if err := fdatasync(f); err != nil {
-			return 0, 0, err
-		}
-		took = append(took, time.Since(began))
-	}
-	return percentile(took, 50), percentile(took, 99), nil
+type benchLogCmd struct {
+	Dir      string        `type:"path" help:"Folder on the disk to measure. Default: a temporary one."`
+	Store    string        `placeholder:"postgres://..." help:"Measure this PostgreSQL database in turns with SQLite. It gets a schema for the time."`
+	Writers  int           `default:"512" help:"Concurrent writers."`
+	Duration time.Duration `default:"8s" help:"For each side."`
 }
 
-func percentile(d []time.Duration, p float64) time.Duration {
-	if len(d) == 0 {
-		return 0
+func (c *benchLogCmd) Run(a *app) error {
+	return bench.Log(*c).Run(a.ctx, a.stdout)
+}
+
+// benchDemo is the demo for benches that fill a store before they start it. Its
+// carrier is known only once the demo runs.
+func benchDemo() bench.Demo {
+	return bench.Demo{
+		Seed: func(ctx context.Context, cfg config.Config) error {
+			_, err := seedDemo(ctx, cfg, twilioSelf{})
+			return err
+		},
+		ServeEnv: demoEnv,
 	}
-	s := slices.Clone(d)
-	slices.Sort(s)
-	return s[min(len(s)-1, int(float64(len(s))*p/100))]
 }

@@ -124,6 +124,15 @@ func (p *logPrinter) stream(ctx context.Context, id eventlog.StreamID) error {
 	}
 }
 
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // all prints every stream, in the order of commits.
 func (p *logPrinter) all(ctx context.Context) error {
 	for pos := p.since; ; {

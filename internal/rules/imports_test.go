@@ -16,7 +16,7 @@ type rule struct {
 // house is DESIGN.md 2 as a table. The longest folder that fits is the rule; a
 // package without one fails, so a new room needs a line here.
 var house = []rule{
-	{"cmd", []string{"config", "core", "gateway", "plugins/sdk/kit", "plugins/contract", "drive", "internal/doctor", "internal/freeport", "internal/stores"}, "the one place where concrete types meet"},
+	{"cmd", []string{"config", "core", "gateway", "plugins/sdk/kit", "plugins/contract", "drive", "internal/bench", "internal/doctor", "internal/freeport", "internal/stores"}, "the one place where concrete types meet"},
 	{"config", nil, "reads file and environment, knows nobody"},
 
 	{"core/conversation", nil, "nouns and rules; pure"},
@@ -43,6 +43,7 @@ var house = []rule{
 	{"e2e", []string{"drive"}, "the real binary from outside"},
 	{"internal/rules", nil, "reads files, not code"},
 	{"internal/freeport", nil, "addresses for servers that come back"},
+	{"internal/bench", []string{"config", "core", "drive", "gateway/control", "internal/freeport", "internal/stores"}, "measures from outside, fills stores from inside; only cmd starts it"},
 	{"internal/doctor", []string{"config", "core/eventlog", "core/pluginhost", "core/vault", "gateway/control", "internal/stores"}, "looks at everything, changes nothing"},
 	{"internal/stores", []string{"config", "core/conversation", "core/directory", "core/eventlog", "core/vault"}, "opens what the configuration names, as core has it"},
 	{"internal/wsframe", nil, "reads bytes, knows nobody"},
@@ -167,6 +168,8 @@ func TestRefuse(t *testing.T) {
 		{"contract stands alone", "plugins/contract/doc.go", "plugins/sdk", false},
 		{"catalogue", catalogue, "plugins/webchat", true},
 		{"rest of the command", "cmd/parley/main.go", "plugins/webchat", false},
+		{"benches are the command's only", "gateway/ops/health.go", "internal/bench", false},
+		{"doctor starts no bench", "internal/doctor/doctor.go", "internal/bench", false},
 		{"drive is outside", "drive/agent.go", "gateway/api", false},
 		{"test with neighbours", "core/eventlog/sqlite/storage_test.go", "core/vault", true},
 		{"test of the pure part", "core/conversation/spec_test.go", "gateway/api", false},

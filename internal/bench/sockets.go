@@ -1,50 +1,53 @@
-package main
+package bench
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
 	"github.com/parley-gateway/parley/drive"
 )
 
-type benchSocketsCmd struct {
-	Sockets int           `default:"5000" help:"Customers, each idle in an open conversation."`
-	Settle  time.Duration `default:"45s" help:"How long they idle before memory is read."`
-	Dir     string        `type:"path" help:"Data folder. Default: a temporary one."`
+// Sockets measures the memory of idle customers' sockets in open conversations.
+type Sockets struct {
+	Sockets int           // customers, each idle in an open conversation
+	Settle  time.Duration // how long they idle before memory is read
+	Dir     string        // data folder; "" = a temporary one
 }
 
-func (c *benchSocketsCmd) Run(a *app) error {
-	return inDir(c.Dir, func(dir string) error { return c.run(a, dir) })
+// Run prints the figures to w.
+func (c Sockets) Run(ctx context.Context, w io.Writer) error {
+	return inDir(c.Dir, func(dir string) error { return c.run(ctx, w, dir) })
 }
 
-func (c *benchSocketsCmd) run(a *app, dir string) (err error) {
-	sys, err := startSystem(a.ctx, dir, nil)
+func (c Sockets) run(ctx context.Context, w io.Writer, dir string) (err error) {
+	sys, err := startSystem(ctx, dir, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, sys.stop()) }()
-	if err := sys.apply(a.ctx, benchRecords(0+1)); err != nil {
+	if err := sys.apply(ctx, chatRecords(1)); err != nil {
 		return err
 	}
-	warm, err := c.open(a.ctx, sys, 20) // code and pools that every first use brings
+	warm, err := c.open(ctx, sys, 20) // code and pools that every first use brings
 	if err != nil {
 		return err
 	}
 	defer closeAll(warm)
-	if err := wait(a.ctx, 3*time.Second); err != nil {
+	if err := wait(ctx, 3*time.Second); err != nil {
 		return err
 	}
 	before := sys.used()
-	all, err := c.open(a.ctx, sys, c.Sockets)
+	all, err := c.open(ctx, sys, c.Sockets)
 	if err != nil {
 		return err
 	}
 	defer closeAll(all)
 	atOnce := sys.used()
-	if err := wait(a.ctx, c.Settle); err != nil {
+	if err := wait(ctx, c.Settle); err != nil {
 		return err
 	}
 	after := sys.used()
@@ -56,18 +59,9 @@ func (c *benchSocketsCmd) run(a *app, dir string) (err error) {
 		}
 	}
 	each := func(u usage) float64 { return float64(u.rss-before.rss) / 1024 / float64(c.Sockets) }
-	_, err = fmt.Fprintf(a.stdout, "%s\n%d idle sockets in open conversations, plain HTTP, proxy hop included\nRSS of all processes: %d MiB before, %d MiB after: %.1f KiB each (%.1f KiB right after opening)\n",
+	_, err = fmt.Fprintf(w, "%s\n%d idle sockets in open conversations, plain HTTP, proxy hop included\nRSS of all processes: %d MiB before, %d MiB after: %.1f KiB each (%.1f KiB right after opening)\n",
 		machine(), c.Sockets, before.rss>>20, after.rss>>20, each(after), each(atOnce))
 	return err
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 func closeAll(cs []*drive.Customer) {
@@ -79,7 +73,7 @@ func closeAll(cs []*drive.Customer) {
 }
 
 // open connects n visitors, each with an open conversation.
-func (c *benchSocketsCmd) open(ctx context.Context, sys *system, n int) ([]*drive.Customer, error) {
+func (c Sockets) open(ctx context.Context, sys *system, n int) ([]*drive.Customer, error) {
 	all := make([]*drive.Customer, n)
 	var mu sync.Mutex
 	var first error

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"bufio"
@@ -7,9 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,18 +19,20 @@ import (
 	"github.com/parley-gateway/parley/drive"
 )
 
-type benchRepliesCmd struct {
-	Agents        int           `default:"40" help:"Agents who reply."`
-	Conversations int           `default:"200" help:"Customers who wrote."`
-	Replies       int           `default:"10" help:"Replies to each, at once."`
-	Latency       time.Duration `default:"50ms" help:"Time that the carrier takes to answer."`
-	Store         string        `help:"postgres://... instead of the embedded store."`
-	Dir           string        `type:"path" help:"Data folder. Default: a temporary one."`
-	Verbose       bool          `help:"Show the gateway's log."`
+// Replies measures agents' texts through the outbox and plugin to a slow carrier.
+type Replies struct {
+	Agents        int           // who reply
+	Conversations int           // customers who wrote
+	Replies       int           // to each, at once
+	Latency       time.Duration // that the carrier takes to answer
+	Store         string        // postgres://...; "" = the embedded store
+	Dir           string        // data folder; "" = a temporary one
+	Verbose       bool          // show the gateway's log
 }
 
-func (c *benchRepliesCmd) Run(a *app) error {
-	return inDir(c.Dir, func(dir string) error { return c.run(a, dir) })
+// Run prints the figures to w.
+func (c Replies) Run(ctx context.Context, w io.Writer) error {
+	return inDir(c.Dir, func(dir string) error { return c.run(ctx, w, dir) })
 }
 
 // settled is when the carrier's answer to each reply was known to its agent.
@@ -44,57 +45,53 @@ type settled struct {
 	failed int
 }
 
-func (c *benchRepliesCmd) run(a *app, dir string) (err error) {
-	var stderr *os.File
-	if c.Verbose {
-		stderr = os.Stderr
-	}
-	sys, err := startSystem(a.ctx, dir, stderr, benchStore(c.Store)...)
+func (c Replies) run(ctx context.Context, w io.Writer, dir string) (err error) {
+	sys, err := startSystem(ctx, dir, gatewayLog(c.Verbose), storeEnv(c.Store)...)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, sys.stop()) }()
 	s := &settled{all: make(chan struct{}), want: c.Conversations * c.Replies, at: map[string][]time.Time{}, seen: map[string]bool{}}
-	agents, err := onlineAgents(a.ctx, sys, c.Agents, 100, "Text Line", s.hear)
+	agents, err := onlineAgents(ctx, sys, c.Agents, 100, "Text Line", s.hear)
 	if err != nil {
 		return err
 	}
 	defer closeAgents(agents)
-	line, err := readTextLine(dir)
+	line, err := sys.textLine()
 	if err != nil {
 		return err
 	}
-	if err := c.text(a.ctx, line); err != nil {
+	if err := c.text(ctx, line); err != nil {
 		return err
 	}
-	owners, err := c.owners(a.ctx, agents)
+	owners, err := c.owners(ctx, agents)
 	if err != nil {
 		return err
 	}
-	if err := c.slowCarrier(a.ctx, dir); err != nil {
+	if err := c.slowCarrier(ctx, sys.info.Sandbox.TwilioURL); err != nil {
 		return err
 	}
-	held0, err := commandSeconds(a.ctx, sys)
+	held0, err := commandSeconds(ctx, sys)
 	if err != nil {
 		return err
 	}
 	u0, began := sys.used(), time.Now()
-	if err := c.reply(a.ctx, owners); err != nil {
+	if err := c.reply(ctx, owners); err != nil {
 		return err
 	}
 	select {
 	case <-s.all:
 	case <-time.After(2 * time.Minute):
 		return fmt.Errorf("after two minutes %d of %d replies are settled", s.count(), s.want)
-	case <-a.ctx.Done():
-		return a.ctx.Err()
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	took, used := time.Since(began), sys.used().cpu-u0.cpu
-	held, err := commandSeconds(a.ctx, sys)
+	held, err := commandSeconds(ctx, sys)
 	if err != nil {
 		return err
 	}
-	return c.report(a, s, began, took, used, held-held0)
+	return c.report(w, s, began, took, used, held-held0)
 }
 
 // commandSeconds is how long the plugin has held commands, all together: over a
@@ -120,7 +117,7 @@ func commandSeconds(ctx context.Context, sys *system) (float64, error) {
 }
 
 // text lets each customer write once.
-func (c *benchRepliesCmd) text(ctx context.Context, line textLine) error {
+func (c Replies) text(ctx context.Context, line textLine) error {
 	car, err := drive.NewCarrier(drive.CarrierOptions{WebhookURL: line.WebhookURL, AccountSID: line.AccountSID, AuthToken: line.AuthToken, Number: line.Number})
 	if err != nil {
 		return err
@@ -139,7 +136,7 @@ func (c *benchRepliesCmd) text(ctx context.Context, line textLine) error {
 }
 
 // owners waits until each conversation has an agent.
-func (c *benchRepliesCmd) owners(ctx context.Context, agents []*drive.Agent) (map[string]*drive.Agent, error) {
+func (c Replies) owners(ctx context.Context, agents []*drive.Agent) (map[string]*drive.Agent, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
@@ -161,24 +158,12 @@ func (c *benchRepliesCmd) owners(ctx context.Context, agents []*drive.Agent) (ma
 }
 
 // slowCarrier lets the sandbox take its time over each message.
-func (c *benchRepliesCmd) slowCarrier(ctx context.Context, dir string) error {
-	var info struct {
-		Sandbox struct {
-			TwilioURL string `json:"twilio_url"`
-		} `json:"sandbox"`
-	}
-	b, err := os.ReadFile(filepath.Join(dir, "demo.json"))
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(b, &info); err != nil {
-		return err
-	}
+func (c Replies) slowCarrier(ctx context.Context, sandbox string) error {
 	rule, err := json.Marshal(map[string]any{"kind": "latency", "op": "create", "delay_ms": c.Latency.Milliseconds()})
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, info.Sandbox.TwilioURL+"/_sandbox/faults", bytes.NewReader(rule))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, sandbox+"/_sandbox/faults", bytes.NewReader(rule))
 	if err != nil {
 		return err
 	}
@@ -194,7 +179,7 @@ func (c *benchRepliesCmd) slowCarrier(ctx context.Context, dir string) error {
 }
 
 // reply writes in all conversations at once, and returns when all is accepted.
-func (c *benchRepliesCmd) reply(ctx context.Context, owners map[string]*drive.Agent) error {
+func (c Replies) reply(ctx context.Context, owners map[string]*drive.Agent) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for conv, agent := range owners {
 		g.Go(func() error {
@@ -249,7 +234,7 @@ func (s *settled) count() int {
 	return n
 }
 
-func (c *benchRepliesCmd) report(a *app, s *settled, began time.Time, took, cpu time.Duration, held float64) error {
+func (c Replies) report(w io.Writer, s *settled, began time.Time, took, cpu time.Duration, held float64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := c.Conversations * c.Replies
@@ -271,7 +256,7 @@ func (c *benchRepliesCmd) report(a *app, s *settled, began time.Time, took, cpu 
 	const window = 32 // commands of one account under way (DESIGN.md 7)
 	bound := window / c.Latency.Seconds()
 	rate := float64(n) / took.Seconds()
-	_, err := fmt.Fprintf(a.stdout, `%s
+	_, err := fmt.Fprintf(w, `%s
 %d agents, %d conversations, %d replies each, carrier answers in %v
 settled %d in %v: %.0f/s; not sent %d
 commands at the plugin: %.1f of %d on average, each %.1f ms; with nothing but the carrier's time: %.0f/s

@@ -1,9 +1,11 @@
-package main
+package bench
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,46 +21,48 @@ import (
 	"github.com/parley-gateway/parley/internal/stores"
 )
 
-type benchStartCmd struct {
-	Conversations int    `default:"10000" help:"Open conversations."`
-	Events        int    `default:"20" help:"Events in each."`
-	Dir           string `type:"path" help:"Data folder. Default: a temporary one."`
+// Start measures the time from a start to ready with many open conversations.
+type Start struct {
+	Conversations int    // open ones
+	Events        int    // in each
+	Dir           string // data folder; "" = a temporary one
 }
 
-func (c *benchStartCmd) Run(a *app) error {
-	return inDir(c.Dir, func(dir string) error { return c.run(a, dir) })
+// Run prints the figures to w.
+func (c Start) Run(ctx context.Context, w io.Writer, demo Demo) error {
+	return inDir(c.Dir, func(dir string) error { return c.run(ctx, w, demo, dir) })
 }
 
-func (c *benchStartCmd) run(a *app, dir string) error {
+func (c Start) run(ctx context.Context, w io.Writer, demo Demo, dir string) error {
 	cfg, err := config.Load("", []string{config.EnvName("data") + "=" + dir})
 	if err != nil {
 		return err
 	}
-	if err := c.fill(a.ctx, cfg); err != nil {
+	if err := c.fill(ctx, demo, cfg); err != nil {
 		return err
 	}
 	var ready []time.Duration
 	for range 3 {
-		took, err := c.start(a.ctx, dir)
+		took, err := c.start(ctx, demo, dir)
 		if err != nil {
 			return err
 		}
 		ready = append(ready, took)
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s\n%d open conversations of %d events: ready after %v (median of 3; process start and plugin included)\n",
+	_, err = fmt.Fprintf(w, "%s\n%d open conversations of %d events: ready after %v (median of 3; process start and plugin included)\n",
 		machine(), c.Conversations, c.Events, percentile(ready, 50).Round(time.Millisecond))
 	return err
 }
 
 // start runs the gateway until it is ready, and stops it.
-func (c *benchStartCmd) start(ctx context.Context, dir string) (took time.Duration, err error) {
+func (c Start) start(ctx context.Context, demo Demo, dir string) (took time.Duration, err error) {
 	at, err := freeport.Fix(ctx, "127.0.0.1:0", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
 	}
 	public, opsAddr := at[0], at[1]
 	cmd := exec.Command("/proc/self/exe", "serve") //nolint:noctx // stopped in order, below
-	cmd.Env = append(os.Environ(), demoEnv(dir, public, opsAddr)...)
+	cmd.Env = append(os.Environ(), demo.ServeEnv(dir, public, opsAddr)...)
 	began := time.Now()
 	if err := cmd.Start(); err != nil {
 		return 0, err
@@ -96,19 +100,20 @@ func (nowhere) Info() plugin.Info {
 	return plugin.Info{ID: "webchat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}
 }
 
-// fill makes the conversations with the router itself.
-func (c *benchStartCmd) fill(ctx context.Context, cfg config.Config) (err error) {
-	if _, err := seedDemo(ctx, cfg, twilioSelf{}); err != nil {
+// fill makes the conversations by a router in this process: over the wire it would
+// take as long as real customers do.
+func (c Start) fill(ctx context.Context, demo Demo, cfg config.Config) (err error) {
+	if err := demo.Seed(ctx, cfg); err != nil {
 		return err
 	}
-	s, err := stores.Open(ctx, cfg, nil, discard())
+	s, err := stores.Open(ctx, cfg, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	b := bus.NewLocal()
 	defer func() { err = errors.Join(err, b.Close()) }()
-	r, err := router.New(router.Options{Node: "fill", Log: s.Log, Vault: s.Vault, Directory: s.Directory, Bus: b, Logger: discard()})
+	r, err := router.New(router.Options{Node: "fill", Log: s.Log, Vault: s.Vault, Directory: s.Directory, Bus: b, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}
@@ -117,7 +122,7 @@ func (c *benchStartCmd) fill(ctx context.Context, cfg config.Config) (err error)
 	}
 	defer func() { err = errors.Join(err, r.Stop(context.WithoutCancel(ctx))) }()
 	r.PluginReady("webchat", "fill", nowhere{})
-	acc, ok := s.Directory.Snapshot().AccountByName(demoSite)
+	acc, ok := s.Directory.Snapshot().AccountByName("demo")
 	if !ok {
 		return errors.New("no demo account")
 	}
@@ -127,7 +132,7 @@ func (c *benchStartCmd) fill(ctx context.Context, cfg config.Config) (err error)
 		start := in
 		start.Action = &plugin.CustomerAction{Start: &plugin.StartAction{Body: conversation.StartedBody{Name: "Fill"}}}
 		f.ingest(ctx, start)
-		for range c.Events - 3 { // started, assigned, requested come with the start
+		for range c.Events - 3 { // the start makes three: started, assigned, requested
 			m := in
 			m.Message = &plugin.InboundMessage{Parts: []conversation.Part{{Kind: conversation.PartText, Text: "some words of a customer"}}}
 			f.ingest(ctx, m)

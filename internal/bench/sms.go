@@ -1,13 +1,11 @@
-package main
+package bench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -15,80 +13,50 @@ import (
 	"github.com/parley-gateway/parley/drive"
 )
 
-type benchSMSCmd struct {
-	Connections int           `default:"64" help:"Connections of the carrier."`
-	Phones      int           `default:"1000" help:"Customers' numbers."`
-	New         float64       `default:"0" help:"Share of texts that come from a number never seen before, 0 to 1."`
-	Agents      int           `default:"0" help:"Agents online, who take what they are offered."`
-	Hold        int           `default:"4" help:"Conversations that an agent holds at most, 1 to 100; further customers wait."`
-	IDs         int           `name:"ids" default:"0" help:"External ids in the store beforehand."`
-	Ended       int           `default:"0" help:"Ended conversations in the store beforehand."`
-	Rate        float64       `help:"Texts per second in all; 0 = as many as go."`
-	Size        int           `default:"60" help:"Characters of a text."`
-	Duration    time.Duration `default:"10s" help:"Of the measurement."`
-	Store       string        `help:"postgres://... instead of the embedded store."`
-	Dir         string        `type:"path" help:"Data folder. Default: a temporary one."`
-	Verbose     bool          `help:"Show the gateway's log."`
+// SMS measures signed texts of a carrier through webhook, plugin and router to
+// the log.
+type SMS struct {
+	Connections int           // of the carrier
+	Phones      int           // customers' numbers
+	New         float64       // share of texts that come from a number never seen before, 0 to 1
+	Agents      int           // online, who take what they are offered
+	Hold        int           // conversations that an agent holds at most, 1 to 100; further customers wait
+	IDs         int           // external ids in the store beforehand
+	Ended       int           // ended conversations in the store beforehand
+	Rate        float64       // texts per second in all; 0 = as many as go
+	Size        int           // characters of a text
+	Duration    time.Duration // of the measurement
+	Store       string        // postgres://...; "" = the embedded store
+	Dir         string        // data folder; "" = a temporary one
+	Verbose     bool          // show the gateway's log
 }
 
-func (c *benchSMSCmd) Run(a *app) error {
-	return inDir(c.Dir, func(dir string) error { return c.run(a, dir) })
+// Run prints the figures to w.
+func (c SMS) Run(ctx context.Context, w io.Writer, demo Demo) error {
+	return inDir(c.Dir, func(dir string) error { return c.run(ctx, w, demo, dir) })
 }
 
-// textLine is the part of demo.json that a carrier needs.
-type textLine struct {
-	Account    string `json:"account"`
-	Number     string `json:"number"`
-	AccountSID string `json:"account_sid"`
-	AuthToken  string `json:"auth_token"`
-	WebhookURL string `json:"webhook_url"`
-}
-
-func readTextLine(dir string) (textLine, error) {
-	var info struct {
-		SMS textLine `json:"sms"`
-	}
-	b, err := os.ReadFile(filepath.Join(dir, "demo.json"))
-	if err != nil {
-		return info.SMS, err
-	}
-	if err := json.Unmarshal(b, &info); err != nil {
-		return info.SMS, err
-	}
-	if info.SMS.WebhookURL == "" {
-		return info.SMS, errors.New("the demo has no SMS number")
-	}
-	return info.SMS, nil
-}
-
-func (c *benchSMSCmd) run(a *app, dir string) (err error) {
-	if c.Hold < 1 || c.Hold > 100 {
-		return usageError{fmt.Errorf("--hold is %d, want 1 to 100", c.Hold)}
-	}
+func (c SMS) run(ctx context.Context, w io.Writer, demo Demo, dir string) (err error) {
 	if c.IDs > 0 || c.Ended > 0 {
-		if err := c.fill(a, dir); err != nil {
+		if err := c.fill(ctx, demo, dir); err != nil {
 			return err
 		}
 	}
-	bare, err := c.bare(a.ctx, dir)
+	bare, err := c.bare(ctx, dir)
 	if err != nil {
 		return err
 	}
-	var stderr *os.File
-	if c.Verbose {
-		stderr = os.Stderr
-	}
-	sys, err := startSystem(a.ctx, dir, stderr, benchStore(c.Store)...)
+	sys, err := startSystem(ctx, dir, gatewayLog(c.Verbose), storeEnv(c.Store)...)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, sys.stop()) }()
-	agents, err := onlineAgents(a.ctx, sys, c.Agents, c.Hold, "Text Line", nil)
+	agents, err := onlineAgents(ctx, sys, c.Agents, c.Hold, "Text Line", nil)
 	if err != nil {
 		return err
 	}
 	defer closeAgents(agents)
-	line, err := readTextLine(dir)
+	line, err := sys.textLine()
 	if err != nil {
 		return err
 	}
@@ -101,23 +69,23 @@ func (c *benchSMSCmd) run(a *app, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	g.run(a.ctx, max(c.Duration/5, 2*time.Second)) // warm-up: also makes each phone's conversation
+	g.run(ctx, max(c.Duration/5, 2*time.Second)) // warm-up: also makes each phone's conversation
 	g.reset()
 	u0, self0, began := sys.used(), selfCPU(), time.Now()
-	g.run(a.ctx, c.Duration)
+	g.run(ctx, c.Duration)
 	took, u1, self1 := time.Since(began), sys.used(), selfCPU()
 	_, after, err := diskSync(dir, time.Second)
 	if err != nil {
 		return err
 	}
-	if err := g.report(a, took, u1.cpu-u0.cpu, self1-self0, max(before, after)); err != nil || c.Rate > 0 {
+	if err := g.report(w, took, u1.cpu-u0.cpu, self1-self0, max(before, after)); err != nil || c.Rate > 0 {
 		return err
 	}
-	return bare.compare(a, textCost{g.accepted(), took, u1.cpu - u0.cpu + self1 - self0})
+	return bare.compare(w, textCost{g.accepted(), took, u1.cpu - u0.cpu + self1 - self0})
 }
 
 // bare delivers the same texts to a bare server for a short time.
-func (c *benchSMSCmd) bare(ctx context.Context, dir string) (cost textCost, err error) {
+func (c SMS) bare(ctx context.Context, dir string) (cost textCost, err error) {
 	if c.Rate > 0 {
 		return cost, nil
 	}
@@ -148,27 +116,19 @@ func (t textCost) rate() float64       { return float64(t.texts) / t.took.Second
 func (t textCost) each() time.Duration { return t.cpu / time.Duration(max(t.texts, 1)) }
 
 // compare says what a text costs beside what a bare server needs for it.
-func (t textCost) compare(a *app, whole textCost) error {
+func (t textCost) compare(w io.Writer, whole textCost) error {
 	if t.texts == 0 {
 		return errors.New("the bare handler accepted nothing")
 	}
-	_, err := fmt.Fprintf(a.stdout, "bare handler with a group-committed file: %.0f/s, CPU %v with its generator; the gateway has %.2f of its rate for %.1f times its CPU\n",
+	_, err := fmt.Fprintf(w, "bare handler with a group-committed file: %.0f/s, CPU %v with its generator; the gateway has %.2f of its rate for %.1f times its CPU\n",
 		t.rate(), t.each().Round(time.Microsecond), whole.rate()/t.rate(), float64(whole.each())/float64(t.each()))
 	return err
-}
-
-// benchStore is the environment for another store than the embedded one.
-func benchStore(dsn string) []string {
-	if dsn == "" {
-		return nil
-	}
-	return []string{"PARLEY_STORE=" + dsn}
 }
 
 // textGenerator delivers signed texts over many connections. A phone belongs
 // to one connection, so its texts are in order.
 type textGenerator struct {
-	c     *benchSMSCmd
+	c     SMS
 	lanes []*textLane
 	run0  string // makes message ids unique over runs on one store
 }
@@ -183,7 +143,7 @@ type textLane struct {
 	failed  int
 }
 
-func (c *benchSMSCmd) generator(line textLine) (*textGenerator, error) {
+func (c SMS) generator(line textLine) (*textGenerator, error) {
 	g := &textGenerator{c: c, run0: fmt.Sprintf("%016x", time.Now().UnixNano())}
 	for i := range c.Connections {
 		car, err := drive.NewCarrier(drive.CarrierOptions{
@@ -267,7 +227,7 @@ func (g *textGenerator) accepted() (n int) {
 	return n
 }
 
-func (g *textGenerator) report(a *app, took, cpu, own, disk time.Duration) error {
+func (g *textGenerator) report(w io.Writer, took, cpu, own, disk time.Duration) error {
 	var all []time.Duration
 	status, failed := map[int]int{}, 0
 	for _, l := range g.lanes {
@@ -281,7 +241,7 @@ func (g *textGenerator) report(a *app, took, cpu, own, disk time.Duration) error
 		return fmt.Errorf("no text was accepted: answers %v, none %d", status, failed)
 	}
 	per := func(d time.Duration) time.Duration { return (d / time.Duration(n)).Round(time.Microsecond) }
-	_, err := fmt.Fprintf(a.stdout, `%s
+	_, err := fmt.Fprintf(w, `%s
 %d connections, %d phones, %.0f %% new, %d agents, %d ids and %d ended conversations before, rate %s, %v
 signed webhooks accepted durably %d: %.0f/s; other answers %d, none %d
 webhook -> durable -> 2xx  p50 %v  p99 %v  max %v

@@ -1,10 +1,11 @@
-package main
+package bench
 
 import (
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 
 	"github.com/parley-gateway/parley/config"
@@ -25,15 +26,15 @@ func (smsNowhere) Info() plugin.Info {
 }
 
 // fill gives the store the past that a busy line has.
-func (c *benchSMSCmd) fill(a *app, dir string) (err error) {
-	cfg, err := config.Load("", append([]string{config.EnvName("data") + "=" + dir}, benchStore(c.Store)...))
+func (c SMS) fill(ctx context.Context, demo Demo, dir string) (err error) {
+	cfg, err := config.Load("", append([]string{config.EnvName("data") + "=" + dir}, storeEnv(c.Store)...))
 	if err != nil {
 		return err
 	}
-	if _, err := seedDemo(a.ctx, cfg, twilioSelf{}); err != nil {
+	if err := demo.Seed(ctx, cfg); err != nil {
 		return err
 	}
-	s, err := stores.Open(a.ctx, cfg, nil, discard())
+	s, err := stores.Open(ctx, cfg, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -42,10 +43,10 @@ func (c *benchSMSCmd) fill(a *app, dir string) (err error) {
 	if !ok {
 		return errors.New("the demo has no SMS account")
 	}
-	if err := fillIDs(a.ctx, s.Log, acc, c.IDs); err != nil {
+	if err := fillIDs(ctx, s.Log, acc, c.IDs); err != nil {
 		return err
 	}
-	return fillEnded(a.ctx, s, acc, c.Ended)
+	return fillEnded(ctx, s, acc, c.Ended)
 }
 
 func accountOf(d *directory.Directory, plugin string) (conversation.AccountID, bool) {
@@ -57,7 +58,8 @@ func accountOf(d *directory.Directory, plugin string) (conversation.AccountID, b
 	return conversation.AccountID{}, false
 }
 
-// fillIDs binds n ids of the account: random keys, which is what HMACs are.
+// fillIDs binds n ids of the account. A stored id is an HMAC, which no database
+// tells from random bytes.
 func fillIDs(ctx context.Context, log eventlog.Log, acc conversation.AccountID, n int) error {
 	const batch = 20_000
 	stream := eventlog.StreamID(acc)
@@ -79,14 +81,14 @@ func fillIDs(ctx context.Context, log eventlog.Log, acc conversation.AccountID, 
 	return nil
 }
 
-// fillEnded lets n customers write, and end what they began.
+// fillEnded makes n ended conversations: each customer writes once and ends it.
 func fillEnded(ctx context.Context, s *stores.Stores, acc conversation.AccountID, n int) (err error) {
 	if n == 0 {
 		return nil
 	}
 	b := bus.NewLocal()
 	defer func() { err = errors.Join(err, b.Close()) }()
-	r, err := router.New(router.Options{Node: "fill", Log: s.Log, Vault: s.Vault, Directory: s.Directory, Bus: b, Logger: discard()})
+	r, err := router.New(router.Options{Node: "fill", Log: s.Log, Vault: s.Vault, Directory: s.Directory, Bus: b, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
 	}

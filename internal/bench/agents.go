@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -41,7 +41,7 @@ func onlineAgents(ctx context.Context, sys *system, n, hold int, service string,
 			OnOffer: func(o drive.Offer) {
 				select {
 				case offers <- o:
-				default: // comes again
+				default: // never: an agent has one open offer at a time
 				}
 			},
 		})

@@ -1,11 +1,11 @@
-package main
+package bench
 
 import (
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,23 +13,29 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/drive"
-	"github.com/parley-gateway/parley/gateway/control"
 )
 
-type benchWebchatCmd struct {
-	Pairs    int           `default:"200" help:"Customers, each with an agent of its own."`
-	Rate     float64       `help:"Messages per second in all; 0 = as many as go."`
-	Window   int           `default:"8" help:"Unacknowledged messages of a customer when no rate is set."`
-	Size     int           `default:"100" help:"Bytes of text in a message."`
-	Duration time.Duration `default:"10s" help:"Of the measurement."`
-	Dir      string        `type:"path" help:"Data folder. Default: a temporary one."`
-	Verbose  bool          `help:"Show the gateway's log."`
-
-	refused atomic.Int64 // and sent again
+// Webchat measures customers' messages through socket, log and router to agents'
+// sockets.
+type Webchat struct {
+	Pairs    int           // customers, each with an agent of its own
+	Rate     float64       // messages per second in all; 0 = as many as go
+	Window   int           // unacknowledged messages of a customer when no rate is set
+	Size     int           // bytes of text in a message
+	Duration time.Duration // of the measurement
+	Dir      string        // data folder; "" = a temporary one
+	Verbose  bool          // show the gateway's log
 }
 
-func (c *benchWebchatCmd) Run(a *app) error {
-	return inDir(c.Dir, func(dir string) error { return c.run(a, dir) })
+// webchatRun is one run of the bench.
+type webchatRun struct {
+	Webchat
+	refused atomic.Int64 // messages, and sent again
+}
+
+// Run prints the figures to w.
+func (c Webchat) Run(ctx context.Context, w io.Writer) error {
+	return inDir(c.Dir, func(dir string) error { return (&webchatRun{Webchat: c}).run(ctx, w, dir) })
 }
 
 // pair is a customer and an agent in one conversation.
@@ -47,7 +53,7 @@ type pair struct {
 	from    int // messages before this one are warm-up
 }
 
-func benchRecords(n int) []byte {
+func chatRecords(n int) []byte {
 	var b strings.Builder
 	b.WriteString("users:\n")
 	for i := range n {
@@ -62,16 +68,16 @@ func benchRecords(n int) []byte {
 	return []byte(b.String())
 }
 
-func (c *benchWebchatCmd) run(a *app, dir string) (err error) {
-	sys, err := startSystem(a.ctx, dir, c.stderr(a))
+func (c *webchatRun) run(ctx context.Context, w io.Writer, dir string) (err error) {
+	sys, err := startSystem(ctx, dir, gatewayLog(c.Verbose))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, sys.stop()) }()
-	if err := sys.apply(a.ctx, benchRecords(c.Pairs)); err != nil {
+	if err := sys.apply(ctx, chatRecords(c.Pairs)); err != nil {
 		return err
 	}
-	pairs, err := c.connect(a.ctx, sys)
+	pairs, err := c.connect(ctx, sys)
 	if err != nil {
 		return err
 	}
@@ -85,7 +91,7 @@ func (c *benchWebchatCmd) run(a *app, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	c.drive(a.ctx, pairs, c.Duration/5) // warm-up
+	c.drive(ctx, pairs, c.Duration/5) // warm-up
 	for _, p := range pairs {
 		p.mu.Lock()
 		p.from, p.toAgent, p.toAck = len(p.sent), nil, nil
@@ -93,30 +99,18 @@ func (c *benchWebchatCmd) run(a *app, dir string) (err error) {
 	}
 	u0, began := sys.used(), time.Now()
 	self0 := selfCPU()
-	c.drive(a.ctx, pairs, c.Duration)
+	c.drive(ctx, pairs, c.Duration)
 	took := time.Since(began)
 	u1, self1 := sys.used(), selfCPU()
 	_, after, err := diskSync(dir, time.Second)
 	if err != nil {
 		return err
 	}
-	return c.report(a, pairs, took, u1.cpu-u0.cpu, self1-self0, max(before, after))
-}
-
-func (c *benchWebchatCmd) stderr(a *app) *os.File {
-	if c.Verbose {
-		return os.Stderr
-	}
-	return nil
-}
-
-func (s *system) apply(ctx context.Context, records []byte) error {
-	_, err := control.Client{RunDir: s.cfg.RunDir()}.Do(ctx, control.Apply{Path: "/bench.yaml", Text: records})
-	return err
+	return c.report(w, pairs, took, u1.cpu-u0.cpu, self1-self0, max(before, after))
 }
 
 // connect logs the agents in, starts the chats and lets each agent accept one.
-func (c *benchWebchatCmd) connect(ctx context.Context, sys *system) ([]*pair, error) {
+func (c *webchatRun) connect(ctx context.Context, sys *system) ([]*pair, error) {
 	client := drive.HTTPClient()
 	pairs := make([]*pair, c.Pairs)
 	byConv := sync.Map{} // conversation -> *pair
@@ -157,7 +151,7 @@ func (c *benchWebchatCmd) connect(ctx context.Context, sys *system) ([]*pair, er
 				q.onAccepted(k)
 			}
 		}, OnRefused: func(id, code string) {
-			// As the widget does: the same message under the same id, a moment later.
+			// Send it again under the same id a moment later, as the widget does.
 			refused.Add(1)
 			if q, _, ok := owner(pairs, id); ok {
 				time.AfterFunc(20*time.Millisecond, func() { _ = q.customer.SendRaw(id, q.text) })
@@ -185,7 +179,7 @@ func (c *benchWebchatCmd) connect(ctx context.Context, sys *system) ([]*pair, er
 	return pairs, nil
 }
 
-// Message ids are p<pair>-<number>.
+// owner takes a message id apart, which is p<pair>-<number>.
 func owner(pairs []*pair, id string) (*pair, int, bool) {
 	i, k, ok := strings.Cut(strings.TrimPrefix(id, "p"), "-")
 	n, err1 := strconv.Atoi(i)
@@ -240,7 +234,7 @@ func (p *pair) onAgentEvent(b []byte, byConv *sync.Map) {
 }
 
 // drive sends for d and waits until everything sent has been acknowledged.
-func (c *benchWebchatCmd) drive(ctx context.Context, pairs []*pair, d time.Duration) {
+func (c *webchatRun) drive(ctx context.Context, pairs []*pair, d time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -304,7 +298,7 @@ func (p *pair) send(i int) error {
 	return p.customer.SendRaw(fmt.Sprintf("p%d-%d", i, k), p.text)
 }
 
-func (c *benchWebchatCmd) report(a *app, pairs []*pair, took, cpu, own, disk time.Duration) error {
+func (c *webchatRun) report(w io.Writer, pairs []*pair, took, cpu, own, disk time.Duration) error {
 	var toAgent, toAck []time.Duration
 	sent := 0
 	for _, p := range pairs {
@@ -315,7 +309,7 @@ func (c *benchWebchatCmd) report(a *app, pairs []*pair, took, cpu, own, disk tim
 		return errors.New("no message arrived")
 	}
 	bar := 10*time.Millisecond + 3*disk
-	_, err := fmt.Fprintf(a.stdout, `%s
+	_, err := fmt.Fprintf(w, `%s
 pairs %d, text %d bytes, rate %s, %v
 sent %d, accepted %d, at the agents %d, refused and sent again %d: %.0f messages/s
 customer -> durable -> accepted  p50 %v  p99 %v
@@ -331,18 +325,4 @@ CPU per message: gateway and plugins %v, generator %v
 		err = fmt.Errorf("%d messages did not arrive", lost)
 	}
 	return err
-}
-
-func rateText(r float64) string {
-	if r == 0 {
-		return "as many as go"
-	}
-	return fmt.Sprintf("%.0f/s", r)
-}
-
-func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
-
-func selfCPU() time.Duration {
-	_, _, cpu, _ := readStat("/proc/self/stat")
-	return cpu
 }
