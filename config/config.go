@@ -19,6 +19,7 @@ type Config struct {
 	Plugins       Plugins `yaml:"plugins"`
 	HTTP          HTTP    `yaml:"http"`
 	Login         Login   `yaml:"login"`
+	Uploads       Uploads `yaml:"uploads"`
 	Log           Log     `yaml:"log"`
 	Drain         Seconds `yaml:"drain" jsonschema_description:"How long a stop may take, in seconds or as 8s. Plugins get most of it."`
 
@@ -77,6 +78,12 @@ type Login struct {
 	AbsoluteTimeout Seconds `yaml:"absolute_timeout" jsonschema_description:"A session ends after so long in any case."`
 }
 
+// Uploads bounds what agents upload; a chat's settings bound its customers.
+type Uploads struct {
+	AgentFilesPerHour int `yaml:"agent_files_per_hour" jsonschema_description:"Files that one agent may upload within an hour, on each node; 0 = no limit."`
+	AgentMBPerHour    int `yaml:"agent_mb_per_hour" jsonschema_description:"What one agent may upload within an hour, in MB (1,000,000 bytes), on each node; 0 = no limit."`
+}
+
 // Log says how the gateway logs.
 type Log struct {
 	Level  string `yaml:"level" jsonschema_description:"debug, info, warn or error."`
@@ -99,6 +106,7 @@ func Default() Config {
 			IdleTimeout: Seconds(12 * time.Hour), AbsoluteTimeout: Seconds(7 * 24 * time.Hour),
 		},
 		HTTP:    HTTP{MaxConnsPerIP: 1024},
+		Uploads: Uploads{AgentFilesPerHour: 1000, AgentMBPerHour: 5000},
 		Log:     Log{Level: "info", Format: "json"},
 		Drain:   Seconds(8 * time.Second),
 		origins: map[string]string{},

@@ -71,6 +71,8 @@ func (c *Config) validate(lines map[string]string) Faults {
 	}
 	check(c.HTTP.MaxConns >= 0, "http.max_conns", "want 0 or more")
 	check(c.HTTP.MaxConnsPerIP >= 0, "http.max_conns_per_ip", "want 0 or more")
+	check(c.Uploads.AgentFilesPerHour >= 0, "uploads.agent_files_per_hour", "want 0 or more")
+	check(c.Uploads.AgentMBPerHour >= 0, "uploads.agent_mb_per_hour", "want 0 or more")
 	check(c.Login.PerAccountBurst > 0, "login.per_account_burst", "want 1 or more")
 	check(c.Login.PerIPBurst > 0, "login.per_ip_burst", "want 1 or more")
 	check(c.Login.IdleTimeout > 0, "login.idle_timeout", "want more than 0")

@@ -150,7 +150,7 @@ func whose(err error, sent *bounded) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, directory.ErrFull):
 		return fmt.Errorf("%w: %w", ErrFull, err)
-	case sent.err != nil, errors.Is(err, ErrTooLarge), errors.Is(err, ErrPixels), errors.Is(err, ErrType), errors.Is(err, ErrFull), errors.Is(err, ErrNotFound):
+	case sent.err != nil, errors.Is(err, ErrTooLarge), errors.Is(err, ErrPixels), errors.Is(err, ErrType), errors.Is(err, ErrFull), errors.Is(err, ErrQuota), errors.Is(err, ErrNotFound):
 		return err
 	default:
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)

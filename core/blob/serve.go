@@ -59,6 +59,7 @@ func HTTPStatus(err error) int {
 		{ErrType, http.StatusUnsupportedMediaType},
 		{ErrFull, http.StatusInsufficientStorage},
 		{ErrUnavailable, http.StatusServiceUnavailable},
+		{ErrQuota, http.StatusTooManyRequests},
 		{ErrNotFound, http.StatusNotFound},
 	} {
 		if errors.Is(err, e.err) {

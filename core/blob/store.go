@@ -19,6 +19,7 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/vault"
+	"github.com/parley-gateway/parley/internal/quota"
 )
 
 // Errors. They are wrapped with operation, never with names or content.
@@ -34,6 +35,8 @@ var (
 	// ErrUnavailable: the place where attachments are kept does not take or give
 	// them now: a fault of ours, whatever was sent. HTTP 503.
 	ErrUnavailable = errors.New("blob: store is not available")
+	// ErrQuota: who uploads has used up what an hour allows; see QuotaError. HTTP 429.
+	ErrQuota = errors.New("blob: uploads of this hour are used up")
 	// ErrNotFound: no such attachment, not ready, deleted, or somebody else's. HTTP 404.
 	ErrNotFound = errors.New("blob: not found")
 )
@@ -95,6 +98,9 @@ type Options struct {
 	// Reserve is how many bytes of Dir's file system stay free, whatever is
 	// uploaded. 0: DefaultReserve; negative: none.
 	Reserve int64
+	// UploaderFiles and UploaderBytes are what one Owner.Uploader may upload within
+	// an hour, on this node. 0: no limit.
+	UploaderFiles, UploaderBytes int64
 	// Now is the installation's time, by which links and orphans expire; nil: time.Now.
 	Now func() time.Time
 
@@ -112,6 +118,7 @@ type Store struct {
 	looking chan struct{} // one picture is looked into at a time: it takes much memory
 	ended   chan conversation.ConversationID
 	uploads *prometheus.CounterVec
+	used    *quota.Ledger[usage]
 }
 
 // Open opens the store. It starts nothing; see Run.
@@ -129,7 +136,7 @@ func Open(o Options) (*Store, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{opts: o, bucket: o.Bucket, rows: o.Rows, vault: o.Vault, log: o.Log, looking: make(chan struct{}, 1),
-		ended: make(chan conversation.ConversationID, maxEnded),
+		ended: make(chan conversation.ConversationID, maxEnded), used: quota.New[usage](maxUploaders),
 		uploads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "parley_uploads_total", Help: "Attachments offered to the store, by result.",
 		}, []string{"result"}),
@@ -167,6 +174,9 @@ type Owner struct {
 	// Thread, when not zero, is the only one of the account whose messages may
 	// name the attachment (vault.MAC, as the router makes it).
 	Thread eventlog.Key
+	// Uploader is the agent who uploads and whose use within the hour is counted.
+	// Zero: nobody's is.
+	Uploader conversation.AgentID
 	// KeyID is the conversation's data key. 0: see Options.ConversationKey.
 	KeyID int64
 }
@@ -182,7 +192,7 @@ func metaAAD(id conversation.BlobID) []byte { return append([]byte("blob/"), id[
 // Put stores an attachment; when it returns nil, the attachment is durable
 // and ready. The type comes from the content: what the sender says it is (the
 // string after name) is not believed. Errors: ErrTooLarge, ErrPixels, ErrType,
-// ErrFull, ErrUnavailable, ErrNotFound when the conversation ended meanwhile, or
+// ErrFull, ErrUnavailable, a *QuotaError, ErrNotFound when the conversation ended meanwhile, or
 // what r answered.
 func (s *Store) Put(ctx context.Context, o Owner, name, _ string, r io.Reader) (conversation.File, error) {
 	f, err := s.put(ctx, o, name, r)
@@ -194,7 +204,7 @@ func result(err error) string {
 	for _, r := range []struct {
 		err  error
 		name string
-	}{{nil, "ok"}, {ErrTooLarge, "too_large"}, {ErrPixels, "pixels"}, {ErrType, "type"}, {ErrFull, "full"}, {ErrUnavailable, "unavailable"}} {
+	}{{nil, "ok"}, {ErrTooLarge, "too_large"}, {ErrPixels, "pixels"}, {ErrType, "type"}, {ErrFull, "full"}, {ErrUnavailable, "unavailable"}, {ErrQuota, "quota"}} {
 		if errors.Is(err, r.err) {
 			return r.name
 		}
@@ -210,7 +220,10 @@ func (s *Store) put(ctx context.Context, o Owner, name string, r io.Reader) (con
 			limits.MaxBytes = a.Files.MaxBytes
 		}
 	}
-	body := &bounded{r: r, left: limits.MaxBytes}
+	if err := s.take(o.Uploader, false, 1); err != nil {
+		return conversation.File{}, fmt.Errorf("blob: put: %w", err)
+	}
+	body := &bounded{r: r, left: limits.MaxBytes, take: func(n int) error { return s.take(o.Uploader, true, int64(n)) }}
 	head := make([]byte, sniffLength)
 	n, err := io.ReadFull(body, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -432,10 +445,12 @@ func (s *Store) Erase(ctx context.Context, conv conversation.ConversationID, con
 	return nil
 }
 
-// bounded reads at most left bytes; one more is ErrTooLarge.
+// bounded reads at most left bytes; one more is ErrTooLarge. take counts what
+// was read, and ends the reading.
 type bounded struct {
 	r    io.Reader
 	left int64
+	take func(n int) error
 	err  error // how reading r failed, if it did
 }
 
@@ -449,6 +464,9 @@ func (b *bounded) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		b.err = err
+	}
+	if full := b.take(n); full != nil {
+		return 0, full
 	}
 	if b.left -= int64(n); b.left < 0 {
 		return n, ErrTooLarge

@@ -136,6 +136,11 @@ func classify(err error) *Fault {
 		f.RetryAfter = limited.RetryAfter
 		return f
 	}
+	if full, ok := errors.AsType[*blob.QuotaError](err); ok {
+		f := fault("rate_limited", Detail{Where: "file", Problem: "the uploads of this hour are used up"})
+		f.RetryAfter = full.After
+		return f
+	}
 	if _, ok := errors.AsType[*router.ThreadOpenError](err); ok {
 		return fault("thread_open")
 	}

@@ -91,7 +91,7 @@ func (a *API) upload(r *http.Request, id auth.Identity) (conversation.File, erro
 	if err != nil {
 		return conversation.File{}, err
 	}
-	owner := blob.Owner{Conversation: info.State.ID}
+	owner := blob.Owner{Conversation: info.State.ID, Uploader: id.User}
 	if len(info.State.Endpoints) > 0 {
 		owner.Account = info.State.Endpoints[0].Account
 	}

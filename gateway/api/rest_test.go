@@ -23,6 +23,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -141,7 +142,7 @@ func buildHouse(t *testing.T, mend func(*house, *api.Options)) *house {
 	h.vault = v
 	h.dir, err = directory.Open(t.Context(), directory.Options{DSN: filepath.Join(dir, "parley.db"), Vault: v, Poll: -1})
 	must(err)
-	blobs, err := blob.Open(blob.Options{Dir: filepath.Join(dir, "blobs"), Rows: h.dir, Vault: v, MaxBytes: 100_000, Reserve: -1})
+	blobs, err := blob.Open(blob.Options{Dir: filepath.Join(dir, "blobs"), Rows: h.dir, Vault: v, MaxBytes: 100_000, UploaderBytes: 1_000_000, Reserve: -1})
 	must(err)
 	h.auth, err = auth.New(t.Context(), auth.Options{Directory: h.dir, SameOrigin: gateway.SameOrigin, PairBurst: 100, IPBurst: 100, LoginBurst: 100})
 	must(err)
@@ -673,6 +674,24 @@ func TestUploadsWithoutDisk(t *testing.T) {
 	h.want("picture", h.upload("ana", conv, "file", "a.png", pic.Bytes()), 503, "code", "unavailable")
 	h.want("text", h.upload("ana", conv, "file", "a.txt", []byte("hello")), 503, "code", "unavailable")
 	h.want("type", h.upload("ana", conv, "file", "a.html", []byte("<!doctype html>")), 415, "code", "type_refused")
+}
+
+// FT22: who has uploaded what an hour allows is told so, and until when.
+func TestUploadsOfHour(t *testing.T) {
+	h := newHouse(t, nil)
+	conv := h.router.open(service(), account())
+	h.router.join(h.users["ana"].ID, conv)
+	h.router.join(h.users["ben"].ID, conv)
+	text := bytes.Repeat([]byte("x"), 90_000)
+	for range 11 {
+		h.want("within the limit", h.upload("ana", conv, "file", "a.txt", text), 201)
+	}
+	full := h.upload("ana", conv, "file", "a.txt", text)
+	h.want("beyond", full, 429, "code", "rate_limited", "errors.0.where", "file")
+	if after, err := strconv.Atoi(full.header.Get("Retry-After")); err != nil || after < 3000 || after > 3600 {
+		t.Errorf("Retry-After %q, want the rest of the hour", full.header.Get("Retry-After"))
+	}
+	h.want("another agent's", h.upload("ben", conv, "file", "a.txt", text), 201)
 }
 
 func TestFiles(t *testing.T) {
