@@ -16,12 +16,19 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/parley-gateway/parley/config"
+	"github.com/parley-gateway/parley/core/pluginhost"
 )
 
 func main() {
-	// A plugin process looks at nothing else: its start is on the path of every recovery.
-	if len(os.Args) == 4 && os.Args[1] == "plugin" && os.Args[2] == "serve" {
-		if serve, ok := builtin()[os.Args[3]]; ok {
+	// What the gateway starts of itself looks at nothing else: a plugin's start is on
+	// the path of every recovery, and a guard is to be small.
+	if len(os.Args) == 4 && os.Args[1] == "plugin" {
+		serve, ok := builtin()[os.Args[3]]
+		switch {
+		case os.Args[2] == "guard":
+			pluginhost.Guard(os.Args[3])
+			return
+		case os.Args[2] == "serve" && ok:
 			serve()
 			return
 		}

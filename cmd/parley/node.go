@@ -176,7 +176,7 @@ func pinFile(cfg config.Config) string { return filepath.Join(cfg.Data, "plugins
 func (n *node) startPlugins(ctx context.Context, origins gateway.Origins) error {
 	var err error
 	n.host, err = pluginhost.New(pluginhost.Options{
-		RunDir: n.cfg.RunDir(), PinFile: pinFile(n.cfg), Core: n.router,
+		RunDir: n.cfg.RunDir(), PinFile: pinFile(n.cfg), Core: n.router, Guard: []string{"/proc/self/exe", "plugin", "guard"},
 		Blobs:  blob.Plugins{Store: n.blobs, Log: n.stores.Log, Vault: n.stores.Vault, Origin: origins.Files},
 		Grants: n.grants, KV: n.stores.Directory, Logger: n.logger, Node: n.cfg.Node,
 		PluginURL:      pluginURL(origins),

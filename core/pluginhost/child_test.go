@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
 
+	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
@@ -34,7 +35,14 @@ func TestMain(m *testing.M) {
 		os.Exit(runChild(os.Args[2], os.Args[3:]))
 	}
 	if len(os.Args) > 2 && os.Args[1] == "host" {
-		os.Exit(runHostProcess(os.Args[2:]))
+		os.Exit(runHostProcess(os.Args[2:], nil))
+	}
+	if len(os.Args) > 2 && os.Args[1] == "guarded-host" {
+		os.Exit(runHostProcess(os.Args[2:], guardCommand()))
+	}
+	if len(os.Args) == 3 && os.Args[1] == "guard" {
+		pluginhost.Guard(os.Args[2])
+		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -121,7 +121,7 @@ func (g *generation) spawn(ctx context.Context) error {
 			contract.ProtocolVersion: {contract.PluginName: grpcPlugin{}},
 		},
 		RunnerFunc: func(_ hclog.Logger, spec *exec.Cmd, dir string) (runner.Runner, error) {
-			cmd.Env = append(cmd.Env, spec.Env...)
+			cmd.Env = append(append(cmd.Env, spec.Env...), runMark(h.run))
 			g.dir, g.proc.dir = dir, dir
 			return g.proc, nil
 		},

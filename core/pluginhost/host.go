@@ -45,6 +45,9 @@ type Options struct {
 	FrameAncestors []string
 	// VisitorKey is the HMAC-SHA-256 key of visitor addresses, the same on all nodes.
 	VisitorKey []byte
+	// Guard is the command, of the same executable, that calls Guard with one more
+	// argument; nil = no guard. Linux only.
+	Guard []string
 	// LogLevel is the least level that plugins log: debug, info, warn or
 	// error; "" = their default.
 	LogLevel string
@@ -58,6 +61,8 @@ type Host struct {
 	pins    *Pins
 	meters  *meters
 	spawner *spawner
+	guard   *guard
+	run     string // marks this host's processes
 
 	ctx    context.Context //nolint:containedctx // the life of the host: ends with Close
 	cancel context.CancelFunc
@@ -90,7 +95,7 @@ func New(opts Options) (*Host, error) {
 		opts.Logger = slog.Default()
 	}
 	h := &Host{
-		opts: opts, log: opts.Logger, runDir: dir, meters: newMeters(),
+		opts: opts, log: opts.Logger, runDir: dir, run: rand.Text(), meters: newMeters(),
 		plugins: map[string]*hosted{}, settings: map[string][]byte{},
 	}
 	if opts.PinFile != "" {
@@ -134,6 +139,7 @@ func (h *Host) Start(ctx context.Context) error {
 		return err
 	}
 	h.lock, h.spawner, h.started = lock, newSpawner(), true
+	h.guard = startGuard(h.opts.Guard, h.run, h.spawner, h.log)
 	for _, p := range h.list() {
 		go p.supervise(h.ctx)
 	}
@@ -300,6 +306,7 @@ func (h *Host) Close() error {
 	for _, p := range plugins {
 		p.forgetPrograms()
 	}
+	h.guard.close()
 	h.spawner.close()
 	return h.lock.Close()
 }

@@ -22,10 +22,12 @@ import (
 	"github.com/parley-gateway/parley/internal/freeport"
 )
 
+func guardCommand() []string { return []string{"/proc/self/exe", "guard"} }
+
 // runHostProcess is a gateway that can be killed: it starts a host with one
 // plugin, prints the plugin's pid and waits.
-func runHostProcess(args []string) int {
-	h, err := pluginhost.New(pluginhost.Options{RunDir: args[0], Core: newFakeCore(), Logger: discard()})
+func runHostProcess(args, guard []string) int {
+	h, err := pluginhost.New(pluginhost.Options{RunDir: args[0], Core: newFakeCore(), Logger: discard(), Guard: guard})
 	if err == nil {
 		err = h.Load(self("echo", args[1:]...))
 	}
@@ -192,7 +194,7 @@ func testOrphanFreesPorts(t *testing.T, modes []string) {
 }
 
 // A plugin's child that inherited its port, and left its group, outlives a killed
-// gateway; the next one ends it before its own plugin binds that port (PR12, FT10).
+// gateway that has no guard; the next one ends it before its own plugin binds that port (PR12, FT10).
 func TestOrphanHeir(t *testing.T) {
 	dir := runDir(t)
 	free, err := freeport.Fix(t.Context(), "127.0.0.1:0")

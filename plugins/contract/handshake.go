@@ -30,6 +30,11 @@ const (
 	// plugin logs: debug, info (default), warn or error.
 	LogLevelEnv = "PARLEY_LOG_LEVEL"
 
+	// RunEnv names the environment variable by which a host knows its plugins'
+	// processes, and those that they start: its value is this run's of the host
+	// alone. A plugin has no use for it but to hand it on.
+	RunEnv = "PARLEY_PLUGIN_RUN"
+
 	// MaxMessageSize bounds every gRPC message in either direction, in bytes.
 	MaxMessageSize = 8 << 20
 	// MaxFrameItems and MaxFrameBytes bound what a writer puts into one frame
