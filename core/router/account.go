@@ -219,38 +219,6 @@ func (r *Router) accountEvent(stream eventlog.StreamID, typ string, head, body a
 	return ev, nil
 }
 
-// recordFailure adds to b what a command's end leaves on its account's stream.
-// An external id of the command's own keeps it to one record, however often
-// the plugin says it.
-func (r *Router) recordFailure(b *eventlog.Batch, row *eventlog.OutboxRow, res plugin.CommandResult) error {
-	acc, _ := r.account(conversation.AccountID(row.Account))
-	key, err := r.vault.Assign()
-	if err != nil {
-		return fmt.Errorf("router: key for %s: %w", TypeFailed, err)
-	}
-	body := FailedBody{Text: cut(res.Text, maxField)}
-	if row.Kind == kindProcess {
-		payload, err := r.vault.Open(row.KeyID, row.Account[:], row.Payload)
-		if err == nil {
-			body.Thread, _, err = splitDeferred(payload)
-		}
-		if err != nil { // no reason to keep the row: the record then says no thread
-			r.logger.Warn("deferred item cannot be read", "account_id", conversation.AccountID(row.Account), "err", err)
-		}
-	}
-	ev, err := r.accountEvent(row.Account, TypeFailed, FailedHead{
-		Plugin: acc.plugin, Command: conversation.MessageID(row.CommandID), Kind: row.Kind, Conversation: conversation.ConversationID(row.Conversation),
-		Outcome: res.Outcome, Reason: res.Kind, Code: cut(res.Code, maxCode), Attempt: row.Attempt,
-	}, body, key)
-	if err != nil {
-		return err
-	}
-	b.Streams = append(b.Streams, eventlog.StreamAppend{Stream: row.Account, Expect: eventlog.ExpectAny, Events: []eventlog.Event{ev}})
-	b.External = append(b.External, eventlog.ExternalID{
-		Account: row.Account, Key: r.vault.MAC("failed", row.Account[:], row.CommandID[:]), Stream: row.Account, Index: 0})
-	return nil
-}
-
 // appendAccount appends one event to the account's stream, bound to keys.
 func (r *Router) appendAccount(in plugin.Inbound, keys []eventlog.Key, typ string, head any, body any, row *eventlog.OutboxRow) error {
 	stream := eventlog.StreamID(in.Account)

@@ -32,7 +32,7 @@ type arrival struct {
 func (r *Router) Ingest(ctx context.Context, in plugin.Inbound, done func(plugin.Ack)) {
 	acc, ok := r.account(in.Account)
 	if in.Result != nil && (!ok || acc.plugin == in.Plugin) {
-		r.settle(in, done) // what was handed out is heard out, whatever became of its account
+		r.result(in, done) // what was handed out is heard out, whatever became of its account
 		return
 	}
 	if !ok || acc.plugin != in.Plugin || !acc.enabled {
@@ -48,7 +48,7 @@ func (r *Router) Ingest(ctx context.Context, in plugin.Inbound, done func(plugin
 		r.deliveryStatus(in, done)
 		return
 	case in.Deferred != nil:
-		r.deferProcess(in, acc, done)
+		r.deferProcess(in, done)
 		return
 	}
 	th := r.thread(in.Account, in.Thread)

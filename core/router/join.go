@@ -11,6 +11,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/outbox"
 )
 
 // Join lets an agent take up a parked exchange, or come into an open one, without
@@ -58,21 +59,14 @@ func (r *Router) SettleMessage(ctx context.Context, id conversation.AgentID, con
 		return 0, err
 	}
 	row, err := r.log.OutboxRow(ctx, [16]byte(message))
-	missing := errors.Is(err, eventlog.ErrNotFound) || err == nil && (row.Conversation != eventlog.StreamID(conv) || row.Kind != kindSend)
+	missing := errors.Is(err, eventlog.ErrNotFound) || err == nil && (row.Conversation != eventlog.StreamID(conv) || row.Kind != outbox.KindSend)
 	if err != nil && !missing {
 		return 0, fmt.Errorf("router: settle: %w", err)
 	}
-	row.State, row.Node = eventlog.OutboxSettled, r.node
-	if outcome == conversation.OutcomeResend {
-		now := r.now().UTC()
-		row.State, row.NotBefore, row.Deadline = eventlog.OutboxQueued, now, now.Add(sendDeadline)
-		row.Attempt++
-	}
+	row, update := r.outbox.ByHand(row, outcome)
 	out, err := r.live(conv).do(ctx, &task{
-		cmd: conversation.Settle{Message: message, Outcome: outcome, By: id},
-		outbox: []eventlog.OutboxUpdate{{
-			CommandID: row.CommandID, State: row.State, Attempt: row.Attempt, NotBefore: row.NotBefore, Deadline: row.Deadline, Node: row.Node,
-		}},
+		cmd:    conversation.Settle{Message: message, Outcome: outcome, By: id},
+		outbox: []eventlog.OutboxUpdate{update},
 		prepare: func(_ *task, s *conversation.State) error {
 			if s.Participant(id) == nil && !s.WaitsFor(id) && !u.Role.Includes(directory.RoleSupervisor) {
 				return fmt.Errorf("router: settle: %w", ErrDenied)
@@ -89,9 +83,6 @@ func (r *Router) SettleMessage(ctx context.Context, id conversation.AgentID, con
 	if err != nil {
 		return 0, err
 	}
-	r.metrics.results.WithLabelValues(r.channelOf(&entry{row: row}), "manual_"+string(outcome)).Inc()
-	if outcome == conversation.OutcomeResend {
-		r.outbox.add(&entry{row: row, maybe: true})
-	}
+	r.outbox.DecidedByHand(row, outcome)
 	return out.last, nil
 }

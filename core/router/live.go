@@ -12,6 +12,7 @@ import (
 	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/outbox"
 )
 
 // tailSize is how many opened events a conversation keeps in memory for its
@@ -34,9 +35,9 @@ type live struct {
 	tail     []tailRecord // the last events up to head, without holes
 	head     uint64       // committed sequence; 0 = not known
 	used     time.Time
-	present  bool              // the customer is connected, as far as the channel tells
-	over     bool              // the conversation has ended
-	to       map[int]recipient // by endpoint, as far as somebody asked
+	present  bool                     // the customer is connected, as far as the channel tells
+	over     bool                     // the conversation has ended
+	to       map[int]outbox.Recipient // by endpoint, as far as somebody asked
 
 	// Owned by the worker.
 	state  *conversation.State // nil: load before use
@@ -434,7 +435,7 @@ func (l *live) load(batch []*task) error {
 			fresh = slices.Clone(fresh[len(fresh)-tailSize:])
 		}
 	}
-	if err := l.r.outbox.learn(ctx, s); err != nil {
+	if err := l.r.outbox.Learn(ctx, s); err != nil {
 		return fmt.Errorf("router: load conversation %s: %w", l.id, err)
 	}
 	l.state = s

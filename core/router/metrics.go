@@ -18,8 +18,6 @@ type metrics struct {
 	refused    *prometheus.CounterVec
 	unresolved *prometheus.CounterVec
 	missing    prometheus.Counter
-	results    *prometheus.CounterVec
-	givenUp    *prometheus.CounterVec
 	offers     *prometheus.CounterVec
 	accept     prometheus.Histogram
 	append     prometheus.Histogram
@@ -48,8 +46,6 @@ func newMetrics() *metrics {
 		refused:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_inbound_refused_total", Help: "Inbound events refused for good, by channel and code."}, []string{"channel", "code"}),
 		unresolved: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_inbound_unresolved_replies_total", Help: "Customers' messages kept without the message that they reply to, which is none of their conversation."}, []string{"channel"}),
 		missing:    prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_inbound_attachments_missing_total", Help: "Attachments that customers' messages named and their threads did not have; the messages were kept."}),
-		results:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_outbound_results_total", Help: "Outcomes of commands to store-and-forward channels."}, []string{"channel", "outcome"}),
-		givenUp:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_outbox_failed_total", Help: "Commands that failed for good without a word in a conversation, by channel and kind; each has a record on its account."}, []string{"channel", "kind"}),
 		offers:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_offers_total", Help: "Offers to agents that ended, by cause."}, []string{"cause"}),
 		accept:     histogram("parley_offer_accept_seconds", "Time from an offer to its acceptance.", []float64{1, 2, 5, 10, 20, 30, 60}),
 		append:     histogram("parley_router_append_seconds", "Time from a decision to its commit.", []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}),
@@ -91,7 +87,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 
 func (c collector) parts() []prometheus.Collector {
 	m := c.r.metrics
-	return []prometheus.Collector{m.events, m.conflicts, m.doubts, m.behind, m.newer, m.refused, m.unresolved, m.missing, m.results, m.givenUp, m.offers, m.accept, m.append}
+	return append(c.r.outbox.Collectors(), m.events, m.conflicts, m.doubts, m.behind, m.newer, m.refused, m.unresolved, m.missing, m.offers, m.accept, m.append)
 }
 
 // Collect implements prometheus.Collector.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 
 	"github.com/parley-gateway/parley/core/conversation"
@@ -41,9 +40,21 @@ func (r *Router) pluginLabel(id string) string {
 	return "other"
 }
 
-func (r *Router) channelOf(e *entry) string {
-	acc, _ := r.account(conversation.AccountID(e.row.Account))
-	return r.pluginLabel(acc.plugin)
+// PluginReady gives the router a generation of a plugin to send through (plugin.Core).
+func (r *Router) PluginReady(id, instance string, port plugin.CommandPort) {
+	r.setPluginInfo(id, port.Info())
+	r.outbox.PluginReady(id, instance, port)
+}
+
+// PluginRoom says that a full window of a plugin has room again (plugin.Core).
+func (r *Router) PluginRoom(string, string) { r.outbox.PluginRoom() }
+
+// PluginGone takes a generation out (plugin.Core).
+func (r *Router) PluginGone(id, instance string) { r.outbox.PluginGone(id, instance) }
+
+// Begin records that a command is about to leave for the provider (plugin.Core).
+func (r *Router) Begin(ctx context.Context, account conversation.AccountID, command [16]byte, instance string) (bool, error) {
+	return r.outbox.Begin(ctx, account, command, instance)
 }
 
 // AccountStatus tells how an account is doing at its provider (plugin.Core).
@@ -59,108 +70,11 @@ func (r *Router) AccountStatus(id conversation.AccountID, ok bool, code, _ strin
 	}
 }
 
-// outgoingMessage is a logged message on its way to a provider.
-type outgoingMessage struct {
-	id    conversation.MessageID
-	parts []conversation.Part
-	name  string
-}
-
-// recipient is where a conversation's messages go.
-type recipient struct{ address, thread string }
-
-// outgoing reads a message and the address that it goes to from the log.
-func (r *Router) outgoing(ctx context.Context, conv conversation.ConversationID, seq uint64) (outgoingMessage, recipient, error) {
-	m := outgoingMessage{}
-	recs, err := r.log.Read(ctx, eventlog.StreamID(conv), seq-1, 1)
-	if err != nil || len(recs) == 0 {
-		return m, recipient{}, fmt.Errorf("router: read message %d of %s: %w", seq, conv, errors.Join(err, notThere(recs)))
-	}
-	_, ev, err := r.open(recs[0])
-	if err != nil {
-		return m, recipient{}, err
-	}
-	head, ok := ev.Head.(*conversation.MessagePosted)
-	if !ok {
-		return m, recipient{}, fmt.Errorf("router: event %d of %s is no message", seq, conv)
-	}
-	if ev.Body == nil {
-		return m, recipient{}, fmt.Errorf("router: message %d of %s: %w", seq, conv, errUnreadable)
-	}
-	var body conversation.MessageBody
-	if err := json.Unmarshal(ev.Body, &body); err != nil {
-		return m, recipient{}, fmt.Errorf("router: decode message %d of %s: %w", seq, conv, err)
-	}
-	m = outgoingMessage{id: head.ID, parts: body.Parts, name: body.Name}
-	to, err := r.recipientOf(ctx, conv, head.Endpoint)
-	return m, to, err
-}
-
 func notThere(recs []eventlog.Record) error {
 	if len(recs) == 0 {
 		return ErrNotFound
 	}
 	return nil
-}
-
-// recipientOf is the clear address of an endpoint, read once while the
-// conversation is in memory.
-func (r *Router) recipientOf(ctx context.Context, conv conversation.ConversationID, endpoint int) (recipient, error) {
-	l := r.live(conv)
-	l.mu.Lock()
-	to, ok := l.to[endpoint]
-	l.mu.Unlock()
-	if ok {
-		return to, nil
-	}
-	to, err := r.readRecipient(ctx, conv, endpoint)
-	if err != nil {
-		return to, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.to == nil {
-		l.to = map[int]recipient{}
-	}
-	l.to[endpoint] = to
-	return to, nil
-}
-
-// readRecipient looks for an address in the log: the first one is in the first
-// event, others in the events that added them.
-func (r *Router) readRecipient(ctx context.Context, conv conversation.ConversationID, endpoint int) (recipient, error) {
-	limit := 1 // nearly always
-	for after, found := uint64(0), 0; ; limit = 256 {
-		recs, err := r.log.Read(ctx, eventlog.StreamID(conv), after, limit)
-		if err != nil {
-			return recipient{}, fmt.Errorf("router: read address of %s: %w", conv, err)
-		}
-		if len(recs) == 0 {
-			return recipient{}, fmt.Errorf("router: conversation %s has no endpoint %d: %w", conv, endpoint, ErrNotFound)
-		}
-		for _, rec := range recs {
-			after = rec.Seq
-			t := conversation.Type(rec.Type)
-			if t != conversation.TypeStarted && t != conversation.TypeEndpointAdded {
-				continue
-			}
-			if found++; found-1 != endpoint {
-				continue
-			}
-			body, err := OpenBody(r.vault, rec)
-			if err != nil {
-				return recipient{}, err
-			}
-			if body == nil {
-				return recipient{}, fmt.Errorf("router: address of %s: %w", conv, errUnreadable)
-			}
-			var b conversation.EndpointBody // StartedBody has the same two fields
-			if err := json.Unmarshal(body, &b); err != nil {
-				return recipient{}, fmt.Errorf("router: decode address of %s: %w", conv, err)
-			}
-			return recipient{address: b.Address, thread: b.Thread}, nil
-		}
-	}
 }
 
 // accountAck answers for an append to an account's stream.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/outbox"
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
@@ -131,7 +132,7 @@ func (r *Router) providerKeys(account conversation.AccountID, ids ...string) (ke
 // any number of times and in any order: a status only moves forward, so nothing
 // is kept against repeats.
 func (r *Router) deliveryStatus(in plugin.Inbound, done func(plugin.Ack)) {
-	if row, ok := r.outbox.known(in.Status.Command); ok && conversation.AccountID(row.Account) == in.Account && row.Kind == kindSend {
+	if row, ok := r.outbox.Known(in.Status.Command); ok && conversation.AccountID(row.Account) == in.Account && row.Kind == outbox.KindSend {
 		r.statusOfCommand(in, row, done)
 		return
 	}
@@ -139,7 +140,7 @@ func (r *Router) deliveryStatus(in plugin.Inbound, done func(plugin.Ack)) {
 		if in.Status.Command != ([16]byte{}) {
 			row, err := r.log.OutboxRow(r.ctx, in.Status.Command)
 			switch {
-			case err == nil && (conversation.AccountID(row.Account) != in.Account || row.Kind != kindSend):
+			case err == nil && (conversation.AccountID(row.Account) != in.Account || row.Kind != outbox.KindSend):
 				r.refuse(in, "unknown_command", done)
 				return
 			case err == nil:
@@ -174,17 +175,19 @@ func (r *Router) statusOfCommand(in plugin.Inbound, row eventlog.OutboxRow, done
 		keys: r.providerKeys(in.Account, in.Status.ProviderID), update: update,
 		done: func(out outcome, err error) {
 			if unfollowed(err) && row.State != eventlog.OutboxSettled {
-				said := plugin.CommandResult{Command: row.CommandID, Outcome: in.Status.Status, Code: in.Status.Code, Text: in.Status.Text}
-				r.outbox.settleAlone(&entry{row: row}, said, update, func(alone error) {
+				said := plugin.CommandResult{Command: row.CommandID, Outcome: in.Status.Status, Code: cut(in.Status.Code, maxCode), Text: in.Status.Text}
+				if !r.outbox.EndUntold(row, said, update, func(alone error) {
 					if alone != nil {
 						err = alone
 					}
 					done(r.ack(conv, out, err))
-				})
+				}) {
+					done(r.ack(conv, out, ErrStopped))
+				}
 				return
 			}
 			if err == nil && row.State != eventlog.OutboxSettled {
-				r.outbox.settled(row)
+				r.outbox.Settled(row)
 			}
 			done(r.ack(conv, out, err))
 		},

@@ -35,10 +35,6 @@ func keyLost(err error) bool {
 	return errors.Is(err, vault.ErrDestroyed) || errors.Is(err, vault.ErrDamaged)
 }
 
-// errUnreadable: a command cannot be made, since what it says or where it goes was
-// sealed under a key that is lost.
-var errUnreadable = errors.New("router: sealed under a key that is lost")
-
 // open reads a stored event of a conversation: opened body, decoded head. A
 // body whose key was destroyed or is damaged is gone: nil. With conversation.ErrUnknownType
 // the record is there all the same: for readers, not for a fold.

@@ -84,7 +84,7 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 	if newer > 0 {
 		r.logger.Warn("rows of a newer version of the gateway are left alone", "rows", newer)
 	}
-	if err := r.outbox.start(ctx); err != nil { // begun ones wait for their plugin's word: see PluginReady
+	if err := r.outbox.Start(ctx); err != nil { // begun ones wait for their plugin's word: see PluginReady
 		return 0, err
 	}
 	// The sockets of agents died with the process that had them: their grace

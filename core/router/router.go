@@ -16,6 +16,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/outbox"
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
@@ -99,7 +100,7 @@ type Router struct {
 
 	timers  *timers
 	pump    *pump
-	outbox  *outbox
+	outbox  *outbox.Outbox
 	routing *routing
 	recents *recents
 	order   *order
@@ -133,7 +134,7 @@ func New(o Options) (*Router, error) {
 	r.commits, r.abandon = context.WithCancel(context.Background())
 	r.timers = newTimers(r.now, r.due)
 	r.pump = newPump()
-	r.outbox = newOutbox(r)
+	r.outbox = outbox.New(outbox.Options{Node: r.node, Log: r.log, Conversations: forOutbox{r}, Runner: forOutbox{r}, Logger: r.logger, Now: r.now})
 	r.routing = newRouting(r)
 	r.recents = newRecents()
 	r.order = newOrder()
@@ -168,8 +169,8 @@ func (r *Router) Start(ctx context.Context) error {
 		r.spawn(func() { r.pump.run(r.ctx) })
 	}
 	r.spawn(func() { r.timers.run(r.ctx) })
-	r.spawn(func() { r.outbox.run(r.ctx) })
-	r.spawn(func() { r.outbox.keep(r.ctx) })
+	r.spawn(func() { r.outbox.Run(r.ctx) })
+	r.spawn(func() { r.outbox.Keep(r.ctx) })
 	r.spawn(func() { r.routing.run(r.ctx) })
 	r.spawn(func() { r.janitor(r.ctx) })
 	r.spawn(func() { r.prune(r.ctx) })
@@ -187,7 +188,7 @@ func (r *Router) Stop(ctx context.Context) error {
 	r.gate.Unlock()
 	if first {
 		r.routing.release()
-		r.outbox.release()
+		r.outbox.Release()
 	}
 	r.cancel()
 	done := make(chan struct{})
@@ -262,7 +263,7 @@ func (r *Router) committed(tx *tx) {
 			}
 		}
 	}
-	r.outbox.add(tx.sends...)
+	r.outbox.Add(tx.sends...)
 	r.bus.Publish(bus.Hint{Node: r.node, Kind: bus.Conversation, Stream: l.id, Seq: s.Seq})
 	if tx.unread {
 		r.bus.Publish(bus.Hint{Node: r.node, Kind: bus.Recent, Stream: l.id, Seq: s.Seq})

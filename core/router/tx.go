@@ -10,6 +10,7 @@ import (
 	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/outbox"
 )
 
 // tx gathers the decisions of several tasks of one conversation into one append.
@@ -22,7 +23,7 @@ type tx struct {
 	agents agentsTx
 	row    bool // the state changed other than by a message
 	unread bool // and so did what waits in somebody's Recent
-	sends  []*entry
+	sends  []*outbox.Command
 	// refused: a rule said no to a task, perhaps for want of what another node wrote.
 	refused bool
 	fault   error // the events of a task could not be applied: nothing may be committed
@@ -137,7 +138,7 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 		tx.row = tx.row || conversation.WritesRow(ev.Head.Type())
 		if h, ok := ev.Head.(*conversation.MessagePosted); ok {
 			out.message = ev.Seq
-			tx.queueSend(t, h, ev)
+			tx.queueSend(h, ev)
 		}
 		if s.Unread != unread { // counts survive a restart: start reads rows only
 			tx.row, tx.unread = true, true
@@ -183,6 +184,26 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 	tx.batch.OutboxUpdates = append(tx.batch.OutboxUpdates, t.outbox...)
 	tx.batch.JoinReceipts = append(tx.batch.JoinReceipts, t.receipts...)
 	return nil
+}
+
+// queueSend puts an agent's, bot's or system's message on a store-and-forward
+// channel into the outbox, in the append of its own event.
+func (tx *tx) queueSend(m *conversation.MessagePosted, ev *conversation.Event) {
+	s := tx.l.state
+	if m.Author.Kind == conversation.Customer || m.Endpoint >= len(s.Endpoints) || capabilitiesAt(s, m.Endpoint).Connected {
+		return
+	}
+	c := tx.l.r.outbox.Send(tx.l.id, s.Endpoints[m.Endpoint].Account, m, ev)
+	tx.batch.Outbox = append(tx.batch.Outbox, c.Row())
+	tx.sends = append(tx.sends, c)
+}
+
+// capabilitiesAt is what the channel of an endpoint can carry.
+func capabilitiesAt(s *conversation.State, endpoint int) *conversation.Capabilities {
+	if endpoint > 0 && endpoint <= len(s.Added) {
+		return &s.Added[endpoint-1].Capabilities
+	}
+	return &s.Capabilities
 }
 
 // maxTail is after how many events the row is written although only messages

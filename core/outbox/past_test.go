@@ -1,4 +1,4 @@
-package router
+package outbox
 
 import (
 	"encoding/binary"
@@ -15,7 +15,7 @@ func TestPastIsBounded(t *testing.T) {
 		binary.BigEndian.PutUint64(id[:], uint64(n)+1)
 		return id
 	}
-	o := newOutbox(nil)
+	o := New(Options{})
 	const more = 10
 	for n := range maxPast + more {
 		o.past.add(eventlog.OutboxRow{CommandID: command(n), Seq: uint64(n)})
@@ -25,7 +25,7 @@ func TestPastIsBounded(t *testing.T) {
 		t.Errorf("%d rows and %d places, want %d", len(o.past.rows), len(o.past.ring), maxPast)
 	}
 	for n := range maxPast + more {
-		if row, ok := o.known(command(n)); ok != (n >= more) || ok && row.Seq != uint64(n) {
+		if row, ok := o.Known(command(n)); ok != (n >= more) || ok && row.Seq != uint64(n) {
 			t.Fatalf("command %d: got %v, seq %d", n, ok, row.Seq)
 		}
 	}

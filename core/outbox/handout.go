@@ -1,0 +1,216 @@
+package outbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/plugin"
+)
+
+// Run hands out commands whenever something may have become possible, until ctx ends.
+func (o *Outbox) Run(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		wait := o.handOut(ctx)
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return
+		case <-o.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// Commands that are made at a time, for all accounts and for one: what a full
+// window refuses was made in vain.
+const (
+	mostPicked    = 64
+	mostOfAccount = 16
+)
+
+// handOut hands out what can be handed out now, and tells after what time to
+// look again. Nothing is recorded: until Begin a command is as good as queued.
+func (o *Outbox) handOut(ctx context.Context) time.Duration {
+	o.mu.Lock()
+	o.round++
+	o.mu.Unlock()
+	for ctx.Err() == nil {
+		o.mu.Lock()
+		picked, wait := o.pick(o.now())
+		o.mu.Unlock()
+		if len(picked) == 0 {
+			return wait
+		}
+		for _, c := range picked {
+			cmd, err := o.outbound(ctx, c)
+			if err != nil {
+				if ctx.Err() != nil {
+					return time.Hour
+				}
+				o.logger.Warn("outbox: command cannot be made", "channel", o.channel(c.row.Account), "err", err)
+				if errors.Is(err, ErrUnreadable) {
+					o.abandon(c)
+					continue
+				}
+				o.later(c, retryPause)
+				continue
+			}
+			o.offer(c, cmd)
+		}
+	}
+	return time.Hour
+}
+
+// pick finds commands whose turn it is, and how long until the next one may be
+// tried. It needs o.mu.
+func (o *Outbox) pick(now time.Time) (picked []*Command, wait time.Duration) {
+	wait = time.Hour
+	for _, a := range o.accounts {
+		if a.fullIn == o.round || !o.plugins[a.plugin].ready() {
+			continue
+		}
+		mine, most := 0, a.allowance()
+		for range len(a.inTurn) {
+			if len(picked) == mostPicked || mine == most {
+				break
+			}
+			a.next %= len(a.inTurn)
+			c := a.inTurn[a.next].queue[0]
+			a.next++
+			if c.held || c.doubtful || c.late(now) {
+				continue
+			}
+			if d := c.row.NotBefore.Sub(now); d > 0 {
+				wait = min(wait, d)
+				continue
+			}
+			picked = append(picked, c)
+			mine++
+		}
+	}
+	return picked, wait
+}
+
+// offer gives a command to its plugin. When the plugin's window is full, the
+// account waits until commands are handed out again: a Result or a new generation
+// brings that about.
+func (o *Outbox) offer(c *Command, cmd plugin.Outbound) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	a := o.accounts[conversation.AccountID(c.row.Account)]
+	if o.byID[c.row.CommandID] != c || a == nil || c.held || c.doubtful {
+		return // it ended meanwhile
+	}
+	g := o.plugins[a.plugin]
+	if !g.ready() || a.fullIn == o.round {
+		return
+	}
+	a.give(c, g.instance)
+	if g.port.Offer(cmd) {
+		return
+	}
+	a.takeBack(c)
+	a.fullIn, a.window = o.round, max(1, a.out)
+	// It keeps its turn: else the lanes behind a full window would starve.
+	a.next = max(0, slices.IndexFunc(a.inTurn, func(ln *lane) bool { return ln.queue[0] == c }))
+}
+
+// later has a command wait before it is tried again.
+func (o *Outbox) later(c *Command, d time.Duration) {
+	o.mu.Lock()
+	c.row.NotBefore = o.now().Add(d)
+	o.mu.Unlock()
+}
+
+// outbound makes the plugin's command from the log.
+func (o *Outbox) outbound(ctx context.Context, pending *Command) (plugin.Outbound, error) {
+	o.mu.Lock()
+	c := *pending // a late Result may change it meanwhile
+	o.mu.Unlock()
+	out := plugin.Outbound{
+		Command: c.row.CommandID, Account: conversation.AccountID(c.row.Account), Conversation: conversation.ConversationID(c.row.Conversation),
+		Attempt: c.row.Attempt, MaybeSent: c.maybe, Deadline: c.row.Deadline,
+	}
+	if !out.Deadline.IsZero() { // plugins compare it with the system's clock (FT19)
+		out.Deadline = time.Now().Add(out.Deadline.Sub(o.now()))
+	}
+	if c.row.Kind == KindProcess {
+		payload, err := o.convs.OpenPayload(c.row)
+		if err != nil {
+			return out, err
+		}
+		out.Thread, out.Process, err = splitDeferred(payload)
+		return out, err
+	}
+	m, err := o.message(ctx, &c)
+	if err != nil {
+		return out, err
+	}
+	out.Thread = m.To.Thread
+	if c.lookup {
+		out.Lookup = &plugin.LookupCommand{Message: m.ID}
+		return out, nil
+	}
+	out.Send = &plugin.SendCommand{Message: m.ID, To: m.To.Address, Parts: m.Parts, Author: m.Author}
+	return out, nil
+}
+
+// message is what a command sends, and to whom.
+func (o *Outbox) message(ctx context.Context, c *Command) (Message, error) {
+	conv := conversation.ConversationID(c.row.Conversation)
+	if c.body == nil {
+		return o.convs.Message(ctx, conv, c.row.Seq)
+	}
+	var body conversation.MessageBody
+	if err := json.Unmarshal(c.body, &body); err != nil {
+		return Message{}, fmt.Errorf("outbox: decode message %d of %s: %w", c.row.Seq, conv, err)
+	}
+	to, err := o.convs.Recipient(ctx, conv, c.endpoint)
+	return Message{ID: conversation.MessageID(c.row.CommandID), Parts: body.Parts, Author: body.Name, To: to}, err
+}
+
+// Begin records that a command is about to leave for the provider (plugin.Core).
+func (o *Outbox) Begin(ctx context.Context, account conversation.AccountID, command [16]byte, instance string) (bool, error) {
+	o.mu.Lock()
+	c := o.byID[command]
+	has := func() bool {
+		return c != nil && conversation.AccountID(c.row.Account) == account && c.held && c.instance == instance
+	}
+	ok, attempt := has(), 0
+	if ok {
+		attempt = c.row.Attempt
+	}
+	o.mu.Unlock()
+	if !ok {
+		return false, nil
+	}
+	update := eventlog.OutboxUpdate{CommandID: command, State: eventlog.OutboxBegun, Attempt: attempt, Node: o.node}
+	_, err := o.log.Append(ctx, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{update}})
+	if refused(err) { // the row was settled elsewhere, or is another node's: nobody here may send it
+		o.forget(command)
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !has() { // the generation went meanwhile and the command is another's: no leave to send
+		return false, nil
+	}
+	c.row.State = eventlog.OutboxBegun
+	return true, nil
+}
+
+// refused reports whether an update does not fit its row, or there is no such row.
+func refused(err error) bool {
+	return errors.Is(err, eventlog.ErrConflict) || errors.Is(err, eventlog.ErrNotFound)
+}

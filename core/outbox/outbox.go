@@ -1,0 +1,151 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/plugin"
+)
+
+// Conversations is what the outbox asks of the router. It calls none of these
+// with its own lock held.
+type Conversations interface {
+	// Plugin is the plugin of an account; "" when there is no such account any more.
+	Plugin(account conversation.AccountID) string
+	// Message reads a message from the log, with where it goes. ErrUnreadable.
+	Message(ctx context.Context, conv conversation.ConversationID, seq uint64) (Message, error)
+	// Recipient is where messages to an endpoint of the conversation go. ErrUnreadable.
+	Recipient(ctx context.Context, conv conversation.ConversationID, endpoint int) (Recipient, error)
+	// OpenPayload opens the sealed payload of a deferred item. ErrUnreadable.
+	OpenPayload(row eventlog.OutboxRow) ([]byte, error)
+	// Tell writes what became of a message into its conversation, and the row's
+	// update in the same append. done is called once, perhaps before Tell returns,
+	// with the event's sequence (0: the conversation had it already). Errors:
+	// ErrNotFollowed, ErrStopped, and those of the log.
+	Tell(row eventlog.OutboxRow, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(seq uint64, err error))
+	// RecordFailure adds to b the record of a failure on the account's stream. An
+	// append with it is a *eventlog.DuplicateError when the command has its record.
+	RecordFailure(b *eventlog.Batch, f Failure) error
+}
+
+// Errors of Conversations.
+var (
+	// ErrUnreadable: what is asked for was sealed under a key that is lost.
+	ErrUnreadable = errors.New("outbox: sealed under a key that is lost")
+	// ErrNotFollowed: the conversation does not follow the message any more, so
+	// nothing was written.
+	ErrNotFollowed = errors.New("outbox: the conversation does not follow the message")
+	// ErrStopped: the router is stopping, and nothing was written.
+	ErrStopped = errors.New("outbox: the router is stopping")
+)
+
+// Message is a message on its way to a provider.
+type Message struct {
+	ID     conversation.MessageID
+	Parts  []conversation.Part
+	Author string // the name that is shown with it
+	To     Recipient
+}
+
+// Recipient is where messages to one endpoint of a conversation go, in clear.
+type Recipient struct{ Address, Thread string }
+
+// Failure is a command that ended for good without success, and of which no
+// conversation tells.
+type Failure struct {
+	Row    eventlog.OutboxRow
+	Thread string // of a deferred item; "" when it cannot be read
+	Result plugin.CommandResult
+}
+
+// Runner lends the outbox the router's life: what it starts ends with the router.
+type Runner interface {
+	// Go runs f on a goroutine that the router's Stop waits for. False: the router
+	// is stopping, and f does not run.
+	Go(f func()) bool
+	// After runs f later, unless the router stops first.
+	After(d time.Duration, f func())
+	// Running ends when the router stops.
+	Running() context.Context
+	// Commits ends only when Stop waits no longer, so that an append that has
+	// begun is heard out.
+	Commits() context.Context
+}
+
+// Log is what the outbox needs of the log.
+type Log interface {
+	Append(ctx context.Context, b *eventlog.Batch) (eventlog.Appended, error)
+	Outbox(ctx context.Context, account eventlog.StreamID, unknown bool, limit int) ([]eventlog.OutboxRow, error)
+	OutboxRow(ctx context.Context, command [16]byte) (eventlog.OutboxRow, error)
+	AcquireLease(ctx context.Context, name, holder string, ttl time.Duration) (epoch int64, held bool, err error)
+	ReleaseLease(ctx context.Context, name, holder string) error
+}
+
+// Options for New. All fields are needed.
+type Options struct {
+	Node          string // whose rows these are
+	Log           Log
+	Conversations Conversations
+	Runner        Runner
+	Logger        *slog.Logger
+	Now           func() time.Time // the installation's time (core/clock)
+}
+
+// Outbox holds a node's pending commands. Safe for concurrent use.
+type Outbox struct {
+	node    string
+	log     Log
+	convs   Conversations
+	runner  Runner
+	logger  *slog.Logger
+	now     func() time.Time
+	metrics metrics
+	wake    chan struct{} // something may be handed out
+	again   chan struct{} // the rows are to be read now
+
+	mu       sync.Mutex
+	plugins  map[string]*generation
+	accounts map[conversation.AccountID]*account
+	byID     map[[16]byte]*Command
+	past     past
+	round    int // counts calls of handOut
+
+	reads   uint64                // numbers the readings of rows
+	reading int                   // readings that are under way
+	gone    map[[16]byte]struct{} // what left memory meanwhile
+
+	// Owned by whoever reads all rows: Start, then Keep.
+	renewed, keptSince time.Time // the node's lease: last renewed; kept without a gap
+	notReadBefore      time.Time
+}
+
+// New makes an outbox. Nothing runs before Start, Run and Keep.
+func New(o Options) *Outbox {
+	return &Outbox{
+		node: o.Node, log: o.Log, convs: o.Conversations, runner: o.Runner, logger: o.Logger, now: o.Now, metrics: newMetrics(),
+		wake: make(chan struct{}, 1), again: make(chan struct{}, 1),
+		plugins: map[string]*generation{}, accounts: map[conversation.AccountID]*account{}, byID: map[[16]byte]*Command{},
+		past: past{rows: map[[16]byte]eventlog.OutboxRow{}},
+	}
+}
+
+// poke has commands handed out, as far as that is possible now.
+func (o *Outbox) poke() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// retryPause is the pause before something is tried again that the store refused.
+const retryPause = time.Second
+
+// stopping answers what would need another goroutine.
+func stopping(done func(plugin.Ack)) {
+	done(plugin.Ack{Status: plugin.Retry, Code: "stopping"})
+}

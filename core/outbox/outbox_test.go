@@ -1,0 +1,291 @@
+package outbox_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/eventlog/memlog"
+	"github.com/parley-gateway/parley/core/outbox"
+	"github.com/parley-gateway/parley/core/plugin"
+)
+
+// house stands for the router: it writes what it is told as the router does, and
+// remembers it. Each of its methods asks the outbox something, which would hang
+// if the outbox called it with its own lock held.
+type house struct {
+	t       *testing.T
+	log     *memlog.Log
+	o       *outbox.Outbox
+	account conversation.AccountID
+	ctx     context.Context //nolint:containedctx // the life that the outbox is lent
+	wg      sync.WaitGroup
+
+	mu         sync.Mutex
+	unread     bool // messages cannot be read: their keys are lost
+	unfollowed bool // no conversation follows its messages
+	told       []plugin.CommandResult
+	failures   []outbox.Failure
+}
+
+// inHouse runs a test in a bubble, with an outbox that hands out to p.
+func inHouse(t *testing.T, p *port, test func(t *testing.T, h *house)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		h := &house{t: t, log: memlog.New(), account: conversation.NewID[conversation.AccountID](), ctx: ctx}
+		h.o = outbox.New(outbox.Options{Node: "n1", Log: h.log, Conversations: h, Runner: h, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+		if err := h.o.Start(ctx); err != nil {
+			t.Fatal(err)
+		}
+		h.wg.Go(func() { h.o.Run(ctx) })
+		h.wg.Go(func() { h.o.Keep(ctx) })
+		h.o.PluginReady("text", "g1", p)
+		test(t, h)
+		stop()
+		h.wg.Wait()
+		_ = h.log.Close()
+	})
+}
+
+func (h *house) ask() { h.o.Known([16]byte{}) }
+
+func (h *house) Plugin(conversation.AccountID) string { h.ask(); return "text" }
+
+func (h *house) Message(_ context.Context, _ conversation.ConversationID, seq uint64) (outbox.Message, error) {
+	h.ask()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.unread {
+		return outbox.Message{}, outbox.ErrUnreadable
+	}
+	return outbox.Message{Author: "from the log", To: outbox.Recipient{Address: "+1"}}, nil
+}
+
+func (h *house) Recipient(context.Context, conversation.ConversationID, int) (outbox.Recipient, error) {
+	h.ask()
+	return outbox.Recipient{Address: "+1", Thread: "t"}, nil
+}
+
+func (h *house) OpenPayload(row eventlog.OutboxRow) ([]byte, error) { h.ask(); return row.Payload, nil }
+
+func (h *house) Tell(_ eventlog.OutboxRow, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(uint64, error)) {
+	h.ask()
+	h.mu.Lock()
+	unfollowed := h.unfollowed
+	if !unfollowed {
+		h.told = append(h.told, res)
+	}
+	h.mu.Unlock()
+	if unfollowed {
+		done(0, outbox.ErrNotFollowed)
+		return
+	}
+	_, err := h.log.Append(h.ctx, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{update}})
+	done(7, err)
+}
+
+func (h *house) RecordFailure(_ *eventlog.Batch, f outbox.Failure) error {
+	h.ask()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failures = append(h.failures, f)
+	return nil
+}
+
+func (h *house) Go(f func()) bool {
+	if h.ctx.Err() != nil {
+		return false
+	}
+	h.wg.Go(f)
+	return true
+}
+
+func (h *house) After(d time.Duration, f func()) {
+	h.Go(func() {
+		select {
+		case <-time.After(d):
+			f()
+		case <-h.ctx.Done():
+		}
+	})
+}
+
+func (h *house) Running() context.Context { return h.ctx }
+func (h *house) Commits() context.Context { return context.WithoutCancel(h.ctx) }
+
+// post has a message of a conversation written and queued.
+func (h *house) post(conv conversation.ConversationID, seq uint64, text string) *outbox.Command {
+	h.t.Helper()
+	c := h.o.Send(conv, h.account, &conversation.MessagePosted{ID: conversation.NewID[conversation.MessageID]()},
+		&conversation.Event{Seq: seq, At: time.Now(), Body: []byte(`{"parts":[{"kind":"text","text":"` + text + `"}]}`)})
+	if _, err := h.log.Append(h.ctx, &eventlog.Batch{Outbox: []eventlog.OutboxRow{c.Row()}}); err != nil {
+		h.t.Fatal(err)
+	}
+	h.o.Add(c)
+	synctest.Wait()
+	return c
+}
+
+// result gives a plugin's word and returns the answer to it.
+func (h *house) result(c *outbox.Command, res plugin.CommandResult) plugin.Ack {
+	h.t.Helper()
+	res.Command = c.Row().CommandID
+	ch := make(chan plugin.Ack, 1)
+	h.o.Result(h.account, res, func(a plugin.Ack) { ch <- a })
+	a := <-ch
+	synctest.Wait()
+	return a
+}
+
+func (h *house) state(c *outbox.Command) eventlog.OutboxState {
+	h.t.Helper()
+	row, err := h.log.OutboxRow(h.ctx, c.Row().CommandID)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return row.State
+}
+
+// port is a plugin that keeps what it is given.
+type port struct {
+	mu  sync.Mutex
+	got []string
+}
+
+func (p *port) Offer(o plugin.Outbound) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.got = append(p.got, o.Send.Parts[0].Text)
+	return true
+}
+
+func (p *port) Info() plugin.Info { return plugin.Info{ID: "text"} }
+
+func (p *port) want(t *testing.T, when string, want ...string) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.got) != len(want) {
+		t.Fatalf("%s: the plugin has got %q, want %q", when, p.got, want)
+	}
+	for i := range want {
+		if p.got[i] != want[i] {
+			t.Fatalf("%s: the plugin has got %q, want %q", when, p.got, want)
+		}
+	}
+}
+
+// A message waits for the one before it, also while that is tried again; other
+// conversations go on.
+func TestLaneWaits(t *testing.T) {
+	p := &port{}
+	inHouse(t, p, func(t *testing.T, h *house) {
+		one, other := conversation.NewID[conversation.ConversationID](), conversation.NewID[conversation.ConversationID]()
+		first := h.post(one, 1, "first")
+		h.post(one, 2, "second")
+		h.post(other, 1, "other")
+		p.want(t, "at first", "first", "other")
+		if a := h.result(first, plugin.CommandResult{Outcome: conversation.StatusFailed, Retryable: true}); a.Status != plugin.Committed {
+			t.Fatalf("retryable failure: got %+v, want committed", a)
+		}
+		p.want(t, "while it waits to be tried again", "first", "other")
+		time.Sleep(2 * time.Second) // of the bubble
+		synctest.Wait()
+		p.want(t, "after a pause", "first", "other", "first")
+		if a := h.result(first, plugin.CommandResult{Outcome: conversation.StatusSent}); a.Status != plugin.Committed || a.Seq != 7 {
+			t.Fatalf("sent: got %+v, want committed with the conversation's event", a)
+		}
+		p.want(t, "when it is sent", "first", "other", "first", "second")
+		if got := h.state(first); got != eventlog.OutboxSettled {
+			t.Errorf("row: got %s, want settled", got)
+		}
+		if row, ok := h.o.Known(first.Row().CommandID); !ok || row.State != eventlog.OutboxSettled {
+			t.Errorf("known: got %v %s, want it settled", ok, row.State)
+		}
+	})
+}
+
+// What no conversation tells of is recorded once it has failed, and not when it
+// succeeded.
+func TestEndUntold(t *testing.T) {
+	inHouse(t, &port{}, func(t *testing.T, h *house) {
+		h.unfollowed = true
+		conv := conversation.NewID[conversation.ConversationID]()
+		good, bad := h.post(conv, 1, "good"), h.post(conv, 2, "bad")
+		h.result(good, plugin.CommandResult{Outcome: conversation.StatusSent})
+		h.result(bad, plugin.CommandResult{Outcome: conversation.StatusFailed, Code: "30003"})
+		if len(h.failures) != 1 || h.failures[0].Row.CommandID != bad.Row().CommandID || h.failures[0].Result.Code != "30003" {
+			t.Errorf("failures: got %+v, want one of the second message", h.failures)
+		}
+		for _, c := range []*outbox.Command{good, bad} {
+			if got := h.state(c); got != eventlog.OutboxSettled {
+				t.Errorf("row: got %s, want settled", got)
+			}
+		}
+	})
+}
+
+// A message that cannot be read for ever fails, and holds nothing up.
+func TestUnreadable(t *testing.T) {
+	p := &port{}
+	inHouse(t, p, func(t *testing.T, h *house) {
+		h.unread = true
+		conv := conversation.NewID[conversation.ConversationID]()
+		row := h.o.Send(conv, h.account, &conversation.MessagePosted{ID: conversation.NewID[conversation.MessageID]()}, &conversation.Event{Seq: 1, At: time.Now()}).Row()
+		if _, err := h.log.Append(t.Context(), &eventlog.Batch{Outbox: []eventlog.OutboxRow{row}}); err != nil {
+			t.Fatal(err)
+		}
+		h.o.AddRow(row)
+		h.post(conv, 2, "next")
+		p.want(t, "after the one that is lost", "next")
+		if len(h.told) != 1 || h.told[0].Outcome != conversation.StatusFailed || h.told[0].Code != "unreadable" {
+			t.Errorf("told: got %+v, want that the first has failed", h.told)
+		}
+	})
+}
+
+// When the router stops, a Result that needs the log is to come again.
+func TestStopping(t *testing.T) {
+	inHouse(t, &port{}, func(t *testing.T, h *house) {
+		ctx, stop := context.WithCancel(h.ctx)
+		h.ctx = ctx
+		stop()
+		h.o.Result(h.account, plugin.CommandResult{Command: [16]byte{1}}, func(a plugin.Ack) {
+			if a.Status != plugin.Retry {
+				t.Errorf("got %+v, want retry", a)
+			}
+		})
+		if h.o.EndUntold(eventlog.OutboxRow{}, plugin.CommandResult{}, eventlog.OutboxUpdate{}, func(error) { t.Error("done was called") }) {
+			t.Error("EndUntold says that it runs")
+		}
+	})
+}
+
+// What the outbox counts has a bounded label.
+func TestChannelLabel(t *testing.T) {
+	inHouse(t, &port{}, func(t *testing.T, h *house) {
+		c := h.post(conversation.NewID[conversation.ConversationID](), 1, "a")
+		h.result(c, plugin.CommandResult{Outcome: conversation.StatusSent})
+		reg := prometheus.NewPedanticRegistry()
+		err := errors.Join(reg.Register(h.o.Collectors()[0]), reg.Register(h.o.Collectors()[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		families, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(families) != 1 || families[0].GetName() != "parley_outbound_results_total" || families[0].GetMetric()[0].GetCounter().GetValue() != 1 {
+			t.Errorf("got %v, want one result", families)
+		}
+	})
+}

@@ -1,0 +1,92 @@
+package outbox
+
+import (
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/plugin"
+)
+
+// generation is the one of a plugin that came last.
+type generation struct {
+	instance string
+	port     plugin.CommandPort // nil: it has gone
+	info     plugin.Info
+}
+
+// ready reports whether commands can be handed to it. A plugin that never came has none (nil).
+func (g *generation) ready() bool { return g != nil && g.port != nil }
+
+// PluginReady gives the outbox a generation to send through (plugin.Core).
+func (o *Outbox) PluginReady(id, instance string, port plugin.CommandPort) {
+	info := port.Info()
+	var doubtful []*Command
+	o.mu.Lock()
+	o.plugins[id] = &generation{instance: instance, port: port, info: info}
+	for _, c := range o.byID {
+		a := o.accounts[conversation.AccountID(c.row.Account)]
+		if a == nil || a.plugin != id || c.held || c.doubtful || c.lookup || c.row.State != eventlog.OutboxBegun {
+			continue
+		}
+		c.doubtful = true
+		doubtful = append(doubtful, c) // it began before this process did
+	}
+	o.mu.Unlock()
+	for _, c := range doubtful {
+		o.doubt(c, info)
+	}
+	o.poke()
+}
+
+// PluginRoom says that a full window of a plugin has room again (plugin.Core).
+func (o *Outbox) PluginRoom() { o.poke() }
+
+// PluginGone takes a generation out, and decides about the commands that it had
+// (plugin.Core). The rows know which of them passed Begin.
+func (o *Outbox) PluginGone(id, instance string) {
+	var doubtful []*Command
+	var info plugin.Info
+	o.mu.Lock()
+	if g := o.plugins[id]; g != nil {
+		info = g.info
+		if g.instance == instance {
+			g.port = nil
+		}
+	}
+	for _, c := range o.byID {
+		if !c.held || c.instance != instance {
+			continue
+		}
+		o.accounts[conversation.AccountID(c.row.Account)].takeBack(c)
+		if c.row.State == eventlog.OutboxBegun {
+			c.doubtful = true
+			doubtful = append(doubtful, c)
+			continue
+		}
+		c.row.State = eventlog.OutboxQueued
+		c.row.Attempt++
+	}
+	o.mu.Unlock()
+	for _, c := range doubtful {
+		o.doubt(c, info)
+	}
+	o.poke()
+}
+
+// doubt decides what becomes of a command that passed Begin and lost its
+// plugin: it is sent again where that does no harm, the plugin is asked about it,
+// or its outcome is unknown (PR4).
+func (o *Outbox) doubt(c *Command, info plugin.Info) {
+	o.mu.Lock()
+	switch {
+	case info.IdempotentSend || c.row.Kind == KindProcess:
+		c.row.State, c.maybe, c.doubtful = eventlog.OutboxQueued, true, false
+		c.row.Attempt++
+		o.mu.Unlock()
+	case info.CanLookup:
+		c.lookup, c.doubtful = true, false
+		o.mu.Unlock()
+	default: // stays doubtful until the log says unknown
+		o.mu.Unlock()
+		o.insist(c, plugin.CommandResult{Command: c.row.CommandID, Outcome: conversation.StatusUnknown, Kind: "internal", Code: "plugin_lost"})
+	}
+}

@@ -1,0 +1,204 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/plugin"
+)
+
+const (
+	// rereadEvery is how often all pending rows are read. A long list is read
+	// less often: reading takes at most a twentieth of the time.
+	rereadEvery = 5 * time.Second
+	rereadShare = 20
+)
+
+// Start takes in the node's pending rows. A lease that cannot be written, as on a
+// full disk, keeps nobody from reading (PR16): Keep renews it as soon as it can be.
+func (o *Outbox) Start(ctx context.Context) error {
+	steady, held, err := o.renew(ctx)
+	switch {
+	case err != nil:
+		o.logger.Warn("outbox: the lease on this node's commands cannot be written yet", "err", err)
+		return o.readRows(ctx, false, false)
+	case !held:
+		return nil
+	}
+	return o.readRows(ctx, true, steady)
+}
+
+// Keep reads the rows again, and gives up what is over, until ctx ends.
+func (o *Outbox) Keep(ctx context.Context) {
+	timer := time.NewTimer(rereadEvery)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-o.again:
+		case <-timer.C:
+		}
+		if err := o.reread(ctx); err != nil && ctx.Err() == nil {
+			o.logger.Warn("outbox: rows cannot be read", "err", err)
+		}
+		o.giveUp()
+		timer.Reset(rereadEvery)
+	}
+}
+
+// ReadAgain has the rows read as soon as possible: one may be there that nobody
+// has in memory.
+func (o *Outbox) ReadAgain() {
+	select {
+	case o.again <- struct{}{}:
+	default:
+	}
+}
+
+// reread renews the node's lease, brings memory up to its pending rows, and
+// takes over those of nodes that are gone.
+func (o *Outbox) reread(ctx context.Context) error {
+	steady, held, err := o.renew(ctx)
+	if err != nil || !held { // not held: another node is taking this one's rows over
+		return err
+	}
+	return o.readRows(ctx, true, steady)
+}
+
+// readRows brings memory up to the node's pending rows. With leased, rows of nodes
+// that are gone are taken over too (steady: see renew).
+func (o *Outbox) readRows(ctx context.Context, leased, steady bool) error {
+	began := time.Now()
+	if began.Before(o.notReadBefore) {
+		return nil
+	}
+	defer func() { o.notReadBefore = began.Add(rereadShare * time.Since(began)) }()
+	number := o.beginRead()
+	rows, err := o.log.Outbox(ctx, eventlog.StreamID{}, false, 0)
+	if err != nil {
+		o.endRead(nil)
+		return fmt.Errorf("read outbox: %w", err)
+	}
+	mine := make(map[[16]byte]struct{}, len(rows))
+	others := map[string]struct{}{} // nodes that have rows
+	own := rows[:0]
+	for _, row := range rows {
+		if row.Node != o.node {
+			others[row.Node] = struct{}{}
+			continue
+		}
+		mine[row.CommandID] = struct{}{}
+		own = append(own, row)
+	}
+	o.endRead(own)
+	o.dropStale(mine, number)
+	if !leased {
+		return nil
+	}
+	return o.takeOver(ctx, others, steady)
+}
+
+// beginRead makes remove remember what leaves memory until endRead: what was
+// read before may name it as pending. It returns the number of the reading.
+func (o *Outbox) beginRead() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.reading++
+	o.reads++
+	return o.reads
+}
+
+// endRead takes in what was read and is not in memory.
+func (o *Outbox) endRead(rows []eventlog.OutboxRow) {
+	plugins := map[eventlog.StreamID]string{} // by account
+	for i := range rows {
+		if id := rows[i].Account; plugins[id] == "" {
+			plugins[id] = o.convs.Plugin(conversation.AccountID(id))
+		}
+	}
+	type lostCommand struct {
+		c    *Command
+		info plugin.Info
+	}
+	var lost []lostCommand
+	o.mu.Lock()
+	for _, row := range rows {
+		if _, gone := o.gone[row.CommandID]; gone || o.byID[row.CommandID] != nil {
+			continue
+		}
+		c := &Command{row: row, plugin: plugins[row.Account], maybe: row.Attempt > 1} // its text is in the log
+		o.insert(c)
+		g := o.plugins[o.accounts[conversation.AccountID(row.Account)].plugin]
+		if row.State == eventlog.OutboxBegun && g.ready() { // begun by nobody who is here
+			c.doubtful = true
+			lost = append(lost, lostCommand{c, g.info})
+		}
+	}
+	if o.reading--; o.reading == 0 {
+		o.gone = nil
+	}
+	o.mu.Unlock()
+	for _, l := range lost {
+		o.doubt(l.c, l.info)
+	}
+	if len(rows) > 0 {
+		o.poke()
+	}
+}
+
+// dropStale forgets the commands that were in memory before a reading and are
+// not pending in what it read: they ended elsewhere, or are another node's by
+// now. What a plugin has, or doubt decides about, is left to them.
+func (o *Outbox) dropStale(mine map[[16]byte]struct{}, reading uint64) {
+	o.mu.Lock()
+	var stale []*Command
+	for id, c := range o.byID {
+		if _, ok := mine[id]; !ok && c.read < reading && !c.held && !c.doubtful {
+			stale = append(stale, c)
+		}
+	}
+	for _, c := range stale {
+		o.remove(c)
+	}
+	o.mu.Unlock()
+	if len(stale) > 0 {
+		o.poke()
+	}
+}
+
+// Learn takes in the pending rows of a conversation that was just loaded, as
+// far as its messages wait to be sent and memory does not hold them. So the rows
+// of an append with an unknown outcome are in their lane before any later
+// message of the conversation is.
+func (o *Outbox) Learn(ctx context.Context, s *conversation.State) error {
+	var missing [][16]byte
+	o.mu.Lock()
+	for i := range s.Pending {
+		if p := &s.Pending[i]; p.Status == conversation.StatusAccepted && o.byID[p.ID] == nil {
+			missing = append(missing, p.ID)
+		}
+	}
+	o.mu.Unlock()
+	if len(missing) == 0 {
+		return nil
+	}
+	o.beginRead()
+	var rows []eventlog.OutboxRow
+	defer func() { o.endRead(rows) }()
+	for _, id := range missing {
+		row, err := o.log.OutboxRow(ctx, id)
+		switch {
+		case errors.Is(err, eventlog.ErrNotFound):
+		case err != nil:
+			return fmt.Errorf("read outbox: %w", err)
+		case row.State.Pending() && row.Node == o.node:
+			rows = append(rows, row)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+package router
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/outbox"
+	"github.com/parley-gateway/parley/core/plugin"
+)
+
+// forOutbox is the router as the outbox sees it: outbox.Conversations and
+// outbox.Runner.
+type forOutbox struct{ r *Router }
+
+// Plugin implements outbox.Conversations.
+func (f forOutbox) Plugin(id conversation.AccountID) string {
+	acc, _ := f.r.account(id)
+	return acc.plugin
+}
+
+// Message implements outbox.Conversations.
+func (f forOutbox) Message(ctx context.Context, conv conversation.ConversationID, seq uint64) (outbox.Message, error) {
+	recs, err := f.r.log.Read(ctx, eventlog.StreamID(conv), seq-1, 1)
+	if err != nil || len(recs) == 0 {
+		return outbox.Message{}, fmt.Errorf("router: read message %d of %s: %w", seq, conv, joinNotFound(err, recs))
+	}
+	_, ev, err := f.r.open(recs[0])
+	if err != nil {
+		return outbox.Message{}, err
+	}
+	head, ok := ev.Head.(*conversation.MessagePosted)
+	if !ok {
+		return outbox.Message{}, fmt.Errorf("router: event %d of %s is no message", seq, conv)
+	}
+	if ev.Body == nil {
+		return outbox.Message{}, fmt.Errorf("router: message %d of %s: %w", seq, conv, outbox.ErrUnreadable)
+	}
+	var body conversation.MessageBody
+	if err := json.Unmarshal(ev.Body, &body); err != nil {
+		return outbox.Message{}, fmt.Errorf("router: decode message %d of %s: %w", seq, conv, err)
+	}
+	to, err := f.Recipient(ctx, conv, head.Endpoint)
+	return outbox.Message{ID: head.ID, Parts: body.Parts, Author: body.Name, To: to}, err
+}
+
+// Recipient implements outbox.Conversations. An address is read once while the
+// conversation is in memory.
+func (f forOutbox) Recipient(ctx context.Context, conv conversation.ConversationID, endpoint int) (outbox.Recipient, error) {
+	l := f.r.live(conv)
+	l.mu.Lock()
+	to, ok := l.to[endpoint]
+	l.mu.Unlock()
+	if ok {
+		return to, nil
+	}
+	to, err := f.r.readRecipient(ctx, conv, endpoint)
+	if err != nil {
+		return to, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.to == nil {
+		l.to = map[int]outbox.Recipient{}
+	}
+	l.to[endpoint] = to
+	return to, nil
+}
+
+// readRecipient looks for an address in the log: the first one is in the first
+// event, others in the events that added them.
+func (r *Router) readRecipient(ctx context.Context, conv conversation.ConversationID, endpoint int) (outbox.Recipient, error) {
+	limit := 1 // nearly always
+	for after, found := uint64(0), 0; ; limit = 256 {
+		recs, err := r.log.Read(ctx, eventlog.StreamID(conv), after, limit)
+		if err != nil {
+			return outbox.Recipient{}, fmt.Errorf("router: read address of %s: %w", conv, err)
+		}
+		if len(recs) == 0 {
+			return outbox.Recipient{}, fmt.Errorf("router: conversation %s has no endpoint %d: %w", conv, endpoint, ErrNotFound)
+		}
+		for _, rec := range recs {
+			after = rec.Seq
+			t := conversation.Type(rec.Type)
+			if t != conversation.TypeStarted && t != conversation.TypeEndpointAdded {
+				continue
+			}
+			if found++; found-1 != endpoint {
+				continue
+			}
+			body, err := OpenBody(r.vault, rec)
+			if err != nil {
+				return outbox.Recipient{}, err
+			}
+			if body == nil {
+				return outbox.Recipient{}, fmt.Errorf("router: address of %s: %w", conv, outbox.ErrUnreadable)
+			}
+			var b conversation.EndpointBody // StartedBody has the same two fields
+			if err := json.Unmarshal(body, &b); err != nil {
+				return outbox.Recipient{}, fmt.Errorf("router: decode address of %s: %w", conv, err)
+			}
+			return outbox.Recipient{Address: b.Address, Thread: b.Thread}, nil
+		}
+	}
+}
+
+// OpenPayload implements outbox.Conversations.
+func (f forOutbox) OpenPayload(row eventlog.OutboxRow) ([]byte, error) {
+	payload, err := f.r.vault.Open(row.KeyID, row.Account[:], row.Payload)
+	if keyLost(err) {
+		err = fmt.Errorf("%w: %w", outbox.ErrUnreadable, err)
+	}
+	return payload, err
+}
+
+// Tell implements outbox.Conversations.
+func (f forOutbox) Tell(row eventlog.OutboxRow, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(uint64, error)) {
+	account := conversation.AccountID(row.Account)
+	f.r.tell(conversation.ConversationID(row.Conversation), word{
+		account: account, seq: row.Seq, keys: f.r.providerKeys(account, res.ProviderIDs...), update: update,
+		status: conversation.SetStatus{
+			Message: conversation.MessageID(row.CommandID), Status: res.Outcome, Kind: res.Kind, Code: res.Code, Body: statusBody(res.Text),
+		},
+		done: func(out outcome, err error) {
+			switch {
+			case unfollowed(err):
+				err = fmt.Errorf("%w: %w", outbox.ErrNotFollowed, err)
+			case errors.Is(err, ErrStopped):
+				err = outbox.ErrStopped
+			}
+			done(out.first, err)
+		},
+	})
+}
+
+// RecordFailure implements outbox.Conversations. An external id of the command's
+// own keeps it to one record, however often the plugin says it.
+func (f forOutbox) RecordFailure(b *eventlog.Batch, failed outbox.Failure) error {
+	r, row, res := f.r, &failed.Row, &failed.Result
+	key, err := r.vault.Assign()
+	if err != nil {
+		return fmt.Errorf("router: key for %s: %w", TypeFailed, err)
+	}
+	ev, err := r.accountEvent(row.Account, TypeFailed, FailedHead{
+		Plugin: f.Plugin(conversation.AccountID(row.Account)), Command: conversation.MessageID(row.CommandID), Kind: row.Kind,
+		Conversation: conversation.ConversationID(row.Conversation), Outcome: res.Outcome, Reason: res.Kind, Code: res.Code, Attempt: row.Attempt,
+	}, FailedBody{Thread: failed.Thread, Text: cut(res.Text, maxField)}, key)
+	if err != nil {
+		return err
+	}
+	b.Streams = append(b.Streams, eventlog.StreamAppend{Stream: row.Account, Expect: eventlog.ExpectAny, Events: []eventlog.Event{ev}})
+	b.External = append(b.External, eventlog.ExternalID{
+		Account: row.Account, Key: r.vault.MAC("failed", row.Account[:], row.CommandID[:]), Stream: row.Account, Index: 0})
+	return nil
+}
+
+// Go implements outbox.Runner.
+func (f forOutbox) Go(work func()) bool { return f.r.spawn(work) }
+
+// After implements outbox.Runner.
+func (f forOutbox) After(d time.Duration, work func()) { f.r.after(d, work) }
+
+// Running implements outbox.Runner.
+func (f forOutbox) Running() context.Context { return f.r.ctx }
+
+// Commits implements outbox.Runner.
+func (f forOutbox) Commits() context.Context { return f.r.commits }
+
+// result takes a plugin's word on a command.
+func (r *Router) result(in plugin.Inbound, done func(plugin.Ack)) {
+	res := *in.Result
+	res.Code = cut(res.Code, maxCode)
+	r.outbox.Result(in.Account, res, done)
+}
+
+// deferProcess makes an opaque item durable and queues its processing.
+func (r *Router) deferProcess(in plugin.Inbound, done func(plugin.Ack)) {
+	if !r.spawn(func() {
+		row := r.outbox.Deferred(in.Account, in.Thread, in.Deferred)
+		err := r.appendAccount(in, r.externals(in), TypeDeferred, DeferredHead{Plugin: in.Plugin, Command: conversation.MessageID(row.CommandID)}, nil, &row)
+		switch {
+		case err == nil:
+			r.outbox.AddRow(row)
+		case inDoubt(err):
+			r.outbox.ReadAgain() // it may be there; the repeat of the event will be a duplicate
+		}
+		done(r.accountAck(in, err))
+	}) {
+		done(plugin.Ack{Status: plugin.Retry, Code: "stopping"})
+	}
+}
