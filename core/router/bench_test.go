@@ -3,6 +3,7 @@ package router_test
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"testing"
 
 	"github.com/parley-gateway/parley/core/conversation"
@@ -79,6 +80,39 @@ func BenchmarkFeedPoll(b *testing.B) {
 			if len(items) == 0 {
 				break
 			}
+		}
+	}
+}
+
+// endless is a plugin that takes every command.
+type endless struct {
+	info plugin.Info
+	ch   chan plugin.Outbound
+}
+
+func (p *endless) Offer(o plugin.Outbound) bool { p.ch <- o; return true }
+func (p *endless) Info() plugin.Info            { return p.info }
+
+// BenchmarkReply is an agent's reply on a store-and-forward channel, from Send to
+// the settled row.
+func BenchmarkReply(b *testing.B) {
+	w, r := benchRouter(b)
+	p := &endless{textInfo(), make(chan plugin.Outbound, 16)}
+	r.PluginReady("text", "text-1", p)
+	conv := w.textChat(r)
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		n++
+		if _, err := r.Send(context.Background(), router.SendRequest{Conversation: conv, Agent: w.agents["ana"], ClientID: strconv.Itoa(n), Parts: textParts("reply")}); err != nil {
+			b.Fatal(err)
+		}
+		cmd := <-p.ch
+		if ok, err := r.Begin(context.Background(), w.text.ID, cmd.Command, "text-1"); !ok || err != nil {
+			b.Fatal(ok, err)
+		}
+		if a := w.result(r, cmd, plugin.CommandResult{Outcome: conversation.StatusSent, ProviderIDs: []string{strconv.Itoa(n)}}); a.Status != plugin.Committed {
+			b.Fatal(a)
 		}
 	}
 }
