@@ -81,6 +81,7 @@ type media struct {
 type mediaError struct {
 	reason string // a word of ours: it is logged and shown
 	final  bool   // another attempt would not help
+	ours   bool   // the gateway cannot store it now
 }
 
 // Error names the reason.

@@ -13,9 +13,15 @@ import (
 )
 
 const (
-	// fetchAttempts is after how many attempts an attachment is given up: the
-	// host's schedule makes that some four minutes. The text waits for it.
+	// fetchAttempts is after how many attempts an attachment is given up that the
+	// carrier does not give: the host's schedule makes that some four minutes. The
+	// text waits for it.
 	fetchAttempts = 9
+	// storeMargin is how long before the command's deadline an attachment is given
+	// up that the gateway cannot store. The carrier was told that it was taken, so
+	// it is tried as long as the command lives; after the deadline the text would
+	// be lost, too.
+	storeMargin = time.Hour
 	// maxFile bounds one attachment, in bytes. The largest that the carrier
 	// takes on any channel is 16 MB.
 	maxFile = 16 << 20
@@ -85,7 +91,7 @@ func (p *Plugin) Process(ctx context.Context, cmd *sdk.ProcessCommand) sdk.Resul
 			parts = append(parts, file)
 			continue
 		}
-		if !err.final && cmd.Attempt < fetchAttempts {
+		if !err.final && (cmd.Attempt < fetchAttempts || err.ours && (cmd.Deadline.IsZero() || time.Until(cmd.Deadline) > storeMargin)) {
 			p.count.fetched("retry")
 			return sdk.Retry(sdk.KindTemporary, err.reason, "the attachment cannot be fetched now", 0)
 		}
@@ -127,9 +133,11 @@ func (p *Plugin) keep(ctx context.Context, host sdk.Host, a *account, it *item, 
 	case err == nil:
 		return file, nil
 	case errors.Is(err, sdk.ErrTooLarge):
-		return sdk.File{}, &mediaError{"too_large", true}
+		return sdk.File{}, &mediaError{reason: "too_large", final: true}
 	case errors.Is(err, sdk.ErrDenied):
-		return sdk.File{}, &mediaError{"refused", true}
+		return sdk.File{}, &mediaError{reason: "refused", final: true}
+	case errors.Is(err, sdk.ErrNotDurable), errors.Is(err, sdk.ErrHostGone):
+		return sdk.File{}, &mediaError{reason: "not_stored", ours: true}
 	default:
 		return sdk.File{}, asMediaError(err)
 	}
@@ -140,7 +148,7 @@ func asMediaError(err error) *mediaError {
 	if e, ok := errors.AsType[*mediaError](err); ok {
 		return e
 	}
-	return &mediaError{"unavailable", false}
+	return &mediaError{reason: "unavailable"}
 }
 
 // bounded reads at most left bytes and fails at the next.
@@ -153,7 +161,7 @@ type bounded struct {
 func (b *bounded) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
 	if b.left -= int64(n); b.left < 0 {
-		return 0, &mediaError{"too_large", true}
+		return 0, &mediaError{reason: "too_large", final: true}
 	}
 	return n, err
 }

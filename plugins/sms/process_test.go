@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -171,6 +172,57 @@ func TestMediaLost(t *testing.T) {
 				t.Errorf("the log has content: %s", w.log.String())
 			}
 		})
+	}
+}
+
+// TestMediaNotStored: the carrier was told that the attachment was taken. What
+// the gateway cannot store now is tried until shortly before the deadline,
+// however often that is, and then the text comes without it (PR1, PR16).
+func TestMediaNotStored(t *testing.T) {
+	var full atomic.Bool
+	full.Store(true)
+	d := newDouble(t)
+	h := sdktest.Start(t, sms.New(), sdktest.Options{Config: config(d.URL, nil), Full: full.Load})
+	d.on(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "image/png")
+		_, _ = rw.Write([]byte("picture"))
+	})
+	try := func(opaque []byte, left time.Duration) sdk.Result {
+		return h.Process(sdk.ProcessCommand{
+			CommandInfo: sdk.CommandInfo{Account: "a", Attempt: 200, Deadline: time.Now().Add(left)}, Opaque: opaque,
+		})
+	}
+	item := func(sid string) []byte {
+		b, err := json.Marshal(map[string]any{
+			"sid": sid, "ids": []string{sid}, "from": customer, "text": "look",
+			"media": []map[string]string{{"url": d.URL + mediaPath + "1", "mime": "image/png"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	if got := try(item("MM1"), 12*time.Hour); !got.Retryable || len(received(h)) != 0 {
+		t.Fatalf("attempt 200 with a full store: %+v, %d messages; want another try", got, len(received(h)))
+	}
+	full.Store(false)
+	if got := try(item("MM1"), 11*time.Hour); got.Outcome != sdk.OutcomeSent {
+		t.Fatalf("attempt with room: %+v, want sent", got)
+	}
+	full.Store(true)
+	if got := try(item("MM2"), 30*time.Minute); got.Outcome != sdk.OutcomeSent {
+		t.Fatalf("attempt shortly before the deadline: %+v, want sent", got)
+	}
+	got := received(h)
+	if len(got) != 2 {
+		t.Fatalf("%d messages, want 2", len(got))
+	}
+	if _, ok := got[0].Body.(sdk.Message).Parts[1].(sdk.File); !ok {
+		t.Errorf("parts %+v, want the picture", got[0].Body.(sdk.Message).Parts)
+	}
+	want := []sdk.Part{sdk.Text{Text: "look"}, sdk.Unsupported{Kind: "media", Raw: []byte(`{"mime":"image/png","reason":"not_stored"}`)}}
+	if diff := cmp.Diff(want, got[1].Body.(sdk.Message).Parts); diff != "" {
+		t.Errorf("parts (-want +got)\n%s", diff)
 	}
 }
 

@@ -26,12 +26,12 @@ func (t *twilio) fetch(ctx context.Context, text string) (*media, error) {
 	u := absolute(text)
 	switch {
 	case u == nil:
-		return nil, &mediaError{"host", true}
+		return nil, &mediaError{reason: "host", final: true}
 	case strings.EqualFold(u.Host, t.base.Host) && u.Scheme == t.base.Scheme:
 	case strings.EqualFold(u.Host, twilioHost), inside(u.Hostname()) && inside(t.base.Hostname()):
 		u = t.rewrite(u) // a sandbox has several names
 	default:
-		return nil, &mediaError{"host", true}
+		return nil, &mediaError{reason: "host", final: true}
 	}
 	began := time.Now()
 	defer func() { t.count.took("media", began) }()
@@ -39,7 +39,7 @@ func (t *twilio) fetch(ctx context.Context, text string) (*media, error) {
 	for hop := 0; ; hop++ {
 		resp, private, err := t.get(ctx, web, u, hop == 0)
 		if err != nil {
-			return nil, &mediaError{reasonOf(err), errors.Is(err, errPrivate)}
+			return nil, &mediaError{reason: reasonOf(err), final: errors.Is(err, errPrivate)}
 		}
 		if hop == 0 {
 			within = private
@@ -48,11 +48,11 @@ func (t *twilio) fetch(ctx context.Context, text string) (*media, error) {
 			_ = resp.Body.Close()
 			next, err := resp.Location()
 			if err != nil || hop == maxRedirects || absolute(next.String()) == nil {
-				return nil, &mediaError{"redirect", true}
+				return nil, &mediaError{reason: "redirect", final: true}
 			}
 			if !within { // only a carrier inside may lead inside, or to plain http
 				if next.Scheme != "https" {
-					return nil, &mediaError{"redirect", true}
+					return nil, &mediaError{reason: "redirect", final: true}
 				}
 				web = t.redirects
 			}
@@ -62,7 +62,7 @@ func (t *twilio) fetch(ctx context.Context, text string) (*media, error) {
 		if resp.StatusCode == http.StatusOK {
 			if resp.ContentLength > maxFile {
 				_ = resp.Body.Close()
-				return nil, &mediaError{"too_large", true}
+				return nil, &mediaError{reason: "too_large", final: true}
 			}
 			return &media{ReadCloser: resp.Body, mime: resp.Header.Get("Content-Type")}, nil
 		}
@@ -103,12 +103,12 @@ func reasonOf(err error) string {
 func mediaRefusal(status int) *mediaError {
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return &mediaError{"unauthorized", false}
+		return &mediaError{reason: "unauthorized"}
 	case status == http.StatusNotFound || status == http.StatusGone:
-		return &mediaError{"gone", true}
+		return &mediaError{reason: "gone", final: true}
 	case status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= 500:
-		return &mediaError{"unavailable", false}
+		return &mediaError{reason: "unavailable"}
 	default:
-		return &mediaError{"refused", true}
+		return &mediaError{reason: "refused", final: true}
 	}
 }

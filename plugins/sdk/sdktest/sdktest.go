@@ -38,6 +38,9 @@ type Options struct {
 	Config sdk.Config
 	// Answer decides about an event that is not a Result; nil commits it.
 	Answer func(sdk.Event) Answer
+	// Full reports that no attachment can be stored now, so that Blobs().Put gives
+	// sdk.ErrNotDurable; nil: there is room. Called from several goroutines.
+	Full func() bool
 	// RefuseBegin makes the barrier refuse.
 	RefuseBegin bool
 	// NoSockets leaves out what needs real sockets, which is key-value store,
@@ -131,7 +134,7 @@ func (h *Host) openSockets() {
 		h.tb.Fatalf("sdktest: %v", err)
 	}
 	rpc := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.ForceServerCodecV2(contract.NewCodec(nil)))
-	pluginv1.RegisterGatewayServiceServer(rpc, &wirehost.Gateway{})
+	pluginv1.RegisterGatewayServiceServer(rpc, &wirehost.Gateway{Full: h.opts.Full})
 	go func() { _ = rpc.Serve(ln) }()
 	h.tb.Cleanup(func() {
 		rpc.Stop()

@@ -26,6 +26,9 @@ const MaxValue = 64 << 10
 type Gateway struct {
 	pluginv1.UnimplementedGatewayServiceServer
 
+	// Full reports that no attachment can be stored now; nil: there is room.
+	Full func() bool
+
 	mu     sync.Mutex
 	values map[string]value
 	blobs  map[string]blob
@@ -117,6 +120,9 @@ func (g *Gateway) BlobPut(stream grpc.ClientStreamingServer[pluginv1.BlobPutRequ
 			return contract.Error(codes.InvalidArgument, contract.ReasonTooLarge, "chunk too large")
 		}
 		data = append(data, m.GetChunk()...)
+	}
+	if g.Full != nil && g.Full() {
+		return contract.Error(codes.Unavailable, contract.ReasonNotDurable, "cannot be stored now")
 	}
 	g.mu.Lock()
 	g.serial++
