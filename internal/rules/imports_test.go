@@ -26,7 +26,7 @@ var house = []rule{
 	{"core/clock", nil, "knows the system's clock and nobody"},
 	{"core/bus", []string{"."}, "hints carry ids and numbers only"},
 	{"core/directory", []string{".", "core/conversation", "core/vault"}, "records; secrets are sealed by the vault"},
-	{"core/blob", []string{".", "core/conversation", "core/directory", "core/eventlog", "core/vault", "core/plugin"}, "rows in the directory, keys in the vault, and the plugins' door to attachments"},
+	{"core/blob", []string{".", "core/conversation", "core/directory", "core/eventlog", "core/vault", "core/plugin", "internal/quota"}, "rows in the directory, keys in the vault, the plugins' door to attachments, and what an agent has used"},
 	{"core/plugin", []string{"core/conversation"}, "what core and plugin host say to each other; does nothing"},
 	{"core/pluginhost", []string{".", "core/conversation", "core/plugin", "plugins/contract", "internal/freeport"}, "speaks the contract; knows the core by the nouns in plugin; its tests come back to ports"},
 	{"core/outbox", []string{"core/conversation", "core/eventlog", "core/plugin"}, "pending commands; asks the router by interfaces of its own"},
