@@ -19,112 +19,19 @@ func (l *Log) Append(ctx context.Context, b *eventlog.Batch) (eventlog.Appended,
 		return eventlog.Appended{}, err
 	}
 	defer l.mu.Unlock()
-	done, err := l.check(b)
+	checked, err := b.Check(known{l}, int64(len(l.events))+1)
 	if err != nil {
 		l.stats.Conflicts++
 		return eventlog.Appended{}, err
 	}
-	l.apply(b, done)
+	l.apply(b, checked)
 	l.stats.Batches++
 	l.stats.Appends++
-	return done, nil
+	return checked.Appended, nil
 }
 
-// check decides where the events go, or what stands against the batch.
-func (l *Log) check(b *eventlog.Batch) (eventlog.Appended, error) {
-	var done eventlog.Appended
-	if b.Lease.Name != "" {
-		if held := l.leases[b.Lease.Name]; held == nil || held.node == "" || held.epoch != b.Lease.Epoch {
-			return done, fmt.Errorf("append under lease %s epoch %d: %w", b.Lease.Name, b.Lease.Epoch, eventlog.ErrFenced)
-		}
-	}
-	heads := map[eventlog.StreamID]uint64{}
-	pos := int64(len(l.events)) + 1
-	for _, s := range b.Streams {
-		head, seen := heads[s.Stream]
-		if !seen {
-			head = uint64(len(l.streams[s.Stream]))
-		}
-		if s.Expect != eventlog.ExpectAny && s.Expect != head {
-			return done, fmt.Errorf("append to stream %x at %d, head is %d: %w", s.Stream, s.Expect, head, eventlog.ErrConflict)
-		}
-		done.Streams = append(done.Streams, eventlog.AppendedStream{FirstSeq: head + 1, FirstPos: pos})
-		heads[s.Stream] = head + uint64(len(s.Events))
-		pos += int64(len(s.Events))
-	}
-	bound := map[boundKey]boundEvent{}
-	for _, x := range b.External {
-		k := boundKey{x.Account, x.Key}
-		e, dup := l.external[k]
-		if !dup {
-			e, dup = bound[k]
-		}
-		if dup && e == (boundEvent{x.Stream, b.SeqOf(done, x.Stream, x.Index, x.Seq)}) {
-			continue
-		}
-		if dup {
-			return done, &eventlog.DuplicateError{Account: x.Account, Key: x.Key, Stream: e.stream, Seq: e.seq}
-		}
-		bound[k] = boundEvent{x.Stream, b.SeqOf(done, x.Stream, x.Index, x.Seq)}
-	}
-	threads := map[boundKey]eventlog.StreamID{}
-	holder := func(k boundKey) eventlog.StreamID {
-		if c, ok := threads[k]; ok {
-			return c
-		}
-		return l.threads[k]
-	}
-	for _, t := range b.CloseThreads {
-		if k := (boundKey{t.Account, t.Key}); holder(k) == t.Conversation {
-			threads[k] = eventlog.StreamID{}
-		}
-	}
-	for _, t := range b.OpenThreads {
-		k := boundKey{t.Account, t.Key}
-		if c := holder(k); c != (eventlog.StreamID{}) && c != t.Conversation {
-			t.Conversation = c
-			return done, &eventlog.ThreadOpenError{Thread: t}
-		}
-		threads[k] = t.Conversation
-	}
-	if err := l.checkOutbox(b); err != nil {
-		return done, err
-	}
-	return done, l.checkReceipts(b, bound)
-}
-
-func (l *Log) checkOutbox(b *eventlog.Batch) error {
-	rows := map[[16]byte]*eventlog.OutboxRow{} // as b has left them so far
-	row := func(id [16]byte) *eventlog.OutboxRow {
-		if r := rows[id]; r != nil {
-			return r
-		}
-		return l.commands[id]
-	}
-	for i := range b.Outbox {
-		o := &b.Outbox[i]
-		if row(o.CommandID) != nil {
-			return fmt.Errorf("outbox command %x exists: %w", o.CommandID, eventlog.ErrConflict)
-		}
-		rows[o.CommandID] = o
-	}
-	for i := range b.OutboxUpdates {
-		u := &b.OutboxUpdates[i]
-		r := row(u.CommandID)
-		if r == nil {
-			return fmt.Errorf("update outbox command %x: %w", u.CommandID, eventlog.ErrNotFound)
-		}
-		if !u.Fits(r.State, r.Node) {
-			return fmt.Errorf("outbox command %x from %s to %s: %w", u.CommandID, r.State, u.State, eventlog.ErrConflict)
-		}
-		next := *r
-		u.Apply(&next)
-		rows[u.CommandID] = &next
-	}
-	return nil
-}
-
-func (l *Log) apply(b *eventlog.Batch, done eventlog.Appended) {
+func (l *Log) apply(b *eventlog.Batch, checked eventlog.Checked) {
+	done := checked.Appended
 	before := len(l.events)
 	for i, s := range b.Streams {
 		for j, e := range s.Events {
@@ -138,8 +45,8 @@ func (l *Log) apply(b *eventlog.Batch, done eventlog.Appended) {
 			})
 		}
 	}
-	for _, x := range b.External {
-		l.external[boundKey{x.Account, x.Key}] = boundEvent{x.Stream, b.SeqOf(done, x.Stream, x.Index, x.Seq)}
+	for _, x := range checked.Bind {
+		l.external[boundKey{x.Account, x.Key}] = boundEvent{x.Stream, x.Seq}
 	}
 	for _, t := range b.CloseThreads {
 		if k := (boundKey{t.Account, t.Key}); l.threads[k] == t.Conversation {

@@ -4,31 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/parley-gateway/parley/core/eventlog"
 )
-
-func (l *Log) checkReceipts(b *eventlog.Batch, bound map[boundKey]boundEvent) error {
-	for _, j := range b.JoinReceipts {
-		if n := len(l.receipts[boundKey{j.Account, j.Key}]); n != j.Seen {
-			return fmt.Errorf("join %d early receipts, %d are parked: %w", j.Seen, n, eventlog.ErrConflict)
-		}
-	}
-	for _, p := range b.ParkReceipts {
-		k := boundKey{p.Account, p.Key}
-		e, dup := l.external[k]
-		if !dup {
-			e, dup = bound[k]
-		}
-		if dup {
-			return &eventlog.DuplicateError{Account: p.Account, Key: p.Key, Stream: e.stream, Seq: e.seq}
-		}
-	}
-	return nil
-}
 
 // park needs l.mu.
 func (l *Log) park(e eventlog.EarlyReceipt) {

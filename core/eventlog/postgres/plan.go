@@ -1,7 +1,7 @@
 package postgres
 
 import (
-	"fmt"
+	"errors"
 	"slices"
 
 	"github.com/parley-gateway/parley/core/eventlog"
@@ -184,85 +184,34 @@ func bindsNew(b *eventlog.Batch, x *eventlog.ExternalID) bool {
 	})
 }
 
-// add checks b against what was read and what was added before it, in the
-// order that package eventlog gives, and adds it when nothing stands against it.
-func (p *plan) add(b *eventlog.Batch) (done eventlog.Appended, err error) {
-	if name := b.Lease.Name; name != "" {
-		if held, ok := p.leases[name]; !ok || held.node == "" || held.epoch != b.Lease.Epoch {
-			return done, fmt.Errorf("append under lease %s epoch %d: %w", name, b.Lease.Epoch, eventlog.ErrFenced)
+// add checks b against what was read and what was added before it, and adds it
+// when nothing stands against it.
+func (p *plan) add(b *eventlog.Batch) (eventlog.Appended, error) {
+	checked, err := b.Check(known{p}, p.pos)
+	if err != nil {
+		var at *eventlog.SequenceError
+		if errors.As(err, &at) && !p.heads[at.Stream].fresh {
+			p.stale = true
 		}
-	}
-	if done, err = p.place(b); err != nil {
 		return eventlog.Appended{}, err
 	}
-	bound, err := p.bind(b, done)
-	if err != nil {
-		return eventlog.Appended{}, err
-	}
-	threads, err := p.checkThreads(b)
-	if err != nil {
-		return eventlog.Appended{}, err
-	}
-	if err := p.checkOutbox(b); err != nil {
-		return eventlog.Appended{}, err
-	}
-	if err := p.checkReceipts(b, bound); err != nil {
-		return eventlog.Appended{}, err
-	}
+	done := checked.Appended
 	p.writes++
 	p.addEvents(b, done)
-	for _, x := range bound {
+	for _, x := range checked.Bind {
 		p.external[boundKey{x.Account, x.Key}] = boundEvent{x.Stream, x.Seq}
 	}
-	p.bound = append(p.bound, bound...)
-	for k, now := range threads {
-		p.thread(k).now = now
+	p.bound = append(p.bound, checked.Bind...)
+	for _, t := range b.CloseThreads {
+		if held := p.threads[boundKey{t.Account, t.Key}]; held != nil && held.now == t.Conversation {
+			held.now = eventlog.StreamID{}
+		}
+	}
+	for _, t := range b.OpenThreads {
+		p.thread(boundKey{t.Account, t.Key}).now = t.Conversation
 	}
 	p.addRows(b, done)
 	return done, nil
-}
-
-// place decides the sequence of each event, and its position within the transaction.
-func (p *plan) place(b *eventlog.Batch) (eventlog.Appended, error) {
-	done := eventlog.Appended{Streams: make([]eventlog.AppendedStream, len(b.Streams))}
-	pos := p.pos
-	for i := range b.Streams {
-		s := &b.Streams[i]
-		h := p.heads[s.Stream]
-		seq := h.seq
-		for j := range b.Streams[:i] { // a stream may come twice
-			if b.Streams[j].Stream == s.Stream {
-				seq += uint64(len(b.Streams[j].Events))
-			}
-		}
-		if s.Expect != eventlog.ExpectAny && s.Expect != seq {
-			p.stale = p.stale || !h.fresh
-			return done, fmt.Errorf("append to stream %x at %d, head is %d: %w", s.Stream, s.Expect, seq, eventlog.ErrConflict)
-		}
-		done.Streams[i] = eventlog.AppendedStream{FirstSeq: seq + 1, FirstPos: pos}
-		pos += int64(len(s.Events))
-	}
-	return done, nil
-}
-
-// bind resolves the external ids of b.
-func (p *plan) bind(b *eventlog.Batch, done eventlog.Appended) ([]eventlog.ExternalID, error) {
-	var bound []eventlog.ExternalID
-	for _, x := range b.External {
-		e, dup := p.external[boundKey{x.Account, x.Key}]
-		if i := slices.IndexFunc(bound, func(o eventlog.ExternalID) bool { return o.Account == x.Account && o.Key == x.Key }); i >= 0 {
-			e, dup = boundEvent{bound[i].Stream, bound[i].Seq}, true
-		}
-		x.Seq = b.SeqOf(done, x.Stream, x.Index, x.Seq)
-		if dup && e == (boundEvent{x.Stream, x.Seq}) {
-			continue
-		}
-		if dup {
-			return nil, &eventlog.DuplicateError{Account: x.Account, Key: x.Key, Stream: e.stream, Seq: e.seq}
-		}
-		bound = append(bound, x)
-	}
-	return bound, nil
 }
 
 func (p *plan) thread(k boundKey) *thread {
@@ -272,74 +221,6 @@ func (p *plan) thread(k boundKey) *thread {
 		p.threads[k] = t
 	}
 	return t
-}
-
-// checkThreads gives the holders of threads after b, as far as they change.
-func (p *plan) checkThreads(b *eventlog.Batch) (map[boundKey]eventlog.StreamID, error) {
-	if len(b.OpenThreads)+len(b.CloseThreads) == 0 {
-		return nil, nil
-	}
-	changed := make(map[boundKey]eventlog.StreamID, len(b.OpenThreads)+len(b.CloseThreads))
-	holder := func(k boundKey) eventlog.StreamID {
-		if c, ok := changed[k]; ok {
-			return c
-		}
-		if t := p.threads[k]; t != nil {
-			return t.now
-		}
-		return eventlog.StreamID{}
-	}
-	for _, t := range b.CloseThreads {
-		if k := (boundKey{t.Account, t.Key}); holder(k) == t.Conversation {
-			changed[k] = eventlog.StreamID{}
-		}
-	}
-	for _, t := range b.OpenThreads {
-		k := boundKey{t.Account, t.Key}
-		if c := holder(k); c != (eventlog.StreamID{}) && c != t.Conversation {
-			t.Conversation = c
-			return nil, &eventlog.ThreadOpenError{Thread: t}
-		}
-		changed[k] = t.Conversation
-	}
-	return changed, nil
-}
-
-// checkOutbox refuses commands that exist and updates that do not fit.
-func (p *plan) checkOutbox(b *eventlog.Batch) error {
-	if len(b.Outbox)+len(b.OutboxUpdates) == 0 {
-		return nil
-	}
-	rows := make(map[[16]byte]eventlog.OutboxRow, len(b.Outbox)+len(b.OutboxUpdates)) // as b has left them so far
-	row := func(id [16]byte) (eventlog.OutboxRow, bool) {
-		if o, there := rows[id]; there {
-			return o, true
-		}
-		if c := p.commands[id]; c != nil {
-			return c.row, true
-		}
-		return eventlog.OutboxRow{}, false
-	}
-	for i := range b.Outbox {
-		o := &b.Outbox[i]
-		if _, there := row(o.CommandID); there {
-			return fmt.Errorf("outbox command %x exists: %w", o.CommandID, eventlog.ErrConflict)
-		}
-		rows[o.CommandID] = *o
-	}
-	for i := range b.OutboxUpdates {
-		u := &b.OutboxUpdates[i]
-		o, there := row(u.CommandID)
-		switch {
-		case !there:
-			return fmt.Errorf("update outbox command %x: %w", u.CommandID, eventlog.ErrNotFound)
-		case !u.Fits(o.State, o.Node):
-			return fmt.Errorf("outbox command %x from %s to %s: %w", u.CommandID, o.State, u.State, eventlog.ErrConflict)
-		}
-		u.Apply(&o)
-		rows[u.CommandID] = o
-	}
-	return nil
 }
 
 func (p *plan) addEvents(b *eventlog.Batch, done eventlog.Appended) {

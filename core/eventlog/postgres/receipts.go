@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -41,38 +40,6 @@ func (m *mailbox) count() int {
 		n += len(m.stored)
 	}
 	return n
-}
-
-// checkReceipts refuses joins that have not seen all and parking for an id
-// that is bound. Unless careful, a join is believed: removing tells.
-func (p *plan) checkReceipts(b *eventlog.Batch, bound []eventlog.ExternalID) error {
-	for _, j := range b.JoinReceipts {
-		m := p.receipts[boundKey{j.Account, j.Key}]
-		n := j.Seen
-		switch {
-		case m != nil && (p.careful || m.joined):
-			n = m.count()
-		case m != nil && len(m.staged) > 0:
-			p.stale = true // some may be stored besides
-			n = -1
-		case p.careful:
-			n = 0
-		}
-		if n != j.Seen {
-			return fmt.Errorf("join %d early receipts, %d are parked: %w", j.Seen, n, eventlog.ErrConflict)
-		}
-	}
-	for i := range b.ParkReceipts {
-		r := &b.ParkReceipts[i]
-		e, dup := p.external[boundKey{r.Account, r.Key}]
-		if i := slices.IndexFunc(bound, func(x eventlog.ExternalID) bool { return x.Account == r.Account && x.Key == r.Key }); i >= 0 {
-			e, dup = boundEvent{bound[i].Stream, bound[i].Seq}, true
-		}
-		if dup {
-			return &eventlog.DuplicateError{Account: r.Account, Key: r.Key, Stream: e.stream, Seq: e.seq}
-		}
-	}
-	return nil
 }
 
 func (p *plan) addReceipts(b *eventlog.Batch) {

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/parley-gateway/parley/core/eventlog"
 )
@@ -11,150 +10,53 @@ import (
 // transaction. It writes nothing when it returns an error that is not
 // SQLite's, so that a conflict leaves its neighbours alone. The writer is the
 // only one to write events, so what it checked stays true until the commit.
+//
+// External ids are nearly always new. The first check therefore believes that
+// they are free, and inserting them tells; when one of them is bound already, the
+// second check reads them. Parking a receipt reads its id at once, since nothing
+// is inserted that would tell.
 func (w *writer) append(b *eventlog.Batch) (eventlog.Appended, error) {
-	if err := w.holdsLease(b.Lease); err != nil {
-		return eventlog.Appended{}, err
-	}
-	done, err := w.place(b)
-	if err != nil {
-		return eventlog.Appended{}, err
-	}
-	if err := w.checkThreads(b); err != nil {
-		return eventlog.Appended{}, err
-	}
-	if err := w.checkOutbox(b); err != nil {
-		return eventlog.Appended{}, err
-	}
-	if err := w.checkReceipts(b, done); err != nil {
-		return eventlog.Appended{}, err
-	}
-	// Checks by inserting; therefore last.
-	if err := w.bindExternal(b, done); err != nil {
-		return eventlog.Appended{}, err
-	}
-	if err := w.write(b, done); err != nil {
-		return eventlog.Appended{}, fmt.Errorf("%w: %w", errPartial, err)
-	}
-	return done, nil
-}
-
-// head is the last sequence of a stream, 0 when it has none.
-func (w *writer) head(stream eventlog.StreamID) (uint64, error) {
-	if h, ok := w.heads[stream]; ok {
-		return h, nil
-	}
-	row, err := w.sql.head.row(stream[:])
-	if err != nil {
-		return 0, err
-	}
-	return uint64(row[0].(int64)), nil
-}
-
-// place decides the sequence and position of each event.
-func (w *writer) place(b *eventlog.Batch) (eventlog.Appended, error) {
-	done := eventlog.Appended{Streams: make([]eventlog.AppendedStream, len(b.Streams))}
-	pos := w.pos + 1
-	for i := range b.Streams {
-		s := &b.Streams[i]
-		head, err := w.head(s.Stream)
+	w.known.believes = len(b.ParkReceipts) == 0
+	for {
+		checked, err := b.Check(&w.known, w.pos+1)
 		if err != nil {
-			return done, err
+			return eventlog.Appended{}, err
 		}
-		for j := range b.Streams[:i] { // a stream may come twice
-			if b.Streams[j].Stream == s.Stream {
-				head += uint64(len(b.Streams[j].Events))
-			}
-		}
-		if s.Expect != eventlog.ExpectAny && s.Expect != head {
-			return done, fmt.Errorf("append to stream %x at %d, head is %d: %w", s.Stream, s.Expect, head, eventlog.ErrConflict)
-		}
-		done.Streams[i] = eventlog.AppendedStream{FirstSeq: head + 1, FirstPos: pos}
-		pos += int64(len(s.Events))
-	}
-	return done, nil
-}
-
-// boundKey is an account's thread or external id.
-type boundKey struct {
-	account eventlog.StreamID
-	key     eventlog.Key
-}
-
-func (w *writer) checkThreads(b *eventlog.Batch) error {
-	if len(b.OpenThreads) == 0 {
-		return nil
-	}
-	changed := make(map[boundKey]eventlog.StreamID, len(b.OpenThreads))
-	holder := func(k boundKey) (eventlog.StreamID, error) {
-		if c, ok := changed[k]; ok {
-			return c, nil
-		}
-		row, err := w.sql.thread.row(k.account[:], k.key[:])
-		if err != nil || row == nil {
-			return eventlog.StreamID{}, err
-		}
-		return idOf(row[0].([]byte)), nil
-	}
-	for _, t := range b.CloseThreads {
-		k := boundKey{t.Account, t.Key}
-		if c, err := holder(k); err != nil {
-			return err
-		} else if c == t.Conversation {
-			changed[k] = eventlog.StreamID{}
-		}
-	}
-	for _, t := range b.OpenThreads {
-		k := boundKey{t.Account, t.Key}
-		c, err := holder(k)
+		free, err := w.bind(checked.Bind)
 		if err != nil {
-			return err
+			return eventlog.Appended{}, err
 		}
-		if c != (eventlog.StreamID{}) && c != t.Conversation {
-			t.Conversation = c
-			return &eventlog.ThreadOpenError{Thread: t}
+		if !free && w.known.believes {
+			w.known.believes = false
+			continue
 		}
-		changed[k] = t.Conversation
+		if err := w.write(b, checked.Appended); err != nil {
+			return eventlog.Appended{}, fmt.Errorf("%w: %w", errPartial, err)
+		}
+		return checked.Appended, nil
 	}
-	return nil
 }
 
-// bindExternal inserts the external ids of b, or none of them.
-func (w *writer) bindExternal(b *eventlog.Batch, done eventlog.Appended) error {
-	var same []int // bound before to the same event
-	for i := range b.External {
-		x := &b.External[i]
-		seq := b.SeqOf(done, x.Stream, x.Index, x.Seq)
-		n, err := w.sql.addExternal.exec(x.Account[:], x.Key[:], x.Stream[:], int64(seq),
-			externalSum(x.Account, x.Key, x.Stream, seq))
+// bind inserts external ids, or none of them when one is not free.
+func (w *writer) bind(ids []eventlog.ExternalID) (free bool, err error) {
+	for i := range ids {
+		x := &ids[i]
+		n, err := w.sql.addExternal.exec(x.Account[:], x.Key[:], x.Stream[:], int64(x.Seq),
+			externalSum(x.Account, x.Key, x.Stream, x.Seq))
 		if err != nil {
-			return err
+			return false, err
 		}
 		if n == 1 {
 			continue
 		}
-		row, err := w.sql.external.row(x.Account[:], x.Key[:])
-		if err != nil {
-			return err
-		}
-		dup := &eventlog.DuplicateError{
-			Account: x.Account, Key: x.Key,
-			Stream: idOf(row[0].([]byte)), Seq: uint64(row[1].(int64)),
-		}
-		if dup.Stream == x.Stream && dup.Seq == seq {
-			same = append(same, i)
-			continue
-		}
-		for j, x := range b.External[:i] {
-			if slices.Contains(same, j) {
-				continue
-			}
+		for _, x := range ids[:i] {
 			if _, err := w.sql.dropExternal.exec(x.Account[:], x.Key[:]); err != nil {
-				return err
+				return false, err
 			}
 		}
-		return dup
+		return false, nil
 	}
-	return nil
+	return true, nil
 }
 
 // write puts into the transaction what the checks let through.

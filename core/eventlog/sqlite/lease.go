@@ -4,26 +4,7 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/parley-gateway/parley/core/eventlog"
 )
-
-// holdsLease refuses a writer whose lease went to somebody else or was given
-// up. A lease that ran out but that nobody took is still held: the epoch is
-// what protects, and a clock that jumps must not stop a leader without rival.
-func (w *writer) holdsLease(ref eventlog.LeaseRef) error {
-	if ref.Name == "" {
-		return nil
-	}
-	row, err := w.sql.lease.row(ref.Name)
-	if err != nil {
-		return err
-	}
-	if row == nil || row[0].(string) == "" || row[1].(int64) != ref.Epoch {
-		return fmt.Errorf("append under lease %s epoch %d: %w", ref.Name, ref.Epoch, eventlog.ErrFenced)
-	}
-	return nil
-}
 
 // AcquireLease implements eventlog.Log.
 func (l *Log) AcquireLease(ctx context.Context, name, node string, ttl time.Duration) (epoch int64, held bool, err error) {

@@ -6,48 +6,6 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// checkOutbox refuses commands that exist and updates that do not fit.
-func (w *writer) checkOutbox(b *eventlog.Batch) error {
-	if len(b.Outbox) == 0 && len(b.OutboxUpdates) == 0 {
-		return nil
-	}
-	rows := make(map[[16]byte]eventlog.OutboxRow, len(b.Outbox)+len(b.OutboxUpdates)) // as b has left them so far
-	row := func(id [16]byte) (o eventlog.OutboxRow, there bool, err error) {
-		if o, there = rows[id]; there {
-			return o, true, nil
-		}
-		c, err := w.sql.outboxState.row(id[:])
-		if err != nil || c == nil {
-			return o, false, err
-		}
-		return eventlog.OutboxRow{State: eventlog.OutboxState(c.text(0)), Node: c.text(1)}, true, nil
-	}
-	for i := range b.Outbox {
-		id := b.Outbox[i].CommandID
-		if _, there, err := row(id); err != nil {
-			return err
-		} else if there {
-			return fmt.Errorf("outbox command %x exists: %w", id, eventlog.ErrConflict)
-		}
-		rows[id] = eventlog.OutboxRow{State: b.Outbox[i].State, Node: b.Outbox[i].Node}
-	}
-	for i := range b.OutboxUpdates {
-		u := &b.OutboxUpdates[i]
-		o, there, err := row(u.CommandID)
-		switch {
-		case err != nil:
-			return err
-		case !there:
-			return fmt.Errorf("update outbox command %x: %w", u.CommandID, eventlog.ErrNotFound)
-		case !u.Fits(o.State, o.Node):
-			return fmt.Errorf("outbox command %x from %s to %s: %w", u.CommandID, o.State, u.State, eventlog.ErrConflict)
-		}
-		u.Apply(&o)
-		rows[u.CommandID] = o
-	}
-	return nil
-}
-
 func (w *writer) writeOutbox(b *eventlog.Batch, done eventlog.Appended) error {
 	for i := range b.Outbox {
 		o := b.Outbox[i]

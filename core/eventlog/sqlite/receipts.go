@@ -8,37 +8,6 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// checkReceipts refuses joins that have not seen all, and parking for an id
-// that is bound.
-func (w *writer) checkReceipts(b *eventlog.Batch, done eventlog.Appended) error {
-	for i := range b.JoinReceipts {
-		j := &b.JoinReceipts[i]
-		row, err := w.sql.countReceipts.row(j.Account[:], j.Key[:])
-		if err != nil {
-			return err
-		}
-		if n := row[0].(int64); n != int64(j.Seen) {
-			return fmt.Errorf("join %d early receipts, %d are parked: %w", j.Seen, n, eventlog.ErrConflict)
-		}
-	}
-	for i := range b.ParkReceipts {
-		p := &b.ParkReceipts[i]
-		for j := range b.External {
-			if x := &b.External[j]; x.Account == p.Account && x.Key == p.Key {
-				return &eventlog.DuplicateError{Account: p.Account, Key: p.Key, Stream: x.Stream, Seq: b.SeqOf(done, x.Stream, x.Index, x.Seq)}
-			}
-		}
-		row, err := w.sql.external.row(p.Account[:], p.Key[:])
-		if err != nil {
-			return err
-		}
-		if row != nil {
-			return &eventlog.DuplicateError{Account: p.Account, Key: p.Key, Stream: idOf(row[0].([]byte)), Seq: uint64(row[1].(int64))}
-		}
-	}
-	return nil
-}
-
 // writeReceipts removes the early receipts that b joins and parks its new ones.
 func (w *writer) writeReceipts(b *eventlog.Batch) error {
 	for i := range b.JoinReceipts {

@@ -66,7 +66,7 @@ func (l *Log) Rewrite(ctx context.Context, stream eventlog.StreamID, newKey int6
 
 // rewrite stores new bodies, unless the stream has grown beyond head.
 func (w *writer) rewrite(stream eventlog.StreamID, head uint64, newKey int64, changed []eventlog.Record) error {
-	now, err := w.head(stream)
+	now, err := w.known.Head(stream)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ type writer struct {
 	l     *Log
 	conn  *conn
 	sql   statements
+	known known
 	heads map[eventlog.StreamID]uint64 // last sequence, as of the open transaction
 	// pos and maxKey as of the open transaction; committed is restored on rollback.
 	pos, maxKey int64
@@ -76,6 +77,7 @@ func newWriter(l *Log) (*writer, error) {
 		queue: make(chan *request, queueSize),
 		idle:  make(chan struct{}),
 	}
+	w.known.w = w
 	w.pool.New = func() any { return &request{done: make(chan struct{}, 1)} }
 	return w, nil
 }
