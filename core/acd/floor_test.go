@@ -249,7 +249,7 @@ func (c *centre) work(a *acd.AgentState) {
 		c.do(s, conversation.Join{Agent: a.ID})
 	case 6:
 		n := c.id()
-		c.do(s, conversation.Post{
+		c.do(s, &conversation.Post{
 			ID: conversation.MessageID(request(n)), Author: conversation.Author{Kind: conversation.Customer},
 			Kinds: []conversation.PartKind{conversation.PartText}, Request: request(c.id()),
 		})

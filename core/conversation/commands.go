@@ -53,8 +53,8 @@ type Ref struct {
 
 // Post adds a message. A customer's message unparks an exchange that has a
 // service: its owner is asked first, then the service (N16). An agent or bot must
-// have joined. Post and *Post are both commands; the pointer saves a copy and
-// must not change until Decide returns.
+// have joined. The command is the pointer, which saves a copy; what it points to must
+// not change until Decide returns.
 type Post struct {
 	ID         MessageID
 	Author     Author
@@ -249,11 +249,10 @@ type End struct {
 // event and no error. Warning is the NoticeBody for an inactivity warning.
 type Tick struct {
 	Warning json.RawMessage
-	Request RequestID // not needed by any present rule
 }
 
 func (Start) command()          {}
-func (Post) command()           {}
+func (*Post) command()          {}
 func (SetStatus) command()      {}
 func (Settle) command()         {}
 func (ChangeConsent) command()  {}

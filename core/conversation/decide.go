@@ -32,8 +32,6 @@ func Decide(s *State, cmd Command, now time.Time) ([]Event, error) {
 			return nil, fmt.Errorf("%w: no post", ErrInvalid)
 		}
 		return decidePost(s, c, now)
-	case Post:
-		return decidePost(s, &c, now)
 	case Mark:
 		return decideMark(s, c, now)
 	case SetStatus:

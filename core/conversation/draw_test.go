@@ -52,8 +52,7 @@ func drawStart(t *rapid.T, r *run) conversation.Start {
 		c.Page = json.RawMessage(`{}`)
 	}
 	if rapid.Bool().Draw(t, "first") {
-		p := drawPost(t, r)
-		c.First = &p
+		c.First = drawPost(t, r)
 	}
 	return c
 }
@@ -65,9 +64,9 @@ func drawAuthor(t *rapid.T) conversation.Author {
 	}).Draw(t, "author")
 }
 
-func drawPost(t *rapid.T, r *run) conversation.Post {
+func drawPost(t *rapid.T, r *run) *conversation.Post {
 	kinds := []conversation.PartKind{conversation.PartText, conversation.PartFile, conversation.PartTemplate, conversation.PartEdit}
-	return conversation.Post{
+	return &conversation.Post{
 		ID: message(r.fresh()), Author: drawAuthor(t), Request: request(r.fresh()),
 		ClientID:   rapid.SampledFrom([]string{"", "c-1", `<"ü`}).Draw(t, "client"),
 		Kinds:      rapid.SliceOfN(rapid.SampledFrom(kinds), 0, 2).Draw(t, "kinds"),
@@ -123,7 +122,6 @@ func drawCommand(t *rapid.T, r *run) conversation.Command {
 	one := func(p int) bool { return rapid.IntRange(1, p).Draw(t, "rarely") == 1 }
 	cmds := []func() conversation.Command{
 		func() conversation.Command { return drawPost(t, r) },
-		func() conversation.Command { p := drawPost(t, r); return &p },
 		func() conversation.Command {
 			return conversation.SetStatus{
 				Message: message(byte(rapid.IntRange(0, 60).Draw(t, "message"))),

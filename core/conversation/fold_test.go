@@ -62,7 +62,7 @@ func TestDecideRefuses(t *testing.T) {
 	}
 	c := webActive(t)
 	c.refuses(start, ErrAlreadyStarted).refuses(nil, ErrInvalid).refuses((*Post)(nil), ErrInvalid)
-	c.refuses(Post{ID: message(1), Kinds: []PartKind{PartText}, Author: Author{Kind: "x"}}, ErrInvalid)
+	c.refuses(&Post{ID: message(1), Kinds: []PartKind{PartText}, Author: Author{Kind: "x"}}, ErrInvalid)
 	c.refuses(SetStatus{Message: message(1), Status: "lost"}, ErrInvalid)
 	c.refuses(Offer{Request: request(9), Offer: offer(1), Agent: agent(1)}, ErrNoSuchRequest)
 	c.refuses(CancelInvite{Request: request(9), By: agent(1)}, ErrNoSuchRequest)

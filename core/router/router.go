@@ -218,7 +218,7 @@ func (r *Router) due(id timerID) {
 // tick carries out what is due in a conversation.
 func (r *Router) tick(id timerID) *task {
 	return &task{
-		cmd: conversation.Tick{Request: conversation.NewID[conversation.RequestID]()},
+		cmd: conversation.Tick{},
 		prepare: func(t *task, s *conversation.State) error {
 			c := t.cmd.(conversation.Tick)
 			if svc, ok := r.service(s.Service); ok && svc.warning != "" {
