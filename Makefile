@@ -133,7 +133,8 @@ lint-web: $(NODE_MODULES)
 	npm --workspace $(DESKTOP) run --silent check
 	npm --workspace $(WIDGET) run --silent check
 
-generated: ## check that generated code is up to date (needs protoc)
+generated: web ## check that generated code is up to date (the contract's needs protoc)
+	go test -run 'TestTypeScript$$' ./gateway/api
 	@PROTOC_VERSION=$(PROTOC_VERSION) PROTOC_GEN_GO_GRPC_VERSION=$(PROTOC_GEN_GO_GRPC_VERSION) scripts/generated
 
 $(GOLANGCI_LINT):

@@ -9,3 +9,5 @@
 // it is in the audit trail (Z5). It leaves to others who somebody is
 // (gateway/auth), and what a command does.
 package api
+
+//go:generate go test . -run TestTypeScript$ -update

@@ -12,7 +12,8 @@ import (
 )
 
 // Frames from the client. Each is decoded strictly into its own type: a field
-// that the type does not have is an error, not a misunderstanding.
+// that the type does not have is an error, not a misunderstanding. "omitempty"
+// says that a client may leave a field out (TestTypeScript).
 
 // frameHeader is in every client frame.
 type frameHeader struct {
@@ -69,34 +70,34 @@ type sendCmd struct {
 	Conversation conversation.ConversationID `json:"conversation"`
 	ClientID     string                      `json:"client_id"`
 	Parts        []conversation.Part         `json:"parts"`
-	ReplyTo      conversation.MessageID      `json:"reply_to"`
+	ReplyTo      conversation.MessageID      `json:"reply_to,omitzero"`
 }
 
 type markCmd struct {
 	frameHeader
 	Conversation conversation.ConversationID `json:"conversation"`
-	Delivered    uint64                      `json:"delivered"`
-	Read         uint64                      `json:"read"`
+	Delivered    uint64                      `json:"delivered,omitempty"`
+	Read         uint64                      `json:"read,omitempty"`
 }
 
 type endCmd struct {
 	frameHeader
 	Conversation conversation.ConversationID `json:"conversation"`
-	Queue        bool                        `json:"queue"`
+	Queue        bool                        `json:"queue,omitempty"`
 }
 
 type wrapupCmd struct {
 	frameHeader
 	Conversation conversation.ConversationID `json:"conversation"`
-	Disposition  string                      `json:"disposition"`
-	Notes        string                      `json:"notes"`
+	Disposition  string                      `json:"disposition,omitempty"`
+	Notes        string                      `json:"notes,omitempty"`
 }
 
 type inviteCmd struct {
 	frameHeader
 	Conversation conversation.ConversationID `json:"conversation"`
 	Target       conversation.Target         `json:"target"`
-	Transfer     bool                        `json:"transfer"`
+	Transfer     bool                        `json:"transfer,omitempty"`
 }
 
 type cancelInviteCmd struct {

@@ -33,7 +33,7 @@ type agentFrame struct {
 
 type agentView struct {
 	Seq            uint64                 `json:"seq"`
-	Status         string                 `json:"status"`
+	Status         string                 `json:"status" enum:"logged_out,not_ready,ready,busy,acw"`
 	Reason         string                 `json:"reason"`
 	Pending        string                 `json:"pending"`
 	Since          time.Time              `json:"since,omitzero"`
@@ -44,7 +44,7 @@ type agentView struct {
 
 type workView struct {
 	Conversation conversation.ConversationID `json:"conversation"`
-	State        string                      `json:"state"` // joined or wrapup
+	State        string                      `json:"state" enum:"joined,wrapup,parked"`
 	WrapupUntil  *time.Time                  `json:"wrapup_until,omitempty"`
 }
 
@@ -94,7 +94,7 @@ type offerEndFrame struct {
 type joinedFrame struct {
 	T            string                      `json:"t"`
 	Conversation conversation.ConversationID `json:"conversation"`
-	State        string                      `json:"state"`
+	State        string                      `json:"state" enum:"joined,wrapup,parked"`
 	Info         infoView                    `json:"info"`
 }
 

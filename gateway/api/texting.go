@@ -17,11 +17,11 @@ import (
 
 type textCmd struct {
 	frameHeader
-	Service  conversation.ServiceID `json:"service"`
-	Account  conversation.AccountID `json:"account"`
+	Service  conversation.ServiceID `json:"service,omitzero"`
+	Account  conversation.AccountID `json:"account,omitzero"`
 	To       string                 `json:"to"`
-	Parts    []conversation.Part    `json:"parts"`
-	ClientID string                 `json:"client_id"`
+	Parts    []conversation.Part    `json:"parts,omitempty"`
+	ClientID string                 `json:"client_id,omitempty"`
 }
 
 type joinCmd struct {

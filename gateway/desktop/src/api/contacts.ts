@@ -1,17 +1,6 @@
+import type { Contact, ContactPage } from '@parley/shared/protocol';
 import { useQuery } from '@tanstack/react-query';
 import { call } from './http';
-
-/** A known customer, as the directory keeps it. */
-export interface Contact {
-  id: string;
-  name: string;
-  first_name?: string;
-  last_name?: string;
-  company?: string;
-  addresses?: string[] | null;
-  notes?: string;
-  attributes?: Record<string, string> | null;
-}
 
 /** The contact that a conversation is linked to; undefined while it is not known. */
 export function useContact(id: string | undefined): Contact | undefined {
@@ -30,6 +19,6 @@ export function useContactSearch(text: string) {
     queryKey: ['contacts', q],
     enabled: q.length >= 2,
     queryFn: ({ signal }) =>
-      call<{ items?: Contact[] | null }>('GET', `/contacts?limit=20&q=${encodeURIComponent(q)}`, undefined, signal),
+      call<ContactPage>('GET', `/contacts?limit=20&q=${encodeURIComponent(q)}`, undefined, signal),
   });
 }

@@ -1,40 +1,19 @@
 // Finished and open conversations by REST: what the Recent screen lists and reads.
 
+import type { ConversationDetail, ConversationEvent, ConversationPage } from '@parley/shared/protocol';
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
-import type { ConversationEvent } from '../protocol/events';
-import type { ConversationInfo } from '../protocol/frames';
 import { type Conversation, emptyConversation, foldEvents } from '../store/conversation';
 import { call } from './http';
-
-/** A line of the list. Times are RFC 3339. */
-export interface Summary {
-  id: string;
-  phase: 'open' | 'ended' | 'concluded';
-  /** The state that people see, "parked" among them. */
-  display?: string;
-  channel: string;
-  title?: string;
-  icon?: string;
-  service?: { id: string; name: string } | null;
-  account?: { id: string; name: string } | null;
-  customer?: { name?: string } | null;
-  /** Where the channel's customers are known by one: a telephone number. */
-  address?: string;
-  started_at: string;
-  ended_at?: string | null;
-}
-
-interface Page {
-  conversations?: Summary[] | null;
-  next?: string;
-}
 
 /** This agent's conversations, newest first, page by page. */
 export function useRecent() {
   return useInfiniteQuery({
     queryKey: ['recent', 'all'],
     queryFn: ({ pageParam }) =>
-      call<Page>('GET', `/conversations?scope=recent${pageParam ? `&cursor=${encodeURIComponent(pageParam)}` : ''}`),
+      call<ConversationPage>(
+        'GET',
+        `/conversations?scope=recent${pageParam ? `&cursor=${encodeURIComponent(pageParam)}` : ''}`,
+      ),
     initialPageParam: '',
     getNextPageParam: (last) => last.next || undefined,
     staleTime: 0,
@@ -48,7 +27,7 @@ export function useOpenRecent() {
   return useQuery({
     queryKey: ['recent', 'open'],
     queryFn: ({ signal }) =>
-      call<Page>('GET', `/conversations?scope=recent&phase=open&limit=${mostOpen}`, undefined, signal),
+      call<ConversationPage>('GET', `/conversations?scope=recent&phase=open&limit=${mostOpen}`, undefined, signal),
     staleTime: 0,
   });
 }
@@ -66,7 +45,7 @@ export function useHistory(id: string | undefined) {
     enabled: id !== undefined,
     staleTime: 0,
     queryFn: async ({ signal }): Promise<Conversation> => {
-      const info = await call<{ info?: ConversationInfo }>('GET', `/conversations/${id}`, undefined, signal);
+      const info = await call<ConversationDetail>('GET', `/conversations/${id}`, undefined, signal);
       let c: Conversation = { ...emptyConversation(id ?? ''), info: info.info ?? null, live: true };
       for (;;) {
         const path = `/conversations/${id}/events?after=${c.seq}&limit=${pageSize}`;

@@ -1,9 +1,8 @@
 // REST calls under /api/v1 with the session cookie. Unsafe methods carry the header that the gateway asks of
 // browsers against cross-site requests.
 
+import type { FileLink, Part, User } from '@parley/shared/protocol';
 import { type Answer, post } from '@parley/shared/upload';
-import type { Part } from '../protocol/events';
-import type { User } from '../protocol/frames';
 
 /**
  * An answer that is no 2xx; `status` 0 means that none came. `code` is the gateway's own, if any, and `retryAfter` how
@@ -102,6 +101,6 @@ export async function upload(
 }
 
 /** A short-lived address of an attachment on the files origin. */
-export function fileUrl(blob: string, thumbnail: boolean): Promise<{ url: string; expires: string }> {
-  return call('GET', `/files/${blob}/url${thumbnail ? '?thumbnail=true' : ''}`);
+export function fileUrl(blob: string, thumbnail: boolean): Promise<FileLink> {
+  return call<FileLink>('GET', `/files/${blob}/url${thumbnail ? '?thumbnail=true' : ''}`);
 }

@@ -1,8 +1,8 @@
 // How an agent's state is shown: by icon, colour and word, never by colour alone.
 
+import type { AgentStatus } from '@parley/shared/protocol';
 import { IconCircleCheck, IconCircleMinus, IconHeadset, IconPencil, IconPower } from '@tabler/icons-react';
 import type { TFunction } from 'i18next';
-import type { AgentStatus } from '../protocol/frames';
 
 export const stateIcons = {
   ready: IconCircleCheck,

@@ -1,9 +1,9 @@
+import type { FileRef } from '@parley/shared/protocol';
 import { IconFileText, IconPhotoOff } from '@tabler/icons-react';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useFileUrl } from '../api/files';
 import { openDialog } from '../app/ui';
-import type { FileRef } from '../protocol/events';
 import { fileSize } from '../text/time';
 import classes from './Attachment.module.css';
 

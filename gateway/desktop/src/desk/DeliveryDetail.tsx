@@ -2,10 +2,10 @@
 // may say what became of it (PR4).
 
 import { Button } from '@mantine/core';
+import type { SettleOutcome } from '@parley/shared/protocol';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useDesk, useDeskState } from '../app/context';
-import type { SettleOutcome } from '../protocol/events';
 import type { Conversation } from '../store/conversation';
 import type { Delivery } from '../store/select';
 import type { MessageItem } from '../store/timeline';

@@ -2,10 +2,11 @@
 // other has joined.
 
 import { Alert, Button, Checkbox, Group, Loader, Modal, Radio, SegmentedControl, Text, TextInput } from '@mantine/core';
+import type { AgentStatus, ServiceRef } from '@parley/shared/protocol';
 import { IconSearch } from '@tabler/icons-react';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { type DirectoryEntry, useDirectory } from '../api/directory';
+import { useDirectory } from '../api/directory';
 import { stateTones } from '../app/agentState';
 import { useDesk, useDeskState } from '../app/context';
 import { firstFocus } from '../app/focus';
@@ -114,7 +115,10 @@ export function InviteDialog({
   );
 }
 
-function Entry({ entry }: { entry: DirectoryEntry }) {
+/** An agent with a state, or a service. */
+type Target = ServiceRef & { status?: AgentStatus };
+
+function Entry({ entry }: { entry: Target }) {
   const { t } = useTranslation();
   return (
     <span className={classes.entryText}>
@@ -129,6 +133,6 @@ function Entry({ entry }: { entry: DirectoryEntry }) {
 }
 
 /** T6: never one who is logged out. */
-function offline(entry: DirectoryEntry): boolean {
+function offline(entry: Target): boolean {
   return entry.status === 'logged_out';
 }

@@ -1,3 +1,4 @@
+import type { Disposition } from '@parley/shared/protocol';
 import {
   IconAlertCircle,
   IconBan,
@@ -12,7 +13,6 @@ import {
 import { memo } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useDeskState } from '../app/context';
-import type { Disposition } from '../protocol/frames';
 import type { LineItem } from '../store/timeline';
 import { timeOfDay } from '../text/time';
 import classes from './MessageRow.module.css';

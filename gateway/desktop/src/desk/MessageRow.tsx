@@ -1,10 +1,10 @@
 import { linkify } from '@parley/shared/links';
+import type { Part } from '@parley/shared/protocol';
 import { IconSettingsFilled } from '@tabler/icons-react';
 import { memo } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useDeskState } from '../app/context';
 import { initials } from '../app/UserMenu';
-import type { Part } from '../protocol/events';
 import type { Conversation } from '../store/conversation';
 import { allows, customerName, type Delivery, delivery, storesAndForwards } from '../store/select';
 import type { MessageItem } from '../store/timeline';
@@ -100,7 +100,7 @@ export function PartView({ part, links }: { part: Part; links: boolean }) {
     return <Linked text={[name, ...phones, ...emails].join('\n')} />;
   }
   if (part.choices) {
-    return <Linked text={[part.choices.text, ...part.choices.options.map((o) => `• ${o.title}`)].join('\n')} />;
+    return <Linked text={[part.choices.text, ...(part.choices.options ?? []).map((o) => `• ${o.title}`)].join('\n')} />;
   }
   if (part.answer) return <Linked text={part.answer.title || part.answer.choice} />;
   // Rich text is shown as its words: this desktop has no editor for it yet, and foreign HTML never enters the page.

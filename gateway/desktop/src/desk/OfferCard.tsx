@@ -1,10 +1,10 @@
 import { Button } from '@mantine/core';
+import type { Offer } from '@parley/shared/protocol';
 import { useId, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useNavigate } from 'react-router';
 import { useDesk, useDeskState, useNow, usePrefs } from '../app/context';
 import { ariaKeys } from '../app/keys';
-import type { Offer } from '../protocol/frames';
 import { isActive } from '../store/select';
 import { queueTime, remaining } from '../text/time';
 import { ChannelIcon } from './ChannelIcon';

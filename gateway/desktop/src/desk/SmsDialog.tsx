@@ -3,15 +3,15 @@
 import { Button, Group, Loader, Modal, NativeSelect, TextInput } from '@mantine/core';
 import { useMergedRef } from '@mantine/hooks';
 import { randomId } from '@parley/shared/id';
+import type { Sender, WireError } from '@parley/shared/protocol';
 import { type FormEvent, useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useNavigate } from 'react-router';
-import { type Sender, useSenders } from '../api/senders';
+import { useSenders } from '../api/senders';
 import { useDesk, useDeskState } from '../app/context';
 import { focusNow } from '../app/focus';
 import { troubleText } from '../app/trouble';
 import { useUi } from '../app/ui';
-import type { WireError } from '../protocol/frames';
 import { CommandError } from '../socket/client';
 import type { Phone } from '../text/phone';
 import classes from './SmsDialog.module.css';

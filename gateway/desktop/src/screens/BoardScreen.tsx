@@ -1,13 +1,13 @@
 // The team and its queues, live and read only, for supervisors.
 
 import { Alert, Loader } from '@mantine/core';
+import type { AgentStatus, BoardAgent, BoardQueue } from '@parley/shared/protocol';
 import { type ReactNode, useEffect } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Navigate } from 'react-router';
 import { reasonText, stateIcons, stateTones } from '../app/agentState';
 import { Since } from '../app/Clock';
 import { useDesk, useDeskState } from '../app/context';
-import type { AgentStatus, BoardAgent, BoardQueue } from '../protocol/frames';
 import { timeOfDay } from '../text/time';
 import classes from './Board.module.css';
 

@@ -2,12 +2,13 @@
 // first (N16, O1) and can be taken up.
 
 import { ActionIcon, Alert, Button, Loader, TextInput } from '@mantine/core';
+import type { Summary } from '@parley/shared/protocol';
 import { IconArrowLeft, IconSearch } from '@tabler/icons-react';
 import { useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link, useNavigate, useParams } from 'react-router';
-import { type Summary, useHistory, useOpenRecent, useRecent } from '../api/history';
+import { useHistory, useOpenRecent, useRecent } from '../api/history';
 import { useDesk, useDeskState } from '../app/context';
 import { useUi } from '../app/ui';
 import { useVisible } from '../app/visible';

@@ -1,7 +1,7 @@
 // The socket client: one WebSocket that comes back by itself, names its cursors in hello, answers commands with
 // promises and notices a dead line or a laptop's sleep. It knows frames, not conversations, and no framework.
 
-import type { Ack, ClientFrame, Commands, ServerFrame, WireError } from '../protocol/frames';
+import type { Ack, ClientFrame, Commands, ServerFrame, WireError } from '@parley/shared/protocol';
 import { backoff } from './backoff';
 
 /** Where the line stands. `retryAt` is in local milliseconds since the epoch, `reason` why it was last lost, '' if it never was. */

@@ -5,13 +5,14 @@ import type {
   Author,
   Capabilities,
   ConversationEvent,
-  CustomerData,
+  ConversationInfo,
+  CustomerBody,
+  Membership,
   MessageStatus,
   PageBody,
   Part,
   Target,
-} from '../protocol/events';
-import type { ConversationInfo, Membership } from '../protocol/frames';
+} from '@parley/shared/protocol';
 import type { LineItem, MessageItem, TimelineItem } from './timeline';
 
 export interface Mark {
@@ -35,7 +36,7 @@ export interface LiveRequest {
   offeredTo?: string;
 }
 
-export interface Customer extends CustomerData {
+export interface Customer extends CustomerBody {
   address?: string;
   locale?: string;
   subject?: string;
@@ -264,7 +265,7 @@ function applyChange(c: Conversation, author: Author, { edit, revoke, reaction }
   const by = markKey(author);
   const own = (m: MessageItem) => m.author.kind === author.kind && m.author.agent === author.agent;
   if (edit) {
-    const parts = [{ kind: 'text', text: edit.text }];
+    const parts = [{ kind: 'text' as const, text: edit.text }];
     change(c, edit.message, (m) => (own(m) ? { ...m, edited: true, parts } : m));
   } else if (revoke) {
     change(c, revoke.message, (m) => (own(m) ? { ...m, revoked: true, parts: [] } : m));
@@ -289,8 +290,7 @@ function applyStatus(c: Conversation, e: Of<'message.status/1'>): void {
 }
 
 function applySettled(c: Conversation, e: Of<'message.settled/1'>): void {
-  const { message, outcome, by } = e.head;
-  const agent = by.agent ?? '';
+  const { message, outcome, by: agent } = e.head;
   change(c, message, (m) => ({
     ...m,
     settled: { outcome, agent, who: nameOf(c, agent) },
@@ -394,7 +394,7 @@ function change(c: Conversation, id: string, to: (m: MessageItem) => MessageItem
   }
 }
 
-function mergeCustomer(old: Customer, update: CustomerData): Customer {
+function mergeCustomer(old: Customer, update: CustomerBody): Customer {
   const merged: Customer = { ...old };
   for (const key of ['name', 'first_name', 'last_name', 'email', 'phone'] as const) {
     if (update[key]) merged[key] = update[key];

@@ -1,9 +1,8 @@
 // The desk: the one place that holds the line to the gateway and the store together. Screens read the store and
 // call these methods; they never see a frame.
 
+import type { Ack, Commands, Offer, ServerFrame, SettleOutcome, Target } from '@parley/shared/protocol';
 import { me as whoAmI } from '../api/http';
-import type { SettleOutcome, Target } from '../protocol/events';
-import type { Ack, Commands, Offer, ServerFrame } from '../protocol/frames';
 import { CommandError, type Link, StreamClient } from '../socket/client';
 import { Attention } from './attention';
 import type { Conversation } from './conversation';

@@ -1,8 +1,7 @@
 // What a batch of frames does to the desktop's state. Pure: what has to be done besides (ask for missing events,
 // ring, notify) comes back as effects.
 
-import type { ConversationEvent } from '../protocol/events';
-import type { EventFrame, ServerFrame } from '../protocol/frames';
+import type { ConversationEvent, EventFrame, ServerFrame } from '@parley/shared/protocol';
 import { type Conversation, emptyConversation, foldEvents } from './conversation';
 import type { DeskState } from './state';
 

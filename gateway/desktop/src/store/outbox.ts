@@ -2,8 +2,8 @@
 // down and sent again after an answer was lost. The server takes a repeat for the same message (DESIGN.md 6).
 
 import { randomId } from '@parley/shared/id';
+import type { Part } from '@parley/shared/protocol';
 import { HttpError, upload } from '../api/http';
-import type { Part } from '../protocol/events';
 import { CommandError, type StreamClient } from '../socket/client';
 import { keepOutgoing } from './session';
 import type { DeskStore, Outgoing, Trouble, Upload } from './state';

@@ -1,6 +1,6 @@
 // Questions that several screens ask of a conversation.
 
-import type { MessageStatus } from '../protocol/events';
+import type { MessageStatus } from '@parley/shared/protocol';
 import type { Conversation } from './conversation';
 import type { DeskState } from './state';
 import type { MessageItem } from './timeline';

@@ -1,6 +1,5 @@
+import type { AgentState, Board, Offer, Part, User } from '@parley/shared/protocol';
 import { createStore } from 'zustand/vanilla';
-import type { Part } from '../protocol/events';
-import type { AgentState, Board, Offer, User } from '../protocol/frames';
 import type { Link } from '../socket/client';
 import type { Conversation } from './conversation';
 

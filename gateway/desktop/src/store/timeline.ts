@@ -1,6 +1,6 @@
 // What a conversation's panel lists: messages and the lines between them, in the order of their sequence numbers.
 
-import type { Author, MessageStatus, Part, SettleOutcome } from '../protocol/events';
+import type { Author, MessageStatus, Part, SettleOutcome } from '@parley/shared/protocol';
 
 export interface MessageItem {
   kind: 'message';

@@ -197,8 +197,7 @@ export const texts = {
 
   settle(a, { conversation, message, outcome }) {
     const c = this.mine(a, conversation);
-    const by = { kind: 'agent', agent: a.user.id };
-    const e = this.append(c, 'message.settled/1', { message, outcome, by });
+    const e = this.append(c, 'message.settled/1', { message, outcome, by: a.user.id });
     if (outcome !== 'resend') this.append(c, 'message.status/1', { message, status: outcome, kind: 'manual' });
     return { seq: e.seq };
   },

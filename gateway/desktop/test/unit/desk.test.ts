@@ -1,5 +1,5 @@
+import type { ServerFrame } from '@parley/shared/protocol';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { ServerFrame } from '../../src/protocol/frames';
 import { Desk } from '../../src/store/desk';
 import { agent, frame, fromAgent, fromCustomer, joined, log, offer, started, welcome } from './events';
 

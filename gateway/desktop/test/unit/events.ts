@@ -1,7 +1,6 @@
 // Events and frames for tests, written short.
 
-import type { ConversationEvent } from '../../src/protocol/events';
-import type { EventFrame, ServerFrame } from '../../src/protocol/frames';
+import type { ConversationEvent, ConversationInfo, EventFrame, ServerFrame } from '@parley/shared/protocol';
 
 export const me = 'agent-me';
 export const other = 'agent-other';
@@ -54,11 +53,21 @@ export const joins = (agent: string, name: string): Loose => ({
 });
 
 export function welcome(time = new Date().toISOString()): ServerFrame {
-  return { t: 'welcome', user: { id: me, login: 'ana', name: 'Ana', role: 'agent' }, time };
+  return {
+    t: 'welcome',
+    user: { id: me, login: 'ana', name: 'Ana', role: 'agent', privileges: [] },
+    time,
+    version: 'test',
+  };
+}
+
+export function info(more: Partial<ConversationInfo> = {}): ConversationInfo {
+  const account = { id: 'account', name: 'Shop' };
+  return { channel: 'webchat', icon: '', title: 'Web Chat', capabilities: {}, account, ...more };
 }
 
 export function joined(conversation: string, state: 'joined' | 'wrapup' = 'joined'): ServerFrame {
-  return { t: 'joined', conversation, state, info: { channel: 'webchat', title: 'Web Chat' } };
+  return { t: 'joined', conversation, state, info: info() };
 }
 
 export function agent(conversations: string[] = [], offers: string[] = []): ServerFrame {
@@ -67,6 +76,9 @@ export function agent(conversations: string[] = [], offers: string[] = []): Serv
     agent: {
       seq: 1,
       status: 'ready',
+      reason: '',
+      pending: '',
+      ready_after_work: false,
       since: new Date().toISOString(),
       offers,
       conversations: conversations.map((conversation) => ({ conversation, state: 'joined' })),
@@ -81,8 +93,13 @@ export function offer(id: string, conversation = `c-${id}`): Extract<ServerFrame
     conversation,
     request: `r-${id}`,
     title: 'Web Chat',
+    icon: '',
     channel: 'webchat',
+    service: null,
+    customer: { name: '' },
     queued_ms: 0,
+    waiting_since: new Date().toISOString(),
+    invited_by: null,
     offered_at: new Date().toISOString(),
   };
 }

@@ -1,5 +1,5 @@
+import type { ServerFrame } from '@parley/shared/protocol';
 import { describe, expect, it } from 'vitest';
-import type { ServerFrame } from '../../src/protocol/frames';
 import { applyFrames } from '../../src/store/frames';
 import { type DeskState, initialState } from '../../src/store/state';
 import { agent, frame, fromAgent, fromCustomer, joined, log, offer, started, welcome } from './events';
@@ -94,7 +94,11 @@ describe('active list', () => {
       agent: {
         seq: 2,
         status: 'acw',
+        reason: '',
+        pending: '',
+        ready_after_work: false,
         since: '',
+        offers: [],
         conversations: [{ conversation: 'c1', state: 'wrapup', wrapup_until: '2026-11-23T10:00:00Z' }],
       },
     };
@@ -119,7 +123,7 @@ describe('offers', () => {
 });
 
 describe('typing', () => {
-  const on: ServerFrame = { t: 'typing', conversation: 'c1', on: true, who: { kind: 'customer' } };
+  const on = { t: 'typing', conversation: 'c1', on: true, who: { kind: 'customer' }, name: '' } as const;
   it('ends with the word said or with off', () => {
     const s = state([...begin, frames[0] as ServerFrame, on]);
     expect(Object.keys(s.typing.c1 ?? {})).toEqual(['customer']);

@@ -1,9 +1,9 @@
+import type { Part } from '@parley/shared/protocol';
 import { renderToStaticMarkup } from 'react-dom/server';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { PartView } from '../../src/desk/MessageRow';
 import { i18n, startI18n } from '../../src/i18n';
 import { de } from '../../src/i18n/de';
-import type { Part } from '../../src/protocol/events';
 
 const shown = (part: Part) => renderToStaticMarkup(<PartView part={part} links={false} />);
 

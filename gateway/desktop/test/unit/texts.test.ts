@@ -1,13 +1,12 @@
+import type { ConversationEvent, MessageStatus, ServerFrame } from '@parley/shared/protocol';
 import { describe, expect, it } from 'vitest';
-import type { ConversationEvent, MessageStatus } from '../../src/protocol/events';
-import type { ServerFrame } from '../../src/protocol/frames';
 import { type Conversation, emptyConversation, foldEvents } from '../../src/store/conversation';
 import { applyFrames } from '../../src/store/frames';
 import { allows, customerName, delivery, takesUp } from '../../src/store/select';
 import { initialState } from '../../src/store/state';
 import type { MessageItem } from '../../src/store/timeline';
 import { readPhone } from '../../src/text/phone';
-import { agent, fromAgent, fromCustomer, joined, joins, log, me, other, welcome } from './events';
+import { agent, fromAgent, fromCustomer, info, joined, joins, log, me, other, welcome } from './events';
 
 type Fact = Parameters<typeof log>[number];
 
@@ -60,7 +59,7 @@ describe('the status of a text (N4, PR4, PR5)', () => {
   it('begins again when a person has it sent again, and says who that was', () => {
     const settled: Fact = {
       type: 'message.settled/1',
-      head: { message: 'hi', outcome: 'resend', by: { kind: 'agent', agent: me } },
+      head: { message: 'hi', outcome: 'resend', by: me },
     };
     const c = fold(joins(me, 'Ana'), fromAgent('hi'), status('unknown'), settled);
     expect(shown(c)).toBe('accepted');
@@ -116,10 +115,14 @@ describe('an exchange by text', () => {
   });
 
   it('counts where the service has the counter on, and on numbers without a service (N9)', () => {
-    const info = (features?: string[]) => ({ channel: 'sms', service: features && { id: 's', name: 'S', features } });
-    expect(allows({ ...fold(), info: info(['files']) }, 'counter')).toBe(false);
-    expect(allows({ ...fold(), info: info(['counter']) }, 'counter')).toBe(true);
-    expect(allows({ ...fold(), info: info() }, 'counter')).toBe(true);
+    const of = (features?: string[]) =>
+      info({
+        channel: 'sms',
+        service: features && { id: 's', name: 'S', dispositions: [], disposition_needed: false, wrapup: 0, features },
+      });
+    expect(allows({ ...fold(), info: of(['files']) }, 'counter')).toBe(false);
+    expect(allows({ ...fold(), info: of(['counter']) }, 'counter')).toBe(true);
+    expect(allows({ ...fold(), info: of() }, 'counter')).toBe(true);
   });
 });
 

@@ -1,35 +1,12 @@
-// The socket's frames, as ../../../README.md documents them.
+// The socket's frames, as ../../../README.md documents them. The plugin writes them from one type for all kinds, so
+// which fields a kind has is told here; what the log holds comes from its own types.
 
-export interface FilePart {
-  blob: string
-  name: string
-  mime: string
-  size: number
-  width?: number
-  height?: number
-  key?: string
-}
+import type { Author, FileRef, Part as StoredPart } from '@parley/shared/protocol'
 
-export interface Choice {
-  id: string
-  title: string
-  description?: string
-}
+/** An attachment; `key` proves to the gateway that its sender uploaded it. */
+export type FilePart = FileRef & { key?: string }
 
-export interface Part {
-  kind: string
-  text?: string
-  html?: string
-  file?: FilePart
-  choices?: { text: string; options: Choice[] }
-  answer?: { choice: string; title?: string }
-  raw?: { kind: string }
-}
-
-export interface Author {
-  kind: 'customer' | 'agent' | 'supervisor' | 'bot' | 'system'
-  agent?: string
-}
+export type Part = Omit<StoredPart, 'file'> & { file?: FilePart }
 
 /** An event as stored: head and body are the log's own. */
 export interface EventFrame {

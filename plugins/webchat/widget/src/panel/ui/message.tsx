@@ -179,7 +179,7 @@ function Choices({ part, entry }: { part: Part; entry: MessageEntry }) {
     <>
       {part.choices?.text && <Bubble>{part.choices.text}</Bubble>}
       <div class="choices">
-        {part.choices?.options.map((o) => (
+        {part.choices?.options?.map((o) => (
           <button type="button" key={o.id} disabled={done} onClick={() => chat.answer(o.id, o.title)}>
             {o.title}
             {o.description && <small>{o.description}</small>}

@@ -1,0 +1,941 @@
+// Generated from the Go types by gateway/api/typescript_test.go; run: go generate ./gateway/api
+// Times are RFC 3339 in UTC, durations milliseconds, unless a name says otherwise.
+
+/** Heads of events, by type. */
+export interface Heads {
+  'consent.changed/1': ConsentChanged;
+  'contact.linked/1': ContactLinked;
+  'conversation.concluded/1': Record<string, never>;
+  'conversation.ended/1': Ended;
+  'conversation.parked/1': Parked;
+  'conversation.started/1': Started;
+  'conversation.unparked/1': Unparked;
+  'customer.updated/1': Record<string, never>;
+  'endpoint.added/1': EndpointAdded;
+  'flag.cleared/1': FlagCleared;
+  'flag.set/1': FlagSet;
+  'inactivity.cancelled/1': Record<string, never>;
+  'inactivity.warned/1': InactivityWarned;
+  'message.settled/1': MessageSettled;
+  'message.status/1': StatusHead;
+  'message/1': MessagePosted;
+  'page.visited/1': Record<string, never>;
+  'participant.joined/1': ParticipantJoined;
+  'participant.left/1': ParticipantLeft;
+  'receipt/1': Receipt;
+  'routing.accepted/1': JoinedBy;
+  'routing.cancelled/1': RoutingCancelled;
+  'routing.declined/1': RoutingDeclined;
+  'routing.offered/1': RoutingOffered;
+  'routing.requested/1': RoutingRequested;
+  'service.assigned/1': Assigned;
+  'wrapup.ended/1': WrapupEnded;
+  'wrapup.started/1': WrapupStarted;
+}
+
+/** Bodies of events that have one, by type. */
+export interface Bodies {
+  'consent.changed/1': ConsentBody;
+  'conversation.started/1': StartedBody;
+  'customer.updated/1': CustomerBody;
+  'endpoint.added/1': EndpointBody;
+  'inactivity.warned/1': NoticeBody;
+  'message.status/1': StatusBody;
+  'message/1': MessageBody;
+  'page.visited/1': PageBody;
+  'participant.joined/1': NameBody;
+  'service.assigned/1': AssignedBody;
+  'wrapup.ended/1': WrapupBody;
+}
+
+export type EventType = keyof Heads;
+
+type Body<T extends EventType> = T extends keyof Bodies ? Bodies[T] : undefined;
+
+/** One fact of a conversation. `seq` counts from 1 without holes. */
+export type ConversationEvent = {
+  [T in EventType]: { seq: number; at: string; type: T; head: Heads[T]; body?: Body<T> | null };
+}[EventType];
+
+/** `prev` is the sequence of the event before this one that the reader may see. */
+export type EventFrame = ConversationEvent & { t: 'event'; conversation: string; prev: number };
+
+/** Frames to a client. */
+export type ServerFrame =
+  | EventFrame
+  | ({ t: 'ack' } & AckFrame)
+  | ({ t: 'agent' } & AgentFrame)
+  | ({ t: 'board' } & BoardFrame)
+  | ({ t: 'bye' } & ByeFrame)
+  | ({ t: 'error' } & ErrorFrame)
+  | ({ t: 'joined' } & JoinedFrame)
+  | ({ t: 'live' } & ConversationFrame)
+  | ({ t: 'offer' } & Offer)
+  | ({ t: 'offer_end' } & OfferEndFrame)
+  | ({ t: 'parted' } & ConversationFrame)
+  | ({ t: 'pong' } & PongFrame)
+  | ({ t: 'presence' } & PresenceFrame)
+  | ({ t: 'recent' } & RecentFrame)
+  | ({ t: 'typing' } & TypingFrame)
+  | ({ t: 'welcome' } & WelcomeFrame);
+
+/** Frames from a client but for commands, which are { t: 'cmd', id, cmd } and their fields. */
+export type ClientFrame =
+  | ({ t: 'board' } & BoardInFrame)
+  | ({ t: 'hello' } & HelloFrame)
+  | { t: 'ping'; id: string }
+  | ({ t: 'typing' } & TypingInFrame)
+  | ({ t: 'unwatch' } & UnwatchFrame)
+  | ({ t: 'watch' } & WatchFrame);
+
+/** Commands by name, without `t`, `cmd` and `id`. */
+export interface Commands {
+  accept: OfferCmd;
+  cancel_invite: CancelInviteCmd;
+  end: EndCmd;
+  flag: FlagCmd;
+  invite: InviteCmd;
+  join: JoinCmd;
+  link_contact: LinkContactCmd;
+  logout: Record<string, never>;
+  mark: MarkCmd;
+  not_ready: NotReadyCmd;
+  ready: Record<string, never>;
+  recent_seen: Record<string, never>;
+  reject: OfferCmd;
+  send: SendCmd;
+  settle: SettleCmd;
+  text: TextCmd;
+  wrapup: WrapupCmd;
+}
+
+export type Ack = { t: 'ack' } & AckFrame;
+export type AgentStatus = AgentState['status'];
+/** How a conversation belongs into an agent's active list. */
+export type Membership = Work['state'];
+
+export interface ContactPage {
+  items: Contact[] | null;
+}
+
+export interface ConversationDetail {
+  id: string;
+  phase: 'open' | 'ended' | 'concluded';
+  /** The state that people see: bot, queued, offered, active, parked, wrapup, ended, concluded */
+  display: string;
+  /** Id of the plugin */
+  channel: string;
+  title?: string;
+  icon?: string;
+  service?: ServiceRef;
+  account: AccountRef;
+  contact?: string;
+  customer: CustomerRef;
+  /** The customer's telephone number, where the channel has numbers */
+  address?: string;
+  /** Who keeps it while it is parked */
+  owner?: AgentRef;
+  /** Messages that wait in the reader's own Recent */
+  unread?: number;
+  /** Who takes or took part */
+  agents: AgentRef[] | null;
+  flagged: boolean;
+  started_at: string;
+  ended_at?: string;
+  end_cause?: string;
+  /** Sequence of the last event */
+  seq: number;
+  /** What an agent's screen needs beside the events */
+  info: ConversationInfo;
+}
+
+export interface ConversationPage {
+  conversations: Summary[] | null;
+  /** Cursor of the next page; absent on the last one */
+  next?: string;
+}
+
+export interface FileLink {
+  /** Readable by whoever has it */
+  url: string;
+  /** Not before this */
+  expires: string;
+}
+
+export interface Invitees {
+  agents: Invitee[] | null;
+  services: ServiceRef[] | null;
+}
+
+export interface Senders {
+  senders: Sender[] | null;
+}
+
+export type UploadAnswer = UploadedFile;
+
+export interface AccountRef {
+  id: string;
+  name: string;
+}
+
+export interface AckFrame {
+  id: string;
+  ok: boolean;
+  conversation?: string;
+  message?: string;
+  request?: string;
+  seq?: number;
+  error?: WireError;
+}
+
+export interface AgentFrame {
+  agent: AgentState;
+}
+
+export interface AgentRef {
+  id: string;
+  name: string;
+}
+
+export interface AgentState {
+  seq: number;
+  status: 'logged_out' | 'not_ready' | 'ready' | 'busy' | 'acw';
+  reason: string;
+  pending: string;
+  since?: string;
+  ready_after_work: boolean;
+  offers: string[] | null;
+  conversations: Work[] | null;
+}
+
+export interface Answer {
+  choice: string;
+  title?: string;
+}
+
+export interface Assigned {
+  service: string;
+  rules: Rules;
+}
+
+export interface AssignedBody {
+  name: string;
+}
+
+export interface Author {
+  kind: AuthorKind;
+  agent?: string;
+}
+
+export type AuthorKind =
+  | 'customer'
+  | 'agent'
+  | 'supervisor'
+  | 'bot'
+  | 'system';
+
+export interface Board {
+  at: string;
+  agents: BoardAgent[] | null;
+  queues: BoardQueue[] | null;
+}
+
+export interface BoardAgent {
+  id: string;
+  name: string;
+  status: 'logged_out' | 'not_ready' | 'ready' | 'busy' | 'acw';
+  /** Why Not Ready; empty otherwise */
+  reason: string;
+  /** Not Ready when the present work ends */
+  pending: boolean;
+  /** Of the status */
+  since: string;
+  /** Conversations joined */
+  active: number;
+  offers: number;
+  wrapup: number;
+  /** Percent of the capacity in use */
+  load: number;
+}
+
+export interface BoardFrame {
+  board: Board;
+}
+
+export interface BoardInFrame {
+  on: boolean;
+}
+
+export interface BoardQueue {
+  service: string;
+  name: string;
+  waiting: number;
+  /** Since when the first waits; null when nobody does */
+  oldest_since: string | null;
+  offered: number;
+  /** Conversations with an agent */
+  active: number;
+  agents_ready: number;
+  /** Agents logged in who serve it */
+  agents_served: number;
+}
+
+export interface ByeFrame {
+  reason: string;
+  retry_ms: number;
+}
+
+export interface CancelInviteCmd {
+  conversation: string;
+  request: string;
+}
+
+export interface Capabilities {
+  text?: boolean;
+  rich_text?: boolean;
+  files?: boolean;
+  location?: boolean;
+  choices?: boolean;
+  template?: boolean;
+  reaction?: boolean;
+  edit?: boolean;
+  revoke?: boolean;
+  typing?: boolean;
+  read?: boolean;
+  receipts?: boolean;
+  links?: boolean;
+  page?: boolean;
+  panels?: boolean;
+  calls?: boolean;
+  outbound_first?: boolean;
+  reply_window?: number;
+  counter?: string;
+  max_length?: number;
+  offer_title?: string;
+  medium?: string;
+  icon?: string;
+  address_kind?: string;
+  connected?: boolean;
+}
+
+export interface Choice {
+  id: string;
+  title: string;
+  description?: string;
+}
+
+export interface Choices {
+  text: string;
+  options: Choice[] | null;
+}
+
+export interface ConsentBody {
+  keyword?: string;
+}
+
+export interface ConsentChanged {
+  out: boolean;
+}
+
+export interface Contact {
+  id: string;
+  name: string;
+  first_name?: string;
+  last_name?: string;
+  company?: string;
+  addresses?: string[];
+  notes?: string;
+  attributes?: Record<string, string>;
+}
+
+export interface ContactCard {
+  name: string;
+  phones?: string[];
+  emails?: string[];
+}
+
+export interface ContactLinked {
+  contact: string;
+  by: Author;
+}
+
+export interface ConversationFrame {
+  conversation: string;
+}
+
+export interface ConversationInfo {
+  channel: string;
+  icon: string;
+  title: string;
+  service?: ServiceInfo;
+  capabilities: Capabilities;
+  account: AccountRef;
+}
+
+export type ConversationKind =
+  | 'inbound'
+  | 'outbound'
+  | 'internal';
+
+export interface CustomerBody {
+  name?: string;
+  first_name?: string;
+  last_name?: string;
+  email?: string;
+  phone?: string;
+  attributes?: Record<string, string>;
+}
+
+export interface CustomerRef {
+  name: string;
+}
+
+export interface Disposition {
+  code: string;
+  name: string;
+}
+
+export interface Edit {
+  message: string;
+  text: string;
+}
+
+export interface EndCmd {
+  conversation: string;
+  queue?: boolean;
+}
+
+export interface Ended {
+  by: Author;
+  cause: string;
+}
+
+export interface Endpoint {
+  account: string;
+  thread: string;
+}
+
+export interface EndpointAdded {
+  channel: string;
+  endpoint: Endpoint;
+  capabilities: Capabilities;
+}
+
+export interface EndpointBody {
+  address: string;
+  thread: string;
+}
+
+export interface ErrorFrame {
+  conversation?: string;
+  error: WireError;
+}
+
+export interface FileRef {
+  blob: string;
+  name: string;
+  mime: string;
+  size: number;
+  width?: number;
+  height?: number;
+}
+
+export interface FlagCleared {
+  by: string;
+}
+
+export interface FlagCmd {
+  conversation: string;
+  on: boolean;
+}
+
+export interface FlagSet {
+  by: string;
+}
+
+export interface HelloFrame {
+  cursors: Record<string, number> | null;
+}
+
+export interface InactivityWarned {
+  ends_at?: string;
+}
+
+export interface InviteCmd {
+  conversation: string;
+  target: Target;
+  transfer?: boolean;
+}
+
+export interface Invitee {
+  id: string;
+  name: string;
+  status: 'logged_out' | 'not_ready' | 'ready' | 'busy' | 'acw';
+}
+
+export interface JoinCmd {
+  conversation: string;
+}
+
+export interface JoinedBy {
+  agent: string;
+  request: string;
+  offer: string;
+}
+
+export interface JoinedFrame {
+  conversation: string;
+  state: 'joined' | 'wrapup' | 'parked';
+  info: ConversationInfo;
+}
+
+export interface LinkContactCmd {
+  conversation: string;
+  contact: string;
+}
+
+export interface Location {
+  latitude: number;
+  longitude: number;
+  name?: string;
+  address?: string;
+}
+
+export interface MarkCmd {
+  conversation: string;
+  delivered?: number;
+  read?: number;
+}
+
+export interface MessageBody {
+  parts: Part[] | null;
+  name?: string;
+}
+
+export interface MessagePosted {
+  id: string;
+  author: Author;
+  client_id?: string;
+  kinds: PartKind[] | null;
+  blobs?: string[];
+  reply_to?: string;
+  endpoint?: number;
+  provider_at?: string;
+  received_at?: string;
+}
+
+export interface MessageSettled {
+  message: string;
+  outcome: SettleOutcome;
+  by: string;
+}
+
+export type MessageStatus =
+  | 'accepted'
+  | 'unknown'
+  | 'sent'
+  | 'failed'
+  | 'delivered'
+  | 'read';
+
+export interface NameBody {
+  name: string;
+}
+
+export interface NotReadyCmd {
+  reason: string;
+}
+
+export interface NoticeBody {
+  text: string;
+}
+
+export interface Offer {
+  offer: string;
+  conversation: string;
+  request: string;
+  title: string;
+  icon: string;
+  channel: string;
+  service: ServiceRef | null;
+  customer: CustomerRef;
+  address?: string;
+  queued_ms: number;
+  waiting_since: string;
+  offered_at: string;
+  expires_at?: string;
+  invited_by: AgentRef | null;
+}
+
+export interface OfferCmd {
+  offer: string;
+}
+
+export interface OfferEndFrame {
+  offer: string;
+  cause: string;
+}
+
+export interface PageBody {
+  url: string;
+  title?: string;
+}
+
+export interface Parked {
+  owner: string;
+  cause: string;
+}
+
+export interface Part {
+  kind: PartKind;
+  text?: string;
+  html?: string;
+  file?: FileRef;
+  location?: Location;
+  contact?: ContactCard;
+  choices?: Choices;
+  answer?: Answer;
+  template?: Template;
+  reaction?: Reaction;
+  edit?: Edit;
+  revoke?: Revoke;
+  raw?: Raw;
+}
+
+export type PartKind =
+  | 'text'
+  | 'rich_text'
+  | 'file'
+  | 'location'
+  | 'contact'
+  | 'choices'
+  | 'answer'
+  | 'template'
+  | 'reaction'
+  | 'edit'
+  | 'revoke'
+  | 'system'
+  | 'unsupported';
+
+export interface ParticipantJoined {
+  who: Author;
+}
+
+export interface ParticipantLeft {
+  who: Author;
+  cause: string;
+}
+
+export interface PongFrame {
+  id: string;
+}
+
+export interface PresenceFrame {
+  conversation: string;
+  on: boolean;
+}
+
+export interface Raw {
+  kind: string;
+  data?: unknown;
+}
+
+export interface Reaction {
+  message: string;
+  emoji?: string;
+}
+
+export interface Receipt {
+  by: Author;
+  delivered?: number;
+  read?: number;
+}
+
+export interface RecentFrame {
+  unread: number;
+  items: RecentItem[] | null;
+}
+
+export interface RecentItem {
+  conversation: string;
+  unread: number;
+  at: string;
+}
+
+export interface Revoke {
+  message: string;
+}
+
+export type Role =
+  | 'agent'
+  | 'supervisor'
+  | 'admin';
+
+export interface RoutingCancelled {
+  request: string;
+  offer?: string;
+  agent?: string;
+  cause: string;
+}
+
+export interface RoutingDeclined {
+  request: string;
+  offer: string;
+  agent: string;
+  cause: string;
+}
+
+export interface RoutingOffered {
+  request: string;
+  offer: string;
+  agent: string;
+  expires_at?: string;
+  invite?: boolean;
+  epoch?: number;
+}
+
+export interface RoutingRequested {
+  request: string;
+  target: Target;
+  cause: string;
+  invited_by?: string;
+  waiting_since: string;
+  declined_by?: string[];
+  rules?: Rules;
+}
+
+export interface Rules {
+  offer_timeout?: number;
+  inactivity_warn?: number;
+  inactivity_end?: number;
+  unanswered_end?: number;
+  wrapup_limit?: number;
+  requeue_after?: number;
+  park_after?: number;
+  owner_first?: number;
+  parked_end?: number;
+  disposition_needed?: boolean;
+  medium?: string;
+  share?: number;
+  spare?: number;
+  skills?: string;
+  priority?: number;
+}
+
+export interface SendCmd {
+  conversation: string;
+  client_id: string;
+  parts: Part[] | null;
+  reply_to?: string;
+}
+
+export interface Sender {
+  /** Whose account it is; null: one's own direct number */
+  service: ServiceRef | null;
+  account: AccountRef;
+  /** Id of the plugin */
+  channel: string;
+  icon?: string;
+  /** Form of the address to write to: phone (E.164) */
+  address_kind: string;
+  /** How lengths are counted: gsm7, utf16 or none */
+  counter?: string;
+  /** Of one message, in the counter's units; absent: no limit */
+  max_length?: number;
+  /** May carry attachments */
+  files: boolean;
+}
+
+export interface ServiceInfo {
+  id: string;
+  name: string;
+  dispositions: Disposition[] | null;
+  disposition_needed: boolean;
+  wrapup: number;
+  features: string[] | null;
+}
+
+export interface ServiceRef {
+  id: string;
+  name: string;
+}
+
+export interface SettleCmd {
+  conversation: string;
+  message: string;
+  outcome: SettleOutcome;
+}
+
+export type SettleOutcome =
+  | 'sent'
+  | 'failed'
+  | 'resend';
+
+export interface Started {
+  id: string;
+  kind: ConversationKind;
+  channel: string;
+  endpoint: Endpoint;
+  contact?: string;
+  capabilities: Capabilities;
+  provider_at?: string;
+  received_at?: string;
+}
+
+export interface StartedBody {
+  address: string;
+  thread: string;
+  name?: string;
+  first_name?: string;
+  last_name?: string;
+  email?: string;
+  phone?: string;
+  locale?: string;
+  subject?: string;
+  page?: PageBody;
+  attributes?: Record<string, string>;
+}
+
+export interface StatusBody {
+  text: string;
+}
+
+export interface StatusHead {
+  message: string;
+  status: MessageStatus;
+  kind?: string;
+  code?: string;
+}
+
+export interface Summary {
+  id: string;
+  phase: 'open' | 'ended' | 'concluded';
+  /** The state that people see: bot, queued, offered, active, parked, wrapup, ended, concluded */
+  display: string;
+  /** Id of the plugin */
+  channel: string;
+  title?: string;
+  icon?: string;
+  service?: ServiceRef;
+  account: AccountRef;
+  contact?: string;
+  customer: CustomerRef;
+  /** The customer's telephone number, where the channel has numbers */
+  address?: string;
+  /** Who keeps it while it is parked */
+  owner?: AgentRef;
+  /** Messages that wait in the reader's own Recent */
+  unread?: number;
+  /** Who takes or took part */
+  agents: AgentRef[] | null;
+  flagged: boolean;
+  started_at: string;
+  ended_at?: string;
+  end_cause?: string;
+  /** Sequence of the last event */
+  seq: number;
+}
+
+export interface Target {
+  kind: TargetKind;
+  service?: string;
+  agent?: string;
+}
+
+export type TargetKind =
+  | 'service'
+  | 'agent'
+  | 'directory';
+
+export interface Template {
+  name: string;
+  language: string;
+  values?: string[];
+}
+
+export interface TextCmd {
+  service?: string;
+  account?: string;
+  to: string;
+  parts?: Part[];
+  client_id?: string;
+}
+
+export interface TypingFrame {
+  conversation: string;
+  on: boolean;
+  who: Author;
+  name: string;
+}
+
+export interface TypingInFrame {
+  conversation: string;
+  on: boolean;
+}
+
+export interface Unparked {
+  owner: string;
+  cause: string;
+}
+
+export interface UnwatchFrame {
+  conversation: string;
+}
+
+export interface UploadedFile {
+  file: FileRef;
+}
+
+export interface User {
+  id: string;
+  login: string;
+  name: string;
+  role: Role;
+  privileges: string[] | null;
+}
+
+export interface WatchFrame {
+  conversation: string;
+  after: number;
+}
+
+export interface WelcomeFrame {
+  user: User;
+  time: string;
+  version: string;
+}
+
+export interface WireError {
+  code: string;
+  message: string;
+  conversation?: string;
+  owner?: AgentRef | null;
+  joinable?: boolean;
+}
+
+export interface Work {
+  conversation: string;
+  state: 'joined' | 'wrapup' | 'parked';
+  wrapup_until?: string;
+}
+
+export interface WrapupBody {
+  notes?: string;
+}
+
+export interface WrapupCmd {
+  conversation: string;
+  disposition?: string;
+  notes?: string;
+}
+
+export interface WrapupEnded {
+  agent: string;
+  disposition?: string;
+  cause: string;
+}
+
+export interface WrapupStarted {
+  agent: string;
+  until?: string;
+}
