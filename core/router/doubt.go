@@ -42,8 +42,8 @@ func (d *doubts) count(s eventlog.StreamID) int {
 	return d.of[s]
 }
 
-// settled takes a stream out, unless there was another doubt since count said n.
-func (d *doubts) settled(s eventlog.StreamID, n int) bool {
+// foundOut takes a stream out, unless there was another doubt since count said n.
+func (d *doubts) foundOut(s eventlog.StreamID, n int) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.of[s] != n {
@@ -85,13 +85,13 @@ func (r *Router) doubt(stream eventlog.StreamID, catchUp func(beyond uint64) (ui
 				_, err = r.log.Append(r.ctx, &eventlog.Batch{Streams: []eventlog.StreamAppend{{Stream: stream, Expect: seq}}})
 			}
 			switch {
-			case err == nil && r.doubts.settled(stream, n):
+			case err == nil && r.doubts.foundOut(stream, n):
 				for _, k := range hints { // nobody else told the other nodes
 					r.bus.Publish(bus.Hint{Node: r.node, Kind: k, Stream: stream, Seq: seq})
 				}
 				return
 			case errors.Is(err, ErrNewer): // a newer node carries it on
-				r.doubts.settled(stream, r.doubts.count(stream))
+				r.doubts.foundOut(stream, r.doubts.count(stream))
 				return
 			case err == nil:
 				definite = false

@@ -225,11 +225,11 @@ func (l *live) process(batch []*task) (rest []*task) {
 			c.alone = attempt > 0
 		case errors.As(err, &dup) && attempt < maxRetries+len(batch):
 			l.state = nil
-			if l.r.settleBlob(batch, dup) {
+			if l.r.blobTaken(batch, dup) {
 				c.alone = true // the other message may be one of this batch
 				continue
 			}
-			batch = l.settleDuplicate(batch, dup)
+			batch = l.answerRepeats(batch, dup)
 			if len(batch) == 0 {
 				return nil
 			}
@@ -333,9 +333,9 @@ func newer(err error) error {
 	return err
 }
 
-// settleBlob reports whether dup means an attachment that another message has
+// blobTaken reports whether dup means an attachment that another message has
 // by now; then its row says so, and the batch can be decided again.
-func (r *Router) settleBlob(batch []*task, dup *eventlog.DuplicateError) bool {
+func (r *Router) blobTaken(batch []*task, dup *eventlog.DuplicateError) bool {
 	for _, t := range batch {
 		for _, id := range t.blobs {
 			if account, key := blob.LogKey(r.vault, id); account != dup.Account || key != dup.Key {
@@ -350,8 +350,8 @@ func (r *Router) settleBlob(batch []*task, dup *eventlog.DuplicateError) bool {
 	return false
 }
 
-// settleDuplicate answers the tasks whose external id is bound already.
-func (l *live) settleDuplicate(batch []*task, dup *eventlog.DuplicateError) []*task {
+// answerRepeats answers the tasks whose external id is bound already.
+func (l *live) answerRepeats(batch []*task, dup *eventlog.DuplicateError) []*task {
 	rest := batch[:0:0]
 	for _, t := range batch {
 		repeat := false

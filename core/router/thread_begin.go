@@ -31,7 +31,7 @@ func (th *thread) begin(a arrival) {
 	case in.Action != nil && in.Action.Start != nil:
 		body, parts, clientID = in.Action.Start.Body, in.Action.Start.Parts, in.Action.Start.ClientID
 	case in.Action != nil && in.Action.OptOut != nil:
-		th.settle(a, r.logConsent(in))
+		th.ackLogged(a, r.logConsent(in))
 		return
 	case in.Message != nil:
 		info, ok := r.pluginInfo(in.Plugin)
@@ -55,7 +55,7 @@ func (th *thread) begin(a arrival) {
 	body.Thread = in.Thread
 	cmd, err := r.startCommand(a.acc, th, in, body, parts, clientID)
 	if err != nil {
-		th.settle(a, r.refuseNow(in, "no_service"))
+		th.ackLogged(a, r.refuseNow(in, "no_service"))
 		return
 	}
 	key, err := r.vault.Assign()
@@ -96,7 +96,7 @@ func (th *thread) repeated(a arrival) bool {
 	for _, k := range th.r.externals(a.in) {
 		stream, seq, err := th.r.log.External(th.r.ctx, eventlog.StreamID(a.in.Account), k)
 		if err == nil {
-			th.settle(a, th.r.repeatAck(a.in, stream, seq))
+			th.ackLogged(a, th.r.repeatAck(a.in, stream, seq))
 			return true
 		}
 		if !errors.Is(err, eventlog.ErrNotFound) {
@@ -115,11 +115,11 @@ func (th *thread) refuse(a arrival, code string) {
 		a.done(plugin.Ack{Status: plugin.Refused, Code: code})
 		return
 	}
-	th.settle(a, th.r.refuseNow(a.in, code))
+	th.ackLogged(a, th.r.refuseNow(a.in, code))
 }
 
-// settle answers an arrival that was dealt with on the account's stream.
-func (th *thread) settle(a arrival, ack plugin.Ack) {
+// ackLogged answers an arrival that the account's stream has, or should have had.
+func (th *thread) ackLogged(a arrival, ack plugin.Ack) {
 	if ack.Status == plugin.Retry {
 		th.r.order.refused(&a.from)
 	}

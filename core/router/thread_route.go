@@ -103,7 +103,7 @@ func (th *thread) answered(l *live, a arrival, o outcome, err error) {
 	th.mu.Unlock()
 	switch {
 	case !back && err == nil && o.duplicate:
-		th.settle(a, th.r.repeatAck(a.in, eventlog.StreamID(o.conversation), o.first))
+		th.ackLogged(a, th.r.repeatAck(a.in, eventlog.StreamID(o.conversation), o.first))
 	case !back && refusalCode(err) != "":
 		// A rule's no is final. The conversation's worker does not wait for its record.
 		if !th.r.spawn(func() { th.refuse(a, refusalCode(err)) }) {
