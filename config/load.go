@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 )
@@ -59,6 +60,13 @@ func Load(path string, environ []string) (Config, error) {
 	return c, nil
 }
 
+// loader fills a Config. Text, positions and keys that are there twice are the YAML
+// library's work. The values are set here and not by its strict decoding, which
+// ends at the first fault, so that people would mend a file fault by fault; which
+// takes a number for what it is worth rather than as it is written (a node named
+// 1.50 would be called 1.5, 5.5 connections would be 5, 010 would be 8) and an
+// empty value for the default; and which knows no places, of which
+// `config print` shows one for each key.
 type loader struct {
 	c      *Config
 	faults Faults
@@ -83,14 +91,13 @@ func parse(src []byte) (f *ast.File, err error) {
 func (l *loader) file(name string, src []byte) {
 	f, err := parse(src)
 	if err != nil {
-		text := strings.TrimSpace(strings.SplitN(err.Error(), "\n", 2)[0])
-		var pos string
-		if t, ok := errorLine(err); ok {
-			pos = fmt.Sprintf("%s:%d", name, t)
-		} else {
-			pos = name
+		where, text := name, err.Error()
+		var e yaml.Error
+		if errors.As(err, &e) && e.GetToken() != nil {
+			at := e.GetToken().Position
+			where, text = fmt.Sprintf("%s:%d", name, at.Line), fmt.Sprintf("[%d:%d] %s", at.Line, at.Column, e.GetMessage())
 		}
-		l.fault(pos, "", "not valid YAML: %s", text)
+		l.fault(where, "", "not valid YAML: %s", text)
 		return
 	}
 	if len(f.Docs) > 1 {
@@ -104,16 +111,8 @@ func (l *loader) file(name string, src []byte) {
 	}
 }
 
-func errorLine(err error) (int, bool) {
-	// goccy writes "[line:column] text".
-	s := err.Error()
-	if !strings.HasPrefix(s, "[") {
-		return 0, false
-	}
-	n, convErr := strconv.Atoi(s[1:max(1, strings.IndexByte(s, ':'))])
-	return n, convErr == nil
-}
-
+// entries are the keys of a mapping; the library has another node for one with a
+// single key.
 func entries(n ast.Node) ([]*ast.MappingValueNode, bool) {
 	switch m := n.(type) {
 	case *ast.MappingNode:
@@ -124,6 +123,7 @@ func entries(n ast.Node) ([]*ast.MappingValueNode, bool) {
 	return nil, false
 }
 
+// mapping sets what a mapping says in the struct v, whose key is prefix.
 func (l *loader) mapping(file, prefix string, n ast.Node, v reflect.Value) {
 	values, ok := entries(n)
 	if !ok {
@@ -136,10 +136,6 @@ func (l *loader) mapping(file, prefix string, n ast.Node, v reflect.Value) {
 		key := e.Key.GetToken().Value
 		path := join(prefix, key)
 		where := at(file, e.Key)
-		if _, twice := l.lines[path]; twice && !isStruct(v, key) {
-			l.fault(where, path, "is set twice; keep one")
-			continue
-		}
 		f, secretFile, ok := field(v, key)
 		if !ok {
 			l.fault(where, path, "unknown key%s", suggest(v, key))
@@ -154,6 +150,7 @@ func (l *loader) mapping(file, prefix string, n ast.Node, v reflect.Value) {
 	}
 }
 
+// leaf sets the value of one key of the file.
 func (l *loader) leaf(where, path string, n ast.Node, f reflect.Value, secretFile bool) {
 	if f.Kind() == reflect.Slice {
 		seq, ok := n.(*ast.SequenceNode)
@@ -182,6 +179,8 @@ func (l *loader) leaf(where, path string, n ast.Node, f reflect.Value, secretFil
 	l.set(where, path, f, s, secretFile)
 }
 
+// set takes the text of a value, as the file or a variable of the environment
+// has it; fromFile: the text names the file that has it.
 func (l *loader) set(where, path string, f reflect.Value, s string, fromFile bool) {
 	if fromFile {
 		path = strings.TrimSuffix(path, "_file")
@@ -264,6 +263,7 @@ func pathOf(env string) string {
 	return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(env, envPrefix), "__", "."))
 }
 
+// leaves visits every key that has a value of its own.
 func leaves(v reflect.Value, prefix string, visit func(path string, f reflect.Value)) {
 	for i := range v.NumField() {
 		tag := v.Type().Field(i).Tag.Get("yaml")
@@ -279,6 +279,8 @@ func leaves(v reflect.Value, prefix string, visit func(path string, f reflect.Va
 	}
 }
 
+// field finds the field of a key; secretFile: the key names a file with the value
+// of that field, which is a Secret.
 func field(v reflect.Value, key string) (f reflect.Value, secretFile, ok bool) {
 	for i := range v.NumField() {
 		tag := v.Type().Field(i).Tag.Get("yaml")
@@ -290,11 +292,6 @@ func field(v reflect.Value, key string) (f reflect.Value, secretFile, ok bool) {
 		}
 	}
 	return reflect.Value{}, false, false
-}
-
-func isStruct(v reflect.Value, key string) bool {
-	f, _, ok := field(v, key)
-	return ok && f.Kind() == reflect.Struct && f.Type() != reflect.TypeFor[Secret]()
 }
 
 // suggest names the keys that would be known here.
@@ -311,6 +308,7 @@ func suggest(v reflect.Value, key string) string {
 	return "; known here: " + strings.Join(known, ", ")
 }
 
+// scalar is the text of a single value, as it is written; false: n is none.
 func scalar(n ast.Node) (string, bool) {
 	switch s := n.(type) {
 	case *ast.StringNode:
