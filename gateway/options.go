@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/parley-gateway/parley/config"
 	"github.com/parley-gateway/parley/gateway/limit"
 	"github.com/parley-gateway/parley/gateway/ops"
 )
@@ -65,8 +66,8 @@ type Limits struct {
 	// of the file descriptors, since a proxied socket needs two.
 	Conns int
 	// ConnsPerIP is how many of one address (IPv4) or /64 network (IPv6), and how
-	// many requests of one client at once, behind a trusted proxy too. Default 1024: a
-	// whole contact centre may share one. Half of Conns at most, so that one address
+	// many requests of one client at once, behind a trusted proxy too. Default as in the
+	// configuration: a whole contact centre may share one. Half of Conns at most, so that one address
 	// never holds all places where file descriptors are few (FT25). Negative: no
 	// limit. Exempt addresses are only held to Conns.
 	ConnsPerIP int
@@ -93,7 +94,7 @@ type Limits struct {
 
 func (l Limits) withDefaults() Limits {
 	set(&l.Conns, defaultConns())
-	set(&l.ConnsPerIP, 1024)
+	set(&l.ConnsPerIP, config.Default().HTTP.MaxConnsPerIP)
 	l.ConnsPerIP = min(l.ConnsPerIP, max(l.Conns/2, 1))
 	set(&l.RequestsPerSecond, 200)
 	set(&l.Burst, 1000)

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
+	"github.com/parley-gateway/parley/config"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/gateway/limit"
@@ -41,11 +42,11 @@ type Options struct {
 
 	// PairBurst is how often one login may fail from one address (IPv6: /64),
 	// or on one known device, before it must wait, longer with each failure.
-	// Default 5.
+	// Default as in the configuration.
 	PairBurst int
 	// IPBurst is how many logins may fail from one address, and LoginBurst how
 	// often one login may fail from any, before those who never got in from
-	// where they are must wait, too. Default 20 and 20.
+	// where they are must wait, too. Default as in the configuration, and 20.
 	IPBurst, LoginBurst int
 	// DeviceKey signs DeviceCookie, 32 bytes. nil: one for this process, so that
 	// every device is a stranger after a restart.
@@ -56,9 +57,9 @@ type Options struct {
 	Hashers int
 
 	// IdleTimeout ends a session that is not used; an open socket is use.
-	// Default 8 h.
+	// Default as in the configuration.
 	IdleTimeout time.Duration
-	// AbsoluteTimeout ends any session. Default 24 h.
+	// AbsoluteTimeout ends any session. Default as in the configuration.
 	AbsoluteTimeout time.Duration
 
 	// Now is the installation's time, by which sessions end; nil: time.Now.
@@ -118,16 +119,17 @@ func New(ctx context.Context, o Options) (*Auth, error) {
 	if o.Directory == nil || o.SameOrigin == nil {
 		return nil, errors.New("auth: needs a directory and an origin check")
 	}
-	set(&o.PairBurst, 5)
-	set(&o.IPBurst, 20)
+	login := config.Default().Login
+	set(&o.PairBurst, login.PerAccountBurst)
+	set(&o.IPBurst, login.PerIPBurst)
 	set(&o.LoginBurst, 20)
 	if o.DeviceKey == nil {
 		o.DeviceKey = make([]byte, 32)
 		_, _ = rand.Read(o.DeviceKey) // never fails (crypto/rand)
 	}
 	set(&o.Hashers, max(1, runtime.NumCPU()/2))
-	set(&o.IdleTimeout, 8*time.Hour)
-	set(&o.AbsoluteTimeout, 24*time.Hour)
+	set(&o.IdleTimeout, login.IdleTimeout.Duration())
+	set(&o.AbsoluteTimeout, login.AbsoluteTimeout.Duration())
 	if o.Now == nil {
 		o.Now = time.Now
 	}

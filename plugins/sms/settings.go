@@ -33,10 +33,15 @@ var (
 	numberShape  = regexp.MustCompile(`^(\+[1-9][0-9]{6,14}|[1-9][0-9]{2,7})$`)
 )
 
+// defaultSettings are those of an account that says nothing.
+func defaultSettings() *settings {
+	return &settings{Carrier: "twilio", BaseURL: "https://api.twilio.com", Signature: "enforce", Media: true}
+}
+
 // readSettings decodes and checks an account's settings. All faults are
 // reported at once.
 func readSettings(a *sdk.Account) (*settings, sdk.Problems) {
-	s := &settings{Carrier: "twilio", BaseURL: "https://api.twilio.com", Signature: "enforce", Media: true}
+	s := defaultSettings()
 	if err := a.Decode(s); err != nil {
 		return s, sdk.Problems{{Account: a.ID, Code: "invalid", Text: err.Error()}}
 	}
