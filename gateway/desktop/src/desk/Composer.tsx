@@ -41,7 +41,7 @@ export function Composer({ conversation: c, ref }: { conversation: Conversation;
   const sendKey = usePrefs((p) => p.sendKey);
   const keys = usePrefs((p) => p.shortcuts);
   const text = useStore(drafts, (d) => d.texts[draftKey(me, c.id)] ?? '');
-  const staging = useStaging(c.id);
+  const { staged, add } = useStaging(c.id);
   const field = useRef<HTMLTextAreaElement>(null);
   const picker = useRef<HTMLInputElement>(null);
   const hintId = useId();
@@ -53,7 +53,7 @@ export function Composer({ conversation: c, ref }: { conversation: Conversation;
   const files = takesFiles(c);
   const typing = c.capabilities.typing === true && allows(c, 'typing');
 
-  useImperativeHandle(ref, () => ({ attach: staging.add }), [staging.add]);
+  useImperativeHandle(ref, () => ({ attach: add }), [add]);
 
   // Moving the focus to a conversation is wanting to write in it, unless the agent is busy in a dialog or a field.
   useEffect(() => {
@@ -73,7 +73,7 @@ export function Composer({ conversation: c, ref }: { conversation: Conversation;
   const send = () => {
     if (closed || over > 0) return;
     const trimmed = text.trim();
-    const uploads = staging.take();
+    const uploads = desk.outbox.take(c.id);
     if (!trimmed && uploads.length === 0) {
       setEmpty(true);
       return;
@@ -95,12 +95,12 @@ export function Composer({ conversation: c, ref }: { conversation: Conversation;
   const onPaste = (e: ClipboardEvent) => {
     if (!files || e.clipboardData.files.length === 0) return;
     e.preventDefault();
-    staging.add([...e.clipboardData.files]);
+    add([...e.clipboardData.files]);
   };
 
   return (
     <div className={classes.composer}>
-      {staging.staged.length > 0 && <StagedFiles staged={staging.staged} onRemove={staging.remove} />}
+      {staged.length > 0 && <StagedFiles staged={staged} onRemove={(key) => desk.outbox.unstage(c.id, key)} />}
       <div className={classes.line}>
         {files && (
           <Tooltip label={t('composer.attach')}>
@@ -123,7 +123,7 @@ export function Composer({ conversation: c, ref }: { conversation: Conversation;
           aria-hidden
           tabIndex={-1}
           onChange={(e) => {
-            staging.add([...(e.currentTarget.files ?? [])]);
+            add([...(e.currentTarget.files ?? [])]);
             e.currentTarget.value = '';
           }}
         />

@@ -56,6 +56,7 @@ export class Outbox {
     clearTimeout(this.pause);
     this.pause = undefined;
     for (const key of [...this.uploading.keys()]) this.abort(key);
+    for (const uploads of Object.values(this.store.getState().staged)) release(uploads);
   }
 
   /** After a lost line: what was under way waits for the next one. */
@@ -76,17 +77,35 @@ export class Outbox {
     this.set(this.list().filter((o) => o.clientId !== clientId));
   }
 
-  /** Starts an upload; `onChange` gets each new state of it while it is not yet part of a message. */
-  startUpload(conversation: string, u: Upload, onChange?: (u: Upload) => void): void {
+  /** Chooses files for the next message; they upload while the agent goes on writing (P1). */
+  stage(conversation: string, uploads: Upload[]): void {
+    this.setStaged(conversation, [...this.staged(conversation), ...uploads]);
+    for (const u of uploads) this.startUpload(conversation, u);
+  }
+
+  unstage(conversation: string, key: string): void {
+    this.abort(key);
+    release(this.staged(conversation).filter((u) => u.key === key));
+    this.setStaged(
+      conversation,
+      this.staged(conversation).filter((u) => u.key !== key),
+    );
+  }
+
+  /** Hands the staged files over to a message; those that failed or still upload go along and are seen to there. */
+  take(conversation: string): Upload[] {
+    const uploads = this.staged(conversation);
+    release(uploads);
+    this.setStaged(conversation, []);
+    return uploads.map((u) => ({ ...u, preview: undefined }));
+  }
+
+  private startUpload(conversation: string, u: Upload): void {
     if (!u.file) return;
     const abort = new AbortController();
     this.uploading.set(u.key, abort);
-    let current: Upload = { ...u, progress: 0, error: undefined };
-    const update = (change: Partial<Upload>) => {
-      current = { ...current, ...change };
-      onChange?.(current);
-      this.changeUpload(current);
-    };
+    const update = (change: Partial<Upload>) => this.changeUpload(conversation, u.key, change);
+    update({ progress: 0, error: undefined });
     upload(conversation, u.file, (progress) => update({ progress }), abort.signal)
       .then(
         (part) => update({ part, progress: 1 }),
@@ -94,26 +113,44 @@ export class Outbox {
           if (!abort.signal.aborted) update({ error: troubleOf(err) });
         },
       )
-      .finally(() => this.uploading.delete(u.key));
+      .finally(() => {
+        if (this.uploading.get(u.key) === abort) this.uploading.delete(u.key);
+      });
   }
 
-  abort(key: string): void {
+  private abort(key: string): void {
     this.uploading.get(key)?.abort();
     this.uploading.delete(key);
   }
 
-  private changeUpload(u: Upload): void {
-    const o = this.list().find((x) => x.uploads.some((y) => y.key === u.key));
+  /** A file is staged, or belongs to a message: its new state is written where it is now. */
+  private changeUpload(conversation: string, key: string, change: Partial<Upload>): void {
+    const changed = (uploads: Upload[]) => uploads.map((u) => (u.key === key ? { ...u, ...change } : u));
+    const has = (uploads: Upload[]) => uploads.some((u) => u.key === key);
+    const staged = this.staged(conversation);
+    if (has(staged)) this.setStaged(conversation, changed(staged));
+    const o = this.list().find((x) => has(x.uploads));
     if (!o) return;
-    const uploads = o.uploads.map((y) => (y.key === u.key ? u : y));
-    const failed = uploads.find((y) => y.error);
-    const ready = uploads.every((y) => y.part);
+    const uploads = changed(o.uploads);
+    const failed = uploads.find((u) => u.error);
+    const ready = uploads.every((u) => u.part);
     this.change(o.clientId, {
       uploads,
       state: failed ? 'failed' : ready ? 'queued' : 'uploading',
       error: failed?.error,
     });
     if (ready) this.flush();
+  }
+
+  private staged(conversation: string): Upload[] {
+    return this.store.getState().staged[conversation] ?? [];
+  }
+
+  private setStaged(conversation: string, uploads: Upload[]): void {
+    this.store.setState((s) => {
+      const { [conversation]: _, ...others } = s.staged;
+      return { staged: uploads.length > 0 ? { ...others, [conversation]: uploads } : others };
+    });
   }
 
   private async sendOne(o: Outgoing): Promise<void> {
@@ -156,6 +193,11 @@ export class Outbox {
     const user = this.store.getState().user;
     if (user) keepOutgoing(user.id, outgoing);
   }
+}
+
+/** The pictures of staged files are kept in memory until they are let go. */
+function release(uploads: Upload[]): void {
+  for (const u of uploads) if (u.preview) URL.revokeObjectURL(u.preview);
 }
 
 function troubleOf(err: unknown): Trouble {

@@ -68,6 +68,8 @@ export interface DeskState {
   /** Read here, ahead of the mark that the server has confirmed. */
   readHere: Record<string, number>;
   outgoing: Outgoing[];
+  /** Files chosen for the next message, by conversation. Like a draft they outlive a change of focus, not a reload. */
+  staged: Record<string, Upload[]>;
   /** By conversation, then by author. */
   typing: Record<string, Record<string, Typing>>;
   board: Board | null;
@@ -99,6 +101,7 @@ export function initialState(): DeskState {
     focusWanted: null,
     readHere: {},
     outgoing: [],
+    staged: {},
     typing: {},
     board: null,
     recent: noRecent,

@@ -1,4 +1,4 @@
-import type { ServerFrame } from '@parley/shared/protocol';
+import type { Part, ServerFrame } from '@parley/shared/protocol';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Desk } from '../../src/store/desk';
 import { agent, frame, fromAgent, fromCustomer, joined, log, offer, started, welcome } from './events';
@@ -173,6 +173,89 @@ describe('sending', () => {
     expect(last().commands('send')).toHaveLength(2);
     desk.outbox.discard(String(failed?.clientId));
     expect(desk.store.getState().outgoing).toEqual([]);
+  });
+});
+
+/** An upload whose server is the test. */
+class Posting {
+  static all: Posting[] = [];
+  status = 0;
+  statusText = '';
+  response: unknown = null;
+  upload: { onprogress?: (e: object) => void } = {};
+  onload: (() => void) | null = null;
+  onerror: (() => void) | null = null;
+  onabort: (() => void) | null = null;
+  constructor() {
+    Posting.all.push(this);
+  }
+  open() {}
+  setRequestHeader() {}
+  send() {}
+  abort() {
+    this.onabort?.();
+  }
+  async answer(status: number, response: object) {
+    Object.assign(this, { status, response });
+    this.onload?.();
+    await vi.advanceTimersByTimeAsync(0);
+  }
+}
+
+describe('files', () => {
+  const choose = (key: string) => {
+    const file = new File(['x'], `${key}.txt`, { type: 'text/plain' });
+    desk.outbox.stage('c1', [{ key, name: file.name, size: 1, mime: file.type, progress: 0, file }]);
+    return Posting.all.at(-1) as Posting;
+  };
+  const part = (blob: string) => ({ file: { blob, name: 'a', mime: 'text/plain', size: 1 } });
+  const staged = () => desk.store.getState().staged.c1;
+
+  beforeEach(() => {
+    Posting.all = [];
+    vi.stubGlobal('XMLHttpRequest', Posting);
+    atWork();
+  });
+
+  it('wait by their conversation, and leave with the message', async () => {
+    const first = choose('a');
+    const second = choose('b');
+    first.upload.onprogress?.({ lengthComputable: true, loaded: 1, total: 2 });
+    expect(staged()).toMatchObject([
+      { key: 'a', progress: 0.5 },
+      { key: 'b', progress: 0 },
+    ]);
+    await second.answer(200, part('B'));
+    expect(staged()).toMatchObject([{ key: 'a' }, { key: 'b', progress: 1, part: { file: { blob: 'B' } } }]);
+    desk.outbox.send('c1', 'both', desk.outbox.take('c1'));
+    expect(staged()).toBeUndefined();
+    expect(desk.store.getState().outgoing).toMatchObject([{ text: 'both', state: 'uploading' }]);
+    expect(last().commands('send')).toHaveLength(0);
+    await first.answer(200, part('A'));
+    const blobs = ((last().commands('send')[0]?.parts ?? []) as Part[]).map((p) => p.file?.blob);
+    expect(blobs).toEqual([undefined, 'A', 'B']);
+  });
+
+  it('go again when asked, after a refusal', async () => {
+    await choose('a').answer(507, { code: 'quota', detail: 'too much' });
+    expect(staged()).toMatchObject([{ key: 'a', error: { code: 'quota' } }]);
+    desk.outbox.send('c1', '', desk.outbox.take('c1'));
+    await vi.advanceTimersByTimeAsync(0);
+    const [o] = desk.store.getState().outgoing;
+    desk.outbox.retry(String(o?.clientId));
+    expect(desk.store.getState().outgoing).toMatchObject([{ state: 'uploading', error: undefined }]);
+    await (Posting.all.at(-1) as Posting).answer(200, part('A'));
+    expect(last().commands('send')).toHaveLength(1);
+  });
+
+  it('are let go when taken back, and when the agent logs out', async () => {
+    const gone = choose('a');
+    desk.outbox.unstage('c1', 'a');
+    await gone.answer(200, part('A'));
+    expect(staged()).toBeUndefined();
+    choose('b');
+    desk.stop();
+    expect(desk.store.getState().staged).toEqual({});
   });
 });
 
