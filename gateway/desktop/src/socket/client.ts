@@ -1,6 +1,7 @@
 // The socket client: one WebSocket that comes back by itself, names its cursors in hello, answers commands with
 // promises and notices a dead line or a laptop's sleep. It knows frames, not conversations, and no framework.
 
+import { type Line, line } from '@parley/shared/line';
 import type { Ack, ClientFrame, Commands, ServerFrame, WireError } from '@parley/shared/protocol';
 import { backoff } from './backoff';
 
@@ -49,20 +50,16 @@ const commandTimeout = 15_000;
 const pingEvery = 10_000;
 // The server pings every 20 s, invisibly to scripts; our own ping's pong must come within this time.
 const silenceLimit = 8_000;
-const connectLimit = 8_000;
 const settledAfter = 5_000;
 
 export class StreamClient {
   private readonly options: StreamOptions;
-  private socket: WebSocket | null = null;
+  private readonly line: Line;
   private link: Link = { phase: 'stopped', reason: 'closed' };
   private attempt = 0;
   private counter = 0;
-  private retryHint: number | null = null;
   private byeReason = '';
   private lostBy = '';
-  private retryTimer: ReturnType<typeof setTimeout> | undefined;
-  private watchTimer: ReturnType<typeof setTimeout> | undefined;
   private pingTimer: ReturnType<typeof setInterval> | undefined;
   private lastBeat = 0;
   private onlineSince = 0;
@@ -70,92 +67,67 @@ export class StreamClient {
 
   constructor(options: StreamOptions) {
     this.options = options;
+    this.line = line<ServerFrame>({
+      connect: () => this.connect(),
+      hello: () => ({ t: 'hello', cursors: options.cursors() }) satisfies ClientFrame,
+      frame: (frame) => this.receive(frame),
+      lost: (reason, code, hint) => this.lost(reason, code, hint),
+    });
   }
 
   start(): void {
     if (this.link.phase !== 'stopped') return;
     this.attempt = 0;
     this.lostBy = '';
-    this.connect();
+    this.line.open();
   }
 
   /** Closes for good; commands under way fail with `disconnected`. */
   stop(reason: 'closed' | 'revoked' = 'closed'): void {
-    clearTimeout(this.retryTimer);
     this.setLink({ phase: 'stopped', reason });
-    this.drop();
+    this.line.close();
+    this.failCommands();
   }
 
   /** Sends a command; rejects with CommandError, at once when the line is down. */
   command<N extends keyof Commands>(name: N, fields: Commands[N]): Promise<Ack> {
-    if (this.link.phase !== 'online' || !this.socket) {
+    if (this.link.phase !== 'online') {
       return Promise.reject(new CommandError({ code: 'offline', message: 'not connected' }));
     }
     const id = `c${++this.counter}`;
-    const socket = this.socket;
     return new Promise<Ack>((resolve, reject) => {
       const timer = setTimeout(() => {
         this.waiting.delete(id);
         reject(new CommandError({ code: 'timeout', message: 'no answer' }));
       }, commandTimeout);
       this.waiting.set(id, { resolve, reject, timer });
-      socket.send(JSON.stringify({ t: 'cmd', id, cmd: name, ...fields }));
+      this.line.send({ t: 'cmd', id, cmd: name, ...fields });
     });
   }
 
   /** Sends a frame without answer; false when the line is down and it was dropped. */
   post(frame: ClientFrame): boolean {
-    if (this.link.phase !== 'online' || !this.socket) return false;
-    this.socket.send(JSON.stringify(frame));
-    return true;
+    return this.link.phase === 'online' && this.line.send(frame);
   }
 
   /** Called when the machine may have slept or the network may be back: checks the line, or tries again at once. */
   wake(): void {
-    if (this.link.phase === 'waiting') {
-      clearTimeout(this.retryTimer);
-      this.connect();
-    } else if (this.link.phase === 'online') {
-      this.ping();
-    }
+    if (this.link.phase === 'waiting') this.line.open();
+    else if (this.link.phase === 'online') this.ping();
   }
 
-  private connect(): void {
-    this.drop();
-    this.retryHint = null;
+  private connect(): WebSocket {
+    this.failCommands();
     this.byeReason = '';
     this.setLink({ phase: 'connecting', attempt: this.attempt, reason: this.lostBy });
-    let socket: WebSocket;
-    try {
-      socket = (this.options.open ?? ((url) => new WebSocket(url)))(this.options.url());
-    } catch {
-      this.lost('unreachable');
-      return;
-    }
-    this.socket = socket;
-    this.watchTimer = setTimeout(() => this.lost('timeout', socket), connectLimit);
-    socket.onopen = () => {
-      if (this.socket !== socket) return;
-      socket.send(JSON.stringify({ t: 'hello', cursors: this.options.cursors() } satisfies ClientFrame));
-    };
-    socket.onmessage = (message) => {
-      if (this.socket === socket) this.receive(String(message.data));
-    };
-    socket.onclose = (event) => this.lost(this.byeReason || closeReason(event.code), socket, event.code);
+    return (this.options.open ?? ((url) => new WebSocket(url)))(this.options.url());
   }
 
-  private receive(data: string): void {
-    let frame: ServerFrame;
-    try {
-      frame = JSON.parse(data) as ServerFrame;
-    } catch {
-      return;
-    }
+  private receive(frame: ServerFrame): void {
     this.lastBeat = Date.now();
     switch (frame.t) {
       case 'welcome':
-        clearTimeout(this.watchTimer);
-        this.watchTimer = undefined;
+        this.line.calm();
         this.onlineSince = Date.now();
         this.pingTimer = setInterval(() => this.ping(), pingEvery);
         // The frame goes first: whoever reacts to "online" already knows who is logged in.
@@ -163,15 +135,13 @@ export class StreamClient {
         this.setLink({ phase: 'online' });
         return;
       case 'pong':
-        clearTimeout(this.watchTimer);
-        this.watchTimer = undefined;
+        this.line.calm();
         return;
       case 'ack':
         this.settle(frame);
         return;
       case 'bye':
         this.byeReason = frame.reason;
-        this.retryHint = frame.retry_ms ?? null;
         if (frame.reason === 'revoked') this.stop('revoked');
         return;
       default:
@@ -189,35 +159,31 @@ export class StreamClient {
   }
 
   private ping(): void {
-    const socket = this.socket;
-    if (!socket || this.link.phase !== 'online' || this.watchTimer !== undefined) return;
+    if (this.link.phase !== 'online' || this.line.watched()) return;
     this.post({ t: 'ping', id: `p${++this.counter}` });
     const sentAt = Date.now();
-    this.watchTimer = setTimeout(() => {
-      this.watchTimer = undefined;
+    this.line.within(silenceLimit, () => {
       // A throttled timer in a hidden tab fires late; what came in meanwhile proves that the line lives.
-      if (this.lastBeat < sentAt) this.lost('silent', socket);
-    }, silenceLimit);
+      if (this.lastBeat < sentAt) this.line.lose('silent');
+    });
   }
 
-  private lost(reason: string, socket: WebSocket | null = this.socket, code = 0): void {
-    if (this.link.phase === 'stopped' || socket !== this.socket) return;
+  private lost(reason: string, code: number, hint: number | undefined): number | null {
     const wasOnline = this.link.phase === 'online';
-    this.drop();
+    this.failCommands();
     // A line that was up for a moment only is still the same trouble: the waits go on growing.
     if (wasOnline && Date.now() - this.onlineSince > settledAfter) this.attempt = 0;
     if (code === 4001) {
       this.setLink({ phase: 'stopped', reason: 'revoked' });
-      return;
+      return null;
     }
-    const delay = this.retryHint ?? backoff(this.attempt);
+    const delay = hint ?? backoff(this.attempt);
     const attempt = ++this.attempt;
-    this.lostBy = reason;
-    this.setLink({ phase: 'waiting', attempt, retryAt: Date.now() + delay, reason });
-    clearTimeout(this.retryTimer);
-    this.retryTimer = setTimeout(() => this.connect(), delay);
+    this.lostBy = reason || this.byeReason || closeReason(code);
+    this.setLink({ phase: 'waiting', attempt, retryAt: Date.now() + delay, reason: this.lostBy });
     // A refused upgrade tells scripts nothing; only a request says whether the login is still good.
     if (!wasOnline) void this.checkLogin(attempt);
+    return delay;
   }
 
   private async checkLogin(attempt: number): Promise<void> {
@@ -225,18 +191,10 @@ export class StreamClient {
     if (!good && this.attempt === attempt && this.link.phase !== 'stopped') this.stop('revoked');
   }
 
-  /** Closes the socket, if any, without scheduling another. */
-  private drop(): void {
-    clearTimeout(this.watchTimer);
-    this.watchTimer = undefined;
+  /** The connection is gone: what became of the commands under way is not known. */
+  private failCommands(): void {
     clearInterval(this.pingTimer);
-    const socket = this.socket;
-    this.socket = null;
-    if (socket) {
-      socket.onopen = socket.onmessage = socket.onclose = null;
-      socket.close();
-    }
-    for (const [, waiting] of this.waiting) {
+    for (const waiting of this.waiting.values()) {
       clearTimeout(waiting.timer);
       waiting.reject(new CommandError({ code: 'disconnected', message: 'connection lost' }));
     }

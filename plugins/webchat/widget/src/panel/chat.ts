@@ -1,7 +1,7 @@
 // The chat's life: who the visitor is, what was said, what waits to be sent.
 // It knows no DOM but WebSocket and fetch.
 import { randomId } from '@parley/shared/id'
-import { Connection, type Status } from './connection'
+import { type Connection, connection, type Status } from './connection'
 import { apply, nothing, type View } from './fold'
 import type { Cursor, EventFrame, FilePart, Part, ServerFrame } from './frames'
 import type { Keep } from './storage'
@@ -85,7 +85,7 @@ export class Chat {
 
   constructor(private readonly opts: Options) {
     this.now = opts.now ?? Date.now
-    this.connection = new Connection(opts.url, {
+    this.connection = connection(opts.url, {
       hello: () => this.hello(),
       frame: (f) => this.frame(f),
       status: (status) => {
