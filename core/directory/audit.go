@@ -80,7 +80,7 @@ func (e *AuditError) Error() string {
 
 // Audit appends an entry; a zero Actor is taken from the context. Durable on return.
 func (d *Directory) Audit(ctx context.Context, e AuditEntry) error {
-	err := d.write(ctx, func(tx *sql.Tx) error { return d.appendAudit(ctx, tx, e) })
+	err := d.db.Write(ctx, func(tx *sql.Tx) error { return d.appendAudit(ctx, tx, e) })
 	if err != nil {
 		return fmt.Errorf("directory: audit %s: %w", e.Action, err)
 	}
@@ -174,9 +174,9 @@ func (d *Directory) eachAudit(ctx context.Context, after int64, limit int, fn fu
 }
 
 func (d *Directory) auditPage(ctx context.Context, after int64, n int, fn func(e AuditEntry, text, prev, hash []byte) error) (got int, err error) {
-	rows, err := d.reader.QueryContext(ctx, `SELECT seq, at, entry, prev, hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2`, after, n)
+	rows, err := d.db.Reader().QueryContext(ctx, `SELECT seq, at, entry, prev, hash FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2`, after, n)
 	if err != nil {
-		return 0, fmt.Errorf("directory: read audit trail: %w", d.note(err))
+		return 0, fmt.Errorf("directory: read audit trail: %w", d.db.Note(err))
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
@@ -196,7 +196,7 @@ func (d *Directory) auditPage(ctx context.Context, after int64, n int, fn func(e
 		got++
 	}
 	if err := rows.Err(); err != nil {
-		return got, fmt.Errorf("directory: read audit trail: %w", d.note(err))
+		return got, fmt.Errorf("directory: read audit trail: %w", d.db.Note(err))
 	}
 	return got, nil
 }

@@ -43,7 +43,7 @@ type BlobRow struct {
 
 // AddBlob stores a new row, durable on return.
 func (d *Directory) AddBlob(ctx context.Context, b BlobRow) error {
-	err := d.write(ctx, func(tx *sql.Tx) error {
+	err := d.db.Write(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO blobs
 (id, conversation, account, thread, key_id, size, mime, width, height, thumbnail, name, state, used, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
@@ -67,7 +67,7 @@ WHERE id = $7 AND state = 'uploading'`, b.Size, b.MIME, b.Width, b.Height, b.Thu
 // UseBlobs records that a committed message of conv names these attachments.
 // What is used already, or deleted, stays as it is.
 func (d *Directory) UseBlobs(ctx context.Context, conv conversation.ConversationID, ids ...conversation.BlobID) error {
-	err := d.write(ctx, func(tx *sql.Tx) error {
+	err := d.db.Write(ctx, func(tx *sql.Tx) error {
 		for _, id := range ids {
 			_, err := tx.ExecContext(ctx, `UPDATE blobs SET used = TRUE, conversation = $1, state = 'ready', orphaned_at = 0
 WHERE id = $2 AND used = FALSE AND state IN ('ready', 'orphaned')`, conv, id)
@@ -105,7 +105,7 @@ WHERE id = $2 AND state = 'orphaned' AND used = FALSE`, []byte{}, id)
 }
 
 func (d *Directory) changeBlob(ctx context.Context, what, query string, args ...any) error {
-	err := d.write(ctx, func(tx *sql.Tx) error {
+	err := d.db.Write(ctx, func(tx *sql.Tx) error {
 		r, err := tx.ExecContext(ctx, query, args...)
 		if err != nil {
 			return err
@@ -156,9 +156,9 @@ func (d *Directory) UnusedBlobsOf(ctx context.Context, conv conversation.Convers
 }
 
 func (d *Directory) blobs(ctx context.Context, query string, args ...any) ([]BlobRow, error) {
-	rows, err := d.reader.QueryContext(ctx, query, args...)
+	rows, err := d.db.Reader().QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, fmt.Errorf("directory: read blobs: %w", d.note(err))
+		return nil, fmt.Errorf("directory: read blobs: %w", d.db.Note(err))
 	}
 	defer func() { _ = rows.Close() }()
 	var out []BlobRow
@@ -177,7 +177,7 @@ func (d *Directory) blobs(ctx context.Context, query string, args ...any) ([]Blo
 		out = append(out, b)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("directory: read blobs: %w", d.note(err))
+		return nil, fmt.Errorf("directory: read blobs: %w", d.db.Note(err))
 	}
 	return out, nil
 }

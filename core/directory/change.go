@@ -71,7 +71,7 @@ func (d *Directory) edit(ctx context.Context, fn func(*editor) error) ([]Change,
 	d.writeMu.Lock()
 	defer d.writeMu.Unlock()
 	e := &editor{ctx: ctx, d: d}
-	err := d.write(ctx, func(tx *sql.Tx) error {
+	err := d.db.Write(ctx, func(tx *sql.Tx) error {
 		e.tx = tx
 		var version int64
 		err := tx.QueryRowContext(ctx, `UPDATE directory_version SET version = version + 1 WHERE one = 1 RETURNING version`).Scan(&version)

@@ -129,7 +129,7 @@ func (d *Directory) DeleteContact(ctx context.Context, id conversation.ContactID
 
 // Contact reads a contact, or ErrNotFound.
 func (d *Directory) Contact(ctx context.Context, id conversation.ContactID) (Contact, error) {
-	c, _, err := d.contact(ctx, d.reader, id)
+	c, _, err := d.contact(ctx, d.db.Reader(), id)
 	if err != nil {
 		return Contact{}, fmt.Errorf("directory: contact: %w", err)
 	}
@@ -142,13 +142,13 @@ func (d *Directory) FindContacts(ctx context.Context, address string) ([]Contact
 	if !ok {
 		return nil, nil
 	}
-	ids, err := d.contactIDs(ctx, d.reader, n)
+	ids, err := d.contactIDs(ctx, d.db.Reader(), n)
 	if err != nil {
 		return nil, fmt.Errorf("directory: find contacts: %w", err)
 	}
 	var out []Contact
 	for _, id := range ids {
-		c, _, err := d.contact(ctx, d.reader, id)
+		c, _, err := d.contact(ctx, d.db.Reader(), id)
 		if errors.Is(err, ErrNotFound) {
 			continue // deleted meanwhile
 		}
@@ -165,9 +165,9 @@ func (d *Directory) FindContacts(ctx context.Context, address string) ([]Contact
 // sealed it opens one after the other: about 3 us each.
 func (d *Directory) SearchContacts(ctx context.Context, text string, limit int) ([]Contact, error) {
 	text = strings.ToLower(strings.TrimSpace(text))
-	rows, err := d.reader.QueryContext(ctx, `SELECT id, key_id, sealed FROM contacts ORDER BY id`)
+	rows, err := d.db.Reader().QueryContext(ctx, `SELECT id, key_id, sealed FROM contacts ORDER BY id`)
 	if err != nil {
-		return nil, fmt.Errorf("directory: search contacts: %w", d.note(err))
+		return nil, fmt.Errorf("directory: search contacts: %w", d.db.Note(err))
 	}
 	defer func() { _ = rows.Close() }()
 	var out []Contact
@@ -187,7 +187,7 @@ func (d *Directory) SearchContacts(ctx context.Context, text string, limit int) 
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("directory: search contacts: %w", d.note(err))
+		return nil, fmt.Errorf("directory: search contacts: %w", d.db.Note(err))
 	}
 	return out, nil
 }
@@ -217,7 +217,7 @@ const selectByAddress = `SELECT contact FROM contact_addresses WHERE address = $
 
 func (d *Directory) scanContactIDs(rows *sql.Rows, err error) ([]conversation.ContactID, error) {
 	if err != nil {
-		return nil, d.note(err)
+		return nil, d.db.Note(err)
 	}
 	defer func() { _ = rows.Close() }()
 	var ids []conversation.ContactID
@@ -228,7 +228,7 @@ func (d *Directory) scanContactIDs(rows *sql.Rows, err error) ([]conversation.Co
 		}
 		ids = append(ids, id)
 	}
-	return ids, d.note(rows.Err())
+	return ids, d.db.Note(rows.Err())
 }
 
 // contact reads a contact. When it is there but does not open, the key is
@@ -241,7 +241,7 @@ func (d *Directory) contact(ctx context.Context, q querier, id conversation.Cont
 		return Contact{}, 0, ErrNotFound
 	}
 	if err != nil {
-		return Contact{}, 0, d.note(err)
+		return Contact{}, 0, d.db.Note(err)
 	}
 	c, err := d.openContact(id, keyID, sealed)
 	return c, keyID, err

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/parley-gateway/parley/core/database"
 )
 
 // Vault is what the directory needs of core/vault.
@@ -21,13 +23,12 @@ type Vault interface {
 }
 
 // Dialect names a database engine.
-type Dialect string
+type Dialect = database.Dialect
 
-// Dialects. The SQL text of records is the same for both; migrations differ,
-// and how writers are put in order.
+// Dialects.
 const (
-	SQLite   Dialect = "sqlite"
-	Postgres Dialect = "postgres"
+	SQLite   = database.SQLite
+	Postgres = database.Postgres
 )
 
 // Options say how to open the directory.
@@ -53,15 +54,12 @@ type Options struct {
 
 // Directory holds the records. Safe for concurrent use.
 type Directory struct {
-	dialect Dialect
-	writer  *sql.DB
-	reader  *sql.DB
+	db *database.DB
 	// byAddress is asked for each new conversation.
 	byAddress *sql.Stmt
 	vault     Vault
 	log       *slog.Logger
 	now       func() time.Time
-	gate      sync.Locker
 
 	writeMu sync.Mutex // one change at a time, so that snapshots appear in order
 	snap    atomic.Pointer[Snapshot]
@@ -74,8 +72,6 @@ type Directory struct {
 
 	stop      context.CancelFunc
 	done      sync.WaitGroup
-	failOnce  sync.Once
-	failed    chan struct{}
 	closeOnce sync.Once
 	closeErr  error
 }
@@ -84,16 +80,6 @@ type Directory struct {
 // snapshot. It starts a goroutine that looks for changes by other processes;
 // Close stops it.
 func Open(ctx context.Context, o Options) (*Directory, error) {
-	engine := openSQLite
-	switch o.Dialect {
-	case "":
-		o.Dialect = SQLite
-	case SQLite:
-	case Postgres:
-		engine = openPostgres
-	default:
-		return nil, fmt.Errorf("directory: unknown dialect %q", o.Dialect)
-	}
 	if o.Vault == nil {
 		return nil, errors.New("directory: open: no vault")
 	}
@@ -106,23 +92,20 @@ func Open(ctx context.Context, o Options) (*Directory, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Gate == nil {
-		o.Gate = &sync.Mutex{}
-	}
-	writer, reader, err := engine(ctx, o.DSN)
+	db, err := database.Open(ctx, database.Options{DSN: o.DSN, Dialect: o.Dialect, Gate: o.Gate})
 	if err != nil {
 		return nil, fmt.Errorf("directory: open: %w", err)
 	}
 	d := &Directory{
-		dialect: o.Dialect, writer: writer, reader: reader, vault: o.Vault, log: o.Logger, now: o.Now, gate: o.Gate,
-		watchers: map[chan struct{}]struct{}{}, pluginKeys: map[string]int64{}, failed: make(chan struct{}),
+		db: db, vault: o.Vault, log: o.Logger, now: o.Now,
+		watchers: map[chan struct{}]struct{}{}, pluginKeys: map[string]int64{},
 	}
 	snap, err := d.loadSnapshot(ctx)
 	if err == nil {
-		d.byAddress, err = reader.PrepareContext(ctx, selectByAddress)
+		d.byAddress, err = db.Reader().PrepareContext(ctx, selectByAddress)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("directory: open: %w", err), reader.Close(), writer.Close())
+		return nil, errors.Join(fmt.Errorf("directory: open: %w", err), db.Close())
 	}
 	d.snap.Store(snap)
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -165,8 +148,8 @@ func (d *Directory) publish(s *Snapshot) {
 // Refresh reads the records again if another process changed them.
 func (d *Directory) Refresh(ctx context.Context) error {
 	var version int64
-	if err := d.reader.QueryRowContext(ctx, selectVersion).Scan(&version); err != nil {
-		return fmt.Errorf("directory: read version: %w", d.note(err))
+	if err := d.db.Reader().QueryRowContext(ctx, selectVersion).Scan(&version); err != nil {
+		return fmt.Errorf("directory: read version: %w", d.db.Note(err))
 	}
 	if version == d.Snapshot().version {
 		return nil
@@ -175,7 +158,7 @@ func (d *Directory) Refresh(ctx context.Context) error {
 	defer d.writeMu.Unlock()
 	s, err := d.loadSnapshot(ctx)
 	if err != nil {
-		return fmt.Errorf("directory: read records: %w", d.note(err))
+		return fmt.Errorf("directory: read records: %w", d.db.Note(err))
 	}
 	if s.version != d.Snapshot().version {
 		d.publish(s)
@@ -200,50 +183,14 @@ func (d *Directory) follow(ctx context.Context, every time.Duration) {
 
 // Failed is closed when the store reported an I/O error: the process must
 // stop and recover on start (PR17).
-func (d *Directory) Failed() <-chan struct{} { return d.failed }
-
-// note turns the engine's error into ours where callers act on it.
-func (d *Directory) note(err error) error {
-	switch kindOf(err) {
-	case storeFull:
-		return fmt.Errorf("%w: %w", ErrFull, err)
-	case storeFailed:
-		d.failOnce.Do(func() { close(d.failed) })
-		return fmt.Errorf("%w: %w", ErrFailed, err)
-	case storeUnavailable:
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	default:
-		return err
-	}
-}
+func (d *Directory) Failed() <-chan struct{} { return d.db.Failed() }
 
 // Close ends watching for changes and closes the database.
 func (d *Directory) Close() error {
 	d.closeOnce.Do(func() {
 		d.stop()
 		d.done.Wait()
-		d.closeErr = errors.Join(d.byAddress.Close(), d.reader.Close(), d.writer.Close())
+		d.closeErr = errors.Join(d.byAddress.Close(), d.db.Close())
 	})
 	return d.closeErr
-}
-
-// write runs fn in a transaction that no other writer can disturb, and
-// commits it unless fn fails.
-func (d *Directory) write(ctx context.Context, fn func(*sql.Tx) error) error {
-	d.gate.Lock()
-	defer d.gate.Unlock()
-	tx, err := d.writer.BeginTx(ctx, nil)
-	if err != nil {
-		return d.note(err)
-	}
-	defer func() { _ = tx.Rollback() }() // no effect after Commit
-	if d.dialect == Postgres {
-		if _, err := tx.ExecContext(ctx, lockWrites); err != nil {
-			return d.note(err)
-		}
-	}
-	if err := fn(tx); err != nil {
-		return d.note(err)
-	}
-	return d.note(tx.Commit())
 }

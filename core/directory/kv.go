@@ -23,20 +23,20 @@ func (d *Directory) Get(ctx context.Context, plugin, key string) (value []byte, 
 	if !isKVKey(key) {
 		return nil, 0, false, nil
 	}
-	keyID, err := d.pluginKey(ctx, d.reader, plugin)
+	keyID, err := d.pluginKey(ctx, d.db.Reader(), plugin)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, 0, false, nil
 	}
 	if err != nil {
-		return nil, 0, false, fmt.Errorf("directory: kv get: %w", d.note(err))
+		return nil, 0, false, fmt.Errorf("directory: kv get: %w", d.db.Note(err))
 	}
 	var sealed []byte
-	err = d.reader.QueryRowContext(ctx, `SELECT value, version FROM plugin_kv WHERE plugin = $1 AND key = $2`, plugin, key).Scan(&sealed, &version)
+	err = d.db.Reader().QueryRowContext(ctx, `SELECT value, version FROM plugin_kv WHERE plugin = $1 AND key = $2`, plugin, key).Scan(&sealed, &version)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, 0, false, nil
 	}
 	if err != nil {
-		return nil, 0, false, fmt.Errorf("directory: kv get: %w", d.note(err))
+		return nil, 0, false, fmt.Errorf("directory: kv get: %w", d.db.Note(err))
 	}
 	if value, err = d.vault.Open(keyID, kvAAD(plugin, key), sealed); err != nil {
 		return nil, 0, false, fmt.Errorf("directory: kv get: %w", err)
@@ -52,7 +52,7 @@ func (d *Directory) Put(ctx context.Context, plugin, key string, value []byte, i
 	if !isKVKey(key) || len(value) > MaxKVValue {
 		return 0, false, ErrKVSize
 	}
-	err = d.write(ctx, func(tx *sql.Tx) error {
+	err = d.db.Write(ctx, func(tx *sql.Tx) error {
 		keyID, err := d.needPluginKey(ctx, tx, plugin)
 		if err != nil {
 			return err
@@ -87,7 +87,7 @@ func (d *Directory) Delete(ctx context.Context, plugin, key string) error {
 	if !isKVKey(key) {
 		return nil
 	}
-	err := d.write(ctx, func(tx *sql.Tx) error {
+	err := d.db.Write(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `DELETE FROM plugin_kv WHERE plugin = $1 AND key = $2`, plugin, key)
 		return err
 	})
@@ -101,11 +101,11 @@ func (d *Directory) Delete(ctx context.Context, plugin, key string) error {
 // after a key, in byte order. (plugin.KV)
 func (d *Directory) List(ctx context.Context, plugin, prefix, after string, limit int) ([]string, error) {
 	limit = min(max(limit, 0), 1000)
-	rows, err := d.reader.QueryContext(ctx, `SELECT key FROM plugin_kv
+	rows, err := d.db.Reader().QueryContext(ctx, `SELECT key FROM plugin_kv
 WHERE plugin = $1 AND key > $2 AND substr(key, 1, $3) = $4 ORDER BY key LIMIT $5`,
 		plugin, after, len([]rune(prefix)), prefix, limit)
 	if err != nil {
-		return nil, fmt.Errorf("directory: kv list: %w", d.note(err))
+		return nil, fmt.Errorf("directory: kv list: %w", d.db.Note(err))
 	}
 	defer func() { _ = rows.Close() }()
 	var keys []string
@@ -117,7 +117,7 @@ WHERE plugin = $1 AND key > $2 AND substr(key, 1, $3) = $4 ORDER BY key LIMIT $5
 		keys = append(keys, k)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("directory: kv list: %w", d.note(err))
+		return nil, fmt.Errorf("directory: kv list: %w", d.db.Note(err))
 	}
 	return keys, nil
 }

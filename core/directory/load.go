@@ -21,17 +21,17 @@ type querier interface {
 func (d *Directory) loadSnapshot(ctx context.Context) (*Snapshot, error) {
 	// Several reads, one view. On SQLite a read-only transaction must not ask
 	// for the write lock, which the pool's transactions do, so BEGIN is spelled out.
-	conn, err := d.reader.Conn(ctx)
+	conn, err := d.db.Reader().Conn(ctx)
 	if err != nil {
-		return nil, d.note(err)
+		return nil, d.db.Note(err)
 	}
 	defer func() { _ = conn.Close() }()
 	begin := `BEGIN`
-	if d.dialect == Postgres {
+	if d.db.Dialect() == Postgres {
 		begin = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`
 	}
 	if _, err := conn.ExecContext(ctx, begin); err != nil {
-		return nil, d.note(err)
+		return nil, d.db.Note(err)
 	}
 	// A clean-up that must happen also when ctx has ended.
 	defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`) }()

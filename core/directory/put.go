@@ -63,7 +63,7 @@ func (d *Directory) PutAccount(ctx context.Context, a Account, secrets map[strin
 // Secrets opens the secrets of an account; none is an empty map. They must
 // not reach a log.
 func (d *Directory) Secrets(ctx context.Context, id conversation.AccountID) (map[string]string, error) {
-	out, _, err := d.secrets(ctx, d.reader, id)
+	out, _, err := d.secrets(ctx, d.db.Reader(), id)
 	if err != nil {
 		return nil, fmt.Errorf("directory: secrets of an account: %w", err)
 	}
@@ -77,7 +77,7 @@ func (d *Directory) secrets(ctx context.Context, q querier, id conversation.Acco
 		return nil, 0, ErrNotFound
 	}
 	if err != nil {
-		return nil, 0, d.note(err)
+		return nil, 0, d.db.Note(err)
 	}
 	secrets = map[string]string{}
 	if keyID == 0 {

@@ -34,7 +34,7 @@ type Session struct {
 // A new password ends the sessions that are there, so none may come after it
 // by the old one (PR23).
 func (d *Directory) AddSession(ctx context.Context, s Session, hash string) error {
-	err := d.write(ctx, func(tx *sql.Tx) error {
+	err := d.db.Write(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, `INSERT INTO sessions (id, token_hash, user_id, bearer, created_at, seen_at, expires_at)
 SELECT $1, $2, id, $4, $5, $6, $7 FROM users WHERE id = $3 AND password = $8`,
 			s.ID[:], s.TokenHash[:], s.User, s.Bearer, s.CreatedAt.UnixMilli(), s.SeenAt.UnixMilli(), s.ExpiresAt.UnixMilli(), hash)
@@ -58,13 +58,13 @@ func (d *Directory) SessionByToken(ctx context.Context, hash [32]byte) (Session,
 	s := Session{TokenHash: hash}
 	var id []byte
 	var created, seen, expires, revoked int64
-	err := d.reader.QueryRowContext(ctx, `SELECT id, user_id, bearer, created_at, seen_at, expires_at, revoked_at
+	err := d.db.Reader().QueryRowContext(ctx, `SELECT id, user_id, bearer, created_at, seen_at, expires_at, revoked_at
 FROM sessions WHERE token_hash = $1`, hash[:]).Scan(&id, &s.User, &s.Bearer, &created, &seen, &expires, &revoked)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Session{}, fmt.Errorf("directory: session: %w", ErrNotFound)
 	}
 	if err != nil {
-		return Session{}, fmt.Errorf("directory: session: %w", d.note(err))
+		return Session{}, fmt.Errorf("directory: session: %w", d.db.Note(err))
 	}
 	copy(s.ID[:], id)
 	s.CreatedAt, s.SeenAt, s.ExpiresAt = time.UnixMilli(created).UTC(), time.UnixMilli(seen).UTC(), time.UnixMilli(expires).UTC()
@@ -79,7 +79,7 @@ func (d *Directory) TouchSessions(ctx context.Context, seen map[SessionID]time.T
 	if len(seen) == 0 {
 		return nil
 	}
-	err := d.write(ctx, func(tx *sql.Tx) error {
+	err := d.db.Write(ctx, func(tx *sql.Tx) error {
 		for id, at := range seen {
 			_, err := tx.ExecContext(ctx, `UPDATE sessions SET seen_at = $1 WHERE id = $2 AND seen_at < $3`, at.UnixMilli(), id[:], at.UnixMilli())
 			if err != nil {
@@ -96,7 +96,7 @@ func (d *Directory) TouchSessions(ctx context.Context, seen map[SessionID]time.T
 
 // RevokeSession ends one session; ending it twice is no error.
 func (d *Directory) RevokeSession(ctx context.Context, id SessionID) error {
-	err := d.write(ctx, func(tx *sql.Tx) error {
+	err := d.db.Write(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE sessions SET revoked_at = $1 WHERE id = $2 AND revoked_at = 0`, d.now().UnixMilli(), id[:])
 		return err
 	})
@@ -108,7 +108,7 @@ func (d *Directory) RevokeSession(ctx context.Context, id SessionID) error {
 
 // RevokeUser ends all sessions of a user but one (zero: all).
 func (d *Directory) RevokeUser(ctx context.Context, user conversation.AgentID, keep SessionID) error {
-	if err := d.write(ctx, func(tx *sql.Tx) error { return d.revokeUser(ctx, tx, user, keep) }); err != nil {
+	if err := d.db.Write(ctx, func(tx *sql.Tx) error { return d.revokeUser(ctx, tx, user, keep) }); err != nil {
 		return fmt.Errorf("directory: revoke sessions: %w", err)
 	}
 	return nil
@@ -127,9 +127,9 @@ func (d *Directory) revokeUser(ctx context.Context, tx *sql.Tx, user conversatio
 // RevokedSince lists sessions that were revoked at or after a moment.
 func (d *Directory) RevokedSince(ctx context.Context, since time.Time) ([]SessionID, error) {
 	// The second condition lets the index on revoked rows be used.
-	rows, err := d.reader.QueryContext(ctx, `SELECT id FROM sessions WHERE revoked_at >= $1 AND revoked_at > 0`, since.UnixMilli())
+	rows, err := d.db.Reader().QueryContext(ctx, `SELECT id FROM sessions WHERE revoked_at >= $1 AND revoked_at > 0`, since.UnixMilli())
 	if err != nil {
-		return nil, fmt.Errorf("directory: revoked sessions: %w", d.note(err))
+		return nil, fmt.Errorf("directory: revoked sessions: %w", d.db.Note(err))
 	}
 	defer func() { _ = rows.Close() }()
 	var out []SessionID
@@ -143,14 +143,14 @@ func (d *Directory) RevokedSince(ctx context.Context, since time.Time) ([]Sessio
 		out = append(out, s)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("directory: revoked sessions: %w", d.note(err))
+		return nil, fmt.Errorf("directory: revoked sessions: %w", d.db.Note(err))
 	}
 	return out, nil
 }
 
 // PruneSessions removes sessions that expired or were revoked before a moment.
 func (d *Directory) PruneSessions(ctx context.Context, before time.Time) error {
-	err := d.write(ctx, func(tx *sql.Tx) error {
+	err := d.db.Write(ctx, func(tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE expires_at < $1 OR (revoked_at > 0 AND revoked_at < $2)`,
 			before.UnixMilli(), before.UnixMilli())
 		return err

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/database"
 )
 
 var (
@@ -24,12 +25,12 @@ var (
 	// ErrNotFound: no such record.
 	ErrNotFound = errors.New("directory: not found")
 	// ErrFull: the disk is full; writes fail, reads go on (PR16).
-	ErrFull = errors.New("directory: no space left")
+	ErrFull = database.ErrFull
 	// ErrFailed: the store reported an I/O error (PR17).
-	ErrFailed = errors.New("directory: store failed")
+	ErrFailed = database.ErrFailed
 	// ErrUnavailable: the database server cannot be reached or does not answer
 	// in time. The change may have been made all the same.
-	ErrUnavailable = errors.New("directory: store is not available")
+	ErrUnavailable = database.ErrUnavailable
 )
 
 // Fault is what is wrong with one field.

@@ -1,4 +1,4 @@
-package directory
+package database
 
 import (
 	"context"
@@ -23,8 +23,8 @@ import (
 //go:embed migrations/postgres/*.sql
 var migrationsPostgres embed.FS
 
-// lockWrites puts the writers of all nodes in order, as BEGIN IMMEDIATE does
-// on SQLite: what a change reads stays so until it is committed.
+// lockWrites lets the writers of all nodes in one after the other, as BEGIN
+// IMMEDIATE does on SQLite: what a change reads stays so until it is committed.
 const lockWrites = `SELECT pg_advisory_xact_lock('directory_version'::regclass::oid::int, 1)`
 
 // openPostgres connects to the database that dsn names. Errors never show it.
@@ -103,7 +103,7 @@ func migratePostgres(ctx context.Context, c *pgx.ConnConfig) (err error) {
 }
 
 // kindOfPostgres reads SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html).
-func kindOfPostgres(err error) storeErr {
+func kindOfPostgres(err error) trouble {
 	var e *pgconn.PgError
 	var connect *pgconn.ConnectError
 	var link net.Error
@@ -111,19 +111,19 @@ func kindOfPostgres(err error) storeErr {
 	case errors.As(err, &e):
 	case errors.As(err, &connect), errors.As(err, &link), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF),
 		errors.Is(err, driver.ErrBadConn), pgconn.SafeToRetry(err):
-		return storeUnavailable
+		return troubleUnavailable
 	default:
-		return storeOther
+		return troubleNone
 	}
 	switch {
 	case e.Code == "53100":
-		return storeFull
+		return troubleFull
 	case e.Code == "XX001" || e.Code == "XX002":
-		return storeFailed
+		return troubleFailed
 	case e.Code == "55P03" || e.Code == "25006" || e.Code == "25P03" || e.Code == "40P01",
 		strings.HasPrefix(e.Code, "08"), strings.HasPrefix(e.Code, "53"), strings.HasPrefix(e.Code, "57"):
-		return storeUnavailable
+		return troubleUnavailable
 	default:
-		return storeOther
+		return troubleNone
 	}
 }

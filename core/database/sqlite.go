@@ -1,4 +1,4 @@
-package directory
+package database
 
 import (
 	"context"
@@ -74,6 +74,8 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	return up(ctx, goose.DialectSQLite3, db, sub)
 }
 
+// up brings the tables up to date. The name of goose's own table is older than this
+// package and stays, since installations have it.
 func up(ctx context.Context, d goose.Dialect, db *sql.DB, sub fs.FS, more ...goose.ProviderOption) error {
 	p, err := goose.NewProvider(d, db, sub,
 		append(more, goose.WithTableName("goose_directory"), goose.WithDisableGlobalRegistry(true))...)
@@ -86,40 +88,40 @@ func up(ctx context.Context, d goose.Dialect, db *sql.DB, sub fs.FS, more ...goo
 	return nil
 }
 
-// What an engine's error means to callers.
-type storeErr int
+// trouble is what an engine's error means to callers.
+type trouble int
 
 const (
-	storeOther storeErr = iota
-	storeFull
-	storeFailed
-	storeUnavailable
+	troubleNone trouble = iota
+	troubleFull
+	troubleFailed
+	troubleUnavailable
 )
 
 // kindOf tells what an error of either engine means.
-func kindOf(err error) storeErr {
-	if k := kindOfSQLite(err); k != storeOther {
+func kindOf(err error) trouble {
+	if k := kindOfSQLite(err); k != troubleNone {
 		return k
 	}
 	return kindOfPostgres(err)
 }
 
 // kindOfSQLite reads SQLite's primary result code (https://www.sqlite.org/rescode.html).
-func kindOfSQLite(err error) storeErr {
+func kindOfSQLite(err error) trouble {
 	const (
 		ioerr = 10
 		full  = 13
 	)
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
-		return storeOther
+		return troubleNone
 	}
 	switch e.Code() & 0xff {
 	case ioerr:
-		return storeFailed
+		return troubleFailed
 	case full:
-		return storeFull
+		return troubleFull
 	default:
-		return storeOther
+		return troubleNone
 	}
 }
