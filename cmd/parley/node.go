@@ -21,6 +21,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/kv"
 	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/core/vault"
@@ -178,7 +179,7 @@ func (n *node) startPlugins(ctx context.Context, origins gateway.Origins) error 
 	n.host, err = pluginhost.New(pluginhost.Options{
 		RunDir: n.cfg.RunDir(), PinFile: pinFile(n.cfg), Core: n.router, Guard: []string{"/proc/self/exe", "plugin", "guard"},
 		Blobs:  blob.Plugins{Store: n.blobs, Log: n.stores.Log, Vault: n.stores.Vault, Origin: origins.Files},
-		Grants: n.grants, KV: n.stores.Directory, Logger: n.logger, Node: n.cfg.Node,
+		Grants: n.grants, KV: kv.New(n.stores.Directory.Database(), n.stores.Vault), Logger: n.logger, Node: n.cfg.Node,
 		PluginURL:      pluginURL(origins),
 		HookURL:        func(id conversation.AccountID) string { return origins.Hooks + "/hooks/" + id.String() },
 		FrameAncestors: []string{origins.Desk}, VisitorKey: n.stores.Vault.Subkey("visitor"), LogLevel: n.cfg.Log.Level,

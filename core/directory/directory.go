@@ -38,7 +38,7 @@ type Options struct {
 	DSN string
 	// Dialect; "" means SQLite.
 	Dialect Dialect
-	// Vault seals contacts, secrets and plugins' values. Must not be nil.
+	// Vault seals contacts and secrets. Must not be nil.
 	Vault Vault
 	// Poll is how often changes by other processes are looked for. 0 means one
 	// second, negative never.
@@ -66,9 +66,6 @@ type Directory struct {
 
 	watchMu  sync.Mutex
 	watchers map[chan struct{}]struct{}
-
-	keyMu      sync.Mutex
-	pluginKeys map[string]int64
 
 	stop      context.CancelFunc
 	done      sync.WaitGroup
@@ -98,7 +95,7 @@ func Open(ctx context.Context, o Options) (*Directory, error) {
 	}
 	d := &Directory{
 		db: db, vault: o.Vault, log: o.Logger, now: o.Now,
-		watchers: map[chan struct{}]struct{}{}, pluginKeys: map[string]int64{},
+		watchers: map[chan struct{}]struct{}{},
 	}
 	snap, err := d.loadSnapshot(ctx)
 	if err == nil {
@@ -115,6 +112,10 @@ func Open(ctx context.Context, o Options) (*Directory, error) {
 	}
 	return d, nil
 }
+
+// Database is the handle that the directory holds, for what lives beside the
+// records. It is closed with the directory.
+func (d *Directory) Database() *database.DB { return d.db }
 
 // Snapshot is the present state of the records. It never blocks.
 func (d *Directory) Snapshot() *Snapshot { return d.snap.Load() }

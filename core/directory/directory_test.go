@@ -10,6 +10,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/kv"
 )
 
 type fixture struct {
@@ -233,7 +234,7 @@ func TestSecretsAndContactsAreSealed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := f.Put(ctx, "echo", "k", []byte(canary), 0, false); err != nil {
+	if _, _, err := kv.New(f.Database(), f.vault).Put(ctx, "echo", "k", []byte(canary), 0, false); err != nil {
 		t.Fatal(err)
 	}
 	for _, address := range []string{"+4930901820", strings.ToUpper(canary) + "@example.COM"} {

@@ -207,19 +207,3 @@ func TestChangeAfterBackendsEnd(t *testing.T) {
 		c.Exec(t, "postgres", "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", name)
 	}
 }
-
-// NUL and bytes that are no text are refused alike by both engines.
-func TestKVKeysAreText(t *testing.T) {
-	f := open(t)
-	for _, key := range []string{"a\x00b", "\xff", ""} {
-		if _, _, err := f.Put(t.Context(), "echo", key, nil, 0, false); !errors.Is(err, directory.ErrKVSize) {
-			t.Errorf("Put(%q): got %v, want ErrKVSize", key, err)
-		}
-		if _, _, found, err := f.Get(t.Context(), "echo", key); found || err != nil {
-			t.Errorf("Get(%q): found %v, %v", key, found, err)
-		}
-		if err := f.Delete(t.Context(), "echo", key); err != nil {
-			t.Errorf("Delete(%q): %v", key, err)
-		}
-	}
-}

@@ -26,6 +26,7 @@ var house = []rule{
 	{"core/clock", nil, "knows the system's clock and nobody"},
 	{"core/bus", []string{"."}, "hints carry ids and numbers only"},
 	{"core/database", nil, "opens the tables beside the log; knows no statement"},
+	{"core/kv", []string{"core/database"}, "plugins' values, sealed by a vault that is handed in"},
 	{"core/directory", []string{".", "core/conversation", "core/database", "core/vault"}, "records; secrets are sealed by the vault"},
 	{"core/blob", []string{".", "core/conversation", "core/directory", "core/eventlog", "core/vault", "core/plugin", "internal/quota"}, "rows in the directory, keys in the vault, the plugins' door to attachments, and what an agent has used"},
 	{"core/plugin", []string{"core/conversation"}, "what core and plugin host say to each other; does nothing"},

@@ -1,4 +1,4 @@
-package directory_test
+package kv_test
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/kv"
 )
 
 func TestKV(t *testing.T) {
@@ -50,7 +50,7 @@ func TestKV(t *testing.T) {
 		"long key":    func() error { _, _, err := f.Put(ctx, "echo", strings.Repeat("k", 513), nil, 0, false); return err },
 		"large value": func() error { _, _, err := f.Put(ctx, "echo", "k", make([]byte, 64<<10+1), 0, false); return err },
 	} {
-		if err := put(); !errors.Is(err, directory.ErrKVSize) {
+		if err := put(); !errors.Is(err, kv.ErrSize) {
 			t.Errorf("%s: got %v, want ErrKVSize", name, err)
 		}
 	}
@@ -130,7 +130,23 @@ func TestKVWithoutKeys(t *testing.T) {
 	if _, ok, err := f.Put(t.Context(), "echo", "a", []byte("x"), 0, false); !ok || err != nil {
 		t.Errorf("Put afterwards: %v, %v", ok, err)
 	}
-	if v, _, _, err := f.another(t, -1).Get(t.Context(), "echo", "a"); string(v) != "x" || err != nil {
+	if v, _, _, err := f.another(t).Get(t.Context(), "echo", "a"); string(v) != "x" || err != nil {
 		t.Errorf("Get after a restart: %q, %v", v, err)
+	}
+}
+
+// NUL and bytes that are no text are refused alike by both engines.
+func TestKVKeysAreText(t *testing.T) {
+	f := open(t)
+	for _, key := range []string{"a\x00b", "\xff", ""} {
+		if _, _, err := f.Put(t.Context(), "echo", key, nil, 0, false); !errors.Is(err, kv.ErrSize) {
+			t.Errorf("Put(%q): got %v, want ErrKVSize", key, err)
+		}
+		if _, _, found, err := f.Get(t.Context(), "echo", key); found || err != nil {
+			t.Errorf("Get(%q): found %v, %v", key, found, err)
+		}
+		if err := f.Delete(t.Context(), "echo", key); err != nil {
+			t.Errorf("Delete(%q): %v", key, err)
+		}
 	}
 }
