@@ -190,20 +190,12 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 // channel into the outbox, in the append of its own event.
 func (tx *tx) queueSend(m *conversation.MessagePosted, ev *conversation.Event) {
 	s := tx.l.state
-	if m.Author.Kind == conversation.Customer || m.Endpoint >= len(s.Endpoints) || capabilitiesAt(s, m.Endpoint).Connected {
+	if m.Author.Kind == conversation.Customer || m.Endpoint >= len(s.Endpoints) || s.EndpointCapabilities(m.Endpoint).Connected {
 		return
 	}
 	c := tx.l.r.outbox.Send(tx.l.id, s.Endpoints[m.Endpoint].Account, m, ev)
 	tx.batch.Outbox = append(tx.batch.Outbox, c.Row())
 	tx.sends = append(tx.sends, c)
-}
-
-// capabilitiesAt is what the channel of an endpoint can carry.
-func capabilitiesAt(s *conversation.State, endpoint int) *conversation.Capabilities {
-	if endpoint > 0 && endpoint <= len(s.Added) {
-		return &s.Added[endpoint-1].Capabilities
-	}
-	return &s.Capabilities
 }
 
 // maxTail is after how many events the row is written although only messages
