@@ -285,7 +285,7 @@ func (r *Router) agentChanged(a *agent) {
 	a.view.Store(s)
 	r.routing.agent(s)
 	if at, ok := s.NextDeadline(); ok {
-		r.timers.set(timerID{timerAgent, a.id}, at)
+		r.timers.Set(timerID{timerAgent, a.id}, at)
 	}
 	r.watchLost(s)
 	a.mu.Lock()

@@ -77,12 +77,12 @@ func (r *Router) agentTick(id conversation.AgentID) {
 		return
 	}
 	if s.GraceUntil.After(r.now()) {
-		r.timers.set(timerID{timerAgent, id}, s.GraceUntil)
+		r.timers.Set(timerID{timerAgent, id}, s.GraceUntil)
 		return
 	}
 	if err := r.stepBack(r.ctx, id, acd.Tick{}, conversation.CauseConnection); err != nil && !errors.Is(err, ErrStopped) {
 		r.logger.Warn("agent's grace could not be ended", "agent_id", id, "err", err)
-		r.timers.set(timerID{timerAgent, id}, r.now().Add(time.Second))
+		r.timers.Set(timerID{timerAgent, id}, r.now().Add(time.Second))
 	}
 }
 
@@ -183,9 +183,9 @@ func (r *Router) dropOrphan(conv conversation.ConversationID, id conversation.Ag
 func (r *Router) watchLost(s *acd.AgentState) {
 	switch {
 	case !s.LoggedIn && len(s.Work) > 0: // Logout did not reach all of them
-		r.timers.set(timerID{timerRequeue, s.ID}, s.Since.Add(retryPause))
+		r.timers.Set(timerID{timerRequeue, s.ID}, s.Since.Add(retryPause))
 	case s.Disconnected && s.Active() > 0:
-		r.timers.set(timerID{timerRequeue, s.ID}, s.DisconnectedAt.Add(retryPause))
+		r.timers.Set(timerID{timerRequeue, s.ID}, s.DisconnectedAt.Add(retryPause))
 	}
 }
 
@@ -230,7 +230,7 @@ func (r *Router) requeueLost(id conversation.AgentID) {
 		}
 	}
 	if !next.IsZero() {
-		r.timers.set(timerID{timerRequeue, id}, next)
+		r.timers.Set(timerID{timerRequeue, id}, next)
 	}
 }
 

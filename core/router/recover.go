@@ -50,7 +50,7 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 			connected = append(connected, a)
 		}
 		if at, ok := s.NextDeadline(); ok {
-			r.timers.set(timerID{timerAgent, a.id}, at)
+			r.timers.Set(timerID{timerAgent, a.id}, at)
 		}
 		r.watchLost(s)
 	}
@@ -66,7 +66,7 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 				// A row of an older fold says when to look and who waits; the conversation
 				// is folded anew when it is first used, before anything is decided.
 				if at, ok := s.NextDeadline(); ok {
-					r.timers.set(timerID{timerConversation, s.ID}, spread(s, at, now))
+					r.timers.Set(timerID{timerConversation, s.ID}, spread(s, at, now))
 				}
 				r.routing.sync(s)
 				r.recents.sync(s)

@@ -18,6 +18,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/outbox"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/timers"
 )
 
 // Vault is what the router needs of the keys.
@@ -98,7 +99,7 @@ type Router struct {
 	infos   atomic.Pointer[map[string]plugin.Info]
 	infosMu sync.Mutex
 
-	timers  *timers
+	timers  *timers.Timers[timerID]
 	pump    *pump
 	outbox  *outbox.Outbox
 	routing *routing
@@ -132,7 +133,7 @@ func New(o Options) (*Router, error) {
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background()) // ended by Stop; commits outlive their callers
 	r.commits, r.abandon = context.WithCancel(context.Background())
-	r.timers = newTimers(r.now, r.due)
+	r.timers = timers.New(r.now, r.due)
 	r.pump = newPump()
 	r.outbox = outbox.New(outbox.Options{Node: r.node, Log: r.log, Conversations: forOutbox{r}, Runner: forOutbox{r}, Logger: r.logger, Now: r.now})
 	r.routing = newRouting(r)
@@ -168,7 +169,7 @@ func (r *Router) Start(ctx context.Context) error {
 	for range 2 {
 		r.spawn(func() { r.pump.run(r.ctx) })
 	}
-	r.spawn(func() { r.timers.run(r.ctx) })
+	r.spawn(func() { r.timers.Run(r.ctx) })
 	r.spawn(func() { r.outbox.Run(r.ctx) })
 	r.spawn(func() { r.outbox.Keep(r.ctx) })
 	r.spawn(func() { r.routing.run(r.ctx) })
@@ -203,7 +204,21 @@ func (r *Router) Stop(ctx context.Context) error {
 	}
 }
 
-// due is called by the timers.
+// timerID names what a deadline is for.
+type timerID struct {
+	kind   timerKind
+	stream [16]byte
+}
+
+type timerKind uint8
+
+const (
+	timerConversation timerKind = iota + 1
+	timerAgent
+	timerRequeue // a conversation's agent is gone for too long (A20); the stream is the agent
+)
+
+// due is called by the timers when a deadline has passed.
 func (r *Router) due(id timerID) {
 	switch id.kind {
 	case timerConversation:
@@ -233,7 +248,7 @@ func (r *Router) tick(id timerID) *task {
 					return // its timers are the newer node's
 				}
 				r.logger.Warn("timer could not be carried out", "conversation_id", conversation.ConversationID(id.stream), "err", err)
-				r.timers.set(id, r.now().Add(retryPause)) // nobody else would set it again
+				r.timers.Set(id, r.now().Add(retryPause)) // nobody else would set it again
 			}
 		},
 	}
@@ -248,7 +263,7 @@ func (r *Router) committed(tx *tx) {
 		if soon := tx.now.Add(overduePause); at.Before(tx.now) {
 			at = soon // what is due and could not be carried out is no hot loop
 		}
-		r.timers.set(timerID{timerConversation, l.id}, at)
+		r.timers.Set(timerID{timerConversation, l.id}, at)
 	}
 	if len(tx.recs) == 0 {
 		return

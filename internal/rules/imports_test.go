@@ -24,6 +24,7 @@ var house = []rule{
 	{"core/eventlog", []string{"."}, "stores bytes; knows no model"},
 	{"core/vault", nil, "keys know nothing of what they seal"},
 	{"core/clock", nil, "knows the system's clock and nobody"},
+	{"core/timers", nil, "wakes by ids that it does not look into"},
 	{"core/bus", []string{"."}, "hints carry ids and numbers only"},
 	{"core/database", nil, "opens the tables beside the log; knows no statement"},
 	{"core/kv", []string{"core/database"}, "plugins' values, sealed by a vault that is handed in"},
@@ -32,7 +33,7 @@ var house = []rule{
 	{"core/plugin", []string{"core/conversation"}, "what core and plugin host say to each other; does nothing"},
 	{"core/pluginhost", []string{".", "core/conversation", "core/plugin", "plugins/contract", "internal/freeport"}, "speaks the contract; knows the core by the nouns in plugin; its tests come back to ports"},
 	{"core/outbox", []string{"core/conversation", "core/eventlog", "core/plugin"}, "pending commands; asks the router by interfaces of its own"},
-	{"core/router", []string{".", "core/acd", "core/blob", "core/bus", "core/conversation", "core/directory", "core/eventlog", "core/outbox", "core/plugin", "core/vault"}, "carries out what conversation and acd decide; who runs plugins it does not know"},
+	{"core/router", []string{".", "core/acd", "core/blob", "core/bus", "core/conversation", "core/directory", "core/eventlog", "core/outbox", "core/plugin", "core/timers", "core/vault"}, "carries out what conversation and acd decide; who runs plugins it does not know"},
 
 	{"gateway", []string{"config", "core", "gateway", "plugins/contract/identity", "internal/wsframe"}, "identity is the header that plugins behind the proxy check; wsframe guards its sockets"},
 	{"gateway/control", []string{"core/directory", "core/pluginhost"}, "a door for this machine's commands; what it opens is handed in"},
