@@ -283,7 +283,7 @@ func (t *agentsTx) unlock() {
 func (r *Router) agentChanged(a *agent) {
 	s := a.state
 	a.view.Store(s)
-	r.routing.agent(s)
+	r.dispatch.Agent(s)
 	if at, ok := s.NextDeadline(); ok {
 		r.timers.Set(timerID{timerAgent, a.id}, at)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/conversation"
 )
 
 // Board is the supervisors' view of agents and queues, from what is in memory.
@@ -28,18 +29,17 @@ func (r *Router) Board(_ context.Context) Board {
 		}
 		b.Agents = append(b.Agents, line)
 	}
-	q := r.routing
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, svc := range snap.Services() {
-		line := BoardQueue{Service: svc.ID, Name: svc.Name}
-		if t := q.tally[svc.ID]; t != nil {
-			line.Active, line.Offered = t.active, t.offered
-		}
-		s := q.d.Queue(svc.ID)
-		line.Waiting, line.OldestSince = s.Waiting, s.OldestSince
-		line.AgentsReady, line.AgentsServed = s.Available, s.LoggedIn
-		b.Queues = append(b.Queues, line)
+	services := snap.Services()
+	ids := make([]conversation.ServiceID, len(services))
+	for i := range services {
+		ids[i] = services[i].ID
+	}
+	for i, c := range r.dispatch.Counts(ids) {
+		b.Queues = append(b.Queues, BoardQueue{
+			Service: services[i].ID, Name: services[i].Name,
+			Waiting: c.Waiting, OldestSince: c.OldestSince, Offered: c.Offered, Active: c.Active,
+			AgentsReady: c.Available, AgentsServed: c.LoggedIn,
+		})
 	}
 	return b
 }

@@ -442,6 +442,6 @@ func (l *live) load(batch []*task) error {
 	l.publish(fresh, s)
 	l.r.bindThreads(l, s)
 	l.r.syncRecent(s)
-	l.r.routing.sync(s) // another node may have written it
+	l.r.dispatch.Conversation(s) // another node may have written it
 	return nil
 }

@@ -45,7 +45,7 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 		if a.stale {
 			continue
 		}
-		r.routing.agent(s)
+		r.dispatch.Agent(s)
 		if s.LoggedIn && !s.Disconnected {
 			connected = append(connected, a)
 		}
@@ -68,7 +68,7 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 				if at, ok := s.NextDeadline(); ok {
 					r.timers.Set(timerID{timerConversation, s.ID}, spread(s, at, now))
 				}
-				r.routing.sync(s)
+				r.dispatch.Conversation(s)
 				r.recents.sync(s)
 				r.dropOrphans(s)
 				if s.Phase == conversation.PhaseOpen {

@@ -15,6 +15,7 @@ import (
 	"github.com/parley-gateway/parley/core/bus"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/dispatch"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/outbox"
 	"github.com/parley-gateway/parley/core/plugin"
@@ -99,10 +100,11 @@ type Router struct {
 	infos   atomic.Pointer[map[string]plugin.Info]
 	infosMu sync.Mutex
 
+	dispatch *dispatch.Assigner
+
 	timers  *timers.Timers[timerID]
 	pump    *pump
 	outbox  *outbox.Outbox
-	routing *routing
 	recents *recents
 	order   *order
 	lookups chan struct{} // threads being looked up for signals
@@ -136,7 +138,8 @@ func New(o Options) (*Router, error) {
 	r.timers = timers.New(r.now, r.due)
 	r.pump = newPump()
 	r.outbox = outbox.New(outbox.Options{Node: r.node, Log: r.log, Conversations: forOutbox{r}, Runner: forOutbox{r}, Logger: r.logger, Now: r.now})
-	r.routing = newRouting(r)
+	r.dispatch = dispatch.New(dispatch.Options{
+		Node: r.node, Log: r.log, Directory: r.dir, Conversations: forDispatch{r}, Runner: forDispatch{r}, Logger: r.logger, Now: r.now})
 	r.recents = newRecents()
 	r.order = newOrder()
 	r.lookups = make(chan struct{}, maxLookups)
@@ -172,7 +175,7 @@ func (r *Router) Start(ctx context.Context) error {
 	r.spawn(func() { r.timers.Run(r.ctx) })
 	r.spawn(func() { r.outbox.Run(r.ctx) })
 	r.spawn(func() { r.outbox.Keep(r.ctx) })
-	r.spawn(func() { r.routing.run(r.ctx) })
+	r.spawn(func() { r.dispatch.Run(r.ctx) })
 	r.spawn(func() { r.janitor(r.ctx) })
 	r.spawn(func() { r.prune(r.ctx) })
 	r.spawn(func() { <-r.ctx.Done(); unsubscribe() })
@@ -188,7 +191,7 @@ func (r *Router) Stop(ctx context.Context) error {
 	r.closed = true
 	r.gate.Unlock()
 	if first {
-		r.routing.release()
+		r.dispatch.Release()
 		r.outbox.Release()
 	}
 	r.cancel()
@@ -269,7 +272,7 @@ func (r *Router) committed(tx *tx) {
 		return
 	}
 	if tx.row {
-		r.routing.sync(s)
+		r.dispatch.Conversation(s)
 		r.syncRecent(s)
 		if s.Phase != conversation.PhaseOpen {
 			r.bindThreads(l, s)
@@ -306,7 +309,7 @@ func (r *Router) follow(ready <-chan struct{}) (cancel func()) {
 			r.mu.Lock()
 			l := r.lives[h.Stream]
 			r.mu.Unlock()
-			if l == nil && r.routing.leading() {
+			if l == nil && r.dispatch.Leads() {
 				l = r.live(h.Stream)
 			}
 			if l != nil {

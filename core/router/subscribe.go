@@ -104,7 +104,7 @@ func (s *subscription) attach(l *live, after uint64) {
 	l.watch(s) // under s.mu: Close finds it watched, or attach finds it closed
 	s.mu.Unlock()
 	s.r.refreshIfUnknown(l)
-	s.r.routing.newReader()
+	s.r.dispatch.TellAgain()
 	s.schedule()
 }
 

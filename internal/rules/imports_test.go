@@ -33,7 +33,8 @@ var house = []rule{
 	{"core/plugin", []string{"core/conversation"}, "what core and plugin host say to each other; does nothing"},
 	{"core/pluginhost", []string{".", "core/conversation", "core/plugin", "plugins/contract", "internal/freeport"}, "speaks the contract; knows the core by the nouns in plugin; its tests come back to ports"},
 	{"core/outbox", []string{"core/conversation", "core/eventlog", "core/plugin"}, "pending commands; asks the router by interfaces of its own"},
-	{"core/router", []string{".", "core/acd", "core/blob", "core/bus", "core/conversation", "core/directory", "core/eventlog", "core/outbox", "core/plugin", "core/timers", "core/vault"}, "carries out what conversation and acd decide; who runs plugins it does not know"},
+	{"core/dispatch", []string{"core/acd", "core/conversation", "core/directory", "core/eventlog"}, "asks acd and tells who keeps conversations, whom it does not know"},
+	{"core/router", []string{".", "core/acd", "core/blob", "core/bus", "core/conversation", "core/directory", "core/dispatch", "core/eventlog", "core/outbox", "core/plugin", "core/timers", "core/vault"}, "carries out what conversation and acd decide; who runs plugins it does not know"},
 
 	{"gateway", []string{"config", "core", "gateway", "plugins/contract/identity", "internal/wsframe"}, "identity is the header that plugins behind the proxy check; wsframe guards its sockets"},
 	{"gateway/control", []string{"core/directory", "core/pluginhost"}, "a door for this machine's commands; what it opens is handed in"},
@@ -160,6 +161,7 @@ func TestRefuse(t *testing.T) {
 		{"router's tests start a host", "core/router/attachments_test.go", "core/pluginhost", true},
 		{"nouns know no host", "core/plugin/core.go", "core/pluginhost", false},
 		{"host uses the nouns", "core/pluginhost/session.go", "core/plugin", true},
+		{"dispatch knows no router", "core/dispatch/dispatch.go", "core/router", false},
 		{"router uses core", "core/router/router.go", "core/acd", true},
 		{"gateway uses core", "gateway/api/api.go", "core/router", true},
 		{"gateway knows no plugin", "gateway/proxy/proxy.go", "plugins/webchat", false},

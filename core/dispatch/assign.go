@@ -1,0 +1,69 @@
+package dispatch
+
+import (
+	"errors"
+	"time"
+
+	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// offerPause keeps an offer that failed from being tried again at once.
+const offerPause = 250 * time.Millisecond
+
+// assign has offers made as long as there is one to be made.
+func (a *Assigner) assign() {
+	for {
+		a.mu.Lock()
+		if !a.leads || !time.Now().Before(a.until) {
+			a.mu.Unlock()
+			return
+		}
+		next, ok := a.dispatcher.Next(a.now())
+		epoch := a.epoch
+		a.mu.Unlock()
+		if !ok {
+			return
+		}
+		a.convs.Offer(next.Conversation,
+			conversation.Offer{Request: next.Request, Offer: conversation.NewID[conversation.OfferID](), Agent: next.Agent, Epoch: epoch},
+			eventlog.LeaseRef{Name: leaseName, Epoch: epoch},
+			func(err error) { a.offered(next, epoch, err) })
+	}
+}
+
+// offered is told what became of an offer made under an epoch of the lease, and
+// frees its request and agent for others. After a failure it does so only when the
+// dispatcher has been told what is true, and after a moment: whatever refused the
+// offer would refuse it again at once.
+func (a *Assigner) offered(made acd.Assignment, epoch int64, err error) {
+	if err == nil {
+		a.free(made)
+		return
+	}
+	if errors.Is(err, eventlog.ErrFenced) { // another node leads: offer nothing before the lease is ours again
+		a.mu.Lock()
+		if a.epoch == epoch {
+			a.leads = false
+		}
+		a.mu.Unlock()
+	}
+	a.runner.Go(func() { // if the router stops, nothing is offered any more
+		a.logger.Debug("offer not made", "conversation_id", made.Conversation, "agent_id", made.Agent, "err", err)
+		a.convs.Retell(made)
+		select {
+		case <-time.After(offerPause):
+		case <-a.runner.Running().Done():
+		}
+		a.free(made)
+	})
+}
+
+// free ends the reservation of an assignment's request and agent.
+func (a *Assigner) free(made acd.Assignment) {
+	a.mu.Lock()
+	a.dispatcher.Settle(made)
+	a.mu.Unlock()
+	a.poke()
+}

@@ -1,0 +1,69 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/dispatch"
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// forDispatch is the router as the Assigner sees it: dispatch.Conversations and
+// dispatch.Runner.
+type forDispatch struct{ r *Router }
+
+// Offer implements dispatch.Conversations.
+func (f forDispatch) Offer(conv conversation.ConversationID, offer conversation.Offer, lease eventlog.LeaseRef, done func(error)) {
+	f.r.live(conv).submit(&task{cmd: offer, lease: lease, done: func(_ outcome, err error) { done(err) }})
+}
+
+// Retell implements dispatch.Conversations.
+func (f forDispatch) Retell(failed acd.Assignment) {
+	_, err := f.r.live(failed.Conversation).do(f.r.ctx, &task{read: f.r.dispatch.Conversation})
+	if errors.Is(err, ErrNotFound) {
+		f.r.dispatch.Gone(failed.Request)
+	}
+	f.r.dispatch.Agent(f.r.agent(failed.Agent).view.Load())
+}
+
+// Unfinished implements dispatch.Conversations.
+func (f forDispatch) Unfinished(ctx context.Context, visit func([]eventlog.ConversationRow) error) error {
+	return f.r.unfinished(ctx, visit)
+}
+
+// Follow implements dispatch.Conversations.
+func (f forDispatch) Follow(conv conversation.ConversationID, seq uint64) { f.r.live(conv).stale(seq) }
+
+// Place implements dispatch.Conversations: the customer is there if the conversation
+// is in memory with a subscription.
+func (f forDispatch) Place(conv conversation.ConversationID, position int, waited time.Duration) {
+	f.r.mu.Lock()
+	l := f.r.lives[conv]
+	f.r.mu.Unlock()
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	ws := l.watchers
+	l.mu.Unlock()
+	for _, w := range ws {
+		if s, ok := w.(*subscription); ok {
+			s.queueSignal(conv, position, waited)
+		}
+	}
+}
+
+// Go implements dispatch.Runner.
+func (f forDispatch) Go(work func()) bool { return f.r.spawn(work) }
+
+// Running implements dispatch.Runner.
+func (f forDispatch) Running() context.Context { return f.r.ctx }
+
+// limits are what an agent may have in hand at once (A18).
+func (r *Router) limits(id conversation.AgentID) acd.Limits {
+	u, _ := r.dir.Snapshot().User(id)
+	return dispatch.LimitsOf(u)
+}
