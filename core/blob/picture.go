@@ -82,10 +82,13 @@ func decodeConfig(mime string, b []byte) (cfg image.Config, decoded int64, err e
 		decoded = jpegSamples(b)
 	case "image/png":
 		cfg, err = png.DecodeConfig(r)
-		if cfg.ColorModel == color.NRGBA64Model || cfg.ColorModel == color.RGBA64Model {
+		switch cfg.ColorModel {
+		case color.NRGBA64Model, color.RGBA64Model, color.Gray16Model: // grey is made colour when some of it is transparent
 			bytesPerPixel = 8
 		}
-		if len(b) > 28 && b[28] != 0 { // interlaced (PNG, 11.2.2): its passes are pictures of their own
+		// Interlaced (PNG, 11.2.2): its passes are pictures of their own. So is, for
+		// all that is known, one whose header is not where it belongs.
+		if len(b) <= 28 || string(b[12:16]) != "IHDR" || b[28] != 0 {
 			bytesPerPixel *= 2
 		}
 	case "image/gif":
@@ -110,8 +113,11 @@ func jpegSamples(b []byte) int64 {
 			i++
 			continue
 		}
+		if marker < jpegSOF0 || marker >= jpegRST0 && marker <= jpegEOI {
+			return tooMany // has no length: a decoder goes on right behind it
+		}
 		end := i + 2 + int(binary.BigEndian.Uint16(b[i+2:]))
-		if marker < jpegSOF0 || marker > jpegSOF0+2 {
+		if marker > jpegSOF0+2 {
 			i = end
 			continue
 		}

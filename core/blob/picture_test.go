@@ -192,6 +192,15 @@ func progressive(w, h int) []byte {
 		jpegSegment(0xDA, "\x03\x01\x00\x02\x00\x03\x00\x00\x00\x00") + "\x00\x00\xFF\xD9")
 }
 
+// hidden is a large progressive JPEG whose frame a decoder finds behind a marker
+// that has no length. Whoever takes what follows for a length passes the frame by,
+// and finds a small one at that distance.
+func hidden(marker string) []byte {
+	b := []byte("\xFF\xD8" + marker + string(progressive(7000, 7000)[2:]))
+	b = append(b, make([]byte, 4+0xFFC2-len(b))...) // FF C2, the frame's marker, taken for the length
+	return append(b, jpegSegment(0xC0, "\x08\x00\x01\x00\x01\x01\x01\x11\x00")+jpegSegment(0xDA, "\x01\x01\x00\x00\x3F\x00")+"\x00\xFF\xD9"...)
+}
+
 // FT22: what decoding takes is known before, so that a small file does not make
 // a decoder take hundreds of megabytes.
 func TestDecodedBytes(t *testing.T) {
@@ -207,24 +216,29 @@ func TestDecodedBytes(t *testing.T) {
 		"jpeg":                 {"image/jpeg", encode(t, "jpeg", photo(4000, 2000)), 12_000_000, 12_200_000},
 		"jpeg, progressive":    {"image/jpeg", progressive(4000, 2000), 15 * 8_000_000, 15 * 8_100_000},
 		"jpeg, frame in doubt": {"image/jpeg", []byte("\xFF\xD8\xFF\xD0" + string(progressive(40, 20)[2:])), 1 << 40, 1 << 41},
+		"jpeg, decoy":          {"image/jpeg", hidden("\xFF\xD0"), 1 << 40, 1 << 41},
+		"jpeg, decoy 2":        {"image/jpeg", hidden("\xFF\x00"), 1 << 40, 1 << 41},
 		"png":                  {"image/png", encode(t, "png", photo(40, 20)), 4 * 800, 4 * 800},
 		"png, interlaced":      {"image/png", interlaced, 8 * 800, 8 * 800},
+		"png, header later":    {"image/png", insert(interlaced, 8, pngChunk("prVt", string(make([]byte, 20)))), 8 * 800, 8 * 800},
+		"png, deep grey":       {"image/png", encode(t, "png", image.NewGray16(image.Rect(0, 0, 40, 20))), 8 * 800, 8 * 800}, // what is transparent is said later
 	} {
 		if got, err := blob.DecodedBytes(c.mime, c.content); err != nil || got < c.least || got > c.most {
 			t.Errorf("%s: %d bytes (%v), want %d to %d", name, got, err, c.least, c.most)
 		}
 	}
 	f := open(t, nil)
-	bomb := progressive(7000, 7000)
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	file := f.put("a.jpg", bomb)
-	runtime.ReadMemStats(&after)
-	if took := after.TotalAlloc - before.TotalAlloc; took > 16<<20 {
-		t.Errorf("a JPEG of %d bytes took %d MiB", len(bomb), took>>20)
-	}
-	if file.Width != 7000 {
-		t.Errorf("got %+v, want its size in pixels", file)
+	for name, bomb := range map[string][]byte{"plain": progressive(7000, 7000), "decoy": hidden("\xFF\xD0"), "decoy 2": hidden("\xFF\x00")} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		file := f.put("a.jpg", bomb)
+		runtime.ReadMemStats(&after)
+		if took := after.TotalAlloc - before.TotalAlloc; took > 16<<20 {
+			t.Errorf("%s: a JPEG of %d bytes took %d MiB", name, len(bomb), took>>20)
+		}
+		if file.Width != 7000 {
+			t.Errorf("%s: got %+v, want its size in pixels", name, file)
+		}
 	}
 }
 

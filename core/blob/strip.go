@@ -32,6 +32,7 @@ func strip(mime string, b []byte) (out []byte, orientation int, err error) {
 // JPEG markers (ITU-T T.81, table B.1).
 const (
 	jpegSOF0 = 0xC0 // baseline; the next two are extended and progressive
+	jpegRST0 = 0xD0 // the first of eight restarts
 	jpegSOI  = 0xD8
 	jpegEOI  = 0xD9
 	jpegSOS  = 0xDA
