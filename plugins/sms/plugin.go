@@ -16,6 +16,7 @@ import (
 type Plugin struct {
 	count   *counters
 	memory  *memory
+	ours    tally
 	health  health
 	wake    chan struct{} // the accounts have changed
 	host    atomic.Pointer[sdk.Host]

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/parley-gateway/parley/plugins/sdk"
@@ -15,7 +16,7 @@ import (
 const (
 	// fetchAttempts is after how many attempts an attachment is given up that the
 	// carrier does not give: the host's schedule makes that some four minutes. The
-	// text waits for it.
+	// text waits for it. Attempts that the gateway could not store are not among them.
 	fetchAttempts = 9
 	// storeMargin is how long before the command's deadline an attachment is given
 	// up that the gateway cannot store. The carrier was told that it was taken, so
@@ -91,7 +92,16 @@ func (p *Plugin) Process(ctx context.Context, cmd *sdk.ProcessCommand) sdk.Resul
 			parts = append(parts, file)
 			continue
 		}
-		if !err.final && (cmd.Attempt < fetchAttempts || err.ours && (cmd.Deadline.IsZero() || time.Until(cmd.Deadline) > storeMargin)) {
+		if err.ours && (cmd.Deadline.IsZero() || time.Until(cmd.Deadline) > storeMargin) {
+			p.ours.add(it.Sid)
+			p.count.fetched("retry")
+			return sdk.Retry(sdk.KindTemporary, err.reason, "the attachment cannot be stored now", 0)
+		}
+		most := uint32(fetchAttempts)
+		if !err.ours {
+			most += p.ours.of(it.Sid)
+		}
+		if !err.final && cmd.Attempt < most {
 			p.count.fetched("retry")
 			return sdk.Retry(sdk.KindTemporary, err.reason, "the attachment cannot be fetched now", 0)
 		}
@@ -110,7 +120,42 @@ func (p *Plugin) Process(ctx context.Context, cmd *sdk.ProcessCommand) sdk.Resul
 		}
 		return sdk.Retry(sdk.KindTemporary, "emit", "the gateway did not take the message now", 0)
 	}
+	p.ours.forget(it.Sid)
 	return sdk.Sent(it.IDs...)
+}
+
+// tally counts, of each message, the attempts of this process whose attachment the
+// gateway could not store. Of more than maxAttempts messages some are forgotten.
+type tally struct {
+	mu sync.Mutex
+	n  map[string]uint32
+}
+
+func (t *tally) add(sid string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.n == nil {
+		t.n = map[string]uint32{}
+	}
+	for other := range t.n {
+		if len(t.n) < maxAttempts || t.n[sid] > 0 {
+			break
+		}
+		delete(t.n, other)
+	}
+	t.n[sid]++
+}
+
+func (t *tally) of(sid string) uint32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.n[sid]
+}
+
+func (t *tally) forget(sid string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.n, sid)
 }
 
 // keep fetches one attachment and stores it.

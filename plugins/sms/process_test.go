@@ -226,6 +226,52 @@ func TestMediaNotStored(t *testing.T) {
 	}
 }
 
+// TestMediaAfterFullStore: attempts that found the store full are not the
+// carrier's. When there is room, the carrier has as many as ever.
+func TestMediaAfterFullStore(t *testing.T) {
+	var full, busy atomic.Bool
+	d := newDouble(t)
+	h := sdktest.Start(t, sms.New(), sdktest.Options{Config: config(d.URL, nil), Full: full.Load})
+	d.on(func(rw http.ResponseWriter, _ *http.Request) {
+		if busy.Load() {
+			rw.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		rw.Header().Set("Content-Type", "image/png")
+		_, _ = rw.Write([]byte("picture"))
+	})
+	opaque, err := json.Marshal(map[string]any{
+		"sid": "MM1", "ids": []string{"MM1"}, "from": customer, "media": []map[string]string{{"url": d.URL + mediaPath + "1", "mime": "image/png"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for attempt := range uint32(30) {
+		full.Store(attempt < 20)
+		busy.Store(attempt >= 20 && attempt < 28)
+		got := h.Process(sdk.ProcessCommand{
+			CommandInfo: sdk.CommandInfo{Account: "a", Attempt: attempt + 1, Deadline: time.Now().Add(12 * time.Hour)}, Opaque: opaque,
+		})
+		if attempt < 28 {
+			if !got.Retryable {
+				t.Fatalf("attempt %d: %+v, want another try", attempt+1, got)
+			}
+			continue
+		}
+		if got.Outcome != sdk.OutcomeSent {
+			t.Fatalf("attempt with room and an answer: %+v, want sent", got)
+		}
+		break
+	}
+	got := received(h)
+	if len(got) != 1 {
+		t.Fatalf("%d messages, want 1", len(got))
+	}
+	if _, ok := got[0].Body.(sdk.Message).Parts[0].(sdk.File); !ok {
+		t.Errorf("parts %+v, want the picture", got[0].Body.(sdk.Message).Parts)
+	}
+}
+
 func TestProcessOdd(t *testing.T) {
 	w := newWorld(t, nil)
 	for _, opaque := range []string{"", "{", `{}`, `[]`, `{"sid":"SM1"}`} {
