@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,18 +72,18 @@ func TestUploadsAreBoundedInMemory(t *testing.T) {
 	}
 	for name, attack := range map[string]func(t *testing.T){
 		"upload without end": func(t *testing.T) {
-			body := &endless{left: 300 << 20}
+			body := newEndless(300 << 20)
 			if status := u.upload(t, "a.txt", body); status != http.StatusRequestEntityTooLarge {
 				t.Errorf("a visitor's: %d, want 413", status)
 			}
-			if sent := (300 << 20) - body.left; sent > 64<<20 {
+			if sent := (300 << 20) - body.left.Load(); sent > 64<<20 {
 				t.Errorf("a visitor's: %d MiB were taken, the limit is 20", sent>>20)
 			}
-			body = &endless{left: 300 << 20}
+			body = newEndless(300 << 20)
 			if status := a.upload("a.txt", body); status != http.StatusRequestEntityTooLarge {
 				t.Errorf("an agent's: %d, want 413", status)
 			}
-			if sent := (300 << 20) - body.left; sent > 64<<20 {
+			if sent := (300 << 20) - body.left.Load(); sent > 64<<20 {
 				t.Errorf("an agent's: %d MiB were taken, the limit is 20", sent>>20)
 			}
 		},
@@ -231,16 +232,23 @@ func statusOf(req *http.Request) int {
 }
 
 // endless is a text that is far longer than anybody takes.
-type endless struct{ left int }
+// It may still be read when the answer is there.
+type endless struct{ left atomic.Int64 }
+
+func newEndless(n int64) *endless {
+	e := &endless{}
+	e.left.Store(n)
+	return e
+}
 
 func (e *endless) Read(p []byte) (int, error) {
-	if e.left <= 0 {
+	n := min(int64(len(p)), e.left.Load())
+	if n <= 0 {
 		return 0, io.EOF
 	}
-	n := min(len(p), e.left)
-	copy(p, bytes.Repeat([]byte("x"), n))
-	e.left -= n
-	return n, nil
+	copy(p, bytes.Repeat([]byte("x"), int(n)))
+	e.left.Add(-n)
+	return int(n), nil
 }
 
 // peakFrom makes the kernel measure a process's peak from now on, and gives what
