@@ -11,7 +11,7 @@ import (
 	"github.com/parley-gateway/parley/config"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
-	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/gateway/control"
 	"github.com/parley-gateway/parley/internal/stores"
 )
@@ -87,7 +87,7 @@ const (
 
 type logPrinter struct {
 	log    logReader
-	keys   router.Opener
+	keys   readers.Opener
 	out    *bufio.Writer
 	since  int64 // only events after this position
 	follow bool
@@ -177,7 +177,7 @@ func noteLogRead(a *app, cfg config.Config, stream string) error {
 }
 
 func (p *logPrinter) print(rec eventlog.Record) error {
-	body, err := router.OpenBody(p.keys, rec)
+	body, err := readers.OpenBody(p.keys, rec)
 	if err != nil {
 		return err
 	}

@@ -275,7 +275,7 @@ func (s *Store) begin(ctx context.Context, o Owner, name string, k kind) (direct
 		return row, m, err
 	}
 	row.SealedName, err = s.vault.Seal(row.KeyID, metaAAD(row.ID), plain)
-	if errors.Is(err, vault.ErrDamaged) || errors.Is(err, vault.ErrDestroyed) { // the conversation's: its next event gives it another
+	if vault.Lost(err) { // the conversation's: its next event gives it another
 		if row.KeyID, err = s.vault.Assign(); err == nil {
 			row.SealedName, err = s.vault.Seal(row.KeyID, metaAAD(row.ID), plain)
 		}

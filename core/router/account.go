@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
@@ -20,8 +19,6 @@ const (
 	TypeConsent  = "account.consent/1"
 	TypeFailed   = "account.failed/1"
 )
-
-func isAccountType(t string) bool { return strings.HasPrefix(t, "account.") }
 
 // RefusedHead is the head of TypeRefused. The body is RefusedBody.
 type RefusedHead struct {

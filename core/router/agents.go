@@ -26,7 +26,6 @@ type agent struct {
 
 	mu      sync.Mutex // guards the fields below
 	sockets int
-	feeds   []*Feed
 	behind  uint64 // another node has written up to here
 }
 
@@ -288,12 +287,7 @@ func (r *Router) agentChanged(a *agent) {
 		r.timers.Set(timerID{timerAgent, a.id}, at)
 	}
 	r.watchLost(s)
-	a.mu.Lock()
-	feeds := a.feeds
-	a.mu.Unlock()
-	for _, f := range feeds {
-		f.agentChanged()
-	}
+	r.readers.AgentChanged(a.id)
 }
 
 // command decides an agent's own command and commits it.
@@ -384,24 +378,4 @@ func (r *Router) agentStale(id conversation.AgentID, seq uint64) {
 		<-a.sem
 		r.stillHere(a)
 	})
-}
-
-func (r *Router) addAgentFeed(id conversation.AgentID, f *Feed) {
-	a := r.agent(id)
-	a.mu.Lock()
-	a.feeds = append(append([]*Feed(nil), a.feeds...), f)
-	a.mu.Unlock()
-}
-
-func (r *Router) removeAgentFeed(id conversation.AgentID, f *Feed) {
-	a := r.agent(id)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	kept := make([]*Feed, 0, len(a.feeds))
-	for _, x := range a.feeds {
-		if x != f {
-			kept = append(kept, x)
-		}
-	}
-	a.feeds = kept
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/readers"
 )
 
 // Agent is a copy of an agent's committed state; the zero state with the id
@@ -178,7 +179,7 @@ func (r *Router) Typing(id conversation.AgentID, conv conversation.ConversationI
 		return // who may not write there, does not type
 	}
 	l := r.live(conv)
-	l.signalAll(Signal{Conversation: conv, Kind: plugin.SignalTyping, On: on, Who: conversation.Author{Kind: conversation.Agent, Agent: id}, Name: u.Name}, nil)
+	l.tail.Signal(readers.Signal{Conversation: conv, Kind: plugin.SignalTyping, On: on, Who: conversation.Author{Kind: conversation.Agent, Agent: id}, Name: u.Name})
 }
 
 // Leave is End Chat (R2). With an invited agent pending it fails with

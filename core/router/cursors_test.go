@@ -8,6 +8,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -33,7 +34,7 @@ func (w *world) mixed(r *router.Router, th string, events int) conversation.Conv
 
 // expected is the naive model: of all events those that the audience may see
 // after a cursor, each with the one before it that the audience may see.
-func expected(t *testing.T, all []router.Record, a conversation.Audience, after uint64, limit int) (out [][2]uint64) {
+func expected(t *testing.T, all []readers.Record, a conversation.Audience, after uint64, limit int) (out [][2]uint64) {
 	t.Helper()
 	prev := uint64(0)
 	for _, rec := range all {
@@ -81,7 +82,7 @@ func TestReadersAgreeForEveryCursor(t *testing.T) {
 }
 
 // poll is what a feed has at first from a cursor on.
-func poll(t *testing.T, r *router.Router, id conversation.ConversationID, a conversation.Audience, after uint64, limit int) (recs []router.Record) {
+func poll(t *testing.T, r *router.Router, id conversation.ConversationID, a conversation.Audience, after uint64, limit int) (recs []readers.Record) {
 	t.Helper()
 	f := r.NewFeed(conversation.AgentID{1}, a, func() {})
 	defer f.Close()
@@ -96,7 +97,7 @@ func poll(t *testing.T, r *router.Router, id conversation.ConversationID, a conv
 	return recs
 }
 
-func pairs(recs []router.Record) (out [][2]uint64) {
+func pairs(recs []readers.Record) (out [][2]uint64) {
 	for _, rec := range recs {
 		out = append(out, [2]uint64{rec.Prev, rec.Seq})
 	}

@@ -10,11 +10,12 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/core/router"
 )
 
 // failures are the records of commands that failed for good on an account.
-func (w *world) failures(v router.Opener) (heads []router.FailedHead, bodies []router.FailedBody) {
+func (w *world) failures(v readers.Opener) (heads []router.FailedHead, bodies []router.FailedBody) {
 	w.t.Helper()
 	recs, err := w.log.Read(context.Background(), eventlog.StreamID(w.text.ID), 0, 0)
 	must(w.t, err)
@@ -25,7 +26,7 @@ func (w *world) failures(v router.Opener) (heads []router.FailedHead, bodies []r
 		var h router.FailedHead
 		var b router.FailedBody
 		must(w.t, json.Unmarshal(rec.Head, &h))
-		body, err := router.OpenBody(v, rec)
+		body, err := readers.OpenBody(v, rec)
 		must(w.t, err)
 		must(w.t, json.Unmarshal(body, &b))
 		heads, bodies = append(heads, h), append(bodies, b)

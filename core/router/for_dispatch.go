@@ -43,16 +43,8 @@ func (f forDispatch) Place(conv conversation.ConversationID, position int, waite
 	f.r.mu.Lock()
 	l := f.r.lives[conv]
 	f.r.mu.Unlock()
-	if l == nil {
-		return
-	}
-	l.mu.Lock()
-	ws := l.watchers
-	l.mu.Unlock()
-	for _, w := range ws {
-		if s, ok := w.(*subscription); ok {
-			s.queueSignal(conv, position, waited)
-		}
+	if l != nil {
+		l.tail.Place(position, waited)
 	}
 }
 

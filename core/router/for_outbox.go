@@ -11,6 +11,8 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/outbox"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/readers"
+	"github.com/parley-gateway/parley/core/vault"
 )
 
 // forOutbox is the router as the outbox sees it: outbox.Conversations and
@@ -29,7 +31,7 @@ func (f forOutbox) Message(ctx context.Context, conv conversation.ConversationID
 	if err != nil || len(recs) == 0 {
 		return outbox.Message{}, fmt.Errorf("router: read message %d of %s: %w", seq, conv, joinNotFound(err, recs))
 	}
-	_, ev, err := f.r.open(recs[0])
+	_, ev, err := f.r.readers.Open(recs[0])
 	if err != nil {
 		return outbox.Message{}, err
 	}
@@ -92,7 +94,7 @@ func (r *Router) readRecipient(ctx context.Context, conv conversation.Conversati
 			if found++; found-1 != endpoint {
 				continue
 			}
-			body, err := OpenBody(r.vault, rec)
+			body, err := readers.OpenBody(r.vault, rec)
 			if err != nil {
 				return outbox.Recipient{}, err
 			}
@@ -111,7 +113,7 @@ func (r *Router) readRecipient(ctx context.Context, conv conversation.Conversati
 // OpenPayload implements outbox.Conversations.
 func (f forOutbox) OpenPayload(row eventlog.OutboxRow) ([]byte, error) {
 	payload, err := f.r.vault.Open(row.KeyID, row.Account[:], row.Payload)
-	if keyLost(err) {
+	if vault.Lost(err) {
 		err = fmt.Errorf("%w: %w", outbox.ErrUnreadable, err)
 	}
 	return payload, err

@@ -8,6 +8,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/readers"
 )
 
 // Limits of what a plugin may bring in one event.
@@ -248,7 +249,7 @@ func (r *Router) Signal(s plugin.CustomerSignal) {
 const maxLookups = 16
 
 func (r *Router) signalIn(l *live, s plugin.CustomerSignal) {
-	l.signalAll(Signal{Conversation: l.id, Kind: s.Kind, On: s.On, Who: conversation.Author{Kind: conversation.Customer}}, nil)
+	l.tail.Signal(readers.Signal{Conversation: l.id, Kind: s.Kind, On: s.On, Who: conversation.Author{Kind: conversation.Customer}})
 	if s.Kind == plugin.SignalTyping && s.On {
 		l.submit(&task{cmd: conversation.Touch{}, done: func(outcome, error) {}})
 	}

@@ -13,31 +13,23 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/outbox"
+	"github.com/parley-gateway/parley/core/readers"
 )
-
-// tailSize is how many opened events a conversation keeps in memory for its
-// readers at least, and twice as many at most, so that they are moved once in a
-// while only; a reader that is further behind reads the log.
-const tailSize = 64
 
 // live is a conversation's mailbox and what is in memory of it. At most one
 // worker runs per conversation: while its append is in flight further tasks
 // wait and are then decided together into one append.
 type live struct {
-	r  *Router
-	id conversation.ConversationID
+	r    *Router
+	id   conversation.ConversationID
+	tail *readers.Tail // has a lock of its own
 
-	mu       sync.Mutex // guards the fields up to the next blank line
-	queue    []*task
-	running  bool
-	watchers []watcher    // copy on write
-	threads  int          // that have it as their open one
-	tail     []tailRecord // the last events up to head, without holes
-	head     uint64       // committed sequence; 0 = not known
-	used     time.Time
-	present  bool                     // the customer is connected, as far as the channel tells
-	over     bool                     // the conversation has ended
-	to       map[int]outbox.Recipient // by endpoint, as far as somebody asked
+	mu      sync.Mutex // guards the fields up to the next blank line
+	queue   []*task
+	running bool
+	threads int // that have it as their open one
+	used    time.Time
+	to      map[int]outbox.Recipient // by endpoint, as far as somebody asked
 
 	// Owned by the worker.
 	state  *conversation.State // nil: load before use
@@ -113,7 +105,7 @@ func (r *Router) live(id conversation.ConversationID) *live {
 	if l == nil {
 		_, away := r.away[id]
 		delete(r.away, id)
-		l = &live{r: r, id: id, present: !away}
+		l = &live{r: r, id: id, tail: r.readers.NewTail(id, !away)}
 		r.lives[id] = l
 	}
 	l.mu.Lock()
@@ -312,14 +304,12 @@ func (l *live) notLoaded(batch []*task, err error) (rest []*task) {
 		if i := slices.IndexFunc(batch, func(t *task) bool { return isStart(t.cmd) }); i >= 0 {
 			n = i
 		} else {
-			l.mu.Lock()
-			l.over = true // lets the janitor take it
-			l.mu.Unlock()
+			l.tail.End()
 		}
 	}
 	if errors.Is(err, ErrNewer) {
 		l.r.metrics.newer.Inc()
-		l.unfolded()
+		l.tail.Unknown()
 	}
 	l.finish(batch[:n], err)
 	return batch[n:]
@@ -411,7 +401,7 @@ func (l *live) load(batch []*task) error {
 		return fmt.Errorf("router: load conversation %s: %w", l.id, newer(err))
 	}
 	l.key, l.rowSeq, l.refold = row.KeyID, row.Seq, old
-	var fresh []tailRecord
+	var fresh []readers.TailRecord
 	for {
 		recs, err := l.r.log.Read(ctx, eventlog.StreamID(l.id), s.Seq, 256)
 		if err != nil {
@@ -421,18 +411,18 @@ func (l *live) load(batch []*task) error {
 			break
 		}
 		for _, rec := range recs {
-			tr, ev, err := l.r.open(rec)
+			tr, ev, err := l.r.readers.Open(rec)
 			if err != nil {
 				return fmt.Errorf("router: load conversation %s: %w", l.id, newer(err))
 			}
-			tr.prev = s.LastVisible
+			tr.Prev = s.LastVisible
 			if err := s.Apply(ev); err != nil {
 				return fmt.Errorf("router: fold conversation %s at seq %d: %w", l.id, rec.Seq, err)
 			}
 			fresh = append(fresh, tr)
 		}
-		if len(fresh) > 4*tailSize { // a fold from the beginning: readers need the end of it
-			fresh = slices.Clone(fresh[len(fresh)-tailSize:])
+		if len(fresh) > 4*readers.TailSize { // a fold from the beginning: readers need the end of it
+			fresh = slices.Clone(fresh[len(fresh)-readers.TailSize:])
 		}
 	}
 	if err := l.r.outbox.Learn(ctx, s); err != nil {
@@ -441,7 +431,41 @@ func (l *live) load(batch []*task) error {
 	l.state = s
 	l.publish(fresh, s)
 	l.r.bindThreads(l, s)
-	l.r.syncRecent(s)
+	l.r.readers.SyncRecent(s)
 	l.r.dispatch.Conversation(s) // another node may have written it
 	return nil
+}
+
+// publish shows committed events to readers, with the state after them.
+func (l *live) publish(recs []readers.TailRecord, s *conversation.State) {
+	l.tail.Publish(recs, s.Seq, s.Phase != conversation.PhaseOpen)
+}
+
+// idleSince reports whether nothing happened since t, and whether nobody
+// refers to the mailbox any more: no reader, and no thread. It is made again
+// from the log when somebody asks for the conversation. away: then, too, its
+// customer is not there.
+func (l *live) idleSince(t time.Time) (idle, unused, away bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	idle = !l.running && l.used.Before(t)
+	return idle, idle && l.threads == 0 && !l.tail.Watched(), l.tail.Away()
+}
+
+// refer counts the threads that have l as their open conversation.
+func (l *live) refer(n int) {
+	l.mu.Lock()
+	l.threads += n
+	l.mu.Unlock()
+}
+
+// forget frees what can be read again from the log.
+func (l *live) forget(t time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.running || !l.used.Before(t) {
+		return
+	}
+	l.tail.Free()
+	l.state = nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -433,7 +434,7 @@ func (p *pair) foldConversation(row eventlog.ConversationRow, texts map[string][
 		if _, ok := h.(*conversation.MessagePosted); !ok {
 			continue
 		}
-		body, err := router.OpenBody(p.vault, rec)
+		body, err := readers.OpenBody(p.vault, rec)
 		must(t, err)
 		var m conversation.MessageBody
 		must(t, json.Unmarshal(body, &m))

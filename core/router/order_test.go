@@ -11,7 +11,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/eventlog/memlog"
 	"github.com/parley-gateway/parley/core/plugin"
-	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/core/readers"
 )
 
 // heldLog keeps appends waiting while it is held.
@@ -157,7 +157,7 @@ func TestAcknowledgements(t *testing.T) {
 	}
 }
 
-func partText(t *testing.T, rec router.Record) string {
+func partText(t *testing.T, rec readers.Record) string {
 	t.Helper()
 	var m conversation.MessageBody
 	unmarshal(t, rec.Body, &m)

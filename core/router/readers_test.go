@@ -8,6 +8,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -15,13 +16,13 @@ import (
 type sink struct {
 	t    testing.TB
 	mu   sync.Mutex
-	recs []router.Record
+	recs []readers.Record
 	live int
 	sigs []plugin.AgentSignal
 	ends []string
 }
 
-func (s *sink) Records(recs []router.Record, live bool) {
+func (s *sink) Records(recs []readers.Record, live bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, rec := range recs {

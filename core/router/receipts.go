@@ -14,6 +14,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/outbox"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/vault"
 )
 
 const (
@@ -283,7 +284,7 @@ func (r *Router) openReceipt(e *eventlog.EarlyReceipt) (b receiptBody, err error
 		return b, nil
 	}
 	plain, err := r.vault.Open(e.KeyID, receiptAAD(e.Account, e.Key), e.Body)
-	if keyLost(err) {
+	if vault.Lost(err) {
 		return b, nil
 	}
 	if err == nil {

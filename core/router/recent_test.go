@@ -12,6 +12,7 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -31,7 +32,7 @@ func (w *world) textTo(r *router.Router, account conversation.AccountID, from, i
 // badge is what waits, as "total: unread unread ...", most first.
 func badge(r *router.Router, id conversation.AgentID) string {
 	rec := r.Recent(context.Background(), id)
-	slices.SortFunc(rec.Items, func(a, b router.RecentItem) int { return b.Unread - a.Unread })
+	slices.SortFunc(rec.Items, func(a, b readers.RecentItem) int { return b.Unread - a.Unread })
 	s := fmt.Sprint(rec.Unread, ":")
 	for _, i := range rec.Items {
 		s += fmt.Sprint(" ", i.Unread)
@@ -188,7 +189,7 @@ func (w *world) accountLog(t *testing.T, id conversation.AccountID) (out []strin
 			Out  bool
 		}
 		unmarshal(t, rec.Head, &h)
-		body, err := router.OpenBody(w.vault, rec)
+		body, err := readers.OpenBody(w.vault, rec)
 		must(t, err)
 		out = append(out, fmt.Sprintf("%s %s%t %s", rec.Type, h.Code, h.Out, body))
 	}

@@ -69,7 +69,7 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 					r.timers.Set(timerID{timerConversation, s.ID}, spread(s, at, now))
 				}
 				r.dispatch.Conversation(s)
-				r.recents.sync(s)
+				r.readers.SyncRecent(s)
 				r.dropOrphans(s)
 				if s.Phase == conversation.PhaseOpen {
 					open++

@@ -8,6 +8,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -60,7 +61,7 @@ func (w *world) talk(t *testing.T, r *router.Router, login, thread string) talk 
 	return x
 }
 
-func headOf(t *testing.T, rec router.Record) conversation.Head {
+func headOf(t *testing.T, rec readers.Record) conversation.Head {
 	t.Helper()
 	h, err := conversation.DecodeHead(rec.Type, rec.Head)
 	must(t, err)

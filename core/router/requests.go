@@ -4,11 +4,7 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/plugin"
 )
-
-// Record is an opened event as readers get it.
-type Record = plugin.Record
 
 // SendRequest is an agent's message.
 type SendRequest struct {
@@ -31,24 +27,6 @@ type Info struct {
 	Started  conversation.StartedBody
 	Service  string // name; "" = none
 	Customer conversation.CustomerBody
-}
-
-// Item is what a Feed has for its reader. Exactly one field is set.
-type Item struct {
-	Record *Record                     // an event after the reader's cursor
-	Live   conversation.ConversationID // this conversation's reader is up to date for the first time
-	Signal *Signal                     // ephemeral
-	Agent  bool                        // the agent's own state changed: read it with Router.Agent
-	Recent bool                        // what waits in Recent changed: read it with Router.Recent
-}
-
-// Signal is an ephemeral notice about a conversation for agents' sockets.
-type Signal struct {
-	Conversation conversation.ConversationID
-	Kind         plugin.SignalKind // typing, presence
-	On           bool
-	Who          conversation.Author
-	Name         string // display name of a typing agent; "" for the customer
 }
 
 // Board is what supervisors watch.

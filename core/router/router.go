@@ -19,6 +19,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/outbox"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/core/timers"
 )
 
@@ -103,9 +104,8 @@ type Router struct {
 	dispatch *dispatch.Assigner
 
 	timers  *timers.Timers[timerID]
-	pump    *pump
+	readers *readers.Readers
 	outbox  *outbox.Outbox
-	recents *recents
 	order   *order
 	lookups chan struct{} // threads being looked up for signals
 	metrics *metrics
@@ -136,11 +136,10 @@ func New(o Options) (*Router, error) {
 	r.ctx, r.cancel = context.WithCancel(context.Background()) // ended by Stop; commits outlive their callers
 	r.commits, r.abandon = context.WithCancel(context.Background())
 	r.timers = timers.New(r.now, r.due)
-	r.pump = newPump()
+	r.readers = readers.New(forReaders{r}, r.log, r.vault, r.logger)
 	r.outbox = outbox.New(outbox.Options{Node: r.node, Log: r.log, Conversations: forOutbox{r}, Runner: forOutbox{r}, Logger: r.logger, Now: r.now})
 	r.dispatch = dispatch.New(dispatch.Options{
 		Node: r.node, Log: r.log, Directory: r.dir, Conversations: forDispatch{r}, Runner: forDispatch{r}, Logger: r.logger, Now: r.now})
-	r.recents = newRecents()
 	r.order = newOrder()
 	r.lookups = make(chan struct{}, maxLookups)
 	return r, nil
@@ -170,7 +169,7 @@ func (r *Router) Start(ctx context.Context) error {
 	}
 	close(ready)
 	for range 2 {
-		r.spawn(func() { r.pump.run(r.ctx) })
+		r.spawn(func() { r.readers.Run(r.ctx) })
 	}
 	r.spawn(func() { r.timers.Run(r.ctx) })
 	r.spawn(func() { r.outbox.Run(r.ctx) })
@@ -273,7 +272,7 @@ func (r *Router) committed(tx *tx) {
 	}
 	if tx.row {
 		r.dispatch.Conversation(s)
-		r.syncRecent(s)
+		r.readers.SyncRecent(s)
 		if s.Phase != conversation.PhaseOpen {
 			r.bindThreads(l, s)
 			if r.blobs != nil {

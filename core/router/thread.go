@@ -10,6 +10,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/readers"
 )
 
 // threadID names a thread in memory.
@@ -38,7 +39,7 @@ type thread struct {
 	// overtake them.
 	returning bool
 	resolving bool
-	subs      []*subscription
+	subs      []*readers.Subscription
 }
 
 // thread returns the thread of an account, making it when needed. It is for who uses
@@ -157,7 +158,7 @@ func (th *thread) setOpen(l *live) {
 	}
 	l.refer(1)
 	for _, s := range th.subs {
-		s.attach(l, 0)
+		th.attach(s, l, 0)
 	}
 }
 
@@ -186,4 +187,14 @@ func (r *Router) OpenConversation(ctx context.Context, account conversation.Acco
 		return conversation.ConversationID{}, err
 	}
 	return l.id, nil
+}
+
+func threadKeyOf(e conversation.Endpoint) (eventlog.Key, bool) {
+	var k eventlog.Key
+	b, err := hex.DecodeString(e.Thread)
+	if err != nil || len(b) != len(k) {
+		return k, false
+	}
+	copy(k[:], b)
+	return k, true
 }

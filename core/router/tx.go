@@ -11,6 +11,8 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/outbox"
+	"github.com/parley-gateway/parley/core/readers"
+	"github.com/parley-gateway/parley/core/vault"
 )
 
 // tx gathers the decisions of several tasks of one conversation into one append.
@@ -18,7 +20,7 @@ type tx struct {
 	l      *live
 	now    time.Time
 	batch  eventlog.Batch
-	recs   []tailRecord
+	recs   []readers.TailRecord
 	done   []decided // in order
 	agents agentsTx
 	row    bool // the state changed other than by a message
@@ -45,7 +47,7 @@ func (tx *tx) decide(batch []*task) int {
 		batch = batch[:maxBatch]
 	}
 	tx.done = make([]decided, 0, len(batch))
-	tx.recs = make([]tailRecord, 0, len(batch))
+	tx.recs = make([]readers.TailRecord, 0, len(batch))
 	for i, t := range batch {
 		if i > 0 && (tx.agents.any() || repeated(batch[:i], t) || isStart(t.cmd)) {
 			return i
@@ -143,10 +145,10 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 		if s.Unread != unread { // counts survive a restart: start reads rows only
 			tx.row, tx.unread = true, true
 		}
-		tx.recs = append(tx.recs, tailRecord{
-			audience: ev.Head.Audience(),
-			prev:     prev,
-			rec:      Record{Conversation: tx.l.id, Seq: ev.Seq, At: ev.At, Type: ev.Head.Type(), Head: head, Body: ev.Body},
+		tx.recs = append(tx.recs, readers.TailRecord{
+			Audience: ev.Head.Audience(),
+			Prev:     prev,
+			Record:   readers.Record{Conversation: tx.l.id, Seq: ev.Seq, At: ev.At, Type: ev.Head.Type(), Head: head, Body: ev.Body},
 		})
 	}
 	if len(t.external) > 0 {
@@ -263,14 +265,14 @@ func (tx *tx) write() error {
 func (tx *tx) fill() error {
 	l, s := tx.l, tx.l.state
 	if n := len(tx.recs); n > 0 {
-		sa := eventlog.StreamAppend{Stream: eventlog.StreamID(l.id), Expect: tx.recs[0].rec.Seq - 1, Events: make([]eventlog.Event, n)}
+		sa := eventlog.StreamAppend{Stream: eventlog.StreamID(l.id), Expect: tx.recs[0].Record.Seq - 1, Events: make([]eventlog.Event, n)}
 		for i, t := range tx.recs {
-			ev := eventlog.Event{Type: string(t.rec.Type), At: t.rec.At, Head: t.rec.Head}
-			if t.rec.Body != nil {
-				body, err := l.r.seal(l.id, t.rec.Seq, l.key, t.rec.Body)
-				if keyLost(err) {
+			ev := eventlog.Event{Type: string(t.Record.Type), At: t.Record.At, Head: t.Record.Head}
+			if t.Record.Body != nil {
+				body, err := l.r.seal(l.id, t.Record.Seq, l.key, t.Record.Body)
+				if vault.Lost(err) {
 					if err = tx.newKey(err); err == nil {
-						body, err = l.r.seal(l.id, t.rec.Seq, l.key, t.rec.Body)
+						body, err = l.r.seal(l.id, t.Record.Seq, l.key, t.Record.Body)
 					}
 				}
 				if err != nil {
@@ -302,6 +304,14 @@ func (tx *tx) fill() error {
 	return tx.agents.fill(&tx.batch)
 }
 
+func (r *Router) seal(id conversation.ConversationID, seq uint64, key int64, body []byte) ([]byte, error) {
+	sealed, err := r.vault.Seal(key, readers.BodyAAD(eventlog.StreamID(id), seq), body)
+	if err != nil {
+		return nil, fmt.Errorf("router: seal event %d of %s: %w", seq, id, err)
+	}
+	return sealed, nil
+}
+
 // newKey gives the conversation another data key in place of one that is lost
 // (cause); the row names it from this append on. What the lost key sealed stays
 // unreadable, but what comes now can be read. Only an exchange whose messages go to
@@ -309,7 +319,7 @@ func (tx *tx) fill() error {
 // under the lost key, so nobody could answer in it.
 func (tx *tx) newKey(cause error) error {
 	l, s := tx.l, tx.l.state
-	if s.Phase == conversation.PhaseOpen && !s.Capabilities.Connected && !slices.ContainsFunc(tx.recs, func(t tailRecord) bool { return t.rec.Seq == 1 }) {
+	if s.Phase == conversation.PhaseOpen && !s.Capabilities.Connected && !slices.ContainsFunc(tx.recs, func(t readers.TailRecord) bool { return t.Record.Seq == 1 }) {
 		return fmt.Errorf("%w: %w", errUnreachable, cause)
 	}
 	key, err := l.r.vault.Assign()

@@ -43,6 +43,10 @@ var (
 	ErrClosed = errors.New("vault: closed")
 )
 
+// Lost reports whether err is for good: the data key was destroyed, or it is
+// damaged. Nothing can be sealed under it any more, and what it sealed is lost.
+func Lost(err error) bool { return errors.Is(err, ErrDestroyed) || errors.Is(err, ErrDamaged) }
+
 // Options says how to open a key store.
 type Options struct {
 	// Path of the SQLite file; made with mode 0600 when missing. Beside it

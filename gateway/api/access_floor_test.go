@@ -19,6 +19,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/eventlog/memlog"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/gateway/api"
 )
@@ -33,7 +34,7 @@ type floor struct {
 	chat, text directory.Account
 	sent       chan plugin.Outbound // commands for the text channel
 	sockets    map[string]*line
-	feed       *router.Feed // hears who types
+	feed       *readers.Feed // hears who types
 	named      map[string]string
 	count      int
 	events     int64 // of the log, as far as the walk has counted

@@ -46,7 +46,7 @@ const (
 	everybody   = "else"
 	supervisors = "sue adam; else: denied"
 	admins      = "adam; else: denied"
-	readers     = "ana dora emil sue adam; else: not_found"
+	mayRead     = "ana dora emil sue adam; else: not_found"
 )
 
 // who has joined, and nobody else
@@ -82,15 +82,15 @@ var routes = []route{
 	{name: "GET /conversations", may: always(everybody), shows: byState{chat: "ana dora", ended: "ana dora", text: "ana dora", parked: "dora"}},
 	{name: "GET /conversations", at: "/conversations?scope=recent&limit=1", may: always(everybody), notes: directory.AuditListed, shows: always("ana dora emil")},
 	{name: "GET /conversations", at: "/conversations?scope=all&limit=1", may: always(supervisors), notes: directory.AuditListed, shows: always("sue adam")},
-	{name: "GET /conversations/{id}", may: always(readers), notes: directory.AuditSummary},
-	{name: "GET /conversations/{id}/events", may: always(readers), notes: directory.AuditTranscript},
+	{name: "GET /conversations/{id}", may: always(mayRead), notes: directory.AuditSummary},
+	{name: "GET /conversations/{id}/events", may: always(mayRead), notes: directory.AuditTranscript},
 	{name: "POST /conversations/{id}/messages", body: `{"client_id":"r{n}","parts":[{"kind":"text","text":"hi"}]}`, may: joined},
 	{name: "POST /conversations/{id}/messages", body: `{"client_id":"r{n}","parts":[{"kind":"file","file":{"blob":"{file}","name":"a","mime":"text/plain","size":1}}]}`, may: joined},
 	{name: "POST /conversations/{id}/files", body: uploadForm, kind: "multipart/form-data; boundary=b", may: byState{
 		chat: joinedReads.chat, ended: "ana dora emil sue adam: ended; else: not_found", text: joinedReads.text, parked: joinedReads.parked,
 	}},
 	{name: "POST /conversations/{id}/grants", body: `{"purpose":"cobrowse"}`, may: joinedReads},
-	{name: "GET /files/{id}/url", at: "/files/{file}/url", may: always(readers), notes: directory.AuditFile},
+	{name: "GET /files/{id}/url", at: "/files/{file}/url", may: always(mayRead), notes: directory.AuditFile},
 
 	{name: "GET /me", may: always(everybody)},
 	{name: "POST /me/password", body: `{"old":"wrong wrong","new":"right right right"}`, may: byState{chat: "else: credentials"}}, // nobody here has one
@@ -181,7 +181,7 @@ var orders = []order{
 	{name: "text", what: "somebody else", with: `"service":"{service}","to":"{other number}","client_id":"t{n}"`,
 		may: byState{chat: "cem otto sue: denied; adam: logged_out; else"}},
 
-	{name: "watch", with: `"conversation":"{conv}","after":0`, may: always(readers), notes: directory.AuditTranscript},
+	{name: "watch", with: `"conversation":"{conv}","after":0`, may: always(mayRead), notes: directory.AuditTranscript},
 	{name: "watch", what: "none", with: `"conversation":"{none}","after":0`, may: byState{chat: "else: not_found"}},
 	{name: "unwatch", with: `"conversation":"{conv}"`, may: always(everybody)},
 	{name: "board", with: `"on":true`, may: always(supervisors)},

@@ -16,6 +16,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/gateway/api"
 	"github.com/parley-gateway/parley/gateway/auth"
@@ -54,14 +55,14 @@ func (f *fakeRouter) panicIn(in string, agent conversation.AgentID) {
 
 type fakeConv struct {
 	info router.Info
-	recs []router.Record
+	recs []readers.Record
 }
 
 func newFakeRouter() *fakeRouter {
 	return &fakeRouter{
 		agents: map[conversation.AgentID]*acd.AgentState{}, convs: map[conversation.ConversationID]*fakeConv{},
 		feeds: map[*fakeFeed]struct{}{}, connected: map[conversation.AgentID]int{}, clients: map[string]router.Sent{},
-		texting: fakeTexting{threads: map[string]conversation.ConversationID{}, recent: map[conversation.AgentID]router.Recent{}},
+		texting: fakeTexting{threads: map[string]conversation.ConversationID{}, recent: map[conversation.AgentID]readers.Recent{}},
 	}
 }
 
@@ -92,7 +93,7 @@ func idOf[K any](conversation.ID[K]) conversation.ID[K] {
 // append adds a record and tells the feeds; the mutex is held.
 func (f *fakeRouter) append(id conversation.ConversationID, t conversation.Type, head, body string) uint64 {
 	c := f.convs[id]
-	r := router.Record{Conversation: id, Seq: uint64(len(c.recs) + 1), Prev: uint64(len(c.recs)), At: time.Now().UTC(), Type: t, Head: json.RawMessage(head)}
+	r := readers.Record{Conversation: id, Seq: uint64(len(c.recs) + 1), Prev: uint64(len(c.recs)), At: time.Now().UTC(), Type: t, Head: json.RawMessage(head)}
 	if body != "" {
 		r.Body = json.RawMessage(body)
 	}
@@ -361,7 +362,7 @@ func (f *fakeRouter) Info(_ context.Context, conv conversation.ConversationID) (
 	return info, nil
 }
 
-func (f *fakeRouter) Records(_ context.Context, conv conversation.ConversationID, _ conversation.Audience, after uint64, limit int) ([]router.Record, error) {
+func (f *fakeRouter) Records(_ context.Context, conv conversation.ConversationID, _ conversation.Audience, after uint64, limit int) ([]readers.Record, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := f.convs[conv]
@@ -388,14 +389,14 @@ func (f *fakeRouter) NewFeed(agent conversation.AgentID, _ conversation.Audience
 	return feed
 }
 
-// fakeFeed is a router.Feed over a fakeRouter.
+// fakeFeed is a readers.Feed over a fakeRouter.
 type fakeFeed struct {
 	r       *fakeRouter
 	id      conversation.AgentID
 	wake    func()
 	cursors map[conversation.ConversationID]uint64
 	live    map[conversation.ConversationID]bool
-	signals []router.Signal
+	signals []readers.Signal
 	agent   bool
 	recent  bool
 }
@@ -422,41 +423,41 @@ func (f *fakeFeed) Close() {
 	delete(f.r.feeds, f)
 }
 
-func (f *fakeFeed) Poll(_ context.Context, max int) ([]router.Item, error) {
+func (f *fakeFeed) Poll(_ context.Context, max int) ([]readers.Item, error) {
 	f.r.mu.Lock()
 	defer f.r.mu.Unlock()
 	f.r.panicIn("feed", f.id)
-	var out []router.Item
+	var out []readers.Item
 	if f.agent {
 		f.agent = false
-		out = append(out, router.Item{Agent: true})
+		out = append(out, readers.Item{Agent: true})
 	}
 	if f.recent {
 		f.recent = false
-		out = append(out, router.Item{Recent: true})
+		out = append(out, readers.Item{Recent: true})
 	}
 	for i := range f.signals {
-		out = append(out, router.Item{Signal: &f.signals[i]})
+		out = append(out, readers.Item{Signal: &f.signals[i]})
 	}
 	f.signals = nil
 	for id, cursor := range f.cursors {
 		c := f.r.convs[id]
 		for int(cursor) < len(c.recs) && len(out) < max {
 			r := c.recs[cursor]
-			out = append(out, router.Item{Record: &r})
+			out = append(out, readers.Item{Record: &r})
 			cursor++
 		}
 		f.cursors[id] = cursor
 		if int(cursor) == len(c.recs) && !f.live[id] {
 			f.live[id] = true
-			out = append(out, router.Item{Live: id})
+			out = append(out, readers.Item{Live: id})
 		}
 	}
 	return out, nil
 }
 
 // signalAll sends a signal to every feed.
-func (f *fakeRouter) signalAll(s router.Signal) {
+func (f *fakeRouter) signalAll(s readers.Signal) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for feed := range f.feeds {
@@ -465,8 +466,8 @@ func (f *fakeRouter) signalAll(s router.Signal) {
 	}
 }
 
-func typingSignal(conv conversation.ConversationID) router.Signal {
-	return router.Signal{Conversation: conv, Kind: plugin.SignalTyping, On: true, Who: conversation.Author{Kind: conversation.Customer}}
+func typingSignal(conv conversation.ConversationID) readers.Signal {
+	return readers.Signal{Conversation: conv, Kind: plugin.SignalTyping, On: true, Who: conversation.Author{Kind: conversation.Customer}}
 }
 
 // fakeSessions knows people by bearer token.

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/core/readers"
 )
 
 // WebSocket frames from the server (RFC 6455 5.2): one text frame per JSON
@@ -78,7 +78,7 @@ func appendJSON(buf []byte, v any) []byte {
 
 // appendEvent appends an event frame. Head and body are the stored bytes,
 // encoded once when the event was decided (DESIGN.md 1.6).
-func appendEvent(buf []byte, r *router.Record) []byte {
+func appendEvent(buf []byte, r *readers.Record) []byte {
 	buf, mark := beginFrame(buf)
 	buf = append(buf, `{"t":"event","conversation":"`...)
 	buf = appendID(buf, r.Conversation)

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/core/readers"
 )
 
 // unframe takes the first frame off a buffer as RFC 6455 5.2 has it.
@@ -60,8 +60,8 @@ func TestFrames(t *testing.T) {
 	})
 }
 
-func record(body string) *router.Record {
-	return &router.Record{
+func record(body string) *readers.Record {
+	return &readers.Record{
 		Conversation: conversation.NewID[conversation.ConversationID](), Seq: 42, Prev: 40,
 		At:   time.Date(2026, 11, 23, 9, 8, 7, 123_456_000, time.UTC),
 		Type: conversation.TypeMessage, Head: json.RawMessage(`{"id":"x","author":{"kind":"customer"},"kinds":["text"]}`), Body: json.RawMessage(body),

@@ -5,6 +5,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -44,13 +45,13 @@ type Router interface {
 	// SettleMessage settles a message whose status is unknown (PR4).
 	SettleMessage(ctx context.Context, agent conversation.AgentID, conv conversation.ConversationID, message conversation.MessageID, outcome conversation.Outcome) (uint64, error)
 	// Recent is what waits unread for the agent; RecentSeen clears it (O1, O2).
-	Recent(ctx context.Context, agent conversation.AgentID) router.Recent
+	Recent(ctx context.Context, agent conversation.AgentID) readers.Recent
 	RecentSeen(ctx context.Context, agent conversation.AgentID) error
 
 	// Info describes a conversation; router.ErrNotFound when there is none.
 	Info(ctx context.Context, conv conversation.ConversationID) (router.Info, error)
 	// Records reads events that the audience may see after a sequence.
-	Records(ctx context.Context, conv conversation.ConversationID, audience conversation.Audience, after uint64, limit int) ([]router.Record, error)
+	Records(ctx context.Context, conv conversation.ConversationID, audience conversation.Audience, after uint64, limit int) ([]readers.Record, error)
 	// NewFeed opens a reader of many conversations. wake is called, without
 	// blocking and from any goroutine, when Poll has something after it had nothing.
 	NewFeed(agent conversation.AgentID, audience conversation.Audience, wake func()) Feed
@@ -58,7 +59,7 @@ type Router interface {
 	Board(ctx context.Context) router.Board
 }
 
-// Feed reads many conversations for one socket (router.Feed).
+// Feed reads many conversations for one socket (readers.Feed).
 type Feed interface {
 	// Add starts reading a conversation after a sequence, or moves the cursor there.
 	Add(conv conversation.ConversationID, after uint64)
@@ -66,7 +67,7 @@ type Feed interface {
 	Remove(conv conversation.ConversationID)
 	// Poll returns about max items that are there now and never waits; none means
 	// that wake will be called again.
-	Poll(ctx context.Context, max int) ([]router.Item, error)
+	Poll(ctx context.Context, max int) ([]readers.Item, error)
 	// Close ends the feed; wake is not called after it returns.
 	Close()
 }

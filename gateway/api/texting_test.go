@@ -11,6 +11,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/gateway/api"
 )
@@ -20,7 +21,7 @@ type fakeTexting struct {
 	requests []router.OutboundRequest
 	threads  map[string]conversation.ConversationID // by number, as asked
 	senders  []router.Sender
-	recent   map[conversation.AgentID]router.Recent
+	recent   map[conversation.AgentID]readers.Recent
 	settled  []conversation.Outcome
 }
 
@@ -72,7 +73,7 @@ func (f *fakeRouter) SettleMessage(ctx context.Context, _ conversation.AgentID, 
 	return 7, nil
 }
 
-func (f *fakeRouter) Recent(_ context.Context, agent conversation.AgentID) router.Recent {
+func (f *fakeRouter) Recent(_ context.Context, agent conversation.AgentID) readers.Recent {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.texting.recent[agent]
@@ -82,12 +83,12 @@ func (f *fakeRouter) RecentSeen(ctx context.Context, agent conversation.AgentID)
 	if err := f.command(ctx); err != nil {
 		return err
 	}
-	f.waits(agent, router.Recent{})
+	f.waits(agent, readers.Recent{})
 	return nil
 }
 
 // waits changes what waits for an agent and tells the sockets.
-func (f *fakeRouter) waits(agent conversation.AgentID, r router.Recent) {
+func (f *fakeRouter) waits(agent conversation.AgentID, r readers.Recent) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.texting.recent[agent] = r
@@ -236,7 +237,7 @@ func TestRecentFrames(t *testing.T) {
 	d := newDesk(t, api.StreamOptions{})
 	at := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 	conv := conversation.NewID[conversation.ConversationID]()
-	d.router.waits(d.ana.User, router.Recent{Unread: 2, Items: []router.RecentItem{{Conversation: conv, Unread: 2, At: at}}})
+	d.router.waits(d.ana.User, readers.Recent{Unread: 2, Items: []readers.RecentItem{{Conversation: conv, Unread: 2, At: at}}})
 	one, two, sue := d.hello("ana", nil), d.hello("ana", nil), d.hello("sue", nil)
 	want := func(what string, c *client, unread string, items int) {
 		t.Helper()
@@ -254,7 +255,7 @@ func TestRecentFrames(t *testing.T) {
 	want("after hello", one, "2", 1)
 	want("after hello", two, "2", 1)
 	want("somebody else's", sue, "0", 0)
-	d.router.waits(d.ana.User, router.Recent{Unread: 3, Items: []router.RecentItem{{Conversation: conv, Unread: 3, At: at}}})
+	d.router.waits(d.ana.User, readers.Recent{Unread: 3, Items: []readers.RecentItem{{Conversation: conv, Unread: 3, At: at}}})
 	want("one more", one, "3", 1)
 	want("one more", two, "3", 1)
 	one.say(command("recent_seen", nil))
@@ -265,9 +266,9 @@ func TestRecentFrames(t *testing.T) {
 // A long list is cut, the count is not.
 func TestRecentIsBounded(t *testing.T) {
 	d := newDesk(t, api.StreamOptions{})
-	rec := router.Recent{Unread: 500}
+	rec := readers.Recent{Unread: 500}
 	for range 500 {
-		rec.Items = append(rec.Items, router.RecentItem{Conversation: conversation.NewID[conversation.ConversationID](), Unread: 1, At: time.Now()})
+		rec.Items = append(rec.Items, readers.RecentItem{Conversation: conversation.NewID[conversation.ConversationID](), Unread: 1, At: time.Now()})
 	}
 	d.router.waits(d.ana.User, rec)
 	f := d.hello("ana", nil).until("recent")

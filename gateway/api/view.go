@@ -9,6 +9,7 @@ import (
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/core/router"
 )
 
@@ -44,7 +45,7 @@ func newView(k *socket) *view {
 }
 
 // item appends the frames for one item; events counts events.
-func (v *view) item(buf []byte, it *router.Item, events int) ([]byte, int) {
+func (v *view) item(buf []byte, it *readers.Item, events int) ([]byte, int) {
 	switch {
 	case it.Record != nil:
 		return appendEvent(buf, it.Record), events + 1
@@ -60,7 +61,7 @@ func (v *view) item(buf []byte, it *router.Item, events int) ([]byte, int) {
 	return buf, events
 }
 
-func (v *view) signal(buf []byte, s *router.Signal) []byte {
+func (v *view) signal(buf []byte, s *readers.Signal) []byte {
 	switch s.Kind {
 	case plugin.SignalTyping:
 		return appendJSON(buf, typingFrame{T: "typing", Conversation: s.Conversation, On: s.On, Who: s.Who, Name: s.Name})

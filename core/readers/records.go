@@ -1,18 +1,22 @@
-package router
+package readers
 
 import (
 	"context"
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/vault"
 )
+
+// Record is an opened event as readers get it.
+type Record = plugin.Record
 
 // BodyAAD is the additional data under which the body of a conversation's
 // event is sealed: stream and sequence, so that no sealed body can stand in
@@ -21,35 +25,21 @@ func BodyAAD(stream eventlog.StreamID, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 24), stream[:]...), seq)
 }
 
-func (r *Router) seal(id conversation.ConversationID, seq uint64, key int64, body []byte) ([]byte, error) {
-	sealed, err := r.vault.Seal(key, BodyAAD(eventlog.StreamID(id), seq), body)
-	if err != nil {
-		return nil, fmt.Errorf("router: seal event %d of %s: %w", seq, id, err)
-	}
-	return sealed, nil
-}
-
-// keyLost reports whether err is for good: the data key was destroyed, or it is
-// damaged. Nothing can be sealed under it any more, and what it sealed is lost.
-func keyLost(err error) bool {
-	return errors.Is(err, vault.ErrDestroyed) || errors.Is(err, vault.ErrDamaged)
-}
-
-// open reads a stored event of a conversation: opened body, decoded head. A
+// Open reads a stored event of a conversation: opened body, decoded head. A
 // body whose key was destroyed or is damaged is gone: nil. With conversation.ErrUnknownType
 // the record is there all the same: for readers, not for a fold.
-func (r *Router) open(rec eventlog.Record) (tailRecord, conversation.Event, error) {
+func (r *Readers) Open(rec eventlog.Record) (TailRecord, conversation.Event, error) {
 	h, audience, unknown := headOf(rec)
 	if unknown != nil && !errors.Is(unknown, conversation.ErrUnknownType) {
-		return tailRecord{}, conversation.Event{}, unknown
+		return TailRecord{}, conversation.Event{}, unknown
 	}
-	body, err := OpenBody(r.vault, rec)
+	body, err := OpenBody(r.keys, rec)
 	if err != nil {
-		return tailRecord{}, conversation.Event{}, err
+		return TailRecord{}, conversation.Event{}, err
 	}
 	at := rec.At.UTC()
 	ev := conversation.Event{Seq: rec.Seq, At: at, Head: h, Body: body}
-	t := tailRecord{audience: audience, rec: Record{
+	t := TailRecord{Audience: audience, Record: Record{
 		Conversation: conversation.ConversationID(rec.Stream), Seq: rec.Seq, At: at, Type: conversation.Type(rec.Type), Head: rec.Head, Body: body}}
 	return t, ev, unknown
 }
@@ -70,6 +60,9 @@ type Opener interface {
 	Open(key int64, aad, sealed []byte) ([]byte, error)
 }
 
+// accountTypes is how the types of events of an account's stream begin.
+const accountTypes = "account."
+
 // OpenBody opens the body of a stored event of a conversation or an account;
 // nil when it has none or its key was destroyed or is damaged.
 func OpenBody(v Opener, rec eventlog.Record) (json.RawMessage, error) {
@@ -77,11 +70,11 @@ func OpenBody(v Opener, rec eventlog.Record) (json.RawMessage, error) {
 		return nil, nil
 	}
 	aad := BodyAAD(rec.Stream, rec.Seq)
-	if isAccountType(rec.Type) {
+	if strings.HasPrefix(rec.Type, accountTypes) {
 		aad = rec.Stream[:]
 	}
 	body, err := v.Open(rec.KeyID, aad, rec.Body)
-	if keyLost(err) {
+	if vault.Lost(err) {
 		return nil, nil
 	}
 	if err != nil {
@@ -90,10 +83,10 @@ func OpenBody(v Opener, rec eventlog.Record) (json.RawMessage, error) {
 	return body, nil
 }
 
-// readLog is live.read from the store: the same records, with the same Prev,
+// readLog is Tail.Read from the store: the same records, with the same Prev,
 // for every cursor. The event at the cursor is read along with the first page:
 // nearly always the reader has it, and it is what the first record follows.
-func (r *Router) readLog(ctx context.Context, id conversation.ConversationID, a conversation.Audience, after uint64, limit int) (out []Record, reached uint64, err error) {
+func (r *Readers) readLog(ctx context.Context, id conversation.ConversationID, a conversation.Audience, after uint64, limit int) (out []Record, reached uint64, err error) {
 	reached = after
 	from := after - min(after, 1)
 	prev, known := uint64(0), after == 0
@@ -104,24 +97,24 @@ func (r *Router) readLog(ctx context.Context, id conversation.ConversationID, a 
 		}
 		recs, err := r.log.Read(ctx, eventlog.StreamID(id), from, n)
 		if err != nil {
-			return nil, after, fmt.Errorf("router: read conversation %s: %w", id, err)
+			return nil, after, fmt.Errorf("readers: read conversation %s: %w", id, err)
 		}
 		for _, rec := range recs {
 			from = rec.Seq
 			if rec.Seq <= after {
 				if sees, err := visible(a, rec); err != nil {
-					return nil, after, fmt.Errorf("router: read conversation %s: %w", id, err)
+					return nil, after, fmt.Errorf("readers: read conversation %s: %w", id, err)
 				} else if sees {
 					prev, known = rec.Seq, true
 				}
 				continue
 			}
-			t, _, err := r.open(rec)
+			t, _, err := r.Open(rec)
 			if err != nil && !errors.Is(err, conversation.ErrUnknownType) {
-				return nil, after, fmt.Errorf("router: read conversation %s: %w", id, err)
+				return nil, after, fmt.Errorf("readers: read conversation %s: %w", id, err)
 			}
 			reached = rec.Seq
-			if !a.Sees(t.audience) {
+			if !a.Sees(t.Audience) {
 				continue
 			}
 			if !known {
@@ -130,9 +123,9 @@ func (r *Router) readLog(ctx context.Context, id conversation.ConversationID, a 
 				}
 				known = true
 			}
-			t.rec.Prev = prev
+			t.Record.Prev = prev
 			prev = rec.Seq
-			out = append(out, t.rec)
+			out = append(out, t.Record)
 		}
 		if len(recs) < n {
 			break
@@ -143,16 +136,16 @@ func (r *Router) readLog(ctx context.Context, id conversation.ConversationID, a 
 
 // lastVisible is the last sequence up to upTo that the audience may see; 0: none.
 // It looks back in steps that grow: what an audience may not see comes in short runs.
-func (r *Router) lastVisible(ctx context.Context, id conversation.ConversationID, a conversation.Audience, upTo uint64) (uint64, error) {
+func (r *Readers) lastVisible(ctx context.Context, id conversation.ConversationID, a conversation.Audience, upTo uint64) (uint64, error) {
 	for step := uint64(8); upTo > 0; step = min(2*step, 1024) {
 		n := min(step, upTo)
 		recs, err := r.log.Read(ctx, eventlog.StreamID(id), upTo-n, int(n))
 		if err != nil {
-			return 0, fmt.Errorf("router: read conversation %s: %w", id, err)
+			return 0, fmt.Errorf("readers: read conversation %s: %w", id, err)
 		}
 		for _, rec := range slices.Backward(recs) {
 			if sees, err := visible(a, rec); err != nil {
-				return 0, fmt.Errorf("router: read conversation %s: %w", id, err)
+				return 0, fmt.Errorf("readers: read conversation %s: %w", id, err)
 			} else if sees {
 				return rec.Seq, nil
 			}
@@ -173,49 +166,7 @@ func visible(a conversation.Audience, rec eventlog.Record) (bool, error) {
 
 // Records reads events that the audience may see after a sequence, at most
 // limit (1 to 1000). An unknown conversation gives none.
-func (r *Router) Records(ctx context.Context, conv conversation.ConversationID, audience conversation.Audience, after uint64, limit int) ([]Record, error) {
-	recs, _, err := r.readLog(ctx, conv, audience, after, min(max(limit, 1), 1000))
+func (r *Readers) Records(ctx context.Context, conv conversation.ConversationID, a conversation.Audience, after uint64, limit int) ([]Record, error) {
+	recs, _, err := r.readLog(ctx, conv, a, after, min(max(limit, 1), 1000))
 	return recs, err
-}
-
-func threadKeyOf(e conversation.Endpoint) (eventlog.Key, bool) {
-	var k eventlog.Key
-	b, err := hex.DecodeString(e.Thread)
-	if err != nil || len(b) != len(k) {
-		return k, false
-	}
-	copy(k[:], b)
-	return k, true
-}
-
-// Info describes a conversation. ErrNotFound when there is none.
-func (r *Router) Info(ctx context.Context, conv conversation.ConversationID) (Info, error) {
-	var info Info
-	_, err := r.live(conv).do(ctx, &task{read: func(s *conversation.State) { info.State = *s.Clone() }})
-	if err != nil {
-		return Info{}, err
-	}
-	info.Service = r.serviceName(info.State.Service)
-	// What the customer told is at the beginning of the log; a young
-	// conversation has it in memory.
-	recs, _, err := r.live(conv).read(ctx, conversation.AudienceAudit, 0, 32)
-	if err != nil {
-		return Info{}, err
-	}
-	for _, rec := range recs {
-		switch rec.Type {
-		case conversation.TypeStarted:
-			if rec.Body != nil {
-				err = json.Unmarshal(rec.Body, &info.Started)
-			}
-		case conversation.TypeCustomerUpdated:
-			if rec.Body != nil {
-				err = json.Unmarshal(rec.Body, &info.Customer)
-			}
-		}
-		if err != nil {
-			return Info{}, fmt.Errorf("router: conversation %s: decode %s: %w", conv, rec.Type, err)
-		}
-	}
-	return info, nil
 }

@@ -1,10 +1,11 @@
-package router
+package readers
 
 import (
 	"context"
 	"sync"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // maxSignals bounds the ephemeral signals that wait in a feed; the oldest go first.
@@ -15,8 +16,8 @@ const maxSignals = 128
 // a slow reader costs the same as a fast one. Safe for concurrent use, Poll by
 // one goroutine at a time.
 type Feed struct {
-	r        *Router
-	agentID  conversation.AgentID
+	r        *Readers
+	agent    conversation.AgentID
 	audience conversation.Audience
 	wake     func()
 
@@ -24,33 +25,42 @@ type Feed struct {
 	convs   map[conversation.ConversationID]*feedConv
 	dirty   []*feedConv
 	signals []Signal
-	agent   bool
-	recent  bool
+	own     bool // the agent's state changed
+	recent  bool // what waits in the agent's Recent changed
 	awake   bool // wake was called and Poll has not emptied the feed since
 	closed  bool
 }
 
 type feedConv struct {
-	l      *live
+	tail   *Tail
 	cursor uint64
 	dirty  bool
 	live   bool // the reader was told that it is up to date
 	gone   bool
 }
 
+// Item is what a Feed has for its reader. Exactly one field is set.
+type Item struct {
+	Record *Record                     // an event after the reader's cursor
+	Live   conversation.ConversationID // this conversation's reader is up to date for the first time
+	Signal *Signal                     // ephemeral
+	Agent  bool                        // the agent's own state changed: ask the router for it
+	Recent bool                        // what waits in the agent's Recent changed: ask Readers.Recent
+}
+
 // NewFeed opens a reader of many conversations. wake is called, without locks
 // that matter to the caller and from any goroutine, when Poll has something
 // after it had nothing; it must not block.
-func (r *Router) NewFeed(agent conversation.AgentID, audience conversation.Audience, wake func()) *Feed {
-	f := &Feed{r: r, agentID: agent, audience: audience, wake: wake, convs: map[conversation.ConversationID]*feedConv{}}
-	r.addAgentFeed(agent, f)
+func (r *Readers) NewFeed(agent conversation.AgentID, audience conversation.Audience, wake func()) *Feed {
+	f := &Feed{r: r, agent: agent, audience: audience, wake: wake, convs: map[conversation.ConversationID]*feedConv{}}
+	r.addFeed(f)
 	return f
 }
 
 // Add starts reading a conversation after a sequence. Adding it again moves
 // the cursor there.
 func (f *Feed) Add(conv conversation.ConversationID, after uint64) {
-	l := f.r.live(conv)
+	t := f.r.conversations.Tail(conv)
 	f.mu.Lock()
 	if f.closed {
 		f.mu.Unlock()
@@ -59,23 +69,20 @@ func (f *Feed) Add(conv conversation.ConversationID, after uint64) {
 	c := f.convs[conv]
 	isNew := c == nil
 	if isNew {
-		c = &feedConv{l: l}
+		c = &feedConv{tail: t}
 		f.convs[conv] = c
 	}
 	c.cursor, c.live = after, false
 	f.mark(c)
 	if isNew {
-		l.watch(f) // under f.mu: what is in convs is watched, what is not is not
+		t.watch(f) // under f.mu: what is in convs is watched, what is not is not
 	}
 	f.mu.Unlock()
 	if isNew {
-		f.r.refreshIfUnknown(l)
+		t.catchUp()
 	}
-	l.mu.Lock()
-	present := l.present
-	l.mu.Unlock()
-	if !present {
-		f.signal(l, Signal{Conversation: conv, Kind: "presence", Who: conversation.Author{Kind: conversation.Customer}})
+	if !t.isPresent() {
+		f.signal(Signal{Conversation: conv, Kind: plugin.SignalPresence, Who: conversation.Author{Kind: conversation.Customer}})
 	}
 	f.notify()
 }
@@ -87,19 +94,19 @@ func (f *Feed) Remove(conv conversation.ConversationID) {
 	delete(f.convs, conv)
 	if c != nil {
 		c.gone = true
-		c.l.unwatch(f)
+		c.tail.unwatch(f)
 	}
 	f.mu.Unlock()
 }
 
 // Close ends the feed; wake is not called after it returns.
 func (f *Feed) Close() {
-	f.r.removeAgentFeed(f.agentID, f)
+	f.r.removeFeed(f)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, c := range f.convs {
 		c.gone = true
-		c.l.unwatch(f)
+		c.tail.unwatch(f)
 	}
 	f.convs, f.dirty, f.signals, f.closed = nil, nil, nil, true
 }
@@ -116,23 +123,23 @@ func (f *Feed) mark(c *feedConv) {
 func (f *Feed) notify() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed || f.awake || (len(f.dirty) == 0 && len(f.signals) == 0 && !f.agent && !f.recent) {
+	if f.closed || f.awake || (len(f.dirty) == 0 && len(f.signals) == 0 && !f.own && !f.recent) {
 		return
 	}
 	f.awake = true
 	f.wake()
 }
 
-func (f *Feed) hint(l *live) {
+func (f *Feed) hint(t *Tail) {
 	f.mu.Lock()
-	if c := f.convs[l.id]; c != nil {
+	if c := f.convs[t.id]; c != nil {
 		f.mark(c)
 	}
 	f.mu.Unlock()
 	f.notify()
 }
 
-func (f *Feed) signal(_ *live, s Signal) {
+func (f *Feed) signal(s Signal) {
 	f.mu.Lock()
 	for i, old := range f.signals { // the newest of a kind replaces the one before
 		if old.Conversation == s.Conversation && old.Kind == s.Kind && old.Who == s.Who {
@@ -150,7 +157,7 @@ func (f *Feed) signal(_ *live, s Signal) {
 
 func (f *Feed) agentChanged() {
 	f.mu.Lock()
-	f.agent = true
+	f.own = true
 	f.mu.Unlock()
 	f.notify()
 }
@@ -168,8 +175,8 @@ func (f *Feed) recentChanged() {
 func (f *Feed) Poll(ctx context.Context, max int) ([]Item, error) {
 	var items []Item
 	f.mu.Lock()
-	if f.agent {
-		f.agent = false
+	if f.own {
+		f.own = false
 		items = append(items, Item{Agent: true})
 	}
 	if f.recent {
@@ -189,7 +196,7 @@ func (f *Feed) Poll(ctx context.Context, max int) ([]Item, error) {
 		}
 		cursor := c.cursor
 		f.mu.Unlock()
-		recs, reached, err := c.l.read(ctx, f.audience, cursor, max-len(items))
+		recs, reached, err := c.tail.Read(ctx, f.audience, cursor, max-len(items))
 		f.mu.Lock()
 		if err != nil {
 			f.mark(c)
@@ -209,7 +216,7 @@ func (f *Feed) Poll(ctx context.Context, max int) ([]Item, error) {
 			f.mark(c) // look again: cheap when there is nothing more
 		} else if !c.live {
 			c.live = true
-			items = append(items, Item{Live: c.l.id})
+			items = append(items, Item{Live: c.tail.id})
 		}
 	}
 	if len(items) == 0 {

@@ -1,0 +1,228 @@
+package readers
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
+)
+
+// Subscription reads one thread for a connected channel: the conversation
+// that the customer has part of, then the open one, then whatever opens later.
+type Subscription struct {
+	r        *Readers
+	th       Thread
+	audience conversation.Audience
+	sink     plugin.Sink
+
+	mu     sync.Mutex // guards the fields below; not held while the sink runs
+	queue  []*subConv // the first one is being read
+	credit int
+	busy   bool // a pump is scheduled or runs
+	again  bool // something came since the pump looked
+	closed bool
+	failed bool // the sink was told that it is over
+	seen   []conversation.ConversationID
+	told   bool // the sink was told that it is up to date
+
+	sinkMu sync.Mutex // one sink method at a time; Close waits for it
+}
+
+type subConv struct {
+	tail   *Tail
+	cursor uint64
+}
+
+// Thread is what a subscription reads; it says with Attach which conversation is
+// the next.
+type Thread interface {
+	// Left says that the subscription was closed.
+	Left(s *Subscription)
+}
+
+// NewSubscription opens a reader of a thread. It delivers nothing before Start.
+func (r *Readers) NewSubscription(th Thread, audience conversation.Audience, credit int, sink plugin.Sink) *Subscription {
+	if audience == 0 {
+		audience = conversation.AudienceCustomer
+	}
+	return &Subscription{r: r, th: th, audience: audience, sink: sink, credit: credit}
+}
+
+// Start says that what the thread has at first is attached.
+func (s *Subscription) Start() { s.schedule() }
+
+// Attach appends a conversation, after a sequence, to what is read, unless it
+// was there before.
+func (s *Subscription) Attach(t *Tail, after uint64) {
+	s.mu.Lock()
+	if s.closed || slices.Contains(s.seen, t.id) {
+		s.mu.Unlock()
+		return
+	}
+	s.seen = append(s.seen, t.id)
+	s.queue = append(s.queue, &subConv{tail: t, cursor: after})
+	s.told = false
+	t.watch(s) // under s.mu: Close finds it watched, or Attach finds it closed
+	s.mu.Unlock()
+	t.catchUp()
+	s.schedule()
+}
+
+func (s *Subscription) hint(*Tail) { s.schedule() }
+
+func (s *Subscription) signal(sig Signal) {
+	if sig.Who.Kind == conversation.Customer {
+		return
+	}
+	s.deliver(func() {
+		s.sink.Signal(plugin.AgentSignal{Conversation: sig.Conversation, Kind: sig.Kind, On: sig.On, Name: sig.Name})
+	})
+}
+
+func (s *Subscription) place(id conversation.ConversationID, position int, waited time.Duration) {
+	s.deliver(func() {
+		s.sink.Signal(plugin.AgentSignal{Conversation: id, Kind: plugin.SignalQueue, On: position > 0, Position: position, Waited: waited})
+	})
+}
+
+func (s *Subscription) deliver(f func()) {
+	s.sinkMu.Lock()
+	defer s.sinkMu.Unlock()
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	if !closed {
+		f()
+	}
+}
+
+// Credit implements plugin.Reader.
+func (s *Subscription) Credit(n int) {
+	s.mu.Lock()
+	s.credit += n
+	s.mu.Unlock()
+	s.schedule()
+}
+
+// Close implements plugin.Reader.
+func (s *Subscription) Close() {
+	s.mu.Lock()
+	queue := s.queue
+	s.queue, s.closed = nil, true
+	for _, c := range queue {
+		c.tail.unwatch(s)
+	}
+	s.mu.Unlock()
+	s.th.Left(s)
+	s.sinkMu.Lock()   // whoever runs in the sink has left it
+	s.sinkMu.Unlock() //nolint:staticcheck // waiting is the point
+}
+
+// schedule lets the pump look at the subscription.
+func (s *Subscription) schedule() {
+	s.mu.Lock()
+	if s.busy {
+		s.again = true
+		s.mu.Unlock()
+		return
+	}
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.busy = true
+	s.mu.Unlock()
+	s.r.pump.add(s)
+}
+
+// run delivers what credit allows.
+func (s *Subscription) run(ctx context.Context) {
+	for s.step(ctx) {
+		continue
+	}
+}
+
+// most is how many events a subscription takes from the log at a time.
+const most = 64
+
+// step reads once. False: there is nothing to do until somebody schedules again,
+// which is possible from the moment on that busy is off.
+func (s *Subscription) step(ctx context.Context) bool {
+	s.mu.Lock()
+	s.again = false
+	if s.closed || s.failed || len(s.queue) > 0 && s.credit <= 0 {
+		s.busy = false
+		s.mu.Unlock()
+		return false
+	}
+	if len(s.queue) == 0 {
+		return s.rest()
+	}
+	c, limit, last := s.queue[0], min(s.credit, most), len(s.queue) == 1
+	cursor := c.cursor
+	s.mu.Unlock()
+	recs, reached, err := s.read(ctx, c, limit, last)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.r.logger.Warn("subscription cannot read the log", "conversation_id", c.tail.id, "err", err)
+			s.deliver(func() { s.sink.End("unavailable") })
+		}
+		s.mu.Lock()
+		s.busy, s.failed = false, true
+		s.mu.Unlock()
+		return false
+	}
+	s.mu.Lock()
+	if s.closed {
+		s.busy = false
+		s.mu.Unlock()
+		return false
+	}
+	c.cursor = reached
+	s.credit -= len(recs)
+	if reached == cursor {
+		if last && len(s.queue) == 1 {
+			return s.rest()
+		}
+		if !last { // read to its end: the next one has taken its place
+			s.queue = s.queue[1:]
+			c.tail.unwatch(s)
+		}
+	}
+	s.mu.Unlock()
+	if len(recs) > 0 {
+		s.deliver(func() { s.sink.Records(recs, false) })
+	}
+	return true
+}
+
+// read reads a conversation. One that another has followed is over, but how it
+// ended may have been decided on another node: then only the log can say.
+func (s *Subscription) read(ctx context.Context, c *subConv, limit int, last bool) ([]Record, uint64, error) {
+	if !last && !c.tail.isOver() {
+		return s.r.readLog(ctx, c.tail.id, s.audience, c.cursor, limit)
+	}
+	return c.tail.Read(ctx, s.audience, c.cursor, limit)
+}
+
+// rest is the end of what there is. It is called with s.mu held and lets it go.
+func (s *Subscription) rest() bool {
+	switch {
+	case s.again:
+		s.mu.Unlock()
+		return true
+	case !s.told:
+		s.told = true
+		s.mu.Unlock()
+		s.deliver(func() { s.sink.Records(nil, true) })
+		return true // look again: busy was on meanwhile
+	}
+	s.busy = false
+	s.mu.Unlock()
+	return false
+}
+
+var _ plugin.Reader = (*Subscription)(nil)
