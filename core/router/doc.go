@@ -10,8 +10,9 @@
 // acknowledged is carried on after a restart (PR1, PR7).
 //
 // It leaves the rules to core/conversation and core/acd, the sending of messages
-// to the outbox, the leading of the ACD to dispatch, and who may ask for what to
-// gateway/api; the rules of its own are those of who takes part in a conversation.
+// to the outbox, the leading of the ACD to dispatch, the reading to readers, and
+// who may ask for what to gateway/api; the rules of its own are those of who takes
+// part in a conversation.
 //
 // Locks are taken in one order: a conversation's mailbox, then the agents
 // that its events touch (by id), then the dispatcher. Nobody who holds an
