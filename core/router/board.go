@@ -3,7 +3,6 @@ package router
 import (
 	"context"
 
-	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
@@ -15,17 +14,13 @@ func (r *Router) Board(_ context.Context) Board {
 		if u.Disabled {
 			continue
 		}
-		r.agentsMu.Lock()
-		a := r.agents[u.ID]
-		r.agentsMu.Unlock()
-		line := BoardAgent{ID: u.ID, Name: u.Name, Status: string(acd.StatusLoggedOut)}
-		if a != nil {
-			s := a.view.Load()
-			line.Status, line.Reason, line.Pending, line.Since = string(s.Status()), string(s.Reason), len(s.Pending) > 0, s.Since
-			line.Active, line.Wrapup, line.Load = s.Active(), s.InWrapup(), s.Load()
-			if s.Offer != nil {
-				line.Offers = 1
-			}
+		s := r.agents.State(u.ID)
+		line := BoardAgent{
+			ID: u.ID, Name: u.Name, Status: string(s.Status()), Reason: string(s.Reason), Pending: len(s.Pending) > 0, Since: s.Since,
+			Active: s.Active(), Wrapup: s.InWrapup(), Load: s.Load(),
+		}
+		if s.Offer != nil {
+			line.Offers = 1
 		}
 		b.Agents = append(b.Agents, line)
 	}

@@ -18,12 +18,12 @@ import (
 // Agent is a copy of an agent's committed state; the zero state with the id
 // for somebody who never logged in.
 func (r *Router) Agent(_ context.Context, id conversation.AgentID) (acd.AgentState, error) {
-	return *r.agent(id).view.Load().Clone(), nil
+	return *r.agents.State(id).Clone(), nil
 }
 
 // Ready makes the agent take interactions (A1).
 func (r *Router) Ready(ctx context.Context, id conversation.AgentID) error {
-	return r.command(ctx, id, acd.BeReady{})
+	return r.agents.Command(ctx, id, acd.BeReady{})
 }
 
 // NotReady makes the agent take none, at once or after the present work (A12).
@@ -32,12 +32,12 @@ func (r *Router) NotReady(ctx context.Context, id conversation.AgentID, reason s
 	if len(reason) > 64 || !utf8.ValidString(reason) {
 		return fmt.Errorf("router: not ready: reason: %w", ErrInvalid)
 	}
-	return r.command(ctx, id, acd.BeNotReady{Reason: acd.Reason(reason)})
+	return r.agents.Command(ctx, id, acd.BeNotReady{Reason: acd.Reason(reason)})
 }
 
 // offered is the conversation whose offer the agent holds.
 func (r *Router) offered(id conversation.AgentID, offer conversation.OfferID) (conversation.ConversationID, error) {
-	s := r.agent(id).view.Load()
+	s := r.agents.State(id)
 	if s.Offer == nil || s.Offer.Offer != offer {
 		return conversation.ConversationID{}, fmt.Errorf("router: offer %s: %w", offer, conversation.ErrOfferGone)
 	}
@@ -175,7 +175,7 @@ func (r *Router) Typing(id conversation.AgentID, conv conversation.ConversationI
 	if err != nil {
 		return
 	}
-	if w := r.agent(id).view.Load().Holds(conv); w == nil || w.Wrapup {
+	if w := r.agents.State(id).Holds(conv); w == nil || w.Wrapup {
 		return // who may not write there, does not type
 	}
 	l := r.live(conv)
@@ -243,7 +243,7 @@ func (r *Router) Invite(ctx context.Context, id conversation.AgentID, conv conve
 		if _, err := r.user(target.Agent); err != nil {
 			return cmd.Request, err
 		}
-		if !r.agentLoggedIn(target.Agent) {
+		if !r.agents.State(target.Agent).LoggedIn {
 			return cmd.Request, fmt.Errorf("router: invite: %w", acd.ErrLoggedOut)
 		}
 	case conversation.TargetService, conversation.TargetDirectory:

@@ -9,10 +9,10 @@
 // append whose outcome is unknown is found out about, and that what was
 // acknowledged is carried on after a restart (PR1, PR7).
 //
-// It leaves the rules to core/conversation and core/acd, the sending of messages
-// to the outbox, the leading of the ACD to dispatch, the reading to readers, and
-// who may ask for what to gateway/api; the rules of its own are those of who takes
-// part in a conversation.
+// It leaves the rules to core/conversation and core/acd, the streams of agents to
+// agents, the leading of the ACD to dispatch, the sending of messages to the
+// outbox, the reading to readers, and who may ask for what to gateway/api; the
+// rules of its own are those of who takes part in a conversation.
 //
 // Locks are taken in one order: a conversation's mailbox, then the agents
 // that its events touch (by id), then the dispatcher. Nobody who holds an

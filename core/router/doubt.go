@@ -160,24 +160,6 @@ func (r *Router) doubtConversation(id conversation.ConversationID) {
 
 func (r *Router) doubtAgent(id conversation.AgentID) {
 	r.doubt(eventlog.StreamID(id), func(beyond uint64) (uint64, error) {
-		a := r.agent(id)
-		a.mu.Lock()
-		a.behind = max(a.behind, beyond)
-		a.mu.Unlock()
-		if err := a.lock(r); err != nil {
-			return 0, err
-		}
-		defer func() { <-a.sem }()
-		return a.state.Seq, nil
+		return r.agents.CatchUp(id, beyond)
 	}, bus.Agent)
-}
-
-// doubt does this for an agent's own append, or an agent's part in another.
-// The agents are held.
-func (t *agentsTx) doubt() {
-	for _, w := range t.work {
-		if len(w.events) > 0 {
-			t.r.doubtAgent(w.a.id)
-		}
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/agents"
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
@@ -32,9 +33,9 @@ var (
 	// one would drop what it does not know, so it leaves it alone (DESIGN.md 3);
 	// what it can read it still shows. Its code is "unavailable": another node,
 	// or this one when it has been upgraded, takes the command.
-	ErrNewer = errors.New("kept by a newer version of the gateway: try again")
+	ErrNewer = agents.ErrNewer
 	// ErrStopped: the router is stopping; nothing was done.
-	ErrStopped = errors.New("router is stopping")
+	ErrStopped = agents.ErrStopped
 )
 
 // Code is the published code of an error: one of the rules' codes, or

@@ -7,7 +7,6 @@ import (
 
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/dispatch"
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
@@ -26,7 +25,7 @@ func (f forDispatch) Retell(failed acd.Assignment) {
 	if errors.Is(err, ErrNotFound) {
 		f.r.dispatch.Gone(failed.Request)
 	}
-	f.r.dispatch.Agent(f.r.agent(failed.Agent).view.Load())
+	f.r.dispatch.Agent(f.r.agents.State(failed.Agent))
 }
 
 // Unfinished implements dispatch.Conversations.
@@ -53,9 +52,3 @@ func (f forDispatch) Go(work func()) bool { return f.r.spawn(work) }
 
 // Running implements dispatch.Runner.
 func (f forDispatch) Running() context.Context { return f.r.ctx }
-
-// limits are what an agent may have in hand at once (A18).
-func (r *Router) limits(id conversation.AgentID) acd.Limits {
-	u, _ := r.dir.Snapshot().User(id)
-	return dispatch.LimitsOf(u)
-}

@@ -78,7 +78,7 @@ func (r *Router) prepareCustomerPost(t *task, s *conversation.State) error {
 		}
 	}
 	if s.Parking != nil {
-		post.OwnerAway = !r.agentLoggedIn(s.Parking.Owner)
+		post.OwnerAway = !r.agents.State(s.Parking.Owner).LoggedIn
 		post.Request = conversation.NewID[conversation.RequestID]()
 	}
 	if err := r.lookUpCustomers(post, s, s.Channel); err != nil {

@@ -22,7 +22,7 @@ func (r *Router) Join(ctx context.Context, id conversation.AgentID, conv convers
 	if err != nil {
 		return 0, err
 	}
-	if !r.agentLoggedIn(id) {
+	if !r.agents.State(id).LoggedIn {
 		return 0, fmt.Errorf("router: join: %w", acd.ErrLoggedOut)
 	}
 	body, err := json.Marshal(conversation.NameBody{Name: u.Name})

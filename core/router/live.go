@@ -78,7 +78,7 @@ type task struct {
 	lease       eventlog.LeaseRef       // checked in the append (offers)
 	// with is decided after the consequences that cmd's events have for agents, and
 	// goes into the same append. When it has no event the task does nothing and fails
-	// with errNothingToDo.
+	// with agents.ErrNothingToDo.
 	with   *acd.ForAgent
 	thread *thread // the thread that a Start opens
 	key    int64   // data key of a conversation that a Start makes
@@ -196,16 +196,16 @@ func (l *live) process(batch []*task) (rest []*task) {
 		tx := newTx(l)
 		n := tx.decide(batch[:c.limit(len(batch))])
 		err := tx.fault
-		if err == nil && tx.refused && !c.checked && (tx.agents.refused || cached && l.overtaken(base)) {
+		if err == nil && tx.refused && !c.checked && (tx.agents.Refused() || cached && l.overtaken(base)) {
 			// Another node was here: what it knows decides.
-			tx.agents.unlock()
+			tx.agents.Release()
 			l.state, c.checked = nil, true
 			continue
 		}
 		if err == nil {
 			err = tx.commit()
 		} else {
-			tx.agents.unlock()
+			tx.agents.Release()
 		}
 		var dup *eventlog.DuplicateError
 		switch {
@@ -255,7 +255,7 @@ func (l *live) endUnreachable() bool {
 	if err == nil {
 		err = tx.commit()
 	} else {
-		tx.agents.unlock()
+		tx.agents.Release()
 	}
 	l.state = nil
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/parley-gateway/parley/core/acd"
-	"github.com/parley-gateway/parley/core/conversation"
 )
 
 // metrics of the router (SPEC Z2). Labels are bounded: plugins and services
@@ -18,8 +17,6 @@ type metrics struct {
 	refused    *prometheus.CounterVec
 	unresolved *prometheus.CounterVec
 	missing    prometheus.Counter
-	offers     *prometheus.CounterVec
-	accept     prometheus.Histogram
 	append     prometheus.Histogram
 
 	waiting *prometheus.Desc
@@ -46,8 +43,6 @@ func newMetrics() *metrics {
 		refused:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_inbound_refused_total", Help: "Inbound events refused for good, by channel and code."}, []string{"channel", "code"}),
 		unresolved: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_inbound_unresolved_replies_total", Help: "Customers' messages kept without the message that they reply to, which is none of their conversation."}, []string{"channel"}),
 		missing:    prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_inbound_attachments_missing_total", Help: "Attachments that customers' messages named and their threads did not have; the messages were kept."}),
-		offers:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_offers_total", Help: "Offers to agents that ended, by cause."}, []string{"cause"}),
-		accept:     histogram("parley_offer_accept_seconds", "Time from an offer to its acceptance.", []float64{1, 2, 5, 10, 20, 30, 60}),
 		append:     histogram("parley_router_append_seconds", "Time from a decision to its commit.", []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}),
 		waiting:    prometheus.NewDesc("parley_queue_waiting", "Requests that wait for an agent.", []string{"service"}, nil),
 		oldest:     prometheus.NewDesc("parley_queue_oldest_wait_seconds", "Age of the longest waiting request.", []string{"service"}, nil),
@@ -55,18 +50,6 @@ func newMetrics() *metrics {
 		lives:      prometheus.NewDesc("parley_router_conversations_in_memory", "Conversations that the router has in memory.", nil, nil),
 		doubted:    prometheus.NewDesc("parley_router_streams_in_doubt", "Conversations and agents of which it is not known yet whether an append was written.", nil, nil),
 		threads:    prometheus.NewDesc("parley_router_threads_in_memory", "Threads of accounts that the router has in memory.", nil, nil),
-	}
-}
-
-// agentEvent counts an event of an agent who held an offer before it; nil: none.
-func (m *metrics) agentEvent(ev conversation.Event, held *acd.HeldOffer) {
-	e, ok := ev.Head.(*acd.OfferEnded)
-	if !ok {
-		return
-	}
-	m.offers.WithLabelValues(string(e.Cause)).Inc()
-	if e.Cause == conversation.CauseAccepted && held != nil {
-		m.accept.Observe(ev.At.Sub(held.At).Seconds())
 	}
 }
 
@@ -87,7 +70,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 
 func (c collector) parts() []prometheus.Collector {
 	m := c.r.metrics
-	return append(c.r.outbox.Collectors(), m.events, m.conflicts, m.doubts, m.behind, m.newer, m.refused, m.unresolved, m.missing, m.offers, m.accept, m.append)
+	return append(append(c.r.outbox.Collectors(), c.r.agents.Collectors()...), m.events, m.conflicts, m.doubts, m.behind, m.newer, m.refused, m.unresolved, m.missing, m.append)
 }
 
 // Collect implements prometheus.Collector.

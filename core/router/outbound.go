@@ -143,7 +143,7 @@ func (r *Router) StartOutbound(ctx context.Context, req OutboundRequest) (Outbou
 	if err != nil {
 		return Outbound{}, err
 	}
-	if !r.agentLoggedIn(req.Agent) {
+	if !r.agents.State(req.Agent).LoggedIn {
 		return Outbound{}, fmt.Errorf("router: begin: %w", acd.ErrLoggedOut)
 	}
 	from, err := r.pickSender(req)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/agents"
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
@@ -18,61 +19,16 @@ func (r *Router) AgentConnected(ctx context.Context, id conversation.AgentID) er
 	if _, err := r.user(id); err != nil {
 		return err
 	}
-	a := r.agent(id)
-	a.mu.Lock()
-	a.sockets++
-	a.mu.Unlock()
-	if err := r.command(ctx, id, acd.Login{}); err != nil {
-		r.AgentDisconnected(id)
-		return err
-	}
-	return nil
+	return r.agents.Connected(ctx, id)
 }
 
 // AgentDisconnected counts a socket out. When it was the last, the agent's grace begins.
-func (r *Router) AgentDisconnected(id conversation.AgentID) {
-	a := r.agent(id)
-	a.mu.Lock()
-	a.sockets--
-	last := a.sockets == 0
-	a.mu.Unlock()
-	if last {
-		r.spawn(func() { r.disconnect(a) })
-	}
-}
-
-func (r *Router) disconnect(a *agent) {
-	a.mu.Lock()
-	back := a.sockets > 0
-	a.mu.Unlock()
-	if back {
-		return
-	}
-	if err := r.commandNow(a.id, acd.Disconnect{}); err != nil && !errors.Is(err, ErrStopped) {
-		r.logger.Warn("agent's lost connection not recorded", "agent_id", a.id, "err", err)
-		r.after(retryPause, func() { r.disconnect(a) })
-		return
-	}
-	r.stillHere(a) // a socket that came in between has found the agent connected
-}
-
-// stillHere takes a lost connection back that another node has recorded, or a
-// late goroutine of this one, while the agent has a socket here.
-func (r *Router) stillHere(a *agent) {
-	a.mu.Lock()
-	here := a.sockets > 0
-	a.mu.Unlock()
-	if s := a.view.Load(); here && s.LoggedIn && s.Disconnected {
-		if err := r.commandNow(a.id, acd.Connect{}); err != nil && !errors.Is(err, ErrStopped) {
-			r.logger.Warn("agent's connection not recorded", "agent_id", a.id, "err", err)
-		}
-	}
-}
+func (r *Router) AgentDisconnected(id conversation.AgentID) { r.agents.Disconnected(id) }
 
 // agentTick ends a lost connection's grace: what is being presented goes back
 // to its queue and the agent is Not Ready (A20).
 func (r *Router) agentTick(id conversation.AgentID) {
-	s := r.agent(id).view.Load()
+	s := r.agents.State(id)
 	if s.GraceUntil.IsZero() {
 		return
 	}
@@ -103,16 +59,16 @@ func (r *Router) stepBack(ctx context.Context, id conversation.AgentID, cmd acd.
 // tryStepBack fails with acd.ErrOfferPending or conversation.ErrOfferGone when the
 // agent's offer changed while it was at it.
 func (r *Router) tryStepBack(ctx context.Context, id conversation.AgentID, cmd acd.Command, cause conversation.Cause) error {
-	offer := r.agent(id).view.Load().Offer
+	offer := r.agents.State(id).Offer
 	if offer == nil {
-		return r.command(ctx, id, cmd)
+		return r.agents.Command(ctx, id, cmd)
 	}
 	_, err := r.live(offer.Conversation).do(ctx, &task{
 		cmd:  conversation.Decline{Offer: offer.Offer, Agent: id, Cause: cause},
 		with: &acd.ForAgent{Agent: id, Command: cmd},
 	})
 	switch {
-	case errors.Is(err, errNothingToDo):
+	case errors.Is(err, agents.ErrNothingToDo):
 		return nil
 	case errors.Is(err, conversation.ErrOfferGone), errors.Is(err, conversation.ErrEnded), errors.Is(err, ErrNotFound):
 		return r.dropGhost(ctx, id, offer, cause)
@@ -135,7 +91,7 @@ func (r *Router) dropGhost(ctx context.Context, id conversation.AgentID, offer *
 		return err
 	}
 	if !held {
-		if err := r.command(ctx, id, acd.EndOffer{Offer: offer.Offer, Cause: cause}); err != nil {
+		if err := r.agents.Command(ctx, id, acd.EndOffer{Offer: offer.Offer, Cause: cause}); err != nil {
 			return err
 		}
 	}
@@ -152,7 +108,7 @@ func (r *Router) dropOrphans(s *conversation.State) {
 			continue
 		}
 		offer, id, conv := q.Offer, q.Agent, s.ID
-		if o := r.agent(id).view.Load().Offer; o != nil && o.Offer == offer {
+		if o := r.agents.State(id).Offer; o != nil && o.Offer == offer {
 			continue
 		}
 		r.spawn(func() { r.dropOrphan(conv, id, offer) })
@@ -160,14 +116,8 @@ func (r *Router) dropOrphans(s *conversation.State) {
 }
 
 func (r *Router) dropOrphan(conv conversation.ConversationID, id conversation.AgentID, offer conversation.OfferID) {
-	a := r.agent(id)
 	// The rows were read one after the other: an offer made in between is in the agent's stream by now.
-	if err := a.lock(r); err != nil {
-		return
-	}
-	err := a.catchUp(r)
-	held := a.state.Offer != nil && a.state.Offer.Offer == offer
-	<-a.sem
+	held, err := r.agents.Holds(id, offer)
 	if err == nil && !held {
 		_, err = r.live(conv).do(r.ctx, &task{cmd: conversation.Decline{Offer: offer, Agent: id, Cause: conversation.CauseConnection}})
 	}
@@ -192,7 +142,7 @@ func (r *Router) watchLost(s *acd.AgentState) {
 // requeueLost hands on the conversations of an agent who is gone for longer than
 // each conversation's service allows, and sets the timer for the rest.
 func (r *Router) requeueLost(id conversation.AgentID) {
-	s := r.agent(id).view.Load()
+	s := r.agents.State(id)
 	if s.LoggedIn && !s.Disconnected {
 		return
 	}
@@ -248,7 +198,7 @@ func (r *Router) Logout(ctx context.Context, id conversation.AgentID) error {
 	if err := r.stepBack(ctx, id, acd.Logout{Cause: conversation.CauseLogout}, conversation.CauseLogout); err != nil {
 		return err
 	}
-	s := r.agent(id).view.Load()
+	s := r.agents.State(id)
 	var errs []error
 	for _, w := range s.Work {
 		if w.Wrapup {

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 )
@@ -18,41 +17,9 @@ import (
 // timers and waiting requests, pending commands. States come from rows; what
 // messages did since is folded when a conversation is first used.
 func (r *Router) recover(ctx context.Context) (open int, err error) {
-	agents, err := r.log.Agents(ctx)
+	connected, newer, err := r.agents.Load(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("read agents: %w", err)
-	}
-	var connected []*agent
-	newer := 0
-	for _, row := range agents {
-		s, err := acd.DecodeState(row.State)
-		a := newAgent(conversation.AgentID(row.ID), s)
-		switch {
-		case errors.Is(err, conversation.ErrNewerFold): // shown, and left alone
-			a.stale = true
-			newer++
-		case errors.Is(err, conversation.ErrOlderFold):
-			if a, err = r.refoldAgent(a.id); err != nil {
-				return 0, err
-			}
-			s = a.state
-		case err != nil:
-			return 0, fmt.Errorf("decode agent: %w", err)
-		}
-		r.agentsMu.Lock()
-		r.agents[a.id] = a
-		r.agentsMu.Unlock()
-		if a.stale {
-			continue
-		}
-		r.dispatch.Agent(s)
-		if s.LoggedIn && !s.Disconnected {
-			connected = append(connected, a)
-		}
-		if at, ok := s.NextDeadline(); ok {
-			r.timers.Set(timerID{timerAgent, a.id}, at)
-		}
-		r.watchLost(s)
+		return 0, err
 	}
 	now := r.now()
 	err = r.unfinished(ctx, func(rows []eventlog.ConversationRow) error {
@@ -90,7 +57,7 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 	// The sockets of agents died with the process that had them: their grace
 	// begins now (A20), with an append for each agent.
 	if len(connected) > 0 {
-		r.spawn(func() { r.disconnectAll(connected) })
+		r.spawn(func() { r.agents.Lost(connected) })
 	}
 	return open, nil
 }
@@ -153,22 +120,4 @@ func decodeRows(rows []eventlog.ConversationRow) []rowState {
 	}
 	wg.Wait()
 	return out
-}
-
-// refoldAgent folds an agent's state from the events: the row is of an older fold.
-func (r *Router) refoldAgent(id conversation.AgentID) (*agent, error) {
-	a := newAgent(id, &acd.AgentState{ID: id})
-	s, err := r.foldAgent(a.state)
-	if err != nil {
-		return nil, err
-	}
-	a.state = s
-	a.view.Store(s)
-	return a, nil
-}
-
-func (r *Router) disconnectAll(agents []*agent) {
-	for _, a := range agents {
-		r.disconnect(a)
-	}
 }

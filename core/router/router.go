@@ -11,6 +11,7 @@ import (
 
 	"github.com/microcosm-cc/bluemonday"
 
+	"github.com/parley-gateway/parley/core/agents"
 	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/bus"
 	"github.com/parley-gateway/parley/core/conversation"
@@ -95,12 +96,10 @@ type Router struct {
 	threads      map[threadID]*thread
 	threadsByKey map[threadHash]*thread
 
-	agentsMu sync.Mutex
-	agents   map[conversation.AgentID]*agent
-
 	infos   atomic.Pointer[map[string]plugin.Info]
 	infosMu sync.Mutex
 
+	agents   *agents.Keeper
 	dispatch *dispatch.Assigner
 
 	timers  *timers.Timers[timerID]
@@ -127,7 +126,6 @@ func New(o Options) (*Router, error) {
 		node: o.Node, log: o.Log, vault: o.Vault, dir: o.Directory, blobs: o.Blobs, bus: o.Bus, logger: o.Logger, now: o.Now, html: html,
 		lives: map[conversation.ConversationID]*live{}, away: map[conversation.ConversationID]struct{}{},
 		threads: map[threadID]*thread{}, threadsByKey: map[threadHash]*thread{},
-		agents:  map[conversation.AgentID]*agent{},
 		metrics: newMetrics(),
 	}
 	if r.now == nil {
@@ -138,6 +136,9 @@ func New(o Options) (*Router, error) {
 	r.timers = timers.New(r.now, r.due)
 	r.readers = readers.New(forReaders{r}, r.log, r.vault, r.logger)
 	r.outbox = outbox.New(outbox.Options{Node: r.node, Log: r.log, Conversations: forOutbox{r}, Runner: forOutbox{r}, Logger: r.logger, Now: r.now})
+	r.agents = agents.New(agents.Options{
+		Node: r.node, Log: r.log, Bus: r.bus, Watcher: forAgents{r}, Runner: forAgents{r}, Logger: r.logger, Now: r.now,
+		Conflicts: r.metrics.conflicts, Newer: r.metrics.newer})
 	r.dispatch = dispatch.New(dispatch.Options{
 		Node: r.node, Log: r.log, Directory: r.dir, Conversations: forDispatch{r}, Runner: forDispatch{r}, Logger: r.logger, Now: r.now})
 	r.order = newOrder()
@@ -317,7 +318,7 @@ func (r *Router) follow(ready <-chan struct{}) (cancel func()) {
 		case bus.Recent: // its owner may be here
 			r.live(h.Stream).stale(h.Seq)
 		case bus.Agent:
-			r.agentStale(h.Stream, h.Seq)
+			r.agents.Behind(h.Stream, h.Seq)
 		case bus.ConversationDoubt:
 			r.doubtConversation(h.Stream)
 		case bus.AgentDoubt:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/agents"
 	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
@@ -22,7 +23,7 @@ type tx struct {
 	batch  eventlog.Batch
 	recs   []readers.TailRecord
 	done   []decided // in order
-	agents agentsTx
+	agents agents.Part
 	row    bool // the state changed other than by a message
 	unread bool // and so did what waits in somebody's Recent
 	sends  []*outbox.Command
@@ -49,7 +50,7 @@ func (tx *tx) decide(batch []*task) int {
 	tx.done = make([]decided, 0, len(batch))
 	tx.recs = make([]readers.TailRecord, 0, len(batch))
 	for i, t := range batch {
-		if i > 0 && (tx.agents.any() || repeated(batch[:i], t) || isStart(t.cmd)) {
+		if i > 0 && (tx.agents.Any() || repeated(batch[:i], t) || isStart(t.cmd)) {
 			return i
 		}
 		if !tx.take(t, i == 0) {
@@ -104,11 +105,11 @@ func (tx *tx) take(t *task, first bool) bool {
 	if t.cmd != nil && err == nil {
 		events, err = conversation.Decide(s, t.cmd, tx.now)
 	}
-	if err == nil && touchesAgents(events) {
+	if err == nil && agents.Concerned(events) {
 		if !first {
 			return false
 		}
-		err = tx.agents.decide(tx, s, events, t.with)
+		err = tx.l.r.agents.Decide(&tx.agents, s, events, t.with, tx.now)
 	}
 	tx.refused = tx.refused || err != nil && refusal(err)
 	tx.l.r.order.note(&t.from, err)
@@ -208,14 +209,13 @@ const maxTail = 200
 // error nothing was written and no task was answered.
 func (tx *tx) commit() error {
 	l, r := tx.l, tx.l.r
-	if len(tx.recs) > 0 || len(tx.batch.OutboxUpdates) > 0 || len(tx.batch.External) > 0 || tx.agents.any() {
+	if len(tx.recs) > 0 || len(tx.batch.OutboxUpdates) > 0 || len(tx.batch.External) > 0 || tx.agents.Any() {
 		if err := tx.write(); err != nil {
-			tx.agents.conflict() // whoever was first may have changed them too
 			if inDoubt(err) {
 				r.doubtConversation(l.id)
-				tx.agents.doubt()
 			}
-			tx.agents.unlock()
+			tx.agents.Failed(err)
+			tx.agents.Release()
 			return err
 		}
 		if tx.row {
@@ -231,8 +231,8 @@ func (tx *tx) commit() error {
 	if len(tx.recs) > 0 {
 		l.publish(tx.recs, l.state)
 	}
-	tx.agents.applied()
-	tx.agents.unlock()
+	tx.agents.Committed()
+	tx.agents.Release()
 	r.committed(tx)
 	for i := range tx.done {
 		if d := &tx.done[i]; d.err == nil && d.out.message != 0 && len(d.task.blobs) > 0 {
@@ -301,7 +301,7 @@ func (tx *tx) fill() error {
 			}
 		}
 	}
-	return tx.agents.fill(&tx.batch)
+	return tx.agents.Fill(&tx.batch)
 }
 
 func (r *Router) seal(id conversation.ConversationID, seq uint64, key int64, body []byte) ([]byte, error) {

@@ -34,8 +34,9 @@ var house = []rule{
 	{"core/pluginhost", []string{".", "core/conversation", "core/plugin", "plugins/contract", "internal/freeport"}, "speaks the contract; knows the core by the nouns in plugin; its tests come back to ports"},
 	{"core/outbox", []string{"core/conversation", "core/eventlog", "core/plugin"}, "pending commands; asks the router by interfaces of its own"},
 	{"core/readers", []string{".", "core/conversation", "core/eventlog", "core/plugin", "core/vault"}, "who reads; asks the router by an interface of its own"},
+	{"core/agents", []string{"core/acd", "core/bus", "core/conversation", "core/eventlog"}, "keeps streams and lets acd decide; is told nothing of conversations but their events"},
 	{"core/dispatch", []string{"core/acd", "core/conversation", "core/directory", "core/eventlog"}, "asks acd and tells who keeps conversations, whom it does not know"},
-	{"core/router", []string{".", "core/acd", "core/blob", "core/bus", "core/conversation", "core/directory", "core/dispatch", "core/eventlog", "core/outbox", "core/plugin", "core/readers", "core/timers", "core/vault"}, "carries out what conversation and acd decide; who runs plugins it does not know"},
+	{"core/router", []string{".", "core/acd", "core/agents", "core/blob", "core/bus", "core/conversation", "core/directory", "core/dispatch", "core/eventlog", "core/outbox", "core/plugin", "core/readers", "core/timers", "core/vault"}, "carries out what conversation and acd decide; who runs plugins it does not know"},
 
 	{"gateway", []string{"config", "core", "gateway", "plugins/contract/identity", "internal/wsframe"}, "identity is the header that plugins behind the proxy check; wsframe guards its sockets"},
 	{"gateway/control", []string{"core/directory", "core/pluginhost"}, "a door for this machine's commands; what it opens is handed in"},
@@ -162,6 +163,7 @@ func TestRefuse(t *testing.T) {
 		{"router's tests start a host", "core/router/attachments_test.go", "core/pluginhost", true},
 		{"nouns know no host", "core/plugin/core.go", "core/pluginhost", false},
 		{"host uses the nouns", "core/pluginhost/session.go", "core/plugin", true},
+		{"agents know no dispatch", "core/agents/agents.go", "core/dispatch", false},
 		{"dispatch knows no router", "core/dispatch/dispatch.go", "core/router", false},
 		{"router uses core", "core/router/router.go", "core/acd", true},
 		{"gateway uses core", "gateway/api/api.go", "core/router", true},

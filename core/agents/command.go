@@ -1,0 +1,145 @@
+package agents
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// maxRetries bounds how often a command is decided again after a conflict.
+const maxRetries = 8
+
+// retryPause is how long what the store refused waits.
+const retryPause = time.Second
+
+// Command decides an agent's own command and commits it. When ctx ends first, the
+// outcome is not known to the caller.
+func (k *Keeper) Command(ctx context.Context, id conversation.AgentID, cmd acd.Command) error {
+	done := make(chan error, 1)
+	if !k.runner.Go(func() { done <- k.commandNow(id, cmd) }) {
+		return ErrStopped
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("agents: %s: %w", id, ctx.Err())
+	}
+}
+
+func (k *Keeper) commandNow(id conversation.AgentID, cmd acd.Command) error {
+	for attempt := 0; ; attempt++ {
+		err := k.tryCommand(id, cmd)
+		if attempt == 0 && acd.Code(err) != "" && k.overtaken(id) {
+			continue
+		}
+		if !errors.Is(err, eventlog.ErrConflict) || attempt == maxRetries {
+			return err
+		}
+		k.conflicts.Inc()
+	}
+}
+
+// overtaken reports whether another node has written to an agent's stream: a refusal
+// then stands only if it is repeated with what that node wrote.
+func (k *Keeper) overtaken(id conversation.AgentID) bool {
+	a := k.agent(id)
+	recs, err := k.log.Read(k.runner.Running(), eventlog.StreamID(id), a.view.Load().Seq, 1)
+	if err != nil || len(recs) == 0 {
+		return false
+	}
+	a.mark(recs[0].Seq)
+	return true
+}
+
+func (k *Keeper) tryCommand(id conversation.AgentID, cmd acd.Command) error {
+	p := Part{k: k}
+	if err := p.hold(id); err != nil {
+		return err
+	}
+	defer p.Release()
+	if _, err := p.apply(id, cmd, k.now()); err != nil {
+		return err
+	}
+	var b eventlog.Batch
+	if err := p.Fill(&b); err != nil {
+		return err
+	}
+	if len(b.Streams) == 0 {
+		return nil
+	}
+	if _, err := k.log.Append(k.runner.Commits(), &b); err != nil {
+		p.Failed(err)
+		return fmt.Errorf("agents: %s: %w", id, err)
+	}
+	p.Committed()
+	return nil
+}
+
+// Connected counts a socket of an agent's in; the first one logs the agent in or ends
+// a lost connection (A20). Every successful call is paired with one of Disconnected.
+func (k *Keeper) Connected(ctx context.Context, id conversation.AgentID) error {
+	a := k.agent(id)
+	a.mu.Lock()
+	a.sockets++
+	a.mu.Unlock()
+	if err := k.Command(ctx, id, acd.Login{}); err != nil {
+		k.Disconnected(id)
+		return err
+	}
+	return nil
+}
+
+// Disconnected counts a socket out. When it was the last, the agent's grace begins.
+func (k *Keeper) Disconnected(id conversation.AgentID) {
+	a := k.agent(id)
+	a.mu.Lock()
+	a.sockets--
+	last := a.sockets == 0
+	a.mu.Unlock()
+	if last {
+		k.runner.Go(func() { k.disconnect(a) })
+	}
+}
+
+// Lost begins the grace of agents whose sockets died with the process that had them
+// (A20), with an append for each.
+func (k *Keeper) Lost(ids []conversation.AgentID) {
+	for _, id := range ids {
+		k.disconnect(k.agent(id))
+	}
+}
+
+func (a *agent) here() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.sockets > 0
+}
+
+func (k *Keeper) disconnect(a *agent) {
+	if a.here() { // back already
+		return
+	}
+	if err := k.commandNow(a.id, acd.Disconnect{}); err != nil && !errors.Is(err, ErrStopped) {
+		k.logger.Warn("agent's lost connection not recorded", "agent_id", a.id, "err", err)
+		k.runner.After(retryPause, func() { k.disconnect(a) })
+		return
+	}
+	k.stillHere(a) // a socket that came in between has found the agent connected
+}
+
+// stillHere takes a lost connection back that another node has recorded, or a
+// late goroutine of this one, while the agent has a socket here.
+func (k *Keeper) stillHere(a *agent) {
+	here := a.here()
+	if s := a.view.Load(); here && s.LoggedIn && s.Disconnected {
+		if err := k.commandNow(a.id, acd.Connect{}); err != nil && !errors.Is(err, ErrStopped) {
+			k.logger.Warn("agent's connection not recorded", "agent_id", a.id, "err", err)
+		}
+	}
+}

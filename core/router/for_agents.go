@@ -1,0 +1,49 @@
+package router
+
+import (
+	"context"
+	"time"
+
+	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/dispatch"
+)
+
+// forAgents is the router as the Keeper of agents sees it: agents.Watcher and
+// agents.Runner.
+type forAgents struct{ r *Router }
+
+// Changed implements agents.Watcher.
+func (f forAgents) Changed(s *acd.AgentState) {
+	f.r.dispatch.Agent(s)
+	if at, ok := s.NextDeadline(); ok {
+		f.r.timers.Set(timerID{timerAgent, s.ID}, at)
+	}
+	f.r.watchLost(s)
+	f.r.readers.AgentChanged(s.ID)
+}
+
+// AppendFailed implements agents.Watcher.
+func (f forAgents) AppendFailed(id conversation.AgentID, err error) {
+	if inDoubt(err) {
+		f.r.doubtAgent(id)
+	}
+}
+
+// Limits implements agents.Watcher.
+func (f forAgents) Limits(id conversation.AgentID) acd.Limits {
+	u, _ := f.r.dir.Snapshot().User(id)
+	return dispatch.LimitsOf(u)
+}
+
+// Go implements agents.Runner.
+func (f forAgents) Go(work func()) bool { return f.r.spawn(work) }
+
+// After implements agents.Runner.
+func (f forAgents) After(d time.Duration, work func()) { f.r.after(d, work) }
+
+// Running implements agents.Runner.
+func (f forAgents) Running() context.Context { return f.r.ctx }
+
+// Commits implements agents.Runner.
+func (f forAgents) Commits() context.Context { return f.r.commits }
