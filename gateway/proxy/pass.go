@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -146,32 +148,62 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 		http.Error(w, http.StatusText(http.StatusUnauthorized), http.StatusUnauthorized)
 		return
 	}
-	if r.Context().Err() != nil {
-		return // the client has gone
-	}
-	if q.body.broken.Load() { // the client's fault, not the plugin's
-		p.metrics.count(q.plugin, http.StatusBadRequest)
-		http.Error(w, "the request's body is cut off, or its framing is broken", http.StatusBadRequest)
+	gone := r.Context().Err() != nil // or net/http takes it for gone: to it every error of reading is that
+	switch cause := q.body.broken(gone); {
+	case errors.Is(cause, os.ErrDeadlineExceeded):
+		p.brokenOff(w, q, http.StatusRequestTimeout)
 		return
+	case cause != nil && (!gone || errors.Is(cause, io.ErrUnexpectedEOF)): // who sends no more may still read
+		p.brokenOff(w, q, http.StatusBadRequest)
+		return
+	case gone:
+		panic(http.ErrAbortHandler) // returning would answer 200
 	}
 	p.opts.Log.Warn("proxy: plugin did not answer", "plugin", q.plugin, "err", scrub(err))
 	p.metrics.count(q.plugin, http.StatusServiceUnavailable)
 	unavailable(w)
 }
 
-// clientBody tells whether the client's body could not be read to its end.
+// brokenOff answers a request whose body did not come to its end: the client's
+// fault, not the plugin's.
+func (p *Proxy) brokenOff(w http.ResponseWriter, q *request, status int) {
+	p.metrics.count(q.plugin, status)
+	w.Header().Set("Connection", "close")
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, `{"error":{"code":"broken_off"}}`+"\n") // nobody may be there to read it
+}
+
+// clientBody remembers why the client's body could not be read to its end.
 type clientBody struct {
 	io.ReadCloser
-	broken atomic.Bool
+	reading sync.Mutex
+	cause   atomic.Pointer[error]
 }
 
 // Read implements io.Reader.
 func (b *clientBody) Read(p []byte) (int, error) {
+	b.reading.Lock()
+	defer b.reading.Unlock()
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, http.ErrBodyReadAfterClose) {
-		b.broken.Store(true)
+		b.cause.CompareAndSwap(nil, &err)
 	}
 	return n, err
+}
+
+// broken is why the body could not be read; nil: it could, so far. When the request
+// is over it waits for a read under way, which is then about to fail: net/http ends
+// the request just before it returns the error that it does so for.
+func (b *clientBody) broken(over bool) error {
+	if over {
+		b.reading.Lock()
+		defer b.reading.Unlock()
+	}
+	if err := b.cause.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // scrub keeps the cause of an error without the URL that url.Error repeats:

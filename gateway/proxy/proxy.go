@@ -172,7 +172,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		unavailable(w)
 		return
 	case err != nil: // the client has gone
-		return
+		panic(http.ErrAbortHandler) // returning would answer 200
 	}
 	q := &request{plugin: plugin, route: route, sub: "/" + rest, w: w}
 	if !p.place(w, r, q) {

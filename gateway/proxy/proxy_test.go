@@ -72,11 +72,15 @@ type host struct {
 	plugin *plugin
 	routes map[string]proxy.Route
 	down   bool
+	err    error // instead of a route
 }
 
 func (h *host) Route(_ context.Context, name, path string) (proxy.Route, error) {
 	if name != "toy" {
 		return proxy.Route{}, proxy.ErrNoRoute
+	}
+	if h.err != nil {
+		return proxy.Route{}, h.err
 	}
 	if h.down {
 		return proxy.Route{}, proxy.ErrUnavailable
