@@ -134,7 +134,7 @@ lint-web: $(NODE_MODULES)
 	npm --workspace $(WIDGET) run --silent check
 
 generated: web ## check that generated code is up to date (the contract's needs protoc)
-	go test -run 'TestTypeScript$$' ./gateway/api
+	go test -run 'TestTypeScript$$' ./gateway/stream
 	@PROTOC_VERSION=$(PROTOC_VERSION) PROTOC_GEN_GO_GRPC_VERSION=$(PROTOC_GEN_GO_GRPC_VERSION) scripts/generated
 
 $(GOLANGCI_LINT):

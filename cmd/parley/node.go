@@ -33,6 +33,7 @@ import (
 	"github.com/parley-gateway/parley/gateway/hook"
 	"github.com/parley-gateway/parley/gateway/ops"
 	"github.com/parley-gateway/parley/gateway/proxy"
+	"github.com/parley-gateway/parley/gateway/stream"
 	"github.com/parley-gateway/parley/internal/doctor"
 	"github.com/parley-gateway/parley/internal/stores"
 )
@@ -49,7 +50,7 @@ type node struct {
 	auth   *auth.Auth
 	grants *auth.Grants
 	host   *pluginhost.Host
-	stream *api.API
+	stream *stream.Stream
 	proxy  *proxy.Proxy
 	hooks  *hook.Handler
 	health *ops.Health
@@ -263,10 +264,12 @@ func (n *node) followAccounts(ctx context.Context) {
 
 // serve opens the doors.
 func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins gateway.Origins) error {
-	var err error
 	v, _ := versionText()
-	n.stream, err = api.New(api.Options{
-		Router: api.FromRouter(n.router), Log: n.stores.Log, Directory: n.stores.Directory, Auth: n.auth, Grants: n.grants, Blobs: n.blobs, Host: n.host,
+	n.stream = stream.New(stream.Options{
+		Router: stream.FromRouter(n.router), Sessions: n.auth, Records: n.stores.Directory, Version: v, Now: n.clock.Now, Registry: registry, Log: n.logger,
+	})
+	rest, err := api.New(api.Options{
+		Router: n.router, Stream: n.stream, Log: n.stores.Log, Directory: n.stores.Directory, Auth: n.auth, Grants: n.grants, Blobs: n.blobs, Host: n.host,
 		FilesOrigin: origins.Files, Doctor: n.doctor, Version: v, Now: n.clock.Now, Logger: n.logger, Registry: registry,
 	})
 	if err != nil {
@@ -291,7 +294,7 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 		return err
 	}
 	n.server.Start(gateway.Handlers{
-		API: n.stream, Hooks: n.hooks, Plugins: n.proxy, Files: n.blobs.Handler(), Desktop: files,
+		API: rest, Hooks: n.hooks, Plugins: n.proxy, Files: n.blobs.Handler(), Desktop: files,
 		Drain: []func(context.Context){n.stream.Drain, n.proxy.Drain},
 	})
 	ready, cancel := context.WithTimeout(ctx, 15*time.Second)

@@ -9,8 +9,14 @@ import (
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
-// audienceOf is the circle that a user reads conversations in.
-func audienceOf(id auth.Identity) conversation.Audience {
+// Trail takes the audit trail's entries (directory.Directory).
+type Trail interface {
+	// Audit appends to the audit trail, durable on return.
+	Audit(ctx context.Context, e directory.AuditEntry) error
+}
+
+// AudienceOf is the circle that a user reads conversations in.
+func AudienceOf(id auth.Identity) conversation.Audience {
 	if id.Role.Includes(directory.RoleSupervisor) {
 		return conversation.AudienceSupervisor
 	}
@@ -29,30 +35,30 @@ func mayRead(id auth.Identity, s *conversation.State) bool {
 	return s.WaitsFor(id.User)
 }
 
-// readable is Info of a conversation that the user may read. For others the
+// Readable is Info of a conversation that the user may read. For others the
 // answer is that there is none.
-func readable(ctx context.Context, r Router, id auth.Identity, conv conversation.ConversationID) (router.Info, error) {
+func Readable(ctx context.Context, r Router, id auth.Identity, conv conversation.ConversationID) (router.Info, error) {
 	if conv.IsZero() {
-		return router.Info{}, fault("not_found")
+		return router.Info{}, NewFault("not_found")
 	}
 	info, err := r.Info(ctx, conv)
 	if err != nil {
 		return info, err
 	}
 	if !mayRead(id, &info.State) {
-		return router.Info{}, fault("not_found")
+		return router.Info{}, NewFault("not_found")
 	}
 	return info, nil
 }
 
-// auditRead notes that somebody reads of a conversation in which they take no
+// AuditRead notes that somebody reads of a conversation in which they take no
 // part now (SPEC Z5); what a reading is, the action says. objects are the files
 // read, if any. Who takes part, or keeps it while it is parked, reads as part of
 // the work that the conversation's own log tells of.
 //
 // Whatever shows content, names or numbers of conversations calls this before it
 // answers, and does not answer when it fails.
-func auditRead(ctx context.Context, records Records, id auth.Identity, s *conversation.State, action string, objects ...string) error {
+func AuditRead(ctx context.Context, trail Trail, id auth.Identity, s *conversation.State, action string, objects ...string) error {
 	if takesPartOrKeeps(id, s) {
 		return nil
 	}
@@ -60,11 +66,11 @@ func auditRead(ctx context.Context, records Records, id auth.Identity, s *conver
 	if _, rest := auth.FromContext(ctx); !rest { // the actor of a request is in its context already
 		e.Actor = directory.Actor{User: id.User, Via: "api"}
 	}
-	return records.Audit(ctx, e)
+	return trail.Audit(ctx, e)
 }
 
 // auditList notes which of a list's conversations somebody sees who takes no part in them.
-func auditList(ctx context.Context, records Records, id auth.Identity, list []conversation.State) error {
+func auditList(ctx context.Context, trail Trail, id auth.Identity, list []conversation.State) error {
 	var ids []string
 	for i := range list {
 		if !takesPartOrKeeps(id, &list[i]) {
@@ -74,7 +80,7 @@ func auditList(ctx context.Context, records Records, id auth.Identity, list []co
 	if len(ids) == 0 {
 		return nil
 	}
-	return records.Audit(ctx, directory.AuditEntry{Action: directory.AuditListed, Object: "conversation", Objects: ids})
+	return trail.Audit(ctx, directory.AuditEntry{Action: directory.AuditListed, Object: "conversation", Objects: ids})
 }
 
 func takesPartOrKeeps(id auth.Identity, s *conversation.State) bool {

@@ -22,6 +22,8 @@ import (
 	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/gateway/api"
+	"github.com/parley-gateway/parley/gateway/stream"
+	"github.com/parley-gateway/parley/gateway/stream/streamtest"
 )
 
 // floor is a house with the session router itself behind the API, in which
@@ -79,9 +81,9 @@ func newFloor(t *testing.T) *floor {
 		})
 		f.must(t, err)
 		f.must(t, f.core.Start(t.Context()))
-		o.Router, o.Log = api.FromRouter(f.core), f.log
+		o.Router, o.Log = f.core, f.log
 		o.RequestsPerSecond, o.Burst = 1e6, 1e6
-		o.Stream = api.StreamLimits{SendPerSecond: 1e6, SendBurst: 1e6, FramePerSecond: 1e6, FrameBurst: 1e6}
+		h.desk = stream.Options{Router: stream.FromRouter(f.core), Limits: stream.Limits{SendPerSecond: 1e6, SendBurst: 1e6, FramePerSecond: 1e6, FrameBurst: 1e6}}
 	})
 	t.Cleanup(func() { // before the house goes
 		f.feed.Close()
@@ -327,7 +329,7 @@ func (f *floor) ingest(in plugin.Inbound) plugin.Ack {
 // offered waits for the offer to somebody.
 func (f *floor) offered(login string) (offer conversation.OfferID) {
 	f.t.Helper()
-	eventually(f.t, "offer to "+login, func() bool {
+	streamtest.Eventually(f.t, "offer to "+login, func() bool {
 		a, _ := f.core.Agent(f.t.Context(), f.users[login].ID)
 		if a.Offer != nil {
 			offer = a.Offer.Offer
@@ -373,7 +375,8 @@ func (p takingPort) Info() plugin.Info { return p.info }
 
 // line is a socket whose frames are read as they come.
 type line struct {
-	*client
+	*streamtest.Client
+	t      *testing.T
 	frames chan string
 	told   strings.Builder // all that was taken out of frames
 }
@@ -404,9 +407,9 @@ func (f *floor) connect(login string) *line {
 		f.t.Fatalf("%s opens a socket: %d", login, status)
 	}
 	c.SetReadLimit(1 << 20)
-	l := &line{client: &client{c, f.t}, frames: make(chan string, 100_000)}
-	l.say(`{"t":"hello"}`)
-	l.until("welcome")
+	l := &line{t: f.t, Client: streamtest.NewClient(f.t, c), frames: make(chan string, 100_000)}
+	l.Say(`{"t":"hello"}`)
+	l.Until("welcome")
 	go func() { // ends with close
 		defer close(l.frames)
 		for {
@@ -428,7 +431,7 @@ func (l *line) close() {
 
 // upTo takes frames up to the first that is meant; answers are those among them that
 // tell nothing of what the socket's owner takes part in.
-func (l *line) upTo(what string, is func(frame) bool) (frames []frame, answers string) {
+func (l *line) upTo(what string, is func(streamtest.Frame) bool) (frames []streamtest.Frame, answers string) {
 	l.t.Helper()
 	limit := time.After(20 * time.Second)
 	for {
@@ -438,11 +441,11 @@ func (l *line) upTo(what string, is func(frame) bool) (frames []frame, answers s
 				l.t.Fatalf("%s: the socket was closed; it had told %v", what, frames)
 			}
 			l.told.WriteString(raw)
-			var fr frame
+			var fr streamtest.Frame
 			if err := json.Unmarshal([]byte(raw), &fr); err != nil {
 				l.t.Fatal(err)
 			}
-			if kind := fr.str("t"); kind == "ack" || kind == "error" {
+			if kind := fr.Str("t"); kind == "ack" || kind == "error" {
 				answers += raw + "\n"
 			}
 			if frames = append(frames, fr); is(fr) {
@@ -456,10 +459,10 @@ func (l *line) upTo(what string, is func(frame) bool) (frames []frame, answers s
 
 // settled takes what has come by itself, and waits until what was said is dealt with:
 // pings are answered at once, commands one after the other.
-func (l *line) settled(id string) (frames []frame, answers string) {
+func (l *line) settled(id string) (frames []streamtest.Frame, answers string) {
 	l.t.Helper()
-	l.say(`{"t":"ping","id":"` + id + `"}`)
-	return l.upTo("ping", func(fr frame) bool { return fr.str("t") == "pong" && fr.str("id") == id })
+	l.Say(`{"t":"ping","id":"` + id + `"}`)
+	return l.upTo("ping", func(fr streamtest.Frame) bool { return fr.Str("t") == "pong" && fr.Str("id") == id })
 }
 
 // cookie opens a session as a browser does and returns its cookie.

@@ -13,6 +13,8 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/gateway/api"
 	"github.com/parley-gateway/parley/gateway/auth"
+	"github.com/parley-gateway/parley/gateway/stream"
+	"github.com/parley-gateway/parley/gateway/stream/streamtest"
 )
 
 // May this person do this, with this conversation, now [ASVS 8.2.2]? The tables below
@@ -337,7 +339,7 @@ func (f *floor) eachRoute(t *testing.T) {
 }
 
 func TestWhoMayBySocket(t *testing.T) {
-	names := append(api.CommandNames(), frameNames(t)...)
+	names := append(stream.CommandNames(), streamtest.FrameNames(t)...)
 	for _, o := range orders {
 		if !slices.Contains(names, o.name) {
 			t.Errorf("%s is no frame or command any more", o.name)
@@ -398,9 +400,9 @@ func (f *floor) give(login string, o order) (code, told, said string) {
 	}
 	id := fmt.Sprint(f.count)
 	l.settled("before " + id)
-	errorOf := func(frames []frame) (code string) {
+	errorOf := func(frames []streamtest.Frame) (code string) {
 		for _, fr := range frames {
-			if c := fr.str("error", "code"); c != "" && (fr.str("t") == "error" || fr.str("id") == id) {
+			if c := fr.Str("error", "code"); c != "" && (fr.Str("t") == "error" || fr.Str("id") == id) {
 				code = c
 			}
 		}
@@ -412,24 +414,26 @@ func (f *floor) give(login string, o order) (code, told, said string) {
 		return "", "", ""
 	case "watch":
 		said = `{"t":"watch"` + with + `}`
-		l.say(said)
-		l.say(`{"t":"cmd","id":"after ` + id + `","cmd":"reject","offer":"` + conversation.NewID[conversation.OfferID]().String() + `"}`) // is behind it, and does nothing
-		frames, told := l.upTo(said, func(fr frame) bool { return fr.str("id") == "after "+id })
-		shown := func(fr frame) bool { return fr.str("t") == "event" && fr.str("conversation") == f.conv.String() }
+		l.Say(said)
+		l.Say(`{"t":"cmd","id":"after ` + id + `","cmd":"reject","offer":"` + conversation.NewID[conversation.OfferID]().String() + `"}`) // is behind it, and does nothing
+		frames, told := l.upTo(said, func(fr streamtest.Frame) bool { return fr.Str("id") == "after "+id })
+		shown := func(fr streamtest.Frame) bool {
+			return fr.Str("t") == "event" && fr.Str("conversation") == f.conv.String()
+		}
 		if code = errorOf(frames); code == "" && !slices.ContainsFunc(frames, shown) {
 			l.upTo("the events of what is watched", shown)
 		}
 		return code, told, said
 	case "typing", "unwatch", "board", "ping":
 		said = `{"t":"` + o.name + `"` + with + `}`
-		l.say(said)
+		l.Say(said)
 		frames, told := l.settled(id)
 		code = errorOf(frames)
 		if o.name == "typing" && !f.heard(login) {
 			code = "unheard"
 		}
 		if o.name == "board" {
-			l.say(`{"t":"board","on":false}`)
+			l.Say(`{"t":"board","on":false}`)
 		}
 		return code, told, said
 	case "cmd":
@@ -437,8 +441,8 @@ func (f *floor) give(login string, o order) (code, told, said string) {
 	default:
 		said = `{"t":"cmd","id":"` + id + `","cmd":"` + o.name + `"` + with + `}`
 	}
-	l.say(said)
-	frames, told := l.upTo(said, func(fr frame) bool { return fr.str("t") == "ack" && fr.str("id") == id })
+	l.Say(said)
+	frames, told := l.upTo(said, func(fr streamtest.Frame) bool { return fr.Str("t") == "ack" && fr.Str("id") == id })
 	return errorOf(frames), told, said
 }
 

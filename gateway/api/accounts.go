@@ -38,7 +38,7 @@ func (a *API) accountRoutes() {
 func (a *API) putAccount(ctx context.Context, id string, b accountInput) (directory.Account, error) {
 	settings, err := json.Marshal(b.Settings)
 	if err != nil {
-		return directory.Account{}, fault("invalid", Detail{"settings", "must be JSON"})
+		return directory.Account{}, NewFault("invalid", Detail{"settings", "must be JSON"})
 	}
 	if b.Settings == nil {
 		settings = nil
@@ -72,19 +72,19 @@ func (a *API) validateAccount(ctx context.Context, acc directory.Account, b acco
 	}
 	settings, err := json.Marshal(all)
 	if err != nil {
-		return fault("invalid", Detail{"settings", "must be JSON"})
+		return NewFault("invalid", Detail{"settings", "must be JSON"})
 	}
 	problems, err := a.opts.Host.Validate(ctx, acc.Plugin, nil, []pluginhost.AccountConfig{{
 		ID: acc.ID, Plugin: acc.Plugin, Name: acc.Name, Settings: settings, Enabled: acc.Enabled,
 	}})
 	switch {
 	case errors.Is(err, pluginhost.ErrUnknownPlugin):
-		return fault("invalid", Detail{"plugin", "is not installed"})
+		return NewFault("invalid", Detail{"plugin", "is not installed"})
 	case errors.Is(err, pluginhost.ErrUnavailable), errors.Is(err, pluginhost.ErrGone):
 		if !acc.Enabled {
 			return nil
 		}
-		f := fault("unavailable", Detail{"plugin", "is not running, so it cannot check the settings; try again, or store the account disabled"})
+		f := NewFault("unavailable", Detail{"plugin", "is not running, so it cannot check the settings; try again, or store the account disabled"})
 		return f
 	case err != nil:
 		return fmt.Errorf("validate account: %w", err)
@@ -94,7 +94,7 @@ func (a *API) validateAccount(ctx context.Context, acc directory.Account, b acco
 		details = append(details, Detail{"settings" + p.Path, p.Text})
 	}
 	if len(details) > 0 {
-		return fault("invalid", details...)
+		return NewFault("invalid", details...)
 	}
 	return nil
 }

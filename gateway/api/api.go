@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -60,8 +61,8 @@ type Options struct {
 	// Now is the installation's time (core/clock); nil: time.Now.
 	Now func() time.Time
 
-	// Stream limits the agents' sockets; zero fields get their defaults.
-	Stream StreamLimits
+	// Stream serves the agents' WebSocket (gateway/stream), at Prefix + "/stream".
+	Stream http.Handler
 	// RequestsPerSecond and Burst limit one session. Default 50 and 200.
 	RequestsPerSecond float64
 	Burst             int
@@ -76,7 +77,6 @@ type Options struct {
 type API struct {
 	opts     Options
 	log      *slog.Logger
-	stream   *Stream
 	handler  http.Handler
 	sessions *limit.Rates[directory.SessionID]
 	huma     huma.API
@@ -85,11 +85,11 @@ type API struct {
 // Prefix is where the API lives.
 const Prefix = "/api/v1"
 
-// New makes an API and starts its stream; Close stops it.
+// New makes an API.
 func New(opts Options) (*API, error) {
-	def(&opts.RequestsPerSecond, 50)
-	def(&opts.Burst, 200)
-	def(&opts.MaxUpload, 100<<20)
+	opts.RequestsPerSecond = cmp.Or(opts.RequestsPerSecond, 50)
+	opts.Burst = cmp.Or(opts.Burst, 200)
+	opts.MaxUpload = cmp.Or(opts.MaxUpload, 100<<20)
 	a := &API{
 		opts: opts, log: opts.Logger,
 		sessions: limit.NewRates[directory.SessionID](opts.RequestsPerSecond, opts.Burst, 20_000),
@@ -100,13 +100,9 @@ func New(opts Options) (*API, error) {
 	if err := a.serveDescription(mux); err != nil {
 		return nil, err
 	}
-	a.stream = NewStream(StreamOptions{
-		Router: opts.Router, Sessions: opts.Auth, Records: opts.Directory, Version: opts.Version, Now: opts.Now,
-		StreamLimits: opts.Stream, Registry: opts.Registry, Log: opts.Logger,
-	})
 	rest := opts.Auth.Middleware(a.limited(http.MaxBytesHandler(mux, opts.MaxUpload)))
 	root := http.NewServeMux()
-	root.Handle("GET "+Prefix+"/stream", a.stream)
+	root.Handle("GET "+Prefix+"/stream", opts.Stream)
 	root.Handle("/", rest)
 	a.handler = root
 	return a, nil
@@ -118,21 +114,15 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.handler.ServeHTTP(w, r)
 }
 
-// Drain tells the agents' sockets to come back and closes them.
-func (a *API) Drain(ctx context.Context) { a.stream.Drain(ctx) }
-
-// Close ends what is left of the sockets.
-func (a *API) Close() { a.stream.Close() }
-
 // limited holds each session to its rate, and every body to the largest upload.
 func (a *API) limited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if id, ok := auth.FromContext(r.Context()); ok && !a.sessions.Allow(id.Session, time.Now()) {
-			writeFault(w, fault("rate_limited"))
+			WriteFault(w, NewFault("rate_limited"))
 			return
 		}
 		if r.ContentLength > a.opts.MaxUpload {
-			writeFault(w, fault("too_large"))
+			WriteFault(w, NewFault("too_large"))
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -153,7 +143,7 @@ func (a *API) serveDescription(mux *http.ServeMux) error {
 		w.Header().Set("Content-Type", "application/openapi+json")
 		_, _ = w.Write(doc)
 	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { writeFault(w, fault("not_found")) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { WriteFault(w, NewFault("not_found")) })
 	return nil
 }
 

@@ -33,7 +33,7 @@ func (a *API) applyRoutes() {
 	register(a, o, directory.RoleAdmin, func(ctx context.Context, _ auth.Identity, in *applyInput) (*applyOutput, error) {
 		records, err := directory.ParseRecordsText(in.RawBody, "records.yaml")
 		if err != nil {
-			return nil, fault("invalid", Detail{Problem: err.Error()})
+			return nil, NewFault("invalid", Detail{Problem: err.Error()})
 		}
 		changes, err := a.opts.Directory.Apply(ctx, records, in.DryRun)
 		if err != nil {
@@ -59,7 +59,7 @@ func recordFault(err error) error {
 		}
 		details = append(details, Detail{re.Where, re.Err.Error()})
 	}
-	return fault("invalid", details...)
+	return NewFault("invalid", details...)
 }
 
 // flatten takes joined errors apart.

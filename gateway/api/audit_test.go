@@ -5,14 +5,13 @@ import (
 	"encoding/json"
 	"image"
 	"image/png"
-	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/gateway/api"
+	"github.com/parley-gateway/parley/gateway/stream/streamtest"
 )
 
 // Why a route or a command leaves no line in the audit trail as a reading.
@@ -50,8 +49,8 @@ func TestEveryRouteIsAuditedOrSaysWhyNot(t *testing.T) {
 		"GET /plugins": notOfThem, "POST /apply": changes,
 	}
 	h := newHouse(t, nil)
-	conv := h.router.open(service(), account())
-	h.router.join(h.users["ana"].ID, conv)
+	conv := h.router.Open(streamtest.Service(), streamtest.Account())
+	h.router.MakeJoin(h.users["ana"].ID, conv)
 	var pic bytes.Buffer
 	if err := png.Encode(&pic, image.NewRGBA(image.Rect(0, 0, 600, 400))); err != nil {
 		t.Fatal(err)
@@ -109,67 +108,10 @@ func TestEveryRouteIsAuditedOrSaysWhyNot(t *testing.T) {
 	}
 }
 
-// The same for the frames and commands of the agents' socket.
-func TestEveryCommandIsAuditedOrSaysWhyNot(t *testing.T) {
-	audited := []string{"watch"}
-	whyNot := map[string]string{
-		"hello": "what follows is what the agent takes part in or keeps", "cmd": "see the commands", "unwatch": noContent, "typing": noContent, "ping": noContent,
-		"board": notOfThem, "ready": ownSession, "not_ready": ownSession, "logout": ownSession, "recent_seen": ownSession,
-		"accept": ownWork, "reject": ownWork, "send": ownWork, "mark": ownWork, "end": ownWork, "wrapup": ownWork, "invite": ownWork,
-		"cancel_invite": ownWork, "flag": ownWork, "link_contact": ownWork, "join": ownWork,
-		"text": "begins a conversation of one's own; of one that is open it names the owner only", "settle": noContent,
-	}
-	names := append(api.CommandNames(), frameNames(t)...)
-	for _, name := range names {
-		if slices.Contains(audited, name) == (whyNot[name] != "") {
-			t.Errorf("%s: say whether it is audited or why not", name)
-		}
-	}
-	for name := range whyNot {
-		if !slices.Contains(names, name) {
-			t.Errorf("%s is no frame or command any more", name)
-		}
-	}
-
-	d := newDesk(t, api.StreamOptions{})
-	conv := d.router.open(service(), account())
-	sue := d.hello("sue", nil)
-	for n, after := range []int{0, 1, 1000} {
-		sue.say(map[string]any{"t": "watch", "conversation": conv, "after": after})
-		sue.say(`{"t":"unwatch","conversation":"` + conv.String() + `"}`)
-		sue.say(map[string]any{"t": "cmd", "id": "done", "cmd": "ready"}) // behind the watch
-		sue.until("ack")
-		d.records.mu.Lock()
-		trail := slices.Clone(d.records.trail)
-		d.records.mu.Unlock()
-		if len(trail) != n+1 || trail[n].Action != directory.AuditTranscript || trail[n].ObjectID != conv.String() || trail[n].Actor.User != d.sue.User {
-			t.Errorf("watched after %d: the trail is %+v, want a line for each watch", after, trail)
-		}
-	}
-}
-
-// frameNames are the kinds of frames that a socket takes.
-func frameNames(t *testing.T) (names []string) {
-	t.Helper()
-	source, err := os.ReadFile("inbound.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, read, _ := strings.Cut(string(source), "switch h.T {")
-	read, _, _ = strings.Cut(read, "default:")
-	for _, m := range regexp.MustCompile(`case "(\w+)":`).FindAllStringSubmatch(read, -1) {
-		names = append(names, m[1])
-	}
-	if !slices.Contains(names, "watch") {
-		t.Fatalf("the frames are not found: %v", names)
-	}
-	return names
-}
-
 // What cannot be noted is not shown.
 func TestNoTrailNoReading(t *testing.T) {
 	h := newHouse(t, nil)
-	conv := h.router.open(service(), account())
+	conv := h.router.Open(streamtest.Service(), streamtest.Account())
 	h.breakAudit()
 	for _, path := range []string{"/conversations?scope=all", "/conversations/" + conv.String(), "/conversations/" + conv.String() + "/events?after=1"} {
 		if a := h.do("sue", "GET", path, nil); a.status < 500 || strings.Contains(a.text, "Carla") || strings.Contains(a.text, conv.String()) {

@@ -11,8 +11,8 @@ import (
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
-// boardView is the supervisors' board as JSON.
-type boardView struct {
+// BoardView is the supervisors' board as JSON.
+type BoardView struct {
 	At     time.Time        `json:"at"`
 	Agents []boardAgentView `json:"agents"`
 	Queues []boardQueueView `json:"queues"`
@@ -42,8 +42,8 @@ type boardQueueView struct {
 	AgentsServed int                    `json:"agents_served" doc:"Agents logged in who serve it"`
 }
 
-func newBoardView(b router.Board) boardView {
-	v := boardView{At: b.At.UTC(), Agents: []boardAgentView{}, Queues: []boardQueueView{}}
+func NewBoardView(b router.Board) BoardView {
+	v := BoardView{At: b.At.UTC(), Agents: []boardAgentView{}, Queues: []boardQueueView{}}
 	for _, a := range b.Agents {
 		a.Since = a.Since.UTC()
 		v.Agents = append(v.Agents, boardAgentView(a))
@@ -67,7 +67,7 @@ func timeOrNil(t time.Time) *time.Time {
 }
 func (a *API) boardRoutes() {
 	register(a, op("board", http.MethodGet, "/board", "board", "Agents and queues as they are now", directory.RoleSupervisor), directory.RoleSupervisor,
-		func(ctx context.Context, _ auth.Identity, _ *struct{}) (*recordOutput[boardView], error) {
-			return &recordOutput[boardView]{newBoardView(a.opts.Router.Board(ctx))}, nil
+		func(ctx context.Context, _ auth.Identity, _ *struct{}) (*recordOutput[BoardView], error) {
+			return &recordOutput[BoardView]{NewBoardView(a.opts.Router.Board(ctx))}, nil
 		})
 }

@@ -44,7 +44,7 @@ func (a *API) contactRoutes() {
 		func(ctx context.Context, _ auth.Identity, in *replaceInput[contactInput]) (*recordOutput[directory.Contact], error) {
 			c := in.Body.contact(in.ID)
 			if c.ID.IsZero() {
-				return nil, fault("not_found")
+				return nil, NewFault("not_found")
 			}
 			c, err := a.opts.Directory.PutContact(ctx, c)
 			return &recordOutput[directory.Contact]{c}, err

@@ -40,14 +40,14 @@ type summaryView struct {
 	Channel   string                      `json:"channel" doc:"Id of the plugin"`
 	Title     string                      `json:"title,omitempty"`
 	Icon      string                      `json:"icon,omitempty"`
-	Service   *serviceRef                 `json:"service,omitempty"`
+	Service   *ServiceRef                 `json:"service,omitempty"`
 	Account   accountRef                  `json:"account"`
 	Contact   conversation.ContactID      `json:"contact,omitzero" format:"uuid"`
-	Customer  customerRef                 `json:"customer"`
+	Customer  CustomerRef                 `json:"customer"`
 	Address   string                      `json:"address,omitempty" doc:"The customer's telephone number, where the channel has numbers"`
-	Owner     *agentRef                   `json:"owner,omitempty" doc:"Who keeps it while it is parked"`
+	Owner     *AgentRef                   `json:"owner,omitempty" doc:"Who keeps it while it is parked"`
 	Unread    int                         `json:"unread,omitempty" doc:"Messages that wait in the reader's own Recent"`
-	Agents    []agentRef                  `json:"agents" doc:"Who takes or took part"`
+	Agents    []AgentRef                  `json:"agents" doc:"Who takes or took part"`
 	Flagged   bool                        `json:"flagged"`
 	StartedAt time.Time                   `json:"started_at"`
 	EndedAt   *time.Time                  `json:"ended_at,omitempty"`
@@ -62,7 +62,7 @@ type oneInput struct {
 type conversationOutput struct {
 	Body struct {
 		summaryView
-		Info infoView `json:"info" doc:"What an agent's screen needs beside the events"`
+		Info InfoView `json:"info" doc:"What an agent's screen needs beside the events"`
 	}
 }
 
@@ -140,12 +140,12 @@ func (a *API) listConversations(ctx context.Context, id auth.Identity, in *listI
 	case "all":
 		if !id.Role.Includes(directory.RoleSupervisor) {
 			a.opts.Auth.Denied(ctx, id, "conversations")
-			return nil, fault("denied")
+			return nil, NewFault("denied")
 		}
 		q.Agent = stream(in.Agent)
 	default:
 		if in.Agent != "" {
-			return nil, fault("invalid", Detail{"agent", "needs scope all"})
+			return nil, NewFault("invalid", Detail{"agent", "needs scope all"})
 		}
 		q.Agent, q.Active = eventlog.StreamID(id.User), in.Scope == "mine"
 	}
@@ -188,7 +188,7 @@ func (a *API) rowInfo(ctx context.Context, id auth.Identity, row eventlog.Conver
 		return i, fmt.Errorf("state of conversation: %w", err)
 	}
 	i.State.Seq = max(i.State.Seq, row.Seq)
-	recs, err := a.opts.Router.Records(ctx, conversation.ConversationID(row.ID), audienceOf(id), 0, 8)
+	recs, err := a.opts.Router.Records(ctx, conversation.ConversationID(row.ID), AudienceOf(id), 0, 8)
 	if err != nil {
 		return i, err
 	}
@@ -210,10 +210,10 @@ func (a *API) rowInfo(ctx context.Context, id auth.Identity, row eventlog.Conver
 
 func (a *API) summaryView(id auth.Identity, i *router.Info) summaryView {
 	records, st := a.opts.Directory.Snapshot(), &i.State
-	info := newInfoView(i, records)
+	info := NewInfoView(i, records)
 	v := summaryView{
 		ID: st.ID, Phase: st.Phase, Display: string(st.Display()), Channel: st.Channel, Title: info.Title, Icon: info.Icon,
-		Account: info.Account, Contact: st.Contact, Customer: customerRef{customerName(i)}, Agents: []agentRef{},
+		Account: info.Account, Contact: st.Contact, Customer: CustomerOf(i), Agents: []AgentRef{},
 		Flagged: st.Flagged, StartedAt: st.StartedAt.UTC(), EndedAt: timeOrNil(st.EndedAt), EndCause: st.EndCause, Seq: st.Seq,
 	}
 	if st.Capabilities.AddressKind == router.AddressPhone {
@@ -221,7 +221,7 @@ func (a *API) summaryView(id auth.Identity, i *router.Info) summaryView {
 	}
 	if st.Parking != nil {
 		u, _ := records.User(st.Parking.Owner)
-		v.Owner = &agentRef{ID: st.Parking.Owner, Name: u.Name}
+		v.Owner = &AgentRef{ID: st.Parking.Owner, Name: u.Name}
 	}
 	if st.Unread != nil && st.Unread.Owner == id.User {
 		v.Unread = st.Unread.Count
@@ -232,7 +232,7 @@ func (a *API) summaryView(id auth.Identity, i *router.Info) summaryView {
 	for _, p := range st.Participants {
 		if p.Who.Kind == conversation.Agent {
 			u, _ := records.User(p.Who.Agent)
-			v.Agents = append(v.Agents, agentRef{ID: p.Who.Agent, Name: u.Name})
+			v.Agents = append(v.Agents, AgentRef{ID: p.Who.Agent, Name: u.Name})
 		}
 	}
 	return v
@@ -240,7 +240,7 @@ func (a *API) summaryView(id auth.Identity, i *router.Info) summaryView {
 
 // readable is Info of the conversation named in a path, if the user may read it.
 func (a *API) readable(ctx context.Context, id auth.Identity, text string) (router.Info, error) {
-	info, err := readable(ctx, a.opts.Router, id, conversation.ConversationID(stream(text)))
+	info, err := Readable(ctx, a.opts.Router, id, conversation.ConversationID(stream(text)))
 	if f, ok := err.(*Fault); ok && f.Code == "not_found" { //nolint:errorlint // our own, never wrapped
 		a.opts.Auth.Denied(ctx, id, "conversation")
 	}
@@ -252,12 +252,12 @@ func (a *API) getConversation(ctx context.Context, id auth.Identity, in *oneInpu
 	if err != nil {
 		return nil, err
 	}
-	if err := auditRead(ctx, a.opts.Directory, id, &info.State, directory.AuditSummary); err != nil {
+	if err := AuditRead(ctx, a.opts.Directory, id, &info.State, directory.AuditSummary); err != nil {
 		return nil, err
 	}
 	out := &conversationOutput{}
 	out.Body.summaryView = a.summaryView(id, &info)
-	out.Body.Info = newInfoView(&info, a.opts.Directory.Snapshot())
+	out.Body.Info = NewInfoView(&info, a.opts.Directory.Snapshot())
 	return out, nil
 }
 
@@ -266,10 +266,10 @@ func (a *API) listEvents(ctx context.Context, id auth.Identity, in *eventsInput)
 	if err != nil {
 		return nil, err
 	}
-	if err := auditRead(ctx, a.opts.Directory, id, &info.State, directory.AuditTranscript); err != nil {
+	if err := AuditRead(ctx, a.opts.Directory, id, &info.State, directory.AuditTranscript); err != nil {
 		return nil, err
 	}
-	recs, err := a.opts.Router.Records(ctx, info.State.ID, audienceOf(id), in.After, in.Limit)
+	recs, err := a.opts.Router.Records(ctx, info.State.ID, AudienceOf(id), in.After, in.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -288,7 +288,7 @@ func (a *API) listEvents(ctx context.Context, id auth.Identity, in *eventsInput)
 }
 
 func (a *API) postMessage(ctx context.Context, id auth.Identity, in *sendInput) (*sendOutput, error) {
-	sent, err := sendMessage(ctx, a.opts.Router, id, conversation.ConversationID(stream(in.ID)), in.Body.ClientID, in.Body.Parts,
+	sent, err := SendMessage(ctx, a.opts.Router, id, conversation.ConversationID(stream(in.ID)), in.Body.ClientID, in.Body.Parts,
 		conversation.MessageID(stream(in.Body.ReplyTo)))
 	if err != nil {
 		return nil, err
@@ -305,7 +305,7 @@ func (a *API) mintGrant(ctx context.Context, id auth.Identity, in *grantInput) (
 		return nil, err
 	}
 	if !takesPart(id, &info.State) {
-		return nil, fault("not_joined")
+		return nil, NewFault("not_joined")
 	}
 	g := auth.Grant{
 		Subject: id.User.String(), Name: id.Name, Role: string(id.Role), Session: id.Session.String(),

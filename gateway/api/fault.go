@@ -25,7 +25,6 @@ type Fault struct {
 	Text       string
 	Details    []Detail // what is wrong with which field
 	RetryAfter time.Duration
-	open       *threadOpenView // of thread_open
 	cause      error
 }
 
@@ -84,8 +83,8 @@ var kinds = map[string]Fault{
 	"reply_window":       {Status: http.StatusConflict, Text: "the channel takes only templates by now"},
 }
 
-// fault makes a Fault of the table.
-func fault(code string, details ...Detail) *Fault {
+// NewFault makes a Fault of the table.
+func NewFault(code string, details ...Detail) *Fault {
 	f, ok := kinds[code]
 	if !ok {
 		f = Fault{Status: http.StatusConflict, Text: "not possible: " + code}
@@ -94,9 +93,9 @@ func fault(code string, details ...Detail) *Fault {
 	return &f
 }
 
-// toFault turns any error into what the client may know of it. For one that
+// ToFault turns any error into what the client may know of it. For one that
 // nobody foresaw that is an id, under which log tells the rest.
-func toFault(err error, log func(id string, err error)) *Fault {
+func ToFault(err error, log func(id string, err error)) *Fault {
 	if f, ok := errors.AsType[*Fault](err); ok {
 		return f
 	}
@@ -104,7 +103,7 @@ func toFault(err error, log func(id string, err error)) *Fault {
 	if f == nil {
 		id := rand.Text()[:12]
 		log(id, err)
-		f = fault("internal")
+		f = NewFault("internal")
 		f.Text = fmt.Sprintf("%s (%s)", f.Text, id)
 	}
 	f.cause = err
@@ -113,40 +112,40 @@ func toFault(err error, log func(id string, err error)) *Fault {
 
 func classify(err error) *Fault {
 	if code := conversation.Code(err); code != "" {
-		return fault(code)
+		return NewFault(code)
 	}
 	if code := acd.Code(err); code != "" {
-		return fault(code)
+		return NewFault(code)
 	}
 	if inv, ok := errors.AsType[*directory.InvalidError](err); ok {
 		var details []Detail
 		for _, d := range inv.Faults {
 			details = append(details, Detail{Where: d.Path, Problem: d.Problem})
 		}
-		return fault("invalid", details...)
+		return NewFault("invalid", details...)
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return fault("too_large")
+		return NewFault("too_large")
 	}
 	if taken, ok := errors.AsType[*directory.TakenError](err); ok {
-		return fault("taken", Detail{Where: taken.Field, Problem: "belongs to another " + taken.Kind})
+		return NewFault("taken", Detail{Where: taken.Field, Problem: "belongs to another " + taken.Kind})
 	}
 	if limited, ok := errors.AsType[*auth.LimitedError](err); ok {
-		f := fault("rate_limited")
+		f := NewFault("rate_limited")
 		f.RetryAfter = limited.RetryAfter
 		return f
 	}
 	if full, ok := errors.AsType[*blob.QuotaError](err); ok {
-		f := fault("rate_limited", Detail{Where: "file", Problem: "the uploads of this hour are used up"})
+		f := NewFault("rate_limited", Detail{Where: "file", Problem: "the uploads of this hour are used up"})
 		f.RetryAfter = full.After
 		return f
 	}
 	if _, ok := errors.AsType[*router.ThreadOpenError](err); ok {
-		return fault("thread_open")
+		return NewFault("thread_open")
 	}
 	for _, k := range sentinels {
 		if errors.Is(err, k.err) {
-			return fault(k.code)
+			return NewFault(k.code)
 		}
 	}
 	return nil

@@ -66,7 +66,7 @@ func (a *API) uploadRoute(tag string) {
 				_, err = a.sender(r.Context(), directory.RoleAgent)
 			}
 			if err != nil {
-				writeFault(w, a.fault(err, o.OperationID))
+				WriteFault(w, a.fault(err, o.OperationID))
 				return
 			}
 			writeJSON(w, http.StatusCreated, fileView{f})
@@ -81,11 +81,11 @@ func (a *API) upload(r *http.Request, id auth.Identity) (conversation.File, erro
 	}
 	switch {
 	case info.State.Phase != conversation.PhaseOpen:
-		return conversation.File{}, fault("ended")
+		return conversation.File{}, NewFault("ended")
 	case !takesPart(id, &info.State):
-		return conversation.File{}, fault("not_joined")
+		return conversation.File{}, NewFault("not_joined")
 	case !info.State.Capabilities.Files || !a.filesOn(info.State.Service):
-		return conversation.File{}, fault("unsupported")
+		return conversation.File{}, NewFault("unsupported")
 	}
 	part, err := filePart(r)
 	if err != nil {
@@ -98,10 +98,10 @@ func (a *API) upload(r *http.Request, id auth.Identity) (conversation.File, erro
 	body := &sent{r: part}
 	f, err := a.opts.Blobs.Put(r.Context(), owner, part.FileName(), part.Header.Get("Content-Type"), body)
 	if _, large := errors.AsType[*http.MaxBytesError](err); err != nil && body.err != nil && !large {
-		err = fault("malformed", Detail{Problem: "the upload was cut off, or its framing is broken"})
+		err = NewFault("malformed", Detail{Problem: "the upload was cut off, or its framing is broken"})
 	}
 	if errors.Is(err, blob.ErrNotFound) {
-		err = fault("ended")
+		err = NewFault("ended")
 	}
 	return f, err
 }
@@ -133,12 +133,12 @@ func (a *API) filesOn(id conversation.ServiceID) bool {
 func filePart(r *http.Request) (*multipart.Part, error) {
 	form, err := r.MultipartReader()
 	if err != nil {
-		return nil, fault("malformed", Detail{Problem: "must be multipart/form-data"})
+		return nil, NewFault("malformed", Detail{Problem: "must be multipart/form-data"})
 	}
 	for range 4 {
 		part, err := form.NextPart()
 		if _, large := errors.AsType[*http.MaxBytesError](err); large {
-			return nil, fault("too_large")
+			return nil, NewFault("too_large")
 		}
 		if err != nil {
 			break
@@ -147,7 +147,7 @@ func filePart(r *http.Request) (*multipart.Part, error) {
 			return part, nil
 		}
 	}
-	return nil, fault("malformed", Detail{"file", "must be a part with a file name"})
+	return nil, NewFault("malformed", Detail{"file", "must be a part with a file name"})
 }
 
 func (a *API) fileURL(ctx context.Context, id auth.Identity, in *linkInput) (*linkOutput, error) {
@@ -157,16 +157,16 @@ func (a *API) fileURL(ctx context.Context, id auth.Identity, in *linkInput) (*li
 		return nil, err
 	}
 	if row.Conversation.IsZero() {
-		return nil, fault("not_found")
+		return nil, NewFault("not_found")
 	}
 	info, err := a.readable(ctx, id, row.Conversation.String())
 	if err != nil {
 		return nil, err
 	}
 	if in.Thumbnail && !row.Thumbnail {
-		return nil, fault("not_found")
+		return nil, NewFault("not_found")
 	}
-	if err := auditRead(ctx, a.opts.Directory, id, &info.State, directory.AuditFile, file.String()); err != nil {
+	if err := AuditRead(ctx, a.opts.Directory, id, &info.State, directory.AuditFile, file.String()); err != nil {
 		return nil, err
 	}
 	out := &linkOutput{}

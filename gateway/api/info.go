@@ -1,17 +1,101 @@
 package api
 
 import (
+	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
-// infoView describes a conversation for an agent's screen.
-func (s *Stream) infoView(i *router.Info) infoView { return newInfoView(i, s.opts.Records.Snapshot()) }
+// UserSummary is who somebody is.
+type UserSummary struct {
+	ID         conversation.AgentID `json:"id"`
+	Login      string               `json:"login"`
+	Name       string               `json:"name"`
+	Role       directory.Role       `json:"role"`
+	Privileges []string             `json:"privileges"`
+}
 
-func newInfoView(i *router.Info, records *directory.Snapshot) infoView {
+// SummaryOf is who somebody is, as clients see it.
+func SummaryOf(id auth.Identity) UserSummary {
+	privileges := id.Privileges
+	if privileges == nil {
+		privileges = []string{}
+	}
+	return UserSummary{ID: id.User, Login: id.Login, Name: id.Name, Role: id.Role, Privileges: privileges}
+}
+
+// ServiceRef names a service.
+type ServiceRef struct {
+	ID   conversation.ServiceID `json:"id"`
+	Name string                 `json:"name"`
+}
+
+// serviceRef is how serviceView embeds a ServiceRef: the OpenAPI description, which
+// is published, does not tell of its fields there.
+type serviceRef = ServiceRef
+
+// AgentRef names an agent.
+type AgentRef struct {
+	ID   conversation.AgentID `json:"id"`
+	Name string               `json:"name"`
+}
+
+type accountRef struct {
+	ID   conversation.AccountID `json:"id"`
+	Name string                 `json:"name"`
+}
+
+// CustomerRef names a customer.
+type CustomerRef struct {
+	Name string `json:"name"`
+}
+
+// CustomerOf names the customer of a conversation.
+func CustomerOf(i *router.Info) CustomerRef { return CustomerRef{Name: customerName(i)} }
+
+// customerName is what the customer gave in the form, and later said.
+func customerName(i *router.Info) string {
+	for _, name := range []string{
+		i.Customer.Name, joinNames(i.Customer.FirstName, i.Customer.LastName),
+		i.Started.Name, joinNames(i.Started.FirstName, i.Started.LastName),
+	} {
+		if name != "" {
+			return name
+		}
+	}
+	return ""
+}
+
+func joinNames(first, last string) string {
+	if first == "" || last == "" {
+		return first + last
+	}
+	return first + " " + last
+}
+
+// InfoView is what an agent's screen needs of a conversation beside its events.
+type InfoView struct {
+	Channel      string                    `json:"channel"`
+	Icon         string                    `json:"icon"`
+	Title        string                    `json:"title"`
+	Service      *serviceView              `json:"service,omitempty"`
+	Capabilities conversation.Capabilities `json:"capabilities"`
+	Account      accountRef                `json:"account"`
+}
+
+type serviceView struct {
+	serviceRef
+	Dispositions      []directory.Disposition `json:"dispositions"`
+	DispositionNeeded bool                    `json:"disposition_needed"`
+	WrapupMS          int64                   `json:"wrapup"`
+	Features          []string                `json:"features"`
+}
+
+// NewInfoView describes a conversation for an agent's screen.
+func NewInfoView(i *router.Info, records *directory.Snapshot) InfoView {
 	st := &i.State
-	v := infoView{
+	v := InfoView{
 		Channel: st.Channel, Icon: st.Capabilities.Icon, Title: st.Capabilities.OfferTitle, Capabilities: st.Capabilities,
 	}
 	if len(st.Endpoints) > 0 {
@@ -35,10 +119,4 @@ func newInfoView(i *router.Info, records *directory.Snapshot) infoView {
 		v.Service.Features = append(v.Service.Features, svc.Features...)
 	}
 	return v
-}
-
-// isAgent reports whether the user handles conversations: all but
-// administrators, and those among them who serve something.
-func (s *Stream) isAgent(id auth.Identity) bool {
-	return id.Role != directory.RoleAdmin || len(s.opts.Records.Snapshot().ServicesOf(id.User)) > 0
 }

@@ -12,7 +12,7 @@ import (
 type inviteesOutput struct {
 	Body struct {
 		Agents   []inviteeView `json:"agents"`
-		Services []serviceRef  `json:"services"`
+		Services []ServiceRef  `json:"services"`
 	}
 }
 
@@ -33,7 +33,7 @@ func (a *API) directoryRoutes() {
 			}
 			records := a.opts.Directory.Snapshot()
 			out := &inviteesOutput{}
-			out.Body.Agents, out.Body.Services = []inviteeView{}, []serviceRef{}
+			out.Body.Agents, out.Body.Services = []inviteeView{}, []ServiceRef{}
 			for _, u := range records.Users() {
 				if u.Disabled {
 					continue
@@ -45,7 +45,7 @@ func (a *API) directoryRoutes() {
 				out.Body.Agents = append(out.Body.Agents, v)
 			}
 			for _, s := range records.Services() {
-				out.Body.Services = append(out.Body.Services, serviceRef{ID: s.ID, Name: s.Name})
+				out.Body.Services = append(out.Body.Services, ServiceRef{ID: s.ID, Name: s.Name})
 			}
 			return out, nil
 		})

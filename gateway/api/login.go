@@ -25,7 +25,7 @@ type loginOutput struct {
 }
 
 type loginView struct {
-	User    userSummary `json:"user"`
+	User    UserSummary `json:"user"`
 	Expires time.Time   `json:"expires" doc:"When the session ends at the latest"`
 	Token   string      `json:"token,omitempty" doc:"Of a bearer session: send it as Authorization: Bearer TOKEN"`
 }
@@ -34,7 +34,7 @@ type cookieOutput struct {
 	SetCookie http.Cookie `header:"Set-Cookie"`
 }
 
-type meOutput struct{ Body userSummary }
+type meOutput struct{ Body UserSummary }
 
 type passwordInput struct {
 	Body struct {
@@ -52,7 +52,7 @@ func (a *API) sessionRoutes() {
 	register(a, o, anybody, a.logout)
 	register(a, op("me", http.MethodGet, "/me", "session", "Who is logged in", directory.RoleAgent), directory.RoleAgent,
 		func(_ context.Context, id auth.Identity, _ *struct{}) (*meOutput, error) {
-			return &meOutput{summaryOf(id)}, nil
+			return &meOutput{SummaryOf(id)}, nil
 		})
 	o = op("change-password", http.MethodPost, "/me/password", "session", "Change one's own password; all other sessions end", directory.RoleAgent)
 	o.DefaultStatus, o.MaxBodyBytes = http.StatusNoContent, 4<<10
@@ -68,7 +68,7 @@ func (a *API) login(ctx context.Context, _ auth.Identity, in *loginInput) (*logi
 	if err != nil {
 		return nil, err
 	}
-	out := &loginOutput{Body: loginView{User: summaryOf(res.Identity), Expires: res.Expires.UTC()}}
+	out := &loginOutput{Body: loginView{User: SummaryOf(res.Identity), Expires: res.Expires.UTC()}}
 	if in.Body.Bearer {
 		out.Body.Token = res.Token
 	} else {
@@ -85,12 +85,4 @@ func (a *API) logout(ctx context.Context, id auth.Identity, _ *struct{}) (*cooki
 		}
 	}
 	return &cookieOutput{*auth.NoCookie()}, nil
-}
-
-func summaryOf(id auth.Identity) userSummary {
-	privileges := id.Privileges
-	if privileges == nil {
-		privileges = []string{}
-	}
-	return userSummary{ID: id.User, Login: id.Login, Name: id.Name, Role: id.Role, Privileges: privileges}
 }

@@ -13,37 +13,37 @@ import (
 // Limits of a message by an agent.
 const (
 	maxParts    = 10
-	maxText     = 32 << 10 // bytes
-	maxClientID = 64
+	MaxText     = 32 << 10 // bytes
+	MaxClientID = 64
 )
 
-// sendMessage makes an agent's message durable, for the socket and for REST
+// SendMessage makes an agent's message durable, for the socket and for REST
 // alike. Whether the agent takes part, what a file is and what of HTML stays is
 // the router's to say.
-func sendMessage(ctx context.Context, r Router, id auth.Identity, conv conversation.ConversationID, clientID string, parts []conversation.Part, replyTo conversation.MessageID) (router.Sent, error) {
+func SendMessage(ctx context.Context, r Router, id auth.Identity, conv conversation.ConversationID, clientID string, parts []conversation.Part, replyTo conversation.MessageID) (router.Sent, error) {
 	if conv.IsZero() {
-		return router.Sent{}, fault("not_found")
+		return router.Sent{}, NewFault("not_found")
 	}
-	if clientID == "" || len(clientID) > maxClientID {
-		return router.Sent{}, fault("invalid", Detail{"client_id", "must be 1 to 64 bytes"})
+	if clientID == "" || len(clientID) > MaxClientID {
+		return router.Sent{}, NewFault("invalid", Detail{"client_id", "must be 1 to 64 bytes"})
 	}
-	clean, err := cleanParts(parts)
+	clean, err := CleanParts(parts)
 	if err != nil {
 		return router.Sent{}, err
 	}
 	return r.Send(ctx, router.SendRequest{Conversation: conv, Agent: id.User, ClientID: clientID, Parts: clean, ReplyTo: replyTo})
 }
 
-// cleanParts checks the parts of an agent's message.
-func cleanParts(parts []conversation.Part) ([]conversation.Part, error) {
+// CleanParts checks the parts of an agent's message.
+func CleanParts(parts []conversation.Part) ([]conversation.Part, error) {
 	if len(parts) == 0 || len(parts) > maxParts {
-		return nil, fault("invalid", Detail{"parts", fmt.Sprintf("must be 1 to %d", maxParts)})
+		return nil, NewFault("invalid", Detail{"parts", fmt.Sprintf("must be 1 to %d", maxParts)})
 	}
 	clean := make([]conversation.Part, len(parts))
 	for i, p := range parts {
 		var ok bool
 		if clean[i], ok = cleanPart(p); !ok {
-			return nil, fault("invalid", Detail{fmt.Sprintf("parts[%d]", i), "lacks its content, is too long, or is of a kind that agents do not send"})
+			return nil, NewFault("invalid", Detail{fmt.Sprintf("parts[%d]", i), "lacks its content, is too long, or is of a kind that agents do not send"})
 		}
 	}
 	return clean, nil
@@ -55,10 +55,10 @@ func cleanPart(p conversation.Part) (out conversation.Part, ok bool) {
 	switch p.Kind {
 	case conversation.PartText:
 		out.Text = p.Text
-		ok = strings.TrimSpace(p.Text) != "" && len(p.Text) <= maxText
+		ok = strings.TrimSpace(p.Text) != "" && len(p.Text) <= MaxText
 	case conversation.PartRichText:
 		out.HTML = p.HTML
-		ok = strings.TrimSpace(p.HTML) != "" && len(p.HTML) <= maxText
+		ok = strings.TrimSpace(p.HTML) != "" && len(p.HTML) <= MaxText
 	case conversation.PartFile:
 		out.File, ok = p.File, p.File != nil && !p.File.Blob.IsZero()
 	case conversation.PartLocation:
@@ -72,7 +72,7 @@ func cleanPart(p conversation.Part) (out conversation.Part, ok bool) {
 	case conversation.PartReaction:
 		out.Reaction, ok = p.Reaction, p.Reaction != nil
 	case conversation.PartEdit:
-		out.Edit, ok = p.Edit, p.Edit != nil && p.Edit.Text != "" && len(p.Edit.Text) <= maxText
+		out.Edit, ok = p.Edit, p.Edit != nil && p.Edit.Text != "" && len(p.Edit.Text) <= MaxText
 	case conversation.PartRevoke:
 		out.Revoke, ok = p.Revoke, p.Revoke != nil
 	default: // answers are customers', system and unsupported parts ours

@@ -67,13 +67,13 @@ func (a *API) gate(need directory.Role) func(huma.Context, func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
 		if need != anybody {
 			if _, err := a.opts.Auth.Check(r.Context(), need); err != nil {
-				writeFault(w, a.fault(err, ctx.Operation().OperationID))
+				WriteFault(w, a.fault(err, ctx.Operation().OperationID))
 				return
 			}
 		}
 		// Before anything is read, and without waiting for what was announced (FT22).
 		if most := ctx.Operation().MaxBodyBytes; most > 0 && r.ContentLength > most {
-			writeFault(w, fault("too_large"))
+			WriteFault(w, NewFault("too_large"))
 			return
 		}
 		next(&bodyContext{humaContext: huma.WithValue(ctx, clientKey{}, limit.IP(r))})
@@ -117,7 +117,7 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 }
 
 func (a *API) fault(err error, where string) *Fault {
-	return toFault(err, func(id string, err error) {
+	return ToFault(err, func(id string, err error) {
 		a.log.Error("api: unforeseen error", "incident", id, "where", where, "err", err)
 	})
 }
@@ -142,7 +142,7 @@ func toProblem(ctx huma.Context, _ string, v any) (any, error) {
 	if c, ok := ctx.(*bodyContext); ok && c.broken && em.Status == http.StatusInternalServerError {
 		em.Status, em.Errors, code = http.StatusBadRequest, nil, "malformed"
 	}
-	f := fault(code)
+	f := NewFault(code)
 	f.Status = em.Status
 	for _, d := range em.Errors {
 		if d != nil {

@@ -35,8 +35,8 @@ func (f *Fault) problem() Problem {
 	return Problem{Title: http.StatusText(f.Status), Status: f.Status, Code: f.Code, Detail: f.Text, Details: f.Details, headers: f.headers()}
 }
 
-// writeFault answers outside of what huma does.
-func writeFault(w http.ResponseWriter, f *Fault) {
+// WriteFault answers outside of what huma does.
+func WriteFault(w http.ResponseWriter, f *Fault) {
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")

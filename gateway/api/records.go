@@ -50,7 +50,7 @@ func recordRoutes[T, B any](a *API, k kind[T, B]) {
 		}) (*recordOutput[T], error) {
 			rec, ok := k.get(a.opts.Directory.Snapshot(), in.ID)
 			if !ok {
-				return nil, fault("not_found")
+				return nil, NewFault("not_found")
 			}
 			return &recordOutput[T]{rec}, nil
 		})
@@ -63,7 +63,7 @@ func recordRoutes[T, B any](a *API, k kind[T, B]) {
 	register(a, op("replace-"+k.name, http.MethodPut, "/"+k.plural+"/{id}", k.plural, "Replace a "+k.name, directory.RoleAdmin), directory.RoleAdmin,
 		func(ctx context.Context, _ auth.Identity, in *replaceInput[B]) (*recordOutput[T], error) {
 			if _, ok := k.get(a.opts.Directory.Snapshot(), in.ID); !ok {
-				return nil, fault("not_found")
+				return nil, NewFault("not_found")
 			}
 			rec, err := k.put(ctx, in.ID, in.Body)
 			return &recordOutput[T]{rec}, err

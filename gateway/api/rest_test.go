@@ -41,6 +41,8 @@ import (
 	"github.com/parley-gateway/parley/gateway"
 	"github.com/parley-gateway/parley/gateway/api"
 	"github.com/parley-gateway/parley/gateway/auth"
+	"github.com/parley-gateway/parley/gateway/stream"
+	"github.com/parley-gateway/parley/gateway/stream/streamtest"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -68,22 +70,22 @@ func (h *fakeHost) Validate(_ context.Context, plugin string, _ json.RawMessage,
 }
 
 // rows is a log of the fake router's conversations.
-type rows struct{ r *fakeRouter }
+type rows struct{ r *streamtest.Router }
 
 func (l rows) Stats() eventlog.Stats { return eventlog.Stats{} }
 
 func (l rows) Conversations(_ context.Context, q eventlog.ConversationQuery) ([]eventlog.ConversationRow, error) {
-	l.r.mu.Lock()
-	defer l.r.mu.Unlock()
+	l.r.Mu.Lock()
+	defer l.r.Mu.Unlock()
 	var out []eventlog.ConversationRow
-	for id, c := range l.r.convs {
-		state, err := json.Marshal(c.info.State)
+	for id, c := range l.r.Convs {
+		state, err := json.Marshal(c.Info.State)
 		if err != nil {
 			return nil, err
 		}
-		took := c.info.State.Participant(conversation.AgentID(q.Agent)) != nil
+		took := c.Info.State.Participant(conversation.AgentID(q.Agent)) != nil
 		if (q.Agent == eventlog.StreamID{}) || took {
-			out = append(out, eventlog.ConversationRow{ID: eventlog.StreamID(id), Seq: c.info.State.Seq, State: state})
+			out = append(out, eventlog.ConversationRow{ID: eventlog.StreamID(id), Seq: c.Info.State.Seq, State: state})
 		}
 	}
 	slices.SortFunc(out, func(a, b eventlog.ConversationRow) int { return bytes.Compare(b.ID[:], a.ID[:]) })
@@ -98,13 +100,15 @@ func (l rows) Conversations(_ context.Context, q eventlog.ConversationQuery) ([]
 // with a fake router and plugin host.
 type house struct {
 	t      *testing.T
-	router *fakeRouter
+	router *streamtest.Router
 	host   *fakeHost
 	dir    *directory.Directory
 	vault  *vault.Vault
 	auth   *auth.Auth
 	grants *auth.Grants
 	api    *api.API
+	desk   stream.Options // of the sockets
+	stream *stream.Stream
 	web    *httptest.Server
 	log    *bytes.Buffer
 	data   string
@@ -126,7 +130,7 @@ func newHouse(t *testing.T, mend func(*api.Options)) *house {
 // buildHouse is newHouse for who needs its stores to mend the options.
 func buildHouse(t *testing.T, mend func(*house, *api.Options)) *house {
 	t.Helper()
-	h := &house{t: t, router: newFakeRouter(), host: &fakeHost{}, log: &bytes.Buffer{}, users: map[string]directory.User{}, tokens: map[string]string{}}
+	h := &house{t: t, router: streamtest.NewRouter(), host: &fakeHost{}, log: &bytes.Buffer{}, users: map[string]directory.User{}, tokens: map[string]string{}}
 	dir, log := t.TempDir(), slog.New(slog.NewTextHandler(h.log, nil))
 	h.data = dir
 	must := func(err error) {
@@ -152,13 +156,17 @@ func buildHouse(t *testing.T, mend func(*house, *api.Options)) *house {
 		Router: h.router, Log: rows{h.router}, Directory: h.dir, Auth: h.auth, Grants: h.grants, Blobs: blobs, Host: h.host,
 		FilesOrigin: "https://files.example.com", Version: "1.2.3", Logger: log, Registry: prometheus.NewRegistry(),
 	}
+	h.desk.Router = h.router
 	mend(h, &opts)
+	h.desk.Sessions, h.desk.Records, h.desk.Version, h.desk.Registry, h.desk.Log = h.auth, h.dir, opts.Version, opts.Registry, log
+	h.stream = stream.New(h.desk)
+	opts.Stream = h.stream
 	h.api, err = api.New(opts)
 	must(err)
 	h.web = httptest.NewServer(h.api)
 	t.Cleanup(func() {
 		h.web.Close()
-		h.api.Close()
+		h.stream.Close()
 		for _, err := range []error{h.auth.Close(), blobs.Close(), h.dir.Close(), v.Close()} {
 			if err != nil {
 				t.Errorf("close: %v", err)
@@ -430,11 +438,11 @@ func TestChangedRightsRestartSockets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ws := &client{c, t}
-		ws.say(`{"t":"hello"}`)
-		ws.until("welcome")
+		ws := streamtest.NewClient(t, c)
+		ws.Say(`{"t":"hello"}`)
+		ws.Until("welcome")
 		h.want("change to "+change, h.do("adam", "PUT", "/users/"+h.users["ana"].ID.String(), `{"login":"ana","name":"ANA",`+change+`}`), 200)
-		if bye, code := ws.ends(); bye != "restart" || code != 1012 {
+		if bye, code := ws.Ends(); bye != "restart" || code != 1012 {
 			t.Errorf("after %s: bye %q, code %d; want restart, 1012", change, bye, code)
 		}
 		h.want("the session", h.do("ana", "GET", "/me", nil), 200)
@@ -446,8 +454,8 @@ func TestChangedRightsRestartSockets(t *testing.T) {
 // is there, however long the body takes.
 func TestChangedRightsReachSlowRequests(t *testing.T) {
 	h := newHouse(t, nil)
-	conv := h.router.open(service(), account())
-	h.router.join(h.users["ana"].ID, conv)
+	conv := h.router.Open(streamtest.Service(), streamtest.Account())
+	h.router.MakeJoin(h.users["ana"].ID, conv)
 	root, err := h.dir.PutUser(t.Context(), directory.User{Login: "root", Name: "Root", Role: directory.RoleAdmin})
 	if err != nil {
 		t.Fatal(err)
@@ -505,12 +513,12 @@ func TestPasswordEndsSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.CloseNow() }()
-	ws := &client{c, t}
-	ws.say(`{"t":"hello"}`)
-	ws.until("welcome")
+	ws := streamtest.NewClient(t, c)
+	ws.Say(`{"t":"hello"}`)
+	ws.Until("welcome")
 	start := time.Now()
 	h.want("set password", h.do("adam", "PUT", "/users/"+h.users["ana"].ID.String()+"/password", map[string]any{"password": "another good one"}), 204)
-	if bye, code := ws.ends(); bye != "revoked" || code != 4001 || time.Since(start) > 5*time.Second {
+	if bye, code := ws.Ends(); bye != "revoked" || code != 4001 || time.Since(start) > 5*time.Second {
 		t.Errorf("bye %q, code %d after %v; want revoked, 4001 within 5 s", bye, code, time.Since(start))
 	}
 	h.want("the old session", h.do("ana", "GET", "/me", nil), 401)
@@ -521,11 +529,11 @@ func TestConversations(t *testing.T) {
 	ana := h.users["ana"].ID
 	var ids []string
 	for range 5 {
-		id := h.router.open(service(), account())
-		h.router.join(ana, id)
+		id := h.router.Open(streamtest.Service(), streamtest.Account())
+		h.router.MakeJoin(ana, id)
 		ids = append(ids, id.String())
 	}
-	foreign := h.router.open(service(), account())
+	foreign := h.router.Open(streamtest.Service(), streamtest.Account())
 	page := h.do("ana", "GET", "/conversations?scope=recent&limit=3", nil)
 	h.want("first page", page, 200, "conversations.0.id", ids[4], "conversations.2.id", ids[2], "next", ids[2], "conversations.0.customer.name", "Carla Customer", "conversations.0.display", "active")
 	page = h.do("ana", "GET", "/conversations?scope=recent&limit=3&cursor="+ids[2], nil)
@@ -574,8 +582,8 @@ func (h *house) trail() []directory.AuditEntry {
 
 func TestMessages(t *testing.T) {
 	h := newHouse(t, nil)
-	conv := h.router.open(service(), account())
-	h.router.join(h.users["ana"].ID, conv)
+	conv := h.router.Open(streamtest.Service(), streamtest.Account())
+	h.router.MakeJoin(h.users["ana"].ID, conv)
 	path := "/conversations/" + conv.String() + "/messages"
 	body := `{"client_id":"c1","parts":[{"kind":"text","text":"hi"}]}`
 	first := h.do("ana", "POST", path, body)
@@ -584,17 +592,17 @@ func TestMessages(t *testing.T) {
 	h.want("somebody who takes no part", h.do("ben", "POST", path, strings.Replace(body, "c1", "c2", 1)), 409, "code", "not_joined")
 	h.want("no parts", h.do("ana", "POST", path, `{"client_id":"c1","parts":[]}`), 422, "code", "invalid")
 	h.want("empty text", h.do("ana", "POST", path, `{"client_id":"c3","parts":[{"kind":"text","text":" "}]}`), 422, "code", "invalid")
-	h.router.mu.Lock()
-	h.router.fail = fmt.Errorf("append: %w", eventlog.ErrFull)
-	h.router.mu.Unlock()
+	h.router.Mu.Lock()
+	h.router.Fail = fmt.Errorf("append: %w", eventlog.ErrFull)
+	h.router.Mu.Unlock()
 	full := h.do("ana", "POST", path, strings.Replace(body, "c1", "c4", 1))
 	h.want("disk full (PR16)", full, 503, "code", "storage_full")
 	if full.header.Get("Retry-After") == "" {
 		t.Error("503 without Retry-After")
 	}
-	h.router.mu.Lock()
-	h.router.fail = errDisk
-	h.router.mu.Unlock()
+	h.router.Mu.Lock()
+	h.router.Fail = streamtest.ErrDisk
+	h.router.Mu.Unlock()
 	odd := h.do("ana", "POST", path, strings.Replace(body, "c1", "c5", 1))
 	h.want("unforeseen", odd, 500, "code", "internal")
 	if strings.Contains(odd.text, "canary") || !strings.Contains(h.log.String(), "canary") {
@@ -604,8 +612,8 @@ func TestMessages(t *testing.T) {
 
 func TestGrants(t *testing.T) {
 	h := newHouse(t, nil)
-	conv := h.router.open(service(), account())
-	h.router.join(h.users["ana"].ID, conv)
+	conv := h.router.Open(streamtest.Service(), streamtest.Account())
+	h.router.MakeJoin(h.users["ana"].ID, conv)
 	path := "/conversations/" + conv.String() + "/grants"
 	a := h.do("ana", "POST", path, `{"purpose":"cobrowse"}`)
 	h.want("mint", a, 200)
@@ -661,8 +669,8 @@ func (h *house) raw(as, path, kind, chunks string) answer {
 // PR2, FT12: a store that takes no files is our trouble: 503, whatever was sent.
 func TestUploadsWithoutDisk(t *testing.T) {
 	h := newHouse(t, nil)
-	conv := h.router.open(service(), account())
-	h.router.join(h.users["ana"].ID, conv)
+	conv := h.router.Open(streamtest.Service(), streamtest.Account())
+	h.router.MakeJoin(h.users["ana"].ID, conv)
 	var pic bytes.Buffer
 	if err := png.Encode(&pic, image.NewRGBA(image.Rect(0, 0, 3, 2))); err != nil {
 		t.Fatal(err)
@@ -679,9 +687,9 @@ func TestUploadsWithoutDisk(t *testing.T) {
 // FT22: who has uploaded what an hour allows is told so, and until when.
 func TestUploadsOfHour(t *testing.T) {
 	h := newHouse(t, nil)
-	conv := h.router.open(service(), account())
-	h.router.join(h.users["ana"].ID, conv)
-	h.router.join(h.users["ben"].ID, conv)
+	conv := h.router.Open(streamtest.Service(), streamtest.Account())
+	h.router.MakeJoin(h.users["ana"].ID, conv)
+	h.router.MakeJoin(h.users["ben"].ID, conv)
 	text := bytes.Repeat([]byte("x"), 90_000)
 	for range 11 {
 		h.want("within the limit", h.upload("ana", conv, "file", "a.txt", text), 201)
@@ -696,8 +704,8 @@ func TestUploadsOfHour(t *testing.T) {
 
 func TestFiles(t *testing.T) {
 	h := newHouse(t, nil)
-	conv := h.router.open(service(), account())
-	h.router.join(h.users["ana"].ID, conv)
+	conv := h.router.Open(streamtest.Service(), streamtest.Account())
+	h.router.MakeJoin(h.users["ana"].ID, conv)
 	var pic bytes.Buffer
 	if err := png.Encode(&pic, image.NewRGBA(image.Rect(0, 0, 3, 2))); err != nil {
 		t.Fatal(err)

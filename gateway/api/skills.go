@@ -18,7 +18,7 @@ func (a *API) skillRoutes() {
 		get:  (*directory.Snapshot).Skill,
 		put: func(ctx context.Context, id string, b skillInput) (directory.Skill, error) {
 			if id != "" && b.Name != id {
-				return directory.Skill{}, fault("invalid", Detail{"name", "must be the one in the path"})
+				return directory.Skill{}, NewFault("invalid", Detail{"name", "must be the one in the path"})
 			}
 			return a.opts.Directory.PutSkill(ctx, directory.Skill{Name: b.Name, Title: b.Title})
 		},

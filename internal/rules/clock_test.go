@@ -17,6 +17,8 @@ var systemTime = map[string]string{
 	"core/pluginhost/hook.go":       "plugins compare the time with what the carrier signed",
 	"core/pluginhost/verify.go":     "a record of when a plugin was pinned, for people",
 	"core/eventlog/sqlite/lease.go": "one process writes the file: a lease is only ever renewed",
+
+	"gateway/stream/streamtest/router.go": "a router in memory, for tests",
 }
 
 // writesDown are the methods after which a time has no monotonic reading any more.

@@ -39,6 +39,8 @@ var house = []rule{
 	{"core/router", []string{".", "core/acd", "core/agents", "core/blob", "core/bus", "core/conversation", "core/directory", "core/dispatch", "core/eventlog", "core/outbox", "core/plugin", "core/readers", "core/timers", "core/vault"}, "carries out what conversation and acd decide; who runs plugins it does not know"},
 
 	{"gateway", []string{"config", "core", "gateway", "plugins/contract/identity", "internal/wsframe"}, "identity is the header that plugins behind the proxy check; wsframe guards its sockets"},
+	{"gateway/api", []string{"core", "gateway/auth", "gateway/limit"}, "answers requests; the stream beside it is handed in"},
+	{"gateway/stream", []string{".", "core", "gateway/api", "gateway/auth", "gateway/limit", "gateway/ops", "internal/wsframe"}, "shows and checks as the API does, never the other way round"},
 	{"gateway/control", []string{"core/directory", "core/pluginhost"}, "a door for this machine's commands; what it opens is handed in"},
 	{"gateway/desktop", nil, "the embedded build"},
 
@@ -62,6 +64,7 @@ var house = []rule{
 // package is tested with its neighbours' real things rather than with mocks.
 var inTests = []rule{
 	{"core", []string{"core", "internal/pgtest"}, ""},
+	{"gateway/api", []string{"gateway"}, ""},
 	{"cmd", []string{"internal/pgtest", "plugins/sdk", "plugins/webchat"}, ""},
 	{"e2e", []string{"internal/pgtest"}, ""},
 }
@@ -167,6 +170,9 @@ func TestRefuse(t *testing.T) {
 		{"dispatch knows no router", "core/dispatch/dispatch.go", "core/router", false},
 		{"router uses core", "core/router/router.go", "core/acd", true},
 		{"gateway uses core", "gateway/api/api.go", "core/router", true},
+		{"stream uses the API", "gateway/stream/socket.go", "gateway/api", true},
+		{"API is handed the stream", "gateway/api/api.go", "gateway/stream", false},
+		{"API is tested with the stream", "gateway/api/access_test.go", "gateway/stream", true},
 		{"gateway knows no plugin", "gateway/proxy/proxy.go", "plugins/webchat", false},
 		{"gateway does not use the SDK", "gateway/proxy/proxy.go", "plugins/sdk", false},
 		{"plugin uses the SDK", "plugins/webchat/plugin.go", "plugins/sdk", true},

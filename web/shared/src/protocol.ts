@@ -1,4 +1,4 @@
-// Generated from the Go types by gateway/api/typescript_test.go; run: go generate ./gateway/api
+// Generated from the Go types by gateway/stream/typescript_test.go; run: go generate ./gateway/stream
 // Times are RFC 3339 in UTC, durations milliseconds, unless a name says otherwise.
 
 /** Heads of events, by type. */

@@ -1,4 +1,4 @@
-package api
+package stream
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/gateway/api"
 )
 
 // Frames from the client. Each is decoded strictly into its own type: a field
@@ -123,10 +124,10 @@ func decodeStrict(data []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(v); err != nil {
-		return fault("malformed", Detail{Problem: jsonProblem(err)})
+		return api.NewFault("malformed", api.Detail{Problem: jsonProblem(err)})
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return fault("malformed", Detail{Problem: "more than one JSON value"})
+		return api.NewFault("malformed", api.Detail{Problem: "more than one JSON value"})
 	}
 	return nil
 }

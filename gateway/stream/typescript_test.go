@@ -1,4 +1,4 @@
-package api
+package stream
 
 import (
 	"encoding"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/gateway/api"
 )
 
 // The types that the front ends see: what the agents' socket and the routes of
@@ -23,12 +24,14 @@ import (
 // from the types that the OpenAPI description is made of, since it cannot tell
 // null from absent where a field is an object.
 
+var update = flag.Bool("update", false, "write the generated file")
+
 const typescriptFile = "../../web/shared/src/protocol.ts"
 
 // TestTypeScript: the committed types are those of the Go types.
 func TestTypeScript(t *testing.T) {
 	got := typescript()
-	if f := flag.Lookup("update"); f != nil && f.Value.String() == "true" {
+	if *update {
 		if err := os.WriteFile(typescriptFile, []byte(got), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -38,7 +41,7 @@ func TestTypeScript(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("%s is not what the Go types give; run: go generate ./gateway/api", typescriptFile)
+		t.Errorf("%s is not what the Go types give; run: go generate ./gateway/stream", typescriptFile)
 	}
 }
 
@@ -57,26 +60,31 @@ func TestTypeScriptKnowsAll(t *testing.T) {
 
 // names are what front ends call the Go types; a type without a line keeps its own name.
 func names() map[reflect.Type]string {
+	answers := api.Answers()
+	of := func(v any, field string) reflect.Type { // that a field points to, or lists
+		f, _ := reflect.TypeOf(v).FieldByName(field)
+		return f.Type.Elem()
+	}
 	return map[reflect.Type]string{
-		reflect.TypeFor[userSummary]():                "User",
-		reflect.TypeFor[agentView]():                  "AgentState",
-		reflect.TypeFor[workView]():                   "Work",
-		reflect.TypeFor[offerFrame]():                 "Offer",
-		reflect.TypeFor[infoView]():                   "ConversationInfo",
-		reflect.TypeFor[serviceView]():                "ServiceInfo",
-		reflect.TypeFor[errorView]():                  "WireError",
-		reflect.TypeFor[boardView]():                  "Board",
-		reflect.TypeFor[boardAgentView]():             "BoardAgent",
-		reflect.TypeFor[boardQueueView]():             "BoardQueue",
-		reflect.TypeFor[summaryView]():                "Summary",
-		reflect.TypeFor[senderView]():                 "Sender",
-		reflect.TypeFor[inviteeView]():                "Invitee",
-		reflect.TypeFor[fileView]():                   "UploadedFile",
-		reflect.TypeFor[conversation.File]():          "FileRef",
-		reflect.TypeFor[conversation.MessageStatus](): "StatusHead",
-		reflect.TypeFor[conversation.Status]():        "MessageStatus",
-		reflect.TypeFor[conversation.Outcome]():       "SettleOutcome",
-		reflect.TypeFor[conversation.Kind]():          "ConversationKind",
+		reflect.TypeFor[api.UserSummary]():               "User",
+		reflect.TypeFor[agentView]():                     "AgentState",
+		reflect.TypeFor[workView]():                      "Work",
+		reflect.TypeFor[offerFrame]():                    "Offer",
+		reflect.TypeFor[api.InfoView]():                  "ConversationInfo",
+		of(api.InfoView{}, "Service"):                    "ServiceInfo",
+		reflect.TypeFor[errorView]():                     "WireError",
+		reflect.TypeFor[api.BoardView]():                 "Board",
+		of(api.BoardView{}, "Agents"):                    "BoardAgent",
+		of(api.BoardView{}, "Queues"):                    "BoardQueue",
+		of(answers["ConversationPage"], "Conversations"): "Summary",
+		of(answers["Senders"], "Senders"):                "Sender",
+		of(answers["Invitees"], "Agents"):                "Invitee",
+		reflect.TypeOf(answers["UploadAnswer"]):          "UploadedFile",
+		reflect.TypeFor[conversation.File]():             "FileRef",
+		reflect.TypeFor[conversation.MessageStatus]():    "StatusHead",
+		reflect.TypeFor[conversation.Status]():           "MessageStatus",
+		reflect.TypeFor[conversation.Outcome]():          "SettleOutcome",
+		reflect.TypeFor[conversation.Kind]():             "ConversationKind",
 	}
 }
 
@@ -147,19 +155,10 @@ func typedCommands() map[string]any {
 	}
 }
 
-// answers are what routes of the desktop answer with, by the name of their type.
-func answers() map[string]any {
-	return map[string]any{
-		"ConversationPage": listOutput{}.Body, "ConversationDetail": conversationOutput{}.Body,
-		"Senders": sendersOutput{}.Body, "Invitees": inviteesOutput{}.Body, "FileLink": linkOutput{}.Body,
-		"ContactPage": listOfOutput[directory.Contact]{}.Body, "UploadAnswer": fileView{},
-	}
-}
-
 func typescript() string {
 	w := &tsWriter{names: names(), enums: enums(), done: map[string]string{}}
 	var top strings.Builder
-	top.WriteString(`// Generated from the Go types by gateway/api/typescript_test.go; run: go generate ./gateway/api
+	top.WriteString(`// Generated from the Go types by gateway/stream/typescript_test.go; run: go generate ./gateway/stream
 // Times are RFC 3339 in UTC, durations milliseconds, unless a name says otherwise.
 
 /** Heads of events, by type. */
@@ -219,7 +218,7 @@ export type AgentStatus = AgentState['status'];
 /** How a conversation belongs into an agent's active list. */
 export type Membership = Work['state'];
 `)
-	routes := answers()
+	routes := api.Answers()
 	for _, name := range slices.Sorted(maps.Keys(routes)) {
 		t := reflect.TypeOf(routes[name])
 		if t.Name() != "" {
@@ -322,7 +321,7 @@ func (w *tsWriter) fields(t reflect.Type, missing bool) string {
 		}
 		typ, mark := w.of(f.Type, f.Tag.Get("enum")), ""
 		if f.Type == reflect.TypeFor[json.RawMessage]() && name == "board" {
-			typ = w.of(reflect.TypeFor[boardView](), "")
+			typ = w.of(reflect.TypeFor[api.BoardView](), "")
 		}
 		nullable := f.Type.Kind() == reflect.Pointer || f.Type.Kind() == reflect.Map ||
 			f.Type.Kind() == reflect.Slice && f.Type != reflect.TypeFor[json.RawMessage]()

@@ -1,29 +1,21 @@
-package api
+package stream
 
 import (
 	"encoding/json"
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/gateway/api"
 )
 
 // Frames from the server, as docs/protocol/agent-stream.md describes them.
 // The field T comes first and names the kind.
 
 type welcomeFrame struct {
-	T       string      `json:"t"`
-	User    userSummary `json:"user"`
-	Time    time.Time   `json:"time"`
-	Version string      `json:"version"`
-}
-
-type userSummary struct {
-	ID         conversation.AgentID `json:"id"`
-	Login      string               `json:"login"`
-	Name       string               `json:"name"`
-	Role       directory.Role       `json:"role"`
-	Privileges []string             `json:"privileges"`
+	T       string          `json:"t"`
+	User    api.UserSummary `json:"user"`
+	Time    time.Time       `json:"time"`
+	Version string          `json:"version"`
 }
 
 type agentFrame struct {
@@ -56,33 +48,14 @@ type offerFrame struct {
 	Title        string                      `json:"title"`
 	Icon         string                      `json:"icon"`
 	Channel      string                      `json:"channel"`
-	Service      *serviceRef                 `json:"service"`
-	Customer     customerRef                 `json:"customer"`
+	Service      *api.ServiceRef             `json:"service"`
+	Customer     api.CustomerRef             `json:"customer"`
 	Address      string                      `json:"address,omitempty"` // the customer's telephone number, where the channel has numbers
 	QueuedMS     int64                       `json:"queued_ms"`
 	WaitingSince time.Time                   `json:"waiting_since"`
 	OfferedAt    time.Time                   `json:"offered_at"`
 	ExpiresAt    *time.Time                  `json:"expires_at,omitempty"`
-	InvitedBy    *agentRef                   `json:"invited_by"`
-}
-
-type serviceRef struct {
-	ID   conversation.ServiceID `json:"id"`
-	Name string                 `json:"name"`
-}
-
-type agentRef struct {
-	ID   conversation.AgentID `json:"id"`
-	Name string               `json:"name"`
-}
-
-type accountRef struct {
-	ID   conversation.AccountID `json:"id"`
-	Name string                 `json:"name"`
-}
-
-type customerRef struct {
-	Name string `json:"name"`
+	InvitedBy    *api.AgentRef               `json:"invited_by"`
 }
 
 type offerEndFrame struct {
@@ -95,27 +68,10 @@ type joinedFrame struct {
 	T            string                      `json:"t"`
 	Conversation conversation.ConversationID `json:"conversation"`
 	State        string                      `json:"state" enum:"joined,wrapup,parked"`
-	Info         infoView                    `json:"info"`
+	Info         api.InfoView                `json:"info"`
 }
 
-// infoView is what an agent's screen needs of a conversation beside its events.
-type infoView struct {
-	Channel      string                    `json:"channel"`
-	Icon         string                    `json:"icon"`
-	Title        string                    `json:"title"`
-	Service      *serviceView              `json:"service,omitempty"`
-	Capabilities conversation.Capabilities `json:"capabilities"`
-	Account      accountRef                `json:"account"`
-}
-
-type serviceView struct {
-	serviceRef
-	Dispositions      []directory.Disposition `json:"dispositions"`
-	DispositionNeeded bool                    `json:"disposition_needed"`
-	WrapupMS          int64                   `json:"wrapup"`
-	Features          []string                `json:"features"`
-}
-
+// api.InfoView is what an agent's screen needs of a conversation beside its events.
 type conversationFrame struct {
 	T            string                      `json:"t"` // live, parted
 	Conversation conversation.ConversationID `json:"conversation"`

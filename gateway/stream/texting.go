@@ -1,14 +1,14 @@
-package api
+package stream
 
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/gateway/api"
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
@@ -44,7 +44,7 @@ func textCommands() map[string]run {
 		"text": command(beginText),
 		"join": command(func(ctx context.Context, s *Stream, id auth.Identity, c joinCmd) (ackFrame, error) {
 			if c.Conversation.IsZero() {
-				return ackFrame{}, fault("not_found")
+				return ackFrame{}, api.NewFault("not_found")
 			}
 			seq, err := s.opts.Router.Join(ctx, id.User, c.Conversation)
 			return ackFrame{Seq: seq}, err
@@ -52,9 +52,9 @@ func textCommands() map[string]run {
 		"settle": command(func(ctx context.Context, s *Stream, id auth.Identity, c settleCmd) (ackFrame, error) {
 			switch {
 			case c.Conversation.IsZero() || c.Message.IsZero():
-				return ackFrame{}, fault("not_found")
+				return ackFrame{}, api.NewFault("not_found")
 			case c.Outcome != conversation.OutcomeSent && c.Outcome != conversation.OutcomeFailed && c.Outcome != conversation.OutcomeResend:
-				return ackFrame{}, fault("invalid", Detail{"outcome", "must be sent, failed or resend"})
+				return ackFrame{}, api.NewFault("invalid", api.Detail{Where: "outcome", Problem: "must be sent, failed or resend"})
 			}
 			seq, err := s.opts.Router.SettleMessage(ctx, id.User, c.Conversation, c.Message, c.Outcome)
 			return ackFrame{Seq: seq}, err
@@ -69,31 +69,22 @@ func textCommands() map[string]run {
 func beginText(ctx context.Context, s *Stream, id auth.Identity, c textCmd) (ackFrame, error) {
 	switch {
 	case !id.Has(directory.PrivilegeSMS):
-		return ackFrame{}, fault("denied")
+		return ackFrame{}, api.NewFault("denied")
 	case c.To == "" || len(c.To) > maxAddress:
-		return ackFrame{}, fault("invalid_address")
-	case len(c.ClientID) > maxClientID:
-		return ackFrame{}, fault("invalid", Detail{"client_id", "must be at most 64 bytes"})
+		return ackFrame{}, api.NewFault("invalid_address")
+	case len(c.ClientID) > api.MaxClientID:
+		return ackFrame{}, api.NewFault("invalid", api.Detail{Where: "client_id", Problem: "must be at most 64 bytes"})
 	}
 	var parts []conversation.Part
 	if len(c.Parts) > 0 {
 		var err error
-		if parts, err = cleanParts(c.Parts); err != nil {
+		if parts, err = api.CleanParts(c.Parts); err != nil {
 			return ackFrame{}, err
 		}
 	}
 	out, err := s.opts.Router.StartOutbound(ctx, router.OutboundRequest{
 		Agent: id.User, Service: c.Service, Account: c.Account, To: c.To, Parts: parts, ClientID: c.ClientID,
 	})
-	if open, ok := errors.AsType[*router.ThreadOpenError](err); ok {
-		f := fault("thread_open")
-		f.open = &threadOpenView{Conversation: open.Conversation, Joinable: open.Joinable}
-		if !open.Owner.IsZero() {
-			u, _ := s.opts.Records.Snapshot().User(open.Owner)
-			f.open.Owner = &agentRef{ID: open.Owner, Name: u.Name}
-		}
-		return ackFrame{}, f
-	}
 	ack := ackFrame{Conversation: &out.Conversation, Seq: out.Seq}
 	if !out.Message.IsZero() {
 		ack.Message = &out.Message
@@ -104,8 +95,22 @@ func beginText(ctx context.Context, s *Stream, id auth.Identity, c textCmd) (ack
 // threadOpenView is what an error thread_open tells of the exchange (N17).
 type threadOpenView struct {
 	Conversation conversation.ConversationID `json:"conversation"`
-	Owner        *agentRef                   `json:"owner"`
+	Owner        *api.AgentRef               `json:"owner"`
 	Joinable     bool                        `json:"joinable"`
+}
+
+// threadOpen is what a fault thread_open tells besides; nil for all others.
+func (s *Stream) threadOpen(f *api.Fault) *threadOpenView {
+	open, ok := errors.AsType[*router.ThreadOpenError](f)
+	if !ok {
+		return nil
+	}
+	v := &threadOpenView{Conversation: open.Conversation, Joinable: open.Joinable}
+	if !open.Owner.IsZero() {
+		u, _ := s.opts.Records.Snapshot().User(open.Owner)
+		v.Owner = &api.AgentRef{ID: open.Owner, Name: u.Name}
+	}
+	return v
 }
 
 type recentFrame struct {
@@ -132,46 +137,3 @@ func (v *view) recent(buf []byte) []byte {
 
 // maxRecent bounds the exchanges that a recent frame lists; the count is of all.
 const maxRecent = 200
-
-type sendersOutput struct {
-	Body struct {
-		Senders []senderView `json:"senders"`
-	}
-}
-
-// senderView is something that an agent may begin exchanges from.
-type senderView struct {
-	Service     *serviceRef `json:"service" doc:"Whose account it is; null: one's own direct number"`
-	Account     accountRef  `json:"account"`
-	Channel     string      `json:"channel" doc:"Id of the plugin"`
-	Icon        string      `json:"icon,omitempty"`
-	AddressKind string      `json:"address_kind" doc:"Form of the address to write to: phone (E.164)"`
-	Counter     string      `json:"counter,omitempty" doc:"How lengths are counted: gsm7, utf16 or none"`
-	MaxLength   int         `json:"max_length,omitempty" doc:"Of one message, in the counter's units; absent: no limit"`
-	Files       bool        `json:"files" doc:"May carry attachments"`
-}
-
-// senderRoutes lists what the agent may text from (N1). Without the privilege
-// that is nothing.
-func (a *API) senderRoutes() {
-	register(a, op("list-senders", http.MethodGet, "/senders", "conversations", "List what one may begin exchanges from; nothing without the privilege sms", directory.RoleAgent),
-		directory.RoleAgent, func(_ context.Context, id auth.Identity, _ *struct{}) (*sendersOutput, error) {
-			out := &sendersOutput{}
-			out.Body.Senders = []senderView{}
-			if !id.Has(directory.PrivilegeSMS) {
-				return out, nil
-			}
-			records := a.opts.Directory.Snapshot()
-			for _, s := range a.opts.Router.Senders(id.User) {
-				v := senderView{
-					Account: accountRef{ID: s.Account, Name: s.Name}, Channel: s.Channel, Icon: s.Capabilities.Icon, AddressKind: s.Capabilities.AddressKind,
-					Counter: s.Capabilities.Counter, MaxLength: s.Capabilities.MaxLength, Files: s.Capabilities.Files && a.filesOn(s.Service),
-				}
-				if svc, ok := records.Service(s.Service); ok {
-					v.Service = &serviceRef{ID: svc.ID, Name: svc.Name}
-				}
-				out.Body.Senders = append(out.Body.Senders, v)
-			}
-			return out, nil
-		})
-}

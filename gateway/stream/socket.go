@@ -1,4 +1,4 @@
-package api
+package stream
 
 import (
 	"errors"
@@ -15,6 +15,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/gateway/api"
 	"github.com/parley-gateway/parley/gateway/auth"
 	"github.com/parley-gateway/parley/internal/wsframe"
 )
@@ -84,7 +85,7 @@ func newSocket(s *Stream, conn net.Conn, id auth.Identity, release func()) *sock
 
 // start runs the socket; the stream's mutex is held.
 func (k *socket) start() {
-	k.feed = k.s.opts.Router.NewFeed(k.id.User, audienceOf(k.id), k.poke)
+	k.feed = k.s.opts.Router.NewFeed(k.id.User, api.AudienceOf(k.id), k.poke)
 	k.view = newView(k)
 	k.parts.Go(func() {
 		defer k.contain("write")

@@ -1,8 +1,7 @@
-package api_test
+package stream_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -23,8 +22,9 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/router"
-	"github.com/parley-gateway/parley/gateway/api"
 	"github.com/parley-gateway/parley/gateway/auth"
+	"github.com/parley-gateway/parley/gateway/stream"
+	"github.com/parley-gateway/parley/gateway/stream/streamtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -32,24 +32,24 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // desk is a running stream over fakes.
 type desk struct {
 	t        testing.TB
-	router   *fakeRouter
+	router   *streamtest.Router
 	sessions *fakeSessions
 	records  *noRecords
-	stream   *api.Stream
+	stream   *stream.Stream
 	web      *httptest.Server
 	reg      *prometheus.Registry
 	log      *bytes.Buffer
 	ana, sue auth.Identity
 }
 
-func newDesk(t testing.TB, opts api.StreamOptions) *desk {
+func newDesk(t testing.TB, opts stream.Options) *desk {
 	t.Helper()
-	d := &desk{t: t, router: newFakeRouter(), sessions: newFakeSessions(), reg: prometheus.NewRegistry(), log: &bytes.Buffer{}, records: &noRecords{}}
+	d := &desk{t: t, router: streamtest.NewRouter(), sessions: newFakeSessions(), reg: prometheus.NewRegistry(), log: &bytes.Buffer{}, records: &noRecords{}}
 	d.ana = d.sessions.add("ana", directory.RoleAgent)
 	d.sue = d.sessions.add("sue", directory.RoleSupervisor)
 	opts.Router, opts.Sessions, opts.Records = d.router, d.sessions, d.records
 	opts.Registry, opts.Log, opts.Version = d.reg, slog.New(slog.NewTextHandler(d.log, nil)), "1.2.3"
-	d.stream = api.NewStream(opts)
+	d.stream = stream.New(opts)
 	d.web = httptest.NewServer(d.stream)
 	t.Cleanup(func() {
 		d.stream.Close()
@@ -58,13 +58,7 @@ func newDesk(t testing.TB, opts api.StreamOptions) *desk {
 	return d
 }
 
-// client is a browser's side of a socket.
-type client struct {
-	*websocket.Conn
-	t testing.TB
-}
-
-func (d *desk) dial(login string) *client {
+func (d *desk) dial(login string) *streamtest.Client {
 	d.t.Helper()
 	c, _, err := websocket.Dial(d.t.Context(), d.web.URL, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + login}}})
 	if err != nil {
@@ -72,126 +66,49 @@ func (d *desk) dial(login string) *client {
 	}
 	c.SetReadLimit(1 << 20)
 	d.t.Cleanup(func() { _ = c.CloseNow() })
-	return &client{c, d.t}
+	return streamtest.NewClient(d.t, c)
 }
 
 // hello opens a socket and reads up to the first agent frame.
-func (d *desk) hello(login string, cursors map[conversation.ConversationID]uint64) *client {
+func (d *desk) hello(login string, cursors map[conversation.ConversationID]uint64) *streamtest.Client {
 	d.t.Helper()
 	c := d.dial(login)
-	c.say(map[string]any{"t": "hello", "cursors": cursors})
-	c.until("welcome")
-	c.until("agent")
+	c.Say(map[string]any{"t": "hello", "cursors": cursors})
+	c.Until("welcome")
+	c.Until("agent")
 	return c
 }
-
-func (c *client) say(v any) {
-	c.t.Helper()
-	b, ok := v.(string)
-	if !ok {
-		j, err := json.Marshal(v)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		b = string(j)
-	}
-	if err := c.Write(c.t.Context(), websocket.MessageText, []byte(b)); err != nil {
-		c.t.Fatalf("write %s: %v", b, err)
-	}
-}
-
-type frame map[string]any
-
-func (f frame) str(path ...string) string {
-	var v any = map[string]any(f)
-	for _, p := range path {
-		m, ok := v.(map[string]any)
-		if !ok {
-			return ""
-		}
-		v = m[p]
-	}
-	if v == nil {
-		return ""
-	}
-	return fmt.Sprint(v)
-}
-
-func (c *client) next() (frame, error) {
-	ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Second)
-	defer cancel()
-	_, b, err := c.Read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var f frame
-	if err := json.Unmarshal(b, &f); err != nil {
-		c.t.Fatalf("frame %q is not JSON: %v", b, err)
-	}
-	return f, nil
-}
-
-// until reads frames up to the first of a kind.
-func (c *client) until(kind string) frame {
-	c.t.Helper()
-	for {
-		f, err := c.next()
-		if err != nil {
-			c.t.Fatalf("while waiting for %q: %v", kind, err)
-		}
-		if f["t"] == kind {
-			return f
-		}
-	}
-}
-
-// ends reads until the socket closes and returns the bye and the close code.
-func (c *client) ends() (bye string, code websocket.StatusCode) {
-	c.t.Helper()
-	for {
-		f, err := c.next()
-		if err != nil {
-			return bye, websocket.CloseStatus(err)
-		}
-		if f["t"] == "bye" {
-			bye = f.str("reason")
-		}
-	}
-}
-
-func service() conversation.ServiceID { return conversation.NewID[conversation.ServiceID]() }
-func account() conversation.AccountID { return conversation.NewID[conversation.AccountID]() }
 
 // TestStory is a working day in short: ready, offer, accept, messages both
 // ways, end, wrap-up.
 func TestStory(t *testing.T) {
-	d := newDesk(t, api.StreamOptions{})
-	conv := d.router.open(service(), account())
+	d := newDesk(t, stream.Options{})
+	conv := d.router.Open(streamtest.Service(), streamtest.Account())
 	c := d.hello("ana", nil)
-	c.say(`{"t":"cmd","id":"1","cmd":"ready"}`)
-	if ack := c.until("ack"); ack["ok"] != true || ack["id"] != "1" {
+	c.Say(`{"t":"cmd","id":"1","cmd":"ready"}`)
+	if ack := c.Until("ack"); ack["ok"] != true || ack["id"] != "1" {
 		t.Fatalf("ready = %v", ack)
 	}
-	offer := d.router.offer(d.ana.User, conv, 177*time.Second)
-	f := c.until("offer")
+	offer := d.router.Offer(d.ana.User, conv, 177*time.Second)
+	f := c.Until("offer")
 	for path, want := range map[string]string{
 		"offer": offer.String(), "title": "Web Chat", "icon": "message-circle", "queued_ms": "177000", "conversation": conv.String(),
 	} {
-		if got := f.str(path); got != want {
+		if got := f.Str(path); got != want {
 			t.Errorf("offer.%s = %q, want %q", path, got, want)
 		}
 	}
-	if got := f.str("customer", "name"); got != "Carla Customer" {
+	if got := f.Str("customer", "name"); got != "Carla Customer" {
 		t.Errorf("offer.customer.name = %q", got)
 	}
-	if got := f.str("service", "name"); got != "Support" {
+	if got := f.Str("service", "name"); got != "Support" {
 		t.Errorf("offer.service.name = %q", got)
 	}
-	c.say(`{"t":"cmd","id":"2","cmd":"accept","offer":"` + offer.String() + `"}`)
-	var ack, end, joined, live frame
+	c.Say(`{"t":"cmd","id":"2","cmd":"accept","offer":"` + offer.String() + `"}`)
+	var ack, end, joined, live streamtest.Frame
 	var seqs []string
 	for ack == nil || end == nil || joined == nil || live == nil {
-		f, err := c.next()
+		f, err := c.Next()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,60 +125,60 @@ func TestStory(t *testing.T) {
 			if joined == nil {
 				t.Error("an event came before joined")
 			}
-			seqs = append(seqs, f.str("seq")+"<"+f.str("prev"))
+			seqs = append(seqs, f.Str("seq")+"<"+f.Str("prev"))
 		}
 	}
-	if ack["ok"] != true || ack.str("conversation") != conv.String() {
+	if ack["ok"] != true || ack.Str("conversation") != conv.String() {
 		t.Errorf("accept = %v", ack)
 	}
-	if end.str("cause") != "accepted" {
-		t.Errorf("offer_end cause = %q, want accepted", end.str("cause"))
+	if end.Str("cause") != "accepted" {
+		t.Errorf("offer_end cause = %q, want accepted", end.Str("cause"))
 	}
-	if joined.str("state") != "joined" || joined.str("info", "service", "name") != "Support" || joined.str("info", "capabilities", "text") != "true" {
+	if joined.Str("state") != "joined" || joined.Str("info", "service", "name") != "Support" || joined.Str("info", "capabilities", "text") != "true" {
 		t.Errorf("joined = %v", joined)
 	}
 	if got := strings.Join(seqs, " "); got != "1<0 2<1 3<2" {
 		t.Errorf("events after joining = %q, want all from the start", got)
 	}
-	d.router.say(conv, "hello")
-	if ev := c.until("event"); ev.str("seq") != "4" || ev.str("type") != "message/1" {
+	d.router.Say(conv, "hello")
+	if ev := c.Until("event"); ev.Str("seq") != "4" || ev.Str("type") != "message/1" {
 		t.Errorf("message = %v", ev)
 	}
-	c.say(`{"t":"cmd","id":"3","cmd":"send","conversation":"` + conv.String() + `","client_id":"m1","parts":[{"kind":"text","text":"hi"}]}`)
-	first := c.until("ack")
-	c.say(`{"t":"cmd","id":"4","cmd":"send","conversation":"` + conv.String() + `","client_id":"m1","parts":[{"kind":"text","text":"hi"}]}`)
-	again := c.until("ack")
-	if first.str("message") == "" || first.str("message") != again.str("message") || again.str("seq") != "5" {
+	c.Say(`{"t":"cmd","id":"3","cmd":"send","conversation":"` + conv.String() + `","client_id":"m1","parts":[{"kind":"text","text":"hi"}]}`)
+	first := c.Until("ack")
+	c.Say(`{"t":"cmd","id":"4","cmd":"send","conversation":"` + conv.String() + `","client_id":"m1","parts":[{"kind":"text","text":"hi"}]}`)
+	again := c.Until("ack")
+	if first.Str("message") == "" || first.Str("message") != again.Str("message") || again.Str("seq") != "5" {
 		t.Errorf("a retry of the same message: %v then %v, want the same message", first, again)
 	}
-	c.say(`{"t":"cmd","id":"5","cmd":"end","conversation":"` + conv.String() + `"}`)
-	if j := c.until("joined"); j.str("state") != "wrapup" {
-		t.Errorf("after the end the state = %q, want wrapup", j.str("state"))
+	c.Say(`{"t":"cmd","id":"5","cmd":"end","conversation":"` + conv.String() + `"}`)
+	if j := c.Until("joined"); j.Str("state") != "wrapup" {
+		t.Errorf("after the end the state = %q, want wrapup", j.Str("state"))
 	}
-	c.say(`{"t":"cmd","id":"6","cmd":"wrapup","conversation":"` + conv.String() + `","disposition":"solved"}`)
-	if p := c.until("parted"); p.str("conversation") != conv.String() {
+	c.Say(`{"t":"cmd","id":"6","cmd":"wrapup","conversation":"` + conv.String() + `","disposition":"solved"}`)
+	if p := c.Until("parted"); p.Str("conversation") != conv.String() {
 		t.Errorf("parted = %v", p)
 	}
 }
 
 func TestOfferEnds(t *testing.T) {
-	d := newDesk(t, api.StreamOptions{})
-	conv := d.router.open(service(), account())
+	d := newDesk(t, stream.Options{})
+	conv := d.router.Open(streamtest.Service(), streamtest.Account())
 	c := d.hello("ana", nil)
 	for _, cause := range []conversation.Cause{conversation.CauseExpired, conversation.CauseCustomerLeft} {
-		d.router.offer(d.ana.User, conv, 0)
-		if f := c.until("offer"); f.str("queued_ms") != "0" {
-			t.Errorf("queued_ms of an offer that did not wait = %q", f.str("queued_ms"))
+		d.router.Offer(d.ana.User, conv, 0)
+		if f := c.Until("offer"); f.Str("queued_ms") != "0" {
+			t.Errorf("queued_ms of an offer that did not wait = %q", f.Str("queued_ms"))
 		}
-		d.router.withdraw(d.ana.User, cause)
-		if got := c.until("offer_end").str("cause"); got != string(cause) {
+		d.router.Withdraw(d.ana.User, cause)
+		if got := c.Until("offer_end").Str("cause"); got != string(cause) {
 			t.Errorf("offer_end cause = %q, want %q", got, cause)
 		}
 	}
-	d.router.offer(d.ana.User, conv, 0)
-	c.until("offer")
+	d.router.Offer(d.ana.User, conv, 0)
+	c.Until("offer")
 	_ = c.CloseNow()
-	if f := d.hello("ana", nil).until("offer"); f.str("conversation") != conv.String() {
+	if f := d.hello("ana", nil).Until("offer"); f.Str("conversation") != conv.String() {
 		t.Errorf("after a reconnect the offer is repeated, got %v", f)
 	}
 }
@@ -269,11 +186,11 @@ func TestOfferEnds(t *testing.T) {
 // TestResume (PR14): wherever a socket breaks, the next one gets exactly what
 // is missing.
 func TestResume(t *testing.T) {
-	d := newDesk(t, api.StreamOptions{})
-	conv := d.router.open(service(), account())
-	d.router.join(d.ana.User, conv)
+	d := newDesk(t, stream.Options{})
+	conv := d.router.Open(streamtest.Service(), streamtest.Account())
+	d.router.MakeJoin(d.ana.User, conv)
 	for i := range 20 {
-		d.router.say(conv, fmt.Sprint("before ", i))
+		d.router.Say(conv, fmt.Sprint("before ", i))
 	}
 	const total = 30
 	have := map[string]bool{}
@@ -282,13 +199,13 @@ func TestResume(t *testing.T) {
 		c := d.hello("ana", map[conversation.ConversationID]uint64{conv: last})
 		if last == 10 { // while it is away more comes
 			for i := range 8 {
-				d.router.say(conv, fmt.Sprint("late ", i))
+				d.router.Say(conv, fmt.Sprint("late ", i))
 			}
 		}
 		for range cut {
-			f := c.until("event")
-			if want := fmt.Sprint(last + 1); f.str("seq") != want || f.str("prev") != fmt.Sprint(last) || have[want] {
-				t.Fatalf("after seq %d came seq %s prev %s", last, f.str("seq"), f.str("prev"))
+			f := c.Until("event")
+			if want := fmt.Sprint(last + 1); f.Str("seq") != want || f.Str("prev") != fmt.Sprint(last) || have[want] {
+				t.Fatalf("after seq %d came seq %s prev %s", last, f.Str("seq"), f.Str("prev"))
 			}
 			last++
 			have[fmt.Sprint(last)] = true
@@ -297,7 +214,7 @@ func TestResume(t *testing.T) {
 			}
 			if last == 22 { // all so far: make more
 				for i := range 8 {
-					d.router.say(conv, fmt.Sprint("more ", i))
+					d.router.Say(conv, fmt.Sprint("more ", i))
 				}
 			}
 		}
@@ -306,16 +223,16 @@ func TestResume(t *testing.T) {
 }
 
 func TestWatchNeedsRight(t *testing.T) {
-	d := newDesk(t, api.StreamOptions{})
-	conv := d.router.open(service(), account())
+	d := newDesk(t, stream.Options{})
+	conv := d.router.Open(streamtest.Service(), streamtest.Account())
 	ana, sue := d.hello("ana", nil), d.hello("sue", nil)
 	watch := map[string]any{"t": "watch", "conversation": conv, "after": 0}
-	ana.say(watch)
-	if f := ana.until("error"); f.str("error", "code") != "not_found" {
+	ana.Say(watch)
+	if f := ana.Until("error"); f.Str("error", "code") != "not_found" {
 		t.Errorf("an agent who takes no part watches: %v, want not_found", f)
 	}
-	sue.say(watch)
-	if f := sue.until("event"); f.str("seq") != "1" {
+	sue.Say(watch)
+	if f := sue.Until("event"); f.Str("seq") != "1" {
 		t.Errorf("a supervisor watches: %v, want the first event", f)
 	}
 	d.records.mu.Lock()
@@ -323,17 +240,17 @@ func TestWatchNeedsRight(t *testing.T) {
 		t.Errorf("audit trail = %+v, want that the supervisor read a transcript", d.records.trail)
 	}
 	d.records.mu.Unlock()
-	sue.say(map[string]any{"t": "unwatch", "conversation": conv})
-	sue.say(`{"t":"ping","id":"p"}`)
-	sue.until("pong")
-	d.router.say(conv, "unseen")
-	sue.say(`{"t":"ping","id":"q"}`)
+	sue.Say(map[string]any{"t": "unwatch", "conversation": conv})
+	sue.Say(`{"t":"ping","id":"p"}`)
+	sue.Until("pong")
+	d.router.Say(conv, "unseen")
+	sue.Say(`{"t":"ping","id":"q"}`)
 	for {
-		f, err := sue.next()
+		f, err := sue.Next()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f["t"] == "event" && f.str("seq") == "2" {
+		if f["t"] == "event" && f.Str("seq") == "2" {
 			t.Fatal("an event came after unwatch")
 		}
 		if f["t"] == "pong" {
@@ -343,17 +260,17 @@ func TestWatchNeedsRight(t *testing.T) {
 }
 
 func TestBoard(t *testing.T) {
-	d := newDesk(t, api.StreamOptions{})
-	d.router.mu.Lock()
-	d.router.board.Queues = []router.BoardQueue{{Name: "Support", Waiting: 3}}
-	d.router.mu.Unlock()
+	d := newDesk(t, stream.Options{})
+	d.router.Mu.Lock()
+	d.router.Shown.Queues = []router.BoardQueue{{Name: "Support", Waiting: 3}}
+	d.router.Mu.Unlock()
 	ana, sue := d.hello("ana", nil), d.hello("sue", nil)
-	ana.say(`{"t":"board","on":true}`)
-	if f := ana.until("error"); f.str("error", "code") != "denied" {
+	ana.Say(`{"t":"board","on":true}`)
+	if f := ana.Until("error"); f.Str("error", "code") != "denied" {
 		t.Errorf("an agent asks for the board: %v, want denied", f)
 	}
-	sue.say(`{"t":"board","on":true}`)
-	f := sue.until("board")
+	sue.Say(`{"t":"board","on":true}`)
+	f := sue.Until("board")
 	board, err := json.Marshal(f["board"])
 	if err != nil || !strings.Contains(string(board), `"waiting":3`) || !strings.Contains(string(board), `"agents":[]`) {
 		t.Errorf("board = %s, %v", board, err)
@@ -361,28 +278,28 @@ func TestBoard(t *testing.T) {
 }
 
 func TestSignals(t *testing.T) {
-	d := newDesk(t, api.StreamOptions{})
-	conv := d.router.open(service(), account())
-	d.router.join(d.ana.User, conv)
+	d := newDesk(t, stream.Options{})
+	conv := d.router.Open(streamtest.Service(), streamtest.Account())
+	d.router.MakeJoin(d.ana.User, conv)
 	c := d.hello("ana", nil)
-	d.router.signalAll(typingSignal(conv))
-	if f := c.until("typing"); f["on"] != true || f.str("who", "kind") != "customer" {
+	d.router.SignalAll(typingSignal(conv))
+	if f := c.Until("typing"); f["on"] != true || f.Str("who", "kind") != "customer" {
 		t.Errorf("typing = %v", f)
 	}
-	c.say(map[string]any{"t": "typing", "conversation": conv, "on": true})
-	eventually(t, "typing reaches the router", func() bool {
-		d.router.mu.Lock()
-		defer d.router.mu.Unlock()
-		return d.router.typing == 1
+	c.Say(map[string]any{"t": "typing", "conversation": conv, "on": true})
+	streamtest.Eventually(t, "typing reaches the router", func() bool {
+		d.router.Mu.Lock()
+		defer d.router.Mu.Unlock()
+		return d.router.Typed == 1
 	})
 }
 
 // TestRefusals: wrong commands are answered with published codes and harm nothing.
 func TestRefusals(t *testing.T) {
-	d := newDesk(t, api.StreamOptions{})
-	conv := d.router.open(service(), account())
-	other := d.router.open(service(), account())
-	d.router.join(d.ana.User, conv)
+	d := newDesk(t, stream.Options{})
+	conv := d.router.Open(streamtest.Service(), streamtest.Account())
+	other := d.router.Open(streamtest.Service(), streamtest.Account())
+	d.router.MakeJoin(d.ana.User, conv)
 	c := d.hello("ana", nil)
 	send := func(parts string) string {
 		return `{"t":"cmd","id":"x","cmd":"send","conversation":"` + conv.String() + `","client_id":"c","parts":` + parts + `}`
@@ -404,39 +321,39 @@ func TestRefusals(t *testing.T) {
 		{"rule of the router", `{"t":"cmd","id":"x","cmd":"cancel_invite","conversation":"` + conv.String() + `","request":"01890000-0000-7000-8000-000000000000"}`, "no_such_request"},
 	}
 	for _, tc := range cases {
-		c.say(tc.frame)
-		ack := c.until("ack")
-		if got := ack.str("error", "code"); got != tc.code || ack["ok"] == true || ack["id"] != "x" {
+		c.Say(tc.frame)
+		ack := c.Until("ack")
+		if got := ack.Str("error", "code"); got != tc.code || ack["ok"] == true || ack["id"] != "x" {
 			t.Errorf("%s: %s = %v, want code %q", tc.name, tc.frame, ack, tc.code)
 		}
 	}
-	c.say(`{"t":"nonsense"}`)
-	if f := c.until("error"); f.str("error", "code") != "malformed" {
+	c.Say(`{"t":"nonsense"}`)
+	if f := c.Until("error"); f.Str("error", "code") != "malformed" {
 		t.Errorf("unknown frame = %v", f)
 	}
 }
 
 // TestUnforeseenError: the client learns an id, the log the cause.
 func TestUnforeseenError(t *testing.T) {
-	d := newDesk(t, api.StreamOptions{})
+	d := newDesk(t, stream.Options{})
 	c := d.hello("ana", nil)
-	d.router.mu.Lock()
-	d.router.fail = errDisk
-	d.router.mu.Unlock()
-	c.say(`{"t":"cmd","id":"1","cmd":"ready"}`)
-	ack := c.until("ack")
-	if ack.str("error", "code") != "internal" || strings.Contains(ack.str("error", "message"), "canary") {
+	d.router.Mu.Lock()
+	d.router.Fail = streamtest.ErrDisk
+	d.router.Mu.Unlock()
+	c.Say(`{"t":"cmd","id":"1","cmd":"ready"}`)
+	ack := c.Until("ack")
+	if ack.Str("error", "code") != "internal" || strings.Contains(ack.Str("error", "message"), "canary") {
 		t.Errorf("unforeseen error = %v, want internal without its cause", ack)
 	}
 	d.stream.Close()
-	_, id, _ := strings.Cut(strings.TrimSuffix(ack.str("error", "message"), ")"), "(")
+	_, id, _ := strings.Cut(strings.TrimSuffix(ack.Str("error", "message"), ")"), "(")
 	if !strings.Contains(d.log.String(), "incident="+id) {
 		t.Errorf("the log does not have incident %q: %s", id, d.log)
 	}
 }
 
 func TestOpening(t *testing.T) {
-	d := newDesk(t, api.StreamOptions{StreamLimits: api.StreamLimits{SocketsPerUser: 2}})
+	d := newDesk(t, stream.Options{Limits: stream.Limits{SocketsPerUser: 2}})
 	try := func(header http.Header) int {
 		c, res, err := websocket.Dial(t.Context(), d.web.URL, &websocket.DialOptions{HTTPHeader: header})
 		if err == nil {
@@ -468,7 +385,7 @@ func TestOpening(t *testing.T) {
 		}
 	}
 	// Not the gauge: a client hears that its socket is open before it is counted.
-	eventually(t, "earlier sockets are gone", func() bool { return counter(t, d.reg, "parley_stream_closed_total", "client") == 2 })
+	streamtest.Eventually(t, "earlier sockets are gone", func() bool { return counter(t, d.reg, "parley_stream_closed_total", "client") == 2 })
 	d.dial("ana")
 	d.dial("ana")
 	if got := try(http.Header{"Authorization": {"Bearer ana"}}); got != 429 {
@@ -477,7 +394,7 @@ func TestOpening(t *testing.T) {
 }
 
 func TestSocketsPerAddress(t *testing.T) {
-	d := newDesk(t, api.StreamOptions{StreamLimits: api.StreamLimits{SocketsPerIP: 1, Exempt: []netip.Prefix{}}})
+	d := newDesk(t, stream.Options{Limits: stream.Limits{SocketsPerIP: 1, Exempt: []netip.Prefix{}}})
 	d.dial("ana")
 	_, res, err := websocket.Dial(t.Context(), d.web.URL, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer sue"}}})
 	if err == nil || res == nil || res.StatusCode != 429 {
@@ -490,69 +407,69 @@ func TestSocketsPerAddress(t *testing.T) {
 func TestRevocation(t *testing.T) {
 	for _, told := range []bool{true, false} {
 		t.Run(fmt.Sprint("told=", told), func(t *testing.T) {
-			d := newDesk(t, api.StreamOptions{})
+			d := newDesk(t, stream.Options{})
 			c := d.hello("ana", nil)
 			start := time.Now()
 			d.sessions.end(d.ana.Session, told)
-			bye, code := c.ends()
+			bye, code := c.Ends()
 			if took := time.Since(start); bye != "revoked" || code != 4001 || took > 5*time.Second {
 				t.Errorf("bye %q, code %d after %v; want revoked, 4001 within 5 s", bye, code, took)
 			}
-			eventually(t, "the router knows", func() bool { return d.router.sockets(d.ana.User) == 0 })
+			streamtest.Eventually(t, "the router knows", func() bool { return d.router.Sockets(d.ana.User) == 0 })
 		})
 	}
 }
 
 func TestDrain(t *testing.T) {
-	d := newDesk(t, api.StreamOptions{})
+	d := newDesk(t, stream.Options{})
 	c := d.hello("ana", nil)
 	done := make(chan struct{})
 	go func() { defer close(done); d.stream.Drain(t.Context()) }()
-	if bye, code := c.ends(); bye != "restart" || code != 1012 {
+	if bye, code := c.Ends(); bye != "restart" || code != 1012 {
 		t.Errorf("bye %q, code %d; want restart, 1012", bye, code)
 	}
 	_ = c.CloseNow()
 	<-done
-	if _, code := d.dial("ana").ends(); code != 1012 {
+	if _, code := d.dial("ana").Ends(); code != 1012 {
 		t.Errorf("a socket opened while draining: close code %d, want 1012", code)
 	}
 }
 
 // TestProtocol: frames that nobody may send end the socket, and only that one.
 func TestProtocol(t *testing.T) {
-	d := newDesk(t, api.StreamOptions{StreamLimits: api.StreamLimits{FramePerSecond: 50, FrameBurst: 100}})
+	d := newDesk(t, stream.Options{Limits: stream.Limits{FramePerSecond: 50, FrameBurst: 100}})
 	bystander := d.hello("sue", nil)
 	cases := []struct {
 		name string
-		do   func(*client)
+		do   func(*streamtest.Client)
 		code websocket.StatusCode
 	}{
-		{"no hello first", func(c *client) { c.say(`{"t":"ping","id":"1"}`) }, 1008},
-		{"two values", func(c *client) { c.say(`{"t":"hello"}{}`) }, 1008},
-		{"not JSON", func(c *client) { c.say(`{"t":"hello"}`); c.say(`{"t":`) }, 1008},
-		{"hello twice", func(c *client) { c.say(`{"t":"hello"}`); c.say(`{"t":"hello"}`) }, 1008},
-		{"binary", func(c *client) {
-			c.say(`{"t":"hello"}`)
+		{"no hello first", func(c *streamtest.Client) { c.Say(`{"t":"ping","id":"1"}`) }, 1008},
+		{"two values", func(c *streamtest.Client) { c.Say(`{"t":"hello"}{}`) }, 1008},
+		{"not JSON", func(c *streamtest.Client) { c.Say(`{"t":"hello"}`); c.Say(`{"t":`) }, 1008},
+		{"hello twice", func(c *streamtest.Client) { c.Say(`{"t":"hello"}`); c.Say(`{"t":"hello"}`) }, 1008},
+		{"binary", func(c *streamtest.Client) {
+			c.Say(`{"t":"hello"}`)
 			_ = c.Write(t.Context(), websocket.MessageBinary, []byte("{}"))
 		}, 1008},
-		{"1 MB frame", func(c *client) {
-			c.say(`{"t":"hello"}`)
+		{"1 MB frame", func(c *streamtest.Client) {
+			c.Say(`{"t":"hello"}`)
 			_ = c.Write(t.Context(), websocket.MessageText, bytes.Repeat([]byte{'x'}, 1<<20))
 		}, 1009},
-		{"text that is not UTF-8", func(c *client) {
-			c.say(`{"t":"hello"}`)
+		{"text that is not UTF-8", func(c *streamtest.Client) {
+			c.Say(`{"t":"hello"}`)
 			_ = c.Write(t.Context(), websocket.MessageText, []byte("\xff\xfe"))
 		}, 1007},
-		{"flood", func(c *client) {
-			c.say(`{"t":"hello"}`)
+		{"flood", func(c *streamtest.Client) {
+			c.Say(`{"t":"hello"}`)
 			for range 200 {
 				if c.Write(t.Context(), websocket.MessageText, []byte(`{"t":"ping","id":"1"}`)) != nil {
 					break
 				}
 			}
 		}, 1008},
-		{"one fault after the other", func(c *client) {
-			c.say(`{"t":"hello"}`)
+		{"one fault after the other", func(c *streamtest.Client) {
+			c.Say(`{"t":"hello"}`)
 			for range 30 {
 				if c.Write(t.Context(), websocket.MessageText, []byte(`{"t":"what"}`)) != nil {
 					break
@@ -563,14 +480,14 @@ func TestProtocol(t *testing.T) {
 	for _, tc := range cases {
 		c := d.dial("ana")
 		tc.do(c)
-		_, code := c.ends()
+		_, code := c.Ends()
 		// A client that is still sending may see a reset instead of the code.
 		if code != tc.code && code != -1 {
 			t.Errorf("%s: close code %d, want %d", tc.name, code, tc.code)
 		}
 	}
-	bystander.say(`{"t":"ping","id":"p"}`)
-	if f := bystander.until("pong"); f.str("id") != "p" {
+	bystander.Say(`{"t":"ping","id":"p"}`)
+	if f := bystander.Until("pong"); f.Str("id") != "p" {
 		t.Errorf("bystander's pong = %v", f)
 	}
 }
@@ -578,36 +495,36 @@ func TestProtocol(t *testing.T) {
 // TestSlowReader (PR13): a socket that stops reading is closed, holds little,
 // and holds up nobody.
 func TestSlowReader(t *testing.T) {
-	d := newDesk(t, api.StreamOptions{StreamLimits: api.StreamLimits{Stall: 300 * time.Millisecond}})
-	conv := d.router.open(service(), account())
-	d.router.join(d.ana.User, conv)
+	d := newDesk(t, stream.Options{Limits: stream.Limits{Stall: 300 * time.Millisecond}})
+	conv := d.router.Open(streamtest.Service(), streamtest.Account())
+	d.router.MakeJoin(d.ana.User, conv)
 	raw := d.rawSocket(t, "ana", `{"t":"hello"}`)
 	big := strings.Repeat("x", 60_000)
 	for range 300 { // far more than the kernel's buffers take
-		d.router.say(conv, big)
+		d.router.Say(conv, big)
 	}
-	eventually(t, "the slow socket is closed", func() bool { return counter(t, d.reg, "parley_stream_closed_total", "slow") == 1 })
+	streamtest.Eventually(t, "the slow socket is closed", func() bool { return counter(t, d.reg, "parley_stream_closed_total", "slow") == 1 })
 	_ = raw.Close()
 	c := d.hello("ana", map[conversation.ConversationID]uint64{conv: 300})
-	if f := c.until("event"); f.str("seq") != "301" {
-		t.Errorf("after it came back: %s, want to go on at 301", f.str("seq"))
+	if f := c.Until("event"); f.Str("seq") != "301" {
+		t.Errorf("after it came back: %s, want to go on at 301", f.Str("seq"))
 	}
-	eventually(t, "the router knows of one socket", func() bool { return d.router.sockets(d.ana.User) == 1 })
+	streamtest.Eventually(t, "the router knows of one socket", func() bool { return d.router.Sockets(d.ana.User) == 1 })
 }
 
 // TestRevokeSlowReader: being stuck does not keep a revoked socket open.
 func TestRevokeSlowReader(t *testing.T) {
-	d := newDesk(t, api.StreamOptions{})
-	conv := d.router.open(service(), account())
-	d.router.join(d.ana.User, conv)
+	d := newDesk(t, stream.Options{})
+	conv := d.router.Open(streamtest.Service(), streamtest.Account())
+	d.router.MakeJoin(d.ana.User, conv)
 	d.rawSocket(t, "ana", `{"t":"hello"}`)
 	for range 300 {
-		d.router.say(conv, strings.Repeat("x", 60_000))
+		d.router.Say(conv, strings.Repeat("x", 60_000))
 	}
-	eventually(t, "it is connected", func() bool { return d.router.sockets(d.ana.User) == 1 })
+	streamtest.Eventually(t, "it is connected", func() bool { return d.router.Sockets(d.ana.User) == 1 })
 	start := time.Now()
 	d.sessions.end(d.ana.Session, true)
-	eventually(t, "it is gone", func() bool { return d.router.sockets(d.ana.User) == 0 })
+	streamtest.Eventually(t, "it is gone", func() bool { return d.router.Sockets(d.ana.User) == 0 })
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("closed after %v, want within 5 s", took)
 	}
@@ -638,14 +555,14 @@ func (d *desk) rawSocket(t testing.TB, login, text string) net.Conn {
 
 // TestSendRate: messages beyond the bucket are refused, not queued.
 func TestSendRate(t *testing.T) {
-	d := newDesk(t, api.StreamOptions{StreamLimits: api.StreamLimits{SendPerSecond: .001, SendBurst: 3}})
-	conv := d.router.open(service(), account())
-	d.router.join(d.ana.User, conv)
+	d := newDesk(t, stream.Options{Limits: stream.Limits{SendPerSecond: .001, SendBurst: 3}})
+	conv := d.router.Open(streamtest.Service(), streamtest.Account())
+	d.router.MakeJoin(d.ana.User, conv)
 	c := d.hello("ana", nil)
 	var codes []string
 	for i := range 5 {
-		c.say(fmt.Sprintf(`{"t":"cmd","id":"x","cmd":"send","conversation":%q,"client_id":"c%d","parts":[{"kind":"text","text":"x"}]}`, conv, i))
-		codes = append(codes, c.until("ack").str("error", "code"))
+		c.Say(fmt.Sprintf(`{"t":"cmd","id":"x","cmd":"send","conversation":%q,"client_id":"c%d","parts":[{"kind":"text","text":"x"}]}`, conv, i))
+		codes = append(codes, c.Until("ack").Str("error", "code"))
 	}
 	if got := strings.Join(codes, ","); got != ",,,rate_limited,rate_limited" {
 		t.Errorf("codes of five sends with room for three = %q", got)
@@ -653,14 +570,14 @@ func TestSendRate(t *testing.T) {
 }
 
 func TestStreamMetricNames(t *testing.T) {
-	d := newDesk(t, api.StreamOptions{})
+	d := newDesk(t, stream.Options{})
 	c := d.hello("ana", nil)
 	for i := range 30 {
-		c.say(fmt.Sprintf(`{"t":"cmd","id":"%d","cmd":"made-up-%d"}`, i, i))
-		c.until("ack")
+		c.Say(fmt.Sprintf(`{"t":"cmd","id":"%d","cmd":"made-up-%d"}`, i, i))
+		c.Until("ack")
 	}
-	c.say(`{"t":"cmd","id":"1","cmd":"ready"}`)
-	c.until("ack")
+	c.Say(`{"t":"cmd","id":"1","cmd":"ready"}`)
+	c.Until("ack")
 	families, err := d.reg.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package api_test
+package stream_test
 
 import (
 	"bytes"
@@ -9,7 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/parley-gateway/parley/gateway/api"
+	"github.com/parley-gateway/parley/gateway/stream"
+	"github.com/parley-gateway/parley/gateway/stream/streamtest"
 )
 
 // evil are streams that no client may send, each with the code that tells it so.
@@ -65,7 +66,7 @@ func lastWords(t testing.TB, c net.Conn) (text string, code uint16) {
 // TestMalformedFrames: PR19, one malformed frame ends its own socket, and
 // nobody else notices.
 func TestMalformedFrames(t *testing.T) {
-	d := newDesk(t, api.StreamOptions{})
+	d := newDesk(t, stream.Options{})
 	bystander := d.hello("sue", nil)
 	for _, tc := range evil {
 		t.Run(tc.name, func(t *testing.T) {
@@ -77,11 +78,11 @@ func TestMalformedFrames(t *testing.T) {
 					t.Errorf("after %q: last text %q, close code %d, want a bye for the protocol and %d", before, text, code, tc.code)
 				}
 			}
-			bystander.say(map[string]any{"t": "ping", "id": "p"})
-			bystander.until("pong")
+			bystander.Say(map[string]any{"t": "ping", "id": "p"})
+			bystander.Until("pong")
 		})
 	}
-	eventually(t, "each of them is counted", func() bool {
+	streamtest.Eventually(t, "each of them is counted", func() bool {
 		return counter(t, d.reg, "parley_stream_closed_total", "protocol") == float64(2*len(evil))
 	})
 	if got := counter(t, d.reg, "parley_stream_panics_total", ""); got != 0 {
@@ -102,7 +103,7 @@ func TestFrameFloods(t *testing.T) {
 		{"pongs", "", "\x8a\x80mask"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			d := newDesk(t, api.StreamOptions{})
+			d := newDesk(t, stream.Options{})
 			c := d.rawSocket(t, "ana", `{"t":"hello"}`)
 			_, _ = io.WriteString(c, tc.first+strings.Repeat(tc.flood, 2000))
 			text, code := lastWords(t, c)
@@ -118,27 +119,27 @@ func TestFrameFloods(t *testing.T) {
 func TestPanicEndsOneSocket(t *testing.T) {
 	for _, in := range []string{"command", "feed", "typing"} {
 		t.Run(in, func(t *testing.T) {
-			d := newDesk(t, api.StreamOptions{})
+			d := newDesk(t, stream.Options{})
 			bystander := d.hello("sue", nil)
-			conv := d.router.open(service(), account())
-			d.router.join(d.ana.User, conv)
+			conv := d.router.Open(streamtest.Service(), streamtest.Account())
+			d.router.MakeJoin(d.ana.User, conv)
 			c := d.hello("ana", nil)
-			c.until("live")
-			d.router.mu.Lock()
-			d.router.fault = fakeFault{in, d.ana.User}
-			d.router.mu.Unlock()
+			c.Until("live")
+			d.router.Mu.Lock()
+			d.router.Panic = streamtest.Panic{In: in, Agent: d.ana.User}
+			d.router.Mu.Unlock()
 			switch in {
 			case "command":
-				c.say(`{"t":"cmd","id":"1","cmd":"ready"}`)
+				c.Say(`{"t":"cmd","id":"1","cmd":"ready"}`)
 			case "feed":
-				d.router.say(conv, "wake the feed")
+				d.router.Say(conv, "wake the feed")
 			case "typing":
-				c.say(map[string]any{"t": "typing", "conversation": conv, "on": true})
+				c.Say(map[string]any{"t": "typing", "conversation": conv, "on": true})
 			}
-			c.ends()
-			eventually(t, "the router knows", func() bool { return d.router.sockets(d.ana.User) == 0 })
-			bystander.say(`{"t":"ping","id":"p"}`)
-			bystander.until("pong")
+			c.Ends()
+			streamtest.Eventually(t, "the router knows", func() bool { return d.router.Sockets(d.ana.User) == 0 })
+			bystander.Say(`{"t":"ping","id":"p"}`)
+			bystander.Until("pong")
 			if got := counter(t, d.reg, "parley_stream_panics_total", ""); got != 1 {
 				t.Errorf("%v panics counted, want 1", got)
 			}
@@ -160,7 +161,7 @@ func FuzzStream(f *testing.F) {
 	f.Add([]byte("\x88\x82\x00\x00\x00\x00\x03\xe8"), true)
 	f.Add([]byte("\x88\x81\x00\x00\x00\x00\x03"), true)
 	f.Add([]byte("\x01\x85\x00\x00\x00\x00{\"t\":\x80\x87\x00\x00\x00\x00\"what\"}"), true)
-	d := newDesk(f, api.StreamOptions{})
+	d := newDesk(f, stream.Options{})
 	f.Fuzz(func(t *testing.T, in []byte, greet bool) {
 		hello := ""
 		if greet {

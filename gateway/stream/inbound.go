@@ -1,4 +1,4 @@
-package api
+package stream
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/gateway/api"
+	"github.com/parley-gateway/parley/gateway/auth"
 )
 
 // maxFaults is how many frames of a socket may be wrong before it is closed.
@@ -50,7 +52,7 @@ func (k *socket) read(raw json.RawMessage) {
 			k.send(pongFrame{T: "pong", ID: f.ID[:min(len(f.ID), 64)]})
 		}
 	default:
-		k.wrong(fault("malformed", Detail{Problem: "unknown kind of frame"}), nil)
+		k.wrong(api.NewFault("malformed", api.Detail{Problem: "unknown kind of frame"}), nil)
 	}
 }
 
@@ -63,15 +65,16 @@ func (k *socket) decode(raw []byte, v any) bool {
 }
 
 // wrong answers a frame that has no id.
-func (k *socket) wrong(f *Fault, conv *conversation.ConversationID) {
+func (k *socket) wrong(f *api.Fault, conv *conversation.ConversationID) {
 	if k.faults++; k.faults > maxFaults {
 		k.bye("protocol", closeProtocol, 0)
 		return
 	}
-	k.send(errorFrame{T: "error", Conversation: conv, Error: viewOf(f)})
+	k.send(errorFrame{T: "error", Conversation: conv, Error: k.s.viewOf(f)})
 }
 
-func viewOf(f *Fault) errorView {
+// viewOf is a fault as a frame tells it; thread_open says whose exchange is open.
+func (s *Stream) viewOf(f *api.Fault) errorView {
 	text := f.Text
 	for _, d := range f.Details {
 		text += "; "
@@ -80,7 +83,7 @@ func viewOf(f *Fault) errorView {
 		}
 		text += d.Problem
 	}
-	return errorView{Code: f.Code, Message: text, threadOpenView: f.open}
+	return errorView{Code: f.Code, Message: text, threadOpenView: s.threadOpen(f)}
 }
 
 // hello tells the router that the agent is here, then lets the feed run.
@@ -106,7 +109,7 @@ func (k *socket) hello(raw []byte, again bool) {
 		}
 		if k.s.isAgent(id) {
 			if err := k.s.opts.Router.AgentConnected(ctx, id.User); err != nil {
-				k.send(errorFrame{T: "error", Error: viewOf(k.s.fault(err, "hello"))})
+				k.send(errorFrame{T: "error", Error: k.s.viewOf(k.s.fault(err, "hello"))})
 				k.bye("restart", closeRestart, 2*time.Second)
 				return
 			}
@@ -114,7 +117,7 @@ func (k *socket) hello(raw []byte, again bool) {
 			k.connected = true
 			k.mu.Unlock()
 		}
-		k.send(welcomeFrame{T: "welcome", User: summaryOf(id), Time: k.s.opts.Now().UTC(), Version: k.s.opts.Version})
+		k.send(welcomeFrame{T: "welcome", User: api.SummaryOf(id), Time: k.s.opts.Now().UTC(), Version: k.s.opts.Version})
 		k.mu.Lock()
 		k.ready = true
 		k.mu.Unlock()
@@ -122,20 +125,26 @@ func (k *socket) hello(raw []byte, again bool) {
 	})
 }
 
+// isAgent reports whether the user handles conversations: all but
+// administrators, and those among them who serve something.
+func (s *Stream) isAgent(id auth.Identity) bool {
+	return id.Role != directory.RoleAdmin || len(s.opts.Records.Snapshot().ServicesOf(id.User)) > 0
+}
+
 // command queues a command; it is acknowledged when it is durable.
 func (k *socket) command(h frameHeader, raw []byte) {
 	if h.ID == "" || len(h.ID) > 64 {
-		k.wrong(fault("malformed", Detail{"id", "must be 1 to 64 characters"}), nil)
+		k.wrong(api.NewFault("malformed", api.Detail{Where: "id", Problem: "must be 1 to 64 characters"}), nil)
 		return
 	}
 	run, known := k.s.commands[h.Cmd]
 	if !known {
-		k.refuse(h.ID, fault("malformed", Detail{"cmd", "is unknown"}))
+		k.refuse(h.ID, api.NewFault("malformed", api.Detail{Where: "cmd", Problem: "is unknown"}))
 		return
 	}
 	if (h.Cmd == "send" || h.Cmd == "text") && !k.sends.Allow() {
 		k.count(h.Cmd, "refused")
-		k.refuse(h.ID, fault("rate_limited"))
+		k.refuse(h.ID, api.NewFault("rate_limited"))
 		return
 	}
 	queued := k.job(func() {
@@ -163,14 +172,14 @@ func (k *socket) command(h frameHeader, raw []byte) {
 		k.send(ack)
 	})
 	if !queued {
-		k.refuse(h.ID, fault("rate_limited", Detail{Problem: "too many commands at once"}))
+		k.refuse(h.ID, api.NewFault("rate_limited", api.Detail{Problem: "too many commands at once"}))
 	}
 }
 
 func (k *socket) count(cmd, result string) { k.s.metrics.commands.WithLabelValues(cmd, result).Inc() }
 
-func (k *socket) refuse(id string, f *Fault) {
-	e := viewOf(f)
+func (k *socket) refuse(id string, f *api.Fault) {
+	e := k.s.viewOf(f)
 	k.send(ackFrame{T: "ack", ID: id, Error: &e})
 }
 
@@ -187,19 +196,19 @@ func (k *socket) watch(raw []byte) {
 		id, err := k.identity()
 		if err == nil {
 			var info router.Info
-			if info, err = readable(ctx, k.s.opts.Router, id, f.Conversation); err == nil {
-				err = auditRead(ctx, k.s.opts.Records, id, &info.State, directory.AuditTranscript)
+			if info, err = api.Readable(ctx, k.s.opts.Router, id, f.Conversation); err == nil {
+				err = api.AuditRead(ctx, k.s.opts.Records, id, &info.State, directory.AuditTranscript)
 			}
 		}
 		if err == nil && !k.view.watch(f.Conversation, f.After) {
-			err = fault("rate_limited", Detail{Problem: "too many conversations watched"})
+			err = api.NewFault("rate_limited", api.Detail{Problem: "too many conversations watched"})
 		}
 		if err != nil {
-			k.send(errorFrame{T: "error", Conversation: &f.Conversation, Error: viewOf(k.s.fault(err, "watch"))})
+			k.send(errorFrame{T: "error", Conversation: &f.Conversation, Error: k.s.viewOf(k.s.fault(err, "watch"))})
 		}
 	})
 	if !queued {
-		k.wrong(fault("rate_limited"), &f.Conversation)
+		k.wrong(api.NewFault("rate_limited"), &f.Conversation)
 	}
 }
 
@@ -221,7 +230,7 @@ func (k *socket) boardFrame(raw []byte) {
 	}
 	id, err := k.identity()
 	if err != nil || !id.Role.Includes(directory.RoleSupervisor) {
-		k.wrong(fault("denied"), nil)
+		k.wrong(api.NewFault("denied"), nil)
 		return
 	}
 	k.boardSent.Store(false)

@@ -1,10 +1,12 @@
-package api
+package stream
 
 import (
 	"context"
 	"maps"
+	"slices"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/gateway/api"
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
@@ -30,7 +32,7 @@ func commands() map[string]run {
 		}),
 		"not_ready": command(func(ctx context.Context, s *Stream, id auth.Identity, c notReadyCmd) (ackFrame, error) {
 			if len(c.Reason) > 64 {
-				return ackFrame{}, fault("invalid", Detail{"reason", "must be at most 64 bytes"})
+				return ackFrame{}, api.NewFault("invalid", api.Detail{Where: "reason", Problem: "must be at most 64 bytes"})
 			}
 			return ackFrame{}, s.opts.Router.NotReady(ctx, id.User, c.Reason)
 		}),
@@ -45,7 +47,7 @@ func commands() map[string]run {
 			return ackFrame{}, s.opts.Router.Reject(ctx, id.User, c.Offer)
 		}),
 		"send": command(func(ctx context.Context, s *Stream, id auth.Identity, c sendCmd) (ackFrame, error) {
-			sent, err := sendMessage(ctx, s.opts.Router, id, c.Conversation, c.ClientID, c.Parts, c.ReplyTo)
+			sent, err := api.SendMessage(ctx, s.opts.Router, id, c.Conversation, c.ClientID, c.Parts, c.ReplyTo)
 			return ackFrame{Message: &sent.Message, Seq: sent.Seq}, err
 		}),
 		"mark": command(func(ctx context.Context, s *Stream, id auth.Identity, c markCmd) (ackFrame, error) {
@@ -56,15 +58,15 @@ func commands() map[string]run {
 			return ackFrame{Seq: seq}, err
 		}),
 		"wrapup": command(func(ctx context.Context, s *Stream, id auth.Identity, c wrapupCmd) (ackFrame, error) {
-			if len(c.Notes) > maxText || len(c.Disposition) > 64 {
-				return ackFrame{}, fault("too_large")
+			if len(c.Notes) > api.MaxText || len(c.Disposition) > 64 {
+				return ackFrame{}, api.NewFault("too_large")
 			}
 			seq, err := s.opts.Router.FinishWrapup(ctx, id.User, c.Conversation, c.Disposition, c.Notes)
 			return ackFrame{Seq: seq}, err
 		}),
 		"invite": command(func(ctx context.Context, s *Stream, id auth.Identity, c inviteCmd) (ackFrame, error) {
 			if !validTarget(c.Target) {
-				return ackFrame{}, fault("invalid", Detail{"target", "must be an agent, a service or a directory entry, with its id"})
+				return ackFrame{}, api.NewFault("invalid", api.Detail{Where: "target", Problem: "must be an agent, a service or a directory entry, with its id"})
 			}
 			req, err := s.opts.Router.Invite(ctx, id.User, c.Conversation, c.Target, c.Transfer)
 			return ackFrame{Request: &req}, err
@@ -82,6 +84,9 @@ func commands() map[string]run {
 	maps.Copy(all, textCommands())
 	return all
 }
+
+// CommandNames are the names of all commands.
+func CommandNames() []string { return slices.Sorted(maps.Keys(commands())) }
 
 func validTarget(t conversation.Target) bool {
 	switch t.Kind {

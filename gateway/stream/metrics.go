@@ -1,4 +1,4 @@
-package api
+package stream
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
@@ -6,7 +6,7 @@ import (
 	"github.com/parley-gateway/parley/gateway/ops"
 )
 
-type streamMetrics struct {
+type metrics struct {
 	sockets  prometheus.Gauge
 	closed   *prometheus.CounterVec
 	commands *prometheus.CounterVec
@@ -17,8 +17,8 @@ type streamMetrics struct {
 	panics   prometheus.Counter
 }
 
-func newStreamMetrics(reg prometheus.Registerer) *streamMetrics {
-	m := &streamMetrics{
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
 		sockets: prometheus.NewGauge(prometheus.GaugeOpts{Name: "parley_stream_sockets", Help: "Agents' sockets that are open."}),
 		closed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "parley_stream_closed_total",

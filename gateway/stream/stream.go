@@ -1,4 +1,4 @@
-package api
+package stream
 
 import (
 	"bufio"
@@ -17,6 +17,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/gateway/api"
 	"github.com/parley-gateway/parley/gateway/auth"
 	"github.com/parley-gateway/parley/gateway/limit"
 )
@@ -38,8 +39,8 @@ type Records interface {
 	Audit(ctx context.Context, e directory.AuditEntry) error
 }
 
-// StreamOptions configure a Stream.
-type StreamOptions struct {
+// Options configure a Stream.
+type Options struct {
 	Router   Router
 	Sessions Sessions
 	Records  Records
@@ -47,13 +48,13 @@ type StreamOptions struct {
 	// Now is the installation's time, from which desktops count; nil: time.Now.
 	Now func() time.Time
 
-	StreamLimits
+	Limits
 	Registry prometheus.Registerer
 	Log      *slog.Logger
 }
 
-// StreamLimits bound what agents' sockets may use. A zero field gets its default.
-type StreamLimits struct {
+// Limits bound what agents' sockets may use. A zero field gets its default.
+type Limits struct {
 	SocketsPerIP   int            // of one address or /64 network; default 1024
 	SocketsPerUser int            // default 16
 	Exempt         []netip.Prefix // not held to SocketsPerIP; nil: loopback
@@ -90,13 +91,13 @@ const (
 
 // Stream serves the agents' WebSocket. Safe for concurrent use.
 type Stream struct {
-	opts     StreamOptions
+	opts     Options
 	log      *slog.Logger
 	commands map[string]run
 	upgrader *gws.Upgrader
 	perIP    *limit.Conns[netip.Addr]
 	perUser  *limit.Conns[conversation.AgentID]
-	metrics  *streamMetrics
+	metrics  *metrics
 	buffers  sync.Pool
 	// complaints bounds what clients' faults write to the log.
 	complaints rate.Sometimes
@@ -111,8 +112,8 @@ type Stream struct {
 	board    []byte // the last board, as JSON without its time
 }
 
-// NewStream makes a Stream and starts its sweeper; Close stops it.
-func NewStream(opts StreamOptions) *Stream {
+// New makes a Stream and starts its sweeper; Close stops it.
+func New(opts Options) *Stream {
 	def(&opts.SocketsPerIP, 1024)
 	def(&opts.SocketsPerUser, 16)
 	def(&opts.SendPerSecond, 10)
@@ -131,7 +132,7 @@ func NewStream(opts StreamOptions) *Stream {
 		commands: commands(),
 		perIP:    limit.NewConns[netip.Addr](opts.SocketsPerIP, 0),
 		perUser:  limit.NewConns[conversation.AgentID](opts.SocketsPerUser, 0),
-		metrics:  newStreamMetrics(opts.Registry),
+		metrics:  newMetrics(opts.Registry),
 		buffers:  sync.Pool{New: func() any { b := make([]byte, 0, 8<<10); return &b }},
 		sockets:  map[*socket]struct{}{},
 
@@ -160,19 +161,19 @@ func def[T comparable](field *T, value T) {
 func (s *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id, err := s.opts.Sessions.Authenticate(r)
 	if err != nil {
-		writeFault(w, s.fault(err, "stream"))
+		api.WriteFault(w, s.fault(err, "stream"))
 		return
 	}
 	key := limit.Client(r)
 	if s.perIP.Acquire(key, limit.Contains(s.opts.Exempt, limit.IP(r))) != limit.OK {
 		s.metrics.closed.WithLabelValues("refused").Inc()
-		writeFault(w, fault("rate_limited"))
+		api.WriteFault(w, api.NewFault("rate_limited"))
 		return
 	}
 	if s.perUser.Acquire(id.User, false) != limit.OK {
 		s.perIP.Release(key)
 		s.metrics.closed.WithLabelValues("refused").Inc()
-		writeFault(w, fault("rate_limited", Detail{Problem: "too many open sockets of this user"}))
+		api.WriteFault(w, api.NewFault("rate_limited", api.Detail{Problem: "too many open sockets of this user"}))
 		return
 	}
 	release := func() {
@@ -182,7 +183,7 @@ func (s *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	netConn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		release()
-		writeFault(w, fault("malformed", Detail{Problem: "this connection cannot become a WebSocket"}))
+		api.WriteFault(w, api.NewFault("malformed", api.Detail{Problem: "this connection cannot become a WebSocket"}))
 		return
 	}
 	if rw.Reader.Buffered() > 0 { // RFC 6455 section 4.1: the client sends nothing before our answer
@@ -252,7 +253,7 @@ func (s *Stream) list() []*socket {
 func (s *Stream) sendBoard(to []*socket) {
 	ctx, cancel := context.WithTimeout(s.ctx, sweepEvery)
 	defer cancel()
-	view := newBoardView(s.opts.Router.Board(ctx))
+	view := api.NewBoardView(s.opts.Router.Board(ctx))
 	at := view.At
 	view.At = time.Time{}
 	same, err := json.Marshal(view)
@@ -306,8 +307,8 @@ func (s *Stream) Close() {
 	s.work.Wait()
 }
 
-func (s *Stream) fault(err error, where string) *Fault {
-	return toFault(err, func(id string, err error) {
+func (s *Stream) fault(err error, where string) *api.Fault {
+	return api.ToFault(err, func(id string, err error) {
 		s.log.Error("api: unforeseen error", "incident", id, "where", where, "err", err)
 	})
 }

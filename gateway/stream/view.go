@@ -1,4 +1,4 @@
-package api
+package stream
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/gateway/api"
 )
 
 // view is what a socket's client has been told: the agent's state and what
@@ -248,7 +249,7 @@ func (v *view) activeList(ctx context.Context, buf []byte, a *acd.AgentState) []
 			return buf
 		}
 		v.active[w.Conversation] = state
-		buf = appendJSON(buf, joinedFrame{T: "joined", Conversation: w.Conversation, State: state, Info: v.k.s.infoView(&info)})
+		buf = appendJSON(buf, joinedFrame{T: "joined", Conversation: w.Conversation, State: state, Info: api.NewInfoView(&info, v.k.s.opts.Records.Snapshot())})
 		v.join(w.Conversation)
 	}
 	return buf
@@ -266,7 +267,7 @@ func (v *view) offer(ctx context.Context, buf []byte, o *acd.HeldOffer) []byte {
 	f := offerFrame{
 		T: "offer", Offer: o.Offer, Conversation: o.Conversation, Request: o.Request,
 		Title: info.State.Capabilities.OfferTitle, Icon: info.State.Capabilities.Icon, Channel: info.State.Channel,
-		Customer: customerRef{Name: customerName(&info)}, OfferedAt: o.At.UTC(), ExpiresAt: timeOrNil(o.ExpiresAt), WaitingSince: o.At.UTC(),
+		Customer: api.CustomerOf(&info), OfferedAt: o.At.UTC(), ExpiresAt: timeOrNil(o.ExpiresAt), WaitingSince: o.At.UTC(),
 	}
 	if info.State.Capabilities.AddressKind == router.AddressPhone {
 		f.Address = info.Started.Address
@@ -279,7 +280,7 @@ func (v *view) offer(ctx context.Context, buf []byte, o *acd.HeldOffer) []byte {
 		}
 		if !r.InvitedBy.IsZero() {
 			u, _ := v.k.s.opts.Records.Snapshot().User(r.InvitedBy)
-			f.InvitedBy = &agentRef{ID: r.InvitedBy, Name: u.Name}
+			f.InvitedBy = &api.AgentRef{ID: r.InvitedBy, Name: u.Name}
 		}
 		if !r.Target.Service.IsZero() {
 			service = r.Target.Service
@@ -290,7 +291,7 @@ func (v *view) offer(ctx context.Context, buf []byte, o *acd.HeldOffer) []byte {
 		if svc, ok := v.k.s.opts.Records.Snapshot().Service(service); ok {
 			name = svc.Name
 		}
-		f.Service = &serviceRef{ID: service, Name: name}
+		f.Service = &api.ServiceRef{ID: service, Name: name}
 	}
 	return appendJSON(buf, f)
 }
@@ -299,22 +300,11 @@ func (v *view) offer(ctx context.Context, buf []byte, o *acd.HeldOffer) []byte {
 // be offered at once takes a moment too.
 const waited = time.Second
 
-// customerName is what the customer gave in the form, and later said.
-func customerName(i *router.Info) string {
-	for _, name := range []string{
-		i.Customer.Name, joinNames(i.Customer.FirstName, i.Customer.LastName),
-		i.Started.Name, joinNames(i.Started.FirstName, i.Started.LastName),
-	} {
-		if name != "" {
-			return name
-		}
+// timeOrNil is null in JSON for the zero time.
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
 	}
-	return ""
-}
-
-func joinNames(first, last string) string {
-	if first == "" || last == "" {
-		return first + last
-	}
-	return first + " " + last
+	t = t.UTC()
+	return &t
 }

@@ -1,0 +1,56 @@
+package stream_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/gateway/stream"
+	"github.com/parley-gateway/parley/gateway/stream/streamtest"
+)
+
+// Every access to a recorded conversation by a frame or a command leaves a line in
+// the audit trail (SPEC Z5). One that is in neither table fails here: say which it is.
+func TestEveryCommandIsAuditedOrSaysWhyNot(t *testing.T) {
+	const (
+		noContent  = "shows nothing of a conversation but ids"
+		ownWork    = "needs to take part, or makes one take part: the conversation's log tells of it"
+		notOfThem  = "is about records or people of the house, not about conversations"
+		ownSession = "is about one's own session or state"
+	)
+	audited := []string{"watch"}
+	whyNot := map[string]string{
+		"hello": "what follows is what the agent takes part in or keeps", "cmd": "see the commands", "unwatch": noContent, "typing": noContent, "ping": noContent,
+		"board": notOfThem, "ready": ownSession, "not_ready": ownSession, "logout": ownSession, "recent_seen": ownSession,
+		"accept": ownWork, "reject": ownWork, "send": ownWork, "mark": ownWork, "end": ownWork, "wrapup": ownWork, "invite": ownWork,
+		"cancel_invite": ownWork, "flag": ownWork, "link_contact": ownWork, "join": ownWork,
+		"text": "begins a conversation of one's own; of one that is open it names the owner only", "settle": noContent,
+	}
+	names := append(stream.CommandNames(), streamtest.FrameNames(t)...)
+	for _, name := range names {
+		if slices.Contains(audited, name) == (whyNot[name] != "") {
+			t.Errorf("%s: say whether it is audited or why not", name)
+		}
+	}
+	for name := range whyNot {
+		if !slices.Contains(names, name) {
+			t.Errorf("%s is no frame or command any more", name)
+		}
+	}
+
+	d := newDesk(t, stream.Options{})
+	conv := d.router.Open(streamtest.Service(), streamtest.Account())
+	sue := d.hello("sue", nil)
+	for n, after := range []int{0, 1, 1000} {
+		sue.Say(map[string]any{"t": "watch", "conversation": conv, "after": after})
+		sue.Say(`{"t":"unwatch","conversation":"` + conv.String() + `"}`)
+		sue.Say(map[string]any{"t": "cmd", "id": "done", "cmd": "ready"}) // behind the watch
+		sue.Until("ack")
+		d.records.mu.Lock()
+		trail := slices.Clone(d.records.trail)
+		d.records.mu.Unlock()
+		if len(trail) != n+1 || trail[n].Action != directory.AuditTranscript || trail[n].ObjectID != conv.String() || trail[n].Actor.User != d.sue.User {
+			t.Errorf("watched after %d: the trail is %+v, want a line for each watch", after, trail)
+		}
+	}
+}
