@@ -85,6 +85,16 @@ func (p *Plugin) Process(ctx context.Context, cmd *sdk.ProcessCommand) sdk.Resul
 	}
 	host := *p.host.Load()
 	parts := it.text()
+	key, ids := it.Sid+":message", it.IDs
+	if cmd.Attempt > fetchAttempts && it.Text != "" {
+		// The text has waited long enough for the picture: it goes by itself. What
+		// waits for a full store must not stop messaging (FT12). From this attempt on
+		// there are two messages, each under a key of its own, whatever a crash repeats.
+		if res, ok := emit(ctx, host, a, &it, key, it.message(parts)); !ok {
+			return res
+		}
+		parts, key, ids = nil, it.Sid+":attachments", nil
+	}
 	for i, m := range it.Media {
 		file, err := p.keep(ctx, host, a, &it, i)
 		if err == nil {
@@ -110,18 +120,31 @@ func (p *Plugin) Process(ctx context.Context, cmd *sdk.ProcessCommand) sdk.Resul
 			"account", string(a.id), "command_id", string(cmd.ID), "attempt", cmd.Attempt, "reason", err.reason)
 		parts = append(parts, unavailable(m, err.reason))
 	}
-	ev := sdk.Event{Account: a.id, Thread: sdk.ThreadID(it.From), DedupeKey: it.Sid + ":message", Body: it.message(parts)}
+	m := it.message(parts)
+	m.ProviderIDs = ids // of the second message none: they name the first
+	if len(parts) > 0 {
+		if res, ok := emit(ctx, host, a, &it, key, m); !ok {
+			return res
+		}
+	}
+	p.ours.forget(it.Sid)
+	return sdk.Sent(it.IDs...)
+}
+
+// emit gives the gateway a message of the customer's. Not ok: the result to end
+// this attempt with.
+func emit(ctx context.Context, host sdk.Host, a *account, it *item, key string, m sdk.Message) (res sdk.Result, ok bool) {
+	ev := sdk.Event{Account: a.id, Thread: sdk.ThreadID(it.From), DedupeKey: key, Body: m}
 	if it.At != 0 {
 		ev.ReceivedTime = time.UnixMicro(it.At)
 	}
 	if _, err := host.Emit(ctx, ev); err != nil {
 		if no, ok := errors.AsType[*sdk.RefusedError](err); ok {
-			return sdk.Failed(sdk.KindContent, no.Code, "the gateway refused the message")
+			return sdk.Failed(sdk.KindContent, no.Code, "the gateway refused the message"), false
 		}
-		return sdk.Retry(sdk.KindTemporary, "emit", "the gateway did not take the message now", 0)
+		return sdk.Retry(sdk.KindTemporary, "emit", "the gateway did not take the message now", 0), false
 	}
-	p.ours.forget(it.Sid)
-	return sdk.Sent(it.IDs...)
+	return res, true
 }
 
 // tally counts, of each message, the attempts of this process whose attachment the
