@@ -320,7 +320,7 @@ func TestLongReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	deadline := time.Now().Add(3 * time.Minute) // a disk that others use copies slowly
-	for walSize() > 64<<20 { // the size it is cut to when it starts over
+	for walSize() > 64<<20 {                    // the size it is cut to when it starts over
 		if time.Now().After(deadline) {
 			t.Fatalf("the write-ahead log still has %d bytes", walSize())
 		}
