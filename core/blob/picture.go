@@ -63,7 +63,7 @@ func look(mime string, b []byte, maxPixels int64) (picture, error) {
 	}
 	img, err := decode(mime, bytes.NewReader(p.content))
 	if err != nil {
-		return picture{content: p.content}, nil //nolint:nilerr // kept, to be saved, never shown inline
+		return picture{content: p.content}, nil // kept, to be saved, never shown inline
 	}
 	p.thumbnail, err = thumbnail(img, orientation)
 	return p, err

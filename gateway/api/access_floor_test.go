@@ -425,7 +425,7 @@ func (f *floor) connect(login string) *line {
 
 func (l *line) close() {
 	_ = l.CloseNow()
-	for range l.frames { //nolint:revive // until the reader has ended
+	for range l.frames { // until the reader has ended
 	}
 }
 

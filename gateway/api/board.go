@@ -42,6 +42,7 @@ type boardQueueView struct {
 	AgentsServed int                    `json:"agents_served" doc:"Agents logged in who serve it"`
 }
 
+// NewBoardView is the board as JSON has it.
 func NewBoardView(b router.Board) BoardView {
 	v := BoardView{At: b.At.UTC(), Agents: []boardAgentView{}, Queues: []boardQueueView{}}
 	for _, a := range b.Agents {

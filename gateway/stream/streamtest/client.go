@@ -99,7 +99,10 @@ func (c *Client) Ends() (bye string, code websocket.StatusCode) {
 	}
 }
 
+// Service is a new service id.
 func Service() conversation.ServiceID { return conversation.NewID[conversation.ServiceID]() }
+
+// Account is a new account id.
 func Account() conversation.AccountID { return conversation.NewID[conversation.AccountID]() }
 
 // Both reads up to one Frame of each kind, in whatever order they come.

@@ -49,11 +49,13 @@ func (f *Router) panicIn(in string, agent conversation.AgentID) {
 	}
 }
 
+// Conversation is what the played router knows of a conversation.
 type Conversation struct {
 	Info router.Info
 	recs []readers.Record
 }
 
+// NewRouter makes a router without conversations.
 func NewRouter() *Router {
 	return &Router{
 		agents: map[conversation.AgentID]*acd.AgentState{}, Convs: map[conversation.ConversationID]*Conversation{},
@@ -155,7 +157,7 @@ func (f *Router) Offer(agent conversation.AgentID, conv conversation.Conversatio
 	return o.Offer
 }
 
-// takeOffer ends an agent's offer with an event in the conversation.
+// Withdraw ends an agent's offer with an event in the conversation.
 func (f *Router) Withdraw(agent conversation.AgentID, cause conversation.Cause) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
@@ -194,6 +196,7 @@ func (f *Router) command() error {
 	return err
 }
 
+// AgentConnected implements stream.Router.
 func (f *Router) AgentConnected(ctx context.Context, id conversation.AgentID) error {
 	if err := f.command(); err != nil {
 		return err
@@ -207,18 +210,21 @@ func (f *Router) AgentConnected(ctx context.Context, id conversation.AgentID) er
 	return nil
 }
 
+// AgentDisconnected implements stream.Router.
 func (f *Router) AgentDisconnected(id conversation.AgentID) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	f.connected[id]--
 }
 
+// Sockets is how many sockets an agent has.
 func (f *Router) Sockets(id conversation.AgentID) int {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	return f.connected[id]
 }
 
+// Ready implements stream.Router.
 func (f *Router) Ready(ctx context.Context, id conversation.AgentID) error {
 	if err := f.command(); err != nil {
 		return err
@@ -230,22 +236,26 @@ func (f *Router) Ready(ctx context.Context, id conversation.AgentID) error {
 	return nil
 }
 
+// NotReady implements stream.Router.
 func (f *Router) NotReady(_ context.Context, id conversation.AgentID, reason string) error {
 	f.Change(id, func(a *acd.AgentState) { a.Ready, a.Reason = false, acd.Reason(reason) })
 	return nil
 }
 
+// Logout implements stream.Router.
 func (f *Router) Logout(_ context.Context, id conversation.AgentID) error {
 	f.Change(id, func(a *acd.AgentState) { a.LoggedIn, a.Ready = false, false })
 	return nil
 }
 
+// Agent implements stream.Router.
 func (f *Router) Agent(_ context.Context, id conversation.AgentID) (acd.AgentState, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	return *f.agent(id).Clone(), nil
 }
 
+// Accept implements stream.Router.
 func (f *Router) Accept(_ context.Context, id conversation.AgentID, offer conversation.OfferID) (conversation.ConversationID, uint64, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
@@ -256,6 +266,7 @@ func (f *Router) Accept(_ context.Context, id conversation.AgentID, offer conver
 	return o.Conversation, f.joinLocked(id, o.Conversation), nil
 }
 
+// Reject implements stream.Router.
 func (f *Router) Reject(_ context.Context, id conversation.AgentID, offer conversation.OfferID) error {
 	f.Mu.Lock()
 	o := f.agent(id).Offer
@@ -267,6 +278,7 @@ func (f *Router) Reject(_ context.Context, id conversation.AgentID, offer conver
 	return nil
 }
 
+// Send implements stream.Router.
 func (f *Router) Send(ctx context.Context, req router.SendRequest) (router.Sent, error) {
 	if err := f.command(); err != nil {
 		return router.Sent{}, err
@@ -291,10 +303,12 @@ func (f *Router) Send(ctx context.Context, req router.SendRequest) (router.Sent,
 	return s, nil
 }
 
+// Mark implements stream.Router.
 func (f *Router) Mark(context.Context, conversation.AgentID, conversation.ConversationID, uint64, uint64) error {
 	return nil
 }
 
+// Typing implements stream.Router.
 func (f *Router) Typing(id conversation.AgentID, _ conversation.ConversationID, _ bool) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
@@ -302,6 +316,7 @@ func (f *Router) Typing(id conversation.AgentID, _ conversation.ConversationID, 
 	f.Typed++
 }
 
+// Leave implements stream.Router.
 func (f *Router) Leave(_ context.Context, id conversation.AgentID, conv conversation.ConversationID, _ bool) (uint64, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
@@ -314,6 +329,7 @@ func (f *Router) Leave(_ context.Context, id conversation.AgentID, conv conversa
 	return seq, nil
 }
 
+// FinishWrapup implements stream.Router.
 func (f *Router) FinishWrapup(_ context.Context, id conversation.AgentID, conv conversation.ConversationID, _, _ string) (uint64, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
@@ -324,22 +340,27 @@ func (f *Router) FinishWrapup(_ context.Context, id conversation.AgentID, conv c
 	return seq, nil
 }
 
+// Invite implements stream.Router.
 func (f *Router) Invite(context.Context, conversation.AgentID, conversation.ConversationID, conversation.Target, bool) (id conversation.RequestID, err error) {
 	return idOf(id), nil
 }
 
+// CancelInvite implements stream.Router.
 func (f *Router) CancelInvite(context.Context, conversation.AgentID, conversation.ConversationID, conversation.RequestID) error {
 	return conversation.ErrNoSuchRequest
 }
 
+// SetFlag implements stream.Router.
 func (f *Router) SetFlag(context.Context, conversation.AgentID, conversation.ConversationID, bool) error {
 	return nil
 }
 
+// LinkContact implements stream.Router.
 func (f *Router) LinkContact(context.Context, conversation.AgentID, conversation.ConversationID, conversation.ContactID) error {
 	return nil
 }
 
+// Info implements stream.Router.
 func (f *Router) Info(_ context.Context, conv conversation.ConversationID) (router.Info, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
@@ -352,6 +373,7 @@ func (f *Router) Info(_ context.Context, conv conversation.ConversationID) (rout
 	return info, nil
 }
 
+// Records implements stream.Router.
 func (f *Router) Records(_ context.Context, conv conversation.ConversationID, _ conversation.Audience, after uint64, limit int) ([]readers.Record, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
@@ -363,6 +385,7 @@ func (f *Router) Records(_ context.Context, conv conversation.ConversationID, _ 
 	return slices.Clone(recs[:min(limit, len(recs))]), nil
 }
 
+// Board implements stream.Router.
 func (f *Router) Board(context.Context) router.Board {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
@@ -371,6 +394,7 @@ func (f *Router) Board(context.Context) router.Board {
 	return b
 }
 
+// NewFeed implements stream.Router.
 func (f *Router) NewFeed(agent conversation.AgentID, _ conversation.Audience, wake func()) stream.Feed {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
@@ -465,6 +489,7 @@ type Texting struct {
 	Settled  []conversation.Outcome
 }
 
+// StartOutbound implements stream.Router.
 func (f *Router) StartOutbound(ctx context.Context, req router.OutboundRequest) (router.Outbound, error) {
 	if err := f.command(); err != nil {
 		return router.Outbound{}, err
@@ -488,12 +513,14 @@ func (f *Router) StartOutbound(ctx context.Context, req router.OutboundRequest) 
 	return out, nil
 }
 
+// Senders implements stream.Router.
 func (f *Router) Senders(conversation.AgentID) []router.Sender {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	return slices.Clone(f.Texting.Senders)
 }
 
+// Join implements stream.Router.
 func (f *Router) Join(ctx context.Context, agent conversation.AgentID, conv conversation.ConversationID) (uint64, error) {
 	if err := f.command(); err != nil {
 		return 0, err
@@ -503,6 +530,7 @@ func (f *Router) Join(ctx context.Context, agent conversation.AgentID, conv conv
 	return f.joinLocked(agent, conv), nil
 }
 
+// SettleMessage implements stream.Router.
 func (f *Router) SettleMessage(ctx context.Context, _ conversation.AgentID, _ conversation.ConversationID, _ conversation.MessageID, o conversation.Outcome) (uint64, error) {
 	if err := f.command(); err != nil {
 		return 0, err
@@ -513,12 +541,14 @@ func (f *Router) SettleMessage(ctx context.Context, _ conversation.AgentID, _ co
 	return 7, nil
 }
 
+// Recent implements stream.Router.
 func (f *Router) Recent(_ context.Context, agent conversation.AgentID) readers.Recent {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	return f.Texting.recent[agent]
 }
 
+// RecentSeen implements stream.Router.
 func (f *Router) RecentSeen(ctx context.Context, agent conversation.AgentID) error {
 	if err := f.command(); err != nil {
 		return err
