@@ -101,7 +101,7 @@ func open(t *testing.T, name string, log agents.Log, b bus.Bus) *node {
 	n.ctx, n.cancel = context.WithCancel(t.Context())
 	n.k = agents.New(agents.Options{
 		Node: name, Log: log, Bus: b, Watcher: n, Runner: n, Logger: slog.New(slog.DiscardHandler), Now: time.Now,
-		Conflicts: prometheus.NewCounter(prometheus.CounterOpts{Name: "conflicts_total"}), Newer: prometheus.NewCounter(prometheus.CounterOpts{Name: "newer_total"})})
+		Conflicts: prometheus.NewCounter(prometheus.CounterOpts{Name: "conflicts_total", Help: "Conflicts."}), Newer: prometheus.NewCounter(prometheus.CounterOpts{Name: "newer_total", Help: "Newer rows."})})
 	return n
 }
 
