@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,6 +40,9 @@ func TestMain(m *testing.M) {
 	}
 	if len(os.Args) > 2 && os.Args[1] == "guarded-host" {
 		os.Exit(runHostProcess(os.Args[2:], guardCommand()))
+	}
+	if len(os.Args) == 2 && os.Args[1] == "replaced" {
+		runReplaced()
 	}
 	if len(os.Args) == 3 && os.Args[1] == "guard" {
 		pluginhost.Guard(os.Args[2])
@@ -118,7 +122,7 @@ func runChild(name string, modes []string) int {
 	}
 	for _, m := range modes {
 		if addr, ok := strings.CutPrefix(m, "bind="); ok {
-			if err := bindPorts(addr, c.modes["heir"]); err != nil {
+			if err := bindPorts(addr, c.modes["heir"], c.modes["hidden"]); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 				return 1
 			}
@@ -146,8 +150,9 @@ func runChild(name string, modes []string) int {
 
 // bindPorts takes a TCP and a UDP port for the life of the process, as a plugin
 // for calls does, and keeps what connects.
-// With an heir a child of its own has the TCP port too.
-func bindPorts(addr string, heir bool) error {
+// With an heir a child of its own has the TCP port too; a hidden one does not have the
+// plugin's socket directory in its environment.
+func bindPorts(addr string, heir, hidden bool) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
@@ -160,6 +165,9 @@ func bindPorts(addr string, heir bool) error {
 		cmd := exec.Command("/bin/sleep", "120")
 		cmd.ExtraFiles = []*os.File{f}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if hidden {
+			cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PLUGIN_UNIX_SOCKET_DIR=") })
+		}
 		if err := cmd.Start(); err != nil {
 			return err
 		}
@@ -177,6 +185,17 @@ func bindPorts(addr string, heir bool) error {
 		}
 	}()
 	return nil
+}
+
+// runReplaced is a process that puts another in its place every 20 ms.
+func runReplaced() {
+	time.Sleep(20 * time.Millisecond)
+	next := exec.Command("/proc/self/exe", "replaced")
+	next.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if next.Start() != nil {
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
 // sloppy is the codec of a plugin in a language whose library checks nothing:

@@ -192,7 +192,7 @@ func TestGuardSparesNextGateway(t *testing.T) {
 func TestGuardLife(t *testing.T) {
 	var log syncBuffer
 	addr := freeAddress(t)
-	b := newBench(t, func(o *pluginhost.Options) { o.Guard, o.Logger = guardCommand(), log.logger() }, self("echo", "heir", "bind="+addr))
+	b := newBench(t, func(o *pluginhost.Options) { o.Guard, o.Logger = guardCommand(), log.logger() }, self("echo", "heir", "hidden", "bind="+addr))
 	b.ready(t)
 	guard := awaitGuard(t, os.Getpid(), 0)
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGKILL} {

@@ -126,7 +126,7 @@ func (p *process) abort() {
 }
 
 // reap waits for the process itself, not for its pipes, ends what is left of
-// its group, and then closes everything.
+// its group and what else it started, and then closes everything.
 func (p *process) reap(pumps *sync.WaitGroup) {
 	p.waitAndKillGroup()
 	p.state = p.cmd.ProcessState
@@ -136,6 +136,9 @@ func (p *process) reap(pumps *sync.WaitGroup) {
 	_ = p.stdout.SetReadDeadline(deadline)
 	_ = p.stderr.SetReadDeadline(deadline)
 	_ = p.lineW.Close() // nobody may be reading any more
+	// What it started in another group or session outlives it otherwise, with each
+	// crash one more, and may hold the port that the next generation takes.
+	killStrays(p.dir)
 	pumps.Wait()
 	_ = p.stdout.Close()
 	_ = p.stderr.Close()

@@ -9,14 +9,23 @@ import (
 	"strconv"
 	"time"
 
+	goplugin "github.com/hashicorp/go-plugin"
 	"golang.org/x/sys/unix"
 )
 
+// dirMark begins the variable with a generation's socket directory.
+const dirMark = goplugin.EnvUnixSocketDir + "="
+
 const (
-	// orphanRounds bounds the looking for what the orphans started meanwhile.
-	orphanRounds = 5
-	// orphanWait is how long the killed orphans of a round may take to be gone.
-	orphanWait = 2 * time.Second
+	// orphanLooks is how often in a row nobody must be found: a process that puts
+	// another in its place just then is in none of a look's two halves.
+	orphanLooks = 3
+	// orphanGap is the time between two such looks.
+	orphanGap = 4 * time.Millisecond
+	// orphanWait is how long the killed orphans of a look may take to be gone.
+	orphanWait = 500 * time.Millisecond
+	// orphanTime bounds it all.
+	orphanTime = 2 * time.Second
 )
 
 // killOrphans ends what plugins of an earlier gateway started and left behind,
@@ -25,31 +34,57 @@ const (
 // holds its lock has no other plugins. It tells how many there were, and returns
 // when they are gone. A child that was given another environment is not found.
 func killOrphans(runDir string) (killed int) {
-	return killMarked("PLUGIN_UNIX_SOCKET_DIR=" + filepath.Join(runDir, dirPrefix))
+	return killMarked(dirMark + filepath.Join(runDir, dirPrefix))
 }
 
+// killStrays ends what a plugin that has ended had started and that left its
+// group. Each generation has a socket directory of its own, and no other process
+// has that in its environment.
+func killStrays(dir string) { killMarked(dirMark + dir + "\x00") }
+
 // killMarked kills every other process that has a variable beginning with mark in
-// its environment, and then waits until they are gone.
+// its environment, and what such processes start meanwhile, and waits until they
+// are gone.
 func killMarked(mark string) (killed int) {
-	for range orphanRounds {
-		var dying []unix.PollFd
-		procs, _ := filepath.Glob("/proc/[0-9]*") // the pattern is a good one
-		for _, dir := range procs {
-			pid, err := strconv.Atoi(filepath.Base(dir))
+	deadline := time.Now().Add(orphanTime)
+	for looks := 0; looks < orphanLooks && time.Now().Before(deadline); looks++ {
+		if looks > 0 {
+			time.Sleep(orphanGap)
+		}
+		dying := killSeen([]byte("\x00" + mark))
+		if len(dying) > 0 {
+			looks = -1
+			killed += len(dying)
+			awaitEnds(dying)
+		}
+	}
+	return killed
+}
+
+// killSeen looks at all processes once, and then at those that came meanwhile,
+// until there are none, since the kernel lists them by their numbers. It returns
+// descriptors of those that it has killed.
+func killSeen(mark []byte) (dying []unix.PollFd) {
+	procs, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = procs.Close() }()
+	for {
+		names, err := procs.Readdirnames(64)
+		if err != nil {
+			return dying // the end
+		}
+		for _, name := range names {
+			pid, err := strconv.Atoi(name)
 			if err != nil || pid == os.Getpid() {
 				continue
 			}
-			if fd := killIfMarked(pid, []byte("\x00"+mark)); fd >= 0 {
+			if fd := killIfMarked(pid, mark); fd >= 0 {
 				dying = append(dying, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}) //nolint:gosec // a descriptor
 			}
 		}
-		if len(dying) == 0 {
-			break
-		}
-		killed += len(dying)
-		awaitEnds(dying)
 	}
-	return killed
 }
 
 // killIfMarked kills a process with the mark in its environment and returns a

@@ -1,0 +1,4 @@
+package pluginhost
+
+// KillStrays is for tests.
+var KillStrays = killStrays
