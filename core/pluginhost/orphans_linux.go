@@ -81,7 +81,7 @@ func killSeen(mark []byte) (dying []unix.PollFd) {
 				continue
 			}
 			if fd := killIfMarked(pid, mark); fd >= 0 {
-				dying = append(dying, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}) //nolint:gosec // a descriptor
+				dying = append(dying, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
 			}
 		}
 	}
