@@ -8,6 +8,12 @@ func Strip(mime string, b []byte) ([]byte, error) {
 
 // DecodedBytes is what decoding a picture is expected to take.
 func DecodedBytes(mime string, b []byte) (int64, error) {
-	_, n, err := decodeConfig(mime, b)
-	return n, err
+	_, takes, err := decodeConfig(mime, b)
+	return takes.bytes, err
+}
+
+// Endless tells whether a picture is not decoded since it would take too long.
+func Endless(mime string, b []byte) bool {
+	_, takes, _ := decodeConfig(mime, b)
+	return takes.endless
 }

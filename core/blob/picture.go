@@ -25,6 +25,13 @@ const (
 	// decodeBytes bounds what decoding one picture may take here; larger ones
 	// get no thumbnail. A JPEG of 48 megapixels fits, a progressive one of 13.
 	decodeBytes = 96 << 20
+	// scanPasses is how often the scans of a progressive JPEG may pass over its
+	// samples, on average: encoders write up to seven scans of a component. Those
+	// of one that is not progressive pass over each once (ITU-T T.81, 4.8).
+	scanPasses = 12
+	// fewScanned is how many samples the scans of any JPEG may pass over, which
+	// takes a fraction of a second.
+	fewScanned = 64 << 20
 	// largeDecode is from where on what a picture took is given back at once.
 	// Left to the collector, that of several would be there together.
 	largeDecode = 16 << 20
@@ -37,9 +44,17 @@ type picture struct {
 	thumbnail     []byte // JPEG; nil: none
 }
 
+// cost is what decoding a picture takes.
+type cost struct {
+	bytes int64
+	// endless: far more time than a picture of its size should. Only a JPEG can:
+	// of the others each pixel is read once, of an animation the first picture's.
+	endless bool
+}
+
 // look cleans a picture and makes its thumbnail. Errors: ErrPixels, ErrType.
 func look(mime string, b []byte, maxPixels int64) (picture, error) {
-	cfg, decoded, err := decodeConfig(mime, b)
+	cfg, takes, err := decodeConfig(mime, b)
 	if err != nil || cfg.Width <= 0 || cfg.Height <= 0 {
 		return picture{}, fmt.Errorf("%w: %w", ErrType, errPicture)
 	}
@@ -55,10 +70,13 @@ func look(mime string, b []byte, maxPixels int64) (picture, error) {
 	if orientation >= 5 {
 		p.width, p.height = p.height, p.width
 	}
-	if decoded > decodeBytes {
+	if takes.endless { // in a browser too
+		return picture{content: p.content}, nil
+	}
+	if takes.bytes > decodeBytes {
 		return p, nil
 	}
-	if decoded > largeDecode {
+	if takes.bytes > largeDecode {
 		defer debug.FreeOSMemory()
 	}
 	img, err := decode(mime, bytes.NewReader(p.content))
@@ -69,8 +87,8 @@ func look(mime string, b []byte, maxPixels int64) (picture, error) {
 	return p, err
 }
 
-// decodeConfig reads a picture's size and tells how many bytes decoding takes.
-func decodeConfig(mime string, b []byte) (cfg image.Config, decoded int64, err error) {
+// decodeConfig reads a picture's size and tells what decoding takes.
+func decodeConfig(mime string, b []byte) (cfg image.Config, takes cost, err error) {
 	r := bytes.NewReader(b)
 	bytesPerPixel := int64(4)
 	switch mime {
@@ -79,7 +97,7 @@ func decodeConfig(mime string, b []byte) (cfg image.Config, decoded int64, err e
 		if bytesPerPixel = 0; cfg.ColorModel != color.YCbCrModel && cfg.ColorModel != color.GrayModel {
 			bytesPerPixel = 4 // made of the samples: RGB, CMYK
 		}
-		decoded = jpegSamples(b)
+		takes = jpegCost(b)
 	case "image/png":
 		cfg, err = png.DecodeConfig(r)
 		switch cfg.ColorModel {
@@ -93,56 +111,113 @@ func decodeConfig(mime string, b []byte) (cfg image.Config, decoded int64, err e
 		}
 	case "image/gif":
 		cfg, err = gif.DecodeConfig(r)
-		bytesPerPixel = 1
+		bytesPerPixel = 2 // when interlaced, put in order in a second one
 	case "image/webp":
 		cfg, err = webp.DecodeConfig(r)
 	default:
 		err = errPicture
 	}
-	return cfg, decoded + int64(cfg.Width)*int64(cfg.Height)*bytesPerPixel, err
+	takes.bytes += int64(cfg.Width) * int64(cfg.Height) * bytesPerPixel
+	return cfg, takes, err
 }
 
-// jpegSamples is how many bytes a JPEG's samples take, and of a progressive one
-// its coefficients, of four bytes each, which all are kept until its end
-// (ITU-T T.81, B.2.2). Too many when no frame is found where one belongs.
-func jpegSamples(b []byte) int64 {
-	const tooMany = 1 << 40
-	for i := 2; i+4 <= len(b) && b[i] == 0xFF; {
-		marker := b[i+1]
-		if marker == 0xFF { // fill byte
+// jpegCost counts the samples of a JPEG, of a byte each; of a progressive one the
+// coefficients too, of four bytes each, which all are kept until its end; and what
+// its scans pass over (ITU-T T.81, B.2.2, B.2.3). A run of a few bytes may stand
+// for thousands of blocks, so that a scan takes the time of all its blocks, however
+// short it is. Too much when a decoder may find other segments than are found here.
+func jpegCost(b []byte) cost {
+	tooMuch := cost{bytes: 1 << 40, endless: true}
+	var f jpegFrame
+	scanned := int64(0)
+	for i := 2; i < len(b); {
+		if i+1 < len(b) && b[i] == 0xFF && b[i+1] == 0xFF { // fill byte
 			i++
 			continue
 		}
-		if marker < jpegSOF0 || marker >= jpegRST0 && marker <= jpegEOI {
-			return tooMany // has no length: a decoder goes on right behind it
+		if i+1 < len(b) && b[i] == 0xFF && b[i+1] == jpegEOI {
+			break
+		}
+		if i+4 > len(b) || b[i] != 0xFF {
+			return tooMuch
+		}
+		marker := b[i+1]
+		if marker < jpegSOF0 || marker >= jpegRST0 && marker <= jpegSOI {
+			return tooMuch // has no length: a decoder goes on right behind it
 		}
 		end := i + 2 + int(binary.BigEndian.Uint16(b[i+2:]))
-		if marker > jpegSOF0+2 {
-			i = end
-			continue
+		if end < i+4 || end > len(b) {
+			return tooMuch
 		}
-		if end > len(b) || i+10 > end {
-			return tooMany
+		seg := b[i+4 : end]
+		i = end
+		switch {
+		case marker <= jpegSOF0+2 && f.samples == 0: // a second one ends the decoding
+			f = frameOf(marker, seg)
+			if f.samples == 0 {
+				return tooMuch
+			}
+		case marker == jpegSOS:
+			scanned += f.scan(seg)
+			i = scanEnd(b, i)
 		}
-		height, width := int64(binary.BigEndian.Uint16(b[i+5:])), int64(binary.BigEndian.Uint16(b[i+7:]))
-		var most [2]int64 // sampling across and down
-		blocks := int64(0)
-		for c := i + 10; c+3 <= end; c += 3 {
-			h, v := int64(b[c+1]>>4), int64(b[c+1]&15)
-			most[0], most[1] = max(most[0], h), max(most[1], v)
-			blocks += h * v
-		}
-		if most[0] == 0 || most[1] == 0 {
-			return tooMany
-		}
-		units := (width/(8*most[0]) + 1) * (height/(8*most[1]) + 1)
-		samples := units * blocks * 64
-		if marker == jpegSOF0+2 {
-			return 5 * samples
-		}
-		return samples
 	}
-	return tooMany
+	if f.samples == 0 {
+		return tooMuch
+	}
+	if f.progressive {
+		return cost{bytes: 5 * f.samples, endless: scanned > max(fewScanned, scanPasses*f.samples)}
+	}
+	return cost{bytes: f.samples, endless: scanned > max(fewScanned, f.samples)}
+}
+
+// jpegFrame is what a JPEG is made of (ITU-T T.81, B.2.2).
+type jpegFrame struct {
+	progressive bool
+	samples     int64
+	components  []jpegComponent
+}
+
+type jpegComponent struct {
+	id      byte
+	samples int64
+}
+
+// frameOf reads a frame's header; one without samples, or of more components than
+// four, which no decoder takes, is none.
+func frameOf(marker byte, seg []byte) (f jpegFrame) {
+	if len(seg) < 6 || len(seg) > 6+4*3 {
+		return f
+	}
+	f.progressive = marker == jpegSOF0+2
+	height, width := int64(binary.BigEndian.Uint16(seg[1:])), int64(binary.BigEndian.Uint16(seg[3:]))
+	across, down := int64(0), int64(0) // the most of the sampling
+	for c := seg[6:]; len(c) >= 3; c = c[3:] {
+		across, down = max(across, int64(c[1]>>4)), max(down, int64(c[1]&15))
+	}
+	if across == 0 || down == 0 {
+		return f
+	}
+	units := (width/(8*across) + 1) * (height/(8*down) + 1)
+	for c := seg[6:]; len(c) >= 3; c = c[3:] {
+		n := units * int64(c[1]>>4) * int64(c[1]&15) * 64
+		f.components = append(f.components, jpegComponent{c[0], n})
+		f.samples += n
+	}
+	return f
+}
+
+// scan is how many samples a scan passes over: those of the components that its
+// header names (ITU-T T.81, B.2.3).
+func (f jpegFrame) scan(seg []byte) (samples int64) {
+	for k := 1; k+1 < len(seg) && k < 1+2*int(seg[0]); k += 2 {
+		for _, c := range f.components {
+			if c.id == seg[k] {
+				samples += c.samples
+			}
+		}
+	}
+	return samples
 }
 
 // decode reads a picture, of an animation the first one. A decoder's panic on

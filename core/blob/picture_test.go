@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/parley-gateway/parley/core/blob"
+	"github.com/parley-gateway/parley/core/conversation"
 )
 
 const secret = "GPS-canary-4711"
@@ -201,6 +202,47 @@ func hidden(marker string) []byte {
 	return append(b, jpegSegment(0xC0, "\x08\x00\x01\x00\x01\x01\x01\x11\x00")+jpegSegment(0xDA, "\x01\x01\x00\x00\x3F\x00")+"\x00\xFF\xD9"...)
 }
 
+// scan is a scan of a JPEG whose data is zero bits; see tables for what they say.
+func scan(parameters string, components string, size int) string {
+	head := string([]byte{byte(len(components))})
+	for _, c := range []byte(components) {
+		head += string([]byte{c, 0})
+	}
+	return jpegSegment(0xDA, head+parameters) + string(make([]byte, size))
+}
+
+// tables have one code only, a zero bit: no change for DC, and ac for AC, which is
+// 0, the end of a block, or 0xE0, with 14 more bits the end of 16384 of them.
+func tables(ac byte) string {
+	one := "\x01" + string(make([]byte, 15))
+	return jpegSegment(0xDB, "\x00"+strings.Repeat("\x01", 64)) + jpegSegment(0xC4, "\x00"+one+"\x00"+"\x10"+one+string([]byte{ac}))
+}
+
+// camera is a plain picture in the ten scans that encoders write progressive ones
+// in, its colours half as fine as its light.
+func camera(w, h int) []byte {
+	frame := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16([]byte{8}, uint16(h)), uint16(w))
+	b := "\xFF\xD8" + tables(0) + jpegSegment(0xC2, string(frame)+"\x03\x01\x22\x00\x02\x11\x00\x03\x11\x00")
+	blocks := (w/8 + 2) * (h/8 + 2)
+	for _, s := range [][2]string{
+		{"\x00\x00\x01", "\x01\x02\x03"}, {"\x01\x05\x02", "\x01"}, {"\x01\x3F\x01", "\x03"}, {"\x01\x3F\x01", "\x02"},
+		{"\x06\x3F\x02", "\x01"}, {"\x01\x3F\x21", "\x01"}, {"\x00\x00\x10", "\x01\x02\x03"}, {"\x01\x3F\x10", "\x03"},
+		{"\x01\x3F\x10", "\x02"}, {"\x01\x3F\x10", "\x01"},
+	} {
+		b += scan(s[0], s[1], blocks*len(s[1])/8+1)
+	}
+	return []byte(b + "\xFF\xD9")
+}
+
+// refined is a grey picture whose scans say in a few bytes each that nothing of
+// its blocks changes. between stands before each scan.
+func refined(sof byte, w, h, scans int, between string) []byte {
+	frame := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16([]byte{8}, uint16(h)), uint16(w))
+	blocks := (w/8 + 1) * (h/8 + 1)
+	b := "\xFF\xD8" + tables(0xE0) + jpegSegment(sof, string(frame)+"\x01\x01\x11\x00") + scan("\x00\x00\x00", "\x01", blocks/8+1)
+	return []byte(b + strings.Repeat(between+scan("\x01\x3F\x10", "\x01", blocks/16384*2+2), scans) + "\xFF\xD9")
+}
+
 // FT22: what decoding takes is known before, so that a small file does not make
 // a decoder take hundreds of megabytes.
 func TestDecodedBytes(t *testing.T) {
@@ -228,19 +270,85 @@ func TestDecodedBytes(t *testing.T) {
 		}
 	}
 	f := open(t, nil)
-	for name, bomb := range map[string][]byte{"plain": progressive(7000, 7000), "decoy": hidden("\xFF\xD0"), "decoy 2": hidden("\xFF\x00")} {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		file := f.put("a.jpg", bomb)
-		runtime.ReadMemStats(&after)
-		if took := after.TotalAlloc - before.TotalAlloc; took > 16<<20 {
-			t.Errorf("%s: a JPEG of %d bytes took %d MiB", name, len(bomb), took>>20)
+	for name, c := range map[string]struct {
+		bomb  []byte
+		width int
+	}{"plain": {progressive(7000, 7000), 7000}, "decoy": {hidden("\xFF\xD0"), 0}, "decoy 2": {hidden("\xFF\x00"), 0}} {
+		file, took := f.putMeasured(c.bomb)
+		if took > 16<<20 {
+			t.Errorf("%s: a JPEG of %d bytes took %d MiB", name, len(c.bomb), took>>20)
 		}
-		if file.Width != 7000 {
-			t.Errorf("%s: got %+v, want its size in pixels", name, file)
+		if file.Width != c.width {
+			t.Errorf("%s: got %+v, want a width of %d", name, file, c.width)
 		}
 	}
 }
+
+// putMeasured tells how many bytes putting a file took.
+func (f *fixture) putMeasured(content []byte) (conversation.File, uint64) {
+	f.t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	file := f.put("a.jpg", content)
+	runtime.ReadMemStats(&after)
+	return file, after.TotalAlloc - before.TotalAlloc
+}
+
+// FT22: a few bytes of a scan make a decoder go through all of the picture. One of
+// more scans than any encoder writes is kept without being decoded, to be saved;
+// pictures that are in a few scans as usual are shown.
+func TestScans(t *testing.T) {
+	f := open(t, nil)
+	canary := jpegSegment(0xE1, secret) + jpegSegment(0xFE, secret)
+	for name, c := range map[string]struct {
+		content []byte
+		endless bool
+		put     bool // not: decoding it takes long, or it is refused
+	}{
+		"a camera's":               {camera(4000, 3000), false, false},
+		"a small camera's":         {camera(640, 481), false, true},
+		"a huge camera's":          {camera(8000, 6000), false, true},
+		"baseline":                 {encode(t, "jpeg", photo(600, 400)), false, true},
+		"at the limit":             {refined(0xC2, 4300, 4300, 11, ""), false, false},
+		"above the limit":          {refined(0xC2, 4300, 4300, 12, ""), true, true},
+		"100 scans":                {refined(0xC2, 4300, 4300, 100, ""), true, true},
+		"250 scans with metadata":  {refined(0xC2, 4300, 4300, 250, canary), true, true},
+		"100 scans, cut short":     {cut(refined(0xC2, 4300, 4300, 100, ""), 30), true, true},
+		"100 scans, huge":          {refined(0xC2, 7000, 7000, 100, ""), true, true},
+		"100 scans, fill bytes":    {refined(0xC2, 4300, 4300, 100, "\xFF\xFF\xFF"), true, true},
+		"100 scans, restarts":      {refined(0xC2, 4300, 4300, 100, "\xFF\xD0\xFF\xD1"), true, true},
+		"100 scans, zeros":         {refined(0xC2, 4300, 4300, 100, "\x00\xFF\x00\x00"), true, true},
+		"100 scans, tables":        {refined(0xC2, 4300, 4300, 100, tables(0xE0)), true, true},
+		"100 scans, decoys":        {refined(0xC2, 4300, 4300, 100, tables(0xE0)+"\xFF\xD0"), true, false},
+		"baseline, again":          {refined(0xC0, 8300, 6200, 1, ""), true, true},
+		"small, 64 scans":          {refined(0xC2, 640, 480, 63, ""), false, true},
+		"small, thousands of them": {refined(0xC2, 640, 480, 3000, ""), true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := blob.Endless("image/jpeg", c.content); got != c.endless {
+				t.Fatalf("endless: %v, want %v", got, c.endless)
+			}
+			if !c.put {
+				return
+			}
+			file, took := f.putMeasured(c.content)
+			if c.endless && (file.Width != 0 || took > 16<<20) {
+				t.Errorf("got %+v and it took %d MiB, want no size in pixels, not decoded", file, took>>20)
+			}
+			w := httptest.NewRecorder()
+			f.Handler().ServeHTTP(w, httptest.NewRequest("GET", f.SignURL(file.Blob, 60e9, true), nil))
+			if shown := w.Code == 200; shown != (file.Width > 0 && file.Width < 8000) {
+				t.Errorf("thumbnail of %+v: status %d", file, w.Code)
+			}
+			got, err := f.read(file.Blob)
+			if err != nil || bytes.Contains(got, []byte(secret)) {
+				t.Errorf("kept: %v; want it without metadata", err)
+			}
+		})
+	}
+}
+
+func cut(b []byte, n int) []byte { return b[:len(b)-n] }
 
 func FuzzLook(f *testing.F) {
 	f.Add("image/jpeg", []byte("\xff\xd8"+jpegSegment(0xE1, exif(6))+"\xff\xda\x00\x02\xff\xd9"))
@@ -248,7 +356,9 @@ func FuzzLook(f *testing.F) {
 	f.Add("image/gif", []byte("GIF89a\x01\x00\x01\x00\x00\x00\x00\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00\x3b"))
 	f.Add("image/webp", []byte(webp1))
 	f.Add("image/webp", webpWith("VP8X", "\x0c\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
+	f.Add("image/jpeg", refined(0xC2, 64, 64, 2, ""))
 	f.Fuzz(func(t *testing.T, mime string, b []byte) {
+		blob.Endless(mime, b)
 		out, err := blob.Strip(mime, b)
 		if err != nil {
 			return
