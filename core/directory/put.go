@@ -23,6 +23,35 @@ func (d *Directory) PutUser(ctx context.Context, u User) (User, error) {
 	return u, err
 }
 
+// ChangeUser changes what is stored of one login, and with a password (not "")
+// that too, ending all sessions: both at once, or neither. It returns what it
+// changed. change gets the user as stored, or one with the login alone and known
+// false, and returns the user wanted; its error ends the call and changes nothing.
+// Further errors: those of PutUser, ErrPassword.
+func (d *Directory) ChangeUser(ctx context.Context, login, password string, change func(u User, known bool) (User, error)) ([]Change, error) {
+	hash := ""
+	if password != "" {
+		var err error
+		if hash, err = HashPassword(password); err != nil { // slow on purpose: not while others wait to write
+			return nil, err
+		}
+	}
+	return d.edit(ctx, func(e *editor) error {
+		u, known := e.snap.UserByLogin(login)
+		if !known {
+			u = User{Login: login}
+		}
+		u, err := change(u, known)
+		if err != nil {
+			return err
+		}
+		if u, err = e.putUser(u); err != nil || hash == "" {
+			return err
+		}
+		return e.setHash(u.ID, hash, SessionID{})
+	})
+}
+
 // PutTeam creates (zero ID) or replaces a team.
 func (d *Directory) PutTeam(ctx context.Context, t Team) (Team, error) {
 	_, err := d.edit(ctx, func(e *editor) (err error) {

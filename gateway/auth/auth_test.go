@@ -305,6 +305,35 @@ func TestChangedRightsReachOpenTunnels(t *testing.T) {
 	}
 }
 
+// PR23: when one change ends the session and changes the rights, an open socket
+// hears of the end first: the desktop then asks for the password at once.
+func TestEndBeforeChangedRights(t *testing.T) {
+	d := realDirectory(t)
+	a := newAuth(t, auth.Options{Directory: d})
+	defer closeAuth(t, a)
+	res := login(t, a, "ana", false)
+	heard := make(chan string, 2)
+	a.Watch(res.Identity, func() { heard <- "end" })
+	a.WatchRights(res.Identity, func() { heard <- "rights" })
+	_, err := d.ChangeUser(t.Context(), "ana", "another horse", func(u directory.User, _ bool) (directory.User, error) {
+		u.Role = directory.RoleSupervisor
+		return u, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"end", "rights"} {
+		select {
+		case got := <-heard:
+			if got != want {
+				t.Fatalf("heard of %s, want %s", got, want)
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatalf("not told of %s within five seconds", want)
+		}
+	}
+}
+
 func TestChangePassword(t *testing.T) {
 	d := realDirectory(t)
 	a := newAuth(t, auth.Options{Directory: d})

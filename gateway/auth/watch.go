@@ -25,7 +25,9 @@ func (a *Auth) Watch(who Identity, fn func()) (cancel func()) {
 
 // WatchRights is Watch for something that was told the identity once, when it
 // was opened (a tunnel to a plugin): fn is also called when the role or the
-// privileges of the user are no longer those of who. The session goes on.
+// privileges of the user are no longer those of who. The session goes on. When
+// one change ends the session and changes rights, watchers of the end hear of it
+// first, in the order in which they came.
 func (a *Auth) WatchRights(who Identity, fn func()) (cancel func()) {
 	return a.watch(who.Session, &watcher{expires: who.Expires, fn: fn, rights: &who})
 }
@@ -75,6 +77,7 @@ func (a *Auth) end(now time.Time, ids ...directory.SessionID) {
 // sweep looks for sessions that were ended elsewhere, or by time.
 func (a *Auth) sweep(ctx context.Context, now time.Time) {
 	since := time.UnixMilli(a.swept.Load()).Add(-sweepMargin)
+	records := a.dir.Snapshot() // before the sessions: what ended together with a change seen here is seen below
 	ids, err := a.dir.RevokedSince(ctx, since)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -83,11 +86,13 @@ func (a *Auth) sweep(ctx context.Context, now time.Time) {
 	} else {
 		a.swept.Store(now.UnixMilli())
 	}
+	a.end(now, ids...)
+	var expired []directory.SessionID
 	var changed []*watcher
 	a.mu.Lock()
 	for id, ws := range a.watchers {
 		ws = slices.DeleteFunc(ws, func(w *watcher) bool {
-			if w.rights == nil || a.hasRightsOf(*w.rights) {
+			if w.rights == nil || hasRightsOf(records, *w.rights) {
 				return false
 			}
 			changed = append(changed, w)
@@ -99,7 +104,7 @@ func (a *Auth) sweep(ctx context.Context, now time.Time) {
 		}
 		a.watchers[id] = ws
 		if !now.Before(ws[0].expires) {
-			ids = append(ids, id)
+			expired = append(expired, id)
 			continue
 		}
 		a.touched[id] = now
@@ -122,12 +127,12 @@ func (a *Auth) sweep(ctx context.Context, now time.Time) {
 	for _, w := range changed {
 		w.fn()
 	}
-	a.end(now, ids...)
+	a.end(now, expired...)
 }
 
 // hasRightsOf reports whether a user still has the role and the privileges of
 // an identity, no more and no fewer. Whether the session goes on is not asked.
-func (a *Auth) hasRightsOf(who Identity) bool {
-	u, ok := a.dir.Snapshot().User(who.User)
+func hasRightsOf(records *directory.Snapshot, who Identity) bool {
+	u, ok := records.User(who.User)
 	return ok && u.Role == who.Role && slices.Equal(u.Privileges, who.Privileges)
 }

@@ -51,33 +51,16 @@ func (User) path() string { return "/user" }
 
 // CarryOut implements Request.
 func (r User) CarryOut(ctx context.Context, d *directory.Directory) ([]directory.Change, error) {
-	u, known := d.Snapshot().UserByLogin(r.Login)
-	if !known && !r.Add {
-		return nil, fmt.Errorf("there is no user %q", r.Login)
-	}
-	ch := directory.Change{Kind: "user", Name: r.Login, Action: directory.Updated}
-	if !known {
-		u, ch.Action = directory.User{Login: r.Login}, directory.Created
-	}
-	if r.Add {
-		u.Name, u.Role = r.Name, r.Role
-	}
-	if r.Disable {
-		u.Disabled = true
-		ch.Fields = append(ch.Fields, "disabled")
-	}
-	u, err := d.PutUser(ctx, u)
-	if err != nil {
-		return nil, err
-	}
-	ch.ID = u.ID.String()
-	if r.Password != "" {
-		if err := d.SetPassword(ctx, u.ID, r.Password, directory.SessionID{}); err != nil {
-			return nil, err
+	return d.ChangeUser(ctx, r.Login, r.Password, func(u directory.User, known bool) (directory.User, error) {
+		if !known && !r.Add {
+			return u, fmt.Errorf("there is no user %q", r.Login)
 		}
-		ch.Fields = append(ch.Fields, "password")
-	}
-	return []directory.Change{ch}, nil
+		if r.Add {
+			u.Name, u.Role = r.Name, r.Role
+		}
+		u.Disabled = u.Disabled || r.Disable
+		return u, nil
+	})
 }
 
 // LogRead writes into the audit trail that somebody reads the log past the

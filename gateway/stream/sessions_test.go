@@ -23,10 +23,14 @@ type fakeSessions struct {
 	ids      map[string]auth.Identity
 	ended    map[directory.SessionID]bool
 	watchers map[directory.SessionID][]func()
+	rights   map[directory.SessionID][]func()
 }
 
 func newFakeSessions() *fakeSessions {
-	return &fakeSessions{ids: map[string]auth.Identity{}, ended: map[directory.SessionID]bool{}, watchers: map[directory.SessionID][]func(){}}
+	return &fakeSessions{
+		ids: map[string]auth.Identity{}, ended: map[directory.SessionID]bool{},
+		watchers: map[directory.SessionID][]func(){}, rights: map[directory.SessionID][]func(){},
+	}
 }
 
 func (f *fakeSessions) add(login string, role directory.Role) auth.Identity {
@@ -46,6 +50,9 @@ func (f *fakeSessions) grant(login, privilege string) {
 	id := f.ids[login]
 	id.Privileges = append(id.Privileges, privilege)
 	f.ids[login] = id
+	for _, fn := range f.rights[id.Session] {
+		fn()
+	}
 }
 
 func (f *fakeSessions) Authenticate(r *http.Request) (auth.Identity, error) {
@@ -75,6 +82,13 @@ func (f *fakeSessions) Watch(id auth.Identity, fn func()) func() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.watchers[id.Session] = append(f.watchers[id.Session], fn)
+	return func() {}
+}
+
+func (f *fakeSessions) WatchRights(id auth.Identity, fn func()) func() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rights[id.Session] = append(f.rights[id.Session], fn)
 	return func() {}
 }
 

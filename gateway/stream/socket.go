@@ -6,7 +6,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -93,7 +92,10 @@ func (k *socket) start() {
 	})
 	k.s.work.Go(func() {
 		// Watch may call back at once, so it comes after everything else is there.
-		k.unwatch = k.s.opts.Sessions.Watch(k.id, func() { k.bye("revoked", closeRevoked, 0) })
+		ended := k.s.opts.Sessions.Watch(k.id, func() { k.bye("revoked", closeRevoked, 0) })
+		// What the socket may see has changed: the client opens a new one.
+		changed := k.s.opts.Sessions.WatchRights(k.id, func() { k.bye("restart", closeRestart, 0) })
+		k.unwatch = func() { ended(); changed() }
 		defer k.end()
 		defer k.contain("read")
 		k.conn.ReadLoop()
@@ -216,13 +218,8 @@ func (k *socket) check(now time.Time) {
 		k.bye("protocol", closeProtocol, 0)
 		return
 	}
-	id, err := k.identity()
-	if err != nil {
+	if _, err := k.identity(); err != nil {
 		k.bye("revoked", closeRevoked, 0)
-		return
-	}
-	if id.Role != k.id.Role || !slices.Equal(id.Privileges, k.id.Privileges) {
-		k.bye("restart", closeRestart, 0) // what the socket may see has changed: open a new one
 		return
 	}
 	if since-time.Duration(k.pinged.Load()) >= pingEvery {

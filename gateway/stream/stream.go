@@ -30,6 +30,9 @@ type Sessions interface {
 	Current(id auth.Identity) (auth.Identity, error)
 	// Watch calls fn once when the session has ended.
 	Watch(id auth.Identity, fn func()) (cancel func())
+	// WatchRights calls fn once when the session has ended or the user's role or
+	// privileges are no longer those of id; later than Watch, if that came before.
+	WatchRights(id auth.Identity, fn func()) (cancel func())
 }
 
 // Records gives the present records and notes who read what (directory.Directory).
