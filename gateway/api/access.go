@@ -9,13 +9,13 @@ import (
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
-// Trail takes the audit trail's entries (directory.Directory).
+// Trail is where the API writes entries of the audit trail (directory.Directory).
 type Trail interface {
 	// Audit appends to the audit trail, durable on return.
 	Audit(ctx context.Context, e directory.AuditEntry) error
 }
 
-// AudienceOf is the circle that a user reads conversations in.
+// AudienceOf is the audience as which a user reads conversations: it decides which events they see.
 func AudienceOf(id auth.Identity) conversation.Audience {
 	if id.Role.Includes(directory.RoleSupervisor) {
 		return conversation.AudienceSupervisor
@@ -23,8 +23,8 @@ func AudienceOf(id auth.Identity) conversation.Audience {
 	return conversation.AudienceAgent
 }
 
-// mayRead reports whether a user may read a conversation: those who take or
-// took part, the owner for whom it waits, and supervisors [ASVS 8.2.2].
+// mayRead reports whether a user may read a conversation: agents who take part or took part in it,
+// the owner of a parked one, and supervisors [ASVS 8.2.2].
 func mayRead(id auth.Identity, s *conversation.State) bool {
 	if id.Role.Includes(directory.RoleSupervisor) {
 		return true
@@ -35,8 +35,8 @@ func mayRead(id auth.Identity, s *conversation.State) bool {
 	return s.WaitsFor(id.User)
 }
 
-// Readable is Info of a conversation that the user may read. For others the
-// answer is that there is none.
+// Readable returns Info of a conversation that the user may read. If they may not, the fault is
+// not_found, so that nobody learns that the conversation exists.
 func Readable(ctx context.Context, r Router, id auth.Identity, conv conversation.ConversationID) (router.Info, error) {
 	if conv.IsZero() {
 		return router.Info{}, NewFault("not_found")
@@ -51,25 +51,26 @@ func Readable(ctx context.Context, r Router, id auth.Identity, conv conversation
 	return info, nil
 }
 
-// AuditRead notes that somebody reads of a conversation in which they take no
-// part now (SPEC Z5); what a reading is, the action says. objects are the files
-// read, if any. Who takes part, or keeps it while it is parked, reads as part of
-// the work that the conversation's own log tells of.
+// AuditRead writes into the audit trail that a user reads a conversation in which they take no part
+// now (SPEC Z5); action says how they read it, objects name the files read, if any. A reading by
+// somebody who takes part, or owns the conversation while it is parked, needs no entry: the
+// conversation's own log shows their work.
 //
-// Whatever shows content, names or numbers of conversations calls this before it
+// Every handler that shows content, names or numbers of conversations calls AuditRead before it
 // answers, and does not answer when it fails.
 func AuditRead(ctx context.Context, trail Trail, id auth.Identity, s *conversation.State, action string, objects ...string) error {
 	if takesPartOrKeeps(id, s) {
 		return nil
 	}
 	e := directory.AuditEntry{Action: action, Object: "conversation", ObjectID: s.ID.String(), Objects: objects}
-	if _, rest := auth.FromContext(ctx); !rest { // the actor of a request is in its context already
+	if _, rest := auth.FromContext(ctx); !rest { // a REST request's actor is already in its context
 		e.Actor = directory.Actor{User: id.User, Via: "api"}
 	}
 	return trail.Audit(ctx, e)
 }
 
-// auditList notes which of a list's conversations somebody sees who takes no part in them.
+// auditList writes one audit entry that names those conversations of a list in which the reader
+// takes no part.
 func auditList(ctx context.Context, trail Trail, id auth.Identity, list []conversation.State) error {
 	var ids []string
 	for i := range list {

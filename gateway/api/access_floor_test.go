@@ -26,8 +26,8 @@ import (
 	"github.com/parley-gateway/parley/gateway/stream/streamtest"
 )
 
-// floor is a house with the session router itself behind the API, in which
-// everybody has a socket open. One conversation at a time is staged on it.
+// floor is a house with the real session router behind the API, in which every user has a socket
+// open. The tests stage one conversation at a time on it.
 type floor struct {
 	*house
 	log        *memlog.Log
@@ -36,21 +36,21 @@ type floor struct {
 	chat, text directory.Account
 	sent       chan plugin.Outbound // commands for the text channel
 	sockets    map[string]*line
-	feed       *readers.Feed // hears who types
+	feed       *readers.Feed // receives who types
 	named      map[string]string
 	count      int
-	events     int64 // of the log, as far as the walk has counted
-	lines      int64 // of the audit trail, likewise
+	events     int64 // events in the log when eventsSince was last asked
+	lines      int64 // lines in the audit trail when trailSince was last asked
 
 	conv    conversation.ConversationID
-	offer   conversation.OfferID   // that ben has
-	request conversation.RequestID // his invitation
-	message conversation.MessageID // ana's, with a file; of a text nobody knows what became of it
+	offer   conversation.OfferID   // the offer made to ben
+	request conversation.RequestID // the request that invites ben
+	message conversation.MessageID // ana's message with a file; on the text channel its delivery status is unknown
 	file    conversation.BlobID
-	number  string // or web address of the customer
+	number  string // the customer's phone number or web address
 }
 
-// Who takes which part in what is staged.
+// people are the users of these tests, and the part that each has in the staged conversation.
 var people = map[string]directory.Role{
 	"ana":  directory.RoleAgent,      // has joined; keeps it while it is parked; after its end has after-call work
 	"ben":  directory.RoleAgent,      // has it offered while it is active
@@ -62,8 +62,8 @@ var people = map[string]directory.Role{
 	"adam": directory.RoleAdmin,      // takes no part, and does not handle conversations
 }
 
-// What of a staged conversation nobody learns whom it does not concern, beside
-// its ids and the customer's number.
+// What nobody may learn of a staged conversation that does not concern them, besides its ids and
+// the customer's number.
 const (
 	customerName = "Carla Canary"
 	customerText = "canary-7f3a"
@@ -85,7 +85,7 @@ func newFloor(t *testing.T) *floor {
 		o.RequestsPerSecond, o.Burst = 1e6, 1e6
 		h.desk = stream.Options{Router: stream.FromRouter(f.core), Limits: stream.Limits{SendPerSecond: 1e6, SendBurst: 1e6, FramePerSecond: 1e6, FrameBurst: 1e6}}
 	})
-	t.Cleanup(func() { // before the house goes
+	t.Cleanup(func() { // runs before the house is closed
 		f.feed.Close()
 		for _, l := range f.sockets {
 			l.close()
@@ -142,7 +142,7 @@ func (f *floor) records() {
 		*acc, err = f.dir.PutAccount(ctx, directory.Account{Plugin: name, Name: name, Service: f.service.ID, Enabled: true}, nil)
 		f.must(t, err)
 	}
-	f.users["rita"], err = f.dir.PutUser(ctx, directory.User{Login: "rita", Name: "Rita", Role: directory.RoleSupervisor}) // strikes the stage
+	f.users["rita"], err = f.dir.PutUser(ctx, directory.User{Login: "rita", Name: "Rita", Role: directory.RoleSupervisor}) // strike uses her to end conversations
 	f.must(t, err)
 	f.must(t, f.core.AgentConnected(ctx, f.users["rita"].ID))
 	f.users["tom"], err = f.dir.PutUser(ctx, directory.User{Login: "tom", Name: "Tom", Role: directory.RoleAgent})
@@ -163,7 +163,7 @@ func (f *floor) records() {
 	}
 }
 
-// fill puts what is staged, and the records, into a path, a frame or a body.
+// fill replaces the placeholders in a path, a frame or a body by the ids of what is staged.
 func (f *floor) fill(text string) string {
 	f.count++
 	if strings.Contains(text, "{doomed}") {
@@ -182,20 +182,20 @@ func (f *floor) fill(text string) string {
 	).Replace(text)
 }
 
-// secrets is what must not be told to whom the conversation does not concern.
+// secrets is what must not be told to people whom the conversation does not concern.
 func (f *floor) secrets() []string {
 	return []string{customerName, customerText, fileName, f.number, f.conv.String(), f.request.String(), f.message.String(), f.file.String()}
 }
 
-// States in which a conversation is staged.
+// States in which a conversation can be staged.
 const (
 	chatting = "chat"   // live; ben is invited
-	over     = "ended"  // the same after its customer has ended it
+	over     = "ended"  // as chat, after the customer has ended the conversation
 	texting  = "text"   // as chat, on a store-and-forward channel
-	setAside = "parked" // the same after ana has logged out and in again
+	setAside = "parked" // as text, after ana has logged out and in again
 )
 
-// stage ends what was there before and puts a conversation into a state.
+// stage ends the previous conversation and stages a new one in the given state.
 func (f *floor) stage(state string) {
 	t, ctx, r := f.t, f.t.Context(), f.core
 	t.Helper()
@@ -257,7 +257,7 @@ func (f *floor) stage(state string) {
 	f.trailSince()
 }
 
-// write has ana send a file, of which on the text channel nobody knows what became.
+// write has ana send a file; on the text channel the message's delivery status stays unknown.
 func (f *floor) write(thread string) {
 	f.t.Helper()
 	up := f.upload("ana", f.conv, "file", fileName, []byte("hello"))
@@ -274,7 +274,7 @@ func (f *floor) write(thread string) {
 	}
 	for cmd := range f.sent {
 		if cmd.Send == nil || cmd.Send.Message != f.message {
-			continue // of a cell before
+			continue // left over from an earlier test case
 		}
 		_, err := f.core.Begin(f.t.Context(), f.text.ID, cmd.Command, "text-1")
 		f.must(f.t, err)
@@ -284,7 +284,7 @@ func (f *floor) write(thread string) {
 	}
 }
 
-// strike ends whatever is there, so that everybody is free.
+// strike ends every conversation, so that all agents are free.
 func (f *floor) strike() {
 	ctx, r := f.t.Context(), f.core
 	f.t.Helper()
@@ -326,7 +326,7 @@ func (f *floor) ingest(in plugin.Inbound) plugin.Ack {
 	return a
 }
 
-// offered waits for the offer to somebody.
+// offered waits until the agent has an offer, and returns it.
 func (f *floor) offered(login string) (offer conversation.OfferID) {
 	f.t.Helper()
 	streamtest.Eventually(f.t, "offer to "+login, func() bool {
@@ -339,8 +339,8 @@ func (f *floor) offered(login string) (offer conversation.OfferID) {
 	return offer
 }
 
-// eventsSince is how many events the log has more than when it was last asked, of
-// conversations and agents alike.
+// eventsSince is how many events, of conversations and agents, the log has gained since the last
+// call.
 func (f *floor) eventsSince() int {
 	recs, err := f.log.Tail(f.t.Context(), f.events, 0)
 	f.must(f.t, err)
@@ -348,7 +348,7 @@ func (f *floor) eventsSince() int {
 	return len(recs)
 }
 
-// trailSince is what the audit trail has more than when it was last asked.
+// trailSince returns the audit entries written since the last call.
 func (f *floor) trailSince() []directory.AuditEntry {
 	lines, err := f.dir.AuditTrail(f.t.Context(), f.lines, 10_000)
 	f.must(f.t, err)
@@ -356,7 +356,7 @@ func (f *floor) trailSince() []directory.AuditEntry {
 	return lines
 }
 
-// takingPort is a plugin that takes every command.
+// takingPort is a plugin that accepts every command.
 type takingPort struct {
 	info plugin.Info
 	got  chan plugin.Outbound
@@ -373,12 +373,12 @@ func (p takingPort) Offer(o plugin.Outbound) bool {
 
 func (p takingPort) Info() plugin.Info { return p.info }
 
-// line is a socket whose frames are read as they come.
+// line is an agent's socket with a goroutine that reads its frames as they come.
 type line struct {
 	*streamtest.Client
 	t      *testing.T
 	frames chan string
-	told   strings.Builder // all that was taken out of frames
+	told   strings.Builder // all frames taken from the channel so far
 }
 
 func (f *floor) dial(token string, header ...string) (*websocket.Conn, int) {
@@ -410,7 +410,7 @@ func (f *floor) connect(login string) *line {
 	l := &line{t: f.t, Client: streamtest.NewClient(f.t, c), frames: make(chan string, 100_000)}
 	l.Say(`{"t":"hello"}`)
 	l.Until("welcome")
-	go func() { // ends with close
+	go func() { // ends when close is called
 		defer close(l.frames)
 		for {
 			_, b, err := c.Read(context.WithoutCancel(f.t.Context()))
@@ -429,8 +429,8 @@ func (l *line) close() {
 	}
 }
 
-// upTo takes frames up to the first that is meant; answers are those among them that
-// tell nothing of what the socket's owner takes part in.
+// upTo reads frames up to the first for which is returns true; answers joins the acks and errors
+// among them.
 func (l *line) upTo(what string, is func(streamtest.Frame) bool) (frames []streamtest.Frame, answers string) {
 	l.t.Helper()
 	limit := time.After(20 * time.Second)
@@ -457,8 +457,8 @@ func (l *line) upTo(what string, is func(streamtest.Frame) bool) (frames []strea
 	}
 }
 
-// settled takes what has come by itself, and waits until what was said is dealt with:
-// pings are answered at once, commands one after the other.
+// settled sends a ping and reads frames up to its pong: whatever was sent before has been dealt
+// with then, since pings are answered at once and commands one after the other.
 func (l *line) settled(id string) (frames []streamtest.Frame, answers string) {
 	l.t.Helper()
 	l.Say(`{"t":"ping","id":"` + id + `"}`)

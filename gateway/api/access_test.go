@@ -17,18 +17,19 @@ import (
 	"github.com/parley-gateway/parley/gateway/stream/streamtest"
 )
 
-// May this person do this, with this conversation, now [ASVS 8.2.2]? The tables below
-// say so for every route and for every frame and command of the agents' socket. Who the
-// people are stands at people, what the states are at the states.
+// Who may do what, with this conversation, in this state [ASVS 8.2.2]? The tables below say it for
+// every route and for every frame and command of the agents' socket. The users are described at
+// people, the states at the constants chatting to setAside.
 //
-// An entry says who is answered how: "ana dora: ended; sue; else: not_joined" lets sue,
-// refuses ana and dora with the code ended, and everybody else with not_joined.
-// Without a code "else" may.
+// An entry says who gets which answer: "ana dora: ended; sue; else: not_joined" allows it to sue,
+// refuses ana and dora with the code ended, and everybody else with not_joined. "else" without a
+// code allows it to everybody else.
 type byState struct{ chat, ended, text, parked string }
 
 func always(who string) byState { return byState{who, who, who, who} }
 
-// answerTo is what the entry has for somebody: a code, or "" for who may.
+// answerTo is the answer that an entry has for a user: the code of the refusal, or "" if it is
+// allowed.
 func answerTo(t *testing.T, who, login string) string {
 	t.Helper()
 	for part := range strings.SplitSeq(who, ";") {
@@ -43,7 +44,7 @@ func answerTo(t *testing.T, who, login string) string {
 	return ""
 }
 
-// What several entries say.
+// Entries that several rows share.
 const (
 	everybody   = "else"
 	supervisors = "sue adam; else: denied"
@@ -51,31 +52,32 @@ const (
 	mayRead     = "ana dora emil sue adam; else: not_found"
 )
 
-// who has joined, and nobody else
+// joined allows only agents who have joined the conversation.
 var joined = byState{
 	chat: "ana; else: not_joined", ended: "ana dora emil: ended; else: not_joined",
 	text: "ana; else: not_joined", parked: "else: not_joined",
 }
 
-// who has joined; who may read is told why not, for others there is no conversation
+// joinedReads allows only agents who have joined. Users who may read are told why they are refused;
+// for others the conversation does not exist.
 var joinedReads = byState{
 	chat: "ana; dora emil sue adam: not_joined; else: not_found", ended: "ana dora emil sue adam: not_joined; else: not_found",
 	text: "ana; dora emil sue adam: not_joined; else: not_found", parked: "ana dora emil sue adam: not_joined; else: not_found",
 }
 
-// route is how a route is called, and by whom it may be.
+// route is one row of the table: a REST route, how to call it, and who may.
 type route struct {
-	name  string // as the API's description has it
-	at    string // the path, if it is another than the name's with {id} = what is staged
+	name  string // as in the OpenAPI description
+	at    string // the path, where it is not the name's path with {id} = the staged conversation
 	body  string
-	kind  string // of the body, when it is not JSON
+	kind  string // the body's content type, when it is not JSON
 	may   byState
-	notes string  // what who may leaves in the audit trail: changed, or a reading
-	shows byState // of lists: who finds the conversation in the answer
+	notes string  // the audit entry that an allowed call leaves: changed, or the action of a reading
+	shows byState // for lists: who finds the conversation in the answer
 }
 
-// changed notes a change of records; readings are noted unless the reader takes part
-// in the conversation, or keeps it (SPEC Z5).
+// changed stands for an entry about a change of records. A reading leaves an entry only if the
+// reader neither takes part in the conversation nor owns it while it is parked (SPEC Z5).
 const changed = "change"
 
 const uploadForm = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nhello\r\n--b--\r\n"
@@ -95,7 +97,7 @@ var routes = []route{
 	{name: "GET /files/{id}/url", at: "/files/{file}/url", may: always(mayRead), notes: directory.AuditFile},
 
 	{name: "GET /me", may: always(everybody)},
-	{name: "POST /me/password", body: `{"old":"wrong wrong","new":"right right right"}`, may: byState{chat: "else: credentials"}}, // nobody here has one
+	{name: "POST /me/password", body: `{"old":"wrong wrong","new":"right right right"}`, may: byState{chat: "else: credentials"}}, // no user here has a password
 	{name: "GET /senders", may: always(everybody)},
 	{name: "GET /directory", may: always(everybody)},
 	{name: "GET /contacts", may: always(everybody)},
@@ -129,18 +131,18 @@ var routes = []route{
 	{name: "GET /audit", may: byState{chat: admins}},
 	{name: "GET /doctor", may: byState{chat: admins}},
 	{name: "POST /apply", body: "skills:\n  - name: applied{n}\n", kind: "application/yaml", may: byState{chat: admins}, notes: changed},
-	// Without a session; see TestNoSessionNoAnswer.
+	// These two work without a session; see TestNoSessionNoAnswer.
 	{name: "POST /login", body: `{"login":"ana","password":"wrong wrong"}`},
 	{name: "POST /logout"},
 }
 
-// order is a frame or a command of the socket, and by whom it may be given.
+// order is one row of the table: a frame or command of the agents' socket, and who may give it.
 type order struct {
 	name  string
-	what  string // about whom it is, if several entries have the name
-	with  string // its fields
+	what  string // tells apart entries of the same name
+	with  string // the frame's further fields
 	may   byState
-	notes string // a reading that it leaves in the audit trail
+	notes string // the action of the audit entry that it leaves, if it reads
 }
 
 var orders = []order{
@@ -167,12 +169,12 @@ var orders = []order{
 	{name: "flag", with: `"conversation":"{conv}","on":true`, may: joined},
 	{name: "link_contact", with: `"conversation":"{conv}","contact":"{contact}"`, may: always("ana dora sue adam; else: denied")},
 	{name: "link_contact", what: "that does not exist", with: `"conversation":"{conv}","contact":"{none}"`, may: always("else: not_found")},
-	{name: "join", with: `"conversation":"{conv}"`, may: byState{ // adam does not handle conversations, so he is not logged in to take any
+	{name: "join", with: `"conversation":"{conv}"`, may: byState{ // adam does not handle conversations, so he is not logged in as an agent who could take one
 		chat:  "ana: already_joined; sue; adam: logged_out; else: denied",
 		ended: "sue: ended; adam: logged_out; else: denied",
 		text:  "ana: already_joined; ben cem dora emil sue; adam: logged_out; otto: denied", parked: "adam: logged_out; otto: denied; else"}},
 	{name: "settle", with: `"conversation":"{conv}","message":"{message}","outcome":"sent"`, may: byState{
-		chat:  "ana dora emil sue adam: no_such_message; else: denied", // a chat's messages have no fate to settle
+		chat:  "ana dora emil sue adam: no_such_message; else: denied", // a chat's messages have no delivery status that could be settled
 		ended: "ana dora emil sue adam: no_such_message; else: denied",
 		text:  "ana dora emil sue adam; else: denied", parked: "ana dora emil sue adam; else: denied"}},
 	{name: "settle", what: "no message of it", with: `"conversation":"{conv}","message":"{none}","outcome":"sent"`,
@@ -189,14 +191,14 @@ var orders = []order{
 	{name: "board", with: `"on":true`, may: always(supervisors)},
 	{name: "ping", may: byState{chat: everybody}},
 	{name: "hello", may: byState{chat: everybody}},
-	{name: "cmd", may: byState{chat: "else: malformed"}}, // one without a name
+	{name: "cmd", may: byState{chat: "else: malformed"}}, // a command without a name
 	{name: "ready", may: byState{chat: "adam: logged_out; else"}},
 	{name: "not_ready", may: byState{chat: "adam: logged_out; else"}},
 	{name: "recent_seen", may: always(everybody)},
 	{name: "logout", may: byState{chat: everybody}},
 }
 
-// in are the states that an entry is about, with what it says of each.
+// in returns the states that an entry covers, with who may in each.
 func (b byState) in() map[string]string {
 	all := map[string]string{chatting: b.chat, over: b.ended, texting: b.text, setAside: b.parked}
 	maps.DeleteFunc(all, func(_, who string) bool { return who == "" })
@@ -207,8 +209,8 @@ var statusOf = map[string]int{
 	"unauthenticated": 401, "credentials": 401, "denied": 403, "forged": 403, "not_found": 404, "not_joined": 409, "ended": 409,
 }
 
-// refused checks that what somebody got tells nothing of the conversation but what he
-// named himself, and that nothing came of it.
+// refused checks that the answer tells nothing of the conversation except what the request named
+// itself, and that the refused order changed nothing.
 func (f *floor) refused(t *testing.T, what, named, got string) {
 	t.Helper()
 	for _, secret := range f.secrets() {
@@ -226,11 +228,11 @@ func (f *floor) refused(t *testing.T, what, named, got string) {
 	}
 }
 
-// noted checks what somebody who may leaves in the audit trail.
+// noted checks which audit entry an allowed order leaves.
 func (f *floor) noted(t *testing.T, what, login, state, want string) {
 	t.Helper()
 	lines := f.trailSince()
-	takesPart := login == "ana" || login == "dora" // or keeps it: what the conversation's own log tells of
+	takesPart := login == "ana" || login == "dora" // or owns it while parked: the conversation's own log tells of the reading
 	if want == "" || want != changed && takesPart {
 		if len(lines) > 0 {
 			t.Errorf("%s leaves %+v in the audit trail, want nothing", what, lines)
@@ -238,7 +240,7 @@ func (f *floor) noted(t *testing.T, what, login, state, want string) {
 		return
 	}
 	if len(lines) == 1 && want == changed && lines[0].Action != directory.AuditDenied {
-		want = lines[0].Action // the change's own
+		want = lines[0].Action // a change may have any action
 	}
 	if len(lines) != 1 || lines[0].Actor.User != f.users[login].ID || lines[0].Action != want {
 		t.Errorf("%s leaves %+v in the audit trail, want one line (%s)", what, lines, want)
@@ -291,7 +293,7 @@ func TestWhoMayByREST(t *testing.T) {
 	}
 }
 
-// call calls a route as somebody.
+// call calls a route as a user.
 func (f *floor) call(as string, r route, header ...string) (got answer, path string) {
 	f.t.Helper()
 	method, at, _ := strings.Cut(r.name, " ")
@@ -310,7 +312,7 @@ func (f *floor) call(as string, r route, header ...string) (got answer, path str
 	return f.do(as, method, path, body, header...), path
 }
 
-// eachRoute checks that the table has every route there is, and no other.
+// eachRoute checks that the table has exactly the routes of the API.
 func (f *floor) eachRoute(t *testing.T) {
 	t.Helper()
 	var doc struct {
@@ -366,7 +368,7 @@ func TestWhoMayBySocket(t *testing.T) {
 					t.Errorf("%s: code %q, want %q", what, code, want)
 				}
 				if want != "" && want == code {
-					if want == "thread_open" { // tells whose it is, so that one can join (N17)
+					if want == "thread_open" { // names the conversation's owner, so that the agent can join (N17)
 						named += f.conv.String()
 					}
 					f.refused(t, what, named, told)
@@ -379,7 +381,7 @@ func TestWhoMayBySocket(t *testing.T) {
 			}
 		}
 	}
-	// otto takes part in nothing: whatever the others did, his socket never told.
+	// otto takes part in nothing, so his socket must never have told what the others did.
 	f.sockets["otto"].settled("end")
 	told := f.sockets["otto"].told.String()
 	for _, secret := range []string{customerName, customerText, fileName} {
@@ -389,8 +391,8 @@ func TestWhoMayBySocket(t *testing.T) {
 	}
 }
 
-// give gives an order as somebody, and says with which code it was refused, what the
-// socket told in answer, and what was said.
+// give sends an order on a user's socket. It returns the code of the refusal, what the socket
+// answered, and what was sent.
 func (f *floor) give(login string, o order) (code, told, said string) {
 	f.t.Helper()
 	l := f.sockets[login]
@@ -410,12 +412,12 @@ func (f *floor) give(login string, o order) (code, told, said string) {
 	}
 	switch o.name {
 	case "hello":
-		f.connect(login).close() // else with a socket of its own
+		f.connect(login).close() // a user without a socket gets one for this order
 		return "", "", ""
 	case "watch":
 		said = `{"t":"watch"` + with + `}`
 		l.Say(said)
-		l.Say(`{"t":"cmd","id":"after ` + id + `","cmd":"reject","offer":"` + conversation.NewID[conversation.OfferID]().String() + `"}`) // is behind it, and does nothing
+		l.Say(`{"t":"cmd","id":"after ` + id + `","cmd":"reject","offer":"` + conversation.NewID[conversation.OfferID]().String() + `"}`) // a command that does nothing; its answer shows that the order before it was dealt with
 		frames, told := l.upTo(said, func(fr streamtest.Frame) bool { return fr.Str("id") == "after "+id })
 		shown := func(fr streamtest.Frame) bool {
 			return fr.Str("t") == "event" && fr.Str("conversation") == f.conv.String()
@@ -446,7 +448,7 @@ func (f *floor) give(login string, o order) (code, told, said string) {
 	return errorOf(frames), told, said
 }
 
-// heard reports whether others have heard somebody type since it was last asked.
+// heard reports whether others were told that somebody types since the last call.
 func (f *floor) heard(login string) (heard bool) {
 	f.t.Helper()
 	for {
@@ -461,9 +463,9 @@ func (f *floor) heard(login string) (heard bool) {
 	}
 }
 
-// Who has no session gets no answer, however much he knows: with nothing, with a grant
-// for a plugin in place of a token, with a session that has ended, with that of somebody
-// who was disabled, and with a browser's from another site's page [ASVS 8.3.1, 3.5.1].
+// Without a valid session there is no answer: neither without credentials, nor with a plugin's
+// grant in place of a token, a session that has ended, a disabled user's session, or a browser's
+// session used by another site's page [ASVS 8.3.1, 3.5.1].
 func TestNoSessionNoAnswer(t *testing.T) {
 	f := newFloor(t)
 	f.stage(chatting)
@@ -491,12 +493,12 @@ func TestNoSessionNoAnswer(t *testing.T) {
 			want := "unauthenticated"
 			switch {
 			case browser && strings.HasPrefix(r.name, "GET "):
-				continue // shows rita what she may see; the other page cannot read it
+				continue // the answer shows rita what she may see; the other site's page cannot read it
 			case browser:
 				want = "forged"
 			case r.name == "POST /login":
 				want = "credentials"
-			case r.name == "POST /logout": // no error: the cookie goes
+			case r.name == "POST /logout": // answers without error and deletes the cookie
 				got, _ := f.call("", r, header...)
 				f.want(what, got, 204)
 				continue

@@ -34,7 +34,7 @@ func (a *API) accountRoutes() {
 	})
 }
 
-// putAccount stores an account that its plugin would take.
+// putAccount stores an account if its plugin accepts the settings.
 func (a *API) putAccount(ctx context.Context, id string, b accountInput) (directory.Account, error) {
 	settings, err := json.Marshal(b.Settings)
 	if err != nil {
@@ -53,8 +53,9 @@ func (a *API) putAccount(ctx context.Context, id string, b accountInput) (direct
 	return a.opts.Directory.PutAccount(ctx, acc, b.Secrets)
 }
 
-// validateAccount asks the plugin, credentials included. A disabled account
-// of a plugin that is not running is taken as it is: it is asked when enabled.
+// validateAccount asks the plugin whether it accepts the account, credentials included. A disabled
+// account of a plugin that is not running is stored unchecked: the plugin is asked when the account
+// is enabled.
 func (a *API) validateAccount(ctx context.Context, acc directory.Account, b accountInput) error {
 	secrets := b.Secrets
 	if secrets == nil && !acc.ID.IsZero() {

@@ -2,8 +2,8 @@ package api
 
 import "github.com/parley-gateway/parley/core/directory"
 
-// Answers are what routes of the desktop answer with, by the name that front ends
-// give the type: gateway/stream writes it down with the types of its frames.
+// Answers lists the bodies of the routes that the desktop uses, by the name that front ends give
+// the type: gateway/stream generates TypeScript types from them beside those of its frames.
 func Answers() map[string]any {
 	return map[string]any{
 		"ConversationPage": listOutput{}.Body, "ConversationDetail": conversationOutput{}.Body,

@@ -24,7 +24,7 @@ import (
 	"github.com/parley-gateway/parley/gateway/limit"
 )
 
-// Log is what the API needs of the log: lists of conversations.
+// Log is what the API needs of the event log: lists of conversations, and its statistics.
 type Log interface {
 	Conversations(ctx context.Context, q eventlog.ConversationQuery) ([]eventlog.ConversationRow, error)
 	Stats() eventlog.Stats
@@ -44,7 +44,7 @@ type Host interface {
 	Validate(ctx context.Context, plugin string, settings json.RawMessage, accounts []pluginhost.AccountConfig) ([]pluginhost.Problem, error)
 }
 
-// Options configure an API. What has no default is required.
+// Options configure an API. A field whose comment names no default is required.
 type Options struct {
 	Router    Router
 	Log       Log
@@ -53,7 +53,7 @@ type Options struct {
 	Grants    *auth.Grants
 	Blobs     Blobs
 	Host      Host
-	// Doctor are further checks for GET /doctor; nil: none.
+	// Doctor makes further checks for GET /doctor; nil: none.
 	Doctor func(ctx context.Context) []DoctorCheck
 	// FilesOrigin is put before the paths of attachments; "" = same origin.
 	FilesOrigin string
@@ -82,7 +82,7 @@ type API struct {
 	huma     huma.API
 }
 
-// Prefix is where the API lives.
+// Prefix is the path below which the API is served.
 const Prefix = "/api/v1"
 
 // New makes an API.
@@ -114,7 +114,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.handler.ServeHTTP(w, r)
 }
 
-// limited holds each session to its rate, and every body to the largest upload.
+// limited refuses requests of a session that exceeds its rate, and bodies larger than the largest
+// upload.
 func (a *API) limited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if id, ok := auth.FromContext(r.Context()); ok && !a.sessions.Allow(id.Session, time.Now()) {
@@ -129,10 +130,10 @@ func (a *API) limited(next http.Handler) http.Handler {
 	})
 }
 
-// serveDescription serves the OpenAPI document, made once, and answers
-// everything unknown below the prefix with a problem.
+// serveDescription serves the OpenAPI document, which is encoded once, and answers every unknown
+// path below the prefix with a problem.
 func (a *API) serveDescription(mux *http.ServeMux) error {
-	for _, unused := range []string{"ErrorModel", "ErrorDetail", "Cookie"} { // huma's own, which never leave
+	for _, unused := range []string{"ErrorModel", "ErrorDetail", "Cookie"} { // types that huma registers and that no answer contains
 		delete(a.huma.OpenAPI().Components.Schemas.Map(), unused)
 	}
 	doc, err := json.MarshalIndent(a.huma.OpenAPI(), "", "  ")
@@ -152,7 +153,7 @@ func newHuma(mux *http.ServeMux, version string) huma.API {
 	config.Info.Description = "The API of the Parley gateway. Agents' live traffic goes over the WebSocket at " + Prefix +
 		"/stream (docs/protocol/agent-stream.md). Browsers send the session cookie and, with unsafe methods, the header " +
 		auth.CSRFHeader + ": 1; programs send Authorization: Bearer."
-	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", "" // served by us, made once
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", "" // serveDescription serves these instead
 	config.CreateHooks = nil                                             // no $schema links in answers
 	config.RejectUnknownQueryParameters = true
 	config.Transformers = []huma.Transformer{toProblem}

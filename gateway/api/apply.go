@@ -48,8 +48,7 @@ func (a *API) applyRoutes() {
 	})
 }
 
-// recordFault lists everything that is wrong with applied records, each with
-// its line.
+// recordFault is the fault that lists everything wrong with applied records, each with its line.
 func recordFault(err error) error {
 	var details []Detail
 	for _, e := range flatten(err) {
@@ -62,7 +61,7 @@ func recordFault(err error) error {
 	return NewFault("invalid", details...)
 }
 
-// flatten takes joined errors apart.
+// flatten returns the single errors of which a joined error consists.
 func flatten(err error) []error {
 	if j, ok := err.(interface{ Unwrap() []error }); ok {
 		var out []error

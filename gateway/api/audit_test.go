@@ -14,7 +14,7 @@ import (
 	"github.com/parley-gateway/parley/gateway/stream/streamtest"
 )
 
-// Why a route or a command leaves no line in the audit trail as a reading.
+// Reasons why a route or a command leaves no audit entry for a reading.
 const (
 	noContent  = "shows nothing of a conversation but ids"
 	ownWork    = "needs to take part, or makes one take part: the conversation's log tells of it"
@@ -108,7 +108,7 @@ func TestEveryRouteIsAuditedOrSaysWhyNot(t *testing.T) {
 	}
 }
 
-// What cannot be noted is not shown.
+// A reading that cannot be written to the audit trail is not answered.
 func TestNoTrailNoReading(t *testing.T) {
 	h := newHouse(t, nil)
 	conv := h.router.Open(streamtest.Service(), streamtest.Account())

@@ -171,7 +171,7 @@ func (a *API) listConversations(ctx context.Context, id auth.Identity, in *listI
 	return out, auditList(ctx, a.opts.Directory, id, states)
 }
 
-// stream reads an id that was validated; "" is none.
+// stream parses an id that was validated before; "" gives the zero id.
 func stream(id string) eventlog.StreamID {
 	parsed, err := conversation.ParseID[conversation.ConversationID](id)
 	if err != nil {
@@ -180,8 +180,8 @@ func stream(id string) eventlog.StreamID {
 	return eventlog.StreamID(parsed)
 }
 
-// rowInfo describes a conversation from its row and the beginning of its log,
-// without waking it.
+// rowInfo describes a conversation from its row and the beginning of its log, without loading it
+// into the router's memory.
 func (a *API) rowInfo(ctx context.Context, id auth.Identity, row eventlog.ConversationRow) (router.Info, error) {
 	var i router.Info
 	if err := json.Unmarshal(row.State, &i.State); err != nil {
@@ -238,7 +238,7 @@ func (a *API) summaryView(id auth.Identity, i *router.Info) summaryView {
 	return v
 }
 
-// readable is Info of the conversation named in a path, if the user may read it.
+// readable returns Info of the conversation named in a path, if the user may read it.
 func (a *API) readable(ctx context.Context, id auth.Identity, text string) (router.Info, error) {
 	info, err := Readable(ctx, a.opts.Router, id, conversation.ConversationID(stream(text)))
 	if f, ok := err.(*Fault); ok && f.Code == "not_found" { //nolint:errorlint // our own, never wrapped
@@ -298,7 +298,7 @@ func (a *API) postMessage(ctx context.Context, id auth.Identity, in *sendInput) 
 	return out, nil
 }
 
-// mintGrant lets an agent who takes part open something at a plugin (DESIGN.md 7).
+// mintGrant gives an agent who takes part a grant to open something at a plugin (DESIGN.md 7).
 func (a *API) mintGrant(ctx context.Context, id auth.Identity, in *grantInput) (*grantOutput, error) {
 	info, err := a.readable(ctx, id, in.ID)
 	if err != nil {

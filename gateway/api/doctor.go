@@ -10,7 +10,7 @@ import (
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
-// DoctorCheck is one line of a check-up.
+// DoctorCheck is the result of one check of GET /doctor.
 type DoctorCheck struct {
 	Name   string `json:"name"`
 	Status string `json:"status" enum:"ok,warn,fail"`
@@ -64,7 +64,7 @@ func (a *API) auditCheck(ctx context.Context) DoctorCheck {
 	return DoctorCheck{Name: "audit trail", Status: "ok", Detail: fmt.Sprintf("%d entries, all in place", head.Seq)}
 }
 
-// peopleCheck finds services that nobody serves.
+// peopleCheck warns of a service that no team or user serves.
 func (a *API) peopleCheck() DoctorCheck {
 	records := a.opts.Directory.Snapshot()
 	for _, s := range records.Services() {

@@ -17,13 +17,13 @@ import (
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
-// Fault is an error as clients see it: a published code, which only grows in
-// number, and a text for people that names nothing confidential.
+// Fault is an error as clients see it: a code from a published list that only grows, and a text for
+// people that contains nothing confidential.
 type Fault struct {
 	Status     int    // HTTP
 	Code       string // published
 	Text       string
-	Details    []Detail // what is wrong with which field
+	Details    []Detail // one for each wrong field
 	RetryAfter time.Duration
 	cause      error
 }
@@ -40,8 +40,8 @@ func (f *Fault) Error() string { return f.Code + ": " + f.Text }
 // Unwrap gives the cause; nil when the fault arose here.
 func (f *Fault) Unwrap() error { return f.cause }
 
-// kinds is the one table from codes to status and text. The codes of rules
-// (conversation, acd) that are not in it are conflicts with their own text.
+// kinds maps each published code to its HTTP status and text. A rule's code (conversation, acd)
+// that is not in it becomes a conflict, with the rule's own text.
 var kinds = map[string]Fault{
 	"unauthenticated":    {Status: http.StatusUnauthorized, Text: "log in first"},
 	"denied":             {Status: http.StatusForbidden, Text: "not allowed"},
@@ -83,7 +83,7 @@ var kinds = map[string]Fault{
 	"reply_window":       {Status: http.StatusConflict, Text: "the channel takes only templates by now"},
 }
 
-// NewFault makes a Fault of the table.
+// NewFault makes the Fault that kinds has for a code; an unknown code makes a conflict.
 func NewFault(code string, details ...Detail) *Fault {
 	f, ok := kinds[code]
 	if !ok {
@@ -93,8 +93,8 @@ func NewFault(code string, details ...Detail) *Fault {
 	return &f
 }
 
-// ToFault turns any error into what the client may know of it. For one that
-// nobody foresaw that is an id, under which log tells the rest.
+// ToFault turns any error into what the client may know of it. An unforeseen error becomes an id;
+// log gets that id with the whole error.
 func ToFault(err error, log func(id string, err error)) *Fault {
 	if f, ok := errors.AsType[*Fault](err); ok {
 		return f

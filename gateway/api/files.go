@@ -43,8 +43,8 @@ func (a *API) fileRoutes() {
 	register(a, op("file-url", http.MethodGet, "/files/{id}/url", tag, "Get a short-lived address of an attachment", directory.RoleAgent), directory.RoleAgent, a.fileURL)
 }
 
-// uploadRoute streams uploads to the store: the usual reading of forms would
-// put them on disk in clear.
+// uploadRoute streams uploads to the store: the standard library's form parser would write them
+// unencrypted to disk.
 func (a *API) uploadRoute(tag string) {
 	o := op("upload-file", http.MethodPost, "/conversations/{id}/files", tag,
 		"Upload an attachment, to be named by a message that follows", directory.RoleAgent)
@@ -106,8 +106,8 @@ func (a *API) upload(r *http.Request, id auth.Identity) (conversation.File, erro
 	return f, err
 }
 
-// sent is what the client sends; it remembers how reading failed, so that a
-// broken request is told from a broken disk.
+// sent reads the body that the client sends and remembers the error when reading failed, so that a
+// broken request can be told from a broken disk.
 type sent struct {
 	r   io.Reader
 	err error
@@ -122,7 +122,7 @@ func (s *sent) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// filesOn reports whether the service lets its agents send files (W2).
+// filesOn reports whether the service lets its agents send files (W2); an unknown service does.
 func (a *API) filesOn(id conversation.ServiceID) bool {
 	svc, ok := a.opts.Directory.Snapshot().Service(id)
 	return !ok || svc.Has(directory.FeatureFiles)

@@ -7,7 +7,7 @@ import (
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
-// UserSummary is who somebody is.
+// UserSummary describes a user to clients.
 type UserSummary struct {
 	ID         conversation.AgentID `json:"id"`
 	Login      string               `json:"login"`
@@ -16,7 +16,7 @@ type UserSummary struct {
 	Privileges []string             `json:"privileges"`
 }
 
-// SummaryOf is who somebody is, as clients see it.
+// SummaryOf describes the user of an identity.
 func SummaryOf(id auth.Identity) UserSummary {
 	privileges := id.Privileges
 	if privileges == nil {
@@ -31,8 +31,8 @@ type ServiceRef struct {
 	Name string                 `json:"name"`
 }
 
-// serviceRef is how serviceView embeds a ServiceRef: the OpenAPI description, which
-// is published, does not tell of its fields there.
+// serviceRef is the name under which serviceView embeds a ServiceRef, so that the published OpenAPI
+// description stays as it is: it does not list the embedded fields there.
 type serviceRef = ServiceRef
 
 // AgentRef names an agent.
@@ -54,7 +54,8 @@ type CustomerRef struct {
 // CustomerOf names the customer of a conversation.
 func CustomerOf(i *router.Info) CustomerRef { return CustomerRef{Name: customerName(i)} }
 
-// customerName is what the customer gave in the form, and later said.
+// customerName is the name that the customer gave later in the conversation, or else in the form at
+// its start.
 func customerName(i *router.Info) string {
 	for _, name := range []string{
 		i.Customer.Name, joinNames(i.Customer.FirstName, i.Customer.LastName),
@@ -74,7 +75,7 @@ func joinNames(first, last string) string {
 	return first + " " + last
 }
 
-// InfoView is what an agent's screen needs of a conversation beside its events.
+// InfoView is what an agent's screen needs to know of a conversation besides its events.
 type InfoView struct {
 	Channel      string                    `json:"channel"`
 	Icon         string                    `json:"icon"`
@@ -107,8 +108,8 @@ func NewInfoView(i *router.Info, records *directory.Snapshot) InfoView {
 	if st.Service.IsZero() {
 		return v
 	}
-	// The rules are those that the conversation began with; names and lists
-	// are the present ones.
+	// The rules are those in force when the conversation began; names and lists are the present
+	// ones.
 	v.Service = &serviceView{
 		serviceRef: serviceRef{ID: st.Service, Name: i.Service}, Dispositions: []directory.Disposition{}, Features: []string{},
 		DispositionNeeded: st.Rules.DispositionNeeded, WrapupMS: int64(st.Rules.WrapupLimit),

@@ -22,8 +22,8 @@ type inviteeView struct {
 	Status string               `json:"status" enum:"logged_out,not_ready,ready,busy,acw"`
 }
 
-// directoryRoutes lists whom an agent may invite (T1, T3): names and states,
-// nothing else of colleagues.
+// directoryRoutes lists the agents and services that an agent may invite (T1, T3): of colleagues it
+// shows only name and state.
 func (a *API) directoryRoutes() {
 	register(a, op("directory", http.MethodGet, "/directory", "directory", "Agents and services that may be invited", directory.RoleAgent), directory.RoleAgent,
 		func(ctx context.Context, _ auth.Identity, _ *struct{}) (*inviteesOutput, error) {

@@ -77,7 +77,7 @@ func (a *API) login(ctx context.Context, _ auth.Identity, in *loginInput) (*logi
 	return out, nil
 }
 
-// logout is no error for somebody who is not logged in: the cookie goes.
+// logout answers a user who is not logged in without error, too, and deletes the cookie.
 func (a *API) logout(ctx context.Context, id auth.Identity, _ *struct{}) (*cookieOutput, error) {
 	if !id.User.IsZero() {
 		if err := a.opts.Auth.Logout(ctx, id); err != nil {

@@ -17,9 +17,8 @@ const (
 	MaxClientID = 64
 )
 
-// SendMessage makes an agent's message durable, for the socket and for REST
-// alike. Whether the agent takes part, what a file is and what of HTML stays is
-// the router's to say.
+// SendMessage commits an agent's message, for the socket and for REST alike. The router checks
+// whether the agent takes part, looks up files, and cleans HTML.
 func SendMessage(ctx context.Context, r Router, id auth.Identity, conv conversation.ConversationID, clientID string, parts []conversation.Part, replyTo conversation.MessageID) (router.Sent, error) {
 	if conv.IsZero() {
 		return router.Sent{}, NewFault("not_found")
@@ -49,7 +48,8 @@ func CleanParts(parts []conversation.Part) ([]conversation.Part, error) {
 	return clean, nil
 }
 
-// cleanPart keeps of a part only what its kind says.
+// cleanPart keeps only those fields of a part that its kind uses; ok is false for a part that an
+// agent may not send.
 func cleanPart(p conversation.Part) (out conversation.Part, ok bool) {
 	out.Kind = p.Kind
 	switch p.Kind {
@@ -75,7 +75,7 @@ func cleanPart(p conversation.Part) (out conversation.Part, ok bool) {
 		out.Edit, ok = p.Edit, p.Edit != nil && p.Edit.Text != "" && len(p.Edit.Text) <= MaxText
 	case conversation.PartRevoke:
 		out.Revoke, ok = p.Revoke, p.Revoke != nil
-	default: // answers are customers', system and unsupported parts ours
+	default: // only customers send answers, and only Parley makes system and unsupported parts
 	}
 	return out, ok
 }

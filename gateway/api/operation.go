@@ -15,7 +15,7 @@ import (
 	"github.com/parley-gateway/parley/gateway/limit"
 )
 
-// anybody marks operations without login.
+// anybody marks operations that need no login.
 const anybody directory.Role = ""
 
 // op describes an operation for huma.
@@ -34,8 +34,8 @@ func op(id, method, path, tag, summary string, need directory.Role) huma.Operati
 	return o
 }
 
-// register adds an operation. Who sends the request, and with which role, is
-// settled before anything of it is read [ASVS 8.3.1], and again afterwards.
+// register adds an operation. It checks the sender and their role before it reads anything of the
+// request [ASVS 8.3.1], and again when the body has been read.
 func register[I, O any](a *API, o huma.Operation, need directory.Role, fn func(ctx context.Context, id auth.Identity, in *I) (*O, error)) {
 	o.Middlewares = append(o.Middlewares, a.gate(need))
 	huma.Register(a.huma, o, func(ctx context.Context, in *I) (*O, error) {
@@ -52,7 +52,8 @@ func register[I, O any](a *API, o huma.Operation, need directory.Role, fn func(c
 	})
 }
 
-// sender is who sends a request whose body has been read.
+// sender returns the identity of the sender of a request whose body has been read; it checks again
+// whether they have the needed role.
 func (a *API) sender(ctx context.Context, need directory.Role) (auth.Identity, error) {
 	if need == anybody {
 		id, _ := auth.FromContext(ctx)
@@ -61,7 +62,7 @@ func (a *API) sender(ctx context.Context, need directory.Role) (auth.Identity, e
 	return a.opts.Auth.Recheck(ctx, need)
 }
 
-// gate lets through who has the role.
+// gate is the middleware that lets only users with the needed role through.
 func (a *API) gate(need directory.Role) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		r, w := humago.Unwrap(ctx)
@@ -71,7 +72,8 @@ func (a *API) gate(need directory.Role) func(huma.Context, func(huma.Context)) {
 				return
 			}
 		}
-		// Before anything is read, and without waiting for what was announced (FT22).
+		// Refuse a body that announces more than the limit before any of it is read or waited for
+		// (FT22).
 		if most := ctx.Operation().MaxBodyBytes; most > 0 && r.ContentLength > most {
 			WriteFault(w, NewFault("too_large"))
 			return
@@ -80,20 +82,21 @@ func (a *API) gate(need directory.Role) func(huma.Context, func(huma.Context)) {
 	}
 }
 
-// humaContext is embedded under a name that is none of its methods.
+// humaContext is an alias under which bodyContext can embed huma.Context: embedded as Context it
+// would clash with the method of that name.
 type humaContext = huma.Context
 
-// bodyContext makes the sender answer for a body that cannot be read: a broken
-// chunk, or an end before its time. huma calls that an error of ours (FT23).
+// bodyContext makes a body that cannot be read (a broken chunk, or an end before its time) the
+// sender's error, 400; huma alone would answer 500 (FT23).
 type bodyContext struct {
 	humaContext
 	broken bool
 }
 
-// BodyReader notes what goes wrong.
+// BodyReader returns a reader that records in broken whether reading failed.
 func (c *bodyContext) BodyReader() io.Reader { return &bodyReader{c.humaContext.BodyReader(), c} }
 
-// SetStatus is huma's word on the request.
+// SetStatus turns huma's 500 into 400 if the body could not be read.
 func (c *bodyContext) SetStatus(code int) {
 	if c.broken && code == http.StatusInternalServerError {
 		code = http.StatusBadRequest
@@ -109,7 +112,7 @@ type bodyReader struct {
 	of *bodyContext
 }
 
-// Read passes the error on.
+// Read reads from the body, and records any error except EOF.
 func (b *bodyReader) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
 	b.of.broken = b.of.broken || err != nil && !errors.Is(err, io.EOF)
@@ -122,8 +125,8 @@ func (a *API) fault(err error, where string) *Fault {
 	})
 }
 
-// toProblem turns the errors of huma itself into problems of ours. What the
-// client sent is not repeated: it may be a password.
+// toProblem turns errors that huma reports into a Problem. It leaves out what the client sent,
+// which may be a password.
 func toProblem(ctx huma.Context, _ string, v any) (any, error) {
 	em, ok := v.(*huma.ErrorModel)
 	if !ok {
@@ -138,7 +141,7 @@ func toProblem(ctx huma.Context, _ string, v any) (any, error) {
 	case http.StatusRequestTimeout:
 		code = "unavailable"
 	}
-	// huma transforms before it sets the status.
+	// huma runs transformers before it sets the status, so the status is corrected here, too.
 	if c, ok := ctx.(*bodyContext); ok && c.broken && em.Status == http.StatusInternalServerError {
 		em.Status, em.Errors, code = http.StatusBadRequest, nil, "malformed"
 	}
@@ -153,5 +156,5 @@ func toProblem(ctx huma.Context, _ string, v any) (any, error) {
 	return &p, nil
 }
 
-// empty is an answer without body: 204.
+// empty is the output of operations that answer 204 without a body.
 type empty struct{}

@@ -45,8 +45,8 @@ type pluginProblemView struct {
 	Text    string                 `json:"text"`
 }
 
-// crashView tells of a crash without what the plugin wrote before it: that is
-// in the log.
+// crashView describes a crash of a plugin. What the plugin wrote before the crash is in the log
+// only.
 type crashView struct {
 	At       time.Time `json:"at"`
 	Cause    string    `json:"cause"`

@@ -35,7 +35,7 @@ func (f *Fault) problem() Problem {
 	return Problem{Title: http.StatusText(f.Status), Status: f.Status, Code: f.Code, Detail: f.Text, Details: f.Details, headers: f.headers()}
 }
 
-// WriteFault answers outside of what huma does.
+// WriteFault writes a Fault as a problem where no huma operation answers.
 func WriteFault(w http.ResponseWriter, f *Fault) {
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
@@ -45,7 +45,7 @@ func WriteFault(w http.ResponseWriter, f *Fault) {
 	}
 	w.WriteHeader(f.Status)
 	if json.NewEncoder(w).Encode(f.problem()) != nil {
-		return // the client has gone: nobody to tell
+		return // the client has gone, so nobody can be told
 	}
 }
 

@@ -25,7 +25,7 @@ type replaceInput[B any] struct {
 	Body B
 }
 
-// kind is what an API for records of one kind needs.
+// kind describes one kind of record to the routes that list, read, create and replace it.
 type kind[T, B any] struct {
 	name, plural string // "user", "users"
 	read         directory.Role

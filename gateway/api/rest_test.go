@@ -47,7 +47,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// fakeHost is a plugin host with one plugin, which wants a token.
+// fakeHost is a plugin host with one plugin, whose accounts need a token.
 type fakeHost struct{ down bool }
 
 func (fakeHost) Plugins() []pluginhost.Status {
@@ -69,7 +69,7 @@ func (h *fakeHost) Validate(_ context.Context, plugin string, _ json.RawMessage,
 	return nil, nil
 }
 
-// rows is a log of the fake router's conversations.
+// rows shows the fake router's conversations as rows of a log.
 type rows struct{ r *streamtest.Router }
 
 func (l rows) Stats() eventlog.Stats { return eventlog.Stats{} }
@@ -107,7 +107,7 @@ type house struct {
 	auth   *auth.Auth
 	grants *auth.Grants
 	api    *api.API
-	desk   stream.Options // of the sockets
+	desk   stream.Options // options of the agents' sockets
 	stream *stream.Stream
 	web    *httptest.Server
 	log    *bytes.Buffer
@@ -127,7 +127,7 @@ func newHouse(t *testing.T, mend func(*api.Options)) *house {
 	})
 }
 
-// buildHouse is newHouse for who needs its stores to mend the options.
+// buildHouse makes a house; mend may change the API's options and sees the house's stores.
 func buildHouse(t *testing.T, mend func(*house, *api.Options)) *house {
 	t.Helper()
 	h := &house{t: t, router: streamtest.NewRouter(), host: &fakeHost{}, log: &bytes.Buffer{}, users: map[string]directory.User{}, tokens: map[string]string{}}
@@ -181,7 +181,7 @@ func buildHouse(t *testing.T, mend func(*house, *api.Options)) *house {
 	return h
 }
 
-// session makes a bearer session as a login does; passwords take their time.
+// session makes a bearer session as a login does, without the time that hashing a password takes.
 func (h *house) session(user conversation.AgentID) string {
 	h.t.Helper()
 	raw := make([]byte, 32)
@@ -225,8 +225,8 @@ func (a answer) get(path string) string {
 	return fmt.Sprint(v)
 }
 
-// do sends a request as somebody ("" = nobody); body is JSON text or anything
-// that becomes it.
+// do sends a request as a user ("" = without a session); body is JSON text or a value that is
+// encoded as JSON.
 func (h *house) do(as, method, path string, body any, header ...string) answer {
 	h.t.Helper()
 	var r io.Reader
@@ -280,7 +280,7 @@ func (h *house) want(what string, a answer, status int, pairs ...string) {
 	}
 }
 
-// TestOpenAPI: the description is valid, served, and as the golden says.
+// The description is valid, is served, and equals the golden file.
 func TestOpenAPI(t *testing.T) {
 	h := newHouse(t, func(o *api.Options) { o.Version = "golden" })
 	a := h.do("", "GET", "/openapi.json", nil)
@@ -306,7 +306,7 @@ func TestRoles(t *testing.T) {
 	h := newHouse(t, nil)
 	cases := []struct {
 		method, path string
-		agent, super int // statuses; admin may always
+		agent, super int // the HTTP statuses they get; an admin always may
 	}{
 		{"GET", "/me", 200, 200},
 		{"GET", "/directory", 200, 200},
@@ -383,10 +383,7 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// TestPasswordEndsSockets (PR23): a new password ends the other sessions and
-// their sockets.
-// After failures from her address a stranger's browser waits as Retry-After
-// says; one that she logged in with does not (ASVS 6.3.1).
+// TestPasswordEndsSockets (PR23): a new password ends the user's other sessions and their sockets.
 func TestLoginWaits(t *testing.T) {
 	var strict *auth.Auth
 	h := newHouse(t, func(o *api.Options) {
@@ -429,8 +426,8 @@ func TestLoginWaits(t *testing.T) {
 	h.want("a stranger's browser still", h.do("", "POST", "/login", right), 429)
 }
 
-// PR23: an agent's socket is closed when role or privileges change; the client
-// comes back and reads the new ones. The session goes on.
+// PR23: an agent's socket is closed when their role or privileges change, so that the client
+// connects again and reads the new ones. The session goes on.
 func TestChangedRightsRestartSockets(t *testing.T) {
 	h := newHouse(t, nil)
 	for _, change := range []string{`"role":"agent","privileges":["sms"]`, `"role":"supervisor","privileges":["sms"]`, `"role":"supervisor"`} {
@@ -450,8 +447,8 @@ func TestChangedRightsRestartSockets(t *testing.T) {
 	}
 }
 
-// PR23: a request is judged by the rights that its sender has when the whole of it
-// is there, however long the body takes.
+// PR23: a request is judged by the rights that its sender has when its whole body has arrived,
+// however long that takes.
 func TestChangedRightsReachSlowRequests(t *testing.T) {
 	h := newHouse(t, nil)
 	conv := h.router.Open(streamtest.Service(), streamtest.Account())
@@ -464,7 +461,7 @@ func TestChangedRightsReachSlowRequests(t *testing.T) {
 	upload := "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nhello\r\n--b--\r\n"
 	for _, c := range []struct {
 		name, as, method, path, kind, body string
-		change                             string // of the sender's record
+		change                             string // applied to the sender's record while the body is on its way
 		want                               int
 	}{
 		{"demoted", "adam", "POST", "/teams", "application/json", `{"name":"Late"}`, `"role":"agent"`, 403},
@@ -479,7 +476,7 @@ func TestChangedRightsReachSlowRequests(t *testing.T) {
 			}
 			req.Header.Set("Authorization", "Bearer "+h.tokens[c.as])
 			req.Header.Set("Content-Type", c.kind)
-			req.Header.Set("Expect", "100-continue") // the server says 100 when it reads the body: the sender was let in
+			req.Header.Set("Expect", "100-continue") // the server answers 100 when it begins to read the body: the sender has passed the first check then
 			client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
 			defer client.CloseIdleConnections()
 			status := make(chan int, 1)
@@ -666,7 +663,7 @@ func (h *house) raw(as, path, kind, chunks string) answer {
 	return answer{resp.StatusCode, resp.Header, string(b)}
 }
 
-// PR2, FT12: a store that takes no files is our trouble: 503, whatever was sent.
+// PR2, FT12: when the store cannot take files that is the server's fault: 503, whatever was sent.
 func TestUploadsWithoutDisk(t *testing.T) {
 	h := newHouse(t, nil)
 	conv := h.router.Open(streamtest.Service(), streamtest.Account())
@@ -684,7 +681,8 @@ func TestUploadsWithoutDisk(t *testing.T) {
 	h.want("type", h.upload("ana", conv, "file", "a.html", []byte("<!doctype html>")), 415, "code", "type_refused")
 }
 
-// FT22: who has uploaded what an hour allows is told so, and until when.
+// FT22: an agent who has uploaded as much as an hour allows is told so, and when they may upload
+// again.
 func TestUploadsOfHour(t *testing.T) {
 	h := newHouse(t, nil)
 	conv := h.router.Open(streamtest.Service(), streamtest.Account())
@@ -735,7 +733,7 @@ func TestFiles(t *testing.T) {
 	h.want("cut off", h.do("ana", "POST", "/conversations/"+conv.String()+"/files",
 		"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nhello", "Content-Type", "multipart/form-data; boundary=b"), 400, "code", "malformed")
 	const head = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nhello"
-	// FT23: a broken chunk is the client's fault, in the file as in the form before it.
+	// FT23: a broken chunk is the client's fault, in the file as well as in the form before it.
 	for name, body := range map[string]string{
 		"broken chunk":             fmt.Sprintf("%x\r\n%s\r\nzz\r\n", len(head), head),
 		"broken chunk in the form": fmt.Sprintf("%x\r\n%s\r\nzz\r\n", 20, head[:20]),

@@ -8,15 +8,15 @@ import (
 	"github.com/parley-gateway/parley/core/router"
 )
 
-// Router is what the API needs of the session router. What changes something
-// returns after the commit (DESIGN.md 1.3).
+// Router is what the API needs of the session router. Methods that change something return after
+// the commit (DESIGN.md 1.3).
 type Router interface {
 	Send(ctx context.Context, req router.SendRequest) (router.Sent, error)
-	// Senders is what the agent may begin exchanges from (N1).
+	// Senders lists what the agent may begin exchanges from (N1).
 	Senders(agent conversation.AgentID) []router.Sender
 	// Info describes a conversation; router.ErrNotFound when there is none.
 	Info(ctx context.Context, conv conversation.ConversationID) (router.Info, error)
-	// Records reads events that the audience may see after a sequence.
+	// Records returns events after the sequence number after, as far as the audience may see them.
 	Records(ctx context.Context, conv conversation.ConversationID, audience conversation.Audience, after uint64, limit int) ([]readers.Record, error)
 	// Board is the supervisors' view; cheap enough to call once a second.
 	Board(ctx context.Context) router.Board

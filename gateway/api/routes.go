@@ -1,6 +1,6 @@
 package api
 
-// routes registers every operation; one file per resource.
+// routes registers every operation; each resource has its own file.
 func (a *API) routes() {
 	a.sessionRoutes()
 	a.conversationRoutes()

@@ -13,9 +13,9 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 )
 
-// Q1, R4, N7: every duration of a service's rules has three meanings in the API, as in
-// a records file: absent is the default, 0 is off, and it is so long; what was read
-// changes nothing when it is written back.
+// Q1, R4, N7: in the API, as in a records file, a duration of a service's rules that is absent has
+// its default, 0 switches the rule off, and any other value is the duration. Writing back what was
+// read changes nothing.
 func TestEveryDurationByREST(t *testing.T) {
 	h := newHouse(t, nil)
 	made := h.do("adam", "POST", "/services", `{"name":"S","rules":{}}`)
@@ -35,7 +35,7 @@ func TestEveryDurationByREST(t *testing.T) {
 		if err := json.Unmarshal([]byte(h.do("adam", "GET", path, nil).text), &b); err != nil {
 			t.Fatal(err)
 		}
-		delete(b, "id") // the path says it
+		delete(b, "id") // the id is in the path
 		before := stored()
 		h.want(what+", written back", h.do("adam", "PUT", path, b), 200)
 		if d := cmp.Diff(before, stored()); d != "" {
@@ -61,7 +61,7 @@ func TestEveryDurationByREST(t *testing.T) {
 			{`"` + name + `":60000`, 60_000, "60000"},
 		} {
 			if c.given != "" && c.shown == "0" && (name == "inactivity_warn" || name == "parked_end") {
-				c.stored = -1 // 0 is what earlier versions stored: half of the end, the default
+				c.stored = -1 // an earlier version stored 0 for the default, which is half of the end
 			}
 			h.want(name, h.do("adam", "PUT", path, `{"name":"S","rules":{`+c.given+`}}`), 200, "rules."+name, c.shown)
 			if got := reflect.ValueOf(stored().Rules).Field(i).Int(); got != c.stored {
@@ -74,7 +74,7 @@ func TestEveryDurationByREST(t *testing.T) {
 		t.Errorf("walked %d durations, want all", walked)
 	}
 	for given, want := range map[string]conversation.Rules{
-		`"inactivity_end":240000`:                      {InactivityWarn: 120_000}, // the default would come too late
+		`"inactivity_end":240000`:                      {InactivityWarn: 120_000}, // the default warning would come too late
 		`"inactivity_end":0,"inactivity_warn":0`:       {InactivityWarn: -1},
 		`"inactivity_warn":-1,"parked_end":-1`:         {InactivityWarn: -1, ParkedEnd: -1},
 		`"wrapup_limit":-1,"share":0,"spare":0`:        {WrapupLimit: -1},

@@ -26,8 +26,8 @@ type senderView struct {
 	Files       bool        `json:"files" doc:"May carry attachments"`
 }
 
-// senderRoutes lists what the agent may text from (N1). Without the privilege
-// that is nothing.
+// senderRoutes lists the accounts that the agent may text from (N1): none without the privilege
+// sms.
 func (a *API) senderRoutes() {
 	register(a, op("list-senders", http.MethodGet, "/senders", "conversations", "List what one may begin exchanges from; nothing without the privilege sms", directory.RoleAgent),
 		directory.RoleAgent, func(_ context.Context, id auth.Identity, _ *struct{}) (*sendersOutput, error) {

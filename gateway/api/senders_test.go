@@ -38,7 +38,7 @@ func TestSenders(t *testing.T) {
 	}
 }
 
-// A parked exchange in lists and history: its owner, what is unread, how far
+// Lists and history show of a parked exchange its owner, how much is unread, and how far its
 // messages got.
 func TestParkedInHistory(t *testing.T) {
 	h := newHouse(t, nil)
@@ -63,7 +63,7 @@ func TestParkedInHistory(t *testing.T) {
 		t.Errorf("the owner's reading left %d entries in the audit trail, want none", n-before)
 	}
 	h.router.Mu.Lock()
-	s.Parking = nil // a reply that waits for its owner, or went on to the queue
+	s.Parking = nil // a reply that waits for its owner, or that went on to the queue
 	h.router.Mu.Unlock()
 	h.want("a reply that waits", h.do("ana", "GET", path, nil), 200, "unread", "3", "owner", "")
 }

@@ -18,8 +18,8 @@ type serviceInput struct {
 	Users        []conversation.AgentID  `json:"users,omitempty" maxItems:"10000"`
 }
 
-// serviceRules are a service's rules as the API reads and gives them out: written
-// back as they were read they change nothing. Read, every duration is there.
+// serviceRules are a service's rules as the API reads and returns them: writing back what was read
+// changes nothing. When read, every duration is present.
 type serviceRules struct {
 	OfferTimeout      *conversation.Millis `json:"offer_timeout,omitempty"`
 	InactivityWarn    *conversation.Millis `json:"inactivity_warn,omitempty" doc:"-1 is off, too"`
@@ -51,7 +51,7 @@ func (r *serviceRules) rules() conversation.Rules {
 }
 
 func newServiceRules(r conversation.Rules) serviceRules {
-	orOff := func(m conversation.Millis) *conversation.Millis { m = max(m, 0); return &m } // stored: -1
+	orOff := func(m conversation.Millis) *conversation.Millis { m = max(m, 0); return &m } // stored as -1
 	return serviceRules{
 		OfferTimeout: &r.OfferTimeout, InactivityWarn: orOff(r.InactivityWarn), InactivityEnd: &r.InactivityEnd,
 		UnansweredEnd: &r.UnansweredEnd, WrapupLimit: &r.WrapupLimit, RequeueAfter: &r.RequeueAfter,

@@ -33,33 +33,34 @@ type Directory interface {
 	Audit(ctx context.Context, e directory.AuditEntry) error
 }
 
-// Options configure an Auth. A zero limit gets its default.
+// Options configure an Auth. A zero limit means its default.
 type Options struct {
 	Directory Directory
-	// SameOrigin reports whether a request comes from a page of the desk's own
-	// origin; gateway.SameOrigin. Required.
+	// SameOrigin reports whether a request comes from a page of the desktop's own origin;
+	// gateway.SameOrigin. Required.
 	SameOrigin func(*http.Request) bool
 
-	// PairBurst is how often one login may fail from one address (IPv6: /64),
-	// or on one known device, before it must wait, longer with each failure.
-	// Default as in the configuration.
+	// PairBurst is how often the login of one user may fail from one address (IPv6: /64), or on one
+	// known device, before the next attempt must wait, longer with each failure. Default as in the
+	// configuration.
 	PairBurst int
-	// IPBurst is how many logins may fail from one address, and LoginBurst how
-	// often one login may fail from any, before those who never got in from
-	// where they are must wait, too. Default as in the configuration, and 20.
+	// IPBurst is how many logins may fail from one address, and LoginBurst how often the login of
+	// one user may fail from all addresses together, before attempts from sources that never logged
+	// in successfully must wait, too. Default as in the configuration, and 20.
 	IPBurst, LoginBurst int
-	// DeviceKey signs DeviceCookie, 32 bytes. nil: one for this process, so that
-	// every device is a stranger after a restart.
+	// DeviceKey signs DeviceCookie, 32 bytes. nil: a random key of this process, so that no device
+	// is known after a restart.
 	DeviceKey []byte
-	// Hashers is how many passwords are checked at once for addresses; known
-	// devices have one place more. Each takes a core for tens of milliseconds
-	// and 19 MiB. Default half of the cores.
+	// Hashers is how many passwords from unknown devices are checked at once; known devices have
+	// one place more. Each check takes a core for tens of milliseconds and 19 MiB. Default half of
+	// the cores.
 	Hashers int
 
-	// IdleTimeout ends a session that is not used; an open socket is use.
+	// IdleTimeout ends a session that has not been used for so long; an open socket counts as use.
 	// Default as in the configuration.
 	IdleTimeout time.Duration
-	// AbsoluteTimeout ends any session. Default as in the configuration.
+	// AbsoluteTimeout ends a session that old, even if it is in use. Default as in the
+	// configuration.
 	AbsoluteTimeout time.Duration
 
 	// Now is the installation's time, by which sessions end; nil: time.Now.
@@ -69,31 +70,31 @@ type Options struct {
 	Registry prometheus.Registerer // nil: no metrics
 }
 
-// How often and how long.
+// How often the background work runs, and how long its results count.
 const (
 	sweepEvery  = time.Second
-	sweepMargin = 10 * time.Second // clocks of other processes may differ by this
-	sweepStale  = 4 * time.Second  // without a sweep for so long, memory is not believed
+	sweepMargin = 10 * time.Second // the clocks of processes may differ by this much
+	sweepStale  = 4 * time.Second  // after so long without a successful sweep, sessions in memory are no longer trusted
 	touchEvery  = 2 * time.Minute
 	pruneEvery  = time.Hour
 	maxCached   = 50_000
-	maxWaiting  = 64 // logins in a lane, those being checked included
-	maxOfSource = 16 // of them, of one address or device
+	maxWaiting  = 64 // logins that wait in a lane, those being checked included
+	maxOfSource = 16 // logins of one address or device among maxWaiting
 )
 
-// Auth logs people in and tells who sends a request. Safe for concurrent use.
+// Auth logs users in and identifies who sends a request. Safe for concurrent use.
 type Auth struct {
 	opts    Options
 	dir     Directory
 	log     *slog.Logger
 	guard   *guard
-	slowed  rate.Sometimes // paces the log
+	slowed  rate.Sometimes // limits how often slowed logins are logged
 	denials *limit.Rates[directory.SessionID]
-	dummy   string // what the password of nobody is compared with
+	dummy   string // hash that a password is compared with when the login does not exist
 	logins  *prometheus.CounterVec
 	waits   *prometheus.CounterVec
 
-	strangers, known lane // where passwords are checked
+	strangers, known lane // lanes in which passwords are checked: from unknown and from known devices
 
 	swept atomic.Int64 // when the last sweep succeeded, ms
 
@@ -101,20 +102,20 @@ type Auth struct {
 	live     map[[32]byte]*session              // by token hash
 	byID     map[directory.SessionID][32]byte   // token hashes of live
 	watchers map[directory.SessionID][]*watcher // open sockets
-	revoked  map[directory.SessionID]time.Time  // lately, so that a late Watch is told
-	touched  map[directory.SessionID]time.Time  // uses not yet stored
+	revoked  map[directory.SessionID]time.Time  // recently revoked, so that a Watch that begins late still hears of it
+	touched  map[directory.SessionID]time.Time  // last uses that are not stored yet
 
 	stop context.CancelFunc
 	done sync.WaitGroup
 }
 
-// session is a session known to be good when it was last looked at.
+// session is a session that was valid when the directory was last asked.
 type session struct {
 	directory.Session
 }
 
-// New makes an Auth and starts the goroutine that looks for sessions ended
-// elsewhere; Close stops it.
+// New makes an Auth and starts the goroutine that looks for sessions that other processes ended;
+// Close stops it.
 func New(ctx context.Context, o Options) (*Auth, error) {
 	if o.Directory == nil || o.SameOrigin == nil {
 		return nil, errors.New("auth: needs a directory and an origin check")
@@ -177,11 +178,11 @@ func set[T comparable](field *T, def T) {
 	}
 }
 
-// Close stops the background work and stores when sessions were last used.
+// Close stops the background goroutine and stores when sessions were last used.
 func (a *Auth) Close() error {
 	a.stop()
 	a.done.Wait()
-	// A bounded clean-up of its own: Close has no context.
+	// Close has no context, so this clean-up gets one with a limit.
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	return a.flushTouched(ctx)

@@ -82,9 +82,9 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// Whether a login exists must not show in the time that the answer takes
-// [ASVS 6.3.8]: it costs the same work, measured as the processor's time, which
-// does not depend on what else runs here.
+// The time of the answer must not show whether a login exists [ASVS 6.3.8]: both cases cost the
+// same work. The test measures processor time, which does not depend on what else runs on the
+// machine.
 func TestUnknownLoginCostsAsMuch(t *testing.T) {
 	a := newAuth(t, auth.Options{Directory: fakeDirectory(t), PairBurst: 100, IPBurst: 100, LoginBurst: 100})
 	defer closeAuth(t, a)
@@ -115,9 +115,9 @@ func cpuTime(t *testing.T) time.Duration {
 func TestSessionsEnd(t *testing.T) {
 	d := fakeDirectory(t)
 	for name, c := range map[string]struct {
-		use  time.Duration // used that often; 0: never
-		good time.Duration // still good then
-		bad  time.Duration // no more then
+		use  time.Duration // how often the session is used; 0: never
+		good time.Duration // the age at which the session is still valid
+		bad  time.Duration // the age at which the session has ended
 	}{
 		"idle":     {0, 59 * time.Minute, time.Hour},
 		"absolute": {30 * time.Minute, 10*time.Hour - time.Second, 10 * time.Hour},
@@ -216,8 +216,8 @@ func TestRotationAndKindsOfTokens(t *testing.T) {
 	}
 }
 
-// PR23: whatever ends a session, and in whichever process, its sockets hear of
-// it within five seconds and its token is refused.
+// PR23: whatever ends a session, in whichever process, within five seconds its open sockets are
+// told and its token is refused.
 func TestRevocationReachesOpenSockets(t *testing.T) {
 	for name, end := range map[string]func(ctx context.Context, d *directory.Directory, a *auth.Auth, id auth.Identity) error{
 		"logout": func(ctx context.Context, _ *directory.Directory, a *auth.Auth, id auth.Identity) error {
@@ -271,8 +271,8 @@ func TestRevocationReachesOpenSockets(t *testing.T) {
 	}
 }
 
-// PR23: what was told somebody's role or privileges once, when it was opened,
-// ends within five seconds of their change; the session goes on with the new ones.
+// PR23: a tunnel whose plugin was told the user's role or privileges when it was opened is closed
+// within five seconds of their change; the session goes on with the new ones.
 func TestChangedRightsReachOpenTunnels(t *testing.T) {
 	for name, change := range map[string]func(*directory.User){
 		"role":       func(u *directory.User) { u.Role = directory.RoleSupervisor },
@@ -305,8 +305,8 @@ func TestChangedRightsReachOpenTunnels(t *testing.T) {
 	}
 }
 
-// PR23: when one change ends the session and changes the rights, an open socket
-// hears of the end first: the desktop then asks for the password at once.
+// PR23: when one change ends the session and changes the rights, an open socket is told of the end
+// first, so that the desktop asks for the password at once.
 func TestEndBeforeChangedRights(t *testing.T) {
 	d := realDirectory(t)
 	a := newAuth(t, auth.Options{Directory: d})
@@ -360,7 +360,7 @@ func TestChangePassword(t *testing.T) {
 	}
 }
 
-// meanwhile is a directory in which something happens before a write of auth's.
+// meanwhile is a directory in which happens is called just before auth writes to it.
 type meanwhile struct {
 	*directory.Directory
 	happens func()
@@ -376,8 +376,8 @@ func (m meanwhile) SetPassword(ctx context.Context, user conversation.AgentID, p
 	return m.Directory.SetPassword(ctx, user, password, keep)
 }
 
-// PR23: who knows only the old password gains nothing by being just ahead of the
-// new one, neither a session nor a password of their own.
+// PR23: somebody who knows only the old password gains nothing by a request just before the new one
+// is set, neither a session nor a password of their own.
 func TestNewPasswordMeanwhile(t *testing.T) {
 	d := realDirectory(t)
 	ana, _ := d.Snapshot().UserByLogin("ana")
@@ -404,7 +404,7 @@ func TestNewPasswordMeanwhile(t *testing.T) {
 	}
 }
 
-// When the directory cannot be asked, memory is believed for a moment only.
+// When the directory cannot be reached, sessions in memory are trusted only for a moment.
 func TestFailsClosed(t *testing.T) {
 	d := fakeDirectory(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -442,7 +442,7 @@ func TestMiddleware(t *testing.T) {
 		want int
 	}{
 		"read":                         {request("GET", sue, false), 200},
-		"read from another site":       {request("GET", sue, false, "Sec-Fetch-Site: cross-site"), 200}, // changes nothing, cannot be read there
+		"read from another site":       {request("GET", sue, false, "Sec-Fetch-Site: cross-site"), 200}, // a read changes nothing, and the other site cannot see the answer
 		"nobody":                       {request("GET", "", false), 401},
 		"role too low":                 {request("GET", ana, false), 403},
 		"write":                        {request("POST", sue, false, csrf, "Origin: http://desk.example", "Sec-Fetch-Site: same-origin"), 200},

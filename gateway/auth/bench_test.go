@@ -7,7 +7,7 @@ import (
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
-// BenchmarkAuthenticate is what each request with a session costs.
+// BenchmarkAuthenticate measures what each request with a session costs.
 func BenchmarkAuthenticate(b *testing.B) {
 	d := &sessions{snap: users(), rows: map[[32]byte]directory.Session{}}
 	a, err := auth.New(b.Context(), auth.Options{Directory: d, SameOrigin: sameOrigin})

@@ -10,14 +10,14 @@ import (
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
-// FT19: sessions and grants go by the installation's time, which knows nothing of
-// the system's clock; what the holder is told of their end is the system's time,
-// since that is what the holder compares it with.
+// FT19: sessions and grants expire by the installation's time, which does not follow the system
+// clock; the expiry that their holder is told is in system time, because that is what the holder
+// compares it with.
 func TestSessionsAndGrantsGoByTheInstallationsTime(t *testing.T) {
 	for _, behind := range []time.Duration{25 * time.Hour, -25 * time.Hour} {
 		d := fakeDirectory(t)
 		synctest.Test(t, func(t *testing.T) {
-			var ahead atomic.Int64 // of the bubble's time
+			var ahead atomic.Int64 // how far ahead of the bubble's time
 			now := func() time.Time { return time.Now().Round(0).Add(time.Duration(ahead.Load()) - behind) }
 			a := newAuth(t, auth.Options{Directory: d, IdleTimeout: time.Hour, AbsoluteTimeout: 10 * time.Hour, Now: now})
 			defer closeAuth(t, a)

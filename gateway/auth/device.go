@@ -13,15 +13,15 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// DeviceCookie names the cookie by which a browser is known to have logged
-// somebody in. It opens nothing: it only keeps apart whose failed logins count
-// against whom (OWASP "Slow Down Online Guessing Attacks with Device Cookies").
-// It outlives logout, password and session.
+// DeviceCookie names the cookie that tells that a user has logged in with this browser before. It
+// gives no access: it only separates the failed logins of this browser from those of strangers
+// (OWASP "Slow Down Online Guessing Attacks with Device Cookies"). It stays after logout, a new
+// password, and the end of the session.
 const DeviceCookie = "__Host-parley-device"
 
 const (
-	deviceKeeps = 180 * 24 * time.Hour // after the last login
-	maxDevices  = 8                    // users of one browser who are remembered
+	deviceKeeps = 180 * 24 * time.Hour // how long a cookie counts after the last login
+	maxDevices  = 8                    // how many users of one browser are remembered
 	deviceBytes = 16 + 16 + 8 + 32     // user, device, Unix time of the login, HMAC-SHA-256
 )
 
@@ -34,8 +34,8 @@ func (d device) id() (id [16]byte) { copy(id[:], d[16:32]); return id }
 
 func (d device) at() time.Time { return time.Unix(int64(binary.BigEndian.Uint64(d[32:])), 0) }
 
-// devices are the entries of a cookie's value that this gateway has signed and
-// that are not too old. It takes the same time whomever they are for.
+// devices returns the entries of a cookie's value that this gateway has signed and that are not too
+// old. It takes the same time whichever users they name.
 func (a *Auth) devices(value string, now time.Time) (out []device) {
 	for range maxDevices {
 		var text string
@@ -60,8 +60,8 @@ func (a *Auth) signDevice(d device) []byte {
 	return m.Sum(nil)
 }
 
-// remembered is a cookie's value after a user got in: that entry first, under a
-// device id that stays, then those of the others who use the browser.
+// remembered is the cookie's value after a user has logged in: that user's entry first, with the
+// device id it had before, then the entries of other users of the browser.
 func (a *Auth) remembered(had []device, user conversation.AgentID, now time.Time) string {
 	var first device
 	copy(first[:], user[:])

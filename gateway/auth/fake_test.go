@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// users is a snapshot of realDirectory's users, made once: hashing is slow.
+// users is a snapshot of realDirectory's users, made once because hashing passwords is slow.
 var users = sync.OnceValue(func() (s *directory.Snapshot) {
 	dir, err := os.MkdirTemp("", "parley-auth-")
 	if err != nil {
@@ -32,8 +32,8 @@ var users = sync.OnceValue(func() (s *directory.Snapshot) {
 	return s
 })
 
-// sessions is a directory whose sessions live in memory, so that it works
-// inside a synctest bubble; its users come from a real one.
+// sessions is a directory that keeps sessions in memory, so that it works inside a synctest bubble;
+// its users come from a real directory.
 type sessions struct {
 	snap *directory.Snapshot
 

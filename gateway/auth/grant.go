@@ -17,18 +17,18 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 )
 
-// GrantLifetime is how long a grant may be redeemed.
+// GrantLifetime is how long after its making a grant can be redeemed.
 const GrantLifetime = 60 * time.Second
 
-// maxRedeemed bounds the memory of redeemed grants. They are remembered for
-// their lifetime only: this is more than a thousand opened things a second.
+// maxRedeemed bounds the memory for redeemed grants. They are kept for their lifetime only, so this
+// allows more than a thousand openings a second.
 const maxRedeemed = 100_000
 
-// RoleVisitor is the role of a customer's grant.
+// RoleVisitor is the role in a customer's grant.
 const RoleVisitor = "visitor"
 
-// ErrGrant: a grant is unknown, expired, already redeemed, or for another
-// purpose; which of these is not told. HTTP 403.
+// ErrGrant: a grant is unknown, expired, already redeemed, or for another purpose; the caller is
+// not told which. HTTP 403.
 var ErrGrant = errors.New("auth: grant not valid")
 
 // Grant lets whoever holds it open one thing at a plugin, once (DESIGN.md 7).
@@ -37,7 +37,7 @@ type Grant struct {
 	Subject      string                      `json:"sub"` // agent's id, or the visitor's thread
 	Name         string                      `json:"name,omitempty"`
 	Role         string                      `json:"role"`          // a directory.Role or RoleVisitor
-	Session      string                      `json:"sid,omitempty"` // the agent's session in hex: what ends it ends what was opened
+	Session      string                      `json:"sid,omitempty"` // the agent's session in hex; when it ends, what the grant opened is closed
 	Conversation conversation.ConversationID `json:"conversation,omitzero"`
 	Account      conversation.AccountID      `json:"account,omitzero"`
 	Thread       string                      `json:"thread,omitempty"`
@@ -58,11 +58,11 @@ func (g Grant) SessionID() (id directory.SessionID, ok bool) {
 	return id, true
 }
 
-// Grants mints and redeems grants. A grant is sealed: it tells its holder
-// nothing. Safe for concurrent use.
+// Grants mints and redeems grants. A grant is encrypted, so its holder cannot read it. Safe for
+// concurrent use.
 //
-// What was redeemed is known to this process only. Grants minted before it
-// started are refused, so that a restart forgets nothing that matters.
+// Only this process knows which grants were redeemed. It refuses grants minted before it started,
+// so a restart never lets a grant be redeemed twice.
 type Grants struct {
 	aead    cipher.AEAD
 	now     func() time.Time
@@ -90,8 +90,8 @@ func NewGrants(key []byte, now func() time.Time) (*Grants, error) {
 	return &Grants{aead: aead, now: now, started: now().UnixMilli(), redeemed: map[string]int64{}}, nil
 }
 
-// Mint makes a grant. Whether the subject may have it was checked before. expires
-// is for whoever gets the grant: as the system's clock will show it.
+// Mint makes a grant; the caller has checked that the subject may have it. expires is in the
+// system's time, for the holder of the grant to compare with their clock.
 func (g *Grants) Mint(grant Grant) (token string, expires time.Time, err error) {
 	if grant.Purpose == "" || grant.Plugin == "" {
 		return "", time.Time{}, errors.New("auth: a grant needs a plugin and a purpose")
@@ -113,8 +113,8 @@ func (g *Grants) MintVisitor(_ context.Context, plugin, instance string, account
 	})
 }
 
-// Redeem opens a grant and uses it up. With purpose "" any is taken, and the
-// caller looks at what the grant says. Errors: ErrGrant, ErrBusy.
+// Redeem decrypts a grant and uses it up. With purpose "" every purpose is accepted, and the caller
+// checks what the grant says. Errors: ErrGrant, ErrBusy.
 func (g *Grants) Redeem(token, purpose string) (Grant, error) {
 	var grant Grant
 	if len(token) > 4096 {

@@ -142,7 +142,7 @@ func TestProxyIdentity(t *testing.T) {
 	if err := a.Logout(t.Context(), res.Identity); err != nil {
 		t.Fatal(err)
 	}
-	if told != 2 { // what the session and its grant had opened (PR23)
+	if told != 2 { // the socket of the session, and what its grant had opened (PR23)
 		t.Errorf("%d watchers heard of the logout, want 2", told)
 	}
 	if err := redeem(late, "voice"); !errors.Is(err, auth.ErrGrant) {

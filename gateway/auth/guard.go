@@ -9,36 +9,36 @@ import (
 	"github.com/parley-gateway/parley/gateway/limit"
 )
 
-// How long somebody who guesses passwords must wait (promises.md 3 Authn,
-// ASVS 6.3.1). Nobody is ever refused for good: a right password gets in after
-// the wait, and one's own machine is not made to wait for what others do.
+// How long somebody who guesses passwords must wait (promises.md 3 Authn, ASVS 6.3.1). Nobody is
+// locked out for good: the right password is accepted after the wait, and a device that logged in
+// before does not wait because of what others do.
 const (
-	firstWait = 5 * time.Second // of one pair after its free failures; doubled by each further failure
+	firstWait = 5 * time.Second // wait of a pair after its free failures; each further failure doubles it
 	pairMost  = time.Hour
-	pairKeeps = 24 * time.Hour // after so long without a failure a pair has its free ones again
+	pairKeeps = 24 * time.Hour // after so long without a failure a pair has its free failures again
 
-	// An address at which many logins fail, or a login that fails from many
-	// addresses, makes those wait who were not seen to get in: once before
-	// their first attempt, and after each of their failures.
+	// When many logins fail at one address, or one login fails from many addresses, sources that
+	// have never logged in successfully must wait: once before their first attempt, and after each
+	// of their failures.
 	ipStep, ipMost, ipForgets          = time.Second, time.Minute, 0.05           // failures a second
 	loginStep, loginMost, loginForgets = 15 * time.Second, 15 * time.Minute, 0.01 // failures a second
 
-	// Each of these is remembered twice at most.
+	// limit.Recent keeps up to twice as many of each.
 	maxPairs    = 50_000 // some 150 bytes each
 	maxHeats    = 20_000
-	maxNetworks = 4_000 // whose strangers wait, up to maxWaits of each, some 40 bytes a wait
+	maxNetworks = 4_000 // networks whose strangers wait, with up to maxWaits waits each of some 40 bytes
 	maxWaits    = 64
 )
 
-// source is where attempts come from: a device known for the login, a session
-// (a change of the password), or else an address.
+// source is where login attempts come from: a device known for the login, a session (which changes
+// its password), or else an address.
 type source struct {
 	ip netip.Addr // limit.Address
 	id [16]byte   // of the device or the session; zero for an address
 }
 
-// known reports whether the source had the password before: it waits for
-// nobody's failures but its own.
+// known reports whether the source had the right password before: then only its own failures make
+// it wait.
 func (s source) known() bool { return s.id != [16]byte{} }
 
 // pairKey is a login, known or not, as seen from one source.
@@ -47,18 +47,18 @@ type pairKey struct {
 	from  source
 }
 
-// pair is what happened between one login and one source.
+// pair records the attempts of one login from one source.
 type pair struct {
 	failures int
-	failed   time.Time // the last time
-	// until is when the next attempt is let through; zero: at once, unless
-	// address or login are under attack. A time in the past is a wait after a
-	// failure that is over, so that it is not asked for again.
+	failed   time.Time // when it last failed
+	// until is when the next attempt is let through; zero: at once, unless the address or the login
+	// is under attack. A time in the past is a wait after a failure that is over, so that the pair
+	// need not wait for the same failure again.
 	until time.Time
-	gotIn bool // the login got in from here before
+	gotIn bool // the login has succeeded from this source before
 }
 
-// heat counts failures and forgets them in time.
+// heat counts failures, and forgets them at a constant rate.
 type heat struct {
 	level float64
 	at    time.Time
@@ -69,7 +69,7 @@ func (h *heat) add(n float64, forgets, most float64, now time.Time) {
 	h.at = now
 }
 
-// over is by how many failures the free ones are exceeded; nil: there were none.
+// over is how many failures exceed the free ones; 0 if h is nil, which means no failures.
 func (h *heat) over(free int, forgets float64, now time.Time) float64 {
 	if h == nil {
 		return 0
@@ -77,19 +77,19 @@ func (h *heat) over(free int, forgets float64, now time.Time) float64 {
 	return max(h.level-now.Sub(h.at).Seconds()*forgets-float64(free), 0)
 }
 
-// guard says who may try a password now. What it does depends on names and
-// sources alone, never on whether a login exists. Safe for concurrent use.
+// guard decides who may try a password now. Its decision depends on names and sources alone, never
+// on whether a login exists. Safe for concurrent use.
 type guard struct {
-	perPair, perIP, perLogin int // failures that cost nothing
+	perPair, perIP, perLogin int // failures that cause no wait
 
 	mu     sync.Mutex
-	pairs  *limit.Recent[pairKey, *pair] // with a failure or a login
+	pairs  *limit.Recent[pairKey, *pair] // pairs that have failed or logged in
 	ips    *limit.Recent[netip.Addr, *heat]
 	logins *limit.Recent[string, *heat]
-	// waits is until when strangers wait because of others' failures, by their
-	// network and the hash of their pair. A name that is only told to wait costs
-	// the sender nothing, so he can send very many: those displace waits of his
-	// own network, never a pair, a heat or the wait of somebody elsewhere.
+	// waits holds until when strangers wait because of others' failures, by their network and the
+	// hash of their pair. An attempt that is only told to wait costs its sender nothing, so very
+	// many can be sent: they displace only waits of the sender's own network, never a pair, a heat
+	// or a wait of another network.
 	waits *limit.Recent[netip.Addr, *limit.Recent[uint64, time.Time]]
 	seed  maphash.Seed
 }
@@ -103,25 +103,25 @@ func newGuard(perPair, perIP, perLogin int) *guard {
 	}
 }
 
-// Reasons to wait, the label of the counter.
+// Reasons to wait, used as a label of the counter.
 const (
 	waitPair  = "pair"
 	waitIP    = "address"
 	waitLogin = "login"
 )
 
-// attempt is a password about to be checked. It counts as a failure from its
-// start, so that many at once gain nothing; exactly one of succeeded,
-// unchecked and nothing follows.
+// attempt is a password about to be checked. It counts as a failure from its start, so that many
+// attempts at once gain nothing. The caller calls succeeded when the password was right, unchecked
+// when it was not checked, and neither when it was wrong.
 type attempt struct {
 	g      *guard
 	key    pairKey
 	at     time.Time
-	until  time.Time // of the pair before
-	waited bool      // because of others' failures
+	until  time.Time // the pair's wait before this attempt
+	waited bool      // it has waited because of others' failures
 }
 
-// begin lets an attempt through, or says for how long it must wait, and why.
+// begin lets an attempt through, or returns how long it must wait and for which reason.
 func (g *guard) begin(login string, from source, now time.Time) (_ attempt, wait time.Duration, why string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -171,8 +171,8 @@ func (g *guard) begin(login string, from source, now time.Time) (_ attempt, wait
 	return try, 0, ""
 }
 
-// wait is how long a stranger must still wait because of what others do: what
-// it was told first, however often it asks. A wait that is over is taken back.
+// wait is how long a stranger must still wait because of others' failures: the time that it was
+// told first, however often it asks. A wait that is over is removed.
 func (g *guard) wait(key pairKey, wait time.Duration, now time.Time) (left time.Duration) {
 	waits := g.waitsOf(key)
 	hash := maphash.Comparable(g.seed, key)
@@ -183,8 +183,8 @@ func (g *guard) wait(key pairKey, wait time.Duration, now time.Time) (left time.
 	return left
 }
 
-// waitsOf are the waits in the network of an address. One owner can send from
-// all /64 networks of an IPv6 /48, so these share their waits.
+// waitsOf returns the waits in the network of an address. All /64 networks of an IPv6 /48 share
+// their waits, because one owner can send from all of them.
 func (g *guard) waitsOf(key pairKey) *limit.Recent[uint64, time.Time] {
 	network := key.from.ip
 	if network.Is6() {
@@ -197,7 +197,7 @@ func (g *guard) waitsOf(key pairKey) *limit.Recent[uint64, time.Time] {
 	})
 }
 
-// heated is how long a pair must wait because of what others do.
+// heated is how long a pair must wait because of others' failures, and why.
 func (g *guard) heated(key pairKey, p *pair, now time.Time) (wait time.Duration, why string) {
 	if key.from.known() || p.gotIn {
 		return 0, ""
@@ -212,7 +212,7 @@ func (g *guard) heated(key pairKey, p *pair, now time.Time) (wait time.Duration,
 	return byIP, waitIP
 }
 
-// succeeded forgets the failures of the pair: the password was right.
+// succeeded forgets the pair's failures, because the password was right.
 func (t attempt) succeeded() {
 	t.g.mu.Lock()
 	defer t.g.mu.Unlock()
@@ -221,8 +221,9 @@ func (t attempt) succeeded() {
 	t.cool()
 }
 
-// unchecked takes the attempt back: nobody learnt anything from it. It leaves
-// nothing that was not there before, since a flood of such attempts is cheap.
+// unchecked undoes an attempt whose password was not checked, since its sender learned nothing. It
+// leaves no record that was not there before: such attempts are cheap, so a flood of them must not
+// fill the memory.
 func (t attempt) unchecked() {
 	t.g.mu.Lock()
 	defer t.g.mu.Unlock()
@@ -232,13 +233,13 @@ func (t attempt) unchecked() {
 			t.g.pairs.Delete(t.key)
 		}
 	}
-	if t.waited { // it need not wait again
+	if t.waited { // the pair keeps a record that it has waited, so that it need not wait again
 		t.g.waitsOf(t.key).Get(maphash.Comparable(t.g.seed, t.key), func() time.Time { return t.at })
 	}
 	t.cool()
 }
 
-// cool takes the attempt's part back from the heats. The caller holds the mutex.
+// cool removes this attempt from the heat counters. The caller holds the mutex.
 func (t attempt) cool() {
 	if t.key.from.known() {
 		return

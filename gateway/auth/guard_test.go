@@ -27,7 +27,7 @@ func (g guesser) try(name, pw, ip, device string) (auth.LoginResult, error) {
 	return g.a.Login(g.t.Context(), auth.LoginRequest{Login: name, Password: pw, IP: netip.MustParseAddr(ip), Device: device})
 }
 
-// waits is how long an attempt is told to wait; 0 when the password was looked at.
+// waits is how long an attempt is told to wait; 0 when its password was checked.
 func (g guesser) waits(name, pw, ip, device string) time.Duration {
 	g.t.Helper()
 	_, err := g.try(name, pw, ip, device)
@@ -40,7 +40,7 @@ func (g guesser) waits(name, pw, ip, device string) time.Duration {
 	return 0
 }
 
-// fail sends a wrong password until it is looked at, waiting as told.
+// fail sends a wrong password until it is checked, and waits as long as it is told in between.
 func (g guesser) fail(name, ip string) {
 	g.t.Helper()
 	for wait := g.waits(name, "wrong horse", ip, ""); wait > 0; wait = g.waits(name, "wrong horse", ip, "") {
@@ -48,8 +48,7 @@ func (g guesser) fail(name, ip string) {
 	}
 }
 
-// in expects that a right password gets in, at once or after the one wait that
-// it is told, of at most that long.
+// in expects that the right password is accepted, at once or after one wait of at most atMost.
 func (g guesser) in(what, name, ip, device string, atMost time.Duration) auth.LoginResult {
 	g.t.Helper()
 	res, err := g.try(name, password, ip, device)
@@ -75,8 +74,8 @@ func bubble(t *testing.T, o auth.Options, fn func(t *testing.T, g guesser)) *ses
 	return d
 }
 
-// Whoever fails with somebody's login keeps out neither her nor an admin
-// [ASVS 6.3.1]: not on a machine that she used, not elsewhere.
+// Failures of strangers with somebody's login keep out neither that user nor an admin [ASVS 6.3.1]:
+// neither on a machine that they used before, nor elsewhere.
 func TestStrangersLockNobodyOut(t *testing.T) {
 	for name, addresses := range map[string]int{"one address": 1, "many addresses": 60} {
 		t.Run(name, func(t *testing.T) {
@@ -100,8 +99,8 @@ func TestStrangersLockNobodyOut(t *testing.T) {
 	}
 }
 
-// Who guesses at many logins from one address makes those who are new there
-// wait for a minute at the most, and nobody else.
+// Guessing at many logins from one address makes only users who are new at that address wait, for a
+// minute at most.
 func TestOneAddressLocksNobodyOut(t *testing.T) {
 	bubble(t, auth.Options{}, func(t *testing.T, g guesser) {
 		device := g.in("first login", "ana", "203.0.113.9", "", 0).Device
@@ -119,15 +118,15 @@ func TestOneAddressLocksNobodyOut(t *testing.T) {
 	})
 }
 
-// One address that guesses at one login waits longer and longer, and so does a
-// known device; the right password ends that.
+// The waits of one address that guesses at one login grow, and so do those of a known device; the
+// right password ends them.
 func TestWaitsGrow(t *testing.T) {
 	bubble(t, auth.Options{}, func(t *testing.T, g guesser) {
 		device := g.in("first login", "ana", "192.0.2.1", "", 0).Device
 		for _, device := range []string{"", device} {
 			var waits []time.Duration
 			for range 18 {
-				for g.waits("ana", "wrong horse", "198.51.100.1", device) == 0 { // looked at
+				for g.waits("ana", "wrong horse", "198.51.100.1", device) == 0 { // the password was checked
 				}
 				wait := g.waits("ana", password, "198.51.100.1", device)
 				waits = append(waits, wait)
@@ -149,8 +148,8 @@ func TestWaitsGrow(t *testing.T) {
 	})
 }
 
-// However many guess, and however patiently: the passwords that are looked at
-// stay few, for one login from many addresses and for many logins from one.
+// However many guess, and however patiently, only few of their passwords are checked: for one login
+// from many addresses as well as for many logins from one address.
 func TestGuessingStaysSlow(t *testing.T) {
 	const (
 		guessers = 8
@@ -180,7 +179,7 @@ func TestGuessingStaysSlow(t *testing.T) {
 	}
 }
 
-// Attempts at once gain nothing over attempts one after the other.
+// Attempts sent at once get no more passwords checked than attempts one after the other.
 func TestManyAtOnceCountAsMany(t *testing.T) {
 	d := bubble(t, auth.Options{}, func(_ *testing.T, g guesser) {
 		var wg sync.WaitGroup
@@ -213,8 +212,8 @@ func TestWaitsTellNothingOfLogins(t *testing.T) {
 	})
 }
 
-// A cookie that was not signed here, is another's, or is too old makes no
-// known device.
+// A cookie that another gateway signed, that belongs to another user, or that is too old does not
+// make a device known.
 func TestDeviceCookie(t *testing.T) {
 	bubble(t, auth.Options{PairBurst: 1}, func(t *testing.T, g guesser) {
 		ana := g.in("ana", "ana", "192.0.2.1", "", 0).Device
@@ -275,8 +274,8 @@ func TestDeviceCookieLasts(t *testing.T) {
 	})
 }
 
-// A flood of logins from everywhere fills the queue of strangers; who is on
-// her own machine still gets in.
+// A flood of logins from many addresses fills the queue of strangers; a user on a known device can
+// still log in.
 func TestFloodLeavesKnownDevicesAPlace(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	a := newAuth(t, auth.Options{Directory: fakeDirectory(t), Registry: reg})
@@ -308,10 +307,9 @@ func TestFloodLeavesKnownDevicesAPlace(t *testing.T) {
 	}
 }
 
-// Names that nobody has, sent by the hundred thousand, make the guard forget
-// neither a wait that is under way nor what made it necessary [ASVS 6.3.1]:
-// not from one address, not from all networks of one site, and not while the
-// sender's attempts are refused as too many at once.
+// Hundreds of thousands of logins that do not exist make the guard forget neither a wait that has
+// begun nor the failures that caused it [ASVS 6.3.1]: whether they come from one address, from all
+// networks of one site, or while the sender's attempts are refused as too many at once.
 func TestFloodOfNamesForgetsNothing(t *testing.T) {
 	for name, address := range map[string]func(i int) string{
 		"one address": func(int) string { return "198.51.100.99" },
@@ -328,7 +326,7 @@ func TestFloodOfNamesForgetsNothing(t *testing.T) {
 					t.Fatalf("adam, attacked, waits %v in a new place, a guesser %v, want both to wait", wait, guesser)
 				}
 				ctx, cancel := context.WithCancel(t.Context())
-				cancel() // with it about half of the attempts end unchecked, the others count
+				cancel() // about half of the attempts end unchecked when the context is cancelled; the others count
 				for i := range 100_001 {
 					ctx := ctx
 					if i >= 20 {
@@ -382,7 +380,7 @@ func TestOnlyStrangersFailuresMakeOthersWait(t *testing.T) {
 	t.Run("unchecked", func(t *testing.T) {
 		bubble(t, o, func(t *testing.T, g guesser) {
 			ctx, cancel := context.WithCancel(t.Context())
-			cancel() // about half of the attempts find the lane's place before they see this
+			cancel() // about half of the attempts get a place in the lane before they notice that the context has ended
 			for i := range 50 {
 				_, err := g.a.Login(ctx, auth.LoginRequest{Login: "ana", Password: password, IP: netip.MustParseAddr("192.0.2.1")})
 				if _, limited := errors.AsType[*auth.LimitedError](err); limited {

@@ -12,13 +12,12 @@ import (
 	"github.com/parley-gateway/parley/gateway/limit"
 )
 
-// CookieName is the session cookie. Browsers take a __Host- cookie only when
-// it is Secure, has no Domain and the path /; on http://localhost and its
-// subdomains they count the connection as secure.
+// CookieName is the session cookie. Browsers accept a __Host- cookie only if it is Secure, has no
+// Domain, and has the path /; a connection to http://localhost or its subdomains counts as secure.
 const CookieName = "__Host-parley"
 
-// CSRFHeader must be "1" on unsafe requests with a cookie. A page of another
-// origin cannot set it without a preflight that we never answer.
+// CSRFHeader must be "1" on unsafe requests with a cookie. A page of another origin cannot set it
+// without a preflight request, which the gateway never allows.
 const CSRFHeader = "Parley-CSRF"
 
 type identityKey struct{}
@@ -30,13 +29,13 @@ func FromContext(ctx context.Context) (id Identity, ok bool) {
 	return id, ok
 }
 
-// NewContext carries an identity, as Middleware does.
+// NewContext returns a context that carries an identity, as Middleware's does.
 func NewContext(ctx context.Context, id Identity) context.Context {
 	return context.WithValue(ctx, identityKey{}, id)
 }
 
-// Token is what the client sent to be known by; "" for nothing. An
-// Authorization header counts before a cookie.
+// Token returns the session token that the client sent; "" for none. If there is an Authorization
+// header, the cookie is ignored.
 func Token(r *http.Request) (token string, bearer bool) {
 	if scheme, t, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "bearer") {
 		return strings.TrimSpace(t), true
@@ -63,8 +62,8 @@ func NoCookie() *http.Cookie {
 	}
 }
 
-// Authenticate tells who sends a request. Errors: ErrUnauthenticated (also
-// without any token), ErrForged, or why the directory could not be asked.
+// Authenticate returns the identity of a request's sender. Errors: ErrUnauthenticated (also without
+// any token), ErrForged, or why the directory could not be asked.
 func (a *Auth) Authenticate(r *http.Request) (Identity, error) {
 	token, bearer := Token(r)
 	if token == "" {
@@ -88,7 +87,7 @@ func (a *Auth) CheckOrigin(r *http.Request) error {
 		return nil
 	}
 	if _, bearer := Token(r); bearer {
-		return nil // no browser adds that by itself, and the cookie does not count beside it
+		return nil // no browser adds this header by itself, and beside it the cookie is ignored
 	}
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
 		return ErrForged
@@ -99,7 +98,7 @@ func (a *Auth) CheckOrigin(r *http.Request) error {
 	}
 	switch {
 	case len(r.CookiesNamed(CookieName)) == 0:
-		return nil // nothing that a browser adds by itself
+		return nil // without a cookie there is nothing that a browser would add by itself
 	case socket && origin == "":
 		return ErrForged
 	case !socket && r.Header.Get(CSRFHeader) != "1":
@@ -112,11 +111,10 @@ func safe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
-// Middleware finds out who sends each request and puts the identity, and the
-// actor for the audit trail, into its context. Whoever sends no token, or one
-// that is no longer good, passes without an identity: handlers say what they
-// need with Check or Require. Forged requests get 403; when sessions cannot
-// be looked up the answer is 503.
+// Middleware finds out who sends each request and puts the identity, and the actor for the audit
+// trail, into its context. A request without a valid token passes without an identity: handlers
+// demand one with Check or Require. Forged requests get 403; when sessions cannot be looked up the
+// answer is 503.
 func (a *Auth) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := a.CheckOrigin(r); err != nil {
@@ -157,9 +155,9 @@ func (a *Auth) Check(ctx context.Context, role directory.Role, privileges ...str
 	return id, nil
 }
 
-// Recheck is Check by what holds now, for after a body was read: its sender may
-// take minutes for it, and must not act by rights lost meanwhile (PR23). The
-// identity is the present one.
+// Recheck is Check against the rights that the sender has now. Handlers call it after they have
+// read a body, which may take minutes: the sender must not use rights that they lost meanwhile
+// (PR23). The identity returned is the present one.
 func (a *Auth) Recheck(ctx context.Context, role directory.Role) (Identity, error) {
 	id, ok := FromContext(ctx)
 	if !ok {
@@ -172,16 +170,16 @@ func (a *Auth) Recheck(ctx context.Context, role directory.Role) (Identity, erro
 	return a.Check(NewContext(ctx, id), role)
 }
 
-// Denied notes in the audit trail that somebody tried what they may not,
-// also for checks made elsewhere (another's conversation). A storm of them
-// is noted in part.
+// Denied writes into the audit trail that a user tried what they may not, also for checks made
+// outside this package (another agent's conversation). When many come from one session only some
+// are written.
 func (a *Auth) Denied(ctx context.Context, id Identity, reason string) {
 	if a.denials.Allow(id.Session, time.Now()) {
 		a.audit(ctx, directory.AuditEntry{Action: directory.AuditDenied, Object: "user", ObjectID: id.User.String(), Reason: reason})
 	}
 }
 
-// Require lets only those through who have the role and all privileges.
+// Require lets a request through only if its sender has the role and all privileges.
 func (a *Auth) Require(role directory.Role, privileges ...string) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

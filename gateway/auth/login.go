@@ -14,15 +14,15 @@ import (
 
 // Errors of Login and ChangePassword.
 var (
-	// ErrCredentials: login or password is wrong; which one is not told. HTTP 401.
+	// ErrCredentials: login or password is wrong; the answer does not say which. HTTP 401.
 	ErrCredentials = errors.New("auth: wrong login or password")
 	// ErrBusy: too many logins at once; try again. HTTP 503.
 	ErrBusy = errors.New("auth: too many logins at once")
 )
 
-// LimitedError says that a password is not looked at before RetryAfter has
-// passed, because too many logins failed. HTTP 429. Whoever waits that long
-// gets the next attempt looked at; asking earlier does not make it longer.
+// LimitedError says that the password was not checked, and that the sender must wait RetryAfter
+// because too many logins failed. HTTP 429. After that time the next attempt is checked; asking
+// earlier does not prolong the wait.
 type LimitedError struct {
 	RetryAfter time.Duration
 }
@@ -39,8 +39,8 @@ type LoginRequest struct {
 	Bearer bool
 	// IP is the client's address, for limits and the audit trail.
 	IP netip.Addr
-	// Previous is the token of the session that the client had, which ends with
-	// the new one; "" when there is none.
+	// Previous is the token of the client's present session, which ends when the new one begins; ""
+	// when there is none.
 	Previous string
 	// Device is the value of DeviceCookie; "" when there is none.
 	Device string
@@ -56,7 +56,7 @@ type LoginResult struct {
 	Identity Identity
 }
 
-// Results of a login, the label of its counter and the reason in the audit trail.
+// Results of a login, used as the label of the counter and as the reason in the audit trail.
 const (
 	resultOK       = "ok"
 	resultUnknown  = "unknown"
@@ -67,8 +67,8 @@ const (
 	resultError    = "error"
 )
 
-// Login checks a password and opens a session, durable on return. Errors:
-// ErrCredentials, *LimitedError, ErrBusy.
+// Login checks a password and opens a session, which is durable on return. Errors: ErrCredentials,
+// *LimitedError, ErrBusy.
 func (a *Auth) Login(ctx context.Context, req LoginRequest) (LoginResult, error) {
 	res, result, err := a.login(ctx, req)
 	a.logins.WithLabelValues(result).Inc()
@@ -117,14 +117,14 @@ func (a *Auth) login(ctx context.Context, req LoginRequest) (LoginResult, string
 		try.succeeded()
 		token, s, err = a.open(ctx, u.ID, hash, req.Bearer)
 		if errors.Is(err, directory.ErrNotFound) {
-			result = resultPassword // there was a new one in this very moment
+			result = resultPassword // the password was changed in this very moment
 		} else if err != nil {
 			return LoginResult{}, resultError, fmt.Errorf("auth: login: %w", err)
 		}
 	}
 	if result != resultOK {
 		entry := directory.AuditEntry{Action: directory.AuditLoginFailed, Reason: result}
-		if known { // a login that nobody has may be a password typed into the wrong field
+		if known { // an unknown login is not written down: it may be a password typed into the wrong field
 			entry.Object, entry.ObjectID = "user", u.ID.String()
 		}
 		a.audit(ctx, entry)
@@ -138,13 +138,13 @@ func (a *Auth) login(ctx context.Context, req LoginRequest) (LoginResult, string
 		Object: "session", ObjectID: s.ID.String(),
 	})
 	id, err := a.identity(s)
-	if err != nil { // disabled in this very moment
+	if err != nil { // the user was disabled in this very moment
 		return LoginResult{}, resultDisabled, ErrCredentials
 	}
 	return LoginResult{Token: token, Device: a.remembered(devices, u.ID, now), Expires: time.Now().Add(a.opts.AbsoluteTimeout), Identity: id}, resultOK, nil
 }
 
-// Logout ends the session of an identity; its sockets are told.
+// Logout ends the session of an identity and tells the session's open sockets.
 func (a *Auth) Logout(ctx context.Context, id Identity) error {
 	if err := a.dir.RevokeSession(ctx, id.Session); err != nil {
 		return fmt.Errorf("auth: logout: %w", err)
@@ -165,7 +165,7 @@ func (a *Auth) ChangePassword(ctx context.Context, id Identity, old, password st
 	if hash == "" {
 		return ErrCredentials
 	}
-	from := source{id: id.Session} // who sits at an open session guesses against that session alone
+	from := source{id: id.Session} // wrong passwords count against this session alone
 	try, err := a.begin(ctx, id.Login, from, a.opts.Now())
 	if err != nil {
 		return err
@@ -181,18 +181,19 @@ func (a *Auth) ChangePassword(ctx context.Context, id Identity, old, password st
 	}
 	try.succeeded()
 	err = a.hashing(ctx, from, func() error { return a.dir.SetPassword(ctx, id.User, password, id.Session) })
-	if errors.Is(err, directory.ErrNotFound) { // the session has ended in this very moment
+	if errors.Is(err, directory.ErrNotFound) { // the session ended in this very moment
 		return ErrUnauthenticated
 	}
 	if err != nil {
 		return fmt.Errorf("auth: change password: %w", err)
 	}
 	a.audit(ctx, directory.AuditEntry{Action: directory.AuditPassword, Object: "user", ObjectID: id.User.String()})
-	a.sweep(ctx, a.opts.Now()) // the other sessions end now rather than in a second
+	a.sweep(ctx, a.opts.Now()) // ends the other sessions now, not up to a second later
 	return nil
 }
 
-// begin asks the guard. Who must wait is counted; the log says so once a minute.
+// begin asks the guard whether an attempt is let through. Attempts that must wait are counted, and
+// logged once a minute.
 func (a *Auth) begin(ctx context.Context, login string, from source, now time.Time) (attempt, error) {
 	try, wait, why := a.guard.begin(login, from, now)
 	if wait == 0 {
@@ -213,8 +214,8 @@ func (a *Auth) checkPassword(ctx context.Context, from source, password, hash st
 	return ok, err
 }
 
-// lane is a few places for what takes a core and much memory, and a bounded
-// number of those who wait for one.
+// lane has a few places in which passwords are hashed, which takes a core and much memory, and a
+// bounded number of logins that wait for a place.
 type lane struct {
 	places  chan struct{}
 	waiting *limit.Conns[source]
@@ -224,8 +225,8 @@ func newLane(places, perSource int) lane {
 	return lane{make(chan struct{}, places), limit.NewConns[source](perSource, maxWaiting)}
 }
 
-// hashing runs fn in the lane of its source: a flood from strangers leaves
-// those on their own machines a place, and one address cannot fill the queue.
+// hashing runs fn in the lane of its source: a flood from strangers leaves a place for known
+// devices, and one address cannot fill the queue.
 func (a *Auth) hashing(ctx context.Context, from source, fn func() error) error {
 	l := a.strangers
 	if from.known() {
@@ -244,7 +245,7 @@ func (a *Auth) hashing(ctx context.Context, from source, fn func() error) error 
 	return fn()
 }
 
-// endPrevious rotates: the session before a login ends with it.
+// endPrevious ends the session that the client had before the login.
 func (a *Auth) endPrevious(ctx context.Context, token string, bearer bool) {
 	id, err := a.lookup(ctx, token, bearer)
 	if err != nil {
@@ -257,8 +258,8 @@ func (a *Auth) endPrevious(ctx context.Context, token string, bearer bool) {
 	a.end(a.opts.Now(), id.Session)
 }
 
-// audit appends to the audit trail; a trail that cannot be written to does not
-// keep people from their work, but it is an error that somebody must look at.
+// audit appends to the audit trail. When that fails users can go on with their work, but it is
+// logged as an error that somebody must look into.
 func (a *Auth) audit(ctx context.Context, e directory.AuditEntry) {
 	if err := a.dir.Audit(context.WithoutCancel(ctx), e); err != nil {
 		a.log.ErrorContext(ctx, "cannot write the audit trail", "err", err)

@@ -8,7 +8,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/contract/identity"
 )
 
-// GrantHeader carries a grant to a plugin's route.
+// GrantHeader is the header with which a request to a plugin's route carries a grant.
 const GrantHeader = "Parley-Grant"
 
 // Proxy tells gateway/proxy who sends a request to a plugin.
@@ -17,8 +17,8 @@ type Proxy struct {
 	Grants *Grants
 }
 
-// Agent identifies a logged-in user by the session that r carries.
-// watch is Auth.WatchRights for that session: the plugin was told the role.
+// Agent identifies a logged-in user by the session that r carries. watch is Auth.WatchRights for
+// that session, since the plugin is told the user's role.
 func (p Proxy) Agent(r *http.Request) (who identity.Identity, watch func(func()) func(), err error) {
 	id, err := p.Auth.Authenticate(r)
 	if err != nil {
@@ -29,9 +29,9 @@ func (p Proxy) Agent(r *http.Request) (who identity.Identity, watch func(func())
 	}, func(fn func()) func() { return p.Auth.WatchRights(id, fn) }, nil
 }
 
-// Redeem uses up the grant that r carries for a plugin. A grant for another
-// plugin is ErrGrant, and used up all the same. watch is Auth.WatchRights for the
-// session of an agent's grant, nil for a visitor's.
+// Redeem uses up the grant that r carries for a plugin. A grant for another plugin is used up, too,
+// and gives ErrGrant. watch is Auth.WatchRights for the session of an agent's grant, nil for a
+// visitor's.
 func (p Proxy) Redeem(r *http.Request, plugin string) (who identity.Identity, watch func(func()) func(), err error) {
 	g, err := p.Grants.Redeem(r.Header.Get(GrantHeader), "")
 	if err != nil {
@@ -54,8 +54,8 @@ func (p Proxy) Redeem(r *http.Request, plugin string) (who identity.Identity, wa
 	}, watch, nil
 }
 
-// grantSession is the session of an agent's grant, alive unless it was ended, or
-// the user's role changed, since the grant was minted, less than a minute ago.
+// grantSession is the session of an agent's grant. alive is false if the session was ended or the
+// user's role changed since the grant was minted, less than a minute ago.
 func (a *Auth) grantSession(g Grant) (who Identity, alive bool) {
 	id, ok := g.SessionID()
 	if !ok {
@@ -69,7 +69,7 @@ func (a *Auth) grantSession(g Grant) (who Identity, alive bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	_, gone := a.revoked[id]
-	who = Identity{User: u.ID, Role: u.Role, Privileges: u.Privileges, Session: id, Expires: a.opts.Now().Add(a.opts.AbsoluteTimeout)} // at the latest
+	who = Identity{User: u.ID, Role: u.Role, Privileges: u.Privileges, Session: id, Expires: a.opts.Now().Add(a.opts.AbsoluteTimeout)} // the session ends then at the latest
 	if s, ok := a.live[a.byID[id]]; ok {
 		who.Expires = s.ExpiresAt
 	}

@@ -15,9 +15,9 @@ import (
 
 // Errors of Authenticate and Check.
 var (
-	// ErrUnauthenticated: no session, or not a good one. HTTP 401.
+	// ErrUnauthenticated: no session, or one that is not valid. HTTP 401.
 	ErrUnauthenticated = errors.New("auth: not logged in")
-	// ErrDenied: logged in, but without the role or privilege. HTTP 403.
+	// ErrDenied: the user is logged in but lacks the role or privilege. HTTP 403.
 	ErrDenied = errors.New("auth: not allowed")
 	// ErrForged: an unsafe request that may come from another site. HTTP 403.
 	ErrForged = errors.New("auth: request does not come from the desk")
@@ -32,7 +32,7 @@ type Identity struct {
 	Privileges []string
 	Session    directory.SessionID
 	Expires    time.Time // absolute limit of the session, in the installation's time
-	Bearer     bool      // not a browser
+	Bearer     bool      // the token came in an Authorization header, not in a browser's cookie
 }
 
 // Has reports whether the user was given a privilege.
@@ -52,10 +52,11 @@ func newToken() (token string, hash [32]byte) {
 	return token, sha256.Sum256([]byte(token))
 }
 
-// tokenLength is how long a token is in text; anything else is not looked up.
+// tokenLength is the length of a token in characters; a token of another length is refused without
+// a look-up.
 const tokenLength = 43
 
-// open makes a session for a user whose password was checked against hash.
+// open makes a session for a user whose password was checked against hash, and returns its token.
 func (a *Auth) open(ctx context.Context, user conversation.AgentID, hash string, bearer bool) (string, directory.Session, error) {
 	now := a.opts.Now()
 	token, tokenHash := newToken()
@@ -72,10 +73,10 @@ func (a *Auth) open(ctx context.Context, user conversation.AgentID, hash string,
 	return token, s, nil
 }
 
-// remember keeps a good session in memory; a.mu is held.
+// remember keeps a valid session in memory; the caller holds a.mu.
 func (a *Auth) remember(s *session) {
 	if len(a.live) >= maxCached {
-		// Rare enough for the simplest answer: they are all read again.
+		// The cache is full so seldom that all of it is dropped and sessions are read again.
 		clear(a.live)
 		clear(a.byID)
 	}
@@ -83,14 +84,14 @@ func (a *Auth) remember(s *session) {
 	a.byID[s.ID] = s.TokenHash
 }
 
-// forget drops a session from memory; a.mu is held.
+// forget drops a session from memory; the caller holds a.mu.
 func (a *Auth) forget(id directory.SessionID) {
 	delete(a.live, a.byID[id])
 	delete(a.byID, id)
 	delete(a.touched, id)
 }
 
-// lookup finds the identity behind a token.
+// lookup returns the identity of the session that a token belongs to.
 func (a *Auth) lookup(ctx context.Context, token string, bearer bool) (Identity, error) {
 	if len(token) != tokenLength {
 		return Identity{}, ErrUnauthenticated
@@ -100,8 +101,8 @@ func (a *Auth) lookup(ctx context.Context, token string, bearer bool) (Identity,
 	if err != nil {
 		return Identity{}, err
 	}
-	// A cookie's token is no bearer token and the other way round: neither
-	// can be carried past the checks of its own way in.
+	// A cookie's token is not accepted as a bearer token, nor a bearer token as a cookie: otherwise
+	// a request could avoid the checks made for the kind of its token.
 	if s.Bearer != bearer {
 		return Identity{}, ErrUnauthenticated
 	}
@@ -139,13 +140,13 @@ func (a *Auth) find(ctx context.Context, hash [32]byte) (directory.Session, erro
 	return s.Session, nil
 }
 
-// good reports whether a session may be used at now; a.mu is held.
+// good reports whether a session may be used at now; the caller holds a.mu.
 func (a *Auth) good(s *session, now time.Time) bool {
 	return s.RevokedAt.IsZero() && now.Before(s.ExpiresAt) && now.Sub(s.SeenAt) < a.opts.IdleTimeout
 }
 
-// identity describes a session's user as of now: roles and privileges changed
-// meanwhile count at once.
+// identity describes a session's user with their present role and privileges, so that changes count
+// at once.
 func (a *Auth) identity(s directory.Session) (Identity, error) {
 	u, ok := a.dir.Snapshot().User(s.User)
 	if !ok || u.Disabled {
@@ -157,8 +158,8 @@ func (a *Auth) identity(s directory.Session) (Identity, error) {
 	}, nil
 }
 
-// Current is the identity of an open socket as of now, for the check of each
-// command: role and privileges may have changed since it was opened.
+// Current returns the present identity of an open socket's user. The socket calls it for each
+// command, since role and privileges may have changed since it was opened.
 func (a *Auth) Current(id Identity) (Identity, error) {
 	a.mu.Lock()
 	_, gone := a.revoked[id.Session]

@@ -8,26 +8,25 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 )
 
-// watcher is an open socket's wish to be told.
+// watcher is an open socket that wants to be told when its session ends.
 type watcher struct {
 	expires time.Time // absolute end of the session
 	fn      func()
-	rights  *Identity // nil: a change of the user's rights is not its business
+	rights  *Identity // not nil: it is also told when the user's rights differ from these
 }
 
-// Watch calls fn, once, when a session has ended: logged out, revoked, or at
-// its absolute limit; at once when it already has. While somebody watches, the
-// session is in use and does not end by idling. fn must not block and must
-// not call back into Auth. cancel ends watching; fn may still be running then.
+// Watch calls fn, once, when a session has ended: logged out, revoked, or at its absolute limit; at
+// once when it has ended before. A watched session counts as in use and does not end by idling. fn
+// must not block and must not call back into Auth. cancel ends watching; fn may still be running
+// then.
 func (a *Auth) Watch(who Identity, fn func()) (cancel func()) {
 	return a.watch(who.Session, &watcher{expires: who.Expires, fn: fn})
 }
 
-// WatchRights is Watch for something that was told the identity once, when it
-// was opened (a tunnel to a plugin): fn is also called when the role or the
-// privileges of the user are no longer those of who. The session goes on. When
-// one change ends the session and changes rights, watchers of the end hear of it
-// first, in the order in which they came.
+// WatchRights is Watch for something that was told the identity only once, when it was opened (a
+// tunnel to a plugin): fn is also called when the user's role or privileges are no longer those of
+// who. The session goes on. When one change ends the session and changes the rights, the watchers
+// of the end are called first, in the order in which they began to watch.
 func (a *Auth) WatchRights(who Identity, fn func()) (cancel func()) {
 	return a.watch(who.Session, &watcher{expires: who.Expires, fn: fn, rights: &who})
 }
@@ -58,7 +57,7 @@ func (a *Auth) watch(id directory.SessionID, w *watcher) (cancel func()) {
 	}
 }
 
-// end drops sessions and tells who watches them.
+// end removes sessions from memory and calls their watchers.
 func (a *Auth) end(now time.Time, ids ...directory.SessionID) {
 	var tell []*watcher
 	a.mu.Lock()
@@ -74,10 +73,10 @@ func (a *Auth) end(now time.Time, ids ...directory.SessionID) {
 	}
 }
 
-// sweep looks for sessions that were ended elsewhere, or by time.
+// sweep ends sessions here that another process revoked or whose time is over.
 func (a *Auth) sweep(ctx context.Context, now time.Time) {
 	since := time.UnixMilli(a.swept.Load()).Add(-sweepMargin)
-	records := a.dir.Snapshot() // before the sessions: what ended together with a change seen here is seen below
+	records := a.dir.Snapshot() // read before the sessions: if a session ended together with a change in this snapshot, its end is seen below
 	ids, err := a.dir.RevokedSince(ctx, since)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -113,7 +112,7 @@ func (a *Auth) sweep(ctx context.Context, now time.Time) {
 		}
 	}
 	for id, at := range a.revoked {
-		// By then the row says so to whoever asks for the token again.
+		// By then the session's row shows to every look-up that the session has ended.
 		if now.Sub(at) > 2*a.opts.AbsoluteTimeout {
 			delete(a.revoked, id)
 		}
@@ -130,8 +129,8 @@ func (a *Auth) sweep(ctx context.Context, now time.Time) {
 	a.end(now, expired...)
 }
 
-// hasRightsOf reports whether a user still has the role and the privileges of
-// an identity, no more and no fewer. Whether the session goes on is not asked.
+// hasRightsOf reports whether a user still has exactly the role and the privileges of an identity.
+// It does not check whether the session goes on.
 func hasRightsOf(records *directory.Snapshot, who Identity) bool {
 	u, ok := records.User(who.User)
 	return ok && u.Role == who.Role && slices.Equal(u.Privileges, who.Privileges)
