@@ -6,19 +6,18 @@ import (
 	"time"
 )
 
-// answerWait is how long a request that cannot be sent to its end waits for
-// what the plugin may have answered before it stopped reading.
+// answerWait is how long a failed write of a request's body waits for an answer that the plugin may
+// have sent before it stopped reading.
 const answerWait = 30 * time.Second
 
-// pluginConn is a connection to a plugin. A plugin may answer before it has
-// read the body, an upload that is too large for example, and close. Then
-// sending the rest fails while the answer lies there unread, and http.Transport
-// takes whichever it sees first. So the failure waits until there is nothing
-// more to read: the sender gets the plugin's answer.
+// pluginConn is a connection to a plugin. A plugin may answer and close before it has read the
+// body, for example because an upload is too large. Then sending the rest fails while the answer is
+// still unread, and http.Transport reports whichever it sees first. So a failed write waits until
+// nothing more can be read: the sender gets the plugin's answer.
 type pluginConn struct {
 	net.Conn
 	once sync.Once
-	read chan struct{} // closed when nothing more is read
+	read chan struct{} // closed when nothing more can be read
 }
 
 func newPluginConn(c net.Conn) *pluginConn { return &pluginConn{Conn: c, read: make(chan struct{})} }
@@ -46,7 +45,7 @@ func (c *pluginConn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Close implements net.Conn. http.Transport closes when it has the whole answer.
+// Close implements net.Conn. http.Transport calls it when it has the whole answer.
 func (c *pluginConn) Close() error {
 	c.once.Do(func() { close(c.read) })
 	return c.Conn.Close()

@@ -10,8 +10,8 @@ import (
 	"github.com/parley-gateway/parley/gateway/proxy"
 )
 
-// A plugin that answers before it has read the body, for example that this is
-// too much, is heard: the sender gets its answer, whole, never a 503 of ours.
+// When a plugin answers before it has read the body, for example that the body is too large, the
+// sender gets that whole answer and never the gateway's 503.
 func TestAnswerBeforeBody(t *testing.T) {
 	f := setup(t, proxy.Options{})
 	f.host.routes["big"] = proxy.Route{Access: proxy.Public, MaxBody: 1 << 20}

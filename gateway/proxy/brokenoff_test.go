@@ -15,9 +15,9 @@ import (
 	"github.com/parley-gateway/parley/gateway/proxy"
 )
 
-// A body that breaks off is answered while somebody may still read the answer, with
-// what it is and never with the 200 that net/http gives a handler that says nothing:
-// an uploader takes that for a file that has arrived.
+// A body that breaks off is answered, as long as the client may still read the answer, with an
+// error and never with the 200 that net/http sends for a handler that writes nothing: an uploader
+// would take that for a file that has arrived.
 func TestBodyBreaksOff(t *testing.T) {
 	const head = "POST /p/toy/big/x HTTP/1.1\r\nHost: x\r\n"
 	for _, c := range []struct {
@@ -38,7 +38,7 @@ func TestBodyBreaksOff(t *testing.T) {
 			f.host.routes["big"] = proxy.Route{Access: proxy.Public, MaxBody: 1 << 20}
 			f.plugin.mux.HandleFunc("/big/x", func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
 			web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if !c.cut { // as the gateway bounds a body that comes slowly
+				if !c.cut { // the way in which the gateway limits a slow body
 					_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 				}
 				f.ServeHTTP(w, r)
@@ -67,7 +67,7 @@ func TestBodyBreaksOff(t *testing.T) {
 	}
 }
 
-// A request that ends because its client has gone is not answered at all.
+// A request that ends because its client has gone gets no answer.
 func TestNoAnswerToNobody(t *testing.T) {
 	for _, at := range []string{"the plugin works", "the plugin restarts"} {
 		t.Run(at, func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestNoAnswerToNobody(t *testing.T) {
 	}
 }
 
-// What a connection that was reset had still to send is answered by nothing, too.
+// A request whose connection is reset while its body is sent gets no answer, either.
 func TestResetInBody(t *testing.T) {
 	f := setup(t, proxy.Options{})
 	got := make(chan any, 1)

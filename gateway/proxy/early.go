@@ -5,14 +5,13 @@ import (
 	"net/http"
 )
 
-// finalOnly passes a plugin's final answer on and none of its informational ones
-// (RFC 9110 section 15.2; 103 is RFC 8297). httputil.ReverseProxy writes those with
-// the plugin's headers as they are and then clears all headers, so that a plugin
-// could set cookies for the gateway's origins with a 103 and take the gateway's own
-// headers off the answer that follows.
+// finalOnly passes on a plugin's final answer and none of its informational ones (RFC 9110 section
+// 15.2; 103 is RFC 8297). httputil.ReverseProxy writes those with the plugin's headers unfiltered
+// and then clears all headers, so that with a 103 a plugin could set cookies for the gateway's
+// origins and remove the gateway's own headers from the answer that follows.
 type finalOnly struct {
 	http.ResponseWriter
-	plugin http.Header // the plugin's, until the final answer is written
+	plugin http.Header // the headers that the plugin sets, until the final answer is written
 	final  bool
 }
 
@@ -44,5 +43,5 @@ func (w *finalOnly) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// Unwrap lets http.ResponseController find what it needs.
+// Unwrap gives http.ResponseController the wrapped writer.
 func (w *finalOnly) Unwrap() http.ResponseWriter { return w.ResponseWriter }

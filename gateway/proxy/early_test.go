@@ -10,9 +10,9 @@ import (
 	"github.com/parley-gateway/parley/gateway/proxy"
 )
 
-// TestEarlyHints: an informational answer of a plugin's goes no further. With it
-// the plugin could set cookies for the gateway's origins and take the gateway's
-// own headers off the final answer (ASVS 3.4).
+// TestEarlyHints: an informational answer of a plugin does not reach the client. With it the plugin
+// could set cookies for the gateway's origins and remove the gateway's own headers from the final
+// answer (ASVS 3.4).
 func TestEarlyHints(t *testing.T) {
 	f := setup(t, proxy.Options{})
 	f.plugin.mux.HandleFunc("/open/early", func(w http.ResponseWriter, _ *http.Request) {

@@ -2,19 +2,18 @@ package proxy
 
 import "encoding/binary"
 
-// frames follows the frame boundaries of one direction of a WebSocket (RFC
-// 6455 5.2) without looking at payloads: only between frames may we add a
-// close frame of our own.
+// frames follows where frames begin and end in one direction of a WebSocket (RFC 6455 5.2) without
+// looking at payloads: the gateway may insert a close frame of its own only between two frames.
 type frames struct {
-	left   uint64   // payload bytes of the present frame still to come
-	head   [14]byte // the present header so far
+	left   uint64   // payload bytes of the present frame that have not come yet
+	head   [14]byte // the present frame's header, as far as it has come
 	have   uint8
-	closed bool // a close frame went by
+	closed bool // a close frame has passed
 }
 
 const opClose = 0x8
 
-// feed looks at the next bytes.
+// feed follows the frames through the next bytes.
 func (f *frames) feed(b []byte) {
 	for len(b) > 0 {
 		if f.left > 0 {
@@ -34,7 +33,7 @@ func (f *frames) feed(b []byte) {
 	}
 }
 
-// headerLen is the length of the present header; 0 while it is not known.
+// headerLen is the length of the present frame's header; 0 while too little of it has come.
 func (f *frames) headerLen() uint8 {
 	if f.have < 2 {
 		return 0
@@ -63,7 +62,7 @@ func (f *frames) payload() uint64 {
 	}
 }
 
-// between reports whether a frame may begin here.
+// between reports whether the bytes so far end at the end of a frame.
 func (f *frames) between() bool { return f.left == 0 && f.have == 0 }
 
 // closeFrame is an unmasked close frame with a code and a short reason (RFC 6455 7.4).
@@ -74,9 +73,10 @@ func closeFrame(code uint16, reason string) []byte {
 	return append(b, reason...)
 }
 
-// codeRestart is "Service Restart" of the IANA registry of close codes: come
-// back soon.
+// codeRestart is "Service Restart" in the IANA registry of close codes: the client should connect
+// again soon.
 const codeRestart = 1012
 
-// codeRevoked is the desk's own: log in again (docs/protocol/agent-stream.md).
+// codeRevoked is the gateway's own code: the user must log in again
+// (docs/protocol/agent-stream.md).
 const codeRevoked = 4001

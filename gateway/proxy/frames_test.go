@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestFramesFollowsBoundaries: however a stream of frames is cut into reads,
+// TestFramesFollowsBoundaries: whatever the lengths of the reads that a stream of frames comes in,
 // between is true exactly at the ends of frames.
 func TestFramesFollowsBoundaries(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -19,14 +19,14 @@ import (
 	"github.com/parley-gateway/parley/gateway/proxy"
 )
 
-// wire is a plugin's side of the socket, byte for byte.
+// wire is the plugin's end of the unix socket, which records every byte.
 type wire struct {
 	t    *testing.T
 	ln   net.Listener
 	work sync.WaitGroup
 
 	mu   sync.Mutex
-	came []string // what each connection brought
+	came []string // what came on each connection
 }
 
 func newWire(t *testing.T) *wire {
@@ -48,8 +48,8 @@ func newWire(t *testing.T) *wire {
 	return w
 }
 
-// serve answers one request as it understands it and notes all that comes until
-// the gateway closes: what stands behind the request would be one smuggled in.
+// serve answers one request as it understands it and records all bytes until the gateway closes:
+// whatever comes after that request would have been smuggled in.
 func (w *wire) serve(c net.Conn) {
 	defer func() { _ = c.Close() }()
 	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
@@ -67,8 +67,8 @@ func (w *wire) serve(c net.Conn) {
 	w.came = append(w.came, all.String())
 }
 
-// requests are what came, each as "METHOD path body" when a reader can understand it in
-// one way only (RFC 9112 sections 2.2, 5.2, 6.3), else what is wrong with it.
+// requests returns what came, each as "METHOD path body" if it can be understood in one way only
+// (RFC 9112 sections 2.2, 5.2, 6.3), else what is wrong with it.
 func (w *wire) requests() (out []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -114,7 +114,7 @@ func unambiguous(text string) string {
 	}
 	body, err := io.ReadAll(req.Body)
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return "cut off" // no reader takes it for whole
+		return "cut off" // no reader takes it for a complete request
 	}
 	if err != nil {
 		return fmt.Sprintf("%v: %q", err, text)
@@ -125,8 +125,8 @@ func unambiguous(text string) string {
 	return fmt.Sprintf("%s %s %s", req.Method, req.URL.Path, body)
 }
 
-// FT23: a request whose length two readers could understand in two ways is refused,
-// or reaches the plugin in the one way in which the gateway understood it.
+// FT23: a request whose length could be understood in two ways is refused, or it reaches the plugin
+// in a form that allows only the way in which the gateway understood it.
 func TestGatewayAndPluginAgreeOnLengths(t *testing.T) {
 	const (
 		post    = "POST /p/toy/open HTTP/1.1\r\nHost: x\r\n"
@@ -137,8 +137,8 @@ func TestGatewayAndPluginAgreeOnLengths(t *testing.T) {
 	)
 	for _, c := range []struct {
 		name, text string
-		answers    string   // statuses, in order
-		seen       []string // by the plugin
+		answers    string   // the answers' statuses, in order
+		seen       []string // the requests that the plugin saw
 	}{
 		{"one length", post + "Content-Length: 4\r\n\r\nabcd", "200", []string{abcd}},
 		{"chunks", post + chunked + "\r\n4\r\nabcd\r\n0\r\n\r\n", "200", []string{abcd}},
@@ -179,7 +179,7 @@ func TestGatewayAndPluginAgreeOnLengths(t *testing.T) {
 			var answers []string
 			for r := bufio.NewReader(conn); ; {
 				if len(answers) == len(strings.Fields(c.answers)) {
-					_ = conn.(*net.TCPConn).CloseWrite() // sooner, it would look like a client that has gone
+					_ = conn.(*net.TCPConn).CloseWrite() // if the client closed its side sooner, it would look as if it had gone
 				}
 				res, err := http.ReadResponse(r, nil)
 				if err != nil {
@@ -189,7 +189,7 @@ func TestGatewayAndPluginAgreeOnLengths(t *testing.T) {
 				_ = res.Body.Close()
 				answers = append(answers, fmt.Sprint(res.StatusCode))
 			}
-			f.web.Close() // no connection to the plugin is open afterwards
+			f.web.Close() // afterwards no connection to the plugin is open
 			_ = w.ln.Close()
 			w.work.Wait()
 			if got := strings.Join(answers, " "); got != c.answers {

@@ -35,8 +35,8 @@ import (
 
 const roleVariable = "PARLEY_PROXY_BENCH_ROLE"
 
-// TestMain lets the benchmark run its clients and its plugin as processes of
-// their own: only the gateway's memory is to be measured.
+// TestMain lets the benchmark run its clients and its plugin as processes of their own, because
+// only the gateway's memory is to be measured.
 func TestMain(m *testing.M) {
 	switch os.Getenv(roleVariable) {
 	case "plugin":
@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// bystander runs until its standard input ends.
+// bystander does one such process's work until standard input ends.
 func bystander(do func(arg string)) {
 	go do(os.Getenv("PARLEY_PROXY_BENCH_ARG"))
 	_, _ = io.Copy(io.Discard, os.Stdin)
@@ -56,7 +56,7 @@ func bystander(do func(arg string)) {
 
 const upgradeAnswer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n"
 
-// servePlugin answers every upgrade and keeps the connection.
+// servePlugin answers every upgrade and keeps the connections open.
 func servePlugin(socket string) {
 	ln, err := new(net.ListenConfig).Listen(context.Background(), "unix", socket)
 	if err != nil {
@@ -64,7 +64,7 @@ func servePlugin(socket string) {
 		return
 	}
 	fmt.Println("ready")
-	var held []net.Conn // or the collector would close them
+	var held []net.Conn // keeps the connections from being garbage collected, which would close them
 	for {
 		c, err := ln.Accept()
 		if err != nil {
@@ -84,7 +84,8 @@ func servePlugin(socket string) {
 	}
 }
 
-// openMany opens "count,scheme,address" sockets, has each carry one frame, and keeps them.
+// openMany opens sockets as "count,scheme,address" says, sends one frame through each, and keeps
+// them open.
 func openMany(arg string) {
 	args := strings.Split(arg, ",")
 	n, _ := strconv.Atoi(args[0])
@@ -174,7 +175,7 @@ func benchmarkIdle(b *testing.B, scheme string) {
 		defer cancel()
 		_ = srv.Shutdown(ctx)
 	}()
-	for b.Loop() { // one round takes longer than the time that a benchmark has
+	for b.Loop() { // one round takes longer than the time that a benchmark gets
 		before := resident(b)
 		helper(b, "client", fmt.Sprintf("%d,%s,%s", sockets, scheme, srv.Addr()))
 		b.ReportMetric(float64(resident(b)-before)/sockets, "RSS-B/socket")

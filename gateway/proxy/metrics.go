@@ -8,11 +8,11 @@ import (
 	"github.com/parley-gateway/parley/gateway/ops"
 )
 
-// noPlugin labels requests that were refused before any plugin was looked for.
+// noPlugin is the label of requests that were refused before a plugin was looked up.
 const noPlugin = "-"
 
-// metrics of the proxy. The plugin label is noPlugin or a plugin that has the
-// route, so it is bounded by what is installed.
+// metrics of the proxy. The plugin label is noPlugin or a plugin that has the route, so the number
+// of series is bounded by the installed plugins.
 type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec

@@ -21,13 +21,14 @@ import (
 
 type requestKey struct{}
 
-// errRevoked: what let the sender in has ended.
+// errRevoked: the session or grant that allowed the request has ended.
 var errRevoked = errors.New("proxy: revoked")
 
 func of(ctx context.Context) *request { return ctx.Value(requestKey{}).(*request) }
 
-// newTransport dials the socket of the request's generation. Connections are
-// not kept: on a kept one that died Go would send an idempotent request again.
+// newTransport connects to the unix socket of the plugin generation that the request belongs to. It
+// does not reuse connections: if a reused one had died, Go would send an idempotent request a
+// second time.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -44,7 +45,7 @@ func newTransport() *http.Transport {
 	}
 }
 
-// pass sends a request without upgrade on.
+// pass passes on a request that asks for no upgrade.
 func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, q *request) {
 	if r.ContentLength > q.route.MaxBody {
 		p.metrics.count(q.plugin, http.StatusRequestEntityTooLarge)
@@ -53,7 +54,8 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, q *request) {
 	}
 	ctx := context.WithValue(r.Context(), requestKey{}, q)
 	if q.watch != nil {
-		// An answer, or a body, that goes on for longer must end as a tunnel does (PR23).
+		// A request whose body or answer goes on for long must be cut off when the session ends, as
+		// a tunnel is (PR23).
 		revocable, cut := context.WithCancelCause(ctx)
 		defer cut(nil)
 		defer q.watch(func() { cut(errRevoked) })()
@@ -62,7 +64,7 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, q *request) {
 	r = r.WithContext(ctx)
 	q.body.ReadCloser = http.MaxBytesReader(w, r.Body, q.route.MaxBody)
 	r.Body = &q.body
-	// The content policy is decided when the plugin's is known.
+	// Which content policy holds is decided when the plugin's own is known.
 	q.policy = w.Header().Get("Content-Security-Policy")
 	q.sealed = strings.HasPrefix(q.policy, "sandbox")
 	w.Header().Del("Content-Security-Policy")
@@ -75,7 +77,8 @@ func (p *Proxy) newReverse() *httputil.ReverseProxy {
 		FlushInterval: -1,
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			q := of(pr.In.Context())
-			// The host only keeps connections of generations apart.
+			// This host name only keeps http.Transport from mixing connections of different
+			// generations.
 			pr.Out.URL = &url.URL{Scheme: "http", Host: hex.EncodeToString([]byte(q.route.Instance)) + ".plugin", RawQuery: pr.Out.URL.RawQuery}
 			p.address(pr.Out, pr.In, q)
 		},
@@ -89,8 +92,8 @@ func (p *Proxy) newReverse() *httputil.ReverseProxy {
 	}
 }
 
-// address makes out the request that the plugin sees: its own path, the public
-// host, who sends it, and nothing by which the sender is known to the gateway.
+// address fills in the request that the plugin sees: the plugin's own path, the public host, who
+// sends it, and nothing that the sender uses to authenticate to the gateway.
 func (p *Proxy) address(out, in *http.Request, q *request) {
 	out.URL.Path = q.sub
 	if raw := in.URL.EscapedPath(); raw != in.URL.Path {
@@ -107,18 +110,18 @@ func (p *Proxy) address(out, in *http.Request, q *request) {
 	if err == nil {
 		out.Header.Set(identity.Header, sig)
 	} else if q.route.Access != Public {
-		// Without identity the plugin refuses what is not public.
+		// Without the identity header the plugin refuses every request that is not public.
 		p.opts.Log.Error("proxy: identity not signed", "plugin", q.plugin, "err", err)
 	}
 }
 
-// foreignPage gives a page of a plugin that is no part of the gateway, and whose
-// own host is not configured or not asked, an origin
-// that is equal to no other, not even to itself: it runs its scripts, but reads
-// neither the chat origin's storage nor that of another plugin (DESIGN.md 7).
+// foreignPage is the content policy for pages of a third-party plugin that are not served from an
+// origin of the plugin's own. It gives such a page an origin that equals no other, not even the
+// same page loaded again: the page may run scripts, but can read neither the chat origin's storage
+// nor another plugin's (DESIGN.md 7).
 const foreignPage = "sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads"
 
-// cleanAnswer takes out what a plugin must not set for the gateway's origins.
+// cleanAnswer removes headers that a plugin must not set for the gateway's origins.
 func (q *request) cleanAnswer(h http.Header) {
 	for _, name := range []string{"Set-Cookie", "Clear-Site-Data", "Strict-Transport-Security", "Service-Worker-Allowed", "Alt-Svc", "Public-Key-Pins"} {
 		h.Del(name)
@@ -132,7 +135,7 @@ func (q *request) cleanAnswer(h http.Header) {
 		h.Set("Content-Security-Policy", q.policy)
 	}
 	if q.route.Foreign && !q.own && !strings.HasPrefix(q.policy, "sandbox") {
-		h.Add("Content-Security-Policy", foreignPage) // beside the other: both hold
+		h.Add("Content-Security-Policy", foreignPage) // added to the plugin's own policy: browsers apply both
 	}
 }
 
@@ -148,33 +151,33 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 		http.Error(w, http.StatusText(http.StatusUnauthorized), http.StatusUnauthorized)
 		return
 	}
-	gone := r.Context().Err() != nil // or net/http takes it for gone: to it every error of reading is that
+	gone := r.Context().Err() != nil // may be true although the client is there: net/http ends the context at every error of reading
 	switch cause := q.body.broken(gone); {
 	case errors.Is(cause, os.ErrDeadlineExceeded):
 		p.brokenOff(w, q, http.StatusRequestTimeout)
 		return
-	case cause != nil && (!gone || errors.Is(cause, io.ErrUnexpectedEOF)): // who sends no more may still read
+	case cause != nil && (!gone || errors.Is(cause, io.ErrUnexpectedEOF)): // a client that has ended its side may still read an answer
 		p.brokenOff(w, q, http.StatusBadRequest)
 		return
 	case gone:
-		panic(http.ErrAbortHandler) // returning would answer 200
+		panic(http.ErrAbortHandler) // returning from the handler would answer 200
 	}
 	p.opts.Log.Warn("proxy: plugin did not answer", "plugin", q.plugin, "err", scrub(err))
 	p.metrics.count(q.plugin, http.StatusServiceUnavailable)
 	unavailable(w)
 }
 
-// brokenOff answers a request whose body did not come to its end: the client's
-// fault, not the plugin's.
+// brokenOff answers a request whose body did not come to its end. That is the client's fault, not
+// the plugin's.
 func (p *Proxy) brokenOff(w http.ResponseWriter, q *request, status int) {
 	p.metrics.count(q.plugin, status)
 	w.Header().Set("Connection", "close")
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, `{"error":{"code":"broken_off"}}`+"\n") // nobody may be there to read it
+	_, _ = io.WriteString(w, `{"error":{"code":"broken_off"}}`+"\n") // the client may have gone
 }
 
-// clientBody remembers why the client's body could not be read to its end.
+// clientBody remembers the error with which reading the client's body failed.
 type clientBody struct {
 	io.ReadCloser
 	reading sync.Mutex
@@ -192,9 +195,9 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// broken is why the body could not be read; nil: it could, so far. When the request
-// is over it waits for a read under way, which is then about to fail: net/http ends
-// the request just before it returns the error that it does so for.
+// broken returns why the body could not be read; nil: reading has not failed. When the request is
+// over it waits for a read under way, which is about to fail: net/http ends the request just before
+// it returns the error that made it do so.
 func (b *clientBody) broken(over bool) error {
 	if over {
 		b.reading.Lock()
@@ -206,8 +209,8 @@ func (b *clientBody) broken(over bool) error {
 	return nil
 }
 
-// scrub keeps the cause of an error without the URL that url.Error repeats:
-// its query may hold anything.
+// scrub removes from an error the URL that url.Error repeats, because its query may contain
+// confidential values, and keeps the cause.
 func scrub(err error) error {
 	if ue, ok := errors.AsType[*url.Error](err); ok {
 		return fmt.Errorf("%s: %w", ue.Op, ue.Err)

@@ -2,15 +2,14 @@ package proxy
 
 import "strings"
 
-// maxDecodings bounds how often a path is decoded to find what it hides. No
-// path of ours is encoded twice.
+// maxDecodings bounds how often a path is decoded to find encoded segments. No path of the
+// gateway's own is encoded twice.
 const maxDecodings = 4
 
-// crooked reports whether the decoded path rest, below /p/<plugin>/, has a
-// segment that some server resolves or leaves out: a dot segment or an empty
-// one, also one that is still encoded, or set off by an encoded slash or a
-// backslash. The gate goes by the path as it is written, so such a request
-// could reach a route of the plugin that the gate did not check (ASVS 8.3.1).
+// crooked reports whether the decoded path rest, below /p/<plugin>/, has a segment that some server
+// resolves or leaves out: a dot segment or an empty one, also one that is still encoded, or is
+// separated by an encoded slash or a backslash. The access check uses the path as it is written, so
+// such a request could reach a route of the plugin that was not checked (ASVS 8.3.1).
 func crooked(rest string) bool {
 	for range maxDecodings {
 		if hasCrookedSegment(rest) {
@@ -30,7 +29,7 @@ func hasCrookedSegment(path string) bool {
 	for more := true; more; {
 		var segment string
 		segment, path, more = strings.Cut(path, "/")
-		segment, _, _ = strings.Cut(segment, ";") // parameters, which some servers take off first
+		segment, _, _ = strings.Cut(segment, ";") // parameters, which some servers remove first
 		if segment == "." || segment == ".." || segment == "" && more {
 			return true
 		}
@@ -38,7 +37,7 @@ func hasCrookedSegment(path string) bool {
 	return false
 }
 
-// decode undoes one level of percent-encoding and leaves what is none.
+// decode undoes one level of percent-encoding and leaves all other text as it is.
 func decode(s string) string {
 	if !strings.Contains(s, "%") {
 		return s

@@ -16,8 +16,8 @@ import (
 	"github.com/parley-gateway/parley/plugins/contract/identity"
 )
 
-// TestCrookedPaths: what some server would resolve to another path passes no
-// gate, however it is encoded (ASVS 8.3.1): "open" is public, "agent" is not.
+// TestCrookedPaths: a path that some server would resolve to another one is refused, however it is
+// encoded (ASVS 8.3.1): "open" is public, "agent" is not.
 func TestCrookedPaths(t *testing.T) {
 	f := setup(t, proxy.Options{})
 	f.plugin.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "reached "+r.RequestURI) })
@@ -31,7 +31,7 @@ func TestCrookedPaths(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.URL.Opaque = "//" + req.URL.Host + "/p/toy/" + path // as it is written
+		req.URL.Opaque = "//" + req.URL.Host + "/p/toy/" + path // sends the path unchanged
 		res, err := f.web.Client().Do(req)
 		if err != nil {
 			t.Fatal(err)
@@ -49,8 +49,8 @@ func TestCrookedPaths(t *testing.T) {
 	}
 }
 
-// TestForeignPages: a page of a third-party plugin has an origin of its own,
-// whatever it says, so that it cannot read what others store (DESIGN.md 7).
+// TestForeignPages: a page of a third-party plugin has an origin of its own, whatever policy it
+// sets, so that it cannot read what other pages store (DESIGN.md 7).
 func TestForeignPages(t *testing.T) {
 	f := setup(t, proxy.Options{})
 	f.plugin.mux.HandleFunc("/open/page", func(w http.ResponseWriter, _ *http.Request) {
@@ -64,7 +64,7 @@ func TestForeignPages(t *testing.T) {
 		res, _ := f.do(t, "GET", "/p/toy/open/"+path, "")
 		sealed := false
 		for _, policy := range res.Header.Values("Content-Security-Policy") {
-			// Each policy holds beside the others.
+			// A page must satisfy each of its policies, so one sealed policy is enough.
 			sealed = sealed || strings.HasPrefix(policy, "sandbox") && !strings.Contains(policy, "allow-same-origin")
 		}
 		if !sealed {
@@ -73,9 +73,9 @@ func TestForeignPages(t *testing.T) {
 	}
 }
 
-// TestOwnOrigin: a third-party plugin that has an origin of its own is served
-// there without a sandbox, and nowhere else but in the desk's sealed corner; a
-// built-in one is not served there (DESIGN.md 7).
+// TestOwnOrigin: a third-party plugin that has an origin of its own is served there without a
+// sandbox, and elsewhere only on the desk's origin, in a sandbox; a built-in plugin is not served
+// at such an origin (DESIGN.md 7).
 func TestOwnOrigin(t *testing.T) {
 	own := "https://toy.plugins.example:8443"
 	f := setup(t, proxy.Options{Origin: func(string) string { return own }})
@@ -122,7 +122,7 @@ func TestOwnOrigin(t *testing.T) {
 			t.Errorf("%s: policy %q", c.name, csp)
 		}
 	}
-	own = "" // its id is no DNS label
+	own = "" // as for a plugin whose id is no DNS label
 	foreign(true)
 	res := f.at(t, "GET", "chat.example", "/p/toy/open", "", nil)
 	if csp := strings.Join(res.Header.Values("Content-Security-Policy"), " | "); res.StatusCode != 200 || !strings.Contains(csp, "sandbox allow-scripts") {
@@ -130,7 +130,8 @@ func TestOwnOrigin(t *testing.T) {
 	}
 }
 
-// at sends a request to a host, behind which the gateway set a content policy ("" = the chat origin's).
+// at sends a request to a host for which the gateway has set a content policy ("" = the chat
+// origin's).
 func (f *fixture) at(t *testing.T, method, host, path, policy string, header http.Header) *http.Response {
 	t.Helper()
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -154,8 +155,7 @@ func (f *fixture) at(t *testing.T, method, host, path, policy string, header htt
 	return res
 }
 
-// targets is a plugin host with one plugin that serves no HTTP and one that is
-// starting again.
+// targets is a plugin host with one plugin that serves no HTTP and one that is restarting.
 type targets struct{}
 
 func (targets) Route(plugin string) (pluginhost.Target, bool) {
@@ -166,7 +166,7 @@ func (targets) Plugins() []pluginhost.Status {
 	return []pluginhost.Status{{ID: "sms"}, {ID: "webchat"}}
 }
 
-// TestNothingThere: only a plugin that is starting again is waited for.
+// TestNothingThere: a request waits only for a plugin that is restarting.
 func TestNothingThere(t *testing.T) {
 	h := proxy.Plugins(targets{})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -174,7 +174,7 @@ func TestNothingThere(t *testing.T) {
 	if _, err := h.Route(ctx, "webchat", "x"); !errors.Is(err, proxy.ErrUnavailable) {
 		t.Errorf("a plugin that is starting again: %v, want ErrUnavailable", err)
 	}
-	// With a context that has ended, waiting would fail.
+	// The context has ended, so a call that waited would fail with its error.
 	for _, plugin := range []string{"sms", "other"} {
 		if _, err := h.Route(ctx, plugin, "x"); !errors.Is(err, proxy.ErrNoRoute) {
 			t.Errorf("%s: %v, want ErrNoRoute", plugin, err)

@@ -8,22 +8,22 @@ import (
 	"github.com/parley-gateway/parley/core/pluginhost"
 )
 
-// Targets is where the plugin host says that plugins serve HTTP.
+// Targets is what the plugin host knows of the HTTP servers of plugins.
 type Targets interface {
-	// Route gives the present generation of a plugin; false when none is ready. One
-	// that serves no HTTP at all has no routes, ready or not.
+	// Route returns the present generation of a plugin; false when none is ready. A plugin that
+	// serves no HTTP has no routes, ready or not.
 	Route(plugin string) (pluginhost.Target, bool)
 	// Plugins lists all loaded plugins.
 	Plugins() []pluginhost.Status
 }
 
-// Plugins is a Host over the plugin host.
+// Plugins makes a Host of the plugin host.
 func Plugins(t Targets) Host { return plugins{t} }
 
 type plugins struct{ targets Targets }
 
-// restartWait is how long a request waits for a plugin that is starting again:
-// a crash takes about 100 ms, and a page that asks meanwhile should not see it.
+// restartWait is how long a request waits for a plugin that is restarting: a restart after a crash
+// takes about 100 ms, and a page loaded meanwhile should not see it.
 const restartWait = 2 * time.Second
 
 // Route implements Host.
@@ -71,7 +71,7 @@ func (p plugins) loaded(plugin string) bool {
 	return false
 }
 
-// match finds the longest route that path is under, as the SDK does.
+// match finds the longest route that is a prefix of path, as the SDK does.
 func match(routes []pluginhost.Route, path string) (best pluginhost.Route, ok bool) {
 	length := -1
 	for _, r := range routes {

@@ -24,27 +24,28 @@ type Access int
 const (
 	Public Access = iota + 1 // anybody; the plugin authenticates
 	Agent                    // a logged-in user
-	Grant                    // the bearer of a single-use grant
+	Grant                    // whoever sends a single-use grant
 )
 
 // Route is a declared route of a running plugin.
 type Route struct {
 	Access   Access
 	Upgrade  bool   // WebSockets are allowed
-	MaxBody  int64  // bytes of a request's body
-	Instance string // generation that serves it
+	MaxBody  int64  // largest body of a request, in bytes
+	Instance string // the generation of the plugin that serves it
 	Socket   string // path of its unix socket
-	Key      []byte // of the Parley-Identity header
-	// Foreign: the plugin is no part of the gateway. Its pages must not share an
-	// origin with those of other plugins: they have one of their own, or are put into a sandbox.
+	Key      []byte // signs the Parley-Identity header
+	// Foreign: a third-party plugin. Its pages must not share an origin with other plugins' pages:
+	// they have an origin of their own, or are put into a sandbox.
 	Foreign bool
-	// Gone is closed when the generation is over; nil: its sockets tell.
+	// Gone is closed when the generation has ended; nil: the end shows only in its connections,
+	// which it closes.
 	Gone <-chan struct{}
 }
 
 // Errors that a Host returns.
 var (
-	// ErrNoRoute: no such plugin, or it declared no such route.
+	// ErrNoRoute: there is no such plugin, or it declared no such route.
 	ErrNoRoute = errors.New("proxy: no such route")
 	// ErrUnavailable: the plugin is not ready now.
 	ErrUnavailable = errors.New("proxy: plugin not ready")
@@ -52,43 +53,45 @@ var (
 
 // Host is what this package needs of the plugin host.
 type Host interface {
-	// Route finds the route of plugin that path (below /p/<plugin>/, without
-	// leading slash) is under, waiting a moment while the plugin restarts. Errors: ErrNoRoute,
-	// ErrUnavailable, and that of ctx.
+	// Route finds the plugin's route for path, which is below /p/<plugin>/ and has no leading
+	// slash. While the plugin restarts it waits a moment. Errors: ErrNoRoute, ErrUnavailable, and
+	// that of ctx.
 	Route(ctx context.Context, plugin, path string) (Route, error)
 }
 
-// Auth tells who sends a request. Errors mean that nobody valid does.
+// Auth finds out who sends a request. An error means that the request has no valid sender.
 type Auth interface {
 	// Agent identifies a logged-in user by the session that r carries.
 	Agent(r *http.Request) (identity.Identity, Watch, error)
-	// Redeem consumes the grant that r carries for plugin.
+	// Redeem uses up the grant that r carries for plugin.
 	Redeem(r *http.Request, plugin string) (identity.Identity, Watch, error)
 }
 
-// Watch calls fn, once, when what lets somebody in has ended (PR23): tunnels are
-// closed then, and requests cut off. fn does not block. Nil: it does not end.
+// Watch calls fn, once, when the session that allowed a request or tunnel has ended (PR23): tunnels
+// are closed then, and requests cut off. fn does not block. A nil Watch: there is no session that
+// can end.
 type Watch = func(fn func()) (cancel func())
 
-// FilesHeader tells a plugin the origin of attachments (scheme://host[:port]), for
-// the Content-Security-Policy of its pages.
+// FilesHeader tells a plugin the origin of attachments (scheme://host[:port]), which its pages'
+// Content-Security-Policy must name.
 const FilesHeader = "Parley-Files-Origin"
 
 // Options configure a Proxy.
 type Options struct {
 	Host Host
 	Auth Auth
-	// Origin is where the pages of a third-party plugin are served, "scheme://host[:port]";
-	// "" = it has no origin of its own. Nil: none has.
+	// Origin returns the origin of a third-party plugin's pages, "scheme://host[:port]"; "" = the
+	// plugin has no origin of its own. Nil: no plugin has one.
 	Origin func(plugin string) string
-	// FilesOrigin is where attachments are shown from; plugins read it in
-	// FilesHeader. "" = they are not told.
+	// FilesOrigin is the origin of attachments, which plugins get in FilesHeader. "" = they do not
+	// get the header.
 	FilesOrigin string
 	// SocketsPerIP is how many tunnels one address or /64 network may have open. Default 512.
 	SocketsPerIP int
-	// Exempt networks are not held to SocketsPerIP. Nil: loopback.
+	// Exempt networks are not limited by SocketsPerIP. Nil: loopback.
 	Exempt []netip.Prefix
-	// Stall is how long a write to either end of a tunnel may be stuck. Default 25 s (PR13).
+	// Stall is how long a write to either end of a tunnel may take without progress. Default 25 s
+	// (PR13).
 	Stall    time.Duration
 	Log      *slog.Logger
 	Registry prometheus.Registerer
@@ -105,13 +108,13 @@ type Proxy struct {
 
 	mu       sync.Mutex
 	tunnels  map[*tunnel]struct{}
-	watched  map[string]bool // instances whose end is waited for
+	watched  map[string]bool // generations for whose end a goroutine waits
 	draining bool
 	drained  chan struct{}
 	work     sync.WaitGroup
 }
 
-// New makes a Proxy. The caller owes a Drain.
+// New makes a Proxy. The caller must call Drain in the end.
 func New(opts Options) *Proxy {
 	if opts.SocketsPerIP == 0 {
 		opts.SocketsPerIP = 512
@@ -140,17 +143,17 @@ func New(opts Options) *Proxy {
 type request struct {
 	plugin string
 	route  Route
-	sub    string // path as the plugin sees it, decoded
+	sub    string // the path that the plugin sees, decoded
 	who    identity.Identity
 	watch  Watch
-	policy string // content policy that the gateway had set
-	sealed bool   // policy holds whatever the plugin says
-	own    bool   // the plugin's own origin is asked
+	policy string // the content policy that the gateway has set
+	sealed bool   // policy holds whatever policy the plugin sets
+	own    bool   // the request is to the plugin's own origin
 	w      http.ResponseWriter
 	body   clientBody
 }
 
-// ServeHTTP passes one request on.
+// ServeHTTP passes one request on to its plugin.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	plugin, rest, ok := split(r.URL.Path)
 	if !ok {
@@ -172,7 +175,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		unavailable(w)
 		return
 	case err != nil: // the client has gone
-		panic(http.ErrAbortHandler) // returning would answer 200
+		panic(http.ErrAbortHandler) // returning from the handler would answer 200
 	}
 	q := &request{plugin: plugin, route: route, sub: "/" + rest, w: w}
 	if !p.place(w, r, q) {
@@ -192,10 +195,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.metrics.seconds.WithLabelValues(plugin).Observe(time.Since(start).Seconds())
 }
 
-// place reports whether the plugin is served at the host that is asked, and
-// answers if it is not. A third-party plugin with an origin of its own is served
-// there; its answers elsewhere would be in an origin that others share. The desk is
-// left to it, for what needs the desk's session: there, nothing of it runs.
+// place reports whether the plugin is served at the host of the request, and answers if it is not.
+// A third-party plugin with an origin of its own is served there and not on origins that it would
+// share with others. The exception is the desk's origin, for requests that need the desktop's
+// session: there the plugin's pages are sandboxed and run no script.
 func (p *Proxy) place(w http.ResponseWriter, r *http.Request, q *request) bool {
 	if p.opts.Origin == nil {
 		return true
@@ -222,13 +225,13 @@ func (p *Proxy) place(w http.ResponseWriter, r *http.Request, q *request) bool {
 	return false
 }
 
-// withoutPort is a host name without its port. No address in brackets is one.
+// withoutPort is a host name without its port. It does not handle IPv6 addresses in brackets.
 func withoutPort(host string) string {
 	name, _, _ := strings.Cut(host, ":")
 	return name
 }
 
-// split takes /p/<plugin>/<rest> apart.
+// split splits /p/<plugin>/<rest> into plugin and rest.
 func split(path string) (plugin, rest string, ok bool) {
 	path, ok = strings.CutPrefix(path, "/p/")
 	if !ok {
@@ -238,7 +241,7 @@ func split(path string) (plugin, rest string, ok bool) {
 	return plugin, rest, plugin != ""
 }
 
-// gate lets in who may use the route [ASVS 8.3.1].
+// gate checks whether the sender may use the route [ASVS 8.3.1], and returns the status: 200 if so.
 func (p *Proxy) gate(q *request, r *http.Request) int {
 	var err error
 	switch q.route.Access {
@@ -252,7 +255,7 @@ func (p *Proxy) gate(q *request, r *http.Request) int {
 			return http.StatusForbidden
 		}
 		if q.who.Instance != "" && q.who.Instance != q.route.Instance {
-			return http.StatusGone // what the grant was for died with its process
+			return http.StatusGone // the grant was made for a generation of the plugin that has ended
 		}
 	default:
 		return http.StatusNotFound
@@ -266,8 +269,8 @@ func unavailable(w http.ResponseWriter) {
 	http.Error(w, "this part is starting again", http.StatusServiceUnavailable)
 }
 
-// Drain ends all tunnels with 1012 and waits for them, at the latest until ctx
-// ends, which cuts off the rest. No tunnel opens afterwards.
+// Drain ends all tunnels with 1012 and waits for them, at the latest until ctx ends, when it cuts
+// off the rest. No tunnel opens after it.
 func (p *Proxy) Drain(ctx context.Context) {
 	p.mu.Lock()
 	if !p.draining {
@@ -291,9 +294,8 @@ func (p *Proxy) Drain(ctx context.Context) {
 	p.transport.CloseIdleConnections()
 }
 
-// watch ends the tunnels of a generation when the host says that it is over:
-// an attached plugin's process may live on, and with it its connections. The
-// caller holds the mutex.
+// watch ends the tunnels of a generation when the host says that it has ended: the process of an
+// attached plugin may live on, and with it its connections. The caller holds the mutex.
 func (p *Proxy) watch(r Route) {
 	if r.Gone == nil || p.watched[r.Instance] {
 		return

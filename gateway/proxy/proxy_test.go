@@ -27,7 +27,7 @@ import (
 
 var key = []byte("0123456789abcdef0123456789abcdef")
 
-// plugin is a plugin's HTTP side: a server on a unix socket that can be killed.
+// plugin is the HTTP server of a plugin, on a unix socket, that a test can kill.
 type plugin struct {
 	t      *testing.T
 	socket string
@@ -72,7 +72,7 @@ type host struct {
 	plugin *plugin
 	routes map[string]proxy.Route
 	down   bool
-	err    error // instead of a route
+	err    error // returned instead of a route
 }
 
 func (h *host) Route(_ context.Context, name, path string) (proxy.Route, error) {
@@ -97,7 +97,7 @@ func (h *host) Route(_ context.Context, name, path string) (proxy.Route, error) 
 // desk is an Auth with one agent and single-use grants.
 type desk struct {
 	mu     sync.Mutex
-	revoke []func() // told by logout
+	revoke []func() // called by logout
 	grants map[string]identity.Identity
 }
 
@@ -246,7 +246,7 @@ func TestGate(t *testing.T) {
 	}
 }
 
-// The plugin learns the files origin from the gateway, never from outside.
+// The plugin learns the files origin from the gateway, never from the client.
 func TestFilesOrigin(t *testing.T) {
 	for _, origin := range []string{"https://files.example", ""} {
 		f := setup(t, proxy.Options{FilesOrigin: origin})
@@ -283,8 +283,8 @@ func TestAnswersAreCleaned(t *testing.T) {
 	}
 }
 
-// TestFraming (FT22, FT23): bodies over the route's limit stop at the gateway,
-// and the plugin sees the same requests as the gateway does.
+// TestFraming (FT22, FT23): the gateway stops bodies over the route's limit, and the plugin sees
+// the same requests as the gateway.
 func TestFraming(t *testing.T) {
 	f := setup(t, proxy.Options{})
 	var mu sync.Mutex
@@ -340,7 +340,7 @@ func TestFraming(t *testing.T) {
 	}
 }
 
-// echo serves a WebSocket that sends back what it gets.
+// echo serves a WebSocket that sends back every message.
 func echo(w http.ResponseWriter, r *http.Request) {
 	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true, Subprotocols: []string{"parley"}})
 	if err != nil {
@@ -410,7 +410,7 @@ func testTunnel(t *testing.T, f *fixture) {
 			t.Fatalf("write %d bytes: %v", n, err)
 		}
 		if n >= 32<<10 {
-			continue // beyond the echo's read limit: it closes
+			continue // too large for echo, which closes
 		}
 		_, got, err := c.Read(t.Context())
 		if err != nil || !bytes.Equal(got, want) {
@@ -432,8 +432,8 @@ func testTunnel(t *testing.T, f *fixture) {
 	eventually(t, "the tunnel is gone", func() bool { return f.count(t, "parley_proxy_sockets") == 0 })
 }
 
-// TestTunnelEnds: whatever ends the plugin's side between frames, the client is
-// told to come back.
+// TestTunnelEnds: whatever ends the plugin's side between two frames, the client is told to connect
+// again.
 func TestTunnelEnds(t *testing.T) {
 	cases := []struct {
 		name string
@@ -469,8 +469,8 @@ func TestTunnelEnds(t *testing.T) {
 	}
 }
 
-// TestTunnelRevoked (PR23): an agent's tunnel ends with the session that
-// opened it, others stay.
+// TestTunnelRevoked (PR23): an agent's tunnel ends with the session that opened it; other tunnels
+// stay.
 func TestTunnelRevoked(t *testing.T) {
 	f := setup(t, proxy.Options{})
 	f.plugin.mux.HandleFunc("/mine", echo)
@@ -493,8 +493,8 @@ func TestTunnelRevoked(t *testing.T) {
 	}
 }
 
-// TestRequestRevoked (PR23): an agent's request that the plugin is still answering
-// ends with the session, before and after the answer has begun; others go on.
+// TestRequestRevoked (PR23): an agent's request that the plugin is still answering ends with the
+// session, whether or not the answer has begun; other requests go on.
 func TestRequestRevoked(t *testing.T) {
 	f := setup(t, proxy.Options{})
 	asked, goOn := make(chan struct{}, 3), make(chan struct{})
@@ -548,7 +548,8 @@ func TestRequestRevoked(t *testing.T) {
 	}
 }
 
-// TestTunnelEndsWithinFrame: half a frame is never completed by a close frame.
+// TestTunnelEndsWithinFrame: after half a frame no close frame is sent, since it would be read as
+// the rest of that frame.
 func TestTunnelEndsWithinFrame(t *testing.T) {
 	f := setup(t, proxy.Options{})
 	f.plugin.mux.HandleFunc("/socket", func(w http.ResponseWriter, r *http.Request) {
@@ -567,8 +568,8 @@ func TestTunnelEndsWithinFrame(t *testing.T) {
 	}
 }
 
-// TestSlowClient (PR13): a client that reads nothing is closed, and with it the
-// plugin's end.
+// TestSlowClient (PR13): a client that reads nothing is disconnected, and the plugin's connection
+// is closed with it.
 func TestSlowClient(t *testing.T) {
 	f := setup(t, proxy.Options{Stall: 200 * time.Millisecond})
 	ended := make(chan error, 1)
@@ -661,7 +662,7 @@ func TestMetricNames(t *testing.T) {
 	f.do(t, "GET", "/p/toy/open", "")
 	_ = f.open(t).CloseNow()
 	for range 20 {
-		f.do(t, "GET", "/p/x"+strings.Repeat("y", len(t.Name()))+"/open", "") // unknown plugins make no series
+		f.do(t, "GET", "/p/x"+strings.Repeat("y", len(t.Name()))+"/open", "") // unknown plugins add no series
 	}
 	families, err := f.reg.Gather()
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// chunk is how much moves at once. Chunks are pooled and borrowed only while
-// there is something to move.
+// chunk is how many bytes are moved at once. Chunks are pooled, and borrowed only while there is
+// something to move.
 const chunk = 16 << 10
 
 type chunks struct{ pool sync.Pool }
@@ -21,14 +21,14 @@ func newChunks() *chunks {
 func (c *chunks) get() *[chunk]byte  { return c.pool.Get().(*[chunk]byte) }
 func (c *chunks) put(b *[chunk]byte) { c.pool.Put(b) }
 
-// source is one end of a tunnel as it is read. The slice that next returns is
-// good until done is called.
+// source reads from one end of a tunnel. The slice that next returns is valid until done is called.
 type source interface {
 	next() ([]byte, error)
 	done()
 }
 
-// newSource reads a bare connection by readiness, anything else (TLS) through Read.
+// newSource makes a source that waits in the poller for a bare connection, and one that calls Read
+// for any other (TLS).
 func newSource(c net.Conn, pool *chunks) source {
 	if sc, ok := c.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
@@ -40,21 +40,21 @@ func newSource(c net.Conn, pool *chunks) source {
 	return &readSource{conn: c, pool: pool}
 }
 
-// bareSource waits for readability in the poller and takes a chunk only then:
-// an idle connection holds no buffer.
+// bareSource waits in the poller until the connection is readable and only then borrows a chunk: an
+// idle connection holds no buffer.
 type bareSource struct {
 	raw  syscall.RawConn
 	pool *chunks
 	buf  *[chunk]byte
 	n    int
 	err  error
-	step func(fd uintptr) bool // s.read, made once
+	step func(fd uintptr) bool // s.read; kept, because each method value would allocate
 }
 
 func (s *bareSource) next() ([]byte, error) {
 	s.n, s.err = 0, nil
 	if err := s.raw.Read(s.step); err != nil {
-		return nil, err // a deadline, or closed here
+		return nil, err // a deadline has passed, or this side has closed
 	}
 	if s.err != nil {
 		return nil, s.err
@@ -89,14 +89,14 @@ func (s *bareSource) done() {
 	}
 }
 
-// readSource waits in Read with a small buffer of its own and takes a chunk
-// while more than that is coming.
+// readSource waits in Read with a small buffer of its own, and borrows a chunk only while more data
+// comes than fits it.
 type readSource struct {
 	conn  net.Conn
 	pool  *chunks
 	small [512]byte
 	buf   *[chunk]byte
-	full  bool // the last read filled its buffer
+	full  bool // the last read filled its buffer, so more may come
 }
 
 func (s *readSource) next() ([]byte, error) {
@@ -108,7 +108,7 @@ func (s *readSource) next() ([]byte, error) {
 	n, err := s.conn.Read(b)
 	s.full = n == len(b)
 	if n > 0 {
-		return b[:n], nil // the error comes again
+		return b[:n], nil // the next read returns the error again
 	}
 	return nil, err
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// linger is how long the client has to see our close frame before the reset
-// that unread data causes.
+// linger is how long the client has to read the close frame before the connection is closed;
+// closing resets it if data is still unread.
 const linger = 2 * time.Second
 
 // tunnel is an upgraded connection between a client and a plugin.
@@ -18,10 +18,10 @@ type tunnel struct {
 	client, plugin net.Conn
 	pool           *chunks
 	instance       string                 // of the plugin
-	stall          time.Duration          // a peer that takes nothing for so long is gone (PR13)
-	ending         atomic.Pointer[ending] // our own wish to end it; nil = none
-	unwatch        func()                 // nil: nobody watches
-	reason         atomic.Pointer[string] // why it ended; the first one holds
+	stall          time.Duration          // a peer that takes nothing for so long is considered gone (PR13)
+	ending         atomic.Pointer[ending] // why the gateway wants to end it; nil = it does not
+	unwatch        func()                 // ends the watch on the session; nil: there is none
+	reason         atomic.Pointer[string] // why it ended; the first reason counts
 	onEnd          func(reason string)
 	parts          atomic.Int32
 	closing        sync.Once
@@ -33,13 +33,13 @@ const (
 	endPlugin = "plugin"      // the plugin closed properly
 	endGone   = "plugin_gone" // the plugin ended without a close frame
 	endDrain  = "drain"
-	endSlow   = "slow" // one side took nothing
+	endSlow   = "slow" // one side took no data for too long
 	endLogout = "revoked"
 )
 
-// ending is why we end a tunnel, and what the client is told.
+// ending is why the gateway ends a tunnel, and what it tells the client.
 type ending struct {
-	reason string // of the metric
+	reason string // label of the metric
 	code   uint16
 	text   string
 }
@@ -49,8 +49,8 @@ var (
 	atRevoke = &ending{endLogout, codeRevoked, "revoked"}
 )
 
-// start runs the tunnel on two goroutines of its own, which end it. toPlugin and
-// toClient are bytes that were read with the handshakes.
+// start runs the tunnel on two goroutines, which close it when they end. toPlugin and toClient are
+// bytes that were read beyond the handshakes.
 func (t *tunnel) start(toPlugin, toClient []byte, work *sync.WaitGroup) {
 	t.parts.Store(2)
 	work.Go(func() { t.up(toPlugin) })
@@ -59,7 +59,7 @@ func (t *tunnel) start(toPlugin, toClient []byte, work *sync.WaitGroup) {
 
 func (t *tunnel) ended(reason string) { t.reason.CompareAndSwap(nil, &reason) }
 
-// finish is called by each direction at its end; the last one closes.
+// finish is called by each direction at its end; the second call closes the connections.
 func (t *tunnel) finish() {
 	if t.parts.Add(-1) == 0 {
 		t.close()
@@ -77,14 +77,14 @@ func (t *tunnel) close() {
 	})
 }
 
-// end tells the client why, and ends the tunnel. It does not block.
+// end ends the tunnel and has down send the client the reason. It does not block.
 func (t *tunnel) end(e *ending) {
 	t.ending.CompareAndSwap(nil, e)
 	_ = t.plugin.SetReadDeadline(time.Now())
 }
 
-// up carries the client's bytes to the plugin. After the plugin's end it only
-// reads, so that closing does not reset what the client has yet to read.
+// up carries the client's bytes to the plugin. After the plugin's end it only reads and drops them,
+// so that closing does not reset what the client has yet to read.
 func (t *tunnel) up(first []byte) {
 	defer t.finish()
 	src := newSource(t.client, t.pool)
@@ -104,11 +104,11 @@ func (t *tunnel) up(first []byte) {
 	}
 	src.done()
 	t.ended(endClient)
-	_ = t.plugin.Close() // the plugin sees the end, and so does down
+	_ = t.plugin.Close() // the plugin sees the end, and down ends, too
 }
 
-// down carries the plugin's bytes to the client and says 1012 if the plugin
-// ends between two frames without a word.
+// down carries the plugin's bytes to the client. If the plugin ends between two frames without a
+// close frame, it sends the client one with 1012.
 func (t *tunnel) down(first []byte) {
 	defer t.finish()
 	var f frames
@@ -141,7 +141,7 @@ func (t *tunnel) down(first []byte) {
 		t.ended(endGone)
 	}
 	if f.between() && !f.closed && *t.reason.Load() != endClient {
-		_ = t.send(t.client, closeFrame(last.code, last.text)) // else the client just sees the end
+		_ = t.send(t.client, closeFrame(last.code, last.text)) // if sending fails the client sees only that the connection ends
 	}
 	if c, ok := t.client.(interface{ CloseWrite() error }); ok {
 		_ = c.CloseWrite()
@@ -150,7 +150,7 @@ func (t *tunnel) down(first []byte) {
 }
 
 func (t *tunnel) send(c net.Conn, b []byte) error {
-	_ = c.SetWriteDeadline(time.Now().Add(t.stall)) // closed: Write says so
+	_ = c.SetWriteDeadline(time.Now().Add(t.stall)) // fails when the connection is closed, and then Write fails, too
 	_, err := c.Write(b)
 	return err
 }

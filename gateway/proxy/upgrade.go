@@ -16,11 +16,11 @@ import (
 	"github.com/parley-gateway/parley/gateway/limit"
 )
 
-// handshake is how long the plugin may take to answer an upgrade.
+// handshake is how long the plugin may take to answer a request to upgrade.
 const handshake = 10 * time.Second
 
-// upgrade opens a tunnel. The handler returns when it runs: nothing of the
-// request, its goroutine or its buffers is kept for the tunnel's life.
+// upgrade opens a tunnel. The handler returns when the tunnel runs: neither the request nor its
+// goroutine and buffers are kept while the tunnel is open.
 func (p *Proxy) upgrade(w http.ResponseWriter, r *http.Request, q *request) {
 	status := p.mayUpgrade(r, q)
 	if status == 0 {
@@ -29,7 +29,8 @@ func (p *Proxy) upgrade(w http.ResponseWriter, r *http.Request, q *request) {
 	p.metrics.count(q.plugin, status)
 }
 
-// mayUpgrade checks what can be checked before the plugin is asked; 0 = yes.
+// mayUpgrade checks what can be checked before the plugin is asked; 0 = the upgrade may go on, else
+// the status that was answered.
 func (p *Proxy) mayUpgrade(r *http.Request, q *request) int {
 	switch {
 	case !q.route.Upgrade, r.Method != http.MethodGet,
@@ -105,7 +106,7 @@ func (p *Proxy) open(w http.ResponseWriter, r *http.Request, q *request) int {
 	return http.StatusSwitchingProtocols
 }
 
-// ask sends the upgrade to the plugin and reads its answer.
+// ask sends the upgrade request to the plugin and reads its answer.
 func (p *Proxy) ask(r *http.Request, q *request) (net.Conn, *http.Response, *bufio.Reader, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), handshake)
 	defer cancel()
@@ -125,7 +126,7 @@ func (p *Proxy) ask(r *http.Request, q *request) (net.Conn, *http.Response, *buf
 	p.address(out, r, q)
 	out.Header.Set("Connection", "Upgrade")
 	out.Header.Set("Upgrade", "websocket")
-	_ = conn.SetDeadline(time.Now().Add(handshake)) // fails only when closed, then Write says so
+	_ = conn.SetDeadline(time.Now().Add(handshake)) // fails only when the connection is closed, and then Write fails, too
 	br := bufio.NewReader(conn)
 	err = out.Write(conn)
 	var res *http.Response
@@ -140,8 +141,8 @@ func (p *Proxy) ask(r *http.Request, q *request) (net.Conn, *http.Response, *buf
 	return conn, res, br, nil
 }
 
-// passUpgrade keeps hop-by-hop headers and extensions back: without
-// compression an idle socket has no window to keep, and no bomb can arrive.
+// passUpgrade reports whether a header is passed on: not hop-by-hop headers and extensions. Without
+// compression an idle socket needs no memory for a window, and no compression bomb can arrive.
 func passUpgrade(name string) bool {
 	switch name {
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length", "Sec-Websocket-Extensions":
@@ -150,7 +151,7 @@ func passUpgrade(name string) bool {
 	return true
 }
 
-// refuse passes a plugin's refusal of an upgrade on.
+// refuse passes the plugin's refusal of an upgrade to the client.
 func refuse(w http.ResponseWriter, res *http.Response) int {
 	defer func() { _ = res.Body.Close() }()
 	w.Header().Del("Content-Security-Policy")
@@ -164,7 +165,7 @@ func refuse(w http.ResponseWriter, res *http.Response) int {
 	return res.StatusCode
 }
 
-// answer writes the 101 with what the plugin agreed to.
+// answer writes the 101 with the protocol that the plugin has chosen.
 func (t *tunnel) answer(from http.Header) error {
 	h := http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}
 	for _, name := range []string{"Sec-Websocket-Accept", "Sec-Websocket-Protocol"} {
@@ -181,7 +182,7 @@ func (t *tunnel) answer(from http.Header) error {
 	return t.send(t.client, []byte(b.String()))
 }
 
-// buffered are bytes that were read beyond the handshake.
+// buffered returns the bytes that were read beyond the handshake.
 func buffered(br *bufio.Reader) []byte {
 	b, err := br.Peek(br.Buffered())
 	if err != nil || len(b) == 0 {

@@ -44,7 +44,7 @@ func TestEveryCommandIsAuditedOrSaysWhyNot(t *testing.T) {
 	for n, after := range []int{0, 1, 1000} {
 		sue.Say(map[string]any{"t": "watch", "conversation": conv, "after": after})
 		sue.Say(`{"t":"unwatch","conversation":"` + conv.String() + `"}`)
-		sue.Say(map[string]any{"t": "cmd", "id": "done", "cmd": "ready"}) // behind the watch
+		sue.Say(map[string]any{"t": "cmd", "id": "done", "cmd": "ready"}) // its answer shows that the watch before it was dealt with
 		sue.Until("ack")
 		d.records.mu.Lock()
 		trail := slices.Clone(d.records.trail)

@@ -10,10 +10,10 @@ import (
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
-// run carries out one command; its answer is durable.
+// run carries out one command; when it returns, the change is durable.
 type run func(ctx context.Context, s *Stream, id auth.Identity, raw []byte) (ackFrame, error)
 
-// command decodes strictly into T first.
+// command makes a run of fn: it decodes the command strictly into a T first.
 func command[T any](fn func(ctx context.Context, s *Stream, id auth.Identity, c T) (ackFrame, error)) run {
 	return func(ctx context.Context, s *Stream, id auth.Identity, raw []byte) (ackFrame, error) {
 		var c T
@@ -24,7 +24,7 @@ func command[T any](fn func(ctx context.Context, s *Stream, id auth.Identity, c 
 	}
 }
 
-// commands are what an agent can ask for over the socket.
+// commands are the commands that an agent can give over the socket, by name.
 func commands() map[string]run {
 	all := map[string]run{
 		"ready": command(func(ctx context.Context, s *Stream, id auth.Identity, _ plainCmd) (ackFrame, error) {

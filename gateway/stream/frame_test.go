@@ -13,7 +13,7 @@ import (
 	"github.com/parley-gateway/parley/core/readers"
 )
 
-// unframe takes the first frame off a buffer as RFC 6455 5.2 has it.
+// unframe splits the first frame off a buffer, as RFC 6455 5.2 describes it.
 func unframe(t interface{ Fatalf(string, ...any) }, buf []byte) (op byte, payload, rest []byte) {
 	if len(buf) < 2 || buf[0]&0x80 == 0 || buf[1]&0x80 != 0 {
 		t.Fatalf("no final, unmasked frame at % x", buf[:min(len(buf), 4)])
@@ -34,7 +34,8 @@ func unframe(t interface{ Fatalf(string, ...any) }, buf []byte) (op byte, payloa
 	return buf[0] & 0xf, buf[head : head+int(n)], buf[head+int(n):]
 }
 
-// TestFrames: any mix of frames, appended one after the other, comes apart again.
+// TestFrames: any mix of frames that were appended one after the other can be split into the same
+// frames again.
 func TestFrames(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var buf []byte
@@ -68,7 +69,8 @@ func record(body string) *readers.Record {
 	}
 }
 
-// TestEventFrame: head and body go out byte for byte, the rest is JSON.
+// TestEventFrame: an event's head and body are written byte for byte, the rest of the frame is
+// JSON.
 func TestEventFrame(t *testing.T) {
 	for _, body := range []string{"", `{"parts":[{"kind":"text","text":"a\u00e9\"<"}]}`, `{"x":"` + strings.Repeat("y", 70_000) + `"}`} {
 		r := record(body)

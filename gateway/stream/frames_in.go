@@ -12,11 +12,11 @@ import (
 	"github.com/parley-gateway/parley/gateway/api"
 )
 
-// Frames from the client. Each is decoded strictly into its own type: a field
-// that the type does not have is an error, not a misunderstanding. "omitempty"
-// says that a client may leave a field out (TestTypeScript).
+// Frames from the client. Each is decoded strictly into its own type: a field that the type does
+// not have is an error, so that a client's mistake is not ignored. "omitempty" says that a client
+// may leave a field out (TestTypeScript).
 
-// frameHeader is in every client frame.
+// frameHeader are the fields that every frame from a client may have.
 type frameHeader struct {
 	T   string `json:"t"`
 	ID  string `json:"id,omitempty"`
@@ -119,7 +119,7 @@ type linkContactCmd struct {
 	Contact      conversation.ContactID      `json:"contact"`
 }
 
-// decodeStrict reads exactly one JSON object into v.
+// decodeStrict decodes exactly one JSON object into v and refuses unknown fields.
 func decodeStrict(data []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
@@ -132,7 +132,7 @@ func decodeStrict(data []byte, v any) error {
 	return nil
 }
 
-// jsonProblem says what is wrong with some JSON without quoting values.
+// jsonProblem says what is wrong with JSON without quoting values, which may be confidential.
 func jsonProblem(err error) string {
 	if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Sprintf("field %s must not be a %s", te.Field, te.Value)

@@ -8,8 +8,8 @@ import (
 	"github.com/parley-gateway/parley/gateway/api"
 )
 
-// Frames from the server, as docs/protocol/agent-stream.md describes them.
-// The field T comes first and names the kind.
+// Frames to the client, as docs/protocol/agent-stream.md describes them. The field T comes first
+// and names the kind.
 
 type welcomeFrame struct {
 	T       string          `json:"t"`

@@ -12,11 +12,11 @@ import (
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
-// maxFaults is how many frames of a socket may be wrong before it is closed.
+// maxFaults is how many malformed frames a socket may send before it is closed.
 const maxFaults = 20
 
-// read handles one frame on the reading goroutine, which it must not block:
-// whatever asks the router becomes a job.
+// read handles one frame on the reading goroutine, which must not block: whatever needs the router
+// becomes a job.
 func (k *socket) read(raw json.RawMessage) {
 	var h frameHeader
 	if json.Unmarshal(raw, &h) != nil {
@@ -64,7 +64,7 @@ func (k *socket) decode(raw []byte, v any) bool {
 	return true
 }
 
-// wrong answers a frame that has no id.
+// wrong answers a malformed frame that has no id, and closes the socket after too many.
 func (k *socket) wrong(f *api.Fault, conv *conversation.ConversationID) {
 	if k.faults++; k.faults > maxFaults {
 		k.bye("protocol", closeProtocol, 0)
@@ -73,7 +73,7 @@ func (k *socket) wrong(f *api.Fault, conv *conversation.ConversationID) {
 	k.send(errorFrame{T: "error", Conversation: conv, Error: k.s.viewOf(f)})
 }
 
-// viewOf is a fault as a frame tells it; thread_open says whose exchange is open.
+// viewOf describes a fault in a frame; for thread_open it also says whose exchange is open.
 func (s *Stream) viewOf(f *api.Fault) errorView {
 	text := f.Text
 	for _, d := range f.Details {
@@ -86,7 +86,7 @@ func (s *Stream) viewOf(f *api.Fault) errorView {
 	return errorView{Code: f.Code, Message: text, threadOpenView: s.threadOpen(f)}
 }
 
-// hello tells the router that the agent is here, then lets the feed run.
+// hello tells the router that the agent is connected, and then starts to write what the feed has.
 func (k *socket) hello(raw []byte, again bool) {
 	var f helloFrame
 	if !k.decode(raw, &f) {
@@ -125,13 +125,13 @@ func (k *socket) hello(raw []byte, again bool) {
 	})
 }
 
-// isAgent reports whether the user handles conversations: all but
-// administrators, and those among them who serve something.
+// isAgent reports whether the user handles conversations: everybody except administrators who serve
+// no service.
 func (s *Stream) isAgent(id auth.Identity) bool {
 	return id.Role != directory.RoleAdmin || len(s.opts.Records.Snapshot().ServicesOf(id.User)) > 0
 }
 
-// command queues a command; it is acknowledged when it is durable.
+// command queues a command; it is acknowledged when its change is durable.
 func (k *socket) command(h frameHeader, raw []byte) {
 	if h.ID == "" || len(h.ID) > 64 {
 		k.wrong(api.NewFault("malformed", api.Detail{Where: "id", Problem: "must be 1 to 64 characters"}), nil)
@@ -183,8 +183,8 @@ func (k *socket) refuse(id string, f *api.Fault) {
 	k.send(ackFrame{T: "ack", ID: id, Error: &e})
 }
 
-// watch starts reading a conversation that is not in the active list, or
-// again from a sequence.
+// watch starts reading a conversation that is not in the agent's active list, or reads one again
+// from a given sequence number.
 func (k *socket) watch(raw []byte) {
 	var f watchFrame
 	if !k.decode(raw, &f) {
@@ -212,7 +212,8 @@ func (k *socket) watch(raw []byte) {
 	}
 }
 
-// typingFrame passes typing on. It is never acknowledged and may be dropped.
+// typingFrame tells the others that the agent is typing. It is never acknowledged and may be
+// dropped.
 func (k *socket) typingFrame(raw []byte) {
 	var f typingInFrame
 	if !k.decode(raw, &f) || f.Conversation.IsZero() || !k.typing.Allow() {

@@ -13,7 +13,7 @@ import (
 	"github.com/parley-gateway/parley/gateway/stream/streamtest"
 )
 
-// evil are streams that no client may send, each with the code that tells it so.
+// evil are byte streams that no client may send, each with the code with which the server closes.
 var evil = []struct {
 	name string
 	in   string
@@ -31,8 +31,8 @@ var evil = []struct {
 	{"continuation of nothing", "\x80\x80mask", 1002},
 }
 
-// lastWords reads to the end of a connection and returns its last text and
-// close code. Nothing else than the end of the server's stream is looked at.
+// lastWords reads to the end of a connection and returns the last text and the close code that the
+// server sent.
 func lastWords(t testing.TB, c net.Conn) (text string, code uint16) {
 	t.Helper()
 	_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
@@ -40,7 +40,7 @@ func lastWords(t testing.TB, c net.Conn) (text string, code uint16) {
 	if err != nil {
 		t.Fatalf("the connection did not end: %v", err)
 	}
-	_, all, _ = bytes.Cut(all, []byte("\r\n\r\n")) // the handshake's answer
+	_, all, _ = bytes.Cut(all, []byte("\r\n\r\n")) // cuts off the answer to the handshake
 	for len(all) >= 2 {
 		n, head := uint64(all[1]), 2
 		switch n {
@@ -63,8 +63,8 @@ func lastWords(t testing.TB, c net.Conn) (text string, code uint16) {
 	return text, code
 }
 
-// TestMalformedFrames: PR19, one malformed frame ends its own socket, and
-// nobody else notices.
+// TestMalformedFrames: PR19, one malformed frame ends the socket that sent it and disturbs no
+// other.
 func TestMalformedFrames(t *testing.T) {
 	d := newDesk(t, stream.Options{})
 	bystander := d.hello("sue", nil)
@@ -94,7 +94,7 @@ func TestMalformedFrames(t *testing.T) {
 	}
 }
 
-// TestFrameFloods: FT24, every frame counts, whatever its kind and length.
+// TestFrameFloods: FT24, every frame counts against the limit, whatever its kind and length.
 func TestFrameFloods(t *testing.T) {
 	for _, tc := range []struct{ name, first, flood string }{
 		{"empty fragments", "\x01\x80mask", "\x00\x80mask"},
@@ -114,8 +114,8 @@ func TestFrameFloods(t *testing.T) {
 	}
 }
 
-// TestPanicEndsOneSocket: PR19, whatever panics while a command runs or a feed
-// is read ends that agent's socket only, and the router knows of its end.
+// TestPanicEndsOneSocket: PR19, a panic while a command runs or a feed is read ends that agent's
+// socket only, and the router is told of its end.
 func TestPanicEndsOneSocket(t *testing.T) {
 	for _, in := range []string{"command", "feed", "typing"} {
 		t.Run(in, func(t *testing.T) {
@@ -151,8 +151,7 @@ func TestPanicEndsOneSocket(t *testing.T) {
 	}
 }
 
-// FuzzStream: PR19, no bytes from an agent panic anything or end another
-// agent's socket.
+// FuzzStream: PR19, no bytes that an agent sends cause a panic or end another agent's socket.
 func FuzzStream(f *testing.F) {
 	for _, tc := range evil {
 		f.Add([]byte(tc.in), false)

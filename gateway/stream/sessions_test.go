@@ -17,7 +17,7 @@ func typingSignal(conv conversation.ConversationID) readers.Signal {
 	return readers.Signal{Conversation: conv, Kind: plugin.SignalTyping, On: true, Who: conversation.Author{Kind: conversation.Customer}}
 }
 
-// fakeSessions knows people by bearer token.
+// fakeSessions finds identities by bearer token.
 type fakeSessions struct {
 	mu       sync.Mutex
 	ids      map[string]auth.Identity
@@ -92,7 +92,7 @@ func (f *fakeSessions) WatchRights(id auth.Identity, fn func()) func() {
 	return func() {}
 }
 
-// end revokes a session; told says whether watchers hear of it at once.
+// end revokes a session; told says whether its watchers are called at once.
 func (f *fakeSessions) end(id directory.SessionID, told bool) {
 	f.mu.Lock()
 	f.ended[id] = true
@@ -105,7 +105,7 @@ func (f *fakeSessions) end(id directory.SessionID, told bool) {
 	}
 }
 
-// noRecords is a directory without records but an audit trail.
+// noRecords is a directory that has an audit trail but no records.
 type noRecords struct {
 	mu    sync.Mutex
 	trail []directory.AuditEntry

@@ -19,33 +19,33 @@ import (
 	"github.com/parley-gateway/parley/internal/wsframe"
 )
 
-// socket is one agent's connection. The reading goroutine decodes frames, the
-// writing one reads the feed and writes, and a third runs commands one after
-// the other while there are any. What is written comes from the feed, read
-// only when the socket can take it, and from a bounded queue of answers.
+// socket is one agent's connection. One goroutine reads and decodes frames, one polls the feed and
+// writes, and a third runs commands one after the other while there are any. What is written comes
+// from the feed, which is polled only when the socket can take more, and from a bounded queue of
+// answers.
 type socket struct {
 	s       *Stream
 	conn    *gws.Conn
 	net     net.Conn
-	id      auth.Identity // when it was opened
+	id      auth.Identity // as it was when the socket was opened
 	opened  time.Time
-	release func() // gives the places under the limits back
+	release func() // gives back the socket's places under the limits
 
 	feed    Feed
-	view    *view // of the writing goroutine
+	view    *view // used by the writing goroutine only
 	wake    chan struct{}
 	gone    chan struct{} // closed when the reading goroutine has ended
 	parts   sync.WaitGroup
 	unwatch func()
 
-	// When the client was last heard and last pinged, in nanoseconds since opened:
-	// a clock that is set must not make every socket look silent (FT19).
+	// When the client last sent something and when it was last pinged, in nanoseconds since opened:
+	// wall time would make every socket look silent when the clock is set (FT19).
 	heard     atomic.Int64
 	pinged    atomic.Int64
 	board     atomic.Bool
 	boardSent atomic.Bool
 
-	// Of the reading goroutine.
+	// These are used by the reading goroutine only.
 	incoming              wsframe.Check
 	frames, sends, typing *rate.Limiter
 	faults                int
@@ -54,23 +54,23 @@ type socket struct {
 	queue     []byte // frames to write
 	farewell  *farewell
 	over      bool // nothing is written any more
-	helloed   bool // a hello came
-	ready     bool // and was dealt with: the feed is read
-	connected bool // the router knows of this socket
+	helloed   bool // the client has sent a hello
+	ready     bool // the hello was dealt with, so the feed is polled
+	connected bool // the router counts this socket
 	cursors   map[conversation.ConversationID]uint64
 	jobs      []func()
 	working   bool
-	reason    string // why it ended, for the metric
+	reason    string // why the socket ended; label of the metric
 }
 
-// farewell is how a socket is closed from our side.
+// farewell is what the server tells a client whose socket it closes.
 type farewell struct {
 	reason string
 	code   uint16
 	retry  time.Duration
 }
 
-// newSocket makes the socket of a connection that is not upgraded yet.
+// newSocket makes the socket for a connection that is not upgraded yet.
 func newSocket(s *Stream, conn net.Conn, id auth.Identity, release func()) *socket {
 	return &socket{
 		s: s, net: conn, opened: time.Now(), release: release, id: id,
@@ -82,7 +82,7 @@ func newSocket(s *Stream, conn net.Conn, id auth.Identity, release func()) *sock
 	}
 }
 
-// start runs the socket; the stream's mutex is held.
+// start starts the socket's goroutines; the caller holds the stream's mutex.
 func (k *socket) start() {
 	k.feed = k.s.opts.Router.NewFeed(k.id.User, api.AudienceOf(k.id), k.poke)
 	k.view = newView(k)
@@ -91,9 +91,9 @@ func (k *socket) start() {
 		k.write()
 	})
 	k.s.work.Go(func() {
-		// Watch may call back at once, so it comes after everything else is there.
+		// Watch may call back at once, so it comes when all else is set.
 		ended := k.s.opts.Sessions.Watch(k.id, func() { k.bye("revoked", closeRevoked, 0) })
-		// What the socket may see has changed: the client opens a new one.
+		// What the user may see has changed, so the client must open a new socket.
 		changed := k.s.opts.Sessions.WatchRights(k.id, func() { k.bye("restart", closeRestart, 0) })
 		k.unwatch = func() { ended(); changed() }
 		defer k.end()
@@ -102,9 +102,9 @@ func (k *socket) start() {
 	})
 }
 
-// contain is deferred by the socket's goroutines: what panics in one of them
-// ends this socket and nothing else (PR19). The value of a panic may hold
-// what customers wrote, so only runtime errors are printed.
+// contain is deferred by the socket's goroutines: a panic in one of them ends this socket and
+// nothing else (PR19). The value of a panic may contain what customers wrote, so only runtime
+// errors are logged.
 func (k *socket) contain(part string) {
 	p := recover()
 	if p == nil {
@@ -119,7 +119,7 @@ func (k *socket) contain(part string) {
 	k.kill()
 }
 
-// end runs on the reading goroutine after its loop.
+// end runs on the reading goroutine after its loop, and releases all that the socket holds.
 func (k *socket) end() {
 	k.unwatch()
 	close(k.gone)
@@ -143,7 +143,7 @@ func (k *socket) end() {
 	k.s.mu.Unlock()
 }
 
-// kill ends the socket without a word.
+// kill closes the connection without a bye or close frame.
 func (k *socket) kill() { _ = k.net.Close() }
 
 // poke wakes the writing goroutine.
@@ -154,11 +154,11 @@ func (k *socket) poke() {
 	}
 }
 
-// identity is who the socket belongs to, as of now.
+// identity is the present identity of the socket's user.
 func (k *socket) identity() (auth.Identity, error) { return k.s.opts.Sessions.Current(k.id) }
 
-// put queues whole frames. A queue that is full closes the socket: its client
-// resumes from its cursors and loses nothing.
+// put queues whole frames. If the queue is full the socket is closed: its client resumes from its
+// cursors and loses nothing.
 func (k *socket) put(frames []byte) {
 	k.mu.Lock()
 	full := len(k.queue)+len(frames) > maxQueue
@@ -173,7 +173,8 @@ func (k *socket) put(frames []byte) {
 	k.poke()
 }
 
-// shed queues frames that are worth something only now, if there is room.
+// shed queues frames that are useful only now (pongs, typing) if there is room, and else drops
+// them.
 func (k *socket) shed(frames []byte) {
 	k.mu.Lock()
 	room := len(k.queue)+len(frames) <= shedQueue
@@ -187,8 +188,8 @@ func (k *socket) shed(frames []byte) {
 
 func (k *socket) send(frame any) { k.put(appendJSON(nil, frame)) }
 
-// bye says why and closes, once; the first reason holds. A writer that is stuck
-// gets two more seconds.
+// bye tells the client the reason and closes the socket. Only the first call counts. A write under
+// way gets two more seconds.
 func (k *socket) bye(reason string, code uint16, retry time.Duration) {
 	k.mu.Lock()
 	if k.farewell == nil && !k.over {
@@ -200,7 +201,7 @@ func (k *socket) bye(reason string, code uint16, retry time.Duration) {
 	k.poke()
 }
 
-// check runs once a second.
+// check is called once a second; it closes a silent socket and pings a quiet one.
 func (k *socket) check(now time.Time) {
 	since := now.Sub(k.opened)
 	quiet := since - time.Duration(k.heard.Load())
@@ -212,7 +213,7 @@ func (k *socket) check(now time.Time) {
 	k.mu.Unlock()
 	switch {
 	case quiet > silentFor:
-		k.kill() // half open: nobody is there to read a word (FT20)
+		k.kill() // nobody is there who could read a bye: the connection is half open (FT20)
 		return
 	case !helloed && since > helloWithin:
 		k.bye("protocol", closeProtocol, 0)
@@ -228,14 +229,14 @@ func (k *socket) check(now time.Time) {
 	}
 }
 
-// pollItems is how many items are asked of the feed at once, and writeChunk
-// how many bytes are gathered before they are written.
+// pollItems is how many items one Poll asks the feed for, and writeChunk how many bytes are
+// gathered before they are written.
 const (
 	pollItems  = 64
 	writeChunk = 32 << 10
 )
 
-// write is the writing goroutine.
+// write is the loop of the writing goroutine.
 func (k *socket) write() {
 	failures := 0
 	for {
@@ -260,8 +261,8 @@ func (k *socket) write() {
 	}
 }
 
-// gather collects what is to be written now. last: the socket ends with it.
-// more: there may be more at once.
+// gather appends what is to be written now to buf. last: the socket is closed after it. more: there
+// may be more to write at once.
 func (k *socket) gather(buf []byte, failures *int) (_ []byte, last, more bool) {
 	k.mu.Lock()
 	buf = append(buf, k.queue...)
@@ -301,7 +302,7 @@ func (k *socket) gather(buf []byte, failures *int) (_ []byte, last, more bool) {
 	return buf, false, true
 }
 
-// pause waits after the store failed; the feed's cursors have not moved. It
+// pause waits after the store has failed to answer the feed, whose cursors have not moved. It
 // reports whether to go on.
 func (k *socket) pause(err error, failures *int) bool {
 	*failures++
@@ -320,15 +321,15 @@ func (k *socket) pause(err error, failures *int) bool {
 	}
 }
 
-// flush writes frames in one go. After the last ones it lets the client answer
-// the close frame, so that closing does not reset what it has yet to read.
+// flush writes frames with one write. After the last ones it waits for the client to answer the
+// close frame, so that closing does not reset what the client has yet to read.
 func (k *socket) flush(buf []byte, last bool) bool {
 	k.mu.Lock()
 	stall := k.s.opts.Stall
 	if k.farewell != nil {
 		stall = 2 * time.Second
 	}
-	_ = k.net.SetWriteDeadline(time.Now().Add(stall)) // when closed the write says so
+	_ = k.net.SetWriteDeadline(time.Now().Add(stall)) // fails when the connection is closed, and then the write fails, too
 	k.mu.Unlock()
 	_, err := k.net.Write(buf)
 	k.s.metrics.bytes.Add(float64(len(buf)))
@@ -352,7 +353,7 @@ func (k *socket) flush(buf []byte, last bool) bool {
 	return err == nil
 }
 
-// job runs fn after the jobs before it; false when too many wait.
+// job runs fn after the jobs queued before it; false when too many wait.
 func (k *socket) job(fn func()) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -15,11 +15,12 @@ import (
 // OnOpen implements gws.Event.
 func (s *Stream) OnOpen(*gws.Conn) {}
 
-// OnClose implements gws.Event; the socket ends after its loop.
+// OnClose implements gws.Event. It records why reading ended; the socket itself ends after its
+// loop.
 func (s *Stream) OnClose(c *gws.Conn, err error) {
 	k := socketOf(c)
 	if ce, ok := errors.AsType[*gws.CloseError](err); ok || errors.Is(err, io.EOF) {
-		_ = ce // closed by the client, in whatever manner
+		_ = ce // the client closed, in whatever way
 		return
 	}
 	k.mu.Lock()
@@ -36,7 +37,7 @@ func (s *Stream) OnPing(c *gws.Conn, payload []byte) {
 	}
 }
 
-// OnPong implements gws.Event; Read has noted that the client was heard.
+// OnPong implements gws.Event; Read has recorded that the client is alive.
 func (s *Stream) OnPong(*gws.Conn, []byte) {}
 
 // OnMessage implements gws.Event.
@@ -54,18 +55,17 @@ func (s *Stream) OnMessage(c *gws.Conn, m *gws.Message) {
 
 func socketOf(c *gws.Conn) *socket { return c.Session().(*holder).k }
 
-// closing reports whether the socket is being closed by us: nothing that
-// still comes is handled.
+// closing reports whether the server is closing the socket: then frames that still come are
+// ignored.
 func (k *socket) closing() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.farewell != nil
 }
 
-// Read is what gws reads from: the client's bytes, as long as its frames are
-// well-formed and not too many (FT24). Otherwise it says goodbye and goes on
-// reading for nobody: closing a connection with unread bytes resets it, and
-// the client would not see why it was closed.
+// Read is what gws reads from: the client's bytes, as long as its frames are well-formed and not
+// too many (FT24). Otherwise it queues the goodbye, and reads on and drops what comes: closing a
+// connection with unread bytes resets it, and the client would not learn why it was closed.
 func (k *socket) Read(b []byte) (int, error) {
 	n, err := k.net.Read(b)
 	if n == 0 || k.admit(b[:n]) {
@@ -77,7 +77,7 @@ func (k *socket) Read(b []byte) (int, error) {
 	return 0, err
 }
 
-// admit checks the frames that begin in b and notes that the client was heard.
+// admit checks the frames that begin in b and records that the client is alive.
 func (k *socket) admit(b []byte) bool {
 	frames, fault := k.incoming.Next(b)
 	if fault != nil {
@@ -100,8 +100,8 @@ func (k *socket) admit(b []byte) bool {
 
 var errFrames = errors.New("too many frames")
 
-// complain logs whose frames closed a socket, at most once in ten seconds for
-// all sockets; the metric counts every one.
+// complain logs which user's frames closed a socket, at most once in ten seconds for all sockets;
+// the metric counts every case.
 func (s *Stream) complain(user conversation.AgentID, err error) {
 	s.complaints.Do(func() { s.log.Warn("stream: frames refused", "user_id", user, "err", err) })
 }

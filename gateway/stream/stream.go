@@ -22,20 +22,21 @@ import (
 	"github.com/parley-gateway/parley/gateway/limit"
 )
 
-// Sessions tells who opens a socket and when that ends (auth.Auth).
+// Sessions finds out who opens a socket and when their session ends (auth.Auth).
 type Sessions interface {
-	// Authenticate finds who sends r; for a socket with a cookie the origin was checked.
+	// Authenticate returns the identity of r's sender; for a socket with a cookie it has checked
+	// the origin.
 	Authenticate(r *http.Request) (auth.Identity, error)
-	// Current is the identity as of now; an error when the session has ended.
+	// Current returns the user's present identity; an error when the session has ended.
 	Current(id auth.Identity) (auth.Identity, error)
 	// Watch calls fn once when the session has ended.
 	Watch(id auth.Identity, fn func()) (cancel func())
-	// WatchRights calls fn once when the session has ended or the user's role or
-	// privileges are no longer those of id; later than Watch, if that came before.
+	// WatchRights calls fn once when the session has ended, or when the user's role or privileges
+	// are no longer those of id. It is called after a Watch that began earlier.
 	WatchRights(id auth.Identity, fn func()) (cancel func())
 }
 
-// Records gives the present records and notes who read what (directory.Directory).
+// Records gives the present records and takes entries of the audit trail (directory.Directory).
 type Records interface {
 	Snapshot() *directory.Snapshot
 	// Audit appends to the audit trail, durable on return.
@@ -47,8 +48,8 @@ type Options struct {
 	Router   Router
 	Sessions Sessions
 	Records  Records
-	Version  string // shown in welcome
-	// Now is the installation's time, from which desktops count; nil: time.Now.
+	Version  string // shown in the welcome frame
+	// Now is the installation's time, by which desktops set their clocks; nil: time.Now.
 	Now func() time.Time
 
 	Limits
@@ -56,16 +57,16 @@ type Options struct {
 	Log      *slog.Logger
 }
 
-// Limits bound what agents' sockets may use. A zero field gets its default.
+// Limits bound what agents' sockets may use. A zero field means its default.
 type Limits struct {
 	SocketsPerIP   int            // of one address or /64 network; default 1024
 	SocketsPerUser int            // default 16
-	Exempt         []netip.Prefix // not held to SocketsPerIP; nil: loopback
+	Exempt         []netip.Prefix // not limited by SocketsPerIP; nil: loopback
 	SendPerSecond  float64        // messages of one socket; default 10
 	SendBurst      int            // default 60
 	FramePerSecond float64        // frames of one socket of any kind; default 100
 	FrameBurst     int            // default 400
-	Stall          time.Duration  // how long a write may be stuck; default 20 s (PR13)
+	Stall          time.Duration  // how long a write may take without progress; default 20 s (PR13)
 }
 
 // Times of the protocol (docs/protocol/agent-stream.md).
@@ -76,12 +77,12 @@ const (
 	commandTime  = 15 * time.Second
 	sweepEvery   = time.Second
 	maxFrame     = 64 << 10
-	readBuffer   = 2 << 10   // what an idle socket keeps for reading
-	maxQueue     = 1 << 20   // bytes waiting for a socket
-	shedQueue    = 256 << 10 // beyond this nothing ephemeral is queued
+	readBuffer   = 2 << 10   // buffer that an idle socket keeps for reading
+	maxQueue     = 1 << 20   // bytes that may wait for a socket
+	shedQueue    = 256 << 10 // when so much waits, pongs and typing are dropped
 	maxCursors   = 2000
 	maxWatched   = 200
-	maxPipelined = 64 // commands of one socket that wait
+	maxPipelined = 64 // commands of one socket that may wait
 )
 
 // Close codes.
@@ -102,7 +103,7 @@ type Stream struct {
 	perUser  *limit.Conns[conversation.AgentID]
 	metrics  *metrics
 	buffers  sync.Pool
-	// complaints bounds what clients' faults write to the log.
+	// complaints limits how often clients' faults are logged.
 	complaints rate.Sometimes
 
 	ctx    context.Context //nolint:containedctx // of all commands, which outlive their request; ends with Close
@@ -112,7 +113,7 @@ type Stream struct {
 	mu       sync.Mutex
 	sockets  map[*socket]struct{}
 	draining bool
-	board    []byte // the last board, as JSON without its time
+	board    []byte // the board that was sent last, as JSON without its time
 }
 
 // New makes a Stream and starts its sweeper; Close stops it.
@@ -141,7 +142,7 @@ func New(opts Options) *Stream {
 
 		complaints: rate.Sometimes{Interval: 10 * time.Second},
 	}
-	s.ctx, s.cancel = context.WithCancel(context.Background()) // ends with Close
+	s.ctx, s.cancel = context.WithCancel(context.Background()) // cancelled by Close
 	s.upgrader = gws.NewUpgrader(s, &gws.ServerOption{
 		ReadMaxPayloadSize: maxFrame,
 		ReadBufferSize:     readBuffer,
@@ -160,7 +161,7 @@ func def[T comparable](field *T, value T) {
 	}
 }
 
-// ServeHTTP opens a socket. The handler returns at once.
+// ServeHTTP opens a socket. The handler returns as soon as the socket runs.
 func (s *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id, err := s.opts.Sessions.Authenticate(r)
 	if err != nil {
@@ -189,12 +190,12 @@ func (s *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		api.WriteFault(w, api.NewFault("malformed", api.Detail{Problem: "this connection cannot become a WebSocket"}))
 		return
 	}
-	if rw.Reader.Buffered() > 0 { // RFC 6455 section 4.1: the client sends nothing before our answer
+	if rw.Reader.Buffered() > 0 { // RFC 6455 section 4.1: the client must not send before the server's answer
 		_ = netConn.Close()
 		release()
 		return
 	}
-	// The library offers compression only if told to, but it reads this header in any case.
+	// The library uses compression only if told to, but it parses this header in any case.
 	r.Header.Del("Sec-Websocket-Extensions")
 	k := newSocket(s, netConn, id, release)
 	conn, err := s.upgrader.UpgradeFromConn(netConn, bufio.NewReaderSize(k, readBuffer), r)
@@ -218,7 +219,8 @@ func (s *Stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// sweep looks after all sockets once a second: silence, pings, sessions, boards.
+// sweep checks all sockets once a second: whether they are silent, need a ping, or have lost their
+// session, and who gets the board.
 func (s *Stream) sweep() {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -252,7 +254,7 @@ func (s *Stream) list() []*socket {
 	return out
 }
 
-// sendBoard sends the board to those who have not seen it as it is.
+// sendBoard sends the board to those sockets that have not seen its present state.
 func (s *Stream) sendBoard(to []*socket) {
 	ctx, cancel := context.WithTimeout(s.ctx, sweepEvery)
 	defer cancel()
@@ -278,8 +280,8 @@ func (s *Stream) sendBoard(to []*socket) {
 	}
 }
 
-// Drain tells every socket to come back and closes it. New ones are told the
-// same. It returns when all are gone, or when ctx ends.
+// Drain tells every socket, and every new one, to connect again later and closes it. It returns
+// when all are gone, or when ctx ends.
 func (s *Stream) Drain(ctx context.Context) {
 	s.mu.Lock()
 	s.draining = true
@@ -298,7 +300,7 @@ func (s *Stream) Drain(ctx context.Context) {
 	}
 }
 
-// Close cuts off what is left and waits for all goroutines.
+// Close cuts off the remaining sockets and waits for all goroutines.
 func (s *Stream) Close() {
 	s.mu.Lock()
 	s.draining = true
@@ -316,11 +318,11 @@ func (s *Stream) fault(err error, where string) *api.Fault {
 	})
 }
 
-// holder is the session that gws keeps with a connection: our socket.
+// holder lets gws keep the socket with its connection, as the connection's session.
 type holder struct{ k *socket }
 
-// Len, Load, Delete, Store and Range implement gws.SessionStorage; nothing
-// but the socket is ever kept.
+// Len, Load, Delete, Store and Range implement gws.SessionStorage; a holder keeps nothing but the
+// socket.
 func (*holder) Len() int                               { return 0 }
 func (*holder) Load(string) (any, bool)                { return nil, false }
 func (*holder) Delete(string)                          {}

@@ -29,7 +29,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// desk is a running stream over fakes.
+// desk is a running stream with fake sessions, router and records.
 type desk struct {
 	t        testing.TB
 	router   *streamtest.Router
@@ -183,8 +183,8 @@ func TestOfferEnds(t *testing.T) {
 	}
 }
 
-// TestResume (PR14): wherever a socket breaks, the next one gets exactly what
-// is missing.
+// TestResume (PR14): wherever a socket breaks, the next one gets exactly the events that are
+// missing.
 func TestResume(t *testing.T) {
 	d := newDesk(t, stream.Options{})
 	conv := d.router.Open(streamtest.Service(), streamtest.Account())
@@ -197,7 +197,7 @@ func TestResume(t *testing.T) {
 	last := uint64(0)
 	for cut := 1; last < total; cut = cut%5 + 1 {
 		c := d.hello("ana", map[conversation.ConversationID]uint64{conv: last})
-		if last == 10 { // while it is away more comes
+		if last == 10 { // more events come while no socket is open
 			for i := range 8 {
 				d.router.Say(conv, fmt.Sprint("late ", i))
 			}
@@ -212,7 +212,7 @@ func TestResume(t *testing.T) {
 			if last >= total {
 				break
 			}
-			if last == 22 { // all so far: make more
+			if last == 22 { // the client has all events so far, so make more
 				for i := range 8 {
 					d.router.Say(conv, fmt.Sprint("more ", i))
 				}
@@ -294,7 +294,7 @@ func TestSignals(t *testing.T) {
 	})
 }
 
-// TestRefusals: wrong commands are answered with published codes and harm nothing.
+// TestRefusals: wrong commands are answered with published codes and change nothing.
 func TestRefusals(t *testing.T) {
 	d := newDesk(t, stream.Options{})
 	conv := d.router.Open(streamtest.Service(), streamtest.Account())
@@ -333,7 +333,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestUnforeseenError: the client learns an id, the log the cause.
+// TestUnforeseenError: the client is told an id only; the log has the id with the cause.
 func TestUnforeseenError(t *testing.T) {
 	d := newDesk(t, stream.Options{})
 	c := d.hello("ana", nil)
@@ -384,7 +384,7 @@ func TestOpening(t *testing.T) {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}
-	// Not the gauge: a client hears that its socket is open before it is counted.
+	// The gauge cannot tell: a client learns that its socket is open before the socket is counted.
 	streamtest.Eventually(t, "earlier sockets are gone", func() bool { return counter(t, d.reg, "parley_stream_closed_total", "client") == 2 })
 	d.dial("ana")
 	d.dial("ana")
@@ -402,8 +402,8 @@ func TestSocketsPerAddress(t *testing.T) {
 	}
 }
 
-// TestRevocation (PR23): a socket hears within five seconds that its session
-// has ended, told at once or found by looking.
+// TestRevocation (PR23): a socket is closed within five seconds of the end of its session, whether
+// it is told at once or finds out by asking.
 func TestRevocation(t *testing.T) {
 	for _, told := range []bool{true, false} {
 		t.Run(fmt.Sprint("told=", told), func(t *testing.T) {
@@ -435,7 +435,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// TestProtocol: frames that nobody may send end the socket, and only that one.
+// TestProtocol: frames that a client may not send end that client's socket and no other.
 func TestProtocol(t *testing.T) {
 	d := newDesk(t, stream.Options{Limits: stream.Limits{FramePerSecond: 50, FrameBurst: 100}})
 	bystander := d.hello("sue", nil)
@@ -492,15 +492,15 @@ func TestProtocol(t *testing.T) {
 	}
 }
 
-// TestSlowReader (PR13): a socket that stops reading is closed, holds little,
-// and holds up nobody.
+// TestSlowReader (PR13): a socket that stops reading is closed, holds little memory, and delays
+// nobody.
 func TestSlowReader(t *testing.T) {
 	d := newDesk(t, stream.Options{Limits: stream.Limits{Stall: 300 * time.Millisecond}})
 	conv := d.router.Open(streamtest.Service(), streamtest.Account())
 	d.router.MakeJoin(d.ana.User, conv)
 	raw := d.rawSocket(t, "ana", `{"t":"hello"}`)
 	big := strings.Repeat("x", 60_000)
-	for range 300 { // far more than the kernel's buffers take
+	for range 300 { // far more than the kernel's buffers can hold
 		d.router.Say(conv, big)
 	}
 	streamtest.Eventually(t, "the slow socket is closed", func() bool { return counter(t, d.reg, "parley_stream_closed_total", "slow") == 1 })
@@ -512,7 +512,7 @@ func TestSlowReader(t *testing.T) {
 	streamtest.Eventually(t, "the router knows of one socket", func() bool { return d.router.Sockets(d.ana.User) == 1 })
 }
 
-// TestRevokeSlowReader: being stuck does not keep a revoked socket open.
+// TestRevokeSlowReader: a revoked socket is closed although its client does not read.
 func TestRevokeSlowReader(t *testing.T) {
 	d := newDesk(t, stream.Options{})
 	conv := d.router.Open(streamtest.Service(), streamtest.Account())
@@ -553,7 +553,7 @@ func (d *desk) rawSocket(t testing.TB, login, text string) net.Conn {
 	return c
 }
 
-// TestSendRate: messages beyond the bucket are refused, not queued.
+// TestSendRate: messages over the rate are refused, not queued.
 func TestSendRate(t *testing.T) {
 	d := newDesk(t, stream.Options{Limits: stream.Limits{SendPerSecond: .001, SendBurst: 3}})
 	conv := d.router.Open(streamtest.Service(), streamtest.Account())
@@ -596,7 +596,7 @@ func TestStreamMetricNames(t *testing.T) {
 	}
 }
 
-// counter is the value of a metric, of the series that has label as one value.
+// counter is the value of a metric's series that has label among its values.
 func counter(t *testing.T, reg *prometheus.Registry, name, label string) float64 {
 	t.Helper()
 	families, err := reg.Gather()

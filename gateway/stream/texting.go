@@ -12,8 +12,8 @@ import (
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
-// What agents do with store-and-forward channels: begin exchanges (N1, N2), take
-// them up (N6, N17), settle what nobody knows (PR4), see what waits (O1, O2).
+// What agents do on store-and-forward channels: begin exchanges (N1, N2), join them (N6, N17),
+// settle messages of unknown status (PR4), and see what waits in Recent (O1, O2).
 
 type textCmd struct {
 	frameHeader
@@ -36,7 +36,7 @@ type settleCmd struct {
 	Outcome      conversation.Outcome        `json:"outcome"`
 }
 
-// maxAddress bounds an address as an agent writes it, in bytes.
+// maxAddress bounds an address that an agent types, in bytes.
 const maxAddress = 64
 
 func textCommands() map[string]run {
@@ -92,14 +92,14 @@ func beginText(ctx context.Context, s *Stream, id auth.Identity, c textCmd) (ack
 	return ack, err
 }
 
-// threadOpenView is what an error thread_open tells of the exchange (N17).
+// threadOpenView is what the error thread_open says of the exchange that is open (N17).
 type threadOpenView struct {
 	Conversation conversation.ConversationID `json:"conversation"`
 	Owner        *api.AgentRef               `json:"owner"`
 	Joinable     bool                        `json:"joinable"`
 }
 
-// threadOpen is what a fault thread_open tells besides; nil for all others.
+// threadOpen describes the open exchange of a fault thread_open; nil for all other faults.
 func (s *Stream) threadOpen(f *api.Fault) *threadOpenView {
 	open, ok := errors.AsType[*router.ThreadOpenError](f)
 	if !ok {
@@ -125,7 +125,7 @@ type recentItem struct {
 	At           time.Time                   `json:"at"`
 }
 
-// recent tells what waits in the agent's Recent now (O1, O2).
+// recent appends a frame with what waits in the agent's Recent now (O1, O2).
 func (v *view) recent(buf []byte) []byte {
 	rec := v.k.s.opts.Router.Recent(v.k.s.ctx, v.k.id.User)
 	f := recentFrame{T: "recent", Unread: rec.Unread, Items: make([]recentItem, 0, min(len(rec.Items), maxRecent))}
@@ -135,5 +135,5 @@ func (v *view) recent(buf []byte) []byte {
 	return appendJSON(buf, f)
 }
 
-// maxRecent bounds the exchanges that a recent frame lists; the count is of all.
+// maxRecent bounds the exchanges that a recent frame lists; its unread count covers all.
 const maxRecent = 200

@@ -101,7 +101,7 @@ func TestTextRefusals(t *testing.T) {
 			}
 		})
 	}
-	sue.Say(text(nil)) // whatever the role: N1
+	sue.Say(text(nil)) // sue lacks the privilege, which her role does not replace: N1
 	if ack := sue.Until("ack"); ack.Str("error", "code") != "denied" {
 		t.Errorf("without the privilege = %v, want denied", ack)
 	}
@@ -129,7 +129,8 @@ func TestJoinAndSettle(t *testing.T) {
 	}
 }
 
-// O1, O2: the badge, after hello and at each change, on all devices.
+// O1, O2: the count of unread messages comes after hello and at each change, to all of the agent's
+// sockets.
 func TestRecentFrames(t *testing.T) {
 	d := newDesk(t, stream.Options{})
 	at := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
@@ -160,7 +161,7 @@ func TestRecentFrames(t *testing.T) {
 	want("seen there", two, "0", 0)
 }
 
-// A long list is cut, the count is not.
+// A long list is cut; the unread count covers all of it.
 func TestRecentIsBounded(t *testing.T) {
 	d := newDesk(t, stream.Options{})
 	rec := readers.Recent{Unread: 500}
@@ -174,8 +175,8 @@ func TestRecentIsBounded(t *testing.T) {
 	}
 }
 
-// Who texts is known by a number: the offer shows it (N8). Where addresses are
-// tokens it says nothing of them (A3).
+// A customer who texts is known by a phone number, which the offer shows (N8). On channels whose
+// addresses are tokens the offer shows no address (A3).
 func TestOfferShowsTheNumber(t *testing.T) {
 	d := newDesk(t, stream.Options{})
 	c := d.hello("ana", nil)

@@ -18,17 +18,16 @@ import (
 	"github.com/parley-gateway/parley/gateway/api"
 )
 
-// The types that the front ends see: what the agents' socket and the routes of
-// the desktop send and take, written as TypeScript from the Go types that are
-// encoded and decoded, so that nobody copies them by hand. The routes' come
-// from the types that the OpenAPI description is made of, since it cannot tell
-// null from absent where a field is an object.
+// This test writes the TypeScript types of front ends: what the agents' socket and the desktop's
+// routes send and accept, from the Go types that are encoded and decoded, so that nobody copies
+// them by hand. The types of routes come from the Go types and not from the OpenAPI description
+// made of them, because that cannot tell null from absent where a field is an object.
 
 var update = flag.Bool("update", false, "write the generated file")
 
 const typescriptFile = "../../web/shared/src/protocol.ts"
 
-// TestTypeScript: the committed types are those of the Go types.
+// TestTypeScript: the committed TypeScript is what the Go types give.
 func TestTypeScript(t *testing.T) {
 	got := typescript()
 	if *update {
@@ -45,7 +44,7 @@ func TestTypeScript(t *testing.T) {
 	}
 }
 
-// TestTypeScriptKnowsAll: a command or an event type that is new needs its line in the tables below.
+// TestTypeScriptKnowsAll: the tables below have a line for every command and event type.
 func TestTypeScriptKnowsAll(t *testing.T) {
 	if got, want := slices.Sorted(maps.Keys(typedCommands())), CommandNames(); !slices.Equal(got, want) {
 		t.Errorf("commands with types: %v, want %v", got, want)
@@ -58,10 +57,10 @@ func TestTypeScriptKnowsAll(t *testing.T) {
 	}
 }
 
-// names are what front ends call the Go types; a type without a line keeps its own name.
+// names are the TypeScript names of Go types; a type that is not listed keeps its own name.
 func names() map[reflect.Type]string {
 	answers := api.Answers()
-	of := func(v any, field string) reflect.Type { // that a field points to, or lists
+	of := func(v any, field string) reflect.Type { // the type that a field points to, or lists
 		f, _ := reflect.TypeOf(v).FieldByName(field)
 		return f.Type.Elem()
 	}
@@ -88,7 +87,7 @@ func names() map[reflect.Type]string {
 	}
 }
 
-// enums are the string types whose values front ends tell apart.
+// enums are the string types of which front ends know each value.
 func enums() map[reflect.Type][]string {
 	all := map[reflect.Type][]string{}
 	enum(all, directory.RoleAgent, directory.RoleSupervisor, directory.RoleAdmin)
@@ -110,7 +109,7 @@ func enum[T ~string](all map[reflect.Type][]string, values ...T) {
 	}
 }
 
-// eventBodies are the shapes of sealed bodies by event type.
+// eventBodies are the Go types of sealed bodies, by event type.
 func eventBodies() map[conversation.Type]any {
 	return map[conversation.Type]any{
 		conversation.TypeStarted:           conversation.StartedBody{},
@@ -127,7 +126,7 @@ func eventBodies() map[conversation.Type]any {
 	}
 }
 
-// serverFrames are the frames to a client by their field t; "event" is written apart.
+// serverFrames are the frames to a client by their field t; "event" is written separately.
 func serverFrames() map[string]any {
 	return map[string]any{
 		"welcome": welcomeFrame{}, "agent": agentFrame{}, "offer": offerFrame{}, "offer_end": offerEndFrame{},
@@ -137,7 +136,7 @@ func serverFrames() map[string]any {
 	}
 }
 
-// clientFrames are the frames from a client by their field t; "cmd" is written apart.
+// clientFrames are the frames from a client by their field t; "cmd" is written separately.
 func clientFrames() map[string]any {
 	return map[string]any{
 		"hello": helloFrame{}, "watch": watchFrame{}, "unwatch": unwatchFrame{}, "typing": typingInFrame{},
@@ -145,7 +144,7 @@ func clientFrames() map[string]any {
 	}
 }
 
-// typedCommands are what commands decode, by name.
+// typedCommands are the types that commands are decoded into, by name.
 func typedCommands() map[string]any {
 	return map[string]any{
 		"ready": plainCmd{}, "not_ready": notReadyCmd{}, "logout": plainCmd{}, "accept": offerCmd{}, "reject": offerCmd{},
@@ -200,7 +199,7 @@ export type ServerFrame =
 	top.WriteString(";\n\n/** Frames from a client but for commands, which are { t: 'cmd', id, cmd } and their fields. */\nexport type ClientFrame =")
 	frames = clientFrames()
 	for _, t := range slices.Sorted(maps.Keys(frames)) {
-		if t == "ping" { // the one whose id is read
+		if t == "ping" { // the only frame whose id is read
 			top.WriteString("\n  | { t: 'ping'; id: string }")
 			continue
 		}
@@ -240,7 +239,7 @@ type tsWriter struct {
 	done  map[string]string
 }
 
-// whole is the type of a frame, head or body.
+// whole is the TypeScript type of a frame, head or body; one without fields is an empty record.
 func (w *tsWriter) whole(t reflect.Type) string {
 	if w.fields(t, false) == "" {
 		return "Record<string, never>"
@@ -294,14 +293,14 @@ func (w *tsWriter) name(t reflect.Type) string {
 func (w *tsWriter) object(t reflect.Type) string {
 	name := w.name(t)
 	if _, ok := w.done[name]; !ok {
-		w.done[name] = "" // it may hold itself
+		w.done[name] = "" // set first, because the type may contain itself
 		w.done[name] = fmt.Sprintf("export interface %s {\n%s}\n", name, w.fields(t, false))
 	}
 	return name
 }
 
-// fields are the lines of an interface. What a frame's kind says already, t and
-// the header, is left out; those of an embedded pointer may be missing together.
+// fields are the lines of an interface. It leaves out t and the header, which the kind of a frame
+// implies; the fields of an embedded pointer may be missing together.
 func (w *tsWriter) fields(t reflect.Type, missing bool) string {
 	var b strings.Builder
 	for f := range t.Fields() {

@@ -14,25 +14,24 @@ import (
 	"github.com/parley-gateway/parley/gateway/api"
 )
 
-// view is what a socket's client has been told: the agent's state and what
-// follows from it (offers, the active list), and what it watches beside. It
-// turns the feed's items into frames. But for watch and unwatch it belongs to
-// the writing goroutine.
+// view is what a socket's client has been told: the agent's state and what follows from it (offers,
+// the active list), and which other conversations it watches. It turns the feed's items into
+// frames. Except for watch and unwatch it is used by the writing goroutine only.
 type view struct {
 	k      *socket
-	seq    uint64 // of the agent's state that was sent last
+	seq    uint64 // sequence number of the agent's state that was sent last
 	sent   bool
 	offers map[conversation.OfferID]presented
-	active map[conversation.ConversationID]string // state as told
+	active map[conversation.ConversationID]string // each conversation's state, as the client was told
 
 	mu      sync.Mutex
 	reading map[conversation.ConversationID]reading
 }
 
-// presented is an offer that the client shows.
+// presented is an offer that the client now shows.
 type presented struct {
 	conversation conversation.ConversationID
-	seq          uint64 // of the conversation when it was presented
+	seq          uint64 // the conversation's sequence number when the offer was shown
 }
 
 // reading says why the feed reads a conversation.
@@ -45,7 +44,7 @@ func newView(k *socket) *view {
 	}
 }
 
-// item appends the frames for one item; events counts events.
+// item appends the frames for one item, and returns events increased by the events among them.
 func (v *view) item(buf []byte, it *readers.Item, events int) ([]byte, int) {
 	switch {
 	case it.Record != nil:
@@ -68,12 +67,12 @@ func (v *view) signal(buf []byte, s *readers.Signal) []byte {
 		return appendJSON(buf, typingFrame{T: "typing", Conversation: s.Conversation, On: s.On, Who: s.Who, Name: s.Name})
 	case plugin.SignalPresence:
 		return appendJSON(buf, presenceFrame{T: "presence", Conversation: s.Conversation, On: s.On})
-	default: // a customer's place in the queue is nothing to agents
+	default: // agents are not shown a customer's place in the queue
 		return buf
 	}
 }
 
-// watch reads a conversation from a sequence; false when there are too many.
+// watch reads a conversation after a sequence number; false when the client watches too many.
 func (v *view) watch(conv conversation.ConversationID, after uint64) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -95,7 +94,7 @@ func (v *view) unwatch(conv conversation.ConversationID) {
 	v.drop(conv, r)
 }
 
-// drop stops reading what nobody wants any more; the mutex is held.
+// drop stops reading a conversation that is neither active nor watched; the caller holds the mutex.
 func (v *view) drop(conv conversation.ConversationID, r reading) {
 	if r.active || r.watched {
 		v.reading[conv] = r
@@ -105,7 +104,7 @@ func (v *view) drop(conv conversation.ConversationID, r reading) {
 	v.k.feed.Remove(conv)
 }
 
-// join reads a conversation of the active list, from where the client is.
+// join starts reading a conversation of the active list, from the client's cursor.
 func (v *view) join(conv conversation.ConversationID) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -115,7 +114,7 @@ func (v *view) join(conv conversation.ConversationID) {
 	if !known {
 		v.k.mu.Lock()
 		after := v.k.cursors[conv]
-		delete(v.k.cursors, conv) // a later join starts from what the client then has: nothing
+		delete(v.k.cursors, conv) // after a later join the conversation is read from its beginning
 		v.k.mu.Unlock()
 		v.k.feed.Add(conv, after)
 	}
@@ -129,8 +128,8 @@ func (v *view) part(conv conversation.ConversationID) {
 	v.drop(conv, r)
 }
 
-// agent brings the client up to the agent's present state: first what ended,
-// then the state itself, then what is new.
+// agent tells the client the agent's present state: first what has ended, then the state itself,
+// then what is new.
 func (v *view) agent(buf []byte) []byte {
 	ctx, cancel := context.WithTimeout(v.k.s.ctx, commandTime)
 	defer cancel()
@@ -141,7 +140,7 @@ func (v *view) agent(buf []byte) []byte {
 		return buf
 	}
 	if v.sent && a.Seq < v.seq {
-		return buf // an older view than the one that was sent
+		return buf // older than the state that was sent last
 	}
 	buf = v.endedOffers(ctx, buf, &a)
 	buf = appendJSON(buf, agentFrame{T: "agent", Agent: newAgentView(&a)})
@@ -185,7 +184,7 @@ func workState(w acd.Work) string {
 	return "joined"
 }
 
-// endedOffers takes alerts away.
+// endedOffers tells the client which of the offers that it shows have ended.
 func (v *view) endedOffers(ctx context.Context, buf []byte, a *acd.AgentState) []byte {
 	for offer, p := range v.offers {
 		if a.Offer != nil && a.Offer.Offer == offer {
@@ -201,7 +200,7 @@ func (v *view) endedOffers(ctx context.Context, buf []byte, a *acd.AgentState) [
 	return buf
 }
 
-// offerCause reads in the conversation why an offer ended.
+// offerCause finds in the conversation's events why an offer ended.
 func (v *view) offerCause(ctx context.Context, offer conversation.OfferID, p presented) conversation.Cause {
 	recs, err := v.k.s.opts.Router.Records(ctx, p.conversation, conversation.AudienceAgent, p.seq-min(p.seq, 8), 256)
 	if err != nil {
@@ -227,7 +226,8 @@ func (v *view) offerCause(ctx context.Context, offer conversation.OfferID, p pre
 	return conversation.CauseWithdrawn
 }
 
-// activeList tells what came into the active list, changed in it, or left it.
+// activeList tells the client which conversations came into the active list, changed in it, or left
+// it.
 func (v *view) activeList(ctx context.Context, buf []byte, a *acd.AgentState) []byte {
 	for conv := range v.active {
 		if a.Holds(conv) == nil {
@@ -255,7 +255,7 @@ func (v *view) activeList(ctx context.Context, buf []byte, a *acd.AgentState) []
 	return buf
 }
 
-// offer presents an interaction (A2-A6).
+// offer tells the client of an offer, with what its alert shows (A2-A6).
 func (v *view) offer(ctx context.Context, buf []byte, o *acd.HeldOffer) []byte {
 	info, err := v.k.s.opts.Router.Info(ctx, o.Conversation)
 	if err != nil {
@@ -296,8 +296,8 @@ func (v *view) offer(ctx context.Context, buf []byte, o *acd.HeldOffer) []byte {
 	return appendJSON(buf, f)
 }
 
-// waited is the shortest wait that counts as having been in a queue (A4): to
-// be offered at once takes a moment too.
+// waited is the shortest wait that counts as having been in a queue (A4), because an offer made at
+// once takes a moment, too.
 const waited = time.Second
 
 // timeOrNil is null in JSON for the zero time.

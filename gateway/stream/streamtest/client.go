@@ -21,7 +21,7 @@ type Client struct {
 // NewClient is the client of a socket that is open.
 func NewClient(t testing.TB, c *websocket.Conn) *Client { return &Client{c, t} }
 
-// Say writes a frame: its text, or what becomes it as JSON.
+// Say writes a frame: v as text, or as JSON.
 func (c *Client) Say(v any) {
 	c.t.Helper()
 	b, ok := v.(string)
@@ -40,7 +40,7 @@ func (c *Client) Say(v any) {
 // Frame is a frame from the server.
 type Frame map[string]any
 
-// Str is the text of a field, or "".
+// Str is the text of the field at a path, or "".
 func (f Frame) Str(path ...string) string {
 	var v any = map[string]any(f)
 	for _, p := range path {
@@ -56,7 +56,7 @@ func (f Frame) Str(path ...string) string {
 	return fmt.Sprint(v)
 }
 
-// Next is the next frame.
+// Next reads the next frame.
 func (c *Client) Next() (Frame, error) {
 	ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Second)
 	defer cancel()
@@ -85,7 +85,7 @@ func (c *Client) Until(kind string) Frame {
 	}
 }
 
-// Ends reads until the socket closes and returns the bye and the close code.
+// Ends reads until the socket closes and returns the reason in the bye frame and the close code.
 func (c *Client) Ends() (bye string, code websocket.StatusCode) {
 	c.t.Helper()
 	for {

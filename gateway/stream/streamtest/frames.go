@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// FrameNames are the kinds of frames that a socket takes. The test runs in a folder
-// beside the stream's.
+// FrameNames are the kinds of frames that a socket accepts, read from the source of inbound.go. The
+// calling test must run in a folder beside gateway/stream.
 func FrameNames(t *testing.T) (names []string) {
 	t.Helper()
 	source, err := os.ReadFile(filepath.Join("..", "stream", "inbound.go"))

@@ -16,11 +16,11 @@ import (
 	"github.com/parley-gateway/parley/gateway/stream"
 )
 
-// ErrDisk is an error that nobody foresaw; its text is for the log only.
+// ErrDisk is an unforeseen error; its text must appear in the log only.
 var ErrDisk = errors.New("disk on fire: canary-7f3a")
 
-// Router is a session router in memory: conversations are lists of
-// records, agents are states that the test changes.
+// Router is a session router in memory: conversations are lists of records, and agents have states
+// that the test changes.
 type Router struct {
 	Mu        sync.Mutex
 	agents    map[conversation.AgentID]*acd.AgentState
@@ -31,7 +31,7 @@ type Router struct {
 	Shown     router.Board
 	Typed     int
 	Texting   Texting
-	Fail      error // of the next command
+	Fail      error // error of the next command
 	Panic     Panic
 }
 
@@ -41,7 +41,7 @@ type Panic struct {
 	Agent conversation.AgentID
 }
 
-// panicIn panics if the test wants it here; the mutex is held.
+// panicIn panics if the test has asked for a panic here; the caller holds the mutex.
 func (f *Router) panicIn(in string, agent conversation.AgentID) {
 	if f.Panic == (Panic{in, agent}) {
 		f.Panic = Panic{}
@@ -49,7 +49,7 @@ func (f *Router) panicIn(in string, agent conversation.AgentID) {
 	}
 }
 
-// Conversation is what the played router knows of a conversation.
+// Conversation is what the fake router knows of a conversation.
 type Conversation struct {
 	Info router.Info
 	recs []readers.Record
@@ -88,7 +88,7 @@ func idOf[K any](conversation.ID[K]) conversation.ID[K] {
 	return conversation.NewID[conversation.ID[K]]()
 }
 
-// Append adds a record and tells the feeds; the mutex is held.
+// Append adds a record and tells the feeds; the caller holds the mutex.
 func (f *Router) Append(id conversation.ConversationID, t conversation.Type, head, body string) uint64 {
 	c := f.Convs[id]
 	r := readers.Record{Conversation: id, Seq: uint64(len(c.recs) + 1), Prev: uint64(len(c.recs)), At: time.Now().UTC(), Type: t, Head: json.RawMessage(head)}
@@ -105,7 +105,7 @@ func (f *Router) Append(id conversation.ConversationID, t conversation.Type, hea
 	return r.Seq
 }
 
-// Say adds a message of the customer's.
+// Say adds a message from the customer.
 func (f *Router) Say(id conversation.ConversationID, text string) uint64 {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
@@ -141,7 +141,7 @@ func (f *Router) agent(id conversation.AgentID) *acd.AgentState {
 	return a
 }
 
-// Offer presents a conversation to an agent.
+// Offer offers a conversation to an agent.
 func (f *Router) Offer(agent conversation.AgentID, conv conversation.ConversationID, queued time.Duration) conversation.OfferID {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
@@ -167,7 +167,7 @@ func (f *Router) Withdraw(agent conversation.AgentID, cause conversation.Cause) 
 	f.changeLocked(agent, func(a *acd.AgentState) { a.Offer = nil })
 }
 
-// MakeJoin makes the agent take part.
+// MakeJoin makes the agent join the conversation.
 func (f *Router) MakeJoin(agent conversation.AgentID, conv conversation.ConversationID) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
@@ -187,7 +187,8 @@ func (f *Router) joinLocked(agent conversation.AgentID, conv conversation.Conver
 	return seq
 }
 
-// command is what each of the agents' commands begins with: it may have to fail.
+// command returns the error with which the next command must fail, once; every command calls it
+// first.
 func (f *Router) command() error {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
@@ -480,10 +481,10 @@ func (f *Router) SignalAll(s readers.Signal) {
 	}
 }
 
-// Texting is what the fake router knows of exchanges by text.
+// Texting is what the fake router knows of text exchanges.
 type Texting struct {
 	Requests []router.OutboundRequest
-	threads  map[string]conversation.ConversationID // by number, as asked
+	threads  map[string]conversation.ConversationID // by number, as the request wrote it
 	Senders  []router.Sender
 	recent   map[conversation.AgentID]readers.Recent
 	Settled  []conversation.Outcome
@@ -557,7 +558,7 @@ func (f *Router) RecentSeen(ctx context.Context, agent conversation.AgentID) err
 	return nil
 }
 
-// Wait changes what waits for an agent and tells the sockets.
+// Wait sets what waits in an agent's Recent and tells the agent's sockets.
 func (f *Router) Wait(agent conversation.AgentID, r readers.Recent) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
