@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// certificate is a key pair in files that may be renewed while we run.
+// certificate is a key pair in files that may be replaced while the gateway runs.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
@@ -42,8 +42,8 @@ func (c *certificate) read(now time.Time) error {
 	return nil
 }
 
-// get serves tls.Config.GetCertificate. It looks at the files at most once a
-// minute and keeps the old pair when the new one does not load.
+// get implements tls.Config.GetCertificate. It looks at the files at most once a minute and keeps
+// the old pair when the new one does not load.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -55,8 +55,8 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.pair, nil
 }
 
-// config is TLS 1.2 and up over HTTP/1.1: limits here are per connection and
-// sockets need a connection of their own; a proxy in front may speak HTTP/2.
+// config allows TLS 1.2 and later over HTTP/1.1 only: the gateway's limits are per connection, and
+// each socket needs a connection of its own. A proxy in front may speak HTTP/2.
 func (c *certificate) config() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get, NextProtos: []string{"http/1.1"}}
 }

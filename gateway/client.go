@@ -15,7 +15,7 @@ import (
 
 type schemeKey struct{}
 
-// scheme is how the client reached us: "https" or "http".
+// scheme is what the client used to reach the gateway: "https" or "http".
 func scheme(r *http.Request) string {
 	if s, ok := r.Context().Value(schemeKey{}).(string); ok {
 		return s
@@ -26,13 +26,12 @@ func scheme(r *http.Request) string {
 	return "http"
 }
 
-// forwarded are the headers by which a hop speaks for the client. Nothing
-// behind this middleware ever sees them (FT31).
+// forwarded are the headers in which a proxy names the client. Handlers behind this middleware
+// never see them (FT31).
 var forwarded = []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Real-Ip", "Forwarded", "True-Client-Ip", "Cf-Connecting-Ip"}
 
-// clients settles who the client is before anybody looks: RemoteAddr becomes
-// the address of the outermost hop that is not a trusted proxy, and the
-// forwarding headers are removed.
+// clients finds the client's address before any handler runs: RemoteAddr becomes the address of the
+// outermost hop that is not a trusted proxy, and the forwarding headers are removed.
 type clients struct {
 	trusted []netip.Prefix
 	log     *slog.Logger
@@ -51,8 +50,9 @@ func (c clients) middleware(next http.Handler) http.Handler {
 				r = r.WithContext(context.WithValue(r.Context(), schemeKey{}, p))
 			}
 		case r.Header.Get("X-Forwarded-For") != "" && (peer.IsLoopback() || peer.IsPrivate()):
-			// From elsewhere anybody may send the header; from here it is a proxy that
-			// somebody forgot. Loopback is exempt from the limits, so then nobody is limited.
+			// From other addresses anybody may send the header; from these it comes from a proxy
+			// that is missing in the configuration. Loopback is exempt from the limits, so behind
+			// such a proxy no client is limited.
 			said.Do(func() {
 				c.log.Warn("requests come through a proxy that is not in http.trusted_proxies: all clients have its address, and limits by address do not work", "proxy", peer)
 			})
@@ -64,8 +64,8 @@ func (c clients) middleware(next http.Handler) http.Handler {
 	})
 }
 
-// client walks X-Forwarded-For from its right end, the only one that our own
-// proxies wrote, to the first address that is not a trusted proxy's.
+// client walks through X-Forwarded-For from its right end, where trusted proxies add to it, to the
+// first address that is not a trusted proxy's.
 func (c clients) client(values []string) (netip.Addr, bool) {
 	hops := strings.Split(strings.Join(values, ","), ",")
 	var last netip.Addr

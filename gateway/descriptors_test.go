@@ -26,7 +26,8 @@ import (
 
 const starvedVariable = "PARLEY_GATEWAY_TEST_DESCRIPTORS"
 
-// TestMain lets a test run a gateway with few file descriptors as a process of its own.
+// TestMain runs a gateway with few file descriptors instead of the tests when a test has started
+// the test binary as that process.
 func TestMain(m *testing.M) {
 	if n, err := strconv.ParseUint(os.Getenv(starvedVariable), 10, 64); err == nil {
 		if err := starved(n); err != nil {
@@ -38,7 +39,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// starved serves until standard input ends.
+// starved runs a gateway that may have so many file descriptors until standard input ends.
 func starved(descriptors uint64) error {
 	ctx := context.Background()
 	srv, err := gateway.New(ctx, gateway.Options{
@@ -58,8 +59,8 @@ func starved(descriptors uint64) error {
 	return srv.Shutdown(ctx)
 }
 
-// TestFileDescriptors (FT25): without descriptors the gateway neither exits
-// nor spins, and serves again once there are some.
+// TestFileDescriptors (FT25): without free descriptors the gateway neither exits nor uses up the
+// processor, and serves again once some are free.
 func TestFileDescriptors(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("reads procfs")

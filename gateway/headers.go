@@ -17,24 +17,24 @@ func newPolicies(o Origins, scriptHashes []string) policies {
 		files = " " + o.Files
 	}
 	return policies{
-		// The component library sets styles from script, hence 'unsafe-inline' for
-		// styles only. data: is the tab's icon with its badge, blob: a file before it is sent.
+		// 'unsafe-inline' is for styles only, since the component library sets styles from script.
+		// data: is for the tab's icon with its badge, blob: for a file before it is sent.
 		desk: "default-src 'none'; script-src " + scripts + "; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:" + files +
 			"; font-src 'self'; connect-src 'self' " + socket +
 			"; form-action 'none'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'",
 		api: "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-		// What a plugin answers on the desk's own origin must not act as the desk.
+		// What a plugin serves on the desk's origin must not be able to act as the desktop.
 		plugin: "sandbox; default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
 		chat:   "default-src 'self'; img-src 'self' data: blob:" + files + "; base-uri 'none'; object-src 'none'; frame-ancestors 'self'",
 		files:  "sandbox; default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
 	}
 }
 
-// permissions of the pages: nothing of the device is used before calls exist.
+// permissions are the device features that pages may use: none, as long as there are no calls.
 const permissions = "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(), midi=(), payment=(), usb=()"
 
-// secure sets the headers that hold for whatever the request's host serves. A
-// handler may replace the content policy (a widget's page names its sites).
+// secure sets the security headers for the origin that the request's host belongs to. A handler may
+// replace the content policy (the widget's page names the sites that may embed it).
 func (s *Server) secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -43,14 +43,14 @@ func (s *Server) secure(next http.Handler) http.Handler {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		serves, where := s.hosts.serves(r.Host), area(r.URL.Path)
-		if where != areaHooks { // no document, and thousands a second
+		if where != areaHooks { // a webhook's answer is no document, and there may be thousands a second
 			h.Set("Permissions-Policy", permissions)
 		}
 		switch where {
 		case areaFiles:
 			h.Set("Content-Security-Policy", s.policies.files)
 			h.Set("Referrer-Policy", "no-referrer")
-			h.Set("Cross-Origin-Resource-Policy", "cross-origin") // pictures stand in desk and chat pages
+			h.Set("Cross-Origin-Resource-Policy", "cross-origin") // desk and chat pages show pictures from here
 		case areaPlugins:
 			h.Set("Content-Security-Policy", s.policies.chat)
 			h.Set("Referrer-Policy", "strict-origin-when-cross-origin")
@@ -58,7 +58,7 @@ func (s *Server) secure(next http.Handler) http.Handler {
 				h.Set("Content-Security-Policy", s.policies.plugin)
 			}
 			if serves == surfacePlugin {
-				h.Set("Origin-Agent-Cluster", "?1") // no document.domain, by which neighbours could meet
+				h.Set("Origin-Agent-Cluster", "?1") // forbids document.domain, by which pages of neighbouring hosts could reach each other
 			}
 		case areaHooks:
 			h.Set("Content-Security-Policy", s.policies.plugin)

@@ -6,8 +6,8 @@ import (
 	"net/http"
 )
 
-// Hijack hands the connection out (http.Hijacker), for libraries that do not
-// look through Unwrap.
+// Hijack hands over the connection (http.Hijacker), for libraries that do not look for it through
+// Unwrap.
 func (r *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c, rw, err := http.NewResponseController(r.ResponseWriter).Hijack()
 	if err == nil && r.code == 0 {
@@ -16,5 +16,5 @@ func (r *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return c, rw, err
 }
 
-// Hijack hands the connection out without deadlines (http.Hijacker).
+// Hijack hands over the connection without deadlines (http.Hijacker).
 func (w *pacedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) { return w.rc.Hijack() }

@@ -12,8 +12,8 @@ import (
 	"github.com/parley-gateway/parley/gateway/limit"
 )
 
-// defaultConns is a third of the file descriptors that the process may have: a
-// proxied socket needs two, and the store, plugins and pages need some.
+// defaultConns is a third of the file descriptors that the process may have: a proxied socket needs
+// two, and the stores, plugins and pages need some.
 func defaultConns() int {
 	var rl syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &rl); err != nil || rl.Cur > 1<<20 {
@@ -36,9 +36,9 @@ func listen(ctx context.Context, addr string) (*net.TCPListener, error) {
 	return ln.(*net.TCPListener), nil
 }
 
-// door counts connections and turns away what is over the limits. It closes
-// rather than waits: a client that is turned away can tell, and one that holds
-// connections cannot keep others in the kernel's queue.
+// door counts connections and closes those over the limits at once. It does not let them wait: a
+// client that is refused can tell, and a client that holds its connections open cannot make others
+// wait in the kernel's queue.
 type door struct {
 	*net.TCPListener
 	conns   *limit.Conns[netip.Addr]
@@ -46,8 +46,8 @@ type door struct {
 	refused func(reason string)
 }
 
-// Accept waits for the next connection that is let in. Errors of the kernel
-// (no file descriptors left) go to net/http, which waits longer and longer (FT25).
+// Accept waits for the next connection that is within the limits. Errors of the kernel (no file
+// descriptors left) are returned to net/http, which waits longer before each new try (FT25).
 func (d *door) Accept() (net.Conn, error) {
 	for {
 		c, err := d.AcceptTCP()
@@ -64,21 +64,22 @@ func (d *door) Accept() (net.Conn, error) {
 		case limit.TotalFull:
 			d.refused("total")
 		}
-		// A reset, not a FIN: no state stays behind for those turned away.
+		// Close by a reset and not by a FIN, so that the kernel keeps no state for a refused
+		// connection.
 		_ = c.SetLinger(0)
 		_ = c.Close()
 	}
 }
 
-// counted is a connection that the door knows of. Embedding the TCP connection
-// keeps SyscallConn and ReadFrom.
+// counted is a connection that the door has counted. It embeds the TCP connection so that
+// SyscallConn and ReadFrom stay available.
 type counted struct {
 	*net.TCPConn
 	once    sync.Once
 	release func()
 }
 
-// Close closes and gives the place back.
+// Close closes the connection and gives its place back.
 func (c *counted) Close() error {
 	c.once.Do(c.release)
 	return c.TCPConn.Close()

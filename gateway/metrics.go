@@ -12,8 +12,8 @@ import (
 	"github.com/parley-gateway/parley/gateway/ops"
 )
 
-// Areas are what a path belongs to, by its first segment: the bounded label of
-// all request metrics.
+// Areas are the parts of the gateway that a path can belong to, by its first segment; they are the
+// bounded label of all request metrics.
 const (
 	areaAPI     = "api"
 	areaHooks   = "hooks"
@@ -82,8 +82,8 @@ func newMetrics(reg prometheus.Registerer, open func() int) *metrics {
 	return m
 }
 
-// observe counts and times every request and turns a panic into a 500 that
-// harms nobody else.
+// observe counts and times every request, and turns a handler's panic into a 500 of that request
+// alone.
 func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start, a := time.Now(), area(r.URL.Path)
@@ -107,20 +107,20 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			s.metrics.requests.WithLabelValues(a, method(r.Method), strconv.Itoa(rec.code)).Inc()
 			s.metrics.seconds.WithLabelValues(a).Observe(time.Since(start).Seconds())
 			if p != nil {
-				panic(http.ErrAbortHandler) // half an answer: only closing tells the client
+				panic(http.ErrAbortHandler) // part of the answer is sent: only closing the connection tells the client that the rest is missing
 			}
 		}()
 		next.ServeHTTP(rec, r)
 	})
 }
 
-// recorder remembers the status.
+// recorder remembers the status of the answer.
 type recorder struct {
 	http.ResponseWriter
 	code int
 }
 
-// Unwrap serves http.ResponseController.
+// Unwrap gives http.ResponseController the wrapped writer.
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // WriteHeader notes the final status.
@@ -131,7 +131,7 @@ func (r *recorder) WriteHeader(code int) {
 	r.ResponseWriter.WriteHeader(code)
 }
 
-// Write implies 200.
+// Write records status 200 if no other was written before.
 func (r *recorder) Write(p []byte) (int, error) {
 	if r.code == 0 {
 		r.code = http.StatusOK

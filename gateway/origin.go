@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// surface says what a host serves.
+// surface is the set of things that a host serves.
 type surface uint8
 
 const (
@@ -17,20 +17,21 @@ const (
 	surfaceChat
 	surfaceFiles
 	surfaceHooks
-	surfacePlugin // one third-party plugin, that of the host's name
+	surfacePlugin // the pages of the one third-party plugin whose id is in the host's name
 	surfaceAll    = surfaceDesk | surfaceChat | surfaceFiles | surfaceHooks
 )
 
 func (s surface) has(x surface) bool { return s&x != 0 }
 
-// hosts are the host names, lower case and without port, with what they serve.
+// hosts maps host names, in lower case and without port, to what they serve.
 type hosts struct {
 	named map[string]surface
-	// plugins stands behind a plugin's id in its own host's name: ".plugins.example.com". "" = none has one.
+	// plugins is what follows a plugin's id in the name of its own host: ".plugins.example.com". ""
+	// = plugins have no hosts of their own.
 	plugins string
 }
 
-// resolve completes the origins with the listener's port and maps their hosts.
+// resolve returns the origins with the listener's port filled in, and the hosts that they name.
 func (o Origins) resolve(port int, tls bool) (Origins, hosts, error) {
 	h := hosts{named: map[string]surface{}}
 	if o.Hooks == "" {
@@ -70,7 +71,7 @@ func (o Origins) resolve(port int, tls bool) (Origins, hosts, error) {
 	return o, h, nil
 }
 
-// serves tells what the request's host serves; 0 for an unknown host.
+// serves returns what the request's host serves; 0 for an unknown host.
 func (h hosts) serves(host string) surface {
 	name := hostname(host)
 	if s, ok := h.named[name]; ok {
@@ -82,7 +83,7 @@ func (h hosts) serves(host string) surface {
 	return 0
 }
 
-// plugin is the id in the name of a plugin's own host; "" for any other name.
+// plugin is the plugin's id in the name of its own host; "" for any other name.
 func (h hosts) plugin(name string) string {
 	id, ok := strings.CutSuffix(name, h.plugins)
 	if h.plugins == "" || !ok || !isLabel(id) {
@@ -91,9 +92,9 @@ func (h hosts) plugin(name string) string {
 	return id
 }
 
-// Plugin is the origin of a third-party plugin's own pages, "https://<id>.plugins.example.com".
-// "" = it has none: Plugins is not set, or id cannot be a label of a host's name
-// (RFC 1123 2.1), as one with an underscore.
+// Plugin is the origin of a third-party plugin's own pages, "https://<id>.plugins.example.com". ""
+// = it has none: Plugins is not set, or id cannot be a label of a host's name (RFC 1123 2.1), for
+// example because of an underscore.
 func (o Origins) Plugin(id string) string {
 	scheme, host, ok := strings.Cut(o.Plugins, "://")
 	if !ok || !isLabel(id) {
@@ -102,9 +103,9 @@ func (o Origins) Plugin(id string) string {
 	return scheme + "://" + id + "." + host
 }
 
-// isLabel reports whether a plugin's id can be a label of a host's name that
-// browsers take as it stands: hyphens in the third and fourth place mark names in
-// other encodings (RFC 5891 4.2.3.1).
+// isLabel reports whether a plugin's id can be a label of a host's name that browsers use
+// unchanged: hyphens in the third and fourth place mark names in other encodings (RFC 5891
+// 4.2.3.1).
 func isLabel(id string) bool {
 	if id == "" || len(id) > 63 || id[0] == '-' || id[len(id)-1] == '-' || len(id) > 3 && id[2:4] == "--" {
 		return false
@@ -117,7 +118,7 @@ func isLabel(id string) bool {
 	return true
 }
 
-// hostname is a host without port and brackets, in lower case.
+// hostname is a Host header without port and brackets, in lower case.
 func hostname(host string) string {
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") && (host[0] == '[' || strings.Count(host, ":") == 1) {
 		host = host[:i]
@@ -125,10 +126,10 @@ func hostname(host string) string {
 	return strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"))
 }
 
-// SameOrigin reports whether the request comes from a page of the very origin
-// that it is addressed to: its Origin header names scheme, host and port of the
-// request. Hosts that are not ours were refused before, so for the desk this is
-// an exact allow-list, DNS rebinding included [ASVS 4.4.2].
+// SameOrigin reports whether the request comes from a page of the origin that it is addressed to:
+// its Origin header names the scheme, host and port of the request. Requests for unknown hosts were
+// refused before, so for the desk this is an exact allow-list, which also stops DNS rebinding [ASVS
+// 4.4.2].
 func SameOrigin(r *http.Request) bool {
 	return strings.EqualFold(r.Header.Get("Origin"), scheme(r)+"://"+r.Host)
 }

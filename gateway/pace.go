@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// readAhead is how much of a body that nobody has read net/http reads itself.
+// readAhead is up to how much of an unread body net/http reads by itself before it answers.
 const readAhead = 256 << 10
 
-// pace holds bodies to a least speed and responses to moving at all, by
-// deadlines of the connection: a slow body or a client that does not read costs
-// one goroutine for a bounded time (FT21). Hijacking a connection lifts them.
+// pace sets deadlines on the connection: a body must keep up a least speed, and a response must
+// make progress. So a slow body, or a client that does not read, occupies one goroutine for a
+// bounded time only (FT21). Hijacking a connection removes the deadlines.
 func pace(l Limits, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pw := &pacedWriter{ResponseWriter: w, rc: http.NewResponseController(w), stall: l.Stall}
 		if r.Body != nil && r.Body != http.NoBody {
 			if r.ContentLength > readAhead || r.Header.Get("Expect") != "" {
-				// The server reads on for a while before it sends an answer when it
-				// finds a body that it does not know in its request; its own it leaves
-				// when that is large or not yet asked for. So it keeps its own.
+				// net/http answers at once when its own body is large or was not asked for yet, but
+				// reads for a while first when the request holds a body that it does not know. So
+				// the server's request keeps its own body, and the wrapper goes into a copy.
 				r = r.WithContext(r.Context())
 			}
 			b := &pacedBody{ReadCloser: r.Body, w: pw, start: time.Now(), grace: l.BodyGrace, rate: l.BodyRate}
@@ -41,13 +41,13 @@ type pacedBody struct {
 	until time.Time
 }
 
-// Read reads on while the average speed since the start is enough.
+// Read extends the deadline as long as the average speed since the start is high enough.
 func (b *pacedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.n += int64(n)
 	if !errors.Is(err, io.EOF) {
-		// At the end the server has lifted the deadline and reads ahead, to see
-		// the client leave: a new one would look like that and cancel a handler
+		// At the body's end the server has removed the deadline and reads ahead to notice when the
+		// client leaves: a new deadline would look as if it had left, and would cancel a handler
 		// that still works.
 		b.extend()
 	}
@@ -60,7 +60,7 @@ func (b *pacedBody) extend() {
 		return
 	}
 	b.until = until
-	_ = b.w.rc.SetReadDeadline(until)                 // not a network connection: nothing to guard
+	_ = b.w.rc.SetReadDeadline(until)                 // fails if this is not a network connection, which needs no guard
 	_ = b.w.rc.SetWriteDeadline(until.Add(b.w.stall)) // the answer comes after the body
 }
 
@@ -71,10 +71,10 @@ type pacedWriter struct {
 	set   time.Time
 }
 
-// Unwrap serves http.ResponseController.
+// Unwrap gives http.ResponseController the wrapped writer.
 func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Write gives each piece its own time.
+// Write gives each piece of the response its own deadline.
 func (w *pacedWriter) Write(p []byte) (int, error) {
 	if now := time.Now(); now.Sub(w.set) > time.Second {
 		w.set = now

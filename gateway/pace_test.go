@@ -13,8 +13,8 @@ import (
 	"github.com/parley-gateway/parley/gateway"
 )
 
-// TestSlowBody (FT21): a body that trickles ends its request, not its speed's
-// worth of it in a goroutine for hours.
+// TestSlowBody (FT21): a body that comes too slowly ends its request; it does not occupy a
+// goroutine for hours.
 func TestSlowBody(t *testing.T) {
 	got := make(chan error, 1)
 	h := all()
@@ -35,13 +35,13 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
-// TestSlowHandler: the body's deadline does not end a handler that has read it
-// and is still at work (a webhook waiting for its plugin).
+// TestSlowHandler: the body's deadline does not end a handler that has read the body and still
+// works (a webhook that waits for its plugin).
 func TestSlowHandler(t *testing.T) {
 	got := make(chan error, 1)
 	h := all()
 	h.API = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.ReadFull(r.Body, make([]byte, 3000)) // data and end in one
+		_, _ = io.ReadFull(r.Body, make([]byte, 3000)) // reads the data and the body's end in one call
 		select {
 		case <-r.Context().Done():
 		case <-time.After(600 * time.Millisecond):
@@ -55,7 +55,8 @@ func TestSlowHandler(t *testing.T) {
 	}
 }
 
-// TestFastEnoughBody: speed counts on the average, so a large upload may take longer than the grace.
+// TestFastEnoughBody: the average speed counts, so a large upload may take longer than the grace
+// time.
 func TestFastEnoughBody(t *testing.T) {
 	got := make(chan int, 1)
 	h := all()
@@ -79,7 +80,7 @@ func TestFastEnoughBody(t *testing.T) {
 	}
 }
 
-// TestSlowReader (FT21): a client that does not read its answer ends it.
+// TestSlowReader (FT21): the request of a client that does not read its answer is ended.
 func TestSlowReader(t *testing.T) {
 	got := make(chan error, 1)
 	h := all()
@@ -100,8 +101,8 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// TestAnswerBeforeTheBody (FT22): who announces too much is told so without having
-// to send any of it.
+// TestAnswerBeforeTheBody (FT22): a client that announces too large a body is told so before it has
+// sent any of it.
 func TestAnswerBeforeTheBody(t *testing.T) {
 	h := all()
 	h.API = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusRequestEntityTooLarge) })

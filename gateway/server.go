@@ -20,7 +20,8 @@ import (
 	"github.com/parley-gateway/parley/gateway/ops"
 )
 
-// Server is the front door. New binds the listeners, Start serves, Shutdown drains.
+// Server runs the public and the operators' listener. New binds them, Start serves, Shutdown
+// drains.
 type Server struct {
 	opts    Options
 	limits  Limits
@@ -29,8 +30,8 @@ type Server struct {
 	log     *slog.Logger
 	metrics *metrics
 	rates   *limit.Rates[netip.Addr]
-	atOnce  *limit.Conns[netip.Addr] // requests of one client
-	turned  rate.Sometimes           // bounds what refusals write to the log
+	atOnce  *limit.Conns[netip.Addr] // requests under way of one client
+	turned  rate.Sometimes           // limits how often refusals are logged
 
 	public, ops net.Listener // ops nil: none
 	tls         bool
@@ -44,9 +45,9 @@ type Server struct {
 	shutdownErr         error
 }
 
-// New binds both listeners, so that addresses and origins are known before
-// anything is built on them; connections wait in the kernel until Start. Errors
-// wrap ErrOptions or say what could not be bound. After New the caller owes a Shutdown.
+// New binds both listeners, so that addresses and origins are known before anything is built on
+// them; connections wait in the kernel until Start. Errors wrap ErrOptions or say what could not be
+// bound. After New the caller must call Shutdown in the end.
 func New(ctx context.Context, opts Options) (*Server, error) {
 	s := &Server{opts: opts, limits: opts.Limits.withDefaults(), log: opts.Log, failed: make(chan error, 2)}
 	if opts.Registry == nil || opts.Health == nil || opts.Log == nil {
@@ -120,7 +121,7 @@ func (s *Server) Start(h Handlers) {
 		Handler:           s.handler(h, desk),
 		ReadHeaderTimeout: s.limits.HeaderTimeout,
 		IdleTimeout:       s.limits.IdleTimeout,
-		// Reset for each request; bodies and long answers extend it (pace).
+		// net/http sets it anew for each request; pace extends it for bodies and long answers.
 		WriteTimeout:   30 * time.Second,
 		MaxHeaderBytes: s.limits.HeaderBytes,
 		ErrorLog:       errorLog,
@@ -147,10 +148,10 @@ func (s *Server) serve(srv *http.Server, ln net.Listener) {
 	})
 }
 
-// Failed gives the error with which a listener stopped by itself.
+// Failed delivers the error with which a listener stopped without Shutdown.
 func (s *Server) Failed() <-chan error { return s.failed }
 
-// handler is everything that a public request passes, outermost first.
+// handler wraps the routes in all that a public request passes, outermost first.
 func (s *Server) handler(h Handlers, desk http.Handler) http.Handler {
 	mux := s.routes(h, desk)
 	edge := pace(s.limits, s.secure(mux))
@@ -161,8 +162,8 @@ func (s *Server) handler(h Handlers, desk http.Handler) http.Handler {
 			http.Error(w, "no such host here", http.StatusMisdirectedRequest)
 			return
 		}
-		// A carrier sends thousands of webhooks from a handful of addresses: the
-		// hook handler limits by account, and by address only what is refused.
+		// A carrier sends thousands of webhooks from a handful of addresses, so the hook handler
+		// limits them by account, and by address only those that it refuses.
 		if ip := limit.IP(r); area(r.URL.Path) != areaHooks && !limit.Contains(s.limits.Exempt, ip) {
 			key := limit.Address(ip)
 			reason := ""
@@ -170,7 +171,7 @@ func (s *Server) handler(h Handlers, desk http.Handler) http.Handler {
 			case !s.rates.Allow(key, time.Now()):
 				reason = "rate"
 			case s.atOnce.Acquire(key, false) != limit.OK:
-				reason = "address" // behind a proxy, or many on one connection
+				reason = "address" // one client behind a proxy, or many requests on one connection
 			}
 			if reason != "" {
 				s.refused(reason)
@@ -185,7 +186,7 @@ func (s *Server) handler(h Handlers, desk http.Handler) http.Handler {
 	return s.observe(clients{s.opts.TrustedProxies, s.opts.Log}.middleware(limited))
 }
 
-// refused counts what was turned away, and says so now and then.
+// refused counts what was refused because of a limit, and logs it now and then.
 func (s *Server) refused(reason string) {
 	s.metrics.refused.WithLabelValues(reason).Inc()
 	s.turned.Do(func() {
@@ -193,7 +194,7 @@ func (s *Server) refused(reason string) {
 	})
 }
 
-// routes sends each area to its handler, on the hosts that serve it.
+// routes sends the requests of each area to its handler, on the hosts that serve that area.
 func (s *Server) routes(h Handlers, desk http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	on := func(pattern string, where surface, to http.Handler) {
@@ -216,8 +217,8 @@ func (s *Server) routes(h Handlers, desk http.Handler) http.Handler {
 	return mux
 }
 
-// ownPages keeps a plugin's own host to that plugin: its pages may do with their
-// origin what they like, so nobody else's may have it.
+// ownPages serves only the plugin itself at a plugin's own host: its pages control everything in
+// that origin, so no other plugin may share it.
 func (s *Server) ownPages(next http.Handler) http.Handler {
 	if next == nil {
 		return nil
@@ -234,9 +235,9 @@ func (s *Server) ownPages(next http.Handler) http.Handler {
 	})
 }
 
-// Shutdown turns readiness off, tells sockets to come back, lets requests in
-// flight finish, and closes. When ctx ends first the rest is cut off. The ops
-// listener goes last. Further calls wait for the first.
+// Shutdown makes readiness fail, tells sockets to connect again later, waits for the requests under
+// way, and closes. When ctx ends first the rest is cut off. The operators' listener is closed last.
+// Further calls wait for the first.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.shutdownOnce.Do(func() { s.shutdownErr = s.shutdown(ctx) })
 	return s.shutdownErr
@@ -244,7 +245,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 func (s *Server) shutdown(ctx context.Context) error {
 	s.opts.Health.Drain()
-	if s.publicHTTP == nil { // never started
+	if s.publicHTTP == nil { // Start was never called
 		err := s.public.Close()
 		if s.ops != nil {
 			err = errors.Join(err, s.ops.Close())

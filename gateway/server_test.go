@@ -117,7 +117,7 @@ func (s *site) metric(name string) string {
 	return strings.Join(out, "\n")
 }
 
-// says answers with the name of the handler.
+// says is a handler that answers with its name.
 func says(name string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, name) })
 }
@@ -172,8 +172,8 @@ func TestOriginsServeWhatIsTheirs(t *testing.T) {
 	}
 }
 
-// TestPluginsOrigins: the host of a third-party plugin serves that plugin and
-// nothing else, and no host that is not ours is taken for one (DESIGN.md 7).
+// TestPluginsOrigins: the host of a third-party plugin serves that plugin and nothing else, and no
+// other host is taken for a plugin's (DESIGN.md 7).
 func TestPluginsOrigins(t *testing.T) {
 	s := start(t, gateway.Options{Origins: gateway.Origins{
 		Desk: "http://desk.localhost:0", Chat: "http://chat.localhost:0", Files: "http://files.localhost:0", Plugins: "http://Plugins.localhost:0",
@@ -188,7 +188,7 @@ func TestPluginsOrigins(t *testing.T) {
 		{"toy.plugins.localhost", "/p/other/page", 404},
 		{"toy.plugins.localhost", "/p/toys/page", 404},
 		{"toy.plugins.localhost", "/p/", 404},
-		{"toy.plugins.localhost", "/p//toy/", 307}, // to the same host, cleaned
+		{"toy.plugins.localhost", "/p//toy/", 307}, // redirected to the cleaned path on the same host
 		{"toy.plugins.localhost", "/api/v1/me", 404},
 		{"toy.plugins.localhost", "/hooks/a", 404},
 		{"toy.plugins.localhost", "/f/x", 404},
@@ -256,8 +256,8 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 }
 
-// Each origin's content policy, word for word: who widens one must say so here
-// [ASVS 3.4.3].
+// Each origin's content policy, word for word: whoever widens one must change this test, too [ASVS
+// 3.4.3].
 func TestContentPolicies(t *testing.T) {
 	s := start(t, gateway.Options{}, all())
 	_, port, _ := net.SplitHostPort(s.Addr().String())
@@ -265,7 +265,7 @@ func TestContentPolicies(t *testing.T) {
 		sealed = "sandbox; default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 		inert  = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	)
-	inline := regexp.MustCompile(`'sha256-[A-Za-z0-9+/=]+'`) // of the page that the test has built in
+	inline := regexp.MustCompile(`'sha256-[A-Za-z0-9+/=]+'`) // inline scripts of the desktop's page, whichever is built in
 	for _, c := range []struct{ host, path, want string }{
 		{"desk.localhost", "/", "default-src 'none'; script-src 'self' HASH; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob: http://files.localhost:PORT; " +
 			"font-src 'self'; connect-src 'self' ws://desk.localhost:PORT; form-action 'none'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'"},
@@ -349,8 +349,8 @@ func TestClientAddress(t *testing.T) {
 	}
 }
 
-// TestForgottenProxy: behind a proxy on this machine that is not trusted no limit by
-// address holds, since loopback is exempt. The log says so, once.
+// TestForgottenProxy: behind a proxy on this machine that is not configured as trusted, no limit by
+// address works, since loopback is exempt. The log says so, once.
 func TestForgottenProxy(t *testing.T) {
 	for name, c := range map[string]struct {
 		trusted []netip.Prefix
@@ -362,7 +362,7 @@ func TestForgottenProxy(t *testing.T) {
 		"no proxy":  {nil, nil, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var log bytes.Buffer // read when the server has stopped
+			var log bytes.Buffer // read only after the server has stopped
 			t.Run("requests", func(t *testing.T) {
 				s := start(t, gateway.Options{TrustedProxies: c.trusted, Log: slog.New(slog.NewTextHandler(&log, nil))}, all())
 				for range 3 {
@@ -376,18 +376,18 @@ func TestForgottenProxy(t *testing.T) {
 	}
 }
 
-// nobody is exempt: limits hold for loopback too.
+// nobody is the empty list of exempt networks: limits hold for loopback, too.
 var nobody = []netip.Prefix{}
 
-// TestConnectionsPerAddress (FT24): what is over the cap is turned away at once
-// and a place that becomes free is used again.
+// TestConnectionsPerAddress (FT24): a connection over the limit is closed at once, and a place that
+// becomes free is used again.
 func TestConnectionsPerAddress(t *testing.T) {
 	s := start(t, gateway.Options{Limits: gateway.Limits{ConnsPerIP: 3, Exempt: nobody}}, all())
 	var held []net.Conn
 	for range 3 {
 		held = append(held, s.dial())
 	}
-	if over, err := net.DialTimeout("tcp", s.Addr().String(), 5*time.Second); err == nil { // else it was reset already
+	if over, err := net.DialTimeout("tcp", s.Addr().String(), 5*time.Second); err == nil { // if the dial fails, the connection was reset already
 		defer func() { _ = over.Close() }()
 		_ = over.SetReadDeadline(time.Now().Add(5 * time.Second))
 		if _, err := over.Read(make([]byte, 1)); err == nil || isTimeout(err) {
@@ -410,8 +410,8 @@ func TestConnectionsPerAddress(t *testing.T) {
 	})
 }
 
-// TestFewPlaces (FT25): where descriptors are few, so that there are few places, one
-// address cannot hold them all, whatever is configured for it.
+// TestFewPlaces (FT25): where few file descriptors allow few connections, one address cannot hold
+// them all, whatever limit is configured for it.
 func TestFewPlaces(t *testing.T) {
 	s := start(t, gateway.Options{Limits: gateway.Limits{Conns: 20, ConnsPerIP: 1024, Exempt: nobody}}, all())
 	for range 20 {
@@ -433,8 +433,8 @@ func TestFewPlaces(t *testing.T) {
 	}
 }
 
-// TestAtOnceBehindAProxy (FT25): what one client may have open at once holds behind
-// a trusted proxy too, for the client and not for the proxy.
+// TestAtOnceBehindAProxy (FT25): the limit on what one client may have open at once counts the
+// client behind a trusted proxy, not the proxy.
 func TestAtOnceBehindAProxy(t *testing.T) {
 	h, release, begun := all(), make(chan struct{}), make(chan struct{}, 16)
 	h.API = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -480,8 +480,8 @@ func TestRequestRate(t *testing.T) {
 	}
 }
 
-// TestSlowAndHuge (FT21, FT22): a header that does not end, one that is too
-// large, a body that does not come.
+// TestSlowAndHuge (FT21, FT22): a header that does not end, a header that is too large, and a body
+// that does not come.
 func TestSlowAndHuge(t *testing.T) {
 	h := all()
 	h.API = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -520,7 +520,7 @@ func isTimeout(err error) bool {
 	return ok && ne.Timeout()
 }
 
-// TestPanic (PR19): a handler's panic is a 500 for that request only.
+// TestPanic (PR19): a handler's panic gives a 500 to that request and harms no other.
 func TestPanic(t *testing.T) {
 	h := all()
 	h.API = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("boom") })
@@ -536,8 +536,8 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// TestShutdown (PR15): readiness goes off first, a request in flight is
-// answered, sockets are told, new connections are refused.
+// TestShutdown (PR15): readiness fails first, a request under way is answered, sockets are told,
+// and new connections are refused.
 func TestShutdown(t *testing.T) {
 	in, out, told := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	h := all()
@@ -583,7 +583,7 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// TestBoundedSeries (SPEC Z2): a storm of distinct inputs adds no series.
+// TestBoundedSeries (SPEC Z2): many distinct inputs add no series.
 func TestBoundedSeries(t *testing.T) {
 	s := start(t, gateway.Options{}, all())
 	series := func() int { return strings.Count(s.metric("parley_"), "\n") }

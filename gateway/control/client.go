@@ -16,20 +16,20 @@ import (
 	"github.com/parley-gateway/parley/core/pluginhost"
 )
 
-// ErrNotRunning: no gateway uses the data folder.
+// ErrNotRunning: no gateway is running on the data folder.
 var ErrNotRunning = errors.New("no gateway is running on this data folder")
 
-// Client asks the gateway whose run folder is given. Each call makes its own
+// Client sends requests to the gateway whose run folder is given. Each call opens its own
 // connection; there is nothing to close.
 type Client struct{ RunDir string }
 
-// Plugins are those that the gateway runs.
+// Plugins returns the status of each plugin that the gateway runs.
 func (c Client) Plugins(ctx context.Context) (all []pluginhost.Status, err error) {
 	err = c.call(ctx, http.MethodGet, "/plugins", nil, &all)
 	return all, err
 }
 
-// Webhooks are those of enabled accounts whose plugin takes any.
+// Webhooks returns the webhooks of enabled accounts whose plugin takes webhooks.
 func (c Client) Webhooks(ctx context.Context) (all []Webhook, err error) {
 	err = c.call(ctx, http.MethodGet, "/webhooks", nil, &all)
 	return all, err
@@ -75,7 +75,7 @@ func (c Client) call(ctx context.Context, method, path string, in, out any) erro
 	}}}
 	defer client.CloseIdleConnections()
 	resp, err := client.Do(req)
-	// EINVAL: the path is too long for a socket, so no gateway can have made one there.
+	// EINVAL: the path is too long for a socket, so no gateway can have made one at it.
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EINVAL) {
 		return ErrNotRunning
 	}

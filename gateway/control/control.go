@@ -16,30 +16,30 @@ import (
 	"github.com/parley-gateway/parley/core/pluginhost"
 )
 
-// Host is what the socket asks of the gateway's plugin host.
+// Host is what the control socket needs of the gateway's plugin host.
 type Host interface {
 	Plugins() []pluginhost.Status
 	Restart(ctx context.Context, id string) error
 	LoadOrUpgrade(ctx context.Context, spec pluginhost.Spec) error
 }
 
-// Webhook is where a carrier delivers for an account.
+// Webhook is the address to which a carrier delivers for an account.
 type Webhook struct {
-	Account string `json:"account"` // name
+	Account string `json:"account"` // the account's name
 	Plugin  string `json:"plugin"`
 	URL     string `json:"url"`
-	Given   bool   `json:"given"` // the account's settings name it, overrides included
+	Given   bool   `json:"given"` // the account's settings name the URL, overrides included
 }
 
-// Options are what the socket reaches.
+// Options name what the control socket gives access to.
 type Options struct {
 	RunDir    string // where the socket is made; must exist
 	Directory *directory.Directory
 	Host      Host
-	Webhooks  func() []Webhook // of enabled accounts whose plugin takes any
+	Webhooks  func() []Webhook // of enabled accounts whose plugin takes webhooks
 }
 
-// Server answers on the socket until Close.
+// Server answers requests on the control socket until Close.
 type Server struct {
 	server *http.Server
 	done   chan struct{}
@@ -47,8 +47,8 @@ type Server struct {
 
 func socket(runDir string) string { return filepath.Join(runDir, "control.sock") }
 
-// Start makes the socket, in place of one that a killed gateway left behind, and
-// answers on it: the lock on the data folder lets no second gateway come here.
+// Start makes the socket and answers on it. It replaces a socket that a killed gateway left behind:
+// no other gateway can be using it, since the data folder is locked.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	path := socket(o.RunDir)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -62,12 +62,12 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	s := &Server{server: &http.Server{Handler: o.handler(), ReadHeaderTimeout: 5 * time.Second}, done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
-		_ = s.server.Serve(ln) // ends with Close
+		_ = s.server.Serve(ln) // returns when Close is called
 	}()
 	return s, nil
 }
 
-// Close closes the socket and waits until nobody accepts on it.
+// Close closes the socket and waits until the server has stopped accepting.
 func (s *Server) Close() error {
 	err := s.server.Close()
 	<-s.done
@@ -95,7 +95,7 @@ func (o Options) handler() http.Handler {
 	return mux
 }
 
-// carryOut handles one kind of request of at most limit bytes.
+// carryOut handles requests of type R of at most limit bytes.
 func carryOut[R Request](d *directory.Directory, limit int64) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var req R
@@ -114,10 +114,10 @@ func decode(r *http.Request, limit int64, to any) error {
 
 func reply(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // a caller that went away needs no answer
+	_ = json.NewEncoder(w).Encode(v) // the caller may have gone, and then needs no answer
 }
 
-// answer is what every change is answered with.
+// answer is the body of the answer to every change.
 type answer struct {
 	Changes []directory.Change `json:"changes,omitempty"`
 	Error   string             `json:"error,omitempty"`

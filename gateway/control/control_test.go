@@ -12,8 +12,8 @@ import (
 	"github.com/parley-gateway/parley/gateway/control"
 )
 
-// Only where nobody can be is nobody: whoever gets ErrNotRunning writes into the
-// data folder himself.
+// ErrNotRunning comes only when no gateway can be there, because the caller then writes into the
+// data folder itself.
 func TestNobodyOrNoAnswer(t *testing.T) {
 	ask := func(dir string) error {
 		_, err := control.Client{RunDir: filepath.Join(dir, "run")}.Plugins(context.Background())
@@ -42,7 +42,7 @@ func TestNobodyOrNoAnswer(t *testing.T) {
 			if err != nil {
 				return
 			}
-			_ = c.Close() // without an answer
+			_ = c.Close() // closes without an answer
 		}
 	}()
 	if err := ask(dir); err == nil || errors.Is(err, control.ErrNotRunning) {

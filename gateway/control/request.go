@@ -7,19 +7,19 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 )
 
-// Request is something to be done to the records: by the running gateway, which
-// gets it through Client.Do, or by whoever has the stores open otherwise.
+// Request is a change of the records. The running gateway carries it out, which gets it through
+// Client.Do, or else a command that has opened the stores itself.
 type Request interface {
-	// CarryOut does it and says what has changed.
+	// CarryOut makes the change and returns which records have changed.
 	CarryOut(ctx context.Context, d *directory.Directory) ([]directory.Change, error)
 
 	path() string
 }
 
-// Apply brings the records to what a file says. Env are the variables that the
-// caller has, since the file may name them as sources of secrets.
+// Apply makes the records what a file says. Env holds the caller's environment variables, since the
+// file may name them as sources of secrets.
 type Apply struct {
-	Path   string            `json:"path"` // absolute; relative paths in the file start there
+	Path   string            `json:"path"` // absolute; relative paths in the file are relative to its folder
 	Text   []byte            `json:"text"`
 	Env    map[string]string `json:"env"`
 	DryRun bool              `json:"dry_run"`
@@ -36,8 +36,8 @@ func (a Apply) CarryOut(ctx context.Context, d *directory.Directory) ([]director
 	return d.Apply(ctx, records, a.DryRun)
 }
 
-// User changes one user. Name and role are taken with Add only, which makes the
-// user when there is none; an empty password leaves the present one.
+// User changes one user. Name and role may be given with Add only, which creates the user if there
+// is none; an empty password leaves the present one.
 type User struct {
 	Login    string         `json:"login"`
 	Name     string         `json:"name,omitempty"`
@@ -63,8 +63,8 @@ func (r User) CarryOut(ctx context.Context, d *directory.Directory) ([]directory
 	})
 }
 
-// LogRead writes into the audit trail that somebody reads the log past the
-// gateway (SPEC Z5): the conversation of this id, or the whole log if empty.
+// LogRead writes into the audit trail that a command reads the log without the gateway (SPEC Z5):
+// the conversation of this id, or the whole log if empty.
 type LogRead string
 
 func (LogRead) path() string { return "/log-read" }

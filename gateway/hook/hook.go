@@ -23,27 +23,27 @@ import (
 
 // Host is what this package needs of the plugin host.
 type Host interface {
-	// HookLimits tells what webhooks of account may look like. known is false
+	// HookLimits returns the limits that the account's plugin sets for webhooks. known is false
 	// when no such account is configured.
 	HookLimits(account conversation.AccountID) (limits pluginhost.HookLimits, known bool)
-	// Hook gives the plugin's answer when all events in it are durable, within
-	// the budget of the account; see pluginhost for its errors.
+	// Hook returns the plugin's answer when all events in it are durable, within the time that the
+	// account has; see pluginhost for its errors.
 	Hook(ctx context.Context, account conversation.AccountID, req pluginhost.HookRequest) (pluginhost.HookResponse, error)
 }
 
 // Options configure a Handler.
 type Options struct {
 	Host Host
-	// PublicURL is the origin that carriers were given, "https://chat.example.com".
+	// PublicURL is the origin to which carriers send webhooks, "https://chat.example.com".
 	PublicURL string
-	// PerSecond and Burst limit the webhooks of one account, so that a flood on one
-	// leaves room for the others. What is over them gets a 503: carriers repeat
-	// those, and a 4xx would lose a text (PR2). Default 20000 and 20000.
+	// PerSecond and Burst limit the webhooks of one account, so that a flood on one leaves room for
+	// the others. A webhook over the limit gets a 503: carriers send it again then, whereas after a
+	// 4xx the text would be lost (PR2). Default 20000 and 20000.
 	PerSecond float64
 	Burst     int
-	// BadPerSecond and BadBurst limit what one address may send to accounts that
-	// do not exist. Default 5 and 50. Other faults are not held against an
-	// address: carriers send for many accounts from few of them.
+	// BadPerSecond and BadBurst limit what one address may send to accounts that do not exist.
+	// Default 5 and 50. Other errors do not count against an address, because carriers send the
+	// webhooks of many accounts from few addresses.
 	BadPerSecond float64
 	BadBurst     int
 
@@ -60,7 +60,7 @@ type Handler struct {
 	seconds  prometheus.Histogram
 }
 
-// Results of a webhook, the label of its counter.
+// Results of a webhook, used as the label of its counter.
 const (
 	resultOK          = "ok"
 	resultRefused     = "refused"         // the plugin answered 4xx: signature, malformed ...
@@ -150,7 +150,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, start time.Time)
 	return answer(w, res)
 }
 
-// smallBody is up to what length a body gets its memory before it has come.
+// smallBody is the largest announced length for which memory is allocated before the body arrives.
 const smallBody = 64 << 10
 
 func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
@@ -170,8 +170,8 @@ func parseAccount(path string) (id conversation.AccountID, ok bool) {
 	return id, true
 }
 
-// refuse answers a webhook that the plugin never answered. Only the sender's
-// own faults are a 4xx; all else is a 503 that asks for a retry (PR2).
+// refuse answers a webhook that the plugin never answered. It answers 4xx only for the sender's own
+// faults; all else is a 503, which asks for a retry (PR2).
 func (h *Handler) refuse(w http.ResponseWriter, account conversation.AccountID, err error) string {
 	switch {
 	case errors.Is(err, pluginhost.ErrUnknownAccount), errors.Is(err, pluginhost.ErrNoHook):
@@ -205,7 +205,7 @@ func answer(w http.ResponseWriter, res pluginhost.HookResponse) string {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	}
 	w.WriteHeader(res.Status)
-	_, _ = w.Write(res.Body) // a carrier that has gone asks again
+	_, _ = w.Write(res.Body) // a carrier that has gone sends the webhook again
 	switch {
 	case res.Status >= 500:
 		return resultFailed
@@ -216,8 +216,8 @@ func answer(w http.ResponseWriter, res pluginhost.HookResponse) string {
 	}
 }
 
-// publicURL is the address as the carrier was given it, which is what it
-// signed: the configured origin with the path and query that came.
+// publicURL is the URL that the carrier was given and has signed: the configured origin with the
+// request's path and query.
 func (h *Handler) publicURL(r *http.Request) string {
 	u := h.opts.PublicURL + r.URL.EscapedPath()
 	if r.URL.RawQuery != "" {
@@ -232,8 +232,8 @@ var outbound = map[string]bool{
 	"Www-Authenticate": true, "Location": true,
 }
 
-// inbound copies the request's headers without those that concern the
-// connection or belong to us.
+// inbound copies the request's headers without those that concern the connection or belong to the
+// gateway.
 func inbound(h http.Header) http.Header {
 	out := h.Clone()
 	for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Te", "Trailer", "Upgrade", "Cookie", "Parley-Identity", "Parley-Grant"} {

@@ -27,8 +27,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// host is a plugin host with one account, whose plugin takes each body as one
-// message with the body as its id. What it took it keeps.
+// host is a plugin host with one account, whose plugin takes each body as one message with the body
+// as its id, and keeps it.
 type host struct {
 	mu      sync.Mutex
 	account conversation.AccountID
@@ -64,7 +64,7 @@ func (h *host) Hook(ctx context.Context, _ conversation.AccountID, req pluginhos
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.log[string(req.Body)] == 0 {
-		h.log[string(req.Body)] = 1 // the unique key of external_ids
+		h.log[string(req.Body)] = 1 // as the log does, whose unique key external_ids makes a repeat harmless
 	}
 	return pluginhost.HookResponse{Status: 200, Body: []byte("<Response/>"), Header: http.Header{
 		"Content-Type": {"text/xml"}, "Set-Cookie": {"a=b"}, "Content-Length": {"99"}, "Access-Control-Allow-Origin": {"*"},
@@ -150,7 +150,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// A body that ends before its length is nothing that a plugin may see.
+// The plugin never sees a body that ends before its announced length.
 func TestBodyCutShort(t *testing.T) {
 	f := setup(t, nil)
 	var d net.Dialer
@@ -174,8 +174,8 @@ func TestBodyCutShort(t *testing.T) {
 	f.mu.Unlock()
 }
 
-// TestWhatThePluginSees (FT31): the body as it came, the configured public URL
-// whatever the request claims, and no header of ours.
+// TestWhatThePluginSees (FT31): the plugin sees the body unchanged, the configured public URL
+// whatever the request claims, and none of the gateway's own headers.
 func TestWhatThePluginSees(t *testing.T) {
 	f := setup(t, nil)
 	const body = "Body=caf%C3%A9&MediaUrl0=\r\n\x00raw"
@@ -206,8 +206,8 @@ func TestWhatThePluginSees(t *testing.T) {
 	}
 }
 
-// TestRepeats (Y1, PR3): the same webhook twice in a row and five times at
-// once is one message, and every carrier gets its 2xx.
+// TestRepeats (Y1, PR3): the same webhook sent twice in a row and five times at once makes one
+// message, and every request gets its 2xx.
 func TestRepeats(t *testing.T) {
 	f := setup(t, nil)
 	var wg sync.WaitGroup
@@ -227,8 +227,8 @@ func TestRepeats(t *testing.T) {
 	}
 }
 
-// TestRestartInTheMiddle: a webhook that comes while the plugin is away waits
-// and is answered by the next generation.
+// TestRestartInTheMiddle: a webhook that comes while the plugin restarts waits, and the restarted
+// plugin answers it.
 func TestRestartInTheMiddle(t *testing.T) {
 	f := setup(t, nil)
 	f.down = make(chan struct{})
@@ -253,8 +253,8 @@ func TestRestartInTheMiddle(t *testing.T) {
 	}
 }
 
-// TestOurTrouble (PR2): what we cannot make durable is a 503 with a hint, and
-// never a 4xx.
+// TestOurTrouble (PR2): what the gateway cannot make durable is answered with a 503 and a
+// Retry-After, never with a 4xx.
 func TestOurTrouble(t *testing.T) {
 	f := setup(t, nil)
 	for _, err := range []error{

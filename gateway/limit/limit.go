@@ -46,9 +46,8 @@ func (r *Rates[K]) Len() int {
 	return r.buckets.Len()
 }
 
-// Conns counts what is open at once per key and in all. Keys are forgotten
-// when nothing of theirs is open, so memory is bounded by the total. Safe for
-// concurrent use.
+// Conns counts what is open at once, per key and in total. A key with nothing open is forgotten, so
+// the total bounds the memory. Safe for concurrent use.
 type Conns[K comparable] struct {
 	perKey, total int
 
@@ -72,8 +71,8 @@ const (
 	TotalFull
 )
 
-// Acquire counts one more for key. With exempt the limit per key does not
-// apply (loopback, a trusted proxy). After OK the caller owes one Release.
+// Acquire counts one more for key. With exempt the limit per key does not apply (loopback, a
+// trusted proxy). After OK the caller must call Release once.
 func (c *Conns[K]) Acquire(key K, exempt bool) Outcome {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,8 +104,8 @@ func (c *Conns[K]) Open() int {
 	return c.n
 }
 
-// Address is what counts as one client: the address itself for IPv4, the /64
-// network for IPv6, where a host can have any address of its network.
+// Address is what the limits treat as one client: the address itself for IPv4, the /64 network for
+// IPv6, where a host can use any address of its network.
 func Address(ip netip.Addr) netip.Addr {
 	if !ip.IsValid() {
 		return ip
@@ -133,8 +132,8 @@ func IP(r *http.Request) netip.Addr {
 	return ap.Addr().Unmap()
 }
 
-// Loopback are the networks that limits per address leave alone by default: a
-// reverse proxy, a probe or a load generator on the machine itself.
+// Loopback are the networks that limits per address exempt by default: a reverse proxy, a probe or
+// a load generator on the machine itself connects from them.
 func Loopback() []netip.Prefix {
 	return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 }

@@ -1,8 +1,8 @@
 package limit
 
-// Recent is a map that holds a bounded number of keys: when more are used, the
-// values of those that were not used for the longest time are forgotten. The
-// zero value is not usable; see NewRecent. Not safe for concurrent use.
+// Recent is a map that holds a bounded number of keys: when it is full, the keys that were not used
+// for the longest time are dropped. The zero value is not usable; see NewRecent. Not safe for
+// concurrent use.
 type Recent[K comparable, V any] struct {
 	max int
 	// Two generations: when young is full it becomes old and the former old
@@ -16,7 +16,8 @@ func NewRecent[K comparable, V any](max int) *Recent[K, V] {
 	return &Recent[K, V]{max: max, young: map[K]V{}}
 }
 
-// Get is the value of key, which is used with that; make gives it its first value.
+// Get returns the value of key and counts as a use of it; make gives a key that is not held its
+// first value.
 func (r *Recent[K, V]) Get(key K, make func() V) V {
 	v, ok := r.young[key]
 	if ok {
@@ -29,8 +30,8 @@ func (r *Recent[K, V]) Get(key K, make func() V) V {
 	return v
 }
 
-// Find is the value of key, which is used with that, if it is held. Unlike Get
-// it makes none, so that asking for keys forgets no others.
+// Find returns the value of key, if it is held, and counts as a use of it. Unlike Get it adds no
+// key, so it never drops other keys for a new one.
 func (r *Recent[K, V]) Find(key K) (v V, ok bool) {
 	if v, ok = r.young[key]; ok {
 		return v, true
@@ -41,7 +42,7 @@ func (r *Recent[K, V]) Find(key K) (v V, ok bool) {
 	return v, ok
 }
 
-// Delete forgets key.
+// Delete removes key.
 func (r *Recent[K, V]) Delete(key K) {
 	delete(r.young, key)
 	delete(r.old, key)

@@ -13,18 +13,18 @@ import (
 	"time"
 )
 
-// Check is something that must hold for the process to take work.
+// Check tests one condition that must hold for the process to take work.
 type Check struct {
 	Name string // short, stable, lower case: "log", "plugins"
-	// Run returns nil when all is well. Its error is shown to operators, so it
-	// holds no secrets. It must end when ctx does (2 s).
+	// Run returns nil when the condition holds. Its error is shown to operators, so it must contain
+	// no secrets. It must return when ctx ends (2 s).
 	Run func(ctx context.Context) error
-	// Fresh is how long an outcome is good for whoever asks next, so that many
-	// questions at once cost one Run. 0: each question runs it.
+	// Fresh is for how long the outcome of one Run answers later requests, so that many requests at
+	// once cost one Run. 0: each request runs it.
 	Fresh time.Duration
 }
 
-// patience is how long a check may take.
+// patience is how long a request waits for a check.
 const patience = 2 * time.Second
 
 // check is a Check with its last outcome.
@@ -53,7 +53,7 @@ func NewHealth(checks ...Check) *Health {
 	return h
 }
 
-// Started says that everything is in place.
+// Started says that the start is complete: from now on Ready depends on the checks.
 func (h *Health) Started() { h.started.Store(true) }
 
 // Drain makes /readyz answer 503 from now on (PR15).
@@ -82,9 +82,8 @@ func (h *Health) Ready(ctx context.Context) (bool, []Result) {
 	return ok, results
 }
 
-// ask gives the outcome of a check, an earlier one while that is fresh. Whoever
-// has the turn answers for the others too, so it does not stop when its own
-// client goes.
+// ask returns the outcome of a check; an earlier one while that is fresh. The request that runs the
+// check does so for the others, too, so the run does not stop when that request's client goes.
 func (c *check) ask(ctx context.Context) Result {
 	if c.Fresh == 0 {
 		return c.run(ctx)
@@ -132,8 +131,7 @@ func (h *Health) serveReady(w http.ResponseWriter, r *http.Request) {
 	write(w, r, ok, results)
 }
 
-// serveAlive answers as long as the process can answer at all; it asks nothing
-// of anything else (ux.md 1).
+// serveAlive answers as long as the process can answer at all, and checks nothing (ux.md 1).
 func (h *Health) serveAlive(w http.ResponseWriter, r *http.Request) { write(w, r, true, nil) }
 
 func write(w http.ResponseWriter, r *http.Request, ok bool, results []Result) {
@@ -147,7 +145,7 @@ func write(w http.ResponseWriter, r *http.Request, ok bool, results []Result) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
 		if err := json.NewEncoder(w).Encode(rep); err != nil {
-			return // the client has gone: nobody to tell
+			return // the client has gone, so nobody can be told
 		}
 		return
 	}

@@ -11,12 +11,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// latencyBuckets are the classic buckets of durations, in seconds: fine below
-// the 10 ms that a message may take, coarse up to a webhook's budget.
+// latencyBuckets are the classic histogram buckets for durations, in seconds: fine below the 10 ms
+// that a message may take, coarse up to the time allowed for a webhook.
 var latencyBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15}
 
-// LatencyOpts describes a histogram of seconds in the house's form: native and
-// classic at once (ux.md 1). Name ends with _seconds.
+// LatencyOpts describes a histogram of seconds as all of Parley's are: native and classic at once
+// (ux.md 1). Name ends with _seconds.
 func LatencyOpts(name, help string) prometheus.HistogramOpts {
 	return prometheus.HistogramOpts{
 		Name:                            name,
@@ -51,8 +51,8 @@ func NewRegistry(version string) *prometheus.Registry {
 	return reg
 }
 
-// metricsHandler serves reg. A collector that fails spoils its own metrics
-// only: the rest is served and the failure is logged and counted.
+// metricsHandler serves reg. When a collector fails only its own metrics are missing: the rest is
+// served, and the failure is logged and counted.
 func metricsHandler(reg *prometheus.Registry, log *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{
 		ErrorLog:            promLogger{log},

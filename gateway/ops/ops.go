@@ -13,10 +13,10 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Handler serves GET /metrics, /healthz, /readyz and /debug/pprof/ to those who
-// ask for an IP address, for localhost or for one of the host names given, with
-// or without a port (or for no host: HTTP/1.0): a web page whose own name was made to point at this
-// listener (DNS rebinding) must not read what it shows.
+// Handler serves GET /metrics, /healthz, /readyz and /debug/pprof/ to requests whose Host is an IP
+// address, localhost or one of the given host names, with or without a port (or is missing:
+// HTTP/1.0). Other hosts are refused, so that a web page whose own name was made to point at this
+// listener (DNS rebinding) cannot read it.
 func Handler(reg *prometheus.Registry, health *Health, log *slog.Logger, hosts ...string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metricsHandler(reg, log))
@@ -54,7 +54,7 @@ func onlyFor(hosts []string, next http.Handler, reg *prometheus.Registry, log *s
 	})
 }
 
-// hostOf is a Host header without port, brackets and the root's dot, in lower case.
+// hostOf is a Host header in lower case, without port, brackets and the root's trailing dot.
 func hostOf(header string) string {
 	host := header
 	if h, _, err := net.SplitHostPort(header); err == nil {

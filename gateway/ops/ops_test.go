@@ -128,8 +128,8 @@ func TestProfiles(t *testing.T) {
 	}
 }
 
-// Many questions at once cost one check, whose outcome does not depend on who
-// asked first or went away; and a check that hangs says so.
+// Many requests at once cost one run of a check, whose outcome does not depend on which request
+// came first or was given up; and a check that hangs is reported as failed.
 func TestReadinessIsAskedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var runs atomic.Int64
@@ -185,8 +185,8 @@ func TestReadinessIsAskedOnce(t *testing.T) {
 	})
 }
 
-// A web page whose own name points at the listener reads nothing (DNS
-// rebinding); probes and scrapers by address, localhost or a configured name do.
+// A web page whose own name points at the listener cannot read anything (DNS rebinding); probes and
+// scrapers that use an address, localhost or a configured name can.
 func TestHosts(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	h := ops.Handler(reg, ops.NewHealth(), slog.New(slog.DiscardHandler), "Parley.internal")

@@ -8,30 +8,30 @@ import (
 	"time"
 )
 
-// What a message may write in a while.
+// How often one message may be logged.
 const (
 	quietBurst  = 10
 	quietWindow = 10 * time.Second
-	quietKeys   = 1000 // messages remembered; beyond them the counts begin anew
-	quietText   = 256  // bytes of a message that tell it from others
+	quietKeys   = 1000 // distinct messages remembered; when there are more the counts start again
+	quietText   = 256  // messages that agree in so many first bytes count as the same
 )
 
-// Quiet bounds what trouble writes to the log: a full disk fails every webhook,
-// every timer and every agent's command, each of which has a line to say. Of one
-// message, whatever its attributes except the plugin that it is about or from, ten lines pass in ten seconds; further ones are
-// counted, and the count is written when the ten seconds are over, with the next
-// line of any kind. Lines below Warn pass untouched.
+// Quiet limits how often the log repeats a message: a full disk fails every webhook, every timer
+// and every agent's command, and each of them logs it. Of one message, whatever its attributes
+// except plugin, ten lines pass in ten seconds. Further ones are counted, and the count is written
+// when the ten seconds are over, together with the next line of any kind. Lines below Warn always
+// pass.
 func Quiet(next slog.Handler) slog.Handler {
 	return &quiet{next, "", &counts{said: map[quietKey]*said{}, swept: time.Now()}}
 }
 
 type quiet struct {
 	next   slog.Handler
-	plugin string // by With; a plugin chooses its messages, and must not silence others'
+	plugin string // set by With; counts are kept per plugin, since a plugin chooses its messages and must not silence others'
 	*counts
 }
 
-// counts are shared by all handlers that With made of one.
+// counts are shared by a handler and all handlers that With derives from it.
 type counts struct {
 	mu    sync.Mutex
 	said  map[quietKey]*said
@@ -44,11 +44,11 @@ type quietKey struct {
 	text   string
 }
 
-// said is what a message has written in the window that began at since.
+// said is how often a message was logged in the window that began at since.
 type said struct {
 	since time.Time
 	lines int
-	by    slog.Handler // of the last line kept back, for its attributes
+	by    slog.Handler // the handler of the last line left out, for its attributes
 }
 
 // Enabled implements slog.Handler.
@@ -87,8 +87,8 @@ func (q *quiet) Handle(ctx context.Context, r slog.Record) error {
 	return q.next.Handle(ctx, r)
 }
 
-// count decides whether a line passes, and gives the messages of which lines were
-// left out in a window that is over.
+// count decides whether a line passes. over are the messages of which lines were left out in a
+// window that has ended.
 func (c *counts) count(by slog.Handler, plugin string, r slog.Record, now time.Time) (pass bool, over map[quietKey]*said) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -12,8 +12,8 @@ import (
 	"github.com/parley-gateway/parley/gateway/ops"
 )
 
-// A message that comes for each of a thousand webhooks writes ten lines and a
-// count; others, and what is no trouble, are not held back by it (PR16).
+// A message that is logged for each of a thousand webhooks writes ten lines and a count; other
+// messages, and lines below Warn, are not held back (PR16).
 func TestQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
@@ -34,7 +34,7 @@ func TestQuiet(t *testing.T) {
 			t.Errorf("afterwards the count was written %d times, want once:\n%s", n, out.String()[max(0, out.Len()-300):])
 		}
 		out.Reset()
-		for range 1000 { // a plugin chooses its words: it silences itself only
+		for range 1000 { // messages of one plugin hold back only its own
 			log.With("plugin", "loud").Warn("not durable xxxxxxxxxxxxxxxxxxxx")
 			log.With("plugin", "loud").Warn("not durable")
 		}
@@ -46,7 +46,7 @@ func TestQuiet(t *testing.T) {
 		if n := lines("not durable"); n != 1 {
 			t.Errorf("a warning in the next ten seconds wrote %d lines, want 1", n)
 		}
-		for i := range 5000 { // bounded, whatever the messages are
+		for i := range 5000 { // the memory is bounded, whatever the messages are
 			r := slog.NewRecord(time.Now(), slog.LevelWarn, "message "+strconv.Itoa(i), 0)
 			if err := log.Handler().Handle(t.Context(), r); err != nil {
 				t.Error(err)
