@@ -7,7 +7,8 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// Status is an agent's displayed state, derived.
+// Status is an agent's displayed state. It is derived from the agent's mode and from the work in
+// hand, and is never stored.
 type Status string
 
 // Statuses. Busy covers an offer that is being presented (A2); ACW is
@@ -38,40 +39,40 @@ type Work struct {
 	Medium       string                      `json:"medium"`
 	Share        int                         `json:"share"`
 	Since        time.Time                   `json:"since"`
-	Wrapup       bool                        `json:"wrapup,omitempty"` // after-call work
+	Wrapup       bool                        `json:"wrapup,omitempty"` // the agent has left and does the after-call work
 	WrapupSince  time.Time                   `json:"wrapup_since,omitzero"`
-	WrapupUntil  time.Time                   `json:"wrapup_until,omitzero"` // zero: no limit
+	WrapupUntil  time.Time                   `json:"wrapup_until,omitzero"` // end of the after-call work; zero: no limit
 }
 
-// AgentState is the fold over an agent's stream. It holds no personal data and is
-// stored in clear as the agent's row. The zero state with an ID is an agent
-// who never logged in. It is owned by one goroutine at a time.
-//
-// The mode (Mode, Reason) is what the agent chose or brought about; Status is
-// what follows from it and from what the agent has in hand.
+// AgentState is the fold over an agent's stream. It holds no personal data and is stored in clear
+// as the agent's row. The zero state with an ID is an agent who never logged in. An AgentState is
+// owned by one goroutine at a time.  The mode (Ready, Reason) is what the agent chose or what the
+// rules imposed, for example after a rejected offer; Status follows from the mode and from what the
+// agent has in hand.
 type AgentState struct {
 	ID         conversation.AgentID `json:"id"`
 	Seq        uint64               `json:"seq"`
 	LoggedIn   bool                 `json:"logged_in,omitempty"`
 	LoggedInAt time.Time            `json:"logged_in_at,omitzero"`
-	Ready      bool                 `json:"ready,omitempty"`   // the mode
-	Reason     Reason               `json:"reason,omitempty"`  // of a Not Ready mode
-	Pending    []Reason             `json:"pending,omitempty"` // Not Ready follows the present work; oldest reason first
+	Ready      bool                 `json:"ready,omitempty"`   // the mode: Ready or Not Ready
+	Reason     Reason               `json:"reason,omitempty"`  // why the mode is Not Ready
+	Pending    []Reason             `json:"pending,omitempty"` // reasons to become Not Ready when the present work ends; oldest first
 	PendingAt  time.Time            `json:"pending_at,omitzero"`
-	Offer      *HeldOffer           `json:"offer,omitempty"` // at most one
+	Offer      *HeldOffer           `json:"offer,omitempty"` // the offer being presented; an agent has one at most
 	Work       []Work               `json:"work,omitempty"`  // oldest first
 
-	// Disconnected: no socket. GraceUntil is zero once the grace is used up.
+	// Disconnected means that the agent has no open socket. GraceUntil is zero once the grace
+	// period is over.
 	Disconnected   bool      `json:"disconnected,omitempty"`
 	DisconnectedAt time.Time `json:"disconnected_at,omitzero"`
 	GraceUntil     time.Time `json:"grace_until,omitzero"`
 
-	Since     time.Time `json:"since,omitzero"`      // of the present Status
-	IdleSince time.Time `json:"idle_since,omitzero"` // who waits longest for work is asked first
+	Since     time.Time `json:"since,omitzero"`      // when the present Status began
+	IdleSince time.Time `json:"idle_since,omitzero"` // when the agent last became idle; the longest idle agent is offered work first
 }
 
-// Status derives the displayed state. Other chats keep an agent Busy whatever
-// else is in hand (A13, S5); an invitation changes nothing (T6).
+// Status derives the displayed state. An agent who still handles another chat stays Busy even with
+// an offer or after-call work in hand (A13, S5); an invitation changes nothing (T6).
 func (a *AgentState) Status() Status {
 	switch {
 	case !a.LoggedIn:
@@ -86,8 +87,8 @@ func (a *AgentState) Status() Status {
 	return StatusNotReady
 }
 
-// PendingReason is the first reason for which the agent becomes Not Ready when
-// the present work ends; "" when none is pending.
+// PendingReason is the first reason for which the agent becomes Not Ready when the present work
+// ends; "" when no change to Not Ready is pending.
 func (a *AgentState) PendingReason() Reason {
 	if len(a.Pending) == 0 {
 		return ""
@@ -109,8 +110,8 @@ func (a *AgentState) InWrapup() int {
 	return n
 }
 
-// Load is the percent of the agent's capacity in use, the offer included. It
-// may go beyond 100: a call may come to somebody who still writes (A18).
+// Load is the percent of the agent's capacity in use, including the offer being presented. It may
+// exceed 100, since a call may be offered to an agent who still writes in chats (A18).
 func (a *AgentState) Load() int {
 	n := 0
 	for i := range a.Work {
@@ -128,14 +129,14 @@ func (a *AgentState) InRotation() bool {
 	return a.LoggedIn && a.Ready && len(a.Pending) == 0 && !a.Disconnected
 }
 
-// Offerable reports whether another interaction may be presented now, capacity
-// aside: in rotation, nothing being presented, and not in after-call work alone.
+// Offerable reports whether another interaction may be presented now: the agent is in rotation,
+// holds no offer, and is not in after-call work alone. Capacity is checked elsewhere (Limits.Fits).
 func (a *AgentState) Offerable() bool {
 	return a.InRotation() && a.Offer == nil && a.Status() != StatusACW
 }
 
-// Invitable reports whether an invitation may be presented: to anybody who is
-// there, Busy or not (T6), and is not just looking at another offer.
+// Invitable reports whether an invitation may be presented. Every connected agent may be invited,
+// Busy or not (T6), except one who is being presented another offer.
 func (a *AgentState) Invitable() bool { return a.LoggedIn && !a.Disconnected && a.Offer == nil }
 
 // Holds returns the agent's work on a conversation, or nil. The pointer is into a.
@@ -150,8 +151,8 @@ func (a *AgentState) workIndex(c conversation.ConversationID) int {
 	return slices.IndexFunc(a.Work, func(w Work) bool { return w.Conversation == c })
 }
 
-// NextDeadline is when Tick next has something to do; false: never, as things
-// stand. Offers expire on the conversation's side.
+// NextDeadline is when Tick next has something to do; false means that no deadline is set. Offers
+// have no deadline here: they expire in the conversation's state.
 func (a *AgentState) NextDeadline() (time.Time, bool) {
 	return a.GraceUntil, !a.GraceUntil.IsZero()
 }

@@ -8,9 +8,8 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// Apply folds one event of the agent's stream into a. Errors as for
-// conversation.State.Apply: conversation.ErrSequence, conversation.ErrUnknownType;
-// then a is unchanged.
+// Apply folds one event of the agent's stream into a. It fails as conversation.State.Apply does,
+// with conversation.ErrSequence or conversation.ErrUnknownType, and then leaves a unchanged.
 func (a *AgentState) Apply(ev conversation.Event) error {
 	if ev.Seq != a.Seq+1 {
 		return fmt.Errorf("%w: seq %d after %d", conversation.ErrSequence, ev.Seq, a.Seq)
@@ -44,7 +43,7 @@ func (a *AgentState) applyMode(head conversation.Head, at time.Time) bool {
 		a.IdleSince = at
 	case *NotReady:
 		a.setMode(false, h.Reason)
-		if h.Reason == ReasonConnection { // the grace is used up
+		if h.Reason == ReasonConnection { // the grace period is over
 			a.GraceUntil = time.Time{}
 		}
 	case *PendingNotReady:
@@ -109,6 +108,6 @@ func (a *AgentState) dropWork(c conversation.ConversationID) {
 		return
 	}
 	if a.Work = slices.Delete(a.Work, i, i+1); len(a.Work) == 0 {
-		a.Work = nil // as it comes back from JSON
+		a.Work = nil // nil and not empty, so that the state equals one decoded from JSON
 	}
 }

@@ -2,9 +2,9 @@ package acd
 
 import "slices"
 
-// takeable is the longest waiting of the requests that ask for this member
-// alone and that it can be offered now, or 0. An invitation goes to anybody who is
-// there (T6); a reply to its owner is offered as any other interaction (N16).
+// takeable returns the longest waiting request that asks for this member alone and that may be
+// presented now, or 0 if there is none. An invitation may go to any connected agent (T6); a reply
+// to its owner is offered under the same rules as any other interaction (N16).
 func (d *Dispatcher) takeable(m int32) int32 {
 	x := &d.members[m]
 	if x.reserved {
@@ -24,7 +24,8 @@ func (d *Dispatcher) takeable(m int32) int32 {
 	return best
 }
 
-// refreshAsks keeps the tree of members who have such a request to take.
+// refreshAsks brings member m's place in the tree of members who have a takeable request up to
+// date.
 func (d *Dispatcher) refreshAsks(m int32) {
 	x := &d.members[m]
 	n := d.takeable(m)

@@ -14,7 +14,7 @@ const (
 	benchAgents  = 10_000
 	benchWaiting = 100_000
 	benchSets    = 50 // skill sets
-	benchPerTeam = 16 // of them that one agent has
+	benchPerTeam = 16 // skill sets that one agent has
 )
 
 var skills = func() (names []string) {
@@ -30,7 +30,7 @@ type floor struct {
 	d      *acd.Dispatcher
 	r      *rand.Rand
 	states []*acd.AgentState
-	n      int // requests made
+	n      int // requests made so far
 }
 
 func newFloor(agents int) *floor {
@@ -51,7 +51,7 @@ func newFloor(agents int) *floor {
 	return f
 }
 
-// warm makes every bucket, as a centre has after its first hours.
+// warm makes every bucket, as in a contact centre that has been open for hours.
 func (f *floor) warm() {
 	for s := range 5 {
 		for k := range benchSets {
@@ -64,7 +64,7 @@ func (f *floor) warm() {
 	}
 }
 
-// arrive adds a request, later than all before it.
+// arrive adds a request that waits since a later time than all before it.
 func (f *floor) arrive(declined []conversation.AgentID) {
 	f.n++
 	f.d.UpsertRequest(acd.Waiting{
@@ -86,10 +86,10 @@ func (f *floor) idle(i int) {
 	f.d.UpdateAgent(s)
 }
 
-// BenchmarkDispatch measures decisions with everything there is.
+// BenchmarkDispatch measures decisions on the whole contact centre of newFloor.
 func BenchmarkDispatch(b *testing.B) {
-	// Everybody is busy, 100,000 wait: an agent becomes free, Next decides, the
-	// offer is recorded, somebody new arrives.
+	// All agents are busy and 100,000 requests wait: an agent becomes free, Next decides, the offer
+	// is recorded, and a new request arrives.
 	b.Run("overload/cycle", func(b *testing.B) {
 		f := overloaded()
 		b.ReportAllocs()
@@ -126,7 +126,7 @@ func BenchmarkDispatch(b *testing.B) {
 			b.StartTimer()
 		}
 	})
-	// Everybody is idle: a request arrives, Next finds the agent.
+	// All agents are idle: a request arrives, and Next finds the agent.
 	b.Run("idle/cycle", func(b *testing.B) {
 		f := newFloor(benchAgents)
 		for i := range f.states {
@@ -146,8 +146,8 @@ func BenchmarkDispatch(b *testing.B) {
 			f.idle(i)
 		}
 	})
-	// As overload, and a thousand of those who wait longest were declined by
-	// one of a hundred agents each.
+	// As overload, but of the longest waiting requests a thousand were declined, each by one of a
+	// hundred agents.
 	b.Run("overload/declined", func(b *testing.B) {
 		f := newFloor(benchAgents)
 		barred := make([][]conversation.AgentID, 100)

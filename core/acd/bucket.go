@@ -8,7 +8,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// bucketKey is what requests have in common for which the same agents qualify.
+// bucketKey is what all requests of one bucket share: the same agents qualify for them.
 type bucketKey struct {
 	service conversation.ServiceID
 	skills  string
@@ -16,15 +16,15 @@ type bucketKey struct {
 	spare   int
 }
 
-// bucket is a queue of like requests. Its number is its bit in the masks of agents.
+// bucket is a queue of like requests. Its number is its bit in the agents' masks.
 type bucket struct {
 	bucketKey
 	bit      int
 	skillSet []string
 	waiting  int
-	lanes    []int32 // the first is the one for requests that nobody is barred from
-	heads    int32   // root in Dispatcher.heads: lanes by what heads them
-	rotation int     // members in rotation who qualify
+	lanes    []int32 // lanes[0] holds the requests from which no agent is barred
+	heads    int32   // root in Dispatcher.heads: this bucket's lanes, ordered by their first request
+	rotation int     // number of members in rotation who qualify
 }
 
 // lane holds those requests of a bucket from which the same agents are barred.
@@ -33,13 +33,13 @@ type lane struct {
 	declined []conversation.AgentID // sorted
 	exclude  []conversation.AgentID // sorted
 	root     int32
-	head     int32 // the longest waiting
+	head     int32 // the longest waiting request of the lane
 }
 
-// maxBuckets is where empty buckets begin to be used again for other keys.
+// maxBuckets is the number of buckets from which on empty buckets are reused for other keys.
 const maxBuckets = 1024
 
-// mark keeps the set of buckets in which somebody waits.
+// mark records in Dispatcher.busy whether anything waits in the bucket.
 func (b *bucket) mark(d *Dispatcher) {
 	word, bit := b.bit>>6, uint64(1)<<(b.bit&63)
 	if b.waiting > 0 {
@@ -49,7 +49,7 @@ func (b *bucket) mark(d *Dispatcher) {
 	}
 }
 
-// lead notes what heads lane n now.
+// lead records which request is first in lane n, so that dispatch does not search the lane again.
 func (d *Dispatcher) lead(n int32) {
 	l := &d.laneList[n]
 	head := d.lanes.first(l.root)
@@ -102,7 +102,7 @@ func (d *Dispatcher) newLane(l lane) int32 {
 	return n
 }
 
-// dropLane gives an empty lane of barred agents back.
+// dropLane frees a lane that is empty, unless it is the bucket's first one, which always stays.
 func (d *Dispatcher) dropLane(n int32) {
 	l := &d.laneList[n]
 	b := &d.buckets[l.bucket]
@@ -115,8 +115,8 @@ func (d *Dispatcher) dropLane(n int32) {
 	d.freeLanes = append(d.freeLanes, n)
 }
 
-// bucketFor finds or makes the bucket of a request. Making one asks every member
-// whether it qualifies: it happens once for each service, skill set and need.
+// bucketFor finds or makes the bucket of a request. Making one asks every member whether the member
+// qualifies: this happens once for each service, skill set and capacity need.
 func (d *Dispatcher) bucketFor(w *Waiting) int {
 	key := bucketKey{service: w.Service, skills: w.Skills, medium: w.Need.Medium, spare: w.Need.Spare}
 	if b, ok := d.bucketBy[key]; ok {
@@ -135,14 +135,14 @@ func (d *Dispatcher) bucketFor(w *Waiting) int {
 	d.newLane(lane{bucket: b})
 	d.bucketBy[key] = b
 	for m := int32(1); m < int32(len(d.members)); m++ {
-		d.members[m].eligible.unset(b) // of the former key
+		d.members[m].eligible.unset(b) // clear what was known for the bucket's former key
 		d.qualify(m, b)
 		d.refresh(m)
 	}
 	return b
 }
 
-// reusable is an empty bucket to be used for another key, or -1.
+// reusable finds an empty bucket that can be used for another key; -1 if there is none.
 func (d *Dispatcher) reusable() int {
 	if len(d.buckets) < maxBuckets {
 		return -1
@@ -157,8 +157,8 @@ func splitSkills(s string) []string {
 	return strings.Split(s, ",")
 }
 
-// qualify notes whether a member may take what waits in a bucket: serves the
-// service and has every skill.
+// qualify records whether a member may take the requests of a bucket, that is, whether the member
+// serves the bucket's service and has every skill.
 func (d *Dispatcher) qualify(m int32, b int) {
 	x, k := &d.members[m], &d.buckets[b]
 	ok := slices.Contains(x.profile.Services, k.service)

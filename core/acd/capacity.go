@@ -2,22 +2,22 @@ package acd
 
 import "github.com/parley-gateway/parley/core/conversation"
 
-// Capacity is the whole of an agent, in percent (A18).
+// Capacity is all of an agent's capacity, in percent (A18).
 const Capacity = 100
 
-// Limits are how much an agent may have in hand at once (A18). The zero value is
-// Capacity percent, and no limit of any medium.
+// Limits are how much an agent may have in hand at once (A18). The zero value means Capacity
+// percent and no limit for any single medium.
 type Limits struct {
-	Percent int // of which each interaction takes its share; 0 = Capacity
-	// Max bounds how many interactions of a medium are in hand, after-call work and
-	// the one being presented included; 0 = none. A medium that is missing is bounded
-	// by Percent only. It is not changed once it is handed over.
+	Percent int // total capacity, of which each interaction takes its share; 0 = Capacity
+	// Max bounds how many interactions of a medium the agent may have in hand, counting after-call
+	// work and the offer being presented; 0 = none. A medium that is not listed is bounded by
+	// Percent only. The map must not be changed after it was handed over.
 	Max map[string]int
 }
 
-// Fits reports whether an interaction may be presented to an agent who has this in
-// hand: the dispatcher asks before it offers, Decide before it agrees. Invitations
-// need no room (T6).
+// Fits reports whether an interaction may be presented to an agent who has h in hand. The
+// dispatcher asks this before it makes an offer, and Decide before it accepts the offer.
+// Invitations are not checked, since they need no capacity (T6).
 func (l *Limits) Fits(h *InHand, n Need) bool {
 	if h.Load+n.Spare > l.percent() {
 		return false
@@ -44,7 +44,7 @@ type mediumCount struct {
 	n      int
 }
 
-// read takes over what an agent has in hand; the memory is used again.
+// read replaces h by what agent a has in hand, reusing the memory of h.
 func (h *InHand) read(a *AgentState) {
 	h.Load, h.media = a.Load(), h.media[:0]
 	for i := range a.Work {
@@ -74,23 +74,23 @@ func (h *InHand) count(medium string) int {
 	return 0
 }
 
-// Media with shares of their own; a medium that is not listed counts as chat.
+// Media with their own default shares; a medium that is not listed counts as chat.
 const (
 	MediumChat  = "chat"
 	MediumVoice = "voice"
 	MediumEmail = "email"
 )
 
-// Need is what an interaction takes of an agent.
+// Need is the capacity that an interaction takes of an agent.
 type Need struct {
 	Medium string
-	Share  int // percent that it takes
-	Spare  int // percent that must be free beforehand
+	Share  int // percent that the interaction takes
+	Spare  int // percent that must be free before the offer
 }
 
-// NeedOf reads what interactions under these rules take. What the rules leave
-// open: chat takes 25 and needs 25 free, voice takes 100 and needs 50 (a call may come
-// to somebody who writes), email takes 100 and needs 100 (A18).
+// NeedOf reads from a service's rules how much capacity its interactions need. Defaults where the
+// rules say nothing: chat takes 25 and needs 25 free; voice takes 100 and needs 50 free, since a
+// call may come to an agent who writes in chats; email takes 100 and needs 100 free (A18).
 func NeedOf(r *conversation.Rules) Need {
 	n := Need{Medium: r.Medium, Share: r.Share, Spare: r.Spare}
 	share, spare := 25, 25

@@ -9,26 +9,25 @@ import (
 // Command asks for a change of an agent's state.
 type Command interface{ command() }
 
-// Login begins a session, in Not Ready (login). Logged in already: no event
-// but the end of a disconnection.
+// Login begins a session, in Not Ready (login). For an agent who is logged in already it has no
+// event, except that it ends a disconnection.
 type Login struct{}
 
-// Logout ends the session. While something is being presented it is refused with
-// ErrOfferPending: the offer is also the conversation's, so the caller declines it
-// there and logs the agent out in the same append. Work stays until released, since
+// Logout ends the session. While an offer is being presented Logout is refused with
+// ErrOfferPending: the conversation records the offer too, so the caller must decline the offer
+// there and log the agent out in the same append. Work in hand stays until it is released, since
 // exchanges outlive the session (N6). Cause "" = logout.
 type Logout struct{ Cause conversation.Cause }
 
-// BeReady takes interactions, and takes a pending Not Ready back.
+// BeReady makes the agent Ready and cancels a pending Not Ready.
 type BeReady struct{}
 
-// BeNotReady takes none any more, at once or, with something in hand, when it
+// BeNotReady makes the agent Not Ready: at once when nothing is in hand, else when the present work
 // ends (A12). Reason "" = manual.
 type BeNotReady struct{ Reason Reason }
 
-// Present: an interaction is being presented. Spare is the percent of capacity
-// that must be free beforehand (A18), of what Limits gives the agent; an invitation
-// needs none.
+// Present: an interaction is being presented to the agent. Spare is the percent of capacity that
+// must be free before (A18), measured against Limits; an invitation needs none.
 type Present struct {
 	Offer        conversation.OfferID
 	Conversation conversation.ConversationID
@@ -38,14 +37,14 @@ type Present struct {
 	Spare        int
 	Invite       bool
 	ExpiresAt    time.Time
-	Limits       Limits // the agent's, as the dispatcher knows them
+	Limits       Limits // the agent's limits, as the dispatcher knows them
 }
 
-// Accepted: the agent took the offer.
+// Accepted: the agent accepted the offer.
 type Accepted struct{ Offer conversation.OfferID }
 
-// EndOffer: the offer is over without a join. An offer that the agent does not
-// hold is no event.
+// EndOffer: the offer is over and the agent did not join. If the agent does not hold this offer,
+// there is no event.
 type EndOffer struct {
 	Offer conversation.OfferID
 	Cause conversation.Cause
@@ -65,21 +64,21 @@ type StartWrapup struct {
 	Until        time.Time
 }
 
-// Release: the conversation is over for the agent, after-call work included.
-// What the agent does not hold is no event, here and in StartWrapup.
+// Release: the agent has no more to do with the conversation; its after-call work ends as well. For
+// a conversation that the agent does not hold, Release and StartWrapup have no event.
 type Release struct {
 	Conversation conversation.ConversationID
 	Cause        conversation.Cause
 }
 
-// Disconnect: the agent's last socket is gone. Grace 0 = Grace (A20).
+// Disconnect: the agent's last socket has closed. Grace 0 means the constant Grace (A20).
 type Disconnect struct{ Grace time.Duration }
 
-// Connect: a socket is back.
+// Connect: the agent has an open socket again.
 type Connect struct{}
 
-// Tick carries out what is due: the end of a disconnected agent's grace. As Logout
-// it is refused with ErrOfferPending while something is being presented.
+// Tick carries out what is due: the end of a disconnected agent's grace period. As Logout it is
+// refused with ErrOfferPending while an offer is being presented.
 type Tick struct{}
 
 func (Login) command()       {}

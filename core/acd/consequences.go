@@ -8,11 +8,11 @@ type ForAgent struct {
 	Command Command
 }
 
-// Consequences derives what events of one conversation mean for its agents'
-// streams, in order. after is the conversation's state with the events applied.
-// The router decides each command and appends the events of all streams in
-// one batch, so that a conversation and its agents never disagree. Messages
-// and the like have none: the result is then nil, without allocation.
+// Consequences derives, from the events of one conversation, the commands for its agents' streams,
+// in order. after is the conversation's state with the events applied. The router decides each
+// command and appends the events of all streams in one batch, so that a conversation and its agents
+// never disagree. Most events, such as messages, lead to no command: the result is then nil and
+// nothing was allocated.
 func Consequences(after *conversation.State, events []conversation.Event) []ForAgent {
 	var out []ForAgent
 	for i := range events {
@@ -47,7 +47,7 @@ func consequence(after *conversation.State, events []conversation.Event, i int) 
 	case *conversation.WrapupStarted:
 		return h.Agent, StartWrapup{Conversation: after.ID, Until: h.Until}
 	case *conversation.WrapupEnded:
-		if h.Cause != conversation.CauseAccepted { // else the agent is back in it
+		if h.Cause != conversation.CauseAccepted { // if accepted, the agent has joined the conversation again and keeps it
 			return h.Agent, Release{Conversation: after.ID, Cause: h.Cause}
 		}
 	}
@@ -66,8 +66,8 @@ func present(after *conversation.State, h *conversation.RoutingOffered) Present 
 	}
 }
 
-// wrapsUp reports whether the agent who left goes on to after-call work: the
-// two events stand beside each other.
+// wrapsUp reports whether the agent who left goes on to after-call work: then the event that starts
+// this work directly follows the event of leaving.
 func wrapsUp(next []conversation.Event, a conversation.AgentID) bool {
 	if len(next) == 0 {
 		return false

@@ -8,9 +8,9 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// TestConsequencesConcernAgents: whatever has consequences for an agent is said
-// to concern agents, since only then does the router ask for them; and what
-// concerns agents has some, save where the next event speaks for both.
+// TestConsequencesConcernAgents: conversation.ConcernsAgents must be true for every event from
+// which Consequences derives a command, since the router asks for consequences only then. Each
+// event that concerns agents leads to a command, unless the next event leads to one for both.
 func TestConsequencesConcernAgents(t *testing.T) {
 	byAgent := conversation.Author{Kind: conversation.Agent, Agent: agent(1)}
 	byBot := conversation.Author{Kind: conversation.Bot}
@@ -33,13 +33,13 @@ func TestConsequencesConcernAgents(t *testing.T) {
 			t.Errorf("%s %+v: concerns agents: %t, consequences: %v", h.Type(), h, got, out)
 		}
 	}
-	back := &conversation.WrapupEnded{Agent: agent(1), Cause: conversation.CauseAccepted} // JoinedBy follows
+	back := &conversation.WrapupEnded{Agent: agent(1), Cause: conversation.CauseAccepted} // a JoinedBy event follows
 	if !conversation.ConcernsAgents(back) {
 		t.Error("after-call work that ends with another offer does not concern its agent")
 	}
 }
 
-// TestTypes: each type's constructor makes a head of that very type, for agents.
+// TestTypes: each type's constructor makes a head of exactly this type, for agents to see.
 func TestTypes(t *testing.T) {
 	for _, typ := range acd.Types() {
 		h, err := acd.DecodeHead(typ, []byte("{}"))

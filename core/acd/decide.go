@@ -9,7 +9,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// Grace is how long a lost connection changes nothing (A20).
+// Grace is the time after a lost connection during which the agent's mode stays as it is (A20).
 const Grace = 30 * time.Second
 
 // Refusals of Decide. They may come wrapped; test with errors.Is.
@@ -20,7 +20,7 @@ var (
 	ErrUnavailable = errors.New("acd: agent takes no offers")
 	// ErrOfferPending: something is being presented to the agent.
 	ErrOfferPending = errors.New("acd: agent has an offer")
-	// ErrNoCapacity: too little of the agent is free (A18).
+	// ErrNoCapacity: the agent has too little free capacity (A18).
 	ErrNoCapacity = errors.New("acd: agent has no capacity")
 	// ErrOfferGone: the agent holds no such offer.
 	ErrOfferGone = errors.New("acd: offer is gone")
@@ -44,9 +44,9 @@ func Code(err error) string {
 	return ""
 }
 
-// Decide turns a command into the events of the agent's stream that carry it
-// out, numbered from a.Seq+1 and dated now (UTC, whole milliseconds). It is pure
-// as conversation.Decide is. No events and no error: it is so already.
+// Decide turns a command into the events of the agent's stream that carry it out, numbered from
+// a.Seq+1 and dated now (UTC, whole milliseconds). It is pure, as conversation.Decide is. No events
+// and no error: the state is already as the command asks.
 func Decide(a *AgentState, cmd Command, now time.Time) ([]conversation.Event, error) {
 	if a == nil {
 		a = &AgentState{}
@@ -64,7 +64,7 @@ type decision struct {
 	a      *AgentState
 	now    time.Time
 	events []conversation.Event
-	err    error // of Apply; a fault of this package
+	err    error // an error of Apply, which can only be a fault of this package
 }
 
 func (d *decision) emit(h conversation.Head) {
@@ -111,14 +111,14 @@ func (d *decision) run(cmd Command) error {
 	return nil
 }
 
-// settle makes a pending Not Ready real once nothing is in hand (A10, A12, A15).
+// settle turns a pending Not Ready into Not Ready once nothing is in hand (A10, A12, A15).
 func (d *decision) settle() {
 	if len(d.a.Pending) > 0 && !d.inHand() {
 		d.emit(&NotReady{Reason: d.a.Pending[0], Also: slices.Clone(d.a.Pending[1:])})
 	}
 }
 
-// unready makes the agent Not Ready now, or after what is in hand.
+// unready makes the agent Not Ready now, or, with work in hand, when that work ends.
 func (d *decision) unready(r Reason) {
 	switch {
 	case !d.a.Ready:
@@ -132,8 +132,8 @@ func (d *decision) unready(r Reason) {
 	}
 }
 
-// inHand reports whether the agent handles or is being presented something. An
-// invitation that is being presented is nothing (T6).
+// inHand reports whether the agent handles an interaction or is being presented an offer. An
+// invitation that is being presented does not count (T6).
 func (d *decision) inHand() bool {
 	return len(d.a.Work) > 0 || d.a.Offer != nil && !d.a.Offer.Invite
 }

@@ -73,8 +73,8 @@ func (d *decision) disconnect(c Disconnect) {
 	d.emit(&Disconnected{GraceUntil: d.now.Add(grace)})
 }
 
-// tick ends the grace of a lost connection: the agent is Not Ready (connection),
-// with work in hand too: it comes back in that mode.
+// tick ends the grace period of a lost connection: the agent becomes Not Ready (connection) at
+// once, even with work in hand, and is still in that mode after connecting again.
 func (d *decision) tick() error {
 	if d.a.GraceUntil.IsZero() || d.a.GraceUntil.After(d.now) {
 		return nil

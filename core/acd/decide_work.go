@@ -53,12 +53,12 @@ func (d *decision) endOffer(c EndOffer) {
 	invite := o.Invite
 	d.dropOffer(c.Cause)
 	switch {
-	case invite: // never changes the invitee's state (T6)
+	case invite: // an invitation never changes the invitee's state (T6)
 	case c.Cause == conversation.CauseRejected:
 		d.unready(ReasonRejected)
 	case c.Cause == conversation.CauseExpired:
 		d.unready(ReasonExpired)
-	default: // back to the former state (A19), unless Not Ready was asked for meanwhile
+	default: // back to the former state (A19), or to Not Ready if that is pending
 		d.settle()
 	}
 }

@@ -10,44 +10,44 @@ import (
 
 // Dispatcher matches waiting requests with agents (DESIGN.md 4). It is a plain
 // data structure, owned by one goroutine at a time: no clock, no I/O, no lock.
-// Whoever leads builds it from the open conversations, the agents' states and the
-// directory's profiles, and keeps telling it what changed.
+// Whoever leads the ACD builds a Dispatcher from the open conversations, the agents' states and the
+// directory's profiles, and tells it of every change.
 //
-// Requests wait in buckets by (service, skill set, medium, capacity needed). The longest
-// wait among bucket heads that somebody available can take goes first, to the
-// least loaded qualified agent who is idle longest. Available agents are in
-// one search tree in that order, whose nodes know as a set of bits which buckets
-// their subtree can take: the root tells which buckets can be served at all, and
-// a walk down finds the agent. A decision therefore costs a look at the heads of
-// buckets that can be served and O(log agents); a change costs O(log) of either.
+// Requests wait in buckets by (service, skill set, medium, capacity needed). Among the buckets'
+// first requests that an available agent can take, the longest waiting is served first. It goes to
+// the qualified agent with the least load; among equals, to the one idle longest. Available agents
+// are in one search tree in that order. Each node has a set of bits that says which buckets its
+// subtree can take: the root's set says which buckets can be served at all, and a walk down finds
+// the agent. A decision therefore costs a look at the first requests of the buckets that can be
+// served, and O(log agents); a change costs O(log) of agents or requests.
 type Dispatcher struct {
-	entries        []entry // 0 unused
+	entries        []entry // number 0 is not used
 	free           int32
 	requests       map[conversation.RequestID]int32
 	byConversation map[conversation.ConversationID]int32
 
 	buckets   []bucket
 	bucketBy  map[bucketKey]int
-	laneList  []lane // 0 unused
+	laneList  []lane // number 0 is not used
 	freeLanes []int32
 	lanes     treap[waitKey] // nodes are entries
 	heads     treap[waitKey] // nodes are lanes
-	busy      bitset         // buckets in which somebody waits
+	busy      bitset         // buckets in which at least one request waits
 
-	services  []serviceQueue // 0 unused
+	services  []serviceQueue // number 0 is not used
 	serviceBy map[conversation.ServiceID]int32
 	queues    treap[waitKey] // nodes are entries
 
-	members       []member // 0 unused
+	members       []member // number 0 is not used
 	memberBy      map[conversation.AgentID]int32
 	available     treap[agentKey] // nodes are members
 	availableRoot int32
-	own, all      bitset         // masks of the nodes of available: of the member, of the subtree
-	asked         treap[waitKey] // members who can take a request that asks for them
+	own, all      bitset         // masks of the nodes of available: own for the member alone, all for the subtree
+	asked         treap[waitKey] // members who can take a request that asks for them alone
 	askedRoot     int32
 }
 
-// NewDispatcher makes an empty one.
+// NewDispatcher makes an empty Dispatcher.
 func NewDispatcher() *Dispatcher {
 	d := &Dispatcher{
 		entries:        make([]entry, 1),
@@ -81,12 +81,12 @@ type Assignment struct {
 	Personal     bool
 	Need         Need
 	WaitingSince time.Time
-	Waited       time.Duration // at the time of Next (A4)
+	Waited       time.Duration // how long the request had waited when Next returned it (A4)
 }
 
-// Next hands out the next offer to be made, if any. Agent and request are
-// reserved until Settle: neither is handed out again meanwhile, whatever
-// updates say. Call it until it has none.
+// Next returns the next offer to be made, and false when there is none. Its agent and its request
+// are reserved until Settle: Next returns neither again before, even if an update would allow it.
+// Call Next until it returns false.
 func (d *Dispatcher) Next(now time.Time) (Assignment, bool) {
 	n, m := d.best()
 	if n == 0 {
@@ -104,9 +104,9 @@ func (d *Dispatcher) Next(now time.Time) (Assignment, bool) {
 	return a, true
 }
 
-// Settle ends the reservation of an assignment, once the offer's append has
-// succeeded or failed and the dispatcher has been told the states that followed.
-// What still waits then waits again at its old place.
+// Settle ends the reservation of an assignment. Call it when the offer's append has succeeded or
+// failed and the dispatcher has been told the resulting states. A request that still waits then
+// takes its old place in the queue again.
 func (d *Dispatcher) Settle(a Assignment) {
 	if m, ok := d.memberBy[a.Agent]; ok && d.members[m].reserved {
 		d.members[m].reserved = false
@@ -118,9 +118,9 @@ func (d *Dispatcher) Settle(a Assignment) {
 	}
 }
 
-// best finds the longest waiting request that somebody can take now, and who.
+// best finds the longest waiting request that an agent can take now, and that agent.
 func (d *Dispatcher) best() (n, m int32) {
-	// Nobody need be compared with what is not before the best so far.
+	// Only requests that waited longer than the best one found so far need to be compared.
 	before := endKey
 	if d.askedRoot != 0 {
 		m = d.asked.first(d.askedRoot)
@@ -130,8 +130,8 @@ func (d *Dispatcher) best() (n, m int32) {
 	if d.availableRoot == 0 {
 		return n, m
 	}
-	// Heads in the order of waiting, until one finds its agent. Only those from
-	// which somebody is barred may fail to.
+	// Try the first request of each lane, longest wait first, until one finds its agent. Only a
+	// lane from which agents are barred may find none.
 	after := startKey
 	for {
 		l := d.head(after, before)
@@ -146,8 +146,8 @@ func (d *Dispatcher) best() (n, m int32) {
 	}
 }
 
-// head finds the lane whose head waits longest, between two keys and among
-// buckets that somebody available can take; 0 if there is none.
+// head finds the lane whose first request waits longest. It looks only at keys between after and
+// before, and at buckets that an available agent can take; 0 if there is none.
 func (d *Dispatcher) head(after, before waitKey) (first int32) {
 	served := d.mask(d.all, d.availableRoot)
 	for w := range d.busy {
@@ -163,9 +163,9 @@ func (d *Dispatcher) head(after, before waitKey) (first int32) {
 
 func (d *Dispatcher) keyOf(n int32) waitKey { return d.entries[n].key() }
 
-// skipped are the agents who declined, as long as others are in rotation for
-// it, busy now or not; when nobody else is left they may be asked again, once
-// they are Ready again (A16).
+// skipped lists the agents who declined and are therefore passed over, as long as another agent who
+// qualifies is in rotation, busy or not. When there is no other, those who declined may be asked
+// again once they are Ready again (A16).
 func (d *Dispatcher) skipped(l *lane) []conversation.AgentID {
 	if len(l.declined) == 0 {
 		return nil

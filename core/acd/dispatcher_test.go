@@ -26,7 +26,7 @@ func request(n int) conversation.RequestID {
 	return conversation.RequestID{0x4e, 13: byte(n >> 16), 14: byte(n >> 8), 15: byte(n)}
 }
 
-// pair is a dispatcher beside its model.
+// pair is a dispatcher together with the model that it is compared with.
 type pair struct {
 	d       *acd.Dispatcher
 	m       *model
@@ -84,7 +84,8 @@ func (p *pair) next(t *rapid.T) bool {
 	if !ok {
 		return false
 	}
-	// No offer beyond capacity, never two to one agent, never to one who is gone.
+	// No offer may go beyond capacity, to an agent who has another offer, or to one who is not
+	// there.
 	a := p.m.agents[got.Agent]
 	if p.m.taken[got.Agent] || a.Offer != nil || !a.LoggedIn || a.Disconnected {
 		t.Fatalf("%v is offered to %+v", got, a)
@@ -105,7 +106,7 @@ func (p *pair) settle(i int) {
 	p.pending = append(p.pending[:i:i], p.pending[i+1:]...)
 }
 
-// drain hands out everything that can be, and settles.
+// drain makes every offer that is possible, and settles them all.
 func (p *pair) drain(t *rapid.T) {
 	for p.next(t) {
 	}
@@ -183,7 +184,7 @@ func drawProfile(t *rapid.T) acd.Profile {
 		},
 	}
 	for _, n := range rapid.SliceOfN(rapid.IntRange(1, 3), 0, 4).Draw(t, "services") {
-		p.Services = append(p.Services, service(n)) // sometimes twice
+		p.Services = append(p.Services, service(n)) // the same service may be listed twice
 	}
 	return p
 }
@@ -207,17 +208,17 @@ func drawState(t *rapid.T) *acd.AgentState {
 	return a
 }
 
-// Buckets come and go: more of them than a mask's first word holds, and more
-// than are kept when empty.
+// TestManyBuckets makes and empties more buckets than the first word of a mask holds, and more than
+// are kept when empty.
 func TestManyBuckets(t *testing.T) {
 	const many = 1500
 	d := acd.NewDispatcher()
 	skill := func(n int) string { return fmt.Sprintf("s%04d", n) }
-	for n := 1; n <= many; n += 7 { // every seventh skill is somebody's, and the next one's after it
+	for n := 1; n <= many; n += 7 { // agent n has skills n and n+7, so only every seventh skill belongs to an agent
 		d.SetProfile(agent(n), acd.Profile{Services: []conversation.ServiceID{service(1)}, Skills: []string{skill(n), skill(n + 7)}})
 		d.UpdateAgent(&acd.AgentState{ID: agent(n), LoggedIn: true, Ready: true, IdleSince: t0.Add(time.Duration(n) * time.Second)})
 	}
-	for _, size := range []int{many, 200} { // all at once, then a few at a time so that buckets are used again
+	for _, size := range []int{many, 200} { // first all at once, then a few at a time, so that empty buckets are reused
 		for from := 1; from <= many; from += size {
 			to := min(from+size-1, many)
 			for n := from; n <= to; n++ {

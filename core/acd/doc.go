@@ -7,11 +7,10 @@
 // once: Consequences derives the agents' commands from the conversation's events,
 // and the router appends both in one batch.
 //
-// The Dispatcher holds who waits and who could take it, in memory only: it is
-// rebuilt from conversations and agents by whoever leads.
+// The Dispatcher knows which requests wait and which agents could take them, in memory only: the
+// ACD leader rebuilds it from conversations and agents.
 //
-// It promises that an agent is never offered two things at once, and that the
-// one who waited longest is offered first to the least loaded agent who fits. It
-// leaves to others to carry an offer out, to keep the streams, and to decide who
-// leads.
+// The package promises that an agent is never offered two things at once, and that the request
+// which waited longest is offered first, to the least loaded agent who qualifies. Others must carry
+// out the offers, keep the streams, and decide which node leads.
 package acd

@@ -27,23 +27,23 @@ const (
 	TypeConnected       conversation.Type = "agent.connected/1"
 )
 
-// Reason tells why an agent is Not Ready: one of these, or a code from the
-// contact centre's own list ("break", "training").
+// Reason tells why an agent is Not Ready: one of the constants below, or a code from the contact
+// centre's own list ("break", "training").
 type Reason string
 
-// Reasons that the rules give by themselves.
+// Reasons that the rules set by themselves.
 const (
-	ReasonLogin      Reason = "login"      // nobody is Ready before saying so
+	ReasonLogin      Reason = "login"      // after login an agent is Not Ready until the agent asks for Ready
 	ReasonRejected   Reason = "rejected"   // A9, A10
 	ReasonExpired    Reason = "expired"    // A8, A14
 	ReasonConnection Reason = "connection" // A20
-	ReasonManual     Reason = "manual"     // asked for without a code
+	ReasonManual     Reason = "manual"     // the agent asked for Not Ready without a code
 )
 
 // LoggedIn begins an agent's session, in Not Ready (login).
 type LoggedIn struct{}
 
-// LoggedOut ends it.
+// LoggedOut ends an agent's session.
 type LoggedOut struct {
 	Cause conversation.Cause `json:"cause"`
 }
@@ -51,24 +51,24 @@ type LoggedOut struct {
 // Ready: the agent takes interactions (A1).
 type Ready struct{}
 
-// NotReady: the agent takes none. Also lists the further reasons that had
-// gathered while work was going on (A15).
+// NotReady: the agent takes no interactions. Also lists the further reasons that were added while
+// work was going on (A15).
 type NotReady struct {
 	Reason Reason   `json:"reason"`
 	Also   []Reason `json:"also,omitempty"`
 }
 
-// PendingNotReady: Not Ready once the present work ends (A10, A12, A14). One
-// event for each reason.
+// PendingNotReady: the agent becomes Not Ready when the present work ends (A10, A12, A14). There is
+// one event for each reason.
 type PendingNotReady struct {
 	Reason Reason `json:"reason"`
 }
 
-// PendingCleared: the agent wants to stay Ready after all.
+// PendingCleared: the pending Not Ready is cancelled, so the agent stays Ready.
 type PendingCleared struct{}
 
-// Offered: an interaction is presented. Unless it is an invitation the agent
-// is Busy from here on (A2).
+// Offered: an interaction is presented to the agent, who is Busy from here on unless the offer is
+// an invitation (A2).
 type Offered struct {
 	Offer        conversation.OfferID        `json:"offer"`
 	Conversation conversation.ConversationID `json:"conversation"`
@@ -89,7 +89,7 @@ type OfferEnded struct {
 	Cause        conversation.Cause          `json:"cause"`
 }
 
-// Engaged: the agent takes part in a conversation and it takes its share.
+// Engaged: the agent takes part in a conversation, which takes its share of the agent's capacity.
 type Engaged struct {
 	Conversation conversation.ConversationID `json:"conversation"`
 	Medium       string                      `json:"medium"`
@@ -103,7 +103,7 @@ type WrapupStarted struct {
 	Until        time.Time                   `json:"until,omitzero"`
 }
 
-// Released: the conversation is nothing of the agent's any more.
+// Released: the agent has no more to do with the conversation.
 type Released struct {
 	Conversation conversation.ConversationID `json:"conversation"`
 	Cause        conversation.Cause          `json:"cause"`
@@ -114,12 +114,11 @@ type Disconnected struct {
 	GraceUntil time.Time `json:"grace_until"`
 }
 
-// Connected: the agent is back.
+// Connected: the agent has an open socket again.
 type Connected struct{}
 
-// types is the one list of the types of an agent's stream, each with a
-// constructor of its head; it is never changed. Agents and supervisors see all
-// of them, so the audience needs no column.
+// types lists every type of an agent's stream, each with a constructor of its head; the map is
+// never changed. Agents and supervisors see all of these events, so no audience is listed here.
 var types = map[conversation.Type]func() conversation.Head{
 	TypeLoggedIn:        func() conversation.Head { return &LoggedIn{} },
 	TypeLoggedOut:       func() conversation.Head { return &LoggedOut{} },
@@ -139,9 +138,9 @@ var types = map[conversation.Type]func() conversation.Head{
 // Types lists every released type of an agent's stream, by name.
 func Types() []conversation.Type { return slices.Sorted(maps.Keys(types)) }
 
-// DecodeHead reads the stored head of an event of an agent's stream; a head
-// always comes back as a pointer. An unknown type gives a *conversation.Ignored
-// where its head allows, else conversation.ErrUnknownType.
+// DecodeHead reads the stored head of an event of an agent's stream and returns a pointer to it.
+// For an unknown type it returns a *conversation.Ignored if the head allows this, else
+// conversation.ErrUnknownType.
 func DecodeHead(t conversation.Type, head []byte) (conversation.Head, error) {
 	empty, ok := types[t]
 	if !ok {

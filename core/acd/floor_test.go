@@ -13,9 +13,9 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// centre is a small contact centre run as the router runs it: decide in the
-// conversation, derive the agents' commands, decide them, apply all or nothing,
-// tell the dispatcher, hand out offers.
+// centre is a small contact centre that works as the router does: it decides in the conversation,
+// derives the agents' commands, decides them, applies all events or none, tells the dispatcher, and
+// makes the offers that it returns.
 type centre struct {
 	t      *rapid.T
 	now    time.Time
@@ -59,8 +59,8 @@ func TestCentre(t *testing.T) {
 	})
 }
 
-// do carries a conversation's command out, with what follows for agents and an
-// agent's own command, or nothing of it.
+// do carries out a conversation's command together with the agents' commands that follow from it
+// and those in with. If any of them is refused, nothing is applied.
 func (c *centre) do(s *conversation.State, cmd conversation.Command, with ...acd.ForAgent) bool {
 	events, err := conversation.Decide(s, cmd, c.now)
 	if err != nil {
@@ -105,7 +105,7 @@ func (c *centre) do(s *conversation.State, cmd conversation.Command, with ...acd
 	return true
 }
 
-// command carries an agent's own command out.
+// command carries out an agent's own command.
 func (c *centre) command(a *acd.AgentState, cmd acd.Command) {
 	events, err := acd.Decide(a, cmd, c.now)
 	if err != nil {
@@ -127,7 +127,7 @@ func (c *centre) conversation(id conversation.ConversationID) *conversation.Stat
 	return c.convs[int(id[15])-1]
 }
 
-// ticks lets every timer run that is due.
+// ticks sends a Tick to every conversation and agent whose deadline has passed.
 func (c *centre) ticks() {
 	for _, s := range c.convs {
 		if at, ok := s.NextDeadline(); ok && !at.After(c.now) {
@@ -150,20 +150,21 @@ func (c *centre) withdraw(a *acd.AgentState, cause conversation.Cause, with ...a
 	}
 }
 
-// stepBack ends what is presented to an agent together with the agent's taking offers.
+// stepBack ends the agent's offer and carries out cmd, which ends the agent's taking offers, at
+// once.
 func (c *centre) stepBack(a *acd.AgentState, cmd acd.Command, cause conversation.Cause) {
 	if a.Offer == nil {
 		c.command(a, cmd)
 	} else {
 		c.withdraw(a, cause, acd.ForAgent{Agent: a.ID, Command: cmd})
 	}
-	c.dispatch() // at once: whoever still takes offers gets one here
+	c.dispatch() // at once, since an agent who still took offers would get one here
 	if a.Offer != nil {
 		c.t.Fatalf("%T leaves the agent with an offer: %+v", cmd, a)
 	}
 }
 
-// logout takes an agent out of everything.
+// logout logs an agent out and ends the agent's part in every conversation.
 func (c *centre) logout(a *acd.AgentState) {
 	c.stepBack(a, acd.Logout{}, conversation.CauseLogout)
 	for len(a.Work) > 0 {
@@ -222,7 +223,7 @@ func (c *centre) arrive() {
 	})
 }
 
-// work does something in one conversation, of the agent's where it has any.
+// work carries out a random command in one conversation, preferably one that the agent handles.
 func (c *centre) work(a *acd.AgentState) {
 	t := c.t
 	if len(c.convs) == 0 {
@@ -256,8 +257,8 @@ func (c *centre) work(a *acd.AgentState) {
 	}
 }
 
-// dispatch hands out offers until there are none; none may be refused, since
-// nothing happens between.
+// dispatch makes offers until there are none left. None may be refused, since nothing changes
+// between the decision and the offer.
 func (c *centre) dispatch() {
 	for range 100 {
 		x, ok := c.d.Next(c.now)
@@ -292,7 +293,8 @@ func (c *centre) check() {
 	}
 }
 
-// agree: what an agent holds is what the conversations say.
+// agree checks that the agent's state and the conversations say the same about what the agent
+// holds.
 func (c *centre) agree(a *acd.AgentState) {
 	for _, s := range c.convs {
 		p, w := s.Participant(a.ID), a.Holds(s.ID)
@@ -313,7 +315,7 @@ func (c *centre) agree(a *acd.AgentState) {
 	}
 }
 
-// served: nobody waits whom an available agent could take (no starvation).
+// served checks that no request waits which an available agent could take (no starvation).
 func (c *centre) served(s *conversation.State) {
 	for _, w := range acd.WaitingOf(s) {
 		for i, a := range c.agents {
@@ -325,7 +327,7 @@ func (c *centre) served(s *conversation.State) {
 			if whole == 0 {
 				whole = acd.Capacity
 			}
-			limit, bounded := limits[i].Max[w.Need.Medium] // all is of one medium here
+			limit, bounded := limits[i].Max[w.Need.Medium] // all interactions in this test have the same medium
 			room := a.Load()+w.Need.Spare <= whole && (!bounded || len(a.Work) < limit)
 			free := a.Offerable() && room || w.Personal && a.Invitable()
 			barred := slices.Contains(w.Exclude, a.ID) || slices.Contains(w.DeclinedBy, a.ID)

@@ -60,8 +60,8 @@ func strict(b []byte, v any) error {
 	return d.Decode(v)
 }
 
-// TestGoldens: every released type has a golden that decodes strictly, encodes
-// as it was, and all of them fold to the golden row.
+// TestGoldens: every released type has a golden file that decodes strictly and encodes to the same
+// bytes, and all of them together fold to the golden row.
 func TestGoldens(t *testing.T) {
 	if *update {
 		writeGoldens(t)
@@ -159,7 +159,7 @@ func writeGoldens(t *testing.T) {
 	}
 }
 
-// FuzzDecodeHead: whatever a store gives back, decoding and folding do not panic.
+// FuzzDecodeHead: decoding and folding must not panic, whatever bytes a store returns.
 func FuzzDecodeHead(f *testing.F) {
 	for _, h := range story() {
 		head, err := conversation.Encode(conversation.Event{Head: h})

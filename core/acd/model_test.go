@@ -10,7 +10,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// model is the dispatcher said plainly: look at everything each time.
+// model is a plain version of the dispatcher, which looks at everything for each decision.
 type model struct {
 	waiting  map[conversation.RequestID]acd.Waiting
 	agents   map[conversation.AgentID]*acd.AgentState
@@ -29,7 +29,7 @@ func newModel() *model {
 	}
 }
 
-// ordered lists what waits, in the order of service.
+// ordered lists the waiting requests in the order in which they must be served.
 func (m *model) ordered() []acd.Waiting {
 	var all []acd.Waiting
 	for id, w := range m.waiting {
@@ -117,7 +117,7 @@ func (m *model) agentFor(w acd.Waiting) conversation.AgentID {
 	return best.ID
 }
 
-// better: least loaded, then idle longest.
+// better puts the least loaded agent first, and among equals the one idle longest.
 func better(a, b *acd.AgentState) bool {
 	if a.Load() != b.Load() {
 		return a.Load() < b.Load()

@@ -6,7 +6,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// serviceQueue is everything that waits for one service, whatever the skills.
+// serviceQueue holds all requests that wait for one service, whatever skills they need.
 type serviceQueue struct {
 	id        conversation.ServiceID
 	queue     int32 // root in Dispatcher.queues
@@ -16,13 +16,13 @@ type serviceQueue struct {
 
 // Queue is a service's queue as boards show it.
 type Queue struct {
-	Waiting     int       // requests; those being offered are not among them
-	OldestSince time.Time // zero: nobody waits
-	LoggedIn    int       // agents who serve it
-	Available   int       // of these, who could be offered something now
+	Waiting     int       // waiting requests, without those that are being offered
+	OldestSince time.Time // when the longest waiting request began to wait; zero: none waits
+	LoggedIn    int       // logged-in agents who serve the queue
+	Available   int       // those of LoggedIn to whom an interaction could be offered now
 }
 
-// Queue tells how a service's queue stands, in O(log waiting).
+// Queue returns the present figures of a service's queue, in O(log waiting).
 func (d *Dispatcher) Queue(id conversation.ServiceID) Queue {
 	n, ok := d.serviceBy[id]
 	if !ok {
@@ -36,9 +36,9 @@ func (d *Dispatcher) Queue(id conversation.ServiceID) Queue {
 	return q
 }
 
-// Position tells the place of a waiting request in its service's queue, from
-// 1, and the length of that queue, in O(log waiting). ok is false for requests
-// that wait in no queue: unknown, being offered, or asking for one agent.
+// Position returns the place of a waiting request in its service's queue, counted from 1, and the
+// length of that queue, in O(log waiting). ok is false for requests that wait in no queue: unknown
+// ones, those being offered, and those that ask for one agent.
 func (d *Dispatcher) Position(id conversation.RequestID) (position, size int, ok bool) {
 	n, known := d.requests[id]
 	if !known || d.entries[n].lane == 0 {
@@ -48,8 +48,8 @@ func (d *Dispatcher) Position(id conversation.RequestID) (position, size int, ok
 	return d.queues.below(root, n) + 1, d.queues.size(root), true
 }
 
-// Waits calls f for each request that waits in a service's queue, in its
-// order, until f returns false: for telling customers their place.
+// Waits calls f for each request in a service's queue, in the queue's order, until f returns false.
+// It serves to tell customers their place.
 func (d *Dispatcher) Waits(id conversation.ServiceID, f func(position int, w *Waiting) bool) {
 	if n, ok := d.serviceBy[id]; ok {
 		position := 0
@@ -78,7 +78,7 @@ func (d *Dispatcher) serviceOf(id conversation.ServiceID) int32 {
 	return n
 }
 
-// count makes a member count for its services as it should now.
+// count updates the figures of the member's services from what the member counted before to now.
 func (d *Dispatcher) count(m int32, now serving) {
 	x := &d.members[m]
 	if x.served == now {

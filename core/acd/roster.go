@@ -11,7 +11,7 @@ import (
 
 // Profile is what the directory says about an agent.
 type Profile struct {
-	Services []conversation.ServiceID // served, by team or in person
+	Services []conversation.ServiceID // services that the agent serves, by team or in person
 	Skills   []string
 	Limits   Limits
 }
@@ -21,7 +21,7 @@ type member struct {
 	id       conversation.AgentID
 	profile  Profile
 	eligible bitset  // buckets for which the agent qualifies
-	asks     []int32 // entries that ask this agent alone
+	asks     []int32 // entries of requests that ask for this agent alone
 
 	loggedIn  bool
 	rotation  bool
@@ -30,14 +30,14 @@ type member struct {
 	inHand    InHand
 	idle      int64
 
-	reserved bool // handed out by Next, not settled
-	counted  bool // in the rotation counts of eligible buckets
+	reserved bool // returned by Next, but not yet settled
+	counted  bool // counted in bucket.rotation of the eligible buckets
 	placed   bool // in the tree of available agents
-	asking   bool // in the tree of agents with a request of their own to take
+	asking   bool // in the tree of members who can take a request that asks for them alone
 	served   serving
 }
 
-// serving is how a member counts for its services.
+// serving says in which figures of its services' queues a member is counted.
 type serving struct{ loggedIn, available bool }
 
 // agentKey orders available agents: least loaded first, then idle longest.
@@ -67,8 +67,8 @@ func (m *member) key() agentKey {
 	}
 }
 
-// SetProfile takes over what the directory says. Services that the agent no
-// longer serves no longer count. Saying the same again costs little.
+// SetProfile replaces an agent's profile by what the directory says. A service that the agent no
+// longer serves no longer counts the agent. Setting an unchanged profile costs little.
 func (d *Dispatcher) SetProfile(id conversation.AgentID, p Profile) {
 	p.Services, p.Skills = slices.Clone(p.Services), slices.Clone(p.Skills)
 	slices.SortFunc(p.Services, func(a, b conversation.ServiceID) int { return slices.Compare(a[:], b[:]) })
@@ -87,8 +87,8 @@ func (d *Dispatcher) SetProfile(id conversation.AgentID, p Profile) {
 	d.refresh(m)
 }
 
-// UpdateAgent takes over an agent's state: call it after each append to the
-// agent's stream.
+// UpdateAgent replaces what the dispatcher knows of an agent's state. Call it after each append to
+// the agent's stream.
 func (d *Dispatcher) UpdateAgent(a *AgentState) {
 	m := d.memberOf(a.ID)
 	x := &d.members[m]
@@ -99,8 +99,8 @@ func (d *Dispatcher) UpdateAgent(a *AgentState) {
 	d.refresh(m)
 }
 
-// RemoveAgent forgets an agent (deleted or disabled): neither state nor profile
-// is left. Requests that ask for this agent alone stay, in vain.
+// RemoveAgent forgets the state and the profile of an agent who was deleted or disabled. Requests
+// that ask for this agent alone stay, but nobody can take them.
 func (d *Dispatcher) RemoveAgent(id conversation.AgentID) {
 	if _, ok := d.memberBy[id]; ok {
 		d.UpdateAgent(&AgentState{ID: id})
@@ -123,7 +123,7 @@ func (d *Dispatcher) memberOf(id conversation.AgentID) int32 {
 	return m
 }
 
-// refresh puts a member where its state belongs.
+// refresh updates the counts and the trees that a member belongs to after a change of the member.
 func (d *Dispatcher) refresh(m int32) {
 	x := &d.members[m]
 	if x.counted != x.rotation {
@@ -144,8 +144,8 @@ func (d *Dispatcher) refresh(m int32) {
 	d.refreshAsks(m)
 }
 
-// maskOf works out for which buckets an agent who takes offers has room, and
-// reports whether there is any.
+// maskOf computes for which buckets an agent who takes offers has capacity, and reports whether
+// there is any such bucket.
 func (d *Dispatcher) maskOf(m int32) bool {
 	x := &d.members[m]
 	own := d.mask(d.own, m)
@@ -163,24 +163,24 @@ func (d *Dispatcher) maskOf(m int32) bool {
 	return fits
 }
 
-// mask is a member's part of a slab of masks.
+// mask returns member m's part of a slice that holds the masks of all members.
 func (d *Dispatcher) mask(slab bitset, m int32) bitset {
 	w := len(d.busy)
 	return slab[int(m)*w : int(m)*w+w]
 }
 
-// sumUp makes a node of the tree of available agents know what its subtree can
-// take (treap.pull).
+// sumUp recomputes which buckets the subtree of node n in the tree of available agents can take
+// (treap.pull).
 func (d *Dispatcher) sumUp(n int32) {
 	node := &d.available.nodes[n]
 	all, own := d.mask(d.all, n), d.mask(d.own, n)
 	left, right := d.mask(d.all, node.left), d.mask(d.all, node.right)
 	for w := range all {
-		all[w] = own[w] | left[w] | right[w] // those of node 0 are empty
+		all[w] = own[w] | left[w] | right[w] // the masks of node 0, which is no node, are empty
 	}
 }
 
-// widen makes room for more buckets in every mask.
+// widen enlarges every member's mask to the given number of words, for more buckets.
 func (d *Dispatcher) widen(words int) {
 	old := len(d.busy)
 	if words <= old {
@@ -203,7 +203,7 @@ func respread(slab bitset, old, words int) bitset {
 	return wide
 }
 
-// pick finds the best available agent for a bucket who is not barred, or 0.
+// pick finds the best available agent for a bucket who is not barred, or 0 if there is none.
 func (d *Dispatcher) pick(root int32, b int, declined, exclude []conversation.AgentID) int32 {
 	if root == 0 || !d.mask(d.all, root).has(b) {
 		return 0

@@ -11,7 +11,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// scene is an agent under test with a clock.
+// scene is an agent under test, with the time that the test sets.
 type scene struct {
 	t   *testing.T
 	a   *acd.AgentState
@@ -52,7 +52,7 @@ func invitation(n int) acd.Present {
 
 func (c *scene) after(d time.Duration) *scene { c.now = c.now.Add(d); return c }
 
-// gives fails unless cmd brings exactly these events.
+// gives fails unless cmd leads to exactly these events.
 func (c *scene) gives(cmd acd.Command, want ...conversation.Type) *scene {
 	c.t.Helper()
 	events, err := acd.Decide(c.a, cmd, c.now)
@@ -81,7 +81,7 @@ func (c *scene) refuses(cmd acd.Command, want error) *scene {
 	return c
 }
 
-// is fails unless the agent's status is want, with this Not Ready reason.
+// is fails unless the agent has this status and this Not Ready reason.
 func (c *scene) is(want acd.Status, reason acd.Reason) *scene {
 	c.t.Helper()
 	if got := c.a.Status(); got != want || c.a.Reason != reason {

@@ -96,7 +96,7 @@ func TestA18_Capacity(t *testing.T) {
 		gives(within(chat(3), Limits{Max: map[string]int{MediumChat: 3}}), TypeOffered)
 	chatting(t, 2).gives(within(call, Limits{Max: map[string]int{MediumChat: 2}}), TypeOffered)
 	ready(t).refuses(within(chat(1), Limits{Max: map[string]int{MediumChat: 0}}), ErrNoCapacity)
-	wrap := chatting(t, 2).gives(StartWrapup{Conversation: conv(1)}, TypeWrapupStarted) // keeps its place
+	wrap := chatting(t, 2).gives(StartWrapup{Conversation: conv(1)}, TypeWrapupStarted) // chat 1 keeps its share of capacity
 	wrap.refuses(within(chat(3), Limits{Max: map[string]int{MediumChat: 2}}), ErrNoCapacity)
 
 	for _, tc := range []struct {
@@ -134,7 +134,7 @@ func TestA20_LostConnection(t *testing.T) {
 		t.Fatalf("NextDeadline() = %v, %t, want 30 s later", at, ok)
 	}
 	c.after(29*time.Second).gives(Tick{}).is(StatusBusy, "")
-	// The conversation ends the offer in the same append.
+	// The conversation must end the offer in the same append.
 	c.after(time.Second).refuses(Tick{}, ErrOfferPending).gives(EndOffer{Offer: offer(2), Cause: conversation.CauseConnection}, TypeOfferEnded)
 	c.gives(Tick{}, TypeNotReady).is(StatusBusy, ReasonConnection).gives(Tick{})
 	if c.a.Offer != nil || c.a.DisconnectedAt != t0 {

@@ -1,16 +1,16 @@
 package acd
 
-// ordered is a key of a treap; keys in one tree differ.
+// ordered is the key of a treap. All keys in one tree must differ.
 type ordered[K any] interface{ less(K) bool }
 
-// treap holds any number of search trees over one array of nodes, balanced by
-// pseudo-random priorities. A node's number is its owner's own (an entry's, a
-// member's), so nothing is allocated per insertion, and a node is in at most one
-// tree. 0 is no node and the empty tree. Operations take O(log n).
+// treap holds any number of search trees over one array of nodes, balanced by pseudo-random
+// priorities. A node has the number of the thing that it stands for (an entry, a member), so an
+// insertion allocates nothing, and a node is in at most one tree. 0 means no node, and the empty
+// tree. Operations take O(log n).
 type treap[K ordered[K]] struct {
 	nodes []treapNode[K]
 	seed  uint32
-	pull  func(n int32) // recomputes what a node sums up over its subtree; nil: size only
+	pull  func(n int32) // recomputes the sums that a node keeps over its subtree; nil: only the size is kept
 }
 
 type treapNode[K any] struct {
@@ -29,7 +29,7 @@ func (t *treap[K]) grow(n int32) {
 
 // insert adds node n, which is in no tree, and returns the new root.
 func (t *treap[K]) insert(root, n int32, key K) int32 {
-	// xorshift32: fixed seed, so that a run repeats itself.
+	// xorshift32 with a fixed seed, so that every run builds the same trees.
 	if t.seed == 0 {
 		t.seed = 2463534242
 	}
@@ -60,7 +60,7 @@ func (t *treap[K]) add(root, n int32) int32 {
 	return root
 }
 
-// split parts a tree into keys below key and the rest.
+// split divides a tree into the keys below key and the rest.
 func (t *treap[K]) split(root int32, key K) (left, right int32) {
 	if root == 0 {
 		return 0, 0

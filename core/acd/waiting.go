@@ -13,18 +13,18 @@ import (
 type Waiting struct {
 	Request      conversation.RequestID
 	Conversation conversation.ConversationID
-	Service      conversation.ServiceID // whose queue; zero when one agent is asked
-	Agent        conversation.AgentID   // who is asked; zero: whoever serves the queue
-	Personal     bool                   // an invitation of Agent: goes to a Busy one too (T6)
+	Service      conversation.ServiceID // the service in whose queue it waits; zero when it asks for one agent
+	Agent        conversation.AgentID   // the one agent whom it asks for; zero: any agent who serves the queue
+	Personal     bool                   // an invitation of Agent, which may be presented to a Busy agent too (T6)
 	Skills       string                 // canonical skill set: sorted, comma-separated names
 	Need         Need
 	WaitingSince time.Time
-	Priority     int                    // seconds of head start
-	DeclinedBy   []conversation.AgentID // skipped while others qualify (A16)
-	Exclude      []conversation.AgentID // never asked: they take part already
+	Priority     int                    // seconds added to the waiting time in the queue's order
+	DeclinedBy   []conversation.AgentID // agents who declined; skipped while others qualify (A16)
+	Exclude      []conversation.AgentID // agents who are never asked, since they take part already
 }
 
-// WaitingOf lists what a conversation waits for: its queued requests.
+// WaitingOf lists the queued requests of a conversation.
 func WaitingOf(s *conversation.State) []Waiting {
 	var all []Waiting
 	for i := range s.Requests {
@@ -44,7 +44,8 @@ func waitingFor(s *conversation.State, r *conversation.Request) Waiting {
 	}
 	for j := range s.Participants {
 		p := &s.Participants[j]
-		// Who has after-call work for it is not asked by the queue, but may be invited back.
+		// An agent with after-call work for the conversation is not asked by the queue, but may be
+		// invited back.
 		in := p.State == conversation.Joined || p.State == conversation.Wrapup && w.Agent.IsZero()
 		if in && p.Who.Kind == conversation.Agent {
 			w.Exclude = append(w.Exclude, p.Who.Agent)
@@ -53,8 +54,8 @@ func waitingFor(s *conversation.State, r *conversation.Request) Waiting {
 	return w
 }
 
-// waitKey orders requests: longest wait first, head start counted in, then by
-// id, that is by age.
+// waitKey orders requests: the longest wait first, with Priority added to it, then by id, and so by
+// age.
 type waitKey struct {
 	at     int64 // milliseconds since 1970
 	hi, lo uint64
@@ -83,19 +84,19 @@ func (a waitKey) less(b waitKey) bool {
 	return a.lo < b.lo
 }
 
-// entry is a known request.
+// entry is a request that the dispatcher knows.
 type entry struct {
 	Waiting
 	used     bool
-	reserved bool  // handed out by Next, not settled
-	lane     int32 // 0: waits for one agent
+	reserved bool  // returned by Next, but not yet settled
+	lane     int32 // 0: the request waits for one agent
 	service  int32
-	asked    int32 // member, when one agent is asked
-	next     int32 // of the same conversation, or the next free one
+	asked    int32 // number of the member, when the request asks for one agent
+	next     int32 // next entry of the same conversation, or next free entry
 }
 
-// UpdateConversation takes over what a conversation waits for now: call it
-// after each append that changes its requests or participants.
+// UpdateConversation replaces what the dispatcher knows of a conversation's requests. Call it after
+// each append that changes the requests or the participants.
 func (d *Dispatcher) UpdateConversation(s *conversation.State) {
 	var next int32
 	for n := d.byConversation[s.ID]; n != 0; n = next {
@@ -111,8 +112,8 @@ func (d *Dispatcher) UpdateConversation(s *conversation.State) {
 	}
 }
 
-// UpsertRequest adds a waiting request or changes what is known of it. One that
-// Next has handed out waits again only after Settle.
+// UpsertRequest adds a waiting request or changes what is known of it. A request that Next has
+// returned waits again only after Settle.
 func (d *Dispatcher) UpsertRequest(w Waiting) {
 	n, known := d.requests[w.Request]
 	if known {
@@ -146,8 +147,8 @@ func (w *Waiting) same(o *Waiting) bool {
 		slices.Equal(w.DeclinedBy, o.DeclinedBy) && slices.Equal(w.Exclude, o.Exclude)
 }
 
-// RemoveRequest forgets a request: it is offered, accepted or cancelled. An
-// unknown one is no error.
+// RemoveRequest forgets a request that was offered, accepted or cancelled. A request that is not
+// known is no error.
 func (d *Dispatcher) RemoveRequest(id conversation.RequestID) {
 	n, ok := d.requests[id]
 	if !ok {
@@ -173,7 +174,7 @@ func (d *Dispatcher) newEntry() int32 {
 	return n
 }
 
-// unlink takes an entry out of its conversation's list.
+// unlink takes an entry out of its conversation's list of entries.
 func (d *Dispatcher) unlink(n int32) {
 	c := d.entries[n].Conversation
 	at := d.byConversation[c]
@@ -193,7 +194,7 @@ func (d *Dispatcher) unlink(n int32) {
 	}
 }
 
-// enqueue lets an entry wait where it belongs.
+// enqueue puts an entry where it waits: among the requests for one agent, or in a lane.
 func (d *Dispatcher) enqueue(n int32) {
 	e := &d.entries[n]
 	if !e.Agent.IsZero() {
@@ -215,7 +216,7 @@ func (d *Dispatcher) enqueue(n int32) {
 	s.queue = d.queues.insert(s.queue, n, key)
 }
 
-// withdraw takes an entry out of where it waits.
+// withdraw takes an entry out of the place where enqueue put it.
 func (d *Dispatcher) withdraw(n int32) {
 	e := &d.entries[n]
 	switch {

@@ -17,42 +17,42 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// Errors of a Keeper. Refusals by the rules are acd's, see acd.Code; those of the
+// Errors of a Keeper. Refusals by the rules are those of package acd (see acd.Code); errors of the
 // log come wrapped.
 var (
-	// ErrNewer: the agent is kept by a node of a newer version. This one would drop
-	// what it does not know, so it leaves the agent alone (DESIGN.md 3).
+	// ErrNewer: a node of a newer version keeps the agent. This node would drop the fields that it
+	// does not know, so it must not write the agent's row (DESIGN.md 3).
 	ErrNewer = errors.New("kept by a newer version of the gateway: try again")
 	// ErrStopped: the router is stopping; nothing was done.
 	ErrStopped = errors.New("router is stopping")
-	// ErrNothingToDo: the agent has nothing to do any more for a command that was to
-	// go along with a conversation's events.
+	// ErrNothingToDo: the agent's command that was to be appended together with a conversation's
+	// events has no event (any more).
 	ErrNothingToDo = errors.New("nothing to do")
 )
 
-// Watcher is what a Keeper asks of the router. None of its methods may wait.
+// Watcher is what a Keeper asks of the router. None of its methods may block.
 type Watcher interface {
-	// Changed is told each state that was committed, here or at another node. The
-	// state never changes; the agent is held.
+	// Changed is told each state that was committed, here or at another node. The state s is never
+	// changed afterwards. The agent is held during the call.
 	Changed(s *acd.AgentState)
-	// AppendFailed is told that an append of the agent's own failed: whether it was
-	// written after all may have to be found out (CatchUp).
+	// AppendFailed is told that an append of the agent's own failed. The append may have been
+	// written all the same; if so, CatchUp finds out.
 	AppendFailed(id conversation.AgentID, err error)
 	// Limits are what an agent may have in hand at once (A18).
 	Limits(id conversation.AgentID) acd.Limits
 }
 
-// Runner runs what a Keeper does beside its callers.
+// Runner runs work of a Keeper that no caller waits for.
 type Runner interface {
 	// Go runs f on a goroutine that the router's Stop waits for. False: the router
 	// is stopping, and f does not run.
 	Go(f func()) bool
 	// After runs f later, unless the router stops first.
 	After(d time.Duration, f func())
-	// Running ends when the router stops.
+	// Running returns a context that ends when the router stops.
 	Running() context.Context
-	// Commits ends only when Stop waits no longer, so that an append that has
-	// begun is heard out.
+	// Commits returns a context that ends only when Stop gives up waiting, so that the result of an
+	// append that has begun is still received.
 	Commits() context.Context
 }
 
@@ -73,11 +73,11 @@ type Options struct {
 	Runner  Runner
 	Logger  *slog.Logger
 	Now     func() time.Time // the installation's time (core/clock)
-	// Conflicts and Newer count what happens to conversations, too.
+	// Conflicts and Newer are shared with the conversations, which count there too.
 	Conflicts, Newer prometheus.Counter
 }
 
-// Keeper keeps the agents of an installation at one node. Safe for concurrent use.
+// Keeper keeps the states of an installation's agents at one node. Safe for concurrent use.
 type Keeper struct {
 	node      string
 	log       Log
@@ -94,7 +94,7 @@ type Keeper struct {
 	byID map[conversation.AgentID]*agent
 }
 
-// New makes a Keeper. Load comes before anything else.
+// New makes a Keeper. Load must be called before anything else.
 func New(o Options) *Keeper {
 	return &Keeper{
 		node: o.Node, log: o.Log, bus: o.Bus, watcher: o.Watcher, runner: o.Runner, logger: o.Logger, now: o.Now,
@@ -103,18 +103,18 @@ func New(o Options) *Keeper {
 	}
 }
 
-// agent is an agent's stream in memory. Whoever holds sem owns state.
+// agent is an agent's stream in memory. Only the goroutine that holds sem may use state.
 type agent struct {
 	id    conversation.AgentID
-	sem   chan struct{} // 1: held
+	sem   chan struct{} // of size 1; full while the agent is held
 	state *acd.AgentState
-	stale bool // state may be behind the log; guarded by sem
+	stale bool // state may lack events that are in the log; guarded by sem
 
 	view atomic.Pointer[acd.AgentState] // the committed state, for readers; never changed
 
 	mu      sync.Mutex // guards the fields below
 	sockets int
-	behind  uint64 // another node has written up to here
+	behind  uint64 // sequence up to which another node is known to have written
 }
 
 func newAgent(id conversation.AgentID, s *acd.AgentState) *agent {
@@ -123,7 +123,7 @@ func newAgent(id conversation.AgentID, s *acd.AgentState) *agent {
 	return a
 }
 
-// agent returns an agent's stream, making it when needed.
+// agent returns the stream of an agent; the first call for an id makes it.
 func (k *Keeper) agent(id conversation.AgentID) *agent {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -136,8 +136,8 @@ func (k *Keeper) agent(id conversation.AgentID) *agent {
 	return a
 }
 
-// State is an agent's committed state, which must not be changed; the zero state
-// with the id for somebody who never logged in.
+// State is an agent's committed state, which must not be changed. For an agent who never logged in
+// it is the zero state with the id.
 func (k *Keeper) State(id conversation.AgentID) *acd.AgentState {
 	k.mu.Lock()
 	a := k.byID[id]
@@ -148,9 +148,9 @@ func (k *Keeper) State(id conversation.AgentID) *acd.AgentState {
 	return a.view.Load()
 }
 
-// Load reads the rows of all agents and tells the Watcher their states. It returns
-// who was connected to the node that ran before, for Lost, and how many agents are
-// left alone since a newer version has written their rows.
+// Load reads the rows of all agents and tells the Watcher their states. It returns the agents who
+// were connected to the node that ran before (for Lost), and how many agents this node must not
+// write because a newer version has written their rows.
 func (k *Keeper) Load(ctx context.Context) (connected []conversation.AgentID, newer int, err error) {
 	rows, err := k.log.Agents(ctx)
 	if err != nil {
@@ -160,10 +160,10 @@ func (k *Keeper) Load(ctx context.Context) (connected []conversation.AgentID, ne
 		s, err := acd.DecodeState(row.State)
 		a := newAgent(conversation.AgentID(row.ID), s)
 		switch {
-		case errors.Is(err, conversation.ErrNewerFold): // shown, and left alone
+		case errors.Is(err, conversation.ErrNewerFold): // the state is shown, but this node must not write it
 			a.stale = true
 			newer++
-		case errors.Is(err, conversation.ErrOlderFold): // folded anew from the events
+		case errors.Is(err, conversation.ErrOlderFold): // fold the state again from the events
 			if s, err = k.fold(&acd.AgentState{ID: a.id}); err != nil {
 				return nil, 0, err
 			}
@@ -185,7 +185,7 @@ func (k *Keeper) Load(ctx context.Context) (connected []conversation.AgentID, ne
 	return connected, newer, nil
 }
 
-// lock takes the agent's stream and brings it up to the log.
+// lock holds the agent's stream and folds what the log has beyond the state.
 func (k *Keeper) lock(a *agent) error {
 	select {
 	case a.sem <- struct{}{}:
@@ -207,14 +207,14 @@ func (k *Keeper) lock(a *agent) error {
 
 func (a *agent) unlock() { <-a.sem }
 
-// mark notes that another node has written up to seq.
+// mark records that another node has written to the stream up to seq.
 func (a *agent) mark(seq uint64) {
 	a.mu.Lock()
 	a.behind = max(a.behind, seq)
 	a.mu.Unlock()
 }
 
-// catchUp folds what the log has beyond the state. The agent is held.
+// catchUp folds the events that the log has beyond the state. The caller must hold the agent.
 func (k *Keeper) catchUp(a *agent) error {
 	s, err := k.fold(a.state)
 	if err == nil {
@@ -234,7 +234,7 @@ func (k *Keeper) catchUp(a *agent) error {
 	return nil
 }
 
-// fold folds what the log has beyond a state into a copy of it.
+// fold returns a copy of a state with the events applied that the log has beyond it.
 func (k *Keeper) fold(from *acd.AgentState) (*acd.AgentState, error) {
 	s := from.Clone()
 	for {
@@ -257,8 +257,8 @@ func (k *Keeper) fold(from *acd.AgentState) (*acd.AgentState, error) {
 	}
 }
 
-// check looks whether a newer version has written the agent's row: what this one
-// made of the events would replace it.
+// check returns ErrNewer if a newer version has written the agent's row: a row folded by this
+// version would replace it and lose fields.
 func (k *Keeper) check(id conversation.AgentID) error {
 	row, err := k.log.Agent(k.runner.Running(), eventlog.StreamID(id))
 	if errors.Is(err, eventlog.ErrNotFound) {
@@ -275,7 +275,8 @@ func (k *Keeper) check(id conversation.AgentID) error {
 	return nil
 }
 
-// newer tells what a newer version has written from what cannot be read.
+// newer wraps in ErrNewer an error that means "written by a newer version"; others stay as they
+// are.
 func newer(err error) error {
 	if errors.Is(err, conversation.ErrNewerFold) || errors.Is(err, conversation.ErrUnknownType) {
 		return fmt.Errorf("%w: %w", ErrNewer, err)
@@ -283,14 +284,14 @@ func newer(err error) error {
 	return err
 }
 
-// show makes a committed state visible. The agent is held.
+// show makes a committed state visible to readers. The caller must hold the agent.
 func (k *Keeper) show(a *agent) {
 	a.view.Store(a.state)
 	k.watcher.Changed(a.state)
 }
 
-// CatchUp brings an agent up to the log, at least to the sequence beyond unless the
-// log has less, and returns the sequence that it reached.
+// CatchUp folds the log's events into an agent's state, at least up to the sequence beyond unless
+// the log ends before, and returns the sequence that the state reached.
 func (k *Keeper) CatchUp(id conversation.AgentID, beyond uint64) (uint64, error) {
 	a := k.agent(id)
 	a.mark(beyond)
@@ -301,7 +302,7 @@ func (k *Keeper) CatchUp(id conversation.AgentID, beyond uint64) (uint64, error)
 	return a.state.Seq, nil
 }
 
-// Holds reports whether an agent holds an offer, by the log.
+// Holds reports whether the agent holds the offer according to the log.
 func (k *Keeper) Holds(id conversation.AgentID, offer conversation.OfferID) (bool, error) {
 	a := k.agent(id)
 	if err := k.lock(a); err != nil {
@@ -314,13 +315,13 @@ func (k *Keeper) Holds(id conversation.AgentID, offer conversation.OfferID) (boo
 	return a.state.Offer != nil && a.state.Offer.Offer == offer, nil
 }
 
-// Behind is another node's hint that it has written to an agent's stream.
+// Behind takes another node's hint that it has written to an agent's stream up to seq.
 func (k *Keeper) Behind(id conversation.AgentID, seq uint64) {
 	a := k.agent(id)
 	a.mark(seq)
 	k.runner.Go(func() {
 		if err := k.lock(a); err != nil {
-			return // the next who needs the agent reads again
+			return // the next caller who needs the agent reads the log again
 		}
 		a.unlock()
 		k.stillHere(a)

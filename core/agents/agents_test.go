@@ -22,7 +22,7 @@ import (
 
 var ana = conversation.AgentID{0xa0}
 
-// failing is a log whose next append fails, after it was written or before.
+// failing is a log whose next append fails, either after or before it was written.
 type failing struct {
 	*memlog.Log
 	mu      sync.Mutex
@@ -42,7 +42,7 @@ func (l *failing) Append(ctx context.Context, b *eventlog.Batch) (eventlog.Appen
 	return done, errors.Join(appendErr, err)
 }
 
-// node is what a Keeper has around it at one node.
+// node is what surrounds a Keeper at one node.
 type node struct {
 	k      *agents.Keeper
 	ctx    context.Context //nolint:containedctx // ends with the node
@@ -50,7 +50,7 @@ type node struct {
 	wg     sync.WaitGroup
 
 	mu      sync.Mutex
-	changed []uint64 // sequences of the states told
+	changed []uint64 // sequences of the states that the Watcher was told
 	failed  []conversation.AgentID
 }
 
@@ -149,7 +149,7 @@ func TestCommand(t *testing.T) {
 	})
 }
 
-// A node whose memory is behind the log decides again with what another has written.
+// TestTwoNodes: a node whose memory is behind the log decides again with the other node's events.
 func TestTwoNodes(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *failing, first, second *node) {
 		must(t, first.k.Command(t.Context(), ana, acd.Login{}))
@@ -167,7 +167,7 @@ func TestTwoNodes(t *testing.T) {
 	})
 }
 
-// The last socket that goes begins the grace, and one that comes ends it (A20).
+// TestSockets: when the last socket closes the grace period begins, and a new socket ends it (A20).
 func TestSockets(t *testing.T) {
 	inBubble(t, func(t *testing.T, log *failing, first, second *node) {
 		lost := func(want bool) {
@@ -185,13 +185,13 @@ func TestSockets(t *testing.T) {
 		lost(true)
 		must(t, first.k.Connected(t.Context(), ana))
 		lost(false)
-		// Another node that lost a socket of the same agent does not take this one's.
+		// A node that loses a socket of the same agent must not end the other node's connection.
 		must(t, second.k.Connected(t.Context(), ana))
 		second.k.Disconnected(ana)
 		synctest.Wait()
 		first.k.Behind(ana, second.k.State(ana).Seq)
 		lost(false)
-		// What the store refused is tried again.
+		// A command that the store refused is tried again.
 		log.mu.Lock()
 		log.next, log.written = eventlog.ErrFull, false
 		log.mu.Unlock()
@@ -201,7 +201,8 @@ func TestSockets(t *testing.T) {
 	})
 }
 
-// An append that failed is told, and the next decision reads the log first.
+// TestUnknownOutcome: the Watcher is told of a failed append, and the next decision reads the log
+// first.
 func TestUnknownOutcome(t *testing.T) {
 	inBubble(t, func(t *testing.T, log *failing, first, _ *node) {
 		must(t, first.k.Command(t.Context(), ana, acd.Login{}))
@@ -222,7 +223,7 @@ func TestUnknownOutcome(t *testing.T) {
 	})
 }
 
-// Rows say at the start who was connected; those of a newer version are shown only.
+// TestLoad: the rows tell at the start who was connected; rows of a newer version are only shown.
 func TestLoad(t *testing.T) {
 	inBubble(t, func(t *testing.T, log *failing, first, second *node) {
 		must(t, first.k.Connected(t.Context(), ana))
@@ -249,7 +250,7 @@ func TestLoad(t *testing.T) {
 	})
 }
 
-// A part holds its agents until it is released, also when it has nothing to add.
+// TestPart: a part holds its agents until Release, even when it has nothing to add to the append.
 func TestPart(t *testing.T) {
 	inBubble(t, func(t *testing.T, log *failing, first, _ *node) {
 		must(t, first.k.Command(t.Context(), ana, acd.Login{}))

@@ -14,11 +14,11 @@ import (
 // maxRetries bounds how often a command is decided again after a conflict.
 const maxRetries = 8
 
-// retryPause is how long what the store refused waits.
+// retryPause is how long a command that the store refused waits for its next attempt.
 const retryPause = time.Second
 
-// Command decides an agent's own command and commits it. When ctx ends first, the
-// outcome is not known to the caller.
+// Command decides an agent's own command and commits it. If ctx ends before the commit is known,
+// Command returns and the caller does not know the outcome.
 func (k *Keeper) Command(ctx context.Context, id conversation.AgentID, cmd acd.Command) error {
 	done := make(chan error, 1)
 	if !k.runner.Go(func() { done <- k.commandNow(id, cmd) }) {
@@ -45,8 +45,8 @@ func (k *Keeper) commandNow(id conversation.AgentID, cmd acd.Command) error {
 	}
 }
 
-// overtaken reports whether another node has written to an agent's stream: a refusal
-// then stands only if it is repeated with what that node wrote.
+// overtaken reports whether another node has written to an agent's stream. If so, a refusal may
+// rest on an old state: the command must be decided again with the other node's events.
 func (k *Keeper) overtaken(id conversation.AgentID) bool {
 	a := k.agent(id)
 	recs, err := k.log.Read(k.runner.Running(), eventlog.StreamID(id), a.view.Load().Seq, 1)
@@ -81,8 +81,8 @@ func (k *Keeper) tryCommand(id conversation.AgentID, cmd acd.Command) error {
 	return nil
 }
 
-// Connected counts a socket of an agent's in; the first one logs the agent in or ends
-// a lost connection (A20). Every successful call is paired with one of Disconnected.
+// Connected counts one more socket of an agent. The first one logs the agent in or ends a lost
+// connection (A20). Each successful call must be paired with one of Disconnected.
 func (k *Keeper) Connected(ctx context.Context, id conversation.AgentID) error {
 	a := k.agent(id)
 	a.mu.Lock()
@@ -95,7 +95,7 @@ func (k *Keeper) Connected(ctx context.Context, id conversation.AgentID) error {
 	return nil
 }
 
-// Disconnected counts a socket out. When it was the last, the agent's grace begins.
+// Disconnected counts one socket less. After the last one the agent's grace period begins.
 func (k *Keeper) Disconnected(id conversation.AgentID) {
 	a := k.agent(id)
 	a.mu.Lock()
@@ -107,8 +107,8 @@ func (k *Keeper) Disconnected(id conversation.AgentID) {
 	}
 }
 
-// Lost begins the grace of agents whose sockets died with the process that had them
-// (A20), with an append for each.
+// Lost begins the grace period of agents whose sockets ended with the process that held them (A20).
+// It makes one append for each agent.
 func (k *Keeper) Lost(ids []conversation.AgentID) {
 	for _, id := range ids {
 		k.disconnect(k.agent(id))
@@ -122,7 +122,7 @@ func (a *agent) here() bool {
 }
 
 func (k *Keeper) disconnect(a *agent) {
-	if a.here() { // back already
+	if a.here() { // the agent has connected again
 		return
 	}
 	if err := k.commandNow(a.id, acd.Disconnect{}); err != nil && !errors.Is(err, ErrStopped) {
@@ -130,11 +130,11 @@ func (k *Keeper) disconnect(a *agent) {
 		k.runner.After(retryPause, func() { k.disconnect(a) })
 		return
 	}
-	k.stillHere(a) // a socket that came in between has found the agent connected
+	k.stillHere(a) // a socket that opened in between saw the agent as connected and recorded nothing
 }
 
-// stillHere takes a lost connection back that another node has recorded, or a
-// late goroutine of this one, while the agent has a socket here.
+// stillHere records the agent as connected again, if the agent has a socket at this node while
+// another node, or a late goroutine of this one, has recorded a lost connection.
 func (k *Keeper) stillHere(a *agent) {
 	here := a.here()
 	if s := a.view.Load(); here && s.LoggedIn && s.Disconnected {

@@ -1,19 +1,17 @@
-// Package agents keeps agents' streams: who is logged in, ready, and has what in
-// hand (DESIGN.md 4). An agent is held by one append at a time, folded up to the log,
-// decided for by core/acd, and filled into the append: a command of the agent's own
-// has an append to itself, and what a conversation's events mean for agents goes into
-// the conversation's (Part). How many sockets an agent has at this node is counted
-// here, since the first and the last one are commands.
+// Package agents keeps agents' streams: who is logged in, who is ready, and what each agent has in
+// hand (DESIGN.md 4). One append at a time holds an agent: it folds the state up to the end of the
+// log, core/acd decides, and the events become part of the append. An agent's own command has an
+// append of its own; what a conversation's events mean for agents is written in the conversation's
+// append (Part). The package also counts the sockets that an agent has at this node, since the
+// first and the last one lead to commands.
 //
-// It promises that nothing is decided from a state that is known to be behind the
-// log, that the states of agents are shown and told (Watcher) in the order of their
-// commits, and that agents are taken in the order of their ids, so two appends never
-// wait for each other.
+// It promises that nothing is decided from a state that is known to be behind the log, that readers
+// and the Watcher see the states of an agent in the order of their commits, and that agents are
+// held in the order of their ids, so two appends never wait for each other.
 //
-// It leaves the rules to core/acd; conversations, timers and what follows from an
-// agent's change to the router; and to it the looking up of appends whose outcome is
-// not known.
+// It leaves the rules to core/acd. The router does the rest: conversations, timers, what follows
+// from an agent's change, and finding out whether an append of unknown outcome was written.
 //
-// An agent is held while the Watcher is told of it: the Watcher must not wait for a
-// conversation's mailbox, whose worker may wait for that agent.
+// An agent is held while the Watcher is called. The Watcher must therefore not wait for a
+// conversation's mailbox, because the mailbox's worker may wait for that agent.
 package agents

@@ -28,7 +28,7 @@ func (k *Keeper) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{k.metrics.offers, k.metrics.accept}
 }
 
-// event counts an event of an agent who held an offer before it; nil: none.
+// event counts one event of an agent; held is the offer that the agent had before it, or nil.
 func (m *metrics) event(ev conversation.Event, held *acd.HeldOffer) {
 	e, ok := ev.Head.(*acd.OfferEnded)
 	if !ok {

@@ -12,8 +12,8 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// Part is the agents' part of one append. All its agents are held, from Decide until
-// Release. The zero value has none.
+// Part is the agents' part of one append. All its agents are held from Decide until Release. The
+// zero value has no agents.
 type Part struct {
 	k       *Keeper
 	held    []*change
@@ -30,8 +30,8 @@ type change struct {
 // Any reports whether the append touches agents.
 func (p *Part) Any() bool { return len(p.held) > 0 }
 
-// Refused reports whether an agent's state has refused a decision: it may be behind
-// the log, and is read again before the next one.
+// Refused reports whether a decision failed because of an agent's state. That state may be behind
+// the log, so it is read again before the next decision.
 func (p *Part) Refused() bool { return p.refused }
 
 // Concerned reports whether events may have consequences for agents.
@@ -39,10 +39,9 @@ func Concerned(events []conversation.Event) bool {
 	return slices.ContainsFunc(events, func(ev conversation.Event) bool { return conversation.ConcernsAgents(ev.Head) })
 }
 
-// Decide holds the agents that events of a conversation touch and decides for them,
-// then the command that goes along with them (with; nil: none), which fails with
-// ErrNothingToDo if it has no event. before is the conversation's state without the
-// events. On error nobody is held.
+// Decide holds the agents whom events of a conversation concern and decides for them. Then it
+// decides the command that belongs to them (with; nil: none), which fails with ErrNothingToDo if it
+// has no event. before is the conversation's state without the events. On error no agent is held.
 func (k *Keeper) Decide(p *Part, before *conversation.State, events []conversation.Event, with *acd.ForAgent, now time.Time) error {
 	p.k = k
 	after := before.Clone()
@@ -141,7 +140,7 @@ func (p *Part) Fill(b *eventlog.Batch) error {
 	return nil
 }
 
-// Committed makes the states visible that were appended. The agents stay held.
+// Committed makes the appended states visible. The agents stay held.
 func (p *Part) Committed() {
 	for _, c := range p.held {
 		if len(c.events) == 0 {
@@ -156,15 +155,16 @@ func (p *Part) Committed() {
 	}
 }
 
-// Stale makes the held agents read the log again before their next decision: the
-// append has failed, and whoever was first may have changed them.
+// Stale makes the held agents read the log again before their next decision: the append has failed,
+// perhaps because another node has changed these agents.
 func (p *Part) Stale() {
 	for _, c := range p.held {
 		c.a.stale = true
 	}
 }
 
-// Failed is Stale, and tells the Watcher of each agent that the append would have changed.
+// Failed does what Stale does, and tells the Watcher of each agent that the append would have
+// changed.
 func (p *Part) Failed(err error) {
 	p.Stale()
 	for _, c := range p.held {
@@ -174,7 +174,7 @@ func (p *Part) Failed(err error) {
 	}
 }
 
-// Release lets the agents go.
+// Release ends the holding of all agents of the part.
 func (p *Part) Release() {
 	for _, c := range p.held {
 		c.a.unlock()

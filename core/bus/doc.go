@@ -6,11 +6,10 @@
 // promises.md 4.8). So a hint may be lost, repeated, late or out of order
 // without harm beyond delay, and it can be published only after the commit.
 //
-// What happens to a slow reader: hints to one reader are merged by stream, the
-// highest seq wins, so its backlog is bounded by the number of streams that
-// changed and no publisher ever waits for it. Close waits until no reader's
-// function runs.
+// What happens to a slow reader: hints to one reader are merged by stream, and the highest seq
+// replaces lower ones. So its backlog is bounded by the number of streams that changed, and no
+// publisher ever waits for a reader. Close waits until no reader's function runs.
 //
-// It promises delivery to nobody: whoever needs to know reads the database in
-// the end. It leaves to others what a hint leads to.
+// The bus does not promise that a hint arrives: a reader who must know of every change also reads
+// the database regularly. What a reader does with a hint is up to the reader.
 package bus

@@ -10,22 +10,22 @@ const (
 	Conversation Kind = iota + 1 // a conversation's stream grew
 	Agent                        // an agent's stream grew
 	Outbox                       // an account's outbox has new work
-	Recent                       // what waits in an agent's Recent changed with a conversation's stream
-	// A node stops that does not know whether its last append to the stream was written:
-	// it may still be. Seq says nothing; who stays finds out.
+	Recent                       // the unread messages in an agent's Recent changed with a conversation's stream
+	// A node that stops does not know whether its last append to the stream was written, or still
+	// will be. Seq has no meaning here; the nodes that go on must find out from the database.
 	ConversationDoubt
 	AgentDoubt
 )
 
-// Hint names what to read again. Stream is the conversation, agent or account.
+// Hint names what must be read again. Stream is the id of the conversation, agent or account.
 type Hint struct {
-	Node   string // who published it; readers skip their own
+	Node   string // the node that published it; a node's own hints do not come back to it
 	Kind   Kind
 	Stream [16]byte
 	Seq    uint64
 }
 
-// Bus is what a router needs of it. Safe for concurrent use.
+// Bus is what a router needs of a bus. Safe for concurrent use.
 type Bus interface {
 	// Publish never blocks on readers. Call it after the commit only.
 	Publish(h Hint)
@@ -55,7 +55,7 @@ type sub struct {
 	node    string
 	mu      sync.Mutex
 	pending map[key]Hint
-	wake    chan struct{} // 1
+	wake    chan struct{} // of size 1
 	stop    chan struct{}
 	done    chan struct{}
 }

@@ -31,7 +31,7 @@ func TestHintsReachOthersAndMerge(t *testing.T) {
 		for seq := uint64(2); seq <= 100; seq++ {
 			b.Publish(bus.Hint{Node: "one", Kind: bus.Conversation, Stream: [16]byte{1}, Seq: seq})
 		}
-		b.Publish(bus.Hint{Node: "one", Kind: bus.Conversation, Stream: [16]byte{1}, Seq: 50}) // late
+		b.Publish(bus.Hint{Node: "one", Kind: bus.Conversation, Stream: [16]byte{1}, Seq: 50}) // an older sequence, delivered late
 		close(block)
 		synctest.Wait()
 		cancel()

@@ -7,26 +7,26 @@ import (
 	"time"
 )
 
-// Options of New. The zero value is fit for use.
+// Options of New. The zero value can be used.
 type Options struct {
 	// System reads the system's clock; nil: time.Now. Tests inject offsets here.
 	// It is called once a second and for each Offset.
 	System func() time.Time
-	// Logger is told of jumps; nil: nobody.
+	// Logger records jumps of the system's clock; nil: they are not logged.
 	Logger *slog.Logger
 }
 
 const (
 	lookEvery = time.Second
-	// A difference below tolerance is noise: reading two clocks takes time.
+	// A difference below tolerance is ignored, since it takes time to read two clocks.
 	tolerance = 10 * time.Millisecond
-	// A jump is logged from notable on. NTP steps what is off by more than an
-	// eighth of a second; smaller steps are taken up without a word.
+	// A jump of at least notable is logged. NTP steps a clock that is off by more than an eighth of
+	// a second; smaller jumps than notable are followed without a log entry.
 	notable = time.Second
-	// slew is the tenth by which the clock goes faster or slower: 1/slew.
+	// The clock goes faster or slower by 1/slew, a tenth, until it agrees with the system's clock.
 	slew = 10
-	// A new course begins lead after it was made: by then every goroutine sees
-	// it, so that two of them never see time go backwards between them.
+	// A new course starts lead after it was made. By then every goroutine sees it, so that no two
+	// goroutines ever see time go backwards between them.
 	lead = 10 * time.Millisecond
 )
 
@@ -34,20 +34,20 @@ const (
 type Clock struct {
 	system func() time.Time
 	log    *slog.Logger
-	start  time.Time // with its monotonic reading, which is all that counts
+	start  time.Time // read with its monotonic part, the only part that is used
 	course atomic.Pointer[course]
 }
 
-// course says how time goes on from a moment. It is never changed.
+// course says how time goes on from a given moment. It is never changed.
 type course struct {
 	from   time.Duration // since Clock.start, by the monotonic clock
 	base   time.Time     // the installation's time at that moment; UTC, no monotonic reading
-	left   time.Duration // what the system's clock is ahead by at that moment
-	before *course       // what holds until then; nil: nothing
+	left   time.Duration // how far the system's clock was ahead at that moment
+	before *course       // the course that holds until then; nil: there is none
 }
 
-// New makes a clock that shows the system's time. Nothing runs: without Run it
-// is carried on by the monotonic clock alone.
+// New makes a clock that starts with the system's time. It starts no goroutine: unless Run is
+// called, only the monotonic clock moves the time on.
 func New(o Options) *Clock {
 	if o.System == nil {
 		o.System = time.Now
@@ -68,16 +68,15 @@ func (c *Clock) Now() time.Time {
 	return now
 }
 
-// Offset is how far the system's clock is ahead of the installation's time;
-// negative when it is behind. Nought, to a few milliseconds, unless the system's
-// clock has jumped.
+// Offset is how far the system's clock is ahead of the installation's time; negative when it is
+// behind. It is nought, give or take a few milliseconds, unless the system's clock has jumped.
 func (c *Clock) Offset() time.Duration { return c.wall().Sub(c.Now()) }
 
-// Run compares with the system's clock once a second, until ctx ends.
+// Run compares the clock with the system's clock once a second, until ctx ends.
 func (c *Clock) Run(ctx context.Context) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	behind := false // a jump was logged that is not yet taken up
+	behind := false // a logged jump has not been made up yet
 	for {
 		select {
 		case <-ctx.Done():
@@ -97,8 +96,8 @@ func (c *Clock) Run(ctx context.Context) {
 	}
 }
 
-// look compares with the system's clock and sets a new course when it is not
-// where the present one leads to. jump is how far it is off that.
+// look compares the clock with the system's clock, and sets a new course when the present one does
+// not lead to the system's time. jump is how far the system's clock is from that course.
 func (c *Clock) look() (jump, offset time.Duration) {
 	system, since := c.wall(), time.Since(c.start)
 	k := c.course.Load()
@@ -116,7 +115,7 @@ func (c *Clock) look() (jump, offset time.Duration) {
 	return jump, offset
 }
 
-// at is the time at a moment, and what is left of the difference then.
+// at returns the time at a moment, and how far the system's clock is still ahead then.
 func (k *course) at(since time.Duration) (now time.Time, left time.Duration) {
 	if since < k.from && k.before != nil {
 		k = k.before

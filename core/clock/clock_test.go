@@ -21,7 +21,7 @@ func (s *system) now() time.Time { return time.Now().Round(0).Add(time.Duration(
 
 func (s *system) set(d time.Duration) { s.offset.Store(int64(d)) }
 
-// run starts a clock; it ends with the test.
+// run starts a clock that stops at the end of the test.
 func run(t *testing.T, s *system, log *slog.Logger) *clock.Clock {
 	t.Helper()
 	c := clock.New(clock.Options{System: s.now, Logger: log})
@@ -44,8 +44,8 @@ func TestAgreesWithTheSystem(t *testing.T) {
 	})
 }
 
-// FT19: whatever the system's clock does, time goes on at nine to eleven tenths of
-// its pace, forwards, until both agree.
+// FT19: whatever the system's clock does, time goes forwards, at nine to eleven tenths of its
+// normal speed, until both clocks agree.
 func TestJumps(t *testing.T) {
 	for name, jump := range map[string]time.Duration{
 		"+1 h": time.Hour, "-1 h": -time.Hour, "+25 h": 25 * time.Hour, "-1 day": -24 * time.Hour, "+20 ms": 20 * time.Millisecond,
@@ -79,7 +79,7 @@ func TestJumps(t *testing.T) {
 	}
 }
 
-// A jump that is taken back before it was followed leaves only what was.
+// A jump that is undone before the clock has made it up leaves only the part already followed.
 func TestJumpAndBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &system{}
@@ -112,7 +112,7 @@ func TestStartsWithTheSystem(t *testing.T) {
 
 func TestJumpIsLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer // read while the clock sleeps
+		var out bytes.Buffer // read only while the clock sleeps
 		s := &system{}
 		run(t, s, slog.New(slog.NewTextHandler(&out, nil)))
 		time.Sleep(time.Hour)
@@ -125,7 +125,7 @@ func TestJumpIsLoggedOnce(t *testing.T) {
 	})
 }
 
-// Time never goes backwards between two goroutines, whatever course is set meanwhile.
+// Time never goes backwards between two goroutines, even while a new course is set.
 func TestForwardsForEverybody(t *testing.T) {
 	s := &system{}
 	c := run(t, s, nil)
@@ -154,7 +154,7 @@ func TestForwardsForEverybody(t *testing.T) {
 	}
 	for _, jump := range []time.Duration{time.Hour, -time.Hour, 0} {
 		s.set(jump)
-		<-time.After(1100 * time.Millisecond) // the clock looks once a second
+		<-time.After(1100 * time.Millisecond) // the clock compares once a second
 	}
 	close(stop)
 	wg.Wait()
