@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// ErrSequence stops a fold: an event that does not follow the last one.
+// ErrSequence stops a fold: the event's sequence number does not follow the last one.
 var ErrSequence = errors.New("conversation: event out of sequence")
 
-// Apply folds one event into s. It reads the head only. The event's sequence
-// must be the next one (ErrSequence) and its head one of this package's types
-// (ErrUnknownType); then s is unchanged. It otherwise takes facts as they are:
-// whether they were allowed was Decide's business at the time.
+// Apply folds one event into s. It reads the head only. The event's sequence must be the next one
+// (else ErrSequence) and its head one of this package's types (else ErrUnknownType); after an error
+// s is unchanged. Apply does not check whether the event was allowed: Decide did so before the
+// event was written.
 func (s *State) Apply(ev Event) error {
 	if ev.Seq != s.Seq+1 {
 		return fmt.Errorf("%w: seq %d after %d", ErrSequence, ev.Seq, s.Seq)
@@ -66,7 +66,7 @@ func (s *State) applyHead(head Head, ev Event) bool {
 		s.Flagged = false
 	case *Ended:
 		s.Phase, s.EndedAt, s.EndCause, s.EndedBy = PhaseEnded, ev.At, h.Cause, h.By
-		if h.Cause != CauseInactivity { // else it was parked, and its owner may not have seen it (O1)
+		if h.Cause != CauseInactivity { // ended as idle, it had been parked, and its owner may still have unread messages in it (O1)
 			s.Parking, s.Unread = nil, nil
 		}
 	case *Concluded:
@@ -87,13 +87,13 @@ func (s *State) applyStarted(h *Started, at time.Time) {
 	}
 }
 
-// customerActive restarts the inactivity clock (Q3).
+// customerActive restarts the time after which an idle customer is warned (Q3).
 func (s *State) customerActive(at time.Time) { s.CustomerAt, s.WarnedAt = at, time.Time{} }
 
-// Touch moves the customer's inactivity clock for signs of life that are no
-// event: typing, mostly. The mark is part of the live state but not of the fold:
-// it is in no row and is lost when the conversation is loaded anew, at worst
-// bringing a warning early. Call it after Decide(Touch{}), on the live state.
+// Touch restarts the customer's inactivity time for signs of life that have no event, mostly
+// typing. The mark is part of the live state but not of the fold: no row contains it, so it is lost
+// when the conversation is loaded again; then at worst a warning comes too early. Call it on the
+// live state, after Decide(Touch{}).
 func (s *State) Touch(at time.Time) {
 	if at = clean(at); at.After(s.touched) {
 		s.touched = at

@@ -2,15 +2,14 @@ package conversation
 
 import "slices"
 
-// Bounds of the outgoing messages of a store-and-forward channel that a state
-// follows.
+// Bounds for the outgoing messages of store-and-forward channels whose status a State follows.
 const (
-	// maxPending is how many it follows whatever became of them. Beyond it the
-	// oldest settled one is forgotten, or else the oldest that was sent: reports
-	// about it give ErrNoSuchMessage. One that is accepted or unknown stays: its
-	// outcome is still to come, or somebody has to say what became of it (PR4).
+	// maxPending is how many messages are followed, whatever their status. Beyond it the oldest
+	// settled message is dropped, or else the oldest one that was sent: later reports about it give
+	// ErrNoSuchMessage. An accepted or unknown message is never dropped: its outcome is still to
+	// come, or a person must say what became of it (PR4).
 	maxPending = 100
-	// maxUnsent is how many may be accepted or unknown; then ErrTooManyUnsent.
+	// maxUnsent is how many messages may be accepted or unknown; beyond it ErrTooManyUnsent.
 	maxUnsent = 500
 )
 
@@ -35,7 +34,7 @@ func (s *State) applyMessage(h *MessagePosted, ev Event) {
 	}
 }
 
-// follow adds an outgoing message to those whose status matters.
+// follow adds an outgoing message to those whose status the state follows.
 func (s *State) follow(m PendingMessage) {
 	if len(s.Pending) >= maxPending {
 		i := slices.IndexFunc(s.Pending, func(p PendingMessage) bool { return p.Status.settled() })
@@ -49,7 +48,7 @@ func (s *State) follow(m PendingMessage) {
 	s.Pending = append(s.Pending, m)
 }
 
-// tooManyUnsent reports whether no more messages may wait for their outcome.
+// tooManyUnsent reports whether so many messages wait for their outcome that no more may be added.
 func (s *State) tooManyUnsent() bool {
 	n := 0
 	if len(s.Pending) < maxUnsent {
@@ -75,7 +74,7 @@ func (s *State) applySettled(h *MessageSettled) {
 	}
 }
 
-// countUnread counts a customer's message for whoever the exchange waits for.
+// countUnread counts a customer's message as unread for the agent in whose Recent it waits.
 func (s *State) countUnread(ev Event) {
 	owner := s.waitingOwner()
 	if owner.IsZero() || s.agentJoined() {
@@ -88,9 +87,9 @@ func (s *State) countUnread(ev Event) {
 	s.Unread = u
 }
 
-// waitingOwner is the agent in whose Recent a customer's message waits; zero:
-// nobody's. A reply that went on to its service's queue keeps waiting there
-// too until somebody takes it. Services that do not ask owners have none.
+// waitingOwner is the agent in whose Recent a customer's message waits; zero: none. A reply that
+// went on from its owner to the service's queue still waits in the owner's Recent until an agent
+// takes it. Where a service does not ask owners first there is no such agent.
 func (s *State) waitingOwner() AgentID {
 	switch {
 	case s.Unread != nil:
@@ -106,8 +105,8 @@ func (s *State) waitingOwner() AgentID {
 	return AgentID{}
 }
 
-// WaitsFor reports whether an agent who need not take part keeps the exchange:
-// its owner while parked and after an end by being idle, or who has unread messages in it.
+// WaitsFor reports whether the exchange is kept for agent a, who need not take part in it: a owns
+// it while it is parked or after it ended as idle, or has unread messages in it.
 func (s *State) WaitsFor(a AgentID) bool {
 	return s.Parking != nil && s.Parking.Owner == a || s.Unread != nil && s.Unread.Owner == a
 }
@@ -133,7 +132,7 @@ func (s *State) applyReceipt(h *Receipt) {
 	}
 }
 
-// seenBy reports whether a receipt is the owner's for all that waits.
+// seenBy reports whether a receipt is by the owner and covers every unread message.
 func (u *Unread) seenBy(by Author, read uint64) bool {
 	return u != nil && by == (Author{Kind: Agent, Agent: u.Owner}) && read >= u.Seq
 }
@@ -147,7 +146,7 @@ func (s *State) mark(by Author) *ReadMark {
 	return nil
 }
 
-// rank orders statuses (PR5); 0 = not a status.
+// rank orders the statuses as PR5 demands; 0 = not a status.
 func (st Status) rank() int {
 	switch st {
 	case StatusAccepted:
@@ -169,5 +168,5 @@ func (st Status) rank() int {
 // After reports whether st is a step forward from old.
 func (st Status) After(old Status) bool { return st.rank() > old.rank() }
 
-// settled reports whether nothing more has to happen to the message.
+// settled reports whether nothing more has to happen for the message: it failed or was delivered.
 func (st Status) settled() bool { return st.rank() >= StatusFailed.rank() }

@@ -28,7 +28,7 @@ func (s *State) applyPeople(head Head, at time.Time) bool {
 	return true
 }
 
-// setParticipant adds an entry or reuses that of somebody who comes back.
+// setParticipant adds a participant, or replaces the entry of one who took part before.
 func (s *State) setParticipant(p Participant) {
 	for i := range s.Participants {
 		if s.Participants[i].Who == p.Who {

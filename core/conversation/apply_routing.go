@@ -34,7 +34,7 @@ func (s *State) applyRequested(h *RoutingRequested) {
 		WaitingSince: h.WaitingSince, DeclinedBy: slices.Clone(h.DeclinedBy), Rules: h.Rules,
 	}
 	if len(r.DeclinedBy) == 0 {
-		r.DeclinedBy = nil // as it comes back from JSON
+		r.DeclinedBy = nil // nil and not empty, so that the state equals one decoded from JSON
 	}
 	if i := s.requestIndex(h.Request); i >= 0 {
 		s.Requests[i] = r
@@ -58,8 +58,8 @@ func (s *State) applyDeclined(h *RoutingDeclined) {
 	}
 }
 
-// refused reports whether the agent, rather than the line, turned an offer
-// down: such an agent is skipped while others qualify (A16).
+// refused reports whether the agent turned an offer down or let it expire, as opposed to a lost
+// connection. An agent who refused is skipped while others qualify (A16).
 func refused(c Cause) bool { return c == CauseRejected || c == CauseExpired }
 
 func (s *State) dropRequest(id RequestID) {
@@ -68,6 +68,6 @@ func (s *State) dropRequest(id RequestID) {
 		return
 	}
 	if s.Requests = slices.Delete(s.Requests, i, i+1); len(s.Requests) == 0 {
-		s.Requests = nil // as it comes back from JSON
+		s.Requests = nil // nil and not empty, so that the state equals one decoded from JSON
 	}
 }

@@ -3,10 +3,10 @@ package conversation
 // The shapes of sealed bodies. They hold what may identify or quote a person;
 // Decide never reads them. All are JSON objects; absent fields mean "not known".
 
-// StartedBody is what the customer told when asking for the conversation.
+// StartedBody is what the customer said of himself or herself when asking for the conversation.
 type StartedBody struct {
-	Address    string            `json:"address"` // clear endpoint address
-	Thread     string            `json:"thread"`  // clear thread key, for the plugin
+	Address    string            `json:"address"` // the endpoint's address in clear
+	Thread     string            `json:"thread"`  // the thread key in clear, for the plugin
 	Name       string            `json:"name,omitempty"`
 	FirstName  string            `json:"first_name,omitempty"`
 	LastName   string            `json:"last_name,omitempty"`
@@ -18,7 +18,7 @@ type StartedBody struct {
 	Attributes map[string]string `json:"attributes,omitempty"`
 }
 
-// AssignedBody names the service as people know it (A3).
+// AssignedBody is the service's name as people know it (A3).
 type AssignedBody struct {
 	Name string `json:"name"`
 }
@@ -29,7 +29,7 @@ type EndpointBody struct {
 	Thread  string `json:"thread"`
 }
 
-// CustomerBody updates what is known of the customer; only set fields change.
+// CustomerBody updates what is known of the customer; only the fields that are set change.
 type CustomerBody struct {
 	Name       string            `json:"name,omitempty"`
 	FirstName  string            `json:"first_name,omitempty"`
@@ -45,18 +45,18 @@ type PageBody struct {
 	Title string `json:"title,omitempty"`
 }
 
-// MessageBody is what was said.
+// MessageBody is a message's content.
 type MessageBody struct {
 	Parts []Part `json:"parts"`
 	Name  string `json:"name,omitempty"` // the author's display name at the time
 }
 
-// StatusBody is the provider's own words about a message.
+// StatusBody is the provider's text about a message.
 type StatusBody struct {
 	Text string `json:"text"`
 }
 
-// ConsentBody quotes the customer on consent.
+// ConsentBody quotes the keyword with which the customer gave or withdrew consent.
 type ConsentBody struct {
 	Keyword string `json:"keyword,omitempty"` // STOP, START ... as written
 }
@@ -66,12 +66,12 @@ type NameBody struct {
 	Name string `json:"name"`
 }
 
-// NoticeBody is a text of the system's for both sides.
+// NoticeBody is a text that the system shows to both sides.
 type NoticeBody struct {
 	Text string `json:"text"`
 }
 
-// WrapupBody is what the agent noted.
+// WrapupBody is what the agent noted during after-call work.
 type WrapupBody struct {
 	Notes string `json:"notes,omitempty"`
 }

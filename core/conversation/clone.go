@@ -2,8 +2,8 @@ package conversation
 
 import "slices"
 
-// Clone makes an independent copy. Rules that hang on a request are shared:
-// nobody changes them in place; nor Unread.
+// Clone makes an independent copy. Two things are shared, since nobody changes them in place: the
+// Rules of a request, and Unread.
 func (s *State) Clone() *State {
 	c := *s
 	c.Endpoints = slices.Clone(s.Endpoints)

@@ -9,8 +9,8 @@ import (
 // by the caller; Decide turns a command into events or an error.
 type Command interface{ command() }
 
-// Start opens a conversation (the state must be zero). The first message and
-// the first routing request are part of the same decision. Who handles it:
+// Start opens a conversation (the state must be zero). The first message and the first routing
+// request are part of the same decision. Who handles the conversation:
 //
 //   - outbound or internal: Owner joins at once;
 //   - inbound with Owner and Service: the owner is asked first (Rules.OwnerFirst);
@@ -30,31 +30,30 @@ type Start struct {
 	Service      ServiceID // zero: no service (then Owner must be set)
 	Rules        Rules
 	AssignedBody json.RawMessage
-	Request      RequestID // used when a service gets it inbound
+	Request      RequestID // id for the routing request, if an inbound conversation goes to a service
 	Owner        AgentID
 	OwnerBody    json.RawMessage
 
-	// Bot lets a bot take part first: there is no routing request until BotLeave.
+	// Bot makes a bot take part first: there is no routing request until BotLeave.
 	Bot bool
 
 	Page  json.RawMessage // PageBody; nil = none
 	First *Post           // nil = none
 }
 
-// Ref is a message that a Post names, with what the log says of it. Decide keeps no
-// list of messages, so whoever makes the Post looks them up.
+// Ref describes a message that a Post refers to, as the log has it. Decide keeps no list of
+// messages, so the caller who makes the Post looks them up.
 type Ref struct {
 	Message MessageID
 	Kind    PartKind // PartEdit, PartRevoke or PartReaction; "" = ReplyTo
-	// Author wrote it. The zero Author: it is no message of this conversation, or
-	// itself an edit, a revocation or a reaction.
+	// Author wrote the message. The zero Author means that no such message is in this conversation,
+	// or that the message is itself an edit, a revocation or a reaction.
 	Author Author
 }
 
-// Post adds a message. A customer's message unparks an exchange that has a
-// service: its owner is asked first, then the service (N16). An agent or bot must
-// have joined. The command is the pointer, which saves a copy; what it points to must
-// not change until Decide returns.
+// Post adds a message. A customer's message unparks an exchange that has a service: its owner is
+// asked first, then the service (N16). An agent or bot must have joined. The command is passed as a
+// pointer, which saves a copy; what it points to must not change until Decide returns.
 type Post struct {
 	ID         MessageID
 	Author     Author
@@ -62,16 +61,16 @@ type Post struct {
 	Kinds      []PartKind
 	Blobs      []BlobID
 	ReplyTo    MessageID
-	Refs       []Ref // what ReplyTo and the parts name; a reference that is not listed is refused
+	Refs       []Ref // the messages that ReplyTo and the parts refer to; a reference to a message not listed is refused
 	Endpoint   int
 	ProviderAt time.Time
 	ReceivedAt time.Time
-	Request    RequestID // used if the message must queue the conversation again (parked, owner away)
-	OwnerAway  bool      // the owner of a parked exchange is not logged in: recorded as the cause of unparking
+	Request    RequestID // id for a routing request, if the message queues a parked exchange again
+	OwnerAway  bool      // the parked exchange's owner is not logged in; this becomes the cause of the unparking
 	Body       json.RawMessage
 }
 
-// SetStatus moves a message's status forward; a step back is no event and no error.
+// SetStatus moves a message's status forward; a step back makes no event and is no error.
 type SetStatus struct {
 	Message MessageID
 	Status  Status
@@ -80,34 +79,34 @@ type SetStatus struct {
 	Body    json.RawMessage // StatusBody or nil
 }
 
-// Settle: a person says what became of a message whose status is unknown, or
-// that it be sent again (PR4). Resending needs an open conversation.
+// Settle: a person says what became of a message whose status is unknown, or asks for it to be sent
+// again (PR4). Sending again needs an open conversation.
 type Settle struct {
 	Message MessageID
 	Outcome Outcome
 	By      AgentID
 }
 
-// ChangeConsent records that the customer wants no more messages, or some
-// again. What the customer says twice is recorded twice, so that a late repeat
-// of the carrier's is known as one. A message does not opt in.
+// ChangeConsent records that the customer wants no more messages, or wants them again. The same
+// choice is recorded each time it is made, so that a late repeat by the carrier is recognised as
+// one. A message from the customer does not change the consent.
 type ChangeConsent struct {
 	Out  bool
 	Body json.RawMessage // ConsentBody
 }
 
-// Mark is a cumulative receipt by who takes or took part, or by the owner for
-// whom the exchange waits; what is not ahead of the present mark is no event.
+// Mark is a cumulative receipt by a party who takes or took part, or by the owner for whom the
+// exchange is kept. If it is not beyond the party's present mark, there is no event.
 type Mark struct {
 	By        Author
 	Delivered uint64
 	Read      uint64
 }
 
-// Visit records the page that the customer has open.
+// Visit records the page that the customer has open now.
 type Visit struct{ Body json.RawMessage }
 
-// UpdateCustomer records what else is known of the customer.
+// UpdateCustomer records further facts about the customer.
 type UpdateCustomer struct{ Body json.RawMessage }
 
 // LinkContact ties the conversation to a known customer.
@@ -124,10 +123,9 @@ type AddEndpoint struct {
 	Body         json.RawMessage
 }
 
-// Touch is customer activity without a message (typing, page): it stops a
-// pending inactivity warning (Q3). It makes an event only while a warning is in
-// force; the clock itself is moved by State.Touch, which the caller calls on its
-// live state afterwards, event or not.
+// Touch is customer activity without a message (typing, page): it cancels an inactivity warning
+// (Q3). It makes an event only while a warning is in force. In every case the caller then calls
+// State.Touch on its live state, which restarts the inactivity time.
 type Touch struct{}
 
 // CustomerEnd: the customer ends the conversation (R1), or is gone (Cause
@@ -142,7 +140,7 @@ type Offer struct {
 	Epoch   int64
 }
 
-// Accept takes an offer. Body is the agent's NameBody.
+// Accept accepts an offer. Body is the agent's NameBody.
 type Accept struct {
 	Offer OfferID
 	Agent AgentID
@@ -151,9 +149,9 @@ type Accept struct {
 	AssignedBody json.RawMessage
 }
 
-// Join: an agent takes part without an offer: takes a parked exchange up again
-// (N6), or comes into somebody else's (N17). It takes a conversation that waits out
-// of its queue. Whether the agent may is the caller's to know. Body: NameBody.
+// Join: an agent takes part without an offer, either taking a parked exchange up again (N6) or
+// joining another agent's conversation (N17). A waiting conversation leaves its queue. The caller
+// must check whether the agent may join. Body: NameBody.
 type Join struct {
 	Agent AgentID
 	Body  json.RawMessage
@@ -162,17 +160,16 @@ type Join struct {
 // BotJoin: a bot takes part. Body: NameBody.
 type BotJoin struct{ Body json.RawMessage }
 
-// BotLeave: the bot hands over or is gone; with nobody else the conversation
-// goes to its service's queue.
+// BotLeave: the bot hands over or is gone; if nobody else takes part, the conversation goes to its
+// service's queue.
 type BotLeave struct {
 	Cause   Cause
 	Request RequestID
 }
 
-// Decline ends an offer without a join: rejected by the agent, expired, or
-// withdrawn (connection, logout). A request returns to its queue with its
-// original wait clock (A16); an invitation ends (T5); a reply that its owner
-// rejected goes on to the service.
+// Decline ends an offer without a join: rejected by the agent, expired, or withdrawn (connection,
+// logout). The request returns to its queue and keeps its waiting time (A16); an invitation ends
+// (T5); a reply that its owner rejected goes on to the service.
 type Decline struct {
 	Offer OfferID
 	Agent AgentID
@@ -189,27 +186,26 @@ type Invite struct {
 	Rules    *Rules // the target service's rules, when it is a service
 }
 
-// CancelInvite takes a pending invitation back.
+// CancelInvite withdraws a pending invitation.
 type CancelInvite struct {
 	Request RequestID
 	By      AgentID
 }
 
-// Leave is an agent's End Chat (R2). With another agent joined only this one
-// leaves (T2). With a directory or service request pending the conversation
-// stays queued (T4). With only an agent invitation pending: ErrInvitePending
-// unless Queue is set, which turns the invitation into a service request (T5).
+// Leave is an agent's End Chat (R2). If another agent has joined, only this agent leaves (T2). If a
+// directory or service request is pending, the conversation stays queued (T4). If only an agent's
+// invitation is pending, the result is ErrInvitePending unless Queue is set, which turns the
+// invitation into a service request (T5).
 type Leave struct {
 	Agent   AgentID
 	Queue   bool
 	Request RequestID // id for the service request that Queue makes
 }
 
-// Requeue takes an agent out who is gone (A20) and queues the conversation
-// again, at its original wait clock, unless others go on with it. An exchange of
-// a store-and-forward channel, or without a service, is parked with that agent
-// instead. For an agent in wrap-up it ends that. Calls stay with their media: the
-// caller sends none for them.
+// Requeue takes out an agent who is gone (A20). Unless others go on with the conversation it is
+// queued again with its waiting time kept. An exchange of a store-and-forward channel, or without a
+// service, is parked with that agent instead. An agent's after-call work is ended. A call stays
+// with the node that carries its media, so the caller sends no Requeue for calls.
 type Requeue struct {
 	Agent   AgentID
 	Cause   Cause // connection, logout
@@ -224,9 +220,9 @@ type FinishWrapup struct {
 	Body        json.RawMessage
 }
 
-// Park sets an asynchronous exchange aside for its owner (N16), who must have
-// joined and leaves by it. With another agent joined, or a service's queue still
-// being asked, only the owner leaves.
+// Park sets an asynchronous exchange aside for its owner (N16). The owner must have joined and
+// leaves with this command. If another agent has joined, or a service's queue is still being asked,
+// only the owner leaves and nothing is parked.
 type Park struct {
 	Owner AgentID
 	Cause Cause
@@ -238,15 +234,16 @@ type Flag struct {
 	On bool
 }
 
-// End ends the conversation by somebody else's will (supervisor, ban, system).
+// End ends the conversation on behalf of a party other than its agent or customer (supervisor, ban,
+// system).
 type End struct {
 	By    Author
 	Cause Cause
 }
 
-// Tick carries out whatever is due at now: expired offers, inactivity, wrap-up
-// limits, parking, owner-first waits. It is what timers send. Nothing due is no
-// event and no error. Warning is the NoticeBody for an inactivity warning.
+// Tick carries out whatever is due at now: expired offers, inactivity, wrap-up limits, parking,
+// owner-first waits. Timers send it. If nothing is due there is no event and no error. Warning is
+// the NoticeBody for an inactivity warning.
 type Tick struct {
 	Warning json.RawMessage
 }

@@ -2,7 +2,7 @@ package conversation
 
 import "time"
 
-// dueKind tells which rule has something to do at a deadline.
+// dueKind tells which rule has a deadline.
 type dueKind uint8
 
 const (
@@ -16,7 +16,7 @@ const (
 	dueWrapup
 )
 
-// due is one deadline: the earliest of a kind, with what it concerns.
+// due is one deadline: its rule, and the request or agent that it concerns.
 type due struct {
 	at      time.Time
 	kind    dueKind
@@ -24,9 +24,9 @@ type due struct {
 	agent   AgentID   // dueWrapup
 }
 
-// NextDeadline is when Tick next has something to do; false: never, as things
-// stand. It may lie in the past. All of it is derived from the state, so timers are
-// rebuilt by asking again (DESIGN.md 4). A Tick at or after it always yields events.
+// NextDeadline is when Tick next has something to do; false: there is no deadline. The time may lie
+// in the past. Every deadline is derived from the state, so timers are rebuilt by calling
+// NextDeadline again (DESIGN.md 4). A Tick at or after it always yields events.
 func (s *State) NextDeadline() (time.Time, bool) {
 	d := s.nextDue()
 	return d.at, d.kind != 0
@@ -68,8 +68,8 @@ func (s *State) dueRequests(note func(due)) {
 	}
 }
 
-// dueIdle finds the deadlines of a conversation in which an agent has joined:
-// only then does the customer's clock run.
+// dueIdle finds the deadlines of a conversation in which an agent has joined: an idle customer is
+// warned, or the exchange is parked, only while an agent is there.
 func (s *State) dueIdle(note func(due)) {
 	r := &s.Rules
 	if s.Async() && r.ParkAfter > 0 && len(s.Requests) == 0 {
@@ -90,17 +90,17 @@ func (s *State) dueIdle(note func(due)) {
 	case warn > 0 && s.WarnedAt.IsZero():
 		note(due{at: base.Add(warn), kind: dueWarn})
 	case end > 0 && !s.WarnedAt.IsZero():
-		// From the warning on, so that who was warned late (the gateway was down)
-		// still gets the time to answer.
+		// The end is counted from the warning on, so that a customer who was warned late (because
+		// the gateway was down) still gets the full time to answer.
 		note(due{at: s.WarnedAt.Add(end - warn), kind: dueInactive})
 	case end > 0:
 		note(due{at: base.Add(end), kind: dueInactive})
 	}
 }
 
-// dueParkedEnd finds the end of an exchange that no other rule ends: a parked one,
-// one that only a bot handles, and one without a service while an agent keeps it open.
-// What the bot says is no sign of life.
+// dueParkedEnd finds the end of an exchange that no other rule ends: a parked one, one that only a
+// bot handles, and one without a service while an agent keeps it open. A bot's messages do not
+// count as activity.
 func (s *State) dueParkedEnd(note func(due)) {
 	end := s.Rules.parkedEnd()
 	if end <= 0 || len(s.Requests) > 0 {
@@ -110,7 +110,7 @@ func (s *State) dueParkedEnd(note func(due)) {
 	switch {
 	case s.Parking != nil:
 		last = latest(last, s.Parking.Since, s.ActivityAt)
-	case s.AttendedAt.IsZero(): // a bot alone
+	case s.AttendedAt.IsZero(): // only a bot takes part
 	case s.Service.IsZero() && s.Kind != Internal && !s.Capabilities.Calls:
 		last = latest(last, s.AttendedAt, s.ActivityAt)
 	default:
@@ -119,7 +119,7 @@ func (s *State) dueParkedEnd(note func(due)) {
 	note(due{at: last.Add(end), kind: dueParkedEnd})
 }
 
-// parkedEnd is how long what nobody attends to stays open; negative: for ever.
+// parkedEnd is how long an exchange stays open that nobody attends to; negative: for ever.
 func (r *Rules) parkedEnd() time.Duration {
 	if r.ParkedEnd == 0 {
 		return DefaultParkedEnd.Duration()
@@ -133,7 +133,7 @@ func (r *Rules) parkedEnd() time.Duration {
 func (r *Rules) inactivity() (warn, end time.Duration) {
 	warn, end = r.InactivityWarn.Duration(), max(r.InactivityEnd.Duration(), 0)
 	if warn == 0 {
-		warn = (end / 2).Truncate(time.Millisecond) // as all times of a decision
+		warn = (end / 2).Truncate(time.Millisecond) // whole milliseconds, as all times of a decision
 	}
 	if warn < 0 || end > 0 && warn >= end {
 		warn = 0

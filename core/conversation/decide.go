@@ -10,11 +10,10 @@ import (
 // s.Seq+1 and dated now (UTC, whole milliseconds, so that a time survives any
 // store). The caller appends them and then applies them to s.
 //
-// Decide is pure: it does not change s, keeps nothing of it, and reads no clock
-// and no body. It never panics. No events and no error means that the command
-// asks for what is already so. Errors are the sentinels of this package, wrapped
-// or not; see Code. Slices and bodies of the command go into the events
-// as they are: the caller must not change them afterwards.
+// Decide is pure: it does not change s, keeps no reference to s, and reads no clock and no body. It
+// never panics. No events and no error means that the state is already as the command asks. Errors
+// are the sentinels of this package, wrapped or not; see Code. Slices and bodies of the command go
+// into the events as they are: the caller must not change them afterwards.
 func Decide(s *State, cmd Command, now time.Time) ([]Event, error) {
 	now = clean(now)
 	if s == nil {
@@ -44,13 +43,13 @@ func Decide(s *State, cmd Command, now time.Time) ([]Event, error) {
 	return d.events, d.err
 }
 
-// decision is the scratch of one Decide: rules emit events into a copy of the
-// state, so that each later step of the same decision sees the earlier ones.
+// decision is the working memory of one Decide. Rules emit events into a copy of the state, so that
+// each later step of the same decision sees the earlier ones.
 type decision struct {
 	s      *State
 	now    time.Time
 	events []Event
-	err    error // of Apply; a fault of this package
+	err    error // an error of Apply, which can only be a fault of this package
 }
 
 func (d *decision) emit(h Head, body json.RawMessage) {
@@ -61,9 +60,9 @@ func (d *decision) emit(h Head, body json.RawMessage) {
 	d.events = append(d.events, ev)
 }
 
-// run carries out every command that needs the scratch state.
+// run carries out every command that works on the copy of the state.
 func (d *decision) run(cmd Command) error {
-	// What is told or tidied up until the conversation is concluded.
+	// Commands that an ended conversation still takes, until it is concluded.
 	switch c := cmd.(type) {
 	case UpdateCustomer:
 		return d.updateCustomer(c)
@@ -120,7 +119,8 @@ func (d *decision) run(cmd Command) error {
 	return fmt.Errorf("%w: unknown command %T", ErrInvalid, cmd)
 }
 
-// authorOf is the agent who takes part when he gives the command; zero: it is no such command.
+// authorOf is the agent who gives a command that only a participant may give; zero for other
+// commands.
 func authorOf(cmd Command) (a AgentID) {
 	switch c := cmd.(type) {
 	case Leave:
@@ -135,8 +135,8 @@ func authorOf(cmd Command) (a AgentID) {
 	return a
 }
 
-// endedFor refuses what an ended conversation does not take. An agent who never took
-// part is told no more than of one that is open.
+// endedFor is the refusal of a command for an ended conversation. An agent who never took part gets
+// ErrNotJoined, as for an open one, and so does not learn that the conversation has ended.
 func (s *State) endedFor(a AgentID) error {
 	if !a.IsZero() && s.Participant(a) == nil && !s.WaitsFor(a) {
 		return ErrNotJoined
@@ -144,9 +144,9 @@ func (s *State) endedFor(a AgentID) error {
 	return ErrEnded
 }
 
-// clean makes a time that is the same after a round trip through JSON and any
-// store: UTC, no monotonic reading, whole milliseconds. What RFC 3339 cannot say
-// (years before 1 or after 9999, as broken devices send) is as good as unknown.
+// clean makes a time that is the same after a round trip through JSON and any store: UTC, no
+// monotonic reading, whole milliseconds. A time that RFC 3339 cannot express (years before 1 or
+// after 9999, as broken devices send) becomes zero, which means unknown.
 func clean(t time.Time) time.Time {
 	if t.IsZero() {
 		return time.Time{}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// enter lets an agent take part; one in wrap-up comes back out of it.
+// enter makes an agent take part. If the agent was in after-call work, that work ends.
 func (d *decision) enter(a AgentID, body json.RawMessage) {
 	p := d.s.Participant(a)
 	if p != nil && p.State == Joined {
@@ -27,8 +27,8 @@ func (d *decision) join(c Join) error {
 	if d.s.Parking != nil {
 		d.emit(&Unparked{Owner: d.s.Parking.Owner, Cause: CauseAgent}, nil)
 	}
-	// Nobody else need come for a conversation that waited; invitations by
-	// agents who go on with it stand, except those for this agent.
+	// An agent has come, so requests to the queue or to an owner are withdrawn. Invitations by
+	// agents who stay in the conversation are kept, except those that invite this agent.
 	alone := !d.s.agentJoined()
 	d.cancelWhere(CauseWithdrawn, func(r *Request) bool {
 		return r.Target.Kind != TargetAgent && alone || r.Target.Agent == c.Agent || r.InvitedBy.IsZero()
@@ -83,7 +83,7 @@ func (d *decision) leave(c Leave) error {
 		d.end(Author{Kind: Agent, Agent: c.Agent}, CauseAgent)
 		return nil
 	}
-	// Only invitations that name an agent are left: nobody would stay (T5).
+	// Only invitations that name one agent are left: nobody would remain in the conversation (T5).
 	switch {
 	case !c.Queue:
 		return ErrInvitePending
@@ -108,8 +108,8 @@ func (d *decision) othersJoined(a AgentID) bool {
 	return false
 }
 
-// queueAsked reports whether a live request waits for whoever serves a queue,
-// which holds a conversation open with nobody in it (T4).
+// queueAsked reports whether a live request waits in a queue or in the directory. Such a request
+// keeps a conversation open in which nobody takes part (T4).
 func (d *decision) queueAsked() bool {
 	for i := range d.s.Requests {
 		if !d.s.Requests[i].Personal() {
@@ -119,8 +119,8 @@ func (d *decision) queueAsked() bool {
 	return false
 }
 
-// exit takes one agent out, with after-call work if the service grants it and
-// the agent is there to do it.
+// exit makes one agent leave. After-call work follows if the service grants it and wrapup is set,
+// that is, if the agent is there to do it.
 func (d *decision) exit(a AgentID, cause Cause, wrapup bool) {
 	d.emit(&ParticipantLeft{Who: Author{Kind: Agent, Agent: a}, Cause: cause}, nil)
 	if wrapup && d.s.Rules.WrapupLimit != 0 {
@@ -175,14 +175,14 @@ func (d *decision) park(c Park) error {
 	return nil
 }
 
-// setAside parks the conversation: invitations end, everybody leaves.
+// setAside parks the conversation: all requests end, and all agents and bots leave.
 func (d *decision) setAside(owner AgentID, cause Cause) {
 	d.cancelWhere(CauseWithdrawn, anyRequest)
 	d.everybodyOut(cause, false)
 	d.emit(&Parked{Owner: owner, Cause: cause}, nil)
 }
 
-// everybodyOut lets agents and bots leave.
+// everybodyOut makes all agents and bots leave.
 func (d *decision) everybodyOut(cause Cause, wrapup bool) {
 	for i := range d.s.Participants {
 		switch p := &d.s.Participants[i]; {

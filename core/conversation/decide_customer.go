@@ -6,8 +6,8 @@ func (d *decision) visit(c Visit) error {
 	if c.Body == nil {
 		return fmt.Errorf("%w: page without a body", ErrInvalid)
 	}
-	// Readers of the customer's circle do not see the visit, so they are told
-	// that the warning is off.
+	// Readers of the customer's circle do not see the PageVisited event, so they need an event of
+	// their own to learn that the warning is cancelled.
 	if err := d.touch(); err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (d *decision) changeConsent(c ChangeConsent) error {
 	return nil
 }
 
-// maxEndpoints bounds what one conversation holds together.
+// maxEndpoints bounds how many endpoints one conversation may have.
 const maxEndpoints = 16
 
 func (d *decision) addEndpoint(c AddEndpoint) error {

@@ -17,9 +17,9 @@ func (d *decision) endBy(c End) error {
 	return nil
 }
 
-// end closes the conversation: whoever was asked is let go, agents go to their
-// after-call work, and it is concluded at once if there is none. A customer
-// who leaves while nobody has joined has abandoned it (A19).
+// end closes the conversation: open requests are cancelled, agents go to their after-call work, and
+// if there is none the conversation is concluded at once. A customer who leaves before any agent
+// has joined has abandoned it (A19).
 func (d *decision) end(by Author, cause Cause) {
 	why := CauseEnded
 	if by.Kind == Customer {
@@ -34,15 +34,15 @@ func (d *decision) end(by Author, cause Cause) {
 	d.conclude()
 }
 
-// conclude closes for good once no after-call work is left (L8), and no message
-// that its owner has not seen (O1).
+// conclude ends the conversation for good once no after-call work is left (L8) and its owner has
+// seen every message (O1).
 func (d *decision) conclude() {
 	if d.s.Phase == PhaseEnded && d.s.over() {
 		d.emit(&Concluded{}, nil)
 	}
 }
 
-// over reports whether nothing of an ended conversation is left to do.
+// over reports whether nothing is left to do for an ended conversation.
 func (s *State) over() bool { return !s.inWrapup() && s.Unread == nil }
 
 func (d *decision) finishWrapup(c FinishWrapup) error {

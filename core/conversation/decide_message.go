@@ -13,15 +13,15 @@ func decidePost(s *State, c *Post, now time.Time) ([]Event, error) {
 	if err := c.check(s, now); err != nil {
 		return nil, err
 	}
-	// A direct number's exchange stays parked: its messages count in the
-	// owner's Recent and ask nobody (O1).
+	// A direct number's exchange stays parked: its messages are counted in the owner's Recent, and
+	// no agent is asked (O1).
 	if s.Parking != nil && c.Author.Kind == Customer && !s.Service.IsZero() {
 		return decideReply(s, c, now)
 	}
 	return []Event{{Seq: s.Seq + 1, At: now, Head: c.head(), Body: c.Body}}, nil
 }
 
-// decideReply takes a parked exchange up again (N16).
+// decideReply adds a reply to a parked exchange and takes the exchange up again (N16).
 func decideReply(s *State, c *Post, now time.Time) ([]Event, error) {
 	d := &decision{s: s.Clone(), now: now}
 	owner, cause := s.Parking.Owner, CauseReply
@@ -45,7 +45,7 @@ func (c *Post) check(s *State, now time.Time) error {
 	case c.Endpoint < 0 || c.Endpoint >= len(s.Endpoints):
 		return fmt.Errorf("%w: message to an unknown endpoint", ErrInvalid)
 	}
-	switch c.Author.Kind { // first: what there is to refer to is not everybody's to know
+	switch c.Author.Kind { // checked before the references, so that only participants learn which messages exist
 	case Agent, Supervisor, Bot:
 		if !s.joined(c.Author) {
 			return ErrNotJoined
@@ -69,8 +69,8 @@ func (c *Post) check(s *State, now time.Time) error {
 	return fmt.Errorf("%w: message of unknown author kind", ErrInvalid)
 }
 
-// checkRefs lets a message name messages of its own conversation only, and edit or
-// revoke only its author's own.
+// checkRefs refuses references to messages outside this conversation, and edits and revocations of
+// other authors' messages.
 func (c *Post) checkRefs() error {
 	if !c.ReplyTo.IsZero() && !c.refers("") {
 		return fmt.Errorf("%w: reply to an unknown message", ErrNoSuchMessage)
@@ -125,8 +125,8 @@ func (c *Post) checkChannel(s *State, now time.Time) error {
 	return nil
 }
 
-// carries reports whether a message for the customer may have such a part.
-// Text goes everywhere; what has no capability of its own is not held back.
+// carries reports whether a message for the customer may have a part of this kind. Every channel
+// carries text; kinds for which there is no capability are allowed too.
 func (c *Capabilities) carries(k PartKind) bool {
 	switch k {
 	case PartRichText:
@@ -158,7 +158,7 @@ func (c *Post) head() *MessagePosted {
 	}
 }
 
-// decideStatus works in every phase: a provider's word may come after the end.
+// decideStatus works in every phase, since a provider's report may come after the end.
 func decideStatus(s *State, c SetStatus, now time.Time) ([]Event, error) {
 	if c.Status.rank() == 0 {
 		return nil, fmt.Errorf("%w: unknown message status", ErrInvalid)
@@ -174,7 +174,7 @@ func decideStatus(s *State, c SetStatus, now time.Time) ([]Event, error) {
 	return []Event{{Seq: s.Seq + 1, At: now, Head: h, Body: c.Body}}, nil
 }
 
-// settle works in every phase, but for sending again.
+// settle works in every phase; only sending again needs an open conversation.
 func (d *decision) settle(c Settle) error {
 	p := d.s.pending(c.Message)
 	switch {
@@ -207,7 +207,7 @@ func (d *decision) settle(c Settle) error {
 	return nil
 }
 
-// decideMark works in every phase: the last words are read after the end.
+// decideMark works in every phase, since the last messages may be read after the end.
 func decideMark(s *State, c Mark, now time.Time) ([]Event, error) {
 	switch {
 	case c.By == Author{Kind: Customer}:
@@ -221,7 +221,7 @@ func decideMark(s *State, c Mark, now time.Time) ([]Event, error) {
 	if m := s.mark(c.By); m != nil {
 		old = *m
 	}
-	// Nobody has what is not there, and what is read has been delivered.
+	// A receipt never goes beyond the last event, and a message that was read counts as delivered.
 	read := min(c.Read, s.Seq)
 	delivered := min(max(c.Delivered, read, old.Delivered), s.Seq)
 	read = max(read, old.Read)
@@ -229,7 +229,7 @@ func decideMark(s *State, c Mark, now time.Time) ([]Event, error) {
 		return nil, nil
 	}
 	events := []Event{{Seq: s.Seq + 1, At: now, Head: &Receipt{By: c.By, Delivered: delivered, Read: read}}}
-	if s.Phase == PhaseEnded && s.Unread.seenBy(c.By, read) && !s.inWrapup() { // what it was not concluded for
+	if s.Phase == PhaseEnded && s.Unread.seenBy(c.By, read) && !s.inWrapup() { // the unread messages were the reason not to conclude
 		events = append(events, Event{Seq: s.Seq + 2, At: now, Head: &Concluded{}})
 	}
 	return events, nil

@@ -48,7 +48,7 @@ func (d *decision) accept(c Accept) error {
 	}
 	request := *r
 	d.emit(&JoinedBy{Agent: c.Agent, Request: request.ID, Offer: c.Offer}, nil)
-	// Only a transfer hands over; whoever is asked to help leaves the service as it is.
+	// Only a transfer assigns the new service; an invitation to help leaves the service as it is.
 	if request.Cause == CauseTransfer && request.Rules != nil && request.Target.Service != d.s.Service {
 		d.emit(&Assigned{Service: request.Target.Service, Rules: *request.Rules}, c.AssignedBody)
 	}
@@ -78,8 +78,8 @@ func (d *decision) endOffer(r *Request, cause Cause) {
 	}
 }
 
-// passOn gives a reply that its owner does not take to the service's queue,
-// with its wait clock (N16). Owners are only asked where there is a service.
+// passOn sends a reply that its owner does not take to the service's queue, keeping its waiting
+// time (N16). Owners are asked first only where there is a service.
 func (d *decision) passOn(r *Request) {
 	d.emit(&RoutingRequested{
 		Request: r.ID, Target: Target{Kind: TargetService, Service: d.s.Service},
@@ -136,7 +136,7 @@ func (d *decision) checkTarget(c Invite) error {
 func (d *decision) cancelInvite(c CancelInvite) error {
 	r := d.s.Request(c.Request)
 	switch {
-	case !d.s.JoinedAgent(c.By): // first: whether there is such a request is not everybody's to know
+	case !d.s.JoinedAgent(c.By): // checked first, so that only participants learn whether there is such a request
 		return ErrNotJoined
 	case r == nil || r.InvitedBy.IsZero():
 		return ErrNoSuchRequest
@@ -149,11 +149,11 @@ func (d *decision) cancel(r *Request, cause Cause) {
 	d.emit(&RoutingCancelled{Request: r.ID, Offer: r.Offer, Agent: r.Agent, Cause: cause}, nil)
 }
 
-// cancelWhere ends every live request that match names.
+// cancelWhere cancels every live request for which match is true.
 func (d *decision) cancelWhere(cause Cause, match func(*Request) bool) {
 	for i := 0; i < len(d.s.Requests); {
 		if r := &d.s.Requests[i]; match(r) {
-			d.cancel(r, cause) // takes it out of the list
+			d.cancel(r, cause) // also removes the request from d.s.Requests
 			continue
 		}
 		i++

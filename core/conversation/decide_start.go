@@ -30,7 +30,8 @@ func decideStart(s *State, c *Start, now time.Time) ([]Event, error) {
 	if direct { // parked first: the message waits for its owner (O1)
 		d.emit(&Parked{Owner: c.Owner, Cause: CauseStart}, nil)
 	}
-	// Before anybody is asked, so that who sees the offer can see the words (B1).
+	// The message comes before the request, so that an agent who sees the offer sees its text too
+	// (B1).
 	if err := d.first(c.First); err != nil {
 		return nil, err
 	}
@@ -68,7 +69,7 @@ func (d *decision) first(p *Post) error {
 	return nil
 }
 
-// route gives a fresh inbound conversation to a bot or to its service.
+// route asks a bot or the service's queue to handle a new inbound conversation.
 func (d *decision) route(c *Start) error {
 	if c.Bot {
 		d.emit(&ParticipantJoined{Who: Author{Kind: Bot}}, nil)
@@ -77,8 +78,8 @@ func (d *decision) route(c *Start) error {
 	return d.askOwnerOrQueue(c.Owner, c.Request, CauseStart)
 }
 
-// askOwnerOrQueue makes the request for a reply: to the owner first when the
-// service gives owners time and there is one, else to the service's queue.
+// askOwnerOrQueue makes the routing request for a reply. The owner is asked first when there is one
+// and the service gives owners time (Rules.OwnerFirst); otherwise the service's queue is asked.
 func (d *decision) askOwnerOrQueue(owner AgentID, id RequestID, cause Cause) error {
 	target := Target{Kind: TargetService, Service: d.s.Service}
 	if !owner.IsZero() && d.s.Rules.OwnerFirst > 0 {

@@ -2,9 +2,8 @@ package conversation
 
 import "time"
 
-// tick carries out what is due, earliest first. Each step takes its own
-// deadline away, so the loop ends: a warning may only be followed by a later
-// end, and the rest lessen what is live.
+// tick carries out what is due, earliest first. The loop ends, because each step removes its own
+// deadline; only a warning is followed by a new one, the later end of the conversation.
 func (d *decision) tick(c Tick) error {
 	for {
 		due, before := d.s.nextDue(), len(d.events)
@@ -12,7 +11,7 @@ func (d *decision) tick(c Tick) error {
 			return nil
 		}
 		if d.carryOut(due, c); len(d.events) == before || d.err != nil {
-			return nil //nolint:nilerr // whoever asked reads d.err
+			return nil //nolint:nilerr // the caller reads d.err
 		}
 	}
 }
@@ -40,7 +39,7 @@ func (d *decision) carryOut(due due, c Tick) {
 	}
 }
 
-// owner is whose an idle exchange is: the agent who has been in it longest.
+// owner is the agent to whom an idle exchange belongs: the one who has taken part longest.
 func (d *decision) owner() AgentID {
 	var owner AgentID
 	var since time.Time

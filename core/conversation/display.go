@@ -10,7 +10,7 @@ const (
 	DisplayQueued    Display = "queued"    // nobody takes part, a request waits
 	DisplayOffered   Display = "offered"   // nobody takes part, an agent is being asked
 	DisplayActive    Display = "active"    // at least one agent has joined
-	DisplayParked    Display = "parked"    // idle, its owner keeps it (N16)
+	DisplayParked    Display = "parked"    // idle, and kept for its owner (N16)
 	DisplayWrapup    Display = "wrapup"    // ended, an agent has after-call work
 	DisplayEnded     Display = "ended"     // ended, conclusion is due
 	DisplayConcluded Display = "concluded" // over
@@ -86,8 +86,8 @@ func (s *State) OfferedTo(offer OfferID) *Request {
 	return nil
 }
 
-// Personal reports whether the request invites one agent by name: declining
-// it never changes the invitee's state (T6), and it then ends.
+// Personal reports whether the request invites one agent by name: when the agent declines, the
+// agent's state never changes (T6), and the request ends.
 func (r *Request) Personal() bool {
 	return r.Target.Kind == TargetAgent && !r.InvitedBy.IsZero()
 }

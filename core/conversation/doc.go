@@ -8,8 +8,8 @@
 // State.Apply folds events; Encode and DecodeHead are their form in the log.
 // What it promises, tested with random commands:
 //
-//   - An open conversation has a bot, a live routing request or a joined agent,
-//     or is parked with its owner. It is never forgotten.
+// An open conversation has a bot, a live routing request or a joined agent, or is parked with its
+// owner, so none is ever forgotten.
 //   - The fold of the stored events equals the live state, to the byte of its JSON.
 //     Times are therefore UTC and whole milliseconds.
 //   - Every timer is derived: State.NextDeadline says when Tick next has

@@ -9,7 +9,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// Small pools of ids, so that commands meet.
+// Small pools of ids, so that random commands often concern the same things.
 
 func drawAgent(t *rapid.T) conversation.AgentID {
 	return agent(byte(rapid.IntRange(1, 3).Draw(t, "agent")))

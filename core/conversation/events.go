@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Audience is the widest circle that may see an event. The circles are
-// nested: an agent sees what the customer sees, a supervisor what agents see,
-// the audit everything. An event never mixes two (DESIGN.md 3).
+// Audience is the widest circle that may see an event. The circles are nested: an agent sees what
+// the customer sees, a supervisor what agents see, the audit everything. One event never holds
+// content for two audiences (DESIGN.md 3).
 type Audience uint8
 
 // The circles, widest first.
@@ -26,7 +26,7 @@ func (a Audience) Sees(e Audience) bool { return e <= a }
 // released; testdata/events keeps one golden of each.
 type Type string
 
-// Event types of a conversation's stream; types.go says what each of them is like.
+// Event types of a conversation's stream; types.go lists the properties of each.
 const (
 	TypeStarted           Type = "conversation.started/1"
 	TypeAssigned          Type = "service.assigned/1"
@@ -67,9 +67,9 @@ type Head interface {
 	Audience() Audience
 }
 
-// Event is one fact. Body is the JSON that the router made before Decide (see
-// bodies.go for the shapes); it is sealed in the log and opaque here. Nil
-// means that the event has none.
+// Event is one fact. Body is the JSON that the router made before Decide (see bodies.go for the
+// shapes); the log stores it sealed and this package never reads it. Nil means that the event has
+// no body.
 type Event struct {
 	Seq  uint64
 	At   time.Time
@@ -95,8 +95,8 @@ type Author struct {
 	Agent AgentID    `json:"agent,omitzero"`
 }
 
-// Endpoint is an address of the customer's on an account, as a keyed HMAC; the
-// clear address is in the sealed body.
+// Endpoint is one of the customer's addresses on an account, as a keyed HMAC; the clear address is
+// in the sealed body.
 type Endpoint struct {
 	Account AccountID `json:"account"`
 	Thread  string    `json:"thread"` // hex of the thread key's HMAC-SHA-256
@@ -124,8 +124,8 @@ type Started struct {
 	ReceivedAt   time.Time      `json:"received_at,omitzero"`
 }
 
-// Assigned gives the conversation to a service, whose rules are kept with it,
-// so that a replay decides as the past did. Body: AssignedBody.
+// Assigned gives the conversation to a service. The service's rules are stored with it, so that a
+// replay decides by the rules of that time. Body: AssignedBody.
 type Assigned struct {
 	Service ServiceID `json:"service"`
 	Rules   Rules     `json:"rules"`
@@ -136,30 +136,30 @@ type Assigned struct {
 type Rules struct {
 	OfferTimeout      Millis `json:"offer_timeout,omitempty"`      // A8
 	InactivityWarn    Millis `json:"inactivity_warn,omitempty"`    // Q1, Q3: after the customer's last activity; 0 = half of InactivityEnd, negative = no warning
-	InactivityEnd     Millis `json:"inactivity_end,omitempty"`     // Q2: same clock
-	UnansweredEnd     Millis `json:"unanswered_end,omitempty"`     // Q3: agent-started, no answer yet
+	InactivityEnd     Millis `json:"inactivity_end,omitempty"`     // Q2: after the customer's last activity
+	UnansweredEnd     Millis `json:"unanswered_end,omitempty"`     // Q3: the agent wrote first and the customer has not answered
 	WrapupLimit       Millis `json:"wrapup_limit,omitempty"`       // R3, R4: 0 = no ACW, negative = ACW without limit
 	RequeueAfter      Millis `json:"requeue_after,omitempty"`      // A20: agent's connection lost (beyond its grace)
 	ParkAfter         Millis `json:"park_after,omitempty"`         // N16: idle asynchronous exchange
 	OwnerFirst        Millis `json:"owner_first,omitempty"`        // N16: how long a reply waits for the owner; 0 = straight to the queue
-	ParkedEnd         Millis `json:"parked_end,omitempty"`         // N7: nobody but its owner, or a bot, keeps the idle exchange; 0 = DefaultParkedEnd, negative = never
+	ParkedEnd         Millis `json:"parked_end,omitempty"`         // N7: an idle exchange that only its owner or a bot keeps ends after this time; 0 = DefaultParkedEnd, negative = never
 	DispositionNeeded bool   `json:"disposition_needed,omitempty"` // R4: enforced when wrap-up is finished by hand
 	Medium            string `json:"medium,omitempty"`             // capacity class; "" = chat
 	Share             int    `json:"share,omitempty"`              // percent of an agent's capacity (A18)
-	Spare             int    `json:"spare,omitempty"`              // percent that must be free beforehand (A18)
+	Spare             int    `json:"spare,omitempty"`              // percent of an agent's capacity that must be free before the offer (A18)
 	Skills            string `json:"skills,omitempty"`             // canonical skill set: sorted, comma-separated names
-	Priority          int    `json:"priority,omitempty"`           // seconds of head start in the queue
+	Priority          int    `json:"priority,omitempty"`           // seconds added to the waiting time in the queue's order
 }
 
-// DefaultParkedEnd is how long an exchange that is parked, that only a bot handles or
-// that has no service stays idle before it ends, where its rules do not say: a
-// direct number has none, and services stored before there was the rule say nothing.
+// DefaultParkedEnd is how long an exchange that is parked, that only a bot handles or that has no
+// service may be idle before it ends, if its rules do not say. A direct number has no rules, and
+// services stored before this rule existed do not have it.
 const DefaultParkedEnd Millis = 7 * 24 * 3_600_000
 
 // Millis is a duration in whole milliseconds.
 type Millis int64
 
-// Duration converts; what is too long for a time.Duration becomes the longest one.
+// Duration converts; a value too long for a time.Duration becomes the longest one.
 func (m Millis) Duration() time.Duration {
 	const most = Millis(math.MaxInt64 / int64(time.Millisecond))
 	return time.Duration(min(max(m, -most), most)) * time.Millisecond
@@ -173,16 +173,16 @@ type EndpointAdded struct {
 	Capabilities Capabilities `json:"capabilities"`
 }
 
-// CustomerUpdated tells more about the customer. Body: CustomerBody.
+// CustomerUpdated adds facts about the customer. Body: CustomerBody.
 type CustomerUpdated struct{}
 
-// ContactLinked names the known customer.
+// ContactLinked ties the conversation to a known customer.
 type ContactLinked struct {
 	Contact ContactID `json:"contact"`
 	By      Author    `json:"by"`
 }
 
-// PageVisited tells the page that the customer has open (B5). Body: PageBody.
+// PageVisited names the page that the customer has open (B5). Body: PageBody.
 type PageVisited struct{}
 
 // TargetKind tells what a routing request looks for.
@@ -237,19 +237,18 @@ const (
 	CauseBot          Cause = "bot"
 )
 
-// RoutingRequested asks for somebody to take part. InvitedBy marks an
-// invitation (transfer, conference): declining one that names an agent never
-// changes the invitee's state (T6). The id of a live request gives that
-// request a new target: a reply that its owner did not take goes on to the
-// service's queue (N16).
+// RoutingRequested asks for an agent to take part. InvitedBy marks an invitation (transfer,
+// conference): declining an invitation that names an agent never changes the invitee's state (T6).
+// If the id is that of a live request, that request gets a new target: a reply that its owner did
+// not take goes on to the service's queue (N16).
 type RoutingRequested struct {
 	Request      RequestID `json:"request"`
 	Target       Target    `json:"target"`
 	Cause        Cause     `json:"cause"`
 	InvitedBy    AgentID   `json:"invited_by,omitzero"`
-	WaitingSince time.Time `json:"waiting_since"` // original wait clock, kept over requeues (A16)
+	WaitingSince time.Time `json:"waiting_since"` // when the customer began to wait; kept when the request is queued again (A16)
 	DeclinedBy   []AgentID `json:"declined_by,omitempty"`
-	Rules        *Rules    `json:"rules,omitempty"` // the target service's, when not the conversation's own
+	Rules        *Rules    `json:"rules,omitempty"` // the target service's rules, if they are not the conversation's own
 }
 
 // RoutingOffered presents a request to one agent. Offer's times are UTC.
@@ -259,12 +258,11 @@ type RoutingOffered struct {
 	Agent     AgentID   `json:"agent"`
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 	Invite    bool      `json:"invite,omitempty"`
-	Epoch     int64     `json:"epoch,omitempty"` // of the ACD leader that offered
+	Epoch     int64     `json:"epoch,omitempty"` // lease epoch of the ACD leader that made the offer
 }
 
-// RoutingDeclined ends an offer without a join: rejected, expired, withdrawn
-// (connection, logout). The request returns to its queue with its original
-// wait clock, or, for an invitation, ends.
+// RoutingDeclined ends an offer without a join: rejected, expired, withdrawn (connection, logout).
+// The request returns to its queue and keeps its waiting time; an invitation ends.
 type RoutingDeclined struct {
 	Request RequestID `json:"request"`
 	Offer   OfferID   `json:"offer"`
@@ -272,11 +270,11 @@ type RoutingDeclined struct {
 	Cause   Cause     `json:"cause"`
 }
 
-// RoutingCancelled ends a request, and the offer that it has, if any.
+// RoutingCancelled ends a request, together with its offer if it is being offered.
 type RoutingCancelled struct {
 	Request RequestID `json:"request"`
 	Offer   OfferID   `json:"offer,omitzero"`
-	Agent   AgentID   `json:"agent,omitzero"` // to whom it was offered
+	Agent   AgentID   `json:"agent,omitzero"` // the agent to whom it was offered
 	Cause   Cause     `json:"cause"`
 }
 
@@ -291,8 +289,8 @@ type ParticipantLeft struct {
 	Cause Cause  `json:"cause"`
 }
 
-// JoinedBy says through which offer an agent came in. It is apart from
-// ParticipantJoined since customers see that one.
+// JoinedBy says through which offer an agent joined. It is a separate event from ParticipantJoined
+// because customers see ParticipantJoined.
 type JoinedBy struct {
 	Agent   AgentID   `json:"agent"`
 	Request RequestID `json:"request"`
@@ -317,33 +315,33 @@ type InactivityWarned struct {
 	EndsAt time.Time `json:"ends_at,omitzero"`
 }
 
-// InactivityCancelled takes a warning back: the customer did something other
-// than writing (Q3). A message of the customer's does so by itself.
+// InactivityCancelled cancels a warning because the customer did something other than writing (Q3).
+// A message by the customer cancels the warning without this event.
 type InactivityCancelled struct{}
 
-// Parked: the exchange is idle; it uses no capacity (N16).
+// Parked: the exchange is idle and set aside for its owner; it uses no capacity (N16).
 type Parked struct {
 	Owner AgentID `json:"owner"`
 	Cause Cause   `json:"cause"`
 }
 
-// Unparked: somebody wrote again.
+// Unparked: the parked exchange is active again, usually because somebody wrote.
 type Unparked struct {
 	Owner AgentID `json:"owner"`
 	Cause Cause   `json:"cause"`
 }
 
-// FlagSet marks a conversation for supervisors (H1).
+// FlagSet marks a conversation for supervisors to see (H1).
 type FlagSet struct {
 	By AgentID `json:"by"`
 }
 
-// FlagCleared takes the mark away.
+// FlagCleared removes the supervisors' mark.
 type FlagCleared struct {
 	By AgentID `json:"by"`
 }
 
-// Ended releases the thread at once; nobody can post any more.
+// Ended ends the conversation: its thread is free at once, and nobody can post any more.
 type Ended struct {
 	By    Author `json:"by"`
 	Cause Cause  `json:"cause"`

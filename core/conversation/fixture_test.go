@@ -14,7 +14,7 @@ import (
 
 var t0 = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 
-// Ids that tell in a failure what they stand for.
+// Ids whose first byte tells in a failure message what they stand for.
 func conv(n byte) conversation.ConversationID { return conversation.ConversationID{0xc0, 15: n} }
 func agent(n byte) conversation.AgentID       { return conversation.AgentID{0xa0, 15: n} }
 func service(n byte) conversation.ServiceID   { return conversation.ServiceID{0x5e, 15: n} }
@@ -55,7 +55,7 @@ func newScene(t *testing.T) *scene {
 
 func (c *scene) after(d time.Duration) *scene { c.now = c.now.Add(d); return c }
 
-// do decides and applies, and returns the new events' types.
+// do decides and applies a command, and returns the types of the new events.
 func (c *scene) do(cmd conversation.Command) []conversation.Type {
 	c.t.Helper()
 	events, err := conversation.Decide(c.s, cmd, c.now)
@@ -73,7 +73,7 @@ func (c *scene) do(cmd conversation.Command) []conversation.Type {
 	return types
 }
 
-// gives fails unless cmd brings exactly these events.
+// gives fails unless cmd leads to exactly these events.
 func (c *scene) gives(cmd conversation.Command, want ...conversation.Type) *scene {
 	c.t.Helper()
 	if want == nil {
@@ -104,7 +104,7 @@ func (c *scene) shows(want conversation.Display) *scene {
 	return c
 }
 
-// last returns the newest event's head, which must be an H.
+// last returns the head of the newest event whose head is an H.
 func last[H conversation.Head](c *scene) H {
 	c.t.Helper()
 	for i := len(c.events) - 1; i >= 0; i-- {

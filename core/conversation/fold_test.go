@@ -89,7 +89,7 @@ func TestCode(t *testing.T) {
 }
 
 func TestLastVisibleFollowsTheCircles(t *testing.T) {
-	c := web(t) // started(1) message(3) for all; assigned(2) routing(4) for agents
+	c := web(t) // started(1) and message(3) are for all, assigned(2) and routing(4) for agents
 	want := [5]uint64{AudienceCustomer: 3, AudienceAgent: 4, AudienceSupervisor: 4, AudienceAudit: 4}
 	if c.s.LastVisible != want {
 		t.Fatalf("LastVisible = %v, want %v", c.s.LastVisible, want)
@@ -99,7 +99,7 @@ func TestLastVisibleFollowsTheCircles(t *testing.T) {
 	}
 }
 
-// Times survive JSON and stores of millisecond resolution.
+// Times must survive JSON and stores with a resolution of milliseconds.
 func TestTimesAreCleaned(t *testing.T) {
 	c := newScene(t)
 	c.now = time.Now().In(time.FixedZone("x", 3600))
@@ -150,8 +150,8 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// FuzzDecodeHead: whatever a store gives back, decoding does not panic, and
-// what decodes folds and encodes.
+// FuzzDecodeHead: decoding must not panic, whatever bytes a store returns, and a head that decodes
+// must fold and encode.
 func FuzzDecodeHead(f *testing.F) {
 	for _, ev := range story() {
 		head, err := Encode(ev)

@@ -65,8 +65,8 @@ func strict(b []byte, v any) error {
 	return d.Decode(v)
 }
 
-// TestGoldens: every released type has a golden, decodes strictly, encodes as
-// it was, and all of them in sequence fold to the golden state.
+// TestGoldens: every released type has a golden file, decodes strictly and encodes to the same
+// bytes, and all of them in sequence fold to the golden state.
 func TestGoldens(t *testing.T) {
 	if *update {
 		writeGoldens(t)
@@ -133,7 +133,7 @@ func compareState(t *testing.T, s *State) {
 	}
 }
 
-// checkBody: bodies have the shapes of bodies.go.
+// checkBody checks that a golden's body has the shape that bodies.go gives its type.
 func checkBody(t *testing.T, g golden) {
 	t.Helper()
 	shapes := map[Type]any{

@@ -6,13 +6,12 @@ import (
 	"fmt"
 )
 
-// ErrUnknownType stops a fold: an event of a type that this build does not
-// know and that is not flagged ignorable.
+// ErrUnknownType stops a fold: this build does not know the event's type, and the event is not
+// marked as ignorable.
 var ErrUnknownType = errors.New("conversation: unknown event type")
 
-// DecodeHead reads the stored head of an event of type t. A head always comes
-// back as a pointer: an *Ignored for an unknown type that says it is ignorable,
-// else ErrUnknownType.
+// DecodeHead reads the stored head of an event of type t and returns a pointer to it. For an
+// unknown type it returns an *Ignored if the head says that it is ignorable, else ErrUnknownType.
 func DecodeHead(t Type, head []byte) (Head, error) {
 	known, ok := types[t]
 	if !ok {

@@ -7,10 +7,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// ID is a typed UUIDv7: 16 bytes in the database, the canonical lower-case
-// text form (RFC 9562 section 4) in JSON and logs. The type parameter keeps
-// ids of different nouns apart; it has no run-time meaning. The zero ID means
-// "none" and encodes as the empty string.
+// ID is a typed UUIDv7: 16 bytes in the database, the canonical lower-case text form (RFC 9562
+// section 4) in JSON and logs. The type parameter stops the compiler from mixing up ids of
+// different things; it has no meaning at run time. The zero ID means "none" and encodes as the
+// empty string.
 type ID[K any] [16]byte
 
 // The kinds of ids. They exist for the type checker only.
@@ -34,10 +34,10 @@ type (
 	// AgentID names a user who handles conversations; it is also the
 	// agent's stream in the log and the user's id in the directory.
 	AgentID = ID[kindAgent]
-	// ServiceID names what customers contact: a queue and its settings.
+	// ServiceID names a service that customers contact: a queue and its settings.
 	ServiceID = ID[kindService]
-	// AccountID names one configured endpoint of a channel plugin; refusals
-	// are logged on the stream of the same id.
+	// AccountID names one configured endpoint of a channel plugin. Refused events are logged on the
+	// stream of the same id.
 	AccountID = ID[kindAccount]
 	// TeamID names a team of agents.
 	TeamID = ID[kindTeam]
@@ -100,7 +100,7 @@ func (id ID[K]) String() string {
 	return uuid.UUID(id).String()
 }
 
-// IsZero reports whether id names nothing.
+// IsZero reports whether id is the zero ID, which means "none".
 func (id ID[K]) IsZero() bool { return id == ID[K]{} }
 
 // Value stores the id as 16 bytes (database/sql/driver.Valuer); nil for zero.

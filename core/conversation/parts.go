@@ -43,8 +43,8 @@ type Part struct {
 	Raw      *Raw         `json:"raw,omitempty"` // unsupported
 }
 
-// Kinds lists the distinct kinds of parts, in the order of first appearance:
-// what a Post tells Decide about a body that it does not read.
+// Kinds lists the distinct kinds of parts, in the order of first appearance. A Post carries them
+// for Decide, which does not read the body.
 func Kinds(parts []Part) []PartKind {
 	kinds := make([]PartKind, 0, 1)
 	for i := range parts {
@@ -118,8 +118,8 @@ type Template struct {
 	Values   []string `json:"values,omitempty"`
 }
 
-// Reaction sets the author's reaction to a message, of which each author has one
-// at a time; an empty Emoji removes it.
+// Reaction sets the author's reaction to a message. Each author has at most one reaction to a
+// message; an empty Emoji removes it.
 type Reaction struct {
 	Message MessageID `json:"message"`
 	Emoji   string    `json:"emoji,omitempty"`
@@ -131,12 +131,12 @@ type Edit struct {
 	Text    string    `json:"text"`
 }
 
-// Revoke takes the author's own earlier message back.
+// Revoke withdraws the author's own earlier message.
 type Revoke struct {
 	Message MessageID `json:"message"`
 }
 
-// Raw keeps what the channel could not express.
+// Raw keeps content that the channel could not express as any other kind of part.
 type Raw struct {
 	Kind string          `json:"kind"`
 	Data json.RawMessage `json:"data,omitempty"`
@@ -163,7 +163,7 @@ type Capabilities struct {
 	OutboundFirst bool   `json:"outbound_first,omitempty"`
 	ReplyWindow   int    `json:"reply_window,omitempty"` // hours; 0 = unlimited
 	Counter       string `json:"counter,omitempty"`      // gsm7, utf16 or "" (none)
-	MaxLength     int    `json:"max_length,omitempty"`   // counter units; 0 = no limit of the channel's own
+	MaxLength     int    `json:"max_length,omitempty"`   // counter units; 0 = the channel sets no limit
 	OfferTitle    string `json:"offer_title,omitempty"`  // "Web Chat"
 	Medium        string `json:"medium,omitempty"`       // capacity class; "" = chat
 	Icon          string `json:"icon,omitempty"`

@@ -11,13 +11,12 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// run drives one conversation with random commands and checks what must hold
-// after each of them.
+// run drives one conversation with random commands and checks the invariants after each of them.
 type run struct {
-	live   *conversation.State // applied as decided
-	folded *conversation.State // applied after a round trip through the log's form
+	live   *conversation.State // events applied as they were decided
+	folded *conversation.State // events applied after a round trip through their form in the log
 	now    time.Time
-	next   byte // fresh ids, wrapping
+	next   byte // next fresh id; wraps around
 }
 
 func (r *run) fresh() byte { r.next++; return r.next }
@@ -64,7 +63,7 @@ func (r *run) step(t *rapid.T) {
 	r.checkTick(t)
 }
 
-// apply adds events to the live state and, encoded and decoded, to the fold.
+// apply adds events to the live state and, after encoding and decoding, to the folded one.
 func (r *run) apply(t *rapid.T, events []conversation.Event) {
 	for _, ev := range events {
 		head, err := conversation.Encode(ev)
@@ -90,7 +89,7 @@ func (r *run) apply(t *rapid.T, events []conversation.Event) {
 	}
 }
 
-// reload replaces the fold by what a row gives back.
+// reload replaces the folded state by what its row decodes to.
 func (r *run) reload(t *rapid.T) {
 	var s conversation.State
 	if err := json.Unmarshal([]byte(row(r.folded)), &s); err != nil {
@@ -123,12 +122,12 @@ func (r *run) check(t *rapid.T) {
 		if s.Parking != nil && (bot || joined > 0 || len(s.Requests) > 0) {
 			t.Fatalf("parked, and yet handled: %s", row(s))
 		}
-		idle := joined == 0 && len(s.Requests) == 0 // parked, or a bot alone
+		idle := joined == 0 && len(s.Requests) == 0 // the conversation is parked, or only a bot takes part
 		if _, ok := s.NextDeadline(); idle && wrapup == 0 && ok != (s.Rules.ParkedEnd >= 0) {
 			t.Fatalf("nobody attends, and an end to it: %t, with a rule of %d ms: %s", ok, s.Rules.ParkedEnd, row(s))
 		}
 	case conversation.PhaseEnded, conversation.PhaseConcluded:
-		idle := s.EndCause == conversation.CauseInactivity // its owner still has it
+		idle := s.EndCause == conversation.CauseInactivity // its owner may still have unread messages in it
 		if joined > 0 || bot || len(s.Requests) > 0 || s.Parking != nil && !idle {
 			t.Fatalf("ended, and yet handled: %s", row(s))
 		}
@@ -163,7 +162,7 @@ func (r *run) check(t *rapid.T) {
 	}
 }
 
-// checkTick: nothing before the deadline, something at it, and never for ever.
+// checkTick: a Tick has no event before the deadline and has some at it, and ticks come to an end.
 func (r *run) checkTick(t *rapid.T) {
 	at, ok := r.live.NextDeadline()
 	s := r.live.Clone()
@@ -196,7 +195,7 @@ func (r *run) checkTick(t *rapid.T) {
 	t.Fatalf("deadlines without end: %s", row(s))
 }
 
-// All permutations and repeats of a carrier's reports end equal (PR5, Y4).
+// Every order of a carrier's reports, with repeats, must lead to the same status (PR5, Y4).
 func TestStatusPermutations(t *testing.T) {
 	all := []conversation.Status{
 		conversation.StatusAccepted, conversation.StatusSent, conversation.StatusDelivered,

@@ -8,16 +8,16 @@ import (
 	"strconv"
 )
 
-// FoldNumber is the number of this build's fold. It grows when State has a new
-// field that the events already logged say something about, or when Apply comes
-// to another result for them. A row of an older fold is folded anew from the
-// events; a row of a newer one is left alone: this build would drop what it does
-// not know (DESIGN.md 3). Rows of the time before the number are of fold 1.
+// FoldNumber is the number of this build's fold. It must grow when State gets a new field that
+// events already logged determine, or when Apply computes a different result for them. A row with a
+// lower number is folded again from the events. A row with a higher number must not be written:
+// this build would drop fields that it does not know (DESIGN.md 3). Rows written before the number
+// existed are of fold 1.
 //
-// Fold 2 never forgets a message that is accepted or unknown (State.Pending).
+// Since fold 2 a message that is accepted or unknown is never dropped from State.Pending.
 const FoldNumber = 2
 
-// A snapshot's fold is not this build's.
+// Errors for a snapshot that was not made by this build's fold.
 var (
 	ErrOlderFold = errors.New("conversation: row of an older fold")
 	ErrNewerFold = errors.New("conversation: row of a newer version")
@@ -26,9 +26,8 @@ var (
 // EncodeState is the JSON of a conversation's row.
 func EncodeState(s *State) ([]byte, error) { return EncodeSnapshot(FoldNumber, s) }
 
-// DecodeState reads a conversation's row. With ErrOlderFold and ErrNewerFold the
-// state holds what could be read of it: good to be shown and to set timers by, not
-// to be decided on.
+// DecodeState reads a conversation's row. With ErrOlderFold and ErrNewerFold the state holds what
+// could be read of the row: fit to be shown and to set timers by, but not for decisions.
 func DecodeState(b []byte) (*State, error) {
 	s := &State{}
 	return s, DecodeSnapshot(FoldNumber, b, s)
@@ -36,8 +35,8 @@ func DecodeState(b []byte) (*State, error) {
 
 const foldPrefix = `{"fold":`
 
-// EncodeSnapshot is the JSON of v, a struct with fields, with the number of the
-// fold that made it in front.
+// EncodeSnapshot is the JSON of v, a struct with fields, preceded by the number of the fold that
+// made v.
 func EncodeSnapshot(fold int, v any) ([]byte, error) {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -47,12 +46,12 @@ func EncodeSnapshot(fold int, v any) ([]byte, error) {
 	return append(append(out, ','), b[1:]...), nil
 }
 
-// DecodeSnapshot reads what EncodeSnapshot wrote. ErrOlderFold and ErrNewerFold
-// say that another fold made it; v then holds what could be read.
+// DecodeSnapshot reads what EncodeSnapshot wrote. ErrOlderFold and ErrNewerFold mean that another
+// fold made the snapshot; v then holds what could be read.
 func DecodeSnapshot(fold int, b []byte, v any) error {
 	made, err := foldOf(b)
 	if err == nil && made != fold {
-		_ = json.Unmarshal(b, v) // as far as it goes: fields may have changed their shape
+		_ = json.Unmarshal(b, v) // as far as possible, since fields may have changed their shape
 		if made > fold {
 			return ErrNewerFold
 		}
@@ -67,8 +66,8 @@ func DecodeSnapshot(fold int, b []byte, v any) error {
 	return nil
 }
 
-// foldOf is the number that a snapshot carries; it stands in front, where nearly
-// always it is found without parsing the rest.
+// foldOf reads the fold number of a snapshot. The number comes first, so it is nearly always found
+// without parsing the rest.
 func foldOf(b []byte) (int, error) {
 	if rest, ok := bytes.CutPrefix(b, []byte(foldPrefix)); ok {
 		if end := bytes.IndexAny(rest, ",}"); end > 0 {
@@ -89,9 +88,9 @@ func foldOf(b []byte) (int, error) {
 	return *x.Fold, nil
 }
 
-// Ignored is an event of a type that this build does not know, whose head says
-// that a fold may go on without it: `"ignorable":true`. A new type that says so
-// can be written while older nodes still run.
+// Ignored is an event of a type that this build does not know, whose head contains
+// `"ignorable":true`, so that a fold may skip it. Events of such a new type can be written while
+// older nodes still run.
 type Ignored struct {
 	name     Type
 	audience Audience
@@ -100,12 +99,12 @@ type Ignored struct {
 // Type implements Head.
 func (h *Ignored) Type() Type { return h.name }
 
-// Audience implements Head: the circle that the head names in "audience"
-// (customer, bot, agent, supervisor, audit); where it names none, the audit.
+// Audience implements Head: the circle that the head names in "audience" (customer, bot, agent,
+// supervisor, audit); the audit if the head names none.
 func (h *Ignored) Audience() Audience { return h.audience }
 
-// UnknownHead decides what becomes of a stored event of a type that is not
-// known: an *Ignored, or ErrUnknownType.
+// UnknownHead decides how a stored event of an unknown type is treated: it returns an *Ignored, or
+// ErrUnknownType.
 func UnknownHead(t Type, head []byte) (Head, error) {
 	x := struct {
 		Ignorable bool   `json:"ignorable"`
@@ -118,7 +117,7 @@ func UnknownHead(t Type, head []byte) (Head, error) {
 	switch x.Audience {
 	case "customer":
 		h.audience = AudienceCustomer
-	case "bot", "agent": // no bot reads here: the circle around it is the agents'
+	case "bot", "agent": // bots read nothing here, so their circle is treated as the agents'
 		h.audience = AudienceAgent
 	case "supervisor":
 		h.audience = AudienceSupervisor

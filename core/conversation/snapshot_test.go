@@ -10,8 +10,8 @@ import (
 	. "github.com/parley-gateway/parley/core/conversation"
 )
 
-// DESIGN.md 3, FT34: a row says which fold made it. One of another fold is told
-// apart; one without a number, of the versions before, is of the first.
+// DESIGN.md 3, FT34: a row says which fold made it. A row of another fold is recognised; a row
+// without a number, from versions before the number, is of fold 1.
 func TestSnapshotNumbers(t *testing.T) {
 	plain, err := os.ReadFile("testdata/state.json") // written before there was a number
 	if err != nil {
@@ -47,8 +47,8 @@ func TestSnapshotNumbers(t *testing.T) {
 	}
 }
 
-// DESIGN.md 3: an unknown type stops a fold unless its head says that it is
-// ignorable, and nobody sees it but whom the head names.
+// DESIGN.md 3: an unknown type stops a fold unless its head says that it is ignorable, and only the
+// circle that the head names sees the event.
 func TestUnknownTypes(t *testing.T) {
 	const future = Type("future.thing/1")
 	if _, err := DecodeHead(future, []byte(`{"a":1}`)); !errors.Is(err, ErrUnknownType) {

@@ -120,8 +120,8 @@ func TestN17_JoinByHand(t *testing.T) {
 	c := webActive(t)
 	c.refuses(Join{Agent: agent(1)}, ErrAlreadyJoined)
 	c.do(inviteAgent(3))
-	c.gives(Join{Agent: agent(2)}, TypeParticipantJoined)                       // the invitation of 3 stands
-	c.gives(Join{Agent: agent(3)}, TypeRoutingCancelled, TypeParticipantJoined) // its own is used up
+	c.gives(Join{Agent: agent(2)}, TypeParticipantJoined)                       // the invitation of agent 3 is kept
+	c.gives(Join{Agent: agent(3)}, TypeRoutingCancelled, TypeParticipantJoined) // the invitation of this agent is no longer needed
 
 	q := web(t)
 	q.do(Offer{Request: request(1), Offer: offer(1), Agent: agent(1)})
@@ -132,7 +132,7 @@ func TestR1_CustomerEnds(t *testing.T) {
 	c := webActive(t)
 	c.gives(CustomerEnd{}, TypeEnded, TypeParticipantLeft, TypeWrapupStarted).shows(DisplayWrapup)
 	c.refuses(post(2, customer), ErrEnded).refuses(post(2, agentAuthor(1)), ErrEnded).refuses(CustomerEnd{}, ErrEnded)
-	c.refuses(Leave{Agent: agent(1)}, ErrEnded).refuses(Leave{Agent: agent(9)}, ErrNotJoined).refuses(post(2, agentAuthor(9)), ErrNotJoined) // a stranger is not told
+	c.refuses(Leave{Agent: agent(1)}, ErrEnded).refuses(Leave{Agent: agent(9)}, ErrNotJoined).refuses(post(2, agentAuthor(9)), ErrNotJoined) // an agent who never took part is not told that it has ended
 	if c.s.EndCause != CauseCustomer {
 		t.Fatalf("end cause %q, want %q", c.s.EndCause, CauseCustomer)
 	}

@@ -6,8 +6,8 @@ import (
 	. "github.com/parley-gateway/parley/core/conversation"
 )
 
-// A message names messages of its own conversation only, and changes only its
-// author's own words (DESIGN.md 3: message references).
+// A message may refer only to messages of its own conversation, and may edit or revoke only its own
+// author's messages (DESIGN.md 3: message references).
 func TestMessageReferences(t *testing.T) {
 	ana, ben := agentAuthor(1), agentAuthor(2)
 	caps := Capabilities{Text: true, Connected: true, Edit: true, Revoke: true, Reaction: true}
@@ -54,7 +54,7 @@ func TestMessageReferences(t *testing.T) {
 			c.gives(p, TypeMessage)
 		})
 	}
-	// Nothing precedes the first message.
+	// The first message has no earlier message to react to.
 	start := startWeb()
 	start.First.Kinds = []PartKind{PartReaction}
 	newScene(t).refuses(start, ErrNoSuchMessage)

@@ -10,7 +10,7 @@ import (
 	. "github.com/parley-gateway/parley/core/conversation"
 )
 
-// unread fails unless so many messages wait for the agent; 0: none for anybody.
+// unread fails unless this many messages wait for the agent; 0: none waits for any agent.
 func (c *scene) unread(owner byte, count int) *scene {
 	c.t.Helper()
 	got := 0
@@ -26,7 +26,7 @@ func (c *scene) unread(owner byte, count int) *scene {
 	return c
 }
 
-// direct is a text to agent 1's own number.
+// direct is an exchange that began with a text to agent 1's own number.
 func direct(t *testing.T) *scene {
 	t.Helper()
 	c := newScene(t)
@@ -84,7 +84,7 @@ func TestO1_O2_Unread(t *testing.T) {
 		c.do(post(2, customer))
 		c.after(5 * minute).do(Tick{})
 		c.gives(seen(c, 1, c.s.Seq), TypeReceipt).unread(1, 0)
-		c.gives(post(3, customer), TypeMessage).unread(1, 0) // the queue's by now
+		c.gives(post(3, customer), TypeMessage).unread(1, 0) // the reply now belongs to the queue, so it is not unread for the owner
 	})
 	t.Run("a service that does not ask owners", func(t *testing.T) {
 		c := sms(t)
@@ -101,7 +101,7 @@ func TestConsent(t *testing.T) {
 	stop := ChangeConsent{Out: true, Body: json.RawMessage(`{"keyword":"STOP"}`)}
 	c := sms(t).gives(stop, TypeConsentChanged).gives(stop, TypeConsentChanged)
 	c.refuses(post(2, agentAuthor(1)), ErrOptedOut)
-	c.gives(post(3, customer), TypeMessage).refuses(post(4, agentAuthor(1)), ErrOptedOut) // a message is no consent
+	c.gives(post(3, customer), TypeMessage).refuses(post(4, agentAuthor(1)), ErrOptedOut) // a message does not count as consent
 	system := post(5, Author{Kind: System})
 	c.gives(system, TypeMessage)
 	c.gives(ChangeConsent{Out: false}, TypeConsentChanged).gives(post(6, agentAuthor(1)), TypeMessage)
@@ -109,18 +109,18 @@ func TestConsent(t *testing.T) {
 	c.refuses(stop, ErrEnded)
 
 	w := webActive(t).gives(stop, TypeConsentChanged)
-	w.gives(post(2, agentAuthor(1)), TypeMessage) // who has the page open asked for it
+	w.gives(post(2, agentAuthor(1)), TypeMessage) // the customer has the page open, and so asked for messages
 	w.do(AddEndpoint{Channel: "sms", Endpoint: Endpoint{Thread: "t"}, Capabilities: smsCaps})
 	p := post(3, agentAuthor(1))
 	p.Endpoint = 1
 	w.refuses(p, ErrOptedOut)
 }
 
-// PR4: a message of which nobody knows, or whose outcome is still to come, is
-// followed however many come after it: else nobody could settle it.
+// PR4: a message whose outcome is unknown or still to come stays followed, however many messages
+// come after it. Otherwise nobody could settle it.
 func TestPR4_UnknownIsNeverForgotten(t *testing.T) {
 	c := sms(t).gives(SetStatus{Message: message(1), Status: StatusUnknown}, TypeMessageStatus)
-	c.gives(post(2, agentAuthor(1)), TypeMessage) // accepted for long
+	c.gives(post(2, agentAuthor(1)), TypeMessage) // stays accepted throughout
 	for n := byte(3); n < 250; n++ {
 		c.do(post(n, agentAuthor(1)))
 		c.do(SetStatus{Message: message(n), Status: StatusSent})
@@ -134,7 +134,7 @@ func TestPR4_UnknownIsNeverForgotten(t *testing.T) {
 	}
 }
 
-// There is an end to what may wait: more is refused, not forgotten.
+// The number of unsent messages is bounded: beyond it new ones are refused, and none is dropped.
 func TestTooManyUnsent(t *testing.T) {
 	c := sms(t)
 	many := func(n int) *Post {
@@ -146,7 +146,7 @@ func TestTooManyUnsent(t *testing.T) {
 		c.do(many(n))
 	}
 	c.refuses(many(500), ErrTooManyUnsent)
-	c.gives(post(200, customer), TypeMessage) // the customer is heard all the same
+	c.gives(post(200, customer), TypeMessage) // a message from the customer is still accepted
 	c.do(SetStatus{Message: message(1), Status: StatusFailed})
 	c.gives(many(500), TypeMessage).refuses(many(501), ErrTooManyUnsent)
 }
@@ -172,7 +172,7 @@ func TestPR4_SettledByAPerson(t *testing.T) {
 		if h := last[*MessageStatus](c); h.Kind != "manual" || h.Status != want {
 			t.Errorf("status event %+v, want manual %s", h, want)
 		}
-		// The provider knows better.
+		// A later report by the provider overrides what the person said.
 		status(c.gives(SetStatus{Message: message(1), Status: StatusDelivered}, TypeMessageStatus), StatusDelivered)
 	}
 	c := unknown(t).gives(settle(OutcomeResend), TypeMessageSettled)

@@ -168,8 +168,8 @@ func TestN16_Parking(t *testing.T) {
 	})
 }
 
-// N7, N16, O1: what nobody attends to ends by rule, and whom its messages wait for
-// still finds them.
+// N7, N16, O1: an exchange that nobody attends to ends by rule, and its owner still finds the
+// messages that wait.
 func TestParkedEnd(t *testing.T) {
 	ends := func(c *scene, types ...Type) {
 		c.t.Helper()
@@ -198,7 +198,7 @@ func TestParkedEnd(t *testing.T) {
 		c.s.Rules.ParkedEnd = 120_000
 		c.do(Park{Owner: agent(1)})
 		ends(c.deadline(2*minute), TypeEnded, TypeConcluded)
-		c.refuses(post(2, customer), ErrEnded).noDeadline() // so that it opens another (N7)
+		c.refuses(post(2, customer), ErrEnded).noDeadline() // refused, so that the message opens another conversation (N7)
 	})
 	t.Run("0 is the default, as in rows of earlier versions; negative is never", func(t *testing.T) {
 		c := sms(t)
@@ -268,7 +268,7 @@ func TestO1_DirectNumber(t *testing.T) {
 	c.gives(Start{
 		ID: conv(1), Kind: Inbound, Channel: "sms", Capabilities: smsCaps, Owner: agent(1), First: post(1, customer),
 	}, TypeStarted, TypeParked, TypeMessage).shows(DisplayParked)
-	c.gives(post(2, customer), TypeMessage).shows(DisplayParked) // counts in Recent, asks nobody
+	c.gives(post(2, customer), TypeMessage).shows(DisplayParked) // the message is counted in Recent, and no agent is asked
 	c.gives(Join{Agent: agent(1)}, TypeUnparked, TypeParticipantJoined)
 	c.gives(Requeue{Agent: agent(1), Cause: CauseLogout}, TypeParticipantLeft, TypeParked)
 }
@@ -286,7 +286,7 @@ func TestN4_N5_OutboundExchange(t *testing.T) {
 	if got := len(c.s.Pending); got != 100 {
 		t.Fatalf("%d followed messages, want at most 100", got)
 	}
-	c.refuses(SetStatus{Message: message(1), Status: StatusRead}, ErrNoSuchMessage) // settled, so the first to go
+	c.refuses(SetStatus{Message: message(1), Status: StatusRead}, ErrNoSuchMessage) // the settled message was the first to be dropped
 	c.do(Leave{Agent: agent(1)})
 	c.gives(SetStatus{Message: message(119), Status: StatusFailed, Kind: "address", Code: "30003"}, TypeMessageStatus)
 }

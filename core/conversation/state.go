@@ -32,7 +32,7 @@ type Participant struct {
 	WrapupUntil time.Time        `json:"wrapup_until,omitzero"` // zero: no limit
 }
 
-// RequestState is where a routing request is.
+// RequestState says whether a routing request waits or is being offered.
 type RequestState string
 
 // Request states.
@@ -51,44 +51,44 @@ type Request struct {
 	WaitingSince time.Time    `json:"waiting_since"`
 	DeclinedBy   []AgentID    `json:"declined_by,omitempty"`
 	Offer        OfferID      `json:"offer,omitzero"`
-	Agent        AgentID      `json:"agent,omitzero"` // offered to
+	Agent        AgentID      `json:"agent,omitzero"` // the agent to whom it is being offered
 	ExpiresAt    time.Time    `json:"expires_at,omitzero"`
-	Rules        *Rules       `json:"rules,omitempty"` // the target service's, when not the conversation's own
+	Rules        *Rules       `json:"rules,omitempty"` // the target service's rules, if they are not the conversation's own
 }
 
-// AddedEndpoint is what is known of an endpoint that was added later.
+// AddedEndpoint is what the state knows of an endpoint that was added later.
 type AddedEndpoint struct {
 	Channel      string       `json:"channel"`
 	Capabilities Capabilities `json:"capabilities"`
 }
 
-// Parking says whose the idle exchange is, also after it has ended by being idle.
+// Parking says to whom the idle exchange belongs, also after it has ended as idle.
 type Parking struct {
 	Owner AgentID   `json:"owner"`
 	Since time.Time `json:"since"`
 }
 
-// PendingMessage is an outgoing message whose status is not final, or a
-// recent one, of a store-and-forward channel.
+// PendingMessage is an outgoing message of a store-and-forward channel whose status is followed:
+// its status is not final, or it is a recent message.
 type PendingMessage struct {
 	ID     MessageID `json:"id"`
 	Seq    uint64    `json:"seq"`
 	Status Status    `json:"status"`
 }
 
-// Unread is what waits in an agent's Recent: messages of the customer that
-// came while the exchange was parked with that agent, or while a reply waited
-// for the owner (O1, N16). It goes when the owner has seen the newest one, when
-// an agent joins, and with the conversation's end; but an end by being idle leaves it,
-// and the conversation is then not concluded before it has been seen.
+// Unread counts messages that wait in an agent's Recent: the customer wrote them while the exchange
+// was parked with that agent, or while a reply waited for its owner (O1, N16). It is removed when
+// the owner has seen the newest message, when an agent joins, and when the conversation ends. But
+// if the conversation ends as idle it stays, and the conversation is concluded only after the owner
+// has seen the messages.
 type Unread struct {
 	Owner AgentID   `json:"owner"`
 	Count int       `json:"count"`
-	At    time.Time `json:"at"`  // of the newest
-	Seq   uint64    `json:"seq"` // of the newest
+	At    time.Time `json:"at"`  // when the newest one came
+	Seq   uint64    `json:"seq"` // sequence of the newest one
 }
 
-// ReadMark is how far a party got. Cumulative sequences.
+// ReadMark says up to which sequences a party has received and read the events. Cumulative.
 type ReadMark struct {
 	By        Author `json:"by"`
 	Delivered uint64 `json:"delivered,omitempty"`
@@ -106,7 +106,7 @@ type State struct {
 	Phase        Phase            `json:"phase"`
 	Capabilities Capabilities     `json:"capabilities"`
 	Endpoints    []Endpoint       `json:"endpoints"`
-	Added        []AddedEndpoint  `json:"added,omitempty"` // of Endpoints[1:], in the same order
+	Added        []AddedEndpoint  `json:"added,omitempty"` // for Endpoints[1:], in the same order
 	Service      ServiceID        `json:"service,omitzero"`
 	Rules        Rules            `json:"rules"`
 	Contact      ContactID        `json:"contact,omitzero"`
@@ -117,28 +117,28 @@ type State struct {
 	Participants []Participant    `json:"participants,omitempty"`
 	Requests     []Request        `json:"requests,omitempty"`
 	Parking      *Parking         `json:"parking,omitempty"`
-	Unread       *Unread          `json:"unread,omitempty"` // replaced, never changed in place
+	Unread       *Unread          `json:"unread,omitempty"` // is replaced as a whole, never changed in place
 	OptedOut     bool             `json:"opted_out,omitempty"`
 	Flagged      bool             `json:"flagged,omitempty"`
 	Marks        []ReadMark       `json:"marks,omitempty"`
 	Pending      []PendingMessage `json:"pending,omitempty"`
 
-	// Clocks of the inactivity rules.
-	CustomerAt time.Time `json:"customer_at,omitzero"` // last activity of the customer's (Q3)
-	AgentAt    time.Time `json:"agent_at,omitzero"`    // last message of an agent's
-	ActivityAt time.Time `json:"activity_at,omitzero"` // last message by anybody (parking)
-	WarnedAt   time.Time `json:"warned_at,omitzero"`   // inactivity warning in force
+	// Times from which the inactivity rules count.
+	CustomerAt time.Time `json:"customer_at,omitzero"` // the customer's last activity (Q3)
+	AgentAt    time.Time `json:"agent_at,omitzero"`    // the last message of an agent
+	ActivityAt time.Time `json:"activity_at,omitzero"` // the last message of anybody (parking)
+	WarnedAt   time.Time `json:"warned_at,omitzero"`   // when the inactivity warning in force was sent
 	AttendedAt time.Time `json:"attended_at,omitzero"` // since when at least one agent has joined; zero: none
 	Answered   bool      `json:"answered,omitempty"`   // the customer wrote after an agent-started first message
 
-	// WaitedSince is the wait clock of the request through which an agent last
-	// came in: a requeue goes on from it (A20). Zero: StartedAt.
+	// WaitedSince is when the waiting began that ended as an agent last joined: a conversation that
+	// is queued again keeps this waiting time (A20). Zero: StartedAt.
 	WaitedSince time.Time `json:"waited_since,omitzero"`
 
 	// LastVisible is the last sequence that each audience could see, indexed
 	// by Audience: the `prev` of the next frame (DESIGN.md 3).
 	LastVisible [5]uint64 `json:"last_visible"`
 
-	// touched is the last sign of life that is in no event; see Touch.
+	// touched is the customer's last sign of life that has no event; see Touch.
 	touched time.Time
 }

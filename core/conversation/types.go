@@ -5,20 +5,20 @@ import (
 	"slices"
 )
 
-// eventType is what is the same for all events of one type.
+// eventType holds what is the same for all events of one type.
 type eventType struct {
 	new      func() Head // an empty head, for decoding
 	audience Audience    // the widest circle that may see such events
-	// row: the conversation's row is written in the same append. The few types
-	// without it are those of everyday traffic, which lists do not show: the row
-	// stays behind, and a load applies them to it from the log.
+	// row says whether the conversation's row is written in the same append. The few types without
+	// it are those of everyday traffic, which lists do not show: the row then lacks these events,
+	// and a load reads them from the log.
 	row    bool
 	agents func(Head) bool // whether an event has consequences for agents; nil: never
 }
 
-// types is the one list of the types of a conversation's stream. What depends on
-// an event's type alone reads it here; it is never changed. A type stays in it for
-// ever once it is released, with a golden in testdata/events.
+// types is the one list of the types of a conversation's stream. Code that depends on an event's
+// type alone looks here; the map is never changed. A released type stays in it for ever, with a
+// golden file in testdata/events.
 var types = map[Type]eventType{
 	TypeStarted:           {new: func() Head { return &Started{} }, audience: AudienceCustomer, row: true},
 	TypeAssigned:          {new: func() Head { return &Assigned{} }, audience: AudienceAgent, row: true},
@@ -52,7 +52,7 @@ var types = map[Type]eventType{
 
 func always(Head) bool { return true }
 
-// ifOffered: the cancelled request was offered to an agent.
+// ifOffered reports whether the cancelled request was being offered to an agent.
 func ifOffered(h Head) bool { return !h.(*RoutingCancelled).Offer.IsZero() }
 
 func ifAgentJoined(h Head) bool { return h.(*ParticipantJoined).Who.Kind == Agent }
@@ -62,8 +62,8 @@ func ifAgentLeft(h Head) bool { return h.(*ParticipantLeft).Who.Kind == Agent }
 // Types lists every released type of a conversation's stream, by name.
 func Types() []Type { return slices.Sorted(maps.Keys(types)) }
 
-// WritesRow reports whether the conversation's row is written together with an
-// event of type t: always, unless t is known as one that leaves the row as it is.
+// WritesRow reports whether the conversation's row is written together with an event of type t.
+// This is so for every type that is not listed as leaving the row unchanged.
 func WritesRow(t Type) bool {
 	known, ok := types[t]
 	return !ok || known.row

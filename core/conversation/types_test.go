@@ -8,10 +8,10 @@ import (
 	. "github.com/parley-gateway/parley/core/conversation"
 )
 
-// TestTypes walks the table of event types: each has a golden, its constructor
-// makes a head of that very type, and its circle is one of the four.
+// TestTypes walks the table of event types: each has a golden file, its constructor makes a head of
+// exactly that type, and its audience is one of the four that types have.
 func TestTypes(t *testing.T) {
-	quiet := []Type{ // leave the row as it is
+	quiet := []Type{ // types whose events leave the row unchanged
 		TypeMessage, TypeMessageStatus, TypeMessageSettled, TypeReceipt, TypePageVisited, TypeCustomerUpdated,
 	}
 	for _, typ := range Types() {
@@ -32,7 +32,7 @@ func TestTypes(t *testing.T) {
 		if got, want := WritesRow(typ), !slices.Contains(quiet, typ); got != want {
 			t.Errorf("WritesRow(%s) = %t, want %t", typ, got, want)
 		}
-		ConcernsAgents(h) // does not panic: the condition is one on this head
+		ConcernsAgents(h) // must not panic: the condition expects a head of this type
 	}
 	if !WritesRow("future/1") {
 		t.Error("a type that is not known leaves the row as it is")
