@@ -11,6 +11,6 @@
 // ACD leader rebuilds it from conversations and agents.
 //
 // The package promises that an agent is never offered two things at once, and that the request
-// which waited longest is offered first, to the least loaded agent who qualifies. Others must carry
-// out the offers, keep the streams, and decide which node leads.
+// which waited longest is offered first, to the least loaded agent who qualifies. It leaves it to
+// others to carry out the offers, to keep the streams, and to decide which node leads.
 package acd

@@ -11,5 +11,5 @@
 // publisher ever waits for a reader. Close waits until no reader's function runs.
 //
 // The bus does not promise that a hint arrives: a reader who must know of every change also reads
-// the database regularly. What a reader does with a hint is up to the reader.
+// the database regularly. The bus leaves it to each reader what to do with a hint.
 package bus

@@ -17,6 +17,6 @@
 // time.Since too: they are monotonic.
 //
 // The clock promises that its time never goes back, and that a step of the system's clock moves it
-// by no more than a tenth of the time that has passed. It knows no deadlines: each package derives
-// its deadlines from its own state.
+// by no more than a tenth of the time that has passed. It leaves deadlines to others: each package
+// derives them from its own state.
 package clock

@@ -62,7 +62,7 @@ func (d *decision) emit(h Head, body json.RawMessage) {
 
 // run carries out every command that works on the copy of the state.
 func (d *decision) run(cmd Command) error {
-	// Commands that an ended conversation still takes, until it is concluded.
+	// Commands that an ended conversation still takes.
 	switch c := cmd.(type) {
 	case UpdateCustomer:
 		return d.updateCustomer(c)

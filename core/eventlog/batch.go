@@ -11,11 +11,10 @@ import (
 // conversation and open the next on its thread), rows, new outbox rows,
 // outbox updates, joined receipts removed, receipts parked.
 
-// ErrInvalid: a batch contradicts itself (a fault of the program). Nothing was
-// written.
+// ErrInvalid: a batch contradicts itself, which is a fault of the program. Nothing was written.
 var ErrInvalid = errors.New("eventlog: invalid batch")
 
-// Validate reports contradictions that no state of the store can cure, as
+// Validate reports contradictions within the batch, which fail whatever the store holds, as
 // ErrInvalid. Implementations call it before they queue an append.
 func (b *Batch) Validate() error {
 	for i := range b.Streams {
@@ -71,7 +70,7 @@ func (b *Batch) Validate() error {
 	return nil
 }
 
-// MaxKeyID is the largest data key id that the batch brings into use.
+// MaxKeyID is the largest data key id that the batch uses.
 func (b *Batch) MaxKeyID() int64 {
 	var m int64
 	for i := range b.Streams {
@@ -91,7 +90,7 @@ func (b *Batch) MaxKeyID() int64 {
 	return m
 }
 
-// indexOf is the place of a stream's first StreamAppend, or -1.
+// indexOf is the index of a stream's first StreamAppend, or -1.
 func (b *Batch) indexOf(stream StreamID) int {
 	return slices.IndexFunc(b.Streams, func(s StreamAppend) bool { return s.Stream == stream })
 }
@@ -101,9 +100,9 @@ func (b *Batch) indexFits(stream StreamID, index int) bool {
 	return index < 0 || at < 0 || index < len(b.Streams[at].Events)
 }
 
-// SeqOf resolves the sequence that an ExternalID or OutboxRow means: of the
-// event at index in the stream's append, or seq as given when the stream has
-// none in this batch or index is negative. done are the sequences of b.
+// SeqOf resolves the sequence that an ExternalID or OutboxRow refers to: that of the event at index
+// in the stream's append, or seq as given when the stream has no append in this batch or index is
+// negative. done are the sequences assigned to b.
 func (b *Batch) SeqOf(done Appended, stream StreamID, index int, seq uint64) uint64 {
 	at := b.indexOf(stream)
 	if at < 0 || index < 0 {
@@ -121,17 +120,16 @@ func (s OutboxState) Known() bool {
 	return false
 }
 
-// Pending reports whether work remains: queued or begun.
+// Pending reports whether the command is still to be carried out: it is queued or begun.
 func (s OutboxState) Pending() bool {
 	return s == OutboxQueued || s == OutboxBegun
 }
 
-// Fits reports whether a row that has a state and belongs to a node may be
-// updated with u. Settled is for ever. A command begins only for the node that
-// the row names: of two nodes that hold it one passes (promises.md 4.10). And it
-// begins from queued, or from begun when the answer to the first Begin was
-// lost: an unknown one is first queued again by a decision that somebody
-// answers for, or settled by a receipt (PR4).
+// Fits reports whether u may update a row with this state that belongs to this node. A settled row
+// never changes. Only the node that the row names may begin a command, so that of two nodes that
+// hold it in memory one succeeds (promises.md 4.10). A command may be begun if it is queued, or
+// begun already, since the answer to the first Begin may have been lost. An unknown command cannot
+// be begun: first a person must decide to queue it again, or a receipt settles it (PR4).
 func (u *OutboxUpdate) Fits(state OutboxState, node string) bool {
 	switch {
 	case u.State == "":
@@ -144,7 +142,7 @@ func (u *OutboxUpdate) Fits(state OutboxState, node string) bool {
 	return true
 }
 
-// Apply changes a row as u says. A settled one stays as it is.
+// Apply changes a row as u says. A settled row stays as it is.
 func (u *OutboxUpdate) Apply(o *OutboxRow) {
 	switch {
 	case o.State == OutboxSettled:
@@ -162,9 +160,9 @@ func (u *OutboxUpdate) Apply(o *OutboxRow) {
 	}
 }
 
-// MergeAgents is the list that a conversation row keeps when it is written
-// with now over stored: an agent once listed stays listed, and is active only
-// if now says so. The result shares no memory with either.
+// MergeAgents is the list of agents for a conversation row that has the list stored and is written
+// with the list now: an agent once listed stays listed, and is active only if now says so. The
+// result shares no memory with either list.
 func MergeAgents(stored, now []ConversationAgent) []ConversationAgent {
 	out := make([]ConversationAgent, 0, max(len(stored), len(now)))
 	for _, a := range stored {

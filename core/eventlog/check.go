@@ -2,15 +2,14 @@ package eventlog
 
 import "fmt"
 
-// Known is what a store knows of the things that a batch names, with every append
-// before it taken into account. Check asks for no more than it needs. An error
-// is the store's own and ends the check.
+// Known is what a store knows about the ids and rows that a batch names, including the effects of
+// every append before it. Check asks for no more than it needs. An error is the store's own and
+// ends the check.
 //
-// A store may answer with what it believes (that an external id is free, that a
-// join has seen all) if its write then proves it or undoes the append.
+// A store may answer with an assumption (that an external id is free, that a join has seen every
+// receipt) if its write then proves it or undoes the append.
 type Known interface {
-	// Lease is the epoch under which a lease is held; held is false when nobody
-	// holds it.
+	// Lease is the epoch under which a lease is held; held is false when no node holds it.
 	Lease(name string) (epoch int64, held bool, err error)
 	// Head is the last sequence of a stream, 0 when it has none.
 	Head(stream StreamID) (uint64, error)
@@ -18,47 +17,48 @@ type Known interface {
 	External(account StreamID, key Key) (stream StreamID, seq uint64, bound bool, err error)
 	// Thread is the conversation that is open on a thread, zero when none is.
 	Thread(account StreamID, key Key) (StreamID, error)
-	// Command is what OutboxUpdate.Fits has to know of an outbox row.
+	// Command returns what OutboxUpdate.Fits must know of an outbox row; there is false if there is
+	// no such row.
 	Command(id [16]byte) (state OutboxState, node string, there bool, err error)
-	// Parked is how many early receipts wait for an external id. known is false
-	// when the store takes the writer's word for it.
+	// Parked is how many early receipts wait for an external id. known is false when the store does
+	// not count them and relies on the number that the writer has seen.
 	Parked(account StreamID, key Key) (n int, known bool, err error)
 }
 
-// Checked is what an append that nothing stands against has to write beyond what
-// the batch says itself.
+// Checked is what an append that passed the check has to write beyond what the batch says itself.
 type Checked struct {
 	Appended Appended
-	// Bind are the external ids that are not bound yet, each once, their Seq resolved.
+	// Bind are the external ids that are not bound yet, each once, with Seq resolved.
 	Bind []ExternalID
 }
 
-// SequenceError is the ErrConflict of a stream that is not where the writer saw it.
+// SequenceError is the ErrConflict of a stream that is not at the sequence that the writer expects.
 type SequenceError struct {
 	Stream       StreamID
 	Expect, Head uint64
 }
 
-// Error names no content.
+// Error contains no content of events.
 func (e *SequenceError) Error() string {
 	return fmt.Sprintf("append to stream %x at %d, head is %d: %v", e.Stream, e.Expect, e.Head, ErrConflict)
 }
 
-// Unwrap makes it an ErrConflict.
+// Unwrap makes errors.Is recognise an ErrConflict.
 func (e *SequenceError) Unwrap() error { return ErrConflict }
 
-// Check decides where the events of a valid batch go, the first of them at
-// position pos, or what stands against the batch. It is the one rule of all
-// stores, changes nothing, and looks at the parts in the order in which they are
-// applied (see above Validate), each as the parts before it leave it.
+// Check decides where the events of a valid batch go, the first of them at position pos, or returns
+// the reason why the batch is refused. All stores use this one rule. It changes nothing, and looks
+// at the parts in the order in which they are applied (see above Validate), each in the state in
+// which the parts before it leave the store.
 func (b *Batch) Check(k Known, pos int64) (Checked, error) {
 	if name := b.Lease.Name; name != "" {
 		epoch, held, err := k.Lease(name)
 		if err != nil {
 			return Checked{}, err
 		}
-		// A lease that ran out but that nobody took still counts as held: the epoch
-		// is what protects, and a clock that jumps must not stop a leader without rival.
+		// A lease that has expired but that no other node has taken still counts as held: the epoch
+		// protects against a second leader, and a clock that jumps must not stop a leader without
+		// rival.
 		if !held || epoch != b.Lease.Epoch {
 			return Checked{}, fmt.Errorf("append under lease %s epoch %d: %w", name, b.Lease.Epoch, ErrFenced)
 		}
@@ -92,7 +92,7 @@ func (b *Batch) place(k Known, pos int64) (Appended, error) {
 		if err != nil {
 			return Appended{}, err
 		}
-		for j := range b.Streams[:i] { // a stream may come twice
+		for j := range b.Streams[:i] { // a batch may append to the same stream twice
 			if b.Streams[j].Stream == s.Stream {
 				head += uint64(len(b.Streams[j].Events))
 			}
@@ -112,14 +112,14 @@ type boundKey struct {
 	key     Key
 }
 
-// bind gives the external ids that are to be bound. One that is bound already to
-// the same event is left out; one bound to another event is a *DuplicateError.
+// bind returns the external ids that the append must bind. An id bound already to the same event is
+// left out; an id bound to another event is a *DuplicateError.
 func (b *Batch) bind(k Known, done Appended) ([]ExternalID, error) {
 	if len(b.External) == 0 {
 		return nil, nil
 	}
 	bind := make([]ExternalID, 0, len(b.External))
-	var places map[boundKey]int // in bind; made when there are several ids
+	var places map[boundKey]int // index in bind; made only when there are several ids
 	for _, x := range b.External {
 		x.Index, x.Seq = -1, b.SeqOf(done, x.Stream, x.Index, x.Seq)
 		id := boundKey{x.Account, x.Key}
@@ -146,8 +146,8 @@ func (b *Batch) bind(k Known, done Appended) ([]ExternalID, error) {
 	return bind, nil
 }
 
-// checkThreads refuses to open a thread on which another conversation is still
-// open when the batch has closed what it closes.
+// checkThreads refuses to open a thread on which another conversation is still open after the batch
+// has closed its threads.
 func (b *Batch) checkThreads(k Known) error {
 	if len(b.OpenThreads) == 0 {
 		return nil
@@ -183,12 +183,12 @@ func (b *Batch) checkThreads(k Known) error {
 	return nil
 }
 
-// checkOutbox refuses commands that exist and updates that do not fit.
+// checkOutbox refuses new commands that exist already, and updates that do not fit their row.
 func (b *Batch) checkOutbox(k Known) error {
 	if len(b.Outbox)+len(b.OutboxUpdates) == 0 {
 		return nil
 	}
-	rows := make(map[[16]byte]OutboxRow, len(b.Outbox)+len(b.OutboxUpdates)) // State and Node, as b has left them so far
+	rows := make(map[[16]byte]OutboxRow, len(b.Outbox)+len(b.OutboxUpdates)) // State and Node of each row, as b has changed them so far
 	row := func(id [16]byte) (o OutboxRow, there bool, err error) {
 		if o, there = rows[id]; !there {
 			o.State, o.Node, there, err = k.Command(id)
@@ -221,8 +221,8 @@ func (b *Batch) checkOutbox(k Known) error {
 	return nil
 }
 
-// checkReceipts refuses joins that have not seen all, and parking for an id that
-// is bound, also by this batch: the event is there, the writer can use it.
+// checkReceipts refuses joins that have not seen every receipt. It also refuses to park a receipt
+// for an id that is bound, by this batch or before: the event exists, so the writer can use it.
 func (b *Batch) checkReceipts(k Known, bind []ExternalID) error {
 	for i := range b.JoinReceipts {
 		j := &b.JoinReceipts[i]

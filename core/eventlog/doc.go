@@ -9,8 +9,8 @@
 // Bodies are opaque here: the router seals them under a key of the vault
 // before it appends and opens them after reading.
 //
-// It promises that what was answered is on disk (PR1), that an append is written
-// whole or not at all, that an external id is bound once (PR3), and that
-// sequences have no holes (PR6). It leaves to others what an event means, who
-// may see it and what follows from it: the log knows no conversation.
+// It promises that what was answered is on disk (PR1), that an append is written whole or not at
+// all, that an external id is bound once (PR3), and that sequences have no holes (PR6). It leaves
+// it to others what an event means, who may see it and what follows from it: the log does not know
+// what a conversation is.
 package eventlog

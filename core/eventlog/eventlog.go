@@ -23,7 +23,7 @@ const ExpectAny = ^uint64(0)
 // when Append has returned, unless its context ended.
 type Event struct {
 	Type  string    // "name/version"
-	At    time.Time // kept to the microsecond at least, read back in UTC
+	At    time.Time // stored to the microsecond at least, read back in UTC
 	Head  []byte
 	Body  []byte
 	KeyID int64 // data key of Body, above 0; 0 exactly when there is no Body
@@ -37,18 +37,18 @@ type Record struct {
 	Event
 }
 
-// StreamAppend adds events to one stream at an expected sequence. Without events
-// it asks whether the stream is there, and the answer holds: it waits for whatever
-// is under way on the stream, also for an append that was answered ErrUnavailable.
+// StreamAppend adds events to one stream at an expected sequence. Without events it checks that the
+// stream is at that sequence, and the answer is reliable: the check waits for every append under
+// way on the stream, including one that was answered ErrUnavailable.
 type StreamAppend struct {
 	Stream StreamID
 	Expect uint64 // last sequence that the writer saw; 0 = new stream; or ExpectAny
 	Events []Event
 }
 
-// ExternalID binds a provider's id (inbound dedupe key, or id of an outbound
-// part) to the event that it gave. Unique per (Account, Key) for ever; binding
-// one again to the very same event changes nothing and is no fault.
+// ExternalID binds a provider's id (inbound dedupe key, or id of an outbound part) to the event
+// that it belongs to. Unique per (Account, Key) for ever; binding an id again to the very same
+// event changes nothing and is no error.
 type ExternalID struct {
 	Account StreamID
 	Key     Key
@@ -60,26 +60,25 @@ type ExternalID struct {
 	Seq   uint64
 }
 
-// ReceiptJoin removes what is parked for an external id, since the append
-// takes it into account. Seen is how many receipts the writer read; when
-// others are parked by now, the append is ErrConflict and the writer reads
-// again. So nothing is ever removed unseen, nor left behind.
+// ReceiptJoin removes the receipts that are parked for an external id, since the append takes them
+// into account. Seen is how many receipts the writer has read; if a different number is parked by
+// now, the append is ErrConflict and the writer reads again. So no receipt is removed unseen, and
+// none is left behind.
 type ReceiptJoin struct {
 	Account StreamID
 	Key     Key
-	Seen    int // 0 is right too: there must be none
+	Seen    int // 0 is allowed: it says that none may be parked
 }
 
-// EarlyReceipt is what a provider said about an id that is bound to no event
-// yet: its status callback overtook the answer to the send. It is kept until
-// the append that binds the id joins it, or until it is pruned (DESIGN.md 5:
-// after 7 days).
-// Unique per (Account, Key, Status); the first one stays.
+// EarlyReceipt is a provider's report about an id that is bound to no event yet, because the report
+// arrived before the answer to the send. It is kept until the append that binds the id joins it, or
+// until it is pruned (DESIGN.md 5: after 7 days).
+// Unique per (Account, Key, Status); a second report with the same status is dropped.
 type EarlyReceipt struct {
 	Account StreamID
 	Key     Key
 	Status  string
-	At      time.Time // when it came; kept to the microsecond at least
+	At      time.Time // when the report came; stored to the microsecond at least
 	Body    []byte    // sealed; nil when there is none
 	KeyID   int64     // data key of Body, above 0; 0 exactly when there is no Body
 }
@@ -103,12 +102,12 @@ type ConversationRow struct {
 	KeyID     int64    // data key of the conversation's bodies
 	Phase     string
 	Display   string    // the derived, displayed state (queued, offered, active, parked ...)
-	StartedAt time.Time // kept from the first write: lists are ordered by it
+	StartedAt time.Time // stays as it was first written: lists are ordered by it
 	EndedAt   time.Time // zero while open
 	State     []byte    // JSON of conversation.State
 	// Agents that take or took part. An agent once listed stays listed
 	// (Recent, history), even when a later write leaves it out (MergeAgents);
-	// Active tells whether the agent is in it now.
+	// Active tells whether the agent takes part in it now.
 	Agents []ConversationAgent
 }
 
@@ -139,7 +138,7 @@ type OutboxState string
 // Outbox states. queued and begun rows are pending; unknown waits for a receipt
 // or a decision; settled is final.
 const (
-	OutboxQueued  OutboxState = "queued"  // also while a plugin has it that has not begun
+	OutboxQueued  OutboxState = "queued"  // also while a plugin has received it and has not called Begin
 	OutboxBegun   OutboxState = "begun"   // the plugin passed the Begin barrier
 	OutboxSettled OutboxState = "settled" // a final Result event is in the log
 	OutboxUnknown OutboxState = "unknown" // outcome not known; never resent silently (PR4)
@@ -151,27 +150,27 @@ type OutboxRow struct {
 	CommandID    [16]byte
 	Account      StreamID
 	Conversation StreamID // zero for account-level work
-	Seq          uint64   // the message event's sequence; with Index >= 0 resolved like ExternalID
+	Seq          uint64   // the message event's sequence; with Index >= 0 resolved as in ExternalID
 	Index        int      // -1 in rows read back
 	Kind         string   // "send", "process", ...
-	Route        string   // "" any generation; else the plugin instance it is pinned to
+	Route        string   // "" for any generation of the plugin; else the plugin instance that it is pinned to
 	State        OutboxState
 	Attempt      int
 	NotBefore    time.Time
 	Deadline     time.Time
-	Payload      []byte // sealed; nil when the event's body says it all
+	Payload      []byte // sealed; nil when the event's body contains everything
 	KeyID        int64
 	Node         string
 	Epoch        int64
 }
 
-// OutboxUpdate changes a row that is not settled. A zero NotBefore or Deadline
-// leaves it. An update that does not fit the row (see Fits) is ErrConflict, and
-// one of a row that is not there ErrNotFound.
+// OutboxUpdate changes a row that is not settled. A zero NotBefore or Deadline keeps the row's
+// value. An update that does not fit the row (see Fits) is ErrConflict, and an update of a row that
+// does not exist is ErrNotFound.
 type OutboxUpdate struct {
 	CommandID [16]byte
-	// State "" makes the row Node's and leaves everything else as it is, also
-	// when the row is settled: then nothing changes.
+	// State "" gives the row to Node and leaves everything else as it is. A settled row is not
+	// changed by this either.
 	State     OutboxState
 	Attempt   int
 	NotBefore time.Time
@@ -180,7 +179,7 @@ type OutboxUpdate struct {
 	Epoch     int64
 }
 
-// Batch is one append: all of it becomes durable or nothing.
+// Batch is one append: either all of it becomes durable or nothing.
 type Batch struct {
 	Streams       []StreamAppend
 	External      []ExternalID
@@ -190,14 +189,14 @@ type Batch struct {
 	CloseThreads  []Thread
 	Outbox        []OutboxRow
 	OutboxUpdates []OutboxUpdate
-	// JoinReceipts goes with the append that binds an id (External). ParkReceipts
-	// of an id that is bound, also by this append, is a *DuplicateError naming
-	// the event; one parked already under the same status stays as it is.
+	// JoinReceipts belong to the append that binds an id (External). ParkReceipts for an id that is
+	// bound, by this append or before, is a *DuplicateError that names the event; a receipt already
+	// parked under the same status stays as it is.
 	JoinReceipts []ReceiptJoin
 	ParkReceipts []EarlyReceipt
-	// Lease, when Name is not empty, must be held with this epoch at commit
-	// or the append fails with ErrFenced (DESIGN.md 4, promises.md 4.10). A
-	// lease that ran out but that nobody took since still counts as held.
+	// Lease, when Name is not empty, must be held with this epoch at commit or the append fails
+	// with ErrFenced (DESIGN.md 4, promises.md 4.10). A lease that has expired but that no other
+	// node has taken since still counts as held.
 	Lease LeaseRef
 }
 
@@ -225,15 +224,15 @@ type AppendedStream struct {
 var (
 	// ErrConflict: a stream was not at the expected sequence. Nothing was written.
 	ErrConflict = errors.New("eventlog: stream is not at the expected sequence")
-	// ErrNotFound: no such row.
+	// ErrNotFound: there is no such row.
 	ErrNotFound = errors.New("eventlog: not found")
 	// ErrFenced: the lease is held by another node or under a newer epoch.
 	ErrFenced = errors.New("eventlog: lease lost")
 	// ErrFull: the disk is full; writes fail, reads go on (PR16).
 	ErrFull = errors.New("eventlog: no space left")
-	// ErrUnavailable: the store cannot be reached or did not answer in time
-	// (FT14, FT16). An append that meets it may have been written all the same:
-	// re-read to settle, as when a context ends. Trying again later may work.
+	// ErrUnavailable: the store cannot be reached or did not answer in time (FT14, FT16). An append
+	// that fails with it may have been written all the same: read again to find out, as when a
+	// context ends. Trying again later may work.
 	ErrUnavailable = errors.New("eventlog: store is not available")
 	// ErrFatal: the store can no longer promise durability (fsync error,
 	// PR17). The process must stop acknowledging and exit.
@@ -244,46 +243,45 @@ var (
 	ErrCorrupt = errors.New("eventlog: store is damaged")
 )
 
-// DuplicateError says that an external id is already bound: the event that
-// the caller wanted to append exists. Nothing was written.
+// DuplicateError says that an external id is already bound, so the event that the caller wanted to
+// append exists. Nothing was written.
 type DuplicateError struct {
 	Account StreamID
 	Key     Key
-	Stream  StreamID // where the first one went
+	Stream  StreamID // the stream of the event that is bound
 	Seq     uint64
 }
 
-// Error names no content: keys are HMACs.
+// Error contains no content: keys are HMACs.
 func (e *DuplicateError) Error() string {
 	return fmt.Sprintf("eventlog: external id already bound at seq %d", e.Seq)
 }
 
 // ThreadOpenError says that another conversation is open on a thread.
 type ThreadOpenError struct {
-	Thread Thread // with the conversation that holds it
+	Thread Thread // the thread and the conversation that is open on it
 }
 
-// Error names no content.
+// Error contains no content.
 func (e *ThreadOpenError) Error() string { return "eventlog: thread has an open conversation" }
 
 // Log is the event store. All methods are safe for concurrent use.
 type Log interface {
-	// Append makes b durable and returns after the flush (PR1). Concurrent
-	// appends share one flush; a conflict fails its own append only. Errors:
-	// ErrConflict, *DuplicateError, *ThreadOpenError, ErrFenced, ErrNotFound
-	// (outbox update), ErrInvalid, ErrFull, ErrUnavailable, ErrFatal, ErrClosed. When ctx ends
-	// first the outcome is unknown to the caller (the append may still commit)
-	// and b must not be changed any more; re-read to settle.
+	// Append makes b durable and returns after the flush (PR1). Concurrent appends share one flush;
+	// a conflict fails its own append only. Errors: ErrConflict, *DuplicateError, *ThreadOpenError,
+	// ErrFenced, ErrNotFound (outbox update), ErrInvalid, ErrFull, ErrUnavailable, ErrFatal,
+	// ErrClosed. When ctx ends first the outcome is unknown to the caller (the append may still
+	// commit) and b must not be changed any more; read again to find out.
 	Append(ctx context.Context, b *Batch) (Appended, error)
 
 	// Read returns up to limit events (0 = all) of a stream with sequence >
 	// after, in order. An unknown stream gives none.
 	Read(ctx context.Context, stream StreamID, after uint64, limit int) ([]Record, error)
-	// Tail returns up to limit events (0 = all) with position > after in commit
-	// order, stopping before the oldest position that may still commit.
+	// Tail returns up to limit events (0 = all) with position > after in commit order. It stops
+	// before the oldest position that an append under way may still fill.
 	Tail(ctx context.Context, after int64, limit int) ([]Record, error)
-	// Wait returns when an event with position > after is committed, or ctx ends.
-	// It is a hint: callers then use Tail.
+	// Wait returns when an event with position > after is committed, or ctx ends. It may also
+	// return early, so callers then read with Tail.
 	Wait(ctx context.Context, after int64) error
 
 	// Conversation returns a conversation's row, or ErrNotFound.
@@ -298,34 +296,32 @@ type Log interface {
 	Thread(ctx context.Context, account StreamID, key Key) (StreamID, error)
 	// External returns the event bound to an external id, or ErrNotFound.
 	External(ctx context.Context, account StreamID, key Key) (stream StreamID, seq uint64, err error)
-	// Outbox returns pending rows (queued, begun) and unknown ones when
-	// asked, oldest first: of one account, or of all when account is zero.
+	// Outbox returns the pending rows (queued, begun), and the unknown ones if unknown is true,
+	// oldest first: of one account, or of all accounts when account is zero.
 	Outbox(ctx context.Context, account StreamID, unknown bool, limit int) ([]OutboxRow, error)
 	// OutboxRow returns one command's row, pending or not, or ErrNotFound.
 	OutboxRow(ctx context.Context, command [16]byte) (OutboxRow, error)
 
-	// EarlyReceipts returns what is parked for an external id, oldest first;
-	// none is not an error.
+	// EarlyReceipts returns the receipts parked for an external id, oldest first; none is not an
+	// error.
 	EarlyReceipts(ctx context.Context, account StreamID, key Key) ([]EarlyReceipt, error)
-	// PruneReceipts removes the receipts that were parked before a time and
-	// returns how many those were.
+	// PruneReceipts removes the receipts that were parked before a time and returns how many it
+	// removed.
 	PruneReceipts(ctx context.Context, before time.Time) (int, error)
 
-	// AcquireLease takes or renews a named lease for node until now+ttl. The
-	// epoch grows each time the lease changes hands. held is false while
-	// another node holds it.
+	// AcquireLease takes or renews a named lease for node until now+ttl. The epoch grows each time
+	// another node takes the lease. held is false while another node holds it.
 	AcquireLease(ctx context.Context, name, node string, ttl time.Duration) (epoch int64, held bool, err error)
-	// ReleaseLease gives a lease up, so that its epoch holds no more; a lease
-	// not held is not an error.
+	// ReleaseLease gives a lease up, so that its epoch is no longer valid; a lease that node does
+	// not hold is not an error.
 	ReleaseLease(ctx context.Context, name, node string) error
 
-	// Rewrite replaces the bodies of a stream in place (masking, erasure): fn
-	// gets each record that has a body and returns the new sealed body (nil
-	// removes it), sealed under newKey. Seqs, heads and order stay. The
-	// conversation row's KeyID becomes newKey. All in one transaction. fn runs
-	// in the caller's goroutine and is called also for events that come
-	// meanwhile; its error ends the rewrite with nothing changed. Outbox
-	// payloads are left alone.
+	// Rewrite replaces the bodies of a stream in place (masking, erasure): fn gets each record that
+	// has a body and returns the new sealed body (nil removes it), sealed under newKey. Sequences,
+	// heads and order stay. The conversation row's KeyID becomes newKey. All changes are one
+	// transaction. fn runs in the caller's goroutine and is also called for events that are
+	// appended meanwhile; an error of fn ends the rewrite with nothing changed. Outbox payloads are
+	// not rewritten.
 	Rewrite(ctx context.Context, stream StreamID, newKey int64, fn func(Record) ([]byte, error)) error
 
 	// MaxKeyID is the largest key id that an event or row has ever used.
@@ -338,11 +334,11 @@ type Log interface {
 	Close() error
 }
 
-// ConversationQuery selects rows. Zero fields do not restrict.
+// ConversationQuery selects rows. Zero fields do not restrict the selection.
 type ConversationQuery struct {
-	Phases  []string // any of
-	Agent   StreamID // takes or took part
-	Active  bool     // with Agent: takes part now
+	Phases  []string // any of these phases
+	Agent   StreamID // an agent who takes or took part
+	Active  bool     // with Agent: only conversations in which the agent takes part now
 	Account StreamID
 	Service StreamID
 	Contact StreamID
@@ -350,7 +346,7 @@ type ConversationQuery struct {
 	Limit   int      // 0 = all
 }
 
-// Stats are monotonic since start, except Queue.
+// Stats are counts and times since the start that only grow, except Queue and LastFlush.
 type Stats struct {
 	Batches, Appends, Events uint64 // committed
 	Conflicts, Failures      uint64

@@ -18,7 +18,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog/sqlite"
 )
 
-// rounds is how often log and loop take turns.
+// rounds is how often the log and the bare loop take turns.
 const rounds = 4
 
 // bodySize is the size of an event's body in bytes.
@@ -187,8 +187,8 @@ func newLoad(l eventlog.Log, writers int) *load {
 	return &load{log: l, streams: streamIDs(writers), heads: make([]uint64, writers), took: make([][]time.Duration, writers)}
 }
 
-// streamIDs are ids as close in time as those of conversations that began
-// together (UUIDv7).
+// streamIDs are ids (UUIDv7) with times as close together as those of conversations that began at
+// the same time.
 func streamIDs(n int) []eventlog.StreamID {
 	ids := make([]eventlog.StreamID, n)
 	for i := range ids {
@@ -198,7 +198,7 @@ func streamIDs(n int) []eventlog.StreamID {
 	return ids
 }
 
-// sample is an event with a head as long as a message's and a sealed body.
+// sample is an event with a head as long as a message's, and a sealed body.
 func sample() eventlog.Event {
 	body := make([]byte, bodySize)
 	_, _ = rand.Read(body) // never fails (crypto/rand)
@@ -255,7 +255,7 @@ type bareLoop struct {
 }
 
 func openBare(ctx context.Context, dir string, writers int) (*bareLoop, error) {
-	l, err := sqlite.Open(ctx, sqlite.Options{Dir: dir}) // for its tables
+	l, err := sqlite.Open(ctx, sqlite.Options{Dir: dir}) // opened to make the tables
 	if err != nil {
 		return nil, err
 	}

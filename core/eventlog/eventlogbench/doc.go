@@ -4,6 +4,6 @@
 // checkpoints cost. All take turns in one run, since the speed of a shared
 // machine drifts.
 //
-// It promises figures of one run that can be compared with each other. It leaves
-// to others the cost of the whole system (`parley bench`).
+// It promises that the figures of one run can be compared with each other. It leaves measuring the
+// whole system to `parley bench`.
 package eventlogbench

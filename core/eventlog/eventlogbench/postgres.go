@@ -24,11 +24,11 @@ func openPostgres(ctx context.Context, dsn string, writers int) (_ *side, err er
 	}()
 	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
-		return nil, errors.New("the database cannot be reached") // the driver's error may show the string
+		return nil, errors.New("the database cannot be reached") // the driver's error may show the connection string
 	}
 	end := func(f func(context.Context) error) func() error {
 		return func() error {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // cleans up also after Ctrl+C
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // the clean-up runs after Ctrl+C too
 			defer cancel()
 			return f(ctx)
 		}
@@ -66,8 +66,8 @@ func openPostgres(ctx context.Context, dsn string, writers int) (_ *side, err er
 	return s, nil
 }
 
-// barePostgres writes the rows of events with one statement a transaction and
-// nothing else: no queue, no checks, no waiters.
+// barePostgres writes the rows of events with one statement per transaction and nothing else: no
+// queue, no checks, no waiters.
 type barePostgres struct {
 	conn    *pgx.Conn
 	streams [][16]byte

@@ -63,7 +63,7 @@ func ID(n int) (id eventlog.StreamID) {
 	return id
 }
 
-// Key is a thread or external key made from n.
+// Key is a thread key or external key made from n; the same n gives the same key.
 func Key(n int) (k eventlog.Key) {
 	binary.BigEndian.PutUint64(k[:], uint64(n)+1)
 	return k
@@ -73,7 +73,7 @@ var start = time.Date(2026, 11, 23, 12, 0, 0, 123456000, time.UTC)
 
 func at(n int) time.Time { return start.Add(time.Duration(n) * time.Second) }
 
-// event is an event whose content says who it is.
+// event is an event whose head and body contain the name.
 func event(name string) eventlog.Event {
 	return eventlog.Event{
 		Type: "note/1", At: start,
@@ -117,7 +117,7 @@ func read(t testing.TB, l eventlog.Log, stream eventlog.StreamID, after uint64, 
 	return recs
 }
 
-// names are the heads of recs.
+// names lists the heads of recs.
 func names(recs []eventlog.Record) (out []string) {
 	for _, r := range recs {
 		out = append(out, string(r.Head))
@@ -207,8 +207,8 @@ func severalStreams(t *testing.T, l eventlog.Log) {
 	a := mustAppend(t, l, &eventlog.Batch{Streams: []eventlog.StreamAppend{
 		{Stream: ID(1), Expect: 0, Events: events("a", 2)},
 		{Stream: ID(2), Expect: 1, Events: events("b", 1)},
-		{Stream: ID(1), Expect: 2, Events: events("c", 1)}, // the same one again
-		{Stream: ID(3), Expect: 0},                         // only a check
+		{Stream: ID(1), Expect: 2, Events: events("c", 1)}, // a second append to the same stream
+		{Stream: ID(3), Expect: 0},                         // no event: only a check
 	}})
 	seqs := []uint64{a.Streams[0].FirstSeq, a.Streams[1].FirstSeq, a.Streams[2].FirstSeq, a.Streams[3].FirstSeq}
 	diff(t, "first sequences", seqs, []uint64{1, 2, 3, 1})
@@ -217,7 +217,7 @@ func severalStreams(t *testing.T, l eventlog.Log) {
 	}
 	_, err := l.Append(t.Context(), &eventlog.Batch{Streams: []eventlog.StreamAppend{
 		{Stream: ID(1), Expect: 3, Events: events("d", 1)},
-		{Stream: ID(2), Expect: 1, Events: events("e", 1)}, // stale
+		{Stream: ID(2), Expect: 1, Events: events("e", 1)}, // expects an old sequence
 	}})
 	wantErr(t, "one of two streams is stale", err, eventlog.ErrConflict)
 	if n := wholeStream(t, l, ID(1)); n != 3 {
@@ -293,7 +293,7 @@ func cancelledContexts(t *testing.T, l eventlog.Log) {
 	wantErr(t, "Wait", l.Wait(ctx, 0), context.Canceled)
 	_, _, err = l.AcquireLease(ctx, "x", "n", time.Second)
 	wantErr(t, "AcquireLease", err, context.Canceled)
-	// A cancelled caller harms nobody else.
+	// A caller whose context ends must not disturb the next append.
 	mustAppend(t, l, batch(ID(1), 0, event("b")))
 	diff(t, "names", names(read(t, l, ID(1), 0, 0)), []string{`{"name":"b"}`})
 }

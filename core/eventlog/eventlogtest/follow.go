@@ -11,8 +11,8 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// Readers that follow by position while many write see every event once, in
-// order (promises.md 4.7).
+// Readers that follow by position while many writers append must see every event once, in order
+// (promises.md 4.7).
 func tailAndWait(t *testing.T, l eventlog.Log) {
 	const writers, each, readers = 8, 25, 3
 	if err := waitFor(t, l, -1, 0); err == nil {
@@ -87,7 +87,7 @@ func waitEnds(t *testing.T, l eventlog.Log) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- l.Wait(ctx, 100) }()
-	mustAppend(t, l, batch(ID(1), 0, event("a"))) // not far enough
+	mustAppend(t, l, batch(ID(1), 0, event("a"))) // one event, while Wait waits for position 100
 	select {
 	case err := <-done:
 		t.Errorf("Wait(100) returned %v at position 1", err)
@@ -131,7 +131,7 @@ func rewrite(t *testing.T, l eventlog.Log) {
 	if max, err := l.MaxKeyID(t.Context()); err != nil || max != 70 {
 		t.Errorf("MaxKeyID: got %d, %v, want 70", max, err)
 	}
-	mustAppend(t, l, batch(s, 4, event("d"))) // life goes on
+	mustAppend(t, l, batch(s, 4, event("d"))) // the stream can be appended to again
 	if err := l.Rewrite(t.Context(), ID(9), 71, nil); err != nil {
 		t.Errorf("Rewrite of an unknown stream: %v", err)
 	}
@@ -151,8 +151,8 @@ func rewriteFails(t *testing.T, l eventlog.Log) {
 	diff(t, "records", read(t, l, ID(1), 0, 0), before)
 }
 
-// Events that come while a stream is rewritten are rewritten too, and two
-// rewrites never mix.
+// Events appended while a stream is rewritten must be rewritten too, and two rewrites must never
+// mix.
 func rewriteBesideAppends(t *testing.T, l eventlog.Log) {
 	s := ID(1)
 	mustAppend(t, l, batch(s, 0, event("first")))
@@ -160,7 +160,7 @@ func rewriteBesideAppends(t *testing.T, l eventlog.Log) {
 	added := false
 	wg.Go(func() {
 		err := l.Rewrite(t.Context(), s, 70, func(r eventlog.Record) ([]byte, error) {
-			if !added { // within the first call: an append gets in between
+			if !added { // in the first call of fn, so that an append comes in between
 				added = true
 				mustAppend(t, l, batch(s, eventlog.ExpectAny, event("between")))
 			}
@@ -223,7 +223,7 @@ func closing(t *testing.T, l eventlog.Log) {
 	}
 }
 
-// Appends racing with Close either stand or say that they do not.
+// Each append that races with Close must either be stored or return an error.
 func closeFinishes(t *testing.T, l eventlog.Log) {
 	var wg sync.WaitGroup
 	started := make(chan struct{}, 64)

@@ -32,7 +32,7 @@ func externalIDs(t *testing.T, l eventlog.Log) {
 	_, _, err := l.External(t.Context(), account, Key(99))
 	wantErr(t, "unknown external id", err, eventlog.ErrNotFound)
 
-	// A repeat writes nothing, wherever it stands among new ids (PR3).
+	// A repeat must write nothing, wherever it stands among new ids (PR3).
 	for name, ids := range map[string][]eventlog.ExternalID{
 		"alone":     {{Account: account, Key: Key(2), Stream: ID(3)}},
 		"after new": {{Account: account, Key: Key(10), Stream: ID(3)}, {Account: account, Key: Key(2), Stream: ID(3)}},
@@ -52,8 +52,8 @@ func externalIDs(t *testing.T, l eventlog.Log) {
 		wantErr(t, name+": the new id beside the repeat", err, eventlog.ErrNotFound)
 	}
 
-	// Bound again to the very same event, beside something new: no fault (PR4,
-	// a provider names its id in each callback).
+	// An id bound again to the very same event, together with something new, is no error (PR4: a
+	// provider names its id in each callback).
 	b = batch(s, 3, event("status"))
 	b.External = []eventlog.ExternalID{
 		{Account: account, Key: Key(2), Stream: s, Index: -1, Seq: 3},
@@ -93,8 +93,7 @@ func externalIDs(t *testing.T, l eventlog.Log) {
 	wantErr(t, "the id given twice", err, eventlog.ErrNotFound)
 }
 
-// The same provider message from many carriers' retries at once gives one
-// event (PR3).
+// The same provider message in many retries of carriers at the same time must give one event (PR3).
 func externalRace(t *testing.T, l eventlog.Log) {
 	const ids, tries = 10, 12
 	var wg sync.WaitGroup
@@ -163,12 +162,12 @@ func threads(t *testing.T, l eventlog.Log) {
 	_, err = holder(3)
 	wantErr(t, "thread of the refused append", err, eventlog.ErrNotFound)
 
-	mustAppend(t, l, &eventlog.Batch{OpenThreads: []eventlog.Thread{thread(1, 1)}})  // again by its holder
-	mustAppend(t, l, &eventlog.Batch{CloseThreads: []eventlog.Thread{thread(1, 2)}}) // by another: no effect
+	mustAppend(t, l, &eventlog.Batch{OpenThreads: []eventlog.Thread{thread(1, 1)}})  // opened again by the conversation that holds it
+	mustAppend(t, l, &eventlog.Batch{CloseThreads: []eventlog.Thread{thread(1, 2)}}) // closed by another conversation, which has no effect
 	if c, err := holder(1); err != nil || c != 1 {
 		t.Errorf("thread 1 after another conversation closed it: got %d, %v, want 1", c, err)
 	}
-	b = batch(ID(2), 0, event("c")) // ends the first and opens the second in one append
+	b = batch(ID(2), 0, event("c")) // ends the first conversation and opens the second in one append
 	b.CloseThreads = []eventlog.Thread{thread(1, 1)}
 	b.OpenThreads = []eventlog.Thread{thread(1, 2)}
 	mustAppend(t, l, b)
@@ -183,7 +182,7 @@ func threads(t *testing.T, l eventlog.Log) {
 	}
 }
 
-// A hundred first messages of one visitor open one conversation (PR7).
+// A hundred first messages of one visitor must open one conversation (PR7).
 func threadRace(t *testing.T, l eventlog.Log) {
 	const tries = 100
 	var wg sync.WaitGroup

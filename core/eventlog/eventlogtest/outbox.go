@@ -36,7 +36,7 @@ func outboxLifeCycle(t *testing.T, l eventlog.Log) {
 	other := func(o *eventlog.OutboxRow) { o.Account, o.Route = ID(501), "voice-1" }
 	b := batch(ID(900), 0, events("m", 3)...)
 	b.Outbox = []eventlog.OutboxRow{
-		command(9, func(o *eventlog.OutboxRow) { o.Index = 2 }), // of the third event
+		command(9, func(o *eventlog.OutboxRow) { o.Index = 2 }), // refers to the third event
 		command(1, func(o *eventlog.OutboxRow) { o.Conversation, o.Payload, o.Seq = eventlog.StreamID{}, nil, 0 }),
 		command(5, other),
 	}
@@ -71,11 +71,11 @@ func outboxLifeCycle(t *testing.T, l eventlog.Log) {
 			{CommandID: [16]byte(ID(n)), State: s, Attempt: attempt, NotBefore: notBefore, Node: "b", Epoch: 2},
 		}})
 	}
-	// Another node takes the row over: nothing else of it changes.
+	// Another node takes the row over: only the row's Node changes.
 	mustAppend(t, l, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{{CommandID: [16]byte(ID(9)), Node: "b"}}})
 	diff(t, "another node's", get(9), command(9, func(o *eventlog.OutboxRow) { o.Seq, o.Node = 3, "b" }))
 	update(9, eventlog.OutboxBegun, 1, time.Time{})
-	update(9, eventlog.OutboxBegun, 1, time.Time{}) // the first answer was lost
+	update(9, eventlog.OutboxBegun, 1, time.Time{}) // repeated, since the first answer was lost
 	want := command(9, func(o *eventlog.OutboxRow) {
 		o.Seq, o.State, o.Attempt, o.Node, o.Epoch = 3, eventlog.OutboxBegun, 1, "b", 2
 	})
@@ -88,8 +88,8 @@ func outboxLifeCycle(t *testing.T, l eventlog.Log) {
 	update(1, eventlog.OutboxUnknown, 1, time.Time{})
 	diff(t, "pending only", outboxIDs(t, l, all, false, 0), ids(9, 5))
 	diff(t, "with unknown", outboxIDs(t, l, ID(500), true, 0), ids(9, 1))
-	update(1, eventlog.OutboxSettled, 1, time.Time{})                        // a receipt came after all
-	mustAppend(t, l, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{ // somebody says: once more (PR4)
+	update(1, eventlog.OutboxSettled, 1, time.Time{})                        // a receipt came later
+	mustAppend(t, l, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{ // a person asks for it to be sent again (PR4)
 		{CommandID: [16]byte(ID(5)), State: eventlog.OutboxQueued, Attempt: 2, Deadline: at(5000), Node: "b"},
 	}})
 	diff(t, "a later deadline", get(5), command(5, other, func(o *eventlog.OutboxRow) {
@@ -184,7 +184,7 @@ func leases(t *testing.T, l eventlog.Log) {
 	if err := l.ReleaseLease(t.Context(), "no such lease", "a"); err != nil {
 		t.Errorf("release of an unknown lease: %v", err)
 	}
-	e2, held := acquire("acd", "b", -time.Second) // already over
+	e2, held := acquire("acd", "b", -time.Second) // a lease that has expired already
 	if !held || e2 <= e1 {
 		t.Errorf("after release: epoch %d, held %v, want above %d, true", e2, held, e1)
 	}
@@ -225,7 +225,7 @@ func fencing(t *testing.T, l eventlog.Log) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Run out but taken by nobody: the epoch still protects.
+	// The lease has expired, but no other node has taken it: the epoch still protects.
 	wantErr(t, "held", under("acd", old), nil)
 	now, held, err := l.AcquireLease(t.Context(), "acd", "b", time.Hour)
 	if err != nil || !held {

@@ -8,8 +8,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// What a provider says before its id is known waits and is joined once
-// (FT32).
+// A provider's report that comes before its id is known must wait, and must be joined once (FT32).
 func earlyReceipts(t *testing.T, l eventlog.Log) {
 	account := ID(50)
 	receipt := func(key int, status string, n int) eventlog.EarlyReceipt {
@@ -28,7 +27,7 @@ func earlyReceipts(t *testing.T, l eventlog.Log) {
 	mustAppend(t, l, &eventlog.Batch{ParkReceipts: []eventlog.EarlyReceipt{receipt(1, "read", 9), bare, receipt(2, "sent", 1)}})
 	mustAppend(t, l, &eventlog.Batch{ParkReceipts: []eventlog.EarlyReceipt{
 		receipt(1, "delivered", 5),
-		{Account: account, Key: Key(1), Status: "sent", At: at(8)}, // a repeat: the first stays
+		{Account: account, Key: Key(1), Status: "sent", At: at(8)}, // a repeat: the first one stays
 	}})
 	other := receipt(1, "failed", 2)
 	other.Account = ID(51)
@@ -47,7 +46,8 @@ func earlyReceipts(t *testing.T, l eventlog.Log) {
 			t.Errorf("%s: %d and %d parked, want 0 and 3", name, n, m)
 		}
 	}
-	// A refused append neither parks nor joins; one that has not seen all is refused.
+	// A refused append must neither park nor join; a join that has not seen every receipt is
+	// refused.
 	b := batch(ID(1), 4, event("stale"))
 	b.ParkReceipts, b.JoinReceipts = []eventlog.EarlyReceipt{receipt(3, "sent", 1)}, join(1, 3)
 	refused("stale append", b, eventlog.ErrConflict)
@@ -67,7 +67,7 @@ func earlyReceipts(t *testing.T, l eventlog.Log) {
 	diff(t, "joined", parked(account, 1), []eventlog.EarlyReceipt(nil))
 	diff(t, "the other account's stays", parked(ID(51), 1), []eventlog.EarlyReceipt{other})
 
-	// From now on the event is known: nothing is parked for it any more.
+	// From now on the event is known, so no receipt may be parked for it any more.
 	_, err := l.Append(t.Context(), &eventlog.Batch{ParkReceipts: []eventlog.EarlyReceipt{receipt(1, "failed", 8)}})
 	var dup *eventlog.DuplicateError
 	if !errors.As(err, &dup) || dup.Stream != ID(1) || dup.Seq != 1 || dup.Key != Key(1) || dup.Account != account {
@@ -91,8 +91,8 @@ func earlyReceipts(t *testing.T, l eventlog.Log) {
 	}
 }
 
-// A callback and the answer to its send at the same time: the callback is
-// joined or sees the event, never neither (FT32).
+// A callback and the answer to its send arrive at the same time: the callback must be joined or
+// refused with the event's place, never neither (FT32).
 func receiptRace(t *testing.T, l eventlog.Log) {
 	const ids = 60
 	account := ID(50)
@@ -102,7 +102,7 @@ func receiptRace(t *testing.T, l eventlog.Log) {
 	var wg sync.WaitGroup
 	joined, told := make([]int, ids), make([]bool, ids)
 	for i := range ids {
-		wg.Go(func() { // the answer: binds the id, taking into account what came
+		wg.Go(func() { // the answer: binds the id and joins the receipts parked so far
 			for {
 				list, err := l.EarlyReceipts(t.Context(), account, Key(i))
 				if err != nil {

@@ -44,7 +44,7 @@ func conversationRows(t *testing.T, l eventlog.Log) {
 	putRows(t, l, r)
 	check(r)
 
-	// Ben leaves and is no longer named; once listed he stays listed.
+	// Agent 802 leaves and is no longer named in the row, but must stay listed.
 	r.Seq, r.Phase, r.Account, r.KeyID, r.EndedAt = 9, eventlog.PhaseEnded, ID(501), 12, at(100)
 	r.Agents = []eventlog.ConversationAgent{{Agent: ID(803), Active: true}, {Agent: ID(801)}}
 	putRows(t, l, r)
@@ -56,7 +56,7 @@ func conversationRows(t *testing.T, l eventlog.Log) {
 	check(r)
 
 	first := r.StartedAt
-	r.StartedAt = at(50) // when a conversation began does not change
+	r.StartedAt = at(50) // the start of a conversation must not change
 	putRows(t, l, r)
 	r.StartedAt = first
 	check(r)
@@ -81,10 +81,10 @@ func conversationQueries(t *testing.T, l eventlog.Log) {
 		row(3, agent(800, true)),
 		row(4, func(r *eventlog.ConversationRow) { r.Account = ID(501) }),
 		row(5, func(r *eventlog.ConversationRow) { r.Service = ID(700) }),
-		row(6, func(r *eventlog.ConversationRow) { r.Contact, r.StartedAt = ID(600), at(5) }), // began with 5
+		row(6, func(r *eventlog.ConversationRow) { r.Contact, r.StartedAt = ID(600), at(5) }), // started at the same time as conversation 5
 	)
 	mustAppend(t, l, &eventlog.Batch{Conversations: []eventlog.ConversationRow{row(7)}})
-	putRows(t, l, row(7, phase(eventlog.PhaseEnded), agent(801, true))) // moves between phases and to an agent
+	putRows(t, l, row(7, phase(eventlog.PhaseEnded), agent(801, true))) // changes its phase and gets an agent
 	open, ended, concluded := eventlog.PhaseOpen, eventlog.PhaseEnded, eventlog.PhaseConcluded
 	for name, c := range map[string]struct {
 		q    eventlog.ConversationQuery

@@ -41,9 +41,9 @@ func conflictWritesNothing(t *testing.T, l eventlog.Log) {
 	}
 }
 
-// Appends that share a flush: those that conflict fail, the others stand
-// (promises.md 4.4). Each stream gets ten writers that all expect the same
-// sequence, so exactly one of them may win.
+// Among appends that share a flush, those that conflict must fail and the others must be written
+// (promises.md 4.4). Each stream gets ten writers that all expect the same sequence, so exactly one
+// of them may succeed.
 func conflictIsolation(t *testing.T, l eventlog.Log) {
 	const streams, writers, rounds = 8, 10, 5
 	for round := range rounds {
@@ -81,11 +81,11 @@ func conflictIsolation(t *testing.T, l eventlog.Log) {
 	}
 }
 
-// Whatever writers do at once, each stream is 1..n without holes (PR6), each
-// success is in the log exactly once and where the writer was told, and each
-// failure is not in it.
+// Whatever writers do at the same time, each stream must be 1..n without holes (PR6), each
+// successful append must be in the log exactly once and at the place that the writer was told, and
+// a failed append must not be in it.
 func concurrentWriters(t *testing.T, l eventlog.Log) {
-	next := 1000 // fresh streams for each case
+	next := 1000 // each case uses new streams
 	rapid.Check(t, func(rt *rapid.T) {
 		base := next
 		streams := rapid.IntRange(1, 4).Draw(rt, "streams")
@@ -169,7 +169,7 @@ func readHead(t interface{ Fatal(...any) }, l eventlog.Log, stream eventlog.Stre
 	return uint64(len(recs))
 }
 
-// One append after the other must do what a plain map would do.
+// A sequence of appends must do what a plain map would do.
 func sequentialModel(t *testing.T, l eventlog.Log) {
 	next := 1_000_000
 	rapid.Check(t, func(rt *rapid.T) {

@@ -156,7 +156,7 @@ func (l *Log) Rewrite(ctx context.Context, stream eventlog.StreamID, newKey int6
 		if err := l.enter(ctx); err != nil {
 			return err
 		}
-		if uint64(len(l.streams[stream])) > after { // it grew meanwhile
+		if uint64(len(l.streams[stream])) > after { // the stream grew while fn ran
 			l.mu.Unlock()
 			continue
 		}

@@ -31,7 +31,7 @@ type lease struct {
 // Log is the store. The zero value is not usable; see New.
 type Log struct {
 	mu            sync.Mutex
-	events        []eventlog.Record // position p is at p-1
+	events        []eventlog.Record // the event at position p is at index p-1
 	streams       map[eventlog.StreamID][]int
 	external      map[boundKey]boundEvent
 	threads       map[boundKey]eventlog.StreamID
@@ -42,7 +42,7 @@ type Log struct {
 	leases        map[string]*lease
 	receipts      map[boundKey][]eventlog.EarlyReceipt
 	maxKey        int64
-	grown         chan struct{} // closed and replaced when events grow
+	grown         chan struct{} // closed and replaced when events are added
 	closed        bool
 	stats         eventlog.Stats
 	failed        chan struct{} // never closed: memory does not fail
@@ -285,7 +285,7 @@ func (l *Log) Close() error {
 	return nil
 }
 
-// enter locks the log, or says why not.
+// enter locks the log, or returns why it cannot be used.
 func (l *Log) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -315,7 +315,7 @@ func copyOutbox(r *eventlog.OutboxRow) eventlog.OutboxRow {
 	return c
 }
 
-// utc drops zone and monotonic reading, as a database does.
+// utc removes time zone and monotonic reading, as a database does.
 func utc(t time.Time) time.Time {
 	if t.IsZero() {
 		return time.Time{}

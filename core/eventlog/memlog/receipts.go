@@ -10,7 +10,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// park needs l.mu.
+// park adds an early receipt unless its status is parked already. It needs l.mu.
 func (l *Log) park(e eventlog.EarlyReceipt) {
 	k := boundKey{e.Account, e.Key}
 	if slices.ContainsFunc(l.receipts[k], func(o eventlog.EarlyReceipt) bool { return o.Status == e.Status }) {

@@ -11,13 +11,13 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// maxRaces bounds how often a transaction is done again because others were
-// first. Each time at least one of them got on.
+// maxRaces bounds how often a transaction is repeated because other writers were first. Each time
+// at least one of those writers has made progress.
 const maxRaces = 20
 
-// write does batch in one transaction. A nil error means that whatever has no
-// error of its own is durable. Otherwise nothing is, or the error is
-// eventlog.ErrUnavailable and it is not known.
+// write writes the batch in one transaction. After a nil error every append that has no error of
+// its own is durable. After an error nothing is durable, except that eventlog.ErrUnavailable means
+// that the outcome is not known.
 func (ln *lane) write(batch []*request) (p *plan, took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ln.w.l.background, ln.w.l.o.Patience)
 	defer cancel()
@@ -30,7 +30,7 @@ func (ln *lane) write(batch []*request) (p *plan, took time.Duration, err error)
 			return p, 0, err
 		}
 		if p.empty() {
-			_ = ln.rollback(ctx) // nothing to undo
+			_ = ln.rollback(ctx) // nothing was written
 			return p, 0, nil
 		}
 		began := time.Now()
@@ -54,16 +54,15 @@ func (ln *lane) write(batch []*request) (p *plan, took time.Duration, err error)
 			settle(batch, p)
 			return p, time.Since(began), nil
 		}
-		// Not committed, and never will be: as if it had not been tried.
+		// Not committed, and never will be, so the loop repeats the transaction.
 	}
 	return p, 0, fmt.Errorf("%w: other writers were first %d times", eventlog.ErrUnavailable, maxRaces)
 }
 
-// prepare runs the transaction up to its COMMIT. Without careful it takes what
-// is probably so for granted, and the unique keys tell when it is not. When
-// nothing is left to be read, as with plain messages, it is one round trip.
-// COMMIT is another, though: a lost answer is looked up by the row of
-// log_writers, which has to be locked before COMMIT is on its way.
+// prepare runs the transaction up to its COMMIT. Unless careful is set it assumes what is probably
+// true, and the unique keys show when it is not. If nothing must be read first, as with plain
+// messages, this takes one round trip. COMMIT takes another one: if its answer is lost, the row of
+// log_writers tells the outcome, so this row must be locked before COMMIT is sent.
 func (ln *lane) prepare(ctx context.Context, batch []*request, careful bool) (*plan, error) {
 	if err := ln.connect(ctx, ctx); err != nil {
 		return nil, err
@@ -104,7 +103,7 @@ ON CONFLICT (id) DO UPDATE SET token = excluded.token, max_key = greatest(w.max_
 	return p, nil
 }
 
-// settle makes the positions in the answers those of the log.
+// settle turns the positions in the results, counted within the transaction, into those of the log.
 func settle(batch []*request, p *plan) {
 	for _, r := range batch {
 		for i := range r.result.Streams {
@@ -113,7 +112,7 @@ func settle(batch []*request, p *plan) {
 	}
 }
 
-// undo ends a transaction that failed, or the connection with it.
+// undo rolls back a failed transaction, or drops the connection if that is not possible.
 func (ln *lane) undo(ctx context.Context, err error) {
 	if classify(err) != troubleRaced && classify(err) != troubleLocked && classify(err) != troubleOne {
 		ln.drop()
@@ -134,7 +133,7 @@ func (ln *lane) rollback(ctx context.Context) error {
 	return err
 }
 
-// commit waits for the server's answer as long as patience lasts, from now.
+// commit waits for the server's answer for as long as Options.Patience, counted from now.
 func (ln *lane) commit() error {
 	ctx, cancel := context.WithTimeout(context.Background(), ln.w.l.o.Patience) // Close waits for it
 	defer cancel()
@@ -142,10 +141,9 @@ func (ln *lane) commit() error {
 	return err
 }
 
-// lookUp finds on a new connection what became of a COMMIT whose answer was
-// lost (FT15). Changing the lane's own row waits for a transaction that is
-// still ending, and its own commit proves that everything before it is
-// durable, on a synchronous standby too.
+// lookUp finds out on a new connection whether a COMMIT was done whose answer was lost (FT15). It
+// changes the lane's own row of log_writers. That waits for a transaction that is still ending, and
+// its own commit proves that everything before it is durable, on a synchronous standby too.
 func (ln *lane) lookUp(cause error) (committed bool, err error) {
 	l := ln.w.l
 	l.log.Warn("answer to a commit was lost; looking it up", "err", plain(cause))
@@ -174,14 +172,14 @@ func (ln *lane) askToken(ctx context.Context) (bool, error) {
 	}
 	var token int64
 	err := ln.conn.QueryRow(ctx, `UPDATE log_writers SET seen = now() WHERE id = $1 RETURNING token`, ln.id).Scan(&token)
-	if errors.Is(err, pgx.ErrNoRows) { // not even the first one
+	if errors.Is(err, pgx.ErrNoRows) { // not even the lane's first transaction was committed
 		return false, nil
 	}
 	return token == ln.token, err
 }
 
-// forgetWriters removes the rows of writers long gone, keeping the largest key
-// id that any of them used.
+// forgetWriters removes the rows of writers unseen for 30 days, and keeps the largest key id that
+// any of them used.
 func (w *writer) forgetWriters(ctx context.Context) error {
 	_, err := w.l.pool.Exec(ctx, `WITH old AS (DELETE FROM log_writers WHERE seen < now() - interval '30 days' AND id <> $1 RETURNING max_key)
 INSERT INTO log_writers AS w (id, token, max_key, seen) SELECT $1, 0, max(max_key), 'infinity' FROM old HAVING count(*) > 0

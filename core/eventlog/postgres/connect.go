@@ -15,18 +15,17 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// minVersion is the oldest server, as server_version_num: the oldest that its
-// makers still support.
+// minVersion is the oldest supported server, as server_version_num: the oldest that the PostgreSQL
+// project still supports.
 const minVersion = 140000
 
 // connectTimeout bounds one attempt to connect.
 const connectTimeout = 3 * time.Second
 
 // parse reads a connection string (postgres://user:password@host/db?..., see
-// https://www.postgresql.org/docs/current/libpq-connect.html; pool_max_conns
-// is pgxpool's) and adds what every connection has: a name, bounds on
-// waiting, no planner compiler, and a server that takes writes unless the
-// string says otherwise. Errors never show the string.
+// https://www.postgresql.org/docs/current/libpq-connect.html; pool_max_conns is pgxpool's) and adds
+// the settings of every connection: a name, bounds on waiting, no planner compiler, and a server
+// that takes writes, unless the string says otherwise. Errors never show the string.
 func parse(dsn string, lockTimeout time.Duration) (*pgxpool.Config, error) {
 	pc, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
@@ -55,9 +54,9 @@ func parse(dsn string, lockTimeout time.Duration) (*pgxpool.Config, error) {
 	return pc, nil
 }
 
-// byKey is c for a connection whose statements all find their rows by key. A
-// planner that met the tables empty would read them from end to end, and go on
-// with that plan while they grow.
+// byKey returns c with settings for a connection whose statements all find their rows by key.
+// Without them the planner would plan full scans while the tables are empty, and keep that plan
+// while the tables grow.
 func byKey(c *pgx.ConnConfig) *pgx.ConnConfig {
 	c = c.Copy()
 	for _, name := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin"} {
@@ -71,10 +70,10 @@ func byKey(c *pgx.ConnConfig) *pgx.ConnConfig {
 // errNoCancel keeps the driver from dialling a second time.
 var errNoCancel = errors.New("statements of this connection are not cancelled")
 
-// connectOnce makes a connection that never asks the server to cancel what is
-// under way, as the driver does when a link breaks: a COMMIT that waits for
-// its standby would give up waiting and be seen by everybody (PR18). What such
-// connections run is bounded by lock_timeout.
+// connectOnce makes a connection that never asks the server to cancel the statement under way. The
+// driver would do so when a link breaks: a COMMIT that waits for its standby would then give up
+// waiting and become visible to everybody (PR18). What such connections run is bounded by
+// lock_timeout.
 func connectOnce(ctx context.Context, c *pgx.ConnConfig) (*pgx.Conn, error) {
 	c = c.Copy()
 	var made atomic.Bool
@@ -90,18 +89,18 @@ func connectOnce(ctx context.Context, c *pgx.ConnConfig) (*pgx.Conn, error) {
 	return conn, err
 }
 
-// newPool makes the pool of the readers; it connects on demand. Their
-// statements are bounded by the server too.
+// newPool makes the readers' pool; it connects on demand. The server too bounds how long a reader's
+// statement runs.
 func newPool(pc *pgxpool.Config) (*pgxpool.Pool, error) {
 	pc = pc.Copy()
 	if _, set := pc.ConnConfig.RuntimeParams["statement_timeout"]; !set {
 		pc.ConnConfig.RuntimeParams["statement_timeout"] = strconv.FormatInt(maxRead.Milliseconds(), 10)
 	}
-	// A pool lives until Close, not as long as Open's context.
+	// The pool lives until Close, so it must not end with Open's context.
 	return pgxpool.NewWithConfig(context.Background(), pc)
 }
 
-// Server is what matters about a server.
+// Server holds the properties of a server that matter to the log.
 type Server struct {
 	Version           int    // server_version_num: 150007 is 15.7
 	Encoding          string // of the database
@@ -109,12 +108,12 @@ type Server struct {
 	StandbyNames      string // synchronous_standby_names, "" for none
 	Fsync             bool
 	FullPageWrites    bool
-	Checksums         bool // of data pages
+	Checksums         bool // the server keeps checksums of data pages
 	Clock             time.Time
-	RoundTrip         time.Duration // of asking for the clock
+	RoundTrip         time.Duration // time that it takes to ask the server for its clock
 }
 
-// Probe connects and tells about the server. The log's tables need not exist.
+// Probe connects to the server and returns its properties. The log's tables need not exist.
 func Probe(ctx context.Context, dsn string) (s Server, err error) {
 	pc, err := parse(dsn, time.Second)
 	if err != nil {
@@ -145,7 +144,7 @@ FROM pg_database WHERE datname = current_database()`).Scan(&s.Version, &s.Encodi
 	return s, nil
 }
 
-// Fits says why the log cannot live on the server, as ErrServer, or nil.
+// Fits returns why the log cannot live on the server, as ErrServer, or nil.
 func (s Server) Fits() error {
 	switch {
 	case s.Version < minVersion:
@@ -156,8 +155,8 @@ func (s Server) Fits() error {
 	return nil
 }
 
-// Warnings are settings under which an acknowledged event can be lost (PR1) or
-// damage stays unseen, each with what to do.
+// Warnings lists settings under which an acknowledged event can be lost (PR1) or damage is not
+// noticed, each with what to do.
 func (s Server) Warnings() []string {
 	var w []string
 	if s.SynchronousCommit == "off" {

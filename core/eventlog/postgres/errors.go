@@ -19,8 +19,8 @@ var (
 	ErrServer = errors.New("eventlog: server does not fit")
 )
 
-// errRaced: another node's transaction came between what was read and what was
-// written. Nothing stands against trying again.
+// errRaced: another node's transaction was committed between our reads and our writes. The
+// transaction can be repeated.
 var errRaced = errors.New("another writer was first")
 
 // trouble is what an error means for a transaction and the log.
@@ -28,17 +28,17 @@ type trouble int
 
 const (
 	troubleNone    trouble = iota
-	troubleOne             // concerns the statement at hand: a value that cannot be stored
-	troubleRaced           // try again
-	troubleLocked          // somebody holds a lock for long
+	troubleOne             // the statement at hand is to blame, for example a value that cannot be stored
+	troubleRaced           // another writer was first: try again
+	troubleLocked          // another session has held a lock for long
 	troubleFull            // no space: fails now, may work later (PR16)
 	troubleLost            // no connection, or a server that is going away
 	troubleCorrupt         // the server found damage
 )
 
 // classify tells what kind of trouble err is, from PostgreSQL's SQLSTATE
-// (https://www.postgresql.org/docs/current/errcodes-appendix.html). What has
-// none came from the connection.
+// (https://www.postgresql.org/docs/current/errcodes-appendix.html). An error without one came from
+// the connection.
 func classify(err error) trouble {
 	var e *pgconn.PgError
 	switch {
@@ -50,10 +50,10 @@ func classify(err error) trouble {
 		return troubleLost
 	}
 	if e.Code == "23505" && e.ConstraintName == "events_stream_seq" { // unique_violation
-		return troubleRaced // another node's event came first
+		return troubleRaced // another node's event has taken this place
 	}
 	switch e.Code {
-	case "40001", "40P01", "0A000": // serialization, deadlock, a newer node changed the tables
+	case "40001", "40P01", "0A000": // serialization, deadlock, or a newer node changed the tables
 		return troubleRaced
 	case "55P03": // lock_timeout
 		return troubleLocked
@@ -61,7 +61,7 @@ func classify(err error) trouble {
 		return troubleFull
 	case "XX001", "XX002":
 		return troubleCorrupt
-	case "25006", "26000", "25P03": // now a standby; statements forgotten; idle for too long
+	case "25006", "26000", "25P03": // the server is a standby now; it forgot its statements; it was idle for too long
 		return troubleLost
 	}
 	switch e.Code[:min(2, len(e.Code))] {
@@ -72,15 +72,15 @@ func classify(err error) trouble {
 	}
 }
 
-// inDoubt reports whether a failed COMMIT may have committed all the same:
-// unless the server said that it did not.
+// inDoubt reports whether a failed COMMIT may have been done all the same. That is so unless the
+// server said that it failed.
 func inDoubt(err error) bool {
 	var e *pgconn.PgError
 	return err != nil && (!errors.As(err, &e) || e.Severity != "ERROR")
 }
 
-// named puts the contract's error in front of the server's. The caller's own
-// end of context stays what it is.
+// named wraps the server's error in the matching error of package eventlog. If the caller's own
+// context ended, its error stays as it is.
 func named(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -100,9 +100,9 @@ func named(ctx context.Context, err error) error {
 	}
 }
 
-// plainError is a server's or connection's error without what could carry
-// content or credentials: only SQLSTATE and the constraint are kept of what
-// the server says, and the connection string is left out.
+// plainError is a server's or connection's error without anything that could contain content or
+// credentials: of the server's error only SQLSTATE and the constraint are kept, and the connection
+// string is left out.
 type plainError struct {
 	text string
 	err  error

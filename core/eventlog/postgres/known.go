@@ -2,9 +2,9 @@ package postgres
 
 import "github.com/parley-gateway/parley/core/eventlog"
 
-// known answers eventlog.Batch.Check from the plan: from what it has read, from
-// the appends that it holds already, and otherwise from what the lane believes,
-// which the writes prove. It makes no error.
+// known answers eventlog.Batch.Check from the plan: from what the plan has read, from the appends
+// that it holds already, and otherwise from what the lane believes, which the writes prove. It
+// never returns an error.
 type known struct{ p *plan }
 
 func (k known) Lease(name string) (epoch int64, held bool, err error) {
@@ -33,9 +33,9 @@ func (k known) Command(id [16]byte) (state eventlog.OutboxState, node string, th
 	return "", "", false, nil
 }
 
-// Parked believes a join unless the plan is careful: removing tells. When an
-// append of the plan has parked some, others may be stored besides; the plan is
-// then stale, and the careful one counts them.
+// Parked does not count the stored receipts unless the plan is careful: the number of rows that the
+// join removes shows whether it was right. If an append of the plan has parked receipts, others may
+// be stored too; the plan is then stale, and the careful plan counts them.
 func (k known) Parked(account eventlog.StreamID, key eventlog.Key) (n int, known bool, err error) {
 	m := k.p.receipts[boundKey{account, key}]
 	switch {

@@ -18,7 +18,7 @@ type lane struct {
 	conn  *pgx.Conn
 	token int64
 	heads map[eventlog.StreamID]uint64 // last sequence as far as this lane knows; other nodes may be ahead
-	fails int                          // attempts to connect that failed in a row
+	fails int                          // how many attempts to connect have failed in a row
 }
 
 // maxHeads bounds the heads kept in memory (about 64 bytes each).
@@ -52,8 +52,8 @@ func (ln *lane) connect(ctx context.Context, waiter context.Context) error {
 	return nil
 }
 
-// pause waits a little longer after each failed attempt to connect, so that a
-// server that starts is not stormed.
+// pause waits a little longer after each failed attempt to connect, so that a server that is
+// starting is not flooded with connections.
 func (ln *lane) pause(l *Log) {
 	if ln.fails == 0 {
 		return
@@ -67,20 +67,20 @@ func (ln *lane) pause(l *Log) {
 	}
 }
 
-// drop gives the connection up, with what was known through it.
+// drop closes the connection and forgets what the lane knew through it.
 func (ln *lane) drop() {
 	clear(ln.heads)
 	if ln.conn == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // a farewell, bounded
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // the time to say goodbye to the server is bounded
 	defer cancel()
 	_ = ln.conn.Close(ctx)
 	ln.conn = nil
 }
 
-// close says farewell and waits for it; the row of log_writers stays, for its
-// max_key.
+// close closes the connection and waits for that; the row of log_writers stays, since its max_key
+// is still needed.
 func (ln *lane) close() {
 	conn := ln.conn
 	ln.drop()
@@ -95,7 +95,7 @@ func (ln *lane) close() {
 	}
 }
 
-// learn keeps the heads that a transaction made.
+// learn stores the heads that a committed transaction made.
 func (ln *lane) learn(p *plan) {
 	for id, h := range p.heads {
 		ln.heads[id] = h.seq
@@ -108,8 +108,8 @@ func (ln *lane) learn(p *plan) {
 	}
 }
 
-// suspectFor is how long appends to a stream go aside after one of them waited
-// for a lock in vain.
+// suspectFor is how long appends to a stream go to the slow lanes after one of them waited for a
+// lock without getting it.
 const suspectFor = 3 * time.Second
 
 // suspect reports whether r would probably wait for a lock.
@@ -142,7 +142,7 @@ func (w *writer) blame(r *request) {
 	}
 }
 
-// streamsOf are the streams and rows that an append changes.
+// streamsOf lists the streams and rows that an append changes.
 func streamsOf(b *eventlog.Batch) (ids []eventlog.StreamID) {
 	for i := range b.Streams {
 		ids = append(ids, b.Streams[i].Stream)
@@ -156,7 +156,7 @@ func streamsOf(b *eventlog.Batch) (ids []eventlog.StreamID) {
 	return ids
 }
 
-// setAside hands a request that its caller still has to the slow lanes.
+// setAside hands a request that no lane has taken yet to the slow lanes.
 func (w *writer) setAside(r *request) {
 	select {
 	case w.slow <- r:
@@ -167,8 +167,8 @@ func (w *writer) setAside(r *request) {
 	}
 }
 
-// runSlow does appends one by one, each with its own wait for locks. Its
-// connection is there only while there is work.
+// runSlow does appends one by one, each with its own wait for locks. Its connection is open only
+// while there is work.
 func (w *writer) runSlow(ln *lane) {
 	defer ln.close()
 	idle := time.NewTimer(time.Minute)
@@ -180,7 +180,7 @@ func (w *writer) runSlow(ln *lane) {
 				return
 			}
 			idle.Reset(time.Minute)
-			if time.Since(r.since) > 2*w.l.o.Patience { // others waited before it for too long
+			if time.Since(r.since) > 2*w.l.o.Patience { // it has waited too long behind other requests
 				if r.take() {
 					w.answer([]*request{r}, eventlog.ErrUnavailable)
 				}

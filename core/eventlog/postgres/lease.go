@@ -11,9 +11,8 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// change runs a statement that writes, outside the lanes: what it does may be
-// done twice without harm. It returns eventlog.ErrNotFound when the statement
-// returns no row.
+// change runs a writing statement outside the lanes. The statement must be harmless when it is done
+// twice. change returns eventlog.ErrNotFound when the statement returns no row.
 func (l *Log) change(ctx context.Context, text string, to []any, args ...any) error {
 	if err := l.readable(ctx); err != nil {
 		return err
@@ -33,9 +32,9 @@ func (l *Log) change(ctx context.Context, text string, to []any, args ...any) er
 	return named(ctx, err)
 }
 
-// AcquireLease implements eventlog.Log. Time is the server's, so that nodes
-// whose clocks differ agree. A lease that ran out but that nobody took is
-// still held: the epoch is what protects.
+// AcquireLease implements eventlog.Log. It uses the server's time, so that nodes whose clocks
+// differ agree. A lease that has expired but that no other node has taken is still held: the epoch
+// protects it.
 func (l *Log) AcquireLease(ctx context.Context, name, node string, ttl time.Duration) (epoch int64, held bool, err error) {
 	err = l.change(ctx, `INSERT INTO leases AS l (name, node, epoch, until) VALUES ($1, $2, 1, clock_timestamp() + $3 * interval '1 microsecond')
 ON CONFLICT (name) DO UPDATE SET node = excluded.node, until = excluded.until, epoch = l.epoch + CASE WHEN l.node = excluded.node THEN 0 ELSE 1 END

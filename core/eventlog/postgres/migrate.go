@@ -16,9 +16,8 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// migrate brings the log's tables up to date, one node at a time. The version
-// table is the log's own, since core/directory has migrations in the same
-// database.
+// migrate brings the log's tables up to date, one node at a time. The log has a version table of
+// its own, since core/directory has migrations in the same database.
 func migrate(ctx context.Context, c *pgx.ConnConfig) (err error) {
 	sub, err := fs.Sub(migrations, "migrations")
 	if err != nil {

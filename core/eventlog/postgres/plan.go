@@ -13,8 +13,8 @@ type boundKey struct {
 	key     eventlog.Key
 }
 
-// head is the last sequence of a stream. fresh: read in this transaction, or
-// the result of an append in it; otherwise what the lane believes.
+// head is the last sequence of a stream. fresh: it was read in this transaction, or is the result
+// of an append in it; otherwise the lane believes it.
 type head struct {
 	seq   uint64
 	fresh bool
@@ -25,28 +25,28 @@ type boundEvent struct {
 	seq    uint64
 }
 
-// thread is who holds a thread, before and after the transaction.
+// thread is the conversation that is open on a thread, before and after the transaction.
 type thread struct{ was, now eventlog.StreamID }
 
 // conversation is a row before (nil: none) and after the transaction.
 type conversation struct{ stored, row *eventlog.ConversationRow }
 
-// command is an outbox row; seen: it is in the table.
+// command is an outbox row; seen means that the row is in the table.
 type command struct {
 	row           eventlog.OutboxRow
 	seen, changed bool
 }
 
-// plan is a transaction in memory: first what it has to read, then what its
-// appends do, each checked against those before it, then what it writes.
+// plan is a transaction in memory: first what it has to read, then what its appends do, each
+// checked against those before it, then what it writes.
 type plan struct {
 	careful bool
-	stale   bool // an append was refused for what is only believed: read, then decide
-	raced   bool // a write found its place taken
+	stale   bool // an append was refused because of something only believed: read it, then decide again
+	raced   bool // a write found that another writer was first
 	believe map[eventlog.StreamID]uint64
 
 	pos       int64 // the next position, counted from 1 within the transaction
-	positions int64 // how many it reserves
+	positions int64 // how many positions the transaction reserves
 	firstPos  int64 // the first of them in the log, known when the server has answered
 	maxKey    int64
 
@@ -60,11 +60,11 @@ type plan struct {
 	receipts map[boundKey]*mailbox
 
 	reads  reads
-	checks map[eventlog.StreamID]bool // streams that must stay where they are, without an event
+	checks map[eventlog.StreamID]bool // streams that must stay at their sequence, without a new event
 	events eventColumns
-	bound  []eventlog.ExternalID // external ids to add, resolved
+	bound  []eventlog.ExternalID // external ids to add, with their sequences resolved
 	queued []*command            // new outbox rows, in order
-	writes int                   // appends that stand
+	writes int                   // how many appends passed their check
 }
 
 // reads are the keys of what must be read.
@@ -81,7 +81,7 @@ func (r *reads) any() bool {
 	return len(r.heads)+len(r.convs)+len(r.external)+len(r.receipts)+len(r.threads)+len(r.commands)+len(r.leases) > 0
 }
 
-// lease is what an append under it is compared with.
+// lease is the state of a lease, with which an append under it is compared.
 type lease struct {
 	node  string
 	epoch int64
@@ -110,8 +110,8 @@ func newPlan(believe map[eventlog.StreamID]uint64, careful bool, n int) *plan {
 
 func (p *plan) empty() bool { return p.writes == 0 }
 
-// ask notes what b needs to be checked and merged. What the lane believes of
-// streams, and that new keys are free, need not be read: the inserts prove it.
+// ask records what must be read to check and merge b. The lane's belief about streams, and that new
+// keys are free, need not be read: the inserts prove it.
 func (p *plan) ask(b *eventlog.Batch) {
 	if b.Lease.Name != "" {
 		p.reads.leases[b.Lease.Name] = true
@@ -180,12 +180,11 @@ func (p *plan) ask(b *eventlog.Batch) {
 // bindsNew reports whether x names an event that b itself appends.
 func bindsNew(b *eventlog.Batch, x *eventlog.ExternalID) bool {
 	return x.Index >= 0 || slices.ContainsFunc(b.Streams, func(s eventlog.StreamAppend) bool {
-		return s.Stream == x.Stream && x.Seq > s.Expect // never so with ExpectAny
+		return s.Stream == x.Stream && x.Seq > s.Expect // never true with ExpectAny
 	})
 }
 
-// add checks b against what was read and what was added before it, and adds it
-// when nothing stands against it.
+// add checks b against what was read and what was added before it, and adds it if it passes.
 func (p *plan) add(b *eventlog.Batch) (eventlog.Appended, error) {
 	checked, err := b.Check(known{p}, p.pos)
 	if err != nil {
@@ -242,7 +241,7 @@ func (p *plan) addEvents(b *eventlog.Batch, done eventlog.Appended) {
 	p.maxKey = max(p.maxKey, b.MaxKeyID())
 }
 
-// addRows takes over the rows, outbox and receipts of an append that stands.
+// addRows adds the rows, outbox entries and receipts of an append that passed.
 func (p *plan) addRows(b *eventlog.Batch, done eventlog.Appended) {
 	for i := range b.Conversations {
 		r := b.Conversations[i]
@@ -259,7 +258,7 @@ func (p *plan) addRows(b *eventlog.Batch, done eventlog.Appended) {
 			r.Agents = eventlog.MergeAgents(nil, r.Agents)
 		} else {
 			r.Agents = eventlog.MergeAgents(before.Agents, r.Agents)
-			r.StartedAt = before.StartedAt // once set it stays: agents' lists are ordered by it
+			r.StartedAt = before.StartedAt // never changed once it is set: agents' lists are ordered by it
 		}
 		c.row = &r
 	}

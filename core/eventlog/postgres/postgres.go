@@ -23,11 +23,10 @@ type Options struct {
 	DSN string
 	// Logger gets life-cycle and trouble; nil discards.
 	Logger *slog.Logger
-	// Patience bounds how long an append waits for its turn, and a read for a
-	// server that comes back. 0 means 5 s.
+	// Patience bounds how long an append waits for its turn, and how long a read waits for a server
+	// that is not there. 0 means 5 s.
 	Patience time.Duration
-	// LockTimeout bounds the wait for one lock that another session holds. 0
-	// means 1 s.
+	// LockTimeout bounds the wait for one lock that another session holds. 0 means 1 s.
 	LockTimeout time.Duration
 }
 
@@ -87,8 +86,8 @@ func Open(ctx context.Context, o Options) (_ *Log, err error) {
 	return l, nil
 }
 
-// OpenReadOnly opens an existing log to read it beside the nodes that write.
-// Whatever writes fails with ErrReadOnly.
+// OpenReadOnly opens an existing log to read it while nodes write it. Every method that writes
+// fails with ErrReadOnly.
 func OpenReadOnly(ctx context.Context, o Options) (_ *Log, err error) {
 	l, err := newLog(o)
 	if err != nil {
@@ -120,14 +119,13 @@ func newLog(o Options) (*Log, error) {
 	}
 	l := &Log{o: o, log: o.Logger, pc: pc, pool: pool, stopping: make(chan struct{}), failed: make(chan struct{})}
 	l.hint.init()
-	// The log's goroutines live until Close, not as long as Open's context.
+	// The log's goroutines live until Close, so they must not end with Open's context.
 	l.background, l.stop = context.WithCancel(context.Background())
 	return l, nil
 }
 
-// checkServer refuses a server that does not fit and warns of settings that
-// break promises. Parley's own commits wait for the disk even where the
-// server's default is that they do not (PR1).
+// checkServer refuses a server that does not fit and warns of settings that break promises. The
+// commits made here wait for the disk even if the server's default is not to wait (PR1).
 func (l *Log) checkServer(ctx context.Context) error {
 	conn, err := pgx.ConnectConfig(ctx, l.pc.ConnConfig)
 	if err != nil {
@@ -147,11 +145,11 @@ func (l *Log) checkServer(ctx context.Context) error {
 	return s.Fits()
 }
 
-// Failed implements eventlog.Log. It is closed when the server reports damage
-// in its files; a lost server is no such thing.
+// Failed implements eventlog.Log. It is closed when the server reports damage in its files; losing
+// the connection to the server does not close it.
 func (l *Log) Failed() <-chan struct{} { return l.failed }
 
-// fail marks the log failed for good. The first reason counts.
+// fail marks the log as failed for good. The first reason is kept.
 func (l *Log) fail(err error) error {
 	err = fmt.Errorf("%w: %w", eventlog.ErrFatal, err)
 	l.failOnce.Do(func() {
@@ -162,7 +160,7 @@ func (l *Log) fail(err error) error {
 	return err
 }
 
-// failure is why the log failed, or nil.
+// failure returns why the log failed, or nil.
 func (l *Log) failure() error {
 	if e := l.failErr.Load(); e != nil {
 		return *e
@@ -170,7 +168,7 @@ func (l *Log) failure() error {
 	return nil
 }
 
-// ended says why nothing is written any more.
+// ended returns why nothing is written any more.
 func (l *Log) ended() error {
 	if err := l.failure(); err != nil {
 		return err
@@ -178,8 +176,8 @@ func (l *Log) ended() error {
 	return eventlog.ErrClosed
 }
 
-// Close implements eventlog.Log. Appends that were queued before it are
-// finished, as far as the server answers.
+// Close implements eventlog.Log. Appends that were queued before it are finished, as far as the
+// server answers.
 func (l *Log) Close() error {
 	l.closeOnce.Do(func() {
 		close(l.stopping)

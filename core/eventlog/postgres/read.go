@@ -17,9 +17,8 @@ import (
 // maxRead bounds one statement of a reader.
 const maxRead = 30 * time.Second
 
-// query runs a statement and gives each row to scan. A server that is just
-// coming back is waited for, as long as patience lasts; what scan collected
-// before is then begun anew by reset.
+// query runs a statement and gives each row to scan. If the server is away, query waits for it, up
+// to Options.Patience, and then starts again: reset must discard what scan has collected before.
 func (l *Log) query(ctx context.Context, text string, reset func(), scan func(pgx.Rows) error, args ...any) error {
 	began := time.Now()
 	for try := 0; ; try++ {
@@ -60,8 +59,8 @@ func (l *Log) readable(ctx context.Context) error {
 	}
 }
 
-// queryOnce waits for a connection of the pool no longer than patience lasts,
-// so that a pool in which all are busy delays nobody for ever (FT16).
+// queryOnce waits for a connection of the pool for Options.Patience at most, so that a pool in
+// which every connection is busy delays no caller for ever (FT16).
 func (l *Log) queryOnce(ctx context.Context, text string, scan func(pgx.Rows) error, args []any) error {
 	wait, cancel := context.WithTimeout(ctx, l.o.Patience)
 	conn, err := l.pool.Acquire(wait)
@@ -85,7 +84,7 @@ func (l *Log) queryOnce(ctx context.Context, text string, scan func(pgx.Rows) er
 	return rows.Err()
 }
 
-// list collects rows.
+// list collects the rows of a statement.
 func list[R any](ctx context.Context, l *Log, of func(pgx.Row) (R, error), text string, args ...any) (out []R, err error) {
 	err = l.query(ctx, text, func() { out = nil }, func(rows pgx.Rows) error {
 		r, err := of(rows)
@@ -95,7 +94,7 @@ func list[R any](ctx context.Context, l *Log, of func(pgx.Row) (R, error), text 
 	return out, err
 }
 
-// one is a single row, or ErrNotFound.
+// one returns a single row, or ErrNotFound.
 func one[R any](ctx context.Context, l *Log, of func(pgx.Row) (R, error), text string, args ...any) (r R, err error) {
 	rows, err := list(ctx, l, of, text, args...)
 	switch {
@@ -107,7 +106,7 @@ func one[R any](ctx context.Context, l *Log, of func(pgx.Row) (R, error), text s
 	return rows[0], nil
 }
 
-// scalar reads one column.
+// scalar reads a row of one column.
 func scalar[R any](row pgx.Row) (r R, err error) {
 	err = row.Scan(&r)
 	return r, err
@@ -115,7 +114,7 @@ func scalar[R any](row pgx.Row) (r R, err error) {
 
 const recordColumns = `pos, stream, seq, at, type, head, body, key_id`
 
-// recordOf reads the recordColumns and what comes after them.
+// recordOf reads the recordColumns and the columns after them.
 func recordOf(row pgx.Row, more ...any) (r eventlog.Record, err error) {
 	var at int64
 	err = row.Scan(append([]any{&r.Pos, (*[16]byte)(&r.Stream), &r.Seq, &at, &r.Type, &r.Head, &r.Body, &r.KeyID}, more...)...)
@@ -148,11 +147,10 @@ func whole(recs []eventlog.Record, after uint64) error {
 	return nil
 }
 
-// selectTail marks the rows that may not be read past: a transaction that is
-// under way could still commit a smaller position. Transactions take ids and
-// positions in one order, so that holds of all after them too. A row from a
-// time before the database was moved to another server has an id that this
-// one has not reached, and stands.
+// selectTail marks the rows at which a reader must stop: a transaction that is under way could
+// still commit a smaller position. Transactions take ids and positions in the same order, so no
+// smaller position can come before the first such row. After the database was moved to another
+// server, older rows have ids that this server has not reached; such rows are not marked.
 const selectTail = `SELECT ` + recordColumns + `, xid >= pg_snapshot_xmin(pg_current_snapshot()) AND xid < pg_snapshot_xmax(pg_current_snapshot())
 FROM events WHERE pos > $1 ORDER BY pos LIMIT $2`
 
@@ -286,8 +284,7 @@ func (l *Log) Conversations(ctx context.Context, q eventlog.ConversationQuery) (
 	return out, nil
 }
 
-// conversationQuery writes the SELECT for q. A page before an unknown row is
-// the first one.
+// conversationQuery writes the SELECT for q. If q.Before is unknown, the result is the first page.
 func conversationQuery(q eventlog.ConversationQuery) (text string, args []any) {
 	none := eventlog.StreamID{}
 	from, order := "conversations c", "c.started_at DESC, c.id DESC"
@@ -329,7 +326,7 @@ func conversationQuery(q eventlog.ConversationQuery) (text string, args []any) {
 	return text, args
 }
 
-// sqlLimit is nil, LIMIT NULL, for all.
+// sqlLimit is nil for "all", which becomes LIMIT NULL.
 func sqlLimit(n int) *int64 {
 	if n <= 0 {
 		return nil

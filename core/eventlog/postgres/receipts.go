@@ -8,13 +8,13 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// mailbox is what is parked for an external id. A callback and the answer to
-// its send may come to two nodes at the same time: parking takes the id's
-// place in external_ids and gives it back within the transaction, so one of
-// them waits for the other and then sees what it did (FT32).
+// mailbox holds the receipts parked for an external id. A callback and the answer to its send may
+// come to two nodes at the same time. Parking therefore inserts the id into external_ids and
+// deletes it again within the transaction, so that one node waits for the other and then sees what
+// it did (FT32).
 type mailbox struct {
 	stored []string // statuses in the table, when they were read
-	joined bool     // what was stored is removed: gone rows
+	joined bool     // the stored receipts are removed; gone is how many rows
 	gone   int
 	staged []eventlog.EarlyReceipt // parked by this transaction
 }
@@ -33,7 +33,7 @@ func (m *mailbox) has(status string) bool {
 		slices.ContainsFunc(m.staged, func(e eventlog.EarlyReceipt) bool { return e.Status == status })
 }
 
-// count is how many are parked as far as the transaction knows.
+// count is how many receipts are parked as far as the transaction knows.
 func (m *mailbox) count() int {
 	n := len(m.staged)
 	if !m.joined {
@@ -57,8 +57,8 @@ func (p *plan) addReceipts(b *eventlog.Batch) {
 	}
 }
 
-// reserve are the ids whose place in external_ids parking takes for a moment.
-// An id that this transaction binds is taken anyway.
+// reserve lists the ids that parking inserts into external_ids for the time of the transaction. An
+// id that this transaction binds is inserted anyway.
 func (p *plan) reserve() map[boundKey]bool {
 	var ids map[boundKey]bool
 	for k, m := range p.receipts {
@@ -72,7 +72,7 @@ func (p *plan) reserve() map[boundKey]bool {
 	return ids
 }
 
-// writeReceipts comes after writeExternal, whose inserts wait for whoever is
+// writeReceipts must come after writeExternal, whose inserts wait for any transaction that is
 // parking or binding the same ids.
 func (p *plan) writeReceipts(q *pgx.Batch) {
 	joined, gone := map[boundKey]bool{}, 0

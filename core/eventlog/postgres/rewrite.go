@@ -12,11 +12,10 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// Rewrite implements eventlog.Log. An advisory lock, held by the connection,
-// keeps other nodes from rewriting the same stream meanwhile: two at once could
-// put back what the other one masked. fn runs outside any transaction. The
-// transaction then takes the stream's next place and gives it back, so that
-// nothing can be appended that fn has not seen.
+// Rewrite implements eventlog.Log. An advisory lock, held by the connection, stops other nodes from
+// rewriting the same stream meanwhile: of two rewrites at once, one could put back what the other
+// has masked. fn runs outside any transaction. The transaction then inserts an event at the
+// stream's next sequence and deletes it, so that no event can be appended that fn has not seen.
 func (l *Log) Rewrite(ctx context.Context, stream eventlog.StreamID, newKey int64, fn func(eventlog.Record) ([]byte, error)) (err error) {
 	l.rewriting.Lock()
 	defer l.rewriting.Unlock()
@@ -40,7 +39,7 @@ func (l *Log) Rewrite(ctx context.Context, stream eventlog.StreamID, newKey int6
 		free, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		if _, err := conn.Exec(free, unlockStream, [16]byte(stream)); err != nil {
-			_ = conn.Conn().Close(free) // ends its locks with it
+			_ = conn.Conn().Close(free) // closing the connection releases its locks
 		}
 	}()
 	if err := l.rewrite(ctx, conn, stream, newKey, fn); err != nil {
@@ -49,7 +48,7 @@ func (l *Log) Rewrite(ctx context.Context, stream eventlog.StreamID, newKey int6
 	return nil
 }
 
-// The second number tells Rewrite's locks from those of event_positions.
+// The second argument keeps Rewrite's locks apart from those of event_positions.
 const (
 	lockStream   = `SELECT pg_advisory_lock(hashtextextended('rewrite ' || $1::uuid::text, 2))`
 	unlockStream = `SELECT pg_advisory_unlock(hashtextextended('rewrite ' || $1::uuid::text, 2))`
@@ -88,7 +87,7 @@ func (l *Log) rewrite(ctx context.Context, conn *pgxpool.Conn, stream eventlog.S
 			continue
 		}
 		err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return l.replace(ctx, tx, stream, after, newKey, seqs, keys, bodies) })
-		if !errors.Is(err, errRaced) { // otherwise it grew meanwhile
+		if !errors.Is(err, errRaced) { // errRaced means that the stream grew while fn ran
 			return named(ctx, err)
 		}
 	}
@@ -119,5 +118,5 @@ ON CONFLICT (id) DO UPDATE SET max_key = greatest(w.max_key, excluded.max_key), 
 	return nil
 }
 
-// rewriter ends the id of Rewrite's row in log_writers; lanes have smaller ones.
+// rewriter is the last byte of the id of Rewrite's row in log_writers; lanes have smaller ones.
 const rewriter = 255

@@ -10,8 +10,8 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// Conversions between Go and column values. A zero id is NULL where it may be
-// missing, a zero time 0, and no bytes NULL.
+// Conversions between Go and column values. A zero id is NULL where it may be missing, a zero time
+// is 0, and an empty slice is NULL.
 
 func idValue(id [16]byte) pgtype.UUID { return pgtype.UUID{Bytes: id, Valid: id != [16]byte{}} }
 
@@ -55,7 +55,7 @@ func conversationOf(row pgx.Row) (r eventlog.ConversationRow, err error) {
 	return r, err
 }
 
-// conversationSet is the columns of several rows.
+// conversationSet holds the columns of several rows, one slice per column.
 type conversationSet struct {
 	ids, accounts            [][16]byte
 	services, contacts       []pgtype.UUID
@@ -108,7 +108,7 @@ func (p *plan) writeConversations(q *pgx.Batch) {
 		q.Queue(`INSERT INTO conversations (id, seq, account, service, contact, key_id, phase, display, started_at, ended_at, state, agents)
 SELECT * FROM `+conversationArgs+` ORDER BY id ON CONFLICT (id) DO NOTHING`, added.args()...).Exec(p.expect(n))
 	}
-	if n := len(changed.ids); n > 0 { // locked when they were read
+	if n := len(changed.ids); n > 0 { // the rows were locked when they were read
 		q.Queue(`UPDATE conversations o SET seq = c.seq, account = c.account, service = c.service, contact = c.contact, key_id = c.key_id,
   phase = c.phase, display = c.display, started_at = c.started_at, ended_at = c.ended_at, state = c.state, agents = c.agents
 FROM `+conversationArgs+` WHERE o.id = c.id`, changed.args()...).Exec(p.expect(n))
@@ -175,14 +175,14 @@ func (p *plan) writeOutbox(q *pgx.Batch) {
 		attempts, notBefore, epochs = append(attempts, int64(r.Attempt)), append(notBefore, timeValue(r.NotBefore)), append(epochs, r.Epoch)
 		deadlines = append(deadlines, timeValue(r.Deadline))
 	}
-	if len(ids) > 0 { // locked when they were read
+	if len(ids) > 0 { // the rows were locked when they were read
 		q.Queue(`UPDATE outbox o SET state = u.state, node = u.node, attempt = u.attempt, not_before = u.not_before, epoch = u.epoch, deadline = u.deadline
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[]) u (id, state, node, attempt, not_before, epoch, deadline)
 WHERE o.command_id = u.id`, ids, states, nodes, attempts, notBefore, epochs, deadlines).Exec(p.expect(len(ids)))
 	}
 }
 
-// addOutbox inserts the new rows in the order in which they came.
+// addOutbox inserts the new rows in the order in which the appends came.
 func (p *plan) addOutbox(q *pgx.Batch) {
 	var ids, accounts [][16]byte
 	var conversations []pgtype.UUID

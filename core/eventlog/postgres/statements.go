@@ -12,11 +12,10 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// Rows that are changed are locked while they are read, and everything is
-// touched in the order of tables below and of keys within them, so that two
-// nodes do not wait for each other.
+// Rows that will be changed are locked when they are read. All rows are touched in the order of
+// tables below and of keys within each table, so that two nodes never wait for each other.
 
-// queueReads reserves positions, first of all, and reads what was asked for.
+// queueReads first reserves the positions, and then reads what was asked for.
 func (p *plan) queueReads(q *pgx.Batch) {
 	if p.positions > 0 {
 		q.Queue(`SELECT first FROM event_positions($1)`, p.positions).QueryRow(func(row pgx.Row) error {
@@ -98,7 +97,7 @@ ORDER BY account, key FOR UPDATE OF t`, accounts, keys).Query(each(func(row pgx.
 	}
 }
 
-// each makes a function for one row one for all.
+// each turns a function for one row into a function for all rows.
 func each(one func(pgx.Rows) error) func(pgx.Rows) error {
 	return func(rows pgx.Rows) error {
 		for rows.Next() {
@@ -110,7 +109,7 @@ func each(one func(pgx.Rows) error) func(pgx.Rows) error {
 	}
 }
 
-// expect notes a race unless a statement changed n rows.
+// expect records a race unless a statement changed n rows.
 func (p *plan) expect(n int) func(pgconn.CommandTag) error {
 	return func(t pgconn.CommandTag) error {
 		p.raced = p.raced || t.RowsAffected() != int64(n)
@@ -128,7 +127,7 @@ func (p *plan) queueWrites(q *pgx.Batch) {
 	p.writeReceipts(q)
 }
 
-// eventColumns are the events to insert, a slice a column.
+// eventColumns are the events to insert, one slice per column.
 type eventColumns struct {
 	pos, seq, at, keyID []int64
 	stream              [][16]byte
@@ -147,11 +146,10 @@ func (c *eventColumns) add(pos int64, stream eventlog.StreamID, seq uint64, e *e
 	c.keyID = append(c.keyID, e.KeyID)
 }
 
-// insertEvents counts positions within the $1 that event_positions has just
-// reserved, since mostly both are sent together. A place that is taken is an
-// error (classify): that is seldom, and ON CONFLICT is work for the server with
-// each row. External ids have it, since a repeat of one is everyday and no
-// error for the server's log.
+// insertEvents counts positions within the $1 that event_positions has just reserved, since both
+// statements are mostly sent together. A place that is taken makes the statement fail (classify):
+// this is rare, and ON CONFLICT would cost the server work for each row. The insert of external ids
+// does use ON CONFLICT, since repeated ids are common and must not be errors in the server's log.
 const insertEvents = `INSERT INTO events (pos, xid, stream, seq, at, key_id, type, head, body)
 SELECT (SELECT currval('events_pos')) - $1 + pos, pg_current_xact_id(), stream, seq, at, key_id, type, head, body
 FROM unnest($2::bigint[], $3::uuid[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::bytea[], $9::bytea[])
@@ -165,8 +163,8 @@ func (p *plan) writeEvents(q *pgx.Batch) {
 	if len(p.events.pos) > 0 {
 		p.insert(q, &p.events)
 	}
-	// A stream that is only checked: taking its next place and giving it back
-	// keeps everybody else from it until the commit.
+	// A stream that is only checked: inserting an event at its next sequence and deleting it keeps
+	// every other writer from the stream until the commit.
 	var checks eventColumns
 	for id := range p.checks {
 		if h := p.heads[id]; !slices.Contains(p.events.stream, [16]byte(id)) {
@@ -181,7 +179,7 @@ func (p *plan) writeEvents(q *pgx.Batch) {
 	}
 }
 
-// writeExternal also takes the places of what writeReceipts parks.
+// writeExternal also inserts the ids for which writeReceipts parks receipts.
 func (p *plan) writeExternal(q *pgx.Batch) {
 	reserved := p.reserve()
 	if len(p.bound)+len(reserved) == 0 {

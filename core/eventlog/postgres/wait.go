@@ -15,28 +15,28 @@ const (
 	channel = "parley_log"
 	// tellEvery is the shortest pause between two notifications to other nodes.
 	tellEvery = 20 * time.Millisecond
-	// lookEvery is how often a waiter looks although nobody told it anything.
+	// lookEvery is how often a waiter looks for new events without having been notified.
 	lookEvery = time.Second
-	// lookSoon is the pause when what it waits for is there but may still be overtaken.
+	// lookSoon is the pause when the event is there but a smaller position may still be committed.
 	lookSoon = 2 * time.Millisecond
 )
 
-// hints wake waiters. A lost one costs a second, a false one a look.
+// hints wake waiters. A lost hint costs a second, and a false one costs a query.
 type hints struct {
 	mu     sync.Mutex
 	next   chan struct{} // closed and replaced with each hint; nil when nobody waits
-	dirty  chan struct{} // a token when other nodes are to be told
+	dirty  chan struct{} // holds a token when other nodes are to be told
 	listen sync.Once
 }
 
 func (h *hints) init() { h.dirty = make(chan struct{}, 1) }
 
-// grown tells waiters here and on other nodes.
+// grown tells waiters here and on other nodes that the log has grown.
 func (h *hints) grown() {
 	h.wake()
 	select {
 	case h.dirty <- struct{}{}:
-	default: // told already
+	default: // a notification is due already
 	}
 }
 
@@ -58,8 +58,8 @@ func (h *hints) wait() <-chan struct{} {
 	return h.next
 }
 
-// notify tells other nodes, apart from the commits: within a transaction a
-// NOTIFY would make all commits of the database queue up behind each other.
+// notify tells other nodes, outside the commits: within a transaction a NOTIFY would make all
+// commits of the database wait for each other.
 func (l *Log) notify() {
 	for {
 		select {
@@ -68,7 +68,7 @@ func (l *Log) notify() {
 			return
 		}
 		ctx, cancel := context.WithTimeout(l.background, l.o.Patience)
-		_, _ = l.pool.Exec(ctx, `SELECT pg_notify($1, '')`, channel) // a hint: readers look by themselves too
+		_, _ = l.pool.Exec(ctx, `SELECT pg_notify($1, '')`, channel) // only a hint: readers also look without it
 		cancel()
 		t := time.NewTimer(tellEvery)
 		select {
@@ -79,7 +79,7 @@ func (l *Log) notify() {
 	}
 }
 
-// follow listens to other nodes until Close.
+// follow listens to the notifications of other nodes until Close.
 func (l *Log) follow() {
 	for l.background.Err() == nil {
 		_ = l.hear() // readers look by themselves while there is no connection
@@ -98,7 +98,7 @@ func (l *Log) hear() error {
 		return err
 	}
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second) // a farewell, bounded
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second) // the time to say goodbye to the server is bounded
 		defer cancel()
 		_ = conn.Close(ctx)
 	}()
@@ -113,8 +113,8 @@ func (l *Log) hear() error {
 	}
 }
 
-// Wait implements eventlog.Log. The first call starts to listen to the other
-// nodes. While the server cannot be reached it goes on waiting.
+// Wait implements eventlog.Log. The first call starts to listen to the other nodes. While the
+// server cannot be reached, Wait goes on waiting.
 func (l *Log) Wait(ctx context.Context, after int64) error {
 	if err := l.readable(ctx); err != nil {
 		return err
@@ -152,8 +152,8 @@ func (l *Log) Wait(ctx context.Context, after int64) error {
 	}
 }
 
-// beyond reports whether there is an event after a position, and whether it
-// may still be overtaken.
+// beyond reports whether there is an event after a position (there), and whether a smaller position
+// may still be committed before it (early).
 func (l *Log) beyond(ctx context.Context, after int64) (there, early bool, err error) {
 	err = l.query(ctx, selectTail, func() { there = false }, func(rows pgx.Rows) error {
 		there = true

@@ -10,22 +10,22 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// Bounds of one transaction: a batch is what has queued, up to these.
+// Bounds of one transaction: a batch is everything that is queued, up to these.
 const (
 	maxBatchAppends = 2048
 	maxBatchBytes   = 16 << 20
 	queueSize       = 4096 // beyond it callers wait to hand over their append
 )
 
-// Who has a request: its caller until a lane takes it, then the lane until it
-// answers. A caller whose patience ends takes back what is still its own.
+// Who owns a request: its caller until a lane takes it, then the lane until it answers. A caller
+// whose patience ends may withdraw a request that no lane has taken.
 const (
 	held int32 = iota
 	taken
 	withdrawn
 )
 
-// request is one append and the result slot of its one waiter.
+// request is one append, with the place for its result and the caller who waits for it.
 type request struct {
 	ctx    context.Context //nolint:containedctx // the waiter's; travels with its request
 	batch  *eventlog.Batch
@@ -41,19 +41,19 @@ type writer struct {
 	l     *Log
 	main  *lane
 	queue chan *request
-	slow  chan *request // what waited too long for a lock (lane.go)
+	slow  chan *request // requests that waited too long for a lock (lane.go)
 	idle  chan struct{} // closed when all lanes have ended
 	done  sync.WaitGroup
 	pool  sync.Pool
 
 	suspectMu sync.Mutex
-	suspects  map[eventlog.StreamID]time.Time // appends to them wait for locks; until when
+	suspects  map[eventlog.StreamID]time.Time // streams whose appends wait for locks, and until when they are treated so
 
 	statsMu sync.Mutex
 	stats   eventlog.Stats
 }
 
-// slowLanes is how many appends wait for locks at once, apart from the others.
+// slowLanes is how many appends may wait for locks at once, apart from the others.
 const slowLanes = 2
 
 func newWriter(l *Log, id [16]byte) *writer {
@@ -115,14 +115,14 @@ func (l *Log) Append(ctx context.Context, b *eventlog.Batch) (eventlog.Appended,
 	return w.await(ctx, r, patience.C)
 }
 
-// await waits for the answer. A lane that has taken a request answers within
-// its own bounds.
+// await waits for the answer to a request. A lane that has taken the request answers within its own
+// time limits.
 func (w *writer) await(ctx context.Context, r *request, patience <-chan time.Time) (eventlog.Appended, error) {
 	for {
 		select {
 		case <-r.done:
 		case <-ctx.Done():
-			return eventlog.Appended{}, ctx.Err() // r may be a lane's; not reused
+			return eventlog.Appended{}, ctx.Err() // a lane may still use r, so r must not be reused
 		case <-patience:
 			if r.owner.CompareAndSwap(held, withdrawn) {
 				return eventlog.Appended{}, fmt.Errorf("append: %w", eventlog.ErrUnavailable)
@@ -131,7 +131,7 @@ func (w *writer) await(ctx context.Context, r *request, patience <-chan time.Tim
 			continue
 		case <-w.idle:
 			select {
-			case <-r.done: // the last batch held it
+			case <-r.done: // the lane's last batch contained it
 			default:
 				return eventlog.Appended{}, w.l.ended()
 			}
@@ -148,8 +148,7 @@ func (w *writer) reuse(r *request) {
 	w.pool.Put(r)
 }
 
-// run is the main lane: until Close, then until the queue is empty; or until
-// the log fails.
+// run is the main lane. It ends when the log fails, or after Close when the queue is empty.
 func (w *writer) run() {
 	defer w.main.close()
 	var batch []*request
@@ -166,7 +165,7 @@ func (w *writer) run() {
 				return
 			}
 		}
-		// Whoever withdraws while there is no connection has lost nothing.
+		// A caller may withdraw while there is no connection, since nothing was sent yet.
 		if err := w.main.connect(w.l.background, first.ctx); err != nil {
 			w.main.pause(w.l)
 			if first.take() {
@@ -179,13 +178,13 @@ func (w *writer) run() {
 	}
 }
 
-// take makes r the lane's, unless its caller has gone.
+// take makes r the lane's, unless its caller has given up.
 func (r *request) take() bool {
 	return r.ctx.Err() == nil && r.owner.CompareAndSwap(held, taken)
 }
 
-// gather takes first and whatever else has queued. What is known to wait for a
-// lock goes aside.
+// gather takes first and all other queued requests. Those that would probably wait for a lock are
+// set aside.
 func (w *writer) gather(batch []*request, first *request) []*request {
 	size := 0
 	for r := first; ; {
@@ -219,7 +218,7 @@ func (r *request) size() int {
 	return n
 }
 
-// commit does batch on a lane and answers everybody in it.
+// commit writes the batch on a lane and answers every request in it.
 func (w *writer) commit(ln *lane, batch []*request) {
 	if len(batch) == 0 {
 		return
@@ -236,8 +235,8 @@ func (w *writer) commit(ln *lane, batch []*request) {
 			w.setAside(r)
 		}
 	case kind == troubleOne && len(batch) > 1:
-		// One of them cannot be written (a text that is not UTF-8, say). Which
-		// one shows when each has a transaction of its own.
+		// One of the appends cannot be written (a text that is not UTF-8, say). To find out which
+		// one, each is written in a transaction of its own.
 		for i := range batch {
 			w.commit(ln, batch[i:i+1])
 		}
@@ -269,7 +268,7 @@ func (w *writer) succeeded(batch []*request, p *plan, took time.Duration) {
 	}
 }
 
-// answer fails everybody in batch.
+// answer fails every request in batch with err.
 func (w *writer) answer(batch []*request, err error) {
 	w.statsMu.Lock()
 	w.stats.Failures += uint64(len(batch))

@@ -6,15 +6,14 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// append checks b and, if nothing stands against it, writes it into the open
-// transaction. It writes nothing when it returns an error that is not
-// SQLite's, so that a conflict leaves its neighbours alone. The writer is the
-// only one to write events, so what it checked stays true until the commit.
+// append checks b and, if b passes, writes it into the open transaction. When it returns an error
+// that is not SQLite's, it has written nothing, so that a conflict does not affect the other
+// appends of the batch. No other goroutine writes events, so what it checked stays true until the
+// commit.
 //
-// External ids are nearly always new. The first check therefore believes that
-// they are free, and inserting them tells; when one of them is bound already, the
-// second check reads them. Parking a receipt reads its id at once, since nothing
-// is inserted that would tell.
+// External ids are nearly always new. The first check therefore assumes that they are free, and the
+// insert shows if one is not; then the second check reads them. If b parks a receipt its id is read
+// at once, since no insert would show that it is bound.
 func (w *writer) append(b *eventlog.Batch) (eventlog.Appended, error) {
 	w.known.believes = len(b.ParkReceipts) == 0
 	for {
@@ -37,7 +36,7 @@ func (w *writer) append(b *eventlog.Batch) (eventlog.Appended, error) {
 	}
 }
 
-// bind inserts external ids, or none of them when one is not free.
+// bind inserts external ids; if one of them is not free it inserts none.
 func (w *writer) bind(ids []eventlog.ExternalID) (free bool, err error) {
 	for i := range ids {
 		x := &ids[i]
@@ -59,7 +58,7 @@ func (w *writer) bind(ids []eventlog.ExternalID) (free bool, err error) {
 	return true, nil
 }
 
-// write puts into the transaction what the checks let through.
+// write writes a checked batch into the transaction.
 func (w *writer) write(b *eventlog.Batch, done eventlog.Appended) error {
 	for i := range b.Streams {
 		s := &b.Streams[i]

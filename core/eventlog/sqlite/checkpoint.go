@@ -15,11 +15,10 @@ const (
 	walWarn         = 262144
 )
 
-// checkpointer copies the write-ahead log back into the database, on a clock
-// and with a connection of its own, so that commits hardly wait for it. SQLite
-// starts the log over only when all of it is copied back while nobody writes;
-// under steady load that moment never comes by itself, so the last few pages
-// are copied by the writer between two batches.
+// checkpointer copies the write-ahead log back into the database, at regular intervals and with a
+// connection of its own, so that commits hardly wait for it. SQLite starts the log over only when
+// all of it is copied back while nobody writes. Under steady load that moment never comes by
+// itself, so the writer copies the last few pages between two batches.
 type checkpointer struct {
 	l      *Log
 	conn   *conn
@@ -60,14 +59,14 @@ func (k *checkpointer) run(ctx context.Context) {
 		case classify(err) == troubleFatal:
 			_ = k.l.fail(fmt.Errorf("checkpoint: %w", err))
 			return
-		case err != nil && ctx.Err() == nil && !failing: // once is enough: a full disk may stay full
+		case err != nil && ctx.Err() == nil && !failing: // logged once, since a full disk may stay full
 			k.l.log.WarnContext(ctx, "write-ahead log not copied back", "err", err)
 		}
 		failing = err != nil
 	}
 }
 
-// wal is the state of the write-ahead log: pages in it, and copied back.
+// wal is the size of the write-ahead log: its pages, and how many of them are copied back.
 type wal struct{ pages, copied int64 }
 
 func (s *stmt) wal() (wal, error) {
@@ -86,7 +85,7 @@ func (k *checkpointer) once(ctx context.Context) error {
 	}
 	state, err := k.copy.wal()
 	if err != nil || (state.copied == state.pages && state.pages < walHard) {
-		return err // the next commit starts the log over
+		return err // nothing is left to copy, so the next commit starts the log over
 	}
 	hard := state.pages >= walHard
 	_, err = k.l.do(ctx, func(r *request) {
@@ -103,9 +102,9 @@ func (k *checkpointer) once(ctx context.Context) error {
 	return err
 }
 
-// finishCheckpoint runs in the writer's goroutine, outside a transaction.
-// When the log has become large it waits up to a second for readers that hold
-// on to old pages, and the queue with it.
+// finishCheckpoint runs in the writer's goroutine, outside a transaction. If hard is set (the log
+// has become large), it waits up to a second for readers that still use old pages, and the queued
+// appends wait with it.
 func (w *writer) finishCheckpoint(hard bool) (_ wal, err error) {
 	w.l.gate.Lock()
 	defer w.l.gate.Unlock()

@@ -6,9 +6,8 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// columns is a row's values as the driver makes them: int64, string, []byte or
-// nil. A value of another type than asked for reads as zero; the row's
-// checksum tells.
+// columns is a row's values as the driver makes them: int64, string, []byte or nil. A value of
+// another type than asked for reads as zero; the row's checksum then does not match.
 type columns []any
 
 func (c columns) bytes(i int) []byte         { b, _ := c[i].([]byte); return b }
@@ -16,8 +15,8 @@ func (c columns) number(i int) int64         { n, _ := c[i].(int64); return n }
 func (c columns) text(i int) string          { s, _ := c[i].(string); return s }
 func (c columns) id(i int) eventlog.StreamID { return idOf(c.bytes(i)) }
 
-// each makes a scanner for Log.query out of a function that reads one row of
-// columns, which the writing connection reads without database/sql.
+// each makes a scanner for Log.query from a function that reads one row as columns. The writing
+// connection uses the same functions without database/sql.
 func each[R any](of func(columns) (R, error), to func(R)) func(*sql.Rows) error {
 	var row columns
 	var dest []any

@@ -14,10 +14,10 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// DSN names the database file for modernc.org/sqlite with everything that any
-// writing connection to it must have: flush at each commit, old content
-// overwritten, immediate transactions, waiting up to 10 s for the lock, and no
-// checkpoints of its own (the log makes them apart from the writers).
+// DSN names the database file for modernc.org/sqlite, with the settings that every writing
+// connection to it must have: a flush at each commit, deleted content overwritten, immediate
+// transactions, waiting up to 10 s for the lock, and no checkpoints (the log makes them apart from
+// the writers).
 func DSN(path string) string {
 	return dsn(path, "rw", "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)",
 		"wal_autocheckpoint(0)", "journal_size_limit(67108864)", "cache_size(-16384)")
@@ -29,16 +29,15 @@ func ReadDSN(path string) string { return dsn(path, "ro", "query_only(1)") }
 func dsn(path, mode string, pragmas ...string) string {
 	q := url.Values{"mode": {mode}, "_txlock": {"immediate"}, "_error_rc": {"1"}}
 	q.Add("_pragma", "busy_timeout(10000)")
-	q.Add("_pragma", "temp_store(MEMORY)") // nothing leaks into temporary files
+	q.Add("_pragma", "temp_store(MEMORY)") // no content may get into temporary files
 	for _, p := range pragmas {
 		q.Add("_pragma", p)
 	}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
 
-// conn is a connection used by one goroutine at a time, below database/sql:
-// on the append path database/sql's pool, locks and conversions cost more
-// than they give.
+// conn is a connection used by one goroutine at a time, without database/sql: on the append path
+// database/sql's pool, locks and conversions cost more than they are worth.
 type conn struct {
 	raw   driver.Conn
 	stmts []*stmt
@@ -91,15 +90,15 @@ func (c *conn) prepare(text string, n int) (*stmt, error) {
 	return s, nil
 }
 
-// bind fills the argument slots; values are int64, []byte, string or nil.
+// bind sets the statement's arguments; values are int64, []byte, string or nil.
 func (s *stmt) bind(values []driver.Value) {
 	for i, v := range values {
 		s.args[i].Value = v
 	}
 }
 
-// exec runs the statement and returns the number of rows changed. Contexts
-// stop nothing here: a write is short, and an interrupted one would be doubtful.
+// exec runs the statement and returns the number of rows changed. It takes no context: a write is
+// short, and after an interruption its outcome would be in doubt.
 func (s *stmt) exec(values ...driver.Value) (int64, error) {
 	s.bind(values)
 	r, err := s.raw.ExecContext(context.Background(), s.args)
@@ -145,7 +144,7 @@ func (c *conn) once(text string, values ...driver.Value) (columns, error) {
 	return row, errors.Join(err, s.raw.Close())
 }
 
-// Conversions between Go and column values. A zero id is NULL, a zero time 0.
+// Conversions between Go and column values. A zero id is NULL, a zero time is 0.
 
 func idValue(id eventlog.StreamID) driver.Value {
 	if id == (eventlog.StreamID{}) {

@@ -40,8 +40,8 @@ func (l *Log) Conversations(ctx context.Context, q eventlog.ConversationQuery) (
 	return out, nil
 }
 
-// startOf is when a conversation began, or the far future when there is no
-// such row: a page before it is then the first page.
+// startOf is when a conversation began, or the far future if there is no such row: the page before
+// it is then the first page.
 func (l *Log) startOf(ctx context.Context, id eventlog.StreamID) (started int64, err error) {
 	if id == (eventlog.StreamID{}) {
 		return math.MaxInt64, nil
@@ -101,7 +101,7 @@ func conversationQuery(q eventlog.ConversationQuery, before int64) (text string,
 	return text, args
 }
 
-// conversationOf reads the conversationColumns and checks their sum.
+// conversationOf reads the conversationColumns and checks the row's checksum.
 func conversationOf(c columns) (eventlog.ConversationRow, error) {
 	r := eventlog.ConversationRow{
 		ID:        c.id(0),

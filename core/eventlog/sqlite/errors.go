@@ -16,7 +16,7 @@ var (
 	ErrLocked = errors.New("eventlog: data folder is in use by another process")
 	// ErrReadOnly: the log was opened with OpenReadOnly.
 	ErrReadOnly = errors.New("eventlog: read only")
-	// ErrVersion: the SQLite that is linked in is older than the floor.
+	// ErrVersion: the linked SQLite is older than versionFloor.
 	ErrVersion = errors.New("eventlog: SQLite is too old")
 )
 
@@ -27,11 +27,11 @@ var errPartial = errors.New("append left half done")
 type trouble int
 
 const (
-	troubleNone  trouble = iota // nothing was written, neighbours are safe
-	troubleOne                  // concerns the statement at hand
+	troubleNone  trouble = iota // nothing was written, and the other appends of the batch are safe
+	troubleOne                  // only the statement at hand is to blame
 	troubleBusy                 // another process holds the write lock
 	troubleFull                 // no space: fails now, may work later (PR16)
-	troubleFatal                // durability or content can no longer be vouched for (PR17)
+	troubleFatal                // durability or content can no longer be guaranteed (PR17)
 )
 
 // classify tells what kind of trouble err is, from SQLite's result code
@@ -43,7 +43,7 @@ func classify(err error) trouble {
 	var e *sqlite.Error
 	switch {
 	case errors.As(err, &e):
-	case errors.Is(err, eventlog.ErrCorrupt): // a checksum
+	case errors.Is(err, eventlog.ErrCorrupt): // a checksum did not match
 		return troubleFatal
 	case errors.Is(err, errPartial):
 		return troubleOne
@@ -56,8 +56,8 @@ func classify(err error) trouble {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return troubleBusy
 	case sqlite3.SQLITE_IOERR:
-		// Growing the shared-memory file fails like this on a full disk;
-		// nothing of the transaction was written by then.
+		// Growing the shared-memory file fails with this code on a full disk, before anything of
+		// the transaction was written.
 		if code == sqlite3.SQLITE_IOERR_SHMSIZE {
 			return troubleFull
 		}
@@ -76,7 +76,7 @@ func isCorrupt(err error) bool {
 	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_CORRUPT || e.Code()&0xff == sqlite3.SQLITE_NOTADB)
 }
 
-// named puts the contract's error in front of SQLite's.
+// named wraps SQLite's error in the matching error of package eventlog.
 func named(err error) error {
 	switch {
 	case err == nil:

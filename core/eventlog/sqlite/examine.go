@@ -16,12 +16,12 @@ import (
 // cannot lose a concurrent checkpoint (sqlite.org/wal.html, WAL-reset bug).
 var versionFloor = [3]int{3, 51, 3}
 
-// found is what lay in the data folder before it was opened.
+// found is what was in the data folder before the log opened it.
 type found struct {
 	database bool
-	wal      bool     // and something is in it
+	wal      bool     // there is a write-ahead log, and it is not empty
 	witness  *witness // nil when there is none
-	changed  bool     // closed in order, but not the same file since
+	changed  bool     // closed properly, but the file has changed since
 }
 
 // inspect looks at the files before SQLite touches them, and makes an empty
@@ -45,8 +45,8 @@ func (l *Log) inspect() (found, error) {
 	return f, createPrivate(l.path)
 }
 
-// examine decides whether what was found may be used (FT13): it must hold
-// every acknowledged event, and be whole if there is reason for doubt.
+// examine decides whether the database found may be used (FT13): it must contain every acknowledged
+// event, and must be undamaged if there is reason for doubt.
 func (l *Log) examine(ctx context.Context, f found, o Options) error {
 	pos, open, err := l.ends()
 	if err != nil {
@@ -101,10 +101,9 @@ func checkVersion(c *conn) error {
 	return nil
 }
 
-// ends reads the last position and whether the log was marked open. A
-// database whose first migration never finished has neither. The connection
-// only reads: when it closes, the write-ahead log stays as it was, so that a
-// refused database can still be mended.
+// ends reads the last position and whether the log was marked open. A database whose first
+// migration never finished has neither. The connection only reads: when it closes, the write-ahead
+// log stays as it was, so that a refused database can still be repaired.
 func (l *Log) ends() (pos int64, open bool, err error) {
 	c, err := connect(ReadDSN(l.path))
 	if err != nil {
@@ -125,7 +124,7 @@ func (l *Log) ends() (pos int64, open bool, err error) {
 	return row[0].(int64), row[1].(int64) != 0, nil
 }
 
-// checkIntegrity starts the check and waits a while for its verdict.
+// checkIntegrity starts the check and waits a while for its result.
 func (l *Log) checkIntegrity(ctx context.Context, why string, o Options) error {
 	l.log.InfoContext(ctx, "checking the event log", "reason", why)
 	start := time.Now()
@@ -133,7 +132,7 @@ func (l *Log) checkIntegrity(ctx context.Context, why string, o Options) error {
 	l.done.Go(func() {
 		err := l.Verify(l.background)
 		if l.background.Err() != nil {
-			verdict <- nil // closed meanwhile: nothing was found, nothing is claimed
+			verdict <- nil // the log was closed meanwhile: the check did not finish and found nothing
 			return
 		}
 		if err != nil && o.AcceptDamage {
@@ -159,11 +158,10 @@ func (l *Log) checkIntegrity(ctx context.Context, why string, o Options) error {
 	}
 }
 
-// Verify reads the whole database and reports damage as eventlog.ErrCorrupt:
-// the structure, each index against its table (quick_check would leave that
-// out, and what an index has lost is not found, silently), then every
-// checksum. It takes some 10 s for each gigabyte and slows the others down
-// meanwhile.
+// Verify reads the whole database and reports damage as eventlog.ErrCorrupt: the structure, each
+// index against its table (quick_check leaves this out, and a row missing from an index would
+// silently not be found), then every checksum. It takes some 10 s for each gigabyte and slows other
+// work down meanwhile.
 func (l *Log) Verify(ctx context.Context) (err error) {
 	db, err := sql.Open("sqlite", ReadDSN(l.path))
 	if err != nil {
@@ -183,7 +181,7 @@ func (l *Log) Verify(ctx context.Context) (err error) {
 		return named(err)
 	}
 	if tables != 3 {
-		return nil // nothing in it yet
+		return nil // the database is still empty
 	}
 	if err := verifyLists(ctx, db); err != nil {
 		return named(err)
@@ -209,7 +207,7 @@ func verifySums(ctx context.Context, db *sql.DB) error {
 			if err != nil {
 				return err
 			}
-			if n == 0 { // nothing is ever deleted from these tables
+			if n == 0 { // the table is read: no row is ever deleted from these tables
 				break
 			}
 		}
@@ -217,7 +215,7 @@ func verifySums(ctx context.Context, db *sql.DB) error {
 	if _, err := eachRow(ctx, db, `SELECT `+threadColumns+` FROM open_threads`, each(threadOf, ignore)); err != nil {
 		return err
 	}
-	var parked int // the table is younger than the others
+	var parked int // this table may not exist yet, since it is younger than the others
 	if err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE name = 'early_receipts'`).Scan(&parked); err != nil {
 		return err
 	}
@@ -242,7 +240,7 @@ func verifyExternal(ctx context.Context, db *sql.DB) error {
 	}
 }
 
-// verifyLists compares the lists by agent with the conversations' own.
+// verifyLists compares the lists of conversations by agent with the conversations' own rows.
 func verifyLists(ctx context.Context, db *sql.DB) error {
 	var listed, matching, taking int64
 	if err := db.QueryRowContext(ctx, `SELECT
@@ -272,9 +270,9 @@ func eachRow(ctx context.Context, db *sql.DB, query string, do func(*sql.Rows) e
 	return n, rows.Err()
 }
 
-// markOpen notes that the log is in use, in the lock file and in the database
-// itself, so that a copy of the database alone can be told for what it is. A
-// full disk does not stop the start: reads work (PR16).
+// markOpen records that the log is in use, in the lock file and in the database itself, so that a
+// copy of the database alone can be recognised as one. A full disk does not stop the start, since
+// reads work (PR16).
 func (l *Log) markOpen() error {
 	if err := errors.Join(l.lock.write(witness{pos: l.w.pos}), l.lock.sync()); err != nil {
 		l.log.Warn("cannot note in the lock file that the log is open", "err", err)
@@ -290,8 +288,8 @@ func (l *Log) markOpen() error {
 	return err
 }
 
-// markClosed and noteClosed undo markOpen. When they fail the next start
-// checks more than it needs to.
+// markClosed and noteClosed undo markOpen. If they fail, the next start checks more than it needs
+// to.
 func (l *Log) markClosed() {
 	if _, err := l.w.sql.setMeta.exec(int64(0), "open"); err != nil {
 		l.log.Warn("cannot note in the database that the log is closed", "err", err)

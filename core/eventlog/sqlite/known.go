@@ -5,7 +5,7 @@ import "github.com/parley-gateway/parley/core/eventlog"
 // known answers eventlog.Batch.Check from the open transaction.
 type known struct {
 	w        *writer
-	believes bool // take external ids to be free instead of reading them
+	believes bool // assume that external ids are free instead of reading them
 }
 
 func (k *known) Lease(name string) (epoch int64, held bool, err error) {

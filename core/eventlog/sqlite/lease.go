@@ -14,7 +14,7 @@ func (l *Log) AcquireLease(ctx context.Context, name, node string, ttl time.Dura
 	}
 	_, err = l.do(ctx, func(r *request) {
 		r.work = func() error {
-			got.epoch, got.held = 0, false // it may run again after a rollback
+			got.epoch, got.held = 0, false // the function may run again after a rollback
 			row, err := l.w.sql.lease.row(name)
 			if err != nil {
 				return err

@@ -10,26 +10,25 @@ import (
 	"syscall"
 )
 
-// lockFile is the file beside the database that keeps a second gateway out
-// (flock) and bears witness to what the database must hold: the position of
-// the last acknowledged event, noted after each commit. The note is not
-// flushed, so it may lag after a power cut but never runs ahead of what is
-// durable; it survives kill -9. A database that ends before it lost events: a
-// write-ahead log was cut off or left behind when copying (FT13).
+// lockFile is the file beside the database that keeps a second gateway out (flock) and records what
+// the database must contain: the position of the last acknowledged event, written after each
+// commit. This position is not flushed, so it may lag behind after a power cut but is never ahead
+// of what is durable; it survives kill -9. A database that ends before this position has lost
+// events: its write-ahead log was cut off or left behind when copying (FT13).
 //
-// The lock is never on the database file itself: closing any descriptor of
-// that one would drop SQLite's own locks in this process.
+// The lock is never on the database file itself: closing any descriptor of that file would drop
+// SQLite's own locks in this process.
 type lockFile struct{ f *os.File }
 
 // witness is the content of the lock file.
 type witness struct {
-	clean bool  // the last owner closed the log
+	clean bool  // the last owner closed the log properly
 	pos   int64 // last acknowledged position
 	size  int64 // of the database file when it was closed
 	mtime int64 // of the database file when it was closed, ns since 1970
 }
 
-// One line of fixed length, so that each write replaces the one before whole.
+// One line of fixed length, so that each write replaces the whole line before.
 const witnessFormat = "parley-log %7s pos %019d size %019d mtime %019d\n"
 
 func acquireLock(path string) (*lockFile, error) {
@@ -46,8 +45,7 @@ func acquireLock(path string) (*lockFile, error) {
 	return &lockFile{f: f}, nil
 }
 
-// read returns what the last owner left; ok is false when there is nothing
-// readable.
+// read returns what the last owner wrote; ok is false if there is nothing readable.
 func (l *lockFile) read() (w witness, ok bool) {
 	b, err := io.ReadAll(io.NewSectionReader(l.f, 0, 1024))
 	if err != nil {
@@ -72,12 +70,12 @@ func (l *lockFile) write(w witness) error {
 
 func (l *lockFile) sync() error { return l.f.Sync() }
 
-// release gives the lock up. The file stays: removing it would race with the
-// next owner, and its content is wanted.
+// release gives the lock up. The file stays: removing it would race with the next owner, and its
+// content is needed at the next start.
 func (l *lockFile) release() error { return l.f.Close() }
 
-// createPrivate makes an empty file that only its owner can read, and flushes
-// its directory; SQLite gives the files beside it the same mode.
+// createPrivate makes an empty file that only its owner can read, and flushes its directory; SQLite
+// gives its other files the same mode.
 func createPrivate(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {

@@ -14,8 +14,8 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// migrate brings the log's tables up to date. The version table is the log's
-// own, since core/directory has migrations in the same file.
+// migrate brings the log's tables up to date. The log has a version table of its own, since
+// core/directory has migrations in the same file.
 func (l *Log) migrate(ctx context.Context) (err error) {
 	db, err := sql.Open("sqlite", DSN(l.path))
 	if err != nil {

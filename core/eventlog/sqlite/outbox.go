@@ -41,7 +41,7 @@ func (w *writer) updateOutbox(u *eventlog.OutboxUpdate) error {
 
 const outboxColumns = `command_id, account, conversation, seq, kind, route, state, attempt, not_before, deadline, payload, key_id, node, epoch, sum`
 
-// outboxOf reads the outboxColumns and checks their sum.
+// outboxOf reads the outboxColumns and checks the row's checksum.
 func outboxOf(c columns) (eventlog.OutboxRow, error) {
 	r := eventlog.OutboxRow{
 		CommandID:    c.id(0),

@@ -10,15 +10,14 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// maxRead bounds one read: a reader that lasts keeps the write-ahead log from
-// being emptied (promises.md 4.12).
+// maxRead bounds one read: a long read keeps the write-ahead log from being emptied (promises.md
+// 4.12).
 const maxRead = 30 * time.Second
 
 // noLimit is SQLite's LIMIT for "all".
 const noLimit = -1
 
-// reads are the prepared statements of the readers of lists; see points for
-// the others.
+// reads are the prepared statements for reading lists; single rows are read through points.
 type reads struct {
 	stream, tail, agents, outbox, outboxOf, receipts *sql.Stmt
 }
@@ -39,7 +38,7 @@ WHERE state <> 'settled' AND (state <> 'unknown' OR ?)`
 		{&r.outboxOf, unsettled + ` AND account = ? ORDER BY n LIMIT ?`},
 		{&r.receipts, `SELECT ` + receiptColumns + ` FROM early_receipts WHERE account = ? AND key = ? ORDER BY at, status`},
 	} {
-		s, err := db.PrepareContext(ctx, p.text) //nolint:sqlclosecheck // by close
+		s, err := db.PrepareContext(ctx, p.text) //nolint:sqlclosecheck // closed by reads.close
 		if err != nil {
 			return fmt.Errorf("prepare %.40q: %w", p.text, err)
 		}
@@ -58,8 +57,8 @@ func (r *reads) close() error {
 	return errors.Join(errs...)
 }
 
-// query runs a statement and gives each row to scan. The transaction ends
-// with the call, however slow the caller is with what it got.
+// query runs a statement and gives each row to scan. The transaction ends with the call, however
+// long the caller then works on the result.
 func (l *Log) query(ctx context.Context, s *sql.Stmt, scan func(*sql.Rows) error, args ...any) error {
 	select {
 	case <-l.stopping:
@@ -81,14 +80,14 @@ func (l *Log) query(ctx context.Context, s *sql.Stmt, scan func(*sql.Rows) error
 	return l.readFailure(rows.Err())
 }
 
-// readFailure names what went wrong. Damage seen by a reader is damage for
-// all: the log must not go on writing into it.
+// readFailure names what went wrong. Damage found by a reader fails the whole log, which must not
+// go on writing into a damaged file.
 func (l *Log) readFailure(err error) error {
 	if err == nil {
 		return nil
 	}
 	select {
-	case <-l.stopping: // the files went away under the read
+	case <-l.stopping: // the log was closed during the read
 		return fmt.Errorf("%w: %w", eventlog.ErrClosed, err)
 	default:
 	}
@@ -118,8 +117,8 @@ func (l *Log) Read(ctx context.Context, stream eventlog.StreamID, after uint64, 
 	return out, nil
 }
 
-// Tail implements eventlog.Log. There is one writer, so positions become
-// visible in their order and nothing can commit below what is seen.
+// Tail implements eventlog.Log. There is one writer, so positions become visible in their order,
+// and no smaller position can be committed later.
 func (l *Log) Tail(ctx context.Context, after int64, limit int) ([]eventlog.Record, error) {
 	var out []eventlog.Record
 	err := l.query(ctx, l.reads.tail, each(eventOf, func(r eventlog.Record) { out = append(out, r) }), after, sqlLimit(limit))
@@ -129,7 +128,7 @@ func (l *Log) Tail(ctx context.Context, after int64, limit int) ([]eventlog.Reco
 	return out, nil
 }
 
-// eventOf reads the eventColumns and checks their sum.
+// eventOf reads the eventColumns and checks the row's checksum.
 func eventOf(c columns) (eventlog.Record, error) {
 	r := eventlog.Record{
 		Pos:    c.number(0),

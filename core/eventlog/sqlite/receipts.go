@@ -56,7 +56,7 @@ func (l *Log) PruneReceipts(ctx context.Context, before time.Time) (n int, err e
 
 const receiptColumns = `account, key, status, at, body, key_id, sum`
 
-// receiptOf reads the receiptColumns and checks their sum.
+// receiptOf reads the receiptColumns and checks the row's checksum.
 func receiptOf(c columns) (eventlog.EarlyReceipt, error) {
 	e := eventlog.EarlyReceipt{Account: c.id(0), Status: c.text(2), At: timeOf(c.number(3)), Body: c.bytes(4), KeyID: c.number(5)}
 	copy(e.Key[:], c.bytes(1))

@@ -8,17 +8,16 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// errGrown: events came while bodies were being rewritten.
+// errGrown: events were appended while bodies were being rewritten.
 var errGrown = errors.New("stream grew")
 
-// Rewrite implements eventlog.Log. fn runs in the caller's goroutine, outside
-// any transaction, so it may take its time and read the log; when events came
-// meanwhile it is called for those too. Then all changes are one transaction.
-// Old bodies are overwritten in the database (secure_delete) and leave the
-// write-ahead log when that is next emptied; they were sealed under the old
-// key, whose destruction is what erases them.
+// Rewrite implements eventlog.Log. fn runs in the caller's goroutine, outside any transaction, so
+// it may take its time and read the log; it is also called for events that are appended meanwhile.
+// Then all changes are written in one transaction. Old bodies are overwritten in the database
+// (secure_delete) and leave the write-ahead log when that is next emptied; they were sealed under
+// the old key, and destroying that key is what erases them.
 func (l *Log) Rewrite(ctx context.Context, stream eventlog.StreamID, newKey int64, fn func(eventlog.Record) ([]byte, error)) error {
-	// Two at once could put back what the other one masked.
+	// Of two rewrites at once, one could put back what the other has masked.
 	l.rewriting.Lock()
 	defer l.rewriting.Unlock()
 	const page = 1000
@@ -49,8 +48,8 @@ func (l *Log) Rewrite(ctx context.Context, stream eventlog.StreamID, newKey int6
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("rewrite stream %x: %w", stream, err)
 		}
-		// Once handed over it is waited for, come what may: a Rewrite that is
-		// still to be applied must not be overtaken by the next one.
+		// Once the rewrite is queued it is waited for even if ctx ends: the next Rewrite must not
+		// overtake one that is still to be applied.
 		_, err = l.do(context.WithoutCancel(ctx), func(r *request) {
 			r.work = func() error { return l.w.rewrite(stream, after, newKey, changed) }
 		})
@@ -64,7 +63,7 @@ func (l *Log) Rewrite(ctx context.Context, stream eventlog.StreamID, newKey int6
 	}
 }
 
-// rewrite stores new bodies, unless the stream has grown beyond head.
+// rewrite stores new bodies, unless the stream has events after head.
 func (w *writer) rewrite(stream eventlog.StreamID, head uint64, newKey int64, changed []eventlog.Record) error {
 	now, err := w.known.Head(stream)
 	if err != nil {

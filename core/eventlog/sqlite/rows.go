@@ -14,9 +14,8 @@ func blob(b []byte) driver.Value {
 	return b
 }
 
-// putConversation writes a conversation's row. A row that exists is updated
-// column by column as far as it changed: SQLite touches only the indexes whose
-// columns a statement names.
+// putConversation writes a conversation's row. In an existing row it updates only the columns that
+// changed: SQLite touches only the indexes whose columns a statement names.
 func (w *writer) putConversation(r *eventlog.ConversationRow) error {
 	old, err := w.sql.conversation.row(r.ID[:])
 	if err != nil {
@@ -30,7 +29,7 @@ func (w *writer) putConversation(r *eventlog.ConversationRow) error {
 		return err
 	}
 	row := *r
-	row.StartedAt = stored.StartedAt // once set it stays: agents' lists are ordered by it
+	row.StartedAt = stored.StartedAt // never changed once it is set: agents' lists are ordered by it
 	row.Agents = eventlog.MergeAgents(stored.Agents, r.Agents)
 	if err := w.setConversation(&row, &stored); err != nil {
 		return err

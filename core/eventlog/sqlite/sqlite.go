@@ -25,14 +25,13 @@ type Options struct {
 	Dir string
 	// Logger gets life-cycle and trouble; nil discards.
 	Logger *slog.Logger
-	// AcceptDamage opens a database that is otherwise refused with
-	// eventlog.ErrCorrupt: one whose newest events are missing (it was copied
-	// while in use, or restored without the files beside it) or in which the
-	// integrity check finds damage. What was found is logged as an error.
+	// AcceptDamage opens a database that is otherwise refused with eventlog.ErrCorrupt: one whose
+	// newest events are missing (it was copied while in use, or restored without the files beside
+	// it) or in which the integrity check finds damage. The damage is logged as an error.
 	AcceptDamage bool
-	// Gate, when not nil, is held during each transaction. Whoever else writes to the
-	// same file from this process takes it too: SQLite lets waiting writers
-	// starve, a mutex does not.
+	// Gate, when not nil, is held during each transaction. Any other code of this process that
+	// writes to the same file must hold it too: with SQLite's own lock a waiting writer may starve,
+	// with a mutex it does not.
 	Gate sync.Locker
 	// CheckWait is how long Open waits for the integrity check that follows an
 	// unclean stop; a longer check goes on in the background and fails the
@@ -69,10 +68,9 @@ type Log struct {
 
 var _ eventlog.Log = (*Log)(nil)
 
-// Open opens the log for the one process that writes it. It refuses a folder
-// in use (ErrLocked), a damaged database or one that lacks acknowledged
-// events (eventlog.ErrCorrupt), and too old an SQLite (ErrVersion). It starts
-// goroutines; Close stops them.
+// Open opens the log for the one process that writes it. It refuses a folder in use (ErrLocked), a
+// database that is damaged or lacks acknowledged events (eventlog.ErrCorrupt), and an SQLite that
+// is too old (ErrVersion). It starts goroutines; Close stops them.
 func Open(ctx context.Context, o Options) (_ *Log, err error) {
 	if o.CheckWait == 0 {
 		o.CheckWait = 250 * time.Millisecond
@@ -121,8 +119,8 @@ func Open(ctx context.Context, o Options) (_ *Log, err error) {
 	return l, nil
 }
 
-// OpenReadOnly opens an existing log to read it beside the process that owns
-// it, or while nobody does. Whatever writes fails with ErrReadOnly.
+// OpenReadOnly opens an existing log to read it, whether or not a process has it open for writing.
+// Every method that writes fails with ErrReadOnly.
 func OpenReadOnly(ctx context.Context, o Options) (_ *Log, err error) {
 	l := newLog(o)
 	if _, err := os.Stat(l.path); err != nil {
@@ -148,12 +146,12 @@ func newLog(o Options) *Log {
 		stopping: make(chan struct{}),
 		failed:   make(chan struct{}),
 	}
-	// The log's goroutines live until Close, not as long as Open's context.
+	// The log's goroutines live until Close, so they must not end with Open's context.
 	l.background, l.stop = context.WithCancel(context.Background())
 	return l
 }
 
-// Path is the database file, where core/directory keeps its records too.
+// Path is the path of the database file, in which core/directory keeps its records too.
 func (l *Log) Path() string { return l.path }
 
 func (l *Log) openReaders(ctx context.Context) error {
@@ -173,7 +171,7 @@ func (l *Log) openReaders(ctx context.Context) error {
 // Failed implements eventlog.Log.
 func (l *Log) Failed() <-chan struct{} { return l.failed }
 
-// fail marks the log failed for good. The first reason counts.
+// fail marks the log as failed for good. The first reason is kept.
 func (l *Log) fail(err error) error {
 	err = fmt.Errorf("%w: %w", eventlog.ErrFatal, named(err))
 	l.failOnce.Do(func() {
@@ -184,7 +182,7 @@ func (l *Log) fail(err error) error {
 	return err
 }
 
-// failure is why the log failed, or nil.
+// failure returns why the log failed, or nil.
 func (l *Log) failure() error {
 	if e := l.failErr.Load(); e != nil {
 		return *e
@@ -192,9 +190,9 @@ func (l *Log) failure() error {
 	return nil
 }
 
-// Close implements eventlog.Log. Appends that were queued before it are
-// finished. After a fatal error the database is left as it is, for the next
-// start to recover: closing it would flush again what could not be flushed.
+// Close implements eventlog.Log. Appends that were queued before it are finished. After a fatal
+// error the database is left as it is, for the next start to recover: closing it would flush again
+// what could not be flushed before.
 func (l *Log) Close() error {
 	l.closeOnce.Do(func() {
 		close(l.stopping)
@@ -218,8 +216,8 @@ func (l *Log) Close() error {
 	return l.closeErr
 }
 
-// closeFiles closes what is open; the writer last, so that it is the one that
-// copies the write-ahead log back and removes it.
+// closeFiles closes all connections. The writer is closed last, so that it copies the write-ahead
+// log back and removes it.
 func (l *Log) closeFiles() error {
 	var errs []error
 	errs = append(errs, l.reads.close(), l.points.close())

@@ -1,6 +1,6 @@
 package sqlite
 
-// statements are those of the writing connection.
+// statements are the prepared statements of the writing connection.
 type statements struct {
 	begin, commit, rollback                                          *stmt
 	head, addEvent                                                   *stmt

@@ -9,8 +9,8 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// summer computes the sum column. Every field is fixed in size or carries its
-// length, so that bytes cannot move from one to the next unnoticed.
+// summer computes the sum column, a row's checksum. Every field is fixed in size or preceded by its
+// length, so that moving bytes from one field to the next changes the sum.
 type summer struct {
 	crc uint32
 	buf [8]byte
@@ -21,7 +21,7 @@ func (s *summer) num(v uint64) {
 	s.crc = crc32.Update(s.crc, castagnoli, s.buf[:])
 }
 
-// bytes takes nil and empty for the same, as the driver does.
+// bytes adds b; nil and empty give the same sum, since the driver does not tell them apart.
 func (s *summer) bytes(b []byte) {
 	s.num(uint64(len(b)))
 	s.crc = crc32.Update(s.crc, castagnoli, b)

@@ -7,7 +7,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// followEvery is how often a read-only log looks for news: nobody tells it.
+// followEvery is how often a read-only log looks for new events, since no writer tells it.
 const followEvery = 100 * time.Millisecond
 
 // Wait implements eventlog.Log.
@@ -32,7 +32,7 @@ func (l *Log) Wait(ctx context.Context, after int64) error {
 	}
 }
 
-// growth is closed after the next commit of events.
+// growth returns a channel that is closed after the next commit of events.
 func (w *writer) growth() <-chan struct{} {
 	w.growMu.Lock()
 	defer w.growMu.Unlock()

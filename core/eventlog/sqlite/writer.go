@@ -11,19 +11,19 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// Bounds of one transaction: a batch is what has queued, up to these.
+// Bounds of one transaction: a batch is everything that is queued, up to these.
 const (
 	maxBatchAppends = 2048
 	maxBatchBytes   = 16 << 20
 	queueSize       = 4096 // beyond it callers wait to hand over their append
 )
 
-// request is one unit of work for the writer goroutine, and the result slot
-// of its one waiter.
+// request is one unit of work for the writer goroutine, with the place for its result and the
+// caller who waits for it.
 type request struct {
 	ctx     context.Context //nolint:containedctx // the waiter's; travels with its request
 	batch   *eventlog.Batch
-	work    func() error // instead of batch: anything else that writes
+	work    func() error // instead of batch: any other work that writes
 	outside func() error // instead of both: runs outside a transaction
 	result  eventlog.Appended
 	err     error
@@ -37,12 +37,12 @@ type writer struct {
 	conn  *conn
 	sql   statements
 	known known
-	heads map[eventlog.StreamID]uint64 // last sequence, as of the open transaction
-	// pos and maxKey as of the open transaction; committed is restored on rollback.
+	heads map[eventlog.StreamID]uint64 // last sequence of each stream, as of the open transaction
+	// pos and maxKey are as of the open transaction; committed holds the values for a rollback.
 	pos, maxKey int64
 	committed   struct{ pos, maxKey int64 }
 	batch       []*request
-	full        uint64 // writes refused for want of space since the last one that went through
+	full        uint64 // writes refused because the disk is full, since the last successful one
 
 	queue chan *request
 	idle  chan struct{} // closed when the goroutine has ended
@@ -59,12 +59,12 @@ type writer struct {
 // maxHeads bounds the heads kept in memory (about 64 bytes each).
 const maxHeads = 1 << 17
 
-// maxYields is how often the writer steps back before it commits, so that those
-// whom the last commit has woken add theirs: a flush for many costs little more
-// than one for few. It never waits: alone, it goes on at once.
+// maxYields is how often the writer yields the processor before it commits, so that the callers
+// whom the last commit has woken can add their appends: a flush for many costs little more than one
+// for few. It never waits: if nobody else runs, it goes on at once.
 const maxYields = 4
 
-// newWriter connects; load must follow before run.
+// newWriter connects to the database; load must be called before run.
 func newWriter(l *Log) (*writer, error) {
 	c, err := connect(DSN(l.path))
 	if err != nil {
@@ -91,7 +91,7 @@ func (w *writer) load() error {
 	if err != nil {
 		return err
 	}
-	if mode := row[0]; mode != "wal" { // some network file systems cannot
+	if mode := row[0]; mode != "wal" { // some network file systems do not support this mode
 		return fmt.Errorf("journal mode is %v, want wal: is the data folder on a local disk?", mode)
 	}
 	row, err = w.conn.once(`SELECT (SELECT coalesce(max(pos), 0) FROM events), (SELECT value FROM log_meta WHERE name = 'max_key')`)
@@ -104,8 +104,8 @@ func (w *writer) load() error {
 	return nil
 }
 
-// do hands work to the writer and waits for its result. When ctx ends first
-// the work may still be done.
+// do hands work to the writer and waits for its result. When ctx ends first the work may still be
+// done.
 func (l *Log) do(ctx context.Context, fill func(*request)) (eventlog.Appended, error) {
 	if l.w == nil {
 		return eventlog.Appended{}, ErrReadOnly
@@ -129,10 +129,10 @@ func (l *Log) do(ctx context.Context, fill func(*request)) (eventlog.Appended, e
 	select {
 	case <-r.done:
 	case <-ctx.Done():
-		return eventlog.Appended{}, ctx.Err() // r is the writer's; not reused
+		return eventlog.Appended{}, ctx.Err() // the writer may still use r, so r must not be reused
 	case <-w.idle:
 		select {
-		case <-r.done: // its last batch held it
+		case <-r.done: // the writer's last batch contained it
 		default:
 			return eventlog.Appended{}, l.ended()
 		}
@@ -143,7 +143,7 @@ func (l *Log) do(ctx context.Context, fill func(*request)) (eventlog.Appended, e
 	return result, err
 }
 
-// ended says why nothing is written any more.
+// ended returns why nothing is written any more.
 func (l *Log) ended() error {
 	if err := l.failure(); err != nil {
 		return err
@@ -159,8 +159,7 @@ func (l *Log) Append(ctx context.Context, b *eventlog.Batch) (eventlog.Appended,
 	return l.do(ctx, func(r *request) { r.batch = b })
 }
 
-// run is the writer goroutine: until Close, then until the queue is empty; or
-// until the log fails.
+// run is the writer goroutine. It ends when the log fails, or after Close when the queue is empty.
 func (w *writer) run() {
 	defer close(w.idle)
 	for w.l.failure() == nil {
@@ -183,8 +182,7 @@ func (w *writer) run() {
 	}
 }
 
-// take gathers first and whatever else has queued, leaving out those whose
-// caller has gone.
+// take collects first and all other queued requests, leaving out those whose caller has given up.
 func (w *writer) take(first *request) {
 	w.batch = w.batch[:0]
 	size, yields := 0, 0
@@ -233,7 +231,7 @@ func (r *request) size() int {
 	return n
 }
 
-// commit does batch in one transaction and answers everybody in it.
+// commit writes the batch in one transaction and answers every request in it.
 func (w *writer) commit(batch []*request) {
 	if len(batch) == 0 {
 		return
@@ -258,8 +256,8 @@ func (w *writer) commit(batch []*request) {
 	case kind == troubleBusy || len(batch) == 1:
 		w.answer(batch, fmt.Errorf("append: %w", err))
 	default:
-		// One of them cannot be written (too long a value, say). Which one
-		// shows when each has a transaction of its own.
+		// One of the requests cannot be written (a value that is too long, say). To find out which
+		// one, each is written in a transaction of its own.
 		for i := range batch {
 			if err := w.l.failure(); err != nil {
 				w.answer(batch[i:], err)
@@ -270,8 +268,8 @@ func (w *writer) commit(batch []*request) {
 	}
 }
 
-// transact runs batch up to the flush. A nil error means that whatever has no
-// error of its own is durable; otherwise nothing is.
+// transact runs the batch up to the flush. After a nil error every request that has no error of its
+// own is durable; otherwise nothing is.
 func (w *writer) transact(batch []*request) (took time.Duration, err error) {
 	w.l.gate.Lock()
 	defer w.l.gate.Unlock()
@@ -302,9 +300,8 @@ func (w *writer) transact(batch []*request) (took time.Duration, err error) {
 	return time.Since(start), nil
 }
 
-// rollback forgets the open transaction and what memory held of it. Its own
-// error is of no use: SQLite rolls back by itself on some errors, and then
-// there is nothing left to roll back.
+// rollback undoes the open transaction, also in memory. An error of ROLLBACK itself is ignored:
+// SQLite rolls back by itself after some errors, and then nothing is left to roll back.
 func (w *writer) rollback(err error) error {
 	_, _ = w.sql.rollback.exec()
 	clear(w.heads)
@@ -314,7 +311,7 @@ func (w *writer) rollback(err error) error {
 
 func (w *writer) succeeded(batch []*request, events uint64, took time.Duration) {
 	if events > 0 {
-		// A lost note weakens the check on the next start and nothing else.
+		// If this write is lost, only the check at the next start is weaker.
 		_ = w.l.lock.write(witness{pos: w.pos})
 		w.published.Store(w.pos)
 	}
@@ -346,7 +343,7 @@ func (w *writer) succeeded(batch []*request, events uint64, took time.Duration) 
 	}
 }
 
-// answer fails everybody in batch.
+// answer fails every request in batch with err.
 func (w *writer) answer(batch []*request, err error) {
 	w.statsMu.Lock()
 	w.stats.Failures += uint64(len(batch))
