@@ -45,7 +45,7 @@ func TestOutboxStates(t *testing.T) {
 			for _, node := range []string{"mine", "other"} {
 				want := from != eventlog.OutboxSettled || to == eventlog.OutboxSettled || to == ""
 				if to == eventlog.OutboxBegun && (!from.Pending() || node == "other") {
-					want = false // promises.md 4.10: only the row's own node begins it, and unknown never begins (PR4)
+					want = false // promises.md 4.10: only the node that the row names begins it, and an unknown command never begins (PR4)
 				}
 				u := eventlog.OutboxUpdate{State: to, Node: "mine"}
 				if u.Fits(from, node) != want {

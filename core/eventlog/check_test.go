@@ -9,8 +9,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// store is what a log knows, as plain maps. fault, when set, is the answer to
-// every question.
+// store answers Check from plain maps. fault, when set, is the error of every answer.
 type store struct {
 	leases   map[string]int64
 	heads    map[eventlog.StreamID]uint64
@@ -18,7 +17,7 @@ type store struct {
 	threads  map[id]eventlog.StreamID
 	commands map[[16]byte]eventlog.OutboxRow
 	parked   map[id]int
-	trusts   bool // takes a join's word
+	trusts   bool // does not count parked receipts, but believes the join
 	fault    error
 }
 
@@ -73,7 +72,7 @@ func bind(key eventlog.Key, stream eventlog.StreamID, index int, seq uint64) eve
 	return eventlog.ExternalID{Account: account, Key: key, Stream: stream, Index: index, Seq: seq}
 }
 
-// full is a store in which something of each kind is there.
+// full is a store that holds something of each kind.
 func full() *store {
 	return &store{
 		leases:   map[string]int64{"acd": 3},
@@ -172,7 +171,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// sameError compares an error that has fields with them, others with errors.Is.
+// sameError compares an error that has fields as a whole, and any other with errors.Is.
 func sameError(got, want error) bool {
 	var dup, wantDup *eventlog.DuplicateError
 	var open, wantOpen *eventlog.ThreadOpenError
@@ -190,7 +189,7 @@ func sameError(got, want error) bool {
 	return errors.Is(got, want)
 }
 
-// A store that takes the writer's word does not count what is parked.
+// A store that believes the writer does not count the parked receipts.
 func TestCheckTrusts(t *testing.T) {
 	s := full()
 	s.trusts = true
@@ -200,7 +199,7 @@ func TestCheckTrusts(t *testing.T) {
 	}
 }
 
-// An error of the store's ends the check, whichever question met it.
+// An error of the store must end the check, whichever question it answers.
 func TestCheckStoreFails(t *testing.T) {
 	thread := []eventlog.Thread{{Account: account, Key: k2, Conversation: two}}
 	for name, b := range map[string]eventlog.Batch{
@@ -222,8 +221,8 @@ func TestCheckStoreFails(t *testing.T) {
 	}
 }
 
-// FuzzCheck: whatever a batch holds, the check does not panic; what passes has
-// sequences without holes, consecutive positions, and no id twice.
+// FuzzCheck: the check must not panic, whatever a batch holds; a batch that passes has sequences
+// without holes, consecutive positions, and no id twice.
 func FuzzCheck(f *testing.F) {
 	f.Add([]byte{0, 1, 5, 1, 1, 2, 1, 0, 2, 2, 2, 3, 1, 1, 4, 1, 2, 5, 1, 6, 1, 1, 7, 1, 2, 8, 2})
 	f.Add([]byte{0, 2, 0, 3, 1, 2, 2, 1, 0, 2, 3, 1})
@@ -256,7 +255,7 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
-// batchOf reads a batch of small numbers from data; it often collides with full.
+// batchOf reads a batch of small numbers from data; it often conflicts with full.
 func batchOf(data []byte) *eventlog.Batch {
 	b := &eventlog.Batch{}
 	next := func() byte {

@@ -7,7 +7,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog/eventlogbench"
 )
 
-// One pass of a second, to know that the measurement itself works.
+// A short run, to know that the measurement itself works.
 func TestRun(t *testing.T) {
 	r, err := eventlogbench.Run(t.Context(), t.TempDir(), 16, 400*time.Millisecond)
 	if err != nil {

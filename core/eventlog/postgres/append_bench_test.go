@@ -12,10 +12,9 @@ import (
 	"github.com/parley-gateway/parley/internal/pgtest"
 )
 
-// BenchmarkAppend is what a carrier's texts cost the log: 64 connections, and
-// each text one event on a stream of its connection at the sequence it knows,
-// with the id of the provider, bound as the router does it. The server flushes,
-// as it does in earnest.
+// BenchmarkAppend measures what a carrier's texts cost the log: 64 connections, where each text is
+// one event on the connection's stream at the sequence that it knows, with the provider's id, bound
+// as the router binds it. The server flushes to disk, as in production.
 func BenchmarkAppend(b *testing.B) {
 	c, err := pgtest.Start("fsync = on")
 	if err != nil {
@@ -56,7 +55,7 @@ func BenchmarkAppend(b *testing.B) {
 		wg.Wait()
 		n += uint64(each)
 	}
-	round(50) // heads, statements and their plans
+	round(50) // warm up heads, statements and their plans
 	before := l.Stats()
 	b.ReportAllocs()
 	b.ResetTimer()

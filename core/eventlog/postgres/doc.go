@@ -19,6 +19,6 @@
 // The package promises durability as far as the server does: see Server.Warnings. A server's crash
 // is not fatal to the log; it reconnects.
 //
-// Backups, standbys and the server's settings are up to its operator. The records of core/directory
-// are in tables of their own in the same database.
+// The package leaves backups, standbys and the server's settings to its operator, and records to
+// core/directory, which has tables of its own in the same database.
 package postgres

@@ -28,13 +28,12 @@ func times(quick, soak int) int {
 type ledger struct {
 	writers int
 	acked   []atomic.Int64 // by writer: messages 0..n-1
-	refused atomic.Int64   // answers that asked to come again
+	refused atomic.Int64   // answers that asked for the message again later
 	slowest atomic.Int64   // nanoseconds of the slowest answer
 }
 
-// deliver is a carrier: it sends one message after the other, and each again
-// until it is acknowledged, until stop. A repeat that the log knows counts as
-// acknowledged (PR3).
+// deliver is a carrier: until stop it sends one message after the other, each again and again until
+// it is acknowledged. A repeat that the log knows counts as acknowledged (PR3).
 func (b *ledger) deliver(ctx context.Context, t testing.TB, l eventlog.Log, w int, stop <-chan struct{}) {
 	t.Helper()
 	stream, account := eventlogtest.ID(w), eventlogtest.ID(500)
@@ -65,12 +64,12 @@ func (b *ledger) deliver(ctx context.Context, t testing.TB, l eventlog.Log, w in
 	}
 }
 
-// check compares what carriers know with the log: all of it, once, in order.
+// check compares what the carriers know with the log: every message must be there once, in order.
 func (b *ledger) check(t testing.TB, l eventlog.Log) {
 	t.Helper()
 	for w := range b.writers {
 		got := heads(t, l, eventlogtest.ID(w))
-		if n := int(b.acked[w].Load()); len(got) < n || len(got) > n+1 { // the last may have been under way
+		if n := int(b.acked[w].Load()); len(got) < n || len(got) > n+1 { // the last message may have been under way
 			t.Errorf("writer %d: %d acknowledged, %d stored", w, n, len(got))
 		}
 		for i, name := range got {
@@ -114,8 +113,8 @@ func (b *ledger) progress(t testing.TB, n int64) {
 	}
 }
 
-// The server dies and comes back under load from two nodes: no acknowledged
-// event is lost, none is there twice, writers wait no longer than they must (FT14).
+// The server crashes and comes back while two nodes write: no acknowledged event may be lost or
+// stored twice, and writers must wait no longer than necessary (FT14).
 func TestServerCrash(t *testing.T) {
 	c, err := pgtest.Start()
 	if err != nil {
@@ -144,7 +143,7 @@ func TestServerCrash(t *testing.T) {
 	b.progress(t, 5)
 	stop()
 	b.check(t, logs[1])
-	// Patience in the queue, then at most: the attempt, its commit, the look-up.
+	// At most: patience in the queue, then the attempt, its commit and the look-up.
 	if d := time.Duration(b.slowest.Load()); d > 10*time.Second {
 		t.Errorf("the slowest answer took %v", d)
 	}
@@ -155,7 +154,7 @@ func TestServerCrash(t *testing.T) {
 	}
 }
 
-// Connections are ended by the server, over and over (FT14).
+// The server ends the connections again and again (FT14).
 func TestBackendsTerminated(t *testing.T) {
 	db := cluster.Database(t)
 	logs := []*postgres.Log{open(t, cluster.DSN(db), patience(2*time.Second)), open(t, cluster.DSN(db), patience(2*time.Second))}
@@ -172,8 +171,8 @@ func TestBackendsTerminated(t *testing.T) {
 	b.check(t, logs[0])
 }
 
-// The answer to a COMMIT is lost, or the COMMIT itself: the caller is told what
-// is true, and the event is there once (FT15).
+// The answer to a COMMIT is lost, or the COMMIT itself: the caller must be told the real outcome,
+// and the event must be there once (FT15).
 func TestCommitAnswerLost(t *testing.T) {
 	db := cluster.Database(t)
 	r := newRelay(t, cluster.Addr())
@@ -198,8 +197,8 @@ func TestCommitAnswerLost(t *testing.T) {
 	}
 }
 
-// The server cannot be asked what became of a COMMIT: the caller is told that
-// it is not known, within bounds, and a repeat finds the truth (FT15).
+// The server cannot be asked for the outcome of a COMMIT: the caller must be told, within bounds,
+// that it is not known, and a repeat must find the real outcome (FT15).
 func TestCommitOutcomeUnknown(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault  fault
@@ -239,7 +238,7 @@ func TestCommitOutcomeUnknown(t *testing.T) {
 	}
 }
 
-// Many cuts under load, with repeats by the carriers (FT15).
+// Many broken connections under load, with repeats by the carriers (FT15).
 func TestCommitsCutUnderLoad(t *testing.T) {
 	db := cluster.Database(t)
 	r := newRelay(t, cluster.Addr())
@@ -259,8 +258,8 @@ func TestCommitsCutUnderLoad(t *testing.T) {
 	b.check(t, logs[1])
 }
 
-// untilCommitsWait waits until the server lets commits wait for its standby: a
-// new connection sees a changed setting before the process does that acts on it.
+// untilCommitsWait waits until the server makes commits wait for its standby: a new connection sees
+// a changed setting before the server process that acts on it does.
 func untilCommitsWait(t *testing.T) {
 	t.Helper()
 	watch := cluster.Connect(t, "postgres")
@@ -295,9 +294,8 @@ func untilCommitsWait(t *testing.T) {
 	}
 }
 
-// The synchronous standby is gone: nothing is acknowledged, not even to a
-// repeat that finds the first try committed on the primary alone, until the
-// commit counts as replicated (PR18).
+// The synchronous standby is gone: nothing may be acknowledged until the commit counts as
+// replicated, not even a repeat that finds the first try committed on the primary alone (PR18).
 func TestStandbyGone(t *testing.T) {
 	db := cluster.Database(t)
 	l := open(t, cluster.DSN(db), patience(500*time.Millisecond))

@@ -38,8 +38,8 @@ func withRow(b *eventlog.Batch, id eventlog.StreamID) *eventlog.Batch {
 	return b
 }
 
-// Somebody holds a conversation's row: appends to it are refused in time, all
-// others go on, and it recovers by itself (FT16).
+// Another session holds a conversation's row: appends to it must be refused in time, all others
+// must go on, and later appends must work again without help (FT16).
 func TestRowLocked(t *testing.T) {
 	db := cluster.Database(t)
 	l := open(t, cluster.DSN(db), patience(2*time.Second))
@@ -70,7 +70,7 @@ func TestRowLocked(t *testing.T) {
 	if err := <-refused; !errors.Is(err, eventlog.ErrUnavailable) {
 		t.Errorf("append to the locked conversation: %v, want ErrUnavailable", err)
 	}
-	// Now that it is known, it does not delay the others' batches at all.
+	// Now that the lock is known, the append must not delay the other batches at all.
 	wg.Go(func() {
 		_, err := l.Append(t.Context(), withRow(note(stuck, 1, "b"), stuck))
 		refused <- err
@@ -87,7 +87,7 @@ func TestRowLocked(t *testing.T) {
 	}
 }
 
-// A whole table is locked: every append is refused in time, reads go on (FT16).
+// A whole table is locked: every append must be refused in time, and reads must go on (FT16).
 func TestTableLocked(t *testing.T) {
 	db := cluster.Database(t)
 	l := open(t, cluster.DSN(db), patience(time.Second))
@@ -114,8 +114,8 @@ func TestTableLocked(t *testing.T) {
 	mustAppend(t, l, note(eventlogtest.ID(1), 1, "b"))
 }
 
-// Both connections of a small pool hang: other reads are answered or refused
-// in time, appends do not need the pool (FT16).
+// Both connections of a small pool hang: other reads must be answered or refused in time, and
+// appends do not need the pool (FT16).
 func TestPoolExhausted(t *testing.T) {
 	db := cluster.Database(t)
 	l := open(t, cluster.DSN(db)+"&pool_max_conns=2", patience(time.Second))
@@ -141,10 +141,10 @@ func TestPoolExhausted(t *testing.T) {
 	}
 }
 
-// FT15: an append without events asks for the head of a stream, and its answer
-// holds: while a transaction that adds to the stream is under way, also one whose
-// client has given up, there is none (ErrUnavailable); then it says whether that
-// one was written. The router finds out in this way (decision 0016).
+// FT15: an append without events asks for the head of a stream, and its answer must be reliable.
+// While a transaction that adds to the stream is under way, even one whose client has given up,
+// there is no answer (ErrUnavailable); afterwards the answer says whether that transaction was
+// written. The router uses this to find out (decision 0016).
 func TestHeadIsConfirmed(t *testing.T) {
 	for name, commit := range map[string]bool{"written": true, "not written": false} {
 		t.Run(name, func(t *testing.T) {

@@ -48,7 +48,7 @@ func heads(t testing.TB, l eventlog.Log, stream eventlog.StreamID) (out []string
 	return out
 }
 
-// nodes opens one database several times.
+// nodes opens one database several times, once for each node.
 func nodes(t testing.TB, n int, change ...func(*postgres.Options)) (logs []*postgres.Log) {
 	t.Helper()
 	dsn := cluster.DSN(cluster.Database(t))
@@ -58,8 +58,8 @@ func nodes(t testing.TB, n int, change ...func(*postgres.Options)) (logs []*post
 	return logs
 }
 
-// What one node knows of a stream is no longer true when another one wrote
-// to it: appends are refused, or placed, by what the database says (PR6).
+// What one node knows of a stream is outdated when another node has written to it: appends must be
+// refused or placed by what the database says (PR6).
 func TestNodesSeeEachOthersAppends(t *testing.T) {
 	l := nodes(t, 2)
 	s := eventlogtest.ID(1)
@@ -76,7 +76,7 @@ func TestNodesSeeEachOthersAppends(t *testing.T) {
 	if diff := cmp.Diff([]string{"a", "b", "c", "d", "e", "f"}, heads(t, l[0], s)); diff != "" {
 		t.Errorf("stream (-want +got):\n%s", diff)
 	}
-	// A stream that is only checked.
+	// A stream that is only checked, without a new event.
 	b := note(eventlogtest.ID(2), 0, "x")
 	b.Streams = append(b.Streams, eventlog.StreamAppend{Stream: s, Expect: 5})
 	if _, err := l[1].Append(t.Context(), b); !errors.Is(err, eventlog.ErrConflict) {
@@ -87,8 +87,8 @@ func TestNodesSeeEachOthersAppends(t *testing.T) {
 	mustAppend(t, l[0], note(s, 6, "g"))
 }
 
-// Writers on both nodes at once: every acknowledged event is there once, every
-// refused one is not, and streams have no holes (PR6, promises.md 4.4, 4.6).
+// Writers on both nodes at once: every acknowledged event must be there once, no refused one may be
+// there, and streams must have no holes (PR6, promises.md 4.4, 4.6).
 func TestNodesWriteTheSameStreams(t *testing.T) {
 	l := nodes(t, 2)
 	const writers, each, streams = 8, 30, 4
@@ -144,8 +144,8 @@ func TestNodesWriteTheSameStreams(t *testing.T) {
 	}
 }
 
-// The same provider message and the same first message of a visitor on both
-// nodes at once: one event, one conversation (PR3, PR7).
+// The same provider message and the same first message of a visitor arrive at both nodes at once:
+// they must give one event and one conversation (PR3, PR7).
 func TestNodesShareKeys(t *testing.T) {
 	l := nodes(t, 2)
 	const rounds, tries = 10, 8
@@ -158,7 +158,7 @@ func TestNodesShareKeys(t *testing.T) {
 			wg.Go(func() {
 				b := note(stream, 0, "m")
 				x := eventlog.ExternalID{Account: eventlogtest.ID(1), Key: eventlogtest.Key(round), Stream: stream}
-				if i%4 < 2 { // the event by its sequence
+				if i%4 < 2 { // the event is named by its sequence
 					x.Index, x.Seq = -1, 1
 				}
 				b.External = []eventlog.ExternalID{x}
@@ -205,8 +205,8 @@ func TestNodesShareKeys(t *testing.T) {
 	}
 }
 
-// A callback on one node, the answer to its send on the other: joined or told,
-// never neither (FT32).
+// A callback arrives at one node, the answer to its send at the other: the callback must be joined
+// or refused with the event's place, never neither (FT32).
 func TestNodesJoinReceipts(t *testing.T) {
 	l := nodes(t, 2)
 	s, account := eventlogtest.ID(1), eventlogtest.ID(2)
@@ -254,8 +254,8 @@ func TestNodesJoinReceipts(t *testing.T) {
 	}
 }
 
-// A lease taken over by another node fences the former holder's appends, also
-// those that are on their way (promises.md 4.10).
+// When another node takes a lease over, appends of the former holder must fail, including those
+// that are on their way (promises.md 4.10).
 func TestNodesFenceEachOther(t *testing.T) {
 	l := nodes(t, 2)
 	under := func(log eventlog.Log, epoch int64) error {
@@ -286,7 +286,7 @@ func TestNodesFenceEachOther(t *testing.T) {
 	}
 }
 
-// Appends of all kinds, many to a transaction, are told where their events are.
+// Appends of all kinds, many in one transaction, must return the places of their events.
 func TestNodesTellPositions(t *testing.T) {
 	l := nodes(t, 2)
 	const writers, each = 16, 20
@@ -299,7 +299,7 @@ func TestNodesTellPositions(t *testing.T) {
 			for i := range uint64(each) {
 				a, b := fmt.Sprintf("%d-%d-a", w, i), fmt.Sprintf("%d-%d-b", w, i)
 				batch := note(own, 2*i, a, b)
-				if i%3 == 0 { // read before it is written
+				if i%3 == 0 { // an append that must read before it writes
 					batch.Streams = append([]eventlog.StreamAppend{{Stream: checked}}, batch.Streams...)
 				}
 				done, err := l[w%2].Append(t.Context(), batch)
@@ -327,8 +327,8 @@ func TestNodesTellPositions(t *testing.T) {
 	}
 }
 
-// Readers of positions never pass a place that a transaction under way may
-// still fill (promises.md 4.7).
+// Readers of positions must never pass a position that a transaction under way may still fill
+// (promises.md 4.7).
 func TestTailStopsBeforeOpenTransactions(t *testing.T) {
 	db := cluster.Database(t)
 	l := open(t, cluster.DSN(db))
@@ -364,7 +364,7 @@ SELECT first, xid, $1, 1, 0, 0, 'note/1', 'late' FROM event_positions(1)`, [16]b
 	select {
 	case err := <-waited:
 		t.Errorf("Wait returned %v although b may still be overtaken", err)
-	case <-time.After(50 * time.Millisecond): // Wait has nothing to tell that it waits
+	case <-time.After(50 * time.Millisecond): // Wait must not return while it waits for the open transaction
 	}
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
@@ -377,8 +377,8 @@ SELECT first, xid, $1, 1, 0, 0, 'note/1', 'late' FROM event_positions(1)`, [16]b
 	}
 }
 
-// After a move to another server transaction ids begin anew; what was written
-// before stands and what comes after is told.
+// After a move to another server transaction ids start anew: events written before must stay
+// visible, and later ones must be found.
 func TestTailAfterAMove(t *testing.T) {
 	db := cluster.Database(t)
 	l := open(t, cluster.DSN(db))
@@ -390,7 +390,7 @@ func TestTailAfterAMove(t *testing.T) {
 	}
 }
 
-// A node that waits hears of what another one committed.
+// A node that waits must learn of events that another node committed.
 func TestWaitHearsOtherNodes(t *testing.T) {
 	l := nodes(t, 2)
 	var wg sync.WaitGroup
@@ -413,7 +413,7 @@ func TestWaitHearsOtherNodes(t *testing.T) {
 	wg.Wait()
 }
 
-// A log that is read beside its writers writes nothing.
+// A read-only log, opened beside its writers, must write nothing.
 func TestReadOnly(t *testing.T) {
 	if _, err := postgres.OpenReadOnly(t.Context(), postgres.Options{DSN: cluster.DSN("postgres")}); err == nil {
 		t.Error("an empty database was opened as a log")

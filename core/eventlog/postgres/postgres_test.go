@@ -16,7 +16,7 @@ import (
 	"github.com/parley-gateway/parley/internal/pgtest"
 )
 
-// cluster is the one server of all tests; those that crash it start their own.
+// cluster is the server that all tests share; tests that crash a server start their own.
 var cluster *pgtest.Cluster
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -40,7 +40,7 @@ func run(m *testing.M) (code int) {
 	return code
 }
 
-// tables makes the log's tables once, for all tests to copy.
+// tables makes the log's tables once, in the database that all tests copy.
 func tables(dsn string) error {
 	l, err := postgres.Open(context.Background(), postgres.Options{DSN: dsn})
 	if err != nil {
@@ -77,7 +77,7 @@ func TestSuite(t *testing.T) {
 	eventlogtest.Run(t, func(t testing.TB) eventlog.Log { return fresh(t) })
 }
 
-// patience shortens every wait.
+// patience shortens every time that the log waits.
 func patience(d time.Duration) func(*postgres.Options) {
 	return func(o *postgres.Options) { o.Patience, o.LockTimeout = d, d/5 }
 }

@@ -18,15 +18,15 @@ const (
 	cutAfter        // the server commits, but its answer is lost
 )
 
-// relay stands between a log and its server and loses COMMITs or their
-// answers on order (FT15).
+// relay stands between a log and its server, and loses COMMITs or their answers when a test asks
+// for it (FT15).
 type relay struct {
 	ln     net.Listener
 	server string // address
 	wg     sync.WaitGroup
 
 	mu     sync.Mutex
-	faults []fault // of the next COMMITs
+	faults []fault // faults for the next COMMITs
 	shut   bool    // new connections are refused
 	cuts   int
 	conns  map[net.Conn]bool
@@ -56,8 +56,8 @@ func newRelay(t testing.TB, server string) *relay {
 	return r
 }
 
-// plan orders faults for the next COMMITs and tells whether to refuse
-// connections from the first cut on.
+// plan sets the faults of the next COMMITs, and whether connections are refused from the first cut
+// on.
 func (r *relay) plan(faults ...fault) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,7 +92,8 @@ func reset(c net.Conn) {
 	_ = c.Close()
 }
 
-// next is what to do with a COMMIT, and whether the log may come back.
+// next returns the fault for a COMMIT. After a cut it also decides whether the log may connect
+// again.
 func (r *relay) next() fault {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -131,7 +132,7 @@ func (r *relay) serve(client *net.TCPConn) {
 		return
 	}
 	defer func() { _ = server.Close() }()
-	// lose is closed when the server's answers go nowhere from now on.
+	// lose is closed when the server's answers must be dropped from now on.
 	lose, answered := make(chan struct{}), make(chan struct{}, 1)
 	r.wg.Go(func() {
 		defer reset(client)
@@ -172,7 +173,7 @@ func (r *relay) serve(client *net.TCPConn) {
 				return
 			}
 			if f == cutAfter {
-				<-answered // it has committed; nobody hears of it
+				<-answered // the server has committed, and its answer is dropped
 				return
 			}
 		}

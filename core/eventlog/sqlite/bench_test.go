@@ -6,7 +6,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// What a socket or plugin costs that reads one new event after a hint.
+// BenchmarkReadOne measures a socket or plugin that reads one new event after a hint.
 func BenchmarkReadOne(b *testing.B) {
 	l := openLog(b, b.TempDir())
 	for i := range uint64(100) {
@@ -22,7 +22,7 @@ func BenchmarkReadOne(b *testing.B) {
 	}
 }
 
-// What a webhook or callback costs that asks for one row.
+// BenchmarkReadRow measures a webhook or callback that asks for one row.
 func BenchmarkReadRow(b *testing.B) {
 	l := openLog(b, b.TempDir())
 	batch := childBatch(1, 0)
@@ -39,7 +39,7 @@ func BenchmarkReadRow(b *testing.B) {
 	}
 }
 
-// One writer alone: the disk's flush and what the log adds to it.
+// BenchmarkAppendAlone measures a single writer: the disk's flush, and what the log adds to it.
 func BenchmarkAppendAlone(b *testing.B) {
 	l := openLog(b, b.TempDir())
 	batch := childBatch(1, 0)

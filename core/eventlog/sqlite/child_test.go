@@ -16,17 +16,17 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog/sqlite"
 )
 
-// The test binary started again with childEnv=DIR is a gateway in small: it
-// opens the log in DIR and appends until it is killed or the log fails, and
-// says on stdout what it asked for and what was acknowledged. Nothing on
-// stdout is buffered, so what the parent reads is what a client would know.
+// When the test binary is started again with childEnv=DIR it acts as a small gateway: it opens the
+// log in DIR and appends until it is killed or the log fails, and writes to stdout what it asked
+// for and what was acknowledged. stdout is not buffered, so the parent reads exactly what a client
+// would know.
 const (
 	childEnv   = "PARLEY_LOG_TEST_CHILD"
 	writersEnv = "PARLEY_LOG_TEST_WRITERS"
 )
 
-// perAppend events go into each append: half of them in the log would be half
-// a batch.
+// perAppend events go into each append. If only some of them are in the log, the append was written
+// in part.
 const perAppend = 3
 
 func runChild(dir string) {
@@ -69,8 +69,8 @@ func childBatch(w int, head uint64) *eventlog.Batch {
 	return b
 }
 
-// childWriter appends to stream w from where it ends. An append whose outcome
-// was an error is asked for again, as a router would.
+// childWriter appends to stream w from its present end on. An append that ended with an error is
+// repeated, as a router would.
 func childWriter(l *sqlite.Log, w int, say func(string, ...any)) {
 	ctx := context.Background()
 	recs, err := l.Read(ctx, childStream(w), 0, 0)
@@ -98,10 +98,10 @@ func childWriter(l *sqlite.Log, w int, say func(string, ...any)) {
 	}
 }
 
-// ledger is what children acknowledged: the last sequence of each stream.
+// ledger is what the children acknowledged: the last sequence of each stream.
 type ledger map[int]uint64
 
-// follow reads a child's lines until it ends, or until stop says so.
+// follow reads a child's lines until the child ends or stop returns true.
 func (g ledger) follow(t *testing.T, lines *bufio.Scanner, stop func(line string) bool) {
 	t.Helper()
 	for lines.Scan() {
@@ -110,7 +110,7 @@ func (g ledger) follow(t *testing.T, lines *bufio.Scanner, stop func(line string
 		case len(f) == 3 && f[0] == "ack":
 			w, err1 := strconv.Atoi(f[1])
 			seq, err2 := strconv.ParseUint(f[2], 10, 64)
-			if err1 == nil && err2 == nil { // else the last line, cut by a kill
+			if err1 == nil && err2 == nil { // otherwise it is the last line, cut off by a kill
 				g[w] = max(g[w], seq+perAppend-1)
 			}
 		case len(f) > 0 && (f[0] == "error" || f[0] == "open" || f[0] == "close:" || f[0] == "after" || f[0] == "read"):
@@ -122,8 +122,8 @@ func (g ledger) follow(t *testing.T, lines *bufio.Scanner, stop func(line string
 	}
 }
 
-// check opens the log that children left and compares it with the ledger:
-// everything acknowledged is there, nothing twice, no half append (PR1, PR6).
+// check opens the log that the children left and compares it with the ledger: everything
+// acknowledged must be there, nothing twice, and no append in part (PR1, PR6).
 func (g ledger) check(t *testing.T, dir string) {
 	t.Helper()
 	l, err := sqlite.Open(t.Context(), sqlite.Options{Dir: dir})
@@ -160,7 +160,7 @@ type child struct {
 	lines *bufio.Scanner
 }
 
-// startChild starts a child, under prefix (strace and its options) if any.
+// startChild starts a child, with prefix (strace and its options) before its command line, if any.
 func startChild(t *testing.T, dir string, writers int, prefix ...string) child {
 	t.Helper()
 	args := append(append([]string{}, prefix...), os.Args[0])
@@ -175,7 +175,7 @@ func startChild(t *testing.T, dir string, writers int, prefix ...string) child {
 		t.Fatal(err)
 	}
 	c := child{Cmd: cmd, lines: bufio.NewScanner(out)}
-	t.Cleanup(func() { // if the test ended early
+	t.Cleanup(func() { // in case the test ended early
 		if cmd.ProcessState == nil {
 			if len(prefix) > 0 {
 				killTraced(t, c)
@@ -186,7 +186,7 @@ func startChild(t *testing.T, dir string, writers int, prefix ...string) child {
 	return c
 }
 
-// strace gives strace's command line up to the traced command.
+// strace returns strace's command line up to the traced command.
 func strace(t *testing.T, output string, args ...string) []string {
 	t.Helper()
 	path, err := exec.LookPath("strace")

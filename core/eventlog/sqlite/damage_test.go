@@ -45,7 +45,7 @@ func fillLog(t *testing.T, l *sqlite.Log) {
 	}
 }
 
-// contents is everything that can be asked of a log filled by fillLog, as text.
+// contents returns everything that a log filled by fillLog can be asked for, as text.
 func contents(t *testing.T, l *sqlite.Log) (string, error) {
 	t.Helper()
 	var errs []error
@@ -111,8 +111,8 @@ const (
 	dbFile, walFile, lockFile = sqlite.FileName, sqlite.FileName + "-wal", "parley.lock"
 )
 
-// FT13: any flipped bit is refused at start, or fails the read that meets it,
-// or changes nothing that can be read. Closed in order or not.
+// FT13: a flipped bit must be refused at start, or fail the read that meets it, or change nothing
+// that can be read, whether or not the log was closed properly.
 func TestBitFlip(t *testing.T) {
 	dir := t.TempDir()
 	l := openLog(t, dir)
@@ -132,7 +132,7 @@ func TestBitFlip(t *testing.T) {
 	refused, harmless, found := 0, 0, 0
 	for i := range rounds(40, 1000) {
 		d := copyDir(t, dir, dbFile, lockFile)
-		if i%2 == 1 { // as after a kill
+		if i%2 == 1 { // leave the lock file as after a kill
 			running := strings.Replace(string(lock), "  clean", "running", 1)
 			if err := os.WriteFile(filepath.Join(d, lockFile), []byte(running), 0o600); err != nil {
 				t.Fatal(err)
@@ -164,7 +164,7 @@ func TestBitFlip(t *testing.T) {
 		default:
 			harmless++
 		}
-		_ = damaged.Close() // it may complain about the damage
+		_ = damaged.Close() // the damage may make Close fail
 	}
 	t.Logf("%d refused at start, %d found by a read, %d without effect", refused, found, harmless)
 	if refused == 0 {
@@ -172,7 +172,7 @@ func TestBitFlip(t *testing.T) {
 	}
 }
 
-// crashed leaves a folder as a kill -9 does: events in the write-ahead log only.
+// crashed leaves a folder as a kill -9 does: its events are in the write-ahead log only.
 func crashed(t *testing.T) (dir string, g ledger) {
 	t.Helper()
 	dir, g = t.TempDir(), ledger{}
@@ -190,8 +190,8 @@ func crashed(t *testing.T) (dir string, g ledger) {
 	return dir, g
 }
 
-// FT13: a write-ahead log that was cut off or left behind means lost
-// acknowledged events: refused, unless somebody answers for it.
+// FT13: a write-ahead log that was cut off or left behind means that acknowledged events are lost:
+// the database must be refused unless AcceptDamage is set.
 func TestLostWAL(t *testing.T) {
 	dir, g := crashed(t)
 	st, err := os.Stat(filepath.Join(dir, walFile))
@@ -200,7 +200,7 @@ func TestLostWAL(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		files   []string
-		walSize int64 // -1: as it is
+		walSize int64 // -1: leave its size
 		refused bool
 	}{
 		"whole":                           {[]string{dbFile, walFile, lockFile}, -1, false},
@@ -221,7 +221,7 @@ func TestLostWAL(t *testing.T) {
 				g.check(t, d)
 				return
 			}
-			for range 2 { // the refusal changes nothing: it stays refused
+			for range 2 { // the refusal must change nothing, so the second attempt is refused too
 				if l, err := sqlite.Open(t.Context(), sqlite.Options{Dir: d}); !errors.Is(err, eventlog.ErrCorrupt) {
 					if err == nil {
 						_ = l.Close()
@@ -239,7 +239,7 @@ func TestLostWAL(t *testing.T) {
 			if err := l.Close(); err != nil {
 				t.Error(err)
 			}
-			openLog(t, d) // accepted once, whole from then on
+			openLog(t, d) // after it was accepted once, it opens without AcceptDamage
 		})
 	}
 }

@@ -30,7 +30,7 @@ func tmpfs(t *testing.T, size string) string {
 	return dir
 }
 
-// fill appends until the disk is full and returns how many appends stand.
+// fill appends until the disk is full and returns the sequence that the stream then has.
 func fill(t *testing.T, l *sqlite.Log, stream eventlog.StreamID, head uint64) uint64 {
 	t.Helper()
 	body := make([]byte, 20_000)
@@ -55,9 +55,8 @@ func fill(t *testing.T, l *sqlite.Log, stream eventlog.StreamID, head uint64) ui
 	return 0
 }
 
-// FT12, PR16: while the disk is full writes fail at once and reads go on;
-// when there is space again so does everything, without a restart. A start on
-// a full disk works too.
+// FT12, PR16: while the disk is full writes must fail at once and reads must go on; when there is
+// space again both must work, without a restart. A start on a full disk must work too.
 func TestDiskFull(t *testing.T) {
 	dir := tmpfs(t, "16m")
 	ballast := filepath.Join(dir, "ballast")
@@ -107,7 +106,7 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("Close on a full disk: %v", err)
 	}
 	closed = true
-	// Whatever closing gave back, take it.
+	// Fill the space that closing the log may have freed.
 	_ = os.WriteFile(filepath.Join(dir, "more"), make([]byte, 16<<20), 0o600)
 	if l, err = sqlite.Open(t.Context(), sqlite.Options{Dir: filepath.Join(dir, "data")}); err != nil {
 		t.Fatalf("Open on a full disk: %v", err)

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// killTraced kills what runs under a child that is strace: killing strace
-// itself would only let go of it.
+// killTraced kills the process that a strace child runs: killing strace itself would only detach
+// it.
 func killTraced(t *testing.T, c child) {
 	t.Helper()
 	pid := strconv.Itoa(c.Process.Pid)
@@ -42,13 +42,13 @@ func attach(t *testing.T, c child, trace string, args ...string) (detach func())
 		t.Fatal(err)
 	}
 	return func() {
-		_ = cmd.Process.Signal(os.Interrupt) // it may have ended with the child
+		_ = cmd.Process.Signal(os.Interrupt) // strace may have ended with the child
 		_ = cmd.Wait()
 	}
 }
 
-// FT11, PR17: after a flush that failed nothing is acknowledged, nothing is
-// flushed again, and the process ends; the next one recovers.
+// FT11, PR17: after a failed flush nothing may be acknowledged, nothing may be flushed again, and
+// the process must end; the next process recovers.
 func TestFlushErrorIsFatal(t *testing.T) {
 	dir, trace := t.TempDir(), filepath.Join(t.TempDir(), "trace")
 	g := ledger{}
@@ -61,7 +61,8 @@ func TestFlushErrorIsFatal(t *testing.T) {
 		return acks == 20
 	})
 	detach := attach(t, c, trace, "-e", "trace="+flushes, "-e", "inject="+flushes+":error=EIO")
-	// A writer may say late what was acknowledged before the failure: only what was asked for after it counts.
+	// A writer may report an acknowledgement from before the failure late: only requests after the
+	// failure count.
 	fatal, late := 0, map[string]bool{}
 	g.follow(t, c.lines, func(line string) bool {
 		what, which, _ := strings.Cut(line, " ")
@@ -96,7 +97,7 @@ func TestFlushErrorIsFatal(t *testing.T) {
 	g.check(t, dir)
 }
 
-// FT11, PR16: no space for the write: told at once, and well again by itself.
+// FT11, PR16: a write without space must fail at once, and later writes must work without help.
 func TestNoSpaceRecovers(t *testing.T) {
 	dir := t.TempDir()
 	g := ledger{}

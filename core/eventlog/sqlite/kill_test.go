@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// FT1: killed at random moments under load, again and again in one folder.
+// FT1: the gateway is killed at random moments under load, again and again in the same folder.
 func TestKill9Loop(t *testing.T) {
 	dir := t.TempDir()
 	g := ledger{}
@@ -25,7 +25,7 @@ func TestKill9Loop(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			return false // read on: what it had acknowledged before it died counts
+			return false // read on, since acknowledgements made before the kill count
 		})
 		_ = c.Wait() // killed
 		if n < stopAt {
@@ -38,20 +38,20 @@ func TestKill9Loop(t *testing.T) {
 	}
 }
 
-// FT2: killed right at the flush, wherever the flushes of a start and of a
-// batch are: no acknowledgement for it, no half batch after it.
+// FT2: the gateway is killed right at a flush, at each of the flushes of a start and of a batch:
+// there must be no acknowledgement of the batch before, and no half batch after.
 func TestKillAtFlush(t *testing.T) {
 	dir := t.TempDir()
 	g := ledger{}
 	struck := 0
 	for i := range rounds(6, 40) {
-		when := 1 + 7*i // a start has some 15, the others are under load
+		when := 1 + 7*i // a start has some 15 flushes; the later ones are under load
 		c := startChild(t, dir, 4, strace(t, os.DevNull, "-e", "trace="+flushes,
 			"-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", flushes, when))...)
 		n := 0
 		g.follow(t, c.lines, func(string) bool {
 			n++
-			if n == 5_000 { // the count is per thread: this one never got there
+			if n == 5_000 { // strace counts per thread, and this thread never got so far
 				killTraced(t, c)
 			}
 			return false
@@ -67,8 +67,8 @@ func TestKillAtFlush(t *testing.T) {
 	}
 }
 
-// Every acknowledgement follows a flush that began after its request: kill -9
-// alone proves nothing about flushing (PR1, promises.md 4.1).
+// Every acknowledgement must follow a flush that began after its request. A kill -9 alone proves
+// nothing about flushing (PR1, promises.md 4.1).
 func TestAcknowledgeAfterFlush(t *testing.T) {
 	trace := filepath.Join(t.TempDir(), "trace")
 	c := startChild(t, t.TempDir(), 1, strace(t, trace, "-e", "trace=write,"+flushes)...)
@@ -87,8 +87,8 @@ func TestAcknowledgeAfterFlush(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = f.Close() }()
-	// A flush that does not come back at once is written as two lines; the
-	// second one tells that it is done.
+	// strace writes a flush that takes longer as two lines; the second one says that the flush is
+	// done.
 	began := regexp.MustCompile(`^\d+ +(fsync|fdatasync)\(`)
 	ended := regexp.MustCompile(`(fsync|fdatasync)(\(\d+\)| resumed>\)) += 0`)
 	requested, flushing, flushed, checked := false, false, false, 0

@@ -11,7 +11,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog/sqlite"
 )
 
-// TestMain also plays the child processes of the fault tests.
+// TestMain also runs the child processes of the fault tests.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {
 		runChild(dir)

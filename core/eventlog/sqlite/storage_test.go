@@ -43,7 +43,7 @@ func TestReopen(t *testing.T) {
 	if key, err := l.MaxKeyID(t.Context()); err != nil || key != 1 {
 		t.Errorf("MaxKeyID after a restart: got %d, %v, want 1", key, err)
 	}
-	// Heads are known again: a stale append conflicts, the next one fits.
+	// The heads are known again: an append at an old sequence conflicts, and the next one fits.
 	stale := &eventlog.Batch{Streams: []eventlog.StreamAppend{{Stream: eventlog.StreamID{1, 3}, Expect: 4}}}
 	if _, err := l.Append(t.Context(), stale); !errors.Is(err, eventlog.ErrConflict) {
 		t.Errorf("stale append after a restart: %v, want ErrConflict", err)
@@ -111,7 +111,7 @@ func TestOneWriterManyReaders(t *testing.T) {
 			t.Errorf("%s on the read-only log: %v, want ErrReadOnly", name, err)
 		}
 	}
-	// And when nobody writes.
+	// The same when no process writes.
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -127,8 +127,8 @@ func TestOneWriterManyReaders(t *testing.T) {
 
 func errOf(_ eventlog.Appended, err error) error { return err }
 
-// Another pool on the same file, as core/directory has, and the log take turns
-// at the gate: neither waits for long, however busy the other one is.
+// When a second pool works on the same file, as core/directory's does, it and the log must take
+// turns at the gate: neither waits for long, however busy the other is.
 func TestSharedFile(t *testing.T) {
 	var gate sync.Mutex
 	l, err := sqlite.Open(t.Context(), sqlite.Options{Dir: t.TempDir(), Gate: &gate})
@@ -148,7 +148,7 @@ func TestSharedFile(t *testing.T) {
 	inserted := make(chan int, 1)
 	go func() {
 		n := 0
-		for ctx.Err() == nil { // without pause
+		for ctx.Err() == nil { // writes without a pause
 			gate.Lock()
 			_, err := db.ExecContext(context.WithoutCancel(ctx), `INSERT INTO users (name) VALUES ('x')`)
 			gate.Unlock()
@@ -170,7 +170,7 @@ func TestSharedFile(t *testing.T) {
 	}
 }
 
-// Appends that race with Close stand if they were acknowledged, and only then.
+// Appends that race with Close must be stored if, and only if, they were acknowledged.
 func TestCloseUnderLoad(t *testing.T) {
 	dir := t.TempDir()
 	l := openLog(t, dir)
@@ -210,8 +210,8 @@ func TestCloseUnderLoad(t *testing.T) {
 	}
 }
 
-// Nothing sealed is readable in any file, and what a rewrite replaced is gone
-// from them when the log has been emptied into the database (PR21).
+// No sealed content may be readable in any file, and what a rewrite replaced must be gone from the
+// files when the write-ahead log has been emptied into the database (PR21).
 func TestSealedBodiesInFiles(t *testing.T) {
 	dir := t.TempDir()
 	const canary = "CANARY-4111111111111111-canary"
@@ -274,8 +274,8 @@ func filesHolding(t *testing.T, dir string, want []byte) (names []string) {
 	return names
 }
 
-// A reader in one long transaction keeps the write-ahead log growing; when it
-// is gone the log shrinks by itself (promises.md 4.12).
+// A reader in one long transaction makes the write-ahead log grow; when the reader is gone the
+// write-ahead log must shrink without help (promises.md 4.12).
 func TestLongReader(t *testing.T) {
 	dir := t.TempDir()
 	l := openLog(t, dir)
@@ -319,8 +319,8 @@ func TestLongReader(t *testing.T) {
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(3 * time.Minute) // a disk that others use copies slowly
-	for walSize() > 64<<20 {                    // the size it is cut to when it starts over
+	deadline := time.Now().Add(3 * time.Minute) // a disk that other processes use copies slowly
+	for walSize() > 64<<20 {                    // the size to which the file is cut when the log starts over
 		if time.Now().After(deadline) {
 			t.Fatalf("the write-ahead log still has %d bytes", walSize())
 		}
@@ -328,7 +328,7 @@ func TestLongReader(t *testing.T) {
 	}
 }
 
-// Ten thousand open conversations are read at start: lean rows, one query.
+// A start reads ten thousand open conversations in one query of small rows.
 func TestLoadOpenConversations(t *testing.T) {
 	n := rounds(2000, 10_000)
 	l := openLog(t, t.TempDir())

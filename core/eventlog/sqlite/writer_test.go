@@ -10,17 +10,17 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// White box: nothing that a caller can ask for makes SQLite refuse one row
-// and go on, so the refused statement is put into the writer's queue here.
+// White box: no call of the public API makes SQLite refuse one row and continue, so the test puts
+// the refused statement into the writer's queue.
 
-// One member of a batch that SQLite refuses fails alone (promises.md 4.4).
+// If SQLite refuses one request of a batch, only that request may fail (promises.md 4.4).
 func TestRefusedStatementFailsAlone(t *testing.T) {
 	l, err := Open(t.Context(), Options{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	hold := make(chan struct{}) // so that all of them queue up behind it
+	hold := make(chan struct{}) // makes all the requests queue behind this one
 	var wg sync.WaitGroup
 	submit := func(fill func(*request), check func(error)) {
 		wg.Go(func() {
@@ -37,7 +37,7 @@ func TestRefusedStatementFailsAlone(t *testing.T) {
 					if _, err := l.w.sql.setMeta.exec(int64(77), "open"); err != nil {
 						return err
 					}
-					_, err := l.w.sql.setMeta.exec(nil, "open") // NOT NULL
+					_, err := l.w.sql.setMeta.exec(nil, "open") // violates NOT NULL
 					return err
 				}
 			}, func(err error) {
