@@ -8,22 +8,22 @@ import (
 	"sync"
 )
 
-// Errors that callers act on. They wrap the engine's own.
+// Errors that callers act on. They wrap the engine's own errors.
 var (
 	// ErrFull: the disk is full; writes fail, reads go on (PR16).
 	ErrFull = errors.New("database: no space left")
 	// ErrFailed: the store reported an I/O error (PR17).
 	ErrFailed = errors.New("database: store failed")
-	// ErrUnavailable: the database server cannot be reached or does not answer
-	// in time. The change may have been made all the same.
+	// ErrUnavailable: the database server cannot be reached or does not answer in time. The change
+	// may still have been made.
 	ErrUnavailable = errors.New("database: store is not available")
 )
 
 // Dialect names a database engine.
 type Dialect string
 
-// Dialects. The SQL text of statements is the same for both; migrations differ,
-// and how writers are put in order.
+// Dialects. The SQL text of statements is the same for both; the migrations differ, and the way in
+// which writers are made to take turns.
 const (
 	SQLite   Dialect = "sqlite"
 	Postgres Dialect = "postgres"
@@ -36,7 +36,7 @@ type Options struct {
 	DSN string
 	// Dialect; "" means SQLite.
 	Dialect Dialect
-	// Gate is held during each write; nil: a mutex of the handle's own.
+	// Gate is held during each write; nil: the handle uses a mutex of its own.
 	Gate sync.Locker
 }
 
@@ -76,12 +76,12 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 // Dialect is the engine.
 func (d *DB) Dialect() Dialect { return d.dialect }
 
-// Reader is the pool for reads, several at a time. Nothing is written through it,
-// and its errors go through Note.
+// Reader is the pool for reads, several at a time. Nothing may be written through it, and callers
+// must pass its errors to Note.
 func (d *DB) Reader() *sql.DB { return d.reader }
 
-// Write runs fn in a transaction that no other writer can disturb, and
-// commits it unless fn fails.
+// Write runs fn in a transaction that no other writer can disturb, and commits the transaction
+// unless fn fails.
 func (d *DB) Write(ctx context.Context, fn func(*sql.Tx) error) error {
 	d.gate.Lock()
 	defer d.gate.Unlock()
@@ -101,8 +101,8 @@ func (d *DB) Write(ctx context.Context, fn func(*sql.Tx) error) error {
 	return d.Note(tx.Commit())
 }
 
-// Note turns the engine's error into this package's where callers act on it; any
-// other, nil too, comes back as it is. After ErrFailed, Failed is closed.
+// Note turns an engine's error into the error of this package that callers act on; any other error,
+// and nil, is returned unchanged. After ErrFailed, Failed is closed.
 func (d *DB) Note(err error) error {
 	switch kindOf(err) {
 	case troubleFull:
@@ -121,5 +121,5 @@ func (d *DB) Note(err error) error {
 // stop and recover on start (PR17).
 func (d *DB) Failed() <-chan struct{} { return d.failed }
 
-// Close closes the connections. Nobody may use the handle any more.
+// Close closes the connections. The handle must not be used any more.
 func (d *DB) Close() error { return errors.Join(d.reader.Close(), d.writer.Close()) }

@@ -10,8 +10,8 @@ import (
 	"github.com/parley-gateway/parley/core/database"
 )
 
-// What fails in a write leaves nothing behind, and what does not is there for the
-// next process. core/directory's tests run on both engines.
+// A write that fails must leave nothing behind, and one that succeeds must be there for the next
+// process. core/directory's tests run on both engines.
 func TestWrite(t *testing.T) {
 	gate := &counted{}
 	o := database.Options{DSN: filepath.Join(t.TempDir(), "parley.db"), Gate: gate}

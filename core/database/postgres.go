@@ -23,15 +23,15 @@ import (
 //go:embed migrations/postgres/*.sql
 var migrationsPostgres embed.FS
 
-// lockWrites lets the writers of all nodes in one after the other, as BEGIN
-// IMMEDIATE does on SQLite: what a change reads stays so until it is committed.
+// lockWrites makes the writers of all nodes take turns, as BEGIN IMMEDIATE does on SQLite: what a
+// change reads cannot change before it is committed.
 const lockWrites = `SELECT pg_advisory_xact_lock('directory_version'::regclass::oid::int, 1)`
 
-// openPostgres connects to the database that dsn names. Errors never show it.
+// openPostgres connects to the database that dsn names. Errors never show dsn.
 func openPostgres(ctx context.Context, dsn string) (writer, reader *sql.DB, err error) {
 	c, err := pgx.ParseConfig(dsn)
 	if err != nil {
-		return nil, nil, errors.New("connection string cannot be understood") // the parser's error may show it
+		return nil, nil, errors.New("connection string cannot be understood") // the parser's error may show the connection string
 	}
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = 3 * time.Second
@@ -39,7 +39,7 @@ func openPostgres(ctx context.Context, dsn string) (writer, reader *sql.DB, err 
 	if c.ValidateConnect == nil {
 		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
-	delete(c.RuntimeParams, "pool_max_conns") // the log's
+	delete(c.RuntimeParams, "pool_max_conns") // a setting of the log's pool
 	for name, value := range map[string]string{
 		"application_name": "parley", "lock_timeout": "5000", "statement_timeout": "30000",
 		"idle_in_transaction_session_timeout": "10000", "jit": "off",
@@ -54,8 +54,8 @@ func openPostgres(ctx context.Context, dsn string) (writer, reader *sql.DB, err 
 	if err := migratePostgres(ctx, c); err != nil {
 		return nil, nil, err
 	}
-	// A connection that was used a moment ago may be gone with its server: the
-	// writer's is asked before each change, so that the change goes to a new one.
+	// A connection used a moment ago may be gone with its server. The writer's connection is
+	// therefore pinged before each change, so that the change uses a new one.
 	ask := stdlib.OptionShouldPing(func(context.Context, stdlib.ShouldPingParams) bool { return true })
 	writer, reader = stdlib.OpenDB(*c, ask), stdlib.OpenDB(*c)
 	writer.SetMaxOpenConns(1)
@@ -67,12 +67,12 @@ func openPostgres(ctx context.Context, dsn string) (writer, reader *sql.DB, err 
 	return writer, reader, nil
 }
 
-// durable makes commits wait for the disk even where the server's default is
-// that they do not: a change is durable before it is visible.
+// durable makes commits wait for the disk even if the server's default is not to wait: a change
+// must be durable before it is visible.
 func durable(ctx context.Context, c *pgx.ConnConfig) (err error) {
 	conn, err := pgx.ConnectConfig(ctx, c)
 	if err != nil {
-		return fmt.Errorf("%w: cannot connect", ErrUnavailable) // the driver's error may name more
+		return fmt.Errorf("%w: cannot connect", ErrUnavailable) // the driver's error may show more than it should
 	}
 	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
 	var mode string

@@ -17,7 +17,7 @@ import (
 //go:embed migrations/sqlite/*.sql
 var migrations embed.FS
 
-// readers is how many reads run at once; the hot ones come from memory.
+// readers is how many reads run at once; the frequent ones are served from memory elsewhere.
 const readers = 4
 
 func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err error) {
@@ -42,9 +42,9 @@ func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err e
 	return writer, reader, nil
 }
 
-// sqliteDSN names the file with everything that a connection must have: a
-// flush at each commit, old content overwritten, waiting for locks, and
-// transactions that take the write lock when they begin.
+// sqliteDSN names the file with the settings that a connection must have: a flush at each commit,
+// deleted content overwritten, waiting for locks, and transactions that take the write lock when
+// they begin.
 func sqliteDSN(path string) string {
 	q := url.Values{"_txlock": {"immediate"}}
 	for _, p := range []string{"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)", "temp_store(MEMORY)"} {
@@ -53,8 +53,8 @@ func sqliteDSN(path string) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
 
-// createPrivate makes an empty file that only its owner can read; SQLite
-// gives the files beside it the same mode.
+// createPrivate makes an empty file that only its owner can read; SQLite gives its other files the
+// same mode.
 func createPrivate(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -74,8 +74,8 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	return up(ctx, goose.DialectSQLite3, db, sub)
 }
 
-// up brings the tables up to date. The name of goose's own table is older than this
-// package and stays, since installations have it.
+// up brings the tables up to date. The name of goose's own table is older than this package; it
+// stays, since existing installations have it.
 func up(ctx context.Context, d goose.Dialect, db *sql.DB, sub fs.FS, more ...goose.ProviderOption) error {
 	p, err := goose.NewProvider(d, db, sub,
 		append(more, goose.WithTableName("goose_directory"), goose.WithDisableGlobalRegistry(true))...)
@@ -98,7 +98,7 @@ const (
 	troubleUnavailable
 )
 
-// kindOf tells what an error of either engine means.
+// kindOf tells what an error of either engine means for callers.
 func kindOf(err error) trouble {
 	if k := kindOfSQLite(err); k != troubleNone {
 		return k

@@ -9,10 +9,10 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// offerPause keeps an offer that failed from being tried again at once.
+// offerPause is how long a failed offer waits, so that it is not tried again at once.
 const offerPause = 250 * time.Millisecond
 
-// assign has offers made as long as there is one to be made.
+// assign makes offers for as long as the dispatcher has assignments.
 func (a *Assigner) assign() {
 	for {
 		a.mu.Lock()
@@ -33,23 +33,22 @@ func (a *Assigner) assign() {
 	}
 }
 
-// offered is told what became of an offer made under an epoch of the lease, and
-// frees its request and agent for others. After a failure it does so only when the
-// dispatcher has been told what is true, and after a moment: whatever refused the
-// offer would refuse it again at once.
+// offered takes the outcome of an offer made under an epoch of the lease, and frees its request and
+// agent for other offers. After a failure it first waits a moment and makes sure that the
+// dispatcher has the true states: whatever refused the offer would refuse it again at once.
 func (a *Assigner) offered(made acd.Assignment, epoch int64, err error) {
 	if err == nil {
 		a.free(made)
 		return
 	}
-	if errors.Is(err, eventlog.ErrFenced) { // another node leads: offer nothing before the lease is ours again
+	if errors.Is(err, eventlog.ErrFenced) { // another node leads: make no offers until this node has the lease again
 		a.mu.Lock()
 		if a.epoch == epoch {
 			a.leads = false
 		}
 		a.mu.Unlock()
 	}
-	a.runner.Go(func() { // if the router stops, nothing is offered any more
+	a.runner.Go(func() { // if the router is stopping, no offers are made any more
 		a.logger.Debug("offer not made", "conversation_id", made.Conversation, "agent_id", made.Agent, "err", err)
 		a.convs.Retell(made)
 		select {

@@ -8,11 +8,11 @@ import (
 // Counts are a service's figures on the supervisors' board.
 type Counts struct {
 	acd.Queue
-	Active  int // open conversations that an agent is in
+	Active  int // open conversations in which an agent takes part
 	Offered int // requests that are being offered
 }
 
-// Counts tells how the queues of services stand at one moment, in their order, from
+// Counts returns the figures of the services' queues at one moment, in the order of services, from
 // what this node has seen.
 func (a *Assigner) Counts(services []conversation.ServiceID) []Counts {
 	out := make([]Counts, len(services))
@@ -27,12 +27,12 @@ func (a *Assigner) Counts(services []conversation.ServiceID) []Counts {
 	return out
 }
 
-// share is what a conversation adds to its service's tally.
+// share is what one conversation adds to its service's figures.
 type share struct {
 	service conversation.ServiceID
 	active  bool
 	offered int
-	seq     uint64 // of the state that this was read from
+	seq     uint64 // sequence of the state from which the share was computed
 }
 
 type tally struct{ active, offered int }
@@ -54,7 +54,7 @@ func shareOf(s *conversation.State) share {
 	return x
 }
 
-// count replaces a conversation's share. It needs a.mu.
+// count replaces a conversation's share in the figures. It needs a.mu.
 func (a *Assigner) count(id conversation.ConversationID, x share, open bool) {
 	add := func(x share, n int) {
 		t := a.tally[x.service]

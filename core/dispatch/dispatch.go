@@ -12,25 +12,24 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// Conversations is what an Assigner asks of the router, never with its lock held.
-// Only Unfinished and Retell may wait.
+// Conversations is what an Assigner asks of the router. It never calls these methods with its lock
+// held. Only Unfinished and Retell may block.
 type Conversations interface {
-	// Offer makes an offer, in an append that fails with eventlog.ErrFenced once the
-	// lease has another epoch. done is called once, perhaps before Offer returns.
+	// Offer makes an offer, in an append that fails with eventlog.ErrFenced if the lease has
+	// another epoch by then. done is called once, perhaps before Offer returns.
 	Offer(conv conversation.ConversationID, offer conversation.Offer, lease eventlog.LeaseRef, done func(error))
-	// Retell says anew, after an offer that failed, what is true of its conversation
-	// (Assigner.Conversation, or Gone if there is none such) and its agent (Agent).
+	// Retell reports again, after a failed offer, the true state of its conversation
+	// (Assigner.Conversation, or Gone if there is no such conversation) and of its agent (Agent).
 	Retell(failed acd.Assignment)
 	// Unfinished visits the rows of all conversations that are not concluded, page by page.
 	Unfinished(ctx context.Context, visit func([]eventlog.ConversationRow) error) error
-	// Follow has a conversation told that was written up to seq at another node.
+	// Follow reports a conversation again that another node has written up to seq.
 	Follow(conv conversation.ConversationID, seq uint64)
-	// Place tells the customer of a conversation, if there, the place in the queue,
-	// from 1.
+	// Place tells the customer of a conversation, if connected, the place in the queue, from 1.
 	Place(conv conversation.ConversationID, position int, waited time.Duration)
 }
 
-// Runner runs what an Assigner does beside Run.
+// Runner runs work of an Assigner outside Run.
 type Runner interface {
 	// Go runs f on a goroutine that the router's Stop waits for. False: the router
 	// is stopping, and f does not run.
@@ -53,7 +52,7 @@ type Directory interface {
 
 // Options for New. All fields are needed.
 type Options struct {
-	Node          string // which leads or does not
+	Node          string // the node on which the Assigner runs
 	Log           Log
 	Directory     Directory
 	Conversations Conversations
@@ -62,8 +61,7 @@ type Options struct {
 	Now           func() time.Time // the installation's time (core/clock)
 }
 
-// Assigner is a node's part in leading the ACD. Safe for concurrent use, Run by one
-// goroutine.
+// Assigner is one node's part in leading the ACD. Safe for concurrent use; one goroutine calls Run.
 type Assigner struct {
 	node   string
 	log    Log
@@ -72,7 +70,7 @@ type Assigner struct {
 	runner Runner
 	logger *slog.Logger
 	now    func() time.Time
-	wake   chan struct{} // there may be an offer to be made
+	wake   chan struct{} // holds a token when there may be an offer to make
 
 	mu         sync.Mutex // guards the fields below
 	dispatcher *acd.Dispatcher
@@ -80,8 +78,8 @@ type Assigner struct {
 	tally      map[conversation.ServiceID]*tally
 	epoch      int64
 	leads      bool
-	until      time.Time // the lease is held at least so long
-	moved      bool      // places in queues may have changed since they were last told
+	until      time.Time // the lease is held at least until this time
+	moved      bool      // places in queues may have changed since customers were last told
 }
 
 // New makes an Assigner. Nothing runs before Run.
@@ -93,7 +91,7 @@ func New(o Options) *Assigner {
 	}
 }
 
-// poke lets Run look for offers.
+// poke makes Run look for offers.
 func (a *Assigner) poke() {
 	select {
 	case a.wake <- struct{}{}:
@@ -101,8 +99,8 @@ func (a *Assigner) poke() {
 	}
 }
 
-// Conversation takes over a conversation's committed state, in the order of its
-// commits: its mailbox calls it.
+// Conversation updates the dispatcher with a conversation's committed state. The conversation's
+// mailbox calls it, in the order of the commits.
 func (a *Assigner) Conversation(s *conversation.State) {
 	x := shareOf(s)
 	a.mu.Lock()
@@ -113,15 +111,15 @@ func (a *Assigner) Conversation(s *conversation.State) {
 	a.poke()
 }
 
-// Gone takes out the request of a conversation that is not there.
+// Gone removes the request of a conversation that does not exist.
 func (a *Assigner) Gone(request conversation.RequestID) {
 	a.mu.Lock()
 	a.dispatcher.RemoveRequest(request)
 	a.mu.Unlock()
 }
 
-// Agent takes over an agent's committed state, in the order of its commits: whoever
-// holds the agent calls it.
+// Agent updates the dispatcher with an agent's committed state. The goroutine that holds the agent
+// calls it, in the order of the commits.
 func (a *Assigner) Agent(s *acd.AgentState) {
 	a.mu.Lock()
 	a.dispatcher.UpdateAgent(s)
@@ -129,7 +127,7 @@ func (a *Assigner) Agent(s *acd.AgentState) {
 	a.poke()
 }
 
-// profiles takes over what the directory says of agents.
+// profiles updates the dispatcher with the agents' profiles in the directory.
 func (a *Assigner) profiles() {
 	snap := a.dir.Snapshot()
 	a.mu.Lock()
@@ -144,13 +142,13 @@ func (a *Assigner) profiles() {
 	a.poke()
 }
 
-// LimitsOf are what an agent may have in hand at once (A18).
+// LimitsOf returns how much an agent may have in hand at once (A18).
 func LimitsOf(u directory.User) acd.Limits {
 	return acd.Limits{Percent: u.Capacity.Percent, Max: u.Capacity.Max}
 }
 
-// Run keeps the lease, has offers made while this node leads, and tells places,
-// until ctx ends.
+// Run keeps the lease, makes offers while this node leads, and tells customers their places, until
+// ctx ends.
 func (a *Assigner) Run(ctx context.Context) {
 	changes, cancel := a.dir.Changes()
 	defer cancel()

@@ -26,7 +26,7 @@ var (
 
 func conv(n byte) conversation.ConversationID { return conversation.ConversationID{0xc0, n} }
 
-// office keeps conversations and agents for one node, as the router would.
+// office keeps conversations and agents for one node, as the router does.
 type office struct {
 	a      *dispatch.Assigner
 	began  time.Time
@@ -35,9 +35,9 @@ type office struct {
 	wg     sync.WaitGroup
 
 	mu       sync.Mutex
-	waiting  map[conversation.ConversationID]*conversation.State // nil: not there
+	waiting  map[conversation.ConversationID]*conversation.State // nil: the conversation does not exist
 	agent    *acd.AgentState
-	refuse   error // of every offer
+	refuse   error // the error of every offer
 	offers   []made
 	rows     []eventlog.ConversationRow
 	rowsErr  error
@@ -58,7 +58,7 @@ type told struct {
 	waited   time.Duration
 }
 
-// Offer implements dispatch.Conversations: the request and the agent are taken.
+// Offer implements dispatch.Conversations: afterwards the request and the agent are not free.
 func (o *office) Offer(id conversation.ConversationID, offer conversation.Offer, lease eventlog.LeaseRef, done func(error)) {
 	o.mu.Lock()
 	o.offers = append(o.offers, made{id, offer.Agent, lease.Epoch, time.Since(o.began)})
@@ -131,7 +131,7 @@ func (o *office) Go(f func()) bool { o.wg.Go(f); return true }
 // Running implements dispatch.Runner.
 func (o *office) Running() context.Context { return o.ctx }
 
-// fixed is a directory that knows nobody.
+// fixed is a directory without users.
 type fixed struct{}
 
 func (fixed) Snapshot() *directory.Snapshot      { return &directory.Snapshot{} }
@@ -159,7 +159,7 @@ func (o *office) close() {
 	o.wg.Wait()
 }
 
-// queue lets a conversation wait.
+// queue makes a conversation wait in the queue.
 func (o *office) queue(id conversation.ConversationID) {
 	o.mu.Lock()
 	o.waiting[id] = &conversation.State{
@@ -172,7 +172,7 @@ func (o *office) queue(id conversation.ConversationID) {
 	o.a.Conversation(s)
 }
 
-// ready lets the agent take offers.
+// ready makes the agent take offers.
 func (o *office) ready() {
 	o.mu.Lock()
 	o.agent = &acd.AgentState{ID: ana, LoggedIn: true, Ready: true}
@@ -222,7 +222,7 @@ func TestOffersUnderTheLeaseOnly(t *testing.T) {
 	})
 }
 
-// An offer that failed is tried again after a moment, and holds nobody up.
+// A failed offer must be tried again after a moment, without holding up other offers.
 func TestFailedOfferWaits(t *testing.T) {
 	inBubble(t, func(t *testing.T, o *office) {
 		o.run()
@@ -255,7 +255,7 @@ func TestConversationThatIsGone(t *testing.T) {
 	})
 }
 
-// A node that finds that another one leads offers nothing until it has asked for the lease.
+// A node that finds that another node leads must make no offers until it holds the lease again.
 func TestFencedOffer(t *testing.T) {
 	inBubble(t, func(t *testing.T, o *office) {
 		o.run()
@@ -275,7 +275,7 @@ func TestFencedOffer(t *testing.T) {
 	})
 }
 
-// Who begins to lead has what it has not seen read, once it can be.
+// A node that begins to lead must read the conversations that it has not seen, as soon as it can.
 func TestTakeOver(t *testing.T) {
 	inBubble(t, func(t *testing.T, o *office) {
 		o.queue(conv(1))
@@ -299,7 +299,7 @@ func TestTakeOver(t *testing.T) {
 	})
 }
 
-// Places are told when they may have changed, once a second at most.
+// Places must be told when they may have changed, once a second at most.
 func TestPlaces(t *testing.T) {
 	inBubble(t, func(t *testing.T, o *office) {
 		want := func(want ...told) {

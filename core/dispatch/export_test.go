@@ -5,7 +5,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// SetProfile says of an agent what the directory would.
+// SetProfile sets an agent's profile as the directory would.
 func (a *Assigner) SetProfile(id conversation.AgentID, p acd.Profile) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -29,7 +29,7 @@ func (a *Assigner) lead(ctx context.Context) {
 	begins := held && (!a.leads || a.epoch != epoch)
 	a.leads, a.epoch = held, epoch
 	if held {
-		a.until = asked.Add(leaseTTL) // monotonic: a stepped clock changes nothing (FT19)
+		a.until = asked.Add(leaseTTL) // monotonic, so a step of the system's clock changes nothing (FT19)
 	}
 	a.mu.Unlock()
 	if begins {
@@ -38,8 +38,8 @@ func (a *Assigner) lead(ctx context.Context) {
 	}
 }
 
-// takeOver learns what went on at the node that led before: hints about
-// conversations that nobody reads here were not followed.
+// takeOver learns what happened while another node led: this node did not follow the hints about
+// conversations that nobody reads here.
 func (a *Assigner) takeOver(ctx context.Context) {
 	err := a.convs.Unfinished(ctx, func(rows []eventlog.ConversationRow) error {
 		for i := range rows {
@@ -56,21 +56,21 @@ func (a *Assigner) takeOver(ctx context.Context) {
 	if err != nil {
 		a.logger.Warn("cannot read what waits for agents", "err", err)
 		a.mu.Lock()
-		a.leads, a.epoch = false, -1 // once more at the next renewal
+		a.leads, a.epoch = false, -1 // repeat the takeover at the next renewal
 		a.mu.Unlock()
 	}
 }
 
-// Leads reports whether this node makes the offers: it then follows conversations
-// too that nobody reads here.
+// Leads reports whether this node makes the offers. If so, it also follows conversations that
+// nobody reads here.
 func (a *Assigner) Leads() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.leads
 }
 
-// Release gives the lease up, so that another node leads at once, and makes no more
-// offers under it. It waits a second at most.
+// Release gives the lease up, so that another node can lead at once, and makes no more offers under
+// it. It takes a second at most.
 func (a *Assigner) Release() {
 	a.mu.Lock()
 	leads := a.leads

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	placesEvery = time.Second // how often customers may hear of their place
-	toldPlaces  = 500         // how many of a queue do
+	placesEvery = time.Second // how often customers may be told their place
+	toldPlaces  = 500         // how many customers of each queue are told
 )
 
 // place is a customer's place in a queue.
@@ -19,7 +19,7 @@ type place struct {
 	since        time.Time
 }
 
-// tellPlaces lets waiting customers know their place when it may have changed.
+// tellPlaces tells waiting customers their place if it may have changed.
 func (a *Assigner) tellPlaces() {
 	var places []place
 	a.mu.Lock()
@@ -39,7 +39,7 @@ func (a *Assigner) tellPlaces() {
 	}
 }
 
-// TellAgain has the places told again: somebody new listens.
+// TellAgain makes tellPlaces tell the places again, because a new reader listens.
 func (a *Assigner) TellAgain() {
 	a.mu.Lock()
 	a.moved = true

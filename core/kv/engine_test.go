@@ -58,7 +58,7 @@ func open(t *testing.T) *fixture {
 	return f
 }
 
-// another is the same store, opened once more.
+// another opens the same store once more.
 func (f *fixture) another(t *testing.T) *kv.Store {
 	t.Helper()
 	db, err := database.Open(t.Context(), database.Options{DSN: f.dsn, Dialect: dialect})
@@ -73,8 +73,8 @@ func (f *fixture) another(t *testing.T) *kv.Store {
 	return kv.New(db, f.vault)
 }
 
-// memVault is a vault that tells one key and one purpose from another; what it
-// seals it does not hide.
+// memVault is a vault whose Open fails for another key or purpose than that of Seal; it does not
+// hide the content.
 type memVault struct {
 	mu   sync.Mutex
 	last int64

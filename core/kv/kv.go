@@ -18,7 +18,8 @@ const (
 	MaxValue = 64 << 10 // bytes
 )
 
-// ErrSize: a key is empty, longer than 512 bytes or no text, or a value longer than 64 KiB.
+// ErrSize: a key is empty, longer than 512 bytes or not valid text, or a value is longer than 64
+// KiB.
 var ErrSize = errors.New("kv: a key has 1 to 512 bytes of text, a value at most 64 KiB")
 
 // Vault is what the stores need of core/vault.
@@ -34,10 +35,10 @@ type Store struct {
 	vault Vault
 
 	keyMu sync.Mutex
-	keys  map[string]int64 // data key of each plugin's store, as far as it was asked for
+	keys  map[string]int64 // data key of each plugin's store; only those that were needed so far
 }
 
-// New makes a Store over an open handle, which stays the caller's to close.
+// New makes a Store over an open handle, which the caller must close.
 func New(db *database.DB, v Vault) *Store {
 	return &Store{db: db, vault: v, keys: map[string]int64{}}
 }
@@ -68,10 +69,9 @@ func (s *Store) Get(ctx context.Context, plugin, key string) (value []byte, vers
 	return value, version, true, nil
 }
 
-// Put stores a plugin's value, sealed, and returns its new version: one more
-// than the version before, from 1. With conditional it does so only if the
-// stored version is ifVersion (0: absent); otherwise ok is false and version
-// the stored one.
+// Put stores a plugin's value, sealed, and returns its new version: one more than the version
+// before, from 1. With conditional it stores the value only if the stored version is ifVersion (0:
+// there is none); otherwise ok is false and version is the stored one.
 func (s *Store) Put(ctx context.Context, plugin, key string, value []byte, ifVersion uint64, conditional bool) (version uint64, ok bool, err error) {
 	if !isKey(key) || len(value) > MaxValue {
 		return 0, false, ErrSize
@@ -99,13 +99,13 @@ ON CONFLICT (plugin, key) DO UPDATE SET version = excluded.version, value = excl
 		return err
 	})
 	if err != nil {
-		s.forgetPluginKey(plugin) // it may not have been committed
+		s.forgetPluginKey(plugin) // the key's row may not have been committed
 		return 0, false, fmt.Errorf("kv: put: %w", err)
 	}
 	return version, ok, nil
 }
 
-// Delete removes a plugin's value; one that is not there is no error.
+// Delete removes a plugin's value; it is no error if there is none.
 func (s *Store) Delete(ctx context.Context, plugin, key string) error {
 	if !isKey(key) {
 		return nil
@@ -157,7 +157,7 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// pluginKey is the data key of a plugin's store, or sql.ErrNoRows.
+// pluginKey returns the data key of a plugin's store, or sql.ErrNoRows.
 func (s *Store) pluginKey(ctx context.Context, q querier, plugin string) (id int64, err error) {
 	s.keyMu.Lock()
 	defer s.keyMu.Unlock()
@@ -171,7 +171,7 @@ func (s *Store) pluginKey(ctx context.Context, q querier, plugin string) (id int
 	return id, err
 }
 
-// needPluginKey is pluginKey, which it assigns at a plugin's first value.
+// needPluginKey is pluginKey, but assigns a key for a plugin's first value.
 func (s *Store) needPluginKey(ctx context.Context, tx *sql.Tx, plugin string) (int64, error) {
 	id, err := s.pluginKey(ctx, tx, plugin)
 	if !errors.Is(err, sql.ErrNoRows) {

@@ -26,11 +26,11 @@ func TestKV(t *testing.T) {
 		version     uint64
 		ok          bool
 	}{
-		{"one", 5, true, 0, false}, // is not there
+		{"one", 5, true, 0, false}, // the value does not exist
 		{"one", 0, true, 1, true},
-		{"two", 0, true, 1, false}, // is there
+		{"two", 0, true, 1, false}, // the value exists
 		{"two", 0, false, 2, true},
-		{"three", 1, true, 2, false}, // was changed
+		{"three", 1, true, 2, false}, // the value was changed
 		{"three", 2, true, 3, true},
 	} {
 		version, ok, err := f.Put(ctx, "echo", "a", []byte(c.value), c.ifVersion, c.conditional)
@@ -100,7 +100,7 @@ func TestKVList(t *testing.T) {
 	}
 }
 
-// Conditional puts are what plugins build locks and counters on.
+// Plugins build locks and counters on conditional puts, so only one of several writers may win.
 func TestKVCompareAndSet(t *testing.T) {
 	f := open(t)
 	var wins atomic.Int64
@@ -135,7 +135,7 @@ func TestKVWithoutKeys(t *testing.T) {
 	}
 }
 
-// NUL and bytes that are no text are refused alike by both engines.
+// Both engines must refuse keys with NUL or with bytes that are not text.
 func TestKVKeysAreText(t *testing.T) {
 	f := open(t)
 	for _, key := range []string{"a\x00b", "\xff", ""} {

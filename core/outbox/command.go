@@ -16,7 +16,7 @@ const (
 	KindProcess = "process" // a deferred item
 )
 
-// How long a command is tried (DESIGN.md 4).
+// How long a command is tried before it is given up (DESIGN.md 4).
 const (
 	sendDeadline    = 4 * time.Hour
 	processDeadline = 24 * time.Hour
@@ -25,21 +25,21 @@ const (
 // Command is a pending command in memory. Its row is the truth.
 type Command struct {
 	row    eventlog.OutboxRow
-	plugin string // the account's, when the command came into memory
-	// held: it is not handed out now. Either instance, a generation of the plugin,
-	// has it; or instance is "", and the outbox itself is about to end it.
+	plugin string // the account's plugin when the command came into memory
+	// held: the command is not handed out now. Either instance, a generation of the plugin, has it;
+	// or instance is "", and the outbox itself is about to end it.
 	held     bool
 	instance string
-	lookup   bool // the plugin is asked what became of it
-	maybe    bool // an earlier attempt may have been sent
-	// doubtful: it passed Begin with a generation that is gone. Nobody hands it
-	// out before doubt has decided what becomes of it (PR4).
+	lookup   bool // the plugin is asked for the outcome of an earlier attempt, and must not send
+	maybe    bool // an earlier attempt may have reached the provider
+	// doubtful: the command passed Begin with a generation that is gone. It is not handed out
+	// before doubt has decided what happens to it (PR4).
 	doubtful bool
-	read     uint64 // the number of the last reading of rows when it came into memory
-	// body is a fresh message's, so that it need not be read again; nil = the
-	// log has it.
+	read     uint64 // number of the reading of rows that was the last when the command came into memory
+	// body is the body of a fresh message, kept so that it need not be read again; nil: read it
+	// from the log.
 	body     json.RawMessage
-	endpoint int // of body: where it goes
+	endpoint int // with body: the endpoint to which the message goes
 }
 
 // Send makes the command that sends a message. The caller appends its row
@@ -51,12 +51,11 @@ func (o *Outbox) Send(conv conversation.ConversationID, account conversation.Acc
 	}}
 }
 
-// Row is the row to append with the command's cause.
+// Row is the row to append together with the event that causes the command.
 func (c *Command) Row() eventlog.OutboxRow { return c.row }
 
-// Deferred makes the row of an item that its plugin is to process later. Its
-// payload is still clear: the caller seals and appends it, and calls AddRow after
-// the commit.
+// Deferred makes the row of an item that its plugin is to process later. The row's payload is not
+// sealed yet: the caller seals and appends it, and calls AddRow after the commit.
 func (o *Outbox) Deferred(account conversation.AccountID, thread string, opaque []byte) eventlog.OutboxRow {
 	return eventlog.OutboxRow{
 		CommandID: [16]byte(conversation.NewID[conversation.MessageID]()), Account: eventlog.StreamID(account), Index: -1, Kind: KindProcess,
@@ -64,14 +63,14 @@ func (o *Outbox) Deferred(account conversation.AccountID, thread string, opaque 
 	}
 }
 
-// joinDeferred is the payload of a deferred item: its thread, so that the
-// plugin keeps the order of each, and what the plugin gave.
+// joinDeferred is the payload of a deferred item: its thread, so that the plugin can keep the order
+// of each thread's items, and the data that the plugin gave.
 func joinDeferred(thread string, opaque []byte) []byte {
 	out := binary.AppendUvarint(make([]byte, 0, len(thread)+len(opaque)+4), uint64(len(thread)))
 	return append(append(out, thread...), opaque...)
 }
 
-// splitDeferred takes a payload apart.
+// splitDeferred returns the two parts that joinDeferred put together.
 func splitDeferred(payload []byte) (thread string, opaque []byte, err error) {
 	n, k := binary.Uvarint(payload)
 	if k <= 0 || n > uint64(len(payload)-k) {
@@ -80,8 +79,8 @@ func splitDeferred(payload []byte) (thread string, opaque []byte, err error) {
 	return string(payload[k : k+int(n)]), payload[k+int(n):], nil
 }
 
-// ByHand is what a person's word makes of the row of a message whose outcome is
-// unknown (PR4), and the update that goes into the append of that word. Call
+// ByHand changes the row of a message whose outcome is unknown according to a person's decision
+// (PR4). It returns the changed row and the update for the append that records the decision. Call
 // DecidedByHand after the commit.
 func (o *Outbox) ByHand(row eventlog.OutboxRow, outcome conversation.Outcome) (eventlog.OutboxRow, eventlog.OutboxUpdate) {
 	row.State, row.Node = eventlog.OutboxSettled, o.node
@@ -95,8 +94,8 @@ func (o *Outbox) ByHand(row eventlog.OutboxRow, outcome conversation.Outcome) (e
 	}
 }
 
-// DecidedByHand counts a person's word that is in the log, and takes the message
-// in that is to be sent again.
+// DecidedByHand counts a person's decision that is now in the log, and queues the message if it is
+// to be sent again.
 func (o *Outbox) DecidedByHand(row eventlog.OutboxRow, outcome conversation.Outcome) {
 	o.metrics.results.WithLabelValues(o.channel(row.Account), "manual_"+string(outcome)).Inc()
 	if outcome == conversation.OutcomeResend {
@@ -109,8 +108,8 @@ func (c *Command) over(now time.Time) bool {
 	return !c.row.Deadline.IsZero() && now.After(c.row.Deadline)
 }
 
-// late reports whether a command is over and never passed Begin: it is not handed
-// out any more. One that is only asked about (lookup) goes on being asked about.
+// late reports whether a command's deadline has passed before Begin: it is then not handed out any
+// more. A command about which the plugin is only asked (lookup) goes on.
 func (c *Command) late(now time.Time) bool {
 	return !c.lookup && c.row.State != eventlog.OutboxBegun && c.over(now)
 }

@@ -1,27 +1,24 @@
 // Package outbox gives commands to plugins: messages to be sent on
 // store-and-forward channels, and deferred items to be processed (DESIGN.md 4).
-// It owns a command from the row that is appended with its cause until that row
-// is settled: in what order commands go out and when they are tried again, the
-// Begin barrier, the plugin's Result, and what becomes of a command whose plugin
-// or whose node is gone.
+// The outbox owns a command from the moment when its row is appended, together with the event that
+// causes it, until that row is settled: it decides in what order commands go out and when they are
+// tried again, keeps the Begin barrier, applies the plugin's Result, and decides what happens to a
+// command whose plugin or node is gone.
 //
-// A command's row is the truth, and memory is a cache of rows. A row belongs to
-// one node. Rows come into memory at their commit (Add); when it is not known
-// whether a commit happened, as soon as their conversation is loaded again
-// (Learn); and by reading all of them every few seconds, which finds what neither
-// of the others could.
+// A command's row is the truth, and memory is a cache of rows. A row belongs to one node. A row
+// comes into memory in three ways: at its commit (Add); if it is not known whether the commit
+// happened, as soon as its conversation is loaded again (Learn); and when all rows are read, every
+// few seconds, which finds those that the other two ways missed.
 //
-// What the package promises: the commands of one conversation are a lane, and
-// are at a plugin one at a time and in their order, so a message that is tried
-// again holds back those behind it. Accounts share a plugin's window lane by
-// lane, round robin. A command that passed Begin and lost its plugin is not sent
-// again unless the plugin says that this does no harm; else the plugin is asked
-// about it, or it ends unknown (PR4). No command stays for ever: it is given up
-// at its deadline. What fails for good is told by its conversation, or by a
-// record on its account (Conversations).
+// The package promises this: the commands of one conversation are a lane. They are given to the
+// plugin one at a time and in their order, so a message that is tried again holds back those behind
+// it. The lanes of an account share the plugin's window in turns. A command that passed Begin and
+// lost its plugin is not sent again unless the plugin says that this does no harm; otherwise the
+// plugin is asked for its outcome, or it ends unknown (PR4). No command stays for ever: it is given
+// up at its deadline. A failure for good is recorded in the command's conversation, or on its
+// account (Conversations).
 //
-// What it leaves to others: the router makes the appends in which commands are
-// born, writes into conversations, reads and opens their messages, and knows what
-// a provider says later of a message (receipts). The plugin host keeps a plugin's
-// window and counts what is at it.
+// The package leaves the rest to others: the router makes the appends that create commands, writes
+// into conversations, reads and opens their messages, and handles later reports of a provider about
+// a message (receipts). The plugin host keeps a plugin's window and counts the commands in it.
 package outbox

@@ -8,15 +8,14 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
-// answerGrace is how long after a command's deadline a plugin that has it may
-// still give its Result.
+// answerGrace is how long after a command's deadline a plugin that holds the command may still give
+// its Result.
 const answerGrace = 5 * time.Minute
 
-// giveUp ends the commands whose time is over: those that nobody has taken, those
-// that passed Begin with a plugin that never came back (it was taken out of the
-// configuration, or its account was deleted), and those of which a plugin
-// that is there says nothing. What passed Begin may have been sent, so it ends
-// unknown (PR4).
+// giveUp ends the commands whose deadline has passed: those that no plugin has taken, those that
+// passed Begin with a plugin that never came back (it was removed from the configuration, or its
+// account was deleted), and those about which a running plugin says nothing. A command that passed
+// Begin may have been sent, so it ends unknown (PR4).
 func (o *Outbox) giveUp() {
 	now := o.now()
 	over := map[*Command]conversation.Status{}
@@ -27,7 +26,7 @@ func (o *Outbox) giveUp() {
 		}
 		a := o.accounts[conversation.AccountID(c.row.Account)]
 		switch {
-		case c.held && c.instance == "": // it is being ended already
+		case c.held && c.instance == "": // the outbox is already ending it
 			continue
 		case c.held && !now.After(c.row.Deadline.Add(answerGrace)):
 			continue
@@ -47,13 +46,13 @@ func (o *Outbox) giveUp() {
 	}
 }
 
-// abandon ends a command that can never be made, since what it says or where it
-// goes is lost. One that may have been sent before ends unknown (PR4).
+// abandon ends a command that can never be made, because its content or its recipient can no longer
+// be read. A command that may have been sent before ends unknown (PR4).
 func (o *Outbox) abandon(c *Command) {
 	o.mu.Lock()
 	if o.byID[c.row.CommandID] != c || c.held || c.doubtful {
 		o.mu.Unlock()
-		return // it ended meanwhile
+		return // the command ended meanwhile
 	}
 	c.held = true
 	outcome := conversation.StatusFailed
@@ -64,7 +63,7 @@ func (o *Outbox) abandon(c *Command) {
 	o.insist(c, plugin.CommandResult{Command: c.row.CommandID, Outcome: outcome, Kind: "internal", Code: "unreadable"})
 }
 
-// insist applies an outcome that the outbox itself decided, however long the
+// insist applies an outcome that the outbox itself decided, and repeats this for as long as the
 // store refuses it.
 func (o *Outbox) insist(c *Command, res plugin.CommandResult) {
 	o.finish(c, res, func(a plugin.Ack) {

@@ -13,7 +13,7 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
-// Run hands out commands whenever something may have become possible, until ctx ends.
+// Run hands out commands whenever there may be one to hand out, until ctx ends.
 func (o *Outbox) Run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -29,15 +29,15 @@ func (o *Outbox) Run(ctx context.Context) {
 	}
 }
 
-// Commands that are made at a time, for all accounts and for one: what a full
-// window refuses was made in vain.
+// How many commands are made at a time, for all accounts and for one account: a command that a full
+// window then refuses was made for nothing.
 const (
 	mostPicked    = 64
 	mostOfAccount = 16
 )
 
-// handOut hands out what can be handed out now, and tells after what time to
-// look again. Nothing is recorded: until Begin a command is as good as queued.
+// handOut hands out all commands that can be handed out now, and returns after what time to look
+// again. Nothing is recorded: until Begin a command counts as queued.
 func (o *Outbox) handOut(ctx context.Context) time.Duration {
 	o.mu.Lock()
 	o.round++
@@ -69,7 +69,7 @@ func (o *Outbox) handOut(ctx context.Context) time.Duration {
 	return time.Hour
 }
 
-// pick finds commands whose turn it is, and how long until the next one may be
+// pick finds commands whose turn it is, and returns how long it takes until the next one may be
 // tried. It needs o.mu.
 func (o *Outbox) pick(now time.Time) (picked []*Command, wait time.Duration) {
 	wait = time.Hour
@@ -99,15 +99,14 @@ func (o *Outbox) pick(now time.Time) (picked []*Command, wait time.Duration) {
 	return picked, wait
 }
 
-// offer gives a command to its plugin. When the plugin's window is full, the
-// account waits until commands are handed out again: a Result or a new generation
-// brings that about.
+// offer gives a command to its plugin. If the plugin's window is full, the account waits for the
+// next round of handing out, which a Result or a new generation of the plugin starts.
 func (o *Outbox) offer(c *Command, cmd plugin.Outbound) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	a := o.accounts[conversation.AccountID(c.row.Account)]
 	if o.byID[c.row.CommandID] != c || a == nil || c.held || c.doubtful {
-		return // it ended meanwhile
+		return // the command ended meanwhile
 	}
 	g := o.plugins[a.plugin]
 	if !g.ready() || a.fullIn == o.round {
@@ -119,21 +118,21 @@ func (o *Outbox) offer(c *Command, cmd plugin.Outbound) {
 	}
 	a.takeBack(c)
 	a.fullIn, a.window = o.round, max(1, a.out)
-	// It keeps its turn: else the lanes behind a full window would starve.
+	// The refused lane keeps its turn: otherwise the lanes behind a full window would starve.
 	a.next = max(0, slices.IndexFunc(a.inTurn, func(ln *lane) bool { return ln.queue[0] == c }))
 }
 
-// later has a command wait before it is tried again.
+// later makes a command wait for a time before it is tried again.
 func (o *Outbox) later(c *Command, d time.Duration) {
 	o.mu.Lock()
 	c.row.NotBefore = o.now().Add(d)
 	o.mu.Unlock()
 }
 
-// outbound makes the plugin's command from the log.
+// outbound makes the command for the plugin from the log.
 func (o *Outbox) outbound(ctx context.Context, pending *Command) (plugin.Outbound, error) {
 	o.mu.Lock()
-	c := *pending // a late Result may change it meanwhile
+	c := *pending // a copy, since a late Result may change the command meanwhile
 	o.mu.Unlock()
 	out := plugin.Outbound{
 		Command: c.row.CommandID, Account: conversation.AccountID(c.row.Account), Conversation: conversation.ConversationID(c.row.Conversation),
@@ -163,7 +162,7 @@ func (o *Outbox) outbound(ctx context.Context, pending *Command) (plugin.Outboun
 	return out, nil
 }
 
-// message is what a command sends, and to whom.
+// message returns what a command sends, and to whom.
 func (o *Outbox) message(ctx context.Context, c *Command) (Message, error) {
 	conv := conversation.ConversationID(c.row.Conversation)
 	if c.body == nil {
@@ -194,7 +193,7 @@ func (o *Outbox) Begin(ctx context.Context, account conversation.AccountID, comm
 	}
 	update := eventlog.OutboxUpdate{CommandID: command, State: eventlog.OutboxBegun, Attempt: attempt, Node: o.node}
 	_, err := o.log.Append(ctx, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{update}})
-	if refused(err) { // the row was settled elsewhere, or is another node's: nobody here may send it
+	if refused(err) { // the row is settled or belongs to another node, so this node may not send it
 		o.forget(command)
 		return false, nil
 	}
@@ -203,7 +202,7 @@ func (o *Outbox) Begin(ctx context.Context, account conversation.AccountID, comm
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !has() { // the generation went meanwhile and the command is another's: no leave to send
+	if !has() { // the generation has gone meanwhile, so this instance may not send it
 		return false, nil
 	}
 	c.row.State = eventlog.OutboxBegun

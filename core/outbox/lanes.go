@@ -7,22 +7,22 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// maxKept bounds how many pending messages are kept in memory with their text.
+// maxKept bounds how many pending messages are kept in memory together with their text.
 const maxKept = 10_000
 
-// account is what waits on one account: its lanes, which are served in turn.
+// account holds the commands of one account: its lanes, which are served in turn.
 type account struct {
 	plugin string
 	lanes  map[eventlog.StreamID]*lane
 	inTurn []*lane
-	next   int // in inTurn: the lane that is served next
-	fullIn int // the round in which the plugin's window was found full
-	out    int // commands at the plugin
-	window int // how many it held when it last refused one; 0 = not known
+	next   int // index in inTurn of the lane that is served next
+	fullIn int // the round in which the plugin's window was last found full
+	out    int // commands that the plugin has
+	window int // how many commands the plugin had when it last refused one; 0 = not known
 }
 
-// lane is the order of one conversation's commands. A deferred item has a lane of
-// its own: its plugin keeps the order of a thread's items.
+// lane is the queue of one conversation's commands, in their order. A deferred item has a lane of
+// its own, since its plugin keeps the order of a thread's items.
 type lane struct {
 	key   eventlog.StreamID
 	queue []*Command
@@ -36,7 +36,7 @@ func laneOf(row *eventlog.OutboxRow) eventlog.StreamID {
 	return row.Conversation
 }
 
-// Add takes commands in whose rows are committed.
+// Add takes commands into memory whose rows are committed.
 func (o *Outbox) Add(cmds ...*Command) {
 	if len(cmds) == 0 {
 		return
@@ -52,7 +52,7 @@ func (o *Outbox) Add(cmds ...*Command) {
 	o.poke()
 }
 
-// AddRow takes a command in of which only the row is at hand.
+// AddRow takes a command into memory of which only the row is known.
 func (o *Outbox) AddRow(row eventlog.OutboxRow) { o.Add(&Command{row: row}) }
 
 // insert puts a command into its lane. It needs o.mu.
@@ -79,7 +79,7 @@ func (o *Outbox) insert(c *Command) {
 		a.inTurn = append(a.inTurn, ln)
 	}
 	at := len(ln.queue)
-	for at > 0 && ln.queue[at-1].row.Seq > c.row.Seq { // only one that was read late comes before others
+	for at > 0 && ln.queue[at-1].row.Seq > c.row.Seq { // only a command that was read late belongs before others
 		at--
 	}
 	ln.queue = slices.Insert(ln.queue, at, c)
@@ -121,7 +121,7 @@ func (o *Outbox) remove(c *Command) {
 	}
 }
 
-// forget takes a command out of memory that is no longer pending.
+// forget removes a command from memory that is no longer pending.
 func (o *Outbox) forget(command [16]byte) {
 	o.mu.Lock()
 	if c := o.byID[command]; c != nil {
@@ -131,7 +131,7 @@ func (o *Outbox) forget(command [16]byte) {
 	o.poke()
 }
 
-// give notes that a generation of the plugin has a command.
+// give records that a generation of the plugin has a command.
 func (a *account) give(c *Command, instance string) {
 	c.held, c.instance = true, instance
 	a.out++
@@ -140,8 +140,8 @@ func (a *account) give(c *Command, instance string) {
 	}
 }
 
-// takeBack notes that a command is no longer at the plugin, if it was. Without an
-// account (nil) nothing is counted.
+// takeBack records that the plugin no longer has a command. Without an account (nil) nothing is
+// counted.
 func (a *account) takeBack(c *Command) {
 	if a != nil && c.instance != "" {
 		a.out--
@@ -149,8 +149,8 @@ func (a *account) takeBack(c *Command) {
 	c.held, c.instance = false, ""
 }
 
-// allowance is how many commands to make for the plugin's window: at most one too
-// many, to find out whether it has grown.
+// allowance is how many commands to make for the plugin's window: at most one more than it held
+// before, to find out whether it has grown.
 func (a *account) allowance() int {
 	if a.window == 0 {
 		return mostOfAccount

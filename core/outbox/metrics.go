@@ -26,7 +26,8 @@ func (o *Outbox) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{o.metrics.results, o.metrics.givenUp}
 }
 
-// channel is an account's plugin as a metric's label: one that has been here, or "other".
+// channel is the metric label of an account: its plugin if that has been connected here, else
+// "other".
 func (o *Outbox) channel(account eventlog.StreamID) string {
 	id := o.convs.Plugin(conversation.AccountID(account))
 	o.mu.Lock()

@@ -12,30 +12,31 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
-// Conversations is what the outbox asks of the router. It calls none of these
-// with its own lock held.
+// Conversations is what the outbox asks of the router. The outbox never calls these methods with
+// its own lock held.
 type Conversations interface {
-	// Plugin is the plugin of an account; "" when there is no such account any more.
+	// Plugin is the plugin of an account; "" when the account no longer exists.
 	Plugin(account conversation.AccountID) string
-	// Message reads a message from the log, with where it goes. ErrUnreadable.
+	// Message reads a message from the log, with its recipient. It may fail with ErrUnreadable.
 	Message(ctx context.Context, conv conversation.ConversationID, seq uint64) (Message, error)
-	// Recipient is where messages to an endpoint of the conversation go. ErrUnreadable.
+	// Recipient is where messages to an endpoint of the conversation go. It may fail with
+	// ErrUnreadable.
 	Recipient(ctx context.Context, conv conversation.ConversationID, endpoint int) (Recipient, error)
-	// OpenPayload opens the sealed payload of a deferred item. ErrUnreadable.
+	// OpenPayload opens the sealed payload of a deferred item. It may fail with ErrUnreadable.
 	OpenPayload(row eventlog.OutboxRow) ([]byte, error)
-	// Tell writes what became of a message into its conversation, and the row's
-	// update in the same append. done is called once, perhaps before Tell returns,
-	// with the event's sequence (0: the conversation had it already). Errors:
-	// ErrNotFollowed, ErrStopped, and those of the log.
+	// Tell writes the outcome of a message into its conversation, and the row's update in the same
+	// append. done is called once, perhaps before Tell returns, with the event's sequence (0: the
+	// conversation had the outcome already). Errors: ErrNotFollowed, ErrStopped, and those of the
+	// log.
 	Tell(row eventlog.OutboxRow, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(seq uint64, err error))
-	// RecordFailure adds to b the record of a failure on the account's stream. An
-	// append with it is a *eventlog.DuplicateError when the command has its record.
+	// RecordFailure adds to b the record of a failure on the account's stream. The append of b
+	// fails with *eventlog.DuplicateError when the command has a record already.
 	RecordFailure(b *eventlog.Batch, f Failure) error
 }
 
 // Errors of Conversations.
 var (
-	// ErrUnreadable: what is asked for was sealed under a key that is lost.
+	// ErrUnreadable: the data was sealed under a key that is lost.
 	ErrUnreadable = errors.New("outbox: sealed under a key that is lost")
 	// ErrNotFollowed: the conversation does not follow the message any more, so
 	// nothing was written.
@@ -48,22 +49,22 @@ var (
 type Message struct {
 	ID     conversation.MessageID
 	Parts  []conversation.Part
-	Author string // the name that is shown with it
+	Author string // the author's name that is shown with the message
 	To     Recipient
 }
 
 // Recipient is where messages to one endpoint of a conversation go, in clear.
 type Recipient struct{ Address, Thread string }
 
-// Failure is a command that ended for good without success, and of which no
-// conversation tells.
+// Failure is a command that ended for good without success, and whose failure no conversation
+// shows.
 type Failure struct {
 	Row    eventlog.OutboxRow
-	Thread string // of a deferred item; "" when it cannot be read
+	Thread string // the thread of a deferred item; "" when it cannot be read
 	Result plugin.CommandResult
 }
 
-// Runner lends the outbox the router's life: what it starts ends with the router.
+// Runner runs goroutines for the outbox, which end with the router.
 type Runner interface {
 	// Go runs f on a goroutine that the router's Stop waits for. False: the router
 	// is stopping, and f does not run.
@@ -72,8 +73,8 @@ type Runner interface {
 	After(d time.Duration, f func())
 	// Running ends when the router stops.
 	Running() context.Context
-	// Commits ends only when Stop waits no longer, so that an append that has
-	// begun is heard out.
+	// Commits returns a context that ends only when Stop gives up waiting, so that the result of an
+	// append that has begun is still received.
 	Commits() context.Context
 }
 
@@ -88,7 +89,7 @@ type Log interface {
 
 // Options for New. All fields are needed.
 type Options struct {
-	Node          string // whose rows these are
+	Node          string // the node to which these rows belong
 	Log           Log
 	Conversations Conversations
 	Runner        Runner
@@ -105,8 +106,8 @@ type Outbox struct {
 	logger  *slog.Logger
 	now     func() time.Time
 	metrics metrics
-	wake    chan struct{} // something may be handed out
-	again   chan struct{} // the rows are to be read now
+	wake    chan struct{} // holds a token when there may be commands to hand out
+	again   chan struct{} // holds a token when the rows are to be read now
 
 	mu       sync.Mutex
 	plugins  map[string]*generation
@@ -115,16 +116,16 @@ type Outbox struct {
 	past     past
 	round    int // counts calls of handOut
 
-	reads   uint64                // numbers the readings of rows
-	reading int                   // readings that are under way
-	gone    map[[16]byte]struct{} // what left memory meanwhile
+	reads   uint64                // number of the last reading of rows
+	reading int                   // number of readings under way
+	gone    map[[16]byte]struct{} // commands that left memory during these readings
 
-	// Owned by whoever reads all rows: Start, then Keep.
-	renewed, keptSince time.Time // the node's lease: last renewed; kept without a gap
+	// These fields belong to the goroutine that reads all rows: Start, then Keep.
+	renewed, keptSince time.Time // the node's lease: when it was last renewed, and since when it has been kept without a gap
 	notReadBefore      time.Time
 }
 
-// New makes an outbox. Nothing runs before Start, Run and Keep.
+// New makes an outbox. Nothing runs before Start, Run and Keep are called.
 func New(o Options) *Outbox {
 	return &Outbox{
 		node: o.Node, log: o.Log, convs: o.Conversations, runner: o.Runner, logger: o.Logger, now: o.Now, metrics: newMetrics(),
@@ -134,7 +135,7 @@ func New(o Options) *Outbox {
 	}
 }
 
-// poke has commands handed out, as far as that is possible now.
+// poke wakes Run, which hands out the commands that can be handed out now.
 func (o *Outbox) poke() {
 	select {
 	case o.wake <- struct{}{}:
@@ -142,10 +143,10 @@ func (o *Outbox) poke() {
 	}
 }
 
-// retryPause is the pause before something is tried again that the store refused.
+// retryPause is the pause before something that the store refused is tried again.
 const retryPause = time.Second
 
-// stopping answers what would need another goroutine.
+// stopping answers Retry, for work that would need another goroutine while the router stops.
 func stopping(done func(plugin.Ack)) {
 	done(plugin.Ack{Status: plugin.Retry, Code: "stopping"})
 }

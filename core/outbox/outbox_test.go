@@ -18,25 +18,25 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
-// house stands for the router: it writes what it is told as the router does, and
-// remembers it. Each of its methods asks the outbox something, which would hang
-// if the outbox called it with its own lock held.
+// house stands for the router: it writes what the outbox tells it, as the router does, and
+// remembers it. Each of its methods also asks the outbox something, which would hang if the outbox
+// called it with its own lock held.
 type house struct {
 	t       *testing.T
 	log     *memlog.Log
 	o       *outbox.Outbox
 	account conversation.AccountID
-	ctx     context.Context //nolint:containedctx // the life that the outbox is lent
+	ctx     context.Context //nolint:containedctx // ends what the outbox started
 	wg      sync.WaitGroup
 
 	mu         sync.Mutex
-	unread     bool // messages cannot be read: their keys are lost
-	unfollowed bool // no conversation follows its messages
+	unread     bool // messages cannot be read, since their keys are lost
+	unfollowed bool // the conversations do not follow their messages
 	told       []plugin.CommandResult
 	failures   []outbox.Failure
 }
 
-// inHouse runs a test in a bubble, with an outbox that hands out to p.
+// inHouse runs a test in a synctest bubble, with an outbox that hands out to p.
 func inHouse(t *testing.T, p *port, test func(t *testing.T, h *house)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -122,7 +122,7 @@ func (h *house) After(d time.Duration, f func()) {
 func (h *house) Running() context.Context { return h.ctx }
 func (h *house) Commits() context.Context { return context.WithoutCancel(h.ctx) }
 
-// post has a message of a conversation written and queued.
+// post writes a message of a conversation and queues it.
 func (h *house) post(conv conversation.ConversationID, seq uint64, text string) *outbox.Command {
 	h.t.Helper()
 	c := h.o.Send(conv, h.account, &conversation.MessagePosted{ID: conversation.NewID[conversation.MessageID]()},
@@ -135,7 +135,7 @@ func (h *house) post(conv conversation.ConversationID, seq uint64, text string) 
 	return c
 }
 
-// result gives a plugin's word and returns the answer to it.
+// result reports a plugin's Result and returns the answer to it.
 func (h *house) result(c *outbox.Command, res plugin.CommandResult) plugin.Ack {
 	h.t.Helper()
 	res.Command = c.Row().CommandID
@@ -155,7 +155,7 @@ func (h *house) state(c *outbox.Command) eventlog.OutboxState {
 	return row.State
 }
 
-// port is a plugin that keeps what it is given.
+// port is a plugin that remembers the commands that it is given.
 type port struct {
 	mu  sync.Mutex
 	got []string
@@ -184,8 +184,8 @@ func (p *port) want(t *testing.T, when string, want ...string) {
 	}
 }
 
-// A message waits for the one before it, also while that is tried again; other
-// conversations go on.
+// A message must wait for the one before it, even while that one is tried again; other
+// conversations must go on.
 func TestLaneWaits(t *testing.T) {
 	p := &port{}
 	inHouse(t, p, func(t *testing.T, h *house) {
@@ -198,7 +198,7 @@ func TestLaneWaits(t *testing.T) {
 			t.Fatalf("retryable failure: got %+v, want committed", a)
 		}
 		p.want(t, "while it waits to be tried again", "first", "other")
-		time.Sleep(2 * time.Second) // of the bubble
+		time.Sleep(2 * time.Second) // time in the bubble
 		synctest.Wait()
 		p.want(t, "after a pause", "first", "other", "first")
 		if a := h.result(first, plugin.CommandResult{Outcome: conversation.StatusSent}); a.Status != plugin.Committed || a.Seq != 7 {
@@ -214,8 +214,7 @@ func TestLaneWaits(t *testing.T) {
 	})
 }
 
-// What no conversation tells of is recorded once it has failed, and not when it
-// succeeded.
+// A command of which no conversation tells must be recorded if it failed, and not if it succeeded.
 func TestEndUntold(t *testing.T) {
 	inHouse(t, &port{}, func(t *testing.T, h *house) {
 		h.unfollowed = true
@@ -234,7 +233,7 @@ func TestEndUntold(t *testing.T) {
 	})
 }
 
-// A message that cannot be read for ever fails, and holds nothing up.
+// A message that can never be read again must fail, and hold nothing up.
 func TestUnreadable(t *testing.T) {
 	p := &port{}
 	inHouse(t, p, func(t *testing.T, h *house) {
@@ -253,7 +252,7 @@ func TestUnreadable(t *testing.T) {
 	})
 }
 
-// When the router stops, a Result that needs the log is to come again.
+// When the router stops, a Result that needs the log must be asked for again.
 func TestStopping(t *testing.T) {
 	inHouse(t, &port{}, func(t *testing.T, h *house) {
 		ctx, stop := context.WithCancel(h.ctx)
@@ -270,7 +269,7 @@ func TestStopping(t *testing.T) {
 	})
 }
 
-// What the outbox counts has a bounded label.
+// The metrics' label for an account's plugin must be bounded.
 func TestChannelLabel(t *testing.T) {
 	inHouse(t, &port{}, func(t *testing.T, h *house) {
 		c := h.post(conversation.NewID[conversation.ConversationID](), 1, "a")

@@ -5,11 +5,11 @@ import "github.com/parley-gateway/parley/core/eventlog"
 // maxPast bounds the settled commands in memory (about 300 bytes each).
 const maxPast = 8192
 
-// past are the commands that were settled last.
+// past holds the commands that were settled last.
 type past struct {
 	rows map[[16]byte]eventlog.OutboxRow
 	ring [][16]byte
-	next int // in ring, once it is full: the oldest
+	next int // index in ring of the oldest, once ring is full
 }
 
 func (p *past) add(row eventlog.OutboxRow) {
@@ -26,8 +26,8 @@ func (p *past) add(row eventlog.OutboxRow) {
 	p.rows[row.CommandID] = row
 }
 
-// Settled takes a command out of memory whose row is settled in the log, and
-// keeps for a while what it was: the provider's later words are about it.
+// Settled removes a command from memory whose row is settled in the log. It keeps the row for a
+// while, since the provider's later reports refer to it.
 func (o *Outbox) Settled(row eventlog.OutboxRow) {
 	row.State, row.Payload = eventlog.OutboxSettled, nil
 	o.mu.Lock()
@@ -36,8 +36,8 @@ func (o *Outbox) Settled(row eventlog.OutboxRow) {
 	o.forget(row.CommandID)
 }
 
-// Known is the row of a command that memory holds, as the log has it or has
-// had it: only a settled one stays as it is.
+// Known returns the row of a command that memory holds. The log may have a newer version of the
+// row, unless it is settled: a settled row never changes.
 func (o *Outbox) Known(command [16]byte) (eventlog.OutboxRow, bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -6,14 +6,15 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
-// generation is the one of a plugin that came last.
+// generation is the latest generation of a plugin.
 type generation struct {
 	instance string
-	port     plugin.CommandPort // nil: it has gone
+	port     plugin.CommandPort // nil: the generation is gone
 	info     plugin.Info
 }
 
-// ready reports whether commands can be handed to it. A plugin that never came has none (nil).
+// ready reports whether the generation can take commands. A plugin that never connected has no
+// generation (nil).
 func (g *generation) ready() bool { return g != nil && g.port != nil }
 
 // PluginReady gives the outbox a generation to send through (plugin.Core).
@@ -28,7 +29,7 @@ func (o *Outbox) PluginReady(id, instance string, port plugin.CommandPort) {
 			continue
 		}
 		c.doubtful = true
-		doubtful = append(doubtful, c) // it began before this process did
+		doubtful = append(doubtful, c) // it began with a plugin of an earlier process of this node
 	}
 	o.mu.Unlock()
 	for _, c := range doubtful {
@@ -37,11 +38,11 @@ func (o *Outbox) PluginReady(id, instance string, port plugin.CommandPort) {
 	o.poke()
 }
 
-// PluginRoom says that a full window of a plugin has room again (plugin.Core).
+// PluginRoom says that a plugin's full window has room again (plugin.Core).
 func (o *Outbox) PluginRoom() { o.poke() }
 
-// PluginGone takes a generation out, and decides about the commands that it had
-// (plugin.Core). The rows know which of them passed Begin.
+// PluginGone removes a generation, and decides what happens to the commands that it had
+// (plugin.Core). The rows tell which of them passed Begin.
 func (o *Outbox) PluginGone(id, instance string) {
 	var doubtful []*Command
 	var info plugin.Info
@@ -72,9 +73,8 @@ func (o *Outbox) PluginGone(id, instance string) {
 	o.poke()
 }
 
-// doubt decides what becomes of a command that passed Begin and lost its
-// plugin: it is sent again where that does no harm, the plugin is asked about it,
-// or its outcome is unknown (PR4).
+// doubt decides what happens to a command that passed Begin and lost its plugin: it is sent again
+// if that does no harm, the plugin is asked for its outcome, or its outcome is unknown (PR4).
 func (o *Outbox) doubt(c *Command, info plugin.Info) {
 	o.mu.Lock()
 	switch {
@@ -85,7 +85,7 @@ func (o *Outbox) doubt(c *Command, info plugin.Info) {
 	case info.CanLookup:
 		c.lookup, c.doubtful = true, false
 		o.mu.Unlock()
-	default: // stays doubtful until the log says unknown
+	default: // the command stays doubtful until the log says unknown
 		o.mu.Unlock()
 		o.insist(c, plugin.CommandResult{Command: c.row.CommandID, Outcome: conversation.StatusUnknown, Kind: "internal", Code: "plugin_lost"})
 	}

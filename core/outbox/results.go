@@ -9,8 +9,8 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
-// Result takes a plugin's word on a command of an account. done is called once,
-// after the commit or the refusal.
+// Result takes a plugin's report on a command of an account. done is called once, after the commit
+// or the refusal.
 func (o *Outbox) Result(account conversation.AccountID, res plugin.CommandResult, done func(plugin.Ack)) {
 	o.mu.Lock()
 	c := o.byID[res.Command]
@@ -22,7 +22,7 @@ func (o *Outbox) Result(account conversation.AccountID, res plugin.CommandResult
 		o.finish(c, res, done)
 		return
 	}
-	// Late, or repeated: the row is no longer pending.
+	// The Result is late or repeated: the row is no longer pending.
 	if !o.runner.Go(func() {
 		row, err := o.log.OutboxRow(o.runner.Running(), res.Command)
 		if err != nil && !errors.Is(err, eventlog.ErrNotFound) {
@@ -39,7 +39,7 @@ func (o *Outbox) Result(account conversation.AccountID, res plugin.CommandResult
 	}
 }
 
-// notDurable answers for what could not be appended (err): it should come again.
+// notDurable answers for a report that could not be appended (err): the plugin must send it again.
 func (o *Outbox) notDurable(conv conversation.ConversationID, err error) plugin.Ack {
 	if !errors.Is(err, ErrStopped) {
 		o.logger.Warn("event not durable", "conversation_id", conv, "err", err)
@@ -55,11 +55,11 @@ func (o *Outbox) finish(c *Command, res plugin.CommandResult, done func(plugin.A
 	waits := o.byID[row.CommandID] == c && !c.held && !c.doubtful && row.State == eventlog.OutboxQueued
 	o.mu.Unlock()
 	conv := conversation.ConversationID(row.Conversation)
-	if row.Kind == KindProcess && res.Outcome == conversation.StatusUnknown { // it is processed again, as after a loss: see doubt
+	if row.Kind == KindProcess && res.Outcome == conversation.StatusUnknown { // an item of unknown outcome is processed again, as after the loss of its plugin: see doubt
 		res.Outcome, res.Retryable = conversation.StatusFailed, true
 	}
 	if res.Outcome == conversation.StatusFailed && res.Retryable && o.now().Before(row.Deadline) && row.State.Pending() {
-		if waits { // the same word again: another attempt is to come already
+		if waits { // a repeated report: another attempt is queued already
 			done(plugin.Ack{Status: plugin.Committed, Conversation: conv})
 			return
 		}
@@ -67,7 +67,7 @@ func (o *Outbox) finish(c *Command, res plugin.CommandResult, done func(plugin.A
 		return
 	}
 	if row.State == eventlog.OutboxSettled && (res.Outcome != conversation.StatusSent || row.Kind == KindProcess) {
-		done(plugin.Ack{Status: plugin.Duplicate, Conversation: conv, Seq: row.Seq}) // nothing takes a settled one back
+		done(plugin.Ack{Status: plugin.Duplicate, Conversation: conv, Seq: row.Seq}) // a settled row is final
 		return
 	}
 	update := eventlog.OutboxUpdate{CommandID: row.CommandID, State: eventlog.OutboxSettled, Attempt: row.Attempt, Node: o.node}
@@ -100,7 +100,7 @@ func (o *Outbox) finish(c *Command, res plugin.CommandResult, done func(plugin.A
 		return
 	}
 	o.convs.Tell(row, res, update, func(seq uint64, err error) {
-		if errors.Is(err, ErrNotFollowed) { // the row must not stay pending for that
+		if errors.Is(err, ErrNotFollowed) { // the conversation does not follow the message, but the row must not stay pending
 			untold()
 			return
 		}
@@ -108,10 +108,10 @@ func (o *Outbox) finish(c *Command, res plugin.CommandResult, done func(plugin.A
 	})
 }
 
-// EndUntold writes a row's last update without a word in the conversation. What
-// did not succeed is recorded on the account's stream in the same append, and
-// said in the process's log: nothing else tells of it (DESIGN.md 4). False: the
-// router is stopping, and done is not called.
+// EndUntold writes a row's last update without an event in the conversation. Unless the command
+// succeeded, the failure is recorded on the account's stream in the same append and written to the
+// process's log, since nothing else reports it (DESIGN.md 4). False: the router is stopping, and
+// done is not called.
 func (o *Outbox) EndUntold(row eventlog.OutboxRow, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(error)) bool {
 	return o.runner.Go(func() {
 		commits := o.runner.Commits()
@@ -127,8 +127,8 @@ func (o *Outbox) EndUntold(row eventlog.OutboxRow, res plugin.CommandResult, upd
 		var dup *eventlog.DuplicateError
 		switch {
 		case errors.As(err, &dup):
-			// The command has its record, which may say that its outcome is unknown:
-			// the row still waits for this word.
+			// The command has its record already. The record may say that the outcome is unknown,
+			// so the row still needs this update.
 			_, err = o.log.Append(commits, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{update}})
 		case err == nil && failed:
 			channel := o.channel(row.Account)
@@ -140,8 +140,8 @@ func (o *Outbox) EndUntold(row eventlog.OutboxRow, res plugin.CommandResult, upd
 	})
 }
 
-// threadOf is the thread of a deferred item; "" when it cannot be read, which is
-// no reason to keep its row.
+// threadOf is the thread of a deferred item. It is "" when it cannot be read, which must not keep
+// the row from ending.
 func (o *Outbox) threadOf(row eventlog.OutboxRow) (thread string) {
 	if row.Kind != KindProcess {
 		return ""
@@ -156,9 +156,9 @@ func (o *Outbox) threadOf(row eventlog.OutboxRow) (thread string) {
 	return thread
 }
 
-// overtaken answers for a Result that the row does not take. Usually something
-// else has settled the row: the provider's own word on the message, or another
-// node. Then the Result is late, and nothing is left to be done.
+// overtaken answers for a Result that does not fit its row. Usually something else has settled the
+// row: the provider's own report on the message, or another node. Then the Result is late, and
+// nothing is left to be done.
 func (o *Outbox) overtaken(was eventlog.OutboxRow, cause error, done func(plugin.Ack)) {
 	conv := conversation.ConversationID(was.Conversation)
 	if !o.runner.Go(func() {
@@ -178,12 +178,12 @@ func (o *Outbox) overtaken(was eventlog.OutboxRow, cause error, done func(plugin
 	}
 }
 
-// retry queues a command once more; later messages of its conversation wait behind it.
+// retry queues a command again; later messages of its conversation wait behind it.
 func (o *Outbox) retry(c *Command, res plugin.CommandResult, done func(plugin.Ack)) {
 	o.mu.Lock()
 	row, doubtful := c.row, c.doubtful
 	o.mu.Unlock()
-	if doubtful { // it is about to be marked unknown: this word counts afterwards
+	if doubtful { // the command is about to be marked unknown, so this report must come again afterwards
 		done(plugin.Ack{Status: plugin.Retry, Code: "unavailable"})
 		return
 	}
@@ -194,7 +194,7 @@ func (o *Outbox) retry(c *Command, res plugin.CommandResult, done func(plugin.Ac
 	if !o.runner.Go(func() {
 		_, err := o.log.Append(o.runner.Commits(), &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{update}})
 		if refused(err) {
-			// A status of the provider's settled it: it was sent after all.
+			// A status from the provider has settled the row: the message was sent after all.
 			o.forget(row.CommandID)
 			done(plugin.Ack{Status: plugin.Duplicate, Conversation: conv, Seq: row.Seq})
 			return
@@ -206,7 +206,7 @@ func (o *Outbox) retry(c *Command, res plugin.CommandResult, done func(plugin.Ac
 		o.metrics.results.WithLabelValues(o.channel(row.Account), "retry").Inc()
 		o.mu.Lock()
 		c.row.State, c.row.Attempt, c.row.NotBefore = update.State, update.Attempt, at
-		c.lookup, c.maybe = false, false // the plugin says: not sent
+		c.lookup, c.maybe = false, false // the plugin says that it did not send
 		o.accounts[conversation.AccountID(row.Account)].takeBack(c)
 		o.mu.Unlock()
 		o.poke()

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// rereadEvery is how often all pending rows are read. A long list is read
-	// less often: reading takes at most a twentieth of the time.
+	// rereadEvery is how often all pending rows are read. A long list is read less often, so that
+	// reading takes at most a twentieth of the time (rereadShare).
 	rereadEvery = 5 * time.Second
 	rereadShare = 20
 )
 
-// Start takes in the node's pending rows. A lease that cannot be written, as on a
-// full disk, keeps nobody from reading (PR16): Keep renews it as soon as it can be.
+// Start takes the node's pending rows into memory. If the lease cannot be written, as on a full
+// disk, the rows are read all the same (PR16): Keep renews the lease as soon as it can.
 func (o *Outbox) Start(ctx context.Context) error {
 	steady, held, err := o.renew(ctx)
 	switch {
@@ -32,7 +32,8 @@ func (o *Outbox) Start(ctx context.Context) error {
 	return o.readRows(ctx, true, steady)
 }
 
-// Keep reads the rows again, and gives up what is over, until ctx ends.
+// Keep reads the rows again and again, and gives up commands whose deadline has passed, until ctx
+// ends.
 func (o *Outbox) Keep(ctx context.Context) {
 	timer := time.NewTimer(rereadEvery)
 	defer timer.Stop()
@@ -51,8 +52,8 @@ func (o *Outbox) Keep(ctx context.Context) {
 	}
 }
 
-// ReadAgain has the rows read as soon as possible: one may be there that nobody
-// has in memory.
+// ReadAgain makes Keep read the rows as soon as possible, since there may be a row that no node has
+// in memory.
 func (o *Outbox) ReadAgain() {
 	select {
 	case o.again <- struct{}{}:
@@ -60,18 +61,18 @@ func (o *Outbox) ReadAgain() {
 	}
 }
 
-// reread renews the node's lease, brings memory up to its pending rows, and
-// takes over those of nodes that are gone.
+// reread renews the node's lease, brings memory up to date with the node's pending rows, and takes
+// over those of nodes that are gone.
 func (o *Outbox) reread(ctx context.Context) error {
 	steady, held, err := o.renew(ctx)
-	if err != nil || !held { // not held: another node is taking this one's rows over
+	if err != nil || !held { // if the lease is not held, another node is taking this node's rows over
 		return err
 	}
 	return o.readRows(ctx, true, steady)
 }
 
-// readRows brings memory up to the node's pending rows. With leased, rows of nodes
-// that are gone are taken over too (steady: see renew).
+// readRows brings memory up to date with the node's pending rows. With leased, rows of nodes that
+// are gone are taken over too (steady: see renew).
 func (o *Outbox) readRows(ctx context.Context, leased, steady bool) error {
 	began := time.Now()
 	if began.Before(o.notReadBefore) {
@@ -85,7 +86,7 @@ func (o *Outbox) readRows(ctx context.Context, leased, steady bool) error {
 		return fmt.Errorf("read outbox: %w", err)
 	}
 	mine := make(map[[16]byte]struct{}, len(rows))
-	others := map[string]struct{}{} // nodes that have rows
+	others := map[string]struct{}{} // names of other nodes that have rows
 	own := rows[:0]
 	for _, row := range rows {
 		if row.Node != o.node {
@@ -103,8 +104,8 @@ func (o *Outbox) readRows(ctx context.Context, leased, steady bool) error {
 	return o.takeOver(ctx, others, steady)
 }
 
-// beginRead makes remove remember what leaves memory until endRead: what was
-// read before may name it as pending. It returns the number of the reading.
+// beginRead makes remove record which commands leave memory until endRead, since the rows read may
+// still show them as pending. It returns the number of the reading.
 func (o *Outbox) beginRead() uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -113,7 +114,7 @@ func (o *Outbox) beginRead() uint64 {
 	return o.reads
 }
 
-// endRead takes in what was read and is not in memory.
+// endRead takes into memory the rows that were read and are not there yet.
 func (o *Outbox) endRead(rows []eventlog.OutboxRow) {
 	plugins := map[eventlog.StreamID]string{} // by account
 	for i := range rows {
@@ -131,10 +132,10 @@ func (o *Outbox) endRead(rows []eventlog.OutboxRow) {
 		if _, gone := o.gone[row.CommandID]; gone || o.byID[row.CommandID] != nil {
 			continue
 		}
-		c := &Command{row: row, plugin: plugins[row.Account], maybe: row.Attempt > 1} // its text is in the log
+		c := &Command{row: row, plugin: plugins[row.Account], maybe: row.Attempt > 1} // its text must be read from the log
 		o.insert(c)
 		g := o.plugins[o.accounts[conversation.AccountID(row.Account)].plugin]
-		if row.State == eventlog.OutboxBegun && g.ready() { // begun by nobody who is here
+		if row.State == eventlog.OutboxBegun && g.ready() { // no generation that is here began it
 			c.doubtful = true
 			lost = append(lost, lostCommand{c, g.info})
 		}
@@ -151,9 +152,9 @@ func (o *Outbox) endRead(rows []eventlog.OutboxRow) {
 	}
 }
 
-// dropStale forgets the commands that were in memory before a reading and are
-// not pending in what it read: they ended elsewhere, or are another node's by
-// now. What a plugin has, or doubt decides about, is left to them.
+// dropStale removes commands that were in memory before a reading and are not pending in the rows
+// read: they ended elsewhere, or belong to another node now. Commands that a plugin has, or that
+// doubt decides about, are left alone.
 func (o *Outbox) dropStale(mine map[[16]byte]struct{}, reading uint64) {
 	o.mu.Lock()
 	var stale []*Command
@@ -171,10 +172,9 @@ func (o *Outbox) dropStale(mine map[[16]byte]struct{}, reading uint64) {
 	}
 }
 
-// Learn takes in the pending rows of a conversation that was just loaded, as
-// far as its messages wait to be sent and memory does not hold them. So the rows
-// of an append with an unknown outcome are in their lane before any later
-// message of the conversation is.
+// Learn takes into memory the pending rows of a conversation that was just loaded, for messages
+// that wait to be sent and are not in memory. So the rows of an append with an unknown outcome are
+// in their lane before any later message of the conversation is.
 func (o *Outbox) Learn(ctx context.Context, s *conversation.State) error {
 	var missing [][16]byte
 	o.mu.Lock()

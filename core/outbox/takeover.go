@@ -10,20 +10,19 @@ import (
 )
 
 const (
-	// nodeTTL is how long a node keeps its rows without having read them. Then
-	// others take them over.
+	// nodeTTL is how long a node keeps its rows without having renewed its lease. After that other
+	// nodes take the rows over.
 	nodeTTL = 15 * time.Second
-	// mostTakenOver bounds the rows of one append.
+	// mostTakenOver bounds the number of rows in one append.
 	mostTakenOver = 500
 )
 
 // leaseOf names the lease of a node on its own rows.
 func leaseOf(node string) string { return "outbox/" + node }
 
-// renew keeps the node's own lease. steady: it has been kept without a gap
-// for longer than nodeTTL. Only then may rows be taken over: after an outage of the
-// database every node's lease has run out, and for 15 s nobody takes over anything,
-// so that each node has time to renew its own.
+// renew keeps the node's own lease. steady: the lease has been kept without a gap for longer than
+// nodeTTL. Only then may rows be taken over: after an outage of the database every node's lease has
+// expired, and for 15 s no node takes rows over, so that each node has time to renew its own lease.
 func (o *Outbox) renew(ctx context.Context) (steady, held bool, err error) {
 	asked := time.Now()
 	_, held, err = o.log.AcquireLease(ctx, leaseOf(o.node), o.node, nodeTTL)
@@ -37,7 +36,7 @@ func (o *Outbox) renew(ctx context.Context) (steady, held bool, err error) {
 	return asked.Sub(o.keptSince) > nodeTTL, held, nil
 }
 
-// Release gives the node's lease up, so that others need not wait for its end.
+// Release gives up the node's lease, so that other nodes need not wait until it expires.
 func (o *Outbox) Release() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(o.runner.Running()), time.Second)
 	defer cancel()
@@ -46,10 +45,10 @@ func (o *Outbox) Release() {
 	}
 }
 
-// takeOver makes the rows of nodes that are gone this node's; reading again then
-// takes them in. A node is gone when its lease has ended: from the takeover on it
-// cannot begin any of these commands (eventlog.OutboxUpdate.Fits). Rows without
-// a node are of releases that named none.
+// takeOver gives the rows of nodes that are gone to this node; the next reading then takes them
+// into memory. A node is gone when its lease has expired: after the takeover it can begin none of
+// these commands (eventlog.OutboxUpdate.Fits). Rows without a node come from releases that did not
+// record one.
 func (o *Outbox) takeOver(ctx context.Context, nodes map[string]struct{}, steady bool) error {
 	for node := range nodes {
 		if node != "" && !steady {
@@ -67,15 +66,15 @@ func (o *Outbox) takeOver(ctx context.Context, nodes map[string]struct{}, steady
 	return nil
 }
 
-// takeOverFrom makes the rows of one node this node's, if its lease has ended.
+// takeOverFrom gives the rows of one node to this node, if the other node's lease has expired.
 func (o *Outbox) takeOverFrom(ctx context.Context, node string) (count int, err error) {
 	name := leaseOf(node)
 	epoch, held, err := o.log.AcquireLease(ctx, name, o.node, nodeTTL)
 	if err != nil || !held {
 		return 0, err
 	}
-	// Only under the lease is it known which rows are still that node's: another
-	// one may have taken them over since they were read.
+	// Only while this node holds the other's lease is it certain which rows are still the other
+	// node's: a third node may have taken them over since they were read.
 	rows, err := o.log.Outbox(ctx, eventlog.StreamID{}, false, 0)
 	if err != nil {
 		return 0, err

@@ -8,13 +8,12 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
-// maxSignals bounds the ephemeral signals that wait in a feed; the oldest go first.
+// maxSignals bounds the ephemeral signals that wait in a feed; beyond it the oldest are dropped.
 const maxSignals = 128
 
-// Feed reads many conversations for one agent's socket. Hints mark what has
-// changed; Poll reads it. Nothing is queued but cursors and a few signals, so
-// a slow reader costs the same as a fast one. Safe for concurrent use, Poll by
-// one goroutine at a time.
+// Feed reads many conversations for one agent's socket. Hints mark which conversations have
+// changed; Poll reads them. Only cursors and a few signals are queued, so a slow reader costs the
+// same as a fast one. Safe for concurrent use, Poll by one goroutine at a time.
 type Feed struct {
 	r        *Readers
 	agent    conversation.AgentID
@@ -26,7 +25,7 @@ type Feed struct {
 	dirty   []*feedConv
 	signals []Signal
 	own     bool // the agent's state changed
-	recent  bool // what waits in the agent's Recent changed
+	recent  bool // the unread messages in the agent's Recent changed
 	awake   bool // wake was called and Poll has not emptied the feed since
 	closed  bool
 }
@@ -44,21 +43,21 @@ type Item struct {
 	Record *Record                     // an event after the reader's cursor
 	Live   conversation.ConversationID // this conversation's reader is up to date for the first time
 	Signal *Signal                     // ephemeral
-	Agent  bool                        // the agent's own state changed: ask the router for it
-	Recent bool                        // what waits in the agent's Recent changed: ask Readers.Recent
+	Agent  bool                        // the agent's own state changed: ask the router for the new one
+	Recent bool                        // the unread messages in the agent's Recent changed: ask Readers.Recent
 }
 
-// NewFeed opens a reader of many conversations. wake is called, without locks
-// that matter to the caller and from any goroutine, when Poll has something
-// after it had nothing; it must not block.
+// NewFeed opens a reader of many conversations. wake is called when Poll has something to return
+// after it had nothing. It is called without locks that matter to the caller and from any
+// goroutine, and must not block.
 func (r *Readers) NewFeed(agent conversation.AgentID, audience conversation.Audience, wake func()) *Feed {
 	f := &Feed{r: r, agent: agent, audience: audience, wake: wake, convs: map[conversation.ConversationID]*feedConv{}}
 	r.addFeed(f)
 	return f
 }
 
-// Add starts reading a conversation after a sequence. Adding it again moves
-// the cursor there.
+// Add starts reading a conversation after a sequence. Adding it again sets the cursor to that
+// sequence.
 func (f *Feed) Add(conv conversation.ConversationID, after uint64) {
 	t := f.r.conversations.Tail(conv)
 	f.mu.Lock()
@@ -75,7 +74,7 @@ func (f *Feed) Add(conv conversation.ConversationID, after uint64) {
 	c.cursor, c.live = after, false
 	f.mark(c)
 	if isNew {
-		t.watch(f) // under f.mu: what is in convs is watched, what is not is not
+		t.watch(f) // under f.mu, so that exactly the conversations in convs are watched
 	}
 	f.mu.Unlock()
 	if isNew {
@@ -99,7 +98,7 @@ func (f *Feed) Remove(conv conversation.ConversationID) {
 	f.mu.Unlock()
 }
 
-// Close ends the feed; wake is not called after it returns.
+// Close ends the feed; wake is not called after Close returns.
 func (f *Feed) Close() {
 	f.r.removeFeed(f)
 	f.mu.Lock()
@@ -111,7 +110,7 @@ func (f *Feed) Close() {
 	f.convs, f.dirty, f.signals, f.closed = nil, nil, nil, true
 }
 
-// mark needs f.mu.
+// mark queues a conversation for Poll. It needs f.mu.
 func (f *Feed) mark(c *feedConv) {
 	if !c.dirty && !c.gone {
 		c.dirty = true
@@ -119,7 +118,7 @@ func (f *Feed) mark(c *feedConv) {
 	}
 }
 
-// notify calls wake once until the next Poll.
+// notify calls wake, once until Poll has emptied the feed.
 func (f *Feed) notify() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -141,7 +140,7 @@ func (f *Feed) hint(t *Tail) {
 
 func (f *Feed) signal(s Signal) {
 	f.mu.Lock()
-	for i, old := range f.signals { // the newest of a kind replaces the one before
+	for i, old := range f.signals { // the newest signal of a kind replaces the one before
 		if old.Conversation == s.Conversation && old.Kind == s.Kind && old.Who == s.Who {
 			f.signals = append(f.signals[:i], f.signals[i+1:]...)
 			break
@@ -169,9 +168,9 @@ func (f *Feed) recentChanged() {
 	f.notify()
 }
 
-// Poll returns up to about max items that are there now, never waiting; none
-// means that wake will be called again. An error is the store's; the cursors
-// have not moved past what was not returned, so Poll may be called again.
+// Poll returns up to about max items that are there now and never waits; no items means that wake
+// will be called again. An error is the store's; the cursors are still before every event not
+// returned, so Poll may be called again.
 func (f *Feed) Poll(ctx context.Context, max int) ([]Item, error) {
 	var items []Item
 	f.mu.Lock()
@@ -206,14 +205,14 @@ func (f *Feed) Poll(ctx context.Context, max int) ([]Item, error) {
 		}
 		if c.cursor != cursor || c.gone {
 			f.mark(c)
-			continue // moved meanwhile: read again from there
+			continue // the cursor was moved meanwhile: read again from there
 		}
 		c.cursor = reached
 		for i := range recs {
 			items = append(items, Item{Record: &recs[i]})
 		}
 		if reached > cursor {
-			f.mark(c) // look again: cheap when there is nothing more
+			f.mark(c) // look again, which costs little when there is nothing more
 		} else if !c.live {
 			c.live = true
 			items = append(items, Item{Live: c.tail.id})

@@ -24,14 +24,14 @@ type house struct {
 
 	mu     sync.Mutex
 	broken bool // the log cannot be read
-	reads  int  // of the log
+	reads  int  // how often the log was read
 	log    map[eventlog.StreamID][]eventlog.Record
-	last   map[conversation.ConversationID][5]uint64 // by audience
+	last   map[conversation.ConversationID][5]uint64 // last sequence visible to each audience
 	tails  map[conversation.ConversationID]*readers.Tail
-	asked  []conversation.ConversationID // to catch up
+	asked  []conversation.ConversationID // conversations for which CatchUp was called
 }
 
-// inHouse runs a test in a bubble, with subscriptions served.
+// inHouse runs a test in a synctest bubble, while subscriptions are served.
 func inHouse(t *testing.T, test func(t *testing.T, h *house)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -52,7 +52,7 @@ func inHouse(t *testing.T, test func(t *testing.T, h *house)) {
 	})
 }
 
-// clear has no keys: what was sealed is there in clear.
+// clear needs no keys: sealed is the plain text.
 type clear struct{}
 
 func (clear) Open(_ int64, _, sealed []byte) ([]byte, error) { return sealed, nil }
@@ -87,8 +87,8 @@ func (h *house) Read(_ context.Context, stream eventlog.StreamID, after uint64, 
 	return recs[:min(limit, len(recs))], nil
 }
 
-// write puts events for the audiences into the log of a conversation, and gives
-// what its tail is told of them.
+// write adds events for the audiences to the log of a conversation, and returns the records with
+// which its tail can be told of them.
 func (h *house) write(conv conversation.ConversationID, audiences ...conversation.Audience) (recs []readers.TailRecord) {
 	h.t.Helper()
 	for _, a := range audiences {
@@ -132,7 +132,7 @@ func (h *house) write(conv conversation.ConversationID, audiences ...conversatio
 	return recs
 }
 
-// publish writes events and shows them.
+// publish writes events and publishes them to readers.
 func (h *house) publish(conv conversation.ConversationID, audiences ...conversation.Audience) {
 	h.t.Helper()
 	recs := h.write(conv, audiences...)
@@ -145,7 +145,7 @@ func (h *house) logReads() int {
 	return h.reads
 }
 
-// all is n times customer.
+// all returns n times the customer's audience.
 func all(n int) []conversation.Audience {
 	out := make([]conversation.Audience, n)
 	for i := range out {
@@ -154,7 +154,7 @@ func all(n int) []conversation.Audience {
 	return out
 }
 
-// sink keeps what a subscription delivers.
+// sink remembers what a subscription delivers.
 type sink struct {
 	mu   sync.Mutex
 	got  []string // records as conversation/seq, "live", signals, "end code"
@@ -182,7 +182,7 @@ func (s *sink) Signal(g plugin.AgentSignal) {
 
 func (s *sink) End(code string) { s.add("end %s", code) }
 
-// take is what came since it was asked last, once nothing moves any more.
+// take returns what came since the last call, once every goroutine is idle.
 func (s *sink) take() string {
 	synctest.Wait()
 	s.mu.Lock()

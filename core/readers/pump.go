@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// pump runs subscriptions that have work on a few goroutines.
+// pump runs subscriptions that have something to do on a few goroutines.
 type pump struct {
 	mu    sync.Mutex
 	ready []*Subscription
@@ -40,7 +40,7 @@ func (p *pump) run(ctx context.Context) {
 			batch := p.ready
 			if len(batch) > 32 {
 				batch, p.ready = batch[:32:32], batch[32:]
-				p.poke() // let another pump take the rest
+				p.poke() // another goroutine of the pump may take the rest
 			} else {
 				p.ready = nil
 			}

@@ -10,12 +10,11 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// Conversations is what readers need of those who keep the conversations: the
-// router.
+// Conversations is what readers need of the router, which keeps the conversations.
 type Conversations interface {
-	// Tail is what readers have of a conversation in memory, made when needed.
+	// Tail returns the part of a conversation that readers have in memory; it is made when needed.
 	Tail(conv conversation.ConversationID) *Tail
-	// CatchUp brings a conversation's tail up to the log. It never blocks.
+	// CatchUp adds to a conversation's tail what the log has beyond it. It never blocks.
 	CatchUp(conv conversation.ConversationID)
 }
 
@@ -24,7 +23,7 @@ type Log interface {
 	Read(ctx context.Context, stream eventlog.StreamID, after uint64, limit int) ([]eventlog.Record, error)
 }
 
-// Readers are all who read conversations on this node. Safe for concurrent use.
+// Readers holds all readers of conversations on this node. Safe for concurrent use.
 type Readers struct {
 	conversations Conversations
 	log           Log
@@ -37,7 +36,7 @@ type Readers struct {
 	feeds map[conversation.AgentID][]*Feed // copy on write
 }
 
-// New makes the room. Subscriptions are served while Run runs.
+// New makes Readers. Subscriptions are served while Run runs.
 func New(conversations Conversations, log Log, keys Opener, logger *slog.Logger) *Readers {
 	return &Readers{
 		conversations: conversations, log: log, keys: keys, logger: logger,
@@ -45,10 +44,10 @@ func New(conversations Conversations, log Log, keys Opener, logger *slog.Logger)
 	}
 }
 
-// Run serves subscriptions until ctx ends. It may run more than once at a time.
+// Run serves subscriptions until ctx ends. Several calls may run at the same time.
 func (r *Readers) Run(ctx context.Context) { r.pump.run(ctx) }
 
-// AgentChanged tells an agent's feeds that the agent's state was committed.
+// AgentChanged tells an agent's feeds that a new state of the agent was committed.
 func (r *Readers) AgentChanged(agent conversation.AgentID) {
 	for _, f := range r.feedsOf(agent) {
 		f.agentChanged()
@@ -78,7 +77,8 @@ func (r *Readers) removeFeed(f *Feed) {
 	r.feeds[f.agent] = kept
 }
 
-// without is a copy of all, which others may be reading, without one.
+// without returns a copy of all without one. It leaves all unchanged, since others may be reading
+// it.
 func without[T comparable](all []T, one T) []T {
 	kept := make([]T, 0, len(all))
 	for _, x := range all {

@@ -25,8 +25,8 @@ func pairs(recs []readers.Record) (out [][2]uint64) {
 	return out
 }
 
-// PR14: memory and the log give the same for every cursor, however events were
-// published, and who keeps up reads no log.
+// PR14: memory and the log must give the same records for every cursor, however events were
+// published, and a reader who keeps up must not read the log.
 func TestMemoryAndLogAgree(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		rng := rand.New(rand.NewPCG(7, 7))
@@ -68,13 +68,13 @@ func TestMemoryAndLogAgree(t *testing.T) {
 	})
 }
 
-// What does not continue the tail, or cannot be followed, is read from the log.
+// Events that do not follow the tail, or that cannot be followed, must be read from the log.
 func TestGapsAreReadFromTheLog(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		conv := newConversation()
 		tail := h.Tail(conv)
 		h.publish(conv, all(3)...)
-		h.write(conv, all(2)...) // another node's
+		h.write(conv, all(2)...) // written by another node, so not published here
 		h.publish(conv, all(2)...)
 		read := func(want string) {
 			t.Helper()
@@ -85,7 +85,7 @@ func TestGapsAreReadFromTheLog(t *testing.T) {
 		}
 		read("[[2 3] [3 4] [4 5] [5 6] [6 7]]")
 		h.write(conv, all(1)...)
-		read("[[2 3] [3 4] [4 5] [5 6] [6 7] [7 8]]") // a gap before what is in memory: all from the log
+		read("[[2 3] [3 4] [4 5] [5 6] [6 7] [7 8]]") // the first event in memory does not follow the cursor: all are read from the log
 		if recs, _, err := tail.Read(t.Context(), conversation.AudienceCustomer, 7, 100); err != nil || len(recs) > 0 {
 			t.Errorf("beyond the head that is known: got %v (%v), want nothing", pairs(recs), err)
 		}
@@ -96,7 +96,7 @@ func TestGapsAreReadFromTheLog(t *testing.T) {
 	})
 }
 
-// A feed wakes once until it was emptied, and says when it is up to date.
+// A feed must wake once until it was emptied, and say when its reader is up to date.
 func TestFeedWakesOnce(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		agent, conv := conversation.NewID[conversation.AgentID](), newConversation()
@@ -169,8 +169,8 @@ func TestFeedWakesOnce(t *testing.T) {
 	})
 }
 
-// A conversation of which memory knows nothing is brought up to the log, and a
-// customer who is away is told of at once.
+// A conversation about which memory knows nothing must be read up to the end of the log, and a
+// reader must be told at once that the customer is away.
 func TestFirstReaderOfAConversation(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		conv := newConversation()
@@ -195,8 +195,8 @@ func TestFirstReaderOfAConversation(t *testing.T) {
 	})
 }
 
-// exchange is a thread whose word on a closed subscription asks that subscription
-// something, which would hang if it called with its own lock held.
+// exchange is a thread that calls the subscription when it is told that the subscription was
+// closed. This would hang if the subscription called Left with its own lock held.
 type exchange struct{ left int }
 
 func (e *exchange) Left(s *readers.Subscription) {
@@ -204,8 +204,8 @@ func (e *exchange) Left(s *readers.Subscription) {
 	e.left++
 }
 
-// A subscription reads the thread's conversations one after the other, never
-// more than its credit, and hears what is ephemeral.
+// A subscription must read the thread's conversations one after the other, never take more than its
+// credit, and receive ephemeral signals.
 func TestSubscriptionReadsInOrder(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		one, two := newConversation(), newConversation()
@@ -227,7 +227,7 @@ func TestSubscriptionReadsInOrder(t *testing.T) {
 		h.Tail(one).End()
 		h.publish(two, all(2)...)
 		s.Attach(h.Tail(two), 0)
-		s.Attach(h.Tail(one), 0) // it was there before
+		s.Attach(h.Tail(one), 0) // it was attached before
 		check("[b1<0 b2<1 live]")
 		if h.Tail(one).Watched() {
 			t.Error("the conversation that was read to its end is still watched")
@@ -248,7 +248,7 @@ func TestSubscriptionReadsInOrder(t *testing.T) {
 	})
 }
 
-// A subscription that cannot read the log is over.
+// A subscription that cannot read the log must end.
 func TestSubscriptionEndsWithoutLog(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		conv := newConversation()
@@ -269,7 +269,7 @@ func TestSubscriptionEndsWithoutLog(t *testing.T) {
 	})
 }
 
-// keys fail with err, and note what they were asked with.
+// keys fail with err, and record the additional data that they were given.
 type keys struct {
 	err error
 	aad []byte
@@ -309,7 +309,7 @@ func TestOpenBody(t *testing.T) {
 	}
 }
 
-// Recent is by owner, newest first, and its owner's feeds hear of changes only.
+// Recent is listed by owner, newest first, and the owner's feeds must be told of changes only.
 func TestRecentByOwner(t *testing.T) {
 	inHouse(t, func(t *testing.T, h *house) {
 		ana, ben := conversation.NewID[conversation.AgentID](), conversation.NewID[conversation.AgentID]()

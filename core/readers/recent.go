@@ -8,21 +8,21 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// Recent is what waits unread in an agent's Recent (O1, O2, N16).
+// Recent is the list of an agent's exchanges with unread messages (O1, O2, N16).
 type Recent struct {
-	Unread int          // messages, over all items: the badge
+	Unread int          // number of unread messages in all items, shown as the badge
 	Items  []RecentItem // newest first
 }
 
-// RecentItem is an exchange with unread messages of the customer's.
+// RecentItem is an exchange with unread messages from the customer.
 type RecentItem struct {
 	Conversation conversation.ConversationID
 	Unread       int
-	At           time.Time // when the newest came
+	At           time.Time // when the newest unread message came
 }
 
-// recents keeps what waits for each agent. The truth is in the conversations'
-// states and rows, so it survives restart and logout; this is a view of it.
+// recents keeps the unread messages of each agent. It is a view of the conversations' states and
+// rows, which are the truth and survive a restart and a logout.
 type recents struct {
 	mu     sync.Mutex
 	items  map[conversation.ConversationID]conversation.Unread
@@ -33,8 +33,8 @@ func newRecents() *recents {
 	return &recents{items: map[conversation.ConversationID]conversation.Unread{}, agents: map[conversation.AgentID]map[conversation.ConversationID]struct{}{}}
 }
 
-// sync takes over a conversation's committed state and returns whose Recent
-// changed. The worker calls it.
+// sync updates the view from a conversation's committed state and returns the agents whose Recent
+// changed. The conversation's worker calls it.
 func (q *recents) sync(s *conversation.State) (changed []conversation.AgentID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -81,8 +81,7 @@ func (q *recents) of(agent conversation.AgentID) (out Recent) {
 	return out
 }
 
-// SyncRecent brings agents' Recent up to a conversation's committed state and
-// tells their feeds.
+// SyncRecent updates agents' Recent from a conversation's committed state and tells their feeds.
 func (r *Readers) SyncRecent(s *conversation.State) {
 	for _, id := range r.recents.sync(s) {
 		for _, f := range r.feedsOf(id) {
@@ -91,5 +90,5 @@ func (r *Readers) SyncRecent(s *conversation.State) {
 	}
 }
 
-// Recent is what waits unread for an agent now.
+// Recent returns the exchanges in which unread messages wait for an agent now.
 func (r *Readers) Recent(agent conversation.AgentID) Recent { return r.recents.of(agent) }

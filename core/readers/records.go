@@ -15,19 +15,19 @@ import (
 	"github.com/parley-gateway/parley/core/vault"
 )
 
-// Record is an opened event as readers get it.
+// Record is an opened event as readers receive it.
 type Record = plugin.Record
 
-// BodyAAD is the additional data under which the body of a conversation's
-// event is sealed: stream and sequence, so that no sealed body can stand in
-// another's place. Bodies on account streams are bound to the stream alone.
+// BodyAAD is the additional data under which the body of a conversation's event is sealed: stream
+// and sequence, so that no sealed body can be put in the place of another. Bodies on account
+// streams are bound to the stream alone.
 func BodyAAD(stream eventlog.StreamID, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(make([]byte, 0, 24), stream[:]...), seq)
 }
 
-// Open reads a stored event of a conversation: opened body, decoded head. A
-// body whose key was destroyed or is damaged is gone: nil. With conversation.ErrUnknownType
-// the record is there all the same: for readers, not for a fold.
+// Open reads a stored event of a conversation: it opens the body and decodes the head. If the
+// body's key was destroyed, or the body is damaged, the body is nil. With
+// conversation.ErrUnknownType the record is returned all the same: for readers, not for a fold.
 func (r *Readers) Open(rec eventlog.Record) (TailRecord, conversation.Event, error) {
 	h, audience, unknown := headOf(rec)
 	if unknown != nil && !errors.Is(unknown, conversation.ErrUnknownType) {
@@ -44,9 +44,9 @@ func (r *Readers) Open(rec eventlog.Record) (TailRecord, conversation.Event, err
 	return t, ev, unknown
 }
 
-// headOf decodes a stored head. Nobody but the audit sees an event of a type that
-// is not known (conversation.ErrUnknownType): who may is known to the newer
-// version that wrote it.
+// headOf decodes a stored head. If this version does not know the event's type
+// (conversation.ErrUnknownType), only the audit may see it: which audience it is for is known only
+// to the newer version that wrote it.
 func headOf(rec eventlog.Record) (conversation.Head, conversation.Audience, error) {
 	h, err := conversation.DecodeHead(conversation.Type(rec.Type), rec.Head)
 	if err != nil {
@@ -60,11 +60,11 @@ type Opener interface {
 	Open(key int64, aad, sealed []byte) ([]byte, error)
 }
 
-// accountTypes is how the types of events of an account's stream begin.
+// accountTypes is the prefix of the types of events on an account's stream.
 const accountTypes = "account."
 
-// OpenBody opens the body of a stored event of a conversation or an account;
-// nil when it has none or its key was destroyed or is damaged.
+// OpenBody opens the body of a stored event of a conversation or an account. The result is nil when
+// the event has no body, its key was destroyed or it is damaged.
 func OpenBody(v Opener, rec eventlog.Record) (json.RawMessage, error) {
 	if rec.Body == nil {
 		return nil, nil
@@ -83,9 +83,9 @@ func OpenBody(v Opener, rec eventlog.Record) (json.RawMessage, error) {
 	return body, nil
 }
 
-// readLog is Tail.Read from the store: the same records, with the same Prev,
-// for every cursor. The event at the cursor is read along with the first page:
-// nearly always the reader has it, and it is what the first record follows.
+// readLog does what Tail.Read does, but from the store: it returns the same records, with the same
+// Prev, for every cursor. The event at the cursor is read with the first page: nearly always the
+// reader's audience may see it, and then it is the Prev of the first record.
 func (r *Readers) readLog(ctx context.Context, id conversation.ConversationID, a conversation.Audience, after uint64, limit int) (out []Record, reached uint64, err error) {
 	reached = after
 	from := after - min(after, 1)
@@ -134,8 +134,8 @@ func (r *Readers) readLog(ctx context.Context, id conversation.ConversationID, a
 	return out, reached, nil
 }
 
-// lastVisible is the last sequence up to upTo that the audience may see; 0: none.
-// It looks back in steps that grow: what an audience may not see comes in short runs.
+// lastVisible is the last sequence up to upTo that the audience may see; 0: none. It reads
+// backwards in steps that grow, since events hidden from an audience come in short runs.
 func (r *Readers) lastVisible(ctx context.Context, id conversation.ConversationID, a conversation.Audience, upTo uint64) (uint64, error) {
 	for step := uint64(8); upTo > 0; step = min(2*step, 1024) {
 		n := min(step, upTo)
@@ -164,8 +164,8 @@ func visible(a conversation.Audience, rec eventlog.Record) (bool, error) {
 	return a.Sees(audience), nil
 }
 
-// Records reads events that the audience may see after a sequence, at most
-// limit (1 to 1000). An unknown conversation gives none.
+// Records reads events after a sequence that the audience may see, at most limit (1 to 1000). For
+// an unknown conversation it returns none.
 func (r *Readers) Records(ctx context.Context, conv conversation.ConversationID, a conversation.Audience, after uint64, limit int) ([]Record, error) {
 	recs, _, err := r.readLog(ctx, conv, a, after, min(max(limit, 1), 1000))
 	return recs, err

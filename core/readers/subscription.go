@@ -10,8 +10,8 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
-// Subscription reads one thread for a connected channel: the conversation
-// that the customer has part of, then the open one, then whatever opens later.
+// Subscription reads one thread for a connected channel: first the conversation of which the
+// customer has seen a part, then the open one, then each one that opens later.
 type Subscription struct {
 	r        *Readers
 	th       Thread
@@ -22,11 +22,11 @@ type Subscription struct {
 	queue  []*subConv // the first one is being read
 	credit int
 	busy   bool // a pump is scheduled or runs
-	again  bool // something came since the pump looked
+	again  bool // schedule was called after the pump last looked
 	closed bool
-	failed bool // the sink was told that it is over
+	failed bool // the sink was told that the subscription has failed
 	seen   []conversation.ConversationID
-	told   bool // the sink was told that it is up to date
+	told   bool // the sink was told that it has every event so far
 
 	sinkMu sync.Mutex // one sink method at a time; Close waits for it
 }
@@ -36,8 +36,8 @@ type subConv struct {
 	cursor uint64
 }
 
-// Thread is what a subscription reads; it says with Attach which conversation is
-// the next.
+// Thread is what a subscription reads. It calls Attach with each conversation that the subscription
+// must read next.
 type Thread interface {
 	// Left says that the subscription was closed.
 	Left(s *Subscription)
@@ -51,11 +51,11 @@ func (r *Readers) NewSubscription(th Thread, audience conversation.Audience, cre
 	return &Subscription{r: r, th: th, audience: audience, sink: sink, credit: credit}
 }
 
-// Start says that what the thread has at first is attached.
+// Start begins the delivery, once the thread's first conversations are attached.
 func (s *Subscription) Start() { s.schedule() }
 
-// Attach appends a conversation, after a sequence, to what is read, unless it
-// was there before.
+// Attach appends a conversation, to be read after a sequence, to those that are read. A
+// conversation that was attached before is ignored.
 func (s *Subscription) Attach(t *Tail, after uint64) {
 	s.mu.Lock()
 	if s.closed || slices.Contains(s.seen, t.id) {
@@ -65,7 +65,7 @@ func (s *Subscription) Attach(t *Tail, after uint64) {
 	s.seen = append(s.seen, t.id)
 	s.queue = append(s.queue, &subConv{tail: t, cursor: after})
 	s.told = false
-	t.watch(s) // under s.mu: Close finds it watched, or Attach finds it closed
+	t.watch(s) // under s.mu, so that a concurrent Close either unwatches it or makes Attach return
 	s.mu.Unlock()
 	t.catchUp()
 	s.schedule()
@@ -117,11 +117,11 @@ func (s *Subscription) Close() {
 	}
 	s.mu.Unlock()
 	s.th.Left(s)
-	s.sinkMu.Lock()   // whoever runs in the sink has left it
+	s.sinkMu.Lock()   // waits until no goroutine runs in the sink
 	s.sinkMu.Unlock() //nolint:staticcheck // waiting is the point
 }
 
-// schedule lets the pump look at the subscription.
+// schedule makes the pump look at the subscription.
 func (s *Subscription) schedule() {
 	s.mu.Lock()
 	if s.busy {
@@ -138,7 +138,7 @@ func (s *Subscription) schedule() {
 	s.r.pump.add(s)
 }
 
-// run delivers what credit allows.
+// run delivers as many events as the credit allows.
 func (s *Subscription) run(ctx context.Context) {
 	for s.step(ctx) {
 		continue
@@ -148,8 +148,8 @@ func (s *Subscription) run(ctx context.Context) {
 // most is how many events a subscription takes from the log at a time.
 const most = 64
 
-// step reads once. False: there is nothing to do until somebody schedules again,
-// which is possible from the moment on that busy is off.
+// step reads once. False: there is nothing to do until schedule is called again. Once busy is
+// false, schedule can be called at any time.
 func (s *Subscription) step(ctx context.Context) bool {
 	s.mu.Lock()
 	s.again = false
@@ -187,7 +187,7 @@ func (s *Subscription) step(ctx context.Context) bool {
 		if last && len(s.queue) == 1 {
 			return s.rest()
 		}
-		if !last { // read to its end: the next one has taken its place
+		if !last { // it was read to its end, and the next conversation has taken its place
 			s.queue = s.queue[1:]
 			c.tail.unwatch(s)
 		}
@@ -199,8 +199,8 @@ func (s *Subscription) step(ctx context.Context) bool {
 	return true
 }
 
-// read reads a conversation. One that another has followed is over, but how it
-// ended may have been decided on another node: then only the log can say.
+// read reads a conversation. If another one has followed it, it is over, but its end may have been
+// decided on another node: then only the log has all its events.
 func (s *Subscription) read(ctx context.Context, c *subConv, limit int, last bool) ([]Record, uint64, error) {
 	if !last && !c.tail.isOver() {
 		return s.r.readLog(ctx, c.tail.id, s.audience, c.cursor, limit)
@@ -208,7 +208,7 @@ func (s *Subscription) read(ctx context.Context, c *subConv, limit int, last boo
 	return c.tail.Read(ctx, s.audience, c.cursor, limit)
 }
 
-// rest is the end of what there is. It is called with s.mu held and lets it go.
+// rest ends a step that found nothing more to read. It is called with s.mu held and unlocks it.
 func (s *Subscription) rest() bool {
 	switch {
 	case s.again:
@@ -218,7 +218,7 @@ func (s *Subscription) rest() bool {
 		s.told = true
 		s.mu.Unlock()
 		s.deliver(func() { s.sink.Records(nil, true) })
-		return true // look again: busy was on meanwhile
+		return true // look again, since schedule did not add the subscription to the pump while busy was set
 	}
 	s.busy = false
 	s.mu.Unlock()

@@ -10,20 +10,20 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
-// TailSize is how many opened events a conversation keeps in memory for its
-// readers at least, and twice as many at most, so that they are moved once in a
-// while only; a reader that is further behind reads the log.
+// TailSize is how many opened events a conversation keeps in memory for its readers at least. It
+// keeps twice as many at most, so that events are moved only once in a while; a reader that is
+// further behind reads the log.
 const TailSize = 64
 
-// Tail is what readers have of one conversation in memory: its last events, who
-// watches it, and whether its customer is there.
+// Tail is the part of one conversation that readers have in memory: its last events, its watchers,
+// and whether its customer is present.
 type Tail struct {
 	r  *Readers
 	id conversation.ConversationID
 
 	mu       sync.Mutex   // guards the fields below
 	watchers []watcher    // copy on write
-	events   []TailRecord // the last ones up to head, without holes
+	events   []TailRecord // the last events up to head, without holes
 	head     uint64       // committed sequence; 0 = not known
 	present  bool         // the customer is connected, as far as the channel tells
 	over     bool         // the conversation has ended
@@ -36,7 +36,7 @@ type TailRecord struct {
 	Record   Record
 }
 
-// watcher is told when a conversation has something new. Neither method blocks.
+// watcher is told when a conversation has new events or signals. Neither method blocks.
 type watcher interface {
 	hint(t *Tail)
 	signal(s Signal)
@@ -51,14 +51,14 @@ type Signal struct {
 	Name         string // display name of a typing agent; "" for the customer
 }
 
-// NewTail makes the tail of a conversation of which memory knows nothing but
-// whether its customer is there.
+// NewTail makes the tail of a conversation about which memory knows only whether its customer is
+// present.
 func (r *Readers) NewTail(conv conversation.ConversationID, present bool) *Tail {
 	return &Tail{r: r, id: conv, present: present}
 }
 
-// Publish shows committed events to readers. recs end at head; when they do
-// not continue the tail it starts anew. over: the conversation has ended.
+// Publish shows committed events to readers. recs end at head; if they do not follow the tail's
+// last event, the tail starts anew with them. over: the conversation has ended.
 func (t *Tail) Publish(recs []TailRecord, head uint64, over bool) {
 	t.mu.Lock()
 	t.over = over
@@ -88,8 +88,8 @@ func (t *Tail) Publish(recs []TailRecord, head uint64, over bool) {
 	}
 }
 
-// Unknown says that the log has gone on in a way that cannot be followed in
-// memory: readers read the log.
+// Unknown says that the log has grown in a way that cannot be followed in memory, so readers must
+// read the log.
 func (t *Tail) Unknown() {
 	t.mu.Lock()
 	t.events, t.head = nil, 0
@@ -100,7 +100,7 @@ func (t *Tail) Unknown() {
 	}
 }
 
-// End says that the conversation is over, or that there is none.
+// End says that the conversation is over, or that there is no such conversation.
 func (t *Tail) End() {
 	t.mu.Lock()
 	t.over = true
@@ -117,16 +117,14 @@ func (t *Tail) Free() {
 // Watched reports whether anybody reads the conversation.
 func (t *Tail) Watched() bool { return len(t.watching()) > 0 }
 
-// Away reports whether the conversation goes on and its customer is known not to
-// be there.
+// Away reports whether the conversation goes on while its customer is known to be absent.
 func (t *Tail) Away() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return !t.present && !t.over
 }
 
-// Signal passes something ephemeral to all who watch, and keeps whether the
-// customer is there.
+// Signal passes an ephemeral signal to all watchers, and remembers whether the customer is present.
 func (t *Tail) Signal(s Signal) {
 	t.mu.Lock()
 	ws := t.watchers
@@ -139,7 +137,7 @@ func (t *Tail) Signal(s Signal) {
 	}
 }
 
-// Place tells the plugins that watch the customer's place in the queue.
+// Place tells the plugins that watch the conversation the customer's place in the queue.
 func (t *Tail) Place(position int, waited time.Duration) {
 	for _, w := range t.watching() {
 		if s, ok := w.(*Subscription); ok {
@@ -166,8 +164,8 @@ func (t *Tail) unwatch(w watcher) {
 	t.watchers = without(t.watchers, w)
 }
 
-// catchUp makes sure that the conversation's head is known, so that readers get
-// what is in the log.
+// catchUp makes sure that the conversation's head is known, so that readers get the events of the
+// log.
 func (t *Tail) catchUp() {
 	t.mu.Lock()
 	known := t.head != 0
@@ -189,8 +187,8 @@ func (t *Tail) isOver() bool {
 	return t.over
 }
 
-// Read returns up to limit events that the audience may see after a sequence,
-// and the sequence up to which it looked. Records share memory: read only.
+// Read returns up to limit events after a sequence that the audience may see, and the sequence up
+// to which it looked. The records share memory, so they must not be changed.
 func (t *Tail) Read(ctx context.Context, a conversation.Audience, after uint64, limit int) (recs []Record, reached uint64, err error) {
 	t.mu.Lock()
 	if t.head != 0 && after >= t.head {

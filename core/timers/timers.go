@@ -14,8 +14,8 @@ type Timers[ID comparable] struct {
 
 	mu    sync.Mutex
 	queue queue[ID]
-	at    map[ID]time.Time // the deadline in force; other entries of the id in the queue are superseded
-	wake  chan struct{}    // the earliest deadline has changed
+	at    map[ID]time.Time // the deadline in force; other entries of the same id in the queue are ignored
+	wake  chan struct{}    // holds a token when the earliest deadline has changed
 }
 
 type entry[ID comparable] struct {
@@ -37,13 +37,13 @@ func (q *queue[ID]) Pop() any {
 	return e
 }
 
-// New makes timers that call fire with the id of each deadline that has passed. It
-// is called by Run, without locks, must not block, and may set the id again.
+// New makes timers that call fire with the id of each deadline that has passed. Run calls fire
+// without locks; fire must not block, and may set the id again.
 func New[ID comparable](now func() time.Time, fire func(ID)) *Timers[ID] {
 	return &Timers[ID]{now: now, fire: fire, at: map[ID]time.Time{}, wake: make(chan struct{}, 1)}
 }
 
-// Set makes id fire at a time at the latest; an earlier deadline stays.
+// Set makes id fire at the given time at the latest; an earlier deadline of the id stays.
 func (t *Timers[ID]) Set(id ID, at time.Time) {
 	t.mu.Lock()
 	if old, ok := t.at[id]; ok && !at.Before(old) {
@@ -84,17 +84,16 @@ func (t *Timers[ID]) Run(ctx context.Context) {
 	}
 }
 
-// longest is after how long the queue is looked at although nothing is due.
+// longest is the time after which the queue is looked at even if nothing is due.
 const longest = time.Hour
 
-// due takes the ids out whose deadlines have passed, and says how long to wait for
-// the next.
+// due removes the ids whose deadlines have passed, and returns how long to wait for the next one.
 func (t *Timers[ID]) due() (ids []ID, wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for len(t.queue) > 0 {
 		e := t.queue[0]
-		if cur, ok := t.at[e.id]; !ok || !cur.Equal(e.at) { // superseded
+		if cur, ok := t.at[e.id]; !ok || !cur.Equal(e.at) { // the id has another deadline, or has fired already
 			heap.Pop(&t.queue)
 			continue
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/parley-gateway/parley/core/timers"
 )
 
-// heard is what fired, and when, since the test began.
+// heard records which ids fired, and when, counted from the start of the test.
 type heard struct {
 	mu    sync.Mutex
 	began time.Time
@@ -29,7 +29,7 @@ func (h *heard) fire(id string) {
 	h.fired = append(h.fired, firing{id, time.Since(h.began)})
 }
 
-// want compares what fired up to now.
+// want compares the ids that have fired so far.
 func (h *heard) want(t *testing.T, want ...firing) {
 	t.Helper()
 	synctest.Wait()
@@ -66,8 +66,8 @@ func TestFiresInOrder(t *testing.T) {
 	})
 }
 
-// A deadline that moved earlier counts, one that moved later does not; each fires
-// once, and may be set again afterwards.
+// Setting an earlier deadline must replace the present one, and setting a later one must not; each
+// id fires once, and may be set again afterwards.
 func TestEarliestDeadlineCounts(t *testing.T) {
 	inBubble(t, func(t *testing.T, set func(string, time.Duration), h *heard) {
 		set("a", time.Minute)
@@ -83,7 +83,7 @@ func TestEarliestDeadlineCounts(t *testing.T) {
 	})
 }
 
-// Who fires may set the same deadline again.
+// The function may set the same deadline again while it is called.
 func TestSetWhileFiring(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
