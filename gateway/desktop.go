@@ -16,10 +16,10 @@ import (
 	"sync"
 )
 
-// desktop serves the built desktop: files as they are, and index.html for every
-// other path, since the pages' routes live in the browser. Files below assets/
-// have their hash in the name and never change. Everything is small and
-// embedded, so it is kept ready in memory, compressed once on first use.
+// desktop serves the built desktop: files as they are, and index.html for every other path, since
+// the browser handles the pages' routes. Files below assets/ have a hash of their content in the
+// name, so they never change. All files are small and embedded, so each is kept in memory and
+// compressed once, on its first use.
 type desktop struct {
 	files fs.FS
 	mu    sync.Mutex
@@ -28,10 +28,10 @@ type desktop struct {
 
 type asset struct {
 	kind, etag  string
-	plain, gzip []byte // gzip nil: not worth it
+	plain, gzip []byte // gzip nil: compression saves too little
 }
 
-// missing is what a binary built without the desktop shows.
+// missing is the page that a binary built without the desktop serves.
 const missing = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Parley</title>
 <h1>The agent desktop is not in this binary</h1>
 <p>It was built without its web pages. Run <code>make</code> in the source folder, which builds them, and start again.
@@ -41,7 +41,7 @@ func newDesktop(files fs.FS) *desktop { return &desktop{files: files, ready: map
 
 var inlineScript = regexp.MustCompile(`(?s)<script(?:\s+type="module")?>(.*?)</script>`)
 
-// scriptHashes are the policy entries of the scripts that stand in index.html.
+// scriptHashes are the content policy's entries for the inline scripts of index.html.
 func (d *desktop) scriptHashes() []string {
 	a, err := d.load("index.html")
 	if err != nil {
@@ -70,7 +70,7 @@ func (d *desktop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case err == nil:
 		w.Header().Set("Cache-Control", "no-cache")
 	case strings.HasPrefix(name, "assets/") || path.Ext(name) != "" && path.Ext(name) != ".html":
-		http.NotFound(w, r) // an asset of another build: a page would be worse than an error
+		http.NotFound(w, r) // an asset of another build: answering with the page would hide the error
 		return
 	default:
 		w.Header().Set("Cache-Control", "no-cache")

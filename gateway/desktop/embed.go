@@ -11,10 +11,9 @@ import (
 //go:embed all:dist
 var dist embed.FS
 
-// FS is the built desktop, rooted where index.html lies, and whether there is
-// one: false means that the binary was built without the desktop, and the file
-// system then holds no index.html. Files under assets/ carry a hash of their
-// content in their names and never change; all others may. Safe for concurrent use.
+// FS returns the built desktop, with index.html at its root. false means that the binary was built
+// without the desktop; the file system then has no index.html. Files under assets/ carry a hash of
+// their content in their names and never change; all others may. Safe for concurrent use.
 func FS() (fs.FS, bool) {
 	sub, err := fs.Sub(dist, "dist")
 	if err != nil {

@@ -2,7 +2,8 @@ import '../../web/shared/node20.mjs';
 import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vite';
 
-// `npm run dev` talks to a gateway elsewhere: the fake one by default, a real one with PARLEY_DESK=http://desk.localhost:8080.
+// `npm run dev` uses a gateway elsewhere: the fake one by default, a real one with
+// PARLEY_DESK=http://desk.localhost:8080.
 const gateway = process.env.PARLEY_DESK ?? 'http://127.0.0.1:4780';
 
 export default defineConfig({
@@ -10,7 +11,8 @@ export default defineConfig({
   build: {
     target: 'es2022',
     outDir: 'dist',
-    // A manifest is not needed: the gateway serves hashed names under /assets for ever and index.html never.
+    // No manifest is needed: the gateway lets browsers keep hashed names under /assets for ever,
+    // and never index.html.
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 900,
     reportCompressedSize: true,

@@ -1,4 +1,5 @@
-// Says how much JavaScript a first visit loads, compressed, and fails above the budget.
+// Prints how much JavaScript a first visit loads, compressed, and fails if that is above the
+// budget.
 
 import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';

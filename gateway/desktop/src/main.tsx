@@ -18,11 +18,12 @@ async function main(): Promise<void> {
     messageTitle: (channel) => i18n.t('notify.message', { channel: channel || i18n.t('channel.any') }),
     recentTitle: () => i18n.t('notify.recent'),
   }));
-  // After a sleep or a lost network nothing waits for the next try.
+  // After the machine slept or the network was lost, connect at once and do not wait for the next
+  // attempt.
   const wake = () => desk.wake();
   window.addEventListener('online', wake);
   window.addEventListener('focus', wake);
-  // What the gateway does not have yet would go with the tab.
+  // What the gateway does not have yet would be lost with the tab.
   window.addEventListener('beforeunload', (e) => {
     if (desk.store.getState().outgoing.some((o) => o.state !== 'failed' && o.state !== 'accepted')) e.preventDefault();
   });

@@ -1,5 +1,6 @@
-// What makes itself heard and seen when something happens: the ring while an offer is presented, a tone for a
-// customer's message, notifications while the page is hidden, the count in title and icon.
+// What the agent hears and sees when something happens: the ring while an offer is presented, a
+// tone for a customer's message, notifications while the page is hidden, the count in title and
+// icon.
 
 import { randomId } from '@parley/shared/id';
 import type { Desk } from '../store/desk';
@@ -19,7 +20,7 @@ export interface AlertTexts {
 
 export class Alerts {
   readonly tones = new Tones();
-  /** What a click on the notification of a waiting exchange does. */
+  /** Called when the agent clicks on the notification of a waiting exchange. */
   onRecent?: (conversation: string) => void;
   private readonly desk: Desk;
   private readonly leader: Leader;
@@ -82,7 +83,10 @@ export class Alerts {
     }
   }
 
-  /** Rings while anything is presented, in one tab. `round` tells occasions for the same offer apart. */
+  /**
+   * Rings in one tab while any offer is presented. `round` tells apart the occasions for ringing
+   * for the same offer.
+   */
   private ring(s: DeskState, round: string): void {
     const { offerTone, volume } = prefs.getState();
     if (s.offers.length === 0 || !offerTone) {
@@ -95,7 +99,7 @@ export class Alerts {
     }
     for (const offer of s.offers) {
       this.leader.once(`ring:${offer.offer}:${round}`, () => {
-        // A claim may be decided a moment later; the offer can be gone by then.
+        // Which tab rings may be decided a moment later, when the offer can be gone already.
         if (this.desk.store.getState().offers.length > 0) this.tones.ring(prefs.getState().volume);
       });
     }
@@ -121,7 +125,7 @@ export class Alerts {
     const c = s.conversations[conversation];
     if (c?.member !== 'joined') return;
     const { messageTone, volume, notifications } = prefs.getState();
-    // One occasion per message: its seq is the same in every tab.
+    // A message's seq is the same in every tab, so all tabs name the same occasion.
     this.leader.once(`message:${conversation}:${c.seq}`, () => {
       if (messageTone && s.offers.length === 0) this.tones.play('message', volume);
       if (!notifications) return;
@@ -130,7 +134,9 @@ export class Alerts {
     });
   }
 
-  /** A text to the agent's own number, or a reply to a parked exchange (O1, N16). */
+  /**
+   * Tells the agent of a text to their own number, or of a reply to a parked exchange (O1, N16).
+   */
   private waiting(conversation: string, at: string): void {
     const { messageTone, volume, notifications } = prefs.getState();
     this.leader.once(`recent:${conversation}:${at}`, () => {

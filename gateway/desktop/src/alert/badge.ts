@@ -1,6 +1,7 @@
-// The unread count where the agent sees it while another window is in front: "(3) Parley" and a badge on the icon.
+// Shows the unread count where the agent sees it while another window is in front: "(3) Parley" and
+// a badge on the icon.
 
-/** The page's title for a count; a presented offer goes before everything. */
+/** The page's title for an unread count; the title of a presented offer comes first. */
 export function pageTitle(unread: number, offer: string | undefined): string {
   const base = unread > 0 ? `(${unread}) Parley` : 'Parley';
   return offer ? `● ${offer} – ${base}` : base;
@@ -8,7 +9,7 @@ export function pageTitle(unread: number, offer: string | undefined): string {
 
 let drawn = '';
 
-/** Draws the icon with a badge; nothing is drawn again while it stays the same. */
+/** Draws the icon with a badge, unless the badge is the one that was drawn last. */
 export function setIcon(unread: number, offered: boolean): void {
   const label = offered ? '!' : unread > 9 ? '9+' : unread > 0 ? String(unread) : '';
   if (label === drawn) return;

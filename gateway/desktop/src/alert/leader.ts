@@ -1,11 +1,12 @@
-// Several tabs of one agent: only one of them makes a noise or shows a notification. The tabs tell each other over a
-// BroadcastChannel who is there and who can be heard; all of them then name the same leader. Since a hidden tab's
-// timers are throttled, nothing relies on its heartbeat alone: when something has to ring, the leader claims it, and
-// if no claim is heard in a moment, the next tab takes over.
+// With several tabs of one agent, only one of them sounds or shows a notification. The tabs tell
+// each other over a BroadcastChannel that they are open and whether they can be heard; all of them
+// then name the same leader. Since a hidden tab's timers are throttled, heartbeats alone cannot be
+// relied on: when something has to ring, the leader claims it, and if the others hear no claim in a
+// moment, the next tab takes over.
 
 interface Peer {
   id: string;
-  /** Its audio is unlocked. */
+  /** The browser lets the tab's audio play. */
   audible: boolean;
   /** When the tab was opened, milliseconds. */
   since: number;
@@ -19,7 +20,7 @@ type Message =
 const claimWait = 500;
 const claimsKept = 50;
 
-/** The channel's part that is used; tests give their own. */
+/** The part of BroadcastChannel that is used; tests pass their own. */
 export interface Channel {
   postMessage(message: unknown): void;
   onmessage: ((event: MessageEvent) => void) | null;
@@ -31,7 +32,7 @@ export class Leader {
   private readonly me: Peer;
   private readonly peers = new Map<string, Peer>();
   private claimed: string[] = [];
-  /** Called when another tab has said good-bye: what it was doing may have to go on here. */
+  /** Called when another tab has closed: this one may have to continue what the other was doing. */
   onPeerLeft: (id: string) => void = () => undefined;
 
   private readonly timers = new Set<ReturnType<typeof setTimeout>>();
@@ -49,7 +50,10 @@ export class Leader {
     this.tell(false);
   }
 
-  /** Calls act in one tab only. `what` names the occasion; a second call for the same one does nothing. */
+  /**
+   * Runs act in one tab only. `what` names the occasion; a second call for the same occasion does
+   * nothing.
+   */
   once(what: string, act: () => void): void {
     if (this.claimed.includes(what)) return;
     const leader = this.leader();
@@ -62,7 +66,7 @@ export class Leader {
     const timer = setTimeout(() => {
       this.timers.delete(timer);
       if (this.claimed.includes(what)) return;
-      // The one that should have claimed it is frozen or gone.
+      // The tab that should have claimed it is frozen or gone.
       this.peers.delete(leader);
       this.once(what, act);
     }, claimWait);
@@ -76,7 +80,10 @@ export class Leader {
     this.channel?.close();
   }
 
-  /** Who can be heard comes first, then who was there first; every tab comes to the same answer. */
+  /**
+   * The tab that leads: one that can be heard before one that cannot, then the one opened first.
+   * Every tab comes to the same result.
+   */
   private leader(): string {
     const all = [this.me, ...this.peers.values()];
     all.sort((a, b) => Number(b.audible) - Number(a.audible) || a.since - b.since || (a.id < b.id ? -1 : 1));

@@ -1,7 +1,8 @@
-// Desktop notifications, for a page that is hidden only. They carry the service's name and never what was said:
-// they stay in the machine's notification centre and on its lock screen.
+// Desktop notifications, shown only while the page is hidden. They carry the service's name and
+// never what was said, because they stay in the machine's notification centre and on its lock
+// screen.
 
-/** Whether the browser may show them; "unsupported" outside secure contexts. */
+/** Whether the browser may show notifications; "unsupported" outside secure contexts. */
 export function notificationState(): NotificationPermission | 'unsupported' {
   return 'Notification' in window && window.isSecureContext ? Notification.permission : 'unsupported';
 }
@@ -11,9 +12,13 @@ export async function askForNotifications(): Promise<NotificationPermission | 'u
   return Notification.requestPermission();
 }
 
-/** Shows one under a tag, which replaces an earlier one of the same tag. Returns a function that takes it away. */
+/**
+ * Shows a notification under a tag; it replaces an earlier one with the same tag. Returns a
+ * function that removes it.
+ */
 export function show(title: string, body: string, tag: string, onClick: () => void): () => void {
-  // In this order: asking for the permission asks the browser's process, for every message.
+  // `hidden` is checked first: reading the permission is a call to the browser's process, at each
+  // message.
   if (!document.hidden || notificationState() !== 'granted') return () => undefined;
   try {
     const n = new Notification(title, { body, tag, icon: '/icon.svg' });
@@ -24,7 +29,7 @@ export function show(title: string, body: string, tag: string, onClick: () => vo
     };
     return () => n.close();
   } catch {
-    // Android's browsers have the class and refuse to construct it.
+    // Browsers on Android have the class but throw when it is constructed.
     return () => undefined;
   }
 }

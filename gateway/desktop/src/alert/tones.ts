@@ -1,17 +1,18 @@
-// The desktop's tones, computed here: no file is loaded. Browsers keep audio silent until the page was clicked or
-// typed into; unlock() is called then, and the screens show when a tone could not be heard.
+// The desktop's tones, computed here, so that no file is loaded. Browsers keep a page silent until
+// it was clicked or typed into; unlock() is called then. The screens show when a tone could not be
+// heard.
 
 import { createStore } from 'zustand/vanilla';
 
 export interface SoundState {
-  /** The browser lets this page sound. */
+  /** The browser lets this page play sound. */
   unlocked: boolean;
 }
 
 export const sound = createStore<SoundState>(() => ({ unlocked: false }));
 
 interface Note {
-  /** Hertz. */
+  /** Frequency in hertz. */
   pitch: number;
   /** Seconds from the start of the tone. */
   at: number;
@@ -19,7 +20,7 @@ interface Note {
   length: number;
 }
 
-// Rising thirds with a soft attack: heard across a room without being a bell.
+// Rising thirds that start softly: audible across a room without sounding like a bell.
 const offerNotes: Note[] = [
   { pitch: 587.33, at: 0, length: 0.5 },
   { pitch: 739.99, at: 0.16, length: 0.5 },
@@ -37,7 +38,10 @@ export class Tones {
   private context: AudioContext | null = null;
   private buffers: { offer: AudioBuffer; message: AudioBuffer } | null = null;
   private ringing: { source: AudioBufferSourceNode; gain: GainNode } | null = null;
-  /** A ring that was asked for while the browser kept us silent. */
+  /**
+   * The volume of the ring that is wanted, also while the browser keeps the page silent; null:
+   * none.
+   */
   private wanted: number | null = null;
 
   /** Call from a click or key press: only then does a browser allow sound. */
@@ -65,11 +69,11 @@ export class Tones {
   ring(volume: number): void {
     this.wanted = volume;
     if (this.ringing) this.ringing.gain.gain.value = volume;
-    // A looping buffer needs no timer: those of a hidden tab may come once a minute.
+    // The buffer loops by itself, since a timer of a hidden tab may fire only once a minute.
     else if (this.buffers) this.ringing = this.start(this.buffers.offer, volume, true);
   }
 
-  /** Changes the volume of a ring under way; starts none. */
+  /** Changes the volume of a ring that is sounding, and starts none. */
   setVolume(volume: number): void {
     if (this.wanted !== null) this.ring(volume);
   }
@@ -106,7 +110,10 @@ function render(context: AudioContext, notes: Note[], seconds: number, level: nu
   return buffer;
 }
 
-/** One channel of samples from -1 to 1: each note a sine and its quiet octave (a plain sine is lost in an office). */
+/**
+ * One channel of samples from -1 to 1: each note is a sine and its quiet octave (a plain sine is
+ * hard to hear in an office).
+ */
 export function samples(notes: Note[], seconds: number, level: number, rate: number): Float32Array<ArrayBuffer> {
   const out = new Float32Array(Math.ceil(seconds * rate));
   for (const note of notes) {

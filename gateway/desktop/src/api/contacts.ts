@@ -2,7 +2,7 @@ import type { Contact, ContactPage } from '@parley/shared/protocol';
 import { useQuery } from '@tanstack/react-query';
 import { call } from './http';
 
-/** The contact that a conversation is linked to; undefined while it is not known. */
+/** The contact that a conversation is linked to; undefined until it is loaded. */
 export function useContact(id: string | undefined): Contact | undefined {
   const { data } = useQuery({
     queryKey: ['contact', id],
@@ -12,7 +12,10 @@ export function useContact(id: string | undefined): Contact | undefined {
   return data;
 }
 
-/** Contacts by a part of a name, company or address; nothing is asked before two characters are there. */
+/**
+ * Contacts whose name, company or address contains a text; searched only when it has two characters
+ * or more.
+ */
 export function useContactSearch(text: string) {
   const q = text.trim();
   return useQuery({

@@ -1,4 +1,4 @@
-// Finished and open conversations by REST: what the Recent screen lists and reads.
+// Finished and open conversations over REST: what the Recent screen lists and shows.
 
 import type { ConversationDetail, ConversationEvent, ConversationPage } from '@parley/shared/protocol';
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
@@ -22,7 +22,10 @@ export function useRecent() {
 
 const mostOpen = 100;
 
-/** This agent's exchanges that go on: those that wait are shown before all others, however old. */
+/**
+ * This agent's open exchanges: those that wait for a reply are shown before all others, however
+ * old.
+ */
 export function useOpenRecent() {
   return useQuery({
     queryKey: ['recent', 'open'],
@@ -38,7 +41,7 @@ interface EventPage {
 
 const pageSize = 500;
 
-/** A conversation with all its events, folded like a live one. */
+/** A conversation with all its events, folded into the same state as a live one. */
 export function useHistory(id: string | undefined) {
   return useQuery({
     queryKey: ['history', id],

@@ -1,12 +1,12 @@
-// REST calls under /api/v1 with the session cookie. Unsafe methods carry the header that the gateway asks of
-// browsers against cross-site requests.
+// REST calls under /api/v1 with the session cookie. Unsafe methods carry the header that the
+// gateway demands of browsers, as protection against cross-site requests.
 
 import type { FileLink, Part, User } from '@parley/shared/protocol';
 import { type Answer, post } from '@parley/shared/upload';
 
 /**
- * An answer that is no 2xx; `status` 0 means that none came. `code` is the gateway's own, if any, and `retryAfter` how
- * many seconds it asks to wait (0: it does not say).
+ * An answer that is not 2xx; `status` 0 means that no answer came. `code` is the gateway's code, if
+ * any, and `retryAfter` how many seconds it asks to wait (0: it does not say).
  */
 export class HttpError extends Error {
   readonly status: number;
@@ -66,7 +66,7 @@ export function logout(): Promise<unknown> {
   return call('POST', '/logout');
 }
 
-/** Who is logged in; null when nobody is. */
+/** The user who is logged in; null when nobody is. */
 export async function me(): Promise<User | null> {
   try {
     return await call<User>('GET', '/me');
@@ -76,7 +76,10 @@ export async function me(): Promise<User | null> {
   }
 }
 
-/** Uploads an attachment; resolves with the part that a message names it by. Progress runs from 0 to 1. */
+/**
+ * Uploads an attachment; resolves with the part by which a message refers to it. Progress runs from
+ * 0 to 1.
+ */
 export async function upload(
   conversation: string,
   file: File,

@@ -4,7 +4,10 @@ import { useDeskState } from '../app/context';
 import { mayText } from '../store/select';
 import { call } from './http';
 
-/** The senders; nothing is asked without the privilege (N1). `fresh`: asked again now. */
+/**
+ * The senders that the agent may text from; without the privilege they are not asked for (N1).
+ * `fresh`: loads them again now.
+ */
 export function useSenders(fresh = false) {
   const may = useDeskState(mayText);
   return useQuery({
@@ -13,7 +16,7 @@ export function useSenders(fresh = false) {
     staleTime: fresh ? 0 : 300_000,
     queryFn: async ({ signal }) => {
       const { senders } = await call<Senders>('GET', '/senders', undefined, signal);
-      // Services first: one's own number is for what is one's own.
+      // Services come first, because the agent's own number is meant for personal exchanges.
       return (senders ?? [])
         .filter((s) => s.address_kind === 'phone')
         .sort((a, b) => Number(!a.service) - Number(!b.service));

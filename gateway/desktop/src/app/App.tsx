@@ -14,7 +14,10 @@ const queries = new QueryClient({
   defaultOptions: { queries: { retry: again, refetchOnWindowFocus: false, staleTime: 30_000 } },
 });
 
-/** What the gateway has refused it refuses again; a line that was down may be back. */
+/**
+ * Whether to repeat a failed query: not when the gateway refused it, since it would refuse it
+ * again, but when the connection failed, which may be back.
+ */
 function again(failures: number, err: Error): boolean {
   const refused = err instanceof HttpError && err.status >= 400 && err.status < 500 && err.status !== 429;
   return !refused && failures < 2;

@@ -1,4 +1,5 @@
-// Shows the login until somebody is logged in, and starts and stops the line accordingly.
+// Shows the login until a user is logged in, and opens and closes the connection to the gateway
+// accordingly.
 
 import { Center, Loader, Stack, Text } from '@mantine/core';
 import { type ReactNode, useCallback, useEffect, useState } from 'react';

@@ -2,7 +2,10 @@ import { Menu } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { holdFocus } from './focus';
 
-/** A menu below a button. It is there, with the focus, before another key can be pressed; Tab leaves it (WAI-ARIA menu button). */
+/**
+ * A menu below a button. It has the focus before another key can be pressed; Tab leaves it
+ * (WAI-ARIA menu button).
+ */
 export function DropMenu({
   opened,
   onChange,

@@ -5,7 +5,7 @@ import { useDeskState, usePrefs } from './context';
 import classes from './Help.module.css';
 import { isMac, keysOf, shortcuts } from './keys';
 
-/** The sheet of all keys (`?`). */
+/** The dialog that lists all keys (opened with `?`). */
 export function Help({ onClose }: { onClose: () => void }) {
   const { t } = useTranslation();
   const modifiers = usePrefs((p) => p.shortcuts);

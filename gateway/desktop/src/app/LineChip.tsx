@@ -3,7 +3,10 @@ import { useTranslation } from 'react-i18next';
 import type { LineState } from './lineState';
 import classes from './TopBar.module.css';
 
-/** The line's state in the top bar: it moves nothing on the screen when the gateway is away for a moment only. */
+/**
+ * The connection's state in the top bar. While the gateway is away for a moment only, nothing on
+ * the screen moves.
+ */
 export function LineChip({ state }: { state: LineState }) {
   const { t } = useTranslation();
   const shown = state === 'down' || state === 'back';

@@ -1,4 +1,5 @@
-// Says what is happening while the line to the gateway is down for longer, and what that means for the agent's work.
+// Says what is happening while the connection to the gateway is down for longer, and what that
+// means for the agent's work.
 
 import { Button } from '@mantine/core';
 import { IconPlugConnectedX } from '@tabler/icons-react';

@@ -78,7 +78,10 @@ export function Login({ revoked, onDone }: { revoked: boolean; onDone: () => voi
   );
 }
 
-/** Asks to wait, and says when that is over. The button stays usable: somebody else at this machine need not wait. */
+/**
+ * Says how long the user must wait before the next attempt, and when that is over. The button stays
+ * usable, since another user at this machine need not wait.
+ */
 function Wait({ until }: { until: number }) {
   const { t } = useTranslation();
   const left = until - useNow();

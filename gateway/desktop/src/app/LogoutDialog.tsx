@@ -5,7 +5,10 @@ import { useDesk, useDeskState } from './context';
 import { firstFocus } from './focus';
 import { useLogout } from './logout';
 
-/** Asked of who logs out with chats open: customers who are there go back to the queue, slow exchanges are parked. */
+/**
+ * Shown to an agent who logs out with chats open: customers who are connected go back to the queue,
+ * slow exchanges are parked.
+ */
 export function LogoutDialog({ onClose }: { onClose: () => void }) {
   const { t } = useTranslation();
   const desk = useDesk();

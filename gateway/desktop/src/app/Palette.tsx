@@ -1,4 +1,5 @@
-// The palette (Ctrl/Cmd+K): every action and every conversation by a few letters of its name.
+// The command palette (Ctrl/Cmd+K): finds every action and every conversation by a few letters of
+// its name.
 
 import { Kbd, Modal, TextInput } from '@mantine/core';
 import { IconSearch } from '@tabler/icons-react';
@@ -86,7 +87,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
       />
       <div ref={list} id={`${id}l`} role="listbox" aria-label={t('palette.results')} className={classes.list}>
         {found.map((e, i) => (
-          // biome-ignore lint/a11y/useKeyWithClickEvents: the keys are the input's, which keeps the focus
+          // biome-ignore lint/a11y/useKeyWithClickEvents: the input keeps the focus and handles the keys
           <div
             key={e.id}
             id={`${id}${e.id}`}

@@ -7,12 +7,16 @@ import { ariaKeys } from './keys';
 import classes from './TopBar.module.css';
 import { openDialog } from './ui';
 
-/** Begins a text (N2); only where the agent may and has a number to text from. */
+/**
+ * The button that begins a text (N2); shown only where the agent may text and has a number to text
+ * from.
+ */
 export function SendSmsButton() {
   const { t } = useTranslation();
   const keys = usePrefs((p) => p.shortcuts);
   const { data, isError } = useSenders();
-  // A list that could not be loaded may have something in it: the dialog tells, and tries again.
+  // If the list of senders could not be loaded the button stays: the dialog says so, and tries
+  // again.
   if (!isError && !data?.length) return null;
   return (
     <Tooltip label={t('sms.send')}>

@@ -1,4 +1,4 @@
-// The frame around every screen: bars and notices above, alerts and dialogs over it.
+// The frame around every screen: bars and notices above it, alerts and dialogs over it.
 
 import { Suspense, useEffect } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -55,7 +55,10 @@ export function Shell() {
   );
 }
 
-/** Before they are needed, after all that is. What does not come now is asked for again when it is opened. */
+/**
+ * Loads the dialogs before they are needed, one after the other. One that fails to load is loaded
+ * again when it is opened.
+ */
 async function loadDialogs() {
   for (const dialog of dialogs) await dialog.load().catch(() => {});
 }
@@ -63,7 +66,7 @@ async function loadDialogs() {
 function Dialogs() {
   const dialog = useUi((s) => s.dialog);
   const desk = useDesk();
-  // A dialog about a conversation goes when the conversation does.
+  // A dialog about a conversation closes when the conversation is gone.
   const exists = useDeskState((s) => !dialog || !('conversation' in dialog) || s.active.includes(dialog.conversation));
   if (!dialog || !exists) return null;
   switch (dialog.kind) {
@@ -86,6 +89,6 @@ function Dialogs() {
     case 'logout':
       return <LogoutDialog onClose={closeDialog} />;
     case 'info':
-      return null; // drawn by the workspace, whose panel it is
+      return null; // drawn by the workspace, which has the panel
   }
 }

@@ -6,7 +6,10 @@ import { sound } from '../alert/tones';
 import classes from './Banner.module.css';
 import { useAlerts, useDeskState, usePrefs } from './context';
 
-/** Shown while an agent who may be rung cannot hear it, since the browser wants a click first. */
+/**
+ * Shown while an agent who may get offers cannot hear the ring, because the browser wants a click
+ * first.
+ */
 export function SoundBanner() {
   const { t } = useTranslation();
   const alerts = useAlerts();

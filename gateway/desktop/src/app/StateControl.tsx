@@ -1,4 +1,4 @@
-// The agent's state, how long it has lasted, and what may be changed about it (A1, A12, A15).
+// The agent's state, how long it has lasted, and how the agent can change it (A1, A12, A15).
 
 import { Menu } from '@mantine/core';
 import { IconCheck, IconChevronDown } from '@tabler/icons-react';

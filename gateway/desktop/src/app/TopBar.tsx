@@ -49,7 +49,7 @@ export function TopBar({ line }: { line: LineState }) {
   );
 }
 
-/** The circular badge of what waits in Recent (O1). */
+/** The circular badge with the number of messages that wait in Recent (O1). */
 function Badge({ count }: { count: number }) {
   const { t } = useTranslation();
   if (count === 0) return null;

@@ -59,7 +59,7 @@ export function UserMenu() {
   );
 }
 
-/** Two letters of a name; a number has none. */
+/** Two letters of a name; for a number, "#". */
 export function initials(name: string): string {
   return /^\+?\d/.test(name) ? '#' : lettersOf(name);
 }

@@ -21,10 +21,10 @@ export const stateTones = {
   logged_out: 'away',
 } satisfies Record<AgentStatus, string>;
 
-/** Reasons that an agent may give; others come from the gateway. */
+/** Reasons that an agent may choose; the gateway sets others. */
 export const reasons = ['break', 'lunch', 'meeting', 'training', 'other'] as const;
 
-/** A reason in words; what is not known is shown as it came. */
+/** A reason in words; one that is not known is shown as it is. */
 export function reasonText(t: TFunction, reason: string): string {
   return reason ? t(`reason.${reason}`, { defaultValue: reason }) : '';
 }

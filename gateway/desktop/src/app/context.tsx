@@ -38,7 +38,8 @@ export function usePrefs<T>(select: (p: Prefs) => T): T {
   return useStore(prefs, select);
 }
 
-// One clock for the whole page: every timer on screen changes in the same instant, and there is one timer only.
+// One clock for the whole page: every timer on screen changes at the same instant, and only one
+// interval runs.
 const listeners = new Set<() => void>();
 let tick = Math.floor(Date.now() / 1000);
 let ticker: ReturnType<typeof setInterval> | undefined;
@@ -58,7 +59,7 @@ function subscribeTick(listener: () => void): () => void {
   };
 }
 
-/** The server's time in milliseconds; renders the component again each second. */
+/** The server's time in milliseconds; the component is rendered again each second. */
 export function useNow(): number {
   const skew = useDeskState((s) => s.skew);
   useSyncExternalStore(subscribeTick, () => tick);

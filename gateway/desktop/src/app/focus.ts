@@ -1,24 +1,34 @@
-// Who has the focus when something opens. Mantine's focus trap moves it some frames and a timer after the thing can be
-// seen; the keys of a fast typist have gone to the field below by then, and Enter sends a draft.
+// Which element has the focus when something opens. Mantine's focus trap moves the focus only some
+// frames and a timer after a dialog is visible; until then a fast typist's keys would go to the
+// field below, where Enter sends a draft.
 
-/** A ref that gives its element the focus as it comes, before another key can be pressed. */
+/** A ref that gives its element the focus when it appears, before another key can be pressed. */
 export function focusNow(element: HTMLElement | null): void {
   element?.focus({ preventScroll: true });
 }
 
-/** Props of what has the focus first in a dialog: at once, and again when the dialog's focus trap looks for it. */
+/**
+ * Props for the element of a dialog that gets the focus first: it takes the focus at once, and the
+ * dialog's focus trap finds it by the attribute.
+ */
 export const firstFocus = { ref: focusNow, 'data-autofocus': true };
 
 const openers = new WeakMap<Element, Element>();
 
-/** Who has the focus; of an item of a menu: who had it when the menu came, for the menu will be gone. */
+/**
+ * The element that has the focus; if that is in a menu, the element that had it when the menu
+ * opened, because the menu is about to close.
+ */
 export function focusOwner(): Element | null {
   const now = document.activeElement;
   const menu = now?.closest('[role="menu"]');
   return (menu && openers.get(menu)) ?? now;
 }
 
-/** A ref of a menu: its first item has the focus as it comes, who had it before has it again as it goes. */
+/**
+ * A ref of a menu: its first item gets the focus when the menu opens, and the element that had the
+ * focus gets it back when the menu closes.
+ */
 export function holdFocus(menu: HTMLElement | null): (() => void) | undefined {
   if (!menu) return undefined;
   const before = document.activeElement;

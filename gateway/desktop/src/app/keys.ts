@@ -1,4 +1,4 @@
-// The shortcuts: which there are, how they are written, how a key press is recognised.
+// The keyboard shortcuts: which there are, how they are shown, and how a key press is recognised.
 
 export type Action =
   | 'accept'
@@ -18,13 +18,16 @@ export type Action =
 
 export interface Shortcut {
   action: Action;
-  /** KeyboardEvent.code: the place on the keyboard, so that Alt's special characters and layouts do not matter. */
+  /**
+   * KeyboardEvent.code names the place on the keyboard, so that layouts and the special characters
+   * that Alt makes do not matter.
+   */
   code: string;
-  /** How the key is written. */
+  /** How the key is shown. */
   label: string;
 }
 
-/** Those that need the modifiers chosen in the settings. */
+/** Shortcuts that need the modifier keys chosen in the settings. */
 export const shortcuts: Shortcut[] = [
   { action: 'accept', code: 'KeyA', label: 'A' },
   { action: 'open', code: 'KeyO', label: 'O' },
@@ -44,9 +47,12 @@ export type Modifiers = 'alt' | 'alt-shift' | 'off';
 
 export type Pressed = { action: Action } | { jump: number } | null;
 
-/** What a key press means. `typing` tells that it happened in a text field, where bare keys are text. */
+/**
+ * What a key press means. `typing` says that it happened in a text field, where keys without
+ * modifiers are text.
+ */
 export function recognise(e: KeyboardEvent, modifiers: Modifiers, typing: boolean): Pressed {
-  // AltGr arrives as Ctrl+Alt or with its own mark: it makes characters and is never a shortcut.
+  // AltGr arrives as Ctrl+Alt or as AltGraph: it makes characters, so it is never a shortcut.
   if (e.isComposing || e.getModifierState?.('AltGraph')) return null;
   if ((e.ctrlKey || e.metaKey) && !e.altKey && !e.shiftKey && e.code === 'KeyK') return { action: 'palette' };
   if (modifiers === 'off') return null;
@@ -68,7 +74,7 @@ export function keysOf(label: string, modifiers: Modifiers): string[] {
   return modifiers === 'alt-shift' ? [alt, isMac() ? '⇧' : 'Shift', label] : [alt, label];
 }
 
-/** For aria-keyshortcuts; undefined when shortcuts are off. */
+/** The value of aria-keyshortcuts; undefined when shortcuts are off. */
 export function ariaKeys(label: string, modifiers: Modifiers): string | undefined {
   return modifiers === 'off' ? undefined : `${modifiers === 'alt' ? 'Alt' : 'Alt+Shift'}+${label}`;
 }

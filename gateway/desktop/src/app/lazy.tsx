@@ -18,8 +18,8 @@ export function lazyScreen<P extends object>(load: () => Promise<ComponentType<P
 }
 
 /**
- * A dialog that is loaded when it is first opened, or ahead of that by its load(): then it opens at once, and without a
- * line to the gateway. It shows nothing while it loads.
+ * A dialog whose code is loaded when it is first opened, or earlier by load(): then it opens at
+ * once, also while the gateway cannot be reached. It shows nothing while it loads.
  */
 export function lazyDialog<P extends object>(get: () => Promise<ComponentType<P>>) {
   let loaded: ComponentType<P> | undefined;
@@ -32,7 +32,7 @@ export function lazyDialog<P extends object>(get: () => Promise<ComponentType<P>
 }
 
 function Chosen<P extends object>({ choose, props }: { choose: () => ComponentType<P>; props: P }) {
-  // What it opened as it stays: another component would begin anew.
+  // Keeps the component that it opened with: another one would lose the dialog's state.
   const [Dialog] = useState(choose);
   return (
     <Suspense fallback={null}>

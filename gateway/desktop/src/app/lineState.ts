@@ -2,8 +2,9 @@ import { useEffect, useRef, useState } from 'react';
 import { useDeskState } from './context';
 
 /**
- * How the line is shown: `down` at once, `long` when it lasts, `back` for a moment when it is up again. Every state
- * stays long enough to be read, also when the gateway is back in the blink of an eye.
+ * How the connection's state is shown: `down` at once, `long` when it stays down, `back` for a
+ * moment when it is up again. Every state is shown long enough to be read, even when the gateway is
+ * back within moments.
  */
 export type LineState = 'up' | 'down' | 'long' | 'back';
 

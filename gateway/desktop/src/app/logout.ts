@@ -4,12 +4,12 @@ import { openDialog } from './ui';
 
 export const LogoutContext = createContext<() => Promise<void>>(async () => undefined);
 
-/** Ends the agent's working day and the session, whatever is open. */
+/** Ends the agent's working day and the session, even with chats open. */
 export function useLogout(): () => Promise<void> {
   return useContext(LogoutContext);
 }
 
-/** Logs out, or asks first when something is open. */
+/** Logs out, or asks first when chats are open. */
 export function useAskedLogout(): () => void {
   const desk = useDesk();
   const logout = useLogout();

@@ -7,7 +7,7 @@ import { endChat } from './endChat';
 import { type Action, recognise } from './keys';
 import { openDialog, useUi } from './ui';
 
-/** Elements that shortcuts act on carry their id here. */
+/** Ids of the elements that shortcuts act on. */
 export const composerId = 'composer-text';
 export const attachId = 'composer-attach';
 

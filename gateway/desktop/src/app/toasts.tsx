@@ -1,4 +1,5 @@
-// Short notices at the edge of the page: commands that failed, conversations that went away by themselves.
+// Short notices at the edge of the page: of commands that failed, and of conversations that ended
+// by themselves.
 
 import { notifications } from '@mantine/notifications';
 import { useEffect } from 'react';

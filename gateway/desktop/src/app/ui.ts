@@ -1,4 +1,4 @@
-// What is open on the page besides the work itself.
+// Which dialogs and menus are open on the page.
 
 import { create } from 'zustand';
 import { focusOwner } from './focus';
@@ -17,9 +17,11 @@ export type Dialog =
 
 interface Ui {
   dialog: Dialog | null;
-  /** Opened from elsewhere: the state menu, by key. */
+  /** The state menu is open, opened by its shortcut. */
   stateMenu: boolean;
-  /** The conversation whose message field takes the focus as soon as it is there and no dialog is open. */
+  /**
+   * The conversation whose message field gets the focus as soon as it exists and no dialog is open.
+   */
   writeTo: string | null;
 }
 
@@ -29,11 +31,12 @@ let returnTo: Element | null = null;
 let returning: ReturnType<typeof setTimeout> | undefined;
 
 export function openDialog(dialog: Dialog): void {
-  // A dialog opened out of another one gives the focus back to where the first was opened.
+  // When a dialog opens another one, the focus later goes back to where the first was opened from.
   if (!useUi.getState().dialog && returning === undefined) returnTo = focusOwner();
   clearTimeout(returning);
   returning = undefined;
-  // Until the dialog has the focus, what is typed is nobody's: it must not end in the message below.
+  // Until the dialog has the focus, keys must go nowhere: they must not end up in the message
+  // below.
   if (dialog.kind !== 'info' && document.activeElement instanceof HTMLElement) document.activeElement.blur();
   useUi.setState({ dialog });
 }

@@ -29,7 +29,8 @@ export function ActiveItem({ id, place }: { id: string; place: number }) {
   const unread = c.member === 'joined' ? unreadCount(c, me, readHere) : 0;
   const name = customerName(c) || t('customer.unknown');
   const service = c.info?.service?.name ?? c.service?.name ?? '';
-  // The words of the last message stay out of the name: who listens to the list wants to know whose line it is.
+  // The label leaves out the last message: someone who listens to the list wants to know whose
+  // entry it is.
   const label = [
     name,
     c.info?.title ?? c.channel,
@@ -90,7 +91,7 @@ function WrapupTime({ c }: { c: Conversation }) {
   return c.wrapupUntil ? <Until at={c.wrapupUntil} /> : <Since at={c.endedAt} />;
 }
 
-/** The delayed-response signal (B2): an icon and the time, not a colour alone. */
+/** The sign that a reply is late (B2): an icon and the time, not a colour alone. */
 function Late({ since }: { since: string }) {
   const after = usePrefs((p) => p.lateAfter);
   const waited = useNow() - Date.parse(since);
@@ -103,7 +104,7 @@ function Late({ since }: { since: string }) {
   );
 }
 
-/** The latest words, as a reminder of who is who. */
+/** The latest message's text, which reminds the agent who the customer is. */
 function lastText(c: Conversation): string {
   for (let i = c.items.length - 1; i >= 0; i--) {
     const item = c.items[i];

@@ -1,4 +1,5 @@
-// The Active Communications List: what this agent has open, which one is in focus, and which ones call for attention.
+// The Active Communications List: which conversations this agent has open, which one is in focus,
+// and which need attention.
 
 import { IconHistory } from '@tabler/icons-react';
 import { useEffect, useRef } from 'react';
@@ -14,7 +15,8 @@ export function ActiveList() {
   const { t } = useTranslation();
   const active = useDeskState((s) => s.active);
   const list = useRef<HTMLElement>(null);
-  // The beat that icons blink by (K2): two style changes a second, where a CSS animation would cost sixty.
+  // The attribute by which icons blink (K2) is toggled here: two style changes a second, where a
+  // CSS animation would cost sixty.
   useEffect(() => {
     const timer = setInterval(() => list.current?.toggleAttribute('data-beat'), beat);
     return () => clearInterval(timer);
@@ -39,7 +41,7 @@ export function ActiveList() {
   );
 }
 
-/** What waits in Recent, counted (O1): shown while anything does. */
+/** How many messages wait in Recent (O1); shown only if there are any. */
 function Waiting() {
   const { t } = useTranslation();
   const navigate = useNavigate();

@@ -8,15 +8,18 @@ import { fileSize } from '../text/time';
 import classes from './Attachment.module.css';
 
 const box = { width: 260, height: 200 };
-/** Bytes up to which a picture without a thumbnail is shown in the list all the same. */
+/** Up to this many bytes a picture without a thumbnail is shown in full size. */
 const wholeLimit = 4_000_000;
 
-/** A picture as a thumbnail that opens large (P2, P3), everything else as a link with its name. */
+/** A picture as a thumbnail that opens large (P2, P3); any other file as a link with its name. */
 export function Attachment({ file }: { file: FileRef }) {
   return isPicture(file) ? <Picture file={file} /> : <Document file={file} />;
 }
 
-/** Kinds that the desktop shows itself; the gateway makes thumbnails of these only, never of SVG (P4). */
+/**
+ * Whether the desktop shows a file as a picture; the gateway makes thumbnails of these kinds only,
+ * never of SVG (P4).
+ */
 export function isPicture(file: { mime: string }): boolean {
   return /^image\/(png|jpeg|gif|webp)$/.test(file.mime);
 }
@@ -24,7 +27,7 @@ export function isPicture(file: { mime: string }): boolean {
 function Picture({ file }: { file: FileRef }) {
   const { t } = useTranslation();
   const thumbnail = useFileUrl(file.blob, true);
-  // The gateway makes no thumbnail of what is small already, or of kinds that it cannot read.
+  // The gateway makes no thumbnail of a picture that is small already, or that it cannot decode.
   const whole = useFileUrl(file.blob, false, thumbnail.failed && file.size <= wholeLimit);
   const url = thumbnail.url ?? whole.url;
   const failed = thumbnail.failed && (whole.failed || file.size > wholeLimit);
@@ -56,7 +59,9 @@ function Document({ file, icon }: { file: FileRef; icon?: React.ReactNode }) {
   );
 }
 
-/** The place that a thumbnail takes, known before it has loaded: the list must not jump. */
+/**
+ * The size that a thumbnail will take, known before it has loaded, so that the list does not jump.
+ */
 function placeOf(file: FileRef): { width: number; height: number } {
   if (!file.width || !file.height) return box;
   const scale = Math.min(1, box.width / file.width, box.height / file.height);

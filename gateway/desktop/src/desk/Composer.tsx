@@ -1,5 +1,5 @@
-// Where the agent writes. What stands here survives a reload and a change of focus; sending works while the line is
-// down, the message then waits.
+// Where the agent writes. The text survives a reload and a change of focus. Sending works while the
+// connection is down; the message waits then.
 
 import { ActionIcon, Button, Textarea, Tooltip } from '@mantine/core';
 import { IconPaperclip, IconSend2 } from '@tabler/icons-react';
@@ -31,7 +31,9 @@ export interface ComposerHandle {
   attach: (files: File[]) => void;
 }
 
-/** In UTF-16 units: in any script below the 32 KiB that the gateway takes as one text. */
+/**
+ * In UTF-16 units: in any script this stays below the 32 KiB that the gateway accepts as one text.
+ */
 const maxText = 10_000;
 
 export function Composer({ conversation: c, ref }: { conversation: Conversation; ref: Ref<ComposerHandle> }) {
@@ -55,14 +57,15 @@ export function Composer({ conversation: c, ref }: { conversation: Conversation;
 
   useImperativeHandle(ref, () => ({ attach: add }), [add]);
 
-  // Moving the focus to a conversation is wanting to write in it, unless the agent is busy in a dialog or a field.
+  // An agent who brings a conversation into focus wants to write in it, unless they are busy in a
+  // dialog or a field.
   useEffect(() => {
     const at = document.activeElement;
     const elsewhere = at instanceof HTMLInputElement || at?.closest('[role="dialog"], [role="alertdialog"]');
     if (!elsewhere) field.current?.focus({ preventScroll: true });
   }, []);
 
-  // Who began an exchange, or took one up, goes on to write in it.
+  // An agent who has begun or joined an exchange goes on to write in it.
   const wanted = useUi((u) => u.writeTo === c.id && u.dialog === null);
   useEffect(() => {
     if (!wanted) return;
@@ -178,7 +181,10 @@ export function Composer({ conversation: c, ref }: { conversation: Conversation;
   );
 }
 
-/** What the text takes (N9-N11): "12/160", and past one message "190 (2 messages)". */
+/**
+ * How much of an SMS the text takes (N9-N11): "12/160", or with more than one message "190 (2
+ * messages)".
+ */
 function Counter({ count: { units, segments, limit }, over }: { count: SmsCount; over: boolean }) {
   const { t } = useTranslation();
   const several = segments > 1 ? t('composer.messages', { count: segments }) : '';

@@ -1,4 +1,4 @@
-// Ties the conversation to a known customer (A5).
+// Links the conversation to a known contact (A5).
 
 import { Button, Group, Modal, Radio, Text, TextInput } from '@mantine/core';
 import { useDebouncedValue } from '@mantine/hooks';

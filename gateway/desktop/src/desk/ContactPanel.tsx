@@ -1,4 +1,5 @@
-// What is known of the customer in focus (A5, B5), the conversation's facts, who takes part, and End Chat (R2).
+// What is known of the customer in focus (A5, B5), the conversation's facts, who takes part, and
+// End Chat (R2).
 
 import { ActionIcon, Button, Tooltip } from '@mantine/core';
 import { safeHref } from '@parley/shared/links';
@@ -157,12 +158,15 @@ function Fact({ label, children }: { label: string; children: ReactNode }) {
   );
 }
 
-/** An address; beside a number the way to text it, where the service has that and the agent may (N1). */
+/**
+ * An address; beside a phone number a button to text it, where the service has text messages and
+ * the agent may send them (N1).
+ */
 function Address({ value, c }: { value: string; c: Conversation }) {
   const { t } = useTranslation();
   const { data: senders } = useSenders();
   const service = c.info?.service?.id ?? c.service?.id;
-  // To a number whose exchange is open nothing new begins (N17).
+  // While the exchange with a number is open, no new one can begin with it (N17).
   const here = c.phase === 'open' && byPhone(c) && c.endpoints.includes(value);
   const may = /^\+\d/.test(value) && !here && senders?.some((s) => !service || s.service?.id === service);
   return (
@@ -183,7 +187,9 @@ function Address({ value, c }: { value: string; c: Conversation }) {
   );
 }
 
-/** The page that the customer has open (B5): an address for reading, and a link where its scheme is one to open. */
+/**
+ * The page that the customer has open (B5): its address, as a link if the scheme is safe to open.
+ */
 function Page({ url, title }: { url: string; title?: string }) {
   const href = safeHref(url);
   return (
@@ -217,7 +223,7 @@ function People({ c }: { c: Conversation }) {
   );
 }
 
-/** An invitation that nobody has answered yet; its maker may take it back. */
+/** An invitation that nobody has answered yet; the agent who made it may cancel it. */
 function Pending({ c, request, online }: { c: Conversation; request: LiveRequest; online: boolean }) {
   const { t } = useTranslation();
   const desk = useDesk();
@@ -240,7 +246,9 @@ function Pending({ c, request, online }: { c: Conversation; request: LiveRequest
   );
 }
 
-/** A web visitor's endpoint is a keyed token that says nothing to people. */
+/**
+ * Whether an endpoint is an address: a web visitor's is a keyed token that means nothing to people.
+ */
 function isAddress(endpoint: string): boolean {
   return !endpoint.startsWith('web:');
 }

@@ -24,7 +24,10 @@ import { Transcript } from './Transcript';
 
 const WrapupPanel = lazyDialog(() => import('./WrapupPanel').then((m) => m.WrapupPanel));
 
-/** The conversation in focus: header, everything said in one list (B3), and below it what can be done now. */
+/**
+ * The conversation in focus: its header, one list of everything said (B3), and below it what the
+ * agent can do now.
+ */
 export function ConversationPanel({
   conversation: c,
   infoButton,
@@ -37,7 +40,7 @@ export function ConversationPanel({
   const [dropping, setDropping] = useState(false);
   const active = isActive(c);
   const files = active && takesFiles(c);
-  // Fetched while the chat goes on: the line may be down when it ends.
+  // Loaded while the chat goes on, because the connection may be down when it ends.
   useEffect(() => {
     WrapupPanel.load().catch(() => undefined);
   }, []);

@@ -1,5 +1,5 @@
-// What is known of a message's way, in the carrier's words where it gave any. Of one whose fate is unknown a person
-// may say what became of it (PR4).
+// What is known of a message's delivery, in the carrier's words if it gave any. If the status is
+// unknown the agent may say what became of the message (PR4).
 
 import { Button } from '@mantine/core';
 import type { SettleOutcome } from '@parley/shared/protocol';
@@ -25,7 +25,7 @@ export function DeliveryDetail({
 }) {
   const { t, i18n } = useTranslation();
   const me = useDeskState((s) => s.user?.id);
-  // Whoever worked on it may say what became of it, also when it is over.
+  // An agent who worked on the exchange may say what became of the message, even after its end.
   const mine = c.parkedBy === me || c.agents.some((a) => a.id === me);
   const bad = state === 'failed' || state === 'expired' || state === 'unknown';
   const facts: [string, string | undefined][] = [
@@ -64,7 +64,7 @@ function Fact({ label, value }: { label: string; value: string }) {
   );
 }
 
-/** The harmless answer takes the focus that the pressed button had. */
+/** The harmless button takes the focus that the pressed button had. */
 function focusIt(el: HTMLButtonElement | null): void {
   el?.focus();
 }

@@ -1,4 +1,4 @@
-// How far an agent's message got (N4, PR4): by icon and word, and on a click in full.
+// How far an agent's message got (N4, PR4): as an icon and a word, and in full on a click.
 
 import { Popover } from '@mantine/core';
 import {

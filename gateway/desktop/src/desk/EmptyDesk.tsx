@@ -7,14 +7,17 @@ import { useAlerts, useDesk, useDeskState } from '../app/context';
 import { prefs } from '../store/prefs';
 import classes from './EmptyDesk.module.css';
 
-/** What the desk shows while no conversation is on it: what happens next, or the way there. */
+/**
+ * What the desktop shows while no conversation is open: what will happen next, or how to get
+ * conversations.
+ */
 export function EmptyDesk() {
   const { t } = useTranslation();
   const desk = useDesk();
   const alerts = useAlerts();
   const agent = useDeskState((s) => s.agent);
   const online = useDeskState((s) => s.link.phase === 'online');
-  // Administrators who serve no queue have no agent's state.
+  // Administrators who serve no queue have no agent state.
   if (!agent) {
     return (
       <div className={classes.empty}>
@@ -44,7 +47,7 @@ export function EmptyDesk() {
         mt="md"
         disabled={!online}
         onClick={() => {
-          // The click is also what lets the browser sound the ring that follows.
+          // This click also allows the browser to play the ring of the next offer.
           alerts.tones.unlock();
           if (prefs.getState().notifications && notificationState() === 'default') void askForNotifications();
           void desk.ready();

@@ -3,7 +3,10 @@ import { useTranslation } from 'react-i18next';
 import { firstFocus } from '../app/focus';
 import type { Desk } from '../store/desk';
 
-/** End Chat while an invitation is open (T5): keep the customer waiting for it, take it back, or stay. */
+/**
+ * Asks what to do when the agent ends a chat while an invitation is open (T5): keep the customer
+ * waiting for it, cancel it, or stay.
+ */
 export function EndDialog({ desk, conversation, onClose }: { desk: Desk; conversation: string; onClose: () => void }) {
   const { t } = useTranslation();
   const queue = async () => {

@@ -1,5 +1,5 @@
-// Invite and transfer (T1-T3): an agent by name or a service's queue. With Transfer this agent leaves as soon as the
-// other has joined.
+// Invite and transfer (T1-T3): to an agent by name or to a service's queue. With Transfer this
+// agent leaves as soon as the other has joined.
 
 import { Alert, Button, Checkbox, Group, Loader, Modal, Radio, SegmentedControl, Text, TextInput } from '@mantine/core';
 import type { AgentStatus, ServiceRef } from '@parley/shared/protocol';
@@ -115,7 +115,7 @@ export function InviteDialog({
   );
 }
 
-/** An agent with a state, or a service. */
+/** An agent, who has a status, or a service, which has none. */
 type Target = ServiceRef & { status?: AgentStatus };
 
 function Entry({ entry }: { entry: Target }) {
@@ -132,7 +132,7 @@ function Entry({ entry }: { entry: Target }) {
   );
 }
 
-/** T6: never one who is logged out. */
+/** T6: an agent who is logged out cannot be invited. */
 function offline(entry: Target): boolean {
   return entry.status === 'logged_out';
 }

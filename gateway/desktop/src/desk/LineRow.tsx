@@ -29,7 +29,10 @@ const icons: Partial<Record<LineItem['line'], typeof IconFlag>> = {
   wrapup_done: IconPencil,
 };
 
-/** A line between the messages: who came and went, what the system said, how it ended. */
+/**
+ * A line between the messages: who joined and left, what the system said, how the conversation
+ * ended.
+ */
 export const LineRow = memo(function LineRow({
   line: l,
   dispositions,

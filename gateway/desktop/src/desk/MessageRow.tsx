@@ -74,7 +74,8 @@ export const MessageRow = memo(
       </div>
     );
   },
-  // The conversation is a new value with every event; a message changes with few of them.
+  // The conversation is a new object at every event; a message changes with few of them, so the row
+  // is drawn again only then.
   (a, b) =>
     a.message === b.message &&
     a.first === b.first &&
@@ -103,13 +104,14 @@ export function PartView({ part, links }: { part: Part; links: boolean }) {
     return <Linked text={[part.choices.text, ...(part.choices.options ?? []).map((o) => `• ${o.title}`)].join('\n')} />;
   }
   if (part.answer) return <Linked text={part.answer.title || part.answer.choice} />;
-  // Rich text is shown as its words: this desktop has no editor for it yet, and foreign HTML never enters the page.
+  // Rich text is shown as plain text: this desktop has no editor for it yet, and no customer's HTML
+  // may enter the page.
   if (part.html) return <Linked text={plain(part.html)} links={links} />;
   if (part.text !== undefined) return <Linked text={part.text} links={links} />;
   return <em>{t(part.raw?.kind === 'media' ? 'message.media' : 'message.unsupported')}</em>;
 }
 
-/** Text with its links (B6, B7); each opens a window of its own, so that the desk stays. */
+/** Text with its links (B6, B7); each opens a new window, so that the desktop stays open. */
 export function Linked({ text, links = true }: { text: string; links?: boolean }) {
   return (
     <span className={classes.text} dir="auto">

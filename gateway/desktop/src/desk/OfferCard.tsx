@@ -24,7 +24,8 @@ export function OfferCard({ offer, first }: { offer: Offer; first: boolean }) {
 
   const run = async (what: 'open' | 'accept' | 'reject') => {
     setPressed(what);
-    // Whoever opens a chat wants to see it, whichever screen this is; so does who accepts the only one (A7).
+    // An agent who opens a chat wants to see it, whichever screen is shown; so does one who accepts
+    // their only chat (A7).
     if (what === 'open' || (what === 'accept' && !busy)) void navigate('/');
     const ack = what === 'reject' ? await desk.reject(offer.offer) : await desk.accept(offer, what === 'open');
     if (!ack) setPressed(null);
@@ -43,7 +44,7 @@ export function OfferCard({ offer, first }: { offer: Offer; first: boolean }) {
   );
 
   return (
-    // Not <dialog>: an alert that takes no focus and blocks nothing has no native element.
+    // Not <dialog>: HTML has no element for an alert that takes no focus and blocks nothing.
     <div role="alertdialog" aria-labelledby={`${id}t`} aria-describedby={`${id}d`} className={classes.card}>
       <div className={classes.head}>
         <span className={classes.icon}>
@@ -82,7 +83,7 @@ export function OfferCard({ offer, first }: { offer: Offer; first: boolean }) {
   );
 }
 
-/** What is left to decide, as a bar and as text (A8). */
+/** The time left to decide about an offer, as a bar and as text (A8). */
 function TimeLeft({ offer, expires }: { offer: Offer; expires: string }) {
   const { t } = useTranslation();
   const now = useNow();

@@ -1,5 +1,5 @@
-// The alerts of presented offers (A2-A8, K2). They never take the focus from what the agent is writing: they are
-// announced by a live region and reached by key, by Tab or by mouse.
+// The alerts of presented offers (A2-A8, K2). They never take the focus from what the agent is
+// writing: a live region announces them, and keys, Tab or the mouse reach them.
 
 import { useTranslation } from 'react-i18next';
 import { useDeskState, usePrefs } from '../app/context';

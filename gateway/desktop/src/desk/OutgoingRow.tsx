@@ -8,7 +8,7 @@ import { Attachment } from './Attachment';
 import { Linked } from './MessageRow';
 import classes from './MessageRow.module.css';
 
-/** A message that the gateway has not confirmed: shown at once, with what is happening to it. */
+/** A message that the gateway has not confirmed: shown at once, with its state. */
 export function OutgoingRow({ outgoing: o, first }: { outgoing: Outgoing; first: boolean }) {
   const { t, i18n } = useTranslation();
   const desk = useDesk();

@@ -1,4 +1,5 @@
-// The large pop-out of a picture (P3): zoom and a tab of its own appear when the picture is larger than the window.
+// The large view of a picture (P3): if the picture is larger than the window, it can be zoomed and
+// opened in its own tab.
 
 import { ActionIcon, Group, Loader, Modal, Tooltip } from '@mantine/core';
 import { IconExternalLink, IconZoomIn, IconZoomOut, IconZoomReset } from '@tabler/icons-react';
@@ -15,7 +16,7 @@ export function PictureViewer({ blob, name, onClose }: { blob: string; name: str
   const { url, failed } = useFileUrl(blob, false);
   const area = useRef<HTMLElement>(null);
   const [size, setSize] = useState<{ width: number; height: number; fit: number } | null>(null);
-  /** Relative to the picture fitted into the window. */
+  /** Relative to the size at which the picture fits into the window. */
   const [zoom, setZoom] = useState(1);
   const larger = size !== null && size.fit < 1;
   const change = (factor: number) => setZoom((z) => Math.min(maxZoom, Math.max(1, z * factor)));

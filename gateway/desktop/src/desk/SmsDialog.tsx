@@ -1,4 +1,5 @@
-// Begins a text (N2): from a service or the agent's own number, to any number. The exchange opens as an active chat.
+// Begins a text (N2): from a service's or the agent's own number, to any number. The exchange opens
+// as an active chat.
 
 import { Button, Group, Loader, Modal, NativeSelect, TextInput } from '@mantine/core';
 import { useMergedRef } from '@mantine/hooks';
@@ -65,7 +66,8 @@ function Form({ senders, to, service, onClose, refetch }: Props & { senders: Sen
   const [problem, setProblem] = useState<WireError | null>(null);
   const field = useRef<HTMLInputElement>(null);
   const fieldRef = useMergedRef(field, focusNow);
-  // A lost answer is asked for again under the same id: the gateway then does not begin twice.
+  // When the answer was lost the command is sent again with the same id, so that the gateway does
+  // not begin a second exchange.
   const clientId = useRef('');
   const sender = senders.find((s) => idOf(s) === from) ?? senders[0];
   const phone = read(text);
@@ -162,7 +164,10 @@ function Form({ senders, to, service, onClose, refetch }: Props & { senders: Sen
   );
 }
 
-/** Why it did not begin; for a number with an open exchange whose that is, and the way in (N17). */
+/**
+ * Why the exchange did not begin. If the number has an open exchange it says whose that is, and how
+ * to join it (N17).
+ */
 function Problem({
   problem,
   phone,
@@ -237,7 +242,10 @@ function useOpen(onClose: () => void): (conversation: string) => void {
   };
 }
 
-/** Reads numbers; while the library that knows the countries loads, or when it cannot be had, by the plus alone. */
+/**
+ * A function that reads phone numbers. While the library that knows the countries is not loaded, it
+ * reads only numbers with a plus.
+ */
 function useReader(): (text: string) => Phone | null {
   const [library, setLibrary] = useState<typeof import('../text/phone') | null>(null);
   useEffect(() => {
@@ -257,7 +265,7 @@ function useReader(): (text: string) => Phone | null {
   };
 }
 
-/** The agent's country, as far as the browser's languages tell. */
+/** The agent's country, as far as the browser's languages name one. */
 function region(): string | undefined {
   for (const language of navigator.languages) {
     const found = /-([A-Z]{2})\b/.exec(language)?.[1];
@@ -274,14 +282,19 @@ function idOf(s: Sender | undefined): string {
   return s ? `${s.service?.id ?? ''}/${s.account.id}` : '';
 }
 
-/** Why a number is not taken: by the desk, or by the gateway when it looks right here. */
+/**
+ * Why a number is not accepted: by the desktop, or by the gateway if the number looks right here.
+ */
 function wrongText(text: string, phone: Phone | null): string {
   if (phone) return 'error.invalid_address';
   if (text.trim() === '') return 'sms.empty';
   return /^\s*(\+|00)/.test(text) ? 'sms.wrong' : 'sms.local';
 }
 
-/** The service where it has one number only; else the number has to be named. */
+/**
+ * Whom the text is sent from: the service if it has one number only; else the account is named,
+ * too.
+ */
 function targetOf({ service, account }: Sender, all: Sender[]): { service?: string; account?: string } {
   if (!service) return { account: account.id };
   const several = all.filter((s) => s.service?.id === service.id).length > 1;

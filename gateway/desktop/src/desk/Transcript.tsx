@@ -1,5 +1,5 @@
-// The one chronological list of a conversation (B1, B3). Only what is in view exists in the page, so a transcript of
-// ten thousand messages scrolls like one of ten.
+// The one chronological list of a conversation (B1, B3). Only the rows in view exist in the page,
+// so a transcript of ten thousand messages scrolls like one of ten.
 
 import { Button } from '@mantine/core';
 import { IconArrowDown } from '@tabler/icons-react';
@@ -24,7 +24,7 @@ const noOutgoing: Outgoing[] = [];
 
 export function Transcript({ conversation: c, readOnly = false }: { conversation: Conversation; readOnly?: boolean }) {
   const { t } = useTranslation();
-  // The list finds the place where it stood once, so it begins when everything is there.
+  // The list restores its position only once, so it is shown when all events are there.
   if (!c.live) {
     return (
       <div className={classes.waiting} role="status">
@@ -61,7 +61,7 @@ function List({ conversation: c, readOnly }: { conversation: Conversation; readO
   const name = customerName(c) || t('customer.unknown');
   const visible = useVisible();
 
-  // What is at the end of the list in front of a visible page has been read.
+  // If the end of the list is in view on a visible page, its messages have been read.
   const looking = atEnd && visible && !readOnly;
   const last = c.seq;
   useEffect(() => {
@@ -71,7 +71,7 @@ function List({ conversation: c, readOnly }: { conversation: Conversation; readO
     if (atEnd) seen.current = rows.length;
   }, [atEnd, rows.length]);
 
-  // Own words are always wanted in view, wherever the list stands.
+  // When the agent sends a message the list scrolls to it from wherever it is.
   const own = outgoing.length;
   const before = useRef(own);
   useEffect(() => {
@@ -140,15 +140,15 @@ function OneRow({ row, conversation }: { row: Row; conversation: Conversation })
 }
 
 /**
- * The scrolling element: a log for screen readers, reached by Tab and scrolled by keys. It is silent, since scrolling
- * puts rows in and out; the Announcer speaks instead.
+ * The element that scrolls: a log for screen readers, reached by Tab and scrolled by keys. It is
+ * silent, because scrolling adds and removes rows; the Announcer reads messages instead.
  */
 function Scroller({
   ref,
   context,
   ...props
 }: HTMLAttributes<HTMLDivElement> & { ref?: Ref<HTMLDivElement>; context: Context }) {
-  // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by key
+  // biome-ignore lint/a11y/noNoninteractiveTabindex: an element that scrolls must be reachable by key
   return <div {...props} ref={ref} role="log" aria-live="off" aria-label={context.label} tabIndex={0} />;
 }
 
@@ -176,7 +176,7 @@ function TypingLine({ conversation }: { conversation: Conversation }) {
   );
 }
 
-/** Reads new messages of others aloud, politely. */
+/** Has screen readers read new messages of others aloud, without interrupting. */
 function Announcer({ conversation: c }: { conversation: Conversation }) {
   const { t } = useTranslation();
   const me = useDeskState((s) => s.user?.id);
@@ -201,7 +201,7 @@ function startIndex(c: Conversation, rows: Row[], readOnly: boolean) {
     const index = rows.findIndex((r) => seqOf(r) >= kept);
     if (index >= 0) return { index, align: 'start' as const };
   }
-  // What is over is read from its beginning, what goes on from where it stands.
+  // A finished conversation is shown from its beginning, an open one from its end.
   return readOnly && c.phase !== 'open'
     ? { index: 0, align: 'start' as const }
     : { index: 'LAST' as const, align: 'end' as const };

@@ -1,4 +1,5 @@
-// The desk: active list, the conversation in focus (K1), and what is known of its customer.
+// The desktop's main screen: active list, the conversation in focus (K1), and what is known of its
+// customer.
 
 import { Drawer } from '@mantine/core';
 import { useMediaQuery } from '@mantine/hooks';

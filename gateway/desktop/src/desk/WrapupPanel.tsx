@@ -1,4 +1,5 @@
-// After-call work (R4): timer and limit, notes, a disposition of the service's list, and the button to finish it.
+// After-call work (R4): timer and limit, notes, a disposition from the service's list, and the
+// button to finish it.
 
 import { Button, Radio, Select, Textarea } from '@mantine/core';
 import { useEffect, useState } from 'react';
@@ -11,9 +12,12 @@ import { draftKey, drafts, setDraft } from '../store/drafts';
 import { remaining } from '../text/time';
 import classes from './WrapupPanel.module.css';
 
-/** Up to this many dispositions lie open; more are a list to choose from. */
+/** Up to this many dispositions are all shown; more are put into a list to choose from. */
 const openChoices = 5;
-/** How long before the limit what was written is handed in: afterwards nobody would take it. */
+/**
+ * How long before the time limit notes and disposition are sent: after it the gateway would refuse
+ * them.
+ */
 const handInMs = 2500;
 
 export function WrapupPanel({ conversation: c }: { conversation: Conversation }) {
@@ -111,10 +115,10 @@ function Left({ at }: { at: string }) {
   return <span className="tabular">{t('wrapup.left', { time: remaining(Date.parse(at) - now) })}</span>;
 }
 
-/** Hands in what was written just before the limit ends the wrap-up. */
+/** Sends what was written just before the time limit ends the wrap-up. */
 function HandIn({ at, act }: { at: string; act: () => Promise<void> }) {
   const due = Date.parse(at) - useNow() < handInMs;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: once, when it falls due
+  // biome-ignore lint/correctness/useExhaustiveDependencies: sent once, when it is due
   useEffect(() => {
     if (due) void act();
   }, [due]);

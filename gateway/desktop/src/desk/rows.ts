@@ -1,5 +1,5 @@
-// What the list draws, one row each: items with the day separators between them, messages told apart as the first
-// of a run by the same author or a further one.
+// The rows that the list draws: items with day separators between them. A message is either the
+// first of a run by the same author or a further one.
 
 import type { Conversation } from '../store/conversation';
 import type { Outgoing } from '../store/state';
@@ -25,7 +25,7 @@ export function rowsOf(c: Conversation, outgoing: Outgoing[]): Row[] {
     const at = Date.parse(item.at);
     if (!day || at < day.from || at >= day.to) {
       day = dayOf(at);
-      // The day of today goes without saying until another day came before it.
+      // Today gets a separator only if another day comes before it.
       if (lastAt || day.from !== today.from) rows.push({ kind: 'day', key: `d${item.seq}`, at: item.at });
       previous = null;
     }
@@ -63,7 +63,10 @@ interface Day {
   to: number;
 }
 
-/** The reader's calendar day around an instant, in milliseconds; asked once a day of a transcript, not once a row. */
+/**
+ * The reader's calendar day that contains an instant, in milliseconds; computed once for each day
+ * of a transcript, not for each row.
+ */
 function dayOf(at: number): Day {
   const d = new Date(at);
   const from = new Date(d.getFullYear(), d.getMonth(), d.getDate()).getTime();

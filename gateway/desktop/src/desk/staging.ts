@@ -1,4 +1,5 @@
-// Files chosen for the next message, as the composer sees them. They are the store's, like everything on its way out.
+// Files chosen for the next message, as the composer sees them. The store keeps them, as it does
+// all that is on its way out.
 
 import { randomId } from '@parley/shared/id';
 import { useCallback } from 'react';
@@ -6,7 +7,7 @@ import { useDesk, useDeskState } from '../app/context';
 import type { Upload } from '../store/state';
 import { isPicture } from './Attachment';
 
-/** The gateway takes ten parts in a message, and one of them is the text. */
+/** The gateway accepts ten parts in a message, and one of them is the text. */
 const maxFiles = 9;
 
 const none: Upload[] = [];

@@ -1,35 +1,38 @@
-// A list that stays at its end while it grows, and leaves it when somebody takes it away from there.
+// Keeps a list scrolled to its end while it grows, unless the agent scrolls away from the end.
 
 import { type RefObject, useEffect, useRef, useState } from 'react';
 
-/** Pixels from the end of the list that still count as being there. */
+/** A list within this many pixels of its end counts as being at its end. */
 export const endZone = 60;
 /** Milliseconds without scrolling after which a list has come to rest. */
 const restTime = 150;
-/** Milliseconds for which a hand on the list explains where it moves. */
+/**
+ * For this many milliseconds after the agent's touch or key, scrolling counts as the agent's doing.
+ */
 const handTime = 1000;
 
 interface Options {
-  /** Around the element of role log that scrolls. */
+  /** Contains the element of role log that scrolls. */
   frame: RefObject<HTMLElement | null>;
   /** How many rows the list has. */
   rows: number;
   beginsThere: boolean;
   toEnd: () => void;
-  /** Called when the list has come to rest, at its end or elsewhere. */
+  /** Called when the list has stopped scrolling, at its end or elsewhere. */
   rested: (scroller: Element, atEnd: boolean) => void;
 }
 
 /**
- * When rows come faster than the list is drawn, it falls behind its end by itself and is taken back there; only a hand
- * moves it away (touch), or a screen reader while nothing new comes. onEnd takes what the list believes of its place,
- * settle is to be called when it scrolls.
+ * When rows come faster than the list is drawn, the list falls behind its end by itself, and is
+ * scrolled back there. It leaves the end only if the agent has just touched it (touch), or if it
+ * moves while no new rows come, as a screen reader makes it do. The list calls onEnd with whether
+ * it is at its end, and settle when it scrolls.
  */
 export function useEnd({ frame, rows, beginsThere, toEnd, rested }: Options) {
   const [atEnd, setAtEnd] = useState(beginsThere);
   const now = useRef({ rows, atEnd, toEnd, rested });
   now.current = { rows, atEnd, toEnd, rested };
-  const known = useRef(rows); // rows when it last rested at its end
+  const known = useRef(rows); // number of rows when the list was last at rest at its end
   const hand = useRef(Number.NEGATIVE_INFINITY);
   const touch = () => {
     hand.current = performance.now();
@@ -55,11 +58,12 @@ export function useEnd({ frame, rows, beginsThere, toEnd, rested }: Options) {
     if (end || held() || now.current.rows === known.current) setAtEnd(end);
     settle();
   };
-  // biome-ignore lint/correctness/useExhaustiveDependencies: what is new may not move the list, so no scrolling tells of it
+  // biome-ignore lint/correctness/useExhaustiveDependencies: new rows may not move the list, so no scroll event comes
   useEffect(settle, [rows]);
   useEffect(() => () => clearTimeout(rest.current), []);
 
-  // The place of the list changes with what is written below it: who looks at the end goes on to see it.
+  // The list's height changes with what is written below it; if its end was in view, it must stay
+  // in view.
   useEffect(() => {
     const scroller = scrollerIn(frame);
     if (!scroller) return;

@@ -1,6 +1,6 @@
 import type { en } from './en';
 
-// Plural forms and keys are those of English; German has the same two forms.
+// The plural forms and keys are those of English; German has the same two plural forms.
 export const de: typeof en = {
   close: 'Schließen',
   cancel: 'Abbrechen',

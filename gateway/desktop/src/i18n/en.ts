@@ -1,4 +1,4 @@
-// English, the language that every other one is measured by: a test compares the keys.
+// English is the language that all others are compared with: a test compares the keys.
 
 export const en = {
   close: 'Close',

@@ -1,4 +1,4 @@
-// English is in the page; other languages are loaded when they are chosen.
+// English is part of the page; other languages are loaded when they are chosen.
 
 import i18n from 'i18next';
 import { initReactI18next } from 'react-i18next';
@@ -11,13 +11,13 @@ const loaders: Record<string, () => Promise<object>> = {
   de: () => import('./de').then((m) => m.de),
 };
 
-/** Makes texts available, in the language of the settings or the browser's. */
+/** Loads the texts, in the language of the settings or else the browser's. */
 export async function startI18n(): Promise<void> {
   await i18n.use(initReactI18next).init({
     lng: 'en',
     fallbackLng: 'en',
     resources: { en: { translation: en } },
-    interpolation: { escapeValue: false }, // React escapes
+    interpolation: { escapeValue: false }, // React escapes them
     returnNull: false,
   });
   await choose(prefs.getState().language);
@@ -34,7 +34,7 @@ async function choose(setting: Prefs['language']): Promise<void> {
     try {
       i18n.addResourceBundle(language, 'translation', await load());
     } catch {
-      return; // the desk in English is better than none
+      return; // an English desktop is better than none
     }
   }
   await i18n.changeLanguage(language);

@@ -1,4 +1,4 @@
-// The team and its queues, live and read only, for supervisors.
+// The board for supervisors: the team and its queues, live and read only.
 
 import { Alert, Loader } from '@mantine/core';
 import type { AgentStatus, BoardAgent, BoardQueue } from '@parley/shared/protocol';

@@ -1,5 +1,5 @@
-// Conversations that this agent had: a list to choose from and the transcript. Exchanges that wait for a reply come
-// first (N16, O1) and can be taken up.
+// Conversations that this agent had: a list and the transcript of the chosen one. Exchanges that
+// wait for a reply come first (N16, O1) and can be taken up.
 
 import { ActionIcon, Alert, Button, Loader, TextInput } from '@mantine/core';
 import type { Summary } from '@parley/shared/protocol';
@@ -30,7 +30,7 @@ export function Recent() {
   const wanted = search.trim().toLocaleLowerCase();
   const all = data?.pages.flatMap((p) => p.conversations ?? []) ?? [];
   const fits = (s: Summary) => !wanted || `${nameOf(s)} ${s.service?.name ?? ''}`.toLocaleLowerCase().includes(wanted);
-  // Unread ones first, then in the order of the list: newest first.
+  // Unread exchanges come first; within each group the newest is first, as in the list.
   const waiting = (open.data?.conversations ?? [])
     .filter((s) => s.display === 'parked' || marks[s.id])
     .sort((a, b) => Number(Boolean(marks[b.id])) - Number(Boolean(marks[a.id])));
@@ -93,7 +93,10 @@ export function Recent() {
   );
 }
 
-/** Unread messages by conversation. Being here is what resets the badge (O2); the lines keep their marks meanwhile. */
+/**
+ * Unread messages by conversation. Visiting this screen resets the badge (O2); the entries keep
+ * their marks as long as the visit lasts.
+ */
 function useMarks(chosen: string | undefined): Record<string, number> {
   const desk = useDesk();
   const queries = useQueryClient();
@@ -103,9 +106,9 @@ function useMarks(chosen: string | undefined): Record<string, number> {
   const seen = useDeskState((s) => s.recentSeen);
   const active = useDeskState((s) => s.active);
 
-  // What came in, was taken up or was parked changes the lists.
+  // The lists are loaded again when a message came in, or an exchange was taken up or parked.
   const first = useRef(true);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the values are the occasions
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a change of these values is the occasion
   useEffect(() => {
     if (first.current) first.current = false;
     else void queries.invalidateQueries({ queryKey: ['recent'] });
@@ -205,7 +208,7 @@ function History({ id }: { id: string }) {
   );
 }
 
-/** What goes on is kept up to date while it is open here. */
+/** Keeps an open conversation up to date while it is shown here. */
 function useWatched(loaded: Conversation | undefined): Conversation | undefined {
   const desk = useDesk();
   const live = useDeskState((s) => (loaded ? s.conversations[loaded.id] : undefined));
@@ -218,7 +221,7 @@ function useWatched(loaded: Conversation | undefined): Conversation | undefined 
   return live ?? loaded;
 }
 
-/** What can be done with it: go to it, take it up, or only read. */
+/** What the agent can do with the conversation: go to it, take it up, or only read it. */
 function Next({ c }: { c: Conversation }) {
   const { t } = useTranslation();
   const desk = useDesk();

@@ -1,21 +1,28 @@
-// The socket client: one WebSocket that comes back by itself, names its cursors in hello, answers commands with
-// promises and notices a dead line or a laptop's sleep. It knows frames, not conversations, and no framework.
+// The socket client: one WebSocket that reconnects by itself, sends its cursors in hello, gives
+// commands promises for their answers, and notices a dead connection or a laptop's sleep. It knows
+// frames but nothing of conversations, and uses no framework.
 
 import { type Line, line } from '@parley/shared/line';
 import type { Ack, ClientFrame, Commands, ServerFrame, WireError } from '@parley/shared/protocol';
 import { backoff } from './backoff';
 
-/** Where the line stands. `retryAt` is in local milliseconds since the epoch, `reason` why it was last lost, '' if it never was. */
+/**
+ * The connection's state. `retryAt` is in local milliseconds since the epoch; `reason` says why the
+ * connection was last lost, '' if it never was.
+ */
 export type Link =
   | { phase: 'connecting'; attempt: number; reason: string }
   | { phase: 'online' }
   | { phase: 'waiting'; attempt: number; retryAt: number; reason: string }
   | { phase: 'stopped'; reason: 'closed' | 'revoked' };
 
-/** Why a command failed: the server's code, or `disconnected` or `timeout` when its fate is not known. */
+/**
+ * Why a command failed: the server's code, or `disconnected` or `timeout` when it is not known
+ * whether it was carried out.
+ */
 export class CommandError extends Error {
   readonly code: string;
-  /** The whole error as the gateway gave it. */
+  /** The whole error as the gateway sent it. */
   readonly wire: WireError;
   constructor(error: WireError) {
     super(error.message);
@@ -23,7 +30,10 @@ export class CommandError extends Error {
     this.code = error.code;
     this.wire = error;
   }
-  /** Whether the command may have happened: only a repeat that the server recognises is safe then. */
+  /**
+   * Whether the command may have been carried out: then only a repeat that the server recognises is
+   * safe.
+   */
   get unsettled(): boolean {
     return this.code === 'disconnected' || this.code === 'timeout';
   }
@@ -31,11 +41,14 @@ export class CommandError extends Error {
 
 export interface StreamOptions {
   url: () => string;
-  /** Last seq per conversation, asked at each hello. */
+  /** Returns the last seq of each conversation; called for each hello. */
   cursors: () => Record<string, number>;
   onFrame: (frame: ServerFrame) => void;
   onLink: (link: Link) => void;
-  /** Asked when a connection could not be made: false means that the session is over and trying again is useless. */
+  /**
+   * Called when a connection could not be made. Resolves to false if the session is over, so that
+   * trying again is useless.
+   */
   stillLoggedIn: () => Promise<boolean>;
   open?: (url: string) => WebSocket;
 }
@@ -48,7 +61,8 @@ interface Waiting {
 
 const commandTimeout = 15_000;
 const pingEvery = 10_000;
-// The server pings every 20 s, invisibly to scripts; our own ping's pong must come within this time.
+// The server pings every 20 s, which scripts cannot see, so the client pings, too; its pong must
+// come within this time.
 const silenceLimit = 8_000;
 const settledAfter = 5_000;
 
@@ -82,14 +96,14 @@ export class StreamClient {
     this.line.open();
   }
 
-  /** Closes for good; commands under way fail with `disconnected`. */
+  /** Closes for good; commands that wait for an answer fail with `disconnected`. */
   stop(reason: 'closed' | 'revoked' = 'closed'): void {
     this.setLink({ phase: 'stopped', reason });
     this.line.close();
     this.failCommands();
   }
 
-  /** Sends a command; rejects with CommandError, at once when the line is down. */
+  /** Sends a command; rejects with CommandError, at once when the connection is down. */
   command<N extends keyof Commands>(name: N, fields: Commands[N]): Promise<Ack> {
     if (this.link.phase !== 'online') {
       return Promise.reject(new CommandError({ code: 'offline', message: 'not connected' }));
@@ -105,12 +119,17 @@ export class StreamClient {
     });
   }
 
-  /** Sends a frame without answer; false when the line is down and it was dropped. */
+  /**
+   * Sends a frame that gets no answer; false when the connection is down and the frame was dropped.
+   */
   post(frame: ClientFrame): boolean {
     return this.link.phase === 'online' && this.line.send(frame);
   }
 
-  /** Called when the machine may have slept or the network may be back: checks the line, or tries again at once. */
+  /**
+   * Called when the machine may have slept or the network may be back: checks the connection, or
+   * tries again at once.
+   */
   wake(): void {
     if (this.link.phase === 'waiting') this.line.open();
     else if (this.link.phase === 'online') this.ping();
@@ -130,7 +149,8 @@ export class StreamClient {
         this.line.calm();
         this.onlineSince = Date.now();
         this.pingTimer = setInterval(() => this.ping(), pingEvery);
-        // The frame goes first: whoever reacts to "online" already knows who is logged in.
+        // The frame is handled first, so that whoever reacts to "online" already knows who is
+        // logged in.
         this.options.onFrame(frame);
         this.setLink({ phase: 'online' });
         return;
@@ -163,7 +183,8 @@ export class StreamClient {
     this.post({ t: 'ping', id: `p${++this.counter}` });
     const sentAt = Date.now();
     this.line.within(silenceLimit, () => {
-      // A throttled timer in a hidden tab fires late; what came in meanwhile proves that the line lives.
+      // A throttled timer in a hidden tab fires late; a frame that came in meanwhile proves that
+      // the connection is alive.
       if (this.lastBeat < sentAt) this.line.lose('silent');
     });
   }
@@ -171,7 +192,7 @@ export class StreamClient {
   private lost(reason: string, code: number, hint: number | undefined): number | null {
     const wasOnline = this.link.phase === 'online';
     this.failCommands();
-    // A line that was up for a moment only is still the same trouble: the waits go on growing.
+    // If the connection was up for a moment only, the trouble goes on, so the waits keep growing.
     if (wasOnline && Date.now() - this.onlineSince > settledAfter) this.attempt = 0;
     if (code === 4001) {
       this.setLink({ phase: 'stopped', reason: 'revoked' });
@@ -181,7 +202,8 @@ export class StreamClient {
     const attempt = ++this.attempt;
     this.lostBy = reason || this.byeReason || closeReason(code);
     this.setLink({ phase: 'waiting', attempt, retryAt: Date.now() + delay, reason: this.lostBy });
-    // A refused upgrade tells scripts nothing; only a request says whether the login is still good.
+    // A script does not learn why an upgrade was refused; only a REST request tells whether the
+    // session is still valid.
     if (!wasOnline) void this.checkLogin(attempt);
     return delay;
   }
@@ -191,7 +213,7 @@ export class StreamClient {
     if (!good && this.attempt === attempt && this.link.phase !== 'stopped') this.stop('revoked');
   }
 
-  /** The connection is gone: what became of the commands under way is not known. */
+  /** The connection is gone, so it is not known whether the commands under way were carried out. */
   private failCommands(): void {
     clearInterval(this.pingTimer);
     for (const waiting of this.waiting.values()) {

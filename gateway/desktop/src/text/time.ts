@@ -1,16 +1,19 @@
 import { clock as clockOf } from '@parley/shared/format';
 
-/** A duration as people read it on a clock: 0:07, 12:30, 1:02:03. Negative counts as zero. */
+/** A duration as a clock shows it: 0:07, 12:30, 1:02:03. Negative counts as zero. */
 export function clock(ms: number): string {
   return clockOf(ms / 1000);
 }
 
-/** What is left of a time, rounded up, so that "0:00" means that it is over. */
+/** The time left, rounded up, so that "0:00" means that it is over. */
 export function remaining(ms: number): string {
   return clock(Math.ceil(Math.max(0, ms) / 1000) * 1000);
 }
 
-/** Minutes and seconds with the hours in the minutes, as the Q text has it (A4): "2:57", "75:03". */
+/**
+ * Minutes and seconds, hours counted as minutes, as the text about the queue shows them (A4):
+ * "2:57", "75:03".
+ */
 export function queueTime(ms: number): string {
   const total = Math.max(0, Math.floor(ms / 1000));
   return `${Math.floor(total / 60)}:${String(total % 60).padStart(2, '0')}`;
@@ -49,12 +52,15 @@ export function fileSize(bytes: number, language: string): string {
 
 const formats = new Map<string, Intl.DateTimeFormat>();
 
-/** The reader's own region, where it speaks the desk's language: English in Europe has a 24-hour clock. */
+/**
+ * The browser's regional form of the desktop's language, if it has one: English in Europe has a
+ * 24-hour clock.
+ */
 function regional(language: string): string {
   return navigator.languages.find((l) => l === language || l.startsWith(`${language}-`)) ?? language;
 }
 
-/** Formatters are dear to make and asked for by every message. */
+/** A formatter is slow to make and every message needs one, so they are kept. */
 function format(language: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
   const key = language + JSON.stringify(options);
   let f = formats.get(key);

@@ -11,7 +11,7 @@ import {
   Tooltip,
 } from '@mantine/core';
 
-// A petrol of our own, dark enough in its last shades for white text (5.9:1 and more).
+// Parley's own petrol; its last shades are dark enough for white text (5.9:1 and more).
 const petrol: MantineColorsTuple = [
   '#e7f5f6',
   '#cfe8ea',
@@ -25,7 +25,7 @@ const petrol: MantineColorsTuple = [
   '#07525a',
 ];
 
-// Slate greys for dark surfaces; Mantine's own are neutral and look brown beside the petrol.
+// Slate greys for dark surfaces; Mantine's own greys are neutral and look brown beside the petrol.
 const dark: MantineColorsTuple = [
   '#dfe6eb',
   '#b9c4cd',
@@ -42,11 +42,12 @@ const dark: MantineColorsTuple = [
 export const theme = createTheme({
   primaryColor: 'petrol',
   colors: { petrol, dark },
-  // The dark shade carries white text, the light one (on dark) black: autoContrast decides.
+  // The dark shade carries white text, the light one (in the dark scheme) black; autoContrast
+  // chooses.
   primaryShade: { light: 8, dark: 4 },
   autoContrast: true,
   luminanceThreshold: 0.3,
-  // Mantine decides the text colour of filled things by the light scheme's shade only.
+  // Mantine chooses the text colour on filled elements by the light scheme's shade only.
   variantColorResolver: (input) => {
     const colors = defaultVariantColorsResolver(input);
     const primary = !input.color || input.color === 'petrol';
@@ -66,7 +67,8 @@ export const theme = createTheme({
     Button: Button.extend({ defaultProps: { size: 'sm' }, styles: { label: { fontWeight: 550 } } }),
     ActionIcon: ActionIcon.extend({ defaultProps: { size: 'lg', variant: 'subtle', color: 'gray' } }),
     Tooltip: Tooltip.extend({ defaultProps: { openDelay: 400, withArrow: true, fz: 'xs' } }),
-    // The focus placeholder is no legal child of a menu, and the first item is a better place to begin.
+    // The focus placeholder is not a valid child of a menu, and the focus is better on the first
+    // item.
     Menu: Menu.extend({ defaultProps: { shadow: 'md', withInitialFocusPlaceholder: false } }),
     Modal: Modal.extend({
       defaultProps: { centered: true, transitionProps: { duration: 120 } },
@@ -76,7 +78,9 @@ export const theme = createTheme({
   },
 });
 
-/** Mantine's dimmed and placeholder greys are below 4.5:1 on our surfaces. */
+/**
+ * Mantine's dimmed and placeholder greys have less contrast than 4.5:1 on this theme's surfaces.
+ */
 export const resolver: CSSVariablesResolver = () => ({
   variables: {},
   light: {

@@ -1,4 +1,5 @@
-// One headless Chromium for all stories, and what they share: pages logged in, customers, axe, pictures.
+// One headless Chromium for all stories, and what they share: pages that are logged in, customers,
+// axe, screenshots.
 
 import { mkdirSync } from 'node:fs';
 import * as shared from '@parley/shared/browser';
@@ -9,7 +10,7 @@ export const shots = new URL('./shots/', import.meta.url).pathname;
 
 export const launch = () => shared.launch('--autoplay-policy=user-gesture-required');
 
-/** A fresh gateway; close() ends it. */
+/** Starts a fresh fake gateway; close() ends it. */
 export function gateway(rules = {}) {
   return startFake({ root, ...rules });
 }
@@ -22,7 +23,7 @@ export async function desk(browser, fake, login, options = {}) {
   page.setDefaultTimeout(20_000);
   page.faults = [];
   page.on('console', (m) => {
-    // A refused connection is what several stories are about.
+    // Several stories are about refused connections, so their messages are no faults.
     if (m.type() === 'error' && !/WebSocket|Failed to load resource|ERR_/.test(m.text())) page.faults.push(m.text());
   });
   page.on('pageerror', (err) => page.faults.push(String(err)));
@@ -44,7 +45,10 @@ export async function picture(page, name) {
   await page.screenshot({ path: `${shots}${name}.png` });
 }
 
-/** Throws when axe finds anything on the page; what a click has started gets a moment to begin. */
+/**
+ * Throws when axe finds anything on the page; waits a moment first, so that what a click has
+ * started can begin.
+ */
 export function axe(page, where) {
   return shared.axe(page, where, async () => {
     await page.waitForTimeout(250);
@@ -56,7 +60,7 @@ export function assert(condition, text) {
   if (!condition) throw new Error(text);
 }
 
-/** Waits until a condition of the fake's holds. */
+/** Waits until a condition of the fake gateway holds. */
 export async function until(condition, what, ms = 20_000) {
   const end = Date.now() + ms;
   while (!condition()) {

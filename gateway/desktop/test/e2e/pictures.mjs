@@ -1,4 +1,5 @@
-// Pictures made here, so that no binary file is kept: PNGs of one colour ramp, of any size.
+// Makes the pictures for the stories, so that no binary file is kept: PNGs with one colour ramp, of
+// any size.
 
 import { deflateSync } from 'node:zlib';
 

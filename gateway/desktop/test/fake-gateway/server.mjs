@@ -1,5 +1,6 @@
-// HTTP and WebSocket around the world: /api/v1 as the gateway serves it, the built desktop with the gateway's
-// headers, and /__fake/<call> for tests to act as customers and to break things.
+// HTTP and WebSocket for the fake contact centre: /api/v1 as the gateway serves it, the built
+// desktop with the gateway's headers, and /__fake/<call> for tests to act as customers and to break
+// things.
 
 import { randomUUID } from 'node:crypto';
 import { createReadStream, existsSync, statSync } from 'node:fs';
@@ -59,7 +60,7 @@ export async function startFake({ port = 0, root, ...rules } = {}) {
     http.closeAllConnections();
     await new Promise((resolve) => http.close(resolve));
   };
-  /** Cuts every socket as a killed gateway does; with `ms` nothing answers for that long. */
+  /** Cuts off every socket as a killed gateway does; with `ms` nothing answers for that long. */
   fake.kill = (ms = 0) => {
     fake.refuse = ms > 0;
     for (const s of fake.sockets) s.ws.terminate();
@@ -179,7 +180,7 @@ function recent(world, user) {
     }));
 }
 
-/** Takes the one file of a multipart form; enough of RFC 7578 for what browsers send. */
+/** Reads the one file of a multipart form; it handles as much of RFC 7578 as browsers send. */
 async function receive(fake, req) {
   const body = await buffer(req);
   const boundary = /boundary=(.+)$/.exec(req.headers['content-type'] ?? '')?.[1];
@@ -298,7 +299,7 @@ function serve(fake, ws, user) {
         world.listeners.add(listener);
         break;
       case 'cmd': {
-        // The line breaks at a command: it is carried out, and nothing of it gets back.
+        // The connection breaks at this command: it is carried out, but no answer gets back.
         if (fake.breakAt === f.cmd) {
           fake.breakAt = '';
           ws.terminate();

@@ -1,5 +1,5 @@
-// Text messages in the fake contact centre: senders, exchanges that agents begin, join and settle, parking, direct
-// numbers and what waits in Recent (SPEC N, O). Methods of World.
+// Text messages in the fake contact centre: senders, exchanges that agents begin, join and settle,
+// parking, direct numbers, and what waits in Recent (SPEC N, O). These are methods of World.
 
 import { randomUUID } from 'node:crypto';
 import { fault } from './world.mjs';
@@ -101,7 +101,10 @@ export const texts = {
     return c;
   },
 
-  /** A reply: to who is in it, or by the owner's Recent when the exchange is parked (N16). */
+  /**
+   * The customer replies: to the agents who have joined, or into the owner's Recent when the
+   * exchange is parked (N16).
+   */
   replies(cid, text) {
     const c = this.conversation(cid);
     this.customerSays(cid, { text });
@@ -136,7 +139,7 @@ export const texts = {
     this.append(c, 'conversation.parked/1', { owner, cause });
   },
 
-  /** The exchange was idle for the service's time (N16). */
+  /** Parks an exchange, as if it had been idle for the service's time (N16). */
   park(cid) {
     const c = this.conversation(cid);
     const [owner] = [...c.joined].find(([, p]) => p.state === 'joined');
@@ -202,7 +205,10 @@ export const texts = {
     return { seq: e.seq };
   },
 
-  /** What the carrier says of an agent's message: the latest one unless told otherwise. */
+  /**
+   * The carrier reports the status of an agent's message: of the latest one unless `message` names
+   * another.
+   */
   status(cid, status, { kind, code, text, message } = {}) {
     const c = this.conversation(cid);
     const of = message ?? c.events.findLast((e) => e.type === 'message/1' && e.head.author.kind === 'agent').head.id;

@@ -1,5 +1,6 @@
-// A small contact centre with memory: agents, a queue, conversations as logs of events, with the rules of SPEC.md
-// that a desktop can see (A1-A16, R1-R4, Q1-Q2, T1-T6). It tells its sockets what changed and knows no HTTP.
+// A small contact centre in memory: agents, a queue, conversations as logs of events, with the
+// rules of SPEC.md that a desktop can see (A1-A16, R1-R4, Q1-Q2, T1-T6). It tells its sockets what
+// has changed and knows nothing of HTTP.
 
 import { randomUUID } from 'node:crypto';
 import { texts } from './texts.mjs';
@@ -87,7 +88,7 @@ export class World {
         attributes: { Tier: 'Gold' },
       },
     ];
-    // Numbers: the text service's, and one of Ben's own.
+    // The numbers: the text service's, and Ben's own.
     this.lines = [
       { id: id(), name: '+44 20 7946 0018', service: this.services[2] },
       { id: id(), name: '+44 20 7946 0019', owner: this.users[1].id },
@@ -304,7 +305,7 @@ export class World {
       expires: new Date(Date.now() + ms).toISOString(),
       queued: r.invitedBy ? 0 : Math.max(0, Date.now() - Date.parse(r.since)),
     };
-    // A request that found an agent at once did not wait.
+    // A request that found an agent at once counts as not having waited.
     if (offer.queued < 1000) offer.queued = 0;
     r.state = 'offered';
     r.offer = offer;
@@ -571,7 +572,7 @@ export class World {
     this.dispatch();
   }
 
-  /** Derives the status (DESIGN.md 4) and tells it. */
+  /** Derives the agent's status (DESIGN.md 4) and tells the agent's sockets. */
   changed(a) {
     const work = [...this.conversations.values()].map((c) => c.joined.get(a.user.id)?.state).filter(Boolean);
     const status = !a.loggedIn

@@ -1,4 +1,4 @@
-// Events and frames for tests, written short.
+// Makes events and frames for tests from short descriptions.
 
 import type { ConversationEvent, ConversationInfo, EventFrame, ServerFrame } from '@parley/shared/protocol';
 
@@ -7,7 +7,7 @@ export const other = 'agent-other';
 
 type Loose = { type: ConversationEvent['type']; head?: object; body?: object };
 
-/** A log: sequences from 1, one second apart from the given time on. */
+/** A log: seq counts from 1, and the events are one second apart. */
 export function log(...facts: Loose[]): ConversationEvent[] {
   return facts.map(
     (f, i) =>

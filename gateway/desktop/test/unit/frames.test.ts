@@ -84,7 +84,8 @@ describe('active list', () => {
     const [s, effects] = run([welcome(), agent(['c2'])], { ...before, focus: 'c1' });
     expect(s).toMatchObject({ active: ['c2'], focus: 'c2' });
     expect(effects).toMatchObject([{ kind: 'gone', conversation: { id: 'c1' } }]);
-    // A later state of the same connection is news, not an inventory.
+    // Only the first state after a reconnect drops what is missing in it; a later one of the same
+    // connection does not.
     expect(state([agent([])], s).active).toEqual(['c2']);
   });
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Channel, Leader } from '../../src/alert/leader';
 
-/** A BroadcastChannel that delivers at once. */
+/** A BroadcastChannel that delivers messages at once. */
 function air() {
   const all = new Set<Channel>();
   return () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-// The plugin's own vectors: both counters have to agree.
+// The vectors of the SMS plugin: the desktop's counter and the plugin's have to agree.
 import file from '../../../../plugins/sms/segment/testdata/vectors.json';
 import { countSms } from '../../src/text/sms';
 

@@ -32,14 +32,14 @@ export async function run(browser) {
   assert((await link.getAttribute('rel')) === 'noopener noreferrer', 'links open without an opener (B8)');
   assert((await log.getByRole('link').count()) === 1, 'a bare domain is no link (B6)');
 
-  // B5: the page follows the customer.
+  // B5: the panel shows the page that the customer has open.
   const contact = page.getByRole('complementary', { name: 'Contact' });
   await contact.getByText('First page').waitFor();
   world.customerVisits(c.id, { url: 'javascript:alert(1)', title: 'Second page' });
   await contact.getByText('Second page').waitFor();
   assert((await contact.getByRole('link').count()) === 0, 'a page with another scheme is no link (B7)');
 
-  // Typing both ways, messages both ways, delivered and read.
+  // Typing and messages go both ways; messages are delivered and read.
   const box = page.getByRole('textbox', { name: 'Message' });
   await box.pressSequentially('Hel');
   await until(() => fake.received.some((f) => f.t === 'typing' && f.on), 'the agent’s typing');
@@ -61,7 +61,8 @@ export async function run(browser) {
   world.customerReads(c.id, { read: sent().seq });
   await log.getByText('Read', { exact: true }).waitFor();
 
-  // P1-P3: attach by button, by drop and by pasting; a thumbnail opens large, with zoom when it is larger than that.
+  // P1-P3: attach by button, by drop and by pasting; a thumbnail opens large, with zoom if the
+  // picture is larger than the window.
   await page.locator('input[type=file]').setInputFiles([
     { name: 'note.txt', mimeType: 'text/plain', buffer: Buffer.from('hello') },
     { name: 'shot.png', mimeType: 'image/png', buffer: png(2000, 1400) },
@@ -98,13 +99,14 @@ export async function run(browser) {
   await page.getByRole('link', { name: 'Open in a separate tab' }).waitFor();
   await page.keyboard.press('Escape');
 
-  // A known customer (A5).
+  // A5: the conversation is linked to a known contact.
   await contact.getByRole('button', { name: 'Find contact' }).click();
   await page.getByRole('radio', { name: /Santos/ }).check();
   await page.getByRole('button', { name: 'Link contact' }).click();
   await contact.getByText('Santos Ceramics').waitFor();
 
-  // Q1, Q2, R4: warned, ended, after-call work with a needed disposition, Ready again.
+  // Q1, Q2, R4: the customer is warned, the chat ends, after-call work needs a disposition, and the
+  // agent is Ready again.
   world.warn(c.id, 60_000);
   await log.getByText('Are you still there?').waitFor();
   world.customerEnds(c.id, 'inactivity');
@@ -120,7 +122,7 @@ export async function run(browser) {
   const done = c.events.find((e) => e.type === 'wrapup.ended/1');
   assert(done.head.disposition === 'solved' && done.body.notes === 'all good', 'disposition and notes arrived');
 
-  // A service without wrap-up: the chat goes, a notice leads to its transcript.
+  // A service without wrap-up: the chat goes away, and a notice links to its transcript.
   const s = world.customerStarts({ name: 'Sam', service: 'Sales' });
   await page.getByRole('button', { name: 'Accept' }).click();
   await log.getByText('Hello').waitFor();

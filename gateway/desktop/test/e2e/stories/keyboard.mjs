@@ -10,7 +10,7 @@ export async function run(browser) {
     page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.tagName);
   const key = (k) => page.keyboard.press(k);
 
-  // As fast as a hand: what opens has the focus before the next key.
+  // At the greatest typing speed, whatever opens has the focus before the next key.
   await key('Alt+s');
   await key('Enter');
   await page.getByRole('button', { name: /Your state: Ready/ }).waitFor();
@@ -25,7 +25,8 @@ export async function run(browser) {
   await key('Enter');
   await until(() => c.events.some((e) => e.body?.parts?.[0]?.text === 'What does ? mean'), 'the message');
 
-  // Menus and dialogs take no key from the draft below, nor it from them, and give the focus back.
+  // No key that is meant for a menu or dialog goes into the draft below, or the other way round,
+  // and the focus goes back afterwards.
   const draft = page.getByRole('textbox', { name: 'Message' });
   await page.keyboard.type('a draft');
   await key('Alt+s');
@@ -60,7 +61,7 @@ export async function run(browser) {
   assert((await draft.inputValue()) === 'a draft', 'the draft is as it was');
   await draft.fill('');
 
-  // A second chat: reached by Alt and its number, left by the arrows.
+  // A second chat is reached by Alt and its number, and left by the arrow keys.
   world.customerStarts({ name: 'Lee', text: 'hey' });
   await page.getByRole('button', { name: 'Open' }).waitFor();
   assert((await focused()) === 'Message', 'the alert does not take the focus');
@@ -81,7 +82,7 @@ export async function run(browser) {
   await until(() => c.phase === 'concluded', 'the end of the wrap-up');
   assert(c.events.find((e) => e.type === 'wrapup.ended/1').body.notes === 'note', 'notes by keyboard');
 
-  // Another set of shortcuts, and none.
+  // Shortcuts with other modifier keys, and none.
   await page.evaluate(() => {
     localStorage.setItem('parley.prefs', JSON.stringify({ shortcuts: 'off' }));
     window.dispatchEvent(new StorageEvent('storage', { key: 'parley.prefs' }));
@@ -93,7 +94,7 @@ export async function run(browser) {
   assert((await page.getByRole('dialog').count()) === 0, 'switched off');
   await page.getByRole('heading', { name: 'Lee', level: 1 }).waitFor();
 
-  // 200 % zoom of 1280x720 and a width of 320: all there, nothing to be scrolled sideways.
+  // 200 % zoom of 1280x720, and a width of 320: everything is there without scrolling sideways.
   for (const [width, height, where] of [
     [640, 360, 'zoom-200'],
     [320, 640, 'width-320'],

@@ -40,7 +40,8 @@ export async function run(browser) {
     await alert.getByText(labels.again).waitFor();
     fake.loginWait = 0;
     await submit.click();
-    // Not the alert: the desk has one of its own, which may be there before this one has gone.
+    // Waits for the button and not for the alert: the desktop has an alert of its own, which may be
+    // there before this one has gone.
     await submit.waitFor({ state: 'detached' });
     await context.close();
     await fake.close?.();

@@ -18,7 +18,7 @@ export async function run(browser) {
   await gone();
   await state('Ready');
 
-  // A8: missed. A9: rejected.
+  // A8: an offer is missed. A9: an offer is rejected.
   const missed = world.customerStarts({ name: 'Missed' });
   await alert.getByText(/0:0\d left/).waitFor();
   await gone();
@@ -33,7 +33,8 @@ export async function run(browser) {
   await goReady(page);
   world.offerTimeout = 60_000;
 
-  // A6, A7, K1, K2: Accept keeps the focus, Open moves it; a message out of focus makes its icon blink.
+  // A6, A7, K1, K2: Accept keeps the focus, Open moves it; the icon of a chat out of focus blinks
+  // at a message.
   const list = page.getByRole('navigation', { name: 'Active communications' });
   const item = (who) => list.getByRole('button', { name: new RegExp(`^${who}`) });
   const one = world.customerStarts({ name: 'One' });
@@ -65,7 +66,7 @@ export async function run(browser) {
     'a message does not move the focus',
   );
 
-  // A12: Not Ready for afterwards; taken back by Ready.
+  // A12: the agent chooses Not Ready for when the chats are over, and takes it back with Ready.
   await page.getByRole('button', { name: /Your state: Busy/ }).click();
   await page.getByRole('menuitem', { name: 'Lunch' }).click();
   await state('Busy then Lunch');
@@ -73,7 +74,7 @@ export async function run(browser) {
   await page.getByRole('menuitem', { name: 'Ready afterwards' }).click();
   await page.getByRole('button', { name: 'Your state: Busy', exact: true }).waitFor();
 
-  // T1, T2: transfer to Ben; both talk; Ana is out when Ben is in.
+  // T1, T2: Ana transfers to Ben, both talk, and Ana leaves when Ben has joined.
   const ben = await desk(browser, fake, 'ben');
   await page.getByRole('complementary').getByRole('button', { name: 'Invite' }).click();
   await page.getByRole('radio', { name: /Ben Okafor/ }).check();
@@ -87,7 +88,7 @@ export async function run(browser) {
   await until(() => one.joined.get(world.users[1].id)?.state === 'joined', 'Ben inside');
   assert(one.phase === 'open', 'the conversation goes on with Ben');
 
-  // A10: rejecting while busy defers.
+  // A10: an agent who rejects while busy becomes Not Ready when the chats are over.
   world.customerStarts({ name: 'Four' });
   await alert.getByRole('button', { name: 'Reject' }).click();
   await state('Busy then offer rejected');

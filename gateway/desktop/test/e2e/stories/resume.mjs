@@ -18,7 +18,7 @@ export async function run(browser) {
   const box = page.getByRole('textbox', { name: 'Message' });
   await log.getByText('line 60').waitFor();
 
-  // Reload: same focus, same draft, same place in the transcript.
+  // After a reload focus, draft and place in the transcript are the same.
   await box.fill('a draft');
   await log.evaluate((el) => {
     el.scrollTop = el.scrollHeight / 2;
@@ -36,7 +36,8 @@ export async function run(browser) {
   await log.getByText('line 60').waitFor();
   await page.getByText('Your browser keeps this page silent').waitFor({ state: 'detached' });
 
-  // The gateway is gone for a while: what is sent waits, what the customer sends comes afterwards.
+  // While the gateway is away, what the agent sends waits; what the customer sends comes
+  // afterwards.
   fake.kill(3000);
   await page.getByText('Reconnecting…').waitFor();
   await box.fill('while away');
@@ -50,7 +51,8 @@ export async function run(browser) {
   await until(() => said('while away') === 1, 'the message after the line came back');
   await page.getByRole('button', { name: /^First, .*unread/ }).waitFor();
 
-  // An answer is lost with the line: the same message is sent again and is there once.
+  // The answer to a message is lost with the connection: the message is sent again and appears
+  // once.
   fake.breakAt = 'send';
   await box.fill('acked nowhere');
   await box.press('Enter');
@@ -60,7 +62,7 @@ export async function run(browser) {
   assert(said('acked nowhere') === 1, 'sent again, yet one message');
   assert((await log.getByText('acked nowhere').count()) === 1, 'shown once');
 
-  // A gateway that says nothing more, as after a sleep: found out when the page wakes.
+  // The gateway sends nothing any more, as after a sleep: this is noticed when the page wakes.
   fake.mute = true;
   await page.evaluate(() => window.dispatchEvent(new Event('focus')));
   await page.getByText('The gateway does not answer.').waitFor({ timeout: 15_000 });
@@ -69,7 +71,7 @@ export async function run(browser) {
   world.customerSays(second.id, { text: 'awake again' });
   await log.getByText('awake again').waitFor();
 
-  // The session is over: the login says so, and the draft is there afterwards.
+  // The session is over: the login says so, and the draft is there after the next login.
   await box.fill('kept over the login');
   fake.sessions.clear();
   fake.kill();
@@ -80,7 +82,7 @@ export async function run(browser) {
   await page.getByRole('heading', { name: 'Second', level: 1 }).waitFor();
   assert((await box.inputValue()) === 'kept over the login', 'the draft outlives the session');
 
-  // Routes come back too.
+  // The route is the same after a reload, too.
   await page.getByRole('link', { name: 'Recent' }).click();
   await page.getByRole('link', { name: /Second/ }).click();
   await page.getByRole('log').waitFor();
@@ -91,7 +93,7 @@ export async function run(browser) {
   await fake.close();
 }
 
-/** The number of the topmost line in view. */
+/** The number in the topmost line in view. */
 function firstLine(page) {
   return page.getByRole('log').evaluate((el) => {
     const top = el.getBoundingClientRect().top;

@@ -1,5 +1,5 @@
-// Every screen and every open dialog, light and dark: axe finds nothing (ux.md, accessibility gate), and a picture
-// of each is kept for a look.
+// On every screen and every open dialog, light and dark, axe finds nothing (ux.md, accessibility
+// gate); a picture of each is kept for people to look at.
 
 import { addFile } from '../../fake-gateway/server.mjs';
 import { assert, axe, desk, gateway, goReady, picture, until } from '../browser.mjs';
@@ -130,7 +130,7 @@ async function tour(browser, scheme) {
   await look(page, 'reconnecting');
   await page.getByText('Reconnecting…').waitFor({ state: 'detached' });
 
-  // The invitation that nobody answers, and what ending the chat then asks (T5).
+  // An invitation that nobody answers, and what ending the chat then asks (T5).
   const ben = await desk(browser, fake, 'ben', { scheme });
   await page.getByRole('complementary').getByRole('button', { name: 'Invite' }).click();
   await page.getByRole('radio', { name: /Ben Okafor/ }).check();

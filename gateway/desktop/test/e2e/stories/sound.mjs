@@ -2,7 +2,7 @@ import { assert, desk, gateway, goReady } from '../browser.mjs';
 
 export const name = 'sound: one tab rings, until the offer is gone; long transcripts stay small in the page';
 
-// Counts tones where they start and stop, since nobody listens here.
+// Counts tones where they start and stop, since nobody can listen here.
 const spy = () => {
   window.tones = { started: 0, ringing: 0 };
   const proto = AudioBufferSourceNode.prototype;
@@ -33,7 +33,7 @@ export async function run(browser) {
 
   const c = world.customerStarts({ name: 'Ring' });
   await second.getByRole('alertdialog').waitFor();
-  await page.waitForTimeout(900); // both could ring by then
+  await page.waitForTimeout(900); // by then both tabs could have rung
   const now = await ringing();
   assert(now[0] + now[1] === 1, `one tab rings, not ${now}`);
   await second.close();
@@ -45,8 +45,8 @@ export async function run(browser) {
   world.customerSays(c.id, { text: 'ping' });
   await page.waitForFunction((n) => window.tones.started === n + 1, before);
 
-  // Ten thousand messages at once, faster than a page draws them: its end stays in view, also after a reload, and only
-  // what is in view is in the page.
+  // Ten thousand messages at once, faster than a page draws them: the list's end stays in view,
+  // also after a reload, and only rows in view are in the page.
   for (let i = 0; i < 10_000; i++) world.customerSays(c.id, { text: `message ${i}` });
   await page.getByRole('log').getByText('message 9999').waitFor({ timeout: 30_000 });
   const began = Date.now();
@@ -57,13 +57,13 @@ export async function run(browser) {
   console.log(`      10,000 messages: on screen ${took} ms after a reload, ${rows} rows in the page`);
   assert(rows < 100, `${rows} rows in the page`);
 
-  // Who has scrolled up is left there, and told of what is new.
+  // An agent who has scrolled up stays there, and is told of new messages.
   await page.getByRole('log').hover();
   await page.mouse.wheel(0, -3000);
   await page.getByRole('button', { name: 'Latest messages' }).waitFor();
   world.customerSays(c.id, { text: 'one more' });
   await page.getByRole('button', { name: '1 new message' }).waitFor();
-  await page.waitForTimeout(500); // a list that went to its end by itself would have gone
+  await page.waitForTimeout(500); // by then the list would have gone to its end by itself
   assert((await page.getByRole('log').getByText('one more').count()) === 0, 'the list stays where it was scrolled to');
   await page.getByRole('button', { name: '1 new message' }).click();
   await page.getByRole('log').getByText('one more').waitFor();

@@ -37,7 +37,8 @@ async function recent(browser, scheme) {
 
   await page.waitForFunction(() => window.tones === 1);
 
-  // An exchange of this agent's goes idle and is parked; then the customer replies while the agent is away.
+  // An exchange of this agent goes idle and is parked; then the customer replies while the agent is
+  // away.
   const c = world.smsStarts({ from: customer, text: 'When do you open?' });
   await page.getByRole('button', { name: 'Accept' }).click();
   await page.getByRole('textbox', { name: 'Message' }).fill('At nine.');
@@ -54,7 +55,7 @@ async function recent(browser, scheme) {
   world.replies(c.id, 'And on Sundays?');
   await page.getByRole('link', { name: 'Recent 3 unread messages' }).waitFor();
 
-  // Visiting takes the badge away everywhere; the lines stay marked while one looks.
+  // Visiting Recent removes the badge in all tabs; the entries stay marked during the visit.
   const other = await page.context().newPage();
   await other.goto(fake.url);
   await other.getByRole('link', { name: 'Recent 3 unread messages' }).waitFor();
@@ -70,7 +71,7 @@ async function recent(browser, scheme) {
   await line.click();
   const log = page.getByRole('log');
   await log.getByText('It is urgent').waitFor();
-  await line.waitFor({ state: 'detached' }); // what is open is marked no more
+  await line.waitFor({ state: 'detached' }); // an exchange that is shown is no longer marked
   world.directText({ login: 'ben', from: '+447700900111', text: 'Hello?' });
   await log.getByText('Hello?').waitFor();
   await look(page, 'sms-parked');
@@ -83,7 +84,8 @@ async function recent(browser, scheme) {
   await log.getByText('At nine.').waitFor();
   await until(() => c.joined.size === 1, 'the join');
 
-  // When it has ended, its number is texted again from the panel (N1, N2): number and service are filled in.
+  // After the exchange has ended, its number is texted again from the panel (N1, N2): number and
+  // service are filled in.
   const panel = page.getByRole('complementary', { name: 'Contact' });
   assert(
     (await panel.getByRole('button', { name: /Send SMS to/ }).count()) === 0,
@@ -100,7 +102,7 @@ async function recent(browser, scheme) {
   await dialog.getByRole('button', { name: 'Send SMS' }).click();
   await page.getByRole('heading', { name: customer, level: 1 }).waitFor();
 
-  // A line that breaks while a parked exchange is open: what was missed is there afterwards.
+  // The connection breaks while a parked exchange is open: what was missed is there afterwards.
   await page.getByRole('link', { name: 'Recent', exact: true }).click();
   await page.getByRole('link', { name: /\+447700900111/ }).click();
   await log.getByText('Hello?').waitFor();

@@ -1,4 +1,4 @@
-// Texts that cannot begin, each in clear words (SPEC N1, N17).
+// Texts that cannot begin: each reason is given in clear words (SPEC N1, N17).
 
 import { assert, axe, desk, gateway, goReady, picture, until } from '../browser.mjs';
 
@@ -6,7 +6,10 @@ export const name = 'texts refused: privilege, open thread, opted out, line down
 
 const customer = '+4930901820';
 
-/** What can go wrong, each in clear words (N1, N17), and where nothing is offered. */
+/**
+ * Goes through the reasons why a text cannot begin (N1, N17), and the places where texting is not
+ * offered.
+ */
 export async function run(browser) {
   const fake = await gateway();
   const { world } = fake;
@@ -47,7 +50,7 @@ export async function run(browser) {
   await number.fill('+447700900222');
   await dialog.getByRole('button', { name: 'Send SMS' }).click();
   await dialog.getByText('The customer opted out').waitFor();
-  // The gateway knows better than the desk what a number is.
+  // The gateway refuses a number that looks right to the desktop.
   await number.fill('+49 999 1234567');
   await dialog.getByRole('button', { name: 'Send SMS' }).click();
   await dialog.getByText('Messages cannot be sent to this number.').waitFor();
@@ -64,7 +67,7 @@ export async function run(browser) {
   await ana.getByRole('heading', { name: customer, level: 1 }).waitFor();
   await until(() => c.joined.size === 2, 'both in it');
 
-  // A lost answer begins nothing twice: the same client id goes out again.
+  // After a lost answer the same client id is sent again, so no second exchange begins.
   await ana.keyboard.press('Alt+w');
   await number.fill('+447700900333');
   await dialog.getByText('+44 7700 900333').waitFor();
@@ -77,7 +80,7 @@ export async function run(browser) {
   const tries = fake.received.filter((f) => f.to === '+447700900333');
   assert(tries.length === 2 && tries[0].client_id === tries[1].client_id, 'one client id');
 
-  // N1: beside a number only where the service has texts.
+  // N1: beside a number the button is shown only where the service has text messages.
   world.agents.get(world.users[0].id).ready = true;
   for (const [service, shown] of [
     ['Sales', 0],
@@ -90,7 +93,7 @@ export async function run(browser) {
     assert((await icons.count()) === shown, `${shown} icons in a chat of ${service}`);
   }
 
-  // The list of senders that cannot be loaded, and one that is empty.
+  // The list of senders cannot be loaded, and then is empty.
   fake.noSenders = true;
   const again = await desk(browser, fake, 'ana');
   await again.getByRole('button', { name: 'Send SMS' }).click();

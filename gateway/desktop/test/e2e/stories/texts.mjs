@@ -1,4 +1,5 @@
-// An agent begins a text and sees what becomes of it, light and dark, with pictures and axe (SPEC N).
+// An agent begins a text and sees its delivery status, light and dark, with pictures and axe (SPEC
+// N).
 
 import { addFile } from '../../fake-gateway/server.mjs';
 import { assert, axe, desk, gateway, picture, until } from '../browser.mjs';
@@ -12,7 +13,10 @@ export async function run(browser) {
   for (const scheme of process.env.SCHEME ? [process.env.SCHEME] : ['light', 'dark']) await begin(browser, scheme);
 }
 
-/** An agent who is Not Ready texts a number, all by keyboard (N2), and sees what becomes of each message. */
+/**
+ * An agent who is Not Ready texts a number, using the keyboard only (N2), and sees the delivery
+ * status of each message.
+ */
 async function begin(browser, scheme) {
   const look = async (p, where) => {
     await axe(p, `${where} (${scheme})`);
@@ -51,7 +55,7 @@ async function begin(browser, scheme) {
   assert(sent.to === customer && sent.service && !sent.account && sent.client_id, `sent ${JSON.stringify(sent)}`);
   const c = [...world.conversations.values()].at(-1);
 
-  // N9-N11: the counter; an attachment does not count, what is too long is not sent.
+  // N9-N11: the counter; an attachment does not count, and too long a text is not sent.
   const box = page.getByRole('textbox', { name: 'Message' });
   const log = page.getByRole('log');
   await page.keyboard.type('Hello Maria]');
@@ -76,7 +80,7 @@ async function begin(browser, scheme) {
   await log.getByRole('button', { name: 'Enlarge picture lid.png' }).waitFor();
   await log.getByText('Accepted').waitFor();
 
-  // N4, PR4, PR5: each status by itself, never backwards.
+  // N4, PR4, PR5: each message shows its own status, which never goes backwards.
   const say = async (text) => {
     const n = c.events.length;
     await box.fill(text);
@@ -105,7 +109,7 @@ async function begin(browser, scheme) {
   await detail.waitFor({ state: 'detached' });
   await log.getByRole('button', { name: 'Expired' }).waitFor();
 
-  // A person settles what is unknown; sending again is asked about first.
+  // The agent settles a message of unknown status; sending it again asks for confirmation first.
   const unknown = log.getByRole('button', { name: 'Unknown' });
   await unknown.focus();
   await page.keyboard.press('Enter');
@@ -125,7 +129,8 @@ async function begin(browser, scheme) {
   await box.focus();
   await look(page, 'sms-chat');
 
-  // Opted out: a note, and nothing can be written until they opt in again.
+  // After the customer has opted out there is a note, and the agent cannot write until the customer
+  // opts in again.
   await box.fill('a draft');
   world.consent(c.id, true, 'STOP');
   await log.getByText('opted out (STOP)').waitFor();
@@ -136,7 +141,7 @@ async function begin(browser, scheme) {
   await log.getByText('opted in again').waitFor();
   assert((await box.inputValue()) === 'a draft' && !(await box.isDisabled()), 'the draft is kept');
 
-  // Offered like a chat (N8): the title, and the number as who it is.
+  // A text is offered like a chat (N8): with the title, and the number as the customer's name.
   world.agents.get(world.users[1].id).ready = true;
   const offered = world.smsStarts({ from: '+447700900123', text: 'Is my table free?', queuedFor: 61_000 });
   const alert = page.getByRole('alertdialog', { name: 'SMS' });
