@@ -11,19 +11,19 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Substitute stands in a string for each byte that was no part of valid UTF-8
-// (ASCII's SUB, U+001A). One byte for one byte: the size of a message, by
-// which credit is counted, stays what it was.
+// Substitute replaces each byte of a string that is not part of valid UTF-8 (ASCII's SUB, U+001A).
+// It is one byte for one byte, so that the size of a message, by which credit is counted, stays the
+// same.
 const Substitute = 0x1A
 
-// NewCodec returns the gRPC codec that both sides of the contract use: plain
-// protobuf, but a string that is not valid UTF-8 is sent or taken with
-// Substitute in place of its bad bytes. The protobuf library refuses such a
-// message as a whole, and gRPC then ends the stream, so that one byte from a
-// stranger would end a plugin's session and everything under way in it (PR19).
+// NewCodec returns the gRPC codec that both sides of the contract use: plain protobuf, except that
+// in a string that is not valid UTF-8 each bad byte is replaced by Substitute, when sending and
+// when receiving. The protobuf library refuses such a message as a whole, and gRPC then ends the
+// stream, so that one byte from a stranger would end a plugin's session and everything under way in
+// it (PR19).
 //
-// A message that is fine costs nothing more than with gRPC's own codec.
-// mended is called for each message that was not; nil = nobody counts.
+// A message without bad bytes costs no more than with gRPC's own codec. mended is called for each
+// message with bad bytes; nil = they are not counted.
 func NewCodec(mended func()) encoding.CodecV2 {
 	if mended == nil {
 		mended = func() {}
@@ -103,9 +103,8 @@ func mendMessage(m protoreflect.Message) (found bool) {
 	return found
 }
 
-// mendWire mends every string of an encoded message in place and reports
-// whether one needed it. It stops where the encoding is broken: what that
-// means is for the decoder to say.
+// mendWire mends every string of an encoded message in place and reports whether one needed it. It
+// stops where the encoding is broken, and leaves that error to the decoder.
 func mendWire(wire []byte, md protoreflect.MessageDescriptor) (found bool) {
 	for len(wire) > 0 {
 		number, kind, n := protowire.ConsumeTag(wire)
@@ -124,7 +123,7 @@ func mendWire(wire []byte, md protoreflect.MessageDescriptor) (found bool) {
 				found = mendText(value) || found
 			case protoreflect.MessageKind:
 				found = mendWire(value, fd.Message()) || found
-			default: // bytes, and packed numbers
+			default: // bytes and packed numbers, which need no mending
 			}
 		}
 		wire = wire[size:]

@@ -18,7 +18,7 @@ const (
 	good = "caf\x1a \x1a\x1a\x1a \U0001f600"
 )
 
-// hookFrame has strings at every depth: single, repeated, nested.
+// hookFrame is a frame with s in strings at every depth: single, repeated, nested.
 func hookFrame(s string) *pluginv1.PluginFrame {
 	return &pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_HookResults{HookResults: &pluginv1.HookResults{Results: []*pluginv1.HookResult{
 		{Id: 1, Reason: "fine", Body: []byte(bad)},
@@ -31,9 +31,8 @@ func hookFrame(s string) *pluginv1.PluginFrame {
 	}}}}
 }
 
-// TestCodecSend (PR19): what protobuf refuses to encode arrives, with a
-// substitute for each bad byte, in the size that was counted, and the
-// sender's own message is left as it was.
+// TestCodecSend (PR19): a message that protobuf refuses to encode arrives with a substitute for
+// each bad byte and with the size that was counted, and the sender's message is not changed.
 func TestCodecSend(t *testing.T) {
 	mended := 0
 	c := contract.NewCodec(func() { mended++ })
@@ -60,8 +59,8 @@ func TestCodecSend(t *testing.T) {
 	}
 }
 
-// TestCodecTake (PR19): a peer in another language that sends what is not
-// UTF-8 is understood.
+// TestCodecTake (PR19): a message from a peer in another language with strings that are not UTF-8
+// is understood.
 func TestCodecTake(t *testing.T) {
 	mended := 0
 	c := contract.NewCodec(func() { mended++ })
@@ -86,8 +85,8 @@ func TestCodecTake(t *testing.T) {
 	}
 }
 
-// FuzzCodec: whatever comes is refused or understood, never a panic, and what
-// is understood can be sent on.
+// FuzzCodec: any bytes are refused or understood without a panic, and a message that is understood
+// can be sent on.
 func FuzzCodec(f *testing.F) {
 	for _, s := range []string{bad, good, "\xff", ""} {
 		wire, err := contract.NewCodec(nil).Marshal(hookFrame(s))

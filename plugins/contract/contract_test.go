@@ -12,7 +12,7 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// TestConventions holds what the contract says of itself.
+// TestConventions checks that the contract keeps its own conventions.
 func TestConventions(t *testing.T) {
 	f := pluginv1.File_parley_plugin_v1_plugin_proto
 	for i := range f.Enums().Len() {

@@ -12,9 +12,8 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// TestDocumentIsComplete wants every message, enum and service of the
-// contract explained in docs/plugin-contract.md, each in an entry of its own
-// that names all its fields, values or calls.
+// TestDocumentIsComplete checks that docs/plugin-contract.md explains every message, enum and
+// service of the contract, each in an entry of its own that names all its fields, values or calls.
 func TestDocumentIsComplete(t *testing.T) {
 	text, err := os.ReadFile("../../docs/plugin-contract.md")
 	if err != nil {
@@ -64,9 +63,9 @@ func TestDocumentIsComplete(t *testing.T) {
 
 var quoted = regexp.MustCompile("`([^`]+)`")
 
-// entriesOf reads the reference: an entry begins with one or more names in
-// bold code and ends with the next entry or heading. It gives the code words
-// of each.
+// entriesOf reads the reference in the document: an entry begins with one or more names in bold
+// code and ends at the next entry or heading. The result holds the code words of each entry, by
+// name.
 func entriesOf(text string) map[string][]string {
 	out := map[string][]string{}
 	_, reference, _ := strings.Cut(text, "## 13. Reference")

@@ -9,15 +9,15 @@ import (
 // ErrorDomain is the domain of every ErrorInfo of the contract.
 const ErrorDomain = "parley"
 
-// Reasons that travel in an ErrorInfo, so that the other side can rebuild a
-// sentinel error. The list only grows.
+// Reasons that an ErrorInfo carries, so that the other side can return the sentinel error that
+// belongs to it. The list only grows.
 const (
 	ReasonNotFound   = "NOT_FOUND"   // no such key, blob, account or thread
-	ReasonConflict   = "CONFLICT"    // the version has moved on
+	ReasonConflict   = "CONFLICT"    // the version is no longer the one that the caller named
 	ReasonTooLarge   = "TOO_LARGE"   // over a limit of the host
-	ReasonDenied     = "DENIED"      // not the plugin's own
+	ReasonDenied     = "DENIED"      // it does not belong to the plugin
 	ReasonInvalid    = "INVALID"     // malformed request
-	ReasonVersion    = "VERSION"     // the host is older than the plugin's floor
+	ReasonVersion    = "VERSION"     // the host is older than the plugin demands
 	ReasonNotDurable = "NOT_DURABLE" // cannot be stored now; try again later
 )
 

@@ -16,14 +16,13 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// frozen is version 1 as released, a line per thing that must stay.
+// frozen is the file with version 1 as released: one line for each thing that must stay.
 const frozen = "testdata/v1.txt"
 
 var update = flag.Bool("update", false, "add what is new to testdata/v1.txt; refuses anything else")
 
-// TestFrozen compares the contract with what was released (X1): messages,
-// fields, enum values, calls and reserved numbers are added, never changed or
-// taken away.
+// TestFrozen compares the contract with the released one (X1): messages, fields, enum values, calls
+// and reserved numbers may be added, but never changed or removed.
 func TestFrozen(t *testing.T) {
 	text, err := os.ReadFile(frozen)
 	if err != nil {
@@ -47,7 +46,7 @@ func TestFrozen(t *testing.T) {
 	}
 }
 
-// compare gives the lines that are missing now, and those that are new.
+// compare returns the lines that are missing now, and those that are new.
 func compare(before, now []string) (broken, added []string) {
 	minus := func(a, b []string) []string {
 		return slices.DeleteFunc(slices.Clone(a), func(line string) bool { return slices.Contains(b, line) })
@@ -55,8 +54,8 @@ func compare(before, now []string) (broken, added []string) {
 	return minus(before, now), minus(now, before)
 }
 
-// describe writes a file down, a sorted line per thing with all that a peer
-// could notice of it.
+// describe lists a file's contents, in sorted lines: one for each thing, with all that a peer could
+// notice of it.
 func describe(f protoreflect.FileDescriptor) []string {
 	var out []string
 	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
@@ -83,7 +82,7 @@ func describeEnums(enums protoreflect.EnumDescriptors, add func(string, ...any))
 			add("enum %s %s = %d", e.FullName(), e.Values().Get(j).Name(), e.Values().Get(j).Number())
 		}
 		for j := range e.ReservedRanges().Len() {
-			r := e.ReservedRanges().Get(j) // both ends are inside
+			r := e.ReservedRanges().Get(j) // both ends are reserved
 			add("reserved %s %d to %d", e.FullName(), r[0], r[1])
 		}
 		describeReservedNames(e.FullName(), e.ReservedNames(), add)
@@ -98,7 +97,7 @@ func describeMessages(messages protoreflect.MessageDescriptors, add func(string,
 			add("field %s", describeField(m.Fields().Get(j)))
 		}
 		for j := range m.ReservedRanges().Len() {
-			r := m.ReservedRanges().Get(j) // the end is outside
+			r := m.ReservedRanges().Get(j) // the end itself is not reserved
 			add("reserved %s %d to %d", m.FullName(), r[0], r[1]-1)
 		}
 		describeReservedNames(m.FullName(), m.ReservedNames(), add)
@@ -132,15 +131,15 @@ func describeField(fd protoreflect.FieldDescriptor) string {
 	return line
 }
 
-// TestFreezeNoticesChanges changes a copy of the contract in every way that
-// would break a plugin, and in some that would not.
+// TestFreezeNoticesChanges changes a copy of the contract in every way that would break a plugin,
+// and in some that would not.
 func TestFreezeNoticesChanges(t *testing.T) {
 	message := func(f *descriptorpb.FileDescriptorProto, name string) *descriptorpb.DescriptorProto {
 		i := slices.IndexFunc(f.MessageType, func(m *descriptorpb.DescriptorProto) bool { return m.GetName() == name })
 		return f.MessageType[i]
 	}
 	released := protodesc.ToFileDescriptorProto(pluginv1.File_parley_plugin_v1_plugin_proto)
-	// A contract that has given something up already.
+	// A contract from which fields and values were removed already.
 	message(released, "Ping").ReservedRange = []*descriptorpb.DescriptorProto_ReservedRange{{Start: new(int32(7)), End: new(int32(9))}}
 	message(released, "Ping").ReservedName = []string{"old"}
 	released.EnumType[0].ReservedRange = []*descriptorpb.EnumDescriptorProto_EnumReservedRange{{Start: new(int32(90)), End: new(int32(91))}}
@@ -229,7 +228,8 @@ func TestFreezeNoticesChanges(t *testing.T) {
 	}
 }
 
-// mustText gives the encoded file; names in it keep their lengths.
+// mustText returns the encoded file as text; the names that the test replaces in it must keep their
+// lengths.
 func mustText(t *testing.T, f *descriptorpb.FileDescriptorProto) string {
 	t.Helper()
 	b, err := proto.Marshal(f)

@@ -10,9 +10,9 @@ const (
 	// the lower of the two.
 	Minor = 0
 
-	// MagicCookieKey and MagicCookieValue name the environment variable by
-	// which a plugin knows that a gateway started it. It is a courtesy to
-	// people who run a plugin by hand, not a protection.
+	// MagicCookieKey and MagicCookieValue are the environment variable by which a plugin knows that
+	// a gateway started it. It lets a plugin tell people who run it by hand what it is, and is no
+	// protection.
 	MagicCookieKey   = "PARLEY_PLUGIN_COOKIE"
 	MagicCookieValue = "3f0c1d6e-parley.plugin"
 
@@ -20,19 +20,19 @@ const (
 	// one plugin of a process.
 	PluginName = "parley"
 
-	// AttachEnv names the environment variable with the unix socket on which a
-	// plugin that a developer starts, in a debugger for example, waits for the
-	// gateway to attach. There is no handshake and no lifeline then, and any
-	// process of the same user is let in.
+	// AttachEnv names the environment variable with the path of a unix socket. A plugin that a
+	// developer starts with it, in a debugger for example, listens there until the gateway
+	// attaches. There is then no handshake and no lifeline, and any process of the same user may
+	// connect.
 	AttachEnv = "PARLEY_PLUGIN_ATTACH"
 
-	// LogLevelEnv names the environment variable with the least level that a
-	// plugin logs: debug, info (default), warn or error.
+	// LogLevelEnv names the environment variable with the lowest level that a plugin logs: debug,
+	// info (default), warn or error.
 	LogLevelEnv = "PARLEY_LOG_LEVEL"
 
-	// RunEnv names the environment variable by which a host knows its plugins'
-	// processes, and those that they start: its value is this run's of the host
-	// alone. A plugin has no use for it but to hand it on.
+	// RunEnv names the environment variable by which a host recognises its plugins' processes, and
+	// the processes that those start: each run of the host has its own value. A plugin only has to
+	// pass it on to its children.
 	RunEnv = "PARLEY_PLUGIN_RUN"
 
 	// MaxMessageSize bounds every gRPC message in either direction, in bytes.
@@ -44,8 +44,8 @@ const (
 	// MaxBlobChunk bounds a chunk of BlobPut and BlobGet, in bytes.
 	MaxBlobChunk = 256 << 10
 
-	// EventWindow and EventWindowBytes are the credit for unacknowledged
-	// events that a host grants unless it says otherwise in its hello.
+	// EventWindow and EventWindowBytes are the credit for unacknowledged events that a host grants
+	// if its hello names no other.
 	EventWindow      = 512
 	EventWindowBytes = 8 << 20
 	// CommandWindow and AccountWindow bound the commands that a host has
@@ -57,17 +57,18 @@ const (
 // Exit codes by which a plugin tells its supervisor that starting it again
 // at once is pointless.
 const (
-	// ExitConfig: wait for a new configuration.
+	// Exit codes by which a plugin tells its supervisor that it would fail again if it were started
+	// at once.
 	ExitConfig = 64
-	// ExitVersion: the two sides have no version in common.
+	// ExitConfig: the plugin needs a new configuration.
 	ExitVersion = 65
 )
 
-// Names in DescribeResponse.abilities: what the plugin implements beyond the
-// required calls. The host sends nothing that needs an undeclared ability.
+// Names in DescribeResponse.abilities: what the plugin implements besides the required calls. The
+// host sends nothing that needs an ability which is not named.
 const (
-	AbilityProcess = "process" // settles process commands (deferred events)
-	AbilityDrain   = "drain"   // has work of its own to finish in Drain
+	AbilityProcess = "process" // handles process commands (deferred events)
+	AbilityDrain   = "drain"   // finishes work of its own in Drain
 	AbilityMetrics = "metrics" // answers Metrics with series of its own
 	AbilitySignals = "signals" // wants signal frames
 )

@@ -5,16 +5,16 @@ import (
 	"sync/atomic"
 )
 
-// Accounts keeps the decoded settings of all accounts, for plugins that need
-// nothing more: hand it each configuration, read with Get. The zero value
-// holds no accounts.
+// Accounts keeps the decoded settings of all accounts, for plugins whose Configure does nothing
+// else: pass it each configuration, and read the settings with Get. The zero value holds no
+// accounts.
 type Accounts[T any] struct {
 	current atomic.Pointer[map[AccountID]T]
 }
 
-// Configure decodes each account's settings strictly into a T, asks the
-// checks for further problems, and replaces what Get returns when there are
-// none and cfg is not for validation only. Otherwise it returns Problems.
+// Configure decodes each account's settings strictly into a T and asks the checks for further
+// problems. If there are none it replaces what Get returns, unless cfg is for validation only;
+// otherwise it returns Problems.
 func (a *Accounts[T]) Configure(cfg *Config, checks ...func(*Account, *T) Problems) error {
 	next := make(map[AccountID]T, len(cfg.Accounts))
 	var problems Problems
@@ -46,8 +46,8 @@ func (a *Accounts[T]) Get(id AccountID) (T, bool) {
 	return none, false
 }
 
-// PlainText joins the Text parts of a message, for channels that carry
-// nothing else.
+// PlainText joins the Text parts of a message and drops the others, for channels that carry text
+// only.
 func PlainText(parts []Part) string {
 	var texts []string
 	for _, p := range parts {

@@ -21,8 +21,8 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk/internal/wirehost"
 )
 
-// hop is a plugin over a real unix socket with the least possible host, both
-// in this process: what is measured is the CPU of both sides.
+// hop is a plugin over a real unix socket with the smallest possible host, both in this process:
+// the benchmarks measure the CPU time of both sides.
 func hop(b *testing.B, send func(context.Context, *sdk.SendCommand) sdk.Result) (sdk.Host, *wirehost.Session) {
 	b.Helper()
 	var host sdk.Host
@@ -89,7 +89,7 @@ func inbound(i int) sdk.Event {
 	}
 }
 
-// cpu is what this process has used.
+// cpu is the CPU time that this process has used.
 func cpu(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage
@@ -104,8 +104,8 @@ func report(b *testing.B, before time.Duration) {
 	b.ReportMetric(float64((cpu(b)-before).Nanoseconds())/1000/float64(b.N), "cpu-us/op")
 }
 
-// BenchmarkEmitAsync is the plugin hop at load: event up, acknowledgement
-// down, up to 256 under way.
+// BenchmarkEmitAsync measures events under load: the event goes to the host, its acknowledgement
+// back, and up to 256 are under way.
 func BenchmarkEmitAsync(b *testing.B) {
 	host, _ := hop(b, nil)
 	room := make(chan struct{}, 256)
@@ -128,7 +128,7 @@ func BenchmarkEmitAsync(b *testing.B) {
 	report(b, before)
 }
 
-// BenchmarkEmit waits for each acknowledgement, in 64 goroutines.
+// BenchmarkEmit measures events in 64 goroutines, each of which waits for its acknowledgements.
 func BenchmarkEmit(b *testing.B) {
 	host, _ := hop(b, nil)
 	b.ReportAllocs()
@@ -146,7 +146,7 @@ func BenchmarkEmit(b *testing.B) {
 	report(b, before)
 }
 
-// BenchmarkCommand is a command down and its Result up, in windows of 256.
+// BenchmarkCommand measures commands and their Results, up to 256 under way.
 func BenchmarkCommand(b *testing.B) {
 	var all sync.WaitGroup
 	room := make(chan struct{}, 256)

@@ -6,24 +6,24 @@ import (
 	"time"
 )
 
-// ErrBeginRefused is returned by Begin when the host does not allow the
-// provider call any more, and when the Session was lost before its answer:
-// do not send, return Retry.
+// ErrBeginRefused is returned by Begin when the host no longer allows the call to the provider, or
+// when the Session was lost before the host answered. Do not send then, and return Retry.
 var ErrBeginRefused = errors.New("begin refused")
 
 // CommandInfo is common to all commands.
 type CommandInfo struct {
-	ID           CommandID // the same in every attempt
+	ID           CommandID // the same at every attempt
 	Account      AccountID
 	Thread       ThreadID
 	Conversation ConversationID
 	Attempt      uint32 // from 1
-	// MaybeSent: an earlier attempt passed Begin and its outcome is not known.
+	// MaybeSent: an earlier attempt passed Begin, and it is not known whether the provider got the
+	// message.
 	MaybeSent bool
 	Deadline  time.Time // zero = none
 }
 
-// SendCommand is a message to the customer.
+// SendCommand asks to send a message to the customer.
 type SendCommand struct {
 	CommandInfo
 	MessageID         MessageID
@@ -35,10 +35,9 @@ type SendCommand struct {
 	barrier func(ctx context.Context) error
 }
 
-// Begin is the barrier before a provider call which must not be repeated
-// silently: it returns nil once the host knows that the message may be on
-// its way. After any error nothing may be sent. It may be called more than
-// once; only the first does something.
+// Begin must be called before a call to the provider that must not be repeated unnoticed: it
+// returns nil once the host knows that the message may be on its way. After any error nothing may
+// be sent. It may be called more than once; only the first call asks the host.
 func (c *SendCommand) Begin(ctx context.Context) error {
 	if c.barrier == nil {
 		return nil
@@ -46,13 +45,13 @@ func (c *SendCommand) Begin(ctx context.Context) error {
 	return c.barrier(ctx)
 }
 
-// LookupCommand asks what became of a message.
+// LookupCommand asks the provider what became of a message.
 type LookupCommand struct {
 	CommandInfo
 	MessageID MessageID
 }
 
-// ProcessCommand brings a Deferred event back.
+// ProcessCommand hands back the raw input of a Deferred event.
 type ProcessCommand struct {
 	CommandInfo
 	Opaque []byte

@@ -8,36 +8,36 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// command is one that the host gave, until its Result is acknowledged.
+// command is a command from the host, kept until its Result is acknowledged.
 type command struct {
 	id      CommandID
 	account string
 	thread  string
 
 	mu       sync.Mutex
-	session  *session // that delivered it last
+	session  *session // the session that delivered it last
 	seq      uint64   // in that session
 	attempt  uint32
-	settled  bool // the Result is on its way
-	begun    bool // Begin was asked for
+	settled  bool // its Result was handed to the outbox
+	begun    bool // the host was asked for Begin
 	begin    chan struct{}
 	beginErr error // valid once begin is closed
 }
 
-// maxSent is how many sent commands are remembered after their
-// acknowledgement: eight full windows, more than can be repeated by mistake.
+// maxSent is how many sent commands are remembered after their acknowledgement: eight full windows,
+// which is more than a host can repeat by mistake.
 const maxSent = 8 * contract.CommandWindow
 
-// commands knows what is under way, so that a delivery repeated after a lost
-// Session is not carried out twice. It also remembers what was sent lately:
-// a repeat may leave the host just before the Result arrives there.
+// commands records what is under way, so that a command that is delivered again after a lost
+// Session is not carried out twice. It also remembers which commands were sent lately: a host may
+// repeat one just before its Result arrives.
 type commands struct {
 	mu      sync.Mutex
 	known   map[CommandID]*command
 	sent    map[CommandID]*pluginv1.Event
-	oldest  fifo[CommandID] // of sent
-	running int             // not settled
-	lastSeq uint64          // seen in the present session
+	oldest  fifo[CommandID] // order of sent
+	running int             // commands not settled
+	lastSeq uint64          // highest seq of the present session
 	changed chan struct{}   // closed at the next change; nil = nobody waits
 }
 
@@ -45,9 +45,8 @@ func newCommands() *commands {
 	return &commands{known: map[CommandID]*command{}, sent: map[CommandID]*pluginv1.Event{}}
 }
 
-// accept takes a delivery and returns the command to run, or nil when it is
-// under way already. A command that was sent comes back as its Result, to be
-// given again.
+// accept takes a delivery and returns the command to run, or nil when it is under way already. For
+// a command that was sent before it returns the Result, which the caller sends again.
 func (cs *commands) accept(s *session, wire *pluginv1.Command) (*command, *pluginv1.Event) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -55,9 +54,9 @@ func (cs *commands) accept(s *session, wire *pluginv1.Command) (*command, *plugi
 	id := CommandID(wire.GetCommandId())
 	if c := cs.known[id]; c != nil {
 		c.mu.Lock()
-		// In the session of its last delivery a settled command comes again
-		// only as a new attempt: acknowledgements overtake commands, and this
-		// Result's may merely not have been handled yet.
+		// In the session of its last delivery a settled command is repeated by the host only as a
+		// new attempt: acknowledgements overtake commands, so that of this Result may have arrived
+		// without having been handled.
 		again := c.settled && c.session == s && wire.GetAttempt() > c.attempt
 		c.session, c.seq, c.attempt = s, wire.GetSeq(), wire.GetAttempt()
 		c.mu.Unlock()
@@ -79,7 +78,7 @@ func (cs *commands) accept(s *session, wire *pluginv1.Command) (*command, *plugi
 	return c, nil
 }
 
-// settle marks the command's Result as given.
+// settle records that the command has its Result.
 func (cs *commands) settle(c *command) {
 	c.mu.Lock()
 	c.settled = true
@@ -90,8 +89,8 @@ func (cs *commands) settle(c *command) {
 	cs.broadcast()
 }
 
-// forget drops a command whose Result is acknowledged, but for the memory of
-// what was sent.
+// forget drops a command whose Result is acknowledged. If the message was sent it keeps the Result
+// for repeats.
 func (cs *commands) forget(c *command, result *pluginv1.Event) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -115,8 +114,8 @@ func (cs *commands) broadcast() {
 	}
 }
 
-// endSession forgets the session's numbers and lets every waiting Begin fail:
-// whether the host heard it is for the Result to settle.
+// endSession forgets the session's numbers and fails every waiting Begin. Whether the host had
+// already allowed it does not matter, since the Result says that nothing was sent.
 func (cs *commands) endSession() {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
@@ -126,7 +125,7 @@ func (cs *commands) endSession() {
 	}
 }
 
-// wait returns when everything up to seq has come and settled.
+// wait returns when every command up to seq has come and is settled.
 func (cs *commands) wait(ctx context.Context, seq uint64) error {
 	for {
 		cs.mu.Lock()
@@ -147,7 +146,7 @@ func (cs *commands) wait(ctx context.Context, seq uint64) error {
 	}
 }
 
-// beginAck answers a waiting Begin.
+// beginAck passes the host's answer to a waiting Begin.
 func (cs *commands) beginAck(s *session, ack *pluginv1.BeginAck) {
 	cs.mu.Lock()
 	c := cs.known[CommandID(ack.GetCommandId())]
@@ -183,7 +182,7 @@ func (c *command) answer(err error) {
 	}
 }
 
-// barrier is SendCommand.Begin.
+// barrier implements SendCommand.Begin.
 func (c *command) barrier(ctx context.Context, o *outbox) error {
 	c.mu.Lock()
 	first := c.begin == nil
@@ -193,7 +192,7 @@ func (c *command) barrier(ctx context.Context, o *outbox) error {
 	begin, s, seq := c.begin, c.session, c.seq
 	c.mu.Unlock()
 	if first {
-		// A session that ends after this answers all waiting in endSession.
+		// If the session ends after this, endSession answers all who wait.
 		if !o.pushUrgent(s, &pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_Begin{
 			Begin: &pluginv1.Begin{Seq: seq, CommandId: string(c.id)},
 		}}) {

@@ -78,8 +78,8 @@ func TestCommandsOfAThreadKeepOrder(t *testing.T) {
 	}
 }
 
-// TestRepeatedDeliveries: what the host may send again after a lost session,
-// and what becomes of it.
+// TestRepeatedDeliveries: which commands the host may send again after a lost session, and what
+// happens to each.
 func TestRepeatedDeliveries(t *testing.T) {
 	var mu sync.Mutex
 	calls := map[sdk.CommandID]int{}
@@ -98,7 +98,7 @@ func TestRepeatedDeliveries(t *testing.T) {
 		}
 		return sdk.Sent()
 	})})
-	t.Cleanup(release) // before the plugin is waited for, also when the test fails
+	t.Cleanup(release) // runs before the test waits for the plugin, also when it fails
 	ses := r.open(t, 0, wirehost.Policy{Ack: mute})
 	send(t, ses, command("held", "a", "1"), command("settled", "a", "2"), command("fails-once", "a", "3"))
 	outcome(t, ses, "settled")
@@ -114,7 +114,7 @@ func TestRepeatedDeliveries(t *testing.T) {
 	send(t, ses, again("held", "1", 2), again("settled", "2", 2))
 	outcome(t, ses, "settled")
 	outcome(t, ses, "fails-once")
-	pong(t, ses, 1) // its acknowledgement has arrived
+	pong(t, ses, 1) // then the Result's acknowledgement has arrived
 	send(t, ses, again("fails-once", "3", 2), again("settled", "2", 3))
 	release()
 	outcome(t, ses, "held")

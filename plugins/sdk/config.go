@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// ErrRestart is returned by Configure when the change needs a new process.
+// ErrRestart is returned by Configure when the change needs a new process of the plugin.
 var ErrRestart = errors.New("restart needed")
 
-// ErrNeedsConfig is wrapped by an Attach that cannot work with this
-// configuration: the process ends and is not started again before it changes.
+// ErrNeedsConfig is wrapped by the error of an Attach that cannot work with this configuration: the
+// process ends, and is started again only when the configuration changes.
 var ErrNeedsConfig = errors.New("new configuration needed")
 
 // Config is the plugin's full configuration.
@@ -22,10 +22,10 @@ type Config struct {
 	Settings     json.RawMessage // the plugin's own; nil = none
 	Secrets      map[string]Secret
 	Accounts     []Account
-	ValidateOnly bool   // change nothing
+	ValidateOnly bool   // check it and change nothing
 	BaseURL      string // public URL of /p/<id>, without a trailing slash
-	// VisitorKey is the HMAC-SHA-256 key for visitor addresses, the same on
-	// all nodes of the installation.
+	// VisitorKey is the HMAC-SHA-256 key for visitors' addresses, the same on all nodes of the
+	// installation.
 	VisitorKey Secret
 	// FrameAncestors are the origins of the installation's own pages, for CSP.
 	FrameAncestors []string
@@ -65,13 +65,12 @@ func decodeStrict(text json.RawMessage, v any) error {
 // Problem is one fault of a configuration. Text must not repeat secrets.
 type Problem struct {
 	Account AccountID // "" = the plugin's own settings
-	Path    string    // JSON pointer into the settings; "" = as a whole
+	Path    string    // JSON pointer into the settings; "" = all of them
 	Code    string    // "required", "invalid", "unauthorized", ...
 	Text    string
 }
 
-// Problems is the error by which Configure refuses a configuration: all its
-// faults at once.
+// Problems is the error with which Configure refuses a configuration: all faults at once.
 type Problems []Problem
 
 // Error lists account, path, code and text of each problem.

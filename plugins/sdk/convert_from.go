@@ -10,8 +10,8 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// errUnknownKind: a newer side sent, or a plugin made, something that this
-// version has no name for.
+// errUnknownKind: a newer peer sent, or a plugin made, something for which this version has no
+// type.
 var errUnknownKind = errors.New("unknown kind")
 
 func timeOf(us int64) time.Time {
@@ -280,8 +280,8 @@ func infoFromWire(c *pluginv1.Command) CommandInfo {
 	}
 }
 
-// sendFromWire keeps parts of a kind that it does not know out of the
-// author's sight: an error, which becomes a content failure.
+// sendFromWire returns an error for a message with parts of an unknown kind; the command then fails
+// because of its content, and the plugin never sees it.
 func sendFromWire(c *pluginv1.Command, s *pluginv1.Send) (*SendCommand, error) {
 	parts, err := partsFromWire(s.GetParts())
 	if err != nil {

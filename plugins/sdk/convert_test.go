@@ -13,7 +13,7 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// One of each, so that a kind without a conversion is found.
+// One value of each kind, so that the test finds a kind without a conversion.
 var (
 	everyPart = []Part{
 		Text{}, RichText{}, File{}, Location{}, ContactCard{}, Choices{}, Answer{}, Template{}, Reaction{}, Edit{}, Revoke{},
@@ -36,7 +36,7 @@ func TestEveryKindHasItsStruct(t *testing.T) {
 	}
 }
 
-// filler gives every field a value of its own.
+// filler gives every field a different value.
 type filler struct {
 	n    int
 	part Part
@@ -116,8 +116,8 @@ func (f *filler) variant(like any) any {
 	return v.Interface()
 }
 
-// unset lists the fields of m, and of what is in it, that have no value,
-// but for the ones that are not an author's affair.
+// unset lists the fields without a value in m and in the messages that it contains, except for
+// those named in except.
 func unset(m protoreflect.Message, except map[protoreflect.FullName]bool) []string {
 	var missing []string
 	fields := m.Descriptor().Fields()
@@ -142,7 +142,7 @@ func unset(m protoreflect.Message, except map[protoreflect.FullName]bool) []stri
 	return missing
 }
 
-// notAuthors are the fields which the SDK fills itself.
+// notAuthors are the fields that the SDK fills in, and not the plugin.
 var notAuthors = map[protoreflect.FullName]bool{
 	"parley.plugin.v1.Event.seq":                       true,
 	"parley.plugin.v1.Command.seq":                     true,
@@ -155,8 +155,8 @@ var notAuthors = map[protoreflect.FullName]bool{
 	"parley.plugin.v1.ConfigureRequest.identity_key":   true,
 }
 
-// there checks a conversion to the wire and back: no field of the message is
-// left out, and what comes back is what went.
+// there checks a conversion to the wire and back: no field of the message stays empty, and the
+// value that comes back equals the first.
 func there[T any, M proto.Message](t *testing.T, in T, to func(T) (M, error), from func(M) (T, error)) {
 	t.Helper()
 	wire, err := to(in)
@@ -176,7 +176,7 @@ func there[T any, M proto.Message](t *testing.T, in T, to func(T) (M, error), fr
 		cmp.AllowUnexported(Secret{}),
 		cmp.FilterPath(func(p cmp.Path) bool {
 			last := p.Last().String()
-			// A floor of the plugin's own, checked by the SDK; a func.
+			// MinHostMinor is checked by the SDK and not sent; barrier is a func.
 			return last == ".MinHostMinor" || last == ".barrier"
 		}, cmp.Ignore()),
 	}
@@ -185,7 +185,7 @@ func there[T any, M proto.Message](t *testing.T, in T, to func(T) (M, error), fr
 	}
 }
 
-// sure adapts conversions that cannot fail.
+// sure adds an error to a conversion that cannot fail.
 func sure[A, B any](f func(A) B) func(A) (B, error) {
 	return func(a A) (B, error) { return f(a), nil }
 }

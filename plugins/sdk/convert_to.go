@@ -14,7 +14,7 @@ import (
 // convert_from.go goes the other way. convert_test.go fails when either
 // leaves a field out.
 
-// micros is a time on the wire: microseconds since the Unix epoch, 0 = none.
+// micros encodes a time: microseconds since the Unix epoch, 0 = none.
 func micros(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -22,7 +22,7 @@ func micros(t time.Time) int64 {
 	return t.UnixMicro()
 }
 
-// millis is a duration on the wire, rounded up so that a short one is not none.
+// millis encodes a duration, rounded up, so that a short one does not become 0, which means none.
 func millis(d time.Duration) uint32 {
 	if d <= 0 {
 		return 0
@@ -124,7 +124,7 @@ func secretsToWire(secrets map[string]Secret) []*pluginv1.Secret {
 	return out
 }
 
-// eventToWire leaves Seq to the writer.
+// eventToWire encodes an event without its Seq, which is set when the event is written.
 func eventToWire(ev *Event) (*pluginv1.Event, error) {
 	if !utf8.ValidString(string(ev.Thread)) || !utf8.ValidString(ev.DedupeKey) {
 		return nil, ErrNotUTF8
@@ -340,7 +340,8 @@ func hookToWire(r *HookRequest) *pluginv1.Hook {
 	}
 }
 
-// hookResultToWire fills in what events of a hook take over from it.
+// hookResultToWire encodes a hook's answer; its events get the account and time of the hook where
+// they have none.
 func hookResultToWire(hook *pluginv1.Hook, r *HookResponse) (*pluginv1.HookResult, error) {
 	out := &pluginv1.HookResult{
 		Id: hook.GetId(), Status: uint32(max(r.Status, 0)), Headers: headersToWire(r.Header), Body: r.Body, Reason: r.Reason,

@@ -1,13 +1,12 @@
-// Package sdk is what authors of Parley plugins in Go import. A plugin is a
-// process of its own; main is one call:
+// Package sdk is what authors of Parley plugins in Go import. A plugin is a process of its own;
+// main is one call:
 //
 //	func main() { sdk.Serve(new(myChannel)) }
 //
-// A channel implements Plugin: Describe, Configure, Send. Everything else is
-// an optional interface of one method, found on the same value: Hooker for
-// webhooks, http.Handler for browsers, Processor, Lookuper, Drainer,
-// MetricsWriter, SignalHandler, Attacher. Each has a func adapter, and
-// Abilities puts adapters together where a type of one's own is too much.
+// A channel implements Plugin: Describe, Configure, Send. Everything else is an optional interface
+// of one method, implemented by the same value: Hooker for webhooks, http.Handler for browsers,
+// Processor, Lookuper, Drainer, MetricsWriter, SignalHandler, Attacher. Each has a func adapter,
+// and Abilities combines adapters where an own type would be too much.
 //
 // # Order of calls
 //
@@ -19,12 +18,11 @@
 //
 // # What the SDK does
 //
-// It speaks the handshake and the Session of parley.plugin.v1, keeps order
-// per (account, thread), each in a lane of its own, counts credit, sends
-// everything unacknowledged again after the Session was lost, holds the
-// Begin barrier, answers pings, contains panics, logs JSON on standard
-// error, refuses peers other than the parent process, and leaves when its
-// standard input ends or on SIGTERM.
+// It speaks the handshake and the Session of parley.plugin.v1, carries out the commands of each
+// (account, thread) in order and those of different threads side by side, counts credit, sends
+// everything unacknowledged again after the Session was lost, implements Begin, answers pings,
+// contains panics, logs JSON to standard error, refuses peers other than the parent process, and
+// exits when its standard input ends or on SIGTERM.
 //
 // The package imports plugins/contract and nothing else of Parley.
 package sdk

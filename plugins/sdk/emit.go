@@ -9,8 +9,8 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// waiting holds the entries of Emit between uses. A pool is no state: it
-// only saves an allocation of an entry and its channel.
+// waiting pools the entries of Emit. The pool carries no state: it only saves allocating an entry
+// and its channel.
 var waiting = sync.Pool{New: func() any { return &pending{ch: make(chan emitted, 1)} }}
 
 // host implements Host over the Server.
@@ -50,7 +50,7 @@ func (h *host) Emit(ctx context.Context, ev Event) (Ack, error) {
 	case e = <-p.ch:
 	case <-ctx.Done():
 		if h.srv.out.abandon(p) {
-			return Ack{}, ctx.Err() // p stays with the outbox
+			return Ack{}, ctx.Err() // p is not released: the outbox still uses it
 		}
 		e = <-p.ch
 	}
@@ -58,7 +58,7 @@ func (h *host) Emit(ctx context.Context, ev Event) (Ack, error) {
 	return e.ack, e.err
 }
 
-// release returns an entry that nobody else holds.
+// release returns to the pool an entry that nobody else uses.
 func (p *pending) release() {
 	p.wire = nil
 	waiting.Put(p)

@@ -2,17 +2,16 @@ package sdk
 
 import "time"
 
-// Event is something that happened at the customer's or the provider's side.
+// Event is something that the customer did or the provider reports.
 type Event struct {
 	Account AccountID
 	Thread  ThreadID
-	// DedupeKey is the provider's id of the event, unique per account for
-	// ever: an event that comes again under it is a duplicate. "" = never a
-	// repeat, also when the SDK sends it again after a lost Session; leave
-	// it empty only where that does no harm.
+	// DedupeKey is the provider's id of the event, unique per account for ever: a later event with
+	// the same key is a duplicate. "" = the event is never recognised as a duplicate, even when the
+	// SDK sends it again after a lost Session; leave it empty only where a duplicate does no harm.
 	DedupeKey    string
-	ProviderTime time.Time // when the provider says that it happened; zero = not known
-	ReceivedTime time.Time // when the plugin got it; zero in a hook's events = the hook's
+	ProviderTime time.Time // when it happened, as the provider says; zero = not known
+	ReceivedTime time.Time // when the plugin got it; zero in an event of a hook = when the hook came
 	Body         EventBody
 }
 
@@ -22,36 +21,36 @@ type EventBody interface{ isEventBody() }
 
 // Message is a message from the customer.
 type Message struct {
-	ClientID    string // made by the sender's own device, at most 64 bytes; comes back in the record
+	ClientID    string // made by the sender's device, at most 64 bytes; records of the message contain it
 	From        Address
 	Parts       []Part
 	ReplyTo     MessageID // "" = none
-	ProviderIDs []string  // under which the provider may later speak of it
+	ProviderIDs []string  // the ids by which the provider may refer to it later
 }
 
-// LateResult moves a command's state forward after Send has returned, for
-// example from UNKNOWN.
+// LateResult reports a command's outcome after Send has returned, for example when the outcome was
+// UNKNOWN.
 type LateResult struct {
 	Command CommandID
 	Result  Result
 }
 
-// DeliveryStatus is what the provider says later of a message.
+// DeliveryStatus is the provider's later report on a message.
 type DeliveryStatus struct {
-	ProviderID string // "" only with a Command
+	ProviderID string // may be "" only if Command is set
 	Status     MessageStatus
-	Code       string // the provider's own; "" = none
+	Code       string // the provider's own code; "" = none
 	Text       string
-	// Command is the one that sent it, where the provider hands a reference of
-	// ours back: it settles an unknown outcome, and binds ProviderID to the
+	// Command is the command that sent the message, if the provider returns a reference that the
+	// plugin gave it: it settles an unknown outcome, and tells the host that ProviderID is this
 	// message. "" = not known.
 	Command CommandID
 }
 
-// MessageStatus only moves forward.
+// MessageStatus is how far a message got; a report that would move it backwards is ignored.
 type MessageStatus int
 
-// States of a message as a provider reports them.
+// Statuses of a message that a provider reports.
 const (
 	StatusSent MessageStatus = iota + 1
 	StatusDelivered
@@ -59,8 +58,8 @@ const (
 	StatusFailed
 )
 
-// Receipt says what a connected customer has and has read: everything up to
-// a sequence. Cumulative.
+// Receipt says up to which sequence number a connected customer has received and read the
+// conversation. It covers everything before that number.
 type Receipt struct {
 	Conversation ConversationID
 	DeliveredSeq uint64
@@ -82,33 +81,32 @@ type Start struct {
 	Attributes []Attribute
 }
 
-// Attribute is a named value that the channel knows of the customer.
+// Attribute is a named value that the channel knows about the customer.
 type Attribute struct{ Name, Value string }
 
-// Attributes adds to what is known of the customer.
+// Attributes adds to what is known about the customer.
 type Attributes struct{ Attributes []Attribute }
 
 // Page is the page that the customer has open.
 type Page struct{ URL, Title string }
 
-// OptOut says that the customer wants no more messages on this thread, or
-// some again (Out is false). The provider has answered the customer itself and
-// blocks what is sent meanwhile.
+// OptOut says that the customer wants no more messages on this thread, or wants them again (Out is
+// false). The provider has answered the customer itself, and blocks messages sent while the
+// customer is opted out.
 type OptOut struct {
 	Out     bool
 	Keyword string // as the customer wrote it: "STOP"
 }
 
-// End is the customer's end of the conversation.
+// End says that the customer has ended the conversation.
 type End struct{}
 
-// Left says that the customer is gone without having said so.
+// Left says that the customer is gone without having ended the conversation.
 type Left struct{ Reason string }
 
-// Deferred makes raw input durable before it is understood. Its DedupeKey must
-// be neither the key nor a provider id of what it becomes: that would be taken
-// for a repeat. Opaque comes
-// back in a ProcessCommand.
+// Deferred makes raw input durable before the plugin has interpreted it. Opaque comes back in a
+// ProcessCommand. Its DedupeKey must be neither the key nor a provider id of the event that it
+// becomes later: that event would be taken for a repeat.
 type Deferred struct{ Opaque []byte }
 
 func (Message) isEventBody()        {}

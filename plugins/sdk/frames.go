@@ -11,10 +11,10 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// This file is the outbox seen from the writer: what goes into the next frame.
+// This file has the writer's side of the outbox: what goes into the next frame.
 
-// next waits for something to write and returns it. The frame is valid until
-// the next call. It returns nil when ctx has ended or s is not attached.
+// next waits for something to write and returns it. The frame is valid until the next call. It
+// returns nil when ctx has ended or s is no longer the outbox's session.
 func (o *outbox) next(ctx context.Context, s *session) *pluginv1.PluginFrame {
 	for {
 		o.mu.Lock()
@@ -29,8 +29,8 @@ func (o *outbox) next(ctx context.Context, s *session) *pluginv1.PluginFrame {
 		}
 		select {
 		case <-o.wake:
-			// Let those that an acknowledgement has just woken add theirs: a
-			// frame of many costs little more than a frame of one.
+			// Let the goroutines that an acknowledgement has just woken add their events: a frame
+			// of many costs little more than a frame of one.
 			runtime.Gosched()
 		case <-ctx.Done():
 			return nil
@@ -45,7 +45,7 @@ func (o *outbox) take() *pluginv1.PluginFrame {
 	if o.control.len() > 0 {
 		return o.control.pop()
 	}
-	// Everybody else in turn, so that a flood of one does not hold up another.
+	// The other kinds take turns, so that many frames of one kind do not hold up the others.
 	for range 4 {
 		o.turn = (o.turn + 1) % 4
 		var f *pluginv1.PluginFrame
@@ -112,7 +112,7 @@ func (o *outbox) takeStatuses() *pluginv1.PluginFrame {
 	return &pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_AccountStatuses{AccountStatuses: list}}
 }
 
-// takeEvents fills a frame with what waits, as far as credit goes.
+// takeEvents fills a frame with waiting events, as far as the credit goes.
 func (o *outbox) takeEvents() *pluginv1.PluginFrame {
 	if o.free.len()+o.metered.len() == 0 {
 		return nil
@@ -144,7 +144,7 @@ func (o *outbox) takeEvents() *pluginv1.PluginFrame {
 			break
 		}
 		if !p.free {
-			// An event larger than the window may go when it is alone.
+			// An event larger than the whole window may go when no other is under way.
 			if o.used >= o.window || (o.used > 0 && o.usedBytes+p.size > o.windowBytes) {
 				break
 			}

@@ -17,15 +17,14 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// gateway is the client of the host's own service. The zero value has no
-// socket yet.
+// gateway is the client of the host's GatewayService. The zero value has no socket yet.
 type gateway struct {
 	mu     sync.Mutex
 	socket string
 	conn   *grpc.ClientConn
 }
 
-// use dials socket, or keeps the connection when it is the same.
+// use connects to socket, or keeps the connection if the socket is the same.
 func (g *gateway) use(socket string, creds credentials.TransportCredentials, mended func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -70,8 +69,8 @@ func (g *gateway) client() (pluginv1.GatewayServiceClient, error) {
 	return pluginv1.NewGatewayServiceClient(g.conn), nil
 }
 
-// gatewayError rebuilds the sentinels that went over the wire, and tells a
-// host that is gone from a call that failed.
+// gatewayError returns the sentinel for an error that came over the wire, and ErrHostGone when the
+// host is gone.
 func gatewayError(ctx context.Context, op string, err error) error {
 	if err == nil {
 		return nil
@@ -180,7 +179,7 @@ func (b blobs) Put(ctx context.Context, meta BlobMeta, r io.Reader) (File, error
 		return File{}, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // gives up an upload that the reader cut short
+	defer cancel() // ends an upload that the reader broke off
 	stream, err := c.BlobPut(ctx)
 	if err != nil {
 		return File{}, gatewayError(ctx, op, err)

@@ -5,29 +5,29 @@ import (
 	"time"
 )
 
-// HookRequest is a raw webhook as the carrier sent it.
+// HookRequest is a webhook as the carrier sent it.
 type HookRequest struct {
 	Account      AccountID
 	Method       string
-	URL          string // the configured public URL with path and query, as signatures see it
+	URL          string // the configured public URL with path and query, over which carriers sign
 	Header       http.Header
 	Body         []byte
 	RemoteIP     string
 	ReceivedTime time.Time
 }
 
-// HookResponse is the carrier's answer and what the webhook said. The host
-// stores Events first and answers then. An event without Account or
-// ReceivedTime gets those of the request.
+// HookResponse is the answer to the carrier, and the events that the webhook reported. The host
+// stores Events first and answers then. An event without Account or ReceivedTime gets those of the
+// request.
 type HookResponse struct {
 	Status int // 0 = 200
 	Header http.Header
 	Body   []byte
 	Events []Event
-	Reason string // with a 4xx: "signature", "malformed" ...; counted
+	Reason string // with a 4xx: "signature", "malformed" ...; the host counts each reason
 }
 
-// RejectHook answers with status and counts reason.
+// RejectHook answers with status; the host counts the reason.
 func RejectHook(status int, reason string) HookResponse {
 	return HookResponse{Status: status, Reason: reason}
 }

@@ -4,14 +4,14 @@ package sdk
 // one web chat site. Unique in the installation.
 type AccountID string
 
-// ThreadID names an exchange within an account, in the plugin's own terms: a
-// phone number, a visitor, a call.
+// ThreadID names an exchange within an account, as the plugin chooses: a phone number, a visitor, a
+// call.
 type ThreadID string
 
 // ConversationID is a UUID in text form, unique everywhere.
 type ConversationID string
 
-// CommandID identifies a command, also over its retries. A UUID in text form.
+// CommandID identifies a command through all its attempts. A UUID in text form.
 type CommandID string
 
 // MessageID is the id of a message in the log.

@@ -9,8 +9,7 @@ import (
 	"testing"
 )
 
-// TestImports proves that plugin authors pull in the contract and nothing
-// else of Parley.
+// TestImports checks that plugin authors import the contract and nothing else of Parley.
 func TestImports(t *testing.T) {
 	const module, contract, sdk = "github.com/parley-gateway/parley/", "plugins/contract", "plugins/sdk"
 	for root, allowed := range map[string][]string{

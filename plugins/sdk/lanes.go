@@ -2,8 +2,8 @@ package sdk
 
 import "sync"
 
-// lane runs jobs one after another, in the order given. A goroutine exists
-// only while there is work.
+// lane runs jobs one after another, in the order in which they were queued. It has a goroutine only
+// while there is work.
 type lane struct {
 	mu   sync.Mutex
 	jobs fifo[func()]
@@ -21,8 +21,8 @@ func (l *lane) do(wg *sync.WaitGroup, job func()) {
 	}
 }
 
-// latest queues job like do, and drops the oldest one that waits when there
-// are limit of them. It reports whether it did.
+// latest queues job as do does. If limit jobs wait already it drops the oldest of them, and reports
+// that it did.
 func (l *lane) latest(wg *sync.WaitGroup, limit int, job func()) (dropped bool) {
 	l.mu.Lock()
 	if l.jobs.len() >= limit {
@@ -48,18 +48,18 @@ func (l *lane) run() {
 	}
 }
 
-// threadLanes has a lane for each (account, thread) with work: what hangs holds
-// up its own thread. The host's windows bound how many there are.
+// threadLanes runs the jobs of each (account, thread) one after another: a job that hangs holds up
+// its own thread only. The host's windows bound how many threads have work.
 type threadLanes struct {
 	mu    sync.Mutex
-	lanes map[laneKey]*fifo[func()] // jobs behind the one that runs
+	lanes map[laneKey]*fifo[func()] // jobs that wait behind the running one
 }
 
 type laneKey struct{ account, thread string }
 
 func newThreadLanes() *threadLanes { return &threadLanes{lanes: map[laneKey]*fifo[func()]{}} }
 
-// do queues job behind the others of its thread. Jobs must not panic.
+// do queues job after the others of its thread. Jobs must not panic.
 func (ls *threadLanes) do(wg *sync.WaitGroup, account, thread string, job func()) {
 	k := laneKey{account, thread}
 	ls.mu.Lock()
@@ -87,7 +87,7 @@ func (ls *threadLanes) run(k laneKey, job func()) {
 	}
 }
 
-// pool runs jobs in any order, at most limit at a time; queue more may wait.
+// pool runs jobs in any order, at most limit at a time; up to queue more may wait.
 type pool struct {
 	limit, queue int
 

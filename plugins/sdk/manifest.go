@@ -2,14 +2,14 @@ package sdk
 
 import "time"
 
-// Manifest is what Describe answers.
+// Manifest is the answer to Describe.
 type Manifest struct {
 	ID      string // short lower-case name, unique in an installation: "webchat"
 	Name    string // for people: "Web chat"
 	Version string // the plugin's own version
 
-	// MinHostMinor is the least minor version of the contract that the plugin
-	// can work with; an older host is refused with a readable text.
+	// MinHostMinor is the lowest minor version of the contract with which the plugin works; an
+	// older host gets an error that says so.
 	MinHostMinor uint32
 
 	SettingsSchema string // JSON Schema 2020-12 of the plugin's settings; "" = it has none
@@ -20,10 +20,10 @@ type Manifest struct {
 	Routes       []Route   // HTTP routes under /p/<id>/; need an http.Handler
 	Hook         *HookInfo // nil: no webhooks; needs a Hooker
 
-	IdempotentSend bool // the provider takes a command twice under one id, so Begin is not needed
+	IdempotentSend bool // the provider recognises a repeated id and sends once, so Begin is not needed
 	CanLookup      bool // implements Lookuper
-	Exclusive      bool // two generations must not run at once (bound port, poll cursor)
-	SingleNode     bool // an account may be served by one node at a time
+	Exclusive      bool // two generations of the plugin must not run at once (bound port, poll cursor)
+	SingleNode     bool // an account may be served by only one node at a time
 	EgressHosts    []string
 }
 
@@ -32,15 +32,15 @@ type Delivery int
 
 // The two ways of delivery (DESIGN.md 7).
 const (
-	// StoreAndForward: messages come as commands from the outbox to Send.
+	// StoreAndForward: messages come to Send, as commands from the host's outbox.
 	StoreAndForward Delivery = iota + 1
 	// Connected: the plugin subscribes to threads and streams records to
 	// customers who are connected.
 	Connected
 )
 
-// Capabilities is what a channel can carry (DESIGN.md 3). Router and desktop
-// offer only these.
+// Capabilities is what a channel can carry (DESIGN.md 3). Router and desktop offer only what is set
+// here.
 type Capabilities struct {
 	Text          bool
 	RichText      bool
@@ -54,11 +54,11 @@ type Capabilities struct {
 	Typing        bool
 	Read          bool // read receipts
 	Receipts      bool // delivery receipts
-	Links         bool // links are clickable at the customer's
-	Page          bool // tells the page that the customer has open
+	Links         bool // customers can click on links
+	Page          bool // reports the page that the customer has open
 	Panels        bool
 	Calls         bool
-	OutboundFirst bool // an agent may write first
+	OutboundFirst bool // an agent may write before the customer has
 
 	ReplyWindowHours uint32 // 0 = unlimited
 	Counter          string // "gsm7", "utf16" or "" (none)
@@ -66,9 +66,9 @@ type Capabilities struct {
 	OfferTitle       string // title of the offer alert, "Web Chat"
 	Medium           string // capacity class: "chat", "voice", "email"; "" = chat
 	Icon             string // a desktop icon's name: "message-circle", "device-mobile", "phone"
-	// AddressKind is the form of customers' addresses: "phone" (E.164 with plus)
-	// or "" (opaque). With OutboundFirst, the thread of a conversation that an
-	// agent begins is the address in that form: name inbound threads alike.
+	// AddressKind is the form of customers' addresses: "phone" (E.164 with plus) or "" (opaque).
+	// With OutboundFirst, a conversation that an agent begins has the address in that form as its
+	// thread: name the threads of inbound events in the same way.
 	AddressKind string
 }
 
@@ -79,10 +79,10 @@ type Access int
 const (
 	Public    Access = iota + 1 // anybody; the plugin authenticates
 	AgentOnly                   // a logged-in agent; Parley-Identity is required
-	GrantOnly                   // the bearer of a single-use grant; Parley-Identity is required
+	GrantOnly                   // whoever sends a single-use grant; Parley-Identity is required
 )
 
-// Route is an HTTP prefix that the gateway passes on to the plugin.
+// Route is a path prefix whose requests the gateway passes on to the plugin.
 type Route struct {
 	Path    string // prefix below /p/<id>/, without the leading slash; "" = everything
 	Access  Access
@@ -92,7 +92,7 @@ type Route struct {
 
 // HookInfo declares that the plugin takes webhooks.
 type HookInfo struct {
-	Budget  time.Duration // within which the carrier wants its answer, in milliseconds' steps; 0 = 10 s
+	Budget  time.Duration // the time within which the carrier wants its answer, in whole milliseconds; 0 = 10 s
 	Methods []string      // empty = POST
 	MaxBody uint64        // bytes; 0 = 1 MiB
 }

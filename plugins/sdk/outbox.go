@@ -12,30 +12,30 @@ import (
 )
 
 const (
-	// maxUnacked bounds what EmitAsync may leave unacknowledged: four windows,
-	// so that a short pause of the host is not felt by customers.
+	// maxUnacked bounds how many events EmitAsync may leave unacknowledged: four windows, so that
+	// customers do not notice a short pause of the host.
 	maxUnacked = 4 * contract.EventWindow
 	// maxEventBytes leaves room for the frame around the largest event.
 	maxEventBytes = contract.MaxMessageSize - 64<<10
-	// maxSignals is the queue of signals; the oldest are dropped first.
+	// maxSignals is how many signals may wait; when there are more the oldest are dropped.
 	maxSignals = 1024
 
 	retryFirst = 100 * time.Millisecond
 	retryMost  = 5 * time.Second
 )
 
-// pending is an event between its emission and its acknowledgement.
+// pending is an event that was emitted and is not acknowledged.
 type pending struct {
 	wire  *pluginv1.Event
 	size  int
-	order uint64 // of emission, from 1; also tells a sent event's age after a reconnect
+	order uint64 // order of emission, from 1; after a reconnect it also tells how old a sent event is
 	free  bool   // results and receipts never wait for credit
 
-	// One of the two is set. ch belongs to a waiting Emit and has room for one.
+	// One of the two is set. ch is the channel of a waiting Emit and has room for one answer.
 	ch   chan emitted
 	done func(Ack, error)
 
-	abandoned bool // nobody waits any more
+	abandoned bool // the caller of Emit no longer waits
 }
 
 type emitted struct {
@@ -43,49 +43,49 @@ type emitted struct {
 	err error
 }
 
-// outbox holds everything on its way to the host. Events in it outlive a
-// Session: under the next one they are sent again, oldest first, under new
-// numbers. All else belongs to one Session and goes with it.
+// outbox holds everything on its way to the host. Its events survive a Session: in the next one
+// they are sent again, oldest first, with new numbers. All else belongs to one Session and is
+// dropped with it.
 type outbox struct {
 	guard func(func())  // contains a callback's panic
-	wake  chan struct{} // room for one; read by the attached session's writer
+	wake  chan struct{} // room for one; read by the writer of the attached session
 
 	mu      sync.Mutex
-	session *session // attached; nil = none
+	session *session // the attached session; nil = none
 	closed  bool
 
-	urgent  fifo[*pluginv1.PluginFrame] // pong, begin: overtake everything
+	urgent  fifo[*pluginv1.PluginFrame] // pong and begin frames, which go before everything else
 	control fifo[*pluginv1.PluginFrame] // subscriptions and their credit, in order
 	hooks   fifo[*pluginv1.HookResult]
 	signals fifo[*pluginv1.Signal]
-	dropped uint64 // signals
+	dropped uint64 // how many signals were dropped
 
 	statuses map[AccountID]*pluginv1.AccountStatus
 	dirty    map[AccountID]struct{} // statuses not sent in this session
 
-	free, metered fifo[*pending] // waiting to be sent
-	inflight      fifo[*pending] // by seq, from firstSeq; nil = acknowledged
+	free, metered fifo[*pending] // events that wait to be sent: those that need no credit, and those that do
+	inflight      fifo[*pending] // sent events by seq, from firstSeq; nil = acknowledged
 	firstSeq      uint64
 	order         uint64
 	unacked       int
 
-	window, windowBytes int // granted
-	used, usedBytes     int // of it
+	window, windowBytes int // credit granted by the host
+	used, usedBytes     int // how much of it is used
 
-	pausedUntil time.Time // the host could not store; nothing is sent before
+	pausedUntil time.Time // no event is sent before then, because the host could not store one
 	backoff     time.Duration
 	resume      *time.Timer
 
 	empty []chan struct{} // closed when nothing is unacknowledged
 
-	turn    int           // whose turn it is among hooks, events, signals, statuses
+	turn    int           // which of hooks, events, signals and statuses is next
 	acked   []*pending    // reused by settle
-	answers []emitted     // beside acked
+	answers []emitted     // the answers to acked
 	frame   pluginFrameRe // reused by the writer
 }
 
-// pluginFrameRe holds the messages that the writer fills again and again: a
-// frame is encoded before Send returns.
+// pluginFrameRe holds messages that the writer fills again for each frame, which is possible
+// because Send encodes the frame before it returns.
 type pluginFrameRe struct {
 	frame   pluginv1.PluginFrame
 	events  pluginv1.PluginFrame_Events
@@ -107,11 +107,11 @@ func newOutbox(guard func(func())) *outbox {
 func (o *outbox) notify() {
 	select {
 	case o.wake <- struct{}{}:
-	default: // the writer has been told
+	default: // the writer has been woken already
 	}
 }
 
-// put queues an event. limited refuses it when too much is unacknowledged.
+// put queues an event. With limited it refuses the event when too many are unacknowledged.
 func (o *outbox) put(p *pending, limited bool) error {
 	p.size = proto.Size(p.wire)
 	if p.size > maxEventBytes {
@@ -137,8 +137,8 @@ func (o *outbox) put(p *pending, limited bool) error {
 	return nil
 }
 
-// abandon tells that nobody waits for p any more. It reports false when the
-// answer is already in p.ch.
+// abandon records that the caller no longer waits for p. It reports false when the answer is
+// already in p.ch.
 func (o *outbox) abandon(p *pending) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -149,7 +149,7 @@ func (o *outbox) abandon(p *pending) bool {
 	return true
 }
 
-// pushUrgent, pushControl and pushHook drop what belongs to another session.
+// pushUrgent, pushControl and pushHook drop a frame of a session that is no longer attached.
 func (o *outbox) pushUrgent(s *session, f *pluginv1.PluginFrame) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -204,7 +204,7 @@ func (o *outbox) setStatus(id AccountID, st *pluginv1.AccountStatus) {
 	o.notify()
 }
 
-// forgetStatuses drops those of accounts that are no longer configured.
+// forgetStatuses drops the statuses of accounts that are no longer configured.
 func (o *outbox) forgetStatuses(keep func(AccountID) bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -216,8 +216,8 @@ func (o *outbox) forgetStatuses(keep func(AccountID) bool) {
 	}
 }
 
-// attach makes s the session that everything goes to. The former session's
-// writer must have ended.
+// attach makes s the session to which everything is sent. The former session's writer must have
+// ended.
 func (o *outbox) attach(s *session, window, windowBytes int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -245,7 +245,7 @@ func (o *outbox) attach(s *session, window, windowBytes int) {
 	o.notify()
 }
 
-// detach ends what belongs to s, if it is still attached.
+// detach drops all that belongs to s, if s is still attached.
 func (o *outbox) detach(s *session) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -262,7 +262,7 @@ func (o *outbox) detachLocked() {
 	o.signals.reset()
 }
 
-// putBack queues events again before all later ones.
+// putBack queues events to be sent again, before all that were emitted later.
 func (o *outbox) putBack(again []*pending) {
 	if len(again) == 0 {
 		return

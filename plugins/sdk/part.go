@@ -7,17 +7,17 @@ type Part interface{ isPart() }
 
 // Address is an endpoint of a person on a channel.
 type Address struct {
-	Address string // E.164 with plus, "web:...", an e-mail address ...
-	Name    string // as the channel tells it; "" = unknown
+	Address string // E.164 with plus, "web:...", an e-mail address, and so on
+	Name    string // as the channel reports it; "" = unknown
 }
 
 // Text is plain text.
 type Text struct{ Text string }
 
-// RichText is HTML of an allow-list: i b a em strong br.
+// RichText is HTML with these elements only: i b a em strong br.
 type RichText struct{ HTML string }
 
-// File is an attachment that is stored as a blob.
+// File is an attachment, whose contents are stored as a blob.
 type File struct {
 	Blob   BlobID
 	Name   string
@@ -59,7 +59,7 @@ type Template struct {
 	Values   []string
 }
 
-// Reaction is an emoji at a message; Emoji "" removes it.
+// Reaction is an emoji in reaction to a message; Emoji "" removes it.
 type Reaction struct {
 	Message MessageID
 	Emoji   string
@@ -74,8 +74,7 @@ type Edit struct {
 // Revoke takes a message back.
 type Revoke struct{ Message MessageID }
 
-// Unsupported is something that the plugin cannot express; Raw is kept in
-// the log.
+// Unsupported is something that the plugin has no part for; the log keeps Raw.
 type Unsupported struct {
 	Kind string
 	Raw  []byte

@@ -14,53 +14,50 @@ type Plugin interface {
 	Sender
 }
 
-// Describer says what the plugin is. No side effects; answer within 5 s.
+// Describer says what the plugin is and can do. It has no side effects and answers within 5 s.
 type Describer interface {
 	Describe(ctx context.Context) (Manifest, error)
 }
 
-// Configurer takes the full configuration, each time all of it. Return nil
-// when it is accepted, Problems (possibly wrapped) when it is not, ErrRestart
-// when the change needs a new process; any other error means that the call
-// itself failed. With Config.ValidateOnly set nothing may change, but
-// credentials may be tried with the vendor. Never called concurrently with
-// itself; answer within 15 s. cfg may be kept and is not changed afterwards.
+// Configurer takes the whole configuration, each time it changes. Return nil to accept it, Problems
+// (possibly wrapped) to refuse it, and ErrRestart when the change needs a new process; any other
+// error means that the call itself failed. With Config.ValidateOnly set nothing may change, but
+// credentials may be tried with the vendor. Calls never overlap; answer within 15 s. cfg may be
+// kept and is not changed afterwards.
 type Configurer interface {
 	Configure(ctx context.Context, cfg *Config) error
 }
 
-// Sender carries one message to the customer. ctx ends at the command's
-// deadline. Calls for one (account, thread) come one after another, in
-// order. Retries are the host's job: answer with the Result of one attempt.
-// Unless Manifest.IdempotentSend is set, call cmd.Begin before the provider
-// call. cmd may be kept.
+// Sender sends one message to the customer. ctx ends at the command's deadline. Calls for one
+// (account, thread) come one after another, in order. The host repeats failed attempts, so make one
+// attempt and return its Result. Unless Manifest.IdempotentSend is set, call cmd.Begin before the
+// call to the provider. cmd may be kept.
 type Sender interface {
 	Send(ctx context.Context, cmd *SendCommand) Result
 }
 
-// Hooker turns a raw webhook into an answer and events. It is a pure
-// function of the request and the configuration: no sends, no state, no
-// clock, since the host calls again with the same request after a crash.
+// Hooker turns a raw webhook into an answer and events. These may depend on the request and the
+// configuration only: no sends, no state, no clock, because the host calls again with the same
+// request after a crash.
 type Hooker interface {
 	Hook(ctx context.Context, req *HookRequest) HookResponse
 }
 
-// Lookuper asks the provider what became of a message whose outcome is
-// unknown. Declare it with Manifest.CanLookup.
+// Lookuper asks the provider what became of a message whose outcome is unknown. Set
+// Manifest.CanLookup as well.
 type Lookuper interface {
 	Lookup(ctx context.Context, cmd *LookupCommand) Result
 }
 
-// Processor does the part of an inbound event which needs further calls: it
-// gets back what a Deferred event held and emits what came out. Sent settles
-// the command; a retryable failure brings it again later.
+// Processor interprets an inbound event for which it must call others: it gets the contents of a
+// Deferred event and emits the events that result. Sent settles the command; after a retryable
+// failure it comes again later.
 type Processor interface {
 	Process(ctx context.Context, cmd *ProcessCommand) Result
 }
 
-// Drainer finishes what was begun and starts nothing new. By the time it is
-// called every command has settled. ctx ends at the drain's deadline, 8 s
-// unless configured.
+// Drainer finishes what was begun and starts nothing new. When it is called every command has
+// settled. ctx ends at the drain's deadline, 8 s unless configured otherwise.
 type Drainer interface {
 	Drain(ctx context.Context) error
 }
@@ -71,17 +68,15 @@ type MetricsWriter interface {
 	WriteMetrics(ctx context.Context, w io.Writer) error
 }
 
-// SignalHandler takes what is worth knowing only now: typing, presence,
-// places in a queue. Signals come one after another and are dropped, oldest
-// first, when the handler is slow.
+// SignalHandler takes signals, which matter only now: typing, presence, places in a queue. They
+// come one after another; when the handler is slow the oldest are dropped.
 type SignalHandler interface {
 	Signal(ctx context.Context, s Signal)
 }
 
-// Attacher gets the Host, once, after the first accepted Configure and
-// before any other work. Goroutines started here end when ctx does. An error
-// ends the process; wrapped around ErrNeedsConfig it asks the supervisor to
-// wait for a new configuration.
+// Attacher gets the Host, once, after the first accepted Configure and before any other work.
+// Goroutines started here end when ctx does. An error ends the process; if it wraps ErrNeedsConfig
+// the supervisor starts the plugin again only with a new configuration.
 type Attacher interface {
 	Attach(ctx context.Context, host Host) error
 }
@@ -146,8 +141,8 @@ type AttachFunc func(ctx context.Context, host Host) error
 // Attach calls f.
 func (f AttachFunc) Attach(ctx context.Context, host Host) error { return f(ctx, host) }
 
-// Abilities is a Plugin put together from parts. Describer, Configurer and
-// Sender are required; nil elsewhere means that the plugin lacks the ability.
+// Abilities is a Plugin made of separate parts. Describer, Configurer and Sender are required; any
+// other field that is nil means that the plugin lacks the ability.
 type Abilities struct {
 	Describer     Describer
 	Configurer    Configurer
@@ -173,7 +168,7 @@ func (a Abilities) Configure(ctx context.Context, cfg *Config) error {
 // Send calls the Sender.
 func (a Abilities) Send(ctx context.Context, cmd *SendCommand) Result { return a.Sender.Send(ctx, cmd) }
 
-// abilitiesOf finds what p implements.
+// abilitiesOf finds out which interfaces p implements.
 func abilitiesOf(p Plugin) Abilities {
 	switch a := p.(type) {
 	case Abilities:

@@ -28,10 +28,10 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// Environment variables that make the test binary something else.
+// Environment variables that make the test binary run as another program.
 const (
 	pluginEnv   = "SDK_TEST_PLUGIN"   // a plugin of that kind
-	strangerEnv = "SDK_TEST_STRANGER" // somebody who dials these sockets
+	strangerEnv = "SDK_TEST_STRANGER" // a process that tries to connect to these sockets
 )
 
 func TestMain(m *testing.M) {
@@ -72,7 +72,7 @@ func testPlugin(kind string) sdk.Plugin {
 	return a
 }
 
-// stranger tries each socket and returns how many let it in.
+// stranger tries to connect to each socket and returns how many accepted it.
 func stranger(sockets []string) int {
 	let := 0
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -102,7 +102,7 @@ func stranger(sockets []string) int {
 	return let
 }
 
-// child is a plugin process of the test.
+// child is a plugin process that the test has started.
 type child struct {
 	cmd    *exec.Cmd
 	dir    string
@@ -150,7 +150,7 @@ func spawn(t *testing.T, kind string, env ...string) (*child, error) {
 	return c, nil
 }
 
-// end closes the lifeline and returns the exit code.
+// end closes the child's standard input, upon which it must exit, and returns the exit code.
 func (c *child) end() int {
 	_ = c.stdin.Close()
 	_ = c.cmd.Wait()
@@ -230,7 +230,7 @@ func TestAttached(t *testing.T) {
 	}
 	defer func() { _ = conn.Close() }()
 	client := pluginv1.NewPluginServiceClient(conn)
-	for i := range 2 { // a gateway that went away comes again with other sockets
+	for i := range 2 { // the second gateway has other sockets than the first
 		web := filepath.Join(dir, fmt.Sprintf("http-%d.sock", i))
 		if _, err := client.Configure(t.Context(), &pluginv1.ConfigureRequest{HttpSocket: web}, grpc.WaitForReady(true)); err != nil {
 			t.Fatal(err)

@@ -6,11 +6,11 @@ import (
 	"log/slog"
 )
 
-// mask is what every printed form of a Secret shows.
+// mask is printed in place of a Secret.
 const mask = "[secret]"
 
-// Secret holds a credential. Every way of printing or encoding it gives a
-// mask; only Reveal returns the value.
+// Secret holds a credential. Printing or encoding it in any way gives a mask; only Reveal returns
+// the value.
 type Secret struct {
 	value string
 }
@@ -18,7 +18,7 @@ type Secret struct {
 // NewSecret wraps value.
 func NewSecret(value string) Secret { return Secret{value: value} }
 
-// Reveal returns the value. Hand it to the vendor's client and nothing else.
+// Reveal returns the value. Pass it to the vendor's client and to nothing else.
 func (s Secret) Reveal() string { return s.value }
 
 // IsZero reports whether there is no value.

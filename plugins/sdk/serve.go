@@ -22,20 +22,19 @@ import (
 	"github.com/parley-gateway/parley/plugins/contract/peercred"
 )
 
-// stopGrace is how long a plugin may finish after SIGTERM; the supervisor
-// kills after 2 s.
+// stopGrace is how long a plugin may take to finish after SIGTERM; the supervisor kills it after 2
+// s.
 const stopGrace = 1500 * time.Millisecond
 
-// Serve runs p as a plugin process and does not return: it ends the process
-// with 0 after an orderly stop, contract.ExitConfig or contract.ExitVersion
-// where starting again at once is pointless, and 1 otherwise. Flags and
-// environment are the plugin's own affair, before the call; its settings
-// come with Configure.
+// Serve runs p as a plugin process and does not return: it exits with 0 after an orderly stop, with
+// contract.ExitConfig or contract.ExitVersion where the process would fail again if it were started
+// at once, and with 1 otherwise. A plugin may read flags and environment variables before the call;
+// its settings come with Configure.
 func Serve(p Plugin) { os.Exit(serve(p)) }
 
 func serve(p Plugin) int {
-	// go-plugin replaces os.Stdout and os.Stderr while it serves; the log
-	// keeps the real one.
+	// go-plugin replaces os.Stdout and os.Stderr while it serves; the logger keeps the real
+	// standard error.
 	log := newLogger(os.Stderr, os.Getenv(contract.LogLevelEnv))
 	if socket := os.Getenv(contract.AttachEnv); socket != "" {
 		return serveAttached(p, log, socket)
@@ -73,7 +72,7 @@ func serve(p Plugin) int {
 	return <-ended
 }
 
-// grpcServer makes the server that both ways of serving use.
+// grpcServer makes the gRPC server, for plugins that are started and for those that are attached.
 func (s *Server) grpcServer(opts []grpc.ServerOption) *grpc.Server {
 	return grpc.NewServer(append(opts,
 		grpc.Creds(s.peer),
@@ -83,8 +82,8 @@ func (s *Server) grpcServer(opts []grpc.ServerOption) *grpc.Server {
 	)...)
 }
 
-// serveAttached waits on a socket of the developer's choice for a gateway of
-// the same user. The gateway may come and go; SIGTERM ends the process.
+// serveAttached listens on a socket that the developer has chosen, for a gateway of the same user.
+// Gateways may connect one after another; SIGTERM ends the process.
 func serveAttached(p Plugin, log *slog.Logger, socket string) int {
 	srv := newServer(p, log, peercred.New(peercred.UID(os.Getuid())))
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -106,14 +105,13 @@ func serveAttached(p Plugin, log *slog.Logger, socket string) int {
 	return code
 }
 
-// speaksOurVersion reads go-plugin's list of majors; a host that gives none
-// leaves the choice to the handshake line.
+// speaksOurVersion reads go-plugin's list of major versions; if the host gives none, the handshake
+// line tells it the version.
 func speaksOurVersion(list string) bool {
 	return list == "" || slices.Contains(strings.Split(list, ","), fmt.Sprint(contract.ProtocolVersion))
 }
 
-// awaitStop waits for SIGTERM or for the plugin's own end and returns the
-// exit code.
+// awaitStop waits for SIGTERM, or until the plugin cannot go on, and returns the exit code.
 func awaitStop(srv *Server) int {
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
@@ -127,7 +125,7 @@ func awaitStop(srv *Server) int {
 		return 0
 	case err := <-srv.stop:
 		srv.log.Error("plugin cannot start", "err", err)
-		// Configure's answer, which says the same, should still go out.
+		// Leave time to send Configure's answer, which reports the same.
 		time.Sleep(100 * time.Millisecond)
 		if errors.Is(err, ErrNeedsConfig) {
 			return contract.ExitConfig
@@ -136,9 +134,8 @@ func awaitStop(srv *Server) int {
 	}
 }
 
-// watchLife ends the process at once when the gateway is gone: standard
-// input ends with it, and should something have inherited that pipe, the
-// parent changes.
+// watchLife exits at once when the gateway is gone: standard input ends then, and if another
+// process has inherited that pipe, the parent process changes.
 func watchLife(parent int, stdin io.Reader) {
 	go func() {
 		_, _ = io.Copy(io.Discard, stdin)
@@ -162,7 +159,7 @@ func newLogger(w io.Writer, level string) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))
 }
 
-// lineLogger turns go-plugin's own lines into records.
+// lineLogger turns lines that go-plugin logs into log records.
 type lineLogger struct{ log *slog.Logger }
 
 // Write implements io.Writer.
@@ -171,7 +168,7 @@ func (l lineLogger) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// grpcPlugin is what go-plugin registers.
+// grpcPlugin is how go-plugin knows the plugin.
 type grpcPlugin struct {
 	plugin.NetRPCUnsupportedPlugin
 	srv *Server
@@ -183,7 +180,7 @@ func (g *grpcPlugin) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
 	return nil
 }
 
-// GRPCClient implements plugin.GRPCPlugin; a plugin never asks.
+// GRPCClient implements plugin.GRPCPlugin; a plugin never calls it.
 func (g *grpcPlugin) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
 	return nil, errors.New("a plugin does not dispense itself")
 }

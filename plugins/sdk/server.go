@@ -27,17 +27,17 @@ const (
 	metricsDeadline   = 500 * time.Millisecond
 )
 
-// Server carries a Plugin over gRPC. Serve makes one; test harnesses make
-// their own, register it at a server of theirs and Close it.
+// Server serves a Plugin over gRPC. Serve makes one; test harnesses make their own, register it at
+// their gRPC server and Close it.
 type Server struct {
 	pluginv1.UnimplementedPluginServiceServer
 
 	abilities Abilities
 	log       *slog.Logger
-	peer      credentials.TransportCredentials // whom to trust on the sockets of the directory
+	peer      credentials.TransportCredentials // which peers to trust on the sockets
 	ctx       context.Context                  //nolint:containedctx // ends with the plugin
 	cancel    context.CancelFunc
-	work      sync.WaitGroup // everything that runs the author's code
+	work      sync.WaitGroup // every goroutine that runs the plugin's code
 
 	out     *outbox
 	cmds    *commands
@@ -48,14 +48,14 @@ type Server struct {
 
 	hello     atomic.Pointer[pluginv1.HostHello]
 	sessionMu sync.Mutex
-	session   *session // the last one
+	session   *session // the latest one
 
 	configMu   sync.Mutex // one Configure at a time
 	accepted   atomic.Bool
 	needsBegin atomic.Bool
 	gateway    gateway
 	web        web
-	stop       chan error // room for one: the process cannot go on
+	stop       chan error // room for one; says that the process cannot go on
 
 	drainOnce    sync.Once
 	drainErr     error
@@ -65,8 +65,8 @@ type Server struct {
 	unknownFrames, panics, droppedSignals, mendedMessages atomic.Uint64
 }
 
-// NewServer returns a Server for p. It starts nothing before the first call
-// arrives; Close ends what did start.
+// NewServer returns a Server for p. It starts nothing before the first call arrives; Close ends
+// what was started.
 func NewServer(p Plugin, log *slog.Logger) *Server {
 	return newServer(p, log, insecure.NewCredentials())
 }
@@ -88,8 +88,8 @@ func newServer(p Plugin, log *slog.Logger, peer credentials.TransportCredentials
 // messages of contract.MaxMessageSize.
 func (s *Server) Register(r grpc.ServiceRegistrar) { pluginv1.RegisterPluginServiceServer(r, s) }
 
-// Close ends the plugin's context, the Session and the HTTP listener, and
-// waits for everything that runs. What is unacknowledged ends with ErrStopped.
+// Close ends the plugin's context, the Session and the HTTP listener, and waits for all goroutines.
+// Events that are unacknowledged end with ErrStopped.
 func (s *Server) Close() {
 	s.cancel()
 	s.sessionMu.Lock()
@@ -105,7 +105,7 @@ func (s *Server) Close() {
 	s.gateway.close()
 }
 
-// mended counts messages that the codec had to mend.
+// mended counts messages in which the codec had to replace bytes.
 func (s *Server) mended() {
 	s.mendedMessages.Add(1)
 	s.mendWarning.Do(func() { s.log.Warn("a message had a string that is not UTF-8; its bad bytes were replaced") })
@@ -132,7 +132,7 @@ func (s *Server) Describe(ctx context.Context, req *pluginv1.DescribeRequest) (*
 	return out, nil
 }
 
-// manifest asks the plugin and checks the answer against what it implements.
+// manifest calls Describe and checks that the plugin implements what its answer declares.
 func (s *Server) manifest(ctx context.Context) (Manifest, error) {
 	var m Manifest
 	var err error
@@ -167,7 +167,7 @@ func (a *Abilities) names() []string {
 	return names
 }
 
-// check refuses a manifest that promises what is not implemented.
+// check refuses a manifest that declares what the plugin does not implement.
 func (a *Abilities) check(m *Manifest) error {
 	switch {
 	case m.ID == "":
@@ -184,8 +184,8 @@ func (a *Abilities) check(m *Manifest) error {
 	return nil
 }
 
-// Configure implements PluginService. The first accepted configuration also
-// attaches the plugin and opens its HTTP socket.
+// Configure implements PluginService. At the first accepted configuration it also attaches the
+// plugin and opens its HTTP socket.
 func (s *Server) Configure(ctx context.Context, req *pluginv1.ConfigureRequest) (*pluginv1.ConfigureResponse, error) {
 	s.configMu.Lock()
 	defer s.configMu.Unlock()
@@ -247,7 +247,7 @@ func (s *Server) apply(ctx context.Context, req *pluginv1.ConfigureRequest) erro
 	return nil
 }
 
-// attachPlugin gives the plugin its Host, the first time.
+// attachPlugin gives the plugin its Host, once.
 func (s *Server) attachPlugin() error {
 	a := s.abilities.Attacher
 	if a == nil || s.accepted.Load() {
@@ -269,7 +269,7 @@ func (s *Server) Drain(ctx context.Context, req *pluginv1.DrainRequest) (*plugin
 	if limit == 0 {
 		limit = drainDeadline
 	}
-	// The answer should arrive before the host stops waiting.
+	// End early enough for the answer to arrive before the host stops waiting.
 	ctx, cancel := context.WithTimeout(ctx, limit-limit/20)
 	defer cancel()
 	if err := s.drain(ctx, req.GetLastCommandSeq()); err != nil {
@@ -278,8 +278,8 @@ func (s *Server) Drain(ctx context.Context, req *pluginv1.DrainRequest) (*plugin
 	return &pluginv1.DrainResponse{}, nil
 }
 
-// drain lets commands and hooks settle, then the plugin's own work, then
-// waits until the host has everything.
+// drain waits until commands and hooks have settled, then lets the plugin finish its own work, and
+// then waits until the host has acknowledged everything.
 func (s *Server) drain(ctx context.Context, lastCommand uint64) error {
 	if err := s.cmds.wait(ctx, lastCommand); err != nil {
 		return fmt.Errorf("commands: %w", err)

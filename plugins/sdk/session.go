@@ -16,9 +16,9 @@ import (
 
 type sessionStream = grpc.BidiStreamingServer[pluginv1.HostFrame, pluginv1.PluginFrame]
 
-// session is one run of the bidirectional stream: a reader, which hands
-// everything over without ever waiting, and a writer. The reader also
-// answers pings, so a pong says that frames are still being handed over.
+// session is one run of the bidirectional stream, with a reader and a writer. The reader passes
+// frames on without ever waiting. It also answers pings, so a pong shows that frames are still
+// passed on.
 type session struct {
 	stream sessionStream
 	hello  *pluginv1.HostHello
@@ -62,7 +62,8 @@ func (s *Server) Session(stream sessionStream) error {
 		close(ses.done)
 	}()
 
-	// Returning ends the stream, and with it a reader or writer that waits in it.
+	// When this method returns the stream ends, and with it a reader or writer that waits for the
+	// stream.
 	select {
 	case err = <-readerDone:
 	case <-ctx.Done():
@@ -76,7 +77,7 @@ func (s *Server) Session(stream sessionStream) error {
 	return err
 }
 
-// attach makes ses the session; a former one is ended first.
+// attach makes ses the present session, after it has ended the former one.
 func (s *Server) attach(ses *session) error {
 	s.sessionMu.Lock()
 	defer s.sessionMu.Unlock()
@@ -153,7 +154,7 @@ func (s *Server) read(ses *session) error {
 		case *pluginv1.HostFrame_SubscriptionEnd:
 			s.subs.ended(k.SubscriptionEnd)
 		case *pluginv1.HostFrame_ConfigChanged:
-			// Configure follows; nothing to do for the notice.
+			// The notice needs no action, since a Configure follows it.
 		default:
 			s.unknownFrames.Add(1)
 		}

@@ -24,7 +24,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk/internal/wirehost"
 )
 
-// rig is a Server over bufconn, driven in messages of the wire.
+// rig is a Server over bufconn to which a test sends the messages of the contract.
 type rig struct {
 	srv    *sdk.Server
 	conn   *grpc.ClientConn
@@ -80,7 +80,7 @@ func newRig(tb tester, a sdk.Abilities) *rig {
 	return r
 }
 
-// configure makes it ready for a Session.
+// configure configures the plugin, so that it accepts a Session.
 func (r *rig) configure(tb tester) {
 	tb.Helper()
 	if _, err := r.client.Configure(context.Background(), &pluginv1.ConfigureRequest{}); err != nil {
@@ -121,7 +121,7 @@ func wait(tb tester, ses *wirehost.Session, what string, match func(wirehost.Ite
 	return it
 }
 
-// pong proves that everything sent before has been handled.
+// pong sends a ping and waits for its pong: everything sent before has been handled then.
 func pong(tb tester, ses *wirehost.Session, id uint64) {
 	tb.Helper()
 	if err := ses.Ping(id); err != nil {
@@ -182,7 +182,7 @@ func TestWindow(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Receipts and results never wait.
+	// Receipts and results need no credit, so they are sent at once.
 	receipt := sdk.Event{Account: "a", Thread: "t", Body: sdk.Receipt{Conversation: "c", ReadSeq: 1}}
 	if err := r.host.EmitAsync(receipt, func(_ sdk.Ack, err error) { acks <- err }); err != nil {
 		t.Fatal(err)
@@ -196,7 +196,7 @@ func TestWindow(t *testing.T) {
 		seq := i + 1
 		wait(t, ses, fmt.Sprintf("event %d", seq), func(it wirehost.Item) bool { return it.Event.GetSeq() == seq })
 		ack := &pluginv1.EventAck{Seq: seq, Status: pluginv1.AckStatus_ACK_STATUS_COMMITTED}
-		if err := ses.Acks(ack, ack); err != nil { // twice: the second says nothing new
+		if err := ses.Acks(ack, ack); err != nil { // the second acknowledgement of an event is ignored
 			t.Fatal(err)
 		}
 		if err := <-acks; err != nil {
@@ -294,8 +294,8 @@ func TestOverloadAndStop(t *testing.T) {
 	}
 }
 
-// TestEveryEventOnce: whatever the host answers or loses, every event is in
-// the log once, in the order of its thread, and every callback ran once.
+// TestEveryEventOnce: whatever the host answers and whichever answers are lost, every event is in
+// the log once, in the order of its thread, and every callback has run once.
 func TestEveryEventOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := newRig(t, sdk.Abilities{})
@@ -303,7 +303,7 @@ func TestEveryEventOnce(t *testing.T) {
 		r.configure(t)
 		var ledger wirehost.Ledger
 		var mu sync.Mutex
-		silent := false // the host commits, but its answers are lost
+		silent := false // the host commits events, but its answers are lost
 		policy := wirehost.Policy{Ack: func(ev *pluginv1.Event) *pluginv1.EventAck {
 			ack := ledger.Commit(ev)
 			mu.Lock()

@@ -6,9 +6,9 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// This file is the outbox seen from the reader: what acknowledgements do.
+// This file has the reader's side of the outbox: what acknowledgements do.
 
-// settle takes acknowledgements. Callbacks run here, on the reader.
+// settle handles acknowledgements. It runs the callbacks, on the reader's goroutine.
 func (o *outbox) settle(s *session, acks []*pluginv1.EventAck) {
 	var again []*pending
 	o.mu.Lock()
@@ -40,7 +40,7 @@ func (o *outbox) settle(s *session, acks []*pluginv1.EventAck) {
 			}})
 		case pluginv1.AckStatus_ACK_STATUS_REFUSED:
 			o.finish(p, emitted{err: &RefusedError{Code: a.GetCode()}})
-		default: // RETRY, or an answer from the future: durable is only what is said to be
+		default: // RETRY, or a status of a newer host: an event is durable only if the host says so
 			again = append(again, p)
 		}
 	}
@@ -65,12 +65,12 @@ func (o *outbox) settle(s *session, acks []*pluginv1.EventAck) {
 	o.mu.Unlock()
 }
 
-// finish answers p; callbacks are left for after the lock.
+// finish records the answer to p; the caller runs callbacks after it has released the lock.
 func (o *outbox) finish(p *pending, e emitted) {
 	switch {
 	case p.abandoned:
 	case p.ch != nil:
-		p.ch <- e // room for one, and the only answer
+		p.ch <- e // never blocks: there is room for one, and no other answer
 	case p.done != nil:
 		o.acked = append(o.acked, p)
 		o.answers = append(o.answers, e)
@@ -88,7 +88,7 @@ func (o *outbox) settledOne() {
 	}
 }
 
-// pause holds all events back, since the host's log takes none.
+// pause holds all events back, because the host's log takes none now.
 func (o *outbox) pause() {
 	o.backoff = min(max(2*o.backoff, retryFirst), retryMost)
 	o.pausedUntil = time.Now().Add(o.backoff)
@@ -112,7 +112,7 @@ func (o *outbox) drained() <-chan struct{} {
 	return ch
 }
 
-// close answers everything unacknowledged with ErrStopped.
+// close ends everything unacknowledged with ErrStopped.
 func (o *outbox) close() {
 	o.mu.Lock()
 	o.closed = true
@@ -139,7 +139,7 @@ func (o *outbox) close() {
 	o.callBack(acked, answers)
 }
 
-// callBack runs the callbacks of EmitAsync; one that panics costs no other.
+// callBack runs the callbacks of EmitAsync; if one panics the others still run.
 func (o *outbox) callBack(acked []*pending, answers []emitted) {
 	for next := 0; next < len(acked); {
 		o.guard(func() {

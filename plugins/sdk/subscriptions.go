@@ -10,7 +10,7 @@ import (
 
 const defaultCredit = 64
 
-// subscriptions are the open readers, by id.
+// subscriptions are the open subscriptions, by id.
 type subscriptions struct {
 	srv *Server
 
@@ -19,8 +19,8 @@ type subscriptions struct {
 	open map[uint64]*subscription
 }
 
-// subscription is one reader. Its handler runs on a goroutine which exists
-// only while batches wait.
+// subscription is an open subscription. It has a goroutine, which runs the handler, only while
+// batches wait.
 type subscription struct {
 	owner   *subscriptions
 	id      uint64
@@ -28,7 +28,7 @@ type subscription struct {
 	thread  ThreadID
 	opts    SubscribeOptions
 	handler RecordHandler
-	stop    func() bool // of the watch over the caller's context
+	stop    func() bool // ends the watch on the caller's context
 
 	mu      sync.Mutex
 	cursor  Cursor // last record received
@@ -36,7 +36,7 @@ type subscription struct {
 	busy    bool
 	closed  bool
 	waiting uint32 // records received and not handled
-	owed    uint32 // handled, credit not returned
+	owed    uint32 // records handled whose credit was not returned yet
 }
 
 func (ss *subscriptions) subscribe(ctx context.Context, sub *subscription) {
@@ -60,14 +60,14 @@ func (ss *subscriptions) subscribe(ctx context.Context, sub *subscription) {
 	ss.srv.out.pushControl(sub.frame())
 }
 
-// resume opens everything again under a new session; mu is held.
+// resume opens all subscriptions again in a new session; the caller holds mu.
 func (ss *subscriptions) resume() {
 	for _, sub := range ss.open {
 		ss.srv.out.pushControl(sub.frame())
 	}
 }
 
-// frame asks for what comes after the cursor, with all credit not in use.
+// frame asks the host for what comes after the cursor, with all credit that is not in use.
 func (sub *subscription) frame() *pluginv1.PluginFrame {
 	sub.mu.Lock()
 	defer sub.mu.Unlock()
@@ -93,7 +93,7 @@ func (ss *subscriptions) find(id uint64) *subscription {
 func (ss *subscriptions) records(b *pluginv1.RecordBatch) {
 	sub := ss.find(b.GetSubscription())
 	if sub == nil {
-		return // closed a moment ago
+		return // the subscription was closed a moment ago
 	}
 	batch := RecordBatch{Records: make([]Record, len(b.GetRecords())), Live: b.GetLive()}
 	for i, r := range b.GetRecords() {
@@ -102,7 +102,7 @@ func (ss *subscriptions) records(b *pluginv1.RecordBatch) {
 	sub.take(batch)
 }
 
-// ended takes the host's end of a subscription.
+// ended handles the end of a subscription by the host.
 func (ss *subscriptions) ended(e *pluginv1.SubscriptionEnd) {
 	ss.mu.Lock()
 	sub := ss.open[e.GetSubscription()]
@@ -151,8 +151,8 @@ func (sub *subscription) run() {
 	}
 }
 
-// handled returns credit, in steps of half of it: a frame per record would
-// cost more than the record.
+// handled returns credit, in steps of half of the whole credit: a frame for each record would cost
+// more than the record.
 func (sub *subscription) handled(n uint32) {
 	sub.mu.Lock()
 	defer sub.mu.Unlock()
@@ -187,7 +187,7 @@ func (sub *subscription) Close() {
 	}
 }
 
-// closeAll ends everything without a word to the host.
+// closeAll closes all subscriptions without telling the host.
 func (ss *subscriptions) closeAll() {
 	ss.mu.Lock()
 	open := ss.open

@@ -11,9 +11,9 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk/internal/wirehost"
 )
 
-// TestNotUTF8 (PR19): what a plugin hands over and is not UTF-8 costs itself
-// and never the session: a name is refused to its author, a text has its bad
-// bytes replaced, a hook gets its precise answer.
+// TestNotUTF8 (PR19): text from a plugin that is not UTF-8 never ends the session: a bad thread or
+// dedupe key is refused to the caller, in other strings the bad bytes are replaced, and a webhook
+// gets an answer that names the problem.
 func TestNotUTF8(t *testing.T) {
 	text := sdk.Message{Parts: []sdk.Part{sdk.Text{Text: "caf\xe9"}}}
 	r := start(t, sdk.Abilities{Hooker: sdk.HookFunc(func(_ context.Context, req *sdk.HookRequest) sdk.HookResponse {

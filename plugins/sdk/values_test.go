@@ -54,7 +54,7 @@ func TestAccounts(t *testing.T) {
 	for name, tc := range map[string]struct {
 		cfg  sdk.Config
 		want []string // "account path code"
-		kept string   // number of account a afterwards
+		kept string   // the number of account a afterwards
 	}{
 		"accepted":      {sdk.Config{Accounts: []sdk.Account{{ID: "a", Settings: json.RawMessage(`{"number":"2"}`)}}}, nil, "2"},
 		"validate only": {sdk.Config{ValidateOnly: true}, nil, "1"},

@@ -32,7 +32,7 @@ func IdentityOf(ctx context.Context) (Identity, bool) {
 
 // web serves the plugin's routes on http.sock.
 type web struct {
-	key atomic.Pointer[[]byte] // of the last accepted configuration
+	key atomic.Pointer[[]byte] // the identity key of the last accepted configuration
 
 	mu     sync.Mutex
 	socket string
@@ -40,7 +40,7 @@ type web struct {
 	done   chan struct{}
 }
 
-// serve listens on socket, or keeps the listener when it is the same.
+// serve listens on socket, or keeps the present listener if the socket is the same.
 func (w *web) serve(s *Server, socket string, routes []Route) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -86,11 +86,11 @@ func (w *web) closeLocked() {
 	w.server, w.socket = nil, ""
 }
 
-// authenticate checks Parley-Identity wherever it stands, and demands it
-// where the route is not public. Paths outside of all routes do not exist.
+// authenticate checks the Parley-Identity header on any request that has one, and demands it on
+// routes that are not public. Paths outside of all routes get a 404.
 func (w *web) authenticate(routes []Route, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		// A path that goes up again could name one route and reach another.
+		// A path with ".." could name one route and reach another.
 		clean := path.Clean(r.URL.Path)
 		access := accessOf(routes, clean)
 		if access == 0 || clean != r.URL.Path && clean+"/" != r.URL.Path {
@@ -116,7 +116,7 @@ func (w *web) authenticate(routes []Route, next http.Handler) http.Handler {
 	})
 }
 
-// accessOf finds the longest route that a path is under; 0 = none.
+// accessOf returns the access of the longest route that the path is under; 0 = there is none.
 func accessOf(routes []Route, of string) Access {
 	of = strings.TrimPrefix(of, "/")
 	best, length := Access(0), -1
@@ -136,7 +136,7 @@ type peerListener struct {
 	creds credentials.TransportCredentials
 }
 
-// Accept implements net.Listener; a stranger's connection is closed.
+// Accept implements net.Listener; the connection of any other process is closed.
 func (l *peerListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()

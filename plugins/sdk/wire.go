@@ -4,18 +4,17 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// Wire translates between the SDK's structs and the messages of the
-// contract, for code that plays the gateway's part, such as sdktest. Plugins
-// have no use for it.
+// Wire translates between the SDK's structs and the messages of the contract, for code that plays
+// the gateway's part, such as sdktest. Plugins do not need it.
 type Wire struct{}
 
-// Manifest reads a Describe answer.
+// Manifest decodes the answer to Describe.
 func (Wire) Manifest(d *pluginv1.DescribeResponse) Manifest { return manifestFromWire(d) }
 
-// Configure makes a Configure request; sockets and keys are the caller's.
+// Configure makes a Configure request; the caller adds sockets and keys.
 func (Wire) Configure(c *Config) *pluginv1.ConfigureRequest { return configToWire(c) }
 
-// Problems reads a Configure answer.
+// Problems decodes the answer to Configure.
 func (Wire) Problems(ps []*pluginv1.ConfigProblem) Problems { return problemsFromWire(ps) }
 
 // Event reads an event that a plugin emitted.

@@ -20,8 +20,8 @@ const (
 	hookQueue    = 1024
 )
 
-// guard runs f and contains a panic, which it logs with its stack. The value
-// of a panic may hold customers' data, so only runtime errors are printed.
+// guard runs f and contains a panic, which it logs with its stack. The value of a panic may contain
+// customers' data, so only runtime errors are logged.
 func (s *Server) guard(what string, f func(), attrs ...slog.Attr) (ok bool) {
 	defer func() {
 		v := recover()
@@ -39,11 +39,11 @@ func (s *Server) guard(what string, f func(), attrs ...slog.Attr) (ok bool) {
 	return true
 }
 
-// command hands a command to the lane of its thread.
+// command passes a command to the lane of its thread.
 func (s *Server) command(ses *session, wire *pluginv1.Command) {
 	c, done := s.cmds.accept(ses, wire)
 	if done != nil {
-		// The earlier event may still be referred to by a frame.
+		// A frame may still refer to the earlier event, so send a copy.
 		p := &pending{free: true, wire: proto.CloneOf(done), done: func(Ack, error) {}}
 		if err := s.out.put(p, false); err != nil {
 			s.log.Warn("result not sent", "command_id", wire.GetCommandId(), "err", err)
@@ -83,7 +83,7 @@ func (s *Server) run(c *command, wire *pluginv1.Command) {
 	s.settle(c, &r)
 }
 
-// settle sends the Result, which stays until it is acknowledged.
+// settle sends the Result, which the outbox keeps until it is acknowledged.
 func (s *Server) settle(c *command, r *Result) {
 	wire := &pluginv1.Event{
 		Account: c.account, Thread: c.thread, ReceivedTime: time.Now().UnixMicro(),
@@ -106,7 +106,7 @@ func (s *Server) settle(c *command, r *Result) {
 	s.cmds.settle(c)
 }
 
-// call finds the ability for a command.
+// call calls the method that carries out a command.
 func (s *Server) call(ctx context.Context, c *command, wire *pluginv1.Command) Result {
 	switch k := wire.GetKind().(type) {
 	case *pluginv1.Command_Send:
@@ -128,11 +128,11 @@ func (s *Server) call(ctx context.Context, c *command, wire *pluginv1.Command) R
 	return Failed(KindInternal, "unsupported", "the plugin does not take this command")
 }
 
-// hook answers a webhook from the pool: requests of carriers have no order.
+// hook answers a webhook in the pool, since webhooks have no order.
 func (s *Server) hook(ses *session, wire *pluginv1.Hook) {
 	job := func() {
 		if ses.ctx.Err() != nil {
-			return // the host asks again under the next session
+			return // the host sends the webhook again in the next session
 		}
 		s.out.pushHook(ses, s.runHook(wire))
 	}
@@ -154,7 +154,7 @@ func (s *Server) runHook(wire *pluginv1.Hook) *pluginv1.HookResult {
 	}
 	out, err := hookResultToWire(wire, &resp)
 	switch {
-	case errors.Is(err, ErrNotUTF8): // a name that the sender chose: no repeat will mend it
+	case errors.Is(err, ErrNotUTF8): // the sender chose that name, so a repeat would fail, too
 		return &pluginv1.HookResult{Id: wire.GetId(), Status: http.StatusBadRequest, Reason: "not_utf8"}
 	case err != nil:
 		s.log.Error("hook answer not understood", "account", wire.GetAccount(), "err", err)
@@ -163,7 +163,7 @@ func (s *Server) runHook(wire *pluginv1.Hook) *pluginv1.HookResult {
 	return out
 }
 
-// signal queues what the plugin should know now.
+// signal queues a signal for the plugin's handler.
 func (s *Server) signal(wire *pluginv1.Signal) {
 	h := s.abilities.SignalHandler
 	if h == nil {

@@ -1,8 +1,7 @@
-// Package identity makes and checks the Parley-Identity header, by which the
-// gateway's proxy tells a plugin who sent a request (DESIGN.md 7): base64url
-// JSON, a dot, and the base64url HMAC-SHA-256 over that JSON. Method, path
-// and expiry stand inside, so a header cannot be carried to another request.
-// The key comes with each Configure and never leaves the two processes.
+// Package identity makes and checks the Parley-Identity header, by which the gateway's proxy tells
+// a plugin who sent a request (DESIGN.md 7): base64url JSON, a dot, and the base64url HMAC-SHA-256
+// of that JSON. The JSON contains method, path and time, so a header cannot be used for another
+// request. The key comes with each Configure and never leaves the two processes.
 package identity
 
 import (
@@ -19,10 +18,10 @@ import (
 // Header is the name of the HTTP header.
 const Header = "Parley-Identity"
 
-// Lifetime is how long a header is good for.
+// Lifetime is how long after its issue time a header is valid.
 const Lifetime = 60 * time.Second
 
-// Skew is how far in the future an issue time may lie.
+// Skew is how far in the future an issue time may lie, for clocks that differ.
 const Skew = 5 * time.Second
 
 // Errors that Verify returns, possibly wrapped.
@@ -41,8 +40,8 @@ type Identity struct {
 	Role string `json:"role,omitempty"`
 	// Name is the display name; "" = not known.
 	Name string `json:"name,omitempty"`
-	// Conversation, Account, Thread, Purpose, Instance and GrantID are those
-	// of the grant that opened the request; "" without one.
+	// Conversation, Account, Thread, Purpose, Instance and GrantID are those of the grant that the
+	// request used; "" without one.
 	Conversation string `json:"conversation,omitempty"`
 	Account      string `json:"account,omitempty"`
 	Thread       string `json:"thread,omitempty"`

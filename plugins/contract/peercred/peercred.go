@@ -1,8 +1,7 @@
-// Package peercred restricts a gRPC connection over a unix socket to a known
-// process: TransportCredentials whose handshake reads the peer's credentials
-// from the kernel and asks a check. Nothing is encrypted; the socket stands
-// in a directory of mode 0700, and a stranger of the same user is refused
-// here, at the handshake. Either side may use it: a connecting process sees
+// Package peercred restricts a gRPC connection over a unix socket to a known process: its
+// TransportCredentials read the peer's credentials from the kernel in the handshake and pass them
+// to a check. Nothing is encrypted; the socket is in a directory of mode 0700, and a wrong process
+// of the same user is refused in the handshake. Both sides can use it: a connecting process sees
 // the credentials of the one that listens.
 package peercred
 
@@ -15,10 +14,10 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// ErrRefused is returned, wrapped, when the check says no.
+// ErrRefused is returned, wrapped, when the check refuses the peer.
 var ErrRefused = errors.New("peer refused")
 
-// Peer is who holds the other end of a unix socket.
+// Peer is the process at the other end of a unix socket.
 type Peer struct {
 	PID int
 	UID int
@@ -44,8 +43,8 @@ func UID(uid int) func(Peer) error {
 	}
 }
 
-// New returns credentials for both directions. check runs in each handshake
-// and must be safe for concurrent use.
+// New returns credentials for both sides of a connection. check runs in each handshake and must be
+// safe for concurrent use.
 func New(check func(Peer) error) credentials.TransportCredentials {
 	return &creds{check: check}
 }
@@ -76,7 +75,7 @@ type creds struct {
 	check func(Peer) error
 }
 
-// AuthInfo is what a gRPC handler finds in its peer.
+// AuthInfo is the AuthInfo of a gRPC handler's peer.
 type AuthInfo struct {
 	credentials.CommonAuthInfo
 	Peer Peer

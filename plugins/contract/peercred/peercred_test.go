@@ -10,7 +10,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/contract/peercred"
 )
 
-// pair connects two ends over a unix socket.
+// pair returns the two ends of a connection over a unix socket.
 func pair(t *testing.T) (client, server net.Conn) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "pc")

@@ -129,7 +129,7 @@ func checkCommandOrder(ctx context.Context, s *subject) error {
 			continue
 		}
 		thread := it.Event.GetThread()
-		if r.GetCommandId() < last[thread] { // ids grow with the order of sending
+		if r.GetCommandId() < last[thread] { // command ids grow in the order in which they were sent
 			return fmt.Errorf("thread %s: %s settled after %s", thread, r.GetCommandId(), last[thread])
 		}
 		last[thread] = r.GetCommandId()
@@ -137,7 +137,7 @@ func checkCommandOrder(ctx context.Context, s *subject) error {
 	return nil
 }
 
-// hold keeps begin_ack back.
+// hold leaves Begin unanswered.
 func hold(*pluginv1.Begin) *pluginv1.BeginAck { return nil }
 
 func checkBegin(ctx context.Context, s *subject) error {
@@ -159,7 +159,7 @@ func checkBegin(ctx context.Context, s *subject) error {
 	}
 	if r := it.Event.GetResult(); r != nil {
 		if r.GetOutcome() == pluginv1.Outcome_OUTCOME_FAILED {
-			return nil // refused before any call to the provider
+			return nil // refused before the provider was called
 		}
 		return fmt.Errorf("outcome %v without begin", r.GetOutcome())
 	}
@@ -200,7 +200,7 @@ func checkBeginRefused(ctx context.Context, s *subject) error {
 	return nil
 }
 
-// mute leaves every event without an answer.
+// mute leaves every event unanswered.
 func mute(*pluginv1.Event) *pluginv1.EventAck { return nil }
 
 func checkRedelivery(ctx context.Context, s *subject) error {
@@ -275,7 +275,8 @@ func checkLookup(ctx context.Context, s *subject) error {
 	return settled(r)
 }
 
-// needsDeferred: process can be tried only with what a webhook deferred.
+// needsDeferred: the process command can be tried only if a webhook of the fixtures defers an
+// event.
 func needsDeferred(s *subject) string {
 	if why := needsProcess(s); why != "" {
 		return why
@@ -288,7 +289,7 @@ func needsDeferred(s *subject) string {
 	return ""
 }
 
-// deferred gets a process command out of the fixtures' webhooks.
+// deferred makes a process command from an event that a webhook of the fixtures defers.
 func (s *subject) deferred(ctx context.Context, ses *wirehost.Session) (*pluginv1.Command, error) {
 	for i := range s.opts.Fixtures.Hooks {
 		r, err := answer(ctx, ses, s.opts.Fixtures.hook(&s.opts.Fixtures.Hooks[i], 1<<32+uint64(i)), hookLimit(s))
@@ -332,7 +333,7 @@ func checkProcess(ctx context.Context, s *subject) error {
 		}
 		emitted = append(emitted, len(ledger.Events()))
 	}
-	if emitted[1] != emitted[0]+1 { // the second Result, and nothing else that is new
+	if emitted[1] != emitted[0]+1 { // the second Result must be the next event, with nothing new between
 		return fmt.Errorf("the repeated process command added %d events to the log", emitted[1]-emitted[0]-1)
 	}
 	return nil

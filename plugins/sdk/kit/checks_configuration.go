@@ -71,8 +71,8 @@ func checkSample(_ context.Context, s *subject) error {
 	return nil
 }
 
-// conforms checks settings as an administrator writes them: with the secrets
-// inside, each at its path.
+// conforms checks settings as an administrator writes them against the schema: each secret is put
+// in at its path first.
 func conforms(name, schema, text string, secrets map[string]string) error {
 	compiled, err := compile(name, schema)
 	if err != nil {
@@ -91,7 +91,8 @@ func conforms(name, schema, text string, secrets map[string]string) error {
 	return nil
 }
 
-// putIn sets the value at path; what is no object on the way is left to the schema.
+// putIn sets the value at path; if something on the way is not an object, nothing is set and the
+// schema reports it.
 func putIn(doc any, path []string, value string) {
 	obj, ok := doc.(map[string]any)
 	switch {
@@ -126,8 +127,8 @@ func checkMalformed(ctx context.Context, s *subject) error {
 	return s.same(ctx, p, ses, before)
 }
 
-// refused wants problems, each with code and text. A failed call will do too:
-// the plugin has said no.
+// refused checks that the plugin reports problems, each with code and text. A failed call counts,
+// too, since the plugin has refused.
 func (s *subject) refused(ctx context.Context, p *process, edit func(*pluginv1.ConfigureRequest)) error {
 	resp, err := s.configure(ctx, p, edit)
 	if err != nil {
@@ -144,8 +145,8 @@ func (s *subject) refused(ctx context.Context, p *process, edit func(*pluginv1.C
 	return nil
 }
 
-// probe tries what the sample configuration makes possible and returns how
-// it went, to be compared with another time.
+// probe tries what the sample configuration makes possible and describes what happened, for a
+// comparison with a later probe.
 func (s *subject) probe(ctx context.Context, ses *wirehost.Session, n int) (string, error) {
 	if f := &s.opts.Fixtures; s.desc.GetHook() != nil && len(f.Hooks) > 0 {
 		r, err := answer(ctx, ses, f.hook(&f.Hooks[0], uint64(n)), hookLimit(s))
@@ -168,7 +169,7 @@ func (s *subject) probe(ctx context.Context, ses *wirehost.Session, n int) (stri
 	return "alive", nil
 }
 
-// same wants that the probe goes as it did before.
+// same checks that a probe has the same result as before.
 func (s *subject) same(ctx context.Context, p *process, ses *wirehost.Session, before string) error {
 	after, err := s.probe(ctx, ses, 2)
 	if err != nil {

@@ -34,11 +34,11 @@ func crashChecks() []check {
 	}
 }
 
-// outbox plays the host's outbox over generations of the plugin.
+// outbox plays the host's outbox across several processes of the plugin.
 type outbox struct {
 	mu      sync.Mutex
-	begun   map[string]int // provider calls that may have happened
-	settled map[string]int // results committed
+	begun   map[string]int // how often each command may have called the provider
+	settled map[string]int // committed results of each command
 	half    chan struct{}  // closed when half have settled
 	n       int
 }
@@ -73,7 +73,7 @@ func checkKill(ctx context.Context, s *subject) error {
 	sending := make(chan struct{})
 	go func() {
 		defer close(sending)
-		_, _ = s.deliver(ctx, ses, 0, n, 16) // ends early with the process
+		_, _ = s.deliver(ctx, ses, 0, n, 16) // returns early when the process dies
 	}()
 	select {
 	case <-o.half:
@@ -90,7 +90,7 @@ func checkKill(ctx context.Context, s *subject) error {
 	if err != nil {
 		return fmt.Errorf("start after the kill: %w", err)
 	}
-	// The host's rules: nothing begun is sent again unless that is harmless.
+	// The host's rule: a command that has begun is sent again only if that is harmless.
 	var again []*pluginv1.Command
 	unknown := map[string]bool{}
 	o.mu.Lock()
@@ -159,7 +159,7 @@ func checkKillHooks(ctx context.Context, s *subject) error {
 		commit(r)
 		want = len(ledger.Events())
 		h.Id += 1000
-		if err := ses.Hook(h); err != nil { // its answer is lost with the process
+		if err := ses.Hook(h); err != nil { // the answer is lost with the process
 			return err
 		}
 	}

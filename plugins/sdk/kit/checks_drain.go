@@ -41,7 +41,7 @@ func checkDrainSettles(ctx context.Context, s *subject) error {
 	if err := p.drain(ctx, ses.LastCommand(), s.opts.Patience); err != nil {
 		return err
 	}
-	// The answer may overtake the last frame of the stream; a pong may not.
+	// The call's answer may overtake the last frame of the stream, but a pong cannot.
 	if err := ping(ctx, ses, 1, time.Second); err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func checkDrainDeadline(ctx context.Context, s *subject) error {
 	if err != nil {
 		return err
 	}
-	if needsCommands(s) == "" { // something that cannot finish
+	if needsCommands(s) == "" { // send a command that cannot finish
 		if err := ses.Command(s.command(1, 1)); err != nil {
 			return err
 		}

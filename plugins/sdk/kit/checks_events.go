@@ -12,8 +12,8 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk/internal/wirehost"
 )
 
-// The events that every store-and-forward plugin emits are Results, so these
-// checks need no more than commands.
+// Every store-and-forward plugin emits Results, which are events, so these checks need nothing but
+// commands.
 func eventChecks() []check {
 	return []check{
 		{
@@ -58,7 +58,7 @@ func checkSeq(ctx context.Context, s *subject) error {
 			}
 			next++
 		}
-		// A pong tells that the acknowledgements before the ping have arrived.
+		// When the pong comes, the acknowledgements sent before the ping have arrived.
 		if err := ping(ctx, ses, 1, time.Second); err != nil {
 			return err
 		}
@@ -95,7 +95,7 @@ func checkResend(ctx context.Context, s *subject) error {
 	if err != nil {
 		return err
 	}
-	if err := ping(ctx, ses, 1, time.Second); err != nil { // as above
+	if err := ping(ctx, ses, 1, time.Second); err != nil { // the acknowledgements have arrived then
 		return err
 	}
 	ses.Cut()

@@ -69,7 +69,7 @@ func checkDirectory(ctx context.Context, s *subject) error {
 }
 
 func checkCookie(ctx context.Context, s *subject) error {
-	// The last entry wins in an environment.
+	// Of two entries for a variable in an environment the last one counts.
 	p, err := s.launch(contract.MagicCookieKey + "=")
 	if err != nil {
 		return err

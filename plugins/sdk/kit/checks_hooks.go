@@ -30,7 +30,7 @@ func needsHookSamples(s *subject) string {
 	return ""
 }
 
-// hookLimit is the declared budget, at most the contract's 10 s.
+// hookLimit is the time that the plugin declares for a webhook, at most the contract's 10 s.
 func hookLimit(s *subject) time.Duration {
 	if ms := s.desc.GetHook().GetBudgetMs(); ms > 0 && ms < 10_000 {
 		return time.Duration(ms) * time.Millisecond
@@ -127,7 +127,7 @@ func kindOf(ev *pluginv1.Event) string {
 
 func checkHookPure(ctx context.Context, s *subject) error {
 	var first []*pluginv1.HookResult
-	for round := range 2 { // two processes
+	for round := range 2 { // each in a new process
 		_, ses, err := s.ready(ctx, wirehost.Policy{})
 		if err != nil {
 			return err

@@ -43,7 +43,7 @@ func httpChecks() []check {
 	}
 }
 
-// awaitHTTP waits until http.sock takes connections.
+// awaitHTTP waits until http.sock accepts connections.
 func (p *process) awaitHTTP(ctx context.Context) error {
 	for {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", p.httpSocket())
@@ -58,7 +58,7 @@ func (p *process) awaitHTTP(ctx context.Context) error {
 	}
 }
 
-// get asks for path over http.sock, which it waits for.
+// get sends a GET for path over http.sock, once that accepts connections.
 func (p *process) get(ctx context.Context, path, header string) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()

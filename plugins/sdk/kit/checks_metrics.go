@@ -13,7 +13,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk/internal/wirehost"
 )
 
-// maxSeries is how many series of a plugin the host keeps.
+// maxSeries is how many series of one plugin the host keeps.
 const maxSeries = 1000
 
 func metricsChecks() []check {

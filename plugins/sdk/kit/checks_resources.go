@@ -16,7 +16,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk/internal/wirehost"
 )
 
-// needsProc: figures of a process are read where Linux keeps them.
+// needsProc: the resources of a process are read from /proc, which only Linux has.
 func needsProc(*subject) string {
 	if runtime.GOOS != "linux" {
 		return "needs /proc"
@@ -45,7 +45,7 @@ func resourceChecks() []check {
 	}
 }
 
-// traffic is some of all that the plugin takes, in many threads.
+// traffic sends the plugin some of everything that it accepts, in many threads.
 func (s *subject) traffic(ctx context.Context, ses *wirehost.Session) error {
 	if needsCommands(s) == "" {
 		if _, err := s.deliver(ctx, ses, 0, 20*contract.AccountWindow, 1<<20); err != nil {
@@ -137,13 +137,14 @@ func checkDescriptors(ctx context.Context, s *subject) error {
 	return nil
 }
 
-// cpu is what the process has used so far, in the kernel's ticks of 10 ms.
+// cpu is the CPU time that the process has used so far, in the kernel's ticks of 10 ms.
 func (p *process) cpu() (time.Duration, error) {
 	text, err := os.ReadFile(p.proc("stat"))
 	if err != nil {
 		return 0, fmt.Errorf("processor time: %w", err)
 	}
-	// The name in brackets may hold anything; utime and stime are 12 and 13 after it.
+	// The name in brackets may contain anything, so count from its end: utime and stime are fields
+	// 12 and 13 after it.
 	_, rest, _ := strings.Cut(string(text[max(0, strings.LastIndexByte(string(text), ')')):]), " ")
 	fields := strings.Fields(rest)
 	if len(fields) < 13 {
@@ -160,7 +161,7 @@ func checkIdle(ctx context.Context, s *subject) error {
 		return err
 	}
 	never := func(wirehost.Item) bool { return false }
-	if err := quiet(ctx, ses, 500*time.Millisecond, never); err != nil { // let it settle
+	if err := quiet(ctx, ses, 500*time.Millisecond, never); err != nil { // wait until the plugin is at rest
 		return err
 	}
 	before, err := p.cpu()
@@ -198,7 +199,7 @@ func checkLog(ctx context.Context, s *subject) error {
 	if p.long > 64<<10 {
 		return fmt.Errorf("a line of %d bytes", p.long)
 	}
-	// The host lets a burst of 1,000 pass.
+	// The host lets 1,000 lines pass at once.
 	if allowed := 1000 + int(200*took.Seconds()); p.lines > allowed {
 		return fmt.Errorf("%d lines in %v", p.lines, took.Round(time.Millisecond))
 	}

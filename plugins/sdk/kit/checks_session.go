@@ -91,7 +91,7 @@ func checkPing(ctx context.Context, s *subject) error {
 	return nil
 }
 
-// fill puts the plugin's windows to work without waiting.
+// fill sends the plugin as much as its windows allow, without waiting for answers.
 func (s *subject) fill(ses *wirehost.Session) error {
 	if needsCommands(s) == "" {
 		var cmds []*pluginv1.Command
@@ -187,7 +187,7 @@ func checkFrames(ctx context.Context, s *subject) error {
 	if err := ping(ctx, ses, 1, 5*time.Second); err != nil {
 		return err
 	}
-	// Whatever came by now counts; a plugin that answers late is asked elsewhere.
+	// What has come by now is checked; another check finds plugins that answer late.
 	if needsHook(s) == "" {
 		if _, err := ses.HookResult(ctx, 4*contract.MaxFrameItems); err != nil {
 			return fmt.Errorf("no answer to the last hook: %w", err)

@@ -9,9 +9,8 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// Fixtures are what a plugin's author gives the kit: a configuration that
-// works, ones that do not, and webhooks with their outcome. In a file they
-// are JSON.
+// Fixtures are what the author of a plugin gives the kit: a configuration that works,
+// configurations that do not, and webhooks with what they should give. In a file they are JSON.
 type Fixtures struct {
 	Settings json.RawMessage   `json:"settings,omitempty"` // the plugin's own
 	Secrets  map[string]string `json:"secrets,omitempty"`
@@ -21,22 +20,22 @@ type Fixtures struct {
 	Send     Send              `json:"send,omitzero"`
 }
 
-// Account is one to configure.
+// Account is an account of the sample configuration.
 type Account struct {
 	ID       string            `json:"id"`
 	Settings json.RawMessage   `json:"settings,omitempty"`
 	Secrets  map[string]string `json:"secrets,omitempty"`
 }
 
-// Invalid is a configuration that must be refused: the sample one with these
-// settings in the place of the plugin's or of the first account's.
+// Invalid is a configuration that must be refused: the sample configuration, with these settings in
+// place of the plugin's or of the first account's.
 type Invalid struct {
 	Name     string          `json:"name"`
 	Settings json.RawMessage `json:"settings,omitempty"`
 	Account  json.RawMessage `json:"account,omitempty"`
 }
 
-// Hook is a webhook and what it should give.
+// Hook is a webhook and the answer and events that it should give.
 type Hook struct {
 	Name    string            `json:"name"`
 	Account string            `json:"account,omitempty"` // "" = the first
@@ -48,7 +47,7 @@ type Hook struct {
 	Events  []HookEvent       `json:"events,omitempty"`
 }
 
-// HookEvent is one that a webhook should give; empty fields are not compared.
+// HookEvent is an event that a webhook should give; empty fields are not compared.
 type HookEvent struct {
 	Kind      string `json:"kind,omitempty"` // "message", "status", "result", "receipt", "action", "deferred"
 	Thread    string `json:"thread,omitempty"`
@@ -58,7 +57,7 @@ type HookEvent struct {
 // Send is the message that the kit sends.
 type Send struct {
 	To     string `json:"to,omitempty"`     // "" = +15005550006
-	Thread string `json:"thread,omitempty"` // prefix; the kit uses several; "" = the same as To
+	Thread string `json:"thread,omitempty"` // prefix of the threads that the kit uses; "" = the same as To
 }
 
 // LoadFixtures reads a JSON file; unknown keys are errors.
@@ -76,7 +75,7 @@ func LoadFixtures(path string) (Fixtures, error) {
 	return f, nil
 }
 
-// complete fills in what was left to the kit.
+// complete fills in the values that the fixtures leave out.
 func (f *Fixtures) complete() {
 	if len(f.Accounts) == 0 {
 		f.Accounts = []Account{{ID: "kit-account", Settings: json.RawMessage("{}")}}
@@ -106,7 +105,7 @@ func (f *Fixtures) config() *pluginv1.ConfigureRequest {
 	return c
 }
 
-// secretValues are the values that must show up nowhere.
+// secretValues are the secrets of the fixtures, which must not appear in any output.
 func (f *Fixtures) secretValues() []string {
 	var values []string
 	for _, v := range f.Secrets {
@@ -128,7 +127,7 @@ func secrets(m map[string]string) []*pluginv1.Secret {
 	return out
 }
 
-// hook makes the wire form of a fixture.
+// hook makes the contract's message for a fixture.
 func (f *Fixtures) hook(h *Hook, id uint64) *pluginv1.Hook {
 	account, method, url := h.Account, h.Method, h.URL
 	if account == "" {

@@ -1,12 +1,10 @@
-// Package kit is the conformance kit of parley.plugin.v1: it starts any
-// executable as the gateway would and checks from outside, over the socket,
-// that it keeps the contract's rules. A test of the plugin's own runs it, and so
-// can a command.
+// Package kit is the conformance kit of parley.plugin.v1: it starts any executable as the gateway
+// would and checks from outside, over the socket, that it keeps the contract's rules. Plugins run
+// it in their tests, and a command can run it, too.
 //
-// Every check starts a process of its own, so one fault does not hide
-// another. A check is skipped only where the plugin does not declare the
-// ability in question, or where the fixtures hold nothing to try it with;
-// the report says which.
+// Every check starts a process of its own, so one fault does not hide another. A check is skipped
+// only where the plugin does not declare the ability in question, or where the fixtures contain
+// nothing to try it with; the report says which.
 package kit
 
 import (
@@ -20,33 +18,33 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// Options name the plugin and what to try it with.
+// Options name the plugin and what the kit tries it with.
 type Options struct {
 	Exec string   // program
-	Args []string // for it
-	Env  []string // KEY=VALUE, besides what the contract sets; the kit's own environment is not passed on
+	Args []string // its arguments
+	Env  []string // KEY=VALUE, besides what the contract sets; the plugin does not get the kit's own environment
 
 	Fixtures Fixtures
 	Groups   []string // run these groups only; nil = all
 	Checks   []string // run these checks only, each "group/name"; nil = all
-	// Patience is how long a command may take; 0 = 20 s. A sandbox in the
-	// place of the vendor needs less.
+	// Patience is how long a command may take; 0 = 20 s. With a sandbox in place of the vendor less
+	// is enough.
 	Patience time.Duration
 	// MaxRSS bounds the resident memory after load, in bytes; 0 = 256 MiB.
 	MaxRSS uint64
-	// Progress gets a line per check as it ends; nil = none.
+	// Progress gets a line for each check when it ends; nil = none.
 	Progress io.Writer
 }
 
-// check is one rule.
+// check tests one rule of the contract.
 type check struct {
 	group, name string
-	rule        string                  // in a sentence
-	needs       func(s *subject) string // why it does not apply; "" = it does
+	rule        string                  // the rule in a sentence
+	needs       func(s *subject) string // returns why the check does not apply; "" = it applies
 	run         func(ctx context.Context, s *subject) error
 }
 
-// checkTime bounds one check.
+// checkTime is how long one check may take.
 const checkTime = time.Minute
 
 // Groups are the names of the kit's groups, in order.
@@ -67,8 +65,8 @@ func checks() []check {
 	)
 }
 
-// Run tries the plugin. The error is for a kit that could not run; a plugin
-// that fails is told by the Report.
+// Run tries the plugin. The error says why the kit could not run; whether the plugin fails is in
+// the Report.
 func Run(ctx context.Context, opts Options) (Report, error) {
 	if opts.Exec == "" {
 		return Report{}, errors.New("kit: no executable")
@@ -88,8 +86,8 @@ func Run(ctx context.Context, opts Options) (Report, error) {
 	s := &subject{opts: opts}
 	report := Report{Plugin: opts.Exec}
 
-	// What it declares decides which checks apply. A plugin that cannot say
-	// fails its descriptor checks below.
+	// What the plugin declares decides which checks apply. A plugin that does not answer Describe
+	// fails the descriptor checks below.
 	if d, err := s.describe(ctx); err == nil {
 		s.desc = d
 		report.Plugin, report.Version = d.GetId(), d.GetVersion()

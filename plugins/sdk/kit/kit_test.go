@@ -14,7 +14,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk/kit/misbehave"
 )
 
-// faultEnv makes the test binary a plugin with that fault.
+// faultEnv is the environment variable that makes the test binary a plugin with that fault.
 const faultEnv = "KIT_TEST_FAULT"
 
 func TestMain(m *testing.M) {
@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 func options(fault misbehave.Fault) kit.Options {
 	return kit.Options{
 		Exec: os.Args[0],
-		// A race-enabled binary would sleep a second at its end.
+		// A binary built for the race detector would sleep a second before it exits.
 		Env:      []string{faultEnv + "=" + string(fault), "GORACE=atexit_sleep_ms=0"},
 		Fixtures: misbehave.Fixtures(), Patience: 2 * time.Second, MaxRSS: 80 << 20,
 	}
@@ -47,7 +47,7 @@ func TestGoodPluginPasses(t *testing.T) {
 	}
 }
 
-// TestEveryCheckHasItsFault keeps the list of bad plugins complete.
+// TestEveryCheckHasItsFault checks that for every check there is a plugin that fails it.
 func TestEveryCheckHasItsFault(t *testing.T) {
 	found := map[string]misbehave.Fault{}
 	for fault, check := range misbehave.Faults() {
@@ -67,7 +67,7 @@ func TestEveryCheckHasItsFault(t *testing.T) {
 func TestBadPluginsFail(t *testing.T) {
 	for fault, check := range misbehave.Faults() {
 		t.Run(string(fault), func(t *testing.T) {
-			t.Parallel() // most of them wait for something that never comes
+			t.Parallel() // most of the cases wait for something that never comes
 			opts := options(fault)
 			opts.Checks = []string{check}
 			report, err := kit.Run(t.Context(), opts)

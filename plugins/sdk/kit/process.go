@@ -28,7 +28,7 @@ const (
 	logKept    = 64 << 10 // bytes of standard error that are kept
 )
 
-// process is one run of the plugin.
+// process is one run of the plugin under test.
 type process struct {
 	cmd   *exec.Cmd
 	dir   string
@@ -39,25 +39,24 @@ type process struct {
 	gateway *grpc.Server
 
 	exited chan struct{}
-	code   int // valid after exited; -1 = by a signal
+	code   int // valid once exited is closed; -1 = killed by a signal
 
 	mu     sync.Mutex
-	stderr []byte   // the last of it
+	stderr []byte   // the end of standard error
 	lines  int      // of standard error
-	long   int      // the longest line, in bytes
+	long   int      // length of the longest line of standard error, in bytes
 	stdout []string // lines, in order
 	line   chan string
 }
 
-// launch starts the executable. The environment holds what the contract
-// names; extra comes last.
+// launch starts the executable. Its environment contains what the contract names, and then extra.
 func launch(opts *Options, extra ...string) (*process, error) {
 	dir, err := os.MkdirTemp("", "kit")
 	if err != nil {
 		return nil, fmt.Errorf("start: %w", err)
 	}
 	p := &process{dir: dir, exited: make(chan struct{}), line: make(chan string, 1)}
-	// The process must outlive a context's end in order to be judged.
+	// The process must not be killed when a context ends, because the checks judge how it exits.
 	p.cmd = exec.Command(opts.Exec, opts.Args...) //nolint:noctx // ended by stop
 	p.cmd.Env = append([]string{
 		contract.MagicCookieKey + "=" + contract.MagicCookieValue,
@@ -83,7 +82,7 @@ func launch(opts *Options, extra ...string) (*process, error) {
 	pumps.Go(func() { p.readStdout(stdout) })
 	pumps.Go(func() { p.readStderr(stderr) })
 	go func() {
-		// Wait for the process first: a grandchild may hold the pipes.
+		// Wait for the process before the pipes are closed: a grandchild may hold them open.
 		state, _ := p.cmd.Process.Wait()
 		p.code = state.ExitCode()
 		close(p.exited)
@@ -130,21 +129,21 @@ func (p *process) readStderr(r io.Reader) {
 	}
 }
 
-// log returns what it wrote to standard error, the last of it.
+// log returns the end of what the process wrote to standard error.
 func (p *process) log() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return string(p.stderr)
 }
 
-// output returns everything that it wrote.
+// output returns what the process wrote to standard error and standard output.
 func (p *process) output() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return string(p.stderr) + "\n" + strings.Join(p.stdout, "\n")
 }
 
-// handshake waits for the line and returns its fields.
+// handshake waits for the handshake line and returns its fields.
 func (p *process) handshake(ctx context.Context) ([]string, error) {
 	limit := time.NewTimer(startLimit)
 	defer limit.Stop()
@@ -164,7 +163,7 @@ func (p *process) handshake(ctx context.Context) ([]string, error) {
 	}
 }
 
-// connect performs the handshake and dials.
+// connect reads the handshake line and connects.
 func (p *process) connect(ctx context.Context) error {
 	fields, err := p.handshake(ctx)
 	if err != nil {
@@ -185,7 +184,7 @@ func (p *process) connect(ctx context.Context) error {
 	return nil
 }
 
-// serveGateway opens the GatewayService's socket.
+// serveGateway serves the GatewayService on its socket.
 func (p *process) serveGateway(ctx context.Context) error {
 	if p.gateway != nil {
 		return nil
@@ -203,7 +202,7 @@ func (p *process) serveGateway(ctx context.Context) error {
 func (p *process) gatewaySocket() string { return filepath.Join(p.dir, "gateway.sock") }
 func (p *process) httpSocket() string    { return filepath.Join(p.dir, "http.sock") }
 
-// waitExit waits for the end and returns the exit code.
+// waitExit waits until the process ends and returns the exit code.
 func (p *process) waitExit(limit time.Duration) (int, error) {
 	t := time.NewTimer(limit)
 	defer t.Stop()
@@ -222,8 +221,8 @@ func (p *process) signal(sig syscall.Signal) error {
 	return nil
 }
 
-// stopped waits until every thread of the program stands still: SIGSTOP is
-// delivered a moment after it was sent. Where there is no procfs it waits that moment.
+// stopped waits until every thread of the process stands still, because SIGSTOP takes effect a
+// moment after it was sent. Without procfs it waits for a fixed moment.
 func (p *process) stopped(ctx context.Context) error {
 	for {
 		stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid))
@@ -250,7 +249,7 @@ func (p *process) stopped(ctx context.Context) error {
 	}
 }
 
-// stop kills the group and removes every trace.
+// stop kills the process group and removes the plugin's folder.
 func (p *process) stop() {
 	if p.conn != nil {
 		_ = p.conn.Close()

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// Status is how a check ended.
+// Status is the result of a check.
 type Status string
 
-// How a check can end.
+// Results of a check.
 const (
 	Passed  Status = "pass"
 	Failed  Status = "FAIL"
 	Skipped Status = "skip"
 )
 
-// Check is the outcome of one rule.
+// Check is the outcome of one check.
 type Check struct {
 	Group, Name string
 	Rule        string // the rule in a sentence
@@ -28,9 +28,9 @@ type Check struct {
 	Duration    time.Duration
 }
 
-// Report is the outcome of a run.
+// Report is the outcome of a run of the kit.
 type Report struct {
-	Plugin  string // its id, or the executable where it gave none
+	Plugin  string // its id, or the executable if it named none
 	Version string
 	Checks  []Check
 }
@@ -112,7 +112,7 @@ func (r Report) WriteJUnit(w io.Writer) error {
 			one.Failure = &junitWhy{Message: c.Detail, Text: c.Rule}
 		case Skipped:
 			one.Skipped = &junitWhy{Message: c.Detail}
-		case Passed: // says nothing
+		case Passed: // JUnit has no element for it
 		}
 		suite.Cases = append(suite.Cases, one)
 	}

@@ -15,17 +15,17 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk/internal/wirehost"
 )
 
-// canary is the text of the kit's messages; no log may show it.
+// canary is the text of the kit's messages; it must not appear in any log.
 const canary = "kit-canary-5f2c71"
 
 // subject is the plugin under test.
 type subject struct {
 	opts  Options
 	desc  *pluginv1.DescribeResponse
-	procs []*process // of the present check
+	procs []*process // processes of the present check
 }
 
-// start launches the plugin and dials it.
+// start launches the plugin and connects to it.
 func (s *subject) start(ctx context.Context) (*process, error) {
 	p, err := s.launch()
 	if err != nil {
@@ -43,7 +43,7 @@ func (s *subject) launch(extra ...string) (*process, error) {
 	return p, nil
 }
 
-// cleanUp ends the check's processes and returns the end of their logs.
+// cleanUp ends the check's processes and returns the ends of their logs.
 func (s *subject) cleanUp() string {
 	var tail strings.Builder
 	for _, p := range s.procs {
@@ -55,7 +55,7 @@ func (s *subject) cleanUp() string {
 	return tail.String()
 }
 
-// describe asks a fresh process what it is.
+// describe calls Describe on a fresh process.
 func (s *subject) describe(ctx context.Context) (*pluginv1.DescribeResponse, error) {
 	defer s.cleanUp()
 	p, err := s.start(ctx)
@@ -94,7 +94,7 @@ func (s *subject) configure(ctx context.Context, p *process, edit func(*pluginv1
 	return resp, nil
 }
 
-// accept configures and wants no problem.
+// accept configures the plugin and returns an error if it reports problems.
 func (s *subject) accept(ctx context.Context, p *process) error {
 	resp, err := s.configure(ctx, p, nil)
 	if err != nil {
@@ -106,7 +106,7 @@ func (s *subject) accept(ctx context.Context, p *process) error {
 	return nil
 }
 
-// configured starts a process with the sample configuration.
+// configured starts a process and gives it the sample configuration.
 func (s *subject) configured(ctx context.Context) (*process, error) {
 	p, err := s.start(ctx)
 	if err != nil {
@@ -118,7 +118,7 @@ func (s *subject) configured(ctx context.Context) (*process, error) {
 	return p, s.accept(ctx, p)
 }
 
-// ready starts a process up to its Session.
+// ready starts a process, configures it and opens a Session.
 func (s *subject) ready(ctx context.Context, policy wirehost.Policy) (*process, *wirehost.Session, error) {
 	p, err := s.configured(ctx)
 	if err != nil {
@@ -128,7 +128,7 @@ func (s *subject) ready(ctx context.Context, policy wirehost.Policy) (*process, 
 	return p, ses, err
 }
 
-// session opens one and waits for the plugin's hello.
+// session opens a Session and waits for the plugin's hello.
 func (p *process) session(ctx context.Context, hello *pluginv1.HostHello, policy wirehost.Policy) (*wirehost.Session, error) {
 	ses, err := wirehost.Open(ctx, p.conn, hello, policy)
 	if err != nil {
@@ -142,7 +142,7 @@ func (p *process) session(ctx context.Context, hello *pluginv1.HostHello, policy
 	return ses, nil
 }
 
-// ping wants the pong within limit.
+// ping sends a ping and returns an error if its pong does not come within limit.
 func ping(ctx context.Context, ses *wirehost.Session, id uint64, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -155,7 +155,7 @@ func ping(ctx context.Context, ses *wirehost.Session, id uint64, limit time.Dura
 	return nil
 }
 
-// command makes the n-th send, on one of threads threads.
+// command makes the n-th send command; the commands are spread over the given number of threads.
 func (s *subject) command(n, threads int) *pluginv1.Command {
 	f := &s.opts.Fixtures
 	thread := f.Send.Thread
@@ -173,8 +173,7 @@ func (s *subject) command(n, threads int) *pluginv1.Command {
 	}
 }
 
-// deliver sends the commands first to end in windows of 32 and waits for
-// every result.
+// deliver sends the commands from first up to end, 32 at a time, and waits for every Result.
 func (s *subject) deliver(ctx context.Context, ses *wirehost.Session, first, end, threads int) (map[string]*pluginv1.Result, error) {
 	out := map[string]*pluginv1.Result{}
 	for from := first; from < end; from += contract.AccountWindow {
@@ -206,7 +205,7 @@ func result(ctx context.Context, ses *wirehost.Session, id string, limit time.Du
 	return r, nil
 }
 
-// settled wants a well-formed outcome.
+// settled checks that an outcome is well-formed.
 func settled(r *pluginv1.Result) error {
 	switch r.GetOutcome() {
 	case pluginv1.Outcome_OUTCOME_SENT, pluginv1.Outcome_OUTCOME_UNKNOWN:
@@ -235,7 +234,7 @@ func answer(ctx context.Context, ses *wirehost.Session, h *pluginv1.Hook, limit 
 	return r, nil
 }
 
-// sameHook compares two answers but for their ids.
+// sameHook compares two answers to webhooks, without their ids.
 func sameHook(a, b *pluginv1.HookResult) bool {
 	a, b = proto.CloneOf(a), proto.CloneOf(b)
 	a.Id, b.Id = 0, 0
@@ -244,7 +243,7 @@ func sameHook(a, b *pluginv1.HookResult) bool {
 	return proto.Equal(a, b)
 }
 
-// alive wants that the process still answers.
+// alive checks that the process still answers.
 func alive(ctx context.Context, p *process, ses *wirehost.Session) error {
 	if ses != nil {
 		if err := ping(ctx, ses, 1<<40, 2*time.Second); err != nil {
@@ -270,7 +269,7 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 
 var errNothing = errors.New("nothing happened")
 
-// quiet waits for d and wants nothing that match accepts.
+// quiet waits for d and returns an error if an item comes that match accepts.
 func quiet(ctx context.Context, ses *wirehost.Session, d time.Duration, match func(wirehost.Item) bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, d, errNothing)
 	defer cancel()

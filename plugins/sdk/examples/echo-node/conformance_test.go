@@ -10,7 +10,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk/kit"
 )
 
-// node finds the program and the plugin's modules, or says what is missing.
+// node finds the program node and the plugin's modules, and fails with what is missing.
 func node(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath("node")

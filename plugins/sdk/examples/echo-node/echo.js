@@ -1,4 +1,4 @@
-// The channel: what Echo takes and what it sends. Copy this file to begin your own.
+// The channel: what Echo accepts and what it sends. Copy this file to begin your own.
 
 const accountSchema = {
   type: 'object',
@@ -17,7 +17,7 @@ export const manifest = {
   abilities: ['metrics'],
 };
 
-/** All faults at once, or the settings of the enabled accounts. */
+/** Returns all faults at once, or the settings of the enabled accounts. */
 export function checkConfig(request) {
   const problems = [];
   const configured = new Map();
@@ -37,7 +37,10 @@ export function checkConfig(request) {
   return { problems, configured };
 }
 
-/** A webhook's answer and events: a pure function of it, so that it may come again. */
+/**
+ * A webhook's answer and events. It depends on the webhook alone, so that a webhook that comes
+ * again gets the same.
+ */
 export function answerHook(accounts, hook) {
   if (!accounts.has(hook.account)) return { status: 404, reason: 'unknown_account' };
   const note = parseObject(hook.body.toString('utf8'));
@@ -48,8 +51,8 @@ export function answerHook(accounts, hook) {
 }
 
 /**
- * Posts a message to the callback URL and says what became of it.
- * @param {() => Promise<boolean>} begin asks the gateway; nothing may leave before it says yes
+ * Posts a message to the callback URL and returns the outcome.
+ * @param {() => Promise<boolean>} begin asks the gateway; nothing may be sent before it resolves to true
  */
 export async function send(accounts, command, begin) {
   const { message_id: id, to, parts } = command.send;
@@ -70,7 +73,7 @@ export async function send(accounts, command, begin) {
     await response.body?.cancel();
     return response.ok ? sent : refused(response.status);
   } catch {
-    return { outcome: 'OUTCOME_UNKNOWN', code: 'no_answer' }; // the other side may have it
+    return { outcome: 'OUTCOME_UNKNOWN', code: 'no_answer' }; // the other side may have got it
   }
 }
 

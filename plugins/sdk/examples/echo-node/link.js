@@ -1,23 +1,23 @@
-// The Session, whatever the channel is: commands in order, Begin, Results until they are acknowledged.
+// The Session, for any channel: commands in order, Begin, and Results until they are acknowledged.
 import { EventEmitter } from 'node:events';
 
 const FRAME_ITEMS = 64;
-const REMEMBERED = 4096; // sent commands whose repeat is answered, not carried out
-const RETRY = { first: 100, most: 5000 }; // ms
+const REMEMBERED = 4096; // how many sent commands are remembered: a repeat is answered and not carried out
+const RETRY = { first: 100, most: 5000 }; // ms between attempts
 
 export class Link {
   #work;
   #stream = null; // the present Session
   #seq = 0; // of the last event in it
   #lastCommand = 0; // seq of the last command in it
-  #commands = new Map(); // by command_id: running, or settled and not acknowledged
-  #sent = new Map(); // Results of acknowledged commands that were sent
+  #commands = new Map(); // by command_id: running, or settled but not acknowledged
+  #sent = new Map(); // Results, already acknowledged, of commands that were sent
   #threads = new Map(); // the last job of each (account, thread)
   #queue = []; // Results to write
   #inFlight = new Map(); // Results by seq
   #running = 0;
-  #pause = 0; // ms; the gateway could not store
-  #timer = null; // of the pause
+  #pause = 0; // ms to wait, because the gateway could not store an event
+  #timer = null; // ends the pause
   #counts = { commands: 0, hooks: 0 };
   #changed = new EventEmitter().setMaxListeners(0);
 
@@ -26,7 +26,10 @@ export class Link {
     this.#work = work;
   }
 
-  /** Carries a Session until it ends. A former one is over; what is unacknowledged goes out again. */
+  /**
+   * Carries on a Session until it ends. It replaces the former Session; what is unacknowledged is
+   * sent again.
+   */
   serve(stream, minor) {
     this.#leave(this.#stream);
     stream.on('data', (frame) => this.#receive(stream, frame, minor));
@@ -66,7 +69,7 @@ export class Link {
       case 'event_acks':
         frame.event_acks.acks.forEach((ack) => this.#acknowledged(ack));
         return this.#flush();
-    } // other kinds are of no concern to this plugin, or newer than it
+    } // this plugin has no use for other kinds of frames, or they are newer than it
   }
 
   #answer(hook) {
@@ -81,7 +84,7 @@ export class Link {
     const known = this.#commands.get(id);
     if (known && !(known.settled && known.stream === this.#stream && command.attempt > known.attempt)) {
       Object.assign(known, { seq: command.seq, attempt: command.attempt, stream: this.#stream });
-      return; // a repeat: under way, or its Result is
+      return; // a repeat of a command that is under way, or whose Result is
     }
     if (this.#sent.has(id)) return this.#report(this.#sent.get(id));
     const job = { seq: command.seq, attempt: command.attempt, stream: this.#stream, settled: false };
@@ -110,7 +113,7 @@ export class Link {
     this.#report({ account, thread, received_time: Date.now() * 1000, result: { command_id, ...result } });
   }
 
-  /** The barrier before the provider's call; false: send nothing. */
+  /** Asks the gateway before the call to the provider; false: send nothing. */
   #begin(command_id, job) {
     if (!this.#stream || job.stream !== this.#stream) return Promise.resolve(false);
     return new Promise((resolve) => {
@@ -124,7 +127,7 @@ export class Link {
     this.#flush();
   }
 
-  /** Writes what waits. Results need no credit. */
+  /** Writes the Results that wait. Results need no credit. */
   #flush() {
     this.#changed.emit('change');
     while (this.#stream && !this.#timer && this.#queue.length > 0) {
@@ -140,7 +143,7 @@ export class Link {
     this.#inFlight.delete(seq);
     const id = event.result.command_id;
     if (!['ACK_STATUS_COMMITTED', 'ACK_STATUS_DUPLICATE', 'ACK_STATUS_REFUSED'].includes(status)) {
-      this.#queue.push(event); // nothing is durable
+      this.#queue.push(event); // the gateway could not store the event
       this.#pause = Math.min(Math.max(2 * this.#pause, RETRY.first), RETRY.most);
       this.#timer ??= setTimeout(() => {
         this.#timer = null;
@@ -156,7 +159,10 @@ export class Link {
     if (this.#sent.size > REMEMBERED) this.#sent.delete(this.#sent.keys().next().value);
   }
 
-  /** Resolves when all up to the command has settled and is acknowledged: true, or false after limit ms. */
+  /**
+   * Resolves when all commands up to the given one have settled and are acknowledged: true, or
+   * false after limit ms.
+   */
   drain(lastCommand, limit) {
     const done = () =>
       this.#lastCommand >= lastCommand && this.#running === 0 && this.#queue.length === 0 && this.#inFlight.size === 0;
@@ -173,7 +179,7 @@ export class Link {
     });
   }
 
-  /** In the Prometheus text format; the gateway adds its prefix. */
+  /** Metrics in the Prometheus text format; the gateway adds its prefix to the names. */
   metrics() {
     return Object.entries(this.#counts).map(([name, n]) => `# TYPE ${name}_total counter\n${name}_total ${n}\n`).join('');
   }

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The process: handshake, the five calls of PluginService, and its end.
-// docs/plugin-contract.md says why each step is there.
+// The process: handshake, the five calls of PluginService, and the exit. docs/plugin-contract.md
+// explains each step.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +9,7 @@ import { loadSync } from '@grpc/proto-loader';
 import { answerHook, checkConfig, manifest, send } from './echo.js';
 import { Link } from './link.js';
 
-const MINOR = 0; // of the contract, as this plugin was written for it
+const MINOR = 0; // the contract's minor version for which this plugin was written
 const MAX_MESSAGE = 8 << 20; // bytes
 
 if (process.env.PARLEY_PLUGIN_COOKIE !== '3f0c1d6e-parley.plugin') {
@@ -18,11 +18,11 @@ if (process.env.PARLEY_PLUGIN_COOKIE !== '3f0c1d6e-parley.plugin') {
 }
 if (!(process.env.PLUGIN_PROTOCOL_VERSIONS ?? '1').split(',').includes('1')) process.exit(65);
 
-// The end of standard input is the end of the gateway, or its wish.
+// Standard input ends when the gateway is gone, or wants the plugin to exit.
 process.stdin.on('end', () => process.exit(0)).on('error', () => process.exit(0)).resume();
 process.on('SIGTERM', () => link.drain(0, 1500).finally(() => process.exit(0)));
 
-/** One line of the log: JSON on standard error. Never texts, addresses or settings. */
+/** Writes one line to the log: JSON on standard error. Never log texts, addresses or settings. */
 function log(level, msg, attributes = {}) {
   process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), level, msg, ...attributes })}\n`);
 }
@@ -62,7 +62,7 @@ const calls = {
   metrics: (call, reply) => reply(null, { text: Buffer.from(link.metrics()) }),
 };
 
-/** The .proto as installed beside this file, or as it lies in Parley's own tree. */
+/** Loads the .proto file, which is installed beside this file or is in Parley's source tree. */
 function contract() {
   const here = fileURLToPath(new URL('./plugin.proto', import.meta.url));
   const tree = fileURLToPath(new URL('../../../contract/parley/plugin/v1/plugin.proto', import.meta.url));

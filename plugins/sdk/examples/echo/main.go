@@ -1,4 +1,4 @@
-// Command echo is a whole channel: webhooks in, answers out to a callback URL.
+// Command echo is a whole channel: webhooks come in, and answers go out to a callback URL.
 package main
 
 import (
@@ -49,7 +49,7 @@ func (e *echo) Send(ctx context.Context, cmd *sdk.SendCommand) sdk.Result {
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return sdk.Unknown("no_answer", "") // the other side may have it
+		return sdk.Unknown("no_answer", "") // the other side may have got it
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode >= 300 {

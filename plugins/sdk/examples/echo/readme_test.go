@@ -41,7 +41,7 @@ func run(t *testing.T, callback string) *sdktest.Host {
 func TestReadmeWebhook(t *testing.T) {
 	hook, _ := examples(t)
 	h := run(t, "")
-	for range 2 { // a carrier may repeat itself
+	for range 2 { // a carrier may send a webhook twice
 		if got := h.Hook(sdk.HookRequest{Account: "a", Body: []byte(hook)}); got.Status != http.StatusOK {
 			t.Fatalf("the README's webhook: got %+v, want 200", got)
 		}

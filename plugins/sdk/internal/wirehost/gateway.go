@@ -22,11 +22,11 @@ import (
 // MaxValue bounds a value of the key-value store, in bytes.
 const MaxValue = 64 << 10
 
-// Gateway is a GatewayService in memory. The zero value is ready.
+// Gateway is a GatewayService in memory. The zero value is ready to use.
 type Gateway struct {
 	pluginv1.UnimplementedGatewayServiceServer
 
-	// Full reports that no attachment can be stored now; nil: there is room.
+	// Full reports whether attachments cannot be stored now; nil: they can.
 	Full func() bool
 
 	mu     sync.Mutex

@@ -7,8 +7,8 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// Ledger stands for the log: it commits each event once per account and
-// dedupe key, over any number of sessions. The zero value is ready.
+// Ledger stands in for the log: it commits each event once per account and dedupe key, across any
+// number of sessions. The zero value is ready to use.
 type Ledger struct {
 	mu      sync.Mutex
 	seen    map[string]*pluginv1.EventAck // by account and key
@@ -17,7 +17,7 @@ type Ledger struct {
 	repeats int
 }
 
-// Commit answers ev as the log would.
+// Commit acknowledges ev as the log would.
 func (l *Ledger) Commit(ev *pluginv1.Event) *pluginv1.EventAck {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -45,8 +45,8 @@ func (l *Ledger) Commit(ev *pluginv1.Event) *pluginv1.EventAck {
 	return ack
 }
 
-// identityOf is what makes an event the same event: the command id of a
-// result, else the dedupe key, else nothing.
+// identityOf is the key by which a repeated event is recognised: the command id and outcome of a
+// result, else the dedupe key, else "", which never repeats.
 func identityOf(ev *pluginv1.Event) string {
 	if r := ev.GetResult(); r != nil {
 		return fmt.Sprintf("result\x00%s\x00%s", r.GetCommandId(), r.GetOutcome())
@@ -64,7 +64,7 @@ func (l *Ledger) Events() []*pluginv1.Event {
 	return append([]*pluginv1.Event(nil), l.events...)
 }
 
-// Repeats counts events that came again and were known.
+// Repeats is how many events came again after they were committed.
 func (l *Ledger) Repeats() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

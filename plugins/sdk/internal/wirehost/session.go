@@ -1,7 +1,7 @@
-// Package wirehost plays the gateway's part of the contract in messages of
-// the wire: a Session with a record of everything that came up, a ledger in
-// the place of the log, and a GatewayService in memory. The conformance kit,
-// the authors' test harness and the SDK's own tests stand on it.
+// Package wirehost plays the gateway's part of the contract with messages of the wire: a Session
+// that records everything that the plugin sends, a ledger in place of the log, and a GatewayService
+// in memory. The conformance kit, the test harness for plugin authors, and the SDK's own tests use
+// it.
 package wirehost
 
 import (
@@ -18,7 +18,7 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// Item is one thing that came up; exactly one field is set.
+// Item is one thing that the plugin sent; exactly one field is set.
 type Item struct {
 	Hello        *pluginv1.PluginHello
 	Event        *pluginv1.Event
@@ -33,20 +33,20 @@ type Item struct {
 	Unknown      bool
 }
 
-// Policy says how a Session answers. Functions run on its reader.
+// Policy says how a Session answers. Its functions run on the Session's reading goroutine.
 type Policy struct {
-	// Ack answers an event; nil = commit it in Ledger. Its result nil = no
-	// answer now.
+	// Ack answers an event; nil = commit it in Ledger. If it returns nil the event is not answered
+	// now.
 	Ack func(*pluginv1.Event) *pluginv1.EventAck
-	// Begin answers a barrier; nil = allow. Its result nil = no answer now.
+	// Begin answers a Begin; nil = allow it. If it returns nil the Begin is not answered now.
 	Begin func(*pluginv1.Begin) *pluginv1.BeginAck
-	// Ledger of the commits; nil = one of the Session's own.
+	// Ledger takes the commits; nil = the Session has one of its own.
 	Ledger *Ledger
-	// Forget keeps no record of what came up, for load.
+	// Forget makes the Session record nothing, for load tests.
 	Forget bool
 }
 
-// Session is one run of the stream, seen from the host.
+// Session is one run of the Session stream, seen from the host.
 type Session struct {
 	stream grpc.BidiStreamingClient[pluginv1.HostFrame, pluginv1.PluginFrame]
 	cancel context.CancelFunc
@@ -67,8 +67,8 @@ type Session struct {
 	mostUnack int
 }
 
-// Open starts a Session with hello (nil = the usual windows) and waits for
-// nothing.
+// Open starts a Session with hello (nil = the default windows) and does not wait for the plugin's
+// answer.
 func Open(ctx context.Context, conn grpc.ClientConnInterface, hello *pluginv1.HostHello, policy Policy) (*Session, error) {
 	if hello == nil {
 		hello = Hello()
@@ -83,7 +83,7 @@ func Open(ctx context.Context, conn grpc.ClientConnInterface, hello *pluginv1.Ho
 		return nil, fmt.Errorf("open session: %w", err)
 	}
 	s := &Session{stream: stream, cancel: cancel, policy: policy, done: make(chan struct{}), changed: make(chan struct{})}
-	// EOF: the plugin has refused already; the reader finds out why.
+	// EOF: the plugin has refused already; the reading goroutine finds out why.
 	if err := s.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_Hello{Hello: hello}}); err != nil && !errors.Is(err, io.EOF) {
 		cancel()
 		return nil, fmt.Errorf("open session: %w", err)
@@ -92,7 +92,7 @@ func Open(ctx context.Context, conn grpc.ClientConnInterface, hello *pluginv1.Ho
 	return s, nil
 }
 
-// Hello is the greeting of a host with the contract's windows.
+// Hello is the hello of a host with the contract's default windows.
 func Hello() *pluginv1.HostHello {
 	return &pluginv1.HostHello{
 		Minor: contract.Minor, Instance: "instance-1", Node: "node-1",
@@ -124,7 +124,7 @@ func (s *Session) Command(cmds ...*pluginv1.Command) error {
 	return s.stream.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_Commands{Commands: &pluginv1.Commands{Commands: cmds}}})
 }
 
-// LastCommand returns the newest number that Command gave.
+// LastCommand returns the highest seq that Command gave.
 func (s *Session) LastCommand() uint64 {
 	s.sendMu.Lock()
 	defer s.sendMu.Unlock()
@@ -151,7 +151,7 @@ func (s *Session) Signals(list ...*pluginv1.Signal) error {
 	return s.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_Signals{Signals: &pluginv1.Signals{Signals: list}}})
 }
 
-// Acks answers events that the policy left open.
+// Acks answers events that the policy did not answer.
 func (s *Session) Acks(acks ...*pluginv1.EventAck) error {
 	s.mu.Lock()
 	s.unacked -= len(acks)
@@ -159,7 +159,7 @@ func (s *Session) Acks(acks ...*pluginv1.EventAck) error {
 	return s.Send(ackFrame(acks))
 }
 
-// BeginAck answers a barrier that the policy left open.
+// BeginAck answers a Begin that the policy did not answer.
 func (s *Session) BeginAck(ack *pluginv1.BeginAck) error {
 	return s.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_BeginAck{BeginAck: ack}})
 }
@@ -168,8 +168,8 @@ func ackFrame(acks []*pluginv1.EventAck) *pluginv1.HostFrame {
 	return &pluginv1.HostFrame{Frame: &pluginv1.HostFrame_EventAcks{EventAcks: &pluginv1.EventAcks{Acks: acks}}}
 }
 
-// Wait returns the first item that match accepts, from the beginning of the
-// session on. It fails when ctx or the session ends.
+// Wait returns the first item of the session that match accepts; it waits for one if there is none
+// yet. It fails when ctx or the session ends.
 func (s *Session) Wait(ctx context.Context, match func(Item) bool) (Item, error) {
 	for i := 0; ; {
 		s.mu.Lock()
@@ -193,7 +193,7 @@ func (s *Session) Wait(ctx context.Context, match func(Item) bool) (Item, error)
 	}
 }
 
-// Result waits for a command's outcome.
+// Result waits for a command's Result.
 func (s *Session) Result(ctx context.Context, command string) (*pluginv1.Result, error) {
 	it, err := s.Wait(ctx, func(it Item) bool { return it.Event.GetResult().GetCommandId() == command && command != "" })
 	return it.Event.GetResult(), err
@@ -212,15 +212,15 @@ func (s *Session) Items() []Item {
 	return append([]Item(nil), s.items...)
 }
 
-// Load tells the largest frame so far and the most events that were open at
-// one time.
+// Load returns the size of the largest frame so far, in items and bytes, and the most events that
+// were unanswered at one time.
 func (s *Session) Load() (maxItems, maxBytes, mostUnacked int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.maxItems, s.maxBytes, s.mostUnack
 }
 
-// Done is closed when the stream has ended; Err tells how.
+// Done is closed when the stream has ended; Err says how.
 func (s *Session) Done() <-chan struct{} { return s.done }
 
 // Err is nil while the session runs, and io.EOF after an orderly end.
@@ -236,7 +236,7 @@ func (s *Session) Cut() {
 	<-s.done
 }
 
-// Close ends it in order.
+// Close ends the session in an orderly way.
 func (s *Session) Close(ctx context.Context) error {
 	s.sendMu.Lock()
 	err := s.stream.CloseSend()
@@ -330,7 +330,7 @@ func (s *Session) record(f *pluginv1.PluginFrame, items []Item, acked int) {
 	s.wakeLocked()
 }
 
-// split takes a frame apart.
+// split returns the items of a frame.
 func split(f *pluginv1.PluginFrame) []Item {
 	var items []Item
 	switch k := f.GetFrame().(type) {

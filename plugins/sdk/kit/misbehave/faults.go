@@ -1,7 +1,6 @@
-// Package misbehave is a small plugin, written without the SDK, which breaks
-// one rule of the contract on request. The kit must pass it without a fault
-// and fail it with each: that is how the kit itself is tested. It also shows
-// what a plugin in another language has to do, in a few hundred lines.
+// Package misbehave is a small plugin, written without the SDK, that breaks one rule of the
+// contract on request. The kit must pass it without a fault and fail it with each fault: this tests
+// the kit. It also shows in a few hundred lines what a plugin in another language has to do.
 package misbehave
 
 import (
@@ -13,7 +12,7 @@ import (
 // Fault names a broken rule.
 type Fault string
 
-// Faults, each under the check that must find it.
+// faults maps each fault to the check that must find it.
 var faults = map[Fault]string{ //nolint:gochecknoglobals // a table that never changes
 	"prints-before-handshake": "handshake/line",
 	"socket-elsewhere":        "handshake/directory",
@@ -83,7 +82,7 @@ func Faults() map[Fault]string {
 	return out
 }
 
-// Fixtures are what the kit tries the plugin with.
+// Fixtures are the fixtures with which the kit tries this plugin.
 func Fixtures() kit.Fixtures {
 	return kit.Fixtures{
 		Settings: json.RawMessage(`{}`),

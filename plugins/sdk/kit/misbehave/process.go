@@ -21,7 +21,7 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// plugin is the whole of it. Everything below mu is guarded by it.
+// plugin is the whole plugin. mu guards every field below it.
 type plugin struct {
 	pluginv1.UnimplementedPluginServiceServer
 	fault Fault
@@ -38,19 +38,19 @@ type plugin struct {
 	seq        uint64
 	window     int
 	used       int
-	waiting    []*pluginv1.Event          // for credit
-	unacked    map[string]*pluginv1.Event // by identity
-	order      []string                   // of unacked
+	waiting    []*pluginv1.Event          // events that wait for credit
+	unacked    map[string]*pluginv1.Event // unacknowledged events, by identity
+	order      []string                   // order of unacked
 	bySeq      map[uint64]string
-	known      map[string]bool // commands
+	known      map[string]bool // commands that were accepted
 	running    int
 	lastSeq    uint64
 	begins     map[string]chan bool
-	chains     map[string]chan struct{} // the last command of a thread
-	held       []*pluginv1.HookResult   // of the fault huge-frames
+	chains     map[string]chan struct{} // closed when a thread's last command has ended
+	held       []*pluginv1.HookResult   // kept back by the fault huge-frames
 }
 
-// Serve runs the plugin with a fault ("" = none) and does not return.
+// Serve runs the plugin with a fault ("" = none), and exits the process.
 func Serve(f Fault) {
 	if err := serve(f); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "plugin failed:", err)
@@ -111,11 +111,11 @@ func (p *plugin) watchStdin() {
 	os.Exit(0)
 }
 
-// startFault does what a fault does from the beginning.
+// startFault starts those faults that show from the beginning.
 func (p *plugin) startFault() {
 	switch p.fault {
 	case "spins":
-		for range runtime.NumCPU() { // seen on a machine that has little time for it, too
+		for range runtime.NumCPU() { // one on each core, so that it is noticed on a busy machine, too
 			go func() {
 				for n := 0; ; n++ {
 					runtime.KeepAlive(n)

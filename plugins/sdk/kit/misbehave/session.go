@@ -14,8 +14,8 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// Session implements PluginService. For want of a writer of its own it sends
-// under the lock; that is good enough for a kit that always reads.
+// Session implements PluginService. It has no goroutine for writing and sends while it holds the
+// lock; that works because the kit always reads.
 func (p *plugin) Session(stream grpc.BidiStreamingServer[pluginv1.HostFrame, pluginv1.PluginFrame]) error {
 	first, err := stream.Recv()
 	if err != nil {
@@ -77,10 +77,10 @@ func (p *plugin) begin(stream grpc.BidiStreamingServer[pluginv1.HostFrame, plugi
 	return nil
 }
 
-// openFile keeps a file open, out of the garbage collector's reach.
+// openFile keeps a file open and out of the garbage collector's reach.
 func openFile(f *os.File) { go func() { _, _ = f.Read(nil); select {} }() }
 
-// send needs the lock.
+// send sends a frame; the caller holds the lock.
 func (p *plugin) send(f *pluginv1.PluginFrame) {
 	if p.stream != nil {
 		_ = p.stream.Send(f)
@@ -173,7 +173,7 @@ func (p *plugin) sendHooks(rs ...*pluginv1.HookResult) {
 	p.send(&pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_HookResults{HookResults: &pluginv1.HookResults{Results: rs}}})
 }
 
-// key is the provider's id, unless a fault says otherwise.
+// key is the dedupe key for a provider's id: the id itself, unless a fault changes it.
 func (p *plugin) key(id string) string {
 	switch p.fault {
 	case "hook-reads-clock":
@@ -193,7 +193,7 @@ func message(from, text string) *pluginv1.Message {
 	}
 }
 
-// emit sends an event and keeps it until it is acknowledged; the lock is held.
+// emit sends an event and keeps it until it is acknowledged; the caller holds the lock.
 func (p *plugin) emit(ev *pluginv1.Event) {
 	metered := ev.GetResult() == nil || p.fault == "results-need-credit"
 	if metered && p.fault != "ignores-window" {
@@ -244,7 +244,7 @@ func (p *plugin) acks(acks []*pluginv1.EventAck) {
 	}
 }
 
-// command starts one behind the last of its thread.
+// command runs a command after the last one of its thread.
 func (p *plugin) command(c *pluginv1.Command) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -254,7 +254,7 @@ func (p *plugin) command(c *pluginv1.Command) {
 		return
 	}
 	if p.known[c.GetCommandId()] && p.fault != "repeats-sends" {
-		return // its result is under way, or was acknowledged
+		return // its Result is on its way, or was acknowledged
 	}
 	p.known[c.GetCommandId()] = true
 	before, done := p.chains[c.GetThread()], make(chan struct{})
@@ -297,7 +297,7 @@ func (p *plugin) run(c *pluginv1.Command) *pluginv1.Result {
 			key = fmt.Sprint(time.Now().UnixNano())
 		}
 		if p.fault == "ignores-window" || p.window < contract.EventWindow {
-			key += c.GetCommandId() // the window's check wants many
+			key += c.GetCommandId() // the check of the window needs many different keys
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -328,7 +328,7 @@ func (p *plugin) settle(c *pluginv1.Command, r *pluginv1.Result) {
 	}
 }
 
-// barrier asks for leave to call the provider.
+// barrier asks the host for Begin and reports whether the provider may be called.
 func (p *plugin) barrier(c *pluginv1.Command) bool {
 	ch := make(chan bool, 1)
 	p.mu.Lock()
