@@ -7,14 +7,13 @@ import (
 	"strings"
 )
 
-// WebhookOverrides is the fragment to put behind a number's webhook URL at
-// Twilio, so that a text which was not answered comes again: by default it is
-// repeated only when no connection came about, and a 5xx loses it (PR2; Twilio,
-// "Webhooks connection overrides").
+// WebhookOverrides is the fragment to append to a number's webhook URL at Twilio, so that Twilio
+// sends a webhook again if it was not answered: by default it does so only when it could not
+// connect, and a 5xx loses the text (PR2; Twilio, "Webhooks connection overrides").
 const WebhookOverrides = "rc=3&rp=5xx,ct,rt&tt=14000"
 
-// RepeatsWebhook reports whether the overrides in a webhook URL ask for a
-// repeat after a 5xx.
+// RepeatsWebhook reports whether the overrides in a webhook URL make Twilio send a webhook again
+// after a 5xx.
 func RepeatsWebhook(webhook string) bool {
 	_, fragment, _ := strings.Cut(webhook, "#")
 	q, err := url.ParseQuery(fragment)

@@ -6,7 +6,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/sms"
 )
 
-// PR2: without overrides a carrier does not repeat what we could not keep.
+// PR2: without overrides a carrier does not send a webhook again that the gateway could not store.
 func TestRepeatsWebhook(t *testing.T) {
 	for url, want := range map[string]bool{
 		"https://chat.example.com/hooks/a":                         false,

@@ -9,8 +9,8 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// TestCanary lets texts, numbers and tokens pass every way there is, and
-// looks for them in logs, metrics and results.
+// TestCanary sends texts, numbers and tokens through all parts of the plugin and checks that none
+// of them appears in logs, metrics or results.
 func TestCanary(t *testing.T) {
 	w := newWorld(t, map[string]any{"signature": "observe"})
 	canaries := []string{"canary text", "15550100001", "15550100002", token, "canary-media"}
@@ -49,15 +49,15 @@ func TestCanary(t *testing.T) {
 	seen.WriteString(w.log.String())
 	seen.WriteString(w.Metrics())
 	for _, c := range canaries {
-		// The test's media word may be in a text of the carrier's that holds it
-		// and nothing of a customer's.
+		// The media canary may appear in a text of the carrier that quotes it, because it says
+		// nothing about a customer.
 		if c != "canary-media" && strings.Contains(seen.String(), c) || strings.Contains(w.log.String()+w.Metrics(), c) {
 			t.Errorf("%q shows up in\n%s", c, &seen)
 		}
 	}
 }
 
-// FuzzHook: no webhook ends the process, and each has an answer with a reason.
+// FuzzHook: no webhook makes the plugin panic, and each gets an answer and a reason.
 func FuzzHook(f *testing.F) {
 	f.Add("POST", hookURL, inbound(nil).Encode(), "sig")
 	f.Add("POST", hookURL+"?status="+commandID, "MessageStatus=sent&MessageSid=SM1&AccountSid="+accountSid, "")

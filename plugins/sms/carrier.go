@@ -9,19 +9,18 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// carrier is one account at somebody who carries text messages. All methods
-// are safe for concurrent use.
+// carrier is one account at a carrier of text messages. All methods are safe for concurrent use.
 type carrier interface {
-	// hook understands a webhook. It is pure.
+	// hook interprets a webhook. The result depends on the request and the settings only.
 	hook(req *sdk.HookRequest) reading
-	// send makes one attempt. It calls m.begin right before the request leaves,
-	// and leaves nothing behind when that fails.
+	// send makes one attempt. It calls m.begin right before the request is sent, and sends nothing
+	// if that fails.
 	send(ctx context.Context, m *outgoing) sdk.Result
-	// find looks for messages that may be the attempt.
+	// find returns messages at the carrier that may have come from the attempt.
 	find(ctx context.Context, a *attempt) ([]candidate, error)
 	// fetch opens a customer's attachment. The error is a *mediaError.
 	fetch(ctx context.Context, url string) (*media, error)
-	// check asks whether the credentials are good: nil, errUnauthorized or
+	// check asks the carrier whether the credentials are valid: nil, errUnauthorized or
 	// errUnreachable.
 	check(ctx context.Context) error
 }
@@ -32,17 +31,16 @@ var (
 	errUnreachable  = errors.New("the carrier cannot be reached")
 )
 
-// reading is what a webhook said.
+// reading is what a webhook reported, and the answer to it.
 type reading struct {
 	response sdk.HookResponse
 	kind     hookKind
-	// unsigned says why the signature is not right, also in observe mode; ""
-	// = it is.
+	// unsigned says why the signature is wrong, also in observe mode; "" = it is right.
 	unsigned string
-	segments int // of an inbound text, as the carrier counts
+	segments int // of an inbound text, as the carrier counts them
 }
 
-// hookKind is a label: its values are bounded.
+// hookKind is the kind of a webhook. It is a label of metrics, so its values are few.
 type hookKind string
 
 const (
@@ -50,7 +48,7 @@ const (
 	hookMedia   hookKind = "media"
 	hookOptOut  hookKind = "opt_out"
 	hookStatus  hookKind = "status"
-	hookUnknown hookKind = "unknown" // refused before it was understood
+	hookUnknown hookKind = "unknown" // refused before its kind was known
 )
 
 // outgoing is a message to be sent.
@@ -63,7 +61,7 @@ type outgoing struct {
 	begin    func(context.Context) error
 }
 
-// candidate is a message that the carrier has.
+// candidate is a message that the carrier has, and that may be an attempt's.
 type candidate struct {
 	id      string
 	body    string
@@ -71,7 +69,7 @@ type candidate struct {
 	created time.Time
 }
 
-// media is a customer's attachment being read.
+// media is the contents of a customer's attachment.
 type media struct {
 	io.ReadCloser
 	mime string
@@ -79,9 +77,9 @@ type media struct {
 
 // mediaError says why an attachment cannot be fetched.
 type mediaError struct {
-	reason string // a word of ours: it is logged and shown
+	reason string // one of the plugin's own words, since it is logged and shown
 	final  bool   // another attempt would not help
-	ours   bool   // the gateway cannot store it now
+	ours   bool   // the gateway cannot store the attachment now
 }
 
 // Error names the reason.

@@ -21,15 +21,15 @@ import (
 )
 
 const (
-	// requestTimeout is far below a command's deadline of hours, and above
-	// what the carrier needs when it is slow.
+	// requestTimeout is far below a command's deadline, which is hours away, and above what a slow
+	// carrier needs.
 	requestTimeout = 15 * time.Second
 	dialTimeout    = 5 * time.Second
-	maxConns       = 32      // per client: the command window of an account
+	maxConns       = 32      // per client: as many as an account may have commands under way
 	maxAnswer      = 1 << 20 // bytes of a JSON answer
 )
 
-// clientKey is what makes two accounts share a client.
+// clientKey identifies a client: accounts with the same key share one.
 type clientKey struct{ base, accountSid, user, password string }
 
 func keyOf(s *settings) clientKey {
@@ -37,14 +37,14 @@ func keyOf(s *settings) clientKey {
 	return clientKey{s.base.String(), s.AccountSid, user, password}
 }
 
-// client speaks to the carrier's REST interface. Redirects are not followed.
+// client calls the carrier's REST interface. It does not follow redirects.
 type client struct {
 	base       *url.URL
 	accountSid string
 	user       string
 	password   string
 	http       *http.Client
-	redirects  *http.Client // for media storage: to public addresses only
+	redirects  *http.Client // follows redirects to media storage; connects to public addresses only
 	count      *counters
 }
 
@@ -73,7 +73,7 @@ func (c *client) close() {
 	c.redirects.CloseIdleConnections()
 }
 
-// rewrite moves a URL of the carrier's to the configured base.
+// rewrite replaces scheme and host of a carrier's URL by those of the configured base URL.
 func (c *client) rewrite(u *url.URL) *url.URL {
 	out := *u
 	out.Scheme, out.Host, out.User = c.base.Scheme, c.base.Host, nil
@@ -81,26 +81,26 @@ func (c *client) rewrite(u *url.URL) *url.URL {
 	return &out
 }
 
-// restError is the carrier's no.
+// restError is the carrier's refusal of a request.
 type restError struct {
 	status  int // of HTTP
 	code    int // the carrier's own; 0 = none was given
 	message string
-	after   time.Duration // asked for; 0 = not
+	after   time.Duration // how long the carrier asked to wait; 0 = it did not ask
 }
 
-// Error names status and code. The message may hold numbers and stays out.
+// Error names status and code. It leaves out the message, which may contain phone numbers.
 func (e *restError) Error() string {
 	return fmt.Sprintf("the carrier answered %d, code %d", e.status, e.code)
 }
 
-// lostError is a request without an answer.
+// lostError means that a request got no answer.
 type lostError struct {
-	written bool // the carrier may have read it
+	written bool // the request was sent, so the carrier may have read it
 	err     error
 }
 
-// Error leaves the URL out, which may hold numbers.
+// Error leaves out the URL, which may contain phone numbers.
 func (e *lostError) Error() string {
 	if e.written {
 		return "no answer: " + e.err.Error()
@@ -111,7 +111,7 @@ func (e *lostError) Error() string {
 // Unwrap returns the cause.
 func (e *lostError) Unwrap() error { return e.err }
 
-// lost takes the URL out of a transport's error.
+// lost makes a lostError of a transport's error, without the URL that this contains.
 func lost(err error, written bool) *lostError {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
@@ -119,14 +119,14 @@ func lost(err error, written bool) *lostError {
 	return &lostError{written: written, err: err}
 }
 
-// call is one request of twilio-go: its methods take no context, so each gets
-// a client of its own that does.
+// call makes one request through twilio-go, whose methods take no context: so each request has its
+// own BaseClient, which knows the context.
 type call struct {
 	*client
 	ctx     context.Context //nolint:containedctx // twilio-go's methods take none
-	what    string          // label of the duration
+	what    string          // label of the metric for the duration
 	written atomic.Bool
-	answer  []byte // of a 2xx
+	answer  []byte // body of a 2xx
 }
 
 func (c *client) call(ctx context.Context, what string) (*call, *openapi.ApiService) {
@@ -139,7 +139,7 @@ var _ twilioclient.BaseClient = (*call)(nil)
 // AccountSid implements twilio-go's BaseClient.
 func (k *call) AccountSid() string { return k.accountSid }
 
-// SetTimeout implements BaseClient; the context decides.
+// SetTimeout implements BaseClient. It does nothing, since the context limits the time.
 func (k *call) SetTimeout(time.Duration) {}
 
 // SetOauth implements BaseClient; it is not used.
@@ -148,8 +148,8 @@ func (k *call) SetOauth(twilioclient.OAuth) {}
 // OAuth implements BaseClient; it is not used.
 func (k *call) OAuth() twilioclient.OAuth { return nil }
 
-// SendRequest implements BaseClient. The error is a *lostError or a
-// *restError; an answer is read to its end before it is handed on.
+// SendRequest implements BaseClient. The error is a *lostError or a *restError; the answer's whole
+// body is read before it is returned.
 func (k *call) SendRequest(method, rawURL string, data url.Values, _ map[string]any, _ ...byte) (*http.Response, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -162,7 +162,7 @@ func (k *call) SendRequest(method, rawURL string, data url.Values, _ map[string]
 	} else {
 		body = strings.NewReader(data.Encode())
 	}
-	// A try over another connection starts with nothing written.
+	// When the transport tries again over another connection, nothing is written yet.
 	ctx := httptrace.WithClientTrace(k.ctx, &httptrace.ClientTrace{
 		GetConn:      func(string) { k.written.Store(false) },
 		WroteHeaders: func() { k.written.Store(true) },
@@ -186,7 +186,7 @@ func (k *call) SendRequest(method, rawURL string, data url.Values, _ map[string]
 	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return nil, refusal(resp, text) // the status says it, with or without all of the body
+		return nil, refusal(resp, text) // the status is enough, even if the body could not be read to its end
 	}
 	if err != nil {
 		return nil, lost(err, true)
@@ -196,7 +196,7 @@ func (k *call) SendRequest(method, rawURL string, data url.Values, _ map[string]
 	return resp, nil
 }
 
-// errorBody is the carrier's error document, of the older and the newer kind.
+// errorBody is the carrier's error document, in its older and its newer form.
 type errorBody struct {
 	Code    int    `json:"code"`
 	Message string `json:"message"`
@@ -214,7 +214,7 @@ func refusal(resp *http.Response, text []byte) *restError {
 	return e
 }
 
-// check asks for the account itself.
+// check fetches the account itself, to see whether the credentials are valid.
 func (c *client) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -223,8 +223,8 @@ func (c *client) check(ctx context.Context) error {
 	return standing(err)
 }
 
-// standing is what an answer says of the account: nil, errUnauthorized or
-// errUnreachable. A no to one message says nothing against the account.
+// standing is what an answer says about the account: nil, errUnauthorized or errUnreachable. The
+// refusal of one message says nothing about the account.
 func standing(err error) error {
 	if err == nil {
 		return nil

@@ -41,7 +41,7 @@ func TestConformance(t *testing.T) {
 	unsigned := hook("unsigned", address, inbound(nil), 400)
 	delete(unsigned.Headers, "X-Twilio-Signature")
 	report, err := kit.Run(t.Context(), kit.Options{
-		Exec: os.Args[0], // The race detector sleeps a second before it lets a process end.
+		Exec: os.Args[0], // A binary built for the race detector would sleep a second before it exits.
 		Env:  []string{serveEnv + "=1", "GORACE=atexit_sleep_ms=0"},
 		Fixtures: kit.Fixtures{
 			Accounts: []kit.Account{{ID: "line", Settings: settings(d.URL, nil), Secrets: map[string]string{"auth_token": token}}},

@@ -1,14 +1,12 @@
-// Package sms is the channel for text messages. It takes the carrier's
-// webhooks, sends through the carrier's REST interface and reads its status
-// callbacks; carriers stand behind one small interface (carrier.go), Twilio is
-// the one there is.
+// Package sms is the channel for text messages. It takes the carrier's webhooks, sends through the
+// carrier's REST interface and reads its status callbacks. Carriers are implementations of one
+// small interface (carrier.go); Twilio is the only one so far.
 //
-// It promises that a webhook is understood by a pure function, so that the
-// gateway can store what it said before it answers (PR1, PR3); that nothing is
-// sent before the Begin barrier and nothing whose fate is open is called
-// failed (PR4); and that texts, numbers and tokens reach no log, error or
-// metric. What a restart would miss is kept by the gateway. Retries, order
-// and consent are the gateway's business, too.
+// It promises that the interpretation of a webhook depends on nothing but the webhook and the
+// settings, so that the gateway can store the result before it answers (PR1, PR3); that nothing is
+// sent before Begin has returned, and that no message whose outcome is open is reported as failed
+// (PR4); and that texts, numbers and tokens appear in no log, error or metric. What must survive a
+// restart is kept by the gateway. It leaves retries, order and consent to the gateway.
 //
-// Package segment beneath it is the arithmetic of text lengths.
+// Package segment below it counts the length of texts.
 package sms

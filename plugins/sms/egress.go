@@ -6,9 +6,9 @@ import (
 	"syscall"
 )
 
-// notPublic are networks that a redirect must not lead to, besides those that
-// netip knows: carrier-grade NAT, protocol assignments, benchmarks, reserved
-// ones, and those that lead into IPv4 again (RFC 6890).
+// notPublic are networks that a redirect must not lead to, besides those that netip knows:
+// carrier-grade NAT, protocol assignments, benchmarks, reserved networks, and those whose addresses
+// lead back into IPv4 (RFC 6890).
 var notPublic = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),
 	netip.MustParsePrefix("100.64.0.0/10"),
@@ -21,7 +21,7 @@ var notPublic = []netip.Prefix{
 	netip.MustParsePrefix("2001::/32"),
 }
 
-// public reports whether an address is one of the open internet.
+// public reports whether an address belongs to the public internet.
 func public(ip netip.Addr) bool {
 	ip = ip.Unmap()
 	if !ip.IsGlobalUnicast() || ip.IsPrivate() {
@@ -35,8 +35,8 @@ func public(ip netip.Addr) bool {
 	return true
 }
 
-// publicOnly is a dialer's Control: it runs after the name was resolved, so
-// no name can stand for a private address.
+// publicOnly is a dialer's Control function: it runs after the name was resolved, so a name that
+// resolves to a private address is refused, too.
 func publicOnly(_, address string, _ syscall.RawConn) error {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil || !public(at.Addr()) || at.Port() != 443 && at.Port() != 80 {

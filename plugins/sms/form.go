@@ -13,8 +13,8 @@ const maxParams = 1000
 // param is one decoded parameter.
 type param struct{ name, value string }
 
-// parseForm decodes an application/x-www-form-urlencoded text, in the order
-// in which it came, into list. False: a broken escape, or too many.
+// parseForm appends the parameters of an application/x-www-form-urlencoded text to list, in the
+// text's order. False: a broken escape, or too many parameters.
 func parseForm(list []param, text string) ([]param, bool) {
 	for text != "" {
 		var pair string
@@ -34,8 +34,8 @@ func parseForm(list []param, text string) ([]param, bool) {
 	return list, true
 }
 
-// sortParams orders by name in byte order, as signatures want it. Values of a
-// repeated name keep their order.
+// sortParams sorts by name in byte order, as signatures need it. Values of a repeated name keep
+// their order.
 func sortParams(list []param) {
 	slices.SortStableFunc(list, func(a, b param) int { return strings.Compare(a.name, b.name) })
 }
@@ -49,7 +49,7 @@ func get(list []param, name string) string {
 	return list[i].value
 }
 
-// queryOf returns a URL's query as it was written.
+// queryOf returns a URL's query, still encoded.
 func queryOf(address string) string {
 	address, _, _ = strings.Cut(address, "#")
 	_, query, _ := strings.Cut(address, "?")

@@ -15,11 +15,11 @@ const (
 	checkWhenSound = 10 * time.Minute
 )
 
-// health tells the host how accounts fare, once per change.
+// health reports to the host whether accounts work, once for each change.
 type health struct {
 	mu   sync.Mutex
 	host sdk.Host
-	last map[sdk.AccountID]string // code; "" = well
+	last map[sdk.AccountID]string // code of the last report; "" = the account works
 }
 
 func (h *health) attach(host sdk.Host) {
@@ -28,8 +28,7 @@ func (h *health) attach(host sdk.Host) {
 	h.host, h.last = host, map[sdk.AccountID]string{}
 }
 
-// report takes what the carrier's last answer means for the account. True:
-// that is news.
+// report reports what the carrier's last answer means for the account. True: that is a change.
 func (h *health) report(id sdk.AccountID, err error) bool {
 	code, text := "", ""
 	switch {
@@ -48,14 +47,15 @@ func (h *health) report(id sdk.AccountID, err error) bool {
 	return true
 }
 
-// ill reports what a send met, and has the account asked about from now on.
+// ill reports an account that did not work when a message was sent, and makes watch check it from
+// now on.
 func (p *Plugin) ill(a *account, err error) {
 	if p.health.report(a.id, err) {
 		p.rouse()
 	}
 }
 
-// rouse wakes watch.
+// rouse wakes watch, so that it checks the accounts now.
 func (p *Plugin) rouse() {
 	select {
 	case p.wake <- struct{}{}:
@@ -63,8 +63,8 @@ func (p *Plugin) rouse() {
 	}
 }
 
-// watch asks the carrier about all accounts: at the start, after each new
-// configuration, now and then, and more often while one of them is ill.
+// watch checks all accounts with the carrier: at the start, after each new configuration, from time
+// to time, and more often while one of them does not work.
 func (p *Plugin) watch(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -84,7 +84,7 @@ func (p *Plugin) watch(ctx context.Context) {
 	}
 }
 
-// checkAll reports whether all accounts are well.
+// checkAll checks all accounts and reports whether all of them work.
 func (p *Plugin) checkAll(ctx context.Context) bool {
 	all := p.current.Load()
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)

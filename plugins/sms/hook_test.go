@@ -13,11 +13,11 @@ import (
 
 const sheetURL = "https://gw.example.test/v1/in/twilio"
 
-// sheetForm is the form of the vendor sheet's worked examples.
+// sheetForm is the form in the worked examples of the vendor's documentation.
 const sheetForm = "AccountSid=AC00000000000000000000000000000001&Body=H%C3%A9llo+%26+welcome+%3D+100%25&EmptyField=&From=%2B15550100001" +
 	"&MessageSid=SM00000000000000000000000000000001&NumMedia=0&To=%2B15550100002&ToCountry=US"
 
-// TestSignatureSheet has the signatures that were computed for the sheet (Y2).
+// TestSignatureSheet checks the signatures that were computed for these examples (Y2).
 func TestSignatureSheet(t *testing.T) {
 	const jsonURL = sheetURL + "?bodySHA256=9239c422a41b555493841e492401a13c6081045f49bd7223f575c7e1f7d86f7f"
 	form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
@@ -32,7 +32,7 @@ func TestSignatureSheet(t *testing.T) {
 		"signed without port": {
 			sdk.HookRequest{URL: "https://gw.example.test:443/v1/in/twilio?org=7", Header: form, Body: []byte(sheetForm)}, "YRJcA9dKkmqu3JabQcCoovdVsm0=", 200, "",
 		},
-		// The right signature, and then nothing that could be a text.
+		// The signature is right, but the request contains no text message.
 		"get":  {sdk.HookRequest{Method: http.MethodGet, URL: sheetURL + "?From=%2B15550100001&Body=hi"}, "RpWfugv6ye02vjrnbtSS9uGClfs=", 400, "malformed"},
 		"json": {sdk.HookRequest{URL: jsonURL, Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(`{"event":"ping","n":1}`)}, "47e5lypryP3noBdt61MebSsjKVc=", 400, "malformed"},
 		"json, another body": {
@@ -56,8 +56,7 @@ func TestSignatureSheet(t *testing.T) {
 	}
 }
 
-// TestHookRefusals: each kind of bad input has its own answer, and no event
-// (Y5, FT31).
+// TestHookRefusals: each kind of bad input has its own answer and gives no event (Y5, FT31).
 func TestHookRefusals(t *testing.T) {
 	good := post(hookURL, inbound(nil))
 	change := func(f func(*sdk.HookRequest)) sdk.HookRequest {
@@ -113,7 +112,7 @@ func TestHookRefusals(t *testing.T) {
 	}
 }
 
-// TestHookObserve takes what enforce refuses, and counts and logs it (Y2).
+// TestHookObserve: observe mode accepts what enforce mode refuses, and counts and logs it (Y2).
 func TestHookObserve(t *testing.T) {
 	for reason, strip := range map[string]func(http.Header){
 		"signature_missing": func(h http.Header) { h.Del("X-Twilio-Signature") },
@@ -156,7 +155,7 @@ func TestHookTokens(t *testing.T) {
 		{"https://public.example:8443/in?key=1", "former", 200},
 		{"https://public.example/in?key=1", token, 200}, // without the port
 		{"https://public.example:8443/in?key=1", "neither", 403},
-		{hookURL + "?key=1", token, 403}, // our own URL is not what the carrier was given
+		{hookURL + "?key=1", token, 403}, // the carrier was given another URL
 	} {
 		form := inbound(nil)
 		req := post(hookURL+"?key=1", form)
@@ -213,7 +212,7 @@ func TestHookMessage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, tc.settings)
 			req := post(hookURL, inbound(tc.form))
-			for range 2 { // PR3: the same answer again, and nothing new
+			for range 2 { // PR3: a repeat gets the same answer and adds nothing
 				got := w.Hook(req)
 				if got.Status != 200 || got.Header.Get("Content-Type") != "text/xml" || !strings.Contains(string(got.Body), "<Response/>") {
 					t.Errorf("got %d %q %s, want 200 and empty TwiML", got.Status, got.Reason, got.Body)
@@ -229,8 +228,8 @@ func TestHookMessage(t *testing.T) {
 	}
 }
 
-// TestHookGet: a number may be configured for GET; a plus that somebody left
-// unescaped in it is still one.
+// TestHookGet: a number may be configured for GET; a plus in the query that was not escaped still
+// means a plus.
 func TestHookGet(t *testing.T) {
 	w := newWorld(t, nil)
 	query := strings.ReplaceAll(inbound(nil).Encode(), "%2B", "+")
@@ -315,8 +314,8 @@ func TestHookStatus(t *testing.T) {
 	})
 }
 
-// TestHookNotUTF8 (PR10, PR19): a signed value that is not UTF-8 loses no text
-// and no status; its bad bytes are replaced.
+// TestHookNotUTF8 (PR10, PR19): a signed value that is not UTF-8 loses neither a text nor a status;
+// its bad bytes are replaced.
 func TestHookNotUTF8(t *testing.T) {
 	for name, tc := range map[string]struct {
 		form   url.Values

@@ -15,34 +15,33 @@ import (
 )
 
 const (
-	// maxAttempts bounds the memory of attempts, in a day of many of them.
+	// maxAttempts bounds how many attempts are remembered: those of a busy day.
 	maxAttempts = 4096
-	// clockSkew is how far the carrier's clock may be from ours.
+	// clockSkew is how far the carrier's clock may differ from this machine's.
 	clockSkew = time.Minute
-	// lookupPage is how many messages of a number are read: the latest.
+	// lookupPage is how many messages to a number are read: the latest ones.
 	lookupPage = 50
 )
 
-// fingerprint stands for a text that need not be kept.
+// fingerprint is a hash of a text, so that the text itself need not be kept.
 func fingerprint(text string) [sha256.Size]byte { return sha256.Sum256([]byte(text)) }
 
-// attempt is a message that has passed the barrier.
+// attempt is an attempt to send a message for which Begin has returned.
 type attempt struct {
 	to          string
 	body, smart [sha256.Size]byte // as sent, and after smart encoding
 	media       int
 	began       time.Time
-	sid         string // once it is known
+	sid         string // the message's sid, once it is known
 }
 
-// memory keeps the latest attempts of this process: those whose outcome is
-// open, to be looked for, and the others, so that their messages are not
-// taken for them.
+// memory keeps the latest attempts of this process: those whose outcome is open, so that they can
+// be looked up, and the others, so that their messages are not mistaken for them.
 type memory struct {
 	since time.Time
 	mu    sync.Mutex
 	byID  map[sdk.CommandID]*attempt
-	order []sdk.CommandID // the next to go is at next
+	order []sdk.CommandID // a ring: the entry at next is replaced next
 	next  int
 }
 
@@ -76,9 +75,9 @@ func (m *memory) settle(id sdk.CommandID, r *sdk.Result) {
 	}
 }
 
-// open returns a copy of an attempt that may be looked for: one of this
-// process whose message is not known, and which nothing of an earlier process
-// or of another command could be mistaken for. Else it says why not.
+// open returns a copy of an attempt that may be looked up: this process made it, its message is not
+// known, and no attempt of an earlier process or another command could be mistaken for it.
+// Otherwise why says why not.
 func (m *memory) open(id sdk.CommandID) (a attempt, taken map[string]bool, why string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -99,14 +98,12 @@ func (m *memory) open(id sdk.CommandID) (a attempt, taken map[string]bool, why s
 	return *found, taken, ""
 }
 
-// Lookup implements sdk.Lookuper. The carrier takes no reference of ours that
-// its lists would show, so a message is known only by recipient, text and
-// time. The command settles as sent when exactly one such message exists and
-// no other attempt can have made it. It stays unknown when this process did
-// not make the attempt (the text is not at hand, and texts like "ok" come
-// often), when two attempts are alike, and when there is no such message: the
-// carrier's lists may lag. A status callback carries the command's id and
-// settles all of these.
+// Lookup implements sdk.Lookuper. The carrier's lists show no reference that the plugin could set,
+// so a message is recognised only by recipient, text and time. The command settles as sent when
+// exactly one such message exists and no other attempt can have made it. It stays unknown when this
+// process did not make the attempt (it does not have the text, and texts like "ok" are common),
+// when two attempts are alike, and when there is no such message, since the carrier's lists may lag
+// behind. A status callback carries the command's id and settles all of these cases.
 func (p *Plugin) Lookup(ctx context.Context, cmd *sdk.LookupCommand) sdk.Result {
 	const text = "the carrier's list does not tell"
 	a := p.account(cmd.Account)
@@ -143,8 +140,8 @@ func (p *Plugin) Lookup(ctx context.Context, cmd *sdk.LookupCommand) sdk.Result 
 	return r
 }
 
-// find implements carrier: the latest messages to the number that went out
-// through the REST interface from this account's sender.
+// find implements carrier. It returns the latest messages to the number that were sent through the
+// REST interface from this account's sender.
 func (t *twilio) find(ctx context.Context, a *attempt) ([]candidate, error) {
 	params := &openapi.ListMessageParams{}
 	params.SetTo(a.to)

@@ -19,7 +19,7 @@ const (
 	maxText = 1600
 	// maxMedia is how many attachments one message may have (error 21623).
 	maxMedia = 10
-	// hookBudget leaves three of the carrier's fifteen seconds to the way.
+	// hookBudget leaves three of the carrier's fifteen seconds for the way.
 	hookBudget = 12 * time.Second
 	// hookBody bounds a webhook. A text has some 2 KiB; add-ons bring JSON.
 	hookBody = 256 << 10

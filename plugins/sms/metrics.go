@@ -11,8 +11,8 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// counters are the plugin's own series. Every label has a short list of
-// values; none is filled by a customer or a carrier.
+// counters are the plugin's own series. Every label has few values, none of which a customer or a
+// carrier chooses.
 type counters struct {
 	registry   *prometheus.Registry
 	webhooks   *prometheus.CounterVec

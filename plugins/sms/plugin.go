@@ -18,9 +18,9 @@ type Plugin struct {
 	memory  *memory
 	ours    tally
 	health  health
-	wake    chan struct{} // the accounts have changed
+	wake    chan struct{} // wakes watch when the accounts have changed
 	host    atomic.Pointer[sdk.Host]
-	current atomic.Pointer[accounts] // of the last accepted configuration
+	current atomic.Pointer[accounts] // the accounts of the last accepted configuration
 }
 
 // accounts are a configuration's accounts and the clients that they share.
@@ -49,10 +49,9 @@ func New() *Plugin {
 // Describe implements sdk.Describer.
 func (p *Plugin) Describe(context.Context) (sdk.Manifest, error) { return manifest(), nil }
 
-// Configure implements sdk.Configurer. Accounts with the same credentials
-// share a client, and a client outlives a configuration that still needs it.
-// With ValidateOnly the credentials are tried; a carrier that cannot be
-// reached is no fault of theirs.
+// Configure implements sdk.Configurer. Accounts with the same credentials share a client, and a
+// client is kept if the next configuration still needs it. With ValidateOnly the credentials are
+// tried; they are not reported as wrong when the carrier cannot be reached.
 func (p *Plugin) Configure(ctx context.Context, cfg *sdk.Config) error {
 	var problems sdk.Problems
 	old := p.current.Load()
@@ -90,7 +89,7 @@ func (p *Plugin) Configure(ctx context.Context, cfg *sdk.Config) error {
 	return nil
 }
 
-// closeUnless closes the idle connections of clients that kept does not use.
+// closeUnless closes the idle connections of those clients that kept does not use.
 func (a *accounts) closeUnless(kept *accounts) {
 	for key, c := range a.clients {
 		if kept == nil || kept.clients[key] != c {
@@ -99,7 +98,7 @@ func (a *accounts) closeUnless(kept *accounts) {
 	}
 }
 
-// try asks the carrier about each account's credentials, all at once.
+// try checks each account's credentials with the carrier, all at the same time.
 func try(ctx context.Context, all *accounts) sdk.Problems {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
@@ -138,7 +137,7 @@ func (p *Plugin) Attach(ctx context.Context, host sdk.Host) error {
 	return nil
 }
 
-// account finds a configured account.
+// account returns a configured account; nil if there is none.
 func (p *Plugin) account(id sdk.AccountID) *account {
 	if all := p.current.Load(); all != nil {
 		return all.byID[id]
@@ -170,7 +169,7 @@ func (p *Plugin) Hook(ctx context.Context, req *sdk.HookRequest) sdk.HookRespons
 // WriteMetrics implements sdk.MetricsWriter.
 func (p *Plugin) WriteMetrics(_ context.Context, w io.Writer) error { return p.count.write(w) }
 
-// log is the host's logger, or none before Attach.
+// log is the host's logger; before Attach it discards everything.
 func (p *Plugin) log() *slog.Logger {
 	if h := p.host.Load(); h != nil {
 		return (*h).Logger()

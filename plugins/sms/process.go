@@ -14,22 +14,20 @@ import (
 )
 
 const (
-	// fetchAttempts is after how many attempts an attachment is given up that the
-	// carrier does not give: the host's schedule makes that some four minutes. The
-	// text waits for it. Attempts that the gateway could not store are not among them.
+	// fetchAttempts is after how many attempts an attachment is given up that the carrier does not
+	// deliver; by the host's schedule they take some four minutes. The text waits for the
+	// attachment. Attempts that failed because the gateway could not store do not count.
 	fetchAttempts = 9
-	// storeMargin is how long before the command's deadline an attachment is given
-	// up that the gateway cannot store. The carrier was told that it was taken, so
-	// it is tried as long as the command lives; after the deadline the text would
-	// be lost, too.
+	// storeMargin is how long before the command's deadline an attachment is given up that the
+	// gateway cannot store. The carrier was told that the attachment was taken, so it is tried
+	// nearly until the deadline; after the deadline the text would be lost, too.
 	storeMargin = time.Hour
-	// maxFile bounds one attachment, in bytes. The largest that the carrier
-	// takes on any channel is 16 MB.
+	// maxFile bounds one attachment, in bytes. The largest that the carrier accepts on any channel
+	// has 16 MB.
 	maxFile = 16 << 20
 )
 
-// item is a text from a customer with attachments, between the webhook and
-// its processing.
+// item is a customer's text with attachments, from the webhook until the attachments are fetched.
 type item struct {
 	Sid   string       `json:"sid"`
 	IDs   []string     `json:"ids"`
@@ -37,17 +35,17 @@ type item struct {
 	Name  string       `json:"name,omitempty"`
 	Text  string       `json:"text,omitempty"`
 	Media []attachment `json:"media,omitempty"`
-	At    int64        `json:"at,omitempty"` // received, in microseconds; 0 = not known
+	At    int64        `json:"at,omitempty"` // when it was received, in microseconds; 0 = not known
 }
 
-// attachment is one that lies with the carrier.
+// attachment is an attachment that the carrier still stores.
 type attachment struct {
 	URL  string `json:"url"`
 	MIME string `json:"mime,omitempty"`
 }
 
-// text is the message's text as parts. A message with neither text nor
-// attachment is something, too: it is kept as what it is.
+// text is the message's text as parts. A message with neither text nor attachment becomes an
+// Unsupported part, so that it is not lost.
 func (it *item) text() []sdk.Part {
 	switch {
 	case it.Text != "":
@@ -62,18 +60,18 @@ func (it *item) message(parts []sdk.Part) sdk.Message {
 	return sdk.Message{From: sdk.Address{Address: it.From, Name: it.Name}, Parts: parts, ProviderIDs: it.IDs}
 }
 
-// unavailable stands in for an attachment that cannot be had.
+// unavailable is the part in place of an attachment that cannot be fetched.
 func unavailable(m attachment, reason string) sdk.Part {
 	raw, err := json.Marshal(map[string]string{"reason": reason, "mime": clip(clean(m.MIME), 128)})
 	if err != nil {
-		raw = nil // two short strings always encode
+		raw = nil // cannot happen: two short strings always encode
 	}
 	return sdk.Unsupported{Kind: "media", Raw: raw}
 }
 
-// Process implements sdk.Processor: it fetches the attachments of a message
-// and emits it. Emitting again under the same key is harmless, so a crash in
-// the middle neither loses nor doubles a message.
+// Process implements sdk.Processor: it fetches the attachments of a message and emits the message.
+// A message that is emitted again has the same key, so a crash in between neither loses nor doubles
+// it.
 func (p *Plugin) Process(ctx context.Context, cmd *sdk.ProcessCommand) sdk.Result {
 	a := p.account(cmd.Account)
 	if a == nil {
@@ -87,9 +85,9 @@ func (p *Plugin) Process(ctx context.Context, cmd *sdk.ProcessCommand) sdk.Resul
 	parts := it.text()
 	key, ids := it.Sid+":message", it.IDs
 	if cmd.Attempt > fetchAttempts && it.Text != "" {
-		// The text has waited long enough for the picture: it goes by itself. What
-		// waits for a full store must not stop messaging (FT12). From this attempt on
-		// there are two messages, each under a key of its own, whatever a crash repeats.
+		// The text has waited long enough for the picture and is sent without it, because a full
+		// store must not stop messaging (FT12). From this attempt on there are two messages, each
+		// with its own key, whatever is repeated after a crash.
 		if res, ok := emit(ctx, host, a, &it, key, it.message(parts)); !ok {
 			return res
 		}
@@ -121,7 +119,7 @@ func (p *Plugin) Process(ctx context.Context, cmd *sdk.ProcessCommand) sdk.Resul
 		parts = append(parts, unavailable(m, err.reason))
 	}
 	m := it.message(parts)
-	m.ProviderIDs = ids // of the second message none: they name the first
+	m.ProviderIDs = ids // the second message has none: these ids belong to the first
 	if len(parts) > 0 {
 		if res, ok := emit(ctx, host, a, &it, key, m); !ok {
 			return res
@@ -131,8 +129,7 @@ func (p *Plugin) Process(ctx context.Context, cmd *sdk.ProcessCommand) sdk.Resul
 	return sdk.Sent(it.IDs...)
 }
 
-// emit gives the gateway a message of the customer's. Not ok: the result to end
-// this attempt with.
+// emit emits a customer's message. If not ok, the attempt must end with res.
 func emit(ctx context.Context, host sdk.Host, a *account, it *item, key string, m sdk.Message) (res sdk.Result, ok bool) {
 	ev := sdk.Event{Account: a.id, Thread: sdk.ThreadID(it.From), DedupeKey: key, Body: m}
 	if it.At != 0 {
@@ -147,8 +144,8 @@ func emit(ctx context.Context, host sdk.Host, a *account, it *item, key string, 
 	return res, true
 }
 
-// tally counts, of each message, the attempts of this process whose attachment the
-// gateway could not store. Of more than maxAttempts messages some are forgotten.
+// tally counts for each message how many attempts of this process failed because the gateway could
+// not store an attachment. With more than maxAttempts messages some are forgotten.
 type tally struct {
 	mu sync.Mutex
 	n  map[string]uint32
@@ -181,7 +178,7 @@ func (t *tally) forget(sid string) {
 	delete(t.n, sid)
 }
 
-// keep fetches one attachment and stores it.
+// keep fetches one attachment and stores it at the gateway.
 func (p *Plugin) keep(ctx context.Context, host sdk.Host, a *account, it *item, index int) (sdk.File, *mediaError) {
 	ctx, cancel := context.WithTimeout(ctx, 2*requestTimeout)
 	defer cancel()
@@ -211,7 +208,7 @@ func (p *Plugin) keep(ctx context.Context, host sdk.Host, a *account, it *item, 
 	}
 }
 
-// asMediaError finds a *mediaError in err; anything else is worth another try.
+// asMediaError returns the *mediaError in err; any other error may be temporary.
 func asMediaError(err error) *mediaError {
 	if e, ok := errors.AsType[*mediaError](err); ok {
 		return e
@@ -219,7 +216,7 @@ func asMediaError(err error) *mediaError {
 	return &mediaError{reason: "unavailable"}
 }
 
-// bounded reads at most left bytes and fails at the next.
+// bounded reads at most left bytes, and fails if there are more.
 type bounded struct {
 	r    io.Reader
 	left int64
@@ -234,7 +231,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// fileName names an attachment: carriers send none.
+// fileName makes up a name for an attachment, since carriers send none.
 func fileName(sid string, index int, mime string) string {
 	kind, _, _ := strings.Cut(mime, ";")
 	suffix := ""

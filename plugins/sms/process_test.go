@@ -19,8 +19,8 @@ import (
 
 const mediaPath = "/2010-04-01/Accounts/" + accountSid + "/Messages/MM1/Media/ME"
 
-// mms is a webhook with attachments at the given addresses, delivered, and
-// the item that came out of it.
+// mms delivers a webhook with attachments at the given URLs, and returns the item of its deferred
+// event.
 func mms(t *testing.T, h *sdktest.Host, text string, urls ...string) []byte {
 	t.Helper()
 	more := map[string]string{"Body": text, "NumMedia": fmt.Sprint(len(urls))}
@@ -35,7 +35,7 @@ func mms(t *testing.T, h *sdktest.Host, text string, urls ...string) []byte {
 		}
 	}
 	ev := h.Events()
-	// Not the sid: that is the message's, which would pass for a repeat.
+	// The key must not be the sid: the message will have that key, and would be taken for a repeat.
 	if len(ev) != 1 || ev[0].DedupeKey != "SM00000000000000000000000000000001:media" {
 		t.Fatalf("events %+v, want one deferred item", ev)
 	}
@@ -82,7 +82,7 @@ func TestMedia(t *testing.T) {
 		_, _ = rw.Write([]byte("paper"))
 	})
 	opaque := mms(t, w.Host, "two", w.carrier.URL+mediaPath+"1", "https://api.twilio.com"+mediaPath+"2")
-	for attempt := range 2 { // a crash between the log and the result: once more, and nothing new
+	for attempt := range 2 { // the second round stands for a repeat after a crash: it adds nothing
 		if got := process(w.Host, opaque, uint32(attempt)+1); got.Outcome != sdk.OutcomeSent {
 			t.Fatalf("process: %+v, want sent", got)
 		}
@@ -101,7 +101,7 @@ func TestMedia(t *testing.T) {
 	}
 }
 
-// TestMediaLost: what cannot be fetched for good is named; the text stays.
+// TestMediaLost: an attachment that can never be fetched is named in the message; the text is kept.
 func TestMediaLost(t *testing.T) {
 	status := func(n int) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(n) }
@@ -119,7 +119,7 @@ func TestMediaLost(t *testing.T) {
 		"busy":         {status(429), "", "unavailable", false},
 		"cut":          {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "", "unreachable", false},
 		"other host":   {nil, "https://evil.example/x", "host", true},
-		"inside":       {status(404), "http://sandbox:1/x", "gone", true}, // asked at the base URL
+		"inside":       {status(404), "http://sandbox:1/x", "gone", true}, // fetched from the base URL's host
 		"other scheme": {nil, "ftp://api.twilio.com/x", "host", true},
 		"no URL":       {nil, ":", "host", true},
 		"no end of redirects": {func(w http.ResponseWriter, r *http.Request) {
@@ -175,9 +175,9 @@ func TestMediaLost(t *testing.T) {
 	}
 }
 
-// TestMediaNotStored: the carrier was told that the attachment was taken. What
-// the gateway cannot store now is tried until shortly before the deadline,
-// however often that is; the text does not wait for it (PR1, PR16, FT12).
+// TestMediaNotStored: the carrier was told that the attachment was taken. If the gateway cannot
+// store it now, it is tried until shortly before the deadline, however often; the text does not
+// wait for it (PR1, PR16, FT12).
 func TestMediaNotStored(t *testing.T) {
 	var full atomic.Bool
 	full.Store(true)
@@ -202,7 +202,7 @@ func TestMediaNotStored(t *testing.T) {
 		}
 		return b
 	}
-	for range 2 { // the text waits no longer, and comes once (FT12)
+	for range 2 { // the text waits no longer, and comes only once (FT12)
 		if got := try(item("MM1"), 12*time.Hour); !got.Retryable || len(received(h)) != 1 {
 			t.Fatalf("attempt 200 with a full store: %+v, %d messages; want another try, and the text", got, len(received(h)))
 		}
@@ -235,8 +235,8 @@ func TestMediaNotStored(t *testing.T) {
 	}
 }
 
-// TestMediaAfterFullStore: attempts that found the store full are not the
-// carrier's. When there is room, the carrier has as many as ever.
+// TestMediaAfterFullStore: attempts that failed because the store was full do not count against the
+// carrier. When there is room again, the carrier has the full number of attempts.
 func TestMediaAfterFullStore(t *testing.T) {
 	var full, busy atomic.Bool
 	d := newDouble(t)
@@ -293,7 +293,7 @@ func TestProcessOdd(t *testing.T) {
 	}
 }
 
-// TestProcessRefused: the gateway's no is final; what it cannot store comes again.
+// TestProcessRefused: the gateway's refusal is final; what it cannot store now comes again.
 func TestProcessRefused(t *testing.T) {
 	for name, answer := range map[string]sdktest.Answer{"banned": {Refuse: "banned"}} {
 		d := newDouble(t)

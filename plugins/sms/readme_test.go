@@ -22,7 +22,7 @@ func readme(t *testing.T) string {
 	return string(text)
 }
 
-// block returns the README's fenced block of a kind.
+// block returns the README's fenced block of the given kind.
 func block(t *testing.T, kind string) string {
 	t.Helper()
 	m := regexp.MustCompile("(?s)```" + kind + "\n(.*?)\n```").FindStringSubmatch(readme(t))
@@ -32,7 +32,7 @@ func block(t *testing.T, kind string) string {
 	return m[1]
 }
 
-// TestReadmeExample configures the README's settings and delivers its webhook.
+// TestReadmeExample configures the plugin with the README's settings and delivers its webhook.
 func TestReadmeExample(t *testing.T) {
 	w := newWorld(t, nil)
 	cfg := config(w.carrier.URL, nil)
@@ -51,7 +51,7 @@ func TestReadmeExample(t *testing.T) {
 	}
 }
 
-// TestReadmeNames: every setting, reason and series is in the README.
+// TestReadmeNames: the README names every setting, reason and series.
 func TestReadmeNames(t *testing.T) {
 	text := readme(t)
 	m, err := sms.New().Describe(t.Context())

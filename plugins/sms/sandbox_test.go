@@ -18,18 +18,18 @@ import (
 	"github.com/parley-gateway/parley/plugins/sms/sandbox"
 )
 
-// line is the plugin between the carrier's sandbox and a played gateway.
+// line is the plugin between the carrier's sandbox and a fake gateway.
 type line struct {
 	*sdktest.Host
 	t       *testing.T
 	sandbox string
-	hits    chan int // a webhook was answered
+	hits    chan int // receives when a webhook was answered
 }
 
 func newLine(t *testing.T) *line {
 	t.Helper()
 	l := &line{t: t, hits: make(chan int, 64)}
-	var mu sync.Mutex // the played gateway takes one webhook at a time
+	var mu sync.Mutex // the fake gateway takes one webhook at a time
 	var hooks *httptest.Server
 	hooks = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -86,7 +86,7 @@ func (l *line) control(path string, in any) {
 	}
 }
 
-// taken is how many messages of the account the sandbox has.
+// taken is how many of the account's messages the sandbox has taken.
 func (l *line) taken() int {
 	l.t.Helper()
 	resp, err := http.Get(l.sandbox + "/_sandbox/ledger")
@@ -103,7 +103,7 @@ func (l *line) taken() int {
 	return len(ledger.Outbound)
 }
 
-// await answers of webhooks until there are n statuses in the log.
+// statuses waits until there are n statuses in the log, and returns them.
 func (l *line) statuses(n int) []sdk.DeliveryStatus {
 	l.t.Helper()
 	for {
@@ -124,8 +124,7 @@ func (l *line) statuses(n int) []sdk.DeliveryStatus {
 	}
 }
 
-// TestSandboxSend: a message goes out and its callbacks come back, under our
-// command's id.
+// TestSandboxSend: a message is sent, and its callbacks come back with the command's id.
 func TestSandboxSend(t *testing.T) {
 	l := newLine(t)
 	got := l.Send(send("Good morning 😀"))
@@ -144,8 +143,8 @@ func TestSandboxSend(t *testing.T) {
 	}
 }
 
-// TestSandboxFaults is FT33 against the double with a ledger: what the result
-// says, and what the carrier really has.
+// TestSandboxFaults tests FT33 with the sandbox and its ledger: what the result says, against what
+// the carrier really has.
 func TestSandboxFaults(t *testing.T) {
 	type fault = map[string]any
 	for name, tc := range map[string]struct {
@@ -176,7 +175,7 @@ func TestSandboxFaults(t *testing.T) {
 			if n := l.taken(); n != tc.taken {
 				t.Errorf("the carrier has %d messages, want %d", n, tc.taken)
 			}
-			if tc.taken == 1 { // the callback settles what the answer did not
+			if tc.taken == 1 { // the callback settles what the answer left open
 				if st := l.statuses(2)[0]; st.Command != commandID || st.ProviderID == "" {
 					t.Errorf("status %+v, want one with the command", st)
 				}
@@ -185,7 +184,7 @@ func TestSandboxFaults(t *testing.T) {
 	}
 }
 
-// TestSandboxText: a handset writes, with a picture; the sandbox signs.
+// TestSandboxText: a handset sends texts, one with a picture; the sandbox signs the webhooks.
 func TestSandboxText(t *testing.T) {
 	l := newLine(t)
 	l.control("texts?wait=1", map[string]any{"from": customer, "to": number, "body": "first", "copies": 5})

@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	// blobTTL is how long the carrier may fetch an attachment: as long as a
-	// message may wait in its queue by default.
+	// blobTTL is how long the carrier can fetch an attachment: as long as a message may by default
+	// wait in the carrier's queue.
 	blobTTL = 4 * time.Hour
-	// leastTime is what must be left of a command's time for an attempt.
+	// leastTime is how much of a command's time must be left for an attempt.
 	leastTime = time.Second
 )
 
-// Send implements sdk.Sender: one attempt.
+// Send implements sdk.Sender. It makes one attempt.
 func (p *Plugin) Send(ctx context.Context, cmd *sdk.SendCommand) sdk.Result {
 	a := p.account(cmd.Account)
 	if a == nil {
@@ -53,8 +53,8 @@ func (p *Plugin) Send(ctx context.Context, cmd *sdk.SendCommand) sdk.Result {
 	return r
 }
 
-// compose makes the carrier's message out of a command's parts, or the
-// refusal that the carrier would give.
+// compose makes the carrier's message from a command's parts, or a refusal for what the carrier
+// would refuse.
 func compose(a *account, cmd *sdk.SendCommand) (*outgoing, []sdk.BlobID, *sdk.Result) {
 	no := func(kind sdk.ErrorKind, code, text string) (*outgoing, []sdk.BlobID, *sdk.Result) {
 		r := sdk.Failed(kind, code, text)
@@ -89,7 +89,7 @@ func compose(a *account, cmd *sdk.SendCommand) (*outgoing, []sdk.BlobID, *sdk.Re
 	return m, files, nil
 }
 
-// link makes the addresses under which the carrier may fetch the files.
+// link makes the URLs from which the carrier may fetch the files.
 func (p *Plugin) link(ctx context.Context, m *outgoing, files []sdk.BlobID) *sdk.Result {
 	for _, id := range files {
 		address, _, err := (*p.host.Load()).Blobs().URL(ctx, id, blobTTL, false)
@@ -105,7 +105,7 @@ func (p *Plugin) link(ctx context.Context, m *outgoing, files []sdk.BlobID) *sdk
 	return nil
 }
 
-// learn takes from an outcome what it says of the account and the recipient.
+// learn reports what an outcome says about the account and about the recipient's consent.
 func (p *Plugin) learn(a *account, cmd *sdk.SendCommand, r *sdk.Result) {
 	switch {
 	case r.Outcome == sdk.OutcomeSent:
@@ -115,8 +115,8 @@ func (p *Plugin) learn(a *account, cmd *sdk.SendCommand, r *sdk.Result) {
 	case r.Code == codeUnreachable, r.Code == codeNoAnswer:
 		p.ill(a, errUnreachable)
 	case r.Code == "21610":
-		// The carrier knew before we did. Nobody waits for this event: should
-		// it be lost, the next attempt brings it again.
+		// The carrier knew of the opt-out before the gateway did. Nothing waits for this event: if
+		// it is lost, the next attempt emits it again.
 		err := (*p.host.Load()).EmitAsync(sdk.Event{
 			Account: a.id, Thread: cmd.Thread, DedupeKey: string(cmd.ID) + ":consent", Body: sdk.OptOut{Out: true},
 		}, func(sdk.Ack, error) {})

@@ -52,7 +52,7 @@ func TestSend(t *testing.T) {
 	}
 }
 
-// TestSendRefusedHere: what the carrier would refuse does not leave.
+// TestSendRefusedHere: a message that the carrier would refuse is not sent.
 func TestSendRefusedHere(t *testing.T) {
 	for name, tc := range map[string]struct {
 		settings map[string]any
@@ -98,7 +98,7 @@ func TestSendBeginRefused(t *testing.T) {
 	}
 }
 
-// TestSendAnswers is PR4 and FT33: what each answer of the carrier means.
+// TestSendAnswers tests PR4 and FT33: what each answer of the carrier means.
 func TestSendAnswers(t *testing.T) {
 	text := func(status int, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { answer(w, status, body) }
@@ -161,12 +161,12 @@ func TestSendAnswers(t *testing.T) {
 	}
 }
 
-// TestSendHang: an answer that does not come in the command's time is unknown.
+// TestSendHang: if no answer comes within the command's time, the outcome is unknown.
 func TestSendHang(t *testing.T) {
 	w := newWorld(t, nil)
 	gone := make(chan struct{})
 	w.carrier.on(func(_ http.ResponseWriter, r *http.Request) {
-		<-r.Context().Done() // until the plugin gives up
+		<-r.Context().Done() // ends when the plugin gives up
 		close(gone)
 	})
 	cmd := send("hello")
@@ -177,7 +177,7 @@ func TestSendHang(t *testing.T) {
 	<-gone
 }
 
-// TestSendUnreachable: nothing was written, so another try does no harm.
+// TestSendUnreachable: nothing was sent, so another attempt does no harm.
 func TestSendUnreachable(t *testing.T) {
 	d := newDouble(t)
 	d.Close()
@@ -189,8 +189,7 @@ func TestSendUnreachable(t *testing.T) {
 	}
 }
 
-// TestSendTLS: a certificate that does not verify stops the request before it
-// is written (FT33).
+// TestSendTLS: with a certificate that cannot be verified the request is not sent (FT33).
 func TestSendTLS(t *testing.T) {
 	var asked bool
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
@@ -203,7 +202,7 @@ func TestSendTLS(t *testing.T) {
 	}
 }
 
-// TestSendOptedOut: the carrier's no is final and tells the gateway.
+// TestSendOptedOut: the carrier's refusal is final, and the gateway is told of the opt-out.
 func TestSendOptedOut(t *testing.T) {
 	w := newWorld(t, nil)
 	w.carrier.on(func(w http.ResponseWriter, _ *http.Request) {
@@ -218,7 +217,7 @@ func TestSendOptedOut(t *testing.T) {
 	}
 }
 
-// hostOf attaches to get at the gateway's blobs.
+// spy is a plugin that keeps its host, so that a test can use the gateway's blobs.
 type spy struct {
 	*sms.Plugin
 	host sdk.Host
@@ -249,7 +248,7 @@ func TestSendFiles(t *testing.T) {
 	}
 }
 
-// TestLookup settles only what can be nothing else (PR4).
+// TestLookup: a command settles only if the message can come from no other attempt (PR4).
 func TestLookup(t *testing.T) {
 	const text = "Is it waterproof?"
 	now := time.Now().UTC()
@@ -279,7 +278,7 @@ func TestLookup(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := newDouble(t)
 			var query url.Values
-			var posts atomic.Int32 // a connection that is cut tells nobody what happened before
+			var posts atomic.Int32 // counts requests: when a connection is cut, the client does not know what happened before
 			d.on(func(w http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodPost {
 					if posts.Add(1) > 1 {
@@ -300,7 +299,7 @@ func TestLookup(t *testing.T) {
 			if got := h.Send(send(text)); got.Outcome != sdk.OutcomeUnknown {
 				t.Fatalf("send: %+v, want unknown", got)
 			}
-			if name == "of the next" { // another command's open attempt is alike
+			if name == "of the next" { // an open attempt of another command looks the same
 				posts.Store(0)
 				again := send(text)
 				again.ID = "0190c1c0-0000-7000-8000-000000000009"

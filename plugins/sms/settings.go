@@ -33,13 +33,12 @@ var (
 	numberShape  = regexp.MustCompile(`^(\+[1-9][0-9]{6,14}|[1-9][0-9]{2,7})$`)
 )
 
-// defaultSettings are those of an account that says nothing.
+// defaultSettings are the settings of an account that sets nothing.
 func defaultSettings() *settings {
 	return &settings{Carrier: "twilio", BaseURL: "https://api.twilio.com", Signature: "enforce", Media: true}
 }
 
-// readSettings decodes and checks an account's settings. All faults are
-// reported at once.
+// readSettings decodes and checks an account's settings. It reports all faults at once.
 func readSettings(a *sdk.Account) (*settings, sdk.Problems) {
 	s := defaultSettings()
 	if err := a.Decode(s); err != nil {
@@ -77,7 +76,7 @@ func readSettings(a *sdk.Account) (*settings, sdk.Problems) {
 	return s, problems
 }
 
-// login returns user and password of the REST interface.
+// login returns user name and password for the REST interface.
 func (s *settings) login() (user, password string) {
 	if !s.keySid.IsZero() {
 		return s.keySid.Reveal(), s.keySecret.Reveal()
@@ -85,7 +84,7 @@ func (s *settings) login() (user, password string) {
 	return s.AccountSid, s.token.Reveal()
 }
 
-// absolute parses an http or https URL; nil when it is none.
+// absolute parses an http or https URL; nil when the text is not one.
 func absolute(text string) *url.URL {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
@@ -94,8 +93,8 @@ func absolute(text string) *url.URL {
 	return u
 }
 
-// inside reports whether a host is by its name one of this machine or of a
-// private network, where a sandbox runs.
+// inside reports whether a host name or address belongs to this machine or a private network, where
+// a sandbox may run.
 func inside(host string) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return !public(ip)

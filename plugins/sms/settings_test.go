@@ -12,7 +12,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/sms"
 )
 
-// faults are "path code" of what Configure refuses.
+// faults returns "path code" for each problem that Configure reports.
 func faults(t *testing.T, err error) []string {
 	t.Helper()
 	if err == nil {
@@ -71,7 +71,7 @@ func TestSettings(t *testing.T) {
 	})
 }
 
-// TestValidateOnly tries the credentials and changes nothing.
+// TestValidateOnly: the credentials are tried and nothing is changed.
 func TestValidateOnly(t *testing.T) {
 	w := newWorld(t, nil)
 	for name, tc := range map[string]struct {

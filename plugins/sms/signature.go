@@ -12,16 +12,16 @@ import (
 	"sync"
 )
 
-// signatureHeader holds the signature of a webhook.
+// signatureHeader is the header with a webhook's signature.
 const signatureHeader = "X-Twilio-Signature"
 
-// verifier checks signatures with the tokens of one account, the primary one
-// first. Safe for concurrent use.
+// verifier checks signatures with the tokens of one account, the primary token first. Safe for
+// concurrent use.
 type verifier struct {
 	keys []*sync.Pool // of *signer
 }
 
-// signer is a keyed hash with the space for its input.
+// signer is a keyed hash with a buffer for its input.
 type signer struct {
 	mac  hash.Hash
 	text []byte
@@ -37,9 +37,9 @@ func newVerifier(tokens ...string) *verifier {
 	return v
 }
 
-// verify reports whether the signature belongs to the URL and the parameters,
-// which are sorted by name. The carrier signs with or without the port, so
-// both are tried. Comparison takes the same time whatever is wrong.
+// verify reports whether the signature belongs to the URL and the parameters, which are sorted by
+// name. The carrier signs the URL with or without its port, so both are tried. The comparison takes
+// the same time whatever is wrong.
 func (v *verifier) verify(address string, params []param, signature string) bool {
 	with, without := ports(address)
 	for _, pool := range v.keys {
@@ -69,8 +69,8 @@ func (s *signer) matches(address string, params []param, signature string) bool 
 	return subtle.ConstantTimeCompare(want[:], []byte(signature)) == 1
 }
 
-// ports returns the URL with the standard port of its scheme added, where it
-// has none, and with any port removed.
+// ports returns the URL with its scheme's standard port added, if it has no port, and with any port
+// removed.
 func ports(address string) (with, without string) {
 	scheme, rest, ok := strings.Cut(address, "://")
 	if !ok {
@@ -91,8 +91,7 @@ func ports(address string) (with, without string) {
 	return scheme + "://" + host + standard + tail, address
 }
 
-// bodyMatches compares a body with the lower-case hexadecimal SHA-256 that the
-// carrier put into the signed URL.
+// bodyMatches compares a body with the lower-case hexadecimal SHA-256 that is in the signed URL.
 func bodyMatches(body []byte, want string) bool {
 	sum := sha256.Sum256(body)
 	var text [2 * sha256.Size]byte

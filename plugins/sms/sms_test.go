@@ -26,7 +26,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/sms"
 )
 
-// serveEnv makes the test binary the plugin's process.
+// serveEnv is the environment variable that makes the test binary run as the plugin.
 const serveEnv = "SMS_TEST_SERVE"
 
 func TestMain(m *testing.M) {
@@ -46,12 +46,12 @@ const (
 	commandID  = "0190c1c0-0000-7000-8000-000000000001"
 )
 
-// double is a carrier that does what a test says.
+// double is a carrier that answers as the test says.
 type double struct {
 	*httptest.Server
 	mu     sync.Mutex
 	handle http.HandlerFunc
-	posts  []url.Values // Messages.json
+	posts  []url.Values // forms sent to Messages.json
 }
 
 func newDouble(t testing.TB) *double {
@@ -62,7 +62,7 @@ func newDouble(t testing.TB) *double {
 	return d
 }
 
-// on sets the answer to everything but the check of the account.
+// on sets the handler for everything except the check of the account.
 func (d *double) on(h http.HandlerFunc) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -124,14 +124,14 @@ func (s *syncBuffer) String() string {
 	return s.b.String()
 }
 
-// world is the plugin before a played gateway and a played carrier.
+// world is the plugin between a fake gateway and a fake carrier.
 type world struct {
 	*sdktest.Host
 	carrier *double
 	log     syncBuffer
 }
 
-// settings are those of the test's account; more overrides them.
+// settings are the settings of the test's account; more overrides them.
 func settings(base string, more map[string]any) json.RawMessage {
 	m := map[string]any{"base_url": base, "account_sid": accountSid, "number": number}
 	for k, v := range more {
@@ -161,7 +161,7 @@ func newWorld(t *testing.T, more map[string]any) *world {
 	return w
 }
 
-// inbound is a webhook's form as the carrier makes it, 20 fields.
+// inbound is the form of a webhook as the carrier sends it, with 20 fields.
 func inbound(more map[string]string) url.Values {
 	form := url.Values{}
 	for k, v := range map[string]string{
@@ -180,7 +180,7 @@ func inbound(more map[string]string) url.Values {
 	return form
 }
 
-// sign is the carrier's scheme, written down a second time.
+// sign computes a signature by the carrier's scheme, independently of the plugin's code.
 func sign(address string, form url.Values, token string) string {
 	text := address
 	for _, name := range slices.Sorted(func(yield func(string) bool) {
@@ -211,7 +211,7 @@ func post(address string, form url.Values) sdk.HookRequest {
 	}
 }
 
-// send is a message by an agent.
+// send is a command to send an agent's message.
 func send(text string, parts ...sdk.Part) sdk.SendCommand {
 	if text != "" {
 		parts = append([]sdk.Part{sdk.Text{Text: text}}, parts...)
@@ -222,7 +222,7 @@ func send(text string, parts ...sdk.Part) sdk.SendCommand {
 	}
 }
 
-// series returns a metric's value by the start of its line.
+// series returns the value of the metric whose line begins with prefix.
 func series(t *testing.T, text, prefix string) string {
 	t.Helper()
 	for line := range strings.Lines(text) {
@@ -234,7 +234,7 @@ func series(t *testing.T, text, prefix string) string {
 	return ""
 }
 
-// fuzzed is a plugin that takes unsigned webhooks.
+// fuzzed is a plugin that accepts unsigned webhooks.
 func fuzzed(tb testing.TB) *sms.Plugin {
 	tb.Helper()
 	p := sms.New()

@@ -10,13 +10,13 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// twilio is a number or a messaging service of one Twilio account. Facts are
-// those of Twilio's documentation of 2026-08.
+// twilio is a number or a messaging service of one Twilio account. What it knows of Twilio is from
+// the documentation of 2026-08.
 type twilio struct {
 	*client
 	settings *settings
 	verifier *verifier
-	signed   string // the URL that webhooks are signed with, without query; "" = as the host says
+	signed   string // the URL over which webhooks are signed, without query; "" = the one that the host names
 	taken    http.Header
 	params   sync.Pool // of *[]param
 }
@@ -39,9 +39,9 @@ func newTwilio(s *settings, c *client) *twilio {
 // check implements carrier.
 func (t *twilio) check(ctx context.Context) error { return t.client.check(ctx) }
 
-// callback is the status callback URL of a command: the webhook's own, with
-// the command's id, so that a callback settles a send whose answer was lost.
-// The fragment of connection overrides stays.
+// callback is the status callback URL of a command: the account's webhook URL with the command's
+// id, so that a callback can settle a message whose answer was lost. The fragment with connection
+// overrides is kept.
 func (s *settings) callback(id sdk.CommandID) string {
 	if s.webhook == nil {
 		return ""

@@ -6,7 +6,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// Codes that are handled by name.
+// Error codes that the code handles by name.
 const (
 	codeAuth     = 20003
 	codeThrottle = 20429
@@ -14,15 +14,15 @@ const (
 	codeTooLong  = 21617
 )
 
-// codeInfo is what an error code means for the sender.
+// codeInfo is what an error code means for a message.
 type codeInfo struct {
 	kind  sdk.ErrorKind
 	retry bool
 	text  string
 }
 
-// codeOf explains Twilio's error codes (documentation of 2026-07-21). False:
-// not in the list.
+// codeOf explains Twilio's error codes (documentation of 2026-07-21). False: the code is not
+// listed.
 func codeOf(code int) (codeInfo, bool) {
 	no := func(k sdk.ErrorKind, text string) (codeInfo, bool) { return codeInfo{k, false, text}, true }
 	yes := func(k sdk.ErrorKind, text string) (codeInfo, bool) { return codeInfo{k, true, text}, true }
@@ -79,7 +79,7 @@ func codeOf(code int) (codeInfo, bool) {
 	return laterCodeOf(code)
 }
 
-// laterCodeOf goes on with the codes that mostly come in callbacks.
+// laterCodeOf continues codeOf with the codes that mostly come in callbacks.
 func laterCodeOf(code int) (codeInfo, bool) {
 	no := func(k sdk.ErrorKind, text string) (codeInfo, bool) { return codeInfo{k, false, text}, true }
 	yes := func(k sdk.ErrorKind, text string) (codeInfo, bool) { return codeInfo{k, true, text}, true }
@@ -142,14 +142,14 @@ func laterCodeOf(code int) (codeInfo, bool) {
 	return codeInfo{}, false
 }
 
-// meaning is the sheet's text for a code; "" when it is not listed.
+// meaning is the text for a code; "" when it is not listed.
 func meaning(code int) string {
 	info, _ := codeOf(code)
 	return info.text
 }
 
-// redact cuts a carrier's text down to what may be logged and shown: numbers
-// of six digits and more, and any of the given contents, become an ellipsis.
+// redact removes from a carrier's text what must not be logged or shown: numbers of six digits and
+// more, and any of the given contents, become an ellipsis.
 func redact(text string, contents ...string) string {
 	text = clean(text)
 	for _, c := range contents {

@@ -13,18 +13,18 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// statusParam is the query parameter that makes a webhook a status callback;
-// its value is the command's id.
+// statusParam is the query parameter that marks a webhook as a status callback; its value is the
+// command's id.
 const statusParam = "status"
 
-// noReply is an empty TwiML document: the carrier answers nothing.
+// noReply is an empty TwiML document, which makes the carrier send no reply.
 const noReply = `<?xml version="1.0" encoding="UTF-8"?><Response/>`
 
 // hook implements carrier.
 func (t *twilio) hook(req *sdk.HookRequest) reading {
 	signature := req.Header.Get(signatureHeader)
 	if signature == "" && t.settings.Signature != observe {
-		// Before anything is parsed: this is what scanners send.
+		// Refused before anything is parsed, because scanners send such requests.
 		return refused(http.StatusBadRequest, "signature_missing", "signature_missing")
 	}
 	buffer := t.params.Get().(*[]param)
@@ -49,9 +49,9 @@ func (t *twilio) hook(req *sdk.HookRequest) reading {
 		}
 		return refused(status, r.unsigned, r.unsigned)
 	}
-	// The signature is over what came; from here on everything is text that can
-	// be stored. The carrier sends UTF-8: should it not, a text with a bad byte
-	// is still a text.
+	// The signature covers the raw bytes, so it is checked first; from here on every value is made
+	// text that can be stored. The carrier sends UTF-8; if it does not, a text with a bad byte must
+	// still not be lost.
 	for i := range form {
 		form[i].value = clean(form[i].value)
 	}
@@ -66,7 +66,7 @@ func (t *twilio) hook(req *sdk.HookRequest) reading {
 	switch {
 	case status != "" && status != "received" && status != "receiving":
 		t.status(&r, form, query)
-	case callback: // which says no status
+	case callback: // a callback without a status
 		return refused(http.StatusBadRequest, "malformed", r.unsigned)
 	default:
 		t.inbound(&r, form, req.ReceivedTime)
@@ -74,8 +74,8 @@ func (t *twilio) hook(req *sdk.HookRequest) reading {
 	return r
 }
 
-// formOf returns the encoded parameters: of a GET the query, of a POST the
-// body. A body of another type has none.
+// formOf returns the encoded parameters: the query of a GET, the body of a POST. A body of another
+// content type has none.
 func (t *twilio) formOf(req *sdk.HookRequest, query string) string {
 	if req.Method == http.MethodGet {
 		return query
@@ -87,9 +87,9 @@ func (t *twilio) formOf(req *sdk.HookRequest, query string) string {
 	return string(req.Body)
 }
 
-// unsigned says what is wrong with the signature; "" = nothing. A POST signs
-// URL and parameters; a GET, and a request with bodySHA256, the URL alone,
-// which then holds all there is.
+// unsigned says what is wrong with the signature; "" = nothing. In a POST it covers URL and
+// parameters; in a GET, and in a request with bodySHA256, the URL alone, which then contains or
+// hashes everything.
 func (t *twilio) unsigned(req *sdk.HookRequest, query string, form []param, signature string) string {
 	if signature == "" {
 		return "signature_missing"
@@ -112,7 +112,7 @@ func (t *twilio) unsigned(req *sdk.HookRequest, query string, form []param, sign
 	return ""
 }
 
-// queryParam finds a parameter in a query, as it is written there.
+// queryParam returns a parameter of a query, still encoded.
 func queryParam(query, name string) (string, bool) {
 	for query != "" {
 		var pair string
@@ -128,7 +128,7 @@ func refused(status int, reason, unsigned string) reading {
 	return reading{response: sdk.RejectHook(status, reason), kind: hookUnknown, unsigned: unsigned}
 }
 
-// inbound reads a text or a picture from a customer.
+// inbound interprets a text or a picture from a customer.
 func (t *twilio) inbound(r *reading, form []param, received time.Time) {
 	to := canonical(get(form, "To"))
 	ours := t.settings.Number != "" && to == t.settings.Number ||
@@ -163,16 +163,18 @@ func (t *twilio) inbound(r *reading, form []param, received time.Time) {
 	case isConsent && len(it.Media) == 0:
 		r.kind, ev.Body = hookOptOut, consent
 	case len(it.Media) > 0 && t.settings.Media:
-		// Pictures need further calls: durable first, fetched afterwards.
+		// Pictures must still be fetched: the event is made durable first, and they are fetched
+		// afterwards.
 		if !received.IsZero() {
 			it.At = received.UnixMicro()
 		}
 		opaque, err := json.Marshal(&it)
-		if err != nil { // strings and integers always encode
+		if err != nil { // cannot happen: strings and integers always encode
 			*r = refused(http.StatusBadRequest, "malformed", r.unsigned)
 			return
 		}
-		// A key of its own: the sid is the message's, which comes later.
+		// The key must differ from the sid, because the message that comes later has the sid as its
+		// key.
 		ev.DedupeKey = it.Sid + ":media"
 		r.kind, ev.Body = hookMedia, sdk.Deferred{Opaque: opaque}
 	default:
@@ -188,8 +190,8 @@ func (t *twilio) inbound(r *reading, form []param, received time.Time) {
 	}
 }
 
-// mediaOf lists the attachments. NumMedia that is no number counts as none:
-// the text is what must not be lost.
+// mediaOf lists the attachments. A NumMedia that is not a number counts as none, because the text
+// must not be lost.
 func mediaOf(form []param) []attachment {
 	n, _ := strconv.Atoi(get(form, "NumMedia"))
 	var out []attachment
@@ -200,9 +202,9 @@ func mediaOf(form []param) []attachment {
 	return out
 }
 
-// consentOf finds an opt-out or its end: as the carrier says, or by the words
-// that it acts upon by itself, alone in a message and in any case. HELP is an
-// ordinary message.
+// consentOf recognises an opt-out or its end: as the carrier marks it, or by the words that the
+// carrier itself acts upon, alone in a message and in upper or lower case. HELP is an ordinary
+// message.
 func consentOf(kind, text string) (sdk.OptOut, bool) {
 	word := strings.TrimSpace(text)
 	switch kind {
@@ -224,8 +226,8 @@ func consentOf(kind, text string) (sdk.OptOut, bool) {
 	return sdk.OptOut{}, false
 }
 
-// status reads a status callback. It comes in any order and more than once:
-// which of them counts is the gateway's to say (PR5).
+// status interprets a status callback. Callbacks come in any order and more than once; the gateway
+// decides which of them counts (PR5).
 func (t *twilio) status(r *reading, form []param, query string) {
 	r.kind = hookStatus
 	sid, word := get(form, "MessageSid"), get(form, "MessageStatus")
@@ -241,7 +243,7 @@ func (t *twilio) status(r *reading, form []param, query string) {
 	case "failed", "undelivered", "canceled":
 		st.Status = sdk.StatusFailed
 	default:
-		return // queued, accepted, scheduled, sending: nothing that an agent could use
+		return // queued, accepted, scheduled, sending: of no use to an agent
 	}
 	if code != "" && code != "0" {
 		st.Code = clip(code, 16)
@@ -254,14 +256,14 @@ func (t *twilio) status(r *reading, form []param, query string) {
 		st.Code, st.Text = word, "canceled before it was sent"
 	}
 	thread := sdk.ThreadID(canonical(get(form, "To")))
-	// RawDlrDoneDate has no zone, so there is no provider's time.
+	// RawDlrDoneDate has no time zone, so the event has no ProviderTime.
 	r.response.Events = append(r.response.Events, sdk.Event{Thread: thread, DedupeKey: sid + ":" + word, Body: st})
 	if code == strconv.Itoa(codeOptedOut) {
 		r.response.Events = append(r.response.Events, sdk.Event{Thread: thread, DedupeKey: sid + ":consent", Body: sdk.OptOut{Out: true}})
 	}
 }
 
-// commandOf finds our own command id in the query; "" when there is none.
+// commandOf returns the command id in the query; "" when there is none.
 func commandOf(query string) sdk.CommandID {
 	id, _ := queryParam(query, statusParam)
 	if len(id) != 36 || uuid.Validate(id) != nil {
@@ -270,8 +272,8 @@ func commandOf(query string) sdk.CommandID {
 	return sdk.CommandID(id)
 }
 
-// canonical is an address as threads are named: a plus that was decoded as a
-// space, in a GET by hand, is a plus again. Short codes and alphanumeric
+// canonical is an address in the form that threads are named by: a plus that was decoded as a
+// space, in a GET that was written by hand, becomes a plus again. Short codes and alphanumeric
 // senders stay as they are.
 func canonical(address string) string {
 	trimmed := strings.TrimSpace(address)
@@ -281,7 +283,7 @@ func canonical(address string) string {
 	return trimmed
 }
 
-// clean makes text that every store takes.
+// clean replaces bytes that are not UTF-8, so that every store accepts the text.
 func clean(text string) string {
 	if utf8.ValidString(text) {
 		return text

@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// maxRedirects is how often media may be handed on; Twilio does it once.
+// maxRedirects is how many redirects media may go through; Twilio uses one.
 const maxRedirects = 3
 
-// twilioHost is where media lies by its URL, whatever the base URL is.
+// twilioHost is the host in Twilio's media URLs, whatever the base URL is.
 const twilioHost = "api.twilio.com"
 
 var errPrivate = errors.New("not a public address")
 
-// fetch implements carrier. It asks the base URL's host with the account's
-// credentials, and follows its redirects to storage without them. Storage is
-// on the open internet, unless the carrier itself is inside (a sandbox).
+// fetch implements carrier. It asks the base URL's host with the account's credentials, and follows
+// its redirects to storage without them. Storage must be on the public internet, unless the carrier
+// itself is in a private network (a sandbox).
 func (t *twilio) fetch(ctx context.Context, text string) (*media, error) {
 	u := absolute(text)
 	switch {
@@ -29,7 +29,7 @@ func (t *twilio) fetch(ctx context.Context, text string) (*media, error) {
 		return nil, &mediaError{reason: "host", final: true}
 	case strings.EqualFold(u.Host, t.base.Host) && u.Scheme == t.base.Scheme:
 	case strings.EqualFold(u.Host, twilioHost), inside(u.Hostname()) && inside(t.base.Hostname()):
-		u = t.rewrite(u) // a sandbox has several names
+		u = t.rewrite(u) // a sandbox is known by several host names
 	default:
 		return nil, &mediaError{reason: "host", final: true}
 	}
@@ -50,7 +50,7 @@ func (t *twilio) fetch(ctx context.Context, text string) (*media, error) {
 			if err != nil || hop == maxRedirects || absolute(next.String()) == nil {
 				return nil, &mediaError{reason: "redirect", final: true}
 			}
-			if !within { // only a carrier inside may lead inside, or to plain http
+			if !within { // only a carrier in a private network may redirect into it, or to plain http
 				if next.Scheme != "https" {
 					return nil, &mediaError{reason: "redirect", final: true}
 				}
@@ -71,7 +71,7 @@ func (t *twilio) fetch(ctx context.Context, text string) (*media, error) {
 	}
 }
 
-// get makes one request and reports whether the other end is inside.
+// get makes one request, and reports whether the server's address is private.
 func (t *twilio) get(ctx context.Context, web *http.Client, u *url.URL, login bool) (_ *http.Response, private bool, _ error) {
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		at, err := netip.ParseAddrPort(info.Conn.RemoteAddr().String())
@@ -99,7 +99,8 @@ func reasonOf(err error) string {
 	return "unreachable"
 }
 
-// mediaRefusal says which answers are final. Credentials may be put right.
+// mediaRefusal says which answers are final. Refused credentials are not, because they may be
+// corrected.
 func mediaRefusal(status int) *mediaError {
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:

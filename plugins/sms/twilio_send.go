@@ -12,16 +12,16 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// Codes of our own, for what carries no code of the carrier's.
+// The plugin's own codes, for failures without a code from the carrier.
 const (
 	codeUnauthorized = "http_401"
 	codeUnreachable  = "unreachable"
 	codeNoAnswer     = "no_answer"
 )
 
-// send implements carrier. A failure is told only where the carrier said no,
-// or where not a byte can have reached it; whatever else happens once the
-// request may have been read is unknown (PR4).
+// send implements carrier. It reports a failure only if the carrier refused the message, or if not
+// a byte can have reached the carrier; everything else that happens once the request may have been
+// read is unknown (PR4).
 func (t *twilio) send(ctx context.Context, m *outgoing) sdk.Result {
 	params := &openapi.CreateMessageParams{}
 	params.SetTo(m.to)
@@ -60,8 +60,8 @@ func (t *twilio) send(ctx context.Context, m *outgoing) sdk.Result {
 	}
 }
 
-// odd reads a 2xx that is no message as the library knows it: a sid says that
-// there is one all the same, an error document says that there is none.
+// odd interprets a 2xx whose body the library cannot read as a message: a sid means that there is a
+// message all the same, an error document that there is none.
 func (t *twilio) odd(answer []byte, m *outgoing) sdk.Result {
 	var b struct {
 		Sid string `json:"sid"`
@@ -79,7 +79,7 @@ func (t *twilio) odd(answer []byte, m *outgoing) sdk.Result {
 	}
 }
 
-// created reads a message as it was made.
+// created interprets the message that the carrier has made.
 func (t *twilio) created(msg *openapi.ApiV2010Message, m *outgoing) sdk.Result {
 	status := ""
 	if msg.Status != nil {
@@ -87,7 +87,7 @@ func (t *twilio) created(msg *openapi.ApiV2010Message, m *outgoing) sdk.Result {
 	}
 	switch status {
 	case "failed", "undelivered", "canceled":
-		// No callback tells a first status, so it is told here.
+		// No callback reports a message's first status, so it is reported here.
 		code, text := status, ""
 		kind := sdk.KindContent
 		if msg.ErrorCode != nil && *msg.ErrorCode != 0 {
@@ -99,14 +99,14 @@ func (t *twilio) created(msg *openapi.ApiV2010Message, m *outgoing) sdk.Result {
 		if msg.ErrorMessage != nil && *msg.ErrorMessage != "" {
 			text = redact(*msg.ErrorMessage, m.body, m.to)
 		}
-		r := sdk.Failed(kind, code, text) // a message that exists is not sent again
+		r := sdk.Failed(kind, code, text) // the message exists, so it must not be sent again
 		r.ProviderIDs = []string{*msg.Sid}
 		return r
 	}
 	return sdk.Sent(*msg.Sid)
 }
 
-// failure reads the error of a call.
+// failure interprets the error of a call.
 func (t *twilio) failure(err error, m *outgoing) sdk.Result {
 	if e, ok := errors.AsType[*restError](err); ok {
 		return t.refused(e, m)
@@ -117,8 +117,8 @@ func (t *twilio) failure(err error, m *outgoing) sdk.Result {
 	return sdk.Unknown(codeNoAnswer, "the carrier did not answer")
 }
 
-// refused reads an answer that is no 2xx. Of the 5xx only a code that says so
-// is a no: the message may have been made before the carrier stumbled.
+// refused interprets an answer that is not 2xx. A 5xx means that the message was refused only if
+// its code says so: the carrier may have made the message before it failed.
 func (t *twilio) refused(e *restError, m *outgoing) sdk.Result {
 	code, text := strconv.Itoa(e.code), redact(e.message, m.body, m.to, t.settings.Number, t.password)
 	info, known := codeOf(e.code)
@@ -130,7 +130,7 @@ func (t *twilio) refused(e *restError, m *outgoing) sdk.Result {
 		info = codeInfo{kind: sdk.KindAuth, text: errUnauthorized.Error()}
 	case e.status == http.StatusTooManyRequests:
 		info = codeInfo{kind: sdk.KindThrottled, retry: true, text: meaning(codeThrottle)}
-	case e.status < 400: // not followed, so not processed: the base URL is wrong
+	case e.status < 400: // a redirect is not followed, so nothing was processed: the base URL is wrong
 		info = codeInfo{kind: sdk.KindTemporary, retry: true, text: "the carrier's address answers with a redirect"}
 	case e.status == http.StatusNotFound:
 		info = codeInfo{kind: sdk.KindInternal, text: meaning(20404)}

@@ -7,14 +7,14 @@ import (
 	"github.com/parley-gateway/parley/plugins/sms/sandbox"
 )
 
-// instant is a webhook host that costs nothing.
+// instant is a webhook host that answers at once.
 type instant struct{}
 
 func (instant) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
 }
 
-// A load generator is a few hundred handsets that write at once.
+// BenchmarkSend measures a load generator: a few hundred handsets that write at the same time.
 func BenchmarkSend(b *testing.B) {
 	for _, place := range []string{"memory", "disk"} {
 		b.Run(place, func(b *testing.B) {

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-const maxControl = 16 << 20 // bytes of a control request: pictures in base64
+const maxControl = 16 << 20 // bytes of a control request, which may contain pictures in base64
 
-// controlRoutes are the sandbox's own API (README.md). It has no login: a
-// sandbox listens on this machine only. Pages of other origins are refused.
+// controlRoutes are the sandbox's own API (README.md). It has no login, because a sandbox listens
+// on this machine only; requests from pages of other origins are refused.
 func (s *Sandbox) controlRoutes(mux *http.ServeMux) {
 	guard := http.NewCrossOriginProtection()
 	for pattern, h := range map[string]http.HandlerFunc{
@@ -50,7 +50,7 @@ func refuse(w http.ResponseWriter, err error) {
 	writeJSON(w, status, map[string]string{"error": err.Error()})
 }
 
-// body reads the request; false when it was answered with 400.
+// body decodes the request's body; false when it was wrong and was answered with 400.
 func body(w http.ResponseWriter, r *http.Request, v any) bool {
 	if err := decode(w, r, maxControl, v); err != nil {
 		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "the body is not the JSON that is wanted: " + err.Error()})
@@ -59,7 +59,7 @@ func body(w http.ResponseWriter, r *http.Request, v any) bool {
 	return true
 }
 
-// Self is what GET /_sandbox answers.
+// Self is the answer to GET /_sandbox.
 type Self struct {
 	AccountSID string   `json:"account_sid"`
 	AuthToken  string   `json:"auth_token"`
@@ -72,7 +72,7 @@ func (s *Sandbox) serveSelf(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, s.Self())
 }
 
-// Self says who the sandbox is and where.
+// Self describes the sandbox: its credentials, its URLs and its numbers.
 func (s *Sandbox) Self() Self {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,8 +84,7 @@ func (s *Sandbox) Self() Self {
 	return out
 }
 
-// putAccount rotates the auth token: from now on only the new one signs and
-// opens.
+// putAccount replaces the auth token: from now on only the new one signs webhooks and is accepted.
 func (s *Sandbox) putAccount(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		AuthToken string `json:"auth_token"`
@@ -194,8 +193,8 @@ func (s *Sandbox) postFault(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, f)
 }
 
-// postText is a handset that writes; with ?wait=1 the answer comes after the
-// webhook's.
+// postText sends a text from a handset; with ?wait=1 the answer comes after the webhook was
+// answered.
 func (s *Sandbox) postText(w http.ResponseWriter, r *http.Request) {
 	var t Text
 	if !body(w, r, &t) {
@@ -228,13 +227,13 @@ func (s *Sandbox) postReplay(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, m)
 }
 
-// Ledger is everything that the sandbox took and sent, oldest first.
+// Ledger is everything that the sandbox has taken and sent, oldest first.
 type Ledger struct {
 	Inbound  []Message `json:"inbound"`  // what handsets wrote, with the webhooks' answers
 	Outbound []Message `json:"outbound"` // what was sent to handsets, with the callbacks' answers
 }
 
-// Ledger gives a copy, which does not change.
+// Ledger returns a copy, which does not change any more.
 func (s *Sandbox) Ledger() Ledger {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -255,8 +254,8 @@ func (s *Sandbox) serveLedger(w http.ResponseWriter, _ *http.Request) {
 	_ = json.NewEncoder(w).Encode(s.Ledger())
 }
 
-// postReset forgets messages, handsets, the block list and the rules; account
-// and numbers stay. Messages on their way are forgotten, too.
+// postReset removes messages, handsets, the block list and the rules; account and numbers stay.
+// Messages under way are removed, too.
 func (s *Sandbox) postReset(w http.ResponseWriter, _ *http.Request) {
 	s.ClearRules()
 	if err := s.record(&entry{Reset: true})(); err != nil {

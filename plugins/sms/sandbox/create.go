@@ -14,7 +14,7 @@ const (
 	maxForm    = 1 << 20
 )
 
-// create is POST Messages.json. The answer leaves when the message is on disk.
+// create is POST Messages.json. It answers when the message is on disk.
 func (s *Sandbox) create(w http.ResponseWriter, r *http.Request) {
 	m, fault := s.newOutbound(r.PostForm)
 	if fault != nil {
@@ -34,7 +34,7 @@ func (s *Sandbox) create(w http.ResponseWriter, r *http.Request) {
 	answer := s.render(*m)
 	early := b.Early
 	if len(m.Media) > 0 || m.Status == "scheduled" {
-		early = 0 // has work to do before its first status
+		early = 0 // the message has work to do before its first status
 	}
 	if err := s.record(&entry{Message: m})(); err != nil {
 		writeError(w, errInternal(err))
@@ -58,7 +58,7 @@ func (s *Sandbox) usualPlan(m *Message) []Step {
 	return append(plan, Step{Status: "sending", AfterMS: pause}, Step{Status: "sent", AfterMS: pause}, Step{Status: "delivered", AfterMS: pause})
 }
 
-// newOutbound checks a form in the order of Twilio's parameters.
+// newOutbound checks a form, in the order in which Twilio checks the parameters.
 func (s *Sandbox) newOutbound(form url.Values) (*Message, *apiError) {
 	to, from, service, body, media := form.Get("To"), form.Get("From"), form.Get("MessagingServiceSid"), form.Get("Body"), form["MediaUrl"]
 	switch {
@@ -134,8 +134,8 @@ func schedule(m *Message, form url.Values) *apiError {
 	return nil
 }
 
-// sender finds the number that a message leaves from: the one that is named,
-// or the service's first.
+// sender returns the number that a message is sent from: the one that is named, or the service's
+// first.
 func (s *Sandbox) sender(to, from, service string) (Number, *apiError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// Failures of an attempt.
+// Ways in which an attempt fails.
 const (
-	failedConnect = "connect" // no connection in time, or refused
+	failedConnect = "connect" // refused, or no connection in time
 	failedRead    = "read"    // connected, but no whole answer in time
-	failedClosed  = "closed"  // the other side broke the connection off
+	failedClosed  = "closed"  // the other side closed the connection early
 )
 
 // Ways to sign a webhook.
@@ -25,14 +25,14 @@ const (
 	signWrong = "wrong" // with another token
 )
 
-const maxAnswer = 64 << 10 // bytes read of an answer
+const maxAnswer = 64 << 10 // bytes that are read of an answer
 
 var (
 	errConnectTime = errors.New("connect timeout")
 	errReadTime    = errors.New("read timeout")
 )
 
-// event is something that a webhook is told.
+// event is what a webhook is to be told.
 type event struct {
 	url    string // with its fragment
 	method string
@@ -42,13 +42,13 @@ type event struct {
 	key    string // auth token
 }
 
-// answer is what the last attempt brought.
+// answer is the answer to the last attempt.
 type answer struct {
 	contentType string
 	body        []byte
 }
 
-// deliver sends an event with Twilio's timeouts and retries.
+// deliver sends an event with the timeouts and retries of Twilio.
 func (s *Sandbox) deliver(ev event) (Delivery, answer) {
 	d := Delivery{Token: ev.token, State: stateFailed, Error: 11200}
 	bare, o, err := parseOverrides(ev.url)
@@ -97,7 +97,7 @@ func (s *Sandbox) attempt(ctx context.Context, bare string, ev event, o override
 	return a, got
 }
 
-// connectError is a failure before there was a connection.
+// connectError is a failure to connect.
 type connectError struct{ err error }
 
 func (e *connectError) Error() string { return "no connection: " + e.err.Error() }

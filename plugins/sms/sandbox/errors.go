@@ -17,7 +17,7 @@ type apiError struct {
 
 func (e *apiError) Error() string { return strconv.Itoa(e.Code) + ": " + e.Message }
 
-// newError is an answer with HTTP status 400, as most codes have.
+// newError makes an error answer with HTTP status 400, which most codes have.
 func newError(code int) *apiError { return newErrorWith(http.StatusBadRequest, code, errorText(code)) }
 
 func newErrorWith(status, code int, text string) *apiError {
@@ -48,7 +48,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(append(body, '\n'))
 }
 
-// errorText is what Twilio says, or nearly: programs look at the code only.
+// errorText is Twilio's text for a code, or a similar one: programs look at the code only.
 func errorText(code int) string {
 	if text, ok := errorTexts[code]; ok {
 		return text

@@ -10,17 +10,17 @@ import (
 	"unicode/utf8"
 )
 
-// Text is a message that a handset writes.
+// Text is a message that is sent from a handset.
 type Text struct {
-	From  string   `json:"from"` // E.164, short code ...; the handset appears if it is new
+	From  string   `json:"from"` // E.164, short code, and so on; a new handset is added
 	To    string   `json:"to"`   // one of the account's numbers
 	Body  string   `json:"body"`
 	Files []Upload `json:"files,omitempty"`
-	// Copies sends the same webhook so many times at once; 0 is once.
+	// Copies is how many times the same webhook is sent at once; 0 means once.
 	Copies int `json:"copies,omitempty"`
-	// Signature is "" for the right one, "none" or "wrong".
+	// Signature is "" for the right signature, "none" or "wrong".
 	Signature string `json:"signature,omitempty"`
-	// Fields go into the webhook instead of, or beside, the usual ones.
+	// Fields are parameters of the webhook that replace the usual ones or are added to them.
 	Fields map[string]string `json:"fields,omitempty"`
 }
 
@@ -30,7 +30,7 @@ type Upload struct {
 	Data        []byte `json:"data"` // base64 in JSON
 }
 
-// ErrInvalid is given for what cannot be done as asked; the text says why.
+// ErrInvalid is returned for a request that cannot be carried out; the text says why.
 var ErrInvalid = errors.New("invalid")
 
 func invalid(format string, args ...any) error {
@@ -72,10 +72,9 @@ func (t Text) check() error {
 	return nil
 }
 
-// Send takes a handset's text into the ledger, sends it to the number's webhook
-// and returns when that was answered or given up: the message with its
-// deliveries, all of it on disk. The error is ErrInvalid, ErrClosed or one of
-// the disk.
+// Send records a handset's text in the ledger, sends it to the number's webhook and returns when
+// the webhook was answered or given up: the message with its deliveries, all of it on disk. The
+// error is ErrInvalid, ErrClosed or one of the disk.
 func (s *Sandbox) Send(t Text) (Message, error) {
 	m, done, err := s.send(t)
 	if err != nil {
@@ -89,7 +88,7 @@ func (s *Sandbox) Send(t Text) (Message, error) {
 	return got, nil
 }
 
-// Post is Send without the wait for the webhook; the message is on disk.
+// Post is Send without waiting for the webhook; the message is on disk.
 func (s *Sandbox) Post(t Text) (Message, error) {
 	sid, _, err := s.send(t)
 	if err != nil {
@@ -125,13 +124,13 @@ func (s *Sandbox) send(t Text) (sid string, done chan struct{}, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if err := wait(); err != nil { // before anybody hears of it
+	if err := wait(); err != nil { // on disk before anybody is told
 		return "", nil, err
 	}
 	return m.SID, s.hook(m.SID, token, max(1, t.Copies), t.Signature), nil
 }
 
-// takeInbound records the message and what its words mean to the block list.
+// takeInbound records the message, and what its text means for the block list.
 func (s *Sandbox) takeInbound(m *Message) (func() error, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,8 +149,8 @@ func (s *Sandbox) takeInbound(m *Message) (func() error, error) {
 	return wait, nil
 }
 
-// newReply is a message that needs no request: an automatic answer, or one in
-// the answer of a webhook. It is delivered at once.
+// newReply is a message without a REST request: an automatic answer, or a message in a webhook's
+// answer. It is delivered at once.
 func newReply(n Number, to, body string) *Message {
 	at := now()
 	return &Message{
@@ -160,8 +159,8 @@ func newReply(n Number, to, body string) *Message {
 	}
 }
 
-// Replay sends the webhook of an inbound message again, so many times at once,
-// with the same idempotency token, and waits for the answers.
+// Replay sends the webhook of an inbound message again, the given number of times at once, with the
+// same idempotency token, and waits for the answers.
 func (s *Sandbox) Replay(sid string, copies int) (Message, error) {
 	m, ok := s.message(sid)
 	if !ok || m.Direction != directionInbound || copies < 1 || copies > maxCopies {
@@ -198,7 +197,7 @@ func (s *Sandbox) hook(sid, token string, copies int, sign string) chan struct{}
 	return done
 }
 
-// hookOnce is one webhook with its retries and, if these fail, its fallback.
+// hookOnce sends one webhook with its retries and, if they fail, to the fallback URL.
 func (s *Sandbox) hookOnce(sid, token, sign string) {
 	m, ok := s.message(sid)
 	n, have := s.number(m.To)
@@ -225,7 +224,7 @@ func (s *Sandbox) hookOnce(sid, token, sign string) {
 	s.record(&entry{Delivery: &deliveryFact{SID: sid, Of: d}})
 }
 
-// reply sends what the webhook's answer says.
+// reply sends the messages that the webhook's answer contains.
 func (s *Sandbox) reply(n Number, m Message, replies []twimlMessage) {
 	for _, one := range replies {
 		out := newReply(n, m.From, one.text())
@@ -245,7 +244,7 @@ func (s *Sandbox) reply(n Number, m Message, replies []twimlMessage) {
 	}
 }
 
-// inboundFields are the parameters of the webhook (vendors' page "Messaging
+// inboundFields are the parameters of an inbound message's webhook (vendors' page "Messaging
 // webhook request", August 2026).
 func (s *Sandbox) inboundFields(acc Account, n Number, m Message) url.Values {
 	v := url.Values{}
@@ -276,7 +275,7 @@ func (s *Sandbox) inboundFields(acc Account, n Number, m Message) url.Values {
 	return v
 }
 
-// country knows the North American numbers, which are what test numbers are.
+// country knows North American numbers only, because all test numbers are.
 func country(number string) string {
 	if validPhone(number) && number[1] == '1' {
 		return "US"
@@ -284,7 +283,7 @@ func country(number string) string {
 	return ""
 }
 
-// message gives a copy of a message.
+// message returns a copy of a message.
 func (s *Sandbox) message(sid string) (Message, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,9 +12,8 @@ import (
 	"sync"
 )
 
-// ledger is the file of entries, one JSON object a line. One goroutine writes
-// what has queued and flushes it once for all that wait. A nil ledger keeps
-// nothing.
+// ledger is the file of entries, one JSON object in each line. One goroutine writes the queued
+// entries and flushes the file once for all who wait. A nil ledger keeps nothing.
 type ledger struct {
 	file *os.File
 	done chan struct{}
@@ -22,13 +21,13 @@ type ledger struct {
 	mu     sync.Mutex
 	wake   *sync.Cond
 	buf    bytes.Buffer
-	batch  *flush // the one that buf goes into
-	last   *flush // the one before
-	err    error  // sticky: after a failed flush nothing is safe
+	batch  *flush // the flush that buf will be part of
+	last   *flush // the flush before that
+	err    error  // stays set: after a failed flush nothing can be trusted to be on disk
 	closed bool
 }
 
-// flush is one write with its fsync, for all entries that are in it.
+// flush is one write with its fsync, for all entries in it.
 type flush struct {
 	done chan struct{}
 	err  error
@@ -36,8 +35,8 @@ type flush struct {
 
 const ledgerName = "ledger.jsonl"
 
-// openLedger replays the folder's file and opens it for more. A last line that
-// a crash left incomplete is cut off.
+// openLedger replays the folder's file and opens it for appending. A last line that a crash has
+// left incomplete is cut off.
 func openLedger(dir string, apply func(*entry)) (*ledger, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -64,13 +63,13 @@ func openLedger(dir string, apply func(*entry)) (*ledger, error) {
 
 func newFlush() *flush { return &flush{done: make(chan struct{})} }
 
-// replay applies all whole lines and gives the place behind the last.
+// replay applies all complete lines and returns where the last one ends.
 func replay(r io.Reader, apply func(*entry)) (end int64, err error) {
 	br := bufio.NewReaderSize(r, 1<<20)
 	for n := 1; ; n++ {
 		line, err := br.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
-			return end, nil // nobody was told of an unfinished line
+			return end, nil // nobody was told that an incomplete line was stored
 		}
 		if err != nil {
 			return end, err
@@ -84,7 +83,7 @@ func replay(r io.Reader, apply func(*entry)) (end int64, err error) {
 	}
 }
 
-// append queues an entry; the function waits until it is on disk.
+// append queues an entry; the returned function waits until it is on disk.
 func (l *ledger) append(e *entry) func() error {
 	if l == nil {
 		return func() error { return nil }
@@ -141,7 +140,7 @@ func (l *ledger) write() {
 	}
 }
 
-// close flushes what has queued.
+// close flushes the queued entries and closes the file.
 func (l *ledger) close() error {
 	if l == nil {
 		return nil
@@ -173,6 +172,6 @@ func (l *ledger) sync() error {
 	if last == nil {
 		return err
 	}
-	<-last.done // may be on its way
+	<-last.done // its flush may be under way
 	return last.err
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/sms/sandbox"
 )
 
-// A copy of the folder taken while the sandbox runs is what a kill leaves.
+// crashCopy copies the folder while the sandbox runs: the copy is what a kill would leave.
 func crashCopy(t *testing.T, dir string) string {
 	t.Helper()
 	to := t.TempDir()
@@ -60,7 +60,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// PR: what has no known answer is said to be so, and callbacks go on.
+// After a kill, a webhook whose answer is not known is reported as interrupted, and callbacks go
+// on.
 func TestKilledOnTheWay(t *testing.T) {
 	g := newGateway(t)
 	release := make(chan struct{})
@@ -111,7 +112,7 @@ func TestTornLine(t *testing.T) {
 	if err := os.WriteFile(name, append(whole, `{"at":"2026-01-01T00:00:00Z","mess`...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second time there is something behind the cut
+	for range 2 { // the second time there are entries after the place that was cut
 		s, err := sandbox.New(sandbox.Options{Dir: torn})
 		if err != nil {
 			t.Fatal(err)

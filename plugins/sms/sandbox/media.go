@@ -51,7 +51,8 @@ func (m *memoryMedia) remove(sid string) error {
 	return nil
 }
 
-// folderMedia is a file each; the SID is made here, so it is a safe name.
+// folderMedia keeps each file under its SID; the sandbox makes SIDs itself, so they are safe file
+// names.
 type folderMedia struct{ dir string }
 
 func newFolderMedia(dir string) (folderMedia, error) {
@@ -84,7 +85,7 @@ func mediaPath(account, message, media string) string {
 	return "/" + apiVersion + "/Accounts/" + account + "/Messages/" + message + "/Media/" + media
 }
 
-// Errors of outbound media.
+// Twilio's error codes for outbound media.
 const (
 	codeBadMedia     = 21620 // cannot be fetched
 	codeMediaType    = 12300
@@ -92,8 +93,8 @@ const (
 	mediaFetchWithin = 15 * time.Second
 )
 
-// fetchAll gets the pictures of an outbound message, as Twilio does: HEAD, then
-// GET, without credentials. The code is 0, or why the message fails.
+// fetchAll fetches the pictures of an outbound message as Twilio does: HEAD, then GET, without
+// credentials. The code is 0, or the reason why the message fails.
 func (s *Sandbox) fetchAll(sources []Media) (got []Media, code int) {
 	ctx, cancel := context.WithTimeout(s.ctx, mediaFetchWithin)
 	defer cancel()
@@ -140,8 +141,8 @@ func (s *Sandbox) fetch(ctx context.Context, source string, room int64) (kind st
 	return kind, data, 0
 }
 
-// sendable reports whether carriers take the type (vendors' page "Accepted
-// content types", August 2026).
+// sendable reports whether carriers accept the type (vendors' page "Accepted content types", August
+// 2026).
 func sendable(kind string) bool {
 	for _, prefix := range []string{"image/", "audio/", "video/", "text/"} {
 		if strings.HasPrefix(kind, prefix) {
@@ -151,8 +152,8 @@ func sendable(kind string) bool {
 	return kind == "application/pdf" || kind == "application/vcard"
 }
 
-// serveMedia answers an authorised request with the way to the storage, which
-// is another host.
+// serveMedia answers an authorised request with a redirect to the storage, which is on another
+// host.
 func (s *Sandbox) serveMedia(w http.ResponseWriter, r *http.Request) {
 	ref, ok := s.mediaOf(r)
 	if !ok {
@@ -162,8 +163,7 @@ func (s *Sandbox) serveMedia(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, s.storageURL()+"/_storage/"+ref.SID, http.StatusTemporaryRedirect)
 }
 
-// storageURL is the sandbox by its other name, so that clients take it for
-// another host.
+// storageURL is the sandbox's URL with another host name, so that clients treat it as another host.
 func (s *Sandbox) storageURL() string {
 	base := s.baseURL()
 	if rest, ok := strings.CutPrefix(base, "http://127.0.0.1:"); ok {
@@ -195,8 +195,8 @@ func (s *Sandbox) deleteMedia(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// serveStorage is the storage host: no credentials, and, as such hosts do, an
-// error for somebody who forwards the API's.
+// serveStorage is the storage host: it needs no credentials and, as real storage hosts do, answers
+// a client that sends the API's credentials with an error.
 func (s *Sandbox) serveStorage(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") != "" {
 		http.Error(w, "only one authorisation mechanism is allowed", http.StatusBadRequest)

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// overrides are the connection settings of one webhook, from its URL's
-// fragment (vendors' page "Connection overrides", August 2026).
+// overrides are the connection settings for one webhook, from the fragment of its URL (vendors'
+// page "Connection overrides", August 2026).
 type overrides struct {
 	connect, read, total time.Duration
 	retries              int
-	on                   map[string]bool // 4xx, 5xx, ct, rt
+	on                   map[string]bool // on which failures to retry: 4xx, 5xx, ct, rt
 }
 
-// parseOverrides takes a URL apart into what is requested and signed, and how.
-// Values out of range are errors, as the vendor's 11243 is.
+// parseOverrides splits a URL into the part that is requested and signed, and the overrides. Values
+// out of range are errors, Twilio's 11243.
 func parseOverrides(rawURL string) (bare string, o overrides, err error) {
 	o = overrides{connect: 5 * time.Second, read: 15 * time.Second, total: 15 * time.Second, retries: 1, on: map[string]bool{"ct": true}}
 	bare, fragment, has := strings.Cut(rawURL, "#")
@@ -26,7 +26,7 @@ func parseOverrides(rawURL string) (bare string, o overrides, err error) {
 	for pair := range strings.SplitSeq(fragment, "&") {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok {
-			continue // an ordinary fragment
+			continue // a fragment without overrides
 		}
 		switch key {
 		case "ct":
@@ -73,7 +73,7 @@ func retryPolicy(value string) (map[string]bool, error) {
 	return on, nil
 }
 
-// again reports whether an attempt may be repeated.
+// again reports whether the attempt may be repeated.
 func (o overrides) again(a Attempt) bool {
 	switch {
 	case a.Failure == failedConnect:

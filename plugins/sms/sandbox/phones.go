@@ -11,7 +11,8 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-// pagePolicy lets the page load what it brings and what the storage has.
+// pagePolicy lets the page load its own scripts, styles and pictures, and pictures from the
+// sandbox's storage.
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
@@ -24,7 +25,7 @@ func (s *Sandbox) pageRoutes(mux *http.ServeMux) {
 	} {
 		data, err := pageFiles.ReadFile("page/" + file.name)
 		if err != nil {
-			panic(err) // cannot happen: it is embedded
+			panic(err) // cannot happen: the file is embedded
 		}
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
 			h := w.Header()
@@ -39,12 +40,12 @@ func (s *Sandbox) pageRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /{$}", http.RedirectHandler("/phones", http.StatusFound))
 }
 
-// bubble is a message as a handset shows it.
+// bubble is a message as the page of a handset shows it.
 type bubble struct {
 	SID     string        `json:"sid"`
 	Phone   string        `json:"phone"`
 	Number  string        `json:"number"`
-	Mine    bool          `json:"mine"` // written on this handset
+	Mine    bool          `json:"mine"` // sent from this handset
 	Body    string        `json:"body"`
 	Files   []bubbleFile  `json:"files,omitempty"`
 	At      time.Time     `json:"at"`
@@ -84,7 +85,8 @@ func newBubble(m *Message) bubble {
 	return b
 }
 
-// webhookState sums up how the gateway took a text: one answer is enough.
+// webhookState sums up how the gateway took a text: it is delivered if one of the webhooks was
+// answered.
 func webhookState(all []Delivery) (string, bubbleProblem) {
 	state, problem := "failed", bubbleProblem{11200, "nobody listens to this number"}
 	for _, d := range all {
@@ -107,7 +109,7 @@ func webhookState(all []Delivery) (string, bubbleProblem) {
 // handset is an entry of the list of phones.
 type handset struct {
 	Phone string    `json:"phone"`
-	Last  time.Time `json:"last"` // of its last message; zero = none
+	Last  time.Time `json:"last"` // time of its last message; zero = none
 	Count int       `json:"count"`
 }
 
@@ -151,7 +153,7 @@ func (s *Sandbox) postPhone(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, h)
 }
 
-const threadShown = 500 // messages of a handset that the page gets
+const threadShown = 500 // how many messages of a handset the page gets
 
 func (s *Sandbox) serveThread(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
@@ -167,7 +169,7 @@ func (s *Sandbox) serveThread(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"messages": out})
 }
 
-// tell gives what changed to the pages that look on. The lock is held.
+// tell sends a change to the pages that are open. The caller holds the lock.
 func (s *Sandbox) tell(e *entry) {
 	if len(s.subs) == 0 {
 		return
@@ -200,8 +202,8 @@ func (s *Sandbox) tellRules() {
 	}
 }
 
-// push sends a frame to all pages; one that is too slow loses its stream and
-// comes back.
+// push sends a frame to all pages; the stream of a page that is too slow is closed, and the page
+// connects again.
 func (s *Sandbox) push(event string, v any) {
 	data, err := json.Marshal(v)
 	if err != nil {
@@ -218,8 +220,7 @@ func (s *Sandbox) push(event string, v any) {
 	}
 }
 
-// serveEvents is the stream of changes (server-sent events: message, phone,
-// rules, reload).
+// serveEvents serves the stream of changes (server-sent events: message, phone, rules, reload).
 func (s *Sandbox) serveEvents(w http.ResponseWriter, r *http.Request) {
 	c := make(chan []byte, 256)
 	s.mu.Lock()

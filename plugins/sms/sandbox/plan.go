@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// run takes a message through its plan: its time, its pictures, its statuses.
+// run takes a message through its plan: it waits for the message's time, fetches its pictures, and
+// reports its statuses.
 func (s *Sandbox) run(sid string) {
 	m, ok := s.message(sid)
 	if !ok || m.SendAt != nil && !s.sleep(time.Until(*m.SendAt)) {
@@ -29,7 +30,7 @@ func (s *Sandbox) run(sid string) {
 	}
 }
 
-// step makes the next step of the plan; false when there is none.
+// step takes the next step of the plan; false when there is none.
 func (s *Sandbox) step(sid string) bool {
 	m, ok := s.message(sid)
 	if !ok || m.Deleted || m.Status == "canceled" || m.Done >= len(m.Plan) {
@@ -43,9 +44,8 @@ func (s *Sandbox) step(sid string) bool {
 	return s.ctx.Err() == nil
 }
 
-// take gives the message a status and tells its callback. The step counts as
-// done when the callback ended: after a crash it is told again, as callbacks
-// may be.
+// take gives the message a status and calls its callback. The step counts as done when the callback
+// has ended: after a crash the callback is made again, which is allowed.
 func (s *Sandbox) take(sid string, one Step, done int) {
 	s.record(&entry{Status: &statusFact{SID: sid, Step: one, Done: done - 1}})
 	m, ok := s.message(sid)
@@ -87,7 +87,7 @@ func callbackFields(acc Account, m Message, one Step) url.Values {
 	return v
 }
 
-// resume goes on with what an earlier life had not ended.
+// resume continues what an earlier process with the same ledger did not finish.
 func (s *Sandbox) resume() {
 	s.mu.Lock()
 	var open []string

@@ -33,8 +33,8 @@ func (s *Sandbox) routes() *http.ServeMux {
 	return mux
 }
 
-// auth lets requests in that have the account's token or one of its keys, for
-// the account of the path.
+// auth lets requests through that have the account's token or one of its keys, and name that
+// account in their path.
 func (s *Sandbox) auth(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
@@ -117,7 +117,7 @@ func (s *Sandbox) render(m Message) resource {
 	return r
 }
 
-// find gives the message of the path.
+// find returns the message that the path names.
 func (s *Sandbox) find(r *http.Request) (Message, *apiError) {
 	sid, ok := strings.CutSuffix(r.PathValue("sid"), ".json")
 	m, have := s.message(sid)
@@ -136,8 +136,8 @@ func (s *Sandbox) fetchMessage(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, s.render(m))
 }
 
-// updateMessage cancels a scheduled message (Status=canceled) or redacts one
-// that is complete (Body= empty).
+// updateMessage cancels a scheduled message (Status=canceled), or redacts a finished one (empty
+// Body).
 func (s *Sandbox) updateMessage(w http.ResponseWriter, r *http.Request) {
 	m, fault := s.find(r)
 	if fault == nil {
@@ -214,7 +214,7 @@ func (s *Sandbox) listMedia(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"media_list": list, "page": 0, "page_size": 50, "start": 0, "end": max(0, len(list)-1)})
 }
 
-// page is the answer of a list.
+// page is one page of a list.
 type page struct {
 	Messages []resource `json:"messages"`
 	Page     int        `json:"page"`
@@ -227,9 +227,9 @@ type page struct {
 	Previous *string    `json:"previous_page_uri"`
 }
 
-// list is GET Messages.json: newest first, filtered by To, From and DateSent
-// (a day or a time; DateSent> and DateSent< are bounds that belong to it). A
-// message that was not sent yet counts by its creation.
+// list is GET Messages.json: newest first, filtered by To, From and DateSent (a day or a time;
+// DateSent> and DateSent< are inclusive bounds). For a message that was not sent yet its creation
+// time counts.
 func (s *Sandbox) list(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	match, fault := newFilter(q)
@@ -285,7 +285,7 @@ func atoi(text string, without, low, high int) int {
 
 func newFilter(q url.Values) (func(*Message) bool, *apiError) {
 	to, from := q.Get("To"), q.Get("From")
-	var after, before time.Time // after <= sent < before; zero is open
+	var after, before time.Time // after <= sent < before; zero = no bound
 	for _, name := range []string{"DateSent", "DateSent>", "DateSent<"} {
 		if !q.Has(name) {
 			continue
@@ -323,7 +323,7 @@ func parseDate(text string) (t time.Time, day bool, err error) {
 	return t, false, err
 }
 
-// decode reads a small JSON body strictly.
+// decode decodes a JSON body of at most most bytes and refuses unknown fields.
 func decode(w http.ResponseWriter, r *http.Request, most int64, v any) error {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, most))
 	d.DisallowUnknownFields()

@@ -243,7 +243,7 @@ func TestMedia(t *testing.T) {
 		t.Fatalf("without credentials: %v %v", resp, err)
 	}
 	resp.Body.Close()
-	resp, err = d.try("GET", path, nil) // follows; another host, so the client drops the credentials
+	resp, err = d.try("GET", path, nil) // follows the redirect; it is to another host, so the client drops the credentials
 	if err != nil {
 		t.Fatal(err)
 	}

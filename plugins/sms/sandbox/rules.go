@@ -7,17 +7,17 @@ import (
 	"time"
 )
 
-// Behaviour says what becomes of matching messages after they were taken.
+// Behaviour says what happens to matching messages after they were taken.
 type Behaviour struct {
 	ID   int    `json:"id"`             // given by the sandbox
-	To   string `json:"to,omitempty"`   // handset; "" is any
-	From string `json:"from,omitempty"` // sender; "" is any
-	// Count is how many messages it is for; 0 is all until it is deleted.
+	To   string `json:"to,omitempty"`   // the handset's number; "" is any
+	From string `json:"from,omitempty"` // the sender's number; "" is any
+	// Count is to how many messages it applies; 0 is all until it is deleted.
 	Count int `json:"count,omitempty"`
-	// Steps are the callbacks in this order, with repeats if asked. Empty:
-	// sending, sent, delivered.
+	// Steps are the status callbacks, in this order; statuses may repeat. Empty: sending, sent,
+	// delivered.
 	Steps []Step `json:"steps"`
-	// Early of the steps are reported before the REST answer leaves.
+	// Early is how many of the steps are reported before the REST request is answered.
 	Early int `json:"early,omitempty"`
 }
 
@@ -41,10 +41,10 @@ const (
 	faultStatus  = "status"  // an HTTP status with an error body
 	faultHang    = "hang"    // no answer until the client gives up
 	faultReset   = "reset"   // the connection is reset
-	faultLatency = "latency" // the answer comes late; all else as usual
+	faultLatency = "latency" // the answer comes late but is otherwise as usual
 )
 
-// Operations of the REST API that faults are for.
+// Operations of the REST API to which faults apply.
 const (
 	opCreate = "create"
 	opFetch  = "fetch"
@@ -59,22 +59,22 @@ type Fault struct {
 	Kind string `json:"kind"` // status, hang, reset, latency
 	// Op is create (also ""), fetch, list, media or any.
 	Op string `json:"op,omitempty"`
-	// To and From match a create; "" is any. A reset without both, and without
-	// After, happens before the request's body is read.
+	// To and From select create requests; "" is any. A reset without both, and without After,
+	// happens before the request's body is read.
 	To   string `json:"to,omitempty"`
 	From string `json:"from,omitempty"`
-	// Count is how many requests it is for; 0 is all until it is deleted.
+	// Count is to how many requests it applies; 0 is all until it is deleted.
 	Count int `json:"count,omitempty"`
-	// After lets the request do its work first: the message is taken, the
-	// answer is lost or wrong.
+	// After lets the request do its work first: the message is taken, but the answer is lost or
+	// wrong.
 	After bool `json:"after,omitempty"`
-	// Status and Code are the answer of kind status: 429 means 20429, others
-	// 20500 if Code is 0. Body goes instead of Twilio's error JSON.
+	// Status and Code are the answer of kind status: if Code is 0 it is 20429 for 429, and 20500
+	// for others. Body replaces Twilio's error JSON.
 	Status     int    `json:"status,omitempty"`
 	Code       int    `json:"code,omitempty"`
 	Body       string `json:"body,omitempty"`
-	RetryAfter string `json:"retry_after,omitempty"` // header of that name
-	DelayMS    int64  `json:"delay_ms,omitempty"`    // of kind latency
+	RetryAfter string `json:"retry_after,omitempty"` // value of the Retry-After header
+	DelayMS    int64  `json:"delay_ms,omitempty"`    // for kind latency
 }
 
 func (f Fault) check() error {
@@ -108,17 +108,17 @@ func (f Fault) matches(op, to, from string) bool {
 	return (want == opAny || want == op) && (f.To == "" || f.To == to) && (f.From == "" || f.From == from)
 }
 
-// unread reports whether the fault strikes before the body is read.
+// unread reports whether the fault happens before the body is read.
 func (f Fault) unread() bool { return f.Kind == faultReset && !f.After && f.To == "" && f.From == "" }
 
-// rules are what was asked for; they live as long as the process.
+// rules are the behaviours and faults that were asked for; they last as long as the process.
 type rules struct {
 	last       int
 	behaviours []Behaviour
 	faults     []Fault
 }
 
-// AddBehaviour says what becomes of messages from now on; newer ones go first.
+// AddBehaviour adds a behaviour for messages from now on; the newest that matches is used.
 func (s *Sandbox) AddBehaviour(b Behaviour) (Behaviour, error) {
 	if err := b.check(); err != nil {
 		return b, err
@@ -132,7 +132,7 @@ func (s *Sandbox) AddBehaviour(b Behaviour) (Behaviour, error) {
 	return b, nil
 }
 
-// AddFault makes requests fail from now on; newer ones go first.
+// AddFault adds a fault for requests from now on; the newest that matches is used.
 func (s *Sandbox) AddFault(f Fault) (Fault, error) {
 	if err := f.check(); err != nil {
 		return f, err
@@ -146,7 +146,7 @@ func (s *Sandbox) AddFault(f Fault) (Fault, error) {
 	return f, nil
 }
 
-// ClearRules ends all behaviours and faults. Requests that hang go on hanging.
+// ClearRules removes all behaviours and faults. Requests that hang already go on hanging.
 func (s *Sandbox) ClearRules() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,7 +154,7 @@ func (s *Sandbox) ClearRules() {
 	s.tellRules()
 }
 
-// behaviour takes the newest that matches.
+// behaviour returns the newest behaviour that matches a message, and counts its use.
 func (s *Sandbox) behaviour(m *Message) Behaviour {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -174,9 +174,9 @@ func (s *Sandbox) behaviour(m *Message) Behaviour {
 	return Behaviour{}
 }
 
-// fault takes what strikes a request: the sum of the latencies and the newest
-// other fault, nil for none. Before the body is read only those are asked that
-// need nothing of it.
+// fault returns the faults that apply to a request, and counts their use: the sum of the latencies,
+// and the newest other fault, nil for none. Before the body is read (unread) it considers only
+// faults that need nothing of the body.
 func (s *Sandbox) fault(op, to, from string, unread bool) (time.Duration, *Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -195,7 +195,7 @@ func (s *Sandbox) fault(op, to, from string, unread bool) (time.Duration, *Fault
 		if f.Count > 0 {
 			changed = true
 			if s.rules.faults[i].Count--; s.rules.faults[i].Count == 0 {
-				s.rules.faults[i].Count = -1 // used up
+				s.rules.faults[i].Count = -1 // used up; removed below
 			}
 		}
 	}
@@ -206,8 +206,8 @@ func (s *Sandbox) fault(op, to, from string, unread bool) (time.Duration, *Fault
 	return late, hit
 }
 
-// faulty puts the faults of an operation around its handler. The handler of a
-// create says by the body whom it is for.
+// faulty wraps an operation's handler in the faults for it. For a create it reads the form first,
+// since To and From select its faults.
 func (s *Sandbox) faulty(op string, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if _, f := s.fault(op, "", "", true); f != nil {
@@ -272,7 +272,7 @@ func (s *Sandbox) strike(w http.ResponseWriter, r *http.Request, f Fault) {
 	}
 }
 
-// sleepFor waits; false when the client or the sandbox is gone.
+// sleepFor waits; false when the client or the sandbox goes first.
 func (s *Sandbox) sleepFor(r *http.Request, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -289,7 +289,7 @@ func (s *Sandbox) sleepFor(r *http.Request, d time.Duration) bool {
 func abort(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		panic(http.ErrAbortHandler) // HTTP/2: the stream is reset
+		panic(http.ErrAbortHandler) // with HTTP/2 this resets the stream
 	}
 	if tcp, ok := conn.(interface{ SetLinger(int) error }); ok {
 		_ = tcp.SetLinger(0) // RST instead of FIN
@@ -297,7 +297,7 @@ func abort(w http.ResponseWriter) {
 	_ = conn.Close()
 }
 
-// discard is an answer that nobody gets.
+// discard is a ResponseWriter whose answer is dropped.
 type discard struct{ header http.Header }
 
 func (d *discard) Header() http.Header         { return d.header }

@@ -17,55 +17,54 @@ import (
 	"time"
 )
 
-// Options says what a sandbox is. The zero value is a sandbox in memory with
-// made-up credentials and no numbers.
+// Options describe a sandbox. The zero value is a sandbox in memory with made-up credentials and no
+// numbers.
 type Options struct {
-	// Dir holds the ledger and the media; it is made if missing. "" keeps
-	// everything in memory. One sandbox per folder.
+	// Dir is the folder for ledger and media; it is made if missing. "" keeps everything in memory.
+	// A folder must not be used by two sandboxes at once.
 	Dir string
-	// AccountSID and AuthToken are the credentials. "" takes the ledger's, or
-	// makes new ones.
+	// AccountSID and AuthToken are the credentials. "" uses those in the ledger, or makes new ones.
 	AccountSID, AuthToken string
 	// APIKeys are further credentials: key SID to secret.
 	APIKeys map[string]string
-	// Numbers are the account's; they go before the ledger's of the same number.
+	// Numbers are the account's numbers; each replaces the same number in the ledger.
 	Numbers []Number
-	// URL is where the sandbox is reached, for the media URLs that it gives out:
-	// "http://host:port". "" takes the host of the first request.
+	// URL is the sandbox's own URL, for the media URLs that it gives out: "http://host:port". ""
+	// uses the host of the first request.
 	URL string
-	// StepDelay is the pause before each status of a message that has no
-	// behaviour of its own; 0 is none.
+	// StepDelay is the pause before each status of a message that matches no Behaviour; 0 is none.
 	StepDelay time.Duration
-	// Transport carries webhooks and callbacks; nil is a dialler of its own, for
-	// which every name below .localhost is this machine (RFC 6761 section 6.3).
+	// Transport sends webhooks and callbacks; nil is one of the sandbox's own, which connects to
+	// this machine for every name below .localhost (RFC 6761 section 6.3).
 	Transport http.RoundTripper
 }
 
 // Number is one of the account's phone numbers.
 type Number struct {
 	Number string `json:"number"` // E.164, short code or alphanumeric sender
-	// WebhookURL gets inbound messages; its fragment may hold connection
-	// overrides (#rc=..&rp=..). "" only logs them.
+	// WebhookURL gets inbound messages; its fragment may contain connection overrides
+	// (#rc=..&rp=..). "": inbound messages are only recorded.
 	WebhookURL  string `json:"webhook_url,omitempty"`
 	Method      string `json:"method,omitempty"` // "POST" (also "") or "GET"
 	FallbackURL string `json:"fallback_url,omitempty"`
-	// ServiceSID is the messaging service that the number is in; "" is none.
+	// ServiceSID is the messaging service to which the number belongs; "" is none.
 	ServiceSID string `json:"messaging_service_sid,omitempty"`
 	// ServiceCallback is that service's own status callback.
 	ServiceCallback string `json:"service_callback,omitempty"`
 	// AdvancedOptOut adds OptOutType to the webhooks of STOP, START and HELP.
 	AdvancedOptOut bool `json:"advanced_opt_out,omitempty"`
-	// NoMMS refuses media with 21621.
+	// NoMMS makes the number refuse media with 21621.
 	NoMMS bool `json:"no_mms,omitempty"`
 }
 
 // method is the HTTP method of the number's webhook.
 func (n Number) method() string { return cmp.Or(n.Method, http.MethodPost) }
 
-// optOutScope is what a STOP blocks: the number's whole service if it has one.
+// optOutScope is what a STOP blocks: the number's whole service if it belongs to one, else the
+// number.
 func (n Number) optOutScope() string { return cmp.Or(n.ServiceSID, n.Number) }
 
-// check gives an error if the number cannot be one of an account.
+// check returns an error if an account cannot have such a number.
 func (n Number) check() error {
 	switch {
 	case !validSender(n.Number):
@@ -94,8 +93,8 @@ func absoluteURL(s string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != ""
 }
 
-// Sandbox is Twilio's double. It is an http.Handler; all methods are safe for
-// concurrent use. Close it.
+// Sandbox is a double of Twilio. It is an http.Handler; all methods are safe for concurrent use.
+// The owner must Close it.
 type Sandbox struct {
 	opts   Options
 	mux    *http.ServeMux
@@ -106,7 +105,7 @@ type Sandbox struct {
 
 	ctx    context.Context //nolint:containedctx // the life of the sandbox
 	cancel context.CancelFunc
-	work   sync.WaitGroup // plans, webhooks
+	work   sync.WaitGroup // goroutines for plans and webhooks
 
 	mu     sync.Mutex // guards what follows; held during apply
 	state  state
@@ -115,11 +114,11 @@ type Sandbox struct {
 	closed bool
 }
 
-// ErrClosed is given by a sandbox that was closed.
+// ErrClosed is returned by a sandbox that was closed.
 var ErrClosed = errors.New("sandbox: closed")
 
-// New opens a sandbox: it replays the ledger of Options.Dir and goes on with
-// the status callbacks that were due. It starts goroutines; Close ends them.
+// New opens a sandbox: it replays the ledger of Options.Dir and makes the status callbacks that are
+// still due. It starts goroutines; Close ends them.
 func New(o Options) (*Sandbox, error) {
 	s := &Sandbox{opts: o, state: newState(), subs: map[chan []byte]struct{}{}}
 	if err := s.open(); err != nil {
@@ -158,7 +157,7 @@ func (s *Sandbox) open() (err error) {
 	return err
 }
 
-// setUp records what the options say beyond the ledger.
+// setUp records those values of the options that are not in the ledger yet.
 func (s *Sandbox) setUp() error {
 	acc := s.state.Account
 	sid, token := cmp.Or(s.opts.AccountSID, acc.SID, newSID("AC")), cmp.Or(s.opts.AuthToken, acc.AuthToken, newSID(""))
@@ -189,13 +188,13 @@ func newTransport() *http.Transport {
 	}
 }
 
-// SetURL says where the sandbox is reached: "http://host:port".
+// SetURL sets the sandbox's own URL: "http://host:port".
 func (s *Sandbox) SetURL(base string) {
 	base = strings.TrimSuffix(base, "/")
 	s.url.Store(&base)
 }
 
-// baseURL is where the sandbox is reached, "" before anybody knows.
+// baseURL is the sandbox's own URL; "" while it is not known.
 func (s *Sandbox) baseURL() string {
 	if p := s.url.Load(); p != nil {
 		return *p
@@ -212,15 +211,14 @@ func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mux.ServeHTTP(w, r)
 }
 
-// Account gives the credentials that are valid now.
+// Account returns the credentials that are valid now.
 func (s *Sandbox) Account() Account {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state.Account
 }
 
-// SetNumber adds or replaces one of the account's numbers. It returns when that
-// is on disk.
+// SetNumber adds or replaces one of the account's numbers. It returns when the change is on disk.
 func (s *Sandbox) SetNumber(n Number) error {
 	if err := n.check(); err != nil {
 		return err
@@ -228,8 +226,8 @@ func (s *Sandbox) SetNumber(n Number) error {
 	return s.record(&entry{Number: &n})()
 }
 
-// Close ends hanging requests, webhooks and callbacks on their way, and flushes
-// the ledger. What was not answered is "interrupted" for the next New.
+// Close ends hanging requests, and webhooks and callbacks under way, and flushes the ledger.
+// Webhooks without an answer are "interrupted" for the next New.
 func (s *Sandbox) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -248,7 +246,7 @@ func (s *Sandbox) Close() error {
 	return s.ledger.close()
 }
 
-// start runs f until it ends; false after Close.
+// start runs f on a goroutine that Close waits for; false after Close.
 func (s *Sandbox) start(f func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -259,8 +257,8 @@ func (s *Sandbox) start(f func()) bool {
 	return true
 }
 
-// record applies an entry and queues it for the disk. The function waits until
-// it is there.
+// record applies an entry and queues it for the disk. The returned function waits until it is on
+// disk.
 func (s *Sandbox) record(e *entry) func() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -270,12 +268,12 @@ func (s *Sandbox) record(e *entry) func() error {
 func (s *Sandbox) recordLocked(e *entry) func() error {
 	e.At = now()
 	s.state.apply(e)
-	wait := s.ledger.append(e) // encodes before anybody changes what it points to
+	wait := s.ledger.append(e) // encodes the entry before its contents can change
 	s.tell(e)
 	return wait
 }
 
-// now is the time in UTC, as precise as it is kept.
+// now is the time in UTC, with the precision that is stored.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
 func orNow(t time.Time) time.Time {

@@ -28,7 +28,7 @@ const (
 	pooled   = "+15550100102"
 )
 
-// gateway is somebody's webhook: it keeps the requests and answers as told.
+// gateway is a webhook host: it records the requests and answers as the test says.
 type gateway struct {
 	*httptest.Server
 	mu     sync.Mutex
@@ -69,7 +69,7 @@ func (g *gateway) hits() []hit {
 	return append([]hit(nil), g.got...)
 }
 
-// double is a sandbox behind a server.
+// double is a sandbox with an HTTP server in front.
 type double struct {
 	*sandbox.Sandbox
 	t   *testing.T
@@ -97,7 +97,7 @@ func newDouble(t *testing.T, o sandbox.Options, hook string) *double {
 	return &double{s, t, srv.URL}
 }
 
-// call is a REST request as the account; the answer is decoded into out.
+// call makes a REST request with the account's credentials; the answer is decoded into out.
 func (d *double) call(method, path string, form url.Values, out any) int {
 	d.t.Helper()
 	resp, err := d.try(method, path, form)
@@ -123,7 +123,7 @@ func (d *double) try(method, path string, form url.Values) (*http.Response, erro
 	return http.DefaultClient.Do(req)
 }
 
-// control is a request to the control API.
+// control makes a request to the control API.
 func (d *double) control(method, path string, in, out any) int {
 	d.t.Helper()
 	data, err := json.Marshal(in)
@@ -155,7 +155,7 @@ func form(pairs ...string) url.Values {
 	return v
 }
 
-// sms is a valid form with changes.
+// sms is a valid form, with changes.
 func sms(pairs ...string) url.Values {
 	v := form("To", customer, "From", number, "Body", "hello")
 	for i := 0; i < len(pairs); i += 2 {
@@ -183,7 +183,7 @@ func until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// outbound waits until a message has come to the end of its plan.
+// outbound waits until a message has reached the end of its plan, and returns it.
 func (d *double) outbound(sid string) sandbox.Message {
 	d.t.Helper()
 	var got sandbox.Message

@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// Sign gives the X-Twilio-Signature of a form request: base64 of the HMAC-SHA1
-// over the URL as configured (without its fragment) and, sorted by name, each
-// parameter's name and value. For a GET request params is nil: its URL has all.
-// Source: vendors' page "Webhooks security", August 2026.
+// Sign returns the X-Twilio-Signature of a form request: base64 of the HMAC-SHA1 over the URL as
+// configured (without its fragment) and, sorted by name, each parameter's name and value. For a GET
+// request params is nil, since the URL contains them. Source: vendors' page "Webhooks security",
+// August 2026.
 func Sign(token, rawURL string, params url.Values) string {
 	bare, _, _ := strings.Cut(rawURL, "#")
 	mac := hmac.New(sha1.New, []byte(token))

@@ -7,7 +7,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/sms/sandbox"
 )
 
-// The vectors were computed with the vendor's description, not with this code.
+// The expected values were computed by the vendor's description, not with this code.
 func TestSign(t *testing.T) {
 	params := url.Values{
 		"AccountSid": {account}, "Body": {"Héllo & welcome = 100%"}, "EmptyField": {""}, "From": {"+15550100001"},

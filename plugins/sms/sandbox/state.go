@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Account is the one account of a sandbox.
+// Account is the only account of a sandbox.
 type Account struct {
 	SID       string    `json:"account_sid"`
 	AuthToken string    `json:"auth_token"`
@@ -20,8 +20,8 @@ const (
 	directionReply   = "outbound-reply"
 )
 
-// Message is a message that the sandbox took (outbound) or that a handset
-// wrote (inbound), with everything that became of it.
+// Message is a message that the sandbox took (outbound) or that a handset sent (inbound), with
+// everything that happened to it.
 type Message struct {
 	SID          string     `json:"sid"`
 	ServiceSID   string     `json:"messaging_service_sid,omitempty"`
@@ -40,12 +40,13 @@ type Message struct {
 	SendAt       *time.Time `json:"send_at,omitempty"`
 	// Callback is the StatusCallback of an outbound message, with its fragment.
 	Callback string `json:"status_callback,omitempty"`
-	// Plan is what will be reported of an outbound message; Done of it is past.
+	// Plan is the list of statuses that will be reported for an outbound message; the first Done of
+	// them are past.
 	Plan []Step `json:"plan,omitempty"`
 	Done int    `json:"done,omitempty"`
-	// OptOut is STOP, START or HELP if the text was one of these words.
+	// OptOut is STOP, START or HELP if the text means one of these.
 	OptOut string `json:"opt_out,omitempty"`
-	// Fields go into the webhook of an inbound message before the usual ones.
+	// Fields are parameters of an inbound message's webhook that replace the usual ones.
 	Fields map[string]string `json:"fields,omitempty"`
 	// Deliveries are the webhooks of an inbound message, or the callbacks of an
 	// outbound one, in the order in which they ended.
@@ -65,8 +66,8 @@ type Media struct {
 type Step struct {
 	Status       string `json:"status"`
 	ErrorCode    int    `json:"error_code,omitempty"`
-	ErrorMessage string `json:"error_message,omitempty"` // "" for a code of Twilio's: its usual text
-	AfterMS      int64  `json:"after_ms,omitempty"`      // pause before it
+	ErrorMessage string `json:"error_message,omitempty"` // "" for one of Twilio's codes: its usual text
+	AfterMS      int64  `json:"after_ms,omitempty"`      // pause before this status
 }
 
 // States of a delivery.
@@ -74,7 +75,7 @@ const (
 	statePending     = "pending"
 	stateAnswered    = "answered"    // 2xx
 	stateFailed      = "failed"      // given up
-	stateInterrupted = "interrupted" // the sandbox ended; nobody knows
+	stateInterrupted = "interrupted" // the sandbox ended, so the answer is not known
 )
 
 // Delivery is one event that was sent to a webhook, with all its attempts.
@@ -82,7 +83,7 @@ type Delivery struct {
 	Token    string    `json:"token"`            // I-Twilio-Idempotency-Token
 	Status   string    `json:"status,omitempty"` // MessageStatus of a callback; "" for an inbound message
 	State    string    `json:"state"`            // pending, answered, failed, interrupted
-	Error    int       `json:"error,omitempty"`  // what Twilio would log: 11200, 11205, 12100 ...
+	Error    int       `json:"error,omitempty"`  // the code that Twilio would log: 11200, 11205, 12100 and so on
 	Attempts []Attempt `json:"attempts,omitempty"`
 }
 
@@ -91,16 +92,16 @@ type Attempt struct {
 	At      time.Time `json:"at"`
 	URL     string    `json:"url"`
 	Code    int       `json:"code,omitempty"`    // HTTP status; 0 = no answer
-	Failure string    `json:"failure,omitempty"` // connect, read or closed, if there was no answer
+	Failure string    `json:"failure,omitempty"` // connect, read or closed, if there was no whole answer
 	TookMS  int64     `json:"took_ms"`
 }
 
-// entry is one line of the ledger: a time and one of the facts.
+// entry is one line of the ledger: a time and one fact.
 type entry struct {
 	At       time.Time     `json:"at"`
 	Account  *Account      `json:"account,omitempty"`
 	Number   *Number       `json:"number,omitempty"`
-	Gone     string        `json:"gone,omitempty"` // a number that was taken away
+	Gone     string        `json:"gone,omitempty"` // a number that was removed
 	Phone    string        `json:"phone,omitempty"`
 	Message  *Message      `json:"message,omitempty"`
 	Status   *statusFact   `json:"status,omitempty"`
@@ -124,29 +125,29 @@ type deliveryFact struct {
 	Of  Delivery `json:"of"`
 }
 
-// mediaFact says what became of the pictures of an outbound message.
+// mediaFact records which pictures of an outbound message were fetched.
 type mediaFact struct {
 	SID   string  `json:"sid"`
 	Media []Media `json:"media"`
 }
 
-// consentFact says that a handset wants no more, or again, messages of a
-// number or messaging service.
+// consentFact records that a handset wants no more messages from a number or messaging service, or
+// wants them again.
 type consentFact struct {
 	Scope string `json:"scope"`
 	Phone string `json:"phone"`
 	Out   bool   `json:"out"`
 }
 
-// state is all that the ledger's entries make.
+// state is what the ledger's entries add up to.
 type state struct {
 	Account  Account
 	numbers  map[string]Number
 	messages map[string]*Message
 	order    []*Message
 	media    map[string]mediaRef
-	blocked  map[consentFact]bool // Out is false in keys
-	phones   []string             // handsets in the order in which they came up
+	blocked  map[consentFact]bool // keyed with Out false
+	phones   []string             // handsets in the order in which they appeared
 	threads  map[string][]*Message
 }
 
@@ -162,8 +163,8 @@ func newState() state {
 	}
 }
 
-// apply is the one place where state changes, live and on replay. Facts about
-// messages that are not there are without effect.
+// apply is the only function that changes state, both live and on replay. Facts about messages that
+// do not exist have no effect.
 func (s *state) apply(e *entry) {
 	switch {
 	case e.Account != nil:
@@ -255,7 +256,7 @@ func (s *state) applyStatus(e *entry) {
 	m.Done = e.Status.Done
 	step := e.Status.Step
 	if rank(step.Status) <= rank(m.Status) {
-		return // a duplicate or one that comes late: the resource knows better
+		return // a duplicate or late status, which does not change the resource
 	}
 	m.Status, m.ErrorCode, m.ErrorMessage, m.Updated = step.Status, step.ErrorCode, step.ErrorMessage, e.At
 	if m.Sent == nil && rank(m.Status) >= rank("sending") {
@@ -281,7 +282,7 @@ func (s *state) applyDelivery(e *entry) {
 	m.Deliveries = append(m.Deliveries, e.Delivery.Of)
 }
 
-// interrupt marks what an earlier life of the sandbox left without an answer.
+// interrupt marks the webhooks that an earlier process left without an answer.
 func (s *state) interrupt() {
 	for _, m := range s.order {
 		for i := range m.Deliveries {
@@ -292,7 +293,7 @@ func (s *state) interrupt() {
 	}
 }
 
-// senders gives the numbers of a messaging service, in a steady order.
+// senders returns the numbers of a messaging service, always in the same order.
 func (s *state) senders(service string) []Number {
 	var out []Number
 	for _, n := range s.numbers {
@@ -312,7 +313,7 @@ func (m *Message) phone() string {
 	return m.To
 }
 
-// number is the account's side of a message.
+// number is the account's number in a message.
 func (m *Message) number() string {
 	if m.Direction == directionInbound {
 		return m.To
@@ -320,14 +321,14 @@ func (m *Message) number() string {
 	return m.From
 }
 
-// copyOut is a copy that stays as it is when the message goes on.
+// copyOut returns a copy that does not change with the message.
 func (m *Message) copyOut() Message {
 	c := *m
 	c.Deliveries = slices.Clone(m.Deliveries)
 	return c
 }
 
-// rank orders statuses; what is final cannot be left.
+// rank orders statuses; a final status is never replaced.
 func rank(status string) int {
 	switch status {
 	case "accepted", "scheduled":
@@ -348,5 +349,5 @@ func rank(status string) int {
 	return 0
 }
 
-// final reports whether a message can be deleted and redacted.
+// final reports whether a message with this status can be deleted and redacted.
 func final(status string) bool { return rank(status) >= 5 || status == "sent" }

@@ -11,9 +11,9 @@ const (
 	maxBody      = 1600 // characters, to and from handsets
 )
 
-// segments counts the parts of a text as carriers bill them: 160 septets alone
-// or 153 in a row, 70 or 67 UTF-16 units if a character is not in the GSM
-// alphabet (3GPP TS 23.038). No pair is split.
+// segments counts the parts of a text as carriers bill them: 160 septets alone or 153 each in
+// several parts; 70 or 67 UTF-16 units if a character is not in the GSM alphabet (3GPP TS 23.038).
+// No pair is split.
 func segments(text string) int {
 	one, part, cost := 160, 153, gsmCost
 	for _, r := range text {
@@ -76,18 +76,19 @@ func allDigits(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// Words that Twilio itself handles; the whole text, in any case.
+// optOutWords are the words that Twilio itself handles if they are the whole text, in upper or
+// lower case.
 var optOutWords = map[string]string{
 	"STOP": "STOP", "UNSUBSCRIBE": "STOP", "END": "STOP", "QUIT": "STOP", "STOPALL": "STOP", "REVOKE": "STOP", "OPTOUT": "STOP", "CANCEL": "STOP",
 	"START": "START", "UNSTOP": "START", "HELP": "HELP", "INFO": "HELP",
 }
 
-// optOutReplies are the default answers.
+// optOutReplies are Twilio's default answers to these words.
 var optOutReplies = map[string]string{
 	"STOP":  "You have successfully been unsubscribed. You will not receive any more messages from this number. Reply START to resubscribe.",
 	"START": "You have successfully been re-subscribed to messages from this number. Reply HELP for help. Reply STOP to unsubscribe. Msg&Data Rates May Apply.",
 	"HELP":  "Reply STOP to unsubscribe. Msg&Data Rates May Apply.",
 }
 
-// optOut gives STOP, START, HELP or "".
+// optOut returns STOP, START, HELP or "".
 func optOut(body string) string { return optOutWords[strings.ToUpper(strings.TrimSpace(body))] }

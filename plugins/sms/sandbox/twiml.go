@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// What Twilio logs of answers that it cannot use.
+// Codes that Twilio logs for answers that it cannot use.
 const (
 	errDocument    = 12100 // not XML
 	errRoot        = 12102 // the root is not Response
@@ -28,8 +28,8 @@ func (m twimlMessage) text() string {
 	return strings.TrimSpace(m.Text)
 }
 
-// parseTwiML reads the answer of a webhook: the messages that it sends back,
-// and the error that would be logged, 0 for none.
+// parseTwiML reads a webhook's answer: the messages to send back, and the error code that Twilio
+// would log, 0 for none.
 func parseTwiML(a answer) ([]twimlMessage, int) {
 	if len(bytes.TrimSpace(a.body)) == 0 {
 		return nil, 0

@@ -31,7 +31,7 @@ func TestInboundWebhook(t *testing.T) {
 	if h.method != "POST" || h.uri != "/hooks/1?org=7" || h.token == "" {
 		t.Errorf("request %+v", h)
 	}
-	h.form.Del("org") // of the URL, not a parameter
+	h.form.Del("org") // part of the URL, not a parameter
 	if want := sandbox.Sign(token, hook, h.form); h.signature != want {
 		t.Errorf("signature %s, want %s", h.signature, want)
 	}
@@ -124,8 +124,7 @@ func TestTextRefused(t *testing.T) {
 	}
 }
 
-// script plays a webhook host in a bubble of simulated time: one reaction for
-// each attempt.
+// script is a webhook host in a bubble of simulated time, with one reaction for each attempt.
 type script struct {
 	reactions []func(ctx context.Context) (int, error)
 	tokens    []string
@@ -169,14 +168,14 @@ func breaksOff(ctx context.Context) (int, error) {
 	return 0, io.ErrUnexpectedEOF
 }
 
-// Timeouts and retries as the vendor's page "Connection overrides" gives them.
+// TestRetries checks timeouts and retries against the vendor's page "Connection overrides".
 func TestRetries(t *testing.T) {
 	type reaction = func(context.Context) (int, error)
 	for _, tt := range []struct {
 		name, fragment string
 		reactions      []reaction
 		state          string
-		code           int // logged
+		code           int // the code that is logged
 		began          []time.Duration
 	}{
 		{"answered", "", []reaction{answers(200)}, "answered", 0, []time.Duration{0}},
@@ -313,7 +312,7 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// Names below .localhost are loopback without any resolver.
+// TestLocalhostNames: names below .localhost lead to this machine without a resolver.
 func TestLocalhostNames(t *testing.T) {
 	g := newGateway(t)
 	u, err := url.Parse(g.URL)

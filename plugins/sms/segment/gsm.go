@@ -1,7 +1,7 @@
 package segment
 
-// septetsOf returns what a character costs in GSM-7 (3GPP TS 23.038, 6.2.1):
-// 1 in the default alphabet, 2 in the extension table, 0 outside of both.
+// septetsOf returns how many septets a character takes in GSM-7 (3GPP TS 23.038, 6.2.1): 1 in the
+// default alphabet, 2 in the extension table, 0 if it is in neither.
 func septetsOf(r rune) int {
 	if r < 0x80 {
 		switch {

@@ -1,11 +1,9 @@
-// Package segment is the arithmetic of text messages: which encoding a text
-// needs, how many units it has, and how carriers cut it into segments (3GPP TS
-// 23.038 and 23.040; SPEC N10-N15). It is pure, and counts bytes of nothing:
-// units are septets in GSM-7 and 16-bit units in UCS-2. National shift tables
-// are not used.
+// Package segment computes the length of text messages: which encoding a text needs, how many units
+// it has, and how carriers split it into segments (3GPP TS 23.038 and 23.040; SPEC N10-N15). It has
+// no state. It never counts bytes: units are septets in GSM-7 and 16-bit units in UCS-2. National
+// shift tables are not used.
 //
-// testdata/vectors.json holds the figures that this package and the desktop's
-// counter agree on.
+// testdata/vectors.json holds the figures on which this package and the desktop's counter agree.
 package segment
 
 import (
@@ -14,14 +12,14 @@ import (
 	"github.com/rivo/uniseg"
 )
 
-// Encoding is how a whole message is written: one character outside of the
-// GSM alphabet turns all of it to UCS-2.
+// Encoding is the encoding of a whole message: one character outside of the GSM alphabet makes all
+// of it UCS-2.
 type Encoding int
 
 // The two encodings.
 const (
 	GSM7 Encoding = iota // 7-bit default alphabet with its extension table
-	UCS2                 // UTF-16BE in practice: surrogate pairs occur
+	UCS2                 // in practice UTF-16BE: surrogate pairs occur
 )
 
 // String returns "gsm7" or "ucs2".
@@ -32,17 +30,17 @@ func (e Encoding) String() string {
 	return "gsm7"
 }
 
-// Profile is how a carrier counts. The zero value is the usual one: 8-bit
-// references, split between any two characters, text taken as it is.
+// Profile is how a carrier counts. The zero value is the usual way: 8-bit references, parts may end
+// between any two characters, and the text is not changed.
 type Profile struct {
-	// Reference16 makes the header of a part seven octets instead of six, so
-	// that parts hold one unit less (N15).
+	// Reference16 makes the header of a part seven octets instead of six, so that parts have room
+	// for one unit less (N15).
 	Reference16 bool
-	// Graphemes keeps what a reader sees as one character (a flag, a family, a
-	// letter with its marks) within one part, as Twilio does. A cluster larger
-	// than a part, and a line end, are split all the same.
+	// Graphemes keeps what a reader sees as one character (a flag, a family, a letter with its
+	// marks) within one part, as Twilio does. A cluster that is larger than a part, and a line end,
+	// can be split all the same.
 	Graphemes bool
-	// Smart replaces look-alikes first, see Smart.
+	// Smart replaces look-alike characters first; see the function Smart.
 	Smart bool
 }
 
@@ -69,10 +67,10 @@ type Part struct {
 type Message struct {
 	Encoding Encoding
 	Units    int    // of all parts together
-	Parts    []Part // at least one; their texts joined are the text, after Smart where the profile says so
+	Parts    []Part // at least one; joined, their texts are the text, after Smart if the profile says so
 }
 
-// Count is Split for those who need no texts. An empty text is one segment.
+// Count is Split without the texts. An empty text is one segment.
 func (p Profile) Count(text string) (e Encoding, units, segments int) {
 	if p.Smart {
 		text = Smart(text)
@@ -86,9 +84,8 @@ func (p Profile) Count(text string) (e Encoding, units, segments int) {
 	return e, units, segments
 }
 
-// Split cuts a text into segments, never inside an escape pair or a surrogate
-// pair (N13). It takes any string: a byte that is no UTF-8 counts as one
-// UCS-2 unit and stays what it is.
+// Split splits a text into segments, never inside an escape pair or a surrogate pair (N13). It
+// takes any string: a byte that is not UTF-8 counts as one UCS-2 unit and is not changed.
 func (p Profile) Split(text string) Message {
 	if p.Smart {
 		text = Smart(text)
@@ -124,8 +121,8 @@ func measure(text string) (e Encoding, units int) {
 	return e, septets
 }
 
-// cut calls emit with the end and the units of each part, in order. Parts are
-// filled one after another; what does not fit as a whole goes to the next.
+// cut calls emit with the end and the units of each part, in order. Each part is filled as far as
+// possible; a character that does not fit as a whole goes into the next part.
 func (p Profile) cut(text string, e Encoding, emit func(to, units int)) {
 	_, limit := p.Limits(e)
 	used, at, state := 0, 0, -1

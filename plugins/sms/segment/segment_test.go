@@ -12,9 +12,9 @@ import (
 	"github.com/parley-gateway/parley/plugins/sms/segment"
 )
 
-// counted is what a text should come to.
+// counted is the expected result for a text.
 type counted struct {
-	Text     *string `json:"text"` // after smart encoding
+	Text     *string `json:"text"` // the text after smart encoding
 	Encoding string  `json:"encoding"`
 	Units    int     `json:"units"`
 	Segments int     `json:"segments"`
@@ -74,7 +74,7 @@ func sizes(parts []segment.Part) []int {
 	return out
 }
 
-// TestVectors is SPEC N10-N15 as figures.
+// TestVectors checks the figures of SPEC N10-N15.
 func TestVectors(t *testing.T) {
 	for _, v := range vectors(t) {
 		t.Run(v.Name, func(t *testing.T) {
@@ -87,7 +87,7 @@ func TestVectors(t *testing.T) {
 					continue
 				}
 				full := *want
-				if full.Encoding == "" { // the same text under another rule
+				if full.Encoding == "" { // the expected result is for the same text under another rule
 					full.Encoding, full.Units = v.Encoding, v.Units
 				}
 				check(t, profile, v.text(), full)
@@ -122,8 +122,8 @@ func join(parts []segment.Part) string {
 	return b.String()
 }
 
-// TestGraphemeRuleDefault: without a vector of its own, the rule of grapheme
-// clusters changes nothing.
+// TestGraphemeRuleDefault: for a text without a result of its own for grapheme clusters, that rule
+// changes nothing.
 func TestGraphemeRuleDefault(t *testing.T) {
 	for _, v := range vectors(t) {
 		if v.Graphemes != nil {
@@ -140,7 +140,7 @@ func TestAlphabet(t *testing.T) {
 	const basic = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?" +
 		"¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 	const extension = "\f^{}\\[~]|€"
-	if n := utf8.RuneCountInString(basic); n != 127 { // 128 less ESC
+	if n := utf8.RuneCountInString(basic); n != 127 { // 128 without ESC
 		t.Fatalf("%d characters in the test's alphabet, want 127", n)
 	}
 	for r := rune(0); r <= 0xFFFF; r++ {

@@ -5,13 +5,13 @@ import (
 	"unicode/utf8"
 )
 
-// Smart replaces characters that only look unlike the GSM alphabet's, as
-// Twilio's smart encoding does before it counts (vendors' page of 2026-08):
-// typographic quotes, dashes, spaces, full-width forms. Accented letters stay,
-// since without accents words change. The result may be longer than the text.
+// Smart replaces characters by similar ones of the GSM alphabet, as Twilio's smart encoding does
+// before it counts (vendors' page of 2026-08): typographic quotes, dashes, spaces, full-width
+// forms. Accented letters stay, since words would change without their accents. The result may be
+// longer than the text.
 func Smart(text string) string {
 	var b strings.Builder
-	done := 0 // text up to here is in b
+	done := 0 // the text before this index is in b
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRuneInString(text[i:])
 		if to, ok := lookAlike(r); ok {
@@ -28,8 +28,8 @@ func Smart(text string) string {
 	return b.String()
 }
 
-// lookAlike returns the replacement of r; false when it stays. Escapes are
-// written out where a character cannot be told apart from its neighbours.
+// lookAlike returns the replacement of r; false when r stays. Characters that look like their
+// neighbours in this source are written as escapes.
 func lookAlike(r rune) (string, bool) {
 	switch r {
 	case '«', '»', '\u201C', '\u201D', '\u201E', '\u201F', '\u02BA', '\u02EE', '\u275D', '\u275E', '\u301D', '\u301E', '\uFF02':
@@ -64,7 +64,7 @@ func lookAlike(r rune) (string, bool) {
 		return "       ", true
 	case '\u200B', '\u2060', '\uFEFF', 0x00, 0x03, 0x04, 0x10, 0x11, 0x12, 0x13, 0x14, 0x17, 0x19:
 		return "", true
-	case '\u2039': // these two are the wrong way round in the published table
+	case '\u2039': // the published table has these two the wrong way round
 		return ">", true
 	case '\u203A':
 		return "<", true
@@ -90,7 +90,7 @@ func lookAlike(r rune) (string, bool) {
 	return lookAlikeSign(r)
 }
 
-// lookAlikeSign goes on with asterisks, brackets, small and full-width forms.
+// lookAlikeSign continues lookAlike with asterisks, brackets, small and full-width forms.
 func lookAlikeSign(r rune) (string, bool) {
 	switch r {
 	case '\u204E', '\u2217', '\u229B', '\u2722', '\u2723', '\u2724', '\u2725', '\u2731', '\u2732', '\u2733',
@@ -133,7 +133,7 @@ func lookAlikeSign(r rune) (string, bool) {
 	return smallCapital(r)
 }
 
-// smallCapital maps the Latin letters that look like small capitals.
+// smallCapital replaces the Latin letters that look like small capitals.
 func smallCapital(r rune) (string, bool) {
 	const small, capital = "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘꞯʀꜱᴛᴜᴠᴡʏᴢ", "ABCDEFGHIJKLMNOPQRSTUVWYZ"
 	if r < '\u0262' || r > '\uA7AF' {

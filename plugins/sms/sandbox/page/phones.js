@@ -1,5 +1,5 @@
-// The phones of the sandbox: one page, no framework. State comes from the
-// control API (/_sandbox/...) and its stream of events.
+// The phones of the sandbox: one page without a framework. Its state comes from the control API
+// (/_sandbox/...) and from its stream of events.
 
 const $ = (id) => document.getElementById(id)
 const key = 'sandbox.phone'
@@ -10,8 +10,8 @@ const state = {
   phone: sessionStorage.getItem(key) || '',
   number: '',
   messages: new Map(), // of the handset, by sid, oldest first
-  rules: [], // what was asked for
-  files: [], // {content_type, data, name, url} to be sent
+  rules: [], // behaviours and faults that were asked for
+  files: [], // {content_type, data, name, url}, to be sent with the next text
 }
 
 async function api(path, options = {}) {
@@ -73,7 +73,7 @@ async function choose(phone) {
   showPhones()
   if (!phone) return showLog()
   const { messages } = await api(`/phones/${encodeURIComponent(phone)}/messages`)
-  if (state.phone !== phone) return undefined // another one was chosen meanwhile
+  if (state.phone !== phone) return undefined // another handset was chosen meanwhile
   for (const m of messages) state.messages.set(m.sid, m)
   const last = messages.at(-1)
   if (last && state.numbers.some((n) => n.number === last.number)) state.number = last.number
@@ -133,8 +133,8 @@ function showLog() {
   log.scrollTop = log.scrollHeight
 }
 
-// A picture takes its place when it has loaded: who looks at the end goes on
-// to see it.
+// A picture takes up its space only when it has loaded: a log that shows its end must still show it
+// then.
 let atEnd = true
 $('log').addEventListener('scroll', () => {
   const log = $('log')
@@ -142,10 +142,9 @@ $('log').addEventListener('scroll', () => {
 })
 $('log').addEventListener('load', () => {
   if (atEnd) $('log').scrollTop = $('log').scrollHeight
-}, true) // load does not bubble
+}, true) // captured, because load events do not bubble
 
-// One message came or changed; only its bubble is touched, so that screen
-// readers hear it once.
+// A message was added or changed. Only its bubble is updated, so that screen readers read it once.
 function showMessage(m) {
   remember(m.phone)
   if (m.phone !== state.phone) {
@@ -341,7 +340,7 @@ async function load() {
   state.phones = phones.phones
   if (state.phones.length === 0) {
     const { phone } = await api('/phones', { method: 'POST', body: { phone: '+15550100199' } })
-    remember(phone) // the stream may have brought it already
+    remember(phone) // the stream of events may have added it already
   }
   if (!state.phones.some((p) => p.phone === state.phone)) state.phone = state.phones[0].phone
   showNumbers()
