@@ -21,7 +21,7 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
-// BenchmarkRead reads one of 1 MiB back.
+// BenchmarkRead reads a file of 1 MiB back.
 func BenchmarkRead(b *testing.B) {
 	f := open(b, nil)
 	content := pdf(1 << 20)
@@ -39,7 +39,7 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// BenchmarkPhoto takes in a JPEG of 12 megapixels: cleaned, with thumbnail.
+// BenchmarkPhoto stores a JPEG of 12 megapixels, which is cleaned and gets a thumbnail.
 func BenchmarkPhoto(b *testing.B) {
 	f := open(b, func(o *blob.Options) { o.MaxPixels = 20_000_000 })
 	content := encode(b, "jpeg", photo(4000, 3000))

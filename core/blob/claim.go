@@ -12,15 +12,14 @@ import (
 	"github.com/parley-gateway/parley/core/vault"
 )
 
-// Whose attachment is it? The log says: the append that makes a message
-// durable binds LogKey of each attachment to that message, and the log binds a
-// key once. So a message and its attachments are committed together or not at
-// all, a refused message takes none, and whoever removes what nobody uses asks
-// the log first (promises.md 4.3, decision 0017). The row's Used and
-// Conversation follow after the commit: they save asking, and prove nothing
-// while they are unset.
+// How the store knows to which message an attachment belongs: the log says so. The append that
+// makes a message durable binds LogKey of each attachment to that message, and the log binds a key
+// once. So a message and its attachments are committed together or not at all, a refused message
+// takes none, and the log must be asked before an unused attachment is removed (promises.md 4.3,
+// decision 0017). The row's Used and Conversation are written after the commit: when they are set
+// the log need not be asked; while they are unset they prove nothing.
 
-// LogKey is the external id under which the log knows an attachment.
+// LogKey is the external id under which the log records an attachment.
 func LogKey(v interface {
 	MAC(purpose string, parts ...[]byte) [32]byte
 }, id conversation.BlobID,
@@ -28,11 +27,11 @@ func LogKey(v interface {
 	return eventlog.StreamID(id), v.MAC("blob", id[:])
 }
 
-// Sender is who names attachments in a message.
+// Sender is the author of a message that names attachments.
 type Sender struct {
 	Conversation conversation.ConversationID
-	// Account and Thread are where a customer's message came in; an agent's has
-	// none, and names only what was uploaded to the conversation.
+	// Account and Thread are where a customer's message came in. An agent's message has neither,
+	// and may name only attachments that were uploaded to the conversation.
 	Account conversation.AccountID
 	Thread  eventlog.Key // zero: not known
 }
@@ -40,13 +39,13 @@ type Sender struct {
 // Found is an attachment that a message names.
 type Found struct {
 	conversation.File // zero: there is none that the sender may name
-	// Used: an earlier message of the conversation has it. The log need not
-	// be told again.
+	// Used: an earlier message of the conversation names it already, so the log need not record it
+	// again.
 	Used bool
 }
 
-// Find describes the attachments that a message names, in order. It changes
-// nothing: they are the message's when the log has it, see Take.
+// Find describes the attachments that a message names, in order. It changes nothing: they belong to
+// the message only when it is in the log, see Take.
 func (s *Store) Find(ctx context.Context, by Sender, ids []conversation.BlobID) ([]Found, error) {
 	found := make([]Found, len(ids))
 	for i, id := range ids {
@@ -66,7 +65,7 @@ func (s *Store) Find(ctx context.Context, by Sender, ids []conversation.BlobID) 
 	return found, nil
 }
 
-// isLost tells a row that will never open from trouble that passes.
+// isLost reports whether a row can never be opened again, as opposed to a temporary error.
 func isLost(err error) bool {
 	var syntax *json.SyntaxError
 	return errors.Is(err, vault.ErrUnknownKey) || errors.Is(err, vault.ErrDamaged) || errors.Is(err, vault.ErrSealed) || errors.As(err, &syntax)
@@ -83,8 +82,8 @@ func (by Sender) may(row *directory.BlobRow) bool {
 	}
 }
 
-// Take records that the log has a message of conv that names ids. When it
-// fails nothing is lost: Sweep and Info ask the log.
+// Take records that the log has a message of conv that names ids. If it fails nothing is lost,
+// since Sweep and Info ask the log.
 func (s *Store) Take(ctx context.Context, conv conversation.ConversationID, ids []conversation.BlobID) error {
 	if err := s.rows.UseBlobs(ctx, conv, ids...); err != nil {
 		return fmt.Errorf("blob: take: %w", err)
@@ -92,13 +91,13 @@ func (s *Store) Take(ctx context.Context, conv conversation.ConversationID, ids 
 	return nil
 }
 
-// Settle brings an attachment's row up to what the log says of it.
+// Settle updates an attachment's row to what the log says of it.
 func (s *Store) Settle(ctx context.Context, id conversation.BlobID) error {
 	_, err := s.settle(ctx, id)
 	return err
 }
 
-// settle tells whether a committed message names the attachment.
+// settle also reports whether a committed message names the attachment.
 func (s *Store) settle(ctx context.Context, id conversation.BlobID) (named bool, err error) {
 	if s.opts.Named == nil {
 		return false, nil

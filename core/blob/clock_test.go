@@ -14,9 +14,9 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// FT19: when the system's clock and the installation's time differ, links work for
-// their time, and what was just uploaded is no orphan and no stray, although the
-// file system dates it by the system's clock.
+// FT19: when the system's clock and the installation's time differ, links must work for their time,
+// and a fresh upload must be neither an orphan nor a stray object, although the file system dates
+// it by the system's clock.
 func TestClockDiffers(t *testing.T) {
 	for _, behind := range []time.Duration{48 * time.Hour, -48 * time.Hour} {
 		ahead := time.Duration(0)
@@ -41,7 +41,7 @@ func TestClockDiffers(t *testing.T) {
 		if code := get(url); code != http.StatusOK {
 			t.Errorf("%v behind: a fresh link: got status %d, want 200", behind, code)
 		}
-		stray := f.pathOf(conversation.NewID[conversation.BlobID]()) // as a kill leaves it
+		stray := f.pathOf(conversation.NewID[conversation.BlobID]()) // an object without a row, as a kill leaves it
 		if err := errors.Join(os.MkdirAll(filepath.Dir(stray), 0o700), os.WriteFile(stray, []byte("x"), 0o600)); err != nil {
 			t.Fatal(err)
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/parley-gateway/parley/core/blob"
 )
 
-// FT12: a full file system refuses uploads, not reads, and heals by itself.
+// FT12: a full file system must refuse uploads but not reads, and work again when there is space.
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
@@ -28,5 +28,5 @@ func TestFullDisk(t *testing.T) {
 	if err := f.Delete(t.Context(), first.Blob); err != nil {
 		t.Fatal(err)
 	}
-	f.put("c.pdf", pdf(600_000)) // space is back, so is service (PR16)
+	f.put("c.pdf", pdf(600_000)) // there is space again, so uploads work again (PR16)
 }

@@ -6,16 +6,15 @@ import (
 	"github.com/gabriel-vasile/mimetype"
 )
 
-// kind is a type of file that is taken.
+// kind is a type of file that is accepted.
 type kind struct {
 	mime    string   // without parameters
-	exts    []string // endings that fit, the usual one first
-	picture bool     // shown inline; looked into, cleaned, thumbnailed
+	exts    []string // file name endings of this type, the usual one first
+	picture bool     // shown inline; the content is checked and cleaned, and gets a thumbnail
 }
 
-// kinds is the whole allow-list. What can carry script into a page (HTML, SVG,
-// XML) or is a program is not in it; archives are kept as they are and never
-// unpacked.
+// kinds is the whole allow-list. Types that can bring script into a page (HTML, SVG, XML) and
+// programs are not in it; archives are stored as they are and never unpacked.
 func kinds() []kind {
 	return []kind{
 		{mime: "image/jpeg", exts: []string{".jpg", ".jpeg", ".jpe", ".jfif"}, picture: true},
@@ -61,11 +60,11 @@ func kinds() []kind {
 	}
 }
 
-// sniffLength is how much of the start decides about the type.
+// sniffLength is how many bytes of the start of a file decide its type.
 const sniffLength = 3072
 
-// sniff tells the type of a file by its start. allowed holds the account's
-// own MIME types, such as image/*; empty means all of kinds.
+// sniff finds the type of a file from its start. allowed holds the account's own MIME types, such
+// as image/*; empty means all of kinds.
 func sniff(head []byte, allowed []string) (kind, bool) {
 	mime, _, _ := strings.Cut(mimetype.Detect(head).String(), ";")
 	for _, k := range kinds() {

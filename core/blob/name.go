@@ -11,10 +11,9 @@ import (
 // maxName is the longest name kept, in bytes of UTF-8.
 const maxName = 150
 
-// CleanName makes a name safe to show and to save under: the last part of a
-// path, one line, without characters that systems forbid or that turn the
-// direction of text around, not reserved on any system, at most 150 bytes
-// with its ending kept. What is left of nothing is "file".
+// CleanName makes a name safe to show and to save under: the last part of a path, one line, without
+// characters that systems forbid or that turn the direction of text around, not a reserved name on
+// any system, at most 150 bytes with its ending kept. If nothing is left, the name is "file".
 func CleanName(name string) string {
 	name = strings.ToValidUTF8(name, "_")
 	name = name[strings.LastIndexAny(name, `/\`)+1:]
@@ -60,7 +59,7 @@ func cut(s string, n int) string {
 	return s[:n]
 }
 
-// reserved tells device names of Windows
+// reserved reports whether a name is a device name of Windows
 // (learn.microsoft.com/windows/win32/fileio/naming-a-file).
 func reserved(stem string) bool {
 	switch stem {
@@ -70,8 +69,8 @@ func reserved(stem string) bool {
 	return len(stem) == 4 && (strings.HasPrefix(stem, "COM") || strings.HasPrefix(stem, "LPT")) && stem[3] >= '0' && stem[3] <= '9'
 }
 
-// nameFor is a clean name whose ending fits the type: systems open a saved
-// file by its ending, whatever type it was served as.
+// nameFor is a clean name whose ending fits the type: systems open a saved file by its ending,
+// whatever type it was served with.
 func nameFor(name string, k kind) string {
 	name = CleanName(name)
 	ext := strings.ToLower(path.Ext(name))
@@ -83,8 +82,8 @@ func nameFor(name string, k kind) string {
 	return CleanName(cut(name, maxName-len(k.exts[0])) + k.exts[0])
 }
 
-// Disposition is the Content-Disposition of a file (RFC 6266): the clean name
-// in UTF-8, and in ASCII for those that know no better.
+// Disposition is the Content-Disposition of a file (RFC 6266): the clean name in UTF-8, and in
+// ASCII for clients that do not understand the UTF-8 form.
 func Disposition(name string, inline bool) string {
 	name = CleanName(name)
 	how := "attachment"

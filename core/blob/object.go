@@ -16,11 +16,11 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 )
 
-// streamUpload is a picture as it came, until it was looked into.
+// streamUpload is a picture as it was sent, before it is checked.
 const streamUpload stream = 3
 
-// objectKey is the name in the bucket. The last byte of a UUIDv7 is random,
-// so the folders fill evenly.
+// objectKey is the name in the bucket. The last byte of a UUIDv7 is random, so the folders named by
+// it fill evenly.
 func objectKey(id conversation.BlobID, kind stream) string {
 	s := id.String()
 	key := s[len(s)-2:] + "/" + s
@@ -42,28 +42,28 @@ func openDir(dir string) (*blob.Bucket, error) {
 		return nil, err
 	}
 	return fileblob.OpenBucket(dir, &fileblob.Options{
-		NoTempDir: true, // next to the file, so that the rename works
+		NoTempDir: true, // temporary files are next to the final file, so that they can be renamed
 		Metadata:  fileblob.MetadataDontWrite,
-		// For the folders that it makes below dir.
+		// For the folders that fileblob makes below dir.
 		DirFileMode: 0o700,
 	})
 }
 
-// write seals a stream into the bucket, durable on return, and tells its
-// length in clear.
+// write seals a stream into the bucket and returns its length in clear. The object is durable on
+// return.
 func (s *Store) write(ctx context.Context, id conversation.BlobID, m meta, kind stream, r io.Reader) (size int64, err error) {
 	seal, err := newSealer(m.Key, id, kind)
 	if err != nil {
 		return 0, err
 	}
-	// Cancelling is how a bucket's writer is told to drop what it has.
+	// Cancelling its context makes a bucket's writer discard what was written.
 	wctx, drop := context.WithCancel(ctx)
 	defer drop()
 	var file *os.File
 	w, err := s.bucket.NewWriter(wctx, objectKey(id, kind), &blob.WriterOptions{
 		ContentType: "application/octet-stream",
 		BeforeWrite: func(as func(any) bool) error {
-			_ = as(&file) // only a folder has one
+			_ = as(&file) // only a folder has a file
 			return nil
 		},
 	})
@@ -80,7 +80,7 @@ func (s *Store) write(ctx context.Context, id conversation.BlobID, m meta, kind 
 	}
 	if err != nil {
 		drop()
-		_ = w.Close() // its error is that it was dropped
+		_ = w.Close() // its error only says that the object was discarded
 		return 0, err
 	}
 	if err := w.Close(); err != nil {
@@ -144,8 +144,8 @@ func (s *Store) removeAll(ctx context.Context, id conversation.BlobID) error {
 	return errors.Join(s.remove(ctx, id, streamContent), s.remove(ctx, id, streamThumbnail), s.remove(ctx, id, streamUpload))
 }
 
-// whose tells why an upload failed: for what was sent, or for want of a sound
-// store, which is never the sender's fault (PR2, FT12).
+// whose says whether an upload failed because of what was sent or because the store has a problem,
+// which is never the sender's fault (PR2, FT12).
 func whose(err error, sent *bounded) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, directory.ErrFull):

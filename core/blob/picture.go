@@ -18,37 +18,37 @@ import (
 
 // Limits of pictures.
 const (
-	// ThumbnailSize is the longer side of a thumbnail at most, in pixels.
+	// ThumbnailSize is the longest allowed side of a thumbnail, in pixels.
 	ThumbnailSize = 480
-	// DefaultMaxPixels refuses what would take too much memory to show.
+	// DefaultMaxPixels refuses pictures that would take too much memory to show.
 	DefaultMaxPixels = 60_000_000
-	// decodeBytes bounds what decoding one picture may take here; larger ones
-	// get no thumbnail. A JPEG of 48 megapixels fits, a progressive one of 13.
+	// decodeBytes bounds the memory for decoding one picture here; larger pictures get no
+	// thumbnail. A JPEG of 48 megapixels fits, a progressive one of 13.
 	decodeBytes = 96 << 20
-	// scanPasses is how often the scans of a progressive JPEG may pass over its
-	// samples, on average: encoders write up to seven scans of a component. Those
-	// of one that is not progressive pass over each once (ITU-T T.81, 4.8).
+	// scanPasses is how often the scans of a progressive JPEG may pass over its samples, on
+	// average: encoders write up to seven scans of a component. The scans of a JPEG that is not
+	// progressive pass over each sample once (ITU-T T.81, 4.8).
 	scanPasses = 12
 	// fewScanned is how many samples the scans of any JPEG may pass over, which
 	// takes a fraction of a second.
 	fewScanned = 64 << 20
-	// largeDecode is from where on what a picture took is given back at once.
-	// Left to the collector, that of several would be there together.
+	// largeDecode is the size from which on a picture's memory is given back to the system at once.
+	// If that were left to the garbage collector, the memory of several pictures would add up.
 	largeDecode = 16 << 20
 )
 
-// picture is what is known of a picture after it was looked into.
+// picture is what is known of a picture after it was checked.
 type picture struct {
 	content       []byte // without metadata
-	width, height int    // as shown; 0: could not be decoded, so never shown inline
+	width, height int    // as shown; 0: it could not be decoded, so it is never shown inline
 	thumbnail     []byte // JPEG; nil: none
 }
 
 // cost is what decoding a picture takes.
 type cost struct {
 	bytes int64
-	// endless: far more time than a picture of its size should. Only a JPEG can:
-	// of the others each pixel is read once, of an animation the first picture's.
+	// endless: decoding takes far more time than a picture of this size should. Only a JPEG can do
+	// this: of other formats each pixel is read once, and of an animation only the first picture.
 	endless bool
 }
 
@@ -70,7 +70,7 @@ func look(mime string, b []byte, maxPixels int64) (picture, error) {
 	if orientation >= 5 {
 		p.width, p.height = p.height, p.width
 	}
-	if takes.endless { // in a browser too
+	if takes.endless { // a browser would take as long
 		return picture{content: p.content}, nil
 	}
 	if takes.bytes > decodeBytes {
@@ -81,13 +81,13 @@ func look(mime string, b []byte, maxPixels int64) (picture, error) {
 	}
 	img, err := decode(mime, bytes.NewReader(p.content))
 	if err != nil {
-		return picture{content: p.content}, nil // kept, to be saved, never shown inline
+		return picture{content: p.content}, nil // stored so that it can be saved, but never shown inline
 	}
 	p.thumbnail, err = thumbnail(img, orientation)
 	return p, err
 }
 
-// decodeConfig reads a picture's size and tells what decoding takes.
+// decodeConfig reads a picture's size and works out what decoding it takes.
 func decodeConfig(mime string, b []byte) (cfg image.Config, takes cost, err error) {
 	r := bytes.NewReader(b)
 	bytesPerPixel := int64(4)
@@ -95,23 +95,23 @@ func decodeConfig(mime string, b []byte) (cfg image.Config, takes cost, err erro
 	case "image/jpeg":
 		cfg, err = jpeg.DecodeConfig(r)
 		if bytesPerPixel = 0; cfg.ColorModel != color.YCbCrModel && cfg.ColorModel != color.GrayModel {
-			bytesPerPixel = 4 // made of the samples: RGB, CMYK
+			bytesPerPixel = 4 // for the picture made of the samples: RGB, CMYK
 		}
 		takes = jpegCost(b)
 	case "image/png":
 		cfg, err = png.DecodeConfig(r)
 		switch cfg.ColorModel {
-		case color.NRGBA64Model, color.RGBA64Model, color.Gray16Model: // grey is made colour when some of it is transparent
+		case color.NRGBA64Model, color.RGBA64Model, color.Gray16Model: // a grey picture is decoded as colour if some of it is transparent
 			bytesPerPixel = 8
 		}
-		// Interlaced (PNG, 11.2.2): its passes are pictures of their own. So is, for
-		// all that is known, one whose header is not where it belongs.
+		// An interlaced PNG (PNG, 11.2.2) is decoded in passes that are pictures of their own. A
+		// file whose header is not in its usual place is treated as interlaced too.
 		if len(b) <= 28 || string(b[12:16]) != "IHDR" || b[28] != 0 {
 			bytesPerPixel *= 2
 		}
 	case "image/gif":
 		cfg, err = gif.DecodeConfig(r)
-		bytesPerPixel = 2 // when interlaced, put in order in a second one
+		bytesPerPixel = 2 // an interlaced picture is put in order in a second one
 	case "image/webp":
 		cfg, err = webp.DecodeConfig(r)
 	default:
@@ -121,11 +121,11 @@ func decodeConfig(mime string, b []byte) (cfg image.Config, takes cost, err erro
 	return cfg, takes, err
 }
 
-// jpegCost counts the samples of a JPEG, of a byte each; of a progressive one the
-// coefficients too, of four bytes each, which all are kept until its end; and what
-// its scans pass over (ITU-T T.81, B.2.2, B.2.3). A run of a few bytes may stand
-// for thousands of blocks, so that a scan takes the time of all its blocks, however
-// short it is. Too much when a decoder may find other segments than are found here.
+// jpegCost counts the memory for a JPEG: its samples, one byte each; for a progressive one also the
+// coefficients, four bytes each, which are all kept until its end. It also counts the samples that
+// its scans pass over (ITU-T T.81, B.2.2, B.2.3): a few bytes of a scan may stand for thousands of
+// blocks, so a scan takes the time of all its blocks, however short it is. A file in which a
+// decoder may find other segments than this function counts as too much.
 func jpegCost(b []byte) cost {
 	tooMuch := cost{bytes: 1 << 40, endless: true}
 	var f jpegFrame
@@ -143,7 +143,7 @@ func jpegCost(b []byte) cost {
 		}
 		marker := b[i+1]
 		if marker < jpegSOF0 || marker >= jpegRST0 && marker <= jpegSOI {
-			return tooMuch // has no length: a decoder goes on right behind it
+			return tooMuch // the marker has no length, so a decoder goes on directly after it
 		}
 		end := i + 2 + int(binary.BigEndian.Uint16(b[i+2:]))
 		if end < i+4 || end > len(b) {
@@ -152,7 +152,7 @@ func jpegCost(b []byte) cost {
 		seg := b[i+4 : end]
 		i = end
 		switch {
-		case marker <= jpegSOF0+2 && f.samples == 0: // a second one ends the decoding
+		case marker <= jpegSOF0+2 && f.samples == 0: // a second frame ends the decoding
 			f = frameOf(marker, seg)
 			if f.samples == 0 {
 				return tooMuch
@@ -171,7 +171,7 @@ func jpegCost(b []byte) cost {
 	return cost{bytes: f.samples, endless: scanned > max(fewScanned, f.samples)}
 }
 
-// jpegFrame is what a JPEG is made of (ITU-T T.81, B.2.2).
+// jpegFrame describes the picture in a JPEG (ITU-T T.81, B.2.2).
 type jpegFrame struct {
 	progressive bool
 	samples     int64
@@ -183,15 +183,15 @@ type jpegComponent struct {
 	samples int64
 }
 
-// frameOf reads a frame's header; one without samples, or of more components than
-// four, which no decoder takes, is none.
+// frameOf reads a frame's header. For a frame without samples, or with more than four components,
+// which no decoder takes, it returns the zero frame.
 func frameOf(marker byte, seg []byte) (f jpegFrame) {
 	if len(seg) < 6 || len(seg) > 6+4*3 {
 		return f
 	}
 	f.progressive = marker == jpegSOF0+2
 	height, width := int64(binary.BigEndian.Uint16(seg[1:])), int64(binary.BigEndian.Uint16(seg[3:]))
-	across, down := int64(0), int64(0) // the most of the sampling
+	across, down := int64(0), int64(0) // the largest sampling factors
 	for c := seg[6:]; len(c) >= 3; c = c[3:] {
 		across, down = max(across, int64(c[1]>>4)), max(down, int64(c[1]&15))
 	}
@@ -207,8 +207,8 @@ func frameOf(marker byte, seg []byte) (f jpegFrame) {
 	return f
 }
 
-// scan is how many samples a scan passes over: those of the components that its
-// header names (ITU-T T.81, B.2.3).
+// scan is how many samples a scan passes over: those of the components that its header lists (ITU-T
+// T.81, B.2.3).
 func (f jpegFrame) scan(seg []byte) (samples int64) {
 	for k := 1; k+1 < len(seg) && k < 1+2*int(seg[0]); k += 2 {
 		for _, c := range f.components {
@@ -220,8 +220,8 @@ func (f jpegFrame) scan(seg []byte) (samples int64) {
 	return samples
 }
 
-// decode reads a picture, of an animation the first one. A decoder's panic on
-// odd input is an error of the input.
+// decode reads a picture, and of an animation the first one. If a decoder panics on odd input, this
+// is returned as an error of the input.
 func decode(mime string, r io.Reader) (img image.Image, err error) {
 	defer func() {
 		if recover() != nil {
@@ -242,8 +242,8 @@ func decode(mime string, r io.Reader) (img image.Image, err error) {
 	}
 }
 
-// thumbnail scales a picture down, turns it as its orientation says, and puts
-// it on white.
+// thumbnail scales a picture down, turns it as its orientation says, and puts it on a white
+// background.
 func thumbnail(img image.Image, orientation int) ([]byte, error) {
 	b := img.Bounds()
 	w, h := b.Dx(), b.Dy()

@@ -162,8 +162,8 @@ func TestThumbnails(t *testing.T) {
 	}
 }
 
-// A picture whose head is right and whose body is not is kept, to be saved;
-// it is never shown inline.
+// A picture whose header is right but whose data is not must be stored, so that it can be saved,
+// and must never be shown inline.
 func TestBrokenPictureIsNotShown(t *testing.T) {
 	f := open(t, nil)
 	p := encode(t, "png", photo(40, 20))
@@ -185,24 +185,24 @@ func TestBrokenPictureIsNotShown(t *testing.T) {
 	}
 }
 
-// progressive is a JPEG of three full components whose picture is missing: what
-// a decoder takes for it, it takes before it finds that out.
+// progressive is a JPEG of three full components without picture data: a decoder allocates
+// everything before it finds out.
 func progressive(w, h int) []byte {
 	frame := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16([]byte{8}, uint16(h)), uint16(w))
 	return []byte("\xFF\xD8" + jpegSegment(0xC2, string(frame)+"\x03\x01\x11\x00\x02\x11\x00\x03\x11\x00") +
 		jpegSegment(0xDA, "\x03\x01\x00\x02\x00\x03\x00\x00\x00\x00") + "\x00\x00\xFF\xD9")
 }
 
-// hidden is a large progressive JPEG whose frame a decoder finds behind a marker
-// that has no length. Whoever takes what follows for a length passes the frame by,
-// and finds a small one at that distance.
+// hidden is a large progressive JPEG whose frame a decoder finds behind a marker that has no
+// length. Code that reads the next bytes as a length skips this frame, and finds a small one at
+// that distance.
 func hidden(marker string) []byte {
 	b := []byte("\xFF\xD8" + marker + string(progressive(7000, 7000)[2:]))
 	b = append(b, make([]byte, 4+0xFFC2-len(b))...) // FF C2, the frame's marker, taken for the length
 	return append(b, jpegSegment(0xC0, "\x08\x00\x01\x00\x01\x01\x01\x11\x00")+jpegSegment(0xDA, "\x01\x01\x00\x00\x3F\x00")+"\x00\xFF\xD9"...)
 }
 
-// scan is a scan of a JPEG whose data is zero bits; see tables for what they say.
+// scan is a scan of a JPEG whose data is all zero bits; tables decides what they mean.
 func scan(parameters string, components string, size int) string {
 	head := string([]byte{byte(len(components))})
 	for _, c := range []byte(components) {
@@ -211,15 +211,15 @@ func scan(parameters string, components string, size int) string {
 	return jpegSegment(0xDA, head+parameters) + string(make([]byte, size))
 }
 
-// tables have one code only, a zero bit: no change for DC, and ac for AC, which is
-// 0, the end of a block, or 0xE0, with 14 more bits the end of 16384 of them.
+// tables have a single code, a zero bit. It means: no change for DC, and ac for AC. ac is 0, the
+// end of a block, or 0xE0, which with 14 more bits is the end of 16384 blocks.
 func tables(ac byte) string {
 	one := "\x01" + string(make([]byte, 15))
 	return jpegSegment(0xDB, "\x00"+strings.Repeat("\x01", 64)) + jpegSegment(0xC4, "\x00"+one+"\x00"+"\x10"+one+string([]byte{ac}))
 }
 
-// camera is a plain picture in the ten scans that encoders write progressive ones
-// in, its colours half as fine as its light.
+// camera is an ordinary picture in the ten scans in which encoders write progressive pictures, with
+// colours at half the resolution of the brightness.
 func camera(w, h int) []byte {
 	frame := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16([]byte{8}, uint16(h)), uint16(w))
 	b := "\xFF\xD8" + tables(0) + jpegSegment(0xC2, string(frame)+"\x03\x01\x22\x00\x02\x11\x00\x03\x11\x00")
@@ -234,8 +234,8 @@ func camera(w, h int) []byte {
 	return []byte(b + "\xFF\xD9")
 }
 
-// refined is a grey picture whose scans say in a few bytes each that nothing of
-// its blocks changes. between stands before each scan.
+// refined is a grey picture whose scans say in a few bytes each that nothing changes in any block.
+// between is inserted before each scan.
 func refined(sof byte, w, h, scans int, between string) []byte {
 	frame := binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16([]byte{8}, uint16(h)), uint16(w))
 	blocks := (w/8 + 1) * (h/8 + 1)
@@ -243,8 +243,8 @@ func refined(sof byte, w, h, scans int, between string) []byte {
 	return []byte(b + strings.Repeat(between+scan("\x01\x3F\x10", "\x01", blocks/16384*2+2), scans) + "\xFF\xD9")
 }
 
-// FT22: what decoding takes is known before, so that a small file does not make
-// a decoder take hundreds of megabytes.
+// FT22: the memory for decoding must be known before, so that a small file cannot make a decoder
+// take hundreds of megabytes.
 func TestDecodedBytes(t *testing.T) {
 	interlaced := encode(t, "png", photo(40, 20))
 	interlaced[28] = 1
@@ -263,7 +263,7 @@ func TestDecodedBytes(t *testing.T) {
 		"png":                  {"image/png", encode(t, "png", photo(40, 20)), 4 * 800, 4 * 800},
 		"png, interlaced":      {"image/png", interlaced, 8 * 800, 8 * 800},
 		"png, header later":    {"image/png", insert(interlaced, 8, pngChunk("prVt", string(make([]byte, 20)))), 8 * 800, 8 * 800},
-		"png, deep grey":       {"image/png", encode(t, "png", image.NewGray16(image.Rect(0, 0, 40, 20))), 8 * 800, 8 * 800}, // what is transparent is said later
+		"png, deep grey":       {"image/png", encode(t, "png", image.NewGray16(image.Rect(0, 0, 40, 20))), 8 * 800, 8 * 800}, // a transparent colour may be named later in the file
 	} {
 		if got, err := blob.DecodedBytes(c.mime, c.content); err != nil || got < c.least || got > c.most {
 			t.Errorf("%s: %d bytes (%v), want %d to %d", name, got, err, c.least, c.most)
@@ -284,7 +284,7 @@ func TestDecodedBytes(t *testing.T) {
 	}
 }
 
-// putMeasured tells how many bytes putting a file took.
+// putMeasured stores a file and returns how many bytes that allocated.
 func (f *fixture) putMeasured(content []byte) (conversation.File, uint64) {
 	f.t.Helper()
 	var before, after runtime.MemStats
@@ -294,16 +294,16 @@ func (f *fixture) putMeasured(content []byte) (conversation.File, uint64) {
 	return file, after.TotalAlloc - before.TotalAlloc
 }
 
-// FT22: a few bytes of a scan make a decoder go through all of the picture. One of
-// more scans than any encoder writes is kept without being decoded, to be saved;
-// pictures that are in a few scans as usual are shown.
+// FT22: a few bytes of a scan make a decoder go through the whole picture. A picture with more
+// scans than any encoder writes must be stored without being decoded, so that it can be saved;
+// pictures with the usual number of scans must be shown.
 func TestScans(t *testing.T) {
 	f := open(t, nil)
 	canary := jpegSegment(0xE1, secret) + jpegSegment(0xFE, secret)
 	for name, c := range map[string]struct {
 		content []byte
 		endless bool
-		put     bool // not: decoding it takes long, or it is refused
+		put     bool // false: it is not stored, since decoding takes long or it is refused
 	}{
 		"a camera's":               {camera(4000, 3000), false, false},
 		"a small camera's":         {camera(640, 481), false, true},

@@ -22,7 +22,7 @@ type Log interface {
 	External(ctx context.Context, account eventlog.StreamID, key eventlog.Key) (stream eventlog.StreamID, seq uint64, err error)
 }
 
-// Named asks the log for the message that names an attachment (Options.Named).
+// Named returns a function for Options.Named that asks the log which message names an attachment.
 func Named(log Log, v Vault) func(context.Context, conversation.BlobID) (conversation.ConversationID, error) {
 	return func(ctx context.Context, id conversation.BlobID) (conversation.ConversationID, error) {
 		account, key := LogKey(v, id)
@@ -34,7 +34,7 @@ func Named(log Log, v Vault) func(context.Context, conversation.BlobID) (convers
 	}
 }
 
-// Over tells from the log whether a conversation has ended (Options.Over).
+// Over returns a function for Options.Over that asks the log whether a conversation has ended.
 func Over(log Log) func(context.Context, conversation.ConversationID) (bool, error) {
 	return func(ctx context.Context, id conversation.ConversationID) (bool, error) {
 		row, err := log.Conversation(ctx, eventlog.StreamID(id))
@@ -45,8 +45,8 @@ func Over(log Log) func(context.Context, conversation.ConversationID) (bool, err
 	}
 }
 
-// ConversationKey tells conversations' data keys from the log
-// (Options.ConversationKey).
+// ConversationKey returns a function for Options.ConversationKey that reads conversations' data
+// keys from the log.
 func ConversationKey(log Log) func(context.Context, conversation.ConversationID) (int64, error) {
 	return func(ctx context.Context, id conversation.ConversationID) (int64, error) {
 		row, err := log.Conversation(ctx, eventlog.StreamID(id))
@@ -57,27 +57,26 @@ func ConversationKey(log Log) func(context.Context, conversation.ConversationID)
 	}
 }
 
-// Plugins lets plugins use the store within their own accounts
-// (plugin.Blobs).
+// Plugins gives plugins access to the store within their own accounts (plugin.Blobs).
 type Plugins struct {
 	Store *Store
 	Log   Log
-	Vault Vault // for the keys of threads
-	// Origin is the files origin, "https://files.example.com".
+	Vault Vault // computes the keys of threads
+	// Origin is the origin from which files are served, "https://files.example.com".
 	Origin string
 }
 
 var _ plugin.Blobs = Plugins{}
 
-// Put stores an attachment that a message of the thread may name, or of any
-// thread when it is "". On a connected channel it is the open conversation's:
-// the customer's next words belong there, and with its end it goes. Elsewhere
-// the conversation may end before the message comes, which begins the next one
-// then: the attachment waits for the message, under a data key of its own.
+// Put stores an attachment that a message of the thread may name, or of any thread when thread is
+// "". On a connected channel the attachment belongs to the open conversation: the customer's next
+// message belongs there, and the attachment is removed with the conversation. On other channels the
+// conversation may end before the message comes, which then begins the next one: the attachment
+// waits for the message, under a data key of its own.
 func (p Plugins) Put(ctx context.Context, account conversation.AccountID, thread, name, mime string, r io.Reader) (conversation.File, error) {
 	o := Owner{Account: account}
 	if thread != "" {
-		o.Thread = p.Vault.MAC("thread", account[:], []byte(thread)) // as the router makes it
+		o.Thread = p.Vault.MAC("thread", account[:], []byte(thread)) // computed in the same way as by the router
 		id, err := p.Log.Thread(ctx, eventlog.StreamID(account), o.Thread)
 		if err == nil {
 			err = p.connected(ctx, id, &o)
@@ -90,7 +89,7 @@ func (p Plugins) Put(ctx context.Context, account conversation.AccountID, thread
 	return f, forPlugin(err)
 }
 
-// connected makes an open conversation of a connected channel the owner.
+// connected makes an open conversation of a connected channel the owner of an upload.
 func (p Plugins) connected(ctx context.Context, id eventlog.StreamID, o *Owner) error {
 	row, err := p.Log.Conversation(ctx, id)
 	if err != nil {
@@ -108,7 +107,7 @@ func (p Plugins) connected(ctx context.Context, id eventlog.StreamID, o *Owner) 
 	return nil
 }
 
-// Get opens an attachment of one of the accounts.
+// Get opens an attachment that belongs to one of the accounts.
 func (p Plugins) Get(ctx context.Context, accounts []conversation.AccountID, id conversation.BlobID) (conversation.File, io.ReadCloser, error) {
 	if err := p.may(ctx, accounts, id); err != nil {
 		return conversation.File{}, nil, err
@@ -120,7 +119,7 @@ func (p Plugins) Get(ctx context.Context, accounts []conversation.AccountID, id 
 	return f, r, nil
 }
 
-// URL signs a URL of an attachment of one of the accounts.
+// URL signs a URL of an attachment that belongs to one of the accounts.
 func (p Plugins) URL(ctx context.Context, accounts []conversation.AccountID, id conversation.BlobID, ttl time.Duration, thumbnail bool) (string, time.Time, error) {
 	if err := p.may(ctx, accounts, id); err != nil {
 		return "", time.Time{}, err
@@ -129,8 +128,8 @@ func (p Plugins) URL(ctx context.Context, accounts []conversation.AccountID, id 
 	return p.Origin + url, expires, nil
 }
 
-// may checks that an attachment is the accounts' own: of the account itself, or
-// of a conversation that has an endpoint on it.
+// may checks that an attachment belongs to the accounts: to an account itself, or to a conversation
+// that has an endpoint on it.
 func (p Plugins) may(ctx context.Context, accounts []conversation.AccountID, id conversation.BlobID) error {
 	_, row, err := p.Store.Info(ctx, id)
 	if err != nil {
@@ -169,7 +168,7 @@ func (p Plugins) owns(ctx context.Context, accounts []conversation.AccountID, ro
 	return slices.ContainsFunc(state.Endpoints, func(e conversation.Endpoint) bool { return slices.Contains(accounts, e.Account) }), nil
 }
 
-// forPlugin says what the plugin can act on.
+// forPlugin turns an error into one that the plugin can act on.
 func forPlugin(err error) error {
 	switch {
 	case errors.Is(err, ErrNotFound):

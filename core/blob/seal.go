@@ -11,18 +11,17 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// The sealed form of a stream is a row of chunks of 64 KiB, each AES-256-GCM
-// with its number as nonce; the last one, the only one that may be shorter, is
-// marked in its nonce. So chunks cannot be changed, swapped, left out, or cut
-// off the end (the STREAM construction, Hoang et al. 2015). The key is used
-// for one attachment only, whose id is authenticated too.
+// The sealed form of a stream is a sequence of chunks of 64 KiB, each AES-256-GCM with its number
+// as nonce. Only the last chunk may be shorter, and it is marked in its nonce. So chunks cannot be
+// changed, swapped, left out, or cut off the end (the STREAM construction, Hoang et al. 2015). The
+// key is used for one attachment only, whose id is authenticated too.
 const (
 	chunkSize  = 64 << 10
 	chunkExtra = 16 // GCM's tag
 	keySize    = 32
 )
 
-// stream tells the objects of one attachment apart.
+// stream distinguishes the objects of one attachment.
 type stream byte
 
 const (
@@ -61,12 +60,12 @@ func (s sealer) nonce(n int64, last bool) []byte {
 	return nonce
 }
 
-// sealWriter seals what is written to it. Close writes the last chunk; it
-// does not close the writer below.
+// sealWriter seals what is written to it. Close writes the last chunk; it does not close the
+// underlying writer.
 type sealWriter struct {
 	sealer
 	to  io.Writer
-	buf []byte // clear, at most one chunk
+	buf []byte // clear text, at most one chunk
 	out []byte
 	n   int64
 }
@@ -77,7 +76,7 @@ func newSealWriter(to io.Writer, s sealer) *sealWriter {
 
 func (w *sealWriter) Write(p []byte) (n int, err error) {
 	for len(p) > 0 {
-		if len(w.buf) == chunkSize { // more follows, so this one is not the last
+		if len(w.buf) == chunkSize { // more follows, so this chunk is not the last
 			if err := w.flush(false); err != nil {
 				return n, err
 			}
@@ -99,17 +98,17 @@ func (w *sealWriter) flush(last bool) error {
 
 func (w *sealWriter) Close() error { return w.flush(true) }
 
-// Reader reads an attachment. It is an io.ReadSeekCloser; not safe for
-// concurrent use. What was changed or cut short ends in ErrDamaged.
+// Reader reads an attachment. It is an io.ReadSeekCloser; not safe for concurrent use. If the
+// content was changed or cut short, Read fails with ErrDamaged.
 type Reader struct {
 	sealer
-	size int64 // in clear
+	size int64 // length in clear
 	open func(offset int64) (io.ReadCloser, error)
 
 	pos   int64
-	from  io.ReadCloser // positioned at chunk next; nil: not open
+	from  io.ReadCloser // positioned at the chunk with number next; nil: not open
 	next  int64
-	chunk []byte // opened chunk number at
+	chunk []byte // the opened chunk with number at
 	at    int64
 	buf   []byte
 }
@@ -123,7 +122,7 @@ func (r *Reader) Size() int64 { return r.size }
 
 func (r *Reader) chunks() int64 { return max(1, (r.size+chunkSize-1)/chunkSize) }
 
-// Read reads on.
+// Read implements io.Reader, in clear.
 func (r *Reader) Read(p []byte) (int, error) {
 	if r.pos >= r.size && (r.size > 0 || r.at == 0) {
 		return 0, io.EOF
@@ -180,7 +179,7 @@ func (r *Reader) load(n int64) error {
 	return nil
 }
 
-// Seek sets where Read goes on.
+// Seek implements io.Seeker: it sets where Read continues.
 func (r *Reader) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekCurrent:
@@ -195,7 +194,7 @@ func (r *Reader) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
-// Close lets go of the stored object.
+// Close closes the stored object.
 func (r *Reader) Close() error {
 	if r.from == nil {
 		return nil

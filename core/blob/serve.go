@@ -14,20 +14,19 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// urlStep makes the URLs of one attachment the same for minutes, so that
-// browsers need not fetch a picture again for each page.
+// urlStep keeps the URL of an attachment the same for some minutes, so that browsers need not fetch
+// a picture again for each page.
 const urlStep = 5 * time.Minute
 
-// SignURL is the path of an attachment, or of its thumbnail, on the files
-// origin: whoever has it may read the content until it expires, ttl to ttl +
-// 5 min from now. It carries no file name, since URLs end up in logs.
+// SignURL is the path of an attachment, or of its thumbnail, on the files origin. Anyone who has it
+// may read the content until it expires, ttl to ttl + 5 min from now. It contains no file name,
+// since URLs end up in logs.
 func (s *Store) SignURL(id conversation.BlobID, ttl time.Duration, thumbnail bool) string {
 	url, _ := s.signURL(id, ttl, thumbnail)
 	return url
 }
 
-// signURL tells besides until when the link is good, as the system's clock will
-// show it.
+// signURL also returns until when the link is valid, by the system's clock.
 func (s *Store) signURL(id conversation.BlobID, ttl time.Duration, thumbnail bool) (string, time.Time) {
 	step := int64(urlStep / time.Second)
 	now := s.opts.Now()
@@ -48,7 +47,7 @@ func (s *Store) signature(id conversation.BlobID, exp int64, thumbnail bool) str
 	return base64.RawURLEncoding.EncodeToString(mac[:24])
 }
 
-// HTTPStatus is the status for an error of this package.
+// HTTPStatus is the HTTP status for an error of this package.
 func HTTPStatus(err error) int {
 	for _, e := range []struct {
 		err    error
@@ -69,8 +68,8 @@ func HTTPStatus(err error) int {
 	return http.StatusInternalServerError
 }
 
-// Handler serves signed URLs on the files origin, and nothing else. Pictures
-// that could be decoded are shown inline, everything else is saved.
+// Handler serves signed URLs on the files origin, and nothing else. Pictures that could be decoded
+// are shown inline; browsers save everything else.
 func (s *Store) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /f/{id}/{exp}/{sig}/{name}", func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, false) })
@@ -83,13 +82,13 @@ func (s *Store) serve(w http.ResponseWriter, r *http.Request, thumbnail bool) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "sandbox; default-src 'none'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Resource-Policy", "cross-origin") // pictures stand in desk and chat pages
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin") // desk and chat pages show pictures from here
 	left, ok := s.verify(r, thumbnail)
 	if !ok {
 		http.Error(w, "the link is not valid or has expired", http.StatusForbidden)
 		return
 	}
-	id, _ := conversation.ParseID[conversation.BlobID](r.PathValue("id")) // verified
+	id, _ := conversation.ParseID[conversation.BlobID](r.PathValue("id")) // verify has checked it
 	row, m, err := s.row(r.Context(), id)
 	if err == nil && thumbnail && !row.Thumbnail {
 		err = ErrNotFound
@@ -129,7 +128,7 @@ func (s *Store) body(r *http.Request, id conversation.BlobID, size int64, m meta
 	}
 	key := objectKey(id, streamThumbnail)
 	a, err := s.bucket.Attributes(r.Context(), key)
-	if isMissing(err) { // its row says that there is one
+	if isMissing(err) { // the row says that there is an object
 		return nil, fmt.Errorf("%w: missing", ErrDamaged)
 	}
 	if err != nil {
@@ -139,8 +138,8 @@ func (s *Store) body(r *http.Request, id conversation.BlobID, size int64, m meta
 	return s.reader(r.Context(), id, m, streamThumbnail, a.Size-chunks*chunkExtra)
 }
 
-// verify checks signature and expiry, and tells how long the link is still good.
-// Every fault gives the same answer.
+// verify checks signature and expiry, and returns how long the link is still valid. The answer is
+// the same for every fault.
 func (s *Store) verify(r *http.Request, thumbnail bool) (left time.Duration, ok bool) {
 	id, err := conversation.ParseID[conversation.BlobID](r.PathValue("id"))
 	if err != nil {

@@ -75,7 +75,7 @@ func TestSignedURLs(t *testing.T) {
 		want int
 	}{
 		"good":                    {url, 200},
-		"another name":            {join(func(p []string) { p[5] = "x.exe" }), 200}, // the name comes from the row
+		"another name":            {join(func(p []string) { p[5] = "x.exe" }), 200}, // the name is taken from the row
 		"another attachment":      {join(func(p []string) { p[2] = b.Blob.String() }), 403},
 		"later":                   {join(func(p []string) { p[3] = "9999999999" }), 403},
 		"no signature":            {join(func(p []string) { p[4] = "x" }), 403},

@@ -2,5 +2,5 @@
 
 package blob
 
-// checkSpace knows nothing of free space here; a full disk shows in the write.
+// checkSpace cannot tell the free space on this system; on a full disk the write fails.
 func (s *Store) checkSpace(int64) error { return nil }

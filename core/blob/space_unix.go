@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkSpace refuses an upload of up to size bytes when afterwards less than
-// the reserve would be free: the log may live on the same file system, and
-// messaging must not stop for attachments (FT12).
+// checkSpace refuses an upload of up to size bytes if less than the reserve would be free
+// afterwards: the log may be on the same file system, and messaging must not stop because of
+// attachments (FT12).
 func (s *Store) checkSpace(size int64) error {
 	if s.opts.Dir == "" || s.opts.Reserve < 0 {
 		return nil

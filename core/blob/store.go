@@ -22,22 +22,24 @@ import (
 	"github.com/parley-gateway/parley/internal/quota"
 )
 
-// Errors. They are wrapped with operation, never with names or content.
+// Errors. They are wrapped with the operation, never with names or content.
 var (
-	// ErrTooLarge: more bytes than the account takes. HTTP 413.
+	// ErrTooLarge: the file has more bytes than the account accepts. HTTP 413.
 	ErrTooLarge = errors.New("blob: file too large")
-	// ErrPixels: a picture of too many pixels. HTTP 413.
+	// ErrPixels: the picture has too many pixels. HTTP 413.
 	ErrPixels = errors.New("blob: picture too large")
-	// ErrType: a type that is not taken, or not what it claims to be. HTTP 415.
+	// ErrType: the type is not accepted, or the content is not of the type that it claims to be.
+	// HTTP 415.
 	ErrType = errors.New("blob: type of file not taken")
 	// ErrFull: no space left for attachments. HTTP 507.
 	ErrFull = errors.New("blob: no space left")
-	// ErrUnavailable: the place where attachments are kept does not take or give
-	// them now: a fault of ours, whatever was sent. HTTP 503.
+	// ErrUnavailable: the place where attachments are stored cannot take or return them now. This
+	// is the gateway's fault, whatever was sent. HTTP 503.
 	ErrUnavailable = errors.New("blob: store is not available")
-	// ErrQuota: who uploads has used up what an hour allows; see QuotaError. HTTP 429.
+	// ErrQuota: the uploader has used up the limit of an hour; see QuotaError. HTTP 429.
 	ErrQuota = errors.New("blob: uploads of this hour are used up")
-	// ErrNotFound: no such attachment, not ready, deleted, or somebody else's. HTTP 404.
+	// ErrNotFound: there is no such attachment, or it is not ready, deleted, or another's. HTTP
+	// 404.
 	ErrNotFound = errors.New("blob: not found")
 )
 
@@ -45,8 +47,8 @@ var (
 const (
 	DefaultMaxBytes = 20 << 20
 	DefaultReserve  = 256 << 20
-	// OrphanAge is after what time no message takes an attachment any more that
-	// none has named; with the conversation that it was uploaded to it goes at once.
+	// OrphanAge is the age after which an attachment that no message names can no longer be named
+	// by one. If the conversation to which it was uploaded ends before, it is removed then.
 	OrphanAge = 24 * time.Hour
 )
 
@@ -76,30 +78,30 @@ type Rows interface {
 
 // Options say where attachments are kept.
 type Options struct {
-	// Dir is the folder, made with mode 0700 when missing. Or:
+	// Dir is the folder, made with mode 0700 if missing. It is used when Bucket is nil.
 	Dir string
 	// Bucket is an object store, which the Store closes.
 	Bucket *blob.Bucket
 	Rows   Rows
 	Vault  Vault
-	// ConversationKey tells a conversation's data key when an Owner does not. Nil:
-	// such attachments get a key of their own.
+	// ConversationKey returns a conversation's data key, for an Owner without KeyID. Nil: such
+	// attachments get a key of their own.
 	ConversationKey func(ctx context.Context, id conversation.ConversationID) (int64, error)
-	// Named asks the log for the conversation whose message names an attachment,
-	// or gives ErrNotFound. Nil: no message does but those that Take tells of.
+	// Named asks the log for the conversation whose message names an attachment, or returns
+	// ErrNotFound. Nil: only messages reported to Take name attachments.
 	Named func(ctx context.Context, id conversation.BlobID) (conversation.ConversationID, error)
-	// Over tells whether a conversation has ended or never came to be, so that
-	// no message of it will name an attachment. Nil: none has.
+	// Over reports whether a conversation has ended or never existed, so that no message of it will
+	// name an attachment. Nil: no conversation is over.
 	Over func(ctx context.Context, id conversation.ConversationID) (bool, error)
-	// MaxBytes is the largest file of accounts that do not say. 0: DefaultMaxBytes.
+	// MaxBytes is the largest file for accounts without a limit of their own. 0: DefaultMaxBytes.
 	MaxBytes int64
-	// MaxPixels is the largest picture. 0: DefaultMaxPixels.
+	// MaxPixels is the number of pixels of the largest picture. 0: DefaultMaxPixels.
 	MaxPixels int64
-	// Reserve is how many bytes of Dir's file system stay free, whatever is
-	// uploaded. 0: DefaultReserve; negative: none.
+	// Reserve is how many bytes of Dir's file system must stay free, whatever is uploaded. 0:
+	// DefaultReserve; negative: none.
 	Reserve int64
-	// UploaderFiles and UploaderBytes are what one Owner.Uploader may upload within
-	// an hour, on this node. 0: no limit.
+	// UploaderFiles and UploaderBytes are how much one Owner.Uploader may upload within an hour, on
+	// this node. 0: no limit.
 	UploaderFiles, UploaderBytes int64
 	// Now is the installation's time, by which links and orphans expire; nil: time.Now.
 	Now func() time.Time
@@ -115,13 +117,13 @@ type Store struct {
 	rows    Rows
 	vault   Vault
 	log     *slog.Logger
-	looking chan struct{} // one picture is looked into at a time: it takes much memory
+	looking chan struct{} // only one picture is checked at a time, since that takes much memory
 	ended   chan conversation.ConversationID
 	uploads *prometheus.CounterVec
 	used    *quota.Ledger[usage]
 }
 
-// Open opens the store. It starts nothing; see Run.
+// Open opens the store. It starts no goroutine; see Run.
 func Open(o Options) (*Store, error) {
 	if o.Rows == nil || o.Vault == nil {
 		return nil, errors.New("blob: open: needs rows and a vault")
@@ -164,18 +166,18 @@ func set(field *int64, def int64) {
 // Close closes the bucket.
 func (s *Store) Close() error { return s.bucket.Close() }
 
-// Owner says whose an attachment is: a conversation's, or an account's until a
-// message of any conversation there names it.
+// Owner says to whom an attachment belongs: to a conversation, or to an account until a message of
+// any conversation there names it.
 type Owner struct {
 	Conversation conversation.ConversationID
-	// Account is where the attachment came in or goes out; it owns it when
-	// Conversation is zero. Its limits hold in both cases. Zero: the store's own limits.
+	// Account is where the attachment came in or goes out; it owns the attachment when Conversation
+	// is zero. Its limits hold in both cases. Zero: the store's own limits.
 	Account conversation.AccountID
-	// Thread, when not zero, is the only one of the account whose messages may
-	// name the attachment (vault.MAC, as the router makes it).
+	// Thread, when not zero, is the only thread of the account whose messages may name the
+	// attachment (vault.MAC, as the router computes it).
 	Thread eventlog.Key
-	// Uploader is the agent who uploads and whose use within the hour is counted.
-	// Zero: nobody's is.
+	// Uploader is the agent who uploads, and whose uploads within the hour are counted. Zero: the
+	// upload is not counted.
 	Uploader conversation.AgentID
 	// KeyID is the conversation's data key. 0: see Options.ConversationKey.
 	KeyID int64
@@ -184,16 +186,15 @@ type Owner struct {
 // meta is the sealed part of a row.
 type meta struct {
 	Name string `json:"name"`
-	Key  []byte `json:"key"` // content key
+	Key  []byte `json:"key"` // the attachment's content key
 }
 
 func metaAAD(id conversation.BlobID) []byte { return append([]byte("blob/"), id[:]...) }
 
-// Put stores an attachment; when it returns nil, the attachment is durable
-// and ready. The type comes from the content: what the sender says it is (the
-// string after name) is not believed. Errors: ErrTooLarge, ErrPixels, ErrType,
-// ErrFull, ErrUnavailable, a *QuotaError, ErrNotFound when the conversation ended meanwhile, or
-// what r answered.
+// Put stores an attachment; when it returns nil, the attachment is durable and ready. The type
+// comes from the content: the type that the sender claims (the string after name) is ignored.
+// Errors: ErrTooLarge, ErrPixels, ErrType, ErrFull, ErrUnavailable, a *QuotaError, ErrNotFound when
+// the conversation has ended meanwhile, or the error of r.
 func (s *Store) Put(ctx context.Context, o Owner, name, _ string, r io.Reader) (conversation.File, error) {
 	f, err := s.put(ctx, o, name, r)
 	s.uploads.WithLabelValues(result(err)).Inc()
@@ -275,7 +276,7 @@ func (s *Store) begin(ctx context.Context, o Owner, name string, k kind) (direct
 		return row, m, err
 	}
 	row.SealedName, err = s.vault.Seal(row.KeyID, metaAAD(row.ID), plain)
-	if vault.Lost(err) { // the conversation's: its next event gives it another
+	if vault.Lost(err) { // the conversation's key is lost: its next event will get another one
 		if row.KeyID, err = s.vault.Assign(); err == nil {
 			row.SealedName, err = s.vault.Seal(row.KeyID, metaAAD(row.ID), plain)
 		}
@@ -299,14 +300,14 @@ func (s *Store) fill(ctx context.Context, row *directory.BlobRow, m meta, k kind
 	}
 	row.State = directory.BlobReady
 	err = s.rows.FinishBlob(ctx, *row)
-	if errors.Is(err, directory.ErrNotFound) { // its conversation has ended meanwhile
+	if errors.Is(err, directory.ErrNotFound) { // the conversation has ended meanwhile
 		err = ErrNotFound
 	}
 	return err
 }
 
-// fillPicture takes the whole upload in first, sealed on disk, since a slow
-// sender must not hold memory or a decoder; then it looks into it.
+// fillPicture first stores the whole upload, sealed on disk, since a slow sender must not hold
+// memory or a decoder; then it checks the picture.
 func (s *Store) fillPicture(ctx context.Context, row *directory.BlobRow, m meta, upload io.Reader) error {
 	size, err := s.write(ctx, row.ID, m, streamUpload, upload)
 	if err != nil {
@@ -338,7 +339,7 @@ func (s *Store) fillPicture(ctx context.Context, row *directory.BlobRow, m meta,
 	return s.remove(ctx, row.ID, streamUpload)
 }
 
-// discard undoes an upload that failed, as far as it can now; Sweep does the rest.
+// discard undoes a failed upload as far as possible now; Sweep does the rest.
 func (s *Store) discard(ctx context.Context, id conversation.BlobID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
@@ -376,10 +377,10 @@ func (s *Store) openMeta(row directory.BlobRow) (m meta, err error) {
 	return m, err
 }
 
-// Info describes a ready attachment and tells its row, which says whose it is.
+// Info describes a ready attachment and returns its row, which says to whom it belongs.
 func (s *Store) Info(ctx context.Context, id conversation.BlobID) (conversation.File, directory.BlobRow, error) {
 	row, m, err := s.row(ctx, id)
-	if err == nil && !row.Used { // a message may have it that its row does not know of yet
+	if err == nil && !row.Used { // a message may name it although its row does not say so yet
 		var named bool
 		if named, err = s.settle(ctx, id); named && err == nil {
 			row, m, err = s.row(ctx, id)
@@ -404,7 +405,7 @@ func (s *Store) Open(ctx context.Context, id conversation.BlobID) (conversation.
 	return fileOf(row, m), r, nil
 }
 
-// Delete removes an attachment for good; deleting it twice is ErrNotFound.
+// Delete removes an attachment for good; deleting it again is ErrNotFound.
 func (s *Store) Delete(ctx context.Context, id conversation.BlobID) error {
 	err := s.rows.EndBlob(ctx, id)
 	if errors.Is(err, directory.ErrNotFound) {
@@ -419,11 +420,10 @@ func (s *Store) Delete(ctx context.Context, id conversation.BlobID) error {
 	return nil
 }
 
-// Erase removes all attachments of a conversation and destroys the data keys
-// that only they used: what the conversation's own key, conversationKey, does
-// not cover.
+// Erase removes all attachments of a conversation and destroys the data keys that only they used:
+// all but conversationKey, the conversation's own key.
 func (s *Store) Erase(ctx context.Context, conv conversation.ConversationID, conversationKey int64) error {
-	if _, err := s.Sweep(ctx); err != nil { // finds what a kill after the commit left without its conversation
+	if _, err := s.Sweep(ctx); err != nil { // finds attachments whose row lacks the conversation, because of a kill after the commit
 		return fmt.Errorf("blob: erase: %w", err)
 	}
 	rows, err := s.rows.BlobsOf(ctx, conv)
@@ -445,13 +445,13 @@ func (s *Store) Erase(ctx context.Context, conv conversation.ConversationID, con
 	return nil
 }
 
-// bounded reads at most left bytes; one more is ErrTooLarge. take counts what
-// was read, and ends the reading.
+// bounded reads at most left bytes; one byte more is ErrTooLarge. take counts the bytes read, and
+// may end the reading with an error.
 type bounded struct {
 	r    io.Reader
 	left int64
 	take func(n int) error
-	err  error // how reading r failed, if it did
+	err  error // the error of reading r, if it failed
 }
 
 func (b *bounded) Read(p []byte) (int, error) {

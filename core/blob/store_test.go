@@ -38,11 +38,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type fixture struct {
 	*blob.Store
 	t       testing.TB
-	dir     string // of the attachments
-	db      string // file of the rows
+	dir     string // folder of the attachments
+	db      string // the database with the rows
 	rows    *directory.Directory
 	vault   *vault.Vault
-	account conversation.AccountID // takes 1 MiB, pictures and PDF
+	account conversation.AccountID // accepts 1 MiB, pictures and PDF
 	conv    conversation.ConversationID
 	key     int64
 }
@@ -109,7 +109,7 @@ func (f *fixture) read(id conversation.BlobID) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// objects are the stored files.
+// objects lists the stored files.
 func (f *fixture) objects() (paths []string) {
 	f.t.Helper()
 	err := filepath.WalkDir(f.dir, func(path string, d fs.DirEntry, err error) error {
@@ -152,7 +152,7 @@ func encode(t testing.TB, as string, img image.Image) []byte {
 	return b.Bytes()
 }
 
-// pdf is something that is taken as it is, of n bytes.
+// pdf is a file of n bytes that is stored without change.
 func pdf(n int) []byte {
 	b := make([]byte, n)
 	r := rand.NewChaCha8([32]byte{1})
@@ -256,8 +256,8 @@ func TestTypesAndNames(t *testing.T) {
 	}
 }
 
-// Nothing lies in clear on disk: neither content, nor name, nor a part of
-// either, while an upload runs and afterwards, thumbnails included.
+// Nothing may be in clear on disk, neither content nor name nor a part of either, while an upload
+// runs and afterwards, thumbnails included.
 func TestNothingInClear(t *testing.T) {
 	f := open(t, nil)
 	const canary = "canary-0c7a9e"
@@ -296,7 +296,7 @@ func TestNothingInClear(t *testing.T) {
 	}
 }
 
-// readerFunc calls a function when it is read, and is empty.
+// readerFunc calls a function when it is read, and returns no bytes.
 type readerFunc func()
 
 func (fn readerFunc) Read([]byte) (int, error) {
@@ -381,8 +381,8 @@ func TestReserve(t *testing.T) {
 	}
 }
 
-// What a sender may name: what was uploaded to the conversation, or to the
-// account and the thread, and no other message has. Looking takes nothing.
+// A sender may name what was uploaded to the conversation, or to the account and the thread, unless
+// another message has it. Find must change nothing.
 func TestFind(t *testing.T) {
 	f := open(t, nil)
 	ctx := t.Context()
@@ -435,8 +435,8 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// An attachment whose key was destroyed is nobody's, and no trouble of ours
-// that would have the message come again.
+// An attachment whose key was destroyed counts as not found. It must not be an error that makes the
+// message come again.
 func TestFindErased(t *testing.T) {
 	f := open(t, nil)
 	file := f.put("a.pdf", pdf(10))
@@ -449,7 +449,7 @@ func TestFindErased(t *testing.T) {
 	}
 }
 
-// swept sweeps, lets the grace of what was marked pass, and sweeps again.
+// swept sweeps, waits until the grace of the marked orphans is over, and sweeps again.
 func (f *fixture) swept() int {
 	f.t.Helper()
 	if n, err := f.Sweep(f.t.Context()); n != 0 || err != nil {
@@ -470,7 +470,7 @@ func TestSweep(t *testing.T) {
 	f := open(t, func(o *blob.Options) { o.Named = logOf(named) })
 	ctx := t.Context()
 	orphan, used, fresh := f.put("a.pdf", pdf(100)), f.put("b.png", encode(t, "png", photo(9, 9))), f.put("c.pdf", pdf(100))
-	unmarked, late := f.put("d.pdf", pdf(100)), f.put("e.pdf", pdf(100)) // a kill came between the commit and Take
+	unmarked, late := f.put("d.pdf", pdf(100)), f.put("e.pdf", pdf(100)) // as after a kill between the commit and Take
 	named[unmarked.Blob] = f.conv
 	if err := f.Take(ctx, f.conv, []conversation.BlobID{used.Blob}); err != nil {
 		t.Fatal(err)
@@ -494,7 +494,7 @@ func TestSweep(t *testing.T) {
 	if n, err := f.Sweep(ctx); n != 0 || err != nil {
 		t.Errorf("Sweep: %d, %v; want orphans marked, none deleted yet", n, err)
 	}
-	named[late.Blob] = f.conv // the append of a message that had found it is through now
+	named[late.Blob] = f.conv // a message that had found it has been appended now
 	if found, err := f.Find(ctx, blob.Sender{Conversation: f.conv}, []conversation.BlobID{late.Blob}); err != nil || !found[0].Blob.IsZero() {
 		t.Errorf("an orphan: found %+v, %v; want nothing", found, err)
 	}
@@ -515,7 +515,7 @@ func TestSweep(t *testing.T) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
 	}
-	// Objects: a kill left a temporary file, an upload, and one without a row.
+	// Objects as a kill leaves them: a temporary file, an upload, and one without a row.
 	old := time.Now().Add(-25 * time.Hour)
 	stray := f.pathOf(conversation.NewID[conversation.BlobID]())
 	for _, path := range []string{stray, f.pathOf(used.Blob) + ".u", f.pathOf(used.Blob) + ".18a.tmp", f.pathOf(fresh.Blob) + ".18b.tmp"} {
@@ -539,7 +539,7 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// logOf is what Options.Named asks, without a log.
+// logOf is a function for Options.Named that asks a map instead of a log.
 func logOf(named map[conversation.BlobID]conversation.ConversationID) func(context.Context, conversation.BlobID) (conversation.ConversationID, error) {
 	return func(_ context.Context, id conversation.BlobID) (conversation.ConversationID, error) {
 		if conv, ok := named[id]; ok {
@@ -549,8 +549,8 @@ func logOf(named map[conversation.BlobID]conversation.ConversationID) func(conte
 	}
 }
 
-// What was uploaded to a conversation and never sent goes with its end, a
-// running upload with it, and not a day later; the messages' own stay (19).
+// What was uploaded to a conversation and never sent must be removed at its end, with a running
+// upload, and not a day later; attachments of messages must stay (19).
 func TestEndOfConversation(t *testing.T) {
 	over := map[conversation.ConversationID]bool{}
 	named := map[conversation.BlobID]conversation.ConversationID{}
@@ -593,7 +593,7 @@ func TestEndOfConversation(t *testing.T) {
 	}
 }
 
-// Run hears of the end at once, and removes a minute later what it leaves.
+// Run must be told of a conversation's end at once, and remove its orphans a minute later.
 func TestRunRemovesAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conv := conversation.NewID[conversation.ConversationID]()
@@ -624,7 +624,7 @@ func TestRunRemovesAtTheEnd(t *testing.T) {
 	})
 }
 
-// oneRow keeps one row; what Run does not call is not there.
+// oneRow keeps one row; methods that Run does not call are missing.
 type oneRow struct {
 	blob.Rows
 	mu  sync.Mutex
@@ -677,7 +677,7 @@ func (r *oneRow) EndOrphan(_ context.Context, id conversation.BlobID) error {
 
 type noVault struct{ blob.Vault }
 
-// age makes attachments a day older, behind everybody's back.
+// age makes attachments a day older, directly in the database.
 func (f *fixture) age(ids ...conversation.BlobID) error {
 	for _, id := range ids {
 		if err := f.exec(`UPDATE blobs SET created_at = $1 WHERE id = $2`, time.Now().Add(-25*time.Hour).UnixMilli(), id); err != nil {
@@ -757,7 +757,7 @@ func ExampleDisposition() {
 	// Output: attachment; filename="Gr__e.pdf"; filename*=UTF-8''Gr%C3%B6%C3%9Fe.pdf
 }
 
-// damagedKey is a vault that has one key damaged.
+// damagedKey is a vault in which one key is damaged.
 type damagedKey struct {
 	*vault.Vault
 	key int64
@@ -777,7 +777,7 @@ func (v *damagedKey) Seal(key int64, aad, plain []byte) ([]byte, error) {
 	return v.Vault.Seal(key, aad, plain)
 }
 
-// FT13: neither is one whose key is damaged.
+// FT13: an attachment whose key is damaged counts as not found, too.
 func TestFindDamagedKey(t *testing.T) {
 	keys := &damagedKey{}
 	f := open(t, func(o *blob.Options) { keys.Vault, o.Vault = o.Vault.(*vault.Vault), keys })
@@ -789,7 +789,7 @@ func TestFindDamagedKey(t *testing.T) {
 	}
 }
 
-// FT13: an upload to a conversation whose key is damaged has a key of its own.
+// FT13: an upload to a conversation whose key is damaged must get a key of its own.
 func TestPutDamagedKey(t *testing.T) {
 	keys := &damagedKey{}
 	f := open(t, func(o *blob.Options) { keys.Vault, o.Vault = o.Vault.(*vault.Vault), keys })

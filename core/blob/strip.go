@@ -6,13 +6,12 @@ import (
 	"errors"
 )
 
-// errPicture: a picture is not built as its format says.
+// errPicture: a picture is not well formed by the rules of its format.
 var errPicture = errors.New("not a well-formed picture")
 
-// strip returns a picture without its metadata and without whatever follows
-// its end. It walks the format's own structure and keeps only the parts that
-// are known to be needed to show the picture. A JPEG keeps its orientation
-// (1 to 8, Exif), which is 1 for all others.
+// strip returns a picture without its metadata and without any data after its end. It walks the
+// format's own structure and keeps only the parts that are known to be needed to show the picture.
+// A JPEG keeps its orientation (1 to 8, Exif); for all other formats the orientation is 1.
 func strip(mime string, b []byte) (out []byte, orientation int, err error) {
 	switch mime {
 	case "image/jpeg":
@@ -46,7 +45,7 @@ func stripJPEG(b []byte) (out []byte, orientation int, err error) {
 	}
 	out = append(make([]byte, 0, len(b)), 0xFF, jpegSOI)
 	orientation = 1
-	wrote := false // the orientation goes behind JFIF's own segment
+	wrote := false // the orientation must come after JFIF's own segment
 	for i := 2; ; {
 		for i+1 < len(b) && b[i] == 0xFF && b[i+1] == 0xFF {
 			i++ // fill bytes
@@ -80,7 +79,7 @@ func stripJPEG(b []byte) (out []byte, orientation int, err error) {
 		if marker == jpegSOS {
 			next := scanEnd(b, i)
 			out = append(out, b[i:next]...)
-			if next == len(b) { // cut short, as phones and mail sometimes do: shown as far as it goes
+			if next == len(b) { // cut short, as phones and mail sometimes do: shown as far as it is there
 				return append(out, 0xFF, jpegEOI), orientation, nil
 			}
 			i = next
@@ -90,8 +89,8 @@ func stripJPEG(b []byte) (out []byte, orientation int, err error) {
 
 func isAPP(marker byte) bool { return marker&0xF0 == jpegAPP0 || marker == jpegCOM }
 
-// keepJPEG keeps what is needed to decode, JFIF's density, colour profiles
-// and Adobe's colour transform.
+// keepJPEG reports whether a segment is needed to decode or show a JPEG: JFIF's density, colour
+// profiles and Adobe's colour transform are.
 func keepJPEG(marker byte, seg []byte) bool {
 	switch {
 	case !isAPP(marker):
@@ -107,8 +106,8 @@ func keepJPEG(marker byte, seg []byte) bool {
 	}
 }
 
-// scanEnd finds the marker that ends entropy-coded data: neither a stuffed
-// byte, nor a restart, nor a fill byte.
+// scanEnd finds the marker that ends entropy-coded data: stuffed bytes, restarts and fill bytes do
+// not end it.
 func scanEnd(b []byte, i int) int {
 	for ; i+1 < len(b); i++ {
 		if m := b[i+1]; b[i] == 0xFF && m != 0 && m != 0xFF && (m < 0xD0 || m > 0xD7) {
@@ -118,8 +117,7 @@ func scanEnd(b []byte, i int) int {
 	return len(b)
 }
 
-// exifOrientation reads tag 0x0112 of IFD0 (Exif 2.32, 4.6.4 A); 1, upright,
-// when there is none.
+// exifOrientation reads tag 0x0112 of IFD0 (Exif 2.32, 4.6.4 A); 1, upright, if there is none.
 func exifOrientation(seg []byte) int {
 	tiff, ok := bytes.CutPrefix(seg, []byte("Exif\x00\x00"))
 	if !ok || len(tiff) < 8 {
@@ -144,7 +142,7 @@ func exifOrientation(seg []byte) int {
 	return 1
 }
 
-// orientationSegment is an APP1 segment that says nothing but how to turn the picture.
+// orientationSegment is an APP1 segment that contains only the orientation.
 func orientationSegment(o int) []byte {
 	return []byte{
 		0xFF, jpegAPP0 + 1, 0, 34, 'E', 'x', 'i', 'f', 0, 0,
@@ -204,14 +202,14 @@ func stripGIF(b []byte) ([]byte, error) {
 			if i+10 > len(b) {
 				return nil, errPicture
 			}
-			i += 10 + colourTable(b[i+9]) + 1 // and LZW's code size
+			i += 10 + colourTable(b[i+9]) + 1 // and the byte with LZW's code size
 		case 0x21: // extension
 			if i+3 > len(b) {
 				return nil, errPicture
 			}
 			switch b[i+1] {
 			case 0xF9: // timing and transparency
-			case 0xFF: // application: only the one that says how often to play
+			case 0xFF: // application: only the one with the number of repetitions
 				keep = bytes.HasPrefix(b[i+2:], []byte("\x0bNETSCAPE2.0")) || bytes.HasPrefix(b[i+2:], []byte("\x0bANIMEXTS1.0"))
 			default: // comment, plain text
 				keep = false
@@ -272,14 +270,14 @@ func stripWebP(b []byte) ([]byte, error) {
 			at := len(out)
 			out = append(out, b[i:end]...)
 			if n > 0 {
-				out[at+8] &^= 0x08 | 0x04 // neither Exif nor XMP follows
+				out[at+8] &^= 0x08 | 0x04 // clear the flags that announce Exif and XMP
 			}
 		case "VP8 ", "VP8L", "ALPH", "ANIM", "ANMF", "ICCP":
 			out = append(out, b[i:end]...)
 		}
 		i = end
 	}
-	if len(out) < 20 { // nothing of a picture
+	if len(out) < 20 { // too short for a picture
 		return nil, errPicture
 	}
 	binary.LittleEndian.PutUint32(out[4:], uint32(len(out)-8))

@@ -13,26 +13,26 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 )
 
-// How often Run looks.
+// How often Run looks for attachments to remove.
 const (
 	sweepEvery = 10 * time.Minute
 	strayEvery = 24 * time.Hour
 	sweepPage  = 500
-	// orphanGrace is how long an orphan's content stays after no message can
-	// find it any more: one that found it before may be on its way to the log.
+	// orphanGrace is how long an orphan's content stays after messages can no longer find it: a
+	// message that found it before may still be on its way to the log.
 	orphanGrace = time.Minute
-	// maxEnded bounds the conversations whose end waits for Run; what is over it
-	// is left to the next sweep.
+	// maxEnded bounds the ended conversations that wait for Run; any more are left to the next
+	// sweep.
 	maxEnded = 1024
 )
 
-// Run removes orphans: those of a conversation when it ends, others every ten
-// minutes; and once a day stored objects that no row knows; until ctx ends.
+// Run removes orphans until ctx ends: those of a conversation when it ends, others every ten
+// minutes. Once a day it removes stored objects that have no row.
 func (s *Store) Run(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	var strays time.Time
-	var soon <-chan time.Time // when the grace of marked orphans is over
+	var soon <-chan time.Time // fires when the grace of the marked orphans is over
 	sweep := func() {
 		_, marked, err := s.sweep(ctx)
 		if err != nil && ctx.Err() == nil {
@@ -69,16 +69,16 @@ func (s *Store) Run(ctx context.Context) {
 	}
 }
 
-// Ended says that a conversation is over: what was uploaded to it and no
-// message names goes now. It never blocks.
+// Ended says that a conversation is over, so that its attachments that no message names are removed
+// now. It never blocks.
 func (s *Store) Ended(conv conversation.ConversationID) {
 	select {
 	case s.ended <- conv:
-	default: // Sweep finds out
+	default: // the next Sweep will find them
 	}
 }
 
-// orphan marks what no message of an ended conversation names.
+// orphan marks the attachments of an ended conversation that no message names.
 func (s *Store) orphan(ctx context.Context, conv conversation.ConversationID) (n int, err error) {
 	rows, err := s.rows.UnusedBlobsOf(ctx, conv)
 	for i := range rows {
@@ -105,16 +105,16 @@ func (s *Store) mark(ctx context.Context, row *directory.BlobRow) (bool, error) 
 	return err == nil, err
 }
 
-// Sweep looks at every attachment that is not marked as used, and tells how
-// many it deleted. One that a message names in the log after all is the
-// message's. Another is an orphan when it is a day old or its conversation is
-// over: no message finds it from then on, and a minute later its content goes.
+// Sweep looks at every attachment that is not marked as used, and returns how many it deleted. If
+// the log has a message that names the attachment, it is marked as used. Otherwise it is an orphan
+// when it is a day old or its conversation is over: then no message can find it any more, and a
+// minute later its content is removed.
 func (s *Store) Sweep(ctx context.Context) (n int, err error) {
 	n, _, err = s.sweep(ctx)
 	return n, err
 }
 
-// sweep also tells how many orphans it marked, or left for their grace.
+// sweep also returns how many orphans it marked, or kept because of their grace.
 func (s *Store) sweep(ctx context.Context) (deleted, marked int, err error) {
 	var after conversation.BlobID
 	for {
@@ -141,7 +141,7 @@ func (s *Store) sweep(ctx context.Context) (deleted, marked int, err error) {
 	}
 }
 
-// look does what is due with one attachment that is not marked as used.
+// look handles one attachment that is not marked as used.
 func (s *Store) look(ctx context.Context, row *directory.BlobRow) (gone, waits bool, err error) {
 	if row.State != directory.BlobOrphaned {
 		due := s.opts.Now().Sub(row.CreatedAt) >= OrphanAge
@@ -164,7 +164,7 @@ func (s *Store) look(ctx context.Context, row *directory.BlobRow) (gone, waits b
 		return false, true, nil
 	}
 	err = s.rows.EndOrphan(ctx, row.ID)
-	if errors.Is(err, directory.ErrNotFound) { // taken in this moment
+	if errors.Is(err, directory.ErrNotFound) { // a message has taken it just now
 		return false, false, nil
 	}
 	if err == nil {
@@ -173,11 +173,11 @@ func (s *Store) look(ctx context.Context, row *directory.BlobRow) (gone, waits b
 	return err == nil, false, err
 }
 
-// SweepObjects deletes what a kill or a failed removal left in the bucket:
-// objects older than a day whose attachment is gone or was never ready, and
-// files cut short. It lists the whole bucket.
+// SweepObjects deletes what a kill or a failed removal left in the bucket: objects older than a day
+// whose attachment is deleted or never became ready, and incomplete files. It lists the whole
+// bucket.
 func (s *Store) SweepObjects(ctx context.Context) (n int, err error) {
-	// The file system dates by the system's clock: when that has jumped, back or
+	// The file system dates objects by the system's clock: even if that clock has jumped, back or
 	// ahead, an object that was just written must not look a day old (FT19).
 	before := time.Now()
 	if now := s.opts.Now(); now.Before(before) {
@@ -213,10 +213,10 @@ func (s *Store) stray(ctx context.Context, key string) (bool, error) {
 	stem, ending, _ := strings.Cut(name, ".")
 	id, err := conversation.ParseID[conversation.BlobID](stem)
 	if err != nil {
-		return false, nil //nolint:nilerr // not ours
+		return false, nil //nolint:nilerr // not an object of the store
 	}
 	if ending != "" && ending != "t" {
-		return true, nil // an upload or a temporary file of a day ago
+		return true, nil // an upload or a temporary file that is a day old
 	}
 	row, err := s.rows.Blob(ctx, id)
 	if errors.Is(err, directory.ErrNotFound) {

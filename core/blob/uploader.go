@@ -6,29 +6,28 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// maxUploaders is how many are counted at once. Agents are configured, so their
-// number is nobody's to choose.
+// maxUploaders is how many uploaders are counted at once. Agents are configured by an
+// administrator, so no attacker can make their number grow.
 const maxUploaders = 50_000
 
-// usage is what is counted of whom.
+// usage names a count: an agent's bytes or an agent's files.
 type usage struct {
 	who   conversation.AgentID
 	bytes bool // else files
 }
 
-// QuotaError is an ErrQuota that says when there is room again.
+// QuotaError is an ErrQuota that says after what time uploads are possible again.
 type QuotaError struct{ After time.Duration }
 
 // Error implements error.
 func (*QuotaError) Error() string { return ErrQuota.Error() }
 
-// Unwrap gives ErrQuota.
+// Unwrap makes errors.Is recognise an ErrQuota.
 func (*QuotaError) Unwrap() error { return ErrQuota }
 
-// take counts what an agent uploads within an hour. Nothing gives it back: what
-// was received and then refused has cost the same. Plugins are not counted here:
-// one that were told to wait for an hour gives up a picture that a carrier's
-// webhook was acknowledged for, and chats have limits of their own.
+// take counts what an agent uploads within an hour. Refused uploads count too, since receiving them
+// has cost the same. Plugins are not counted: a plugin that must wait for an hour would give up a
+// picture whose webhook the carrier has been told is accepted, and chats have limits of their own.
 func (s *Store) take(who conversation.AgentID, bytes bool, n int64) error {
 	if who.IsZero() {
 		return nil

@@ -11,8 +11,8 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// FT22: what one agent uploads within an hour is bounded in files and in bytes,
-// whatever was refused counts, and nobody else is concerned.
+// FT22: one agent's uploads within an hour must be bounded in files and in bytes, refused uploads
+// must count, and other agents must not be affected.
 func TestUploadsOfAgent(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	f := open(t, func(o *blob.Options) {

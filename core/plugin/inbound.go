@@ -11,10 +11,10 @@ type Inbound struct {
 	Plugin    string
 	Account   conversation.AccountID
 	Thread    string // clear thread key
-	DedupeKey string // "" = cannot repeat
-	// Repeats: what is answered with Retry comes again, under the same DedupeKey
-	// and in the order of its sending. It holds for what a session sends by
-	// itself; a webhook's events come again when the carrier likes.
+	DedupeKey string // the same for each repeat of an event; "" = the event cannot be repeated
+	// Repeats: an event that is answered with Retry comes again, under the same DedupeKey and in
+	// the order in which it was sent. This is so for events that a session sends by itself; a
+	// webhook's events come again whenever the carrier decides.
 	Repeats    bool
 	ProviderAt time.Time
 	ReceivedAt time.Time
@@ -37,8 +37,8 @@ type InboundMessage struct {
 	ProviderIDs []string
 }
 
-// DeliveryStatus is a provider's later word on a message, which one of
-// ProviderID and Command names, or both.
+// DeliveryStatus is a provider's later report on a message, which is named by ProviderID, by
+// Command, or by both.
 type DeliveryStatus struct {
 	ProviderID string
 	Command    [16]byte // zero: not known
@@ -52,7 +52,7 @@ type InboundReceipt struct {
 	Delivered, Read uint64
 }
 
-// CustomerAction is what a customer does beyond messages. Exactly one is set.
+// CustomerAction is what a customer does other than writing. Exactly one field is set.
 type CustomerAction struct {
 	Start      *StartAction
 	Page       *conversation.PageBody
@@ -62,24 +62,24 @@ type CustomerAction struct {
 	OptOut     *OptOut
 }
 
-// StartAction asks for a conversation (request form).
+// StartAction asks for a new conversation (request form).
 type StartAction struct {
-	Body     conversation.StartedBody // Thread is filled in by the router
+	Body     conversation.StartedBody // the router fills in Thread
 	ClientID string
 	Parts    []conversation.Part
 }
 
-// OptOut: the customer wants no more messages on the thread, or some again.
+// OptOut: the customer wants no more messages on the thread, or wants them again.
 type OptOut struct {
 	Out     bool
-	Keyword string // as written
+	Keyword string // as the customer wrote it
 }
 
 // AckStatus is the outcome of an Ingest.
 type AckStatus int
 
-// Outcomes. Refused is final and logged; Retry means that nothing is durable
-// and the event should come again.
+// Outcomes. Refused is final and logged; Retry means that nothing is durable and the plugin must
+// send the event again.
 const (
 	Committed AckStatus = iota + 1
 	Duplicate
@@ -90,7 +90,7 @@ const (
 // Ack answers an Ingest.
 type Ack struct {
 	Status       AckStatus
-	Code         string // refused, retry: published reason
+	Code         string // published reason, for refused and retry
 	Conversation conversation.ConversationID
 	Seq          uint64
 }

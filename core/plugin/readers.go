@@ -12,14 +12,14 @@ type SubscriptionSpec struct {
 	Plugin   string
 	Account  conversation.AccountID
 	Thread   string
-	After    conversation.ConversationID // zero: the open one from its start
+	After    conversation.ConversationID // the conversation after which to read; zero: read the open one from its start
 	AfterSeq uint64
 	Audience conversation.Audience
-	Credit   int // records that may be in flight
+	Credit   int // how many records may be under way before the reader gives more credit
 }
 
-// Record is an opened event as a reader gets it. Head and Body are the stored
-// bytes and must not be changed.
+// Record is an opened event as a reader receives it. Head and Body are the stored bytes and must
+// not be changed.
 type Record struct {
 	Conversation conversation.ConversationID
 	Seq, Prev    uint64
@@ -28,12 +28,12 @@ type Record struct {
 	Head, Body   json.RawMessage
 }
 
-// Sink takes what a reader gets. Its methods are called one at a time and
-// must not block: the host queues (records are bounded by credit).
+// Sink receives what a reader reads. Its methods are called one at a time and must not block: the
+// host queues the records, whose number is bounded by credit.
 type Sink interface {
-	// Records delivers in order; live tells that nothing more is waiting.
+	// Records delivers records in order; live says that no more are waiting.
 	Records(recs []Record, live bool)
-	// Signal delivers something ephemeral.
+	// Signal delivers an ephemeral signal.
 	Signal(AgentSignal)
 	// End says that the subscription is over; code is a published reason.
 	End(code string)
@@ -41,14 +41,14 @@ type Sink interface {
 
 // Reader is an open subscription.
 type Reader interface {
-	// Credit lets n more records come.
+	// Credit allows n more records.
 	Credit(n int)
-	// Close ends it; no method of the sink runs after Close returns.
+	// Close ends the reader; no method of the sink runs after Close returns.
 	Close()
 }
 
-// SubscribeError refuses a subscription with a published reason. A Core may
-// return it, wrapped, from Subscribe; any other error reads "unavailable".
+// SubscribeError refuses a subscription with a published reason. A Core may return it, wrapped,
+// from Subscribe; for any other error the plugin is told "unavailable".
 type SubscribeError struct{ Code string }
 
 // Error names the code.

@@ -16,7 +16,7 @@ const (
 	SignalQueue    SignalKind = "queue"
 )
 
-// CustomerSignal is typing or presence of a customer.
+// CustomerSignal says that a customer types or is present.
 type CustomerSignal struct {
 	Account conversation.AccountID
 	Thread  string
@@ -24,12 +24,12 @@ type CustomerSignal struct {
 	On      bool
 }
 
-// AgentSignal goes to a customer's channel.
+// AgentSignal is a signal for a customer's channel.
 type AgentSignal struct {
 	Conversation conversation.ConversationID
 	Kind         SignalKind
 	On           bool
-	Name         string        // who types
-	Position     int           // queue: from 1; 0 = not queued
-	Waited       time.Duration // queue
+	Name         string        // name of the agent who types
+	Position     int           // place in the queue, from 1; 0 = not queued
+	Waited       time.Duration // how long the customer has waited in the queue
 }

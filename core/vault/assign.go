@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// keyPool holds keys that are stored and not yet assigned, lowest id first.
+// keyPool holds keys that are stored but not yet assigned, lowest id first.
 type keyPool struct {
 	mu     sync.Mutex
 	ready  []dataKey
@@ -15,7 +15,7 @@ type keyPool struct {
 	closed bool
 }
 
-// take removes the next key; left is how many remain.
+// take removes and returns the next key; left is how many keys remain.
 func (p *keyPool) take() (k dataKey, left int, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -42,7 +42,7 @@ func (p *keyPool) state() (last int64, left int, closed bool) {
 	return p.last, len(p.ready), p.closed
 }
 
-// close ends assigning and returns the id up to which keys are spent.
+// close ends the assigning of keys and returns the id up to which keys are used up.
 func (p *keyPool) close() (given int64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -53,10 +53,10 @@ func (p *keyPool) close() (given int64, ok bool) {
 	return p.given, true
 }
 
-// startPool takes up keys that an orderly stop left unused and sees to it
-// that a block is ready. After a kill the block then in use is skipped: which
-// of its keys were assigned is only known to the event store, and a key may
-// also have gone to something that is not in there (an attachment).
+// startPool takes over the keys that an orderly stop left unused, and makes sure that a block is
+// ready. After a kill the block that was in use is skipped: only the event store knows which of its
+// keys were assigned, and a key may also have been used for something that is not in the event
+// store (an attachment).
 func (v *Vault) startPool(ctx context.Context, floor int64) error {
 	reserved, err := v.store.reserved(ctx)
 	if err != nil {
@@ -68,8 +68,8 @@ func (v *Vault) startPool(ctx context.Context, floor int64) error {
 		return fmt.Errorf("vault: read unused keys: %w", err)
 	}
 	if len(bad) > 0 {
-		// They sealed nothing yet: dropping them costs nothing. As destroyed keys
-		// they are never taken up again.
+		// These keys have sealed nothing yet, so dropping them loses nothing. As destroyed keys
+		// they are never used again.
 		v.log.WarnContext(ctx, "damaged keys that were not in use are dropped: look after the disk", "keys", len(bad))
 		if err := v.store.destroy(ctx, bad); err != nil {
 			return v.noteFailure(fmt.Errorf("vault: drop damaged keys: %w", err))
@@ -92,11 +92,10 @@ func (v *Vault) startPool(ctx context.Context, floor int64) error {
 	return nil
 }
 
-// Assign returns the id of a fresh data key that is durably stored. It does
-// no I/O unless keys are asked for faster than they can be made. The caller
-// makes the assignment last by committing the id with what it sealed.
-// Errors: ErrReadOnly, ErrClosed, ErrFailed, or why no key could be made (a
-// full disk), in which case the next call tries again.
+// Assign returns the id of a fresh data key that is durably stored. It does no I/O unless keys are
+// asked for faster than they can be made. The caller must commit the id together with what it
+// sealed under the key; this makes the assignment last. Errors: ErrReadOnly, ErrClosed, ErrFailed,
+// or the reason why no key could be made (a full disk), in which case the next call tries again.
 func (v *Vault) Assign() (int64, error) {
 	if v.lock == nil {
 		return 0, fmt.Errorf("vault: assign: %w", ErrReadOnly)
@@ -110,13 +109,13 @@ func (v *Vault) Assign() (int64, error) {
 			if left < v.block/2+1 {
 				select {
 				case v.wake <- struct{}{}:
-				default: // a refill is due already
+				default: // a refill is requested already
 				}
 			}
 			v.cache.put(k.id, k.aead)
 			return k.id, nil
 		}
-		// The background refill did not keep up or failed: do it here.
+		// The background refill was too slow or failed, so the keys are made here.
 		if err := v.topUp(context.Background()); err != nil {
 			return 0, fmt.Errorf("vault: assign: %w", err)
 		}
@@ -136,7 +135,7 @@ func (v *Vault) refillLoop(ctx context.Context) {
 	}
 }
 
-// topUp adds a block unless somebody just did.
+// topUp adds a block, unless another caller has just added one.
 func (v *Vault) topUp(ctx context.Context) error {
 	v.refillMu.Lock()
 	defer v.refillMu.Unlock()

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// cache holds the least long unused keys, at most size of them.
+// cache holds the most recently used keys, at most size of them.
 type cache struct {
 	mu    sync.Mutex
 	size  int

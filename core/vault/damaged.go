@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// maxDamaged bounds how many damaged keys are told apart.
+// maxDamaged bounds how many damaged keys are remembered.
 const maxDamaged = 1000
 
 // damaged remembers which keys were found damaged.
@@ -15,7 +15,7 @@ type damaged struct {
 	keys map[int64]bool
 }
 
-// add reports whether the key is a new one.
+// add remembers a damaged key and reports whether it was not known before.
 func (d *damaged) add(id int64) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -29,8 +29,7 @@ func (d *damaged) add(id int64) bool {
 	return true
 }
 
-// Damaged is how many keys in use were asked for and found damaged since the
-// vault was opened, 1000 at most.
+// Damaged is how many keys were needed and found damaged since the vault was opened, at most 1000.
 func (v *Vault) Damaged() int {
 	v.damaged.mu.Lock()
 	defer v.damaged.mu.Unlock()

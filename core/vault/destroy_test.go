@@ -11,7 +11,7 @@ import (
 	"github.com/parley-gateway/parley/core/vault"
 )
 
-// wrappedKey reads a key's wrapped form as it lies on disk.
+// wrappedKey reads a key's wrapped form from the file.
 func wrappedKey(t *testing.T, path string, id int64) []byte {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+path+"?mode=ro")
@@ -26,7 +26,7 @@ func wrappedKey(t *testing.T, path string, id int64) []byte {
 	return w
 }
 
-// filesHolding names the files of dir that contain want.
+// filesHolding lists the files of dir that contain want.
 func filesHolding(t *testing.T, dir string, want []byte) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

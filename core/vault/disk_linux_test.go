@@ -14,8 +14,8 @@ import (
 	"github.com/parley-gateway/parley/core/vault"
 )
 
-// PR16: without space no key can be made, which is told and passes by itself;
-// keys that exist go on working.
+// PR16: on a full disk no key can be made; Assign must say so, work again when there is space, and
+// existing keys must stay usable throughout.
 func TestDiskFull(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("mounting a small tmpfs needs root")
@@ -44,7 +44,7 @@ func TestDiskFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	ballast := filepath.Join(dir, "ballast")
-	_ = os.WriteFile(ballast, make([]byte, 1<<20), 0o600) // as much of it as fits
+	_ = os.WriteFile(ballast, make([]byte, 1<<20), 0o600) // fill the disk: write as much as fits
 	var full error
 	for range 100_000 {
 		if _, full = v.Assign(); full != nil {
@@ -65,7 +65,7 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
-// PR17: after a flush that failed no key is handed out any more.
+// PR17: after a failed flush no key may be assigned any more.
 func TestFlushErrorIsFatal(t *testing.T) {
 	strace, err := exec.LookPath("strace")
 	if err != nil {
@@ -80,7 +80,7 @@ func TestFlushErrorIsFatal(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() }) // if the test ends early
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // in case the test ends early
 	lines := bufio.NewScanner(out)
 	for range 20 {
 		if !lines.Scan() {

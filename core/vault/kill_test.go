@@ -13,7 +13,7 @@ import (
 	"github.com/parley-gateway/parley/core/vault"
 )
 
-// childEnv makes the test binary a process that assigns keys until it is killed.
+// childEnv makes the test binary assign keys until it is killed.
 const childEnv = "PARLEY_VAULT_TEST_CHILD"
 
 func runChild() {
@@ -37,8 +37,8 @@ func runChild() {
 	}
 }
 
-// A key that was handed out is readable after kill -9, and is never handed out
-// again: killed at many moments, among them between a block's write and its use.
+// A key that was assigned must be readable after kill -9, and must never be assigned again. The
+// process is killed at many moments, also between writing a block and using it.
 func TestKillWhileAssigning(t *testing.T) {
 	dir := t.TempDir()
 	rounds := 5
@@ -68,7 +68,7 @@ func TestKillWhileAssigning(t *testing.T) {
 				if strings.HasPrefix(lines.Text(), "error") {
 					t.Fatalf("round %d: child: %s", round, lines.Text())
 				}
-				continue // cut by the kill
+				continue // the line was cut off by the kill
 			}
 			if _, twice := used[id]; twice {
 				t.Fatalf("round %d: key %d handed out twice", round, id)

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// fileLock is an flock on a file of its own, never on the database file:
-// closing any descriptor of that one would drop SQLite's own locks.
+// fileLock is an flock on a file of its own, never on the database file: closing any descriptor of
+// the database file would drop SQLite's own locks.
 type fileLock struct{ f *os.File }
 
 func acquireLock(path string) (*fileLock, error) {
@@ -25,6 +25,5 @@ func acquireLock(path string) (*fileLock, error) {
 	return &fileLock{f: f}, nil
 }
 
-// release gives the lock up; the file stays, since removing it would race
-// with the next owner.
+// release gives the lock up; the lock file stays, since removing it would race with the next owner.
 func (l *fileLock) release() error { return l.f.Close() }

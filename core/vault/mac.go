@@ -23,9 +23,9 @@ type macState struct {
 	buf  []byte
 }
 
-// MAC is HMAC-SHA-256 over parts under a key that belongs to purpose alone.
-// Parts are length-prefixed, so ("ab","c") and ("a","bc") differ. The same on
-// every node that shares the key store, and for as long as it lives.
+// MAC is HMAC-SHA-256 over parts under a key that is used for purpose alone. Parts are
+// length-prefixed, so ("ab","c") and ("a","bc") differ. The result is the same on every node that
+// shares the key store, for as long as the key store exists.
 func (v *Vault) MAC(purpose string, parts ...[]byte) [32]byte {
 	p := v.macs.pool(purpose)
 	s := p.Get().(*macState)
@@ -42,14 +42,14 @@ func (v *Vault) MAC(purpose string, parts ...[]byte) [32]byte {
 	return sum
 }
 
-// Subkey is a 32-byte key for purpose, to be given to a plugin or used
-// elsewhere (identity header, visitor address, URL signing). It differs from
-// the key that MAC uses for the same purpose, and tells nothing about others.
+// Subkey is a 32-byte key for purpose, to be given to a plugin or used elsewhere (identity header,
+// visitor address, URL signing). It differs from the key that MAC uses for the same purpose, and no
+// other key can be derived from it.
 func (v *Vault) Subkey(purpose string) []byte { return v.macs.derive("parley/subkey/" + purpose) }
 
 func (m *macs) derive(info string) []byte {
 	k, err := hkdf.Key(sha256.New, m.root, nil, info, keySize)
-	if err != nil { // only for lengths that 32 is not
+	if err != nil { // happens only for lengths that are not allowed; 32 is allowed
 		panic(fmt.Sprintf("vault: derive key: %v", err))
 	}
 	return k

@@ -13,10 +13,9 @@ import (
 	"strings"
 )
 
-// LoadMaster reads a master key: from value (an environment variable's
-// content) or, when value is empty, from the file at path. Both forms hold 32
-// bytes as 64 hex digits or as standard base64; white space around is
-// ignored. Naming both is an error, so that neither is silently unused.
+// LoadMaster reads a master key: from value (an environment variable's content) or, when value is
+// empty, from the file at path. Both forms hold 32 bytes as 64 hex digits or as standard base64;
+// white space around them is ignored. Giving both is an error, so that neither is ignored silently.
 func LoadMaster(value, path string) ([]byte, error) {
 	switch {
 	case value != "" && path != "":
@@ -36,14 +35,14 @@ func LoadMaster(value, path string) ([]byte, error) {
 		key, err = base64.StdEncoding.DecodeString(value)
 	}
 	if err != nil || len(key) != keySize {
-		return nil, ErrMasterSyntax // says nothing of what was read
+		return nil, ErrMasterSyntax // the error shows nothing of the input
 	}
 	return key, nil
 }
 
-// CreateMaster makes a random master key and writes it to a new file with mode
-// 0600, in base64. The file appears whole or not at all and is durable on
-// return. An existing file is left alone: the error is fs.ErrExist.
+// CreateMaster makes a random master key and writes it to a new file with mode 0600, in base64. The
+// file appears complete or not at all and is durable on return. An existing file is not changed:
+// the error is fs.ErrExist.
 func CreateMaster(path string) (_ []byte, err error) {
 	key := make([]byte, keySize)
 	_, _ = rand.Read(key) // never fails (crypto/rand)
@@ -57,7 +56,7 @@ func CreateMaster(path string) (_ []byte, err error) {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return nil, fmt.Errorf("vault: write master key: %w", err)
 	}
-	// A link, unlike a rename, never replaces a key that is in use.
+	// A link, unlike a rename, never replaces an existing key.
 	if err := os.Link(f.Name(), path); err != nil {
 		return nil, fmt.Errorf("vault: create master key: %w", err)
 	}
@@ -70,8 +69,8 @@ func CreateMaster(path string) (_ []byte, err error) {
 // labelKey is the wrapping label of data keys.
 const labelKey = "key"
 
-// wrapper encrypts keys under the master key; label and id are bound in, so
-// that rows cannot be swapped.
+// wrapper encrypts keys under the master key; label and id are authenticated too, so that rows
+// cannot be swapped.
 type wrapper struct{ aead cipher.AEAD }
 
 func newWrapper(master []byte) (*wrapper, error) {

@@ -10,16 +10,16 @@ import (
 
 const keySize = 32
 
-// Sealed bytes are: one byte of format, 12 bytes of random nonce, the
-// ciphertext, 16 bytes of tag (AES-256-GCM, NIST SP 800-38D). A nonce is safe
-// to be random for 2^32 messages under one key; a conversation stays far below.
+// Sealed bytes are: one byte of format, 12 bytes of random nonce, the ciphertext, 16 bytes of tag
+// (AES-256-GCM, NIST SP 800-38D). Random nonces are safe for 2^32 messages under one key; a
+// conversation has far fewer.
 const (
 	sealFormat = 1
 	// Overhead is how many bytes longer sealed bytes are than plain ones.
 	Overhead = 1 + 12 + 16
 )
 
-// dataKey is a key ready to seal with.
+// dataKey is an unwrapped key with which data can be sealed.
 type dataKey struct {
 	id   int64
 	aead cipher.AEAD
@@ -33,16 +33,15 @@ func newAEAD(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(b)
 }
 
-// Seal encrypts plain under a data key and authenticates aad with it. Open
-// must be given the same aad. Plain may be empty. Errors: ErrDestroyed,
-// ErrUnknownKey, ErrDamaged.
+// Seal encrypts plain under a data key and authenticates aad with it. Open must be given the same
+// aad. plain may be empty. Errors: ErrDestroyed, ErrUnknownKey, ErrDamaged.
 func (v *Vault) Seal(keyID int64, aad, plain []byte) ([]byte, error) {
 	return v.AppendSeal(make([]byte, 0, len(plain)+Overhead), keyID, aad, plain)
 }
 
-// AppendSeal appends the sealed form of plain to dst, which must not overlap
-// plain, and returns the extended slice. With room for len(plain)+Overhead
-// bytes in dst it does not allocate when the key is in memory.
+// AppendSeal appends the sealed form of plain to dst, which must not overlap plain, and returns the
+// extended slice. If dst has room for len(plain)+Overhead more bytes and the key is in memory, it
+// allocates nothing.
 func (v *Vault) AppendSeal(dst []byte, keyID int64, aad, plain []byte) ([]byte, error) {
 	aead, err := v.aead(keyID)
 	if err != nil {
@@ -74,7 +73,7 @@ func (v *Vault) aead(id int64) (cipher.AEAD, error) {
 	}
 	v.load.RLock()
 	defer v.load.RUnlock()
-	// One indexed read of a small local file: no context reaches here.
+	// One indexed read of a small local file, so a context is not needed.
 	key, err := v.store.key(context.Background(), id)
 	if errors.Is(err, ErrDamaged) && v.damaged.add(id) {
 		v.log.Error("a data key is damaged: what it sealed cannot be read; restore the key store from its backup", "key", id)

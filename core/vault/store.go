@@ -23,8 +23,8 @@ var migrations embed.FS
 
 // Names in vault_meta.
 const (
-	metaRoot     = "mac_root" // the root of all MAC keys, wrapped; proves the master key
-	metaReserved = "reserved" // keys up to this id may have been assigned; 8 bytes big endian
+	metaRoot     = "mac_root" // the root of all MAC keys, wrapped; unwrapping it proves that the master key is right
+	metaReserved = "reserved" // keys up to this id may have been assigned; 8 bytes, big endian
 )
 
 // keyStore is the SQLite file. writer has one connection.
@@ -67,7 +67,7 @@ func openStore(ctx context.Context, o Options, write bool) (_ *keyStore, root []
 		return nil, nil, err
 	}
 	if write {
-		// What a Destroy cut short by a crash left behind goes now.
+		// Remove the copies that stay if a crash interrupts Destroy.
 		if err := s.emptyWAL(ctx); err != nil {
 			return nil, nil, err
 		}
@@ -76,8 +76,8 @@ func openStore(ctx context.Context, o Options, write bool) (_ *keyStore, root []
 	return s, root, err
 }
 
-// dsn names the file with everything that a connection must have: a flush at
-// each commit, old content overwritten, waiting for locks.
+// dsn names the file with the settings that a connection must have: a flush at each commit, deleted
+// content overwritten, waiting for locks.
 func dsn(path, mode string) string {
 	q := url.Values{"mode": {mode}, "_txlock": {"immediate"}, "_error_rc": {"1"}}
 	q.Add("_pragma", "busy_timeout(10000)")
@@ -90,8 +90,8 @@ func dsn(path, mode string) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
 
-// createPrivate makes an empty file that only its owner can read; SQLite
-// gives the files beside it the same mode.
+// createPrivate makes an empty file that only its owner can read; SQLite gives its other files the
+// same mode.
 func createPrivate(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -130,7 +130,7 @@ func (s *keyStore) migrate(ctx context.Context) error {
 	return nil
 }
 
-// root returns the unwrapped MAC root, made on the first start.
+// root returns the unwrapped MAC root, which the first start makes.
 func (s *keyStore) root(ctx context.Context, o Options, write bool) ([]byte, error) {
 	wrapped, err := s.meta(ctx, metaRoot)
 	switch {
@@ -186,8 +186,8 @@ func reservedValue(id int64) []byte {
 	return binary.BigEndian.AppendUint64(nil, uint64(id))
 }
 
-// unused returns the keys above after that were made and not destroyed, those
-// of them that are damaged, and the largest id that the store knows at all.
+// unused returns the undamaged keys above after that were made and not destroyed, the ids of the
+// damaged ones, and the largest id in the store.
 func (s *keyStore) unused(ctx context.Context, after int64) (keys []dataKey, bad []int64, last int64, err error) {
 	if err := s.reader.QueryRowContext(ctx, `SELECT coalesce(max(id), 0) FROM vault_keys`).Scan(&last); err != nil {
 		return nil, nil, 0, err
@@ -204,8 +204,8 @@ func (s *keyStore) unused(ctx context.Context, after int64) (keys []dataKey, bad
 	return keys, bad, last, err
 }
 
-// each calls fn with every key above after that is not destroyed, lowest id
-// first; plain is nil for one that is damaged.
+// each calls fn with every key above after that is not destroyed, lowest id first; plain is nil for
+// a damaged key.
 func (s *keyStore) each(ctx context.Context, after int64, fn func(id int64, plain []byte) error) error {
 	rows, err := s.reader.QueryContext(ctx, `SELECT id, wrapped FROM vault_keys WHERE id > ? AND wrapped IS NOT NULL ORDER BY id`, after)
 	if err != nil {
@@ -229,9 +229,8 @@ func (s *keyStore) each(ctx context.Context, after int64, fn func(id int64, plai
 	return rows.Err()
 }
 
-// addBlock makes n keys after the given id and stores them in one transaction,
-// together with the note that they may be assigned. They are durable when it
-// returns nil.
+// addBlock makes n keys after the given id and stores them in one transaction, together with the
+// mark that they may be assigned. They are durable when it returns nil.
 func (s *keyStore) addBlock(ctx context.Context, after int64, n int) ([]dataKey, error) {
 	tx, err := s.writer.BeginTx(ctx, nil)
 	if err != nil {
@@ -295,8 +294,8 @@ func (s *keyStore) destroy(ctx context.Context, ids []int64) error {
 	return tx.Commit()
 }
 
-// emptyWAL moves everything into the database file and cuts the write-ahead
-// log to nothing. It waits for readers until ctx ends.
+// emptyWAL moves everything into the database file and truncates the write-ahead log to zero
+// length. It waits for readers until ctx ends.
 func (s *keyStore) emptyWAL(ctx context.Context) error {
 	for {
 		var busy, frames, done int
@@ -323,14 +322,14 @@ func (s *keyStore) close() error {
 	if s.reader != nil {
 		errs = append(errs, s.reader.Close())
 	}
-	if s.writer != nil { // last: it alone may tidy up the write-ahead log
+	if s.writer != nil { // closed last, since only the writer may clean up the write-ahead log
 		errs = append(errs, s.writer.Close())
 	}
 	return errors.Join(errs...)
 }
 
-// isIOError tells whether the storage below failed (SQLITE_IOERR and its
-// extended codes, https://www.sqlite.org/rescode.html#ioerr).
+// isIOError reports whether the storage itself failed (SQLITE_IOERR and its extended codes,
+// https://www.sqlite.org/rescode.html#ioerr).
 func isIOError(err error) bool {
 	const ioerr = 10
 	var e *sqlite.Error

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// Sizes of Options that are zero.
+// Defaults for Options that are zero.
 const (
 	DefaultBlockSize = 256
 	DefaultCacheSize = 16384
@@ -16,19 +16,18 @@ const (
 
 // Errors. They are wrapped with operation and key id, never with content.
 var (
-	// ErrMaster: the master key is not the one that wrapped this key store.
+	// ErrMaster: the given master key is not the one that wrapped this key store.
 	ErrMaster = errors.New("vault: master key does not fit the key store")
 	// ErrMasterSyntax: a master key is not 32 bytes in hex or base64.
 	ErrMasterSyntax = errors.New("vault: master key must be 32 bytes in hex or base64")
-	// ErrDestroyed: the key was destroyed; what it sealed is erased.
+	// ErrDestroyed: the key was destroyed, so what it sealed is erased.
 	ErrDestroyed = errors.New("vault: key destroyed")
 	// ErrUnknownKey: the key store has no such key.
 	ErrUnknownKey = errors.New("vault: unknown key")
-	// ErrDamaged: the key itself does not open, although the master key fits:
-	// the key store is damaged there. What the key sealed is lost; everything
-	// else is not.
+	// ErrDamaged: this key cannot be unwrapped although the master key is right, so the key store
+	// is damaged there. What the key sealed is lost; other keys are not affected.
 	ErrDamaged = errors.New("vault: key damaged")
-	// ErrSealed: sealed bytes do not open: damaged, or another aad.
+	// ErrSealed: the sealed bytes cannot be opened: they are damaged, or aad differs.
 	ErrSealed = errors.New("vault: sealed data does not open")
 	// ErrKeysLost: the event store uses keys but the key store is empty.
 	ErrKeysLost = errors.New("vault: key store is empty although the event store uses keys")
@@ -43,27 +42,26 @@ var (
 	ErrClosed = errors.New("vault: closed")
 )
 
-// Lost reports whether err is for good: the data key was destroyed, or it is
-// damaged. Nothing can be sealed under it any more, and what it sealed is lost.
+// Lost reports whether err is permanent: the data key was destroyed, or is damaged. Nothing can be
+// sealed under it any more, and what it sealed is lost.
 func Lost(err error) bool { return errors.Is(err, ErrDestroyed) || errors.Is(err, ErrDamaged) }
 
 // Options says how to open a key store.
 type Options struct {
-	// Path of the SQLite file; made with mode 0600 when missing. Beside it
-	// live Path-wal and Path-shm, and Path.lock, held while it is open.
+	// Path of the SQLite file; made with mode 0600 if missing. Beside it are Path-wal and Path-shm,
+	// and Path.lock, which is held while the store is open.
 	Path string
 	// Master wraps every key in the store. 32 bytes.
 	Master []byte
-	// Floor is the largest key id in use in the event store
-	// (eventlog.Log.MaxKeyID): ids are assigned only above it.
+	// Floor is the largest key id in use in the event store (eventlog.Log.MaxKeyID): only larger
+	// ids are assigned.
 	Floor int64
 	// BlockSize is how many keys are made and stored at a time.
 	// 0 means DefaultBlockSize.
 	BlockSize int
-	// CacheSize bounds the keys held ready in memory, about 1 KiB each.
-	// 0 means DefaultCacheSize.
+	// CacheSize bounds the unwrapped keys in memory, about 1 KiB each. 0 means DefaultCacheSize.
 	CacheSize int
-	// Logger receives trouble of the background refill; nil discards it.
+	// Logger records problems of the background refill; nil discards them.
 	Logger *slog.Logger
 }
 
@@ -76,8 +74,8 @@ type Vault struct {
 	cache *cache
 	macs  macs
 
-	// load serialises Destroy (write lock) against fetching a key from the
-	// store into the cache (read lock): a destroyed key cannot come back.
+	// load keeps Destroy (write lock) apart from loading a key from the store into the cache (read
+	// lock), so that a destroyed key cannot get into the cache again.
 	load sync.RWMutex
 
 	pool    keyPool
@@ -94,9 +92,9 @@ type Vault struct {
 	closeErr  error
 }
 
-// Open opens the key store for the one process that assigns keys, makes it
-// when missing, and starts the goroutine that makes keys ahead; Close stops
-// it. Errors: ErrMaster, ErrKeysLost, ErrLocked.
+// Open opens the key store for the one process that assigns keys, makes it if it is missing, and
+// starts the goroutine that makes keys ahead; Close stops it. Errors: ErrMaster, ErrKeysLost,
+// ErrLocked.
 func Open(ctx context.Context, o Options) (*Vault, error) {
 	lock, err := acquireLock(o.Path + ".lock")
 	if err != nil {
@@ -116,10 +114,9 @@ func Open(ctx context.Context, o Options) (*Vault, error) {
 	return v, nil
 }
 
-// OpenReadOnly opens an existing key store beside the process that owns it,
-// to open sealed bodies and compute MACs. Assign and Destroy fail with
-// ErrReadOnly. A key that the owner destroys later stays readable here for as
-// long as this vault has it in memory: keep such a process short-lived.
+// OpenReadOnly opens an existing key store while another process owns it, to open sealed bodies and
+// compute MACs. Assign and Destroy fail with ErrReadOnly. A key that the owner destroys later can
+// be used here for as long as this vault has it in memory, so such a process must be short-lived.
 func OpenReadOnly(ctx context.Context, o Options) (*Vault, error) {
 	return open(ctx, o, false)
 }
@@ -149,11 +146,10 @@ func open(ctx context.Context, o Options, write bool) (*Vault, error) {
 	}, nil
 }
 
-// Destroy makes keys unreadable for ever. When it returns nil the keys are in
-// none of the key store's files. An unknown id is not an error: it may belong
-// to a store that was lost. When ctx ends before the write-ahead log could be
-// emptied (a reader holds it), the keys are destroyed but an old copy may
-// remain until the next Destroy or Open; the error says so.
+// Destroy makes keys unreadable for ever. When it returns nil the keys are in none of the key
+// store's files. An unknown id is not an error: it may belong to a store that was lost. If ctx ends
+// before the write-ahead log could be emptied (because a reader uses it), the keys are destroyed
+// but an old copy may remain until the next Destroy or Open; the error says so.
 func (v *Vault) Destroy(ctx context.Context, ids ...int64) error {
 	if v.lock == nil {
 		return fmt.Errorf("vault: destroy: %w", ErrReadOnly)
@@ -185,8 +181,8 @@ func (v *Vault) destroy(ctx context.Context, ids []int64) error {
 // Failed is closed when the key store has failed for good (ErrFailed).
 func (v *Vault) Failed() <-chan struct{} { return v.failed }
 
-// noteFailure marks the vault failed when err is an I/O error of the store: a
-// flush that failed is never tried again (PR17).
+// noteFailure marks the vault as failed if err is an I/O error of the store: a failed flush is
+// never tried again (PR17).
 func (v *Vault) noteFailure(err error) error {
 	if err == nil || !isIOError(err) {
 		return err
@@ -204,9 +200,8 @@ func (v *Vault) hasFailed() bool {
 	}
 }
 
-// Close stops the background refill, remembers which keys are unused and
-// closes the key store. Sealing and opening fail afterwards for keys that are
-// not in memory.
+// Close stops the background refill, records which keys are unused and closes the key store.
+// Afterwards sealing and opening fail for keys that are not in memory.
 func (v *Vault) Close() error {
 	v.closeOnce.Do(func() {
 		var errs []error
@@ -214,7 +209,7 @@ func (v *Vault) Close() error {
 			v.stop()
 			v.done.Wait()
 			if last, ok := v.pool.close(); ok && !v.hasFailed() {
-				// A bounded clean-up of its own: Close has no context.
+				// A new context, since Close has none; the write is short.
 				errs = append(errs, v.store.setReserved(context.Background(), last))
 			}
 		}

@@ -156,7 +156,7 @@ func TestReadOnlyBesideOwner(t *testing.T) {
 		t.Fatalf("OpenReadOnly beside the owner: %v", err)
 	}
 	defer func() { _ = ro.Close() }()
-	for range 20 { // beyond the block that existed when ro was opened
+	for range 20 { // more keys than the block that existed when ro was opened
 		key := assign(t, v)
 		sealed, err := v.Seal(key, nil, []byte("x"))
 		if err != nil {
@@ -176,7 +176,7 @@ func TestReadOnlyBesideOwner(t *testing.T) {
 
 func TestOpenRefuses(t *testing.T) {
 	dir := t.TempDir()
-	openVault(t, options(dir)) // keeps the store of dir open
+	openVault(t, options(dir)) // keeps the store in dir open
 	for name, c := range map[string]struct {
 		change func(*vault.Options)
 		open   func(context.Context, vault.Options) (*vault.Vault, error)
@@ -331,7 +331,7 @@ func TestMAC(t *testing.T) {
 	wg.Wait()
 }
 
-// flip changes a bit of stored keys.
+// flip changes one bit of each of the stored keys.
 func flip(t *testing.T, path string, ids ...int64) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
@@ -353,8 +353,8 @@ func flip(t *testing.T, path string, ids ...int64) {
 	}
 }
 
-// FT13: a flipped bit in a key costs what that key sealed, and nothing where it
-// sealed nothing yet; the start goes on.
+// FT13: a flipped bit in a key must lose only what that key sealed, and nothing if the key was not
+// used yet; the start must succeed.
 func TestDamagedKeys(t *testing.T) {
 	o := options(t.TempDir())
 	v, err := vault.Open(t.Context(), o)
