@@ -1,6 +1,10 @@
 package proxy
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/parley-gateway/parley/internal/wsframe"
+)
 
 // frames follows where frames begin and end in one direction of a WebSocket (RFC 6455 5.2) without
 // looking at payloads: the gateway may insert a close frame of its own only between two frames.
@@ -10,8 +14,6 @@ type frames struct {
 	have   uint8
 	closed bool // a close frame has passed
 }
-
-const opClose = 0x8
 
 // feed follows the frames through the next bytes.
 func (f *frames) feed(b []byte) {
@@ -27,7 +29,7 @@ func (f *frames) feed(b []byte) {
 		b = b[1:]
 		if need := f.headerLen(); need > 0 && f.have == need {
 			f.left = f.payload()
-			f.closed = f.closed || f.head[0]&0xf == opClose
+			f.closed = f.closed || f.head[0]&0xf == wsframe.Close
 			f.have = 0
 		}
 	}
@@ -64,14 +66,6 @@ func (f *frames) payload() uint64 {
 
 // between reports whether the bytes so far end at the end of a frame.
 func (f *frames) between() bool { return f.left == 0 && f.have == 0 }
-
-// closeFrame is an unmasked close frame with a code and a short reason (RFC 6455 7.4).
-func closeFrame(code uint16, reason string) []byte {
-	b := make([]byte, 0, 4+len(reason))
-	b = append(b, 0x80|opClose, byte(2+len(reason)))
-	b = binary.BigEndian.AppendUint16(b, code)
-	return append(b, reason...)
-}
 
 // codeRestart is "Service Restart" in the IANA registry of close codes: the client should connect
 // again soon.

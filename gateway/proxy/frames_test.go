@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/parley-gateway/parley/internal/wsframe"
 )
 
 // TestFramesFollowsBoundaries: whatever the lengths of the reads that a stream of frames comes in,
@@ -34,7 +36,7 @@ func TestFramesFollowsBoundaries(t *testing.T) {
 			if masked {
 				stream = append(stream, 1, 2, 3, 4)
 			}
-			if op == opClose && closeAt < 0 {
+			if op == wsframe.Close && closeAt < 0 {
 				closeAt = len(stream) + n
 			}
 			stream = append(stream, make([]byte, n)...)

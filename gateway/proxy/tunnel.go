@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/parley-gateway/parley/internal/wsframe"
 )
 
 // linger is how long the client has to read the close frame before the connection is closed;
@@ -141,7 +143,7 @@ func (t *tunnel) down(first []byte) {
 		t.ended(endGone)
 	}
 	if f.between() && !f.closed && *t.reason.Load() != endClient {
-		_ = t.send(t.client, closeFrame(last.code, last.text)) // if sending fails the client sees only that the connection ends
+		_ = t.send(t.client, wsframe.AppendClose(nil, last.code, last.text)) // if sending fails the client sees only that the connection ends
 	}
 	if c, ok := t.client.(interface{ CloseWrite() error }); ok {
 		_ = c.CloseWrite()

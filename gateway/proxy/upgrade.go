@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/parley-gateway/parley/gateway/limit"
+	"github.com/parley-gateway/parley/internal/wsframe"
 )
 
 // handshake is how long the plugin may take to answer a request to upgrade.
@@ -91,7 +92,7 @@ func (p *Proxy) open(w http.ResponseWriter, r *http.Request, q *request) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.draining {
-		_ = t.send(client, closeFrame(atDrain.code, atDrain.text))
+		_ = t.send(client, wsframe.AppendClose(nil, atDrain.code, atDrain.text))
 		t.close()
 		return http.StatusSwitchingProtocols
 	}

@@ -225,7 +225,7 @@ func (k *socket) check(now time.Time) {
 	}
 	if since-time.Duration(k.pinged.Load()) >= pingEvery {
 		k.pinged.Store(int64(since))
-		k.put(appendControl(nil, opPing, nil))
+		k.put(wsframe.Append(nil, wsframe.Ping, nil))
 	}
 }
 
@@ -273,7 +273,7 @@ func (k *socket) gather(buf []byte, failures *int) (_ []byte, last, more bool) {
 	k.mu.Unlock()
 	if f != nil {
 		buf = appendJSON(buf, byeFrame{T: "bye", Reason: f.reason, RetryMS: f.retry.Milliseconds()})
-		return appendClose(buf, f.code, f.reason), true, false
+		return wsframe.AppendClose(buf, f.code, f.reason), true, false
 	}
 	if !ready {
 		return buf, false, false

@@ -10,6 +10,7 @@ import (
 	"github.com/lxzan/gws"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/internal/wsframe"
 )
 
 // OnOpen implements gws.Event.
@@ -33,7 +34,7 @@ func (s *Stream) OnClose(c *gws.Conn, err error) {
 // OnPing implements gws.Event.
 func (s *Stream) OnPing(c *gws.Conn, payload []byte) {
 	if k := socketOf(c); !k.closing() {
-		k.shed(appendControl(nil, opPong, payload))
+		k.shed(wsframe.Append(nil, wsframe.Pong, payload))
 	}
 }
 

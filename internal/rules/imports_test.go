@@ -38,7 +38,7 @@ var house = []rule{
 	{"core/dispatch", []string{"core/acd", "core/conversation", "core/directory", "core/eventlog"}, "asks acd and tells who keeps conversations, whom it does not know"},
 	{"core/router", []string{".", "core/acd", "core/agents", "core/blob", "core/bus", "core/conversation", "core/directory", "core/dispatch", "core/eventlog", "core/outbox", "core/plugin", "core/readers", "core/timers", "core/vault"}, "carries out what conversation and acd decide; who runs plugins it does not know"},
 
-	{"gateway", []string{"config", "core", "gateway", "plugins/contract/identity", "internal/wsframe"}, "identity is the header that plugins behind the proxy check; wsframe guards its sockets"},
+	{"gateway", []string{"config", "core", "gateway", "plugins/contract/identity", "internal/wsframe"}, "identity is the header that plugins behind the proxy check; wsframe checks and writes its sockets' frames"},
 	{"gateway/api", []string{"core", "gateway/auth", "gateway/limit"}, "answers requests; the stream beside it is handed in"},
 	{"gateway/stream", []string{".", "core", "gateway/api", "gateway/auth", "gateway/limit", "gateway/ops", "internal/wsframe"}, "shows and checks as the API does, never the other way round"},
 	{"gateway/control", []string{"core/directory", "core/pluginhost"}, "a door for this machine's commands; what it opens is handed in"},
@@ -46,7 +46,7 @@ var house = []rule{
 
 	{"plugins/contract", []string{"."}, "the public contract stands alone"},
 	{"plugins/sdk", []string{".", "plugins/contract"}, "what plugin authors import"},
-	{"plugins", []string{"plugins/contract", "plugins/sdk", "internal/wsframe", "internal/quota"}, "a plugin sees the SDK and the contract; wsframe guards its sockets, quota what customers store"},
+	{"plugins", []string{"plugins/contract", "plugins/sdk", "internal/wsframe", "internal/quota"}, "a plugin sees the SDK and the contract; wsframe checks and writes its sockets' frames, quota what customers store"},
 
 	{"drive", nil, "plays customers and agents from outside, over the wire"},
 	{"e2e", []string{"drive"}, "the real binary from outside"},
@@ -55,7 +55,7 @@ var house = []rule{
 	{"internal/bench", []string{"config", "core", "drive", "gateway/control", "internal/freeport", "internal/stores"}, "measures from outside, fills stores from inside; only cmd starts it"},
 	{"internal/doctor", []string{"config", "core/eventlog", "core/pluginhost", "core/vault", "gateway/control", "internal/stores"}, "looks at everything, changes nothing"},
 	{"internal/stores", []string{"config", "core/conversation", "core/directory", "core/eventlog", "core/vault"}, "opens what the configuration names, as core has it"},
-	{"internal/wsframe", nil, "reads bytes, knows nobody"},
+	{"internal/wsframe", nil, "reads and writes bytes, knows nobody"},
 	{"internal/quota", nil, "counts, knows nobody"},
 	{"internal/pgtest", []string{"internal/freeport"}, "starts PostgreSQL for tests"},
 }

@@ -31,7 +31,8 @@ var (
 	errTooBig     = &Fault{tooBig, "the message is too long"}
 )
 
-// Bits of a header's first two bytes, and the opcodes (RFC 6455 section 5.2).
+// Bits of a header's first two bytes, and the opcodes that only clients send here
+// (RFC 6455 section 5.2).
 const (
 	fin      = 0x80
 	reserved = 0x70
@@ -41,8 +42,6 @@ const (
 
 	opContinuation = 0x0
 	opBinary       = 0x2
-	opClose        = 0x8
-	opPong         = 0xa
 
 	maskKey    = 4   // bytes of the key before the payload
 	maxControl = 125 // bytes of a control frame's payload
@@ -129,7 +128,7 @@ func (c *Check) judge() *Fault {
 		return errUnmasked
 	case c.size < shortest || c.size>>63 != 0:
 		return errLength
-	case op >= opClose && op <= opPong:
+	case op >= Close && op <= Pong:
 		if !final || c.size > maxControl {
 			return errControl
 		}

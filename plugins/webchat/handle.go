@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/lxzan/gws"
 
+	"github.com/parley-gateway/parley/internal/wsframe"
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
@@ -145,7 +145,7 @@ func (s *socket) handleHello(f *inFrame) {
 	s.hello.Store(true)
 	// Before welcome: a client that has read that has read this too, and its
 	// library has answered.
-	s.put(packet{op: gws.OpcodePing, data: s.proof[:]})
+	s.put(packet{op: wsframe.Ping, data: s.proof[:]})
 	s.page.Store(cleanPage(f.Page))
 	s.locale = cleanLocale(f.Locale)
 	thread, code := sdk.ThreadID(""), ""
@@ -312,7 +312,7 @@ func (s *socket) emit(v *visitor, clientID, kind string, body sdk.EventBody) {
 			return
 		}
 		h.count.messages.Add(1)
-		s.put(packet{op: gws.OpcodeText, data: acceptedFrame(clientID, ack.Conversation, ack.Seq)})
+		s.put(packet{op: wsframe.Text, data: acceptedFrame(clientID, ack.Conversation, ack.Seq)})
 	}
 	err := h.host.EmitAsync(ev, done)
 	if errors.Is(err, sdk.ErrOverload) {

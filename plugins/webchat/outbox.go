@@ -3,7 +3,7 @@ package webchat
 import (
 	"sync"
 
-	"github.com/lxzan/gws"
+	"github.com/parley-gateway/parley/internal/wsframe"
 )
 
 // Bounds of what waits for one socket, in bytes.
@@ -21,7 +21,7 @@ const (
 // packet is one WebSocket frame to be written. A close ends the socket.
 type packet struct {
 	data []byte
-	op   gws.Opcode
+	op   byte   // of wsframe
 	code uint16 // of a close
 }
 
@@ -48,7 +48,7 @@ func (o *outbox) put(p packet) (start, over bool) {
 	if o.closed {
 		return false, false
 	}
-	if p.op == gws.OpcodeCloseConnection {
+	if p.op == wsframe.Close {
 		o.closed = true
 		o.drained.Broadcast()
 	} else if o.bytes+len(p.data) > hardLimit {

@@ -1,8 +1,7 @@
 package webchat
 
 import (
-	"github.com/lxzan/gws"
-
+	"github.com/parley-gateway/parley/internal/wsframe"
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
@@ -30,7 +29,7 @@ func (r *reader) records(b sdk.RecordBatch) {
 		r.observe(rec)
 		size := len(rec.Head) + len(rec.Body) + 256
 		frame := appendEvent(make([]byte, 0, size), rec, r.keys(rec))
-		start, ok := r.s.out.feed(packet{op: gws.OpcodeText, data: frame})
+		start, ok := r.s.out.feed(packet{op: wsframe.Text, data: frame})
 		if start {
 			r.s.startWriter()
 		}

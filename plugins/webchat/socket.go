@@ -3,7 +3,6 @@ package webchat
 import (
 	"bufio"
 	"bytes"
-	"encoding/binary"
 	"net"
 	"net/http"
 	"net/netip"
@@ -176,7 +175,7 @@ func (p *Plugin) OnClose(*gws.Conn, error) {}
 
 // OnPing implements gws.Event.
 func (p *Plugin) OnPing(c *gws.Conn, payload []byte) {
-	socketOf(c).put(packet{op: gws.OpcodePong, data: append([]byte(nil), payload...)})
+	socketOf(c).put(packet{op: wsframe.Pong, data: append([]byte(nil), payload...)})
 }
 
 // OnPong implements gws.Event; Read has noted that the client was heard.
@@ -199,11 +198,11 @@ func (p *Plugin) OnMessage(c *gws.Conn, m *gws.Message) {
 }
 
 // send queues an answer.
-func (s *socket) send(f outFrame) { s.put(packet{op: gws.OpcodeText, data: f.encode()}) }
+func (s *socket) send(f outFrame) { s.put(packet{op: wsframe.Text, data: f.encode()}) }
 
 // hint queues what is only worth knowing now.
 func (s *socket) hint(data []byte) {
-	if s.out.shed(packet{op: gws.OpcodeText, data: data}) {
+	if s.out.shed(packet{op: wsframe.Text, data: data}) {
 		s.startWriter()
 	}
 }
@@ -246,7 +245,7 @@ func (s *socket) write(h *hub) {
 		for i := range queue {
 			p := &queue[i]
 			spent += len(p.data)
-			if p.op == gws.OpcodeCloseConnection {
+			if p.op == wsframe.Close {
 				if s.flush(batch) == nil {
 					_ = s.conn.WriteClose(p.code, p.data) // it closes the connection either way
 				}
@@ -258,7 +257,7 @@ func (s *socket) write(h *hub) {
 				}
 				batch = batch[:0]
 			}
-			batch = appendFrame(batch, p.op, p.data)
+			batch = wsframe.Append(batch, p.op, p.data)
 		}
 		if s.flush(batch) != nil {
 			return
@@ -282,21 +281,6 @@ func (s *socket) flush(batch []byte) error {
 	return err
 }
 
-// appendFrame writes a server's frame: final, unmasked (RFC 6455, 5.2).
-func appendFrame(b []byte, op gws.Opcode, data []byte) []byte {
-	const final = 0x80
-	b = append(b, final|byte(op))
-	switch n := len(data); {
-	case n < 126:
-		b = append(b, byte(n))
-	case n < 1<<16:
-		b = binary.BigEndian.AppendUint16(append(b, 126), uint16(n))
-	default:
-		b = binary.BigEndian.AppendUint64(append(b, 127), uint64(n))
-	}
-	return append(b, data...)
-}
-
 // bye tells why and ends the socket, once.
 func (s *socket) bye(reason string, code uint16, retryMS int64) {
 	if !s.reason.CompareAndSwap(nil, &reason) {
@@ -308,8 +292,8 @@ func (s *socket) bye(reason string, code uint16, retryMS int64) {
 	case "protocol":
 		h.count.malformed.Add(1)
 	}
-	s.put(packet{op: gws.OpcodeText, data: outFrame{T: "bye", Reason: reason, RetryMS: retryMS}.encode()})
-	s.put(packet{op: gws.OpcodeCloseConnection, code: code, data: []byte(reason)})
+	s.put(packet{op: wsframe.Text, data: outFrame{T: "bye", Reason: reason, RetryMS: retryMS}.encode()})
+	s.put(packet{op: wsframe.Close, code: code, data: []byte(reason)})
 }
 
 // slow ends a socket whose client does not read. There is no room for a word:
@@ -360,7 +344,7 @@ func (s *socket) check(now int64) {
 	case s.unprovenSince(now) > proofTimeout:
 		s.bye("unproven", closeProtocol, 60_000)
 	case silent > pingAfter:
-		s.put(packet{op: gws.OpcodePing})
+		s.put(packet{op: wsframe.Ping})
 	}
 }
 
