@@ -16,7 +16,7 @@ type CommandInfo struct {
 	Account      AccountID
 	Thread       ThreadID
 	Conversation ConversationID
-	Attempt      uint32 // from 1
+	Attempt      uint32 // from 1; may be lower than before after the gateway went down
 	// MaybeSent: an earlier attempt passed Begin, and it is not known whether the provider got the
 	// message.
 	MaybeSent bool

@@ -7,8 +7,9 @@ type Event struct {
 	Account AccountID
 	Thread  ThreadID
 	// DedupeKey is the provider's id of the event, unique per account for ever: a later event with
-	// the same key is a duplicate. "" = the event is never recognised as a duplicate, even when the
-	// SDK sends it again after a lost Session; leave it empty only where a duplicate does no harm.
+	// the same key is a duplicate, and so is a later message with one of the same ProviderIDs.
+	// "" = the event is never recognised as a duplicate, even when the SDK sends it again after a
+	// lost Session; leave it empty only where a duplicate does no harm.
 	DedupeKey    string
 	ProviderTime time.Time // when it happened, as the provider says; zero = not known
 	ReceivedTime time.Time // when the plugin got it; zero in an event of a hook = when the hook came

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -56,8 +57,8 @@ func (it *item) text() []sdk.Part {
 	return nil
 }
 
-func (it *item) message(parts []sdk.Part) sdk.Message {
-	return sdk.Message{From: sdk.Address{Address: it.From, Name: it.Name}, Parts: parts, ProviderIDs: it.IDs}
+func (it *item) message(parts []sdk.Part, ids []string) sdk.Message {
+	return sdk.Message{From: sdk.Address{Address: it.From, Name: it.Name}, Parts: parts, ProviderIDs: ids}
 }
 
 // unavailable is the part in place of an attachment that cannot be fetched.
@@ -82,22 +83,20 @@ func (p *Plugin) Process(ctx context.Context, cmd *sdk.ProcessCommand) sdk.Resul
 		return sdk.Failed(sdk.KindInternal, "malformed", "not an item of this plugin")
 	}
 	host := *p.host.Load()
-	parts := it.text()
-	key, ids := it.Sid+":message", it.IDs
-	if cmd.Attempt > fetchAttempts && it.Text != "" {
+	apart := cmd.Attempt > fetchAttempts && it.Text != ""
+	if apart {
 		// The text has waited long enough for the picture and is sent without it, because a full
-		// store must not stop messaging (FT12). From this attempt on there are two messages, each
-		// with its own key, whatever is repeated after a crash.
-		if res, ok := emit(ctx, host, a, &it, key, it.message(parts)); !ok {
+		// store must not stop messaging (FT12).
+		if _, res, ok := emit(ctx, host, a, &it, it.textKey(), it.message(it.text(), it.IDs)); !ok {
 			return res
 		}
-		parts, key, ids = nil, it.Sid+":attachments", nil
 	}
+	var files []sdk.Part
 	for i, m := range it.Media {
 		file, err := p.keep(ctx, host, a, &it, i)
 		if err == nil {
 			p.count.fetched("stored")
-			parts = append(parts, file)
+			files = append(files, file)
 			continue
 		}
 		if err.ours && (cmd.Deadline.IsZero() || time.Until(cmd.Deadline) > storeMargin) {
@@ -116,12 +115,23 @@ func (p *Plugin) Process(ctx context.Context, cmd *sdk.ProcessCommand) sdk.Resul
 		p.count.fetched("given_up")
 		host.Logger().Warn("attachment given up; the message goes on without it",
 			"account", string(a.id), "command_id", string(cmd.ID), "attempt", cmd.Attempt, "reason", err.reason)
-		parts = append(parts, unavailable(m, err.reason))
+		files = append(files, unavailable(m, err.reason))
 	}
-	m := it.message(parts)
-	m.ProviderIDs = ids // the second message has none: these ids belong to the first
-	if len(parts) > 0 {
-		if res, ok := emit(ctx, host, a, &it, key, m); !ok {
+	if !apart {
+		ids := it.IDs
+		if len(files) > 0 {
+			ids = append(slices.Clone(ids), it.filesKey())
+		}
+		known, res, ok := emit(ctx, host, a, &it, it.textKey(), it.message(append(it.text(), files...), ids))
+		if !ok {
+			return res
+		}
+		// The gateway may know the text from an attempt that sent it alone: the number of this
+		// attempt can be lower than that of an earlier one, after the gateway went down.
+		apart = known && it.Text != ""
+	}
+	if apart && len(files) > 0 {
+		if _, res, ok := emit(ctx, host, a, &it, it.filesKey(), it.message(files, nil)); !ok {
 			return res
 		}
 	}
@@ -129,19 +139,28 @@ func (p *Plugin) Process(ctx context.Context, cmd *sdk.ProcessCommand) sdk.Resul
 	return sdk.Sent(it.IDs...)
 }
 
-// emit emits a customer's message. If not ok, the attempt must end with res.
-func emit(ctx context.Context, host sdk.Host, a *account, it *item, key string, m sdk.Message) (res sdk.Result, ok bool) {
+// textKey is the dedupe key of a message with the text.
+func (it *item) textKey() string { return it.Sid + ":message" }
+
+// filesKey is the dedupe key of a message with the attachments alone. A message with text and
+// attachments has it among its ids, so that the gateway takes neither part a second time.
+func (it *item) filesKey() string { return it.Sid + ":attachments" }
+
+// emit emits a customer's message. known: the gateway already had a message with that key or one of
+// its ids. If not ok, the attempt must end with res.
+func emit(ctx context.Context, host sdk.Host, a *account, it *item, key string, m sdk.Message) (known bool, res sdk.Result, ok bool) {
 	ev := sdk.Event{Account: a.id, Thread: sdk.ThreadID(it.From), DedupeKey: key, Body: m}
 	if it.At != 0 {
 		ev.ReceivedTime = time.UnixMicro(it.At)
 	}
-	if _, err := host.Emit(ctx, ev); err != nil {
+	ack, err := host.Emit(ctx, ev)
+	if err != nil {
 		if no, ok := errors.AsType[*sdk.RefusedError](err); ok {
-			return sdk.Failed(sdk.KindContent, no.Code, "the gateway refused the message"), false
+			return false, sdk.Failed(sdk.KindContent, no.Code, "the gateway refused the message"), false
 		}
-		return sdk.Retry(sdk.KindTemporary, "emit", "the gateway did not take the message now", 0), false
+		return false, sdk.Retry(sdk.KindTemporary, "emit", "the gateway did not take the message now", 0), false
 	}
-	return res, true
+	return ack.Duplicate, res, true
 }
 
 // tally counts for each message how many attempts of this process failed because the gateway could

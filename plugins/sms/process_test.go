@@ -235,6 +235,63 @@ func TestMediaNotStored(t *testing.T) {
 	}
 }
 
+// TestMediaOnce: text and picture arrive exactly once, whatever an attempt had emitted before its
+// result was lost, and whatever number the next attempt has: attempts that a plugin's crash ended
+// are counted in the gateway's memory only, so a restart of the gateway lowers the number (PR1, PR3).
+func TestMediaOnce(t *testing.T) {
+	type attempt struct {
+		n    uint32
+		full bool
+	}
+	for name, tc := range map[string]struct {
+		attempts []attempt
+		messages int
+	}{
+		"together, again":                  {[]attempt{{9, false}, {9, false}}, 1},
+		"together, then apart":             {[]attempt{{9, false}, {10, false}, {11, false}}, 1},
+		"together, then without a store":   {[]attempt{{9, false}, {10, true}, {11, false}}, 1},
+		"apart, again":                     {[]attempt{{10, true}, {11, false}, {11, false}}, 2},
+		"the text, then together":          {[]attempt{{10, true}, {9, false}}, 2},
+		"the text, together, and apart":    {[]attempt{{10, true}, {9, false}, {10, false}}, 2},
+		"apart, then together":             {[]attempt{{10, false}, {9, false}}, 2},
+		"the text, without, then together": {[]attempt{{10, true}, {9, true}, {9, false}}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var full atomic.Bool
+			d := newDouble(t)
+			h := sdktest.Start(t, sms.New(), sdktest.Options{Config: config(d.URL, nil), Full: full.Load})
+			d.on(func(rw http.ResponseWriter, _ *http.Request) {
+				rw.Header().Set("Content-Type", "image/png")
+				_, _ = rw.Write([]byte("picture"))
+			})
+			opaque := mms(t, h, "look", d.URL+mediaPath)
+			for _, a := range tc.attempts {
+				full.Store(a.full)
+				got := h.Process(sdk.ProcessCommand{
+					CommandInfo: sdk.CommandInfo{Account: "a", Attempt: a.n, Deadline: time.Now().Add(12 * time.Hour)}, Opaque: opaque,
+				})
+				if a.full != got.Retryable {
+					t.Fatalf("attempt %d: %+v, want another only while the store is full", a.n, got)
+				}
+			}
+			texts, pictures := 0, 0
+			for _, ev := range received(h) {
+				for _, part := range ev.Body.(sdk.Message).Parts {
+					switch part.(type) {
+					case sdk.Text:
+						texts++
+					case sdk.File:
+						pictures++
+					}
+				}
+			}
+			if n := len(received(h)); n != tc.messages || texts != 1 || pictures != 1 {
+				t.Errorf("%d messages with %d texts and %d pictures, want %d with one of each", n, texts, pictures, tc.messages)
+			}
+		})
+	}
+}
+
 // TestMediaAfterFullStore: attempts that failed because the store was full do not count against the
 // carrier. When there is room again, the carrier has the full number of attempts.
 func TestMediaAfterFullStore(t *testing.T) {

@@ -182,7 +182,7 @@ func (t *twilio) inbound(r *reading, form []param, received time.Time) {
 		for _, m := range it.Media {
 			parts = append(parts, unavailable(m, "off"))
 		}
-		ev.Body = it.message(parts)
+		ev.Body = it.message(parts, it.IDs)
 	}
 	r.response.Events = append(r.response.Events, ev)
 	if isConsent && len(it.Media) > 0 {

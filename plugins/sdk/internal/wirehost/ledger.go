@@ -7,11 +7,11 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// Ledger stands in for the log: it commits each event once per account and dedupe key, across any
-// number of sessions. The zero value is ready to use.
+// Ledger stands in for the log: it commits each event once per account, dedupe key and provider's
+// id, across any number of sessions. The zero value is ready to use.
 type Ledger struct {
 	mu      sync.Mutex
-	seen    map[string]*pluginv1.EventAck // by account and key
+	seen    map[string]*pluginv1.EventAck // by account and key or id
 	threads map[string]uint64             // last log_seq
 	events  []*pluginv1.Event             // committed, in order
 	repeats int
@@ -24,12 +24,14 @@ func (l *Ledger) Commit(ev *pluginv1.Event) *pluginv1.EventAck {
 	if l.seen == nil {
 		l.seen, l.threads = map[string]*pluginv1.EventAck{}, map[string]uint64{}
 	}
-	key := identityOf(ev)
-	if before := l.seen[key]; before != nil && key != "" {
-		l.repeats++
-		return &pluginv1.EventAck{
-			Seq: ev.GetSeq(), Status: pluginv1.AckStatus_ACK_STATUS_DUPLICATE,
-			ConversationId: before.GetConversationId(), LogSeq: before.GetLogSeq(),
+	keys := identitiesOf(ev)
+	for _, key := range keys {
+		if before := l.seen[key]; before != nil {
+			l.repeats++
+			return &pluginv1.EventAck{
+				Seq: ev.GetSeq(), Status: pluginv1.AckStatus_ACK_STATUS_DUPLICATE,
+				ConversationId: before.GetConversationId(), LogSeq: before.GetLogSeq(),
+			}
 		}
 	}
 	thread := ev.GetAccount() + "\x00" + ev.GetThread()
@@ -39,22 +41,24 @@ func (l *Ledger) Commit(ev *pluginv1.Event) *pluginv1.EventAck {
 		ConversationId: fmt.Sprintf("conversation of %s", ev.GetThread()), LogSeq: l.threads[thread],
 	}
 	l.events = append(l.events, ev)
-	if key != "" {
+	for _, key := range keys {
 		l.seen[key] = ack
 	}
 	return ack
 }
 
-// identityOf is the key by which a repeated event is recognised: the command id and outcome of a
-// result, else the dedupe key, else "", which never repeats.
-func identityOf(ev *pluginv1.Event) string {
+// identitiesOf are the keys by which a repeated event is recognised, each of them by itself: the
+// command id and outcome of a result, else the dedupe key and the provider's ids of a message.
+func identitiesOf(ev *pluginv1.Event) (keys []string) {
 	if r := ev.GetResult(); r != nil {
-		return fmt.Sprintf("result\x00%s\x00%s", r.GetCommandId(), r.GetOutcome())
+		return []string{fmt.Sprintf("result\x00%s\x00%s", r.GetCommandId(), r.GetOutcome())}
 	}
-	if ev.GetDedupeKey() == "" {
-		return ""
+	for _, id := range append([]string{ev.GetDedupeKey()}, ev.GetMessage().GetProviderIds()...) {
+		if id != "" {
+			keys = append(keys, ev.GetAccount()+"\x00"+id)
+		}
 	}
-	return ev.GetAccount() + "\x00" + ev.GetDedupeKey()
+	return keys
 }
 
 // Events returns what was committed, in order.
