@@ -21,35 +21,34 @@ type AccountConfig struct {
 	ID     conversation.AccountID
 	Plugin string // id of the plugin that serves it
 	Name   string
-	// Settings is a JSON object under the plugin's account schema, secrets
-	// included; nil = {}.
+	// Settings is a JSON object that fits the plugin's account schema, secrets included; nil = {}.
 	Settings json.RawMessage
 	Enabled  bool
 }
 
-// Problem is one fault of a configuration. Text never repeats a value.
+// Problem is one fault of a configuration. Its text never contains a value of the settings.
 type Problem struct {
 	Account conversation.AccountID // zero = the plugin's own settings
-	Path    string                 // JSON pointer into the settings; "" = as a whole
+	Path    string                 // JSON pointer into the settings; "" = the settings as a whole
 	Code    string                 // "required", "type", "unauthorized" ...
 	Text    string
 }
 
-// configuration is the full configuration of one plugin.
+// configuration is the complete configuration of one plugin.
 type configuration struct {
 	revision uint64
 	settings json.RawMessage
 	accounts []AccountConfig
 }
 
-// schemas are a plugin's compiled JSON Schemas; a nil one takes any object.
+// schemas are a plugin's compiled JSON Schemas; a nil schema accepts any object.
 type schemas struct {
 	settings, account *schema
 }
 
 type schema struct {
 	compiled *jsonschema.Schema
-	secrets  [][]string // paths of x-secret properties
+	secrets  [][]string // paths of the properties marked x-secret
 }
 
 func compileSchemas(d *pluginv1.DescribeResponse) (s schemas, err error) {
@@ -71,7 +70,7 @@ func compileSchema(name, text string) (*schema, error) {
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.AssertFormat()
-	c.UseLoader(noLoader{}) // a plugin's schema makes the host read nothing
+	c.UseLoader(noLoader{}) // a plugin's schema must not make the host read anything
 	url := "parley:" + name
 	if err := c.AddResource(url, doc); err != nil {
 		return nil, fmt.Errorf("%s schema: %w", name, err)
@@ -89,7 +88,7 @@ func (noLoader) Load(url string) (any, error) {
 	return nil, fmt.Errorf("%s: schemas stand alone", url)
 }
 
-// secretPaths finds properties with "x-secret": true in nested objects.
+// secretPaths finds the properties with "x-secret": true, also in nested objects.
 func secretPaths(doc any, at []string) (out [][]string) {
 	obj, _ := doc.(map[string]any)
 	properties, _ := obj["properties"].(map[string]any)
@@ -105,8 +104,8 @@ func secretPaths(doc any, at []string) (out [][]string) {
 	return out
 }
 
-// split checks settings and takes the secrets out of them. Names of secrets
-// are their property names, nested ones joined by a slash.
+// split checks settings and takes the secrets out of them. The name of a secret is its property
+// name; names of nested properties are joined by a slash.
 func (s *schema) split(account conversation.AccountID, settings json.RawMessage) (string, []*pluginv1.Secret, []Problem) {
 	if len(bytes.TrimSpace(settings)) == 0 {
 		settings = json.RawMessage("{}")
@@ -135,8 +134,8 @@ func (s *schema) split(account conversation.AccountID, settings json.RawMessage)
 	return string(text), secrets, nil
 }
 
-// takeOut removes the value at path and gives it as text: a string as it is,
-// anything else as JSON.
+// takeOut removes the value at path and returns it as text: a string unchanged, anything else as
+// JSON.
 func takeOut(obj map[string]any, path []string) (string, bool) {
 	for _, name := range path[:len(path)-1] {
 		next, ok := obj[name].(map[string]any)
@@ -158,8 +157,8 @@ func takeOut(obj map[string]any, path []string) (string, bool) {
 	return string(text), err == nil
 }
 
-// problemsOf lists the leaves of a validation error in words of our own: the
-// library's would quote the value, which may be a secret.
+// problemsOf lists the single faults of a validation error in texts of our own, since the library's
+// texts would quote the value, which may be a secret.
 func problemsOf(account conversation.AccountID, err error) []Problem {
 	invalid, ok := err.(*jsonschema.ValidationError) //nolint:errorlint // Validate returns it bare
 	if !ok {
@@ -215,8 +214,8 @@ func pointer(path []string) string {
 	return b.String()
 }
 
-// request builds a Configure call. Accounts with faults are left out, so that
-// they harm nobody else's; faults of the plugin's own settings make it nil.
+// request builds a Configure call. Accounts with faults are left out, so that other accounts go on
+// working; with faults in the plugin's own settings the request is nil.
 func (g *generation) request(c *configuration) (*pluginv1.ConfigureRequest, []Problem) {
 	h := g.p.host
 	settings, secrets, problems := g.schemas.settings.split(conversation.AccountID{}, c.settings)
@@ -246,9 +245,9 @@ func (g *generation) request(c *configuration) (*pluginv1.ConfigureRequest, []Pr
 	return req, problems
 }
 
-// configure sends the request. A plugin refuses a configuration as a whole,
-// so accounts with faults are left out and the rest is sent again: one
-// account's wrong password stops nobody else's.
+// configure sends the request. A plugin refuses a configuration as a whole, so accounts with faults
+// are left out and the rest is sent again: one account's wrong password must not stop the other
+// accounts.
 func (g *generation) configure(ctx context.Context, req *pluginv1.ConfigureRequest) (problems []Problem, restart bool, err error) {
 	for {
 		more, restart, err := g.askConfigure(ctx, req)
@@ -260,7 +259,7 @@ func (g *generation) configure(ctx context.Context, req *pluginv1.ConfigureReque
 		req.Accounts = slices.DeleteFunc(req.Accounts, func(a *pluginv1.Account) bool {
 			return slices.ContainsFunc(more, func(p Problem) bool { return p.Account.String() == a.GetId() })
 		})
-		if len(req.Accounts) == before { // faults of accounts that it was not given
+		if len(req.Accounts) == before { // the faults are of accounts that were not in the request
 			return problems, restart, fmt.Errorf("%w: configure: faults of unknown accounts", errProtocol)
 		}
 	}
@@ -269,7 +268,7 @@ func (g *generation) configure(ctx context.Context, req *pluginv1.ConfigureReque
 func (g *generation) askConfigure(ctx context.Context, req *pluginv1.ConfigureRequest) (problems []Problem, restart bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, configureTimeout)
 	defer cancel()
-	// A frozen plugin is found by its pings long before this call ends (PR11).
+	// The pings find a frozen plugin long before this call's own deadline (PR11).
 	defer afterClosed(g.gone, cancel)()
 	resp, err := g.service.Configure(ctx, req)
 	if err != nil {

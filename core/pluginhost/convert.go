@@ -18,11 +18,11 @@ import (
 // errUnsupported marks an event of a kind that this host does not know.
 var errUnsupported = errors.New("unsupported kind")
 
-// errNotUTF8 marks an event whose thread or dedupe key had bytes replaced: two
-// exchanges, or two messages, might have become one.
+// errNotUTF8 marks an event whose thread or dedupe key had bytes replaced: the replacement might
+// make two exchanges, or two messages, look like one.
 var errNotUTF8 = errors.New("thread or dedupe key is not UTF-8")
 
-// isMended reports whether the codec had to replace bytes of a name.
+// isMended reports whether the codec had to replace bytes of a text.
 func isMended(name string) bool { return strings.IndexByte(name, contract.Substitute) >= 0 }
 
 func fromMicros(us int64) time.Time {
@@ -50,7 +50,7 @@ func parseCommandID(s string) ([16]byte, error) {
 	return id, nil
 }
 
-// parseID reads a required id; its type is the variable's.
+// parseID reads a required id into a variable, whose type is the id's type.
 func parseID[K any](id *conversation.ID[K], s string) error {
 	if s == "" {
 		return errors.New("id: empty")
@@ -58,7 +58,7 @@ func parseID[K any](id *conversation.ID[K], s string) error {
 	return id.UnmarshalText([]byte(s))
 }
 
-// toInbound converts an event. Account is the caller's, already parsed.
+// toInbound converts an event. The caller has parsed the account already.
 func toInbound(id string, account conversation.AccountID, e *pluginv1.Event) (plugin.Inbound, error) {
 	in := plugin.Inbound{
 		Plugin: id, Account: account, Thread: e.GetThread(), DedupeKey: e.GetDedupeKey(),
@@ -117,7 +117,7 @@ func toCommandResult(r *pluginv1.Result) (*plugin.CommandResult, error) {
 		out.Outcome = conversation.StatusSent
 	case pluginv1.Outcome_OUTCOME_FAILED:
 		out.Outcome = conversation.StatusFailed
-	default: // also what a newer plugin may say: neither sent nor failed for sure
+	default: // also for an outcome of a newer plugin: the message was neither surely sent nor surely failed
 		out.Outcome = conversation.StatusUnknown
 	}
 	return out, nil
@@ -289,7 +289,7 @@ func fromSignalKind(k plugin.SignalKind) pluginv1.SignalKind {
 	}
 }
 
-// toSignalKind knows what a customer may signal.
+// toSignalKind converts a kind of signal that a customer may send; false: no such kind.
 func toSignalKind(k pluginv1.SignalKind) (plugin.SignalKind, bool) {
 	switch k {
 	case pluginv1.SignalKind_SIGNAL_KIND_TYPING:
@@ -314,7 +314,7 @@ func fromAckStatus(s plugin.AckStatus) pluginv1.AckStatus {
 	}
 }
 
-// rawJSON makes any bytes fit for a JSON field: valid JSON as it is, else a
+// rawJSON makes any bytes fit for a JSON field: valid JSON stays unchanged, other bytes become a
 // base64 string.
 func rawJSON(b []byte) json.RawMessage {
 	if len(b) == 0 {

@@ -75,7 +75,7 @@ func toPart(p *pluginv1.Part) (conversation.Part, error) {
 		return conversation.Part{Kind: conversation.PartUnsupported, Raw: &conversation.Raw{
 			Kind: k.Unsupported.GetKind(), Data: rawJSON(k.Unsupported.GetRaw()),
 		}}, nil
-	default: // a newer plugin's kind: something was said that we cannot show
+	default: // a newer plugin's kind of part: it is shown as a part that we cannot display
 		return conversation.Part{Kind: conversation.PartUnsupported, Raw: &conversation.Raw{Kind: "unknown"}}, nil
 	}
 }
@@ -106,7 +106,7 @@ func fromParts(parts []conversation.Part) []*pluginv1.Part {
 	return out
 }
 
-// fromPart gives an empty part where the kind's own field is missing.
+// fromPart converts a part. If the field for its kind is missing, the result is an empty part.
 func fromPart(p *conversation.Part) *pluginv1.Part {
 	out := &pluginv1.Part{}
 	switch {
@@ -147,7 +147,7 @@ func fromPart(p *conversation.Part) *pluginv1.Part {
 	return out
 }
 
-// rawBytes undoes rawJSON.
+// rawBytes reverses rawJSON.
 func rawBytes(data json.RawMessage) []byte {
 	var b []byte
 	if len(data) > 0 && data[0] == '"' && json.Unmarshal(data, &b) == nil {

@@ -10,14 +10,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// crashed takes stock of a generation that ended by itself and cleans up in
-// the background; the next one need not wait for that.
+// crashed records what a generation that ended by itself had under way, and cleans up in the
+// background; the next generation need not wait for that.
 func (p *hosted) crashed(g *generation) {
 	p.uninstall(g)
 	cause := g.session.cause()
 	if g.proc != nil {
 		if !errors.Is(cause, errUnresponsive) && !errors.Is(cause, errProtocol) {
-			select { // the stream breaks before the process is gone
+			select { // the stream breaks before the process has ended
 			case <-g.proc.exited:
 			case <-time.After(exitGrace):
 			}
@@ -31,8 +31,8 @@ func (p *hosted) crashed(g *generation) {
 	inFlight, parked := p.judge(g)
 	p.mu.Lock()
 	p.restarts++
-	// A death that found its cause is no reason to wait, and one that may lead
-	// to it soon none to wait long.
+	// If the item that caused the crash was found, the next start need not wait. If the crash
+	// narrowed the search, it waits only for a short time.
 	p.blaming = len(inFlight) > 0
 	if parked || time.Since(g.ready) >= steadyAfter {
 		p.failures = 0
@@ -53,15 +53,15 @@ func (p *hosted) crashed(g *generation) {
 	})
 }
 
-// judge finds out whether an item that was alone ended the plugin, counts
-// what else was under way, and sends waiting hooks to the next generation.
-// parked: it found one; inFlight: the others.
+// judge decides whether an item that was alone ended the plugin, counts what else was under way,
+// and sends waiting hooks to the next generation. parked: such an item was found; inFlight: the
+// other items.
 func (p *hosted) judge(g *generation) (inFlight []suspect, parked bool) {
 	inFlight, alone := g.session.suspects()
 	if alone != nil {
 		one := alone.suspect()
 		inFlight = slices.DeleteFunc(inFlight, func(s suspect) bool { return s.key == one.key })
-		if alone.lane == laneStranger { // sent beside others that had been under way: they are innocent
+		if alone.lane == laneStranger { // it was sent beside items that were under way already, and those are not suspected
 			inFlight = nil
 		}
 		shared := p.poison.park(one, time.Since(g.session.solo.began))
@@ -87,14 +87,14 @@ func (p *hosted) judge(g *generation) (inFlight []suspect, parked bool) {
 	return inFlight, alone != nil
 }
 
-// settleUp tells the core that the generation is gone, once the results that
-// did come are stored. What it left undone the core knows: it answered Begin.
+// settleUp tells the core that the generation is gone, once the results that arrived are stored.
+// The core knows which commands are left, since it answered Begin.
 func (p *hosted) settleUp(ctx context.Context, g *generation) {
 	g.session.awaitResults(ctx)
 	p.host.opts.Core.PluginGone(p.id, g.instance)
 }
 
-// describeEnd names the cause of a crash without quoting output.
+// describeEnd names the cause of a crash without quoting the plugin's output.
 func describeEnd(g *generation, cause error) string {
 	if errors.Is(cause, errUnresponsive) || errors.Is(cause, errProtocol) {
 		return cause.Error()
@@ -127,7 +127,7 @@ func crashClass(g *generation, cause error) string {
 	return "exit"
 }
 
-// report writes the crash event once the output is complete.
+// report writes the crash event when the plugin's output has been read to its end.
 func (p *hosted) report(g *generation, cause error) {
 	c := &Crash{Cause: crashClass(g, cause), Error: describeEnd(g, cause)}
 	p.meters.restart(c.Cause)
@@ -135,7 +135,7 @@ func (p *hosted) report(g *generation, cause error) {
 	g.log.Error("plugin crashed", "cause", c.Cause, "err", c.Error, "exit_code", c.ExitCode, "signal", c.Signal, "output", c.Output)
 }
 
-// book completes a crash report and keeps it.
+// book completes a crash report and stores it.
 func (p *hosted) book(g *generation, c *Crash) {
 	c.At, c.Generation, c.ExitCode = time.Now(), g.number, -1
 	if g.proc != nil {
@@ -148,7 +148,7 @@ func (p *hosted) book(g *generation, c *Crash) {
 	p.notify()
 }
 
-// startFailed books a start that led to nothing.
+// startFailed records a start after which no generation is ready.
 func (p *hosted) startFailed(g *generation, err error) {
 	p.meters.restart("start")
 	p.mu.Lock()

@@ -12,11 +12,11 @@ import (
 	"github.com/parley-gateway/parley/plugins/contract"
 )
 
-// Errors that callers may test for, beside plugin.ErrTooLarge and
-// plugin.ErrNotDurable. A webhook that meets one marked (503) was
-// not made durable and should be sent again by its carrier.
+// Errors that callers may test for, beside plugin.ErrTooLarge and plugin.ErrNotDurable. A webhook
+// that fails with an error marked (503) was not made durable, so its carrier must be asked to send
+// it again.
 var (
-	// ErrUnknownPlugin: no plugin of that id is loaded.
+	// ErrUnknownPlugin: no plugin with that id is loaded.
 	ErrUnknownPlugin = errors.New("unknown plugin")
 	// ErrUnknownAccount: no plugin serves the account, or it is disabled.
 	ErrUnknownAccount = errors.New("unknown account")
@@ -26,14 +26,14 @@ var (
 	ErrGone = errors.New("plugin gone")
 	// ErrBusy: the waiting room for hooks is full (503).
 	ErrBusy = errors.New("plugin busy")
-	// ErrQuarantined: this very hook ended the plugin three times; it is not
-	// handed over again for an hour (503).
+	// ErrQuarantined: this very hook ended the plugin three times, so it is not given to the plugin
+	// again for an hour (503).
 	ErrQuarantined = errors.New("quarantined")
-	// ErrNoHook: the plugin takes no webhooks.
+	// ErrNoHook: the plugin accepts no webhooks.
 	ErrNoHook = errors.New("plugin takes no webhooks")
-	// ErrMethod: the plugin takes no webhooks of that HTTP method.
+	// ErrMethod: the plugin accepts no webhooks with that HTTP method.
 	ErrMethod = errors.New("method not taken")
-	// ErrNotPinned: a third-party plugin was never added.
+	// ErrNotPinned: a third-party plugin has no pin, since nobody added it.
 	ErrNotPinned = errors.New("not pinned")
 	// ErrChanged: a third-party plugin differs from its pin.
 	ErrChanged = errors.New("changed since it was pinned")
@@ -43,7 +43,7 @@ var (
 	ErrLocked = errors.New("run directory in use")
 )
 
-// Causes of a generation's end beside a stream error or an exit.
+// Causes of a generation's end other than a stream error or an exit.
 var (
 	errUnresponsive = errors.New("3 pings unanswered")
 	errProtocol     = errors.New("contract violated")
@@ -54,7 +54,7 @@ var (
 type CallError struct {
 	Plugin string
 	Op     string // "describe", "configure" ...
-	Reason string // of the contract's ErrorInfo; "" = none
+	Reason string // reason in the contract's ErrorInfo; "" = none
 	Err    error  // the gRPC status
 }
 
@@ -66,11 +66,11 @@ func (e *CallError) Error() string {
 	return fmt.Sprintf("%s: plugin %s: %v", e.Op, e.Plugin, e.Err)
 }
 
-// Unwrap gives the gRPC status error.
+// Unwrap returns the gRPC status error.
 func (e *CallError) Unwrap() error { return e.Err }
 
-// callError rebuilds what a gRPC error lost: whether the caller gave up, the
-// plugin is gone, or the call failed. gone is closed once the generation is over.
+// callError restores what a gRPC error hides: whether the caller gave up, the plugin is gone, or
+// the call failed. gone is closed once the generation is over.
 func callError(ctx context.Context, gone <-chan struct{}, plugin, op string, err error) error {
 	if err == nil {
 		return nil
@@ -83,7 +83,7 @@ func callError(ctx context.Context, gone <-chan struct{}, plugin, op string, err
 	if cause := ctx.Err(); cause != nil {
 		return fmt.Errorf("%s: plugin %s: %w", op, plugin, cause)
 	}
-	// The plugin's copy of the deadline may pass a moment before ours does.
+	// The deadline may pass in the plugin a moment earlier than here.
 	if at, ok := ctx.Deadline(); ok && status.Code(err) == codes.DeadlineExceeded && time.Until(at) < 100*time.Millisecond {
 		return fmt.Errorf("%s: plugin %s: %w", op, plugin, context.DeadlineExceeded)
 	}

@@ -25,7 +25,7 @@ const (
 	maxKVKey      = 512       // bytes
 	maxKVValue    = 64 << 10  // bytes
 	maxKVList     = 1000      // keys in one answer
-	maxBlobTTL    = time.Hour // of BlobURL
+	maxBlobTTL    = time.Hour // longest validity of a URL from BlobURL
 	defaultURLTTL = 5 * time.Minute
 )
 
@@ -55,7 +55,7 @@ func newGatewayServer(path string, check func(peercred.Peer) error, service plug
 		grpc.MaxConcurrentStreams(256), grpc.ForceServerCodecV2(contract.NewCodec(mended)),
 	)}
 	pluginv1.RegisterGatewayServiceServer(g.server, service)
-	g.wg.Go(func() { _ = g.server.Serve(l) }) // ends with Stop
+	g.wg.Go(func() { _ = g.server.Serve(l) }) // returns after Stop
 	return g, nil
 }
 
@@ -64,7 +64,7 @@ func (g *gatewayServer) close() {
 	g.wg.Wait()
 }
 
-// gatewayService is what a plugin may ask of the gateway, within its own scope.
+// gatewayService is what a plugin may ask of the gateway, limited to its own accounts and data.
 type gatewayService struct {
 	pluginv1.UnimplementedGatewayServiceServer
 	plugin, instance string
@@ -235,7 +235,7 @@ func (g *gatewayService) BlobGet(r *pluginv1.BlobGetRequest, stream grpc.ServerS
 		return g.failed(ctx, err)
 	}
 	for {
-		buf := make([]byte, contract.MaxBlobChunk) // gRPC may keep what it is sending
+		buf := make([]byte, contract.MaxBlobChunk) // a new buffer each time, since gRPC may keep the one that it is sending
 		n, err := io.ReadFull(body, buf)
 		if n > 0 {
 			if serr := stream.Send(&pluginv1.BlobGetResponse{Part: &pluginv1.BlobGetResponse_Chunk{Chunk: buf[:n]}}); serr != nil {

@@ -32,9 +32,9 @@ const (
 	drainTimeout     = 8 * time.Second
 	metricsTimeout   = 500 * time.Millisecond
 	endTimeout       = time.Second
-	shutdownTimeout  = 3 * time.Second // go-plugin's Shutdown and its own wait
+	shutdownTimeout  = 3 * time.Second // for go-plugin's Shutdown, and its own wait
 	termTimeout      = 2 * time.Second
-	resultTimeout    = 5 * time.Second // for results being stored after the end
+	resultTimeout    = 5 * time.Second // for storing the results after a generation's end
 )
 
 // Names of the sockets in a generation's directory.
@@ -65,15 +65,15 @@ type generation struct {
 	session  *session
 	started  time.Time
 	ready    time.Time
-	gone     chan struct{} // closed once the process or the session ended
+	gone     chan struct{} // closed once the process or the session has ended
 }
 
-// pluginSet is what go-plugin hands out: the connection itself.
+// grpcPlugin makes go-plugin return the connection itself.
 type grpcPlugin struct {
 	goplugin.NetRPCUnsupportedPlugin
 }
 
-// GRPCServer implements goplugin.GRPCPlugin; a host serves nothing by it.
+// GRPCServer implements goplugin.GRPCPlugin; the host never serves a plugin, so it fails.
 func (grpcPlugin) GRPCServer(*goplugin.GRPCBroker, *grpc.Server) error {
 	return errors.New("the host serves no plugin")
 }
@@ -83,8 +83,8 @@ func (grpcPlugin) GRPCClient(_ context.Context, _ *goplugin.GRPCBroker, conn *gr
 	return conn, nil
 }
 
-// dialOptions are those of a connection to a plugin; mended is called for each
-// message that had to be mended on its way (contract.NewCodec).
+// dialOptions are the options of a connection to a plugin; mended is called for each message in
+// which the codec had to replace bytes (contract.NewCodec).
 func dialOptions(check func(peercred.Peer) error, mended func()) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithTransportCredentials(peercred.New(check)),
@@ -136,7 +136,7 @@ func (g *generation) spawn(ctx context.Context) error {
 			return peercred.PID(g.proc.pid)(peer)
 		}, g.p.meters.mended.Inc),
 	})
-	// go-plugin's waits have no context: ending the group ends them.
+	// go-plugin's waits have no context: killing the process group ends them.
 	stop := context.AfterFunc(ctx, func() { g.kill() })
 	defer stop()
 	if _, err := g.client.Start(); err != nil {
@@ -160,7 +160,7 @@ func (g *generation) spawn(ctx context.Context) error {
 	return nil
 }
 
-// exitError says how a child ended before it was ready.
+// exitError says how a child process ended before it was ready.
 type exitError struct {
 	plugin string
 	code   int
@@ -178,7 +178,7 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
-// startError prefers the child's own end to what go-plugin made of it.
+// startError reports the child's own end, if it has ended, rather than go-plugin's error.
 func (g *generation) startError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("start %s: %w", g.p.id, context.Cause(ctx))
@@ -198,8 +198,8 @@ func (g *generation) startError(ctx context.Context, err error) error {
 	return &exitError{plugin: g.p.id, code: code, signal: signal, err: err}
 }
 
-// attach connects to a plugin that somebody else started. The process is
-// never signalled.
+// attach connects to a plugin that was started by somebody else. The host never sends signals to
+// its process.
 func (g *generation) attach() error {
 	dir, err := os.MkdirTemp(g.p.host.runDir, dirPrefix)
 	if err != nil {
@@ -213,7 +213,7 @@ func (g *generation) attach() error {
 	return nil
 }
 
-// connect brings the generation up to an answered Describe.
+// connect takes the generation to the point where Describe is answered.
 func (g *generation) connect(ctx context.Context) error {
 	var err error
 	if g.launch.spec.Attach != "" {
@@ -275,8 +275,8 @@ func (g *generation) askDescribe(ctx context.Context) error {
 	return nil
 }
 
-// callFailed names the error of a call; a child that is ending gets a moment
-// to do so, since the reset of its connection overtakes its death.
+// callFailed returns the error of a call. A child that is ending gets a moment to end, since its
+// connection breaks before the process is gone.
 func (g *generation) callFailed(ctx context.Context, op string, err error) error {
 	if g.proc != nil && ctx.Err() == nil && status.Code(err) == codes.Unavailable {
 		select {
@@ -310,7 +310,7 @@ func (g *generation) serveGateway() error {
 	return nil
 }
 
-// openSession starts the conversation with a configured plugin.
+// openSession opens the session with a configured plugin.
 func (g *generation) openSession(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, sessionTimeout)
 	defer cancel()
@@ -335,31 +335,31 @@ func (g *generation) openSession(ctx context.Context) error {
 	return nil
 }
 
-// kill ends the child's whole group at once.
+// kill ends the child's whole process group at once.
 func (g *generation) kill() {
 	if g.proc != nil {
 		g.proc.abort()
 	}
 }
 
-// drain lets the plugin finish: no new commands, Drain, the end of the session.
+// drain lets the plugin finish: it sends no new commands, calls Drain and ends the session.
 func (g *generation) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
-	defer afterClosed(g.gone, cancel)() // a plugin that freezes now is found by its pings
+	defer afterClosed(g.gone, cancel)() // if the plugin freezes now, the pings find it
 	last := g.session.stopCommands()
 	deadline, _ := ctx.Deadline()
 	req := &pluginv1.DrainRequest{LastCommandSeq: last, DeadlineMs: uint32(max(1, time.Until(deadline).Milliseconds()))}
 	if _, err := g.service.Drain(ctx, req); err == nil {
-		_ = g.session.settled(ctx) // what is left is the residue's business
+		_ = g.session.settled(ctx) // commands that are left stay with the core
 	}
 	end, stop := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
 	defer stop()
 	g.session.end(end)
 }
 
-// stop ends the process as gently as it lets us and frees everything. It is
-// called once for every generation, whatever became of it.
+// stop ends the process and frees everything, gently if possible and wanted. It is called once for
+// every generation, however the generation ended.
 func (g *generation) stop(gentle bool) {
 	if g.session != nil {
 		g.session.fail(errFinished)
@@ -388,7 +388,7 @@ func (g *generation) stopChild(gentle bool) {
 		g.kill()
 	}
 	killed := make(chan struct{})
-	// Kill has no deadline of its own; whatever it waits for ends with the group.
+	// Kill has no deadline of its own, but it returns when the process group has ended.
 	go func() {
 		g.client.Kill()
 		close(killed)
@@ -418,7 +418,7 @@ func (g *generation) exitsWithin(d time.Duration) bool {
 		return true
 	case <-t.C:
 		return false
-	case <-g.p.host.ctx.Done(): // Close waits for nobody
+	case <-g.p.host.ctx.Done(): // Close does not wait for this
 		g.kill()
 		return true
 	}

@@ -10,25 +10,25 @@ import (
 )
 
 const (
-	// A guard that ended is replaced after a pause, which is longer each time until
-	// one has lasted.
+	// A guard that ended is replaced after a pause. The pause grows each time, until a guard has
+	// lasted for guardLasts.
 	guardPauseFirst = 250 * time.Millisecond
 	guardPauseLast  = time.Minute
 	guardLasts      = time.Minute
-	// guardStop is how long a guard may take to look around and leave.
+	// guardStop is how long a guard may take to look for processes and exit.
 	guardStop = 3 * time.Second
 )
 
-// guard keeps a small process beside this one, in a session of its own, which
-// outlives it: when this process ends, however it ends, the other one kills what
-// the plugins have started (Guard). The kernel kills a plugin with its gateway, but
-// not the plugin's own children, which may hold a port (PR12).
+// guard keeps a small process beside this one, in a session of its own, which outlives it. When
+// this process ends, in whatever way, the guard process kills everything that the plugins have
+// started (Guard). The kernel kills a plugin together with its gateway, but not the plugin's own
+// children, which may hold a port (PR12).
 //
-// The two are tied by a pipe. Its write end is this process's alone: it is closed
-// in every child that is started, and the kernel closes it when the process ends.
+// The two processes are connected by a pipe. Only this process has its write end: it is closed in
+// every child, and the kernel closes it when this process ends.
 type guard struct {
 	command []string
-	run     string // what the environment of this gateway's plugins has, and nobody else's
+	run     string // in the environment of this gateway's plugins, and of no other process
 	spawn   *spawner
 	log     *slog.Logger
 
@@ -36,8 +36,8 @@ type guard struct {
 	done chan struct{}
 }
 
-// startGuard starts the process, once, before it returns, and then keeps one there.
-// Nil: there is none to start here.
+// startGuard starts the guard process before it returns, and then restarts it whenever it ends.
+// Nil: guards are not configured or not possible on this system.
 func startGuard(command []string, run string, spawn *spawner, log *slog.Logger) *guard {
 	if len(command) == 0 || !canGuard {
 		return nil
@@ -48,8 +48,8 @@ func startGuard(command []string, run string, spawn *spawner, log *slog.Logger) 
 	return g
 }
 
-// close lets the process go, which kills what plugins left behind, and waits for
-// its end. To be called when the plugins have ended.
+// close ends the guard process, which first kills what plugins have left behind, and waits for its
+// end. It must be called after the plugins have ended.
 func (g *guard) close() {
 	if g == nil {
 		return
@@ -83,7 +83,7 @@ func (g *guard) keep(p *guardProcess, err error) {
 	}
 }
 
-// guardProcess is one process and the end of the pipe that it hangs on.
+// guardProcess is one guard process, and the end of the pipe whose closing ends it.
 type guardProcess struct {
 	cmd      *exec.Cmd
 	lifeline io.Closer
@@ -104,7 +104,7 @@ func (g *guard) start() (*guardProcess, error) {
 	return &guardProcess{cmd, lifeline}, nil
 }
 
-// watch returns when the process has ended: because it was to, or how.
+// watch returns when the process has ended: stopped if close asked for it, else the error.
 func (p *guardProcess) watch(stop <-chan struct{}) (stopped bool, err error) {
 	exited := make(chan error, 1)
 	go func() { exited <- p.cmd.Wait() }()
@@ -120,6 +120,6 @@ func (p *guardProcess) watch(stop <-chan struct{}) (stopped bool, err error) {
 	return true, nil
 }
 
-// runMark is what marks a process as a plugin of one run of a gateway, or as
-// something that such a plugin started.
+// runMark is the environment variable that marks a process as a plugin of one run of a gateway, or
+// as something that such a plugin started.
 func runMark(run string) string { return contract.RunEnv + "=" + run }

@@ -4,11 +4,11 @@ package pluginhost
 
 import "syscall"
 
-// canGuard: processes do not show their environment here, so a guard would not know
-// whom to kill.
+// canGuard: on this system processes do not show their environment, so a guard could not know which
+// ones to kill.
 const canGuard = false
 
 func guardAttributes() *syscall.SysProcAttr { return nil }
 
-// Guard does nothing.
+// Guard does nothing on this system.
 func Guard(string) {}

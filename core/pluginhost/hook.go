@@ -20,13 +20,13 @@ import (
 // Limits of hooks.
 const (
 	defaultHookBudget = 10 * time.Second
-	// unknownHookBudget is used until the plugin was described once: the
-	// shortest of the carriers that we know (Telnyx), so that none is exceeded.
+	// unknownHookBudget is used until the plugin was described once: the shortest budget of the
+	// carriers that we know (Telnyx), so that none is exceeded.
 	unknownHookBudget = 1500 * time.Millisecond
 	defaultHookBody   = 1 << 20  // bytes
 	maxHookBody       = 4 << 20  // bytes
-	maxHooks          = 2048     // waiting or under way, per plugin
-	maxHookBytes      = 64 << 20 // bytes of them
+	maxHooks          = 2048     // waiting or under way, for each plugin
+	maxHookBytes      = 64 << 20 // total size of these hooks in bytes
 )
 
 // HookRequest is a raw webhook.
@@ -36,20 +36,20 @@ type HookRequest struct {
 	Header   http.Header
 	Body     []byte
 	RemoteIP string
-	// Received is when the first byte came; zero = now.
+	// Received is when the first byte arrived; zero = now.
 	Received time.Time
 }
 
-// HookResponse is what the carrier gets. Every event in it is durable, or
-// refused for good and logged.
+// HookResponse is the answer to the carrier. Every event of the hook is durable by then, or refused
+// for good and logged.
 type HookResponse struct {
 	Status int
 	Header http.Header
 	Body   []byte
-	Reason string // of a 4xx: "signature", "malformed" ...
+	Reason string // reason for a 4xx: "signature", "malformed" ...
 }
 
-// hookCall is one hook at one session.
+// hookCall is one hook in one session.
 type hookCall struct {
 	account   conversation.AccountID
 	source    source
@@ -57,7 +57,7 @@ type hookCall struct {
 	size      int
 	sent      bool
 	sentAt    time.Time
-	abandoned time.Time // its caller gave up; zero = waits
+	abandoned time.Time // when its caller gave up; zero = the caller still waits
 	outcome   chan hookOutcome
 	once      sync.Once
 }
@@ -78,12 +78,11 @@ func (c *hookCall) poisonKey() poisonKey {
 	return hookKey([]byte(f.GetAccount()), []byte(f.GetMethod()), []byte(f.GetUrl()), f.GetBody())
 }
 
-// Hook hands a webhook to the plugin that serves account and returns its
-// answer when every event in it is durable. If the plugin dies meanwhile the
-// call waits, within the budget that the plugin declared and ctx, for the
-// next generation. Errors: ErrUnknownAccount, ErrNoHook, ErrMethod and
-// ErrTooLarge are the carrier's fault; ErrUnavailable, ErrNotDurable, ErrBusy,
-// ErrQuarantined and ErrClosed want a 503.
+// Hook gives a webhook to the plugin that serves account and returns the plugin's answer when every
+// event in it is durable. If the plugin dies meanwhile, the call waits for the next generation,
+// within the plugin's declared budget and ctx. ErrUnknownAccount, ErrNoHook, ErrMethod and
+// ErrTooLarge are the carrier's fault; for ErrUnavailable, ErrNotDurable, ErrBusy, ErrQuarantined
+// and ErrClosed the caller must answer 503.
 func (h *Host) Hook(ctx context.Context, account conversation.AccountID, req HookRequest) (HookResponse, error) {
 	p := h.pluginOf(account)
 	if p == nil {
@@ -172,10 +171,9 @@ func hookFrame(account conversation.AccountID, req HookRequest) *pluginv1.Hook {
 	return f
 }
 
-// encodable is a URL as the contract can carry it. Bytes beyond ASCII are none
-// of a URL's (RFC 3986, 2); where they are not even UTF-8, as in a query of an
-// old Latin-1 sender, they are percent-encoded, so that the plugin still gets
-// every byte.
+// encodable returns a URL as the contract can carry it. Bytes beyond ASCII do not belong in a URL
+// (RFC 3986, 2). If they are not even UTF-8, as in a query from an old Latin-1 sender, they are
+// percent-encoded, so that the plugin still gets every byte.
 func encodable(url string) string {
 	if utf8.ValidString(url) {
 		return url
@@ -191,9 +189,9 @@ func encodable(url string) string {
 	return string(out)
 }
 
-// cleaned is a header's value as the contract can carry it. Most headers matter
-// to nobody, a Latin-1 User-Agent say, so the request is not refused; where a
-// replaced one mattered, as a signature, the plugin refuses it.
+// cleaned returns a header's value as the contract can carry it. Most headers do not matter to a
+// plugin, such as a Latin-1 User-Agent, so the request is not refused; if a header does matter,
+// such as a signature, the plugin refuses the changed one.
 func cleaned(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
 func hookResponse(r *pluginv1.HookResult) HookResponse {
@@ -207,7 +205,7 @@ func hookResponse(r *pluginv1.HookResult) HookResponse {
 	return resp
 }
 
-// checkHook refuses what the plugin never declared; nil info = takes none.
+// checkHook refuses what the plugin did not declare; a nil info means that it accepts no hooks.
 func checkHook(info *pluginv1.HookInfo, req HookRequest) error {
 	if info == nil {
 		return ErrNoHook
@@ -228,8 +226,8 @@ func hookBudget(info *pluginv1.HookInfo) time.Duration {
 	return defaultHookBudget
 }
 
-// within is how much of a budget may be waited: the carrier counts from its first
-// byte to our last, and what it gives up on it takes for lost (PR2).
+// within is how much of a budget may be spent waiting. The carrier counts from its first byte to
+// our last one, and when its time is up it treats the webhook as lost (PR2).
 func within(budget time.Duration) time.Duration { return budget - min(budget/10, 500*time.Millisecond) }
 
 func hookBodyLimit(info *pluginv1.HookInfo) uint64 {
@@ -276,8 +274,8 @@ func (s *session) offerHook(c *hookCall, in lane) error {
 	return nil
 }
 
-// abandonHook is for a caller that gave up. What was sent is remembered for a
-// while: it may be what ends the plugin.
+// abandonHook is called when the caller has given up. A hook that was sent is remembered for a
+// while, since it may still end the plugin.
 func (s *session) abandonHook(c *hookCall) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -303,8 +301,8 @@ func (s *session) forgetHooks(before time.Time) {
 	}
 }
 
-// hookResult stores the events of an answer, in the order of the session, and
-// then releases the caller.
+// hookResult stores the events of an answer, in the order of the session, and then gives the answer
+// to the caller.
 func (s *session) hookResult(r *pluginv1.HookResult) {
 	s.mu.Lock()
 	c := s.hooks[r.GetId()]
@@ -339,7 +337,7 @@ func (s *session) hookResult(r *pluginv1.HookResult) {
 	pending.stored(plugin.Ack{Status: plugin.Committed})
 }
 
-// hookStore counts the events of one answer that are not stored yet.
+// hookStore counts the events of one answer that are not yet stored.
 type hookStore struct {
 	call   *hookCall
 	result *pluginv1.HookResult

@@ -2,15 +2,15 @@ package pluginhost
 
 import "github.com/parley-gateway/parley/core/conversation"
 
-// HookLimits tell what a webhook may look like, so that the gateway can refuse
-// others before it reads them.
+// HookLimits say what a webhook may look like, so that the gateway can refuse others without
+// reading them.
 type HookLimits struct {
-	Methods []string // empty: not known, the plugin has not been described yet, or it takes none
+	Methods []string // empty: the plugin has not been described yet, or it accepts no webhooks
 	MaxBody int64    // bytes
 }
 
-// HookLimits gives the limits that the plugin of account declared; false when
-// no plugin serves the account.
+// HookLimits returns the limits that the plugin of account declared; false if no plugin serves the
+// account.
 func (h *Host) HookLimits(account conversation.AccountID) (HookLimits, bool) {
 	p := h.pluginOf(account)
 	if p == nil {

@@ -17,16 +17,15 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
-// dirPrefix starts the name of every generation's directory; go-plugin's own choice.
+// dirPrefix is the start of the name of every generation's directory; go-plugin chose it.
 const dirPrefix = "plugin-dir"
 
 // Options configure a Host. Core and RunDir are required.
 type Options struct {
-	// RunDir holds lock file and sockets; it is made with mode 0700 if
-	// missing. Unix socket paths are at most 107 bytes, so its own must be at
-	// most 69.
+	// RunDir holds the lock file and the sockets; it is made with mode 0700 if missing. Unix socket
+	// paths have at most 107 bytes, so the path of RunDir may have at most 69.
 	RunDir string
-	// PinFile keeps the pins of third-party plugins; "" = there can be none.
+	// PinFile stores the pins of third-party plugins; "" = third-party plugins cannot be used.
 	PinFile string
 	Core    plugin.Core
 	// Blobs, Grants and KV serve GatewayService; nil = the calls answer
@@ -36,20 +35,20 @@ type Options struct {
 	KV     plugin.KV
 	Logger *slog.Logger // nil = slog.Default()
 	Node   string       // this node's name
-	// PluginURL gives the public URL of /p/<id>, without a trailing slash; nil = none.
-	// foreign: the plugin is no part of the gateway (Target.Foreign).
+	// PluginURL returns the public URL of /p/<id>, without a trailing slash; nil = none. foreign:
+	// the plugin is not part of the gateway's own program (Target.Foreign).
 	PluginURL func(plugin string, foreign bool) string
-	// HookURL gives the public URL of an account's webhook; nil = none.
+	// HookURL returns the public URL of an account's webhook; nil = none.
 	HookURL func(conversation.AccountID) string
 	// FrameAncestors are the origins of the installation's own pages.
 	FrameAncestors []string
 	// VisitorKey is the HMAC-SHA-256 key of visitor addresses, the same on all nodes.
 	VisitorKey []byte
-	// Guard is the command, of the same executable, that calls Guard with one more
+	// Guard is the command, of the same executable, that calls the function Guard with one more
 	// argument; nil = no guard. Linux only.
 	Guard []string
-	// LogLevel is the least level that plugins log: debug, info, warn or
-	// error; "" = their default.
+	// LogLevel is the lowest level that plugins log: debug, info, warn or error; "" = their
+	// default.
 	LogLevel string
 }
 
@@ -62,9 +61,9 @@ type Host struct {
 	meters  *meters
 	spawner *spawner
 	guard   *guard
-	run     string // marks this host's processes
+	run     string // marks the processes of this host
 
-	ctx    context.Context //nolint:containedctx // the life of the host: ends with Close
+	ctx    context.Context //nolint:containedctx // ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	lock   *os.File
@@ -78,7 +77,7 @@ type Host struct {
 	byAccount map[conversation.AccountID]AccountConfig
 }
 
-// New checks the options. It starts nothing and touches no file; Start does.
+// New checks the options. It starts no goroutine and touches no file; Start does.
 func New(opts Options) (*Host, error) {
 	if opts.Core == nil {
 		return nil, errors.New("plugin host: no core")
@@ -87,7 +86,7 @@ func New(opts Options) (*Host, error) {
 	if err != nil || opts.RunDir == "" {
 		return nil, fmt.Errorf("plugin host: run directory %q: want a path", opts.RunDir)
 	}
-	// dir/plugin-dir<10 digits>/plugin<10 digits>
+	// The longest path in it: dir/plugin-dir<10 digits>/plugin<10 digits>.
 	if n := len(dir) + len("/"+dirPrefix) + 10 + len("/plugin") + 10; n > maxSocketPath {
 		return nil, fmt.Errorf("plugin host: run directory %s: sockets in it would have paths of %d bytes, the limit is %d: choose a shorter one", dir, n, maxSocketPath)
 	}
@@ -101,14 +100,13 @@ func New(opts Options) (*Host, error) {
 	if opts.PinFile != "" {
 		h.pins = OpenPins(opts.PinFile)
 	}
-	h.ctx, h.cancel = context.WithCancel(context.Background()) // ends with Close
+	h.ctx, h.cancel = context.WithCancel(context.Background()) // cancelled by Close
 	return h, nil
 }
 
-// Start takes the run directory, clears what an earlier gateway left there,
-// and starts the loaded plugins. It does not wait for them: see Ready.
-// ErrLocked: another gateway uses the directory. ctx bounds the start only;
-// Drain and Close end what it began.
+// Start locks the run directory, clears what an earlier gateway left there, and starts the loaded
+// plugins. It does not wait until they are ready: see Ready. ErrLocked: another gateway uses the
+// directory. ctx bounds the start only; Drain and Close end what it began.
 func (h *Host) Start(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("plugin host: start: %w", err)
@@ -158,8 +156,8 @@ func lockRunDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// clearLeftovers removes the sockets of a gateway that was killed; its
-// plugins are dead, or about to be (PR12).
+// clearLeftovers removes the sockets of a gateway that was killed. The plugins of that gateway are
+// dead, or will be killed now (PR12).
 func clearLeftovers(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -193,7 +191,7 @@ func (h *Host) Load(specs ...Spec) error {
 		p.setConfiguration(func(c *configuration) {
 			c.settings, c.accounts = h.settings[spec.ID], h.accounts[spec.ID]
 		})
-		<-p.reconfigure // the first start brings it along
+		<-p.reconfigure // the first start uses the new configuration anyway
 		h.plugins[spec.ID] = p
 		if h.started {
 			go p.supervise(h.ctx)
@@ -202,9 +200,9 @@ func (h *Host) Load(specs ...Spec) error {
 	return nil
 }
 
-// complete checks a spec and makes a folder absolute. The id of a folder
-// plugin is read from its manifest only where it is not given: a folder that
-// has gone must not keep the gateway from starting.
+// complete checks a spec and makes the path of a folder absolute. The id of a folder plugin is read
+// from its manifest only if it is not given: a missing folder must not keep the gateway from
+// starting.
 func (h *Host) complete(spec *Spec) error {
 	if spec.Dir != "" {
 		if h.pins == nil {
@@ -227,8 +225,8 @@ func (h *Host) complete(spec *Spec) error {
 	return spec.validate()
 }
 
-// LoadOrUpgrade adds a plugin that is not loaded yet, or replaces the program
-// of one that is, in the way of Upgrade.
+// LoadOrUpgrade adds a plugin that is not loaded yet, or replaces the program of a loaded one, as
+// Upgrade does.
 func (h *Host) LoadOrUpgrade(ctx context.Context, spec Spec) error {
 	if err := h.complete(&spec); err != nil {
 		return fmt.Errorf("load plugin: %w", err)
@@ -239,10 +237,9 @@ func (h *Host) LoadOrUpgrade(ctx context.Context, spec Spec) error {
 	return h.Upgrade(ctx, spec)
 }
 
-// Upgrade replaces a plugin's program without a gap: the new generation
-// starts beside the old one, which is drained once the new one answers.
-// Plugins that declare `exclusive` are stopped first. A crash of the new one
-// within 30 s brings the old program back.
+// Upgrade replaces a plugin's program without a gap: the new generation starts beside the old one,
+// which is drained once the new one answers. A plugin that declares `exclusive` is stopped first.
+// If the new program crashes within 30 s, the old program is started again.
 func (h *Host) Upgrade(ctx context.Context, spec Spec) error {
 	if err := h.complete(&spec); err != nil {
 		return fmt.Errorf("upgrade: %w", err)
@@ -254,8 +251,7 @@ func (h *Host) Upgrade(ctx context.Context, spec Spec) error {
 	return p.askUpgrade(ctx, &spec)
 }
 
-// Restart replaces a plugin's process by a new one of the same program, in
-// the way of Upgrade.
+// Restart replaces a plugin's process by a new one of the same program, as Upgrade does.
 func (h *Host) Restart(ctx context.Context, plugin string) error {
 	p := h.plugin(plugin)
 	if p == nil {
@@ -264,9 +260,9 @@ func (h *Host) Restart(ctx context.Context, plugin string) error {
 	return p.askUpgrade(ctx, nil)
 }
 
-// Drain stops every plugin gently: no new commands or hooks, what is under
-// way is finished, then the processes end. It returns when all have, or with
-// ctx's error; Close ends the rest.
+// Drain stops every plugin gently: no new commands or hooks are sent, what is under way is
+// finished, then the processes end. It returns when all have ended, or with ctx's error; Close
+// kills those that are left.
 func (h *Host) Drain(ctx context.Context) error {
 	h.mu.Lock()
 	h.closed = true
@@ -288,7 +284,7 @@ func (h *Host) Drain(ctx context.Context) error {
 	return nil
 }
 
-// Close ends whatever still runs, at once, and frees the run directory.
+// Close kills all processes that still run, and unlocks the run directory.
 func (h *Host) Close() error {
 	h.mu.Lock()
 	h.closed = true
@@ -311,7 +307,7 @@ func (h *Host) Close() error {
 	return h.lock.Close()
 }
 
-// forgetPrograms closes the files kept for going back.
+// forgetPrograms closes the program files kept for going back to an older program.
 func (p *hosted) forgetPrograms() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -324,7 +320,7 @@ func (p *hosted) forgetPrograms() {
 	p.fallback, p.launch.kept = nil, nil
 }
 
-// Plugins describes all loaded plugins, by id.
+// Plugins describes all loaded plugins, ordered by id.
 func (h *Host) Plugins() []Status {
 	h.mu.Lock()
 	plugins := h.list()
@@ -364,8 +360,8 @@ func (p *hosted) status() Status {
 	return s
 }
 
-// Capabilities tells what a plugin's channel can carry, as its newest ready
-// generation said; ok is false before the first.
+// Capabilities returns what a plugin's channel can carry, as its newest ready generation said; ok
+// is false before the first ready generation.
 func (h *Host) Capabilities(plugin string) (caps conversation.Capabilities, ok bool) {
 	p := h.plugin(plugin)
 	if p == nil {
@@ -378,8 +374,8 @@ func (h *Host) Capabilities(plugin string) (caps conversation.Capabilities, ok b
 	return capabilities(d), true
 }
 
-// Schemas are the JSON Schemas by which a plugin wants to be configured; ok
-// is false before its first ready generation.
+// Schemas are the JSON Schemas for the configuration of a plugin; ok is false before its first
+// ready generation.
 func (h *Host) Schemas(plugin string) (settings, account string, ok bool) {
 	p := h.plugin(plugin)
 	if p == nil {
@@ -395,7 +391,7 @@ func (h *Host) plugin(id string) *hosted {
 	return h.plugins[id]
 }
 
-// pluginOf is the plugin that serves an enabled account.
+// pluginOf returns the plugin that serves an enabled account.
 func (h *Host) pluginOf(id conversation.AccountID) *hosted {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -406,7 +402,7 @@ func (h *Host) pluginOf(id conversation.AccountID) *hosted {
 	return h.plugins[a.Plugin]
 }
 
-// list is sorted by id. The caller holds the mutex.
+// list returns the plugins, sorted by id. The caller holds the mutex.
 func (h *Host) list() []*hosted {
 	out := make([]*hosted, 0, len(h.plugins))
 	for _, p := range h.plugins {

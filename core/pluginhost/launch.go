@@ -14,15 +14,15 @@ import (
 	"time"
 )
 
-// pipeGrace is how long the pipes of a dead plugin are still read: a
-// grandchild that left the group may hold them open for ever (FT6).
+// pipeGrace is how long the pipes of a dead plugin are still read: a grandchild that left the
+// process group may hold them open for ever (FT6).
 const pipeGrace = 200 * time.Millisecond
 
-// maxSocketPath is the longest unix socket path that the kernel takes, in bytes.
+// maxSocketPath is the longest unix socket path that the kernel accepts, in bytes.
 const maxSocketPath = 107
 
-// process is one child: go-plugin's Runner with the traps of plugin-notes.md 1
-// closed. go-plugin sees the handshake line and nothing else of the output.
+// process is one child: an implementation of go-plugin's Runner that avoids the traps listed in
+// plugin-notes.md 1. go-plugin sees only the handshake line of the output.
 type process struct {
 	name  string
 	cmd   *exec.Cmd
@@ -31,24 +31,24 @@ type process struct {
 	pump  *logPump
 
 	pid      int
-	lifeline *os.File // the child's standard input; its end tells it to leave
+	lifeline *os.File // the child's standard input; when it ends the child must exit
 	stdout   *os.File
 	stderr   *os.File
 	line     *io.PipeReader // the handshake line for go-plugin
 	lineW    *io.PipeWriter
 
-	exited chan struct{} // closed when reaped; state is set before
-	done   chan struct{} // closed when the pipes are read too
+	exited chan struct{} // closed when the process is reaped; state is set before
+	done   chan struct{} // closed when the pipes have been read, too
 	state  *os.ProcessState
 
-	signals sync.Mutex // guards the following against a late signal to a reused pid
-	leader  int        // pid once started
+	signals sync.Mutex // guards the following fields, so that no signal goes to another process that got the pid
+	leader  int        // pid, once started
 	reaped  bool
-	killed  bool // by Kill, before it was reaped
-	aborted bool // it must not run
+	killed  bool // Kill was called before the process was reaped
+	aborted bool // the process must not run
 }
 
-// newProcess prepares a child; its directory follows with RunnerFunc.
+// newProcess prepares a child; RunnerFunc sets its directory later.
 func newProcess(name string, cmd *exec.Cmd, spawn *spawner, pump *logPump) *process {
 	line, lineW := io.Pipe()
 	return &process{
@@ -63,7 +63,7 @@ func (p *process) Start(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}
-	// go-plugin names its socket "plugin" and up to 10 digits.
+	// go-plugin names its socket "plugin" followed by up to 10 digits.
 	if n := len(filepath.Join(p.dir, "plugin")) + 10; n > maxSocketPath {
 		return fmt.Errorf("start %s: socket path of %d bytes in %s: the limit is %d, choose a shorter run directory", p.name, n, p.dir, maxSocketPath)
 	}
@@ -117,7 +117,7 @@ func (p *process) Start(ctx context.Context) error {
 	return nil
 }
 
-// abort kills the group, also if it is only about to be started.
+// abort kills the process group. If the child is not started yet, abort keeps it from starting.
 func (p *process) abort() {
 	p.signals.Lock()
 	p.aborted = true
@@ -125,8 +125,8 @@ func (p *process) abort() {
 	p.signal(syscall.SIGKILL)
 }
 
-// reap waits for the process itself, not for its pipes, ends what is left of
-// its group and what else it started, and then closes everything.
+// reap waits for the process itself, not for its pipes, kills what is left of its group and
+// everything else that it started, and then closes everything.
 func (p *process) reap(pumps *sync.WaitGroup) {
 	p.waitAndKillGroup()
 	p.state = p.cmd.ProcessState
@@ -135,9 +135,9 @@ func (p *process) reap(pumps *sync.WaitGroup) {
 	deadline := time.Now().Add(pipeGrace)
 	_ = p.stdout.SetReadDeadline(deadline)
 	_ = p.stderr.SetReadDeadline(deadline)
-	_ = p.lineW.Close() // nobody may be reading any more
-	// What it started in another group or session outlives it otherwise, with each
-	// crash one more, and may hold the port that the next generation takes.
+	_ = p.lineW.Close() // the other end may no longer be read
+	// Processes that the child started in another group or session would outlive it, more of them
+	// after each crash, and may hold the port that the next generation needs.
 	killStrays(p.dir)
 	pumps.Wait()
 	_ = p.stdout.Close()
@@ -146,7 +146,7 @@ func (p *process) reap(pumps *sync.WaitGroup) {
 	close(p.done)
 }
 
-// signal reaches the whole group, and nobody once the child is reaped.
+// signal sends a signal to the whole group. Once the child is reaped it does nothing.
 func (p *process) signal(sig syscall.Signal) {
 	p.signals.Lock()
 	defer p.signals.Unlock()
@@ -155,15 +155,15 @@ func (p *process) signal(sig syscall.Signal) {
 	}
 }
 
-// release ends the child's standard input: leave when you can.
+// release closes the child's standard input, which asks the child to exit when it can.
 func (p *process) release() {
 	if p.lifeline != nil {
 		_ = p.lifeline.Close()
 	}
 }
 
-// exit describes how the process ended: code -1 with a signal's name, or the
-// exit code. Only valid once exited is closed.
+// exit returns how the process ended: code -1 and a signal's name, or the exit code. It may be
+// called only once exited is closed.
 func (p *process) exit() (code int, signal string) {
 	if p.state == nil {
 		return -1, ""
@@ -174,13 +174,13 @@ func (p *process) exit() (code int, signal string) {
 	return p.state.ExitCode(), ""
 }
 
-// Diagnose implements runner.Runner. The log pump has said it already.
+// Diagnose implements runner.Runner. It is empty, since the log pump has logged the output.
 func (p *process) Diagnose(context.Context) string { return "" }
 
-// Stdout implements runner.Runner: only the handshake line comes out.
+// Stdout implements runner.Runner: it contains only the handshake line.
 func (p *process) Stdout() io.ReadCloser { return p.line }
 
-// Stderr implements runner.Runner: empty, since our own pump reads the pipe.
+// Stderr implements runner.Runner: it is empty, since our own pump reads the pipe.
 func (p *process) Stderr() io.ReadCloser { return io.NopCloser(eof{}) }
 
 type eof struct{}
@@ -203,8 +203,8 @@ func (p *process) Wait(ctx context.Context) error {
 	}
 }
 
-// Kill implements runner.Runner: the whole group, at once. What is gentle has
-// been tried before (Drain, end of the session, Shutdown, SIGTERM).
+// Kill implements runner.Runner: it kills the whole group, at once. Gentler ways have been tried
+// before (Drain, end of the session, Shutdown, SIGTERM).
 func (p *process) Kill(context.Context) error {
 	p.signals.Lock()
 	p.killed = !p.reaped
@@ -213,7 +213,7 @@ func (p *process) Kill(context.Context) error {
 	return nil
 }
 
-// killedByStart reports whether go-plugin gave the child up and it ended by that.
+// killedByStart reports whether the child ended because go-plugin gave up its start.
 func (p *process) killedByStart() bool {
 	_, signal := p.exit()
 	p.signals.Lock()
@@ -229,8 +229,8 @@ func (p *process) ID() string {
 	return strconv.Itoa(p.pid)
 }
 
-// PluginToHost implements runner.Runner: a plugin may serve on a unix socket
-// in its own directory and nowhere else.
+// PluginToHost implements runner.Runner: a plugin may serve only on a unix socket in its own
+// directory.
 func (p *process) PluginToHost(network, addr string) (string, string, error) {
 	if network != "unix" {
 		return "", "", fmt.Errorf("plugin %s serves on %s, want unix", p.name, network)

@@ -27,13 +27,13 @@ const (
 	maxLogText  = 1 << 10 // bytes of one attribute
 )
 
-// logPump reads a plugin's output so that the plugin never blocks on it, and
-// turns it into records of the gateway's log.
+// logPump reads a plugin's output, so that the plugin never blocks on it, and turns it into records
+// of the gateway's log.
 type logPump struct {
 	log     *slog.Logger
 	limiter *rate.Limiter
-	dropped *atomic.Uint64 // lines, over all generations
-	missing atomic.Uint64  // lines dropped since the last record
+	dropped *atomic.Uint64 // number of dropped lines, over all generations
+	missing atomic.Uint64  // number of lines dropped since the last record
 	panics  atomic.Bool    // a Go panic is being printed
 
 	mu   sync.Mutex
@@ -44,13 +44,13 @@ func newLogPump(log *slog.Logger, dropped *atomic.Uint64) *logPump {
 	return &logPump{log: log, limiter: rate.NewLimiter(logRate, logBurst), dropped: dropped}
 }
 
-// readStdout hands the handshake line to w and logs everything else.
+// readStdout writes the handshake line to w and logs everything else.
 func (p *logPump) readStdout(r io.Reader, w io.Writer) {
 	found := false
 	eachLine(r, func(line []byte) {
 		if !found && isHandshake(line) {
 			found = true
-			// A failed write means that go-plugin gave up; the start fails then.
+			// A failed write means that go-plugin has given up; then the start fails.
 			_, _ = w.Write(append(bytes.Clone(line), '\n'))
 			return
 		}
@@ -71,7 +71,7 @@ func (p *logPump) handle(line []byte) {
 	if bytes.HasPrefix(line, []byte("panic:")) || bytes.HasPrefix(line, []byte("fatal error:")) {
 		p.panics.Store(true)
 	}
-	if !p.allow() { // before the work of parsing: a flood costs little
+	if !p.allow() { // checked before the line is parsed, so that a flood costs little
 		return
 	}
 	if rec, ok := parseLogLine(line); ok {
@@ -85,7 +85,7 @@ func (p *logPump) handle(line []byte) {
 	p.emit(time.Time{}, level, string(line), slog.String("stream", "stderr"))
 }
 
-// allow keeps the rate; what it refuses is counted.
+// allow reports whether the rate permits another line, and counts the refused ones.
 func (p *logPump) allow() bool {
 	if p.limiter.Allow() {
 		return true
@@ -96,7 +96,7 @@ func (p *logPump) allow() bool {
 }
 
 func (p *logPump) emit(at time.Time, level slog.Level, msg string, attrs ...slog.Attr) {
-	ctx := context.Background() // slog's Handler wants one; nothing waits here
+	ctx := context.Background() // slog's Handler needs a context; nothing waits for it here
 	if n := p.missing.Swap(0); n > 0 {
 		p.log.LogAttrs(ctx, slog.LevelWarn, "plugin logs too much: lines dropped", slog.Uint64("lines", n))
 	}
@@ -108,10 +108,10 @@ func (p *logPump) emit(at time.Time, level slog.Level, msg string, attrs ...slog
 	}
 	rec := slog.NewRecord(at, level, msg, 0)
 	rec.AddAttrs(attrs...)
-	_ = p.log.Handler().Handle(ctx, rec) // a log that cannot be written is nothing to log
+	_ = p.log.Handler().Handle(ctx, rec) // if the log cannot be written, this cannot be logged either
 }
 
-// keep appends to the tail for the crash report.
+// keep appends a line to the output kept for the crash report.
 func (p *logPump) keep(line []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -121,15 +121,15 @@ func (p *logPump) keep(line []byte) {
 	p.tail = append(append(p.tail, line...), '\n')
 }
 
-// last returns up to 64 KiB of what the plugin wrote to standard error.
+// last returns the last 64 KiB of what the plugin wrote to standard error.
 func (p *logPump) last() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return string(p.tail[max(0, len(p.tail)-logTail):])
 }
 
-// eachLine calls f with each line, cut at maxLogLine, until r ends. The line
-// is only valid during the call.
+// eachLine calls f with each line, cut at maxLogLine, until r ends. f must not keep the line after
+// the call.
 func eachLine(r io.Reader, f func([]byte)) {
 	br := bufio.NewReaderSize(r, maxLogLine)
 	for {
@@ -146,7 +146,7 @@ func eachLine(r io.Reader, f func([]byte)) {
 	}
 }
 
-// isHandshake recognizes go-plugin's line: digits, bar, digits, bar, network, bar.
+// isHandshake recognizes go-plugin's handshake line: digits, bar, digits, bar, network, bar.
 func isHandshake(line []byte) bool {
 	fields := bytes.SplitN(line, []byte("|"), 4)
 	if len(fields) < 4 || !digits(fields[0]) || !digits(fields[1]) {
@@ -223,8 +223,8 @@ func cut(s string, n int) string {
 	return strings.ToValidUTF8(s[:n], "")
 }
 
-// lineWriter logs what a plugin printed after the handshake and go-plugin
-// carried over (SyncStdout, SyncStderr).
+// lineWriter logs the output that a plugin writes after the handshake and that go-plugin transfers
+// (SyncStdout, SyncStderr).
 type lineWriter struct {
 	pump   *logPump
 	stream string

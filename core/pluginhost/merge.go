@@ -15,14 +15,14 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// maxSeries bounds what one plugin may add to a scrape.
+// maxSeries bounds how many series one plugin may add to a scrape.
 const maxSeries = 1000
 
-// merger asks plugins for their own metrics and makes them fit to stand
-// beside the gateway's.
+// merger asks plugins for their own metrics and converts them so that they can be served together
+// with the gateway's.
 type merger struct {
 	mu   sync.Mutex
-	last map[string]metricList // last good answers
+	last map[string]metricList // the last usable answer of each plugin
 }
 
 func newMerger() *merger { return &merger{last: map[string]metricList{}} }
@@ -41,7 +41,7 @@ func (m *merger) collect(ctx context.Context, plugins []*hosted, out chan<- prom
 		wg.Go(func() {
 			resp, err := g.service.Metrics(ctx, &pluginv1.MetricsRequest{})
 			if err != nil {
-				return // the last good answer stands
+				return // the last usable answer is served again
 			}
 			if metrics, ok := convertMetrics(p.id, resp.GetText()); ok && metrics.consistent() {
 				m.mu.Lock()
@@ -63,7 +63,7 @@ func (m *merger) collect(ctx context.Context, plugins []*hosted, out chan<- prom
 	accepted.Collect(out)
 }
 
-// metricList is a collector of ready-made series.
+// metricList is a collector of series that exist already.
 type metricList []prometheus.Metric
 
 // Describe implements prometheus.Collector.
@@ -76,8 +76,8 @@ func (l metricList) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// consistent reports whether a registry would serve the series: it refuses
-// the whole scrape for one family that contradicts itself.
+// consistent reports whether a registry would serve the series: a registry refuses the whole scrape
+// because of one family that contradicts itself.
 func (l metricList) consistent() bool {
 	reg := prometheus.NewRegistry()
 	if reg.Register(l) != nil {
@@ -87,9 +87,9 @@ func (l metricList) consistent() bool {
 	return err == nil
 }
 
-// convertMetrics parses the text format and rebuilds each series under the
-// plugin's prefix and label, so that nothing in it can be invalid, doubled or
-// mistaken for somebody else's. ok is false when the text cannot be parsed.
+// convertMetrics parses the text format and rebuilds each series under the plugin's prefix and
+// label, so that no series can be invalid, duplicate or look like another plugin's. ok is false if
+// the text cannot be parsed.
 func convertMetrics(plugin string, text []byte) (out metricList, ok bool) {
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := parser.TextToMetricFamilies(bytes.NewReader(text))
@@ -123,7 +123,7 @@ func convertMetrics(plugin string, text []byte) (out metricList, ok bool) {
 	return out, true
 }
 
-// labelsOf forces the plugin label and gives a key of all of them.
+// labelsOf sets the plugin label, and returns all labels and a key made of them.
 func labelsOf(plugin string, m *dto.Metric) (names, values []string, id string) {
 	names, values = []string{"plugin"}, []string{plugin}
 	pairs := slices.Clone(m.GetLabel())

@@ -12,12 +12,12 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
-// The host's own series all start with parley_pluginhost_, and what plugins
-// report with parley_plugin_<id>_, so that neither can spoil the other.
+// The host's own series start with parley_pluginhost_, and those that plugins report with
+// parley_plugin_<id>_, so that they never have the same name.
 const metricsPrefix = "parley_pluginhost_"
 
-// meters are the host's series. Labels are bounded: ids of loaded plugins and
-// fixed lists of classes.
+// meters are the host's series. Their labels are bounded: ids of loaded plugins and fixed lists of
+// classes.
 type meters struct {
 	commands, signals, shed, records, unknown, mended, quarantined *prometheus.CounterVec
 	events, results, hooks, restarts                               *prometheus.CounterVec
@@ -27,7 +27,7 @@ type meters struct {
 	plugins map[string]*pluginMeters
 }
 
-// pluginMeters are one plugin's series, looked up once.
+// pluginMeters are one plugin's series, looked up once and then kept.
 type pluginMeters struct {
 	commands, signals, shedSignals, records, unknownFrames, mended, quarantined prometheus.Counter
 	commandSeconds, ingestSeconds, hookSeconds                                  prometheus.Observer
@@ -39,7 +39,7 @@ type pluginMeters struct {
 	droppedLines atomic.Uint64
 }
 
-// Classes by which events, results, hooks and restarts are counted.
+// Classes in which events, results, hooks and restarts are counted.
 var (
 	eventClasses   = [...]string{"committed", "duplicate", "refused", "retry", "unknown_account", "invalid", "unsupported"}
 	resultClasses  = [...]string{"sent", "failed", "unknown"}
@@ -131,7 +131,7 @@ func hookClass(status int, err error) string {
 	}
 }
 
-// Descriptions of what is read at the time of a scrape.
+// Descriptions of the series that are read at the time of a scrape.
 type gauges struct {
 	state, age, generation, dropped, rss, cpu, fds, flight, credit, subs, ping *prometheus.Desc
 }
@@ -155,22 +155,22 @@ func newGauges() gauges {
 	}
 }
 
-// collector gives every series of the host, and the plugins' own.
+// collector collects every series of the host, and the plugins' own series.
 type collector struct {
 	h      *Host
 	gauges gauges
 	merge  *merger
 }
 
-// Collector gives the host's metrics and those that plugins report, which are
-// asked for at each scrape with a limit of 500 ms. A plugin that answers
-// nonsense or nothing harms nobody else's series.
+// Collector returns a collector of the host's metrics and those that plugins report. Plugins are
+// asked at each scrape, with a time limit of 500 ms. If a plugin's answer is unusable or missing,
+// all other series are served all the same.
 func (h *Host) Collector() prometheus.Collector {
 	return &collector{h: h, gauges: newGauges(), merge: newMerger()}
 }
 
-// Describe implements prometheus.Collector: nothing, since plugins' series
-// are not known beforehand.
+// Describe implements prometheus.Collector. It describes nothing, since plugins' series are not
+// known in advance.
 func (*collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.

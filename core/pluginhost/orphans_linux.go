@@ -13,38 +13,37 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dirMark begins the variable with a generation's socket directory.
+// dirMark is the start of the variable that holds a generation's socket directory.
 const dirMark = goplugin.EnvUnixSocketDir + "="
 
 const (
-	// orphanLooks is how often in a row nobody must be found: a process that puts
-	// another in its place just then is in none of a look's two halves.
+	// orphanLooks is how many looks in a row must find no process: a process that is just replacing
+	// itself by another one may be missed by a single look.
 	orphanLooks = 3
 	// orphanGap is the time between two such looks.
 	orphanGap = 4 * time.Millisecond
-	// orphanWait is how long the killed orphans of a look may take to be gone.
+	// orphanWait is how long the orphans killed in one look may take to end.
 	orphanWait = 500 * time.Millisecond
-	// orphanTime bounds it all.
+	// orphanTime bounds all looks together.
 	orphanTime = 2 * time.Second
 )
 
-// killOrphans ends what plugins of an earlier gateway started and left behind,
-// should that gateway's guard have been gone too (PR12). They are known by the
-// socket directory in their environment, which is this run directory's; whoever
-// holds its lock has no other plugins. It tells how many there were, and returns
-// when they are gone. A child that was given another environment is not found.
+// killOrphans kills the processes that plugins of an earlier gateway started and left behind, in
+// case that gateway's guard was gone as well (PR12). They have a socket directory below this run
+// directory in their environment; the gateway that holds the directory's lock has no other plugins.
+// It returns how many there were, when they have ended. A child that was given another environment
+// is not found.
 func killOrphans(runDir string) (killed int) {
 	return killMarked(dirMark + filepath.Join(runDir, dirPrefix))
 }
 
-// killStrays ends what a plugin that has ended had started and that left its
-// group. Each generation has a socket directory of its own, and no other process
-// has that in its environment.
+// killStrays kills the processes that an ended plugin had started and that left its group. Each
+// generation has a socket directory of its own, and no other process has this directory in its
+// environment.
 func killStrays(dir string) { killMarked(dirMark + dir + "\x00") }
 
-// killMarked kills every other process that has a variable beginning with mark in
-// its environment, and what such processes start meanwhile, and waits until they
-// are gone.
+// killMarked kills every other process that has a variable beginning with mark in its environment,
+// and the processes that these start meanwhile, and waits until they have ended.
 func killMarked(mark string) (killed int) {
 	deadline := time.Now().Add(orphanTime)
 	for looks := 0; looks < orphanLooks && time.Now().Before(deadline); looks++ {
@@ -61,9 +60,9 @@ func killMarked(mark string) (killed int) {
 	return killed
 }
 
-// killSeen looks at all processes once, and then at those that came meanwhile,
-// until there are none, since the kernel lists them by their numbers. It returns
-// descriptors of those that it has killed.
+// killSeen looks at all processes, and then at those started meanwhile, until there are no more;
+// this works because the kernel lists processes by number. It returns descriptors of the processes
+// that it has killed.
 func killSeen(mark []byte) (dying []unix.PollFd) {
 	procs, err := os.Open("/proc")
 	if err != nil {
@@ -73,7 +72,7 @@ func killSeen(mark []byte) (dying []unix.PollFd) {
 	for {
 		names, err := procs.Readdirnames(64)
 		if err != nil {
-			return dying // the end
+			return dying // the list ends here
 		}
 		for _, name := range names {
 			pid, err := strconv.Atoi(name)
@@ -87,10 +86,9 @@ func killSeen(mark []byte) (dying []unix.PollFd) {
 	}
 }
 
-// killIfMarked kills a process with the mark in its environment and returns a
-// descriptor that tells of its end; -1: it was not killed. The descriptor is taken
-// before the environment is read, so that no later process of the same number is
-// meant.
+// killIfMarked kills a process with the mark in its environment and returns a descriptor that
+// becomes ready at its end; -1: it was not killed. The descriptor is opened before the environment
+// is read, so that it cannot refer to a later process with the same number.
 func killIfMarked(pid int, mark []byte) (fd int) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {

@@ -2,8 +2,8 @@
 
 package pluginhost
 
-// killOrphans does nothing: processes do not show their environment here.
+// killOrphans does nothing: on this system processes do not show their environment.
 func killOrphans(string) int { return 0 }
 
-// killStrays does nothing, for the same reason.
+// killStrays does nothing: on this system processes do not show their environment.
 func killStrays(string) {}

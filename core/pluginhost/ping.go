@@ -2,16 +2,16 @@ package pluginhost
 
 import "time"
 
-// A plugin is taken for frozen when the third of three unanswered pings is
-// 150 ms old: found 1.15 to 1.65 s after the freeze (PR11), which leaves time
-// for the next generation within 2 s. Pings are counted, not time: a gateway
-// that was itself stopped does not blame its plugins.
+// A plugin counts as frozen when three pings in a row are unanswered and the third one is 150 ms
+// old. This is 1.15 to 1.65 s after the freeze (PR11), which leaves time for the next generation
+// within 2 s. Pings are counted, and not time, so that a gateway that was itself stopped does not
+// blame its plugins.
 const (
 	pingInterval = 500 * time.Millisecond
 	pingGrace    = 150 * time.Millisecond
 	pingsMissed  = 3
-	// hookMemory is how long a hook whose caller gave up is remembered: it
-	// may still be what ends the plugin.
+	// hookMemory is how long a hook whose caller gave up is remembered, since it may still end the
+	// plugin.
 	hookMemory = 30 * time.Second
 )
 
@@ -24,7 +24,7 @@ type pinger struct {
 	rtt     time.Duration
 }
 
-// keepPinging has a goroutine of its own, since the writer may be stuck in Send.
+// keepPinging runs in a goroutine of its own, since the writer may be blocked in Send.
 func (s *session) keepPinging() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()

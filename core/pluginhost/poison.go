@@ -15,45 +15,41 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// Poison is an item that ends the plugin which handles it (PR10). What was
-// under way in two crashes is suspect: the next generation gets suspects one
-// at a time with nothing else beside them, and only an item that ends the
-// plugin while it is alone is parked.
+// Poison is an item that ends the plugin which handles it (PR10). An item that was under way in two
+// crashes is suspect: the next generation gets the suspects one at a time, with nothing else beside
+// them, and only an item that ends the plugin while it is alone is parked.
 //
-// A sender who varies each item makes none of them suspect by itself, so the
-// sources of what was under way are counted too: the address that a webhook
-// came from, the thread of a command. Everything from a suspect source is
-// tried alone. And should a sender vary its address as well, all webhooks from
-// addresses that never had a good answer are, for as long as that goes on:
-// carriers, whose signed webhooks were answered with a 2xx, go on as before.
+// If a sender varies each item, no item becomes suspect. So the sources of the items under way are
+// counted too: the address from which a webhook came, the thread of a command. Everything from a
+// suspect source is tried alone. If a sender varies its address as well, all webhooks from
+// addresses that never had a good answer are tried alone, for as long as the attack goes on.
+// Carriers, whose signed webhooks were answered with a 2xx, are not affected.
 //
-// A carrier and a stranger may share an address, behind a proxy that does not
-// tell the client's. A source with a 2xx in the last minutes is therefore never
-// taken for a stranger, whatever else came from it: what ends the plugin is
-// parked, and the rest is tried alone.
+// A carrier and a stranger may share an address, behind a proxy that does not pass on the client's
+// address. A source with a 2xx in the last minutes is therefore never treated as a stranger,
+// whatever else came from it: the item that ends the plugin is parked, and the rest is tried alone.
 const (
 	suspectAfter = 2
 	suspectFor   = time.Hour // after the last crash
 	parkFor      = time.Hour
 	maxSuspects  = 4096 // items, and as many sources
 	maxParked    = 1024
-	maxKnown     = 4096 // sources with a good answer
+	maxKnown     = 4096 // sources that had a good answer
 
-	// parkStrikes are added to a source whose item ended the plugin alone: so
-	// many good answers clear it again.
+	// parkStrikes are added to a source whose item ended the plugin while it was alone: this many
+	// good answers clear the source again.
 	parkStrikes = 6
 	maxStrikes  = 16
-	// knownFor is how long after a 2xx a source stays known although an item of
-	// its own was parked.
+	// knownFor is how long after a 2xx a source stays known even if one of its items was parked.
 	knownFor = 10 * time.Minute
-	// waryAfter crashes with a stranger's webhook under way, all strangers'
-	// are tried alone until waryFor after the last one.
+	// After waryAfter crashes with a stranger's webhook under way, all strangers' webhooks are
+	// tried alone, until waryFor after the last such crash.
 	waryAfter = 4
 	waryFor   = 10 * time.Minute
 )
 
-// poisonKey names an item over generations: a command's id, or a digest of a
-// hook, so that a carrier's repeat of it is recognized too.
+// poisonKey identifies an item in every generation: a command's id, or a digest of a hook, so that
+// a carrier's repeat of the hook is recognized too.
 type poisonKey [32]byte
 
 func commandKey(id [16]byte) (k poisonKey) {
@@ -70,11 +66,11 @@ func hookKey(parts ...[]byte) poisonKey {
 	return poisonKey(h.Sum(nil))
 }
 
-// source is what items of one sender share.
+// source is what all items of one sender have in common.
 type source struct {
 	account conversation.AccountID
-	addr    netip.Addr // of a hook: the address, of IPv6 its /64 network
-	thread  string     // of a command
+	addr    netip.Addr // of a hook: the address, or for IPv6 its /64 network
+	thread  string     // of a command: its thread
 }
 
 // hookSource is the source of a webhook from ip, an address in text form.
@@ -91,19 +87,19 @@ func hookSource(account conversation.AccountID, ip string) source {
 	return source{account: account, addr: addr}
 }
 
-// lane says how an item travels.
+// lane is the way in which an item is sent to the plugin.
 type lane int
 
 const (
 	laneOrdinary lane = iota
-	laneAlone         // one at a time, with nothing beside it
-	// laneStranger is laneAlone for webhooks of suspect sources that never had
-	// a good answer. They come after all other suspects, and few may wait, so
-	// that a flood of them keeps nobody from being tried.
+	laneAlone         // one item at a time, with nothing beside it
+	// laneStranger is like laneAlone, for webhooks of suspect sources that never had a good answer.
+	// They are tried after all other suspects, and few may wait, so that a flood of them does not
+	// keep other suspects from being tried.
 	laneStranger
 )
 
-// underSuspicion counts crashes. The zero value is innocent.
+// underSuspicion counts crashes. The zero value means: not suspected.
 type underSuspicion struct {
 	crashes int
 	last    time.Time
@@ -113,19 +109,18 @@ func (u *underSuspicion) strike(n int, now time.Time) {
 	u.crashes, u.last = min(u.crashes+n, maxStrikes), now
 }
 
-// poison remembers suspects and parked hooks of one plugin. It is safe for
-// concurrent use.
+// poison remembers suspects and parked hooks of one plugin. Safe for concurrent use.
 type poison struct {
 	mu        sync.Mutex
 	items     map[poisonKey]underSuspicion
 	sources   map[source]underSuspicion
 	strangers underSuspicion
-	known     map[source]time.Time    // of the last answer with a 2xx, to a minute
-	parked    map[poisonKey]time.Time // until
-	parks     []time.Time             // of the last moments
-	took      time.Duration           // the last of them, from sending the item to the plugin's end
+	known     map[source]time.Time    // when each source last had a 2xx, accurate to a minute
+	parked    map[poisonKey]time.Time // until when each hook is parked
+	parks     []time.Time             // when items were parked in the last moments
+	took      time.Duration           // how long the last parked item took, from being sent to the plugin's end
 	swept     time.Time
-	told      rate.Sometimes // paces the log
+	told      rate.Sometimes // limits how often this is logged
 }
 
 func newPoison() *poison {
@@ -136,7 +131,7 @@ func newPoison() *poison {
 	}
 }
 
-// sweep forgets what is over. The caller holds the mutex.
+// sweep forgets expired suspicions. The caller holds the mutex.
 func (p *poison) sweep(now time.Time) {
 	p.swept = now
 	expired := func(u underSuspicion) bool { return now.Sub(u.last) > suspectFor }
@@ -148,7 +143,7 @@ func (p *poison) sweep(now time.Time) {
 	}
 }
 
-// calm reports whether nobody is under suspicion. The caller holds the mutex.
+// calm reports whether nothing is under suspicion. The caller holds the mutex.
 func (p *poison) calm() bool {
 	if len(p.items)+len(p.sources)+len(p.parked)+p.strangers.crashes == 0 {
 		return true
@@ -160,7 +155,7 @@ func (p *poison) calm() bool {
 	return false
 }
 
-// crash counts what was under way when a generation crashed.
+// crash counts the items that were under way when a generation crashed.
 func (p *poison) crash(list []suspect) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -189,7 +184,7 @@ func strike[K comparable](m map[K]underSuspicion, k K, n int, now time.Time) {
 	m[k] = u
 }
 
-// trim keeps the maxSuspects of m that are most and latest under suspicion.
+// trim keeps the maxSuspects entries of m with the most, and then the latest, crashes.
 func trim[K comparable](m map[K]underSuspicion) {
 	if len(m) <= maxSuspects {
 		return
@@ -213,7 +208,7 @@ func (p *poison) count(k poisonKey) int {
 	return p.items[k].crashes
 }
 
-// command says how a command travels.
+// command returns the lane in which a command is sent.
 func (p *poison) command(k poisonKey, src source) lane {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -223,8 +218,8 @@ func (p *poison) command(k poisonKey, src source) lane {
 	return laneOrdinary
 }
 
-// hook says how a hook travels; parked: not at all. Its digest is only made
-// where somebody is under suspicion.
+// hook returns the lane in which a hook is sent; parked: it is not sent. The hook's digest is only
+// computed while something is under suspicion.
 func (p *poison) hook(c *hookCall) (l lane, parked bool) {
 	p.mu.Lock()
 	calm := p.calm()
@@ -247,15 +242,15 @@ func (p *poison) hook(c *hookCall) (l lane, parked bool) {
 	return laneOrdinary, false
 }
 
-// answered says that the plugin has lived through a hook. Only a 2xx speaks for
-// its source: anybody can have a 4xx.
+// answered says that the plugin has survived a hook. Only a 2xx counts in favour of the hook's
+// source, since anybody can get a 4xx.
 func (p *poison) answered(c *hookCall, status uint32) {
 	good := status >= 200 && status < 300
 	now := time.Now()
 	p.mu.Lock()
 	if last, known := p.known[c.source]; good && now.Sub(last) > time.Minute {
 		if !known && len(p.known) >= maxKnown {
-			for old := range p.known { // any of them
+			for old := range p.known { // remove any one of them
 				delete(p.known, old)
 				break
 			}
@@ -276,7 +271,7 @@ func (p *poison) answered(c *hookCall, status uint32) {
 	}
 }
 
-// settled says that the plugin has lived through a command.
+// settled says that the plugin has survived a command.
 func (p *poison) settled(k poisonKey, src source) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -286,7 +281,7 @@ func (p *poison) settled(k poisonKey, src source) {
 	}
 }
 
-// acquit takes one strike from a source. The caller holds the mutex.
+// acquit removes one strike from a source. The caller holds the mutex.
 func (p *poison) acquit(src source) {
 	u, ok := p.sources[src]
 	if u.crashes--; u.crashes > 0 {
@@ -296,9 +291,9 @@ func (p *poison) acquit(src source) {
 	}
 }
 
-// park takes an item out that ended the plugin while it was alone, within took.
-// shared: other webhooks of its source had a 2xx in the last minutes, so that it
-// seems to be the address of a carrier and of somebody else.
+// park stops an item from being sent again that ended the plugin while it was alone, within took.
+// shared: other webhooks of its source had a 2xx in the last minutes, so the address seems to be
+// used both by a carrier and by another sender.
 func (p *poison) park(one suspect, took time.Duration) (shared bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -308,7 +303,7 @@ func (p *poison) park(one suspect, took time.Duration) (shared bool) {
 	strike(p.sources, one.source, parkStrikes, now)
 	trim(p.sources)
 	p.parks, p.took = append(p.recentParks(now), now), took
-	if !one.hook { // a command is settled for good and does not come again
+	if !one.hook { // a command is settled now, so it cannot come again
 		return false
 	}
 	last, known := p.known[one.source]
@@ -326,14 +321,14 @@ func (p *poison) park(one suspect, took time.Duration) (shared bool) {
 	return shared
 }
 
-// recentParks are those that slow further trials. The caller holds the mutex.
+// recentParks are the parkings that still slow down further trials. The caller holds the mutex.
 func (p *poison) recentParks(now time.Time) []time.Time {
 	return slices.DeleteFunc(p.parks, func(at time.Time) bool { return now.Sub(at) > soloMemory })
 }
 
-// gap is how long everything else flows before the next stranger is tried in a
-// new generation: longer, the more suspects have just ended one, and at least
-// as long as the last one took to do so (a freeze takes its time to be found).
+// gap is how long other traffic flows before the next stranger is tried in a new generation. It
+// grows with the number of suspects that have just ended a generation, and is at least the time
+// that the last one took to do so (a freeze is found only after a while).
 func (p *poison) gap() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -350,14 +345,14 @@ type suspect struct {
 	hook   bool
 }
 
-// soloGap is how long ordinary traffic flows before the first suspect, and at
-// most before each later one, so that a flood of poison stops nobody else's
-// messages. Before a stranger's webhook it grows up to soloGapMax with what was
-// parked within soloMemory: whoever can send one can send very many. soloQuiet is how long the plugin
-// must have been given nothing before a suspect is sent; soloProbation is how
-// long a suspect then stays alone, growing with each crash up to the maximum.
-// A stranger's webhook waits for no quiet, since there may be many, and is alone
-// until its answer or for strangerProbation, in which a freeze is found.
+// soloGap is how long ordinary traffic flows before the first suspect is sent, and at most before
+// each later one, so that a flood of poison does not stop other messages. Before a stranger's
+// webhook the gap grows, up to soloGapMax, with the number of items parked within soloMemory, since
+// a sender of one such webhook can send very many. soloQuiet is how long the plugin must have been
+// given nothing before a suspect is sent. soloProbation is how long a suspect then stays alone; it
+// grows with each crash up to the maximum. A stranger's webhook does not wait for soloQuiet, since
+// there may be many, and is alone until its answer or for strangerProbation, long enough to find a
+// freeze.
 const (
 	soloGap           = 100 * time.Millisecond
 	soloGapMax        = 500 * time.Millisecond
@@ -367,7 +362,7 @@ const (
 	soloProbationMax  = 8 * time.Second
 	strangerGap       = 10 * time.Millisecond
 	strangerProbation = 2 * time.Second
-	maxStrangers      = 64 // waiting; more are refused
+	maxStrangers      = 64 // how many may wait; more are refused
 )
 
 type soloItem struct {
@@ -383,17 +378,17 @@ func (i soloItem) suspect() suspect {
 	return i.hook.suspect()
 }
 
-// solo delivers suspects one at a time. Guarded by the session's mutex.
+// solo sends suspects one at a time. Guarded by the session's mutex.
 type solo struct {
 	waiting   queue[soloItem]
-	strangers queue[soloItem] // after all of waiting
+	strangers queue[soloItem] // sent after all of waiting
 	item      soloItem
-	until     time.Time // the item is alone until then; zero = none is
-	last      time.Time // last dispatch of a command or hook
+	until     time.Time // until then the item is alone; zero = no item is being tried
+	last      time.Time // when a command or hook was last sent
 	began     time.Time // when the item was sent
-	rest      time.Time // ordinary traffic flows until then
-	closed    time.Time // no stranger is tried until then
-	armed     time.Time // when the writer will be woken
+	rest      time.Time // until then only ordinary traffic is sent
+	closed    time.Time // until then no stranger is tried
+	armed     time.Time // when the writer will be woken next
 }
 
 func (o *solo) active() bool { return !o.until.IsZero() && time.Now().Before(o.until) }
@@ -410,7 +405,7 @@ func (o *solo) settleHook(c *hookCall) {
 	}
 }
 
-// release ends an item's being alone; others get as much time as it took.
+// release ends the trial of an item; other traffic then gets as much time as the trial took.
 func (o *solo) release() {
 	now := time.Now()
 	rest := min(soloGap, now.Sub(o.began))
@@ -420,11 +415,10 @@ func (o *solo) release() {
 	o.item, o.until, o.rest = soloItem{}, time.Time{}, now.Add(rest)
 }
 
-// full reports whether another suspect would only wait and keep a place from
-// somebody else.
+// full reports whether another suspect would only wait, and take up a place that others could use.
 func (o *solo) full() bool { return o.waiting.len() > 0 || !o.until.IsZero() }
 
-// line is the queue whose first item is next; nil = none waits.
+// line is the queue whose first item is tried next; nil = none waits.
 func (o *solo) line() *queue[soloItem] {
 	switch {
 	case o.waiting.len() > 0:
@@ -435,8 +429,8 @@ func (o *solo) line() *queue[soloItem] {
 	return nil
 }
 
-// quarantine puts the next suspect in front of an otherwise idle plugin and
-// reports whether other commands and hooks are held back meanwhile.
+// quarantine sends the next suspect to the plugin when nothing else is under way, and reports
+// whether other commands and hooks must wait meanwhile.
 func (s *session) quarantine() (frame *pluginv1.HostFrame, held bool) {
 	o := &s.solo
 	if o.until.IsZero() && o.line() == nil {
@@ -446,7 +440,7 @@ func (s *session) quarantine() (frame *pluginv1.HostFrame, held bool) {
 	if now.Before(o.until) {
 		return nil, true
 	}
-	if !o.until.IsZero() { // probation passed
+	if !o.until.IsZero() { // the probation is over
 		o.release()
 		s.announceIfWanted()
 	}
@@ -485,17 +479,17 @@ func (s *session) quarantine() (frame *pluginv1.HostFrame, held bool) {
 	return nil, false
 }
 
-// wakeAt wakes the writer after d, with one timer for many callers.
+// wakeAt wakes the writer after d. Callers share one timer.
 func (s *session) wakeAt(now time.Time, d time.Duration) {
 	at := now.Add(d)
 	if s.solo.armed.After(now) && !s.solo.armed.After(at) {
-		return // it will look again then
+		return // the writer will look again before then
 	}
 	s.solo.armed = at
 	time.AfterFunc(d, s.poke)
 }
 
-// underway counts what the plugin has and did not answer.
+// underway counts the items that the plugin has and has not answered.
 func (s *session) underway() int {
 	n := 0
 	for _, c := range s.hooks {

@@ -9,19 +9,19 @@ import (
 // Access says who may use a route of a plugin's HTTP server.
 type Access int
 
-// Who may use a route. What a plugin did not declare is not served.
+// Who may use a route. Routes that the plugin did not declare are not served.
 const (
-	AccessPublic Access = iota + 1 // anybody; the plugin authenticates
+	AccessPublic Access = iota + 1 // anybody; the plugin must authenticate callers itself
 	AccessAgent                    // a logged-in agent
 	AccessGrant                    // the bearer of a single-use grant
 )
 
-// defaultRouteBody bounds request bodies where the plugin declared nothing.
+// defaultRouteBody bounds request bodies if the plugin declared no limit.
 const defaultRouteBody = 64 << 10
 
 // Route is a declared prefix of a plugin's HTTP server.
 type Route struct {
-	Path    string // prefix below /p/<id>/, without the leading slash; "" = all
+	Path    string // prefix below /p/<id>/, without the leading slash; "" = all paths
 	Access  Access
 	Upgrade bool  // WebSocket upgrades are allowed
 	MaxBody int64 // bytes
@@ -30,18 +30,18 @@ type Route struct {
 // Target is where the gateway sends a request for /p/<id>/.
 type Target struct {
 	Socket      string // unix socket of the plugin's HTTP server
-	Instance    string // the generation; a new one has another socket
+	Instance    string // the generation; the next one has another socket
 	Routes      []Route
 	IdentityKey []byte // HMAC-SHA-256 key of the Parley-Identity header
-	Foreign     bool   // a program of its own, not this one started again
+	Foreign     bool   // the plugin is a program of its own, not the gateway's own program started again
 	// Gone is closed when this generation is over, so that upgraded
 	// connections can be closed with 1012.
 	Gone <-chan struct{}
 }
 
-// Route tells where the present generation of a plugin serves HTTP; ok is
-// false when there is no such plugin or none is ready. A plugin that declared
-// no routes when it was last described has none, ready or not.
+// Route returns where the present generation of a plugin serves HTTP; ok is false if there is no
+// such plugin or no generation is ready. A plugin that declared no routes when it was last
+// described gets an answer without routes even when it is not ready.
 func (h *Host) Route(plugin string) (t Target, ok bool) {
 	p := h.plugin(plugin)
 	if p == nil {
@@ -62,7 +62,7 @@ func (h *Host) Route(plugin string) (t Target, ok bool) {
 	}, true
 }
 
-// httpSocket is where the plugin listens for proxied HTTP.
+// httpSocket is the socket on which the plugin listens for proxied HTTP.
 func (g *generation) httpSocket() string { return filepath.Join(g.dir, httpSocket) }
 
 func routes(d *pluginv1.DescribeResponse) []Route {
@@ -79,7 +79,7 @@ func routes(d *pluginv1.DescribeResponse) []Route {
 			one.Access = AccessAgent
 		case pluginv1.Access_ACCESS_GRANT:
 			one.Access = AccessGrant
-		default: // nobody may use what we do not understand
+		default: // an access that this version does not know: nobody may use the route
 			continue
 		}
 		out = append(out, one)

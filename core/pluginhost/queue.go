@@ -43,7 +43,7 @@ func (q *queue[T]) pop() (T, bool) {
 	return v, ok
 }
 
-// take removes the first n items and returns them in memory of their own.
+// take removes the first n items and returns them in a new slice.
 func (q *queue[T]) take(n int) []T {
 	out := make([]T, n)
 	for i := range out {

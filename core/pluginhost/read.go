@@ -15,8 +15,8 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// read takes frames until the stream ends. Nothing in it blocks: what takes
-// time is handed to the core, to queues or to goroutines that are counted.
+// read receives frames until the stream ends. Nothing in it blocks: work that takes time is handed
+// to the core, to queues or to goroutines that the session counts.
 func (s *session) read() {
 	for {
 		frame, err := s.stream.Recv()
@@ -44,7 +44,7 @@ func (s *session) readEnded(err error) {
 	s.fail(err)
 }
 
-// maxAnswers bounds what waits for a plugin that sends and does not read.
+// maxAnswers bounds the answers that wait for a plugin that sends frames but does not read.
 const maxAnswers = 16384
 
 func (s *session) overrun() bool {
@@ -93,7 +93,7 @@ func (s *session) receive(frame *pluginv1.PluginFrame) error {
 	return nil
 }
 
-// event hands one event to the core; its ack is queued when the core answers.
+// event gives one event to the core; its ack is queued when the core answers.
 func (s *session) event(e *pluginv1.Event) error {
 	size := proto.Size(e)
 	result := e.GetResult()
@@ -135,8 +135,8 @@ func (s *session) event(e *pluginv1.Event) error {
 	return nil
 }
 
-// disowned reports whether a Result is the answer to a refused Begin: the
-// plugin did nothing, and the command is somebody else's by now.
+// disowned reports whether a Result belongs to a refused Begin: then the plugin has done nothing,
+// and the command belongs to another generation or node.
 func (s *session) disowned(r *pluginv1.Result) bool {
 	id, err := parseCommandID(r.GetCommandId())
 	if r == nil || err != nil || r.GetOutcome() == pluginv1.Outcome_OUTCOME_SENT {
@@ -149,8 +149,8 @@ func (s *session) disowned(r *pluginv1.Result) bool {
 	return refused
 }
 
-// credit returns the credit of a Result's command before the core sees the
-// Result, since that is when it looks for the next command.
+// credit returns the credit of a Result's command before the core sees the Result, because the core
+// then looks for the next command at once.
 func (s *session) credit(r *pluginv1.Result) {
 	if r == nil {
 		return
@@ -160,9 +160,9 @@ func (s *session) credit(r *pluginv1.Result) {
 	}
 }
 
-// ingest checks and converts an event and hands it to the core. done runs
-// once; in is nil when the event never got there. An event without account
-// or receive time gets the given ones. repeats: see Inbound.
+// ingest checks and converts an event and gives it to the core. done is called once; its in is nil
+// if the event did not get to the core. An event without account or receive time gets the given
+// ones. repeats: see Inbound.
 func (s *session) ingest(e *pluginv1.Event, account conversation.AccountID, received time.Time, repeats bool, done func(ack plugin.Ack, in *plugin.Inbound)) {
 	if id := e.GetAccount(); id != "" || account.IsZero() {
 		if err := parseID(&account, id); err != nil || !s.owns(account) {
@@ -226,12 +226,11 @@ func (s *session) eventStored(seq uint64, size int, exempt bool, ack plugin.Ack)
 	s.poke()
 }
 
-// beginRetry is how often a Begin that could not be recorded is tried again.
+// beginRetry is the pause before a Begin that could not be recorded is tried again.
 const beginRetry = 200 * time.Millisecond
 
-// begin records that the plugin is about to call its provider. Refused means
-// that the command is no longer this generation's to send. A repeated Begin
-// gets the answer of the first.
+// begin records that the plugin is about to call its provider. If the Begin is refused, this
+// generation may no longer send the command. A repeated Begin gets the same answer as the first.
 func (s *session) begin(b *pluginv1.Begin) {
 	id, err := parseCommandID(b.GetCommandId())
 	s.mu.Lock()
@@ -248,7 +247,7 @@ func (s *session) begin(b *pluginv1.Begin) {
 	if asked {
 		return
 	}
-	// Bounded by the command window: one for each command under way.
+	// Bounded by the command window, since each command under way has one at most.
 	s.wg.Go(func() { s.recordBegin(b, d) })
 }
 
@@ -270,7 +269,7 @@ func (s *session) recordBegin(b *pluginv1.Begin, d *dispatch) {
 		s.mu.Unlock()
 		s.poke()
 		if !granted {
-			s.commandSettled(d.id) // the core has taken it back
+			s.commandSettled(d.id) // the core has taken the command back
 		}
 		return
 	}

@@ -11,14 +11,14 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// configuration is the newest full set.
+// configuration returns the newest complete configuration.
 func (p *hosted) configuration() configuration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.config
 }
 
-// setConfiguration stores a new full set; the supervisor hands it over.
+// setConfiguration stores a new complete configuration; the supervisor gives it to the plugin.
 func (p *hosted) setConfiguration(change func(*configuration)) {
 	p.mu.Lock()
 	before := p.config
@@ -47,8 +47,8 @@ func sameConfiguration(a, b configuration) bool {
 	})
 }
 
-// applyConfig hands the newest configuration to a running generation; true:
-// the change needs a new process. Faults leave the old one in force.
+// applyConfig gives the newest configuration to a running generation; true: the change needs a new
+// process. If there are faults the old configuration stays in force.
 func (p *hosted) applyConfig(ctx context.Context, g *generation) (restart bool) {
 	config := p.configuration()
 	req, problems := g.request(&config)
@@ -59,7 +59,7 @@ func (p *hosted) applyConfig(ctx context.Context, g *generation) (restart bool) 
 	}
 	more, restart, err := g.configure(ctx, req)
 	if err != nil && g.over() {
-		return false // the next generation gets the configuration as it starts
+		return false // the next generation gets the configuration when it starts
 	}
 	if err != nil {
 		g.log.Error("configure failed", "revision", config.revision, "err", err)
@@ -89,7 +89,7 @@ func (p *hosted) retryConfig() {
 	})
 }
 
-// setProblems stores the faults and tells the core whose accounts they are.
+// setProblems stores the faults and tells the core to which accounts they belong.
 func (p *hosted) setProblems(list []Problem) {
 	p.mu.Lock()
 	before := p.problems
@@ -118,10 +118,10 @@ func (p *hosted) tellAccount(s AccountState) {
 	p.host.opts.Core.AccountStatus(s.ID, s.OK, s.Code, s.Text)
 }
 
-// SetAccounts replaces the accounts of all plugins: each gets the full set of
-// its own, now and with every later start. It does not wait; faults show in
-// Plugins and through Core.AccountStatus. Accounts of plugins that are not
-// loaded wait until they are.
+// SetAccounts replaces the accounts of all plugins: each plugin gets the complete set of its own
+// accounts, now and at every later start. It does not wait; faults are shown by Plugins and
+// reported through Core.AccountStatus. Accounts of a plugin that is not loaded are kept until it
+// is.
 func (h *Host) SetAccounts(accounts []AccountConfig) {
 	h.mu.Lock()
 	byPlugin := map[string][]AccountConfig{}
@@ -138,8 +138,8 @@ func (h *Host) SetAccounts(accounts []AccountConfig) {
 	}
 }
 
-// SetSettings replaces a plugin's own settings, a JSON object under its
-// settings schema with secrets included. It does not wait.
+// SetSettings replaces a plugin's own settings, a JSON object that fits its settings schema, with
+// secrets included. It does not wait.
 func (h *Host) SetSettings(plugin string, settings json.RawMessage) {
 	h.mu.Lock()
 	h.settings[plugin] = settings
@@ -150,9 +150,9 @@ func (h *Host) SetSettings(plugin string, settings json.RawMessage) {
 	}
 }
 
-// Validate asks a running plugin whether it would take settings and accounts,
-// credentials included; nothing changes. Faults of the schema come without
-// asking it. Errors: ErrUnknownPlugin, ErrUnavailable, ErrGone, *CallError.
+// Validate asks a running plugin whether it would accept settings and accounts, credentials
+// included; nothing is changed. Faults against the schema are found without asking the plugin.
+// Errors: ErrUnknownPlugin, ErrUnavailable, ErrGone, *CallError.
 func (h *Host) Validate(ctx context.Context, plugin string, settings json.RawMessage, accounts []AccountConfig) ([]Problem, error) {
 	p := h.plugin(plugin)
 	if p == nil {
@@ -173,8 +173,8 @@ func (h *Host) Validate(ctx context.Context, plugin string, settings json.RawMes
 	return problems, err
 }
 
-// Ready waits until each named plugin (all, when none is named) has a
-// generation that takes commands.
+// Ready waits until each named plugin (all plugins, if none is named) has a generation that takes
+// commands.
 func (h *Host) Ready(ctx context.Context, names ...string) error {
 	if len(names) == 0 {
 		for _, s := range h.Plugins() {

@@ -36,29 +36,29 @@ type session struct {
 	meters   *pluginMeters
 	poison   *poison
 	info     plugin.Info
-	process  bool // takes process commands
-	signals  bool // wants signal frames
+	process  bool // the plugin takes process commands
+	signals  bool // the plugin wants signal frames
 
 	stream frameStream
-	ctx    context.Context //nolint:containedctx // the life of the session
+	ctx    context.Context //nolint:containedctx // ends with the session
 	cancel context.CancelCauseFunc
-	// storing outlives the session: an event handed over is stored even if
-	// the plugin dies meanwhile.
-	storing context.Context //nolint:containedctx // the life of the host
+	// storing outlives the session: an event that was handed over is stored even if the plugin dies
+	// meanwhile.
+	storing context.Context //nolint:containedctx // ends with the host
 	wg      sync.WaitGroup
 	done    chan struct{} // closed when no goroutine of the session is left
 
 	ponged   chan struct{} // closed by the first pong
-	wake     chan struct{} // one token: there is something to write
-	announce chan struct{} // one token: a window that was full has room
+	wake     chan struct{} // a token: there is something to write
+	announce chan struct{} // a token: a window that was full has room
 
 	mu       sync.Mutex
-	over     bool // nothing is taken any more
-	draining bool // no new commands
-	ending   bool // close the stream when everything is written
+	over     bool // nothing is accepted any more
+	draining bool // no new commands are sent
+	ending   bool // the stream is closed when everything is written
 	out      outbox
 	window   window
-	refused  map[[16]byte]struct{} // commands whose Begin was refused, until their Result
+	refused  map[[16]byte]struct{} // commands whose Begin was refused, until their Result arrives
 	subs     map[uint64]*subscription
 	opening  []*subscription
 	openers  int
@@ -68,20 +68,20 @@ type session struct {
 	up       uplink
 	ping     pinger
 	solo     solo
-	results  sync.WaitGroup // results being stored
+	results  sync.WaitGroup // counts the results being stored
 }
 
-// uplink is what the plugin sent and is not answered yet.
+// uplink counts what the plugin has sent and what is not answered yet.
 type uplink struct {
-	events, bytes int // of the event window
+	events, bytes int // events in the event window
 	exempt        int // results, statuses and receipts
 }
 
-// maxExempt bounds events outside the window: they never wait for credit, but
-// a plugin must not fill the gateway with them either.
+// maxExempt bounds the events outside the window. They never wait for credit, but a plugin must not
+// fill the gateway's memory with them either.
 const maxExempt = 8192
 
-// eventWindowSlack is what the two sides may differ by in counting bytes.
+// eventWindowSlack is how much the two sides' counts of bytes may differ.
 const eventWindowSlack = 64 << 10
 
 // sessionConfig is what a session needs of its generation.
@@ -94,7 +94,7 @@ type sessionConfig struct {
 	meters           *pluginMeters
 	poison           *poison
 	describe         *pluginv1.DescribeResponse
-	storing          context.Context //nolint:containedctx // the life of the host
+	storing          context.Context //nolint:containedctx // ends with the host
 }
 
 // newSession prepares a session; open makes its stream.
@@ -118,8 +118,8 @@ func infoOf(d *pluginv1.DescribeResponse) plugin.Info {
 	}
 }
 
-// open exchanges hellos on the stream that dial makes and starts the
-// session's goroutines. ctx bounds the exchange only.
+// open exchanges hellos on the stream that dial opens and starts the session's goroutines. ctx
+// bounds the exchange only.
 func (s *session) open(ctx context.Context, hello *pluginv1.HostHello, dial func(context.Context) (frameStream, error)) error {
 	stop := context.AfterFunc(ctx, func() { s.cancel(context.Cause(ctx)) })
 	defer stop()
@@ -166,7 +166,7 @@ func (s *session) greet(hello *pluginv1.HostHello, dial func(context.Context) (f
 	return nil
 }
 
-// recvError finds out why a Send failed: gRPC only says EOF there.
+// recvError finds out why a Send failed, since gRPC then only returns EOF.
 func recvError(stream frameStream, err error) error {
 	if errors.Is(err, io.EOF) {
 		if _, rerr := stream.Recv(); rerr != nil {
@@ -176,7 +176,7 @@ func recvError(stream frameStream, err error) error {
 	return err
 }
 
-// fail ends the session; the first cause counts.
+// fail ends the session; the first cause is kept.
 func (s *session) fail(err error) {
 	s.mu.Lock()
 	s.over = true
@@ -184,7 +184,7 @@ func (s *session) fail(err error) {
 	s.cancel(err)
 }
 
-// cause says why the session ended; nil = both sides wanted it.
+// cause returns why the session ended; nil = both sides wanted it to end.
 func (s *session) cause() error {
 	err := context.Cause(s.ctx)
 	if errors.Is(err, errFinished) {
@@ -195,8 +195,8 @@ func (s *session) cause() error {
 
 var errFinished = errors.New("session finished")
 
-// stopCommands refuses further offers; what is under way goes on. It returns
-// the last command seq that was or will be sent.
+// stopCommands refuses further offers; commands under way go on. It returns the seq of the last
+// command that was or will be sent.
 func (s *session) stopCommands() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -224,8 +224,8 @@ func (s *session) settled(ctx context.Context) error {
 	}
 }
 
-// end closes the sending side once everything queued is written, and waits
-// for the plugin to close its own.
+// end closes the sending side once everything queued is written, and waits until the plugin closes
+// its side.
 func (s *session) end(ctx context.Context) {
 	s.mu.Lock()
 	s.draining, s.ending = true, true
@@ -239,8 +239,8 @@ func (s *session) end(ctx context.Context) {
 	}
 }
 
-// suspects takes stock after a crash: what was sent and not answered, and
-// the item that was alone, if any. Nothing is taken from the core any more.
+// suspects returns, after a crash, the items that were sent and not answered, and the item that was
+// alone, if any. The session accepts nothing from the core any more.
 func (s *session) suspects() (inFlight []suspect, alone *soloItem) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -262,8 +262,8 @@ func (s *session) suspects() (inFlight []suspect, alone *soloItem) {
 	return inFlight, alone
 }
 
-// parkCommand settles a command that ended the plugin: the provider may have
-// been called if it had passed Begin.
+// parkCommand settles a command that ended the plugin. If the command had passed Begin, the
+// provider may have been called, so its outcome is unknown.
 func (s *session) parkCommand(d *dispatch) {
 	outcome := conversation.StatusFailed
 	if d.begun {
@@ -273,8 +273,8 @@ func (s *session) parkCommand(d *dispatch) {
 	s.settleFor(d, outcome, "quarantined")
 }
 
-// settleFor gives a command the result that the plugin will not give. The
-// caller has counted it in results.
+// settleFor stores the result of a command that the plugin will not answer. The caller has counted
+// it in results.
 func (s *session) settleFor(d *dispatch, outcome conversation.Status, code string) {
 	in := plugin.Inbound{
 		Plugin: s.plugin, Account: d.account, Thread: d.frame.GetThread(), ReceivedAt: time.Now(),
@@ -288,8 +288,8 @@ func (s *session) settleFor(d *dispatch, outcome conversation.Status, code strin
 	})
 }
 
-// awaitResults takes nothing more and waits until the results that came are
-// stored: a command whose result is durable must not be sent again.
+// awaitResults accepts nothing more and waits until the results that arrived are stored: a command
+// whose result is durable must not be sent again.
 func (s *session) awaitResults(ctx context.Context) {
 	stored := make(chan struct{})
 	go func() { s.results.Wait(); close(stored) }()
@@ -324,7 +324,7 @@ func (s *session) poke() {
 	}
 }
 
-// announceRoom tells the core that a window which refused an offer has room.
+// announceRoom tells the core when a window which refused an offer has room.
 func (s *session) announceRoom() {
 	for {
 		select {
@@ -336,7 +336,7 @@ func (s *session) announceRoom() {
 	}
 }
 
-// configChanged queues the notice that a Configure went through.
+// configChanged queues the notice that a Configure succeeded.
 func (s *session) configChanged(revision uint64) {
 	s.mu.Lock()
 	s.out.config = revision

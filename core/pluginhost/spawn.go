@@ -6,10 +6,10 @@ import (
 	"sync"
 )
 
-// spawner starts every child from one operating-system thread that lives as
-// long as the host: Pdeathsig fires when the *thread* that forked ends, not
-// the process (golang/go#27505). The thread also carries no_new_privs, which
-// children inherit and the rest of the gateway does not.
+// spawner starts every child from one operating-system thread that lives as long as the host:
+// Pdeathsig is sent when the *thread* that forked ends, not the process (golang/go#27505). The
+// thread also has no_new_privs set, which its children inherit and which the rest of the gateway
+// does not have.
 type spawner struct {
 	requests chan spawnRequest
 	done     chan struct{}
@@ -31,14 +31,14 @@ func newSpawner() *spawner {
 func (s *spawner) run() {
 	runtime.LockOSThread()
 	if onMainThread() {
-		// That one cannot end, and would keep no_new_privs for good. While it is
-		// locked here, another goroutine gets another thread.
+		// The main thread cannot end, and would keep no_new_privs for good. While this goroutine
+		// locks the main thread, the new goroutine runs on another thread.
 		defer runtime.UnlockOSThread()
 		s.wg.Go(s.run)
 		<-s.done
 		return
 	}
-	// Never unlocked: the runtime ends the thread together with the goroutine.
+	// Never unlocked, so that the runtime ends the thread together with the goroutine.
 	forbidPrivileges()
 	for {
 		select {
@@ -60,7 +60,7 @@ func (s *spawner) start(cmd *exec.Cmd) error {
 	}
 }
 
-// close ends the thread, and with it any child that is still alive.
+// close ends the thread, and so every child that is still alive.
 func (s *spawner) close() {
 	s.once.Do(func() { close(s.done) })
 	s.wg.Wait()

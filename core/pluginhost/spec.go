@@ -10,43 +10,42 @@ import (
 	"github.com/parley-gateway/parley/plugins/contract"
 )
 
-// procFDs: an open file can be executed by its descriptor.
+// procFDs: on this system an open file can be executed through its descriptor.
 const procFDs = runtime.GOOS == "linux"
 
 // Spec says how a plugin is started. Exactly one of Command, Dir and Attach
 // is set.
 type Spec struct {
-	// ID is what the plugin calls itself; with Dir it is read from the
-	// manifest and may be empty.
+	// ID is the id that the plugin gives itself; with Dir it is read from the manifest and may be
+	// empty.
 	ID string
-	// Command starts a built-in plugin: a program and its arguments, usually
-	// /proc/self/exe plugin serve NAME. It is trusted as the gateway is.
+	// Command starts a built-in plugin: a program and its arguments, usually /proc/self/exe plugin
+	// serve NAME. It is trusted as much as the gateway.
 	Command []string
 	// Dir is a third-party plugin's folder with plugin.yaml, which must be pinned.
 	Dir string
-	// Attach is the unix socket of a plugin that somebody else started, a
-	// debugger for instance. Its process must belong to the gateway's user;
-	// it is never signalled.
+	// Attach is the unix socket of a plugin that was started by somebody else, for instance by a
+	// debugger. Its process must belong to the gateway's user; the host never sends signals to it.
 	Attach string
-	// Env names environment variables of the gateway that the plugin gets.
+	// Env names environment variables of the gateway that are passed to the plugin.
 	Env []string
 }
 
-// passedEnv is what every plugin gets of the environment, if set.
+// passedEnv are the environment variables that are passed to every plugin, if set.
 var passedEnv = [...]string{"TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "GOCOVERDIR"}
 
-// launchSpec is a Spec with what is needed to start it again and again.
+// launchSpec is a Spec with everything needed to start the plugin again and again.
 type launchSpec struct {
 	spec     Spec
 	pins     *Pins
 	logLevel string
-	// kept is the program of a generation that was ready: to go back to it
-	// after an upgrade whatever has become of the folder.
+	// kept is the program of a generation that was ready. It is used to go back after an upgrade,
+	// whatever has happened to the folder.
 	kept *verified
 }
 
-// command prepares an unstarted child. The file, if any, must stay open until
-// the child was started.
+// command prepares a child that is not started. The file, if any, must stay open until the child is
+// started.
 func (l *launchSpec) command() (*exec.Cmd, *verified, error) {
 	if len(l.spec.Command) > 0 {
 		cmd := &exec.Cmd{
@@ -81,15 +80,14 @@ func (l *launchSpec) command() (*exec.Cmd, *verified, error) {
 	return cmd, v, nil
 }
 
-// processors is how many a plugin written in Go uses at once, unless its
-// environment names another number. Its work comes in small pieces from one
-// stream: on more processors its threads mostly wake one another, at the cost of
-// the gateway beside it.
+// processors is how many processors a plugin written in Go uses at once, unless its environment
+// sets another number. A plugin's work comes in small pieces from one stream: on more processors
+// its threads would mostly wake each other, and take time from the gateway.
 func processors() int { return max(1, runtime.GOMAXPROCS(0)/4) }
 
 func (l *launchSpec) environment(names []string) []string {
 	env := make([]string, 0, len(names)+len(passedEnv)+2)
-	env = append(env, "GOMAXPROCS="+strconv.Itoa(processors())) // of two values the later one counts
+	env = append(env, "GOMAXPROCS="+strconv.Itoa(processors())) // if a variable is set twice the later value is used
 	for _, list := range [][]string{passedEnv[:], names} {
 		for _, name := range list {
 			if value, ok := os.LookupEnv(name); ok {
@@ -103,7 +101,8 @@ func (l *launchSpec) environment(names []string) []string {
 	return env
 }
 
-// foreign reports whether the plugin is a program of its own, not this one started again.
+// foreign reports whether the plugin is a program of its own, not the gateway's program started
+// again.
 func (s *Spec) foreign() bool { return len(s.Command) == 0 }
 
 func (s *Spec) validate() error {

@@ -9,17 +9,17 @@ import (
 // State is where a plugin is in its life (plugin-notes.md 5).
 type State string
 
-// States. There is none in which a plugin is off for good.
+// States. There is no state in which a plugin is off for good.
 const (
 	StateDiscovered  State = "discovered"  // found, not pinned or not started
 	StateVerified    State = "verified"    // pinned and unchanged
 	StateStarting    State = "starting"    // process, handshake, Describe
 	StateConfiguring State = "configuring" // Configure and Session
 	StateReady       State = "ready"
-	StateDegraded    State = "degraded" // ready with faults, or waiting for a new configuration
+	StateDegraded    State = "degraded" // ready but with faults, or waiting for a new configuration
 	StateDraining    State = "draining"
 	StateCrashed     State = "crashed"
-	StateBackoff     State = "backoff" // the next start comes by itself
+	StateBackoff     State = "backoff" // the next start comes without help
 	StateStopped     State = "stopped"
 )
 
@@ -27,13 +27,13 @@ const (
 type Status struct {
 	ID, Name, Version string
 	State             State
-	Since             time.Time // of State
-	Reason            string    // why it is degraded, crashed or waiting; "" = all is well
+	Since             time.Time // when State began
+	Reason            string    // why the plugin is degraded, crashed or waiting; "" = no problem
 	Kind              string    // "built-in", "folder" or "attached"
-	Dir               string    // of a folder plugin
-	Generation        int       // counts starts, from 1
-	Instance          string    // of the present generation; "" = none is ready
-	PID               int       // 0 = none, or attached
+	Dir               string    // folder of a folder plugin
+	Generation        int       // number of starts so far
+	Instance          string    // instance of the present generation; "" = none is ready
+	PID               int       // 0 = no process, or attached
 	Restarts          int
 	Problems          []Problem
 	Accounts          []AccountState
@@ -41,14 +41,14 @@ type Status struct {
 	Ping              time.Duration // round trip through the dispatch loop; 0 = not known
 }
 
-// AccountState is how an account fares, in its plugin's words.
+// AccountState is the state of an account, as its plugin reported it.
 type AccountState struct {
 	ID         conversation.AccountID
 	OK         bool
 	Code, Text string
 }
 
-// Crash is the report of a generation's end that nobody asked for.
+// Crash reports the end of a generation that nobody asked for.
 type Crash struct {
 	At         time.Time
 	Generation int

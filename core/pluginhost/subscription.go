@@ -13,7 +13,7 @@ import (
 const (
 	maxSubscriptions = 1 << 16 // per session
 	maxRecordCredit  = 1024    // records in flight per subscription
-	maxOpeners       = 16      // subscriptions that are opened at once
+	maxOpeners       = 16      // how many subscriptions are opened at once
 )
 
 // subscription is one reader of a thread; it is the core's Sink. Its fields
@@ -24,11 +24,11 @@ type subscription struct {
 	spec    plugin.SubscriptionSpec
 	account string
 	reader  plugin.Reader // nil while it is being opened
-	credit  int           // granted before the reader was there
+	credit  int           // credit given before the reader was open
 	over    bool
 }
 
-// delivery is what waits for the writer: records, or the end.
+// delivery is what waits for the writer: records, or the end of the subscription.
 type delivery struct {
 	sub     *subscription
 	records []*pluginv1.Record
@@ -74,8 +74,8 @@ func (s *session) subscriptionSpec(f *pluginv1.Subscribe, spec *plugin.Subscript
 	return ""
 }
 
-// openLater lets one of a few goroutines open or close the reader, since both
-// may read the store. The caller holds the mutex.
+// openLater makes one of a few goroutines open or close the reader, since both may read the store.
+// The caller holds the mutex.
 func (s *session) openLater(sub *subscription) {
 	s.opening = append(s.opening, sub)
 	if s.openers < maxOpeners {
@@ -161,7 +161,7 @@ func (s *session) recordCredit(f *pluginv1.RecordCredit) {
 	}
 }
 
-// closeReaders ends what is left when the session's goroutines are gone.
+// closeReaders closes the readers that are left when the session's goroutines have ended.
 func (s *session) closeReaders() {
 	s.mu.Lock()
 	var readers []plugin.Reader
@@ -171,7 +171,7 @@ func (s *session) closeReaders() {
 			readers = append(readers, sub.reader)
 		}
 	}
-	for _, sub := range s.opening { // unsubscribed and not closed yet
+	for _, sub := range s.opening { // subscriptions that the plugin ended and whose readers are not closed yet
 		if sub.reader != nil {
 			readers = append(readers, sub.reader)
 		}
@@ -210,7 +210,7 @@ func (sub *subscription) push(d *delivery) {
 	s.poke()
 }
 
-// Signal implements Sink. The oldest waiting signals are shed.
+// Signal implements Sink. If too many signals wait, the oldest are dropped.
 func (sub *subscription) Signal(g plugin.AgentSignal) {
 	s := sub.s
 	if !s.signals {
@@ -231,7 +231,8 @@ func (sub *subscription) Signal(g plugin.AgentSignal) {
 	s.poke()
 }
 
-// recordFrame batches what waits over subscriptions, in order of arrival.
+// recordFrame puts the waiting records of several subscriptions into one frame, in the order of
+// their arrival.
 func (s *session) recordFrame() *pluginv1.HostFrame {
 	var batches []*pluginv1.RecordBatch
 	items, size := 0, 0
@@ -275,7 +276,7 @@ func (s *session) recordFrame() *pluginv1.HostFrame {
 		s.out.records.drop()
 		s.meters.records.Add(float64(n))
 		if n == 0 {
-			items++ // "live" alone is an item too
+			items++ // a batch that only says "live" counts as an item
 		}
 	}
 	if len(batches) == 0 {
@@ -284,7 +285,7 @@ func (s *session) recordFrame() *pluginv1.HostFrame {
 	return &pluginv1.HostFrame{Frame: &pluginv1.HostFrame_Records{Records: &pluginv1.Records{Batches: batches}}}
 }
 
-// endFrame tells the end and closes the reader, if there is one.
+// endFrame tells the plugin that a subscription has ended, and closes its reader, if there is one.
 func (s *session) endFrame(d *delivery) *pluginv1.HostFrame {
 	if s.subs[d.sub.id] == d.sub {
 		delete(s.subs, d.sub.id)

@@ -16,19 +16,19 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// A generation that was ready this long restarts at once after a crash;
-// failed starts and faster deaths wait, longer each time.
+// After a crash a generation that was ready for this long is restarted at once; after failed starts
+// and earlier crashes the restart waits, longer each time.
 const (
 	steadyAfter  = 2 * time.Second
 	backoffFirst = 250 * time.Millisecond
 	backoffLast  = 30 * time.Second
-	// backoffBlaming is the longest pause while crashes still tell which items
-	// are under suspicion: they are found by trying.
+	// backoffBlaming is the longest pause while crashes still show which items are suspect, since
+	// suspects are found by trying them.
 	backoffBlaming = time.Second
-	// exitGrace lets a plugin whose stream broke finish printing why.
+	// exitGrace is the time for a plugin whose stream broke to finish writing its last output.
 	exitGrace = 50 * time.Millisecond
-	// configRetry is when a Configure that failed for no fault of the
-	// configuration is tried again.
+	// configRetry is the pause before a Configure that failed through no fault of the configuration
+	// is tried again.
 	configRetry = 5 * time.Second
 )
 
@@ -42,28 +42,28 @@ type hosted struct {
 	poison      *poison
 	identityKey []byte
 
-	reconfigure chan struct{}        // one token: the configuration changed
-	upgrades    chan *upgradeRequest // handled between two other steps
+	reconfigure chan struct{}        // a token: the configuration has changed
+	upgrades    chan *upgradeRequest // requests, handled between two other steps
 	quit        chan struct{}        // closed by Drain
 	quitOnce    sync.Once
 	done        chan struct{}
 
 	mu       sync.Mutex
 	launch   launchSpec
-	fallback *launchSpec // what ran before an upgrade
-	backTill time.Time   // a crash before then swaps back
+	fallback *launchSpec // the program that ran before an upgrade
+	backTill time.Time   // a crash before this time goes back to fallback
 	state    State
 	since    time.Time
 	reason   string
 	number   int
 	failures int
-	blaming  bool        // the last crash narrowed down what may have caused it
-	cur      *generation // takes commands, hooks and HTTP
-	latest   *generation // the newest process, ready or not
+	blaming  bool        // the last crash narrowed down which items may have caused it
+	cur      *generation // the generation that takes commands, hooks and HTTP
+	latest   *generation // the generation with the newest process, ready or not
 	desc     *pluginv1.DescribeResponse
 	changed  chan struct{} // closed and replaced with each change
 	config   configuration
-	owned    map[conversation.AccountID]bool // enabled or not
+	owned    map[conversation.AccountID]bool // the set of the plugin's accounts, enabled or disabled
 	problems []Problem
 	accounts map[conversation.AccountID]AccountState
 	restarts int
@@ -82,8 +82,7 @@ func newHosted(h *Host, spec Spec) *hosted {
 	}
 }
 
-// supervise runs until Drain or Close. It is the only one that starts or ends
-// generations.
+// supervise runs until Drain or Close. Only this goroutine starts or ends generations.
 func (p *hosted) supervise(ctx context.Context) {
 	defer close(p.done)
 	defer p.setState(StateStopped, "")
@@ -122,8 +121,8 @@ func (p *hosted) nextLaunch() launchSpec {
 	return p.launch
 }
 
-// bringUp starts a generation and takes it to an open session. Beside an error
-// it returns what is left of the generation, for the report.
+// bringUp starts a generation and takes it to an open session. With an error it also returns what
+// is left of the generation, for the report.
 func (p *hosted) bringUp(parent context.Context, launch launchSpec) (*generation, error) {
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
@@ -150,7 +149,7 @@ func (p *hosted) bringUp(parent context.Context, launch launchSpec) (*generation
 	return g, nil
 }
 
-// afterClosed calls f once c is closed, unless stopped before.
+// afterClosed calls f once c is closed, unless stop is called before.
 func afterClosed(c <-chan struct{}, f func()) (stop func()) {
 	stopped := make(chan struct{})
 	go func() {
@@ -177,15 +176,15 @@ func (p *hosted) newGeneration(launch launchSpec) *generation {
 	return g
 }
 
-// configError says that a configuration was refused; only a new one helps.
+// configError says that a configuration was refused, so only a new configuration helps.
 type configError struct{ problems []Problem }
 
 func (e *configError) Error() string {
 	return fmt.Sprintf("configuration refused: %d faults, first at %q: %s", len(e.problems), e.problems[0].Path, e.problems[0].Code)
 }
 
-// configureFirst hands over the configuration of a new generation. Faults of
-// the plugin's own settings keep it from opening a session.
+// configureFirst gives a new generation its configuration. If the plugin's own settings have
+// faults, no session is opened.
 func (p *hosted) configureFirst(ctx context.Context, g *generation) error {
 	config := p.configuration()
 	req, problems := g.request(&config)
@@ -214,7 +213,7 @@ func ownProblems(list []Problem) (own []Problem) {
 	return own
 }
 
-// install makes g the generation that everything goes to.
+// install makes g the generation that gets commands, hooks and HTTP requests.
 func (p *hosted) install(g *generation) {
 	g.ready = time.Now()
 	p.mu.Lock()
@@ -230,7 +229,7 @@ func (p *hosted) install(g *generation) {
 	p.host.opts.Core.PluginReady(p.id, g.instance, g.session)
 }
 
-// watch stays with a generation until it is over; false: the plugin is to stop.
+// watch handles a generation until it is over; false: the plugin must stop.
 func (p *hosted) watch(ctx context.Context, g *generation) bool {
 	for {
 		select {
@@ -259,7 +258,7 @@ func (p *hosted) watch(ctx context.Context, g *generation) bool {
 
 // retire drains a generation and stops it gently.
 func (p *hosted) retire(g *generation) {
-	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout+endTimeout) // bounded; Close kills before
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout+endTimeout) // bounded; Close kills the process earlier
 	defer cancel()
 	stop := context.AfterFunc(p.host.ctx, cancel)
 	defer stop()
@@ -269,7 +268,7 @@ func (p *hosted) retire(g *generation) {
 	g.stop(true)
 }
 
-// abandon ends a generation at once: the host closes.
+// abandon ends a generation at once, because the host closes.
 func (p *hosted) abandon(g *generation) {
 	p.uninstall(g)
 	g.session.fail(errFinished)
@@ -287,7 +286,7 @@ func (p *hosted) uninstall(g *generation) {
 	}
 }
 
-// pauseAfterCrash restarts at once after a steady generation.
+// pauseAfterCrash waits before the next start; after a steady generation it does not wait.
 func (p *hosted) pauseAfterCrash(ctx context.Context, g *generation) bool {
 	if code := exitCodeOf(g); code == contract.ExitConfig || code == contract.ExitVersion {
 		return p.pause(ctx, &exitError{plugin: p.id, code: code})
@@ -309,8 +308,8 @@ func exitCodeOf(g *generation) int {
 	return code
 }
 
-// pause waits before the next start; false: there will be none. A refused
-// configuration waits for a new one, a refused version for the longest time.
+// pause waits before the next start; false: there will be none. After a refused configuration it
+// waits for a new one, after a refused version for the longest time.
 func (p *hosted) pause(ctx context.Context, err error) bool {
 	var exit *exitError
 	var refused *configError
@@ -371,8 +370,7 @@ func (p *hosted) setState(s State, reason string) {
 	p.notify()
 }
 
-// setStarting shows the progress of a start unless another generation serves
-// meanwhile.
+// setStarting shows the state of a start, unless another generation serves meanwhile.
 func (p *hosted) setStarting(s State) {
 	p.mu.Lock()
 	serving := p.cur != nil
@@ -382,14 +380,14 @@ func (p *hosted) setStarting(s State) {
 	}
 }
 
-// notify wakes whoever waits for a change. The caller holds the mutex.
+// notify wakes everything that waits for a change. The caller holds the mutex.
 func (p *hosted) notify() {
 	close(p.changed)
 	p.changed = make(chan struct{})
 }
 
-// awaitSession returns the session that takes hooks, waiting for the next
-// generation if need be.
+// awaitSession returns the session that takes hooks. If there is none it waits for the next
+// generation.
 func (p *hosted) awaitSession(ctx context.Context) (*session, error) {
 	for {
 		p.mu.Lock()
@@ -408,7 +406,7 @@ func (p *hosted) awaitSession(ctx context.Context) (*session, error) {
 	}
 }
 
-// described is the newest Describe answer of a ready generation; nil before.
+// described returns the newest Describe answer of a ready generation; nil before the first.
 func (p *hosted) described() *pluginv1.DescribeResponse {
 	p.mu.Lock()
 	defer p.mu.Unlock()

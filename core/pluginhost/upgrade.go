@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// upgradeWatch is how long an upgraded plugin must live: a crash before that
-// brings the old program back.
+// upgradeWatch is how long an upgraded plugin is watched: if it crashes within this time, the old
+// program is started again.
 const upgradeWatch = 30 * time.Second
 
-// upgradeGrace is how long a new generation may still take to come up once the
-// old one has ended by itself meanwhile.
+// upgradeGrace is how long a new generation may still take to become ready after the old one has
+// ended by itself.
 const upgradeGrace = 500 * time.Millisecond
 
-// upgradeRequest asks for a new generation from another program, or from the
-// same one (spec nil: a restart without a gap).
+// upgradeRequest asks for a new generation of another program, or, with a nil spec, of the same
+// program (a restart without a gap).
 type upgradeRequest struct {
 	spec   *Spec
 	answer chan error
@@ -34,9 +34,8 @@ func (r *upgradeRequest) reply(err error) {
 	}
 }
 
-// replace puts a new generation in the place of old and returns the one that
-// serves afterwards: old when the new one did not come up, nil when none does.
-// A nil req restarts the same program.
+// replace puts a new generation in the place of old and returns the one that serves afterwards: old
+// if the new one did not become ready, nil if none serves. A nil req restarts the same program.
 func (p *hosted) replace(ctx context.Context, old *generation, req *upgradeRequest) *generation {
 	before := p.nextLaunch()
 	next := req.launch(before)
@@ -45,8 +44,8 @@ func (p *hosted) replace(ctx context.Context, old *generation, req *upgradeReque
 	}
 	start, cancel := context.WithCancel(ctx)
 	defer cancel()
-	// While nobody serves, a new generation that hangs must not keep the old
-	// program from starting again (PR9).
+	// If the old generation has ended, a new one that hangs must not keep the old program from
+	// being started again (PR9).
 	defer afterClosed(old.gone, func() { time.AfterFunc(upgradeGrace, cancel) })()
 	g, err := p.bringUp(start, next)
 	if err == nil {
@@ -60,7 +59,7 @@ func (p *hosted) replace(ctx context.Context, old *generation, req *upgradeReque
 		req.reply(fmt.Errorf("upgrade plugin %s: %w", p.id, err))
 		return old
 	}
-	if old.over() { // while the new one started
+	if old.over() { // it ended while the new one started
 		p.crashed(old)
 		p.remember(old, req, before, next)
 		p.install(g)
@@ -73,8 +72,8 @@ func (p *hosted) replace(ctx context.Context, old *generation, req *upgradeReque
 	return g
 }
 
-// replaceExclusive is for plugins of which two must not run at once: the
-// outbox and the waiting room for hooks cover the gap.
+// replaceExclusive is for plugins that must not run twice at the same time. During the gap commands
+// wait in the outbox, and hooks in the waiting room.
 func (p *hosted) replaceExclusive(ctx context.Context, old *generation, req *upgradeRequest, before, next launchSpec) *generation {
 	p.setState(StateDraining, "")
 	p.remember(old, req, before, next)
@@ -95,8 +94,8 @@ func (p *hosted) replaceExclusive(ctx context.Context, old *generation, req *upg
 	return nil
 }
 
-// remember makes next the program to start from now on, and keeps the old
-// one for a while if it is another.
+// remember makes next the program to start from now on, and keeps the old program for a while if it
+// is a different one.
 func (p *hosted) remember(old *generation, req *upgradeRequest, before, next launchSpec) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -126,7 +125,7 @@ func awaitPong(ctx context.Context, g *generation) error {
 	}
 }
 
-// askUpgrade hands a request to the supervisor and waits for the outcome.
+// askUpgrade gives a request to the supervisor and waits for the outcome.
 func (p *hosted) askUpgrade(ctx context.Context, spec *Spec) error {
 	req := &upgradeRequest{spec: spec, answer: make(chan error, 1)}
 	select {

@@ -19,7 +19,7 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// ManifestFile is the name of the file that makes a folder a plugin.
+// ManifestFile is the name of the file whose presence makes a folder a plugin.
 const ManifestFile = "plugin.yaml"
 
 // pluginID is the shape of a plugin's id.
@@ -28,15 +28,15 @@ var pluginID = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
 // Manifest is a third-party plugin's plugin.yaml.
 type Manifest struct {
 	ID        string   `yaml:"id"`
-	Exec      string   `yaml:"exec"`             // program, relative to the folder
+	Exec      string   `yaml:"exec"`             // the program, relative to the folder
 	Args      []string `yaml:"args,omitempty"`   // for the program
-	SHA256    string   `yaml:"sha256,omitempty"` // of the program, as its author says; hex
+	SHA256    string   `yaml:"sha256,omitempty"` // hash of the program, in hex, as its author states it
 	Transport string   `yaml:"transport,omitempty"`
-	Egress    []string `yaml:"egress,omitempty"` // hosts that the plugin reaches
-	Env       []string `yaml:"env,omitempty"`    // names of the gateway's environment variables that it gets
+	Egress    []string `yaml:"egress,omitempty"` // hosts to which the plugin connects
+	Env       []string `yaml:"env,omitempty"`    // names of the gateway's environment variables that are passed to the plugin
 }
 
-// Pin is the administrator's word that a folder may run as it was then.
+// Pin is the administrator's permission to run a folder as it was when it was pinned.
 type Pin struct {
 	ID             string    `json:"id"`
 	Dir            string    `json:"dir"` // absolute
@@ -49,18 +49,18 @@ type Pin struct {
 type Candidate struct {
 	Dir      string
 	Manifest Manifest
-	State    State  // StateVerified, or StateDiscovered when it must not run
+	State    State  // StateVerified, or StateDiscovered if it must not run
 	Reason   string // why it must not run; "" = it may
 }
 
-// Pins keeps the pins in a small JSON file. Its methods are safe for
-// concurrent use by several processes.
+// Pins stores the pins in a small JSON file. Its methods are safe for concurrent use by several
+// processes.
 type Pins struct{ path string }
 
-// OpenPins names the file; it need not exist yet.
+// OpenPins names the file of the pins, which need not exist yet.
 func OpenPins(path string) *Pins { return &Pins{path: path} }
 
-// List returns all pins by folder; none when there is no file.
+// List returns all pins, ordered by folder; none if there is no file.
 func (p *Pins) List() ([]Pin, error) {
 	text, err := os.ReadFile(p.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -76,8 +76,8 @@ func (p *Pins) List() ([]Pin, error) {
 	return pins, nil
 }
 
-// Add pins the folder dir as it is now, in the place of an earlier pin of the
-// same folder or the same plugin. It runs nothing.
+// Add pins the folder dir as it is now, and replaces an earlier pin of the same folder or the same
+// plugin. It runs nothing.
 func (p *Pins) Add(dir string) (Pin, error) {
 	v, err := inspect(dir)
 	if err != nil {
@@ -93,7 +93,7 @@ func (p *Pins) Add(dir string) (Pin, error) {
 	})
 }
 
-// Remove forgets the pin of the folder dir; one without is no error.
+// Remove removes the pin of the folder dir; it is no error if there is none.
 func (p *Pins) Remove(dir string) error {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -104,7 +104,7 @@ func (p *Pins) Remove(dir string) error {
 	})
 }
 
-// update changes the file under a lock beside it and replaces it whole.
+// update changes the file under a lock file beside it and replaces the file as a whole.
 func (p *Pins) update(f func([]Pin) []Pin) error {
 	lock, err := os.OpenFile(p.path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -134,8 +134,8 @@ func (p *Pins) update(f func([]Pin) []Pin) error {
 	return nil
 }
 
-// Discover looks at each folder in dir that holds a plugin.yaml. It runs
-// nothing. A missing dir holds no plugins.
+// Discover looks at each folder in dir that contains a plugin.yaml. It runs nothing. If dir does
+// not exist there are no plugins.
 func (p *Pins) Discover(dir string) ([]Candidate, error) {
 	found, err := filepath.Glob(filepath.Join(dir, "*", ManifestFile))
 	if err != nil {
@@ -159,8 +159,8 @@ func (p *Pins) Discover(dir string) ([]Candidate, error) {
 	return out, nil
 }
 
-// verified is a folder that was looked at; file is the very program that was
-// hashed, still open.
+// verified is a folder that was inspected; file is the very program file that was hashed, still
+// open.
 type verified struct {
 	dir         string
 	manifest    Manifest
@@ -172,8 +172,8 @@ type verified struct {
 
 func (v *verified) close() { _ = v.file.Close() }
 
-// verify compares a folder with its pin. A non-nil result must be closed,
-// also beside an error.
+// verify compares a folder with its pin. A non-nil result must be closed, even if there is an error
+// too.
 func (p *Pins) verify(dir string) (*verified, error) {
 	v, err := inspect(dir)
 	if err != nil {
@@ -255,10 +255,9 @@ func hashFile(f *os.File) (sum string, script bool, err error) {
 	return hex.EncodeToString(h.Sum(nil)), magic == [2]byte{'#', '!'}, nil
 }
 
-// program is what to execute for a verified folder: the open file itself, so
-// that nothing can be put in its place after the hash. A script cannot run
-// that way and needs a folder that only its owner, another user than the
-// gateway's unless that is root, can write.
+// program returns what to execute for a verified folder: the open file itself, so that nothing can
+// replace the program after it was hashed. A script cannot be run in this way, so its folder must
+// be writable only by its owner, who must not be the gateway's user unless that is root.
 func (v *verified) program() (string, error) {
 	path := filepath.Join(v.dir, v.manifest.Exec)
 	if !v.script && procFDs {

@@ -20,33 +20,33 @@ type dispatch struct {
 	size     int
 	sent     bool
 	sentAt   time.Time
-	begun    bool // a BeginAck is on its way: the provider may have been called
+	begun    bool // a BeginAck was sent or will be, so the provider may have been called
 	asked    bool // a Begin is being recorded
-	credited bool // its place is given back
+	credited bool // its place in the window is free again
 }
 
 func (d *dispatch) suspect() suspect {
 	return suspect{key: commandKey(d.id), source: source{account: d.account, thread: d.frame.GetThread()}}
 }
 
-// window bounds the commands at a plugin, per account and per process, and
-// serves accounts round-robin. Guarded by the session's mutex.
+// window bounds the commands at a plugin, per account and per process, and serves accounts in turn.
+// Guarded by the session's mutex.
 type window struct {
-	seq      uint64 // of the last command sent
+	seq      uint64 // seq of the last command sent
 	flight   map[[16]byte]*dispatch
 	accounts map[conversation.AccountID]*accountWindow
 	ring     queue[*accountWindow] // accounts with queued commands
 	queued   int
-	taken    int           // places
-	wanted   bool          // an offer was refused since the last announcement
+	taken    int           // places in use
+	wanted   bool          // an offer was refused since the core was last told of room
 	changed  chan struct{} // closed and replaced when something settles
 }
 
 type accountWindow struct {
 	id      conversation.AccountID
 	queue   queue[*dispatch]
-	flight  int       // taken and not settled
-	refused time.Time // last refused offer, until one is taken
+	flight  int       // commands accepted and not settled
+	refused time.Time // when an offer was last refused, until one is accepted
 }
 
 func newWindow() window {
@@ -56,12 +56,11 @@ func newWindow() window {
 	}
 }
 
-// refusalMemory is how long a refused account counts as one that wants a share.
+// refusalMemory is how long an account whose offer was refused counts as one that wants a share.
 const refusalMemory = time.Second
 
-// admit takes a place for account, or not. While more accounts want places
-// than the process has windows for, each gets an equal share, so that none
-// starves another (DESIGN.md 7).
+// admit takes a place for account if it may. While more accounts want places than the process has
+// windows for, each account gets an equal share, so that none starves another (DESIGN.md 7).
 func (w *window) admit(account conversation.AccountID, now time.Time) bool {
 	a := w.accounts[account]
 	if a == nil {
@@ -80,7 +79,7 @@ func (w *window) admit(account conversation.AccountID, now time.Time) bool {
 	return true
 }
 
-// forget drops accounts that neither have nor want anything.
+// forget removes accounts that have no commands and want none.
 func (w *window) forget(now time.Time) {
 	for id, a := range w.accounts {
 		if a.flight == 0 && now.Sub(a.refused) > refusalMemory {
@@ -98,7 +97,7 @@ func (w *window) enqueue(d *dispatch) {
 	w.queued++
 }
 
-// peek is the next command in turn, nil when there is none.
+// peek returns the next command in turn, nil if there is none.
 func (w *window) peek() *dispatch {
 	a, ok := w.ring.peek()
 	if !ok {
@@ -108,7 +107,7 @@ func (w *window) peek() *dispatch {
 	return d
 }
 
-// advance takes what peek showed and gives the turn to the next account.
+// advance removes the command that peek returned and gives the turn to the next account.
 func (w *window) advance() {
 	a, _ := w.ring.pop()
 	a.queue.drop()
@@ -118,7 +117,7 @@ func (w *window) advance() {
 	}
 }
 
-// release gives the place of a command back.
+// release makes the place of a command free again.
 func (w *window) release(d *dispatch) {
 	d.credited = true
 	w.taken--
@@ -140,8 +139,8 @@ func (w *window) notify() {
 // Info implements CommandPort.
 func (s *session) Info() plugin.Info { return s.info }
 
-// Offer implements CommandPort. A command that is under way here already is
-// taken without being sent twice.
+// Offer implements CommandPort. If the command is under way here already, Offer accepts it without
+// sending it twice.
 func (s *session) Offer(o plugin.Outbound) bool {
 	frame := fromOutbound(&o)
 	d := &dispatch{id: o.Command, account: o.Account, frame: frame, size: proto.Size(frame)}
@@ -177,9 +176,9 @@ func (s *session) Offer(o plugin.Outbound) bool {
 	return true
 }
 
-// unsendable says why a command fails without being sent; "" = it can be. What
-// the plugin never declared it would ignore, and an address with bytes
-// replaced might be somebody else's.
+// unsendable returns why a command fails without being sent; "" = it can be sent. A plugin would
+// ignore a command that it did not declare, and an address with replaced bytes might be another
+// customer's.
 func (s *session) unsendable(o *plugin.Outbound) (code string) {
 	switch {
 	case !s.can(o):
@@ -190,13 +189,13 @@ func (s *session) unsendable(o *plugin.Outbound) (code string) {
 	return ""
 }
 
-// can reports whether the plugin declared what the command needs.
+// can reports whether the plugin declared the ability that the command needs.
 func (s *session) can(o *plugin.Outbound) bool {
 	return o.Send != nil || o.Lookup != nil && s.info.CanLookup || o.Process != nil && s.process
 }
 
-// creditCommand returns a command's credit, when its Result has come. It stays
-// under way until that is stored.
+// creditCommand returns a command's credit when its Result has come. The command stays under way
+// until the Result is stored.
 func (s *session) creditCommand(id [16]byte) {
 	s.mu.Lock()
 	d := s.window.flight[id]
@@ -212,8 +211,8 @@ func (s *session) creditCommand(id [16]byte) {
 	s.mu.Unlock()
 }
 
-// announceIfWanted lets the core know of room that it asked for in vain. The
-// caller holds the mutex.
+// announceIfWanted tells the core of room in the window if an offer was refused before. The caller
+// holds the mutex.
 func (s *session) announceIfWanted() {
 	if !s.window.wanted || s.over || s.draining {
 		return

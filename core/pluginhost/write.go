@@ -8,21 +8,20 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// outbox is what waits for the writer, guarded by the session's mutex. Every
-// queue is bounded: acks by the event window, begin acks and commands by the
-// command window, records by each subscription's credit, hooks and signals by
-// limits of their own.
+// outbox holds what waits for the writer, guarded by the session's mutex. Every queue is bounded:
+// acks by the event window, begin acks and commands by the command window, records by each
+// subscription's credit, hooks and signals by limits of their own.
 type outbox struct {
 	acks    queue[*pluginv1.EventAck]
 	begins  queue[*pluginv1.BeginAck]
 	hooks   queue[*hookCall]
 	records queue[*delivery]
 	signals queue[*pluginv1.Signal]
-	config  uint64 // revision to announce; 0 = none
-	turn    int    // which kind of data goes next
+	config  uint64 // revision of the configuration to announce; 0 = none
+	turn    int    // which kind of data is sent next
 }
 
-// maxSignals bounds waiting signals; the oldest are shed.
+// maxSignals bounds waiting signals; beyond it the oldest are dropped.
 const maxSignals = 1024
 
 // write sends frames until the session is over. It is the only sender.
@@ -32,7 +31,8 @@ func (s *session) write() {
 		switch {
 		case frame != nil:
 			if err := s.stream.Send(frame); err != nil {
-				// The reader sees the reason; this is only to be sure.
+				// The reading goroutine gets the real reason; this call only makes sure that the
+				// session ends.
 				s.fail(recvErrorLater(s.ctx, err))
 				return
 			}
@@ -51,8 +51,8 @@ func (s *session) write() {
 	}
 }
 
-// recvErrorLater gives the reader, which gets the status behind a failed
-// Send, a moment to end the session with it.
+// recvErrorLater gives the reading goroutine, which gets the status behind a failed Send, a moment
+// to end the session with that status.
 func recvErrorLater(ctx context.Context, err error) error {
 	t := time.NewTimer(100 * time.Millisecond)
 	defer t.Stop()
@@ -63,8 +63,8 @@ func recvErrorLater(ctx context.Context, err error) error {
 	return err
 }
 
-// next takes the next frame: acks and pings overtake data, the kinds of data
-// take turns. last: there will be none any more.
+// next returns the next frame: acks and pings go before data, and the kinds of data take turns.
+// last: there will be no more frames.
 func (s *session) next() (frame *pluginv1.HostFrame, last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
