@@ -9,16 +9,16 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// Limits of what is kept about addresses without a socket.
+// Limits on what is remembered of addresses without a socket.
 const (
 	maxIdleAddresses = 50_000
-	forgetAddress    = 15 * time.Minute // at least; longer while its buckets are not full again
+	forgetAddress    = 15 * time.Minute // at least; longer until the address's buckets are full again
 )
 
-// clientAddress is where a request comes from, as the gateway's proxy says: the
-// address itself for IPv4, the /64 network for IPv6, where a host can have any
-// address of its network. The zero Addr is one address like any other: requests
-// that did not come through the gateway share it.
+// clientAddress is the address that a request comes from, as the gateway's proxy reports it: the
+// address itself for IPv4, the /64 network for IPv6, where a host can use any address of its
+// network. Requests that did not come through the gateway share the zero Addr, which is treated
+// like any other address.
 func clientAddress(r *http.Request) netip.Addr {
 	id, _ := sdk.IdentityOf(r.Context())
 	ip, err := netip.ParseAddr(id.RemoteIP)
@@ -39,27 +39,28 @@ type addressKey struct {
 	ip      netip.Addr
 }
 
-// address is what all sockets of one address share at one site: visitors are
-// made by whoever wants one, so a limit on each of them is none (FT24).
+// address holds the limits that all sockets of one address share at one site: anybody can make any
+// number of visitors, so limits on each visitor alone would limit nothing (FT24).
 type address struct {
 	addressKey
 	sockets int   // guarded by addresses.mu
-	left    int64 // milliseconds: when the last one went
+	left    int64 // milliseconds: when the last socket was closed
 
 	mu       sync.Mutex
 	starts   bucket
 	messages bucket
-	refill   time.Duration // how long an empty bucket takes to be full, with what was last set
+	refill   time.Duration // how long an empty bucket takes to fill, by the settings last used
 }
 
-// fills notes how long a bucket takes to fill. It needs a.mu.
+// fills records how long a bucket takes to fill. The caller holds a.mu.
 func (a *address) fills(rate, burst float32) {
 	if rate > 0 {
 		a.refill = max(a.refill, time.Duration(float64(burst)/float64(rate)*float64(time.Second)))
 	}
 }
 
-// allowStart takes one conversation of the address's allowance.
+// allowStart counts one conversation against the address's limit, and reports whether it is
+// allowed.
 func (a *address) allowStart(now int64, at *site) bool {
 	if a == nil {
 		return true
@@ -71,7 +72,7 @@ func (a *address) allowStart(now int64, at *site) bool {
 	return a.starts.take(now, 1, rate, burst)
 }
 
-// allowMessage takes one message of the address's allowance.
+// allowMessage counts one message against the address's limit, and reports whether it is allowed.
 func (a *address) allowMessage(now int64, at *site) bool {
 	if a == nil {
 		return true
@@ -83,14 +84,14 @@ func (a *address) allowMessage(now int64, at *site) bool {
 	return a.messages.take(now, 1, rate, burst)
 }
 
-// addresses knows the address of every socket, and for a while those that had
-// one, so that coming again does not fill an allowance. What is kept is bounded
-// by the open sockets and maxIdleAddresses. It fails open: beyond that bound
-// some address without a socket starts again with a full allowance.
+// addresses knows the address of every socket, and remembers for a while those whose sockets are
+// closed, so that connecting again does not restore an allowance. Its size is bounded by the open
+// sockets and maxIdleAddresses. It fails open: beyond that bound some address without a socket
+// starts again with a full allowance.
 type addresses struct {
 	mu   sync.Mutex
 	all  map[addressKey]*address
-	idle map[*address]struct{} // without a socket
+	idle map[*address]struct{} // those without a socket
 }
 
 func newAddresses() *addresses {
@@ -112,7 +113,7 @@ func (as *addresses) enter(account sdk.AccountID, ip netip.Addr) *address {
 	return a
 }
 
-// leave takes one socket back; nil is an address without limits.
+// leave counts one socket less; a nil address has no limits.
 func (as *addresses) leave(a *address, now int64) {
 	if a == nil {
 		return
@@ -123,7 +124,7 @@ func (as *addresses) leave(a *address, now int64) {
 		return
 	}
 	if len(as.idle) >= maxIdleAddresses {
-		for other := range as.idle { // any of them
+		for other := range as.idle { // any one of them
 			as.forget(other)
 			break
 		}
@@ -132,7 +133,7 @@ func (as *addresses) leave(a *address, now int64) {
 	as.idle[a] = struct{}{}
 }
 
-// prune forgets addresses that have been away for long.
+// prune forgets addresses that have had no socket for long enough.
 func (as *addresses) prune(now int64) {
 	as.mu.Lock()
 	defer as.mu.Unlock()

@@ -18,7 +18,7 @@ import (
 //go:embed all:widget/dist
 var embedded embed.FS
 
-// Built returns the widget's build output that is inside this program.
+// Built returns the widget's build output that is embedded in this program.
 func Built() fs.FS {
 	sub, err := fs.Sub(embedded, "widget/dist")
 	if err != nil {
@@ -27,12 +27,12 @@ func Built() fs.FS {
 	return sub
 }
 
-// assets is the build output, ready to be served from memory.
+// assets is the build output, kept in memory to be served.
 type assets struct {
 	files  map[string]asset // by path below dist: assets/..., widget.js
-	script string           // the panel's entry, "" = not built
+	script string           // the panel's entry script; "" = not built
 	styles []string
-	loads  []string // what the entry imports at once
+	loads  []string // modules that the entry imports statically
 }
 
 type asset struct {
@@ -49,8 +49,8 @@ type chunk struct {
 	Imports []string `json:"imports"`
 }
 
-// newAssets reads the build output. Anything missing or unreadable leaves the
-// panel unbuilt.
+// newAssets reads the build output. If anything is missing or unreadable the panel counts as not
+// built.
 func newAssets(built fs.FS) *assets {
 	a := &assets{files: map[string]asset{}}
 	_ = fs.WalkDir(built, ".", func(name string, d fs.DirEntry, err error) error {
@@ -120,8 +120,8 @@ func mimeOf(name string) string {
 	}
 }
 
-// serve answers with a file from memory. Names that carry a hash of their
-// content never change; others are asked for again by their ETag.
+// serve answers with a file from memory. A file with a hash of its content in its name never
+// changes; browsers ask for others again with their ETag.
 func (a *assets) serve(w http.ResponseWriter, r *http.Request, name string, immutable bool) {
 	f, ok := a.files[name]
 	if !ok {
@@ -132,7 +132,7 @@ func (a *assets) serve(w http.ResponseWriter, r *http.Request, name string, immu
 	h.Set("Content-Type", f.mime)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
-	h.Set("Access-Control-Allow-Origin", "*") // public files; lets pages use integrity and crossorigin
+	h.Set("Access-Control-Allow-Origin", "*") // the files are public; this lets pages use integrity and crossorigin
 	h.Set("ETag", f.etag)
 	if immutable {
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")

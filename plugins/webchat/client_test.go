@@ -22,7 +22,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/webchat/internal/fakehost"
 )
 
-// serveEnv makes the test binary the plugin's process.
+// serveEnv is the environment variable that makes the test binary run as the plugin.
 const serveEnv = "WEBCHAT_TEST_SERVE"
 
 func TestMain(m *testing.M) {
@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 
 const shopOrigin = "https://shop.example"
 
-// built stands in for the widget's build output.
+// built is used in place of the widget's build output.
 func built() fstest.MapFS {
 	return fstest.MapFS{
 		".keep":                  {},
@@ -54,17 +54,18 @@ type world struct {
 	plugin *webchat.Plugin
 	server *httptest.Server
 	cancel context.CancelFunc
-	from   string // the address of whoever dials; "" = the machine's own
+	from   string // the client's address; "" = this machine's own
 }
 
-// newWorld starts one; settings are the account's JSON, "" = allowed_origins
-// of the shop only.
+// newWorld starts a world; settings are the account's JSON, "" = only the allowed_origins of the
+// shop.
 func newWorld(t testing.TB, settings string) *world {
 	t.Helper()
 	return newWorldOn(t, settings, func(h *fakehost.Host) sdk.Host { return h })
 }
 
-// newWorldOn attaches the plugin to what wrap makes of the fake gateway.
+// newWorldOn starts a world whose plugin is attached to the host that wrap returns for the fake
+// gateway.
 func newWorldOn(t testing.TB, settings string, wrap func(*fakehost.Host) sdk.Host) *world {
 	t.Helper()
 	w := &world{t: t, plugin: webchat.New(built())}
@@ -149,10 +150,10 @@ type client struct {
 	t     testing.TB
 	conn  *websocket.Conn
 	token string
-	ahead []frame // came before the answer that begin waited for
+	ahead []frame // frames that came before the answer that begin waited for
 }
 
-// dial opens a socket; status is that of a refusal.
+// dial opens a socket; status is the HTTP status of a refusal.
 func (w *world) dial(origin string) (c *client, status int, err error) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
@@ -179,7 +180,7 @@ func (w *world) dial(origin string) (c *client, status int, err error) {
 	return &client{t: w.t, conn: conn}, status, nil
 }
 
-// connect dials as the panel does and says hello.
+// connect opens a socket as the panel does, and sends hello.
 func (w *world) connect(hello map[string]any) *client {
 	w.t.Helper()
 	c, _, err := w.dial(w.server.URL)
@@ -198,14 +199,14 @@ func (w *world) connect(hello map[string]any) *client {
 	return c
 }
 
-// begin connects a new visitor with an open conversation.
+// begin connects a new visitor and starts a conversation.
 func (w *world) begin(text string) (*client, sdk.ThreadID, frame) {
 	w.t.Helper()
 	c := w.connect(nil)
 	c.register()
 	c.send(map[string]any{"t": "start", "client_id": "start-1", "form": map[string]string{"first_name": "Cleo", "message": text}})
 	var ahead []frame
-	// The stored events of the start may come before its answer.
+	// The stored events of the start may come before the answer to it.
 	for {
 		f, code := c.read()
 		if code != 0 {
@@ -219,7 +220,7 @@ func (w *world) begin(text string) (*client, sdk.ThreadID, frame) {
 	}
 }
 
-// thread is the thread of the last start.
+// thread is the thread of the last conversation that was started.
 func (w *world) thread() sdk.ThreadID {
 	events := w.host.Events()
 	for i := len(events) - 1; i >= 0; i-- {

@@ -11,7 +11,7 @@ import (
 // TestConformance runs the SDK's kit against the plugin as a process.
 func TestConformance(t *testing.T) {
 	report, err := kit.Run(t.Context(), kit.Options{
-		Exec: os.Args[0], // The race detector sleeps a second before it lets a process end.
+		Exec: os.Args[0], // A binary built for the race detector would sleep a second before it exits.
 		Env:  []string{serveEnv + "=1", "GORACE=atexit_sleep_ms=0"},
 		Fixtures: kit.Fixtures{
 			Accounts: []kit.Account{{ID: "site", Settings: []byte(`{"site":"demo","allowed_origins":["https://shop.example"],"demo_page":true}`)}},

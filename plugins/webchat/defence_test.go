@@ -52,8 +52,8 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-// TestStolenToken: a token taken to another page's script is worth nothing
-// there, and one site's origin does not open another site.
+// TestStolenToken: a stolen token is useless to a script on another page, and the origin of one
+// site cannot use another site.
 func TestStolenToken(t *testing.T) {
 	w := newWorld(t, "")
 	c, _, _ := w.begin("hi")
@@ -103,7 +103,7 @@ func TestMalformedClientsAreClosed(t *testing.T) {
 				}
 			}
 			bye, code := c.wantClose()
-			// A client that is still sending may see a reset instead of both.
+			// A client that is still sending may see a reset instead of bye and code.
 			if reset := tc.code == 1009 && bye.Reason == ""; !reset && (bye.Reason != tc.reason || int(code) != tc.code) {
 				t.Errorf("bye %+v, code %d, want %q, %d", bye, code, tc.reason, tc.code)
 			}
@@ -133,7 +133,7 @@ func TestMessageRateOfVisitor(t *testing.T) {
 		c.send(map[string]any{"t": "message", "client_id": fmt.Sprint("m", i), "parts": text("x")})
 		c.wantThat("accepted", func(f frame) bool { return f.ClientID == fmt.Sprint("m", i) })
 	}
-	for _, one := range []*client{c, two} { // the limit is the visitor's, not the socket's
+	for _, one := range []*client{c, two} { // the limit is per visitor, not per socket
 		one.send(map[string]any{"t": "message", "client_id": "m9", "parts": text("x")})
 		if f := one.want("refused"); f.Code != "rate" || !f.Retry {
 			t.Errorf("fourth message: %+v, want rate with retry", f)
@@ -141,7 +141,7 @@ func TestMessageRateOfVisitor(t *testing.T) {
 	}
 }
 
-// TestFloods: FT24, whatever a client floods with, it is closed.
+// TestFloods: FT24, a client that sends too much of anything is disconnected.
 func TestFloods(t *testing.T) {
 	for name, send := range map[string]func(c *client) error{
 		"frames": func(c *client) error { return c.raw([]byte(`{"t":"typing","on":true}`)) },
@@ -181,8 +181,8 @@ func TestFloods(t *testing.T) {
 	}
 }
 
-// TestSlowReader: PR13, a client that stops reading holds little memory back
-// and loses nothing: it resumes.
+// TestSlowReader: PR13, a client that stops reading occupies little memory and loses nothing,
+// because it resumes.
 func TestSlowReader(t *testing.T) {
 	w := newWorld(t, "")
 	c, thread, start := w.begin("hi")
@@ -190,7 +190,7 @@ func TestSlowReader(t *testing.T) {
 	for i := range n {
 		w.host.Say("acc-1", thread, "Ana", sdk.Text{Text: fmt.Sprintf("%d %s", i, strings.Repeat("x", 4000))})
 	}
-	// Nothing is read for now: the host keeps the rest.
+	// The client reads nothing for now, so the host keeps the remaining records.
 	seen := 0
 	last := frame{}
 	for seen < n/2 {
@@ -270,7 +270,7 @@ func TestConfigurationFaults(t *testing.T) {
 	}
 }
 
-// upload posts a body under a grant.
+// upload posts a body with a grant.
 func (w *world) upload(grant, name, kind, origin string, body io.Reader) (int, map[string]json.RawMessage) {
 	w.t.Helper()
 	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.server.URL+"/p/webchat/upload", body)
@@ -333,7 +333,7 @@ func TestFiles(t *testing.T) {
 		t.Errorf("file = %+v, want its URL", f)
 	}
 
-	// Another visitor knows the blob's id and even the key, yet gets nothing.
+	// Another visitor gets nothing, although it knows the blob's id and even the key.
 	other, _, _ := w.begin("me too")
 	other.send(map[string]any{"t": "file", "id": "d2", "blob": got.Blob, "key": f.FileKeys[got.Blob]})
 	if f := other.want("error"); f.Code != "file_key" {
@@ -367,7 +367,7 @@ func TestUploadLimits(t *testing.T) {
 	}
 }
 
-// The demo page's policy, word for word.
+// TestDemoPagePolicy compares the demo page's content policy, word for word.
 func TestDemoPagePolicy(t *testing.T) {
 	w := newWorld(t, `{"allowed_origins":["https://shop.example"],"demo_page":true}`)
 	for _, path := range []string{"/demo/demo", "/demo/demo/tents", "/demo/demo/delivery"} {
@@ -407,7 +407,7 @@ func TestPages_HTTP(t *testing.T) {
 		return resp.StatusCode, resp.Header, string(text)
 	}
 	_, header, body := get("/panel/demo")
-	// Pictures come from the files origin alone, which the gateway names (ASVS 3.4.3).
+	// The policy allows pictures from the files origin only, which the gateway names (ASVS 3.4.3).
 	want := "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws://" + strings.TrimPrefix(w.server.URL, "http://") +
 		"; img-src " + w.server.URL + "; base-uri 'none'; form-action 'none'; object-src 'none'; frame-ancestors 'self' https://shop.example"
 	if got := header.Get("Content-Security-Policy"); got != want {

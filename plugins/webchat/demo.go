@@ -17,8 +17,8 @@ var demoPages = [...]struct{ path, file, title string }{
 	{"delivery", "delivery.html", "Delivery and returns · Fjellrev Outdoor"},
 }
 
-// demoRoutes serves a small shop that embeds a site's chat by its script tag,
-// where the account's demo_page allows it.
+// demoRoutes serves a small shop whose pages embed a site's chat by its script tag, if the account
+// sets demo_page.
 func (p *Plugin) demoRoutes(mux *http.ServeMux) {
 	static, err := fs.Sub(demoFiles, "demo/static")
 	if err != nil {

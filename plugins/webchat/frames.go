@@ -12,8 +12,8 @@ import (
 // protocolVersion is the version of the socket protocol (README.md).
 const protocolVersion = 1
 
-// Close codes of the socket. 1008, 1012 and 1013 mean what RFC 6455's
-// registry says; the others tell a client that coming again is pointless.
+// Close codes of the socket. 1008, 1012 and 1013 have the meaning of RFC 6455's registry; the
+// others tell a client that it would be refused again if it reconnected.
 const (
 	closeProtocol = 1008
 	closeRestart  = 1012
@@ -22,8 +22,8 @@ const (
 	closeSite     = 4004
 )
 
-// inFrame is any frame from a client: t names the kind, README.md the fields
-// that it reads.
+// inFrame is any frame from a client: t names its kind, and README.md says which fields each kind
+// has.
 type inFrame struct {
 	T            string   `json:"t"`
 	V            int      `json:"v"`
@@ -46,15 +46,15 @@ type inFrame struct {
 	Thumb        bool     `json:"thumb"`
 }
 
-// cursor is the last event that a client has. Open says that the conversation
-// had not ended by then.
+// cursor is the last event that a client has. Open says that the conversation had not ended at that
+// event.
 type cursor struct {
 	Conversation string `json:"conversation"`
 	Seq          uint64 `json:"seq"`
 	Open         bool   `json:"open"`
 }
 
-// page is what the customer has open in the embedding site.
+// page is the page of the embedding site that the customer has open.
 type page struct {
 	URL   string `json:"url"`
 	Title string `json:"title"`
@@ -63,8 +63,8 @@ type page struct {
 // form holds the request form's answers by field name.
 type form map[string]string
 
-// inPart is a message part from a client. File parts carry the key that the
-// upload was answered with.
+// inPart is a message part from a client. A file part carries the key that the client got in the
+// answer to its upload.
 type inPart struct {
 	Kind   string  `json:"kind"`
 	Text   string  `json:"text"`
@@ -88,7 +88,7 @@ type file struct {
 	Key    string `json:"key,omitempty"`
 }
 
-// outFrame is any frame to a client but `event`, which appendEvent writes.
+// outFrame is any frame to a client except `event`, which appendEvent writes.
 type outFrame struct {
 	T            string  `json:"t"`
 	V            int     `json:"v,omitempty"`
@@ -114,7 +114,8 @@ type outFrame struct {
 	RetryMS      int64   `json:"retry_ms,omitempty"`
 }
 
-// encode writes a frame. Strings, numbers and booleans always can be encoded.
+// encode encodes a frame. It cannot fail, since strings, numbers and booleans can always be
+// encoded.
 func (f outFrame) encode() []byte {
 	text, err := json.Marshal(f)
 	if err != nil {
@@ -123,11 +124,11 @@ func (f outFrame) encode() []byte {
 	return text
 }
 
-// stamp writes a time as all frames have it.
+// stamp encodes a time as all frames do.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
-// acceptedFrame is outFrame's accepted for the path that every message takes.
-// clientID has the shape that clientIDShape allows, or is empty.
+// acceptedFrame encodes an accepted frame without reflection, because every message takes this
+// path. clientID matches clientIDShape, or is empty.
 func acceptedFrame(clientID string, conversation sdk.ConversationID, seq uint64) []byte {
 	b := make([]byte, 0, 160)
 	b = append(b, `{"t":"accepted"`...)
@@ -143,9 +144,8 @@ func acceptedFrame(clientID string, conversation sdk.ConversationID, seq uint64)
 	return append(b, '}')
 }
 
-// appendEvent writes an event frame. Head and body are the stored bytes
-// (DESIGN.md 1.6). fileKeys, if any, let the client ask for the files that the
-// event names.
+// appendEvent appends an event frame. Head and body are the stored bytes (DESIGN.md 1.6). fileKeys,
+// if any, let the client ask for the files that the event names.
 func appendEvent(b []byte, r *sdk.Record, fileKeys []fileKey) []byte {
 	b = append(b, `{"t":"event","conversation":"`...)
 	b = append(b, r.Conversation...) // a UUID
@@ -156,7 +156,7 @@ func appendEvent(b []byte, r *sdk.Record, fileKeys []fileKey) []byte {
 	b = append(b, `,"at":"`...)
 	b = r.Time.UTC().AppendFormat(b, time.RFC3339Nano)
 	b = append(b, `","type":"`...)
-	b = append(b, r.Type...) // name/version, a published list
+	b = append(b, r.Type...) // name/version, from a published list
 	b = append(b, `","head":`...)
 	b = appendRaw(b, r.Head)
 	if len(r.Body) > 0 {
@@ -186,18 +186,17 @@ func appendRaw(b []byte, raw json.RawMessage) []byte {
 	return append(b, raw...)
 }
 
-// fileKey opens one file of an event.
+// fileKey lets a client ask for one file of an event.
 type fileKey struct{ blob, key string }
 
-// Types of events that the plugin itself looks at.
+// Types of events that the plugin itself interprets.
 const (
 	typeStarted = "conversation.started/1"
 	typeEnded   = "conversation.ended/1"
 	typeMessage = "message/1"
 )
 
-// blobsOf returns the files that a message's head names. Only heads that may
-// have some are decoded.
+// blobsOf returns the files that a message's head names. It decodes only heads that may name some.
 func blobsOf(r *sdk.Record) []string {
 	if r.Type != typeMessage || !bytes.Contains(r.Head, []byte(`"blobs"`)) {
 		return nil

@@ -12,28 +12,28 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// Times of the wheel.
+// Times by which sockets are checked.
 const (
 	tick         = time.Second
-	slots        = 10               // each socket is looked at every 10 s
+	slots        = 10               // each socket is checked every 10 s
 	helloTimeout = 10 * time.Second // for the first frame
-	pingAfter    = 25 * time.Second // of silence
-	deadAfter    = 75 * time.Second // of silence
-	stuckAfter   = 15 * time.Second // of one write
-	proofTimeout = 10 * time.Second // for the pong that a start waits for
-	// complainEvery is how many ticks lie between two lines about refusals.
+	pingAfter    = 25 * time.Second // of silence, before a ping is sent
+	deadAfter    = 75 * time.Second // of silence, before the socket is closed
+	stuckAfter   = 15 * time.Second // of one write, before the socket is closed
+	proofTimeout = 10 * time.Second // for the pong that a held start waits for
+	// complainEvery is how many ticks pass between two log lines about refusals.
 	complainEvery = 60
 )
 
-// hub knows every socket and every visitor of this process. One goroutine
-// ticks for all of them: sockets have no timers of their own.
+// hub knows every socket and every visitor of this process. One goroutine ticks for all of them, so
+// sockets have no timers of their own.
 type hub struct {
 	host  sdk.Host
 	ctx   context.Context //nolint:containedctx // the plugin's life, which every subscription shares
 	start time.Time
 	seed  maphash.Seed
 	work  sync.WaitGroup // readers and writers of sockets
-	// buffers are for writers: one each while it runs.
+	// buffers are for writing: each writer has one while it runs.
 	buffers sync.Pool
 
 	mu       sync.Mutex
@@ -41,7 +41,7 @@ type hub struct {
 	slots    [slots][]*socket
 	next     int
 	visitors map[visitorKey]*visitor
-	lonely   map[*visitor]struct{} // without a socket, not yet gone
+	lonely   map[*visitor]struct{} // visitors without a socket who do not count as gone yet
 
 	siteStarts map[sdk.AccountID]*bucket
 	addresses  *addresses
@@ -63,7 +63,7 @@ func newHub(ctx context.Context, host sdk.Host) *hub {
 // now is a monotonic clock in milliseconds, above 0.
 func (h *hub) now() int64 { return time.Since(h.start).Milliseconds() + 1 }
 
-// add registers a socket before its first frame; false while draining.
+// add registers a socket before its first frame; false while the plugin is draining.
 func (h *hub) add(s *socket) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -78,8 +78,8 @@ func (h *hub) add(s *socket) bool {
 	return true
 }
 
-// remove forgets a socket. The visitor's last one starts the clock after which
-// the customer counts as gone (SPEC Q3).
+// remove forgets a socket. If it was the visitor's last one, the time begins after which the
+// customer counts as gone (SPEC Q3).
 func (h *hub) remove(s *socket) {
 	h.mu.Lock()
 	slot := h.slots[s.slot]
@@ -100,7 +100,7 @@ func (h *hub) remove(s *socket) {
 	}
 }
 
-// part takes s from its visitor; true: it was the last one. mu is held.
+// part removes s from its visitor; true: it was the last one. The caller holds mu.
 func (h *hub) part(v *visitor, s *socket) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -122,7 +122,7 @@ func (h *hub) part(v *visitor, s *socket) bool {
 	return true
 }
 
-// join gives s its visitor.
+// join adds s to its visitor, who is created if new.
 func (h *hub) join(s *socket, at *site, thread sdk.ThreadID) *visitor {
 	key := visitorKey{account: at.account, thread: thread}
 	h.mu.Lock()
@@ -145,7 +145,8 @@ func (h *hub) join(s *socket, at *site, thread sdk.ThreadID) *visitor {
 	return v
 }
 
-// allowSiteStart takes one conversation of the site's allowance.
+// allowSiteStart counts one conversation against the site's limit, and reports whether it is
+// allowed.
 func (h *hub) allowSiteStart(at *site) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -163,7 +164,7 @@ func (h *hub) find(account sdk.AccountID, thread sdk.ThreadID) *visitor {
 	return h.visitors[visitorKey{account, thread}]
 }
 
-// presence tells whether the customer is connected.
+// presence tells the gateway whether the customer is connected.
 func (h *hub) presence(v *visitor, on bool) {
 	h.host.Signal(sdk.Signal{Account: v.account, Thread: v.thread, Conversation: v.opened(), Kind: sdk.SignalPresence, On: on})
 }
@@ -199,7 +200,7 @@ func (h *hub) run(ctx context.Context) {
 	}
 }
 
-// gone takes the visitors whose time is up.
+// gone removes and returns the visitors who have been without a socket for too long.
 func (h *hub) gone(now int64) []*visitor {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -216,7 +217,7 @@ func (h *hub) gone(now int64) []*visitor {
 	return out
 }
 
-// left tells that a customer is gone without having said so.
+// left tells the gateway that a customer is gone without having ended the conversation.
 func (h *hub) left(v *visitor) {
 	if v.opened() == "" {
 		return
@@ -228,7 +229,7 @@ func (h *hub) left(v *visitor) {
 	if err == nil {
 		return
 	}
-	h.mu.Lock() // the queue is full: try again at the next tick, unless the customer is back
+	h.mu.Lock() // the queue is full: try again at the next tick, unless the customer is back by then
 	defer h.mu.Unlock()
 	if h.visitors[v.visitorKey] == nil && !h.draining {
 		h.visitors[v.visitorKey] = v
@@ -247,9 +248,9 @@ func (h *hub) all() []*socket {
 	return out
 }
 
-// drain refuses new sockets, tells the present ones to come again, and waits
-// for them until ctx ends. Their clients come to the next generation within
-// spread, not all at once.
+// drain refuses new sockets, tells the present ones to connect again, and waits for them until ctx
+// ends. Their clients connect to the next generation spread over spread milliseconds, not all at
+// once.
 func (h *hub) drain(ctx context.Context) {
 	const spread = 1500
 	h.mu.Lock()

@@ -15,15 +15,15 @@ import (
 	"github.com/parley-gateway/parley/plugins/webchat/internal/fakehost"
 )
 
-// TestCustomerGone: SPEC Q3, the last socket of a visitor starts the clock;
-// coming back stops it. Inside the package, since real sockets do not stand
-// still in a bubble.
+// TestCustomerGone: SPEC Q3, when a visitor's last socket is closed the time until they count as
+// gone begins; a new socket stops it. The test is inside the package, because goroutines of real
+// sockets do not count as blocked in a synctest bubble.
 func TestCustomerGone(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		away     time.Duration // until the customer is back; 0 = never
 		open     bool
-		want     int           // left actions
+		want     int           // number of left events
 		leftAt   time.Duration // after the disconnect
 		presence []bool
 	}{
@@ -47,7 +47,7 @@ func TestCustomerGone(t *testing.T) {
 					s := &socket{}
 					s.out.init()
 					s.hello.Store(true)
-					s.heard.Store(h.now() + time.Hour.Milliseconds()) // not the wheel's concern here
+					s.heard.Store(h.now() + time.Hour.Milliseconds()) // keeps the check for silent sockets out of this test
 					h.add(s)
 					s.vis.Store(h.join(s, at, "web:x"))
 					return s
@@ -95,8 +95,8 @@ func TestCustomerGone(t *testing.T) {
 	}
 }
 
-// TestOutbox: a full outbox makes the feeder wait, sheds what is ephemeral,
-// and asks for the end beyond the hard limit.
+// TestOutbox: a full outbox makes the feeder wait, drops frames that matter only now, and demands
+// the end of the socket beyond the hard limit.
 func TestOutbox(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var o outbox
@@ -207,8 +207,8 @@ func TestMemoryFollowsTheNumberOfSockets(t *testing.T) {
 	}
 }
 
-// TestRefusalsAreLogged: what clients are refused is said in the log, in one
-// line a minute however many they are, and no line where nothing is new.
+// TestRefusalsAreLogged: what clients are refused is logged in one line a minute, however many
+// there are, and no line is written when there is nothing new.
 func TestRefusalsAreLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -232,16 +232,15 @@ func TestRefusalsAreLogged(t *testing.T) {
 	})
 }
 
-// TestGoneBeforeAnswer: Q3, a customer whose tab closes before the gateway has
-// answered the start is gone from then on: the conversation that comes of it
-// ends as that of any customer who leaves while waiting.
+// TestGoneBeforeAnswer: Q3, a customer whose tab closes before the gateway has answered the start
+// is gone from then on: the conversation ends like that of any customer who leaves while waiting.
 func TestGoneBeforeAnswer(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		answered time.Duration // after the tab closed
 		fail     error
 		back     bool // the customer comes back before the answer
-		written  bool // before, by an attempt that got no answer
+		written  bool // an earlier attempt, which got no answer, has made the conversation
 		left     int
 		presence []bool
 	}{
@@ -264,9 +263,9 @@ func TestGoneBeforeAnswer(t *testing.T) {
 				enter := func() *socket {
 					s := &socket{p: p}
 					s.out.init()
-					s.out.end() // nothing is written
+					s.out.end() // so that nothing is written
 					s.hello.Store(true)
-					s.heard.Store(h.now() + time.Hour.Milliseconds()) // not the wheel's concern here
+					s.heard.Store(h.now() + time.Hour.Milliseconds()) // keeps the check for silent sockets out of this test
 					h.add(s)
 					s.vis.Store(h.join(s, at, "web:x"))
 					return s
@@ -288,7 +287,7 @@ func TestGoneBeforeAnswer(t *testing.T) {
 				}
 				host.Release()
 				host.Fail(nil)
-				if tc.back { // it is this visitor's conversation now
+				if tc.back { // the conversation belongs to the new visitor now
 					if v := h.find("a", "web:x"); v == nil || v.opened() == "" {
 						t.Error("who came back has no open conversation after the answer")
 					}
@@ -321,9 +320,9 @@ func TestGoneBeforeAnswer(t *testing.T) {
 	}
 }
 
-// TestStartedOnce: Q3, an answer that comes after the records tells nothing new,
-// neither that an ended conversation is open nor that a customer left whose
-// leaving was told; and a repeat's answer replaces no open conversation.
+// TestStartedOnce: Q3, an answer that comes after the records changes nothing: an ended
+// conversation does not become open again, and a customer whose leaving was reported is not
+// reported again; and the answer to a repeat does not replace an open conversation.
 func TestStartedOnce(t *testing.T) {
 	for _, tc := range []struct {
 		name        string
@@ -348,13 +347,13 @@ func TestStartedOnce(t *testing.T) {
 	}
 }
 
-// TestOverloadTakesAllOrNothing: PR2, while the gateway is behind, a socket
-// waits for room ten seconds; what is refused after that is never committed.
+// TestOverloadTakesAllOrNothing: PR2, while the gateway is behind, a socket waits ten seconds for
+// room; what is refused after that is never committed.
 func TestOverloadTakesAllOrNothing(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		room time.Duration // when there is some
-		want int           // committed
+		room time.Duration // when there is room
+		want int           // events that are committed
 	}{
 		{"room in time", 5 * time.Second, 1},
 		{"no room", 15 * time.Second, 0},
@@ -367,7 +366,7 @@ func TestOverloadTakesAllOrNothing(t *testing.T) {
 				p.hub.Store(h)
 				s := &socket{p: p}
 				s.out.init()
-				s.out.end() // nothing is written
+				s.out.end() // so that nothing is written
 				h.add(s)
 				v := h.join(s, &site{account: "a", settings: defaultSettings()}, "web:x")
 				host.Refuse(sdk.ErrOverload)
@@ -392,15 +391,15 @@ func TestOverloadTakesAllOrNothing(t *testing.T) {
 	}
 }
 
-// TestUnprovenIsClosed: a client whose start waits for its first pong has ten
-// seconds, and is told why it is closed.
+// TestUnprovenIsClosed: a client whose start waits for its first pong has ten seconds for it, and
+// is told why it is closed.
 func TestUnprovenIsClosed(t *testing.T) {
 	p := &Plugin{}
 	h := newHub(t.Context(), nil)
 	p.hub.Store(h)
 	s := &socket{p: p}
 	s.out.init()
-	s.out.writing = true // the test is the writer
+	s.out.writing = true // the test takes the writer's part
 	s.hello.Store(true)
 	s.hold([]byte(`{"t":"start"}`))
 	at := s.heldAt.Load()
@@ -416,8 +415,8 @@ func TestUnprovenIsClosed(t *testing.T) {
 	}
 }
 
-// TestAddressesAreBounded: what is kept is bounded by the open sockets and the
-// bound on addresses without one, which are forgotten after a while.
+// TestAddressesAreBounded: the number of addresses is bounded by the open sockets and by the limit
+// on addresses without one, which are forgotten after a while.
 func TestAddressesAreBounded(t *testing.T) {
 	as := newAddresses()
 	ip := netip.MustParseAddr("10.0.0.0")
@@ -435,13 +434,13 @@ func TestAddressesAreBounded(t *testing.T) {
 	}
 }
 
-// An address is not forgotten while its allowance is not full again: with a slow
-// rate coming back later would give a new one (FT24).
+// TestAddressesAreKeptUntilFull: an address is not forgotten before its allowance is full again;
+// with a slow rate a client that connects again later would get a new one (FT24).
 func TestAddressesAreKeptUntilFull(t *testing.T) {
 	as := newAddresses()
 	ip := netip.MustParseAddr("192.0.2.1")
 	at := &site{}
-	at.AddressStartsPerMinute, at.AddressStartBurst = 0.05, 30 // ten hours
+	at.AddressStartsPerMinute, at.AddressStartBurst = 0.05, 30 // full after ten hours
 	a := as.enter("a", ip)
 	if !a.allowStart(1, at) {
 		t.Fatal("the first start of an address was refused")

@@ -6,17 +6,17 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// ID is the plugin's id; its pages live under /p/webchat/.
+// ID is the plugin's id; its pages are served below /p/webchat/.
 const ID = "webchat"
 
 // Version is the plugin's own version.
 const Version = "0.1.0"
 
-// maxText is the length of one message in UTF-16 units, as browsers count.
+// maxText is the greatest length of one message in UTF-16 units, as browsers count.
 const maxText = 4000
 
-// uploadRouteLimit bounds an upload at the gateway, in bytes; a site's own
-// limit (max_file_mb) is lower or the same.
+// uploadRouteLimit is the most that the gateway lets through for one upload, in bytes; a site's own
+// limit (max_file_mb) is at most the same.
 const uploadRouteLimit = 64 << 20
 
 //go:embed account.schema.json

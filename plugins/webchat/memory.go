@@ -1,29 +1,29 @@
 package webchat
 
-// Numbers of sockets above which, and below which, memory counts more than time.
+// With more sockets than manySockets the process saves memory, and with fewer than fewSockets it
+// saves time.
 const manySockets, fewSockets = 1000, 700
 
-// trimEvery is how often memory looks for a quiet time, in ticks.
+// trimEvery is how many ticks pass between two checks whether traffic is low.
 const trimEvery = 10
 
-// memory trades memory for time by the number of sockets. What thousands of
-// idle ones keep is small and long-lived: letting the heap grow to twice that,
-// as Go does by itself, costs more per socket than collecting more often costs
-// time. With few sockets it is the other way round. When a storm is over
-// (many sockets opened, a burst of messages), what it needed goes back to the
-// system once, stacks that had grown included. The zero value does nothing.
-// It belongs to the hub's ticking goroutine.
+// memory decides by the number of sockets whether the process saves memory or time. What thousands
+// of idle sockets keep is small and long-lived: letting the heap grow to twice that, as Go does by
+// default, costs more memory per socket than collecting more often costs time. With few sockets it
+// is the other way round. When heavy traffic is over (many sockets opened, a burst of messages),
+// the memory that it needed, including grown stacks, is given back to the system once. The zero
+// value does nothing. It is used by the hub's ticking goroutine only.
 type memory struct {
 	setGC func(percent int) int
 	free  func()
 
 	thrifty bool
-	frames  uint64 // seen at the last look
-	stirred bool   // there was traffic since the last trim
+	frames  uint64 // frames received at the last check
+	stirred bool   // there was traffic since memory was last given back
 }
 
-// tune is called at each tick with its number, the open sockets, and the
-// frames received so far.
+// tune is called at each tick with the tick's number, the number of open sockets, and the frames
+// received so far.
 func (m *memory) tune(turn int, sockets int64, frames uint64) {
 	if m.setGC == nil {
 		return
@@ -39,7 +39,7 @@ func (m *memory) tune(turn int, sockets int64, frames uint64) {
 	if !m.thrifty || turn%trimEvery != 0 {
 		return
 	}
-	// Idle clients answer a ping each 25 s and send nothing else.
+	// Idle clients send nothing except the answer to a ping every 25 s.
 	quiet := frames-m.frames < uint64(sockets)
 	m.frames = frames
 	switch {

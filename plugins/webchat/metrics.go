@@ -8,8 +8,7 @@ import (
 	"sync/atomic"
 )
 
-// counters are the plugin's own series. None has a label that a customer
-// could fill.
+// counters are the plugin's own series. None has a label whose values a customer could choose.
 type counters struct {
 	sockets   atomic.Int64
 	opened    atomic.Uint64
@@ -36,7 +35,7 @@ type counters struct {
 	siteUploads     atomic.Uint64
 }
 
-// refusal is something that clients were refused, under the name that the log has.
+// refusal is a kind of refusal, with the name that the log uses.
 type refusal struct {
 	name  string
 	count *atomic.Uint64
@@ -52,11 +51,11 @@ func (c *counters) refusals() []refusal {
 	}
 }
 
-// complaints remember what the log has been told.
+// complaints remembers which counts were logged.
 type complaints struct{ told map[string]uint64 }
 
-// tell logs how often each thing was refused since it last did, in one line
-// for all of them: it is called once a minute, however many clients misbehave.
+// tell logs how often each thing was refused since the last call, in one line for all of them. It
+// is called once a minute, however many clients misbehave.
 func (c *complaints) tell(log *slog.Logger, all []refusal) {
 	var attrs []slog.Attr
 	for _, r := range all {

@@ -11,7 +11,7 @@ import (
 //go:embed pages
 var pageFiles embed.FS
 
-// pageTemplates are parsed once; html/template escapes what goes in.
+// pageTemplates are parsed once; html/template escapes the values.
 var pageTemplates = template.Must(template.ParseFS(pageFiles, "pages/*.html"))
 
 func (p *Plugin) routes() *http.ServeMux {
@@ -28,7 +28,7 @@ func (p *Plugin) routes() *http.ServeMux {
 	return mux
 }
 
-// publicSite is what panels and apps may know of a site's settings.
+// publicSite is the part of a site's settings that panels and apps may know.
 type publicSite struct {
 	V       int                          `json:"v"`
 	Site    string                       `json:"site"`
@@ -39,7 +39,7 @@ type publicSite struct {
 	Tones   tones                        `json:"tones"`
 	MaxFile int64                        `json:"max_file"` // bytes; 0 = no files
 	MaxText int                          `json:"max_text"` // UTF-16 units
-	Origins []string                     `json:"origins"`  // that may embed the panel
+	Origins []string                     `json:"origins"`  // origins that may embed the panel
 }
 
 func (s *site) public() publicSite {
@@ -50,7 +50,7 @@ func (s *site) public() publicSite {
 	}
 }
 
-// serveSite tells an app what the panel's page tells the panel.
+// serveSite gives an app the settings that the panel finds in its page.
 func (p *Plugin) serveSite(w http.ResponseWriter, r *http.Request) {
 	at := p.sites.Load().find(r.PathValue("site"))
 	if at == nil {
@@ -61,8 +61,8 @@ func (p *Plugin) serveSite(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, "max-age=60", at.public())
 }
 
-// servePanel serves the page inside the iframe. Only the site's own pages may
-// frame it, and its script runs from this origin only.
+// servePanel serves the page inside the iframe. Only the site's own pages may frame it, and scripts
+// are allowed from this origin only.
 func (p *Plugin) servePanel(w http.ResponseWriter, r *http.Request) {
 	at := p.sites.Load().find(r.PathValue("site"))
 	if at == nil {
@@ -80,11 +80,11 @@ func (p *Plugin) servePanel(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// filesHeader is where the gateway says from which origin attachments are shown.
+// filesHeader is the header in which the gateway names the origin of attachments.
 const filesHeader = "Parley-Files-Origin"
 
-// panelPolicy is the panel's Content-Security-Policy. Its only pictures are those of
-// attachments, from the files origin; "" = none.
+// panelPolicy is the panel's Content-Security-Policy. It allows pictures from the files origin
+// only; "" = none at all.
 func (s *site) panelPolicy(files string) string {
 	scheme, host, _ := strings.Cut(s.chatOrigin, "://")
 	if files == "" {
@@ -99,7 +99,7 @@ func (s *site) panelPolicy(files string) string {
 		strings.Join(s.AllowedOrigins, " ")
 }
 
-// serveLauncher serves the script that pages embed.
+// serveLauncher serves the script that the site's pages embed.
 func (p *Plugin) serveLauncher(w http.ResponseWriter, r *http.Request) {
 	if _, ok := p.files.files["widget.js"]; ok {
 		p.files.serve(w, r, "widget.js", false)
@@ -110,7 +110,7 @@ func (p *Plugin) serveLauncher(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(`console.error("Parley: this server was built without its chat widget");` + "\n"))
 }
 
-// render writes a page with the headers that all pages have.
+// render writes a page, with the headers that all pages have.
 func render(w http.ResponseWriter, status int, name string, data any) {
 	var page bytes.Buffer
 	if err := pageTemplates.ExecuteTemplate(&page, name, data); err != nil {

@@ -10,15 +10,15 @@ import (
 // maxParts is the number of parts in one message.
 const maxParts = 10
 
-// clientIDShape is what a client may choose as an id.
+// clientIDShape is the form that ids chosen by clients must have.
 var clientIDShape = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
-// codeError is a frame's fault by its published code (README.md).
+// codeError is what is wrong with a frame, as a published code (README.md).
 type codeError string
 
 func (e codeError) Error() string { return string(e) }
 
-// Codes of faults in a client's frames.
+// Codes of errors in a client's frames.
 const (
 	errInvalid  codeError = "invalid"
 	errTooLong  codeError = "too_long"
@@ -28,8 +28,8 @@ const (
 	errClientID codeError = "client_id"
 )
 
-// readParts turns a client's parts into the contract's. File parts must be
-// ones that this thread has uploaded.
+// readParts converts a client's parts to the contract's. A file part must be a file that this
+// thread has uploaded.
 func readParts(in []inPart, k keys, account sdk.AccountID, thread sdk.ThreadID) ([]sdk.Part, error) {
 	if len(in) > maxParts {
 		return nil, errTooMany
@@ -77,10 +77,10 @@ func readPart(p *inPart, k keys, account sdk.AccountID, thread sdk.ThreadID) (sd
 	}
 }
 
-// longerThan counts UTF-16 units, as browsers do.
+// longerThan reports whether a text has more than limit UTF-16 units, as browsers count.
 func longerThan(text string, limit int) bool {
 	if len(text) <= limit {
-		return false // a byte never makes more than one unit
+		return false // each byte makes at most one unit
 	}
 	n := 0
 	for _, r := range text {

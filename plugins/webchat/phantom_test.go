@@ -8,8 +8,8 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// starts asks for n conversations, each by a visitor and a socket of its own,
-// and returns how many were accepted; the others were refused for now.
+// starts asks for n conversations, each by a visitor and a socket of its own, and returns how many
+// were accepted; the others were refused for the moment.
 func (w *world) starts(n int) (accepted int) {
 	w.t.Helper()
 	for i := range n {
@@ -35,15 +35,15 @@ func (w *world) starts(n int) (accepted int) {
 	return accepted
 }
 
-// TestStartsOfAddress: FT24, visitors cost nothing to make, so what bounds
-// conversations is the address they come from. Coming again does not fill its
-// allowance, and other addresses do not share it.
+// TestStartsOfAddress: FT24, visitors cost nothing to make, so conversations are limited by the
+// address they come from. Connecting again does not restore an address's allowance, and other
+// addresses have their own.
 func TestStartsOfAddress(t *testing.T) {
 	const limits = `"address_starts_per_minute":0.001,"address_start_burst":4`
 	for _, tc := range []struct {
 		name, settings string
-		from           []string // in turn
-		want           int      // of 10 starts from each
+		from           []string // addresses, used in turn
+		want           int      // accepted out of 10 starts from each address
 	}{
 		{"one address", "", []string{"192.0.2.1"}, 4},
 		{"the same, mapped to IPv6", "", []string{"192.0.2.1", "::ffff:192.0.2.1"}, 4},
@@ -71,10 +71,10 @@ func TestStartsOfAddress(t *testing.T) {
 	}
 }
 
-// TestStartsOfSite: FT24, from however many addresses they come.
+// TestStartsOfSite: FT24, the site's limit holds however many addresses the starts come from.
 func TestStartsOfSite(t *testing.T) {
 	w := newWorld(t, `{"starts_per_second":0.001,"start_burst":5}`)
-	// What begins no conversation costs other customers nothing.
+	// A start that is refused for another reason does not use up the allowance of other customers.
 	w.from = "192.0.2.100"
 	c := w.connect(nil)
 	c.register()
@@ -99,7 +99,7 @@ func TestStartsOfSite(t *testing.T) {
 	}
 }
 
-// TestMessagesOfAddress: FT24, all visitors of an address share an allowance.
+// TestMessagesOfAddress: FT24, all visitors at an address share one limit.
 func TestMessagesOfAddress(t *testing.T) {
 	w := newWorld(t, `{"address_messages_per_second":0.001,"address_message_burst":3}`)
 	say := func(c *client, id string) string {
@@ -124,9 +124,9 @@ func TestMessagesOfAddress(t *testing.T) {
 	}
 }
 
-// TestStartNeedsAReader: whoever writes without ever reading queues nobody. A
-// start, and what follows it, waits for the answer to the first ping, which
-// WebSocket libraries give by themselves, and goes on in order then.
+// TestStartNeedsAReader: a client that writes and never reads does not enter the queue. A start,
+// and the frames after it, waits for the answer to the first ping, which WebSocket libraries send
+// by themselves, and is then handled in order.
 func TestStartNeedsAReader(t *testing.T) {
 	w := newWorld(t, "")
 	begin := func() *rawSocket {
@@ -137,7 +137,7 @@ func TestStartNeedsAReader(t *testing.T) {
 		} {
 			_, _ = s.Write(masked(0x81, f))
 		}
-		_, _ = s.Write(masked(0x8a, "whatever")) // a pong that nobody asked for
+		_, _ = s.Write(masked(0x8a, "whatever")) // a pong that answers no ping
 		_, _ = s.Write(masked(0x81, `{"t":"ping","id":"1"}`))
 		if texts, code := s.until("pong"); code != 0 {
 			t.Fatalf("closed with %d after %q", code, texts)

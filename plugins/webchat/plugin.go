@@ -20,7 +20,7 @@ type Plugin struct {
 	files    *assets
 	upgrader *gws.Upgrader
 	mux      *http.ServeMux
-	memory   memory // zero: the process is not ours
+	memory   memory // zero: this package does not own the process
 
 	sites atomic.Pointer[sites] // of the last accepted configuration
 	hub   atomic.Pointer[hub]   // since Attach
@@ -33,8 +33,8 @@ func Serve() {
 	sdk.Serve(p)
 }
 
-// New returns the plugin. built is the widget's build output (widget/dist);
-// without a panel in it the pages say that the widget was not built.
+// New returns the plugin. built is the widget's build output (widget/dist); if it has no panel, the
+// pages say that the widget was not built.
 func New(built fs.FS) *Plugin {
 	p := &Plugin{files: newAssets(built)}
 	p.upgrader = newUpgrader(p)
@@ -45,8 +45,8 @@ func New(built fs.FS) *Plugin {
 // Describe implements sdk.Describer.
 func (p *Plugin) Describe(context.Context) (sdk.Manifest, error) { return manifest(), nil }
 
-// Configure implements sdk.Configurer. A change needs no restart: open sockets
-// go on under the new settings, those of accounts that are gone end.
+// Configure implements sdk.Configurer. A change needs no restart: open sockets continue with the
+// new settings, and those of accounts that are gone are closed.
 func (p *Plugin) Configure(_ context.Context, cfg *sdk.Config) error {
 	conf, err := newSites(cfg)
 	if err != nil {
@@ -80,20 +80,21 @@ func (p *Plugin) Attach(ctx context.Context, host sdk.Host) error {
 	return nil
 }
 
-// report says that the accounts work: there is no provider that could fail.
+// report reports that the accounts work, since there is no provider that could fail.
 func (p *Plugin) report(host sdk.Host, conf *sites) {
 	for id := range conf.byAccount {
 		host.Status(sdk.AccountStatus{Account: id, OK: true})
 	}
 }
 
-// Send implements sdk.Sender. Customers of a connected channel are reached by
+// Send implements sdk.Sender. It always fails: customers of a connected channel are reached by
 // subscriptions, never by commands.
 func (p *Plugin) Send(context.Context, *sdk.SendCommand) sdk.Result {
 	return sdk.Failed(sdk.KindInternal, "connected", "web chat is delivered by subscription")
 }
 
-// Signal implements sdk.SignalHandler: an agent types, or a place in the queue.
+// Signal implements sdk.SignalHandler: it tells the customer that an agent types, or their place in
+// the queue.
 func (p *Plugin) Signal(_ context.Context, sig sdk.Signal) {
 	h := p.hub.Load()
 	if h == nil {
@@ -121,8 +122,7 @@ func (p *Plugin) Signal(_ context.Context, sig sdk.Signal) {
 	}
 }
 
-// Drain implements sdk.Drainer: all sockets are told to come again, to the
-// next generation.
+// Drain implements sdk.Drainer: all clients are told to connect again, to the next generation.
 func (p *Plugin) Drain(ctx context.Context) error {
 	if h := p.hub.Load(); h != nil {
 		h.drain(ctx)
@@ -142,7 +142,7 @@ func (p *Plugin) WriteMetrics(_ context.Context, w io.Writer) error {
 	return h.count.write(w, n)
 }
 
-// ServeHTTP implements http.Handler: what browsers ask for under /p/webchat/.
+// ServeHTTP implements http.Handler: it serves what browsers request below /p/webchat/.
 func (p *Plugin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p.sites.Load() == nil {
 		http.Error(w, "not ready", http.StatusServiceUnavailable)
@@ -162,8 +162,7 @@ var _ interface {
 	http.Handler
 } = (*Plugin)(nil)
 
-// messageOf explains a published code to a developer; people see the widget's
-// own words.
+// messageOf explains a published code to a developer; customers see the widget's own texts.
 func messageOf(code string) string {
 	switch code {
 	case "invalid":

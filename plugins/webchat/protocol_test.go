@@ -72,7 +72,7 @@ func jsonEqual(t *testing.T, a, b string) bool {
 	return cmp.Equal(x, y)
 }
 
-// TestAcceptedAfterCommit: PR1, no accepted frame before the commit.
+// TestAcceptedAfterCommit: PR1, an accepted frame is never sent before the commit.
 func TestAcceptedAfterCommit(t *testing.T) {
 	w := newWorld(t, "")
 	c, _, _ := w.begin("hi")
@@ -97,7 +97,8 @@ func TestAcceptedAfterCommit(t *testing.T) {
 
 func text(s string) []any { return []any{map[string]string{"kind": "text", "text": s}} }
 
-// TestRepeatsAreOneMessage: a retry after a lost answer, from another socket too.
+// TestRepeatsAreOneMessage: a message that is sent again after a lost answer, from another socket
+// too, is stored once.
 func TestRepeatsAreOneMessage(t *testing.T) {
 	w := newWorld(t, "")
 	c, _, start := w.begin("hi")
@@ -123,7 +124,7 @@ func TestRepeatsAreOneMessage(t *testing.T) {
 	}
 }
 
-// TestOverloadWaits: a full queue slows a client down and refuses nothing.
+// TestOverloadWaits: a full queue makes a client wait and refuses nothing.
 func TestOverloadWaits(t *testing.T) {
 	w := newWorld(t, "")
 	c, _, _ := w.begin("hi")
@@ -161,7 +162,8 @@ func TestTransientFailureAsksForRetry(t *testing.T) {
 	}
 }
 
-// TestSecondTabSeesEverything: same token, same thread, both read and write.
+// TestSecondTabSeesEverything: two tabs with the same token have the same thread; both read and
+// write.
 func TestSecondTabSeesEverything(t *testing.T) {
 	w := newWorld(t, "")
 	one, thread, _ := w.begin("hi")
@@ -178,7 +180,7 @@ func TestSecondTabSeesEverything(t *testing.T) {
 	}
 }
 
-// TestResume: PR14, a client that names its last seq gets the rest once, in order.
+// TestResume: PR14, a client that names the last seq it has gets each later event once, in order.
 func TestResume(t *testing.T) {
 	w := newWorld(t, "")
 	c, thread, start := w.begin("hi")
@@ -211,7 +213,7 @@ func TestReceiptsAreCumulativeAndCoalesced(t *testing.T) {
 	for seq := uint64(1); seq <= 50; seq++ {
 		c.send(map[string]any{"t": "receipt", "conversation": start.Conversation, "delivered": seq, "read": seq / 2})
 	}
-	c.send(map[string]any{"t": "receipt", "conversation": start.Conversation, "delivered": 3}) // late: changes nothing
+	c.send(map[string]any{"t": "receipt", "conversation": start.Conversation, "delivered": 3}) // a late receipt changes nothing
 	c.send(map[string]any{"t": "ping", "id": "done"})
 	c.wantThat("pong", func(f frame) bool { return f.ID == "done" })
 	w.host.Release()
@@ -259,7 +261,7 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestPages: B5, once a conversation is open, each page once.
+// TestPages: B5, while a conversation is open each page is reported once.
 func TestPages(t *testing.T) {
 	w := newWorld(t, "")
 	c := w.connect(map[string]any{"page": map[string]string{"url": "https://shop.example/a"}})
@@ -267,10 +269,10 @@ func TestPages(t *testing.T) {
 	page := func(url string) {
 		c.send(map[string]any{"t": "page", "page": map[string]string{"url": url, "title": "T"}})
 	}
-	page("https://shop.example/b") // nothing is open
+	page("https://shop.example/b") // no conversation is open
 	c.send(map[string]any{"t": "start", "client_id": "s", "form": map[string]string{"message": "x"}})
 	c.wantEvent("conversation.started/1")
-	page("https://shop.example/b") // said by the start
+	page("https://shop.example/b") // the start has reported this page
 	page("javascript:alert(1)")
 	page("https://user:secret@shop.example/c")
 	page("https://shop.example/c")

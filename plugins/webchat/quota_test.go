@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// offer uploads size bytes as c, over a socket of its own, and gives the status;
-// 0: no grant was given.
+// offer uploads size bytes as the visitor of a token, over a new socket, and returns the status; 0:
+// no grant was given.
 func (w *world) offer(token string, size int, announced bool) (status int, retry int64) {
 	w.t.Helper()
 	c := w.connect(map[string]any{"token": token})
@@ -71,8 +71,8 @@ func (w *world) counted(name string) string {
 	return ""
 }
 
-// FT22: what a visitor may store in an hour is its own, however often it comes
-// back, and whatever was received counts.
+// FT22: each visitor has a limit of its own for an hour, which holds however often it connects
+// again, and every byte received counts.
 func TestUploadsOfVisitor(t *testing.T) {
 	w := newWorld(t, `{"visitor_upload_mb_per_hour":1}`)
 	c, _, _ := w.begin("hi")
@@ -98,7 +98,7 @@ func TestUploadsOfVisitor(t *testing.T) {
 	}
 }
 
-// FT22, FT24: grants are the visitor's too, not the socket's.
+// FT22, FT24: grants, too, are limited per visitor and not per socket.
 func TestGrantsOfVisitor(t *testing.T) {
 	w := newWorld(t, `{"visitor_uploads_per_hour":3}`)
 	c, _, _ := w.begin("hi")
@@ -112,8 +112,8 @@ func TestGrantsOfVisitor(t *testing.T) {
 	}
 }
 
-// FT22, FT24: a new token is no new address, nor is another host of one IPv6
-// network, and many addresses are no new site.
+// FT22, FT24: a new token, or another host of one IPv6 network, counts as the same address, and
+// many addresses count as the same site.
 func TestUploadsOfAddressAndSite(t *testing.T) {
 	w := newWorld(t, `{"exempt_addresses":[],"address_upload_mb_per_hour":1,"site_upload_mb_per_hour":2}`)
 	store := func(from string) int {

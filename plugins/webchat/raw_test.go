@@ -15,14 +15,14 @@ import (
 	"github.com/parley-gateway/parley/plugins/webchat/internal/fakehost"
 )
 
-// rawSocket is a customer's connection on which a test writes bytes.
+// rawSocket is a customer's connection to which a test writes bytes.
 type rawSocket struct {
 	net.Conn
 	r    *bufio.Reader
-	ping string // what the last ping carried
+	ping string // payload of the last ping
 }
 
-// raw opens a socket without a library in between.
+// raw opens a socket without a WebSocket library.
 func (w *world) raw(t testing.TB) *rawSocket {
 	t.Helper()
 	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", w.server.Listener.Addr().String())
@@ -46,7 +46,7 @@ func (w *world) raw(t testing.TB) *rawSocket {
 	return s
 }
 
-// masked is a client's frame; the mask key is zero.
+// masked is a client's frame, with zero as the mask key.
 func masked(first byte, payload string) []byte {
 	b := []byte{first}
 	switch n := len(payload); {
@@ -58,11 +58,11 @@ func masked(first byte, payload string) []byte {
 	return append(append(b, 0, 0, 0, 0), payload...)
 }
 
-// frames reads the server's frames up to its close frame or the end of the
-// connection: all texts, and the close code, if any.
+// frames reads the server's frames up to its close frame or the end of the connection. It returns
+// all texts, and the close code, if any.
 func (s *rawSocket) frames() (texts []string, code uint16) { return s.until("") }
 
-// until reads no further than to the first frame of a kind.
+// until reads up to the first frame of a kind.
 func (s *rawSocket) until(until string) (texts []string, code uint16) {
 	for {
 		head := make([]byte, 2)
@@ -100,7 +100,7 @@ func (s *rawSocket) until(until string) (texts []string, code uint16) {
 
 const hello = `{"t":"hello","v":1,"site":"demo"}`
 
-// evil are streams that no client may send, each with the code that tells it so.
+// evil are byte streams that no client may send, each with the code with which the server closes.
 var evil = []struct {
 	name string
 	in   string
@@ -118,8 +118,8 @@ var evil = []struct {
 	{"continuation of nothing", "\x80\x80mask", 1002},
 }
 
-// TestMalformedFrames: PR19, one malformed frame ends its own socket, and
-// nobody else notices.
+// TestMalformedFrames: PR19, one malformed frame ends the socket that sent it and disturbs no
+// other.
 func TestMalformedFrames(t *testing.T) {
 	w := newWorld(t, "")
 	bystander := w.connect(nil)
@@ -164,7 +164,7 @@ func (w *world) metric(t testing.TB, name string) string {
 	return ""
 }
 
-// TestFrameFloods: FT24, every frame counts, whatever its kind and length.
+// TestFrameFloods: FT24, every frame counts against the limit, whatever its kind and length.
 func TestFrameFloods(t *testing.T) {
 	for _, tc := range []struct{ name, first, flood string }{
 		{"empty fragments", "\x01\x80mask", "\x00\x80mask"},
@@ -188,13 +188,13 @@ func TestFrameFloods(t *testing.T) {
 	}
 }
 
-// panicking is a gateway whose plugin panics when an event is emitted.
+// panicking is a gateway that panics when the plugin emits an event.
 type panicking struct{ *fakehost.Host }
 
 func (panicking) EmitAsync(sdk.Event, func(sdk.Ack, error)) error { panic("a fault of ours") }
 
-// TestPanicEndsOneSocket: PR19, whatever panics while a customer's frame is
-// read ends that customer's socket only.
+// TestPanicEndsOneSocket: PR19, a panic while a customer's frame is handled ends that customer's
+// socket only.
 func TestPanicEndsOneSocket(t *testing.T) {
 	w := newWorldOn(t, "", func(h *fakehost.Host) sdk.Host { return panicking{h} })
 	bystander := w.connect(nil)
@@ -219,8 +219,7 @@ func eventually(t testing.TB, what string, cond func() bool) {
 	}
 }
 
-// FuzzSocket: PR19, no bytes from a customer panic anything or end another
-// customer's socket.
+// FuzzSocket: PR19, no bytes that a customer sends cause a panic or end another customer's socket.
 func FuzzSocket(f *testing.F) {
 	for _, tc := range evil {
 		f.Add([]byte(tc.in), false)

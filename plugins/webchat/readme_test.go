@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// block returns the fenced blocks of a kind in the README.
+// blocks returns the README's fenced blocks of the given kind.
 func blocks(t *testing.T, kind string) []string {
 	t.Helper()
 	text, err := os.ReadFile("README.md")
@@ -34,8 +34,8 @@ func TestReadmeSettings(t *testing.T) {
 	}
 }
 
-// TestReadmeTranscript plays the transcript: what the client sends is sent,
-// what the server sends must come, in whatever order between two sends.
+// TestReadmeTranscript replays the transcript: it sends what the client sends, and expects what the
+// server sends, in any order between two sends.
 func TestReadmeTranscript(t *testing.T) {
 	for _, transcript := range blocks(t, "transcript") {
 		w := newWorld(t, "")
@@ -75,7 +75,7 @@ func TestReadmeTranscript(t *testing.T) {
 	}
 }
 
-// raw1 returns the next frame as plain JSON.
+// raw1 returns the next frame as decoded JSON.
 func (c *client) raw1() any {
 	c.t.Helper()
 	_, text, err := c.conn.Read(c.t.Context())
@@ -98,7 +98,7 @@ func matching(want []any, got any) int {
 	return -1
 }
 
-// elide replaces values of got where want has an ellipsis.
+// elide replaces those values of got by an ellipsis for which want has one.
 func elide(want, got any) any {
 	if want == "…" {
 		return want

@@ -7,7 +7,7 @@ import (
 	"github.com/lxzan/gws"
 )
 
-// session lets gws carry the socket instead of a map of its own.
+// session lets gws keep the socket with its connection, in place of a map.
 type session struct{ s *socket }
 
 func newUpgrader(p *Plugin) *gws.Upgrader {
@@ -38,14 +38,13 @@ func (*session) Range(func(string, any) bool) {}
 
 func socketOf(c *gws.Conn) *socket { return c.Session().(*session).s }
 
-// quiet is gws's logger: what it would say is about clients' faults.
+// quiet is the logger of gws, and drops what it logs: that is only about clients' errors.
 type quiet struct{}
 
 // Error implements gws.Logger.
 func (quiet) Error(...any) {}
 
-// headerHas reports whether a comma-separated header holds token, whatever
-// the case.
+// headerHas reports whether a comma-separated header contains token, in upper or lower case.
 func headerHas(h http.Header, name, token string) bool {
 	for _, line := range h.Values(name) {
 		for one := range strings.SplitSeq(line, ",") {

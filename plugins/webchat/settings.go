@@ -42,10 +42,10 @@ type settings struct {
 
 	DemoPage bool `json:"demo_page"`
 
-	exempt []netip.Prefix // ExemptAddresses, read
+	exempt []netip.Prefix // ExemptAddresses, parsed
 }
 
-// theme is the look that a page's script tag may override by attributes.
+// theme is the look of the chat, which attributes of a page's script tag may override.
 type theme struct {
 	Color   string `json:"color"` // #rrggbb
 	Mode    string `json:"mode"`  // auto, light, dark
@@ -62,8 +62,8 @@ type formSettings struct {
 	Fields []field `json:"fields"`
 }
 
-// field is one line of the request form. Names with a meaning: first_name,
-// last_name, email, phone, subject, message; others become attributes.
+// field is one field of the request form. The names first_name, last_name, email, phone, subject
+// and message have a meaning; any other becomes an attribute.
 type field struct {
 	Name     string   `json:"name"`
 	Kind     string   `json:"kind,omitempty"` // text, email, tel, textarea, select; "" = by name
@@ -72,7 +72,7 @@ type field struct {
 	Options  []string `json:"options,omitempty"` // select
 }
 
-// defaultSettings are those of an account that says nothing.
+// defaultSettings are the settings of an account that sets nothing.
 func defaultSettings() settings {
 	return settings{
 		Theme: theme{Color: "#3451b2", Mode: "auto", Side: "right", OffsetX: 20, OffsetY: 20},
@@ -112,8 +112,7 @@ var (
 	langShape  = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$`)
 )
 
-// readSettings decodes and checks an account's settings. All faults are
-// reported at once.
+// readSettings decodes and checks an account's settings. It reports all faults at once.
 func readSettings(a *sdk.Account) (settings, sdk.Problems) {
 	s := defaultSettings()
 	if err := a.Decode(&s); err != nil {
@@ -175,7 +174,7 @@ func (c *checker) hourly(v int64, path string) {
 	c.want(v >= 1 && v <= 1_000_000, path, "must be from 1 to 1000000")
 }
 
-// networks reads the exempt networks. A single address is a network too.
+// networks parses the exempt networks. A single address counts as a network.
 func (c *checker) networks(s *settings) {
 	c.want(len(s.ExemptAddresses) <= 100, "/exempt_addresses", "more than 100 networks")
 	for i, text := range s.ExemptAddresses {
@@ -191,7 +190,7 @@ func (c *checker) networks(s *settings) {
 	}
 }
 
-// origins checks the list and brings it into the form that browsers send.
+// origins checks the list and converts it to the form that browsers send.
 func (c *checker) origins(s *settings) {
 	c.want(len(s.AllowedOrigins) <= 100, "/allowed_origins", "more than 100 origins")
 	clean := make([]string, 0, len(s.AllowedOrigins))
@@ -238,8 +237,8 @@ func pointer(key string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
 }
 
-// originOf returns the origin of an http or https URL as browsers write it in
-// the Origin header: lower case, no default port, nothing after the host.
+// originOf returns the origin of an http or https URL as browsers write it in the Origin header:
+// lower case, no default port, nothing after the host.
 func originOf(text string) (string, error) {
 	u, err := url.Parse(text)
 	if err != nil {

@@ -13,17 +13,16 @@ import (
 // anyOrigin in allowed_origins lets every page embed a site's chat.
 const anyOrigin = "*"
 
-// site is one account, ready for use. It never changes: a new configuration
-// makes new ones.
+// site is one account with its settings. It never changes: a new configuration makes new sites.
 type site struct {
 	account sdk.AccountID
 	settings
-	chatOrigin string // where panel and socket live
+	chatOrigin string // the origin of panel and socket
 }
 
-// allows reports whether a browser on origin may use the site's socket.
-// Programs that are no browsers send none and are let in: they prove
-// themselves by the visitor's token, as everybody does.
+// allows reports whether a page on origin may use the site's socket. Programs other than browsers
+// send no origin and are allowed: like everybody else, they identify themselves by the visitor's
+// token.
 func (s *site) allows(origin string) bool {
 	return origin == "" || origin == s.chatOrigin ||
 		slices.Contains(s.AllowedOrigins, origin) || slices.Contains(s.AllowedOrigins, anyOrigin)
@@ -33,22 +32,22 @@ func (s *site) unresponsiveAfter() time.Duration {
 	return time.Duration(s.UnresponsiveAfter) * time.Second
 }
 
-// isExempt reports whether an address is not held to the limits per address.
+// isExempt reports whether the limits per address do not apply to an address.
 func (s *site) isExempt(ip netip.Addr) bool {
 	return slices.ContainsFunc(s.exempt, func(net netip.Prefix) bool { return net.Contains(ip) })
 }
 
 func (s *site) maxFile() int64 { return int64(s.MaxFileMB) << 20 }
 
-// sites is one configuration of the plugin.
+// sites are the sites of one configuration.
 type sites struct {
-	byName     map[string]*site // site name in lower case, and account id
+	byName     map[string]*site // by site name in lower case, and by account id
 	byAccount  map[sdk.AccountID]*site
 	keys       keys
 	chatOrigin string
 }
 
-// find looks a site up by its name, whatever the case, or its account's id.
+// find returns the site with a name, in upper or lower case, or with an account id.
 func (s *sites) find(name string) *site {
 	if s == nil {
 		return nil
@@ -56,8 +55,8 @@ func (s *sites) find(name string) *site {
 	return s.byName[strings.ToLower(name)]
 }
 
-// allows reports whether any site allows origin: what can be said before the
-// hello frame names the site.
+// allows reports whether any site allows origin: more cannot be checked before the hello frame
+// names the site.
 func (s *sites) allows(origin string) bool {
 	if s == nil {
 		return false
@@ -73,7 +72,7 @@ func (s *sites) allows(origin string) bool {
 	return false
 }
 
-// newSites reads a configuration; problems of all accounts come back at once.
+// newSites makes the sites of a configuration, or returns the problems of all accounts at once.
 func newSites(cfg *sdk.Config) (*sites, error) {
 	var problems sdk.Problems
 	var chat string

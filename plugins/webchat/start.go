@@ -15,9 +15,8 @@ const (
 	maxPageTitle = 300
 )
 
-// readStart checks a request form against the site's fields and makes the
-// start of a conversation. The form's message becomes the first message
-// (SPEC B1).
+// readStart checks a request form against the site's fields and makes the start of a conversation
+// from it. The form's message becomes the first message (SPEC B1).
 func (s *site) readStart(f *inFrame, address string, k keys) (sdk.Start, error) {
 	start := sdk.Start{From: sdk.Address{Address: address}, Locale: cleanLocale(f.Locale), ClientID: f.ClientID}
 	for _, one := range s.Form.Fields {
@@ -73,7 +72,7 @@ func fill(start *sdk.Start, name, value string) error {
 	return nil
 }
 
-// cleanPage accepts http and https pages only, without credentials.
+// cleanPage returns the page if its URL is http or https, and removes credentials from it.
 func cleanPage(p *page) *sdk.Page {
 	if p == nil || len(p.URL) > maxPageURL {
 		return nil
@@ -86,7 +85,7 @@ func cleanPage(p *page) *sdk.Page {
 	return &sdk.Page{URL: u.String(), Title: cut(p.Title, maxPageTitle)}
 }
 
-// cut shortens text to at most limit bytes at a rune's border.
+// cut shortens text to at most limit bytes, between two runes.
 func cut(text string, limit int) string {
 	if len(text) <= limit {
 		return text

@@ -11,8 +11,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// tokenBytes is the length of a visitor's token: 128 bits from the system's
-// generator.
+// tokenBytes is the length of a visitor's token: 128 bits from the system's random generator.
 const tokenBytes = 16
 
 var errToken = errors.New("malformed visitor token")
@@ -24,14 +23,14 @@ func newToken() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// keys derives everything that visitors present or are known by. The same key
-// on all nodes makes the same values (DESIGN.md 7).
+// keys derives from one key all values that identify visitors or prove what they may do. The same
+// key on all nodes gives the same values (DESIGN.md 7).
 type keys struct{ key []byte }
 
 func newKeys(visitorKey sdk.Secret) keys { return keys{key: []byte(visitorKey.Reveal())} }
 
-// address turns a token into the visitor's address, which is also the name of
-// its thread. The token cannot be found from it.
+// address derives from a token the visitor's address, which is also the name of its thread. The
+// token cannot be computed from the address.
 func (k keys) address(token string) (string, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(raw) != tokenBytes {
@@ -40,13 +39,12 @@ func (k keys) address(token string) (string, error) {
 	return "web:" + k.sum(token), nil
 }
 
-// fileKey lets a visitor ask for a file that its thread has shown.
+// fileKey is the key with which a visitor asks for a file that its thread has shown.
 func (k keys) fileKey(account sdk.AccountID, thread sdk.ThreadID, blob string) string {
 	return k.sum("file", string(account), string(thread), blob)
 }
 
-// partKey vouches that f is what the gateway answered to an upload of this
-// thread's.
+// partKey proves that f is a file that the gateway has returned for an upload by this thread.
 func (k keys) partKey(account sdk.AccountID, thread sdk.ThreadID, f sdk.File) string {
 	var n [16]byte
 	binary.BigEndian.PutUint64(n[:8], f.Size)
@@ -58,8 +56,8 @@ func (k keys) partKey(account sdk.AccountID, thread sdk.ThreadID, f sdk.File) st
 // equal compares two values of sum in constant time.
 func equal(a, b string) bool { return hmac.Equal([]byte(a), []byte(b)) }
 
-// sum is the base64url HMAC-SHA-256 over the pieces, each with its length.
-// A single piece, a token, stands alone without one, so no list can equal it.
+// sum is the base64url HMAC-SHA-256 of the pieces, each preceded by its length. A single piece, a
+// token, has no length before it, so that no list can have the same sum.
 func (k keys) sum(pieces ...string) string {
 	mac := hmac.New(sha256.New, k.key)
 	for _, p := range pieces {

@@ -14,14 +14,13 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// fileNameHeader carries the file's name, percent-encoded UTF-8.
+// fileNameHeader is the header with the file's name, in percent-encoded UTF-8.
 const fileNameHeader = "Parley-File-Name"
 
 const maxFileName = 255 // bytes
 
-// serveUpload takes one file, whose bytes are the body, and streams it to the
-// gateway. The request's grant, which the gateway has checked, names the
-// visitor's thread.
+// serveUpload takes one file, which is the request's body, and streams it to the gateway. The
+// request's grant, which the gateway has checked, names the visitor's thread.
 func (p *Plugin) serveUpload(w http.ResponseWriter, r *http.Request) {
 	h, conf := p.hub.Load(), p.sites.Load()
 	id, ok := sdk.IdentityOf(r.Context())
@@ -79,7 +78,8 @@ func (p *Plugin) serveUpload(w http.ResponseWriter, r *http.Request) {
 	}})
 }
 
-// uploadFault tells the client's fault from the gateway's.
+// uploadFault returns the status and code of a failed upload: the client's fault if reading failed,
+// else the gateway's.
 func uploadFault(put, read error) (status int, code string) {
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -96,7 +96,7 @@ func uploadFault(put, read error) (status int, code string) {
 	}
 }
 
-// uploadFull answers when a limit of uploads is used up, which it counts.
+// uploadFull answers, and counts the refusal, if err says that an upload limit is used up.
 func uploadFull(w http.ResponseWriter, err error) bool {
 	full, ok := errors.AsType[*quotaError](err)
 	if !ok {
@@ -110,7 +110,7 @@ func uploadFull(w http.ResponseWriter, err error) bool {
 	return true
 }
 
-// counted counts a body's bytes and remembers how its reading ended.
+// counted counts a body's bytes and remembers the error with which reading ended.
 type counted struct {
 	r    io.Reader
 	take func(n int64) error

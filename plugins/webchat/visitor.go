@@ -6,50 +6,50 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// visitorKey names a visitor: the address is the thread's name too.
+// visitorKey identifies a visitor: the address is also the name of the thread.
 type visitorKey struct {
 	account sdk.AccountID
 	thread  sdk.ThreadID
 }
 
-// visitor is a customer with at least one socket, or one who was here a
-// moment ago. All its tabs and devices share it.
+// visitor is a customer who has at least one socket, or had one a moment ago. All of the customer's
+// tabs and devices share it.
 type visitor struct {
 	visitorKey
 	site *site
 
 	mu       sync.Mutex
 	sockets  []*socket
-	open     sdk.ConversationID // as its records and answers tell; "" = none
-	ended    sdk.ConversationID // the last one whose end was seen
-	starting int                // starts that the gateway has not answered yet
+	open     sdk.ConversationID // the open conversation, as records and answers say; "" = none
+	ended    sdk.ConversationID // the last conversation whose end was seen
+	starting int                // number of starts that the gateway has not answered yet
 	messages bucket
 	starts   bucket
 	typingAt int64 // milliseconds: when typing was last passed on; 0 = not typing
 	pageKey  uint64
 	pages    bucket
-	leaveAt  int64 // milliseconds: when it counts as gone; 0 = it is here
+	leaveAt  int64 // milliseconds: when the customer will count as gone; 0 = connected
 
-	// receipts: what clients said, and what the gateway was told.
+	// receipts: what clients have reported, and what the gateway was told
 	receipt, told sdk.Receipt
 	telling       bool
 }
 
-// list returns the sockets of now.
+// list returns the visitor's present sockets.
 func (v *visitor) list() []*socket {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return append([]*socket(nil), v.sockets...)
 }
 
-// opened returns the open conversation as far as the plugin has seen.
+// opened returns the conversation that is open, as far as the plugin has seen.
 func (v *visitor) opened() sdk.ConversationID {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.open
 }
 
-// setOpen notes the open conversation and reports whether it is news.
+// setOpen records the open conversation and reports whether that is a change.
 func (v *visitor) setOpen(id sdk.ConversationID) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -58,7 +58,7 @@ func (v *visitor) setOpen(id sdk.ConversationID) bool {
 	return news
 }
 
-// setEnded notes that a conversation ended.
+// setEnded records that a conversation has ended.
 func (v *visitor) setEnded(id sdk.ConversationID) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -68,12 +68,11 @@ func (v *visitor) setEnded(id sdk.ConversationID) {
 	}
 }
 
-// started takes the conversation of the gateway's answer to a start; "" = none.
-// It reports whether the customer had gone meanwhile, so that nobody but this
-// answer tells of the conversation. A repeat's answer counts where no
-// conversation is open as far as the plugin has seen: the gateway may have
-// written a start that it first gave no answer to. Should that conversation have
-// ended long ago, the gateway refuses what is said of it.
+// started takes the conversation from the gateway's answer to a start; "" = none. It reports
+// whether the customer left meanwhile, in which case only this answer tells of the conversation.
+// The answer to a repeat counts only if no conversation is open as far as the plugin has seen,
+// because the gateway may have stored a start without having answered it. If that conversation
+// ended long ago, the gateway refuses further events about it.
 func (v *visitor) started(id sdk.ConversationID, repeat bool) (away bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -84,9 +83,8 @@ func (v *visitor) started(id sdk.ConversationID, repeat bool) (away bool) {
 	return len(v.sockets) == 0
 }
 
-// merge adds a client's receipt and returns what should be told now, if
-// anything: receipts are cumulative, so one may be under way at a time and
-// the next says everything since.
+// merge adds a client's receipt and returns the receipt to send now, if any. Receipts are
+// cumulative, so only one is under way at a time, and the next one covers everything since.
 func (v *visitor) merge(r sdk.Receipt) (tell sdk.Receipt, ok bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -102,13 +100,13 @@ func (v *visitor) merge(r sdk.Receipt) (tell sdk.Receipt, ok bool) {
 	return v.receipt, true
 }
 
-// toldReceipt notes what the gateway has, and returns what is to be told next.
+// toldReceipt records what the gateway has got, and returns the next receipt to send.
 func (v *visitor) toldReceipt(r sdk.Receipt, ok bool) (next sdk.Receipt, more bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.telling = false
 	if !ok {
-		return sdk.Receipt{}, false // the next frame of the client's says it again
+		return sdk.Receipt{}, false // the client's next receipt covers it
 	}
 	v.told = r
 	if v.receipt == r {

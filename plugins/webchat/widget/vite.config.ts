@@ -1,7 +1,7 @@
 import { defineConfig } from 'vite'
 
-// Two builds into one folder: the panel (a page's worth of modules, named by
-// their content) and the launcher (one classic script under a fixed name).
+// Two builds into one folder: the panel (a page's modules, named by their content) and the launcher
+// (one classic script with a fixed name).
 export default defineConfig(({ mode }) => ({
   base: './',
   // Vite's own JSX (oxc), with Preact's factory.

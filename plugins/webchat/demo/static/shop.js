@@ -1,4 +1,4 @@
-// The tents page changes its address without loading: a chat should notice.
+// The tents page changes its address without loading a page, which the chat should notice.
 (() => {
   const models = {
     "rev-2": { name: "Rev 2", text: "The one for most nights: up in four minutes, quiet in the wind.", price: "€389", facts: { Sleeps: "two", Weight: "1.6 kg", Seasons: "three" } },

@@ -1,7 +1,6 @@
-// Command uiserver runs the real plugin and the built widget behind the fake
-// gateway, for the browser tests in widget/test. It prints its address and
-// ends with its standard input. POST /ctl/ACTION plays the agent in the last
-// conversation that was started.
+// Command uiserver runs the real plugin and the built widget behind the fake gateway, for the
+// browser tests in widget/test. It prints its address and exits when standard input ends. POST
+// /ctl/ACTION acts as the agent in the conversation that was started last.
 package main
 
 import (
@@ -42,7 +41,7 @@ func main() {
 	}
 }
 
-// server holds the generation of the plugin that serves now.
+// server holds the generation of the plugin that is serving.
 type server struct {
 	ctx  context.Context //nolint:containedctx // the process's life
 	url  string
@@ -86,7 +85,7 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// start brings a new generation up.
+// start starts a new generation of the plugin.
 func (s *server) start() error {
 	p := webchat.New(webchat.Built())
 	err := p.Configure(s.ctx, &sdk.Config{
@@ -187,7 +186,7 @@ func (s *server) file(t sdk.ThreadID, author, name string, data []byte) bool {
 	return err == nil && s.host.Say(account, t, author, f)
 }
 
-// picture is a small sunset.
+// picture is a small picture of a sunset.
 func picture() []byte {
 	img := image.NewRGBA(image.Rect(0, 0, 480, 320))
 	for y := range 320 {
@@ -207,7 +206,7 @@ func picture() []byte {
 	return out.Bytes()
 }
 
-// events lists what the gateway has got, by kind.
+// events lists the events that the gateway has got, by kind.
 func (s *server) events(w http.ResponseWriter, _ *http.Request) {
 	type line struct{ Kind, URL, Title, Text string }
 	out := []line{}

@@ -1,4 +1,4 @@
-// Fails when the launcher or what the panel loads first is over its budget.
+// Fails if the launcher, or what the panel loads first, is over its size budget.
 import { readFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 

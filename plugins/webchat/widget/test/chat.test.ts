@@ -2,7 +2,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Chat } from '../src/panel/chat'
 import { keep } from '../src/panel/storage'
 
-/** A server of one visitor: it keeps a log, dedupes by client id, and can be away. */
+/**
+ * A server with one visitor: it keeps a log, recognises repeats by client id, and can be
+ * unreachable.
+ */
 class Server {
   away = false
   refuseNext = 0
@@ -185,7 +188,7 @@ describe('chat', () => {
     c.start({ message: 'hi' })
     await pass(50)
     c.say('lost answer')
-    await pass(1) // it arrives and is stored, the answer does not come back
+    await pass(1) // the message arrives and is stored, but the answer does not come back
     server.drop()
     c.stop()
     const again = newChat()

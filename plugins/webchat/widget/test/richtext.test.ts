@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { type Rich, rich } from '../src/panel/richtext'
 
-/** The data as compact text: tags stay visible, links show their address. */
+/** The data as compact text: tags stay visible, and links show their address. */
 function flat(list: Rich[]): string {
   return list
     .map((r) => {

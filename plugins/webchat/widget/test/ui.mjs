@@ -1,5 +1,5 @@
-// The widget in a real browser against the real plugin and a fake gateway:
-// node test/ui.mjs (after npm run build). Screenshots go to test/shots.
+// Tests the widget in a real browser against the real plugin and a fake gateway: node test/ui.mjs
+// (after npm run build). Screenshots go to test/shots.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
@@ -152,7 +152,7 @@ try {
 
   step('pages: a loaded page and a changed address reach the agent (B5)')
   await page.goto(`${url}/p/webchat/demo/demo/tents`)
-  await panel.getByText('Hello Cleo!').waitFor() // open again by itself
+  await panel.getByText('Hello Cleo!').waitFor() // the panel opens again by itself
   await page.getByRole('button', { name: 'Vidde 3' }).first().click()
   await page.waitForFunction(async () =>
     (await (await fetch('/ctl/events')).json()).some(
@@ -180,7 +180,7 @@ try {
   await panel.getByText('Waiting to be sent').first().waitFor()
   await shot(page, '05-offline')
   await axe(page, 'offline')
-  await page.reload() // even a reload does not lose them
+  await page.reload() // not even a reload loses the messages
   await ctl('up')
   await panel.getByText('offline two').waitFor()
   await page.waitForFunction(

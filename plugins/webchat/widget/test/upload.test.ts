@@ -3,7 +3,7 @@ import { upload } from '../src/panel/upload'
 
 afterEach(() => vi.unstubAllGlobals())
 
-/** A server that answers every upload like this. */
+/** A server that answers every upload with this status and response. */
 function answering(status: number, response: unknown) {
   vi.stubGlobal(
     'XMLHttpRequest',

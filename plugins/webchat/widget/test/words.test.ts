@@ -49,7 +49,7 @@ describe('format', () => {
   })
 })
 
-// WCAG 1.4.3, whatever accent a site picks.
+// WCAG 1.4.3: the contrast suffices whatever accent colour a site picks.
 describe('palette', () => {
   const rgb = (css: string) => css.match(/\d+/g)?.map(Number) as RGB
   const colours = [
