@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Config is everything that `parley serve` can be told.
+// Config is everything that can be configured for `parley serve`.
 type Config struct {
 	Node          string  `yaml:"node" jsonschema_description:"Name of this node, unique in the installation. Default: the host's name."`
 	Data          string  `yaml:"data" jsonschema_description:"Folder of the embedded database, the keys, attachments and plugin state. Made when missing, mode 0700."`
@@ -23,14 +23,15 @@ type Config struct {
 	Log           Log     `yaml:"log"`
 	Drain         Seconds `yaml:"drain" jsonschema_description:"How long a stop may take, in seconds or as 8s. Plugins get most of it."`
 
-	origins map[string]string // path -> where its value came from
+	origins map[string]string // key -> where its value came from
 }
 
 // Listen names the addresses, host:port; port 0 lets the kernel choose.
 type Listen struct {
 	Public string `yaml:"public" jsonschema_description:"API, desktop, widgets, plugin pages and webhooks."`
 	Ops    string `yaml:"ops" jsonschema_description:"Metrics, health and profiling. Loopback unless you know why not."`
-	// OpsHosts are asked for besides IP addresses and localhost.
+	// OpsHosts are the host names that requests to the operators' listener may use, besides IP
+	// addresses and localhost.
 	OpsHosts []string `yaml:"ops_hosts" jsonschema_description:"Host names under which listen.ops may be asked, besides IP addresses and localhost: what Prometheus is told to scrape."`
 }
 
@@ -51,7 +52,7 @@ type Origins struct {
 	Aliases []string `yaml:"aliases" jsonschema_description:"Further hosts (host or host:port) that are answered like all three; for a demo on one machine."`
 }
 
-// Vault says where the master key is.
+// Vault says where the master key comes from.
 type Vault struct {
 	MasterKey Secret `yaml:"master_key" jsonschema_description:"32 bytes in base64 that wrap every data key. Without it, data/keys/master.key is used and made at the first start."`
 }
@@ -70,7 +71,7 @@ type HTTP struct {
 	MaxConnsPerIP  int      `yaml:"max_conns_per_ip" jsonschema_description:"Connections of one client address; 0 = no limit."`
 }
 
-// Login bounds attempts to log in.
+// Login limits attempts to log in.
 type Login struct {
 	PerAccountBurst int     `yaml:"per_account_burst" jsonschema_description:"Failed attempts at one login from one address, or on one known device, before a growing wait."`
 	PerIPBurst      int     `yaml:"per_ip_burst" jsonschema_description:"Failed attempts from one address before all wait there who never got in from it."`
@@ -78,7 +79,8 @@ type Login struct {
 	AbsoluteTimeout Seconds `yaml:"absolute_timeout" jsonschema_description:"A session ends after so long in any case."`
 }
 
-// Uploads bounds what agents upload; a chat's settings bound its customers.
+// Uploads limits what agents may upload; what a chat's customers may upload is limited by the
+// chat's settings.
 type Uploads struct {
 	AgentFilesPerHour int `yaml:"agent_files_per_hour" jsonschema_description:"Files that one agent may upload within an hour, on each node; 0 = no limit."`
 	AgentMBPerHour    int `yaml:"agent_mb_per_hour" jsonschema_description:"What one agent may upload within an hour, in MB (1,000,000 bytes), on each node; 0 = no limit."`
@@ -90,7 +92,7 @@ type Log struct {
 	Format string `yaml:"format" jsonschema_description:"json or text."`
 }
 
-// Default is what holds when nothing is said.
+// Default is the configuration without a file and without environment variables.
 func Default() Config {
 	host, err := os.Hostname()
 	if err != nil || host == "" {
@@ -118,10 +120,10 @@ func Default() Config {
 // Database is the embedded database's file.
 func (c *Config) Database() string { return filepath.Join(c.Data, "parley.db") }
 
-// Keys is the key store's file; it stands apart from what it protects.
+// Keys is the file of the key store, which is separate from the data that the keys protect.
 func (c *Config) Keys() string { return filepath.Join(c.Data, "keys", "keys.db") }
 
-// MasterKeyFile is where the master key is made when none is configured.
+// MasterKeyFile is the file in which a master key is made when none is configured.
 func (c *Config) MasterKeyFile() string { return filepath.Join(c.Data, "keys", "master.key") }
 
 // Blobs is the folder of attachments.

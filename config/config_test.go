@@ -42,8 +42,8 @@ func TestLoadGood(t *testing.T) {
 	}
 }
 
-// Each file under testdata/bad is one mistake, named by it; the .want file
-// lists what must be said. Secrets are never said.
+// TestLoadBad: each file under testdata/bad contains one mistake, named by the file; the .want file
+// has the expected messages. No message contains a secret.
 func TestLoadBad(t *testing.T) {
 	files, err := filepath.Glob("testdata/bad/*.yaml")
 	if err != nil || len(files) == 0 {

@@ -7,7 +7,7 @@ import (
 	"github.com/parley-gateway/parley/config"
 )
 
-// The example in docs is valid but for the key, which is not on this machine.
+// The example in docs is valid, except that the key file that it names is not on this machine.
 func TestExampleFile(t *testing.T) {
 	_, err := config.Load("../docs/parley.example.yaml", nil)
 	var faults config.Faults

@@ -14,20 +14,20 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// Fault is one thing that is wrong, and where.
+// Fault says what is wrong, and where.
 type Fault struct {
-	Where string // file:line, or the environment variable; "" = the whole
-	Path  string // listen.public
+	Where string // file:line, or the environment variable; "" = the configuration as a whole
+	Path  string // key, such as listen.public
 	Text  string // what is wrong and what to do
 }
 
-// Error names place, key and remedy; never a secret.
+// Error contains place, key and remedy, and never a secret.
 func (f Fault) Error() string {
 	parts := slices.DeleteFunc([]string{f.Where, f.Path, f.Text}, func(s string) bool { return s == "" })
 	return strings.Join(parts, ": ")
 }
 
-// Faults are all that is wrong.
+// Faults are all faults of a configuration.
 type Faults []Fault
 
 // Error lists the faults, a line each.
@@ -39,9 +39,8 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Load reads the file (path "" = none) and the environment (as os.Environ
-// gives it) over the defaults and validates the result. The error is Faults,
-// or says that the file cannot be read.
+// Load applies the file (path "" = none) and the environment (as os.Environ returns it) to the
+// defaults and validates the result. The error is Faults, or says that the file cannot be read.
 func Load(path string, environ []string) (Config, error) {
 	c := Default()
 	l := &loader{c: &c, lines: map[string]string{}}
@@ -60,25 +59,23 @@ func Load(path string, environ []string) (Config, error) {
 	return c, nil
 }
 
-// loader fills a Config. Text, positions and keys that are there twice are the YAML
-// library's work. The values are set here and not by its strict decoding, which
-// ends at the first fault, so that people would mend a file fault by fault; which
-// takes a number for what it is worth rather than as it is written (a node named
-// 1.50 would be called 1.5, 5.5 connections would be 5, 010 would be 8) and an
-// empty value for the default; and which knows no places, of which
-// `config print` shows one for each key.
+// loader fills a Config. The YAML library parses the text, and reports positions and repeated keys.
+// The loader sets the values itself instead of using the library's strict decoding, for three
+// reasons. That stops at the first fault, so that people would have to correct a file fault by
+// fault. It converts numbers before it assigns them (a node named 1.50 would be called 1.5, 5.5
+// connections would be 5, 010 would be 8), and takes an empty value for the default. And it does
+// not tell the position of each key, which `config print` shows.
 type loader struct {
 	c      *Config
 	faults Faults
-	lines  map[string]string // path -> where
+	lines  map[string]string // key -> where it was set
 }
 
 func (l *loader) fault(where, path, format string, args ...any) {
 	l.faults = append(l.faults, Fault{Where: where, Path: path, Text: fmt.Sprintf(format, args...)})
 }
 
-// parse reads YAML. Some text that is hardly YAML makes the library panic; that
-// is an error of the text.
+// parse parses YAML. The library panics for some malformed texts; such a panic becomes an error.
 func parse(src []byte) (f *ast.File, err error) {
 	defer func() {
 		if recover() != nil {
@@ -111,7 +108,7 @@ func (l *loader) file(name string, src []byte) {
 	}
 }
 
-// entries are the keys of a mapping; the library has another node for one with a
+// entries are the keys of a mapping; the library has a different node type for a mapping with a
 // single key.
 func entries(n ast.Node) ([]*ast.MappingValueNode, bool) {
 	switch m := n.(type) {
@@ -123,7 +120,7 @@ func entries(n ast.Node) ([]*ast.MappingValueNode, bool) {
 	return nil, false
 }
 
-// mapping sets what a mapping says in the struct v, whose key is prefix.
+// mapping sets the struct v, whose key is prefix, to the values of a mapping.
 func (l *loader) mapping(file, prefix string, n ast.Node, v reflect.Value) {
 	values, ok := entries(n)
 	if !ok {
@@ -179,8 +176,8 @@ func (l *loader) leaf(where, path string, n ast.Node, f reflect.Value, secretFil
 	l.set(where, path, f, s, secretFile)
 }
 
-// set takes the text of a value, as the file or a variable of the environment
-// has it; fromFile: the text names the file that has it.
+// set parses the text of a value, as it is in the file or in an environment variable; fromFile: the
+// text is the name of a file that contains the value.
 func (l *loader) set(where, path string, f reflect.Value, s string, fromFile bool) {
 	if fromFile {
 		path = strings.TrimSuffix(path, "_file")
@@ -220,7 +217,7 @@ func (l *loader) set(where, path string, f reflect.Value, s string, fromFile boo
 	l.c.origins[path] = where
 }
 
-// sameSource tells file from environment.
+// sameSource reports whether both places are in the file, or both in the environment.
 func sameSource(a, b string) bool {
 	return strings.HasPrefix(a, "PARLEY_") == strings.HasPrefix(b, "PARLEY_")
 }
@@ -251,7 +248,8 @@ func (l *loader) environment(environ []string) {
 	}
 }
 
-// notConfig are variables of the tests' own and of the handshake with plugins.
+// notConfig are environment variables that are not settings: those of tests, of the command itself,
+// and of the handshake with plugins.
 var notConfig = []string{"PARLEY_SOAK", "PARLEY_SOAK_KILLS", "PARLEY_CONFIG", "PARLEY_PLUGIN"}
 
 // EnvName is the environment variable of a key: listen.public is PARLEY_LISTEN__PUBLIC.
@@ -263,7 +261,7 @@ func pathOf(env string) string {
 	return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(env, envPrefix), "__", "."))
 }
 
-// leaves visits every key that has a value of its own.
+// leaves calls visit for every key that has a value and no keys below it.
 func leaves(v reflect.Value, prefix string, visit func(path string, f reflect.Value)) {
 	for i := range v.NumField() {
 		tag := v.Type().Field(i).Tag.Get("yaml")
@@ -279,8 +277,8 @@ func leaves(v reflect.Value, prefix string, visit func(path string, f reflect.Va
 	}
 }
 
-// field finds the field of a key; secretFile: the key names a file with the value
-// of that field, which is a Secret.
+// field returns the field of a key; secretFile: the key names a file that contains the value of
+// that field, which is a Secret.
 func field(v reflect.Value, key string) (f reflect.Value, secretFile, ok bool) {
 	for i := range v.NumField() {
 		tag := v.Type().Field(i).Tag.Get("yaml")
@@ -294,7 +292,7 @@ func field(v reflect.Value, key string) (f reflect.Value, secretFile, ok bool) {
 	return reflect.Value{}, false, false
 }
 
-// suggest names the keys that would be known here.
+// suggest names known keys that are similar to an unknown one.
 func suggest(v reflect.Value, key string) string {
 	var known []string
 	for i := range v.NumField() {
@@ -308,7 +306,7 @@ func suggest(v reflect.Value, key string) string {
 	return "; known here: " + strings.Join(known, ", ")
 }
 
-// scalar is the text of a single value, as it is written; false: n is none.
+// scalar is the text of a single value, as it is written; false: n is not a single value.
 func scalar(n ast.Node) (string, bool) {
 	switch s := n.(type) {
 	case *ast.StringNode:

@@ -11,7 +11,7 @@ import (
 	"github.com/invopop/jsonschema"
 )
 
-// Print writes every key with its value and where that came from. Secrets are masked.
+// Print writes every key with its value and where the value came from. Secrets are masked.
 func (c *Config) Print(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	leaves(reflect.ValueOf(c).Elem(), "", func(path string, f reflect.Value) {
@@ -23,7 +23,7 @@ func (c *Config) Print(w io.Writer) error {
 		if list, ok := f.Interface().([]string); ok {
 			value = strings.Join(list, ",")
 		}
-		_, _ = fmt.Fprintf(tw, "%s\t%s\t# %s\n", path, value, from) // the writer keeps the error for Flush
+		_, _ = fmt.Fprintf(tw, "%s\t%s\t# %s\n", path, value, from) // Flush returns the error
 	})
 	return tw.Flush()
 }

@@ -14,13 +14,13 @@ type Store string
 // SQLite is the store in the data folder.
 const SQLite Store = "sqlite"
 
-// IsPostgres reports whether it is a connection string of PostgreSQL.
+// IsPostgres reports whether the store is a connection string of PostgreSQL.
 func (s Store) IsPostgres() bool {
 	return strings.HasPrefix(string(s), "postgres://") || strings.HasPrefix(string(s), "postgresql://")
 }
 
-// String prints a connection string with a mask in place of the password
-// (fmt.Stringer). What cannot be taken apart is masked as a whole.
+// String returns the connection string with a mask in place of the password (fmt.Stringer). A
+// string that cannot be parsed is masked as a whole.
 func (s Store) String() string {
 	if s == SQLite || s == "" {
 		return string(s)
@@ -57,8 +57,8 @@ func (s Store) LogValue() slog.Value { return slog.StringValue(s.String()) }
 // MarshalText prints a mask in JSON and YAML.
 func (s Store) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// DSN is the connection string of a PostgreSQL store with its password, for
-// the one place that connects; "" for SQLite.
+// DSN is the connection string of a PostgreSQL store with its password, for the code that connects,
+// and no other; "" for SQLite.
 func (c *Config) DSN() string {
 	if !c.Store.IsPostgres() {
 		return ""
@@ -68,13 +68,13 @@ func (c *Config) DSN() string {
 	}
 	u, err := url.Parse(string(c.Store))
 	if err != nil {
-		return string(c.Store) // Validate says so
+		return string(c.Store) // Validate reports this
 	}
 	u.User = url.UserPassword(u.User.Username(), c.StorePassword.Reveal())
 	return u.String()
 }
 
-// storeFault says what is wrong with the store, in words without its password.
+// storeFault says what is wrong with the store, without its password.
 func (c *Config) storeFault() (path, text string) {
 	if c.Store == SQLite {
 		if c.StorePassword.IsSet() {

@@ -12,7 +12,7 @@ import (
 	"github.com/parley-gateway/parley/config"
 )
 
-// The password of the store reaches who connects, and nobody else.
+// Only the code that connects to the store gets its password.
 func TestStorePassword(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "password")
 	if err := os.WriteFile(file, []byte("canary:@/ %x\n"), 0o600); err != nil {

@@ -45,7 +45,7 @@ func (c *Config) validate(lines map[string]string) Faults {
 			hosts[u.Host] = o.path
 		}
 	}
-	if h := c.Origins.Hooks; h != "" { // may share a host: nothing of it runs in a browser
+	if h := c.Origins.Hooks; h != "" { // may share a host with another origin, since webhooks run nothing in a browser
 		u, err := url.Parse(h)
 		check(err == nil && isOrigin(u), "origins.hooks", "want an origin such as https://hooks.example.com, without a path, got %q", h)
 	}
@@ -84,7 +84,7 @@ func (c *Config) validate(lines map[string]string) Faults {
 	return faults
 }
 
-// within reports whether a host name is that of parent, or is beneath it.
+// within reports whether a host name equals parent or is a subdomain of it.
 func within(host, parent string) bool {
 	host, parent = strings.ToLower(host), strings.ToLower(parent)
 	return host == parent || strings.HasSuffix(host, "."+parent)

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// Secret is a value that never prints. The zero Secret is unset.
+// Secret is a value that is printed only as a mask. The zero Secret is unset.
 type Secret struct{ value string }
 
 // NewSecret wraps a value.
 func NewSecret(v string) Secret { return Secret{v} }
 
-// Reveal returns the value, for the one place that uses it.
+// Reveal returns the value. Only the code that needs the value calls it.
 func (s Secret) Reveal() string { return s.value }
 
 // IsSet reports whether there is a value.
@@ -40,13 +40,13 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 // Seconds is a duration, written as 8s, 1h30m or a number of seconds.
 type Seconds time.Duration
 
-// Duration converts.
+// Duration returns it as a time.Duration.
 func (s Seconds) Duration() time.Duration { return time.Duration(s) }
 
-// String prints as it is read.
+// String returns the form that the configuration file uses.
 func (s Seconds) String() string { return time.Duration(s).String() }
 
-// MarshalText prints as it is read.
+// MarshalText returns the form that the configuration file uses.
 func (s Seconds) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 func parseSeconds(text string) (Seconds, error) {

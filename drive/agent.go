@@ -51,7 +51,7 @@ type Offer struct {
 	} `json:"customer"`
 }
 
-// AgentView is the agent frame's content.
+// AgentView is the content of an agent frame.
 type AgentView struct {
 	Status        string `json:"status"`
 	Reason        string `json:"reason"`
@@ -83,15 +83,15 @@ type Agent struct {
 type AgentOptions struct {
 	URL   string // ws://.../api/v1/stream
 	Token string // bearer
-	// Cursors are the last sequences that the client has.
+	// Cursors are the last sequence numbers that the client has, by conversation.
 	Cursors map[string]uint64
-	// OnEvent gets each raw event frame and OnOffer each offer; called from the
-	// socket's reader, so they must not wait for this socket. nil ignores.
+	// OnEvent gets each raw event frame and OnOffer each offer. They are called by the goroutine
+	// that reads the socket, so they must not wait for anything from this socket. nil: ignored.
 	OnEvent func(frame []byte)
 	OnOffer func(Offer)
 }
 
-// DialAgent opens an agent's socket and says hello.
+// DialAgent opens an agent's socket and sends hello.
 func DialAgent(ctx context.Context, o AgentOptions) (*Agent, error) {
 	a := &Agent{onEvent: o.OnEvent, onOffer: o.OnOffer, waiting: map[string]chan json.RawMessage{}, changed: make(chan struct{}),
 		welcome: make(chan struct{}), joined: make(chan string, 1024)}
@@ -192,7 +192,7 @@ func (a *Agent) frame(b []byte) {
 // Joined delivers the conversations that the agent has joined.
 func (a *Agent) Joined() <-chan string { return a.joined }
 
-// View is the agent's state as last told.
+// View is the agent's state in the last agent frame.
 func (a *Agent) View() AgentView {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -225,8 +225,8 @@ func (a *Agent) Until(ctx context.Context, ok func(AgentView) bool) error {
 	}
 }
 
-// Do sends a command and waits for its acknowledgement. A refusal is a
-// *RefusedError; out, when not nil, takes the acknowledgement's fields.
+// Do sends a command and waits for its acknowledgement. If it is refused the error is a
+// *RefusedError; out, when not nil, gets the acknowledgement's fields.
 func (a *Agent) Do(ctx context.Context, cmd string, fields map[string]any, out any) error {
 	ch, err := a.Go(cmd, fields)
 	if err != nil {

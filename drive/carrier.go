@@ -18,13 +18,12 @@ import (
 	"time"
 )
 
-// Carrier signs and delivers webhooks as Twilio does, over connections of its
-// own. It is made for load: one goroutine has one connection and one request
-// buffer. Not safe for concurrent use.
+// Carrier signs and delivers webhooks as Twilio does, over its own connection. It is made for load:
+// each has one connection and one request buffer. Not safe for concurrent use.
 type Carrier struct {
 	addr, path, host string
 	url, token       string
-	fixed            []CarrierField // of every text, sorted by name
+	fixed            []CarrierField // the fields that are the same in every text, sorted by name
 	conn             net.Conn
 	in               *bufio.Reader
 	out              []byte
@@ -33,17 +32,17 @@ type Carrier struct {
 // CarrierField is a parameter of a webhook.
 type CarrierField struct{ Name, Value string }
 
-// CarrierOptions say whose webhooks they are.
+// CarrierOptions say which account's webhooks a Carrier delivers, and where to.
 type CarrierOptions struct {
-	WebhookURL string // http://host:port/path, as the carrier was given it
-	Dial       string // host:port to connect to; "" = the URL's
+	WebhookURL string // http://host:port/path, as it was configured at the carrier
+	Dial       string // host:port to connect to; "" = that of the URL
 	AccountSID string
 	AuthToken  string
-	Number     string // that is written to
+	Number     string // the number that texts are sent to
 }
 
-// Signature is X-Twilio-Signature of a request with these parameters, which it
-// sorts (Twilio, "Webhooks security").
+// Signature is the X-Twilio-Signature of a request with these parameters; it sorts fields (Twilio,
+// "Webhooks security").
 func Signature(token, url string, fields []CarrierField) string {
 	slices.SortFunc(fields, func(a, b CarrierField) int { return strings.Compare(a.Name, b.Name) })
 	text := append(make([]byte, 0, 512), url...)
@@ -55,7 +54,7 @@ func Signature(token, url string, fields []CarrierField) string {
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// NewCarrier makes a carrier that connects when it first delivers.
+// NewCarrier makes a Carrier; it connects when it first delivers.
 func NewCarrier(o CarrierOptions) (*Carrier, error) {
 	u, err := url.Parse(o.WebhookURL)
 	if err != nil {
@@ -67,7 +66,7 @@ func NewCarrier(o CarrierOptions) (*Carrier, error) {
 	c := &Carrier{addr: o.Dial, host: u.Host, path: u.RequestURI(), url: u.String(), token: o.AuthToken}
 	if c.addr == "" {
 		c.addr = u.Host
-		if strings.HasSuffix(u.Hostname(), ".localhost") { // resolvers differ, RFC 6761 6.3 does not
+		if strings.HasSuffix(u.Hostname(), ".localhost") { // not every resolver knows these names, which mean this machine (RFC 6761 6.3)
 			c.addr = net.JoinHostPort("127.0.0.1", u.Port())
 		}
 	}
@@ -79,8 +78,8 @@ func NewCarrier(o CarrierOptions) (*Carrier, error) {
 	return c, nil
 }
 
-// Text delivers one inbound text and returns the answer's status. An error
-// means that no answer came; the next call connects anew.
+// Text delivers one inbound text and returns the answer's status. An error means that no answer
+// came; the next call makes a new connection.
 func (c *Carrier) Text(ctx context.Context, sid, from, body string) (status int, err error) {
 	return c.Deliver(ctx, c.TextFields(sid, from, body)...)
 }
@@ -124,7 +123,7 @@ func (c *Carrier) exchange(ctx context.Context) (int, error) {
 		}
 		c.conn, c.in = conn, bufio.NewReaderSize(conn, 4096)
 	}
-	if err := c.conn.SetDeadline(time.Now().Add(15 * time.Second)); err != nil { // the carrier's own patience
+	if err := c.conn.SetDeadline(time.Now().Add(15 * time.Second)); err != nil { // a carrier gives up after this time, too
 		return 0, fmt.Errorf("drive: carrier: %w", err)
 	}
 	if _, err := c.conn.Write(c.out); err != nil {
@@ -133,7 +132,7 @@ func (c *Carrier) exchange(ctx context.Context) (int, error) {
 	return c.answer()
 }
 
-// answer reads a response with a Content-Length, or a chunked one by net/http.
+// answer reads a response: one with a Content-Length itself, a chunked one through net/http.
 func (c *Carrier) answer() (int, error) {
 	line, err := c.in.ReadSlice('\n')
 	if err != nil || len(line) < 12 {
@@ -169,7 +168,7 @@ func (c *Carrier) answer() (int, error) {
 	return status, nil
 }
 
-// Close closes the connection; the carrier may be used again.
+// Close closes the connection. The Carrier may be used again, and connects then.
 func (c *Carrier) Close() {
 	if c.conn != nil {
 		_ = c.conn.Close()

@@ -22,14 +22,14 @@ type Event struct {
 	Body         json.RawMessage `json:"body"`
 }
 
-// Customer is a visitor's socket.
+// Customer is the socket of a visitor of a site's chat.
 type Customer struct {
 	*socket
-	Token string // read it after Start
+	Token string // must be read only after Start
 	http  *http.Client
 	base  string // http://host:port
 
-	// OnEvent, when set before Dial's frames come, gets the raw event frame.
+	// onEvent gets each raw event frame; nil: ignored.
 	onEvent    func([]byte)
 	onAccepted func(clientID string, seq uint64)
 	onRefused  func(clientID, code string)
@@ -37,7 +37,7 @@ type Customer struct {
 	mu      sync.Mutex
 	waiting map[string]chan accepted
 	grants  map[string]chan grant
-	asked   int // grants
+	asked   int // number of grants asked for
 	welcome chan struct{}
 	visitor chan struct{}
 	live    chan struct{}
@@ -56,24 +56,24 @@ type CustomerOptions struct {
 	Site   string
 	Origin string // Origin header; "" = none
 	From   string // IP address to connect from; "" = any
-	Token  string // of an earlier visit; "" = a new visitor
+	Token  string // the token of an earlier visit; "" = a new visitor
 	Cursor Cursor // the last event that the client has; zero = none
-	// OnEvent gets each raw event frame, OnAccepted each acknowledgement of a
-	// message sent by SendRaw. Called from the socket's reader; nil ignores.
+	// OnEvent gets each raw event frame, OnAccepted each acknowledgement of a message that was sent
+	// by SendRaw. They are called by the goroutine that reads the socket; nil: ignored.
 	OnEvent    func(frame []byte)
 	OnAccepted func(clientID string, seq uint64)
-	// OnRefused gets each refusal of a message sent by SendRaw.
+	// OnRefused gets each refusal of a message that was sent by SendRaw.
 	OnRefused func(clientID, code string)
 }
 
-// Cursor is where a customer's client stands in its conversation.
+// Cursor is the last event that a customer's client has.
 type Cursor struct {
 	Conversation string `json:"conversation"`
 	Seq          uint64 `json:"seq"`
-	Open         bool   `json:"open"` // it had not ended by then
+	Open         bool   `json:"open"` // the conversation had not ended at that event
 }
 
-// DialCustomer opens a visitor's socket and says hello.
+// DialCustomer opens a visitor's socket and sends hello.
 func DialCustomer(ctx context.Context, o CustomerOptions) (*Customer, error) {
 	c := &Customer{Token: o.Token, onEvent: o.OnEvent, onAccepted: o.OnAccepted, onRefused: o.OnRefused, waiting: map[string]chan accepted{},
 		grants: map[string]chan grant{}, welcome: make(chan struct{}), visitor: make(chan struct{}), live: make(chan struct{}, 16), other: make(chan []byte, 64)}
@@ -202,7 +202,7 @@ func (c *Customer) frame(b []byte) {
 	}
 }
 
-// field cuts the value that follows a key in flat JSON made by the server.
+// field returns the value after a key in flat JSON that the server has made.
 func field(b []byte, key string) []byte {
 	i := bytes.Index(b, []byte(key))
 	if i < 0 {
@@ -217,11 +217,10 @@ func field(b []byte, key string) []byte {
 	return nil
 }
 
-// RefusedError is a message or start that was not taken.
+// RefusedError means that a message, a start or a command was refused.
 type RefusedError struct {
 	Code string `json:"code"`
-	// With thread_open: the open exchange, whose it is, and whether Join lets the
-	// agent in.
+	// With the code thread_open: the open exchange, whose it is, and whether the agent may Join it.
 	Conversation string `json:"conversation"`
 	Owner        *struct {
 		ID   string `json:"id"`
@@ -254,8 +253,7 @@ func (c *Customer) ask(ctx context.Context, clientID string, v any) (conversatio
 	}
 }
 
-// Start asks for a conversation with the form's answers and waits until that
-// is durable.
+// Start asks for a conversation with the form's answers and waits until the start is durable.
 func (c *Customer) Start(ctx context.Context, clientID string, form map[string]string) (conversation string, err error) {
 	if err := c.Register(ctx); err != nil {
 		return "", err
@@ -264,7 +262,7 @@ func (c *Customer) Start(ctx context.Context, clientID string, form map[string]s
 	return conversation, err
 }
 
-// Register asks for a token for a visitor who has none; Start does it too.
+// Register asks for a token if the visitor has none; Start calls it.
 func (c *Customer) Register(ctx context.Context) error {
 	c.mu.Lock()
 	known := c.Token != ""
@@ -302,8 +300,8 @@ func (c *Customer) Send(ctx context.Context, clientID string, parts ...any) (seq
 	return seq, err
 }
 
-// SendRaw sends a text without waiting; see OnAccepted. clientID and text must
-// need no escaping in JSON.
+// SendRaw sends a text without waiting for the answer, which OnAccepted or OnRefused gets. clientID
+// and text must not need escaping in JSON.
 func (c *Customer) SendRaw(clientID, text string) error {
 	b := make([]byte, 0, 128+len(text))
 	b = append(b, `{"t":"message","client_id":"`...)
@@ -317,6 +315,6 @@ func (c *Customer) SendRaw(clientID, text string) error {
 // End ends the conversation.
 func (c *Customer) End() error { return c.send(map[string]any{"t": "end"}) }
 
-// Other delivers every frame that is neither event nor answer, as far as it
-// is read.
+// Other delivers the frames that are neither events nor answers; when nobody reads them they are
+// dropped.
 func (c *Customer) Other() <-chan []byte { return c.other }

@@ -19,8 +19,8 @@ var ErrClosed = errors.New("drive: socket closed")
 
 var errMalformed = errors.New("drive: the server sent a frame that cannot be read")
 
-// socket is a client's WebSocket. frame is called for each text frame, from one
-// goroutine; the bytes are valid during the call only.
+// socket is a client's WebSocket. frame is called for each text frame, from one goroutine; the
+// bytes are valid only during the call.
 type socket struct {
 	gws.BuiltinEventHandler
 	conn   *gws.Conn
@@ -58,8 +58,8 @@ func dialWith(ctx context.Context, from *net.Dialer, rawURL string, header http.
 	return s, nil
 }
 
-// read runs the library's loop. It takes a length with the top bit set for a
-// negative one and panics: that server's socket ends, the driver goes on.
+// read runs the library's loop. A length with its top bit set makes the library panic; read
+// recovers, so that only this socket ends.
 func (s *socket) read() {
 	defer func() {
 		if recover() != nil {
@@ -70,7 +70,7 @@ func (s *socket) read() {
 	s.conn.ReadLoop()
 }
 
-// DialError is a refused upgrade. Status is the HTTP status of the answer.
+// DialError means that the upgrade was refused. Status is the HTTP status of the answer.
 type DialError struct {
 	Status int
 	Err    error
@@ -79,10 +79,10 @@ type DialError struct {
 // Error says what the server answered.
 func (e *DialError) Error() string { return fmt.Sprintf("drive: dial: status %d: %v", e.Status, e.Err) }
 
-// Unwrap gives the reason.
+// Unwrap returns the cause.
 func (e *DialError) Unwrap() error { return e.Err }
 
-// loopback dials *.localhost at 127.0.0.1, as browsers do (RFC 6761 section 6.3).
+// loopback connects to 127.0.0.1 for *.localhost, as browsers do (RFC 6761 section 6.3).
 type loopback struct {
 	ctx  context.Context //nolint:containedctx // gws has no dialer with a context
 	from *net.Dialer
@@ -93,7 +93,7 @@ func (d loopback) Dial(network, addr string) (net.Conn, error) {
 	return dialLoopback(d.ctx, d.from, network, addr)
 }
 
-// DialLoopback dials, with names below localhost meaning 127.0.0.1.
+// DialLoopback connects to an address; names below localhost mean 127.0.0.1.
 func DialLoopback(ctx context.Context, network, addr string) (net.Conn, error) {
 	return dialLoopback(ctx, &net.Dialer{}, network, addr)
 }
@@ -109,7 +109,7 @@ func dialLoopback(ctx context.Context, from *net.Dialer, network, addr string) (
 	return from.DialContext(ctx, network, addr)
 }
 
-// dialerFrom connects from an IP address; "" = any.
+// dialerFrom makes a dialer that connects from an IP address; "" = any.
 func dialerFrom(ip string) (*net.Dialer, error) {
 	if ip == "" {
 		return &net.Dialer{}, nil
@@ -121,7 +121,7 @@ func dialerFrom(ip string) (*net.Dialer, error) {
 	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: addr}}, nil
 }
 
-// HTTPClient resolves names below localhost as browsers do.
+// HTTPClient makes a client that resolves names below localhost as browsers do.
 func HTTPClient() *http.Client { return httpClient(&net.Dialer{}) }
 
 func httpClient(from *net.Dialer) *http.Client {
@@ -157,16 +157,16 @@ func (s *socket) write(frame []byte) error {
 	return nil
 }
 
-// Write sends a text frame as it is, well-formed or not.
+// Write sends bytes as a text frame, whether or not they are a valid frame of the protocol.
 func (s *socket) Write(frame []byte) error { return s.write(frame) }
 
-// Closed is closed when the socket is.
+// Closed returns a channel that is closed when the socket is.
 func (s *socket) Closed() <-chan struct{} { return s.closed }
 
-// CloseReason is why the socket closed; call it after Closed.
+// CloseReason is why the socket was closed; call it after Closed.
 func (s *socket) CloseReason() error { return s.err }
 
-// Close drops the connection and waits for its reader.
+// Close closes the connection and waits for the goroutine that reads it.
 func (s *socket) Close() {
 	_ = s.conn.NetConn().Close()
 	s.wg.Wait()

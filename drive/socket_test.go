@@ -14,8 +14,8 @@ import (
 	"github.com/parley-gateway/parley/drive"
 )
 
-// TestMalformedServerFrame: PR19, a server that sends a length with the top
-// bit set ends the driver's socket, not the driver.
+// TestMalformedServerFrame: PR19, a server that sends a length with the top bit set ends this
+// socket of the driver, and not the driver.
 func TestMalformedServerFrame(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, rw, err := http.NewResponseController(w).Hijack()

@@ -10,7 +10,7 @@ import (
 	"strconv"
 )
 
-// grant answers a grant frame. code is why there is none; "" = there is one.
+// grant is the answer to a grant frame. code says why there is no grant; "" = there is one.
 type grant struct {
 	Grant   string `json:"grant"`
 	URL     string `json:"url"` // a path
@@ -18,13 +18,13 @@ type grant struct {
 	code    string
 }
 
-// Uploaded is a file that was taken: the part of a message that names it.
+// Uploaded is a file that was accepted, as the part that a message refers to it by.
 type Uploaded struct {
 	Kind string       `json:"kind"`
 	File UploadedFile `json:"file"`
 }
 
-// UploadedFile is what a visitor is told of a file that was taken.
+// UploadedFile describes an accepted file to the visitor.
 type UploadedFile struct {
 	Blob   string `json:"blob"`
 	Name   string `json:"name"`
@@ -35,12 +35,12 @@ type UploadedFile struct {
 	Key    string `json:"key"`
 }
 
-// UploadError is a file that was not taken.
+// UploadError means that a file was not accepted.
 type UploadError struct {
-	Status     int    // of the answer; 0 = there was no grant, so nothing was sent
-	Code       string // as published
+	Status     int    // HTTP status; 0 = there was no grant, so nothing was sent
+	Code       string // the published code
 	RetryMS    int64
-	RetryAfter string // the header
+	RetryAfter string // value of the Retry-After header
 }
 
 // Error names status and code.
@@ -48,8 +48,8 @@ func (e *UploadError) Error() string {
 	return "drive: not uploaded: status " + strconv.Itoa(e.Status) + ", " + e.Code
 }
 
-// Upload asks for a grant and sends a file; the visitor must be known, see
-// Register. A refusal is an *UploadError.
+// Upload asks for a grant and sends a file; the visitor must have a token, see Register. If the
+// file is refused the error is an *UploadError.
 func (c *Customer) Upload(ctx context.Context, name, mime string, body io.Reader) (u Uploaded, err error) {
 	g, err := c.grant(ctx)
 	if err != nil {
@@ -78,7 +78,7 @@ func (c *Customer) Upload(ctx context.Context, name, mime string, body io.Reader
 			RetryMS int64  `json:"retry_ms"`
 		} `json:"error"`
 	}
-	bad := json.Unmarshal(b, &answer) // what answers for the plugin says it in plain text
+	bad := json.Unmarshal(b, &answer) // an answer of the gateway in the plugin's place is plain text
 	if resp.StatusCode != http.StatusOK {
 		return u, &UploadError{Status: resp.StatusCode, Code: answer.Error.Code, RetryMS: answer.Error.RetryMS, RetryAfter: resp.Header.Get("Retry-After")}
 	}
@@ -88,7 +88,7 @@ func (c *Customer) Upload(ctx context.Context, name, mime string, body io.Reader
 	return answer.Uploaded, nil
 }
 
-// grant asks for the right to upload one file.
+// grant asks the server for a grant to upload one file.
 func (c *Customer) grant(ctx context.Context) (grant, error) {
 	ch := make(chan grant, 1)
 	c.mu.Lock()

@@ -19,7 +19,7 @@ import (
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// envReference finds the variables that a records file names.
+// envReference finds the environment variables that a records file names.
 var envReference = regexp.MustCompile(`env:\s*"?([A-Za-z_][A-Za-z0-9_]*)`)
 
 type applyCmd struct {
@@ -55,8 +55,8 @@ func (c *applyCmd) Run(a *app) error {
 	return printChanges(a.stdout, changes, c.JSON)
 }
 
-// change has the running gateway carry the request out, or does it in the data
-// folder itself when none is running.
+// change has the running gateway carry out the request; if none is running it opens the stores and
+// carries it out itself.
 func change(ctx context.Context, cfg config.Config, req control.Request) ([]directory.Change, error) {
 	changes, err := control.Client{RunDir: cfg.RunDir()}.Do(ctx, req)
 	if !errors.Is(err, control.ErrNotRunning) {
@@ -151,8 +151,8 @@ func (f *configFlags) change(a *app, req control.User) error {
 	return printChanges(a.stdout, changes, false)
 }
 
-// readPassword takes one line; a password never comes as an argument, where
-// other users of the machine could read it.
+// readPassword reads a password from standard input. It is never an argument, because other users
+// of the machine can read those.
 func readPassword(a *app) (string, error) {
 	_, _ = fmt.Fprint(a.stderr, "Password: ")
 	b, err := io.ReadAll(io.LimitReader(os.Stdin, 4096))

@@ -9,8 +9,8 @@ import (
 	"github.com/parley-gateway/parley/internal/bench"
 )
 
-// benchCmd has the benches' flags. Each command is converted to the bench of its
-// name, so the compiler sees to it that no flag is forgotten.
+// benchCmd has the flags of the benches. Each command is converted to the type of the bench with
+// its name, so the compiler notices a flag that was forgotten.
 type benchCmd struct {
 	Webchat benchWebchatCmd `cmd:"" help:"Customers' messages through socket, log and router to agents' sockets."`
 	SMS     benchSMSCmd     `cmd:"" name:"sms" help:"Signed texts of a carrier through webhook, plugin and router to the log."`
@@ -102,8 +102,8 @@ func (c *benchLogCmd) Run(a *app) error {
 	return bench.Log(*c).Run(a.ctx, a.stdout)
 }
 
-// benchDemo is the demo for benches that fill a store before they start it. Its
-// carrier is known only once the demo runs.
+// benchDemo describes the demo to benches that fill a store before they start it. The carrier's
+// values are empty, since they are known only once the demo runs.
 func benchDemo() bench.Demo {
 	return bench.Demo{
 		Seed: func(ctx context.Context, cfg config.Config) error {

@@ -6,7 +6,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/webchat"
 )
 
-// builtin is the catalogue of built-in plugins: one line a plugin.
+// builtin is the catalogue of built-in plugins, with one line for each plugin.
 func builtin() map[string]func() {
 	return map[string]func(){
 		"sms":     sms.Serve,
@@ -14,8 +14,8 @@ func builtin() map[string]func() {
 	}
 }
 
-// webhookFragment is what a number's webhook URL should have behind it at the
-// plugin's carrier, and whether url has it; "" = nothing to say.
+// webhookFragment is the fragment that a number's webhook URL should have at the plugin's carrier,
+// and whether url has it; "" = the carrier needs none.
 func webhookFragment(plugin, url string) (fragment string, there bool) {
 	if plugin == "sms" {
 		return sms.WebhookOverrides, sms.RepeatsWebhook(url)
@@ -23,7 +23,7 @@ func webhookFragment(plugin, url string) (fragment string, there bool) {
 	return "", false
 }
 
-// The vendors' doubles that come with the plugins.
+// Types of the vendors' doubles that belong to the plugins.
 type (
 	twilioOptions = sandbox.Options
 	twilioNumber  = sandbox.Number

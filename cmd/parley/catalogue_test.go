@@ -8,7 +8,7 @@ import (
 	"github.com/parley-gateway/parley/config"
 )
 
-// What runs when the configuration says nothing is the whole catalogue.
+// Without a configuration all plugins of the catalogue run.
 func TestBuiltInPluginsRunByDefault(t *testing.T) {
 	got := slices.Sorted(slices.Values(config.Default().Plugins.Builtin))
 	if want := slices.Sorted(maps.Keys(builtin())); !slices.Equal(got, want) {

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// systemTime reads the system's clock plus the duration ("-1h") that the file
-// named in CLOCKFAULT_OFFSET_FILE holds now. It is only in builds with the tag
-// clockfault: tests make clocks jump with it (FT19) on a machine whose own clock
-// others need. Plugin processes go by the machine's clock.
+// systemTime reads the system's clock and adds the duration ("-1h") that is at present in the file
+// named by CLOCKFAULT_OFFSET_FILE. It exists only in builds with the tag clockfault: tests make the
+// clock jump with it (FT19), because they must not change the machine's own clock. Plugin processes
+// use the machine's clock.
 func systemTime() func() time.Time {
 	name := os.Getenv("CLOCKFAULT_OFFSET_FILE")
 	return func() time.Time {

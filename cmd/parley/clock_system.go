@@ -4,6 +4,6 @@ package main
 
 import "time"
 
-// systemTime reads the system's clock. A build with the tag clockfault, which
-// tests make, can pretend that it jumps.
+// systemTime reads the system's clock. A build with the tag clockfault, made for tests, can pretend
+// that the clock jumps.
 func systemTime() func() time.Time { return time.Now }

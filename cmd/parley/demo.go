@@ -30,21 +30,21 @@ type demoCmd struct {
 	Data      string `type:"path" help:"Data folder, kept. Default: a new one that is removed at the end."`
 	Listen    string `default:"127.0.0.1:8080" help:"Address of the gateway; port 0 chooses a free one."`
 	OpsListen string `default:"127.0.0.1:9090" help:"Address of metrics and health; port 0 chooses a free one."`
-	// The sandbox plays the carrier of the demo's numbers.
+	// The sandbox takes the part of the carrier to which the demo's numbers belong.
 	SandboxListen string `default:"127.0.0.1:0" help:"Address of the carrier's sandbox and its phones; port 0 chooses a free one."`
 	SandboxURL    string `name:"sandbox-url" help:"Use a sandbox that runs on its own (parley sandbox twilio) instead."`
 	JSON          bool   `help:"One JSON line on standard output when everything is ready."`
 }
 
-// demoInfo is what people and scripts need to use a demo; also <data>/demo.json.
+// demoInfo is what people and scripts need to use a demo; it is also in <data>/demo.json.
 type demoInfo struct {
-	PublicURL    string      `json:"public_url"` // desktop and API, by a name that every client resolves
+	PublicURL    string      `json:"public_url"` // desktop and API, with a host name that every client resolves
 	DeskURL      string      `json:"desk_url"`   // the desktop on its own origin
 	OpsURL       string      `json:"ops_url"`
 	CustomerPage string      `json:"customer_page"`
 	Users        []demoUser  `json:"users"`
 	Webchat      demoWebchat `json:"webchat"`
-	PhonePage    string      `json:"phone_page"` // handsets to text with
+	PhonePage    string      `json:"phone_page"` // the page with handsets to text from
 	SMS          demoSMS     `json:"sms"`
 	Sandbox      demoSandbox `json:"sandbox"`
 
@@ -72,7 +72,8 @@ func (c *demoCmd) Run(a *app) (err error) {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(data)) }()
 	}
-	// A restarted gateway or sandbox must come back where browsers look for it.
+	// The ports are fixed, because a restarted gateway or sandbox must be where browsers look for
+	// it.
 	listen := []string{c.Listen, c.OpsListen}
 	if c.SandboxURL == "" {
 		listen = append(listen, c.SandboxListen)
@@ -87,7 +88,7 @@ func (c *demoCmd) Run(a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(data, 0o700); err != nil { // before the sandbox makes it
+	if err := os.MkdirAll(data, 0o700); err != nil { // made here, so that the sandbox does not make it with another mode
 		return err
 	}
 	carrier, err := c.carrier(a, data, at[2:])
@@ -132,14 +133,14 @@ func demoEnv(data string, public, opsAddr netip.AddrPort) []string {
 	return env
 }
 
-// publicURL is the gateway by the name that every client resolves.
+// publicURL is the gateway's URL with a host name that every client resolves.
 func publicURL(cfg config.Config) string {
 	_, port, _ := net.SplitHostPort(cfg.Listen.Public)
 	return "http://localhost:" + port
 }
 
-// seedDemo brings the records to what demo.yaml says; users keep the passwords
-// that an earlier run of the same folder gave them.
+// seedDemo makes the records what demo.yaml says; users keep the passwords that an earlier run in
+// the same folder gave them.
 func seedDemo(ctx context.Context, cfg config.Config, carrier twilioSelf) (demoInfo, error) {
 	old := readDemo(cfg.Data)
 	s, err := stores.Open(ctx, cfg, nil, discard())
@@ -199,12 +200,12 @@ func demoFile(data string) string { return filepath.Join(data, "demo.json") }
 func readDemo(data string) (info demoInfo) {
 	b, err := os.ReadFile(demoFile(data))
 	if err == nil {
-		_ = json.Unmarshal(b, &info) // unreadable: new passwords
+		_ = json.Unmarshal(b, &info) // if it cannot be read, users get new passwords
 	}
 	return info
 }
 
-// announce says where everything is, once.
+// announce prints where everything is, and writes demo.json.
 func announce(a *app, asJSON bool, data string, info demoInfo) error {
 	b, err := json.Marshal(info)
 	if err != nil {

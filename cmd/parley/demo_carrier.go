@@ -29,30 +29,30 @@ type demoSandbox struct {
 	TwilioURL string `json:"twilio_url"`
 }
 
-// demoNumbers are the accounts of demo.yaml that are texted to; the first one
-// is the service's.
+// demoNumbers are the accounts in demo.yaml that have phone numbers; the first one belongs to the
+// service.
 var demoNumbers = [...]struct{ account, number string }{
 	{"Text Line", "+15550100100"},
 	{"Ben direct", "+15550100101"},
 }
 
-// demoNumber is a number with the account that it became and its hook.
+// demoNumber is a phone number with the account made for it and that account's webhook.
 type demoNumber struct{ number, account, hook string }
 
-// carrierURL is the hook as the carrier is given it, with what doctor advises.
+// carrierURL is the webhook's URL as the carrier gets it, with the fragment that doctor advises.
 func (n demoNumber) carrierURL() string {
 	fragment, _ := webhookFragment("sms", n.hook)
 	return n.hook + "#" + fragment
 }
 
-// demoCarrier is the sandbox of the demo: a child of its own, beside the
-// gateway, so that it outlives it; or one that runs anyway.
+// demoCarrier is the demo's sandbox: a child process beside the gateway, so that it goes on when
+// the gateway is killed, or a sandbox that was running already.
 type demoCarrier struct {
 	self twilioSelf
 	stop func() error
 }
 
-// carrier starts the sandbox at an address, or finds the one that was named.
+// carrier starts the sandbox at an address, or finds the sandbox that was named.
 func (c *demoCmd) carrier(a *app, data string, listen []netip.AddrPort) (*demoCarrier, error) {
 	if c.SandboxURL != "" {
 		self, err := askSandbox(a.ctx, strings.TrimSuffix(c.SandboxURL, "/"))
@@ -60,7 +60,7 @@ func (c *demoCmd) carrier(a *app, data string, listen []netip.AddrPort) (*demoCa
 	}
 	at := listen[0]
 	base := "http://" + reachable(at)
-	ctx, cancel := context.WithCancel(context.WithoutCancel(a.ctx)) // ends after the gateway
+	ctx, cancel := context.WithCancel(context.WithoutCancel(a.ctx)) // ended after the gateway
 	ended, up := make(chan error, 1), make(chan struct{})
 	stop := func() error {
 		cancel()
@@ -89,12 +89,12 @@ func (c *demoCmd) carrier(a *app, data string, listen []netip.AddrPort) (*demoCa
 
 func askSandbox(ctx context.Context, base string) (self twilioSelf, err error) {
 	err = sandboxCall(ctx, http.MethodGet, base+"/_sandbox", nil, &self)
-	self.URL, self.PhonePage = base, base+"/phones" // as the user reaches it
+	self.URL, self.PhonePage = base, base+"/phones" // as the user's browser reaches it
 	return self, err
 }
 
-// useCarrier fills in what the records of the carrier's accounts cannot know.
-// A zero carrier leaves them for the next start.
+// useCarrier fills in the carrier's values, which demo.yaml cannot contain, in the records of the
+// carrier's accounts. A zero carrier leaves them for the next start.
 func useCarrier(accounts []directory.AccountRecord, carrier twilioSelf) {
 	for i := range accounts {
 		a := &accounts[i]
@@ -106,9 +106,9 @@ func useCarrier(accounts []directory.AccountRecord, carrier twilioSelf) {
 	}
 }
 
-// useHooks names the webhooks as the sandbox does, which are signed by that
-// name: by default they are on the chat origin, which browsers resolve and
-// many scripts do not.
+// useHooks sets the webhook URLs of the accounts to those that the sandbox uses, because signatures
+// cover the URL: by default webhooks are on the chat origin, whose name browsers resolve and many
+// scripts do not.
 func useHooks(accounts []directory.AccountRecord, numbers []demoNumber) {
 	for i := range accounts {
 		for _, n := range numbers {
@@ -119,7 +119,7 @@ func useHooks(accounts []directory.AccountRecord, numbers []demoNumber) {
 	}
 }
 
-// direct sends the numbers' messages to the gateway.
+// direct makes the sandbox deliver the numbers' messages to the gateway.
 func (c *demoCarrier) direct(ctx context.Context, info *demoInfo) error {
 	for i, n := range info.numbers {
 		number := twilioNumber{Number: n.number, WebhookURL: n.carrierURL()}
@@ -134,7 +134,7 @@ func (c *demoCarrier) direct(ctx context.Context, info *demoInfo) error {
 	return nil
 }
 
-// sandboxCall is a request to the control API of a sandbox.
+// sandboxCall makes a request to a sandbox's control API.
 func sandboxCall(ctx context.Context, method, url string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

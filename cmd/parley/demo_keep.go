@@ -12,20 +12,21 @@ import (
 	"time"
 )
 
-// demoKeeper starts a child again when it dies, as a service manager would.
+// demoKeeper runs a child process and starts it again when it dies, as a service manager would.
 type demoKeeper struct {
 	name   string
-	args   []string // of this executable
-	env    []string // besides the environment
+	args   []string // arguments for this executable
+	env    []string // added to this process's environment
 	stderr io.Writer
-	quiet  bool         // its standard output goes nowhere
-	health string       // URL that answers 200 when the child is ready
-	ready  func() error // called once
+	quiet  bool         // drop its standard output
+	health string       // URL that answers 200 once the child is ready
+	ready  func() error // called once, at the first time
 }
 
-// keep returns when ctx is over and the child has ended in order.
+// keep returns when ctx has ended and the child has exited in an orderly way.
 func (d *demoKeeper) keep(ctx context.Context) error {
-	// The child dies with the thread that started it; keep both until the end.
+	// The kernel ends the child when the thread that started it ends, so this goroutine keeps its
+	// thread.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	told := false
@@ -71,7 +72,7 @@ func (d *demoKeeper) keep(ctx context.Context) error {
 	}
 }
 
-// wait polls until the child is ready; false when it ended before.
+// wait polls until the child is ready; false when the child ended first.
 func (d *demoKeeper) wait(ctx context.Context, exited chan error) bool {
 	tick := time.NewTicker(25 * time.Millisecond)
 	defer tick.Stop()

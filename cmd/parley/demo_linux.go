@@ -2,8 +2,8 @@ package main
 
 import "syscall"
 
-// demoChild lets the gateway stop in order when the demo itself is killed, and
-// keeps a terminal's Ctrl+C from reaching it before the demo passes it on.
+// demoChild makes the gateway stop in an orderly way when the demo itself is killed, and keeps a
+// terminal's Ctrl+C from reaching it directly: the demo stops it then.
 func demoChild() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/parley-gateway/parley/core/vault"
 )
 
-// withSecrets puts an account's secrets beside its settings, as the plugin's
-// schema has them; the host takes them apart again by x-secret.
+// withSecrets adds an account's secrets to its settings, where the plugin's schema has them; the
+// host separates them again by x-secret.
 func withSecrets(settings json.RawMessage, secrets map[string]string) (json.RawMessage, error) {
 	if len(secrets) == 0 {
 		return settings, nil
@@ -35,7 +35,7 @@ func withSecrets(settings json.RawMessage, secrets map[string]string) (json.RawM
 	return json.Marshal(all)
 }
 
-// logCollector gives the log's statistics to Prometheus.
+// logCollector exports the log's statistics to Prometheus.
 type logCollector struct{ log eventlog.Log }
 
 func logDesc(name, help string) *prometheus.Desc {
@@ -60,7 +60,7 @@ func (c logCollector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(logDesc("queue_length", "Appends that wait for the next commit."), prometheus.GaugeValue, float64(s.Queue))
 }
 
-// clockGauge gives the clock's difference to Prometheus.
+// clockGauge exports how far the system's clock is ahead of the installation's time.
 func clockGauge(c *clock.Clock) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "parley_clock_offset_seconds",
@@ -68,7 +68,7 @@ func clockGauge(c *clock.Clock) prometheus.Collector {
 	}, func() float64 { return c.Offset().Seconds() })
 }
 
-// damagedKeys counts the keys in use that were found damaged.
+// damagedKeys exports how many of the keys in use were found to be damaged.
 func damagedKeys(v *vault.Vault) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "parley_vault_damaged_keys", Help: "Data keys that were asked for and cannot be read: what they sealed is lost.",

@@ -70,16 +70,16 @@ func (c *logCmd) Run(a *app) (err error) {
 	return done(a.ctx, p.all(a.ctx))
 }
 
-// logReader is what `parley log` needs of a log. Each call is a transaction of its
-// own and short, so that a gateway at work beside it can tidy its log up.
+// logReader is what `parley log` needs of a log. Each call is a short transaction of its own, so
+// that a gateway that is running can compact its log meanwhile.
 type logReader interface {
 	Read(ctx context.Context, stream eventlog.StreamID, after uint64, limit int) ([]eventlog.Record, error)
 	Tail(ctx context.Context, after int64, limit int) ([]eventlog.Record, error)
 	Wait(ctx context.Context, after int64) error
 }
 
-// How much is read at once, and how often one stream is looked at for news: Wait
-// tells of events of any stream.
+// How many records are read at once, and how often one stream is read again: Wait reports events of
+// any stream.
 const (
 	logPage   = 1000
 	lookAgain = 250 * time.Millisecond
@@ -93,7 +93,7 @@ type logPrinter struct {
 	follow bool
 }
 
-// stream prints one stream, reading no other.
+// stream prints one stream without reading any other.
 func (p *logPrinter) stream(ctx context.Context, id eventlog.StreamID) error {
 	for after := uint64(0); ; {
 		recs, err := p.log.Read(ctx, id, after, logPage)
@@ -133,7 +133,7 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// all prints every stream, in the order of commits.
+// all prints all streams, in the order of commits.
 func (p *logPrinter) all(ctx context.Context) error {
 	for pos := p.since; ; {
 		recs, err := p.log.Tail(ctx, pos, logPage)
@@ -161,9 +161,9 @@ func (p *logPrinter) all(ctx context.Context) error {
 	}
 }
 
-// noteLogRead has the running gateway write into the audit trail that somebody
-// reads the log (SPEC Z5). Without a gateway the log is a copy, or nobody may
-// write beside it: the reader is told that no line is left.
+// noteLogRead has the running gateway write into the audit trail that somebody reads the log (SPEC
+// Z5). If no gateway is running, the log is a copy or must not be written to: the reader is told
+// that no entry is made.
 func noteLogRead(a *app, cfg config.Config, stream string) error {
 	_, err := control.Client{RunDir: cfg.RunDir()}.Do(a.ctx, control.LogRead(stream))
 	if errors.Is(err, control.ErrNotRunning) {
@@ -186,7 +186,7 @@ func (p *logPrinter) print(rec eventlog.Record) error {
 	return enc.Encode(logLine{Pos: rec.Pos, Stream: conversation.ConversationID(rec.Stream).String(), Seq: rec.Seq, At: rec.At.UTC(), Type: rec.Type, Head: rec.Head, Body: body})
 }
 
-// done turns the end that the user asked for into success.
+// done returns nil if the user has ended the command.
 func done(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // Ctrl+C ends --follow

@@ -15,7 +15,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog/memlog"
 )
 
-// oneStream is a log of which only one stream may be read.
+// oneStream is a log that fails the test when another stream than one is read.
 type oneStream struct {
 	*memlog.Log
 	t    *testing.T
@@ -45,7 +45,7 @@ func (l *oneStream) add(n int, stream eventlog.StreamID) {
 	}
 }
 
-// One conversation is printed without reading the others, from a position on, and
+// The log of one conversation is printed without reading the others, from a position on, and
 // followed.
 func TestLogOfOneConversation(t *testing.T) {
 	l := &oneStream{Log: memlog.New(), t: t, only: eventlogtest.ID(1)}

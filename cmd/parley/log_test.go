@@ -15,10 +15,10 @@ import (
 	"github.com/parley-gateway/parley/internal/stores"
 )
 
-// `parley log` leaves a line in the audit trail of the gateway that it reads
-// beside, and says so where there is none (SPEC Z5).
+// `parley log` leaves an entry in the audit trail of the running gateway, and says so if none is
+// running (SPEC Z5).
 func TestLogReadIsAudited(t *testing.T) {
-	data, err := os.MkdirTemp("", "p") // short: a socket's path is
+	data, err := os.MkdirTemp("", "p") // a short name, because the path of a socket must be short
 	if err != nil {
 		t.Fatal(err)
 	}

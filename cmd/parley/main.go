@@ -1,7 +1,6 @@
-// Command parley is the whole of Parley: the gateway, its built-in plugins
-// (the same executable started again), and the tools of operators and
-// integrators. It parses, builds, runs and turns the outcome into an exit
-// code: 0 ok, 1 failed, 2 wrong usage.
+// Command parley is all of Parley: the gateway, its built-in plugins (the same executable, started
+// again), and the tools of operators and integrators. It parses the arguments, runs a command and
+// returns its exit code: 0 ok, 1 failed, 2 wrong usage.
 package main
 
 import (
@@ -20,8 +19,8 @@ import (
 )
 
 func main() {
-	// What the gateway starts of itself looks at nothing else: a plugin's start is on
-	// the path of every recovery, and a guard is to be small.
+	// Processes that the gateway itself starts skip all else: every recovery waits for a plugin's
+	// start, and a guard process must be small.
 	if len(os.Args) == 4 && os.Args[1] == "plugin" {
 		serve, ok := builtin()[os.Args[3]]
 		switch {
@@ -38,7 +37,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// app is what every command gets.
+// app holds what every command gets.
 type app struct {
 	ctx            context.Context //nolint:containedctx // a command's whole life
 	stdout, stderr io.Writer
@@ -58,7 +57,7 @@ type cli struct {
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
-// usageError makes the exit code 2.
+// usageError wraps an error for which the exit code is 2.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }

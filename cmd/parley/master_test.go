@@ -36,8 +36,8 @@ func openAndClose(t *testing.T, cfg config.Config) error {
 	return s.Close()
 }
 
-// A master key that is missing beside data is never replaced by a new one:
-// every command refuses, says why, and leaves the folder as it was.
+// A master key that is missing beside existing data is never replaced by a new one: every command
+// refuses, says why, and does not change the folder.
 func TestMissingMasterKey(t *testing.T) {
 	for name, lost := range map[string]func(config.Config) []string{
 		"key alone":    func(c config.Config) []string { return []string{c.MasterKeyFile()} },
@@ -85,7 +85,7 @@ func TestMissingMasterKey(t *testing.T) {
 	}
 }
 
-// Doctor counts damaged keys; the stores open beside them (FT13).
+// Doctor counts damaged keys; the stores can be opened all the same (FT13).
 func TestDoctorShowsDamagedKeys(t *testing.T) {
 	cfg := folder(t)
 	s, err := stores.Open(t.Context(), cfg, nil, discard())
@@ -117,7 +117,7 @@ func TestDoctorShowsDamagedKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = db.ExecContext(t.Context(), `UPDATE vault_keys SET wrapped = randomblob(length(wrapped)) WHERE id = 1`) // the first account's
+	_, err = db.ExecContext(t.Context(), `UPDATE vault_keys SET wrapped = randomblob(length(wrapped)) WHERE id = 1`) // the key of the first account
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}

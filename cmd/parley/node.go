@@ -61,8 +61,8 @@ type node struct {
 	stop       context.CancelFunc
 }
 
-// startNode builds a gateway from the inside out: what serves is there before
-// what is served. On error everything is undone.
+// startNode builds a gateway from the inside out: what others use is built before them. If it fails
+// it stops what it has started.
 func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *node, err error) {
 	n := &node{cfg: cfg, logger: logger}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -133,7 +133,7 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 	return n, n.serve(ctx, registry, origins)
 }
 
-// perIP turns the file's "0 = no limit" into the server's.
+// perIP converts the configuration's 0, which means no limit, to the server's negative value.
 func perIP(cfg config.Config) int {
 	if cfg.HTTP.MaxConnsPerIP == 0 {
 		return -1
@@ -205,7 +205,8 @@ func (n *node) startPlugins(ctx context.Context, origins gateway.Origins) error 
 	return nil
 }
 
-// pluginURL tells where a plugin is: a third-party one at its own origin, if it has one.
+// pluginURL returns a plugin's public URL: a third-party plugin has its own origin, if one is
+// configured.
 func pluginURL(origins gateway.Origins) func(plugin string, foreign bool) string {
 	return func(plugin string, foreign bool) string {
 		origin := origins.Chat
@@ -216,7 +217,7 @@ func pluginURL(origins gateway.Origins) func(plugin string, foreign bool) string
 	}
 }
 
-// giveAccounts tells the plugins of their accounts.
+// giveAccounts passes the accounts to the plugins.
 func (n *node) giveAccounts(ctx context.Context) error {
 	accounts, err := accountConfigs(ctx, n.stores.Directory, n.logger)
 	if err != nil {
@@ -230,7 +231,7 @@ func accountConfigs(ctx context.Context, dir *directory.Directory, logger *slog.
 	for _, a := range dir.Snapshot().Accounts() {
 		secrets, err := dir.Secrets(ctx, a.ID)
 		if errors.Is(err, vault.ErrDamaged) {
-			// It costs this account; the others go on.
+			// Only this account is switched off; the others work.
 			logger.Error("an account is off: its secrets cannot be read; restore the key store, or make the account anew", "account_id", a.ID, "err", err)
 			a.Enabled, err = false, nil
 		}
@@ -246,7 +247,7 @@ func accountConfigs(ctx context.Context, dir *directory.Directory, logger *slog.
 	return accounts, nil
 }
 
-// followAccounts tells the plugins what changes in the records.
+// followAccounts passes changes of the accounts to the plugins.
 func (n *node) followAccounts(ctx context.Context) {
 	changed, cancel := n.stores.Directory.Changes()
 	defer cancel()
@@ -262,7 +263,7 @@ func (n *node) followAccounts(ctx context.Context) {
 	}
 }
 
-// serve opens the doors.
+// serve starts to serve requests.
 func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins gateway.Origins) error {
 	v, _ := versionText()
 	n.stream = stream.New(stream.Options{
@@ -290,7 +291,7 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 		n.logger.Warn("this binary was built without the desktop's pages; `make build` makes them")
 	}
 	n.ctl, err = control.Start(ctx, control.Options{RunDir: n.cfg.RunDir(), Directory: n.stores.Directory, Host: n.host, Webhooks: n.webhooks})
-	if err != nil { // before anybody is told that we are ready
+	if err != nil { // checked before anybody is told that the gateway is ready
 		return err
 	}
 	n.server.Start(gateway.Handlers{
@@ -307,7 +308,7 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 	return nil
 }
 
-// webhooks are those of enabled accounts whose plugin takes any.
+// webhooks are those of enabled accounts whose plugin takes webhooks.
 func (n *node) webhooks() []control.Webhook {
 	out := []control.Webhook{}
 	for _, a := range n.stores.Directory.Snapshot().Accounts() {
@@ -326,7 +327,7 @@ func (n *node) webhooks() []control.Webhook {
 	return out
 }
 
-// doctor is what admins see of this node's own state.
+// doctor makes the checks of this node that administrators see.
 func (n *node) doctor(context.Context) []api.DoctorCheck {
 	var checks []api.DoctorCheck
 	for _, f := range []doctor.Finding{doctor.Folder(n.cfg.Data), doctor.MasterKey(n.cfg), doctor.Clock(n.clock.Offset())} {
@@ -335,10 +336,9 @@ func (n *node) doctor(context.Context) []api.DoctorCheck {
 	return checks
 }
 
-// checkLog writes: a full disk and a database that is away show in nothing else
-// while there is no traffic, and traffic does not come back before this says that
-// all is well (PR16). The write is a row of this node's own, which goes the way of
-// every append to the disk.
+// checkLog writes to the log's store, because without traffic nothing else shows a full disk or a
+// database that cannot be reached, and traffic comes back only when this check passes (PR16). It
+// writes a row of this node's own, in the same way as every append.
 func (n *node) checkLog(ctx context.Context) error {
 	select {
 	case <-n.stores.Log.Failed():
@@ -368,11 +368,11 @@ func (n *node) checkPlugins(context.Context) error {
 	return nil
 }
 
-// shutdown stops from the outside in, within a time: readiness off, sockets
-// told to come back, plugins drained, commits awaited (PR15). Safe on a node
-// that was only partly built.
+// shutdown stops from the outside in, within a time: readiness fails, sockets are told to connect
+// again later, plugins are drained, and commits are awaited (PR15). It may be called on a node that
+// was only partly built.
 func (n *node) shutdown(within time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), within+2*time.Second) // the process is ending: nobody else's time
+	ctx, cancel := context.WithTimeout(context.Background(), within+2*time.Second) // the process is ending, so there is no caller's context
 	defer cancel()
 	var errs []error
 	if n.health != nil {

@@ -58,7 +58,7 @@ func (c *pluginListCmd) Run(a *app) error {
 		return json.NewEncoder(a.stdout).Encode(running)
 	}
 	tw := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
-	_, _ = fmt.Fprintln(tw, "PLUGIN\tVERSION\tKIND\tSTATE\tPID\tRESTARTS\tREASON") // Flush has the error
+	_, _ = fmt.Fprintln(tw, "PLUGIN\tVERSION\tKIND\tSTATE\tPID\tRESTARTS\tREASON") // Flush returns the error
 	for _, p := range running {
 		pid := ""
 		if p.PID != 0 {

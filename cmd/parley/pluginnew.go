@@ -24,10 +24,10 @@ var newPluginFiles = map[string]string{
 	"fake.go": "fake/fake.go", "plugin.yaml": "plugin.yaml", "README.md": "README.md",
 }
 
-// pluginName is what a plugin may be called.
+// pluginName is the form of a plugin's name.
 var pluginName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
-// releasedVersion is a version that a module can require.
+// releasedVersion is the form of a version that a module can require.
 var releasedVersion = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.]+)?$`)
 
 const ownModule = "github.com/parley-gateway/parley"
@@ -53,7 +53,7 @@ func (c *pluginNewCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Mkdir(c.Dir, 0o750); err != nil { // never into a folder that is there
+	if err := os.Mkdir(c.Dir, 0o750); err != nil { // fails if the folder exists: no file in it may be overwritten
 		return fmt.Errorf("new plugin: %w", err)
 	}
 	for name, text := range files {
@@ -73,7 +73,7 @@ func (c *pluginNewCmd) Run(a *app) error {
 	return err
 }
 
-// files gives every file by its place.
+// files returns the contents of every file, by its path.
 func (c *pluginNewCmd) files() (map[string][]byte, error) {
 	out, err := c.moduleFiles()
 	if err != nil {
@@ -93,8 +93,8 @@ func (c *pluginNewCmd) files() (map[string][]byte, error) {
 	return out, nil
 }
 
-// moduleFiles gives go.mod, which requires this release. With the sources at
-// hand it uses those, and their go.sum, so that it builds at once.
+// moduleFiles returns go.mod, which requires this release. If the folder of Parley's sources is
+// given, go.mod uses that and its go.sum, so that the plugin builds at once.
 func (c *pluginNewCmd) moduleFiles() (map[string][]byte, error) {
 	if c.SDK == "" {
 		if !releasedVersion.MatchString(version) {

@@ -17,9 +17,9 @@ func newPluginIn(t *testing.T, args ...string) (code int, out string) {
 	return code, stdout.String() + stderr.String()
 }
 
-// TestPluginNew: what is written is formatted, builds, and passes its own
-// tests, the conformance kit among them (X2). The sources at hand and their
-// go.sum do; nothing is fetched.
+// TestPluginNew: the written plugin is formatted, builds, and passes its own tests, which include
+// the conformance kit (X2). It uses the sources of this repository and their go.sum, so nothing is
+// downloaded.
 func TestPluginNew(t *testing.T) {
 	sources, err := filepath.Abs("../..")
 	if err != nil {
@@ -38,7 +38,7 @@ func TestPluginNew(t *testing.T) {
 			t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
 		}
 	}
-	// A folder that is there is left alone.
+	// A folder that exists is not changed.
 	if code, out := newPluginIn(t, "acme-chat", "--dir", dir, "--sdk", sources); code == 0 || !strings.Contains(out, "exists") {
 		t.Errorf("again: exit code %d: %s", code, out)
 	}
@@ -68,7 +68,7 @@ func TestPluginNewRefuses(t *testing.T) {
 	}
 }
 
-// TestNewPluginRequiresTheRelease: a released binary needs no sources.
+// TestNewPluginRequiresTheRelease: with a released binary the sources are not needed.
 func TestNewPluginRequiresTheRelease(t *testing.T) {
 	for text, want := range map[string]bool{
 		"v1.2.3": true, "v1.2.3-rc.1": true, "dev": false, "v1.2.3-4-gabcdef": false, "v1.2.3-dirty-x": false, "1.2.3": false,

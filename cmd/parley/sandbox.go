@@ -59,11 +59,10 @@ func (c *sandboxTwilioCmd) Run(a *app) error {
 	return errors.Join(err, closeSandbox(srv, s))
 }
 
-// closeSandbox ends the sandbox first, since that releases the requests that
-// hang and the streams that are open.
+// closeSandbox closes the sandbox first, which ends requests that hang and streams that are open.
 func closeSandbox(srv *http.Server, s interface{ Close() error }) error {
 	err := s.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second) // the command's own is over
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second) // the command's own context has ended
 	defer cancel()
 	if srv.Shutdown(ctx) != nil {
 		err = errors.Join(err, srv.Close())
@@ -71,7 +70,7 @@ func closeSandbox(srv *http.Server, s interface{ Close() error }) error {
 	return err
 }
 
-// reachable is an address that clients on this machine can use.
+// reachable is the address with which clients on this machine can connect.
 func reachable(at netip.AddrPort) string {
 	if at.Addr().IsUnspecified() {
 		at = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), at.Port())

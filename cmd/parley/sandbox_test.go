@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// startSandbox runs the command until stop is called, which gives its exit code.
+// startSandbox runs the command until stop is called, which returns its exit code.
 func startSandbox(t *testing.T, args ...string) (self twilioSelf, stop func() int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -43,7 +43,7 @@ func TestSandboxCommand(t *testing.T) {
 		t.Fatalf("phones: %v %v", resp, err)
 	}
 	_ = resp.Body.Close()
-	events, err := http.Get(self.URL + "/_sandbox/events") // a stream that is open must not hold up the end
+	events, err := http.Get(self.URL + "/_sandbox/events") // an open stream must not delay the end
 	if err != nil {
 		t.Fatal(err)
 	}

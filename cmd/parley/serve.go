@@ -24,10 +24,10 @@ func (c *serveCmd) Run(a *app) error {
 	return serve(a.ctx, cfg, newLogger(cfg, a.stderr))
 }
 
-// errStoreFailed makes the process end with a failure after PR17's fatal error.
+// errStoreFailed is the error with which the process ends when the log has failed for good (PR17).
 var errStoreFailed = errors.New("the log has failed; nothing more can be made durable. Check the disk, then start again: what was acknowledged is safe")
 
-// serve runs a gateway until ctx ends or something fails that it cannot outlive.
+// serve runs a gateway until ctx ends, or until something fails without which it cannot go on.
 func serve(ctx context.Context, cfg config.Config, logger *slog.Logger) error {
 	n, err := startNode(ctx, cfg, logger)
 	if err != nil {
@@ -38,8 +38,8 @@ func serve(ctx context.Context, cfg config.Config, logger *slog.Logger) error {
 	case <-ctx.Done():
 		logger.Info("stopping")
 	case <-n.stores.Log.Failed():
-		// No orderly stop on a store that lies: whatever is still in flight
-		// must not be acknowledged (PR17).
+		// No orderly stop when the log has failed: work that is under way must not be acknowledged
+		// (PR17).
 		return errStoreFailed
 	case cause = <-n.server.Failed():
 		logger.Error("a listener failed", "err", cause)
@@ -51,7 +51,7 @@ func serve(ctx context.Context, cfg config.Config, logger *slog.Logger) error {
 	return nil
 }
 
-// newLogger is the one logger; everything else gets it passed.
+// newLogger makes the only logger, which is passed to everything else.
 func newLogger(cfg config.Config, w io.Writer) *slog.Logger {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(strings.ToUpper(cfg.Log.Level))); err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/parley-gateway/parley/internal/stores"
 )
 
-// Log, records and keys of one node over PostgreSQL: written, opened again,
-// read beside it by `parley log`, and examined by `parley doctor`.
+// Log, records and keys of one node with PostgreSQL: they are written, opened again, read by
+// `parley log` at the same time, and examined by `parley doctor`.
 func TestStoreOnPostgres(t *testing.T) {
 	c, err := pgtest.Start()
 	if err != nil {
@@ -74,7 +74,7 @@ func TestStoreOnPostgres(t *testing.T) {
 	for _, f := range doctor.Database(t.Context(), cfg) {
 		status[f.Name] = f.Status
 	}
-	// The server of tests has no standby, and does not wait for its disk.
+	// The tests' server has no standby and runs without fsync, hence the warnings.
 	if status["database"] != "ok" || status["database clock"] != "ok" || status["standby"] != "warn" || status["durability"] != "warn" {
 		t.Errorf("doctor: %v", status)
 	}

@@ -10,7 +10,7 @@ import (
 // version is set by the linker for releases.
 var version = "dev"
 
-// versionText is the version with the commit that it was built from.
+// versionText returns the version, and the commit from which it was built.
 func versionText() (v, commit string) {
 	v = version
 	if info, ok := debug.ReadBuildInfo(); ok {
