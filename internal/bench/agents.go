@@ -8,9 +8,8 @@ import (
 	"github.com/parley-gateway/parley/drive"
 )
 
-// onlineAgents makes n agents of a service, logs them in and lets them accept
-// what they are offered until each holds hold conversations (1 to 100). onEvent
-// may be nil.
+// onlineAgents makes n agents of a service, logs them in and has them accept offers until each
+// holds hold conversations (1 to 100). onEvent may be nil.
 func onlineAgents(ctx context.Context, sys *system, n, hold int, service string, onEvent func([]byte)) ([]*drive.Agent, error) {
 	if n == 0 {
 		return nil, nil
@@ -41,7 +40,7 @@ func onlineAgents(ctx context.Context, sys *system, n, hold int, service string,
 			OnOffer: func(o drive.Offer) {
 				select {
 				case offers <- o:
-				default: // never: an agent has one open offer at a time
+				default: // never blocks: an agent has one open offer at a time
 				}
 			},
 		})
@@ -50,11 +49,11 @@ func onlineAgents(ctx context.Context, sys *system, n, hold int, service string,
 			return nil, err
 		}
 		agents = append(agents, agent)
-		go func() { // ends with the agent's socket, when commands fail, or with ctx
+		go func() { // ends with the agent's socket, when a command fails, or with ctx
 			for {
 				select {
 				case o := <-offers:
-					_ = agent.Do(ctx, "accept", map[string]any{"offer": o.Offer}, nil) // gone offers are no fault
+					_ = agent.Do(ctx, "accept", map[string]any{"offer": o.Offer}, nil) // an offer that is gone is no error
 				case <-agent.Closed():
 					return
 				case <-ctx.Done():

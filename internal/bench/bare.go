@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// bareServer is the least that an accepted webhook costs on a machine: a
-// net/http handler whose bodies one writer appends to a file and flushes
-// together. What a gateway needs beyond it is read as a ratio, which a busy or
-// slow machine changes less than the figures themselves.
+// bareServer costs the least that an accepted webhook can cost on a machine: a net/http handler
+// whose bodies one goroutine appends to a file and flushes together. What the gateway needs is
+// compared with it as a ratio, which a busy or slow machine changes less than the figures
+// themselves.
 type bareServer struct {
 	url    string
 	srv    *http.Server
 	file   *os.File
 	bodies chan bareBody
-	ended  chan error // one of the server, one of the writer
+	ended  chan error // receives one error of the server and one of the goroutine that writes
 }
 
 type bareBody struct {
@@ -27,7 +27,7 @@ type bareBody struct {
 	kept  chan error
 }
 
-// most that one flush of the bare server carries.
+// bareBatch is the most bodies that the bare server flushes at once.
 const bareBatch = 512
 
 func startBare(ctx context.Context, dir string) (*bareServer, error) {
@@ -64,8 +64,8 @@ func (b *bareServer) serve(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// write keeps what has come since the last flush by the next one, and gives
-// the first fault of the file at the end.
+// write appends and flushes what has come since the last flush, until bodies is closed. It returns
+// the first error of the file.
 func (b *bareServer) write() (failed error) {
 	var buf []byte
 	var waiting []chan error
@@ -87,7 +87,7 @@ func (b *bareServer) write() (failed error) {
 	return failed
 }
 
-// stop needs everyone who delivers to have stopped.
+// stop must be called after everybody has stopped delivering.
 func (b *bareServer) stop() error {
 	err := b.srv.Close()
 	if served := <-b.ended; !errors.Is(served, http.ErrServerClosed) {

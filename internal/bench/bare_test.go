@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// What the bare server of the bench accepts is in its file; it leaves nothing
+// TestBareServer: what the bare server accepts is in its file, and the server leaves nothing
 // behind.
 func TestBareServer(t *testing.T) {
 	dir := t.TempDir()

@@ -9,13 +9,13 @@ import (
 	"github.com/parley-gateway/parley/config"
 )
 
-// Demo is what a bench needs of the demo without running it: those that fill a
-// store beforehand fill the demo's.
+// Demo is what a bench needs to know of the demo without running it: some benches fill the demo's
+// store beforehand.
 type Demo struct {
-	// Seed brings the records of a data folder to the demo's.
+	// Seed makes the records in a data folder those of the demo.
 	Seed func(ctx context.Context, cfg config.Config) error
-	// ServeEnv is the environment in which `parley serve` runs the demo's
-	// configuration on a data folder, at these two addresses.
+	// ServeEnv is the environment with which `parley serve` runs the demo's configuration on a data
+	// folder, listening on these two addresses.
 	ServeEnv func(dir string, public, ops netip.AddrPort) []string
 }
 

@@ -18,14 +18,14 @@ import (
 	"github.com/parley-gateway/parley/internal/stores"
 )
 
-// smsNowhere is the SMS plugin's port while a store is filled: it takes nothing.
+// smsNowhere takes the place of the SMS plugin while a store is filled, and accepts no commands.
 type smsNowhere struct{ nowhere }
 
 func (smsNowhere) Info() plugin.Info {
 	return plugin.Info{ID: "sms", Capabilities: conversation.Capabilities{Text: true, OutboundFirst: true, OfferTitle: "SMS", AddressKind: "phone"}}
 }
 
-// fill gives the store the past that a busy line has.
+// fill gives the store the contents that a busy line has after some time.
 func (c SMS) fill(ctx context.Context, demo Demo, dir string) (err error) {
 	cfg, err := config.Load("", append([]string{config.EnvName("data") + "=" + dir}, storeEnv(c.Store)...))
 	if err != nil {
@@ -58,8 +58,8 @@ func accountOf(d *directory.Directory, plugin string) (conversation.AccountID, b
 	return conversation.AccountID{}, false
 }
 
-// fillIDs binds n ids of the account. A stored id is an HMAC, which no database
-// tells from random bytes.
+// fillIDs stores n external ids of the account. A stored id is an HMAC, which a database cannot
+// tell from random bytes.
 func fillIDs(ctx context.Context, log eventlog.Log, acc conversation.AccountID, n int) error {
 	const batch = 20_000
 	stream := eventlog.StreamID(acc)
@@ -81,7 +81,7 @@ func fillIDs(ctx context.Context, log eventlog.Log, acc conversation.AccountID, 
 	return nil
 }
 
-// fillEnded makes n ended conversations: each customer writes once and ends it.
+// fillEnded makes n ended conversations, in each of which the customer writes once and ends it.
 func fillEnded(ctx context.Context, s *stores.Stores, acc conversation.AccountID, n int) (err error) {
 	if n == 0 {
 		return nil
@@ -110,7 +110,7 @@ func fillEnded(ctx context.Context, s *stores.Stores, acc conversation.AccountID
 	return f.wait()
 }
 
-// filler hands events to a router, many at a time.
+// filler passes events to a router, many at the same time.
 type filler struct {
 	r     *router.Router
 	slots chan struct{}
@@ -138,7 +138,7 @@ func (f *filler) ingest(ctx context.Context, in plugin.Inbound) {
 	})
 }
 
-// wait returns when everything is stored, or refused: then with an error.
+// wait returns when every event is stored, or with an error if one was refused.
 func (f *filler) wait() error {
 	f.wg.Wait()
 	return f.err

@@ -9,12 +9,12 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog/eventlogbench"
 )
 
-// Log measures the log alone, against a bare loop that writes the same rows.
+// Log measures the log alone, and compares it with a bare loop that writes the same rows.
 type Log struct {
-	Dir      string        // on the disk to measure; "" = a temporary one
-	Store    string        // postgres://...: measured in turns with SQLite, in a schema of its own; "" = SQLite alone
-	Writers  int           // at the same time
-	Duration time.Duration // for each side
+	Dir      string        // folder on the disk to measure; "" = a temporary one
+	Store    string        // postgres://...: measured alternately with SQLite, in a schema of its own; "" = SQLite alone
+	Writers  int           // writers at the same time
+	Duration time.Duration // of each of the two measurements
 }
 
 // Run prints the figures to w.

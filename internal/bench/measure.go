@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// machine names what the figures were measured on.
+// machine describes the machine on which the figures were measured.
 func machine() string {
 	return fmt.Sprintf("%s/%s, %d cores, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
 }
 
-// usage is what the processes of a system have used.
+// usage is what the processes of a system use.
 type usage struct {
 	cpu time.Duration
 	rss int64 // bytes
 }
 
-// processes are a process and all that descend from it.
+// processes returns a process and all its descendants.
 func processes(root int) []int {
 	children := map[int][]int{}
 	dirs, _ := filepath.Glob("/proc/[0-9]*/stat")
@@ -59,7 +59,7 @@ func readStat(path string) (pid, ppid int, cpu time.Duration, ok bool) {
 	return pid, ppid, time.Duration(user+sys) * 10 * time.Millisecond, true
 }
 
-// used sums over the gateway and its plugins.
+// used adds up the usage of the gateway and its plugins.
 func (s *system) used() usage {
 	var u usage
 	for _, pid := range processes(s.cmd.Process.Pid) {
@@ -75,7 +75,7 @@ func (s *system) used() usage {
 	return u
 }
 
-// diskSync measures the disk's own fdatasync of a 4 KiB append.
+// diskSync measures how long the disk itself takes for an fdatasync after appending 4 KiB.
 func diskSync(dir string, d time.Duration) (p50, p99 time.Duration, err error) {
 	f, err := os.CreateTemp(dir, ".sync-*")
 	if err != nil {
@@ -115,7 +115,7 @@ func rateText(r float64) string {
 
 func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
 
-// selfCPU is what the load generator, this process, has used.
+// selfCPU is the CPU time of the load generator, which is this process.
 func selfCPU() time.Duration {
 	_, _, cpu, _ := readStat("/proc/self/stat")
 	return cpu

@@ -21,10 +21,10 @@ import (
 
 // Replies measures agents' texts through the outbox and plugin to a slow carrier.
 type Replies struct {
-	Agents        int           // who reply
-	Conversations int           // customers who wrote
-	Replies       int           // to each, at once
-	Latency       time.Duration // that the carrier takes to answer
+	Agents        int           // agents who reply
+	Conversations int           // customers who have written
+	Replies       int           // replies to each customer, all at once
+	Latency       time.Duration // time that the carrier takes to answer
 	Store         string        // postgres://...; "" = the embedded store
 	Dir           string        // data folder; "" = a temporary one
 	Verbose       bool          // show the gateway's log
@@ -35,13 +35,13 @@ func (c Replies) Run(ctx context.Context, w io.Writer) error {
 	return inDir(c.Dir, func(dir string) error { return c.run(ctx, w, dir) })
 }
 
-// settled is when the carrier's answer to each reply was known to its agent.
+// settled records when the agent learned the carrier's answer to each reply.
 type settled struct {
 	mu     sync.Mutex
-	all    chan struct{} // closed at the last one
+	all    chan struct{} // closed when the last reply is settled
 	want   int
 	at     map[string][]time.Time // by conversation
-	seen   map[string]bool        // messages
+	seen   map[string]bool        // ids of messages
 	failed int
 }
 
@@ -94,8 +94,8 @@ func (c Replies) run(ctx context.Context, w io.Writer, dir string) (err error) {
 	return c.report(w, s, began, took, used, held-held0)
 }
 
-// commandSeconds is how long the plugin has held commands, all together: over a
-// time, how many it held at once on average.
+// commandSeconds is the total time for which the plugin has held commands: divided by the time
+// passed it is how many the plugin held at once on average.
 func commandSeconds(ctx context.Context, sys *system) (float64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, sys.info.OpsURL+"/metrics", nil)
 	if err != nil {
@@ -113,10 +113,10 @@ func commandSeconds(ctx context.Context, sys *system) (float64, error) {
 			return strconv.ParseFloat(v, 64)
 		}
 	}
-	return 0, sc.Err() // no command yet
+	return 0, sc.Err() // there was no command yet
 }
 
-// text lets each customer write once.
+// text has each customer send one text.
 func (c Replies) text(ctx context.Context, line textLine) error {
 	car, err := drive.NewCarrier(drive.CarrierOptions{WebhookURL: line.WebhookURL, AccountSID: line.AccountSID, AuthToken: line.AuthToken, Number: line.Number})
 	if err != nil {
@@ -135,7 +135,7 @@ func (c Replies) text(ctx context.Context, line textLine) error {
 	return nil
 }
 
-// owners waits until each conversation has an agent.
+// owners waits until each conversation has an agent, and returns the agents by conversation.
 func (c Replies) owners(ctx context.Context, agents []*drive.Agent) (map[string]*drive.Agent, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -157,7 +157,7 @@ func (c Replies) owners(ctx context.Context, agents []*drive.Agent) (map[string]
 	}
 }
 
-// slowCarrier lets the sandbox take its time over each message.
+// slowCarrier makes the sandbox answer slowly to each message.
 func (c Replies) slowCarrier(ctx context.Context, sandbox string) error {
 	rule, err := json.Marshal(map[string]any{"kind": "latency", "op": "create", "delay_ms": c.Latency.Milliseconds()})
 	if err != nil {
@@ -178,7 +178,7 @@ func (c Replies) slowCarrier(ctx context.Context, sandbox string) error {
 	return errors.Join(err, resp.Body.Close())
 }
 
-// reply writes in all conversations at once, and returns when all is accepted.
+// reply sends the replies in all conversations at once, and returns when all are accepted.
 func (c Replies) reply(ctx context.Context, owners map[string]*drive.Agent) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for conv, agent := range owners {
@@ -194,7 +194,7 @@ func (c Replies) reply(ctx context.Context, owners map[string]*drive.Agent) erro
 	return g.Wait()
 }
 
-// hear notes the statuses of replies.
+// hear records the statuses of replies.
 func (s *settled) hear(frame []byte) {
 	if !bytes.Contains(frame, []byte(`"message.status/1"`)) {
 		return
@@ -211,7 +211,7 @@ func (s *settled) hear(frame []byte) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.seen[e.Head.Message] { // receipts come later
+	if s.seen[e.Head.Message] { // this is a later status of the same message
 		return
 	}
 	s.seen[e.Head.Message] = true
@@ -238,7 +238,7 @@ func (c Replies) report(w io.Writer, s *settled, began time.Time, took, cpu time
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := c.Conversations * c.Replies
-	// Fairness: what each conversation got until the first had got everything.
+	// Fairness: how much each conversation had got when the first one had got everything.
 	first := took
 	for _, at := range s.at {
 		first = min(first, at[len(at)-1].Sub(began))
@@ -253,7 +253,7 @@ func (c Replies) report(w io.Writer, s *settled, began time.Time, took, cpu time
 		}
 		least, most = min(least, k), max(most, k)
 	}
-	const window = 32 // commands of one account under way (DESIGN.md 7)
+	const window = 32 // commands of one account that may be under way (DESIGN.md 7)
 	bound := window / c.Latency.Seconds()
 	rate := float64(n) / took.Seconds()
 	_, err := fmt.Fprintf(w, `%s

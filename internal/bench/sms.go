@@ -13,19 +13,18 @@ import (
 	"github.com/parley-gateway/parley/drive"
 )
 
-// SMS measures signed texts of a carrier through webhook, plugin and router to
-// the log.
+// SMS measures signed texts from a carrier, from the webhook through plugin and router to the log.
 type SMS struct {
-	Connections int           // of the carrier
+	Connections int           // connections of the carrier
 	Phones      int           // customers' numbers
-	New         float64       // share of texts that come from a number never seen before, 0 to 1
-	Agents      int           // online, who take what they are offered
-	Hold        int           // conversations that an agent holds at most, 1 to 100; further customers wait
-	IDs         int           // external ids in the store beforehand
-	Ended       int           // ended conversations in the store beforehand
-	Rate        float64       // texts per second in all; 0 = as many as go
+	New         float64       // share of texts from a number that was never seen before, 0 to 1
+	Agents      int           // agents online, who accept what they are offered
+	Hold        int           // most conversations that an agent holds, 1 to 100; further customers wait
+	IDs         int           // external ids in the store at the start
+	Ended       int           // ended conversations in the store at the start
+	Rate        float64       // texts per second in total; 0 = as many as possible
 	Size        int           // characters of a text
-	Duration    time.Duration // of the measurement
+	Duration    time.Duration // length of the measurement
 	Store       string        // postgres://...; "" = the embedded store
 	Dir         string        // data folder; "" = a temporary one
 	Verbose     bool          // show the gateway's log
@@ -69,7 +68,7 @@ func (c SMS) run(ctx context.Context, w io.Writer, demo Demo, dir string) (err e
 	if err != nil {
 		return err
 	}
-	g.run(ctx, max(c.Duration/5, 2*time.Second)) // warm-up: also makes each phone's conversation
+	g.run(ctx, max(c.Duration/5, 2*time.Second)) // the warm-up also makes each phone's conversation
 	g.reset()
 	u0, self0, began := sys.used(), selfCPU(), time.Now()
 	g.run(ctx, c.Duration)
@@ -106,7 +105,7 @@ func (c SMS) bare(ctx context.Context, dir string) (cost textCost, err error) {
 	return textCost{g.accepted(), time.Since(began), selfCPU() - cpu0}, nil
 }
 
-// textCost is what a number of texts took, generator included.
+// textCost is what delivering a number of texts took, including the generator.
 type textCost struct {
 	texts     int
 	took, cpu time.Duration
@@ -115,7 +114,7 @@ type textCost struct {
 func (t textCost) rate() float64       { return float64(t.texts) / t.took.Seconds() }
 func (t textCost) each() time.Duration { return t.cpu / time.Duration(max(t.texts, 1)) }
 
-// compare says what a text costs beside what a bare server needs for it.
+// compare prints what a text costs, compared with a bare server.
 func (t textCost) compare(w io.Writer, whole textCost) error {
 	if t.texts == 0 {
 		return errors.New("the bare handler accepted nothing")
@@ -125,12 +124,12 @@ func (t textCost) compare(w io.Writer, whole textCost) error {
 	return err
 }
 
-// textGenerator delivers signed texts over many connections. A phone belongs
-// to one connection, so its texts are in order.
+// textGenerator delivers signed texts over many connections. Each phone uses one connection, so its
+// texts stay in order.
 type textGenerator struct {
 	c     SMS
 	lanes []*textLane
-	run0  string // makes message ids unique over runs on one store
+	run0  string // makes message ids unique across runs on one store
 }
 
 type textLane struct {
@@ -173,7 +172,7 @@ func (g *textGenerator) reset() {
 	}
 }
 
-// run delivers for d; each lane waits for its last answer.
+// run delivers texts for d; each lane waits for its last answer.
 func (g *textGenerator) run(ctx context.Context, d time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
@@ -189,7 +188,7 @@ func (g *textGenerator) run(ctx context.Context, d time.Duration) {
 			}
 			for ctx.Err() == nil {
 				began := time.Now()
-				if every > 0 { // measured from when it was due, whatever kept the lane
+				if every > 0 { // measured from the time when the text was due, even if the lane was held up
 					if wait(ctx, time.Until(due)) != nil {
 						return
 					}
@@ -219,7 +218,7 @@ func (l *textLane) deliver(g *textGenerator, lane int, text string, began time.T
 	}
 }
 
-// accepted counts the texts that got a 2xx since the last reset.
+// accepted is how many texts got a 2xx since the last reset.
 func (g *textGenerator) accepted() (n int) {
 	for _, l := range g.lanes {
 		n += len(l.took)

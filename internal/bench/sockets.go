@@ -13,8 +13,8 @@ import (
 
 // Sockets measures the memory of idle customers' sockets in open conversations.
 type Sockets struct {
-	Sockets int           // customers, each idle in an open conversation
-	Settle  time.Duration // how long they idle before memory is read
+	Sockets int           // customers, each in an open conversation, who do nothing
+	Settle  time.Duration // how long they are idle before memory is measured
 	Dir     string        // data folder; "" = a temporary one
 }
 
@@ -32,7 +32,7 @@ func (c Sockets) run(ctx context.Context, w io.Writer, dir string) (err error) {
 	if err := sys.apply(ctx, chatRecords(1)); err != nil {
 		return err
 	}
-	warm, err := c.open(ctx, sys, 20) // code and pools that every first use brings
+	warm, err := c.open(ctx, sys, 20) // loads the code and fills the pools that the first use of everything needs
 	if err != nil {
 		return err
 	}

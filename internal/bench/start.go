@@ -21,10 +21,10 @@ import (
 	"github.com/parley-gateway/parley/internal/stores"
 )
 
-// Start measures the time from a start to ready with many open conversations.
+// Start measures the time from starting a gateway with many open conversations until it is ready.
 type Start struct {
 	Conversations int    // open ones
-	Events        int    // in each
+	Events        int    // events in each conversation
 	Dir           string // data folder; "" = a temporary one
 }
 
@@ -92,7 +92,7 @@ func (c Start) start(ctx context.Context, demo Demo, dir string) (took time.Dura
 	return 0, errors.New("not ready after a minute")
 }
 
-// nowhere is a plugin's port that takes nothing.
+// nowhere takes the place of a plugin, and accepts no commands.
 type nowhere struct{}
 
 func (nowhere) Offer(plugin.Outbound) bool { return false }
@@ -100,8 +100,8 @@ func (nowhere) Info() plugin.Info {
 	return plugin.Info{ID: "webchat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}
 }
 
-// fill makes the conversations by a router in this process: over the wire it would
-// take as long as real customers do.
+// fill makes the conversations with a router in this process: over the network it would take as
+// long as real customers do.
 func (c Start) fill(ctx context.Context, demo Demo, cfg config.Config) (err error) {
 	if err := demo.Seed(ctx, cfg); err != nil {
 		return err
@@ -132,7 +132,7 @@ func (c Start) fill(ctx context.Context, demo Demo, cfg config.Config) (err erro
 		start := in
 		start.Action = &plugin.CustomerAction{Start: &plugin.StartAction{Body: conversation.StartedBody{Name: "Fill"}}}
 		f.ingest(ctx, start)
-		for range c.Events - 3 { // the start makes three: started, assigned, requested
+		for range c.Events - 3 { // the start writes three: started, assigned, requested
 			m := in
 			m.Message = &plugin.InboundMessage{Parts: []conversation.Part{{Kind: conversation.PartText, Text: "some words of a customer"}}}
 			f.ingest(ctx, m)

@@ -18,8 +18,8 @@ import (
 	"github.com/parley-gateway/parley/gateway/control"
 )
 
-// demoInfo is what a demo says of itself when it is ready, as far as benches use
-// it: one JSON line, which <data>/demo.json holds too.
+// demoInfo is the part that benches use of what a demo prints when it is ready: one JSON line,
+// which is also in <data>/demo.json.
 type demoInfo struct {
 	PublicURL    string   `json:"public_url"`
 	OpsURL       string   `json:"ops_url"`
@@ -42,13 +42,13 @@ type textLine struct {
 // system is a demo that runs as a child for a measurement.
 type system struct {
 	info demoInfo
-	cfg  config.Config // to reach its control socket
+	cfg  config.Config // to find its control socket
 	cmd  *exec.Cmd
 	done chan error
 }
 
-// startSystem runs this executable's demo in dir, with more environment, and
-// waits until it is ready.
+// startSystem runs this executable's demo in dir, with additional environment variables, and waits
+// until it is ready.
 func startSystem(ctx context.Context, dir string, stderr io.Writer, env ...string) (*system, error) {
 	s := &system{done: make(chan error, 1)}
 	s.cmd = exec.Command("/proc/self/exe", "demo", "--json", "--data", dir, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0") //nolint:noctx // stopped in order, below
@@ -84,8 +84,7 @@ func startSystem(ctx context.Context, dir string, stderr io.Writer, env ...strin
 	return s, err
 }
 
-// stop ends the demo in order; it must not be running any more when the data folder
-// is removed.
+// stop stops the demo in an orderly way; it must have ended before the data folder is removed.
 func (s *system) stop() error {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -110,13 +109,13 @@ func (s *system) textLine() (textLine, error) {
 	return s.info.SMS, nil
 }
 
-// apply brings the records of the running gateway to what a file would say.
+// apply makes the records of the running gateway what the text of a file says.
 func (s *system) apply(ctx context.Context, records []byte) error {
 	_, err := control.Client{RunDir: s.cfg.RunDir()}.Do(ctx, control.Apply{Path: "/bench.yaml", Text: records})
 	return err
 }
 
-// storeEnv is the environment for another store than the embedded one.
+// storeEnv is the environment for a store other than the embedded one.
 func storeEnv(dsn string) []string {
 	if dsn == "" {
 		return nil
@@ -124,7 +123,7 @@ func storeEnv(dsn string) []string {
 	return []string{"PARLEY_STORE=" + dsn}
 }
 
-// gatewayLog is where the log of a system goes; nil: nowhere.
+// gatewayLog is where a system's log is written; nil: it is dropped.
 func gatewayLog(show bool) io.Writer {
 	if show {
 		return os.Stderr

@@ -15,12 +15,11 @@ import (
 	"github.com/parley-gateway/parley/drive"
 )
 
-// Webchat measures customers' messages through socket, log and router to agents'
-// sockets.
+// Webchat measures customers' messages, from the socket through log and router to agents' sockets.
 type Webchat struct {
 	Pairs    int           // customers, each with an agent of its own
-	Rate     float64       // messages per second in all; 0 = as many as go
-	Window   int           // unacknowledged messages of a customer when no rate is set
+	Rate     float64       // messages per second in total; 0 = as many as possible
+	Window   int           // messages that a customer sends ahead of their acknowledgements if no rate is set
 	Size     int           // bytes of text in a message
 	Duration time.Duration // of the measurement
 	Dir      string        // data folder; "" = a temporary one
@@ -30,7 +29,7 @@ type Webchat struct {
 // webchatRun is one run of the bench.
 type webchatRun struct {
 	Webchat
-	refused atomic.Int64 // messages, and sent again
+	refused atomic.Int64 // messages that were refused and sent again
 }
 
 // Run prints the figures to w.
@@ -50,7 +49,7 @@ type pair struct {
 	slots   chan struct{}
 	toAgent []time.Duration
 	toAck   []time.Duration
-	from    int // messages before this one are warm-up
+	from    int // messages before this index are warm-up
 }
 
 func chatRecords(n int) []byte {
@@ -109,7 +108,7 @@ func (c *webchatRun) run(ctx context.Context, w io.Writer, dir string) (err erro
 	return c.report(w, pairs, took, u1.cpu-u0.cpu, self1-self0, max(before, after))
 }
 
-// connect logs the agents in, starts the chats and lets each agent accept one.
+// connect logs in the agents, starts the chats and has each agent accept one.
 func (c *webchatRun) connect(ctx context.Context, sys *system) ([]*pair, error) {
 	client := drive.HTTPClient()
 	pairs := make([]*pair, c.Pairs)
@@ -151,7 +150,7 @@ func (c *webchatRun) connect(ctx context.Context, sys *system) ([]*pair, error) 
 				q.onAccepted(k)
 			}
 		}, OnRefused: func(id, code string) {
-			// Send it again under the same id a moment later, as the widget does.
+			// Send it again with the same id a moment later, as the widget does.
 			refused.Add(1)
 			if q, _, ok := owner(pairs, id); ok {
 				time.AfterFunc(20*time.Millisecond, func() { _ = q.customer.SendRaw(id, q.text) })
@@ -179,7 +178,7 @@ func (c *webchatRun) connect(ctx context.Context, sys *system) ([]*pair, error) 
 	return pairs, nil
 }
 
-// owner takes a message id apart, which is p<pair>-<number>.
+// owner finds the pair and the number in a message id, which is p<pair>-<number>.
 func owner(pairs []*pair, id string) (*pair, int, bool) {
 	i, k, ok := strings.Cut(strings.TrimPrefix(id, "p"), "-")
 	n, err1 := strconv.Atoi(i)
@@ -274,7 +273,7 @@ func (c *webchatRun) drive(ctx context.Context, pairs []*pair, d time.Duration) 
 	}
 	wg.Wait()
 	limit := time.Now().Add(10 * time.Second)
-	for _, p := range pairs { // what is in flight belongs to this measurement
+	for _, p := range pairs { // messages under way still belong to this measurement
 		for time.Now().Before(limit) {
 			p.mu.Lock()
 			open := len(p.sent) - p.from - min(len(p.toAck), len(p.toAgent))

@@ -13,8 +13,8 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog/sqlite"
 )
 
-// Database checks that the configured store can be read, and of a server what its
-// acknowledgements are worth.
+// Database checks that the configured store can be read, and for a PostgreSQL server whether its
+// acknowledgements mean that data is safe.
 func Database(ctx context.Context, cfg config.Config) []Finding {
 	if cfg.DSN() != "" {
 		return checkServer(ctx, cfg)
@@ -38,12 +38,12 @@ func Database(ctx context.Context, cfg config.Config) []Finding {
 	return []Finding{f}
 }
 
-// maxClockOffset is how far a node's clock may be from the database's before
-// times in transcripts look wrong. Order and leases do not depend on it.
+// maxClockOffset is how far a node's clock may differ from the database's before times in
+// transcripts look wrong. Order and leases do not depend on it.
 const maxClockOffset = 2 * time.Second
 
-// checkServer looks at a PostgreSQL server: connection, version, settings that
-// decide what an acknowledgement is worth, and the time.
+// checkServer checks a PostgreSQL server: connection, version, the settings that decide whether
+// acknowledged data is safe, and the time.
 func checkServer(ctx context.Context, cfg config.Config) []Finding {
 	f := Finding{Name: "database", Status: "ok"}
 	s, err := postgres.Probe(ctx, cfg.DSN())

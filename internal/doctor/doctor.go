@@ -9,7 +9,7 @@ import (
 	"github.com/parley-gateway/parley/gateway/control"
 )
 
-// Finding is the outcome of one check.
+// Finding is the result of one check.
 type Finding struct {
 	Name   string `json:"name"`
 	Status string `json:"status"` // ok, warn or fail
@@ -17,12 +17,12 @@ type Finding struct {
 	Fix    string `json:"fix,omitempty"` // what to do about it
 }
 
-// Advice is what a number's webhook URL should have behind it at the plugin's
-// carrier, and whether url has it; fragment "" = nothing to say.
+// Advice returns the fragment that a number's webhook URL should have at the plugin's carrier, and
+// whether url has it; fragment "" = the carrier needs none.
 type Advice func(plugin, url string) (fragment string, there bool)
 
-// Examine looks at everything that a start needs, as the user who runs it, and
-// at the gateway if one is running.
+// Examine checks everything that a start needs, as the user who runs it, and the gateway if one is
+// running.
 func Examine(ctx context.Context, cfg config.Config, advice Advice) []Finding {
 	gateway := control.Client{RunDir: cfg.RunDir()}
 	plugins, err := gateway.Plugins(ctx)
@@ -59,9 +59,8 @@ func checkPlugins(plugins []pluginhost.Status) (out []Finding) {
 	return out
 }
 
-// checkWebhooks tells how each number's webhook should be configured at its
-// carrier. Nobody here can look there, so what is known is only what the account
-// says (PR2).
+// checkWebhooks says how each number's webhook should be configured at its carrier. Doctor cannot
+// look there, so it knows only what the account's settings say (PR2).
 func checkWebhooks(ctx context.Context, gateway control.Client, advice Advice) (out []Finding) {
 	hooks, err := gateway.Webhooks(ctx)
 	if err != nil {

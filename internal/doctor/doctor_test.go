@@ -23,9 +23,9 @@ func folder(t *testing.T) config.Config {
 	return cfg
 }
 
-// TestDoctorKeepsTheKeyStore: with the wrong master key the key store itself is fine,
-// and an older backup in its place would lose keys. A key store that is gone beside
-// existing data is a fault, also before anything has run (FT13).
+// TestDoctorKeepsTheKeyStore: with the wrong master key the key store itself is intact, and an
+// older backup in its place would lose keys. A key store that is missing beside existing data is a
+// fault, even if the gateway has never run (FT13).
 func TestDoctorKeepsTheKeyStore(t *testing.T) {
 	cfg := folder(t)
 	s, err := stores.Open(t.Context(), cfg, nil, slog.New(slog.DiscardHandler))
@@ -55,7 +55,7 @@ func TestDoctorKeepsTheKeyStore(t *testing.T) {
 	}
 }
 
-// A server that is not there is a precise finding without the password.
+// A server that cannot be reached is reported precisely and without the password.
 func TestDoctorWithoutServer(t *testing.T) {
 	cfg, err := config.Load("", []string{config.EnvName("data") + "=" + t.TempDir(), config.EnvName("store") + "=postgres://ana:canary@127.0.0.1:1/parley"})
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/parley-gateway/parley/internal/stores"
 )
 
-// MasterKey checks that the master key is there, without making one.
+// MasterKey checks that the master key exists, without making one.
 func MasterKey(cfg config.Config) Finding {
 	f := Finding{Name: "master key", Status: "ok", Detail: "is readable"}
 	_, err := stores.MasterKey(cfg, false)
@@ -26,14 +26,14 @@ func MasterKey(cfg config.Config) Finding {
 	return f
 }
 
-// DataKeys tries every data key with the master key. There is nothing to find
-// before the first start.
+// DataKeys checks that every data key can be opened with the master key. Before the first start
+// there are none.
 func DataKeys(ctx context.Context, cfg config.Config) []Finding {
 	f := Finding{Name: "data keys", Status: "fail"}
 	const restore = "restore keys/keys.db from its newest backup"
 	if _, err := os.Stat(cfg.Keys()); err != nil {
 		if _, err := os.Stat(cfg.Database()); err != nil {
-			return nil // the first start makes both
+			return nil // the first start makes key store and database
 		}
 		f.Detail, f.Fix = cfg.Keys()+" is missing beside existing data", restore
 		return []Finding{f}
@@ -42,7 +42,7 @@ func DataKeys(ctx context.Context, cfg config.Config) []Finding {
 	if err != nil {
 		f.Detail, f.Fix = err.Error(), restore
 		if errors.Is(err, stores.ErrNoMaster) || errors.Is(err, vault.ErrMaster) || errors.Is(err, vault.ErrMasterSyntax) {
-			// The key store is whole: an older backup in its place would lose the keys made since.
+			// The key store is intact: an older backup in its place would lose the keys made since.
 			f.Fix = "put the right master key in place; leave keys/keys.db as it is"
 		}
 		return []Finding{f}

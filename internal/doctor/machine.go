@@ -12,7 +12,7 @@ import (
 	"github.com/parley-gateway/parley/config"
 )
 
-// Folder checks that the data folder is there, private and writable.
+// Folder checks that the data folder exists and is private and writable.
 func Folder(dir string) Finding {
 	f := Finding{Name: "data folder", Status: "ok", Detail: dir}
 	info, err := os.Stat(dir)
@@ -37,8 +37,8 @@ func Folder(dir string) Finding {
 	return f
 }
 
-// maxRunDir is how long the run folder's path may be, in bytes: a unix socket's
-// path has 107 at most, and the rest is for the names of plugins' sockets.
+// maxRunDir is how long the run folder's path may be, in bytes: a unix socket's path can have 107,
+// and the names of plugins' sockets need the rest.
 const maxRunDir = 68
 
 func checkRunDir(cfg config.Config) Finding {
@@ -50,8 +50,8 @@ func checkRunDir(cfg config.Config) Finding {
 	return f
 }
 
-// Clock looks at the system's clock, and how far it is ahead of a running
-// gateway's time (0: there is none to compare with).
+// Clock checks the system's clock. offset is how far the clock is ahead of a running gateway's time
+// (0: no gateway is running, or no difference).
 func Clock(offset time.Duration) Finding {
 	f := Finding{Name: "clock", Status: "ok", Detail: time.Now().UTC().Format(time.RFC3339)}
 	if time.Now().Year() < 2025 {

@@ -1,6 +1,6 @@
-// Package freeport chooses addresses for servers that have to come back where they were.
+// Package freeport chooses addresses for servers that must have the same address after a restart.
 //
-// It promises an address that no server had a moment ago and that outgoing
-// connections are not given. It leaves to the caller to listen on it, and to try
-// another one if somebody was faster.
+// It promises an address that no server used a moment ago and that the system does not give to
+// outgoing connections. It leaves it to the caller to listen on the address, and to choose another
+// one if a different process was faster.
 package freeport

@@ -10,18 +10,18 @@ import (
 	"syscall"
 )
 
-// Ports that Linux, macOS and Windows never give to an outgoing connection by
-// themselves (net.ipv4.ip_local_port_range begins at 32768): nobody takes one
-// while its server is away.
+// Ports that Linux, macOS and Windows never give to outgoing connections by themselves
+// (net.ipv4.ip_local_port_range begins at 32768): such a port is still free after its server was
+// away.
 const (
 	lowest  = 10240
 	highest = 32767
 	tries   = 100
 )
 
-// Fix checks that each host:port is free and turns port 0 into a free one. No
-// two of the answers are the same. Nothing listens on them when it returns. The
-// error of one that is taken is syscall.EADDRINUSE.
+// Fix checks that each host:port is free, and replaces port 0 by a free one. The addresses returned
+// all differ. Nothing listens on them when it returns. The error for an address that is in use is
+// syscall.EADDRINUSE.
 func Fix(ctx context.Context, addrs ...string) (fixed []netip.AddrPort, err error) {
 	for _, addr := range addrs {
 		ln, e := listen(ctx, addr)

@@ -32,7 +32,7 @@ func TestFix(t *testing.T) {
 	if got[1].String() != taken || got[0].Port() == got[2].Port() || got[0].Port() == 0 || got[0].Port() >= 32768 {
 		t.Errorf("fixed: %v", got)
 	}
-	for _, addr := range got { // nothing listens there
+	for _, addr := range got { // each address must be free
 		ln, err := net.Listen("tcp", addr.String())
 		if err != nil {
 			t.Fatal(err)

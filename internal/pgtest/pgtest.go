@@ -24,29 +24,29 @@ import (
 	"github.com/parley-gateway/parley/internal/freeport"
 )
 
-// Cluster is a running server. Safe for concurrent use, but for Stop, Crash,
-// Freeze, Thaw and Start.
+// Cluster is a running server. Safe for concurrent use, except for Stop, Crash, Freeze, Thaw and
+// Start.
 type Cluster struct {
-	dir  string // of data, socket and log
+	dir  string // contains data, socket and log
 	bin  string
 	port int
 	as   *syscall.Credential // nil: the user who runs the tests
-	n    atomic.Int64        // databases made
-	tmpl string              // what Database copies
+	n    atomic.Int64        // how many databases were made
+	tmpl string              // the database that Database copies
 }
 
-// waitReady bounds the start and stop of a server.
+// waitReady is how long the start and the stop of a server may take.
 const waitReady = 60 * time.Second
 
-// Start makes a cluster and starts it, with settings such as "max_connections=50".
-// fsync is off unless they say otherwise: tests end processes, not the power.
-// The caller stops it, in TestMain after all tests.
+// Start makes a cluster and starts it, with settings such as "max_connections=50". fsync is off
+// unless the settings say otherwise, because tests kill processes and never cut the power. The
+// caller stops the cluster, in TestMain after all tests.
 func Start(settings ...string) (_ *Cluster, err error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
 	}
-	// In /tmp itself: the path of a socket must be short.
+	// Directly in /tmp, because the path of a socket must be short.
 	dir, err := os.MkdirTemp("", "parley-pg-")
 	if err != nil {
 		return nil, err
@@ -101,26 +101,26 @@ logging_collector = off
 // Data is the folder of the database files.
 func (c *Cluster) Data() string { return filepath.Join(c.dir, "data") }
 
-// Restart starts the server again after Crash, and returns when it takes
-// connections.
+// Restart starts the server again after Crash, and returns when it accepts connections.
 func (c *Cluster) Restart(ctx context.Context) error {
 	return c.run(ctx, "pg_ctl", "-D", c.Data(), "-w", "-t", strconv.Itoa(int(waitReady.Seconds())), "-s", "-l", filepath.Join(c.dir, "log"), "start")
 }
 
-// Crash stops the server at once, as a loss of its processes would: it has to
-// recover when it is started again.
+// Crash stops the server at once, as if its processes had been killed: it has to recover when it is
+// started again.
 func (c *Cluster) Crash(ctx context.Context) error {
 	return c.run(ctx, "pg_ctl", "-D", c.Data(), "-w", "-s", "-m", "immediate", "stop")
 }
 
-// Freeze stops all of the server's processes where they are (SIGSTOP), so that
-// connections stay open and nobody answers, until Thaw.
+// Freeze stops all processes of the server with SIGSTOP until Thaw: connections stay open, but
+// nothing answers.
 func (c *Cluster) Freeze() error { return c.signal(syscall.SIGSTOP) }
 
-// Thaw lets them go on.
+// Thaw lets the server's processes continue.
 func (c *Cluster) Thaw() error { return c.signal(syscall.SIGCONT) }
 
-// signal reaches the server first, which alone starts others, then its children.
+// signal sends a signal to the server's main process, which alone starts others, and then to that
+// one's children.
 func (c *Cluster) signal(sig syscall.Signal) error {
 	file, err := os.ReadFile(filepath.Join(c.Data(), "postmaster.pid"))
 	if err != nil {
@@ -140,10 +140,10 @@ func (c *Cluster) signal(sig syscall.Signal) error {
 	}
 	for _, name := range stats {
 		stat, err := os.ReadFile(name)
-		if err != nil { // it has ended
+		if err != nil { // the process has ended
 			continue
 		}
-		_, rest, _ := strings.Cut(string(stat), ") ") // after the name: state, parent ...
+		_, rest, _ := strings.Cut(string(stat), ") ") // the fields after the name: state, parent, and so on
 		f := strings.Fields(rest)
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
 		if err != nil || len(f) < 2 || f[1] != first {
@@ -162,14 +162,14 @@ func (c *Cluster) Stop() error {
 	defer cancel()
 	var err error
 	if _, statErr := os.Stat(filepath.Join(c.Data(), "postmaster.pid")); statErr == nil {
-		_ = c.Thaw() // a test may have ended in between
+		_ = c.Thaw() // a test may have ended between Freeze and Thaw
 		err = c.Crash(ctx)
 	}
 	return errors.Join(err, os.RemoveAll(c.dir))
 }
 
-// run does one of PostgreSQL's commands. A server must not keep the test's own
-// output open, so what the command says goes through a file.
+// run runs one of PostgreSQL's commands. Its output goes through a file, because a server that was
+// started must not keep the test's own output open.
 func (c *Cluster) run(ctx context.Context, name string, args ...string) error {
 	out, err := os.CreateTemp(c.dir, "out-")
 	if err != nil {
@@ -196,18 +196,18 @@ func (c *Cluster) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.I
 // Socket is the server's unix socket.
 func (c *Cluster) Socket() string { return filepath.Join(c.dir, ".s.PGSQL."+strconv.Itoa(c.port)) }
 
-// DSN names a database of the cluster by its unix socket.
+// DSN is the connection string for a database of the cluster, through its unix socket.
 func (c *Cluster) DSN(database string) string {
 	return fmt.Sprintf("postgres://parley@/%s?host=%s&port=%d", database, c.dir, c.port)
 }
 
-// At names a database of the cluster by another address, such as a relay's.
+// At is the connection string for a database of the cluster at another address, such as a relay's.
 func (c *Cluster) At(addr, database string) string {
 	return fmt.Sprintf("postgres://parley@%s/%s?sslmode=disable", addr, database)
 }
 
-// Database makes an empty database, or a copy of what Prepare made, and returns its name. It lasts as long as
-// the cluster.
+// Database makes an empty database, or a copy of the one that Prepare made, and returns its name.
+// It exists as long as the cluster.
 func (c *Cluster) Database(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprintf("t%d", c.n.Add(1))
@@ -215,8 +215,8 @@ func (c *Cluster) Database(t testing.TB) string {
 	return name
 }
 
-// Prepare makes a database and calls fill for it; from then on Database makes
-// copies of it. Nothing of fill's may stay connected.
+// Prepare makes a database and calls fill for it; from then on Database makes copies of it. fill
+// must close its connections.
 func (c *Cluster) Prepare(ctx context.Context, fill func(dsn string) error) error {
 	conn, err := pgx.Connect(ctx, c.DSN("postgres"))
 	if err != nil {
@@ -240,7 +240,7 @@ func (c *Cluster) Exec(t testing.TB, database, text string, args ...any) {
 	}
 }
 
-// Connect opens a connection of the test's own.
+// Connect opens a connection for the test.
 func (c *Cluster) Connect(t testing.TB, database string) *pgx.Conn {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), c.DSN(database))
@@ -250,11 +250,11 @@ func (c *Cluster) Connect(t testing.TB, database string) *pgx.Conn {
 	return conn
 }
 
-// ErrMissing: PostgreSQL's server is not installed.
+// ErrMissing: the PostgreSQL server is not installed.
 var ErrMissing = errors.New("PostgreSQL's server is not installed (Debian: apt-get install postgresql; `make test` does it where it may)")
 
-// binaries is the folder of initdb and postgres: the newest that Debian has
-// installed, or the one in PATH.
+// binaries is the folder that contains initdb and postgres: the newest that Debian has installed,
+// or the one in PATH.
 func binaries() (string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil {

@@ -5,17 +5,16 @@ import (
 	"time"
 )
 
-// Window is what a limit is for. It begins with the first use, and what was
-// used is forgotten as a whole when it is over.
+// Window is the time for which a limit holds. It begins with the first use; when it is over all
+// that was used is forgotten at once.
 const Window = time.Hour
 
-// looks is how many keys are looked at, to forget old ones, when one is added.
+// looks is how many keys are checked, to forget those whose window is over, when a key is added.
 const looks = 8
 
-// Ledger knows what each key used in its window. It keeps at most so many keys
-// as New was told: beyond that some key is forgotten, and so may use its limit
-// again. Where outsiders choose keys, a limit on what they cannot choose must
-// stand behind. Safe for concurrent use.
+// Ledger knows what each key has used in its window. It keeps at most as many keys as New was told:
+// beyond that some key is forgotten, and may use its limit again. So where outsiders can choose
+// keys, a second limit is needed on something that they cannot choose. Safe for concurrent use.
 type Ledger[K comparable] struct {
 	most int
 
@@ -28,14 +27,14 @@ type use struct {
 	n     int64
 }
 
-// New makes a Ledger of at most so many keys, at least 1.
+// New makes a Ledger for at most so many keys, at least 1.
 func New[K comparable](most int) *Ledger[K] {
 	return &Ledger[K]{most: most, all: map[K]use{}}
 }
 
-// Take adds n, which must not be negative, to what key used, unless that would
-// be more than limit: then nothing is added, and after is in how much time the
-// window is over. A limit of 0 or less is none.
+// Take adds n, which must not be negative, to what key has used, unless that would exceed limit:
+// then nothing is added, and after is the time until the window is over. A limit of 0 or less means
+// no limit.
 func (l *Ledger[K]) Take(now time.Time, key K, n, limit int64) (after time.Duration, ok bool) {
 	if limit <= 0 {
 		return 0, true
@@ -54,7 +53,7 @@ func (l *Ledger[K]) Take(now time.Time, key K, n, limit int64) (after time.Durat
 	return 0, true
 }
 
-// Fits reports whether Take would, and adds nothing.
+// Fits reports whether Take would succeed, and adds nothing.
 func (l *Ledger[K]) Fits(now time.Time, key K, n, limit int64) (after time.Duration, ok bool) {
 	if limit <= 0 {
 		return 0, true
@@ -67,7 +66,7 @@ func (l *Ledger[K]) Fits(now time.Time, key K, n, limit int64) (after time.Durat
 	return 0, true
 }
 
-// used is what key has used in a window that is not over. mu is held.
+// used is what key has used in its present window. The caller holds mu.
 func (l *Ledger[K]) used(now time.Time, key K) use {
 	u, known := l.all[key]
 	if !known || over(u, now) {
@@ -85,11 +84,11 @@ func (l *Ledger[K]) Len() int {
 
 func over(u use, now time.Time) bool { return now.Sub(u.since) >= Window }
 
-// makeRoom forgets keys whose window is over among a few, and any one when
-// there is no room yet. mu is held.
+// makeRoom checks a few keys and forgets those whose window is over; if there is still no room it
+// forgets any key. The caller holds mu.
 func (l *Ledger[K]) makeRoom(now time.Time) {
 	n := 0
-	for key, u := range l.all { // begins anywhere
+	for key, u := range l.all { // a map's iteration begins at a random key
 		if over(u, now) {
 			delete(l.all, key)
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/parley-gateway/parley/internal/quota"
 )
 
-// FT22: a limit holds for its hour, to the byte, and comes back with the next.
+// FT22: a limit holds for its hour, to the byte, and is available again in the next.
 func TestTake(t *testing.T) {
 	l := quota.New[string](10)
 	now := time.Unix(1_700_000_000, 0)
@@ -38,8 +38,8 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// FT24: whoever makes keys gets no more memory than there is for them, and old
-// ones go by themselves.
+// FT24: however many keys are made, the memory stays bounded, and old keys are forgotten by
+// themselves.
 func TestKeysAreBounded(t *testing.T) {
 	l := quota.New[int](100)
 	now := time.Unix(1_700_000_000, 0)

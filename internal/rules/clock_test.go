@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// systemTime are the files that may write the system's time down, with the reason.
-// Everywhere else in core and gateway what is written down comes from core/clock,
-// since a time that is later compared with the system's clock expires when that
-// jumps (FT19). A duration within the process is time.Since, which is monotonic.
+// systemTime are the files that may store the system's time, with the reason. Everywhere else in
+// core and gateway, times that are stored come from core/clock, because a stored time that is
+// compared with the system's clock expires when that jumps (FT19). Durations within the process are
+// measured with time.Since, which is monotonic.
 var systemTime = map[string]string{
 	"core/pluginhost/hook.go":       "plugins compare the time with what the carrier signed",
 	"core/pluginhost/verify.go":     "a record of when a plugin was pinned, for people",
@@ -21,7 +21,7 @@ var systemTime = map[string]string{
 	"gateway/stream/streamtest/router.go": "a router in memory, for tests",
 }
 
-// writesDown are the methods after which a time has no monotonic reading any more.
+// writesDown are the methods whose result has no monotonic reading any more.
 var writesDown = map[string]bool{"UTC": true, "Unix": true, "UnixMilli": true, "UnixMicro": true, "UnixNano": true, "Round": true, "Truncate": true, "Format": true}
 
 func TestTimesWrittenDownAreTheClocks(t *testing.T) {
@@ -46,8 +46,8 @@ func TestTimesWrittenDownAreTheClocks(t *testing.T) {
 	}
 }
 
-// writtenDown finds where time.Now(), or a variable that was set to it, loses its
-// monotonic reading.
+// writtenDown finds where time.Now(), or a variable that was set to it, loses its monotonic
+// reading.
 func writtenDown(body *ast.BlockStmt) (at []token.Pos) {
 	now := map[string]bool{}
 	isNow := func(e ast.Expr) bool {

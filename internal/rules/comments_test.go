@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// TestPackageComments wants one comment per package, in the form that
-// documentation tools print: "Package x ..." or "Command x ...".
+// TestPackageComments checks that every package has one comment, in the form that documentation
+// tools print: "Package x ..." or "Command x ...".
 func TestPackageComments(t *testing.T) {
-	comments := map[string][]string{} // by folder: the files that have one
+	comments := map[string][]string{} // by folder: the files with a package comment
 	for _, f := range goFiles(t) {
 		if f.test {
 			continue

@@ -14,8 +14,8 @@ var (
 	coverageName  = regexp.MustCompile("`([A-Za-z0-9_]+)`")
 )
 
-// TestCoverage looks whether the tests that docs/spec-coverage.md names exist.
-// TestLinks follows its links.
+// TestCoverage checks that the tests named in docs/spec-coverage.md exist. TestLinks follows its
+// links.
 func TestCoverage(t *testing.T) {
 	root := filepath.Join("..", "..")
 	text, err := os.ReadFile(filepath.Join(root, "docs", "spec-coverage.md"))

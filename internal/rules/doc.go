@@ -1,8 +1,7 @@
-// Package rules holds no code: its tests keep the rules of the whole house
-// (DESIGN.md 2): who may import whom, a comment on every package, and nothing
-// in any file that is true on one machine only. They read every file of every
-// platform, whatever would be built here.
+// Package rules contains no code: its tests check the rules for the whole repository (DESIGN.md 2):
+// which package may import which, a comment on every package, and no text in any file that is true
+// on one machine only. They read every file for every platform, also those that would not be built
+// here.
 //
-// It promises that a rule which is broken names file and reason. It leaves style
-// to the linters.
+// It promises that a broken rule is reported with file and reason. It leaves style to the linters.
 package rules

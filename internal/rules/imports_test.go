@@ -5,16 +5,16 @@ import (
 	"testing"
 )
 
-// rule says what the packages below a folder may import of ours. A name stands
-// for itself and all below it; "." stands for the folder itself.
+// rule says which of Parley's packages the packages below a folder may import. A name covers itself
+// and all below it; "." is the folder itself.
 type rule struct {
 	folder string
 	may    []string
 	why    string
 }
 
-// house is DESIGN.md 2 as a table. The longest folder that fits is the rule; a
-// package without one fails, so a new room needs a line here.
+// house is DESIGN.md 2 as a table. The rule with the longest matching folder applies; a package
+// without a rule fails, so a new room needs a line here.
 var house = []rule{
 	{"cmd", []string{"config", "core", "gateway", "plugins/sdk/kit", "plugins/contract", "drive", "internal/bench", "internal/doctor", "internal/freeport", "internal/stores"}, "the one place where concrete types meet"},
 	{"config", nil, "reads file and environment, knows nobody"},
@@ -60,8 +60,8 @@ var house = []rule{
 	{"internal/pgtest", []string{"internal/freeport"}, "starts PostgreSQL for tests"},
 }
 
-// inTests is what tests may import besides what their package may: a core
-// package is tested with its neighbours' real things rather than with mocks.
+// inTests is what tests may import besides what their package may: a core package is tested with
+// the real implementations of its neighbours and not with mocks.
 var inTests = []rule{
 	{"core", []string{"core", "internal/pgtest"}, ""},
 	{"gateway/api", []string{"gateway"}, ""},
@@ -99,8 +99,8 @@ func (r rule) allows(imported string) bool {
 	return false
 }
 
-// plugin is the name of the plugin to which the package belongs, or "". The
-// contract and the SDK are no plugins.
+// plugin is the name of the plugin to which a package belongs, or "". The contract and the SDK are
+// not plugins.
 func plugin(pkg string) string {
 	rest, ok := strings.CutPrefix(pkg, "plugins/")
 	if !ok || below(pkg, "plugins/contract") || below(pkg, "plugins/sdk") {
@@ -125,7 +125,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// refuse gives the reason why the file must not import the package, or "".
+// refuse returns the reason why a file must not import a package, or "".
 func refuse(f goFile, r rule, imported string) string {
 	if f.test && imported == f.dir {
 		return "" // an external test of its own package
@@ -149,7 +149,7 @@ func refuse(f goFile, r rule, imported string) string {
 	return r.folder + " may import " + strings.Join(r.may, ", ") + " (" + r.why + ")"
 }
 
-// The table is only worth something if it refuses.
+// TestRefuse: the table refuses imports that it must refuse.
 func TestRefuse(t *testing.T) {
 	for _, tt := range []struct {
 		name, file, imported string

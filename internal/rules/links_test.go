@@ -14,7 +14,7 @@ var (
 	codeBlock    = regexp.MustCompile("(?s)```.*?```")
 )
 
-// TestLinks follows every relative link of the documents.
+// TestLinks checks that the targets of all relative links in the documents exist.
 func TestLinks(t *testing.T) {
 	files(t, func(name string) {
 		if path.Ext(name) != ".md" {

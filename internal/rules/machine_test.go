@@ -10,11 +10,11 @@ import (
 	"testing"
 )
 
-// Nothing that holds on one machine only belongs into the tree: paths of
-// somebody's home, addresses of somebody's registry or mirror. The words are
-// taken apart here so that this file passes its own test. One of the needles
-// must be in the file, in this case, before the expression is tried: regular
-// expressions over lock files take half a minute with the race detector.
+// machineBound describes text that is true on one machine only and must not be in the repository:
+// paths of a user's home, addresses of a private registry or mirror. The words are split here so
+// that this file passes its own test. A file is searched with the expression only if it contains
+// one of the needles, in this case: regular expressions over lock files take half a minute with the
+// race detector.
 var machineBound = []struct {
 	what    string
 	needles []string
@@ -54,7 +54,7 @@ func TestNoMachineBoundText(t *testing.T) {
 			return
 		}
 		if bytes.IndexByte(text[:min(len(text), 8000)], 0) >= 0 {
-			return // a picture, a font
+			return // a binary file, such as a picture or a font
 		}
 		for _, m := range machineBound {
 			if !slices.ContainsFunc(m.needles, func(n string) bool { return bytes.Contains(text, []byte(n)) }) {

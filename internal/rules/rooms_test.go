@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// rooms are the folders whose packages are rooms of the house (DESIGN.md 2).
+// rooms are the folders whose packages are rooms (DESIGN.md 2).
 var rooms = []string{"config", "core", "drive", "gateway", "internal", "e2e/system"}
 
 var (
@@ -18,9 +18,9 @@ var (
 	leaves   = regexp.MustCompile(`\b[Ll](eaves|eft)\b`)
 )
 
-// TestRoomsSayWhatTheyAreFor wants a doc.go in every room that says what the
-// room is for, what it promises, and what it leaves to others: whoever looks for a
-// place finds it by reading these pages alone.
+// TestRoomsSayWhatTheyAreFor checks that every room has a doc.go that says what the room is for,
+// what it promises, and what it leaves to others, so that whoever looks for the place of something
+// finds it by reading these files alone.
 func TestRoomsSayWhatTheyAreFor(t *testing.T) {
 	seen := map[string]bool{}
 	for _, f := range goFiles(t) {

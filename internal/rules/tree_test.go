@@ -15,20 +15,20 @@ import (
 
 const module = "github.com/parley-gateway/parley"
 
-// goFile is a Go file of ours, whatever platform it is for.
+// goFile is one of the repository's Go files, for whatever platform.
 type goFile struct {
 	path    string // from the module's root, with slashes
 	dir     string
 	test    bool
 	pkg     string
 	doc     string   // the package comment
-	imports []string // of ours only, from the module's root: "core/acd"
+	imports []string // of Parley's packages only, relative to the module's root: "core/acd"
 }
 
-// skipped are folders that hold nothing of ours.
+// skipped are folders without files of the project.
 var skipped = map[string]bool{"node_modules": true, ".git": true, ".cache": true, "bin": true, "data": true}
 
-// files walks the module and gives every file, from its root.
+// files calls visit with the path of every file, relative to the module's root.
 func files(t *testing.T, visit func(name string)) {
 	t.Helper()
 	root := os.DirFS(filepath.Join("..", ".."))
@@ -52,13 +52,13 @@ func files(t *testing.T, visit func(name string)) {
 	}
 }
 
-// isBuild reports whether the folder holds a front end's build or its pictures.
+// isBuild reports whether the folder contains a front end's build or its screenshots.
 func isBuild(dir string) bool {
 	base := path.Base(dir)
 	return base == "dist" || base == "shots"
 }
 
-// goFiles parses the heads of all Go files; testdata is left out.
+// goFiles parses package clause and imports of all Go files, except those in testdata.
 func goFiles(t *testing.T) []goFile {
 	t.Helper()
 	var all []goFile
@@ -88,7 +88,7 @@ func ours(f *ast.File) []string {
 	for _, spec := range f.Imports {
 		p, err := strconv.Unquote(spec.Path.Value)
 		if err != nil {
-			continue // the parser has accepted it
+			continue // cannot happen: the parser has accepted it
 		}
 		if rest, ok := strings.CutPrefix(p, module+"/"); ok {
 			out = append(out, rest)

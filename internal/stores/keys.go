@@ -11,14 +11,13 @@ import (
 	"github.com/parley-gateway/parley/core/vault"
 )
 
-// ErrNoMaster: there is data, and the master key that it was made with is not.
+// ErrNoMaster: there is data, but the master key that it was sealed with is missing.
 var ErrNoMaster = errors.New("the master key is missing beside existing data. Put it back from where it is kept, or name it as vault.master_key_file; " +
 	"a new one is not made, because nothing that is there could be read with it")
 
-// MasterKey reads the master key: from the configuration, else from the data
-// folder, where it is made when make is set and the folder is new. A folder
-// counts as new while it has neither key store nor database, so call it before
-// either is opened.
+// MasterKey reads the master key: from the configuration, else from the data folder, where it is
+// made if make is set and the folder is new. A folder counts as new while it has neither key store
+// nor database, so call MasterKey before either is opened.
 func MasterKey(cfg config.Config, make bool) ([]byte, error) {
 	if cfg.Vault.MasterKey.IsSet() {
 		return vault.LoadMaster(cfg.Vault.MasterKey.Reveal(), "")
@@ -37,12 +36,12 @@ func MasterKey(cfg config.Config, make bool) ([]byte, error) {
 		if !errors.Is(err, fs.ErrExist) {
 			return key, err
 		}
-		// Another process made one since we looked: that one is the key.
+		// Another process has just made a key, so that one is used.
 	}
 	return vault.LoadMaster("", file)
 }
 
-// OpenKeysReadOnly opens the keys beside whoever writes them.
+// OpenKeysReadOnly opens the keys for reading, beside the process that writes them.
 func OpenKeysReadOnly(ctx context.Context, cfg config.Config) (*vault.Vault, error) {
 	master, err := MasterKey(cfg, false)
 	if err != nil {

@@ -19,16 +19,15 @@ import (
 	"github.com/parley-gateway/parley/core/vault"
 )
 
-// Stores are the log, the keys and the records, open for writing.
+// Stores are log, keys and records, opened for writing.
 type Stores struct {
 	Log       eventlog.Log
 	Vault     *vault.Vault
 	Directory *directory.Directory
 }
 
-// Open opens data folder and store for writing; nobody else may have them open.
-// Folder and master key are made where there is nothing yet. now is the
-// installation's time; nil: the system's.
+// Open opens data folder and store for writing; no other process may have them open. Folder and
+// master key are made if there is nothing yet. now is the installation's time; nil: the system's.
 func Open(ctx context.Context, cfg config.Config, now func() time.Time, logger *slog.Logger) (_ *Stores, err error) {
 	s := &Stores{}
 	defer func() {
@@ -39,9 +38,9 @@ func Open(ctx context.Context, cfg config.Config, now func() time.Time, logger *
 	if err := os.MkdirAll(filepath.Dir(cfg.Keys()), 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	// A database in the folder is made after its key, so that there is never one
-	// without. A server's database may be full although the folder is new: whether a
-	// key may be made is known once the log has been asked for the keys it names.
+	// A database in the folder is made after its key, so that there is never a database without a
+	// key. The database of a server may contain data although the folder is new: whether a key may
+	// be made is known only after the log was asked which keys it names.
 	server := cfg.DSN() != ""
 	master, err := MasterKey(cfg, !server)
 	if err != nil && (!server || !errors.Is(err, os.ErrNotExist)) {
@@ -78,7 +77,7 @@ func (s *Stores) ConversationKey(ctx context.Context, id conversation.Conversati
 	return row.KeyID, err
 }
 
-// Close closes what is open, also of stores that were only partly opened.
+// Close closes what is open, also if the stores were only partly opened.
 func (s *Stores) Close() error {
 	var errs []error
 	if s.Directory != nil {
@@ -93,8 +92,8 @@ func (s *Stores) Close() error {
 	return errors.Join(errs...)
 }
 
-// openLog opens the configured log for writing, and says how the directory
-// reaches the same database.
+// openLog opens the configured log for writing, and returns the options with which the directory
+// opens the same database.
 func openLog(ctx context.Context, cfg config.Config, logger *slog.Logger) (eventlog.Log, directory.Options, error) {
 	if dsn := cfg.DSN(); dsn != "" {
 		l, err := postgres.Open(ctx, postgres.Options{DSN: dsn, Logger: logger})
@@ -103,8 +102,8 @@ func openLog(ctx context.Context, cfg config.Config, logger *slog.Logger) (event
 		}
 		return l, directory.Options{Dialect: directory.Postgres, DSN: dsn, Logger: logger}, nil
 	}
-	// Log and directory write one file and take turns by this lock: SQLite's own lets
-	// one of them wait for ever while the other is busy.
+	// Log and directory write to one file and take turns by this lock: with SQLite's own lock one
+	// of them can wait for ever while the other is busy.
 	var gate sync.Mutex
 	l, err := sqlite.Open(ctx, sqlite.Options{Dir: cfg.Data, Logger: logger, Gate: &gate})
 	if err != nil {
@@ -113,7 +112,7 @@ func openLog(ctx context.Context, cfg config.Config, logger *slog.Logger) (event
 	return l, directory.Options{Dialect: directory.SQLite, DSN: l.Path(), Gate: &gate, Logger: logger}, nil
 }
 
-// OpenLogReadOnly opens the configured log beside whoever writes it.
+// OpenLogReadOnly opens the configured log for reading, beside the process that writes it.
 func OpenLogReadOnly(ctx context.Context, cfg config.Config) (eventlog.Log, error) {
 	if dsn := cfg.DSN(); dsn != "" {
 		l, err := postgres.OpenReadOnly(ctx, postgres.Options{DSN: dsn})
