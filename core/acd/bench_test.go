@@ -102,7 +102,7 @@ func BenchmarkDispatch(b *testing.B) {
 			}
 			f.d.RemoveRequest(a.Request)
 			f.busy(i)
-			f.d.Settle(a)
+			f.d.Release(a)
 			f.arrive(nil)
 		}
 	})
@@ -121,7 +121,7 @@ func BenchmarkDispatch(b *testing.B) {
 			}
 			f.d.RemoveRequest(a.Request)
 			f.busy(i)
-			f.d.Settle(a)
+			f.d.Release(a)
 			f.arrive(nil)
 			b.StartTimer()
 		}
@@ -142,7 +142,7 @@ func BenchmarkDispatch(b *testing.B) {
 			f.d.RemoveRequest(a.Request)
 			i := int(a.Agent[14])<<8 + int(a.Agent[15]) - 1
 			f.busy(i)
-			f.d.Settle(a)
+			f.d.Release(a)
 			f.idle(i)
 		}
 	})
@@ -168,7 +168,7 @@ func BenchmarkDispatch(b *testing.B) {
 			}
 			f.d.RemoveRequest(a.Request)
 			f.busy(i)
-			f.d.Settle(a)
+			f.d.Release(a)
 			f.arrive(barred[f.r.IntN(100)])
 		}
 	})

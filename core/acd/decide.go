@@ -111,8 +111,8 @@ func (d *decision) run(cmd Command) error {
 	return nil
 }
 
-// settle turns a pending Not Ready into Not Ready once nothing is in hand (A10, A12, A15).
-func (d *decision) settle() {
+// applyPending turns a pending Not Ready into Not Ready once nothing is in hand (A10, A12, A15).
+func (d *decision) applyPending() {
 	if len(d.a.Pending) > 0 && !d.inHand() {
 		d.emit(&NotReady{Reason: d.a.Pending[0], Also: slices.Clone(d.a.Pending[1:])})
 	}
@@ -128,7 +128,7 @@ func (d *decision) unready(r Reason) {
 		if !slices.Contains(d.a.Pending, r) {
 			d.emit(&PendingNotReady{Reason: r})
 		}
-		d.settle()
+		d.applyPending()
 	}
 }
 

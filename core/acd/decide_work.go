@@ -59,7 +59,7 @@ func (d *decision) endOffer(c EndOffer) {
 	case c.Cause == conversation.CauseExpired:
 		d.unready(ReasonExpired)
 	default: // back to the former state (A19), or to Not Ready if that is pending
-		d.settle()
+		d.applyPending()
 	}
 }
 
@@ -85,5 +85,5 @@ func (d *decision) release(c Release) {
 		return
 	}
 	d.emit(&Released{Conversation: c.Conversation, Cause: c.Cause})
-	d.settle()
+	d.applyPending()
 }

@@ -85,7 +85,7 @@ type Assignment struct {
 }
 
 // Next returns the next offer to be made, and false when there is none. Its agent and its request
-// are reserved until Settle: Next returns neither again before, even if an update would allow it.
+// are reserved until Release: Next returns neither again before, even if an update would allow it.
 // Call Next until it returns false.
 func (d *Dispatcher) Next(now time.Time) (Assignment, bool) {
 	n, m := d.best()
@@ -104,10 +104,10 @@ func (d *Dispatcher) Next(now time.Time) (Assignment, bool) {
 	return a, true
 }
 
-// Settle ends the reservation of an assignment. Call it when the offer's append has succeeded or
+// Release ends the reservation of an assignment. Call it when the offer's append has succeeded or
 // failed and the dispatcher has been told the resulting states. A request that still waits then
 // takes its old place in the queue again.
-func (d *Dispatcher) Settle(a Assignment) {
+func (d *Dispatcher) Release(a Assignment) {
 	if m, ok := d.memberBy[a.Agent]; ok && d.members[m].reserved {
 		d.members[m].reserved = false
 		d.refresh(m)

@@ -70,7 +70,7 @@ func (p *pair) step(t *rapid.T) {
 		p.next(t)
 	case 11:
 		if n := len(p.pending); n > 0 {
-			p.settle(rapid.IntRange(0, n-1).Draw(t, "assignment"))
+			p.release(rapid.IntRange(0, n-1).Draw(t, "assignment"))
 		}
 	}
 }
@@ -98,21 +98,21 @@ func (p *pair) next(t *rapid.T) bool {
 	return true
 }
 
-func (p *pair) settle(i int) {
+func (p *pair) release(i int) {
 	a := p.pending[i]
-	p.d.Settle(a)
+	p.d.Release(a)
 	delete(p.m.taken, a.Agent)
 	delete(p.m.reserved, a.Request)
 	p.pending = append(p.pending[:i:i], p.pending[i+1:]...)
 }
 
-// drain makes every offer that is possible, and settles them all.
+// drain makes every offer that is possible, and releases them all.
 func (p *pair) drain(t *rapid.T) {
 	for p.next(t) {
 	}
 	p.compare(t)
 	for len(p.pending) > 0 {
-		p.settle(0)
+		p.release(0)
 	}
 	p.compare(t)
 }
@@ -233,7 +233,7 @@ func TestManyBuckets(t *testing.T) {
 					if want := agent(max(n-7, 1)); !ok || a.Request != request(n) || a.Agent != want {
 						t.Fatalf("Next() = %v to %v, %t; want %v to %v", a.Request, a.Agent, ok, request(n), want)
 					}
-					d.Settle(a)
+					d.Release(a)
 				}
 				d.RemoveRequest(request(n))
 			}

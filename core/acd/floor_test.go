@@ -268,7 +268,7 @@ func (c *centre) dispatch() {
 		if !c.do(c.conversation(x.Conversation), conversation.Offer{Request: x.Request, Offer: offer(c.id()), Agent: x.Agent}) {
 			c.t.Fatalf("offer %+v is refused; agent %+v", x, c.agent(x.Agent))
 		}
-		c.d.Settle(x)
+		c.d.Release(x)
 	}
 	c.t.Fatal("offers without end")
 }

@@ -30,7 +30,7 @@ type member struct {
 	inHand    InHand
 	idle      int64
 
-	reserved bool // returned by Next, but not yet settled
+	reserved bool // returned by Next, but not yet released
 	counted  bool // counted in bucket.rotation of the eligible buckets
 	placed   bool // in the tree of available agents
 	asking   bool // in the tree of members who can take a request that asks for them alone

@@ -88,7 +88,7 @@ func (a waitKey) less(b waitKey) bool {
 type entry struct {
 	Waiting
 	used     bool
-	reserved bool  // returned by Next, but not yet settled
+	reserved bool  // returned by Next, but not yet released
 	lane     int32 // 0: the request waits for one agent
 	service  int32
 	asked    int32 // number of the member, when the request asks for one agent
@@ -113,7 +113,7 @@ func (d *Dispatcher) UpdateConversation(s *conversation.State) {
 }
 
 // UpsertRequest adds a waiting request or changes what is known of it. A request that Next has
-// returned waits again only after Settle.
+// returned waits again only after Release.
 func (d *Dispatcher) UpsertRequest(w Waiting) {
 	n, known := d.requests[w.Request]
 	if known {

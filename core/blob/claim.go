@@ -91,14 +91,14 @@ func (s *Store) Take(ctx context.Context, conv conversation.ConversationID, ids 
 	return nil
 }
 
-// Settle updates an attachment's row to what the log says of it.
-func (s *Store) Settle(ctx context.Context, id conversation.BlobID) error {
-	_, err := s.settle(ctx, id)
+// FollowLog updates an attachment's row to what the log says of it.
+func (s *Store) FollowLog(ctx context.Context, id conversation.BlobID) error {
+	_, err := s.followLog(ctx, id)
 	return err
 }
 
-// settle also reports whether a committed message names the attachment.
-func (s *Store) settle(ctx context.Context, id conversation.BlobID) (named bool, err error) {
+// followLog also reports whether a committed message names the attachment.
+func (s *Store) followLog(ctx context.Context, id conversation.BlobID) (named bool, err error) {
 	if s.opts.Named == nil {
 		return false, nil
 	}

@@ -382,7 +382,7 @@ func (s *Store) Info(ctx context.Context, id conversation.BlobID) (conversation.
 	row, m, err := s.row(ctx, id)
 	if err == nil && !row.Used { // a message may name it although its row does not say so yet
 		var named bool
-		if named, err = s.settle(ctx, id); named && err == nil {
+		if named, err = s.followLog(ctx, id); named && err == nil {
 			row, m, err = s.row(ctx, id)
 		}
 	}

@@ -95,7 +95,7 @@ func (s *Store) orphan(ctx context.Context, conv conversation.ConversationID) (n
 
 // mark makes a row an orphan unless the log has a message that names it.
 func (s *Store) mark(ctx context.Context, row *directory.BlobRow) (bool, error) {
-	if named, err := s.settle(ctx, row.ID); named || err != nil {
+	if named, err := s.followLog(ctx, row.ID); named || err != nil {
 		return false, err
 	}
 	err := s.rows.OrphanBlob(ctx, row.ID, s.opts.Now())
@@ -153,11 +153,11 @@ func (s *Store) look(ctx context.Context, row *directory.BlobRow) (gone, waits b
 		if due {
 			waits, err = s.mark(ctx, row)
 		} else {
-			_, err = s.settle(ctx, row.ID)
+			_, err = s.followLog(ctx, row.ID)
 		}
 		return false, waits, err
 	}
-	if named, err := s.settle(ctx, row.ID); named || err != nil {
+	if named, err := s.followLog(ctx, row.ID); named || err != nil {
 		return false, false, err
 	}
 	if s.opts.Now().Sub(row.OrphanedAt) < orphanGrace {

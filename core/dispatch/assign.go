@@ -62,7 +62,7 @@ func (a *Assigner) offered(made acd.Assignment, epoch int64, err error) {
 // free ends the reservation of an assignment's request and agent.
 func (a *Assigner) free(made acd.Assignment) {
 	a.mu.Lock()
-	a.dispatcher.Settle(made)
+	a.dispatcher.Release(made)
 	a.mu.Unlock()
 	a.poke()
 }

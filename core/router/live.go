@@ -331,7 +331,7 @@ func (r *Router) blobTaken(batch []*task, dup *eventlog.DuplicateError) bool {
 			if account, key := blob.LogKey(r.vault, id); account != dup.Account || key != dup.Key {
 				continue
 			}
-			if err := r.blobs.Settle(r.ctx, id); err != nil {
+			if err := r.blobs.FollowLog(r.ctx, id); err != nil {
 				r.logger.Warn("whose an attachment is could not be recorded", "err", err)
 			}
 			return true

@@ -50,8 +50,8 @@ type Blobs interface {
 	Find(ctx context.Context, by blob.Sender, ids []conversation.BlobID) ([]blob.Found, error)
 	// Take records after the commit that a message of the conversation has them.
 	Take(ctx context.Context, conv conversation.ConversationID, ids []conversation.BlobID) error
-	// Settle records what the log says of an attachment.
-	Settle(ctx context.Context, id conversation.BlobID) error
+	// FollowLog records what the log says of an attachment.
+	FollowLog(ctx context.Context, id conversation.BlobID) error
 	// Ended says that no message of the conversation will come. It never blocks.
 	Ended(conv conversation.ConversationID)
 }
