@@ -11,6 +11,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/order"
 	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/readers"
 )
@@ -83,13 +84,13 @@ func (r *Router) Send(ctx context.Context, req SendRequest) (Sent, error) {
 	if err != nil {
 		return Sent{}, err
 	}
-	from := sender{}
+	from := order.Item{}
 	if req.ClientID != "" {
-		from = r.order.arrival(sender{author: agentIn(req.Agent, req.Conversation), id: req.ClientID, repeats: true})
+		from = r.order.Arrived(order.Item{Author: agentIn(req.Agent, req.Conversation), ID: req.ClientID, Repeats: true})
 	}
 	post, err := r.agentPost(u, req.ClientID, req.Parts)
 	if err != nil {
-		r.order.note(&from, err)
+		r.note(&from, err)
 		return Sent{}, fmt.Errorf("router: send: %w", err)
 	}
 	post.ReplyTo, post.Refs = req.ReplyTo, refsOf(req.Parts, req.ReplyTo)
@@ -121,8 +122,8 @@ func (r *Router) Send(ctx context.Context, req SendRequest) (Sent, error) {
 }
 
 // agentIn is an agent as the author of what it says in a conversation.
-func agentIn(id conversation.AgentID, conv conversation.ConversationID) author {
-	return author{in: conv, of: string(id[:])}
+func agentIn(id conversation.AgentID, conv conversation.ConversationID) order.Author {
+	return order.Author{In: conv, Of: string(id[:])}
 }
 
 // agentPost makes the command for an agent's message of one part or more. What
@@ -186,7 +187,7 @@ func (r *Router) Typing(id conversation.AgentID, conv conversation.ConversationI
 // conversation.ErrInvitePending unless queue is set (T5).
 func (r *Router) Leave(ctx context.Context, id conversation.AgentID, conv conversation.ConversationID, queue bool) (uint64, error) {
 	out, err := r.live(conv).do(ctx, &task{
-		from: r.order.arrival(sender{author: agentIn(id, conv), repeats: true}), // behind messages that have to come again
+		from: r.order.Arrived(order.Item{Author: agentIn(id, conv), Repeats: true}), // behind messages that have to come again
 		cmd:  conversation.Leave{Agent: id, Queue: queue, Request: conversation.NewID[conversation.RequestID]()},
 	})
 	return out.last, err

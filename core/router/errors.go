@@ -6,6 +6,7 @@ import (
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/agents"
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/order"
 )
 
 // Errors of the router. Refusals by the rules are those of conversation and
@@ -66,4 +67,21 @@ func Code(err error) string {
 		}
 	}
 	return "unavailable"
+}
+
+// errBehind answers what its author has sent after something that was refused
+// for now and has not come again. Its code is "unavailable": try again later.
+var errBehind = errors.New("router: an earlier one of the same author comes first")
+
+// note records err as the end of s's stay, if it means that s comes again.
+func (r *Router) note(s *order.Item, err error) {
+	if temporary(err) {
+		r.order.Refused(s)
+	}
+}
+
+// temporary reports whether an author is told to try again, for the store's sake.
+// What goes to another conversation, or waits behind another, is not refused.
+func temporary(err error) bool {
+	return err != nil && Code(err) == "unavailable" && !elsewhere(err) && !errors.Is(err, ErrStopped) && !errors.Is(err, errBehind)
 }

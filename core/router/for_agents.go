@@ -1,16 +1,12 @@
 package router
 
 import (
-	"context"
-	"time"
-
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/dispatch"
 )
 
-// forAgents is the router as the Keeper of agents sees it: agents.Watcher and
-// agents.Runner.
+// forAgents is the router as the Keeper of agents sees it: agents.Watcher.
 type forAgents struct{ r *Router }
 
 // Changed implements agents.Watcher.
@@ -35,15 +31,3 @@ func (f forAgents) Limits(id conversation.AgentID) acd.Limits {
 	u, _ := f.r.dir.Snapshot().User(id)
 	return dispatch.LimitsOf(u)
 }
-
-// Go implements agents.Runner.
-func (f forAgents) Go(work func()) bool { return f.r.spawn(work) }
-
-// After implements agents.Runner.
-func (f forAgents) After(d time.Duration, work func()) { f.r.after(d, work) }
-
-// Running implements agents.Runner.
-func (f forAgents) Running() context.Context { return f.r.ctx }
-
-// Commits implements agents.Runner.
-func (f forAgents) Commits() context.Context { return f.r.commits }

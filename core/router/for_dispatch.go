@@ -10,8 +10,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// forDispatch is the router as the Assigner sees it: dispatch.Conversations and
-// dispatch.Runner.
+// forDispatch is the router as the Assigner sees it: dispatch.Conversations.
 type forDispatch struct{ r *Router }
 
 // Offer implements dispatch.Conversations.
@@ -46,9 +45,3 @@ func (f forDispatch) Place(conv conversation.ConversationID, position int, waite
 		l.tail.Place(position, waited)
 	}
 }
-
-// Go implements dispatch.Runner.
-func (f forDispatch) Go(work func()) bool { return f.r.spawn(work) }
-
-// Running implements dispatch.Runner.
-func (f forDispatch) Running() context.Context { return f.r.ctx }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
@@ -15,8 +14,7 @@ import (
 	"github.com/parley-gateway/parley/core/vault"
 )
 
-// forOutbox is the router as the outbox sees it: outbox.Conversations and
-// outbox.Runner.
+// forOutbox is the router as the outbox sees it: outbox.Conversations.
 type forOutbox struct{ r *Router }
 
 // Plugin implements outbox.Conversations.
@@ -159,18 +157,6 @@ func (f forOutbox) RecordFailure(b *eventlog.Batch, failed outbox.Failure) error
 		Account: row.Account, Key: r.vault.MAC("failed", row.Account[:], row.CommandID[:]), Stream: row.Account, Index: 0})
 	return nil
 }
-
-// Go implements outbox.Runner.
-func (f forOutbox) Go(work func()) bool { return f.r.spawn(work) }
-
-// After implements outbox.Runner.
-func (f forOutbox) After(d time.Duration, work func()) { f.r.after(d, work) }
-
-// Running implements outbox.Runner.
-func (f forOutbox) Running() context.Context { return f.r.ctx }
-
-// Commits implements outbox.Runner.
-func (f forOutbox) Commits() context.Context { return f.r.commits }
 
 // result takes a plugin's word on a command.
 func (r *Router) result(in plugin.Inbound, done func(plugin.Ack)) {

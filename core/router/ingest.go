@@ -7,6 +7,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/order"
 	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/readers"
 )
@@ -22,7 +23,7 @@ const (
 // arrival is an inbound event on its way to a conversation.
 type arrival struct {
 	in       plugin.Inbound
-	from     sender
+	from     order.Item
 	acc      account
 	done     func(plugin.Ack)
 	n        uint64 // place in the thread
@@ -53,7 +54,7 @@ func (r *Router) Ingest(ctx context.Context, in plugin.Inbound, done func(plugin
 		return
 	}
 	th := r.thread(in.Account, in.Thread)
-	from := r.order.arrival(sender{author: author{in: in.Account, of: in.Thread}, id: in.DedupeKey, repeats: in.Repeats})
+	from := r.order.Arrived(order.Item{Author: order.Author{In: in.Account, Of: in.Thread}, ID: in.DedupeKey, Repeats: in.Repeats})
 	th.take(arrival{in: in, from: from, acc: acc, done: done})
 }
 

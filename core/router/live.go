@@ -12,6 +12,7 @@ import (
 	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/order"
 	"github.com/parley-gateway/parley/core/outbox"
 	"github.com/parley-gateway/parley/core/readers"
 )
@@ -64,7 +65,7 @@ func (l *live) notBound(keys []eventlog.Key) []eventlog.Key {
 
 // task is a command in a mailbox. done is called once, without locks held.
 type task struct {
-	from     sender // whose it is, where their order matters
+	from     order.Item // whose it is, where their order matters
 	cmd      conversation.Command
 	external []eventlog.Key // ids that the task's first event answers to
 	// externalSeq is the event that external is bound to, when it is not one of
@@ -365,7 +366,7 @@ func (l *live) answerRepeats(batch []*task, dup *eventlog.DuplicateError) []*tas
 // it, so that none that is queued or on its way overtakes them (see order).
 func (l *live) finish(batch []*task, err error) []*task {
 	for _, t := range batch {
-		l.r.order.note(&t.from, err)
+		l.r.note(&t.from, err)
 	}
 	for _, t := range batch {
 		t.done(outcome{}, err)

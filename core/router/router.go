@@ -18,6 +18,7 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/dispatch"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/order"
 	"github.com/parley-gateway/parley/core/outbox"
 	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/readers"
@@ -105,7 +106,7 @@ type Router struct {
 	timers  *timers.Timers[timerID]
 	readers *readers.Readers
 	outbox  *outbox.Outbox
-	order   *order
+	order   *order.Keeper
 	lookups chan struct{} // threads being looked up for signals
 	metrics *metrics
 	doubts  doubts
@@ -135,13 +136,13 @@ func New(o Options) (*Router, error) {
 	r.commits, r.abandon = context.WithCancel(context.Background())
 	r.timers = timers.New(r.now, r.due)
 	r.readers = readers.New(forReaders{r}, r.log, r.vault, r.logger)
-	r.outbox = outbox.New(outbox.Options{Node: r.node, Log: r.log, Conversations: forOutbox{r}, Runner: forOutbox{r}, Logger: r.logger, Now: r.now})
+	r.outbox = outbox.New(outbox.Options{Node: r.node, Log: r.log, Conversations: forOutbox{r}, Runner: runner{r}, Logger: r.logger, Now: r.now})
 	r.agents = agents.New(agents.Options{
-		Node: r.node, Log: r.log, Bus: r.bus, Watcher: forAgents{r}, Runner: forAgents{r}, Logger: r.logger, Now: r.now,
+		Node: r.node, Log: r.log, Bus: r.bus, Watcher: forAgents{r}, Runner: runner{r}, Logger: r.logger, Now: r.now,
 		Conflicts: r.metrics.conflicts, Newer: r.metrics.newer})
 	r.dispatch = dispatch.New(dispatch.Options{
-		Node: r.node, Log: r.log, Directory: r.dir, Conversations: forDispatch{r}, Runner: forDispatch{r}, Logger: r.logger, Now: r.now})
-	r.order = newOrder()
+		Node: r.node, Log: r.log, Directory: r.dir, Conversations: forDispatch{r}, Runner: runner{r}, Logger: r.logger, Now: r.now})
+	r.order = order.New()
 	r.lookups = make(chan struct{}, maxLookups)
 	return r, nil
 }
@@ -388,7 +389,7 @@ func (r *Router) janitor(ctx context.Context) {
 			}
 		}
 		r.mu.Unlock()
-		r.order.sweep()
+		r.order.Sweep()
 	}
 }
 

@@ -17,7 +17,7 @@ func (th *thread) begin(a arrival) {
 	var body conversation.StartedBody
 	var parts []conversation.Part
 	var clientID string
-	if !r.order.admits(&a.from) {
+	if !r.order.Admits(&a.from) {
 		r.metrics.behind.Inc()
 		a.done(r.ack(conversation.ConversationID{}, outcome{}, errBehind))
 		return
@@ -61,7 +61,7 @@ func (th *thread) begin(a arrival) {
 	key, err := r.vault.Assign()
 	if err != nil {
 		r.logger.Error("no data key for a new conversation", "err", err)
-		r.order.refused(&a.from)
+		r.order.Refused(&a.from)
 		a.done(plugin.Ack{Status: plugin.Retry, Code: "unavailable"})
 		return
 	}
@@ -100,7 +100,7 @@ func (th *thread) repeated(a arrival) bool {
 			return true
 		}
 		if !errors.Is(err, eventlog.ErrNotFound) {
-			th.r.order.note(&a.from, err)
+			th.r.note(&a.from, err)
 			a.done(plugin.Ack{Status: plugin.Retry, Code: "unavailable"})
 			return true
 		}
@@ -121,7 +121,7 @@ func (th *thread) refuse(a arrival, code string) {
 // ackLogged answers an arrival that the account's stream has, or should have had.
 func (th *thread) ackLogged(a arrival, ack plugin.Ack) {
 	if ack.Status == plugin.Retry {
-		th.r.order.refused(&a.from)
+		th.r.order.Refused(&a.from)
 	}
 	a.done(ack)
 }

@@ -57,7 +57,7 @@ func (th *thread) drain() {
 		if err != nil {
 			th.mu.Unlock()
 			th.r.logger.Warn("thread cannot be resolved", "channel", a.in.Plugin, "err", err)
-			th.r.order.note(&a.from, err)
+			th.r.note(&a.from, err)
 			a.done(plugin.Ack{Status: plugin.Retry, Code: "unavailable"})
 			continue
 		}
@@ -112,7 +112,7 @@ func (th *thread) answered(l *live, a arrival, o outcome, err error) {
 	case !back:
 		a.done(th.r.ack(l.id, o, err))
 	case a.attempts > maxAttempts:
-		th.r.order.refused(&a.from)
+		th.r.order.Refused(&a.from)
 		a.done(plugin.Ack{Status: plugin.Retry, Code: "conflict"})
 	}
 }
@@ -143,7 +143,7 @@ func (th *thread) pass(l *live, a arrival) {
 			return
 		}
 		if cmd == nil { // a second start without a message: the open one is the answer
-			if !r.order.admits(&a.from) {
+			if !r.order.Admits(&a.from) {
 				r.metrics.behind.Inc()
 				a.done(r.ack(l.id, outcome{}, errBehind))
 				return

@@ -89,7 +89,7 @@ func repeated(earlier []*task, t *task) bool {
 // append of its own.
 func (tx *tx) take(t *task, first bool) bool {
 	s := tx.l.state
-	if !tx.l.r.order.admits(&t.from) {
+	if !tx.l.r.order.Admits(&t.from) {
 		tx.l.r.metrics.behind.Inc()
 		tx.done = append(tx.done, decided{t, outcome{}, errBehind})
 		return true
@@ -112,7 +112,7 @@ func (tx *tx) take(t *task, first bool) bool {
 		err = tx.l.r.agents.Decide(&tx.agents, s, events, t.with, tx.now)
 	}
 	tx.refused = tx.refused || err != nil && refusal(err)
-	tx.l.r.order.note(&t.from, err)
+	tx.l.r.note(&t.from, err)
 	out := outcome{conversation: tx.l.id}
 	if err == nil {
 		tx.fault = tx.add(t, events, &out)

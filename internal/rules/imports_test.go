@@ -25,6 +25,7 @@ var house = []rule{
 	{"core/vault", nil, "keys know nothing of what they seal"},
 	{"core/clock", nil, "knows the system's clock and nobody"},
 	{"core/timers", nil, "wakes by ids that it does not look into"},
+	{"core/order", nil, "knows authors by names that it does not look into"},
 	{"core/bus", []string{"."}, "hints carry ids and numbers only"},
 	{"core/database", nil, "opens the tables beside the log; knows no statement"},
 	{"core/kv", []string{"core/database"}, "plugins' values, sealed by a vault that is handed in"},
@@ -36,7 +37,7 @@ var house = []rule{
 	{"core/readers", []string{".", "core/conversation", "core/eventlog", "core/plugin", "core/vault"}, "who reads; asks the router by an interface of its own"},
 	{"core/agents", []string{"core/acd", "core/bus", "core/conversation", "core/eventlog"}, "keeps streams and lets acd decide; is told nothing of conversations but their events"},
 	{"core/dispatch", []string{"core/acd", "core/conversation", "core/directory", "core/eventlog"}, "asks acd and tells who keeps conversations, whom it does not know"},
-	{"core/router", []string{".", "core/acd", "core/agents", "core/blob", "core/bus", "core/conversation", "core/directory", "core/dispatch", "core/eventlog", "core/outbox", "core/plugin", "core/readers", "core/timers", "core/vault"}, "carries out what conversation and acd decide; who runs plugins it does not know"},
+	{"core/router", []string{".", "core/acd", "core/agents", "core/blob", "core/bus", "core/conversation", "core/directory", "core/dispatch", "core/eventlog", "core/order", "core/outbox", "core/plugin", "core/readers", "core/timers", "core/vault"}, "carries out what conversation and acd decide; who runs plugins it does not know"},
 
 	{"gateway", []string{"config", "core", "gateway", "plugins/contract/identity", "internal/wsframe"}, "identity is the header that plugins behind the proxy check; wsframe checks and writes its sockets' frames"},
 	{"gateway/api", []string{"core", "gateway/auth", "gateway/limit"}, "answers requests; the stream beside it is handed in"},
