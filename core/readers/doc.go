@@ -1,7 +1,8 @@
 // Package readers serves everybody who reads conversations: agents' sockets read through feeds,
 // connected channels' plugins through subscriptions, and others ask for events by audience. It
 // keeps the last events of each conversation in memory (Tail), so that readers who keep up need not
-// read the log, and the unread messages in each agent's Recent.
+// read the log, and the unread messages in each agent's Recent. It also reads a single event, message
+// or address for others.
 //
 // It promises that a reader with any cursor gets each event after it that its audience may see,
 // once and in order, whether memory or the log is read, and that a record names the last event

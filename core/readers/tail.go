@@ -27,6 +27,8 @@ type Tail struct {
 	head     uint64       // committed sequence; 0 = not known
 	present  bool         // the customer is connected, as far as the channel tells
 	over     bool         // the conversation has ended
+
+	addresses map[int]conversation.EndpointBody // by endpoint, as far as somebody asked
 }
 
 // TailRecord is a committed event in memory.

@@ -149,19 +149,23 @@ func (r *Router) agentPost(u directory.User, clientID string, parts []conversati
 
 // messageAt reads the id of a logged message.
 func (r *Router) messageAt(ctx context.Context, conv conversation.ConversationID, seq uint64) (conversation.MessageID, error) {
-	recs, err := r.log.Read(ctx, eventlog.StreamID(conv), seq-1, 1)
-	if err != nil || len(recs) == 0 {
-		return conversation.MessageID{}, fmt.Errorf("router: read message %d of %s: %w", seq, conv, joinNotFound(err, recs))
-	}
-	h, err := conversation.DecodeHead(conversation.Type(recs[0].Type), recs[0].Head)
+	h, err := r.readers.Head(ctx, conv, seq)
 	if err != nil {
-		return conversation.MessageID{}, err
+		return conversation.MessageID{}, notFound(err)
 	}
 	m, ok := h.(*conversation.MessagePosted)
 	if !ok {
 		return conversation.MessageID{}, fmt.Errorf("router: event %d of %s is no message", seq, conv)
 	}
 	return m.ID, nil
+}
+
+// notFound is an error of the readers in the router's words.
+func notFound(err error) error {
+	if errors.Is(err, readers.ErrNotFound) {
+		return fmt.Errorf("router: %w: %w", ErrNotFound, err)
+	}
+	return err
 }
 
 // Mark records how far an agent has received and read a conversation.

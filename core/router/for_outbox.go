@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -25,87 +24,26 @@ func (f forOutbox) Plugin(id conversation.AccountID) string {
 
 // Message implements outbox.Conversations.
 func (f forOutbox) Message(ctx context.Context, conv conversation.ConversationID, seq uint64) (outbox.Message, error) {
-	recs, err := f.r.log.Read(ctx, eventlog.StreamID(conv), seq-1, 1)
-	if err != nil || len(recs) == 0 {
-		return outbox.Message{}, fmt.Errorf("router: read message %d of %s: %w", seq, conv, joinNotFound(err, recs))
-	}
-	_, ev, err := f.r.readers.Open(recs[0])
+	head, body, err := f.r.readers.Message(ctx, conv, seq)
 	if err != nil {
-		return outbox.Message{}, err
-	}
-	head, ok := ev.Head.(*conversation.MessagePosted)
-	if !ok {
-		return outbox.Message{}, fmt.Errorf("router: event %d of %s is no message", seq, conv)
-	}
-	if ev.Body == nil {
-		return outbox.Message{}, fmt.Errorf("router: message %d of %s: %w", seq, conv, outbox.ErrUnreadable)
-	}
-	var body conversation.MessageBody
-	if err := json.Unmarshal(ev.Body, &body); err != nil {
-		return outbox.Message{}, fmt.Errorf("router: decode message %d of %s: %w", seq, conv, err)
+		return outbox.Message{}, unreadable(err)
 	}
 	to, err := f.Recipient(ctx, conv, head.Endpoint)
 	return outbox.Message{ID: head.ID, Parts: body.Parts, Author: body.Name, To: to}, err
 }
 
-// Recipient implements outbox.Conversations. An address is read once while the
-// conversation is in memory.
+// Recipient implements outbox.Conversations.
 func (f forOutbox) Recipient(ctx context.Context, conv conversation.ConversationID, endpoint int) (outbox.Recipient, error) {
-	l := f.r.live(conv)
-	l.mu.Lock()
-	to, ok := l.to[endpoint]
-	l.mu.Unlock()
-	if ok {
-		return to, nil
-	}
-	to, err := f.r.readRecipient(ctx, conv, endpoint)
-	if err != nil {
-		return to, err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.to == nil {
-		l.to = map[int]outbox.Recipient{}
-	}
-	l.to[endpoint] = to
-	return to, nil
+	to, err := f.r.readers.Address(ctx, conv, endpoint)
+	return outbox.Recipient{Address: to.Address, Thread: to.Thread}, unreadable(err)
 }
 
-// readRecipient looks for an address in the log: the first one is in the first
-// event, others in the events that added them.
-func (r *Router) readRecipient(ctx context.Context, conv conversation.ConversationID, endpoint int) (outbox.Recipient, error) {
-	limit := 1 // nearly always
-	for after, found := uint64(0), 0; ; limit = 256 {
-		recs, err := r.log.Read(ctx, eventlog.StreamID(conv), after, limit)
-		if err != nil {
-			return outbox.Recipient{}, fmt.Errorf("router: read address of %s: %w", conv, err)
-		}
-		if len(recs) == 0 {
-			return outbox.Recipient{}, fmt.Errorf("router: conversation %s has no endpoint %d: %w", conv, endpoint, ErrNotFound)
-		}
-		for _, rec := range recs {
-			after = rec.Seq
-			t := conversation.Type(rec.Type)
-			if t != conversation.TypeStarted && t != conversation.TypeEndpointAdded {
-				continue
-			}
-			if found++; found-1 != endpoint {
-				continue
-			}
-			body, err := readers.OpenBody(r.vault, rec)
-			if err != nil {
-				return outbox.Recipient{}, err
-			}
-			if body == nil {
-				return outbox.Recipient{}, fmt.Errorf("router: address of %s: %w", conv, outbox.ErrUnreadable)
-			}
-			var b conversation.EndpointBody // StartedBody has the same two fields
-			if err := json.Unmarshal(body, &b); err != nil {
-				return outbox.Recipient{}, fmt.Errorf("router: decode address of %s: %w", conv, err)
-			}
-			return outbox.Recipient{Address: b.Address, Thread: b.Thread}, nil
-		}
+// unreadable is an error of the readers in the outbox's words.
+func unreadable(err error) error {
+	if errors.Is(err, readers.ErrUnreadable) {
+		return fmt.Errorf("%w: %w", outbox.ErrUnreadable, err)
 	}
+	return err
 }
 
 // OpenPayload implements outbox.Conversations.

@@ -13,7 +13,6 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/order"
-	"github.com/parley-gateway/parley/core/outbox"
 	"github.com/parley-gateway/parley/core/readers"
 )
 
@@ -30,7 +29,6 @@ type live struct {
 	running bool
 	threads int // that have it as their open one
 	used    time.Time
-	to      map[int]outbox.Recipient // by endpoint, as far as somebody asked
 
 	// Owned by the worker.
 	state  *conversation.State // nil: load before use

@@ -324,13 +324,9 @@ func ownerOf(s *conversation.State) (owner conversation.AgentID) {
 // begunBefore answers a retry.
 func (r *Router) begunBefore(ctx context.Context, conv conversation.ConversationID, seq uint64) (Outbound, error) {
 	out := Outbound{Conversation: conv, Seq: seq}
-	recs, err := r.log.Read(ctx, eventlog.StreamID(conv), seq-1, 1)
-	if err != nil || len(recs) == 0 {
-		return out, fmt.Errorf("router: read event %d of %s: %w", seq, conv, joinNotFound(err, recs))
-	}
-	h, err := conversation.DecodeHead(conversation.Type(recs[0].Type), recs[0].Head)
+	h, err := r.readers.Head(ctx, conv, seq)
 	if err != nil {
-		return out, err
+		return out, notFound(err)
 	}
 	if m, ok := h.(*conversation.MessagePosted); ok {
 		out.Message = m.ID
