@@ -23,7 +23,7 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// attached is a plugin that somebody else started: here the test itself.
+// attached is a plugin that the host did not start: here the test runs it itself.
 type attached struct {
 	*child
 	path   string
@@ -31,7 +31,7 @@ type attached struct {
 
 	mu     sync.Mutex
 	config *pluginv1.ConfigureRequest
-	answer func(context.Context) error // of Configure, instead of the child's; nil = the child's
+	answer func(context.Context) error // the answer to Configure, instead of the child's; nil = the child's answer
 }
 
 func (a *attached) Configure(ctx context.Context, r *pluginv1.ConfigureRequest) (*pluginv1.ConfigureResponse, error) {
@@ -65,8 +65,8 @@ func newAttached(tb testing.TB, opts func(*pluginhost.Options)) (*bench, *attach
 	return newBench(tb, opts, pluginhost.Spec{ID: "echo", Attach: a.path}), a
 }
 
-// An attached plugin is served like any other, and taken up again after it
-// was restarted by whoever runs it.
+// An attached plugin must be served like any other, and be used again after its own operator has
+// restarted it.
 func TestAttach(t *testing.T) {
 	b, a := newAttached(t, nil)
 	b.ready(t)
@@ -84,7 +84,7 @@ func TestAttach(t *testing.T) {
 	}
 }
 
-// A lost plugin, a failed call and an impatient caller are three errors.
+// A lost plugin, a failed call and a caller who gave up must be three different errors.
 func TestCallErrors(t *testing.T) {
 	b, a := newAttached(t, nil)
 	b.ready(t)
@@ -113,7 +113,7 @@ func TestCallErrors(t *testing.T) {
 	}
 }
 
-// scoped is what GatewayService reaches; it knows one account's things.
+// scoped is what GatewayService gives access to; it holds the things of one account.
 type scoped struct {
 	mu      sync.Mutex
 	account conversation.AccountID
@@ -182,7 +182,7 @@ func (s *scoped) MintVisitor(_ context.Context, plugin, instance string, _ conve
 	return plugin + "/" + thread + "/" + purpose, time.Unix(60, 0), nil
 }
 
-// A plugin reaches its own things through GatewayService and nobody else's.
+// Through GatewayService a plugin must reach its own things, and nobody else's.
 func TestGatewayService(t *testing.T) {
 	store := &scoped{values: map[string][]byte{"other/secret": []byte("x")}}
 	b, a := newAttached(t, func(o *pluginhost.Options) { o.KV, o.Blobs, o.Grants = store, scopedBlobs{store}, store })
@@ -265,7 +265,7 @@ func putBlob(ctx context.Context, gw pluginv1.GatewayServiceClient, account, con
 	for content != "" {
 		n := min(len(content), contract.MaxBlobChunk)
 		if err := stream.Send(&pluginv1.BlobPutRequest{Part: &pluginv1.BlobPutRequest_Chunk{Chunk: []byte(content[:n])}}); err != nil {
-			break // the answer says why
+			break // the answer says why the stream ended
 		}
 		content = content[n:]
 	}
@@ -290,8 +290,8 @@ func getBlob(ctx context.Context, gw pluginv1.GatewayServiceClient, id string) (
 	}
 }
 
-// A stranger of the same user is refused at the gateway socket of a child,
-// whose peer must be that very process (plugin-notes.md 2).
+// A process of the same user that is not the child must be refused at the child's gateway socket
+// (plugin-notes.md 2).
 func TestStrangerAtGatewaySocket(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.ready(t)

@@ -14,8 +14,8 @@ import (
 	"github.com/parley-gateway/parley/core/pluginhost"
 )
 
-// countingCore takes everything and counts it, so that the benchmark shows
-// the hop and not the core.
+// countingCore accepts and counts every event, so that the benchmark measures the way to the core
+// and not the core itself.
 type countingCore struct {
 	*fakeCore
 	left chan struct{}
@@ -25,13 +25,13 @@ type countingCore struct {
 func (c *countingCore) Ingest(_ context.Context, in plugin.Inbound, done func(plugin.Ack)) {
 	done(plugin.Ack{Status: plugin.Committed, Seq: 1})
 	if in.Message != nil {
-		if c.n--; c.n == 0 { // one reader, one caller
+		if c.n--; c.n == 0 { // no lock is needed: the session has one reader, and only this reader calls
 			close(c.left)
 		}
 	}
 }
 
-// cpuTime is what a process used, user and system, in 10 ms steps.
+// cpuTime is the CPU time that a process has used, user and system, in 10 ms steps.
 func cpuTime(b *testing.B, pid int) time.Duration {
 	b.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -47,8 +47,8 @@ func cpuTime(b *testing.B, pid int) time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-// BenchmarkHop measures an event up and its ack down, batched as load makes
-// it, and the CPU of both processes for each (bar: 25 us).
+// BenchmarkHop measures an event on its way up and its ack on the way down, in batches as they form
+// under load, and the CPU time of both processes for each event (bar: 25 us).
 func BenchmarkHop(b *testing.B) {
 	core := &countingCore{fakeCore: newFakeCore(), left: make(chan struct{}), n: b.N}
 	x := newBench(b, func(o *pluginhost.Options) { o.Core = core }, self("echo"))
@@ -72,7 +72,7 @@ func readyPort(b *testing.B, core *fakeCore) plugin.CommandPort {
 	return core.port
 }
 
-// BenchmarkHook measures a webhook through the plugin to its durable event.
+// BenchmarkHook measures a webhook from the host through the plugin to its durable event.
 func BenchmarkHook(b *testing.B) {
 	x := newBench(b, nil, self("echo"))
 	x.ready(b)
@@ -88,15 +88,15 @@ func BenchmarkHook(b *testing.B) {
 	})
 }
 
-// BenchmarkCrashToReady measures kill -9 under load until the next generation
-// takes commands (bar: 100 ms).
+// BenchmarkCrashToReady measures the time from a kill -9 under load until the next generation takes
+// commands (bar: 100 ms).
 func BenchmarkCrashToReady(b *testing.B) {
 	x := newBench(b, nil, self("echo"))
 	x.ready(b)
 	stop := traffic(b, x)
 	var sum, worst time.Duration
 	for range b.N {
-		time.Sleep(2100 * time.Millisecond) // steady, so that there is no backoff
+		time.Sleep(2100 * time.Millisecond) // longer than steadyAfter, so that there is no backoff
 		s := x.status(b)
 		start := time.Now()
 		_ = syscall.Kill(s.PID, syscall.SIGKILL)
@@ -112,8 +112,8 @@ func BenchmarkCrashToReady(b *testing.B) {
 	b.ReportMetric(float64(worst.Microseconds())/1000, "ms-worst")
 }
 
-// BenchmarkFrozenToReady measures SIGSTOP until the next generation takes
-// commands (bar: 2 s).
+// BenchmarkFrozenToReady measures the time from a SIGSTOP until the next generation takes commands
+// (bar: 2 s).
 func BenchmarkFrozenToReady(b *testing.B) {
 	x := newBench(b, nil, self("echo"))
 	x.ready(b)

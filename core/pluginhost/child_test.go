@@ -30,7 +30,7 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// TestMain turns the test binary into a plugin when it is called like one.
+// TestMain makes the test binary a plugin when it is called with a plugin's arguments.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "plugin" {
 		os.Exit(runChild(os.Args[2], os.Args[3:]))
@@ -51,9 +51,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// child is a plugin without any SDK: what the contract asks and no more. Its
-// modes are the ways to misbehave at start; texts of messages and bodies of
-// hooks make it misbehave later.
+// child is a plugin without any SDK: it does what the contract asks and no more. Its modes make it
+// misbehave at its start; texts of messages and bodies of hooks make it misbehave later.
 type child struct {
 	pluginv1.UnimplementedPluginServiceServer
 	name  string
@@ -61,7 +60,7 @@ type child struct {
 
 	mu       sync.Mutex
 	accounts []*pluginv1.Account
-	ledger   string // file that stands for the provider
+	ledger   string // file to which each call of the provider is written
 	acks     atomic.Int64
 	retries  atomic.Int64
 }
@@ -82,7 +81,7 @@ func runChild(name string, modes []string) int {
 		waitForEnd()
 		return 0
 	case c.modes["proxy"]:
-		// The socket is somebody else's: a process of our own child.
+		// The socket then belongs to another process, a child of this one.
 		cmd := exec.Command("/proc/self/exe", "plugin", name)
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 		if cmd.Run() != nil {
@@ -148,10 +147,10 @@ func runChild(name string, modes []string) int {
 	return 0
 }
 
-// bindPorts takes a TCP and a UDP port for the life of the process, as a plugin
-// for calls does, and keeps what connects.
-// With an heir a child of its own has the TCP port too; a hidden one does not have the
-// plugin's socket directory in its environment.
+// bindPorts takes a TCP and a UDP port for the life of the process, as a plugin for calls does, and
+// keeps incoming connections open.
+// With heir, a child of this process inherits the TCP port too; with hidden, this child does not
+// have the plugin's socket directory in its environment.
 func bindPorts(addr string, heir, hidden bool) error {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -187,7 +186,7 @@ func bindPorts(addr string, heir, hidden bool) error {
 	return nil
 }
 
-// runReplaced is a process that puts another in its place every 20 ms.
+// runReplaced is a process that starts another one every 20 ms and exits.
 func runReplaced() {
 	time.Sleep(20 * time.Millisecond)
 	next := exec.Command("/proc/self/exe", "replaced")
@@ -198,8 +197,8 @@ func runReplaced() {
 	os.Exit(0)
 }
 
-// sloppy is the codec of a plugin in a language whose library checks nothing:
-// two at signs in a string go out as bytes that are not UTF-8.
+// sloppy is the codec of a plugin in a language whose library does not check strings: two at signs
+// in a string are sent as bytes that are not UTF-8.
 type sloppy struct{ encoding.CodecV2 }
 
 func (s sloppy) Marshal(v any) (mem.BufferSlice, error) {
@@ -212,7 +211,7 @@ func (s sloppy) Marshal(v any) (mem.BufferSlice, error) {
 	return mem.BufferSlice{mem.SliceBuffer(bytes.ReplaceAll(wire, []byte("@@"), []byte("\xe9\xff")))}, nil
 }
 
-// marker is a file that outlives the process: beside the plugin's directory.
+// marker is the path of a file, beside the plugin's directory, that outlives the process.
 func (c *child) marker() string {
 	return filepath.Join(filepath.Dir(os.Getenv("PLUGIN_UNIX_SOCKET_DIR")), "marker-"+c.name)
 }
@@ -276,7 +275,7 @@ func (c *child) Configure(_ context.Context, r *pluginv1.ConfigureRequest) (*plu
 		return resp, nil
 	}
 	if strings.Contains(r.GetSettings(), `"limit":99`) {
-		if f, err := os.OpenFile(c.marker(), os.O_CREATE|os.O_EXCL, 0o600); err == nil { // the next generation takes it
+		if f, err := os.OpenFile(c.marker(), os.O_CREATE|os.O_EXCL, 0o600); err == nil { // only the first generation freezes; the next one accepts the setting
 			_ = f.Close()
 			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		}
@@ -343,7 +342,7 @@ type eventPump struct {
 	credit  int
 }
 
-// pumpEvents sends what credit allows in frames of at most 64.
+// pumpEvents sends as many events as the credit allows, in frames of at most 64.
 func (s *childSession) pumpEvents() error {
 	p := s.pump
 	for p.left > 0 && p.credit >= min(p.left, 16) {
@@ -436,7 +435,7 @@ func (s *childSession) command(cmd *pluginv1.Command) error {
 		bomb := make([]byte, 5<<30)
 		bomb[len(bomb)-1] = 1
 	case "swallow":
-		return nil // never a result
+		return nil // there will never be a result
 	case "events":
 		n, _ := strconv.Atoi(arg)
 		if err := s.events(cmd, n); err != nil {
@@ -465,7 +464,7 @@ func (s *childSession) command(cmd *pluginv1.Command) error {
 	return s.send(&pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_Begin{Begin: &pluginv1.Begin{Seq: cmd.GetSeq(), CommandId: cmd.GetCommandId()}}})
 }
 
-// deliver is the provider call: a line in the ledger.
+// deliver stands for the call of the provider: it writes a line to the ledger.
 func (s *childSession) deliver(cmd *pluginv1.Command) error {
 	s.child.mu.Lock()
 	path := s.ledger
@@ -485,7 +484,7 @@ func eventsFrame(list ...*pluginv1.Event) *pluginv1.PluginFrame {
 	return &pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_Events{Events: &pluginv1.Events{Events: list}}}
 }
 
-// events sends n messages at once, or with n < 0 the result of cmd.
+// events sends n messages at once, or, with n < 0, the result of cmd.
 func (s *childSession) events(cmd *pluginv1.Command, n int) error {
 	var list []*pluginv1.Event
 	if n < 0 {
@@ -532,9 +531,9 @@ func (s *childSession) hook(h *pluginv1.Hook) error {
 	}
 	key, answer := body, []byte("taken")
 	switch verb {
-	case "show": // what came
+	case "show": // answer with what was received
 		answer = fmt.Append(nil, h.GetUrl(), h.GetHeaders())
-	case "text": // a text that is no key
+	case "text": // the body is only a message's text, and not its dedupe key
 		key = "text"
 	}
 	r := &pluginv1.HookResult{Id: h.GetId(), Status: 202, Headers: []*pluginv1.Header{{Name: "X-Echo", Value: h.GetMethod()}}, Body: answer}

@@ -49,7 +49,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// One account's fault, found by schema or plugin, stops nobody else's.
+// One account's fault, found by the schema or by the plugin, must not stop other accounts.
 func TestFaultyAccount(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.ready(t)
@@ -71,7 +71,7 @@ func TestFaultyAccount(t *testing.T) {
 	}
 }
 
-// A change that needs a new process gets one, without a gap.
+// A change that needs a new process must start one, without a gap.
 func TestRestartForConfig(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.ready(t)
@@ -82,7 +82,7 @@ func TestRestartForConfig(t *testing.T) {
 	}
 }
 
-// Faulty settings of the plugin itself keep it from starting until they change.
+// Faulty settings of the plugin itself must keep it from starting until they change.
 func TestFaultySettings(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.ready(t)
@@ -99,7 +99,7 @@ func TestFaultySettings(t *testing.T) {
 	b.ready(t)
 }
 
-// A plugin that declared no routes has none, also while it is away: nobody
+// A plugin that declared no routes must have none even while it is not running, so that no request
 // waits for it.
 func TestNoRoutes(t *testing.T) {
 	b := newBench(t, nil, self("echo", "no-routes"))

@@ -35,8 +35,8 @@ func everyPart() []conversation.Part {
 	}
 }
 
-// Every kind of part survives the way to a plugin and back, and no kind of
-// the contract is forgotten.
+// Every kind of part must survive the way to a plugin and back, and the test must cover every kind
+// in the contract.
 func TestPartsRoundTrip(t *testing.T) {
 	parts := everyPart()
 	wire := pluginhost.FromParts(parts)
@@ -66,7 +66,7 @@ func TestPartsRoundTrip(t *testing.T) {
 	}
 }
 
-// noneEmpty fails for a field that the conversion left zero.
+// noneEmpty fails for each field that the conversion left zero.
 func noneEmpty(t *testing.T, path string, m protoreflect.Message) {
 	t.Helper()
 	fields := m.Descriptor().Fields()

@@ -16,7 +16,7 @@ import (
 	"github.com/parley-gateway/parley/core/pluginhost"
 )
 
-// ledger is the provider's side: each line a call of its API.
+// ledger counts the calls that the provider received: one for each line.
 func (b *bench) ledger(tb testing.TB) map[string]int {
 	tb.Helper()
 	text, err := os.ReadFile(filepath.Join(b.dir, "ledger"))
@@ -35,7 +35,7 @@ func (b *bench) useLedger() {
 	b.host.SetSettings(b.host.Plugins()[0].ID, []byte(`{"ledger":"`+filepath.Join(b.dir, "ledger")+`"}`))
 }
 
-// generation waits for a ready generation of at least n.
+// generation waits until a generation with at least number n is ready.
 func (b *bench) generation(tb testing.TB, n int) pluginhost.Status {
 	tb.Helper()
 	var s pluginhost.Status
@@ -57,14 +57,14 @@ func (b *bench) crashReport(tb testing.TB) pluginhost.Crash {
 func TestCrashes(t *testing.T) {
 	tests := []struct {
 		name  string
-		text  string // the command that does it
+		text  string // the command that causes the crash
 		cause string
 		code  int
 	}{
 		{"panic", "panic", "exit", 2},
 		{"exit 0", "exit 0", "exit", 0},
 		{"exit 7", "exit 7", "exit", 7},
-		{"5 GiB of memory", "bomb", "exit", -1}, // the race detector has its own code
+		{"5 GiB of memory", "bomb", "exit", -1}, // -1: under the race detector the exit code is another one
 		{"more events than the window", "events 600", "protocol", -1},
 		{"message over 8 MiB", "huge", "", -1},
 	}
@@ -72,7 +72,7 @@ func TestCrashes(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, nil, self("echo"))
 			if tt.cause == "protocol" {
-				b.core.hold = make(chan struct{}) // nothing is acknowledged
+				b.core.hold = make(chan struct{}) // no event is acknowledged
 			}
 			b.ready(t)
 			b.core.send(b.account, tt.text)
@@ -97,8 +97,8 @@ func TestCrashes(t *testing.T) {
 	}
 }
 
-// A plugin killed from outside is back at once and what was accepted is sent
-// once (PR9, FT5).
+// A plugin killed from outside must be back at once, and every accepted command must be sent
+// exactly once (PR9, FT5).
 func TestKillRedelivers(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.useLedger()
@@ -132,13 +132,13 @@ func TestKillRedelivers(t *testing.T) {
 			maybe++
 		}
 	}
-	// Only what had passed Begin may be called twice, and it says so (PR4).
+	// Only commands that had passed Begin may be sent twice, and then with maybe_sent set (PR4).
 	if doubled > maybe {
 		t.Errorf("provider calls: %d doubled, but only %d were marked maybe_sent", doubled, maybe)
 	}
 }
 
-// A frozen process and a blocked dispatch loop are found by missed pings (PR11, FT4).
+// Missed pings must reveal a frozen process and a blocked dispatch loop (PR11, FT4).
 func TestFrozen(t *testing.T) {
 	for _, text := range []string{"freeze", "hang"} {
 		t.Run(text, func(t *testing.T) {
@@ -163,8 +163,8 @@ func TestFrozen(t *testing.T) {
 	}
 }
 
-// A plugin that freezes over a new configuration is found by its pings like any
-// other, and its successor takes the configuration (PR11).
+// A plugin that freezes during Configure must be found by its pings like any other, and the next
+// generation must get the configuration (PR11).
 func TestFrozenOverConfiguration(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.ready(t)
@@ -178,8 +178,8 @@ func TestFrozenOverConfiguration(t *testing.T) {
 	}
 }
 
-// A new generation that hangs hides no crash of the old one: the old program
-// is back and takes the webhook that waits, within its 8 s (PR9, PR11).
+// If the old program crashes while a new generation hangs, the old program must be started again
+// and get the waiting webhook, within the webhook's 8 s (PR9, PR11).
 func TestCrashDuringUpgrade(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.ready(t)
@@ -198,7 +198,7 @@ func TestCrashDuringUpgrade(t *testing.T) {
 	}
 }
 
-// A grandchild that holds the pipes open hides no death (FT6).
+// A grandchild that holds the pipes open must not hide the plugin's death (FT6).
 func TestGrandchild(t *testing.T) {
 	for _, modes := range [][]string{{"grandchild"}, {"grandchild", "own-group"}} {
 		t.Run(strings.Join(modes, " "), func(t *testing.T) {
@@ -214,7 +214,7 @@ func TestGrandchild(t *testing.T) {
 	}
 }
 
-// Output never blocks a plugin and never breaks its start (FT7).
+// A plugin's output must never block the plugin nor break its start (FT7).
 func TestOutput(t *testing.T) {
 	b := newBench(t, nil, self("echo", "chatty", "long-line"))
 	b.ready(t)
@@ -262,7 +262,7 @@ func TestStartFailures(t *testing.T) {
 	}
 }
 
-// A failed start is tried again by itself, and exit 64 waits for settings.
+// A failed start must be tried again without help; after exit code 64 it waits for new settings.
 func TestStartRecovers(t *testing.T) {
 	t.Run("after a backoff", func(t *testing.T) {
 		b := newBench(t, nil, self("echo", "die-once"))
@@ -280,7 +280,7 @@ func TestStartRecovers(t *testing.T) {
 	})
 }
 
-// A mute plugin is given up at the start timeout; Close does not wait for it.
+// A plugin that says nothing is given up at the start timeout; Close must not wait for that.
 func TestCloseDuringStart(t *testing.T) {
 	for _, mode := range []string{"mute", "slow-describe"} {
 		t.Run(mode, func(t *testing.T) {
@@ -297,8 +297,8 @@ func TestCloseDuringStart(t *testing.T) {
 	}
 }
 
-// Poison is found by delivering suspects alone; everybody else's messages
-// flow again (PR10, FT9).
+// Poison must be found by sending suspects alone, and everybody else's messages must flow again
+// (PR10, FT9).
 func TestPoisonCommand(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.useLedger()
@@ -328,7 +328,7 @@ func TestPoisonCommand(t *testing.T) {
 	}
 }
 
-// A flood of poison stops nobody else's messages (PR10).
+// A flood of poison must not stop anybody else's messages (PR10).
 func TestPoisonFlood(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.ready(t)
@@ -362,7 +362,7 @@ func TestPoisonHook(t *testing.T) {
 		t.Errorf("poison hook: got %v, want ErrQuarantined", err)
 	}
 	before := b.generation(t, 4).Generation
-	// The carrier's repeat does no more harm.
+	// When the carrier repeats the webhook, the plugin must not get it again.
 	if _, err := b.host.Hook(t.Context(), b.account, post("poison")); !errors.Is(err, pluginhost.ErrQuarantined) {
 		t.Errorf("repeat: got %v, want ErrQuarantined", err)
 	}
@@ -374,7 +374,7 @@ func TestPoisonHook(t *testing.T) {
 	}
 }
 
-// A hook waits within its budget for the next generation (FT5).
+// A hook must wait for the next generation, within its budget (FT5).
 func TestHookSurvivesCrash(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.ready(t)
@@ -438,7 +438,7 @@ func TestHookErrors(t *testing.T) {
 	})
 }
 
-// PR2: the answer is on its way before the carrier's time is up.
+// PR2: the answer must be on its way before the carrier stops waiting.
 func TestAnswersBeforeTheBudgetEnds(t *testing.T) {
 	for budget, want := range map[time.Duration]time.Duration{
 		12 * time.Second: 11500 * time.Millisecond, 1500 * time.Millisecond: 1350 * time.Millisecond, 0: 0,

@@ -20,14 +20,14 @@ import (
 	"github.com/parley-gateway/parley/core/pluginhost"
 )
 
-// provider is the other side of the echo plugin's callback URL: it takes each
-// message and keeps what it got.
+// provider is the server behind the echo plugin's callback URL: it accepts each message and
+// remembers it.
 type provider struct {
 	*httptest.Server
 	mu    sync.Mutex
-	got   []string            // texts, in order
-	times map[string]int      // by text
-	check func(text string)   // runs before a message is taken; nil = nothing
+	got   []string            // texts in the order of their arrival
+	times map[string]int      // how often each text arrived
+	check func(text string)   // called before a message is accepted; nil = nothing is called
 	fault func(n int) (s int) // status for the n-th request, 0 = 200; nil = always 200
 	n     int
 }
@@ -60,8 +60,8 @@ func newProvider(t *testing.T) *provider {
 	return p
 }
 
-// nodeSpec starts the JavaScript example. What is missing is named: the test
-// is part of the contract's promise and is never left out.
+// nodeSpec starts the JavaScript example. If something is missing the test fails and names it,
+// since this test proves a promise of the contract and must not be skipped.
 func nodeSpec(t *testing.T) pluginhost.Spec {
 	t.Helper()
 	node, err := exec.LookPath("node")
@@ -78,7 +78,7 @@ func nodeSpec(t *testing.T) pluginhost.Spec {
 	return pluginhost.Spec{ID: "echo-node", Command: []string{node, filepath.Join(dir, "main.js")}}
 }
 
-// newNodeBench is a host with the JavaScript plugin, ready.
+// newNodeBench is a host with the JavaScript plugin, which is ready.
 func newNodeBench(t *testing.T, p *provider) *bench {
 	t.Helper()
 	b := newBench(t, nil, nodeSpec(t))
@@ -97,8 +97,8 @@ func (b *bench) configure(t *testing.T, settings string) {
 	b.host.SetAccounts([]pluginhost.AccountConfig{{ID: b.account, Plugin: "echo-node", Name: "One", Settings: []byte(settings), Enabled: true}})
 }
 
-// TestNodeWebhook: a hook's answer waits for the commit of its event, and a
-// repeat is the same event (X1, PR2).
+// TestNodeWebhook: a hook's answer must wait for the commit of its event, and a repeat must be the
+// same event (X1, PR2).
 func TestNodeWebhook(t *testing.T) {
 	b := newNodeBench(t, newProvider(t))
 	hold := make(chan struct{})
@@ -150,8 +150,8 @@ func TestNodeWebhook(t *testing.T) {
 	}
 }
 
-// TestNodeSend: nothing reaches the provider before Begin is recorded, and the
-// Result has the provider's id (PR4).
+// TestNodeSend: the provider must receive nothing before Begin is recorded, and the Result must
+// contain the provider's id (PR4).
 func TestNodeSend(t *testing.T) {
 	p := newProvider(t)
 	b := newNodeBench(t, p)
@@ -192,7 +192,7 @@ func TestNodeSend(t *testing.T) {
 	b.core.until(t, "an answered ping", func() bool { return b.host.Plugins()[0].Ping > 0 })
 }
 
-// TestNodeFailures: the kinds of a provider's answers reach the core.
+// TestNodeFailures: each kind of a provider's answers must reach the core.
 func TestNodeFailures(t *testing.T) {
 	p := newProvider(t)
 	b := newNodeBench(t, p)
@@ -217,7 +217,7 @@ func TestNodeFailures(t *testing.T) {
 			t.Errorf("status %d: got %+v, want a %s failure, retryable %v", tc.status, r, tc.kind, tc.retryable)
 		}
 	}
-	p.Close() // nobody there: it cannot be known
+	p.Close() // the provider does not answer, so the outcome is not known
 	id := b.core.send(b.account, "text")
 	b.core.until(t, "a result", func() bool { return b.core.settled(id) })
 	b.core.mu.Lock()
@@ -227,7 +227,8 @@ func TestNodeFailures(t *testing.T) {
 	}
 }
 
-// TestNodeConfigure: faults come by account and path, and leave what works in force.
+// TestNodeConfigure: faults must be reported by account and path, and the old configuration must
+// stay in force.
 func TestNodeConfigure(t *testing.T) {
 	b := newNodeBench(t, newProvider(t))
 	b.configure(t, `{"callback_url":"nowhere"}`)
@@ -241,13 +242,13 @@ func TestNodeConfigure(t *testing.T) {
 	b.core.until(t, "a result", func() bool { return b.core.settled(id) })
 }
 
-// TestNodeKilled: killed amid sends, the next process goes on; nothing is lost
-// and nothing is sent twice (PR4, PR10).
+// TestNodeKilled: when the plugin is killed while it sends, the next process must go on, and
+// nothing may be lost or sent twice (PR4, PR10).
 func TestNodeKilled(t *testing.T) {
 	p := newProvider(t)
 	b := newNodeBench(t, p)
 	b.core.mu.Lock()
-	b.core.unknown = true // neither idempotent nor can it be asked
+	b.core.unknown = true // the plugin is not idempotent, and cannot be asked for outcomes
 	b.core.mu.Unlock()
 	const n = 60
 	pid := b.status(t).PID
@@ -301,7 +302,7 @@ func TestNodeKilled(t *testing.T) {
 	}
 }
 
-// TestNodeDrain: what is under way settles, then the process leaves by itself.
+// TestNodeDrain: commands under way must be settled, then the process must exit by itself.
 func TestNodeDrain(t *testing.T) {
 	p := newProvider(t)
 	b := newNodeBench(t, p)
@@ -336,7 +337,7 @@ func TestNodeDrain(t *testing.T) {
 	}
 }
 
-// TestNodeRestart: two generations side by side, swapped without a gap.
+// TestNodeRestart: two generations run side by side and are exchanged without a gap.
 func TestNodeRestart(t *testing.T) {
 	b := newNodeBench(t, newProvider(t))
 	pid := b.status(t).PID

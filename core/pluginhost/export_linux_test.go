@@ -1,4 +1,4 @@
 package pluginhost
 
-// KillStrays is for tests.
+// KillStrays gives tests access to killStrays.
 var KillStrays = killStrays

@@ -12,7 +12,7 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// TestSession opens a session without a process, for tests of what travels in it.
+// TestSession is a session without a process, for tests of the frames that are exchanged.
 type TestSession struct{ s *session }
 
 // OpenTestSession opens a session on the client's stream.
@@ -30,25 +30,25 @@ func OpenTestSession(ctx context.Context, core plugin.Core, client pluginv1.Plug
 	return &TestSession{s}, err
 }
 
-// Port takes commands.
+// Port is the session's port for commands.
 func (t *TestSession) Port() plugin.CommandPort { return t.s }
 
 // Done is closed when the session is over.
 func (t *TestSession) Done() <-chan struct{} { return t.s.done }
 
-// Cause says why it is over.
+// Cause returns why the session is over.
 func (t *TestSession) Cause() error { return t.s.cause() }
 
 // End ends the session as the host does.
 func (t *TestSession) End(ctx context.Context) { t.s.end(ctx) }
 
-// Cut ends it as a lost connection does.
+// Cut ends the session as a lost connection does.
 func (t *TestSession) Cut() {
 	t.s.fail(ErrGone)
 	<-t.s.done
 }
 
-// Unsettled lists what it leaves undone.
+// Unsettled lists the commands that the session leaves undone.
 func (t *TestSession) Unsettled(ctx context.Context) (begun, unbegun [][16]byte) {
 	t.s.awaitResults(ctx)
 	t.s.mu.Lock()
@@ -63,10 +63,10 @@ func (t *TestSession) Unsettled(ctx context.Context) (begun, unbegun [][16]byte)
 	return begun, unbegun
 }
 
-// TestPoison is what a plugin remembers of commands that were under way in crashes.
+// TestPoison is what the host remembers of commands that were under way in crashes.
 type TestPoison struct{ p *poison }
 
-// NewTestPoison remembers nothing yet.
+// NewTestPoison makes a TestPoison that remembers nothing yet.
 func NewTestPoison() TestPoison { return TestPoison{newPoison()} }
 
 func (t TestPoison) suspect(id [16]byte) suspect {
@@ -104,16 +104,16 @@ func (t TestPoison) Stranger(ip, text string) bool {
 	return l == laneStranger
 }
 
-// Len counts what is remembered.
+// Len counts the remembered items, sources and parked hooks.
 func (t TestPoison) Len() int { return len(t.p.items) + len(t.p.sources) + len(t.p.parked) }
 
-// Errors of the contract for tests.
+// Unexported errors, for tests.
 var (
 	ErrUnresponsive = errUnresponsive
 	ErrProtocol     = errProtocol
 )
 
-// CompileSchema and Split give tests the check of settings.
+// CompileSchema gives tests access to the check of settings and to split.
 func CompileSchema(text string) (func(settings string) (string, []*pluginv1.Secret, []Problem), error) {
 	s, err := compileSchema("test", text)
 	if err != nil {
@@ -133,13 +133,13 @@ var (
 	IsHandshake = isHandshake
 )
 
-// TestPump reads output like that of a child.
+// TestPump reads output as if it came from a child.
 type TestPump struct {
 	p       *logPump
 	dropped atomic.Uint64
 }
 
-// NewTestPump logs to log.
+// NewTestPump makes a pump that logs to log.
 func NewTestPump(log *slog.Logger) *TestPump {
 	t := &TestPump{}
 	t.p = newLogPump(log, &t.dropped)
@@ -151,17 +151,17 @@ func (t *TestPump) ReadStdout(r io.Reader, w io.Writer) { t.p.readStdout(r, w) }
 func (t *TestPump) Dropped() uint64                     { return t.dropped.Load() }
 func (t *TestPump) Last() string                        { return t.p.last() }
 
-// ConvertMetrics converts a plugin's answer and tells how many series came of
-// it and whether a registry would serve them.
+// ConvertMetrics converts a plugin's answer and returns how many series resulted from it, and
+// whether a registry would serve them.
 func ConvertMetrics(plugin string, text []byte) (series int, consistent bool) {
 	list, ok := convertMetrics(plugin, text)
 	return len(list), ok && list.consistent()
 }
 
-// Backoff gives the pause after n failures in a row.
+// Backoff returns the pause after n failures in a row.
 func Backoff(n int) time.Duration {
 	return (&hosted{failures: n}).backoff()
 }
 
-// Within is how much of a webhook's budget may be waited.
+// Within returns how much of a webhook's budget may be spent waiting.
 func Within(budget time.Duration) time.Duration { return within(budget) }

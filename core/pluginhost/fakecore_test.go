@@ -12,8 +12,8 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
-// fakeCore keeps what a router would keep: events once per dedupe key, an
-// outbox with begun marks, and a ledger of everything for the tests.
+// fakeCore does what a router would do: it keeps events once per dedupe key, an outbox with begun
+// marks, and a record of everything for the tests.
 type fakeCore struct {
 	mu      sync.Mutex
 	changed chan struct{}
@@ -21,12 +21,12 @@ type fakeCore struct {
 	keys     map[string]bool
 	events   []plugin.Inbound
 	dups     int
-	refuse   func(plugin.Inbound) *plugin.Ack // nil = take it
+	refuse   func(plugin.Inbound) *plugin.Ack // nil = accept the event
 	hold     chan struct{}                    // acks wait until it is closed; nil = at once
 	outbox   []*outboxRow
 	rows     map[[16]byte]*outboxRow
-	waiting  []*outboxRow // with no generation
-	unknown  bool         // begun commands of a lost generation are unknown, not sent again
+	waiting  []*outboxRow // commands that no generation has
+	unknown  bool         // begun commands of a lost generation become unknown, instead of being sent again
 	port     plugin.CommandPort
 	instance string
 	readies  []string
@@ -39,7 +39,7 @@ type fakeCore struct {
 
 type outboxRow struct {
 	out      plugin.Outbound
-	instance string // offered to
+	instance string // instance to which it was offered
 	begun    bool
 	done     bool
 }
@@ -74,7 +74,7 @@ func (c *fakeCore) untilWithin(tb testing.TB, limit time.Duration, what string, 
 		}
 		select {
 		case <-changed:
-		case <-time.After(20 * time.Millisecond): // conditions may look at more than the core
+		case <-time.After(20 * time.Millisecond): // a condition may depend on more than the core
 		case <-deadline:
 			tb.Fatalf("waited %v for: %s", limit, what)
 		}
@@ -172,7 +172,7 @@ func (c *fakeCore) PluginRoom(_, _ string) {
 	c.offer()
 }
 
-// offer hands over what nobody has. The caller holds the mutex.
+// offer hands over the commands that no generation has. The caller holds the mutex.
 func (c *fakeCore) offer() {
 	for refused := 0; len(c.waiting) > 0 && c.port != nil && refused < min(64, len(c.waiting)); {
 		row := c.waiting[0]
@@ -180,11 +180,11 @@ func (c *fakeCore) offer() {
 		if row.done {
 			continue
 		}
-		// Before the offer: the answer may come before it returns.
+		// Set before the offer, since the answer may come before Offer returns.
 		row.instance = c.instance
 		if !c.port.Offer(row.out) {
 			row.instance = ""
-			c.waiting = append(c.waiting, row) // others get their turn
+			c.waiting = append(c.waiting, row) // moved to the end, so that other commands get their turn
 			refused++
 		}
 	}
@@ -210,7 +210,7 @@ func (c *fakeCore) put(out plugin.Outbound) [16]byte {
 	return out.Command
 }
 
-// has reports whether an event is stored.
+// has reports whether an event with this dedupe key is stored.
 func (c *fakeCore) has(account conversation.AccountID, dedupe string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -236,7 +236,7 @@ func (c *fakeCore) AccountStatus(account conversation.AccountID, ok bool, code, 
 	c.notify()
 }
 
-// fakeReader hands over what the test gives it, within its credit.
+// fakeReader delivers the records that the test gives it, within its credit.
 type fakeReader struct {
 	core   *fakeCore
 	spec   plugin.SubscriptionSpec

@@ -38,8 +38,8 @@ func children(parent int) map[int]string {
 	return out
 }
 
-// guardOf is the guard of a gateway's process once it is set up: the signals that
-// it ignores are. 0 = there is none.
+// guardOf is the pid of the guard of a gateway's process, once the guard ignores the signals that
+// it must ignore. 0 = there is no such guard.
 func guardOf(gateway int) int {
 	const ignored = 1<<(syscall.SIGINT-1) | 1<<(syscall.SIGTERM-1) | 1<<(syscall.SIGHUP-1)
 	for pid, args := range children(gateway) {
@@ -56,7 +56,7 @@ func guardOf(gateway int) int {
 	return 0
 }
 
-// soon waits for what another process does.
+// soon waits until another process has done something, and returns how long that took.
 func soon(tb testing.TB, what string, ok func() bool) (took time.Duration) {
 	tb.Helper()
 	start := time.Now()
@@ -64,7 +64,7 @@ func soon(tb testing.TB, what string, ok func() bool) (took time.Duration) {
 		if time.Since(start) > 20*time.Second {
 			tb.Fatalf("after 20 s: no %s", what)
 		}
-		time.Sleep(time.Millisecond) // another process: nothing to wait on
+		time.Sleep(time.Millisecond) // ok depends on another process, so there is no channel to wait on
 	}
 	return time.Since(start)
 }
@@ -75,8 +75,8 @@ func awaitGuard(tb testing.TB, gateway, other int) (pid int) {
 	return pid
 }
 
-// guardedHost is a gateway that can be killed, with a guard and a plugin whose
-// child, in a session of its own, has inherited the port addr.
+// guardedHost is a gateway that a test can kill, with a guard and a plugin. A child of the plugin,
+// in a session of its own, has inherited the port addr.
 func guardedHost(tb testing.TB, dir, addr string) *exec.Cmd {
 	tb.Helper()
 	gateway := exec.Command("/proc/self/exe", "guarded-host", dir, "heir", "bind="+addr)
@@ -91,7 +91,7 @@ func guardedHost(tb testing.TB, dir, addr string) *exec.Cmd {
 		_ = gateway.Process.Kill()
 		_ = gateway.Wait()
 	})
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil { // ready
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil { // the host prints a line when it is ready
 		tb.Fatalf("the gateway says %q, %v", line, err)
 	}
 	return gateway
@@ -116,9 +116,9 @@ func canListen(tb testing.TB, addr string) bool {
 	return err == nil
 }
 
-// A gateway that is killed frees within a second also what a plugin's child holds,
-// without a next gateway; so it does when its first guard was killed before (PR12,
-// FT10).
+// Within a second after a gateway is killed, a port that a plugin's child holds must be free, even
+// if no other gateway starts. This must be so even if the gateway's first guard was killed before
+// (PR12, FT10).
 func TestGuardFreesPorts(t *testing.T) {
 	for _, replaced := range []bool{false, true} {
 		t.Run(fmt.Sprintf("replaced=%v", replaced), func(t *testing.T) {
@@ -137,15 +137,15 @@ func TestGuardFreesPorts(t *testing.T) {
 			if err := gateway.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}
-			// The promise is one second; the rest is for a machine under load.
+			// A second is promised; soon waits longer, for machines under load.
 			t.Logf("port free after %v", soon(t, "free port", func() bool { return canListen(t, addr) }))
 			soon(t, "end of the guard", func() bool { return gone(guard) })
 		})
 	}
 }
 
-// A guard that strikes late, when the next gateway's plugins run in the same
-// directory and on the same port, leaves them alone.
+// If a guard acts late, when the next gateway's plugins run in the same directory and on the same
+// port, it must not kill them.
 func TestGuardSparesNextGateway(t *testing.T) {
 	dir, addr := runDir(t), freeAddress(t)
 	gateway := guardedHost(t, dir, addr)
@@ -172,7 +172,7 @@ func TestGuardSparesNextGateway(t *testing.T) {
 	}
 	awaitGuard(t, next.Process.Pid, 0)
 	before := family()
-	if len(before) != 3 { // guard, plugin, heir
+	if len(before) != 3 { // the guard, the plugin and the plugin's child
 		t.Fatalf("processes of the next gateway: got %v, want three", before)
 	}
 	if gone(guard) {
@@ -187,8 +187,8 @@ func TestGuardSparesNextGateway(t *testing.T) {
 	}
 }
 
-// A guard that is killed is missed, said to be, and replaced; Close ends the last
-// one, and with it what a plugin has left behind.
+// If the guard is killed, this must be logged and another one started. Close must end the last
+// guard, and with it everything that a plugin has left behind.
 func TestGuardLife(t *testing.T) {
 	var log syncBuffer
 	addr := freeAddress(t)
@@ -223,8 +223,8 @@ func TestGuardLife(t *testing.T) {
 	}
 }
 
-// The write end of the guard's pipe is the gateway's alone: whoever else had it
-// would keep the guard from striking.
+// Only the gateway may have the write end of the guard's pipe: if another process had it too, the
+// guard would not see the gateway's end.
 func TestGuardPipe(t *testing.T) {
 	b := newBench(t, func(o *pluginhost.Options) { o.Guard = guardCommand() }, self("echo", "heir", "bind="+freeAddress(t)), self("other"))
 	b.ready(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/parley-gateway/parley/core/pluginhost"
 )
 
-// bench is a host with one plugin of the test binary.
+// bench is a host with one plugin, which the test binary plays.
 type bench struct {
 	host    *pluginhost.Host
 	core    *fakeCore
@@ -20,7 +20,7 @@ type bench struct {
 	dir     string
 }
 
-// runDir makes a short directory: socket paths are limited.
+// runDir makes a directory with a short path, since the length of socket paths is limited.
 func runDir(tb testing.TB) string {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "ph")

@@ -12,7 +12,7 @@ import (
 func TestLogPump(t *testing.T) {
 	tests := []struct {
 		name, stderr string
-		want         []string // parts of the log
+		want         []string // texts that the log must contain
 		lines        int
 	}{
 		{"json", `{"time":"2026-11-23T15:00:00Z","level":"WARN","msg":"slow","conversation_id":"c1","n":3}` + "\n", []string{`"level":"WARN"`, `"msg":"slow"`, `"conversation_id":"c1"`, `"n":3`, "2026-11-23T15:00:00Z"}, 1},
@@ -44,7 +44,7 @@ func TestLogPump(t *testing.T) {
 	}
 }
 
-// A flood is cut to the burst and counted; the report of a crash still has
+// Of a flood only the burst is logged, and the rest is counted; the crash report must still have
 // the last 64 KiB.
 func TestLogPumpFlood(t *testing.T) {
 	var log syncBuffer
@@ -109,6 +109,6 @@ func FuzzMetrics(f *testing.F) {
 		if n > 1000 {
 			t.Errorf("series: got %d, want at most 1000", n)
 		}
-		_ = consistent // what is not is left out of the scrape
+		_ = consistent // inconsistent series are left out of the scrape
 	})
 }

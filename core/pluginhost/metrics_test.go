@@ -9,7 +9,7 @@ import (
 	"github.com/parley-gateway/parley/core/pluginhost"
 )
 
-// scrape gathers as /metrics does; a registry refuses everything for one
+// scrape gathers the metrics as /metrics does, where a registry refuses everything because of one
 // inconsistent family.
 func scrape(tb testing.TB, h *pluginhost.Host) map[string]*dto.MetricFamily {
 	tb.Helper()
@@ -37,7 +37,7 @@ func counter(tb testing.TB, h *pluginhost.Host, name string) float64 {
 	return sum
 }
 
-// One plugin's nonsense spoils nobody's series (plugin-notes.md 6).
+// One plugin's unusable metrics must not affect other series (plugin-notes.md 6).
 func TestMetricsMerge(t *testing.T) {
 	b := newBench(t, nil, self("good"), self("bad", "bad-metrics"), self("many", "many-metrics"), self("slow", "slow-metrics"))
 	b.ready(t)

@@ -24,8 +24,8 @@ import (
 
 func guardCommand() []string { return []string{"/proc/self/exe", "guard"} }
 
-// runHostProcess is a gateway that can be killed: it starts a host with one
-// plugin, prints the plugin's pid and waits.
+// runHostProcess is a gateway that a test can kill: it starts a host with one plugin, prints the
+// plugin's pid and waits.
 func runHostProcess(args, guard []string) int {
 	h, err := pluginhost.New(pluginhost.Options{RunDir: args[0], Core: newFakeCore(), Logger: discard(), Guard: guard})
 	if err == nil {
@@ -45,8 +45,8 @@ func runHostProcess(args, guard []string) int {
 	select {}
 }
 
-// A gateway that is killed leaves no plugin behind, and the next one clears
-// its sockets (PR12, FT10).
+// A killed gateway must leave no plugin behind, and the next gateway must remove its sockets (PR12,
+// FT10).
 func TestOrphan(t *testing.T) {
 	for _, modes := range [][]string{nil, {"ignore-lifeline"}} {
 		t.Run(fmt.Sprint(modes), func(t *testing.T) { testOrphan(t, modes) })
@@ -79,7 +79,7 @@ func testOrphan(t *testing.T, modes []string) {
 		if time.Since(start) > time.Second {
 			t.Fatalf("plugin %d is alive 1 s after its gateway was killed", pid)
 		}
-		time.Sleep(time.Millisecond) // another process: nothing to wait on
+		time.Sleep(time.Millisecond) // depends on another process, so there is no channel to wait on
 	}
 	t.Logf("plugin gone after %v", time.Since(start))
 	_ = gateway.Wait() // killed
@@ -110,9 +110,9 @@ func testOrphan(t *testing.T, modes []string) {
 	}
 }
 
-// A gateway that is killed frees within a second what its plugin had bound, also
-// with a connection open and a grandchild alive, and the next gateway's plugin
-// binds it again (PR12, FT10).
+// Within a second after a gateway is killed, the ports of its plugin must be free, even with a
+// connection open and a grandchild alive, so that the next gateway's plugin can bind them (PR12,
+// FT10).
 func TestOrphanFreesPorts(t *testing.T) {
 	for _, modes := range [][]string{nil, {"grandchild"}, {"grandchild", "own-group"}, {"ignore-lifeline"}} {
 		t.Run(fmt.Sprint(modes), func(t *testing.T) { testOrphanFreesPorts(t, modes) })
@@ -135,7 +135,7 @@ func testOrphanFreesPorts(t *testing.T, modes []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil { // ready
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil { // the host prints a line when it is ready
 		t.Fatalf("the gateway says %q, %v", line, err)
 	}
 	var d net.Dialer
@@ -164,11 +164,11 @@ func testOrphanFreesPorts(t *testing.T, modes []string) {
 		if err1 == nil && err2 == nil {
 			break
 		}
-		// The promise is one second; the rest is for a machine under load.
+		// A second is promised; the limit is longer, for machines under load.
 		if time.Since(start) > 3*time.Second {
 			t.Fatalf("3 s after the gateway was killed: TCP %v, UDP %v", err1, err2)
 		}
-		time.Sleep(time.Millisecond) // another process: nothing to wait on
+		time.Sleep(time.Millisecond) // depends on another process, so there is no channel to wait on
 	}
 	t.Logf("ports free after %v", time.Since(start))
 	_ = gateway.Wait() // killed
@@ -193,8 +193,9 @@ func testOrphanFreesPorts(t *testing.T, modes []string) {
 	}
 }
 
-// A plugin's child that inherited its port, and left its group, outlives a killed
-// gateway that has no guard; the next one ends it before its own plugin binds that port (PR12, FT10).
+// A plugin's child that inherited the plugin's port, and left its group, outlives a killed gateway
+// without a guard. The next gateway must kill it before its own plugin binds that port (PR12,
+// FT10).
 func TestOrphanHeir(t *testing.T) {
 	dir := runDir(t)
 	free, err := freeport.Fix(t.Context(), "127.0.0.1:0")
@@ -210,7 +211,7 @@ func TestOrphanHeir(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line, err := bufio.NewReader(out).ReadString('\n') // ready
+	line, err := bufio.NewReader(out).ReadString('\n') // the host prints a line when it is ready
 	if err != nil {
 		t.Fatalf("the gateway says %q, %v", line, err)
 	}
@@ -238,14 +239,14 @@ func TestOrphanHeir(t *testing.T) {
 	}
 }
 
-// gone reports whether a process has ended; a zombie has.
+// gone reports whether a process has ended. A zombie counts as ended.
 func gone(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err != nil || strings.Contains(string(stat), ") Z ")
 }
 
-// The directory of a generation goes with it, also after a crash, and other
-// users cannot look into it.
+// The directory of a generation must be removed with it, even after a crash, and other users must
+// not be able to look into it.
 func TestDirectories(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.ready(t)
@@ -277,8 +278,8 @@ func TestPathTooLong(t *testing.T) {
 	}
 }
 
-// Nothing of the gateway's environment reaches a plugin, and no secret is in
-// its environment, its arguments or the log.
+// Nothing of the gateway's environment may reach a plugin, and no secret may be in the plugin's
+// environment, its arguments or the log.
 func TestNoSecretsOutside(t *testing.T) {
 	t.Setenv("PARLEY_CANARY", "canary-in-env")
 	var log syncBuffer
@@ -307,8 +308,8 @@ func TestNoSecretsOutside(t *testing.T) {
 	}
 }
 
-// A plugin in Go gets a part of the processors, unless its environment says
-// otherwise.
+// A plugin written in Go must use only a part of the processors, unless its environment sets
+// another number.
 func TestProcessors(t *testing.T) {
 	got := func(b *bench) (last string) {
 		b.ready(t)
@@ -335,7 +336,7 @@ func TestProcessors(t *testing.T) {
 	}
 }
 
-// A child has no core files, cannot gain privileges and leads its own group.
+// A child must have no core files, must not gain privileges, and must lead its own group.
 func TestChildLimits(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.ready(t)

@@ -11,7 +11,7 @@ import (
 	"github.com/parley-gateway/parley/core/pluginhost"
 )
 
-// folder makes a third-party plugin: the test binary under another name.
+// folder makes the folder of a third-party plugin: the test binary under another name.
 func folder(tb testing.TB, parent, name string, modes ...string) string {
 	tb.Helper()
 	dir := filepath.Join(parent, name)
@@ -33,7 +33,7 @@ func folder(tb testing.TB, parent, name string, modes ...string) string {
 	return dir
 }
 
-// Nothing runs before it is pinned.
+// Nothing may run before it is pinned.
 func TestPins(t *testing.T) {
 	plugins, pinFile := t.TempDir(), filepath.Join(t.TempDir(), "plugins.lock")
 	dir := folder(t, plugins, "echo")
@@ -60,7 +60,7 @@ func TestPins(t *testing.T) {
 	id := b.core.send(b.account, "hello")
 	b.core.until(t, "the result of a command", func() bool { return b.core.settled(id) })
 
-	// Another folder of the same plugin takes its place, and its pin's.
+	// Another folder of the same plugin must replace the first one and its pin.
 	next := folder(t, t.TempDir(), "echo", "v2")
 	if _, err := pins.Add(next); err != nil {
 		t.Fatal(err)
@@ -74,13 +74,13 @@ func TestPins(t *testing.T) {
 	if list, err := pins.List(); err != nil || len(list) != 1 {
 		t.Errorf("pins: got %v, %v, want one", list, err)
 	}
-	// A crash within 30 s brings the old program back, which is pinned no more:
-	// the very file that was verified is kept open.
+	// A crash within 30 s brings the old program back although it is no longer pinned: the very
+	// file that was verified is kept open.
 	b.core.send(b.account, "exit 1")
 	b.core.until(t, "the old program", func() bool { return b.status(t).Version == "1.0" && b.status(t).PID != 0 })
 }
 
-// What was changed since it was pinned is refused.
+// A folder that has changed since it was pinned must be refused.
 func TestPinsChanged(t *testing.T) {
 	plugins, pinFile := t.TempDir(), filepath.Join(t.TempDir(), "plugins.lock")
 	dir := folder(t, plugins, "echo")

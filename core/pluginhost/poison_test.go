@@ -17,9 +17,9 @@ import (
 	"github.com/parley-gateway/parley/core/pluginhost"
 )
 
-// A sender who ends the plugin with requests that differ each time, and who
-// waits for no answer, takes the channel from nobody else (PR10): neither from
-// one address nor from a new one for each request.
+// A sender who ends the plugin with requests that differ each time, and who does not wait for
+// answers, must not take the channel from others (PR10), whether it uses one address or a new one
+// for each request.
 func TestPoisonVaried(t *testing.T) {
 	for name, address := range map[string]func(i int) string{
 		"one address":     func(int) string { return "192.0.2.1" },
@@ -36,7 +36,7 @@ func TestPoisonVaried(t *testing.T) {
 				_, err := b.host.Hook(t.Context(), b.account, req)
 				return err
 			}
-			if err := good(0); err != nil { // the carrier is known before
+			if err := good(0); err != nil { // the carrier is known before the attack
 				t.Fatal(err)
 			}
 			ctx, stop := context.WithCancel(t.Context())
@@ -64,8 +64,8 @@ func TestPoisonVaried(t *testing.T) {
 	}
 }
 
-// Where a carrier has its address in common with such a sender, behind a proxy
-// that does not tell the client's, the log says so (PR10).
+// If a carrier shares its address with such a sender, behind a proxy that does not pass the
+// client's address on, the log must say so (PR10).
 func TestPoisonSharedAddress(t *testing.T) {
 	var log syncBuffer
 	b := newBench(t, func(o *pluginhost.Options) { o.Logger = log.logger() }, self("echo"))
@@ -76,7 +76,7 @@ func TestPoisonSharedAddress(t *testing.T) {
 		_, err := b.host.Hook(ctx, b.account, req)
 		return err
 	}
-	if err := hook(t.Context(), "good"); err != nil { // the carrier is known before
+	if err := hook(t.Context(), "good"); err != nil { // the carrier is known before the attack
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
@@ -95,9 +95,9 @@ func TestPoisonSharedAddress(t *testing.T) {
 	attack.Wait()
 }
 
-// A source stays known for minutes after a 2xx whatever is parked of it (PR10):
-// its next webhooks are tried alone, and not as a stranger's. One that had none
-// for longer is a stranger again.
+// A source stays known for minutes after a 2xx, whatever item of it is parked (PR10): its next
+// webhooks are tried alone, but not as a stranger's. A source without a 2xx for longer is a
+// stranger again.
 func TestPoisonKeepsWhoIsAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pluginhost.NewTestPoison()
@@ -118,9 +118,8 @@ func TestPoisonKeepsWhoIsAnswered(t *testing.T) {
 	})
 }
 
-// Different poison in one thread costs one crash each, once the thread is
-// suspect (PR10): a picture that ends the plugin comes as a new command each
-// time.
+// Different poison in one thread costs one crash each, once the thread is suspect (PR10): a picture
+// that ends the plugin comes as a new command each time.
 func TestPoisonThread(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.ready(t)
@@ -130,14 +129,14 @@ func TestPoisonThread(t *testing.T) {
 		b.core.until(t, "its result", func() bool { return b.core.settled(id) })
 	}
 	b.generation(t, 1)
-	// Three for the first, one for each other; two more for a machine under load.
+	// Three restarts for the first command, one for each other; two more for a machine under load.
 	if got, most := b.status(t).Restarts, 3+(n-1)+2; got > most {
 		t.Errorf("restarts by %d different commands: got %d, want at most %d", n, got, most)
 	}
 }
 
-// Suspicion ends with time, and a flood of suspects keeps no later one from
-// being found (PR10).
+// A suspicion must end with time, and a flood of suspects must not keep a later one from being
+// found (PR10).
 func TestPoisonMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := pluginhost.NewTestPoison()
@@ -159,7 +158,7 @@ func TestPoisonMemory(t *testing.T) {
 			flood[i] = uuid.New()
 		}
 		p.Crash(flood...)
-		time.Sleep(time.Second) // of those that came at the same moment, which one goes is left to chance
+		time.Sleep(time.Second) // so that the flood is older: among suspects of the same moment it is random which are dropped
 		p.Crash(id)
 		p.Crash(id)
 		if !p.Suspect(id) {
@@ -171,8 +170,8 @@ func TestPoisonMemory(t *testing.T) {
 	})
 }
 
-// A webhook that freezes the plugin is found like one that ends it, also from
-// a sender who varies it (PR10, PR11).
+// A webhook that freezes the plugin must be found like one that ends it, even from a sender who
+// varies it (PR10, PR11).
 func TestPoisonFreezes(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.ready(t)
@@ -189,7 +188,7 @@ func TestPoisonFreezes(t *testing.T) {
 	}
 }
 
-// other puts a text into a thread of its own.
+// other sends a text in a thread of its own.
 func (c *fakeCore) other(account conversation.AccountID) [16]byte {
 	return c.put(plugin.Outbound{Account: account, Thread: uuid.NewString(), Send: &plugin.SendCommand{To: "+4930123456"}})
 }

@@ -24,14 +24,14 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// peer is a plugin's end of a session, led by the test.
+// peer is the plugin's end of a session, controlled by the test.
 type peer struct {
 	pluginv1.UnimplementedPluginServiceServer
 	t      testing.TB
 	stream chan pluginv1.PluginService_SessionServer
-	frames chan *pluginv1.HostFrame // all but pings, when pongs are on
+	frames chan *pluginv1.HostFrame // all frames; without pings, if the peer answers these
 	end    chan struct{}
-	silent bool // answers no ping
+	silent bool // the peer answers no pings
 
 	sendMu sync.Mutex
 	out    pluginv1.PluginService_SessionServer
@@ -71,10 +71,10 @@ func (p *peer) Session(stream pluginv1.PluginService_SessionServer) error {
 func (p *peer) send(f *pluginv1.PluginFrame) {
 	p.sendMu.Lock()
 	defer p.sendMu.Unlock()
-	_ = p.out.Send(f) // a cut session shows in the frames
+	_ = p.out.Send(f) // if the session was cut, the frames show it
 }
 
-// next is the next frame, within a second of the bubble's time.
+// next returns the next frame, which must come within a second of the bubble's time.
 func (p *peer) next() *pluginv1.HostFrame {
 	p.t.Helper()
 	select {
@@ -86,7 +86,7 @@ func (p *peer) next() *pluginv1.HostFrame {
 	}
 }
 
-// none checks that nothing is waiting.
+// none checks that no frame is waiting.
 func (p *peer) none() {
 	p.t.Helper()
 	synctest.Wait()
@@ -126,7 +126,7 @@ func result(command [16]byte, outcome pluginv1.Outcome) func(*pluginv1.Event) {
 	}
 }
 
-// inSession runs f in a bubble with an open session.
+// inSession runs f in a synctest bubble with an open session.
 func inSession(t *testing.T, d *pluginv1.DescribeResponse, owned []conversation.AccountID, f func(t *testing.T, core *fakeCore, s *pluginhost.TestSession, p *peer)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -203,8 +203,8 @@ func TestSessionEvents(t *testing.T) {
 	})
 }
 
-// Windows bound commands per account and process; with more accounts than
-// full windows each gets its share, and accounts take turns on the wire.
+// Windows must bound the commands per account and process. If there are more accounts than full
+// windows, each account must get a share, and accounts must take turns in being sent.
 func TestSessionWindows(t *testing.T) {
 	accounts := make([]conversation.AccountID, 24)
 	for i := range accounts {
@@ -265,7 +265,7 @@ func TestSessionWindows(t *testing.T) {
 		if offer(accounts[0]) {
 			t.Error("offer beyond the window was taken")
 		}
-		// A result returns its credit before the core sees it.
+		// A result must return its credit before the core sees the result.
 		p.event(accounts[0], result(taken[accounts[0].String()][0].Command, pluginv1.Outcome_OUTCOME_SENT))
 		p.event(accounts[1], result(taken[accounts[1].String()][0].Command, pluginv1.Outcome_OUTCOME_SENT))
 		p.next()
@@ -276,7 +276,7 @@ func TestSessionWindows(t *testing.T) {
 	})
 }
 
-// Accounts take turns, however many commands one of them queued first.
+// Accounts must take turns, however many commands one of them queued first.
 func TestSessionRoundRobin(t *testing.T) {
 	a, b := newAccount(), newAccount()
 	inSession(t, plain, []conversation.AccountID{a, b}, func(t *testing.T, core *fakeCore, s *pluginhost.TestSession, p *peer) {
@@ -299,8 +299,8 @@ func TestSessionRoundRobin(t *testing.T) {
 	})
 }
 
-// Begin is answered once per command under way, and what it left undone is
-// told apart after a lost session (plugin-notes.md 4.6).
+// Begin must be answered once per command under way. After a lost session it must be known which
+// commands had passed Begin (plugin-notes.md 4.6).
 func TestSessionBegin(t *testing.T) {
 	a := newAccount()
 	inSession(t, plain, []conversation.AccountID{a}, func(t *testing.T, core *fakeCore, s *pluginhost.TestSession, p *peer) {
@@ -329,7 +329,7 @@ func TestSessionBegin(t *testing.T) {
 		if begin(stolen) {
 			t.Error("Begin of a command that is another generation's: got granted")
 		}
-		// The plugin's word on a command that it was refused changes nothing.
+		// The plugin's result for a command whose Begin was refused must change nothing.
 		p.event(a, result(stolen, pluginv1.Outcome_OUTCOME_FAILED))
 		if got := p.ack().GetStatus(); got != pluginv1.AckStatus_ACK_STATUS_COMMITTED {
 			t.Errorf("result after a refused Begin: got %s", got)
@@ -348,8 +348,8 @@ func TestSessionBegin(t *testing.T) {
 	})
 }
 
-// A result that could not be stored leaves its command under way; one that
-// is being stored when the session is lost is waited for.
+// If a result could not be stored, its command must stay under way; if a result is being stored
+// when the session is lost, the host must wait for it.
 func TestSessionResultStored(t *testing.T) {
 	a := newAccount()
 	inSession(t, plain, []conversation.AccountID{a}, func(t *testing.T, core *fakeCore, s *pluginhost.TestSession, p *peer) {
@@ -379,7 +379,7 @@ func TestSessionResultStored(t *testing.T) {
 	})
 }
 
-// What a plugin did not declare is not sent to it.
+// Commands of a kind that a plugin did not declare must not be sent to it.
 func TestSessionUndeclared(t *testing.T) {
 	a := newAccount()
 	process := plugin.Outbound{Command: uuid.New(), Account: a, Process: []byte("x")}
@@ -419,7 +419,7 @@ func TestSessionPing(t *testing.T) {
 	})
 }
 
-// Events beyond the window end the session; results and receipts need none.
+// Events beyond the window must end the session; results and receipts are not counted in it.
 func TestSessionEventWindow(t *testing.T) {
 	a := newAccount()
 	inSession(t, plain, []conversation.AccountID{a}, func(t *testing.T, core *fakeCore, s *pluginhost.TestSession, p *peer) {
@@ -445,7 +445,7 @@ func TestSessionEventWindow(t *testing.T) {
 	})
 }
 
-// A session that both sides end is no crash, and everything queued arrives.
+// A session that both sides end must not count as a crash, and everything queued must arrive.
 func TestSessionEnd(t *testing.T) {
 	a := newAccount()
 	inSession(t, plain, []conversation.AccountID{a}, func(t *testing.T, core *fakeCore, s *pluginhost.TestSession, p *peer) {

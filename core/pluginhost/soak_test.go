@@ -23,10 +23,9 @@ func rounds(quick, soak int) int {
 	return quick
 }
 
-// A plugin that is killed, frozen and crashed at random under load loses
-// nothing and doubles nothing: every hook that was answered is stored, every
-// command has a result, and no provider call happens twice (PR1, PR4, PR9,
-// PR11, FT4, FT5).
+// When a plugin is killed, frozen and crashed at random under load, nothing may be lost or doubled:
+// every answered hook is stored, every command has a result, and no provider call happens twice
+// (PR1, PR4, PR9, PR11, FT4, FT5).
 func TestFaultLoop(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.core.unknown = true
@@ -41,13 +40,13 @@ func TestFaultLoop(t *testing.T) {
 	}
 	for i := range rounds(4, 200) {
 		s := b.generation(t, 1)
-		time.Sleep(rand.N(300 * time.Millisecond)) // the fault's moment is what is tested
+		time.Sleep(rand.N(300 * time.Millisecond)) // random, since faults at any moment are to be tested
 		faults[i%len(faults)](s.PID)
 		b.core.until(t, "the next generation", func() bool { return b.core.instance != "" && b.core.instance != s.Instance })
 	}
 	ids, hooks, errs := stop()
-	// Deaths this fast back off beyond a hook's budget, and among hundreds of them
-	// some innocent hook was alone at three: a 503 is right then, a lie never.
+	// With crashes this frequent the backoff exceeds a hook's budget, and among hundreds of crashes
+	// some innocent hook was alone in three. A 503 is then allowed, but an untrue answer never is.
 	for _, err := range errs {
 		if !errors.Is(err, pluginhost.ErrUnavailable) && !errors.Is(err, pluginhost.ErrQuarantined) {
 			t.Error(err)

@@ -15,7 +15,7 @@ import (
 	"github.com/parley-gateway/parley/core/pluginhost"
 )
 
-// having lists the live processes with a variable in their environment.
+// having lists the living processes that have a variable in their environment.
 func having(variable string) (pids []int) {
 	envs, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, path := range envs {
@@ -28,7 +28,7 @@ func having(variable string) (pids []int) {
 	return pids
 }
 
-// What puts another process in its place again and again is caught too.
+// A process that replaces itself by another one again and again must be killed too.
 func TestOrphanThatIsReplaced(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "plugin-dir1")
 	for range 5 {
@@ -37,7 +37,7 @@ func TestOrphanThatIsReplaced(t *testing.T) {
 		if err := first.Start(); err != nil {
 			t.Fatal(err)
 		}
-		_ = first.Wait() // the next one runs
+		_ = first.Wait() // the next process runs now
 		start := time.Now()
 		pluginhost.KillStrays(dir)
 		t.Logf("took %v", time.Since(start))
@@ -48,9 +48,9 @@ func TestOrphanThatIsReplaced(t *testing.T) {
 	}
 }
 
-// A plugin's child in a session of its own does not outlive its plugin's crash, nor
-// its stop, and nothing else is hit: neither another plugin nor a process with a
-// directory whose name begins like the plugin's.
+// A plugin's child in a session of its own must not outlive its plugin's crash or stop. Nothing
+// else may be killed: neither another plugin nor a process with a directory whose name begins like
+// the plugin's.
 func TestStraysEnd(t *testing.T) {
 	addr := freeAddress(t)
 	b := newBench(t, nil, self("echo", "heir", "bind="+addr), self("other"))
@@ -78,7 +78,7 @@ func TestStraysEnd(t *testing.T) {
 		}
 		if n == 1 {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
-			// The promise is the next generation on the same port.
+			// The next generation must get the same port.
 			b.generation(t, 2)
 			t.Logf("child gone after %v more", soon(t, "end of the plugin's child", func() bool { return gone(heir) }))
 		} else {
@@ -102,7 +102,7 @@ func TestStraysEnd(t *testing.T) {
 	}
 }
 
-// BenchmarkKillStrays is what each end of a generation costs.
+// BenchmarkKillStrays measures what each end of a generation costs.
 func BenchmarkKillStrays(b *testing.B) {
 	for b.Loop() {
 		pluginhost.KillStrays("/nowhere")

@@ -117,12 +117,12 @@ func TestSubscriptionRefused(t *testing.T) {
 				t.Errorf("%s: got %v, want the end of %d with %s", tt.name, end, tt.id, tt.want)
 			}
 		}
-		// The first one lives on.
+		// The first subscription must still work.
 		core.reader(0).sink.Records(records(1, 1), true)
 		if b := p.next().GetRecords().GetBatches(); len(b) != 1 || b[0].GetSubscription() != 1 {
 			t.Errorf("records: got %v", b)
 		}
-		// The core ends it after its last records.
+		// The core ends the subscription after the last records.
 		core.reader(0).sink.Records(records(2, 1), false)
 		core.reader(0).sink.End("over")
 		if b := p.next().GetRecords().GetBatches(); len(b) != 1 {
@@ -134,7 +134,7 @@ func TestSubscriptionRefused(t *testing.T) {
 	})
 }
 
-// A lost session closes its readers.
+// When a session is lost its readers must be closed.
 func TestSubscriptionsEndWithSession(t *testing.T) {
 	a := newAccount()
 	inSession(t, connected, []conversation.AccountID{a}, func(t *testing.T, core *fakeCore, s *pluginhost.TestSession, p *peer) {
@@ -153,8 +153,8 @@ func TestSubscriptionsEndWithSession(t *testing.T) {
 	})
 }
 
-// Signals that pile up are shed, the oldest first; customers' signals reach
-// the core for own accounts only.
+// If too many signals wait, the oldest must be dropped. Customers' signals must reach the core only
+// for the plugin's own accounts.
 func TestSignals(t *testing.T) {
 	a := newAccount()
 	inSession(t, connected, []conversation.AccountID{a}, func(t *testing.T, core *fakeCore, _ *pluginhost.TestSession, p *peer) {
@@ -181,6 +181,6 @@ func TestSignals(t *testing.T) {
 		p.subscribe(1, a, "v", 1)
 		synctest.Wait()
 		core.reader(0).sink.Signal(plugin.AgentSignal{Kind: plugin.SignalTyping})
-		p.none() // the plugin never asked for signals
+		p.none() // the plugin did not ask for signals
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/parley-gateway/parley/core/pluginhost"
 )
 
-// traffic sends commands and hooks until stop and returns what went wrong.
+// traffic sends commands and hooks until stop is called, which returns the errors.
 func traffic(tb testing.TB, b *bench) (stop func() (ids [][16]byte, hooks int, errs []error)) {
 	tb.Helper()
 	ctx, cancel := context.WithCancel(tb.Context())
@@ -56,7 +56,7 @@ func traffic(tb testing.TB, b *bench) (stop func() (ids [][16]byte, hooks int, e
 	}
 }
 
-// pace keeps the load at about a thousand a second each.
+// pace keeps the load at about a thousand commands and a thousand hooks a second.
 func pace(ctx context.Context) {
 	t := time.NewTimer(time.Millisecond)
 	defer t.Stop()
@@ -66,7 +66,7 @@ func pace(ctx context.Context) {
 	}
 }
 
-// Nothing is lost, sent twice or refused over an upgrade (plugin-notes.md 5).
+// Nothing may be lost, sent twice or refused during an upgrade (plugin-notes.md 5).
 func TestUpgradeUnderLoad(t *testing.T) {
 	for _, modes := range [][]string{nil, {"exclusive"}} {
 		t.Run(fmt.Sprint(modes), func(t *testing.T) {
@@ -110,8 +110,8 @@ func TestUpgradeUnderLoad(t *testing.T) {
 	}
 }
 
-// A new program that does not come up leaves the old one in place; one that
-// crashes soon brings it back.
+// If a new program does not become ready the old one must go on; if the new one crashes soon, the
+// old one must be started again.
 func TestUpgradeTakenBack(t *testing.T) {
 	t.Run("does not start", func(t *testing.T) {
 		b := newBench(t, nil, self("echo"))
@@ -146,7 +146,7 @@ func TestUpgradeTakenBack(t *testing.T) {
 	})
 }
 
-// Drain finishes what is under way; afterwards nothing is taken.
+// Drain must finish what is under way; afterwards nothing is accepted.
 func TestDrain(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.useLedger()

@@ -14,9 +14,8 @@ import (
 	"github.com/parley-gateway/parley/core/pluginhost"
 )
 
-// What comes from outside and is not UTF-8 costs no plugin its session (PR10,
-// PR19): a header is replaced, a query percent-encoded, and everybody is
-// answered by the first generation.
+// Input that is not UTF-8 must not cost a plugin its session (PR10, PR19): in a header the bytes
+// are replaced, a query is percent-encoded, and the first generation answers every request.
 func TestHookNotUTF8(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.ready(t)
@@ -32,8 +31,8 @@ func TestHookNotUTF8(t *testing.T) {
 			t.Errorf("the plugin got %q, want %q in it", resp.Body, want)
 		}
 	}
-	// The answer's side: a text has its bytes replaced, an event with such a
-	// name is refused, and the carrier gets the plugin's answer to both.
+	// For the plugin's answer: in a text the bytes are replaced, an event with such a name is
+	// refused, and in both cases the carrier gets the plugin's answer.
 	for _, body := range []string{"text @@", "key @@"} {
 		if resp, err := b.host.Hook(t.Context(), b.account, post(body)); err != nil || resp.Status != 202 {
 			t.Errorf("%s: got %d, %v, want 202", body, resp.Status, err)
@@ -57,8 +56,8 @@ func TestHookNotUTF8(t *testing.T) {
 	}
 }
 
-// A command that cannot be carried fails alone (PR19); a text whose bytes can
-// be replaced is sent.
+// A command that cannot be encoded must fail alone (PR19); a text whose bytes can be replaced is
+// sent.
 func TestCommandNotUTF8(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.ready(t)
@@ -85,8 +84,8 @@ func TestCommandNotUTF8(t *testing.T) {
 	}
 }
 
-// FuzzHookFrame: every webhook can be encoded, and no byte of its URL or body
-// is lost (PR19).
+// FuzzHookFrame: it must be possible to encode every webhook, without losing a byte of its URL or
+// body (PR19).
 func FuzzHookFrame(f *testing.F) {
 	f.Add("https://x/hooks/1?a=%FF", "X-Twilio-Signature", "sig=", []byte("Body=%FF"))
 	f.Add("https://x/hooks/1?a=\xff", "User-Agent", "Caf\xe9", []byte{0xff})
