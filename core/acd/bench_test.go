@@ -13,7 +13,7 @@ import (
 const (
 	benchAgents  = 10_000
 	benchWaiting = 100_000
-	benchSets    = 50 // skill sets
+	benchSets    = 50 // number of different skill sets
 	benchPerTeam = 16 // skill sets that one agent has
 )
 

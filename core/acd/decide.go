@@ -16,7 +16,7 @@ const Grace = 30 * time.Second
 var (
 	// ErrLoggedOut: the command needs a logged-in agent.
 	ErrLoggedOut = errors.New("acd: agent is logged out")
-	// ErrUnavailable: not Ready, disconnected, or in after-call work.
+	// ErrUnavailable: the agent is not Ready, is disconnected, or is in after-call work.
 	ErrUnavailable = errors.New("acd: agent takes no offers")
 	// ErrOfferPending: something is being presented to the agent.
 	ErrOfferPending = errors.New("acd: agent has an offer")
@@ -58,8 +58,8 @@ func Decide(a *AgentState, cmd Command, now time.Time) ([]conversation.Event, er
 	return d.events, d.err
 }
 
-// decision applies each event to a copy as it goes, so that later rules of the
-// same decision see it.
+// decision applies each event to a copy of the state as soon as it is emitted, so that later rules
+// of the same decision see it.
 type decision struct {
 	a      *AgentState
 	now    time.Time

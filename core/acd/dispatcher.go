@@ -30,17 +30,17 @@ type Dispatcher struct {
 	bucketBy  map[bucketKey]int
 	laneList  []lane // number 0 is not used
 	freeLanes []int32
-	lanes     treap[waitKey] // nodes are entries
-	heads     treap[waitKey] // nodes are lanes
+	lanes     treap[waitKey] // its nodes are entries
+	heads     treap[waitKey] // its nodes are lanes
 	busy      bitset         // buckets in which at least one request waits
 
 	services  []serviceQueue // number 0 is not used
 	serviceBy map[conversation.ServiceID]int32
-	queues    treap[waitKey] // nodes are entries
+	queues    treap[waitKey] // its nodes are entries
 
 	members       []member // number 0 is not used
 	memberBy      map[conversation.AgentID]int32
-	available     treap[agentKey] // nodes are members
+	available     treap[agentKey] // its nodes are members
 	availableRoot int32
 	own, all      bitset         // masks of the nodes of available: own for the member alone, all for the subtree
 	asked         treap[waitKey] // members who can take a request that asks for them alone

@@ -74,14 +74,14 @@ type Offered struct {
 	Conversation conversation.ConversationID `json:"conversation"`
 	Request      conversation.RequestID      `json:"request"`
 	Medium       string                      `json:"medium"`
-	Share        int                         `json:"share"` // percent of capacity
+	Share        int                         `json:"share"` // percent of the agent's capacity that the interaction takes
 	Invite       bool                        `json:"invite,omitempty"`
 	ExpiresAt    time.Time                   `json:"expires_at,omitzero"`
 }
 
-// OfferEnded: the offer is over. Causes: accepted, rejected, expired (unaccepted,
-// A8), withdrawn, abandoned and customer_left (A19), connection, logout, and
-// whatever else ended the request.
+// OfferEnded: the offer is over. Causes: accepted, rejected, expired (unaccepted, A8), withdrawn,
+// abandoned and customer_left (A19), connection, logout, and any other cause that ended the
+// request.
 type OfferEnded struct {
 	Offer        conversation.OfferID        `json:"offer"`
 	Conversation conversation.ConversationID `json:"conversation"`
@@ -96,8 +96,8 @@ type Engaged struct {
 	Share        int                         `json:"share"`
 }
 
-// WrapupStarted: the agent left the conversation and has after-call work for
-// it, which keeps its share until Released.
+// WrapupStarted: the agent left the conversation and has after-call work for it. The conversation
+// keeps its share of the agent's capacity until Released.
 type WrapupStarted struct {
 	Conversation conversation.ConversationID `json:"conversation"`
 	Until        time.Time                   `json:"until,omitzero"`

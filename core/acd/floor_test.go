@@ -30,7 +30,7 @@ const (
 	centreServices = 2
 )
 
-// limits of the agents: the usual, half of it, twice as much, and two chats at most.
+// limits of the agents: the default, half of it, twice as much, and two chats at most.
 var limits = [centreAgents]acd.Limits{{}, {Percent: 50}, {Percent: 200}, {Max: map[string]int{acd.MediumChat: 2}}}
 
 func (c *centre) id() int { c.ids++; return c.ids }

@@ -18,8 +18,8 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// update writes the goldens that are missing and the folded state; a golden
-// that exists is a released version and is never rewritten.
+// update writes the golden files that are missing, and the folded state. An existing golden file is
+// a released version and is never rewritten.
 var update = flag.Bool("update", false, "write missing goldens")
 
 type golden struct {

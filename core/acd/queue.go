@@ -9,7 +9,7 @@ import (
 // serviceQueue holds all requests that wait for one service, whatever skills they need.
 type serviceQueue struct {
 	id        conversation.ServiceID
-	queue     int32 // root in Dispatcher.queues
+	queue     int32 // the root of this queue's tree in Dispatcher.queues
 	loggedIn  int
 	available int
 }

@@ -33,7 +33,7 @@ type Sender struct {
 	// Account and Thread are where a customer's message came in. An agent's message has neither,
 	// and may name only attachments that were uploaded to the conversation.
 	Account conversation.AccountID
-	Thread  eventlog.Key // zero: not known
+	Thread  eventlog.Key // zero: the thread is not known
 }
 
 // Found is an attachment that a message names.

@@ -8,7 +8,7 @@ import (
 
 // kind is a type of file that is accepted.
 type kind struct {
-	mime    string   // without parameters
+	mime    string   // MIME type without parameters
 	exts    []string // file name endings of this type, the usual one first
 	picture bool     // shown inline; the content is checked and cleaned, and gets a thumbnail
 }

@@ -39,7 +39,7 @@ const (
 
 // picture is what is known of a picture after it was checked.
 type picture struct {
-	content       []byte // without metadata
+	content       []byte // the picture's bytes without metadata
 	width, height int    // as shown; 0: it could not be decoded, so it is never shown inline
 	thumbnail     []byte // JPEG; nil: none
 }
@@ -131,7 +131,7 @@ func jpegCost(b []byte) cost {
 	var f jpegFrame
 	scanned := int64(0)
 	for i := 2; i < len(b); {
-		if i+1 < len(b) && b[i] == 0xFF && b[i+1] == 0xFF { // fill byte
+		if i+1 < len(b) && b[i] == 0xFF && b[i+1] == 0xFF { // skip a fill byte
 			i++
 			continue
 		}

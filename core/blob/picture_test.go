@@ -114,7 +114,7 @@ func webpWith(kind, body string) []byte {
 
 func TestThumbnails(t *testing.T) {
 	f := open(t, nil)
-	left := image.NewRGBA(image.Rect(0, 0, 1200, 300)) // red on the left, blue on the right
+	left := image.NewRGBA(image.Rect(0, 0, 1200, 300)) // the left half is red, the right half blue
 	for y := range 300 {
 		for x := range 1200 {
 			c := color.RGBA{255, 0, 0, 255}

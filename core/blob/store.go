@@ -106,7 +106,7 @@ type Options struct {
 	// Now is the installation's time, by which links and orphans expire; nil: time.Now.
 	Now func() time.Time
 
-	Log      *slog.Logger          // nil discards
+	Log      *slog.Logger          // nil discards the log
 	Registry prometheus.Registerer // nil: no metrics
 }
 

@@ -48,7 +48,7 @@ func stripJPEG(b []byte) (out []byte, orientation int, err error) {
 	wrote := false // the orientation must come after JFIF's own segment
 	for i := 2; ; {
 		for i+1 < len(b) && b[i] == 0xFF && b[i+1] == 0xFF {
-			i++ // fill bytes
+			i++ // skip fill bytes
 		}
 		if i+2 > len(b) || b[i] != 0xFF {
 			return nil, 0, errPicture
@@ -171,7 +171,7 @@ func stripPNG(b []byte) ([]byte, error) {
 		}
 		switch string(b[i+4 : i+8]) {
 		case "IHDR", "PLTE", "IDAT", "IEND", "tRNS", "gAMA", "cHRM", "sRGB", "iCCP", "cICP", "sBIT", "pHYs", "bKGD",
-			"acTL", "fcTL", "fdAT": // animation
+			"acTL", "fcTL", "fdAT": // chunks of an animation
 			out = append(out, b[i:end]...)
 		}
 		if string(b[i+4:i+8]) == "IEND" {

@@ -13,7 +13,7 @@ const maxUploaders = 50_000
 // usage names a count: an agent's bytes or an agent's files.
 type usage struct {
 	who   conversation.AgentID
-	bytes bool // else files
+	bytes bool // true counts bytes, false files
 }
 
 // QuotaError is an ErrQuota that says after what time uploads are possible again.

@@ -27,7 +27,7 @@ func TestHintsReachOthersAndMerge(t *testing.T) {
 		own := 0
 		cancelOwn := b.Subscribe("one", func(bus.Hint) { own++ })
 		b.Publish(bus.Hint{Node: "one", Kind: bus.Conversation, Stream: [16]byte{1}, Seq: 1})
-		synctest.Wait() // the reader is stuck in its first hint
+		synctest.Wait() // the reader is still in its first hint
 		for seq := uint64(2); seq <= 100; seq++ {
 			b.Publish(bus.Hint{Node: "one", Kind: bus.Conversation, Stream: [16]byte{1}, Seq: seq})
 		}

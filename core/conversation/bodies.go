@@ -23,7 +23,7 @@ type AssignedBody struct {
 	Name string `json:"name"`
 }
 
-// EndpointBody is a further address of the customer's.
+// EndpointBody is a further address of the customer.
 type EndpointBody struct {
 	Address string `json:"address"`
 	Thread  string `json:"thread"`
@@ -58,7 +58,7 @@ type StatusBody struct {
 
 // ConsentBody quotes the keyword with which the customer gave or withdrew consent.
 type ConsentBody struct {
-	Keyword string `json:"keyword,omitempty"` // STOP, START ... as written
+	Keyword string `json:"keyword,omitempty"` // STOP, START ... as the customer wrote it
 }
 
 // NameBody is a display name.

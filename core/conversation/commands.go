@@ -25,7 +25,7 @@ type Start struct {
 	Capabilities Capabilities
 	ProviderAt   time.Time
 	ReceivedAt   time.Time
-	Body         json.RawMessage // StartedBody
+	Body         json.RawMessage // a StartedBody
 
 	Service      ServiceID // zero: no service (then Owner must be set)
 	Rules        Rules
@@ -37,15 +37,15 @@ type Start struct {
 	// Bot makes a bot take part first: there is no routing request until BotLeave.
 	Bot bool
 
-	Page  json.RawMessage // PageBody; nil = none
-	First *Post           // nil = none
+	Page  json.RawMessage // a PageBody; nil = no page is known
+	First *Post           // the first message; nil = none
 }
 
 // Ref describes a message that a Post refers to, as the log has it. Decide keeps no list of
 // messages, so the caller who makes the Post looks them up.
 type Ref struct {
 	Message MessageID
-	Kind    PartKind // PartEdit, PartRevoke or PartReaction; "" = ReplyTo
+	Kind    PartKind // PartEdit, PartRevoke or PartReaction; "" = the message is named by ReplyTo
 	// Author wrote the message. The zero Author means that no such message is in this conversation,
 	// or that the message is itself an edit, a revocation or a reaction.
 	Author Author
@@ -76,7 +76,7 @@ type SetStatus struct {
 	Status  Status
 	Kind    string
 	Code    string
-	Body    json.RawMessage // StatusBody or nil
+	Body    json.RawMessage // a StatusBody, or nil
 }
 
 // Settle: a person says what became of a message whose status is unknown, or asks for it to be sent
@@ -92,7 +92,7 @@ type Settle struct {
 // one. A message from the customer does not change the consent.
 type ChangeConsent struct {
 	Out  bool
-	Body json.RawMessage // ConsentBody
+	Body json.RawMessage // a ConsentBody
 }
 
 // Mark is a cumulative receipt by a party who takes or took part, or by the owner for whom the
@@ -208,7 +208,7 @@ type Leave struct {
 // with the node that carries its media, so the caller sends no Requeue for calls.
 type Requeue struct {
 	Agent   AgentID
-	Cause   Cause // connection, logout
+	Cause   Cause // connection or logout
 	Request RequestID
 }
 

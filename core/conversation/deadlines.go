@@ -20,8 +20,8 @@ const (
 type due struct {
 	at      time.Time
 	kind    dueKind
-	request RequestID // dueOffer, dueOwner
-	agent   AgentID   // dueWrapup
+	request RequestID // for dueOffer and dueOwner
+	agent   AgentID   // for dueWrapup
 }
 
 // NextDeadline is when Tick next has something to do; false: there is no deadline. The time may lie

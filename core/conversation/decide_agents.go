@@ -70,7 +70,7 @@ func (d *decision) botLeave(c BotLeave) error {
 	})
 }
 
-// leave is End Chat.
+// leave carries out an agent's End Chat.
 func (d *decision) leave(c Leave) error {
 	if !d.s.JoinedAgent(c.Agent) {
 		return ErrNotJoined

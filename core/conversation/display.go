@@ -12,7 +12,7 @@ const (
 	DisplayActive    Display = "active"    // at least one agent has joined
 	DisplayParked    Display = "parked"    // idle, and kept for its owner (N16)
 	DisplayWrapup    Display = "wrapup"    // ended, an agent has after-call work
-	DisplayEnded     Display = "ended"     // ended, conclusion is due
+	DisplayEnded     Display = "ended"     // ended, and must still be concluded
 	DisplayConcluded Display = "concluded" // over
 )
 

@@ -80,7 +80,7 @@ func drawPost(t *rapid.T, r *run) *conversation.Post {
 	}
 }
 
-// drawRequest prefers a live request.
+// drawRequest prefers a live request to a random id.
 func drawRequest(t *rapid.T, r *run) conversation.RequestID {
 	if n := len(r.live.Requests); n > 0 && rapid.IntRange(0, 9).Draw(t, "live request") > 0 {
 		return r.live.Requests[rapid.IntRange(0, n-1).Draw(t, "request")].ID
@@ -88,7 +88,7 @@ func drawRequest(t *rapid.T, r *run) conversation.RequestID {
 	return request(r.fresh())
 }
 
-// drawOffer prefers a live offer with its agent.
+// drawOffer prefers a live offer, with its agent, to random ids.
 func drawOffer(t *rapid.T, r *run) (conversation.OfferID, conversation.AgentID) {
 	for _, q := range r.live.Requests {
 		if q.State == conversation.Offered && rapid.IntRange(0, 4).Draw(t, "live offer") > 0 {

@@ -129,7 +129,7 @@ func appendID[K any](b []byte, id ID[K]) []byte {
 func appendString(b []byte, s string) []byte {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-			q, _ := json.Marshal(s) // a string always encodes
+			q, _ := json.Marshal(s) // encoding a string never fails
 			return append(b, q...)
 		}
 	}

@@ -138,9 +138,9 @@ type Rules struct {
 	InactivityWarn    Millis `json:"inactivity_warn,omitempty"`    // Q1, Q3: after the customer's last activity; 0 = half of InactivityEnd, negative = no warning
 	InactivityEnd     Millis `json:"inactivity_end,omitempty"`     // Q2: after the customer's last activity
 	UnansweredEnd     Millis `json:"unanswered_end,omitempty"`     // Q3: the agent wrote first and the customer has not answered
-	WrapupLimit       Millis `json:"wrapup_limit,omitempty"`       // R3, R4: 0 = no ACW, negative = ACW without limit
-	RequeueAfter      Millis `json:"requeue_after,omitempty"`      // A20: agent's connection lost (beyond its grace)
-	ParkAfter         Millis `json:"park_after,omitempty"`         // N16: idle asynchronous exchange
+	WrapupLimit       Millis `json:"wrapup_limit,omitempty"`       // R3, R4: time for after-call work; 0 = none, negative = without limit
+	RequeueAfter      Millis `json:"requeue_after,omitempty"`      // A20: how long after the loss of an agent's connection the conversation is queued again
+	ParkAfter         Millis `json:"park_after,omitempty"`         // N16: an asynchronous exchange is parked when it was idle for this long
 	OwnerFirst        Millis `json:"owner_first,omitempty"`        // N16: how long a reply waits for the owner; 0 = straight to the queue
 	ParkedEnd         Millis `json:"parked_end,omitempty"`         // N7: an idle exchange that only its owner or a bot keeps ends after this time; 0 = DefaultParkedEnd, negative = never
 	DispositionNeeded bool   `json:"disposition_needed,omitempty"` // R4: enforced when wrap-up is finished by hand
@@ -251,7 +251,7 @@ type RoutingRequested struct {
 	Rules        *Rules    `json:"rules,omitempty"` // the target service's rules, if they are not the conversation's own
 }
 
-// RoutingOffered presents a request to one agent. Offer's times are UTC.
+// RoutingOffered presents a request to one agent. Its times are UTC.
 type RoutingOffered struct {
 	Request   RequestID `json:"request"`
 	Offer     OfferID   `json:"offer"`
@@ -300,7 +300,7 @@ type JoinedBy struct {
 // WrapupStarted: an agent's after-call work begins.
 type WrapupStarted struct {
 	Agent AgentID   `json:"agent"`
-	Until time.Time `json:"until,omitzero"` // zero: no limit
+	Until time.Time `json:"until,omitzero"` // zero: the after-call work has no limit
 }
 
 // WrapupEnded: an agent's after-call work is done. Body: WrapupBody (notes).

@@ -28,7 +28,7 @@ func agentAuthor(n byte) conversation.Author {
 	return conversation.Author{Kind: conversation.Agent, Agent: agent(n)}
 }
 
-// webRules are a web chat service's, smsRules those of a store-and-forward one.
+// webRules are the rules of a web chat service, smsRules those of a store-and-forward service.
 var (
 	webRules = conversation.Rules{
 		OfferTimeout: 20_000, InactivityEnd: 600_000, WrapupLimit: 60_000, DispositionNeeded: true,
@@ -45,7 +45,7 @@ type scene struct {
 	t      *testing.T
 	s      *conversation.State
 	now    time.Time
-	events []conversation.Event // all so far
+	events []conversation.Event // all events so far
 }
 
 func newScene(t *testing.T) *scene {

@@ -13,7 +13,7 @@ import (
 // DESIGN.md 3, FT34: a row says which fold made it. A row of another fold is recognised; a row
 // without a number, from versions before the number, is of fold 1.
 func TestSnapshotNumbers(t *testing.T) {
-	plain, err := os.ReadFile("testdata/state.json") // written before there was a number
+	plain, err := os.ReadFile("testdata/state.json") // written before rows had a number
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func TestT2_FirstAgentLeavesAndTheOtherGoesOn(t *testing.T) {
 	c := withSecondAgent(t)
 	c.gives(Leave{Agent: agent(1)}, TypeParticipantLeft, TypeWrapupStarted).shows(DisplayActive)
 	c.refuses(post(4, agentAuthor(1)), ErrNotJoined).gives(post(5, agentAuthor(2)), TypeMessage)
-	c.gives(FinishWrapup{Agent: agent(1), Disposition: "moved"}, TypeWrapupEnded) // L8: a transfer does not conclude
+	c.gives(FinishWrapup{Agent: agent(1), Disposition: "moved"}, TypeWrapupEnded) // L8: the end of this wrap-up does not conclude the conversation
 	c.gives(Leave{Agent: agent(2)}, TypeEnded, TypeParticipantLeft, TypeWrapupStarted).shows(DisplayWrapup)
 	c.gives(FinishWrapup{Agent: agent(2), Disposition: "sold"}, TypeWrapupEnded, TypeConcluded).shows(DisplayConcluded)
 }

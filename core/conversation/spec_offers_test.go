@@ -112,7 +112,7 @@ func TestX4_OnlyWhatTheChannelCarries(t *testing.T) {
 	c.gives(p, TypeMessage)
 
 	c.s.Capabilities.ReplyWindow = 24
-	c.refuses(p, ErrReplyWindow) // the customer never wrote
+	c.refuses(p, ErrReplyWindow) // refused, since the customer has never written
 	c.do(post(3, customer))
 	c.gives(p, TypeMessage)
 	c.after(25*time.Hour).refuses(p, ErrReplyWindow)

@@ -62,7 +62,7 @@ func TestQ3_InactivityClock(t *testing.T) {
 	t.Run("typing moves it without an event", func(t *testing.T) {
 		c := webActive(t).after(minute).gives(Touch{})
 		c.s.Touch(c.now)
-		c.deadline(6 * minute).after(4 * minute).gives(Tick{}) // 5 minutes: not yet
+		c.deadline(6 * minute).after(4 * minute).gives(Tick{}) // 5 minutes after the customer's typing the warning is not yet due
 	})
 	t.Run("typing cancels a warning by an event", func(t *testing.T) {
 		c := webActive(t).after(5 * minute)

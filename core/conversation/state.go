@@ -29,7 +29,7 @@ type Participant struct {
 	Who         Author           `json:"who"`
 	State       ParticipantState `json:"state"`
 	JoinedAt    time.Time        `json:"joined_at,omitzero"`
-	WrapupUntil time.Time        `json:"wrapup_until,omitzero"` // zero: no limit
+	WrapupUntil time.Time        `json:"wrapup_until,omitzero"` // zero: the after-call work has no limit
 }
 
 // RequestState says whether a routing request waits or is being offered.
@@ -128,8 +128,8 @@ type State struct {
 	AgentAt    time.Time `json:"agent_at,omitzero"`    // the last message of an agent
 	ActivityAt time.Time `json:"activity_at,omitzero"` // the last message of anybody (parking)
 	WarnedAt   time.Time `json:"warned_at,omitzero"`   // when the inactivity warning in force was sent
-	AttendedAt time.Time `json:"attended_at,omitzero"` // since when at least one agent has joined; zero: none
-	Answered   bool      `json:"answered,omitempty"`   // the customer wrote after an agent-started first message
+	AttendedAt time.Time `json:"attended_at,omitzero"` // since when at least one agent has been there; zero: no agent has joined
+	Answered   bool      `json:"answered,omitempty"`   // the customer has answered a conversation that an agent started
 
 	// WaitedSince is when the waiting began that ended as an agent last joined: a conversation that
 	// is queued again keeps this waiting time (A20). Zero: StartedAt.

@@ -7,7 +7,7 @@ import (
 
 // eventType holds what is the same for all events of one type.
 type eventType struct {
-	new      func() Head // an empty head, for decoding
+	new      func() Head // makes an empty head, for decoding
 	audience Audience    // the widest circle that may see such events
 	// row says whether the conversation's row is written in the same append. The few types without
 	// it are those of everyday traffic, which lists do not show: the row then lacks these events,

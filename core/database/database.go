@@ -89,7 +89,7 @@ func (d *DB) Write(ctx context.Context, fn func(*sql.Tx) error) error {
 	if err != nil {
 		return d.Note(err)
 	}
-	defer func() { _ = tx.Rollback() }() // no effect after Commit
+	defer func() { _ = tx.Rollback() }() // has no effect after Commit
 	if d.dialect == Postgres {
 		if _, err := tx.ExecContext(ctx, lockWrites); err != nil {
 			return d.Note(err)

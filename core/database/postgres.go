@@ -87,7 +87,7 @@ func durable(ctx context.Context, c *pgx.ConnConfig) (err error) {
 
 func migratePostgres(ctx context.Context, c *pgx.ConnConfig) (err error) {
 	c = c.Copy()
-	delete(c.RuntimeParams, "lock_timeout") // another node may be busy for a moment
+	delete(c.RuntimeParams, "lock_timeout") // another node may hold the lock for a moment
 	db := stdlib.OpenDB(*c)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	sub, err := fs.Sub(migrationsPostgres, "migrations/postgres")

@@ -109,7 +109,7 @@ func TestCheck(t *testing.T) {
 		batch eventlog.Batch
 		want  at
 		bind  ids
-		err   error // compared with errors.Is; the errors with fields are compared whole
+		err   error // errors with fields are compared as a whole, others with errors.Is
 	}{
 		"nothing":                     {},
 		"a new stream":                {batch: eventlog.Batch{Streams: streams{appendTo(two, 0, 3)}}, want: at{{1, 10}}},

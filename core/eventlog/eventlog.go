@@ -97,8 +97,8 @@ type ConversationRow struct {
 	ID        StreamID
 	Seq       uint64 // the sequence that State reflects
 	Account   StreamID
-	Service   StreamID // zero: none
-	Contact   StreamID // zero: unknown
+	Service   StreamID // zero: the conversation has no service
+	Contact   StreamID // zero: the customer is unknown
 	KeyID     int64    // data key of the conversation's bodies
 	Phase     string
 	Display   string    // the derived, displayed state (queued, offered, active, parked ...)
@@ -114,7 +114,7 @@ type ConversationRow struct {
 // ConversationAgent is an agent's part in a conversation.
 type ConversationAgent struct {
 	Agent  StreamID
-	Active bool // joined or in wrap-up
+	Active bool // the agent has joined or is in wrap-up
 }
 
 // AgentRow mirrors the state of an agent's stream.
@@ -149,7 +149,7 @@ const (
 type OutboxRow struct {
 	CommandID    [16]byte
 	Account      StreamID
-	Conversation StreamID // zero for account-level work
+	Conversation StreamID // zero for work of an account without a conversation
 	Seq          uint64   // the message event's sequence; with Index >= 0 resolved as in ExternalID
 	Index        int      // -1 in rows read back
 	Kind         string   // "send", "process", ...
@@ -342,15 +342,15 @@ type ConversationQuery struct {
 	Account StreamID
 	Service StreamID
 	Contact StreamID
-	Before  StreamID // id of the last row of the page before
+	Before  StreamID // id of the last row of the previous page
 	Limit   int      // 0 = all
 }
 
 // Stats are counts and times since the start that only grow, except Queue and LastFlush.
 type Stats struct {
-	Batches, Appends, Events uint64 // committed
+	Batches, Appends, Events uint64 // counts of what was committed
 	Conflicts, Failures      uint64
-	Queue                    int           // appends waiting
+	Queue                    int           // number of appends that wait
 	FlushSeconds             float64       // total time in commits
 	LastFlush                time.Duration // the most recent one
 }

@@ -78,7 +78,7 @@ func (f *fixture) another(t *testing.T) *kv.Store {
 type memVault struct {
 	mu   sync.Mutex
 	last int64
-	err  error // what Assign answers, when set
+	err  error // when set, the error of Assign
 }
 
 var errNoKey = errors.New("no such key")

@@ -12,8 +12,8 @@ import (
 
 // Kinds of outbox rows.
 const (
-	KindSend    = "send"    // a message
-	KindProcess = "process" // a deferred item
+	KindSend    = "send"    // sends a message
+	KindProcess = "process" // has the plugin process a deferred item
 )
 
 // How long a command is tried before it is given up (DESIGN.md 4).
@@ -22,7 +22,7 @@ const (
 	processDeadline = 24 * time.Hour
 )
 
-// Command is a pending command in memory. Its row is the truth.
+// Command is a pending command in memory. If its row in the log differs, the row is right.
 type Command struct {
 	row    eventlog.OutboxRow
 	plugin string // the account's plugin when the command came into memory

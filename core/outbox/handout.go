@@ -138,7 +138,7 @@ func (o *Outbox) outbound(ctx context.Context, pending *Command) (plugin.Outboun
 		Command: c.row.CommandID, Account: conversation.AccountID(c.row.Account), Conversation: conversation.ConversationID(c.row.Conversation),
 		Attempt: c.row.Attempt, MaybeSent: c.maybe, Deadline: c.row.Deadline,
 	}
-	if !out.Deadline.IsZero() { // plugins compare it with the system's clock (FT19)
+	if !out.Deadline.IsZero() { // the system's clock, with which plugins compare it, may differ (FT19)
 		out.Deadline = time.Now().Add(out.Deadline.Sub(o.now()))
 	}
 	if c.row.Kind == KindProcess {

@@ -17,7 +17,7 @@ type generation struct {
 // generation (nil).
 func (g *generation) ready() bool { return g != nil && g.port != nil }
 
-// PluginReady gives the outbox a generation to send through (plugin.Core).
+// PluginReady registers a generation through which the outbox can send (plugin.Core).
 func (o *Outbox) PluginReady(id, instance string, port plugin.CommandPort) {
 	info := port.Info()
 	var doubtful []*Command

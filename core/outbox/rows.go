@@ -116,7 +116,7 @@ func (o *Outbox) beginRead() uint64 {
 
 // endRead takes into memory the rows that were read and are not there yet.
 func (o *Outbox) endRead(rows []eventlog.OutboxRow) {
-	plugins := map[eventlog.StreamID]string{} // by account
+	plugins := map[eventlog.StreamID]string{} // plugin ids by account
 	for i := range rows {
 		if id := rows[i].Account; plugins[id] == "" {
 			plugins[id] = o.convs.Plugin(conversation.AccountID(id))

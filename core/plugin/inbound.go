@@ -10,7 +10,7 @@ import (
 type Inbound struct {
 	Plugin    string
 	Account   conversation.AccountID
-	Thread    string // clear thread key
+	Thread    string // the thread key in clear
 	DedupeKey string // the same for each repeat of an event; "" = the event cannot be repeated
 	// Repeats: an event that is answered with Retry comes again, under the same DedupeKey and in
 	// the order in which it was sent. This is so for events that a session sends by itself; a
@@ -41,7 +41,7 @@ type InboundMessage struct {
 // Command, or by both.
 type DeliveryStatus struct {
 	ProviderID string
-	Command    [16]byte // zero: not known
+	Command    [16]byte // zero: the command is not known
 	Status     conversation.Status
 	Code, Text string
 }

@@ -28,7 +28,7 @@ type AccountConfig struct {
 
 // Problem is one fault of a configuration. Its text never contains a value of the settings.
 type Problem struct {
-	Account conversation.AccountID // zero = the plugin's own settings
+	Account conversation.AccountID // zero = the fault is in the plugin's own settings
 	Path    string                 // JSON pointer into the settings; "" = the settings as a whole
 	Code    string                 // "required", "type", "unauthorized" ...
 	Text    string

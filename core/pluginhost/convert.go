@@ -324,7 +324,7 @@ func rawJSON(b []byte) json.RawMessage {
 		return b
 	}
 	text, err := json.Marshal(b)
-	if err != nil { // []byte always encodes
+	if err != nil { // encoding a []byte never fails
 		return nil
 	}
 	return text

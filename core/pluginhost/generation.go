@@ -53,8 +53,8 @@ type generation struct {
 	log      *slog.Logger
 	dir      string
 
-	proc    *process         // nil when attached
-	client  *goplugin.Client // nil when attached
+	proc    *process         // nil when the plugin is attached
+	client  *goplugin.Client // nil when the plugin is attached
 	exe     *verified        // the program of a folder plugin
 	conn    *grpc.ClientConn
 	service pluginv1.PluginServiceClient

@@ -32,7 +32,7 @@ type guard struct {
 	spawn   *spawner
 	log     *slog.Logger
 
-	stop chan struct{} // closed by close
+	stop chan struct{} // closed by the method close
 	done chan struct{}
 }
 

@@ -34,7 +34,7 @@ type Options struct {
 	Grants plugin.Granter
 	KV     plugin.KV
 	Logger *slog.Logger // nil = slog.Default()
-	Node   string       // this node's name
+	Node   string       // name of this node
 	// PluginURL returns the public URL of /p/<id>, without a trailing slash; nil = none. foreign:
 	// the plugin is not part of the gateway's own program (Target.Foreign).
 	PluginURL func(plugin string, foreign bool) string

@@ -34,7 +34,7 @@ type process struct {
 	lifeline *os.File // the child's standard input; when it ends the child must exit
 	stdout   *os.File
 	stderr   *os.File
-	line     *io.PipeReader // the handshake line for go-plugin
+	line     *io.PipeReader // carries the handshake line to go-plugin
 	lineW    *io.PipeWriter
 
 	exited chan struct{} // closed when the process is reaped; state is set before

@@ -30,9 +30,9 @@ import (
 // whatever else came from it: the item that ends the plugin is parked, and the rest is tried alone.
 const (
 	suspectAfter = 2
-	suspectFor   = time.Hour // after the last crash
+	suspectFor   = time.Hour // counted from the last crash
 	parkFor      = time.Hour
-	maxSuspects  = 4096 // items, and as many sources
+	maxSuspects  = 4096 // bounds the suspect items, and also the suspect sources
 	maxParked    = 1024
 	maxKnown     = 4096 // sources that had a good answer
 

@@ -74,7 +74,7 @@ type session struct {
 // uplink counts what the plugin has sent and what is not answered yet.
 type uplink struct {
 	events, bytes int // events in the event window
-	exempt        int // results, statuses and receipts
+	exempt        int // results, statuses and receipts, which are outside the window
 }
 
 // maxExempt bounds the events outside the window. They never wait for credit, but a plugin must not

@@ -401,7 +401,7 @@ func TestSessionUndeclared(t *testing.T) {
 	})
 }
 
-// The third unanswered ping ends the session 1.15 s after the last pong.
+// The third unanswered ping must end the session 1.15 s after the last pong.
 func TestSessionPing(t *testing.T) {
 	inSession(t, &pluginv1.DescribeResponse{Id: "test", Name: "silent"}, nil, func(t *testing.T, _ *fakeCore, s *pluginhost.TestSession, _ *peer) {
 		start := time.Now()

@@ -11,7 +11,7 @@ type State string
 
 // States. There is no state in which a plugin is off for good.
 const (
-	StateDiscovered  State = "discovered"  // found, not pinned or not started
+	StateDiscovered  State = "discovered"  // found, but not pinned or not started
 	StateVerified    State = "verified"    // pinned and unchanged
 	StateStarting    State = "starting"    // process, handshake, Describe
 	StateConfiguring State = "configuring" // Configure and Session
@@ -55,6 +55,6 @@ type Crash struct {
 	Cause      string // "exit", "signal", "stream", "unresponsive", "protocol", "start"
 	Error      string
 	ExitCode   int    // -1 = ended by a signal, or not known
-	Signal     string // "" = none
+	Signal     string // name of the signal; "" = none
 	Output     string // the last 64 KiB of standard error
 }

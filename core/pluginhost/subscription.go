@@ -23,7 +23,7 @@ type subscription struct {
 	id      uint64
 	spec    plugin.SubscriptionSpec
 	account string
-	reader  plugin.Reader // nil while it is being opened
+	reader  plugin.Reader // nil while the reader is being opened
 	credit  int           // credit given before the reader was open
 	over    bool
 }

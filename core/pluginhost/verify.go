@@ -29,7 +29,7 @@ var pluginID = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,31}$`)
 type Manifest struct {
 	ID        string   `yaml:"id"`
 	Exec      string   `yaml:"exec"`             // the program, relative to the folder
-	Args      []string `yaml:"args,omitempty"`   // for the program
+	Args      []string `yaml:"args,omitempty"`   // arguments for the program
 	SHA256    string   `yaml:"sha256,omitempty"` // hash of the program, in hex, as its author states it
 	Transport string   `yaml:"transport,omitempty"`
 	Egress    []string `yaml:"egress,omitempty"` // hosts to which the plugin connects
@@ -50,7 +50,7 @@ type Candidate struct {
 	Dir      string
 	Manifest Manifest
 	State    State  // StateVerified, or StateDiscovered if it must not run
-	Reason   string // why it must not run; "" = it may
+	Reason   string // why it must not run; "" = it may run
 }
 
 // Pins stores the pins in a small JSON file. Its methods are safe for concurrent use by several

@@ -42,7 +42,7 @@ type feedConv struct {
 type Item struct {
 	Record *Record                     // an event after the reader's cursor
 	Live   conversation.ConversationID // this conversation's reader is up to date for the first time
-	Signal *Signal                     // ephemeral
+	Signal *Signal                     // an ephemeral signal
 	Agent  bool                        // the agent's own state changed: ask the router for the new one
 	Recent bool                        // the unread messages in the agent's Recent changed: ask Readers.Recent
 }

@@ -19,16 +19,16 @@ type Subscription struct {
 	sink     plugin.Sink
 
 	mu     sync.Mutex // guards the fields below; not held while the sink runs
-	queue  []*subConv // the first one is being read
+	queue  []*subConv // conversations to read; the first one is being read
 	credit int
-	busy   bool // a pump is scheduled or runs
+	busy   bool // the pump has the subscription in its queue or runs it
 	again  bool // schedule was called after the pump last looked
 	closed bool
 	failed bool // the sink was told that the subscription has failed
 	seen   []conversation.ConversationID
 	told   bool // the sink was told that it has every event so far
 
-	sinkMu sync.Mutex // one sink method at a time; Close waits for it
+	sinkMu sync.Mutex // only one method of the sink runs at a time; Close waits for it
 }
 
 type subConv struct {

@@ -25,7 +25,7 @@ type Tail struct {
 	watchers []watcher    // copy on write
 	events   []TailRecord // the last events up to head, without holes
 	head     uint64       // committed sequence; 0 = not known
-	present  bool         // the customer is connected, as far as the channel tells
+	present  bool         // the customer is connected, as far as the channel says
 	over     bool         // the conversation has ended
 
 	addresses map[int]conversation.EndpointBody // by endpoint, as far as somebody asked

@@ -10,7 +10,7 @@ import (
 type keyPool struct {
 	mu     sync.Mutex
 	ready  []dataKey
-	last   int64 // largest id that exists
+	last   int64 // largest id of a key that exists
 	given  int64 // largest id that was assigned or skipped
 	closed bool
 }

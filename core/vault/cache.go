@@ -10,7 +10,7 @@ import (
 type cache struct {
 	mu    sync.Mutex
 	size  int
-	order *list.List // of dataKey, most recently used first
+	order *list.List // a list of dataKey, most recently used first
 	at    map[int64]*list.Element
 }
 

@@ -96,7 +96,7 @@ func TestFlushErrorIsFatal(t *testing.T) {
 	for lines.Scan() {
 		last = lines.Text()
 	}
-	_ = cmd.Wait()    // exit code 1
+	_ = cmd.Wait()    // it exits with code 1
 	_ = inject.Wait() // ends with the child
 	if !strings.HasPrefix(last, "error") || !strings.Contains(last, vault.ErrFailed.Error()) {
 		t.Errorf("the child ended with %q, want ErrFailed", last)

@@ -47,7 +47,7 @@ func CreateMaster(path string) (_ []byte, err error) {
 	key := make([]byte, keySize)
 	_, _ = rand.Read(key) // never fails (crypto/rand)
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".master-*") // mode 0600
+	f, err := os.CreateTemp(dir, ".master-*") // makes the file with mode 0600
 	if err != nil {
 		return nil, fmt.Errorf("vault: create master key: %w", err)
 	}

@@ -29,8 +29,8 @@ type Result struct {
 	Store     string // sqlite or postgres
 	Writers   int
 	Events    uint64  // appended by the log
-	PerSecond float64 // of the log
-	MeanBatch float64 // events in one flush
+	PerSecond float64 // events per second that the log appended
+	MeanBatch float64 // mean number of events in one flush
 	// FlushMean is the mean time of a commit, fsync included.
 	FlushMean time.Duration
 	// P50 and P99 of one append, from call to return.
@@ -89,7 +89,7 @@ type side struct {
 	log     eventlog.Log
 	load    *load
 	bare    bareWriter
-	closers []func() error // in reverse
+	closers []func() error // called in reverse order
 
 	ratios, bares, speeds []float64
 }
@@ -175,7 +175,7 @@ func median(v []float64) float64 {
 	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
 }
 
-// load is writers appending to a stream each.
+// load is a number of writers that each append to a stream of their own.
 type load struct {
 	log     eventlog.Log
 	streams []eventlog.StreamID

@@ -75,7 +75,7 @@ func tailAndWait(t *testing.T, l eventlog.Log) {
 	}
 }
 
-// waitFor waits a moment for events after pos.
+// waitFor waits a short time for events after pos.
 func waitFor(t *testing.T, l eventlog.Log, _ int, pos int64) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)

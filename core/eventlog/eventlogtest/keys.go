@@ -14,7 +14,7 @@ func externalIDs(t *testing.T, l eventlog.Log) {
 	b.External = []eventlog.ExternalID{
 		{Account: account, Key: Key(1), Stream: s, Index: 0},
 		{Account: account, Key: Key(2), Stream: s, Index: 2},
-		{Account: account, Key: Key(3), Stream: ID(2), Index: 0, Seq: 9}, // a stream not in the batch
+		{Account: account, Key: Key(3), Stream: ID(2), Index: 0, Seq: 9}, // the batch does not append to this stream
 		{Account: account, Key: Key(4), Stream: s, Index: -1, Seq: 2},
 		{Account: ID(51), Key: Key(1), Stream: s, Index: 1}, // the same key of another account
 	}
@@ -70,7 +70,7 @@ func externalIDs(t *testing.T, l eventlog.Log) {
 	b.External = []eventlog.ExternalID{
 		{Account: account, Key: Key(2), Stream: s, Index: -1, Seq: 3},
 		{Account: account, Key: Key(12), Stream: s, Index: -1, Seq: 3},
-		{Account: account, Key: Key(4), Stream: s, Index: -1, Seq: 3}, // bound to seq 2
+		{Account: account, Key: Key(4), Stream: s, Index: -1, Seq: 3}, // is bound to seq 2 already
 	}
 	_, err = l.Append(t.Context(), b)
 	if dup := new(eventlog.DuplicateError); !errors.As(err, &dup) || dup.Key != Key(4) {

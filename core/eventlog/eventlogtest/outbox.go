@@ -100,12 +100,12 @@ func outboxLifeCycle(t *testing.T, l eventlog.Log) {
 	if s := get(9).State; s != eventlog.OutboxSettled {
 		t.Errorf("settled row: state %s", s)
 	}
-	update(9, eventlog.OutboxSettled, 2, time.Time{}) // a repeated result is harmless
+	update(9, eventlog.OutboxSettled, 2, time.Time{}) // a repeated result changes nothing
 	settled := get(9)
 	mustAppend(t, l, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{{CommandID: [16]byte(ID(9)), Node: "c"}}})
 	diff(t, "a settled row taken over", get(9), settled)
 
-	// A row and its first update in one append.
+	// A new row and its first update in the same append.
 	mustAppend(t, l, &eventlog.Batch{
 		Outbox:        []eventlog.OutboxRow{command(20)},
 		OutboxUpdates: []eventlog.OutboxUpdate{{CommandID: [16]byte(ID(20)), State: eventlog.OutboxBegun, Attempt: 1, Node: "a"}},

@@ -123,7 +123,7 @@ func receiptRace(t *testing.T, l eventlog.Log) {
 				}
 			}
 		})
-		wg.Go(func() { // the callback
+		wg.Go(func() { // the callback: parks a receipt
 			_, err := l.Append(t.Context(), &eventlog.Batch{ParkReceipts: []eventlog.EarlyReceipt{{Account: account, Key: Key(i), Status: "sent", At: start}}})
 			var dup *eventlog.DuplicateError
 			if err != nil && !errors.As(err, &dup) {

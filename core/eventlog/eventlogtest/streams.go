@@ -98,7 +98,7 @@ func concurrentWriters(t *testing.T, l eventlog.Log) {
 		type outcome struct {
 			stream int
 			name   string
-			seq    uint64 // 0: failed
+			seq    uint64 // 0: the append failed
 		}
 		results := make([][]outcome, writers)
 		var wg sync.WaitGroup

@@ -23,7 +23,7 @@ type boundEvent struct {
 }
 
 type lease struct {
-	node  string // "" when released
+	node  string // "" when the lease was released
 	epoch int64
 	until time.Time
 }

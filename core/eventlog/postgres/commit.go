@@ -123,7 +123,7 @@ func (ln *lane) undo(ctx context.Context, err error) {
 }
 
 func (ln *lane) rollback(ctx context.Context) error {
-	if ln.conn == nil || ln.conn.PgConn().TxStatus() == 'I' { // not begun
+	if ln.conn == nil || ln.conn.PgConn().TxStatus() == 'I' { // no transaction has begun
 		return nil
 	}
 	_, err := ln.conn.Exec(ctx, "ROLLBACK")

@@ -41,7 +41,7 @@ func parse(dsn string, lockTimeout time.Duration) (*pgxpool.Config, error) {
 	for name, value := range map[string]string{
 		"application_name":                    "parley",
 		"lock_timeout":                        strconv.FormatInt(lockTimeout.Milliseconds(), 10),
-		"idle_in_transaction_session_timeout": "10000", // a frozen node must not keep its locks
+		"idle_in_transaction_session_timeout": "10000", // a node that is frozen must not keep its locks
 		"tcp_keepalives_idle":                 "15",
 		"tcp_keepalives_interval":             "5",
 		"tcp_keepalives_count":                "3",
@@ -103,9 +103,9 @@ func newPool(pc *pgxpool.Config) (*pgxpool.Pool, error) {
 // Server holds the properties of a server that matter to the log.
 type Server struct {
 	Version           int    // server_version_num: 150007 is 15.7
-	Encoding          string // of the database
+	Encoding          string // encoding of the database
 	SynchronousCommit string
-	StandbyNames      string // synchronous_standby_names, "" for none
+	StandbyNames      string // setting synchronous_standby_names, "" for none
 	Fsync             bool
 	FullPageWrites    bool
 	Checksums         bool // the server keeps checksums of data pages

@@ -125,7 +125,7 @@ func plain(err error) error {
 		if pg.ConstraintName != "" {
 			text += " (" + pg.ConstraintName + ")"
 		} else if strings.HasPrefix(pg.Code, "28") || strings.HasPrefix(pg.Code, "3D") || strings.HasPrefix(pg.Code, "57") || pg.Code == "42501" {
-			text += " (" + pg.Message + ")" // names user and database, no content
+			text += " (" + pg.Message + ")" // this message names user and database, but no content
 		}
 		return &plainError{text, err}
 	case errors.As(err, &parse):
@@ -141,7 +141,7 @@ func plain(err error) error {
 // refused", in a form without credentials.
 func reason(err error) string {
 	last := errors.Unwrap(err)
-	if last == nil { // several hosts were tried
+	if last == nil { // the driver tried several hosts
 		return "no server answered"
 	}
 	for e := errors.Unwrap(last); e != nil; e = errors.Unwrap(e) {

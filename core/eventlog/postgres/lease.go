@@ -42,7 +42,7 @@ WHERE l.node IN ('', excluded.node) OR l.until <= clock_timestamp() RETURNING ep
 	switch {
 	case err == nil:
 		return epoch, true, nil
-	case errors.Is(err, eventlog.ErrNotFound): // another node holds it
+	case errors.Is(err, eventlog.ErrNotFound): // another node holds the lease
 		err = l.change(ctx, `SELECT epoch FROM leases WHERE name = $1`, []any{&epoch}, name)
 	}
 	if err != nil {

@@ -27,7 +27,7 @@ func migrate(ctx context.Context, c *pgx.ConnConfig) (err error) {
 		return err
 	}
 	c = c.Copy()
-	delete(c.RuntimeParams, "lock_timeout") // an older node may be busy for a moment
+	delete(c.RuntimeParams, "lock_timeout") // an older node may hold the lock for a moment
 	db := stdlib.OpenDB(*c)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	const everySecond, times = 1, 60

@@ -45,7 +45,7 @@ type plan struct {
 	raced   bool // a write found that another writer was first
 	believe map[eventlog.StreamID]uint64
 
-	pos       int64 // the next position, counted from 1 within the transaction
+	pos       int64 // the next free position, counted from 1 within the transaction
 	positions int64 // how many positions the transaction reserves
 	firstPos  int64 // the first of them in the log, known when the server has answered
 	maxKey    int64
@@ -63,11 +63,11 @@ type plan struct {
 	checks map[eventlog.StreamID]bool // streams that must stay at their sequence, without a new event
 	events eventColumns
 	bound  []eventlog.ExternalID // external ids to add, with their sequences resolved
-	queued []*command            // new outbox rows, in order
+	queued []*command            // new outbox rows, in the order of their appends
 	writes int                   // how many appends passed their check
 }
 
-// reads are the keys of what must be read.
+// reads are the keys of the rows that must be read.
 type reads struct {
 	heads, convs map[eventlog.StreamID]bool
 	external     map[boundKey]bool
@@ -87,7 +87,7 @@ type lease struct {
 	epoch int64
 }
 
-// newPlan is a plan for about n appends.
+// newPlan makes a plan for about n appends.
 func newPlan(believe map[eventlog.StreamID]uint64, careful bool, n int) *plan {
 	return &plan{
 		careful: careful, believe: believe, pos: 1,

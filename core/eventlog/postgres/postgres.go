@@ -21,7 +21,7 @@ type Options struct {
 	// DSN is the connection string, postgres://... The schema is the first one
 	// of its search_path. It carries a password and is never shown.
 	DSN string
-	// Logger gets life-cycle and trouble; nil discards.
+	// Logger gets events of the log's life and problems; nil discards them.
 	Logger *slog.Logger
 	// Patience bounds how long an append waits for its turn, and how long a read waits for a server
 	// that is not there. 0 means 5 s.
@@ -35,7 +35,7 @@ type Log struct {
 	o    Options
 	log  *slog.Logger
 	pc   *pgxpool.Config
-	pool *pgxpool.Pool // of the readers
+	pool *pgxpool.Pool // the readers' pool
 	w    *writer       // nil when read only
 	hint hints
 

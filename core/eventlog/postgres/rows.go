@@ -43,7 +43,7 @@ func timeOf(ns int64) time.Time {
 
 const conversationColumns = `c.id, c.seq, c.account, c.service, c.contact, c.key_id, c.phase, c.display, c.started_at, c.ended_at, c.state, c.agents`
 
-// conversationOf reads the conversationColumns.
+// conversationOf reads a row of the conversationColumns.
 func conversationOf(row pgx.Row) (r eventlog.ConversationRow, err error) {
 	var service, contact pgtype.UUID
 	var started, ended int64
@@ -147,7 +147,7 @@ func agentsOf(b []byte) []eventlog.ConversationAgent {
 
 const outboxColumns = `command_id, account, conversation, seq, kind, route, state, attempt, not_before, deadline, payload, key_id, node, epoch`
 
-// outboxOf reads the outboxColumns.
+// outboxOf reads a row of the outboxColumns.
 func outboxOf(row pgx.Row) (r eventlog.OutboxRow, err error) {
 	var conversation pgtype.UUID
 	var notBefore, deadline int64

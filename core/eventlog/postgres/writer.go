@@ -14,7 +14,7 @@ import (
 const (
 	maxBatchAppends = 2048
 	maxBatchBytes   = 16 << 20
-	queueSize       = 4096 // beyond it callers wait to hand over their append
+	queueSize       = 4096 // when the queue is full, callers wait to hand over their append
 )
 
 // Who owns a request: its caller until a lane takes it, then the lane until it answers. A caller
@@ -33,7 +33,7 @@ type request struct {
 	owner  atomic.Int32
 	result eventlog.Appended
 	err    error
-	done   chan struct{} // one token when result and err are final
+	done   chan struct{} // gets one token when result and err are final
 }
 
 // writer owns the queue and the lanes that write.

@@ -10,8 +10,8 @@ import (
 // Sizes of the write-ahead log, in pages of 4 KiB.
 const (
 	checkpointEvery = 250 * time.Millisecond
-	walSoft         = 4096  // 16 MiB: copy back beside the writer
-	walHard         = 65536 // 256 MiB: the writer waits for readers
+	walSoft         = 4096  // 16 MiB: from here on the log is copied back beside the writer
+	walHard         = 65536 // 256 MiB: from here on the writer waits for readers
 	walWarn         = 262144
 )
 

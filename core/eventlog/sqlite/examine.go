@@ -20,7 +20,7 @@ var versionFloor = [3]int{3, 51, 3}
 type found struct {
 	database bool
 	wal      bool     // there is a write-ahead log, and it is not empty
-	witness  *witness // nil when there is none
+	witness  *witness // nil when the lock file has none
 	changed  bool     // closed properly, but the file has changed since
 }
 

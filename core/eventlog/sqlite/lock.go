@@ -24,8 +24,8 @@ type lockFile struct{ f *os.File }
 type witness struct {
 	clean bool  // the last owner closed the log properly
 	pos   int64 // last acknowledged position
-	size  int64 // of the database file when it was closed
-	mtime int64 // of the database file when it was closed, ns since 1970
+	size  int64 // size of the database file when it was closed
+	mtime int64 // modification time of the database file when it was closed, ns since 1970
 }
 
 // One line of fixed length, so that each write replaces the whole line before.

@@ -23,7 +23,7 @@ const FileName = "parley.db"
 type Options struct {
 	// Dir is the data folder, made with mode 0700 when missing.
 	Dir string
-	// Logger gets life-cycle and trouble; nil discards.
+	// Logger gets events of the log's life and problems; nil discards them.
 	Logger *slog.Logger
 	// AcceptDamage opens a database that is otherwise refused with eventlog.ErrCorrupt: one whose
 	// newest events are missing (it was copied while in use, or restored without the files beside
@@ -56,7 +56,7 @@ type Log struct {
 	stopping   chan struct{}   // closed by Close
 	background context.Context //nolint:containedctx // of the goroutines; ends with Close
 	stop       context.CancelFunc
-	done       sync.WaitGroup // writer, checkpointer, integrity check
+	done       sync.WaitGroup // waits for writer, checkpointer and integrity check
 
 	failOnce sync.Once
 	failErr  atomic.Pointer[error]

@@ -15,7 +15,7 @@ import (
 const (
 	maxBatchAppends = 2048
 	maxBatchBytes   = 16 << 20
-	queueSize       = 4096 // beyond it callers wait to hand over their append
+	queueSize       = 4096 // when the queue is full, callers wait to hand over their append
 )
 
 // request is one unit of work for the writer goroutine, with the place for its result and the
@@ -24,10 +24,10 @@ type request struct {
 	ctx     context.Context //nolint:containedctx // the waiter's; travels with its request
 	batch   *eventlog.Batch
 	work    func() error // instead of batch: any other work that writes
-	outside func() error // instead of both: runs outside a transaction
+	outside func() error // instead of batch and work: is run outside a transaction
 	result  eventlog.Appended
 	err     error
-	done    chan struct{} // one token when result and err are final
+	done    chan struct{} // gets one token when result and err are final
 }
 
 // writer owns the writing connection. Only its goroutine touches the fields
