@@ -1,15 +1,15 @@
 package wsframe
 
-// Fault is why a client's frames must not be decoded.
+// Fault is the reason why a client's frames must not be decoded.
 type Fault struct {
-	// Code is the close code that tells the client (RFC 6455 section 7.4.1):
-	// 1002 for a frame that nobody may send, 1009 for one that is too long.
+	// Code is the close code to send to the client (RFC 6455 section 7.4.1): 1002 for a frame that
+	// no client may send, 1009 for one that is too long.
 	Code uint16
-	// Text names the broken rule. It holds nothing of what the client sent.
+	// Text names the broken rule. It contains nothing that the client sent.
 	Text string
 }
 
-// Error gives the broken rule.
+// Error names the broken rule.
 func (f *Fault) Error() string { return "websocket: " + f.Text }
 
 // Close codes of a Fault.
@@ -47,26 +47,25 @@ const (
 	maxControl = 125 // bytes of a control frame's payload
 )
 
-// Check follows the frames of one client. The zero value with Limit set
-// stands before the first frame. It is not safe for concurrent use.
+// Check follows the frames of one client. A zero value with Limit set is ready for the first frame.
+// It is not safe for concurrent use.
 type Check struct {
-	// Limit is how many bytes the payload of a message may have, all its
-	// fragments together.
+	// Limit is how many bytes the payload of a message may have, with all its fragments together.
 	Limit uint32
 
-	left    uint64 // bytes of the mask key and payload that are still to come
-	size    uint64 // the length as far as the present header has told it
+	left    uint64 // bytes of mask key and payload that are still to come
+	size    uint64 // the length, as far as the present header has been read
 	message uint64 // payload of the fragmented message so far
-	first   byte   // of the present header
+	first   byte   // first byte of the present header
 	second  byte
 	have    uint8 // bytes of the present header before the mask key
 	partial bool  // a fragmented message is under way
 	fault   *Fault
 }
 
-// Next looks at the bytes that follow those of the call before and returns how
-// many frames begin in them. After a fault the connection is lost: nothing of
-// b may be decoded, and every later call returns the same fault.
+// Next checks the bytes that follow those of the previous call, and returns how many frames begin
+// in them. After a fault the connection must be given up: nothing in b may be decoded, and every
+// later call returns the same fault.
 func (c *Check) Next(b []byte) (frames int, fault *Fault) {
 	for len(b) > 0 && c.fault == nil {
 		if c.left > 0 {
@@ -95,8 +94,8 @@ func (c *Check) Next(b []byte) (frames int, fault *Fault) {
 	return frames, c.fault
 }
 
-// header is how many bytes the present header has before its mask key; 0
-// while that is not known.
+// header is how many bytes the present header has before its mask key; 0 while too little of it has
+// come.
 func (c *Check) header() uint8 {
 	switch {
 	case c.have < 2:
@@ -109,7 +108,7 @@ func (c *Check) header() uint8 {
 	return 2
 }
 
-// judge checks the header that has just come and takes its length into size.
+// judge checks a header that is complete, and sets size to its length.
 func (c *Check) judge() *Fault {
 	shortest := uint64(0)
 	switch n := c.second & length; n {

@@ -12,8 +12,8 @@ import (
 
 const limit = 1000
 
-// head is a masked frame's header with its mask key. code is what stands in
-// the seven bits of the length; n the length that follows it, if one does.
+// head is the header of a masked frame with its mask key. code is the value of the seven length
+// bits; n is the length that follows, if one does.
 func head(first, code byte, n uint64) []byte {
 	b := []byte{first, 0x80 | code}
 	switch code {
@@ -49,7 +49,7 @@ var cases = []struct {
 	name   string
 	in     []byte
 	frames int
-	code   uint16 // 0 = nothing is wrong
+	code   uint16 // 0 = there is no fault
 	text   string // of the fault
 }{
 	{"text", frame(0x81, 5), 1, 0, ""},
@@ -80,8 +80,7 @@ var cases = []struct {
 	{"message in a message", join(frame(0x01, 1), frame(0x81, 1)), 2, 1002, "within"},
 }
 
-// TestCheck: PR19, FT24. The verdict and the count are the same however the
-// stream is cut into reads.
+// TestCheck: PR19, FT24. Result and count are the same whatever the lengths of the reads.
 func TestCheck(t *testing.T) {
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
@@ -113,7 +112,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// FuzzCheck: no bytes make it panic, and cutting them into reads changes nothing.
+// FuzzCheck: no bytes make a Check panic, and the lengths of the reads change nothing.
 func FuzzCheck(f *testing.F) {
 	for _, tc := range cases {
 		f.Add(tc.in, uint8(3))
@@ -137,7 +136,7 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
-// TestCheckAllocatesNothing: it stands on the path of every message.
+// TestCheckAllocatesNothing: every message goes through a Check, so it must not allocate.
 func TestCheckAllocatesNothing(t *testing.T) {
 	c := wsframe.Check{Limit: limit}
 	in := join(frame(0x81, 300), frame(0x89, 0))

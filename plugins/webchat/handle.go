@@ -16,8 +16,8 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// handle answers one frame. It runs on the socket's reading goroutine and
-// waits for nothing but the gateway's answer to grant and file frames.
+// handle handles one frame. It runs on the socket's reading goroutine and never waits, except for
+// the gateway's answer to grant and file frames, and for room in the event queue.
 func (s *socket) handle(text []byte) {
 	var f inFrame
 	if err := json.Unmarshal(text, &f); err != nil {
@@ -75,8 +75,8 @@ func (s *socket) handle(text []byte) {
 	}
 }
 
-// hold keeps a start, and what comes after it, until the client has answered
-// the first ping: whoever writes and never reads gets no conversation.
+// hold keeps a start, and the frames after it, until the client has answered the first ping: a
+// client that only writes and never reads gets no conversation.
 func (s *socket) hold(text []byte) {
 	if len(s.held) == maxHeld || s.heldBytes+len(text) > maxHeldBytes {
 		s.bye("flood", closeProtocol, 60_000)
@@ -86,10 +86,10 @@ func (s *socket) hold(text []byte) {
 		s.heldAt.Store(s.p.hub.Load().now())
 	}
 	s.heldBytes += len(text)
-	s.held = append(s.held, bytes.Clone(text)) // the message's buffer is reused
+	s.held = append(s.held, bytes.Clone(text)) // the message's buffer is used again
 }
 
-// release handles what was held, in order.
+// release handles the held frames, in order.
 func (s *socket) release() {
 	held := s.held
 	s.held, s.heldBytes = nil, 0
@@ -99,8 +99,8 @@ func (s *socket) release() {
 	}
 }
 
-// fail answers a frame that had no effect. With a client id it is final for
-// that message; without, it is about the frame.
+// fail answers a frame that had no effect. If the frame has a client id the refusal is final for
+// that message; otherwise the error is about the frame.
 func (s *socket) fail(f *inFrame, code string) {
 	if clientIDShape.MatchString(f.ClientID) {
 		s.refuse(f.ClientID, code, false)
@@ -109,7 +109,7 @@ func (s *socket) fail(f *inFrame, code string) {
 	s.send(outFrame{T: "error", Code: code, ID: cut(f.ID, 64), Message: messageOf(code)})
 }
 
-// limited refuses what is beyond a limit, which it counts, for now.
+// limited refuses a frame that exceeds a limit, for the moment, and counts the refusal.
 func (s *socket) limited(clientID string, limit *atomic.Uint64) {
 	limit.Add(1)
 	s.refuse(clientID, "rate", true)
@@ -143,8 +143,8 @@ func (s *socket) handleHello(f *inFrame) {
 	_, _ = rand.Read(s.proof[:]) // never fails (crypto/rand)
 	s.at.Store(at)
 	s.hello.Store(true)
-	// Before welcome: a client that has read that has read this too, and its
-	// library has answered.
+	// Sent before welcome: when a client has read welcome it has read this ping, too, and its
+	// WebSocket library has answered it.
 	s.put(packet{op: wsframe.Ping, data: s.proof[:]})
 	s.page.Store(cleanPage(f.Page))
 	s.locale = cleanLocale(f.Locale)
@@ -171,8 +171,8 @@ func (s *socket) handleHello(f *inFrame) {
 	s.become(thread, after, open)
 }
 
-// handleRegister makes the visitor's token: nothing is made or kept for
-// customers who only look (DESIGN.md 7).
+// handleRegister makes the visitor's token. It is made only on request, so that nothing is kept for
+// customers who only look at the page (DESIGN.md 7).
 func (s *socket) handleRegister() {
 	if s.visitor() != nil || !s.tokens.take(s.p.hub.Load().now(), 1, tokenRate, tokenBurst) {
 		s.send(outFrame{T: "error", Code: "rate", Message: messageOf("rate")})
@@ -188,7 +188,7 @@ func (s *socket) handleRegister() {
 	s.become(sdk.ThreadID(address), sdk.Cursor{}, false)
 }
 
-// become ties the socket to its visitor and starts its reading of the log.
+// become assigns the socket to its visitor and starts to read the log for it.
 func (s *socket) become(thread sdk.ThreadID, after sdk.Cursor, open bool) {
 	h := s.p.hub.Load()
 	at := s.at.Load()
@@ -227,7 +227,7 @@ func (s *socket) handleStart(f *inFrame, v *visitor) {
 		s.fail(f, err.Error())
 		return
 	}
-	if !h.allowSiteStart(at) { // last: what begins no conversation costs other customers nothing
+	if !h.allowSiteStart(at) { // checked last, so that a start that is refused otherwise does not use up the allowance of other customers
 		s.limited(f.ClientID, &h.count.siteStarts)
 		return
 	}
@@ -287,14 +287,13 @@ func (s *socket) handleEnd(f *inFrame, v *visitor) {
 	s.emit(v, f.ClientID, "e", sdk.End{})
 }
 
-// emit makes what the customer did durable and answers after the commit. The
-// dedupe key makes a repeat under one client id, at any later time and on any
-// node, the same event.
+// emit makes what the customer did durable and answers after the commit. The dedupe key makes a
+// repeat with the same client id the same event, at any later time and on any node.
 func (s *socket) emit(v *visitor, clientID, kind string, body sdk.EventBody) {
 	h := s.p.hub.Load()
 	key := string(v.thread) + ":" + kind + ":" + clientID
 	if clientID == "" {
-		key += uuid.NewString() // an end without an id: a second one is refused, nothing is doubled
+		key += uuid.NewString() // for an end without an id: a second end is refused, so nothing is doubled
 	}
 	ev := sdk.Event{Account: v.account, Thread: v.thread, DedupeKey: key, ReceivedTime: time.Now(), Body: body}
 	start := kind == "s"
@@ -316,7 +315,7 @@ func (s *socket) emit(v *visitor, clientID, kind string, body sdk.EventBody) {
 	}
 	err := h.host.EmitAsync(ev, done)
 	if errors.Is(err, sdk.ErrOverload) {
-		// The gateway is behind: this socket's reading waits, and so does its client.
+		// The gateway is behind, so this socket's reading goroutine waits, and thereby its client.
 		err = s.emitLater(ev, done)
 	}
 	if err != nil {
@@ -324,8 +323,8 @@ func (s *socket) emit(v *visitor, clientID, kind string, body sdk.EventBody) {
 	}
 }
 
-// emitLater waits for room in the queue, at most emitTimeout. An event that
-// found none was not taken and will not be committed.
+// emitLater waits for room in the queue, at most emitTimeout. An event that found no room was not
+// taken and will not be committed.
 func (s *socket) emitLater(ev sdk.Event, done func(sdk.Ack, error)) error {
 	h := s.p.hub.Load()
 	room := time.NewTicker(emitAgain)
@@ -342,11 +341,11 @@ func (s *socket) emitLater(ev sdk.Event, done func(sdk.Ack, error)) error {
 	}
 }
 
-// startAnswered keeps what the gateway says to a start. A customer who has
-// gone before the answer counts as gone from now on: the router, which takes a
-// customer for present until told otherwise, hears so, and the clock that
-// started with the last socket's end goes on (SPEC Q3). Of a customer who was
-// given up and came back before the answer, it is the present visitor's.
+// startAnswered handles the gateway's answer to a start. If the customer left before the answer,
+// they count as gone from now on: the router, which takes a customer for present until it is told
+// otherwise, is told so, and the time that began when the last socket was closed keeps running
+// (SPEC Q3). If the customer was given up and came back before the answer, the conversation belongs
+// to the present visitor.
 func (h *hub) startAnswered(v *visitor, ack sdk.Ack, err error) {
 	v.mu.Lock()
 	v.starting--
@@ -354,7 +353,7 @@ func (h *hub) startAnswered(v *visitor, ack sdk.Ack, err error) {
 	if err != nil {
 		return
 	}
-	h.mu.Lock() // the answer may have come after the visitor was forgotten
+	h.mu.Lock() // the visitor may have been forgotten before the answer came
 	now := h.visitors[v.visitorKey]
 	forgotten := now == nil
 	if forgotten {
@@ -371,7 +370,8 @@ func (h *hub) startAnswered(v *visitor, ack sdk.Ack, err error) {
 	}
 }
 
-// refuseFor turns the gateway's no into a frame: final, or worth another try.
+// refuseFor tells the client that the gateway did not take a message: finally, or with the advice
+// to try again.
 func (s *socket) refuseFor(clientID string, err error) {
 	var refused *sdk.RefusedError
 	switch {
@@ -413,7 +413,8 @@ func (s *socket) handleReceipt(f *inFrame, v *visitor) {
 	}
 }
 
-// tellReceipt passes a receipt on; further ones gather until it is durable.
+// tellReceipt passes a receipt on to the gateway; receipts that come before it is durable are
+// merged into the next one.
 func (h *hub) tellReceipt(v *visitor, r sdk.Receipt) {
 	err := h.host.EmitAsync(sdk.Event{Account: v.account, Thread: v.thread, ReceivedTime: time.Now(), Body: r},
 		func(_ sdk.Ack, err error) {
@@ -428,8 +429,8 @@ func (h *hub) tellReceipt(v *visitor, r sdk.Receipt) {
 	}
 }
 
-// tellPage passes the customer's page on while a conversation is open (SPEC
-// B5); the same page in a row is said once.
+// tellPage tells the gateway the customer's page while a conversation is open (SPEC B5), and only
+// when it has changed.
 func (s *socket) tellPage(v *visitor) {
 	page := s.page.Load()
 	if page == nil {
@@ -446,27 +447,27 @@ func (s *socket) tellPage(v *visitor) {
 	if !tell {
 		return
 	}
-	// A page that cannot be passed on now is not worth a retry: the next one comes.
+	// If the page cannot be passed on now it is not tried again, since the next page will be.
 	_ = h.host.EmitAsync(sdk.Event{Account: v.account, Thread: v.thread, ReceivedTime: time.Now(), Body: *page},
 		func(sdk.Ack, error) {})
 }
 
-// pageKey tells pages apart; 0 = none.
+// pageKey is a hash that tells pages apart; 0 = no page.
 func (h *hub) pageKey(p *sdk.Page) uint64 {
 	return maphash.String(h.seed, p.URL+"\x00"+p.Title) | 1
 }
 
-// emitTimeout bounds how long a socket's reading waits for a gateway that is
-// behind; a repeat under the same client id is safe afterwards.
+// emitTimeout bounds how long a socket's reading goroutine waits for a gateway that is behind;
+// afterwards the client can safely repeat with the same client id.
 const (
 	emitTimeout = 10 * time.Second
 	emitAgain   = 100 * time.Millisecond
 )
 
-// callTimeout bounds the gateway's answer to grant and file frames.
+// callTimeout bounds the wait for the gateway's answer to grant and file frames.
 const callTimeout = 5 * time.Second
 
-// handleGrant asks for the right to upload one file.
+// handleGrant asks the gateway for a grant to upload one file.
 func (s *socket) handleGrant(f *inFrame, v *visitor) {
 	if s.at.Load().MaxFileMB == 0 {
 		s.fail(f, "no_files")
@@ -497,8 +498,8 @@ func (s *socket) handleGrant(f *inFrame, v *visitor) {
 	s.send(outFrame{T: "grant", ID: cut(f.ID, 64), Grant: g.Token.Reveal(), Expires: stamp(g.Expires), URL: "/p/" + ID + "/upload"})
 }
 
-// handleFile asks for a file's address. The key came with the event that
-// showed the file, so a visitor reaches its own thread's files only.
+// handleFile asks the gateway for a file's URL. The key came with the event that showed the file,
+// so a visitor can ask only for files of its own thread.
 func (s *socket) handleFile(f *inFrame, v *visitor) {
 	if !equal(f.Key, s.p.sites.Load().keys.fileKey(v.account, v.thread, f.Blob)) {
 		s.fail(f, string(errFileKey))
@@ -519,7 +520,7 @@ func (s *socket) handleFile(f *inFrame, v *visitor) {
 	s.send(outFrame{T: "file", ID: cut(f.ID, 64), URL: url, Expires: stamp(expires)})
 }
 
-// callCode names a failed call to the gateway.
+// callCode is the published code for a failed call to the gateway.
 func callCode(err error) string {
 	switch {
 	case errors.Is(err, sdk.ErrNotFound):

@@ -6,28 +6,29 @@ import (
 	"github.com/parley-gateway/parley/internal/wsframe"
 )
 
-// Bounds of what waits for one socket, in bytes.
+// Limits on what may wait for one socket, in bytes.
 const (
-	// recordMark stops the reading of the log for a socket until it drains:
-	// the host then waits with the next records (credit).
+	// recordMark: with more than this, the log is not read further for the socket until it has
+	// drained; the host then waits with the next records (credit).
 	recordMark = 64 << 10
-	// shedMark drops typing and queue frames, which are only worth knowing now.
+	// shedMark: with more than this, typing and queue frames are dropped, since they matter only
+	// now.
 	shedMark = 16 << 10
-	// hardLimit closes the socket: its client asks for answers without
-	// reading them.
+	// hardLimit: with more than this the socket is closed, because its client asks for answers and
+	// does not read them.
 	hardLimit = 256 << 10
 )
 
-// packet is one WebSocket frame to be written. A close ends the socket.
+// packet is one WebSocket frame to be written. A close frame ends the socket.
 type packet struct {
 	data []byte
 	op   byte   // of wsframe
-	code uint16 // of a close
+	code uint16 // close code, for a close frame
 }
 
-// outbox is what waits for a socket. Nothing is allocated and no goroutine
-// runs while it is empty; one runs while it is not. It never drops what is
-// logged: it makes its feeder wait, or ends the socket.
+// outbox holds what waits to be written to a socket. While it is empty it has no memory and no
+// goroutine; while it is not, one goroutine writes. It never drops events: it makes the goroutine
+// that feeds it wait, or ends the socket.
 type outbox struct {
 	mu      sync.Mutex
 	drained sync.Cond
@@ -40,8 +41,8 @@ type outbox struct {
 
 func (o *outbox) init() { o.drained.L = &o.mu }
 
-// put appends p. It reports whether the caller has to start the writer and
-// whether the hard limit is passed.
+// put appends p. It reports whether the caller has to start the writer, and whether the hard limit
+// is exceeded.
 func (o *outbox) put(p packet) (start, over bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -57,7 +58,7 @@ func (o *outbox) put(p packet) (start, over bool) {
 	return o.push(p), false
 }
 
-// shed appends p unless much is waiting already.
+// shed appends p, unless too much is waiting already.
 func (o *outbox) shed(p packet) (start bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -67,8 +68,7 @@ func (o *outbox) shed(p packet) (start bool) {
 	return o.push(p)
 }
 
-// feed appends p after waiting for room. It reports false when the socket has
-// ended.
+// feed waits for room and appends p. It reports false when the socket has ended.
 func (o *outbox) feed(p packet) (start, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -89,8 +89,8 @@ func (o *outbox) push(p packet) (start bool) {
 	return start
 }
 
-// next hands the whole queue to the writer, which has just written spent
-// bytes; nil: the writer ends.
+// next gives the whole queue to the writer, which has just written spent bytes; nil: the writer
+// ends.
 func (o *outbox) next(spent int, now int64) []packet {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -105,14 +105,14 @@ func (o *outbox) next(spent int, now int64) []packet {
 	return q
 }
 
-// stuckSince tells when the write under way began, in milliseconds; 0 = none.
+// stuckSince is when the write under way began, in milliseconds; 0 = none is.
 func (o *outbox) stuckSince() int64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.since
 }
 
-// end refuses everything from now on and lets a waiting feeder go.
+// end makes the outbox refuse everything from now on, and wakes a waiting feeder.
 func (o *outbox) end() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -5,13 +5,13 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// reader hands one socket's records over, in the order of the log. It runs on
-// a goroutine of the SDK's that exists while records wait.
+// reader passes records to one socket, in the order of the log. It runs on a goroutine of the SDK,
+// which exists only while records wait.
 type reader struct {
 	s    *socket
 	v    *visitor
 	h    *hub
-	live bool // the client was told
+	live bool // the client was told that it is up to date
 }
 
 func (r *reader) records(b sdk.RecordBatch) {
@@ -47,9 +47,9 @@ func (r *reader) records(b sdk.RecordBatch) {
 	}
 }
 
-// observe keeps what the plugin needs to know of the conversation: whether one
-// is open. Any record of a conversation other than its end says so, since an
-// end is its last for customers.
+// observe notes whether a conversation is open, as far as the records say. Any record of a
+// conversation except its end means that it is open, because the end is the last record that
+// customers see.
 func (r *reader) observe(rec *sdk.Record) {
 	if rec.Type == typeEnded {
 		r.v.setEnded(rec.Conversation)
@@ -60,7 +60,7 @@ func (r *reader) observe(rec *sdk.Record) {
 	}
 }
 
-// keys lets the client ask for the files that a message names.
+// keys returns the keys by which the client can ask for the files that a message names.
 func (r *reader) keys(rec *sdk.Record) []fileKey {
 	blobs := blobsOf(rec)
 	if len(blobs) == 0 {

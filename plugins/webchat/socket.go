@@ -17,70 +17,70 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// Limits of what comes in from one socket.
+// Limits on what one socket may send.
 const (
-	// maxFrame is the longest frame or fragmented message of a client, in
-	// bytes: the longest text beside a filled-in form.
+	// maxFrame is the longest frame or fragmented message of a client, in bytes: the longest text
+	// together with a filled-in form.
 	maxFrame = 32 << 10
-	// readBuffer is what an idle socket keeps for reading.
+	// readBuffer is the buffer that an idle socket keeps for reading.
 	readBuffer = 512
 
-	frameRate, frameBurst = 20, 120           // frames a second, beyond the site's message rate
+	frameRate, frameBurst = 20, 120           // frames a second, besides the site's message rate
 	bytesRate, bytesBurst = 32 << 10, 1 << 20 // bytes a second, of whatever kind
 	bytesPerMessage       = 1 << 10           // added to bytesRate for each message a second
-	grantRate, grantBurst = 0.5, 20           // upload grants and file addresses
+	grantRate, grantBurst = 0.5, 20           // upload grants and file URLs
 	startRate, startBurst = 0.2, 10           // conversations of one visitor
-	maxHeld, maxHeldBytes = 16, 64 << 10      // frames from a start on that wait for the first pong
+	maxHeld, maxHeldBytes = 16, 64 << 10      // frames, beginning with a start, that wait for the first pong
 	tokenRate, tokenBurst = 0.2, 3            // tokens made for one socket
 	pageRate, pageBurst   = 1, 10
 	typingEvery           = 2000 // milliseconds between two typing signals
 )
 
-// socket is one customer's connection. Frames are read and handled on one
-// goroutine; answers go through the outbox.
+// socket is one customer's connection. One goroutine reads and handles frames; answers go through
+// the outbox.
 type socket struct {
 	p      *Plugin
 	conn   *gws.Conn
-	origin string // "" = not a browser
-	slot   int    // in the hub's wheel; guarded by its mutex
+	origin string // "" = the client is not a browser
+	slot   int    // place in the hub's table of sockets; guarded by the hub's mutex
 	place  int
 
 	raw    net.Conn
-	remote netip.Addr   // who the proxy says it is (clientAddress)
+	remote netip.Addr   // the client's address as the proxy reports it (clientAddress)
 	opened int64        // milliseconds
-	heard  atomic.Int64 // milliseconds: when the client was last heard
-	hello  atomic.Bool  // it has said who it is
+	heard  atomic.Int64 // milliseconds: when the client last sent something
+	hello  atomic.Bool  // the client has sent a hello
 	vis    atomic.Pointer[visitor]
-	reason atomic.Pointer[string] // why this side ends it
+	reason atomic.Pointer[string] // why the server ends the socket
 	heldAt atomic.Int64           // milliseconds: since when a start is held; 0 = none is
 	out    outbox
 
 	at   atomic.Pointer[site] // nil before hello; changes with the configuration
 	page atomic.Pointer[sdk.Page]
 
-	// Of the reading goroutine.
+	// These are used by the reading goroutine only.
 	incoming wsframe.Check
 	frames   bucket
 	bytes    bucket
 	grants   bucket
 	tokens   bucket
 	locale   string
-	from     *address // nil: exempt, or before hello
-	// proof is what the first ping carried; proven: its pong has come, so
-	// somebody is there who reads. Until then a start, and what follows it, is held.
+	from     *address // nil: the address is exempt, or hello has not come
+	// proof is the payload of the first ping; proven: its pong has come, so the client reads. Until
+	// then a start, and the frames after it, are held.
 	proof     [8]byte
 	proven    bool
 	held      [][]byte
 	heldBytes int
-	// resumed: the client goes on where it was and says itself when its page changes.
+	// resumed: the client continues from its cursor, and reports itself when its page changes.
 	resumed bool
 	sub     sdk.Subscription
 }
 
 func (s *socket) visitor() *visitor { return s.vis.Load() }
 
-// serveSocket upgrades a request. The handler returns at once: nothing of the
-// request is kept for the life of the socket.
+// serveSocket upgrades a request. The handler returns at once, so nothing of the request is kept
+// while the socket is open.
 func (p *Plugin) serveSocket(w http.ResponseWriter, r *http.Request) {
 	h := p.hub.Load()
 	conf := p.sites.Load()
@@ -109,14 +109,14 @@ func (p *Plugin) serveSocket(w http.ResponseWriter, r *http.Request) {
 		p.log().Warn("socket not taken over", "err", err)
 		return
 	}
-	if rw.Reader.Buffered() > 0 { // RFC 6455, 4.1: nothing before our answer
+	if rw.Reader.Buffered() > 0 { // RFC 6455, 4.1: the client must not send before the server's answer
 		_ = conn.Close()
 		return
 	}
 	s := &socket{p: p, raw: conn, origin: origin, remote: clientAddress(r), opened: h.now(), incoming: wsframe.Check{Limit: maxFrame}}
 	s.out.init()
 	s.heard.Store(s.opened)
-	// The library offers compression only if told to, but it reads this header in any case.
+	// The library uses compression only if told to, but it parses this header in any case.
 	r.Header.Del("Sec-Websocket-Extensions")
 	ws, err := p.upgrader.UpgradeFromConn(conn, bufio.NewReaderSize(s, readBuffer), r)
 	if err != nil {
@@ -136,7 +136,7 @@ func (p *Plugin) serveSocket(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// end runs on the reading goroutine after its loop.
+// end runs on the reading goroutine after its loop, and releases all that the socket holds.
 func (s *socket) end() {
 	s.out.end()
 	if s.sub != nil {
@@ -150,9 +150,9 @@ func (s *socket) end() {
 	h.remove(s)
 }
 
-// contain is deferred by the socket's goroutines: what panics in one of them
-// ends this socket and nothing else (PR19). The value of a panic may hold
-// what customers wrote, so only runtime errors are printed.
+// contain is deferred by the socket's goroutines: a panic in one of them ends this socket and
+// nothing else (PR19). The value of a panic may contain what customers wrote, so only runtime
+// errors are logged.
 func (s *socket) contain(part string) {
 	v := recover()
 	if v == nil {
@@ -178,7 +178,7 @@ func (p *Plugin) OnPing(c *gws.Conn, payload []byte) {
 	socketOf(c).put(packet{op: wsframe.Pong, data: append([]byte(nil), payload...)})
 }
 
-// OnPong implements gws.Event; Read has noted that the client was heard.
+// OnPong implements gws.Event; Read has recorded that the client is alive.
 func (p *Plugin) OnPong(c *gws.Conn, payload []byte) {
 	if s := socketOf(c); !s.proven && s.hello.Load() && bytes.Equal(payload, s.proof[:]) {
 		s.proven = true
@@ -200,7 +200,7 @@ func (p *Plugin) OnMessage(c *gws.Conn, m *gws.Message) {
 // send queues an answer.
 func (s *socket) send(f outFrame) { s.put(packet{op: wsframe.Text, data: f.encode()}) }
 
-// hint queues what is only worth knowing now.
+// hint queues a frame that matters only now, and may be dropped.
 func (s *socket) hint(data []byte) {
 	if s.out.shed(packet{op: wsframe.Text, data: data}) {
 		s.startWriter()
@@ -226,12 +226,12 @@ func (s *socket) startWriter() {
 	})
 }
 
-// batchBytes is what one write to the connection holds at most, unless a
-// single frame is longer.
+// batchBytes is the most that one write to the connection contains, unless a single frame is
+// longer.
 const batchBytes = 16 << 10
 
-// write empties the outbox and ends. Frames that wait together go out in one
-// write: each one costs the gateway's tunnel a read and a write as well.
+// write writes until the outbox is empty. Frames that wait together go out in one write, because
+// each write costs the gateway's tunnel a read and a write as well.
 func (s *socket) write(h *hub) {
 	buf := h.buffers.Get().(*[]byte)
 	defer h.buffers.Put(buf)
@@ -247,7 +247,7 @@ func (s *socket) write(h *hub) {
 			spent += len(p.data)
 			if p.op == wsframe.Close {
 				if s.flush(batch) == nil {
-					_ = s.conn.WriteClose(p.code, p.data) // it closes the connection either way
+					_ = s.conn.WriteClose(p.code, p.data) // closes the connection whether it succeeds or not
 				}
 				return
 			}
@@ -268,8 +268,8 @@ func (s *socket) write(h *hub) {
 	}
 }
 
-// flush writes whole frames. gws's own close frames go to the same connection,
-// whose writes are atomic.
+// flush writes whole frames. gws writes its own close frames to the same connection, whose writes
+// are atomic.
 func (s *socket) flush(batch []byte) error {
 	if len(batch) == 0 {
 		return nil
@@ -281,7 +281,7 @@ func (s *socket) flush(batch []byte) error {
 	return err
 }
 
-// bye tells why and ends the socket, once.
+// bye tells the client the reason and ends the socket. Only the first call counts.
 func (s *socket) bye(reason string, code uint16, retryMS int64) {
 	if !s.reason.CompareAndSwap(nil, &reason) {
 		return
@@ -296,8 +296,8 @@ func (s *socket) bye(reason string, code uint16, retryMS int64) {
 	s.put(packet{op: wsframe.Close, code: code, data: []byte(reason)})
 }
 
-// slow ends a socket whose client does not read. There is no room for a word:
-// the client resumes from its cursor.
+// slow ends a socket whose client does not read. No reason can be sent, since there is no room for
+// it: the client resumes from its cursor.
 func (s *socket) slow() {
 	reason := "slow"
 	if s.reason.CompareAndSwap(nil, &reason) {
@@ -312,7 +312,7 @@ func (s *socket) kill() {
 	_ = s.conn.NetConn().Close()
 }
 
-// reconfigure puts the socket under a new configuration.
+// reconfigure gives the socket its site in a new configuration.
 func (s *socket) reconfigure(conf *sites) {
 	was := s.at.Load()
 	if was == nil {
@@ -329,7 +329,7 @@ func (s *socket) reconfigure(conf *sites) {
 	}
 }
 
-// check is the wheel's look at the socket.
+// check is called every 10 s: it closes a socket that is silent or stuck, and pings a quiet one.
 func (s *socket) check(now int64) {
 	silent := time.Duration(now-s.heard.Load()) * time.Millisecond
 	since := s.out.stuckSince()
@@ -348,11 +348,10 @@ func (s *socket) check(now int64) {
 	}
 }
 
-// Read is what gws reads from: the client's bytes, as long as its frames are
-// well-formed and neither frames nor bytes are too many (FT24). Otherwise it
-// says goodbye and goes on reading for nobody until the writer has closed the
-// connection: closing one with unread bytes resets it, and the client would
-// not see why it was closed.
+// Read is what gws reads from: the client's bytes, as long as its frames are well-formed and
+// neither frames nor bytes are too many (FT24). Otherwise it queues the goodbye, and reads on and
+// drops what comes until the writer has closed the connection: closing a connection with unread
+// bytes resets it, and the client would not learn why it was closed.
 func (s *socket) Read(b []byte) (int, error) {
 	n, err := s.raw.Read(b)
 	if n == 0 || s.admit(b[:n]) {
@@ -364,8 +363,8 @@ func (s *socket) Read(b []byte) (int, error) {
 	return 0, err
 }
 
-// admit checks the frames that begin in b, be they messages, fragments or
-// pings, and notes that the client was heard.
+// admit checks the frames that begin in b, whether messages, fragments or pings, and records that
+// the client is alive.
 func (s *socket) admit(b []byte) bool {
 	h := s.p.hub.Load()
 	now := h.now()
@@ -391,7 +390,7 @@ func (s *socket) admit(b []byte) bool {
 	return true
 }
 
-// unprovenSince is how long a start has waited for its client's pong.
+// unprovenSince is how long a start has been waiting for its client's pong.
 func (s *socket) unprovenSince(now int64) time.Duration {
 	if at := s.heldAt.Load(); at != 0 {
 		return time.Duration(now-at) * time.Millisecond
