@@ -1,4 +1,5 @@
-// Tells the gateway what reached this agent and what was read. Cumulative, so a moment's collection costs nothing.
+// Tells the gateway which messages have reached this agent and which were read. Each mark covers
+// all before it, so marks can be collected for a moment.
 
 import type { StreamClient } from '../socket/client';
 import type { Conversation } from './conversation';
@@ -18,7 +19,7 @@ export class Attention {
     this.client = client;
   }
 
-  /** Notes that everything up to the end of the focused conversation is in front of the agent's eyes. */
+  /** Records that the agent sees everything up to the end of the focused conversation. */
   look(conversation: string): void {
     const c = this.store.getState().conversations[conversation];
     const last = c && lastFromOthers(c, this.me());
@@ -27,7 +28,7 @@ export class Attention {
     this.changed();
   }
 
-  /** Something arrived or was read: marks follow shortly. */
+  /** Something arrived or was read, so marks are sent shortly. */
   changed(): void {
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
@@ -35,7 +36,7 @@ export class Attention {
     }, gather);
   }
 
-  /** A new line: what was said on the old one may not have arrived. */
+  /** There is a new connection: marks that were sent on the old one may not have arrived. */
   reset(): void {
     this.said.clear();
     this.changed();
@@ -61,13 +62,13 @@ export class Attention {
       const read = Math.max(said.read, readHere[id] ?? 0);
       if (delivered <= said.delivered && read <= said.read) continue;
       this.said.set(id, { delivered: Math.max(delivered, read), read });
-      // A mark that fails is told again with the next one: it is cumulative.
+      // A mark that fails is covered by the next one.
       this.client.command('mark', { conversation: id, delivered, read }).catch(() => this.said.delete(id));
     }
   }
 }
 
-/** The seq of the last message that somebody else wrote; 0 without one. */
+/** The seq of the last message by anybody else; 0 if there is none. */
 function lastFromOthers(c: Conversation, me: string): number {
   for (let i = c.items.length - 1; i >= 0; i--) {
     const item = c.items[i];

@@ -1,5 +1,5 @@
-// One conversation as the desktop knows it, and its fold over events: the same idea as the server's (DESIGN.md 1.1).
-// A value is never changed in place; foldEvents returns a new one.
+// One conversation as the desktop knows it, and how events change it: the same idea as the server's
+// fold (DESIGN.md 1.1). A value is never changed in place; foldEvents returns a new one.
 
 import type {
   Author,
@@ -27,7 +27,7 @@ export interface AgentInside {
   joinedAt: string;
 }
 
-/** A routing request that waits or is offered. */
+/** A routing request that waits in a queue or is offered to an agent. */
 export interface LiveRequest {
   id: string;
   target: Target;
@@ -44,14 +44,14 @@ export interface Customer extends CustomerBody {
 
 export interface Conversation {
   id: string;
-  /** The last sequence that this reader has; the cursor named in hello. */
+  /** The sequence number of the last event that this client has; the cursor in hello. */
   seq: number;
-  /** A watch from this sequence is under way because something was missing. -1: none. */
+  /** The sequence number from which a watch was requested because events were missing. -1: none. */
   asked: number;
-  /** All events so far have arrived once. */
+  /** The client has caught up: all events so far have arrived. */
   live: boolean;
   info: ConversationInfo | null;
-  /** How the conversation belongs into the active list; null when it does not. */
+  /** What makes the conversation part of the agent's active list; null when it is not in it. */
   member: Membership | null;
   wrapupUntil?: string;
 
@@ -60,7 +60,9 @@ export interface Conversation {
   capabilities: Capabilities;
   startedAt?: string;
   endedAt?: string;
-  /** When the first agent joined: the session's timer starts with the accept (A5, B2). */
+  /**
+   * When the first agent joined: the session's timer starts when the offer is accepted (A5, B2).
+   */
   sessionAt?: string;
   /** When the latest wrap-up of any agent began. */
   wrapupSince?: string;
@@ -72,21 +74,23 @@ export interface Conversation {
   flagged: boolean;
   agents: AgentInside[];
   requests: LiveRequest[];
-  /** How far each party got: "customer" or an agent's id. */
+  /** How far each party has received and read: "customer" or an agent's id. */
   marks: Record<string, Mark>;
-  /** Milliseconds from the customer's wish to the first accept; undefined before. */
+  /** Milliseconds from the customer's request to the first accept; undefined before that. */
   waited?: number;
-  /** When the first of the customer's messages came that no agent has answered. */
+  /** When the first message of the customer's came that no agent has answered yet. */
   unansweredSince?: string;
-  /** Whose it is while it is set aside (N16); undefined while it is not. */
+  /** The owner of a parked exchange (N16); undefined while it is not parked. */
   parkedBy?: string;
-  /** The customer takes no more messages: they said STOP. */
+  /** The customer has opted out of messages (STOP). */
   optedOut: boolean;
-  /** The seq of the first message that an agent wrote: what the customer writes after it is a reply (N5). */
+  /**
+   * The seq of the first message by an agent: what the customer writes after it is a reply (N5).
+   */
   answeredSeq?: number;
   /** When the chat ends unless the customer responds. */
   inactivityEndsAt?: string;
-  /** The customer's presence; undefined when the channel does not tell. */
+  /** Whether the customer is connected; undefined when the channel does not report it. */
   present?: boolean;
   items: TimelineItem[];
 }
@@ -182,12 +186,12 @@ function apply(c: Conversation, e: ConversationEvent): void {
       return;
     case 'conversation.parked/1':
       c.parkedBy = e.head.owner;
-      // A text to a direct number begins set aside: there is nothing to tell of it.
+      // A text to an agent's own number begins parked, so no line is shown for that.
       if (e.head.cause !== 'start') line(c, e, { line: 'parked', agent: e.head.owner, who: nameOf(c, e.head.owner) });
       return;
     case 'conversation.unparked/1':
       c.parkedBy = undefined;
-      // An agent who takes it up joins, which has a line of its own.
+      // An agent who takes the exchange up joins, which has a line of its own.
       if (e.head.cause !== 'agent') line(c, e, { line: 'unparked', agent: e.head.owner, who: nameOf(c, e.head.owner) });
       return;
     case 'consent.changed/1':
@@ -240,7 +244,7 @@ function applyMessage(c: Conversation, e: Of<'message/1'>): void {
     c.answeredSeq ??= e.seq;
   }
   for (const part of parts) applyChange(c, author, part);
-  // Edits, revocations and reactions change an earlier message and are no lines of their own.
+  // Edits, revocations and reactions change an earlier message and have no lines of their own.
   const said = parts.filter((p) => !p.edit && !p.revoke && !p.reaction);
   if (said.length > 0 || parts.length === 0) {
     c.items.push({
@@ -258,8 +262,8 @@ function applyMessage(c: Conversation, e: Of<'message/1'>): void {
 }
 
 /**
- * What a part changes of an earlier message. Only its author edits a message or takes it back: the gateway refuses
- * anybody else's word, and older logs may have some.
+ * What a part changes in an earlier message. Only its author can edit a message or take it back:
+ * the gateway refuses this to anybody else, but older logs may contain it.
  */
 function applyChange(c: Conversation, author: Author, { edit, revoke, reaction }: Part): void {
   const by = markKey(author);
@@ -278,7 +282,8 @@ function applyChange(c: Conversation, author: Author, { edit, revoke, reaction }
   }
 }
 
-// As the gateway ranks them: a status only moves forward (PR5), and an outcome that is not known gives way to any word.
+// Ranked as by the gateway: a status only moves forward (PR5), and `unknown` is replaced by any
+// later report.
 const ranks: Record<MessageStatus, number> = { accepted: 1, unknown: 2, sent: 3, failed: 4, delivered: 5, read: 6 };
 
 function applyStatus(c: Conversation, e: Of<'message.status/1'>): void {
@@ -294,7 +299,7 @@ function applySettled(c: Conversation, e: Of<'message.settled/1'>): void {
   change(c, message, (m) => ({
     ...m,
     settled: { outcome, agent, who: nameOf(c, agent) },
-    // It is on its way once more: what comes of that is told from the start.
+    // The message is sent again, so its status starts over.
     ...(outcome === 'resend'
       ? { status: 'accepted', statusCode: undefined, statusText: undefined, statusAt: e.at }
       : {}),
@@ -358,7 +363,8 @@ function applyRouting(
       if (request.invitedBy) {
         line(c, e, { line: 'invite_declined', agent: e.head.agent, who: nameOf(c, e.head.agent), cause: e.head.cause });
       }
-      // An invitation of one agent ends with the decline; everything else goes back to its queue.
+      // When one agent was invited, declining ends the invitation; any other request goes back to
+      // its queue.
       c.requests =
         request.invitedBy && request.target.kind === 'agent'
           ? others
@@ -383,7 +389,10 @@ function line(c: Conversation, e: ConversationEvent, fields: Omit<LineItem, 'kin
   c.items.push({ kind: 'line', seq: e.seq, at: e.at, ...fields });
 }
 
-/** Replaces a message by a changed one; searched from the end since changes concern what is recent. */
+/**
+ * Replaces a message by a changed one. It searches from the end, since mostly recent messages
+ * change.
+ */
 function change(c: Conversation, id: string, to: (m: MessageItem) => MessageItem): void {
   for (let i = c.items.length - 1; i >= 0; i--) {
     const item = c.items[i];

@@ -1,5 +1,5 @@
-// The desk: the one place that holds the line to the gateway and the store together. Screens read the store and
-// call these methods; they never see a frame.
+// The desk connects the gateway's socket with the store. Screens read the store and call these
+// methods; they never see a frame.
 
 import type { Ack, Commands, Offer, ServerFrame, SettleOutcome, Target } from '@parley/shared/protocol';
 import { me as whoAmI } from '../api/http';
@@ -15,15 +15,20 @@ import { createDeskStore, type DeskStore, initialState, noRecent } from './state
 
 export interface DeskEvents {
   customerMessage?: (conversation: string) => void;
-  /** A message came into an exchange that waits in Recent (O1). */
+  /** A message came for an exchange that waits in Recent (O1). */
   recentMessage?: (conversation: string, at: string) => void;
   /** A command failed for a reason that the agent should read. */
   failed?: (command: keyof Commands, err: CommandError) => void;
-  /** A conversation left the active list; `finished` when this agent's own wrap-up or leaving did it. */
+  /**
+   * A conversation left the active list; `finished` if this agent ended it or finished its wrap-up.
+   */
   gone?: (c: Conversation, finished: boolean) => void;
 }
 
-/** How long events are gathered, in milliseconds: a picture's time, and longer while history is replayed. */
+/**
+ * How long events are gathered, in milliseconds: the time of one picture on the screen, and longer
+ * while history is replayed.
+ */
 const frameTime = 16;
 const replayTime = 120;
 const typingRepeat = 4000;
@@ -41,7 +46,9 @@ export class Desk {
   private boardWanted = 0;
   private typingTo: { conversation: string; said: number; idle: ReturnType<typeof setTimeout> } | null = null;
   private restored = false;
-  /** Conversations that this agent ended or finished: their going needs no notice. */
+  /**
+   * Conversations that this agent ended or finished: no notice is shown when they leave the list.
+   */
   private readonly finished = new Set<string>();
 
   constructor(options: { url?: () => string; open?: (url: string) => WebSocket } = {}) {
@@ -58,12 +65,12 @@ export class Desk {
   }
 
   start(): void {
-    // The focus of before a reload comes back as soon as its conversation does.
+    // The conversation that had the focus before a reload gets it again as soon as it is there.
     if (!this.restored) this.store.setState({ focusWanted: keptFocus() });
     this.client.start();
   }
 
-  /** Ends the line and forgets everything: the next start is a fresh one. */
+  /** Closes the connection and forgets everything, so that the next start is a fresh one. */
   stop(): void {
     this.client.stop();
     this.attention.stop();
@@ -81,7 +88,8 @@ export class Desk {
     this.client.wake();
   }
 
-  // What the agent does. Each resolves to the ack, or to null after the failure was told.
+  // What the agent does. Each method resolves to the ack, or to null after a failure, which was
+  // reported then.
 
   ready = () => this.command('ready', {});
   notReady = (reason: string) => this.command('not_ready', { reason });
@@ -93,8 +101,8 @@ export class Desk {
     this.command('invite', { conversation, target, transfer });
 
   /**
-   * Begins an exchange with a number (N2), which then takes the focus; rejects with CommandError. The same client id
-   * makes another try after a lost answer harmless.
+   * Begins an exchange with a number (N2), which then gets the focus; rejects with CommandError.
+   * With the same client id it can safely be tried again after a lost answer.
    */
   async text(from: { service?: string; account?: string }, to: string, clientId: string): Promise<string> {
     const { conversation } = await this.client.command('text', { ...from, to, client_id: clientId });
@@ -102,7 +110,10 @@ export class Desk {
     return conversation ?? '';
   }
 
-  /** Takes a parked or open exchange up (N6, N17), which then takes the focus; rejects with CommandError. */
+  /**
+   * Takes up a parked or open exchange (N6, N17), which then gets the focus; rejects with
+   * CommandError.
+   */
   async join(conversation: string): Promise<void> {
     this.store.setState({ focusWanted: conversation });
     try {
@@ -114,7 +125,10 @@ export class Desk {
     this.want(conversation);
   }
 
-  /** The same for a button of its own: what went wrong is told. Resolves to whether it is taken up. */
+  /**
+   * As join, for a button that has no place for an error: failures are reported as notices.
+   * Resolves to whether the exchange was taken up.
+   */
   async takeUp(conversation: string): Promise<boolean> {
     try {
       await this.join(conversation);
@@ -126,22 +140,27 @@ export class Desk {
     }
   }
 
-  /** A person's word on a message whose fate is unknown (PR4). */
+  /** The agent's decision about a message whose status is unknown (PR4). */
   settle = (conversation: string, message: string, outcome: SettleOutcome) =>
     this.command('settle', { conversation, message, outcome });
 
-  /** The agent looks at Recent: the badge goes, here at once and on all of their devices (O2). */
+  /**
+   * The agent looks at Recent: the badge is reset, here at once and on all of their devices (O2).
+   */
   async seeRecent(): Promise<void> {
     const { recent, recentSeen, link } = this.store.getState();
     if (recent.unread === 0 || link.phase !== 'online') return;
     const seen = { ...recentSeen };
     for (const [id, { unread }] of Object.entries(recent.items)) seen[id] = (seen[id] ?? 0) + unread;
     this.store.setState({ recent: noRecent, recentSeen: seen });
-    // When it did not arrive the next frame, at the latest that of the next connection, has the count again.
+    // If the command did not arrive, the next frame, at the latest that of the next connection, has
+    // the count again.
     await this.client.command('recent_seen', {}).catch(() => undefined);
   }
 
-  /** Recent is left, or a line of it was opened: its mark goes. */
+  /**
+   * The agent left Recent, or opened one of its exchanges: the mark of that exchange is removed.
+   */
   forgetSeen(conversation?: string): void {
     this.store.setState((s) => {
       if (conversation === undefined) return { recentSeen: {} };
@@ -150,7 +169,10 @@ export class Desk {
     });
   }
 
-  /** Keeps a conversation up to date that is not in the active list, from where `c` stands, until the returned function is called. */
+  /**
+   * Keeps a conversation that is not in the active list up to date, from the state of `c` on, until
+   * the returned function is called.
+   */
   watch(c: Conversation): () => void {
     const { id } = c;
     this.store.setState((s) => ({
@@ -170,13 +192,13 @@ export class Desk {
     };
   }
 
-  /** Focuses a conversation now, or as soon as it belongs into the active list. */
+  /** Focuses a conversation now, or as soon as it is in the active list. */
   private want(conversation: string): void {
     if (this.store.getState().active.includes(conversation)) this.focus(conversation);
     else this.store.setState({ focusWanted: conversation });
   }
 
-  /** Accepts an offer. Open moves the focus, Accept leaves it, unless no chat is active (A6, A7). */
+  /** Accepts an offer. Open moves the focus; Accept does so only if no chat is active (A6, A7). */
   async accept(offer: Offer, open: boolean): Promise<Ack | null> {
     const moves = open || !this.activeIds().length;
     if (moves) this.store.setState({ focusWanted: offer.conversation });
@@ -187,7 +209,10 @@ export class Desk {
     return ack;
   }
 
-  /** End Chat. Resolves to "invite_pending" when the gateway asks what becomes of an invitation (T5). */
+  /**
+   * End Chat. Resolves to "invite_pending" when the gateway asks what to do with an open invitation
+   * (T5).
+   */
   async end(conversation: string, queue = false): Promise<'ended' | 'invite_pending' | 'failed'> {
     try {
       this.finished.add(conversation);
@@ -221,7 +246,7 @@ export class Desk {
     this.stopTyping();
   }
 
-  /** Moves the focus by a number of places in the list, around its ends. */
+  /** Moves the focus by a number of places in the list; after the last place comes the first. */
   focusBy(step: number): void {
     const { active, focus } = this.store.getState();
     if (active.length === 0) return;
@@ -234,13 +259,16 @@ export class Desk {
     return mayText(this.store.getState());
   }
 
-  /** Conversations that this agent takes part in now, in list order. */
+  /** Conversations in which this agent takes part now, in list order. */
   activeIds(): string[] {
     const { active, conversations } = this.store.getState();
     return active.filter((id) => isActive(conversations[id]));
   }
 
-  /** Said at each keystroke; goes out at once, then every 4 s, and ends by itself. */
+  /**
+   * Called at each keystroke; a typing frame is sent at once, then every 4 s, and typing ends by
+   * itself.
+   */
   typing(conversation: string): void {
     const now = Date.now();
     if (this.typingTo && this.typingTo.conversation !== conversation) this.stopTyping();
@@ -260,7 +288,7 @@ export class Desk {
     this.typingTo = null;
   }
 
-  /** Keeps the board coming until the returned function is called. */
+  /** Receives the board until the returned function is called. */
   watchBoard(): () => void {
     if (this.boardWanted++ === 0) this.client.post({ t: 'board', on: true });
     return () => {
@@ -279,7 +307,8 @@ export class Desk {
   }
 
   private told(name: keyof Commands, err: CommandError): void {
-    // After a lost line the next hello brings the truth; there is nothing for the agent to do about it.
+    // After a lost connection the next hello brings the true state, so the agent need not do
+    // anything about it.
     if (err.code !== 'disconnected') this.events.failed?.(name, err);
   }
 
@@ -290,12 +319,16 @@ export class Desk {
 
   private receive(frame: ServerFrame): void {
     this.frames.push(frame);
-    // What a hidden page gets is handled at once: its timers are throttled, and a tone must not wait.
+    // Frames for a hidden page are handled at once: its timers are throttled, and a tone must not
+    // be late.
     if (document.hidden || frame.t !== 'event') this.flush();
     else this.schedule(this.store.getState().conversations[frame.conversation]?.live === true);
   }
 
-  /** Gathers frames: a replay comes as thousands in a row, and one render for each would freeze the page. */
+  /**
+   * Gathers frames: a replay comes as thousands in a row, and drawing the page for each would
+   * freeze it.
+   */
   private schedule(live: boolean): void {
     if (this.flushTimer !== undefined) return;
     this.flushTimer = setTimeout(() => this.flush(), live ? frameTime : replayTime);

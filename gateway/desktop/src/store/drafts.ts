@@ -1,4 +1,5 @@
-// What was typed but not sent, per user and conversation: it survives a reload and never moves to another customer.
+// What was typed but not sent, per user and conversation: it survives a reload, and is never shown
+// for another customer.
 
 import { createStore } from 'zustand/vanilla';
 
@@ -23,11 +24,14 @@ export function setDraft(user: string, conversation: string, text: string): void
     if (text) localStorage.setItem(prefix + id, text);
     else localStorage.removeItem(prefix + id);
   } catch {
-    // Without storage the draft lives as long as the page.
+    // Without storage a draft lasts as long as the page.
   }
 }
 
-/** Forgets one kind of text everywhere: on logging out nothing of a customer's stays on a shared machine. */
+/**
+ * Removes a user's drafts from storage: after logout no text about a customer may stay on a shared
+ * machine.
+ */
 export function forgetDrafts(user: string): void {
   for (const id of Object.keys(drafts.getState().texts)) {
     if (id.startsWith(`${user}.`)) {
@@ -45,7 +49,7 @@ function readAll(): Record<string, string> {
       if (key?.startsWith(prefix)) texts[key.slice(prefix.length)] = localStorage.getItem(key) ?? '';
     }
   } catch {
-    // Nothing was kept then.
+    // No drafts were kept.
   }
   return texts;
 }

@@ -1,5 +1,5 @@
-// What a batch of frames does to the desktop's state. Pure: what has to be done besides (ask for missing events,
-// ring, notify) comes back as effects.
+// What a batch of frames changes in the desktop's state. It has no side effects: what else has to
+// be done (ask for missing events, ring, notify) is returned as effects.
 
 import type { ConversationEvent, EventFrame, ServerFrame } from '@parley/shared/protocol';
 import { type Conversation, emptyConversation, foldEvents } from './conversation';
@@ -8,7 +8,7 @@ import type { DeskState } from './state';
 export type Effect =
   | { kind: 'watch'; conversation: string; after: number }
   | { kind: 'message'; conversation: string; seq: number }
-  /** A message came into an exchange that waits in Recent. */
+  /** A message came for an exchange that waits in Recent. */
   | { kind: 'recent'; conversation: string; at: string }
   | { kind: 'gone'; conversation: Conversation };
 
@@ -24,7 +24,8 @@ export function applyFrames(before: DeskState, frames: ServerFrame[], now: numbe
       s = applyFrame(s, frame, now, effects);
       continue;
     }
-    // A run of one conversation's events is folded at once: a long replay then costs one copy.
+    // Successive events of one conversation are folded together, so that a long replay copies the
+    // conversation once.
     const run = [frame];
     while (i + 1 < frames.length) {
       const next = frames[i + 1] as ServerFrame;
@@ -56,7 +57,8 @@ function applyFrame(s: DeskState, f: Exclude<ServerFrame, EventFrame>, now: numb
       const entries = f.agent.conversations ?? [];
       const known = new Set(entries.map((e) => e.conversation));
       if (s.snapshotDue) {
-        // The first state after hello is the truth about what went away while the line was down.
+        // The first state after hello shows which conversations ended while the connection was
+        // down.
         for (const id of s.unconfirmed) if (!known.has(id)) next = part(next, id, effects);
         const offered = new Set(f.agent.offers ?? []);
         next = {
@@ -126,7 +128,10 @@ function applyFrame(s: DeskState, f: Exclude<ServerFrame, EventFrame>, now: numb
   }
 }
 
-/** The badge (O1). The first count of a line is news of before; what it grows by later came just now. */
+/**
+ * Updates the badge (O1). The first count on a connection is about earlier messages; when it grows
+ * later, a message has just come.
+ */
 function applyRecent(s: DeskState, f: Extract<ServerFrame, { t: 'recent' }>, effects: Effect[]): DeskState {
   const list = f.items ?? [];
   for (const item of list) {
@@ -140,7 +145,7 @@ function applyRecent(s: DeskState, f: Extract<ServerFrame, { t: 'recent' }>, eff
 function applyEvents(s: DeskState, run: EventFrame[], effects: Effect[]): DeskState {
   const id = (run[0] as EventFrame).conversation;
   const known = s.conversations[id];
-  // The list said good-bye to it: what was on its way is no longer for this desk.
+  // The conversation was removed from the list: events that were still on their way are ignored.
   if (!known) return s;
   let seq = known.seq;
   let asked = known.asked;
@@ -164,7 +169,7 @@ function applyEvents(s: DeskState, run: EventFrame[], effects: Effect[]): DeskSt
   return stopTyping(next, id, fresh);
 }
 
-/** The gateway's own copy of a message replaces the unconfirmed one. */
+/** The event of a message replaces the unconfirmed copy. */
 function confirmOutgoing(s: DeskState, events: ConversationEvent[]): DeskState {
   if (s.outgoing.length === 0) return s;
   const ids = new Set(events.map((e) => (e.type === 'message/1' ? e.head.client_id : undefined)));
@@ -172,7 +177,7 @@ function confirmOutgoing(s: DeskState, events: ConversationEvent[]): DeskState {
   return outgoing.length === s.outgoing.length ? s : { ...s, outgoing };
 }
 
-/** Who has spoken is no longer typing. */
+/** A party whose message has arrived is no longer typing. */
 function stopTyping(s: DeskState, id: string, events: ConversationEvent[]): DeskState {
   let typing = s.typing[id];
   if (!typing || Object.keys(typing).length === 0) return s;
@@ -184,14 +189,14 @@ function stopTyping(s: DeskState, id: string, events: ConversationEvent[]): Desk
   return { ...s, typing: { ...s.typing, [id]: typing } };
 }
 
-/** Takes a conversation out of the active list; its focus goes to the neighbour. */
+/** Removes a conversation from the active list; if it had the focus, its neighbour gets it. */
 function part(s: DeskState, id: string, effects: Effect[]): DeskState {
   const index = s.active.indexOf(id);
   if (index < 0) return s;
   const active = s.active.filter((a) => a !== id);
   const { [id]: gone, ...others } = s.conversations;
   if (gone) effects.push({ kind: 'gone', conversation: gone });
-  // It may still be read on the Recent screen.
+  // The Recent screen may still show it.
   const conversations = gone && s.watched.includes(id) ? { ...others, [id]: { ...gone, member: null } } : others;
   return {
     ...s,

@@ -1,20 +1,20 @@
-// The agent's own settings, kept in this browser.
+// The agent's settings, kept in this browser.
 
 import { createStore } from 'zustand/vanilla';
 
 export interface Prefs {
-  /** Tone while an offer is presented (A2). */
+  /** Play a tone while an offer is presented (A2). */
   offerTone: boolean;
-  /** Tone on a customer's message (B4). */
+  /** Play a tone at a customer's message (B4). */
   messageTone: boolean;
-  /** 0..1 */
+  /** From 0 to 1. */
   volume: number;
   notifications: boolean;
   theme: 'auto' | 'light' | 'dark';
   sendKey: 'enter' | 'ctrl-enter';
-  /** Which modifiers the shortcuts need; "off" switches them and the ? key off (WCAG 2.1.4). */
+  /** The modifier keys that shortcuts need; "off" switches them and the ? key off (WCAG 2.1.4). */
   shortcuts: 'alt' | 'alt-shift' | 'off';
-  /** Seconds after which an unanswered customer is signalled (B2). */
+  /** After so many seconds a customer without an answer is marked as late (B2). */
   lateAfter: number;
   language: 'auto' | 'en' | 'de';
 }
@@ -35,17 +35,17 @@ const key = 'parley.prefs';
 
 export const prefs = createStore<Prefs>(() => ({ ...defaultPrefs, ...read() }));
 
-/** Changes settings, keeps them and tells this browser's other tabs through the storage event. */
+/** Changes settings and stores them; this browser's other tabs learn of it by the storage event. */
 export function setPrefs(change: Partial<Prefs>): void {
   prefs.setState(change);
   try {
     localStorage.setItem(key, JSON.stringify(prefs.getState()));
   } catch {
-    // A browser without storage keeps them for this page only.
+    // In a browser without storage settings last as long as the page.
   }
 }
 
-/** Follows changes made in other tabs; returns the end of it. */
+/** Applies changes made in other tabs; returns a function that stops this. */
 export function followPrefs(): () => void {
   const onStorage = (e: StorageEvent) => {
     if (e.key === key) prefs.setState({ ...defaultPrefs, ...read() });

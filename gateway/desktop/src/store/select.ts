@@ -1,11 +1,11 @@
-// Questions that several screens ask of a conversation.
+// What several screens want to know about a conversation.
 
 import type { MessageStatus } from '@parley/shared/protocol';
 import type { Conversation } from './conversation';
 import type { DeskState } from './state';
 import type { MessageItem } from './timeline';
 
-/** The customer's name, else the number that they write from, or "" when neither is known. */
+/** The customer's name, else the number that they write from, or "" if neither is known. */
 export function customerName(c: Conversation): string {
   const { name, first_name, last_name } = c.customer;
   return name || [first_name, last_name].filter(Boolean).join(' ') || (byPhone(c) ? (c.customer.address ?? '') : '');
@@ -16,18 +16,24 @@ export function byPhone(c: Conversation): boolean {
   return c.capabilities.address_kind === 'phone';
 }
 
-/** Whether a channel reports on each message by itself, instead of marks how far the customer got. */
+/**
+ * Whether a channel reports the status of each message, instead of marks that say how far the
+ * customer has read.
+ */
 export function storesAndForwards(c: Conversation): boolean {
   return c.capabilities.receipts === true && c.capabilities.connected !== true;
 }
 
-/** Whether this agent may take up an open exchange that nobody works on (N6, N16). `recent`: it waits in Recent. */
+/**
+ * Whether this agent may take up an open exchange in which no agent takes part (N6, N16). `recent`:
+ * it waits in Recent.
+ */
 export function takesUp(c: Conversation, me: string, recent: boolean): boolean {
   if (c.phase !== 'open' || c.member || c.agents.some((a) => a.inside)) return false;
   return c.parkedBy !== undefined || recent || c.requests.some((r) => r.target.agent === me);
 }
 
-// A conversation is a new value with every change: its count is good as long as the value is.
+// A conversation is a new object at every change, so a count is valid for one object.
 const counted = new WeakMap<Conversation, { me: string; readHere: number; count: number }>();
 
 /** Messages of others that this agent has not read. */
@@ -47,7 +53,7 @@ function countUnread(c: Conversation, me: string, readHere: number): number {
     if (!item || item.seq <= read) break;
     if (item.kind !== 'message') continue;
     if (item.author.kind === 'customer' || (item.author.kind === 'agent' && item.author.agent !== me)) n++;
-    // What I said last, I said having seen what came before.
+    // The agent has read everything before their own last message.
     else if (item.author.agent === me) break;
   }
   return n;
@@ -55,9 +61,9 @@ function countUnread(c: Conversation, me: string, readHere: number): number {
 
 export type Delivery = MessageStatus | 'expired';
 
-/** How far an agent's message got, by its own status or by the customer's cumulative marks. */
+/** How far an agent's message got, by its own status or by the customer's marks. */
 export function delivery(c: Conversation, m: MessageItem): Delivery {
-  // Given up because the time for it was over, not because the carrier refused it (N4).
+  // It was given up because its time was over, not because the carrier refused it (N4).
   if (m.status === 'failed' && m.statusCode === 'deadline') return 'expired';
   if (m.status && m.status !== 'accepted') return m.status;
   if (storesAndForwards(c)) return 'accepted';
@@ -67,23 +73,29 @@ export function delivery(c: Conversation, m: MessageItem): Delivery {
   return 'sent';
 }
 
-/** Whether a feature is switched on for the conversation's service (SPEC W2); all are where there is no service. */
+/**
+ * Whether a feature is switched on for the conversation's service (SPEC W2); without a service all
+ * features are on.
+ */
 export function allows(c: Conversation, feature: 'files' | 'typing' | 'links' | 'page' | 'flag' | 'counter'): boolean {
   const features = c.info?.service?.features;
   return !features || features.includes(feature);
 }
 
-/** Whether files may be sent: the channel carries them and the service has them on. */
+/** Whether files may be sent: the channel carries them and the service allows them. */
 export function takesFiles(c: Conversation): boolean {
   return c.capabilities.files === true && allows(c, 'files');
 }
 
-/** Whether the user has the privilege to begin texts (N1); whether there is a number to text from is another matter. */
+/**
+ * Whether the user has the privilege to begin texts (N1); there may still be no number to text
+ * from.
+ */
 export function mayText(s: DeskState): boolean {
   return s.user?.privileges?.includes('sms') === true;
 }
 
-/** Whether this agent takes part now and the conversation goes on. */
+/** Whether this agent takes part now and the conversation is open. */
 export function isActive(c: Conversation | undefined): boolean {
   return c?.member === 'joined' && c.phase === 'open';
 }

@@ -1,4 +1,5 @@
-// What a conversation's panel lists: messages and the lines between them, in the order of their sequence numbers.
+// What a conversation's panel shows: messages and the lines between them, in the order of their
+// sequence numbers.
 
 import type { Author, MessageStatus, Part, SettleOutcome } from '@parley/shared/protocol';
 
@@ -8,24 +9,27 @@ export interface MessageItem {
   at: string;
   id: string;
   author: Author;
-  /** The author's display name at the time, "" when the event gave none. */
+  /** The author's display name at that time, "" if the event has none. */
   name: string;
   parts: Part[];
   clientId?: string;
   replyTo?: string;
-  /** Of a store-and-forward channel; connected channels have the customer's marks instead. */
+  /**
+   * The status on a store-and-forward channel; connected channels have the customer's marks
+   * instead.
+   */
   status?: MessageStatus;
-  /** The provider's own code and words, and what kind of failure it was. */
+  /** The provider's own code and text, and the kind of failure. */
   statusCode?: string;
   statusText?: string;
   statusKind?: string;
-  /** When the status was learnt. */
+  /** When the status came. */
   statusAt?: string;
-  /** Who settled its unknown fate, and how (PR4). */
+  /** Who settled the message of unknown status, and how (PR4). */
   settled?: { outcome: SettleOutcome; agent: string; who: string };
   edited?: boolean;
   revoked?: boolean;
-  /** One of each author: "customer", an agent's id, or "bot". */
+  /** One from each author: "customer", an agent's id, or "bot". */
   reactions?: { by: string; emoji: string }[];
 }
 
@@ -51,9 +55,9 @@ export interface LineItem {
   seq: number;
   at: string;
   line: LineKind;
-  /** Who it is about: a name, "" when not known. */
+  /** The name of the party that the line is about, "" if not known. */
   who?: string;
-  /** The id of the agent it is about, for "you". */
+  /** The id of the agent that the line is about, to show "you". */
   agent?: string;
   bot?: boolean;
   cause?: string;
