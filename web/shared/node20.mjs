@@ -1,4 +1,4 @@
-// vitest tells failures by Map.groupBy, which Node has since 21.
+// vitest uses Map.groupBy to report failures, which Node has only since version 21.
 Map.groupBy ??= (items, keyOf) => {
   const groups = new Map();
   let index = 0;

@@ -1,6 +1,6 @@
-// Package sdktest runs a plugin inside a test, against a gateway that is
-// played by the test: no process, the real Session. The gateway has a ledger
-// in the place of the log, so repeats are found as they would be there.
+// Package sdktest runs a plugin inside a test, against a fake gateway: without a process of its
+// own, but over the real Session. The fake gateway has a ledger in place of the log, so that
+// repeats are recognised as the log would.
 //
 //	h := sdktest.Start(t, new(myChannel), sdktest.Options{Config: cfg})
 //	answer := h.Hook(sdk.HookRequest{Account: "a", Body: body})
@@ -28,37 +28,36 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk/internal/wirehost"
 )
 
-// patience bounds every wait of a Host; in a synctest bubble it is fake time.
+// patience is how long a Host waits for anything; in a synctest bubble this is fake time.
 const patience = 10 * time.Second
 
-// Options say how the played gateway behaves. The zero value configures the
-// plugin with nothing and commits every event.
+// Options say how the fake gateway behaves. The zero value gives the plugin an empty configuration
+// and commits every event.
 type Options struct {
-	// Config is the first configuration. It must be accepted.
+	// Config is the first configuration. The plugin must accept it.
 	Config sdk.Config
-	// Answer decides about an event that is not a Result; nil commits it.
+	// Answer decides how an event that is not a Result is answered; nil commits it.
 	Answer func(sdk.Event) Answer
-	// Full reports that no attachment can be stored now, so that Blobs().Put gives
-	// sdk.ErrNotDurable; nil: there is room. Called from several goroutines.
+	// Full reports whether attachments cannot be stored now, so that Blobs().Put returns
+	// sdk.ErrNotDurable; nil: they can. Called from several goroutines.
 	Full func() bool
-	// RefuseBegin makes the barrier refuse.
+	// RefuseBegin makes the gateway refuse every Begin.
 	RefuseBegin bool
-	// NoSockets leaves out what needs real sockets, which is key-value store,
-	// blobs, grants and HTTP, so that the test can run in a synctest bubble.
+	// NoSockets leaves out everything that needs real sockets (key-value store, blobs, grants and
+	// HTTP), so that the test can run in a synctest bubble.
 	NoSockets bool
-	// Log takes the plugin's log; nil discards it.
+	// Log gets the plugin's log; nil discards it.
 	Log *slog.Logger
 }
 
-// Answer to an event. The zero value commits it.
+// Answer is the answer to an event. The zero value commits it.
 type Answer struct {
 	Refuse string // not "": refuse with this code
 	Retry  bool   // not durable now
 	Silent bool   // no answer in this Session
 }
 
-// Host is the played gateway. Its methods fail the test instead of returning
-// errors.
+// Host is the fake gateway. Its methods fail the test instead of returning errors.
 type Host struct {
 	tb      testing.TB
 	opts    Options
@@ -71,7 +70,7 @@ type Host struct {
 
 	mu      sync.Mutex
 	serial  uint64
-	records map[thread]uint64 // last seq published
+	records map[thread]uint64 // last seq that was published
 }
 
 type thread struct {
@@ -79,7 +78,8 @@ type thread struct {
 	name    sdk.ThreadID
 }
 
-// Start runs p: Describe, Configure, Session. Everything ends with the test.
+// Start starts p and calls Describe and Configure, and opens the Session. Everything ends with the
+// test.
 func Start(tb testing.TB, p sdk.Plugin, opts Options) *Host {
 	tb.Helper()
 	log := opts.Log
@@ -121,10 +121,10 @@ func Start(tb testing.TB, p sdk.Plugin, opts Options) *Host {
 	return h
 }
 
-// openSockets serves the GatewayService beside the place of http.sock.
+// openSockets serves the GatewayService, in the folder where the plugin makes http.sock.
 func (h *Host) openSockets() {
 	h.tb.Helper()
-	dir, err := os.MkdirTemp("", "sdk") // short: socket paths end at 107 bytes
+	dir, err := os.MkdirTemp("", "sdk") // a short name, because the path of a socket has at most 107 bytes
 	if err != nil {
 		h.tb.Fatalf("sdktest: %v", err)
 	}
@@ -146,7 +146,7 @@ func (h *Host) context() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(h.tb.Context(), patience)
 }
 
-// Manifest asks the plugin what it is.
+// Manifest calls Describe.
 func (h *Host) Manifest() sdk.Manifest {
 	h.tb.Helper()
 	ctx, cancel := h.context()
@@ -158,8 +158,8 @@ func (h *Host) Manifest() sdk.Manifest {
 	return sdk.Wire{}.Manifest(d)
 }
 
-// Configure sends a configuration and returns what the plugin makes of it:
-// nil, sdk.Problems, sdk.ErrRestart or a failed call.
+// Configure sends a configuration and returns the plugin's answer: nil, sdk.Problems,
+// sdk.ErrRestart or a failed call.
 func (h *Host) Configure(cfg sdk.Config) error {
 	h.tb.Helper()
 	ctx, cancel := h.context()
@@ -181,7 +181,7 @@ func (h *Host) Configure(cfg sdk.Config) error {
 	return nil
 }
 
-// Connect opens the Session; a former one is cut, as by a lost connection.
+// Connect opens a Session; a former one is cut off as by a lost connection.
 func (h *Host) Connect() {
 	h.tb.Helper()
 	if h.session != nil {

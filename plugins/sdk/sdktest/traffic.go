@@ -15,7 +15,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk/internal/wirehost"
 )
 
-// Send delivers a message and returns the outcome. An empty ID is filled in.
+// Send delivers a send command and returns the outcome. An empty ID is filled in.
 func (h *Host) Send(cmd sdk.SendCommand) sdk.Result {
 	h.tb.Helper()
 	h.identify(&cmd.CommandInfo)
@@ -26,14 +26,14 @@ func (h *Host) Send(cmd sdk.SendCommand) sdk.Result {
 	return h.run(wire)
 }
 
-// Process gives a deferred event back and returns the outcome.
+// Process hands a deferred event back to the plugin and returns the outcome.
 func (h *Host) Process(cmd sdk.ProcessCommand) sdk.Result {
 	h.tb.Helper()
 	h.identify(&cmd.CommandInfo)
 	return h.run(sdk.Wire{}.Process(&cmd))
 }
 
-// Lookup asks what became of a message.
+// Lookup asks the plugin what became of a message.
 func (h *Host) Lookup(cmd sdk.LookupCommand) sdk.Result {
 	h.tb.Helper()
 	h.identify(&cmd.CommandInfo)
@@ -57,7 +57,7 @@ func (h *Host) run(cmd *pluginv1.Command) sdk.Result {
 	return sdk.Wire{}.Result(it.Event.GetResult())
 }
 
-// Begun reports whether the command passed the barrier in this Session.
+// Begun reports whether the plugin has called Begin for the command in this Session.
 func (h *Host) Begun(id sdk.CommandID) bool {
 	for _, it := range h.session.Items() {
 		if it.Begin.GetCommandId() == string(id) && it.Begin != nil {
@@ -67,8 +67,8 @@ func (h *Host) Begun(id sdk.CommandID) bool {
 	return false
 }
 
-// Hook delivers a webhook and returns the carrier's answer. The events in it
-// are committed, as the gateway would before it answers.
+// Hook delivers a webhook and returns the answer to the carrier. The events in it are committed
+// first, as the gateway does.
 func (h *Host) Hook(req sdk.HookRequest) sdk.HookResponse {
 	h.tb.Helper()
 	if req.Method == "" {
@@ -95,7 +95,7 @@ func (h *Host) Hook(req sdk.HookRequest) sdk.HookResponse {
 	return resp
 }
 
-// Events returns what was committed so far, without the results of commands.
+// Events returns the events committed so far, without the results of commands.
 func (h *Host) Events() []sdk.Event {
 	h.tb.Helper()
 	var out []sdk.Event
@@ -112,8 +112,8 @@ func (h *Host) Events() []sdk.Event {
 	return out
 }
 
-// WaitEvent returns the first event of this Session that match accepts. The
-// plugin may have emitted it earlier.
+// WaitEvent returns the first event of this Session that match accepts. The plugin may have emitted
+// it before the call.
 func (h *Host) WaitEvent(match func(sdk.Event) bool) sdk.Event {
 	h.tb.Helper()
 	var found sdk.Event
@@ -128,7 +128,8 @@ func (h *Host) WaitEvent(match func(sdk.Event) bool) sdk.Event {
 	return found
 }
 
-// WaitSubscribed waits until the plugin reads the thread and returns from where.
+// WaitSubscribed waits until the plugin has subscribed to the thread, and returns the cursor from
+// which it reads.
 func (h *Host) WaitSubscribed(account sdk.AccountID, name sdk.ThreadID) sdk.Cursor {
 	h.tb.Helper()
 	s := h.subscription(account, name)
@@ -142,8 +143,8 @@ func (h *Host) subscription(account sdk.AccountID, name sdk.ThreadID) *pluginv1.
 	}).Subscribe
 }
 
-// Publish streams records to every subscription of the thread, which is
-// waited for. A Seq of 0 is numbered on; live marks the reader up to date.
+// Publish waits until the thread has a subscription, and sends records to every one. A record with
+// Seq 0 gets the next number; live tells the readers that they are up to date.
 func (h *Host) Publish(account sdk.AccountID, name sdk.ThreadID, live bool, records ...sdk.Record) {
 	h.tb.Helper()
 	h.subscription(account, name)
@@ -246,8 +247,8 @@ func (h *Host) Metrics() string {
 	return string(bytes.TrimSpace(m.GetText()))
 }
 
-// HTTP returns a client whose requests reach the plugin as the proxy's do,
-// with id in Parley-Identity (nil = none). Hosts in URLs do not matter.
+// HTTP returns a client whose requests reach the plugin as those of the gateway's proxy do, with id
+// in Parley-Identity (nil = none). The host in URLs does not matter.
 func (h *Host) HTTP(id *sdk.Identity) *http.Client {
 	transport := &http.Transport{
 		DisableKeepAlives: true,
@@ -256,7 +257,7 @@ func (h *Host) HTTP(id *sdk.Identity) *http.Client {
 	return &http.Client{Transport: signing{next: transport, key: h.key, id: id}, Timeout: patience}
 }
 
-// DialHTTP connects to the plugin's HTTP socket, for WebSocket clients.
+// DialHTTP connects to the plugin's HTTP socket; WebSocket clients use it to connect.
 func (h *Host) DialHTTP(ctx context.Context, _, _ string) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(h.dir, "http.sock"))
 }
@@ -271,7 +272,7 @@ func (h *Host) SignedIdentity(id sdk.Identity, method, path string) string {
 	return v
 }
 
-// signing adds Parley-Identity.
+// signing is a RoundTripper that adds Parley-Identity.
 type signing struct {
 	next http.RoundTripper
 	key  []byte

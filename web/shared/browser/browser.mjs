@@ -16,7 +16,10 @@ const args = [
 
 export const launch = (...more) => chromium.launch({ executablePath: '/usr/bin/chromium', args: [...args, ...more] });
 
-/** With SLOW=6 a page has a sixth of its processor: what a story takes for granted on a fast machine shows. */
+/**
+ * With SLOW=6 a page gets a sixth of its processor, which shows what a story takes for granted on a
+ * fast machine.
+ */
 export async function slowDown(page) {
   const rate = Number(process.env.SLOW ?? 1);
   if (rate <= 1) return;
@@ -25,8 +28,9 @@ export async function slowDown(page) {
 }
 
 /**
- * Throws when axe finds anything on the page as it stands. What it finds must be there when it looks
- * again: a tooltip may begin to fade in while it looks, in colours that nobody sees for long.
+ * Throws when axe finds anything on the page. axe looks a second time, and only what it finds again
+ * counts: a tooltip may just begin to fade in at the first time, with colours that are seen for a
+ * moment only.
  */
 export async function axe(page, where, look = violations) {
   if ((await look(page)).length === 0) return;
@@ -34,9 +38,12 @@ export async function axe(page, where, look = violations) {
   if (found.length > 0) throw new Error(`axe on ${where}:\n  ${found.join('\n  ')}`);
 }
 
-/** What axe finds (WCAG 2.2 AA), a line each, once nothing on the page moves any more. */
+/**
+ * What axe finds (WCAG 2.2 AA), one line for each finding, once all animations on the page have
+ * ended.
+ */
 export async function violations(page) {
-  // What fades in has other colours for a moment.
+  // An element that fades in has other colours for a moment.
   await page.waitForFunction(() =>
     document
       .getAnimations()

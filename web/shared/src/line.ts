@@ -1,42 +1,48 @@
-// A line to a server: one WebSocket at a time that says hello, is given up when nothing comes, and comes back. It knows
-// no frames but `bye`; how long to wait, and whether somebody is there, is its owner's to say.
+// A connection to a server: one WebSocket at a time, which sends hello, is given up when no answer
+// comes, and reconnects. It knows no frame except `bye`; its owner decides how long to wait, and
+// checks whether the server still answers.
 
 export interface LineOptions<F> {
   connect: () => WebSocket;
-  /** The first frame of each connection; it names the cursors. */
+  /** Makes the first frame of each connection, which contains the cursors. */
   hello: () => object;
-  /** Any message, before it is read. */
+  /** Called for any message, before it is parsed. */
   heard?: () => void;
   frame: (f: F) => void;
   /**
-   * The connection is gone, or could not be made: in how many milliseconds the next one is tried; null: never. `hint`
-   * is what the server's bye asked for. `reason` is empty when the socket closed by itself, with `code`.
+   * The connection is gone, or could not be made. Returns in how many milliseconds to try again;
+   * null: never. `hint` is the time that the server's bye asked for. `reason` is empty if the
+   * socket closed by itself, with `code`.
    */
   lost: (reason: string, code: number, hint: number | undefined) => number | null;
 }
 
 export interface Line {
-  /** Connected, or on its way. */
+  /** Whether it is connected or connecting. */
   busy: () => boolean;
-  /** Something is expected within a time. */
+  /** Whether something is expected within a time. */
   watched: () => boolean;
-  /** Connects now; a connection that there is makes way. */
+  /** Connects now, and closes an earlier connection. */
   open: () => void;
-  /** Ends the connection, if any, and tries no other. */
+  /** Closes the connection, if any, and does not reconnect. */
   close: () => void;
-  /** Gives the connection up; the owner says when the next is tried. */
+  /** Gives the connection up; the owner decides when the next attempt is made. */
   lose: (reason: string, code?: number) => void;
   /** False: there is no connection, and the frame was dropped. */
   send: (frame: object) => boolean;
-  /** Does something after a time, unless `calm` comes first. One at a time. */
+  /**
+   * Calls `otherwise` after a time, unless `calm` is called before. Only the latest call counts.
+   */
   within: (ms: number, otherwise: () => void) => void;
   calm: () => void;
 }
 
-/** A connection without a first answer for so long is given up, in milliseconds. */
+/** A connection on which no first answer comes within so many milliseconds is given up. */
 const patience = 8_000;
 
-/** Makes a line that is closed. Not a class: what is inside gets short names in the widget's bundle. */
+/**
+ * Makes a closed line. It is not a class, so that the widget's bundle can shorten its inner names.
+ */
 export function line<F>(on: LineOptions<F>): Line {
   let socket: WebSocket | null = null;
   let retry: ReturnType<typeof setTimeout> | undefined;
@@ -61,7 +67,7 @@ export function line<F>(on: LineOptions<F>): Line {
     const old = socket;
     socket = null;
     if (!old) return;
-    // What an old connection still says is nobody's business.
+    // What the old connection still sends is ignored.
     old.onopen = old.onmessage = old.onclose = null;
     old.close();
   };

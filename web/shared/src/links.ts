@@ -1,14 +1,17 @@
 // Links in messages (SPEC B6-B8): text that starts with http://, https:// or www. becomes a link; a bare domain does
 // not, and no other scheme ever does.
 
-/** A stretch of a text that begins at index `at`. */
+/** A part of a text, beginning at index `at`. */
 export type Piece = { at: number; text: string } | { at: number; text: string; href: string };
 
 const candidate = /(?:https?:\/\/|www\.)[^\s<>"'`\\\u00AB\u00BB\u201C-\u201F]+/gi;
-/** What stands before an address that is part of another word, or wrapped into a scheme that runs code. */
+/**
+ * What comes before an address that is part of another word, or that is wrapped into a scheme that
+ * runs code.
+ */
 const attached = /(?:[\p{L}\p{N}_.@/-]|script:)$/iu;
 
-/** Splits a text into plain pieces and links. The concatenated pieces are the text, unchanged. */
+/** Splits a text into plain parts and links. All parts joined are the unchanged text. */
 export function linkify(text: string): Piece[] {
   const pieces: Piece[] = [];
   let from = 0;
@@ -26,7 +29,7 @@ export function linkify(text: string): Piece[] {
   return pieces;
 }
 
-/** The address of a link as people write one, "www.shop.example" too; '' where there is none. */
+/** The URL of a link as people write it, also of "www.shop.example"; '' if there is none. */
 export function hrefOf(text: string): string {
   if (!/^\s*www\./i.test(text)) return safeHref(text);
   const href = safeHref(`https://${text.trim()}`);
@@ -34,13 +37,15 @@ export function hrefOf(text: string): string {
 }
 
 /**
- * An address that may be opened, or '' when it is none: http and https with a host only, and without user or
- * password, empty ones too, which make "https://desk.example@evil.example" look like another host.
+ * A URL that may be opened, or '' if this one may not: only http and https with a host, and without
+ * user or password, even empty ones, which make "https://desk.example@evil.example" look like
+ * another host.
  */
 export function safeHref(address: string): string {
   const trimmed = address.trim();
   if (!/^https?:\/\//i.test(trimmed)) return '';
-  // URL forgets an empty user; and it takes any number of slashes of either kind, and breaks anywhere.
+  // URL drops an empty user, accepts any number of slashes of either kind, and ignores line breaks
+  // anywhere.
   if (/^https?:[/\\]*[^/?#\\]*@/i.test(trimmed.replace(/[\t\n\r]/g, ''))) return '';
   try {
     const url = new URL(trimmed);
@@ -50,7 +55,9 @@ export function safeHref(address: string): string {
   }
 }
 
-/** Whether a link leads to the embedding site's own domain: it then opens in the same window (B8). */
+/**
+ * Whether a link leads to the embedding site's own domain: then it opens in the same window (B8).
+ */
 export function sameSite(href: string, pageUrl: string): boolean {
   try {
     const own = new URL(pageUrl).hostname.replace(/^www\./i, '');
@@ -61,7 +68,10 @@ export function sameSite(href: string, pageUrl: string): boolean {
   }
 }
 
-/** Punctuation at the end belongs to the sentence; so does a closing bracket without its opening one. */
+/**
+ * Punctuation at the end belongs to the sentence, and so does a closing bracket whose opening one
+ * is not in the link.
+ */
 function trimTail(shown: string): string {
   let url = shown;
   for (;;) {

@@ -1,8 +1,9 @@
-/** What a server answered; `response` is its JSON, null when it was none. */
+/** A server's answer; `response` is its JSON, null if it has none. */
 export type Answer = Pick<XMLHttpRequest, 'status' | 'statusText' | 'response'>;
 
 /**
- * Posts a file and resolves with any answer; rejects with "offline" when none came, after an abort too. `progress` gets the share that has gone out, 0 to 1.
+ * Posts a file and resolves with any answer; rejects with "offline" if none came, also after an
+ * abort. `progress` gets the share that was sent, 0 to 1.
  */
 export function post(
   url: string,
@@ -12,7 +13,7 @@ export function post(
   signal?: AbortSignal,
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    // fetch cannot tell how far an upload got.
+    // fetch does not report the progress of an upload.
     const request = new XMLHttpRequest();
     request.open('POST', url);
     for (const name in headers) request.setRequestHeader(name, headers[name] ?? '');

@@ -7,12 +7,12 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// agentID is the one agent's.
+// agentID is the id of the only agent.
 const agentID = "0190aaaa-0000-7000-8000-000000000001"
 
 func agent() object { return object{"kind": "agent", "agent": agentID} }
 
-// act changes the open conversation of a thread; false: there is none.
+// act calls f with the open conversation of a thread; false: there is none.
 func (h *Host) act(a sdk.AccountID, t sdk.ThreadID, f func(*conversation)) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -25,17 +25,17 @@ func (h *Host) act(a sdk.AccountID, t sdk.ThreadID, f func(*conversation)) bool 
 	return true
 }
 
-// Join lets the agent join under a name.
+// Join makes the agent join under a name.
 func (h *Host) Join(a sdk.AccountID, t sdk.ThreadID, name string) bool {
 	return h.act(a, t, func(c *conversation) { c.add("participant.joined/1", object{"who": agent()}, object{"name": name}) })
 }
 
-// Leave lets the agent leave.
+// Leave makes the agent leave.
 func (h *Host) Leave(a sdk.AccountID, t sdk.ThreadID) bool {
 	return h.act(a, t, func(c *conversation) { c.add("participant.left/1", object{"who": agent(), "cause": "agent"}, nil) })
 }
 
-// Say lets the agent send a message.
+// Say sends a message by the agent.
 func (h *Host) Say(a sdk.AccountID, t sdk.ThreadID, name string, parts ...sdk.Part) bool {
 	return h.act(a, t, func(c *conversation) { c.message(agent(), "", parts, name) })
 }
@@ -51,19 +51,19 @@ func (h *Host) Read(a sdk.AccountID, t sdk.ThreadID, read bool) bool {
 	})
 }
 
-// Warn asks the idle customer to respond.
+// Warn warns the idle customer that the conversation will end.
 func (h *Host) Warn(a sdk.AccountID, t sdk.ThreadID, text string) bool {
 	return h.act(a, t, func(c *conversation) {
 		c.add("inactivity.warned/1", object{"ends_at": time.Now().UTC().Add(5 * time.Minute)}, object{"text": text})
 	})
 }
 
-// End lets the agent end the conversation.
+// End ends the conversation as the agent.
 func (h *Host) End(a sdk.AccountID, t sdk.ThreadID) bool {
 	return h.act(a, t, func(c *conversation) { c.end("agent") })
 }
 
-// Hold keeps commits back; what is emitted gets no answer before Release.
+// Hold keeps commits back: an emitted event gets no answer before Release.
 func (h *Host) Hold() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -81,28 +81,28 @@ func (h *Host) Release() {
 	}
 }
 
-// Refuse lets EmitAsync fail with err, and Fail acknowledgements; nil = no more.
+// Refuse makes EmitAsync fail with err; nil = no longer.
 func (h *Host) Refuse(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.refuse = err
 }
 
-// Fail lets acknowledgements carry err; nil = no more.
+// Fail makes acknowledgements carry err; nil = no longer.
 func (h *Host) Fail(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ackErr = err
 }
 
-// Events returns what was committed, in order.
+// Events returns the committed events, in order.
 func (h *Host) Events() []sdk.Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return append([]sdk.Event(nil), h.events...)
 }
 
-// Signals returns what the plugin signalled, in order.
+// Signals returns the signals of the plugin, in order.
 func (h *Host) Signals() []sdk.Signal {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -123,8 +123,8 @@ func (h *Host) Subscriptions(a sdk.AccountID, t sdk.ThreadID) int {
 	return len(h.thread(a, t).subs)
 }
 
-// Await returns when cond, called under no lock, holds after some change, or
-// with ctx's error.
+// Await returns nil when cond holds after some change, or ctx's error. It calls cond without
+// holding a lock.
 func (h *Host) Await(ctx context.Context, cond func() bool) error {
 	stop := context.AfterFunc(ctx, func() {
 		h.mu.Lock()

@@ -8,9 +8,8 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// clientIP is the sender's address, as the real one's proxy puts it into the
-// identity of every request. A test that plays a reverse proxy in front says
-// it in X-Forwarded-For.
+// clientIP is the sender's address, as the real gateway's proxy puts it into the identity of every
+// request. A test that stands in for a reverse proxy sets X-Forwarded-For.
 func (h *Host) clientIP(r *http.Request) string {
 	if ip := r.Header.Get("X-Forwarded-For"); ip != "" {
 		return ip
@@ -22,9 +21,9 @@ func (h *Host) clientIP(r *http.Request) string {
 	return ap.Addr().String()
 }
 
-// Gateway serves plugin under /p/webchat/ as the real one's proxy does: an
-// upload needs a grant, whose holder the plugin learns from the context. It
-// also serves the files under /files/.
+// Gateway serves the plugin below /p/webchat/ as the real gateway's proxy does: an upload needs a
+// grant, and the plugin finds the grant's owner in the request's context. It also serves the files
+// below /files/.
 func (h *Host) Gateway(plugin http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/p/webchat/", http.StripPrefix("/p/webchat", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

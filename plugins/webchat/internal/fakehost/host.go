@@ -1,12 +1,10 @@
-// Package fakehost is a gateway in memory for tests of the web chat plugin:
-// an sdk.Host that keeps conversations as logs, answers after a commit that a
-// test may hold back or refuse, streams records to subscriptions, and lets a
-// test play the agent.
+// Package fakehost is a gateway in memory for tests of the web chat plugin: an sdk.Host that keeps
+// conversations as logs, answers after a commit that a test may hold back or refuse, streams
+// records to subscriptions, and lets a test act as the agent.
 //
-// It is faithful where the plugin could notice: records carry seq and prev,
-// repeats under a dedupe key are duplicates, a thread has one open
-// conversation, subscriptions resume after a cursor and follow later
-// conversations of the thread.
+// It behaves like the real one wherever the plugin could notice a difference: records carry seq and
+// prev, events with the same dedupe key are duplicates, a thread has one open conversation, and
+// subscriptions resume after a cursor and go on with later conversations of the thread.
 package fakehost
 
 import (
@@ -22,7 +20,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// Host is a gateway in memory. Make one with New; Close ends its goroutines.
+// Host is a gateway in memory. Make one with New; Close waits for its goroutines.
 type Host struct {
 	log  *slog.Logger
 	work sync.WaitGroup
@@ -37,8 +35,8 @@ type Host struct {
 	statuses []sdk.AccountStatus
 	held     []func()
 	hold     bool
-	refuse   error // EmitAsync answers with it
-	ackErr   error // acknowledgements carry it
+	refuse   error // returned by EmitAsync
+	ackErr   error // put into acknowledgements
 	blobs    map[sdk.BlobID]Blob
 	grants   map[string]Grant
 	baseURL  string
@@ -51,7 +49,7 @@ type Blob struct {
 	Data []byte
 }
 
-// Grant is one that was minted.
+// Grant is a grant that was minted.
 type Grant struct {
 	Account sdk.AccountID
 	Thread  sdk.ThreadID
@@ -87,7 +85,7 @@ func New(log *slog.Logger, baseURL string) *Host {
 	return h
 }
 
-// Close ends every subscription and waits.
+// Close ends every subscription and waits for its goroutine.
 func (h *Host) Close() {
 	h.mu.Lock()
 	h.closed = true
@@ -96,7 +94,7 @@ func (h *Host) Close() {
 	h.work.Wait()
 }
 
-// notify tells everybody who waits that something changed; mu is held.
+// notify wakes everybody who waits for a change; the caller holds mu.
 func (h *Host) notify() {
 	h.version++
 	h.changed.Broadcast()
@@ -109,7 +107,7 @@ func (h *Host) Emit(ctx context.Context, ev sdk.Event) (sdk.Ack, error) {
 		err error
 	}
 	ch := make(chan answer, 1)
-	// As in the SDK, the queue's limit is not for callers who wait.
+	// As in the SDK, the limit of the queue does not apply to callers who wait.
 	if err := h.EmitAsync(ev, func(a sdk.Ack, err error) { ch <- answer{a, err} }); errors.Is(err, sdk.ErrOverload) {
 		h.emit(ev, func(a sdk.Ack, err error) { ch <- answer{a, err} })
 	} else if err != nil {
@@ -169,7 +167,7 @@ func (h *Host) Status(s sdk.AccountStatus) {
 	h.statuses = append(h.statuses, s)
 }
 
-// KV implements sdk.Host; web chat keeps nothing.
+// KV implements sdk.Host; the web chat plugin stores nothing.
 func (h *Host) KV() sdk.KV { return nil }
 
 // Logger implements sdk.Host.
@@ -190,7 +188,7 @@ func (h *Host) MintGrant(_ context.Context, a sdk.AccountID, t sdk.ThreadID, pur
 	return sdk.Grant{Token: sdk.NewSecret(token), Expires: time.Now().Add(time.Minute)}, nil
 }
 
-// UseGrant takes a grant: it works once.
+// UseGrant uses up a grant: a second call with the same token fails.
 func (h *Host) UseGrant(token string) (Grant, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -199,7 +197,7 @@ func (h *Host) UseGrant(token string) (Grant, bool) {
 	return g, ok
 }
 
-// commit appends what ev says; mu is held.
+// commit appends to the log what an event says; the caller holds mu.
 func (h *Host) commit(ev sdk.Event) (sdk.Ack, error) {
 	if h.ackErr != nil {
 		return sdk.Ack{}, h.ackErr
@@ -265,8 +263,8 @@ func (t *thread) open() *conversation {
 
 type object = map[string]any
 
-// add appends a record. Every seventh seq is an event that customers do not
-// see, so that prev matters.
+// add appends a record. Every seventh seq is used by an event that customers do not see, so that
+// prev matters.
 func (c *conversation) add(kind string, head, body any) {
 	prev := uint64(0)
 	if n := len(c.records); n > 0 {
@@ -287,7 +285,7 @@ func (c *conversation) add(kind string, head, body any) {
 func encode(v any) json.RawMessage {
 	text, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // the fake's own fault
+		panic(err) // a fault of the fake itself
 	}
 	return text
 }

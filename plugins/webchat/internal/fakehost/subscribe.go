@@ -5,8 +5,8 @@ import (
 	"context"
 	"fmt"
 	"image"
-	_ "image/jpeg" // sizes of pictures
-	_ "image/png"  // sizes of pictures
+	_ "image/jpeg" // registers a format, to find the size of pictures
+	_ "image/png"  // registers a format, to find the size of pictures
 	"io"
 	"net/http"
 	"time"
@@ -27,7 +27,7 @@ type subscription struct {
 	closed  bool
 }
 
-// Subscribe implements sdk.Host: one goroutine a reader.
+// Subscribe implements sdk.Host, with one goroutine for each subscription.
 func (h *Host) Subscribe(ctx context.Context, a sdk.AccountID, t sdk.ThreadID, after sdk.Cursor, handler sdk.RecordHandler, _ ...sdk.SubscribeOptions) sdk.Subscription {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -70,7 +70,7 @@ func (s *subscription) run() {
 	}
 }
 
-// next takes records after the cursor; mu is held.
+// next returns records after the cursor; the caller holds mu.
 func (s *subscription) next() []sdk.Record {
 	var out []sdk.Record
 	from := len(s.t.conversations)

@@ -1,4 +1,4 @@
-// What launcher (host page) and panel (iframe) tell each other. Both sides
+// The messages between the launcher (in the host page) and the panel (in the iframe). Both sides
 // check the origin and the window that a message comes from.
 
 /** The page that the customer has open. */
@@ -15,7 +15,7 @@ export interface Look {
   title?: string
 }
 
-/** From the launcher. `init` is the first; `look` and `page` may follow. */
+/** From the launcher. The first is `init`; the others may follow. */
 export type ToPanel =
   | { parley: 1; t: 'init'; page: Page; look: Look; open: boolean }
   | { parley: 1; t: 'page'; page: Page }
@@ -23,8 +23,8 @@ export type ToPanel =
   | { parley: 1; t: 'shown'; open: boolean }
 
 /**
- * From the panel: unread messages while it is hidden, that it wants to be
- * hidden, and whether there is a conversation to come back to.
+ * From the panel: the number of unread messages while the panel is hidden, that it wants to be
+ * hidden, and whether there is a conversation to return to.
  */
 export type ToHost =
   | { parley: 1; t: 'unread'; count: number }

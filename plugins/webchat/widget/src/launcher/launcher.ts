@@ -2,9 +2,9 @@
 //
 //   <script src="https://chat.example.com/p/webchat/widget.js" data-site="demo" async></script>
 //
-// It draws the button and, at the first click, the iframe. It stores nothing
-// before that click, and afterwards only whether there is a chat to come back
-// to. Attributes and window.ParleyChat: ../../README.md.
+// It draws the button and, at the first click, the iframe. It stores nothing before that click, and
+// afterwards only whether there is a chat to return to. Attributes and window.ParleyChat:
+// ../../README.md.
 import type { Look, ToHost, ToPanel } from '../bridge'
 
 interface Site {
@@ -38,7 +38,7 @@ let unread = 0
 
 const text = () => (words[(look.locale || navigator.language).slice(0, 2)] ?? words.en) as string[]
 
-// The host page's storage may be switched off; the chat works without.
+// The host page's storage may be switched off; the chat works without it.
 const store = (value?: string | null) => {
   try {
     if (value === undefined) return localStorage.getItem(storeKey)
@@ -48,7 +48,7 @@ const store = (value?: string | null) => {
   return null
 }
 
-// White or black, whichever reads better on a colour (WCAG relative luminance).
+// White or black, whichever has more contrast on a colour (WCAG relative luminance).
 const ink = (hex: string) => {
   const [r, g, b] = [1, 3, 5].map((i) => {
     const c = Number.parseInt(hex.slice(i, i + 2), 16) / 255
@@ -101,7 +101,8 @@ const load = () => {
   box.append(frame)
 }
 
-// byUser: focus follows; a chat that opens again by itself leaves it alone.
+// byUser: the focus moves into the chat; a chat that opens again by itself leaves the focus where
+// it is.
 const show = (on: boolean, byUser = true) => {
   if (on === shown) return
   shown = on
@@ -126,8 +127,8 @@ addEventListener('message', (e: MessageEvent<ToHost>) => {
   }
 })
 
-// Pages that change their address without loading (SPEC B5). The title often
-// follows the address a moment later.
+// Notices pages that change their address without loading (SPEC B5). The title often changes a
+// moment after the address.
 let last = ''
 let timer = 0
 const moved = () => {
@@ -167,7 +168,7 @@ const mount = () => {
   const host = document.createElement('parley-chat')
   root = host.attachShadow({ mode: 'open' })
   const sheet = new CSSStyleSheet()
-  sheet.replaceSync(css) // a constructed sheet: the page's style-src does not matter
+  sheet.replaceSync(css) // a constructed style sheet is not subject to the page's style-src
   root.adoptedStyleSheets = [sheet]
   box = document.createElement('div')
   button = document.createElement('button')
@@ -194,7 +195,7 @@ const start = async () => {
     side = theme.side
     offsetX = String(theme.offset_x)
     offsetY = String(theme.offset_y)
-  } catch {} // the attributes and defaults will do
+  } catch {} // the attributes and defaults are used
   if (document.body) mount()
   else addEventListener('DOMContentLoaded', mount)
 }

@@ -1,7 +1,7 @@
-// The panel's side of the talk with the page around it.
+// The panel's end of the messages between it and the page around it.
 import type { ToHost, ToPanel } from '../bridge'
 
-/** Listens to the launcher of an allowed page; sends nothing before it has spoken. */
+/** Listens to the launcher of an allowed page; sends nothing before the launcher has. */
 export class Host {
   private origin = ''
   constructor(

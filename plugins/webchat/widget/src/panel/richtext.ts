@@ -1,6 +1,6 @@
-// Rich text (SPEC D5, D6): i, b, a, em, strong and br; everything else is
-// reduced to its text, unclosed tags are closed. What comes out is data for
-// the renderer, never HTML again, so nothing in it can run or load.
+// Rich text (SPEC D5, D6): i, b, a, em, strong and br; everything else is reduced to its text, and
+// unclosed tags are closed. The result is data for the renderer, never HTML, so nothing in it can
+// run or load.
 import { hrefOf } from '@parley/shared/links'
 
 export type Rich =
@@ -9,10 +9,10 @@ export type Rich =
   | { href: string; children: Rich[] }
 
 const tags = new Set(['i', 'b', 'em', 'strong', 'a'])
-/** Elements whose text is not meant to be read. */
+/** Elements whose text must not be shown. */
 const dropped =
   /<(script|style|template|noscript|iframe|object|svg|math|title|textarea|select)\b[^>]*>[\s\S]*?(<\/\1\s*>|$)/gi
-/** A tag, its attributes with quoted values that may hold ">"; or a comment. */
+/** A tag with its attributes, whose quoted values may contain ">"; or a comment. */
 const token = /<!--[\s\S]*?(?:-->|$)|<(\/?)([a-z][a-z0-9]*)((?:"[^"]*"|'[^']*'|[^'">])*)>/gi
 const named: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'", nbsp: '\u00a0' }
 

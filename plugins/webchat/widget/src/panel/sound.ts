@@ -1,8 +1,8 @@
-// A short two-note tone, made on the spot: nothing to load.
+// A short tone of two notes, computed here, so that no file is loaded.
 
 let context: AudioContext | undefined
 
-/** Browsers play sounds only after a gesture; call this in one. */
+/** Browsers play sounds only after a gesture; call this in a gesture's handler. */
 export function unlock(): void {
   try {
     context ??= new AudioContext()

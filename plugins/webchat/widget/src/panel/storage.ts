@@ -1,6 +1,6 @@
-// What the browser keeps: the visitor's token and the last conversation per
-// site, and unsent messages per tab. Nothing is written before the customer
-// starts a chat. Where storage is refused the chat lives as long as the page.
+// What the browser stores: the visitor's token and the last conversation for each site, and unsent
+// messages for each tab. Nothing is written before the customer starts a chat. Where storage is
+// refused the chat lasts as long as the page.
 
 export interface Keep {
   get(name: string): string

@@ -1,6 +1,5 @@
-// Colours from one accent, readable in light and dark (WCAG 2.2, 1.4.3):
-// whatever a site picks, text on the accent and accent on the background keep
-// a contrast of 4.5 : 1.
+// Colours computed from one accent, readable in light and dark (WCAG 2.2, 1.4.3): whatever a site
+// picks, text on the accent and accent on the background have a contrast of at least 4.5 : 1.
 
 export type RGB = [number, number, number]
 
@@ -29,12 +28,12 @@ export function mix(a: RGB, b: RGB, share: number): RGB {
 const white: RGB = [255, 255, 255]
 const black: RGB = [17, 17, 20]
 
-/** Text on a colour: white where it reads well, else near black. */
+/** The colour for text on a colour: white if its contrast suffices, else near black. */
 export function ink(c: RGB): RGB {
   return contrast(c, white) >= 4.5 ? white : black
 }
 
-/** The colour moved towards white or black until it reads on a background. */
+/** The colour, moved towards white or black until it is readable on a background. */
 export function readable(c: RGB, on: RGB): RGB {
   const target = luminance(on) > 0.5 ? black : white
   for (let share = 0; share < 1; share += 0.05) {
@@ -46,7 +45,7 @@ export function readable(c: RGB, on: RGB): RGB {
 
 const css = (c: RGB) => `rgb(${c.join(' ')})`
 
-/** The custom properties that panel.css builds on. */
+/** The custom properties that panel.css uses. */
 export function palette(accent: string, dark: boolean): Record<string, string> {
   const c = parse(accent) ?? [52, 81, 178]
   const paper: RGB = dark ? [24, 25, 29] : white

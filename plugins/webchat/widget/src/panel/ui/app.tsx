@@ -6,7 +6,7 @@ import { RequestForm } from './form'
 import { Header } from './header'
 import { Log } from './log'
 
-/** Which of the panel's faces shows. */
+/** Which of the panel's views is shown. */
 type Face = 'refused' | 'connecting' | 'form' | 'chat' | 'ended'
 
 export function App() {
@@ -73,7 +73,7 @@ export function App() {
   )
 }
 
-/** Says that the connection is gone, once it has been for a moment. */
+/** Says that the connection is gone, once it has been gone for a moment. */
 function Banner({ show }: { show: boolean }) {
   const { t } = useUi().words
   const { status } = useChat()

@@ -10,8 +10,8 @@ export function Composer({ ready, files }: { ready: boolean; files: boolean }) {
   const area = useRef<HTMLTextAreaElement>(null)
   const picker = useRef<HTMLInputElement>(null)
 
-  // Only where the customer is already: a page that opens its chat again by
-  // itself keeps its focus.
+  // The focus moves only if it is in the panel already: when a page opens its chat again by itself,
+  // the focus stays in the page.
   useEffect(() => {
     if (document.hasFocus()) area.current?.focus({ preventScroll: true })
   }, [])

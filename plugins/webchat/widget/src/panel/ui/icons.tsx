@@ -1,4 +1,4 @@
-// Drawn here: 24 by 24, two-unit strokes, hidden from screen readers.
+// The icons are drawn here: 24 by 24, strokes of two units, hidden from screen readers.
 const icon = (paths: string) => () => (
   <svg
     class="icon"

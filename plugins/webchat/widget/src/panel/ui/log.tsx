@@ -6,7 +6,7 @@ import { useChat, useSeconds, useUi } from './context'
 import { Down } from './icons'
 import { Message, Notice } from './message'
 
-/** How near to its end the log counts as read along, in CSS pixels. */
+/** Within so many CSS pixels of its end the log counts as being read at its end. */
 const near = 80
 
 export function Log({ starting }: { starting: boolean }) {
@@ -47,7 +47,7 @@ export function Log({ starting }: { starting: boolean }) {
     if (stick.current) setBehind(false)
   }
 
-  // Only the last message of the customer's that got so far carries the mark.
+  // The mark is shown only at the last of the customer's messages that got so far.
   const mine = view.entries.filter((e): e is MessageEntry => e.kind === 'message' && e.mine)
   const marks = new Map<number, 'sent' | 'delivered' | 'read'>()
   for (const m of mine)
@@ -102,7 +102,9 @@ export function Log({ starting }: { starting: boolean }) {
   )
 }
 
-/** Whether b goes on under a's name: same side and author, within five minutes. */
+/**
+ * Whether b is shown below a without a name of its own: same side and author, within five minutes.
+ */
 function continues(a: Entry | undefined, b: Entry | undefined): boolean {
   if (a?.kind !== 'message' || b?.kind !== 'message') return false
   return (
@@ -126,7 +128,9 @@ function draft(p: Pending): MessageEntry {
   }
 }
 
-/** Until somebody joins: that somebody is looked for, the place and the wait. */
+/**
+ * Shown until an agent joins: that the customer waits, the place in the queue and the time waited.
+ */
 function Queue() {
   const { t } = useUi().words
   const { view, queue } = useChat()
