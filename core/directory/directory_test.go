@@ -21,7 +21,7 @@ type fixture struct {
 
 func open(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{dsn: newStore(t), vault: newVault()}
+	f := &fixture{dsn: engines.DSN(t), vault: newVault()}
 	f.Directory = f.another(t, -1)
 	return f
 }
@@ -29,7 +29,7 @@ func open(t *testing.T) *fixture {
 // another opens the same database again, as another process would.
 func (f *fixture) another(t *testing.T, poll time.Duration) *directory.Directory {
 	t.Helper()
-	d, err := directory.Open(t.Context(), directory.Options{DSN: f.dsn, Dialect: dialect, Vault: f.vault, Poll: poll})
+	d, err := directory.Open(t.Context(), directory.Options{DSN: f.dsn, Dialect: engines.Dialect(), Vault: f.vault, Poll: poll})
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}

@@ -4,76 +4,33 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // registers "pgx", for what the tests do behind the directory's back
-	"go.uber.org/goleak"
-
 	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/internal/enginetest"
 	"github.com/parley-gateway/parley/internal/pgtest"
 )
 
-// Every test runs on both engines: first all on SQLite, then all on PostgreSQL.
-var (
-	dialect = directory.SQLite
-	cluster *pgtest.Cluster
-)
+// engines runs every test on SQLite, then on PostgreSQL.
+var engines enginetest.Engines
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	if code := m.Run(); code != 0 {
-		return code
-	}
-	c, err := pgtest.Start()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "cannot start PostgreSQL for the tests:", err)
-		return 1
-	}
-	cluster, dialect = c, directory.Postgres
-	fmt.Println("again, on PostgreSQL:")
-	code := m.Run()
-	if err := errors.Join(c.Stop(), goleak.Find()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return max(code, 1)
-	}
-	return code
-}
-
-// newStore makes an empty database and returns what names it.
-func newStore(t *testing.T) string {
-	t.Helper()
-	if dialect == directory.Postgres {
-		return cluster.DSN(cluster.Database(t))
-	}
-	return filepath.Join(t.TempDir(), "parley.db")
-}
+func TestMain(m *testing.M) { os.Exit(engines.Run(m)) }
 
 // raw opens the database behind the directory's back.
 func (f *fixture) raw(t *testing.T) *sql.DB {
 	t.Helper()
-	driver, dsn := "sqlite", "file:"+f.dsn+"?_pragma=busy_timeout(5000)"
-	if dialect == directory.Postgres {
-		driver, dsn = "pgx", f.dsn
-	}
-	db, err := sql.Open(driver, dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return db
+	return engines.Raw(t, f.dsn)
 }
 
 // dropGuards does what somebody who may write to the database can do.
 func dropGuards(ctx context.Context, t *testing.T, db *sql.DB) {
 	t.Helper()
 	text := `DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete`
-	if dialect == directory.Postgres {
+	if engines.Dialect() == directory.Postgres {
 		text = `DROP TRIGGER audit_no_update ON audit; DROP TRIGGER audit_no_delete ON audit`
 	}
 	if _, err := db.ExecContext(ctx, text); err != nil {
@@ -91,7 +48,7 @@ func (f *fixture) eachFile(t *testing.T, visit func(name, content string)) {
 		}
 		visit(filepath.Base(name), string(b))
 	}
-	if dialect == directory.SQLite {
+	if engines.Dialect() == directory.SQLite {
 		read(f.dsn)
 		read(f.dsn + "-wal")
 		return
@@ -105,7 +62,7 @@ func (f *fixture) eachFile(t *testing.T, visit func(name, content string)) {
 		t.Fatal(err)
 	}
 	for _, folder := range []string{filepath.Join("base", oid), "pg_wal"} {
-		err := filepath.WalkDir(filepath.Join(cluster.Data(), folder), func(path string, d fs.DirEntry, err error) error {
+		err := filepath.WalkDir(filepath.Join(engines.Cluster().Data(), folder), func(path string, d fs.DirEntry, err error) error {
 			if err == nil && d.Type().IsRegular() {
 				read(path)
 			}
@@ -138,7 +95,7 @@ func TestErrorsNameNoPassword(t *testing.T) {
 // Without its server the directory refuses in time and with the right error;
 // memory goes on, and so does the rest when the server is back (FT14).
 func TestServerGone(t *testing.T) {
-	if dialect == directory.SQLite {
+	if engines.Dialect() == directory.SQLite {
 		return // has no server
 	}
 	c, err := pgtest.Start()
@@ -183,7 +140,7 @@ func TestServerGone(t *testing.T) {
 // A change right after the server ended the connection of the one before goes to
 // a new connection: there is a server, so nobody is told that there is none (FT14).
 func TestChangeAfterBackendsEnd(t *testing.T) {
-	if dialect == directory.SQLite {
+	if engines.Dialect() == directory.SQLite {
 		return // has no server
 	}
 	c, err := pgtest.Start()

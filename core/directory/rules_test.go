@@ -83,7 +83,7 @@ func TestStoredRulesOfEarlierVersions(t *testing.T) {
 		}
 		record := fmt.Sprintf(`{"id":%q,"name":%q,"rules":%s}`, s.ID, "S", c.stored)
 		placeholder := "?"
-		if dialect == directory.Postgres {
+		if engines.Dialect() == directory.Postgres {
 			placeholder = "$1"
 		}
 		if _, err := f.raw(t).ExecContext(t.Context(), `UPDATE services SET record = `+placeholder, record); err != nil {

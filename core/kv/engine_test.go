@@ -4,42 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
 
-	"github.com/parley-gateway/parley/core/database"
 	"github.com/parley-gateway/parley/core/kv"
-	"github.com/parley-gateway/parley/internal/pgtest"
+	"github.com/parley-gateway/parley/internal/enginetest"
 )
 
-// Every test runs on both engines: first all on SQLite, then all on PostgreSQL.
-var (
-	dialect = database.SQLite
-	cluster *pgtest.Cluster
-)
+// engines runs every test on SQLite, then on PostgreSQL.
+var engines enginetest.Engines
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	if code := m.Run(); code != 0 {
-		return code
-	}
-	c, err := pgtest.Start()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "cannot start PostgreSQL for the tests:", err)
-		return 1
-	}
-	cluster, dialect = c, database.Postgres
-	fmt.Println("again, on PostgreSQL:")
-	code := m.Run()
-	if err := c.Stop(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return max(code, 1)
-	}
-	return code
-}
+func TestMain(m *testing.M) { os.Exit(engines.Run(m)) }
 
 // fixture is a store in a database of its own.
 type fixture struct {
@@ -50,10 +26,7 @@ type fixture struct {
 
 func open(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{dsn: filepath.Join(t.TempDir(), "parley.db"), vault: &memVault{}}
-	if dialect == database.Postgres {
-		f.dsn = cluster.DSN(cluster.Database(t))
-	}
+	f := &fixture{dsn: engines.DSN(t), vault: &memVault{}}
 	f.Store = f.another(t)
 	return f
 }
@@ -61,16 +34,7 @@ func open(t *testing.T) *fixture {
 // another opens the same store once more.
 func (f *fixture) another(t *testing.T) *kv.Store {
 	t.Helper()
-	db, err := database.Open(t.Context(), database.Options{DSN: f.dsn, Dialect: dialect})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return kv.New(db, f.vault)
+	return kv.New(engines.Open(t, f.dsn), f.vault)
 }
 
 // memVault is a vault whose Open fails for another key or purpose than that of Seal; it does not

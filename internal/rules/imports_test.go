@@ -59,12 +59,13 @@ var house = []rule{
 	{"internal/wsframe", nil, "reads and writes bytes, knows nobody"},
 	{"internal/quota", nil, "counts, knows nobody"},
 	{"internal/pgtest", []string{"internal/freeport"}, "starts PostgreSQL for tests"},
+	{"internal/enginetest", []string{"core/database", "internal/pgtest"}, "runs a package's tests on both engines"},
 }
 
 // inTests is what tests may import besides what their package may: a core package is tested with
 // the real implementations of its neighbours and not with mocks.
 var inTests = []rule{
-	{"core", []string{"core", "internal/pgtest"}, ""},
+	{"core", []string{"core", "internal/enginetest", "internal/pgtest"}, ""},
 	{"gateway/api", []string{"gateway"}, ""},
 	{"cmd", []string{"internal/pgtest", "plugins/sdk", "plugins/webchat"}, ""},
 	{"e2e", []string{"internal/pgtest"}, ""},
