@@ -102,7 +102,8 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 	}
 	n.blobs, err = blob.Open(blob.Options{
 		UploaderFiles: int64(cfg.Uploads.AgentFilesPerHour), UploaderBytes: int64(cfg.Uploads.AgentMBPerHour) * 1_000_000,
-		Dir: cfg.Blobs(), Rows: n.stores.Directory, Vault: n.stores.Vault, ConversationKey: n.stores.ConversationKey,
+		Dir: cfg.Blobs(), Rows: blob.NewTable(n.stores.Directory.Database()), Records: n.stores.Directory,
+		Vault: n.stores.Vault, ConversationKey: n.stores.ConversationKey,
 		Named: blob.Named(n.stores.Log, n.stores.Vault), Over: blob.Over(n.stores.Log), Now: n.clock.Now, Log: logger, Registry: registry,
 	})
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/vault"
 )
@@ -71,7 +70,7 @@ func isLost(err error) bool {
 	return errors.Is(err, vault.ErrUnknownKey) || errors.Is(err, vault.ErrDamaged) || errors.Is(err, vault.ErrSealed) || errors.As(err, &syntax)
 }
 
-func (by Sender) may(row *directory.BlobRow) bool {
+func (by Sender) may(row *Row) bool {
 	switch {
 	case row.Conversation == by.Conversation:
 		return true
@@ -85,7 +84,7 @@ func (by Sender) may(row *directory.BlobRow) bool {
 // Take records that the log has a message of conv that names ids. If it fails nothing is lost,
 // since Sweep and Info ask the log.
 func (s *Store) Take(ctx context.Context, conv conversation.ConversationID, ids []conversation.BlobID) error {
-	if err := s.rows.UseBlobs(ctx, conv, ids...); err != nil {
+	if err := s.rows.Use(ctx, conv, ids...); err != nil {
 		return fmt.Errorf("blob: take: %w", err)
 	}
 	return nil

@@ -1,5 +1,6 @@
 // Package blob keeps attachments (DESIGN.md 7 "Blobs"). The content goes to a
-// bucket (a folder, later an object store), the row to the directory.
+// bucket (a folder, later an object store), the row to a table of the
+// installation's database, over the handle that is handed in.
 //
 // What it promises: nothing is ever written in clear; a file's content decides what type it is, not
 // its name; only allowed types are accepted; pictures lose their metadata (place, device, owner)

@@ -13,7 +13,7 @@ import (
 	"gocloud.dev/blob/fileblob"
 
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/database"
 )
 
 // streamUpload is a picture as it was sent, before it is checked.
@@ -148,7 +148,7 @@ func (s *Store) removeAll(ctx context.Context, id conversation.BlobID) error {
 // which is never the sender's fault (PR2, FT12).
 func whose(err error, sent *bounded) error {
 	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, directory.ErrFull):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, database.ErrFull):
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	case sent.err != nil, errors.Is(err, ErrTooLarge), errors.Is(err, ErrPixels), errors.Is(err, ErrType), errors.Is(err, ErrFull), errors.Is(err, ErrQuota), errors.Is(err, ErrNotFound):
 		return err

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/plugin"
 )
@@ -145,7 +144,7 @@ func (p Plugins) may(ctx context.Context, accounts []conversation.AccountID, id 
 	return nil
 }
 
-func (p Plugins) owns(ctx context.Context, accounts []conversation.AccountID, row directory.BlobRow) (bool, error) {
+func (p Plugins) owns(ctx context.Context, accounts []conversation.AccountID, row Row) (bool, error) {
 	if row.Conversation.IsZero() {
 		return slices.Contains(accounts, row.Account), nil
 	}

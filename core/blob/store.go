@@ -61,19 +61,9 @@ type Vault interface {
 	Destroy(ctx context.Context, ids ...int64) error
 }
 
-// Rows is what this package needs of core/directory.
-type Rows interface {
+// Records is what this package needs of core/directory.
+type Records interface {
 	Snapshot() *directory.Snapshot
-	AddBlob(ctx context.Context, b directory.BlobRow) error
-	FinishBlob(ctx context.Context, b directory.BlobRow) error
-	UseBlobs(ctx context.Context, conv conversation.ConversationID, ids ...conversation.BlobID) error
-	OrphanBlob(ctx context.Context, id conversation.BlobID, at time.Time) error
-	EndBlob(ctx context.Context, id conversation.BlobID) error
-	EndOrphan(ctx context.Context, id conversation.BlobID) error
-	Blob(ctx context.Context, id conversation.BlobID) (directory.BlobRow, error)
-	BlobsOf(ctx context.Context, conv conversation.ConversationID) ([]directory.BlobRow, error)
-	UnusedBlobs(ctx context.Context, after conversation.BlobID, limit int) ([]directory.BlobRow, error)
-	UnusedBlobsOf(ctx context.Context, conv conversation.ConversationID) ([]directory.BlobRow, error)
 }
 
 // Options say where attachments are kept.
@@ -84,6 +74,8 @@ type Options struct {
 	Bucket *blob.Bucket
 	Rows   Rows
 	Vault  Vault
+	// Records tell what files an account accepts.
+	Records Records
 	// ConversationKey returns a conversation's data key, for an Owner without KeyID. Nil: such
 	// attachments get a key of their own.
 	ConversationKey func(ctx context.Context, id conversation.ConversationID) (int64, error)
@@ -125,8 +117,8 @@ type Store struct {
 
 // Open opens the store. It starts no goroutine; see Run.
 func Open(o Options) (*Store, error) {
-	if o.Rows == nil || o.Vault == nil {
-		return nil, errors.New("blob: open: needs rows and a vault")
+	if o.Rows == nil || o.Records == nil || o.Vault == nil {
+		return nil, errors.New("blob: open: needs rows, records and a vault")
 	}
 	set(&o.MaxBytes, DefaultMaxBytes)
 	set(&o.MaxPixels, DefaultMaxPixels)
@@ -215,7 +207,7 @@ func result(err error) string {
 
 func (s *Store) put(ctx context.Context, o Owner, name string, r io.Reader) (conversation.File, error) {
 	limits := directory.FileLimits{MaxBytes: s.opts.MaxBytes}
-	if a, ok := s.rows.Snapshot().Account(o.Account); ok {
+	if a, ok := s.opts.Records.Snapshot().Account(o.Account); ok {
 		limits.Types = a.Files.Types
 		if a.Files.MaxBytes > 0 {
 			limits.MaxBytes = a.Files.MaxBytes
@@ -250,10 +242,10 @@ func (s *Store) put(ctx context.Context, o Owner, name string, r io.Reader) (con
 }
 
 // begin writes the row of an upload.
-func (s *Store) begin(ctx context.Context, o Owner, name string, k kind) (directory.BlobRow, meta, error) {
-	row := directory.BlobRow{
+func (s *Store) begin(ctx context.Context, o Owner, name string, k kind) (Row, meta, error) {
+	row := Row{
 		ID: conversation.NewID[conversation.BlobID](), Conversation: o.Conversation, Account: o.Account, KeyID: o.KeyID,
-		MIME: k.mime, State: directory.BlobUploading, CreatedAt: s.opts.Now(),
+		MIME: k.mime, State: StateUploading, CreatedAt: s.opts.Now(),
 	}
 	if o.Thread != (eventlog.Key{}) {
 		row.Thread = o.Thread[:]
@@ -284,11 +276,11 @@ func (s *Store) begin(ctx context.Context, o Owner, name string, k kind) (direct
 	if err != nil {
 		return row, m, err
 	}
-	return row, m, s.rows.AddBlob(ctx, row)
+	return row, m, s.rows.Add(ctx, row)
 }
 
 // fill writes the content and makes the row ready.
-func (s *Store) fill(ctx context.Context, row *directory.BlobRow, m meta, k kind, head []byte, body io.Reader) (err error) {
+func (s *Store) fill(ctx context.Context, row *Row, m meta, k kind, head []byte, body io.Reader) (err error) {
 	upload := io.MultiReader(bytes.NewReader(head), body)
 	if k.picture {
 		err = s.fillPicture(ctx, row, m, upload)
@@ -298,17 +290,13 @@ func (s *Store) fill(ctx context.Context, row *directory.BlobRow, m meta, k kind
 	if err != nil {
 		return err
 	}
-	row.State = directory.BlobReady
-	err = s.rows.FinishBlob(ctx, *row)
-	if errors.Is(err, directory.ErrNotFound) { // the conversation has ended meanwhile
-		err = ErrNotFound
-	}
-	return err
+	row.State = StateReady
+	return s.rows.Finish(ctx, *row) // ErrNotFound: the conversation has ended meanwhile
 }
 
 // fillPicture first stores the whole upload, sealed on disk, since a slow sender must not hold
 // memory or a decoder; then it checks the picture.
-func (s *Store) fillPicture(ctx context.Context, row *directory.BlobRow, m meta, upload io.Reader) error {
+func (s *Store) fillPicture(ctx context.Context, row *Row, m meta, upload io.Reader) error {
 	size, err := s.write(ctx, row.ID, m, streamUpload, upload)
 	if err != nil {
 		return err
@@ -346,19 +334,19 @@ func (s *Store) discard(ctx context.Context, id conversation.BlobID) {
 	if err := s.removeAll(ctx, id); err != nil {
 		s.log.WarnContext(ctx, "cannot remove a failed upload", "err", err)
 	}
-	if err := s.rows.EndBlob(ctx, id); err != nil {
+	if err := s.rows.End(ctx, id); err != nil {
 		s.log.WarnContext(ctx, "cannot mark a failed upload", "err", err)
 	}
 }
 
-func fileOf(row directory.BlobRow, m meta) conversation.File {
+func fileOf(row Row, m meta) conversation.File {
 	return conversation.File{Blob: row.ID, Name: m.Name, MIME: row.MIME, Size: row.Size, Width: row.Width, Height: row.Height}
 }
 
 // row reads a ready attachment's row and opens its sealed part.
-func (s *Store) row(ctx context.Context, id conversation.BlobID) (directory.BlobRow, meta, error) {
-	row, err := s.rows.Blob(ctx, id)
-	if errors.Is(err, directory.ErrNotFound) || (err == nil && row.State != directory.BlobReady) {
+func (s *Store) row(ctx context.Context, id conversation.BlobID) (Row, meta, error) {
+	row, err := s.rows.Row(ctx, id)
+	if errors.Is(err, ErrNotFound) || (err == nil && row.State != StateReady) {
 		return row, meta{}, ErrNotFound
 	}
 	if err != nil {
@@ -368,7 +356,7 @@ func (s *Store) row(ctx context.Context, id conversation.BlobID) (directory.Blob
 	return row, m, err
 }
 
-func (s *Store) openMeta(row directory.BlobRow) (m meta, err error) {
+func (s *Store) openMeta(row Row) (m meta, err error) {
 	plain, err := s.vault.Open(row.KeyID, metaAAD(row.ID), row.SealedName)
 	if err != nil {
 		return m, err
@@ -378,7 +366,7 @@ func (s *Store) openMeta(row directory.BlobRow) (m meta, err error) {
 }
 
 // Info describes a ready attachment and returns its row, which says to whom it belongs.
-func (s *Store) Info(ctx context.Context, id conversation.BlobID) (conversation.File, directory.BlobRow, error) {
+func (s *Store) Info(ctx context.Context, id conversation.BlobID) (conversation.File, Row, error) {
 	row, m, err := s.row(ctx, id)
 	if err == nil && !row.Used { // a message may name it although its row does not say so yet
 		var named bool
@@ -407,10 +395,7 @@ func (s *Store) Open(ctx context.Context, id conversation.BlobID) (conversation.
 
 // Delete removes an attachment for good; deleting it again is ErrNotFound.
 func (s *Store) Delete(ctx context.Context, id conversation.BlobID) error {
-	err := s.rows.EndBlob(ctx, id)
-	if errors.Is(err, directory.ErrNotFound) {
-		err = ErrNotFound
-	}
+	err := s.rows.End(ctx, id)
 	if err == nil {
 		err = s.removeAll(ctx, id)
 	}
@@ -426,7 +411,7 @@ func (s *Store) Erase(ctx context.Context, conv conversation.ConversationID, con
 	if _, err := s.Sweep(ctx); err != nil { // finds attachments whose row lacks the conversation, because of a kill after the commit
 		return fmt.Errorf("blob: erase: %w", err)
 	}
-	rows, err := s.rows.BlobsOf(ctx, conv)
+	rows, err := s.rows.OfConversation(ctx, conv)
 	if err != nil {
 		return fmt.Errorf("blob: erase: %w", err)
 	}

@@ -40,7 +40,7 @@ type fixture struct {
 	t       testing.TB
 	dir     string // folder of the attachments
 	db      string // the database with the rows
-	rows    *directory.Directory
+	rows    *blob.Table
 	vault   *vault.Vault
 	account conversation.AccountID // accepts 1 MiB, pictures and PDF
 	conv    conversation.ConversationID
@@ -55,12 +55,12 @@ func open(t testing.TB, change func(*blob.Options)) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = v.Close() })
-	rows, err := directory.Open(t.Context(), directory.Options{DSN: filepath.Join(base, "parley.db"), Vault: v, Poll: -1})
+	records, err := directory.Open(t.Context(), directory.Options{DSN: filepath.Join(base, "parley.db"), Vault: v, Poll: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = rows.Close() })
-	_, err = rows.Apply(t.Context(), directory.Records{
+	t.Cleanup(func() { _ = records.Close() })
+	_, err = records.Apply(t.Context(), directory.Records{
 		Services: []directory.ServiceRecord{{Name: "S"}},
 		Accounts: []directory.AccountRecord{{
 			Name: "A", Plugin: "webchat", Service: "S",
@@ -70,13 +70,13 @@ func open(t testing.TB, change func(*blob.Options)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	account, _ := rows.Snapshot().AccountByName("A")
-	f := &fixture{t: t, dir: filepath.Join(base, "files"), db: filepath.Join(base, "parley.db"), rows: rows, vault: v, account: account.ID}
+	account, _ := records.Snapshot().AccountByName("A")
+	f := &fixture{t: t, dir: filepath.Join(base, "files"), db: filepath.Join(base, "parley.db"), rows: blob.NewTable(records.Database()), vault: v, account: account.ID}
 	f.conv = conversation.NewID[conversation.ConversationID]()
 	if f.key, err = v.Assign(); err != nil {
 		t.Fatal(err)
 	}
-	o := blob.Options{Dir: f.dir, Rows: rows, Vault: v, Reserve: -1}
+	o := blob.Options{Dir: f.dir, Rows: f.rows, Records: records, Vault: v, Reserve: -1}
 	if change != nil {
 		change(&o)
 		f.dir = o.Dir
@@ -369,7 +369,7 @@ func TestFailedUploadLeavesNothing(t *testing.T) {
 	if got := f.objects(); len(got) != 0 {
 		t.Errorf("failed uploads left %v", got)
 	}
-	if rows, err := f.rows.BlobsOf(t.Context(), f.conv); err != nil || len(rows) != 0 {
+	if rows, err := f.rows.OfConversation(t.Context(), f.conv); err != nil || len(rows) != 0 {
 		t.Errorf("failed uploads left rows %v, %v", rows, err)
 	}
 }
@@ -478,14 +478,14 @@ func TestSweep(t *testing.T) {
 	if n := f.swept(); n != 0 {
 		t.Errorf("Sweep on the first day: %d; want 0", n)
 	}
-	if row, err := f.rows.Blob(ctx, unmarked.Blob); err != nil || !row.Used || row.Conversation != f.conv {
+	if row, err := f.rows.Row(ctx, unmarked.Blob); err != nil || !row.Used || row.Conversation != f.conv {
 		t.Errorf("named by a committed message: row %+v, %v; want used", row, err)
 	}
-	aged := directory.BlobRow{
+	aged := blob.Row{
 		ID: conversation.NewID[conversation.BlobID](), Conversation: f.conv, KeyID: f.key, MIME: "application/pdf",
-		SealedName: []byte("x"), State: directory.BlobUploading, CreatedAt: time.Now().Add(-25 * time.Hour),
+		SealedName: []byte("x"), State: blob.StateUploading, CreatedAt: time.Now().Add(-25 * time.Hour),
 	}
-	if err := f.rows.AddBlob(ctx, aged); err != nil {
+	if err := f.rows.Add(ctx, aged); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.age(late.Blob); err != nil {
@@ -597,8 +597,8 @@ func TestEndOfConversation(t *testing.T) {
 func TestRunRemovesAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conv := conversation.NewID[conversation.ConversationID]()
-		rows := &oneRow{row: directory.BlobRow{ID: conversation.NewID[conversation.BlobID](), Conversation: conv, State: directory.BlobReady, CreatedAt: time.Now()}}
-		s, err := blob.Open(blob.Options{Bucket: memblob.OpenBucket(nil), Rows: rows, Vault: noVault{}, Reserve: -1})
+		rows := &oneRow{row: blob.Row{ID: conversation.NewID[conversation.BlobID](), Conversation: conv, State: blob.StateReady, CreatedAt: time.Now()}}
+		s, err := blob.Open(blob.Options{Bucket: memblob.OpenBucket(nil), Rows: rows, Records: noRecords{}, Vault: noVault{}, Reserve: -1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -608,12 +608,12 @@ func TestRunRemovesAtTheEnd(t *testing.T) {
 		synctest.Wait()
 		s.Ended(conv)
 		synctest.Wait()
-		if rows.state() != directory.BlobOrphaned {
+		if rows.state() != blob.StateOrphaned {
 			t.Errorf("at the end: %s, want orphaned", rows.state())
 		}
 		time.Sleep(61 * time.Second)
 		synctest.Wait()
-		if rows.state() != directory.BlobDeleted {
+		if rows.state() != blob.StateDeleted {
 			t.Errorf("a minute later: %s, want deleted", rows.state())
 		}
 		stop()
@@ -628,54 +628,56 @@ func TestRunRemovesAtTheEnd(t *testing.T) {
 type oneRow struct {
 	blob.Rows
 	mu  sync.Mutex
-	row directory.BlobRow
+	row blob.Row
 }
 
-func (r *oneRow) state() directory.BlobState {
+func (r *oneRow) state() blob.State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.row.State
 }
 
-func (r *oneRow) UnusedBlobs(_ context.Context, after conversation.BlobID, _ int) ([]directory.BlobRow, error) {
+func (r *oneRow) Unused(_ context.Context, after conversation.BlobID, _ int) ([]blob.Row, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.row.State == directory.BlobDeleted || !after.IsZero() {
+	if r.row.State == blob.StateDeleted || !after.IsZero() {
 		return nil, nil
 	}
-	return []directory.BlobRow{r.row}, nil
+	return []blob.Row{r.row}, nil
 }
 
-func (r *oneRow) UnusedBlobsOf(_ context.Context, conv conversation.ConversationID) ([]directory.BlobRow, error) {
+func (r *oneRow) UnusedOf(_ context.Context, conv conversation.ConversationID) ([]blob.Row, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if conv != r.row.Conversation || r.row.State == directory.BlobDeleted {
+	if conv != r.row.Conversation || r.row.State == blob.StateDeleted {
 		return nil, nil
 	}
-	return []directory.BlobRow{r.row}, nil
+	return []blob.Row{r.row}, nil
 }
 
-func (r *oneRow) OrphanBlob(_ context.Context, id conversation.BlobID, at time.Time) error {
+func (r *oneRow) Orphan(_ context.Context, id conversation.BlobID, at time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if id != r.row.ID || r.row.State != directory.BlobReady {
-		return directory.ErrNotFound
+	if id != r.row.ID || r.row.State != blob.StateReady {
+		return blob.ErrNotFound
 	}
-	r.row.State, r.row.OrphanedAt = directory.BlobOrphaned, at
+	r.row.State, r.row.OrphanedAt = blob.StateOrphaned, at
 	return nil
 }
 
 func (r *oneRow) EndOrphan(_ context.Context, id conversation.BlobID) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if id != r.row.ID || r.row.State != directory.BlobOrphaned {
-		return directory.ErrNotFound
+	if id != r.row.ID || r.row.State != blob.StateOrphaned {
+		return blob.ErrNotFound
 	}
-	r.row.State = directory.BlobDeleted
+	r.row.State = blob.StateDeleted
 	return nil
 }
 
 type noVault struct{ blob.Vault }
+
+type noRecords struct{ blob.Records }
 
 // age makes attachments a day older, directly in the database.
 func (f *fixture) age(ids ...conversation.BlobID) error {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/directory"
 )
 
 // How often Run looks for attachments to remove.
@@ -80,7 +79,7 @@ func (s *Store) Ended(conv conversation.ConversationID) {
 
 // orphan marks the attachments of an ended conversation that no message names.
 func (s *Store) orphan(ctx context.Context, conv conversation.ConversationID) (n int, err error) {
-	rows, err := s.rows.UnusedBlobsOf(ctx, conv)
+	rows, err := s.rows.UnusedOf(ctx, conv)
 	for i := range rows {
 		marked, err := s.mark(ctx, &rows[i])
 		if err != nil {
@@ -94,12 +93,12 @@ func (s *Store) orphan(ctx context.Context, conv conversation.ConversationID) (n
 }
 
 // mark makes a row an orphan unless the log has a message that names it.
-func (s *Store) mark(ctx context.Context, row *directory.BlobRow) (bool, error) {
+func (s *Store) mark(ctx context.Context, row *Row) (bool, error) {
 	if named, err := s.followLog(ctx, row.ID); named || err != nil {
 		return false, err
 	}
-	err := s.rows.OrphanBlob(ctx, row.ID, s.opts.Now())
-	if errors.Is(err, directory.ErrNotFound) {
+	err := s.rows.Orphan(ctx, row.ID, s.opts.Now())
+	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
 	return err == nil, err
@@ -118,7 +117,7 @@ func (s *Store) Sweep(ctx context.Context) (n int, err error) {
 func (s *Store) sweep(ctx context.Context) (deleted, marked int, err error) {
 	var after conversation.BlobID
 	for {
-		rows, err := s.rows.UnusedBlobs(ctx, after, sweepPage)
+		rows, err := s.rows.Unused(ctx, after, sweepPage)
 		if err != nil {
 			return deleted, marked, fmt.Errorf("blob: sweep: %w", err)
 		}
@@ -142,8 +141,8 @@ func (s *Store) sweep(ctx context.Context) (deleted, marked int, err error) {
 }
 
 // look handles one attachment that is not marked as used.
-func (s *Store) look(ctx context.Context, row *directory.BlobRow) (gone, waits bool, err error) {
-	if row.State != directory.BlobOrphaned {
+func (s *Store) look(ctx context.Context, row *Row) (gone, waits bool, err error) {
+	if row.State != StateOrphaned {
 		due := s.opts.Now().Sub(row.CreatedAt) >= OrphanAge
 		if !due && !row.Conversation.IsZero() && s.opts.Over != nil {
 			if due, err = s.opts.Over(ctx, row.Conversation); err != nil {
@@ -164,7 +163,7 @@ func (s *Store) look(ctx context.Context, row *directory.BlobRow) (gone, waits b
 		return false, true, nil
 	}
 	err = s.rows.EndOrphan(ctx, row.ID)
-	if errors.Is(err, directory.ErrNotFound) { // a message has taken it just now
+	if errors.Is(err, ErrNotFound) { // a message has taken it just now
 		return false, false, nil
 	}
 	if err == nil {
@@ -218,9 +217,9 @@ func (s *Store) stray(ctx context.Context, key string) (bool, error) {
 	if ending != "" && ending != "t" {
 		return true, nil // an upload or a temporary file that is a day old
 	}
-	row, err := s.rows.Blob(ctx, id)
-	if errors.Is(err, directory.ErrNotFound) {
+	row, err := s.rows.Row(ctx, id)
+	if errors.Is(err, ErrNotFound) {
 		return true, nil
 	}
-	return err == nil && row.State == directory.BlobDeleted, err
+	return err == nil && row.State == StateDeleted, err
 }

@@ -1,8 +1,7 @@
 // Package directory keeps the records of an installation: users, teams,
-// skills, services, accounts and contacts; beside them login sessions, the
-// audit trail and the rows of attachments (DESIGN.md 2, 5). They live in the
-// database of the log, in tables of their own, behind the handle of
-// core/database.
+// skills, services, accounts and contacts; beside them login sessions and the
+// audit trail (DESIGN.md 2, 5). They live in the database of the log, in tables
+// of their own, behind the handle of core/database.
 //
 // Hot reads come from an immutable Snapshot in memory, which every change
 // replaces; Changes tells when. A change made by another process on the same

@@ -47,10 +47,10 @@ func newFiling(t *testing.T, log eventlog.Log) *filing {
 	return f
 }
 
-func openBlobs(t testing.TB, dir string, log eventlog.Log, rows *directory.Directory, v *vault.Vault) *blob.Store {
+func openBlobs(t testing.TB, dir string, log eventlog.Log, records *directory.Directory, v *vault.Vault) *blob.Store {
 	t.Helper()
 	s, err := blob.Open(blob.Options{
-		Dir: dir, Rows: rows, Vault: v, Reserve: -1, ConversationKey: blob.ConversationKey(log), Named: blob.Named(log, v), Over: blob.Over(log),
+		Dir: dir, Rows: blob.NewTable(records.Database()), Records: records, Vault: v, Reserve: -1, ConversationKey: blob.ConversationKey(log), Named: blob.Named(log, v), Over: blob.Over(log),
 	})
 	must(t, err)
 	t.Cleanup(func() { must(t, s.Close()) })
@@ -106,9 +106,9 @@ func (f *filing) said(r *router.Router, a plugin.Ack) []conversation.Part {
 	return body.Parts
 }
 
-func (f *filing) row(id conversation.BlobID) directory.BlobRow {
+func (f *filing) row(id conversation.BlobID) blob.Row {
 	f.t.Helper()
-	row, err := f.dir.Blob(context.Background(), id)
+	row, err := blob.NewTable(f.dir.Database()).Row(context.Background(), id)
 	must(f.t, err)
 	return row
 }
@@ -291,10 +291,10 @@ func TestRefusedMessageTakesNothing(t *testing.T) {
 	if _, err := f.store.Sweep(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if row := f.row(file.Blob); row.State != directory.BlobOrphaned {
+	if row := f.row(file.Blob); row.State != blob.StateOrphaned {
 		t.Errorf("what was uploaded to the chat that is over: %s, want orphaned", row.State)
 	}
-	if row := f.row(other.Blob); row.State != directory.BlobReady {
+	if row := f.row(other.Blob); row.State != blob.StateReady {
 		t.Errorf("what waits for a text: %s, want ready", row.State)
 	}
 }
@@ -412,7 +412,7 @@ func TestKillBetweenClaimAndConfirmation(t *testing.T) {
 					r.PluginReady("text", "text-1", newPort(textInfo()))
 					_, err := f.store.Sweep(t.Context()) // as after each start
 					must(t, err)
-					if row := f.row(id); row.Used != committed || row.State != directory.BlobReady {
+					if row := f.row(id); row.Used != committed || row.State != blob.StateReady {
 						t.Errorf("after the start: %+v; want used %v", row, committed)
 					}
 					if again {

@@ -33,7 +33,7 @@ type Log interface {
 // Blobs is what the API needs of the attachment store.
 type Blobs interface {
 	Put(ctx context.Context, o blob.Owner, name, mime string, r io.Reader) (conversation.File, error)
-	Info(ctx context.Context, id conversation.BlobID) (conversation.File, directory.BlobRow, error)
+	Info(ctx context.Context, id conversation.BlobID) (conversation.File, blob.Row, error)
 	SignURL(id conversation.BlobID, ttl time.Duration, thumbnail bool) string
 }
 

@@ -146,7 +146,7 @@ func buildHouse(t *testing.T, mend func(*house, *api.Options)) *house {
 	h.vault = v
 	h.dir, err = directory.Open(t.Context(), directory.Options{DSN: filepath.Join(dir, "parley.db"), Vault: v, Poll: -1})
 	must(err)
-	blobs, err := blob.Open(blob.Options{Dir: filepath.Join(dir, "blobs"), Rows: h.dir, Vault: v, MaxBytes: 100_000, UploaderBytes: 1_000_000, Reserve: -1})
+	blobs, err := blob.Open(blob.Options{Dir: filepath.Join(dir, "blobs"), Rows: blob.NewTable(h.dir.Database()), Records: h.dir, Vault: v, MaxBytes: 100_000, UploaderBytes: 1_000_000, Reserve: -1})
 	must(err)
 	h.auth, err = auth.New(t.Context(), auth.Options{Directory: h.dir, SameOrigin: gateway.SameOrigin, PairBurst: 100, IPBurst: 100, LoginBurst: 100})
 	must(err)

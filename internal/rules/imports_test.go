@@ -30,7 +30,7 @@ var house = []rule{
 	{"core/database", nil, "opens the tables beside the log; knows no statement"},
 	{"core/kv", []string{"core/database"}, "plugins' values, sealed by a vault that is handed in"},
 	{"core/directory", []string{".", "core/conversation", "core/database", "core/vault"}, "records; secrets are sealed by the vault"},
-	{"core/blob", []string{".", "core/conversation", "core/directory", "core/eventlog", "core/vault", "core/plugin", "internal/quota"}, "rows in the directory, keys in the vault, the plugins' door to attachments, and what an agent has used"},
+	{"core/blob", []string{".", "core/conversation", "core/database", "core/directory", "core/eventlog", "core/vault", "core/plugin", "internal/quota"}, "what accounts take is in the directory, keys are in the vault; the plugins' door to attachments, and what an agent has used"},
 	{"core/plugin", []string{"core/conversation"}, "what core and plugin host say to each other; does nothing"},
 	{"core/pluginhost", []string{".", "core/conversation", "core/plugin", "plugins/contract", "internal/freeport"}, "speaks the contract; knows the core by the nouns in plugin; its tests come back to ports"},
 	{"core/outbox", []string{"core/conversation", "core/eventlog", "core/plugin"}, "pending commands; asks the router by interfaces of its own"},
