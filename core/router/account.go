@@ -8,6 +8,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/messages"
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
@@ -186,7 +187,7 @@ func refusedBody(in plugin.Inbound) *RefusedBody {
 	if in.Action != nil && in.Action.Start != nil {
 		b.Parts = in.Action.Start.Parts
 	}
-	if len(b.Parts) > maxParts || checkParts(b.Parts) == "too_large" {
+	if messages.Check(b.Parts) == "too_large" {
 		b.Parts = nil // the refusal's code says so; its text is not worth keeping
 	}
 	if len(b.Thread) > maxField {

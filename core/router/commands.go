@@ -11,6 +11,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/messages"
 	"github.com/parley-gateway/parley/core/order"
 	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/readers"
@@ -88,18 +89,17 @@ func (r *Router) Send(ctx context.Context, req SendRequest) (Sent, error) {
 	if req.ClientID != "" {
 		from = r.order.Arrived(order.Item{Author: agentIn(req.Agent, req.Conversation), ID: req.ClientID, Repeats: true})
 	}
-	post, err := r.agentPost(u, req.ClientID, req.Parts)
+	post, err := r.agentPost(u, req.ClientID, req.Parts, req.ReplyTo)
 	if err != nil {
 		r.note(&from, err)
 		return Sent{}, fmt.Errorf("router: send: %w", err)
 	}
-	post.ReplyTo, post.Refs = req.ReplyTo, refsOf(req.Parts, req.ReplyTo)
 	id, t := post.ID, &task{from: from, cmd: post}
 	t.prepare = func(t *task, s *conversation.State) error {
 		if !s.JoinedAgent(u.ID) {
 			return nil // refused by the rules; who has no part learns nothing of its messages and files
 		}
-		if err := r.lookUp(post, s); err != nil {
+		if err := r.messages.LookUp(r.ctx, post, s); err != nil {
 			return err
 		}
 		return r.attach(t, post, s.ID)
@@ -126,25 +126,9 @@ func agentIn(id conversation.AgentID, conv conversation.ConversationID) order.Au
 	return order.Author{In: conv, Of: string(id[:])}
 }
 
-// agentPost makes the command for an agent's message of one part or more. What
-// of mark-up is left decides whether there is anything to send.
-func (r *Router) agentPost(u directory.User, clientID string, parts []conversation.Part) (*conversation.Post, error) {
-	parts = r.clean(parts)
-	switch code := checkParts(parts); {
-	case code == "too_large":
-		return nil, ErrTooLarge
-	case code != "" || len(parts) == 0:
-		return nil, ErrInvalid
-	}
-	body, err := json.Marshal(conversation.MessageBody{Parts: parts, Name: u.Name})
-	if err != nil {
-		return nil, fmt.Errorf("encode message: %w", err)
-	}
-	kinds, blobs := kindsOf(parts)
-	return &conversation.Post{
-		ID: conversation.NewID[conversation.MessageID](), Author: conversation.Author{Kind: conversation.Agent, Agent: u.ID}, ClientID: clientID,
-		Kinds: kinds, Blobs: blobs, ReceivedAt: r.now().UTC(), Body: body,
-	}, nil
+// agentPost makes the command for an agent's message.
+func (r *Router) agentPost(u directory.User, clientID string, parts []conversation.Part, replyTo conversation.MessageID) (*conversation.Post, error) {
+	return r.messages.FromAgent(u.ID, messages.Written{Parts: parts, ClientID: clientID, Name: u.Name, ReplyTo: replyTo, ReceivedAt: r.now().UTC()})
 }
 
 // messageAt reads the id of a logged message.

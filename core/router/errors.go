@@ -6,6 +6,7 @@ import (
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/agents"
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/messages"
 	"github.com/parley-gateway/parley/core/order"
 )
 
@@ -21,9 +22,9 @@ var (
 	// ErrUnknownAgent: no such user, or disabled.
 	ErrUnknownAgent = errors.New("no such agent")
 	// ErrInvalid: the request contradicts itself or is out of bounds.
-	ErrInvalid = errors.New("invalid request")
+	ErrInvalid = messages.ErrInvalid
 	// ErrTooLarge: a message is longer than can be kept.
-	ErrTooLarge = errors.New("message too large")
+	ErrTooLarge = messages.ErrTooLarge
 	// ErrDenied: the agent has no right to this.
 	ErrDenied = errors.New("not allowed")
 	// ErrNoSender: there is no account from which the agent could begin this.

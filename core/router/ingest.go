@@ -7,18 +7,14 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/messages"
 	"github.com/parley-gateway/parley/core/order"
 	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/readers"
 )
 
-// Limits of what a plugin may bring in one event.
-const (
-	maxText  = 64 << 10 // bytes of text over all parts
-	maxParts = 32
-	maxField = 4 << 10 // bytes of one name, address, attribute or URL
-	maxEmoji = 64      // bytes of a reaction: one emoji, of several code points perhaps
-)
+// maxField bounds one name, address, attribute or URL of an event, in bytes.
+const maxField = 4 << 10
 
 // arrival is an inbound event on its way to a conversation.
 type arrival struct {
@@ -79,7 +75,7 @@ func check(in *plugin.Inbound) string {
 		if len(m.Parts) == 0 || len(m.ClientID) > 64 || len(m.Address) > maxField || len(m.Name) > maxField {
 			return "invalid"
 		}
-		return checkParts(m.Parts)
+		return messages.Check(m.Parts)
 	}
 	if a := in.Action; a != nil {
 		if s := a.Start; s != nil {
@@ -91,7 +87,7 @@ func check(in *plugin.Inbound) string {
 			if len(s.ClientID) > 64 || !checkAttributes(s.Body.Attributes) || !checkPage(s.Body.Page) {
 				return "invalid"
 			}
-			return checkParts(s.Parts)
+			return messages.Check(s.Parts)
 		}
 		if !checkAttributes(a.Attributes) || !checkPage(a.Page) {
 			return "invalid"
@@ -114,46 +110,6 @@ func checkAttributes(m map[string]string) bool {
 		}
 	}
 	return true
-}
-
-func checkParts(parts []conversation.Part) string {
-	if len(parts) > maxParts {
-		return "too_large"
-	}
-	size := 0
-	for i := range parts {
-		p := &parts[i]
-		size += len(p.Text) + len(p.HTML)
-		if p.Raw != nil {
-			size += len(p.Raw.Data)
-		}
-		if p.Edit != nil {
-			size += len(p.Edit.Text)
-		}
-		if p.Reaction != nil && (len(p.Reaction.Emoji) > maxEmoji || !utf8.ValidString(p.Reaction.Emoji)) || p.Edit != nil && !utf8.ValidString(p.Edit.Text) {
-			return "invalid"
-		}
-		if !utf8.ValidString(p.Text) || !utf8.ValidString(p.HTML) {
-			return "invalid"
-		}
-		switch p.Kind {
-		case conversation.PartText, conversation.PartRichText:
-			if p.Text == "" && p.HTML == "" {
-				return "invalid"
-			}
-		case conversation.PartFile:
-			if p.File == nil || p.File.Blob.IsZero() {
-				return "invalid"
-			}
-		case "":
-			return "invalid"
-		default: // the size is all that matters of the rest
-		}
-	}
-	if size > maxText {
-		return "too_large"
-	}
-	return ""
 }
 
 // refusalCode is the code with which an event is refused for good; "" when err is no

@@ -1,6 +1,8 @@
 package router
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/parley-gateway/parley/core/acd"
@@ -9,15 +11,13 @@ import (
 // metrics of the router (SPEC Z2). Labels are bounded: plugins and services
 // that exist, published codes and causes.
 type metrics struct {
-	events     prometheus.Counter
-	conflicts  prometheus.Counter
-	doubts     prometheus.Counter
-	behind     prometheus.Counter
-	newer      prometheus.Counter
-	refused    *prometheus.CounterVec
-	unresolved *prometheus.CounterVec
-	missing    prometheus.Counter
-	append     prometheus.Histogram
+	events    prometheus.Counter
+	conflicts prometheus.Counter
+	doubts    prometheus.Counter
+	behind    prometheus.Counter
+	newer     prometheus.Counter
+	refused   *prometheus.CounterVec
+	append    prometheus.Histogram
 
 	waiting *prometheus.Desc
 	oldest  *prometheus.Desc
@@ -35,21 +35,19 @@ func newMetrics() *metrics {
 		})
 	}
 	return &metrics{
-		events:     prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_conversation_events_total", Help: "Events of conversations made durable by this node."}),
-		conflicts:  prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_conflicts_total", Help: "Decisions taken again because another writer was first."}),
-		doubts:     prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_doubts_total", Help: "Appends of which the log could not say whether they were written; each was looked up afterwards."}),
-		behind:     prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_behind_total", Help: "Events and commands to come again because an earlier one of the same author, which the store refused, has to come first."}),
-		newer:      prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_newer_total", Help: "Times that a conversation or agent was left alone because a newer version of the gateway keeps it."}),
-		refused:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_inbound_refused_total", Help: "Inbound events refused for good, by channel and code."}, []string{"channel", "code"}),
-		unresolved: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_inbound_unresolved_replies_total", Help: "Customers' messages kept without the message that they reply to, which is none of their conversation."}, []string{"channel"}),
-		missing:    prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_inbound_attachments_missing_total", Help: "Attachments that customers' messages named and their threads did not have; the messages were kept."}),
-		append:     histogram("parley_router_append_seconds", "Time from a decision to its commit.", []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}),
-		waiting:    prometheus.NewDesc("parley_queue_waiting", "Requests that wait for an agent.", []string{"service"}, nil),
-		oldest:     prometheus.NewDesc("parley_queue_oldest_wait_seconds", "Age of the longest waiting request.", []string{"service"}, nil),
-		agents:     prometheus.NewDesc("parley_agents", "Agents by status.", []string{"status"}, nil),
-		lives:      prometheus.NewDesc("parley_router_conversations_in_memory", "Conversations that the router has in memory.", nil, nil),
-		doubted:    prometheus.NewDesc("parley_router_streams_in_doubt", "Conversations and agents of which it is not known yet whether an append was written.", nil, nil),
-		threads:    prometheus.NewDesc("parley_router_threads_in_memory", "Threads of accounts that the router has in memory.", nil, nil),
+		events:    prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_conversation_events_total", Help: "Events of conversations made durable by this node."}),
+		conflicts: prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_conflicts_total", Help: "Decisions taken again because another writer was first."}),
+		doubts:    prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_doubts_total", Help: "Appends of which the log could not say whether they were written; each was looked up afterwards."}),
+		behind:    prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_behind_total", Help: "Events and commands to come again because an earlier one of the same author, which the store refused, has to come first."}),
+		newer:     prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_newer_total", Help: "Times that a conversation or agent was left alone because a newer version of the gateway keeps it."}),
+		refused:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_inbound_refused_total", Help: "Inbound events refused for good, by channel and code."}, []string{"channel", "code"}),
+		append:    histogram("parley_router_append_seconds", "Time from a decision to its commit.", []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}),
+		waiting:   prometheus.NewDesc("parley_queue_waiting", "Requests that wait for an agent.", []string{"service"}, nil),
+		oldest:    prometheus.NewDesc("parley_queue_oldest_wait_seconds", "Age of the longest waiting request.", []string{"service"}, nil),
+		agents:    prometheus.NewDesc("parley_agents", "Agents by status.", []string{"status"}, nil),
+		lives:     prometheus.NewDesc("parley_router_conversations_in_memory", "Conversations that the router has in memory.", nil, nil),
+		doubted:   prometheus.NewDesc("parley_router_streams_in_doubt", "Conversations and agents of which it is not known yet whether an append was written.", nil, nil),
+		threads:   prometheus.NewDesc("parley_router_threads_in_memory", "Threads of accounts that the router has in memory.", nil, nil),
 	}
 }
 
@@ -70,7 +68,8 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 
 func (c collector) parts() []prometheus.Collector {
 	m := c.r.metrics
-	return append(append(c.r.outbox.Collectors(), c.r.agents.Collectors()...), m.events, m.conflicts, m.doubts, m.behind, m.newer, m.refused, m.unresolved, m.missing, m.append)
+	return slices.Concat(c.r.outbox.Collectors(), c.r.agents.Collectors(), c.r.messages.Collectors(),
+		[]prometheus.Collector{m.events, m.conflicts, m.doubts, m.behind, m.newer, m.refused, m.append})
 }
 
 // Collect implements prometheus.Collector.

@@ -208,7 +208,7 @@ func (r *Router) outboundCommand(u directory.User, from Sender, th *thread, req 
 		cmd.Service, cmd.Rules, cmd.AssignedBody = from.Service, svc.rules, encode(conversation.AssignedBody{Name: svc.name})
 	}
 	if err == nil && len(req.Parts) > 0 {
-		cmd.First, err = r.agentPost(u, req.ClientID, req.Parts)
+		cmd.First, err = r.agentPost(u, req.ClientID, req.Parts, conversation.MessageID{})
 	}
 	if err != nil {
 		return cmd, fmt.Errorf("router: begin: %w", err)

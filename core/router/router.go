@@ -9,15 +9,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/microcosm-cc/bluemonday"
-
 	"github.com/parley-gateway/parley/core/agents"
-	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/bus"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/dispatch"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/messages"
 	"github.com/parley-gateway/parley/core/order"
 	"github.com/parley-gateway/parley/core/outbox"
 	"github.com/parley-gateway/parley/core/plugin"
@@ -46,9 +44,7 @@ type Directory interface {
 // Blobs is what the router needs of the attachments (blob.Store). Whose an
 // attachment is, the log decides: an append binds blob.LogKey of each.
 type Blobs interface {
-	// Find describes the attachments that a message names, in order, and changes
-	// nothing. Where the sender may name none, the entry is zero.
-	Find(ctx context.Context, by blob.Sender, ids []conversation.BlobID) ([]blob.Found, error)
+	messages.Blobs
 	// Take records after the commit that a message of the conversation has them.
 	Take(ctx context.Context, conv conversation.ConversationID, ids []conversation.BlobID) error
 	// FollowLog records what the log says of an attachment.
@@ -79,7 +75,6 @@ type Router struct {
 	bus    bus.Bus
 	logger *slog.Logger
 	now    func() time.Time
-	html   *bluemonday.Policy
 
 	ctx     context.Context //nolint:containedctx // ends when the router stops
 	cancel  context.CancelFunc
@@ -103,13 +98,14 @@ type Router struct {
 	agents   *agents.Keeper
 	dispatch *dispatch.Assigner
 
-	timers  *timers.Timers[timerID]
-	readers *readers.Readers
-	outbox  *outbox.Outbox
-	order   *order.Keeper
-	lookups chan struct{} // threads being looked up for signals
-	metrics *metrics
-	doubts  doubts
+	timers   *timers.Timers[timerID]
+	readers  *readers.Readers
+	outbox   *outbox.Outbox
+	order    *order.Keeper
+	messages *messages.Maker
+	lookups  chan struct{} // threads being looked up for signals
+	metrics  *metrics
+	doubts   doubts
 }
 
 // New makes a router. Nothing runs before Start.
@@ -117,14 +113,8 @@ func New(o Options) (*Router, error) {
 	if o.Node == "" || o.Log == nil || o.Vault == nil || o.Directory == nil || o.Bus == nil || o.Logger == nil {
 		return nil, errors.New("router: incomplete options")
 	}
-	html := bluemonday.NewPolicy()
-	html.AllowElements("i", "b", "em", "strong", "br")
-	html.AllowAttrs("href").OnElements("a")
-	html.AllowURLSchemes("http", "https")
-	html.RequireNoReferrerOnLinks(true)
-	html.AddTargetBlankToFullyQualifiedLinks(true)
 	r := &Router{
-		node: o.Node, log: o.Log, vault: o.Vault, dir: o.Directory, blobs: o.Blobs, bus: o.Bus, logger: o.Logger, now: o.Now, html: html,
+		node: o.Node, log: o.Log, vault: o.Vault, dir: o.Directory, blobs: o.Blobs, bus: o.Bus, logger: o.Logger, now: o.Now,
 		lives: map[conversation.ConversationID]*live{}, away: map[conversation.ConversationID]struct{}{},
 		threads: map[threadID]*thread{}, threadsByKey: map[threadHash]*thread{},
 		metrics: newMetrics(),
@@ -142,7 +132,7 @@ func New(o Options) (*Router, error) {
 		Conflicts: r.metrics.conflicts, Newer: r.metrics.newer})
 	r.dispatch = dispatch.New(dispatch.Options{
 		Node: r.node, Log: r.log, Directory: r.dir, Conversations: forDispatch{r}, Runner: runner{r}, Logger: r.logger, Now: r.now})
-	r.order = order.New()
+	r.order, r.messages = order.New(), messages.New(r.log, r.blobs, r.logger)
 	r.lookups = make(chan struct{}, maxLookups)
 	return r, nil
 }

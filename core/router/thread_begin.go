@@ -15,8 +15,6 @@ import (
 func (th *thread) begin(a arrival) {
 	r, in := th.r, a.in
 	var body conversation.StartedBody
-	var parts []conversation.Part
-	var clientID string
 	if !r.order.Admits(&a.from) {
 		r.metrics.behind.Inc()
 		a.done(r.ack(conversation.ConversationID{}, outcome{}, errBehind))
@@ -29,7 +27,7 @@ func (th *thread) begin(a arrival) {
 	}
 	switch {
 	case in.Action != nil && in.Action.Start != nil:
-		body, parts, clientID = in.Action.Start.Body, in.Action.Start.Parts, in.Action.Start.ClientID
+		body = in.Action.Start.Body
 	case in.Action != nil && in.Action.OptOut != nil:
 		th.ackLogged(a, r.logConsent(in))
 		return
@@ -44,7 +42,6 @@ func (th *thread) begin(a arrival) {
 			return
 		}
 		body.Address, body.Name = in.Message.Address, in.Message.Name
-		parts, clientID = in.Message.Parts, in.Message.ClientID
 	default:
 		th.refuse(a, "ended")
 		return
@@ -53,7 +50,7 @@ func (th *thread) begin(a arrival) {
 		body.Address = in.Thread
 	}
 	body.Thread = in.Thread
-	cmd, err := r.startCommand(a.acc, th, in, body, parts, clientID)
+	cmd, err := r.startCommand(a.acc, th, in, body)
 	if err != nil {
 		th.ackLogged(a, r.refuseNow(in, "no_service"))
 		return
@@ -127,7 +124,7 @@ func (th *thread) ackLogged(a arrival, ack plugin.Ack) {
 }
 
 // startCommand opens a conversation for the account's target.
-func (r *Router) startCommand(acc account, th *thread, in plugin.Inbound, body conversation.StartedBody, parts []conversation.Part, clientID string) (conversation.Start, error) {
+func (r *Router) startCommand(acc account, th *thread, in plugin.Inbound, body conversation.StartedBody) (conversation.Start, error) {
 	info, _ := r.pluginInfo(in.Plugin)
 	cmd := conversation.Start{
 		ID: conversation.NewID[conversation.ConversationID](), Kind: conversation.Inbound, Channel: in.Plugin,
@@ -160,9 +157,9 @@ func (r *Router) startCommand(acc account, th *thread, in plugin.Inbound, body c
 	} else {
 		return cmd, ErrNoService
 	}
-	if len(parts) > 0 {
-		// What it replies to can only be of an earlier conversation.
-		post, err := r.customerPost(in, parts, clientID, body.Name, conversation.MessageID{})
+	if first := wrote(&in); len(first.Parts) > 0 {
+		first.ReplyTo = conversation.MessageID{} // it can only be of an earlier conversation
+		post, err := r.messages.FromCustomer(first)
 		if err != nil {
 			return cmd, err
 		}

@@ -123,7 +123,7 @@ func (th *thread) pass(l *live, a arrival) {
 	t := &task{from: a.from, account: in.Account, cameOn: th.key, external: r.externals(in)}
 	switch {
 	case in.Message != nil:
-		cmd, err := r.customerPost(in, in.Message.Parts, in.Message.ClientID, in.Message.Name, in.Message.ReplyTo)
+		cmd, err := r.messages.FromCustomer(wrote(&in))
 		if err != nil {
 			a.done(plugin.Ack{Status: plugin.Refused, Code: "invalid"})
 			return
@@ -185,7 +185,7 @@ func (r *Router) actionCommand(in plugin.Inbound) (conversation.Command, error) 
 		if len(a.Start.Parts) == 0 {
 			return nil, nil
 		}
-		return r.customerPost(in, a.Start.Parts, a.Start.ClientID, a.Start.Body.Name, conversation.MessageID{})
+		return r.messages.FromCustomer(wrote(&in))
 	case a.Page != nil:
 		body, err := json.Marshal(a.Page)
 		return conversation.Visit{Body: body}, err

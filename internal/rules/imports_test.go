@@ -35,9 +35,10 @@ var house = []rule{
 	{"core/pluginhost", []string{".", "core/conversation", "core/plugin", "plugins/contract", "internal/freeport"}, "speaks the contract; knows the core by the nouns in plugin; its tests come back to ports"},
 	{"core/outbox", []string{"core/conversation", "core/eventlog", "core/plugin"}, "pending commands; asks the router by interfaces of its own"},
 	{"core/readers", []string{".", "core/conversation", "core/eventlog", "core/plugin", "core/vault"}, "who reads; asks the router by an interface of its own"},
+	{"core/messages", []string{"core/blob", "core/conversation", "core/eventlog"}, "makes commands of what people write; asks the log and the attachments, and nobody else"},
 	{"core/agents", []string{"core/acd", "core/bus", "core/conversation", "core/eventlog"}, "keeps streams and lets acd decide; is told nothing of conversations but their events"},
 	{"core/dispatch", []string{"core/acd", "core/conversation", "core/directory", "core/eventlog"}, "asks acd and tells who keeps conversations, whom it does not know"},
-	{"core/router", []string{".", "core/acd", "core/agents", "core/blob", "core/bus", "core/conversation", "core/directory", "core/dispatch", "core/eventlog", "core/order", "core/outbox", "core/plugin", "core/readers", "core/timers", "core/vault"}, "carries out what conversation and acd decide; who runs plugins it does not know"},
+	{"core/router", []string{".", "core/acd", "core/agents", "core/blob", "core/bus", "core/conversation", "core/directory", "core/dispatch", "core/eventlog", "core/messages", "core/order", "core/outbox", "core/plugin", "core/readers", "core/timers", "core/vault"}, "carries out what conversation and acd decide; who runs plugins it does not know"},
 
 	{"gateway", []string{"config", "core", "gateway", "plugins/contract/identity", "internal/wsframe"}, "identity is the header that plugins behind the proxy check; wsframe checks and writes its sockets' frames"},
 	{"gateway/api", []string{"core", "gateway/auth", "gateway/limit"}, "answers requests; the stream beside it is handed in"},

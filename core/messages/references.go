@@ -1,6 +1,7 @@
-package router
+package messages
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/parley-gateway/parley/core/conversation"
@@ -35,9 +36,9 @@ func refsOf(parts []conversation.Part, replyTo conversation.MessageID) (refs []c
 	return refs
 }
 
-// lookUp completes a message's references from the conversation's log, the newest
+// LookUp completes a message's references from the conversation's log, the newest
 // events first. What it does not find stays without an author, which Decide refuses.
-func (r *Router) lookUp(p *conversation.Post, s *conversation.State) error {
+func (m *Maker) LookUp(ctx context.Context, p *conversation.Post, s *conversation.State) error {
 	if len(p.Refs) == 0 {
 		return nil
 	}
@@ -47,9 +48,9 @@ func (r *Router) lookUp(p *conversation.Post, s *conversation.State) error {
 	left := len(p.Refs)
 	for to := s.Seq; to > 0 && s.Seq-to < maxLookback; {
 		after := to - min(to, lookPage)
-		recs, err := r.log.Read(r.ctx, eventlog.StreamID(s.ID), after, int(to-after))
+		recs, err := m.log.Read(ctx, eventlog.StreamID(s.ID), after, int(to-after))
 		if err != nil {
-			return fmt.Errorf("router: look up a message of %s: %w", s.ID, err)
+			return fmt.Errorf("messages: look up a message of %s: %w", s.ID, err)
 		}
 		for _, rec := range recs {
 			if rec.Type != string(conversation.TypeMessage) {
@@ -57,7 +58,7 @@ func (r *Router) lookUp(p *conversation.Post, s *conversation.State) error {
 			}
 			h, err := conversation.DecodeHead(conversation.TypeMessage, rec.Head)
 			if err != nil {
-				return fmt.Errorf("router: look up a message of %s: %w", s.ID, err)
+				return fmt.Errorf("messages: look up a message of %s: %w", s.ID, err)
 			}
 			if left -= found(p.Refs, h.(*conversation.MessagePosted)); left == 0 {
 				return nil
@@ -85,14 +86,14 @@ func found(refs []conversation.Ref, h *conversation.MessagePosted) (n int) {
 	return n
 }
 
-// lookUpCustomers is lookUp for a customer's message. A reply to what is no message
+// LookUpCustomers is LookUp for a customer's message. A reply to what is no message
 // of this conversation (of an earlier one, perhaps) goes on as a plain message: the
 // words count, and nobody could be asked to write them again.
-func (r *Router) lookUpCustomers(p *conversation.Post, s *conversation.State, channel string) error {
-	if err := r.lookUp(p, s); err != nil || p.ReplyTo.IsZero() || p.Refs[0].Author.Kind != "" {
+func (m *Maker) LookUpCustomers(ctx context.Context, p *conversation.Post, s *conversation.State) error {
+	if err := m.LookUp(ctx, p, s); err != nil || p.ReplyTo.IsZero() || p.Refs[0].Author.Kind != "" {
 		return err
 	}
-	r.metrics.unresolved.WithLabelValues(channel).Inc()
+	m.unresolved.WithLabelValues(s.Channel).Inc()
 	p.ReplyTo, p.Refs = conversation.MessageID{}, p.Refs[1:]
 	return nil
 }

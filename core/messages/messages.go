@@ -1,0 +1,120 @@
+package messages
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/microcosm-cc/bluemonday"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/parley-gateway/parley/core/blob"
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+)
+
+// Errors of a Maker.
+var (
+	// ErrInvalid: the message contradicts itself or is out of bounds.
+	ErrInvalid = errors.New("invalid request")
+	// ErrTooLarge: the message is longer than can be kept.
+	ErrTooLarge = errors.New("message too large")
+)
+
+// Log is what a Maker needs of the log.
+type Log interface {
+	Read(ctx context.Context, stream eventlog.StreamID, after uint64, limit int) ([]eventlog.Record, error)
+}
+
+// Blobs is what a Maker needs of the attachments (blob.Store).
+type Blobs interface {
+	// Find describes the attachments that a message names, in order, and changes
+	// nothing. Where the sender may name none, the entry is zero.
+	Find(ctx context.Context, by blob.Sender, ids []conversation.BlobID) ([]blob.Found, error)
+}
+
+// Maker makes messages. Safe for concurrent use.
+type Maker struct {
+	log        Log
+	blobs      Blobs // nil: no attachments
+	logger     *slog.Logger
+	html       *bluemonday.Policy
+	unresolved *prometheus.CounterVec
+	missing    prometheus.Counter
+}
+
+// New makes a Maker. Without blobs (nil) there are no attachments.
+func New(log Log, blobs Blobs, logger *slog.Logger) *Maker {
+	html := bluemonday.NewPolicy()
+	html.AllowElements("i", "b", "em", "strong", "br")
+	html.AllowAttrs("href").OnElements("a")
+	html.AllowURLSchemes("http", "https")
+	html.RequireNoReferrerOnLinks(true)
+	html.AddTargetBlankToFullyQualifiedLinks(true)
+	return &Maker{
+		log: log, blobs: blobs, logger: logger, html: html,
+		unresolved: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_inbound_unresolved_replies_total", Help: "Customers' messages kept without the message that they reply to, which is none of their conversation."}, []string{"channel"}),
+		missing:    prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_inbound_attachments_missing_total", Help: "Attachments that customers' messages named and their threads did not have; the messages were kept."}),
+	}
+}
+
+// Collectors are a Maker's metrics.
+func (m *Maker) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.unresolved, m.missing}
+}
+
+// Written is what somebody has written.
+type Written struct {
+	Parts      []conversation.Part
+	ClientID   string
+	Name       string                 // shown with it; "": none
+	ReplyTo    conversation.MessageID // zero: to none
+	ProviderAt time.Time              // zero: none told
+	ReceivedAt time.Time
+}
+
+// FromCustomer makes the command for a customer's message, whose parts have passed
+// Check.
+func (m *Maker) FromCustomer(w Written) (*conversation.Post, error) {
+	return post(conversation.Author{Kind: conversation.Customer}, w, m.clean(w.Parts))
+}
+
+// FromAgent makes the command for an agent's message of one part or more. What of
+// mark-up is left decides whether there is anything to send. ErrInvalid, ErrTooLarge.
+func (m *Maker) FromAgent(agent conversation.AgentID, w Written) (*conversation.Post, error) {
+	parts := m.clean(w.Parts)
+	switch code := Check(parts); {
+	case code == tooLarge:
+		return nil, ErrTooLarge
+	case code != "" || len(parts) == 0:
+		return nil, ErrInvalid
+	}
+	return post(conversation.Author{Kind: conversation.Agent, Agent: agent}, w, parts)
+}
+
+func post(by conversation.Author, w Written, parts []conversation.Part) (*conversation.Post, error) {
+	kinds, blobs := kindsOf(parts)
+	body, err := messageBody(parts, w.Name)
+	return &conversation.Post{
+		ID: conversation.NewID[conversation.MessageID](), Author: by, ClientID: w.ClientID,
+		Kinds: kinds, Blobs: blobs, ReplyTo: w.ReplyTo, Refs: refsOf(parts, w.ReplyTo),
+		ProviderAt: w.ProviderAt, ReceivedAt: w.ReceivedAt, Body: body,
+	}, err
+}
+
+// clean lets only allow-listed mark-up through (D6).
+func (m *Maker) clean(parts []conversation.Part) []conversation.Part {
+	for i := range parts {
+		if parts[i].HTML != "" {
+			parts = append([]conversation.Part(nil), parts...)
+			for j := range parts {
+				if parts[j].HTML != "" {
+					parts[j].HTML = m.html.Sanitize(parts[j].HTML)
+				}
+			}
+			return parts
+		}
+	}
+	return parts
+}
