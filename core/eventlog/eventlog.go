@@ -243,6 +243,12 @@ var (
 	ErrCorrupt = errors.New("eventlog: store is damaged")
 )
 
+// InDoubt reports whether an append that failed with err may have been written all the same, or
+// may still be written (ErrUnavailable, or a context that ended).
+func InDoubt(err error) bool {
+	return errors.Is(err, ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
 // DuplicateError says that an external id is already bound, so the event that the caller wanted to
 // append exists. Nothing was written.
 type DuplicateError struct {

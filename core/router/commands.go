@@ -286,10 +286,3 @@ func (r *Router) LinkContact(ctx context.Context, id conversation.AgentID, conv 
 	})
 	return err
 }
-
-func joinNotFound(err error, recs []eventlog.Record) error {
-	if err != nil {
-		return err
-	}
-	return notThere(recs)
-}

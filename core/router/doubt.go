@@ -1,7 +1,6 @@
 package router
 
 import (
-	"context"
 	"errors"
 	"sync"
 	"time"
@@ -10,12 +9,6 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 )
-
-// inDoubt reports whether an append that failed with err may have been written
-// all the same, or may still be (eventlog.ErrUnavailable).
-func inDoubt(err error) bool {
-	return errors.Is(err, eventlog.ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
-}
 
 // doubts are the streams to which an append has an unknown outcome, with how
 // many such appends there were since the stream came in. At most one goroutine
@@ -137,7 +130,7 @@ const maxReadPause = time.Minute
 // being read (an event that cannot be decoded, a row that is damaged) needs somebody
 // to look at it: it is logged, once per attempt, and the attempts become rare.
 func (r *Router) unread(stream eventlog.StreamID, err error, pause time.Duration) time.Duration {
-	if inDoubt(err) || errors.Is(err, eventlog.ErrFull) || errors.Is(err, ErrStopped) {
+	if eventlog.InDoubt(err) || errors.Is(err, eventlog.ErrFull) || errors.Is(err, ErrStopped) {
 		return retryPause
 	}
 	r.logger.Error("stream cannot be read: what was written to it last is not carried on", "stream", conversation.ConversationID(stream), "err", err)

@@ -16,6 +16,7 @@ import (
 	"github.com/parley-gateway/parley/core/bus"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
+	intake "github.com/parley-gateway/parley/core/ingest"
 	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
@@ -131,7 +132,7 @@ func TestDeferredInDoubtIsProcessed(t *testing.T) {
 		r := w.start("n1")
 		p := newPort(textInfo())
 		r.PluginReady("text", "g1", p)
-		write := lose(has(router.TypeDeferred))
+		write := lose(has(intake.TypeDeferred))
 		in := plugin.Inbound{Plugin: "text", Account: w.text.ID, DedupeKey: "media-1", Deferred: []byte("fetch this")}
 		if a := ingest(r, in); a.Status != plugin.Retry {
 			t.Fatalf("the answer was lost: got %+v, want retry", a)

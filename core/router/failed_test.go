@@ -9,22 +9,22 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
+	intake "github.com/parley-gateway/parley/core/ingest"
 	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/readers"
-	"github.com/parley-gateway/parley/core/router"
 )
 
 // failures are the records of commands that failed for good on an account.
-func (w *world) failures(v readers.Opener) (heads []router.FailedHead, bodies []router.FailedBody) {
+func (w *world) failures(v readers.Opener) (heads []intake.FailedHead, bodies []intake.FailedBody) {
 	w.t.Helper()
 	recs, err := w.log.Read(context.Background(), eventlog.StreamID(w.text.ID), 0, 0)
 	must(w.t, err)
 	for _, rec := range recs {
-		if rec.Type != router.TypeFailed {
+		if rec.Type != intake.TypeFailed {
 			continue
 		}
-		var h router.FailedHead
-		var b router.FailedBody
+		var h intake.FailedHead
+		var b intake.FailedBody
 		must(w.t, json.Unmarshal(rec.Head, &h))
 		body, err := readers.OpenBody(v, rec)
 		must(w.t, err)
@@ -59,8 +59,8 @@ func TestFailedProcessIsRecorded(t *testing.T) {
 	if len(heads) != 1 {
 		t.Fatalf("%d records, want 1", len(heads))
 	}
-	want := router.FailedHead{Plugin: "text", Command: conversation.MessageID(cmd.Command), Kind: "process", Outcome: conversation.StatusFailed, Reason: "permanent", Code: "404", Attempt: 2}
-	if heads[0] != want || bodies[0] != (router.FailedBody{Thread: "+1", Text: "no such file"}) {
+	want := intake.FailedHead{Plugin: "text", Command: conversation.MessageID(cmd.Command), Kind: "process", Outcome: conversation.StatusFailed, Reason: "permanent", Code: "404", Attempt: 2}
+	if heads[0] != want || bodies[0] != (intake.FailedBody{Thread: "+1", Text: "no such file"}) {
 		t.Errorf("got %+v %+v, want %+v", heads[0], bodies[0], want)
 	}
 	if got := w.rowState(cmd); got != eventlog.OutboxSettled {

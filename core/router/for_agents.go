@@ -4,6 +4,7 @@ import (
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/dispatch"
+	"github.com/parley-gateway/parley/core/eventlog"
 )
 
 // forAgents is the router as the Keeper of agents sees it: agents.Watcher.
@@ -21,7 +22,7 @@ func (f forAgents) Changed(s *acd.AgentState) {
 
 // AppendFailed implements agents.Watcher.
 func (f forAgents) AppendFailed(id conversation.AgentID, err error) {
-	if inDoubt(err) {
+	if eventlog.InDoubt(err) {
 		f.r.doubtAgent(id)
 	}
 }

@@ -41,8 +41,8 @@ func (r *Router) Recent(_ context.Context, agent conversation.AgentID) readers.R
 // Subscribe opens a reader of a thread (plugin.Core). The conversation
 // named by After must belong to the thread.
 func (r *Router) Subscribe(ctx context.Context, spec plugin.SubscriptionSpec, sink plugin.Sink) (plugin.Reader, error) {
-	acc, ok := r.account(spec.Account)
-	if !ok || acc.plugin != spec.Plugin {
+	acc, ok := r.dir.Snapshot().Account(spec.Account)
+	if !ok || acc.Plugin != spec.Plugin {
 		return nil, refusedSubscription(ErrUnknownAccount)
 	}
 	th := r.hold(spec.Account, spec.Thread)

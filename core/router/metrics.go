@@ -16,7 +16,6 @@ type metrics struct {
 	doubts    prometheus.Counter
 	behind    prometheus.Counter
 	newer     prometheus.Counter
-	refused   *prometheus.CounterVec
 	append    prometheus.Histogram
 
 	waiting *prometheus.Desc
@@ -40,7 +39,6 @@ func newMetrics() *metrics {
 		doubts:    prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_doubts_total", Help: "Appends of which the log could not say whether they were written; each was looked up afterwards."}),
 		behind:    prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_behind_total", Help: "Events and commands to come again because an earlier one of the same author, which the store refused, has to come first."}),
 		newer:     prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_newer_total", Help: "Times that a conversation or agent was left alone because a newer version of the gateway keeps it."}),
-		refused:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_inbound_refused_total", Help: "Inbound events refused for good, by channel and code."}, []string{"channel", "code"}),
 		append:    histogram("parley_router_append_seconds", "Time from a decision to its commit.", []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}),
 		waiting:   prometheus.NewDesc("parley_queue_waiting", "Requests that wait for an agent.", []string{"service"}, nil),
 		oldest:    prometheus.NewDesc("parley_queue_oldest_wait_seconds", "Age of the longest waiting request.", []string{"service"}, nil),
@@ -68,8 +66,8 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 
 func (c collector) parts() []prometheus.Collector {
 	m := c.r.metrics
-	return slices.Concat(c.r.outbox.Collectors(), c.r.agents.Collectors(), c.r.messages.Collectors(),
-		[]prometheus.Collector{m.events, m.conflicts, m.doubts, m.behind, m.newer, m.refused, m.append})
+	return slices.Concat(c.r.outbox.Collectors(), c.r.agents.Collectors(), c.r.messages.Collectors(), c.r.ingest.Collectors(),
+		[]prometheus.Collector{m.events, m.conflicts, m.doubts, m.behind, m.newer, m.append})
 }
 
 // Collect implements prometheus.Collector.

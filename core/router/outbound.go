@@ -241,7 +241,7 @@ func (r *Router) beginOutbound(ctx context.Context, th *thread, cmd conversation
 	t := &task{cmd: cmd, prepare: r.prepareStart, key: key, thread: th, account: conversation.AccountID(req.Agent), external: r.startKey(req)}
 	t.done = func(o outcome, err error) {
 		if err != nil || o.duplicate {
-			if !inDoubt(err) { // else it may yet come to be, with this mailbox
+			if !eventlog.InDoubt(err) { // else it may yet come to be, with this mailbox
 				r.drop(l)
 			}
 			if !errors.Is(err, ErrStopped) {

@@ -3,11 +3,9 @@ package router
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"maps"
 
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
@@ -32,14 +30,6 @@ func (r *Router) setPluginInfo(id string, info plugin.Info) {
 	r.infos.Store(&m)
 }
 
-// pluginLabel bounds a metric's label to plugins that exist.
-func (r *Router) pluginLabel(id string) string {
-	if _, ok := r.pluginInfo(id); ok {
-		return id
-	}
-	return "other"
-}
-
 // PluginReady gives the router a generation of a plugin to send through (plugin.Core).
 func (r *Router) PluginReady(id, instance string, port plugin.CommandPort) {
 	r.setPluginInfo(id, port.Info())
@@ -59,34 +49,14 @@ func (r *Router) Begin(ctx context.Context, account conversation.AccountID, comm
 
 // AccountStatus tells how an account is doing at its provider (plugin.Core).
 func (r *Router) AccountStatus(id conversation.AccountID, ok bool, code, _ string) {
-	acc, known := r.account(id)
+	acc, known := r.dir.Snapshot().Account(id)
 	if !known {
 		return
 	}
 	if ok {
-		r.logger.Info("account is well", "channel", acc.plugin, "account_id", id)
+		r.logger.Info("account is well", "channel", acc.Plugin, "account_id", id)
 	} else {
-		r.logger.Warn("account has trouble at its provider", "channel", acc.plugin, "account_id", id, "code", code)
-	}
-}
-
-func notThere(recs []eventlog.Record) error {
-	if len(recs) == 0 {
-		return ErrNotFound
-	}
-	return nil
-}
-
-// accountAck answers for an append to an account's stream.
-func (r *Router) accountAck(in plugin.Inbound, err error) plugin.Ack {
-	var dup *eventlog.DuplicateError
-	switch {
-	case err == nil:
-		return plugin.Ack{Status: plugin.Committed}
-	case errors.As(err, &dup):
-		return r.repeatAck(in, dup.Stream, dup.Seq)
-	default:
-		return r.ack(conversation.ConversationID{}, outcome{}, err)
+		r.logger.Warn("account has trouble at its provider", "channel", acc.Plugin, "account_id", id, "code", code)
 	}
 }
 

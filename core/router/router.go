@@ -15,6 +15,7 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/dispatch"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/ingest"
 	"github.com/parley-gateway/parley/core/messages"
 	"github.com/parley-gateway/parley/core/order"
 	"github.com/parley-gateway/parley/core/outbox"
@@ -103,6 +104,7 @@ type Router struct {
 	outbox   *outbox.Outbox
 	order    *order.Keeper
 	messages *messages.Maker
+	ingest   *ingest.Ingest
 	lookups  chan struct{} // threads being looked up for signals
 	metrics  *metrics
 	doubts   doubts
@@ -133,6 +135,9 @@ func New(o Options) (*Router, error) {
 	r.dispatch = dispatch.New(dispatch.Options{
 		Node: r.node, Log: r.log, Directory: r.dir, Conversations: forDispatch{r}, Runner: runner{r}, Logger: r.logger, Now: r.now})
 	r.order, r.messages = order.New(), messages.New(r.log, r.blobs, r.logger)
+	r.ingest = ingest.New(ingest.Options{
+		Node: r.node, Log: r.log, Vault: r.vault, Directory: r.dir, Conversations: forIngest{r}, Outbox: r.outbox, Messages: r.messages,
+		Runner: runner{r}, Logger: r.logger, Now: r.now})
 	r.lookups = make(chan struct{}, maxLookups)
 	return r, nil
 }
@@ -168,7 +173,7 @@ func (r *Router) Start(ctx context.Context) error {
 	r.spawn(func() { r.outbox.Keep(r.ctx) })
 	r.spawn(func() { r.dispatch.Run(r.ctx) })
 	r.spawn(func() { r.janitor(r.ctx) })
-	r.spawn(func() { r.prune(r.ctx) })
+	r.spawn(func() { r.ingest.Run(r.ctx) })
 	r.spawn(func() { <-r.ctx.Done(); unsubscribe() })
 	r.logger.Info("router ready", "open_conversations", n, "took", time.Since(began))
 	return nil

@@ -6,7 +6,9 @@ import (
 	"fmt"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/ingest"
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
@@ -29,7 +31,7 @@ func (th *thread) begin(a arrival) {
 	case in.Action != nil && in.Action.Start != nil:
 		body = in.Action.Start.Body
 	case in.Action != nil && in.Action.OptOut != nil:
-		th.ackLogged(a, r.logConsent(in))
+		th.ackLogged(a, r.ingest.Consent(in))
 		return
 	case in.Message != nil:
 		info, ok := r.pluginInfo(in.Plugin)
@@ -37,7 +39,7 @@ func (th *thread) begin(a arrival) {
 			th.refuse(a, "ended") // a live channel asks first (request form)
 			return
 		}
-		if a.acc.ignores {
+		if a.acc.Inbound == directory.InboundIgnore {
 			th.refuse(a, "no_entry") // N7
 			return
 		}
@@ -52,7 +54,7 @@ func (th *thread) begin(a arrival) {
 	body.Thread = in.Thread
 	cmd, err := r.startCommand(a.acc, th, in, body)
 	if err != nil {
-		th.ackLogged(a, r.refuseNow(in, "no_service"))
+		th.refuse(a, "no_service")
 		return
 	}
 	key, err := r.vault.Assign()
@@ -63,10 +65,10 @@ func (th *thread) begin(a arrival) {
 		return
 	}
 	l := r.live(cmd.ID)
-	t := &task{from: a.from, cmd: cmd, prepare: r.prepareStart, key: key, account: in.Account, cameOn: th.key, external: r.externals(in), thread: th}
+	t := &task{from: a.from, cmd: cmd, prepare: r.prepareStart, key: key, account: in.Account, cameOn: th.key, external: r.ingest.Keys(in), thread: th}
 	t.done = func(o outcome, err error) {
 		if err != nil || o.duplicate {
-			if !inDoubt(err) { // else it may yet come to be, with this mailbox
+			if !eventlog.InDoubt(err) { // else it may yet come to be, with this mailbox
 				r.drop(l)
 			}
 			if !errors.Is(err, ErrStopped) {
@@ -90,10 +92,10 @@ func (th *thread) begin(a arrival) {
 
 // repeated answers a repeat of something committed earlier as such.
 func (th *thread) repeated(a arrival) bool {
-	for _, k := range th.r.externals(a.in) {
+	for _, k := range th.r.ingest.Keys(a.in) {
 		stream, seq, err := th.r.log.External(th.r.ctx, eventlog.StreamID(a.in.Account), k)
 		if err == nil {
-			th.ackLogged(a, th.r.repeatAck(a.in, stream, seq))
+			th.ackLogged(a, th.r.ingest.Repeat(a.in, stream, seq))
 			return true
 		}
 		if !errors.Is(err, eventlog.ErrNotFound) {
@@ -106,14 +108,7 @@ func (th *thread) repeated(a arrival) bool {
 }
 
 // refuse answers what no conversation takes.
-func (th *thread) refuse(a arrival, code string) {
-	if a.in.Message == nil && (a.in.Action == nil || a.in.Action.Start == nil) { // a late page view or receipt: nothing worth a record
-		th.r.metrics.refused.WithLabelValues(th.r.pluginLabel(a.in.Plugin), code).Inc()
-		a.done(plugin.Ack{Status: plugin.Refused, Code: code})
-		return
-	}
-	th.ackLogged(a, th.r.refuseNow(a.in, code))
-}
+func (th *thread) refuse(a arrival, code string) { th.ackLogged(a, th.r.ingest.Refuse(a.in, code)) }
 
 // ackLogged answers an arrival that the account's stream has, or should have had.
 func (th *thread) ackLogged(a arrival, ack plugin.Ack) {
@@ -124,7 +119,7 @@ func (th *thread) ackLogged(a arrival, ack plugin.Ack) {
 }
 
 // startCommand opens a conversation for the account's target.
-func (r *Router) startCommand(acc account, th *thread, in plugin.Inbound, body conversation.StartedBody) (conversation.Start, error) {
+func (r *Router) startCommand(acc directory.Account, th *thread, in plugin.Inbound, body conversation.StartedBody) (conversation.Start, error) {
 	info, _ := r.pluginInfo(in.Plugin)
 	cmd := conversation.Start{
 		ID: conversation.NewID[conversation.ConversationID](), Kind: conversation.Inbound, Channel: in.Plugin,
@@ -143,21 +138,21 @@ func (r *Router) startCommand(acc account, th *thread, in plugin.Inbound, body c
 			return cmd, fmt.Errorf("router: encode page: %w", err)
 		}
 	}
-	if !acc.service.IsZero() {
-		svc, ok := r.service(acc.service)
+	if !acc.Service.IsZero() {
+		svc, ok := r.service(acc.Service)
 		if !ok {
 			return cmd, ErrNoService
 		}
-		cmd.Service, cmd.Rules, cmd.Request = acc.service, svc.rules, conversation.NewID[conversation.RequestID]()
+		cmd.Service, cmd.Rules, cmd.Request = acc.Service, svc.rules, conversation.NewID[conversation.RequestID]()
 		if cmd.AssignedBody, err = json.Marshal(conversation.AssignedBody{Name: svc.name}); err != nil {
 			return cmd, fmt.Errorf("router: encode service: %w", err)
 		}
-	} else if !acc.user.IsZero() {
-		cmd.Owner = acc.user
+	} else if !acc.User.IsZero() {
+		cmd.Owner = acc.User
 	} else {
 		return cmd, ErrNoService
 	}
-	if first := wrote(&in); len(first.Parts) > 0 {
+	if first := ingest.Wrote(&in); len(first.Parts) > 0 {
 		first.ReplyTo = conversation.MessageID{} // it can only be of an earlier conversation
 		post, err := r.messages.FromCustomer(first)
 		if err != nil {

@@ -2,9 +2,7 @@ package router
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/parley-gateway/parley/core/conversation"
@@ -103,7 +101,7 @@ func (th *thread) answered(l *live, a arrival, o outcome, err error) {
 	th.mu.Unlock()
 	switch {
 	case !back && err == nil && o.duplicate:
-		th.ackLogged(a, th.r.repeatAck(a.in, eventlog.StreamID(o.conversation), o.first))
+		th.ackLogged(a, th.r.ingest.Repeat(a.in, eventlog.StreamID(o.conversation), o.first))
 	case !back && refusalCode(err) != "":
 		// A rule's no is final. The conversation's worker does not wait for its record.
 		if !th.r.spawn(func() { th.refuse(a, refusalCode(err)) }) {
@@ -120,44 +118,27 @@ func (th *thread) answered(l *live, a arrival, o outcome, err error) {
 // pass hands an arrival to an open conversation. It needs th.mu and does not block.
 func (th *thread) pass(l *live, a arrival) {
 	r, in := th.r, a.in
-	t := &task{from: a.from, account: in.Account, cameOn: th.key, external: r.externals(in)}
+	t := &task{from: a.from, account: in.Account, cameOn: th.key, external: r.ingest.Keys(in)}
+	if in.Receipt != nil && in.Receipt.Conversation != l.id && !in.Receipt.Conversation.IsZero() {
+		a.done(plugin.Ack{Status: plugin.Refused, Code: "ended", Conversation: in.Receipt.Conversation})
+		return
+	}
+	cmd, err := r.ingest.Command(&in)
 	switch {
-	case in.Message != nil:
-		cmd, err := r.messages.FromCustomer(wrote(&in))
-		if err != nil {
-			a.done(plugin.Ack{Status: plugin.Refused, Code: "invalid"})
-			return
-		}
-		t.cmd = cmd
-		t.prepare = r.prepareCustomerPost
-	case in.Receipt != nil:
-		if in.Receipt.Conversation != l.id && !in.Receipt.Conversation.IsZero() {
-			a.done(plugin.Ack{Status: plugin.Refused, Code: "ended", Conversation: in.Receipt.Conversation})
-			return
-		}
-		t.cmd = conversation.Mark{By: conversation.Author{Kind: conversation.Customer}, Delivered: in.Receipt.Delivered, Read: in.Receipt.Read}
-	case in.Action != nil:
-		cmd, err := r.actionCommand(in)
-		if err != nil {
-			a.done(plugin.Ack{Status: plugin.Refused, Code: "invalid"})
-			return
-		}
-		if cmd == nil { // a second start without a message: the open one is the answer
-			if !r.order.Admits(&a.from) {
-				r.metrics.behind.Inc()
-				a.done(r.ack(l.id, outcome{}, errBehind))
-				return
-			}
-			a.done(plugin.Ack{Status: plugin.Duplicate, Conversation: l.id})
-			return
-		}
-		t.cmd = cmd
-		if _, ok := cmd.(*conversation.Post); ok {
-			t.prepare = r.prepareCustomerPost
-		}
-	default:
+	case err != nil:
 		a.done(plugin.Ack{Status: plugin.Refused, Code: "invalid"})
 		return
+	case cmd == nil && !r.order.Admits(&a.from):
+		r.metrics.behind.Inc()
+		a.done(r.ack(l.id, outcome{}, errBehind))
+		return
+	case cmd == nil: // the open one is the answer
+		a.done(plugin.Ack{Status: plugin.Duplicate, Conversation: l.id})
+		return
+	}
+	t.cmd = cmd
+	if _, ok := cmd.(*conversation.Post); ok {
+		t.prepare = r.prepareCustomerPost
 	}
 	t.done = func(o outcome, err error) {
 		a.from = t.from // keeps its place where it goes next
@@ -175,30 +156,4 @@ func elsewhere(err error) bool {
 	}
 	var open *eventlog.ThreadOpenError
 	return errors.Is(err, conversation.ErrEnded) || errors.Is(err, ErrNotFound) || errors.Is(err, conversation.ErrNotStarted) || errors.As(err, &open)
-}
-
-// actionCommand translates what a customer does in an open conversation.
-func (r *Router) actionCommand(in plugin.Inbound) (conversation.Command, error) {
-	a := in.Action
-	switch {
-	case a.Start != nil:
-		if len(a.Start.Parts) == 0 {
-			return nil, nil
-		}
-		return r.messages.FromCustomer(wrote(&in))
-	case a.Page != nil:
-		body, err := json.Marshal(a.Page)
-		return conversation.Visit{Body: body}, err
-	case a.End:
-		return conversation.CustomerEnd{Cause: conversation.CauseCustomer}, nil
-	case a.Left:
-		return conversation.CustomerEnd{Cause: conversation.CauseCustomerLeft}, nil
-	case a.OptOut != nil:
-		body, err := json.Marshal(conversation.ConsentBody{Keyword: cut(a.OptOut.Keyword, maxKeyword)})
-		return conversation.ChangeConsent{Out: a.OptOut.Out, Body: body}, err
-	case a.Attributes != nil:
-		body, err := json.Marshal(conversation.CustomerBody{Attributes: a.Attributes})
-		return conversation.UpdateCustomer{Body: body}, err
-	}
-	return nil, fmt.Errorf("router: empty action")
 }

@@ -211,7 +211,7 @@ func (tx *tx) commit() error {
 	l, r := tx.l, tx.l.r
 	if len(tx.recs) > 0 || len(tx.batch.OutboxUpdates) > 0 || len(tx.batch.External) > 0 || tx.agents.Any() {
 		if err := tx.write(); err != nil {
-			if inDoubt(err) {
+			if eventlog.InDoubt(err) {
 				r.doubtConversation(l.id)
 			}
 			tx.agents.Failed(err)

@@ -1,4 +1,4 @@
-package router
+package ingest
 
 import (
 	"encoding/json"
@@ -6,10 +6,11 @@ import (
 	"fmt"
 
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/messages"
+	"github.com/parley-gateway/parley/core/outbox"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/vault"
 )
 
 // Event types of an account's stream: what reached an account but no
@@ -73,91 +74,62 @@ type FailedBody struct {
 	Text   string `json:"text,omitempty"`
 }
 
-// account is what the router needs of an account.
-type account struct {
-	id      conversation.AccountID
-	plugin  string
-	name    string
-	enabled bool
-	service conversation.ServiceID
-	user    conversation.AgentID
-	ignores bool // begins nothing by itself (N7)
-}
-
-func (r *Router) account(id conversation.AccountID) (account, bool) {
-	a, ok := r.dir.Snapshot().Account(id)
-	return account{id: a.ID, plugin: a.Plugin, name: a.Name, enabled: a.Enabled, service: a.Service, user: a.User,
-		ignores: a.Inbound == directory.InboundIgnore}, ok
-}
-
-// service is what the router needs of a service.
-type service struct {
-	name    string
-	rules   conversation.Rules
-	warning string
-}
-
-func (r *Router) service(id conversation.ServiceID) (service, bool) {
-	s, ok := r.dir.Snapshot().Service(id)
-	return service{name: s.Name, rules: s.Rules, warning: s.Texts.InactivityWarning}, ok
-}
-
-func (r *Router) serviceName(id conversation.ServiceID) string {
-	s, _ := r.dir.Snapshot().Service(id)
-	return s.Name
-}
-
-func (r *Router) user(id conversation.AgentID) (directory.User, error) {
-	u, ok := r.dir.Snapshot().User(id)
-	if !ok || u.Disabled {
-		return u, fmt.Errorf("router: %w", ErrUnknownAgent)
-	}
-	return u, nil
-}
-
 // refuse logs what no conversation takes against its account and answers the
 // plugin that it is final (DESIGN.md 7, N7, Y5). An unknown account has no stream.
-func (r *Router) refuse(in plugin.Inbound, code string, done func(plugin.Ack)) {
-	if _, known := r.account(in.Account); !known {
-		r.metrics.refused.WithLabelValues(r.pluginLabel(in.Plugin), code).Inc()
+func (g *Ingest) refuse(in plugin.Inbound, code string, done func(plugin.Ack)) {
+	if _, known := g.dir.Snapshot().Account(in.Account); !known {
+		g.refused.WithLabelValues(g.convs.Channel(in.Plugin), code).Inc()
 		done(plugin.Ack{Status: plugin.Refused, Code: code})
 		return
 	}
-	if !r.spawn(func() { done(r.refuseNow(in, code)) }) {
+	if !g.runner.Go(func() { done(g.refuseNow(in, code)) }) {
 		done(plugin.Ack{Status: plugin.Retry, Code: "stopping"})
 	}
 }
 
+// Refuse answers a customer's event that no conversation takes; it waits for the
+// commit. A late page view or receipt is nothing worth a record.
+func (g *Ingest) Refuse(in plugin.Inbound, code string) plugin.Ack {
+	if in.Message == nil && (in.Action == nil || in.Action.Start == nil) {
+		g.refused.WithLabelValues(g.convs.Channel(in.Plugin), code).Inc()
+		return plugin.Ack{Status: plugin.Refused, Code: code}
+	}
+	return g.refuseNow(in, code)
+}
+
 // refuseNow is refuse for an account that is known; it waits for the commit.
-func (r *Router) refuseNow(in plugin.Inbound, code string) plugin.Ack {
-	r.metrics.refused.WithLabelValues(r.pluginLabel(in.Plugin), code).Inc()
+func (g *Ingest) refuseNow(in plugin.Inbound, code string) plugin.Ack {
+	g.refused.WithLabelValues(g.convs.Channel(in.Plugin), code).Inc()
 	// Not under the event's own ids: what is refused today (an ended conversation,
 	// no service) can be taken when it is sent again.
 	var keys []eventlog.Key
 	if in.DedupeKey != "" {
-		keys = append(keys, r.vault.MAC("refused", in.Account[:], []byte(in.DedupeKey), []byte(code)))
+		keys = append(keys, g.vault.MAC("refused", in.Account[:], []byte(in.DedupeKey), []byte(code)))
 	}
-	err := r.appendAccount(in, keys, TypeRefused, RefusedHead{Plugin: in.Plugin, Code: code}, refusedBody(in), nil)
+	err := g.appendAccount(in, keys, TypeRefused, RefusedHead{Plugin: in.Plugin, Code: code}, refusedBody(in), nil)
 	var dup *eventlog.DuplicateError
 	switch {
 	case err == nil, errors.As(err, &dup): // refused so before
 		return plugin.Ack{Status: plugin.Refused, Code: code}
 	default:
-		r.logger.Warn("refusal not durable", "channel", in.Plugin, "err", err)
+		g.logger.Warn("refusal not durable", "channel", in.Plugin, "err", err)
 		return plugin.Ack{Status: plugin.Retry, Code: "unavailable"}
 	}
 }
 
-// repeatAck answers a repeat of what is logged at seq of a stream (PR3). What an
+// Repeat answers a repeat of what is logged at seq of a stream (PR3). What an
 // account has logged belongs to no conversation. A refusal that is bound to the
 // event's own id was logged by a version before, and stays one.
-func (r *Router) repeatAck(in plugin.Inbound, stream eventlog.StreamID, seq uint64) plugin.Ack {
+func (g *Ingest) Repeat(in plugin.Inbound, stream eventlog.StreamID, seq uint64) plugin.Ack {
 	if stream != eventlog.StreamID(in.Account) {
 		return plugin.Ack{Status: plugin.Duplicate, Conversation: conversation.ConversationID(stream), Seq: seq}
 	}
-	recs, err := r.log.Read(r.ctx, stream, seq-1, 1)
-	if err != nil || len(recs) == 0 {
-		r.logger.Warn("what was logged before cannot be read", "channel", in.Plugin, "err", joinNotFound(err, recs))
+	recs, err := g.log.Read(g.runner.Running(), stream, seq-1, 1)
+	if err == nil && len(recs) == 0 {
+		err = eventlog.ErrNotFound
+	}
+	if err != nil {
+		g.logger.Warn("what was logged before cannot be read", "channel", in.Plugin, "err", err)
 		return plugin.Ack{Status: plugin.Retry, Code: "unavailable"}
 	}
 	if recs[0].Type != TypeRefused {
@@ -170,14 +142,11 @@ func (r *Router) repeatAck(in plugin.Inbound, stream eventlog.StreamID, seq uint
 	return plugin.Ack{Status: plugin.Refused, Code: head.Code}
 }
 
-// logConsent keeps a customer's consent that reached no open exchange.
-func (r *Router) logConsent(in plugin.Inbound) plugin.Ack {
+// Consent keeps a customer's consent that reached no open exchange.
+func (g *Ingest) Consent(in plugin.Inbound) plugin.Ack {
 	body := AccountConsentBody{Thread: in.Thread, Keyword: cut(in.Action.OptOut.Keyword, maxKeyword)}
-	return r.accountAck(in, r.appendAccount(in, r.externals(in), TypeConsent, ConsentHead{Plugin: in.Plugin, Out: in.Action.OptOut.Out}, body, nil))
+	return g.accountAck(in, g.appendAccount(in, g.Keys(in), TypeConsent, ConsentHead{Plugin: in.Plugin, Out: in.Action.OptOut.Out}, body, nil))
 }
-
-// maxKeyword bounds what is kept of the words of an opt-out, in bytes.
-const maxKeyword = 160
 
 func refusedBody(in plugin.Inbound) *RefusedBody {
 	b := &RefusedBody{Thread: in.Thread}
@@ -198,36 +167,36 @@ func refusedBody(in plugin.Inbound) *RefusedBody {
 
 // accountEvent makes an event of an account's stream. Its body, when not nil, is
 // sealed under key.
-func (r *Router) accountEvent(stream eventlog.StreamID, typ string, head, body any, key int64) (ev eventlog.Event, err error) {
-	ev = eventlog.Event{Type: typ, At: r.now().UTC()}
+func (g *Ingest) accountEvent(stream eventlog.StreamID, typ string, head, body any, key int64) (ev eventlog.Event, err error) {
+	ev = eventlog.Event{Type: typ, At: g.now().UTC()}
 	if ev.Head, err = json.Marshal(head); err != nil {
-		return ev, fmt.Errorf("router: encode %s: %w", typ, err)
+		return ev, fmt.Errorf("ingest: encode %s: %w", typ, err)
 	}
 	if body == nil {
 		return ev, nil
 	}
 	b, err := json.Marshal(body)
 	if err != nil {
-		return ev, fmt.Errorf("router: encode %s: %w", typ, err)
+		return ev, fmt.Errorf("ingest: encode %s: %w", typ, err)
 	}
-	if ev.Body, err = r.vault.Seal(key, stream[:], b); err != nil {
-		return ev, fmt.Errorf("router: seal %s: %w", typ, err)
+	if ev.Body, err = g.vault.Seal(key, stream[:], b); err != nil {
+		return ev, fmt.Errorf("ingest: seal %s: %w", typ, err)
 	}
 	ev.KeyID = key
 	return ev, nil
 }
 
 // appendAccount appends one event to the account's stream, bound to keys.
-func (r *Router) appendAccount(in plugin.Inbound, keys []eventlog.Key, typ string, head any, body any, row *eventlog.OutboxRow) error {
+func (g *Ingest) appendAccount(in plugin.Inbound, keys []eventlog.Key, typ string, head any, body any, row *eventlog.OutboxRow) error {
 	stream := eventlog.StreamID(in.Account)
 	var key int64
 	var err error
 	if body != nil || row != nil {
-		if key, err = r.vault.Assign(); err != nil {
-			return fmt.Errorf("router: key for %s: %w", typ, err)
+		if key, err = g.vault.Assign(); err != nil {
+			return fmt.Errorf("ingest: key for %s: %w", typ, err)
 		}
 	}
-	ev, err := r.accountEvent(stream, typ, head, body, key)
+	ev, err := g.accountEvent(stream, typ, head, body, key)
 	if err != nil {
 		return err
 	}
@@ -236,12 +205,45 @@ func (r *Router) appendAccount(in plugin.Inbound, keys []eventlog.Key, typ strin
 		batch.External = append(batch.External, eventlog.ExternalID{Account: stream, Key: k, Stream: stream, Index: 0})
 	}
 	if row != nil {
-		if row.Payload, err = r.vault.Seal(key, stream[:], row.Payload); err != nil {
-			return fmt.Errorf("router: seal %s: %w", typ, err)
+		if row.Payload, err = g.vault.Seal(key, stream[:], row.Payload); err != nil {
+			return fmt.Errorf("ingest: seal %s: %w", typ, err)
 		}
 		row.KeyID = key
 		batch.Outbox = []eventlog.OutboxRow{*row}
 	}
-	_, err = r.log.Append(r.commits, &batch)
+	_, err = g.log.Append(g.runner.Commits(), &batch)
 	return err
+}
+
+// RecordFailure adds to b the record of a command's failure on its account's stream,
+// of which no conversation tells. An external id of the command's own keeps it to one
+// record, however often the plugin says it: another append with it is a
+// *eventlog.DuplicateError.
+func (g *Ingest) RecordFailure(b *eventlog.Batch, failed outbox.Failure) error {
+	row, res := &failed.Row, &failed.Result
+	acc, _ := g.dir.Snapshot().Account(conversation.AccountID(row.Account))
+	key, err := g.vault.Assign()
+	if err != nil {
+		return fmt.Errorf("ingest: key for %s: %w", TypeFailed, err)
+	}
+	ev, err := g.accountEvent(row.Account, TypeFailed, FailedHead{
+		Plugin: acc.Plugin, Command: conversation.MessageID(row.CommandID), Kind: row.Kind,
+		Conversation: conversation.ConversationID(row.Conversation), Outcome: res.Outcome, Reason: res.Kind, Code: res.Code, Attempt: row.Attempt,
+	}, FailedBody{Thread: failed.Thread, Text: cut(res.Text, maxField)}, key)
+	if err != nil {
+		return err
+	}
+	b.Streams = append(b.Streams, eventlog.StreamAppend{Stream: row.Account, Expect: eventlog.ExpectAny, Events: []eventlog.Event{ev}})
+	b.External = append(b.External, eventlog.ExternalID{
+		Account: row.Account, Key: g.vault.MAC("failed", row.Account[:], row.CommandID[:]), Stream: row.Account, Index: 0})
+	return nil
+}
+
+// OpenPayload opens the sealed payload of a deferred item. outbox.ErrUnreadable.
+func (g *Ingest) OpenPayload(row eventlog.OutboxRow) ([]byte, error) {
+	payload, err := g.vault.Open(row.KeyID, row.Account[:], row.Payload)
+	if vault.Lost(err) {
+		err = fmt.Errorf("%w: %w", outbox.ErrUnreadable, err)
+	}
+	return payload, err
 }

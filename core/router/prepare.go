@@ -3,21 +3,7 @@ package router
 import (
 	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/messages"
-	"github.com/parley-gateway/parley/core/plugin"
 )
-
-// wrote is what a customer has written: a message, or the first one of a start.
-func wrote(in *plugin.Inbound) messages.Written {
-	w := messages.Written{ProviderAt: in.ProviderAt, ReceivedAt: in.ReceivedAt}
-	switch {
-	case in.Message != nil:
-		w.Parts, w.ClientID, w.Name, w.ReplyTo = in.Message.Parts, in.Message.ClientID, in.Message.Name, in.Message.ReplyTo
-	case in.Action != nil && in.Action.Start != nil:
-		w.Parts, w.ClientID, w.Name = in.Action.Start.Parts, in.Action.Start.ClientID, in.Action.Start.Body.Name
-	}
-	return w
-}
 
 // prepareCustomerPost fills in what depends on the state: the endpoint, what
 // is known of attachments and of messages that it names, and whether the owner of a

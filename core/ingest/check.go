@@ -1,0 +1,90 @@
+package ingest
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/messages"
+	"github.com/parley-gateway/parley/core/plugin"
+)
+
+// Limits of what a plugin may bring in one event, in bytes.
+const (
+	maxField   = 4 << 10 // of one name, address, attribute or URL
+	maxCode    = 256     // of a provider's code
+	maxKeyword = 160     // of what is kept of the words of an opt-out
+)
+
+// ValidThread reports whether an account can have a thread under the clear key.
+func ValidThread(clear string) bool { return clear != "" && len(clear) <= maxField }
+
+// check finds what no conversation could take.
+func check(in *plugin.Inbound) string {
+	if in.Result == nil && in.Status == nil && in.Deferred == nil && !ValidThread(in.Thread) {
+		return "invalid"
+	}
+	if len(in.DedupeKey) > maxField {
+		return "invalid"
+	}
+	if st := in.Status; st != nil {
+		known := false
+		for _, s := range []conversation.Status{conversation.StatusSent, conversation.StatusDelivered, conversation.StatusRead, conversation.StatusFailed} {
+			known = known || st.Status == s
+		}
+		if !known || len(st.ProviderID) > maxField || st.ProviderID == "" && st.Command == ([16]byte{}) {
+			return "invalid"
+		}
+	}
+	if m := in.Message; m != nil {
+		if len(m.Parts) == 0 || len(m.ClientID) > 64 || len(m.Address) > maxField || len(m.Name) > maxField {
+			return "invalid"
+		}
+		return messages.Check(m.Parts)
+	}
+	if a := in.Action; a != nil {
+		if s := a.Start; s != nil {
+			for _, f := range []string{s.Body.Address, s.Body.Name, s.Body.FirstName, s.Body.LastName, s.Body.Email, s.Body.Phone, s.Body.Locale, s.Body.Subject} {
+				if len(f) > maxField || !utf8.ValidString(f) {
+					return "invalid"
+				}
+			}
+			if len(s.ClientID) > 64 || !checkAttributes(s.Body.Attributes) || !checkPage(s.Body.Page) {
+				return "invalid"
+			}
+			return messages.Check(s.Parts)
+		}
+		if !checkAttributes(a.Attributes) || !checkPage(a.Page) {
+			return "invalid"
+		}
+	}
+	return ""
+}
+
+func checkPage(p *conversation.PageBody) bool {
+	return p == nil || len(p.URL) <= maxField && len(p.Title) <= maxField && utf8.ValidString(p.URL) && utf8.ValidString(p.Title)
+}
+
+func checkAttributes(m map[string]string) bool {
+	if len(m) > 64 {
+		return false
+	}
+	for k, v := range m {
+		if len(k) > 128 || len(v) > maxField || !utf8.ValidString(k) || !utf8.ValidString(v) {
+			return false
+		}
+	}
+	return true
+}
+
+// cut bounds what a provider says, in bytes, and makes it UTF-8.
+func cut(s string, n int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}

@@ -1,0 +1,327 @@
+package ingest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/outbox"
+	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/vault"
+)
+
+const (
+	// receiptAge is how long a status waits for the id that it names (DESIGN.md 5).
+	receiptAge = 7 * 24 * time.Hour
+	// pruneEvery is how often older ones are looked for.
+	pruneEvery = time.Hour
+)
+
+// Tell writes what became of a message into its conversation, and the row's update in
+// the same append. done is called once, with the event's sequence (0: the
+// conversation had it already). Errors: ErrNotFollowed, ErrStopped, and those of
+// the log.
+func (g *Ingest) Tell(row eventlog.OutboxRow, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(seq uint64, err error)) {
+	account := conversation.AccountID(row.Account)
+	g.tell(conversation.ConversationID(row.Conversation), word{
+		account: account, seq: row.Seq, keys: g.providerKeys(account, res.ProviderIDs...), update: update, done: done,
+		status: conversation.SetStatus{
+			Message: conversation.MessageID(row.CommandID), Status: res.Outcome, Kind: res.Kind, Code: res.Code, Body: statusBody(res.Text),
+		},
+	})
+}
+
+// word is what a provider says of an outgoing message.
+type word struct {
+	account conversation.AccountID
+	status  conversation.SetStatus
+	seq     uint64                // of the message
+	keys    []eventlog.Key        // the provider's ids of its parts, to be bound to it
+	update  eventlog.OutboxUpdate // none when CommandID is zero: the row is known to be settled
+	done    func(seq uint64, err error)
+}
+
+// updates are w.update as a list.
+func (w *word) updates() []eventlog.OutboxUpdate {
+	if w.update.CommandID == ([16]byte{}) {
+		return nil
+	}
+	return []eventlog.OutboxUpdate{w.update}
+}
+
+// tell carries a word out. What was said of the ids before they were known is
+// joined in the same append (FT32): the log refuses an append that has not seen
+// all of it, and parking for an id that is bound, so that a callback and the
+// answer to its send meet in any order and across any crash.
+func (g *Ingest) tell(conv conversation.ConversationID, w word) {
+	g.convs.SetStatus(conv, Word{
+		Account: w.account, Keys: w.keys, Message: w.seq,
+		Decide: func(_ *conversation.State, keys []eventlog.Key) (Decision, error) { return g.joinEarly(&w, keys) },
+		Done: func(seq uint64, err error) {
+			if !errors.Is(err, ErrBound) {
+				w.done(seq, err)
+				return
+			}
+			// Some of the ids are known, which says nothing about the row or the rest.
+			if !g.runner.Go(func() {
+				left, err := g.unbound(w.account, w.keys)
+				if err != nil {
+					w.done(0, err)
+					return
+				}
+				w.keys = left
+				g.tell(conv, w)
+			}) {
+				w.done(0, ErrStopped)
+			}
+		},
+	})
+}
+
+// joinEarly lets the word that goes furthest win (PR5).
+func (g *Ingest) joinEarly(w *word, keys []eventlog.Key) (Decision, error) {
+	d := Decision{Status: w.status, Outbox: w.updates()}
+	for _, k := range keys {
+		list, err := g.log.EarlyReceipts(g.runner.Running(), eventlog.StreamID(w.account), k)
+		if err != nil {
+			return d, fmt.Errorf("ingest: early receipts: %w", err)
+		}
+		d.Receipts = append(d.Receipts, eventlog.ReceiptJoin{Account: eventlog.StreamID(w.account), Key: k, Seen: len(list)})
+		for i := range list {
+			if !conversation.Status(list[i].Status).After(d.Status.Status) {
+				continue
+			}
+			said, err := g.openReceipt(&list[i])
+			if err != nil {
+				return d, err
+			}
+			d.Status.Status, d.Status.Kind, d.Status.Code, d.Status.Body = conversation.Status(list[i].Status), "", said.Code, statusBody(said.Text)
+		}
+	}
+	for i := range d.Outbox {
+		if d.Status.Status.After(conversation.StatusUnknown) {
+			d.Outbox[i].State = eventlog.OutboxSettled
+		}
+	}
+	return d, nil
+}
+
+// unbound are those of keys that the log does not know.
+func (g *Ingest) unbound(account conversation.AccountID, keys []eventlog.Key) (left []eventlog.Key, err error) {
+	for _, k := range keys {
+		_, _, err := g.log.External(g.runner.Running(), eventlog.StreamID(account), k)
+		if errors.Is(err, eventlog.ErrNotFound) {
+			left = append(left, k)
+		} else if err != nil {
+			return nil, fmt.Errorf("ingest: provider id: %w", err)
+		}
+	}
+	return left, nil
+}
+
+// providerKeys are the keys of a message's provider ids.
+func (g *Ingest) providerKeys(account conversation.AccountID, ids ...string) (keys []eventlog.Key) {
+	for _, id := range ids {
+		if k := g.externalKey(account, id); id != "" && !slices.Contains(keys, k) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// deliveryStatus takes a provider's later word on a message (Y4). It may come
+// any number of times and in any order: a status only moves forward, so nothing
+// is kept against repeats.
+func (g *Ingest) deliveryStatus(in plugin.Inbound, done func(plugin.Ack)) {
+	if row, ok := g.outbox.Known(in.Status.Command); ok && conversation.AccountID(row.Account) == in.Account && row.Kind == outbox.KindSend {
+		g.statusOfCommand(in, row, done)
+		return
+	}
+	if !g.runner.Go(func() {
+		if in.Status.Command != ([16]byte{}) {
+			row, err := g.log.OutboxRow(g.runner.Running(), in.Status.Command)
+			switch {
+			case err == nil && (conversation.AccountID(row.Account) != in.Account || row.Kind != outbox.KindSend):
+				g.refuse(in, "unknown_command", done)
+				return
+			case err == nil:
+				g.statusOfCommand(in, row, done)
+				return
+			case !errors.Is(err, eventlog.ErrNotFound):
+				done(g.ack(conversation.ConversationID{}, 0, err))
+				return
+			}
+		}
+		if in.Status.ProviderID == "" {
+			g.refuse(in, "unknown_message", done)
+			return
+		}
+		g.statusOfID(in, done)
+	}) {
+		done(plugin.Ack{Status: plugin.Retry, Code: "stopping"})
+	}
+}
+
+// statusOfCommand takes a word on one of our own commands. Whatever it says, the
+// provider has the message: the row is settled, whether the Result is still to
+// come or nobody knew (PR4).
+func (g *Ingest) statusOfCommand(in plugin.Inbound, row eventlog.OutboxRow, done func(plugin.Ack)) {
+	conv := conversation.ConversationID(row.Conversation)
+	var update eventlog.OutboxUpdate
+	if row.State != eventlog.OutboxSettled { // then nothing changes it any more
+		update = eventlog.OutboxUpdate{CommandID: row.CommandID, State: eventlog.OutboxSettled, Attempt: row.Attempt, Node: g.node}
+	}
+	g.tell(conv, word{
+		account: in.Account, status: setStatus(in.Status, conversation.MessageID(row.CommandID)), seq: row.Seq,
+		keys: g.providerKeys(in.Account, in.Status.ProviderID), update: update,
+		done: func(seq uint64, err error) {
+			if errors.Is(err, ErrNotFollowed) && row.State != eventlog.OutboxSettled {
+				said := plugin.CommandResult{Command: row.CommandID, Outcome: in.Status.Status, Code: cut(in.Status.Code, maxCode), Text: in.Status.Text}
+				if !g.outbox.EndUntold(row, said, update, func(alone error) {
+					if alone != nil {
+						err = alone
+					}
+					done(g.ack(conv, seq, err))
+				}) {
+					done(g.ack(conv, seq, ErrStopped))
+				}
+				return
+			}
+			if err == nil && row.State != eventlog.OutboxSettled {
+				g.outbox.Settled(row)
+			}
+			done(g.ack(conv, seq, err))
+		},
+	})
+}
+
+// statusOfID takes a word on a message that the provider's id names; one that
+// nobody knows yet is parked.
+func (g *Ingest) statusOfID(in plugin.Inbound, done func(plugin.Ack)) {
+	key := g.externalKey(in.Account, in.Status.ProviderID)
+	stream, seq, err := g.log.External(g.runner.Running(), eventlog.StreamID(in.Account), key)
+	if errors.Is(err, eventlog.ErrNotFound) {
+		err = g.park(in, key)
+		var dup *eventlog.DuplicateError
+		switch {
+		case err == nil:
+			done(plugin.Ack{Status: plugin.Committed})
+			return
+		case errors.As(err, &dup): // the answer to the send came meanwhile
+			stream, seq, err = dup.Stream, dup.Seq, nil
+		}
+	}
+	if err != nil {
+		done(g.ack(conversation.ConversationID{}, 0, err))
+		return
+	}
+	if conversation.AccountID(stream) == in.Account { // something that was refused on its way in
+		g.refuse(in, "unknown_message", done)
+		return
+	}
+	conv := conversation.ConversationID(stream)
+	g.convs.SetStatus(conv, Word{
+		Account: in.Account,
+		Decide: func(s *conversation.State, _ []eventlog.Key) (d Decision, _ error) {
+			d.Status = setStatus(in.Status, conversation.MessageID{})
+			for i := range s.Pending {
+				if p := &s.Pending[i]; p.Seq == seq {
+					d.Status.Message = p.ID
+					if p.Status == conversation.StatusUnknown { // then its row is, too
+						d.Outbox = []eventlog.OutboxUpdate{{CommandID: [16]byte(p.ID), State: eventlog.OutboxSettled, Node: g.node}}
+					}
+				}
+			}
+			return d, nil
+		},
+		Done: func(seq uint64, err error) { done(g.ack(conv, seq, err)) },
+	})
+}
+
+func setStatus(st *plugin.DeliveryStatus, message conversation.MessageID) conversation.SetStatus {
+	return conversation.SetStatus{Message: message, Status: st.Status, Code: cut(st.Code, maxCode), Body: statusBody(st.Text)}
+}
+
+// receiptBody is the sealed body of an early receipt.
+type receiptBody struct {
+	Code string `json:"code,omitempty"`
+	Text string `json:"text,omitempty"`
+}
+
+// receiptAAD binds a sealed receipt to its place.
+func receiptAAD(account eventlog.StreamID, key eventlog.Key) []byte {
+	return append(append(make([]byte, 0, len(account)+len(key)), account[:]...), key[:]...)
+}
+
+// park keeps a word until its id is known. A *eventlog.DuplicateError says that
+// it is by now.
+func (g *Ingest) park(in plugin.Inbound, key eventlog.Key) error {
+	e := eventlog.EarlyReceipt{Account: eventlog.StreamID(in.Account), Key: key, Status: string(in.Status.Status), At: g.now().UTC()}
+	if b := (receiptBody{Code: cut(in.Status.Code, maxCode), Text: cut(in.Status.Text, maxField)}); b != (receiptBody{}) {
+		plain, err := json.Marshal(b)
+		if err != nil {
+			return fmt.Errorf("ingest: encode early receipt: %w", err)
+		}
+		if e.KeyID, err = g.vault.Assign(); err != nil {
+			return fmt.Errorf("ingest: key for an early receipt: %w", err)
+		}
+		if e.Body, err = g.vault.Seal(e.KeyID, receiptAAD(e.Account, key), plain); err != nil {
+			return fmt.Errorf("ingest: seal early receipt: %w", err)
+		}
+	}
+	_, err := g.log.Append(g.runner.Commits(), &eventlog.Batch{ParkReceipts: []eventlog.EarlyReceipt{e}})
+	return err
+}
+
+func (g *Ingest) openReceipt(e *eventlog.EarlyReceipt) (b receiptBody, err error) {
+	if e.Body == nil {
+		return b, nil
+	}
+	plain, err := g.vault.Open(e.KeyID, receiptAAD(e.Account, e.Key), e.Body)
+	if vault.Lost(err) {
+		return b, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(plain, &b)
+	}
+	if err != nil {
+		return b, fmt.Errorf("ingest: open early receipt: %w", err)
+	}
+	return b, nil
+}
+
+// Run forgets early receipts whose ids nobody will bring any more, until ctx ends.
+func (g *Ingest) Run(ctx context.Context) {
+	t := time.NewTicker(pruneEvery)
+	defer t.Stop()
+	for {
+		n, err := g.log.PruneReceipts(ctx, g.now().Add(-receiptAge))
+		switch {
+		case err != nil && ctx.Err() == nil:
+			g.logger.Warn("early receipts not pruned", "err", err)
+		case n > 0:
+			g.logger.Info("statuses of unknown messages forgotten", "count", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+func statusBody(text string) json.RawMessage {
+	if text = cut(text, maxField); text == "" {
+		return nil
+	}
+	b, err := json.Marshal(conversation.StatusBody{Text: text})
+	if err != nil {
+		return nil
+	}
+	return b
+}

@@ -1,0 +1,59 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/ingest"
+	"github.com/parley-gateway/parley/core/order"
+	"github.com/parley-gateway/parley/core/plugin"
+)
+
+// forIngest is the router as Ingest sees it: ingest.Conversations.
+type forIngest struct{ r *Router }
+
+// Arrive implements ingest.Conversations.
+func (f forIngest) Arrive(acc directory.Account, in plugin.Inbound, done func(plugin.Ack)) {
+	th := f.r.thread(in.Account, in.Thread)
+	from := f.r.order.Arrived(order.Item{Author: order.Author{In: in.Account, Of: in.Thread}, ID: in.DedupeKey, Repeats: in.Repeats})
+	th.take(arrival{in: in, from: from, acc: acc, done: done})
+}
+
+// SetStatus implements ingest.Conversations.
+func (f forIngest) SetStatus(conv conversation.ConversationID, w ingest.Word) {
+	l := f.r.live(conv)
+	t := &task{account: w.Account, external: w.Keys, externalSeq: w.Message}
+	t.prepare = func(t *task, s *conversation.State) error {
+		t.external = l.notBound(w.Keys)
+		d, err := w.Decide(s, t.external)
+		t.cmd, t.outbox, t.receipts = d.Status, d.Outbox, d.Receipts
+		return err
+	}
+	t.done = func(out outcome, err error) {
+		switch {
+		case err == nil && out.duplicate:
+			err = ingest.ErrBound
+		case unfollowed(err):
+			err = fmt.Errorf("%w: %w", ingest.ErrNotFollowed, err)
+		case errors.Is(err, ErrStopped):
+			err = ingest.ErrStopped
+		}
+		w.Done(out.first, err)
+	}
+	l.submit(t)
+}
+
+// unfollowed reports whether a conversation no longer follows a message.
+func unfollowed(err error) bool {
+	return err != nil && (conversation.Code(err) != "" || errors.Is(err, ErrNotFound))
+}
+
+// Channel implements ingest.Conversations: a plugin that exists, or "other".
+func (f forIngest) Channel(id string) string {
+	if _, ok := f.r.pluginInfo(id); ok {
+		return id
+	}
+	return "other"
+}
