@@ -81,8 +81,8 @@ type Agent struct {
 
 // AgentOptions for DialAgent.
 type AgentOptions struct {
-	URL   string // ws://.../api/v1/stream
-	Token string // bearer
+	URL   string // the address of the agents' WebSocket: ws://.../api/v1/stream
+	Token string // bearer token, from Login
 	// Cursors are the last sequence numbers that the client has, by conversation.
 	Cursors map[string]uint64
 	// OnEvent gets each raw event frame and OnOffer each offer. They are called by the goroutine

@@ -27,7 +27,7 @@ type Customer struct {
 	*socket
 	Token string // must be read only after Start
 	http  *http.Client
-	base  string // http://host:port
+	base  string // the gateway's address, http://host:port
 
 	// onEvent gets each raw event frame; nil: ignored.
 	onEvent    func([]byte)
@@ -52,7 +52,7 @@ type accepted struct {
 
 // CustomerOptions for DialCustomer.
 type CustomerOptions struct {
-	URL    string // ws://.../p/webchat/ws
+	URL    string // address of the visitors' WebSocket: ws://.../p/webchat/ws
 	Site   string
 	Origin string // Origin header; "" = none
 	From   string // IP address to connect from; "" = any

@@ -27,7 +27,7 @@ func TestMalformedServerFrame(t *testing.T) {
 		digest := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 		_, _ = fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: %s\r\n\r\n"+
 			"\x81\x7f\x80\x00\x00\x00\x00\x00\x00\x00", base64.StdEncoding.EncodeToString(digest[:]))
-		_, _ = rw.ReadByte() // the client's hello
+		_, _ = rw.ReadByte() // reads the first byte of the client's hello
 	}))
 	defer server.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

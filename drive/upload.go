@@ -13,7 +13,7 @@ import (
 // grant is the answer to a grant frame. code says why there is no grant; "" = there is one.
 type grant struct {
 	Grant   string `json:"grant"`
-	URL     string `json:"url"` // a path
+	URL     string `json:"url"` // the path to upload to
 	RetryMS int64  `json:"retry_ms"`
 	code    string
 }

@@ -105,7 +105,7 @@ func TestFileDescriptors(t *testing.T) {
 	for range 100 {
 		c, err := net.DialTimeout("tcp", addr, 5*time.Second)
 		if err != nil {
-			break // the kernel's queue is full, too
+			break // the kernel's queue of connections is full, too
 		}
 		held = append(held, c)
 	}

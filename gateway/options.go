@@ -120,10 +120,10 @@ func set[T comparable](field *T, def T) {
 
 // Handlers are what a Server serves. A nil handler answers 404.
 type Handlers struct {
-	API     http.Handler // /api/ on the desk
+	API     http.Handler // serves /api/ on the desk
 	Hooks   http.Handler // /hooks/ on desk and chat
 	Plugins http.Handler // /p/ on chat; on the desk in a sandbox (plugin-notes.md 8); /p/<id>/ on the plugin's own host
-	Files   http.Handler // /f/ on files
+	Files   http.Handler // serves /f/ on files
 	Desktop fs.FS        // the desktop's built files with index.html at the root; nil or empty: a page says that the build is missing
 	// Drain are called at the start of a shutdown, at the same time: each tells its sockets to
 	// connect again later, closes them and returns, at the latest when ctx ends.

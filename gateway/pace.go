@@ -61,7 +61,7 @@ func (b *pacedBody) extend() {
 	}
 	b.until = until
 	_ = b.w.rc.SetReadDeadline(until)                 // fails if this is not a network connection, which needs no guard
-	_ = b.w.rc.SetWriteDeadline(until.Add(b.w.stall)) // the answer comes after the body
+	_ = b.w.rc.SetWriteDeadline(until.Add(b.w.stall)) // leaves time for the answer, which comes after the body
 }
 
 type pacedWriter struct {

@@ -33,7 +33,7 @@ type Server struct {
 	atOnce  *limit.Conns[netip.Addr] // requests under way of one client
 	turned  rate.Sometimes           // limits how often refusals are logged
 
-	public, ops net.Listener // ops nil: none
+	public, ops net.Listener // ops is nil if there is no operators' listener
 	tls         bool
 
 	policies            policies

@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return fail(stderr, err)
 	}
 	k, err := parser.Parse(args)
-	if code >= 0 { // --help
+	if code >= 0 { // kong exits with a code after it has printed the help
 		return code
 	}
 	if err != nil {

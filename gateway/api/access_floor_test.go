@@ -57,8 +57,8 @@ var people = map[string]directory.Role{
 	"dora": directory.RoleAgent,      // has left and has after-call work for it
 	"emil": directory.RoleAgent,      // has taken part, and is through with it
 	"cem":  directory.RoleAgent,      // serves its service and takes no part; may not text
-	"otto": directory.RoleAgent,      // serves nothing
-	"sue":  directory.RoleSupervisor, // takes no part
+	"otto": directory.RoleAgent,      // serves no service
+	"sue":  directory.RoleSupervisor, // takes no part in the conversation
 	"adam": directory.RoleAdmin,      // takes no part, and does not handle conversations
 }
 
@@ -189,9 +189,9 @@ func (f *floor) secrets() []string {
 
 // States in which a conversation can be staged.
 const (
-	chatting = "chat"   // live; ben is invited
+	chatting = "chat"   // an open web chat, to which ben is invited
 	over     = "ended"  // as chat, after the customer has ended the conversation
-	texting  = "text"   // as chat, on a store-and-forward channel
+	texting  = "text"   // the same on a store-and-forward channel
 	setAside = "parked" // as text, after ana has logged out and in again
 )
 
@@ -425,7 +425,7 @@ func (f *floor) connect(login string) *line {
 
 func (l *line) close() {
 	_ = l.CloseNow()
-	for range l.frames { // until the reader has ended
+	for range l.frames { // ends when the goroutine that reads has ended
 	}
 }
 

@@ -20,8 +20,8 @@ import (
 // Fault is an error as clients see it: a code from a published list that only grows, and a text for
 // people that contains nothing confidential.
 type Fault struct {
-	Status     int    // HTTP
-	Code       string // published
+	Status     int    // the HTTP status
+	Code       string // the published code
 	Text       string
 	Details    []Detail // one for each wrong field
 	RetryAfter time.Duration

@@ -13,7 +13,7 @@ import (
 // Limits of a message by an agent.
 const (
 	maxParts    = 10
-	MaxText     = 32 << 10 // bytes
+	MaxText     = 32 << 10 // in bytes
 	MaxClientID = 64
 )
 

@@ -27,11 +27,11 @@ type replaceInput[B any] struct {
 
 // kind describes one kind of record to the routes that list, read, create and replace it.
 type kind[T, B any] struct {
-	name, plural string // "user", "users"
+	name, plural string // for example "user", "users"
 	read         directory.Role
 	list         func(*directory.Snapshot) []T
 	get          func(s *directory.Snapshot, id string) (T, bool)
-	put          func(ctx context.Context, id string, body B) (T, error) // id "" creates
+	put          func(ctx context.Context, id string, body B) (T, error) // id "" creates a record
 }
 
 // recordRoutes registers list, get, create and replace; changing needs an administrator.

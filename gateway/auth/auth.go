@@ -66,7 +66,7 @@ type Options struct {
 	// Now is the installation's time, by which sessions end; nil: time.Now.
 	Now func() time.Time
 
-	Log      *slog.Logger          // nil discards
+	Log      *slog.Logger          // nil: nothing is logged
 	Registry prometheus.Registerer // nil: no metrics
 }
 
@@ -96,12 +96,12 @@ type Auth struct {
 
 	strangers, known lane // lanes in which passwords are checked: from unknown and from known devices
 
-	swept atomic.Int64 // when the last sweep succeeded, ms
+	swept atomic.Int64 // when the last sweep succeeded, in milliseconds
 
 	mu       sync.Mutex
-	live     map[[32]byte]*session              // by token hash
-	byID     map[directory.SessionID][32]byte   // token hashes of live
-	watchers map[directory.SessionID][]*watcher // open sockets
+	live     map[[32]byte]*session              // sessions in memory, by the hash of their token
+	byID     map[directory.SessionID][32]byte   // for the sessions in live, the hash of their token
+	watchers map[directory.SessionID][]*watcher // those of open sockets
 	revoked  map[directory.SessionID]time.Time  // recently revoked, so that a Watch that begins late still hears of it
 	touched  map[directory.SessionID]time.Time  // last uses that are not stored yet
 

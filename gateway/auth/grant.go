@@ -34,7 +34,7 @@ var ErrGrant = errors.New("auth: grant not valid")
 // Grant lets whoever holds it open one thing at a plugin, once (DESIGN.md 7).
 type Grant struct {
 	ID           string                      `json:"jti"` // made by Mint
-	Subject      string                      `json:"sub"` // agent's id, or the visitor's thread
+	Subject      string                      `json:"sub"` // the agent's id, or the visitor's thread
 	Name         string                      `json:"name,omitempty"`
 	Role         string                      `json:"role"`          // a directory.Role or RoleVisitor
 	Session      string                      `json:"sid,omitempty"` // the agent's session in hex; when it ends, what the grant opened is closed
@@ -42,7 +42,7 @@ type Grant struct {
 	Account      conversation.AccountID      `json:"account,omitzero"`
 	Thread       string                      `json:"thread,omitempty"`
 	Plugin       string                      `json:"plugin"`
-	Instance     string                      `json:"instance,omitempty"` // the plugin's generation; "" any
+	Instance     string                      `json:"instance,omitempty"` // the plugin's generation; "" means any
 	Purpose      string                      `json:"purpose"`
 	IssuedAt     int64                       `json:"iat"` // ms since 1970, made by Mint
 	ExpiresAt    int64                       `json:"exp"` // ms since 1970, made by Mint
@@ -69,7 +69,7 @@ type Grants struct {
 	started int64
 
 	mu       sync.Mutex
-	redeemed map[string]int64 // id to expiry
+	redeemed map[string]int64 // when each redeemed grant expires, by its id
 	swept    int64
 }
 

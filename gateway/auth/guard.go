@@ -20,11 +20,11 @@ const (
 	// When many logins fail at one address, or one login fails from many addresses, sources that
 	// have never logged in successfully must wait: once before their first attempt, and after each
 	// of their failures.
-	ipStep, ipMost, ipForgets          = time.Second, time.Minute, 0.05           // failures a second
-	loginStep, loginMost, loginForgets = 15 * time.Second, 15 * time.Minute, 0.01 // failures a second
+	ipStep, ipMost, ipForgets          = time.Second, time.Minute, 0.05           // forgotten failures a second
+	loginStep, loginMost, loginForgets = 15 * time.Second, 15 * time.Minute, 0.01 // forgotten failures a second
 
 	// limit.Recent keeps up to twice as many of each.
-	maxPairs    = 50_000 // some 150 bytes each
+	maxPairs    = 50_000 // some 150 bytes of memory each
 	maxHeats    = 20_000
 	maxNetworks = 4_000 // networks whose strangers wait, with up to maxWaits waits each of some 40 bytes
 	maxWaits    = 64
@@ -33,7 +33,7 @@ const (
 // source is where login attempts come from: a device known for the login, a session (which changes
 // its password), or else an address.
 type source struct {
-	ip netip.Addr // limit.Address
+	ip netip.Addr // as limit.Address returns it
 	id [16]byte   // of the device or the session; zero for an address
 }
 

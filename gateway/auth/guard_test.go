@@ -317,7 +317,7 @@ func TestFloodOfNamesForgetsNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, auth.Options{IPBurst: 1, LoginBurst: 4}, func(t *testing.T, g guesser) {
-				for i := range 10 { // failures of adam, from many places
+				for i := range 10 { // adam's login fails from many addresses
 					g.fail("adam", fmt.Sprintf("2001:db8:1:%x::1", i))
 				}
 				guesser := g.waits("adam", "wrong horse", "2001:db8:1:9::1", "")

@@ -10,7 +10,7 @@ import (
 
 // watcher is an open socket that wants to be told when its session ends.
 type watcher struct {
-	expires time.Time // absolute end of the session
+	expires time.Time // when the session ends in any case
 	fn      func()
 	rights  *Identity // not nil: it is also told when the user's rights differ from these
 }

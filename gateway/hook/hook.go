@@ -65,9 +65,9 @@ const (
 	resultOK          = "ok"
 	resultRefused     = "refused"         // the plugin answered 4xx: signature, malformed ...
 	resultFailed      = "failed"          // the plugin answered 5xx
-	resultUnknown     = "unknown_account" // 404
-	resultMethod      = "method"          // 405
-	resultTooLarge    = "too_large"       // 413
+	resultUnknown     = "unknown_account" // answered with 404
+	resultMethod      = "method"          // answered with 405
+	resultTooLarge    = "too_large"       // answered with 413
 	resultBroken      = "broken_body"     // 400, or the carrier went away
 	resultRate        = "rate"            // 503 for a known account, 429 for unknown ones
 	resultUnavailable = "unavailable"     // 503: not durable in time

@@ -17,7 +17,7 @@ type finalOnly struct {
 
 // Header implements http.ResponseWriter.
 func (w *finalOnly) Header() http.Header {
-	if w.final { // trailers
+	if w.final { // after the final answer only trailers can be set
 		return w.ResponseWriter.Header()
 	}
 	return w.plugin

@@ -29,7 +29,7 @@ func hasCrookedSegment(path string) bool {
 	for more := true; more; {
 		var segment string
 		segment, path, more = strings.Cut(path, "/")
-		segment, _, _ = strings.Cut(segment, ";") // parameters, which some servers remove first
+		segment, _, _ = strings.Cut(segment, ";") // cuts off parameters, which some servers remove before they resolve the path
 		if segment == "." || segment == ".." || segment == "" && more {
 			return true
 		}

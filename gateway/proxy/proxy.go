@@ -23,7 +23,7 @@ type Access int
 // Who may use a route (DESIGN.md 7).
 const (
 	Public Access = iota + 1 // anybody; the plugin authenticates
-	Agent                    // a logged-in user
+	Agent                    // a logged-in user of the desktop
 	Grant                    // whoever sends a single-use grant
 )
 

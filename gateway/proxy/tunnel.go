@@ -19,7 +19,7 @@ const linger = 2 * time.Second
 type tunnel struct {
 	client, plugin net.Conn
 	pool           *chunks
-	instance       string                 // of the plugin
+	instance       string                 // the plugin's generation
 	stall          time.Duration          // a peer that takes nothing for so long is considered gone (PR13)
 	ending         atomic.Pointer[ending] // why the gateway wants to end it; nil = it does not
 	unwatch        func()                 // ends the watch on the session; nil: there is none

@@ -52,6 +52,6 @@ func appendEvent(buf []byte, r *readers.Record) []byte {
 }
 
 func appendID[K any](buf []byte, id conversation.ID[K]) []byte {
-	text, _ := uuid.UUID(id).MarshalText() // never fails
+	text, _ := uuid.UUID(id).MarshalText() // never fails for an id
 	return append(buf, text...)
 }

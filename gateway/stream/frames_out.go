@@ -73,7 +73,7 @@ type joinedFrame struct {
 
 // api.InfoView is what an agent's screen needs of a conversation beside its events.
 type conversationFrame struct {
-	T            string                      `json:"t"` // live, parted
+	T            string                      `json:"t"` // the kind: live or parted
 	Conversation conversation.ConversationID `json:"conversation"`
 }
 

@@ -51,7 +51,7 @@ type socket struct {
 	faults                int
 
 	mu        sync.Mutex
-	queue     []byte // frames to write
+	queue     []byte // frames that wait to be written
 	farewell  *farewell
 	over      bool // nothing is written any more
 	helloed   bool // the client has sent a hello

@@ -61,8 +61,8 @@ type Options struct {
 type Limits struct {
 	SocketsPerIP   int            // of one address or /64 network; default 1024
 	SocketsPerUser int            // default 16
-	Exempt         []netip.Prefix // not limited by SocketsPerIP; nil: loopback
-	SendPerSecond  float64        // messages of one socket; default 10
+	Exempt         []netip.Prefix // networks not limited by SocketsPerIP; nil: loopback
+	SendPerSecond  float64        // messages that one socket may send; default 10
 	SendBurst      int            // default 60
 	FramePerSecond float64        // frames of one socket of any kind; default 100
 	FrameBurst     int            // default 400

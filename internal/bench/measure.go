@@ -20,7 +20,7 @@ func machine() string {
 // usage is what the processes of a system use.
 type usage struct {
 	cpu time.Duration
-	rss int64 // bytes
+	rss int64 // resident memory in bytes
 }
 
 // processes returns a process and all its descendants.

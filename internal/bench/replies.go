@@ -40,7 +40,7 @@ type settled struct {
 	mu     sync.Mutex
 	all    chan struct{} // closed when the last reply is settled
 	want   int
-	at     map[string][]time.Time // by conversation
+	at     map[string][]time.Time // times of the answers, by conversation
 	seen   map[string]bool        // ids of messages
 	failed int
 }

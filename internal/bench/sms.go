@@ -16,14 +16,14 @@ import (
 // SMS measures signed texts from a carrier, from the webhook through plugin and router to the log.
 type SMS struct {
 	Connections int           // connections of the carrier
-	Phones      int           // customers' numbers
+	Phones      int           // numbers of customers
 	New         float64       // share of texts from a number that was never seen before, 0 to 1
 	Agents      int           // agents online, who accept what they are offered
 	Hold        int           // most conversations that an agent holds, 1 to 100; further customers wait
 	IDs         int           // external ids in the store at the start
 	Ended       int           // ended conversations in the store at the start
 	Rate        float64       // texts per second in total; 0 = as many as possible
-	Size        int           // characters of a text
+	Size        int           // length of a text in characters
 	Duration    time.Duration // length of the measurement
 	Store       string        // postgres://...; "" = the embedded store
 	Dir         string        // data folder; "" = a temporary one

@@ -23,7 +23,7 @@ import (
 
 // Start measures the time from starting a gateway with many open conversations until it is ready.
 type Start struct {
-	Conversations int    // open ones
+	Conversations int    // open conversations
 	Events        int    // events in each conversation
 	Dir           string // data folder; "" = a temporary one
 }

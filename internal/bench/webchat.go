@@ -21,7 +21,7 @@ type Webchat struct {
 	Rate     float64       // messages per second in total; 0 = as many as possible
 	Window   int           // messages that a customer sends ahead of their acknowledgements if no rate is set
 	Size     int           // bytes of text in a message
-	Duration time.Duration // of the measurement
+	Duration time.Duration // length of the measurement
 	Dir      string        // data folder; "" = a temporary one
 	Verbose  bool          // show the gateway's log
 }
@@ -90,7 +90,7 @@ func (c *webchatRun) run(ctx context.Context, w io.Writer, dir string) (err erro
 	if err != nil {
 		return err
 	}
-	c.drive(ctx, pairs, c.Duration/5) // warm-up
+	c.drive(ctx, pairs, c.Duration/5) // the warm-up
 	for _, p := range pairs {
 		p.mu.Lock()
 		p.from, p.toAgent, p.toAck = len(p.sent), nil, nil
@@ -112,7 +112,7 @@ func (c *webchatRun) run(ctx context.Context, w io.Writer, dir string) (err erro
 func (c *webchatRun) connect(ctx context.Context, sys *system) ([]*pair, error) {
 	client := drive.HTTPClient()
 	pairs := make([]*pair, c.Pairs)
-	byConv := sync.Map{} // conversation -> *pair
+	byConv := sync.Map{} // pairs by their conversation
 	refused := &c.refused
 	joined := make(chan error, c.Pairs)
 	for i := range pairs {

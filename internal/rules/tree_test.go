@@ -17,7 +17,7 @@ const module = "github.com/parley-gateway/parley"
 
 // goFile is one of the repository's Go files, for whatever platform.
 type goFile struct {
-	path    string // from the module's root, with slashes
+	path    string // relative to the module's root, with slashes
 	dir     string
 	test    bool
 	pkg     string

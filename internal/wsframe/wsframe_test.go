@@ -50,7 +50,7 @@ var cases = []struct {
 	in     []byte
 	frames int
 	code   uint16 // 0 = there is no fault
-	text   string // of the fault
+	text   string // the expected text of the fault
 }{
 	{"text", frame(0x81, 5), 1, 0, ""},
 	{"as long as allowed", frame(0x82, limit), 1, 0, ""},

@@ -16,7 +16,7 @@ const (
 	ReasonConflict   = "CONFLICT"    // the version is no longer the one that the caller named
 	ReasonTooLarge   = "TOO_LARGE"   // over a limit of the host
 	ReasonDenied     = "DENIED"      // it does not belong to the plugin
-	ReasonInvalid    = "INVALID"     // malformed request
+	ReasonInvalid    = "INVALID"     // the request is malformed
 	ReasonVersion    = "VERSION"     // the host is older than the plugin demands
 	ReasonNotDurable = "NOT_DURABLE" // cannot be stored now; try again later
 )

@@ -20,7 +20,7 @@ type CommandInfo struct {
 	// MaybeSent: an earlier attempt passed Begin, and it is not known whether the provider got the
 	// message.
 	MaybeSent bool
-	Deadline  time.Time // zero = none
+	Deadline  time.Time // zero = there is none
 }
 
 // SendCommand asks to send a message to the customer.
@@ -29,8 +29,8 @@ type SendCommand struct {
 	MessageID         MessageID
 	To                string // the customer's address
 	Parts             []Part
-	Author            string // display name
-	ReplyToProviderID string // "" = no reply
+	Author            string // the author's display name
+	ReplyToProviderID string // "" = not a reply
 
 	barrier func(ctx context.Context) error
 }

@@ -16,7 +16,7 @@ type command struct {
 
 	mu       sync.Mutex
 	session  *session // the session that delivered it last
-	seq      uint64   // in that session
+	seq      uint64   // its seq in that session
 	attempt  uint32
 	settled  bool // its Result was handed to the outbox
 	begun    bool // the host was asked for Begin

@@ -19,7 +19,7 @@ var ErrNeedsConfig = errors.New("new configuration needed")
 // Config is the plugin's full configuration.
 type Config struct {
 	Revision     uint64
-	Settings     json.RawMessage // the plugin's own; nil = none
+	Settings     json.RawMessage // the plugin's own settings; nil = none
 	Secrets      map[string]Secret
 	Accounts     []Account
 	ValidateOnly bool   // check it and change nothing
@@ -35,7 +35,7 @@ type Config struct {
 type Account struct {
 	ID       AccountID
 	Name     string
-	Settings json.RawMessage // nil = none
+	Settings json.RawMessage // the account's settings; nil = none
 	Secrets  map[string]Secret
 	HookURL  string // public URL of /hooks/{account}
 	Enabled  bool

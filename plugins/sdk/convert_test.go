@@ -73,7 +73,7 @@ func (f *filler) fill(v reflect.Value) {
 		v.SetString(fmt.Sprintf("s-%d", f.n))
 	case reflect.Bool:
 		v.SetBool(true)
-	case reflect.Int, reflect.Int64: // enums
+	case reflect.Int, reflect.Int64: // enums have this kind
 		v.SetInt(2)
 	case reflect.Uint32, reflect.Uint64:
 		v.SetUint(uint64(f.n))

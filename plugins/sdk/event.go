@@ -25,7 +25,7 @@ type Message struct {
 	ClientID    string // made by the sender's device, at most 64 bytes; records of the message contain it
 	From        Address
 	Parts       []Part
-	ReplyTo     MessageID // "" = none
+	ReplyTo     MessageID // the message that it answers; "" = none
 	ProviderIDs []string  // the ids by which the provider may refer to it later
 }
 
@@ -74,11 +74,11 @@ type Start struct {
 	LastName   string
 	Email      string
 	Phone      string
-	Locale     string // BCP 47
+	Locale     string // the customer's language, BCP 47
 	Subject    string
 	Parts      []Part // the first message; none = no message yet
-	ClientID   string // of the first message
-	Page       *Page  // nil = not known
+	ClientID   string // client id of the first message
+	Page       *Page  // the page that the customer has open; nil = not known
 	Attributes []Attribute
 }
 

@@ -20,7 +20,7 @@ type HookRequest struct {
 // stores Events first and answers then. An event without Account or ReceivedTime gets those of the
 // request.
 type HookResponse struct {
-	Status int // 0 = 200
+	Status int // HTTP status; 0 = 200
 	Header http.Header
 	Body   []byte
 	Events []Event

@@ -101,7 +101,7 @@ type AccountStatus struct {
 	Account AccountID
 	OK      bool
 	Code    string // "unauthorized", "unreachable" ...; "" when OK
-	Text    string // for people, no secrets
+	Text    string // for people; it must contain no secrets
 }
 
 // KV is a store of small values under keys. Values are at most 64 KiB.

@@ -5,7 +5,7 @@ import "time"
 // Manifest is the answer to Describe.
 type Manifest struct {
 	ID      string // short lower-case name, unique in an installation: "webchat"
-	Name    string // for people: "Web chat"
+	Name    string // the name that people see: "Web chat"
 	Version string // the plugin's own version
 
 	// MinHostMinor is the lowest minor version of the contract with which the plugin works; an
@@ -52,15 +52,15 @@ type Capabilities struct {
 	Edit          bool
 	Revoke        bool
 	Typing        bool
-	Read          bool // read receipts
-	Receipts      bool // delivery receipts
+	Read          bool // the channel has read receipts
+	Receipts      bool // the channel has delivery receipts
 	Links         bool // customers can click on links
 	Page          bool // reports the page that the customer has open
 	Panels        bool
 	Calls         bool
 	OutboundFirst bool // an agent may write before the customer has
 
-	ReplyWindowHours uint32 // 0 = unlimited
+	ReplyWindowHours uint32 // hours after a customer's message in which an agent may write; 0 = unlimited
 	Counter          string // "gsm7", "utf16" or "" (none)
 	MaxLength        uint32 // of one message, in the counter's units or UTF-16 units; 0 = no limit
 	OfferTitle       string // title of the offer alert, "Web Chat"
@@ -87,12 +87,12 @@ type Route struct {
 	Path    string // prefix below /p/<id>/, without the leading slash; "" = everything
 	Access  Access
 	Upgrade bool   // WebSocket upgrades are allowed
-	MaxBody uint64 // bytes; 0 = 64 KiB
+	MaxBody uint64 // largest body in bytes; 0 = 64 KiB
 }
 
 // HookInfo declares that the plugin takes webhooks.
 type HookInfo struct {
 	Budget  time.Duration // the time within which the carrier wants its answer, in whole milliseconds; 0 = 10 s
-	Methods []string      // empty = POST
-	MaxBody uint64        // bytes; 0 = 1 MiB
+	Methods []string      // HTTP methods of webhooks; empty = POST
+	MaxBody uint64        // largest body in bytes; 0 = 1 MiB
 }

@@ -47,7 +47,7 @@ type emitted struct {
 // they are sent again, oldest first, with new numbers. All else belongs to one Session and is
 // dropped with it.
 type outbox struct {
-	guard func(func())  // contains a callback's panic
+	guard func(func())  // runs a callback and contains its panic
 	wake  chan struct{} // room for one; read by the writer of the attached session
 
 	mu      sync.Mutex
@@ -61,7 +61,7 @@ type outbox struct {
 	dropped uint64 // how many signals were dropped
 
 	statuses map[AccountID]*pluginv1.AccountStatus
-	dirty    map[AccountID]struct{} // statuses not sent in this session
+	dirty    map[AccountID]struct{} // accounts whose status was not sent in this session
 
 	free, metered fifo[*pending] // events that wait to be sent: those that need no credit, and those that do
 	inflight      fifo[*pending] // sent events by seq, from firstSeq; nil = acknowledged

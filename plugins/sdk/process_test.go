@@ -30,7 +30,7 @@ import (
 
 // Environment variables that make the test binary run as another program.
 const (
-	pluginEnv   = "SDK_TEST_PLUGIN"   // a plugin of that kind
+	pluginEnv   = "SDK_TEST_PLUGIN"   // run as a plugin of this kind
 	strangerEnv = "SDK_TEST_STRANGER" // a process that tries to connect to these sockets
 )
 

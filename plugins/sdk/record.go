@@ -14,7 +14,7 @@ type Cursor struct {
 // SubscribeOptions refine a subscription. The zero value is right for showing the thread to its
 // customer.
 type SubscribeOptions struct {
-	Audience string // "customer" or "bot"; "" = customer
+	Audience string // "customer" or "bot"; "" means customer
 	Credit   uint32 // records that may wait for the handler; 0 = 64
 }
 
@@ -24,8 +24,8 @@ type Record struct {
 	Seq          uint64
 	Prev         uint64 // seq of the record before this one that the audience could see; 0 = none
 	Time         time.Time
-	Type         string          // "name/version"
-	Head         json.RawMessage // as stored
+	Type         string          // the event's type, "name/version"
+	Head         json.RawMessage // the bytes that are stored
 	Body         json.RawMessage // as it was decided; nil = none
 }
 

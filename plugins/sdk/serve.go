@@ -97,7 +97,7 @@ func serveAttached(p Plugin, log *slog.Logger, socket string) int {
 	}
 	rpc := srv.grpcServer(nil)
 	srv.Register(rpc)
-	go func() { _ = rpc.Serve(ln) }() // ends with Stop
+	go func() { _ = rpc.Serve(ln) }() // returns when the server is stopped
 	log.Info("waiting for a gateway to attach", "socket", socket)
 	code := awaitStop(srv)
 	rpc.Stop()

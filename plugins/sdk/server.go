@@ -50,7 +50,7 @@ type Server struct {
 	sessionMu sync.Mutex
 	session   *session // the latest one
 
-	configMu   sync.Mutex // one Configure at a time
+	configMu   sync.Mutex // lets only one Configure run at a time
 	accepted   atomic.Bool
 	needsBegin atomic.Bool
 	gateway    gateway

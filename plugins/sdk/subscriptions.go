@@ -35,7 +35,7 @@ type subscription struct {
 	batches fifo[RecordBatch]
 	busy    bool
 	closed  bool
-	waiting uint32 // records received and not handled
+	waiting uint32 // records that were received and not handled yet
 	owed    uint32 // records handled whose credit was not returned yet
 }
 
@@ -43,7 +43,7 @@ func (ss *subscriptions) subscribe(ctx context.Context, sub *subscription) {
 	if sub.opts.Credit == 0 {
 		sub.opts.Credit = defaultCredit
 	}
-	if !utf8.ValidString(string(sub.thread)) { // see ErrNotUTF8
+	if !utf8.ValidString(string(sub.thread)) { // refused for the reason given at ErrNotUTF8
 		sub.take(RecordBatch{End: "invalid"})
 		return
 	}

@@ -56,8 +56,8 @@ type outgoing struct {
 	command  sdk.CommandID
 	to       string
 	body     string
-	media    []string // URLs
-	callback string   // "" = none
+	media    []string // URLs of the attachments
+	callback string   // status callback URL; "" = none
 	begin    func(context.Context) error
 }
 

@@ -83,7 +83,7 @@ func (c *client) rewrite(u *url.URL) *url.URL {
 
 // restError is the carrier's refusal of a request.
 type restError struct {
-	status  int // of HTTP
+	status  int // the HTTP status
 	code    int // the carrier's own; 0 = none was given
 	message string
 	after   time.Duration // how long the carrier asked to wait; 0 = it did not ask

@@ -153,7 +153,7 @@ func TestHookTokens(t *testing.T) {
 	}{
 		{"https://public.example:8443/in?key=1", token, 200},
 		{"https://public.example:8443/in?key=1", "former", 200},
-		{"https://public.example/in?key=1", token, 200}, // without the port
+		{"https://public.example/in?key=1", token, 200}, // the URL without the port
 		{"https://public.example:8443/in?key=1", "neither", 403},
 		{hookURL + "?key=1", token, 403}, // the carrier was given another URL
 	} {

@@ -29,7 +29,7 @@ func fingerprint(text string) [sha256.Size]byte { return sha256.Sum256([]byte(te
 // attempt is an attempt to send a message for which Begin has returned.
 type attempt struct {
 	to          string
-	body, smart [sha256.Size]byte // as sent, and after smart encoding
+	body, smart [sha256.Size]byte // of the text as sent, and of the text after smart encoding
 	media       int
 	began       time.Time
 	sid         string // the message's sid, once it is known

@@ -16,7 +16,7 @@ type settings struct {
 	AccountSid          string `json:"account_sid"`
 	Number              string `json:"number"`
 	MessagingServiceSid string `json:"messaging_service_sid"`
-	Signature           string `json:"signature"` // enforce, observe
+	Signature           string `json:"signature"` // enforce or observe
 	WebhookURL          string `json:"webhook_url"`
 	SmartEncoding       bool   `json:"smart_encoding"`
 	Media               bool   `json:"media"`

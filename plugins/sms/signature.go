@@ -64,7 +64,7 @@ func (s *signer) matches(address string, params []param, signature string) bool 
 	s.mac.Reset()
 	_, _ = s.mac.Write(s.text)
 	var sum [sha1.Size]byte
-	var want [28]byte // base64 of 20 bytes
+	var want [28]byte // room for the base64 of 20 bytes
 	base64.StdEncoding.Encode(want[:], s.mac.Sum(sum[:0]))
 	return subtle.ConstantTimeCompare(want[:], []byte(signature)) == 1
 }

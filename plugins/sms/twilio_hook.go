@@ -151,7 +151,7 @@ func (t *twilio) inbound(r *reading, form []param, received time.Time) {
 		Media: mediaOf(form),
 	}
 	it.IDs = append(it.IDs, it.Sid)
-	for _, name := range [...]string{"SmsSid", "SmsMessageSid"} { // deprecated copies
+	for _, name := range [...]string{"SmsSid", "SmsMessageSid"} { // deprecated copies of the sid
 		if id := get(form, name); id != "" && id != it.Sid {
 			it.IDs = append(it.IDs, id)
 		}

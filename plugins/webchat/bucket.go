@@ -4,7 +4,7 @@ package webchat
 // is filled to its burst when it is first asked.
 type bucket struct {
 	tokens float32
-	last   int64 // milliseconds; 0 = never used
+	last   int64 // milliseconds of the last use; 0 = never used
 }
 
 // take removes n tokens at time now (milliseconds, above 0) and reports

@@ -99,7 +99,7 @@ func TestMalformedClientsAreClosed(t *testing.T) {
 			}
 			for _, f := range tc.frames {
 				if c.raw([]byte(f)) != nil {
-					break // closed already
+					break // the socket is closed already
 				}
 			}
 			bye, code := c.wantClose()

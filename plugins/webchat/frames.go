@@ -148,7 +148,7 @@ func acceptedFrame(clientID string, conversation sdk.ConversationID, seq uint64)
 // if any, let the client ask for the files that the event names.
 func appendEvent(b []byte, r *sdk.Record, fileKeys []fileKey) []byte {
 	b = append(b, `{"t":"event","conversation":"`...)
-	b = append(b, r.Conversation...) // a UUID
+	b = append(b, r.Conversation...) // a UUID, so it needs no escaping
 	b = append(b, `","seq":`...)
 	b = strconv.AppendUint(b, r.Seq, 10)
 	b = append(b, `,"prev":`...)
@@ -156,7 +156,7 @@ func appendEvent(b []byte, r *sdk.Record, fileKeys []fileKey) []byte {
 	b = append(b, `,"at":"`...)
 	b = r.Time.UTC().AppendFormat(b, time.RFC3339Nano)
 	b = append(b, `","type":"`...)
-	b = append(b, r.Type...) // name/version, from a published list
+	b = append(b, r.Type...) // name/version from a published list, so it needs no escaping
 	b = append(b, `","head":`...)
 	b = appendRaw(b, r.Head)
 	if len(r.Body) > 0 {

@@ -16,7 +16,7 @@ import (
 const (
 	tick         = time.Second
 	slots        = 10               // each socket is checked every 10 s
-	helloTimeout = 10 * time.Second // for the first frame
+	helloTimeout = 10 * time.Second // for the client's first frame
 	pingAfter    = 25 * time.Second // of silence, before a ping is sent
 	deadAfter    = 75 * time.Second // of silence, before the socket is closed
 	stuckAfter   = 15 * time.Second // of one write, before the socket is closed
@@ -32,7 +32,7 @@ type hub struct {
 	ctx   context.Context //nolint:containedctx // the plugin's life, which every subscription shares
 	start time.Time
 	seed  maphash.Seed
-	work  sync.WaitGroup // readers and writers of sockets
+	work  sync.WaitGroup // goroutines that read from and write to sockets
 	// buffers are for writing: each writer has one while it runs.
 	buffers sync.Pool
 

@@ -40,7 +40,7 @@ func manifest() sdk.Manifest {
 			Links:      true,
 			Page:       true,
 			MaxLength:  maxText,
-			OfferTitle: "Web Chat", // SPEC A2
+			OfferTitle: "Web Chat", // the title that SPEC A2 demands
 			Medium:     "chat",
 			Icon:       "message-circle",
 		},

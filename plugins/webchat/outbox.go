@@ -22,7 +22,7 @@ const (
 // packet is one WebSocket frame to be written. A close frame ends the socket.
 type packet struct {
 	data []byte
-	op   byte   // of wsframe
+	op   byte   // opcode, one of wsframe's
 	code uint16 // close code, for a close frame
 }
 

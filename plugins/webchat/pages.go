@@ -37,8 +37,8 @@ type publicSite struct {
 	Form    formSettings                 `json:"form"`
 	Texts   map[string]map[string]string `json:"texts,omitempty"`
 	Tones   tones                        `json:"tones"`
-	MaxFile int64                        `json:"max_file"` // bytes; 0 = no files
-	MaxText int                          `json:"max_text"` // UTF-16 units
+	MaxFile int64                        `json:"max_file"` // largest file in bytes; 0 = no files
+	MaxText int                          `json:"max_text"` // longest text in UTF-16 units
 	Origins []string                     `json:"origins"`  // origins that may embed the panel
 }
 

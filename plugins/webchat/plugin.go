@@ -23,7 +23,7 @@ type Plugin struct {
 	memory   memory // zero: this package does not own the process
 
 	sites atomic.Pointer[sites] // of the last accepted configuration
-	hub   atomic.Pointer[hub]   // since Attach
+	hub   atomic.Pointer[hub]   // nil before Attach
 }
 
 // Serve runs the plugin as a process; it does not return.

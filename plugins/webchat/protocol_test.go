@@ -244,7 +244,7 @@ func TestSignals(t *testing.T) {
 		t.Errorf("queue = %+v, want position 3 after 4000 ms", f)
 	}
 	c.send(map[string]any{"t": "typing", "on": true})
-	c.send(map[string]any{"t": "typing", "on": true}) // within 2 s: not passed on
+	c.send(map[string]any{"t": "typing", "on": true}) // within 2 s of the last one, so it is not passed on
 	c.send(map[string]any{"t": "typing", "on": false})
 	var typing []bool
 	w.await("typing", func() bool {
@@ -301,7 +301,7 @@ func TestFormIsChecked(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		form map[string]string
-		code string // "" = accepted
+		code string // expected code; "" = accepted
 	}{
 		{"all", map[string]string{"first_name": "A", "order_no": "7", "message": "m"}, ""},
 		{"without message", map[string]string{"first_name": "A"}, ""},

@@ -18,9 +18,9 @@ type settings struct {
 	AllowedOrigins    []string                     `json:"allowed_origins"`
 	Theme             theme                        `json:"theme"`
 	Form              formSettings                 `json:"form"`
-	Texts             map[string]map[string]string `json:"texts"` // language -> key -> text
+	Texts             map[string]map[string]string `json:"texts"` // texts by language and key
 	Tones             tones                        `json:"tones"`
-	UnresponsiveAfter int                          `json:"unresponsive_after"` // seconds
+	UnresponsiveAfter int                          `json:"unresponsive_after"` // in seconds
 	MaxFileMB         int                          `json:"max_file_mb"`        // MiB; 0 = no files
 	MessagesPerSecond float64                      `json:"messages_per_second"`
 	MessageBurst      int                          `json:"message_burst"`
@@ -34,7 +34,7 @@ type settings struct {
 	StartBurst               int      `json:"start_burst"`
 
 	VisitorUploadsPerHour  int64 `json:"visitor_uploads_per_hour"`
-	VisitorUploadMBPerHour int64 `json:"visitor_upload_mb_per_hour"` // 1,000,000 bytes
+	VisitorUploadMBPerHour int64 `json:"visitor_upload_mb_per_hour"` // in units of 1,000,000 bytes
 	AddressUploadsPerHour  int64 `json:"address_uploads_per_hour"`
 	AddressUploadMBPerHour int64 `json:"address_upload_mb_per_hour"`
 	SiteUploadsPerHour     int64 `json:"site_uploads_per_hour"`
@@ -69,7 +69,7 @@ type field struct {
 	Kind     string   `json:"kind,omitempty"` // text, email, tel, textarea, select; "" = by name
 	Label    string   `json:"label,omitempty"`
 	Required bool     `json:"required,omitempty"`
-	Options  []string `json:"options,omitempty"` // select
+	Options  []string `json:"options,omitempty"` // choices of a select
 }
 
 // defaultSettings are the settings of an account that sets nothing.

@@ -26,7 +26,7 @@ const (
 	readBuffer = 512
 
 	frameRate, frameBurst = 20, 120           // frames a second, besides the site's message rate
-	bytesRate, bytesBurst = 32 << 10, 1 << 20 // bytes a second, of whatever kind
+	bytesRate, bytesBurst = 32 << 10, 1 << 20 // bytes a second, of frames of any kind
 	bytesPerMessage       = 1 << 10           // added to bytesRate for each message a second
 	grantRate, grantBurst = 0.5, 20           // upload grants and file URLs
 	startRate, startBurst = 0.2, 10           // conversations of one visitor
@@ -47,7 +47,7 @@ type socket struct {
 
 	raw    net.Conn
 	remote netip.Addr   // the client's address as the proxy reports it (clientAddress)
-	opened int64        // milliseconds
+	opened int64        // when it was opened, in milliseconds
 	heard  atomic.Int64 // milliseconds: when the client last sent something
 	hello  atomic.Bool  // the client has sent a hello
 	vis    atomic.Pointer[visitor]

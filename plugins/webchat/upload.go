@@ -17,7 +17,7 @@ import (
 // fileNameHeader is the header with the file's name, in percent-encoded UTF-8.
 const fileNameHeader = "Parley-File-Name"
 
-const maxFileName = 255 // bytes
+const maxFileName = 255 // in bytes
 
 // serveUpload takes one file, which is the request's body, and streams it to the gateway. The
 // request's grant, which the gateway has checked, names the visitor's thread.

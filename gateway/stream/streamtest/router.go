@@ -27,7 +27,7 @@ type Router struct {
 	Convs     map[conversation.ConversationID]*Conversation
 	feeds     map[*feed]struct{}
 	connected map[conversation.AgentID]int
-	clients   map[string]router.Sent // by client id
+	clients   map[string]router.Sent // what was sent, by client id
 	Shown     router.Board
 	Typed     int
 	Texting   Texting
@@ -37,7 +37,7 @@ type Router struct {
 
 // Panic makes the router panic, once.
 type Panic struct {
-	In    string // command, feed or typing
+	In    string // where to panic: command, feed or typing
 	Agent conversation.AgentID
 }
 

@@ -57,7 +57,7 @@ type envelope struct {
 	Identity
 	Method string `json:"m"`
 	Path   string `json:"p"`
-	Issued int64  `json:"iat"` // seconds since the Unix epoch
+	Issued int64  `json:"iat"` // when it was signed, in seconds since the Unix epoch
 }
 
 // Sign returns the header's value for a request with method and path (as the

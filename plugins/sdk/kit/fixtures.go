@@ -12,9 +12,9 @@ import (
 // Fixtures are what the author of a plugin gives the kit: a configuration that works,
 // configurations that do not, and webhooks with what they should give. In a file they are JSON.
 type Fixtures struct {
-	Settings json.RawMessage   `json:"settings,omitempty"` // the plugin's own
+	Settings json.RawMessage   `json:"settings,omitempty"` // the plugin's own settings
 	Secrets  map[string]string `json:"secrets,omitempty"`
-	Accounts []Account         `json:"accounts,omitempty"` // none = one with empty settings
+	Accounts []Account         `json:"accounts,omitempty"` // none = one account with empty settings
 	Invalid  []Invalid         `json:"invalid,omitempty"`
 	Hooks    []Hook            `json:"hooks,omitempty"`
 	Send     Send              `json:"send,omitzero"`
@@ -38,9 +38,9 @@ type Invalid struct {
 // Hook is a webhook and the answer and events that it should give.
 type Hook struct {
 	Name    string            `json:"name"`
-	Account string            `json:"account,omitempty"` // "" = the first
+	Account string            `json:"account,omitempty"` // an account's id; "" = the first account
 	Method  string            `json:"method,omitempty"`  // "" = POST
-	URL     string            `json:"url,omitempty"`     // "" = a made-up one
+	URL     string            `json:"url,omitempty"`     // "" = a URL that the kit makes up
 	Headers map[string]string `json:"headers,omitempty"`
 	Body    string            `json:"body"`
 	Status  uint32            `json:"status,omitempty"` // 0 = any 2xx

@@ -20,7 +20,7 @@ import (
 
 // Options name the plugin and what the kit tries it with.
 type Options struct {
-	Exec string   // program
+	Exec string   // the program to start
 	Args []string // its arguments
 	Env  []string // KEY=VALUE, besides what the contract sets; the plugin does not get the kit's own environment
 

@@ -43,9 +43,9 @@ type process struct {
 
 	mu     sync.Mutex
 	stderr []byte   // the end of standard error
-	lines  int      // of standard error
+	lines  int      // lines of standard error
 	long   int      // length of the longest line of standard error, in bytes
-	stdout []string // lines, in order
+	stdout []string // lines of standard output, in order
 	line   chan string
 }
 

@@ -52,9 +52,9 @@ type Options struct {
 
 // Answer is the answer to an event. The zero value commits it.
 type Answer struct {
-	Refuse string // not "": refuse with this code
-	Retry  bool   // not durable now
-	Silent bool   // no answer in this Session
+	Refuse string // not "": the event is refused with this code
+	Retry  bool   // the event cannot be made durable now
+	Silent bool   // the event gets no answer in this Session
 }
 
 // Host is the fake gateway. Its methods fail the test instead of returning errors.

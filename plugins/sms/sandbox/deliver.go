@@ -20,9 +20,9 @@ const (
 
 // Ways to sign a webhook.
 const (
-	signRight = ""      // with the account's token
-	signNone  = "none"  // no header at all
-	signWrong = "wrong" // with another token
+	signRight = ""      // sign with the account's token
+	signNone  = "none"  // send no signature at all
+	signWrong = "wrong" // sign with another token
 )
 
 const maxAnswer = 64 << 10 // bytes that are read of an answer
@@ -34,12 +34,12 @@ var (
 
 // event is what a webhook is to be told.
 type event struct {
-	url    string // with its fragment
+	url    string // the webhook's URL with its fragment
 	method string
 	params url.Values
-	token  string // I-Twilio-Idempotency-Token
+	token  string // value of the I-Twilio-Idempotency-Token header
 	sign   string
-	key    string // auth token
+	key    string // the auth token to sign with
 }
 
 // answer is the answer to the last attempt.

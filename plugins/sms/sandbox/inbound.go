@@ -39,7 +39,7 @@ func invalid(format string, args ...any) error {
 
 const (
 	maxFiles     = 10
-	maxFileBytes = 5 << 20 // all files of a message together
+	maxFileBytes = 5 << 20 // bytes of all files of a message together
 	maxCopies    = 100
 )
 

@@ -87,7 +87,7 @@ func mediaPath(account, message, media string) string {
 
 // Twilio's error codes for outbound media.
 const (
-	codeBadMedia     = 21620 // cannot be fetched
+	codeBadMedia     = 21620 // the picture cannot be fetched
 	codeMediaType    = 12300
 	codeMediaTooBig  = 30019
 	mediaFetchWithin = 15 * time.Second

@@ -207,7 +207,7 @@ func (s *Sandbox) tellRules() {
 func (s *Sandbox) push(event string, v any) {
 	data, err := json.Marshal(v)
 	if err != nil {
-		return // cannot happen: plain data
+		return // cannot happen: the value is plain data
 	}
 	frame := fmt.Appendf(nil, "event: %s\ndata: %s\n\n", event, data)
 	for c := range s.subs {

@@ -9,7 +9,7 @@ import (
 
 // Behaviour says what happens to matching messages after they were taken.
 type Behaviour struct {
-	ID   int    `json:"id"`             // given by the sandbox
+	ID   int    `json:"id"`             // chosen by the sandbox
 	To   string `json:"to,omitempty"`   // the handset's number; "" is any
 	From string `json:"from,omitempty"` // the sender's number; "" is any
 	// Count is to how many messages it applies; 0 is all until it is deleted.
@@ -55,7 +55,7 @@ const (
 
 // Fault makes matching REST requests fail.
 type Fault struct {
-	ID   int    `json:"id"`   // given by the sandbox
+	ID   int    `json:"id"`   // chosen by the sandbox
 	Kind string `json:"kind"` // status, hang, reset, latency
 	// Op is create (also ""), fetch, list, media or any.
 	Op string `json:"op,omitempty"`
@@ -292,7 +292,7 @@ func abort(w http.ResponseWriter) {
 		panic(http.ErrAbortHandler) // with HTTP/2 this resets the stream
 	}
 	if tcp, ok := conn.(interface{ SetLinger(int) error }); ok {
-		_ = tcp.SetLinger(0) // RST instead of FIN
+		_ = tcp.SetLinger(0) // closes with an RST instead of a FIN
 	}
 	_ = conn.Close()
 }

@@ -17,7 +17,7 @@ func TestCallbacks(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		steps []sandbox.Step
-		want  []string // callbacks
+		want  []string // statuses of the expected callbacks
 		final string
 		code  int
 	}{
@@ -77,7 +77,7 @@ func TestFaults(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		fault  sandbox.Fault
-		status int // 0: no answer
+		status int // expected status; 0: no answer
 		code   any
 		taken  int
 	}{

@@ -33,7 +33,7 @@ type gateway struct {
 	*httptest.Server
 	mu     sync.Mutex
 	got    []hit
-	answer func(n int, w http.ResponseWriter, r *http.Request) // nil: an empty Response
+	answer func(n int, w http.ResponseWriter, r *http.Request) // nil: the answer is an empty Response
 }
 
 type hit struct {

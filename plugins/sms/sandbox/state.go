@@ -73,14 +73,14 @@ type Step struct {
 // States of a delivery.
 const (
 	statePending     = "pending"
-	stateAnswered    = "answered"    // 2xx
-	stateFailed      = "failed"      // given up
+	stateAnswered    = "answered"    // answered with a 2xx
+	stateFailed      = "failed"      // all attempts failed
 	stateInterrupted = "interrupted" // the sandbox ended, so the answer is not known
 )
 
 // Delivery is one event that was sent to a webhook, with all its attempts.
 type Delivery struct {
-	Token    string    `json:"token"`            // I-Twilio-Idempotency-Token
+	Token    string    `json:"token"`            // value of the I-Twilio-Idempotency-Token header
 	Status   string    `json:"status,omitempty"` // MessageStatus of a callback; "" for an inbound message
 	State    string    `json:"state"`            // pending, answered, failed, interrupted
 	Error    int       `json:"error,omitempty"`  // the code that Twilio would log: 11200, 11205, 12100 and so on
@@ -108,9 +108,9 @@ type entry struct {
 	Delivery *deliveryFact `json:"delivery,omitempty"`
 	Media    *mediaFact    `json:"media,omitempty"`
 	Consent  *consentFact  `json:"consent,omitempty"`
-	Redact   string        `json:"redact,omitempty"` // message SID
-	Delete   string        `json:"delete,omitempty"` // message SID
-	Erase    string        `json:"erase,omitempty"`  // media SID
+	Redact   string        `json:"redact,omitempty"` // SID of a message that was redacted
+	Delete   string        `json:"delete,omitempty"` // SID of a message that was deleted
+	Erase    string        `json:"erase,omitempty"`  // SID of a file that was deleted
 	Reset    bool          `json:"reset,omitempty"`
 }
 

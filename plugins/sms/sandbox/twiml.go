@@ -10,8 +10,8 @@ import (
 
 // Codes that Twilio logs for answers that it cannot use.
 const (
-	errDocument    = 12100 // not XML
-	errRoot        = 12102 // the root is not Response
+	errDocument    = 12100 // the document is not XML
+	errRoot        = 12102 // the root element is not Response
 	errContentType = 12300
 )
 

@@ -66,7 +66,7 @@ type Part struct {
 // Message is a text as a carrier sends it.
 type Message struct {
 	Encoding Encoding
-	Units    int    // of all parts together
+	Units    int    // units of all parts together
 	Parts    []Part // at least one; joined, their texts are the text, after Smart if the profile says so
 }
 

@@ -13,7 +13,7 @@ export const manifest = {
   account_schema: JSON.stringify(accountSchema),
   delivery: 'DELIVERY_STORE_AND_FORWARD',
   capabilities: { text: true, outbound_first: true, offer_title: 'Echo', icon: 'message-circle' },
-  hook: {}, // POST, 10 s, 1 MiB
+  hook: {}, // the defaults: POST, 10 s, 1 MiB
   abilities: ['metrics'],
 };
 

@@ -8,13 +8,13 @@ const RETRY = { first: 100, most: 5000 }; // ms between attempts
 export class Link {
   #work;
   #stream = null; // the present Session
-  #seq = 0; // of the last event in it
+  #seq = 0; // seq of its last event
   #lastCommand = 0; // seq of the last command in it
   #commands = new Map(); // by command_id: running, or settled but not acknowledged
   #sent = new Map(); // Results, already acknowledged, of commands that were sent
   #threads = new Map(); // the last job of each (account, thread)
-  #queue = []; // Results to write
-  #inFlight = new Map(); // Results by seq
+  #queue = []; // Results that wait to be written
+  #inFlight = new Map(); // Results that were written and are not acknowledged, by seq
   #running = 0;
   #pause = 0; // ms to wait, because the gateway could not store an event
   #timer = null; // ends the pause

@@ -10,7 +10,7 @@ import { answerHook, checkConfig, manifest, send } from './echo.js';
 import { Link } from './link.js';
 
 const MINOR = 0; // the contract's minor version for which this plugin was written
-const MAX_MESSAGE = 8 << 20; // bytes
+const MAX_MESSAGE = 8 << 20; // largest gRPC message, in bytes
 
 if (process.env.PARLEY_PLUGIN_COOKIE !== '3f0c1d6e-parley.plugin') {
   console.error('This is a Parley plugin. The gateway starts it; see `parley plugin add`.');

@@ -12,8 +12,8 @@ import (
 type Ledger struct {
 	mu      sync.Mutex
 	seen    map[string]*pluginv1.EventAck // by account and key or id
-	threads map[string]uint64             // last log_seq
-	events  []*pluginv1.Event             // committed, in order
+	threads map[string]uint64             // last log_seq of each thread
+	events  []*pluginv1.Event             // committed events, in order
 	repeats int
 }
 

@@ -63,7 +63,7 @@ type Session struct {
 	frames    int
 	maxItems  int
 	maxBytes  int
-	unacked   int // events without an answer
+	unacked   int // events that were not answered yet
 	mostUnack int
 }
 

@@ -5,8 +5,8 @@ const $ = (id) => document.getElementById(id)
 const key = 'sandbox.phone'
 const state = {
   numbers: [], // the account's numbers
-  phones: [], // {phone, last, count}
-  unread: new Map(), // by handset
+  phones: [], // handsets: {phone, last, count}
+  unread: new Map(), // number of unread messages, by handset
   phone: sessionStorage.getItem(key) || '',
   number: '',
   messages: new Map(), // of the handset, by sid, oldest first

@@ -27,9 +27,9 @@ type Host struct {
 
 	mu       sync.Mutex
 	changed  *sync.Cond
-	version  uint64 // counts changes
+	version  uint64 // counts changes of the host
 	threads  map[key]*thread
-	acks     map[string]sdk.Ack // by account and dedupe key
+	acks     map[string]sdk.Ack // acknowledgements, by account and dedupe key
 	events   []sdk.Event
 	signals  []sdk.Signal
 	statuses []sdk.AccountStatus
