@@ -80,6 +80,7 @@ type API struct {
 	handler  http.Handler
 	sessions *limit.Rates[directory.SessionID]
 	huma     huma.API
+	ops      []Operation
 }
 
 // Prefix is the path below which the API is served.

@@ -56,6 +56,7 @@ func (a *API) uploadRoute(tag string) {
 	file := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[fileView](), true, "FileView")
 	o.Responses["201"] = &huma.Response{Description: "Stored", Content: map[string]*huma.MediaType{"application/json": {Schema: file}}}
 	a.huma.OpenAPI().AddOperation(&o)
+	a.note(o, directory.RoleAgent, reflect.TypeFor[oneInput](), reflect.TypeFor[fileView]())
 	gate := a.gate(directory.RoleAgent)
 	a.huma.Adapter().Handle(&o, func(ctx huma.Context) {
 		gate(ctx, func(ctx huma.Context) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -38,6 +39,7 @@ func op(id, method, path, tag, summary string, need directory.Role) huma.Operati
 // request [ASVS 8.3.1], and again when the body has been read.
 func register[I, O any](a *API, o huma.Operation, need directory.Role, fn func(ctx context.Context, id auth.Identity, in *I) (*O, error)) {
 	o.Middlewares = append(o.Middlewares, a.gate(need))
+	a.note(o, need, reflect.TypeFor[I](), bodyOf(reflect.TypeFor[O]()))
 	huma.Register(a.huma, o, func(ctx context.Context, in *I) (*O, error) {
 		id, err := a.sender(ctx, need)
 		var out *O
@@ -50,6 +52,35 @@ func register[I, O any](a *API, o huma.Operation, need directory.Role, fn func(c
 		}
 		return out, nil
 	})
+}
+
+// Operation is a route with the Go types that it takes and answers, from which
+// the front ends' types are written (gateway/stream).
+type Operation struct {
+	Route  string         // method and path below Prefix: "GET /me"
+	Need   directory.Role // at least; "" = anybody
+	Input  reflect.Type   // a struct with parameters by their path and query tags, and maybe a field Body
+	Answer reflect.Type   // of a 2xx's JSON; nil = none
+}
+
+// Operations are all routes in the order in which they are registered.
+func Operations() []Operation {
+	a := &API{}
+	a.huma = newHuma(http.NewServeMux(), "")
+	a.routes()
+	return a.ops
+}
+
+func (a *API) note(o huma.Operation, need directory.Role, input, answer reflect.Type) {
+	a.ops = append(a.ops, Operation{o.Method + " " + strings.TrimPrefix(o.Path, Prefix), need, input, answer})
+}
+
+// bodyOf is the type of an output's body; nil = it has none.
+func bodyOf(output reflect.Type) reflect.Type {
+	if body, ok := output.FieldByName("Body"); ok {
+		return body.Type
+	}
+	return nil
 }
 
 // sender returns the identity of the sender of a request whose body has been read; it checks again

@@ -1,27 +1,24 @@
 package stream
 
 import (
-	"encoding"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"maps"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/gateway/api"
+	"github.com/parley-gateway/parley/internal/typescript"
 )
 
 // This test writes the TypeScript types of front ends: what the agents' socket and the desktop's
 // routes send and accept, from the Go types that are encoded and decoded, so that nobody copies
-// them by hand. The types of routes come from the Go types and not from the OpenAPI description
-// made of them, because that cannot tell null from absent where a field is an object.
+// them by hand. The types of routes come from the Go types of which the OpenAPI description
+// is made, and not from it, because that cannot tell null from absent where a field is an object.
 
 var update = flag.Bool("update", false, "write the generated file")
 
@@ -29,18 +26,8 @@ const typescriptFile = "../../web/shared/src/protocol.ts"
 
 // TestTypeScript: the committed TypeScript is what the Go types give.
 func TestTypeScript(t *testing.T) {
-	got := typescript()
-	if *update {
-		if err := os.WriteFile(typescriptFile, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(typescriptFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("%s is not what the Go types give; run: go generate ./gateway/stream", typescriptFile)
+	if err := typescript.Keep(typescriptFile, protocol(), *update); err != nil {
+		t.Errorf("%v; run: go generate ./gateway/stream", err)
 	}
 }
 
@@ -59,54 +46,44 @@ func TestTypeScriptKnowsAll(t *testing.T) {
 
 // names are the TypeScript names of Go types; a type that is not listed keeps its own name.
 func names() map[reflect.Type]string {
-	answers := api.Answers()
-	of := func(v any, field string) reflect.Type { // the type that a field points to, or lists
-		f, _ := reflect.TypeOf(v).FieldByName(field)
-		return f.Type.Elem()
-	}
+	of := func(v any, field string) reflect.Type { return elem(reflect.TypeOf(v), field) }
 	return map[reflect.Type]string{
-		reflect.TypeFor[api.UserSummary]():               "User",
-		reflect.TypeFor[agentView]():                     "AgentState",
-		reflect.TypeFor[workView]():                      "Work",
-		reflect.TypeFor[offerFrame]():                    "Offer",
-		reflect.TypeFor[api.InfoView]():                  "ConversationInfo",
-		of(api.InfoView{}, "Service"):                    "ServiceInfo",
-		reflect.TypeFor[errorView]():                     "WireError",
-		reflect.TypeFor[api.BoardView]():                 "Board",
-		of(api.BoardView{}, "Agents"):                    "BoardAgent",
-		of(api.BoardView{}, "Queues"):                    "BoardQueue",
-		of(answers["ConversationPage"], "Conversations"): "Summary",
-		of(answers["Senders"], "Senders"):                "Sender",
-		of(answers["Invitees"], "Agents"):                "Invitee",
-		reflect.TypeOf(answers["UploadAnswer"]):          "UploadedFile",
-		reflect.TypeFor[conversation.File]():             "FileRef",
-		reflect.TypeFor[conversation.MessageStatus]():    "StatusHead",
-		reflect.TypeFor[conversation.Status]():           "MessageStatus",
-		reflect.TypeFor[conversation.Outcome]():          "SettleOutcome",
-		reflect.TypeFor[conversation.Kind]():             "ConversationKind",
+		reflect.TypeFor[api.UserSummary]():                 "User",
+		reflect.TypeFor[agentView]():                       "AgentState",
+		reflect.TypeFor[workView]():                        "Work",
+		reflect.TypeFor[offerFrame]():                      "Offer",
+		reflect.TypeFor[api.InfoView]():                    "ConversationInfo",
+		of(api.InfoView{}, "Service"):                      "ServiceInfo",
+		reflect.TypeFor[errorView]():                       "WireError",
+		reflect.TypeFor[api.BoardView]():                   "Board",
+		of(api.BoardView{}, "Agents"):                      "BoardAgent",
+		of(api.BoardView{}, "Queues"):                      "BoardQueue",
+		listed("GET /conversations", "Conversations"):      "Summary",
+		listed("GET /senders", "Senders"):                  "Sender",
+		listed("GET /directory", "Agents"):                 "Invitee",
+		operation("POST /conversations/{id}/files").Answer: "UploadedFile",
+		reflect.TypeFor[conversation.File]():               "FileRef",
+		reflect.TypeFor[conversation.MessageStatus]():      "StatusHead",
+		reflect.TypeFor[conversation.Status]():             "MessageStatus",
+		reflect.TypeFor[conversation.Outcome]():            "SettleOutcome",
+		reflect.TypeFor[conversation.Kind]():               "ConversationKind",
 	}
 }
 
 // enums are the string types of which front ends know each value.
 func enums() map[reflect.Type][]string {
 	all := map[reflect.Type][]string{}
-	enum(all, directory.RoleAgent, directory.RoleSupervisor, directory.RoleAdmin)
-	enum(all, conversation.Customer, conversation.Agent, conversation.Supervisor, conversation.Bot, conversation.System)
-	enum(all, conversation.PartText, conversation.PartRichText, conversation.PartFile, conversation.PartLocation,
+	typescript.AddEnum(all, directory.RoleAgent, directory.RoleSupervisor, directory.RoleAdmin)
+	typescript.AddEnum(all, conversation.Customer, conversation.Agent, conversation.Supervisor, conversation.Bot, conversation.System)
+	typescript.AddEnum(all, conversation.PartText, conversation.PartRichText, conversation.PartFile, conversation.PartLocation,
 		conversation.PartContact, conversation.PartChoices, conversation.PartAnswer, conversation.PartTemplate,
 		conversation.PartReaction, conversation.PartEdit, conversation.PartRevoke, conversation.PartSystem, conversation.PartUnsupported)
-	enum(all, conversation.StatusAccepted, conversation.StatusUnknown, conversation.StatusSent, conversation.StatusFailed,
+	typescript.AddEnum(all, conversation.StatusAccepted, conversation.StatusUnknown, conversation.StatusSent, conversation.StatusFailed,
 		conversation.StatusDelivered, conversation.StatusRead)
-	enum(all, conversation.OutcomeSent, conversation.OutcomeFailed, conversation.OutcomeResend)
-	enum(all, conversation.TargetService, conversation.TargetAgent, conversation.TargetDirectory)
-	enum(all, conversation.Inbound, conversation.Outbound, conversation.Internal)
+	typescript.AddEnum(all, conversation.OutcomeSent, conversation.OutcomeFailed, conversation.OutcomeResend)
+	typescript.AddEnum(all, conversation.TargetService, conversation.TargetAgent, conversation.TargetDirectory)
+	typescript.AddEnum(all, conversation.Inbound, conversation.Outbound, conversation.Internal)
 	return all
-}
-
-func enum[T ~string](all map[reflect.Type][]string, values ...T) {
-	for _, v := range values {
-		all[reflect.TypeFor[T]()] = append(all[reflect.TypeFor[T]()], string(v))
-	}
 }
 
 // eventBodies are the Go types of sealed bodies, by event type.
@@ -154,8 +131,13 @@ func typedCommands() map[string]any {
 	}
 }
 
-func typescript() string {
-	w := &tsWriter{names: names(), enums: enums(), done: map[string]string{}}
+func protocol() string {
+	w := &typescript.Writer{
+		Names: names(), Enums: enums(), Skip: []reflect.Type{reflect.TypeFor[frameHeader]()},
+		Raw: map[string]reflect.Type{"board": reflect.TypeFor[api.BoardView]()},
+		// Stored head and body are bytes; which types they have is told by event.
+		Texts: map[reflect.Type]string{listed("GET /conversations/{id}/events", "Events"): "StoredEvent"},
+	}
 	var top strings.Builder
 	top.WriteString(`// Generated from the Go types by gateway/stream/typescript_test.go; run: go generate ./gateway/stream
 // Times are RFC 3339 in UTC, durations milliseconds, unless a name says otherwise.
@@ -168,12 +150,12 @@ export interface Heads {
 		if err != nil {
 			panic(err)
 		}
-		fmt.Fprintf(&top, "  '%s': %s;\n", t, w.whole(reflect.TypeOf(head).Elem()))
+		fmt.Fprintf(&top, "  '%s': %s;\n", t, w.Whole(reflect.TypeOf(head).Elem()))
 	}
 	top.WriteString("}\n\n/** Bodies of events that have one, by type. */\nexport interface Bodies {\n")
 	bodies := eventBodies()
 	for _, t := range slices.Sorted(maps.Keys(bodies)) {
-		fmt.Fprintf(&top, "  '%s': %s;\n", t, w.whole(reflect.TypeOf(bodies[t])))
+		fmt.Fprintf(&top, "  '%s': %s;\n", t, w.Whole(reflect.TypeOf(bodies[t])))
 	}
 	top.WriteString(`}
 
@@ -194,7 +176,7 @@ export type ServerFrame =
   | EventFrame`)
 	frames := serverFrames()
 	for _, t := range slices.Sorted(maps.Keys(frames)) {
-		fmt.Fprintf(&top, "\n  | ({ t: '%s' } & %s)", t, w.whole(reflect.TypeOf(frames[t])))
+		fmt.Fprintf(&top, "\n  | ({ t: '%s' } & %s)", t, w.Whole(reflect.TypeOf(frames[t])))
 	}
 	top.WriteString(";\n\n/** Frames from a client but for commands, which are { t: 'cmd', id, cmd } and their fields. */\nexport type ClientFrame =")
 	frames = clientFrames()
@@ -203,12 +185,12 @@ export type ServerFrame =
 			top.WriteString("\n  | { t: 'ping'; id: string }")
 			continue
 		}
-		fmt.Fprintf(&top, "\n  | ({ t: '%s' } & %s)", t, w.whole(reflect.TypeOf(frames[t])))
+		fmt.Fprintf(&top, "\n  | ({ t: '%s' } & %s)", t, w.Whole(reflect.TypeOf(frames[t])))
 	}
 	top.WriteString(";\n\n/** Commands by name, without `t`, `cmd` and `id`. */\nexport interface Commands {\n")
 	cmds := typedCommands()
 	for _, name := range slices.Sorted(maps.Keys(cmds)) {
-		fmt.Fprintf(&top, "  %s: %s;\n", name, w.whole(reflect.TypeOf(cmds[name])))
+		fmt.Fprintf(&top, "  %s: %s;\n", name, w.Whole(reflect.TypeOf(cmds[name])))
 	}
 	top.WriteString(`}
 
@@ -217,124 +199,68 @@ export type AgentStatus = AgentState['status'];
 /** How a conversation belongs into an agent's active list. */
 export type Membership = Work['state'];
 `)
-	routes := api.Answers()
-	for _, name := range slices.Sorted(maps.Keys(routes)) {
-		t := reflect.TypeOf(routes[name])
-		if t.Name() != "" {
-			fmt.Fprintf(&top, "\nexport type %s = %s;\n", name, w.whole(t))
+	top.WriteString("\n/** An event as REST answers it. */\nexport type StoredEvent = ConversationEvent & { prev: number; status?: MessageStatus };\n")
+	top.WriteString("\n/** What REST routes below /api/v1 take and answer, by method and path: those that are open to agents. */\nexport interface Routes {\n")
+	for _, o := range api.Operations() {
+		if o.Need != "" && o.Need != directory.RoleAgent {
 			continue
 		}
-		fmt.Fprintf(&top, "\nexport interface %s {\n%s}\n", name, w.fields(t, false))
+		fmt.Fprintf(&top, "  '%s': %s;\n", o.Route, typescript.Indent(route(w, o)))
 	}
-	for _, name := range slices.Sorted(maps.Keys(w.done)) {
-		top.WriteString("\n" + w.done[name])
-	}
+	top.WriteString("}\n")
+	w.Whole(reflect.TypeFor[api.Problem]()) // what all of them may answer instead
+	top.WriteString(w.Declarations())
 	return top.String()
 }
 
-// tsWriter writes Go types as TypeScript; done holds the declarations by name.
-type tsWriter struct {
-	names map[reflect.Type]string
-	enums map[reflect.Type][]string
-	done  map[string]string
-}
-
-// whole is the TypeScript type of a frame, head or body; one without fields is an empty record.
-func (w *tsWriter) whole(t reflect.Type) string {
-	if w.fields(t, false) == "" {
-		return "Record<string, never>"
-	}
-	return w.of(t, "")
-}
-
-// of is the TypeScript of a Go type; allowed are the values of a string, if its tag lists them.
-func (w *tsWriter) of(t reflect.Type, allowed string) string {
-	switch {
-	case allowed != "":
-		return "'" + strings.ReplaceAll(allowed, ",", "' | '") + "'"
-	case t == reflect.TypeFor[time.Time]():
-		return "string"
-	case t == reflect.TypeFor[json.RawMessage]():
-		return "unknown"
-	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
-		return "string"
-	}
-	if values := w.enums[t]; values != nil {
-		name := w.name(t)
-		w.done[name] = fmt.Sprintf("export type %s =\n  | '%s';\n", name, strings.Join(values, "'\n  | '"))
-		return name
-	}
-	switch t.Kind() {
-	case reflect.Pointer:
-		return w.of(t.Elem(), "")
-	case reflect.Slice:
-		return w.of(t.Elem(), "") + "[]"
-	case reflect.Map:
-		return "Record<string, " + w.of(t.Elem(), "") + ">"
-	case reflect.String:
-		return "string"
-	case reflect.Bool:
-		return "boolean"
-	case reflect.Struct:
-		return w.object(t)
-	case reflect.Int, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint32, reflect.Uint64, reflect.Float64:
-		return "number"
-	}
-	panic(fmt.Sprintf("no TypeScript for %v", t))
-}
-
-func (w *tsWriter) name(t reflect.Type) string {
-	if name := w.names[t]; name != "" {
-		return name
-	}
-	return strings.ToUpper(t.Name()[:1]) + t.Name()[1:]
-}
-
-func (w *tsWriter) object(t reflect.Type) string {
-	name := w.name(t)
-	if _, ok := w.done[name]; !ok {
-		w.done[name] = "" // set first, because the type may contain itself
-		w.done[name] = fmt.Sprintf("export interface %s {\n%s}\n", name, w.fields(t, false))
-	}
-	return name
-}
-
-// fields are the lines of an interface. It leaves out t and the header, which the kind of a frame
-// implies; the fields of an embedded pointer may be missing together.
-func (w *tsWriter) fields(t reflect.Type, missing bool) string {
+// route is what an operation takes, by where it is read from, and answers.
+func route(w *typescript.Writer, o api.Operation) string {
 	var b strings.Builder
-	for f := range t.Fields() {
-		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-		switch {
-		case f.Anonymous && name == "":
-			inner, pointer := f.Type, f.Type.Kind() == reflect.Pointer
-			if pointer {
-				inner = inner.Elem()
-			}
-			if inner != reflect.TypeFor[frameHeader]() {
-				b.WriteString(w.fields(inner, missing || pointer))
-			}
+	for _, in := range []string{"path", "query"} {
+		if params := parameters(w, o.Input, in); params != "" {
+			fmt.Fprintf(&b, "  %s: {%s };\n", in, strings.TrimSuffix(params, ";"))
+		}
+	}
+	if body, ok := o.Input.FieldByName("Body"); ok {
+		fmt.Fprintf(&b, "  body: %s;\n", typescript.Indent(w.Whole(body.Type)))
+	}
+	answer := "undefined"
+	if o.Answer != nil {
+		answer = typescript.Indent(w.Whole(o.Answer))
+	}
+	return fmt.Sprintf("{\n%s  answer: %s;\n}", b.String(), answer)
+}
+
+// parameters are the fields that an operation reads from its path or query.
+func parameters(w *typescript.Writer, input reflect.Type, in string) string {
+	var b strings.Builder
+	for f := range input.Fields() {
+		name, mark := f.Tag.Get(in), "?"
+		if name == "" {
 			continue
-		case name == "-" || name == "t" || !f.IsExported():
-			continue
 		}
-		typ, mark := w.of(f.Type, f.Tag.Get("enum")), ""
-		if f.Type == reflect.TypeFor[json.RawMessage]() && name == "board" {
-			typ = w.of(reflect.TypeFor[api.BoardView](), "")
+		if in == "path" || f.Tag.Get("required") == "true" {
+			mark = ""
 		}
-		nullable := f.Type.Kind() == reflect.Pointer || f.Type.Kind() == reflect.Map ||
-			f.Type.Kind() == reflect.Slice && f.Type != reflect.TypeFor[json.RawMessage]()
-		optional := strings.Contains(options, "omit")
-		if nullable && !optional {
-			typ += " | null"
-		}
-		if optional || missing {
-			mark = "?"
-		}
-		if doc := f.Tag.Get("doc"); doc != "" {
-			fmt.Fprintf(&b, "  /** %s */\n", doc)
-		}
-		fmt.Fprintf(&b, "  %s%s: %s;\n", name, mark, typ)
+		fmt.Fprintf(&b, " %s%s: %s;", name, mark, w.Type(f.Type, f.Tag.Get("enum")))
 	}
 	return b.String()
+}
+
+func operation(route string) api.Operation {
+	for _, o := range api.Operations() {
+		if o.Route == route {
+			return o
+		}
+	}
+	panic("no operation " + route)
+}
+
+// listed is the type of what a route's answer lists in a field.
+func listed(route, field string) reflect.Type { return elem(operation(route).Answer, field) }
+
+// elem is the type that a field points to, or lists.
+func elem(t reflect.Type, field string) reflect.Type {
+	f, _ := t.FieldByName(field)
+	return f.Type.Elem()
 }

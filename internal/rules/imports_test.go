@@ -59,6 +59,7 @@ var house = []rule{
 	{"internal/doctor", []string{"config", "core/eventlog", "core/pluginhost", "core/vault", "gateway/control", "internal/stores"}, "looks at everything, changes nothing"},
 	{"internal/stores", []string{"config", "core/conversation", "core/directory", "core/eventlog", "core/vault"}, "opens what the configuration names, as core has it"},
 	{"internal/wsframe", nil, "reads and writes bytes, knows nobody"},
+	{"internal/typescript", nil, "writes down any types for tests that hand them in"},
 	{"internal/quota", nil, "counts, knows nobody"},
 	{"internal/pgtest", []string{"internal/freeport"}, "starts PostgreSQL for tests"},
 	{"internal/enginetest", []string{"core/database", "internal/pgtest"}, "runs a package's tests on both engines"},
@@ -69,6 +70,8 @@ var house = []rule{
 var inTests = []rule{
 	{"core", []string{"core", "internal/enginetest", "internal/pgtest"}, ""},
 	{"gateway/api", []string{"gateway"}, ""},
+	{"gateway/stream", []string{"internal/typescript"}, ""},
+	{"plugins", []string{"internal/typescript"}, ""},
 	{"cmd", []string{"internal/pgtest", "plugins/sdk", "plugins/webchat"}, ""},
 	{"e2e", []string{"internal/pgtest"}, ""},
 }

@@ -114,64 +114,180 @@ export type AgentStatus = AgentState['status'];
 /** How a conversation belongs into an agent's active list. */
 export type Membership = Work['state'];
 
-export interface ContactPage {
-  items: Contact[] | null;
-}
+/** An event as REST answers it. */
+export type StoredEvent = ConversationEvent & { prev: number; status?: MessageStatus };
 
-export interface ConversationDetail {
-  id: string;
-  phase: 'open' | 'ended' | 'concluded';
-  /** The state that people see: bot, queued, offered, active, parked, wrapup, ended, concluded */
-  display: string;
-  /** Id of the plugin */
-  channel: string;
-  title?: string;
-  icon?: string;
-  service?: ServiceRef;
-  account: AccountRef;
-  contact?: string;
-  customer: CustomerRef;
-  /** The customer's telephone number, where the channel has numbers */
-  address?: string;
-  /** Who keeps it while it is parked */
-  owner?: AgentRef;
-  /** Messages that wait in the reader's own Recent */
-  unread?: number;
-  /** Who takes or took part */
-  agents: AgentRef[] | null;
-  flagged: boolean;
-  started_at: string;
-  ended_at?: string;
-  end_cause?: string;
-  /** Sequence of the last event */
-  seq: number;
-  /** What an agent's screen needs beside the events */
-  info: ConversationInfo;
+/** What REST routes below /api/v1 take and answer, by method and path: those that are open to agents. */
+export interface Routes {
+  'POST /login': {
+    body: {
+      login: string;
+      password: string;
+      /** For programs: the answer holds a token instead of a cookie */
+      bearer?: boolean;
+    };
+    answer: LoginView;
+  };
+  'POST /logout': {
+    answer: undefined;
+  };
+  'GET /me': {
+    answer: User;
+  };
+  'POST /me/password': {
+    body: {
+      old: string;
+      new: string;
+    };
+    answer: undefined;
+  };
+  'GET /conversations': {
+    query: { scope?: 'mine' | 'recent' | 'all'; phase?: ('open' | 'ended' | 'concluded')[]; service?: string; account?: string; contact?: string; agent?: string; cursor?: string; limit?: number };
+    answer: {
+      conversations: Summary[] | null;
+      /** Cursor of the next page; absent on the last one */
+      next?: string;
+    };
+  };
+  'GET /conversations/{id}': {
+    path: { id: string };
+    answer: {
+      id: string;
+      phase: 'open' | 'ended' | 'concluded';
+      /** The state that people see: bot, queued, offered, active, parked, wrapup, ended, concluded */
+      display: string;
+      /** Id of the plugin */
+      channel: string;
+      title?: string;
+      icon?: string;
+      service?: ServiceRef;
+      account: AccountRef;
+      contact?: string;
+      customer: CustomerRef;
+      /** The customer's telephone number, where the channel has numbers */
+      address?: string;
+      /** Who keeps it while it is parked */
+      owner?: AgentRef;
+      /** Messages that wait in the reader's own Recent */
+      unread?: number;
+      /** Who takes or took part */
+      agents: AgentRef[] | null;
+      flagged: boolean;
+      started_at: string;
+      ended_at?: string;
+      end_cause?: string;
+      /** Sequence of the last event */
+      seq: number;
+      /** What an agent's screen needs beside the events */
+      info: ConversationInfo;
+    };
+  };
+  'GET /conversations/{id}/events': {
+    path: { id: string };
+    query: { after?: number; limit?: number };
+    answer: {
+      events: StoredEvent[] | null;
+    };
+  };
+  'POST /conversations/{id}/messages': {
+    path: { id: string };
+    body: {
+      /** A retry under the same id is the same message */
+      client_id: string;
+      parts: Part[] | null;
+      reply_to?: string;
+    };
+    answer: {
+      message: string;
+      seq: number;
+    };
+  };
+  'POST /conversations/{id}/grants': {
+    path: { id: string };
+    body: {
+      /** What is opened, in the plugin's words */
+      purpose: string;
+      /** Default: the conversation's channel */
+      plugin?: string;
+    };
+    answer: {
+      /** Single use: header Parley-Grant, first frame or postMessage, never in a URL */
+      grant: string;
+      expires: string;
+    };
+  };
+  'GET /senders': {
+    answer: {
+      senders: Sender[] | null;
+    };
+  };
+  'POST /conversations/{id}/files': {
+    path: { id: string };
+    answer: UploadedFile;
+  };
+  'GET /files/{id}/url': {
+    path: { id: string };
+    query: { thumbnail?: boolean };
+    answer: {
+      /** Readable by whoever has it */
+      url: string;
+      /** Not before this */
+      expires: string;
+    };
+  };
+  'GET /directory': {
+    answer: {
+      agents: Invitee[] | null;
+      services: ServiceRef[] | null;
+    };
+  };
+  'GET /contacts': {
+    query: { q?: string; address?: string; limit?: number };
+    answer: {
+      items: Contact[] | null;
+    };
+  };
+  'GET /contacts/{id}': {
+    path: { id: string };
+    answer: Contact;
+  };
+  'POST /contacts': {
+    body: ContactInput;
+    answer: Contact;
+  };
+  'PUT /contacts/{id}': {
+    path: { id: string };
+    body: ContactInput;
+    answer: Contact;
+  };
+  'GET /teams': {
+    answer: {
+      items: Team[] | null;
+    };
+  };
+  'GET /teams/{id}': {
+    path: { id: string };
+    answer: Team;
+  };
+  'GET /skills': {
+    answer: {
+      items: Skill[] | null;
+    };
+  };
+  'GET /skills/{id}': {
+    path: { id: string };
+    answer: Skill;
+  };
+  'GET /services': {
+    answer: {
+      items: ServiceRecord[] | null;
+    };
+  };
+  'GET /services/{id}': {
+    path: { id: string };
+    answer: ServiceRecord;
+  };
 }
-
-export interface ConversationPage {
-  conversations: Summary[] | null;
-  /** Cursor of the next page; absent on the last one */
-  next?: string;
-}
-
-export interface FileLink {
-  /** Readable by whoever has it */
-  url: string;
-  /** Not before this */
-  expires: string;
-}
-
-export interface Invitees {
-  agents: Invitee[] | null;
-  services: ServiceRef[] | null;
-}
-
-export interface Senders {
-  senders: Sender[] | null;
-}
-
-export type UploadAnswer = UploadedFile;
 
 export interface AccountRef {
   id: string;
@@ -354,6 +470,17 @@ export interface ContactCard {
   emails?: string[];
 }
 
+export interface ContactInput {
+  name?: string;
+  first_name?: string;
+  last_name?: string;
+  company?: string;
+  /** Telephone numbers with plus, mail addresses, or scheme:address */
+  addresses?: string[];
+  notes?: string;
+  attributes?: Record<string, string>;
+}
+
 export interface ContactLinked {
   contact: string;
   by: Author;
@@ -388,6 +515,13 @@ export interface CustomerBody {
 
 export interface CustomerRef {
   name: string;
+}
+
+export interface Detail {
+  /** Path of the field in the request */
+  where: string;
+  /** What is wrong with it */
+  problem: string;
 }
 
 export interface Disposition {
@@ -499,6 +633,14 @@ export interface Location {
   longitude: number;
   name?: string;
   address?: string;
+}
+
+export interface LoginView {
+  user: User;
+  /** When the session ends at the latest */
+  expires: string;
+  /** Of a bearer session: send it as Authorization: Bearer TOKEN */
+  token?: string;
 }
 
 export interface MarkCmd {
@@ -635,6 +777,19 @@ export interface PresenceFrame {
   on: boolean;
 }
 
+export interface Problem {
+  /** Text of the HTTP status */
+  title: string;
+  /** HTTP status */
+  status: number;
+  /** What went wrong, from a published list that only grows */
+  code: string;
+  /** The same for people */
+  detail: string;
+  /** What is wrong with which field */
+  errors?: Detail[];
+}
+
 export interface Raw {
   kind: string;
   data?: unknown;
@@ -755,9 +910,42 @@ export interface ServiceInfo {
   features: string[] | null;
 }
 
+export interface ServiceRecord {
+  id: string;
+  name: string;
+  skills?: string[];
+  rules: ServiceRules;
+  dispositions?: Disposition[];
+  features?: string[];
+  texts?: Texts;
+  teams?: string[];
+  users?: string[];
+}
+
 export interface ServiceRef {
   id: string;
   name: string;
+}
+
+export interface ServiceRules {
+  offer_timeout?: number;
+  /** -1 is off, too */
+  inactivity_warn?: number;
+  inactivity_end?: number;
+  unanswered_end?: number;
+  /** 0 is no after-call work, -1 without limit */
+  wrapup_limit?: number;
+  requeue_after?: number;
+  park_after?: number;
+  owner_first?: number;
+  /** -1 is off, too */
+  parked_end?: number;
+  disposition_needed?: boolean;
+  medium?: string;
+  share?: number;
+  spare?: number;
+  skills?: string;
+  priority?: number;
 }
 
 export interface SettleCmd {
@@ -770,6 +958,11 @@ export type SettleOutcome =
   | 'sent'
   | 'failed'
   | 'resend';
+
+export interface Skill {
+  name: string;
+  title?: string;
+}
 
 export interface Started {
   id: string;
@@ -847,6 +1040,11 @@ export type TargetKind =
   | 'agent'
   | 'directory';
 
+export interface Team {
+  id: string;
+  name: string;
+}
+
 export interface Template {
   name: string;
   language: string;
@@ -859,6 +1057,10 @@ export interface TextCmd {
   to: string;
   parts?: Part[];
   client_id?: string;
+}
+
+export interface Texts {
+  inactivity_warning?: string;
 }
 
 export interface TypingFrame {

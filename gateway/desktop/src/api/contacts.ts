@@ -1,4 +1,4 @@
-import type { Contact, ContactPage } from '@parley/shared/protocol';
+import type { Contact } from '@parley/shared/protocol';
 import { useQuery } from '@tanstack/react-query';
 import { call } from './http';
 
@@ -7,7 +7,7 @@ export function useContact(id: string | undefined): Contact | undefined {
   const { data } = useQuery({
     queryKey: ['contact', id],
     enabled: id !== undefined,
-    queryFn: ({ signal }) => call<Contact>('GET', `/contacts/${id}`, undefined, signal),
+    queryFn: ({ signal }) => call('GET /contacts/{id}', { path: { id: id ?? '' } }, signal),
   });
   return data;
 }
@@ -21,7 +21,6 @@ export function useContactSearch(text: string) {
   return useQuery({
     queryKey: ['contacts', q],
     enabled: q.length >= 2,
-    queryFn: ({ signal }) =>
-      call<ContactPage>('GET', `/contacts?limit=20&q=${encodeURIComponent(q)}`, undefined, signal),
+    queryFn: ({ signal }) => call('GET /contacts', { query: { limit: 20, q } }, signal),
   });
 }

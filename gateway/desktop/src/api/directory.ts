@@ -1,8 +1,7 @@
-import type { Invitees } from '@parley/shared/protocol';
 import { useQuery } from '@tanstack/react-query';
 import { call } from './http';
 
 /** Whom this agent may invite; loaded whenever the dialog opens, since agents' states change. */
 export function useDirectory() {
-  return useQuery({ queryKey: ['directory'], queryFn: () => call<Invitees>('GET', '/directory'), staleTime: 0 });
+  return useQuery({ queryKey: ['directory'], queryFn: () => call('GET /directory', {}), staleTime: 0 });
 }

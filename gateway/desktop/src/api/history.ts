@@ -1,6 +1,5 @@
 // Finished and open conversations over REST: what the Recent screen lists and shows.
 
-import type { ConversationDetail, ConversationEvent, ConversationPage } from '@parley/shared/protocol';
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { type Conversation, emptyConversation, foldEvents } from '../store/conversation';
 import { call } from './http';
@@ -10,10 +9,7 @@ export function useRecent() {
   return useInfiniteQuery({
     queryKey: ['recent', 'all'],
     queryFn: ({ pageParam }) =>
-      call<ConversationPage>(
-        'GET',
-        `/conversations?scope=recent${pageParam ? `&cursor=${encodeURIComponent(pageParam)}` : ''}`,
-      ),
+      call('GET /conversations', { query: { scope: 'recent', cursor: pageParam || undefined } }),
     initialPageParam: '',
     getNextPageParam: (last) => last.next || undefined,
     staleTime: 0,
@@ -30,13 +26,9 @@ export function useOpenRecent() {
   return useQuery({
     queryKey: ['recent', 'open'],
     queryFn: ({ signal }) =>
-      call<ConversationPage>('GET', `/conversations?scope=recent&phase=open&limit=${mostOpen}`, undefined, signal),
+      call('GET /conversations', { query: { scope: 'recent', phase: ['open'], limit: mostOpen } }, signal),
     staleTime: 0,
   });
-}
-
-interface EventPage {
-  events?: (ConversationEvent & { prev: number })[] | null;
 }
 
 const pageSize = 500;
@@ -48,11 +40,12 @@ export function useHistory(id: string | undefined) {
     enabled: id !== undefined,
     staleTime: 0,
     queryFn: async ({ signal }): Promise<Conversation> => {
-      const info = await call<ConversationDetail>('GET', `/conversations/${id}`, undefined, signal);
-      let c: Conversation = { ...emptyConversation(id ?? ''), info: info.info ?? null, live: true };
+      const path = { id: id ?? '' };
+      const { info } = await call('GET /conversations/{id}', { path }, signal);
+      let c: Conversation = { ...emptyConversation(path.id), info, live: true };
       for (;;) {
-        const path = `/conversations/${id}/events?after=${c.seq}&limit=${pageSize}`;
-        const { events } = await call<EventPage>('GET', path, undefined, signal);
+        const query = { after: c.seq, limit: pageSize };
+        const { events } = await call('GET /conversations/{id}/events', { path, query }, signal);
         if (!events || events.length === 0) return c;
         c = foldEvents(c, events);
         if (events.length < pageSize) return c;

@@ -1,4 +1,3 @@
-import type { Senders } from '@parley/shared/protocol';
 import { useQuery } from '@tanstack/react-query';
 import { useDeskState } from '../app/context';
 import { mayText } from '../store/select';
@@ -15,7 +14,7 @@ export function useSenders(fresh = false) {
     enabled: may,
     staleTime: fresh ? 0 : 300_000,
     queryFn: async ({ signal }) => {
-      const { senders } = await call<Senders>('GET', '/senders', undefined, signal);
+      const { senders } = await call('GET /senders', {}, signal);
       // Services come first, because the agent's own number is meant for personal exchanges.
       return (senders ?? [])
         .filter((s) => s.address_kind === 'phone')

@@ -149,7 +149,7 @@ async function api(fake, req, res, path, url) {
   }
   if (part[0] === 'conversations') {
     const c = world.conversation(part[1]);
-    if (part[2] === 'files') return reply(res, 200, await receive(fake, req));
+    if (part[2] === 'files') return reply(res, 201, { file: await receive(fake, req) });
     if (part[2] === 'events') {
       const after = Number(url.searchParams.get('after') ?? 0);
       const limit = Number(url.searchParams.get('limit') ?? 100);
