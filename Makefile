@@ -134,7 +134,8 @@ lint-web: $(NODE_MODULES)
 	npm --workspace $(WIDGET) run --silent check
 
 generated: web ## check that generated code is up to date (the contract's needs protoc)
-	go test -run 'TestTypeScript$$' ./gateway/stream
+	go test -run 'TestTypeScript$$' ./gateway/stream ./plugins/webchat
+	go test -run 'TestOpenAPI$$' ./gateway/api
 	@PROTOC_VERSION=$(PROTOC_VERSION) PROTOC_GEN_GO_GRPC_VERSION=$(PROTOC_GEN_GO_GRPC_VERSION) scripts/generated
 
 $(GOLANGCI_LINT):

@@ -54,16 +54,16 @@ func register[I, O any](a *API, o huma.Operation, need directory.Role, fn func(c
 	})
 }
 
-// Operation is a route with the Go types that it takes and answers, from which
-// the front ends' types are written (gateway/stream).
+// Operation is a route with the Go types that it takes and answers. gateway/stream generates the
+// front ends' types from them.
 type Operation struct {
 	Route  string         // method and path below Prefix: "GET /me"
-	Need   directory.Role // at least; "" = anybody
+	Need   directory.Role // the lowest role that may call it; "" = anybody
 	Input  reflect.Type   // a struct with parameters by their path and query tags, and maybe a field Body
-	Answer reflect.Type   // of a 2xx's JSON; nil = none
+	Answer reflect.Type   // the JSON of a 2xx; nil = none
 }
 
-// Operations are all routes in the order in which they are registered.
+// Operations returns all routes in the order in which they are registered.
 func Operations() []Operation {
 	a := &API{}
 	a.huma = newHuma(http.NewServeMux(), "")
@@ -71,11 +71,12 @@ func Operations() []Operation {
 	return a.ops
 }
 
+// note adds a route to those that Operations returns.
 func (a *API) note(o huma.Operation, need directory.Role, input, answer reflect.Type) {
 	a.ops = append(a.ops, Operation{o.Method + " " + strings.TrimPrefix(o.Path, Prefix), need, input, answer})
 }
 
-// bodyOf is the type of an output's body; nil = it has none.
+// bodyOf returns the type of an output's body; nil = it has none.
 func bodyOf(output reflect.Type) reflect.Type {
 	if body, ok := output.FieldByName("Body"); ok {
 		return body.Type

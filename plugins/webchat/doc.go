@@ -9,3 +9,5 @@
 // limits on content to the gateway; this package keeps no state that would be missing after a
 // restart.
 package webchat
+
+//go:generate go test . -run TestTypeScript$ -update

@@ -23,19 +23,19 @@ const (
 )
 
 // inFrame is any frame from a client: t names its kind, and README.md says which fields each kind
-// has.
+// has. Tags with omitempty mark the fields that a client may leave out.
 type inFrame struct {
 	T            string   `json:"t"`
 	V            int      `json:"v"`
 	Site         string   `json:"site"`
-	Token        string   `json:"token"`
-	Cursor       *cursor  `json:"cursor"`
-	Page         *page    `json:"page"`
-	Locale       string   `json:"locale"`
+	Token        string   `json:"token,omitempty"`
+	Cursor       *cursor  `json:"cursor,omitempty"`
+	Page         *page    `json:"page,omitempty"`
+	Locale       string   `json:"locale,omitempty"`
 	ClientID     string   `json:"client_id"`
-	Form         form     `json:"form"`
-	Parts        []inPart `json:"parts"`
-	ReplyTo      string   `json:"reply_to"`
+	Form         form     `json:"form,omitempty"`
+	Parts        []inPart `json:"parts,omitempty"`
+	ReplyTo      string   `json:"reply_to,omitempty"`
 	On           bool     `json:"on"`
 	Conversation string   `json:"conversation"`
 	Delivered    uint64   `json:"delivered"`
@@ -43,7 +43,7 @@ type inFrame struct {
 	ID           string   `json:"id"`
 	Blob         string   `json:"blob"`
 	Key          string   `json:"key"`
-	Thumb        bool     `json:"thumb"`
+	Thumb        bool     `json:"thumb,omitempty"`
 }
 
 // cursor is the last event that a client has. Open says that the conversation had not ended at that
@@ -66,10 +66,10 @@ type form map[string]string
 // inPart is a message part from a client. A file part carries the key that the client got in the
 // answer to its upload.
 type inPart struct {
-	Kind   string  `json:"kind"`
-	Text   string  `json:"text"`
-	File   *file   `json:"file"`
-	Answer *answer `json:"answer"`
+	Kind   string  `json:"kind" enum:"text,file,answer"`
+	Text   string  `json:"text,omitempty"`
+	File   *file   `json:"file,omitempty"`
+	Answer *answer `json:"answer,omitempty"`
 }
 
 type answer struct {
@@ -88,35 +88,83 @@ type file struct {
 	Key    string `json:"key,omitempty"`
 }
 
-// outFrame is any frame to a client except `event`, which appendEvent writes.
-type outFrame struct {
-	T            string  `json:"t"`
-	V            int     `json:"v,omitempty"`
-	Site         string  `json:"site,omitempty"`
-	Known        *bool   `json:"known,omitempty"`
-	Time         string  `json:"time,omitempty"`
-	Token        string  `json:"token,omitempty"`
-	ID           string  `json:"id,omitempty"`
-	ClientID     string  `json:"client_id,omitempty"`
-	Conversation string  `json:"conversation,omitempty"`
-	Seq          uint64  `json:"seq,omitempty"`
-	Code         string  `json:"code,omitempty"`
-	Message      string  `json:"message,omitempty"`
-	Retry        *bool   `json:"retry,omitempty"`
-	On           *bool   `json:"on,omitempty"`
-	Name         string  `json:"name,omitempty"`
-	Position     *uint32 `json:"position,omitempty"`
-	WaitMS       *int64  `json:"wait_ms,omitempty"`
-	Grant        string  `json:"grant,omitempty"`
-	Expires      string  `json:"expires,omitempty"`
-	URL          string  `json:"url,omitempty"`
-	Reason       string  `json:"reason,omitempty"`
-	RetryMS      int64   `json:"retry_ms,omitempty"`
-}
+// Frames to a client, except `event`, which appendEvent writes. README.md says what they mean.
+type (
+	welcomeFrame struct {
+		T     string `json:"t"`
+		V     int    `json:"v"`
+		Site  string `json:"site"`
+		Known bool   `json:"known"`
+		Time  string `json:"time"`
+		Code  string `json:"code,omitempty"`
+	}
+	visitorFrame struct {
+		T     string `json:"t"`
+		Token string `json:"token"`
+	}
+	liveFrame struct {
+		T            string `json:"t"`
+		Conversation string `json:"conversation,omitempty"`
+	}
+	acceptedFrame struct {
+		T            string `json:"t"`
+		ClientID     string `json:"client_id,omitempty"`
+		Conversation string `json:"conversation"`
+		Seq          uint64 `json:"seq"`
+	}
+	refusedFrame struct {
+		T        string `json:"t"`
+		ClientID string `json:"client_id,omitempty"`
+		Code     string `json:"code"`
+		Message  string `json:"message,omitempty"`
+		Retry    bool   `json:"retry"`
+	}
+	signalFrame struct { // typing and presence
+		T            string `json:"t"`
+		Conversation string `json:"conversation,omitempty"`
+		On           bool   `json:"on"`
+		Name         string `json:"name,omitempty"`
+	}
+	queueFrame struct {
+		T            string `json:"t"`
+		Conversation string `json:"conversation,omitempty"`
+		Position     uint32 `json:"position"`
+		WaitMS       int64  `json:"wait_ms"`
+	}
+	grantFrame struct {
+		T       string `json:"t"`
+		ID      string `json:"id,omitempty"`
+		Grant   string `json:"grant"`
+		Expires string `json:"expires"`
+		URL     string `json:"url"`
+	}
+	fileFrame struct {
+		T       string `json:"t"`
+		ID      string `json:"id,omitempty"`
+		Expires string `json:"expires"`
+		URL     string `json:"url"`
+	}
+	errorFrame struct {
+		T       string `json:"t"`
+		ID      string `json:"id,omitempty"`
+		Code    string `json:"code"`
+		Message string `json:"message,omitempty"`
+		RetryMS int64  `json:"retry_ms,omitempty"`
+	}
+	pongFrame struct {
+		T  string `json:"t"`
+		ID string `json:"id,omitempty"`
+	}
+	byeFrame struct {
+		T       string `json:"t"`
+		Reason  string `json:"reason"`
+		RetryMS int64  `json:"retry_ms,omitempty"`
+	}
+)
 
-// encode encodes a frame. It cannot fail, since strings, numbers and booleans can always be
+// encodeFrame encodes a frame. It cannot fail, since strings, numbers and booleans can always be
 // encoded.
-func (f outFrame) encode() []byte {
+func encodeFrame(f any) []byte {
 	text, err := json.Marshal(f)
 	if err != nil {
 		return []byte(`{"t":"error","code":"internal"}`)
@@ -127,9 +175,9 @@ func (f outFrame) encode() []byte {
 // stamp encodes a time as all frames do.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
-// acceptedFrame encodes an accepted frame without reflection, because every message takes this
+// encodeAccepted encodes an acceptedFrame without reflection, because every message takes this
 // path. clientID matches clientIDShape, or is empty.
-func acceptedFrame(clientID string, conversation sdk.ConversationID, seq uint64) []byte {
+func encodeAccepted(clientID string, conversation sdk.ConversationID, seq uint64) []byte {
 	b := make([]byte, 0, 160)
 	b = append(b, `{"t":"accepted"`...)
 	if clientID != "" {

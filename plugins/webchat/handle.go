@@ -38,7 +38,7 @@ func (s *socket) handle(text []byte) {
 	}
 	switch f.T {
 	case "ping":
-		s.send(outFrame{T: "pong", ID: cut(f.ID, 64)})
+		s.send(pongFrame{T: "pong", ID: cut(f.ID, 64)})
 		return
 	case "register":
 		s.handleRegister()
@@ -106,7 +106,7 @@ func (s *socket) fail(f *inFrame, code string) {
 		s.refuse(f.ClientID, code, false)
 		return
 	}
-	s.send(outFrame{T: "error", Code: code, ID: cut(f.ID, 64), Message: messageOf(code)})
+	s.send(errorFrame{T: "error", Code: code, ID: cut(f.ID, 64), Message: messageOf(code)})
 }
 
 // limited refuses a frame that exceeds a limit, for the moment, and counts the refusal.
@@ -117,7 +117,7 @@ func (s *socket) limited(clientID string, limit *atomic.Uint64) {
 
 func (s *socket) refuse(clientID, code string, retry bool) {
 	s.p.hub.Load().count.refused.Add(1)
-	s.send(outFrame{T: "refused", ClientID: clientID, Code: code, Retry: &retry, Message: messageOf(code)})
+	s.send(refusedFrame{T: "refused", ClientID: clientID, Code: code, Retry: retry, Message: messageOf(code)})
 }
 
 func (s *socket) handleHello(f *inFrame) {
@@ -157,7 +157,7 @@ func (s *socket) handleHello(f *inFrame) {
 		thread = sdk.ThreadID(address)
 	}
 	known := thread != ""
-	s.send(outFrame{T: "welcome", V: protocolVersion, Site: at.Site, Known: &known, Time: stamp(time.Now()), Code: code})
+	s.send(welcomeFrame{T: "welcome", V: protocolVersion, Site: at.Site, Known: known, Time: stamp(time.Now()), Code: code})
 	if !known {
 		return
 	}
@@ -175,16 +175,16 @@ func (s *socket) handleHello(f *inFrame) {
 // customers who only look at the page (DESIGN.md 7).
 func (s *socket) handleRegister() {
 	if s.visitor() != nil || !s.tokens.take(s.p.hub.Load().now(), 1, tokenRate, tokenBurst) {
-		s.send(outFrame{T: "error", Code: "rate", Message: messageOf("rate")})
+		s.send(errorFrame{T: "error", Code: "rate", Message: messageOf("rate")})
 		return
 	}
 	token := newToken()
 	address, err := s.p.sites.Load().keys.address(token)
 	if err != nil {
-		s.send(outFrame{T: "error", Code: "internal", Message: messageOf("internal")})
+		s.send(errorFrame{T: "error", Code: "internal", Message: messageOf("internal")})
 		return
 	}
-	s.send(outFrame{T: "visitor", Token: token})
+	s.send(visitorFrame{T: "visitor", Token: token})
 	s.become(sdk.ThreadID(address), sdk.Cursor{}, false)
 }
 
@@ -311,7 +311,7 @@ func (s *socket) emit(v *visitor, clientID, kind string, body sdk.EventBody) {
 			return
 		}
 		h.count.messages.Add(1)
-		s.put(packet{op: wsframe.Text, data: acceptedFrame(clientID, ack.Conversation, ack.Seq)})
+		s.put(packet{op: wsframe.Text, data: encodeAccepted(clientID, ack.Conversation, ack.Seq)})
 	}
 	err := h.host.EmitAsync(ev, done)
 	if errors.Is(err, sdk.ErrOverload) {
@@ -485,7 +485,7 @@ func (s *socket) handleGrant(f *inFrame, v *visitor) {
 	}
 	if full, ok := errors.AsType[*quotaError](err); ok {
 		full.count.Add(1)
-		s.send(outFrame{T: "error", Code: "quota", ID: cut(f.ID, 64), Message: messageOf("quota"), RetryMS: full.after.Milliseconds()})
+		s.send(errorFrame{T: "error", Code: "quota", ID: cut(f.ID, 64), Message: messageOf("quota"), RetryMS: full.after.Milliseconds()})
 		return
 	}
 	ctx, cancel := context.WithTimeout(h.ctx, callTimeout)
@@ -495,7 +495,7 @@ func (s *socket) handleGrant(f *inFrame, v *visitor) {
 		s.fail(f, callCode(err))
 		return
 	}
-	s.send(outFrame{T: "grant", ID: cut(f.ID, 64), Grant: g.Token.Reveal(), Expires: stamp(g.Expires), URL: "/p/" + ID + "/upload"})
+	s.send(grantFrame{T: "grant", ID: cut(f.ID, 64), Grant: g.Token.Reveal(), Expires: stamp(g.Expires), URL: "/p/" + ID + "/upload"})
 }
 
 // handleFile asks the gateway for a file's URL. The key came with the event that showed the file,
@@ -517,7 +517,7 @@ func (s *socket) handleFile(f *inFrame, v *visitor) {
 		s.fail(f, callCode(err))
 		return
 	}
-	s.send(outFrame{T: "file", ID: cut(f.ID, 64), URL: url, Expires: stamp(expires)})
+	s.send(fileFrame{T: "file", ID: cut(f.ID, 64), URL: url, Expires: stamp(expires)})
 }
 
 // callCode is the published code for a failed call to the gateway.

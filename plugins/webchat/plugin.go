@@ -104,19 +104,19 @@ func (p *Plugin) Signal(_ context.Context, sig sdk.Signal) {
 	if v == nil {
 		return
 	}
-	f := outFrame{Conversation: string(sig.Conversation)}
+	conversation := string(sig.Conversation)
+	var f any
 	switch sig.Kind {
 	case sdk.SignalTyping:
-		f.T, f.On, f.Name = "typing", &sig.On, sig.Name
+		f = signalFrame{"typing", conversation, sig.On, sig.Name}
 	case sdk.SignalPresence:
-		f.T, f.On, f.Name = "presence", &sig.On, sig.Name
+		f = signalFrame{"presence", conversation, sig.On, sig.Name}
 	case sdk.SignalQueue:
-		wait := sig.Wait.Milliseconds()
-		f.T, f.Position, f.WaitMS = "queue", &sig.Position, &wait
+		f = queueFrame{"queue", conversation, sig.Position, sig.Wait.Milliseconds()}
 	default:
 		return
 	}
-	data := f.encode()
+	data := encodeFrame(f)
 	for _, s := range v.list() {
 		s.hint(data)
 	}

@@ -43,7 +43,7 @@ func (r *reader) records(b sdk.RecordBatch) {
 		if !r.s.resumed {
 			r.s.tellPage(r.v)
 		}
-		r.s.send(outFrame{T: "live", Conversation: string(r.v.opened())})
+		r.s.send(liveFrame{T: "live", Conversation: string(r.v.opened())})
 	}
 }
 

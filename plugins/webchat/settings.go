@@ -66,7 +66,7 @@ type formSettings struct {
 // and message have a meaning; any other becomes an attribute.
 type field struct {
 	Name     string   `json:"name"`
-	Kind     string   `json:"kind,omitempty"` // text, email, tel, textarea, select; "" = by name
+	Kind     string   `json:"kind,omitempty" enum:"text,email,tel,textarea,select"` // "" = by name
 	Label    string   `json:"label,omitempty"`
 	Required bool     `json:"required,omitempty"`
 	Options  []string `json:"options,omitempty"` // choices of a select

@@ -190,7 +190,7 @@ func (p *Plugin) OnPong(c *gws.Conn, payload []byte) {
 func (p *Plugin) OnMessage(c *gws.Conn, m *gws.Message) {
 	defer func() { _ = m.Close() }()
 	s := socketOf(c)
-	if m.Opcode != gws.OpcodeText {
+	if m.Opcode != wsframe.Text {
 		s.bye("protocol", closeProtocol, 0)
 		return
 	}
@@ -198,7 +198,7 @@ func (p *Plugin) OnMessage(c *gws.Conn, m *gws.Message) {
 }
 
 // send queues an answer.
-func (s *socket) send(f outFrame) { s.put(packet{op: wsframe.Text, data: f.encode()}) }
+func (s *socket) send(frame any) { s.put(packet{op: wsframe.Text, data: encodeFrame(frame)}) }
 
 // hint queues a frame that matters only now, and may be dropped.
 func (s *socket) hint(data []byte) {
@@ -292,7 +292,7 @@ func (s *socket) bye(reason string, code uint16, retryMS int64) {
 	case "protocol":
 		h.count.malformed.Add(1)
 	}
-	s.put(packet{op: wsframe.Text, data: outFrame{T: "bye", Reason: reason, RetryMS: retryMS}.encode()})
+	s.put(packet{op: wsframe.Text, data: encodeFrame(byeFrame{T: "bye", Reason: reason, RetryMS: retryMS})})
 	s.put(packet{op: wsframe.Close, code: code, data: []byte(reason)})
 }
 

@@ -71,7 +71,7 @@ func (p *Plugin) serveUpload(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.count.uploads.Add(1)
-	writeJSON(w, http.StatusOK, "no-store", map[string]any{"kind": "file", "file": file{
+	writeJSON(w, http.StatusOK, "no-store", inPart{Kind: "file", File: &file{
 		Blob: string(stored.Blob), Name: stored.Name, MIME: stored.MIME, Size: stored.Size,
 		Width: stored.Width, Height: stored.Height,
 		Key: conf.keys.partKey(at.account, sdk.ThreadID(id.Thread), stored),

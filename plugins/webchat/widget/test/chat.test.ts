@@ -1,5 +1,7 @@
+import type { AuthorKind } from '@parley/shared/protocol'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Chat } from '../src/panel/chat'
+import type { ClientFrame, EventFrame, ServerFrame } from '../src/panel/protocol'
 import { keep } from '../src/panel/storage'
 
 /**
@@ -9,37 +11,36 @@ import { keep } from '../src/panel/storage'
 class Server {
   away = false
   refuseNext = 0
-  log: { seq: number; type: string; clientId: string; text: string; by: string }[] = []
+  log: { seq: number; type: EventFrame['type']; clientId: string; text: string; by: AuthorKind }[] = []
   seen: Record<string, number> = {}
-  received: Record<string, unknown>[] = []
+  received: ClientFrame[] = []
   sockets = new Set<FakeSocket>()
   silent = false
 
-  post(type: string, by: string, clientId = '', text = '') {
+  post(type: EventFrame['type'], by: AuthorKind, clientId = '', text = '') {
     this.log.push({ seq: this.log.length + 1, type, clientId, text, by })
     for (const s of this.sockets) if (s.known) this.event(s, this.log.length)
   }
   event(s: FakeSocket, seq: number) {
     const e = this.log[seq - 1]
     if (!e) return
+    const at = new Date().toISOString()
+    const rest = { t: 'event', conversation: 'c1', seq, prev: seq - 1, at } as const
+    const author = { kind: e.by }
+    if (e.type !== 'message/1') return s.push({ ...rest, type: e.type, head: {} } as EventFrame)
     s.push({
-      t: 'event',
-      conversation: 'c1',
-      seq,
-      prev: seq - 1,
-      at: new Date().toISOString(),
+      ...rest,
       type: e.type,
-      head: { author: { kind: e.by }, by: { kind: e.by }, ...(e.clientId && { client_id: e.clientId }) },
+      head: { id: `m${seq}`, author, kinds: ['text'], ...(e.clientId && { client_id: e.clientId }) },
       body: { parts: [{ kind: 'text', text: e.text }] },
     })
   }
-  // biome-ignore lint/suspicious/noExplicitAny: frames of every kind
-  take(s: FakeSocket, f: Record<string, any>) {
+  take(s: FakeSocket, f: ClientFrame) {
     this.received.push(f)
     if (this.silent) return
     switch (f.t) {
       case 'hello':
-        s.push({ t: 'welcome', known: Boolean(f.token), time: '' })
+        s.push({ t: 'welcome', v: 1, site: f.site, known: Boolean(f.token), time: '' })
         if (f.token) this.follow(s, f.cursor?.seq ?? 0)
         return
       case 'register':
@@ -57,11 +58,12 @@ class Server {
         }
         if (!this.seen[f.client_id]) {
           if (f.t === 'start') this.post('conversation.started/1', 'system')
-          const text = f.form?.message ?? f.parts?.[0]?.text
+          const text = (f.t === 'start' && f.form?.message) || f.parts?.[0]?.text
           if (text) this.post('message/1', 'customer', f.client_id, text)
           this.seen[f.client_id] = this.log.length
         }
-        s.push({ t: 'accepted', client_id: f.client_id, conversation: 'c1', seq: this.seen[f.client_id] })
+        const seq = this.seen[f.client_id] ?? 0
+        s.push({ t: 'accepted', client_id: f.client_id, conversation: 'c1', seq })
         return
       }
     }
@@ -96,7 +98,7 @@ class FakeSocket {
     const f = JSON.parse(text)
     setTimeout(() => this.readyState === 1 && server.take(this, f), 1)
   }
-  push(f: object) {
+  push(f: ServerFrame) {
     setTimeout(() => this.readyState === 1 && this.onmessage?.({ data: JSON.stringify(f) }), 1)
   }
   close() {

@@ -1,14 +1,16 @@
 import { describe, expect, it } from 'vitest'
 import { apply, nothing, type View } from '../src/panel/fold'
-import type { EventFrame } from '../src/panel/frames'
+import type { EventFrame } from '../src/panel/protocol'
 
 let conversation = 'c1'
-function ev(
+type Of<T extends EventFrame['type']> = Extract<EventFrame, { type: T }>
+/** An event whose head and body are as far as the test tells them, which must be as the log has them. */
+function ev<T extends EventFrame['type']>(
   seq: number,
   prev: number,
-  type: string,
-  head: EventFrame['head'] = {},
-  body?: EventFrame['body'],
+  type: T | 'something.new/3',
+  head: Partial<Of<T>['head']> = {},
+  body?: Of<T>['body'],
 ): EventFrame {
   return {
     t: 'event',
@@ -19,7 +21,7 @@ function ev(
     type,
     head,
     ...(body && { body }),
-  }
+  } as EventFrame
 }
 const fold = (events: EventFrame[], from: View = nothing) =>
   events.reduce<View>((v, e) => {

@@ -3,7 +3,7 @@
 import { randomId } from '@parley/shared/id'
 import { type Connection, connection, type Status } from './connection'
 import { apply, nothing, type View } from './fold'
-import type { Cursor, EventFrame, FilePart, Part, ServerFrame } from './frames'
+import type { ClientFrame, Cursor, EventFrame, Fields, FilePart, ServerFrame } from './protocol'
 import type { Keep } from './storage'
 import { upload } from './upload'
 
@@ -11,7 +11,7 @@ import { upload } from './upload'
 export interface Pending {
   clientId: string
   at: string
-  frame: { t: 'start' | 'message' | 'end'; form?: Record<string, string>; parts?: Part[]; locale?: string }
+  frame: { t: 'start' | 'message' | 'end' } & Pick<Fields, 'form' | 'parts' | 'locale'>
   state: 'waiting' | 'failed'
   code?: string
   /** Of files: kept in this page only. */
@@ -236,7 +236,7 @@ export class Chat {
     const name = `${blob}:${thumb}`
     const known = await this.urls.get(name)?.catch(() => undefined)
     if (known && known.until > this.now()) return known.url
-    const asked = this.request('file', { blob, key, thumb }).then((f) => {
+    const asked = this.request({ t: 'file', blob, key, thumb }).then((f) => {
       if (f.t !== 'file') throw new Error('no address')
       return { url: f.url, until: new Date(f.expires).getTime() - 10_000 }
     })
@@ -248,7 +248,7 @@ export class Chat {
     const one = this.state.pending.find((p) => p.clientId === clientId)
     if (!one?.file) return
     try {
-      const grant = await this.request('grant', {})
+      const grant = await this.request({ t: 'grant' })
       if (grant.t !== 'grant') throw new Error('no grant')
       const part = await upload(one.file, grant, (progress) => this.change(clientId, { progress }))
       this.keepPending(
@@ -262,7 +262,9 @@ export class Chat {
     }
   }
 
-  private request(t: string, fields: object): Promise<ServerFrame> {
+  private request(
+    frame: { t: 'grant' } | ({ t: 'file' } & Pick<Fields, 'blob' | 'key' | 'thumb'>),
+  ): Promise<ServerFrame> {
     const id = `r${++this.lastId}`
     return new Promise((done, failed) => {
       const timer = setTimeout(() => failed(new Error('timeout')), requestTimeout)
@@ -277,7 +279,7 @@ export class Chat {
           failed(e)
         },
       })
-      if (!this.connection.send({ t, id, ...fields })) {
+      if (!this.connection.send({ ...frame, id })) {
         this.requests.delete(id)
         clearTimeout(timer)
         failed(new Error('offline'))
@@ -285,7 +287,7 @@ export class Chat {
     })
   }
 
-  private hello(): object {
+  private hello(): ClientFrame {
     const { view } = this.state
     const token = this.token
     const kept = this.opts.local.get('conversation')
@@ -327,13 +329,14 @@ export class Chat {
         this.event(f)
         return
       case 'accepted': {
-        const one = this.state.pending.find((p) => p.clientId === f.client_id)
+        const { client_id = '' } = f
+        const one = this.state.pending.find((p) => p.clientId === client_id)
         // A message stays in sight until its event comes.
-        if (one?.frame.t !== 'message') this.discard(f.client_id)
+        if (one?.frame.t !== 'message') this.discard(client_id)
         return
       }
       case 'refused':
-        this.refused(f.client_id, f.code, f.retry)
+        this.refused(f.client_id ?? '', f.code, f.retry)
         return
       case 'typing':
         clearTimeout(this.typingTimer)
@@ -366,14 +369,14 @@ export class Chat {
     if (view.conversation !== this.state.view.conversation)
       this.opts.local.set('conversation', view.conversation)
     const change: Partial<State> = { view }
-    const author = f.head.author?.kind
     if (f.type === 'message/1') {
+      const author = f.head.author.kind
       if (author !== 'customer') change.typing = null
       if (this.live && author !== 'customer' && author !== 'system') this.opts.onMessage?.()
     }
     if (f.type === 'participant.joined/1' || f.type === 'conversation.ended/1') change.queue = null
     this.patch(change)
-    if (f.head.client_id) this.discard(f.head.client_id)
+    if (f.type === 'message/1' && f.head.client_id) this.discard(f.head.client_id)
     if (f.type === 'conversation.ended/1') {
       this.keepPending(this.state.pending.filter((p) => p.frame.t !== 'end'))
     }

@@ -1,12 +1,12 @@
 // The visitor's socket: whether somebody is there, and coming back with backoff and jitter.
 import { line } from '@parley/shared/line'
-import type { ServerFrame } from './frames'
+import type { ClientFrame, ServerFrame } from './protocol'
 
 export type Status = 'idle' | 'connecting' | 'online' | 'offline' | 'refused'
 
 export interface Handlers {
   /** The first frame of each connection. */
-  hello(): object
+  hello(): ClientFrame
   frame(f: ServerFrame): void
   status(s: Status): void
 }
@@ -24,7 +24,7 @@ export interface Connection {
   /** Connects, unless it is connected or on its way. */
   open: () => void
   /** Sends a frame; false: there is no connection. */
-  send: (f: object) => boolean
+  send: (f: ClientFrame) => boolean
   /** Connects again from the cursor: something is missing. */
   resume: () => void
   /** Tries at once if it waits: the network is back, or somebody looks. */
@@ -77,7 +77,7 @@ export function connection(url: string, on: Handlers): Connection {
   const begin = () => {
     if (!busy() && status !== 'refused') open()
   }
-  const say = (f: object) => greeted && send(f)
+  const say = (f: ClientFrame) => greeted && send(f)
   const resume = () => {
     if (busy()) lose('', 1000)
   }

@@ -1,6 +1,12 @@
 // A conversation is the fold of its events: pure, so that a reload, a second
 // tab and a reconnect all show the same.
-import type { EventFrame, Part } from './frames'
+import type { Part as StoredPart } from '@parley/shared/protocol'
+import type { EventFrame, FilePart } from './protocol'
+
+/** A part as it is shown: of an event, or sent from here. */
+export type Part = Omit<StoredPart, 'file'> & { file?: FilePart }
+
+type Of<T extends EventFrame['type']> = Extract<EventFrame, { type: T }>
 
 export interface MessageEntry {
   kind: 'message'
@@ -65,31 +71,33 @@ export function apply(view: View, ev: EventFrame): View | 'gap' {
 }
 
 function step(view: View, ev: EventFrame): View {
-  const { head, body } = ev
   switch (ev.type) {
     case 'message/1':
       return message(view, ev)
     case 'receipt/1': {
-      if (head.by?.kind === 'customer') return view
+      const { by, delivered = 0, read = 0 } = ev.head
+      if (by.kind === 'customer') return view
       return {
         ...view,
-        delivered: Math.max(view.delivered, head.delivered ?? 0, head.read ?? 0),
-        read: Math.max(view.read, head.read ?? 0),
+        delivered: Math.max(view.delivered, delivered, read),
+        read: Math.max(view.read, read),
       }
     }
     case 'participant.joined/1': {
-      if (head.who?.kind !== 'agent') return view
-      const name = body?.name ?? ''
-      return note({ ...view, agents: { ...view.agents, [head.who.agent ?? '']: name } }, ev, 'joined', name)
+      const { who } = ev.head
+      if (who.kind !== 'agent') return view
+      const name = ev.body?.name ?? ''
+      return note({ ...view, agents: { ...view.agents, [who.agent ?? '']: name } }, ev, 'joined', name)
     }
     case 'participant.left/1': {
-      if (head.who?.kind !== 'agent') return view
-      const { [head.who.agent ?? '']: name = '', ...agents } = view.agents
+      const { who } = ev.head
+      if (who.kind !== 'agent') return view
+      const { [who.agent ?? '']: name = '', ...agents } = view.agents
       // After the end everybody leaves; that is no news.
       return view.open ? note({ ...view, agents }, ev, 'left', name) : { ...view, agents }
     }
     case 'inactivity.warned/1':
-      return note(view, ev, 'warned')
+      return note(view, ev, 'warned', '', ev.body?.text)
     case 'conversation.ended/1':
       return { ...note(view, ev, 'ended'), open: false }
     default:
@@ -97,26 +105,25 @@ function step(view: View, ev: EventFrame): View {
   }
 }
 
-function note(view: View, ev: EventFrame, what: NoticeEntry['what'], name = ''): View {
-  const entry: NoticeEntry = { kind: 'notice', seq: ev.seq, at: ev.at, what, name, text: ev.body?.text ?? '' }
+function note(view: View, ev: EventFrame, what: NoticeEntry['what'], name = '', text = ''): View {
+  const entry: NoticeEntry = { kind: 'notice', seq: ev.seq, at: ev.at, what, name, text }
   return { ...view, entries: [...view.entries, entry] }
 }
 
-function message(view: View, ev: EventFrame): View {
-  const author = ev.head.author?.kind ?? 'system'
+function message(view: View, ev: Of<'message/1'>): View {
+  const { id, author, client_id = '' } = ev.head
   const parts = ev.body?.parts ?? []
-  if (author === 'system') {
-    const text = parts.map((p) => p.text ?? '').join('\n')
-    return note(view, { ...ev, body: { text } }, 'system')
+  if (author.kind === 'system') {
+    return note(view, ev, 'system', '', parts.map((p) => p.text ?? '').join('\n'))
   }
   const entry: MessageEntry = {
     kind: 'message',
     seq: ev.seq,
-    id: ev.head.id ?? '',
-    clientId: ev.head.client_id ?? '',
-    mine: author === 'customer',
-    bot: author === 'bot',
-    name: ev.body?.name ?? view.agents[ev.head.author?.agent ?? ''] ?? '',
+    id,
+    clientId: client_id,
+    mine: author.kind === 'customer',
+    bot: author.kind === 'bot',
+    name: ev.body?.name ?? view.agents[author.agent ?? ''] ?? '',
     at: ev.at,
     parts,
     keys: ev.file_keys ?? {},

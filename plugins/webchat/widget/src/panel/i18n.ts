@@ -1,7 +1,7 @@
 // Words. A site may override any key for any language in its settings
 // (texts), and so add languages; what is missing falls back to English.
 
-import type { Part } from './frames'
+import type { Part } from './fold'
 
 const en = {
   title: 'Chat with us',

@@ -1,9 +1,9 @@
 import { render } from 'preact'
 import type { Look, Page, ToPanel } from '../bridge'
 import { Chat } from './chat'
-import type { Site } from './frames'
 import { Host } from './host'
 import { words } from './i18n'
+import type { Site } from './protocol'
 import './panel.css'
 import { tone, unlock } from './sound'
 import { keep } from './storage'
@@ -40,7 +40,7 @@ const chat = new Chat({
 
 const visible = () => shown && document.visibilityState === 'visible'
 
-const host = new Host(site.origins, (m: ToPanel) => {
+const host = new Host(site.origins ?? [], (m: ToPanel) => {
   switch (m.t) {
     case 'init':
       look = m.look

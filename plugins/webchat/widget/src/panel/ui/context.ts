@@ -1,8 +1,8 @@
 import { createContext } from 'preact'
 import { useContext, useEffect, useState } from 'preact/hooks'
 import type { Chat, State } from '../chat'
-import type { Site } from '../frames'
 import type { Words } from '../i18n'
+import type { Site } from '../protocol'
 
 /** What every part of the panel may use. */
 export interface Ui {

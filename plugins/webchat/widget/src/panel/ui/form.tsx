@@ -1,6 +1,6 @@
 import { useRef, useState } from 'preact/hooks'
-import type { Field } from '../frames'
 import { type Key, problem } from '../i18n'
+import type { Field } from '../protocol'
 import { useChat, useUi } from './context'
 
 const known = new Set(['first_name', 'last_name', 'email', 'phone', 'subject', 'message'])
