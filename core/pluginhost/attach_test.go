@@ -3,12 +3,14 @@ package pluginhost_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"google.golang.org/grpc"
@@ -119,6 +121,7 @@ type scoped struct {
 	account conversation.AccountID
 	values  map[string][]byte
 	stored  []byte
+	cut     error // how reading what is stored ends; nil: at its end
 }
 
 func (s *scoped) Get(_ context.Context, plugin, key string) ([]byte, uint64, bool, error) {
@@ -168,7 +171,11 @@ func (s scopedBlobs) Get(_ context.Context, accounts []conversation.AccountID, i
 	if len(accounts) != 1 || conversation.BlobID(accounts[0]) != id {
 		return conversation.File{}, nil, plugin.ErrNotFound
 	}
-	return conversation.File{Blob: id, Size: int64(len(s.stored))}, io.NopCloser(strings.NewReader(string(s.stored))), nil
+	var body io.Reader = strings.NewReader(string(s.stored))
+	if s.cut != nil {
+		body = io.MultiReader(body, iotest.ErrReader(s.cut))
+	}
+	return conversation.File{Blob: id, Size: int64(len(s.stored))}, io.NopCloser(body), nil
 }
 
 func (s scopedBlobs) URL(_ context.Context, _ []conversation.AccountID, id conversation.BlobID, ttl time.Duration, _ bool) (string, time.Time, error) {
@@ -236,6 +243,14 @@ func TestGatewayService(t *testing.T) {
 	}
 	if n, err := getBlob(ctx, gw, file.GetBlob()); err != nil || n != 600<<10 {
 		t.Errorf("blob get: got %d bytes, %v, want 600 KiB", n, err)
+	}
+	for _, cut := range []error{io.ErrUnexpectedEOF, fmt.Errorf("link of the store: %w", io.EOF)} {
+		store.mu.Lock()
+		store.cut = cut
+		store.mu.Unlock()
+		if n, err := getBlob(ctx, gw, file.GetBlob()); status.Code(err) != codes.Internal {
+			t.Errorf("blob get cut off with %q: got %d bytes, %v, want an error", cut, n, err)
+		}
 	}
 	if _, err := getBlob(ctx, gw, newAccount().String()); contract.Reason(err) != contract.ReasonNotFound {
 		t.Errorf("strange blob: got %v, want NOT_FOUND", err)

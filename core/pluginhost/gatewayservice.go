@@ -236,17 +236,15 @@ func (g *gatewayService) BlobGet(r *pluginv1.BlobGetRequest, stream grpc.ServerS
 	}
 	for {
 		buf := make([]byte, contract.MaxBlobChunk) // a new buffer each time, since gRPC may keep the one that it is sending
-		n, err := io.ReadFull(body, buf)
-		if n > 0 {
-			if serr := stream.Send(&pluginv1.BlobGetResponse{Part: &pluginv1.BlobGetResponse_Chunk{Chunk: buf[:n]}}); serr != nil {
-				return g.failed(ctx, serr)
-			}
-		}
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil
+		n, end, err := contract.ReadChunk(body, buf)
+		if err == nil && n > 0 {
+			err = stream.Send(&pluginv1.BlobGetResponse{Part: &pluginv1.BlobGetResponse_Chunk{Chunk: buf[:n]}})
 		}
 		if err != nil {
 			return g.failed(ctx, err)
+		}
+		if end {
+			return nil
 		}
 	}
 }

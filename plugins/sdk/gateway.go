@@ -189,15 +189,15 @@ func (b blobs) Put(ctx context.Context, meta BlobMeta, r io.Reader) (File, error
 	}}})
 	chunk := make([]byte, 64<<10)
 	for err == nil {
-		n, rerr := io.ReadFull(r, chunk)
+		n, end, rerr := contract.ReadChunk(r, chunk)
+		if rerr != nil {
+			return File{}, fmt.Errorf("%s: read: %w", op, rerr)
+		}
 		if n > 0 {
 			err = stream.Send(&pluginv1.BlobPutRequest{Part: &pluginv1.BlobPutRequest_Chunk{Chunk: chunk[:n]}})
 		}
-		if errors.Is(rerr, io.EOF) || errors.Is(rerr, io.ErrUnexpectedEOF) {
+		if end {
 			break
-		}
-		if rerr != nil {
-			return File{}, fmt.Errorf("%s: read: %w", op, rerr)
 		}
 	}
 	if err != nil && !errors.Is(err, io.EOF) { // EOF: the host has answered already

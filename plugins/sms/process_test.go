@@ -112,12 +112,21 @@ func TestMediaLost(t *testing.T) {
 		reason string
 		final  bool
 	}{
-		"gone":         {status(404), "", "gone", true},
-		"refused":      {status(400), "", "refused", true},
-		"credentials":  {status(401), "", "unauthorized", false},
-		"failing":      {status(503), "", "unavailable", false},
-		"busy":         {status(429), "", "unavailable", false},
-		"cut":          {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "", "unreachable", false},
+		"gone":        {status(404), "", "gone", true},
+		"refused":     {status(400), "", "refused", true},
+		"credentials": {status(401), "", "unauthorized", false},
+		"failing":     {status(503), "", "unavailable", false},
+		"busy":        {status(429), "", "unavailable", false},
+		"cut":         {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "", "unreachable", false},
+		"cut in the file": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			_, _ = w.Write([]byte("half a picture"))
+		}, "", "unavailable", false},
+		"cut in a chunk": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte("half a picture"))
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}, "", "unavailable", false},
 		"other host":   {nil, "https://evil.example/x", "host", true},
 		"inside":       {status(404), "http://sandbox:1/x", "gone", true}, // fetched from the base URL's host
 		"other scheme": {nil, "ftp://api.twilio.com/x", "host", true},

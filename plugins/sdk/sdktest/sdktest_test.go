@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -304,6 +305,12 @@ func TestStore(t *testing.T) {
 	file, err := c.host.Blobs().Put(ctx, sdk.BlobMeta{Account: "a", Name: "f.bin", MIME: "x/y"}, bytes.NewReader(big))
 	if err != nil || file.Size != uint64(len(big)) {
 		t.Fatalf("blob put: got %+v, %v", file, err)
+	}
+	for _, cut := range []error{io.ErrUnexpectedEOF, fmt.Errorf("link: %w", io.EOF)} { // a download that was cut off
+		half := io.MultiReader(bytes.NewReader(big), iotest.ErrReader(cut))
+		if file, err := c.host.Blobs().Put(ctx, sdk.BlobMeta{Account: "a", Name: "f.bin"}, half); !errors.Is(err, cut) {
+			t.Errorf("put of half a file that ends with %q: got %+v, %v, want that error", cut, file, err)
+		}
 	}
 	meta, r, err := c.host.Blobs().Get(ctx, file.Blob)
 	if err != nil {
