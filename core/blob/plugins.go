@@ -81,7 +81,7 @@ func (p Plugins) Put(ctx context.Context, account conversation.AccountID, thread
 			err = p.connected(ctx, id, &o)
 		}
 		if err != nil && !errors.Is(err, eventlog.ErrNotFound) {
-			return conversation.File{}, fmt.Errorf("blob: put: %w", err)
+			return conversation.File{}, fmt.Errorf("blob: put: %w: %w", plugin.ErrNotDurable, err)
 		}
 	}
 	f, err := p.Store.Put(ctx, o, name, mime, r)

@@ -20,6 +20,7 @@ import (
 type rows struct {
 	row    eventlog.ConversationRow
 	thread eventlog.Thread
+	err    error // of every reading of a thread, if not nil
 }
 
 func (r rows) Conversation(_ context.Context, id eventlog.StreamID) (eventlog.ConversationRow, error) {
@@ -30,6 +31,9 @@ func (r rows) Conversation(_ context.Context, id eventlog.StreamID) (eventlog.Co
 }
 
 func (r rows) Thread(_ context.Context, account eventlog.StreamID, key eventlog.Key) (eventlog.StreamID, error) {
+	if r.err != nil {
+		return eventlog.StreamID{}, r.err
+	}
 	if account != r.thread.Account || key != r.thread.Key {
 		return eventlog.StreamID{}, eventlog.ErrNotFound
 	}
@@ -38,6 +42,16 @@ func (r rows) Thread(_ context.Context, account eventlog.StreamID, key eventlog.
 
 func (r rows) External(context.Context, eventlog.StreamID, eventlog.Key) (eventlog.StreamID, uint64, error) {
 	return eventlog.StreamID{}, 0, eventlog.ErrNotFound
+}
+
+// A log that cannot be read now is the gateway's trouble: the plugin tries again for as long as it
+// would with a full store (PR1).
+func TestPluginsLogDown(t *testing.T) {
+	f := open(t, nil)
+	p := blob.Plugins{Store: f.Store, Vault: f.vault, Log: rows{err: errors.New("no connection")}}
+	if _, err := p.Put(t.Context(), f.account, "visitor", "a.pdf", "", bytes.NewReader(pdf(50))); !errors.Is(err, plugin.ErrNotDurable) {
+		t.Errorf("put: got %v, want ErrNotDurable", err)
+	}
 }
 
 func TestPlugins(t *testing.T) {
