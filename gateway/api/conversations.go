@@ -27,13 +27,14 @@ type listInput struct {
 
 type listOutput struct {
 	Body struct {
-		Conversations []summaryView `json:"conversations"`
+		Conversations []SummaryView `json:"conversations"`
 		Next          string        `json:"next,omitempty" doc:"Cursor of the next page; absent on the last one"`
 	}
 }
 
-// summaryView is a line of a list.
-type summaryView struct {
+// SummaryView is a line of a list. Its name is exported because conversationOutput embeds it: the
+// description tells only of the fields of exported names.
+type SummaryView struct {
 	ID        conversation.ConversationID `json:"id" format:"uuid"`
 	Phase     conversation.Phase          `json:"phase" enum:"open,ended,concluded"`
 	Display   string                      `json:"display" doc:"The state that people see: bot, queued, offered, active, parked, wrapup, ended, concluded"`
@@ -61,7 +62,7 @@ type oneInput struct {
 
 type conversationOutput struct {
 	Body struct {
-		summaryView
+		SummaryView
 		Info InfoView `json:"info" doc:"What an agent's screen needs beside the events"`
 	}
 }
@@ -154,7 +155,7 @@ func (a *API) listConversations(ctx context.Context, id auth.Identity, in *listI
 		return nil, err
 	}
 	out := &listOutput{}
-	out.Body.Conversations = []summaryView{}
+	out.Body.Conversations = []SummaryView{}
 	if len(rows) > in.Limit {
 		rows = rows[:in.Limit]
 		out.Body.Next = conversation.ConversationID(rows[in.Limit-1].ID).String()
@@ -208,10 +209,10 @@ func (a *API) rowInfo(ctx context.Context, id auth.Identity, row eventlog.Conver
 	return i, nil
 }
 
-func (a *API) summaryView(id auth.Identity, i *router.Info) summaryView {
+func (a *API) summaryView(id auth.Identity, i *router.Info) SummaryView {
 	records, st := a.opts.Directory.Snapshot(), &i.State
 	info := NewInfoView(i, records)
-	v := summaryView{
+	v := SummaryView{
 		ID: st.ID, Phase: st.Phase, Display: string(st.Display()), Channel: st.Channel, Title: info.Title, Icon: info.Icon,
 		Account: info.Account, Contact: st.Contact, Customer: CustomerOf(i), Agents: []AgentRef{},
 		Flagged: st.Flagged, StartedAt: st.StartedAt.UTC(), EndedAt: timeOrNil(st.EndedAt), EndCause: st.EndCause, Seq: st.Seq,
@@ -227,7 +228,7 @@ func (a *API) summaryView(id auth.Identity, i *router.Info) summaryView {
 		v.Unread = st.Unread.Count
 	}
 	if info.Service != nil {
-		v.Service = &info.Service.serviceRef
+		v.Service = &info.Service.ServiceRef
 	}
 	for _, p := range st.Participants {
 		if p.Who.Kind == conversation.Agent {
@@ -256,7 +257,7 @@ func (a *API) getConversation(ctx context.Context, id auth.Identity, in *oneInpu
 		return nil, err
 	}
 	out := &conversationOutput{}
-	out.Body.summaryView = a.summaryView(id, &info)
+	out.Body.SummaryView = a.summaryView(id, &info)
 	out.Body.Info = NewInfoView(&info, a.opts.Directory.Snapshot())
 	return out, nil
 }

@@ -31,10 +31,6 @@ type ServiceRef struct {
 	Name string                 `json:"name"`
 }
 
-// serviceRef is the name under which serviceView embeds a ServiceRef, so that the published OpenAPI
-// description stays as it is: it does not list the embedded fields there.
-type serviceRef = ServiceRef
-
 // AgentRef names an agent.
 type AgentRef struct {
 	ID   conversation.AgentID `json:"id"`
@@ -86,7 +82,7 @@ type InfoView struct {
 }
 
 type serviceView struct {
-	serviceRef
+	ServiceRef
 	Dispositions      []directory.Disposition `json:"dispositions"`
 	DispositionNeeded bool                    `json:"disposition_needed"`
 	WrapupMS          int64                   `json:"wrapup"`
@@ -111,7 +107,7 @@ func NewInfoView(i *router.Info, records *directory.Snapshot) InfoView {
 	// The rules are those in force when the conversation began; names and lists are the present
 	// ones.
 	v.Service = &serviceView{
-		serviceRef: serviceRef{ID: st.Service, Name: i.Service}, Dispositions: []directory.Disposition{}, Features: []string{},
+		ServiceRef: ServiceRef{ID: st.Service, Name: i.Service}, Dispositions: []directory.Disposition{}, Features: []string{},
 		DispositionNeeded: st.Rules.DispositionNeeded, WrapupMS: int64(st.Rules.WrapupLimit),
 	}
 	if svc, ok := records.Service(st.Service); ok {
