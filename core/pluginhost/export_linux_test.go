@@ -1,4 +1,7 @@
 package pluginhost
 
-// KillStrays gives tests access to killStrays.
-var KillStrays = killStrays
+// KillStrays and KillOrphans give tests access to killStrays and killOrphans.
+var (
+	KillStrays  = killStrays
+	KillOrphans = killOrphans
+)

@@ -32,15 +32,22 @@ const (
 // case that gateway's guard was gone as well (PR12). They have a socket directory below this run
 // directory in their environment; the gateway that holds the directory's lock has no other plugins.
 // It returns how many there were, when they have ended. A child that was given another environment
-// is not found.
+// is not found. Without a directory it kills nothing.
 func killOrphans(runDir string) (killed int) {
+	if runDir == "" {
+		return 0
+	}
 	return killMarked(dirMark + filepath.Join(runDir, dirPrefix))
 }
 
 // killStrays kills the processes that an ended plugin had started and that left its group. Each
 // generation has a socket directory of its own, and no other process has this directory in its
-// environment.
-func killStrays(dir string) { killMarked(dirMark + dir + "\x00") }
+// environment. Without a directory it kills nothing: what sets the variable to nothing is not ours.
+func killStrays(dir string) {
+	if dir != "" {
+		killMarked(dirMark + dir + "\x00")
+	}
+}
 
 // killMarked kills every other process that has a variable beginning with mark in its environment,
 // and the processes that these start meanwhile, and waits until they have ended.

@@ -102,6 +102,31 @@ func TestStraysEnd(t *testing.T) {
 	}
 }
 
+// Nothing is killed for a directory that is not known: the mark would fit the processes of others.
+func TestNoDirectoryNoStrays(t *testing.T) {
+	for name, c := range map[string]struct {
+		dir  string // of a process that must live
+		kill func()
+	}{
+		"a generation's":  {"", func() { pluginhost.KillStrays("") }},
+		"a run directory": {"plugin-dir1", func() { pluginhost.KillOrphans("") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.Command("/bin/sleep", "120")
+			cmd.Env = []string{"PLUGIN_UNIX_SOCKET_DIR=" + c.dir}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			c.kill() // returns when what it killed has ended
+			if gone(cmd.Process.Pid) {
+				t.Error("a process that has nothing to do with the host is gone")
+			}
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait() // killed
+		})
+	}
+}
+
 // BenchmarkKillStrays measures what each end of a generation costs.
 func BenchmarkKillStrays(b *testing.B) {
 	for b.Loop() {
