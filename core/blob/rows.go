@@ -11,35 +11,35 @@ import (
 	"github.com/parley-gateway/parley/core/database"
 )
 
-// State is how far an attachment got.
+// State is the stage that an attachment has reached.
 type State string
 
-// States.
+// States of an attachment.
 const (
 	StateUploading State = "uploading"
 	StateReady     State = "ready"
-	StateOrphaned  State = "orphaned" // no message may name it any more; its content goes soon
-	StateDeleted   State = "deleted"  // the content is gone, the row tells that it was
+	StateOrphaned  State = "orphaned" // no message may name the attachment any more; its content will be deleted soon
+	StateDeleted   State = "deleted"  // the content is deleted; the row stays and tells that there was one
 )
 
-// Row describes an attachment, whose content is in the bucket. It is the
-// conversation's; while Conversation is zero, the account's, and there the
-// thread's when it names one.
+// Row describes an attachment, whose content is in the bucket. The attachment belongs to
+// Conversation. While that is zero it belongs to Account, and within the account to Thread when
+// that is set.
 type Row struct {
 	ID            conversation.BlobID
 	Conversation  conversation.ConversationID
 	Account       conversation.AccountID
-	Thread        []byte // keyed hash (vault.MAC); nil: any of the account
+	Thread        []byte // keyed hash of the thread (vault.MAC); nil: every thread of the account may use the attachment
 	KeyID         int64
 	Size          int64 // bytes in clear
 	MIME          string
 	Width, Height int  // pixels; 0 when not a picture
-	Thumbnail     bool // a thumbnail is stored beside it
+	Thumbnail     bool // a thumbnail is stored beside the content
 	SealedName    []byte
 	State         State
-	Used          bool // a committed message names it. The log is what counts: it may say so earlier
+	Used          bool // a committed message names the attachment. The log decides: it may have such a message before this is set
 	CreatedAt     time.Time
-	OrphanedAt    time.Time // zero: not StateOrphaned
+	OrphanedAt    time.Time // zero unless State is StateOrphaned
 }
 
 // Rows is where a Store keeps its rows; see Table.
@@ -59,7 +59,7 @@ type Rows interface {
 // Table is the table of rows in the installation's database. Safe for concurrent use.
 type Table struct{ db *database.DB }
 
-// NewTable makes a Table over an open handle, which stays the caller's to close.
+// NewTable makes a Table over an open database, which the caller must close.
 func NewTable(db *database.DB) *Table { return &Table{db: db} }
 
 // Add stores a new row, durable on return.
@@ -78,15 +78,15 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 	return nil
 }
 
-// Finish completes the row of an upload and makes it ready. ErrNotFound
-// when it is not uploading any more.
+// Finish completes the row of an upload and makes it ready. It fails with ErrNotFound when the
+// row's state is not uploading any more.
 func (t *Table) Finish(ctx context.Context, b Row) error {
 	return t.change(ctx, "finish", `UPDATE blobs SET size = $1, mime = $2, width = $3, height = $4, thumbnail = $5, state = $6
 WHERE id = $7 AND state = 'uploading'`, b.Size, b.MIME, b.Width, b.Height, b.Thumbnail, string(StateReady), b.ID)
 }
 
-// Use records that a committed message of conv names these attachments.
-// What is used already, or deleted, stays as it is.
+// Use records that a committed message of conv names these attachments. Attachments that are used
+// already, or deleted, stay as they are.
 func (t *Table) Use(ctx context.Context, conv conversation.ConversationID, ids ...conversation.BlobID) error {
 	err := t.db.Write(ctx, func(tx *sql.Tx) error {
 		for _, id := range ids {
@@ -104,22 +104,23 @@ WHERE id = $2 AND used = FALSE AND state IN ('ready', 'orphaned')`, conv, id)
 	return nil
 }
 
-// Orphan marks an attachment that no message uses, so that none takes it
-// any more; an upload that still runs fails at its end. ErrNotFound when it is
-// used, marked or deleted by now.
+// Orphan marks an attachment that no message uses, so that no message can take it any more; an
+// upload that still runs fails at its end. It fails with ErrNotFound when the attachment was used,
+// marked or deleted meanwhile.
 func (t *Table) Orphan(ctx context.Context, id conversation.BlobID, at time.Time) error {
 	return t.change(ctx, "orphan", `UPDATE blobs SET state = 'orphaned', orphaned_at = $1
 WHERE id = $2 AND used = FALSE AND state IN ('ready', 'uploading')`, at.UnixMilli(), id)
 }
 
-// End marks an attachment as deleted; ErrNotFound when it already is.
+// End marks an attachment as deleted. It fails with ErrNotFound when the attachment is deleted
+// already.
 func (t *Table) End(ctx context.Context, id conversation.BlobID) error {
 	return t.change(ctx, "delete", `UPDATE blobs SET state = 'deleted', size = 0, width = 0, height = 0, thumbnail = FALSE, name = $1
 WHERE id = $2 AND state <> 'deleted'`, []byte{}, id)
 }
 
-// EndOrphan deletes like End, but only what Orphan has marked and no
-// message has taken meanwhile.
+// EndOrphan deletes like End, but only an attachment that Orphan has marked and that no message has
+// taken meanwhile.
 func (t *Table) EndOrphan(ctx context.Context, id conversation.BlobID) error {
 	return t.change(ctx, "delete", `UPDATE blobs SET state = 'deleted', size = 0, width = 0, height = 0, thumbnail = FALSE, name = $1
 WHERE id = $2 AND state = 'orphaned' AND used = FALSE`, []byte{}, id)
@@ -157,21 +158,20 @@ func (t *Table) Row(ctx context.Context, id conversation.BlobID) (Row, error) {
 	return rows[0], nil
 }
 
-// OfConversation lists the attachments of a conversation, oldest first, but for
-// deleted ones.
+// OfConversation lists the attachments of a conversation, oldest first, without deleted ones.
 func (t *Table) OfConversation(ctx context.Context, conv conversation.ConversationID) ([]Row, error) {
 	return t.rows(ctx, selectBlob+` WHERE conversation = $1 AND state <> 'deleted' ORDER BY id`, conv)
 }
 
-// Unused lists up to limit attachments that are not marked as used, by
-// id, which is the order of their uploads, beginning behind after (zero: at the
-// first). Uploads that run or were cut short and orphans are among them.
+// Unused lists up to limit attachments that are not marked as used, ordered by id, which is the
+// order of their uploads. The list begins behind the id after (zero: at the first). Uploads that
+// still run or were cut short are in it, and so are orphans.
 func (t *Table) Unused(ctx context.Context, after conversation.BlobID, limit int) ([]Row, error) {
 	return t.rows(ctx, selectBlob+` WHERE (used = FALSE OR state <> 'ready') AND state <> 'deleted'
 AND id > $1 ORDER BY id LIMIT $2`, after[:], limit)
 }
 
-// UnusedOf lists those of one conversation.
+// UnusedOf lists the attachments of one conversation that are neither marked as used nor deleted.
 func (t *Table) UnusedOf(ctx context.Context, conv conversation.ConversationID) ([]Row, error) {
 	return t.rows(ctx, selectBlob+` WHERE conversation = $1 AND used = FALSE AND state <> 'deleted' ORDER BY id`, conv)
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/parley-gateway/parley/core/vault"
 )
 
-// Event types of an account's stream: what reached an account but no
-// conversation. Their bodies are sealed under a key each, bound to the stream.
+// Event types of an account's stream, which records what reached an account but no conversation.
+// Each body is sealed under its event's data key and bound to the stream.
 const (
 	TypeRefused  = "account.refused/1"
 	TypeDeferred = "account.deferred/1"
@@ -25,17 +25,19 @@ const (
 // RefusedHead is the head of TypeRefused. The body is RefusedBody.
 type RefusedHead struct {
 	Plugin string `json:"plugin"`
-	Code   string `json:"code"` // as acknowledged to the plugin
+	Code   string `json:"code"` // code with which the event was acknowledged to the plugin
 }
 
-// RefusedBody keeps what was refused.
+// RefusedBody keeps the content of a refused event: its thread in clear, and the parts of its
+// message.
 type RefusedBody struct {
 	Thread string              `json:"thread,omitempty"`
 	Parts  []conversation.Part `json:"parts,omitempty"`
 }
 
-// DeferredHead is the head of TypeDeferred: a durable item that the plugin
-// is asked to process later. The opaque body is in the outbox row.
+// DeferredHead is the head of TypeDeferred: a plugin handed in an opaque item, which is durable now
+// and which the plugin is asked to process later. The item itself is the payload of the outbox row
+// of Command.
 type DeferredHead struct {
 	Plugin  string                 `json:"plugin"`
 	Command conversation.MessageID `json:"command"`
@@ -48,34 +50,34 @@ type ConsentHead struct {
 	Out    bool   `json:"out"`
 }
 
-// AccountConsentBody says who, and in what words.
+// AccountConsentBody says which customer (by thread) opted out or in, and with which keyword.
 type AccountConsentBody struct {
 	Thread  string `json:"thread"`
 	Keyword string `json:"keyword,omitempty"`
 }
 
-// FailedHead is the head of TypeFailed: a command to the account's plugin that
-// ended for good without success, and of which no conversation tells. The body
-// is FailedBody.
+// FailedHead is the head of TypeFailed: a command to the account's plugin ended for good without
+// success, and no conversation records that. The body is FailedBody.
 type FailedHead struct {
-	Plugin       string                      `json:"plugin,omitempty"` // "": the account is gone
+	Plugin       string                      `json:"plugin,omitempty"` // "" when the account no longer exists
 	Command      conversation.MessageID      `json:"command"`
 	Kind         string                      `json:"kind"` // send, process
 	Conversation conversation.ConversationID `json:"conversation,omitzero"`
 	Outcome      conversation.Status         `json:"outcome"`          // failed, unknown
 	Reason       string                      `json:"reason,omitempty"` // error class, see conversation.MessageStatus
-	Code         string                      `json:"code,omitempty"`   // the plugin's or provider's; "deadline": tried for as long as its kind allows
+	Code         string                      `json:"code,omitempty"`   // the plugin's or provider's code; "deadline": the command was tried for as long as its kind allows
 	Attempt      int                         `json:"attempt"`
 }
 
-// FailedBody says whose it was, and in the provider's words why.
+// FailedBody says to which thread the command belonged, and in the provider's words why it failed.
 type FailedBody struct {
 	Thread string `json:"thread,omitempty"`
 	Text   string `json:"text,omitempty"`
 }
 
-// refuse logs what no conversation takes against its account and answers the
-// plugin that it is final (DESIGN.md 7, N7, Y5). An unknown account has no stream.
+// refuse records an event that no conversation takes in its account's stream, and then answers the
+// plugin that the refusal is final (DESIGN.md 7, N7, Y5). An unknown account has no stream, so
+// nothing is recorded for it.
 func (g *Ingest) refuse(in plugin.Inbound, code string, done func(plugin.Ack)) {
 	if _, known := g.dir.Snapshot().Account(in.Account); !known {
 		g.refused.WithLabelValues(g.convs.Channel(in.Plugin), code).Inc()
@@ -87,8 +89,8 @@ func (g *Ingest) refuse(in plugin.Inbound, code string, done func(plugin.Ack)) {
 	}
 }
 
-// Refuse answers a customer's event that no conversation takes; it waits for the
-// commit. A late page view or receipt is nothing worth a record.
+// Refuse records and answers a customer's event that no conversation takes; it returns after the
+// commit. Only messages and starts are recorded: a late page view or receipt is not worth a record.
 func (g *Ingest) Refuse(in plugin.Inbound, code string) plugin.Ack {
 	if in.Message == nil && (in.Action == nil || in.Action.Start == nil) {
 		g.refused.WithLabelValues(g.convs.Channel(in.Plugin), code).Inc()
@@ -97,11 +99,11 @@ func (g *Ingest) Refuse(in plugin.Inbound, code string) plugin.Ack {
 	return g.refuseNow(in, code)
 }
 
-// refuseNow is refuse for an account that is known; it waits for the commit.
+// refuseNow is refuse for an account that exists; it returns after the commit.
 func (g *Ingest) refuseNow(in plugin.Inbound, code string) plugin.Ack {
 	g.refused.WithLabelValues(g.convs.Channel(in.Plugin), code).Inc()
-	// Not under the event's own ids: what is refused today (an ended conversation,
-	// no service) can be taken when it is sent again.
+	// The refusal is not bound to the event's own ids: an event that is refused today (its
+	// conversation has ended, its account has no service) can be taken when it is sent again.
 	var keys []eventlog.Key
 	if in.DedupeKey != "" {
 		keys = append(keys, g.vault.MAC("refused", in.Account[:], []byte(in.DedupeKey), []byte(code)))
@@ -109,7 +111,7 @@ func (g *Ingest) refuseNow(in plugin.Inbound, code string) plugin.Ack {
 	err := g.appendAccount(in, keys, TypeRefused, RefusedHead{Plugin: in.Plugin, Code: code}, refusedBody(in), nil)
 	var dup *eventlog.DuplicateError
 	switch {
-	case err == nil, errors.As(err, &dup): // refused so before
+	case err == nil, errors.As(err, &dup): // the same refusal was recorded before
 		return plugin.Ack{Status: plugin.Refused, Code: code}
 	default:
 		g.logger.Warn("refusal not durable", "channel", in.Plugin, "err", err)
@@ -117,9 +119,10 @@ func (g *Ingest) refuseNow(in plugin.Inbound, code string) plugin.Ack {
 	}
 }
 
-// Repeat answers a repeat of what is logged at seq of a stream (PR3). What an
-// account has logged belongs to no conversation. A refusal that is bound to the
-// event's own id was logged by a version before, and stays one.
+// Repeat answers an event that was logged before, at seq of a stream (PR3). An event on the
+// account's own stream belongs to no conversation, so the answer names none. If that event is a
+// refusal, it was written by an earlier version of the gateway, which bound refusals to the event's
+// own id; it is answered as refused again.
 func (g *Ingest) Repeat(in plugin.Inbound, stream eventlog.StreamID, seq uint64) plugin.Ack {
 	if stream != eventlog.StreamID(in.Account) {
 		return plugin.Ack{Status: plugin.Duplicate, Conversation: conversation.ConversationID(stream), Seq: seq}
@@ -142,7 +145,8 @@ func (g *Ingest) Repeat(in plugin.Inbound, stream eventlog.StreamID, seq uint64)
 	return plugin.Ack{Status: plugin.Refused, Code: head.Code}
 }
 
-// Consent keeps a customer's consent that reached no open exchange.
+// Consent records in the account's stream that a customer opted out or in while no exchange was
+// open.
 func (g *Ingest) Consent(in plugin.Inbound) plugin.Ack {
 	body := AccountConsentBody{Thread: in.Thread, Keyword: cut(in.Action.OptOut.Keyword, maxKeyword)}
 	return g.accountAck(in, g.appendAccount(in, g.Keys(in), TypeConsent, ConsentHead{Plugin: in.Plugin, Out: in.Action.OptOut.Out}, body, nil))
@@ -157,7 +161,7 @@ func refusedBody(in plugin.Inbound) *RefusedBody {
 		b.Parts = in.Action.Start.Parts
 	}
 	if messages.Check(b.Parts) == "too_large" {
-		b.Parts = nil // the refusal's code says so; its text is not worth keeping
+		b.Parts = nil // the refusal's code tells that the message was too large; its content is not kept
 	}
 	if len(b.Thread) > maxField {
 		b.Thread = ""
@@ -165,8 +169,7 @@ func refusedBody(in plugin.Inbound) *RefusedBody {
 	return b
 }
 
-// accountEvent makes an event of an account's stream. Its body, when not nil, is
-// sealed under key.
+// accountEvent makes an event of an account's stream. A body that is not nil is sealed under key.
 func (g *Ingest) accountEvent(stream eventlog.StreamID, typ string, head, body any, key int64) (ev eventlog.Event, err error) {
 	ev = eventlog.Event{Type: typ, At: g.now().UTC()}
 	if ev.Head, err = json.Marshal(head); err != nil {
@@ -186,7 +189,8 @@ func (g *Ingest) accountEvent(stream eventlog.StreamID, typ string, head, body a
 	return ev, nil
 }
 
-// appendAccount appends one event to the account's stream, bound to keys.
+// appendAccount appends one event to the account's stream and binds keys to it. A row that is not
+// nil gets its payload sealed and is added to the outbox in the same append.
 func (g *Ingest) appendAccount(in plugin.Inbound, keys []eventlog.Key, typ string, head any, body any, row *eventlog.OutboxRow) error {
 	stream := eventlog.StreamID(in.Account)
 	var key int64
@@ -215,10 +219,10 @@ func (g *Ingest) appendAccount(in plugin.Inbound, keys []eventlog.Key, typ strin
 	return err
 }
 
-// RecordFailure adds to b the record of a command's failure on its account's stream,
-// of which no conversation tells. An external id of the command's own keeps it to one
-// record, however often the plugin says it: another append with it is a
-// *eventlog.DuplicateError.
+// RecordFailure adds to b an event on the account's stream which records that a command failed for
+// good and that no conversation tells of it. The event is bound to an external id made from the
+// command's id, so that there is one record however often the plugin reports the failure: another
+// append with that id fails with *eventlog.DuplicateError.
 func (g *Ingest) RecordFailure(b *eventlog.Batch, failed outbox.Failure) error {
 	row, res := &failed.Row, &failed.Result
 	acc, _ := g.dir.Snapshot().Account(conversation.AccountID(row.Account))
@@ -239,7 +243,8 @@ func (g *Ingest) RecordFailure(b *eventlog.Batch, failed outbox.Failure) error {
 	return nil
 }
 
-// OpenPayload opens the sealed payload of a deferred item. outbox.ErrUnreadable.
+// OpenPayload opens the sealed payload of a deferred item. It fails with outbox.ErrUnreadable when
+// the payload's key is lost.
 func (g *Ingest) OpenPayload(row eventlog.OutboxRow) ([]byte, error) {
 	payload, err := g.vault.Open(row.KeyID, row.Account[:], row.Payload)
 	if vault.Lost(err) {

@@ -11,15 +11,16 @@ import (
 
 // Limits of what a plugin may bring in one event, in bytes.
 const (
-	maxField   = 4 << 10 // of one name, address, attribute or URL
-	maxCode    = 256     // of a provider's code
-	maxKeyword = 160     // of what is kept of the words of an opt-out
+	maxField   = 4 << 10 // one name, address, attribute or URL
+	maxCode    = 256     // a provider's code, which is cut at this length
+	maxKeyword = 160     // the words of an opt-out, which are cut at this length
 )
 
-// ValidThread reports whether an account can have a thread under the clear key.
+// ValidThread reports whether clear, a plugin's name for a thread, is neither empty nor too long.
 func ValidThread(clear string) bool { return clear != "" && len(clear) <= maxField }
 
-// check finds what no conversation could take.
+// check returns the code with which an event is refused because no conversation could take it:
+// "invalid" or "too_large"; "" for an event that passes.
 func check(in *plugin.Inbound) string {
 	if in.Result == nil && in.Status == nil && in.Deferred == nil && !ValidThread(in.Thread) {
 		return "invalid"
@@ -77,7 +78,7 @@ func checkAttributes(m map[string]string) bool {
 	return true
 }
 
-// cut bounds what a provider says, in bytes, and makes it UTF-8.
+// cut makes s, which is a provider's text, valid UTF-8 and shortens it to n bytes at most.
 func cut(s string, n int) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	if len(s) <= n {

@@ -9,8 +9,8 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
-// Wrote is what a customer has written: a message, or the first one of a start. No
-// parts: nothing.
+// Wrote returns what a customer has written: a message, or the first message that comes with a
+// start. The result has no Parts when the event brings neither.
 func Wrote(in *plugin.Inbound) messages.Written {
 	w := messages.Written{ProviderAt: in.ProviderAt, ReceivedAt: in.ReceivedAt}
 	switch {
@@ -22,9 +22,9 @@ func Wrote(in *plugin.Inbound) messages.Written {
 	return w
 }
 
-// Command is what a customer's event means for the conversation that is open on its
-// thread: a *conversation.Post for what the customer has written. nil: nothing, for
-// a second start without a message.
+// Command translates a customer's event into a command for the conversation that is open on its
+// thread. Whatever the customer has written becomes a *conversation.Post. The command is nil for a
+// start without a message, which changes nothing in a conversation that is open already.
 func (g *Ingest) Command(in *plugin.Inbound) (conversation.Command, error) {
 	if w := Wrote(in); in.Message != nil || len(w.Parts) > 0 {
 		return g.messages.FromCustomer(w)

@@ -18,57 +18,58 @@ import (
 
 // Conversations is what Ingest asks of the router.
 type Conversations interface {
-	// Arrive routes an event of a customer's, which has passed the checks, to the
-	// conversation of its thread, in the order of the calls. It never blocks on the
-	// log; done is called once.
+	// Arrive routes a customer's event, which has passed the checks, to the conversation of its
+	// thread, in the order in which Arrive was called. It never blocks on the log; done is called
+	// once.
 	Arrive(acc directory.Account, in plugin.Inbound, done func(plugin.Ack))
-	// SetStatus has a conversation take what a provider says of a message. It never
-	// blocks.
+	// SetStatus asks a conversation to record the status that a provider reports for a message. It
+	// never blocks.
 	SetStatus(conv conversation.ConversationID, w Word)
-	// Channel is the label of a plugin in metrics, which may be any text.
+	// Channel returns a plugin's label in metrics. The argument may be any text.
 	Channel(plugin string) string
 }
 
 // Errors of Conversations.SetStatus.
 var (
-	// ErrNotFollowed: the conversation does not follow the message any more, so
-	// nothing was written.
+	// ErrNotFollowed: the conversation does not follow the message's status any more, so nothing
+	// was written.
 	ErrNotFollowed = outbox.ErrNotFollowed
 	// ErrStopped: the router is stopping, and nothing was written.
 	ErrStopped = outbox.ErrStopped
-	// ErrBound: a key is bound already, and nothing was written.
+	// ErrBound: one of Word.Keys is bound already, so nothing was written.
 	ErrBound = errors.New("ingest: a provider's id is known already")
 )
 
-// Word is what a provider says of a message, on its way into the conversation.
+// Word carries what a provider says of one outgoing message to the message's conversation.
 type Word struct {
 	Account conversation.AccountID
-	Keys    []eventlog.Key // the provider's ids, to be bound to the message in the same append
-	Message uint64         // sequence of the message that Keys are bound to; 0: there are none
-	// Decide gives what is written, from the state and those of Keys that are not
-	// known to be bound. The conversation's worker calls it, anew after a conflict.
+	Keys    []eventlog.Key // the provider's ids, which the same append binds to the message
+	Message uint64         // sequence of the message to which Keys are bound; 0: there are no Keys
+	// Decide returns what to write, given the conversation's state and those of Keys that are not
+	// known to be bound. The conversation's worker calls it, and calls it again after a conflict.
 	Decide func(s *conversation.State, keys []eventlog.Key) (Decision, error)
-	// Done is called once, with the sequence of the status (0: the conversation had it
-	// already). Errors: ErrBound, ErrNotFollowed, ErrStopped, and those of the log.
+	// Done is called once, with the sequence of the status event; 0 when the conversation had
+	// recorded that status already. Errors: ErrBound, ErrNotFollowed, ErrStopped, and those of the
+	// log.
 	Done func(seq uint64, err error)
 }
 
-// Decision is what is written in one append.
+// Decision is everything that one append writes for a Word.
 type Decision struct {
 	Status   conversation.SetStatus
-	Outbox   []eventlog.OutboxUpdate // also when the status is no news
+	Outbox   []eventlog.OutboxUpdate // written even when Status changes nothing
 	Receipts []eventlog.ReceiptJoin  // early receipts that the status takes into account
 }
 
-// Runner lends Ingest the router's life.
+// Runner runs Ingest's goroutines and bounds them by the life of the router.
 type Runner interface {
-	// Go runs f on a goroutine that the router's Stop waits for. False: the router
-	// is stopping, and f does not run.
+	// Go runs f on a goroutine that the router's Stop waits for. False means that the router is
+	// stopping and f does not run.
 	Go(f func()) bool
-	// Running ends when the router stops.
+	// Running returns a context that ends when the router stops.
 	Running() context.Context
-	// Commits ends only when Stop waits no longer, so that an append that has
-	// begun is heard out.
+	// Commits returns a context that ends only when Stop waits no longer, so that an append that
+	// has begun before still gets its answer.
 	Commits() context.Context
 }
 
@@ -82,7 +83,7 @@ type Log interface {
 	PruneReceipts(ctx context.Context, before time.Time) (int, error)
 }
 
-// Vault is what Ingest needs of the keys.
+// Vault is what Ingest needs of the vault, which holds the data keys.
 type Vault interface {
 	Assign() (int64, error)
 	Seal(key int64, aad, plain []byte) ([]byte, error)
@@ -90,7 +91,7 @@ type Vault interface {
 	MAC(purpose string, parts ...[]byte) [32]byte
 }
 
-// Directory is what Ingest needs of the records.
+// Directory is what Ingest needs of the installation's records: its accounts.
 type Directory interface {
 	Snapshot() *directory.Snapshot
 }
@@ -109,7 +110,7 @@ type Options struct {
 	Now           func() time.Time // the installation's time (core/clock)
 }
 
-// Ingest takes in what plugins say. It keeps nothing but what it was made of. Safe
+// Ingest takes in what plugins say. It has no state beside the Options that it was made with. Safe
 // for concurrent use.
 type Ingest struct {
 	node     string
@@ -125,7 +126,7 @@ type Ingest struct {
 	refused  *prometheus.CounterVec
 }
 
-// New makes an Ingest. Early receipts are pruned while Run runs.
+// New makes an Ingest. Early receipts are pruned only while Run runs.
 func New(o Options) *Ingest {
 	return &Ingest{
 		node: o.Node, log: o.Log, vault: o.Vault, dir: o.Directory, convs: o.Conversations, outbox: o.Outbox, messages: o.Messages,
@@ -137,11 +138,11 @@ func New(o Options) *Ingest {
 // Collectors are the metrics of an Ingest.
 func (g *Ingest) Collectors() []prometheus.Collector { return []prometheus.Collector{g.refused} }
 
-// Take makes an event of a plugin durable. It never blocks on the log: done is called
-// once, after the commit or the refusal.
+// Take makes an event of a plugin durable, or refuses it. Take never blocks on the log: done is
+// called once, after the commit or the refusal.
 func (g *Ingest) Take(in plugin.Inbound, done func(plugin.Ack)) {
 	acc, ok := g.dir.Snapshot().Account(in.Account)
-	if in.Result != nil && (!ok || acc.Plugin == in.Plugin) { // what was handed out is heard out, whatever became of its account
+	if in.Result != nil && (!ok || acc.Plugin == in.Plugin) { // the Result of a command that was handed out is taken even if its account was disabled or deleted since
 		res := *in.Result
 		res.Code = cut(res.Code, maxCode)
 		g.outbox.Result(in.Account, res, done)
@@ -165,7 +166,8 @@ func (g *Ingest) Take(in plugin.Inbound, done func(plugin.Ack)) {
 	}
 }
 
-// Keys are the ids under which the log must know the event.
+// Keys returns the ids under which the log records an event, so that a repeat is recognised: its
+// dedupe key and the provider's ids of its message.
 func (g *Ingest) Keys(in plugin.Inbound) []eventlog.Key {
 	var keys []eventlog.Key
 	if in.DedupeKey != "" {
@@ -185,7 +187,8 @@ func (g *Ingest) externalKey(account conversation.AccountID, id string) eventlog
 	return g.vault.MAC("external", account[:], []byte(id))
 }
 
-// deferProcess makes an opaque item durable and queues its processing.
+// deferProcess makes a plugin's opaque item durable and queues the command by which the plugin will
+// process it.
 func (g *Ingest) deferProcess(in plugin.Inbound, done func(plugin.Ack)) {
 	if !g.runner.Go(func() {
 		row := g.outbox.Deferred(in.Account, in.Thread, in.Deferred)
@@ -194,7 +197,7 @@ func (g *Ingest) deferProcess(in plugin.Inbound, done func(plugin.Ack)) {
 		case err == nil:
 			g.outbox.AddRow(row)
 		case eventlog.InDoubt(err):
-			g.outbox.ReadAgain() // it may be there; the repeat of the event will be a duplicate
+			g.outbox.ReadAgain() // the row may have been written, and the repeat of the event will be a duplicate that brings no row
 		}
 		done(g.accountAck(in, err))
 	}) {
@@ -202,7 +205,8 @@ func (g *Ingest) deferProcess(in plugin.Inbound, done func(plugin.Ack)) {
 	}
 }
 
-// accountAck answers for an append to an account's stream.
+// accountAck is the acknowledgement of an event whose append to the account's stream ended with
+// err.
 func (g *Ingest) accountAck(in plugin.Inbound, err error) plugin.Ack {
 	var dup *eventlog.DuplicateError
 	switch {
@@ -215,7 +219,8 @@ func (g *Ingest) accountAck(in plugin.Inbound, err error) plugin.Ack {
 	}
 }
 
-// ack answers for what a conversation has taken, as its event seq, or not (err).
+// ack is the acknowledgement of an event that a conversation has recorded as its event seq, or has
+// not recorded (err).
 func (g *Ingest) ack(conv conversation.ConversationID, seq uint64, err error) plugin.Ack {
 	switch code := conversation.Code(err); {
 	case code != "":

@@ -20,8 +20,8 @@ import (
 	"github.com/parley-gateway/parley/core/vault"
 )
 
-// house is what a router is to an Ingest: it keeps what it is asked for, and runs
-// everything on the caller's goroutine.
+// house stands in for the router: it keeps what Ingest asks of conversations, and runs everything
+// on the caller's goroutine.
 type house struct {
 	t        *testing.T
 	log      *memlog.Log
@@ -79,7 +79,7 @@ func (h *house) Commits() context.Context { return h.t.Context() }
 
 func (h *house) After(time.Duration, func()) {}
 
-// take gives the acknowledgement of an event.
+// take returns the acknowledgement of an event, which must be answered exactly once.
 func (h *house) take(in plugin.Inbound) (ack plugin.Ack) {
 	h.t.Helper()
 	answered := 0
@@ -90,7 +90,7 @@ func (h *house) take(in plugin.Inbound) (ack plugin.Ack) {
 	return ack
 }
 
-// word is the last word for a conversation.
+// word returns the last Word that Ingest sent to a conversation.
 func (h *house) word() ingest.Word {
 	h.t.Helper()
 	if len(h.words) == 0 {
@@ -119,8 +119,8 @@ func TestChecks(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		change func(*plugin.Inbound)
-		code   string // "": it arrives
-		kept   int    // records on the account's stream
+		code   string // "": the event reaches the router
+		kept   int    // records that the event adds to the account's stream
 	}{
 		"well":              {func(*plugin.Inbound) {}, "", 0},
 		"unknown account":   {func(in *plugin.Inbound) { in.Account = conversation.AccountID{1} }, "unknown_account", 0},
@@ -155,8 +155,8 @@ func TestChecks(t *testing.T) {
 	}
 }
 
-// FT32: what was said of an id before it was known is joined when it becomes known,
-// and what goes furthest wins.
+// FT32: early receipts of an id are joined when the id becomes known, and the status that goes
+// furthest wins.
 func TestEarlyReceiptIsJoined(t *testing.T) {
 	h := newHouse(t)
 	for _, s := range []conversation.Status{conversation.StatusDelivered, conversation.StatusSent} {
@@ -174,7 +174,7 @@ func TestEarlyReceiptIsJoined(t *testing.T) {
 	if len(w.Keys) != 2 || w.Message != 4 {
 		t.Fatalf("got %d keys for message %d, want 2 for 4", len(w.Keys), w.Message)
 	}
-	for range 2 { // decided anew after a conflict, it is the same
+	for range 2 { // Decide is called anew after a conflict, and must decide the same
 		d, err := w.Decide(&conversation.State{}, w.Keys)
 		if err != nil {
 			t.Fatal(err)
@@ -195,7 +195,8 @@ func TestEarlyReceiptIsJoined(t *testing.T) {
 	}
 }
 
-// A key that is bound says nothing of the others: they are told anew.
+// A key that is bound says nothing of a message's other keys, so the status is written again with
+// those that are left.
 func TestBoundKeysAreLeftOut(t *testing.T) {
 	h := newHouse(t)
 	row := eventlog.OutboxRow{CommandID: [16]byte{7}, Account: eventlog.StreamID(h.text.ID), Conversation: eventlog.StreamID{9}, Seq: 1}

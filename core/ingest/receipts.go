@@ -16,16 +16,17 @@ import (
 )
 
 const (
-	// receiptAge is how long a status waits for the id that it names (DESIGN.md 5).
+	// receiptAge is how long an early receipt waits for the provider id that it names (DESIGN.md
+	// 5).
 	receiptAge = 7 * 24 * time.Hour
-	// pruneEvery is how often older ones are looked for.
+	// pruneEvery is how often early receipts older than receiptAge are deleted.
 	pruneEvery = time.Hour
 )
 
-// Tell writes what became of a message into its conversation, and the row's update in
-// the same append. done is called once, with the event's sequence (0: the
-// conversation had it already). Errors: ErrNotFollowed, ErrStopped, and those of
-// the log.
+// Tell writes a command's result as the status of its message into the message's conversation, and
+// update to the message's outbox row in the same append. done is called once, with the sequence of
+// the status event (0: the conversation had recorded that status already). Errors: ErrNotFollowed,
+// ErrStopped, and those of the log.
 func (g *Ingest) Tell(row eventlog.OutboxRow, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(seq uint64, err error)) {
 	account := conversation.AccountID(row.Account)
 	g.tell(conversation.ConversationID(row.Conversation), word{
@@ -36,17 +37,18 @@ func (g *Ingest) Tell(row eventlog.OutboxRow, res plugin.CommandResult, update e
 	})
 }
 
-// word is what a provider says of an outgoing message.
+// word is what a plugin or provider says of an outgoing message, with the update of the message's
+// outbox row.
 type word struct {
 	account conversation.AccountID
 	status  conversation.SetStatus
-	seq     uint64                // of the message
-	keys    []eventlog.Key        // the provider's ids of its parts, to be bound to it
-	update  eventlog.OutboxUpdate // none when CommandID is zero: the row is known to be settled
+	seq     uint64                // sequence of the message
+	keys    []eventlog.Key        // the provider's ids of the message's parts, which the append binds to the message
+	update  eventlog.OutboxUpdate // no update when CommandID is zero: the row is known to be settled
 	done    func(seq uint64, err error)
 }
 
-// updates are w.update as a list.
+// updates returns w.update as a list, nil when there is no update.
 func (w *word) updates() []eventlog.OutboxUpdate {
 	if w.update.CommandID == ([16]byte{}) {
 		return nil
@@ -54,10 +56,10 @@ func (w *word) updates() []eventlog.OutboxUpdate {
 	return []eventlog.OutboxUpdate{w.update}
 }
 
-// tell carries a word out. What was said of the ids before they were known is
-// joined in the same append (FT32): the log refuses an append that has not seen
-// all of it, and parking for an id that is bound, so that a callback and the
-// answer to its send meet in any order and across any crash.
+// tell writes a word into its conversation. Early receipts, which named the message's provider ids
+// before these were known, are joined in the same append (FT32). The log refuses this append if it
+// has not seen all early receipts of the ids, and refuses to park a receipt for an id that is
+// bound. So a callback and the answer to its send may come in any order and across any crash.
 func (g *Ingest) tell(conv conversation.ConversationID, w word) {
 	g.convs.SetStatus(conv, Word{
 		Account: w.account, Keys: w.keys, Message: w.seq,
@@ -67,7 +69,8 @@ func (g *Ingest) tell(conv conversation.ConversationID, w word) {
 				w.done(seq, err)
 				return
 			}
-			// Some of the ids are known, which says nothing about the row or the rest.
+			// Some of the ids are bound already. That says nothing about the row or the other ids,
+			// so the word is told again with the ids that are left.
 			if !g.runner.Go(func() {
 				left, err := g.unbound(w.account, w.keys)
 				if err != nil {
@@ -83,7 +86,8 @@ func (g *Ingest) tell(conv conversation.ConversationID, w word) {
 	})
 }
 
-// joinEarly lets the word that goes furthest win (PR5).
+// joinEarly decides what to write for w and the early receipts of keys. Of all their statuses the
+// one that goes furthest wins (PR5).
 func (g *Ingest) joinEarly(w *word, keys []eventlog.Key) (Decision, error) {
 	d := Decision{Status: w.status, Outbox: w.updates()}
 	for _, k := range keys {
@@ -111,7 +115,7 @@ func (g *Ingest) joinEarly(w *word, keys []eventlog.Key) (Decision, error) {
 	return d, nil
 }
 
-// unbound are those of keys that the log does not know.
+// unbound returns those of keys that the log has not bound.
 func (g *Ingest) unbound(account conversation.AccountID, keys []eventlog.Key) (left []eventlog.Key, err error) {
 	for _, k := range keys {
 		_, _, err := g.log.External(g.runner.Running(), eventlog.StreamID(account), k)
@@ -124,7 +128,7 @@ func (g *Ingest) unbound(account conversation.AccountID, keys []eventlog.Key) (l
 	return left, nil
 }
 
-// providerKeys are the keys of a message's provider ids.
+// providerKeys returns the keys of a message's provider ids, without empty and repeated ones.
 func (g *Ingest) providerKeys(account conversation.AccountID, ids ...string) (keys []eventlog.Key) {
 	for _, id := range ids {
 		if k := g.externalKey(account, id); id != "" && !slices.Contains(keys, k) {
@@ -134,9 +138,9 @@ func (g *Ingest) providerKeys(account conversation.AccountID, ids ...string) (ke
 	return keys
 }
 
-// deliveryStatus takes a provider's later word on a message (Y4). It may come
-// any number of times and in any order: a status only moves forward, so nothing
-// is kept against repeats.
+// deliveryStatus takes a provider's status report for a message that was sent (Y4). A report may
+// come any number of times and in any order: a status only moves forward, so no id is kept to
+// recognise repeats.
 func (g *Ingest) deliveryStatus(in plugin.Inbound, done func(plugin.Ack)) {
 	if row, ok := g.outbox.Known(in.Status.Command); ok && conversation.AccountID(row.Account) == in.Account && row.Kind == outbox.KindSend {
 		g.statusOfCommand(in, row, done)
@@ -167,13 +171,13 @@ func (g *Ingest) deliveryStatus(in plugin.Inbound, done func(plugin.Ack)) {
 	}
 }
 
-// statusOfCommand takes a word on one of our own commands. Whatever it says, the
-// provider has the message: the row is settled, whether the Result is still to
-// come or nobody knew (PR4).
+// statusOfCommand takes a status report for a message whose outbox row is known. Whatever the
+// report says, the provider has the message, so the row is settled, whether its Result is still to
+// come or its outcome was unknown (PR4).
 func (g *Ingest) statusOfCommand(in plugin.Inbound, row eventlog.OutboxRow, done func(plugin.Ack)) {
 	conv := conversation.ConversationID(row.Conversation)
 	var update eventlog.OutboxUpdate
-	if row.State != eventlog.OutboxSettled { // then nothing changes it any more
+	if row.State != eventlog.OutboxSettled { // a settled row is never updated again
 		update = eventlog.OutboxUpdate{CommandID: row.CommandID, State: eventlog.OutboxSettled, Attempt: row.Attempt, Node: g.node}
 	}
 	g.tell(conv, word{
@@ -200,8 +204,8 @@ func (g *Ingest) statusOfCommand(in plugin.Inbound, row eventlog.OutboxRow, done
 	})
 }
 
-// statusOfID takes a word on a message that the provider's id names; one that
-// nobody knows yet is parked.
+// statusOfID takes a status report that names its message by the provider's id. A report for an id
+// that is not known yet is parked as an early receipt.
 func (g *Ingest) statusOfID(in plugin.Inbound, done func(plugin.Ack)) {
 	key := g.externalKey(in.Account, in.Status.ProviderID)
 	stream, seq, err := g.log.External(g.runner.Running(), eventlog.StreamID(in.Account), key)
@@ -212,7 +216,7 @@ func (g *Ingest) statusOfID(in plugin.Inbound, done func(plugin.Ack)) {
 		case err == nil:
 			done(plugin.Ack{Status: plugin.Committed})
 			return
-		case errors.As(err, &dup): // the answer to the send came meanwhile
+		case errors.As(err, &dup): // the answer to the send has bound the id meanwhile
 			stream, seq, err = dup.Stream, dup.Seq, nil
 		}
 	}
@@ -220,7 +224,7 @@ func (g *Ingest) statusOfID(in plugin.Inbound, done func(plugin.Ack)) {
 		done(g.ack(conversation.ConversationID{}, 0, err))
 		return
 	}
-	if conversation.AccountID(stream) == in.Account { // something that was refused on its way in
+	if conversation.AccountID(stream) == in.Account { // the id belongs to an event on the account's stream, so it is no message of a conversation
 		g.refuse(in, "unknown_message", done)
 		return
 	}
@@ -232,7 +236,7 @@ func (g *Ingest) statusOfID(in plugin.Inbound, done func(plugin.Ack)) {
 			for i := range s.Pending {
 				if p := &s.Pending[i]; p.Seq == seq {
 					d.Status.Message = p.ID
-					if p.Status == conversation.StatusUnknown { // then its row is, too
+					if p.Status == conversation.StatusUnknown { // then the message's outbox row is unknown, too, and is settled now
 						d.Outbox = []eventlog.OutboxUpdate{{CommandID: [16]byte(p.ID), State: eventlog.OutboxSettled, Node: g.node}}
 					}
 				}
@@ -253,13 +257,13 @@ type receiptBody struct {
 	Text string `json:"text,omitempty"`
 }
 
-// receiptAAD binds a sealed receipt to its place.
+// receiptAAD binds a sealed receipt to its account and provider id.
 func receiptAAD(account eventlog.StreamID, key eventlog.Key) []byte {
 	return append(append(make([]byte, 0, len(account)+len(key)), account[:]...), key[:]...)
 }
 
-// park keeps a word until its id is known. A *eventlog.DuplicateError says that
-// it is by now.
+// park keeps a status report as an early receipt until its provider id is known. A
+// *eventlog.DuplicateError means that the id has become known meanwhile.
 func (g *Ingest) park(in plugin.Inbound, key eventlog.Key) error {
 	e := eventlog.EarlyReceipt{Account: eventlog.StreamID(in.Account), Key: key, Status: string(in.Status.Status), At: g.now().UTC()}
 	if b := (receiptBody{Code: cut(in.Status.Code, maxCode), Text: cut(in.Status.Text, maxField)}); b != (receiptBody{}) {
@@ -295,7 +299,8 @@ func (g *Ingest) openReceipt(e *eventlog.EarlyReceipt) (b receiptBody, err error
 	return b, nil
 }
 
-// Run forgets early receipts whose ids nobody will bring any more, until ctx ends.
+// Run deletes, until ctx ends, early receipts whose provider ids did not become known within
+// receiptAge.
 func (g *Ingest) Run(ctx context.Context) {
 	t := time.NewTicker(pruneEvery)
 	defer t.Stop()

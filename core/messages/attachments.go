@@ -10,11 +10,11 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// Attach replaces what a message says of its attachments by what is known of
-// them, and returns those that no message has yet: the append of the message binds
-// them (blob.LogKey). A customer's words are kept whatever became of the attachments:
-// one that the thread has none of becomes a part that says so. An agent is told
-// instead (ErrInvalid).
+// Attach replaces what a message says of its attachments by what the store knows of them, and
+// returns the attachments that no message has yet: the append of the message binds them
+// (blob.LogKey). A customer's message is kept in any case: an attachment that its thread does not
+// have is replaced by a part that says so. An agent's message with such an attachment fails with
+// ErrInvalid.
 func (m *Maker) Attach(ctx context.Context, p *conversation.Post, by blob.Sender) (fresh []conversation.BlobID, err error) {
 	if len(p.Blobs) == 0 {
 		return nil, nil
@@ -62,8 +62,8 @@ func (m *Maker) Attach(ctx context.Context, p *conversation.Post, by blob.Sender
 	return fresh, nil
 }
 
-// missingPart stands in for an attachment that cannot be had. Plugins write
-// the same when a provider no longer has a file (plugin-contract.md, Unsupported).
+// missingPart takes the place of an attachment that is not available. Plugins send the same part
+// when a provider no longer has a file (plugin-contract.md, Unsupported).
 func missingPart() conversation.Part {
 	return conversation.Part{Kind: conversation.PartUnsupported, Raw: &conversation.Raw{Kind: "media", Data: json.RawMessage(`{"reason":"unavailable"}`)}}
 }

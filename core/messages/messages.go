@@ -29,8 +29,8 @@ type Log interface {
 
 // Blobs is what a Maker needs of the attachments (blob.Store).
 type Blobs interface {
-	// Find describes the attachments that a message names, in order, and changes
-	// nothing. Where the sender may name none, the entry is zero.
+	// Find describes the attachments that a message names, in their order, and changes nothing. The
+	// entry of an attachment that the sender may not use is zero.
 	Find(ctx context.Context, by blob.Sender, ids []conversation.BlobID) ([]blob.Found, error)
 }
 
@@ -64,13 +64,13 @@ func (m *Maker) Collectors() []prometheus.Collector {
 	return []prometheus.Collector{m.unresolved, m.missing}
 }
 
-// Written is what somebody has written.
+// Written is what a customer or an agent has written.
 type Written struct {
 	Parts      []conversation.Part
 	ClientID   string
-	Name       string                 // shown with it; "": none
-	ReplyTo    conversation.MessageID // zero: to none
-	ProviderAt time.Time              // zero: none told
+	Name       string                 // the author's name, shown with the message; "": none
+	ReplyTo    conversation.MessageID // the message that this one replies to; zero: none
+	ProviderAt time.Time              // zero: the provider told no time
 	ReceivedAt time.Time
 }
 
@@ -80,8 +80,9 @@ func (m *Maker) FromCustomer(w Written) (*conversation.Post, error) {
 	return post(conversation.Author{Kind: conversation.Customer}, w, m.clean(w.Parts))
 }
 
-// FromAgent makes the command for an agent's message of one part or more. What of
-// mark-up is left decides whether there is anything to send. ErrInvalid, ErrTooLarge.
+// FromAgent makes the command for an agent's message of one part or more. It removes forbidden
+// mark-up before it checks the parts, so a message of which nothing is left fails with ErrInvalid.
+// A message that is too long fails with ErrTooLarge.
 func (m *Maker) FromAgent(agent conversation.AgentID, w Written) (*conversation.Post, error) {
 	parts := m.clean(w.Parts)
 	switch code := Check(parts); {
@@ -103,7 +104,7 @@ func post(by conversation.Author, w Written, parts []conversation.Part) (*conver
 	}, err
 }
 
-// clean lets only allow-listed mark-up through (D6).
+// clean removes all mark-up that is not allow-listed (D6). The caller's parts stay as they are.
 func (m *Maker) clean(parts []conversation.Part) []conversation.Part {
 	for i := range parts {
 		if parts[i].HTML != "" {

@@ -17,7 +17,7 @@ func text(s string) []conversation.Part {
 	return []conversation.Part{{Kind: conversation.PartText, Text: s}}
 }
 
-// What is encoded by hand equals what encoding/json gives.
+// A body that is encoded by hand equals what encoding/json gives.
 func TestBody(t *testing.T) {
 	two := append(text("one"), text("two")...)
 	for _, tt := range []messages.Written{
@@ -67,7 +67,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// D6: only allow-listed mark-up comes through, and what is left must say something.
+// D6: only allow-listed mark-up comes through, and a message of which nothing is left is refused.
 func TestMarkUp(t *testing.T) {
 	html := func(s string) []conversation.Part {
 		return []conversation.Part{{Kind: conversation.PartRichText, HTML: s}}

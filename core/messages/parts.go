@@ -12,17 +12,17 @@ import (
 const (
 	maxText  = 64 << 10 // bytes of text over all parts
 	maxParts = 32
-	maxEmoji = 64 // bytes of a reaction: one emoji, of several code points perhaps
+	maxEmoji = 64 // bytes of a reaction: one emoji, which may be several code points
 )
 
-// What Check finds.
+// Codes that Check returns.
 const (
 	invalid  = "invalid"
 	tooLarge = "too_large"
 )
 
-// Check finds what keeps parts from being a message of anybody's: "too_large", or
-// "invalid"; "" if nothing does.
+// Check returns the code for which parts cannot be a message, whoever wrote them: "too_large" or
+// "invalid"; "" when they can.
 func Check(parts []conversation.Part) string {
 	if len(parts) > maxParts {
 		return tooLarge
@@ -54,7 +54,7 @@ func Check(parts []conversation.Part) string {
 			}
 		case "":
 			return invalid
-		default: // the size is all that matters of the rest
+		default: // of the other kinds only the size is bounded
 		}
 	}
 	if size > maxText {
@@ -85,8 +85,8 @@ func messageBody(parts []conversation.Part, name string) (json.RawMessage, error
 	return b, nil
 }
 
-// plainBody encodes by hand what nearly every message is, one text without
-// anything to escape; nil for all others. It equals encoding/json's.
+// plainBody encodes by hand the body of nearly every message: one text with nothing to escape. It
+// returns nil for all other bodies. The result equals that of encoding/json.
 func plainBody(parts []conversation.Part, name string) json.RawMessage {
 	if len(parts) != 1 || !plain(parts[0].Text) || !plain(name) {
 		return nil

@@ -36,14 +36,15 @@ func refsOf(parts []conversation.Part, replyTo conversation.MessageID) (refs []c
 	return refs
 }
 
-// LookUp completes a message's references from the conversation's log, the newest
-// events first. What it does not find stays without an author, which Decide refuses.
+// LookUp completes a message's references with the authors of the messages that they name, from the
+// conversation's log, newest events first. A reference whose message is not found stays without an
+// author, and Decide refuses it.
 func (m *Maker) LookUp(ctx context.Context, p *conversation.Post, s *conversation.State) error {
 	if len(p.Refs) == 0 {
 		return nil
 	}
 	for i := range p.Refs {
-		p.Refs[i].Author = conversation.Author{} // of an earlier attempt
+		p.Refs[i].Author = conversation.Author{} // found in an earlier attempt
 	}
 	left := len(p.Refs)
 	for to := s.Seq; to > 0 && s.Seq-to < maxLookback; {
@@ -69,8 +70,8 @@ func (m *Maker) LookUp(ctx context.Context, p *conversation.Post, s *conversatio
 	return nil
 }
 
-// found tells the references to a message who wrote it, and how many those are. What
-// only changes another message is none to refer to.
+// found writes the author of message h into the references that name h, and returns how many there
+// are. A message that only changes another one (edit, revocation, reaction) cannot be referred to.
 func found(refs []conversation.Ref, h *conversation.MessagePosted) (n int) {
 	for _, k := range h.Kinds {
 		if k == conversation.PartEdit || k == conversation.PartRevoke || k == conversation.PartReaction {
@@ -86,9 +87,9 @@ func found(refs []conversation.Ref, h *conversation.MessagePosted) (n int) {
 	return n
 }
 
-// LookUpCustomers is LookUp for a customer's message. A reply to what is no message
-// of this conversation (of an earlier one, perhaps) goes on as a plain message: the
-// words count, and nobody could be asked to write them again.
+// LookUpCustomers is LookUp for a customer's message. A reply to a message that is not found in
+// this conversation (it may be of an earlier one) is kept as a plain message, since nobody could
+// ask the customer to write it again.
 func (m *Maker) LookUpCustomers(ctx context.Context, p *conversation.Post, s *conversation.State) error {
 	if err := m.LookUp(ctx, p, s); err != nil || p.ReplyTo.IsZero() || p.Refs[0].Author.Kind != "" {
 		return err

@@ -8,42 +8,42 @@ import (
 	"time"
 )
 
-// Author is who sent something: a plugin's thread (account and clear thread), or
-// an agent in a conversation. Zero: nobody whose order matters.
+// Author is who sent an item: a plugin's thread (account and clear thread), or an agent in a
+// conversation. The zero Author stands for items whose order does not matter.
 type Author struct {
-	In [16]byte // account, or conversation
-	Of string   // thread, or agent
+	In [16]byte // the account, or the conversation
+	Of string   // the clear thread, or the agent
 }
 
-// Item is one thing that an author has sent. A copy of it is the same thing: who
-// passes it on passes on the last one.
+// Item is one thing that an author has sent. Admits and Refused write their findings into the Item,
+// so code that hands an item on must hand on its latest copy.
 type Item struct {
 	Author Author
-	ID     string // under which the author sends it again; "": it does not, but others' order binds it
-	// Repeats: the author sends again what was refused for now, in the order of
-	// its sending. Without it (webhooks: a carrier repeats each by itself, when it
-	// likes) only what had arrived before the refusal is refused along.
+	ID     string // under which the author sends the item again; "": the author does not repeat it, but it still waits behind refused ones
+	// Repeats means that the author sends items that were refused for now again, in the order in
+	// which it sent them first. Without it (webhooks: a carrier repeats each by itself, when it
+	// likes) only items that had arrived before a refusal are refused along with the refused one.
 	Repeats bool
 
-	arrived uint64 // Keeper.refusals when it came
-	place   uint64 // among what the author owes; 0: it owes nothing
-	behind  bool   // it came too early, and stays refused when its batch is decided again
+	arrived uint64 // value of Keeper.refusals when the item arrived
+	place   uint64 // the item's place among those that the author must send again; 0: it has none
+	behind  bool   // the item came too early; it stays refused when its batch is decided again
 }
 
-// Keeper remembers what authors owe. Safe for concurrent use.
+// Keeper remembers which items each author must send again. Safe for concurrent use.
 type Keeper struct {
-	refusals atomic.Uint64 // so far
-	count    atomic.Int32  // entries of authors: spares nearly everybody the lock
+	refusals atomic.Uint64 // number of refusals so far
+	count    atomic.Int32  // number of entries in authors; while it is 0, Admits takes no lock
 
 	mu      sync.Mutex
 	authors map[Author]*owes
 }
 
-// owes is what an author has to send again, before anything else.
+// owes lists the items that one author must send again before others of that author are admitted.
 type owes struct {
-	items   []owed // by place
-	next    uint64 // last place given
-	refusal uint64 // number of the last refusal
+	items   []owed // ordered by place
+	next    uint64 // the highest place given so far
+	refusal uint64 // value of Keeper.refusals after the author's last refusal
 	until   time.Time
 }
 
@@ -52,27 +52,27 @@ type owed struct {
 	place uint64
 }
 
-// Bounds of a Keeper. Beyond them no order is kept, and nothing is refused for it.
+// Bounds of a Keeper. Beyond them order is not kept, and nothing is refused for its sake.
 const (
-	maxOwing = 10_000           // authors
-	maxOwed  = 1024             // items of one author
-	owedFor  = 15 * time.Second // after the last refusal by the store: three times the longest pause of the SDK
+	maxOwing = 10_000           // authors with items to send again
+	maxOwed  = 1024             // items that one author must send again
+	owedFor  = 15 * time.Second // how long an author's entry lives after the store's last refusal: three times the longest pause of the SDK
 )
 
-// New makes a Keeper to which nobody owes anything.
+// New makes a Keeper that knows of no refused items.
 func New() *Keeper { return &Keeper{authors: map[Author]*owes{}} }
 
-// Arrived completes s, which has just come.
+// Arrived records in s how many refusals there were when it arrived. It must be called as soon as s
+// arrives.
 func (k *Keeper) Arrived(s Item) Item {
 	s.arrived = k.refusals.Load()
 	return s
 }
 
-// Admits reports whether it is s's turn; if not, the caller refuses it for now. It
-// is asked where an author's sends are decided one after the other (by the
-// conversation's worker, at the thread's start), not where they arrive: what waits in
-// that queue when an earlier one is refused must be refused, too, or it would be
-// stored before the earlier one comes again.
+// Admits reports whether it is s's turn; if not, the caller refuses s for now. Admits must be
+// called where an author's items are decided one after the other (by the conversation's worker, at
+// the thread's start), not where they arrive: when an item is refused, later items that wait in
+// that queue must be refused, too, or they would be stored before the earlier one comes again.
 func (k *Keeper) Admits(s *Item) bool {
 	if s.Author == (Author{}) || k.count.Load() == 0 && !s.behind {
 		return true
@@ -124,7 +124,8 @@ func (k *Keeper) Refused(s *Item) {
 	w.add(s)
 }
 
-// add puts s at its place, the last one when it has none.
+// add puts s at its place among the items to be sent again. An item without a place gets the last
+// one.
 func (w *owes) add(s *Item) {
 	if !s.Repeats || s.ID == "" || len(w.items) >= maxOwed || slices.ContainsFunc(w.items, func(x owed) bool { return x.id == s.ID }) {
 		return
@@ -137,13 +138,13 @@ func (w *owes) add(s *Item) {
 	w.items = slices.Insert(w.items, at, owed{s.ID, s.place})
 }
 
-// remove needs k.mu.
+// remove forgets what an author must send again. The caller holds k.mu.
 func (k *Keeper) remove(a Author) {
 	delete(k.authors, a)
 	k.count.Add(-1)
 }
 
-// Sweep frees what nobody has come back for.
+// Sweep forgets authors who have not sent their refused items again in time.
 func (k *Keeper) Sweep() {
 	if k.count.Load() == 0 {
 		return

@@ -8,12 +8,12 @@ import (
 	"github.com/parley-gateway/parley/core/order"
 )
 
-// session is one who repeats what was refused for now, in its order.
+// session is an author who sends refused items again, in the order in which it sent them first.
 var session = order.Author{In: [16]byte{1}, Of: "visitor"}
 
 func repeated(id string) order.Item { return order.Item{Author: session, ID: id, Repeats: true} }
 
-// Y3: what follows something that was refused waits until that has come again.
+// Y3: items that follow a refused one wait until the refused one has come again.
 func TestRepeatsComeInOrder(t *testing.T) {
 	k := order.New()
 	admits := func(s order.Item, want bool) {
@@ -29,13 +29,13 @@ func TestRepeatsComeInOrder(t *testing.T) {
 	admits(c, false)
 	admits(order.Item{Author: order.Author{In: [16]byte{1}, Of: "other"}, ID: "x", Repeats: true}, true)
 	admits(order.Item{}, true)
-	admits(k.Arrived(repeated("c")), false) // not before a and b
+	admits(k.Arrived(repeated("c")), false) // c must not come before a and b
 	for _, id := range []string{"a", "b", "c", "d"} {
 		admits(k.Arrived(repeated(id)), true)
 	}
 }
 
-// Refused again, it keeps the place that it had.
+// An item that is refused again keeps the place that it had.
 func TestRefusedAgain(t *testing.T) {
 	k := order.New()
 	a := k.Arrived(repeated("a"))
@@ -58,8 +58,8 @@ func TestRefusedAgain(t *testing.T) {
 	}
 }
 
-// A carrier repeats each by itself: only what had arrived before the refusal is
-// refused along with it.
+// A carrier repeats each item by itself, so only items that had arrived before a refusal are
+// refused along with the refused one.
 func TestWithoutRepeats(t *testing.T) {
 	k := order.New()
 	item := func() order.Item { return k.Arrived(order.Item{Author: session}) }

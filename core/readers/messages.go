@@ -14,11 +14,11 @@ import (
 var (
 	// ErrNotFound: the log has no such event or endpoint.
 	ErrNotFound = errors.New("readers: not in the log")
-	// ErrUnreadable: it was sealed under a key that is lost.
+	// ErrUnreadable: the body was sealed under a key that is lost.
 	ErrUnreadable = errors.New("readers: sealed under a key that is lost")
 )
 
-// at reads one event of a conversation.
+// at reads the event of a conversation with sequence seq.
 func (r *Readers) at(ctx context.Context, conv conversation.ConversationID, seq uint64) (eventlog.Record, error) {
 	recs, err := r.log.Read(ctx, eventlog.StreamID(conv), seq-1, 1)
 	if err == nil && len(recs) == 0 {
@@ -30,7 +30,8 @@ func (r *Readers) at(ctx context.Context, conv conversation.ConversationID, seq 
 	return recs[0], nil
 }
 
-// Head reads the head of an event, from 1, and not its body. ErrNotFound.
+// Head reads the head of the event with sequence seq (the first is 1), without its body. It fails
+// with ErrNotFound.
 func (r *Readers) Head(ctx context.Context, conv conversation.ConversationID, seq uint64) (conversation.Head, error) {
 	rec, err := r.at(ctx, conv, seq)
 	if err != nil {
@@ -39,7 +40,7 @@ func (r *Readers) Head(ctx context.Context, conv conversation.ConversationID, se
 	return conversation.DecodeHead(conversation.Type(rec.Type), rec.Head)
 }
 
-// Message reads a message whole. ErrNotFound, ErrUnreadable.
+// Message reads a message with its body. It fails with ErrNotFound or ErrUnreadable.
 func (r *Readers) Message(ctx context.Context, conv conversation.ConversationID, seq uint64) (*conversation.MessagePosted, conversation.MessageBody, error) {
 	var body conversation.MessageBody
 	rec, err := r.at(ctx, conv, seq)
@@ -63,8 +64,9 @@ func (r *Readers) Message(ctx context.Context, conv conversation.ConversationID,
 	return head, body, nil
 }
 
-// Address is where messages to an endpoint of a conversation, from 0, go. The log is
-// read once while the conversation is in memory. ErrNotFound, ErrUnreadable.
+// Address returns where messages to an endpoint of a conversation go; the first endpoint is 0. The
+// log is read once per endpoint while the conversation is in memory. It fails with ErrNotFound or
+// ErrUnreadable.
 func (r *Readers) Address(ctx context.Context, conv conversation.ConversationID, endpoint int) (conversation.EndpointBody, error) {
 	t := r.conversations.Tail(conv)
 	t.mu.Lock()
@@ -89,7 +91,7 @@ func (r *Readers) Address(ctx context.Context, conv conversation.ConversationID,
 // readAddress looks for an address in the log: the first one is in the first
 // event, others in the events that added them.
 func (r *Readers) readAddress(ctx context.Context, conv conversation.ConversationID, endpoint int) (to conversation.EndpointBody, err error) {
-	limit := 1 // nearly always
+	limit := 1 // the first event nearly always has the address
 	for after, found := uint64(0), 0; ; limit = 256 {
 		recs, err := r.log.Read(ctx, eventlog.StreamID(conv), after, limit)
 		if err != nil {
@@ -114,7 +116,7 @@ func (r *Readers) readAddress(ctx context.Context, conv conversation.Conversatio
 			if body == nil {
 				return to, fmt.Errorf("readers: address of %s: %w", conv, ErrUnreadable)
 			}
-			if err := json.Unmarshal(body, &to); err != nil { // StartedBody has the same two fields
+			if err := json.Unmarshal(body, &to); err != nil { // StartedBody, the body of the first event, has the same two fields
 				return to, fmt.Errorf("readers: decode address of %s: %w", conv, err)
 			}
 			return to, nil
