@@ -136,7 +136,7 @@ func (g *Ingest) Repeat(in plugin.Inbound, stream eventlog.StreamID, seq uint64)
 		return plugin.Ack{Status: plugin.Retry, Code: "unavailable"}
 	}
 	if recs[0].Type != TypeRefused {
-		return plugin.Ack{Status: plugin.Duplicate, Seq: seq}
+		return plugin.Ack{Status: plugin.Duplicate} // no conversation's record, as the first was told
 	}
 	var head RefusedHead
 	if err := json.Unmarshal(recs[0].Head, &head); err != nil || head.Code == "" {

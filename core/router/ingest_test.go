@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/eventlog/memlog"
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
@@ -184,8 +186,8 @@ func TestRefusedBefore(t *testing.T) {
 		t.Fatalf("an opt-out without a conversation: got %+v, want committed", a)
 	}
 	ingest(r, w.smsMessage("+491", "hi"))
-	if a := ingest(r, stop); a.Status != plugin.Duplicate || !a.Conversation.IsZero() {
-		t.Errorf("its repeat while one is open: got %+v, want a duplicate of no conversation", a)
+	if a := ingest(r, stop); a.Status != plugin.Duplicate || !a.Conversation.IsZero() || a.Seq != 0 {
+		t.Errorf("its repeat while one is open: got %+v, want a duplicate of no conversation's record", a)
 	}
 }
 
@@ -208,6 +210,42 @@ func TestRepeatAfterTheEnd(t *testing.T) {
 	}
 	if next := w.startChat(r, "v2", "", "again"); next.Conversation == start.Conversation || next.Status != plugin.Committed {
 		t.Errorf("a new chat: got %+v", next)
+	}
+}
+
+// A start that comes again is answered with its own record, open conversation or
+// not, also where another one has begun since; and a start beside one that is on
+// its way to the disk hears nothing before that is there.
+func TestStartAgain(t *testing.T) {
+	log := &heldLog{Log: memlog.New()}
+	t.Cleanup(func() { _ = log.Close() })
+	w := newWorld(t, log)
+	r := w.start("n1")
+	start := func(key string) plugin.Inbound {
+		return plugin.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "v", DedupeKey: key, Action: &plugin.CustomerAction{Start: &plugin.StartAction{}}}
+	}
+	log.hold.Lock()
+	acks := make(chan plugin.Ack, 2)
+	r.Ingest(t.Context(), start("s"), func(a plugin.Ack) { acks <- a })
+	r.Ingest(t.Context(), start("other"), func(a plugin.Ack) { acks <- a })
+	<-time.After(50 * time.Millisecond)
+	if n := len(acks); n > 0 {
+		t.Errorf("before the first is stored: %d answers, want none", n)
+	}
+	log.hold.Unlock()
+	first, second := <-acks, <-acks
+	if first.Status != plugin.Committed || second.Status != plugin.Duplicate || second.Conversation != first.Conversation || second.Seq != 0 {
+		t.Errorf("start, and another beside it: got %+v and %+v, want it committed and no record for the other", first, second)
+	}
+	if again := ingest(r, start("s")); again.Status != plugin.Duplicate || again.Conversation != first.Conversation || again.Seq != first.Seq {
+		t.Errorf("again: got %+v, want a duplicate of %+v", again, first)
+	}
+	ingest(r, plugin.Inbound{Plugin: "chat", Account: w.chat.ID, Thread: "v", Action: &plugin.CustomerAction{End: true}})
+	if next := ingest(r, start("t")); next.Status != plugin.Committed || next.Conversation == first.Conversation {
+		t.Fatalf("after the end: got %+v, want another conversation", next)
+	}
+	if again := ingest(r, start("s")); again.Status != plugin.Duplicate || again.Conversation != first.Conversation || again.Seq != first.Seq {
+		t.Errorf("again beside the next one: got %+v, want a duplicate of %+v", again, first)
 	}
 }
 

@@ -3,6 +3,7 @@ package router
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/parley-gateway/parley/core/conversation"
@@ -128,12 +129,8 @@ func (th *thread) pass(l *live, a arrival) {
 	case err != nil:
 		a.done(plugin.Ack{Status: plugin.Refused, Code: "invalid"})
 		return
-	case cmd == nil && !r.order.Admits(&a.from):
-		r.metrics.behind.Inc()
-		a.done(r.ack(l.id, outcome{}, errBehind))
-		return
-	case cmd == nil: // the open one is the answer
-		a.done(plugin.Ack{Status: plugin.Duplicate, Conversation: l.id})
+	case cmd == nil:
+		th.passSecondStart(l, t, a)
 		return
 	}
 	t.cmd = cmd
@@ -146,6 +143,52 @@ func (th *thread) pass(l *live, a arrival) {
 	}
 	th.out++
 	l.submit(t)
+}
+
+// passSecondStart answers a start without a message by the conversation that is
+// open. It goes through the mailbox: what began the conversation may be on its way
+// to the disk yet, or the end of it. One that is a repeat is answered with the
+// record of the first. It needs th.mu and does not block.
+func (th *thread) passSecondStart(l *live, t *task, a arrival) {
+	t.external = nil // it has no event that could answer to it
+	t.prepare = func(_ *task, s *conversation.State) error {
+		if s.Phase != conversation.PhaseOpen {
+			return conversation.ErrEnded
+		}
+		return nil
+	}
+	t.done = func(o outcome, err error) {
+		a.from = t.from
+		if err != nil {
+			th.answered(l, a, o, err)
+			return
+		}
+		// The conversation's worker does not wait for the log.
+		if !th.r.spawn(func() {
+			o, err := th.r.firstOf(a.in, l.id)
+			th.r.note(&a.from, err)
+			th.answered(l, a, o, err)
+		}) {
+			th.answered(l, a, o, ErrStopped)
+		}
+	}
+	th.out++
+	l.submit(t)
+}
+
+// firstOf finds what an event repeats; where nothing is known under its ids it is
+// the conversation's, and no record answers to it.
+func (r *Router) firstOf(in plugin.Inbound, conv conversation.ConversationID) (outcome, error) {
+	for _, k := range r.ingest.Keys(in) {
+		stream, seq, err := r.log.External(r.ctx, eventlog.StreamID(in.Account), k)
+		if err == nil {
+			return outcome{conversation: conversation.ConversationID(stream), first: seq, duplicate: true}, nil
+		}
+		if !errors.Is(err, eventlog.ErrNotFound) {
+			return outcome{}, fmt.Errorf("router: find what is repeated: %w", err)
+		}
+	}
+	return outcome{conversation: conv, duplicate: true}, nil
 }
 
 // elsewhere reports whether a conversation turned out not to be the thread's

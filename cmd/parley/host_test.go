@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/parley-gateway/parley/config"
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/plugins/contract/hosttest"
+	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
+)
+
+// TestMain makes the test binary what a gateway starts of itself.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == "plugin" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// TestHost runs the suite of the hosts of plugins against the gateway itself: all
+// of it, as `parley serve` builds it, on SQLite, with the suite's plugin attached.
+func TestHost(t *testing.T) {
+	hosttest.Run(t, func(t *testing.T, p *hosttest.Plugin) *hosttest.Host { return startSuite(t, p) },
+		pluginv1.Delivery_DELIVERY_CONNECTED, pluginv1.Delivery_DELIVERY_STORE_AND_FORWARD)
+}
+
+// desk is a node with agents who answer.
+type desk struct {
+	*node
+	service directory.Service
+}
+
+func startSuite(t *testing.T, p *hosttest.Plugin) *hosttest.Host {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ps") // short: paths of sockets end at 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	cfg, err := config.Load("", []string{config.EnvName("data") + "=" + dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Listen.Public, cfg.Listen.Ops, cfg.Plugins.Builtin = "127.0.0.1:0", "127.0.0.1:0", nil
+	n, err := startNode(t.Context(), cfg, discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.shutdown(5 * time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+	d := &desk{node: n}
+	records := n.stores.Directory
+	unstaffed, err := records.PutService(t.Context(), directory.Service{Name: "Nobody there", Rules: directory.DefaultRules()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.service, err = records.PutService(t.Context(), directory.Service{Name: "Sales", Rules: directory.DefaultRules()}); err != nil {
+		t.Fatal(err)
+	}
+	account := func(name string, service conversation.ServiceID, enabled bool) string {
+		a, err := records.PutAccount(t.Context(), directory.Account{Plugin: hosttest.PluginID, Name: name, Service: service, Enabled: enabled}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.ID.String()
+	}
+	h := &hosttest.Host{
+		Account: account("one", unstaffed.ID, true), Staffed: account("two", d.service.ID, true), Disabled: account("off", d.service.ID, false),
+		Emit: p.Emit, Wire: p,
+		Redeem: func(grant string) bool { _, err := n.grants.Redeem(grant, ""); return err == nil },
+	}
+	h.Reply = func(tb testing.TB, thread, text string) {
+		tb.Helper()
+		agent, conv := d.accept(tb, h.Staffed, thread)
+		_, err := n.router.Send(tb.Context(), router.SendRequest{
+			Conversation: conv, Agent: agent, ClientID: text, Parts: []conversation.Part{{Kind: conversation.PartText, Text: text}},
+		})
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
+	h.End = func(tb testing.TB, thread string) {
+		tb.Helper()
+		agent, conv := d.accept(tb, h.Staffed, thread)
+		if _, err := n.router.Leave(tb.Context(), agent, conv, false); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := n.host.Load(pluginhost.Spec{ID: hosttest.PluginID, Attach: p.Socket}); err != nil {
+		t.Fatal(err)
+	}
+	p.AwaitAccounts(t, 3)
+	p.AwaitSession(t)
+	h.Gateway = p.Gateway(t)
+	return h
+}
+
+// accept has an agent of its own accept the open conversation of a thread.
+func (d *desk) accept(tb testing.TB, account, thread string) (conversation.AgentID, conversation.ConversationID) {
+	tb.Helper()
+	ctx := tb.Context()
+	var id conversation.AccountID
+	if err := id.UnmarshalText([]byte(account)); err != nil {
+		tb.Fatal(err)
+	}
+	conv, err := d.router.OpenConversation(ctx, id, thread)
+	if err != nil || conv.IsZero() {
+		tb.Fatalf("open conversation of %s: got %v, %v", thread, conv, err)
+	}
+	login := fmt.Sprint("agent", len(d.service.Users))
+	u, err := d.stores.Directory.PutUser(ctx, directory.User{Login: login, Name: login, Role: directory.RoleAgent})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	d.service.Users = append(d.service.Users, u.ID)
+	if d.service, err = d.stores.Directory.PutService(ctx, d.service); err != nil {
+		tb.Fatal(err)
+	}
+	if err := d.router.AgentConnected(ctx, u.ID); err != nil {
+		tb.Fatal(err)
+	}
+	if err := d.router.Ready(ctx, u.ID); err != nil {
+		tb.Fatal(err)
+	}
+	limit := time.Now().Add(10 * time.Second)
+	for time.Now().Before(limit) {
+		for _, agent := range d.service.Users {
+			state, err := d.router.Agent(ctx, agent)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			if state.Offer == nil {
+				continue
+			}
+			got, _, err := d.router.Accept(ctx, agent, state.Offer.Offer)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			if got == conv { // what else waits is nobody's concern
+				return agent, conv
+			}
+		}
+		<-time.After(2 * time.Millisecond)
+	}
+	tb.Fatalf("after 10 s: nobody was offered the conversation of %s", thread)
+	return u.ID, conv
+}
