@@ -59,15 +59,15 @@ func (r *Router) ack(id conversation.ConversationID, o outcome, err error) plugi
 	return plugin.Ack{Status: plugin.Committed, Conversation: o.conversation, Seq: seq}
 }
 
-// Signal passes typing or presence of a customer on (plugin.Core). A thread
-// that has left memory is looked up in the log; when too many are being looked
-// up the signal is shed.
+// Signal passes a customer's typing or presence on to readers (plugin.Core). The conversation of a
+// thread that is not in memory is looked up in the log; while maxLookups threads are being looked
+// up, further signals are dropped.
 func (r *Router) Signal(s plugin.CustomerSignal) {
 	r.threadsMu.RLock()
 	th := r.threads[threadID{s.Account, s.Thread}]
 	var open *live
 	if th != nil {
-		th.used.Store(r.now().UnixNano()) // before the sweeper can have it
+		th.used.Store(r.now().UnixNano()) // set under threadsMu, so that sweepThreads does not free the thread
 	}
 	r.threadsMu.RUnlock()
 	if th != nil {
@@ -98,7 +98,7 @@ func (r *Router) Signal(s plugin.CustomerSignal) {
 	}
 }
 
-// maxLookups bounds the threads that are looked up for signals at a time.
+// maxLookups bounds how many threads are looked up for signals at a time.
 const maxLookups = 16
 
 func (r *Router) signalIn(l *live, s plugin.CustomerSignal) {

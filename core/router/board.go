@@ -6,7 +6,8 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// Board is the supervisors' view of agents and queues, from what is in memory.
+// Board returns the supervisors' view of agents and queues. It is made from memory, without reading
+// the log.
 func (r *Router) Board(_ context.Context) Board {
 	snap := r.dir.Snapshot()
 	b := Board{At: r.now().UTC()}

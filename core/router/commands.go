@@ -17,8 +17,8 @@ import (
 	"github.com/parley-gateway/parley/core/readers"
 )
 
-// Agent is a copy of an agent's committed state; the zero state with the id
-// for somebody who never logged in.
+// Agent returns a copy of an agent's committed state. For an agent who never logged in it is the
+// zero state with the id.
 func (r *Router) Agent(_ context.Context, id conversation.AgentID) (acd.AgentState, error) {
 	return *r.agents.State(id).Clone(), nil
 }
@@ -28,8 +28,8 @@ func (r *Router) Ready(ctx context.Context, id conversation.AgentID) error {
 	return r.agents.Command(ctx, id, acd.BeReady{})
 }
 
-// NotReady makes the agent take none, at once or after the present work (A12).
-// Reason is one of acd's reasons or a short code of the contact centre's own; "" = manual.
+// NotReady makes the agent take no more interactions, at once or after the present work (A12).
+// reason is one of acd's reasons or a short code of the contact centre's own; "" = manual.
 func (r *Router) NotReady(ctx context.Context, id conversation.AgentID, reason string) error {
 	if len(reason) > 64 || !utf8.ValidString(reason) {
 		return fmt.Errorf("router: not ready: reason: %w", ErrInvalid)
@@ -37,7 +37,7 @@ func (r *Router) NotReady(ctx context.Context, id conversation.AgentID, reason s
 	return r.agents.Command(ctx, id, acd.BeNotReady{Reason: acd.Reason(reason)})
 }
 
-// offered is the conversation whose offer the agent holds.
+// offered returns the conversation of an offer, if the agent holds that offer.
 func (r *Router) offered(id conversation.AgentID, offer conversation.OfferID) (conversation.ConversationID, error) {
 	s := r.agents.State(id)
 	if s.Offer == nil || s.Offer.Offer != offer {
@@ -74,9 +74,9 @@ func (r *Router) Reject(ctx context.Context, id conversation.AgentID, offer conv
 	return err
 }
 
-// Send adds an agent's message. A retry under the same client id is the same
-// message. Errors: conversation.ErrNotJoined, ErrEnded, ErrNoSuchMessage, ErrNotAuthor,
-// ErrInvalid, ErrTooLarge.
+// Send adds an agent's message to a conversation. A retry under the same client id is the same
+// message. Errors: conversation.ErrNotJoined, ErrEnded, ErrNoSuchMessage, ErrNotAuthor, ErrInvalid,
+// ErrTooLarge.
 func (r *Router) Send(ctx context.Context, req SendRequest) (Sent, error) {
 	if len(req.ClientID) > 64 {
 		return Sent{}, fmt.Errorf("router: send: %w", ErrInvalid)
@@ -97,7 +97,7 @@ func (r *Router) Send(ctx context.Context, req SendRequest) (Sent, error) {
 	id, t := post.ID, &task{from: from, cmd: post}
 	t.prepare = func(t *task, s *conversation.State) error {
 		if !s.JoinedAgent(u.ID) {
-			return nil // refused by the rules; who has no part learns nothing of its messages and files
+			return nil // the rules refuse the message; an agent who takes no part must not learn which messages and files there are
 		}
 		if err := r.messages.LookUp(r.ctx, post, s); err != nil {
 			return err
@@ -105,7 +105,8 @@ func (r *Router) Send(ctx context.Context, req SendRequest) (Sent, error) {
 		return r.attach(t, post, s.ID)
 	}
 	if req.ClientID != "" {
-		// Bound on the agent's own stream id: other agents' client ids are other messages.
+		// The client id is bound on the agent's own stream id, since other agents' client ids name
+		// other messages.
 		t.account = conversation.AccountID(req.Agent)
 		t.external = []eventlog.Key{r.vault.MAC("client", req.Agent[:], req.Conversation[:], []byte(req.ClientID))}
 	}
@@ -121,7 +122,7 @@ func (r *Router) Send(ctx context.Context, req SendRequest) (Sent, error) {
 	return Sent{Message: id, Seq: out.message}, nil
 }
 
-// agentIn is an agent as the author of what it says in a conversation.
+// agentIn is the author of what an agent sends in a conversation, for core/order.
 func agentIn(id conversation.AgentID, conv conversation.ConversationID) order.Author {
 	return order.Author{In: conv, Of: string(id[:])}
 }
@@ -131,7 +132,7 @@ func (r *Router) agentPost(u directory.User, clientID string, parts []conversati
 	return r.messages.FromAgent(u.ID, messages.Written{Parts: parts, ClientID: clientID, Name: u.Name, ReplyTo: replyTo, ReceivedAt: r.now().UTC()})
 }
 
-// messageAt reads the id of a logged message.
+// messageAt reads the id of the message that is event seq of a conversation.
 func (r *Router) messageAt(ctx context.Context, conv conversation.ConversationID, seq uint64) (conversation.MessageID, error) {
 	h, err := r.readers.Head(ctx, conv, seq)
 	if err != nil {
@@ -144,7 +145,7 @@ func (r *Router) messageAt(ctx context.Context, conv conversation.ConversationID
 	return m.ID, nil
 }
 
-// notFound is an error of the readers in the router's words.
+// notFound turns readers.ErrNotFound into the router's ErrNotFound; other errors stay as they are.
 func notFound(err error) error {
 	if errors.Is(err, readers.ErrNotFound) {
 		return fmt.Errorf("router: %w: %w", ErrNotFound, err)
@@ -158,24 +159,25 @@ func (r *Router) Mark(ctx context.Context, id conversation.AgentID, conv convers
 	return err
 }
 
-// Typing passes an agent's typing on. It never blocks and may be lost.
+// Typing passes an agent's typing on to a conversation's readers. It never blocks, and the signal
+// may be lost.
 func (r *Router) Typing(id conversation.AgentID, conv conversation.ConversationID, on bool) {
 	u, err := r.user(id)
 	if err != nil {
 		return
 	}
 	if w := r.agents.State(id).Holds(conv); w == nil || w.Wrapup {
-		return // who may not write there, does not type
+		return // an agent who may not write there is not shown as typing
 	}
 	l := r.live(conv)
 	l.tail.Signal(readers.Signal{Conversation: conv, Kind: plugin.SignalTyping, On: on, Who: conversation.Author{Kind: conversation.Agent, Agent: id}, Name: u.Name})
 }
 
-// Leave is End Chat (R2). With an invited agent pending it fails with
-// conversation.ErrInvitePending unless queue is set (T5).
+// Leave is what End Chat does (R2): the agent leaves the conversation. While an invited agent has
+// not answered, it fails with conversation.ErrInvitePending unless queue is set (T5).
 func (r *Router) Leave(ctx context.Context, id conversation.AgentID, conv conversation.ConversationID, queue bool) (uint64, error) {
 	out, err := r.live(conv).do(ctx, &task{
-		from: r.order.Arrived(order.Item{Author: agentIn(id, conv), Repeats: true}), // behind messages that have to come again
+		from: r.order.Arrived(order.Item{Author: agentIn(id, conv), Repeats: true}), // the agent's messages that have to be sent again come before the leave
 		cmd:  conversation.Leave{Agent: id, Queue: queue, Request: conversation.NewID[conversation.RequestID]()},
 	})
 	return out.last, err
@@ -203,7 +205,7 @@ func (r *Router) FinishWrapup(ctx context.Context, id conversation.AgentID, conv
 		prepare: func(_ *task, s *conversation.State) error {
 			p := s.Participant(id)
 			if p == nil || p.State != conversation.Wrapup {
-				return nil // refused by the rules; who has none learns nothing of the service
+				return nil // the rules refuse the command; an agent without after-call work must not learn the service's dispositions
 			}
 			if disposition != "" && !r.hasDisposition(s.Service, disposition) {
 				return fmt.Errorf("router: disposition: %w", ErrInvalid)
@@ -260,9 +262,9 @@ func (r *Router) SetFlag(ctx context.Context, id conversation.AgentID, conv conv
 	return err
 }
 
-// LinkContact ties a conversation to a known customer. It is for those who take
-// part or have after-call work for it, the owner for whom it waits, and supervisors.
-// Errors: ErrDenied, ErrNotFound (also: no such contact), conversation.ErrEnded.
+// LinkContact ties a conversation to a known customer. It is allowed to agents who take part or
+// have after-call work for it, to the owner for whom it waits, and to supervisors. Errors:
+// ErrDenied, ErrNotFound (also: no such contact), conversation.ErrEnded.
 func (r *Router) LinkContact(ctx context.Context, id conversation.AgentID, conv conversation.ConversationID, contact conversation.ContactID) error {
 	u, err := r.user(id)
 	if err != nil {

@@ -10,15 +10,15 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// doubts are the streams to which an append has an unknown outcome, with how
-// many such appends there were since the stream came in. At most one goroutine
-// per stream finds out.
+// doubts holds the streams with an append of unknown outcome, and counts such appends since the
+// stream was added. At most one goroutine per stream finds out what was written.
 type doubts struct {
 	mu sync.Mutex
 	of map[eventlog.StreamID]int
 }
 
-// add reports whether the stream is new: the caller finds out about it.
+// add counts an append of unknown outcome. It reports whether the stream is new; then the caller
+// must find out what was written.
 func (d *doubts) add(s eventlog.StreamID) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -35,7 +35,8 @@ func (d *doubts) count(s eventlog.StreamID) int {
 	return d.of[s]
 }
 
-// foundOut takes a stream out, unless there was another doubt since count said n.
+// foundOut removes a stream, unless another doubt was added since count returned n. It reports
+// whether it did.
 func (d *doubts) foundOut(s eventlog.StreamID, n int) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -52,17 +53,16 @@ func (d *doubts) open() int {
 	return len(d.of)
 }
 
-// doubt finds out what became of an append to a stream whose outcome is not
-// known. What such an append brings is otherwise in the log and in nobody's
-// memory: the client's retry hears "duplicate", a message waits for nobody to
-// send it, a customer for nobody to be asked.
+// doubt finds out whether an append to a stream, whose outcome is not known, was written. Otherwise
+// its events may be in the log but in no node's memory: the client's retry is answered as a
+// duplicate, but nothing sends the message, and no agent is asked to take the customer.
 //
-// catchUp brings memory up to the log, at least to the sequence beyond unless
-// the log has less, and returns the sequence that it reached. That alone proves
-// nothing, since the append may commit later (the database waits for a standby).
-// So the log is asked for an append without events at that sequence. It waits
-// for whatever is under way on the stream and then has a definite answer: it
-// succeeds if nothing follows the sequence, and is a conflict if something does.
+// catchUp brings memory up to the log, at least to the sequence beyond unless the log has less, and
+// returns the sequence that it reached. That alone proves nothing, since the append may commit
+// later (the database waits for a standby). So doubt asks the log for an append without events at
+// that sequence. Such an append waits for whatever is under way on the stream and then has a
+// definite answer: it succeeds if nothing follows the sequence, and is a conflict if something
+// does.
 func (r *Router) doubt(stream eventlog.StreamID, catchUp func(beyond uint64) (uint64, error), hints ...bus.Kind) {
 	r.metrics.doubts.Inc()
 	if !r.doubts.add(stream) {
@@ -79,11 +79,11 @@ func (r *Router) doubt(stream eventlog.StreamID, catchUp func(beyond uint64) (ui
 			}
 			switch {
 			case err == nil && r.doubts.foundOut(stream, n):
-				for _, k := range hints { // nobody else told the other nodes
+				for _, k := range hints { // nothing else has told the other nodes
 					r.bus.Publish(bus.Hint{Node: r.node, Kind: k, Stream: stream, Seq: seq})
 				}
 				return
-			case errors.Is(err, ErrNewer): // a newer node carries it on
+			case errors.Is(err, ErrNewer): // a node of a newer version carries the stream on
 				r.doubts.foundOut(stream, r.doubts.count(stream))
 				return
 			case err == nil:
@@ -107,8 +107,8 @@ func (r *Router) doubt(stream eventlog.StreamID, catchUp func(beyond uint64) (ui
 	}
 }
 
-// leaveDoubt leaves it to the other nodes to find out about a stream, since this one
-// stops: nothing else would tell them of what was written.
+// leaveDoubt asks the other nodes to find out about a stream, since this node stops and nothing
+// else would tell them of what was written.
 func (r *Router) leaveDoubt(stream eventlog.StreamID, hints []bus.Kind) {
 	for _, k := range hints {
 		switch k {
@@ -116,7 +116,7 @@ func (r *Router) leaveDoubt(stream eventlog.StreamID, hints []bus.Kind) {
 			r.bus.Publish(bus.Hint{Node: r.node, Kind: bus.ConversationDoubt, Stream: stream})
 		case bus.Agent:
 			r.bus.Publish(bus.Hint{Node: r.node, Kind: bus.AgentDoubt, Stream: stream})
-		default: // follows from the conversation
+		default: // the other kinds follow from the conversation
 		}
 	}
 }
@@ -124,11 +124,11 @@ func (r *Router) leaveDoubt(stream eventlog.StreamID, hints []bus.Kind) {
 // maxReadPause is the longest pause before a stream that cannot be read is tried again.
 const maxReadPause = time.Minute
 
-// unread notes that a stream could not be read (err), which is tried again after
-// pause, and returns how long to wait if that fails, too. A store that is away or full is asked every
-// second, so that all goes on as soon as it is back. What else keeps a stream from
-// being read (an event that cannot be decoded, a row that is damaged) needs somebody
-// to look at it: it is logged, once per attempt, and the attempts become rare.
+// unread handles a stream that could not be read (err) and is tried again after pause; it returns
+// how long to wait if that fails, too. A store that is away or full is asked every second, so that
+// work goes on as soon as it is back. Every other cause (an event that cannot be decoded, a row
+// that is damaged) needs somebody to look at it: each attempt is logged, and the attempts become
+// rare.
 func (r *Router) unread(stream eventlog.StreamID, err error, pause time.Duration) time.Duration {
 	if eventlog.InDoubt(err) || errors.Is(err, eventlog.ErrFull) || errors.Is(err, ErrStopped) {
 		return retryPause
@@ -142,9 +142,9 @@ func (r *Router) doubtConversation(id conversation.ConversationID) {
 		var seq uint64
 		_, err := r.live(id).do(r.ctx, &task{reload: beyond, read: func(s *conversation.State) { seq = s.Seq }})
 		switch {
-		case errors.Is(err, ErrNotFound): // not begun, as far as the log knows now
+		case errors.Is(err, ErrNotFound): // the conversation has not begun, as far as the log knows now
 			return 0, nil
-		case err != nil: // seq is still the mailbox's when r.ctx has ended
+		case err != nil: // when r.ctx has ended, the mailbox may still write seq
 			return 0, err
 		}
 		return seq, nil

@@ -10,12 +10,12 @@ import (
 	"github.com/parley-gateway/parley/core/order"
 )
 
-// Errors of the router. Refusals by the rules are those of conversation and
-// acd; see Code. What the log says (eventlog.ErrFull ...) comes wrapped.
+// Errors of the router. Refusals by the rules are errors of conversation and acd; see Code. Errors
+// of the log (eventlog.ErrFull ...) come wrapped.
 var (
 	// ErrNotFound: no such conversation.
 	ErrNotFound = errors.New("no such conversation")
-	// ErrUnknownAccount: no such account, or another plugin's.
+	// ErrUnknownAccount: no such account, or it belongs to another plugin.
 	ErrUnknownAccount = errors.New("no such account")
 	// ErrNoService: the account has no target that takes conversations.
 	ErrNoService = errors.New("account has no service")
@@ -27,14 +27,14 @@ var (
 	ErrTooLarge = messages.ErrTooLarge
 	// ErrDenied: the agent has no right to this.
 	ErrDenied = errors.New("not allowed")
-	// ErrNoSender: there is no account from which the agent could begin this.
+	// ErrNoSender: there is no account from which the agent could begin the exchange.
 	ErrNoSender = errors.New("no account to send from")
-	// ErrInvalidAddress: not an address of the channel's kind.
+	// ErrInvalidAddress: the text is not an address of the channel's kind.
 	ErrInvalidAddress = errors.New("invalid address")
-	// ErrNewer: the conversation or agent is kept by a node of a newer version. This
-	// one would drop what it does not know, so it leaves it alone (DESIGN.md 3);
-	// what it can read it still shows. Its code is "unavailable": another node,
-	// or this one when it has been upgraded, takes the command.
+	// ErrNewer: a node of a newer version keeps the conversation or agent. This node would drop
+	// what it does not know, so it writes nothing to the stream (DESIGN.md 3), but still shows what
+	// it can read. The error's code is "unavailable": another node, or this one when it has been
+	// upgraded, takes the command.
 	ErrNewer = agents.ErrNewer
 	// ErrStopped: the router is stopping; nothing was done.
 	ErrStopped = agents.ErrStopped
@@ -70,19 +70,19 @@ func Code(err error) string {
 	return "unavailable"
 }
 
-// errBehind answers what its author has sent after something that was refused
-// for now and has not come again. Its code is "unavailable": try again later.
+// errBehind refuses an item because an earlier item of the same author was refused for now and has
+// not come again. Its code is "unavailable": try again later.
 var errBehind = errors.New("router: an earlier one of the same author comes first")
 
-// note records err as the end of s's stay, if it means that s comes again.
+// note tells core/order that s was refused for now, if err means that the author sends s again.
 func (r *Router) note(s *order.Item, err error) {
 	if temporary(err) {
 		r.order.Refused(s)
 	}
 }
 
-// temporary reports whether an author is told to try again, for the store's sake.
-// What goes to another conversation, or waits behind another, is not refused.
+// temporary reports whether err makes an author try again because of the store. An item that goes
+// to another conversation, or that waits behind an earlier item, does not count as refused.
 func temporary(err error) bool {
 	return err != nil && Code(err) == "unavailable" && !elsewhere(err) && !errors.Is(err, ErrStopped) && !errors.Is(err, errBehind)
 }

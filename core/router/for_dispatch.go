@@ -35,8 +35,8 @@ func (f forDispatch) Unfinished(ctx context.Context, visit func([]eventlog.Conve
 // Follow implements dispatch.Conversations.
 func (f forDispatch) Follow(conv conversation.ConversationID, seq uint64) { f.r.live(conv).stale(seq) }
 
-// Place implements dispatch.Conversations: the customer is there if the conversation
-// is in memory with a subscription.
+// Place implements dispatch.Conversations. A conversation that is not in memory has no
+// subscription, so nothing could tell its customer.
 func (f forDispatch) Place(conv conversation.ConversationID, position int, waited time.Duration) {
 	f.r.mu.Lock()
 	l := f.r.lives[conv]

@@ -45,12 +45,12 @@ func (f forIngest) SetStatus(conv conversation.ConversationID, w ingest.Word) {
 	l.submit(t)
 }
 
-// unfollowed reports whether a conversation no longer follows a message.
+// unfollowed reports whether err means that the conversation no longer follows the message.
 func unfollowed(err error) bool {
 	return err != nil && (conversation.Code(err) != "" || errors.Is(err, ErrNotFound))
 }
 
-// Channel implements ingest.Conversations: a plugin that exists, or "other".
+// Channel implements ingest.Conversations: the id of a plugin that exists, or "other".
 func (f forIngest) Channel(id string) string {
 	if _, ok := f.r.pluginInfo(id); ok {
 		return id

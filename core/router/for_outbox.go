@@ -37,7 +37,7 @@ func (f forOutbox) Recipient(ctx context.Context, conv conversation.Conversation
 	return outbox.Recipient{Address: to.Address, Thread: to.Thread}, unreadable(err)
 }
 
-// unreadable is an error of the readers in the outbox's words.
+// unreadable turns readers.ErrUnreadable into outbox.ErrUnreadable; other errors stay as they are.
 func unreadable(err error) error {
 	if errors.Is(err, readers.ErrUnreadable) {
 		return fmt.Errorf("%w: %w", outbox.ErrUnreadable, err)

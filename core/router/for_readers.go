@@ -33,13 +33,13 @@ func (r *Router) Records(ctx context.Context, conv conversation.ConversationID, 
 	return r.readers.Records(ctx, conv, audience, after, limit)
 }
 
-// Recent is what waits unread for an agent now.
+// Recent returns what waits unread for an agent now.
 func (r *Router) Recent(_ context.Context, agent conversation.AgentID) readers.Recent {
 	return r.readers.Recent(agent)
 }
 
-// Subscribe opens a reader of a thread (plugin.Core). The conversation
-// named by After must belong to the thread.
+// Subscribe opens a reader of a thread (plugin.Core). The conversation that spec.After names must
+// belong to the thread.
 func (r *Router) Subscribe(ctx context.Context, spec plugin.SubscriptionSpec, sink plugin.Sink) (plugin.Reader, error) {
 	acc, ok := r.dir.Snapshot().Account(spec.Account)
 	if !ok || acc.Plugin != spec.Plugin {
@@ -48,7 +48,7 @@ func (r *Router) Subscribe(ctx context.Context, spec plugin.SubscriptionSpec, si
 	th := r.hold(spec.Account, spec.Thread)
 	defer th.release()
 	s := r.readers.NewSubscription(th, spec.Audience, spec.Credit, sink)
-	open, err := th.resolve(ctx) // first: a resumed conversation may be the open one
+	open, err := th.resolve(ctx) // resolved first, since the conversation to resume may be the open one
 	if err != nil {
 		return nil, err
 	}
@@ -82,13 +82,13 @@ func (r *Router) Subscribe(ctx context.Context, spec plugin.SubscriptionSpec, si
 	return s, nil
 }
 
-// refusedSubscription carries the published code to the plugin.
+// refusedSubscription wraps err with its published code, which the plugin gets.
 func refusedSubscription(err error) error {
 	return fmt.Errorf("router: subscribe: %w: %w", err, &plugin.SubscribeError{Code: Code(err)})
 }
 
-// attach gives a subscription a conversation of the thread's to read. A customer
-// who waits in a queue is told where, now that somebody can pass it on.
+// attach gives a subscription a conversation of its thread to read. A customer who waits in a queue
+// is told the position again, now that the subscription can pass it on.
 func (th *thread) attach(s *readers.Subscription, l *live, after uint64) {
 	s.Attach(l.tail, after)
 	th.r.dispatch.TellAgain()
@@ -96,7 +96,7 @@ func (th *thread) attach(s *readers.Subscription, l *live, after uint64) {
 
 // Left implements readers.Thread.
 func (th *thread) Left(s *readers.Subscription) {
-	th.used.Store(th.r.now().UnixNano()) // word that the customer has gone may follow
+	th.used.Store(th.r.now().UnixNano()) // the thread must stay, since a signal that the customer has gone may follow
 	th.mu.Lock()
 	th.subs = slices.DeleteFunc(slices.Clone(th.subs), func(x *readers.Subscription) bool { return x == s })
 	th.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// Info describes a conversation. ErrNotFound when there is none.
+// Info describes a conversation. It fails with ErrNotFound when there is none.
 func (r *Router) Info(ctx context.Context, conv conversation.ConversationID) (Info, error) {
 	var info Info
 	_, err := r.live(conv).do(ctx, &task{read: func(s *conversation.State) { info.State = *s.Clone() }})
@@ -16,8 +16,7 @@ func (r *Router) Info(ctx context.Context, conv conversation.ConversationID) (In
 		return Info{}, err
 	}
 	info.Service = r.serviceName(info.State.Service)
-	// What the customer told is at the beginning of the log; a young
-	// conversation has it in memory.
+	// What the customer told is in the first events; a young conversation has them in memory.
 	recs, _, err := r.live(conv).tail.Read(ctx, conversation.AudienceAudit, 0, 32)
 	if err != nil {
 		return Info{}, err

@@ -41,18 +41,18 @@ func (r *Router) Join(ctx context.Context, id conversation.AgentID, conv convers
 	return out.last, err
 }
 
-// mayJoin: the owner for whom it waits, supervisors, and on store-and-forward
-// channels whoever serves the conversation's service. Live chats are given out
-// by their queue.
+// mayJoin reports whether an agent may join without an offer. These may: the owner for whom the
+// conversation waits, supervisors, and on store-and-forward channels every agent who serves the
+// conversation's service. Live chats are given out by their queue only.
 func (r *Router) mayJoin(u directory.User, s *conversation.State) bool {
 	return s.WaitsFor(u.ID) || u.Role.Includes(directory.RoleSupervisor) ||
 		s.Async() && !s.Service.IsZero() && slices.Contains(r.dir.Snapshot().ServicesOf(u.ID), s.Service)
 }
 
-// SettleMessage settles a message whose status is unknown by an agent's word, or
-// has it sent again (PR4). It is for those who take or took part, the owner for
-// whom the exchange waits, and supervisors. Errors: ErrDenied, ErrNotFound,
-// conversation.ErrNotUnknown, ErrNoSuchMessage, ErrEnded, ErrOptedOut, ErrInvalid.
+// SettleMessage records what an agent says became of a message whose status is unknown, or has it
+// sent again (PR4). It is allowed to agents who take or took part, to the owner for whom the
+// exchange waits, and to supervisors. Errors: ErrDenied, ErrNotFound, conversation.ErrNotUnknown,
+// ErrNoSuchMessage, ErrEnded, ErrOptedOut, ErrInvalid.
 func (r *Router) SettleMessage(ctx context.Context, id conversation.AgentID, conv conversation.ConversationID, message conversation.MessageID, outcome conversation.Outcome) (uint64, error) {
 	u, err := r.user(id)
 	if err != nil {
@@ -71,7 +71,7 @@ func (r *Router) SettleMessage(ctx context.Context, id conversation.AgentID, con
 			if s.Participant(id) == nil && !s.WaitsFor(id) && !u.Role.Includes(directory.RoleSupervisor) {
 				return fmt.Errorf("router: settle: %w", ErrDenied)
 			}
-			if missing { // only now: whether there is such a message is not everybody's to know
+			if missing { // only after the check above, since not everybody may know whether there is such a message
 				return fmt.Errorf("router: settle: %w", conversation.ErrNoSuchMessage)
 			}
 			return nil

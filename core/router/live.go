@@ -16,9 +16,9 @@ import (
 	"github.com/parley-gateway/parley/core/readers"
 )
 
-// live is a conversation's mailbox and what is in memory of it. At most one
-// worker runs per conversation: while its append is in flight further tasks
-// wait and are then decided together into one append.
+// live is a conversation's mailbox and what is in memory of the conversation. At most one worker
+// runs per conversation: while its append is in flight, further tasks wait, and are then decided
+// together into one append.
 type live struct {
 	r    *Router
 	id   conversation.ConversationID
@@ -27,20 +27,20 @@ type live struct {
 	mu      sync.Mutex // guards the fields up to the next blank line
 	queue   []*task
 	running bool
-	threads int // that have it as their open one
+	threads int // number of threads that have this as their open conversation
 	used    time.Time
 
-	// Owned by the worker.
+	// The fields below are owned by the worker.
 	state  *conversation.State // nil: load before use
 	key    int64
 	rowSeq uint64 // sequence that the stored row reflects
-	refold bool   // the stored row is of an older fold: it is written anew at the next event
-	// bound are providers' ids of this conversation's messages, as far as memory
-	// knows: a status that names one need not try to bind it again.
+	refold bool   // the stored row is of an older fold, so it is written anew with the next event
+	// bound holds provider ids of this conversation's messages that are known to be bound: a status
+	// that names one of them need not try to bind it again.
 	bound map[eventlog.Key]struct{}
 }
 
-// maxBound bounds live.bound; a full one starts again.
+// maxBound bounds live.bound; when it is full it is emptied.
 const maxBound = 64
 
 func (l *live) bind(keys ...eventlog.Key) {
@@ -52,8 +52,7 @@ func (l *live) bind(keys ...eventlog.Key) {
 	}
 }
 
-// notBound are those of keys that memory does not know to be bound. What is
-// bound stays so.
+// notBound returns those of keys that are not known to be bound. A bound key stays bound.
 func (l *live) notBound(keys []eventlog.Key) []eventlog.Key {
 	return slices.DeleteFunc(slices.Clone(keys), func(k eventlog.Key) bool {
 		_, ok := l.bound[k]
@@ -63,32 +62,32 @@ func (l *live) notBound(keys []eventlog.Key) []eventlog.Key {
 
 // task is a command in a mailbox. done is called once, without locks held.
 type task struct {
-	from     order.Item // whose it is, where their order matters
+	from     order.Item // what the author has sent, where the author's order matters
 	cmd      conversation.Command
-	external []eventlog.Key // ids that the task's first event answers to
-	// externalSeq is the event that external is bound to, when it is not one of
-	// this task's own (ids that a provider gave an earlier message).
+	external []eventlog.Key // external ids that are bound to the task's message, or to its first event if it has none
+	// externalSeq is the event to which external is bound, when that is not an event of this task
+	// (ids that a provider gave an earlier message).
 	externalSeq uint64
 	account     conversation.AccountID
-	cameOn      eventlog.Key            // thread that a customer's message came in on
+	cameOn      eventlog.Key            // thread on which a customer's message came in
 	blobs       []conversation.BlobID   // attachments that the task's message is the first to name; prepare sets them
 	receipts    []eventlog.ReceiptJoin  // early receipts that this task takes into account
-	outbox      []eventlog.OutboxUpdate // in the same append, also when the decision has no event
-	lease       eventlog.LeaseRef       // checked in the append (offers)
-	// with is decided after the consequences that cmd's events have for agents, and
-	// goes into the same append. When it has no event the task does nothing and fails
-	// with agents.ErrNothingToDo.
+	outbox      []eventlog.OutboxUpdate // written in the same append, even when the decision has no event
+	lease       eventlog.LeaseRef       // the append fails unless this lease is held (offers)
+	// with is decided after the consequences that cmd's events have for agents, and its events go
+	// into the same append. When it has none, the task does nothing and fails with
+	// agents.ErrNothingToDo.
 	with   *acd.ForAgent
 	thread *thread // the thread that a Start opens
 	key    int64   // data key of a conversation that a Start makes
 	// prepare completes cmd from the state, just before the decision.
 	prepare func(*task, *conversation.State) error
-	reload  uint64                    // another node has written up to here
-	read    func(*conversation.State) // looks at the state as decided so far
+	reload  uint64                    // sequence up to which another node has written; a state that is behind it is loaded again
+	read    func(*conversation.State) // is given the state as decided so far
 	done    func(outcome, error)
 }
 
-// outcome is where a task's events ended up.
+// outcome tells where a task's events are in the log.
 type outcome struct {
 	conversation conversation.ConversationID
 	first, last  uint64 // sequences of its events; 0 when the decision had none
@@ -108,7 +107,7 @@ func (r *Router) live(id conversation.ConversationID) *live {
 		r.lives[id] = l
 	}
 	l.mu.Lock()
-	l.used = time.Now() // keeps the janitor away from who asked
+	l.used = time.Now() // keeps the janitor from dropping the mailbox before the caller uses it
 	l.mu.Unlock()
 	return l
 }
@@ -143,7 +142,7 @@ func (l *live) do(ctx context.Context, t *task) (outcome, error) {
 	}
 }
 
-// fail ends everything that waits.
+// fail answers all queued tasks with err.
 func (l *live) fail(err error) {
 	l.mu.Lock()
 	queue := l.queue
@@ -196,7 +195,8 @@ func (l *live) process(batch []*task) (rest []*task) {
 		n := tx.decide(batch[:c.limit(len(batch))])
 		err := tx.fault
 		if err == nil && tx.refused && !c.checked && (tx.agents.Refused() || cached && l.overtaken(base)) {
-			// Another node was here: what it knows decides.
+			// The rules may have refused for want of what another node wrote: decide again with
+			// what the log has.
 			tx.agents.Release()
 			l.state, c.checked = nil, true
 			continue
@@ -225,7 +225,7 @@ func (l *live) process(batch []*task) (rest []*task) {
 				return nil
 			}
 		case errors.Is(err, errUnreachable) && l.endUnreachable():
-			// Decided again: what a customer writes begins another conversation.
+			// Decide again: a message of the customer then begins another conversation.
 		case n > 1 && !c.alone && ofOne(err):
 			l.state, c.alone = nil, true
 		default:
@@ -239,9 +239,9 @@ func (l *live) process(batch []*task) (rest []*task) {
 // errUnreachable: the customer's address is lost with the conversation's data key.
 var errUnreachable = errors.New("router: the customer's address is lost")
 
-// endUnreachable ends a conversation whose customer nobody can answer any more, so
-// that the customer's next text begins another one. It reports whether that is in
-// the log; either way the state is loaded anew.
+// endUnreachable ends a conversation whose customer's address is lost, so that the customer's next
+// text begins another one. It reports whether the end is in the log; in either case the state must
+// be loaded anew.
 func (l *live) endUnreachable() bool {
 	l.state = nil
 	end := []*task{{cmd: conversation.End{By: conversation.Author{Kind: conversation.System}}, done: func(outcome, error) {}}}
@@ -265,10 +265,11 @@ func (l *live) endUnreachable() bool {
 	return true
 }
 
-// care is what process has learnt about a batch.
+// care is what earlier attempts have found out about a batch, so that the next one does not repeat
+// them.
 type care struct {
-	checked bool // a refusal has been looked at with what the log says
-	alone   bool // somebody in the batch spoils the append of the others
+	checked bool // a refusal was decided again with what the log has
+	alone   bool // one task of the batch may spoil the append of the others, so tasks are appended one by one
 }
 
 func (c care) limit(n int) int {
@@ -278,7 +279,7 @@ func (c care) limit(n int) int {
 	return n
 }
 
-// ofOne reports whether an append may have failed for one task's sake only.
+// ofOne reports whether an append may have failed because of one task only.
 func ofOne(err error) bool {
 	var open *eventlog.ThreadOpenError
 	for _, all := range []error{eventlog.ErrFull, eventlog.ErrUnavailable, eventlog.ErrFatal, eventlog.ErrClosed, eventlog.ErrCorrupt, context.Canceled, context.DeadlineExceeded} {
@@ -286,17 +287,17 @@ func ofOne(err error) bool {
 			return false
 		}
 	}
-	return !errors.As(err, &open) // everything in the batch is the thread's
+	return !errors.As(err, &open) // the thread belongs to every task of the batch
 }
 
-// overtaken reports whether the log has gone on beyond a sequence.
+// overtaken reports whether the log has events after seq.
 func (l *live) overtaken(seq uint64) bool {
 	recs, err := l.r.log.Read(l.r.ctx, eventlog.StreamID(l.id), seq, 1)
 	return err == nil && len(recs) > 0
 }
 
-// notLoaded answers the tasks that need a state which is not there. A Start
-// makes its own.
+// notLoaded answers the tasks that need a state, which could not be loaded (err), and returns the
+// rest: a Start makes its own state.
 func (l *live) notLoaded(batch []*task, err error) (rest []*task) {
 	n := len(batch)
 	if errors.Is(err, ErrNotFound) {
@@ -314,7 +315,7 @@ func (l *live) notLoaded(batch []*task, err error) (rest []*task) {
 	return batch[n:]
 }
 
-// newer tells what a newer version has written from what cannot be read.
+// newer adds ErrNewer to an error if it means that a newer version has written what cannot be read.
 func newer(err error) error {
 	if errors.Is(err, conversation.ErrNewerFold) || errors.Is(err, conversation.ErrUnknownType) {
 		return fmt.Errorf("%w: %w", ErrNewer, err)
@@ -322,8 +323,8 @@ func newer(err error) error {
 	return err
 }
 
-// blobTaken reports whether dup means an attachment that another message has
-// by now; then its row says so, and the batch can be decided again.
+// blobTaken reports whether dup means that another message has one of the batch's attachments by
+// now. It then lets the attachment's row say so, and the batch can be decided again.
 func (r *Router) blobTaken(batch []*task, dup *eventlog.DuplicateError) bool {
 	for _, t := range batch {
 		for _, id := range t.blobs {
@@ -339,7 +340,7 @@ func (r *Router) blobTaken(batch []*task, dup *eventlog.DuplicateError) bool {
 	return false
 }
 
-// answerRepeats answers the tasks whose external id is bound already.
+// answerRepeats answers the tasks whose external id is bound already, and returns the others.
 func (l *live) answerRepeats(batch []*task, dup *eventlog.DuplicateError) []*task {
 	rest := batch[:0:0]
 	for _, t := range batch {
@@ -353,15 +354,15 @@ func (l *live) answerRepeats(batch []*task, dup *eventlog.DuplicateError) []*tas
 			rest = append(rest, t)
 		}
 	}
-	if len(rest) == len(batch) { // an id that no task named: cannot be retried
+	if len(rest) == len(batch) { // no task of the batch named the id, so deciding again does not help
 		l.finish(batch, dup)
 		return nil
 	}
 	return rest
 }
 
-// finish fails tasks. Those of one author are noted before any of them hears of
-// it, so that none that is queued or on its way overtakes them (see order).
+// finish fails tasks. It records all of them as refused before it answers the first, so that
+// nothing that their author has queued or on its way overtakes them (see order).
 func (l *live) finish(batch []*task, err error) []*task {
 	for _, t := range batch {
 		l.r.note(&t.from, err)
@@ -420,7 +421,7 @@ func (l *live) load(batch []*task) error {
 			}
 			fresh = append(fresh, tr)
 		}
-		if len(fresh) > 4*readers.TailSize { // a fold from the beginning: readers need the end of it
+		if len(fresh) > 4*readers.TailSize { // the state was folded from the first event: readers need only the last events
 			fresh = slices.Clone(fresh[len(fresh)-readers.TailSize:])
 		}
 	}
@@ -431,7 +432,7 @@ func (l *live) load(batch []*task) error {
 	l.publish(fresh, s)
 	l.r.bindThreads(l, s)
 	l.r.readers.SyncRecent(s)
-	l.r.dispatch.Conversation(s) // another node may have written it
+	l.r.dispatch.Conversation(s) // another node may have written the conversation
 	return nil
 }
 
@@ -440,10 +441,10 @@ func (l *live) publish(recs []readers.TailRecord, s *conversation.State) {
 	l.tail.Publish(recs, s.Seq, s.Phase != conversation.PhaseOpen)
 }
 
-// idleSince reports whether nothing happened since t, and whether nobody
-// refers to the mailbox any more: no reader, and no thread. It is made again
-// from the log when somebody asks for the conversation. away: then, too, its
-// customer is not there.
+// idleSince reports whether nothing happened since t (idle), and whether in addition no reader and
+// no thread refers to the mailbox (unused), which can then be dropped: it is made again from the
+// log when somebody asks for the conversation. away means that the customer is known not to be
+// there.
 func (l *live) idleSince(t time.Time) (idle, unused, away bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -451,14 +452,14 @@ func (l *live) idleSince(t time.Time) (idle, unused, away bool) {
 	return idle, idle && l.threads == 0 && !l.tail.Watched(), l.tail.Away()
 }
 
-// refer counts the threads that have l as their open conversation.
+// refer adds n to the number of threads that have l as their open conversation.
 func (l *live) refer(n int) {
 	l.mu.Lock()
 	l.threads += n
 	l.mu.Unlock()
 }
 
-// forget frees what can be read again from the log.
+// forget frees what can be read again from the log, unless the mailbox was used since t.
 func (l *live) forget(t time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -23,16 +23,15 @@ const AddressPhone = "phone"
 // Sender is an account from which an agent may begin an exchange (N1, N2).
 type Sender struct {
 	Account      conversation.AccountID
-	Name         string                 // the account's
-	Service      conversation.ServiceID // zero: the agent's own number
+	Name         string                 // name of the account
+	Service      conversation.ServiceID // service of the account; zero: the account is the agent's own number
 	Channel      string                 // plugin id
 	Capabilities conversation.Capabilities
 }
 
-// Senders lists what an agent may begin exchanges from: enabled accounts of
-// the services that the agent serves and own direct numbers, on channels that
-// let agents begin. By account name; nil: none. The privilege is the
-// caller's to check.
+// Senders lists the accounts from which an agent may begin exchanges: enabled accounts of the
+// services that the agent serves, and the agent's own direct numbers, on channels that let agents
+// begin. They are ordered by account name; nil: none. The caller must check the agent's privilege.
 func (r *Router) Senders(agent conversation.AgentID) []Sender {
 	snap := r.dir.Snapshot()
 	if u, ok := snap.User(agent); !ok || u.Disabled {
@@ -47,8 +46,8 @@ func (r *Router) Senders(agent conversation.AgentID) []Sender {
 	return out
 }
 
-// sender describes an account on which agents can begin, if it is one: the
-// address must tell the thread.
+// sender describes an account from which agents can begin exchanges. It reports false when the
+// account is not one: the channel must let agents begin, and the address must tell the thread.
 func (r *Router) sender(a directory.Account) (Sender, bool) {
 	info, ok := r.pluginInfo(a.Plugin)
 	if !ok || !a.Enabled || !info.Capabilities.OutboundFirst || info.Capabilities.AddressKind != AddressPhone {
@@ -61,8 +60,8 @@ func mayBegin(snap *directory.Snapshot, agent conversation.AgentID, a directory.
 	return a.User == agent || !a.Service.IsZero() && slices.Contains(snap.ServicesOf(agent), a.Service)
 }
 
-// pickSender finds the account that a request means: the named one, one of the
-// named service, or else the agent's own direct number.
+// pickSender finds the account that a request asks for: the named one, else the first one of the
+// named service, else the agent's own direct number.
 func (r *Router) pickSender(req OutboundRequest) (Sender, error) {
 	snap := r.dir.Snapshot()
 	if req.Account.IsZero() {
@@ -92,12 +91,12 @@ func (r *Router) pickSender(req OutboundRequest) (Sender, error) {
 	return s, nil
 }
 
-// phoneThread is the thread of a number as people write it: E.164.
+// phoneThread returns the thread of a phone number as people write it: the number in E.164.
 func phoneThread(number string) (string, error) {
 	if len(number) > 64 || !utf8.ValidString(number) {
 		return "", ErrInvalidAddress
 	}
-	n, err := phonenumbers.Parse(strings.TrimSpace(number), "") // no region: the country must be told
+	n, err := phonenumbers.Parse(strings.TrimSpace(number), "") // no default region: the number must have its country code
 	if err != nil || !phonenumbers.IsPossibleNumber(n) || n.GetExtension() != "" {
 		return "", ErrInvalidAddress
 	}
@@ -107,18 +106,18 @@ func phoneThread(number string) (string, error) {
 // ThreadOpenError: an exchange with the address is open already (N17).
 type ThreadOpenError struct {
 	Conversation conversation.ConversationID
-	Owner        conversation.AgentID // who takes part, or keeps it parked; zero: nobody
-	Joinable     bool                 // Join lets the asking agent in
+	Owner        conversation.AgentID // the agent who takes part, or for whom the exchange is parked; zero: nobody
+	Joinable     bool                 // the asking agent may join (Join)
 }
 
-// Error names no content.
+// Error contains neither the address nor other content.
 func (e *ThreadOpenError) Error() string { return "router: an exchange with this address is open" }
 
 // OutboundRequest asks to begin an exchange with an address.
 type OutboundRequest struct {
 	Agent    conversation.AgentID
-	Service  conversation.ServiceID // whose account sends; zero: Account's, or the agent's own number
-	Account  conversation.AccountID // zero: the service's first by name
+	Service  conversation.ServiceID // service whose account sends; zero: Account's, or the agent's own number
+	Account  conversation.AccountID // zero: the first account of Service by name
 	To       string                 // as the agent wrote it
 	Parts    []conversation.Part    // the first message; nil: none
 	ClientID string                 // at most 64 bytes; a retry under the same id is the same exchange; "": none
@@ -127,14 +126,14 @@ type OutboundRequest struct {
 // Outbound is an exchange that an agent began.
 type Outbound struct {
 	Conversation conversation.ConversationID
-	Seq          uint64                 // its last event, or on a retry that of its message
-	Message      conversation.MessageID // zero: none came with it
+	Seq          uint64                 // sequence of its last event; on a retry, of its message
+	Message      conversation.MessageID // zero: no message came with the request
 }
 
-// StartOutbound begins an exchange (N2): its agent takes part at once, in
-// whatever state. It returns after the commit. Errors: *ThreadOpenError,
-// ErrDenied, ErrNoSender, ErrInvalidAddress, ErrInvalid, ErrTooLarge,
-// acd.ErrLoggedOut, and those of conversation for the message.
+// StartOutbound begins an exchange (N2). Its agent takes part at once, in whatever state the agent
+// is. It returns after the commit. Errors: *ThreadOpenError, ErrDenied, ErrNoSender,
+// ErrInvalidAddress, ErrInvalid, ErrTooLarge, acd.ErrLoggedOut, and those of conversation for the
+// message.
 func (r *Router) StartOutbound(ctx context.Context, req OutboundRequest) (Outbound, error) {
 	if len(req.ClientID) > 64 {
 		return Outbound{}, fmt.Errorf("router: begin: client id: %w", ErrInvalid)
@@ -167,7 +166,7 @@ func (r *Router) StartOutbound(ctx context.Context, req OutboundRequest) (Outbou
 		}
 		if open != nil {
 			if out, err := r.alreadyOpen(ctx, u, th, open, req); err == nil && out.Conversation.IsZero() {
-				continue // it has ended
+				continue // the open conversation has ended
 			} else {
 				return out, err
 			}
@@ -177,16 +176,16 @@ func (r *Router) StartOutbound(ctx context.Context, req OutboundRequest) (Outbou
 		if !errors.As(err, &lost) && !errors.Is(err, errThreadTaken) {
 			return out, err
 		}
-		cmd.ID = conversation.NewID[conversation.ConversationID]() // a text of the customer's was first: never begun
+		cmd.ID = conversation.NewID[conversation.ConversationID]() // a text of the customer opened the thread first, so the conversation of the old id never begins
 	}
 	return Outbound{}, fmt.Errorf("router: begin: %w", eventlog.ErrConflict)
 }
 
-// startAttempts is how often an agent's start is tried against texts that the
-// customer sends at the same moment, on this and other nodes.
+// startAttempts is how often an agent's start is tried when texts that the customer sends at the
+// same moment, to this or another node, open the thread first.
 const startAttempts = 8
 
-// errThreadTaken: a conversation was opened on the thread here in the meantime.
+// errThreadTaken: this node opened a conversation on the thread in the meantime.
 var errThreadTaken = errors.New("router: thread taken")
 
 func (r *Router) outboundCommand(u directory.User, from Sender, th *thread, req OutboundRequest) (conversation.Start, error) {
@@ -216,8 +215,8 @@ func (r *Router) outboundCommand(u directory.User, from Sender, th *thread, req 
 	return cmd, nil
 }
 
-// startKey is the external id of an agent's own start; it is bound on the
-// agent's stream id, so that others' client ids are other exchanges.
+// startKey returns the external id of an agent's start. It is bound on the agent's own stream id,
+// since other agents' client ids name other exchanges.
 func (r *Router) startKey(req OutboundRequest) []eventlog.Key {
 	if req.ClientID == "" {
 		return nil
@@ -225,8 +224,8 @@ func (r *Router) startKey(req OutboundRequest) []eventlog.Key {
 	return []eventlog.Key{r.vault.MAC("client-start", req.Agent[:], []byte(req.ClientID))}
 }
 
-// beginOutbound opens the conversation. Texts of the customer's that come
-// meanwhile wait behind it, and go where they belong when it does not come to be.
+// beginOutbound opens the conversation. Texts that the customer sends meanwhile wait in its
+// mailbox, and are routed anew if the conversation does not come to be.
 func (r *Router) beginOutbound(ctx context.Context, th *thread, cmd conversation.Start, req OutboundRequest) (Outbound, error) {
 	key, err := r.vault.Assign()
 	if err != nil {
@@ -241,7 +240,7 @@ func (r *Router) beginOutbound(ctx context.Context, th *thread, cmd conversation
 	t := &task{cmd: cmd, prepare: r.prepareStart, key: key, thread: th, account: conversation.AccountID(req.Agent), external: r.startKey(req)}
 	t.done = func(o outcome, err error) {
 		if err != nil || o.duplicate {
-			if !eventlog.InDoubt(err) { // else it may yet come to be, with this mailbox
+			if !eventlog.InDoubt(err) { // an append in doubt may yet be written, and the conversation then uses this mailbox
 				r.drop(l)
 			}
 			if !errors.Is(err, ErrStopped) {
@@ -277,8 +276,9 @@ func (r *Router) beginOutbound(ctx context.Context, th *thread, cmd conversation
 	}
 }
 
-// alreadyOpen answers for a thread on which a conversation is open: it is the
-// one that this client id began, or somebody else's. Neither: it has ended.
+// alreadyOpen answers a request for a thread on which a conversation is open: with that
+// conversation if this client id began it, else with a *ThreadOpenError. It returns a zero Outbound
+// and no error if the conversation has ended.
 func (r *Router) alreadyOpen(ctx context.Context, u directory.User, th *thread, open *live, req OutboundRequest) (Outbound, error) {
 	for _, k := range r.startKey(req) {
 		stream, seq, err := r.log.External(ctx, eventlog.StreamID(req.Agent), k)
@@ -295,17 +295,17 @@ func (r *Router) alreadyOpen(ctx context.Context, u directory.User, th *thread, 
 		over = s.Phase != conversation.PhaseOpen
 		e.Owner, e.Joinable = ownerOf(s), !s.JoinedAgent(u.ID) && r.mayJoin(u, s)
 	}})
-	switch { // after an error the task may still run: what it writes is not to be read
+	switch { // after an error the task may still run and write over and e, so they must not be read
 	case err != nil && !elsewhere(err):
 		return Outbound{}, err
 	case err == nil && !over:
 		return Outbound{}, e
 	}
-	th.ended(open) // or never begun because another was first
+	th.ended(open) // it has ended, or never began because another one was first
 	return Outbound{}, nil
 }
 
-// ownerOf is whose an open exchange is; zero: nobody's, it waits for a service.
+// ownerOf returns the agent whose open exchange this is; zero: nobody's, it waits for a service.
 func ownerOf(s *conversation.State) (owner conversation.AgentID) {
 	for i := range s.Participants {
 		if p := &s.Participants[i]; p.State == conversation.Joined && p.Who.Kind == conversation.Agent {
@@ -321,7 +321,7 @@ func ownerOf(s *conversation.State) (owner conversation.AgentID) {
 	return owner
 }
 
-// begunBefore answers a retry.
+// begunBefore answers a retry with the exchange that the first request began.
 func (r *Router) begunBefore(ctx context.Context, conv conversation.ConversationID, seq uint64) (Outbound, error) {
 	out := Outbound{Conversation: conv, Seq: seq}
 	h, err := r.readers.Head(ctx, conv, seq)

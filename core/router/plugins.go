@@ -9,7 +9,7 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
-// pluginInfo is what a plugin last said of itself.
+// pluginInfo returns what a plugin last said of itself.
 func (r *Router) pluginInfo(id string) (plugin.Info, bool) {
 	m := r.infos.Load()
 	if m == nil {
@@ -39,7 +39,7 @@ func (r *Router) PluginReady(id, instance string, port plugin.CommandPort) {
 // PluginRoom says that a full window of a plugin has room again (plugin.Core).
 func (r *Router) PluginRoom(string, string) { r.outbox.PluginRoom() }
 
-// PluginGone takes a generation out (plugin.Core).
+// PluginGone takes a generation of a plugin out (plugin.Core).
 func (r *Router) PluginGone(id, instance string) { r.outbox.PluginGone(id, instance) }
 
 // Begin records that a command is about to leave for the provider (plugin.Core).
@@ -47,7 +47,7 @@ func (r *Router) Begin(ctx context.Context, account conversation.AccountID, comm
 	return r.outbox.Begin(ctx, account, command, instance)
 }
 
-// AccountStatus tells how an account is doing at its provider (plugin.Core).
+// AccountStatus logs how an account is doing at its provider (plugin.Core).
 func (r *Router) AccountStatus(id conversation.AccountID, ok bool, code, _ string) {
 	acc, known := r.dir.Snapshot().Account(id)
 	if !known {
@@ -68,8 +68,8 @@ func noticeBody(text string) json.RawMessage {
 	return b
 }
 
-// contactOf finds the known customer behind an address. A contact that cannot be
-// looked up now is linked by hand later: no reason to refuse a customer.
+// contactOf finds the known customer with an address. If the contact cannot be looked up now, that
+// is no reason to refuse the customer: an agent can link the contact later.
 func (r *Router) contactOf(address string) conversation.ContactID {
 	id, err := r.dir.ContactByAddress(r.ctx, address)
 	if err != nil {

@@ -5,15 +5,15 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// prepareCustomerPost fills in what depends on the state: the endpoint, what
-// is known of attachments and of messages that it names, and whether the owner of a
-// parked exchange is there.
+// prepareCustomerPost completes a customer's message with what depends on the state: the endpoint,
+// what is known of its attachments and of the messages that it names, and whether the owner of a
+// parked exchange is away.
 func (r *Router) prepareCustomerPost(t *task, s *conversation.State) error {
 	post, ok := t.cmd.(*conversation.Post)
 	if !ok {
 		return nil
 	}
-	post.Endpoint, post.OwnerAway, post.Request = 0, false, conversation.RequestID{} // of an earlier attempt
+	post.Endpoint, post.OwnerAway, post.Request = 0, false, conversation.RequestID{} // set in an earlier attempt
 	for i, e := range s.Endpoints {
 		if e.Account == t.account {
 			post.Endpoint = i
@@ -30,7 +30,7 @@ func (r *Router) prepareCustomerPost(t *task, s *conversation.State) error {
 	return r.attach(t, post, s.ID)
 }
 
-// prepareStart does the same for a first message.
+// prepareStart completes the first message of a Start with what is known of its attachments.
 func (r *Router) prepareStart(t *task, s *conversation.State) error {
 	start := t.cmd.(conversation.Start)
 	if start.First == nil || len(start.First.Blobs) == 0 {
@@ -45,7 +45,8 @@ func (r *Router) prepareStart(t *task, s *conversation.State) error {
 	return nil
 }
 
-// attach has the append of t bind the attachments that its message is the first to name.
+// attach looks up a message's attachments, and lets the append of t bind those that no message has
+// named before.
 func (r *Router) attach(t *task, p *conversation.Post, conv conversation.ConversationID) (err error) {
 	by := blob.Sender{Conversation: conv}
 	if p.Author.Kind == conversation.Customer {

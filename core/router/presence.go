@@ -12,9 +12,8 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// AgentConnected counts a socket of an agent's in; the first one logs the
-// agent in or ends a lost connection (A20). Every successful call is paired
-// with one of AgentDisconnected.
+// AgentConnected counts a new socket of an agent; the first one logs the agent in or ends a lost
+// connection (A20). Every successful call must be followed by one of AgentDisconnected.
 func (r *Router) AgentConnected(ctx context.Context, id conversation.AgentID) error {
 	if _, err := r.user(id); err != nil {
 		return err
@@ -22,11 +21,12 @@ func (r *Router) AgentConnected(ctx context.Context, id conversation.AgentID) er
 	return r.agents.Connected(ctx, id)
 }
 
-// AgentDisconnected counts a socket out. When it was the last, the agent's grace begins.
+// AgentDisconnected counts a closed socket. When it was the agent's last one, the grace period
+// begins.
 func (r *Router) AgentDisconnected(id conversation.AgentID) { r.agents.Disconnected(id) }
 
-// agentTick ends a lost connection's grace: what is being presented goes back
-// to its queue and the agent is Not Ready (A20).
+// agentTick ends the grace period of an agent who lost the connection: the offer that is being
+// presented goes back to its queue and the agent is Not Ready (A20).
 func (r *Router) agentTick(id conversation.AgentID) {
 	s := r.agents.State(id)
 	if s.GraceUntil.IsZero() {
@@ -42,11 +42,10 @@ func (r *Router) agentTick(id conversation.AgentID) {
 	}
 }
 
-// stepBack carries out a command with which an agent stops taking offers (Logout,
-// Tick), together with the end of the offer that is being presented to that agent:
-// conversation and agent change in one append. In two, the request would be offered
-// anew to an agent who is still Ready after the first, and the second would end
-// that offer on the agent's side alone.
+// stepBack carries out a command with which an agent stops taking offers (Logout, Tick), together
+// with the end of the offer that is being presented to that agent: conversation and agent change in
+// one append. With two appends, the request would be offered anew to the agent, who is still Ready
+// after the first, and the second would end that offer in the agent's stream alone.
 func (r *Router) stepBack(ctx context.Context, id conversation.AgentID, cmd acd.Command, cause conversation.Cause) error {
 	for attempt := 0; ; attempt++ {
 		err := r.tryStepBack(ctx, id, cmd, cause)
@@ -56,8 +55,8 @@ func (r *Router) stepBack(ctx context.Context, id conversation.AgentID, cmd acd.
 	}
 }
 
-// tryStepBack fails with acd.ErrOfferPending or conversation.ErrOfferGone when the
-// agent's offer changed while it was at it.
+// tryStepBack fails with acd.ErrOfferPending or conversation.ErrOfferGone when the agent's offer
+// changed in the meantime.
 func (r *Router) tryStepBack(ctx context.Context, id conversation.AgentID, cmd acd.Command, cause conversation.Cause) error {
 	offer := r.agents.State(id).Offer
 	if offer == nil {
@@ -76,11 +75,10 @@ func (r *Router) tryStepBack(ctx context.Context, id conversation.AgentID, cmd a
 	return err
 }
 
-// dropGhost ends an offer on the agent's side alone, after the conversation has said
-// that it has none such. That may have been said from a state in memory that is behind
-// the log, so the conversation is read from the log first, and an offer that it has
-// after all is left alone. It always fails with conversation.ErrOfferGone or with what
-// prevents it.
+// dropGhost ends an offer in the agent's stream alone, after the conversation has said that it has
+// no such offer. It may have said so from a state in memory that is behind the log, so the
+// conversation is read from the log first, and an offer that it has after all is left alone.
+// dropGhost always fails: with conversation.ErrOfferGone, or with the error that prevented it.
 func (r *Router) dropGhost(ctx context.Context, id conversation.AgentID, offer *acd.HeldOffer, cause conversation.Cause) error {
 	held := false
 	_, err := r.live(offer.Conversation).do(ctx, &task{
@@ -98,9 +96,9 @@ func (r *Router) dropGhost(ctx context.Context, id conversation.AgentID, offer *
 	return fmt.Errorf("router: offer %s: %w", offer.Offer, conversation.ErrOfferGone)
 }
 
-// dropOrphans takes back what a conversation's row says is offered to agents whose
-// streams know nothing of it, as versions before this one could leave it: without an
-// offer timeout nobody else would ever be asked.
+// dropOrphans takes back offers that a conversation's row names but that the agents' streams know
+// nothing of. Earlier versions could leave such offers; without an offer timeout no other agent
+// would ever be asked.
 func (r *Router) dropOrphans(s *conversation.State) {
 	for i := range s.Requests {
 		q := &s.Requests[i]
@@ -116,23 +114,24 @@ func (r *Router) dropOrphans(s *conversation.State) {
 }
 
 func (r *Router) dropOrphan(conv conversation.ConversationID, id conversation.AgentID, offer conversation.OfferID) {
-	// The rows were read one after the other: an offer made in between is in the agent's stream by now.
+	// The rows of conversations and agents were read one after the other: an offer made in between
+	// is in the agent's stream by now.
 	held, err := r.agents.Holds(id, offer)
 	if err == nil && !held {
 		_, err = r.live(conv).do(r.ctx, &task{cmd: conversation.Decline{Offer: offer, Agent: id, Cause: conversation.CauseConnection}})
 	}
 	if err == nil || errors.Is(err, conversation.ErrOfferGone) || errors.Is(err, conversation.ErrEnded) || errors.Is(err, ErrNewer) || r.ctx.Err() != nil {
-		return // what a newer node keeps is its to mend
+		return // a conversation that a newer node keeps is left for that node to mend
 	}
 	r.logger.Warn("offer that no agent holds could not be taken back", "conversation_id", conv, "agent_id", id, "err", err)
 	r.after(retryPause, func() { r.dropOrphan(conv, id, offer) })
 }
 
-// watchLost sets the timer after which a lost agent's conversations are
-// handed on (A20): each has its own time, so the timer looks again.
+// watchLost sets the timer after which a lost agent's conversations are handed on (A20). The time
+// differs by conversation, so requeueLost sets the timer again for those that are not due.
 func (r *Router) watchLost(s *acd.AgentState) {
 	switch {
-	case !s.LoggedIn && len(s.Work) > 0: // Logout did not reach all of them
+	case !s.LoggedIn && len(s.Work) > 0: // Logout did not reach all of the agent's conversations
 		r.timers.Set(timerID{timerRequeue, s.ID}, s.Since.Add(retryPause))
 	case s.Disconnected && s.Active() > 0:
 		r.timers.Set(timerID{timerRequeue, s.ID}, s.DisconnectedAt.Add(retryPause))
@@ -151,7 +150,7 @@ func (r *Router) requeueLost(id conversation.AgentID) {
 		if w.Wrapup && s.LoggedIn {
 			continue
 		}
-		if !s.LoggedIn { // after-call work ends too: nobody is there to do it
+		if !s.LoggedIn { // after-call work ends, too, since the agent is not there to do it
 			if err := r.requeue(w.Conversation, id, conversation.CauseLogout); err != nil && !errors.Is(err, ErrStopped) {
 				r.logger.Warn("conversation of an agent who logged out could not be handed on", "conversation_id", w.Conversation, "err", err)
 				next = r.now().Add(retryPause)
@@ -192,8 +191,8 @@ func (r *Router) requeue(conv conversation.ConversationID, id conversation.Agent
 	return err
 }
 
-// Logout ends an agent's working day: what is presented goes back, web chats
-// go back to their queues, texts are parked (N16), after-call work ends.
+// Logout ends an agent's working day: the offer that is being presented and web chats go back to
+// their queues, texts are parked (N16), after-call work ends.
 func (r *Router) Logout(ctx context.Context, id conversation.AgentID) error {
 	if err := r.stepBack(ctx, id, acd.Logout{Cause: conversation.CauseLogout}, conversation.CauseLogout); err != nil {
 		return err

@@ -8,8 +8,8 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// RecentSeen says that the agent has seen what waits in Recent: nothing is
-// unread any more, on any device (O2).
+// RecentSeen records that the agent has seen what waits in Recent: nothing in it is unread any
+// more, on any device (O2).
 func (r *Router) RecentSeen(ctx context.Context, agent conversation.AgentID) error {
 	items := r.readers.Recent(agent).Items
 	errs := make([]error, len(items))
@@ -18,7 +18,7 @@ func (r *Router) RecentSeen(ctx context.Context, agent conversation.AgentID) err
 		wg.Go(func() {
 			t := &task{prepare: func(t *task, s *conversation.State) error {
 				t.cmd = nil
-				if s.WaitsFor(agent) { // else somebody was faster
+				if s.WaitsFor(agent) { // else the conversation does not wait for the agent any more
 					t.cmd = conversation.Mark{By: conversation.Author{Kind: conversation.Agent, Agent: agent}, Read: s.Seq}
 				}
 				return nil

@@ -7,7 +7,7 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 )
 
-// service is what the router needs of a service.
+// service is what the router needs of a service's record.
 type service struct {
 	name    string
 	rules   conversation.Rules

@@ -13,9 +13,9 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
-// recover takes up what the log says is going on: agents, open conversations'
-// timers and waiting requests, pending commands. States come from rows; what
-// messages did since is folded when a conversation is first used.
+// recover reads from the log what is going on: agents, timers and waiting requests of open
+// conversations, pending commands. States come from rows; messages that came since a row was
+// written are folded when the conversation is first used.
 func (r *Router) recover(ctx context.Context) (open int, err error) {
 	connected, newer, err := r.agents.Load(ctx)
 	if err != nil {
@@ -30,8 +30,9 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 			case d.err != nil && !errors.Is(d.err, conversation.ErrOlderFold):
 				return fmt.Errorf("conversation %x: %w", row.ID, d.err)
 			default:
-				// A row of an older fold says when to look and who waits; the conversation
-				// is folded anew when it is first used, before anything is decided.
+				// A row of an older fold tells well enough when to look at the conversation and who
+				// waits; the conversation is folded anew when it is first used, before anything is
+				// decided.
 				if at, ok := s.NextDeadline(); ok {
 					r.timers.Set(timerID{timerConversation, s.ID}, spread(s, at, now))
 				}
@@ -51,21 +52,21 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 	if newer > 0 {
 		r.logger.Warn("rows of a newer version of the gateway are left alone", "rows", newer)
 	}
-	if err := r.outbox.Start(ctx); err != nil { // begun ones wait for their plugin's word: see PluginReady
+	if err := r.outbox.Start(ctx); err != nil { // commands that had begun wait until their plugin says what became of them: see PluginReady
 		return 0, err
 	}
-	// The sockets of agents died with the process that had them: their grace
-	// begins now (A20), with an append for each agent.
+	// The sockets of agents died with the process that had them: the agents' grace periods begin
+	// now (A20), with an append for each agent.
 	if len(connected) > 0 {
 		r.spawn(func() { r.agents.Lost(connected) })
 	}
 	return open, nil
 }
 
-// spread is when to look at a conversation whose next deadline is at. What nobody
-// attends to, and was due long before now, is spread over an hour: after an upgrade
-// that brings a rule, or a long stop, that may be very many, and who writes or joins
-// meanwhile still comes first.
+// spread returns when to look at a conversation whose next deadline is at. Conversations that no
+// agent attends to, and that were due long before now, are spread over an hour: after an upgrade
+// that brings a rule, or after a long stop, they may be very many, and customers and agents who
+// write or join meanwhile must still come first.
 func spread(s *conversation.State, at, now time.Time) time.Time {
 	display := s.Display()
 	if now.Sub(at) > time.Hour && (display == conversation.DisplayParked || display == conversation.DisplayBot) {
@@ -100,13 +101,13 @@ func (r *Router) unfinished(ctx context.Context, visit func([]eventlog.Conversat
 	return nil
 }
 
-// rowState is what conversation.DecodeState says of a row.
+// rowState is what conversation.DecodeState returns for a row.
 type rowState struct {
 	state *conversation.State
 	err   error
 }
 
-// decodeRows decodes on all processors: at the start it takes most of the time.
+// decodeRows decodes rows on all processors, since this takes most of the time of a start.
 func decodeRows(rows []eventlog.ConversationRow) []rowState {
 	out := make([]rowState, len(rows))
 	var wg sync.WaitGroup

@@ -6,7 +6,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// SendRequest is an agent's message.
+// SendRequest asks to add an agent's message to a conversation.
 type SendRequest struct {
 	Conversation conversation.ConversationID
 	Agent        conversation.AgentID
@@ -25,11 +25,11 @@ type Sent struct {
 type Info struct {
 	State    conversation.State // a copy
 	Started  conversation.StartedBody
-	Service  string // name; "" = none
+	Service  string // name of the service; "" = none
 	Customer conversation.CustomerBody
 }
 
-// Board is what supervisors watch.
+// Board is the supervisors' view of agents and queues.
 type Board struct {
 	At     time.Time
 	Agents []BoardAgent
@@ -42,7 +42,7 @@ type BoardAgent struct {
 	Name    string
 	Status  string // logged_out, not_ready, ready, busy, acw
 	Reason  string
-	Pending bool // not ready when the present work ends
+	Pending bool // the agent becomes Not Ready when the present work ends
 	Since   time.Time
 	Active  int // conversations joined
 	Offers  int

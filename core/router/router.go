@@ -24,7 +24,7 @@ import (
 	"github.com/parley-gateway/parley/core/timers"
 )
 
-// Vault is what the router needs of the keys.
+// Vault is what the router needs of the vault, which holds the data keys.
 type Vault interface {
 	Assign() (int64, error)
 	Seal(key int64, aad, plain []byte) ([]byte, error)
@@ -32,25 +32,25 @@ type Vault interface {
 	MAC(purpose string, parts ...[]byte) [32]byte
 }
 
-// Directory is what the router needs of the records.
+// Directory is what the router needs of the installation's records.
 type Directory interface {
 	Snapshot() *directory.Snapshot
 	Changes() (<-chan struct{}, func())
-	// ContactByAddress finds a known customer; zero: nobody, or not now.
+	// ContactByAddress finds the known customer with an address; zero when there is none, or on an error.
 	ContactByAddress(ctx context.Context, address string) (conversation.ContactID, error)
 	// Contact is a known customer's record, or directory.ErrNotFound.
 	Contact(ctx context.Context, id conversation.ContactID) (directory.Contact, error)
 }
 
-// Blobs is what the router needs of the attachments (blob.Store). Whose an
-// attachment is, the log decides: an append binds blob.LogKey of each.
+// Blobs is what the router needs of the attachments (blob.Store). The log decides to whom an
+// attachment belongs: an append binds blob.LogKey of each.
 type Blobs interface {
 	messages.Blobs
-	// Take records after the commit that a message of the conversation has them.
+	// Take records, after the commit, that a message of the conversation has the attachments.
 	Take(ctx context.Context, conv conversation.ConversationID, ids []conversation.BlobID) error
 	// FollowLog records what the log says of an attachment.
 	FollowLog(ctx context.Context, id conversation.BlobID) error
-	// Ended says that no message of the conversation will come. It never blocks.
+	// Ended says that the conversation gets no more messages. It never blocks.
 	Ended(conv conversation.ConversationID)
 }
 
@@ -79,15 +79,15 @@ type Router struct {
 
 	ctx     context.Context //nolint:containedctx // ends when the router stops
 	cancel  context.CancelFunc
-	commits context.Context //nolint:containedctx // ends only when Stop waits no longer: an append that has begun is heard out
+	commits context.Context //nolint:containedctx // ends only when Stop waits no longer, so that an append that has begun still gets its answer
 	abandon context.CancelFunc
 	wg      sync.WaitGroup
-	gate    sync.RWMutex // write-locked once, to let nobody in after Stop
+	gate    sync.RWMutex // write-locked once, by Stop, so that no goroutine starts after it
 	closed  bool
 
 	mu    sync.Mutex
 	lives map[conversation.ConversationID]*live
-	away  map[conversation.ConversationID]struct{} // not in memory, their customers known not to be there
+	away  map[conversation.ConversationID]struct{} // conversations that are not in memory and whose customers are known not to be there
 
 	threadsMu    sync.RWMutex
 	threads      map[threadID]*thread
@@ -105,7 +105,7 @@ type Router struct {
 	order    *order.Keeper
 	messages *messages.Maker
 	ingest   *ingest.Ingest
-	lookups  chan struct{} // threads being looked up for signals
+	lookups  chan struct{} // one entry for each thread that is being looked up for a signal
 	metrics  *metrics
 	doubts   doubts
 }
@@ -124,7 +124,7 @@ func New(o Options) (*Router, error) {
 	if r.now == nil {
 		r.now = time.Now
 	}
-	r.ctx, r.cancel = context.WithCancel(context.Background()) // ended by Stop; commits outlive their callers
+	r.ctx, r.cancel = context.WithCancel(context.Background()) // ended by Stop and not by a caller's context: commits outlive their callers
 	r.commits, r.abandon = context.WithCancel(context.Background())
 	r.timers = timers.New(r.now, r.due)
 	r.readers = readers.New(forReaders{r}, r.log, r.vault, r.logger)
@@ -153,11 +153,11 @@ func (r *Router) spawn(f func()) bool {
 	return true
 }
 
-// Start reads what is open and begins to route. It returns when the router is ready.
+// Start reads the open conversations and begins to route. It returns when the router is ready.
 func (r *Router) Start(ctx context.Context) error {
 	began := time.Now()
 	ready := make(chan struct{})
-	unsubscribe := r.follow(ready) // before reading, so that nothing is missed in between
+	unsubscribe := r.follow(ready) // subscribed before reading, so that no hint is missed in between
 	n, err := r.recover(ctx)
 	if err != nil {
 		r.cancel()
@@ -214,7 +214,7 @@ type timerKind uint8
 const (
 	timerConversation timerKind = iota + 1
 	timerAgent
-	timerRequeue // a conversation's agent is gone for too long (A20); the stream is the agent
+	timerRequeue // an agent with conversations is gone for too long (A20); stream is the agent
 )
 
 // due is called by the timers when a deadline has passed.
@@ -229,7 +229,7 @@ func (r *Router) due(id timerID) {
 	}
 }
 
-// tick carries out what is due in a conversation.
+// tick makes the task that carries out what is due in a conversation.
 func (r *Router) tick(id timerID) *task {
 	return &task{
 		cmd: conversation.Tick{},
@@ -244,23 +244,24 @@ func (r *Router) tick(id timerID) *task {
 		done: func(_ outcome, err error) {
 			if err != nil && !errors.Is(err, ErrStopped) && !errors.Is(err, ErrNotFound) {
 				if errors.Is(err, ErrNewer) {
-					return // its timers are the newer node's
+					return // the node of the newer version has the conversation's timers
 				}
 				r.logger.Warn("timer could not be carried out", "conversation_id", conversation.ConversationID(id.stream), "err", err)
-				r.timers.Set(id, r.now().Add(retryPause)) // nobody else would set it again
+				r.timers.Set(id, r.now().Add(retryPause)) // nothing else would set the timer again
 			}
 		},
 	}
 }
 
-// committed follows up a conversation's commit: timers, waiting requests,
-// commands for plugins, and a hint to other nodes. It runs on the worker.
+// committed does what follows a conversation's commit: it sets timers, updates the waiting
+// requests, hands out commands for plugins, and publishes a hint to other nodes. It runs on the
+// conversation's worker.
 func (r *Router) committed(tx *tx) {
 	l, s := tx.l, tx.l.state
 	if at, ok := s.NextDeadline(); ok {
 		at = spread(s, at, tx.now)
 		if soon := tx.now.Add(overduePause); at.Before(tx.now) {
-			at = soon // what is due and could not be carried out is no hot loop
+			at = soon // an overdue deadline that could not be carried out must not be tried in a hot loop
 		}
 		r.timers.Set(timerID{timerConversation, l.id}, at)
 	}
@@ -286,13 +287,12 @@ func (r *Router) committed(tx *tx) {
 
 // Pauses before something is tried again.
 const (
-	retryPause   = time.Second            // what the store refused
-	overduePause = 100 * time.Millisecond // a deadline that has passed
+	retryPause   = time.Second            // after the store refused something
+	overduePause = 100 * time.Millisecond // after a deadline that has passed could not be carried out
 )
 
-// follow reads again what other nodes say has changed, once ready. A node that
-// leads the ACD follows conversations too that nobody reads here: it makes
-// their offers.
+// follow reads again what other nodes' hints say has changed, once ready is closed. A node that
+// leads the ACD also follows conversations that nobody reads here, since it makes their offers.
 func (r *Router) follow(ready <-chan struct{}) (cancel func()) {
 	return r.bus.Subscribe(r.node, func(h bus.Hint) {
 		select {
@@ -311,7 +311,7 @@ func (r *Router) follow(ready <-chan struct{}) (cancel func()) {
 			if l != nil {
 				l.stale(h.Seq)
 			}
-		case bus.Recent: // its owner may be here
+		case bus.Recent: // the owner for whom the conversation waits may be on this node
 			r.live(h.Stream).stale(h.Seq)
 		case bus.Agent:
 			r.agents.Behind(h.Stream, h.Seq)
@@ -319,7 +319,7 @@ func (r *Router) follow(ready <-chan struct{}) (cancel func()) {
 			r.doubtConversation(h.Stream)
 		case bus.AgentDoubt:
 			r.doubtAgent(h.Stream)
-		case bus.Outbox: // a node hands out the rows that it wrote itself
+		case bus.Outbox: // a node hands out the rows that it wrote itself, so there is nothing to read
 		}
 	})
 }
@@ -327,7 +327,7 @@ func (r *Router) follow(ready <-chan struct{}) (cancel func()) {
 // stale makes the worker read the log again if it is behind seq.
 func (l *live) stale(seq uint64) { l.readAgain(seq, retryPause) }
 
-// readAgain is stale; pause is how long it waits after a failure.
+// readAgain is stale with the pause after which a failed read is tried again.
 func (l *live) readAgain(seq uint64, pause time.Duration) {
 	l.submit(&task{
 		reload: seq,
@@ -336,12 +336,12 @@ func (l *live) readAgain(seq uint64, pause time.Duration) {
 				return
 			}
 			next := l.r.unread(eventlog.StreamID(l.id), err, pause)
-			l.r.after(pause, func() { l.readAgain(seq, next) }) // readers wait for it
+			l.r.after(pause, func() { l.readAgain(seq, next) }) // readers wait for the events
 		},
 	})
 }
 
-// after runs f later, unless the router stops first.
+// after runs f when d has passed, unless the router stops first.
 func (r *Router) after(d time.Duration, f func()) {
 	r.spawn(func() {
 		t := time.NewTimer(d)
@@ -354,12 +354,12 @@ func (r *Router) after(d time.Duration, f func()) {
 	})
 }
 
-// idleAfter is how long a conversation that nobody reads stays in memory, and
-// one that is only read keeps its state. Timers, the waiting queue and Recent
-// hold what they need of those that are not.
+// idleAfter is how long a conversation that nobody reads stays in memory, and how long one that is
+// only read keeps its state. Timers, the waiting queue and Recent hold what they need of
+// conversations that are not in memory.
 const idleAfter = 30 * time.Second
 
-// janitor frees what nobody has used for a while.
+// janitor frees threads and conversations that nobody has used for idleAfter.
 func (r *Router) janitor(ctx context.Context) {
 	t := time.NewTicker(idleAfter / 2)
 	defer t.Stop()
@@ -370,7 +370,7 @@ func (r *Router) janitor(ctx context.Context) {
 		case <-t.C:
 		}
 		old := time.Now().Add(-idleAfter)
-		r.sweepThreads(r.now().Add(-idleAfter)) // first: a conversation goes when no thread has it
+		r.sweepThreads(r.now().Add(-idleAfter)) // threads first: a conversation can be freed only when no thread has it
 		r.mu.Lock()
 		for id, l := range r.lives {
 			idle, unused, away := l.idleSince(old)
@@ -388,8 +388,8 @@ func (r *Router) janitor(ctx context.Context) {
 	}
 }
 
-// sweepThreads frees threads that are at rest; open_threads in the log knows their
-// conversations.
+// sweepThreads frees threads on which nothing is going on; open_threads in the log still knows
+// their conversations.
 func (r *Router) sweepThreads(old time.Time) {
 	r.threadsMu.Lock()
 	defer r.threadsMu.Unlock()

@@ -16,43 +16,43 @@ import (
 // threadID names a thread in memory.
 type threadID struct {
 	account conversation.AccountID
-	key     string // clear
+	key     string // the thread in clear
 }
 
 // thread routes what arrives on one (account, thread), in order (Y3).
 type thread struct {
 	r   *Router
 	id  threadID
-	key eventlog.Key // keyed HMAC of the clear key; all that is ever stored
+	key eventlog.Key // keyed HMAC of the clear key; nothing else of the key is ever stored
 	hex string
 
-	used  atomic.Int64 // Unix nanoseconds
-	users atomic.Int32 // who wait with it in hand (hold); the sweeper leaves it alone
+	used  atomic.Int64 // time of the last use, in Unix nanoseconds
+	users atomic.Int32 // callers of hold that have not released the thread; the sweeper does not free it meanwhile
 
 	mu      sync.Mutex // guards the fields below
 	open    *live      // the open conversation; nil = none, or not known
-	arrived uint64     // numbers arrivals
-	waiting []arrival  // in the order of their numbers, until the thread is resolved
-	out     int        // arrivals handed to open that are not answered
-	// returning: open has changed while arrivals were out. They may come back,
-	// and nothing is handed out before the last of them is answered: it could
-	// overtake them.
+	arrived uint64     // number of the last arrival
+	waiting []arrival  // arrivals in the order of their numbers, which wait until the thread is resolved
+	out     int        // arrivals that were handed to a conversation and are not answered yet
+	// returning means that open has changed while arrivals were out. These may come back to be
+	// routed anew, so nothing is handed out before the last of them is answered: it could overtake
+	// them.
 	returning bool
 	resolving bool
 	subs      []*readers.Subscription
 }
 
-// thread returns the thread of an account, making it when needed. It is for who uses
-// it at once; see hold.
+// thread returns the thread of an account, making it when needed. It is for callers that use the
+// thread at once; see hold.
 func (r *Router) thread(account conversation.AccountID, clear string) *thread {
 	th := r.hold(account, clear)
 	th.release()
 	return th
 }
 
-// hold is thread for a caller that waits (for the log, for a conversation) before it
-// changes the thread: until release the sweeper does not free it. A thread that was
-// freed meanwhile would be one to which nothing is routed.
+// hold is thread for a caller that waits (for the log, for a conversation) before it changes the
+// thread: until release the sweeper does not free the thread. Without hold the caller could change
+// a thread that was freed meanwhile, to which nothing is routed any more.
 func (r *Router) hold(account conversation.AccountID, clear string) *thread {
 	id := threadID{account, clear}
 	r.threadsMu.RLock()
@@ -76,7 +76,7 @@ func (r *Router) hold(account conversation.AccountID, clear string) *thread {
 	return th
 }
 
-// enter counts a user in. It needs threadsMu, for reading at least.
+// enter counts a user of the thread. The caller holds threadsMu, for reading at least.
 func (th *thread) enter() {
 	th.users.Add(1)
 	th.used.Store(th.r.now().UnixNano())
@@ -85,7 +85,7 @@ func (th *thread) enter() {
 // release ends hold.
 func (th *thread) release() { th.users.Add(-1) }
 
-// threadKey names a thread in the log.
+// threadKey returns the key that names a thread in the log.
 func (r *Router) threadKey(account conversation.AccountID, clear string) eventlog.Key {
 	return r.vault.MAC("thread", account[:], []byte(clear))
 }
@@ -96,8 +96,8 @@ type threadHash struct {
 	key     eventlog.Key
 }
 
-// bindThreads finds the threads in memory that a loaded conversation is on,
-// and shows it to them when it is open.
+// bindThreads finds the threads in memory that a loaded conversation is on, and tells them whether
+// it is their open one.
 func (r *Router) bindThreads(l *live, s *conversation.State) {
 	for _, e := range s.Endpoints {
 		k, ok := threadKeyOf(e)
@@ -122,8 +122,8 @@ func (r *Router) bindThreads(l *live, s *conversation.State) {
 	}
 }
 
-// resolve tells the open conversation, asking the store when none is known:
-// another node may have begun one.
+// resolve returns the thread's open conversation, nil if there is none. When none is known here it
+// asks the log, since another node may have begun one.
 func (th *thread) resolve(ctx context.Context) (*live, error) {
 	th.mu.Lock()
 	open := th.open
@@ -137,13 +137,14 @@ func (th *thread) resolve(ctx context.Context) (*live, error) {
 	}
 	th.mu.Lock()
 	defer th.mu.Unlock()
-	if th.open == nil && err == nil { // else somebody was faster
+	if th.open == nil && err == nil { // else the open conversation became known meanwhile
 		th.setOpen(th.r.live(conversation.ConversationID(id)))
 	}
 	return th.open, nil
 }
 
-// setOpen needs th.mu; subscriptions follow, in the order of conversations.
+// setOpen makes l the thread's open conversation (nil: none) and attaches it to the thread's
+// subscriptions, which get their conversations in order. The caller holds th.mu.
 func (th *thread) setOpen(l *live) {
 	if th.open == l {
 		return
@@ -162,14 +163,15 @@ func (th *thread) setOpen(l *live) {
 	}
 }
 
-// opened says that l is the thread's open conversation.
+// opened records that l is the thread's open conversation.
 func (th *thread) opened(l *live) {
 	th.mu.Lock()
 	th.setOpen(l)
 	th.mu.Unlock()
 }
 
-// ended says that l is not, or no longer, the open one; the store knows which is.
+// ended records that l is not, or no longer, the thread's open conversation; the log knows which
+// one is.
 func (th *thread) ended(l *live) {
 	th.mu.Lock()
 	if th.open == l {
@@ -178,7 +180,7 @@ func (th *thread) ended(l *live) {
 	th.mu.Unlock()
 }
 
-// OpenConversation is the open conversation of a thread; zero: none.
+// OpenConversation returns the open conversation of a thread; zero: there is none.
 func (r *Router) OpenConversation(ctx context.Context, account conversation.AccountID, clear string) (conversation.ConversationID, error) {
 	th := r.hold(account, clear)
 	defer th.release()

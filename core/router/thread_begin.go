@@ -12,8 +12,8 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
-// begin handles an arrival on a thread without an open conversation: it
-// starts one where the channel and the service say so.
+// begin handles an arrival on a thread without an open conversation: it starts one when channel and
+// account allow that, and refuses the arrival otherwise.
 func (th *thread) begin(a arrival) {
 	r, in := th.r, a.in
 	var body conversation.StartedBody
@@ -22,8 +22,9 @@ func (th *thread) begin(a arrival) {
 		a.done(r.ack(conversation.ConversationID{}, outcome{}, errBehind))
 		return
 	}
-	// What was committed before its answer was lost is a repeat, whatever became
-	// of its conversation; begun anew, it would take what follows it along.
+	// An event that was committed before its answer was lost is answered as a repeat, whatever
+	// became of its conversation. If it began a conversation anew, later events of the thread would
+	// go there, too.
 	if th.repeated(a) {
 		return
 	}
@@ -36,7 +37,7 @@ func (th *thread) begin(a arrival) {
 	case in.Message != nil:
 		info, ok := r.pluginInfo(in.Plugin)
 		if !ok || info.Capabilities.Connected {
-			th.refuse(a, "ended") // a live channel asks first (request form)
+			th.refuse(a, "ended") // on a live channel a chat begins with a start (the request form), not with a message
 			return
 		}
 		if a.acc.Inbound == directory.InboundIgnore {
@@ -68,7 +69,7 @@ func (th *thread) begin(a arrival) {
 	t := &task{from: a.from, cmd: cmd, prepare: r.prepareStart, key: key, account: in.Account, cameOn: th.key, external: r.ingest.Keys(in), thread: th}
 	t.done = func(o outcome, err error) {
 		if err != nil || o.duplicate {
-			if !eventlog.InDoubt(err) { // else it may yet come to be, with this mailbox
+			if !eventlog.InDoubt(err) { // an append in doubt may yet be written, and the conversation then uses this mailbox
 				r.drop(l)
 			}
 			if !errors.Is(err, ErrStopped) {
@@ -80,17 +81,18 @@ func (th *thread) begin(a arrival) {
 	}
 	th.mu.Lock()
 	defer th.mu.Unlock()
-	if th.open != nil { // taken up from elsewhere meanwhile
+	if th.open != nil { // a conversation was opened on the thread meanwhile
 		r.drop(l)
 		th.pass(th.open, a)
 		return
 	}
-	l.submit(t) // before any reader asks for what is not there yet
+	l.submit(t) // before setOpen, so that no reader asks the mailbox for a conversation that is not there yet
 	th.setOpen(l)
 	th.out++
 }
 
-// repeated answers a repeat of something committed earlier as such.
+// repeated answers an arrival whose event was committed earlier as a repeat, and one that cannot be
+// looked up with Retry. It reports whether it answered.
 func (th *thread) repeated(a arrival) bool {
 	for _, k := range th.r.ingest.Keys(a.in) {
 		stream, seq, err := th.r.log.External(th.r.ctx, eventlog.StreamID(a.in.Account), k)
@@ -107,10 +109,10 @@ func (th *thread) repeated(a arrival) bool {
 	return false
 }
 
-// refuse answers what no conversation takes.
+// refuse answers an arrival that no conversation takes.
 func (th *thread) refuse(a arrival, code string) { th.ackLogged(a, th.r.ingest.Refuse(a.in, code)) }
 
-// ackLogged answers an arrival that the account's stream has, or should have had.
+// ackLogged answers an arrival that is, or should have been, recorded on the account's stream.
 func (th *thread) ackLogged(a arrival, ack plugin.Ack) {
 	if ack.Status == plugin.Retry {
 		th.r.order.Refused(&a.from)
@@ -153,7 +155,7 @@ func (r *Router) startCommand(acc directory.Account, th *thread, in plugin.Inbou
 		return cmd, ErrNoService
 	}
 	if first := ingest.Wrote(&in); len(first.Parts) > 0 {
-		first.ReplyTo = conversation.MessageID{} // it can only be of an earlier conversation
+		first.ReplyTo = conversation.MessageID{} // at the start it could only name a message of an earlier conversation
 		post, err := r.messages.FromCustomer(first)
 		if err != nil {
 			return cmd, err
@@ -163,7 +165,7 @@ func (r *Router) startCommand(acc directory.Account, th *thread, in plugin.Inbou
 	return cmd, nil
 }
 
-// drop forgets a conversation that never came to be.
+// drop removes the mailbox of a conversation that never came to be.
 func (r *Router) drop(l *live) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -22,12 +22,13 @@ type tx struct {
 	now    time.Time
 	batch  eventlog.Batch
 	recs   []readers.TailRecord
-	done   []decided // in order
+	done   []decided // what became of each task, in order
 	agents agents.Part
-	row    bool // the state changed other than by a message
-	unread bool // and so did what waits in somebody's Recent
+	row    bool // the state changed other than by a message, so the conversation's row is written
+	unread bool // what waits in somebody's Recent changed, too
 	sends  []*outbox.Command
-	// refused: a rule said no to a task, perhaps for want of what another node wrote.
+	// refused means that a rule refused a task, perhaps because this node lacks what another one
+	// wrote.
 	refused bool
 	fault   error // the events of a task could not be applied: nothing may be committed
 }
@@ -66,14 +67,14 @@ func (tx *tx) decide(batch []*task) int {
 // maxBatch bounds how many tasks of a conversation share an append.
 const maxBatch = 256
 
-// refusal reports whether the rules said no, not the store.
+// refusal reports whether err is a refusal by the rules and not by the store.
 func refusal(err error) bool {
 	return conversation.Code(err) != "" || acd.Code(err) != "" || errors.Is(err, ErrDenied)
 }
 
 func isStart(c conversation.Command) bool { _, ok := c.(conversation.Start); return ok }
 
-// repeated reports whether an earlier task names an external id of t's.
+// repeated reports whether an earlier task names one of t's external ids.
 func repeated(earlier []*task, t *task) bool {
 	for _, k := range t.external {
 		for _, e := range earlier {
@@ -85,8 +86,8 @@ func repeated(earlier []*task, t *task) bool {
 	return false
 }
 
-// take decides one task. False: it touches agents and must come first in an
-// append of its own.
+// take decides one task. False means that the task touches agents and must come first in an append
+// of its own.
 func (tx *tx) take(t *task, first bool) bool {
 	s := tx.l.state
 	if !tx.l.r.order.Admits(&t.from) {
@@ -121,7 +122,7 @@ func (tx *tx) take(t *task, first bool) bool {
 	return true
 }
 
-// add applies events to the state and encodes them.
+// add applies a task's events to the state, and adds them to the append.
 func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 	s := tx.l.state
 	for i := range events {
@@ -143,7 +144,7 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 			out.message = ev.Seq
 			tx.queueSend(h, ev)
 		}
-		if s.Unread != unread { // counts survive a restart: start reads rows only
+		if s.Unread != unread { // the row keeps the unread counts over a restart, since a start reads rows only
 			tx.row, tx.unread = true, true
 		}
 		tx.recs = append(tx.recs, readers.TailRecord{
@@ -201,12 +202,12 @@ func (tx *tx) queueSend(m *conversation.MessagePosted, ev *conversation.Event) {
 	tx.sends = append(tx.sends, c)
 }
 
-// maxTail is after how many events the row is written although only messages
-// came, so that loading stays short.
+// maxTail is the number of events after which the row is written although only messages came, so
+// that loading stays short.
 const maxTail = 200
 
-// commit makes the decisions durable, shows them, and answers the tasks. On
-// error nothing was written and no task was answered.
+// commit makes the decisions durable, shows them to readers and other nodes, and answers the tasks.
+// On error no task was answered and, unless eventlog.InDoubt says otherwise, nothing was written.
 func (tx *tx) commit() error {
 	l, r := tx.l, tx.l.r
 	if len(tx.recs) > 0 || len(tx.batch.OutboxUpdates) > 0 || len(tx.batch.External) > 0 || tx.agents.Any() {
@@ -236,7 +237,7 @@ func (tx *tx) commit() error {
 	r.committed(tx)
 	for i := range tx.done {
 		if d := &tx.done[i]; d.err == nil && d.out.message != 0 && len(d.task.blobs) > 0 {
-			if err := r.blobs.Take(r.commits, l.id, d.task.blobs); err != nil { // the store asks the log later
+			if err := r.blobs.Take(r.commits, l.id, d.task.blobs); err != nil { // the store will find the message by asking the log
 				r.logger.Warn("attachments of a message not marked yet", "conversation_id", l.id, "err", err)
 			}
 		}
@@ -261,7 +262,8 @@ func (tx *tx) write() error {
 	return err
 }
 
-// fill completes the batch: sealed events, row, threads, agents.
+// fill completes the batch with the sealed events, the conversation's row, the threads to be
+// closed, and the agents' part.
 func (tx *tx) fill() error {
 	l, s := tx.l, tx.l.state
 	if n := len(tx.recs); n > 0 {
@@ -312,11 +314,10 @@ func (r *Router) seal(id conversation.ConversationID, seq uint64, key int64, bod
 	return sealed, nil
 }
 
-// newKey gives the conversation another data key in place of one that is lost
-// (cause); the row names it from this append on. What the lost key sealed stays
-// unreadable, but what comes now can be read. Only an exchange whose messages go to
-// an address fails with errUnreachable while it is open: its address was sealed
-// under the lost key, so nobody could answer in it.
+// newKey gives the conversation another data key in place of one that is lost (cause); the row
+// names the new key from this append on. What the lost key sealed stays unreadable, but what comes
+// now can be read. An open exchange whose messages go to an address fails with errUnreachable
+// instead: its address was sealed under the lost key, so nobody could answer in it.
 func (tx *tx) newKey(cause error) error {
 	l, s := tx.l, tx.l.state
 	if s.Phase == conversation.PhaseOpen && !s.Capabilities.Connected && !slices.ContainsFunc(tx.recs, func(t readers.TailRecord) bool { return t.Record.Seq == 1 }) {
@@ -331,7 +332,7 @@ func (tx *tx) newKey(cause error) error {
 	return nil
 }
 
-// row is the state as the log's row.
+// row encodes the state as the conversation's row in the log.
 func (l *live) row() (eventlog.ConversationRow, error) {
 	s := l.state
 	state, err := conversation.EncodeState(s)
