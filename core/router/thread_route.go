@@ -11,13 +11,13 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
-// take routes an arrival, behind those that wait.
+// take routes an arrival, behind those that wait on the thread.
 func (th *thread) take(a arrival) {
 	th.mu.Lock()
 	th.arrived++
 	a.n = th.arrived
 	if th.open != nil && len(th.waiting) == 0 && !th.resolving && !th.returning {
-		th.pass(th.open, a) // under th.mu: keeps the order of calls
+		th.pass(th.open, a) // called under th.mu, which keeps the order in which take was called
 	} else {
 		th.waiting = append(th.waiting, a)
 		th.start()
@@ -25,7 +25,8 @@ func (th *thread) take(a arrival) {
 	th.mu.Unlock()
 }
 
-// start needs th.mu.
+// start lets drain route the waiting arrivals, unless it runs already or arrivals may come back.
+// The caller holds th.mu.
 func (th *thread) start() {
 	if th.resolving || th.returning {
 		return
@@ -41,13 +42,13 @@ func (th *thread) start() {
 	}
 }
 
-// drain routes what waits once the thread's conversation is known.
+// drain routes the waiting arrivals once the thread's conversation is known.
 func (th *thread) drain() {
 	for {
 		_, err := th.resolve(th.r.ctx)
 		th.mu.Lock()
 		if len(th.waiting) == 0 || th.returning {
-			th.resolving = false // answered starts again
+			th.resolving = false // take or answered starts drain again
 			th.mu.Unlock()
 			return
 		}
@@ -73,9 +74,10 @@ func (th *thread) drain() {
 // maxAttempts is how often an arrival is routed anew.
 const maxAttempts = 3
 
-// answered ends an arrival's stay in a conversation, or routes it anew when
-// that one turned out to be over or another node's: at its place, so that
-// what came later waits behind it. th.mu must not be held, but for ErrStopped.
+// answered is called when a conversation has decided on an arrival. It answers the arrival, or
+// routes it anew when the conversation turned out to be over or another node's. An arrival that is
+// routed anew gets its old place, so that later ones wait behind it. The caller must not hold
+// th.mu, except with ErrStopped.
 func (th *thread) answered(l *live, a arrival, o outcome, err error) {
 	if errors.Is(err, ErrStopped) {
 		a.done(th.r.ack(l.id, o, err))
@@ -104,7 +106,8 @@ func (th *thread) answered(l *live, a arrival, o outcome, err error) {
 	case !back && err == nil && o.duplicate:
 		th.ackLogged(a, th.r.ingest.Repeat(a.in, eventlog.StreamID(o.conversation), o.first))
 	case !back && refusalCode(err) != "":
-		// A rule's no is final. The conversation's worker does not wait for its record.
+		// A refusal by the rules is final. The conversation's worker does not wait for the record
+		// of it.
 		if !th.r.spawn(func() { th.refuse(a, refusalCode(err)) }) {
 			a.done(plugin.Ack{Status: plugin.Retry, Code: "stopping"})
 		}
@@ -116,7 +119,7 @@ func (th *thread) answered(l *live, a arrival, o outcome, err error) {
 	}
 }
 
-// pass hands an arrival to an open conversation. It needs th.mu and does not block.
+// pass hands an arrival to an open conversation. The caller holds th.mu; pass does not block.
 func (th *thread) pass(l *live, a arrival) {
 	r, in := th.r, a.in
 	t := &task{from: a.from, account: in.Account, cameOn: th.key, external: r.ingest.Keys(in)}
@@ -138,19 +141,19 @@ func (th *thread) pass(l *live, a arrival) {
 		t.prepare = r.prepareCustomerPost
 	}
 	t.done = func(o outcome, err error) {
-		a.from = t.from // keeps its place where it goes next
+		a.from = t.from // the item keeps its place when the arrival is routed anew
 		th.answered(l, a, o, err)
 	}
 	th.out++
 	l.submit(t)
 }
 
-// passSecondStart answers a start without a message by the conversation that is
-// open. It goes through the mailbox: what began the conversation may be on its way
-// to the disk yet, or the end of it. One that is a repeat is answered with the
-// record of the first. It needs th.mu and does not block.
+// passSecondStart answers a start without a message on a thread whose conversation l is open. The
+// start goes through l's mailbox, since the events that began the conversation, or end it, may
+// still be on their way to the disk. A start that is a repeat is answered with the record of the
+// first one. The caller holds th.mu; passSecondStart does not block.
 func (th *thread) passSecondStart(l *live, t *task, a arrival) {
-	t.external = nil // it has no event that could answer to it
+	t.external = nil // the task has no event to which the ids could be bound
 	t.prepare = func(_ *task, s *conversation.State) error {
 		if s.Phase != conversation.PhaseOpen {
 			return conversation.ErrEnded
@@ -163,7 +166,7 @@ func (th *thread) passSecondStart(l *live, t *task, a arrival) {
 			th.answered(l, a, o, err)
 			return
 		}
-		// The conversation's worker does not wait for the log.
+		// The conversation's worker does not wait for the log, which firstOf reads.
 		if !th.r.spawn(func() {
 			o, err := th.r.firstOf(a.in, l.id)
 			th.r.note(&a.from, err)
@@ -176,8 +179,8 @@ func (th *thread) passSecondStart(l *live, t *task, a arrival) {
 	l.submit(t)
 }
 
-// firstOf finds what an event repeats; where nothing is known under its ids it is
-// the conversation's, and no record answers to it.
+// firstOf finds the event that in repeats, by in's external ids. When the log knows none of them,
+// in is answered as a repeat in conv that has no record.
 func (r *Router) firstOf(in plugin.Inbound, conv conversation.ConversationID) (outcome, error) {
 	for _, k := range r.ingest.Keys(in) {
 		stream, seq, err := r.log.External(r.ctx, eventlog.StreamID(in.Account), k)
@@ -191,8 +194,8 @@ func (r *Router) firstOf(in plugin.Inbound, conv conversation.ConversationID) (o
 	return outcome{conversation: conv, duplicate: true}, nil
 }
 
-// elsewhere reports whether a conversation turned out not to be the thread's
-// open one: ended, or never begun because another node's was first.
+// elsewhere reports whether err means that a conversation is not the thread's open one: it has
+// ended, or never began because another node's was first.
 func elsewhere(err error) bool {
 	if err == nil {
 		return false
