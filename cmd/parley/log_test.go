@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/config"
-	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/eventlog/eventlogtest"
 	"github.com/parley-gateway/parley/gateway/control"
@@ -56,7 +56,7 @@ func TestLogReadIsAudited(t *testing.T) {
 	const conv = "01890000-0000-7000-8000-000000000001"
 	read("")
 	read(conv)
-	trail, err := s.Directory.AuditTrail(t.Context(), 0, 100)
+	trail, err := s.Directory.Trail().List(t.Context(), 0, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestLogReadIsAudited(t *testing.T) {
 		t.Errorf("the trail is %+v, want the log and the conversation", trail)
 	}
 	for _, e := range trail {
-		if e.Action != directory.AuditTranscript || e.Actor.Via != "cli" {
+		if e.Action != audit.TranscriptRead || e.Actor.Via != "cli" {
 			t.Errorf("%+v, want a transcript read over the command line", e)
 		}
 	}

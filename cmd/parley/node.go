@@ -124,7 +124,7 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 		return n, err
 	}
 	n.auth, err = auth.New(ctx, auth.Options{
-		Directory: n.stores.Directory, SameOrigin: gateway.SameOrigin, PairBurst: cfg.Login.PerAccountBurst, IPBurst: cfg.Login.PerIPBurst,
+		Directory: n.stores.Directory, Trail: n.stores.Directory.Trail(), SameOrigin: gateway.SameOrigin, PairBurst: cfg.Login.PerAccountBurst, IPBurst: cfg.Login.PerIPBurst,
 		DeviceKey:   n.stores.Vault.Subkey("device"),
 		IdleTimeout: cfg.Login.IdleTimeout.Duration(), AbsoluteTimeout: cfg.Login.AbsoluteTimeout.Duration(), Now: n.clock.Now, Log: logger, Registry: registry,
 	})
@@ -268,7 +268,8 @@ func (n *node) followAccounts(ctx context.Context) {
 func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins gateway.Origins) error {
 	v, _ := versionText()
 	n.stream = stream.New(stream.Options{
-		Router: stream.FromRouter(n.router), Sessions: n.auth, Records: n.stores.Directory, Version: v, Now: n.clock.Now, Registry: registry, Log: n.logger,
+		Router: stream.FromRouter(n.router), Sessions: n.auth, Records: n.stores.Directory, Trail: n.stores.Directory.Trail(),
+		Version: v, Now: n.clock.Now, Registry: registry, Log: n.logger,
 	})
 	rest, err := api.New(api.Options{
 		Router: n.router, Stream: n.stream, Log: n.stores.Log, Directory: n.stores.Directory, Auth: n.auth, Grants: n.grants, Blobs: n.blobs, Host: n.host,

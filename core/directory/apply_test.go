@@ -97,7 +97,7 @@ func TestApplyExample(t *testing.T) {
 	if diff := cmp.Diff(want, lines(changed)); err != nil || diff != "" {
 		t.Errorf("Apply with changes: %v (-want +got):\n%s", err, diff)
 	}
-	if _, err := f.VerifyAudit(ctx); err != nil {
+	if _, err := f.Trail().Verify(ctx); err != nil {
 		t.Errorf("VerifyAudit: %v", err)
 	}
 }

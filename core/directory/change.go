@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/parley-gateway/parley/core/audit"
 )
 
 // Action is what happened to a record.
@@ -93,8 +95,8 @@ func (d *Directory) edit(ctx context.Context, fn func(*editor) error) ([]Change,
 			return errDryRun // leaves the version as it was
 		}
 		for _, c := range e.changes {
-			entry := AuditEntry{Action: c.Kind + "." + string(c.Action), Object: c.Kind, ObjectID: c.ID, Fields: c.Fields}
-			if err := d.appendAudit(ctx, tx, entry); err != nil {
+			entry := audit.Entry{Action: c.Kind + "." + string(c.Action), Object: c.Kind, ObjectID: c.ID, Fields: c.Fields}
+			if err := d.trail.AppendTx(ctx, tx, entry); err != nil {
 				return err
 			}
 		}

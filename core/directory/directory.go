@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/database"
 )
 
@@ -58,6 +59,7 @@ type Directory struct {
 	// byAddress is asked for each new conversation.
 	byAddress *sql.Stmt
 	vault     Vault
+	trail     *audit.Trail
 	log       *slog.Logger
 	now       func() time.Time
 
@@ -94,7 +96,7 @@ func Open(ctx context.Context, o Options) (*Directory, error) {
 		return nil, fmt.Errorf("directory: open: %w", err)
 	}
 	d := &Directory{
-		db: db, vault: o.Vault, log: o.Logger, now: o.Now,
+		db: db, vault: o.Vault, trail: audit.New(db, o.Vault, o.Now), log: o.Logger, now: o.Now,
 		watchers: map[chan struct{}]struct{}{},
 	}
 	snap, err := d.loadSnapshot(ctx)
@@ -116,6 +118,10 @@ func Open(ctx context.Context, o Options) (*Directory, error) {
 // Database is the handle that the directory holds, for what lives beside the
 // records. It is closed with the directory.
 func (d *Directory) Database() *database.DB { return d.db }
+
+// Trail is the audit trail that the changes of records go to, for what else has to
+// be in it.
+func (d *Directory) Trail() *audit.Trail { return d.trail }
 
 // Snapshot is the present state of the records. It never blocks.
 func (d *Directory) Snapshot() *Snapshot { return d.snap.Load() }

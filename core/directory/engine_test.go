@@ -1,7 +1,6 @@
 package directory_test
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"io/fs"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/internal/enginetest"
 	"github.com/parley-gateway/parley/internal/pgtest"
@@ -24,18 +24,6 @@ func TestMain(m *testing.M) { os.Exit(engines.Run(m)) }
 func (f *fixture) raw(t *testing.T) *sql.DB {
 	t.Helper()
 	return engines.Raw(t, f.dsn)
-}
-
-// dropGuards does what somebody who may write to the database can do.
-func dropGuards(ctx context.Context, t *testing.T, db *sql.DB) {
-	t.Helper()
-	text := `DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete`
-	if engines.Dialect() == directory.Postgres {
-		text = `DROP TRIGGER audit_no_update ON audit; DROP TRIGGER audit_no_delete ON audit`
-	}
-	if _, err := db.ExecContext(ctx, text); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // eachFile gives the files of the database, write-ahead log included.
@@ -157,7 +145,7 @@ func TestChangeAfterBackendsEnd(t *testing.T) {
 	f.Directory = f.another(t, -1)
 	for range 20 {
 		for range 3 { // the driver itself asks a connection that it uses for the second time
-			if err := f.Audit(t.Context(), directory.AuditEntry{Action: directory.AuditTranscript}); err != nil {
+			if err := f.Trail().Append(t.Context(), audit.Entry{Action: audit.TranscriptRead}); err != nil {
 				t.Fatal(err)
 			}
 		}

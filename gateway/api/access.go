@@ -3,16 +3,17 @@ package api
 import (
 	"context"
 
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
-// Trail is where the API writes entries of the audit trail (directory.Directory).
+// Trail is where the API writes entries of the audit trail (audit.Trail).
 type Trail interface {
-	// Audit appends to the audit trail, durable on return.
-	Audit(ctx context.Context, e directory.AuditEntry) error
+	// Append adds an entry, durable on return.
+	Append(ctx context.Context, e audit.Entry) error
 }
 
 // AudienceOf is the audience as which a user reads conversations: it decides which events they see.
@@ -62,11 +63,11 @@ func AuditRead(ctx context.Context, trail Trail, id auth.Identity, s *conversati
 	if takesPartOrKeeps(id, s) {
 		return nil
 	}
-	e := directory.AuditEntry{Action: action, Object: "conversation", ObjectID: s.ID.String(), Objects: objects}
+	e := audit.Entry{Action: action, Object: "conversation", ObjectID: s.ID.String(), Objects: objects}
 	if _, rest := auth.FromContext(ctx); !rest { // a REST request's actor is already in its context
-		e.Actor = directory.Actor{User: id.User, Via: "api"}
+		e.Actor = audit.Actor{User: id.User, Via: "api"}
 	}
-	return trail.Audit(ctx, e)
+	return trail.Append(ctx, e)
 }
 
 // auditList writes one audit entry that names those conversations of a list in which the reader
@@ -81,7 +82,7 @@ func auditList(ctx context.Context, trail Trail, id auth.Identity, list []conver
 	if len(ids) == 0 {
 		return nil
 	}
-	return trail.Audit(ctx, directory.AuditEntry{Action: directory.AuditListed, Object: "conversation", Objects: ids})
+	return trail.Append(ctx, audit.Entry{Action: audit.ConversationsListed, Object: "conversation", Objects: ids})
 }
 
 func takesPartOrKeeps(id auth.Identity, s *conversation.State) bool {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/bus"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
@@ -349,8 +350,8 @@ func (f *floor) eventsSince() int {
 }
 
 // trailSince returns the audit entries written since the last call.
-func (f *floor) trailSince() []directory.AuditEntry {
-	lines, err := f.dir.AuditTrail(f.t.Context(), f.lines, 10_000)
+func (f *floor) trailSince() []audit.Entry {
+	lines, err := f.dir.Trail().List(f.t.Context(), f.lines, 10_000)
 	f.must(f.t, err)
 	f.lines += int64(len(lines))
 	return lines

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/gateway/api"
 	"github.com/parley-gateway/parley/gateway/auth"
@@ -84,17 +84,17 @@ const uploadForm = "--b\r\nContent-Disposition: form-data; name=\"file\"; filena
 
 var routes = []route{
 	{name: "GET /conversations", may: always(everybody), shows: byState{chat: "ana dora", ended: "ana dora", text: "ana dora", parked: "dora"}},
-	{name: "GET /conversations", at: "/conversations?scope=recent&limit=1", may: always(everybody), notes: directory.AuditListed, shows: always("ana dora emil")},
-	{name: "GET /conversations", at: "/conversations?scope=all&limit=1", may: always(supervisors), notes: directory.AuditListed, shows: always("sue adam")},
-	{name: "GET /conversations/{id}", may: always(mayRead), notes: directory.AuditSummary},
-	{name: "GET /conversations/{id}/events", may: always(mayRead), notes: directory.AuditTranscript},
+	{name: "GET /conversations", at: "/conversations?scope=recent&limit=1", may: always(everybody), notes: audit.ConversationsListed, shows: always("ana dora emil")},
+	{name: "GET /conversations", at: "/conversations?scope=all&limit=1", may: always(supervisors), notes: audit.ConversationsListed, shows: always("sue adam")},
+	{name: "GET /conversations/{id}", may: always(mayRead), notes: audit.SummaryRead},
+	{name: "GET /conversations/{id}/events", may: always(mayRead), notes: audit.TranscriptRead},
 	{name: "POST /conversations/{id}/messages", body: `{"client_id":"r{n}","parts":[{"kind":"text","text":"hi"}]}`, may: joined},
 	{name: "POST /conversations/{id}/messages", body: `{"client_id":"r{n}","parts":[{"kind":"file","file":{"blob":"{file}","name":"a","mime":"text/plain","size":1}}]}`, may: joined},
 	{name: "POST /conversations/{id}/files", body: uploadForm, kind: "multipart/form-data; boundary=b", may: byState{
 		chat: joinedReads.chat, ended: "ana dora emil sue adam: ended; else: not_found", text: joinedReads.text, parked: joinedReads.parked,
 	}},
 	{name: "POST /conversations/{id}/grants", body: `{"purpose":"cobrowse"}`, may: joinedReads},
-	{name: "GET /files/{id}/url", at: "/files/{file}/url", may: always(mayRead), notes: directory.AuditFile},
+	{name: "GET /files/{id}/url", at: "/files/{file}/url", may: always(mayRead), notes: audit.FileRead},
 
 	{name: "GET /me", may: always(everybody)},
 	{name: "POST /me/password", body: `{"old":"wrong wrong","new":"right right right"}`, may: byState{chat: "else: credentials"}}, // no user here has a password
@@ -185,7 +185,7 @@ var orders = []order{
 	{name: "text", what: "somebody else", with: `"service":"{service}","to":"{other number}","client_id":"t{n}"`,
 		may: byState{chat: "cem otto sue: denied; adam: logged_out; else"}},
 
-	{name: "watch", with: `"conversation":"{conv}","after":0`, may: always(mayRead), notes: directory.AuditTranscript},
+	{name: "watch", with: `"conversation":"{conv}","after":0`, may: always(mayRead), notes: audit.TranscriptRead},
 	{name: "watch", what: "none", with: `"conversation":"{none}","after":0`, may: byState{chat: "else: not_found"}},
 	{name: "unwatch", with: `"conversation":"{conv}"`, may: always(everybody)},
 	{name: "board", with: `"on":true`, may: always(supervisors)},
@@ -222,7 +222,7 @@ func (f *floor) refused(t *testing.T, what, named, got string) {
 		t.Errorf("%s is refused, but the log has %d events more", what, n)
 	}
 	for _, line := range f.trailSince() {
-		if line.Action != directory.AuditDenied {
+		if line.Action != audit.AccessDenied {
 			t.Errorf("%s is refused, but the audit trail has %+v", what, line)
 		}
 	}
@@ -239,7 +239,7 @@ func (f *floor) noted(t *testing.T, what, login, state, want string) {
 		}
 		return
 	}
-	if len(lines) == 1 && want == changed && lines[0].Action != directory.AuditDenied {
+	if len(lines) == 1 && want == changed && lines[0].Action != audit.AccessDenied {
 		want = lines[0].Action // a change may have any action
 	}
 	if len(lines) != 1 || lines[0].Actor.User != f.users[login].ID || lines[0].Action != want {

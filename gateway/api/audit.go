@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/gateway/auth"
 )
@@ -15,21 +16,21 @@ type auditInput struct {
 }
 
 type auditView struct {
-	Seq      int64           `json:"seq" doc:"1..n without holes"`
-	At       time.Time       `json:"at"`
-	Actor    directory.Actor `json:"actor,omitzero"`
-	Action   string          `json:"action"`
-	Object   string          `json:"object,omitempty"`
-	ObjectID string          `json:"object_id,omitempty"`
-	Objects  []string        `json:"objects,omitempty" doc:"Ids of a list's records, or of parts of the record"`
-	Fields   []string        `json:"fields,omitempty"`
-	Reason   string          `json:"reason,omitempty"`
+	Seq      int64       `json:"seq" doc:"1..n without holes"`
+	At       time.Time   `json:"at"`
+	Actor    audit.Actor `json:"actor,omitzero"`
+	Action   string      `json:"action"`
+	Object   string      `json:"object,omitempty"`
+	ObjectID string      `json:"object_id,omitempty"`
+	Objects  []string    `json:"objects,omitempty" doc:"Ids of a list's records, or of parts of the record"`
+	Fields   []string    `json:"fields,omitempty"`
+	Reason   string      `json:"reason,omitempty"`
 }
 
 func (a *API) auditRoutes() {
 	register(a, op("list-audit", http.MethodGet, "/audit", "audit", "Read the audit trail, oldest first", directory.RoleAdmin), directory.RoleAdmin,
 		func(ctx context.Context, _ auth.Identity, in *auditInput) (*listOfOutput[auditView], error) {
-			entries, err := a.opts.Directory.AuditTrail(ctx, in.After, in.Limit)
+			entries, err := a.opts.Directory.Trail().List(ctx, in.After, in.Limit)
 			if err != nil {
 				return nil, err
 			}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/gateway/api"
 	"github.com/parley-gateway/parley/gateway/stream/streamtest"
 )
@@ -30,10 +30,10 @@ const (
 func TestEveryRouteIsAuditedOrSaysWhyNot(t *testing.T) {
 	type reading struct{ query, action string }
 	audited := map[string][]reading{
-		"GET /conversations":             {{"?scope=all", directory.AuditListed}, {"?scope=all&phase=open&limit=1", directory.AuditListed}, {"?scope=recent", ""}},
-		"GET /conversations/{id}":        {{"", directory.AuditSummary}},
-		"GET /conversations/{id}/events": {{"", directory.AuditTranscript}, {"?after=1", directory.AuditTranscript}, {"?after=1000", directory.AuditTranscript}, {"?limit=1", directory.AuditTranscript}},
-		"GET /files/{id}/url":            {{"", directory.AuditFile}, {"?thumbnail=true", directory.AuditFile}},
+		"GET /conversations":             {{"?scope=all", audit.ConversationsListed}, {"?scope=all&phase=open&limit=1", audit.ConversationsListed}, {"?scope=recent", ""}},
+		"GET /conversations/{id}":        {{"", audit.SummaryRead}},
+		"GET /conversations/{id}/events": {{"", audit.TranscriptRead}, {"?after=1", audit.TranscriptRead}, {"?after=1000", audit.TranscriptRead}, {"?limit=1", audit.TranscriptRead}},
+		"GET /files/{id}/url":            {{"", audit.FileRead}, {"?thumbnail=true", audit.FileRead}},
 	}
 	whyNot := map[string]string{
 		"POST /login": ownSession, "POST /logout": ownSession, "GET /me": ownSession, "POST /me/password": ownSession,
@@ -86,7 +86,7 @@ func TestEveryRouteIsAuditedOrSaysWhyNot(t *testing.T) {
 					t.Errorf("%s read by a supervisor leaves %+v, want one %s with user and address", p, lines, r.action)
 				case lines[0].ObjectID != conv.String() && !slices.Contains(lines[0].Objects, conv.String()):
 					t.Errorf("%s leaves %+v, which does not name the conversation", p, lines[0])
-				case r.action == directory.AuditFile && !slices.Contains(lines[0].Objects, file):
+				case r.action == audit.FileRead && !slices.Contains(lines[0].Objects, file):
 					t.Errorf("%s leaves %+v, which does not name the file", p, lines[0])
 				}
 				if strings.Contains(r.query, "scope=all") {

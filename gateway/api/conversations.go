@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
@@ -169,7 +170,7 @@ func (a *API) listConversations(ctx context.Context, id auth.Identity, in *listI
 		states[i] = info.State
 		out.Body.Conversations = append(out.Body.Conversations, a.summaryView(id, &info))
 	}
-	return out, auditList(ctx, a.opts.Directory, id, states)
+	return out, auditList(ctx, a.opts.Directory.Trail(), id, states)
 }
 
 // stream parses an id that was validated before; "" gives the zero id.
@@ -253,7 +254,7 @@ func (a *API) getConversation(ctx context.Context, id auth.Identity, in *oneInpu
 	if err != nil {
 		return nil, err
 	}
-	if err := AuditRead(ctx, a.opts.Directory, id, &info.State, directory.AuditSummary); err != nil {
+	if err := AuditRead(ctx, a.opts.Directory.Trail(), id, &info.State, audit.SummaryRead); err != nil {
 		return nil, err
 	}
 	out := &conversationOutput{}
@@ -267,7 +268,7 @@ func (a *API) listEvents(ctx context.Context, id auth.Identity, in *eventsInput)
 	if err != nil {
 		return nil, err
 	}
-	if err := AuditRead(ctx, a.opts.Directory, id, &info.State, directory.AuditTranscript); err != nil {
+	if err := AuditRead(ctx, a.opts.Directory.Trail(), id, &info.State, audit.TranscriptRead); err != nil {
 		return nil, err
 	}
 	recs, err := a.opts.Router.Records(ctx, info.State.ID, AudienceOf(id), in.After, in.Limit)

@@ -57,7 +57,7 @@ func (a *API) pluginChecks() []DoctorCheck {
 }
 
 func (a *API) auditCheck(ctx context.Context) DoctorCheck {
-	head, err := a.opts.Directory.VerifyAudit(ctx)
+	head, err := a.opts.Directory.Trail().Verify(ctx)
 	if err != nil {
 		return DoctorCheck{Name: "audit trail", Status: "fail", Detail: err.Error(), Fix: "somebody changed it, or the disk did: compare with a backup"}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
@@ -167,7 +168,7 @@ func (a *API) fileURL(ctx context.Context, id auth.Identity, in *linkInput) (*li
 	if in.Thumbnail && !row.Thumbnail {
 		return nil, NewFault("not_found")
 	}
-	if err := AuditRead(ctx, a.opts.Directory, id, &info.State, directory.AuditFile, file.String()); err != nil {
+	if err := AuditRead(ctx, a.opts.Directory.Trail(), id, &info.State, audit.FileRead, file.String()); err != nil {
 		return nil, err
 	}
 	out := &linkOutput{}

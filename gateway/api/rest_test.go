@@ -32,6 +32,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
@@ -148,7 +149,7 @@ func buildHouse(t *testing.T, mend func(*house, *api.Options)) *house {
 	must(err)
 	blobs, err := blob.Open(blob.Options{Dir: filepath.Join(dir, "blobs"), Rows: blob.NewTable(h.dir.Database()), Records: h.dir, Vault: v, MaxBytes: 100_000, UploaderBytes: 1_000_000, Reserve: -1})
 	must(err)
-	h.auth, err = auth.New(t.Context(), auth.Options{Directory: h.dir, SameOrigin: gateway.SameOrigin, PairBurst: 100, IPBurst: 100, LoginBurst: 100})
+	h.auth, err = auth.New(t.Context(), auth.Options{Directory: h.dir, Trail: h.dir.Trail(), SameOrigin: gateway.SameOrigin, PairBurst: 100, IPBurst: 100, LoginBurst: 100})
 	must(err)
 	h.grants, err = auth.NewGrants(v.Subkey("grant"), nil)
 	must(err)
@@ -158,7 +159,7 @@ func buildHouse(t *testing.T, mend func(*house, *api.Options)) *house {
 	}
 	h.desk.Router = h.router
 	mend(h, &opts)
-	h.desk.Sessions, h.desk.Records, h.desk.Version, h.desk.Registry, h.desk.Log = h.auth, h.dir, opts.Version, opts.Registry, log
+	h.desk.Sessions, h.desk.Records, h.desk.Trail, h.desk.Version, h.desk.Registry, h.desk.Log = h.auth, h.dir, h.dir.Trail(), opts.Version, opts.Registry, log
 	h.stream = stream.New(h.desk)
 	opts.Stream = h.stream
 	h.api, err = api.New(opts)
@@ -339,7 +340,7 @@ func TestRoles(t *testing.T) {
 	}
 	var found bool
 	for i := range 200 {
-		found = found || h.do("adam", "GET", fmt.Sprintf("/audit?after=%d&limit=1", i), nil).get("items.0.action") == directory.AuditDenied
+		found = found || h.do("adam", "GET", fmt.Sprintf("/audit?after=%d&limit=1", i), nil).get("items.0.action") == audit.AccessDenied
 	}
 	if !found {
 		t.Error("denials are not in the audit trail")
@@ -388,7 +389,7 @@ func TestLoginWaits(t *testing.T) {
 	var strict *auth.Auth
 	h := newHouse(t, func(o *api.Options) {
 		var err error
-		strict, err = auth.New(t.Context(), auth.Options{Directory: o.Directory, SameOrigin: gateway.SameOrigin, PairBurst: 2})
+		strict, err = auth.New(t.Context(), auth.Options{Directory: o.Directory, Trail: o.Directory.Trail(), SameOrigin: gateway.SameOrigin, PairBurst: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -550,7 +551,7 @@ func TestConversations(t *testing.T) {
 	before := h.trail()
 	h.do("sue", "GET", "/conversations/"+foreign.String()+"/events", nil)
 	trail := h.trail()
-	if last := trail[len(trail)-1]; len(trail) != len(before)+1 || last.Action != directory.AuditTranscript || last.Actor.User != h.users["sue"].ID {
+	if last := trail[len(trail)-1]; len(trail) != len(before)+1 || last.Action != audit.TranscriptRead || last.Actor.User != h.users["sue"].ID {
 		t.Errorf("a supervisor read a transcript: audit trail ends with %+v", last)
 	}
 }
@@ -568,9 +569,9 @@ func (h *house) breakAudit() {
 	}
 }
 
-func (h *house) trail() []directory.AuditEntry {
+func (h *house) trail() []audit.Entry {
 	h.t.Helper()
-	e, err := h.dir.AuditTrail(h.t.Context(), 0, 10_000)
+	e, err := h.dir.Trail().List(h.t.Context(), 0, 10_000)
 	if err != nil {
 		h.t.Fatal(err)
 	}

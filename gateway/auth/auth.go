@@ -15,6 +15,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/parley-gateway/parley/config"
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/gateway/limit"
@@ -30,12 +31,18 @@ type Directory interface {
 	RevokedSince(ctx context.Context, since time.Time) ([]directory.SessionID, error)
 	PruneSessions(ctx context.Context, before time.Time) error
 	SetPassword(ctx context.Context, user conversation.AgentID, password string, keep directory.SessionID) error
-	Audit(ctx context.Context, e directory.AuditEntry) error
+}
+
+// Trail is where the package writes entries of the audit trail (audit.Trail).
+type Trail interface {
+	// Append adds an entry, durable on return.
+	Append(ctx context.Context, e audit.Entry) error
 }
 
 // Options configure an Auth. A zero limit means its default.
 type Options struct {
-	Directory Directory
+	Directory Directory // required
+	Trail     Trail     // required
 	// SameOrigin reports whether a request comes from a page of the desktop's own origin;
 	// gateway.SameOrigin. Required.
 	SameOrigin func(*http.Request) bool
@@ -117,8 +124,8 @@ type session struct {
 // New makes an Auth and starts the goroutine that looks for sessions that other processes ended;
 // Close stops it.
 func New(ctx context.Context, o Options) (*Auth, error) {
-	if o.Directory == nil || o.SameOrigin == nil {
-		return nil, errors.New("auth: needs a directory and an origin check")
+	if o.Directory == nil || o.Trail == nil || o.SameOrigin == nil {
+		return nil, errors.New("auth: needs a directory, an audit trail and an origin check")
 	}
 	login := config.Default().Login
 	set(&o.PairBurst, login.PerAccountBurst)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/gateway/auth"
@@ -72,7 +73,7 @@ func TestLogin(t *testing.T) {
 			}
 		})
 	}
-	if got := d.audited(directory.AuditLogin); got != 2 {
+	if got := d.audited(audit.Login); got != 2 {
 		t.Errorf("%d logins in the audit trail, want 2", got)
 	}
 	for _, e := range d.entries {
@@ -264,7 +265,7 @@ func TestRevocationReachesOpenSockets(t *testing.T) {
 			default:
 				t.Error("a watcher that came too late was not told")
 			}
-			if _, err := d.VerifyAudit(t.Context()); err != nil {
+			if _, err := d.Trail().Verify(t.Context()); err != nil {
 				t.Errorf("VerifyAudit: %v", err)
 			}
 		})
@@ -473,7 +474,7 @@ func TestMiddleware(t *testing.T) {
 			}
 		})
 	}
-	if got := d.audited(directory.AuditDenied); got != 1 {
+	if got := d.audited(audit.AccessDenied); got != 1 {
 		t.Errorf("%d denials in the audit trail, want 1", got)
 	}
 	if _, err := a.Check(t.Context(), directory.RoleAgent); !errors.Is(err, auth.ErrUnauthenticated) {

@@ -10,7 +10,7 @@ import (
 // BenchmarkAuthenticate measures what each request with a session costs.
 func BenchmarkAuthenticate(b *testing.B) {
 	d := &sessions{snap: users(), rows: map[[32]byte]directory.Session{}}
-	a, err := auth.New(b.Context(), auth.Options{Directory: d, SameOrigin: sameOrigin})
+	a, err := auth.New(b.Context(), auth.Options{Directory: d, Trail: d, SameOrigin: sameOrigin})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/vault"
@@ -39,7 +40,7 @@ type sessions struct {
 
 	mu      sync.Mutex
 	rows    map[[32]byte]directory.Session
-	entries []directory.AuditEntry
+	entries []audit.Entry
 	down    bool
 }
 
@@ -125,7 +126,7 @@ func (s *sessions) SetPassword(_ context.Context, user conversation.AgentID, _ s
 	})
 }
 
-func (s *sessions) Audit(_ context.Context, e directory.AuditEntry) error {
+func (s *sessions) Append(_ context.Context, e audit.Entry) error {
 	return s.locked(func() { s.entries = append(s.entries, e) })
 }
 
@@ -205,6 +206,12 @@ func sameOrigin(r *http.Request) bool { return r.Header.Get("Origin") == "http:/
 func newAuth(t *testing.T, o auth.Options) *auth.Auth {
 	t.Helper()
 	o.SameOrigin = sameOrigin
+	switch d := o.Directory.(type) {
+	case *sessions:
+		o.Trail = d
+	case interface{ Trail() *audit.Trail }: // a real one, or something around it
+		o.Trail = d.Trail()
+	}
 	a, err := auth.New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

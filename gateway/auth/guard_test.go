@@ -13,7 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
@@ -172,7 +172,7 @@ func TestGuessingStaysSlow(t *testing.T) {
 				}
 				wg.Wait()
 			})
-			if n := d.audited(directory.AuditLoginFailed); n > most {
+			if n := d.audited(audit.LoginFailed); n > most {
 				t.Errorf("%d passwords were looked at in 3 hours, want at most %d", n, most)
 			}
 		})
@@ -188,7 +188,7 @@ func TestManyAtOnceCountAsMany(t *testing.T) {
 		}
 		wg.Wait()
 	})
-	if n := d.audited(directory.AuditLoginFailed); n != 5 {
+	if n := d.audited(audit.LoginFailed); n != 5 {
 		t.Errorf("%d of 50 simultaneous passwords were looked at, want the 5 free ones", n)
 	}
 }
@@ -219,10 +219,7 @@ func TestDeviceCookie(t *testing.T) {
 		ana := g.in("ana", "ana", "192.0.2.1", "", 0).Device
 		both := g.in("sue in the same browser", "sue", "192.0.2.1", ana, 0).Device
 		again := g.in("ana again", "ana", "192.0.2.1", both, 0).Device
-		other, err := auth.New(t.Context(), auth.Options{Directory: fakeDirectory(t), SameOrigin: sameOrigin})
-		if err != nil {
-			t.Fatal(err)
-		}
+		other := newAuth(t, auth.Options{Directory: fakeDirectory(t)})
 		defer closeAuth(t, other)
 		foreign := guesser{t, other}.in("elsewhere", "ana", "192.0.2.1", "", 0).Device
 		g.waits("ana", "wrong horse", "198.51.100.1", "")

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/gateway/limit"
 )
@@ -125,7 +126,7 @@ func (a *Auth) Middleware(next http.Handler) http.Handler {
 		switch {
 		case err == nil:
 			ctx := NewContext(r.Context(), id)
-			ctx = directory.WithActor(ctx, directory.Actor{User: id.User, Via: "api", IP: ipText(limit.IP(r))})
+			ctx = audit.WithActor(ctx, audit.Actor{User: id.User, Via: "api", IP: ipText(limit.IP(r))})
 			r = r.WithContext(ctx)
 		case errors.Is(err, ErrUnauthenticated):
 		default:
@@ -175,7 +176,7 @@ func (a *Auth) Recheck(ctx context.Context, role directory.Role) (Identity, erro
 // are written.
 func (a *Auth) Denied(ctx context.Context, id Identity, reason string) {
 	if a.denials.Allow(id.Session, time.Now()) {
-		a.audit(ctx, directory.AuditEntry{Action: directory.AuditDenied, Object: "user", ObjectID: id.User.String(), Reason: reason})
+		a.audit(ctx, audit.Entry{Action: audit.AccessDenied, Object: "user", ObjectID: id.User.String(), Reason: reason})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/gateway/limit"
 )
@@ -76,7 +77,7 @@ func (a *Auth) Login(ctx context.Context, req LoginRequest) (LoginResult, error)
 }
 
 func (a *Auth) login(ctx context.Context, req LoginRequest) (LoginResult, string, error) {
-	ctx = directory.WithActor(ctx, directory.Actor{Via: "login", IP: ipText(req.IP)})
+	ctx = audit.WithActor(ctx, audit.Actor{Via: "login", IP: ipText(req.IP)})
 	name := strings.ToLower(strings.TrimSpace(req.Login))
 	if name == "" || len(name) > 64 || len(req.Password) > directory.MaxPassword {
 		return LoginResult{}, resultUnknown, ErrCredentials
@@ -123,7 +124,7 @@ func (a *Auth) login(ctx context.Context, req LoginRequest) (LoginResult, string
 		}
 	}
 	if result != resultOK {
-		entry := directory.AuditEntry{Action: directory.AuditLoginFailed, Reason: result}
+		entry := audit.Entry{Action: audit.LoginFailed, Reason: result}
 		if known { // an unknown login is not written down: it may be a password typed into the wrong field
 			entry.Object, entry.ObjectID = "user", u.ID.String()
 		}
@@ -133,8 +134,8 @@ func (a *Auth) login(ctx context.Context, req LoginRequest) (LoginResult, string
 	if req.Previous != "" {
 		a.endPrevious(ctx, req.Previous, req.Bearer)
 	}
-	a.audit(ctx, directory.AuditEntry{
-		Action: directory.AuditLogin, Actor: directory.Actor{User: u.ID, Via: "login", IP: ipText(req.IP)},
+	a.audit(ctx, audit.Entry{
+		Action: audit.Login, Actor: audit.Actor{User: u.ID, Via: "login", IP: ipText(req.IP)},
 		Object: "session", ObjectID: s.ID.String(),
 	})
 	id, err := a.identity(s)
@@ -150,7 +151,7 @@ func (a *Auth) Logout(ctx context.Context, id Identity) error {
 		return fmt.Errorf("auth: logout: %w", err)
 	}
 	a.end(a.opts.Now(), id.Session)
-	a.audit(ctx, directory.AuditEntry{Action: directory.AuditLogout, Object: "session", ObjectID: id.Session.String()})
+	a.audit(ctx, audit.Entry{Action: audit.Logout, Object: "session", ObjectID: id.Session.String()})
 	return nil
 }
 
@@ -176,7 +177,7 @@ func (a *Auth) ChangePassword(ctx context.Context, id Identity, old, password st
 		return err
 	}
 	if !ok {
-		a.audit(ctx, directory.AuditEntry{Action: directory.AuditLoginFailed, Object: "user", ObjectID: id.User.String(), Reason: "change"})
+		a.audit(ctx, audit.Entry{Action: audit.LoginFailed, Object: "user", ObjectID: id.User.String(), Reason: "change"})
 		return ErrCredentials
 	}
 	try.succeeded()
@@ -187,7 +188,7 @@ func (a *Auth) ChangePassword(ctx context.Context, id Identity, old, password st
 	if err != nil {
 		return fmt.Errorf("auth: change password: %w", err)
 	}
-	a.audit(ctx, directory.AuditEntry{Action: directory.AuditPassword, Object: "user", ObjectID: id.User.String()})
+	a.audit(ctx, audit.Entry{Action: audit.PasswordChanged, Object: "user", ObjectID: id.User.String()})
 	a.sweep(ctx, a.opts.Now()) // ends the other sessions now, not up to a second later
 	return nil
 }
@@ -260,8 +261,8 @@ func (a *Auth) endPrevious(ctx context.Context, token string, bearer bool) {
 
 // audit appends to the audit trail. When that fails users can go on with their work, but it is
 // logged as an error that somebody must look into.
-func (a *Auth) audit(ctx context.Context, e directory.AuditEntry) {
-	if err := a.dir.Audit(context.WithoutCancel(ctx), e); err != nil {
+func (a *Auth) audit(ctx context.Context, e audit.Entry) {
+	if err := a.opts.Trail.Append(context.WithoutCancel(ctx), e); err != nil {
 		a.log.ErrorContext(ctx, "cannot write the audit trail", "err", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/directory"
 )
 
@@ -71,9 +72,9 @@ func (LogRead) path() string { return "/log-read" }
 
 // CarryOut implements Request. It changes no record.
 func (r LogRead) CarryOut(ctx context.Context, d *directory.Directory) ([]directory.Change, error) {
-	e := directory.AuditEntry{Actor: directory.Actor{Via: "cli"}, Action: directory.AuditTranscript, Object: "conversation", ObjectID: string(r)}
+	e := audit.Entry{Actor: audit.Actor{Via: "cli"}, Action: audit.TranscriptRead, Object: "conversation", ObjectID: string(r)}
 	if r == "" {
 		e.Object = "log"
 	}
-	return nil, d.Audit(ctx, e)
+	return nil, d.Trail().Append(ctx, e)
 }

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/gateway/stream"
 	"github.com/parley-gateway/parley/gateway/stream/streamtest"
 )
@@ -49,7 +49,7 @@ func TestEveryCommandIsAuditedOrSaysWhyNot(t *testing.T) {
 		d.records.mu.Lock()
 		trail := slices.Clone(d.records.trail)
 		d.records.mu.Unlock()
-		if len(trail) != n+1 || trail[n].Action != directory.AuditTranscript || trail[n].ObjectID != conv.String() || trail[n].Actor.User != d.sue.User {
+		if len(trail) != n+1 || trail[n].Action != audit.TranscriptRead || trail[n].ObjectID != conv.String() || trail[n].Actor.User != d.sue.User {
 			t.Errorf("watched after %d: the trail is %+v, want a line for each watch", after, trail)
 		}
 	}

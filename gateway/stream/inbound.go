@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/router"
@@ -197,7 +198,7 @@ func (k *socket) watch(raw []byte) {
 		if err == nil {
 			var info router.Info
 			if info, err = api.Readable(ctx, k.s.opts.Router, id, f.Conversation); err == nil {
-				err = api.AuditRead(ctx, k.s.opts.Records, id, &info.State, directory.AuditTranscript)
+				err = api.AuditRead(ctx, k.s.opts.Trail, id, &info.State, audit.TranscriptRead)
 			}
 		}
 		if err == nil && !k.view.watch(f.Conversation, f.After) {

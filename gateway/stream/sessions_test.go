@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/plugin"
@@ -108,12 +109,12 @@ func (f *fakeSessions) end(id directory.SessionID, told bool) {
 // noRecords is a directory that has an audit trail but no records.
 type noRecords struct {
 	mu    sync.Mutex
-	trail []directory.AuditEntry
+	trail []audit.Entry
 }
 
 func (*noRecords) Snapshot() *directory.Snapshot { return new(directory.Snapshot) }
 
-func (n *noRecords) Audit(_ context.Context, e directory.AuditEntry) error {
+func (n *noRecords) Append(_ context.Context, e audit.Entry) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.trail = append(n.trail, e)

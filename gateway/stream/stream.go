@@ -36,11 +36,9 @@ type Sessions interface {
 	WatchRights(id auth.Identity, fn func()) (cancel func())
 }
 
-// Records gives the present records and takes entries of the audit trail (directory.Directory).
+// Records gives the present records (directory.Directory).
 type Records interface {
 	Snapshot() *directory.Snapshot
-	// Audit appends to the audit trail, durable on return.
-	Audit(ctx context.Context, e directory.AuditEntry) error
 }
 
 // Options configure a Stream.
@@ -48,7 +46,8 @@ type Options struct {
 	Router   Router
 	Sessions Sessions
 	Records  Records
-	Version  string // shown in the welcome frame
+	Trail    api.Trail // what agents read
+	Version  string    // shown in the welcome frame
 	// Now is the installation's time, by which desktops set their clocks; nil: time.Now.
 	Now func() time.Time
 

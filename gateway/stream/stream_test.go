@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"go.uber.org/goleak"
 
+	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/router"
@@ -47,7 +48,7 @@ func newDesk(t testing.TB, opts stream.Options) *desk {
 	d := &desk{t: t, router: streamtest.NewRouter(), sessions: newFakeSessions(), reg: prometheus.NewRegistry(), log: &bytes.Buffer{}, records: &noRecords{}}
 	d.ana = d.sessions.add("ana", directory.RoleAgent)
 	d.sue = d.sessions.add("sue", directory.RoleSupervisor)
-	opts.Router, opts.Sessions, opts.Records = d.router, d.sessions, d.records
+	opts.Router, opts.Sessions, opts.Records, opts.Trail = d.router, d.sessions, d.records, d.records
 	opts.Registry, opts.Log, opts.Version = d.reg, slog.New(slog.NewTextHandler(d.log, nil)), "1.2.3"
 	d.stream = stream.New(opts)
 	d.web = httptest.NewServer(d.stream)
@@ -236,7 +237,7 @@ func TestWatchNeedsRight(t *testing.T) {
 		t.Errorf("a supervisor watches: %v, want the first event", f)
 	}
 	d.records.mu.Lock()
-	if len(d.records.trail) != 1 || d.records.trail[0].Action != directory.AuditTranscript || d.records.trail[0].Actor.User != d.sue.User {
+	if len(d.records.trail) != 1 || d.records.trail[0].Action != audit.TranscriptRead || d.records.trail[0].Actor.User != d.sue.User {
 		t.Errorf("audit trail = %+v, want that the supervisor read a transcript", d.records.trail)
 	}
 	d.records.mu.Unlock()
