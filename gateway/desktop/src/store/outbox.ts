@@ -1,7 +1,8 @@
-// Messages on their way out: shown at once, sent under a client id of the desktop's own, kept while the line is
-// down and sent again after an answer was lost. The server takes a repeat for the same message (DESIGN.md 6).
+// Messages on their way out, shown at once, and the files that they wait for: the shared outbox with the desktop's store
+// and commands.
 
 import { randomId } from '@parley/shared/id';
+import { type Outbox as Machine, outbox } from '@parley/shared/outbox';
 import type { Part } from '@parley/shared/protocol';
 import { HttpError, upload } from '../api/http';
 import { CommandError, type StreamClient } from '../socket/client';
@@ -10,12 +11,11 @@ import type { DeskStore, Outgoing, Trouble, Upload } from './state';
 
 /** Refusals that pass by themselves: the gateway asks to be tried again. */
 const temporary = new Set(['rate_limited', 'unavailable', 'storage_full']);
-const pauseTime = 1500;
 /** Messages without an answer yet; the gateway lets 64 commands of a socket wait. */
 const maxUnderWay = 16;
 
 export class Outbox {
-  private pause: ReturnType<typeof setTimeout> | undefined;
+  private readonly machine: Machine<Outgoing>;
   private readonly store: DeskStore;
   private readonly client: StreamClient;
   private readonly uploading = new Map<string, AbortController>();
@@ -23,6 +23,14 @@ export class Outbox {
   constructor(store: DeskStore, client: StreamClient) {
     this.store = store;
     this.client = client;
+    this.machine = outbox<Outgoing>({
+      list: () => this.list(),
+      keep: (list) => this.set(list),
+      open: () => this.store.getState().link.phase === 'online',
+      send: (o) => void this.sendOne(o),
+      lane: (o) => o.conversation,
+      most: maxUnderWay,
+    });
   }
 
   send(conversation: string, text: string, uploads: Upload[]): void {
@@ -34,47 +42,38 @@ export class Outbox {
       uploads,
       state: uploads.every((u) => u.part) ? 'queued' : 'uploading',
     };
-    this.set([...this.list(), outgoing]);
+    this.machine.add(outgoing);
     this.flush();
   }
 
   /** Sends what waits, in order; called when the line is up and when a message becomes ready. */
   flush(): void {
-    if (this.store.getState().link.phase !== 'online' || this.pause !== undefined) return;
-    // A conversation's messages leave in the order in which they were written.
-    const blocked = new Set<string>();
-    let underWay = this.list().filter((o) => o.state === 'sending').length;
-    for (const o of this.list()) {
-      if (blocked.has(o.conversation)) continue;
-      if (o.state === 'uploading') blocked.add(o.conversation);
-      else if (o.state === 'queued' && underWay++ < maxUnderWay) void this.sendOne(o);
-    }
+    this.machine.flush();
   }
 
   /** Ends what is timed; messages stay. */
   stop(): void {
-    clearTimeout(this.pause);
-    this.pause = undefined;
+    this.machine.stop();
     for (const key of [...this.uploading.keys()]) this.abort(key);
     for (const uploads of Object.values(this.store.getState().staged)) release(uploads);
   }
 
   /** After a lost line: what was under way waits for the next one. */
   requeue(): void {
-    this.set(this.list().map((o) => (o.state === 'sending' ? { ...o, state: 'queued' } : o)));
+    this.machine.lost();
   }
 
   retry(clientId: string): void {
     const o = this.list().find((x) => x.clientId === clientId);
     if (!o) return;
     for (const u of o.uploads) if (!u.part) this.startUpload(o.conversation, u);
-    this.change(clientId, { state: o.uploads.every((u) => u.part) ? 'queued' : 'uploading', error: undefined });
+    this.machine.change(clientId, { state: o.uploads.every((u) => u.part) ? 'queued' : 'uploading', error: undefined });
     this.flush();
   }
 
   discard(clientId: string): void {
     for (const u of this.list().find((o) => o.clientId === clientId)?.uploads ?? []) this.abort(u.key);
-    this.set(this.list().filter((o) => o.clientId !== clientId));
+    this.machine.discard(clientId);
   }
 
   /** Chooses files for the next message; they upload while the agent goes on writing (P1). */
@@ -134,7 +133,7 @@ export class Outbox {
     const uploads = changed(o.uploads);
     const failed = uploads.find((u) => u.error);
     const ready = uploads.every((u) => u.part);
-    this.change(o.clientId, {
+    this.machine.change(o.clientId, {
       uploads,
       state: failed ? 'failed' : ready ? 'queued' : 'uploading',
       error: failed?.error,
@@ -154,38 +153,27 @@ export class Outbox {
   }
 
   private async sendOne(o: Outgoing): Promise<void> {
-    this.change(o.clientId, { state: 'sending' });
     const parts: Part[] = o.text ? [{ kind: 'text', text: o.text }] : [];
     for (const u of o.uploads) if (u.part) parts.push(u.part);
     try {
       await this.client.command('send', { conversation: o.conversation, client_id: o.clientId, parts });
-      // Safe now; the event with this client id takes its place.
-      this.change(o.clientId, { state: 'accepted' });
-      this.flush();
+      this.machine.accepted(o.clientId);
     } catch (err) {
       if (!(err instanceof CommandError)) throw err;
       if (err.unsettled || err.code === 'offline') {
-        this.change(o.clientId, { state: 'queued' });
+        this.machine.change(o.clientId, { state: 'queued' });
         // A line that is up but did not answer in time: the same client id makes another try harmless.
         if (err.code === 'timeout') this.flush();
       } else if (temporary.has(err.code)) {
-        this.change(o.clientId, { state: 'queued' });
-        this.pause ??= setTimeout(() => {
-          this.pause = undefined;
-          this.flush();
-        }, pauseTime);
+        this.machine.later(o.clientId);
       } else {
-        this.change(o.clientId, { state: 'failed', error: { code: err.code, text: err.message } });
+        this.machine.change(o.clientId, { state: 'failed', error: { code: err.code, text: err.message } });
       }
     }
   }
 
   private list(): Outgoing[] {
     return this.store.getState().outgoing;
-  }
-
-  private change(clientId: string, change: Partial<Outgoing>): void {
-    this.set(this.list().map((o) => (o.clientId === clientId ? { ...o, ...change } : o)));
   }
 
   private set(outgoing: Outgoing[]): void {

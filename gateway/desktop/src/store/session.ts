@@ -1,6 +1,7 @@
 // What a reload of this tab brings back besides the events: the focus, where each transcript was scrolled to, and
 // messages that the gateway had not confirmed. Kept in sessionStorage: it dies with the tab.
 
+import { restored } from '@parley/shared/outbox';
 import type { Outgoing } from './state';
 
 const focusKey = 'parley.focus';
@@ -18,7 +19,7 @@ export function keepFocus(id: string | null): void {
 /** Messages to be sent again under their client ids; what was still uploading could not be kept. */
 export function keptOutgoing(user: string): Outgoing[] {
   const kept = read<{ user: string; list: Outgoing[] }>(outgoingKey);
-  return kept?.user === user ? kept.list.map((o) => ({ ...o, state: o.state === 'failed' ? 'failed' : 'queued' })) : [];
+  return kept?.user === user ? restored(kept.list) : [];
 }
 
 export function keepOutgoing(user: string, list: Outgoing[]): void {

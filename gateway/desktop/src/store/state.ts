@@ -1,3 +1,4 @@
+import type { OutgoingState } from '@parley/shared/outbox';
 import type { AgentState, Board, Offer, Part, User } from '@parley/shared/protocol';
 import { createStore } from 'zustand/vanilla';
 import type { Link } from '../socket/client';
@@ -39,7 +40,7 @@ export interface Outgoing {
   text: string;
   uploads: Upload[];
   /** Accepted: durable at the gateway, its event has not come yet. */
-  state: 'uploading' | 'queued' | 'sending' | 'accepted' | 'failed';
+  state: OutgoingState;
   error?: Trouble;
 }
 

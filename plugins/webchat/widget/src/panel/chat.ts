@@ -1,6 +1,7 @@
 // The chat's life: who the visitor is, what was said, what waits to be sent.
 // It knows no DOM but WebSocket and fetch.
 import { randomId } from '@parley/shared/id'
+import { type Outbox, type OutgoingState, outbox, restored } from '@parley/shared/outbox'
 import { type Connection, connection, type Status } from './connection'
 import { apply, nothing, type View } from './fold'
 import type { ClientFrame, Cursor, EventFrame, Fields, FilePart, ServerFrame } from './protocol'
@@ -18,6 +19,9 @@ export interface Pending {
   file?: File
   progress?: number
 }
+
+/** The same as the outbox has it. */
+type Outgoing = Omit<Pending, 'state'> & { state: OutgoingState }
 
 export interface State {
   status: Status
@@ -47,7 +51,6 @@ const typingLasts = 6_000
 const typingEvery = 3_000
 const typingEnds = 5_000
 const receiptDelay = 250
-const retryDelay = 1_500
 const requestTimeout = 10_000
 
 export class Chat {
@@ -62,14 +65,14 @@ export class Chat {
   }
   private readonly listeners = new Set<() => void>()
   private readonly connection: Connection
+  private outgoing: Outgoing[] = []
+  private readonly outbox: Outbox<Outgoing>
   private readonly requests = new Map<
     string,
     { done: (f: ServerFrame) => void; failed: (e: Error) => void }
   >()
   private readonly urls = new Map<string, Promise<{ url: string; until: number }>>()
   private readonly now: () => number
-  /** What was sent over this connection: once is enough. */
-  private readonly sent = new Set<string>()
   private uploads: Promise<void> = Promise.resolve()
   private toldPage = ''
   private registering = false
@@ -80,11 +83,16 @@ export class Chat {
   private typingTimer: ReturnType<typeof setTimeout> | undefined
   private typingOff: ReturnType<typeof setTimeout> | undefined
   private receiptTimer: ReturnType<typeof setTimeout> | undefined
-  private retryTimer: ReturnType<typeof setTimeout> | undefined
   private lastId = 0
 
   constructor(private readonly opts: Options) {
     this.now = opts.now ?? Date.now
+    this.outbox = outbox<Outgoing>({
+      list: () => this.outgoing,
+      keep: (list) => this.keep(list),
+      open: () => this.live && this.state.status === 'online' && this.token !== '',
+      send: (p) => this.send(p),
+    })
     this.connection = connection(opts.url, {
       hello: () => this.hello(),
       frame: (f) => this.frame(f),
@@ -92,7 +100,7 @@ export class Chat {
         if (status !== 'online') {
           this.live = false
           this.registering = false
-          this.sent.clear()
+          this.outbox.lost()
           for (const r of this.requests.values()) r.failed(new Error('offline'))
           this.requests.clear()
           this.patch({ status, typing: null })
@@ -100,8 +108,9 @@ export class Chat {
       },
     })
     try {
-      const kept = JSON.parse(opts.session.get('outbox') || '[]') as Pending[]
-      this.state.pending = kept.filter((p) => p.clientId && p.frame)
+      const kept = JSON.parse(opts.session.get('outbox') || '[]') as Outgoing[]
+      this.outgoing = restored(kept.filter((p) => p.clientId && p.frame))
+      this.state.pending = this.outgoing.map(shown)
     } catch {}
     this.state.ready = !this.token
   }
@@ -139,7 +148,7 @@ export class Chat {
   }
 
   stop(): void {
-    clearTimeout(this.retryTimer)
+    this.outbox.stop()
     clearTimeout(this.receiptTimer)
     clearTimeout(this.typingTimer)
     clearTimeout(this.typingOff)
@@ -168,21 +177,20 @@ export class Chat {
   fresh(): void {
     this.opts.local.set('conversation', '')
     this.patch({ view: nothing, queue: null, typing: null, problem: '' })
-    this.keepPending(this.state.pending.filter((p) => p.frame.t === 'start' && p.state === 'waiting'))
+    this.keep(this.outgoing.filter((p) => p.frame.t === 'start' && p.state !== 'failed'))
   }
 
   attach(file: File): void {
     const clientId = randomId()
     const part: FilePart = { blob: '', name: file.name, mime: file.type, size: file.size }
-    const one: Pending = {
+    this.outbox.add({
       clientId,
       at: new Date(this.now()).toISOString(),
       frame: { t: 'message', parts: [{ kind: 'file', file: part }] },
-      state: 'waiting',
+      state: 'uploading',
       file,
       progress: 0,
-    }
-    this.keepPending([...this.state.pending, one])
+    })
     this.uploadNext(clientId)
   }
 
@@ -193,14 +201,14 @@ export class Chat {
 
   /** Tries a failed message again, under its old id. */
   again(clientId: string): void {
-    this.change(clientId, { state: 'waiting' })
-    const one = this.state.pending.find((p) => p.clientId === clientId)
-    if (one?.file) this.uploadNext(clientId)
+    const uploads = this.find(clientId)?.file !== undefined
+    this.outbox.change(clientId, { state: uploads ? 'uploading' : 'queued' })
+    if (uploads) this.uploadNext(clientId)
     else this.flush()
   }
 
   discard(clientId: string): void {
-    this.keepPending(this.state.pending.filter((p) => p.clientId !== clientId))
+    this.outbox.discard(clientId)
   }
 
   /** The customer types, or stopped. */
@@ -245,20 +253,18 @@ export class Chat {
   }
 
   private async upload(clientId: string): Promise<void> {
-    const one = this.state.pending.find((p) => p.clientId === clientId)
+    const one = this.find(clientId)
     if (!one?.file) return
     try {
       const grant = await this.request({ t: 'grant' })
       if (grant.t !== 'grant') throw new Error('no grant')
-      const part = await upload(one.file, grant, (progress) => this.change(clientId, { progress }))
-      this.keepPending(
-        this.state.pending.map((p) =>
-          p.clientId === clientId ? without(p, { ...p.frame, parts: [part] }) : p,
-        ),
+      const part = await upload(one.file, grant, (progress) => this.outbox.change(clientId, { progress }))
+      this.keep(
+        this.outgoing.map((p) => (p.clientId === clientId ? uploaded(p, { ...p.frame, parts: [part] }) : p)),
       )
       this.flush()
     } catch (e) {
-      this.change(clientId, { state: 'failed', code: e instanceof Error ? e.message : 'upload' })
+      this.outbox.change(clientId, { state: 'failed', code: e instanceof Error ? e.message : 'upload' })
     }
   }
 
@@ -330,9 +336,9 @@ export class Chat {
         return
       case 'accepted': {
         const { client_id = '' } = f
-        const one = this.state.pending.find((p) => p.clientId === client_id)
         // A message stays in sight until its event comes.
-        if (one?.frame.t !== 'message') this.discard(client_id)
+        if (this.find(client_id)?.frame.t === 'message') this.outbox.accepted(client_id)
+        else this.discard(client_id)
         return
       }
       case 'refused':
@@ -378,21 +384,19 @@ export class Chat {
     this.patch(change)
     if (f.type === 'message/1' && f.head.client_id) this.discard(f.head.client_id)
     if (f.type === 'conversation.ended/1') {
-      this.keepPending(this.state.pending.filter((p) => p.frame.t !== 'end'))
+      this.keep(this.outgoing.filter((p) => p.frame.t !== 'end'))
     }
     this.receiptSoon()
   }
 
   private refused(clientId: string, code: string, retry: boolean): void {
-    this.sent.delete(clientId)
     if (retry) {
-      clearTimeout(this.retryTimer)
-      this.retryTimer = setTimeout(() => this.flush(), retryDelay)
+      this.outbox.later(clientId)
       return
     }
-    const one = this.state.pending.find((p) => p.clientId === clientId)
+    const one = this.find(clientId)
     if (!one) return
-    if (one.frame.t === 'message') this.change(clientId, { state: 'failed', code })
+    if (one.frame.t === 'message') this.outbox.change(clientId, { state: 'failed', code })
     else {
       this.discard(clientId)
       if (one.frame.t === 'start') this.patch({ problem: code })
@@ -402,34 +406,32 @@ export class Chat {
   private queue(frame: Pending['frame']): void {
     const clientId = randomId()
     const at = new Date(this.now()).toISOString()
-    this.keepPending([...this.state.pending, { clientId, at, frame, state: 'waiting' }])
+    this.outbox.add({ clientId, at, frame, state: 'queued' })
     this.connection.open()
     this.nudge()
     this.flush()
   }
 
-  /** Sends, in order, what is not durable; a repeat is the same message. */
+  /** Sends what is not durable. */
   private flush(): void {
-    if (this.state.status !== 'online') return
-    const waiting = this.state.pending.filter((p) => p.state === 'waiting' && !p.file)
-    if (!this.token) {
+    if (this.state.status === 'online' && !this.token) {
       // A start's visitor is made first: the token must be kept before
       // anything is stored under it.
-      if (waiting.some((p) => p.frame.t === 'start') && !this.registering) {
-        this.registering = this.connection.send({ t: 'register' })
-      }
-      return
-    }
-    if (!this.live) return
-    for (const p of waiting) {
-      if (this.sent.has(p.clientId)) continue
-      this.sent.add(p.clientId)
-      this.connection.send({
-        ...p.frame,
-        client_id: p.clientId,
-        ...(p.frame.t === 'start' && { page: this.opts.page() }),
-      })
-    }
+      const starts = this.outgoing.some((p) => p.frame.t === 'start' && p.state === 'queued')
+      if (starts && !this.registering) this.registering = this.connection.send({ t: 'register' })
+    } else this.outbox.flush()
+  }
+
+  private send({ clientId, frame }: Outgoing): void {
+    this.connection.send({
+      ...frame,
+      client_id: clientId,
+      ...(frame.t === 'start' && { page: this.opts.page() }),
+    })
+  }
+
+  private find(clientId: string): Outgoing | undefined {
+    return this.outgoing.find((p) => p.clientId === clientId)
   }
 
   private receiptSoon(): void {
@@ -466,15 +468,12 @@ export class Chat {
     this.opts.local.set('read', keep)
   }
 
-  private change(clientId: string, change: Partial<Pending>): void {
-    this.keepPending(this.state.pending.map((p) => (p.clientId === clientId ? { ...p, ...change } : p)))
-  }
-
-  private keepPending(pending: Pending[]): void {
+  private keep(outgoing: Outgoing[]): void {
+    this.outgoing = outgoing
     // Files cannot be kept over a reload.
-    const kept = pending.filter((p) => !p.file)
+    const kept = outgoing.filter((p) => !p.file)
     this.opts.session.set('outbox', kept.length ? JSON.stringify(kept) : '')
-    this.patch({ pending })
+    this.patch({ pending: outgoing.map(shown) })
   }
 
   private patch(change: Partial<State>): void {
@@ -483,7 +482,12 @@ export class Chat {
   }
 }
 
-function without(p: Pending, frame: Pending['frame']): Pending {
+function uploaded(p: Outgoing, frame: Pending['frame']): Outgoing {
   const { file: _, progress: __, ...rest } = p
-  return { ...rest, frame }
+  return { ...rest, frame, state: 'queued' }
+}
+
+/** What the panel shows of a message: it is failed, or it waits, whatever the outbox does with it. */
+function shown(p: Outgoing): Pending {
+  return { ...p, state: p.state === 'failed' ? 'failed' : 'waiting' }
 }
