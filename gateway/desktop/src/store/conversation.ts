@@ -1,6 +1,7 @@
 // One conversation as the desktop knows it, and how events change it: the same idea as the server's
 // fold (DESIGN.md 1.1). A value is never changed in place; foldEvents returns a new one.
 
+import { advance, type Mark } from '@parley/shared/fold';
 import type {
   Author,
   Capabilities,
@@ -14,11 +15,6 @@ import type {
   Target,
 } from '@parley/shared/protocol';
 import type { LineItem, MessageItem, TimelineItem } from './timeline';
-
-export interface Mark {
-  delivered: number;
-  read: number;
-}
 
 export interface AgentInside {
   id: string;
@@ -308,9 +304,7 @@ function applySettled(c: Conversation, e: Of<'message.settled/1'>): void {
 
 function applyReceipt(c: Conversation, e: Of<'receipt/1'>): void {
   const who = markKey(e.head.by);
-  const old = c.marks[who] ?? { delivered: 0, read: 0 };
-  const read = Math.max(old.read, e.head.read ?? 0);
-  c.marks = { ...c.marks, [who]: { delivered: Math.max(old.delivered, e.head.delivered ?? 0, read), read } };
+  c.marks = { ...c.marks, [who]: advance(c.marks[who] ?? { delivered: 0, read: 0 }, e.head) };
 }
 
 function applyPeople(c: Conversation, e: Of<'participant.joined/1'> | Of<'participant.left/1'>): void {

@@ -1,6 +1,7 @@
 // What a batch of frames changes in the desktop's state. It has no side effects: what else has to
 // be done (ask for missing events, ring, notify) is returned as effects.
 
+import { order } from '@parley/shared/fold';
 import type { ConversationEvent, EventFrame, ServerFrame } from '@parley/shared/protocol';
 import { type Conversation, emptyConversation, foldEvents } from './conversation';
 import type { DeskState } from './state';
@@ -151,8 +152,9 @@ function applyEvents(s: DeskState, run: EventFrame[], effects: Effect[]): DeskSt
   let asked = known.asked;
   const fresh: ConversationEvent[] = [];
   for (const f of run) {
-    if (f.seq <= seq) continue;
-    if (f.prev > seq) {
+    const place = order(seq, f);
+    if (place === 'repeat') continue;
+    if (place === 'gap') {
       if (asked !== seq) effects.push({ kind: 'watch', conversation: id, after: seq });
       asked = seq;
       continue;

@@ -1,5 +1,6 @@
 // A conversation is the fold of its events: pure, so that a reload, a second
 // tab and a reconnect all show the same.
+import { advance, order } from '@parley/shared/fold'
 import type { Part as StoredPart } from '@parley/shared/protocol'
 import type { EventFrame, FilePart } from './protocol'
 
@@ -59,15 +60,12 @@ export const nothing: View = {
  * one are missing and must be asked for again.
  */
 export function apply(view: View, ev: EventFrame): View | 'gap' {
-  if (ev.conversation !== view.conversation) {
-    if (ev.prev !== 0) return 'gap'
-    view = { ...nothing, conversation: ev.conversation, open: true }
-  } else if (ev.seq <= view.seq) {
-    return view
-  } else if (ev.prev > view.seq) {
-    return 'gap'
-  }
-  return step({ ...view, seq: ev.seq }, ev)
+  const { conversation, seq } = ev
+  const same = conversation === view.conversation
+  const place = order(same ? view.seq : 0, ev)
+  if (place === 'gap') return 'gap'
+  if (place === 'repeat') return view
+  return step(same ? { ...view, seq } : { ...nothing, conversation, seq, open: true }, ev)
 }
 
 function step(view: View, ev: EventFrame): View {
@@ -75,13 +73,8 @@ function step(view: View, ev: EventFrame): View {
     case 'message/1':
       return message(view, ev)
     case 'receipt/1': {
-      const { by, delivered = 0, read = 0 } = ev.head
-      if (by.kind === 'customer') return view
-      return {
-        ...view,
-        delivered: Math.max(view.delivered, delivered, read),
-        read: Math.max(view.read, read),
-      }
+      if (ev.head.by.kind === 'customer') return view
+      return { ...view, ...advance(view, ev.head) }
     }
     case 'participant.joined/1': {
       const { who } = ev.head
