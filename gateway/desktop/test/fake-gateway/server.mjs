@@ -2,12 +2,19 @@
 // desktop with the gateway's headers, and /__fake/<call> for tests to act as customers and to break
 // things.
 
+/**
+ * @import { IncomingMessage, ServerResponse } from 'node:http'
+ * @import { AckFrame, ClientFrame, Commands, FileRef, Problem, Routes, ServerFrame, Summary, User } from '@parley/shared/protocol'
+ * @import { Agent, Chat } from './world.mjs'
+ */
+
 import { randomUUID } from 'node:crypto';
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { WebSocketServer } from 'ws';
-import { fault, World } from './world.mjs';
+import { World } from './texts.mjs';
+import { fault, serviceRef } from './world.mjs';
 
 const types = {
   '.html': 'text/html; charset=utf-8',
@@ -29,17 +36,23 @@ const policy = [
   "form-action 'self'",
   "frame-ancestors 'none'",
 ].join('; ');
+/** @type {Record<string, number>} */
 const statuses = { not_found: 404, denied: 403 };
 const password = 'parley-demo';
 
-export async function startFake({ port = 0, root, ...rules } = {}) {
+/** @typedef {{ port?: number, root: string, offerTimeout?: number, wrapup?: number, capacity?: number }} Options */
+
+/** @param {Options} options */
+export async function startFake({ port = 0, root, ...rules }) {
   const world = new World(rules);
+  /** @type {Map<string | undefined, User>} */
   const sessions = new Map();
+  /** @type {any} */
   const fake = { world, sessions, refuse: false, mute: false, breakAt: '', sockets: new Set(), received: [] };
 
   const http = createServer((req, res) => {
     handle(fake, root, req, res).catch((err) => {
-      if (!res.headersSent) reply(res, statuses[err.code] ?? 409, { detail: err.message, code: err.code });
+      if (!res.headersSent) refuse(res, statuses[err.code] ?? 409, err.code, err.message);
     });
   });
   const wss = new WebSocketServer({ noServer: true, maxPayload: 64 << 10 });
@@ -51,8 +64,8 @@ export async function startFake({ port = 0, root, ...rules } = {}) {
     }
     wss.handleUpgrade(req, socket, head, (ws) => serve(fake, ws, user));
   });
-  await new Promise((resolve) => http.listen(port, '127.0.0.1', resolve));
-  const address = http.address();
+  await new Promise((resolve) => http.listen(port, '127.0.0.1', () => resolve(null)));
+  const address = /** @type {import('node:net').AddressInfo} */ (http.address());
   fake.url = `http://127.0.0.1:${address.port}`;
   fake.close = async () => {
     world.stop();
@@ -84,6 +97,7 @@ async function handle(fake, root, req, res) {
 
 async function control(fake, name, args, res) {
   const { world } = fake;
+  /** @type {any} */
   let result = null;
   if (name === 'kill') fake.kill(args.ms ?? 0);
   else if (name === 'set') Object.assign(fake, args);
@@ -92,92 +106,120 @@ async function control(fake, name, args, res) {
   reply(res, 200, { result: result?.id ?? null });
 }
 
+/**
+ * @param {any} fake
+ * @param {IncomingMessage} req
+ * @param {ServerResponse} res
+ * @param {string} path
+ * @param {URL} url
+ */
 async function api(fake, req, res, path, url) {
-  const { world, sessions } = fake;
-  if (req.method !== 'GET' && req.headers['parley-csrf'] !== '1')
-    return reply(res, 403, { detail: 'forged', code: 'forged' });
+  /** @type {World} */
+  const world = fake.world;
+  const { sessions } = fake;
+  if (req.method !== 'GET' && req.headers['parley-csrf'] !== '1') return refuse(res, 403, 'forged', 'forged');
   if (path === '/login') {
     const { login, password: given } = await json(req);
     const user = world.users.find((u) => u.login === login);
     if (fake.loginWait) {
       res.setHeader('Retry-After', String(fake.loginWait));
-      return reply(res, 429, { detail: 'too many requests, try again later', code: 'rate_limited' });
+      return refuse(res, 429, 'rate_limited', 'too many requests, try again later');
     }
-    if (!user || given !== password) return reply(res, 401, { detail: 'wrong login or password', code: 'credentials' });
+    if (!user || given !== password) return refuse(res, 401, 'credentials', 'wrong login or password');
     const token = randomUUID();
     sessions.set(token, user);
     res.setHeader('Set-Cookie', `parley=${token}; Path=/; HttpOnly; SameSite=Lax`);
-    return reply(res, 200, { user });
+    return answer('POST /login', res, { user, expires: new Date(Date.now() + 43_200_000).toISOString() });
   }
   const user = userOf(fake, req);
-  if (!user) return reply(res, 401, { detail: 'log in first', code: 'unauthenticated' });
+  if (!user) return refuse(res, 401, 'unauthenticated', 'log in first');
   const part = path.split('/').slice(1);
   if (path === '/logout') {
     sessions.delete(tokenOf(req));
     return reply(res, 204);
   }
-  if (path === '/me') return reply(res, 200, user);
+  if (path === '/me') return answer('GET /me', res, user);
   if (part[0] === 'contacts') {
     if (part[1]) {
       const contact = world.contacts.find((c) => c.id === part[1]);
       if (!contact) throw fault('not_found');
-      return reply(res, 200, contact);
+      return answer('GET /contacts/{id}', res, contact);
     }
     const q = (url.searchParams.get('q') ?? '').toLowerCase();
-    return reply(res, 200, { items: world.contacts.filter((c) => JSON.stringify(c).toLowerCase().includes(q)) });
+    const items = world.contacts.filter((c) => JSON.stringify(c).toLowerCase().includes(q));
+    return answer('GET /contacts', res, { items });
   }
   if (path === '/directory') {
-    return reply(res, 200, {
+    return answer('GET /directory', res, {
       agents: [...world.agents.values()].map((a) => ({ id: a.user.id, name: a.user.name, status: a.status })),
       services: world.services.map((s) => ({ id: s.id, name: s.name })),
     });
   }
   if (part[0] === 'files') {
     const suffix = url.searchParams.get('thumbnail') ? '?thumbnail=true' : '';
-    return reply(res, 200, {
+    return answer('GET /files/{id}/url', res, {
       url: `/files/${part[1]}${suffix}`,
       expires: new Date(Date.now() + 300_000).toISOString(),
     });
   }
   if (path === '/senders') {
-    if (fake.noSenders) return reply(res, 500, { detail: 'broken', code: 'internal' });
-    return reply(res, 200, { senders: world.senders(user) });
+    if (fake.noSenders) return refuse(res, 500, 'internal', 'broken');
+    return answer('GET /senders', res, { senders: world.senders(user) });
   }
   if (path === '/conversations') {
     const phase = url.searchParams.get('phase');
-    return reply(res, 200, { conversations: recent(world, user).filter((c) => !phase || c.phase === phase) });
+    const conversations = recent(world, user).filter((c) => !phase || c.phase === phase);
+    return answer('GET /conversations', res, { conversations });
   }
   if (part[0] === 'conversations') {
-    const c = world.conversation(part[1]);
-    if (part[2] === 'files') return reply(res, 201, { file: await receive(fake, req) });
+    const c = world.conversation(part[1] ?? '');
+    if (part[2] === 'files')
+      return answer('POST /conversations/{id}/files', res, { file: await receive(fake, req) }, 201);
     if (part[2] === 'events') {
       const after = Number(url.searchParams.get('after') ?? 0);
       const limit = Number(url.searchParams.get('limit') ?? 100);
-      return reply(res, 200, { events: c.events.filter((e) => e.seq > after).slice(0, limit) });
+      const events = c.events.filter((e) => e.seq > after).slice(0, limit);
+      return answer('GET /conversations/{id}/events', res, { events });
     }
-    return reply(res, 200, { id: c.id, info: world.infoView(c) });
+    return answer('GET /conversations/{id}', res, { ...summary(world, c), info: world.infoView(c) });
   }
   throw fault('not_found');
 }
 
+/**
+ * @param {World} world
+ * @param {User} user
+ */
 function recent(world, user) {
   return [...world.conversations.values()]
     .filter((c) => c.had.has(user.id) || c.joined.has(user.id) || c.parked === user.id)
     .sort((a, b) => (a.startedAt < b.startedAt ? 1 : -1))
-    .map((c) => ({
-      id: c.id,
-      phase: c.phase,
-      display: c.parked ? 'parked' : c.joined.size > 0 ? 'active' : c.phase === 'open' ? 'queued' : c.phase,
-      channel: c.channel,
-      icon: c.icon,
-      title: c.title,
-      service: c.service ? { id: c.service.id, name: c.service.name } : null,
-      account: c.account,
-      customer: { name: c.name },
-      ...(c.address ? { address: c.address } : {}),
-      started_at: c.startedAt,
-      ended_at: c.endedAt,
-    }));
+    .map((c) => summary(world, c));
+}
+
+/**
+ * @param {World} world
+ * @param {Chat} c
+ * @returns {Summary}
+ */
+function summary(world, c) {
+  return {
+    id: c.id,
+    phase: c.phase,
+    display: c.parked ? 'parked' : c.joined.size > 0 ? 'active' : c.phase === 'open' ? 'queued' : c.phase,
+    channel: c.channel,
+    icon: c.icon,
+    title: c.title,
+    service: serviceRef(c) ?? undefined,
+    account: c.account,
+    customer: { name: c.name },
+    address: c.address,
+    agents: [...c.joined.keys(), ...c.had].map((id) => ({ id, name: world.agent(id).user.name })),
+    flagged: c.flagged ?? false,
+    started_at: c.startedAt,
+    ended_at: c.endedAt ?? undefined,
+    seq: c.events.length,
+  };
 }
 
 /** Reads the one file of a multipart form; it handles as much of RFC 7578 as browsers send. */
@@ -192,7 +234,14 @@ async function receive(fake, req) {
   return addFile(fake.world, name, mime, content);
 }
 
+/**
+ * @param {World} world
+ * @param {string} name
+ * @param {string} mime
+ * @param {Buffer} content
+ */
 export function addFile(world, name, mime, content) {
+  /** @type {FileRef} */
   const file = { blob: randomUUID(), name, mime, size: content.length, ...pngSize(mime, content) };
   world.files.set(file.blob, { file, content });
   return file;
@@ -224,19 +273,35 @@ function serveDesktop(root, path, res) {
 
 // --- the socket
 
+/**
+ * @param {any} fake
+ * @param {any} ws
+ * @param {User} user
+ */
 function serve(fake, ws, user) {
-  const { world } = fake;
-  const agent = world.agents.get(user.id);
+  /** @type {World} */
+  const world = fake.world;
+  const agent = world.agent(user.id);
   const s = { ws, user, board: false, reading: new Map() };
   fake.sockets.add(s);
+  /** @param {ServerFrame} frame */
   const out = (frame) => !fake.mute && ws.readyState === 1 && ws.send(JSON.stringify(frame));
+  /**
+   * @param {Chat} c
+   * @param {number} after
+   */
   const read = (c, after) => {
     s.reading.set(c.id, true);
     for (const e of c.events) if (e.seq > after) out({ t: 'event', conversation: c.id, ...e });
     out({ t: 'live', conversation: c.id });
   };
+  /**
+   * @param {Chat} c
+   * @param {number} after
+   */
   const joined = (c, after) => {
-    out({ t: 'joined', conversation: c.id, state: c.joined.get(user.id).state, info: world.infoView(c) });
+    const state = c.joined.get(user.id)?.state ?? 'joined';
+    out({ t: 'joined', conversation: c.id, state, info: world.infoView(c) });
     if (c.present !== undefined) out({ t: 'presence', conversation: c.id, on: c.present });
     read(c, after);
   };
@@ -285,6 +350,7 @@ function serve(fake, ws, user) {
   };
 
   ws.on('message', (data) => {
+    /** @type {ClientFrame | Command} */
     const f = JSON.parse(String(data));
     fake.received.push({ user: user.login, ...f });
     if (fake.mute) return;
@@ -338,7 +404,16 @@ function serve(fake, ws, user) {
   });
 }
 
+/** @typedef {{ [N in keyof Commands]: { t: 'cmd', id: string, cmd: N } & Commands[N] }[keyof Commands]} Command */
+
+/**
+ * @param {World} world
+ * @param {Agent} agent
+ * @param {any} f
+ * @returns {ServerFrame}
+ */
 function run(world, agent, f) {
+  /** @type {{ [N in keyof Commands]: () => Partial<AckFrame> | undefined | void }} */
   const commands = {
     ready: () => world.setReady(agent),
     not_ready: () => world.askNotReady(agent, f.reason),
@@ -359,7 +434,7 @@ function run(world, agent, f) {
     recent_seen: () => world.recentSeen(agent),
   };
   try {
-    const command = commands[f.cmd];
+    const command = commands[/** @type {keyof Commands} */ (f.cmd)];
     if (!command) throw fault('malformed');
     return { t: 'ack', id: f.id, ok: true, ...command() };
   } catch (err) {
@@ -378,6 +453,34 @@ function userOf(fake, req) {
   return fake.sessions.get(tokenOf(req));
 }
 
+/**
+ * Answers a route as the gateway does.
+ * @template {keyof Routes} R
+ * @param {R} _route
+ * @param {ServerResponse} res
+ * @param {Routes[R]['answer']} body
+ */
+function answer(_route, res, body, status = 200) {
+  reply(res, status, body);
+}
+
+/**
+ * @param {ServerResponse} res
+ * @param {number} status
+ * @param {string} code
+ * @param {string} detail
+ */
+function refuse(res, status, code, detail) {
+  /** @type {Problem} */
+  const problem = { title: '', status, code, detail };
+  reply(res, status, problem);
+}
+
+/**
+ * @param {ServerResponse} res
+ * @param {number} status
+ * @param {unknown} [body]
+ */
 function reply(res, status, body) {
   res.statusCode = status;
   res.setHeader('Content-Type', 'application/json');

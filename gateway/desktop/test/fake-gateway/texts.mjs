@@ -1,9 +1,13 @@
 // Text messages in the fake contact centre: senders, exchanges that agents begin, join and settle,
-// parking, direct numbers, and what waits in Recent (SPEC N, O). These are methods of World.
+// parking, direct numbers, and what waits in Recent (SPEC N, O).
+
+/** @import { Agent, Chat } from './world.mjs' */
+/** @import { Capabilities, Commands, RecentFrame, Sender, StatusHead, User } from '@parley/shared/protocol' */
 
 import { randomUUID } from 'node:crypto';
-import { fault } from './world.mjs';
+import { ChatWorld, fault } from './world.mjs';
 
+/** @type {Capabilities} */
 const capabilities = {
   text: true,
   files: true,
@@ -17,10 +21,14 @@ const capabilities = {
   medium: 'chat',
 };
 
-export const texts = {
-  /** Numbers that an agent may text from. */
+export class World extends ChatWorld {
+  /**
+   * Numbers that an agent may text from.
+   * @param {User} user
+   * @returns {Sender[]}
+   */
   senders(user) {
-    if (!user.privileges.includes('sms')) throw fault('denied');
+    if (!user.privileges?.includes('sms')) throw fault('denied');
     return this.lines
       .filter((l) => !l.owner || l.owner === user.id)
       .map((l) => ({
@@ -33,9 +41,10 @@ export const texts = {
         max_length: 1600,
         files: true,
       }));
-  },
+  }
 
   exchange(line, address, kind) {
+    /** @type {Chat} */
     const c = {
       id: randomUUID(),
       channel: 'sms',
@@ -61,35 +70,36 @@ export const texts = {
     this.append(
       c,
       'conversation.started/1',
-      { kind, channel: 'sms', endpoint: { account: line.id, thread: address }, capabilities: c.capabilities },
-      { address },
+      { id: c.id, kind, channel: 'sms', endpoint: { account: line.id, thread: address }, capabilities: c.capabilities },
+      { address, thread: address },
     );
     if (c.service) this.append(c, 'service.assigned/1', { service: c.service.id, rules: {} }, { name: c.service.name });
     return c;
-  },
+  }
 
   openExchange(line, address) {
     return [...this.conversations.values()].find(
       (c) => c.phase === 'open' && c.account?.id === line.id && c.address === address,
     );
-  },
+  }
 
   /** A customer texts a service's number: offered like a chat (N8). */
   smsStarts({ from = '+4930901820', text = 'Hello', queuedFor = 0 } = {}) {
     const c = this.exchange(this.lines[0], from, 'inbound');
     this.customerSays(c.id, { text });
     this.request(c, {
-      target: { kind: 'service', service: c.service.id },
+      target: { kind: 'service', service: c.service?.id },
       cause: 'start',
       since: new Date(Date.now() - queuedFor).toISOString(),
     });
     this.dispatch();
     return c;
-  },
+  }
 
   /** A customer texts an agent's own number: no offer, straight to that agent's Recent (O1). */
   directText({ login = 'ben', from = '+4930901820', text = 'Hello' } = {}) {
     const owner = this.users.find((u) => u.login === login);
+    if (!owner) throw fault('not_found');
     const line = this.lines.find((l) => l.owner === owner.id);
     let c = this.openExchange(line, from);
     if (!c) {
@@ -99,7 +109,7 @@ export const texts = {
     this.customerSays(c.id, { text });
     this.waits(c, owner.id);
     return c;
-  },
+  }
 
   /**
    * The customer replies: to the agents who have joined, or into the owner's Recent when the
@@ -113,41 +123,45 @@ export const texts = {
     c.parked = null;
     this.append(c, 'conversation.unparked/1', { owner, cause: 'reply' });
     this.request(c, { target: { kind: 'agent', agent: owner }, cause: 'reply' });
-    if (this.agents.get(owner).ready) this.dispatch();
+    if (this.agent(owner).ready) this.dispatch();
     else this.waits(c, owner);
-  },
+  }
 
   waits(c, owner) {
-    const a = this.agents.get(owner);
+    const a = this.agent(owner);
     a.recent.set(c.id, { unread: (a.recent.get(c.id)?.unread ?? 0) + 1, at: new Date().toISOString() });
     this.tell({ kind: 'recent', agent: a });
-  },
+  }
 
+  /**
+   * @param {Agent} a
+   * @returns {RecentFrame}
+   */
   recentView(a) {
     const items = [...a.recent].map(([conversation, r]) => ({ conversation, ...r }));
     return { unread: items.reduce((n, i) => n + i.unread, 0), items };
-  },
+  }
 
   recentSeen(a) {
     a.recent.clear();
     this.tell({ kind: 'recent', agent: a });
-  },
+  }
 
   setParked(c, owner, cause) {
     c.parked = owner;
     c.had.add(owner);
     this.append(c, 'conversation.parked/1', { owner, cause });
-  },
+  }
 
   /** Parks an exchange, as if it had been idle for the service's time (N16). */
   park(cid) {
     const c = this.conversation(cid);
-    const [owner] = [...c.joined].find(([, p]) => p.state === 'joined');
-    const a = this.agents.get(owner);
+    const [owner = ''] = [...c.joined].find(([, p]) => p.state === 'joined') ?? [];
+    const a = this.agent(owner);
     this.append(c, 'participant.left/1', { who: { kind: 'agent', agent: owner }, cause: 'idle' });
     this.setParked(c, owner, 'idle');
     this.part(c, a);
-  },
+  }
 
   enter(c, a) {
     c.parked = null;
@@ -163,19 +177,23 @@ export const texts = {
     this.tell({ kind: 'joined', conversation: c, agent: a });
     this.changed(a);
     return e.seq;
-  },
+  }
 
+  /**
+   * @param {Agent} a
+   * @param {Commands['text']} command
+   */
   text(a, { service, account, to, client_id }) {
     const line = this.lines.find((l) => (account ? l.id === account : l.service?.id === service));
     if (!line) throw fault('no_sender');
-    if (!a.user.privileges.includes('sms')) throw fault('denied');
+    if (!a.user.privileges?.includes('sms')) throw fault('denied');
     if (!/^\+[1-9]\d{6,14}$/.test(to) || to.startsWith('+49999')) throw fault('invalid_address');
     if (this.optedOut.has(to)) throw fault('opted_out');
     const open = this.openExchange(line, to);
     if (open) {
       if (client_id && open.begunBy === client_id) return { conversation: open.id, seq: 2 };
       const inside = [...open.joined].find(([, p]) => p.state === 'joined')?.[0] ?? open.parked;
-      const user = inside ? this.agents.get(inside).user : null;
+      const user = inside ? this.agent(inside).user : null;
       throw Object.assign(fault('thread_open'), {
         wire: {
           conversation: open.id,
@@ -187,8 +205,12 @@ export const texts = {
     const c = this.exchange(line, to, 'outbound');
     c.begunBy = client_id;
     return { conversation: c.id, seq: this.enter(c, a) };
-  },
+  }
 
+  /**
+   * @param {Agent} a
+   * @param {Commands['join']} command
+   */
   join(a, { conversation }) {
     const c = this.conversation(conversation);
     if (c.phase !== 'open') throw fault('ended');
@@ -196,33 +218,42 @@ export const texts = {
     if (c.parked) this.append(c, 'conversation.unparked/1', { owner: c.parked, cause: 'agent' });
     for (const r of [...c.requests]) this.cancelRequest(c, r, 'withdrawn');
     return { seq: this.enter(c, a) };
-  },
+  }
 
+  /**
+   * @param {Agent} a
+   * @param {Commands['settle']} command
+   */
   settle(a, { conversation, message, outcome }) {
     const c = this.mine(a, conversation);
     const e = this.append(c, 'message.settled/1', { message, outcome, by: a.user.id });
     if (outcome !== 'resend') this.append(c, 'message.status/1', { message, status: outcome, kind: 'manual' });
     return { seq: e.seq };
-  },
+  }
 
   /**
    * The carrier reports the status of an agent's message: of the latest one unless `message` names
    * another.
+   * @param {string} cid
+   * @param {StatusHead['status']} status
+   * @param {Partial<StatusHead> & { text?: string }} more
    */
   status(cid, status, { kind, code, text, message } = {}) {
     const c = this.conversation(cid);
-    const of = message ?? c.events.findLast((e) => e.type === 'message/1' && e.head.author.kind === 'agent').head.id;
+    const written = c.events.flatMap((e) =>
+      e.type === 'message/1' && e.head.author.kind === 'agent' ? e.head.id : [],
+    );
     this.append(
       c,
       'message.status/1',
-      { message: of, status, ...(kind ? { kind } : {}), ...(code ? { code } : {}) },
+      { message: message ?? written.at(-1) ?? '', status, ...(kind ? { kind } : {}), ...(code ? { code } : {}) },
       text ? { text } : undefined,
     );
-  },
+  }
 
   consent(cid, out, keyword) {
     const c = this.conversation(cid);
     c.optedOut = out;
     this.append(c, 'consent.changed/1', { out }, { keyword });
-  },
-};
+  }
+}

@@ -2,8 +2,9 @@
 // rules of SPEC.md that a desktop can see (A1-A16, R1-R4, Q1-Q2, T1-T6). It tells its sockets what
 // has changed and knows nothing of HTTP.
 
+/** @import { AccountRef, AgentState, AgentStatus, Author, Board, Bodies, Capabilities, Commands, Contact, ConversationInfo, FileRef, Heads, Offer, Part, ServiceInfo, StoredEvent, Target, User } from '@parley/shared/protocol' */
+
 import { randomUUID } from 'node:crypto';
-import { texts } from './texts.mjs';
 
 const capabilities = {
   text: true,
@@ -21,6 +22,7 @@ const capabilities = {
 const chatFeatures = ['files', 'flag', 'links', 'page', 'read', 'typing'];
 const textFeatures = ['counter', 'files', 'flag', 'links'];
 
+/** @type {Set<string>} */
 const agentOnly = new Set([
   'service.assigned/1',
   'endpoint.added/1',
@@ -39,10 +41,73 @@ const agentOnly = new Set([
   'conversation.concluded/1',
 ]);
 
-export class World {
+/**
+ * @typedef {Omit<ServiceInfo, 'features'> & { features?: string[] }} Service
+ * @typedef {{ state: 'joined' | 'wrapup', until?: string, timer?: NodeJS.Timeout }} Place
+ *
+ * @typedef {object} Agent
+ * @property {number} seq
+ * @property {User} user
+ * @property {boolean} ready
+ * @property {string} reason
+ * @property {string} [shownReason]
+ * @property {string} pending
+ * @property {string} since
+ * @property {boolean} loggedIn
+ * @property {AgentStatus} status
+ * @property {Map<string, { unread: number, at: string }>} recent
+ * @property {Presented | null} offer
+ *
+ * @typedef {object} Request
+ * @property {string} id
+ * @property {Target} target
+ * @property {string} cause
+ * @property {string} since
+ * @property {string} invitedBy
+ * @property {boolean} transfer
+ * @property {'queued' | 'offered'} state
+ * @property {Set<string>} declinedBy
+ * @property {Presented | null} offer
+ *
+ * @typedef {object} Presented
+ * @property {string} id
+ * @property {Chat} c
+ * @property {Request} r
+ * @property {Agent} a
+ * @property {string} at
+ * @property {string} expires
+ * @property {number} queued
+ * @property {NodeJS.Timeout} [timer]
+ *
+ * @typedef {object} Chat
+ * @property {string} id
+ * @property {string} channel
+ * @property {string} title
+ * @property {string} icon
+ * @property {Capabilities} capabilities
+ * @property {AccountRef} account
+ * @property {Service | null} service
+ * @property {string} [address]
+ * @property {string} name
+ * @property {'open' | 'ended' | 'concluded'} phase
+ * @property {StoredEvent[]} events
+ * @property {string} startedAt
+ * @property {string | null} endedAt
+ * @property {Map<string, Place>} joined
+ * @property {Set<string>} had
+ * @property {Request[]} requests
+ * @property {boolean} [flagged]
+ * @property {boolean} [present]
+ * @property {string | null} [parked]
+ * @property {boolean} [optedOut]
+ * @property {string} [begunBy]
+ */
+
+export class ChatWorld {
   constructor({ offerTimeout = 30_000, wrapup = 120_000, capacity = 4 } = {}) {
     this.offerTimeout = offerTimeout;
     this.capacity = capacity;
+    /** @type {Service[]} */
     this.services = [
       {
         id: id(),
@@ -58,11 +123,13 @@ export class World {
       { id: id(), name: 'Sales', wrapup: 0, disposition_needed: false, dispositions: [] },
       { id: id(), name: 'Text Line', wrapup: 0, disposition_needed: false, dispositions: [], features: textFeatures },
     ];
+    /** @type {User[]} */
     this.users = [
       { id: id(), login: 'ana', name: 'Ana Petrova', role: 'agent', privileges: ['sms'] },
       { id: id(), login: 'ben', name: 'Ben Okafor', role: 'agent', privileges: ['sms'] },
       { id: id(), login: 'sue', name: 'Sue Martin', role: 'supervisor', privileges: [] },
     ];
+    /** @type {Map<string, Agent>} */
     this.agents = new Map(
       this.users.map((u) => [
         u.id,
@@ -76,9 +143,11 @@ export class World {
           loggedIn: false,
           status: 'logged_out',
           recent: new Map(),
+          offer: null,
         },
       ]),
     );
+    /** @type {Contact[]} */
     this.contacts = [
       {
         id: id(),
@@ -89,16 +158,19 @@ export class World {
       },
     ];
     // The numbers: the text service's, and Ben's own.
+    /** @type {{ id: string, name: string, service?: Service, owner?: string }[]} */
     this.lines = [
       { id: id(), name: '+44 20 7946 0018', service: this.services[2] },
-      { id: id(), name: '+44 20 7946 0019', owner: this.users[1].id },
+      { id: id(), name: '+44 20 7946 0019', owner: this.users.find((u) => u.login === 'ben')?.id },
     ];
     this.optedOut = new Set();
     this.joinable = true;
     this.smsCapabilities = {};
+    /** @type {Map<string, Chat>} */
     this.conversations = new Map();
+    /** @type {Map<string, { file: FileRef, content: Buffer }>} */
     this.files = new Map();
-    /** @type {Set<(change: object) => void>} */
+    /** @type {Set<(change: any) => void>} */
     this.listeners = new Set();
     this.timers = new Set();
   }
@@ -122,21 +194,43 @@ export class World {
 
   // --- the log
 
+  /**
+   * @template {keyof Heads} T
+   * @param {Chat} c
+   * @param {T} type
+   * @param {Heads[T]} head
+   * @param {T extends keyof Bodies ? Bodies[T] : undefined} [body]
+   */
   append(c, type, head, body) {
     const event = { seq: c.events.length + 1, prev: c.events.length, at: now(), type, head, ...(body ? { body } : {}) };
-    c.events.push(event);
+    c.events.push(/** @type {any} */ (event));
     this.tell({ kind: 'event', conversation: c, event });
     return event;
   }
 
+  /**
+   * @param {string} idOf
+   * @returns {Chat}
+   */
   conversation(idOf) {
     const c = this.conversations.get(idOf);
     if (!c) throw fault('not_found');
     return c;
   }
 
+  /**
+   * @param {string} idOf
+   * @returns {Agent}
+   */
+  agent(idOf) {
+    const a = this.agents.get(idOf);
+    if (!a) throw fault('not_found');
+    return a;
+  }
+
   // --- the customer
 
+  /** @param {{ [name: string]: any }} options */
   customerStarts({
     name = '',
     email,
@@ -149,7 +243,8 @@ export class World {
     attributes,
     locale = 'en',
   } = {}) {
-    const s = this.services.find((x) => x.name === service) ?? this.services[0];
+    const s = this.services.find((x) => x.name === service) ?? this.services[0] ?? null;
+    /** @type {Chat} */
     const c = {
       id: id(),
       channel: 'webchat',
@@ -173,13 +268,13 @@ export class World {
     this.append(
       c,
       'conversation.started/1',
-      { kind: 'inbound', channel: 'webchat', endpoint: { account: 'x', thread: 'y' }, capabilities },
-      { address: `web:${c.id.slice(0, 12)}`, name, email, phone, locale, subject, attributes, page },
+      { id: c.id, kind: 'inbound', channel: 'webchat', endpoint: { account: 'x', thread: 'y' }, capabilities },
+      { address: `web:${c.id.slice(0, 12)}`, thread: 'y', name, email, phone, locale, subject, attributes, page },
     );
-    this.append(c, 'service.assigned/1', { service: s.id, rules: {} }, { name: s.name });
+    if (s) this.append(c, 'service.assigned/1', { service: s.id, rules: {} }, { name: s.name });
     if (text) this.customerSays(c.id, { text });
     this.request(c, {
-      target: { kind: 'service', service: s.id },
+      target: { kind: 'service', service: s?.id },
       cause: 'start',
       since: new Date(Date.now() - queuedFor).toISOString(),
     });
@@ -187,11 +282,17 @@ export class World {
     return c;
   }
 
+  /**
+   * @param {string} cid
+   * @param {{ text?: string, file?: FileRef, bot?: boolean }} said
+   */
   customerSays(cid, { text, file, bot = false } = {}) {
     const c = this.conversation(cid);
+    /** @type {Part[]} */
     const parts = [];
     if (text) parts.push({ kind: 'text', text });
     if (file) parts.push({ kind: 'file', file });
+    /** @type {Author} */
     const author = bot ? { kind: 'bot' } : { kind: 'customer' };
     return this.append(
       c,
@@ -201,6 +302,10 @@ export class World {
     );
   }
 
+  /**
+   * @param {string} cid
+   * @param {{ delivered?: number, read?: number }} marks
+   */
   customerReads(cid, { delivered, read } = {}) {
     const c = this.conversation(cid);
     this.append(c, 'receipt/1', { by: { kind: 'customer' }, delivered: delivered ?? c.events.length, read: read ?? 0 });
@@ -237,7 +342,13 @@ export class World {
 
   // --- routing
 
+  /**
+   * @param {Chat} c
+   * @param {Pick<Request, 'target' | 'cause'> & Partial<Request>} wish
+   * @returns {Request}
+   */
   request(c, { target, cause, since, invitedBy = '', transfer = false }) {
+    /** @type {Request} */
     const r = {
       id: id(),
       target,
@@ -294,8 +405,14 @@ export class World {
     return [...this.conversations.values()].filter((c) => c.joined.has(a.user.id)).length;
   }
 
+  /**
+   * @param {Chat} c
+   * @param {Request} r
+   * @param {Agent} a
+   */
   offer(c, r, a) {
     const ms = this.offerTimeout;
+    /** @type {Presented} */
     const offer = {
       id: id(),
       c,
@@ -368,8 +485,7 @@ export class World {
     this.tell({ kind: 'joined', conversation: c, agent: a });
     this.changed(a);
     if (r.transfer) {
-      const inviter = this.agents.get(r.invitedBy);
-      if (c.joined.get(r.invitedBy)?.state === 'joined') this.leave(inviter, c.id, true);
+      if (c.joined.get(r.invitedBy)?.state === 'joined') this.leave(this.agent(r.invitedBy), c.id, true);
     }
     return { conversation: c.id, seq: e.seq };
   }
@@ -420,11 +536,16 @@ export class World {
     this.changed(a);
   }
 
+  /**
+   * @param {Agent} a
+   * @param {Commands['send']} command
+   */
   send(a, { conversation, client_id, parts, reply_to }) {
     const c = this.mine(a, conversation);
     if (c.optedOut) throw fault('opted_out');
-    const known = c.events.find((e) => e.type === 'message/1' && e.head.client_id === client_id);
-    if (known) return { message: known.head.id, seq: known.seq };
+    for (const e of c.events) {
+      if (e.type === 'message/1' && e.head.client_id === client_id) return { message: e.head.id, seq: e.seq };
+    }
     const e = this.append(
       c,
       'message/1',
@@ -432,7 +553,7 @@ export class World {
         id: id(),
         author: { kind: 'agent', agent: a.user.id },
         client_id,
-        kinds: parts.map((p) => p.kind),
+        kinds: (parts ?? []).map((p) => p.kind),
         ...(reply_to ? { reply_to } : {}),
       },
       { parts, name: a.user.name },
@@ -447,25 +568,41 @@ export class World {
     return c;
   }
 
+  /**
+   * @param {Agent} a
+   * @param {Commands['mark']} command
+   */
   mark(a, { conversation, delivered = 0, read = 0 }) {
     const c = this.mine(a, conversation);
     this.append(c, 'receipt/1', { by: { kind: 'agent', agent: a.user.id }, delivered, read });
   }
 
+  /**
+   * @param {Agent} a
+   * @param {Commands['flag']} command
+   */
   flag(a, { conversation, on }) {
     const c = this.mine(a, conversation);
     this.append(c, on ? 'flag.set/1' : 'flag.cleared/1', { by: a.user.id });
   }
 
+  /**
+   * @param {Agent} a
+   * @param {Commands['link_contact']} command
+   */
   linkContact(a, { conversation, contact }) {
     const c = this.mine(a, conversation);
     this.append(c, 'contact.linked/1', { contact, by: { kind: 'agent', agent: a.user.id } });
   }
 
+  /**
+   * @param {Agent} a
+   * @param {Commands['invite']} command
+   */
   invite(a, { conversation, target, transfer = false }) {
     const c = this.mine(a, conversation);
     if (target.kind === 'agent') {
-      const b = this.agents.get(target.agent);
+      const b = this.agents.get(target.agent ?? '');
       if (!b?.loggedIn) throw fault('not_here');
       if (c.joined.has(b.user.id)) throw fault('already_joined');
     }
@@ -474,6 +611,10 @@ export class World {
     return { request: r.id };
   }
 
+  /**
+   * @param {Agent} a
+   * @param {Commands['cancel_invite']} command
+   */
   cancelInvite(a, { conversation, request }) {
     const c = this.mine(a, conversation);
     const r = c.requests.find((x) => x.id === request);
@@ -492,6 +633,10 @@ export class World {
     });
   }
 
+  /**
+   * @param {Agent} a
+   * @param {Commands['end']} command
+   */
   end(a, { conversation, queue = false }) {
     const c = this.mine(a, conversation);
     const others = [...c.joined.values()].filter((p) => p.state === 'joined').length > 1;
@@ -506,7 +651,7 @@ export class World {
     this.append(c, 'participant.left/1', { who: { kind: 'agent', agent: a.user.id }, cause });
     const alone = ![...c.joined].some(([u, p]) => u !== a.user.id && p.state === 'joined');
     if (alone && keepOpen && c.requests.length === 0) {
-      this.request(c, { target: { kind: 'service', service: c.service.id }, cause: 'requeue', since: c.startedAt });
+      this.request(c, { target: { kind: 'service', service: c.service?.id }, cause: 'requeue', since: c.startedAt });
     }
     this.startWrapup(c, a);
     this.dispatch();
@@ -521,17 +666,22 @@ export class World {
     c.phase = 'ended';
     c.endedAt = now();
     this.append(c, 'conversation.ended/1', { by, cause });
-    for (const [u, p] of [...c.joined]) if (p.state === 'joined') this.startWrapup(c, this.agents.get(u));
+    for (const [u, p] of [...c.joined]) if (p.state === 'joined') this.startWrapup(c, this.agent(u));
     if (c.joined.size === 0) this.append(c, 'conversation.concluded/1', {});
     this.dispatch();
   }
 
+  /**
+   * @param {Chat} c
+   * @param {Agent} a
+   */
   startWrapup(c, a) {
     if (!c.service?.wrapup) {
       this.part(c, a);
       return;
     }
     const until = new Date(Date.now() + c.service.wrapup).toISOString();
+    /** @type {Place} */
     const p = { state: 'wrapup', until };
     c.joined.set(a.user.id, p);
     this.append(c, 'wrapup.started/1', { agent: a.user.id, until });
@@ -539,13 +689,23 @@ export class World {
     this.changed(a);
   }
 
+  /**
+   * @param {Agent} a
+   * @param {Commands['wrapup']} command
+   */
   wrapup(a, { conversation, disposition = '', notes = '' }) {
     const c = this.conversation(conversation);
     if (c.joined.get(a.user.id)?.state !== 'wrapup') throw fault('no_wrapup');
-    if (c.service.disposition_needed && !disposition) throw fault('disposition_needed');
+    if (c.service?.disposition_needed && !disposition) throw fault('disposition_needed');
     this.endWrapup(c, a, { disposition, notes }, 'finished');
   }
 
+  /**
+   * @param {Chat} c
+   * @param {Agent} a
+   * @param {{ disposition?: string, notes?: string }} outcome
+   * @param {string} cause
+   */
   endWrapup(c, a, { disposition, notes }, cause) {
     const p = c.joined.get(a.user.id);
     if (p?.state !== 'wrapup') return;
@@ -593,6 +753,10 @@ export class World {
 
   // --- what sockets and requests show
 
+  /**
+   * @param {Agent} a
+   * @returns {AgentState}
+   */
   agentView(a) {
     return {
       seq: a.seq,
@@ -605,17 +769,23 @@ export class World {
       conversations: this.workOf(a).map(({ c, p }) => ({
         conversation: c.id,
         state: p.state,
-        wrapup_until: p.until ?? null,
+        ...(p.until ? { wrapup_until: p.until } : {}),
       })),
     };
   }
 
+  /** @param {Agent} a */
   workOf(a) {
-    return [...this.conversations.values()]
-      .filter((c) => c.joined.has(a.user.id))
-      .map((c) => ({ c, p: c.joined.get(a.user.id) }));
+    return [...this.conversations.values()].flatMap((c) => {
+      const p = c.joined.get(a.user.id);
+      return p ? [{ c, p }] : [];
+    });
   }
 
+  /**
+   * @param {Presented} o
+   * @returns {Offer}
+   */
   offerView(o) {
     return {
       offer: o.id,
@@ -624,20 +794,24 @@ export class World {
       title: o.c.title,
       icon: o.c.icon,
       channel: o.c.channel,
-      service: { id: o.c.service.id, name: o.c.service.name },
+      service: serviceRef(o.c),
       customer: { name: o.c.name },
       ...(o.c.address ? { address: o.c.address } : {}),
       queued_ms: o.queued,
       waiting_since: o.r.since,
       offered_at: o.at,
       expires_at: o.expires,
-      invited_by: o.r.invitedBy ? { id: o.r.invitedBy, name: this.agents.get(o.r.invitedBy).user.name } : null,
+      invited_by: o.r.invitedBy ? { id: o.r.invitedBy, name: this.agent(o.r.invitedBy).user.name } : null,
     };
   }
 
+  /**
+   * @param {Chat} c
+   * @returns {ConversationInfo}
+   */
   infoView(c) {
     const { channel, icon, title, capabilities: caps, account } = c;
-    if (!c.service) return { channel, icon, title, service: null, capabilities: caps, account };
+    if (!c.service) return { channel, icon, title, capabilities: caps, account };
     const { id: sid, name, dispositions, disposition_needed, wrapup, features = chatFeatures } = c.service;
     return {
       channel,
@@ -649,6 +823,7 @@ export class World {
     };
   }
 
+  /** @returns {Board} */
   boardView() {
     const open = [...this.conversations.values()].filter((c) => c.phase === 'open');
     return {
@@ -668,13 +843,13 @@ export class World {
       queues: this.services.map((s) => {
         const of = open.filter((c) => c.service === s);
         const waiting = of.filter((c) => c.requests.some((r) => r.state === 'queued' && r.target.kind !== 'agent'));
-        const since = waiting.map((c) => c.requests.find((r) => r.state === 'queued').since).sort();
+        const since = waiting.flatMap((c) => c.requests.find((r) => r.state === 'queued')?.since ?? []).sort();
         const logged = [...this.agents.values()].filter((a) => a.loggedIn);
         return {
           service: s.id,
           name: s.name,
           waiting: waiting.length,
-          ...(since[0] ? { oldest_since: since[0] } : {}),
+          oldest_since: since[0] ?? null,
           offered: of.filter((c) => c.requests.some((r) => r.state === 'offered')).length,
           active: of.filter((c) => c.joined.size > 0).length,
           agents_ready: logged.filter((a) => a.status === 'ready').length,
@@ -689,7 +864,10 @@ export class World {
   }
 }
 
-Object.assign(World.prototype, texts);
+/** @param {Chat} c */
+export function serviceRef({ service }) {
+  return service ? { id: service.id, name: service.name } : null;
+}
 
 export function fault(code) {
   return Object.assign(new Error(code), { code });
