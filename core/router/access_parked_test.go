@@ -8,15 +8,15 @@ import (
 	"github.com/parley-gateway/parley/core/router"
 )
 
-// Who may do what with a text exchange that its owner, ana, has set aside: ben serves
-// its service, otto serves none, sue is a supervisor [ASVS 8.2.2]. Whoever is not named
-// gets "else".
+// Which agent may do what with a text exchange that its owner, ana, has set aside: ben serves its
+// service, otto serves none, sue is a supervisor [ASVS 8.2.2]. An agent who is not named in a row
+// gets the row's "else".
 func TestWhoMayWithAParkedExchange(t *testing.T) {
 	known := conversation.NewID[conversation.ContactID]()
 	for _, c := range []struct {
 		name string
 		give func(b *bubble, id conversation.AgentID, conv conversation.ConversationID) error
-		may  map[string]string // by login; "" = may
+		may  map[string]string // expected code by login; "" = allowed
 	}{
 		{"send", func(b *bubble, id conversation.AgentID, conv conversation.ConversationID) error {
 			_, err := b.r.Send(b.t.Context(), router.SendRequest{Conversation: conv, Agent: id, ClientID: "x", Parts: textParts("hi")})

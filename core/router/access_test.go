@@ -12,9 +12,9 @@ import (
 	"github.com/parley-gateway/parley/core/router"
 )
 
-// stage is a chat in which everybody has another part: ana has joined, ben is invited,
-// dora has after-call work for it, emil has left, cem serves the same service and
-// takes no part, otto serves none, sue is a supervisor.
+// stage is a chat in which everybody has another part: ana has joined, ben is invited, dora has
+// after-call work for it, emil has left, cem serves the same service and takes no part, otto serves
+// none, sue is a supervisor.
 type stage struct {
 	*bubble
 	conv    conversation.ConversationID
@@ -24,7 +24,7 @@ type stage struct {
 
 var stagePeople = []string{"ana", "ben", "dora", "emil", "cem", "otto", "sue"}
 
-// staff adds those of them whom every world lacks.
+// staff adds those of stagePeople whom newWorld does not create.
 func (w *world) staff() {
 	w.t.Helper()
 	for _, login := range []string{"dora", "emil", "otto", "sue"} {
@@ -44,7 +44,8 @@ func newStage(t *testing.T, b *bubble) *stage {
 	return stageAround(t, b, ana, conv)
 }
 
-// stageAround stages everybody but ana around what she has joined.
+// stageAround gives every agent of stagePeople but ana a part in the conversation that ana has
+// joined.
 func stageAround(t *testing.T, b *bubble, ana conversation.AgentID, conv conversation.ConversationID) *stage {
 	t.Helper()
 	ctx := t.Context()
@@ -73,7 +74,7 @@ func stageAround(t *testing.T, b *bubble, ana conversation.AgentID, conv convers
 	return s
 }
 
-// types is nil when others hear that the agent types.
+// types returns nil when readers are shown that the agent types, else conversation.ErrNotJoined.
 func (s *stage) types(id conversation.AgentID) error {
 	s.t.Helper()
 	feed := s.r.NewFeed(conversation.NewID[conversation.AgentID](), conversation.AudienceSupervisor, func() {})
@@ -95,14 +96,15 @@ func (s *stage) types(id conversation.AgentID) error {
 	}
 }
 
-// Every command that an agent can give about a conversation, with who may: anybody
-// else is refused with the code that stands there. Whoever is not named gets "else".
+// Every command that an agent can give about a conversation, with the agents who may give it. All
+// others are refused with the code that the row names. An agent who is not named in a row gets the
+// row's "else".
 func TestWhoMay(t *testing.T) {
 	known := conversation.NewID[conversation.ContactID]()
 	for _, c := range []struct {
 		name string
 		give func(s *stage, id conversation.AgentID) error
-		may  map[string]string // by login; "" = may
+		may  map[string]string // expected code by login; "" = allowed
 	}{
 		{"accept", func(s *stage, id conversation.AgentID) error {
 			_, _, err := s.r.Accept(s.t.Context(), id, s.offer)
@@ -164,7 +166,7 @@ func TestWhoMay(t *testing.T) {
 		{"settle", func(s *stage, id conversation.AgentID) error {
 			_, err := s.r.SettleMessage(s.t.Context(), id, s.conv, conversation.NewID[conversation.MessageID](), conversation.OutcomeSent)
 			return err
-		}, map[string]string{ // whether there is such a message is not everybody's to know
+		}, map[string]string{ // not everybody may know whether there is such a message
 			"ana": "no_such_message", "dora": "no_such_message", "emil": "no_such_message", "sue": "no_such_message", "else": "denied",
 		}},
 	} {
@@ -179,7 +181,7 @@ func TestWhoMay(t *testing.T) {
 						want = c.may["else"]
 					}
 					id := b.agents[login]
-					if login == "nobody" { // an id that is no user's
+					if login == "nobody" { // an id that belongs to no user
 						id = conversation.NewID[conversation.AgentID]()
 						if want == "denied" || want == "not_found" || want == "already_joined" {
 							want = "unknown_agent"
@@ -187,7 +189,7 @@ func TestWhoMay(t *testing.T) {
 					}
 					got := router.Code(c.give(s, id))
 					if login == "nobody" && got == "unknown_agent" {
-						want = got // refused before anything else is looked at
+						want = got // an unknown agent is refused before anything else is looked at
 					}
 					if got != want {
 						t.Errorf("%s by %s: got %q, want %q", c.name, login, got, want)
@@ -198,8 +200,8 @@ func TestWhoMay(t *testing.T) {
 	}
 }
 
-// Of a conversation that has ended, who took part is told that it has; anybody else is
-// told what he is told of one that is open.
+// An agent who took part in a conversation that has ended is told that it has ended; all others get
+// the same answers as while it was open.
 func TestWhoMayAfterTheEnd(t *testing.T) {
 	w := newWorld(t, nil)
 	w.staff()
@@ -231,8 +233,8 @@ func TestWhoMayAfterTheEnd(t *testing.T) {
 	})
 }
 
-// PR4: who may settle a message of which nobody knows what became. cem and ben serve the
-// exchange's service, ben is invited.
+// PR4: which agent may settle a message whose outcome is unknown. cem and ben serve the exchange's
+// service, ben is invited.
 func TestWhoMaySettle(t *testing.T) {
 	w := newWorld(t, nil)
 	w.staff()

@@ -57,7 +57,7 @@ func openBlobs(t testing.TB, dir string, log eventlog.Log, records *directory.Di
 	return s
 }
 
-// upload is what a plugin does with an attachment before it emits the message.
+// upload stores an attachment as a plugin does before it emits the message.
 func (f *filing) upload(account conversation.AccountID, thread string) conversation.File {
 	f.t.Helper()
 	file, err := f.plugins.Put(context.Background(), account, thread, "a.txt", "text/plain", strings.NewReader("a picture, say"))
@@ -74,8 +74,8 @@ func (w *world) mms(thread, id string, files ...conversation.File) plugin.Inboun
 	return in
 }
 
-// said are the parts of the message that an acknowledgement names, whose head
-// must agree with its body.
+// said returns the parts of the message that an acknowledgement names, and checks that the
+// message's head agrees with its body.
 func (f *filing) said(r *router.Router, a plugin.Ack) []conversation.Part {
 	f.t.Helper()
 	if a.Status != plugin.Committed && a.Status != plugin.Duplicate {
@@ -113,7 +113,7 @@ func (f *filing) row(id conversation.BlobID) blob.Row {
 	return row
 }
 
-// has checks that a message has its text and its attachment, and that the row says so.
+// has checks that a message has its text and its attachment, and that the attachment's row says so.
 func (f *filing) has(r *router.Router, a plugin.Ack, file conversation.File) {
 	f.t.Helper()
 	parts := f.said(r, a)
@@ -139,9 +139,9 @@ func (w *world) end(thread string) plugin.Inbound {
 	return plugin.Inbound{Plugin: "text", Account: w.text.ID, Thread: thread, Action: &plugin.CustomerAction{End: true}}
 }
 
-// An MMS whose picture was stored while one conversation was open, and which
-// comes when that is over, opens the next one with text and picture: when the
-// end came long before, and when both wait in one mailbox (PR1, promises.md 4.1).
+// An MMS whose picture was stored while one conversation was open, and which comes when that
+// conversation is over, opens the next one with text and picture. This holds when the end came long
+// before, and when end and MMS wait in one mailbox (PR1, promises.md 4.1).
 func TestAttachmentOverTheEnd(t *testing.T) {
 	log := &heldLog{Log: memlog.New()}
 	t.Cleanup(func() { must(t, log.Close()) })
@@ -164,7 +164,7 @@ func TestAttachmentOverTheEnd(t *testing.T) {
 		file := f.upload(f.text.ID, th)
 		acks := make([]plugin.Ack, 3)
 		var wg sync.WaitGroup
-		log.hold.Lock() // so that end and message are decided in one batch
+		log.hold.Lock() // so that the end and the MMS are decided in one batch
 		for i, in := range []plugin.Inbound{f.smsMessage(th, "m2"), f.end(th), f.mms(th, "m3", file)} {
 			wg.Add(1)
 			r.Ingest(context.Background(), in, func(a plugin.Ack) { acks[i] = a; wg.Done() })
@@ -178,9 +178,9 @@ func TestAttachmentOverTheEnd(t *testing.T) {
 	}
 }
 
-// A text whose picture cannot be had is kept, with a part that says so: none
-// such, another thread's, another account's, one that an earlier conversation's
-// message has (4).
+// A text whose picture is not available is kept, with a part that says so. The picture may not
+// exist, or belong to another thread, to another account, or to a message of an earlier
+// conversation (4).
 func TestTextOutlivesItsAttachment(t *testing.T) {
 	f := newFiling(t, nil)
 	r := f.start("n1")
@@ -200,14 +200,14 @@ func TestTextOutlivesItsAttachment(t *testing.T) {
 	}
 	sent := f.upload(f.text.ID, "+493")
 	f.has(r, ingest(r, f.mms("+493", "m1", sent)), sent)
-	f.has(r, ingest(r, f.mms("+493", "m2", sent)), sent) // named twice in one conversation
-	free := f.upload(f.text.ID, "")                      // of no thread
+	f.has(r, ingest(r, f.mms("+493", "m2", sent)), sent) // named by two messages of one conversation
+	free := f.upload(f.text.ID, "")                      // uploaded for no thread
 	f.has(r, ingest(r, f.mms("+494", "m1", free)), free)
 }
 
-// One attachment, named by several messages at once: each of one conversation
-// has it, however they are batched; of two conversations on two nodes, one has
-// it and the other says so.
+// Several messages name one attachment at once. In one conversation every message has it, however
+// they are batched; of two conversations on two nodes one has it, and the message in the other says
+// that it is missing.
 func TestAttachmentNamedAtOnce(t *testing.T) {
 	log := &heldLog{Log: memlog.New()}
 	t.Cleanup(func() { must(t, log.Close()) })
@@ -254,7 +254,7 @@ func TestAttachmentNamedAtOnce(t *testing.T) {
 	}
 }
 
-// A refused message takes no attachment, and an agent is told of one that the
+// A refused message takes no attachment, and an agent gets an error for an attachment that the
 // conversation does not have.
 func TestRefusedMessageTakesNothing(t *testing.T) {
 	f := newFiling(t, nil)
@@ -299,15 +299,15 @@ func TestRefusedMessageTakesNothing(t *testing.T) {
 	}
 }
 
-// killEnv makes the test binary a gateway that ends itself with kill -9 while
-// it takes a message with an attachment. Its value tells when.
+// killEnv makes the test binary a gateway that ends itself with kill -9 while it takes a message
+// with an attachment. The variable's value says at which moment.
 const (
 	killEnv    = "PARLEY_ROUTER_TEST_KILL"
 	killFolder = "PARLEY_ROUTER_TEST_KILL_FOLDER"
 	killDSN    = "PARLEY_ROUTER_TEST_KILL_DSN" // PostgreSQL; "" = SQLite
 )
 
-// killed ends the process at a moment of its own choosing.
+// killed is a store that ends the process with kill -9 at the moment when.
 type killed struct {
 	router.Blobs
 	when string
@@ -365,7 +365,7 @@ func reopened(t testing.TB, folder, dsn string) *filing {
 	return f
 }
 
-// takeAndDie is the child.
+// takeAndDie is what the child process runs.
 func takeAndDie() {
 	f := reopened(child{}, os.Getenv(killFolder), os.Getenv(killDSN))
 	f.blobs = killed{f.store, os.Getenv(killEnv)}
@@ -380,7 +380,7 @@ func takeAndDie() {
 	os.Exit(1)
 }
 
-// child is the little of testing.TB that the child needs.
+// child implements the few methods of testing.TB that the child process needs.
 type child struct{ testing.TB }
 
 func (child) Helper()        {}
@@ -390,9 +390,9 @@ func (child) Fatal(args ...any) {
 	os.Exit(1)
 }
 
-// PR1, kill -9 (FT1) at both moments between looking at an attachment and
-// marking it as used: what a committed message names stays, and what no
-// message names goes a day later and not before its event came again.
+// PR1, FT1: kill -9 at both moments between looking at an attachment and marking it as used. An
+// attachment that a committed message names stays. One that no message names is deleted a day
+// later, but not if its event came again before.
 func TestKillBetweenClaimAndConfirmation(t *testing.T) {
 	c, err := pgtest.Start()
 	must(t, err)
@@ -410,7 +410,7 @@ func TestKillBetweenClaimAndConfirmation(t *testing.T) {
 					committed := when == "before its confirmation"
 					r := f.start("n1")
 					r.PluginReady("text", "text-1", newPort(textInfo()))
-					_, err := f.store.Sweep(t.Context()) // as after each start
+					_, err := f.store.Sweep(t.Context()) // a sweep also follows each start of the gateway
 					must(t, err)
 					if row := f.row(id); row.Used != committed || row.State != blob.StateReady {
 						t.Errorf("after the start: %+v; want used %v", row, committed)
@@ -436,7 +436,7 @@ func TestKillBetweenClaimAndConfirmation(t *testing.T) {
 	}
 }
 
-// kill runs the child until it is dead and tells which attachment it stored.
+// kill runs the child process until it is dead, and returns the attachment that it stored.
 func kill(t *testing.T, when, folder, dsn string) (id conversation.BlobID) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -453,8 +453,7 @@ func kill(t *testing.T, when, folder, dsn string) (id conversation.BlobID) {
 	return id
 }
 
-// dayLater makes every attachment two days old and has the store look twice,
-// as its sweeps do.
+// dayLater makes every attachment two days old and then lets the store sweep twice.
 func (f *filing) dayLater(t *testing.T, folder, dsn string) {
 	t.Helper()
 	driver, name := "sqlite", "file:"+filepath.Join(folder, sqlite.FileName)+"?_pragma=busy_timeout(5000)"

@@ -26,8 +26,8 @@ func benchRouter(b *testing.B) (*world, *router.Router) {
 	return w, r
 }
 
-// BenchmarkIngest is a customer's message from the plugin to its acknowledgement,
-// over a log in memory: what the router itself costs, one message at a time.
+// BenchmarkIngest measures a customer's message from the plugin to its acknowledgement, over a log
+// in memory: what the router itself costs, one message at a time.
 func BenchmarkIngest(b *testing.B) {
 	w, r := benchRouter(b)
 	w.startChat(r, "v", "Cora", "hello")
@@ -62,7 +62,7 @@ func BenchmarkIngestPipelined(b *testing.B) {
 	}
 }
 
-// BenchmarkFeedPoll is a Poll that finds one new message.
+// BenchmarkFeedPoll measures a Poll that finds one new message.
 func BenchmarkFeedPoll(b *testing.B) {
 	w, r := benchRouter(b)
 	a := w.startChat(r, "v", "Cora", "hello")
@@ -93,8 +93,8 @@ type endless struct {
 func (p *endless) Offer(o plugin.Outbound) bool { p.ch <- o; return true }
 func (p *endless) Info() plugin.Info            { return p.info }
 
-// BenchmarkReply is an agent's reply on a store-and-forward channel, from Send to
-// the settled row.
+// BenchmarkReply measures an agent's reply on a store-and-forward channel, from Send to the settled
+// outbox row.
 func BenchmarkReply(b *testing.B) {
 	w, r := benchRouter(b)
 	p := &endless{textInfo(), make(chan plugin.Outbound, 16)}

@@ -11,10 +11,10 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
-// FT19: the system's clock jumps, and no timer notices: offers, warnings, wrap-ups,
-// the grace of a lost agent and the deadlines of texts go on, and end in their own
-// time, to a tenth. A text that comes again is known (PR3), and events are dated
-// in the order of their numbers.
+// FT19: when the system's clock jumps, timers do not notice: offers, warnings, wrap-ups, the grace
+// period of a lost agent and the deadlines of texts go on and end after their own time, within a
+// tenth of it. A text that comes again is recognised (PR3), and events are dated in the order of
+// their sequences.
 func TestClockJumps(t *testing.T) {
 	for name, jump := range map[string]time.Duration{"+1 h": time.Hour, "+25 h": 25 * time.Hour, "-1 h": -time.Hour, "-1 day": -24 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
@@ -45,13 +45,13 @@ func jumps(t *testing.T, b *bubble, jump time.Duration) {
 	b.startChat(b.r, "v", "", "hello")
 	chat := accept("ana")
 	must(t, b.r.NotReady(t.Context(), ana, ""))
-	b.say(b.r, text, "a") // waits for room at the plugin
+	b.say(b.r, text, "a") // this message waits until the plugin has room
 
 	cem := b.ready("cem")
 	b.startChat(b.r, "x", "", "hello")
 	ended := accept("cem")
 	b.after(10 * time.Second)
-	_, err := b.r.Leave(t.Context(), cem, ended, false) // a minute of wrap-up
+	_, err := b.r.Leave(t.Context(), cem, ended, false) // begins a minute of wrap-up
 	must(t, err)
 
 	ben := b.ready("ben")
@@ -60,7 +60,7 @@ func jumps(t *testing.T, b *bubble, jump time.Duration) {
 	if agentOf(t, b.r, ben).Offer == nil {
 		t.Fatal("no offer to jump over")
 	}
-	b.r.AgentDisconnected(ana) // 30 s of grace
+	b.r.AgentDisconnected(ana) // begins 30 s of grace
 
 	b.jumped.Store(int64(jump))
 	b.after(20 * time.Second)
@@ -126,8 +126,8 @@ func jumps(t *testing.T, b *bubble, jump time.Duration) {
 	}
 }
 
-// FT19: a plugin compares a command's deadline with the system's clock. When the
-// installation's time is behind, or ahead, a text still has its four hours.
+// FT19: a plugin compares a command's deadline with the system's clock. Even if the installation's
+// time is behind or ahead of it, a text has its four hours.
 func TestDeadlinesOfCommandsAreTheSystems(t *testing.T) {
 	for _, behind := range []time.Duration{25 * time.Hour, -24 * time.Hour} {
 		w := newWorld(t, nil)

@@ -12,8 +12,8 @@ import (
 	"github.com/parley-gateway/parley/core/router"
 )
 
-// mixed makes a conversation in which what the customer sees and what only
-// agents see come in runs of random length.
+// mixed makes a conversation in which events that the customer sees and events that only agents see
+// come in runs of random length.
 func (w *world) mixed(r *router.Router, th string, events int) conversation.ConversationID {
 	rng := rand.New(rand.NewPCG(uint64(events), 12))
 	id := w.startChat(r, th, "Cora", "hi").Conversation
@@ -32,8 +32,8 @@ func (w *world) mixed(r *router.Router, th string, events int) conversation.Conv
 	return id
 }
 
-// expected is the naive model: of all events those that the audience may see
-// after a cursor, each with the one before it that the audience may see.
+// expected is a naive model of a reader: of all events after a cursor those that the audience may
+// see, each with the event before it that the audience may see.
 func expected(t *testing.T, all []readers.Record, a conversation.Audience, after uint64, limit int) (out [][2]uint64) {
 	t.Helper()
 	prev := uint64(0)
@@ -51,9 +51,9 @@ func expected(t *testing.T, all []readers.Record, a conversation.Audience, after
 	return out
 }
 
-// PR14, DESIGN.md 3: a record's prev is the last sequence that its reader could
-// see, and no more come than were asked for, whatever the cursor stands on and
-// whether memory or the log is read.
+// PR14, DESIGN.md 3: a record's prev is the last sequence that its reader could see, and a reader
+// gets no more records than it asked for, whichever event the cursor names and whether memory or
+// the log is read.
 func TestReadersAgreeForEveryCursor(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -81,7 +81,7 @@ func TestReadersAgreeForEveryCursor(t *testing.T) {
 	}
 }
 
-// poll is what a feed has at first from a cursor on.
+// poll returns the records of a new feed's first Poll from a cursor on.
 func poll(t *testing.T, r *router.Router, id conversation.ConversationID, a conversation.Audience, after uint64, limit int) (recs []readers.Record) {
 	t.Helper()
 	f := r.NewFeed(conversation.AgentID{1}, a, func() {})
@@ -104,7 +104,7 @@ func pairs(recs []readers.Record) (out [][2]uint64) {
 	return out
 }
 
-// A subscription that resumes from anywhere is never given more than its credit.
+// A subscription that resumes after any event is never given more records than its credit.
 func TestNoMoreRecordsThanCredit(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")

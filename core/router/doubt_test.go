@@ -30,8 +30,8 @@ func has(typ string) func(*eventlog.Batch) bool {
 	}
 }
 
-// inDoubt runs a test for appends that are written although the answer is lost:
-// at once, and only when the test calls write.
+// inDoubt runs a test twice for appends that are written although the answer is lost: once with the
+// append written at once, and once with the append written when the test calls write.
 func inDoubt(t *testing.T, test func(t *testing.T, w *world, lose func(chosen func(*eventlog.Batch) bool) (write func()))) {
 	for name, f := range map[string]fate{"written at once": lostWritten, "written later": lostLate} {
 		t.Run(name, func(t *testing.T) {
@@ -46,8 +46,8 @@ func inDoubt(t *testing.T, test func(t *testing.T, w *world, lose func(chosen fu
 	}
 }
 
-// PR1, FT15: a customer's first message that was written although it was
-// answered "not durable" waits for an agent, without anybody asking again.
+// PR1, FT15: a customer's first message that was written although it was answered "not durable" is
+// offered to an agent, even before the carrier sends it again.
 func TestStartInDoubtIsQueued(t *testing.T) {
 	inDoubt(t, func(t *testing.T, w *world, lose func(func(*eventlog.Batch) bool) func()) {
 		r := w.start("n1")
@@ -72,8 +72,8 @@ func TestStartInDoubtIsQueued(t *testing.T) {
 	})
 }
 
-// PR4, FT15: an agent's message that was written although it was answered
-// "unavailable" is sent, once, and what the agent writes next comes after it.
+// PR4, FT15: an agent's message that was written although it was answered "unavailable" is sent
+// once, and the agent's next message is sent after it.
 func TestSendInDoubtIsSent(t *testing.T) {
 	inDoubt(t, func(t *testing.T, w *world, lose func(func(*eventlog.Batch) bool) func()) {
 		r := w.start("n1")
@@ -88,7 +88,7 @@ func TestSendInDoubtIsSent(t *testing.T) {
 			t.Fatalf("the answer was lost: got %v, want unavailable", err)
 		}
 		write()
-		again, err := say("a") // what follows waits for the repeat
+		again, err := say("a") // the second message must not come before the repeat of the first
 		must(t, err)
 		second, err := say("b")
 		must(t, err)
@@ -106,7 +106,7 @@ func TestSendInDoubtIsSent(t *testing.T) {
 	})
 }
 
-// The same when nobody says anything any more.
+// A message of unknown outcome is sent even if the agent neither repeats it nor writes again.
 func TestSendInDoubtNeedsNobody(t *testing.T) {
 	inDoubt(t, func(t *testing.T, w *world, lose func(func(*eventlog.Batch) bool) func()) {
 		r := w.start("n1")
@@ -125,8 +125,8 @@ func TestSendInDoubtNeedsNobody(t *testing.T) {
 	})
 }
 
-// PR1: a deferred item whose answer was lost is processed: its repeat is a
-// duplicate, so nobody else would bring it.
+// PR1: a deferred item whose answer was lost is processed. Its repeat is answered as a duplicate,
+// so the plugin brings it no third time.
 func TestDeferredInDoubtIsProcessed(t *testing.T) {
 	inDoubt(t, func(t *testing.T, w *world, lose func(func(*eventlog.Batch) bool) func()) {
 		r := w.start("n1")
@@ -147,13 +147,13 @@ func TestDeferredInDoubtIsProcessed(t *testing.T) {
 	})
 }
 
-// PR8, FT15: a node that stops while it does not know whether an append was written
-// leaves that to the other nodes: they show what was written.
+// PR8, FT15: a node that stops while it does not know whether an append was written leaves that to
+// the other nodes, which then show what was written.
 func TestStopInDoubt(t *testing.T) {
 	for name, test := range map[string]func(w *world, one, two *router.Router, id conversation.ConversationID, lose func(func(*eventlog.Batch) bool) func()) (write func(), shown func() bool){
 		"message": func(w *world, one, two *router.Router, id conversation.ConversationID, lose func(func(*eventlog.Batch) bool) func()) (func(), func() bool) {
 			seq := func() uint64 {
-				info, err := two.Info(context.Background(), id) // it is in the other node's memory
+				info, err := two.Info(context.Background(), id) // the other node now has the conversation in memory
 				must(w.t, err)
 				return info.State.Seq
 			}
@@ -187,8 +187,8 @@ func TestStopInDoubt(t *testing.T) {
 	}
 }
 
-// PR4: a person's "send it again" whose answer was lost is carried out: the
-// second try hears that the message is not unknown any more.
+// PR4: an agent's "send it again" whose answer was lost is carried out, since a second try would be
+// told that the message is not unknown any more.
 func TestResendInDoubtIsSent(t *testing.T) {
 	inDoubt(t, func(t *testing.T, w *world, lose func(func(*eventlog.Batch) bool) func()) {
 		ctx, r := context.Background(), w.start("n1")
@@ -209,8 +209,8 @@ func TestResendInDoubtIsSent(t *testing.T) {
 	})
 }
 
-// An agent's own command that was written although its answer was lost shows
-// without another one: the ACD offers what waits.
+// An agent's own command that was written although its answer was lost takes effect without a
+// further command: the ACD makes an offer.
 func TestAgentInDoubt(t *testing.T) {
 	inDoubt(t, func(t *testing.T, w *world, lose func(func(*eventlog.Batch) bool) func()) {
 		ctx, r, ana := context.Background(), w.start("n1"), w.agents["ana"]
@@ -222,7 +222,7 @@ func TestAgentInDoubt(t *testing.T) {
 		}
 		write()
 		offerTo(t, r, ana)
-		// And in a conversation's append: the offer's acceptance.
+		// The same in a conversation's append: the acceptance of the offer.
 		offer := offerTo(t, r, ana)
 		write = lose(func(b *eventlog.Batch) bool { return len(b.Agents) > 0 })
 		if _, _, err := r.Accept(ctx, ana, offer.Offer); router.Code(err) != "unavailable" {
@@ -233,8 +233,8 @@ func TestAgentInDoubt(t *testing.T) {
 	})
 }
 
-// An append that was never written leaves nothing behind: neither a
-// conversation nor a message comes of it, and the repeat is the first.
+// An append that was never written has no effect: no conversation and no message comes of it, and
+// the repeat is committed as the first.
 func TestNeverWritten(t *testing.T) {
 	log := newLossyLog()
 	t.Cleanup(func() { must(t, log.Close()) })
@@ -258,20 +258,20 @@ func TestNeverWritten(t *testing.T) {
 	}
 }
 
-// promises.md 4.10, FT18: of two nodes on one log only the one that a row names
-// hands it out, whoever reads it; when it is gone, the other one takes over.
+// promises.md 4.10, FT18: of two nodes on one log only the node that a row names hands the row out,
+// whichever node reads it. When that node is gone, the other one takes over.
 func TestRowsBelongToANode(t *testing.T) {
 	w := newWorld(t, nil)
 	one := w.start("n1")
 	conv := w.textChatOn(one)
 	w.say(one, conv, "a")
-	two := w.start("n2") // reads all rows at its start
+	two := w.start("n2") // node n2 reads all rows when it starts
 	other := newPort(textInfo())
 	two.PluginReady("text", "g2", other)
 	p := newPort(textInfo())
 	one.PluginReady("text", "g1", p)
 	cmd := p.next(t, 0)
-	w.say(two, conv, "b") // n2's own, of the same conversation
+	w.say(two, conv, "b") // a row of n2 in the same conversation
 	if own := other.next(t, 0); own.Command == cmd.Command {
 		t.Errorf("node n2 hands out a row of n1's")
 	}
@@ -280,7 +280,7 @@ func TestRowsBelongToANode(t *testing.T) {
 	}
 }
 
-// textChatOn is textChat on a node whose text plugin is not there yet.
+// textChatOn is textChat on a node that has no text plugin afterwards.
 func (w *world) textChatOn(r *router.Router) conversation.ConversationID {
 	w.t.Helper()
 	r.PluginReady("text", "g0", newPort(textInfo()))
@@ -289,9 +289,9 @@ func (w *world) textChatOn(r *router.Router) conversation.ConversationID {
 	return conv
 }
 
-// A node that stays away loses its commands to another one: those that had not
-// begun are sent from there, and of the others nobody knows (PR4). When it
-// comes back it cannot begin what is no longer its own.
+// A node that stays away loses its commands to another node. That node sends those that had not
+// begun; the outcome of the others is unknown (PR4). When the first node comes back, it cannot
+// begin commands that are no longer its own.
 func TestRowsOfANodeThatIsGone(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		const away = 30 * time.Second
@@ -299,7 +299,7 @@ func TestRowsOfANodeThatIsGone(t *testing.T) {
 		two, err := router.New(router.Options{Node: "n2", Log: b.log, Vault: &plainVault{}, Directory: fixedDirectory{b.dir.Snapshot()}, Bus: b.bus, Logger: slog.New(slog.DiscardHandler)})
 		must(t, err)
 		must(t, two.Start(t.Context()))
-		two.PluginReady("text", "g2", other) // either node may be the one that takes over
+		two.PluginReady("text", "g2", other) // either node may be the one that takes over, so both hand out to the same plugin
 		b.r.PluginReady("text", "g1", other)
 		given := func() (got []string) {
 			other.mu.Lock()
@@ -338,14 +338,14 @@ func TestRowsOfANodeThatIsGone(t *testing.T) {
 	})
 }
 
-// brokenLog answers one append "unavailable" that it has written, and cannot decode
-// that stream from then on.
+// brokenLog writes one append and answers it with ErrUnavailable. From then on it cannot decode
+// that append's stream.
 type brokenLog struct {
 	eventlog.Log
 	mu     sync.Mutex
 	broken eventlog.StreamID
 	chosen func(*eventlog.Batch) bool
-	reads  int // of the broken stream
+	reads  int // number of reads of the broken stream
 }
 
 func (l *brokenLog) Append(ctx context.Context, b *eventlog.Batch) (eventlog.Appended, error) {
@@ -369,7 +369,7 @@ func (l *brokenLog) Read(ctx context.Context, s eventlog.StreamID, after uint64,
 	return nil, errors.New("event cannot be decoded")
 }
 
-// lines counts what is logged with a message.
+// lines counts the log lines whose message contains text.
 type lines struct {
 	slog.Handler
 	text string
@@ -385,9 +385,8 @@ func (h *lines) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// FT13, FT15: a stream that cannot be read for good is said in the log, and not asked
-// for every second: neither by the node that is in doubt about it, nor by one that
-// heard of news in it.
+// FT13, FT15: a stream that stays unreadable is reported in the log, and is not read every second:
+// neither by a node that is in doubt about it, nor by one that got a hint of news in it.
 func TestStreamThatCannotBeRead(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		log := &brokenLog{Log: b.log, chosen: has("message/1")}

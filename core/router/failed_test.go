@@ -14,7 +14,7 @@ import (
 	"github.com/parley-gateway/parley/core/readers"
 )
 
-// failures are the records of commands that failed for good on an account.
+// failures returns the records of the text account's commands that failed for good.
 func (w *world) failures(v readers.Opener) (heads []intake.FailedHead, bodies []intake.FailedBody) {
 	w.t.Helper()
 	recs, err := w.log.Read(context.Background(), eventlog.StreamID(w.text.ID), 0, 0)
@@ -34,8 +34,8 @@ func (w *world) failures(v readers.Opener) (heads []intake.FailedHead, bodies []
 	return heads, bodies
 }
 
-// DESIGN.md 4: a deferred item that fails for good leaves a record, one however
-// often the plugin says so: its carrier had its 2xx long ago.
+// DESIGN.md 4: a deferred item that fails for good leaves a record, and only one however often the
+// plugin reports the failure. Its carrier was answered 2xx long ago and will not send it again.
 func TestFailedProcessIsRecorded(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -45,7 +45,7 @@ func TestFailedProcessIsRecorded(t *testing.T) {
 		t.Fatalf("deferred: %+v", a)
 	}
 	cmd := p.next(t, 0)
-	// An unknown outcome of something that may be done again is tried again.
+	// A deferred item may be processed twice, so an unknown outcome is tried again.
 	if a := w.result(r, cmd, plugin.CommandResult{Outcome: conversation.StatusUnknown}); a.Status != plugin.Committed {
 		t.Fatalf("unknown: %+v", a)
 	}
@@ -68,7 +68,7 @@ func TestFailedProcessIsRecorded(t *testing.T) {
 	}
 }
 
-// The same for a message that its conversation does not follow.
+// A message that fails for good and that its conversation does not follow leaves a record, too.
 func TestFailedSendThatNobodyFollowsIsRecorded(t *testing.T) {
 	c := newCarrier(t)
 	real := c.sends(t)
@@ -78,7 +78,7 @@ func TestFailedSendThatNobodyFollowsIsRecorded(t *testing.T) {
 	row.CommandID, row.State = [16]byte(conversation.NewID[conversation.MessageID]()), eventlog.OutboxQueued
 	_, err = c.log.Append(context.Background(), &eventlog.Batch{Outbox: []eventlog.OutboxRow{row}})
 	must(t, err)
-	cmd := c.port.next(t, 1) // found by reading the rows
+	cmd := c.port.next(t, 1) // the node found the row by reading the log
 	if cmd.Command != row.CommandID {
 		t.Fatalf("got %+v, want the row that only the log has", cmd)
 	}
@@ -89,8 +89,8 @@ func TestFailedSendThatNobodyFollowsIsRecorded(t *testing.T) {
 	}
 }
 
-// PR4: a command whose record says "unknown" is settled when the provider says later
-// that it failed, also when its conversation does not follow it.
+// PR4: a command whose row says "unknown" is settled when the provider says later that it failed,
+// even if its conversation does not follow it.
 func TestFailureAfterUnknownThatNobodyFollows(t *testing.T) {
 	for name, failed := range map[string]func(*carrier, plugin.Outbound){
 		"result": func(c *carrier, cmd plugin.Outbound) {
@@ -125,7 +125,7 @@ func TestFailureAfterUnknownThatNobodyFollows(t *testing.T) {
 	}
 }
 
-// texting has Ana in an exchange of a bubble whose text plugin is generation g1.
+// texting makes Ana a participant of an exchange of texts; the text plugin's generation is g1.
 func (b *bubble) texting(info plugin.Info) (conv conversation.ConversationID, status func(conversation.MessageID) conversation.Status) {
 	t := b.t
 	t.Helper()
@@ -148,7 +148,7 @@ func (b *bubble) texting(info plugin.Info) (conv conversation.ConversationID, st
 	}
 }
 
-// begun has Ana write a message that passes Begin.
+// begun lets Ana write a message and the plugin begin it (Begin).
 func (b *bubble) begun(conv conversation.ConversationID) conversation.MessageID {
 	b.t.Helper()
 	sent := b.say(b.r, conv, "reply")
@@ -159,7 +159,7 @@ func (b *bubble) begun(conv conversation.ConversationID) conversation.MessageID 
 	return sent.Message
 }
 
-// A message of which the plugin that has it says nothing ends unknown (PR4).
+// A message that a plugin has begun and never reports on ends as unknown (PR4).
 func TestDeadlineOfASilentPlugin(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		conv, status := b.texting(textInfo())
@@ -175,15 +175,15 @@ func TestDeadlineOfASilentPlugin(t *testing.T) {
 	})
 }
 
-// What was handed to a plugin that goes and never comes back ends at its
-// deadline: unknown when it had passed Begin (PR4), else with a record.
+// Commands that were handed to a plugin which goes and never comes back end at their deadline: a
+// message that had begun ends as unknown (PR4), a deferred item with a record.
 func TestDeadlineOfAPluginThatIsGone(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		looking := textInfo()
 		looking.CanLookup = true
 		conv, status := b.texting(looking)
 		m := b.begun(conv)
-		b.r.PluginGone("text", "g1") // from now on it would be asked for
+		b.r.PluginGone("text", "g1") // a plugin that came back could look the message up
 		if a := ingest(b.r, plugin.Inbound{Plugin: "text", Account: b.text.ID, Thread: "+1", DedupeKey: "media-1", Deferred: []byte("fetch this")}); a.Status != plugin.Committed {
 			t.Fatalf("deferred: %+v", a)
 		}
@@ -204,7 +204,7 @@ func TestDeadlineOfAPluginThatIsGone(t *testing.T) {
 	})
 }
 
-// A Result is heard although its account was switched off meanwhile: the
+// The Result of a message is recorded although its account was switched off meanwhile, since the
 // message was sent.
 func TestResultOfADisabledAccount(t *testing.T) {
 	c := newCarrier(t)
@@ -221,14 +221,14 @@ func TestResultOfADisabledAccount(t *testing.T) {
 	}
 }
 
-// A provider's status settles a row while the loss of its plugin is being
-// recorded as "unknown": the loss is then out of date, and nobody insists on it
-// for ever (PR4).
+// A provider's status settles a row while the loss of the row's plugin is still to be recorded as
+// "unknown". That record is then out of date, and the router must not try to write it for ever
+// (PR4).
 func TestStatusDuringDoubt(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		conv, status := b.texting(textInfo())
 		m := b.begun(conv)
-		b.full.Store(true) // "unknown" cannot be written: it is tried again
+		b.full.Store(true) // "unknown" cannot be written now and is tried again later
 		b.r.PluginGone("text", "g1")
 		synctest.Wait()
 		b.full.Store(false)

@@ -29,21 +29,21 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("modernc.org/libc.(*TLS).Close"))
 }
 
-// world is an installation without processes: a log, keys, records, and one
-// router or more over them.
+// world is an installation without processes: a log, keys, records, and one or more routers over
+// them.
 type world struct {
 	t       testing.TB
 	log     eventlog.Log
 	vault   *vault.Vault
-	lost    *lostKeys // what the routers have for a vault; nil: vault itself
+	lost    *lostKeys // the vault that the routers get; nil: vault
 	dir     *directory.Directory
 	bus     *bus.Local
-	blobs   router.Blobs // nil: none are kept
+	blobs   router.Blobs // nil: the routers have no attachments
 	service directory.Service
 	chat    directory.Account // connected channel
 	text    directory.Account // store-and-forward channel
 	agents  map[string]conversation.AgentID
-	now     func() time.Time // of the routers; nil: the system's
+	now     func() time.Time // the routers' clock; nil: the system's
 }
 
 func newWorld(t testing.TB, log eventlog.Log) *world {
@@ -121,13 +121,13 @@ func (w *world) stop(r *router.Router) {
 	}
 }
 
-// port is a plugin that keeps what it is given.
+// port is a plugin that keeps the commands that it is given.
 type port struct {
 	info plugin.Info
 	mu   sync.Mutex
 	got  []plugin.Outbound
 	full bool
-	room int // commands that it still takes; negative = any number
+	room int // number of commands that the port still takes; negative = any number
 	more chan struct{}
 }
 
@@ -151,7 +151,7 @@ func (p *port) Offer(o plugin.Outbound) bool {
 
 func (p *port) Info() plugin.Info { return p.info }
 
-// next waits for the n-th command.
+// next waits until the port has command n, counted from 0, and returns it.
 func (p *port) next(t *testing.T, n int) plugin.Outbound {
 	t.Helper()
 	for {
@@ -169,7 +169,7 @@ func (p *port) next(t *testing.T, n int) plugin.Outbound {
 	}
 }
 
-// ingest waits for the acknowledgement of an event.
+// ingest hands an event to the router and waits for its acknowledgement.
 func ingest(r *router.Router, in plugin.Inbound) plugin.Ack {
 	ch := make(chan plugin.Ack, 1)
 	r.Ingest(context.Background(), in, func(a plugin.Ack) { ch <- a })
@@ -210,7 +210,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// types lists the event types of a conversation.
+// types lists the event types of a conversation, and checks that the sequences have no gap.
 func types(t *testing.T, r *router.Router, id conversation.ConversationID) (out []string) {
 	t.Helper()
 	recs, err := r.Records(context.Background(), id, conversation.AudienceAudit, 0, 1000)

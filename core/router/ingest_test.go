@@ -144,7 +144,7 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	}
-	// N7, Y5: what is refused on a known account is in the account's log.
+	// N7, Y5: a refusal on a known account is recorded in the account's stream.
 	recs, err := w.log.Read(context.Background(), eventlog.StreamID(w.chat.ID), 0, 100)
 	if err != nil || len(recs) == 0 {
 		t.Fatalf("account's log: %d records, %v", len(recs), err)
@@ -156,8 +156,9 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// What was refused is taken when it is sent again and can be taken now (B9), as
-// one message (PR3); what an account has logged is no conversation's.
+// A refused event is taken when it is sent again and can be taken now (B9), as one message however
+// often it is repeated (PR3). A repeat of an event on the account's own stream is answered without
+// a conversation.
 func TestRefusedBefore(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -191,8 +192,8 @@ func TestRefusedBefore(t *testing.T) {
 	}
 }
 
-// A repeat of a message that was committed before the conversation ended is
-// still that message, not a refusal.
+// A repeat of a message that was committed before the conversation ended is answered with that
+// message's record, and is not refused.
 func TestRepeatAfterTheEnd(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -213,9 +214,9 @@ func TestRepeatAfterTheEnd(t *testing.T) {
 	}
 }
 
-// A start that comes again is answered with its own record, open conversation or
-// not, also where another one has begun since; and a start beside one that is on
-// its way to the disk hears nothing before that is there.
+// A start that is repeated is answered with its own record, whether its conversation is open, has
+// ended, or was followed by another one. A second start is not answered before the first one, which
+// is on its way to the disk, is stored.
 func TestStartAgain(t *testing.T) {
 	log := &heldLog{Log: memlog.New()}
 	t.Cleanup(func() { _ = log.Close() })
@@ -249,13 +250,13 @@ func TestStartAgain(t *testing.T) {
 	}
 }
 
-// fold(log) = row: what start reads is what the events say (DESIGN.md 5).
+// DESIGN.md 5: a conversation's row, which a start reads, equals the fold of its events.
 func TestRowsEqualTheFold(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
 	ctx := context.Background()
 	id := w.startChat(r, "v", "Cora", "hello").Conversation
-	for i := range 300 { // beyond the row's refresh
+	for i := range 300 { // enough events for the row to be written again
 		w.message(r, "v", fmt.Sprint(i), "text")
 	}
 	row, err := w.log.Conversation(ctx, eventlog.StreamID(id))

@@ -13,7 +13,7 @@ import (
 	"github.com/parley-gateway/parley/core/router"
 )
 
-// N6, N17: who may come into an exchange without an offer.
+// N6, N17: which agents may join an exchange without an offer.
 func TestJoin(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -59,7 +59,7 @@ func TestJoin(t *testing.T) {
 	join("a supervisor in a live chat", sue, chat, nil)
 }
 
-// PR4: a person settles what nobody knows.
+// PR4: an agent settles a message whose outcome is unknown.
 func TestSettleByAPerson(t *testing.T) {
 	ctx := context.Background()
 	unknown := func(t *testing.T) (*carrier, plugin.Outbound) {
@@ -122,7 +122,7 @@ func TestSettleByAPerson(t *testing.T) {
 	})
 }
 
-// An agent's mark-up that comes to nothing is no message.
+// A message of an agent whose mark-up is removed completely is refused.
 func TestEmptyRichText(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")

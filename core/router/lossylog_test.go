@@ -16,20 +16,20 @@ type fate int
 
 const (
 	answered    fate = iota
-	lostWritten      // written, and the answer is lost
-	lostLate         // the answer is lost, and it is written later
-	lostNever        // the answer is lost, and it is not written
+	lostWritten      // the append is written, and its answer is lost
+	lostLate         // the answer is lost, and the append is written later
+	lostNever        // the answer is lost, and the append is not written
 )
 
-// lossyLog loses the answers to appends, as a database does that is away for
-// longer than its clients wait. While an append is still to be written, others
-// that name the same streams, ids, threads or commands wait for it, as they do
-// for the locks of a transaction; who only reads does not see it.
+// lossyLog loses the answers to appends, as a database does that is away for longer than its
+// clients wait. While an append is still to be written, other appends that name the same streams,
+// ids, threads or commands wait for it, as they would for the locks of a transaction; reads do not
+// see it.
 type lossyLog struct {
 	eventlog.Log
 	mu     sync.Mutex
-	fate   func(*eventlog.Batch) fate // nil: answered
-	lag    func() <-chan struct{}     // says when a late append is written
+	fate   func(*eventlog.Batch) fate // nil: every append is answered
+	lag    func() <-chan struct{}     // returns a channel that is closed when a late append is to be written
 	locked map[any]chan struct{}
 	late   sync.WaitGroup
 }
@@ -38,8 +38,8 @@ func newLossyLog() *lossyLog {
 	return &lossyLog{Log: memlog.New(), locked: map[any]chan struct{}{}}
 }
 
-// lose gives the next append that is chosen a fate, and only that one. Late: it is
-// written when the returned function is called.
+// lose gives a fate to the next append for which chosen returns true, and to no other. An append
+// whose fate is lostLate is written when the returned function is called.
 func (l *lossyLog) lose(f fate, chosen func(*eventlog.Batch) bool) (write func()) {
 	release := make(chan struct{})
 	l.mu.Lock()
@@ -55,7 +55,7 @@ func (l *lossyLog) lose(f fate, chosen func(*eventlog.Batch) bool) (write func()
 	return sync.OnceFunc(func() { close(release); l.late.Wait() })
 }
 
-// randomly loses the answers of one append in n.
+// randomly gives one append in n a random fate other than answered.
 func (l *lossyLog) randomly(rng *rand.Rand, n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -72,7 +72,7 @@ func (l *lossyLog) randomly(rng *rand.Rand, n int) {
 	}
 }
 
-// keys are what a batch locks.
+// keys lists what a batch locks: its streams, ids, threads and commands.
 func keys(b *eventlog.Batch) (out []any) {
 	for i := range b.Streams {
 		out = append(out, b.Streams[i].Stream)
@@ -144,7 +144,7 @@ func (l *lossyLog) Append(ctx context.Context, b *eventlog.Batch) (eventlog.Appe
 			<-now
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			_, _ = l.Log.Append(context.WithoutCancel(ctx), &later) // a conflict: it is rolled back
+			_, _ = l.Log.Append(context.WithoutCancel(ctx), &later) // if this is a conflict, nothing is written
 			for _, k := range ks {
 				delete(l.locked, k)
 			}

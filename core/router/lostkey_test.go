@@ -12,7 +12,7 @@ import (
 	"github.com/parley-gateway/parley/core/vault"
 )
 
-// lostKeys is a vault some of whose keys are lost, each with the error that says how.
+// lostKeys is a vault in which some keys are lost; keys has the error with which each was lost.
 type lostKeys struct {
 	*vault.Vault
 	mu   sync.Mutex
@@ -45,7 +45,7 @@ func (v *lostKeys) Open(key int64, aad, sealed []byte) ([]byte, error) {
 	return v.Vault.Open(key, aad, sealed)
 }
 
-// lostKey runs a test for both ways in which a key is lost.
+// lostKey runs a test for both ways to lose a key: damaged and destroyed.
 func lostKey(t *testing.T, test func(t *testing.T, w *world, lost error)) {
 	for name, lost := range map[string]error{"damaged": vault.ErrDamaged, "destroyed": vault.ErrDestroyed} {
 		t.Run(name, func(t *testing.T) {
@@ -56,7 +56,7 @@ func lostKey(t *testing.T, test func(t *testing.T, w *world, lost error)) {
 	}
 }
 
-// loseKeyOf loses the data key of a conversation and returns its id.
+// loseKeyOf loses the data key of a conversation and returns the key's id.
 func (w *world) loseKeyOf(id conversation.ConversationID, lost error) int64 {
 	w.t.Helper()
 	row, err := w.log.Conversation(context.Background(), eventlog.StreamID(id))
@@ -70,15 +70,15 @@ func inboundText(w *world, id string) plugin.Inbound {
 		Message: &plugin.InboundMessage{Address: "+49301234", Parts: textParts(id)}}
 }
 
-// FT13: a chat whose data key is lost goes on under another key: what the old one
-// sealed cannot be read, and nothing is answered "try again" for it.
+// FT13: a chat whose data key is lost goes on under another key. What the old key sealed cannot be
+// read, but no event or command is answered with "try again" because of it.
 func TestLostKeyOfAChat(t *testing.T) {
 	lostKey(t, func(t *testing.T, w *world, lost error) {
 		ctx, ana, r := context.Background(), w.agents["ana"], w.start("n1")
 		id := w.startChat(r, "v", "Cora", "before").Conversation
 		w.stop(r)
 		old := w.loseKeyOf(id, lost)
-		r = w.start("n1") // has nothing of it in memory
+		r = w.start("n1") // this router has nothing of the conversation in memory
 		if a := w.message(r, "v", "m", "after"); a.Status != plugin.Committed || a.Conversation != id {
 			t.Fatalf("the customer's next message: got %+v, want it committed in %s", a, id)
 		}
@@ -114,9 +114,9 @@ func TestLostKeyOfAChat(t *testing.T) {
 	})
 }
 
-// FT13: an exchange of texts whose data key is lost has lost its customer's number
-// with it. It is ended, the customer's next text begins another one, and that one
-// can be answered.
+// FT13: an exchange of texts whose data key is lost has lost its customer's number with it. The
+// exchange is ended, the customer's next text begins another one, and agents can answer in that
+// one.
 func TestLostKeyOfAnExchange(t *testing.T) {
 	lostKey(t, func(t *testing.T, w *world, lost error) {
 		ctx, ana, r := context.Background(), w.agents["ana"], w.start("n1")
@@ -147,7 +147,7 @@ func TestLostKeyOfAnExchange(t *testing.T) {
 	})
 }
 
-// The same when it is the agent who writes next, or takes the offer.
+// FT13: the exchange is ended, too, when an agent writes in it next or accepts its offer.
 func TestLostKeyUnderAnAgent(t *testing.T) {
 	lostKey(t, func(t *testing.T, w *world, lost error) {
 		ctx, ana, r := context.Background(), w.agents["ana"], w.start("n1")
@@ -158,7 +158,7 @@ func TestLostKeyUnderAnAgent(t *testing.T) {
 		if conversation.Code(err) != conversation.Code(conversation.ErrEnded) && conversation.Code(err) != conversation.Code(conversation.ErrNotJoined) {
 			t.Fatalf("the agent's message: got %v, want word that it is over", err)
 		}
-		_, err = r.FinishWrapup(ctx, ana, conv, "", "what happened") // has a body, to be sealed
+		_, err = r.FinishWrapup(ctx, ana, conv, "", "what happened") // the notes are a body, which must be sealed
 		must(t, err)
 		must(t, r.Ready(ctx, ana))
 		waiting := ingest(r, inboundText(w, "in-2")).Conversation
@@ -171,8 +171,8 @@ func TestLostKeyUnderAnAgent(t *testing.T) {
 	})
 }
 
-// FT13: a message and a deferred item that were sealed under a lost key end with a
-// record, and hold nothing up.
+// FT13: a message and a deferred item that were sealed under a lost key end with a record, and do
+// not hold up other commands.
 func TestLostKeyOfCommands(t *testing.T) {
 	lostKey(t, func(t *testing.T, w *world, lost error) {
 		ctx, r := context.Background(), w.start("n1")
@@ -212,8 +212,8 @@ func TestLostKeyOfCommands(t *testing.T) {
 	})
 }
 
-// FT13, FT32: what was said early of an id, and sealed under a lost key, is joined
-// without its words.
+// FT13, FT32: an early receipt that was sealed under a lost key still sets the message's status,
+// but without the carrier's code and text.
 func TestLostKeyOfAnEarlyReceipt(t *testing.T) {
 	lostKey(t, func(t *testing.T, w *world, lost error) {
 		c := &carrier{world: w, r: w.start("n1"), port: newPort(textInfo())}

@@ -14,7 +14,7 @@ import (
 	"github.com/parley-gateway/parley/core/router"
 )
 
-// gauge reads a metric of the router without labels, a gauge or a counter.
+// gauge reads a metric of the router that has no labels, a gauge or a counter.
 func gauge(t *testing.T, r *router.Router, name string) float64 {
 	t.Helper()
 	reg := prometheus.NewRegistry()
@@ -30,9 +30,8 @@ func gauge(t *testing.T, r *router.Router, name string) float64 {
 	return 0
 }
 
-// Memory holds what is active: open conversations and their threads leave it when
-// nobody uses them, and are the same when somebody does again. Whoever has a
-// reader stays.
+// Memory holds only what is in use: open conversations and their threads leave it when nobody uses
+// them, and are the same when somebody uses them again. A conversation with a reader stays.
 func TestIdleConversationsLeaveMemory(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		const idle = 50
@@ -81,8 +80,7 @@ func TestIdleConversationsLeaveMemory(t *testing.T) {
 	})
 }
 
-// A timer wakes a conversation that has left memory, and its reader in another
-// plugin's session or socket follows it when it comes.
+// A timer wakes a conversation that has left memory, so that its deadline is kept.
 func TestTimersOfIdleConversations(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		_, id := b.accepted("ana")
@@ -91,7 +89,7 @@ func TestTimersOfIdleConversations(t *testing.T) {
 			t.Errorf("%v conversations are in memory, want none", lives)
 		}
 		seen := false
-		for range 24 * 60 { // the service's inactivity rules, whatever they say
+		for range 24 * 60 { // long enough for the service's inactivity rules, whatever they are
 			b.after(time.Minute)
 			recs, err := b.r.Records(t.Context(), id, conversation.AudienceAudit, 0, 1000)
 			must(t, err)
@@ -106,8 +104,7 @@ func TestTimersOfIdleConversations(t *testing.T) {
 	})
 }
 
-// A thread that comes back while the janitor frees threads is routed to one
-// conversation only.
+// A thread on which messages come while the janitor frees threads stays routed to one conversation.
 func TestThreadsComeBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		id := b.startChat(b.r, "v", "", "hi").Conversation
@@ -124,7 +121,7 @@ func TestThreadsComeBack(t *testing.T) {
 func TestStartFindsEveryConversation(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
-	const waiting = 2300 // three pages
+	const waiting = 2300 // three pages of rows
 	var wg sync.WaitGroup
 	for part := range 8 {
 		wg.Go(func() {
@@ -141,9 +138,9 @@ func TestStartFindsEveryConversation(t *testing.T) {
 	}
 }
 
-// FT14: who waits for the log for longer than threads stay in memory still has the
-// thread to which messages are routed: a reader gets what comes, and a conversation
-// that an agent begins, or that is asked for, leaves memory as others do.
+// FT14: a caller that waits for the log for longer than threads stay in memory still has the thread
+// to which messages are routed. A reader gets what comes, and a conversation that an agent begins,
+// or that OpenConversation returns, leaves memory as others do.
 func TestThreadStaysForWhoWaits(t *testing.T) {
 	long := int64(2 * time.Minute)
 	t.Run("reader", func(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Z2: what the router shows, it counts.
+// Z2: the metrics count what the router does.
 func TestMetricsCount(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")

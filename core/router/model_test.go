@@ -21,22 +21,22 @@ import (
 	"github.com/parley-gateway/parley/core/router"
 )
 
-// pair is two nodes over one log, each of which may be started anew at any time.
+// pair is two nodes over one log, each of which may be restarted at any time.
 type pair struct {
 	*world
-	mu    sync.RWMutex // held to use the routers
+	mu    sync.RWMutex // held for reading by those who use the routers, for writing while a node is restarted
 	nodes [2]*router.Router
 
 	ledgerMu sync.Mutex
-	acked    map[string]plugin.Ack // by text
-	sent     map[[16]byte]int      // by command: what the carrier was given
+	acked    map[string]plugin.Ack // acknowledgement by the text of the message
+	sent     map[[16]byte]int      // how often the carrier was given each command
 
 	texts    bool // some customers write texts, and the carrier gets the replies
-	lossy    bool // the log loses answers, so that "unavailable" is right
+	lossy    bool // the log loses answers, so commands may fail with "unavailable"
 	carriers [2]*modelCarrier
 }
 
-// modelCarrier sends what a node hands out, as far as Begin lets it.
+// modelCarrier sends the commands that a node hands out, once Begin allows it.
 type modelCarrier struct {
 	p        *pair
 	r        *router.Router
@@ -69,7 +69,7 @@ func (c *modelCarrier) run() {
 	}
 }
 
-// pause reports whether there is a next attempt.
+// pause waits before the next attempt; it reports false when the carrier was stopped.
 func (c *modelCarrier) pause() bool {
 	select {
 	case <-c.stopped:
@@ -103,7 +103,7 @@ func (c *modelCarrier) send(o plugin.Outbound) {
 	}
 }
 
-// close stops a node with its carrier, in the order of a process that ends.
+// close stops a node's carrier and then the node, in the order of a process that ends.
 func (p *pair) close(i int) {
 	if c := p.carriers[i]; c != nil {
 		close(c.stopped)
@@ -127,14 +127,14 @@ func (p *pair) open(i int) *router.Router {
 	return r
 }
 
-// with lends a node.
+// with runs f on one of the nodes, which is not restarted meanwhile.
 func (p *pair) with(rng *rand.Rand, f func(r *router.Router)) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	f(p.nodes[rng.IntN(2)])
 }
 
-// insist sends an event until it is acknowledged for good, to any node.
+// insist sends an event to any node until it is acknowledged for good.
 func (p *pair) insist(rng *rand.Rand, in plugin.Inbound) (a plugin.Ack) {
 	for range 200 {
 		p.with(rng, func(r *router.Router) { a = ingest(r, in) })
@@ -184,7 +184,7 @@ func (p *pair) customer(seed uint64, steps int) {
 	}
 }
 
-// agent works on whatever node answers.
+// agent works on either node, as random chooses: takes offers, writes, ends.
 func (p *pair) agent(id conversation.AgentID, seed uint64, steps int) {
 	rng, ctx := rand.New(rand.NewPCG(seed, 2)), context.Background()
 	for i := range steps {
@@ -212,7 +212,7 @@ func (p *pair) agent(id conversation.AgentID, seed uint64, steps int) {
 				default:
 					req := router.SendRequest{Conversation: w.Conversation, Agent: id, ClientID: text, Parts: textParts(text)}
 					sent, err = r.Send(ctx, req)
-					if err != nil && p.lossy && rng.IntN(2) == 0 { // as a desktop does, if it is still there
+					if err != nil && p.lossy && rng.IntN(2) == 0 { // a desktop that is still there sends again
 						sent, err = r.Send(ctx, req)
 					}
 					if err == nil {
@@ -234,9 +234,8 @@ func (p *pair) agent(id conversation.AgentID, seed uint64, steps int) {
 	}
 }
 
-// DESIGN.md 3 and promises PR1, PR3, PR6, PR7 on two nodes that are started anew
-// under load: whatever was acknowledged is in the log once, and log, rows and
-// memory agree.
+// DESIGN.md 3 and promises PR1, PR3, PR6, PR7 on two nodes that are restarted under load: every
+// acknowledged event is in the log once, and log, rows and memory agree.
 func TestTwoNodesAgree(t *testing.T) {
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -247,10 +246,9 @@ func TestTwoNodesAgree(t *testing.T) {
 	}
 }
 
-// PR1, PR3, PR4, FT15: the same over a log that loses answers, with what it did
-// not answer written at once, later or never. Whatever is in the log in the end
-// is carried on: nothing is unsent, nobody who waits is in no queue, and nothing
-// is there or sent twice.
+// PR1, PR3, PR4, FT15: as TestTwoNodesAgree, over a log that loses answers while the append is
+// written at once, later or never. Whatever is in the log in the end is carried on: every message
+// is sent, every request that waits is in a queue, and nothing is in the log or sent twice.
 func TestTwoNodesAgreeInDoubt(t *testing.T) {
 	messages := 0
 	for seed := range uint64(3) {
@@ -261,7 +259,7 @@ func TestTwoNodesAgreeInDoubt(t *testing.T) {
 			log.randomly(rand.New(rand.NewPCG(seed, 3)), 6)
 			lives := 150 * time.Millisecond
 			if seed == 0 {
-				lives = time.Hour // no start reads what was missed
+				lives = time.Hour // no node is restarted, so none can make up for what it missed by reading the log at a start
 			}
 			p.work(1000+seed, lives, 600)
 			log.lose(answered, func(*eventlog.Batch) bool { return false })
@@ -276,8 +274,8 @@ func TestTwoNodesAgreeInDoubt(t *testing.T) {
 	}
 }
 
-// work lets customers and agents work on both nodes, each of which is started
-// anew in turn. The agents make a number of steps.
+// work lets customers and agents work on both nodes while the nodes are restarted in turn. Each
+// agent makes steps steps.
 func (p *pair) work(seed uint64, lives time.Duration, steps int) {
 	for i := range p.nodes {
 		p.nodes[i] = p.open(i)
@@ -308,8 +306,8 @@ func (p *pair) work(seed uint64, lives time.Duration, steps int) {
 	}
 }
 
-// checkSent: what the log has for the carrier reached it once, or nobody knows.
-// It returns how many messages those are.
+// checkSent checks that every message which the log has for the carrier reached it once, or has an
+// unknown outcome. It returns how many messages there are.
 func (p *pair) checkSent() (messages int) {
 	t, ctx := p.t, context.Background()
 	rows := func() []eventlog.OutboxRow {
@@ -348,7 +346,7 @@ func (p *pair) checkSent() (messages int) {
 	return messages
 }
 
-// checkQueued: who waits for an agent by the log waits on a node, too.
+// checkQueued checks that the requests which wait according to the log wait on a node, too.
 func (p *pair) checkQueued() {
 	ctx := context.Background()
 	var want, got int
@@ -380,7 +378,7 @@ func (p *pair) checkQueued() {
 	})
 }
 
-// check compares the ledger, the log, the rows and both nodes' memory.
+// check compares the acknowledgements, the log, the rows and both nodes' memory.
 func (p *pair) check() {
 	t, ctx := p.t, context.Background()
 	rows, err := p.log.Conversations(ctx, eventlog.ConversationQuery{})
@@ -449,7 +447,7 @@ func (p *pair) foldConversation(row eventlog.ConversationRow, texts map[string][
 			info, err := r.Info(ctx, id)
 			must(t, err)
 			got = encoded(t, &info.State)
-			return got == want || info.State.Seq > fold.Seq // an offer made meanwhile
+			return got == want || info.State.Seq > fold.Seq // the state may be ahead, by an offer that was made meanwhile
 		})
 	}
 	return fold
@@ -462,7 +460,8 @@ func encoded(t testing.TB, v any) string {
 	return string(b)
 }
 
-// checkInvariant: an open conversation has somebody, or waits, or is parked.
+// checkInvariant checks that an open conversation has a participant, or waits for one, or is
+// parked.
 func checkInvariant(t testing.TB, s *conversation.State) {
 	t.Helper()
 	if s.Phase != conversation.PhaseOpen || s.Parking != nil || len(s.Requests) > 0 {

@@ -15,7 +15,7 @@ import (
 	"github.com/parley-gateway/parley/core/router"
 )
 
-// noTimeout lets offers of the world's service stand until somebody ends them.
+// noTimeout makes offers of the world's service stand until an agent or customer ends them.
 func (w *world) noTimeout() {
 	w.t.Helper()
 	svc := w.service
@@ -24,8 +24,8 @@ func (w *world) noTimeout() {
 	must(w.t, err)
 }
 
-// disagreement compares what conversations say is offered with what agents hold,
-// read from the log; "" when both say the same.
+// disagreement compares, from the log, the offers in conversations' rows with the offers that
+// agents hold. It describes the first difference, "" if there is none.
 func (w *world) disagreement() string {
 	w.t.Helper()
 	ctx := context.Background()
@@ -60,9 +60,8 @@ func (w *world) disagreement() string {
 	return ""
 }
 
-// N16, A20: an agent who logs out while something is presented leaves it to the
-// others at once, however soon the dispatcher looks for somebody; nothing stays
-// offered to somebody who has gone.
+// N16, A20: when an agent logs out while an offer is presented, the request goes to other agents at
+// once, however soon the dispatcher looks for one; nothing stays offered to an agent who has gone.
 func TestLogoutDuringAnOffer(t *testing.T) {
 	w := newWorld(t, nil)
 	w.noTimeout()
@@ -87,8 +86,8 @@ func TestLogoutDuringAnOffer(t *testing.T) {
 	})
 }
 
-// A20: the end of the grace takes the offer back on both sides, with and without
-// an offer timeout.
+// A20: the end of the grace period takes the offer back from the agent and in the conversation,
+// with and without an offer timeout.
 func TestGraceDuringAnOffer(t *testing.T) {
 	w := newWorld(t, nil)
 	w.noTimeout()
@@ -114,8 +113,8 @@ func TestGraceDuringAnOffer(t *testing.T) {
 	})
 }
 
-// rewrite appends events to an agent's stream behind the router's back, as an
-// earlier version may have left it.
+// rewrite appends events to an agent's stream without the router, as an earlier version may have
+// left the stream.
 func (w *world) rewrite(id conversation.AgentID, change func(s *acd.AgentState) []conversation.Head) {
 	w.t.Helper()
 	ctx := context.Background()
@@ -140,7 +139,7 @@ func (w *world) rewrite(id conversation.AgentID, change func(s *acd.AgentState) 
 	must(w.t, err)
 }
 
-// offeredTo makes an offer to an agent that nothing but an answer ends.
+// offeredTo makes an offer without timeout to an agent, which only the agent's answer ends.
 func offeredTo(t *testing.T, w *world, r *router.Router, login string) (conversation.AgentID, plugin.Ack) {
 	t.Helper()
 	id := w.agents[login]
@@ -151,8 +150,8 @@ func offeredTo(t *testing.T, w *world, r *router.Router, login string) (conversa
 	return id, ack
 }
 
-// An offer that the agent's stream does not know, as earlier versions could leave
-// it, is taken back at the next start and made to somebody else.
+// An offer that the agent's stream does not know, as earlier versions could leave it, is taken back
+// at the next start and made to another agent.
 func TestOfferThatNobodyHolds(t *testing.T) {
 	for name, edit := range map[string]func([]byte) []byte{
 		"this version's row":   func(state []byte) []byte { return state },
@@ -186,7 +185,7 @@ func offerThatNobodyHolds(t *testing.T, edit func(state []byte) []byte) {
 	})
 }
 
-// An offer in an agent's stream that no conversation knows keeps nobody from logging out.
+// An agent can log out although the agent's stream has an offer that no conversation knows.
 func TestLogoutWithAnOfferThatIsNone(t *testing.T) {
 	w := newWorld(t, nil)
 	first := w.start("n1")

@@ -14,7 +14,7 @@ import (
 	"github.com/parley-gateway/parley/core/readers"
 )
 
-// heldLog keeps appends waiting while it is held.
+// heldLog makes appends wait while hold is locked.
 type heldLog struct {
 	*memlog.Log
 	hold sync.RWMutex
@@ -31,8 +31,8 @@ func (w *world) smsMessage(thread, id string) plugin.Inbound {
 		Message: &plugin.InboundMessage{Address: thread, Parts: textParts(id)}}
 }
 
-// Y3: what was on its way to a conversation when that ended goes to the next
-// one, in the order of the calls, and nothing later overtakes it.
+// Y3: texts that were on their way to a conversation when it ended go to the next conversation, in
+// the order in which they came, and no later text overtakes them.
 func TestOrderOverTheEnd(t *testing.T) {
 	log := &heldLog{Log: memlog.New()}
 	t.Cleanup(func() { _ = log.Close() })
@@ -58,7 +58,7 @@ func TestOrderOverTheEnd(t *testing.T) {
 		var want []string
 		for i := range 40 {
 			if i == 20 {
-				log.hold.Unlock() // from here on the answers come in between
+				log.hold.Unlock() // from here on the answers come between further texts
 			}
 			want = append(want, fmt.Sprint(i))
 			send(w.smsMessage(th, fmt.Sprint(i)))
@@ -83,7 +83,7 @@ func TestOrderOverTheEnd(t *testing.T) {
 	}
 }
 
-// A reader who waits on a thread does not get in the way of its first event.
+// A reader that waits on a thread does not disturb the start of a conversation there.
 func TestStartUnderReaders(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -97,7 +97,7 @@ func TestStartUnderReaders(t *testing.T) {
 	}
 }
 
-// The codes that events are acknowledged with are published.
+// Events are acknowledged with the published codes.
 func TestAcknowledgements(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")

@@ -15,7 +15,7 @@ import (
 	"github.com/parley-gateway/parley/core/router"
 )
 
-// texting has Ana and Ben logged in, not ready, beside a text plugin.
+// texting logs Ana and Ben in, not ready, and returns a text plugin that is there.
 func (w *world) texting(r *router.Router) *port {
 	w.t.Helper()
 	p := newPort(textInfo())
@@ -63,11 +63,11 @@ func TestBeginATextExchange(t *testing.T) {
 	if a, _ := r.Agent(ctx, w.agents["ana"]); a.Status() != acd.StatusBusy || a.Active() != 1 || a.Ready {
 		t.Errorf("agent is %s with %d active", a.Status(), a.Active())
 	}
-	// N5: the reply lands in it.
+	// N5: the customer's reply lands in the same exchange.
 	if a := w.inbound(r, "+15005550006", "in-1"); a.Status != plugin.Committed || a.Conversation != out.Conversation {
 		t.Errorf("reply: %+v, want it in %s", a, out.Conversation)
 	}
-	// A retry is the same exchange, also when it has ended since.
+	// A retry returns the same exchange, even if it has ended since.
 	again, err := w.begin(r, "ana", "+15005550006", "hello", "c1")
 	if err != nil || again.Conversation != out.Conversation || again.Message != out.Message {
 		t.Errorf("retry: %+v, %v, want %+v", again, err, out)
@@ -81,7 +81,7 @@ func TestBeginATextExchange(t *testing.T) {
 	if a, _ := r.Agent(ctx, w.agents["ana"]); a.Status() != acd.StatusACW {
 		t.Fatalf("agent is %s, want after-call work", a.Status())
 	}
-	// Another client id, in ACW and without a message: a new exchange.
+	// Another client id begins a new exchange, here by an agent in ACW and without a message.
 	next, err := w.begin(r, "ana", "+15005550006", "", "c2")
 	if err != nil || next.Conversation == out.Conversation || !next.Message.IsZero() {
 		t.Errorf("after the end: %+v, %v, want a new exchange without a message", next, err)
@@ -89,13 +89,13 @@ func TestBeginATextExchange(t *testing.T) {
 	if again, err = w.begin(r, "ana", "+15005550006", "", "c2"); err != nil || again.Conversation != next.Conversation {
 		t.Errorf("retry without a message: %+v, %v, want %s", again, err, next.Conversation)
 	}
-	// And while Busy, to somebody else.
+	// An agent who is Busy may begin an exchange with another customer, too.
 	if _, err := w.begin(r, "ana", "+15005550007", "x", "c3"); err != nil {
 		t.Errorf("while busy: %v", err)
 	}
 }
 
-// N17: a number that has an open exchange.
+// N17: an agent cannot begin an exchange with a number that has an open one.
 func TestThreadIsOpen(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -125,7 +125,7 @@ func TestThreadIsOpen(t *testing.T) {
 		t.Fatalf("join: %d, %v", seq, err)
 	}
 	want("joined by a colleague", "ana", ben, true)
-	// One that waits in the queue is nobody's.
+	// An exchange that waits in the queue belongs to no agent.
 	if a := w.inbound(r, "+15005550009", "q1"); a.Status != plugin.Committed {
 		t.Fatalf("inbound: %+v", a)
 	}
@@ -199,7 +199,7 @@ func TestBeginIsRefused(t *testing.T) {
 	if rows, err := w.log.Conversations(ctx, eventlog.ConversationQuery{}); err != nil || len(rows) != 0 {
 		t.Errorf("%d conversations, %v, want none", len(rows), err)
 	}
-	// The number that was refused is free, and so is the agent's own number.
+	// The number of the refused requests is free, and so is the agent's own number.
 	if _, err := r.StartOutbound(ctx, req(func(q *router.OutboundRequest) { q.Account = w.text.ID })); err != nil {
 		t.Errorf("by account: %v", err)
 	}
@@ -219,8 +219,8 @@ func TestBeginIsRefused(t *testing.T) {
 	}
 }
 
-// An outbound start against texts of the same number, on the same or another
-// node: one conversation, and nothing is lost (PR7).
+// An agent's start and texts from the same number at the same moment, on the same or another node,
+// end in one conversation, and no text is lost (PR7).
 func TestOutboundAgainstInbound(t *testing.T) {
 	w := newWorld(t, nil)
 	a, b := w.start("n1"), w.start("n2")

@@ -21,21 +21,21 @@ func unmarshal(t *testing.T, b []byte, v any) {
 	}
 }
 
-// A full window costs nothing while it stays full, and keeps no other account waiting.
+// A full window costs no appends while it stays full, and does not keep other accounts waiting.
 func TestOutboxFullWindow(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
 	p := newPort(textInfo())
 	p.full = true
 	r.PluginReady("text", "text-1", p)
-	for i := range 100 { // more than are picked at a time; each has a command of its own
+	for i := range 100 { // more rows than are picked at a time; each is a command of its own
 		if a := ingest(r, plugin.Inbound{Plugin: "text", Account: w.text.ID, DedupeKey: fmt.Sprint(i), Deferred: []byte("x")}); a.Status != plugin.Committed {
 			t.Fatalf("deferred: %+v", a)
 		}
 	}
 	before := w.log.Stats().Appends
 	for range 10 {
-		r.PluginRoom("text", "text-1") // a false alarm
+		r.PluginRoom("text", "text-1") // the window is still full
 		<-time.After(10 * time.Millisecond)
 	}
 	if n := w.log.Stats().Appends - before; n > 100 {
@@ -48,8 +48,8 @@ func TestOutboxFullWindow(t *testing.T) {
 	p.next(t, 99)
 }
 
-// Behind a small window every lane gets its turn: none is passed over when the
-// window was full at it, and a deferred item comes with its thread.
+// Behind a small window every lane gets its turn: a lane is not passed over because the window was
+// full when it came. A deferred item names its thread.
 func TestOutboxSmallWindow(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -76,8 +76,8 @@ func TestOutboxSmallWindow(t *testing.T) {
 	}
 }
 
-// A Result for a message that its conversation follows no longer settles the
-// row all the same: else a restart would send it again (PR4).
+// A Result for a message that its conversation no longer follows settles the row, too: otherwise a
+// restart would send the message again (PR4).
 func TestResultOfAForgottenMessage(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -98,7 +98,7 @@ func TestResultOfAForgottenMessage(t *testing.T) {
 	}
 }
 
-// A provider that names one id twice does not leave a command pending.
+// A provider that gives two messages the same id does not leave a command pending.
 func TestResultWithAKnownID(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -108,7 +108,7 @@ func TestResultWithAKnownID(t *testing.T) {
 	for i := range 2 {
 		w.say(r, conv, fmt.Sprint(i))
 		cmd := p.next(t, i)
-		for range 2 { // and the answer got lost once
+		for range 2 { // the second time stands for a repeat after a lost answer
 			if a := w.result(r, cmd, plugin.CommandResult{Outcome: conversation.StatusSent, ProviderIDs: []string{"SM1"}}); a.Status != plugin.Committed {
 				t.Fatalf("result %d: got %+v, want committed", i, a)
 			}
@@ -126,7 +126,7 @@ func TestResultWithAKnownID(t *testing.T) {
 	}
 }
 
-// A retryable failure told twice is one more attempt, not two at once.
+// A retryable failure that is reported twice leads to one more attempt, not to two.
 func TestRetryToldTwice(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -142,8 +142,8 @@ func TestRetryToldTwice(t *testing.T) {
 	}
 }
 
-// A lost command whose fate the full disk kept from being recorded is unknown
-// as soon as there is room, and its lane goes on (PR4, PR16).
+// A command is lost with its plugin, and a full disk keeps "unknown" from being recorded. The
+// message becomes unknown as soon as there is room, and its lane goes on (PR4, PR16).
 func TestDoubtOnAFullDisk(t *testing.T) {
 	log := &fullLog{Log: memlog.New()}
 	t.Cleanup(func() { _ = log.Close() })
@@ -172,8 +172,8 @@ func TestDoubtOnAFullDisk(t *testing.T) {
 	}
 }
 
-// A gateway that starts while its disk is full reads, and sends what waits as soon
-// as there is room (PR16, FT12).
+// A gateway that starts while its disk is full can read, and sends what waits as soon as there is
+// room (PR16, FT12).
 func TestStartOnAFullDisk(t *testing.T) {
 	log := &fullLog{Log: memlog.New()}
 	t.Cleanup(func() { _ = log.Close() })
@@ -204,7 +204,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 	}
 }
 
-// A row that was settled elsewhere holds no other command up.
+// A row that was settled without this node's knowledge does not hold up other commands.
 func TestOutboxSettledElsewhere(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")

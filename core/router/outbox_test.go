@@ -16,7 +16,7 @@ func textInfo() plugin.Info {
 	return plugin.Info{ID: "text", Capabilities: conversation.Capabilities{Text: true, OutboundFirst: true, AddressKind: "phone", OfferTitle: "Text"}}
 }
 
-// textChat has Ana in a conversation on the store-and-forward channel.
+// textChat makes Ana a participant of a conversation on the store-and-forward channel.
 func (w *world) textChat(r *router.Router) conversation.ConversationID {
 	w.t.Helper()
 	ctx := context.Background()
@@ -82,7 +82,7 @@ func TestOutboxOrderAndSettle(t *testing.T) {
 	if second := p.next(t, 1); second.Send.Parts[0].Text != "reply b" {
 		t.Errorf("second command: got %+v", second.Send)
 	}
-	// Y4: the provider's later word finds the message by any of its parts' ids.
+	// Y4: a later status report finds the message by the provider's id of any of its parts.
 	a := ingest(r, plugin.Inbound{Plugin: "text", Account: w.text.ID, Status: &plugin.DeliveryStatus{ProviderID: "SM2", Status: conversation.StatusDelivered}})
 	if a.Status != plugin.Committed || a.Conversation != conv {
 		t.Errorf("status: got %+v", a)
@@ -96,8 +96,8 @@ func TestOutboxOrderAndSettle(t *testing.T) {
 	}
 }
 
-// PR4: a plugin that dies after Begin leaves the outcome unknown, never a
-// silent second sending; before Begin the command goes out again.
+// PR4: when a plugin dies after Begin, the message's outcome is unknown and it is never sent a
+// second time unnoticed; before Begin the command is sent again.
 func TestOutboxPluginLost(t *testing.T) {
 	for name, c := range map[string]struct {
 		begin bool
@@ -150,7 +150,7 @@ func TestOutboxPluginLost(t *testing.T) {
 	}
 }
 
-// A gateway that died with commands out takes them up from the rows.
+// A gateway that died while plugins had commands takes the commands up from their rows.
 func TestOutboxAfterRestart(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -215,8 +215,8 @@ func TestDeferredIsProcessedLater(t *testing.T) {
 	}
 }
 
-// A text without an open exchange starts one, offered like a chat (N8); a
-// second text at the same time lands in it (Y3).
+// A text without an open exchange starts one, which is offered like a chat (N8); a second text at
+// the same time lands in the same exchange (Y3).
 func TestTextsAtOnce(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -251,8 +251,7 @@ func TestTextsAtOnce(t *testing.T) {
 	}
 }
 
-// N17 waits for outbound-first texts; what is settled here is that a stranger
-// cannot send into somebody else's exchange.
+// An agent cannot send into an exchange without taking part in it (N17).
 func TestSendNeedsAPart(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")

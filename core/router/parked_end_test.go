@@ -15,7 +15,7 @@ import (
 
 const week = 7 * 24 * time.Hour
 
-// restart goes on with another router over the same log.
+// restart stops the router and, after a pause, starts another one over the same log.
 func (b *bubble) restart(pause time.Duration) {
 	b.t.Helper()
 	b.stop(b.r)
@@ -29,7 +29,7 @@ func (b *bubble) restart(pause time.Duration) {
 	b.t.Cleanup(func() { b.stop(r) })
 }
 
-// ended counts the conversations that are over, seen or not.
+// ended counts the conversations that are over, whether their owners have seen them or not.
 func (b *bubble) ended() int {
 	b.t.Helper()
 	rows, err := b.log.Conversations(b.t.Context(), eventlog.ConversationQuery{Phases: []string{eventlog.PhaseEnded, eventlog.PhaseConcluded}})
@@ -37,9 +37,8 @@ func (b *bubble) ended() int {
 	return len(rows)
 }
 
-// N7, O1: an exchange of a direct number that nobody takes up ends after a week. Its
-// messages wait on for the owner, over restarts, and the owner finds them; the next
-// one opens a new exchange.
+// N7, O1: an exchange of a direct number that its owner does not take up ends after a week. Its
+// messages stay unread for the owner, over restarts; the customer's next text opens a new exchange.
 func TestDirectNumberEnds(t *testing.T) {
 	w := newWorld(t, nil)
 	acc, ben := w.direct(), w.agents["ben"]
@@ -77,8 +76,8 @@ func TestDirectNumberEnds(t *testing.T) {
 	})
 }
 
-// A text exchange of a service ends by the service's rule, a week from its last
-// message or from when it was set aside.
+// A parked text exchange of a service ends by the service's rule, a week after its last message or
+// after it was parked.
 func TestParkedExchangeEnds(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		p := b.world.texting(b.r)
@@ -104,8 +103,8 @@ func TestParkedExchangeEnds(t *testing.T) {
 	})
 }
 
-// After a long stop, or an upgrade that brings the rule, what is overdue does not end
-// in one moment; a text that comes first puts its exchange's end off.
+// After a long stop, or an upgrade that brings the rule, overdue exchanges do not all end at once;
+// a text that comes before the end of its exchange puts that end off.
 func TestOverdueEndsAreSpread(t *testing.T) {
 	w := newWorld(t, nil)
 	acc := w.direct()

@@ -13,9 +13,9 @@ import (
 	"github.com/parley-gateway/parley/internal/pgtest"
 )
 
-// As TestTwoNodesAgree, but each node has a log of its own over one
-// PostgreSQL: what one knows of streams, threads and ids is out of date
-// whenever the other one was first (PR1, PR3, PR6, PR7).
+// As TestTwoNodesAgree, but each node has a log of its own over one PostgreSQL: what one node knows
+// of streams, threads and ids is out of date whenever the other node has written (PR1, PR3, PR6,
+// PR7).
 func TestTwoNodesAgreeOverPostgres(t *testing.T) {
 	logs := twoLogs(t)
 	p := &pair{world: newWorld(t, logs[0]), acked: map[string]plugin.Ack{}}
@@ -58,7 +58,7 @@ func TestTwoNodesAgreeOverPostgres(t *testing.T) {
 	}
 }
 
-// twoLogs are two nodes' logs over one PostgreSQL.
+// twoLogs opens the logs of two nodes over one PostgreSQL.
 func twoLogs(t *testing.T) (logs [2]*postgres.Log) {
 	t.Helper()
 	c, err := pgtest.Start()
@@ -77,8 +77,8 @@ func twoLogs(t *testing.T) (logs [2]*postgres.Log) {
 	return logs
 }
 
-// PR7: a hundred first texts of one number, and as many first messages of one
-// visitor, at once over two nodes: one open conversation each, with all of them.
+// PR7: a hundred first texts of one number, and as many first messages of one visitor, come at once
+// over two nodes: each kind opens one conversation, which has all of them.
 func TestOneConversationOverPostgres(t *testing.T) {
 	logs := twoLogs(t)
 	w := newWorld(t, logs[0])
@@ -104,7 +104,7 @@ func TestOneConversationOverPostgres(t *testing.T) {
 			for i := range 100 {
 				wg.Go(func() {
 					var a plugin.Ack
-					for range 50 { // as carriers and plugins do
+					for range 50 { // carriers and plugins repeat like this
 						if a = ingest(nodes[i%2], inbound(th, fmt.Sprint(i))); a.Status != plugin.Retry {
 							break
 						}

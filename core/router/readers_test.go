@@ -12,7 +12,7 @@ import (
 	"github.com/parley-gateway/parley/core/router"
 )
 
-// sink keeps what a subscription delivers, and checks its order.
+// sink keeps the records that a subscription delivers, and checks their order.
 type sink struct {
 	t    testing.TB
 	mu   sync.Mutex
@@ -119,7 +119,7 @@ func TestSubscriptionHonoursCredit(t *testing.T) {
 	eventually(t, "the rest", func() bool { return s.messages() == 22 })
 }
 
-// PR14: a reader that comes back with any cursor gets exactly what it missed.
+// PR14: a reader that resumes from any cursor gets exactly the events that it missed.
 func TestResumeFromEveryCursor(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -130,7 +130,7 @@ func TestResumeFromEveryCursor(t *testing.T) {
 	id := w.startChat(r, "v", "", "hi").Conversation
 	_, _, err := r.Accept(ctx, ana, offerTo(t, r, ana).Offer)
 	must(t, err)
-	for i := range 100 { // more than the tail in memory
+	for i := range 100 { // more events than the tail in memory holds
 		w.message(r, "v", fmt.Sprint(i), "text")
 	}
 	all, err := r.Records(ctx, id, conversation.AudienceCustomer, 0, 1000)
@@ -172,7 +172,7 @@ func TestResumeFromEveryCursor(t *testing.T) {
 	}
 }
 
-// Readers on another node see what this one writes, through hints only.
+// Readers on another node see what this node writes, of which only hints tell that node.
 func TestFeedOnAnotherNode(t *testing.T) {
 	w := newWorld(t, nil)
 	a, b := w.start("n1"), w.start("n2")
@@ -238,7 +238,7 @@ func TestTypingReachesTheOtherSide(t *testing.T) {
 		}
 		return false
 	})
-	// What is ephemeral is not in the log.
+	// Ephemeral signals are not in the log.
 	for _, typ := range types(t, r, id) {
 		if typ == "typing/1" {
 			t.Error("typing is in the log")

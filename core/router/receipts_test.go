@@ -18,13 +18,13 @@ import (
 	"github.com/parley-gateway/parley/core/router"
 )
 
-// carrier is a plugin under the test's hand, with Ana in a conversation.
+// carrier is a text plugin that the test plays, with Ana in a conversation.
 type carrier struct {
 	*world
 	r    *router.Router
 	port *port
 	conv conversation.ConversationID
-	n    int // messages sent
+	n    int // number of messages sent
 }
 
 func newCarrier(t *testing.T) *carrier {
@@ -36,7 +36,7 @@ func newCarrier(t *testing.T) *carrier {
 	return c
 }
 
-// sends makes Ana write, and the plugin take the message as far as Begin.
+// sends lets Ana write a message and the plugin begin it (Begin).
 func (c *carrier) sends(t *testing.T) plugin.Outbound {
 	t.Helper()
 	c.say(c.r, c.conv, fmt.Sprint("m", c.n))
@@ -52,7 +52,7 @@ func (c *carrier) said(st plugin.DeliveryStatus) plugin.Ack {
 	return ingest(c.r, plugin.Inbound{Plugin: "text", Account: c.text.ID, DedupeKey: fmt.Sprintf("%s/%x/%s", st.ProviderID, st.Command, st.Status), Status: &st})
 }
 
-// fate is where a message ended up.
+// fate returns the status that a message ended up with.
 func (c *carrier) fate(t *testing.T, cmd plugin.Outbound) conversation.Status {
 	t.Helper()
 	info, err := c.r.Info(context.Background(), c.conv)
@@ -73,7 +73,7 @@ func (c *carrier) parked(t *testing.T, id string) int {
 	return len(list)
 }
 
-// report is one thing that a carrier tells: the answer to the send, or a callback.
+// report is one report of a carrier: the answer to the send, or a callback.
 type report struct {
 	name string
 	tell func(*carrier, plugin.Outbound, string) plugin.Ack
@@ -115,8 +115,8 @@ func permutations(in []report) (out [][]report) {
 	return out
 }
 
-// PR5, FT32: all permutations of what a carrier says of a message, the answer
-// to its send among them, end equal; twice in a row and all at once, too.
+// PR5, FT32: all permutations of a carrier's reports on a message, the answer to the send among
+// them, end with the same status, also when each is repeated and when all come at once.
 func TestReportsInAnyOrder(t *testing.T) {
 	for name, c := range map[string]struct {
 		reports []report
@@ -181,7 +181,7 @@ func TestReportsInAnyOrder(t *testing.T) {
 	}
 }
 
-// A word that came early keeps the carrier's code and text, over a restart.
+// An early receipt keeps the carrier's code and text, over a restart.
 func TestEarlyReceiptOverRestart(t *testing.T) {
 	c := newCarrier(t)
 	cmd := c.sends(t)
@@ -210,7 +210,7 @@ func TestEarlyReceiptOverRestart(t *testing.T) {
 	}
 }
 
-// PR4: what nobody knew is settled by a callback that names our command.
+// PR4: a message whose outcome is unknown is settled by a callback that names our command.
 func TestUnknownSettledByCallback(t *testing.T) {
 	c := newCarrier(t)
 	cmd := c.sends(t)
@@ -231,7 +231,7 @@ func TestUnknownSettledByCallback(t *testing.T) {
 	if row, fate := c.rowState(cmd), c.fate(t, cmd); row != eventlog.OutboxSettled || fate != conversation.StatusDelivered {
 		t.Errorf("row %s, message %s, want settled and delivered", row, fate)
 	}
-	// Its provider id is known from now on.
+	// The provider id of the callback is bound to the message from now on.
 	if a := c.said(plugin.DeliveryStatus{ProviderID: "SM1", Status: conversation.StatusRead}); a.Status != plugin.Committed || a.Conversation != c.conv {
 		t.Errorf("by the id: got %+v", a)
 	}
@@ -258,7 +258,7 @@ func TestResultAfterCallback(t *testing.T) {
 			if row, fate := c.rowState(cmd), c.fate(t, cmd); row != eventlog.OutboxSettled || fate != conversation.StatusDelivered {
 				t.Errorf("row %s, message %s, want settled and delivered", row, fate)
 			}
-			next := c.sends(t) // nobody waits behind it
+			next := c.sends(t) // no command waits behind the settled one
 			if next.Command == cmd.Command {
 				t.Error("it was sent again")
 			}
@@ -266,7 +266,7 @@ func TestResultAfterCallback(t *testing.T) {
 	}
 }
 
-// A command that a callback settled between two attempts is nobody's to send.
+// A command that a callback settled before the plugin began it must not be sent.
 func TestCallbackBeforeBegin(t *testing.T) {
 	c := newCarrier(t)
 	c.say(c.r, c.conv, "a")
@@ -277,7 +277,7 @@ func TestCallbackBeforeBegin(t *testing.T) {
 	}
 }
 
-// What no id ever came for is forgotten after 7 days (DESIGN.md 5).
+// An early receipt whose id never becomes known is deleted after 7 days (DESIGN.md 5).
 func TestEarlyReceiptsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
@@ -299,7 +299,7 @@ func TestEarlyReceiptsAreForgotten(t *testing.T) {
 	})
 }
 
-// A carrier's words are bounded and valid before they are kept.
+// A carrier's code and text are shortened and made valid UTF-8 before they are kept.
 func TestLongReceipt(t *testing.T) {
 	c := newCarrier(t)
 	cmd := c.sends(t)
@@ -315,7 +315,7 @@ func TestLongReceipt(t *testing.T) {
 	}
 }
 
-// readCounter counts what is looked up in the log.
+// readCounter counts the reads of the log.
 type readCounter struct {
 	eventlog.Log
 	n atomic.Int64
@@ -346,8 +346,8 @@ func (l *readCounter) Read(ctx context.Context, stream eventlog.StreamID, after 
 	return l.Log.Read(ctx, stream, after, limit)
 }
 
-// What a carrier says of a message that we have just sent is the bulk of its
-// callbacks: nothing is looked up for it, and nothing bound a second time.
+// Most callbacks are about messages that were sent a moment ago. For these nothing is read from the
+// log, and no id is bound a second time.
 func TestStatusesWithoutLookingUp(t *testing.T) {
 	log := &readCounter{Log: memlog.New()}
 	t.Cleanup(func() { _ = log.Close() })

@@ -16,7 +16,7 @@ import (
 	"github.com/parley-gateway/parley/core/router"
 )
 
-// direct gives Ben a number of his own.
+// direct gives Ben a direct number.
 func (w *world) direct() directory.Account {
 	w.t.Helper()
 	a, err := w.dir.PutAccount(context.Background(), directory.Account{Plugin: "text", Name: "Ben's number", User: w.agents["ben"], Enabled: true}, nil)
@@ -29,7 +29,7 @@ func (w *world) textTo(r *router.Router, account conversation.AccountID, from, i
 		Message: &plugin.InboundMessage{Address: from, Parts: textParts(id)}})
 }
 
-// badge is what waits, as "total: unread unread ...", most first.
+// badge returns what waits for an agent as "total: unread unread ...", the highest number first.
 func badge(r *router.Router, id conversation.AgentID) string {
 	rec := r.Recent(context.Background(), id)
 	slices.SortFunc(rec.Items, func(a, b readers.RecentItem) int { return b.Unread - a.Unread })
@@ -40,8 +40,8 @@ func badge(r *router.Router, id conversation.AgentID) string {
 	return s
 }
 
-// O1, O2: texts to a direct number count, in any state, persist over logout and
-// restart, are seen on all devices at once, and are never offered.
+// O1, O2: texts to a direct number are counted whatever the owner's status, stay counted over
+// logout and restart, are marked as seen on all devices at once, and are never offered.
 func TestDirectNumberBadge(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -55,7 +55,7 @@ func TestDirectNumberBadge(t *testing.T) {
 		}
 	}
 	want("nothing yet", "0:")
-	first := w.textTo(r, acc.ID, "+15005550001", "a1") // logged out
+	first := w.textTo(r, acc.ID, "+15005550001", "a1") // the owner is logged out
 	w.textTo(r, acc.ID, "+15005550001", "a2")
 	second := w.textTo(r, acc.ID, "+15005550002", "b1")
 	want("logged out", "3: 2 1")
@@ -102,7 +102,7 @@ func TestDirectNumberBadge(t *testing.T) {
 		t.Errorf("feed told %d times of Recent, want once", n)
 	}
 	want("one more", "5: 3 2")
-	// The owner reads one of them without taking it up.
+	// The owner reads one of the exchanges without taking it up.
 	must(t, r.Mark(ctx, ben, second.Conversation, 0, 1<<40))
 	want("one read", "3: 3")
 	must(t, r.RecentSeen(ctx, ben))
@@ -110,7 +110,7 @@ func TestDirectNumberBadge(t *testing.T) {
 	if n := poll(); n == 0 {
 		t.Error("feed was not told that nothing waits")
 	}
-	must(t, r.RecentSeen(ctx, ben)) // again: nothing to do
+	must(t, r.RecentSeen(ctx, ben)) // a second time there is nothing to do
 	w.textTo(r, acc.ID, "+15005550001", "a4")
 	want("a new one", "1: 1")
 	_, err = r.Join(ctx, ben, first.Conversation)
@@ -132,7 +132,7 @@ func TestDirectNumberBadge(t *testing.T) {
 	want("ended", "0:")
 }
 
-// N16: replies to a parked exchange whose owner is away.
+// N16: replies to a parked exchange wait for its owner, who is away.
 func TestReplyWaitsForItsOwner(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -159,7 +159,7 @@ func TestReplyWaitsForItsOwner(t *testing.T) {
 	}
 }
 
-// An agent's other node knows what waits, too.
+// A second node knows what waits for an agent, too.
 func TestBadgeOnAnotherNode(t *testing.T) {
 	w := newWorld(t, nil)
 	a, b := w.start("n1"), w.start("n2")
@@ -178,7 +178,7 @@ func TestBadgeOnAnotherNode(t *testing.T) {
 	}
 }
 
-// accountLog is what an account's own stream says, as "type code-or-out".
+// accountLog lists the events of an account's own stream, as "type code-or-out".
 func (w *world) accountLog(t *testing.T, id conversation.AccountID) (out []string) {
 	t.Helper()
 	recs, err := w.log.Read(context.Background(), eventlog.StreamID(id), 0, 100)
@@ -196,7 +196,7 @@ func (w *world) accountLog(t *testing.T, id conversation.AccountID) (out []strin
 	return out
 }
 
-// N7: texts after End Chat, on an account that begins nothing by itself.
+// N7: texts after End Chat are refused on an account whose messages begin no conversation.
 func TestIgnoredTexts(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -223,7 +223,7 @@ func TestIgnoredTexts(t *testing.T) {
 	}
 }
 
-// STOP and START, in an exchange and without one.
+// STOP and START are recorded, in an exchange and without one.
 func TestOptOut(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")

@@ -26,7 +26,7 @@ func change(kind conversation.PartKind, id conversation.MessageID) []conversatio
 	return []conversation.Part{p}
 }
 
-// talk is a chat in which a customer and an agent have each said something.
+// talk is a chat in which a customer and an agent have each sent one message.
 type talk struct {
 	thread           string
 	agent            conversation.AgentID
@@ -68,8 +68,8 @@ func headOf(t *testing.T, rec readers.Record) conversation.Head {
 	return h
 }
 
-// Customers and agents edit and revoke their own messages only, and name messages of
-// their own conversation only; the desk would show other words as somebody's.
+// Customers and agents edit and revoke their own messages only, and name messages of their own
+// conversation only: otherwise the desk would show changed words as somebody else's.
 func TestForeignMessages(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -119,13 +119,13 @@ func TestForeignMessages(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.code)
 		}
 	}
-	// What was refused is kept against the account, not in silence (N7).
+	// Refused messages are recorded in the account's stream (N7).
 	recs, err := w.log.Read(t.Context(), eventlog.StreamID(w.chat.ID), 0, 0)
 	must(t, err)
 	if len(recs) == 0 {
 		t.Error("no refusal is in the account's stream")
 	}
-	// An edit is nothing to reply to or to edit.
+	// An edit is no message that can be replied to or edited.
 	if _, err := r.Send(t.Context(), router.SendRequest{Conversation: here.conv, Agent: here.agent, ClientID: "e", Parts: change(edit, here.other)}); err != nil {
 		t.Fatalf("edit: %v", err)
 	}
@@ -138,8 +138,8 @@ func TestForeignMessages(t *testing.T) {
 	}
 }
 
-// A reply names a message of its conversation. An agent is told when it does not; a
-// customer's words are kept without the reference.
+// A reply must name a message of its conversation. An agent gets an error when it does not; a
+// customer's message is kept without the reference.
 func TestForeignReply(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -172,14 +172,15 @@ func TestForeignReply(t *testing.T) {
 			t.Errorf("customer's reply to %s is in the log as a reply to %s, want %s", c.name, got, want)
 		}
 	}
-	// Somebody who takes no part learns nothing of which messages there are.
+	// An agent who takes no part must not learn which messages there are.
 	_, err := r.Send(t.Context(), router.SendRequest{Conversation: here.conv, Agent: there.agent, ClientID: "x", Parts: textParts("so"), ReplyTo: there.other})
 	if got := router.Code(err); got != "not_joined" {
 		t.Errorf("reply by somebody outside: got %q, want not_joined", got)
 	}
 }
 
-// A message is found far back in a long conversation, after the mailbox was emptied.
+// A reply finds its message far back in a long conversation, after the conversation has left
+// memory.
 func TestReplyFarBack(t *testing.T) {
 	w := newWorld(t, nil)
 	first := w.start("n1")

@@ -19,8 +19,7 @@ import (
 	"github.com/parley-gateway/parley/core/router"
 )
 
-// moodyLog refuses at random while it is bad: appends before they are written and
-// after, and reads.
+// moodyLog refuses at random while it is bad: appends before or after they are written, and reads.
 type moodyLog struct {
 	*memlog.Log
 	bad atomic.Bool
@@ -76,7 +75,7 @@ func (l *moodyLog) External(ctx context.Context, account eventlog.StreamID, key 
 	return l.Log.External(ctx, account, key)
 }
 
-// order of the client ids that begin with prefix, as the log has them.
+// order returns the client ids that begin with prefix, in the order of the log.
 func (l *moodyLog) order(t *testing.T, prefix string) (ids []string) {
 	t.Helper()
 	recs, err := l.Tail(context.Background(), 0, 0)
@@ -96,18 +95,18 @@ func (l *moodyLog) order(t *testing.T, prefix string) (ids []string) {
 	return ids
 }
 
-// repeater sends as clients do (the SDK for a plugin, the desk for an agent): in
-// order, many at a time, and what is refused for now again before all that
-// follows. What it sends and what it is answered takes a way on which others are.
+// repeater sends as clients do (the SDK for a plugin, the desk for an agent): in order and many at
+// a time. It sends an item that was refused for now again before all later ones. Items that are
+// under way at that moment go on.
 type repeater struct {
 	mu    sync.Mutex
 	cond  *sync.Cond
-	queue []int // to be sent, in order
-	out   int   // sent and not answered
+	queue []int // items to be sent, in order
+	out   int   // number of items sent and not answered
 }
 
-// run sends items 0..n-1. call hands one over in the order of calls and has
-// answer called, later or at once; true: refused for now.
+// run sends items 0..n-1, at most window at a time. call hands over one item, in order; it must
+// call answer at once or later, with true when the item was refused for now.
 func (p *repeater) run(n, window int, call func(item int, answer func(again bool))) {
 	p.cond = sync.NewCond(&p.mu)
 	for i := range n {
@@ -147,8 +146,8 @@ func (p *repeater) run(n, window int, call func(item int, answer func(again bool
 	wg.Wait()
 }
 
-// Y3, DESIGN.md 6: what a client sends in order is stored in order, also when the
-// store refuses some of it and the client repeats that.
+// Y3, DESIGN.md 6: what a client sends in order is stored in order, even if the store refuses some
+// of it and the client repeats that.
 func TestOrderUnderRefusals(t *testing.T) {
 	log := &moodyLog{Log: memlog.New(), rng: rand.New(rand.NewPCG(16, 9))}
 	t.Cleanup(func() { _ = log.Close() })
@@ -166,7 +165,7 @@ func TestOrderUnderRefusals(t *testing.T) {
 
 	const each = 150
 	var wg sync.WaitGroup
-	for i := range 4 { // customers of a store-and-forward channel, whose exchanges end and begin anew
+	for i := range 4 { // customers of a store-and-forward channel, whose exchanges end and begin again
 		th := fmt.Sprint("+49", i)
 		wg.Go(func() {
 			(&repeater{}).run(each, 16, func(item int, answer func(bool)) {
@@ -186,7 +185,7 @@ func TestOrderUnderRefusals(t *testing.T) {
 			r.Ingest(ctx, in, func(a plugin.Ack) { go answer(a.Status == plugin.Retry) })
 		})
 	})
-	wg.Go(func() { // the agent: a socket carries commands out one after the other
+	wg.Go(func() { // the agent, whose socket carries out commands one after the other
 		(&repeater{}).run(each, 16, func(item int, answer func(bool)) {
 			_, err := r.Send(ctx, router.SendRequest{Conversation: id, Agent: ana, ClientID: fmt.Sprint("a", item), Parts: textParts("text")})
 			if err != nil && router.Code(err) != "unavailable" {
@@ -216,9 +215,9 @@ func TestOrderUnderRefusals(t *testing.T) {
 	check("a", 0)
 }
 
-// What a carrier's webhooks bring does not wait for one that was refused, since
-// each comes again when the carrier likes; but what had come before the refusal
-// is refused along with it (Y3, PR2).
+// Events of a carrier's webhooks do not wait for one that was refused, since the carrier sends each
+// again when it likes; but events that had arrived before the refusal are refused along with it
+// (Y3, PR2).
 func TestWebhooksBehindARefusedOne(t *testing.T) {
 	log := &onceLog{Log: memlog.New()}
 	t.Cleanup(func() { _ = log.Close() })
@@ -233,7 +232,7 @@ func TestWebhooksBehindARefusedOne(t *testing.T) {
 		wg.Add(1)
 		r.Ingest(context.Background(), w.smsMessage("+491", id), func(a plugin.Ack) { acks[i] = a; wg.Done() })
 		if i == 0 {
-			<-log.waits // alone in its append; the others queue behind it
+			<-log.waits // the first text is alone in its append; the others queue behind it
 		}
 	}
 	log.answer(eventlog.ErrUnavailable)
@@ -250,7 +249,7 @@ func TestWebhooksBehindARefusedOne(t *testing.T) {
 	}
 }
 
-// onceLog lets one append wait for its answer.
+// onceLog makes one append wait for the answer that the test gives.
 type onceLog struct {
 	*memlog.Log
 	mu    sync.Mutex
@@ -279,8 +278,8 @@ func (l *onceLog) Append(ctx context.Context, b *eventlog.Batch) (eventlog.Appen
 	return eventlog.Appended{}, fmt.Errorf("append: %w", <-l.reply)
 }
 
-// An author that never repeats is waited for 15 s after the refusal, and nobody
-// else is held up.
+// Items of an author that never repeats a refused one are held back for 15 s after the refusal, and
+// no other author is held up.
 func TestAuthorThatNeverRepeats(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		b.startChat(b.r, "v", "", "hi")
@@ -310,8 +309,8 @@ func TestAuthorThatNeverRepeats(t *testing.T) {
 	})
 }
 
-// A start without a message that comes before what its author has to send again is
-// counted like everything else that does.
+// A start without a message that comes before items which its author must send again is refused and
+// counted, as everything else is that comes too early.
 func TestStartBehindARefusedMessageIsCounted(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		b.startChat(b.r, "v", "", "hi")

@@ -31,7 +31,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// offerTo waits until the agent is offered something.
+// offerTo waits until the agent has an offer.
 func offerTo(t testing.TB, r *router.Router, id conversation.AgentID) acd.HeldOffer {
 	t.Helper()
 	eventually(t, "offer", func() bool { return agentOf(t, r, id).Offer != nil })
@@ -87,7 +87,7 @@ func TestStoryOfAChat(t *testing.T) {
 	}
 }
 
-// A16: a rejected chat goes to somebody else; A9: the rejecter is Not Ready.
+// A16: a rejected chat is offered to another agent; A9: the agent who rejected it is Not Ready.
 func TestRejectGoesOn(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -114,7 +114,7 @@ func TestRejectGoesOn(t *testing.T) {
 	offerTo(t, r, second)
 }
 
-// A19: the customer leaves during an offer.
+// A19: the customer leaves while the chat is offered to an agent.
 func TestCustomerLeavesDuringOffer(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -136,7 +136,8 @@ func TestCustomerLeavesDuringOffer(t *testing.T) {
 	}
 }
 
-// No offer beyond capacity (A18): four chats of 25 % each; the fifth waits.
+// An agent gets no offer beyond capacity (A18): with four chats of 25 % each in hand, the fifth
+// chat waits.
 func TestCapacity(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -160,13 +161,13 @@ func TestCapacity(t *testing.T) {
 	}
 }
 
-// What the records say an agent can have in hand is what is offered, neither less nor
-// more (A18): above all of 100 percent, and by medium.
+// Agents are offered as much as their records say they can have in hand, neither less nor more
+// (A18): by percent of capacity, and by medium.
 func TestCapacityOfTheRecords(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		capacity directory.Capacity
-		want     int // of 10 chats of 25 percent each
+		want     int // number of offers, of 10 chats of 25 percent each
 	}{
 		{"half an agent", directory.Capacity{Percent: 50}, 2},
 		{"two agents' worth", directory.Capacity{Percent: 200}, 8},
@@ -199,7 +200,7 @@ func TestCapacityOfTheRecords(t *testing.T) {
 				if s := agentOf(t, b.r, ana); s.Active() != c.want || s.Offer != nil {
 					t.Errorf("the agent takes %d chats and holds offer %v, want %d without", s.Active(), s.Offer, c.want)
 				}
-				// The rest waits in its queue: nothing is tried in vain.
+				// The other chats wait in their queue without further appends.
 				before := b.log.Stats().Appends
 				b.after(time.Second)
 				if n := b.r.Board(t.Context()).Queues[0].Waiting; n != 10-c.want {
@@ -213,7 +214,7 @@ func TestCapacityOfTheRecords(t *testing.T) {
 	}
 }
 
-// Another router over the same log takes up where the first one stopped.
+// A second router over the same log goes on where the first one stopped.
 func TestRestart(t *testing.T) {
 	w := newWorld(t, nil)
 	ctx := context.Background()
@@ -240,10 +241,11 @@ func TestRestart(t *testing.T) {
 	if a := w.message(r, thread(0), "m", "back"); a.Status != plugin.Committed || a.Conversation != convs[0] {
 		t.Errorf("message after a restart: got %+v, want committed in %s", a, convs[0])
 	}
-	offerTo(t, r, ana) // the waiting ones are still waiting
+	offerTo(t, r, ana) // the waiting chats still wait
 }
 
-// T1, T2: invite, accept, the first one leaves, the other goes on.
+// T1, T2: the first agent invites a second one, who accepts; the first one leaves, and the second
+// goes on.
 func TestTransfer(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")

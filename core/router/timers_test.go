@@ -23,8 +23,8 @@ import (
 	"github.com/parley-gateway/parley/core/router"
 )
 
-// plainVault keeps bodies as they are: keys are not what these tests are about,
-// and real ones need files, which stop a bubble's clock.
+// plainVault leaves bodies unsealed. Keys do not matter in these tests, and real ones need files,
+// which would stop a bubble's clock.
 type plainVault struct{ last atomic.Int64 }
 
 func (v *plainVault) Assign() (int64, error) { return v.last.Add(1), nil }
@@ -47,13 +47,13 @@ func (v *plainVault) MAC(purpose string, parts ...[]byte) (sum [32]byte) {
 	return sum
 }
 
-// fixedDirectory is what a directory said once.
+// fixedDirectory is a directory whose records never change.
 type fixedDirectory struct{ snap *directory.Snapshot }
 
 func (d fixedDirectory) Snapshot() *directory.Snapshot    { return d.snap }
 func (fixedDirectory) Changes() (<-chan struct{}, func()) { return nil, func() {} }
 
-// Contact knows everybody but the zero contact.
+// Contact finds every contact but the zero one.
 func (fixedDirectory) Contact(_ context.Context, id conversation.ContactID) (directory.Contact, error) {
 	if id.IsZero() {
 		return directory.Contact{}, directory.ErrNotFound
@@ -65,11 +65,11 @@ func (fixedDirectory) ContactByAddress(context.Context, string) (conversation.Co
 	return conversation.ContactID{}, nil
 }
 
-// fullLog refuses to write while it is full.
+// fullLog refuses to write while full is set.
 type fullLog struct {
 	*memlog.Log
 	full  atomic.Bool
-	after atomic.Int64 // appends until it is full; 0 = never
+	after atomic.Int64 // number of appends until the log is full; 0 = it does not become full by itself
 	slow  atomic.Int64 // how long finding a thread's conversation takes, in nanoseconds
 }
 
@@ -95,23 +95,23 @@ func (l *fullLog) AcquireLease(ctx context.Context, name, node string, ttl time.
 	return l.Log.AcquireLease(ctx, name, node, ttl)
 }
 
-// bubble is a world in which time passes at will.
+// bubble is a world in a synctest bubble, in which the test lets time pass.
 type bubble struct {
 	*world
 	r         *router.Router
 	full      *atomic.Bool
 	fullAfter *atomic.Int64
-	slow      *atomic.Int64 // see fullLog
-	jumped    *atomic.Int64 // what the system's clock is ahead by, in nanoseconds
+	slow      *atomic.Int64 // how long finding a thread's conversation takes; see fullLog
+	jumped    *atomic.Int64 // how far the system's clock is ahead, in nanoseconds
 }
 
-// inBubble runs a test with a router whose clock is synctest's.
+// inBubble runs a test with a new world and a router on synctest's clock.
 func inBubble(t *testing.T, test func(t *testing.T, b *bubble)) {
 	t.Helper()
-	newWorld(t, nil).inBubble(t, test) // files are opened out here
+	newWorld(t, nil).inBubble(t, test) // files must be opened outside the bubble
 }
 
-// inBubble lends the world's records to a router whose clock is synctest's.
+// inBubble runs a test with a router on synctest's clock, over the world's records.
 func (w *world) inBubble(t *testing.T, test func(t *testing.T, b *bubble)) {
 	t.Helper()
 	snap := w.dir.Snapshot()
@@ -138,7 +138,7 @@ func (w *world) inBubble(t *testing.T, test func(t *testing.T, b *bubble)) {
 	})
 }
 
-// after lets time pass and everything due be done.
+// after lets time pass and waits until everything that is due is done.
 func (b *bubble) after(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
@@ -153,7 +153,7 @@ func (b *bubble) ready(login string) conversation.AgentID {
 	return id
 }
 
-// accepted has an agent in a chat.
+// accepted makes an agent a participant of a chat.
 func (b *bubble) accepted(login string) (conversation.AgentID, conversation.ConversationID) {
 	b.t.Helper()
 	id := b.ready(login)
@@ -193,7 +193,7 @@ func TestOfferExpires(t *testing.T) {
 	})
 }
 
-// What is due while the disk is full is done as soon as there is room (PR16).
+// A deadline that passes while the disk is full is carried out as soon as there is room (PR16).
 func TestOfferExpiresOnceThereIsRoom(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		ana := b.ready("ana")
@@ -221,8 +221,8 @@ func TestOfferExpiresOnceThereIsRoom(t *testing.T) {
 func TestLostConnection(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		back    time.Duration // 0 = never
-		at      time.Duration // when to look
+		back    time.Duration // when the agent comes back; 0 = never
+		at      time.Duration // when the test looks at the agent
 		status  acd.Status
 		reason  acd.Reason
 		display conversation.Display
@@ -252,12 +252,12 @@ func TestLostConnection(t *testing.T) {
 	}
 }
 
-// An offer to an agent whose connection is lost goes on after the grace (A20).
+// A20: an offer to an agent whose connection is lost goes to another agent after the grace period.
 func TestLostConnectionDuringOffer(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		ana := b.ready("ana")
 		ack := b.startChat(b.r, "v", "", "hello")
-		b.after(5 * time.Second) // leaves 25 s of the offer: it expires first, or is withdrawn
+		b.after(5 * time.Second) // the offer has 25 s left, so it expires or is withdrawn within the grace period
 		b.r.AgentDisconnected(ana)
 		b.after(31 * time.Second)
 		if s := agentOf(t, b.r, ana); s.Offer != nil || s.Status() != acd.StatusNotReady {
@@ -324,11 +324,11 @@ func TestWrapupLimit(t *testing.T) {
 	})
 }
 
-// What Logout could not hand on is handed on as soon as there is room.
+// Conversations that Logout could not hand on are handed on as soon as there is room.
 func TestLogoutOnAFullDisk(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		ana, conv := b.accepted("ana")
-		b.fullAfter.Store(2) // the logout itself is written
+		b.fullAfter.Store(2) // the logout itself is written, and then the disk is full
 		if err := b.r.Logout(t.Context(), ana); !errors.Is(err, eventlog.ErrFull) {
 			t.Errorf("logout: got %v, want ErrFull", err)
 		}
@@ -341,7 +341,7 @@ func TestLogoutOnAFullDisk(t *testing.T) {
 	})
 }
 
-// Stop hears out what has begun: who waits for a commit gets its answer.
+// Stop waits for commits that have begun, and their callers get the answers.
 func TestErrStoppedAfterStop(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		b.startChat(b.r, "v", "", "hello")
@@ -355,8 +355,8 @@ func TestErrStoppedAfterStop(t *testing.T) {
 	})
 }
 
-// PR3, Y1: a text that comes again a day later, after its exchange has ended,
-// is the same event and begins nothing (FT31).
+// PR3, Y1: a text that comes again a day later, after its exchange has ended, is recognised as the
+// same event and begins no exchange (FT31).
 func TestRepeatADayLater(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		b.r.PluginReady("text", "text-1", &port{info: textInfo(), room: -1})

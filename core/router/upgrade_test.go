@@ -17,8 +17,8 @@ import (
 	"github.com/parley-gateway/parley/core/router"
 )
 
-// wrote appends what a node of another version might have written: an event of a
-// type, and the conversation's row as edit leaves it. It hints as a node does.
+// wrote appends what a node of another version might have written: an event of type typ, and the
+// conversation's row as edit leaves it. Then it publishes a hint, as a node does.
 func (w *world) wrote(id conversation.ConversationID, typ, head string, edit func(state []byte) []byte) uint64 {
 	w.t.Helper()
 	ctx := context.Background()
@@ -50,20 +50,20 @@ func (w *world) rowOf(id conversation.ConversationID) []byte {
 	return row.State
 }
 
-// numberless is a row after its opening brace and number.
+// numberless returns a row without its opening brace and fold number.
 func numberless(state []byte) []byte {
 	_, rest, _ := bytes.Cut(state, []byte(","))
 	return rest
 }
 
-// fold gives a row another number.
+// fold returns a function that gives a row another fold number.
 func fold(n int) func([]byte) []byte {
 	return func(state []byte) []byte {
 		return append(fmt.Appendf(nil, `{"fold":%d,"of_the_future":true,`, n), numberless(state)...)
 	}
 }
 
-// joined has Ana in a chat.
+// joined makes Ana a participant of a chat.
 func (w *world) joined(r *router.Router, th string) conversation.ConversationID {
 	w.t.Helper()
 	ctx, ana := context.Background(), w.agents["ana"]
@@ -75,8 +75,8 @@ func (w *world) joined(r *router.Router, th string) conversation.ConversationID 
 	return id
 }
 
-// FT34: an older node leaves a conversation alone that a newer one keeps: its
-// commands are to come again, its row stays, and readers read on.
+// FT34: an older node leaves a conversation alone that a newer node keeps: commands for it are
+// refused for now, its row stays as it is, and readers still get its events.
 func TestOlderNodeLeavesNewerRowsAlone(t *testing.T) {
 	for name, newer := range map[string]func(w *world, id conversation.ConversationID) uint64{
 		"row of a newer fold": func(w *world, id conversation.ConversationID) uint64 {
@@ -140,8 +140,8 @@ func TestOlderNodeLeavesNewerRowsAlone(t *testing.T) {
 	}
 }
 
-// A row of an older fold is folded anew from the events, and written so with the
-// next one; a row of the time before the number is of the first.
+// A row of an older fold is folded anew from the events, and written with the new fold at the next
+// event. A row without a fold number is of the first fold.
 func TestOlderRowsAreFoldedAnew(t *testing.T) {
 	for name, edit := range map[string]func([]byte) []byte{
 		"older fold": func([]byte) []byte { return []byte(`{"fold":0,"phase":"open","requests":[]}`) },
@@ -176,7 +176,7 @@ func TestOlderRowsAreFoldedAnew(t *testing.T) {
 	}
 }
 
-// FT34: an event that says it is ignorable stops nobody.
+// FT34: a node goes on past an event that says it is ignorable.
 func TestIgnorableEvents(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -199,7 +199,7 @@ func TestIgnorableEvents(t *testing.T) {
 	}
 }
 
-// FT34: the same for agents' rows.
+// FT34: rows of agents that other versions wrote are treated like those of conversations.
 func TestAgentsOfOtherVersions(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -234,7 +234,7 @@ func TestAgentsOfOtherVersions(t *testing.T) {
 	if s := agentOf(t, r, ben); !s.Ready || !s.LoggedIn {
 		t.Errorf("the older row: %+v, want what the events say", s)
 	}
-	eventually(t, "word that Ben's socket is gone", func() bool { return agentOf(t, r, ben).Disconnected }) // nothing more comes by itself
+	eventually(t, "word that Ben's socket is gone", func() bool { return agentOf(t, r, ben).Disconnected }) // after this no event comes by itself
 	must(t, r.NotReady(ctx, ben, "break"))
 	row, err := w.log.Agent(ctx, eventlog.StreamID(ben))
 	must(t, err)
@@ -243,7 +243,7 @@ func TestAgentsOfOtherVersions(t *testing.T) {
 	if n.Fold != 1 {
 		t.Errorf("the row carries fold %d after the next event, want 1", n.Fold)
 	}
-	// Written by a newer node while this one runs and knows the agent.
+	// A newer node writes while this one runs and has the agent in memory.
 	put(ben, fold(acd.FoldNumber+1))
 	seq := row.Seq + 1
 	_, err = w.log.Append(ctx, &eventlog.Batch{Streams: []eventlog.StreamAppend{{Stream: eventlog.StreamID(ben), Expect: row.Seq,
