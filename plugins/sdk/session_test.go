@@ -22,6 +22,7 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 	"github.com/parley-gateway/parley/plugins/sdk"
 	"github.com/parley-gateway/parley/plugins/sdk/internal/wirehost"
+	"github.com/parley-gateway/parley/plugins/sdk/sdktest/memgateway"
 )
 
 // rig is a Server over bufconn to which a test sends the messages of the contract.
@@ -301,7 +302,7 @@ func TestEveryEventOnce(t *testing.T) {
 		r := newRig(t, sdk.Abilities{})
 		defer r.close()
 		r.configure(t)
-		var ledger wirehost.Ledger
+		var ledger memgateway.Ledger
 		var mu sync.Mutex
 		silent := false // the host commits events, but its answers are lost
 		policy := wirehost.Policy{Ack: func(ev *pluginv1.Event) *pluginv1.EventAck {

@@ -10,6 +10,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 	"github.com/parley-gateway/parley/plugins/sdk/internal/wirehost"
+	"github.com/parley-gateway/parley/plugins/sdk/sdktest/memgateway"
 )
 
 func needsCommands(s *subject) string {
@@ -309,7 +310,7 @@ func (s *subject) deferred(ctx context.Context, ses *wirehost.Session) (*pluginv
 }
 
 func checkProcess(ctx context.Context, s *subject) error {
-	var ledger wirehost.Ledger
+	var ledger memgateway.Ledger
 	_, ses, err := s.ready(ctx, wirehost.Policy{Ledger: &ledger})
 	if err != nil {
 		return err

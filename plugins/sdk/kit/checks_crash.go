@@ -11,6 +11,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 	"github.com/parley-gateway/parley/plugins/sdk/internal/wirehost"
+	"github.com/parley-gateway/parley/plugins/sdk/sdktest/memgateway"
 )
 
 func crashChecks() []check {
@@ -143,7 +144,7 @@ func checkKillHooks(ctx context.Context, s *subject) error {
 	if err != nil {
 		return err
 	}
-	var ledger wirehost.Ledger
+	var ledger memgateway.Ledger
 	commit := func(r *pluginv1.HookResult) {
 		for _, ev := range r.GetEvents() {
 			ledger.Commit(ev)

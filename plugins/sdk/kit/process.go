@@ -20,7 +20,7 @@ import (
 
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
-	"github.com/parley-gateway/parley/plugins/sdk/internal/wirehost"
+	"github.com/parley-gateway/parley/plugins/sdk/sdktest/memgateway"
 )
 
 const (
@@ -37,6 +37,7 @@ type process struct {
 	pluginv1.PluginServiceClient
 
 	gateway *grpc.Server
+	ledger  memgateway.Ledger // of the sessions that bring none of their own
 
 	exited chan struct{}
 	code   int // valid once exited is closed; -1 = killed by a signal
@@ -194,7 +195,7 @@ func (p *process) serveGateway(ctx context.Context) error {
 		return err
 	}
 	p.gateway = grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.ForceServerCodecV2(contract.NewCodec(nil)))
-	pluginv1.RegisterGatewayServiceServer(p.gateway, &wirehost.Gateway{})
+	pluginv1.RegisterGatewayServiceServer(p.gateway, &memgateway.Service{Owns: p.ledger.Owns})
 	go func() { _ = p.gateway.Serve(ln) }()
 	return nil
 }

@@ -72,6 +72,7 @@ func (p *process) describe(ctx context.Context) (*pluginv1.DescribeResponse, err
 	if err != nil {
 		return nil, fmt.Errorf("describe: %w", err)
 	}
+	p.ledger.Connected = d.GetDelivery() == pluginv1.Delivery_DELIVERY_CONNECTED
 	return d, nil
 }
 
@@ -90,6 +91,9 @@ func (s *subject) configure(ctx context.Context, p *process, edit func(*pluginv1
 	resp, err := p.Configure(ctx, req)
 	if err != nil {
 		return nil, fmt.Errorf("configure: %w", err)
+	}
+	if !req.GetValidateOnly() && len(resp.GetProblems()) == 0 {
+		p.ledger.Configure(req.GetAccounts())
 	}
 	return resp, nil
 }
@@ -130,6 +134,9 @@ func (s *subject) ready(ctx context.Context, policy wirehost.Policy) (*process, 
 
 // session opens a Session and waits for the plugin's hello.
 func (p *process) session(ctx context.Context, hello *pluginv1.HostHello, policy wirehost.Policy) (*wirehost.Session, error) {
+	if policy.Ledger == nil {
+		policy.Ledger = &p.ledger
+	}
 	ses, err := wirehost.Open(ctx, p.conn, hello, policy)
 	if err != nil {
 		return nil, err

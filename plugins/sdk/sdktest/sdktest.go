@@ -26,6 +26,7 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 	"github.com/parley-gateway/parley/plugins/sdk"
 	"github.com/parley-gateway/parley/plugins/sdk/internal/wirehost"
+	"github.com/parley-gateway/parley/plugins/sdk/sdktest/memgateway"
 )
 
 // patience is how long a Host waits for anything; in a synctest bubble this is fake time.
@@ -63,7 +64,8 @@ type Host struct {
 	opts    Options
 	conn    *grpc.ClientConn
 	client  pluginv1.PluginServiceClient
-	ledger  wirehost.Ledger
+	ledger  memgateway.Ledger
+	gateway memgateway.Service
 	key     []byte
 	dir     string
 	session *wirehost.Session
@@ -87,6 +89,7 @@ func Start(tb testing.TB, p sdk.Plugin, opts Options) *Host {
 		log = slog.New(slog.DiscardHandler)
 	}
 	h := &Host{tb: tb, opts: opts, key: []byte("identity key of the test"), records: map[thread]uint64{}}
+	h.gateway.Full, h.gateway.Owns = opts.Full, h.ledger.Owns
 	server := sdk.NewServer(p, log)
 	listener := bufconn.Listen(1 << 20)
 	rpc := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.MaxSendMsgSize(contract.MaxMessageSize),
@@ -113,7 +116,7 @@ func Start(tb testing.TB, p sdk.Plugin, opts Options) *Host {
 	if !opts.NoSockets {
 		h.openSockets()
 	}
-	h.Manifest()
+	h.ledger.Connected = h.Manifest().Delivery == sdk.Connected
 	if err := h.Configure(opts.Config); err != nil {
 		tb.Fatalf("sdktest: configure: %v", err)
 	}
@@ -134,7 +137,7 @@ func (h *Host) openSockets() {
 		h.tb.Fatalf("sdktest: %v", err)
 	}
 	rpc := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.ForceServerCodecV2(contract.NewCodec(nil)))
-	pluginv1.RegisterGatewayServiceServer(rpc, &wirehost.Gateway{Full: h.opts.Full})
+	pluginv1.RegisterGatewayServiceServer(rpc, &h.gateway)
 	go func() { _ = rpc.Serve(ln) }()
 	h.tb.Cleanup(func() {
 		rpc.Stop()
@@ -178,6 +181,9 @@ func (h *Host) Configure(cfg sdk.Config) error {
 	case resp.GetRestart():
 		return sdk.ErrRestart
 	}
+	if !cfg.ValidateOnly {
+		h.ledger.Configure(req.GetAccounts())
+	}
 	return nil
 }
 
@@ -191,7 +197,7 @@ func (h *Host) Connect() {
 		Ledger: &h.ledger,
 		Ack:    h.answer,
 		Begin: func(b *pluginv1.Begin) *pluginv1.BeginAck {
-			return &pluginv1.BeginAck{Seq: b.GetSeq(), CommandId: b.GetCommandId(), Refused: h.opts.RefuseBegin}
+			return &pluginv1.BeginAck{Seq: b.GetSeq(), CommandId: b.GetCommandId(), Refused: h.opts.RefuseBegin || !h.ledger.Begins(b.GetCommandId())}
 		},
 	})
 	if err != nil {

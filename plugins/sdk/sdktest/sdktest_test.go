@@ -114,7 +114,7 @@ func (c *channel) Signal(_ context.Context, s sdk.Signal) {
 func start(t *testing.T, c *channel, opts sdktest.Options) *sdktest.Host {
 	t.Helper()
 	opts.Config.Accounts = append(opts.Config.Accounts, sdk.Account{
-		ID: "a", Secrets: map[string]sdk.Secret{"token": sdk.NewSecret("x")},
+		ID: "a", Enabled: true, Secrets: map[string]sdk.Secret{"token": sdk.NewSecret("x")},
 	})
 	return sdktest.Start(t, c, opts)
 }
@@ -211,10 +211,10 @@ func TestEmit(t *testing.T) {
 		t.Errorf("emit again: got %+v, %v, want a duplicate of the first record", ack, err)
 	}
 	var refused *sdk.RefusedError
-	if _, err := c.host.Emit(t.Context(), message("banned", "")); !errors.As(err, &refused) || refused.Code != "banned" {
+	if _, err := c.host.Emit(t.Context(), message("banned", "x")); !errors.As(err, &refused) || refused.Code != "banned" {
 		t.Errorf("emit: got %v, want a refusal with code banned", err)
 	}
-	if _, err := c.host.Emit(t.Context(), message("later", "")); err != nil {
+	if _, err := c.host.Emit(t.Context(), message("later", "x")); err != nil {
 		t.Errorf("emit while the log takes nothing: got %v, want nil after retries", err)
 	}
 	if _, err := c.host.Emit(t.Context(), message("big", strings.Repeat("x", 9<<20))); !errors.Is(err, sdk.ErrTooLarge) {
@@ -259,17 +259,18 @@ func TestUnacknowledgedComeAgain(t *testing.T) {
 }
 
 func TestSubscription(t *testing.T) {
+	const conversation = "0190aaaa-0000-7000-8000-00000000000c"
 	c := &channel{}
 	h := start(t, c, sdktest.Options{})
 	got := make(chan sdk.RecordBatch, 100)
 	sub := c.host.Subscribe(t.Context(), "a", "t", sdk.Cursor{}, func(b sdk.RecordBatch) { got <- b }, sdk.SubscribeOptions{Credit: 4})
-	h.Publish("a", "t", true, sdk.Record{Conversation: "c", Type: "message/1"}, sdk.Record{Conversation: "c", Type: "message/1"})
+	h.Publish("a", "t", true, sdk.Record{Conversation: conversation, Type: "message/1"}, sdk.Record{Conversation: conversation, Type: "message/1"})
 	if b := <-got; len(b.Records) != 2 || !b.Live || b.Records[1].Prev != 1 {
 		t.Errorf("batch: got %+v, want two records, live", b)
 	}
 	h.Connect()
-	if at := h.WaitSubscribed("a", "t"); at != (sdk.Cursor{Conversation: "c", Seq: 2}) {
-		t.Errorf("after a lost session: subscribed after %+v, want c 2", at)
+	if at := h.WaitSubscribed("a", "t"); at != (sdk.Cursor{Conversation: conversation, Seq: 2}) {
+		t.Errorf("after a lost session: subscribed after %+v, want seq 2 of %s", at, conversation)
 	}
 	h.EndSubscriptions("a", "t", "ended")
 	if b := <-got; b.End != "ended" {

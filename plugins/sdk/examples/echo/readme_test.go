@@ -35,7 +35,7 @@ func run(t *testing.T, callback string) *sdktest.Host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sdktest.Start(t, new(echo), sdktest.Options{Config: sdk.Config{Accounts: []sdk.Account{{ID: "a", Settings: text}}}})
+	return sdktest.Start(t, new(echo), sdktest.Options{Config: sdk.Config{Accounts: []sdk.Account{{ID: "a", Settings: text, Enabled: true}}}})
 }
 
 func TestReadmeWebhook(t *testing.T) {

@@ -1,7 +1,6 @@
 // Package wirehost plays the gateway's part of the contract with messages of the wire: a Session
-// that records everything that the plugin sends, a ledger in place of the log, and a GatewayService
-// in memory. The conformance kit, the test harness for plugin authors, and the SDK's own tests use
-// it.
+// that records everything that the plugin sends, over the ledger of memgateway. The conformance kit,
+// the test harness for plugin authors, and the SDK's own tests use it.
 package wirehost
 
 import (
@@ -16,6 +15,7 @@ import (
 
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
+	"github.com/parley-gateway/parley/plugins/sdk/sdktest/memgateway"
 )
 
 // Item is one thing that the plugin sent; exactly one field is set.
@@ -38,10 +38,10 @@ type Policy struct {
 	// Ack answers an event; nil = commit it in Ledger. If it returns nil the event is not answered
 	// now.
 	Ack func(*pluginv1.Event) *pluginv1.EventAck
-	// Begin answers a Begin; nil = allow it. If it returns nil the Begin is not answered now.
+	// Begin answers a Begin; nil = as the Ledger says. If it returns nil the Begin is not answered now.
 	Begin func(*pluginv1.Begin) *pluginv1.BeginAck
 	// Ledger takes the commits; nil = the Session has one of its own.
-	Ledger *Ledger
+	Ledger *memgateway.Ledger
 	// Forget makes the Session record nothing, for load tests.
 	Forget bool
 }
@@ -51,7 +51,9 @@ type Session struct {
 	stream grpc.BidiStreamingClient[pluginv1.HostFrame, pluginv1.PluginFrame]
 	cancel context.CancelFunc
 	policy Policy
+	window int // events that may be unacknowledged
 	done   chan struct{}
+	subs   map[uint64]struct{} // open; the reader's own
 
 	sendMu     sync.Mutex
 	commandSeq uint64
@@ -74,7 +76,7 @@ func Open(ctx context.Context, conn grpc.ClientConnInterface, hello *pluginv1.Ho
 		hello = Hello()
 	}
 	if policy.Ledger == nil {
-		policy.Ledger = &Ledger{}
+		policy.Ledger = &memgateway.Ledger{}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	stream, err := pluginv1.NewPluginServiceClient(conn).Session(ctx)
@@ -82,7 +84,10 @@ func Open(ctx context.Context, conn grpc.ClientConnInterface, hello *pluginv1.Ho
 		cancel()
 		return nil, fmt.Errorf("open session: %w", err)
 	}
-	s := &Session{stream: stream, cancel: cancel, policy: policy, done: make(chan struct{}), changed: make(chan struct{})}
+	s := &Session{
+		stream: stream, cancel: cancel, policy: policy, window: int(hello.GetEventWindow()),
+		done: make(chan struct{}), changed: make(chan struct{}), subs: map[uint64]struct{}{},
+	}
 	// EOF: the plugin has refused already; the reading goroutine finds out why.
 	if err := s.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_Hello{Hello: hello}}); err != nil && !errors.Is(err, io.EOF) {
 		cancel()
@@ -120,6 +125,7 @@ func (s *Session) Command(cmds ...*pluginv1.Command) error {
 		if c.GetAttempt() == 0 {
 			c.Attempt = 1
 		}
+		s.policy.Ledger.Command(c)
 	}
 	return s.stream.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_Commands{Commands: &pluginv1.Commands{Commands: cmds}}})
 }
@@ -276,6 +282,9 @@ func (s *Session) wakeLocked() {
 
 func (s *Session) take(f *pluginv1.PluginFrame) error {
 	items := split(f)
+	if s.overflows(items) {
+		return errWindow
+	}
 	var acks []*pluginv1.EventAck
 	for _, it := range items {
 		if it.Event == nil {
@@ -297,7 +306,7 @@ func (s *Session) take(f *pluginv1.PluginFrame) error {
 		}
 	}
 	if b := f.GetBegin(); b != nil {
-		ack := &pluginv1.BeginAck{Seq: b.GetSeq(), CommandId: b.GetCommandId()}
+		ack := &pluginv1.BeginAck{Seq: b.GetSeq(), CommandId: b.GetCommandId(), Refused: !s.policy.Ledger.Begins(b.GetCommandId())}
 		if s.policy.Begin != nil {
 			ack = s.policy.Begin(b)
 		}
@@ -305,7 +314,57 @@ func (s *Session) take(f *pluginv1.PluginFrame) error {
 			return s.BeginAck(ack)
 		}
 	}
-	return nil
+	return s.subscribed(f)
+}
+
+// errWindow ends a session, as it does the gateway's.
+var errWindow = errors.New("contract violated: more unacknowledged events than the window allows")
+
+// metered reports whether an event takes part of the window.
+func metered(ev *pluginv1.Event) bool {
+	return ev != nil && ev.GetResult() == nil && ev.GetReceipt() == nil && ev.GetStatus() == nil
+}
+
+func (s *Session) overflows(items []Item) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	open := s.unacked
+	for _, it := range items {
+		if metered(it.Event) {
+			open++
+		}
+	}
+	return open > max(s.window, contract.EventWindow)
+}
+
+// subscribed refuses what no subscription may be. Of the others the test says what
+// they are told.
+func (s *Session) subscribed(f *pluginv1.PluginFrame) error {
+	if u := f.GetUnsubscribe(); u != nil {
+		delete(s.subs, u.GetSubscription())
+	}
+	sub := f.GetSubscribe()
+	if sub == nil {
+		return nil
+	}
+	var code string
+	_, taken := s.subs[sub.GetSubscription()]
+	switch {
+	case !s.policy.Ledger.Owns(sub.GetAccount()):
+		code = "unknown_account"
+	case memgateway.Mended(sub.GetThread()), sub.GetAfterConversation() != "" && !s.policy.Ledger.Knows(sub.GetAfterConversation()):
+		code = "invalid"
+	case sub.GetAudience() != "" && sub.GetAudience() != "customer":
+		code = "unknown_audience"
+	case taken:
+		code = "duplicate"
+	default:
+		s.subs[sub.GetSubscription()] = struct{}{}
+		return nil
+	}
+	return s.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_SubscriptionEnd{
+		SubscriptionEnd: &pluginv1.SubscriptionEnd{Subscription: sub.GetSubscription(), Code: code},
+	}})
 }
 
 func (s *Session) record(f *pluginv1.PluginFrame, items []Item, acked int) {
@@ -313,7 +372,7 @@ func (s *Session) record(f *pluginv1.PluginFrame, items []Item, acked int) {
 	defer s.mu.Unlock()
 	s.frames++
 	for _, it := range items {
-		if it.Event != nil && it.Event.GetResult() == nil && it.Event.GetReceipt() == nil {
+		if metered(it.Event) {
 			s.unacked++
 		}
 	}
