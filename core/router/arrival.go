@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/ingest"
 	"github.com/parley-gateway/parley/core/order"
@@ -17,10 +16,18 @@ import (
 type arrival struct {
 	in       plugin.Inbound
 	from     order.Item
-	acc      directory.Account
+	to       target
 	done     func(plugin.Ack)
 	n        uint64 // place in the thread
 	attempts int
+}
+
+// target is what an account says of the conversations that begin on it. It is kept with
+// every arrival, so it holds no more than that.
+type target struct {
+	service conversation.ServiceID
+	user    conversation.AgentID // where service is zero; both zero: the account takes none
+	ignores bool                 // a message begins no conversation (N7)
 }
 
 // Ingest makes an event of a plugin durable (plugin.Core).

@@ -18,7 +18,8 @@ type forIngest struct{ r *Router }
 func (f forIngest) Arrive(acc directory.Account, in plugin.Inbound, done func(plugin.Ack)) {
 	th := f.r.thread(in.Account, in.Thread)
 	from := f.r.order.Arrived(order.Item{Author: order.Author{In: in.Account, Of: in.Thread}, ID: in.DedupeKey, Repeats: in.Repeats})
-	th.take(arrival{in: in, from: from, acc: acc, done: done})
+	to := target{service: acc.Service, user: acc.User, ignores: acc.Inbound == directory.InboundIgnore}
+	th.take(arrival{in: in, from: from, to: to, done: done})
 }
 
 // SetStatus implements ingest.Conversations.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/ingest"
 	"github.com/parley-gateway/parley/core/plugin"
@@ -40,7 +39,7 @@ func (th *thread) begin(a arrival) {
 			th.refuse(a, "ended") // on a live channel a chat begins with a start (the request form), not with a message
 			return
 		}
-		if a.acc.Inbound == directory.InboundIgnore {
+		if a.to.ignores {
 			th.refuse(a, "no_entry") // N7
 			return
 		}
@@ -53,7 +52,7 @@ func (th *thread) begin(a arrival) {
 		body.Address = in.Thread
 	}
 	body.Thread = in.Thread
-	cmd, err := r.startCommand(a.acc, th, in, body)
+	cmd, err := r.startCommand(a.to, th, in, body)
 	if err != nil {
 		th.refuse(a, "no_service")
 		return
@@ -120,8 +119,8 @@ func (th *thread) ackLogged(a arrival, ack plugin.Ack) {
 	a.done(ack)
 }
 
-// startCommand opens a conversation for the account's target.
-func (r *Router) startCommand(acc directory.Account, th *thread, in plugin.Inbound, body conversation.StartedBody) (conversation.Start, error) {
+// startCommand makes the command that opens a conversation for the account's target.
+func (r *Router) startCommand(to target, th *thread, in plugin.Inbound, body conversation.StartedBody) (conversation.Start, error) {
 	info, _ := r.pluginInfo(in.Plugin)
 	cmd := conversation.Start{
 		ID: conversation.NewID[conversation.ConversationID](), Kind: conversation.Inbound, Channel: in.Plugin,
@@ -140,17 +139,17 @@ func (r *Router) startCommand(acc directory.Account, th *thread, in plugin.Inbou
 			return cmd, fmt.Errorf("router: encode page: %w", err)
 		}
 	}
-	if !acc.Service.IsZero() {
-		svc, ok := r.service(acc.Service)
+	if !to.service.IsZero() {
+		svc, ok := r.service(to.service)
 		if !ok {
 			return cmd, ErrNoService
 		}
-		cmd.Service, cmd.Rules, cmd.Request = acc.Service, svc.rules, conversation.NewID[conversation.RequestID]()
+		cmd.Service, cmd.Rules, cmd.Request = to.service, svc.rules, conversation.NewID[conversation.RequestID]()
 		if cmd.AssignedBody, err = json.Marshal(conversation.AssignedBody{Name: svc.name}); err != nil {
 			return cmd, fmt.Errorf("router: encode service: %w", err)
 		}
-	} else if !acc.User.IsZero() {
-		cmd.Owner = acc.User
+	} else if !to.user.IsZero() {
+		cmd.Owner = to.user
 	} else {
 		return cmd, ErrNoService
 	}
