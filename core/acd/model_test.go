@@ -16,7 +16,7 @@ type model struct {
 	agents   map[conversation.AgentID]*acd.AgentState
 	profiles map[conversation.AgentID]acd.Profile
 	reserved map[conversation.RequestID]bool
-	taken    map[conversation.AgentID]bool // agents reserved by Next and not yet settled
+	taken    map[conversation.AgentID]bool // agents reserved by Next and not yet released
 }
 
 func newModel() *model {
