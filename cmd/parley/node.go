@@ -24,6 +24,7 @@ import (
 	"github.com/parley-gateway/parley/core/kv"
 	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/core/sessions"
 	"github.com/parley-gateway/parley/core/vault"
 	"github.com/parley-gateway/parley/gateway"
 	"github.com/parley-gateway/parley/gateway/api"
@@ -124,7 +125,8 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 		return n, err
 	}
 	n.auth, err = auth.New(ctx, auth.Options{
-		Directory: n.stores.Directory, Trail: n.stores.Directory.Trail(), SameOrigin: gateway.SameOrigin, PairBurst: cfg.Login.PerAccountBurst, IPBurst: cfg.Login.PerIPBurst,
+		Directory: n.stores.Directory, Sessions: sessions.New(n.stores.Directory.Database(), n.clock.Now), Trail: n.stores.Directory.Trail(),
+		SameOrigin: gateway.SameOrigin, PairBurst: cfg.Login.PerAccountBurst, IPBurst: cfg.Login.PerIPBurst,
 		DeviceKey:   n.stores.Vault.Subkey("device"),
 		IdleTimeout: cfg.Login.IdleTimeout.Duration(), AbsoluteTimeout: cfg.Login.AbsoluteTimeout.Duration(), Now: n.clock.Now, Log: logger, Registry: registry,
 	})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/sessions"
 )
 
 // Apply makes the records as r says, all or nothing, and returns what it
@@ -152,7 +153,7 @@ func (a *applier) user(i int, r UserRecord) {
 		return
 	}
 	if h := a.hashes[i]; h != "" {
-		a.report(at, a.setHash(u.ID, h, SessionID{}))
+		a.report(at, a.setHash(u.ID, h, sessions.ID{}))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/sessions"
 )
 
 func TestAuditNamesWhoDidWhat(t *testing.T) {
@@ -24,7 +25,7 @@ func TestAuditNamesWhoDidWhat(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := f.SetPassword(ctx, ana.ID, "correct horse", directory.SessionID{}); err != nil {
+	if err := f.SetPassword(ctx, ana.ID, "correct horse", sessions.ID{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Trail().Append(t.Context(), audit.Entry{Action: audit.TranscriptRead, Object: "conversation", ObjectID: "c1"}); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/alexedwards/argon2id"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/sessions"
 )
 
 // Limits of passwords (OWASP ASVS 5.0, 6.2.1 and 6.2.9).
@@ -53,7 +54,7 @@ func CheckPassword(password, hash string) (bool, error) {
 // SetPassword gives a user a new password and revokes all sessions but one
 // (PR23; zero: all of them). That one must not have been revoked meanwhile, by
 // a password that somebody else set: ErrNotFound.
-func (d *Directory) SetPassword(ctx context.Context, user conversation.AgentID, password string, keep SessionID) error {
+func (d *Directory) SetPassword(ctx context.Context, user conversation.AgentID, password string, keep sessions.ID) error {
 	hash, err := HashPassword(password)
 	if err != nil {
 		return err
@@ -62,15 +63,14 @@ func (d *Directory) SetPassword(ctx context.Context, user conversation.AgentID, 
 	return err
 }
 
-func (e *editor) setHash(user conversation.AgentID, hash string, keep SessionID) error {
+func (e *editor) setHash(user conversation.AgentID, hash string, keep sessions.ID) error {
 	u, ok := e.snap.User(user)
 	if !ok {
 		return fmt.Errorf("directory: set password: %w", ErrNotFound)
 	}
-	if keep != (SessionID{}) {
-		var revoked int64
-		err := e.tx.QueryRowContext(e.ctx, `SELECT revoked_at FROM sessions WHERE id = $1 AND user_id = $2`, keep[:], user).Scan(&revoked)
-		if errors.Is(err, sql.ErrNoRows) || err == nil && revoked != 0 {
+	if keep != (sessions.ID{}) {
+		ok, err := sessions.Unrevoked(e.ctx, e.tx, user, keep)
+		if err == nil && !ok {
 			err = ErrNotFound
 		}
 		if err != nil {
@@ -80,12 +80,17 @@ func (e *editor) setHash(user conversation.AgentID, hash string, keep SessionID)
 	if err := setHash(e.ctx, e.tx, user, hash); err != nil {
 		return fmt.Errorf("directory: set password: %w", err)
 	}
-	if err := e.revokeUser(user, keep); err != nil {
+	if err := e.revokeSessions(user, keep); err != nil {
 		return fmt.Errorf("directory: set password: %w", err)
 	}
 	e.snap.hashes[user] = hash
 	e.note(Change{Kind: "user", ID: user.String(), Name: u.Login, Action: Updated, Fields: []string{"password"}})
 	return nil
+}
+
+// revokeSessions ends all sessions of a user but one (zero: all), with the change.
+func (e *editor) revokeSessions(user conversation.AgentID, keep sessions.ID) error {
+	return sessions.RevokeUser(e.ctx, e.tx, user, keep, e.d.now())
 }
 
 func setHash(ctx context.Context, tx *sql.Tx, user conversation.AgentID, hash string) error {

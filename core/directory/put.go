@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/sessions"
 )
 
 // PutUser creates a user (zero ID) or replaces the record of an existing one,
@@ -48,7 +49,7 @@ func (d *Directory) ChangeUser(ctx context.Context, login, password string, chan
 		if u, err = e.putUser(u); err != nil || hash == "" {
 			return err
 		}
-		return e.setHash(u.ID, hash, SessionID{})
+		return e.setHash(u.ID, hash, sessions.ID{})
 	})
 }
 
@@ -141,7 +142,7 @@ ON CONFLICT (id) DO UPDATE SET name = excluded.name, record = excluded.record`,
 		return u, err
 	}
 	if u.Disabled && !old.Disabled {
-		return u, e.revokeUser(u.ID, SessionID{})
+		return u, e.revokeSessions(u.ID, sessions.ID{})
 	}
 	return u, nil
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/core/sessions"
 	"github.com/parley-gateway/parley/gateway/api"
 	"github.com/parley-gateway/parley/gateway/stream"
 	"github.com/parley-gateway/parley/gateway/stream/streamtest"
@@ -469,7 +470,7 @@ func (l *line) settled(id string) (frames []streamtest.Frame, answers string) {
 // cookie opens a session as a browser does and returns its cookie.
 func (f *floor) cookie(login string) string {
 	f.t.Helper()
-	f.must(f.t, f.dir.SetPassword(f.t.Context(), f.users[login].ID, password, directory.SessionID{}))
+	f.must(f.t, f.dir.SetPassword(f.t.Context(), f.users[login].ID, password, sessions.ID{}))
 	in := f.do("", "POST", "/login", map[string]any{"login": login, "password": password})
 	f.want("login", in, 200)
 	jar, _, _ := strings.Cut(in.header.Get("Set-Cookie"), ";")

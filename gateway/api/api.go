@@ -20,6 +20,7 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/sessions"
 	"github.com/parley-gateway/parley/gateway/auth"
 	"github.com/parley-gateway/parley/gateway/limit"
 )
@@ -78,7 +79,7 @@ type API struct {
 	opts     Options
 	log      *slog.Logger
 	handler  http.Handler
-	sessions *limit.Rates[directory.SessionID]
+	sessions *limit.Rates[sessions.ID]
 	huma     huma.API
 	ops      []Operation
 }
@@ -93,7 +94,7 @@ func New(opts Options) (*API, error) {
 	opts.MaxUpload = cmp.Or(opts.MaxUpload, 100<<20)
 	a := &API{
 		opts: opts, log: opts.Logger,
-		sessions: limit.NewRates[directory.SessionID](opts.RequestsPerSecond, opts.Burst, 20_000),
+		sessions: limit.NewRates[sessions.ID](opts.RequestsPerSecond, opts.Burst, 20_000),
 	}
 	mux := http.NewServeMux()
 	a.huma = newHuma(mux, opts.Version)

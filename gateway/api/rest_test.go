@@ -38,6 +38,7 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/sessions"
 	"github.com/parley-gateway/parley/core/vault"
 	"github.com/parley-gateway/parley/gateway"
 	"github.com/parley-gateway/parley/gateway/api"
@@ -149,7 +150,7 @@ func buildHouse(t *testing.T, mend func(*house, *api.Options)) *house {
 	must(err)
 	blobs, err := blob.Open(blob.Options{Dir: filepath.Join(dir, "blobs"), Rows: blob.NewTable(h.dir.Database()), Records: h.dir, Vault: v, MaxBytes: 100_000, UploaderBytes: 1_000_000, Reserve: -1})
 	must(err)
-	h.auth, err = auth.New(t.Context(), auth.Options{Directory: h.dir, Trail: h.dir.Trail(), SameOrigin: gateway.SameOrigin, PairBurst: 100, IPBurst: 100, LoginBurst: 100})
+	h.auth, err = auth.New(t.Context(), auth.Options{Directory: h.dir, Sessions: sessions.New(h.dir.Database(), time.Now), Trail: h.dir.Trail(), SameOrigin: gateway.SameOrigin, PairBurst: 100, IPBurst: 100, LoginBurst: 100})
 	must(err)
 	h.grants, err = auth.NewGrants(v.Subkey("grant"), nil)
 	must(err)
@@ -188,9 +189,9 @@ func (h *house) session(user conversation.AgentID) string {
 	raw := make([]byte, 32)
 	_, _ = rand.Read(raw)
 	token := base64.RawURLEncoding.EncodeToString(raw)
-	s := directory.Session{TokenHash: sha256.Sum256([]byte(token)), User: user, Bearer: true, CreatedAt: time.Now(), SeenAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)}
+	s := sessions.Session{TokenHash: sha256.Sum256([]byte(token)), User: user, Bearer: true, CreatedAt: time.Now(), SeenAt: time.Now(), ExpiresAt: time.Now().Add(time.Hour)}
 	_, _ = rand.Read(s.ID[:])
-	if err := h.dir.AddSession(h.t.Context(), s, h.dir.Snapshot().PasswordHash(user)); err != nil {
+	if err := sessions.New(h.dir.Database(), time.Now).Add(h.t.Context(), s, h.dir.Snapshot().PasswordHash(user)); err != nil {
 		h.t.Fatal(err)
 	}
 	return token
@@ -349,7 +350,7 @@ func TestRoles(t *testing.T) {
 
 func TestLogin(t *testing.T) {
 	h := newHouse(t, nil)
-	if err := h.dir.SetPassword(t.Context(), h.users["ana"].ID, password, directory.SessionID{}); err != nil {
+	if err := h.dir.SetPassword(t.Context(), h.users["ana"].ID, password, sessions.ID{}); err != nil {
 		t.Fatal(err)
 	}
 	h.want("wrong password", h.do("", "POST", "/login", map[string]any{"login": "ana", "password": "wrong wrong"}), 401, "code", "credentials")
@@ -389,7 +390,7 @@ func TestLoginWaits(t *testing.T) {
 	var strict *auth.Auth
 	h := newHouse(t, func(o *api.Options) {
 		var err error
-		strict, err = auth.New(t.Context(), auth.Options{Directory: o.Directory, Trail: o.Directory.Trail(), SameOrigin: gateway.SameOrigin, PairBurst: 2})
+		strict, err = auth.New(t.Context(), auth.Options{Directory: o.Directory, Sessions: sessions.New(o.Directory.Database(), time.Now), Trail: o.Directory.Trail(), SameOrigin: gateway.SameOrigin, PairBurst: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -400,7 +401,7 @@ func TestLoginWaits(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	if err := h.dir.SetPassword(t.Context(), h.users["ana"].ID, password, directory.SessionID{}); err != nil {
+	if err := h.dir.SetPassword(t.Context(), h.users["ana"].ID, password, sessions.ID{}); err != nil {
 		t.Fatal(err)
 	}
 	right := map[string]any{"login": "ana", "password": password}

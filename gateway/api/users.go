@@ -6,6 +6,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/sessions"
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
@@ -51,6 +52,6 @@ func (a *API) userRoutes() {
 	o := op("set-password", http.MethodPut, "/users/{id}/password", "users", "Give a user a new password; all sessions of the user end", directory.RoleAdmin)
 	o.DefaultStatus, o.MaxBodyBytes = http.StatusNoContent, 4<<10
 	register(a, o, directory.RoleAdmin, func(ctx context.Context, _ auth.Identity, in *setPasswordInput) (*empty, error) {
-		return nil, a.opts.Directory.SetPassword(ctx, conversation.AgentID(stream(in.ID)), in.Body.Password, directory.SessionID{})
+		return nil, a.opts.Directory.SetPassword(ctx, conversation.AgentID(stream(in.ID)), in.Body.Password, sessions.ID{})
 	})
 }

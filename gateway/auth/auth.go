@@ -18,19 +18,24 @@ import (
 	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/sessions"
 	"github.com/parley-gateway/parley/gateway/limit"
 )
 
 // Directory is what this package needs of core/directory.
 type Directory interface {
 	Snapshot() *directory.Snapshot
-	AddSession(ctx context.Context, s directory.Session, hash string) error
-	SessionByToken(ctx context.Context, hash [32]byte) (directory.Session, error)
-	TouchSessions(ctx context.Context, seen map[directory.SessionID]time.Time) error
-	RevokeSession(ctx context.Context, id directory.SessionID) error
-	RevokedSince(ctx context.Context, since time.Time) ([]directory.SessionID, error)
-	PruneSessions(ctx context.Context, before time.Time) error
-	SetPassword(ctx context.Context, user conversation.AgentID, password string, keep directory.SessionID) error
+	SetPassword(ctx context.Context, user conversation.AgentID, password string, keep sessions.ID) error
+}
+
+// Sessions is what this package needs of core/sessions.
+type Sessions interface {
+	Add(ctx context.Context, s sessions.Session, hash string) error
+	ByToken(ctx context.Context, hash [32]byte) (sessions.Session, error)
+	Touch(ctx context.Context, seen map[sessions.ID]time.Time) error
+	Revoke(ctx context.Context, id sessions.ID) error
+	RevokedSince(ctx context.Context, since time.Time) ([]sessions.ID, error)
+	Prune(ctx context.Context, before time.Time) error
 }
 
 // Trail is where the package writes entries of the audit trail (audit.Trail).
@@ -42,6 +47,7 @@ type Trail interface {
 // Options configure an Auth. A zero limit means its default.
 type Options struct {
 	Directory Directory // required
+	Sessions  Sessions  // required
 	Trail     Trail     // required
 	// SameOrigin reports whether a request comes from a page of the desktop's own origin;
 	// gateway.SameOrigin. Required.
@@ -91,26 +97,27 @@ const (
 
 // Auth logs users in and identifies who sends a request. Safe for concurrent use.
 type Auth struct {
-	opts    Options
-	dir     Directory
-	log     *slog.Logger
-	guard   *guard
-	slowed  rate.Sometimes // limits how often slowed logins are logged
-	denials *limit.Rates[directory.SessionID]
-	dummy   string // hash that a password is compared with when the login does not exist
-	logins  *prometheus.CounterVec
-	waits   *prometheus.CounterVec
+	opts     Options
+	dir      Directory
+	sessions Sessions
+	log      *slog.Logger
+	guard    *guard
+	slowed   rate.Sometimes // limits how often slowed logins are logged
+	denials  *limit.Rates[sessions.ID]
+	dummy    string // hash that a password is compared with when the login does not exist
+	logins   *prometheus.CounterVec
+	waits    *prometheus.CounterVec
 
 	strangers, known lane // lanes in which passwords are checked: from unknown and from known devices
 
 	swept atomic.Int64 // when the last sweep succeeded, in milliseconds
 
 	mu       sync.Mutex
-	live     map[[32]byte]*session              // sessions in memory, by the hash of their token
-	byID     map[directory.SessionID][32]byte   // for the sessions in live, the hash of their token
-	watchers map[directory.SessionID][]*watcher // those of open sockets
-	revoked  map[directory.SessionID]time.Time  // recently revoked, so that a Watch that begins late still hears of it
-	touched  map[directory.SessionID]time.Time  // last uses that are not stored yet
+	live     map[[32]byte]*session      // sessions in memory, by the hash of their token
+	byID     map[sessions.ID][32]byte   // for the sessions in live, the hash of their token
+	watchers map[sessions.ID][]*watcher // those of open sockets
+	revoked  map[sessions.ID]time.Time  // recently revoked, so that a Watch that begins late still hears of it
+	touched  map[sessions.ID]time.Time  // last uses that are not stored yet
 
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -118,14 +125,14 @@ type Auth struct {
 
 // session is a session that was valid when the directory was last asked.
 type session struct {
-	directory.Session
+	sessions.Session
 }
 
 // New makes an Auth and starts the goroutine that looks for sessions that other processes ended;
 // Close stops it.
 func New(ctx context.Context, o Options) (*Auth, error) {
-	if o.Directory == nil || o.Trail == nil || o.SameOrigin == nil {
-		return nil, errors.New("auth: needs a directory, an audit trail and an origin check")
+	if o.Directory == nil || o.Sessions == nil || o.Trail == nil || o.SameOrigin == nil {
+		return nil, errors.New("auth: needs a directory, sessions, an audit trail and an origin check")
 	}
 	login := config.Default().Login
 	set(&o.PairBurst, login.PerAccountBurst)
@@ -149,14 +156,14 @@ func New(ctx context.Context, o Options) (*Auth, error) {
 		return nil, err
 	}
 	a := &Auth{
-		opts: o, dir: o.Directory, log: o.Log, dummy: dummy,
+		opts: o, dir: o.Directory, sessions: o.Sessions, log: o.Log, dummy: dummy,
 		guard:     newGuard(o.PairBurst, o.IPBurst, o.LoginBurst),
 		slowed:    rate.Sometimes{Interval: time.Minute},
-		denials:   limit.NewRates[directory.SessionID](0.2, 10, 20_000),
+		denials:   limit.NewRates[sessions.ID](0.2, 10, 20_000),
 		strangers: newLane(o.Hashers, maxOfSource), known: newLane(1, maxOfSource),
-		live: map[[32]byte]*session{}, byID: map[directory.SessionID][32]byte{},
-		watchers: map[directory.SessionID][]*watcher{}, revoked: map[directory.SessionID]time.Time{},
-		touched: map[directory.SessionID]time.Time{},
+		live: map[[32]byte]*session{}, byID: map[sessions.ID][32]byte{},
+		watchers: map[sessions.ID][]*watcher{}, revoked: map[sessions.ID]time.Time{},
+		touched: map[sessions.ID]time.Time{},
 		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "parley_logins_total", Help: "Attempts to log in, by result.",
 		}, []string{"result"}),
@@ -215,7 +222,7 @@ func (a *Auth) run(ctx context.Context) {
 		}
 		if now.Sub(pruned) >= pruneEvery {
 			pruned = now
-			if err := a.dir.PruneSessions(ctx, now.Add(-24*time.Hour)); err != nil && ctx.Err() == nil {
+			if err := a.sessions.Prune(ctx, now.Add(-24*time.Hour)); err != nil && ctx.Err() == nil {
 				a.log.WarnContext(ctx, "cannot remove old sessions", "err", err)
 			}
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/sessions"
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
@@ -231,10 +232,10 @@ func TestRevocationReachesOpenSockets(t *testing.T) {
 			return err
 		},
 		"new password from elsewhere": func(ctx context.Context, d *directory.Directory, _ *auth.Auth, id auth.Identity) error {
-			return d.SetPassword(ctx, id.User, "another horse", directory.SessionID{})
+			return d.SetPassword(ctx, id.User, "another horse", sessions.ID{})
 		},
 		"revoked elsewhere": func(ctx context.Context, d *directory.Directory, _ *auth.Auth, id auth.Identity) error {
-			return d.RevokeSession(ctx, id.Session)
+			return sessions.New(d.Database(), time.Now).Revoke(ctx, id.Session)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -367,14 +368,20 @@ type meanwhile struct {
 	happens func()
 }
 
-func (m meanwhile) AddSession(ctx context.Context, s directory.Session, hash string) error {
-	m.happens()
-	return m.Directory.AddSession(ctx, s, hash)
-}
-
-func (m meanwhile) SetPassword(ctx context.Context, user conversation.AgentID, password string, keep directory.SessionID) error {
+func (m meanwhile) SetPassword(ctx context.Context, user conversation.AgentID, password string, keep sessions.ID) error {
 	m.happens()
 	return m.Directory.SetPassword(ctx, user, password, keep)
+}
+
+// meanwhileSessions does the same for sessions.
+type meanwhileSessions struct {
+	auth.Sessions
+	happens func()
+}
+
+func (m meanwhileSessions) Add(ctx context.Context, s sessions.Session, hash string) error {
+	m.happens()
+	return m.Sessions.Add(ctx, s, hash)
 }
 
 // PR23: somebody who knows only the old password gains nothing by a request just before the new one
@@ -382,11 +389,15 @@ func (m meanwhile) SetPassword(ctx context.Context, user conversation.AgentID, p
 func TestNewPasswordMeanwhile(t *testing.T) {
 	d := realDirectory(t)
 	ana, _ := d.Snapshot().UserByLogin("ana")
-	a := newAuth(t, auth.Options{Directory: meanwhile{d, func() {
-		if err := d.SetPassword(t.Context(), ana.ID, "set by somebody else", directory.SessionID{}); err != nil {
+	other := func() {
+		if err := d.SetPassword(t.Context(), ana.ID, "set by somebody else", sessions.ID{}); err != nil {
 			t.Error(err)
 		}
-	}}})
+	}
+	a := newAuth(t, auth.Options{
+		Directory: meanwhile{d, other},
+		Sessions:  meanwhileSessions{sessions.New(d.Database(), time.Now), other},
+	})
 	defer closeAuth(t, a)
 	if _, err := a.Login(t.Context(), auth.LoginRequest{Login: "ana", Password: password, IP: home}); !errors.Is(err, auth.ErrCredentials) {
 		t.Errorf("Login: got %v, want ErrCredentials", err)

@@ -3,14 +3,14 @@ package auth_test
 import (
 	"testing"
 
-	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/sessions"
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
 // BenchmarkAuthenticate measures what each request with a session costs.
 func BenchmarkAuthenticate(b *testing.B) {
-	d := &sessions{snap: users(), rows: map[[32]byte]directory.Session{}}
-	a, err := auth.New(b.Context(), auth.Options{Directory: d, Trail: d, SameOrigin: sameOrigin})
+	d := &fake{snap: users(), rows: map[[32]byte]sessions.Session{}}
+	a, err := auth.New(b.Context(), auth.Options{Directory: d, Sessions: d, Trail: d, SameOrigin: sameOrigin})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -15,7 +15,9 @@ import (
 
 	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/database"
 	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/sessions"
 	"github.com/parley-gateway/parley/core/vault"
 	"github.com/parley-gateway/parley/gateway/auth"
 )
@@ -33,22 +35,22 @@ var users = sync.OnceValue(func() (s *directory.Snapshot) {
 	return s
 })
 
-// sessions is a directory that keeps sessions in memory, so that it works inside a synctest bubble;
+// fake is a directory that keeps sessions in memory, so that it works inside a synctest bubble;
 // its users come from a real directory.
-type sessions struct {
+type fake struct {
 	snap *directory.Snapshot
 
 	mu      sync.Mutex
-	rows    map[[32]byte]directory.Session
+	rows    map[[32]byte]sessions.Session
 	entries []audit.Entry
 	down    bool
 }
 
 var errDown = errors.New("the database is gone")
 
-func (s *sessions) Snapshot() *directory.Snapshot { return s.snap }
+func (s *fake) Snapshot() *directory.Snapshot { return s.snap }
 
-func (s *sessions) locked(fn func()) error {
+func (s *fake) locked(fn func()) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down {
@@ -58,31 +60,31 @@ func (s *sessions) locked(fn func()) error {
 	return nil
 }
 
-func (s *sessions) setDown(down bool) {
+func (s *fake) setDown(down bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.down = down
 }
 
-func (s *sessions) AddSession(_ context.Context, row directory.Session, hash string) error {
+func (s *fake) Add(_ context.Context, row sessions.Session, hash string) error {
 	if s.snap.PasswordHash(row.User) != hash {
-		return directory.ErrNotFound
+		return sessions.ErrNotFound
 	}
 	return s.locked(func() { s.rows[row.TokenHash] = row })
 }
 
-func (s *sessions) SessionByToken(_ context.Context, hash [32]byte) (row directory.Session, err error) {
+func (s *fake) ByToken(_ context.Context, hash [32]byte) (row sessions.Session, err error) {
 	ok := false
 	if err := s.locked(func() { row, ok = s.rows[hash] }); err != nil {
 		return row, err
 	}
 	if !ok {
-		return row, directory.ErrNotFound
+		return row, sessions.ErrNotFound
 	}
 	return row, nil
 }
 
-func (s *sessions) each(fn func(*directory.Session)) error {
+func (s *fake) each(fn func(*sessions.Session)) error {
 	return s.locked(func() {
 		for h, row := range s.rows {
 			fn(&row)
@@ -91,24 +93,24 @@ func (s *sessions) each(fn func(*directory.Session)) error {
 	})
 }
 
-func (s *sessions) TouchSessions(_ context.Context, seen map[directory.SessionID]time.Time) error {
-	return s.each(func(row *directory.Session) {
+func (s *fake) Touch(_ context.Context, seen map[sessions.ID]time.Time) error {
+	return s.each(func(row *sessions.Session) {
 		if t, ok := seen[row.ID]; ok {
 			row.SeenAt = t
 		}
 	})
 }
 
-func (s *sessions) RevokeSession(_ context.Context, id directory.SessionID) error {
-	return s.each(func(row *directory.Session) {
+func (s *fake) Revoke(_ context.Context, id sessions.ID) error {
+	return s.each(func(row *sessions.Session) {
 		if row.ID == id {
 			row.RevokedAt = time.Now()
 		}
 	})
 }
 
-func (s *sessions) RevokedSince(_ context.Context, since time.Time) (ids []directory.SessionID, err error) {
-	err = s.each(func(row *directory.Session) {
+func (s *fake) RevokedSince(_ context.Context, since time.Time) (ids []sessions.ID, err error) {
+	err = s.each(func(row *sessions.Session) {
 		if !row.RevokedAt.IsZero() && !row.RevokedAt.Before(since) {
 			ids = append(ids, row.ID)
 		}
@@ -116,21 +118,21 @@ func (s *sessions) RevokedSince(_ context.Context, since time.Time) (ids []direc
 	return ids, err
 }
 
-func (s *sessions) PruneSessions(context.Context, time.Time) error { return s.locked(func() {}) }
+func (s *fake) Prune(context.Context, time.Time) error { return s.locked(func() {}) }
 
-func (s *sessions) SetPassword(_ context.Context, user conversation.AgentID, _ string, keep directory.SessionID) error {
-	return s.each(func(row *directory.Session) {
+func (s *fake) SetPassword(_ context.Context, user conversation.AgentID, _ string, keep sessions.ID) error {
+	return s.each(func(row *sessions.Session) {
 		if row.User == user && row.ID != keep {
 			row.RevokedAt = time.Now()
 		}
 	})
 }
 
-func (s *sessions) Append(_ context.Context, e audit.Entry) error {
+func (s *fake) Append(_ context.Context, e audit.Entry) error {
 	return s.locked(func() { s.entries = append(s.entries, e) })
 }
 
-func (s *sessions) audited(action string) (n int) {
+func (s *fake) audited(action string) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range s.entries {
@@ -196,9 +198,9 @@ func realDirectory(t *testing.T) *directory.Directory {
 	return d
 }
 
-func fakeDirectory(t *testing.T) *sessions {
+func fakeDirectory(t *testing.T) *fake {
 	t.Helper()
-	return &sessions{snap: users(), rows: map[[32]byte]directory.Session{}}
+	return &fake{snap: users(), rows: map[[32]byte]sessions.Session{}}
 }
 
 func sameOrigin(r *http.Request) bool { return r.Header.Get("Origin") == "http://"+r.Host }
@@ -207,10 +209,16 @@ func newAuth(t *testing.T, o auth.Options) *auth.Auth {
 	t.Helper()
 	o.SameOrigin = sameOrigin
 	switch d := o.Directory.(type) {
-	case *sessions:
-		o.Trail = d
-	case interface{ Trail() *audit.Trail }: // a real one, or something around it
+	case *fake:
+		o.Sessions, o.Trail = d, d
+	case interface { // a real one, or something around it
+		Database() *database.DB
+		Trail() *audit.Trail
+	}:
 		o.Trail = d.Trail()
+		if o.Sessions == nil {
+			o.Sessions = sessions.New(d.Database(), time.Now)
+		}
 	}
 	a, err := auth.New(t.Context(), o)
 	if err != nil {

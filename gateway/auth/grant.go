@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/sessions"
 )
 
 // GrantLifetime is how long after its making a grant can be redeemed.
@@ -49,7 +49,7 @@ type Grant struct {
 }
 
 // SessionID is the session of an agent's grant; ok is false for a visitor's.
-func (g Grant) SessionID() (id directory.SessionID, ok bool) {
+func (g Grant) SessionID() (id sessions.ID, ok bool) {
 	b, err := hex.DecodeString(g.Session)
 	if err != nil || len(b) != len(id) {
 		return id, false

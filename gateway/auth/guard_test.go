@@ -62,7 +62,7 @@ func (g guesser) in(what, name, ip, device string, atMost time.Duration) auth.Lo
 	return res
 }
 
-func bubble(t *testing.T, o auth.Options, fn func(t *testing.T, g guesser)) *sessions {
+func bubble(t *testing.T, o auth.Options, fn func(t *testing.T, g guesser)) *fake {
 	t.Helper()
 	d := fakeDirectory(t)
 	o.Directory = d

@@ -10,6 +10,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/sessions"
 	"github.com/parley-gateway/parley/gateway/limit"
 )
 
@@ -113,11 +114,11 @@ func (a *Auth) login(ctx context.Context, req LoginRequest) (LoginResult, string
 		result = resultPassword
 	}
 	var token string
-	var s directory.Session
+	var s sessions.Session
 	if result == resultOK {
 		try.succeeded()
 		token, s, err = a.open(ctx, u.ID, hash, req.Bearer)
-		if errors.Is(err, directory.ErrNotFound) {
+		if errors.Is(err, sessions.ErrNotFound) {
 			result = resultPassword // the password was changed in this very moment
 		} else if err != nil {
 			return LoginResult{}, resultError, fmt.Errorf("auth: login: %w", err)
@@ -147,7 +148,7 @@ func (a *Auth) login(ctx context.Context, req LoginRequest) (LoginResult, string
 
 // Logout ends the session of an identity and tells the session's open sockets.
 func (a *Auth) Logout(ctx context.Context, id Identity) error {
-	if err := a.dir.RevokeSession(ctx, id.Session); err != nil {
+	if err := a.sessions.Revoke(ctx, id.Session); err != nil {
 		return fmt.Errorf("auth: logout: %w", err)
 	}
 	a.end(a.opts.Now(), id.Session)
@@ -252,7 +253,7 @@ func (a *Auth) endPrevious(ctx context.Context, token string, bearer bool) {
 	if err != nil {
 		return
 	}
-	if err := a.dir.RevokeSession(ctx, id.Session); err != nil {
+	if err := a.sessions.Revoke(ctx, id.Session); err != nil {
 		a.log.WarnContext(ctx, "cannot end the session before a login", "err", err)
 		return
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/sessions"
 )
 
 // Errors of Authenticate and Check.
@@ -30,7 +31,7 @@ type Identity struct {
 	Name       string
 	Role       directory.Role
 	Privileges []string
-	Session    directory.SessionID
+	Session    sessions.ID
 	Expires    time.Time // absolute limit of the session, in the installation's time
 	Bearer     bool      // the token came in an Authorization header, not in a browser's cookie
 }
@@ -57,14 +58,14 @@ func newToken() (token string, hash [32]byte) {
 const tokenLength = 43
 
 // open makes a session for a user whose password was checked against hash, and returns its token.
-func (a *Auth) open(ctx context.Context, user conversation.AgentID, hash string, bearer bool) (string, directory.Session, error) {
+func (a *Auth) open(ctx context.Context, user conversation.AgentID, hash string, bearer bool) (string, sessions.Session, error) {
 	now := a.opts.Now()
 	token, tokenHash := newToken()
-	s := directory.Session{
+	s := sessions.Session{
 		TokenHash: tokenHash, User: user, Bearer: bearer, CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(a.opts.AbsoluteTimeout),
 	}
 	_, _ = rand.Read(s.ID[:]) // never fails (crypto/rand)
-	if err := a.dir.AddSession(ctx, s, hash); err != nil {
+	if err := a.sessions.Add(ctx, s, hash); err != nil {
 		return "", s, err
 	}
 	a.mu.Lock()
@@ -85,7 +86,7 @@ func (a *Auth) remember(s *session) {
 }
 
 // forget drops a session from memory; the caller holds a.mu.
-func (a *Auth) forget(id directory.SessionID) {
+func (a *Auth) forget(id sessions.ID) {
 	delete(a.live, a.byID[id])
 	delete(a.byID, id)
 	delete(a.touched, id)
@@ -109,15 +110,15 @@ func (a *Auth) lookup(ctx context.Context, token string, bearer bool) (Identity,
 	return a.identity(s)
 }
 
-func (a *Auth) find(ctx context.Context, hash [32]byte) (directory.Session, error) {
+func (a *Auth) find(ctx context.Context, hash [32]byte) (sessions.Session, error) {
 	now := a.opts.Now()
 	fresh := now.UnixMilli()-a.swept.Load() < sweepStale.Milliseconds()
 	a.mu.Lock()
 	s, ok := a.live[hash]
 	a.mu.Unlock()
 	if !ok || !fresh {
-		row, err := a.dir.SessionByToken(ctx, hash)
-		if errors.Is(err, directory.ErrNotFound) {
+		row, err := a.sessions.ByToken(ctx, hash)
+		if errors.Is(err, sessions.ErrNotFound) {
 			return row, ErrUnauthenticated
 		}
 		if err != nil {
@@ -132,7 +133,7 @@ func (a *Auth) find(ctx context.Context, hash [32]byte) (directory.Session, erro
 	}
 	if _, gone := a.revoked[s.ID]; gone || !a.good(s, now) {
 		a.forget(s.ID)
-		return directory.Session{}, ErrUnauthenticated
+		return sessions.Session{}, ErrUnauthenticated
 	}
 	s.SeenAt = now
 	a.touched[s.ID] = now
@@ -147,7 +148,7 @@ func (a *Auth) good(s *session, now time.Time) bool {
 
 // identity describes a session's user with their present role and privileges, so that changes count
 // at once.
-func (a *Auth) identity(s directory.Session) (Identity, error) {
+func (a *Auth) identity(s sessions.Session) (Identity, error) {
 	u, ok := a.dir.Snapshot().User(s.User)
 	if !ok || u.Disabled {
 		return Identity{}, ErrUnauthenticated
@@ -167,15 +168,15 @@ func (a *Auth) Current(id Identity) (Identity, error) {
 	if gone {
 		return Identity{}, ErrUnauthenticated
 	}
-	return a.identity(directory.Session{ID: id.Session, User: id.User, ExpiresAt: id.Expires, Bearer: id.Bearer})
+	return a.identity(sessions.Session{ID: id.Session, User: id.User, ExpiresAt: id.Expires, Bearer: id.Bearer})
 }
 
 func (a *Auth) flushTouched(ctx context.Context) error {
 	a.mu.Lock()
 	seen := a.touched
-	a.touched = make(map[directory.SessionID]time.Time, len(seen))
+	a.touched = make(map[sessions.ID]time.Time, len(seen))
 	a.mu.Unlock()
-	err := a.dir.TouchSessions(ctx, seen)
+	err := a.sessions.Touch(ctx, seen)
 	if err != nil {
 		a.mu.Lock()
 		defer a.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/sessions"
 )
 
 // watcher is an open socket that wants to be told when its session ends.
@@ -31,7 +32,7 @@ func (a *Auth) WatchRights(who Identity, fn func()) (cancel func()) {
 	return a.watch(who.Session, &watcher{expires: who.Expires, fn: fn, rights: &who})
 }
 
-func (a *Auth) watch(id directory.SessionID, w *watcher) (cancel func()) {
+func (a *Auth) watch(id sessions.ID, w *watcher) (cancel func()) {
 	a.mu.Lock()
 	_, gone := a.revoked[id]
 	if !gone {
@@ -58,7 +59,7 @@ func (a *Auth) watch(id directory.SessionID, w *watcher) (cancel func()) {
 }
 
 // end removes sessions from memory and calls their watchers.
-func (a *Auth) end(now time.Time, ids ...directory.SessionID) {
+func (a *Auth) end(now time.Time, ids ...sessions.ID) {
 	var tell []*watcher
 	a.mu.Lock()
 	for _, id := range ids {
@@ -77,7 +78,7 @@ func (a *Auth) end(now time.Time, ids ...directory.SessionID) {
 func (a *Auth) sweep(ctx context.Context, now time.Time) {
 	since := time.UnixMilli(a.swept.Load()).Add(-sweepMargin)
 	records := a.dir.Snapshot() // read before the sessions: if a session ended together with a change in this snapshot, its end is seen below
-	ids, err := a.dir.RevokedSince(ctx, since)
+	ids, err := a.sessions.RevokedSince(ctx, since)
 	if err != nil {
 		if ctx.Err() == nil {
 			a.log.ErrorContext(ctx, "cannot look for revoked sessions", "err", err)
@@ -86,7 +87,7 @@ func (a *Auth) sweep(ctx context.Context, now time.Time) {
 		a.swept.Store(now.UnixMilli())
 	}
 	a.end(now, ids...)
-	var expired []directory.SessionID
+	var expired []sessions.ID
 	var changed []*watcher
 	a.mu.Lock()
 	for id, ws := range a.watchers {

@@ -11,6 +11,7 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/readers"
+	"github.com/parley-gateway/parley/core/sessions"
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
@@ -22,15 +23,15 @@ func typingSignal(conv conversation.ConversationID) readers.Signal {
 type fakeSessions struct {
 	mu       sync.Mutex
 	ids      map[string]auth.Identity
-	ended    map[directory.SessionID]bool
-	watchers map[directory.SessionID][]func()
-	rights   map[directory.SessionID][]func()
+	ended    map[sessions.ID]bool
+	watchers map[sessions.ID][]func()
+	rights   map[sessions.ID][]func()
 }
 
 func newFakeSessions() *fakeSessions {
 	return &fakeSessions{
-		ids: map[string]auth.Identity{}, ended: map[directory.SessionID]bool{},
-		watchers: map[directory.SessionID][]func(){}, rights: map[directory.SessionID][]func(){},
+		ids: map[string]auth.Identity{}, ended: map[sessions.ID]bool{},
+		watchers: map[sessions.ID][]func(){}, rights: map[sessions.ID][]func(){},
 	}
 }
 
@@ -94,7 +95,7 @@ func (f *fakeSessions) WatchRights(id auth.Identity, fn func()) func() {
 }
 
 // end revokes a session; told says whether its watchers are called at once.
-func (f *fakeSessions) end(id directory.SessionID, told bool) {
+func (f *fakeSessions) end(id sessions.ID, told bool) {
 	f.mu.Lock()
 	f.ended[id] = true
 	fns := f.watchers[id]
