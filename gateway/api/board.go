@@ -51,21 +51,22 @@ func NewBoardView(b router.Board) BoardView {
 	}
 	for _, q := range b.Queues {
 		v.Queues = append(v.Queues, boardQueueView{
-			Service: q.Service, Name: q.Name, Waiting: q.Waiting, OldestSince: timeOrNil(q.OldestSince),
+			Service: q.Service, Name: q.Name, Waiting: q.Waiting, OldestSince: TimeOrNil(q.OldestSince),
 			Offered: q.Offered, Active: q.Active, AgentsReady: q.AgentsReady, AgentsServed: q.AgentsServed,
 		})
 	}
 	return v
 }
 
-// timeOrNil is null in JSON for the zero time.
-func timeOrNil(t time.Time) *time.Time {
+// TimeOrNil is t in UTC, or nil, which JSON writes as null, for the zero time.
+func TimeOrNil(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
 	t = t.UTC()
 	return &t
 }
+
 func (a *API) boardRoutes() {
 	register(a, op("board", http.MethodGet, "/board", "board", "Agents and queues as they are now", directory.RoleSupervisor), directory.RoleSupervisor,
 		func(ctx context.Context, _ auth.Identity, _ *struct{}) (*recordOutput[BoardView], error) {

@@ -216,7 +216,7 @@ func (a *API) summaryView(id auth.Identity, i *router.Info) SummaryView {
 	v := SummaryView{
 		ID: st.ID, Phase: st.Phase, Display: string(st.Display()), Channel: st.Channel, Title: info.Title, Icon: info.Icon,
 		Account: info.Account, Contact: st.Contact, Customer: CustomerOf(i), Agents: []AgentRef{},
-		Flagged: st.Flagged, StartedAt: st.StartedAt.UTC(), EndedAt: timeOrNil(st.EndedAt), EndCause: st.EndCause, Seq: st.Seq,
+		Flagged: st.Flagged, StartedAt: st.StartedAt.UTC(), EndedAt: TimeOrNil(st.EndedAt), EndCause: st.EndCause, Seq: st.Seq,
 	}
 	if st.Capabilities.AddressKind == router.AddressPhone {
 		v.Address = i.Started.Address

@@ -171,7 +171,7 @@ func newAgentView(a *acd.AgentState) agentView {
 	}
 	for _, w := range a.Work {
 		out.Conversations = append(out.Conversations, workView{
-			Conversation: w.Conversation, State: workState(w), WrapupUntil: timeOrNil(w.WrapupUntil),
+			Conversation: w.Conversation, State: workState(w), WrapupUntil: api.TimeOrNil(w.WrapupUntil),
 		})
 	}
 	return out
@@ -267,7 +267,7 @@ func (v *view) offer(ctx context.Context, buf []byte, o *acd.HeldOffer) []byte {
 	f := offerFrame{
 		T: "offer", Offer: o.Offer, Conversation: o.Conversation, Request: o.Request,
 		Title: info.State.Capabilities.OfferTitle, Icon: info.State.Capabilities.Icon, Channel: info.State.Channel,
-		Customer: api.CustomerOf(&info), OfferedAt: o.At.UTC(), ExpiresAt: timeOrNil(o.ExpiresAt), WaitingSince: o.At.UTC(),
+		Customer: api.CustomerOf(&info), OfferedAt: o.At.UTC(), ExpiresAt: api.TimeOrNil(o.ExpiresAt), WaitingSince: o.At.UTC(),
 	}
 	if info.State.Capabilities.AddressKind == router.AddressPhone {
 		f.Address = info.Started.Address
@@ -299,12 +299,3 @@ func (v *view) offer(ctx context.Context, buf []byte, o *acd.HeldOffer) []byte {
 // waited is the shortest wait that counts as having been in a queue (A4), because an offer made at
 // once takes a moment, too.
 const waited = time.Second
-
-// timeOrNil is null in JSON for the zero time.
-func timeOrNil(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	t = t.UTC()
-	return &t
-}
