@@ -15,7 +15,8 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// TestMain makes the test binary what a gateway starts of itself.
+// TestMain makes the test binary run as parley when a gateway under test starts it for a built-in
+// plugin.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 4 && os.Args[1] == "plugin" {
 		main()
@@ -24,14 +25,14 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestHost runs the suite of the hosts of plugins against the gateway itself: all
-// of it, as `parley serve` builds it, on SQLite, with the suite's plugin attached.
+// TestHost runs the suite of the hosts of plugins against the whole gateway, as `parley serve`
+// builds it, on SQLite and with the suite's plugin attached.
 func TestHost(t *testing.T) {
 	hosttest.Run(t, func(t *testing.T, p *hosttest.Plugin) *hosttest.Host { return startSuite(t, p) },
 		pluginv1.Delivery_DELIVERY_CONNECTED, pluginv1.Delivery_DELIVERY_STORE_AND_FORWARD)
 }
 
-// desk is a node with agents who answer.
+// desk is a node whose agents the test plays.
 type desk struct {
 	*node
 	service directory.Service
@@ -39,7 +40,7 @@ type desk struct {
 
 func startSuite(t *testing.T, p *hosttest.Plugin) *hosttest.Host {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "ps") // short: paths of sockets end at 107 bytes
+	dir, err := os.MkdirTemp("", "ps") // a short name, because the path of a socket has at most 107 bytes
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +106,8 @@ func startSuite(t *testing.T, p *hosttest.Plugin) *hosttest.Host {
 	return h
 }
 
-// accept has an agent of its own accept the open conversation of a thread.
+// accept adds an agent who is ready, and returns the agent who accepts the open conversation of a
+// thread, and that conversation.
 func (d *desk) accept(tb testing.TB, account, thread string) (conversation.AgentID, conversation.ConversationID) {
 	tb.Helper()
 	ctx := tb.Context()
@@ -146,7 +148,7 @@ func (d *desk) accept(tb testing.TB, account, thread string) (conversation.Agent
 			if err != nil {
 				tb.Fatal(err)
 			}
-			if got == conv { // what else waits is nobody's concern
+			if got == conv { // an accepted offer of another conversation does not matter here
 				return agent, conv
 			}
 		}

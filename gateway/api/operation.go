@@ -58,9 +58,9 @@ func register[I, O any](a *API, o huma.Operation, need directory.Role, fn func(c
 // front ends' types from them.
 type Operation struct {
 	Route  string         // method and path below Prefix: "GET /me"
-	Need   directory.Role // the lowest role that may call it; "" = anybody
-	Input  reflect.Type   // a struct with parameters by their path and query tags, and maybe a field Body
-	Answer reflect.Type   // the JSON of a 2xx; nil = none
+	Need   directory.Role // the lowest role that may call the route; "" = no login is needed
+	Input  reflect.Type   // a struct whose path and query tags name the parameters; it may have a field Body
+	Answer reflect.Type   // the type of the JSON of a 2xx answer; nil = the answer has no body
 }
 
 // Operations returns all routes in the order in which they are registered.

@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The description has a property for every field that a type's JSON has, and no other. A field that
-// is embedded under an unexported name is sent, but huma does not describe it.
+// The OpenAPI description has a property for every field in a type's JSON, and no other. A field
+// that is embedded under an unexported name would be sent, but huma does not describe it.
 func TestEveryFieldIsDescribed(t *testing.T) {
 	mux := http.NewServeMux()
 	a := &API{huma: newHuma(mux, "test")}
@@ -58,7 +58,7 @@ func fill(v reflect.Value) {
 			return
 		case json.Marshaler, encoding.TextMarshaler:
 			if v.Kind() == reflect.Struct {
-				return // such as time.Time: it is not omitted, or a pointer
+				return // such as time.Time, which is not omitted or is a pointer
 			}
 		}
 	}
@@ -68,7 +68,7 @@ func fill(v reflect.Value) {
 		fill(v.Elem())
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if v.Field(i).CanSet() || v.Type().Field(i).Anonymous { // the fields of an embedded one can be set
+			if v.Field(i).CanSet() || v.Type().Field(i).Anonymous { // the fields of an embedded struct can be set
 				fill(v.Field(i))
 			}
 		}

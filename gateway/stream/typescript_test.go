@@ -31,7 +31,7 @@ func TestTypeScript(t *testing.T) {
 	}
 }
 
-// TestTypeScriptKnowsAll: the tables below have a line for every command and event type.
+// TestTypeScriptKnowsAll: the tables below list every command and event type.
 func TestTypeScriptKnowsAll(t *testing.T) {
 	if got, want := slices.Sorted(maps.Keys(typedCommands())), CommandNames(); !slices.Equal(got, want) {
 		t.Errorf("commands with types: %v, want %v", got, want)
@@ -135,7 +135,7 @@ func protocol() string {
 	w := &typescript.Writer{
 		Names: names(), Enums: enums(), Skip: []reflect.Type{reflect.TypeFor[frameHeader]()},
 		Raw: map[string]reflect.Type{"board": reflect.TypeFor[api.BoardView]()},
-		// Stored head and body are bytes; which types they have is told by event.
+		// Stored head and body are bytes; their types follow from the event's type.
 		Texts: map[reflect.Type]string{listed("GET /conversations/{id}/events", "Events"): "StoredEvent"},
 	}
 	var top strings.Builder
@@ -208,12 +208,13 @@ export type Membership = Work['state'];
 		fmt.Fprintf(&top, "  '%s': %s;\n", o.Route, typescript.Indent(route(w, o)))
 	}
 	top.WriteString("}\n")
-	w.Whole(reflect.TypeFor[api.Problem]()) // what all of them may answer instead
+	w.Whole(reflect.TypeFor[api.Problem]()) // what every route may answer instead of its own answer
 	top.WriteString(w.Declarations())
 	return top.String()
 }
 
-// route is what an operation takes, by where it is read from, and answers.
+// route returns the TypeScript of what an operation takes, by where it is read from, and of what it
+// answers.
 func route(w *typescript.Writer, o api.Operation) string {
 	var b strings.Builder
 	for _, in := range []string{"path", "query"} {
@@ -231,7 +232,7 @@ func route(w *typescript.Writer, o api.Operation) string {
 	return fmt.Sprintf("{\n%s  answer: %s;\n}", b.String(), answer)
 }
 
-// parameters are the fields that an operation reads from its path or query.
+// parameters returns the fields that an operation reads from its path or query.
 func parameters(w *typescript.Writer, input reflect.Type, in string) string {
 	var b strings.Builder
 	for f := range input.Fields() {
@@ -256,10 +257,10 @@ func operation(route string) api.Operation {
 	panic("no operation " + route)
 }
 
-// listed is the type of what a route's answer lists in a field.
+// listed returns the type of the items that a route's answer lists in a field.
 func listed(route, field string) reflect.Type { return elem(operation(route).Answer, field) }
 
-// elem is the type that a field points to, or lists.
+// elem returns the type that a field points to, or the type of the items that it lists.
 func elem(t reflect.Type, field string) reflect.Type {
 	f, _ := t.FieldByName(field)
 	return f.Type.Elem()

@@ -15,11 +15,10 @@ import (
 	"github.com/parley-gateway/parley/internal/pgtest"
 )
 
-// Engines knows whose turn it is. The zero value is ready to use; a test binary
-// has one, which its TestMain runs and its tests ask. The tests may use it
-// concurrently.
+// Engines knows which engine is being tested. The zero value is ready to use. A test binary has one
+// Engines, which its TestMain runs and its tests ask. The tests may use it concurrently.
 type Engines struct {
-	cluster *pgtest.Cluster // nil: SQLite's turn
+	cluster *pgtest.Cluster // nil: SQLite is being tested
 }
 
 // Run runs all tests on SQLite and, if they pass, again on PostgreSQL. It returns
@@ -42,7 +41,7 @@ func (e *Engines) Run(m *testing.M) int {
 	return code
 }
 
-// Dialect is the engine whose turn it is.
+// Dialect returns the engine that is being tested.
 func (e *Engines) Dialect() database.Dialect {
 	if e.cluster == nil {
 		return database.SQLite
@@ -50,11 +49,11 @@ func (e *Engines) Dialect() database.Dialect {
 	return database.Postgres
 }
 
-// Cluster is the PostgreSQL server; nil while it is SQLite's turn.
+// Cluster returns the PostgreSQL server; nil while SQLite is being tested.
 func (e *Engines) Cluster() *pgtest.Cluster { return e.cluster }
 
-// DSN names a new, empty database: a file that goes with the test, or a database
-// of the server.
+// DSN creates a new, empty database and returns its DSN: a file that is deleted with the test, or a
+// database of the server.
 func (e *Engines) DSN(t testing.TB) string {
 	t.Helper()
 	if e.cluster != nil {
@@ -63,8 +62,8 @@ func (e *Engines) DSN(t testing.TB) string {
 	return filepath.Join(t.TempDir(), "parley.db")
 }
 
-// Open opens a database that DSN named, again and again as several processes
-// would. The handle is closed with the test.
+// Open opens a database that DSN made. It may be called several times for one database, as several
+// processes would. The handle is closed with the test.
 func (e *Engines) Open(t testing.TB, dsn string) *database.DB {
 	t.Helper()
 	db, err := database.Open(t.Context(), database.Options{DSN: dsn, Dialect: e.Dialect()})
@@ -79,8 +78,8 @@ func (e *Engines) Open(t testing.TB, dsn string) *database.DB {
 	return db
 }
 
-// Raw opens a database that DSN named behind the handle's back, for what the
-// handle refuses. It is closed with the test.
+// Raw opens a database that DSN made without database.DB, so that a test can do what database.DB
+// refuses. It is closed with the test.
 func (e *Engines) Raw(t testing.TB, dsn string) *sql.DB {
 	t.Helper()
 	driver, name := "sqlite", "file:"+dsn+"?_pragma=busy_timeout(5000)"

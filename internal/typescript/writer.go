@@ -12,16 +12,19 @@ import (
 	"time"
 )
 
-// Writer gathers declarations while types are asked for. The maps are read only;
-// nil = empty. Not safe for concurrent use.
+// Writer collects the declarations of the types that it is asked for. It only reads the maps; nil =
+// empty. Not safe for concurrent use.
 type Writer struct {
-	// Names are what TypeScript calls the Go types; a type without one keeps its own name, with a capital letter.
+	// Names are the TypeScript names of Go types; a type that is not listed keeps its own name,
+	// with a capital letter.
 	Names map[reflect.Type]string
-	// Texts are types written out by the caller, who declares what they name.
+	// Texts are the TypeScript of types that the caller writes; the caller also declares the names
+	// in them.
 	Texts map[reflect.Type]string
-	// Raw are the types of json.RawMessage fields by their JSON name; one without is unknown.
+	// Raw are the types of json.RawMessage fields by the field's JSON name; a field that is not
+	// listed is unknown in TypeScript.
 	Raw map[string]reflect.Type
-	// Enums are the values of string types; others are plain strings.
+	// Enums are the values of string types; a type that is not listed is a plain string.
 	Enums map[reflect.Type][]string
 	// Skip are embedded types whose fields are left out.
 	Skip []reflect.Type
@@ -34,14 +37,15 @@ type declaration struct {
 	text string
 }
 
-// AddEnum tells the values of a string type.
+// AddEnum adds the values of a string type to enums.
 func AddEnum[T ~string](enums map[reflect.Type][]string, values ...T) {
 	for _, v := range values {
 		enums[reflect.TypeFor[T]()] = append(enums[reflect.TypeFor[T]()], string(v))
 	}
 }
 
-// Whole is the type of a whole frame, head, body or answer: the name of a struct with fields, which is declared, or Record<string, never>.
+// Whole returns the TypeScript of a whole frame, head, body or answer: the name of a struct with
+// fields, which is declared, or Record<string, never>.
 func (w *Writer) Whole(t reflect.Type) string {
 	if t.Kind() == reflect.Struct && w.Fields(t) == "" {
 		return "Record<string, never>"
@@ -49,10 +53,11 @@ func (w *Writer) Whole(t reflect.Type) string {
 	return w.Type(t, "")
 }
 
-// Fields are the lines of an interface with a struct's exported fields; its field t, which tells frames apart, is left out.
+// Fields returns the lines of an interface with a struct's exported fields, without the field t,
+// which tells frames apart.
 func (w *Writer) Fields(t reflect.Type) string { return w.fields(t, false) }
 
-// Declarations are all types that were named so far, by name.
+// Declarations returns the declarations of all types that were named so far, ordered by name.
 func (w *Writer) Declarations() string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(w.done)) {
@@ -61,8 +66,8 @@ func (w *Writer) Declarations() string {
 	return b.String()
 }
 
-// Type is the TypeScript of a Go type, which is declared if it has a name. allowed are the values of a string, or of
-// those that a slice holds, with commas between them; "" = any.
+// Type returns the TypeScript of a Go type, and declares the type if it has a name. allowed lists
+// the values of a string, or of the strings in a slice, with commas between them; "" = any.
 func (w *Writer) Type(t reflect.Type, allowed string) string {
 	if text := w.Texts[t]; text != "" {
 		return text
@@ -117,7 +122,7 @@ func (w *Writer) name(t reflect.Type) string {
 	return strings.ToUpper(name[:1]) + name[1:]
 }
 
-// object is a struct's name; one without a name is written out.
+// object returns the name of a struct, or the fields of one without a name.
 func (w *Writer) object(t reflect.Type) string {
 	if t.Name() == "" && w.Names[t] == "" {
 		return "{\n" + w.Fields(t) + "}"
@@ -127,7 +132,7 @@ func (w *Writer) object(t reflect.Type) string {
 	return name
 }
 
-// declare writes a type down once. Two types of one name need a line in Names.
+// declare writes a type's declaration once. Two types with the same name need a line in Names.
 func (w *Writer) declare(name string, t reflect.Type, text func() string) {
 	if d, ok := w.done[name]; ok {
 		if d.of != t {
@@ -138,11 +143,12 @@ func (w *Writer) declare(name string, t reflect.Type, text func() string) {
 	if w.done == nil {
 		w.done = map[string]declaration{}
 	}
-	w.done[name] = declaration{of: t} // it may hold itself
+	w.done[name] = declaration{of: t} // set before text is called, since the type may contain itself
 	w.done[name] = declaration{t, text()}
 }
 
-// fields are the lines of an interface; those of an embedded pointer may be missing together.
+// fields returns the lines of an interface. missing marks every field as optional, as those of an
+// embedded pointer are.
 func (w *Writer) fields(t reflect.Type, missing bool) string {
 	var b strings.Builder
 	for f := range t.Fields() {
@@ -185,10 +191,11 @@ func (w *Writer) field(f reflect.StructField, name, options string, missing bool
 	return fmt.Sprintf("%s  %s%s: %s;\n", doc, name, mark, typ)
 }
 
-// Indent moves all lines of a type but the first to the right, for a place inside another.
+// Indent indents all lines of a type but the first, to be placed inside another type.
 func Indent(text string) string { return strings.ReplaceAll(text, "\n", "\n  ") }
 
-// Keep compares a committed file with what the Go types give now; with update it writes the file instead.
+// Keep compares a committed file with the text made from the Go types; with update it writes the
+// file instead.
 func Keep(file, text string, update bool) error {
 	if update {
 		return os.WriteFile(file, []byte(text), 0o600)

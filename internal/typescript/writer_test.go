@@ -92,7 +92,8 @@ func TestWriter(t *testing.T) {
 	}
 }
 
-// TestOneNameOneType: a second type of a name would silently get the first one's fields.
+// TestOneNameOneType: a second type with the name of another one must not silently get that one's
+// fields.
 func TestOneNameOneType(t *testing.T) {
 	defer func() {
 		if text, _ := recover().(string); !strings.Contains(text, "both called Leaf") {

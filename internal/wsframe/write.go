@@ -10,28 +10,28 @@ const (
 	Pong  = 0xa
 )
 
-// headRoom is what Begin leaves for a header: that of a payload of 126 to 65,535
-// bytes, the usual one. A payload of another length is moved.
+// headRoom is how many bytes Begin leaves for a header. It fits a payload of 126 to 65,535 bytes,
+// the usual one; End moves a payload of another length.
 const headRoom = 4
 
-// Append appends a whole frame to buf: final and unmasked, as a server's are. The
-// payload of a Ping or a Pong has at most 125 bytes.
+// Append appends a whole frame to buf. The frame is final and unmasked, as a server's frames are.
+// The payload of a Ping or a Pong must have at most 125 bytes.
 func Append(buf []byte, op byte, payload []byte) []byte {
 	buf, mark := Begin(buf)
 	return End(append(buf, payload...), mark, op)
 }
 
-// AppendClose appends a close frame (RFC 6455 section 7.4). The reason has at
-// most 123 bytes of UTF-8.
+// AppendClose appends a close frame (RFC 6455 section 7.4). The reason must have at most 123 bytes
+// of UTF-8.
 func AppendClose(buf []byte, code uint16, reason string) []byte {
 	buf, mark := Begin(buf)
 	buf = binary.BigEndian.AppendUint16(buf, code)
 	return End(append(buf, reason...), mark, Close)
 }
 
-// Begin starts a frame at the end of buf. Its payload is appended to what Begin
-// returns and End called with the mark, so that a payload whose length is not
-// known beforehand is written where it stays.
+// Begin starts a frame at the end of buf. The caller appends the payload to what Begin returns and
+// then calls End with the mark. So a payload whose length is not known beforehand need not be
+// copied into the frame.
 func Begin(buf []byte) (_ []byte, mark int) { return append(buf, 0, 0, 0, 0), len(buf) }
 
 // End writes the header of the frame that began at mark and ends with buf.

@@ -17,8 +17,8 @@ import (
 	"github.com/parley-gateway/parley/internal/wsframe"
 )
 
-// link is a server's end of a connection whose client reads and throws away.
-// It counts writes, each of which is one system call.
+// link is a server's end of a connection whose client reads and discards everything. It counts
+// writes, each of which is one system call.
 type link struct {
 	net.Conn
 	writes *atomic.Int64
@@ -33,8 +33,8 @@ func (l *link) Write(b []byte) (int, error) {
 	return l.Conn.Write(b)
 }
 
-// gathering is what the library would have to write to so that many of its
-// frames leave in one system call: it keeps them until flush.
+// gathering collects the library's frames until flush, so that many of them leave in one system
+// call. The library itself writes each frame at once.
 type gathering struct {
 	net.Conn
 	buf []byte
@@ -85,7 +85,7 @@ func dial(b *testing.B, n int, done *sync.WaitGroup) ([]*link, *atomic.Int64) {
 	return out, writes
 }
 
-// upgrade makes the library's connection over one of ours.
+// upgrade makes the library's connection over one of dial's.
 func upgrade(b *testing.B, c net.Conn, checked bool) *gws.Conn {
 	b.Helper()
 	r := &http.Request{Method: http.MethodGet, Header: http.Header{
@@ -98,13 +98,13 @@ func upgrade(b *testing.B, c net.Conn, checked bool) *gws.Conn {
 	return ws
 }
 
-// nowhere takes what is written and costs nothing: what is left is the framing.
+// nowhere discards what is written at no cost, so that a benchmark measures the framing alone.
 type nowhere struct{ net.Conn }
 
 func (nowhere) Write(b []byte) (int, error) { return len(b), nil }
 func (nowhere) SetDeadline(time.Time) error { return nil }
 
-// BenchmarkBatch writes 16 frames that wait for one socket: what docs/decisions/0020
+// BenchmarkBatch writes 16 frames that wait for one socket, the case that docs/decisions/0020
 // compares. wire=none leaves the system calls out.
 func BenchmarkBatch(b *testing.B) {
 	const frames = 16
@@ -156,7 +156,7 @@ func BenchmarkBatch(b *testing.B) {
 					return nil
 				})
 			})
-			for _, checked := range []bool{true, false} { // whether the library looks at our own UTF-8
+			for _, checked := range []bool{true, false} { // whether the library checks that our own text is UTF-8
 				b.Run(name+"library_gathered_utf8="+strconv.FormatBool(checked), func(b *testing.B) {
 					c, writes := open(b)
 					g := &gathering{Conn: c}
@@ -200,7 +200,7 @@ func BenchmarkBroadcast(b *testing.B) {
 		b.Helper()
 		links, writes := dial(b, sockets, done)
 		if done != nil {
-			done.Add(len(links)) // the answers to the upgrades
+			done.Add(len(links)) // upgrading writes one answer to each link
 		}
 		conns := make([]*gws.Conn, len(links))
 		for i, c := range links {

@@ -74,7 +74,7 @@ func TestFrames(t *testing.T) {
 	})
 }
 
-// TestAppendAllocatesNothing: a buffer that has room is all that frames need.
+// TestAppendAllocatesNothing: appending frames to a buffer with enough room allocates nothing.
 func TestAppendAllocatesNothing(t *testing.T) {
 	buf, payload := make([]byte, 0, 1<<10), make([]byte, 300)
 	if n := testing.AllocsPerRun(100, func() {

@@ -12,19 +12,19 @@ import (
 	"github.com/parley-gateway/parley/internal/typescript"
 )
 
-// The types that the panel sees: the socket's frames, and what its page says of
-// the site, written as TypeScript from the Go types that are encoded and decoded.
+// This test writes the panel's types as TypeScript from the Go types that are encoded and decoded:
+// the frames of the socket, and the site's settings that the page gets.
 
 var update = flag.Bool("update", false, "write the generated file")
 
-// TestTypeScript: the committed types are those of the Go types.
+// TestTypeScript: the committed TypeScript is what the Go types give.
 func TestTypeScript(t *testing.T) {
 	if err := typescript.Keep("widget/src/panel/protocol.ts", protocol(), *update); err != nil {
 		t.Errorf("%v; run: go generate ./plugins/webchat", err)
 	}
 }
 
-// serverFrames are the frames to a client by their field t; "event" is written apart.
+// serverFrames are the frames to a client by their field t; "event" is written separately.
 func serverFrames() map[string]any {
 	return map[string]any{
 		"welcome": welcomeFrame{}, "visitor": visitorFrame{}, "live": liveFrame{}, "accepted": acceptedFrame{},
@@ -33,7 +33,7 @@ func serverFrames() map[string]any {
 	}
 }
 
-// clientFields are the fields of inFrame that each kind reads, as README.md has them.
+// clientFields are the fields of inFrame that each kind of frame uses, as README.md says.
 func clientFields() map[string]string {
 	return map[string]string{
 		"hello": "v site token cursor page locale", "register": "", "start": "client_id form parts page locale",
@@ -80,7 +80,7 @@ export type ServerFrame =
 		}
 	}
 	top.WriteString(";\n")
-	w.Whole(reflect.TypeFor[publicSite]()) // what the panel's page and GET /site/SITE say
+	w.Whole(reflect.TypeFor[publicSite]()) // the settings that the panel's page and GET /site/SITE contain
 	top.WriteString(w.Declarations())
 	return top.String()
 }

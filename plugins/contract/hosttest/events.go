@@ -11,47 +11,47 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// Sizes that an event is held to, in bytes where nothing else is said.
+// Limits of an event, in bytes unless a line says otherwise.
 const (
 	maxField    = 4 << 10
-	maxText     = 64 << 10 // over all parts
-	maxParts    = 32       // parts
+	maxText     = 64 << 10 // text over all parts
+	maxParts    = 32       // number of parts
 	maxClientID = 64
 	maxEmoji    = 64
 )
 
-// nobody is the id of something that nobody has.
+// nobody is a well-formed id that belongs to no account, conversation, message or command.
 const nobody = "0190ffff-0000-7000-8000-00000000dead"
 
-// The ways of delivery that a case is about; both where it says nothing.
+// Values of eventCase.delivery. A case without one runs for both ways of delivery.
 const (
 	connected       = pluginv1.Delivery_DELIVERY_CONNECTED
 	storeAndForward = pluginv1.Delivery_DELIVERY_STORE_AND_FORWARD
 )
 
-// eventCase is a talk of the plugin's with the host on a thread of its own.
+// eventCase is a sequence of events that the plugin sends on a thread of the case's own.
 type eventCase struct {
 	name     string
 	delivery pluginv1.Delivery
-	staffed  bool // on the account with an agent
+	staffed  bool // the events are of the account with an agent
 	steps    []step
 }
 
-// step is an event and the answer to it. The event's account and thread are the
-// case's where it names none; its key is made the case's own.
+// step is an event and its expected answer. The event gets the case's account and thread unless it
+// names others; the case's name is added to its dedupe key.
 type step struct {
 	say *pluginv1.Event
 	// want is "committed", "duplicate" or "refused CODE".
 	want string
-	// as, from 1, is the earlier step whose record the answer names; in the one in
-	// whose conversation, and after whose record, it is; beside the one in whose
-	// conversation it is not.
+	// as, in and beside are numbers of earlier steps, from 1; 0: not checked. as: the answer names
+	// the same record as that step's answer. in: it names a later record of the same conversation.
+	// beside: it names another conversation.
 	as, in, beside int
-	// before is done before the event is said.
+	// before is called before the event is sent.
 	before func(t *testing.T, h *Host, thread string)
 }
 
-// anyAccount marks an event whose account is given, also where it is "".
+// anyAccount marks an event that names its account, which may be "".
 const anyAccount = "\x00"
 
 func events(t *testing.T, h *Host, delivery pluginv1.Delivery) {
@@ -117,7 +117,7 @@ func (c *eventCase) fill(h *Host, say *pluginv1.Event, thread string) *pluginv1.
 	return ev
 }
 
-// none stands for a thread that is not named.
+// none stands for an event that names no thread.
 const none = "\x00none"
 
 func verdict(a *pluginv1.EventAck) string {
@@ -147,7 +147,7 @@ func text(s string) *pluginv1.Part {
 
 func hello(key string) *pluginv1.Event { return message(key, text("hello")) }
 
-// edited changes the message of an event.
+// edited changes the message of an event with f and returns the event.
 func edited(ev *pluginv1.Event, f func(*pluginv1.Message)) *pluginv1.Event {
 	f(ev.GetMessage())
 	return ev
@@ -211,7 +211,7 @@ func along(thread string, ev *pluginv1.Event) *pluginv1.Event {
 	return ev
 }
 
-// one is a case of a single event, which is refused before anything is looked up.
+// one is a case of a single event, which the host refuses before it looks anything up.
 func one(name, want string, say *pluginv1.Event) eventCase {
 	return eventCase{name: name, steps: []step{{say: say, want: want}}}
 }
@@ -223,7 +223,7 @@ func eventCases(h *Host) []eventCase {
 	return append(cases, words(h)...)
 }
 
-// strangers are events of accounts that the plugin does not have.
+// strangers are events of accounts that the plugin does not have, or that are disabled.
 func strangers(h *Host) []eventCase {
 	var cases []eventCase
 	for name, account := range map[string]string{
@@ -306,7 +306,7 @@ func malformed() []eventCase {
 	}
 }
 
-// repeats are events that come again, under one key.
+// repeats are cases in which an event comes again under the same key.
 func repeats(h *Host) []eventCase {
 	return []eventCase{
 		{name: "start again", steps: []step{
@@ -354,7 +354,7 @@ func repeats(h *Host) []eventCase {
 		{name: "a client's id again", steps: []step{
 			{say: begin("s"), want: "committed"},
 			{say: edited(hello("m"), func(m *pluginv1.Message) { m.ClientId = "c" }), want: "committed", in: 1},
-			{say: edited(hello("n"), func(m *pluginv1.Message) { m.ClientId = "c" }), want: "committed", in: 2}, // only the key tells
+			{say: edited(hello("n"), func(m *pluginv1.Message) { m.ClientId = "c" }), want: "committed", in: 2}, // a host recognises repeats by the key only
 		}},
 		{name: "deferred again", steps: []step{
 			{say: along(none, deferred("d")), want: "committed"},
@@ -383,7 +383,7 @@ func repeats(h *Host) []eventCase {
 	}
 }
 
-// lives are conversations from their beginning to their end.
+// lives are cases in which conversations begin and end.
 func lives() []eventCase {
 	return []eventCase{
 		{name: "message before a start", delivery: connected, steps: []step{
@@ -437,8 +437,8 @@ func lives() []eventCase {
 	}
 }
 
-// words are receipts, statuses and results: they come in any order, and nothing
-// is kept against their repeats.
+// words are cases of receipts, statuses and results. These come in any order, and a host keeps no
+// key to recognise their repeats.
 func words(h *Host) []eventCase {
 	sent := func(id string) *pluginv1.Event {
 		return status(&pluginv1.DeliveryStatus{ProviderId: id, Status: pluginv1.MessageStatus_MESSAGE_STATUS_SENT})

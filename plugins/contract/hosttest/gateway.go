@@ -23,11 +23,11 @@ const (
 	maxValue = 64 << 10
 )
 
-// maxURL is how long the URL of an attachment may be good: an hour, and what a
-// host adds so that one attachment has one URL for a while.
+// maxURL is how long the URL of an attachment may be valid: an hour, and the time that a host adds
+// so that an attachment keeps the same URL for a while.
 const maxURL = time.Hour + 10*time.Minute
 
-// refused checks the code and the contract's reason of a call's error.
+// refused checks that a call failed with this gRPC code and this reason of the contract.
 func refused(t *testing.T, what string, err error, code codes.Code, reason string) {
 	t.Helper()
 	if grpcstatus.Code(err) != code || contract.Reason(err) != reason {
@@ -93,7 +93,7 @@ func store(t *testing.T, h *Host) {
 		if r := get("v"); string(r.GetValue()) != "b" || r.GetVersion() != 2 {
 			t.Errorf("get: got %v, want b in version 2", r)
 		}
-		for range 2 { // of nothing, the second time
+		for range 2 { // the second time there is nothing to delete
 			if _, err := gw.KVDelete(ctx, &pluginv1.KVDeleteRequest{Key: "v"}); err != nil {
 				t.Errorf("delete: %v", err)
 			}
@@ -128,7 +128,7 @@ func putBlob(ctx context.Context, gw pluginv1.GatewayServiceClient, messages ...
 	}
 	for _, m := range messages {
 		if stream.Send(m) != nil {
-			break // the answer says why
+			break // the answer says why the stream ended
 		}
 	}
 	r, err := stream.CloseAndRecv()

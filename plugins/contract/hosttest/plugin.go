@@ -22,29 +22,29 @@ import (
 // patience bounds every wait of the suite.
 const patience = 10 * time.Second
 
-// Plugin is the suite's plugin. It speaks the wire and says only what the suite
-// has it say. A host finds it at Socket.
+// Plugin is the suite's plugin. It speaks the wire protocol and sends only what the suite tells it
+// to. A host finds it at Socket.
 type Plugin struct {
 	pluginv1.UnimplementedPluginServiceServer
 
 	// Socket is the unix socket at which PluginService is served.
 	Socket string
-	// Delivery is what Describe says of it.
+	// Delivery is the way of delivery that Describe answers with.
 	Delivery pluginv1.Delivery
 
 	mu      sync.Mutex
 	config  *pluginv1.ConfigureRequest
 	stream  grpc.BidiStreamingServer[pluginv1.HostFrame, pluginv1.PluginFrame] // nil: no session
-	seq     uint64                                                             // of the last event in this session
-	frames  []*pluginv1.HostFrame                                              // of this session
-	ended   int                                                                // sessions that are over
+	seq     uint64                                                             // seq of the last event in this session
+	frames  []*pluginv1.HostFrame                                              // frames of the host in this session
+	ended   int                                                                // number of sessions that are over
 	changed chan struct{}                                                      // closed and replaced at every change
 }
 
 // newPlugin serves a plugin until the test ends.
 func newPlugin(tb testing.TB, delivery pluginv1.Delivery) *Plugin {
 	tb.Helper()
-	dir, err := os.MkdirTemp("", "ht") // short: paths of sockets end at 107 bytes
+	dir, err := os.MkdirTemp("", "ht") // a short name, because the path of a socket has at most 107 bytes
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func newPlugin(tb testing.TB, delivery pluginv1.Delivery) *Plugin {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	server := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize)) // may send more than a host takes
+	server := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize)) // a host may be sent more than it takes, so the plugin's own limit is higher
 	pluginv1.RegisterPluginServiceServer(server, p)
 	var served sync.WaitGroup
 	served.Go(func() { _ = server.Serve(ln) }) // ends with Stop
@@ -93,7 +93,7 @@ func (p *Plugin) Session(stream grpc.BidiStreamingServer[pluginv1.HostFrame, plu
 	for {
 		f, err := stream.Recv()
 		if err != nil {
-			return nil // the host has ended it
+			return nil // the host has ended the session
 		}
 		if ping := f.GetPing(); ping != nil {
 			p.mu.Lock()
@@ -108,8 +108,8 @@ func (p *Plugin) Session(stream grpc.BidiStreamingServer[pluginv1.HostFrame, plu
 	}
 }
 
-// Drain implements PluginService: every command that has come is settled, whether
-// the suite settled it before or not.
+// Drain implements PluginService. It sends a result for every command that has come, whether the
+// suite has sent one before or not.
 func (p *Plugin) Drain(context.Context, *pluginv1.DrainRequest) (*pluginv1.DrainResponse, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,7 +119,7 @@ func (p *Plugin) Drain(context.Context, *pluginv1.DrainRequest) (*pluginv1.Drain
 			ev := result(&pluginv1.Result{CommandId: c.GetCommandId(), Outcome: pluginv1.Outcome_OUTCOME_SENT})
 			ev.Seq, ev.Account, ev.Thread = p.seq, c.GetAccount(), c.GetThread()
 			if p.stream == nil || p.stream.Send(eventFrame(ev)) != nil {
-				return &pluginv1.DrainResponse{}, nil // it is over already
+				return &pluginv1.DrainResponse{}, nil // the session is over already
 			}
 		}
 	}
@@ -139,7 +139,7 @@ func (p *Plugin) change(f func()) {
 	p.changed = make(chan struct{})
 }
 
-// until waits until cond, which is called under the mutex, holds.
+// until waits until cond holds. cond is called with the mutex held.
 func (p *Plugin) until(tb testing.TB, what string, cond func() bool) {
 	tb.Helper()
 	limit := time.NewTimer(patience)
@@ -165,13 +165,13 @@ func (p *Plugin) AwaitSession(tb testing.TB) {
 	p.until(tb, "session", func() bool { return p.stream != nil })
 }
 
-// AwaitAccounts waits until a host has named so many accounts in a configuration.
+// AwaitAccounts waits until a host has sent a configuration with n accounts.
 func (p *Plugin) AwaitAccounts(tb testing.TB, n int) {
 	tb.Helper()
 	p.until(tb, "configuration with all accounts", func() bool { return len(p.config.GetAccounts()) == n })
 }
 
-// find waits for something in the frames of this session.
+// find waits until look finds what it looks for in a frame of this session.
 func find[T any](tb testing.TB, p *Plugin, what string, look func(*pluginv1.HostFrame) (T, bool)) (found T) {
 	tb.Helper()
 	p.until(tb, what, func() bool {
@@ -186,7 +186,7 @@ func find[T any](tb testing.TB, p *Plugin, what string, look func(*pluginv1.Host
 	return found
 }
 
-// send writes a frame of the plugin's.
+// send sends a frame of the plugin to the host.
 func (p *Plugin) send(f *pluginv1.PluginFrame) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -203,8 +203,8 @@ func eventFrame(events ...*pluginv1.Event) *pluginv1.PluginFrame {
 	return &pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_Events{Events: &pluginv1.Events{Events: events}}}
 }
 
-// Emit sends an event in the session and waits for its acknowledgement. It is
-// what Host.Emit is where a host speaks the wire.
+// Emit sends an event in the session and waits for its acknowledgement. A host that speaks the wire
+// protocol uses it as Host.Emit.
 func (p *Plugin) Emit(tb testing.TB, ev *pluginv1.Event) *pluginv1.EventAck {
 	tb.Helper()
 	ev = proto.CloneOf(ev)

@@ -9,8 +9,8 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// reply begins a conversation on a thread of the staffed account, lets the agent
-// answer, and returns the command.
+// reply begins a conversation on a thread of the staffed account, lets the agent answer, and
+// returns the send command that the plugin gets.
 func (h *Host) reply(t *testing.T, thread string) *pluginv1.Command {
 	t.Helper()
 	first := hello("begin " + thread)
@@ -50,7 +50,7 @@ func (p *Plugin) begins(t *testing.T, seq uint64, command string) bool {
 	return !ack.GetRefused()
 }
 
-// said is one thing that a plugin says of a command, and the answer.
+// said is an event that a plugin sends about a command, and the expected answer.
 type said struct {
 	say  *pluginv1.Event
 	want string
@@ -148,7 +148,7 @@ func (p *Plugin) subscribes(t *testing.T, s *pluginv1.Subscribe) {
 	}
 }
 
-// overBy waits until a subscription is said to be over, and tells why.
+// overBy waits until the host ends a subscription, and returns the code of the end.
 func (p *Plugin) overBy(t *testing.T, id uint64) string {
 	t.Helper()
 	return find(t, p, fmt.Sprintf("end of subscription %d", id), func(f *pluginv1.HostFrame) (string, bool) {
@@ -159,7 +159,7 @@ func (p *Plugin) overBy(t *testing.T, id uint64) string {
 
 func subscriptions(t *testing.T, h *Host) {
 	p := h.Wire
-	var id uint64 // of the last subscription
+	var id uint64 // id of the last subscription
 	for name, c := range map[string]struct {
 		sub  *pluginv1.Subscribe
 		want string
@@ -206,7 +206,8 @@ func subscriptions(t *testing.T, h *Host) {
 	})
 }
 
-// sessions ends sessions by what no plugin may do; start makes a host for each.
+// sessions checks that a host ends the session of a plugin that breaks the contract. start makes a
+// host for each case.
 func sessions(t *testing.T, delivery pluginv1.Delivery, start func(t *testing.T, p *Plugin) *Host) {
 	many := make([]*pluginv1.Event, 8*contract.EventWindow)
 	for name, violate := range map[string]func(t *testing.T, h *Host){

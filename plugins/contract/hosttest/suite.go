@@ -9,37 +9,37 @@ import (
 // PluginID is the id of the suite's plugin.
 const PluginID = "suite"
 
-// Host is what the suite drives. Ids are as Configure has them.
+// Host is the host that the suite tests. Ids are those that Configure names.
 type Host struct {
-	// Account is an enabled account of the plugin. Nobody answers its customers.
+	// Account is an enabled account of the plugin. No agent answers its customers.
 	Account string
-	// Staffed is another one; an agent takes its conversations (Reply, End).
+	// Staffed is another enabled account, whose conversations an agent takes (Reply, End).
 	Staffed string
-	// Disabled is an account of the plugin that is off.
+	// Disabled is a disabled account of the plugin.
 	Disabled string
 
-	// Emit hands an event of the plugin's over and returns the acknowledgement.
-	// Plugin.Emit, where the host speaks the wire.
+	// Emit gives the host an event of the plugin and returns the acknowledgement. It is Plugin.Emit
+	// when the host speaks the wire protocol.
 	Emit func(testing.TB, *pluginv1.Event) *pluginv1.EventAck
-	// Gateway is the GatewayService that the plugin has.
+	// Gateway is the GatewayService that the host offers to the plugin.
 	Gateway pluginv1.GatewayServiceClient
-	// Redeem uses a grant and reports whether it opened anything.
+	// Redeem uses a grant and reports whether the grant was valid.
 	Redeem func(grant string) bool
 	// End lets the agent of Staffed end the open conversation of a thread.
 	End func(tb testing.TB, thread string)
-	// Reply lets the agent of Staffed answer in the open conversation of a thread,
-	// which gives the plugin a send command where it is no connected channel.
-	// nil: the host sends no commands.
+	// Reply lets the agent of Staffed answer in the open conversation of a thread. On a
+	// store-and-forward channel the plugin then gets a send command. nil: the host sends no
+	// commands.
 	Reply func(tb testing.TB, thread, text string)
-	// Wire is the plugin that the host has a session with; nil: the host is met
-	// through the SDK, which rules out what only the wire can say.
+	// Wire is the plugin with which the host has a session. nil: the suite reaches the host through
+	// the SDK, and leaves out the cases that need the wire protocol.
 	Wire *Plugin
 }
 
-// Run runs the suite against hosts that start makes: one for each way of
-// delivery that the suite needs. start has the host take p as its plugin, or
-// plays it, and returns once events are taken; everything ends with its test.
-// deliveries are the ways that the host knows.
+// Run runs the suite against hosts that start makes: one for each of deliveries, which are the ways
+// of delivery that the host knows, and further ones for cases that end a session. start makes p the
+// host's plugin, or plays p itself, and returns once the host takes events. The host must end with
+// the test.
 func Run(t *testing.T, start func(t *testing.T, p *Plugin) *Host, deliveries ...pluginv1.Delivery) {
 	for _, delivery := range deliveries {
 		name := "connected"

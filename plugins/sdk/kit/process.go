@@ -37,7 +37,7 @@ type process struct {
 	pluginv1.PluginServiceClient
 
 	gateway *grpc.Server
-	ledger  memgateway.Ledger // of the sessions that bring none of their own
+	ledger  memgateway.Ledger // used by sessions whose policy has no ledger
 
 	exited chan struct{}
 	code   int // valid once exited is closed; -1 = killed by a signal

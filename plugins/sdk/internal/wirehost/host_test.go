@@ -24,8 +24,8 @@ const (
 	disabled = "0190aaaa-0000-7000-8000-0000000000a3"
 )
 
-// TestHost runs the suite of the hosts of plugins against the double on which
-// sdktest and the kit stand.
+// TestHost runs the suite of the hosts of plugins against the double on which sdktest and the kit
+// are built.
 func TestHost(t *testing.T) {
 	hosttest.Run(t, startSuite, pluginv1.Delivery_DELIVERY_CONNECTED, pluginv1.Delivery_DELIVERY_STORE_AND_FORWARD)
 }
@@ -67,7 +67,7 @@ func startSuite(t *testing.T, p *hosttest.Plugin) *hosttest.Host {
 			}
 		},
 	}
-	opened := make(chan struct{}) // closed once ses is there
+	opened := make(chan struct{}) // closed once ses is set
 	var serial atomic.Int64
 	h.Reply = func(tb testing.TB, thread, text string) {
 		tb.Helper()

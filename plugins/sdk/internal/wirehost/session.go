@@ -51,9 +51,9 @@ type Session struct {
 	stream grpc.BidiStreamingClient[pluginv1.HostFrame, pluginv1.PluginFrame]
 	cancel context.CancelFunc
 	policy Policy
-	window int // events that may be unacknowledged
+	window int // number of events that may be unacknowledged
 	done   chan struct{}
-	subs   map[uint64]struct{} // open; the reader's own
+	subs   map[uint64]struct{} // open subscriptions; only the reading goroutine uses the map
 
 	sendMu     sync.Mutex
 	commandSeq uint64
@@ -317,10 +317,10 @@ func (s *Session) take(f *pluginv1.PluginFrame) error {
 	return s.subscribed(f)
 }
 
-// errWindow ends a session, as it does the gateway's.
+// errWindow ends a session in which the plugin exceeds its window, as in the gateway.
 var errWindow = errors.New("contract violated: more unacknowledged events than the window allows")
 
-// metered reports whether an event takes part of the window.
+// metered reports whether an event counts against the window.
 func metered(ev *pluginv1.Event) bool {
 	return ev != nil && ev.GetResult() == nil && ev.GetReceipt() == nil && ev.GetStatus() == nil
 }
@@ -337,8 +337,8 @@ func (s *Session) overflows(items []Item) bool {
 	return open > max(s.window, contract.EventWindow)
 }
 
-// subscribed refuses what no subscription may be. Of the others the test says what
-// they are told.
+// subscribed refuses subscriptions that the contract does not allow. The test decides what the
+// others get.
 func (s *Session) subscribed(f *pluginv1.PluginFrame) error {
 	if u := f.GetUnsubscribe(); u != nil {
 		delete(s.subs, u.GetSubscription())

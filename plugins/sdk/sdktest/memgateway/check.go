@@ -9,15 +9,15 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// What the gateway takes in one event, in bytes where nothing else is said.
+// Limits of an event, in bytes unless a line says otherwise.
 const (
-	maxField     = 4 << 10  // of a thread, a key, a name, an address, a URL
-	maxText      = 64 << 10 // over all parts
-	maxParts     = 32       // parts
+	maxField     = 4 << 10  // one thread, key, name, address or URL
+	maxText      = 64 << 10 // text over all parts
+	maxParts     = 32       // number of parts
 	maxClientID  = 64
 	maxEmoji     = 64
-	maxAttribute = 128 // of its name
-	maxSeveral   = 64  // attributes
+	maxAttribute = 128 // name of an attribute
+	maxSeveral   = 64  // number of attributes
 )
 
 // Codes of refusals.
@@ -27,14 +27,14 @@ const (
 	unsupported = "unsupported"
 )
 
-// isID reports whether s is an id of the gateway's.
+// isID reports whether s has the form of the gateway's ids.
 func isID(s string) bool {
 	_, err := uuid.Parse(s)
 	return err == nil && len(s) == 36
 }
 
-// Mended reports whether a name had bytes replaced, because they were no UTF-8: two
-// threads might have become one.
+// Mended reports whether bytes of a name were replaced because they were no UTF-8. Such a name is
+// refused, since two different names may have become the same.
 func Mended(name string) bool { return strings.IndexByte(name, contract.Substitute) >= 0 }
 
 func anyLong(fields ...string) bool {
@@ -46,8 +46,8 @@ func anyLong(fields ...string) bool {
 	return false
 }
 
-// fault is the code with which the gateway refuses an event before it looks
-// anything up; "" where it does not.
+// fault returns the code with which the gateway refuses an event before it looks anything up; ""
+// when the gateway does not.
 func fault(ev *pluginv1.Event) string {
 	named := ev.GetThread() != "" || ev.GetStatus() != nil || ev.GetDeferred() != nil
 	if ev.GetKind() == nil {
@@ -128,7 +128,7 @@ func attributesFault(list []*pluginv1.Attribute) bool {
 }
 
 func partsFault(parts []*pluginv1.Part) string {
-	for _, p := range parts { // an id that is none, however many parts there are
+	for _, p := range parts { // a malformed id is "invalid" even if there are too many parts
 		switch k := p.GetPart().(type) {
 		case *pluginv1.Part_File:
 			if !isID(k.File.GetBlob()) {

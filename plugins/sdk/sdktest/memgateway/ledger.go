@@ -9,32 +9,30 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// Ledger stands for router and log: it takes each event once per account and
-// dedupe key, over any number of sessions, keeps what conversation is open on each
-// thread, and refuses what the gateway refuses. The zero value is ready, and takes
-// events of any account and results of any command until Configure. Safe for
-// concurrent use.
+// Ledger stands in for router and log: it takes each event once per account and dedupe key, over
+// any number of sessions, knows which conversation is open on each thread, and refuses what the
+// gateway refuses. The zero value is ready to use; until Configure is called it takes events of any
+// account and results of any command. Safe for concurrent use.
 type Ledger struct {
-	// Connected says that the plugin is a connected channel, whose customers begin
-	// with a Start; else a message begins a conversation. Set before use.
+	// Connected says that the plugin is a connected channel, whose customers begin a conversation
+	// with a Start. On other channels a message begins one. Set before use.
 	Connected bool
-	// Write writes what an event says into a conversation and returns the seq of the
-	// record that answers to it; nil: records are only counted. It runs under the
-	// Ledger's mutex. Set before use.
+	// Write records an event in a conversation and returns the seq with which the event is
+	// acknowledged; nil: the Ledger only counts. It runs under the Ledger's mutex. Set before use.
 	Write func(c *Conversation, ev *pluginv1.Event) (seq uint64)
 
 	mu       sync.Mutex
 	strict   bool            // Configure was called
-	accounts map[string]bool // enabled?
+	accounts map[string]bool // whether each account is enabled
 	open     map[place]*Conversation
 	seen     map[key]record
 	commands map[string]*command
-	events   []*pluginv1.Event // committed, in order
-	listed   map[key]struct{}  // in events
+	events   []*pluginv1.Event // committed events, in order
+	listed   map[key]struct{}  // keys of the events in events
 	repeats  int
 }
 
-// Conversation is one that began on a thread.
+// Conversation is a conversation that began on a thread.
 type Conversation struct {
 	ID, Account, Thread string
 	seq                 uint64
@@ -45,13 +43,14 @@ type place struct{ account, thread string }
 // key is a dedupe key or a provider's id.
 type key struct{ account, id string }
 
-// record is what answers to a key; the conversation is "" where the account has it.
+// record is the answer to repeats of a key; conversation is "" when the account's stream has the
+// event.
 type record struct {
 	conversation string
 	seq          uint64
 }
 
-// command is one that the plugin was given.
+// command is a command that the plugin was given.
 type command struct {
 	wire    *pluginv1.Command
 	settled bool
@@ -67,7 +66,7 @@ func (l *Ledger) Configure(accounts []*pluginv1.Account) {
 	}
 }
 
-// Owns reports whether an account is the plugin's, enabled or not.
+// Owns reports whether an account belongs to the plugin, enabled or not.
 func (l *Ledger) Owns(account string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -79,7 +78,7 @@ func (l *Ledger) owns(account string) bool {
 	return ok || !l.strict
 }
 
-// Knows reports whether an id could be a conversation's.
+// Knows reports whether an id could be the id of a conversation.
 func (l *Ledger) Knows(id string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -96,7 +95,8 @@ func (l *Ledger) Command(c *pluginv1.Command) {
 	}
 }
 
-// Begins reports whether a command may begin: it was given and is not settled.
+// Begins reports whether a command may begin: the plugin was given it and it is not settled. Until
+// Configure is called every command may begin.
 func (l *Ledger) Begins(id string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -104,15 +104,15 @@ func (l *Ledger) Begins(id string) bool {
 	return !l.strict || c != nil && !c.settled
 }
 
-// Open is the open conversation of a thread, nil when there is none.
+// Open returns the open conversation of a thread, nil when there is none.
 func (l *Ledger) Open(account, thread string) *Conversation {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.open[place{account, thread}]
 }
 
-// End ends the open conversation of a thread, as its agent would. What that writes
-// is the caller's. nil: there was none.
+// End ends the open conversation of a thread, as an agent would, and returns it; nil: there was
+// none. The caller writes the record of the end.
 func (l *Ledger) End(account, thread string) *Conversation {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -121,16 +121,16 @@ func (l *Ledger) End(account, thread string) *Conversation {
 	return c
 }
 
-// Events returns what was committed, in order. What came again under its dedupe key
-// is there once, also a status, which is committed every time: nothing is kept
-// against its repeats. So is a result, by its command and outcome.
+// Events returns the committed events, in order and each only once: events with a dedupe key by
+// that key, results by command and outcome. A status that is repeated is committed every time, as
+// in the gateway, but is listed once, too.
 func (l *Ledger) Events() []*pluginv1.Event {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.events)
 }
 
-// Repeats counts events that came again and were known.
+// Repeats returns how many events came again and were recognised.
 func (l *Ledger) Repeats() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -156,12 +156,12 @@ func (l *Ledger) Commit(ev *pluginv1.Event) *pluginv1.EventAck {
 		l.list(ev)
 	case pluginv1.AckStatus_ACK_STATUS_DUPLICATE:
 		l.repeats++
-	default: // refused
+	default: // a refused event is not listed
 	}
 	return ack
 }
 
-// list lists an event unless it is there.
+// list appends an event to events unless it is there already.
 func (l *Ledger) list(ev *pluginv1.Event) {
 	name := key{ev.GetAccount(), ev.GetDedupeKey()}
 	if r := ev.GetResult(); r != nil {
@@ -206,7 +206,7 @@ func (l *Ledger) answer(ev *pluginv1.Event) *pluginv1.EventAck {
 	return l.occurrence(ev)
 }
 
-// occurrence takes what happens in conversations, and what will.
+// occurrence answers events that belong to a conversation or to the account's stream.
 func (l *Ledger) occurrence(ev *pluginv1.Event) *pluginv1.EventAck {
 	at := place{ev.GetAccount(), ev.GetThread()}
 	c := l.open[at]
@@ -221,7 +221,7 @@ func (l *Ledger) occurrence(ev *pluginv1.Event) *pluginv1.EventAck {
 	}
 	start := ev.GetAction().GetStart()
 	switch {
-	case ev.GetDeferred() != nil, c == nil && ev.GetAction().GetOptOut() != nil: // the account's
+	case ev.GetDeferred() != nil, c == nil && ev.GetAction().GetOptOut() != nil: // recorded in the account's stream
 		l.bind(keys, record{})
 		return committed(record{})
 	case c == nil && (start != nil || ev.GetMessage() != nil && !l.Connected):
@@ -229,7 +229,7 @@ func (l *Ledger) occurrence(ev *pluginv1.Event) *pluginv1.EventAck {
 		l.open[at] = c
 	case c == nil:
 		return refused("ended")
-	case start != nil && len(start.GetParts()) == 0: // the open one is the answer
+	case start != nil && len(start.GetParts()) == 0: // answered with the conversation that is open
 		return duplicate(record{conversation: c.ID})
 	}
 	r := record{conversation: c.ID, seq: l.write(c, ev)}
@@ -254,7 +254,7 @@ func (l *Ledger) bind(keys []key, r record) {
 	}
 }
 
-// keysOf are the ids under which an event is known.
+// keysOf returns the ids by which a repeat of an event is recognised.
 func keysOf(ev *pluginv1.Event) (keys []key) {
 	for _, id := range append([]string{ev.GetDedupeKey()}, ev.GetMessage().GetProviderIds()...) {
 		if id != "" {
@@ -264,7 +264,8 @@ func keysOf(ev *pluginv1.Event) (keys []key) {
 	return keys
 }
 
-// status takes a provider's word. It moves nothing back, and may come at any time.
+// status answers a provider's status report. A report may come at any time, and never moves a
+// status back.
 func (l *Ledger) status(account string, st *pluginv1.DeliveryStatus) *pluginv1.EventAck {
 	if c := l.commands[st.GetCommandId()]; c != nil {
 		if c.wire.GetAccount() != account || c.wire.GetSend() == nil {
@@ -282,7 +283,7 @@ func (l *Ledger) status(account string, st *pluginv1.DeliveryStatus) *pluginv1.E
 	return committed(record{})
 }
 
-// result takes a plugin's word on a command.
+// result answers a plugin's Result of a command.
 func (l *Ledger) result(account string, r *pluginv1.Result) *pluginv1.EventAck {
 	c := l.commands[r.GetCommandId()]
 	switch {
@@ -299,7 +300,7 @@ func (l *Ledger) result(account string, r *pluginv1.Result) *pluginv1.EventAck {
 	switch {
 	case c.settled && (!sent || process):
 		return duplicate(answer)
-	case again, r.GetOutcome() != pluginv1.Outcome_OUTCOME_FAILED && !sent: // or unknown: a later word counts
+	case again, r.GetOutcome() != pluginv1.Outcome_OUTCOME_FAILED && !sent: // the command is not settled: it is tried again, or a later result or status counts
 	default:
 		c.settled = true
 	}

@@ -27,28 +27,27 @@ import (
 const (
 	maxKey   = 512 // bytes
 	maxValue = 64 << 10
-	maxList  = 1000 // keys in one answer
+	maxList  = 1000 // number of keys in one answer
 	maxURL   = time.Hour
 	usualURL = 5 * time.Minute
 )
 
-// Service is a GatewayService in memory. The zero value is ready. Safe for
-// concurrent use.
+// Service is a GatewayService in memory. The zero value is ready to use. Safe for concurrent use.
 type Service struct {
 	pluginv1.UnimplementedGatewayServiceServer
 
-	// Owns reports whether an account is the plugin's; nil: every one is.
+	// Owns reports whether an account belongs to the plugin; nil: every account does.
 	Owns func(account string) bool
-	// URL is where an attachment can be fetched; nil: nowhere that exists.
+	// URL returns where an attachment can be fetched; nil: URLs name a host that does not exist.
 	URL func(blob string) string
 
-	// Full reports that no attachment can be stored now; nil: there is room.
+	// Full reports whether attachments cannot be stored now; nil: they can.
 	Full func() bool
 
 	mu     sync.Mutex
 	values map[string]value
 	blobs  map[string]blob
-	grants map[string]*pluginv1.MintGrantRequest // not used yet
+	grants map[string]*pluginv1.MintGrantRequest // grants that were not used yet
 }
 
 type value struct {
@@ -174,8 +173,8 @@ func (g *Service) BlobPut(stream grpc.ClientStreamingServer[pluginv1.BlobPutRequ
 	return stream.SendAndClose(&pluginv1.BlobPutResponse{File: g.keep(meta, data)})
 }
 
-// keep stores an attachment. The sender's word on what it is counts only where the
-// data do not tell.
+// keep stores an attachment. The type that the sender names is kept only when the data do not tell
+// it.
 func (g *Service) keep(meta *pluginv1.BlobMeta, data []byte) *pluginv1.File {
 	f := &pluginv1.File{Blob: newID(), Name: meta.GetName(), Mime: meta.GetMime(), Size: uint64(len(data))}
 	if pic, kind, err := image.DecodeConfig(bytes.NewReader(data)); err == nil {
@@ -190,7 +189,7 @@ func (g *Service) keep(meta *pluginv1.BlobMeta, data []byte) *pluginv1.File {
 	return f
 }
 
-// Blob is a stored attachment; ok is false when there is none.
+// Blob returns a stored attachment; ok is false when there is none.
 func (g *Service) Blob(id string) (file *pluginv1.File, data []byte, ok bool) {
 	b, err := g.blob(id)
 	return b.file, b.data, err == nil
@@ -261,8 +260,8 @@ func (g *Service) MintGrant(_ context.Context, r *pluginv1.MintGrantRequest) (*p
 	return &pluginv1.MintGrantResponse{Grant: token, Expires: time.Now().Add(time.Minute).UnixMicro()}, nil
 }
 
-// Redeem uses a grant up and tells for what it was minted; ok is false when there
-// is no such grant, or no longer.
+// Redeem uses a grant up and returns the request for which it was minted; ok is false when there is
+// no such grant, or it was used.
 func (g *Service) Redeem(grant string) (minted *pluginv1.MintGrantRequest, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
