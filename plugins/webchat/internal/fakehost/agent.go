@@ -60,7 +60,10 @@ func (h *Host) Warn(a sdk.AccountID, t sdk.ThreadID, text string) bool {
 
 // End ends the conversation as the agent.
 func (h *Host) End(a sdk.AccountID, t sdk.ThreadID) bool {
-	return h.act(a, t, func(c *conversation) { c.end("agent") })
+	return h.act(a, t, func(c *conversation) {
+		h.ledger.End(string(a), string(t))
+		c.end("agent")
+	})
 }
 
 // Hold keeps commits back: an emitted event gets no answer before Release.

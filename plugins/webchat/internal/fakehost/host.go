@@ -17,7 +17,9 @@ import (
 
 	"github.com/google/uuid"
 
+	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 	"github.com/parley-gateway/parley/plugins/sdk"
+	"github.com/parley-gateway/parley/plugins/sdk/sdktest/memgateway"
 )
 
 // Host is a gateway in memory. Make one with New; Close waits for its goroutines.
@@ -29,7 +31,8 @@ type Host struct {
 	changed  *sync.Cond
 	version  uint64 // counts changes of the host
 	threads  map[key]*thread
-	acks     map[string]sdk.Ack // acknowledgements, by account and dedupe key
+	ledger   memgateway.Ledger
+	current  *sdk.Event // being committed
 	events   []sdk.Event
 	signals  []sdk.Signal
 	statuses []sdk.AccountStatus
@@ -78,11 +81,17 @@ type conversation struct {
 func New(log *slog.Logger, baseURL string) *Host {
 	h := &Host{
 		log: log, baseURL: baseURL,
-		threads: map[key]*thread{}, acks: map[string]sdk.Ack{},
-		blobs: map[sdk.BlobID]Blob{}, grants: map[string]Grant{},
+		threads: map[key]*thread{},
+		blobs:   map[sdk.BlobID]Blob{}, grants: map[string]Grant{},
 	}
+	h.ledger.Connected, h.ledger.Write = true, h.write
 	h.changed = sync.NewCond(&h.mu)
 	return h
+}
+
+// Configure says which accounts the plugin has; until then every account is one.
+func (h *Host) Configure(accounts []sdk.Account) {
+	h.ledger.Configure(sdk.Wire{}.Configure(&sdk.Config{Accounts: accounts}).GetAccounts())
 }
 
 // Close ends every subscription and waits for its goroutine.
@@ -197,23 +206,39 @@ func (h *Host) UseGrant(token string) (Grant, bool) {
 	return g, ok
 }
 
-// commit appends to the log what an event says; the caller holds mu.
+// commit has the ledger answer ev, which refuses what the gateway refuses; h.mu is held.
 func (h *Host) commit(ev sdk.Event) (sdk.Ack, error) {
 	if h.ackErr != nil {
 		return sdk.Ack{}, h.ackErr
 	}
-	dedupe := string(ev.Account) + "\x00" + ev.DedupeKey
-	if ack, ok := h.acks[dedupe]; ok && ev.DedupeKey != "" {
-		ack.Duplicate = true
-		return ack, nil
+	wire, err := sdk.Wire{}.Emitted(&ev)
+	if err != nil {
+		return sdk.Ack{}, err
 	}
-	h.events = append(h.events, ev)
+	h.current = &ev
+	ack := h.ledger.Commit(wire)
+	switch ack.GetStatus() {
+	case pluginv1.AckStatus_ACK_STATUS_REFUSED:
+		return sdk.Ack{}, &sdk.RefusedError{Code: ack.GetCode()}
+	case pluginv1.AckStatus_ACK_STATUS_COMMITTED:
+		h.events = append(h.events, ev)
+	default: // a duplicate
+	}
+	return sdk.Ack{
+		Duplicate:    ack.GetStatus() == pluginv1.AckStatus_ACK_STATUS_DUPLICATE,
+		Conversation: sdk.ConversationID(ack.GetConversationId()), Seq: ack.GetLogSeq(),
+	}, nil
+}
+
+// write writes the current event into its conversation and returns the last seq; h.mu is held.
+func (h *Host) write(in *memgateway.Conversation, _ *pluginv1.Event) uint64 {
+	ev := h.current
 	t := h.thread(ev.Account, ev.Thread)
 	c := t.open()
 	switch b := ev.Body.(type) {
 	case sdk.Start:
 		if c == nil {
-			c = &conversation{id: sdk.ConversationID(uuid.Must(uuid.NewV7()).String())}
+			c = &conversation{id: sdk.ConversationID(in.ID)}
 			t.conversations = append(t.conversations, c)
 			c.add("conversation.started/1", object{"kind": "inbound", "channel": "webchat"},
 				object{"address": b.From.Address, "thread": ev.Thread, "name": b.From.Name, "first_name": b.FirstName})
@@ -222,28 +247,15 @@ func (h *Host) commit(ev sdk.Event) (sdk.Ack, error) {
 			c.message(object{"kind": "customer"}, b.ClientID, b.Parts, b.From.Name)
 		}
 	case sdk.Message:
-		if c == nil {
-			return sdk.Ack{}, &sdk.RefusedError{Code: "ended"}
-		}
 		c.message(object{"kind": "customer"}, b.ClientID, b.Parts, "")
 	case sdk.Receipt:
-		if c != nil && c.id == b.Conversation {
-			c.add("receipt/1", object{"by": object{"kind": "customer"}, "delivered": b.DeliveredSeq, "read": b.ReadSeq}, nil)
-		}
+		c.add("receipt/1", object{"by": object{"kind": "customer"}, "delivered": b.DeliveredSeq, "read": b.ReadSeq}, nil)
 	case sdk.End, sdk.Left:
-		if c == nil {
-			return sdk.Ack{}, &sdk.RefusedError{Code: "ended"}
-		}
 		c.end("customer")
+	default:
+		c.seq++ // an event that customers do not see
 	}
-	ack := sdk.Ack{}
-	if c != nil {
-		ack = sdk.Ack{Conversation: c.id, Seq: c.seq}
-	}
-	if ev.DedupeKey != "" {
-		h.acks[dedupe] = ack
-	}
-	return ack, nil
+	return c.seq
 }
 
 func (h *Host) thread(a sdk.AccountID, t sdk.ThreadID) *thread {
