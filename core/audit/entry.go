@@ -16,7 +16,7 @@ type Actor struct {
 
 type actorKey struct{}
 
-// WithActor makes the changes that are done under the context the actor's.
+// WithActor returns a context under which all changes are recorded as the actor's.
 func WithActor(ctx context.Context, a Actor) context.Context {
 	return context.WithValue(ctx, actorKey{}, a)
 }
@@ -26,32 +26,32 @@ func actorOf(ctx context.Context) Actor {
 	return a
 }
 
-// Actions beside those that changes of records make ("user.created",
-// "account.updated" ...). The list only grows.
+// Actions of entries, besides those of changes of records ("user.created", "account.updated" ...).
+// The list only grows.
 const (
 	Login               = "login"
 	LoginFailed         = "login.failed"
 	Logout              = "logout"
 	PasswordChanged     = "password.changed"
 	AccessDenied        = "access.denied"
-	TranscriptRead      = "transcript.read"      // SPEC Z5: events of a conversation
-	SummaryRead         = "summary.read"         // SPEC Z5: its name, number and state
-	ConversationsListed = "conversations.listed" // SPEC Z5: the same of several
-	FileRead            = "file.read"            // SPEC Z5: the address of an attachment
+	TranscriptRead      = "transcript.read"      // SPEC Z5: events of a conversation were read
+	SummaryRead         = "summary.read"         // SPEC Z5: the name, number and state of a conversation's customer were read
+	ConversationsListed = "conversations.listed" // SPEC Z5: the same of several conversations was read
+	FileRead            = "file.read"            // SPEC Z5: the address of an attachment was read
 	RecordingRead       = "recording.read"       // SPEC Z5
 	PluginChanged       = "plugin.changed"
 )
 
-// Entry is one line of the audit trail. It names records by id and
-// fields by name and holds no content, no customer's data and no secret.
+// Entry is one line of the audit trail. It names records by id and fields by name, and holds no
+// content, no data of customers and no secret.
 type Entry struct {
-	Seq      int64     `json:"-"` // 1..n without holes
+	Seq      int64     `json:"-"` // numbered from 1 without gaps
 	At       time.Time `json:"-"` // UTC, milliseconds
 	Actor    Actor     `json:"actor,omitzero"`
 	Action   string    `json:"action"`
-	Object   string    `json:"object,omitempty"` // kind of record
+	Object   string    `json:"object,omitempty"` // kind of the record
 	ObjectID string    `json:"object_id,omitempty"`
-	Objects  []string  `json:"objects,omitempty"` // ids: of a list's records, or of parts of the record
+	Objects  []string  `json:"objects,omitempty"` // ids of the records in a list, or of parts of the record
 	Fields   []string  `json:"fields,omitempty"`
 	Reason   string    `json:"reason,omitempty"` // a published code
 }

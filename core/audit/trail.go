@@ -12,7 +12,7 @@ import (
 	"github.com/parley-gateway/parley/core/database"
 )
 
-// Head is the end of the chain. Kept elsewhere, it also proves later
+// Head is the last entry's place and hash. A Head that is kept outside the database proves later
 // that no entries were cut off the end.
 type Head struct {
 	Seq  int64
@@ -21,7 +21,7 @@ type Head struct {
 
 // TamperError says where the audit trail was tampered with.
 type TamperError struct {
-	Seq     int64 // first entry that does not fit
+	Seq     int64 // the first entry that does not fit the chain
 	Problem string
 }
 
@@ -41,13 +41,13 @@ type Trail struct {
 	now   func() time.Time
 }
 
-// New makes a Trail over an open handle, which stays the caller's to close. now is
-// the installation's time.
+// New makes a Trail over an open database, which the caller must close. now is the installation's
+// time.
 func New(db *database.DB, v Vault, now func() time.Time) *Trail {
 	return &Trail{db: db, vault: v, now: now}
 }
 
-// Append adds an entry; a zero Actor is taken from the context. Durable on return.
+// Append adds an entry and is durable on return. A zero Actor is replaced by the context's.
 func (t *Trail) Append(ctx context.Context, e Entry) error {
 	err := t.db.Write(ctx, func(tx *sql.Tx) error { return t.AppendTx(ctx, tx, e) })
 	if err != nil {
@@ -58,8 +58,8 @@ func (t *Trail) Append(ctx context.Context, e Entry) error {
 
 const selectLast = `SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1`
 
-// AppendTx is Append within a transaction of the handle's Write: the entry is there
-// if and only if the rest of the transaction is.
+// AppendTx is Append within a transaction of database.DB's Write: the entry is stored if and only
+// if the rest of the transaction is.
 func (t *Trail) AppendTx(ctx context.Context, tx *sql.Tx, e Entry) error {
 	if e.Actor == (Actor{}) {
 		e.Actor = actorOf(ctx)
@@ -81,9 +81,9 @@ func (t *Trail) AppendTx(ctx context.Context, tx *sql.Tx, e Entry) error {
 	return err
 }
 
-// hash chains an entry to the one before it, under a key of the vault:
-// who can write to the database alone cannot make a chain that fits. The purpose
-// is the one that all chains were made with so far.
+// hash chains an entry to the one before it, under a key of the vault, so that somebody who can
+// only write to the database cannot make a chain that fits. The purpose of the MAC must not change,
+// since all existing chains were made with it.
 func (t *Trail) hash(prev []byte, seq, at int64, text []byte) [32]byte {
 	var n [16]byte
 	binary.BigEndian.PutUint64(n[:8], uint64(seq))
@@ -101,8 +101,8 @@ func (t *Trail) List(ctx context.Context, after int64, limit int) ([]Entry, erro
 	return out, err
 }
 
-// Verify checks the whole chain and returns its end. What does not fit
-// is a *TamperError.
+// Verify checks the whole chain and returns its end. It fails with *TamperError at an entry that
+// does not fit.
 func (t *Trail) Verify(ctx context.Context) (Head, error) {
 	var head Head
 	err := t.each(ctx, 0, -1, func(e Entry, text, prev, hash []byte) error {

@@ -20,7 +20,7 @@ var engines enginetest.Engines
 
 func TestMain(m *testing.M) { os.Exit(engines.Run(m)) }
 
-// vault makes hashes that tell one purpose and one input from another.
+// vault is a Vault whose hashes differ by purpose and input.
 type vault struct{}
 
 func (vault) MAC(purpose string, parts ...[]byte) [32]byte {
@@ -32,7 +32,8 @@ func (vault) MAC(purpose string, parts ...[]byte) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
-// dropGuards does what somebody who may write to the database can do.
+// dropGuards removes the triggers that protect the entries, as somebody who may write to the
+// database could.
 func dropGuards(ctx context.Context, t *testing.T, db *sql.DB) {
 	t.Helper()
 	text := `DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete`

@@ -8,13 +8,13 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// InboundMode says what becomes of a message without an open exchange (SPEC N7).
+// InboundMode says what happens to a message that comes while no exchange is open (SPEC N7).
 type InboundMode string
 
 // Inbound modes.
 const (
-	InboundNew    InboundMode = "new"    // begins a new one
-	InboundIgnore InboundMode = "ignore" // logged and counted, never shown: the account only answers
+	InboundNew    InboundMode = "new"    // the message begins a new exchange
+	InboundIgnore InboundMode = "ignore" // the message is logged and counted, but never shown: the account only answers
 )
 
 // Limits of what an account's record may hold.
@@ -24,8 +24,8 @@ const (
 	maxSecret   = 16 << 10
 )
 
-// Account is one configured endpoint of a channel plugin. Its target is a
-// service or a user, never both. Secrets are kept apart (Directory.Secrets).
+// Account is one configured endpoint of a channel plugin. Its target is a service or a user, never
+// both. An account's secrets are not in it (Directory.Secrets).
 type Account struct {
 	ID       conversation.AccountID `json:"id"`
 	Plugin   string                 `json:"plugin"`
@@ -41,8 +41,8 @@ type Account struct {
 // FileLimits bound the attachments of an account.
 type FileLimits struct {
 	MaxBytes int64 `json:"max_bytes,omitempty" yaml:"max_bytes,omitempty"` // 0 means the store's default
-	// Types are MIME types taken, "image/*" meaning all pictures. Empty means
-	// the store's own list; nothing outside of that is ever taken.
+	// Types are the MIME types that are accepted, "image/*" meaning all pictures. Empty means the
+	// store's own list; types that are not on the store's list are never accepted.
 	Types []string `json:"types,omitempty" yaml:"types,omitempty"`
 }
 
@@ -56,7 +56,7 @@ func (a *Account) normalise() {
 	if len(a.Settings) == 0 {
 		a.Settings = json.RawMessage("{}")
 	}
-	// Compact with sorted keys, so that equal settings compare equal.
+	// Encoded compactly with sorted keys, so that equal settings compare equal.
 	var v map[string]any
 	dec := json.NewDecoder(bytes.NewReader(a.Settings))
 	dec.UseNumber()

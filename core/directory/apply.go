@@ -10,12 +10,11 @@ import (
 	"github.com/parley-gateway/parley/core/sessions"
 )
 
-// Apply makes the records as r says, all or nothing, and returns what it
-// changed, in order; applying the same again changes nothing. With dryRun it
-// only tells. Errors are all that was found wrong, joined: each a
-// *RecordError with file and line.
+// Apply makes the records as r says, all or nothing, and returns what it changed, in order;
+// applying the same again changes nothing. With dryRun it only returns what it would change. The
+// error joins everything that was found wrong, each as a *RecordError with file and line.
 func (d *Directory) Apply(ctx context.Context, r Records, dryRun bool) ([]Change, error) {
-	// Hashing is slow on purpose: not while others wait to write.
+	// Hashing is slow on purpose, so it is done before other writers have to wait.
 	hashes, err := d.newHashes(r)
 	if err != nil {
 		return nil, err
@@ -37,8 +36,8 @@ func (d *Directory) Apply(ctx context.Context, r Records, dryRun bool) ([]Change
 	return done, nil
 }
 
-// newHashes makes the hashes of passwords that are not yet the users' own,
-// by index in r.Users.
+// newHashes hashes those passwords that differ from the users' present ones. The keys are indexes
+// in r.Users.
 func (d *Directory) newHashes(r Records) (map[int]string, error) {
 	snap, hashes := d.Snapshot(), map[int]string{}
 	var errs []error
@@ -61,8 +60,8 @@ func (d *Directory) newHashes(r Records) (map[int]string, error) {
 	return hashes, errors.Join(errs...)
 }
 
-// applier turns names into ids and records into changes. It goes on after a
-// fault, so that all are told at once.
+// applier turns names into ids and records into changes. It goes on after an error, so that all
+// errors are reported at once.
 type applier struct {
 	*editor
 	records Records
@@ -95,7 +94,7 @@ func (a *applier) run() error {
 	return errors.Join(a.errs...)
 }
 
-// report places an error; the faults of an invalid record one by one.
+// report records an error with its place; the faults of an invalid record are recorded one by one.
 func (a *applier) report(path string, err error) {
 	var inv *InvalidError
 	switch {
@@ -113,7 +112,7 @@ func (a *applier) fault(path string, err error) {
 	a.errs = append(a.errs, &RecordError{Where: a.records.source.at(path), Err: err})
 }
 
-// named turns names into ids and reports those that nothing has.
+// named turns names into ids, and reports the names that do not exist.
 func named[K comparable](a *applier, path, kind string, names []string, find func(string) (K, bool)) []K {
 	var out []K
 	for i, n := range names {
@@ -202,7 +201,7 @@ func (a *applier) account(i int, r AccountRecord) {
 		}
 	}
 	if len(a.errs) > before {
-		return // "needs a target" would only confuse
+		return // the wrong target is reported already, and "needs a target" would only confuse
 	}
 	var secrets map[string]string
 	if r.Secrets != nil {
@@ -228,7 +227,7 @@ func (a *applier) contact(i int, r ContactRecord) {
 	for _, address := range r.Addresses {
 		n, ok := NormaliseAddress(address)
 		if !ok {
-			continue // putContact tells
+			continue // putContact reports the invalid address
 		}
 		ids, err := a.d.contactIDs(a.ctx, a.tx, n)
 		if err != nil {
@@ -247,7 +246,7 @@ func (a *applier) contact(i int, r ContactRecord) {
 	a.report(at, err)
 }
 
-// Rules are the rules as they are stored.
+// Rules returns the rules in the form in which they are stored.
 func (r RulesRecord) Rules() conversation.Rules {
 	out := DefaultRules()
 	for _, f := range []struct {
@@ -265,12 +264,12 @@ func (r RulesRecord) Rules() conversation.Rules {
 	}
 	switch end := out.InactivityEnd; {
 	case r.InactivityWarn != nil && *r.InactivityWarn == 0:
-		out.InactivityWarn = -1 // 0 is half of the end in what is stored
+		out.InactivityWarn = -1 // stored as -1, since a stored 0 means half of the end
 	case r.InactivityWarn == nil && end > 0 && out.InactivityWarn >= end:
-		out.InactivityWarn = 0 // the default would come too late
+		out.InactivityWarn = 0 // the default warning would come after the end
 	}
 	if out.ParkedEnd == 0 {
-		out.ParkedEnd = -1 // 0 is the default in what is stored
+		out.ParkedEnd = -1 // stored as -1, since a stored 0 means the default
 	}
 	if r.Share != nil {
 		out.Share = *r.Share

@@ -226,7 +226,7 @@ func FuzzParseRecords(f *testing.F) {
 	f.Add("users: !!binary x\nservices: [{rules: {share: 1e9}}]")
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "file") {
-			t.Skip() // reads nothing of this machine's
+			t.Skip() // the test must not read files or variables of this machine
 		}
 		_, err := directory.ParseRecords([]byte(text), "r.yaml")
 		if err != nil && !strings.Contains(err.Error(), "r.yaml") {

@@ -20,7 +20,7 @@ func TestAuditNamesWhoDidWhat(t *testing.T) {
 		t.Fatal(err)
 	}
 	ana.Role = directory.RoleAdmin
-	for range 2 { // the second one changes nothing and is not told
+	for range 2 { // the second call changes nothing and must add no entry
 		if ana, err = f.PutUser(ctx, ana); err != nil {
 			t.Fatal(err)
 		}

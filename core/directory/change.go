@@ -23,17 +23,17 @@ const (
 	Deleted Action = "deleted"
 )
 
-// Change tells what was done to one record. Fields name what differs, never
-// its content.
+// Change tells what was done to one record. Fields names the fields that changed, never their
+// content.
 type Change struct {
 	Kind   string // user, team, skill, service, account, contact
 	ID     string
 	Name   string // login or name; "" for contacts, whose names are sealed
 	Action Action
-	Fields []string // of an update, in order
+	Fields []string // the fields that an update changed, in order
 }
 
-// String is one line for people: `updated user ana (role, skills)`.
+// String is one line for people to read: `updated user ana (role, skills)`.
 func (c Change) String() string {
 	name := c.Name
 	if name == "" {
@@ -46,29 +46,28 @@ func (c Change) String() string {
 	return s
 }
 
-// editor is a change under way: a transaction and the records as they are
-// within it.
+// editor is a change in progress: a transaction, and the records as they are within it.
 type editor struct {
 	ctx     context.Context //nolint:containedctx // lives for one transaction, inside one call
 	d       *Directory
 	tx      *sql.Tx
 	snap    *Snapshot
 	changes []Change
-	keys    []int64 // no longer needed once the change is durable
+	keys    []int64 // data keys that are destroyed once the change is durable
 }
 
-// spent marks a data key as no longer needed; 0 is none.
+// spent marks a data key to be destroyed when the change is durable; 0 is no key.
 func (e *editor) spent(keyID int64) {
 	if keyID != 0 {
 		e.keys = append(e.keys, keyID)
 	}
 }
 
-// errDryRun rolls a change back without being an error.
+// errDryRun makes a transaction roll back. It is not returned to the caller.
 var errDryRun = errors.New("dry run")
 
-// edit carries out changes of records: all of what fn does, with its audit
-// entries, becomes durable and then visible, or nothing does.
+// edit carries out changes of records: everything that fn does becomes durable, with its audit
+// entries, and then visible; or nothing does.
 func (d *Directory) edit(ctx context.Context, fn func(*editor) error) ([]Change, error) {
 	d.writeMu.Lock()
 	defer d.writeMu.Unlock()
@@ -81,7 +80,7 @@ func (d *Directory) edit(ctx context.Context, fn func(*editor) error) ([]Change,
 			return err
 		}
 		base := d.Snapshot()
-		if base.version != version-1 { // another process was here
+		if base.version != version-1 { // another process has changed the records
 			if base, err = readSnapshot(ctx, tx); err != nil {
 				return err
 			}
@@ -92,7 +91,7 @@ func (d *Directory) edit(ctx context.Context, fn func(*editor) error) ([]Change,
 			return err
 		}
 		if len(e.changes) == 0 {
-			return errDryRun // leaves the version as it was
+			return errDryRun // rolls back, so the version stays as it was
 		}
 		for _, c := range e.changes {
 			entry := audit.Entry{Action: c.Kind + "." + string(c.Action), Object: c.Kind, ObjectID: c.ID, Fields: c.Fields}
@@ -118,7 +117,7 @@ func (d *Directory) edit(ctx context.Context, fn func(*editor) error) ([]Change,
 	return e.changes, nil
 }
 
-// note remembers a change, merging several of one record.
+// note records a change, and merges several changes of one record.
 func (e *editor) note(c Change) {
 	for i := range e.changes {
 		if o := &e.changes[i]; o.Kind == c.Kind && o.ID == c.ID {
@@ -131,7 +130,7 @@ func (e *editor) note(c Change) {
 	e.changes = append(e.changes, c)
 }
 
-// fail rounds off an error about a record.
+// fail completes an error about a record with the record's kind.
 func fail(kind string, err error) error {
 	var inv *InvalidError
 	if errors.As(err, &inv) {
@@ -141,10 +140,10 @@ func fail(kind string, err error) error {
 	return fmt.Errorf("directory: put %s: %w", kind, err)
 }
 
-// kindOps tells what the records of one kind have in common.
+// kindOps describes how records of one kind are stored and named.
 type kindOps[K comparable, T any] struct {
 	kind  string
-	field string // what TakenError names
+	field string // the field that TakenError names
 	index *index[K, T]
 	key   func(T) (K, string)
 	label func(T) string

@@ -14,8 +14,8 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// Contact is a known customer. It is stored sealed under a data key of its
-// own; its addresses are found by a keyed hash.
+// Contact is a known customer. It is stored sealed under a data key of its own, and its addresses
+// are found by a keyed hash.
 type Contact struct {
 	ID         conversation.ContactID `json:"id"`
 	Name       string                 `json:"name"`
@@ -34,10 +34,9 @@ const (
 	maxAttributes = 50
 )
 
-// NormaliseAddress gives an address the one form in which it is compared: a
-// telephone number with a plus becomes E.164, a mail address lower case, and
-// anything with a scheme ("web:...") stays but for white space around it.
-// ok is false for what is none of these.
+// NormaliseAddress gives an address the one form in which addresses are compared: a telephone
+// number with a plus becomes E.164, a mail address lower case, and an address with a scheme
+// ("web:...") only loses white space around it. ok is false for text of any other kind.
 func NormaliseAddress(s string) (address string, ok bool) {
 	s = strings.TrimSpace(s)
 	if s == "" || len(s) > 320 || strings.ContainsFunc(s, unicode.IsControl) {
@@ -107,8 +106,8 @@ func (d *Directory) PutContact(ctx context.Context, c Contact) (Contact, error) 
 	return c, err
 }
 
-// DeleteContact erases a contact: its key is destroyed with it. One that is
-// not there is ErrNotFound.
+// DeleteContact erases a contact and destroys its data key. It fails with ErrNotFound when there is
+// no such contact.
 func (d *Directory) DeleteContact(ctx context.Context, id conversation.ContactID) error {
 	_, err := d.edit(ctx, func(e *editor) error {
 		_, keyID, err := d.contact(ctx, e.tx, id)
@@ -150,7 +149,7 @@ func (d *Directory) FindContacts(ctx context.Context, address string) ([]Contact
 	for _, id := range ids {
 		c, _, err := d.contact(ctx, d.db.Reader(), id)
 		if errors.Is(err, ErrNotFound) {
-			continue // deleted meanwhile
+			continue // the contact was deleted meanwhile
 		}
 		if err != nil {
 			return nil, fmt.Errorf("directory: find contacts: %w", err)
@@ -160,9 +159,8 @@ func (d *Directory) FindContacts(ctx context.Context, address string) ([]Contact
 	return out, nil
 }
 
-// SearchContacts returns up to limit contacts whose name, company or address
-// contains the text, whatever its case, oldest first. Since contacts are
-// sealed it opens one after the other: about 3 us each.
+// SearchContacts returns up to limit contacts whose name, company or address contains the text in
+// any case, oldest first. Contacts are sealed, so it opens one after the other: about 3 us each.
 func (d *Directory) SearchContacts(ctx context.Context, text string, limit int) ([]Contact, error) {
 	text = strings.ToLower(strings.TrimSpace(text))
 	rows, err := d.db.Reader().QueryContext(ctx, `SELECT id, key_id, sealed FROM contacts ORDER BY id`)
@@ -231,7 +229,7 @@ func (d *Directory) scanContactIDs(rows *sql.Rows, err error) ([]conversation.Co
 	return ids, d.db.Note(rows.Err())
 }
 
-// contact reads a contact. When it is there but does not open, the key is
+// contact reads a contact. When the contact is stored but cannot be opened, its data key is
 // returned with the error.
 func (d *Directory) contact(ctx context.Context, q querier, id conversation.ContactID) (Contact, int64, error) {
 	var keyID int64
@@ -319,8 +317,8 @@ ON CONFLICT (address, contact) DO NOTHING`, e.d.addressKey(a), c.ID)
 	return nil
 }
 
-// ContactByAddress finds the contact that has an address; zero when nobody or
-// more than one has it.
+// ContactByAddress finds the contact that has an address; zero when no contact or more than one has
+// it.
 func (d *Directory) ContactByAddress(ctx context.Context, address string) (conversation.ContactID, error) {
 	n, ok := NormaliseAddress(address)
 	if !ok {

@@ -34,15 +34,15 @@ const (
 
 // Options say how to open the directory.
 type Options struct {
-	// DSN is the path of the SQLite file, the log's own, made when missing; or
-	// PostgreSQL's connection string, the log's too.
+	// DSN is the path of the SQLite file, which the log uses too and which is made when it is
+	// missing; or PostgreSQL's connection string, which is the log's, too.
 	DSN string
 	// Dialect; "" means SQLite.
 	Dialect Dialect
 	// Vault seals contacts and secrets. Must not be nil.
 	Vault Vault
-	// Poll is how often changes by other processes are looked for. 0 means one
-	// second, negative never.
+	// Poll is how often the directory looks for changes by other processes. 0 means one second,
+	// negative never.
 	Poll time.Duration
 	// Gate, for SQLite and when not nil, is held while the directory writes. Give the log's
 	// writer the same one: SQLite lets waiting writers starve, a mutex does not.
@@ -56,7 +56,7 @@ type Options struct {
 // Directory holds the records. Safe for concurrent use.
 type Directory struct {
 	db *database.DB
-	// byAddress is asked for each new conversation.
+	// byAddress is prepared, since it is used for each new conversation.
 	byAddress *sql.Stmt
 	vault     Vault
 	trail     *audit.Trail
@@ -115,19 +115,19 @@ func Open(ctx context.Context, o Options) (*Directory, error) {
 	return d, nil
 }
 
-// Database is the handle that the directory holds, for what lives beside the
-// records. It is closed with the directory.
+// Database is the directory's open database, for packages that store other tables in it. It is
+// closed with the directory.
 func (d *Directory) Database() *database.DB { return d.db }
 
-// Trail is the audit trail that the changes of records go to, for what else has to
-// be in it.
+// Trail is the audit trail in which changes of records are recorded, for packages that add other
+// entries to it.
 func (d *Directory) Trail() *audit.Trail { return d.trail }
 
 // Snapshot is the present state of the records. It never blocks.
 func (d *Directory) Snapshot() *Snapshot { return d.snap.Load() }
 
-// Changes returns a channel that receives after each change of the snapshot.
-// Several changes may be told as one. cancel ends it; the channel is not closed.
+// Changes returns a channel that receives after each change of the snapshot; several changes may be
+// reported as one. cancel ends this; the channel is not closed.
 func (d *Directory) Changes() (changed <-chan struct{}, cancel func()) {
 	c := make(chan struct{}, 1)
 	d.watchMu.Lock()
@@ -147,7 +147,7 @@ func (d *Directory) publish(s *Snapshot) {
 	for c := range d.watchers {
 		select {
 		case c <- struct{}{}:
-		default: // told already
+		default: // a change is reported already and not received yet
 		}
 	}
 }

@@ -96,7 +96,7 @@ func TestChangesOfAnotherProcessAreSeen(t *testing.T) {
 	if _, ok := other.Snapshot().User(ana.ID); !ok {
 		t.Error("the other process's directory does not know ana")
 	}
-	// Both write in turns; neither overwrites what the other did.
+	// Both directories write in turn, and neither may overwrite what the other did.
 	if _, err := other.PutTeam(t.Context(), directory.Team{Name: "One"}); err != nil {
 		t.Fatal(err)
 	}

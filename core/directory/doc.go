@@ -7,11 +7,10 @@
 // database (`parley apply` beside a running gateway) is noticed within
 // Options.Poll.
 //
-// What the package promises: a record that it returns is valid and its
-// references exist; a change is durable, and in the audit trail, before it is
-// visible; a new password or a disabled user ends the user's login sessions at
-// once with it; contacts and account secrets are sealed under keys of the vault.
-// What it leaves to others: the trail (core/audit) and the sessions (core/sessions)
-// themselves, whether the caller may do what it asks (gateway/auth), and whether
-// an account's settings suit its plugin (core/pluginhost).
+// What the package promises: a record that it returns is valid and its references exist; a change
+// is durable, and in the audit trail, before it is visible; a new password, or disabling a user,
+// ends the user's login sessions in the same change; contacts and account secrets are sealed under
+// keys of the vault. What it leaves to others: the trail (core/audit) and the sessions
+// (core/sessions) themselves, whether the caller may do what it asks (gateway/auth), and whether an
+// account's settings suit its plugin (core/pluginhost).
 package directory

@@ -20,13 +20,13 @@ var engines enginetest.Engines
 
 func TestMain(m *testing.M) { os.Exit(engines.Run(m)) }
 
-// raw opens the database behind the directory's back.
+// raw opens the database without the directory.
 func (f *fixture) raw(t *testing.T) *sql.DB {
 	t.Helper()
 	return engines.Raw(t, f.dsn)
 }
 
-// eachFile gives the files of the database, write-ahead log included.
+// eachFile visits the files of the database, the write-ahead log included.
 func (f *fixture) eachFile(t *testing.T, visit func(name, content string)) {
 	t.Helper()
 	read := func(name string) {
@@ -62,7 +62,7 @@ func (f *fixture) eachFile(t *testing.T, visit func(name, content string)) {
 	}
 }
 
-// A connection string with a password is in no error.
+// No error contains the connection string's password.
 func TestErrorsNameNoPassword(t *testing.T) {
 	for name, dsn := range map[string]string{
 		"nobody there": "postgres://parley:hunter2@127.0.0.1:1/parley",
@@ -80,11 +80,11 @@ func TestErrorsNameNoPassword(t *testing.T) {
 	}
 }
 
-// Without its server the directory refuses in time and with the right error;
-// memory goes on, and so does the rest when the server is back (FT14).
+// FT14: without its server the directory refuses in time and with the right error. Reads from
+// memory go on, and so does everything else when the server is back.
 func TestServerGone(t *testing.T) {
 	if engines.Dialect() == directory.SQLite {
-		return // has no server
+		return // this engine has no server
 	}
 	c, err := pgtest.Start()
 	if err != nil {
@@ -125,11 +125,11 @@ func TestServerGone(t *testing.T) {
 	}
 }
 
-// A change right after the server ended the connection of the one before goes to
-// a new connection: there is a server, so nobody is told that there is none (FT14).
+// FT14: when the server ended the connection of the change before, the next change uses a new
+// connection. Since there is a server, no caller gets ErrUnavailable.
 func TestChangeAfterBackendsEnd(t *testing.T) {
 	if engines.Dialect() == directory.SQLite {
-		return // has no server
+		return // this engine has no server
 	}
 	c, err := pgtest.Start()
 	if err != nil {
@@ -144,7 +144,7 @@ func TestChangeAfterBackendsEnd(t *testing.T) {
 	f := &fixture{dsn: c.DSN(name), vault: newVault()}
 	f.Directory = f.another(t, -1)
 	for range 20 {
-		for range 3 { // the driver itself asks a connection that it uses for the second time
+		for range 3 { // the driver checks a connection only when it uses it for the second time
 			if err := f.Trail().Append(t.Context(), audit.Entry{Action: audit.TranscriptRead}); err != nil {
 				t.Fatal(err)
 			}

@@ -19,8 +19,8 @@ type querier interface {
 
 // loadSnapshot reads all records as of one moment.
 func (d *Directory) loadSnapshot(ctx context.Context) (*Snapshot, error) {
-	// Several reads, one view. On SQLite a read-only transaction must not ask
-	// for the write lock, which the pool's transactions do, so BEGIN is spelled out.
+	// One transaction lets several reads see the same moment. On SQLite a read-only transaction
+	// must not ask for the write lock, as the pool's transactions do, so BEGIN is written out.
 	conn, err := d.db.Reader().Conn(ctx)
 	if err != nil {
 		return nil, d.db.Note(err)
@@ -33,7 +33,7 @@ func (d *Directory) loadSnapshot(ctx context.Context) (*Snapshot, error) {
 	if _, err := conn.ExecContext(ctx, begin); err != nil {
 		return nil, d.db.Note(err)
 	}
-	// A clean-up that must happen also when ctx has ended.
+	// The transaction must be ended even when ctx has ended.
 	defer func() { _, _ = conn.ExecContext(context.WithoutCancel(ctx), `ROLLBACK`) }()
 	return readSnapshot(ctx, conn)
 }
@@ -85,7 +85,7 @@ func errFirst(steps ...func() error) error {
 	return nil
 }
 
-// load reads the rows of one kind; more receives the columns after the record.
+// load reads the rows of one kind. The columns after the record are scanned into more.
 func load[T any](ctx context.Context, q querier, query string, add func(T), more ...any) error {
 	rows, err := q.QueryContext(ctx, query)
 	if err != nil {

@@ -11,11 +11,11 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 )
 
-// Whatever is put, in whichever order: what memory says is what the file says.
+// Whatever is put, in whichever order, the records in memory equal those in the database.
 func TestMemoryIsTheFile(t *testing.T) {
 	f := open(t)
 	other := f.another(t, -1)
-	reader := f.another(t, -1) // never writes, so what it knows it read
+	reader := f.another(t, -1) // reader never writes, so everything it knows was read from the database
 	rapid.Check(t, func(rt *rapid.T) {
 		ctx := t.Context()
 		name := rapid.SampledFrom([]string{"a", "B", "c", "d"})
@@ -35,7 +35,7 @@ func TestMemoryIsTheFile(t *testing.T) {
 			for _, team := range s.Teams() {
 				teams = append(teams, team.ID)
 			}
-			// What is taken or invalid is refused; that must change nothing either.
+			// A name that is taken, or an invalid record, is refused and must change nothing.
 			switch rapid.IntRange(0, 3).Draw(rt, "kind") {
 			case 0:
 				old, _ := s.TeamByName(name.Draw(rt, "old"))
@@ -65,7 +65,7 @@ func TestMemoryIsTheFile(t *testing.T) {
 	})
 }
 
-// describe is everything that a snapshot can be asked.
+// describe returns everything that a snapshot can be asked.
 func describe(s *directory.Snapshot) map[string]any {
 	out := map[string]any{"version": s.Version(), "users": s.Users(), "teams": s.Teams(), "skills": s.Skills(), "services": s.Services()}
 	for _, u := range s.Users() {

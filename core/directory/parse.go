@@ -26,8 +26,8 @@ type source struct {
 	file *ast.File
 }
 
-// at gives file and line of a path such as "users[2].role", or of the nearest
-// part of it that the file has.
+// at returns file and line of a path such as "users[2].role", or of the longest part of the path
+// that the file has.
 func (s *source) at(path string) string {
 	if s == nil {
 		return path
@@ -57,7 +57,7 @@ type RecordError struct {
 
 func (e *RecordError) Error() string { return e.Where + ": " + e.Err.Error() }
 
-// Unwrap gives the reason.
+// Unwrap returns the reason.
 func (e *RecordError) Unwrap() error { return e.Err }
 
 // ParseRecords reads records.yaml strictly: unknown keys, repeated keys and
@@ -69,7 +69,7 @@ func ParseRecords(text []byte, name string) (Records, error) {
 	return ParseRecordsEnv(text, name, os.LookupEnv)
 }
 
-// ParseRecordsEnv is ParseRecords with another environment than the process's.
+// ParseRecordsEnv is ParseRecords with lookup in place of the process's environment.
 func ParseRecordsEnv(text []byte, name string, lookup func(string) (string, bool)) (Records, error) {
 	var r Records
 	if len(text) > maxRecords {
@@ -102,13 +102,13 @@ func decode(text []byte, r *Records) (file *ast.File, err error) {
 	}
 	err = yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(r)
 	if errors.Is(err, io.EOF) {
-		err = nil // an empty file names nothing
+		err = nil // an empty file has no records, which is no error
 	}
 	return file, err
 }
 
-// yamlError puts file and line before what the parser says, without the
-// lines of source around it: they may hold secrets.
+// yamlError adds file and line to what the parser says, and leaves out the lines of source, which
+// may hold secrets.
 func yamlError(name string, err error) error {
 	var ye yaml.Error
 	if errors.As(err, &ye) && ye.GetToken() != nil {
@@ -117,7 +117,7 @@ func yamlError(name string, err error) error {
 	return fmt.Errorf("%s: %s", name, yaml.FormatError(err, false, false))
 }
 
-// resolve fetches all secrets and turns the _file names into plain ones.
+// resolve fetches all secrets, and removes _file from the names of those that were read from files.
 func (r *Records) resolve(dir string, lookup func(string) (string, bool)) error {
 	var errs []error
 	get := func(path string, s Secret) Secret {

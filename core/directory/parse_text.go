@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// ErrSecretPlace: records from a request name a file or variable for a secret.
+// ErrSecretPlace: records from a request name a file or an environment variable for a secret.
 var ErrSecretPlace = errors.New("a secret must stand in the text: files and variables of the server are not read for a request")
 
 // ParseRecordsText is ParseRecords for text that may not read the server's
@@ -44,5 +44,5 @@ func ParseRecordsText(text []byte, name string) (Records, error) {
 	return r, nil
 }
 
-// elsewhere reports whether the secret is to be fetched from somewhere.
+// elsewhere reports whether the secret must be fetched from a file or variable.
 func (s Secret) elsewhere() bool { return s.file != "" || s.env != "" }

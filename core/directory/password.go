@@ -16,7 +16,7 @@ import (
 // Limits of passwords (OWASP ASVS 5.0, 6.2.1 and 6.2.9).
 const (
 	MinPassword = 8   // characters
-	MaxPassword = 256 // bytes; longer ones would only burn time
+	MaxPassword = 256 // bytes; hashing a longer one would only cost time
 )
 
 // ErrPassword: a password is too short, too long or not UTF-8.
@@ -28,8 +28,8 @@ func passwordParams() *argon2id.Params {
 	return &argon2id.Params{Memory: 19 * 1024, Iterations: 2, Parallelism: 1, SaltLength: 16, KeyLength: 32}
 }
 
-// HashPassword makes the stored form of a password. It takes tens of
-// milliseconds and 19 MiB: bound how many run at once.
+// HashPassword makes the stored form of a password. It takes tens of milliseconds and 19 MiB, so
+// callers must bound how many run at once.
 func HashPassword(password string) (string, error) {
 	if !utf8.ValidString(password) || utf8.RuneCountInString(password) < MinPassword || len(password) > MaxPassword {
 		return "", ErrPassword
@@ -51,9 +51,9 @@ func CheckPassword(password, hash string) (bool, error) {
 	return ok, nil
 }
 
-// SetPassword gives a user a new password and revokes all sessions but one
-// (PR23; zero: all of them). That one must not have been revoked meanwhile, by
-// a password that somebody else set: ErrNotFound.
+// SetPassword gives a user a new password and revokes all sessions but keep (PR23; zero: all of
+// them). It fails with ErrNotFound when keep was revoked meanwhile, since somebody else may have
+// set a password.
 func (d *Directory) SetPassword(ctx context.Context, user conversation.AgentID, password string, keep sessions.ID) error {
 	hash, err := HashPassword(password)
 	if err != nil {
@@ -88,7 +88,8 @@ func (e *editor) setHash(user conversation.AgentID, hash string, keep sessions.I
 	return nil
 }
 
-// revokeSessions ends all sessions of a user but one (zero: all), with the change.
+// revokeSessions ends all sessions of a user but keep (zero: all), in the transaction of the
+// change.
 func (e *editor) revokeSessions(user conversation.AgentID, keep sessions.ID) error {
 	return sessions.RevokeUser(e.ctx, e.tx, user, keep, e.d.now())
 }

@@ -24,16 +24,15 @@ func (d *Directory) PutUser(ctx context.Context, u User) (User, error) {
 	return u, err
 }
 
-// ChangeUser changes what is stored of one login, and with a password (not "")
-// that too, ending all sessions: both at once, or neither. It returns what it
-// changed. change gets the user as stored, or one with the login alone and known
-// false, and returns the user wanted; its error ends the call and changes nothing.
-// Further errors: those of PutUser, ErrPassword.
+// ChangeUser changes the stored user with a login and, when password is not "", sets the password
+// and ends all sessions: all of it, or nothing. It returns what it changed. change gets the user as
+// stored, or one with only the login and known false, and returns the user as it should be; an
+// error of change ends the call and changes nothing. Further errors: those of PutUser, ErrPassword.
 func (d *Directory) ChangeUser(ctx context.Context, login, password string, change func(u User, known bool) (User, error)) ([]Change, error) {
 	hash := ""
 	if password != "" {
 		var err error
-		if hash, err = HashPassword(password); err != nil { // slow on purpose: not while others wait to write
+		if hash, err = HashPassword(password); err != nil { // hashing is slow on purpose, so it is done before other writers have to wait
 			return nil, err
 		}
 	}
@@ -90,8 +89,8 @@ func (d *Directory) PutAccount(ctx context.Context, a Account, secrets map[strin
 	return a, err
 }
 
-// Secrets opens the secrets of an account; none is an empty map. They must
-// not reach a log.
+// Secrets opens the secrets of an account; the map is empty when there are none. They must not
+// reach a log.
 func (d *Directory) Secrets(ctx context.Context, id conversation.AccountID) (map[string]string, error) {
 	out, _, err := d.secrets(ctx, d.db.Reader(), id)
 	if err != nil {
@@ -214,13 +213,13 @@ func (e *editor) putSecrets(a Account, secrets map[string]string) error {
 	if err := validateSecrets(secrets); err != nil {
 		return fail("account", err)
 	}
-	// What cannot be opened any more (a lost key store) is replaced.
+	// Secrets that cannot be opened any more (a lost key store) are replaced.
 	old, oldKey, err := e.d.secrets(e.ctx, e.tx, a.ID)
 	if err == nil && maps.Equal(old, secrets) {
 		return nil
 	}
-	// A key of their own each time: what is replaced must not be readable in
-	// an old page or backup. The old key is destroyed once this is durable.
+	// New secrets get a new data key each time, and the old key is destroyed once the change is
+	// durable: replaced secrets must not be readable in an old page or backup.
 	var keyID int64
 	var sealed []byte
 	if len(secrets) > 0 {
@@ -256,7 +255,7 @@ func (e *editor) putSecrets(a Account, secrets map[string]string) error {
 	return nil
 }
 
-// record is what every kind can do with itself.
+// record is what the records of every kind can do.
 type record[T any] interface {
 	*T
 	normalise()

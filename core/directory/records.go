@@ -12,10 +12,9 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// Records is a set of records that refer to each other by name, as in
-// records.yaml. Applying it makes what it names as it says; what it does not
-// name stays. Within a named record the fields left out take their defaults,
-// but passwords and secrets left out stay as they are.
+// Records is a set of records that refer to each other by name, as in records.yaml. Applying it
+// makes the named records as it says; other records stay. Fields that a named record leaves out
+// take their defaults, except passwords and secrets, which stay as they are.
 type Records struct {
 	Skills   []SkillRecord   `yaml:"skills,omitempty"`
 	Teams    []TeamRecord    `yaml:"teams,omitempty"`
@@ -24,7 +23,7 @@ type Records struct {
 	Accounts []AccountRecord `yaml:"accounts,omitempty"`
 	Contacts []ContactRecord `yaml:"contacts,omitempty"`
 
-	source *source // where it was read; nil when made in Go
+	source *source // where the records were read; nil when they were made in Go
 }
 
 // SkillRecord is a Skill.
@@ -68,14 +67,13 @@ type ServiceRecord struct {
 	Users        []string      `yaml:"users,omitempty"` // logins
 	Rules        RulesRecord   `yaml:"rules,omitempty"`
 	Dispositions []Disposition `yaml:"dispositions,omitempty"`
-	Features     *[]string     `yaml:"features,omitempty"` // nil: DefaultFeatures
+	Features     *[]string     `yaml:"features,omitempty"` // features; nil: DefaultFeatures
 	Texts        Texts         `yaml:"texts,omitempty"`
 }
 
-// RulesRecord is conversation.Rules; nil fields take DefaultRules (a nil
-// inactivity_warn half of an inactivity_end that is not after that), and a
-// duration of 0s switches its rule off. A wrapup_limit of "unlimited" grants
-// after-call work without a limit.
+// RulesRecord is conversation.Rules. Nil fields take DefaultRules; when inactivity_end is not after
+// the default inactivity_warn, a nil inactivity_warn becomes half of inactivity_end. A duration of
+// 0s switches its rule off. A wrapup_limit of "unlimited" grants after-call work without a limit.
 type RulesRecord struct {
 	OfferTimeout      *Duration `yaml:"offer_timeout,omitempty"`
 	InactivityWarn    *Duration `yaml:"inactivity_warn,omitempty"`
@@ -100,15 +98,15 @@ type AccountRecord struct {
 	Service  string         `yaml:"service,omitempty"` // name
 	User     string         `yaml:"user,omitempty"`    // login
 	Settings map[string]any `yaml:"settings,omitempty"`
-	// Secrets by name. A name ending in _file gives the path of a file that
-	// holds the secret of the name before it. Nil leaves all unchanged.
+	// Secrets by name. When a name ends in _file, the value is the path of a file that holds the
+	// secret of the name before _file. Nil leaves all secrets unchanged.
 	Secrets map[string]Secret `yaml:"secrets,omitempty"`
 	Inbound InboundMode       `yaml:"inbound,omitempty"` // "" means new
 	Files   FileLimits        `yaml:"files,omitempty"`
 	Enabled *bool             `yaml:"enabled,omitempty"` // nil: true
 }
 
-// ContactRecord is a Contact, found by its addresses: it must have one.
+// ContactRecord is a Contact. It is found by its addresses, of which it must have at least one.
 type ContactRecord struct {
 	Name       string            `yaml:"name,omitempty"`
 	FirstName  string            `yaml:"first_name,omitempty"`
@@ -136,15 +134,15 @@ func (d *Duration) UnmarshalYAML(n ast.Node) error {
 	return nil
 }
 
-// Secret is a secret or where it is to be found. It prints as a mask. In YAML:
-// a string, {file: PATH} or {env: NAME}.
+// Secret is a secret, or the place where it is to be found. It prints as a mask. In YAML: a string,
+// {file: PATH} or {env: NAME}.
 type Secret struct {
 	value string
 	file  string
 	env   string
 }
 
-// NewSecret holds a secret itself.
+// NewSecret makes a Secret from its value.
 func NewSecret(value string) Secret { return Secret{value: value} }
 
 // String is a mask, also for logs.
@@ -192,7 +190,7 @@ func (s *Secret) UnmarshalYAML(n ast.Node) error {
 	return nil
 }
 
-// resolve replaces a place by what is found there. Relative paths start at dir.
+// resolve returns the secret that is found at the Secret's place. Relative paths start at dir.
 func (s Secret) resolve(dir string, lookup func(string) (string, bool)) (Secret, error) {
 	switch {
 	case s.file != "":

@@ -10,8 +10,8 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 )
 
-// Every duration of a service's rules can be left at its default, switched off and set
-// in a records file, and is so in what is stored.
+// Every duration of a service's rules can be left at its default, switched off, or set in a records
+// file, and the stored rules keep the difference.
 func TestEveryDurationHasThreeMeanings(t *testing.T) {
 	f := open(t)
 	rules := func(yaml string) reflect.Value {
@@ -40,7 +40,7 @@ func TestEveryDurationHasThreeMeanings(t *testing.T) {
 		name := strings.Split(field.Tag.Get("json"), ",")[0]
 		for value, want := range map[string]int64{"": defaults.Field(i).Int(), "0s": 0, "1m": 60_000} {
 			if value == "0s" && (name == "inactivity_warn" || name == "parked_end") {
-				want = -1 // 0 is what earlier versions stored: half of the end, the default
+				want = -1 // earlier versions stored 0 for the default, half of the end
 			}
 			yaml := fmt.Sprintf("%s: %s", name, value)
 			if value == "" {
@@ -65,8 +65,8 @@ func TestEveryDurationHasThreeMeanings(t *testing.T) {
 	}
 }
 
-// What versions before stored keeps its meaning and shows it: a zero inactivity_warn
-// was half of the end, and rules without parked_end get the default.
+// Rules that earlier versions stored keep their meaning and now show it: a zero inactivity_warn was
+// half of the end, and rules without parked_end get the default.
 func TestStoredRulesOfEarlierVersions(t *testing.T) {
 	for _, c := range []struct {
 		stored string

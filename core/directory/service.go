@@ -19,12 +19,12 @@ const (
 	FeatureFlag   = "flag"   // SPEC H1
 )
 
-// DefaultFeatures are what a service gets that names none.
+// DefaultFeatures are the features of a service that names none.
 func DefaultFeatures() []string {
 	return []string{FeatureFiles, FeatureFlag, FeatureLinks, FeaturePage, FeatureRead, FeatureTyping}
 }
 
-// DefaultRules are a service's rules where it does not say otherwise.
+// DefaultRules are the rules of a service that says nothing else.
 func DefaultRules() conversation.Rules {
 	return conversation.Rules{
 		OfferTimeout:   30_000,
@@ -42,14 +42,15 @@ func DefaultRules() conversation.Rules {
 type Service struct {
 	ID   conversation.ServiceID `json:"id"`
 	Name string                 `json:"name"`
-	// Skills are what an agent must all have, sorted. Rules.Skills is made of them.
+	// Skills are the skills that an agent must have, all of them, sorted. Rules.Skills is made from
+	// them.
 	Skills       []string           `json:"skills,omitempty"`
 	Rules        conversation.Rules `json:"rules"`
 	Dispositions []Disposition      `json:"dispositions,omitempty"`
 	Features     []string           `json:"features,omitempty"` // sorted
 	Texts        Texts              `json:"texts,omitzero"`
-	// Teams and Users serve it: who is in one of the teams or named, and has
-	// the skills.
+	// Teams and Users are the agents who serve the service: those in one of the teams and those
+	// named, if they have the skills.
 	Teams []conversation.TeamID  `json:"teams,omitempty"`
 	Users []conversation.AgentID `json:"users,omitempty"`
 }
@@ -63,7 +64,7 @@ type Disposition struct {
 	Name string `json:"name" yaml:"name"`
 }
 
-// Texts are what the system says to customers. An empty one is not said.
+// Texts are what the system says to customers. An empty text is not sent.
 type Texts struct {
 	InactivityWarning string `json:"inactivity_warning,omitempty" yaml:"inactivity_warning,omitempty"` // SPEC Q1
 }

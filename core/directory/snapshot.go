@@ -8,9 +8,8 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// Snapshot is every record that is read often, as of one version. It is
-// immutable and safe for concurrent use; slices and maps inside what it
-// returns are shared and must not be changed.
+// Snapshot holds all records that are read often, as of one version. It is immutable and safe for
+// concurrent use; slices and maps in its answers are shared and must not be changed.
 type Snapshot struct {
 	version  int64
 	users    index[conversation.AgentID, User]
@@ -25,7 +24,7 @@ type Snapshot struct {
 
 // index finds records of one kind by id and by name.
 type index[K comparable, T any] struct {
-	list   []T // by name
+	list   []T // ordered by name
 	byID   map[K]int
 	byName map[string]int
 }
@@ -50,7 +49,7 @@ func (x *index[K, T]) clone() index[K, T] {
 	return index[K, T]{list: slices.Clone(x.list), byID: maps.Clone(x.byID), byName: maps.Clone(x.byName)}
 }
 
-// put adds or replaces a record; the list is in order again after sort.
+// put adds or replaces a record; the list is ordered again only by sort.
 func (x *index[K, T]) put(id K, oldName, name string, rec T) {
 	if x.byID == nil {
 		x.byID, x.byName = map[K]int{}, map[string]int{}
@@ -103,7 +102,7 @@ func cloneMap[K comparable, V any](m map[K]V) map[K]V {
 	return out
 }
 
-// finish orders the records and works out who serves what.
+// finish orders the records and computes which users serve which services.
 func (s *Snapshot) finish() {
 	s.users.sort(userKey)
 	s.teams.sort(teamKey)

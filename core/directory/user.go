@@ -9,7 +9,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// Role is how far a user's rights go; each role includes the ones before it.
+// Role is how far a user's rights go; each role includes the roles before it.
 type Role string
 
 // Roles.
@@ -19,8 +19,7 @@ const (
 	RoleAdmin      Role = "admin"
 )
 
-// Includes reports whether r may do what needs the role other. An unknown
-// role includes nothing.
+// Includes reports whether r may do what requires the role other. An unknown role includes nothing.
 func (r Role) Includes(other Role) bool {
 	return r.rank() >= other.rank() && r.rank() > 0 && other.rank() > 0
 }
@@ -68,13 +67,13 @@ func (u User) Has(privilege string) bool { return slices.Contains(u.Privileges, 
 
 // Capacity says how much an agent can handle at once (SPEC A18).
 type Capacity struct {
-	// Percent is the whole capacity, of which each conversation takes the share
-	// of its service's rules. 0 means 100; more lets the agent take more than others.
+	// Percent is the agent's whole capacity, of which each conversation takes the share that its
+	// service's rules say. 0 means 100; with a higher value the agent takes more than others.
 	Percent int `json:"percent,omitempty"`
-	// Max bounds the number of conversations per medium ("chat", "voice" ...: the
-	// rules' Medium), after-call work and what is being offered included. A medium that is
-	// missing is bounded by Percent only, 0 lets none of it be offered. Invitations by
-	// colleagues come all the same (T6).
+	// Max bounds the number of conversations per medium ("chat", "voice" ...: the rules' Medium),
+	// counting after-call work and the offer that is being presented. A medium that is not listed
+	// is bounded by Percent only; 0 means that none of the medium is offered. Invitations by
+	// colleagues are not bounded (T6).
 	Max map[string]int `json:"max,omitempty"`
 }
 
@@ -84,7 +83,7 @@ type Team struct {
 	Name string              `json:"name"`
 }
 
-// Skill is something that agents can and services need. Its name is its key.
+// Skill is something that agents can do and services require. Its name is its key.
 type Skill struct {
 	Name  string `json:"name"` // lower case; letters, digits, . _ -
 	Title string `json:"title,omitempty"`

@@ -7,8 +7,8 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 )
 
-// PR23: a new password and a new role of one command come together, so that what
-// is open ends as revoked; a command that fails at one of them changes neither.
+// PR23: a new password and a new role in one command take effect together, and open sessions end as
+// revoked; a command that fails at either of them changes neither.
 func TestChangeUserAtOnce(t *testing.T) {
 	f := open(t)
 	ctx := t.Context()

@@ -28,8 +28,8 @@ var (
 	ErrFull = database.ErrFull
 	// ErrFailed: the store reported an I/O error (PR17).
 	ErrFailed = database.ErrFailed
-	// ErrUnavailable: the database server cannot be reached or does not answer
-	// in time. The change may have been made all the same.
+	// ErrUnavailable: the database server cannot be reached or does not answer in time. The change
+	// may have been made nevertheless.
 	ErrUnavailable = database.ErrUnavailable
 )
 
@@ -73,7 +73,7 @@ func (f *faults) check(ok bool, path, problem string) {
 	}
 }
 
-// label checks a name for people: one line, at most 100 characters.
+// label checks a name that people read: one line, at most 100 characters.
 func (f *faults) label(path, s string, needed bool) {
 	switch {
 	case needed && strings.TrimSpace(s) == "":

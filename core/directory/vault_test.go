@@ -11,13 +11,13 @@ import (
 	"sync"
 )
 
-// memVault is a vault in memory with real sealing.
+// memVault is a vault in memory that really seals.
 type memVault struct {
 	mu   sync.Mutex
 	root [32]byte
 	keys map[int64]cipher.AEAD
 	last int64
-	err  error // what Assign answers, when set
+	err  error // error that Assign returns, when set
 }
 
 func newVault() *memVault {

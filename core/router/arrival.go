@@ -18,15 +18,15 @@ type arrival struct {
 	from     order.Item
 	to       target
 	done     func(plugin.Ack)
-	n        uint64 // place in the thread
+	n        uint64 // number of the arrival on its thread, which keeps its order
 	attempts int
 }
 
-// target is what an account says of the conversations that begin on it. It is kept with
-// every arrival, so it holds no more than that.
+// target is what an account says of the conversations that begin on it. Every arrival carries a
+// target, so it holds no more than that.
 type target struct {
 	service conversation.ServiceID
-	user    conversation.AgentID // where service is zero; both zero: the account takes none
+	user    conversation.AgentID // set when service is zero; both zero: the account takes no conversations
 	ignores bool                 // a message begins no conversation (N7)
 }
 

@@ -12,25 +12,25 @@ import (
 	"github.com/parley-gateway/parley/core/database"
 )
 
-// ID names a login session. It is not the token and opens nothing.
+// ID names a login session. It is not the token, and nobody can log in with it.
 type ID [16]byte
 
 // String is the id in hex.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
-// Session is a login. The token itself is never stored, only its SHA-256.
+// Session is one login. The token itself is never stored, only its SHA-256.
 type Session struct {
 	ID        ID
 	TokenHash [32]byte
 	User      conversation.AgentID
-	Bearer    bool // a non-browser client's
+	Bearer    bool // the session belongs to a client that is no browser
 	CreatedAt time.Time
 	SeenAt    time.Time
-	ExpiresAt time.Time // absolute limit
+	ExpiresAt time.Time // the session ends at this time even if it is used
 	RevokedAt time.Time // zero: not revoked
 }
 
-// ErrNotFound: no such session, or a user whose password is another by now.
+// ErrNotFound: no such session, or the user's password has been changed.
 var ErrNotFound = errors.New("sessions: not found")
 
 // Store keeps the sessions. Safe for concurrent use.
@@ -39,14 +39,14 @@ type Store struct {
 	now func() time.Time
 }
 
-// New makes a Store over an open handle, which stays the caller's to close. now is
-// the installation's time, by which sessions are revoked.
+// New makes a Store over an open database, which the caller must close. now is the installation's
+// time, by which sessions are revoked.
 func New(db *database.DB, now func() time.Time) *Store { return &Store{db: db, now: now} }
 
-// Add stores a new session, durable on return, of a user whose stored
-// password is the one that was checked: hash. ErrNotFound when it no longer is.
-// A new password ends the sessions that are there, so none may come after it
-// by the old one (PR23).
+// Add stores a new session and is durable on return. hash is the stored password against which the
+// login was checked. Add fails with ErrNotFound when the user's stored password is another one by
+// now: a new password ends the existing sessions, so no session may be added after it with the old
+// password (PR23).
 func (s *Store) Add(ctx context.Context, add Session, hash string) error {
 	err := s.db.Write(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, `INSERT INTO sessions (id, token_hash, user_id, bearer, created_at, seen_at, expires_at)
@@ -88,7 +88,7 @@ FROM sessions WHERE token_hash = $1`, hash[:]).Scan(&id, &found.User, &found.Bea
 	return found, nil
 }
 
-// Touch moves the last use of sessions forward.
+// Touch records the last use of sessions; a time before the recorded one changes nothing.
 func (s *Store) Touch(ctx context.Context, seen map[ID]time.Time) error {
 	if len(seen) == 0 {
 		return nil
@@ -120,16 +120,17 @@ func (s *Store) Revoke(ctx context.Context, id ID) error {
 	return nil
 }
 
-// RevokeUser ends, within a transaction of the handle's Write, all sessions of a
-// user but one (zero: all) as of at, so that they end together with what ends them.
+// RevokeUser ends all sessions of a user but keep (zero: all), with at as the time of their end. It
+// runs within a transaction of database.DB's Write, so that the sessions end together with the
+// change that makes them end.
 func RevokeUser(ctx context.Context, tx *sql.Tx, user conversation.AgentID, keep ID, at time.Time) error {
 	_, err := tx.ExecContext(ctx, `UPDATE sessions SET revoked_at = $1 WHERE user_id = $2 AND revoked_at = 0 AND id <> $3`,
 		at.UnixMilli(), user, keep[:])
 	return err
 }
 
-// Unrevoked reports, within a transaction, whether a user has this session and it
-// was not revoked.
+// Unrevoked reports, within a transaction, whether a user has this session and it has not been
+// revoked.
 func Unrevoked(ctx context.Context, tx *sql.Tx, user conversation.AgentID, id ID) (bool, error) {
 	var revoked int64
 	err := tx.QueryRowContext(ctx, `SELECT revoked_at FROM sessions WHERE id = $1 AND user_id = $2`, id[:], user).Scan(&revoked)

@@ -100,7 +100,8 @@ func TestSessions(t *testing.T) {
 	if diff := cmp.Diff(map[sessions.ID]bool{one.ID: true, two.ID: true}, revoked()); diff != "" {
 		t.Errorf("after a new password (-want +got):\n%s", diff)
 	}
-	// PR23: nothing that was allowed by the old password comes after the new one.
+	// PR23: no session that was checked against the old password may be added after the new
+	// password.
 	late := sessions.Session{ID: sessions.ID{9}, TokenHash: [32]byte{9}, User: ana.ID, CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(time.Hour)}
 	if err := f.Add(ctx, late, ""); !errors.Is(err, sessions.ErrNotFound) {
 		t.Errorf("a session by the old password: got %v, want ErrNotFound", err)
