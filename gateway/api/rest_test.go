@@ -388,9 +388,10 @@ func TestLogin(t *testing.T) {
 // TestPasswordEndsSockets (PR23): a new password ends the user's other sessions and their sockets.
 func TestLoginWaits(t *testing.T) {
 	var strict *auth.Auth
+	began := time.Now() // the clock stands: waits get no shorter while a slow machine hashes passwords
 	h := newHouse(t, func(o *api.Options) {
 		var err error
-		strict, err = auth.New(t.Context(), auth.Options{Directory: o.Directory, Sessions: sessions.New(o.Directory.Database(), time.Now), Trail: o.Directory.Trail(), SameOrigin: gateway.SameOrigin, PairBurst: 2})
+		strict, err = auth.New(t.Context(), auth.Options{Now: func() time.Time { return began }, Directory: o.Directory, Sessions: sessions.New(o.Directory.Database(), time.Now), Trail: o.Directory.Trail(), SameOrigin: gateway.SameOrigin, PairBurst: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
