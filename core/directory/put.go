@@ -140,7 +140,8 @@ ON CONFLICT (id) DO UPDATE SET name = excluded.name, record = excluded.record`,
 	if err != nil {
 		return u, err
 	}
-	if u.Disabled && !old.Disabled {
+	// Also when the user is enabled again: a login that met the disabling has left a session.
+	if u.Disabled != old.Disabled {
 		return u, e.revokeSessions(u.ID, sessions.ID{})
 	}
 	return u, nil

@@ -117,6 +117,16 @@ func TestSessions(t *testing.T) {
 	if got := revoked(); len(got) != 4 {
 		t.Errorf("after disabling: %d revoked, want all 4", len(got))
 	}
+	// A login that met the disabling opens nothing when the user is enabled again (PR23).
+	late.ID, late.TokenHash = sessions.ID{10}, [32]byte{10}
+	if err := f.Add(ctx, late, d.Snapshot().PasswordHash(ana.ID)); err != nil {
+		t.Errorf("a session beside the disabling: %v", err)
+	}
+	ana.Disabled = false
+	put(ana)
+	if got := revoked(); !got[late.ID] {
+		t.Error("enabling the user gave a session back that was opened while disabled")
+	}
 	if err := f.Prune(ctx, time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
