@@ -82,8 +82,8 @@ func (s *Service) normalise() {
 	}
 }
 
-// plain spells out what a zero means that does not switch its rule off, so that what
-// is read says what is in effect. Versions before stored such zeros.
+// plain replaces a zero that does not switch its rule off by the value that it stands for, so that
+// rules which are read show what is in effect. Earlier versions stored such zeros.
 func plain(r *conversation.Rules) {
 	if r.InactivityWarn == 0 {
 		if r.InactivityWarn = max(r.InactivityEnd, 0) / 2; r.InactivityWarn == 0 {
@@ -135,7 +135,7 @@ func validateRules(f *faults, r conversation.Rules) {
 		"park_after": r.ParkAfter, "owner_first": r.OwnerFirst, "parked_end": r.ParkedEnd,
 	} {
 		if d == -1 && (name == "inactivity_warn" || name == "wrapup_limit" || name == "parked_end") {
-			continue // no warning; after-call work without limit; no end
+			continue // -1 means no warning, after-call work without limit, or no end
 		}
 		days := conversation.Millis(7)
 		if name == "parked_end" {

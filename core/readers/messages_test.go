@@ -33,7 +33,7 @@ func TestOneMessage(t *testing.T) {
 		id := conversation.NewID[conversation.MessageID]()
 		h.put(conv, &conversation.PageVisited{}, `{"url":"/"}`)
 		h.put(conv, &conversation.MessagePosted{ID: id}, `{"parts":[{"kind":"text","text":"hello"}],"name":"Cora"}`)
-		h.put(conv, &conversation.MessagePosted{ID: id}, "") // its key is lost
+		h.put(conv, &conversation.MessagePosted{ID: id}, "") // without a body, as when its key is lost
 		head, body, err := h.r.Message(ctx, conv, 2)
 		if err != nil {
 			t.Fatal(err)
@@ -65,8 +65,8 @@ func TestAddress(t *testing.T) {
 		h.put(conv, &conversation.Started{}, `{"address":"+491","thread":"t1"}`)
 		h.put(conv, &conversation.PageVisited{}, `{"url":"/"}`)
 		h.put(conv, &conversation.EndpointAdded{}, `{"address":"+492","thread":"t2"}`)
-		h.put(conv, &conversation.EndpointAdded{}, "") // its key is lost
-		for range 2 {                                  // from the log, and from memory
+		h.put(conv, &conversation.EndpointAdded{}, "") // without a body, as when its key is lost
+		for range 2 {                                  // the first time from the log, the second time from memory
 			for i, want := range []conversation.EndpointBody{{Address: "+491", Thread: "t1"}, {Address: "+492", Thread: "t2"}} {
 				if got, err := h.r.Address(ctx, conv, i); err != nil || got != want {
 					t.Errorf("endpoint %d: got %+v, %v, want %+v", i, got, err, want)

@@ -115,8 +115,8 @@ type Auth struct {
 	mu       sync.Mutex
 	live     map[[32]byte]*session      // sessions in memory, by the hash of their token
 	byID     map[sessions.ID][32]byte   // for the sessions in live, the hash of their token
-	watchers map[sessions.ID][]*watcher // those of open sockets
-	revoked  map[sessions.ID]time.Time  // recently revoked, so that a Watch that begins late still hears of it
+	watchers map[sessions.ID][]*watcher // watchers of open sockets, by their session
+	revoked  map[sessions.ID]time.Time  // sessions that were revoked lately, so that a Watch that begins late still learns of it
 	touched  map[sessions.ID]time.Time  // last uses that are not stored yet
 
 	stop context.CancelFunc

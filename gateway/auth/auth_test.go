@@ -373,7 +373,7 @@ func (m meanwhile) SetPassword(ctx context.Context, user conversation.AgentID, p
 	return m.Directory.SetPassword(ctx, user, password, keep)
 }
 
-// meanwhileSessions does the same for sessions.
+// meanwhileSessions is a store of sessions in which happens is called just before auth adds one.
 type meanwhileSessions struct {
 	auth.Sessions
 	happens func()

@@ -211,7 +211,7 @@ func newAuth(t *testing.T, o auth.Options) *auth.Auth {
 	switch d := o.Directory.(type) {
 	case *fake:
 		o.Sessions, o.Trail = d, d
-	case interface { // a real one, or something around it
+	case interface { // a real directory, or a wrapper around one
 		Database() *database.DB
 		Trail() *audit.Trail
 	}:

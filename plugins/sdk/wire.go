@@ -20,7 +20,7 @@ func (Wire) Problems(ps []*pluginv1.ConfigProblem) Problems { return problemsFro
 // Event reads an event that a plugin emitted.
 func (Wire) Event(ev *pluginv1.Event) (Event, error) { return eventFromWire(ev) }
 
-// Emitted makes the message of an event, as Host.Emit does: ErrNotUTF8.
+// Emitted makes the wire message of an event, as Host.Emit does. It fails with ErrNotUTF8.
 func (Wire) Emitted(ev *Event) (*pluginv1.Event, error) { return eventToWire(ev) }
 
 // Send makes a send command.

@@ -32,7 +32,7 @@ type Host struct {
 	version  uint64 // counts changes of the host
 	threads  map[key]*thread
 	ledger   memgateway.Ledger
-	current  *sdk.Event // being committed
+	current  *sdk.Event // the event that is being committed
 	events   []sdk.Event
 	signals  []sdk.Signal
 	statuses []sdk.AccountStatus
@@ -89,7 +89,7 @@ func New(log *slog.Logger, baseURL string) *Host {
 	return h
 }
 
-// Configure says which accounts the plugin has; until then every account is one.
+// Configure says which accounts the plugin has. Until it is called every account is the plugin's.
 func (h *Host) Configure(accounts []sdk.Account) {
 	h.ledger.Configure(sdk.Wire{}.Configure(&sdk.Config{Accounts: accounts}).GetAccounts())
 }
@@ -206,7 +206,8 @@ func (h *Host) UseGrant(token string) (Grant, bool) {
 	return g, ok
 }
 
-// commit has the ledger answer ev, which refuses what the gateway refuses; h.mu is held.
+// commit lets the ledger answer ev; the ledger refuses what the gateway refuses. The caller holds
+// h.mu.
 func (h *Host) commit(ev sdk.Event) (sdk.Ack, error) {
 	if h.ackErr != nil {
 		return sdk.Ack{}, h.ackErr
@@ -222,7 +223,7 @@ func (h *Host) commit(ev sdk.Event) (sdk.Ack, error) {
 		return sdk.Ack{}, &sdk.RefusedError{Code: ack.GetCode()}
 	case pluginv1.AckStatus_ACK_STATUS_COMMITTED:
 		h.events = append(h.events, ev)
-	default: // a duplicate
+	default: // a duplicate gets no new record
 	}
 	return sdk.Ack{
 		Duplicate:    ack.GetStatus() == pluginv1.AckStatus_ACK_STATUS_DUPLICATE,
@@ -230,7 +231,8 @@ func (h *Host) commit(ev sdk.Event) (sdk.Ack, error) {
 	}, nil
 }
 
-// write writes the current event into its conversation and returns the last seq; h.mu is held.
+// write writes the current event into its conversation and returns the seq of the last record. The
+// caller holds h.mu.
 func (h *Host) write(in *memgateway.Conversation, _ *pluginv1.Event) uint64 {
 	ev := h.current
 	t := h.thread(ev.Account, ev.Thread)

@@ -11,8 +11,8 @@ import (
 	"github.com/parley-gateway/parley/plugins/webchat/internal/fakehost"
 )
 
-// TestHost runs the suite of the hosts of plugins against the web chat's double, as
-// far as events go: it is met through the SDK.
+// TestHost runs the suite of the hosts of plugins against the web chat's double. The double is
+// reached through the SDK, so only the suite's cases of events run.
 func TestHost(t *testing.T) {
 	hosttest.Run(t, func(t *testing.T, _ *hosttest.Plugin) *hosttest.Host {
 		t.Helper()
