@@ -1,5 +1,7 @@
 package conversation
 
+import "encoding/json"
+
 // The shapes of sealed bodies. They hold what may identify or quote a person;
 // Decide never reads them. All are JSON objects; absent fields mean "not known".
 
@@ -69,6 +71,11 @@ type NameBody struct {
 // NoticeBody is a text that the system shows to both sides.
 type NoticeBody struct {
 	Text string `json:"text"`
+}
+
+// PanelBody is what a tool shows agents: blocks that the desktop draws.
+type PanelBody struct {
+	Blocks json.RawMessage `json:"blocks"` // a JSON array, as the plugin gave it
 }
 
 // WrapupBody is what the agent noted during after-call work.

@@ -15,6 +15,10 @@ func (s *State) Clone() *State {
 	for i := range c.Requests {
 		c.Requests[i].DeclinedBy = slices.Clone(c.Requests[i].DeclinedBy)
 	}
+	c.Sessions = slices.Clone(s.Sessions)
+	for i := range c.Sessions {
+		c.Sessions[i].Legs = slices.Clone(c.Sessions[i].Legs)
+	}
 	if s.Parking != nil {
 		p := *s.Parking
 		c.Parking = &p

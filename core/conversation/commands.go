@@ -205,7 +205,8 @@ type Leave struct {
 // Requeue takes out an agent who is gone (A20). Unless others go on with the conversation it is
 // queued again with its waiting time kept. An exchange of a store-and-forward channel, or without a
 // service, is parked with that agent instead. An agent's after-call work is ended. A call stays
-// with the node that carries its media, so the caller sends no Requeue for calls.
+// with the node that carries its media: while one is active and nobody else goes on with the
+// conversation, ErrCallActive.
 type Requeue struct {
 	Agent   AgentID
 	Cause   Cause // connection or logout
@@ -239,6 +240,54 @@ type Flag struct {
 type End struct {
 	By    Author
 	Cause Cause
+}
+
+// RequestSession asks for a call or a tool. Whether the account may be used, and By
+// may use it, is the caller's to know. The same session asked for again is no event.
+type RequestSession struct {
+	Session  SessionID
+	Kind     SessionKind
+	Plugin   string
+	Account  AccountID
+	Pin      Pin // zero: no process has it yet
+	By       Author
+	For      Author
+	Audience Audience // the widest circle that learns of it
+}
+
+// ChangeSession moves a session forward, or names the process that holds it by now.
+// A state that it has passed is no event and no error.
+type ChangeSession struct {
+	Session SessionID
+	State   SessionState // "": as it is
+	Pin     Pin          // zero: as it is
+}
+
+// EndSession ends a call or a tool.
+type EndSession struct {
+	Session SessionID
+	By      Author
+	Cause   Cause  // "": finished
+	Code    string // the provider's own
+}
+
+// LoseSessions ends all sessions that a process held which is gone: of one plugin
+// instance, or, with no instance named, of a whole node. Others go on, and so does the
+// conversation.
+type LoseSessions struct{ Pin Pin }
+
+// SetLeg tells how a leg of a call is now. News that are older than what is known of
+// the leg are no event and no error.
+type SetLeg struct {
+	Session SessionID
+	Leg     Leg
+}
+
+// ShowPanel gives a tool's panel a new revision; an older one is no event. Body: PanelBody.
+type ShowPanel struct {
+	Session  SessionID
+	Revision uint64
+	Body     json.RawMessage
 }
 
 // Tick carries out whatever is due at now: expired offers, inactivity, wrap-up limits, parking,
@@ -275,3 +324,9 @@ func (Park) command()           {}
 func (Flag) command()           {}
 func (End) command()            {}
 func (Tick) command()           {}
+func (RequestSession) command() {}
+func (ChangeSession) command()  {}
+func (EndSession) command()     {}
+func (LoseSessions) command()   {}
+func (SetLeg) command()         {}
+func (ShowPanel) command()      {}

@@ -41,10 +41,12 @@ func (s *State) nextDue() due {
 	}
 	if s.Phase == PhaseOpen {
 		s.dueRequests(note)
-		if !s.AttendedAt.IsZero() {
-			s.dueIdle(note)
+		if !s.CallActive() { // else the customer is on the phone, however little is written
+			if !s.AttendedAt.IsZero() {
+				s.dueIdle(note)
+			}
+			s.dueParkedEnd(note)
 		}
-		s.dueParkedEnd(note)
 	}
 	if s.Phase == PhaseOpen || s.Phase == PhaseEnded {
 		for i := range s.Participants {

@@ -76,6 +76,8 @@ func (d *decision) run(cmd Command) error {
 		return d.settle(c)
 	case Requeue:
 		return d.requeue(c)
+	case LoseSessions:
+		return d.loseSessions(c)
 	}
 	if d.s.Phase != PhaseOpen {
 		return d.s.endedFor(authorOf(cmd))
@@ -116,6 +118,23 @@ func (d *decision) run(cmd Command) error {
 	case End:
 		return d.endBy(c)
 	}
+	return d.session(cmd)
+}
+
+// session carries out the commands that concern calls and tools.
+func (d *decision) session(cmd Command) error {
+	switch c := cmd.(type) {
+	case RequestSession:
+		return d.requestSession(c)
+	case ChangeSession:
+		return d.changeSession(c)
+	case EndSession:
+		return d.endSession(c)
+	case SetLeg:
+		return d.setLeg(c)
+	case ShowPanel:
+		return d.showPanel(c)
+	}
 	return fmt.Errorf("%w: unknown command %T", ErrInvalid, cmd)
 }
 
@@ -131,6 +150,10 @@ func authorOf(cmd Command) (a AgentID) {
 		return c.By
 	case Flag:
 		return c.By
+	case RequestSession:
+		return c.By.Agent
+	case EndSession:
+		return c.By.Agent
 	}
 	return a
 }

@@ -143,6 +143,8 @@ func (d *decision) requeue(c Requeue) error {
 	case d.othersJoined(c.Agent) || d.queueAsked():
 		d.exit(c.Agent, cause, false)
 		return nil
+	case d.s.CallActive():
+		return ErrCallActive
 	case d.s.Async() || d.s.Service.IsZero():
 		d.setAside(c.Agent, cause)
 		return nil
@@ -171,13 +173,17 @@ func (d *decision) park(c Park) error {
 		d.exit(c.Owner, cause, false)
 		return nil
 	}
+	if d.s.CallActive() {
+		return ErrCallActive
+	}
 	d.setAside(c.Owner, cause)
 	return nil
 }
 
-// setAside parks the conversation: all requests end, and all agents and bots leave.
+// setAside parks the conversation: all requests and tools end, and all agents and bots leave.
 func (d *decision) setAside(owner AgentID, cause Cause) {
 	d.cancelWhere(CauseWithdrawn, anyRequest)
+	d.endSessions(Author{Kind: System}, cause, anySession)
 	d.everybodyOut(cause, false)
 	d.emit(&Parked{Owner: owner, Cause: cause}, nil)
 }

@@ -29,6 +29,7 @@ func (d *decision) end(by Author, cause Cause) {
 		}
 	}
 	d.cancelWhere(why, anyRequest)
+	d.endSessions(by, CauseEnded, anySession)
 	d.emit(&Ended{By: by, Cause: cause}, nil)
 	d.everybodyOut(CauseEnded, true)
 	d.conclude()

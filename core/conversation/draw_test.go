@@ -203,6 +203,36 @@ func drawCommand(t *rapid.T, r *run) conversation.Command {
 		},
 		func() conversation.Command { return conversation.Tick{Warning: json.RawMessage(`{}`)} },
 		func() conversation.Command { return drawStart(t, r) },
+		func() conversation.Command { return drawSession(t) },
+		func() conversation.Command { return drawSession(t) },
+		func() conversation.Command { return drawSession(t) },
 	}
 	return rapid.SampledFrom(cmds).Draw(t, "command")()
+}
+
+// drawSession draws what happens to one of three calls and tools.
+func drawSession(t *rapid.T) conversation.Command {
+	id := session(byte(rapid.IntRange(1, 3).Draw(t, "session")))
+	pin := rapid.SampledFrom([]conversation.Pin{{}, here, {Node: "a"}, {Node: "b", Instance: "voice-2"}}).Draw(t, "pin")
+	switch rapid.IntRange(0, 7).Draw(t, "session's command") {
+	case 0, 1:
+		return conversation.RequestSession{
+			Session: id, Kind: rapid.SampledFrom([]conversation.SessionKind{"call", "tool", "x"}).Draw(t, "kind"), Plugin: "p",
+			By: drawAuthor(t), For: drawAuthor(t), Pin: pin, Audience: conversation.Audience(rapid.IntRange(0, 5).Draw(t, "audience")),
+		}
+	case 2, 3:
+		return conversation.ChangeSession{
+			Session: id, Pin: pin, State: rapid.SampledFrom([]conversation.SessionState{"", "waiting", "active", "active", "x"}).Draw(t, "state"),
+		}
+	case 4:
+		return conversation.EndSession{Session: id, By: drawAuthor(t), Cause: drawCause(t)}
+	case 5:
+		return conversation.LoseSessions{Pin: pin}
+	case 6:
+		return conversation.ShowPanel{Session: id, Revision: uint64(rapid.IntRange(0, 3).Draw(t, "revision")), Body: json.RawMessage(`{}`)}
+	}
+	return conversation.SetLeg{Session: id, Leg: conversation.Leg{
+		ID: leg(byte(rapid.IntRange(0, 2).Draw(t, "leg"))), Party: customer, Kind: conversation.LegSIP,
+		State: rapid.SampledFrom([]conversation.LegState{"ringing", "up", "held", "ended"}).Draw(t, "leg state"), Muted: rapid.Bool().Draw(t, "muted"),
+	}}
 }

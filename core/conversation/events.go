@@ -6,22 +6,6 @@ import (
 	"time"
 )
 
-// Audience is the widest circle that may see an event. The circles are nested: an agent sees what
-// the customer sees, a supervisor what agents see, the audit everything. One event never holds
-// content for two audiences (DESIGN.md 3).
-type Audience uint8
-
-// The circles, widest first.
-const (
-	AudienceCustomer Audience = iota + 1
-	AudienceAgent
-	AudienceSupervisor
-	AudienceAudit
-)
-
-// Sees reports whether a reader of circle a may see an event of circle e.
-func (a Audience) Sees(e Audience) bool { return e <= a }
-
 // Type is an event type, "name/version". Versions are never changed once
 // released; testdata/events keeps one golden of each.
 type Type string
@@ -235,6 +219,8 @@ const (
 	CauseSystem       Cause = "system"
 	CauseBan          Cause = "ban"
 	CauseBot          Cause = "bot"
+	CauseLost         Cause = "lost"   // the process that held a session is gone
+	CauseFailed       Cause = "failed" // the provider's or the plugin's failure
 )
 
 // RoutingRequested asks for an agent to take part. InvitedBy marks an invitation (transfer,

@@ -90,7 +90,7 @@ func TestCode(t *testing.T) {
 
 func TestLastVisibleFollowsTheCircles(t *testing.T) {
 	c := web(t) // started(1) and message(3) are for all, assigned(2) and routing(4) for agents
-	want := [5]uint64{AudienceCustomer: 3, AudienceAgent: 4, AudienceSupervisor: 4, AudienceAudit: 4}
+	want := ByAudience{AudienceCustomer: 3, AudienceBot: 3, AudienceAgent: 4, AudienceSupervisor: 4, AudienceAudit: 4}
 	if c.s.LastVisible != want {
 		t.Fatalf("LastVisible = %v, want %v", c.s.LastVisible, want)
 	}

@@ -140,7 +140,7 @@ func checkBody(t *testing.T, g golden) {
 		TypeStarted: &StartedBody{}, TypeAssigned: &AssignedBody{}, TypeEndpointAdded: &EndpointBody{},
 		TypeCustomerUpdated: &CustomerBody{}, TypePageVisited: &PageBody{}, TypeMessage: &MessageBody{},
 		TypeMessageStatus: &StatusBody{}, TypeParticipantJoined: &NameBody{}, TypeInactivityWarned: &NoticeBody{},
-		TypeWrapupEnded: &WrapupBody{}, TypeConsentChanged: &ConsentBody{},
+		TypeWrapupEnded: &WrapupBody{}, TypeSessionPanel: &PanelBody{}, TypeConsentChanged: &ConsentBody{},
 	}
 	shape, ok := shapes[g.Type]
 	if ok != (g.Body != nil) {
@@ -233,5 +233,15 @@ func story() []Event {
 		{Head: &Concluded{}},
 		{Head: &ConsentChanged{Out: true}, Body: body(`{"keyword":"STOP"}`)},
 		{Head: &MessageSettled{Message: message(1), Outcome: OutcomeResend, By: agent(1)}},
+		{Head: &SessionRequested{
+			Session: session(1), Kind: SessionCall, Plugin: "voice", Account: AccountID{0xac, 15: 2}, Pin: here,
+			By: customer, For: agentAuthor(1), Circle: AudienceCustomer,
+		}},
+		{Head: &SessionChanged{Session: session(1), State: SessionStateActive, Pin: here, Circle: AudienceCustomer}},
+		{Head: &SessionLeg{Session: session(1), Leg: Leg{
+			ID: leg(1), Party: customer, Kind: LegSIP, State: LegEnded, Audio: true, Video: true, Muted: true, Cause: CauseFailed, Code: "486",
+		}}},
+		{Head: &SessionPanel{Session: session(1), Revision: 3}, Body: body(`{"blocks":[{"type":"text","text":"Waiting"}]}`)},
+		{Head: &SessionEnded{Session: session(2), Kind: SessionTool, By: Author{Kind: System}, Cause: CauseLost, Code: "gone", Circle: AudienceAgent}},
 	}
 }

@@ -25,6 +25,8 @@ type (
 	kindRequest      struct{}
 	kindOffer        struct{}
 	kindBlob         struct{}
+	kindSession      struct{}
+	kindLeg          struct{}
 )
 
 // Typed ids, each unique in the whole installation.
@@ -49,6 +51,10 @@ type (
 	RequestID = ID[kindRequest]
 	// OfferID names one presentation of a request to one agent.
 	OfferID = ID[kindOffer]
+	// SessionID names a call or a tool inside a conversation.
+	SessionID = ID[kindSession]
+	// LegID names one party's part in a call.
+	LegID = ID[kindLeg]
 	// BlobID names an attachment.
 	BlobID = ID[kindBlob]
 )

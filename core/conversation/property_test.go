@@ -123,13 +123,19 @@ func (r *run) check(t *rapid.T) {
 			t.Fatalf("parked, and yet handled: %s", row(s))
 		}
 		idle := joined == 0 && len(s.Requests) == 0 // the conversation is parked, or only a bot takes part
-		if _, ok := s.NextDeadline(); idle && wrapup == 0 && ok != (s.Rules.ParkedEnd >= 0) {
+		if s.CallActive() && s.Parking != nil {
+			t.Fatalf("parked, and yet people talk: %s", row(s))
+		}
+		if _, ok := s.NextDeadline(); idle && wrapup == 0 && !s.CallActive() && ok != (s.Rules.ParkedEnd >= 0) {
 			t.Fatalf("nobody attends, and an end to it: %t, with a rule of %d ms: %s", ok, s.Rules.ParkedEnd, row(s))
 		}
 	case conversation.PhaseEnded, conversation.PhaseConcluded:
 		idle := s.EndCause == conversation.CauseInactivity // its owner may still have unread messages in it
 		if joined > 0 || bot || len(s.Requests) > 0 || s.Parking != nil && !idle {
 			t.Fatalf("ended, and yet handled: %s", row(s))
+		}
+		if len(s.Sessions) > 0 {
+			t.Fatalf("ended, and yet a call or a tool goes on: %s", row(s))
 		}
 		if s.Unread != nil && !idle {
 			t.Fatalf("ended, and yet unread: %s", row(s))

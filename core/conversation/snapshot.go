@@ -15,7 +15,8 @@ import (
 // existed are of fold 1.
 //
 // Since fold 2 a message that is accepted or unknown is never dropped from State.Pending.
-const FoldNumber = 2
+// Since fold 3 State.LastVisible says what bots may see, too.
+const FoldNumber = 3
 
 // Errors for a snapshot that was not made by this build's fold.
 var (
@@ -107,20 +108,11 @@ func (h *Ignored) Audience() Audience { return h.audience }
 // ErrUnknownType.
 func UnknownHead(t Type, head []byte) (Head, error) {
 	x := struct {
-		Ignorable bool   `json:"ignorable"`
-		Audience  string `json:"audience"`
-	}{}
+		Ignorable bool     `json:"ignorable"`
+		Audience  Audience `json:"audience"`
+	}{Audience: AudienceAudit}
 	if err := json.Unmarshal(head, &x); err != nil || !x.Ignorable {
 		return nil, fmt.Errorf("%w %q", ErrUnknownType, t)
 	}
-	h := &Ignored{name: t, audience: AudienceAudit}
-	switch x.Audience {
-	case "customer":
-		h.audience = AudienceCustomer
-	case "bot", "agent": // bots read nothing here, so their circle is treated as the agents'
-		h.audience = AudienceAgent
-	case "supervisor":
-		h.audience = AudienceSupervisor
-	}
-	return h, nil
+	return &Ignored{name: t, audience: x.Audience}, nil
 }

@@ -58,7 +58,7 @@ func TestUnknownTypes(t *testing.T) {
 		`{"ignorable":true}`:                         AudienceAudit,
 		`{"ignorable":true,"audience":"supervisor"}`: AudienceSupervisor,
 		`{"ignorable":true,"audience":"agent"}`:      AudienceAgent,
-		`{"ignorable":true,"audience":"bot"}`:        AudienceAgent,
+		`{"ignorable":true,"audience":"bot"}`:        AudienceBot,
 		`{"ignorable":true,"audience":"customer"}`:   AudienceCustomer,
 		`{"ignorable":true,"audience":"everybody"}`:  AudienceAudit,
 	} {

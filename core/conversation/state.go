@@ -122,6 +122,7 @@ type State struct {
 	Flagged      bool             `json:"flagged,omitempty"`
 	Marks        []ReadMark       `json:"marks,omitempty"`
 	Pending      []PendingMessage `json:"pending,omitempty"`
+	Sessions     []Session        `json:"sessions,omitempty"` // calls and tools that have not ended
 
 	// Times from which the inactivity rules count.
 	CustomerAt time.Time `json:"customer_at,omitzero"` // the customer's last activity (Q3)
@@ -137,7 +138,7 @@ type State struct {
 
 	// LastVisible is the last sequence that each audience could see, indexed
 	// by Audience: the `prev` of the next frame (DESIGN.md 3).
-	LastVisible [5]uint64 `json:"last_visible"`
+	LastVisible ByAudience `json:"last_visible"`
 
 	// touched is the customer's last sign of life that has no event; see Touch.
 	touched time.Time

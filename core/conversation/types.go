@@ -8,7 +8,7 @@ import (
 // eventType holds what is the same for all events of one type.
 type eventType struct {
 	new      func() Head // makes an empty head, for decoding
-	audience Audience    // the widest circle that may see such events
+	audience Audience    // the widest circle that may see such events, unless an event names another
 	// row says whether the conversation's row is written in the same append. The few types without
 	// it are those of everyday traffic, which lists do not show: the row then lacks these events,
 	// and a load reads them from the log.
@@ -47,6 +47,11 @@ var types = map[Type]eventType{
 	TypeEnded:             {new: func() Head { return &Ended{} }, audience: AudienceCustomer, row: true},
 	TypeConcluded:         {new: func() Head { return &Concluded{} }, audience: AudienceAgent, row: true},
 	TypeConsentChanged:    {new: func() Head { return &ConsentChanged{} }, audience: AudienceAgent, row: true},
+	TypeSessionRequested:  {new: func() Head { return &SessionRequested{} }, audience: AudienceAgent, row: true},
+	TypeSessionChanged:    {new: func() Head { return &SessionChanged{} }, audience: AudienceAgent, row: true},
+	TypeSessionEnded:      {new: func() Head { return &SessionEnded{} }, audience: AudienceAgent, row: true},
+	TypeSessionLeg:        {new: func() Head { return &SessionLeg{} }, audience: AudienceAgent, row: true},
+	TypeSessionPanel:      {new: func() Head { return &SessionPanel{} }, audience: AudienceAgent},
 	TypeMessageSettled:    {new: func() Head { return &MessageSettled{} }, audience: AudienceAgent},
 }
 

@@ -9,10 +9,11 @@ import (
 )
 
 // TestTypes walks the table of event types: each has a golden file, its constructor makes a head of
-// exactly that type, and its audience is one of the four that types have.
+// exactly that type, and its audience is one of the five that types have.
 func TestTypes(t *testing.T) {
 	quiet := []Type{ // types whose events leave the row unchanged
 		TypeMessage, TypeMessageStatus, TypeMessageSettled, TypeReceipt, TypePageVisited, TypeCustomerUpdated,
+		TypeSessionPanel,
 	}
 	for _, typ := range Types() {
 		if _, err := os.Stat(goldenFile(typ)); err != nil {
@@ -48,7 +49,7 @@ func TestTypes(t *testing.T) {
 func TestCustomersSee(t *testing.T) {
 	want := []Type{
 		TypeEnded, TypeStarted, TypeInactivityOff, TypeInactivityWarned, TypeMessage,
-		TypeParticipantJoined, TypeParticipantLeft, TypeReceipt,
+		TypeParticipantJoined, TypeParticipantLeft, TypeReceipt, TypeSessionRequested, TypeSessionChanged,
 	}
 	var got []Type
 	for _, ev := range story() {

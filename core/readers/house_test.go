@@ -26,7 +26,7 @@ type house struct {
 	broken bool // the log cannot be read
 	reads  int  // how often the log was read
 	log    map[eventlog.StreamID][]eventlog.Record
-	last   map[conversation.ConversationID][5]uint64 // last sequence visible to each audience
+	last   map[conversation.ConversationID]conversation.ByAudience // last sequence visible to each audience
 	tails  map[conversation.ConversationID]*readers.Tail
 	asked  []conversation.ConversationID // conversations for which CatchUp was called
 }
@@ -37,7 +37,7 @@ func inHouse(t *testing.T, test func(t *testing.T, h *house)) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &house{
 			t: t, log: map[eventlog.StreamID][]eventlog.Record{},
-			last:  map[conversation.ConversationID][5]uint64{},
+			last:  map[conversation.ConversationID]conversation.ByAudience{},
 			tails: map[conversation.ConversationID]*readers.Tail{},
 		}
 		h.r = readers.New(h, h, clear{}, slog.New(slog.DiscardHandler))
@@ -92,14 +92,7 @@ func (h *house) Read(_ context.Context, stream eventlog.StreamID, after uint64, 
 func (h *house) write(conv conversation.ConversationID, audiences ...conversation.Audience) (recs []readers.TailRecord) {
 	h.t.Helper()
 	for _, a := range audiences {
-		var head conversation.Head = &conversation.PageVisited{}
-		switch a {
-		case conversation.AudienceCustomer:
-			head = &conversation.InactivityWarned{}
-		case conversation.AudienceAgent:
-		default:
-			h.t.Fatalf("no event for audience %d", a)
-		}
+		head := &conversation.SessionEnded{Circle: a} // its audience is its own
 		if head.Audience() != a {
 			h.t.Fatalf("%s is for audience %d, want %d", head.Type(), head.Audience(), a)
 		}

@@ -37,7 +37,7 @@ func TestMemoryAndLogAgree(t *testing.T) {
 			n := 1 + rng.IntN(readers.TailSize+8)
 			batch := make([]conversation.Audience, n)
 			for i := range batch {
-				batch[i] = conversation.AudienceCustomer + conversation.Audience(rng.IntN(2))
+				batch[i] = conversation.AudienceCustomer + conversation.Audience(rng.IntN(int(conversation.AudienceAudit)))
 			}
 			h.publish(conv, batch...)
 			head += uint64(n)

@@ -34,7 +34,7 @@ type Tail struct {
 // TailRecord is a committed event in memory.
 type TailRecord struct {
 	Audience conversation.Audience
-	Prev     [5]uint64 // last visible sequence before this one, by audience
+	Prev     conversation.ByAudience // last visible sequence before this one, by audience
 	Record   Record
 }
 

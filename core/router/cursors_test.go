@@ -64,7 +64,7 @@ func TestReadersAgreeForEveryCursor(t *testing.T) {
 	if len(all) < 200 {
 		t.Fatalf("%d events, want 200 at least", len(all))
 	}
-	for _, a := range []conversation.Audience{conversation.AudienceCustomer, conversation.AudienceAgent, conversation.AudienceSupervisor, conversation.AudienceAudit} {
+	for _, a := range []conversation.Audience{conversation.AudienceCustomer, conversation.AudienceBot, conversation.AudienceAgent, conversation.AudienceSupervisor, conversation.AudienceAudit} {
 		for after := range uint64(len(all) + 2) {
 			for _, limit := range []int{1, 5, 500} {
 				want := fmt.Sprint(expected(t, all, a, after, limit))

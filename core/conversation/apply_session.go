@@ -1,0 +1,71 @@
+package conversation
+
+import (
+	"slices"
+	"time"
+)
+
+func (s *State) applySession(head Head, at time.Time) bool {
+	switch h := head.(type) {
+	case *SessionRequested:
+		if s.Session(h.Session) == nil {
+			s.Sessions = append(s.Sessions, Session{
+				ID: h.Session, Kind: h.Kind, Plugin: h.Plugin, Account: h.Account, Pin: h.Pin,
+				State: SessionStateRequested, Circle: h.Circle, By: h.By, For: h.For, RequestedAt: at,
+			})
+		}
+	case *SessionChanged:
+		s.applySessionChanged(h, at)
+	case *SessionEnded:
+		s.applySessionEnded(h, at)
+	case *SessionLeg:
+		if x := s.Session(h.Session); x != nil {
+			if l := x.leg(h.Leg.ID); l != nil {
+				*l = h.Leg
+			} else {
+				x.Legs = append(x.Legs, h.Leg)
+			}
+		}
+	case *SessionPanel:
+		if x := s.Session(h.Session); x != nil {
+			x.Revision = h.Revision
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+func (s *State) applySessionChanged(h *SessionChanged, at time.Time) {
+	x := s.Session(h.Session)
+	if x == nil {
+		return
+	}
+	if h.State == SessionStateActive && x.State != SessionStateActive {
+		x.ActiveAt = at
+		if x.Kind == SessionCall {
+			s.Answered = true
+			s.customerActive(at)
+		}
+	}
+	x.State = h.State
+	if h.Pin != (Pin{}) {
+		x.Pin = h.Pin
+	}
+}
+
+// applySessionEnded takes the session out. After a call the clocks of inactivity and
+// parking begin anew: until then the customer talked.
+func (s *State) applySessionEnded(h *SessionEnded, at time.Time) {
+	i := s.sessionIndex(h.Session)
+	if i < 0 {
+		return
+	}
+	if x := &s.Sessions[i]; x.Kind == SessionCall && x.State == SessionStateActive {
+		s.customerActive(at)
+		s.ActivityAt = at
+	}
+	if s.Sessions = slices.Delete(s.Sessions, i, i+1); len(s.Sessions) == 0 {
+		s.Sessions = nil // as it comes back from JSON
+	}
+}

@@ -1,0 +1,148 @@
+package conversation
+
+import "time"
+
+// SessionKind tells what a session inside a conversation is (DESIGN.md 3).
+type SessionKind string
+
+// The kinds of sessions.
+const (
+	SessionCall SessionKind = "call" // people talk: legs, no RTP in the core
+	SessionTool SessionKind = "tool" // co-browse, remote assistance, a form
+)
+
+// SessionState is how far a session has come. It only moves forward; a session that
+// has ended is in no state, since State no longer holds it.
+type SessionState string
+
+// The states of a live session, in their order.
+const (
+	SessionStateRequested SessionState = "requested" // asked for; the plugin has not answered
+	SessionStateWaiting   SessionState = "waiting"   // the plugin has it, the other side has not come
+	SessionStateActive    SessionState = "active"    // both sides take part
+)
+
+func (s SessionState) rank() int {
+	switch s {
+	case SessionStateRequested:
+		return 1
+	case SessionStateWaiting:
+		return 2
+	case SessionStateActive:
+		return 3
+	}
+	return 0
+}
+
+// Pin names the one process that holds a session: media, a relay, a socket. The zero
+// Pin is none.
+type Pin struct {
+	Node     string `json:"node,omitempty"`
+	Instance string `json:"instance,omitempty"` // the plugin's generation, unique
+}
+
+// Session is a live call or tool inside a conversation.
+type Session struct {
+	ID          SessionID    `json:"id"`
+	Kind        SessionKind  `json:"kind"`
+	Plugin      string       `json:"plugin"`
+	Account     AccountID    `json:"account,omitzero"`
+	Pin         Pin          `json:"pin,omitzero"`
+	State       SessionState `json:"state"`
+	Circle      Audience     `json:"audience"`     // the widest circle that learns of it
+	By          Author       `json:"by"`           // asked for it
+	For         Author       `json:"for,omitzero"` // takes part with the customer; zero: whoever has joined
+	RequestedAt time.Time    `json:"requested_at"`
+	ActiveAt    time.Time    `json:"active_at,omitzero"`
+	Revision    uint64       `json:"revision,omitempty"` // of a tool's panel; 0: it has shown none
+	Legs        []Leg        `json:"legs,omitempty"`     // of a call, ended ones included
+}
+
+// LegKind tells how a party of a call is reached.
+type LegKind string
+
+// The kinds of legs.
+const (
+	LegSIP LegKind = "sip"
+	LegWeb LegKind = "web" // a browser, by WebRTC
+)
+
+// LegState is how far a leg of a call has come. It moves forward, but for up and held,
+// which follow each other as often as people like.
+type LegState string
+
+// The states of a leg.
+const (
+	LegDialling LegState = "dialling"
+	LegRinging  LegState = "ringing"
+	LegEarly    LegState = "early" // early media: RFC 3261 21.1.5
+	LegUp       LegState = "up"
+	LegHeld     LegState = "held"
+	LegEnded    LegState = "ended"
+)
+
+func (s LegState) rank() int {
+	switch s {
+	case LegDialling:
+		return 1
+	case LegRinging:
+		return 2
+	case LegEarly:
+		return 3
+	case LegUp, LegHeld:
+		return 4
+	case LegEnded:
+		return 5
+	}
+	return 0
+}
+
+// Leg is one party's part in a call.
+type Leg struct {
+	ID    LegID    `json:"id"`
+	Party Author   `json:"party"`
+	Kind  LegKind  `json:"kind"`
+	State LegState `json:"state"`
+	Audio bool     `json:"audio,omitempty"`
+	Video bool     `json:"video,omitempty"`
+	Muted bool     `json:"muted,omitempty"`
+	Cause Cause    `json:"cause,omitempty"` // of an ended leg
+	Code  string   `json:"code,omitempty"`  // the provider's own, of an ended leg: "486"
+}
+
+// Session returns a live session, or nil. The pointer is into s.
+func (s *State) Session(id SessionID) *Session {
+	if i := s.sessionIndex(id); i >= 0 {
+		return &s.Sessions[i]
+	}
+	return nil
+}
+
+func (s *State) sessionIndex(id SessionID) int {
+	for i := range s.Sessions {
+		if s.Sessions[i].ID == id {
+			return i
+		}
+	}
+	return -1
+}
+
+// CallActive reports whether people talk: the conversation then neither ends for
+// inactivity nor is parked or queued again.
+func (s *State) CallActive() bool {
+	for i := range s.Sessions {
+		if s.Sessions[i].Kind == SessionCall && s.Sessions[i].State == SessionStateActive {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Session) leg(id LegID) *Leg {
+	for i := range s.Legs {
+		if s.Legs[i].ID == id {
+			return &s.Legs[i]
+		}
+	}
+	return nil
+}
