@@ -72,7 +72,7 @@ func (s *State) applyHead(head Head, ev Event) bool {
 	case *Concluded:
 		s.Phase = PhaseConcluded
 	default:
-		return s.applyRouting(head, ev.At) || s.applyPeople(head, ev.At) || s.applySession(head, ev.At)
+		return s.applyRouting(head, ev.At) || s.applyPeople(head, ev.At) || s.applySession(head, ev.At) || s.applySupervision(head, ev)
 	}
 	return true
 }

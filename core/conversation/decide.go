@@ -117,6 +117,10 @@ func (d *decision) run(cmd Command) error {
 		return d.flag(c)
 	case End:
 		return d.endBy(c)
+	case Supervise:
+		return d.supervise(c)
+	case AddNote:
+		return d.addNote(c)
 	}
 	return d.session(cmd)
 }
@@ -154,6 +158,10 @@ func authorOf(cmd Command) (a AgentID) {
 		return c.By.Agent
 	case EndSession:
 		return c.By.Agent
+	case Supervise:
+		return c.Agent
+	case AddNote:
+		return c.Author.Agent
 	}
 	return a
 }

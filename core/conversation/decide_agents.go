@@ -11,6 +11,9 @@ func (d *decision) enter(a AgentID, body json.RawMessage) {
 	if p != nil && p.State == Joined {
 		return
 	}
+	if m := d.s.ModeOf(a); m != "" {
+		d.superviseNoMore(a, m, CauseAccepted)
+	}
 	if p != nil && p.State == Wrapup {
 		d.emit(&WrapupEnded{Agent: a, Cause: CauseAccepted}, nil)
 	}
@@ -195,6 +198,8 @@ func (d *decision) everybodyOut(cause Cause, wrapup bool) {
 		case p.State != Joined:
 		case p.Who.Kind == Agent:
 			d.exit(p.Who.Agent, cause, wrapup)
+		case p.Who.Kind == Supervisor:
+			d.superviseNoMore(p.Who.Agent, p.Mode, cause)
 		default:
 			d.emit(&ParticipantLeft{Who: p.Who, Cause: cause}, nil)
 		}

@@ -143,7 +143,7 @@ func (s *State) inWrapup() bool {
 // joined reports whether the author takes part now.
 func (s *State) joined(who Author) bool {
 	for i := range s.Participants {
-		if p := &s.Participants[i]; p.State == Joined && p.Who == who {
+		if p := &s.Participants[i]; p.State == Joined && p.Who == who && (p.Mode == "" || p.Mode == ModeBarge) {
 			return true
 		}
 	}

@@ -206,6 +206,12 @@ func drawCommand(t *rapid.T, r *run) conversation.Command {
 		func() conversation.Command { return drawSession(t) },
 		func() conversation.Command { return drawSession(t) },
 		func() conversation.Command { return drawSession(t) },
+		func() conversation.Command {
+			return conversation.Supervise{Agent: drawAgent(t), Mode: rapid.SampledFrom([]conversation.Mode{"", "monitor", "coach", "barge", "x"}).Draw(t, "mode")}
+		},
+		func() conversation.Command {
+			return conversation.AddNote{ID: message(r.fresh()), Author: drawAuthor(t), Kinds: []conversation.PartKind{conversation.PartText}, Body: json.RawMessage(`{}`)}
+		},
 	}
 	return rapid.SampledFrom(cmds).Draw(t, "command")()
 }

@@ -140,7 +140,7 @@ func checkBody(t *testing.T, g golden) {
 		TypeStarted: &StartedBody{}, TypeAssigned: &AssignedBody{}, TypeEndpointAdded: &EndpointBody{},
 		TypeCustomerUpdated: &CustomerBody{}, TypePageVisited: &PageBody{}, TypeMessage: &MessageBody{},
 		TypeMessageStatus: &StatusBody{}, TypeParticipantJoined: &NameBody{}, TypeInactivityWarned: &NoticeBody{},
-		TypeWrapupEnded: &WrapupBody{}, TypeSessionPanel: &PanelBody{}, TypeConsentChanged: &ConsentBody{},
+		TypeWrapupEnded: &WrapupBody{}, TypeSessionPanel: &PanelBody{}, TypeSupervisorJoined: &NameBody{}, TypeNote: &MessageBody{}, TypeConsentChanged: &ConsentBody{},
 	}
 	shape, ok := shapes[g.Type]
 	if ok != (g.Body != nil) {
@@ -243,5 +243,10 @@ func story() []Event {
 		}}},
 		{Head: &SessionPanel{Session: session(1), Revision: 3}, Body: body(`{"blocks":[{"type":"text","text":"Waiting"}]}`)},
 		{Head: &SessionEnded{Session: session(2), Kind: SessionTool, By: Author{Kind: System}, Cause: CauseLost, Code: "gone", Circle: AudienceAgent}},
+		{Head: &SupervisorJoined{Agent: agent(3), Mode: ModeCoach, Circle: AudienceAgent}, Body: body(`{"name":"Sue"}`)},
+		{Head: &Note{
+			ID: message(2), Author: Author{Kind: Supervisor, Agent: agent(3)}, ClientID: "c-2", Kinds: []PartKind{PartText, PartFile}, Blobs: []BlobID{{0xb0, 15: 2}},
+		}, Body: body(`{"parts":[{"kind":"text","text":"Offer her the discount"}],"name":"Sue"}`)},
+		{Head: &SupervisorLeft{Agent: agent(4), Mode: ModeMonitor, Cause: CauseSupervisor, Circle: AudienceSupervisor}},
 	}
 }

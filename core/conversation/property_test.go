@@ -103,11 +103,18 @@ func (r *run) reload(t *rapid.T) {
 
 func (r *run) check(t *rapid.T) {
 	s := r.live
-	joined, wrapup, bot := 0, 0, false
+	joined, wrapup, supervisors, bot := 0, 0, 0, false
 	for _, p := range s.Participants {
 		switch {
 		case p.State == conversation.Joined && p.Who.Kind == conversation.Bot:
 			bot = true
+		case p.Who.Kind == conversation.Supervisor:
+			if p.State == conversation.Joined {
+				supervisors++
+			}
+			if (p.State == conversation.Joined) != (p.Mode != "") || p.Mode != "" && s.JoinedAgent(p.Who.Agent) {
+				t.Fatalf("supervisor %+v: %s", p, row(s))
+			}
 		case p.State == conversation.Joined:
 			joined++
 		case p.State == conversation.Wrapup:
@@ -119,7 +126,7 @@ func (r *run) check(t *rapid.T) {
 		if !bot && joined == 0 && len(s.Requests) == 0 && s.Parking == nil {
 			t.Fatalf("orphan: nobody is in or asked for the open conversation: %s", row(s))
 		}
-		if s.Parking != nil && (bot || joined > 0 || len(s.Requests) > 0) {
+		if s.Parking != nil && (bot || joined > 0 || supervisors > 0 || len(s.Requests) > 0) {
 			t.Fatalf("parked, and yet handled: %s", row(s))
 		}
 		idle := joined == 0 && len(s.Requests) == 0 // the conversation is parked, or only a bot takes part
@@ -134,8 +141,8 @@ func (r *run) check(t *rapid.T) {
 		if joined > 0 || bot || len(s.Requests) > 0 || s.Parking != nil && !idle {
 			t.Fatalf("ended, and yet handled: %s", row(s))
 		}
-		if len(s.Sessions) > 0 {
-			t.Fatalf("ended, and yet a call or a tool goes on: %s", row(s))
+		if len(s.Sessions) > 0 || supervisors > 0 {
+			t.Fatalf("ended, and yet a call, a tool or supervision goes on: %s", row(s))
 		}
 		if s.Unread != nil && !idle {
 			t.Fatalf("ended, and yet unread: %s", row(s))

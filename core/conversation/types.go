@@ -52,6 +52,9 @@ var types = map[Type]eventType{
 	TypeSessionEnded:      {new: func() Head { return &SessionEnded{} }, audience: AudienceAgent, row: true},
 	TypeSessionLeg:        {new: func() Head { return &SessionLeg{} }, audience: AudienceAgent, row: true},
 	TypeSessionPanel:      {new: func() Head { return &SessionPanel{} }, audience: AudienceAgent},
+	TypeSupervisorJoined:  {new: func() Head { return &SupervisorJoined{} }, audience: AudienceSupervisor, row: true},
+	TypeSupervisorLeft:    {new: func() Head { return &SupervisorLeft{} }, audience: AudienceSupervisor, row: true},
+	TypeNote:              {new: func() Head { return &Note{} }, audience: AudienceAgent},
 	TypeMessageSettled:    {new: func() Head { return &MessageSettled{} }, audience: AudienceAgent},
 }
 
