@@ -1,6 +1,9 @@
 package conversation
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Bounds for the outgoing messages of store-and-forward channels whose status a State follows.
 const (
@@ -19,6 +22,7 @@ func (s *State) applyMessage(h *MessagePosted, ev Event) {
 		s.customerActive(ev.At)
 		s.ActivityAt = ev.At
 		s.countUnread(ev)
+		s.askBot(ev.At)
 		if s.Kind == Outbound {
 			s.Answered = true
 		}
@@ -26,11 +30,18 @@ func (s *State) applyMessage(h *MessagePosted, ev Event) {
 	case Agent, Supervisor:
 		s.AgentAt, s.ActivityAt = ev.At, ev.At
 	case Bot:
-		s.ActivityAt = ev.At
+		s.ActivityAt, s.BotAsked = ev.At, time.Time{}
 	case System:
 	}
 	if !s.EndpointCapabilities(h.Endpoint).Connected && s.Kind != Internal {
 		s.follow(PendingMessage{ID: h.ID, Seq: ev.Seq, Status: StatusAccepted})
+	}
+}
+
+// askBot notes since when the bot that takes part, if any, owes the customer an answer.
+func (s *State) askBot(at time.Time) {
+	if s.BotAsked.IsZero() && s.bot() != nil {
+		s.BotAsked = at
 	}
 }
 

@@ -12,6 +12,9 @@ func (s *State) applyPeople(head Head, at time.Time) bool {
 				s.AttendedAt = at
 			}
 		}
+		if h.Who.Kind == Bot && !s.ActivityAt.IsZero() { // the customer has written already
+			s.askBot(at)
+		}
 	case *ParticipantLeft:
 		s.applyLeft(h.Who)
 	case *WrapupStarted:
@@ -44,6 +47,9 @@ func (s *State) applyLeft(who Author) {
 		if p := &s.Participants[i]; p.Who == who && p.State == Joined {
 			p.State = Left
 		}
+	}
+	if who.Kind == Bot {
+		s.BotAsked = time.Time{}
 	}
 	// The customer's inactivity clock runs only while an agent has joined.
 	if !s.agentJoined() {

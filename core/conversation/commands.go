@@ -34,8 +34,9 @@ type Start struct {
 	Owner        AgentID
 	OwnerBody    json.RawMessage
 
-	// Bot makes a bot take part first: there is no routing request until BotLeave.
-	Bot bool
+	// Bot makes a bot take part first: there is no routing request until BotLeave. Zero: no bot.
+	Bot     AccountID
+	BotBody json.RawMessage // NameBody
 
 	Page  json.RawMessage // a PageBody; nil = no page is known
 	First *Post           // the first message; nil = none
@@ -158,11 +159,15 @@ type Join struct {
 }
 
 // BotJoin: a bot takes part. Body: NameBody.
-type BotJoin struct{ Body json.RawMessage }
+type BotJoin struct {
+	Bot  AccountID
+	Body json.RawMessage
+}
 
 // BotLeave: the bot hands over or is gone; if nobody else takes part, the conversation goes to its
-// service's queue.
+// service's queue, or ends if it has no service.
 type BotLeave struct {
+	Bot     AccountID // zero: whichever takes part
 	Cause   Cause
 	Request RequestID
 }
@@ -295,6 +300,7 @@ type ShowPanel struct {
 // the NoticeBody for an inactivity warning.
 type Tick struct {
 	Warning json.RawMessage
+	Request RequestID // id for the routing request, if a bot was silent for too long
 }
 
 func (Start) command()          {}

@@ -14,6 +14,7 @@ const (
 	duePark
 	dueParkedEnd
 	dueWrapup
+	dueBot
 )
 
 // due is one deadline: its rule, and the request or agent that it concerns.
@@ -46,6 +47,7 @@ func (s *State) nextDue() due {
 				s.dueIdle(note)
 			}
 			s.dueParkedEnd(note)
+			s.dueBot(note)
 		}
 	}
 	if s.Phase == PhaseOpen || s.Phase == PhaseEnded {
@@ -119,6 +121,18 @@ func (s *State) dueParkedEnd(note func(due)) {
 		return
 	}
 	note(due{at: last.Add(end), kind: dueParkedEnd})
+}
+
+// dueBot finds when a bot that handles the conversation alone, and does not answer, hands it over to
+// the service's queue.
+func (s *State) dueBot(note func(due)) {
+	silence := s.Rules.BotSilence
+	if silence == 0 {
+		silence = DefaultBotSilence
+	}
+	if silence > 0 && !s.BotAsked.IsZero() && s.AttendedAt.IsZero() && len(s.Requests) == 0 && !s.Service.IsZero() {
+		note(due{at: s.BotAsked.Add(silence.Duration()), kind: dueBot})
+	}
 }
 
 // parkedEnd is how long an exchange stays open that nobody attends to; negative: for ever.

@@ -41,34 +41,47 @@ func (d *decision) join(c Join) error {
 }
 
 func (d *decision) botJoin(c BotJoin) error {
-	if d.s.botJoined() {
+	switch {
+	case c.Bot.IsZero():
+		return fmt.Errorf("%w: join of no bot", ErrInvalid)
+	case d.s.bot() != nil:
 		return ErrAlreadyJoined
+	case d.s.Parking != nil:
+		return ErrParked
 	}
-	if d.s.Parking != nil {
-		return fmt.Errorf("%w: bot into a parked exchange", ErrInvalid)
-	}
-	d.emit(&ParticipantJoined{Who: Author{Kind: Bot}}, c.Body)
+	d.emit(&ParticipantJoined{Who: Author{Kind: Bot, Bot: c.Bot}}, c.Body)
 	return nil
 }
 
 func (d *decision) botLeave(c BotLeave) error {
-	if !d.s.botJoined() {
+	bot := d.s.bot()
+	if bot == nil || !c.Bot.IsZero() && c.Bot != bot.Who.Bot {
 		return ErrNotJoined
 	}
 	cause := c.Cause
 	if cause == "" {
 		cause = CauseBot
 	}
+	return d.handOver(bot.Who, cause, c.Request)
+}
+
+// handOver takes a bot out. With nobody else in or asked, the service's queue gets the conversation;
+// without a service nobody could come, and it ends.
+func (d *decision) handOver(bot Author, cause Cause, request RequestID) error {
 	alone := !d.s.agentJoined() && len(d.s.Requests) == 0
-	if alone && d.s.Service.IsZero() {
-		return ErrNoService
+	switch {
+	case alone && d.s.Service.IsZero():
+		d.end(bot, cause)
+		return nil
+	case alone && request.IsZero():
+		return fmt.Errorf("%w: no id for the routing request", ErrInvalid)
 	}
-	d.emit(&ParticipantLeft{Who: Author{Kind: Bot}, Cause: cause}, nil)
+	d.emit(&ParticipantLeft{Who: bot, Cause: cause}, nil)
 	if !alone {
 		return nil
 	}
 	return d.request(&RoutingRequested{
-		Request: c.Request, Target: Target{Kind: TargetService, Service: d.s.Service},
+		Request: request, Target: Target{Kind: TargetService, Service: d.s.Service},
 		Cause: CauseBot, WaitingSince: d.now,
 	})
 }

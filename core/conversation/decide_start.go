@@ -26,7 +26,7 @@ func decideStart(s *State, c *Start, now time.Time) ([]Event, error) {
 	if c.Kind != Inbound {
 		d.emit(&ParticipantJoined{Who: Author{Kind: Agent, Agent: c.Owner}}, c.OwnerBody)
 	}
-	direct := c.Kind == Inbound && c.Service.IsZero() && !c.Bot
+	direct := c.Kind == Inbound && c.Service.IsZero() && c.Bot.IsZero()
 	if direct { // parked first: the message waits for its owner (O1)
 		d.emit(&Parked{Owner: c.Owner, Cause: CauseStart}, nil)
 	}
@@ -51,7 +51,7 @@ func (c *Start) check() error {
 		return fmt.Errorf("%w: start of unknown kind", ErrInvalid)
 	case c.Kind != Inbound && c.Owner.IsZero():
 		return fmt.Errorf("%w: start by nobody", ErrInvalid)
-	case c.Service.IsZero() && c.Owner.IsZero() && !c.Bot:
+	case c.Service.IsZero() && c.Owner.IsZero() && c.Bot.IsZero():
 		return fmt.Errorf("%w: start for nobody", ErrInvalid)
 	}
 	return nil
@@ -71,8 +71,8 @@ func (d *decision) first(p *Post) error {
 
 // route asks a bot or the service's queue to handle a new inbound conversation.
 func (d *decision) route(c *Start) error {
-	if c.Bot {
-		d.emit(&ParticipantJoined{Who: Author{Kind: Bot}}, nil)
+	if !c.Bot.IsZero() {
+		d.emit(&ParticipantJoined{Who: Author{Kind: Bot, Bot: c.Bot}}, c.BotBody)
 		return nil
 	}
 	return d.askOwnerOrQueue(c.Owner, c.Request, CauseStart)

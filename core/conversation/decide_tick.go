@@ -34,6 +34,8 @@ func (d *decision) carryOut(due due, c Tick) {
 		d.end(Author{Kind: System}, CauseUnanswered)
 	case duePark:
 		d.setAside(d.owner(), CauseIdle)
+	case dueBot:
+		d.err = d.handOver(d.s.bot().Who, CauseExpired, c.Request)
 	case dueWrapup:
 		d.endWrapup(due.agent, "", CauseExpired, nil)
 	}

@@ -44,7 +44,7 @@ func (s *State) displayOpen() Display {
 			return DisplayOffered
 		}
 	}
-	if len(s.Requests) == 0 && s.botJoined() {
+	if len(s.Requests) == 0 && s.bot() != nil {
 		return DisplayBot
 	}
 	return DisplayQueued
@@ -129,7 +129,16 @@ func (s *State) joinedOfKind(k AuthorKind) bool {
 }
 
 func (s *State) agentJoined() bool { return s.joinedOfKind(Agent) }
-func (s *State) botJoined() bool   { return s.joinedOfKind(Bot) }
+
+// bot returns the entry of the bot that takes part now, or nil. The pointer is into s.
+func (s *State) bot() *Participant {
+	for i := range s.Participants {
+		if p := &s.Participants[i]; p.State == Joined && p.Who.Kind == Bot {
+			return p
+		}
+	}
+	return nil
+}
 
 func (s *State) inWrapup() bool {
 	for i := range s.Participants {

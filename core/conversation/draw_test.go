@@ -28,6 +28,7 @@ func drawRules(t *rapid.T) conversation.Rules {
 		ParkAfter:      ms("park", 0, 300_000),
 		OwnerFirst:     ms("owner", 0, 120_000),
 		ParkedEnd:      ms("parked end", 0, -1, 240_000),
+		BotSilence:     ms("bot", 0, -1, 90_000),
 
 		DispositionNeeded: rapid.Bool().Draw(t, "disposition"),
 	}
@@ -40,7 +41,10 @@ func drawStart(t *rapid.T, r *run) conversation.Start {
 		ID: conv(1), Kind: rapid.SampledFrom(kinds).Draw(t, "kind"), Channel: "ch",
 		Capabilities: rapid.SampledFrom(caps).Draw(t, "caps"), Rules: drawRules(t),
 		ReceivedAt: r.now, ProviderAt: time.Now(),
-		Request: request(r.fresh()), Bot: rapid.IntRange(0, 5).Draw(t, "bot") == 0,
+		Request: request(r.fresh()),
+	}
+	if rapid.IntRange(0, 3).Draw(t, "bot") == 0 {
+		c.Bot = robot.Bot
 	}
 	if rapid.Bool().Draw(t, "service") {
 		c.Service = service(1)
@@ -60,7 +64,7 @@ func drawStart(t *rapid.T, r *run) conversation.Start {
 func drawAuthor(t *rapid.T) conversation.Author {
 	return rapid.SampledFrom([]conversation.Author{
 		customer, customer, agentAuthor(1), agentAuthor(2), agentAuthor(3),
-		{Kind: conversation.System}, {Kind: conversation.Bot}, {Kind: conversation.Supervisor, Agent: agent(3)}, {},
+		{Kind: conversation.System}, robot, {Kind: conversation.Bot}, {Kind: conversation.Supervisor, Agent: agent(3)}, {},
 	}).Draw(t, "author")
 }
 
@@ -155,7 +159,7 @@ func drawCommand(t *rapid.T, r *run) conversation.Command {
 			if one(4) {
 				return conversation.CustomerEnd{Cause: drawCause(t)}
 			}
-			return conversation.Tick{}
+			return conversation.Tick{Request: request(r.fresh())}
 		},
 		func() conversation.Command {
 			return conversation.Offer{Request: drawRequest(t, r), Offer: offer(r.fresh()), Agent: drawAgent(t), Epoch: 3}
@@ -169,7 +173,7 @@ func drawCommand(t *rapid.T, r *run) conversation.Command {
 			return conversation.Decline{Offer: offerID, Agent: offered, Cause: drawCause(t)}
 		},
 		func() conversation.Command { return conversation.Join{Agent: drawAgent(t)} },
-		func() conversation.Command { return conversation.BotJoin{} },
+		func() conversation.Command { return conversation.BotJoin{Bot: robot.Bot} },
 		func() conversation.Command { return conversation.BotLeave{Request: request(r.fresh())} },
 		func() conversation.Command {
 			return conversation.Invite{Request: request(r.fresh()), By: drawAgent(t), Target: drawTarget(t), Transfer: one(2), Rules: &rules}
@@ -199,9 +203,11 @@ func drawCommand(t *rapid.T, r *run) conversation.Command {
 			if one(4) {
 				return conversation.End{By: drawAuthor(t), Cause: drawCause(t)}
 			}
-			return conversation.Tick{}
+			return conversation.Tick{Request: request(r.fresh())}
 		},
-		func() conversation.Command { return conversation.Tick{Warning: json.RawMessage(`{}`)} },
+		func() conversation.Command {
+			return conversation.Tick{Warning: json.RawMessage(`{}`), Request: request(r.fresh())}
+		},
 		func() conversation.Command { return drawStart(t, r) },
 		func() conversation.Command { return drawSession(t) },
 		func() conversation.Command { return drawSession(t) },

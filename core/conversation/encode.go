@@ -109,6 +109,9 @@ func appendAuthor(b []byte, a Author) []byte {
 	if !a.Agent.IsZero() {
 		b = appendID(append(b, `,"agent":`...), a.Agent)
 	}
+	if !a.Bot.IsZero() {
+		b = appendID(append(b, `,"bot":`...), a.Bot)
+	}
 	return append(b, '}')
 }
 

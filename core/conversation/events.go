@@ -77,6 +77,7 @@ const (
 type Author struct {
 	Kind  AuthorKind `json:"kind"`
 	Agent AgentID    `json:"agent,omitzero"`
+	Bot   AccountID  `json:"bot,omitzero"` // the account of a bot
 }
 
 // Endpoint is one of the customer's addresses on an account, as a keyed HMAC; the clear address is
@@ -132,6 +133,7 @@ type Rules struct {
 	Share             int    `json:"share,omitempty"`              // percent of an agent's capacity (A18)
 	Spare             int    `json:"spare,omitempty"`              // percent of an agent's capacity that must be free before the offer (A18)
 	Skills            string `json:"skills,omitempty"`             // canonical skill set: sorted, comma-separated names
+	BotSilence        Millis `json:"bot_silence,omitempty"`        // A17: how long a bot may leave the customer without an answer; 0 = DefaultBotSilence, negative = for ever
 	Priority          int    `json:"priority,omitempty"`           // seconds added to the waiting time in the queue's order
 }
 
@@ -139,6 +141,10 @@ type Rules struct {
 // service may be idle before it ends, if its rules do not say. A direct number has no rules, and
 // services stored before this rule existed do not have it.
 const DefaultParkedEnd Millis = 7 * 24 * 3_600_000
+
+// DefaultBotSilence is how long a bot may leave the customer without an answer, where its rules do
+// not say: then the service's queue gets the conversation.
+const DefaultBotSilence Millis = 60_000
 
 // Millis is a duration in whole milliseconds.
 type Millis int64

@@ -22,7 +22,10 @@ func request(n byte) conversation.RequestID   { return conversation.RequestID{0x
 func offer(n byte) conversation.OfferID       { return conversation.OfferID{0x0f, 15: n} }
 func message(n byte) conversation.MessageID   { return conversation.MessageID{0x3e, 15: n} }
 
-var customer = conversation.Author{Kind: conversation.Customer}
+var (
+	customer = conversation.Author{Kind: conversation.Customer}
+	robot    = conversation.Author{Kind: conversation.Bot, Bot: conversation.AccountID{0xb0, 15: 1}}
+)
 
 func agentAuthor(n byte) conversation.Author {
 	return conversation.Author{Kind: conversation.Agent, Agent: agent(n)}

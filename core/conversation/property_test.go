@@ -133,13 +133,17 @@ func (r *run) check(t *rapid.T) {
 		if s.CallActive() && s.Parking != nil {
 			t.Fatalf("parked, and yet people talk: %s", row(s))
 		}
-		if _, ok := s.NextDeadline(); idle && wrapup == 0 && !s.CallActive() && ok != (s.Rules.ParkedEnd >= 0) {
+		owes := !s.BotAsked.IsZero() && s.Rules.BotSilence >= 0 && !s.Service.IsZero()
+		if _, ok := s.NextDeadline(); idle && wrapup == 0 && !s.CallActive() && ok != (s.Rules.ParkedEnd >= 0 || owes) {
 			t.Fatalf("nobody attends, and an end to it: %t, with a rule of %d ms: %s", ok, s.Rules.ParkedEnd, row(s))
 		}
 	case conversation.PhaseEnded, conversation.PhaseConcluded:
 		idle := s.EndCause == conversation.CauseInactivity // its owner may still have unread messages in it
 		if joined > 0 || bot || len(s.Requests) > 0 || s.Parking != nil && !idle {
 			t.Fatalf("ended, and yet handled: %s", row(s))
+		}
+		if !s.BotAsked.IsZero() {
+			t.Fatalf("ended, and yet a bot owes an answer: %s", row(s))
 		}
 		if len(s.Sessions) > 0 || supervisors > 0 {
 			t.Fatalf("ended, and yet a call, a tool or supervision goes on: %s", row(s))
@@ -183,11 +187,11 @@ func (r *run) checkTick(t *rapid.T) {
 		return
 	}
 	early := at.Add(-time.Millisecond)
-	if events, err := conversation.Decide(s, conversation.Tick{}, early); err != nil || len(events) > 0 {
+	if events, err := conversation.Decide(s, conversation.Tick{Request: request(r.fresh())}, early); err != nil || len(events) > 0 {
 		t.Fatalf("Tick before the deadline %v: %d events, %v", at, len(events), err)
 	}
 	for range 100 {
-		events, err := conversation.Decide(s, conversation.Tick{}, at)
+		events, err := conversation.Decide(s, conversation.Tick{Request: request(r.fresh())}, at)
 		if err != nil || len(events) == 0 {
 			t.Fatalf("Tick at the deadline %v: %d events, %v; state %s", at, len(events), err, row(s))
 		}

@@ -124,9 +124,78 @@ func TestX4_OnlyWhatTheChannelCarries(t *testing.T) {
 
 func TestA17_BotFirst(t *testing.T) {
 	start := startWeb()
-	start.Bot = true
+	start.Bot = robot.Bot
 	c := newScene(t).gives(start, TypeStarted, TypeAssigned, TypeMessage, TypeParticipantJoined).shows(DisplayBot)
-	c.gives(post(2, Author{Kind: Bot}), TypeMessage)
+	c.gives(post(2, robot), TypeMessage)
 	c.gives(BotLeave{Request: request(2)}, TypeParticipantLeft, TypeRoutingRequested).shows(DisplayQueued)
-	c.refuses(post(3, Author{Kind: Bot}), ErrNotJoined)
+	c.refuses(post(3, robot), ErrNotJoined)
+}
+
+// webBot is a web chat of service 1 that a bot has.
+func webBot(t *testing.T) *scene {
+	t.Helper()
+	start := startWeb()
+	start.Bot = robot.Bot
+	c := newScene(t)
+	c.do(start)
+	return c
+}
+
+// A17: a bot that leaves the customer without an answer for its time hands over.
+func TestA17_SilentBotHandsOver(t *testing.T) {
+	tick := Tick{Request: request(7)}
+	t.Run("it never says a word", func(t *testing.T) {
+		c := webBot(t).deadline(minute)
+		c.after(minute).gives(tick, TypeParticipantLeft, TypeRoutingRequested).shows(DisplayQueued).noDeadline()
+		if h := last[*ParticipantLeft](c); h.Cause != CauseExpired || h.Who != robot {
+			t.Errorf("left %+v", h)
+		}
+	})
+	t.Run("it stops answering", func(t *testing.T) {
+		c := webBot(t)
+		c.do(post(2, robot))
+		c.deadline(week).after(10 * minute).do(post(3, customer))
+		c.after(minute / 2).do(post(4, customer)) // the clock goes on from the first
+		c.deadline(11*minute).after(minute/2).gives(tick, TypeParticipantLeft, TypeRoutingRequested)
+	})
+	t.Run("the customer has said nothing yet", func(t *testing.T) {
+		start := startWeb()
+		start.Bot, start.First = robot.Bot, nil
+		c := newScene(t)
+		c.do(start)
+		c.deadline(week)
+	})
+	t.Run("by the service's rule", func(t *testing.T) {
+		c := webBot(t)
+		c.s.Rules.BotSilence = 5_000
+		c.deadline(minute / 12)
+		c.s.Rules.BotSilence = -1
+		c.deadline(week)
+	})
+	t.Run("not while an agent is in or asked", func(t *testing.T) {
+		c := webBot(t)
+		c.do(Join{Agent: agent(1)})
+		c.deadline(5 * minute) // the warning
+	})
+}
+
+func TestBotsJoinAndLeave(t *testing.T) {
+	other := AccountID{0xb0, 15: 2}
+	c := webActive(t).gives(BotJoin{Bot: robot.Bot}, TypeParticipantJoined).refuses(BotJoin{Bot: other}, ErrAlreadyJoined)
+	c.refuses(post(2, Author{Kind: Bot, Bot: other}), ErrNotJoined).gives(post(2, robot), TypeMessage)
+	c.refuses(BotLeave{Bot: other}, ErrNotJoined).gives(BotLeave{Bot: robot.Bot}, TypeParticipantLeft).refuses(BotLeave{}, ErrNotJoined)
+	c.refuses(BotJoin{}, ErrInvalid)
+	sms(t).gives(Park{Owner: agent(1)}, TypeParticipantLeft, TypeParked).refuses(BotJoin{Bot: other}, ErrParked)
+	webBot(t).refuses(BotLeave{}, ErrInvalid) // no id for the request
+}
+
+// A conversation that a bot has, and no service, ends when the bot leaves it.
+func TestBotWithoutServiceEnds(t *testing.T) {
+	start := startWeb()
+	start.Bot, start.Service = robot.Bot, ServiceID{}
+	c := newScene(t).gives(start, TypeStarted, TypeAssigned, TypeMessage, TypeParticipantJoined)
+	c.gives(BotLeave{Bot: robot.Bot}, TypeEnded, TypeParticipantLeft, TypeConcluded)
+	if c.s.EndedBy != robot || c.s.EndCause != CauseBot {
+		t.Errorf("ended by %+v, cause %q", c.s.EndedBy, c.s.EndCause)
+	}
 }

@@ -61,7 +61,7 @@ func TestSessionRefusals(t *testing.T) {
 			c.refuses(bad, ErrInvalid)
 		})
 	}
-	c.refuses(call(1, agentAuthor(2)), ErrNotJoined).refuses(call(1, Author{Kind: Bot}), ErrNotJoined)
+	c.refuses(call(1, agentAuthor(2)), ErrNotJoined).refuses(call(1, robot), ErrNotJoined)
 	c.gives(tool(1, agentAuthor(1)), TypeSessionRequested).refuses(call(1, customer), ErrInvalid)
 	c.refuses(ChangeSession{Session: session(1), State: "over"}, ErrInvalid)
 	c.refuses(EndSession{Session: session(1)}, ErrInvalid).refuses(EndSession{Session: session(1), By: agentAuthor(2)}, ErrNotJoined)

@@ -190,7 +190,7 @@ func TestParkedEnd(t *testing.T) {
 	}
 	bot := func(t *testing.T, caps Capabilities) *scene {
 		c := newScene(t)
-		c.do(Start{ID: conv(1), Kind: Inbound, Channel: "sms", Capabilities: caps, Bot: true, First: post(1, customer)})
+		c.do(Start{ID: conv(1), Kind: Inbound, Channel: "sms", Capabilities: caps, Bot: robot.Bot, First: post(1, customer)})
 		return c
 	}
 	t.Run("parked in a service, by its rule", func(t *testing.T) {
@@ -248,7 +248,7 @@ func TestParkedEnd(t *testing.T) {
 	t.Run("a bot alone, of every channel, whatever the bot says", func(t *testing.T) {
 		for _, caps := range []Capabilities{smsCaps, webCaps} {
 			c := bot(t, caps).after(minute)
-			c.do(post(2, Author{Kind: Bot}))
+			c.do(post(2, robot))
 			ends(c.deadline(week), TypeEnded, TypeParticipantLeft, TypeConcluded)
 		}
 		c := bot(t, smsCaps).after(minute)

@@ -131,6 +131,7 @@ type State struct {
 	ActivityAt time.Time `json:"activity_at,omitzero"` // the last message of anybody (parking)
 	WarnedAt   time.Time `json:"warned_at,omitzero"`   // when the inactivity warning in force was sent
 	AttendedAt time.Time `json:"attended_at,omitzero"` // since when at least one agent has been there; zero: no agent has joined
+	BotAsked   time.Time `json:"bot_asked,omitzero"`   // since when the bot owes the customer an answer; zero: it does not
 	Answered   bool      `json:"answered,omitempty"`   // the customer has answered a conversation that an agent started
 
 	// WaitedSince is when the waiting began that ended as an agent last joined: a conversation that
