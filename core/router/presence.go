@@ -151,8 +151,8 @@ func (r *Router) requeueLost(id conversation.AgentID) {
 			continue
 		}
 		if !s.LoggedIn { // after-call work ends, too, since the agent is not there to do it
-			if err := r.requeue(w.Conversation, id, conversation.CauseLogout); err != nil && !errors.Is(err, ErrStopped) {
-				r.logger.Warn("conversation of an agent who logged out could not be handed on", "conversation_id", w.Conversation, "err", err)
+			if err := r.requeue(w.Conversation, id, conversation.CauseLogout); err != nil {
+				r.notRequeued("conversation of an agent who logged out could not be handed on", w.Conversation, err)
 				next = r.now().Add(retryPause)
 			}
 			continue
@@ -173,13 +173,20 @@ func (r *Router) requeueLost(id conversation.AgentID) {
 			}
 			continue
 		}
-		if err := r.requeue(w.Conversation, id, conversation.CauseConnection); err != nil && !errors.Is(err, ErrStopped) {
-			r.logger.Warn("conversation of a lost agent could not be queued again", "conversation_id", w.Conversation, "err", err)
+		if err := r.requeue(w.Conversation, id, conversation.CauseConnection); err != nil {
+			r.notRequeued("conversation of a lost agent could not be queued again", w.Conversation, err)
 			next = r.now().Add(retryPause)
 		}
 	}
 	if !next.IsZero() {
 		r.timers.Set(timerID{timerRequeue, id}, next)
+	}
+}
+
+// notRequeued tells of what is tried again; that a call goes on, or the router stops, is no fault.
+func (r *Router) notRequeued(what string, conv conversation.ConversationID, err error) {
+	if !errors.Is(err, conversation.ErrCallActive) && !errors.Is(err, ErrStopped) {
+		r.logger.Warn(what, "conversation_id", conv, "err", err)
 	}
 }
 
@@ -207,7 +214,10 @@ func (r *Router) Logout(ctx context.Context, id conversation.AgentID) error {
 			}
 			continue
 		}
-		errs = append(errs, r.requeue(w.Conversation, id, conversation.CauseLogout))
+		err := r.requeue(w.Conversation, id, conversation.CauseLogout)
+		if !errors.Is(err, conversation.ErrCallActive) { // the call goes on; requeueLost sees to the rest
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }

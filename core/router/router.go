@@ -232,7 +232,7 @@ func (r *Router) due(id timerID) {
 // tick makes the task that carries out what is due in a conversation.
 func (r *Router) tick(id timerID) *task {
 	return &task{
-		cmd: conversation.Tick{},
+		cmd: conversation.Tick{Request: conversation.NewID[conversation.RequestID]()},
 		prepare: func(t *task, s *conversation.State) error {
 			c := t.cmd.(conversation.Tick)
 			if svc, ok := r.service(s.Service); ok && svc.warning != "" {

@@ -19,6 +19,7 @@ export interface Heads {
   'message.settled/1': MessageSettled;
   'message.status/1': StatusHead;
   'message/1': MessagePosted;
+  'note/1': Note;
   'page.visited/1': Record<string, never>;
   'participant.joined/1': ParticipantJoined;
   'participant.left/1': ParticipantLeft;
@@ -29,6 +30,13 @@ export interface Heads {
   'routing.offered/1': RoutingOffered;
   'routing.requested/1': RoutingRequested;
   'service.assigned/1': Assigned;
+  'session.changed/1': SessionChanged;
+  'session.ended/1': SessionEnded;
+  'session.leg/1': SessionLeg;
+  'session.panel/1': SessionPanel;
+  'session.requested/1': SessionRequested;
+  'supervisor.joined/1': SupervisorJoined;
+  'supervisor.left/1': SupervisorLeft;
   'wrapup.ended/1': WrapupEnded;
   'wrapup.started/1': WrapupStarted;
 }
@@ -341,6 +349,7 @@ export interface AssignedBody {
 export interface Author {
   kind: AuthorKind;
   agent?: string;
+  bot?: string;
 }
 
 export type AuthorKind =
@@ -623,6 +632,18 @@ export interface JoinedFrame {
   info: ConversationInfo;
 }
 
+export interface Leg {
+  id: string;
+  party: Author;
+  kind: string;
+  state: string;
+  audio?: boolean;
+  video?: boolean;
+  muted?: boolean;
+  cause?: string;
+  code?: string;
+}
+
 export interface LinkContactCmd {
   conversation: string;
   contact: string;
@@ -686,6 +707,14 @@ export interface NameBody {
 
 export interface NotReadyCmd {
   reason: string;
+}
+
+export interface Note {
+  id: string;
+  author: Author;
+  client_id?: string;
+  kinds: PartKind[] | null;
+  blobs?: string[];
 }
 
 export interface NoticeBody {
@@ -766,6 +795,11 @@ export interface ParticipantJoined {
 export interface ParticipantLeft {
   who: Author;
   cause: string;
+}
+
+export interface Pin {
+  node?: string;
+  instance?: string;
 }
 
 export interface PongFrame {
@@ -874,6 +908,7 @@ export interface Rules {
   share?: number;
   spare?: number;
   skills?: string;
+  bot_silence?: number;
   priority?: number;
 }
 
@@ -946,6 +981,43 @@ export interface ServiceRules {
   spare?: number;
   skills?: string;
   priority?: number;
+}
+
+export interface SessionChanged {
+  session: string;
+  state: string;
+  pin?: Pin;
+  audience: string;
+}
+
+export interface SessionEnded {
+  session: string;
+  kind: string;
+  by: Author;
+  cause: string;
+  code?: string;
+  audience: string;
+}
+
+export interface SessionLeg {
+  session: string;
+  leg: Leg;
+}
+
+export interface SessionPanel {
+  session: string;
+  revision: number;
+}
+
+export interface SessionRequested {
+  session: string;
+  kind: string;
+  plugin: string;
+  account?: string;
+  pin?: Pin;
+  by: Author;
+  for?: Author;
+  audience: string;
 }
 
 export interface SettleCmd {
@@ -1027,6 +1099,19 @@ export interface Summary {
   end_cause?: string;
   /** Sequence of the last event */
   seq: number;
+}
+
+export interface SupervisorJoined {
+  agent: string;
+  mode: string;
+  audience: string;
+}
+
+export interface SupervisorLeft {
+  agent: string;
+  mode: string;
+  cause: string;
+  audience: string;
 }
 
 export interface Target {
