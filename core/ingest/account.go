@@ -61,9 +61,9 @@ type AccountConsentBody struct {
 type FailedHead struct {
 	Plugin       string                      `json:"plugin,omitempty"` // "" when the account no longer exists
 	Command      conversation.MessageID      `json:"command"`
-	Kind         string                      `json:"kind"` // send, process
+	Kind         string                      `json:"kind"` // "send" or "process"
 	Conversation conversation.ConversationID `json:"conversation,omitzero"`
-	Outcome      conversation.Status         `json:"outcome"`          // failed, unknown
+	Outcome      conversation.Status         `json:"outcome"`          // "failed" or "unknown"
 	Reason       string                      `json:"reason,omitempty"` // error class, see conversation.MessageStatus
 	Code         string                      `json:"code,omitempty"`   // the plugin's or provider's code; "deadline": the command was tried for as long as its kind allows
 	Attempt      int                         `json:"attempt"`

@@ -40,8 +40,8 @@ type world struct {
 	bus     *bus.Local
 	blobs   router.Blobs // nil: the routers have no attachments
 	service directory.Service
-	chat    directory.Account // connected channel
-	text    directory.Account // store-and-forward channel
+	chat    directory.Account // an account of a connected channel
+	text    directory.Account // an account of a store-and-forward channel
 	agents  map[string]conversation.AgentID
 	now     func() time.Time // the routers' clock; nil: the system's
 }

@@ -31,7 +31,7 @@ type live struct {
 	used    time.Time
 
 	// The fields below are owned by the worker.
-	state  *conversation.State // nil: load before use
+	state  *conversation.State // nil: the worker must load it before use
 	key    int64
 	rowSeq uint64 // sequence that the stored row reflects
 	refold bool   // the stored row is of an older fold, so it is written anew with the next event

@@ -274,8 +274,8 @@ func TestTwoNodesAgreeInDoubt(t *testing.T) {
 	}
 }
 
-// work lets customers and agents work on both nodes while the nodes are restarted in turn. Each
-// agent makes steps steps.
+// work lets customers and agents work on both nodes while the nodes are restarted in turn. steps is
+// the number of steps that each agent makes.
 func (p *pair) work(seed uint64, lives time.Duration, steps int) {
 	for i := range p.nodes {
 		p.nodes[i] = p.open(i)

@@ -25,7 +25,7 @@ type Sender struct {
 	Account      conversation.AccountID
 	Name         string                 // name of the account
 	Service      conversation.ServiceID // service of the account; zero: the account is the agent's own number
-	Channel      string                 // plugin id
+	Channel      string                 // id of the plugin
 	Capabilities conversation.Capabilities
 }
 

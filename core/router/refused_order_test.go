@@ -178,7 +178,7 @@ func TestOrderUnderRefusals(t *testing.T) {
 			})
 		})
 	}
-	wg.Go(func() { // a connected customer
+	wg.Go(func() { // a customer of a connected channel
 		(&repeater{}).run(each, 16, func(item int, answer func(bool)) {
 			in := w.chatMessage("chat", fmt.Sprint("c", item), "text")
 			in.Repeats = true

@@ -23,7 +23,7 @@ type Sent struct {
 
 // Info is what a reader needs of a conversation beside its events.
 type Info struct {
-	State    conversation.State // a copy
+	State    conversation.State // a copy of the conversation's state
 	Started  conversation.StartedBody
 	Service  string // name of the service; "" = none
 	Customer conversation.CustomerBody
@@ -44,7 +44,7 @@ type BoardAgent struct {
 	Reason  string
 	Pending bool // the agent becomes Not Ready when the present work ends
 	Since   time.Time
-	Active  int // conversations joined
+	Active  int // number of conversations that the agent has joined
 	Offers  int
 	Wrapup  int
 	Load    int // percent of capacity in use
@@ -55,9 +55,9 @@ type BoardQueue struct {
 	Service      conversation.ServiceID
 	Name         string
 	Waiting      int
-	OldestSince  time.Time // zero: nobody waits
+	OldestSince  time.Time // since when the longest waiting request waits; zero: none waits
 	Offered      int
-	Active       int // conversations with an agent
+	Active       int // number of conversations with an agent
 	AgentsReady  int
-	AgentsServed int // agents logged in who serve it
+	AgentsServed int // number of agents logged in who serve the service
 }

@@ -60,7 +60,7 @@ type Options struct {
 	Log       eventlog.Log
 	Vault     Vault
 	Directory Directory
-	Blobs     Blobs // nil: no attachments
+	Blobs     Blobs // nil: there are no attachments
 	Bus       bus.Bus
 	Logger    *slog.Logger
 	Now       func() time.Time // the installation's time (core/clock); nil: time.Now

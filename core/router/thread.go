@@ -82,7 +82,7 @@ func (th *thread) enter() {
 	th.used.Store(th.r.now().UnixNano())
 }
 
-// release ends hold.
+// release ends what hold began: the sweeper may free the thread again.
 func (th *thread) release() { th.users.Add(-1) }
 
 // threadKey returns the key that names a thread in the log.

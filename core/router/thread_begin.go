@@ -40,7 +40,7 @@ func (th *thread) begin(a arrival) {
 			return
 		}
 		if a.to.ignores {
-			th.refuse(a, "no_entry") // N7
+			th.refuse(a, "no_entry") // N7: the account's messages begin no conversation
 			return
 		}
 		body.Address, body.Name = in.Message.Address, in.Message.Name
