@@ -66,6 +66,6 @@ func (s *State) applySessionEnded(h *SessionEnded, at time.Time) {
 		s.ActivityAt = at
 	}
 	if s.Sessions = slices.Delete(s.Sessions, i, i+1); len(s.Sessions) == 0 {
-		s.Sessions = nil // as it comes back from JSON
+		s.Sessions = nil // nil and not empty, so that the state equals one decoded from JSON
 	}
 }

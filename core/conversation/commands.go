@@ -167,7 +167,7 @@ type BotJoin struct {
 // BotLeave: the bot hands over or is gone; if nobody else takes part, the conversation goes to its
 // service's queue, or ends if it has no service.
 type BotLeave struct {
-	Bot     AccountID // zero: whichever takes part
+	Bot     AccountID // zero: the bot that takes part
 	Cause   Cause
 	Request RequestID
 }
@@ -254,18 +254,18 @@ type RequestSession struct {
 	Kind     SessionKind
 	Plugin   string
 	Account  AccountID
-	Pin      Pin // zero: no process has it yet
+	Pin      Pin // zero: no process holds the session yet
 	By       Author
 	For      Author
-	Audience Audience // the widest circle that learns of it
+	Audience Audience // the widest audience that learns of the session
 }
 
 // ChangeSession moves a session forward, or names the process that holds it by now.
 // A state that it has passed is no event and no error.
 type ChangeSession struct {
 	Session SessionID
-	State   SessionState // "": as it is
-	Pin     Pin          // zero: as it is
+	State   SessionState // "": unchanged
+	Pin     Pin          // zero: unchanged
 }
 
 // EndSession ends a call or a tool.
@@ -273,7 +273,7 @@ type EndSession struct {
 	Session SessionID
 	By      Author
 	Cause   Cause  // "": finished
-	Code    string // the provider's own
+	Code    string // the provider's code
 }
 
 // LoseSessions ends all sessions that a process held which is gone: of one plugin

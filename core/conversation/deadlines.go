@@ -42,7 +42,7 @@ func (s *State) nextDue() due {
 	}
 	if s.Phase == PhaseOpen {
 		s.dueRequests(note)
-		if !s.CallActive() { // else the customer is on the phone, however little is written
+		if !s.CallActive() { // during a call the customer is active, even if nothing is written
 			if !s.AttendedAt.IsZero() {
 				s.dueIdle(note)
 			}

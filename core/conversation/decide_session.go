@@ -147,7 +147,7 @@ func (d *decision) setLeg(c SetLeg) error {
 	case old.Party != leg.Party || old.Kind != leg.Kind:
 		return fmt.Errorf("%w: leg id is in use", ErrInvalid)
 	case *old == leg || old.State == LegEnded || leg.State.rank() < old.State.rank():
-		return nil // a repeat, or late news
+		return nil // a repeat, or a state that has been passed already
 	}
 	d.emit(&SessionLeg{Session: c.Session, Leg: leg}, nil)
 	return nil

@@ -57,11 +57,11 @@ var (
 	ErrNotUnknown error = &ruleError{"not_unknown", "the message's status is known"}
 	// ErrParked: nobody takes part in the exchange at present.
 	ErrParked error = &ruleError{"parked", "the exchange is parked"}
-	// ErrCallActive: people talk; the conversation is neither parked nor queued again.
+	// ErrCallActive: a call is active, so the conversation is neither parked nor queued again.
 	ErrCallActive error = &ruleError{"call_active", "a call is active"}
-	// ErrNoSuchSession: no live call or tool of that id.
+	// ErrNoSuchSession: the conversation has no live call or tool with this id.
 	ErrNoSuchSession error = &ruleError{"no_such_session", "no such session"}
-	// ErrTooManySessions: as many calls and tools as one conversation may hold are live.
+	// ErrTooManySessions: the conversation has as many live calls and tools as it may have.
 	ErrTooManySessions error = &ruleError{"too_many_sessions", "too many calls and tools at once"}
 	// ErrInvalid: the command contradicts itself or lacks an id.
 	ErrInvalid error = &ruleError{"invalid", "invalid command"}

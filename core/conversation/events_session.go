@@ -36,7 +36,7 @@ type SessionEnded struct {
 	Kind    SessionKind `json:"kind"`
 	By      Author      `json:"by"`
 	Cause   Cause       `json:"cause"`
-	Code    string      `json:"code,omitempty"` // the provider's own
+	Code    string      `json:"code,omitempty"` // the provider's code
 	Circle  Audience    `json:"audience"`
 }
 

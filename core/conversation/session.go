@@ -49,13 +49,13 @@ type Session struct {
 	Account     AccountID    `json:"account,omitzero"`
 	Pin         Pin          `json:"pin,omitzero"`
 	State       SessionState `json:"state"`
-	Circle      Audience     `json:"audience"`     // the widest circle that learns of it
-	By          Author       `json:"by"`           // asked for it
-	For         Author       `json:"for,omitzero"` // takes part with the customer; zero: whoever has joined
+	Circle      Audience     `json:"audience"`     // the widest audience that learns of the session
+	By          Author       `json:"by"`           // who asked for the session
+	For         Author       `json:"for,omitzero"` // who takes part with the customer; zero: whoever has joined
 	RequestedAt time.Time    `json:"requested_at"`
 	ActiveAt    time.Time    `json:"active_at,omitzero"`
-	Revision    uint64       `json:"revision,omitempty"` // of a tool's panel; 0: it has shown none
-	Legs        []Leg        `json:"legs,omitempty"`     // of a call, ended ones included
+	Revision    uint64       `json:"revision,omitempty"` // revision of a tool's panel; 0: the tool has shown none
+	Legs        []Leg        `json:"legs,omitempty"`     // legs of a call, ended ones included
 }
 
 // LegKind tells how a party of a call is reached.
@@ -106,8 +106,8 @@ type Leg struct {
 	Audio bool     `json:"audio,omitempty"`
 	Video bool     `json:"video,omitempty"`
 	Muted bool     `json:"muted,omitempty"`
-	Cause Cause    `json:"cause,omitempty"` // of an ended leg
-	Code  string   `json:"code,omitempty"`  // the provider's own, of an ended leg: "486"
+	Cause Cause    `json:"cause,omitempty"` // why the leg ended
+	Code  string   `json:"code,omitempty"`  // the provider's code for the end of the leg: "486"
 }
 
 // Session returns a live session, or nil. The pointer is into s.

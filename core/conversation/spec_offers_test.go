@@ -131,7 +131,7 @@ func TestA17_BotFirst(t *testing.T) {
 	c.refuses(post(3, robot), ErrNotJoined)
 }
 
-// webBot is a web chat of service 1 that a bot has.
+// webBot is a web chat of service 1 that a bot handles.
 func webBot(t *testing.T) *scene {
 	t.Helper()
 	start := startWeb()
@@ -141,7 +141,7 @@ func webBot(t *testing.T) *scene {
 	return c
 }
 
-// A17: a bot that leaves the customer without an answer for its time hands over.
+// A17: a bot that leaves the customer without an answer for too long hands over to the queue.
 func TestA17_SilentBotHandsOver(t *testing.T) {
 	tick := Tick{Request: request(7)}
 	t.Run("it never says a word", func(t *testing.T) {

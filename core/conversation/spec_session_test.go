@@ -32,7 +32,7 @@ func (c *scene) active(n byte) *scene {
 func TestSessionMovesForward(t *testing.T) {
 	c := webActive(t).gives(call(1, customer), TypeSessionRequested).gives(call(1, customer))
 	c.gives(ChangeSession{Session: session(1), State: SessionStateActive, Pin: here}, TypeSessionChanged)
-	c.gives(ChangeSession{Session: session(1), State: SessionStateWaiting, Pin: here}) // late news
+	c.gives(ChangeSession{Session: session(1), State: SessionStateWaiting, Pin: here}) // the session has passed this state, so there is no event
 	c.gives(ChangeSession{Session: session(1), Pin: Pin{Node: "a", Instance: "voice-2"}}, TypeSessionChanged)
 	if x := c.s.Session(session(1)); x == nil || x.State != SessionStateActive || x.Pin.Instance != "voice-2" || !x.ActiveAt.Equal(c.now) {
 		t.Fatalf("session = %+v", x)
@@ -75,7 +75,7 @@ func TestSessionRefusals(t *testing.T) {
 	c.refuses(call(9, customer), ErrEnded).refuses(call(9, agentAuthor(3)), ErrNotJoined).gives(LoseSessions{Pin: here})
 }
 
-// Q2, N16, A20: while people talk nothing ends, parks or queues the conversation
+// Q2, N16, A20: while a call is active nothing ends, parks or queues the conversation
 // again; afterwards the clocks begin anew.
 func TestActiveCallHoldsTheClocks(t *testing.T) {
 	t.Run("inactivity", func(t *testing.T) {
@@ -118,7 +118,7 @@ func TestParkingEndsTools(t *testing.T) {
 	c.gives(Park{Owner: agent(1)}, TypeSessionEnded, TypeParticipantLeft, TypeParked)
 }
 
-// FT2: what a process held is lost with it, and nothing else.
+// FT2: the sessions that a process held are lost when the process is gone, and no others.
 func TestLoseSessions(t *testing.T) {
 	c := webActive(t).active(1).gives(tool(2, agentAuthor(1)), TypeSessionRequested)
 	c.gives(LoseSessions{Pin: Pin{Node: "b"}}).gives(LoseSessions{Pin: Pin{Node: "a", Instance: "voice-0"}})
@@ -139,7 +139,7 @@ func TestLegsMoveForward(t *testing.T) {
 		return SetLeg{Session: session(1), Leg: l}
 	}
 	c.gives(set(1, LegRinging), TypeSessionLeg).gives(set(1, LegRinging)).gives(set(1, LegUp), TypeSessionLeg)
-	c.gives(set(1, LegDialling)) // late news
+	c.gives(set(1, LegDialling)) // the leg has passed this state, so there is no event
 	c.gives(set(1, LegHeld), TypeSessionLeg).gives(set(1, LegUp), TypeSessionLeg)
 	c.gives(set(1, LegUp, func(l *Leg) { l.Muted = true }), TypeSessionLeg)
 	c.refuses(set(1, LegUp, func(l *Leg) { l.Kind = LegWeb }), ErrInvalid).refuses(set(1, "gone"), ErrInvalid)

@@ -77,7 +77,8 @@ func TestSupervisorsLeaveWhatIsParked(t *testing.T) {
 	c.refuses(Supervise{Agent: agent(3), Mode: ModeCoach}, ErrParked)
 }
 
-// Who listens says nothing, a coach speaks to agents, who barges in speaks to everybody.
+// A supervisor who listens says nothing, one who coaches speaks to agents, and one who barges in
+// speaks to everybody.
 func TestNotesAndWordsByMode(t *testing.T) {
 	c := webActive(t)
 	for _, tc := range []struct {

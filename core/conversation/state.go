@@ -30,7 +30,7 @@ type Participant struct {
 	State       ParticipantState `json:"state"`
 	JoinedAt    time.Time        `json:"joined_at,omitzero"`
 	WrapupUntil time.Time        `json:"wrapup_until,omitzero"` // zero: the after-call work has no limit
-	Mode        Mode             `json:"mode,omitempty"`        // a supervisor's, while State is Joined
+	Mode        Mode             `json:"mode,omitempty"`        // mode of a supervisor, while State is Joined
 }
 
 // RequestState says whether a routing request waits or is being offered.
