@@ -152,7 +152,9 @@ func (r *Router) requeueLost(id conversation.AgentID) {
 		}
 		if !s.LoggedIn { // after-call work ends, too, since the agent is not there to do it
 			if err := r.requeue(w.Conversation, id, conversation.CauseLogout); err != nil {
-				r.notRequeued("conversation of an agent who logged out could not be handed on", w.Conversation, err)
+				if !mayWait(err) {
+					r.logger.Warn("conversation of an agent who logged out could not be handed on", "conversation_id", w.Conversation, "err", err)
+				}
 				next = r.now().Add(retryPause)
 			}
 			continue
@@ -174,7 +176,9 @@ func (r *Router) requeueLost(id conversation.AgentID) {
 			continue
 		}
 		if err := r.requeue(w.Conversation, id, conversation.CauseConnection); err != nil {
-			r.notRequeued("conversation of a lost agent could not be queued again", w.Conversation, err)
+			if !mayWait(err) {
+				r.logger.Warn("conversation of a lost agent could not be queued again", "conversation_id", w.Conversation, "err", err)
+			}
 			next = r.now().Add(retryPause)
 		}
 	}
@@ -183,11 +187,10 @@ func (r *Router) requeueLost(id conversation.AgentID) {
 	}
 }
 
-// notRequeued tells of what is tried again; that a call goes on, or the router stops, is no fault.
-func (r *Router) notRequeued(what string, conv conversation.ConversationID, err error) {
-	if !errors.Is(err, conversation.ErrCallActive) && !errors.Is(err, ErrStopped) {
-		r.logger.Warn(what, "conversation_id", conv, "err", err)
-	}
+// mayWait reports whether a requeue that failed is simply tried again: the agent is in a call that is
+// active, which keeps the conversation, or the router stops.
+func mayWait(err error) bool {
+	return errors.Is(err, conversation.ErrCallActive) || errors.Is(err, ErrStopped)
 }
 
 func (r *Router) requeue(conv conversation.ConversationID, id conversation.AgentID, cause conversation.Cause) error {
