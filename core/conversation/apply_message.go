@@ -38,7 +38,8 @@ func (s *State) applyMessage(h *MessagePosted, ev Event) {
 	}
 }
 
-// askBot notes since when the bot that takes part, if any, owes the customer an answer.
+// askBot starts the time within which the bot, if one takes part, must answer the customer. A second
+// message of the customer does not start it again.
 func (s *State) askBot(at time.Time) {
 	if s.BotAsked.IsZero() && s.bot() != nil {
 		s.BotAsked = at

@@ -54,8 +54,8 @@ func (s *State) applySessionChanged(h *SessionChanged, at time.Time) {
 	}
 }
 
-// applySessionEnded takes the session out. After a call the clocks of inactivity and
-// parking begin anew: until then the customer talked.
+// applySessionEnded takes the session out of the state. The end of a call starts the clocks of
+// inactivity and parking anew, since the customer was active until then.
 func (s *State) applySessionEnded(h *SessionEnded, at time.Time) {
 	i := s.sessionIndex(h.Session)
 	if i < 0 {

@@ -4,8 +4,8 @@ import "fmt"
 
 // Audience is the widest circle that may see an event. The circles are nested: a bot
 // sees what the customer sees, an agent what bots see, a supervisor what agents see,
-// the audit everything. One event is for one circle (DESIGN.md 3). The zero Audience
-// is none. In JSON an audience is its name.
+// the audit everything. Each event has one audience (DESIGN.md 3). The zero Audience
+// stands for none. In JSON an audience is its name.
 type Audience uint8
 
 // The circles, the widest first.
@@ -20,12 +20,12 @@ const (
 // ByAudience holds a sequence for each audience, which is its index; index 0 is not used.
 type ByAudience [AudienceAudit + 1]uint64
 
-// Sees reports whether a reader of circle a may see an event of circle e.
+// Sees reports whether a reader of audience a may see an event whose audience is e.
 func (a Audience) Sees(e Audience) bool { return e <= a }
 
 func (a Audience) known() bool { return a >= AudienceCustomer && a <= AudienceAudit }
 
-// or is the circle that an event names itself, or else that of its type.
+// or returns a, the audience that an event names itself, or the one of type t if the event names none.
 func (a Audience) or(t Type) Audience {
 	if a.known() {
 		return a
@@ -33,7 +33,7 @@ func (a Audience) or(t Type) Audience {
 	return types[t].audience
 }
 
-// String is the name of the circle, "" of none.
+// String is the name of the audience; "" for the zero Audience.
 func (a Audience) String() string {
 	switch a {
 	case AudienceCustomer:
@@ -50,7 +50,7 @@ func (a Audience) String() string {
 	return ""
 }
 
-// ParseAudience finds a circle by its name; ok is false when there is none.
+// ParseAudience finds an audience by its name; ok is false if no audience has that name.
 func ParseAudience(name string) (a Audience, ok bool) {
 	for a := AudienceCustomer; a <= AudienceAudit; a++ {
 		if a.String() == name {
@@ -68,8 +68,8 @@ func (a Audience) MarshalText() ([]byte, error) {
 	return []byte(a.String()), nil
 }
 
-// UnmarshalText implements encoding.TextUnmarshaler. A circle that this build does not
-// know becomes the narrowest, the audit: nobody sees more than was meant for them.
+// UnmarshalText implements encoding.TextUnmarshaler. A name that this build does not
+// know is read as the audit, the narrowest audience, so that nobody sees an event that was not meant for them.
 func (a *Audience) UnmarshalText(name []byte) error {
 	known, ok := ParseAudience(string(name))
 	switch {

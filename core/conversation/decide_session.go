@@ -2,10 +2,10 @@ package conversation
 
 import "fmt"
 
-// Bounds of what one conversation holds.
+// Most sessions that one conversation holds, and most legs of one call.
 const (
 	maxSessions = 8
-	maxLegs     = 32 // of one call, ended ones included
+	maxLegs     = 32 // of one call, including legs that have ended
 )
 
 func (d *decision) requestSession(c RequestSession) error {
@@ -47,8 +47,8 @@ func (c *RequestSession) check() error {
 	return nil
 }
 
-// mayAct reports whether an author may ask for something here: agents and bots only
-// while they take part. The zero Author stands for nobody in particular.
+// mayAct reports whether an author may ask for a session or end it: agents and bots only
+// while they take part, others always. The zero Author stands for nobody in particular.
 func (s *State) mayAct(who Author) bool {
 	return who.Kind != Agent && who.Kind != Bot || s.joined(who)
 }
@@ -69,7 +69,7 @@ func (d *decision) changeSession(c ChangeSession) error {
 		return nil
 	}
 	if x.Kind == SessionCall && state == SessionStateActive {
-		if err := d.touch(); err != nil { // who talks is no longer warned
+		if err := d.touch(); err != nil { // a customer who talks is active, so a warning of inactivity is taken back
 			return err
 		}
 	}
@@ -112,8 +112,8 @@ func (d *decision) endSessions(by Author, cause Cause, match func(*Session) bool
 
 func anySession(*Session) bool { return true }
 
-// loseSessions ends what a process held that is gone. Other sessions go on, and so
-// does the conversation.
+// loseSessions ends the sessions that were held by a process which is gone. Other sessions
+// and the conversation itself go on.
 func (d *decision) loseSessions(c LoseSessions) error {
 	if c.Pin == (Pin{}) {
 		return fmt.Errorf("%w: sessions lost with no process", ErrInvalid)

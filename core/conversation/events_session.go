@@ -9,8 +9,8 @@ const (
 	TypeSessionPanel     Type = "session.panel/1"
 )
 
-// SessionRequested: somebody asked for a call or a tool. All events of one session
-// but those of its legs and its panel have the audience that is named here.
+// SessionRequested: somebody asked for a call or a tool. The audience named here
+// is that of all events of the session, except those of its legs and its panel.
 type SessionRequested struct {
 	Session SessionID   `json:"session"`
 	Kind    SessionKind `json:"kind"`
@@ -22,7 +22,7 @@ type SessionRequested struct {
 	Circle  Audience    `json:"audience"`
 }
 
-// SessionChanged: a session has come to a later state, or another process holds it.
+// SessionChanged: a session has come to a later state, or has moved to another process.
 type SessionChanged struct {
 	Session SessionID    `json:"session"`
 	State   SessionState `json:"state"`
@@ -30,7 +30,7 @@ type SessionChanged struct {
 	Circle  Audience     `json:"audience"`
 }
 
-// SessionEnded: a session is over. Cause lost: the process that held it is gone.
+// SessionEnded: a session is over. With cause "lost" the process that held it is gone.
 type SessionEnded struct {
 	Session SessionID   `json:"session"`
 	Kind    SessionKind `json:"kind"`
@@ -40,7 +40,7 @@ type SessionEnded struct {
 	Circle  Audience    `json:"audience"`
 }
 
-// SessionLeg: a party's leg is as it says now.
+// SessionLeg: a leg of a call has changed, and is now as Leg says.
 type SessionLeg struct {
 	Session SessionID `json:"session"`
 	Leg     Leg       `json:"leg"`
@@ -49,7 +49,7 @@ type SessionLeg struct {
 // SessionPanel: a tool shows agents a new panel. Body: PanelBody.
 type SessionPanel struct {
 	Session  SessionID `json:"session"`
-	Revision uint64    `json:"revision"` // grows; an older one is not shown any more
+	Revision uint64    `json:"revision"` // grows with each panel; clients show the newest
 }
 
 // Type implements Head.

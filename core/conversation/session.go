@@ -7,18 +7,18 @@ type SessionKind string
 
 // The kinds of sessions.
 const (
-	SessionCall SessionKind = "call" // people talk: legs, no RTP in the core
+	SessionCall SessionKind = "call" // people talk; the media never come near the core
 	SessionTool SessionKind = "tool" // co-browse, remote assistance, a form
 )
 
-// SessionState is how far a session has come. It only moves forward; a session that
-// has ended is in no state, since State no longer holds it.
+// SessionState is how far a session has come. It only moves forward. There is no state
+// for the end: a session that has ended is taken out of State.
 type SessionState string
 
 // The states of a live session, in their order.
 const (
-	SessionStateRequested SessionState = "requested" // asked for; the plugin has not answered
-	SessionStateWaiting   SessionState = "waiting"   // the plugin has it, the other side has not come
+	SessionStateRequested SessionState = "requested" // somebody asked for it; the plugin has not answered yet
+	SessionStateWaiting   SessionState = "waiting"   // the plugin has it; the other side has not joined yet
 	SessionStateActive    SessionState = "active"    // both sides take part
 )
 
@@ -34,8 +34,8 @@ func (s SessionState) rank() int {
 	return 0
 }
 
-// Pin names the one process that holds a session: media, a relay, a socket. The zero
-// Pin is none.
+// Pin names the one process that holds what a session lives on: its media, a relay, a
+// socket. The zero Pin names no process.
 type Pin struct {
 	Node     string `json:"node,omitempty"`
 	Instance string `json:"instance,omitempty"` // the plugin's generation, unique
@@ -67,8 +67,8 @@ const (
 	LegWeb LegKind = "web" // a browser, by WebRTC
 )
 
-// LegState is how far a leg of a call has come. It moves forward, but for up and held,
-// which follow each other as often as people like.
+// LegState is how far a leg of a call has come. It only moves forward, except that up
+// and held alternate as often as a party is put on hold.
 type LegState string
 
 // The states of a leg.

@@ -16,7 +16,7 @@ const (
 	ModeBarge   Mode = "barge"   // speaks to everybody, who all see it
 )
 
-// circle is the widest circle that sees a supervisor of this mode; zero: no such mode.
+// circle is the widest audience that sees a supervisor of mode m; zero if there is no such mode.
 func (m Mode) circle() Audience {
 	switch m {
 	case ModeMonitor:
@@ -36,9 +36,10 @@ const (
 	TypeNote             Type = "note/1"
 )
 
-// SupervisorJoined: a supervisor takes part in this mode. The event is for the circle that sees
-// the mode, so a change of mode is a SupervisorLeft for the old circle and a SupervisorJoined for
-// the new one, and nobody learns more than is theirs. Body: NameBody.
+// SupervisorJoined: a supervisor takes part in this mode. The audience of the event is the one that
+// sees a supervisor of this mode. A change of mode is therefore two events, a SupervisorLeft for the
+// audience of the old mode and a SupervisorJoined for that of the new one: agents must not learn that
+// somebody who coached them listens now. Body: NameBody.
 type SupervisorJoined struct {
 	Agent  AgentID  `json:"agent"`
 	Mode   Mode     `json:"mode"`
@@ -48,7 +49,7 @@ type SupervisorJoined struct {
 // SupervisorLeft: a supervisor no longer takes part in this mode.
 type SupervisorLeft struct {
 	Agent  AgentID  `json:"agent"`
-	Mode   Mode     `json:"mode"` // the one that has ended
+	Mode   Mode     `json:"mode"` // the mode that has ended
 	Cause  Cause    `json:"cause"`
 	Circle Audience `json:"audience"`
 }
