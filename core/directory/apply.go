@@ -256,7 +256,7 @@ func (r RulesRecord) Rules() conversation.Rules {
 		{&out.OfferTimeout, r.OfferTimeout}, {&out.InactivityWarn, r.InactivityWarn}, {&out.InactivityEnd, r.InactivityEnd},
 		{&out.UnansweredEnd, r.UnansweredEnd}, {&out.WrapupLimit, r.WrapupLimit}, {&out.RequeueAfter, r.RequeueAfter},
 		{&out.ParkAfter, r.ParkAfter}, {&out.OwnerFirst, r.OwnerFirst},
-		{&out.ParkedEnd, r.ParkedEnd},
+		{&out.ParkedEnd, r.ParkedEnd}, {&out.BotSilence, r.BotSilence},
 	} {
 		if f.from != nil {
 			*f.to = conversation.Millis(*f.from)
@@ -268,8 +268,10 @@ func (r RulesRecord) Rules() conversation.Rules {
 	case r.InactivityWarn == nil && end > 0 && out.InactivityWarn >= end:
 		out.InactivityWarn = 0 // the default warning would come after the end
 	}
-	if out.ParkedEnd == 0 {
-		out.ParkedEnd = -1 // stored as -1, since a stored 0 means the default
+	for _, d := range []*conversation.Millis{&out.ParkedEnd, &out.BotSilence} {
+		if *d == 0 {
+			*d = -1 // stored as -1, since a stored 0 means the default
+		}
 	}
 	if r.Share != nil {
 		out.Share = *r.Share

@@ -75,6 +75,7 @@ func TestApplyExample(t *testing.T) {
 	}
 	wantRules := conversation.Rules{
 		OfferTimeout: 20_000, InactivityWarn: 180_000, InactivityEnd: 300_000, RequeueAfter: 120_000, WrapupLimit: 120_000, ParkedEnd: conversation.DefaultParkedEnd,
+		BotSilence:        conversation.DefaultBotSilence,
 		DispositionNeeded: true, Medium: "chat", Share: 25, Spare: 25, Skills: "billing",
 	}
 	if diff := cmp.Diff(wantRules, svc.Rules); diff != "" {

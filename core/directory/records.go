@@ -84,6 +84,7 @@ type RulesRecord struct {
 	ParkAfter         *Duration `yaml:"park_after,omitempty"`
 	OwnerFirst        *Duration `yaml:"owner_first,omitempty"`
 	ParkedEnd         *Duration `yaml:"parked_end,omitempty"`
+	BotSilence        *Duration `yaml:"bot_silence,omitempty"`
 	DispositionNeeded bool      `yaml:"disposition_needed,omitempty"`
 	Medium            string    `yaml:"medium,omitempty"`
 	Share             *int      `yaml:"share,omitempty"`

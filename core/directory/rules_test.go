@@ -39,7 +39,7 @@ func TestEveryDurationHasThreeMeanings(t *testing.T) {
 		walked++
 		name := strings.Split(field.Tag.Get("json"), ",")[0]
 		for value, want := range map[string]int64{"": defaults.Field(i).Int(), "0s": 0, "1m": 60_000} {
-			if value == "0s" && (name == "inactivity_warn" || name == "parked_end") {
+			if value == "0s" && (name == "inactivity_warn" || name == "parked_end" || name == "bot_silence") {
 				want = -1 // earlier versions stored 0 for the default, half of the end
 			}
 			yaml := fmt.Sprintf("%s: %s", name, value)
@@ -66,15 +66,15 @@ func TestEveryDurationHasThreeMeanings(t *testing.T) {
 }
 
 // Rules that earlier versions stored keep their meaning and now show it: a zero inactivity_warn was
-// half of the end, and rules without parked_end get the default.
+// half of the end, and rules without parked_end or bot_silence get the default.
 func TestStoredRulesOfEarlierVersions(t *testing.T) {
 	for _, c := range []struct {
 		stored string
 		want   conversation.Rules
 	}{
-		{`{"inactivity_end":240000}`, conversation.Rules{InactivityWarn: 120_000, InactivityEnd: 240_000, ParkedEnd: conversation.DefaultParkedEnd}},
-		{`{}`, conversation.Rules{InactivityWarn: -1, ParkedEnd: conversation.DefaultParkedEnd}},
-		{`{"inactivity_warn":-1,"inactivity_end":240000,"parked_end":-1}`, conversation.Rules{InactivityWarn: -1, InactivityEnd: 240_000, ParkedEnd: -1}},
+		{`{"inactivity_end":240000}`, conversation.Rules{InactivityWarn: 120_000, InactivityEnd: 240_000, ParkedEnd: conversation.DefaultParkedEnd, BotSilence: conversation.DefaultBotSilence}},
+		{`{}`, conversation.Rules{InactivityWarn: -1, ParkedEnd: conversation.DefaultParkedEnd, BotSilence: conversation.DefaultBotSilence}},
+		{`{"inactivity_warn":-1,"inactivity_end":240000,"parked_end":-1,"bot_silence":-1}`, conversation.Rules{InactivityWarn: -1, InactivityEnd: 240_000, ParkedEnd: -1, BotSilence: -1}},
 	} {
 		f := open(t)
 		s, err := f.PutService(t.Context(), directory.Service{Name: "S " + c.stored})

@@ -32,6 +32,7 @@ func DefaultRules() conversation.Rules {
 		InactivityEnd:  10 * 60_000,
 		RequeueAfter:   2 * 60_000,
 		ParkedEnd:      conversation.DefaultParkedEnd,
+		BotSilence:     conversation.DefaultBotSilence,
 		Medium:         "chat",
 		Share:          25,
 		Spare:          25,
@@ -93,6 +94,9 @@ func plain(r *conversation.Rules) {
 	if r.ParkedEnd == 0 {
 		r.ParkedEnd = conversation.DefaultParkedEnd
 	}
+	if r.BotSilence == 0 {
+		r.BotSilence = conversation.DefaultBotSilence
+	}
 }
 
 func (s *Service) validate(snap *Snapshot) error {
@@ -132,10 +136,10 @@ func validateRules(f *faults, r conversation.Rules) {
 	for name, d := range map[string]conversation.Millis{
 		"offer_timeout": r.OfferTimeout, "inactivity_warn": r.InactivityWarn, "inactivity_end": r.InactivityEnd,
 		"unanswered_end": r.UnansweredEnd, "wrapup_limit": r.WrapupLimit, "requeue_after": r.RequeueAfter,
-		"park_after": r.ParkAfter, "owner_first": r.OwnerFirst, "parked_end": r.ParkedEnd,
+		"park_after": r.ParkAfter, "owner_first": r.OwnerFirst, "parked_end": r.ParkedEnd, "bot_silence": r.BotSilence,
 	} {
-		if d == -1 && (name == "inactivity_warn" || name == "wrapup_limit" || name == "parked_end") {
-			continue // -1 means no warning, after-call work without limit, or no end
+		if d == -1 && (name == "inactivity_warn" || name == "wrapup_limit" || name == "parked_end" || name == "bot_silence") {
+			continue // -1 means no warning, after-call work without limit, no end, or no hand-over
 		}
 		days := conversation.Millis(7)
 		if name == "parked_end" {

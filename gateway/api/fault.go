@@ -80,6 +80,10 @@ var kinds = map[string]Fault{
 	"too_many_unsent":    {Status: http.StatusConflict, Text: "too many messages of this exchange are not sent yet"},
 	"not_unknown":        {Status: http.StatusConflict, Text: "what became of this message is known by now"},
 	"logged_out":         {Status: http.StatusConflict, Text: "log in first: the desk is closed"},
+	"parked":             {Status: http.StatusConflict, Text: "the exchange is parked: take it up first"},
+	"call_active":        {Status: http.StatusConflict, Text: "a call is active: end it first"},
+	"no_such_session":    {Status: http.StatusConflict, Text: "this call or tool has ended"},
+	"too_many_sessions":  {Status: http.StatusConflict, Text: "too many calls and tools at once"},
 	"reply_window":       {Status: http.StatusConflict, Text: "the channel takes only templates by now"},
 }
 

@@ -30,6 +30,7 @@ type serviceRules struct {
 	ParkAfter         *conversation.Millis `json:"park_after,omitempty"`
 	OwnerFirst        *conversation.Millis `json:"owner_first,omitempty"`
 	ParkedEnd         *conversation.Millis `json:"parked_end,omitempty" doc:"-1 is off, too"`
+	BotSilence        *conversation.Millis `json:"bot_silence,omitempty" doc:"-1 is off, too"`
 	DispositionNeeded bool                 `json:"disposition_needed,omitempty"`
 	Medium            string               `json:"medium,omitempty"`
 	Share             int                  `json:"share,omitempty"`
@@ -43,7 +44,7 @@ func (r *serviceRules) rules() conversation.Rules {
 	out := directory.RulesRecord{
 		OfferTimeout: d(r.OfferTimeout), InactivityWarn: d(r.InactivityWarn), InactivityEnd: d(r.InactivityEnd),
 		UnansweredEnd: d(r.UnansweredEnd), WrapupLimit: d(r.WrapupLimit), RequeueAfter: d(r.RequeueAfter),
-		ParkAfter: d(r.ParkAfter), OwnerFirst: d(r.OwnerFirst), ParkedEnd: d(r.ParkedEnd),
+		ParkAfter: d(r.ParkAfter), OwnerFirst: d(r.OwnerFirst), ParkedEnd: d(r.ParkedEnd), BotSilence: d(r.BotSilence),
 		DispositionNeeded: r.DispositionNeeded, Share: &r.Share, Spare: &r.Spare, Priority: r.Priority,
 	}.Rules()
 	out.Medium = r.Medium
@@ -55,7 +56,7 @@ func newServiceRules(r conversation.Rules) serviceRules {
 	return serviceRules{
 		OfferTimeout: &r.OfferTimeout, InactivityWarn: orOff(r.InactivityWarn), InactivityEnd: &r.InactivityEnd,
 		UnansweredEnd: &r.UnansweredEnd, WrapupLimit: &r.WrapupLimit, RequeueAfter: &r.RequeueAfter,
-		ParkAfter: &r.ParkAfter, OwnerFirst: &r.OwnerFirst, ParkedEnd: orOff(r.ParkedEnd),
+		ParkAfter: &r.ParkAfter, OwnerFirst: &r.OwnerFirst, ParkedEnd: orOff(r.ParkedEnd), BotSilence: orOff(r.BotSilence),
 		DispositionNeeded: r.DispositionNeeded, Medium: r.Medium, Share: r.Share, Spare: r.Spare, Skills: r.Skills, Priority: r.Priority,
 	}
 }

@@ -975,6 +975,8 @@ export interface ServiceRules {
   owner_first?: number;
   /** -1 is off, too */
   parked_end?: number;
+  /** -1 is off, too */
+  bot_silence?: number;
   disposition_needed?: boolean;
   medium?: string;
   share?: number;
