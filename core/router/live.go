@@ -33,8 +33,9 @@ type live struct {
 	// The fields below are owned by the worker.
 	state  *conversation.State // nil: the worker must load it before use
 	key    int64
-	rowSeq uint64 // sequence that the stored row reflects
-	refold bool   // the stored row is of an older fold, so it is written anew with the next event
+	rowSeq uint64    // sequence that the stored row reflects
+	rowDue time.Time // the stored row's next deadline, by which a start sets the timer; zero: it has none
+	refold bool      // the stored row is of an older fold, so it is written anew with the next event
 	// bound holds provider ids of this conversation's messages that are known to be bound: a status
 	// that names one of them need not try to bind it again.
 	bound map[eventlog.Key]struct{}
@@ -382,7 +383,7 @@ func (l *live) load(batch []*task) error {
 	if s, ok := batch[0].cmd.(conversation.Start); ok {
 		l.state = &conversation.State{ID: s.ID}
 		l.key = batch[0].key
-		l.rowSeq, l.refold = 0, false
+		l.rowSeq, l.rowDue, l.refold = 0, time.Time{}, false
 		return nil
 	}
 	ctx := l.r.ctx
@@ -401,6 +402,7 @@ func (l *live) load(batch []*task) error {
 		return fmt.Errorf("router: load conversation %s: %w", l.id, newer(err))
 	}
 	l.key, l.rowSeq, l.refold = row.KeyID, row.Seq, old
+	l.rowDue, _ = s.NextDeadline()
 	var fresh []readers.TailRecord
 	for {
 		recs, err := l.r.log.Read(ctx, eventlog.StreamID(l.id), s.Seq, 256)

@@ -221,6 +221,7 @@ func (tx *tx) commit() error {
 		}
 		if tx.row {
 			l.rowSeq, l.refold = l.state.Seq, false
+			l.rowDue, _ = l.state.NextDeadline()
 		}
 		r.metrics.events.Add(float64(len(tx.recs)))
 		for i := range tx.done {
@@ -286,7 +287,7 @@ func (tx *tx) fill() error {
 		}
 		tx.batch.Streams = append(tx.batch.Streams, sa)
 	}
-	if s.Seq-l.rowSeq > maxTail || l.refold && len(tx.recs) > 0 {
+	if s.Seq-l.rowSeq > maxTail || len(tx.recs) > 0 && (l.refold || l.dueBeforeRow()) {
 		tx.row = true
 	}
 	if tx.row {
@@ -304,6 +305,13 @@ func (tx *tx) fill() error {
 		}
 	}
 	return tx.agents.Fill(&tx.batch)
+}
+
+// dueBeforeRow reports whether the state has a deadline before the stored row's. A start sets
+// timers by rows only, so with that row it would come back to the conversation too late, or never.
+func (l *live) dueBeforeRow() bool {
+	at, ok := l.state.NextDeadline()
+	return ok && (l.rowDue.IsZero() || at.Before(l.rowDue))
 }
 
 func (r *Router) seal(id conversation.ConversationID, seq uint64, key int64, body []byte) ([]byte, error) {
