@@ -110,9 +110,12 @@ func UnknownHead(t Type, head []byte) (Head, error) {
 	x := struct {
 		Ignorable bool     `json:"ignorable"`
 		Audience  Audience `json:"audience"`
-	}{Audience: AudienceAudit}
+	}{}
 	if err := json.Unmarshal(head, &x); err != nil || !x.Ignorable {
 		return nil, fmt.Errorf("%w %q", ErrUnknownType, t)
+	}
+	if x.Audience == 0 { // "": the circle of the event's type, which this build does not know
+		x.Audience = AudienceAudit
 	}
 	return &Ignored{name: t, audience: x.Audience}, nil
 }

@@ -56,6 +56,8 @@ func TestUnknownTypes(t *testing.T) {
 	}
 	for head, want := range map[string]Audience{
 		`{"ignorable":true}`:                         AudienceAudit,
+		`{"ignorable":true,"audience":""}`:           AudienceAudit,
+		`{"ignorable":true,"audience":null}`:         AudienceAudit,
 		`{"ignorable":true,"audience":"supervisor"}`: AudienceSupervisor,
 		`{"ignorable":true,"audience":"agent"}`:      AudienceAgent,
 		`{"ignorable":true,"audience":"bot"}`:        AudienceBot,
