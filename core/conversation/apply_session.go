@@ -55,7 +55,7 @@ func (s *State) applySessionChanged(h *SessionChanged, at time.Time) {
 }
 
 // applySessionEnded takes the session out of the state. The end of a call starts the clocks of
-// inactivity and parking anew, since the customer was active until then.
+// inactivity, parking and a silent bot anew, since the customer was active until then.
 func (s *State) applySessionEnded(h *SessionEnded, at time.Time) {
 	i := s.sessionIndex(h.Session)
 	if i < 0 {
@@ -64,6 +64,9 @@ func (s *State) applySessionEnded(h *SessionEnded, at time.Time) {
 	if x := &s.Sessions[i]; x.Kind == SessionCall && x.State == SessionStateActive {
 		s.customerActive(at)
 		s.ActivityAt = at
+		if !s.BotAsked.IsZero() {
+			s.BotAsked = at
+		}
 	}
 	if s.Sessions = slices.Delete(s.Sessions, i, i+1); len(s.Sessions) == 0 {
 		s.Sessions = nil // nil and not empty, so that the state equals one decoded from JSON

@@ -98,6 +98,10 @@ func TestActiveCallHoldsTheClocks(t *testing.T) {
 		c.do(Join{Agent: agent(2)})
 		c.gives(Requeue{Agent: agent(1), Request: request(9)}, TypeParticipantLeft)
 	})
+	t.Run("a bot", func(t *testing.T) {
+		c := webBot(t).active(1).after(60 * minute).gives(Tick{}).noDeadline()
+		c.gives(EndSession{Session: session(1), By: customer}, TypeSessionEnded).deadline(61 * minute)
+	})
 	t.Run("a tool holds nothing", func(t *testing.T) {
 		c := webActive(t).gives(tool(1, agentAuthor(1)), TypeSessionRequested)
 		c.gives(ChangeSession{Session: session(1), State: SessionStateActive}, TypeSessionChanged).deadline(5 * minute)
