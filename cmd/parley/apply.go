@@ -100,9 +100,9 @@ type userCmd struct {
 
 type userAddCmd struct {
 	configFlags
-	Login string `arg:"" help:"Login name."`
-	Name  string `help:"Display name. Default: the login."`
-	Role  string `enum:"agent,supervisor,admin" default:"agent" help:"agent, supervisor or admin."`
+	Login string          `arg:"" help:"Login name."`
+	Name  string          `help:"Display name. Default: the present one; of a new user the login."`
+	Role  *directory.Role `enum:"agent,supervisor,admin" help:"agent, supervisor or admin. Default: the present one; of a new user agent."`
 }
 
 func (c *userAddCmd) Run(a *app) error {
@@ -110,11 +110,11 @@ func (c *userAddCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	name := c.Name
-	if name == "" {
-		name = c.Login
+	req := control.User{Login: c.Login, Name: c.Name, Password: pw, Add: true}
+	if c.Role != nil {
+		req.Role = *c.Role
 	}
-	return c.change(a, control.User{Login: c.Login, Name: name, Role: directory.Role(c.Role), Password: pw, Add: true})
+	return c.change(a, req)
 }
 
 type userPasswordCmd struct {

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -38,7 +39,8 @@ func (a Apply) CarryOut(ctx context.Context, d *directory.Directory) ([]director
 }
 
 // User changes one user. Name and role may be given with Add only, which creates the user if there
-// is none; an empty password leaves the present one.
+// is none; what is empty stays as it is. A new user without them gets the login as the name and the
+// role agent.
 type User struct {
 	Login    string         `json:"login"`
 	Name     string         `json:"name,omitempty"`
@@ -57,7 +59,8 @@ func (r User) CarryOut(ctx context.Context, d *directory.Directory) ([]directory
 			return u, fmt.Errorf("there is no user %q", r.Login)
 		}
 		if r.Add {
-			u.Name, u.Role = r.Name, r.Role
+			u.Name = cmp.Or(r.Name, u.Name, r.Login)
+			u.Role = cmp.Or(r.Role, u.Role, directory.RoleAgent)
 		}
 		u.Disabled = u.Disabled || r.Disable
 		return u, nil
