@@ -23,6 +23,9 @@ const (
 // nobody is a well-formed id that belongs to no account, conversation, message or command.
 const nobody = "0190ffff-0000-7000-8000-00000000dead"
 
+// zero is a well-formed id with which the gateway means none.
+const zero = "00000000-0000-0000-0000-000000000000"
+
 // Values of eventCase.delivery. A case without one runs for both ways of delivery.
 const (
 	connected       = pluginv1.Delivery_DELIVERY_CONNECTED
@@ -277,6 +280,7 @@ func malformed() []eventCase {
 		one("reply to no id", invalid, edited(hello("k"), func(m *pluginv1.Message) { m.ReplyTo = "m" })),
 		one("file without a blob", invalid, message("k", file(""))),
 		one("file with a blob that is no id", invalid, message("k", file("b"))),
+		one("file with the blob zero", invalid, message("k", file(zero))),
 		one("reaction to nothing", invalid, message("k", &pluginv1.Part{Part: &pluginv1.Part_Reaction{Reaction: &pluginv1.Reaction{Emoji: "x"}}})),
 		one("long reaction", invalid, message("k", &pluginv1.Part{Part: &pluginv1.Part_Reaction{Reaction: &pluginv1.Reaction{Message: nobody, Emoji: strings.Repeat("x", maxEmoji+1)}}})),
 		one("edit of nothing", invalid, message("k", &pluginv1.Part{Part: &pluginv1.Part_Edit{Edit: &pluginv1.Edit{Text: "x"}}})),
@@ -291,6 +295,7 @@ func malformed() []eventCase {
 		one("long attribute", invalid, attributes("k", attribute("a", long))),
 		one("attribute with a long name", invalid, attributes("k", attribute(long[:129], "x"))),
 		one("receipt for no id", invalid, receipt("c", 1, 1)),
+		one("receipt for the conversation zero", "refused ended", receipt(zero, 1, 1)),
 		one("receipt for no conversation", invalid, receipt("", 1, 1)),
 		one("status of nothing", invalid, status(&pluginv1.DeliveryStatus{Status: pluginv1.MessageStatus_MESSAGE_STATUS_SENT})),
 		one("status without a status", unsupported, status(&pluginv1.DeliveryStatus{ProviderId: "p"})),

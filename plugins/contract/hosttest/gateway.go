@@ -185,6 +185,8 @@ func blobs(t *testing.T, h *Host) {
 		refused(t, "put without meta data", errorOf(putBlob(ctx, gw, chunk(some))), codes.InvalidArgument, contract.ReasonInvalid)
 		refused(t, "put without an account", errorOf(putBlob(ctx, gw, metaData("", ""), chunk(some))), codes.InvalidArgument, contract.ReasonInvalid)
 		refused(t, "put for nobody's account", errorOf(putBlob(ctx, gw, metaData(nobody, ""), chunk(some))), codes.PermissionDenied, contract.ReasonDenied)
+		refused(t, "put of an empty file", errorOf(putBlob(ctx, gw, metaData(h.Account, ""))), codes.PermissionDenied, contract.ReasonDenied)
+		refused(t, "put of an empty chunk", errorOf(putBlob(ctx, gw, metaData(h.Account, ""), chunk(nil))), codes.PermissionDenied, contract.ReasonDenied)
 		refused(t, "put of a large chunk", errorOf(putBlob(ctx, gw, metaData(h.Account, ""), chunk(make([]byte, contract.MaxBlobChunk+1)))), codes.ResourceExhausted, contract.ReasonTooLarge)
 		for _, id := range []string{"", "b", nobody} {
 			refused(t, "get of "+id, errorOf(getBlob(ctx, gw, id)), codes.NotFound, contract.ReasonNotFound)

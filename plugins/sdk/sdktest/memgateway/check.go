@@ -131,7 +131,7 @@ func partsFault(parts []*pluginv1.Part) string {
 	for _, p := range parts { // a malformed id is "invalid" even if there are too many parts
 		switch k := p.GetPart().(type) {
 		case *pluginv1.Part_File:
-			if !isID(k.File.GetBlob()) {
+			if !isID(k.File.GetBlob()) || k.File.GetBlob() == uuid.Nil.String() {
 				return invalid
 			}
 		case *pluginv1.Part_Reaction:

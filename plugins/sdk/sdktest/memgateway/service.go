@@ -167,6 +167,9 @@ func (g *Service) BlobPut(stream grpc.ClientStreamingServer[pluginv1.BlobPutRequ
 		}
 		data = append(data, m.GetChunk()...)
 	}
+	if len(data) == 0 {
+		return denied()
+	}
 	if g.Full != nil && g.Full() {
 		return contract.Error(codes.Unavailable, contract.ReasonNotDurable, "cannot be stored now")
 	}
