@@ -16,6 +16,7 @@ class Server {
   received: ClientFrame[] = []
   sockets = new Set<FakeSocket>()
   silent = false
+  tokens = 0
 
   post(type: EventFrame['type'], by: AuthorKind, clientId = '', text = '') {
     this.log.push({ seq: this.log.length + 1, type, clientId, text, by })
@@ -44,7 +45,7 @@ class Server {
         if (f.token) this.follow(s, f.cursor?.seq ?? 0)
         return
       case 'register':
-        s.push({ t: 'visitor', token: 'token-1' })
+        s.push({ t: 'visitor', token: `token-${++this.tokens}` })
         this.follow(s, 0)
         return
       case 'ping':
@@ -251,6 +252,24 @@ describe('chat', () => {
     server.silent = false
     await pass(60_000)
     expect(c.state.status).toBe('online')
+  })
+
+  it('is one visitor in two tabs that start at the same time, and sends what each wrote', async () => {
+    for (let lag = 0; lag < 8; lag++) {
+      server = new Server()
+      stores = { local: new Map(), session: new Map() }
+      const one = newChat()
+      const two = newChat()
+      one.start({ message: 'one' })
+      await pass(lag)
+      two.start({ message: 'two' })
+      await pass(60_000)
+      const said = server.log.filter((e) => e.type === 'message/1').map((e) => e.text)
+      expect(said, `the second tab ${lag} ms later`).toEqual(['one', 'two'])
+      expect(stores.local.get('p:token'), `the second tab ${lag} ms later`).toBe('token-1')
+      one.stop()
+      two.stop()
+    }
   })
 
   it('stops for good where the chat is not allowed', async () => {

@@ -74,6 +74,8 @@ export class Chat {
   private readonly urls = new Map<string, Promise<{ url: string; until: number }>>()
   private readonly now: () => number
   private uploads: Promise<void> = Promise.resolve()
+  /** The token of the latest hello, '' for none. */
+  private greeted = ''
   private toldPage = ''
   private registering = false
   private live = false
@@ -296,6 +298,7 @@ export class Chat {
   private hello(): ClientFrame {
     const { view } = this.state
     const token = this.token
+    this.greeted = token
     const kept = this.opts.local.get('conversation')
     let cursor: Cursor | undefined
     if (view.conversation) cursor = { conversation: view.conversation, seq: view.seq, open: view.open }
@@ -315,13 +318,12 @@ export class Chat {
     switch (f.t) {
       case 'welcome':
         if (f.code === 'token') this.opts.local.set('token', '')
-        if (!f.known) {
-          this.patch({ ready: true })
-          this.flush()
-        }
+        if (f.known) return
+        this.patch({ ready: true })
+        if (!this.other()) this.flush()
         return
       case 'visitor':
-        this.opts.local.set('token', f.token)
+        if (!this.other()) this.opts.local.set('token', f.token)
         return
       case 'live':
         this.live = true
@@ -362,6 +364,16 @@ export class Chat {
       }
       default:
     }
+  }
+
+  /**
+   * Whether another tab became a visitor since this connection's hello, which named none. All tabs
+   * are the same visitor, so this one connects again under that token.
+   */
+  private other(): boolean {
+    if (this.greeted || !this.token) return false
+    this.connection.resume()
+    return true
   }
 
   private event(f: EventFrame): void {
