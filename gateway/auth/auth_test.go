@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -333,6 +334,57 @@ func TestEndBeforeChangedRights(t *testing.T) {
 		case <-time.After(5 * time.Second):
 			t.Fatalf("not told of %s within five seconds", want)
 		}
+	}
+}
+
+// sweeps calls one of next in each look for revoked sessions, if there is one.
+type sweeps struct {
+	auth.Sessions
+	next chan func()
+}
+
+func (s *sweeps) RevokedSince(ctx context.Context, since time.Time) ([]sessions.ID, error) {
+	select {
+	case f := <-s.next:
+		f()
+	default:
+	}
+	return s.Sessions.RevokedSince(ctx, since)
+}
+
+// What is opened with a user's new rights while a sweep goes on is not told that they changed,
+// though that sweep has read the records from before the change.
+func TestRightsChangeDuringSweep(t *testing.T) {
+	d := realDirectory(t)
+	s := &sweeps{Sessions: sessions.New(d.Database(), time.Now), next: make(chan func(), 2)}
+	a := newAuth(t, auth.Options{Directory: d, Sessions: s})
+	defer closeAuth(t, a)
+	var told atomic.Bool
+	over := make(chan struct{})
+	s.next <- func() {
+		_, err := d.ChangeUser(t.Context(), "ana", "", func(u directory.User, _ bool) (directory.User, error) {
+			u.Role = directory.RoleSupervisor
+			return u, nil
+		})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		res, err := a.Login(t.Context(), auth.LoginRequest{Login: "ana", Password: password, IP: home})
+		if err != nil || res.Identity.Role != directory.RoleSupervisor {
+			t.Errorf("login: %v with role %q, want a supervisor", err, res.Identity.Role)
+			return
+		}
+		a.WatchRights(res.Identity, func() { told.Store(true) })
+	}
+	s.next <- func() { close(over) }
+	select {
+	case <-over:
+	case <-time.After(10 * time.Second):
+		t.Fatal("no second sweep within ten seconds")
+	}
+	if told.Load() {
+		t.Error("told of a change of the rights that it was opened with")
 	}
 }
 

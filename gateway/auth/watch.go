@@ -90,9 +90,10 @@ func (a *Auth) sweep(ctx context.Context, now time.Time) {
 	var expired []sessions.ID
 	var changed []*watcher
 	a.mu.Lock()
+	latest := a.dir.Snapshot() // a watcher that came since records were read may have later rights than those
 	for id, ws := range a.watchers {
 		ws = slices.DeleteFunc(ws, func(w *watcher) bool {
-			if w.rights == nil || hasRightsOf(records, *w.rights) {
+			if w.rights == nil || hasRightsOf(records, *w.rights) || hasRightsOf(latest, *w.rights) {
 				return false
 			}
 			changed = append(changed, w)
