@@ -65,7 +65,7 @@ type Session struct {
 	frames    int
 	maxItems  int
 	maxBytes  int
-	unacked   int // events that were not answered yet
+	unacked   map[uint64]struct{} // seqs of the events in the window that were not answered yet
 	mostUnack int
 }
 
@@ -84,10 +84,7 @@ func Open(ctx context.Context, conn grpc.ClientConnInterface, hello *pluginv1.Ho
 		cancel()
 		return nil, fmt.Errorf("open session: %w", err)
 	}
-	s := &Session{
-		stream: stream, cancel: cancel, policy: policy, window: int(hello.GetEventWindow()),
-		done: make(chan struct{}), changed: make(chan struct{}), subs: map[uint64]struct{}{},
-	}
+	s := newSession(stream, cancel, hello, policy)
 	// EOF: the plugin has refused already; the reading goroutine finds out why.
 	if err := s.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_Hello{Hello: hello}}); err != nil && !errors.Is(err, io.EOF) {
 		cancel()
@@ -95,6 +92,13 @@ func Open(ctx context.Context, conn grpc.ClientConnInterface, hello *pluginv1.Ho
 	}
 	go s.read()
 	return s, nil
+}
+
+func newSession(stream grpc.BidiStreamingClient[pluginv1.HostFrame, pluginv1.PluginFrame], cancel context.CancelFunc, hello *pluginv1.HostHello, policy Policy) *Session {
+	return &Session{
+		stream: stream, cancel: cancel, policy: policy, window: int(hello.GetEventWindow()),
+		done: make(chan struct{}), changed: make(chan struct{}), subs: map[uint64]struct{}{}, unacked: map[uint64]struct{}{},
+	}
 }
 
 // Hello is the hello of a host with the contract's default windows.
@@ -160,9 +164,16 @@ func (s *Session) Signals(list ...*pluginv1.Signal) error {
 // Acks answers events that the policy did not answer.
 func (s *Session) Acks(acks ...*pluginv1.EventAck) error {
 	s.mu.Lock()
-	s.unacked -= len(acks)
+	s.answered(acks)
 	s.mu.Unlock()
 	return s.Send(ackFrame(acks))
+}
+
+// answered takes events out of the window. The caller holds mu.
+func (s *Session) answered(acks []*pluginv1.EventAck) {
+	for _, a := range acks {
+		delete(s.unacked, a.GetSeq())
+	}
 }
 
 // BeginAck answers a Begin that the policy did not answer.
@@ -299,7 +310,7 @@ func (s *Session) take(f *pluginv1.PluginFrame) error {
 			acks = append(acks, a)
 		}
 	}
-	s.record(f, items, len(acks))
+	s.record(f, items, acks)
 	if len(acks) > 0 {
 		if err := s.Send(ackFrame(acks)); err != nil && !errors.Is(err, io.EOF) {
 			return err
@@ -328,7 +339,7 @@ func metered(ev *pluginv1.Event) bool {
 func (s *Session) overflows(items []Item) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	open := s.unacked
+	open := len(s.unacked)
 	for _, it := range items {
 		if metered(it.Event) {
 			open++
@@ -367,17 +378,17 @@ func (s *Session) subscribed(f *pluginv1.PluginFrame) error {
 	}})
 }
 
-func (s *Session) record(f *pluginv1.PluginFrame, items []Item, acked int) {
+func (s *Session) record(f *pluginv1.PluginFrame, items []Item, acks []*pluginv1.EventAck) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.frames++
 	for _, it := range items {
 		if metered(it.Event) {
-			s.unacked++
+			s.unacked[it.Event.GetSeq()] = struct{}{}
 		}
 	}
-	s.mostUnack = max(s.mostUnack, s.unacked)
-	s.unacked = max(0, s.unacked-acked)
+	s.mostUnack = max(s.mostUnack, len(s.unacked))
+	s.answered(acks)
 	if s.policy.Forget {
 		return
 	}
