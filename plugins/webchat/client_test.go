@@ -289,9 +289,13 @@ func (c *client) want(kind string) frame {
 	return c.wantThat(kind, func(frame) bool { return true })
 }
 
+// wantThat skips to the next frame of a kind that ok takes. Events come before or after the answers to
+// what caused them, so those that are skipped on the way to an answer are read later.
 func (c *client) wantThat(kind string, ok func(frame) bool) frame {
 	c.t.Helper()
 	var seen []string
+	var events []frame
+	defer func() { c.ahead = append(events, c.ahead...) }()
 	for {
 		f, code := c.read()
 		if code != 0 {
@@ -299,6 +303,9 @@ func (c *client) wantThat(kind string, ok func(frame) bool) frame {
 		}
 		if f.T == kind && ok(f) {
 			return f
+		}
+		if f.T == "event" && kind != "event" {
+			events = append(events, f)
 		}
 		seen = append(seen, f.T+" "+f.Type+f.Code+f.Reason)
 	}
