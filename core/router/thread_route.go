@@ -116,7 +116,23 @@ func (th *thread) answered(l *live, a arrival, o outcome, err error) {
 	case a.attempts > maxAttempts:
 		th.r.order.Refused(&a.from)
 		a.done(plugin.Ack{Status: plugin.Retry, Code: "conflict"})
+		if errors.Is(err, conversation.ErrEnded) {
+			th.closeInLog(l)
+		}
 	}
+}
+
+// closeInLog takes the thread from l, a conversation that has ended and yet holds the thread in the
+// log, so that the next arrival finds the thread free. Earlier versions left such entries when a
+// conversation began and ended in one append.
+func (th *thread) closeInLog(l *live) {
+	th.r.spawn(func() {
+		_, err := th.r.log.Append(th.r.ctx, &eventlog.Batch{CloseThreads: []eventlog.Thread{
+			{Account: eventlog.StreamID(th.id.account), Key: th.key, Conversation: eventlog.StreamID(l.id)}}})
+		if err != nil && th.r.ctx.Err() == nil {
+			th.r.logger.Warn("thread of an ended conversation could not be freed", "conversation_id", l.id, "err", err)
+		}
+	})
 }
 
 // pass hands an arrival to an open conversation. The caller holds th.mu; pass does not block.

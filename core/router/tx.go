@@ -297,6 +297,9 @@ func (tx *tx) fill() error {
 		}
 		tx.batch.Conversations = append(tx.batch.Conversations, row)
 		if s.Phase != conversation.PhaseOpen {
+			// A conversation that begins and ends in one append never holds its thread. The store closes
+			// threads before it opens any, so with both the thread would be held for ever.
+			tx.batch.OpenThreads = nil
 			for _, e := range s.Endpoints {
 				if k, ok := threadKeyOf(e); ok {
 					tx.batch.CloseThreads = append(tx.batch.CloseThreads, eventlog.Thread{Account: eventlog.StreamID(e.Account), Key: k, Conversation: eventlog.StreamID(l.id)})
