@@ -286,12 +286,8 @@ func (f *Router) Send(ctx context.Context, req router.SendRequest) (router.Sent,
 	}
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
-	c := f.Convs[req.Conversation]
-	if c == nil {
-		return router.Sent{}, router.ErrNotFound
-	}
-	if !c.Info.State.JoinedAgent(req.Agent) {
-		return router.Sent{}, conversation.ErrNotJoined
+	if _, err := f.takingPart(req.Agent, req.Conversation); err != nil {
+		return router.Sent{}, err
 	}
 	if s, ok := f.clients[req.ClientID]; ok {
 		return s, nil
@@ -304,9 +300,30 @@ func (f *Router) Send(ctx context.Context, req router.SendRequest) (router.Sent,
 	return s, nil
 }
 
+// takingPart returns a conversation in which the agent takes part, or the router's refusal. The caller
+// holds the mutex.
+func (f *Router) takingPart(agent conversation.AgentID, conv conversation.ConversationID) (*Conversation, error) {
+	c := f.Convs[conv]
+	switch {
+	case c == nil:
+		return nil, router.ErrNotFound
+	case !c.Info.State.JoinedAgent(agent):
+		return nil, conversation.ErrNotJoined
+	}
+	return c, nil
+}
+
+// mayCommand returns the refusal that takingPart has, if any.
+func (f *Router) mayCommand(agent conversation.AgentID, conv conversation.ConversationID) error {
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	_, err := f.takingPart(agent, conv)
+	return err
+}
+
 // Mark implements stream.Router.
-func (f *Router) Mark(context.Context, conversation.AgentID, conversation.ConversationID, uint64, uint64) error {
-	return nil
+func (f *Router) Mark(_ context.Context, agent conversation.AgentID, conv conversation.ConversationID, _, _ uint64) error {
+	return f.mayCommand(agent, conv)
 }
 
 // Typing implements stream.Router.
@@ -321,9 +338,8 @@ func (f *Router) Typing(id conversation.AgentID, _ conversation.ConversationID, 
 func (f *Router) Leave(_ context.Context, id conversation.AgentID, conv conversation.ConversationID, _ bool) (uint64, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
-	c := f.Convs[conv]
-	if c == nil {
-		return 0, router.ErrNotFound
+	if _, err := f.takingPart(id, conv); err != nil {
+		return 0, err
 	}
 	seq := f.Append(conv, conversation.TypeEnded, `{"cause":"agent"}`, "")
 	f.changeLocked(id, func(a *acd.AgentState) { a.Holds(conv).Wrapup = true })
@@ -334,6 +350,12 @@ func (f *Router) Leave(_ context.Context, id conversation.AgentID, conv conversa
 func (f *Router) FinishWrapup(_ context.Context, id conversation.AgentID, conv conversation.ConversationID, _, _ string) (uint64, error) {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
+	if f.Convs[conv] == nil {
+		return 0, router.ErrNotFound
+	}
+	if w := f.agent(id).Holds(conv); w == nil || !w.Wrapup {
+		return 0, conversation.ErrNoWrapup
+	}
 	seq := f.Append(conv, conversation.TypeConcluded, `{}`, "")
 	f.changeLocked(id, func(a *acd.AgentState) {
 		a.Work = slices.DeleteFunc(a.Work, func(w acd.Work) bool { return w.Conversation == conv })
@@ -342,23 +364,33 @@ func (f *Router) FinishWrapup(_ context.Context, id conversation.AgentID, conv c
 }
 
 // Invite implements stream.Router.
-func (f *Router) Invite(context.Context, conversation.AgentID, conversation.ConversationID, conversation.Target, bool) (id conversation.RequestID, err error) {
+func (f *Router) Invite(_ context.Context, agent conversation.AgentID, conv conversation.ConversationID, _ conversation.Target, _ bool) (id conversation.RequestID, err error) {
+	if err := f.mayCommand(agent, conv); err != nil {
+		return id, err
+	}
 	return idOf(id), nil
 }
 
 // CancelInvite implements stream.Router.
-func (f *Router) CancelInvite(context.Context, conversation.AgentID, conversation.ConversationID, conversation.RequestID) error {
+func (f *Router) CancelInvite(_ context.Context, agent conversation.AgentID, conv conversation.ConversationID, _ conversation.RequestID) error {
+	if err := f.mayCommand(agent, conv); err != nil {
+		return err
+	}
 	return conversation.ErrNoSuchRequest
 }
 
 // SetFlag implements stream.Router.
-func (f *Router) SetFlag(context.Context, conversation.AgentID, conversation.ConversationID, bool) error {
-	return nil
+func (f *Router) SetFlag(_ context.Context, agent conversation.AgentID, conv conversation.ConversationID, _ bool) error {
+	return f.mayCommand(agent, conv)
 }
 
 // LinkContact implements stream.Router.
-func (f *Router) LinkContact(context.Context, conversation.AgentID, conversation.ConversationID, conversation.ContactID) error {
-	return nil
+func (f *Router) LinkContact(_ context.Context, agent conversation.AgentID, conv conversation.ConversationID, _ conversation.ContactID) error {
+	err := f.mayCommand(agent, conv)
+	if errors.Is(err, conversation.ErrNotJoined) {
+		return router.ErrDenied
+	}
+	return err
 }
 
 // Info implements stream.Router.
@@ -528,16 +560,28 @@ func (f *Router) Join(ctx context.Context, agent conversation.AgentID, conv conv
 	}
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
+	switch _, err := f.takingPart(agent, conv); {
+	case errors.Is(err, router.ErrNotFound):
+		return 0, err
+	case err == nil:
+		return 0, conversation.ErrAlreadyJoined
+	}
 	return f.joinLocked(agent, conv), nil
 }
 
 // SettleMessage implements stream.Router.
-func (f *Router) SettleMessage(ctx context.Context, _ conversation.AgentID, _ conversation.ConversationID, _ conversation.MessageID, o conversation.Outcome) (uint64, error) {
+func (f *Router) SettleMessage(ctx context.Context, agent conversation.AgentID, conv conversation.ConversationID, _ conversation.MessageID, o conversation.Outcome) (uint64, error) {
 	if err := f.command(); err != nil {
 		return 0, err
 	}
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
+	switch _, err := f.takingPart(agent, conv); {
+	case errors.Is(err, router.ErrNotFound):
+		return 0, conversation.ErrNoSuchMessage
+	case err != nil:
+		return 0, router.ErrDenied
+	}
 	f.Texting.Settled = append(f.Texting.Settled, o)
 	return 7, nil
 }
