@@ -19,6 +19,24 @@ type Outbound struct {
 	Send    *SendCommand
 	Process []byte
 	Lookup  *LookupCommand
+
+	MarkRead *MarkReadCommand
+	Typing   *TypingCommand
+	Call     *CallCommand
+}
+
+// MarkReadCommand tells the provider that the customer's messages up to and including this one have
+// been read.
+type MarkReadCommand struct {
+	Message     conversation.MessageID
+	ProviderIDs []string // the provider's ids of that message; the first one names it
+}
+
+// TypingCommand tells the provider that somebody writes to the customer, or has stopped. It has no
+// outbox row, and is dropped when there is no room.
+type TypingCommand struct {
+	On         bool
+	ProviderID string // of the customer's last message; "" = not known
 }
 
 // SendCommand sends a message to the customer.
@@ -62,4 +80,29 @@ type Info struct {
 	Capabilities      conversation.Capabilities
 	IdempotentSend    bool
 	CanLookup         bool
+
+	// Channel: accounts of the plugin start conversations and take messages.
+	Channel  bool
+	MarkRead bool      // takes MarkReadCommands
+	Typing   bool      // takes TypingCommands
+	Tool     *ToolInfo // nil: the plugin is no tool
+	Bot      bool      // an account of the plugin can be the bot of a service
+	BotName  string    // as customers see it; "" = the account's name
+	Calls    []string  // call commands that the plugin takes, by their names in the contract
+	// Accounts holds what differs from Capabilities and the plugin's placement for single accounts.
+	Accounts map[conversation.AccountID]AccountTraits
+}
+
+// AccountTraits is what holds for one account of a plugin whose accounts differ.
+type AccountTraits struct {
+	Capabilities *conversation.Capabilities // nil: the plugin's
+	OneNode      bool                       // one node at a time serves the account
+}
+
+// CapabilitiesOf returns what an account's channel can carry.
+func (i *Info) CapabilitiesOf(account conversation.AccountID) conversation.Capabilities {
+	if t, ok := i.Accounts[account]; ok && t.Capabilities != nil {
+		return *t.Capabilities
+	}
+	return i.Capabilities
 }

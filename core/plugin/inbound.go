@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
@@ -25,7 +26,15 @@ type Inbound struct {
 	Receipt  *InboundReceipt
 	Action   *CustomerAction
 	Deferred []byte
+
+	ReplyWindow *ReplyWindow
+	Call        *CallEvent
+	Tool        *ToolSession
+	Bot         *BotAction
 }
+
+// ReplyWindow says until when the customer may be written to freely; zero: no window is open.
+type ReplyWindow struct{ Expires time.Time }
 
 // InboundMessage is a customer's message.
 type InboundMessage struct {
@@ -35,6 +44,8 @@ type InboundMessage struct {
 	Parts       []conversation.Part
 	ReplyTo     conversation.MessageID
 	ProviderIDs []string
+	// ReplyToProviderID names the message that this one answers when ReplyTo is zero.
+	ReplyToProviderID string
 }
 
 // DeliveryStatus is a provider's later report on a message, which is named by ProviderID, by
@@ -50,6 +61,9 @@ type DeliveryStatus struct {
 type InboundReceipt struct {
 	Conversation    conversation.ConversationID
 	Delivered, Read uint64
+	// The provider's ids of the last messages delivered and read, on store-and-forward channels;
+	// Conversation is then zero.
+	DeliveredID, ReadID string
 }
 
 // CustomerAction is what a customer does other than writing. Exactly one field is set.
@@ -60,6 +74,40 @@ type CustomerAction struct {
 	Left       bool
 	Attributes map[string]string
 	OptOut     *OptOut
+
+	Tool         *CustomerTool
+	Call         *CustomerCall
+	Satisfaction *Satisfaction
+	Form         *FormAnswer
+}
+
+// CustomerTool: the customer uses a tool.
+type CustomerTool struct {
+	Session  conversation.SessionID // zero with the action "start"
+	Account  conversation.AccountID // of the tool, with the action "start"
+	Action   string                 // "start", "accept", "decline", "end", or that of a block
+	Values   json.RawMessage        // JSON object; nil: none
+	Revision uint64                 // of the panel that the customer saw
+}
+
+// CustomerCall: the customer uses a call.
+type CustomerCall struct {
+	Session conversation.SessionID // zero with the action "start"
+	Action  string                 // "start", "answer", "decline", "end", "mute", "unmute", "video_on", "video_off"
+}
+
+// Satisfaction is what the customer thinks of a conversation.
+type Satisfaction struct {
+	Conversation conversation.ConversationID // zero: the last one of the thread
+	Score        int
+	Comment      string
+}
+
+// FormAnswer answers a form of a tool. Sealed is opaque to the gateway.
+type FormAnswer struct {
+	Session   conversation.SessionID
+	Sealed    []byte
+	Cancelled bool
 }
 
 // StartAction asks for a new conversation (request form).

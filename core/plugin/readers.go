@@ -15,7 +15,10 @@ type SubscriptionSpec struct {
 	After    conversation.ConversationID // the conversation after which to read; zero: read the open one from its start
 	AfterSeq uint64
 	Audience conversation.Audience
-	Credit   int // how many records may be under way before the reader gives more credit
+	// Bot names the conversation that a bot reads (Audience is the bots', Account the bot's, Thread
+	// empty). Zero: the reader is a customer's.
+	Bot    conversation.ConversationID
+	Credit int // how many records may be under way before the reader gives more credit
 }
 
 // Record is an opened event as a reader receives it. Head and Body are the stored bytes and must

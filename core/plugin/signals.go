@@ -20,6 +20,7 @@ const (
 type CustomerSignal struct {
 	Account conversation.AccountID
 	Thread  string
+	Bot     conversation.ConversationID // not zero: the bot Account types in this conversation
 	Kind    SignalKind
 	On      bool
 }

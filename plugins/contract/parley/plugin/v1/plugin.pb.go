@@ -7,7 +7,10 @@
 // The public contract between Parley and its plugins (DESIGN.md 7). A plugin
 // is a separate process: it prints the handshake line
 // `1|1|unix|PATH|grpc`, serves PluginService on that socket, and leaves when
-// its standard input ends or on SIGTERM. A channel needs PluginService only.
+// its standard input ends or on SIGTERM. A channel needs PluginService only; a
+// tool serves ToolService as well, on the same socket. What only minor 1 has is
+// marked "minor 1": the host sends none of it to a plugin of minor 0, and takes
+// none of it from one.
 //
 // Conventions: ids are UUIDs in text form; times are microseconds since the
 // Unix epoch, UTC, 0 = not known; durations are milliseconds; enums start
@@ -41,6 +44,9 @@ const (
 	Delivery_DELIVERY_STORE_AND_FORWARD Delivery = 1
 	// The plugin subscribes to threads and streams records to connected customers.
 	Delivery_DELIVERY_CONNECTED Delivery = 2
+	// Minor 1: the plugin is no channel. It gets no messages to send, and its
+	// accounts start no conversations. A tool, a bot, or both.
+	Delivery_DELIVERY_NONE Delivery = 3
 )
 
 // Enum value maps for Delivery.
@@ -49,11 +55,13 @@ var (
 		0: "DELIVERY_UNSPECIFIED",
 		1: "DELIVERY_STORE_AND_FORWARD",
 		2: "DELIVERY_CONNECTED",
+		3: "DELIVERY_NONE",
 	}
 	Delivery_value = map[string]int32{
 		"DELIVERY_UNSPECIFIED":       0,
 		"DELIVERY_STORE_AND_FORWARD": 1,
 		"DELIVERY_CONNECTED":         2,
+		"DELIVERY_NONE":              3,
 	}
 )
 
@@ -136,6 +144,55 @@ func (Access) EnumDescriptor() ([]byte, []int) {
 	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{1}
 }
 
+type Placement int32
+
+const (
+	Placement_PLACEMENT_UNSPECIFIED Placement = 0 // as DescribeResponse.single_node says
+	Placement_PLACEMENT_ANY         Placement = 1 // any node serves the account, several at the same time
+	Placement_PLACEMENT_ONE         Placement = 2 // one node at a time, by lease: polling, REGISTER, SMPP
+)
+
+// Enum value maps for Placement.
+var (
+	Placement_name = map[int32]string{
+		0: "PLACEMENT_UNSPECIFIED",
+		1: "PLACEMENT_ANY",
+		2: "PLACEMENT_ONE",
+	}
+	Placement_value = map[string]int32{
+		"PLACEMENT_UNSPECIFIED": 0,
+		"PLACEMENT_ANY":         1,
+		"PLACEMENT_ONE":         2,
+	}
+)
+
+func (x Placement) Enum() *Placement {
+	p := new(Placement)
+	*p = x
+	return p
+}
+
+func (x Placement) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Placement) Descriptor() protoreflect.EnumDescriptor {
+	return file_parley_plugin_v1_plugin_proto_enumTypes[2].Descriptor()
+}
+
+func (Placement) Type() protoreflect.EnumType {
+	return &file_parley_plugin_v1_plugin_proto_enumTypes[2]
+}
+
+func (x Placement) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Placement.Descriptor instead.
+func (Placement) EnumDescriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{2}
+}
+
 type Outcome int32
 
 const (
@@ -172,11 +229,11 @@ func (x Outcome) String() string {
 }
 
 func (Outcome) Descriptor() protoreflect.EnumDescriptor {
-	return file_parley_plugin_v1_plugin_proto_enumTypes[2].Descriptor()
+	return file_parley_plugin_v1_plugin_proto_enumTypes[3].Descriptor()
 }
 
 func (Outcome) Type() protoreflect.EnumType {
-	return &file_parley_plugin_v1_plugin_proto_enumTypes[2]
+	return &file_parley_plugin_v1_plugin_proto_enumTypes[3]
 }
 
 func (x Outcome) Number() protoreflect.EnumNumber {
@@ -185,7 +242,7 @@ func (x Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Outcome.Descriptor instead.
 func (Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{2}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{3}
 }
 
 type ErrorKind int32
@@ -233,11 +290,11 @@ func (x ErrorKind) String() string {
 }
 
 func (ErrorKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_parley_plugin_v1_plugin_proto_enumTypes[3].Descriptor()
+	return file_parley_plugin_v1_plugin_proto_enumTypes[4].Descriptor()
 }
 
 func (ErrorKind) Type() protoreflect.EnumType {
-	return &file_parley_plugin_v1_plugin_proto_enumTypes[3]
+	return &file_parley_plugin_v1_plugin_proto_enumTypes[4]
 }
 
 func (x ErrorKind) Number() protoreflect.EnumNumber {
@@ -246,7 +303,7 @@ func (x ErrorKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ErrorKind.Descriptor instead.
 func (ErrorKind) EnumDescriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{3}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{4}
 }
 
 type MessageStatus int32
@@ -288,11 +345,11 @@ func (x MessageStatus) String() string {
 }
 
 func (MessageStatus) Descriptor() protoreflect.EnumDescriptor {
-	return file_parley_plugin_v1_plugin_proto_enumTypes[4].Descriptor()
+	return file_parley_plugin_v1_plugin_proto_enumTypes[5].Descriptor()
 }
 
 func (MessageStatus) Type() protoreflect.EnumType {
-	return &file_parley_plugin_v1_plugin_proto_enumTypes[4]
+	return &file_parley_plugin_v1_plugin_proto_enumTypes[5]
 }
 
 func (x MessageStatus) Number() protoreflect.EnumNumber {
@@ -301,7 +358,172 @@ func (x MessageStatus) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use MessageStatus.Descriptor instead.
 func (MessageStatus) EnumDescriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{4}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{5}
+}
+
+type LegKind int32
+
+const (
+	LegKind_LEG_KIND_UNSPECIFIED LegKind = 0
+	LegKind_LEG_KIND_SIP         LegKind = 1
+	LegKind_LEG_KIND_WEB         LegKind = 2 // a browser, by WebRTC
+)
+
+// Enum value maps for LegKind.
+var (
+	LegKind_name = map[int32]string{
+		0: "LEG_KIND_UNSPECIFIED",
+		1: "LEG_KIND_SIP",
+		2: "LEG_KIND_WEB",
+	}
+	LegKind_value = map[string]int32{
+		"LEG_KIND_UNSPECIFIED": 0,
+		"LEG_KIND_SIP":         1,
+		"LEG_KIND_WEB":         2,
+	}
+)
+
+func (x LegKind) Enum() *LegKind {
+	p := new(LegKind)
+	*p = x
+	return p
+}
+
+func (x LegKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LegKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_parley_plugin_v1_plugin_proto_enumTypes[6].Descriptor()
+}
+
+func (LegKind) Type() protoreflect.EnumType {
+	return &file_parley_plugin_v1_plugin_proto_enumTypes[6]
+}
+
+func (x LegKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LegKind.Descriptor instead.
+func (LegKind) EnumDescriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{6}
+}
+
+type LegState int32
+
+const (
+	LegState_LEG_STATE_UNSPECIFIED LegState = 0
+	LegState_LEG_STATE_DIALLING    LegState = 1
+	LegState_LEG_STATE_RINGING     LegState = 2
+	LegState_LEG_STATE_EARLY       LegState = 3 // early media
+	LegState_LEG_STATE_UP          LegState = 4
+	LegState_LEG_STATE_HELD        LegState = 5
+	LegState_LEG_STATE_ENDED       LegState = 6
+)
+
+// Enum value maps for LegState.
+var (
+	LegState_name = map[int32]string{
+		0: "LEG_STATE_UNSPECIFIED",
+		1: "LEG_STATE_DIALLING",
+		2: "LEG_STATE_RINGING",
+		3: "LEG_STATE_EARLY",
+		4: "LEG_STATE_UP",
+		5: "LEG_STATE_HELD",
+		6: "LEG_STATE_ENDED",
+	}
+	LegState_value = map[string]int32{
+		"LEG_STATE_UNSPECIFIED": 0,
+		"LEG_STATE_DIALLING":    1,
+		"LEG_STATE_RINGING":     2,
+		"LEG_STATE_EARLY":       3,
+		"LEG_STATE_UP":          4,
+		"LEG_STATE_HELD":        5,
+		"LEG_STATE_ENDED":       6,
+	}
+)
+
+func (x LegState) Enum() *LegState {
+	p := new(LegState)
+	*p = x
+	return p
+}
+
+func (x LegState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LegState) Descriptor() protoreflect.EnumDescriptor {
+	return file_parley_plugin_v1_plugin_proto_enumTypes[7].Descriptor()
+}
+
+func (LegState) Type() protoreflect.EnumType {
+	return &file_parley_plugin_v1_plugin_proto_enumTypes[7]
+}
+
+func (x LegState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LegState.Descriptor instead.
+func (LegState) EnumDescriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{7}
+}
+
+type SessionState int32
+
+const (
+	SessionState_SESSION_STATE_UNSPECIFIED SessionState = 0
+	SessionState_SESSION_STATE_REQUESTED   SessionState = 1
+	SessionState_SESSION_STATE_WAITING     SessionState = 2 // for the other side
+	SessionState_SESSION_STATE_ACTIVE      SessionState = 3
+	SessionState_SESSION_STATE_ENDED       SessionState = 4
+)
+
+// Enum value maps for SessionState.
+var (
+	SessionState_name = map[int32]string{
+		0: "SESSION_STATE_UNSPECIFIED",
+		1: "SESSION_STATE_REQUESTED",
+		2: "SESSION_STATE_WAITING",
+		3: "SESSION_STATE_ACTIVE",
+		4: "SESSION_STATE_ENDED",
+	}
+	SessionState_value = map[string]int32{
+		"SESSION_STATE_UNSPECIFIED": 0,
+		"SESSION_STATE_REQUESTED":   1,
+		"SESSION_STATE_WAITING":     2,
+		"SESSION_STATE_ACTIVE":      3,
+		"SESSION_STATE_ENDED":       4,
+	}
+)
+
+func (x SessionState) Enum() *SessionState {
+	p := new(SessionState)
+	*p = x
+	return p
+}
+
+func (x SessionState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SessionState) Descriptor() protoreflect.EnumDescriptor {
+	return file_parley_plugin_v1_plugin_proto_enumTypes[8].Descriptor()
+}
+
+func (SessionState) Type() protoreflect.EnumType {
+	return &file_parley_plugin_v1_plugin_proto_enumTypes[8]
+}
+
+func (x SessionState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SessionState.Descriptor instead.
+func (SessionState) EnumDescriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{8}
 }
 
 type AckStatus int32
@@ -343,11 +565,11 @@ func (x AckStatus) String() string {
 }
 
 func (AckStatus) Descriptor() protoreflect.EnumDescriptor {
-	return file_parley_plugin_v1_plugin_proto_enumTypes[5].Descriptor()
+	return file_parley_plugin_v1_plugin_proto_enumTypes[9].Descriptor()
 }
 
 func (AckStatus) Type() protoreflect.EnumType {
-	return &file_parley_plugin_v1_plugin_proto_enumTypes[5]
+	return &file_parley_plugin_v1_plugin_proto_enumTypes[9]
 }
 
 func (x AckStatus) Number() protoreflect.EnumNumber {
@@ -356,7 +578,62 @@ func (x AckStatus) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AckStatus.Descriptor instead.
 func (AckStatus) EnumDescriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{5}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{9}
+}
+
+type RecordAction int32
+
+const (
+	RecordAction_RECORD_ACTION_UNSPECIFIED RecordAction = 0
+	RecordAction_RECORD_ACTION_START       RecordAction = 1
+	RecordAction_RECORD_ACTION_PAUSE       RecordAction = 2
+	RecordAction_RECORD_ACTION_RESUME      RecordAction = 3
+	RecordAction_RECORD_ACTION_STOP        RecordAction = 4
+)
+
+// Enum value maps for RecordAction.
+var (
+	RecordAction_name = map[int32]string{
+		0: "RECORD_ACTION_UNSPECIFIED",
+		1: "RECORD_ACTION_START",
+		2: "RECORD_ACTION_PAUSE",
+		3: "RECORD_ACTION_RESUME",
+		4: "RECORD_ACTION_STOP",
+	}
+	RecordAction_value = map[string]int32{
+		"RECORD_ACTION_UNSPECIFIED": 0,
+		"RECORD_ACTION_START":       1,
+		"RECORD_ACTION_PAUSE":       2,
+		"RECORD_ACTION_RESUME":      3,
+		"RECORD_ACTION_STOP":        4,
+	}
+)
+
+func (x RecordAction) Enum() *RecordAction {
+	p := new(RecordAction)
+	*p = x
+	return p
+}
+
+func (x RecordAction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RecordAction) Descriptor() protoreflect.EnumDescriptor {
+	return file_parley_plugin_v1_plugin_proto_enumTypes[10].Descriptor()
+}
+
+func (RecordAction) Type() protoreflect.EnumType {
+	return &file_parley_plugin_v1_plugin_proto_enumTypes[10]
+}
+
+func (x RecordAction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RecordAction.Descriptor instead.
+func (RecordAction) EnumDescriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{10}
 }
 
 type SignalKind int32
@@ -395,11 +672,11 @@ func (x SignalKind) String() string {
 }
 
 func (SignalKind) Descriptor() protoreflect.EnumDescriptor {
-	return file_parley_plugin_v1_plugin_proto_enumTypes[6].Descriptor()
+	return file_parley_plugin_v1_plugin_proto_enumTypes[11].Descriptor()
 }
 
 func (SignalKind) Type() protoreflect.EnumType {
-	return &file_parley_plugin_v1_plugin_proto_enumTypes[6]
+	return &file_parley_plugin_v1_plugin_proto_enumTypes[11]
 }
 
 func (x SignalKind) Number() protoreflect.EnumNumber {
@@ -408,7 +685,7 @@ func (x SignalKind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SignalKind.Descriptor instead.
 func (SignalKind) EnumDescriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{6}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{11}
 }
 
 type DescribeRequest struct {
@@ -472,9 +749,15 @@ type DescribeResponse struct {
 	Exclusive      bool                   `protobuf:"varint,13,opt,name=exclusive,proto3" json:"exclusive,omitempty"`                                 // two generations must not run at once (bound port, poll cursor)
 	SingleNode     bool                   `protobuf:"varint,14,opt,name=single_node,json=singleNode,proto3" json:"single_node,omitempty"`             // an account may be served by one node at a time
 	EgressHosts    []string               `protobuf:"bytes,15,rep,name=egress_hosts,json=egressHosts,proto3" json:"egress_hosts,omitempty"`
-	Abilities      []string               `protobuf:"bytes,16,rep,name=abilities,proto3" json:"abilities,omitempty"` // optional abilities, by name: "process", "drain", "metrics", "signals"
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	Abilities      []string               `protobuf:"bytes,16,rep,name=abilities,proto3" json:"abilities,omitempty"` // optional abilities, by name: "process", "drain", "metrics", "signals"; minor 1: "mark_read", "typing", "templates"
+	// From here on minor 1.
+	Tool          *ToolInfo `protobuf:"bytes,17,opt,name=tool,proto3" json:"tool,omitempty"`                             // unset: the plugin is no tool and serves no ToolService
+	Bot           *BotInfo  `protobuf:"bytes,18,opt,name=bot,proto3" json:"bot,omitempty"`                               // unset: no account of the plugin can be the bot of a service
+	Calls         *CallInfo `protobuf:"bytes,19,opt,name=calls,proto3" json:"calls,omitempty"`                           // unset: the plugin takes no call commands
+	SilenceMs     uint32    `protobuf:"varint,20,opt,name=silence_ms,json=silenceMs,proto3" json:"silence_ms,omitempty"` // how long pings may go unanswered before the plugin counts as frozen; 0 = 1500, at most 30000
+	DrainMs       uint32    `protobuf:"varint,21,opt,name=drain_ms,json=drainMs,proto3" json:"drain_ms,omitempty"`       // how long Drain may take; 0 = 8000, at most 3600000 and what the operator allows
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DescribeResponse) Reset() {
@@ -619,6 +902,241 @@ func (x *DescribeResponse) GetAbilities() []string {
 	return nil
 }
 
+func (x *DescribeResponse) GetTool() *ToolInfo {
+	if x != nil {
+		return x.Tool
+	}
+	return nil
+}
+
+func (x *DescribeResponse) GetBot() *BotInfo {
+	if x != nil {
+		return x.Bot
+	}
+	return nil
+}
+
+func (x *DescribeResponse) GetCalls() *CallInfo {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+func (x *DescribeResponse) GetSilenceMs() uint32 {
+	if x != nil {
+		return x.SilenceMs
+	}
+	return 0
+}
+
+func (x *DescribeResponse) GetDrainMs() uint32 {
+	if x != nil {
+		return x.DrainMs
+	}
+	return 0
+}
+
+// A tool that agents and customers use inside a conversation.
+type ToolInfo struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Title          string                 `protobuf:"bytes,1,opt,name=title,proto3" json:"title,omitempty"`                                          // for people: "Co-browse"
+	Icon           string                 `protobuf:"bytes,2,opt,name=icon,proto3" json:"icon,omitempty"`                                            // name of a desktop icon
+	AgentStarts    bool                   `protobuf:"varint,3,opt,name=agent_starts,json=agentStarts,proto3" json:"agent_starts,omitempty"`          // an agent may start a session
+	CustomerStarts bool                   `protobuf:"varint,4,opt,name=customer_starts,json=customerStarts,proto3" json:"customer_starts,omitempty"` // the customer may ask for a session (CustomerAction.tool)
+	NeedsConsent   bool                   `protobuf:"varint,5,opt,name=needs_consent,json=needsConsent,proto3" json:"needs_consent,omitempty"`       // nothing happens before the customer has accepted
+	NeedsPanels    bool                   `protobuf:"varint,6,opt,name=needs_panels,json=needsPanels,proto3" json:"needs_panels,omitempty"`          // works only on channels with the capability panels
+	EmbedOrigins   []string               `protobuf:"bytes,7,rep,name=embed_origins,json=embedOrigins,proto3" json:"embed_origins,omitempty"`        // origins that panels may embed: "https://host[:port]"
+	Single         bool                   `protobuf:"varint,8,opt,name=single,proto3" json:"single,omitempty"`                                       // at most one session of this tool is live in a conversation
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ToolInfo) Reset() {
+	*x = ToolInfo{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToolInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToolInfo) ProtoMessage() {}
+
+func (x *ToolInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToolInfo.ProtoReflect.Descriptor instead.
+func (*ToolInfo) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ToolInfo) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *ToolInfo) GetIcon() string {
+	if x != nil {
+		return x.Icon
+	}
+	return ""
+}
+
+func (x *ToolInfo) GetAgentStarts() bool {
+	if x != nil {
+		return x.AgentStarts
+	}
+	return false
+}
+
+func (x *ToolInfo) GetCustomerStarts() bool {
+	if x != nil {
+		return x.CustomerStarts
+	}
+	return false
+}
+
+func (x *ToolInfo) GetNeedsConsent() bool {
+	if x != nil {
+		return x.NeedsConsent
+	}
+	return false
+}
+
+func (x *ToolInfo) GetNeedsPanels() bool {
+	if x != nil {
+		return x.NeedsPanels
+	}
+	return false
+}
+
+func (x *ToolInfo) GetEmbedOrigins() []string {
+	if x != nil {
+		return x.EmbedOrigins
+	}
+	return nil
+}
+
+func (x *ToolInfo) GetSingle() bool {
+	if x != nil {
+		return x.Single
+	}
+	return false
+}
+
+// A bot answers customers before, or instead of, agents.
+type BotInfo struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // as customers see it, unless the account's settings say otherwise; "" = the account's name
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BotInfo) Reset() {
+	*x = BotInfo{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BotInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BotInfo) ProtoMessage() {}
+
+func (x *BotInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BotInfo.ProtoReflect.Descriptor instead.
+func (*BotInfo) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *BotInfo) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// Which call commands the plugin carries out, by the names of the fields of
+// CallCommand.command: "dial", "answer", ...
+type CallInfo struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Commands      []string               `protobuf:"bytes,1,rep,name=commands,proto3" json:"commands,omitempty"`
+	Video         bool                   `protobuf:"varint,2,opt,name=video,proto3" json:"video,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallInfo) Reset() {
+	*x = CallInfo{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallInfo) ProtoMessage() {}
+
+func (x *CallInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallInfo.ProtoReflect.Descriptor instead.
+func (*CallInfo) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *CallInfo) GetCommands() []string {
+	if x != nil {
+		return x.Commands
+	}
+	return nil
+}
+
+func (x *CallInfo) GetVideo() bool {
+	if x != nil {
+		return x.Video
+	}
+	return false
+}
+
 // What a channel can carry (DESIGN.md 3). The router and the desktop offer only these.
 type Capabilities struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
@@ -643,19 +1161,25 @@ type Capabilities struct {
 	Counter          string                 `protobuf:"bytes,19,opt,name=counter,proto3" json:"counter,omitempty"`                                              // "gsm7", "utf16" or "" (none)
 	MaxLength        uint32                 `protobuf:"varint,20,opt,name=max_length,json=maxLength,proto3" json:"max_length,omitempty"`                        // of one message, in the counter's units or UTF-16 units; 0 = none
 	OfferTitle       string                 `protobuf:"bytes,21,opt,name=offer_title,json=offerTitle,proto3" json:"offer_title,omitempty"`                      // title of the offer alert, "Web Chat"
-	Medium           string                 `protobuf:"bytes,22,opt,name=medium,proto3" json:"medium,omitempty"`                                                // capacity class: "chat", "voice", "email"; "" = chat
-	Icon             string                 `protobuf:"bytes,23,opt,name=icon,proto3" json:"icon,omitempty"`                                                    // name of a desktop icon: "message-circle", "device-mobile", "phone"
+	// Which rules of a service hold: "chat", "sms", "messaging", "voice", "email";
+	// "" and values that the host does not know = chat. Minor 0: the capacity class.
+	Medium string `protobuf:"bytes,22,opt,name=medium,proto3" json:"medium,omitempty"`
+	Icon   string `protobuf:"bytes,23,opt,name=icon,proto3" json:"icon,omitempty"` // name of a desktop icon: "message-circle", "device-mobile", "phone"
 	// Kind of a customer's address: "phone" (E.164 with plus) or "" (opaque).
 	// With outbound_first, the thread of a conversation that an agent begins is the
 	// address in that form: name the threads of inbound events alike.
-	AddressKind   string `protobuf:"bytes,24,opt,name=address_kind,json=addressKind,proto3" json:"address_kind,omitempty"`
+	AddressKind string `protobuf:"bytes,24,opt,name=address_kind,json=addressKind,proto3" json:"address_kind,omitempty"`
+	// From here on minor 1.
+	PartLimits    []*PartLimit `protobuf:"bytes,25,rep,name=part_limits,json=partLimits,proto3" json:"part_limits,omitempty"` // limits of single kinds of parts; none = only the general ones
+	Quotes        bool         `protobuf:"varint,26,opt,name=quotes,proto3" json:"quotes,omitempty"`                          // a message may answer an earlier one (Send.reply_to_provider_id)
+	Captions      bool         `protobuf:"varint,27,opt,name=captions,proto3" json:"captions,omitempty"`                      // a file may carry a caption
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Capabilities) Reset() {
 	*x = Capabilities{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[2]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -667,7 +1191,7 @@ func (x *Capabilities) String() string {
 func (*Capabilities) ProtoMessage() {}
 
 func (x *Capabilities) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[2]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -680,7 +1204,7 @@ func (x *Capabilities) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Capabilities.ProtoReflect.Descriptor instead.
 func (*Capabilities) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{2}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Capabilities) GetText() bool {
@@ -851,6 +1375,113 @@ func (x *Capabilities) GetAddressKind() string {
 	return ""
 }
 
+func (x *Capabilities) GetPartLimits() []*PartLimit {
+	if x != nil {
+		return x.PartLimits
+	}
+	return nil
+}
+
+func (x *Capabilities) GetQuotes() bool {
+	if x != nil {
+		return x.Quotes
+	}
+	return false
+}
+
+func (x *Capabilities) GetCaptions() bool {
+	if x != nil {
+		return x.Captions
+	}
+	return false
+}
+
+// What one kind of part may be on this channel (minor 1). 0 and none = no limit
+// of this kind.
+type PartLimit struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`                             // "text", "rich_text", "file", "location", "choices", "template", "caption", ...
+	MaxLength     uint32                 `protobuf:"varint,2,opt,name=max_length,json=maxLength,proto3" json:"max_length,omitempty"` // of its text, in the counter's units or UTF-16 units
+	MaxBytes      uint64                 `protobuf:"varint,3,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`    // of a file
+	MaxCount      uint32                 `protobuf:"varint,4,opt,name=max_count,json=maxCount,proto3" json:"max_count,omitempty"`    // in one message; for "choices" the number of options
+	Mimes         []string               `protobuf:"bytes,5,rep,name=mimes,proto3" json:"mimes,omitempty"`                           // "image/jpeg", "image/*": what files may be; with max_bytes: the files that it holds for
+	MaxTitle      uint32                 `protobuf:"varint,6,opt,name=max_title,json=maxTitle,proto3" json:"max_title,omitempty"`    // of one option's title, in UTF-16 units
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PartLimit) Reset() {
+	*x = PartLimit{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PartLimit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PartLimit) ProtoMessage() {}
+
+func (x *PartLimit) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PartLimit.ProtoReflect.Descriptor instead.
+func (*PartLimit) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PartLimit) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *PartLimit) GetMaxLength() uint32 {
+	if x != nil {
+		return x.MaxLength
+	}
+	return 0
+}
+
+func (x *PartLimit) GetMaxBytes() uint64 {
+	if x != nil {
+		return x.MaxBytes
+	}
+	return 0
+}
+
+func (x *PartLimit) GetMaxCount() uint32 {
+	if x != nil {
+		return x.MaxCount
+	}
+	return 0
+}
+
+func (x *PartLimit) GetMimes() []string {
+	if x != nil {
+		return x.Mimes
+	}
+	return nil
+}
+
+func (x *PartLimit) GetMaxTitle() uint32 {
+	if x != nil {
+		return x.MaxTitle
+	}
+	return 0
+}
+
 // The gateway proxies /p/<id>/REST to the plugin's http_socket as /REST: that
 // is the path which the plugin sees and which Parley-Identity is bound to. It
 // sets Parley-Identity on every request, also on public routes.
@@ -866,7 +1497,7 @@ type Route struct {
 
 func (x *Route) Reset() {
 	*x = Route{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[3]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +1509,7 @@ func (x *Route) String() string {
 func (*Route) ProtoMessage() {}
 
 func (x *Route) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[3]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +1522,7 @@ func (x *Route) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Route.ProtoReflect.Descriptor instead.
 func (*Route) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{3}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Route) GetPath() string {
@@ -933,7 +1564,7 @@ type HookInfo struct {
 
 func (x *HookInfo) Reset() {
 	*x = HookInfo{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[4]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -945,7 +1576,7 @@ func (x *HookInfo) String() string {
 func (*HookInfo) ProtoMessage() {}
 
 func (x *HookInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[4]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,7 +1589,7 @@ func (x *HookInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HookInfo.ProtoReflect.Descriptor instead.
 func (*HookInfo) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{4}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *HookInfo) GetBudgetMs() uint32 {
@@ -1001,7 +1632,7 @@ type ConfigureRequest struct {
 
 func (x *ConfigureRequest) Reset() {
 	*x = ConfigureRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[5]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1013,7 +1644,7 @@ func (x *ConfigureRequest) String() string {
 func (*ConfigureRequest) ProtoMessage() {}
 
 func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[5]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1026,7 +1657,7 @@ func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureRequest.ProtoReflect.Descriptor instead.
 func (*ConfigureRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{5}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ConfigureRequest) GetRevision() uint64 {
@@ -1116,7 +1747,7 @@ type Secret struct {
 
 func (x *Secret) Reset() {
 	*x = Secret{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[6]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1128,7 +1759,7 @@ func (x *Secret) String() string {
 func (*Secret) ProtoMessage() {}
 
 func (x *Secret) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[6]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1141,7 +1772,7 @@ func (x *Secret) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Secret.ProtoReflect.Descriptor instead.
 func (*Secret) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{6}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Secret) GetName() string {
@@ -1172,7 +1803,7 @@ type Account struct {
 
 func (x *Account) Reset() {
 	*x = Account{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[7]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1184,7 +1815,7 @@ func (x *Account) String() string {
 func (*Account) ProtoMessage() {}
 
 func (x *Account) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[7]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1197,7 +1828,7 @@ func (x *Account) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Account.ProtoReflect.Descriptor instead.
 func (*Account) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{7}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Account) GetId() string {
@@ -1243,16 +1874,19 @@ func (x *Account) GetEnabled() bool {
 }
 
 type ConfigureResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Problems      []*ConfigProblem       `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
-	Restart       bool                   `protobuf:"varint,2,opt,name=restart,proto3" json:"restart,omitempty"` // the change needs a new process
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Problems []*ConfigProblem       `protobuf:"bytes,1,rep,name=problems,proto3" json:"problems,omitempty"`
+	Restart  bool                   `protobuf:"varint,2,opt,name=restart,proto3" json:"restart,omitempty"` // the change needs a new process
+	// Minor 1: what differs from the DescribeResponse for single accounts. An
+	// account that is not listed is as described.
+	Accounts      []*AccountTraits `protobuf:"bytes,3,rep,name=accounts,proto3" json:"accounts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ConfigureResponse) Reset() {
 	*x = ConfigureResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[8]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1264,7 +1898,7 @@ func (x *ConfigureResponse) String() string {
 func (*ConfigureResponse) ProtoMessage() {}
 
 func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[8]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1277,7 +1911,7 @@ func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{8}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ConfigureResponse) GetProblems() []*ConfigProblem {
@@ -1294,6 +1928,82 @@ func (x *ConfigureResponse) GetRestart() bool {
 	return false
 }
 
+func (x *ConfigureResponse) GetAccounts() []*AccountTraits {
+	if x != nil {
+		return x.Accounts
+	}
+	return nil
+}
+
+// What holds for one account of a plugin whose accounts differ (minor 1).
+type AccountTraits struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	HookBudgetMs  uint32                 `protobuf:"varint,2,opt,name=hook_budget_ms,json=hookBudgetMs,proto3" json:"hook_budget_ms,omitempty"` // 0 = HookInfo.budget_ms
+	Placement     Placement              `protobuf:"varint,3,opt,name=placement,proto3,enum=parley.plugin.v1.Placement" json:"placement,omitempty"`
+	Capabilities  *Capabilities          `protobuf:"bytes,4,opt,name=capabilities,proto3" json:"capabilities,omitempty"` // whole, not merged; unset = DescribeResponse.capabilities
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccountTraits) Reset() {
+	*x = AccountTraits{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccountTraits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccountTraits) ProtoMessage() {}
+
+func (x *AccountTraits) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccountTraits.ProtoReflect.Descriptor instead.
+func (*AccountTraits) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *AccountTraits) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *AccountTraits) GetHookBudgetMs() uint32 {
+	if x != nil {
+		return x.HookBudgetMs
+	}
+	return 0
+}
+
+func (x *AccountTraits) GetPlacement() Placement {
+	if x != nil {
+		return x.Placement
+	}
+	return Placement_PLACEMENT_UNSPECIFIED
+}
+
+func (x *AccountTraits) GetCapabilities() *Capabilities {
+	if x != nil {
+		return x.Capabilities
+	}
+	return nil
+}
+
 type ConfigProblem struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"` // "" = the plugin's own settings
@@ -1306,7 +2016,7 @@ type ConfigProblem struct {
 
 func (x *ConfigProblem) Reset() {
 	*x = ConfigProblem{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[9]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1318,7 +2028,7 @@ func (x *ConfigProblem) String() string {
 func (*ConfigProblem) ProtoMessage() {}
 
 func (x *ConfigProblem) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[9]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1331,7 +2041,7 @@ func (x *ConfigProblem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigProblem.ProtoReflect.Descriptor instead.
 func (*ConfigProblem) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{9}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ConfigProblem) GetAccount() string {
@@ -1376,6 +2086,8 @@ type HostFrame struct {
 	//	*HostFrame_Ping
 	//	*HostFrame_ConfigChanged
 	//	*HostFrame_SubscriptionEnd
+	//	*HostFrame_ToolNotices
+	//	*HostFrame_BotNotices
 	Frame         isHostFrame_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1383,7 +2095,7 @@ type HostFrame struct {
 
 func (x *HostFrame) Reset() {
 	*x = HostFrame{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[10]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1395,7 +2107,7 @@ func (x *HostFrame) String() string {
 func (*HostFrame) ProtoMessage() {}
 
 func (x *HostFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[10]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1408,7 +2120,7 @@ func (x *HostFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostFrame.ProtoReflect.Descriptor instead.
 func (*HostFrame) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{10}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *HostFrame) GetFrame() isHostFrame_Frame {
@@ -1508,6 +2220,24 @@ func (x *HostFrame) GetSubscriptionEnd() *SubscriptionEnd {
 	return nil
 }
 
+func (x *HostFrame) GetToolNotices() *ToolNotices {
+	if x != nil {
+		if x, ok := x.Frame.(*HostFrame_ToolNotices); ok {
+			return x.ToolNotices
+		}
+	}
+	return nil
+}
+
+func (x *HostFrame) GetBotNotices() *BotNotices {
+	if x != nil {
+		if x, ok := x.Frame.(*HostFrame_BotNotices); ok {
+			return x.BotNotices
+		}
+	}
+	return nil
+}
+
 type isHostFrame_Frame interface {
 	isHostFrame_Frame()
 }
@@ -1552,6 +2282,14 @@ type HostFrame_SubscriptionEnd struct {
 	SubscriptionEnd *SubscriptionEnd `protobuf:"bytes,10,opt,name=subscription_end,json=subscriptionEnd,proto3,oneof"`
 }
 
+type HostFrame_ToolNotices struct {
+	ToolNotices *ToolNotices `protobuf:"bytes,11,opt,name=tool_notices,json=toolNotices,proto3,oneof"` // minor 1
+}
+
+type HostFrame_BotNotices struct {
+	BotNotices *BotNotices `protobuf:"bytes,12,opt,name=bot_notices,json=botNotices,proto3,oneof"` // minor 1
+}
+
 func (*HostFrame_Hello) isHostFrame_Frame() {}
 
 func (*HostFrame_Commands) isHostFrame_Frame() {}
@@ -1572,6 +2310,10 @@ func (*HostFrame_ConfigChanged) isHostFrame_Frame() {}
 
 func (*HostFrame_SubscriptionEnd) isHostFrame_Frame() {}
 
+func (*HostFrame_ToolNotices) isHostFrame_Frame() {}
+
+func (*HostFrame_BotNotices) isHostFrame_Frame() {}
+
 type PluginFrame struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Frame:
@@ -1586,6 +2328,7 @@ type PluginFrame struct {
 	//	*PluginFrame_Pong
 	//	*PluginFrame_AccountStatuses
 	//	*PluginFrame_RecordCredit
+	//	*PluginFrame_TemplateLists
 	Frame         isPluginFrame_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1593,7 +2336,7 @@ type PluginFrame struct {
 
 func (x *PluginFrame) Reset() {
 	*x = PluginFrame{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[11]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1605,7 +2348,7 @@ func (x *PluginFrame) String() string {
 func (*PluginFrame) ProtoMessage() {}
 
 func (x *PluginFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[11]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1618,7 +2361,7 @@ func (x *PluginFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginFrame.ProtoReflect.Descriptor instead.
 func (*PluginFrame) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{11}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PluginFrame) GetFrame() isPluginFrame_Frame {
@@ -1718,6 +2461,15 @@ func (x *PluginFrame) GetRecordCredit() *RecordCredit {
 	return nil
 }
 
+func (x *PluginFrame) GetTemplateLists() *TemplateLists {
+	if x != nil {
+		if x, ok := x.Frame.(*PluginFrame_TemplateLists); ok {
+			return x.TemplateLists
+		}
+	}
+	return nil
+}
+
 type isPluginFrame_Frame interface {
 	isPluginFrame_Frame()
 }
@@ -1762,6 +2514,10 @@ type PluginFrame_RecordCredit struct {
 	RecordCredit *RecordCredit `protobuf:"bytes,10,opt,name=record_credit,json=recordCredit,proto3,oneof"`
 }
 
+type PluginFrame_TemplateLists struct {
+	TemplateLists *TemplateLists `protobuf:"bytes,11,opt,name=template_lists,json=templateLists,proto3,oneof"` // minor 1
+}
+
 func (*PluginFrame_Hello) isPluginFrame_Frame() {}
 
 func (*PluginFrame_Events) isPluginFrame_Frame() {}
@@ -1782,6 +2538,8 @@ func (*PluginFrame_AccountStatuses) isPluginFrame_Frame() {}
 
 func (*PluginFrame_RecordCredit) isPluginFrame_Frame() {}
 
+func (*PluginFrame_TemplateLists) isPluginFrame_Frame() {}
+
 type HostHello struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
 	Minor            uint32                 `protobuf:"varint,1,opt,name=minor,proto3" json:"minor,omitempty"`      // the lower of both
@@ -1797,7 +2555,7 @@ type HostHello struct {
 
 func (x *HostHello) Reset() {
 	*x = HostHello{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[12]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1809,7 +2567,7 @@ func (x *HostHello) String() string {
 func (*HostHello) ProtoMessage() {}
 
 func (x *HostHello) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[12]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1822,7 +2580,7 @@ func (x *HostHello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostHello.ProtoReflect.Descriptor instead.
 func (*HostHello) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{12}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *HostHello) GetMinor() uint32 {
@@ -1883,7 +2641,7 @@ type PluginHello struct {
 
 func (x *PluginHello) Reset() {
 	*x = PluginHello{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[13]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1895,7 +2653,7 @@ func (x *PluginHello) String() string {
 func (*PluginHello) ProtoMessage() {}
 
 func (x *PluginHello) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[13]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1908,7 +2666,7 @@ func (x *PluginHello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PluginHello.ProtoReflect.Descriptor instead.
 func (*PluginHello) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{13}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PluginHello) GetMinor() uint32 {
@@ -1927,7 +2685,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[14]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1939,7 +2697,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[14]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1952,7 +2710,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{14}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Ping) GetId() uint64 {
@@ -1971,7 +2729,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[15]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1983,7 +2741,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[15]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1996,7 +2754,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{15}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Pong) GetId() uint64 {
@@ -2015,7 +2773,7 @@ type ConfigChanged struct {
 
 func (x *ConfigChanged) Reset() {
 	*x = ConfigChanged{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[16]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2027,7 +2785,7 @@ func (x *ConfigChanged) String() string {
 func (*ConfigChanged) ProtoMessage() {}
 
 func (x *ConfigChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[16]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2040,7 +2798,7 @@ func (x *ConfigChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigChanged.ProtoReflect.Descriptor instead.
 func (*ConfigChanged) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{16}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ConfigChanged) GetRevision() uint64 {
@@ -2059,7 +2817,7 @@ type Events struct {
 
 func (x *Events) Reset() {
 	*x = Events{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2071,7 +2829,7 @@ func (x *Events) String() string {
 func (*Events) ProtoMessage() {}
 
 func (x *Events) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2084,7 +2842,7 @@ func (x *Events) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Events.ProtoReflect.Descriptor instead.
 func (*Events) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Events) GetEvents() []*Event {
@@ -2113,6 +2871,10 @@ type Event struct {
 	//	*Event_Receipt
 	//	*Event_Action
 	//	*Event_Deferred
+	//	*Event_ReplyWindow
+	//	*Event_Call
+	//	*Event_Tool
+	//	*Event_Bot
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2120,7 +2882,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2132,7 +2894,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2145,7 +2907,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Event) GetSeq() uint64 {
@@ -2251,6 +3013,42 @@ func (x *Event) GetDeferred() *Deferred {
 	return nil
 }
 
+func (x *Event) GetReplyWindow() *ReplyWindow {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_ReplyWindow); ok {
+			return x.ReplyWindow
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetCall() *CallEvent {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_Call); ok {
+			return x.Call
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetTool() *ToolEvent {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_Tool); ok {
+			return x.Tool
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetBot() *BotAction {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_Bot); ok {
+			return x.Bot
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -2279,6 +3077,23 @@ type Event_Deferred struct {
 	Deferred *Deferred `protobuf:"bytes,15,opt,name=deferred,proto3,oneof"`
 }
 
+type Event_ReplyWindow struct {
+	// From here on minor 1.
+	ReplyWindow *ReplyWindow `protobuf:"bytes,16,opt,name=reply_window,json=replyWindow,proto3,oneof"`
+}
+
+type Event_Call struct {
+	Call *CallEvent `protobuf:"bytes,17,opt,name=call,proto3,oneof"`
+}
+
+type Event_Tool struct {
+	Tool *ToolEvent `protobuf:"bytes,18,opt,name=tool,proto3,oneof"`
+}
+
+type Event_Bot struct {
+	Bot *BotAction `protobuf:"bytes,19,opt,name=bot,proto3,oneof"`
+}
+
 func (*Event_Message) isEvent_Kind() {}
 
 func (*Event_Result) isEvent_Kind() {}
@@ -2291,20 +3106,32 @@ func (*Event_Action) isEvent_Kind() {}
 
 func (*Event_Deferred) isEvent_Kind() {}
 
+func (*Event_ReplyWindow) isEvent_Kind() {}
+
+func (*Event_Call) isEvent_Kind() {}
+
+func (*Event_Tool) isEvent_Kind() {}
+
+func (*Event_Bot) isEvent_Kind() {}
+
 type Message struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ClientId      string                 `protobuf:"bytes,1,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"` // made by the sender's own device, at most 64 bytes; comes back in the record
-	From          *Address               `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
-	Parts         []*Part                `protobuf:"bytes,3,rep,name=parts,proto3" json:"parts,omitempty"`
-	ReplyTo       string                 `protobuf:"bytes,4,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`             // message id
-	ProviderIds   []string               `protobuf:"bytes,5,rep,name=provider_ids,json=providerIds,proto3" json:"provider_ids,omitempty"` // ids under which the provider may later speak of it
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	ClientId    string                 `protobuf:"bytes,1,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"` // made by the sender's own device, at most 64 bytes; comes back in the record
+	From        *Address               `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	Parts       []*Part                `protobuf:"bytes,3,rep,name=parts,proto3" json:"parts,omitempty"`
+	ReplyTo     string                 `protobuf:"bytes,4,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`             // message id
+	ProviderIds []string               `protobuf:"bytes,5,rep,name=provider_ids,json=providerIds,proto3" json:"provider_ids,omitempty"` // ids under which the provider may later speak of it
+	// Minor 1: the provider's id of the message that this one answers, where
+	// reply_to is not known. One that the host cannot resolve is kept, and the
+	// message is shown as a plain one.
+	ReplyToProviderId string `protobuf:"bytes,6,opt,name=reply_to_provider_id,json=replyToProviderId,proto3" json:"reply_to_provider_id,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2316,7 +3143,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2329,7 +3156,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Message) GetClientId() string {
@@ -2367,6 +3194,13 @@ func (x *Message) GetProviderIds() []string {
 	return nil
 }
 
+func (x *Message) GetReplyToProviderId() string {
+	if x != nil {
+		return x.ReplyToProviderId
+	}
+	return ""
+}
+
 type Address struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"` // E.164 with plus, web:..., e-mail ...
@@ -2377,7 +3211,7 @@ type Address struct {
 
 func (x *Address) Reset() {
 	*x = Address{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2389,7 +3223,7 @@ func (x *Address) String() string {
 func (*Address) ProtoMessage() {}
 
 func (x *Address) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2402,7 +3236,7 @@ func (x *Address) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Address.ProtoReflect.Descriptor instead.
 func (*Address) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Address) GetAddress() string {
@@ -2442,7 +3276,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2454,7 +3288,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2467,7 +3301,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Part) GetPart() isPart_Part {
@@ -2670,7 +3504,7 @@ type Text struct {
 
 func (x *Text) Reset() {
 	*x = Text{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2682,7 +3516,7 @@ func (x *Text) String() string {
 func (*Text) ProtoMessage() {}
 
 func (x *Text) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2695,7 +3529,7 @@ func (x *Text) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Text.ProtoReflect.Descriptor instead.
 func (*Text) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Text) GetText() string {
@@ -2714,7 +3548,7 @@ type RichText struct {
 
 func (x *RichText) Reset() {
 	*x = RichText{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2726,7 +3560,7 @@ func (x *RichText) String() string {
 func (*RichText) ProtoMessage() {}
 
 func (x *RichText) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2739,7 +3573,7 @@ func (x *RichText) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RichText.ProtoReflect.Descriptor instead.
 func (*RichText) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RichText) GetHtml() string {
@@ -2757,13 +3591,14 @@ type File struct {
 	Size          uint64                 `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`   // bytes
 	Width         uint32                 `protobuf:"varint,5,opt,name=width,proto3" json:"width,omitempty"` // pixels, pictures only
 	Height        uint32                 `protobuf:"varint,6,opt,name=height,proto3" json:"height,omitempty"`
+	Caption       string                 `protobuf:"bytes,7,opt,name=caption,proto3" json:"caption,omitempty"` // minor 1: text that belongs to the file
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *File) Reset() {
 	*x = File{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2775,7 +3610,7 @@ func (x *File) String() string {
 func (*File) ProtoMessage() {}
 
 func (x *File) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2788,7 +3623,7 @@ func (x *File) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use File.ProtoReflect.Descriptor instead.
 func (*File) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *File) GetBlob() string {
@@ -2833,6 +3668,13 @@ func (x *File) GetHeight() uint32 {
 	return 0
 }
 
+func (x *File) GetCaption() string {
+	if x != nil {
+		return x.Caption
+	}
+	return ""
+}
+
 type Location struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Latitude      float64                `protobuf:"fixed64,1,opt,name=latitude,proto3" json:"latitude,omitempty"`
@@ -2845,7 +3687,7 @@ type Location struct {
 
 func (x *Location) Reset() {
 	*x = Location{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2857,7 +3699,7 @@ func (x *Location) String() string {
 func (*Location) ProtoMessage() {}
 
 func (x *Location) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2870,7 +3712,7 @@ func (x *Location) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Location.ProtoReflect.Descriptor instead.
 func (*Location) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Location) GetLatitude() float64 {
@@ -2912,7 +3754,7 @@ type ContactCard struct {
 
 func (x *ContactCard) Reset() {
 	*x = ContactCard{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2924,7 +3766,7 @@ func (x *ContactCard) String() string {
 func (*ContactCard) ProtoMessage() {}
 
 func (x *ContactCard) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2937,7 +3779,7 @@ func (x *ContactCard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactCard.ProtoReflect.Descriptor instead.
 func (*ContactCard) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ContactCard) GetName() string {
@@ -2971,7 +3813,7 @@ type Choices struct {
 
 func (x *Choices) Reset() {
 	*x = Choices{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2983,7 +3825,7 @@ func (x *Choices) String() string {
 func (*Choices) ProtoMessage() {}
 
 func (x *Choices) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2996,7 +3838,7 @@ func (x *Choices) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Choices.ProtoReflect.Descriptor instead.
 func (*Choices) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Choices) GetText() string {
@@ -3024,7 +3866,7 @@ type Choice struct {
 
 func (x *Choice) Reset() {
 	*x = Choice{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3036,7 +3878,7 @@ func (x *Choice) String() string {
 func (*Choice) ProtoMessage() {}
 
 func (x *Choice) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3049,7 +3891,7 @@ func (x *Choice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Choice.ProtoReflect.Descriptor instead.
 func (*Choice) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Choice) GetId() string {
@@ -3083,7 +3925,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3095,7 +3937,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3108,7 +3950,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Answer) GetChoice() string {
@@ -3126,17 +3968,20 @@ func (x *Answer) GetTitle() string {
 }
 
 type Template struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Language      string                 `protobuf:"bytes,2,opt,name=language,proto3" json:"language,omitempty"`
-	Values        []string               `protobuf:"bytes,3,rep,name=values,proto3" json:"values,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Name     string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Language string                 `protobuf:"bytes,2,opt,name=language,proto3" json:"language,omitempty"`
+	Values   []string               `protobuf:"bytes,3,rep,name=values,proto3" json:"values,omitempty"` // of a template whose values have no places
+	// Minor 1: values by place, and the message as the customer will see it.
+	Placed        []*TemplateValue `protobuf:"bytes,4,rep,name=placed,proto3" json:"placed,omitempty"`
+	Rendered      string           `protobuf:"bytes,5,opt,name=rendered,proto3" json:"rendered,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Template) Reset() {
 	*x = Template{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3148,7 +3993,7 @@ func (x *Template) String() string {
 func (*Template) ProtoMessage() {}
 
 func (x *Template) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3161,7 +4006,7 @@ func (x *Template) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Template.ProtoReflect.Descriptor instead.
 func (*Template) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Template) GetName() string {
@@ -3185,17 +4030,160 @@ func (x *Template) GetValues() []string {
 	return nil
 }
 
+func (x *Template) GetPlaced() []*TemplateValue {
+	if x != nil {
+		return x.Placed
+	}
+	return nil
+}
+
+func (x *Template) GetRendered() string {
+	if x != nil {
+		return x.Rendered
+	}
+	return ""
+}
+
+// A value of a template (minor 1): what stands for one placeholder.
+type TemplateValue struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Place string                 `protobuf:"bytes,1,opt,name=place,proto3" json:"place,omitempty"`  // "header", "body" or "button"
+	Index uint32                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"` // of the button, from 0
+	Name  string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`    // of the placeholder; "" = they are counted, in the order of the list
+	// Types that are valid to be assigned to Value:
+	//
+	//	*TemplateValue_Text
+	//	*TemplateValue_File
+	//	*TemplateValue_Location
+	Value         isTemplateValue_Value `protobuf_oneof:"value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TemplateValue) Reset() {
+	*x = TemplateValue{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TemplateValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TemplateValue) ProtoMessage() {}
+
+func (x *TemplateValue) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TemplateValue.ProtoReflect.Descriptor instead.
+func (*TemplateValue) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *TemplateValue) GetPlace() string {
+	if x != nil {
+		return x.Place
+	}
+	return ""
+}
+
+func (x *TemplateValue) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *TemplateValue) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TemplateValue) GetValue() isTemplateValue_Value {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *TemplateValue) GetText() string {
+	if x != nil {
+		if x, ok := x.Value.(*TemplateValue_Text); ok {
+			return x.Text
+		}
+	}
+	return ""
+}
+
+func (x *TemplateValue) GetFile() *File {
+	if x != nil {
+		if x, ok := x.Value.(*TemplateValue_File); ok {
+			return x.File
+		}
+	}
+	return nil
+}
+
+func (x *TemplateValue) GetLocation() *Location {
+	if x != nil {
+		if x, ok := x.Value.(*TemplateValue_Location); ok {
+			return x.Location
+		}
+	}
+	return nil
+}
+
+type isTemplateValue_Value interface {
+	isTemplateValue_Value()
+}
+
+type TemplateValue_Text struct {
+	Text string `protobuf:"bytes,4,opt,name=text,proto3,oneof"`
+}
+
+type TemplateValue_File struct {
+	File *File `protobuf:"bytes,5,opt,name=file,proto3,oneof"` // header only
+}
+
+type TemplateValue_Location struct {
+	Location *Location `protobuf:"bytes,6,opt,name=location,proto3,oneof"` // header only
+}
+
+func (*TemplateValue_Text) isTemplateValue_Value() {}
+
+func (*TemplateValue_File) isTemplateValue_Value() {}
+
+func (*TemplateValue_Location) isTemplateValue_Value() {}
+
+// Reaction, Edit and Revoke name a message by our id or, minor 1, by the
+// provider's. Up, one of the two is enough, and our id goes before. Down, the host
+// fills in both as far as it knows them; provider_ids are those of all parts
+// of the message, the first of them provider_id.
 type Reaction struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Message       string                 `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
 	Emoji         string                 `protobuf:"bytes,2,opt,name=emoji,proto3" json:"emoji,omitempty"`
+	ProviderId    string                 `protobuf:"bytes,3,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"`
+	ProviderIds   []string               `protobuf:"bytes,4,rep,name=provider_ids,json=providerIds,proto3" json:"provider_ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Reaction) Reset() {
 	*x = Reaction{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3207,7 +4195,7 @@ func (x *Reaction) String() string {
 func (*Reaction) ProtoMessage() {}
 
 func (x *Reaction) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3220,7 +4208,7 @@ func (x *Reaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reaction.ProtoReflect.Descriptor instead.
 func (*Reaction) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Reaction) GetMessage() string {
@@ -3237,17 +4225,33 @@ func (x *Reaction) GetEmoji() string {
 	return ""
 }
 
+func (x *Reaction) GetProviderId() string {
+	if x != nil {
+		return x.ProviderId
+	}
+	return ""
+}
+
+func (x *Reaction) GetProviderIds() []string {
+	if x != nil {
+		return x.ProviderIds
+	}
+	return nil
+}
+
 type Edit struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Message       string                 `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
 	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	ProviderId    string                 `protobuf:"bytes,3,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"`
+	ProviderIds   []string               `protobuf:"bytes,4,rep,name=provider_ids,json=providerIds,proto3" json:"provider_ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Edit) Reset() {
 	*x = Edit{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[32]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3259,7 +4263,7 @@ func (x *Edit) String() string {
 func (*Edit) ProtoMessage() {}
 
 func (x *Edit) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[32]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3272,7 +4276,7 @@ func (x *Edit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Edit.ProtoReflect.Descriptor instead.
 func (*Edit) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Edit) GetMessage() string {
@@ -3289,16 +4293,32 @@ func (x *Edit) GetText() string {
 	return ""
 }
 
+func (x *Edit) GetProviderId() string {
+	if x != nil {
+		return x.ProviderId
+	}
+	return ""
+}
+
+func (x *Edit) GetProviderIds() []string {
+	if x != nil {
+		return x.ProviderIds
+	}
+	return nil
+}
+
 type Revoke struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Message       string                 `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	ProviderId    string                 `protobuf:"bytes,2,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"`
+	ProviderIds   []string               `protobuf:"bytes,3,rep,name=provider_ids,json=providerIds,proto3" json:"provider_ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Revoke) Reset() {
 	*x = Revoke{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[33]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3310,7 +4330,7 @@ func (x *Revoke) String() string {
 func (*Revoke) ProtoMessage() {}
 
 func (x *Revoke) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[33]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3323,7 +4343,7 @@ func (x *Revoke) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revoke.ProtoReflect.Descriptor instead.
 func (*Revoke) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Revoke) GetMessage() string {
@@ -3331,6 +4351,20 @@ func (x *Revoke) GetMessage() string {
 		return x.Message
 	}
 	return ""
+}
+
+func (x *Revoke) GetProviderId() string {
+	if x != nil {
+		return x.ProviderId
+	}
+	return ""
+}
+
+func (x *Revoke) GetProviderIds() []string {
+	if x != nil {
+		return x.ProviderIds
+	}
+	return nil
 }
 
 type Unsupported struct {
@@ -3343,7 +4377,7 @@ type Unsupported struct {
 
 func (x *Unsupported) Reset() {
 	*x = Unsupported{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[34]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3355,7 +4389,7 @@ func (x *Unsupported) String() string {
 func (*Unsupported) ProtoMessage() {}
 
 func (x *Unsupported) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[34]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3368,7 +4402,7 @@ func (x *Unsupported) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unsupported.ProtoReflect.Descriptor instead.
 func (*Unsupported) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Unsupported) GetKind() string {
@@ -3402,7 +4436,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[35]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3414,7 +4448,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[35]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3427,7 +4461,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Result) GetCommandId() string {
@@ -3502,7 +4536,7 @@ type DeliveryStatus struct {
 
 func (x *DeliveryStatus) Reset() {
 	*x = DeliveryStatus{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3514,7 +4548,7 @@ func (x *DeliveryStatus) String() string {
 func (*DeliveryStatus) ProtoMessage() {}
 
 func (x *DeliveryStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3527,7 +4561,7 @@ func (x *DeliveryStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliveryStatus.ProtoReflect.Descriptor instead.
 func (*DeliveryStatus) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *DeliveryStatus) GetProviderId() string {
@@ -3567,17 +4601,21 @@ func (x *DeliveryStatus) GetCommandId() string {
 
 // A connected customer has, or has read, everything up to a sequence. Cumulative.
 type Receipt struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
-	DeliveredSeq  uint64                 `protobuf:"varint,2,opt,name=delivered_seq,json=deliveredSeq,proto3" json:"delivered_seq,omitempty"`
-	ReadSeq       uint64                 `protobuf:"varint,3,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Conversation string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	DeliveredSeq uint64                 `protobuf:"varint,2,opt,name=delivered_seq,json=deliveredSeq,proto3" json:"delivered_seq,omitempty"`
+	ReadSeq      uint64                 `protobuf:"varint,3,opt,name=read_seq,json=readSeq,proto3" json:"read_seq,omitempty"`
+	// Minor 1, for store-and-forward channels: everything up to and including the
+	// message that has this provider's id. conversation is then empty.
+	DeliveredProviderId string `protobuf:"bytes,4,opt,name=delivered_provider_id,json=deliveredProviderId,proto3" json:"delivered_provider_id,omitempty"`
+	ReadProviderId      string `protobuf:"bytes,5,opt,name=read_provider_id,json=readProviderId,proto3" json:"read_provider_id,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[37]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3589,7 +4627,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[37]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3602,7 +4640,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Receipt) GetConversation() string {
@@ -3626,6 +4664,20 @@ func (x *Receipt) GetReadSeq() uint64 {
 	return 0
 }
 
+func (x *Receipt) GetDeliveredProviderId() string {
+	if x != nil {
+		return x.DeliveredProviderId
+	}
+	return ""
+}
+
+func (x *Receipt) GetReadProviderId() string {
+	if x != nil {
+		return x.ReadProviderId
+	}
+	return ""
+}
+
 // What a customer does beyond messages.
 type CustomerAction struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3636,6 +4688,10 @@ type CustomerAction struct {
 	//	*CustomerAction_End
 	//	*CustomerAction_Left
 	//	*CustomerAction_Attributes
+	//	*CustomerAction_Tool
+	//	*CustomerAction_Call
+	//	*CustomerAction_Satisfaction
+	//	*CustomerAction_Form
 	//	*CustomerAction_OptOut
 	Action        isCustomerAction_Action `protobuf_oneof:"action"`
 	unknownFields protoimpl.UnknownFields
@@ -3644,7 +4700,7 @@ type CustomerAction struct {
 
 func (x *CustomerAction) Reset() {
 	*x = CustomerAction{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[38]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3656,7 +4712,7 @@ func (x *CustomerAction) String() string {
 func (*CustomerAction) ProtoMessage() {}
 
 func (x *CustomerAction) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[38]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3669,7 +4725,7 @@ func (x *CustomerAction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CustomerAction.ProtoReflect.Descriptor instead.
 func (*CustomerAction) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *CustomerAction) GetAction() isCustomerAction_Action {
@@ -3724,6 +4780,42 @@ func (x *CustomerAction) GetAttributes() *Attributes {
 	return nil
 }
 
+func (x *CustomerAction) GetTool() *CustomerTool {
+	if x != nil {
+		if x, ok := x.Action.(*CustomerAction_Tool); ok {
+			return x.Tool
+		}
+	}
+	return nil
+}
+
+func (x *CustomerAction) GetCall() *CustomerCall {
+	if x != nil {
+		if x, ok := x.Action.(*CustomerAction_Call); ok {
+			return x.Call
+		}
+	}
+	return nil
+}
+
+func (x *CustomerAction) GetSatisfaction() *Satisfaction {
+	if x != nil {
+		if x, ok := x.Action.(*CustomerAction_Satisfaction); ok {
+			return x.Satisfaction
+		}
+	}
+	return nil
+}
+
+func (x *CustomerAction) GetForm() *FormAnswer {
+	if x != nil {
+		if x, ok := x.Action.(*CustomerAction_Form); ok {
+			return x.Form
+		}
+	}
+	return nil
+}
+
 func (x *CustomerAction) GetOptOut() *OptOut {
 	if x != nil {
 		if x, ok := x.Action.(*CustomerAction_OptOut); ok {
@@ -3757,6 +4849,23 @@ type CustomerAction_Attributes struct {
 	Attributes *Attributes `protobuf:"bytes,5,opt,name=attributes,proto3,oneof"`
 }
 
+type CustomerAction_Tool struct {
+	// Minor 1, but for opt_out.
+	Tool *CustomerTool `protobuf:"bytes,6,opt,name=tool,proto3,oneof"`
+}
+
+type CustomerAction_Call struct {
+	Call *CustomerCall `protobuf:"bytes,7,opt,name=call,proto3,oneof"`
+}
+
+type CustomerAction_Satisfaction struct {
+	Satisfaction *Satisfaction `protobuf:"bytes,8,opt,name=satisfaction,proto3,oneof"`
+}
+
+type CustomerAction_Form struct {
+	Form *FormAnswer `protobuf:"bytes,9,opt,name=form,proto3,oneof"`
+}
+
 type CustomerAction_OptOut struct {
 	OptOut *OptOut `protobuf:"bytes,10,opt,name=opt_out,json=optOut,proto3,oneof"`
 }
@@ -3771,7 +4880,268 @@ func (*CustomerAction_Left) isCustomerAction_Action() {}
 
 func (*CustomerAction_Attributes) isCustomerAction_Action() {}
 
+func (*CustomerAction_Tool) isCustomerAction_Action() {}
+
+func (*CustomerAction_Call) isCustomerAction_Action() {}
+
+func (*CustomerAction_Satisfaction) isCustomerAction_Action() {}
+
+func (*CustomerAction_Form) isCustomerAction_Action() {}
+
 func (*CustomerAction_OptOut) isCustomerAction_Action() {}
+
+// The customer uses a tool (minor 1), of the conversation that is open on the thread.
+type CustomerTool struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`    // "" with the action "start"
+	Account       string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`    // of the tool; with the action "start"
+	Action        string                 `protobuf:"bytes,3,opt,name=action,proto3" json:"action,omitempty"`      // "start", "accept", "decline", "end", or that of a block of the customer's panel
+	Values        string                 `protobuf:"bytes,4,opt,name=values,proto3" json:"values,omitempty"`      // JSON object: fields of the panel; "" = none
+	Revision      uint64                 `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"` // of the panel that the customer saw; 0 = not known
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CustomerTool) Reset() {
+	*x = CustomerTool{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CustomerTool) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CustomerTool) ProtoMessage() {}
+
+func (x *CustomerTool) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CustomerTool.ProtoReflect.Descriptor instead.
+func (*CustomerTool) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *CustomerTool) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *CustomerTool) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *CustomerTool) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *CustomerTool) GetValues() string {
+	if x != nil {
+		return x.Values
+	}
+	return ""
+}
+
+func (x *CustomerTool) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// The customer uses a call (minor 1), of the conversation that is open on the thread.
+type CustomerCall struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"` // "" with the action "start"
+	Action        string                 `protobuf:"bytes,2,opt,name=action,proto3" json:"action,omitempty"`   // "start", "answer", "decline", "end", "mute", "unmute", "video_on", "video_off"
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CustomerCall) Reset() {
+	*x = CustomerCall{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CustomerCall) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CustomerCall) ProtoMessage() {}
+
+func (x *CustomerCall) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CustomerCall.ProtoReflect.Descriptor instead.
+func (*CustomerCall) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *CustomerCall) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *CustomerCall) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+// What the customer thinks of the conversation (minor 1), also for a while after its end.
+type Satisfaction struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Conversation  string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"` // "" = the last one of the thread
+	Score         int32                  `protobuf:"varint,2,opt,name=score,proto3" json:"score,omitempty"`              // of the scale that the service asks for
+	Comment       string                 `protobuf:"bytes,3,opt,name=comment,proto3" json:"comment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Satisfaction) Reset() {
+	*x = Satisfaction{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Satisfaction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Satisfaction) ProtoMessage() {}
+
+func (x *Satisfaction) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Satisfaction.ProtoReflect.Descriptor instead.
+func (*Satisfaction) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *Satisfaction) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *Satisfaction) GetScore() int32 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+func (x *Satisfaction) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+// The answer to a form (minor 1): sealed in the customer's browser, and opaque to
+// host and channel.
+type FormAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"` // of the tool that asked
+	Sealed        []byte                 `protobuf:"bytes,2,opt,name=sealed,proto3" json:"sealed,omitempty"`   // at most 64 KiB; empty with cancelled
+	Cancelled     bool                   `protobuf:"varint,3,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FormAnswer) Reset() {
+	*x = FormAnswer{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FormAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FormAnswer) ProtoMessage() {}
+
+func (x *FormAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FormAnswer.ProtoReflect.Descriptor instead.
+func (*FormAnswer) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *FormAnswer) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *FormAnswer) GetSealed() []byte {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
+}
+
+func (x *FormAnswer) GetCancelled() bool {
+	if x != nil {
+		return x.Cancelled
+	}
+	return false
+}
 
 // The customer asks for a conversation (request form).
 type Start struct {
@@ -3793,7 +5163,7 @@ type Start struct {
 
 func (x *Start) Reset() {
 	*x = Start{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[39]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3805,7 +5175,7 @@ func (x *Start) String() string {
 func (*Start) ProtoMessage() {}
 
 func (x *Start) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[39]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3818,7 +5188,7 @@ func (x *Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Start.ProtoReflect.Descriptor instead.
 func (*Start) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Start) GetFrom() *Address {
@@ -3908,7 +5278,7 @@ type Attribute struct {
 
 func (x *Attribute) Reset() {
 	*x = Attribute{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[40]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3920,7 +5290,7 @@ func (x *Attribute) String() string {
 func (*Attribute) ProtoMessage() {}
 
 func (x *Attribute) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[40]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3933,7 +5303,7 @@ func (x *Attribute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attribute.ProtoReflect.Descriptor instead.
 func (*Attribute) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{40}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Attribute) GetName() string {
@@ -3959,7 +5329,7 @@ type Attributes struct {
 
 func (x *Attributes) Reset() {
 	*x = Attributes{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[41]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3971,7 +5341,7 @@ func (x *Attributes) String() string {
 func (*Attributes) ProtoMessage() {}
 
 func (x *Attributes) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[41]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3984,7 +5354,7 @@ func (x *Attributes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attributes.ProtoReflect.Descriptor instead.
 func (*Attributes) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{41}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Attributes) GetAttributes() []*Attribute {
@@ -4004,7 +5374,7 @@ type Page struct {
 
 func (x *Page) Reset() {
 	*x = Page{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[42]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4016,7 +5386,7 @@ func (x *Page) String() string {
 func (*Page) ProtoMessage() {}
 
 func (x *Page) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[42]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4029,7 +5399,7 @@ func (x *Page) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Page.ProtoReflect.Descriptor instead.
 func (*Page) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{42}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Page) GetUrl() string {
@@ -4058,7 +5428,7 @@ type OptOut struct {
 
 func (x *OptOut) Reset() {
 	*x = OptOut{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[43]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4070,7 +5440,7 @@ func (x *OptOut) String() string {
 func (*OptOut) ProtoMessage() {}
 
 func (x *OptOut) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[43]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4083,7 +5453,7 @@ func (x *OptOut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OptOut.ProtoReflect.Descriptor instead.
 func (*OptOut) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *OptOut) GetOut() bool {
@@ -4108,7 +5478,7 @@ type End struct {
 
 func (x *End) Reset() {
 	*x = End{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[44]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4120,7 +5490,7 @@ func (x *End) String() string {
 func (*End) ProtoMessage() {}
 
 func (x *End) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[44]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4133,7 +5503,7 @@ func (x *End) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use End.ProtoReflect.Descriptor instead.
 func (*End) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{54}
 }
 
 type Left struct {
@@ -4145,7 +5515,7 @@ type Left struct {
 
 func (x *Left) Reset() {
 	*x = Left{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[45]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4157,7 +5527,7 @@ func (x *Left) String() string {
 func (*Left) ProtoMessage() {}
 
 func (x *Left) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[45]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4170,7 +5540,7 @@ func (x *Left) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Left.ProtoReflect.Descriptor instead.
 func (*Left) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Left) GetReason() string {
@@ -4191,7 +5561,7 @@ type Deferred struct {
 
 func (x *Deferred) Reset() {
 	*x = Deferred{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[46]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4203,7 +5573,7 @@ func (x *Deferred) String() string {
 func (*Deferred) ProtoMessage() {}
 
 func (x *Deferred) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[46]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4216,7 +5586,7 @@ func (x *Deferred) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deferred.ProtoReflect.Descriptor instead.
 func (*Deferred) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Deferred) GetOpaque() []byte {
@@ -4224,6 +5594,1316 @@ func (x *Deferred) GetOpaque() []byte {
 		return x.Opaque
 	}
 	return nil
+}
+
+// Until when the customer may be written to freely (minor 1): after that only
+// templates. It replaces what capabilities.reply_window_hours gives by itself.
+type ReplyWindow struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Expires       int64                  `protobuf:"varint,1,opt,name=expires,proto3" json:"expires,omitempty"` // 0 = no window is open
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplyWindow) Reset() {
+	*x = ReplyWindow{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplyWindow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplyWindow) ProtoMessage() {}
+
+func (x *ReplyWindow) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplyWindow.ProtoReflect.Descriptor instead.
+func (*ReplyWindow) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *ReplyWindow) GetExpires() int64 {
+	if x != nil {
+		return x.Expires
+	}
+	return 0
+}
+
+// What happens in a call (minor 1). The event's thread is that of the call's
+// conversation. The session's id is a UUID, made by the host for calls that it
+// asked for, by the plugin for calls that came in.
+type CallEvent struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Session string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	// Types that are valid to be assigned to Event:
+	//
+	//	*CallEvent_Incoming
+	//	*CallEvent_Leg
+	//	*CallEvent_Digits
+	//	*CallEvent_Recording
+	//	*CallEvent_Ended
+	//	*CallEvent_State
+	//	*CallEvent_Played
+	Event         isCallEvent_Event `protobuf_oneof:"event"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallEvent) Reset() {
+	*x = CallEvent{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallEvent) ProtoMessage() {}
+
+func (x *CallEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallEvent.ProtoReflect.Descriptor instead.
+func (*CallEvent) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *CallEvent) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *CallEvent) GetEvent() isCallEvent_Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *CallEvent) GetIncoming() *CallIncoming {
+	if x != nil {
+		if x, ok := x.Event.(*CallEvent_Incoming); ok {
+			return x.Incoming
+		}
+	}
+	return nil
+}
+
+func (x *CallEvent) GetLeg() *CallLeg {
+	if x != nil {
+		if x, ok := x.Event.(*CallEvent_Leg); ok {
+			return x.Leg
+		}
+	}
+	return nil
+}
+
+func (x *CallEvent) GetDigits() *CallDigits {
+	if x != nil {
+		if x, ok := x.Event.(*CallEvent_Digits); ok {
+			return x.Digits
+		}
+	}
+	return nil
+}
+
+func (x *CallEvent) GetRecording() *CallRecording {
+	if x != nil {
+		if x, ok := x.Event.(*CallEvent_Recording); ok {
+			return x.Recording
+		}
+	}
+	return nil
+}
+
+func (x *CallEvent) GetEnded() *CallEnded {
+	if x != nil {
+		if x, ok := x.Event.(*CallEvent_Ended); ok {
+			return x.Ended
+		}
+	}
+	return nil
+}
+
+func (x *CallEvent) GetState() *CallState {
+	if x != nil {
+		if x, ok := x.Event.(*CallEvent_State); ok {
+			return x.State
+		}
+	}
+	return nil
+}
+
+func (x *CallEvent) GetPlayed() *CallPlayed {
+	if x != nil {
+		if x, ok := x.Event.(*CallEvent_Played); ok {
+			return x.Played
+		}
+	}
+	return nil
+}
+
+type isCallEvent_Event interface {
+	isCallEvent_Event()
+}
+
+type CallEvent_Incoming struct {
+	Incoming *CallIncoming `protobuf:"bytes,2,opt,name=incoming,proto3,oneof"`
+}
+
+type CallEvent_Leg struct {
+	Leg *CallLeg `protobuf:"bytes,3,opt,name=leg,proto3,oneof"`
+}
+
+type CallEvent_Digits struct {
+	Digits *CallDigits `protobuf:"bytes,4,opt,name=digits,proto3,oneof"`
+}
+
+type CallEvent_Recording struct {
+	Recording *CallRecording `protobuf:"bytes,5,opt,name=recording,proto3,oneof"`
+}
+
+type CallEvent_Ended struct {
+	Ended *CallEnded `protobuf:"bytes,6,opt,name=ended,proto3,oneof"`
+}
+
+type CallEvent_State struct {
+	State *CallState `protobuf:"bytes,7,opt,name=state,proto3,oneof"`
+}
+
+type CallEvent_Played struct {
+	Played *CallPlayed `protobuf:"bytes,8,opt,name=played,proto3,oneof"`
+}
+
+func (*CallEvent_Incoming) isCallEvent_Event() {}
+
+func (*CallEvent_Leg) isCallEvent_Event() {}
+
+func (*CallEvent_Digits) isCallEvent_Event() {}
+
+func (*CallEvent_Recording) isCallEvent_Event() {}
+
+func (*CallEvent_Ended) isCallEvent_Event() {}
+
+func (*CallEvent_State) isCallEvent_Event() {}
+
+func (*CallEvent_Played) isCallEvent_Event() {}
+
+// A call has come in: it begins a conversation of its own, or, where one is open on
+// the thread, a call inside that one.
+type CallIncoming struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          *Address               `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	Called        string                 `protobuf:"bytes,2,opt,name=called,proto3" json:"called,omitempty"`         // the number or name that was called (DID)
+	Leg           *CallLeg               `protobuf:"bytes,3,opt,name=leg,proto3" json:"leg,omitempty"`               // the caller's
+	Attributes    []*Attribute           `protobuf:"bytes,4,rep,name=attributes,proto3" json:"attributes,omitempty"` // allow-listed headers
+	Locale        string                 `protobuf:"bytes,5,opt,name=locale,proto3" json:"locale,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallIncoming) Reset() {
+	*x = CallIncoming{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallIncoming) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallIncoming) ProtoMessage() {}
+
+func (x *CallIncoming) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallIncoming.ProtoReflect.Descriptor instead.
+func (*CallIncoming) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *CallIncoming) GetFrom() *Address {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *CallIncoming) GetCalled() string {
+	if x != nil {
+		return x.Called
+	}
+	return ""
+}
+
+func (x *CallIncoming) GetLeg() *CallLeg {
+	if x != nil {
+		return x.Leg
+	}
+	return nil
+}
+
+func (x *CallIncoming) GetAttributes() []*Attribute {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+func (x *CallIncoming) GetLocale() string {
+	if x != nil {
+		return x.Locale
+	}
+	return ""
+}
+
+// One party's part in a call, as it is now.
+type CallLeg struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leg           string                 `protobuf:"bytes,1,opt,name=leg,proto3" json:"leg,omitempty"` // UUID, by whoever began the leg
+	Party         *Party                 `protobuf:"bytes,2,opt,name=party,proto3" json:"party,omitempty"`
+	Kind          LegKind                `protobuf:"varint,3,opt,name=kind,proto3,enum=parley.plugin.v1.LegKind" json:"kind,omitempty"`
+	State         LegState               `protobuf:"varint,4,opt,name=state,proto3,enum=parley.plugin.v1.LegState" json:"state,omitempty"`
+	Audio         bool                   `protobuf:"varint,5,opt,name=audio,proto3" json:"audio,omitempty"`
+	Video         bool                   `protobuf:"varint,6,opt,name=video,proto3" json:"video,omitempty"`
+	Muted         bool                   `protobuf:"varint,7,opt,name=muted,proto3" json:"muted,omitempty"`
+	Cause         string                 `protobuf:"bytes,8,opt,name=cause,proto3" json:"cause,omitempty"` // why it ended: "busy", "no_answer", "rejected", "cancelled", "hangup", "failed", ...
+	Code          string                 `protobuf:"bytes,9,opt,name=code,proto3" json:"code,omitempty"`   // the provider's: "486"
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallLeg) Reset() {
+	*x = CallLeg{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallLeg) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallLeg) ProtoMessage() {}
+
+func (x *CallLeg) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallLeg.ProtoReflect.Descriptor instead.
+func (*CallLeg) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *CallLeg) GetLeg() string {
+	if x != nil {
+		return x.Leg
+	}
+	return ""
+}
+
+func (x *CallLeg) GetParty() *Party {
+	if x != nil {
+		return x.Party
+	}
+	return nil
+}
+
+func (x *CallLeg) GetKind() LegKind {
+	if x != nil {
+		return x.Kind
+	}
+	return LegKind_LEG_KIND_UNSPECIFIED
+}
+
+func (x *CallLeg) GetState() LegState {
+	if x != nil {
+		return x.State
+	}
+	return LegState_LEG_STATE_UNSPECIFIED
+}
+
+func (x *CallLeg) GetAudio() bool {
+	if x != nil {
+		return x.Audio
+	}
+	return false
+}
+
+func (x *CallLeg) GetVideo() bool {
+	if x != nil {
+		return x.Video
+	}
+	return false
+}
+
+func (x *CallLeg) GetMuted() bool {
+	if x != nil {
+		return x.Muted
+	}
+	return false
+}
+
+func (x *CallLeg) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *CallLeg) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+// Who takes part.
+type Party struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // "customer", "agent", "bot", "supervisor", "outside"
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`     // an agent's id, a bot's account; "" = the customer, or somebody outside
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"` // as others see it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Party) Reset() {
+	*x = Party{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Party) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Party) ProtoMessage() {}
+
+func (x *Party) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Party.ProtoReflect.Descriptor instead.
+func (*Party) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *Party) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Party) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Party) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type CallDigits struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leg           string                 `protobuf:"bytes,1,opt,name=leg,proto3" json:"leg,omitempty"`
+	Digits        string                 `protobuf:"bytes,2,opt,name=digits,proto3" json:"digits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallDigits) Reset() {
+	*x = CallDigits{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallDigits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallDigits) ProtoMessage() {}
+
+func (x *CallDigits) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallDigits.ProtoReflect.Descriptor instead.
+func (*CallDigits) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *CallDigits) GetLeg() string {
+	if x != nil {
+		return x.Leg
+	}
+	return ""
+}
+
+func (x *CallDigits) GetDigits() string {
+	if x != nil {
+		return x.Digits
+	}
+	return ""
+}
+
+type CallPlayed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leg           string                 `protobuf:"bytes,1,opt,name=leg,proto3" json:"leg,omitempty"`
+	CommandId     string                 `protobuf:"bytes,2,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	Digits        string                 `protobuf:"bytes,3,opt,name=digits,proto3" json:"digits,omitempty"`
+	Cancelled     bool                   `protobuf:"varint,4,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallPlayed) Reset() {
+	*x = CallPlayed{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallPlayed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallPlayed) ProtoMessage() {}
+
+func (x *CallPlayed) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallPlayed.ProtoReflect.Descriptor instead.
+func (*CallPlayed) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *CallPlayed) GetLeg() string {
+	if x != nil {
+		return x.Leg
+	}
+	return ""
+}
+
+func (x *CallPlayed) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *CallPlayed) GetDigits() string {
+	if x != nil {
+		return x.Digits
+	}
+	return ""
+}
+
+func (x *CallPlayed) GetCancelled() bool {
+	if x != nil {
+		return x.Cancelled
+	}
+	return false
+}
+
+// A recording is stored as a blob.
+type CallRecording struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	File          *File                  `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	Begun         int64                  `protobuf:"varint,2,opt,name=begun,proto3" json:"begun,omitempty"`
+	DurationMs    uint64                 `protobuf:"varint,3,opt,name=duration_ms,json=durationMs,proto3" json:"duration_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallRecording) Reset() {
+	*x = CallRecording{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallRecording) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallRecording) ProtoMessage() {}
+
+func (x *CallRecording) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallRecording.ProtoReflect.Descriptor instead.
+func (*CallRecording) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *CallRecording) GetFile() *File {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+func (x *CallRecording) GetBegun() int64 {
+	if x != nil {
+		return x.Begun
+	}
+	return 0
+}
+
+func (x *CallRecording) GetDurationMs() uint64 {
+	if x != nil {
+		return x.DurationMs
+	}
+	return 0
+}
+
+// How far the call has come: active from when two parties are connected.
+type CallState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	State         SessionState           `protobuf:"varint,1,opt,name=state,proto3,enum=parley.plugin.v1.SessionState" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallState) Reset() {
+	*x = CallState{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallState) ProtoMessage() {}
+
+func (x *CallState) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallState.ProtoReflect.Descriptor instead.
+func (*CallState) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *CallState) GetState() SessionState {
+	if x != nil {
+		return x.State
+	}
+	return SessionState_SESSION_STATE_UNSPECIFIED
+}
+
+type CallEnded struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Cause         string                 `protobuf:"bytes,1,opt,name=cause,proto3" json:"cause,omitempty"` // "hangup", "busy", "no_answer", "rejected", "cancelled", "failed", "lost", ...
+	Code          string                 `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`   // the provider's
+	Quality       []*LegQuality          `protobuf:"bytes,3,rep,name=quality,proto3" json:"quality,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallEnded) Reset() {
+	*x = CallEnded{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallEnded) ProtoMessage() {}
+
+func (x *CallEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallEnded.ProtoReflect.Descriptor instead.
+func (*CallEnded) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *CallEnded) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *CallEnded) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *CallEnded) GetQuality() []*LegQuality {
+	if x != nil {
+		return x.Quality
+	}
+	return nil
+}
+
+type LegQuality struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leg           string                 `protobuf:"bytes,1,opt,name=leg,proto3" json:"leg,omitempty"`
+	Loss          float64                `protobuf:"fixed64,2,opt,name=loss,proto3" json:"loss,omitempty"` // share of packets, 0 to 1
+	JitterMs      uint32                 `protobuf:"varint,3,opt,name=jitter_ms,json=jitterMs,proto3" json:"jitter_ms,omitempty"`
+	RoundTripMs   uint32                 `protobuf:"varint,4,opt,name=round_trip_ms,json=roundTripMs,proto3" json:"round_trip_ms,omitempty"`
+	Mos           float64                `protobuf:"fixed64,5,opt,name=mos,proto3" json:"mos,omitempty"` // 1 to 5; 0 = not known
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LegQuality) Reset() {
+	*x = LegQuality{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LegQuality) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LegQuality) ProtoMessage() {}
+
+func (x *LegQuality) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LegQuality.ProtoReflect.Descriptor instead.
+func (*LegQuality) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *LegQuality) GetLeg() string {
+	if x != nil {
+		return x.Leg
+	}
+	return ""
+}
+
+func (x *LegQuality) GetLoss() float64 {
+	if x != nil {
+		return x.Loss
+	}
+	return 0
+}
+
+func (x *LegQuality) GetJitterMs() uint32 {
+	if x != nil {
+		return x.JitterMs
+	}
+	return 0
+}
+
+func (x *LegQuality) GetRoundTripMs() uint32 {
+	if x != nil {
+		return x.RoundTripMs
+	}
+	return 0
+}
+
+func (x *LegQuality) GetMos() float64 {
+	if x != nil {
+		return x.Mos
+	}
+	return 0
+}
+
+// A tool's session has changed (minor 1). The event's account is the tool's, its
+// thread is empty. An event that is older than what is known changes nothing.
+type ToolEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       *ToolSession           `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToolEvent) Reset() {
+	*x = ToolEvent{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToolEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToolEvent) ProtoMessage() {}
+
+func (x *ToolEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToolEvent.ProtoReflect.Descriptor instead.
+func (*ToolEvent) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *ToolEvent) GetSession() *ToolSession {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+type ToolSession struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	State         SessionState           `protobuf:"varint,2,opt,name=state,proto3,enum=parley.plugin.v1.SessionState" json:"state,omitempty"`
+	Cause         string                 `protobuf:"bytes,3,opt,name=cause,proto3" json:"cause,omitempty"`                                      // of the end: "finished", "declined", "expired", "cancelled", "failed"
+	Code          string                 `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`                                        // the provider's
+	Revision      uint64                 `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"`                               // of the agents' panel; grows with each change; 0 = there is no panel
+	Panel         *Panel                 `protobuf:"bytes,6,opt,name=panel,proto3" json:"panel,omitempty"`                                      // what agents see; unset: unchanged, or to be asked for
+	Note          string                 `protobuf:"bytes,7,opt,name=note,proto3" json:"note,omitempty"`                                        // a line for the conversation, in people's words; "" = none
+	CustomerPanel *Panel                 `protobuf:"bytes,8,opt,name=customer_panel,json=customerPanel,proto3" json:"customer_panel,omitempty"` // what the customer sees, on channels with panels; unset: unchanged; no blocks: none any more
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToolSession) Reset() {
+	*x = ToolSession{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToolSession) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToolSession) ProtoMessage() {}
+
+func (x *ToolSession) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToolSession.ProtoReflect.Descriptor instead.
+func (*ToolSession) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *ToolSession) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *ToolSession) GetState() SessionState {
+	if x != nil {
+		return x.State
+	}
+	return SessionState_SESSION_STATE_UNSPECIFIED
+}
+
+func (x *ToolSession) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *ToolSession) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *ToolSession) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *ToolSession) GetPanel() *Panel {
+	if x != nil {
+		return x.Panel
+	}
+	return nil
+}
+
+func (x *ToolSession) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+func (x *ToolSession) GetCustomerPanel() *Panel {
+	if x != nil {
+		return x.CustomerPanel
+	}
+	return nil
+}
+
+// What a panel shows: blocks, as a JSON array (docs/plugin-contract.md, Panels).
+type Panel struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revision      uint64                 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Blocks        string                 `protobuf:"bytes,2,opt,name=blocks,proto3" json:"blocks,omitempty"` // at most 64 KiB
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Panel) Reset() {
+	*x = Panel{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Panel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Panel) ProtoMessage() {}
+
+func (x *Panel) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Panel.ProtoReflect.Descriptor instead.
+func (*Panel) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{70}
+}
+
+func (x *Panel) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Panel) GetBlocks() string {
+	if x != nil {
+		return x.Blocks
+	}
+	return ""
+}
+
+// What a bot does (minor 1). The event's account is the bot's, its thread is empty.
+type BotAction struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Conversation string                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	// Types that are valid to be assigned to Action:
+	//
+	//	*BotAction_Post
+	//	*BotAction_HandOver
+	//	*BotAction_End
+	//	*BotAction_Attributes
+	Action        isBotAction_Action `protobuf_oneof:"action"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BotAction) Reset() {
+	*x = BotAction{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[71]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BotAction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BotAction) ProtoMessage() {}
+
+func (x *BotAction) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[71]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BotAction.ProtoReflect.Descriptor instead.
+func (*BotAction) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{71}
+}
+
+func (x *BotAction) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *BotAction) GetAction() isBotAction_Action {
+	if x != nil {
+		return x.Action
+	}
+	return nil
+}
+
+func (x *BotAction) GetPost() *BotPost {
+	if x != nil {
+		if x, ok := x.Action.(*BotAction_Post); ok {
+			return x.Post
+		}
+	}
+	return nil
+}
+
+func (x *BotAction) GetHandOver() *BotHandOver {
+	if x != nil {
+		if x, ok := x.Action.(*BotAction_HandOver); ok {
+			return x.HandOver
+		}
+	}
+	return nil
+}
+
+func (x *BotAction) GetEnd() *BotEnd {
+	if x != nil {
+		if x, ok := x.Action.(*BotAction_End); ok {
+			return x.End
+		}
+	}
+	return nil
+}
+
+func (x *BotAction) GetAttributes() *Attributes {
+	if x != nil {
+		if x, ok := x.Action.(*BotAction_Attributes); ok {
+			return x.Attributes
+		}
+	}
+	return nil
+}
+
+type isBotAction_Action interface {
+	isBotAction_Action()
+}
+
+type BotAction_Post struct {
+	Post *BotPost `protobuf:"bytes,2,opt,name=post,proto3,oneof"`
+}
+
+type BotAction_HandOver struct {
+	HandOver *BotHandOver `protobuf:"bytes,3,opt,name=hand_over,json=handOver,proto3,oneof"`
+}
+
+type BotAction_End struct {
+	End *BotEnd `protobuf:"bytes,4,opt,name=end,proto3,oneof"`
+}
+
+type BotAction_Attributes struct {
+	Attributes *Attributes `protobuf:"bytes,5,opt,name=attributes,proto3,oneof"` // adds to what is known of the customer
+}
+
+func (*BotAction_Post) isBotAction_Action() {}
+
+func (*BotAction_HandOver) isBotAction_Action() {}
+
+func (*BotAction_End) isBotAction_Action() {}
+
+func (*BotAction_Attributes) isBotAction_Action() {}
+
+// A message to the customer. A repeat under the same client_id is the same message.
+type BotPost struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ClientId      string                 `protobuf:"bytes,1,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"` // at most 64 bytes; derive it from the record that it answers
+	Parts         []*Part                `protobuf:"bytes,2,rep,name=parts,proto3" json:"parts,omitempty"`
+	ReplyTo       string                 `protobuf:"bytes,3,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"` // message id
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BotPost) Reset() {
+	*x = BotPost{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[72]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BotPost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BotPost) ProtoMessage() {}
+
+func (x *BotPost) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[72]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BotPost.ProtoReflect.Descriptor instead.
+func (*BotPost) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{72}
+}
+
+func (x *BotPost) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *BotPost) GetParts() []*Part {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *BotPost) GetReplyTo() string {
+	if x != nil {
+		return x.ReplyTo
+	}
+	return ""
+}
+
+// The bot leaves, and people take over.
+type BotHandOver struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Service       string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"` // the id or name of another service; "" = the conversation's own
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`   // for agents; "" = none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BotHandOver) Reset() {
+	*x = BotHandOver{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[73]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BotHandOver) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BotHandOver) ProtoMessage() {}
+
+func (x *BotHandOver) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[73]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BotHandOver.ProtoReflect.Descriptor instead.
+func (*BotHandOver) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{73}
+}
+
+func (x *BotHandOver) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *BotHandOver) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// The bot ends the conversation.
+type BotEnd struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BotEnd) Reset() {
+	*x = BotEnd{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BotEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BotEnd) ProtoMessage() {}
+
+func (x *BotEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BotEnd.ProtoReflect.Descriptor instead.
+func (*BotEnd) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{74}
+}
+
+func (x *BotEnd) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 type EventAcks struct {
@@ -4235,7 +6915,7 @@ type EventAcks struct {
 
 func (x *EventAcks) Reset() {
 	*x = EventAcks{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[47]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4247,7 +6927,7 @@ func (x *EventAcks) String() string {
 func (*EventAcks) ProtoMessage() {}
 
 func (x *EventAcks) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[47]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4260,7 +6940,7 @@ func (x *EventAcks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventAcks.ProtoReflect.Descriptor instead.
 func (*EventAcks) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *EventAcks) GetAcks() []*EventAck {
@@ -4283,7 +6963,7 @@ type EventAck struct {
 
 func (x *EventAck) Reset() {
 	*x = EventAck{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[48]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4295,7 +6975,7 @@ func (x *EventAck) String() string {
 func (*EventAck) ProtoMessage() {}
 
 func (x *EventAck) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[48]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4308,7 +6988,7 @@ func (x *EventAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventAck.ProtoReflect.Descriptor instead.
 func (*EventAck) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *EventAck) GetSeq() uint64 {
@@ -4355,7 +7035,7 @@ type Hooks struct {
 
 func (x *Hooks) Reset() {
 	*x = Hooks{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[49]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4367,7 +7047,7 @@ func (x *Hooks) String() string {
 func (*Hooks) ProtoMessage() {}
 
 func (x *Hooks) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[49]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4380,7 +7060,7 @@ func (x *Hooks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hooks.ProtoReflect.Descriptor instead.
 func (*Hooks) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *Hooks) GetHooks() []*Hook {
@@ -4408,7 +7088,7 @@ type Hook struct {
 
 func (x *Hook) Reset() {
 	*x = Hook{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[50]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4420,7 +7100,7 @@ func (x *Hook) String() string {
 func (*Hook) ProtoMessage() {}
 
 func (x *Hook) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[50]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4433,7 +7113,7 @@ func (x *Hook) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hook.ProtoReflect.Descriptor instead.
 func (*Hook) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *Hook) GetId() uint64 {
@@ -4502,7 +7182,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[51]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4514,7 +7194,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[51]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4527,7 +7207,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *Header) GetName() string {
@@ -4553,7 +7233,7 @@ type HookResults struct {
 
 func (x *HookResults) Reset() {
 	*x = HookResults{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[52]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4565,7 +7245,7 @@ func (x *HookResults) String() string {
 func (*HookResults) ProtoMessage() {}
 
 func (x *HookResults) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[52]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4578,7 +7258,7 @@ func (x *HookResults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HookResults.ProtoReflect.Descriptor instead.
 func (*HookResults) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{52}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *HookResults) GetResults() []*HookResult {
@@ -4602,7 +7282,7 @@ type HookResult struct {
 
 func (x *HookResult) Reset() {
 	*x = HookResult{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[53]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4614,7 +7294,7 @@ func (x *HookResult) String() string {
 func (*HookResult) ProtoMessage() {}
 
 func (x *HookResult) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[53]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4627,7 +7307,7 @@ func (x *HookResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HookResult.ProtoReflect.Descriptor instead.
 func (*HookResult) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{53}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *HookResult) GetId() uint64 {
@@ -4681,7 +7361,7 @@ type Commands struct {
 
 func (x *Commands) Reset() {
 	*x = Commands{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[54]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4693,7 +7373,7 @@ func (x *Commands) String() string {
 func (*Commands) ProtoMessage() {}
 
 func (x *Commands) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[54]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4706,7 +7386,7 @@ func (x *Commands) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Commands.ProtoReflect.Descriptor instead.
 func (*Commands) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{54}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *Commands) GetCommands() []*Command {
@@ -4731,6 +7411,9 @@ type Command struct {
 	//	*Command_Send
 	//	*Command_Process
 	//	*Command_Lookup
+	//	*Command_MarkRead
+	//	*Command_Typing
+	//	*Command_Call
 	Kind          isCommand_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4738,7 +7421,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[55]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4750,7 +7433,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[55]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4763,7 +7446,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{55}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *Command) GetSeq() uint64 {
@@ -4856,6 +7539,33 @@ func (x *Command) GetLookup() *Lookup {
 	return nil
 }
 
+func (x *Command) GetMarkRead() *MarkRead {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_MarkRead); ok {
+			return x.MarkRead
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetTyping() *Typing {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_Typing); ok {
+			return x.Typing
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetCall() *CallCommand {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_Call); ok {
+			return x.Call
+		}
+	}
+	return nil
+}
+
 type isCommand_Kind interface {
 	isCommand_Kind()
 }
@@ -4872,11 +7582,30 @@ type Command_Lookup struct {
 	Lookup *Lookup `protobuf:"bytes,12,opt,name=lookup,proto3,oneof"`
 }
 
+type Command_MarkRead struct {
+	// From here on minor 1.
+	MarkRead *MarkRead `protobuf:"bytes,13,opt,name=mark_read,json=markRead,proto3,oneof"`
+}
+
+type Command_Typing struct {
+	Typing *Typing `protobuf:"bytes,14,opt,name=typing,proto3,oneof"`
+}
+
+type Command_Call struct {
+	Call *CallCommand `protobuf:"bytes,15,opt,name=call,proto3,oneof"`
+}
+
 func (*Command_Send) isCommand_Kind() {}
 
 func (*Command_Process) isCommand_Kind() {}
 
 func (*Command_Lookup) isCommand_Kind() {}
+
+func (*Command_MarkRead) isCommand_Kind() {}
+
+func (*Command_Typing) isCommand_Kind() {}
+
+func (*Command_Call) isCommand_Kind() {}
 
 type Send struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
@@ -4891,7 +7620,7 @@ type Send struct {
 
 func (x *Send) Reset() {
 	*x = Send{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[56]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4903,7 +7632,7 @@ func (x *Send) String() string {
 func (*Send) ProtoMessage() {}
 
 func (x *Send) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[56]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4916,7 +7645,7 @@ func (x *Send) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Send.ProtoReflect.Descriptor instead.
 func (*Send) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{56}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *Send) GetMessageId() string {
@@ -4963,7 +7692,7 @@ type Process struct {
 
 func (x *Process) Reset() {
 	*x = Process{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[57]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4975,7 +7704,7 @@ func (x *Process) String() string {
 func (*Process) ProtoMessage() {}
 
 func (x *Process) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[57]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4988,7 +7717,7 @@ func (x *Process) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Process.ProtoReflect.Descriptor instead.
 func (*Process) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{57}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *Process) GetOpaque() []byte {
@@ -5007,7 +7736,7 @@ type Lookup struct {
 
 func (x *Lookup) Reset() {
 	*x = Lookup{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[58]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5019,7 +7748,7 @@ func (x *Lookup) String() string {
 func (*Lookup) ProtoMessage() {}
 
 func (x *Lookup) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[58]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5032,12 +7761,1286 @@ func (x *Lookup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lookup.ProtoReflect.Descriptor instead.
 func (*Lookup) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{58}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *Lookup) GetMessageId() string {
 	if x != nil {
 		return x.MessageId
+	}
+	return ""
+}
+
+// Agents have read the customer's messages up to and including this one (minor 1,
+// ability "mark_read"). No Begin; a newer mark replaces one that is still waiting.
+type MarkRead struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	MessageId     string                 `protobuf:"bytes,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	ProviderId    string                 `protobuf:"bytes,2,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"`
+	ProviderIds   []string               `protobuf:"bytes,3,rep,name=provider_ids,json=providerIds,proto3" json:"provider_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MarkRead) Reset() {
+	*x = MarkRead{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[87]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MarkRead) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MarkRead) ProtoMessage() {}
+
+func (x *MarkRead) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[87]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MarkRead.ProtoReflect.Descriptor instead.
+func (*MarkRead) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{87}
+}
+
+func (x *MarkRead) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *MarkRead) GetProviderId() string {
+	if x != nil {
+		return x.ProviderId
+	}
+	return ""
+}
+
+func (x *MarkRead) GetProviderIds() []string {
+	if x != nil {
+		return x.ProviderIds
+	}
+	return nil
+}
+
+// Somebody writes to the customer, or has stopped (minor 1, ability "typing"). No
+// Begin, never repeated, dropped when there is no room.
+type Typing struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	On            bool                   `protobuf:"varint,1,opt,name=on,proto3" json:"on,omitempty"`
+	ProviderId    string                 `protobuf:"bytes,2,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"` // of the customer's last message, which some providers want; "" = not known
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Typing) Reset() {
+	*x = Typing{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[88]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Typing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Typing) ProtoMessage() {}
+
+func (x *Typing) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[88]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Typing.ProtoReflect.Descriptor instead.
+func (*Typing) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{88}
+}
+
+func (x *Typing) GetOn() bool {
+	if x != nil {
+		return x.On
+	}
+	return false
+}
+
+func (x *Typing) GetProviderId() string {
+	if x != nil {
+		return x.ProviderId
+	}
+	return ""
+}
+
+// What a call is to do (minor 1). It goes only to the generation that holds the
+// call, or, with dial, to the newest one. Its Result says that the command was
+// carried out or was not; what it leads to comes as CallEvents.
+type CallCommand struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Session string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	// Types that are valid to be assigned to Command:
+	//
+	//	*CallCommand_Dial
+	//	*CallCommand_Answer
+	//	*CallCommand_Hear
+	//	*CallCommand_Hold
+	//	*CallCommand_Mute
+	//	*CallCommand_Digits
+	//	*CallCommand_Transfer
+	//	*CallCommand_Play
+	//	*CallCommand_Stop
+	//	*CallCommand_Record
+	//	*CallCommand_HangUp
+	//	*CallCommand_Ring
+	//	*CallCommand_Video
+	//	*CallCommand_Invite
+	Command       isCallCommand_Command `protobuf_oneof:"command"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallCommand) Reset() {
+	*x = CallCommand{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[89]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallCommand) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallCommand) ProtoMessage() {}
+
+func (x *CallCommand) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[89]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallCommand.ProtoReflect.Descriptor instead.
+func (*CallCommand) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{89}
+}
+
+func (x *CallCommand) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *CallCommand) GetCommand() isCallCommand_Command {
+	if x != nil {
+		return x.Command
+	}
+	return nil
+}
+
+func (x *CallCommand) GetDial() *CallDial {
+	if x != nil {
+		if x, ok := x.Command.(*CallCommand_Dial); ok {
+			return x.Dial
+		}
+	}
+	return nil
+}
+
+func (x *CallCommand) GetAnswer() *CallAnswer {
+	if x != nil {
+		if x, ok := x.Command.(*CallCommand_Answer); ok {
+			return x.Answer
+		}
+	}
+	return nil
+}
+
+func (x *CallCommand) GetHear() *CallHearing {
+	if x != nil {
+		if x, ok := x.Command.(*CallCommand_Hear); ok {
+			return x.Hear
+		}
+	}
+	return nil
+}
+
+func (x *CallCommand) GetHold() *CallHold {
+	if x != nil {
+		if x, ok := x.Command.(*CallCommand_Hold); ok {
+			return x.Hold
+		}
+	}
+	return nil
+}
+
+func (x *CallCommand) GetMute() *CallMute {
+	if x != nil {
+		if x, ok := x.Command.(*CallCommand_Mute); ok {
+			return x.Mute
+		}
+	}
+	return nil
+}
+
+func (x *CallCommand) GetDigits() *CallSendDigits {
+	if x != nil {
+		if x, ok := x.Command.(*CallCommand_Digits); ok {
+			return x.Digits
+		}
+	}
+	return nil
+}
+
+func (x *CallCommand) GetTransfer() *CallTransfer {
+	if x != nil {
+		if x, ok := x.Command.(*CallCommand_Transfer); ok {
+			return x.Transfer
+		}
+	}
+	return nil
+}
+
+func (x *CallCommand) GetPlay() *CallPlay {
+	if x != nil {
+		if x, ok := x.Command.(*CallCommand_Play); ok {
+			return x.Play
+		}
+	}
+	return nil
+}
+
+func (x *CallCommand) GetStop() *CallStop {
+	if x != nil {
+		if x, ok := x.Command.(*CallCommand_Stop); ok {
+			return x.Stop
+		}
+	}
+	return nil
+}
+
+func (x *CallCommand) GetRecord() *CallRecord {
+	if x != nil {
+		if x, ok := x.Command.(*CallCommand_Record); ok {
+			return x.Record
+		}
+	}
+	return nil
+}
+
+func (x *CallCommand) GetHangUp() *CallHangUp {
+	if x != nil {
+		if x, ok := x.Command.(*CallCommand_HangUp); ok {
+			return x.HangUp
+		}
+	}
+	return nil
+}
+
+func (x *CallCommand) GetRing() *CallRing {
+	if x != nil {
+		if x, ok := x.Command.(*CallCommand_Ring); ok {
+			return x.Ring
+		}
+	}
+	return nil
+}
+
+func (x *CallCommand) GetVideo() *CallVideo {
+	if x != nil {
+		if x, ok := x.Command.(*CallCommand_Video); ok {
+			return x.Video
+		}
+	}
+	return nil
+}
+
+func (x *CallCommand) GetInvite() *CallInvite {
+	if x != nil {
+		if x, ok := x.Command.(*CallCommand_Invite); ok {
+			return x.Invite
+		}
+	}
+	return nil
+}
+
+type isCallCommand_Command interface {
+	isCallCommand_Command()
+}
+
+type CallCommand_Dial struct {
+	Dial *CallDial `protobuf:"bytes,2,opt,name=dial,proto3,oneof"`
+}
+
+type CallCommand_Answer struct {
+	Answer *CallAnswer `protobuf:"bytes,3,opt,name=answer,proto3,oneof"`
+}
+
+type CallCommand_Hear struct {
+	Hear *CallHearing `protobuf:"bytes,4,opt,name=hear,proto3,oneof"`
+}
+
+type CallCommand_Hold struct {
+	Hold *CallHold `protobuf:"bytes,5,opt,name=hold,proto3,oneof"`
+}
+
+type CallCommand_Mute struct {
+	Mute *CallMute `protobuf:"bytes,6,opt,name=mute,proto3,oneof"`
+}
+
+type CallCommand_Digits struct {
+	Digits *CallSendDigits `protobuf:"bytes,7,opt,name=digits,proto3,oneof"`
+}
+
+type CallCommand_Transfer struct {
+	Transfer *CallTransfer `protobuf:"bytes,8,opt,name=transfer,proto3,oneof"`
+}
+
+type CallCommand_Play struct {
+	Play *CallPlay `protobuf:"bytes,9,opt,name=play,proto3,oneof"`
+}
+
+type CallCommand_Stop struct {
+	Stop *CallStop `protobuf:"bytes,10,opt,name=stop,proto3,oneof"`
+}
+
+type CallCommand_Record struct {
+	Record *CallRecord `protobuf:"bytes,11,opt,name=record,proto3,oneof"`
+}
+
+type CallCommand_HangUp struct {
+	HangUp *CallHangUp `protobuf:"bytes,12,opt,name=hang_up,json=hangUp,proto3,oneof"`
+}
+
+type CallCommand_Ring struct {
+	Ring *CallRing `protobuf:"bytes,13,opt,name=ring,proto3,oneof"`
+}
+
+type CallCommand_Video struct {
+	Video *CallVideo `protobuf:"bytes,14,opt,name=video,proto3,oneof"`
+}
+
+type CallCommand_Invite struct {
+	Invite *CallInvite `protobuf:"bytes,15,opt,name=invite,proto3,oneof"`
+}
+
+func (*CallCommand_Dial) isCallCommand_Command() {}
+
+func (*CallCommand_Answer) isCallCommand_Command() {}
+
+func (*CallCommand_Hear) isCallCommand_Command() {}
+
+func (*CallCommand_Hold) isCallCommand_Command() {}
+
+func (*CallCommand_Mute) isCallCommand_Command() {}
+
+func (*CallCommand_Digits) isCallCommand_Command() {}
+
+func (*CallCommand_Transfer) isCallCommand_Command() {}
+
+func (*CallCommand_Play) isCallCommand_Command() {}
+
+func (*CallCommand_Stop) isCallCommand_Command() {}
+
+func (*CallCommand_Record) isCallCommand_Command() {}
+
+func (*CallCommand_HangUp) isCallCommand_Command() {}
+
+func (*CallCommand_Ring) isCallCommand_Command() {}
+
+func (*CallCommand_Video) isCallCommand_Command() {}
+
+func (*CallCommand_Invite) isCallCommand_Command() {}
+
+// Calls somebody outside: a new leg.
+type CallDial struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leg           string                 `protobuf:"bytes,1,opt,name=leg,proto3" json:"leg,omitempty"` // UUID by the host
+	Party         *Party                 `protobuf:"bytes,2,opt,name=party,proto3" json:"party,omitempty"`
+	To            string                 `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`                        // E.164 with plus, or a SIP address
+	From          string                 `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`                    // caller id; "" = the account's
+	RingMs        uint32                 `protobuf:"varint,5,opt,name=ring_ms,json=ringMs,proto3" json:"ring_ms,omitempty"` // how long it may ring; 0 = 60000
+	Video         bool                   `protobuf:"varint,6,opt,name=video,proto3" json:"video,omitempty"`
+	Attributes    []*Attribute           `protobuf:"bytes,7,rep,name=attributes,proto3" json:"attributes,omitempty"` // allow-listed headers
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallDial) Reset() {
+	*x = CallDial{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[90]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallDial) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallDial) ProtoMessage() {}
+
+func (x *CallDial) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[90]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallDial.ProtoReflect.Descriptor instead.
+func (*CallDial) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{90}
+}
+
+func (x *CallDial) GetLeg() string {
+	if x != nil {
+		return x.Leg
+	}
+	return ""
+}
+
+func (x *CallDial) GetParty() *Party {
+	if x != nil {
+		return x.Party
+	}
+	return nil
+}
+
+func (x *CallDial) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *CallDial) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *CallDial) GetRingMs() uint32 {
+	if x != nil {
+		return x.RingMs
+	}
+	return 0
+}
+
+func (x *CallDial) GetVideo() bool {
+	if x != nil {
+		return x.Video
+	}
+	return false
+}
+
+func (x *CallDial) GetAttributes() []*Attribute {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+// Invites a browser: the party opens the leg with a grant at the plugin's own route.
+type CallInvite struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leg           string                 `protobuf:"bytes,1,opt,name=leg,proto3" json:"leg,omitempty"` // UUID by the host
+	Party         *Party                 `protobuf:"bytes,2,opt,name=party,proto3" json:"party,omitempty"`
+	Video         bool                   `protobuf:"varint,3,opt,name=video,proto3" json:"video,omitempty"`
+	RingMs        uint32                 `protobuf:"varint,4,opt,name=ring_ms,json=ringMs,proto3" json:"ring_ms,omitempty"` // 0 = 60000
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallInvite) Reset() {
+	*x = CallInvite{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[91]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallInvite) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallInvite) ProtoMessage() {}
+
+func (x *CallInvite) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[91]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallInvite.ProtoReflect.Descriptor instead.
+func (*CallInvite) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{91}
+}
+
+func (x *CallInvite) GetLeg() string {
+	if x != nil {
+		return x.Leg
+	}
+	return ""
+}
+
+func (x *CallInvite) GetParty() *Party {
+	if x != nil {
+		return x.Party
+	}
+	return nil
+}
+
+func (x *CallInvite) GetVideo() bool {
+	if x != nil {
+		return x.Video
+	}
+	return false
+}
+
+func (x *CallInvite) GetRingMs() uint32 {
+	if x != nil {
+		return x.RingMs
+	}
+	return 0
+}
+
+type CallRing struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leg           string                 `protobuf:"bytes,1,opt,name=leg,proto3" json:"leg,omitempty"`
+	EarlyMedia    bool                   `protobuf:"varint,2,opt,name=early_media,json=earlyMedia,proto3" json:"early_media,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallRing) Reset() {
+	*x = CallRing{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[92]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallRing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallRing) ProtoMessage() {}
+
+func (x *CallRing) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[92]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallRing.ProtoReflect.Descriptor instead.
+func (*CallRing) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{92}
+}
+
+func (x *CallRing) GetLeg() string {
+	if x != nil {
+		return x.Leg
+	}
+	return ""
+}
+
+func (x *CallRing) GetEarlyMedia() bool {
+	if x != nil {
+		return x.EarlyMedia
+	}
+	return false
+}
+
+type CallAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leg           string                 `protobuf:"bytes,1,opt,name=leg,proto3" json:"leg,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallAnswer) Reset() {
+	*x = CallAnswer{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[93]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallAnswer) ProtoMessage() {}
+
+func (x *CallAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[93]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallAnswer.ProtoReflect.Descriptor instead.
+func (*CallAnswer) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{93}
+}
+
+func (x *CallAnswer) GetLeg() string {
+	if x != nil {
+		return x.Leg
+	}
+	return ""
+}
+
+// Who hears whom, for all legs of the call at once; what is not listed does not hear.
+type CallHearing struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Legs          []*LegHears            `protobuf:"bytes,1,rep,name=legs,proto3" json:"legs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallHearing) Reset() {
+	*x = CallHearing{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[94]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallHearing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallHearing) ProtoMessage() {}
+
+func (x *CallHearing) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[94]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallHearing.ProtoReflect.Descriptor instead.
+func (*CallHearing) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{94}
+}
+
+func (x *CallHearing) GetLegs() []*LegHears {
+	if x != nil {
+		return x.Legs
+	}
+	return nil
+}
+
+type LegHears struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leg           string                 `protobuf:"bytes,1,opt,name=leg,proto3" json:"leg,omitempty"`
+	Hears         []string               `protobuf:"bytes,2,rep,name=hears,proto3" json:"hears,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LegHears) Reset() {
+	*x = LegHears{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[95]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LegHears) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LegHears) ProtoMessage() {}
+
+func (x *LegHears) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[95]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LegHears.ProtoReflect.Descriptor instead.
+func (*LegHears) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{95}
+}
+
+func (x *LegHears) GetLeg() string {
+	if x != nil {
+		return x.Leg
+	}
+	return ""
+}
+
+func (x *LegHears) GetHears() []string {
+	if x != nil {
+		return x.Hears
+	}
+	return nil
+}
+
+type CallHold struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leg           string                 `protobuf:"bytes,1,opt,name=leg,proto3" json:"leg,omitempty"`
+	On            bool                   `protobuf:"varint,2,opt,name=on,proto3" json:"on,omitempty"`
+	Music         string                 `protobuf:"bytes,3,opt,name=music,proto3" json:"music,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallHold) Reset() {
+	*x = CallHold{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[96]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallHold) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallHold) ProtoMessage() {}
+
+func (x *CallHold) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[96]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallHold.ProtoReflect.Descriptor instead.
+func (*CallHold) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{96}
+}
+
+func (x *CallHold) GetLeg() string {
+	if x != nil {
+		return x.Leg
+	}
+	return ""
+}
+
+func (x *CallHold) GetOn() bool {
+	if x != nil {
+		return x.On
+	}
+	return false
+}
+
+func (x *CallHold) GetMusic() string {
+	if x != nil {
+		return x.Music
+	}
+	return ""
+}
+
+type CallMute struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leg           string                 `protobuf:"bytes,1,opt,name=leg,proto3" json:"leg,omitempty"`
+	On            bool                   `protobuf:"varint,2,opt,name=on,proto3" json:"on,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallMute) Reset() {
+	*x = CallMute{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[97]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallMute) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallMute) ProtoMessage() {}
+
+func (x *CallMute) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[97]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallMute.ProtoReflect.Descriptor instead.
+func (*CallMute) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{97}
+}
+
+func (x *CallMute) GetLeg() string {
+	if x != nil {
+		return x.Leg
+	}
+	return ""
+}
+
+func (x *CallMute) GetOn() bool {
+	if x != nil {
+		return x.On
+	}
+	return false
+}
+
+type CallVideo struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leg           string                 `protobuf:"bytes,1,opt,name=leg,proto3" json:"leg,omitempty"`
+	On            bool                   `protobuf:"varint,2,opt,name=on,proto3" json:"on,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallVideo) Reset() {
+	*x = CallVideo{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[98]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallVideo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallVideo) ProtoMessage() {}
+
+func (x *CallVideo) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[98]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallVideo.ProtoReflect.Descriptor instead.
+func (*CallVideo) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{98}
+}
+
+func (x *CallVideo) GetLeg() string {
+	if x != nil {
+		return x.Leg
+	}
+	return ""
+}
+
+func (x *CallVideo) GetOn() bool {
+	if x != nil {
+		return x.On
+	}
+	return false
+}
+
+type CallSendDigits struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leg           string                 `protobuf:"bytes,1,opt,name=leg,proto3" json:"leg,omitempty"`
+	Digits        string                 `protobuf:"bytes,2,opt,name=digits,proto3" json:"digits,omitempty"`
+	ToneMs        uint32                 `protobuf:"varint,3,opt,name=tone_ms,json=toneMs,proto3" json:"tone_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallSendDigits) Reset() {
+	*x = CallSendDigits{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[99]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallSendDigits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallSendDigits) ProtoMessage() {}
+
+func (x *CallSendDigits) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[99]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallSendDigits.ProtoReflect.Descriptor instead.
+func (*CallSendDigits) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{99}
+}
+
+func (x *CallSendDigits) GetLeg() string {
+	if x != nil {
+		return x.Leg
+	}
+	return ""
+}
+
+func (x *CallSendDigits) GetDigits() string {
+	if x != nil {
+		return x.Digits
+	}
+	return ""
+}
+
+func (x *CallSendDigits) GetToneMs() uint32 {
+	if x != nil {
+		return x.ToneMs
+	}
+	return 0
+}
+
+// Hands a leg to somebody else at the provider (REFER): blind, or attended with the leg that was called before.
+type CallTransfer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leg           string                 `protobuf:"bytes,1,opt,name=leg,proto3" json:"leg,omitempty"`
+	To            string                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	AttendedLeg   string                 `protobuf:"bytes,3,opt,name=attended_leg,json=attendedLeg,proto3" json:"attended_leg,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallTransfer) Reset() {
+	*x = CallTransfer{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[100]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallTransfer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallTransfer) ProtoMessage() {}
+
+func (x *CallTransfer) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[100]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallTransfer.ProtoReflect.Descriptor instead.
+func (*CallTransfer) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{100}
+}
+
+func (x *CallTransfer) GetLeg() string {
+	if x != nil {
+		return x.Leg
+	}
+	return ""
+}
+
+func (x *CallTransfer) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *CallTransfer) GetAttendedLeg() string {
+	if x != nil {
+		return x.AttendedLeg
+	}
+	return ""
+}
+
+// Plays to a leg, until it is over, stopped, or a digit comes.
+type CallPlay struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leg           string                 `protobuf:"bytes,1,opt,name=leg,proto3" json:"leg,omitempty"` // "" = all
+	Blobs         []string               `protobuf:"bytes,2,rep,name=blobs,proto3" json:"blobs,omitempty"`
+	Prompt        string                 `protobuf:"bytes,3,opt,name=prompt,proto3" json:"prompt,omitempty"` // name of a prompt of the account; "" = none
+	Loop          bool                   `protobuf:"varint,4,opt,name=loop,proto3" json:"loop,omitempty"`
+	Digits        uint32                 `protobuf:"varint,5,opt,name=digits,proto3" json:"digits,omitempty"`                     // how many to collect; 0 = none
+	EndDigit      string                 `protobuf:"bytes,6,opt,name=end_digit,json=endDigit,proto3" json:"end_digit,omitempty"`  // "#"; "" = none
+	DigitsMs      uint32                 `protobuf:"varint,7,opt,name=digits_ms,json=digitsMs,proto3" json:"digits_ms,omitempty"` // how long to wait for them; 0 = 5000
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallPlay) Reset() {
+	*x = CallPlay{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[101]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallPlay) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallPlay) ProtoMessage() {}
+
+func (x *CallPlay) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[101]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallPlay.ProtoReflect.Descriptor instead.
+func (*CallPlay) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{101}
+}
+
+func (x *CallPlay) GetLeg() string {
+	if x != nil {
+		return x.Leg
+	}
+	return ""
+}
+
+func (x *CallPlay) GetBlobs() []string {
+	if x != nil {
+		return x.Blobs
+	}
+	return nil
+}
+
+func (x *CallPlay) GetPrompt() string {
+	if x != nil {
+		return x.Prompt
+	}
+	return ""
+}
+
+func (x *CallPlay) GetLoop() bool {
+	if x != nil {
+		return x.Loop
+	}
+	return false
+}
+
+func (x *CallPlay) GetDigits() uint32 {
+	if x != nil {
+		return x.Digits
+	}
+	return 0
+}
+
+func (x *CallPlay) GetEndDigit() string {
+	if x != nil {
+		return x.EndDigit
+	}
+	return ""
+}
+
+func (x *CallPlay) GetDigitsMs() uint32 {
+	if x != nil {
+		return x.DigitsMs
+	}
+	return 0
+}
+
+type CallStop struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leg           string                 `protobuf:"bytes,1,opt,name=leg,proto3" json:"leg,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallStop) Reset() {
+	*x = CallStop{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[102]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallStop) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallStop) ProtoMessage() {}
+
+func (x *CallStop) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[102]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallStop.ProtoReflect.Descriptor instead.
+func (*CallStop) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{102}
+}
+
+func (x *CallStop) GetLeg() string {
+	if x != nil {
+		return x.Leg
+	}
+	return ""
+}
+
+type CallRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Action        RecordAction           `protobuf:"varint,1,opt,name=action,proto3,enum=parley.plugin.v1.RecordAction" json:"action,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallRecord) Reset() {
+	*x = CallRecord{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[103]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallRecord) ProtoMessage() {}
+
+func (x *CallRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[103]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallRecord.ProtoReflect.Descriptor instead.
+func (*CallRecord) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{103}
+}
+
+func (x *CallRecord) GetAction() RecordAction {
+	if x != nil {
+		return x.Action
+	}
+	return RecordAction_RECORD_ACTION_UNSPECIFIED
+}
+
+type CallHangUp struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Leg           string                 `protobuf:"bytes,1,opt,name=leg,proto3" json:"leg,omitempty"`
+	Cause         string                 `protobuf:"bytes,2,opt,name=cause,proto3" json:"cause,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallHangUp) Reset() {
+	*x = CallHangUp{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[104]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallHangUp) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallHangUp) ProtoMessage() {}
+
+func (x *CallHangUp) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[104]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallHangUp.ProtoReflect.Descriptor instead.
+func (*CallHangUp) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{104}
+}
+
+func (x *CallHangUp) GetLeg() string {
+	if x != nil {
+		return x.Leg
+	}
+	return ""
+}
+
+func (x *CallHangUp) GetCause() string {
+	if x != nil {
+		return x.Cause
 	}
 	return ""
 }
@@ -5053,7 +9056,7 @@ type Begin struct {
 
 func (x *Begin) Reset() {
 	*x = Begin{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[59]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5065,7 +9068,7 @@ func (x *Begin) String() string {
 func (*Begin) ProtoMessage() {}
 
 func (x *Begin) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[59]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5078,7 +9081,7 @@ func (x *Begin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Begin.ProtoReflect.Descriptor instead.
 func (*Begin) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{59}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *Begin) GetSeq() uint64 {
@@ -5106,7 +9109,7 @@ type BeginAck struct {
 
 func (x *BeginAck) Reset() {
 	*x = BeginAck{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[60]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5118,7 +9121,7 @@ func (x *BeginAck) String() string {
 func (*BeginAck) ProtoMessage() {}
 
 func (x *BeginAck) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[60]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5131,7 +9134,7 @@ func (x *BeginAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginAck.ProtoReflect.Descriptor instead.
 func (*BeginAck) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{60}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *BeginAck) GetSeq() uint64 {
@@ -5165,15 +9168,18 @@ type Subscribe struct {
 	Thread            string                 `protobuf:"bytes,3,opt,name=thread,proto3" json:"thread,omitempty"`
 	AfterConversation string                 `protobuf:"bytes,4,opt,name=after_conversation,json=afterConversation,proto3" json:"after_conversation,omitempty"` // "" = the open conversation from its start, or nothing
 	AfterSeq          uint64                 `protobuf:"varint,5,opt,name=after_seq,json=afterSeq,proto3" json:"after_seq,omitempty"`
-	Audience          string                 `protobuf:"bytes,6,opt,name=audience,proto3" json:"audience,omitempty"` // "customer" or "" (the same); others are refused "unknown_audience"
+	Audience          string                 `protobuf:"bytes,6,opt,name=audience,proto3" json:"audience,omitempty"` // "customer" or "" (the same), minor 1: "bot"; others are refused "unknown_audience"
 	Credit            uint32                 `protobuf:"varint,7,opt,name=credit,proto3" json:"credit,omitempty"`    // records that may be in flight
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Minor 1, with the audience "bot": the conversation to read, in which the
+	// account takes part as bot; thread is then empty, after_conversation too.
+	Conversation  string `protobuf:"bytes,8,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Subscribe) Reset() {
 	*x = Subscribe{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[61]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5185,7 +9191,7 @@ func (x *Subscribe) String() string {
 func (*Subscribe) ProtoMessage() {}
 
 func (x *Subscribe) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[61]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5198,7 +9204,7 @@ func (x *Subscribe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscribe.ProtoReflect.Descriptor instead.
 func (*Subscribe) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{61}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *Subscribe) GetSubscription() uint64 {
@@ -5250,6 +9256,13 @@ func (x *Subscribe) GetCredit() uint32 {
 	return 0
 }
 
+func (x *Subscribe) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
 type Unsubscribe struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Subscription  uint64                 `protobuf:"varint,1,opt,name=subscription,proto3" json:"subscription,omitempty"`
@@ -5259,7 +9272,7 @@ type Unsubscribe struct {
 
 func (x *Unsubscribe) Reset() {
 	*x = Unsubscribe{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[62]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5271,7 +9284,7 @@ func (x *Unsubscribe) String() string {
 func (*Unsubscribe) ProtoMessage() {}
 
 func (x *Unsubscribe) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[62]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5284,7 +9297,7 @@ func (x *Unsubscribe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unsubscribe.ProtoReflect.Descriptor instead.
 func (*Unsubscribe) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{62}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{108}
 }
 
 func (x *Unsubscribe) GetSubscription() uint64 {
@@ -5304,7 +9317,7 @@ type RecordCredit struct {
 
 func (x *RecordCredit) Reset() {
 	*x = RecordCredit{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[63]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5316,7 +9329,7 @@ func (x *RecordCredit) String() string {
 func (*RecordCredit) ProtoMessage() {}
 
 func (x *RecordCredit) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[63]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5329,7 +9342,7 @@ func (x *RecordCredit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordCredit.ProtoReflect.Descriptor instead.
 func (*RecordCredit) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{63}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *RecordCredit) GetSubscription() uint64 {
@@ -5356,7 +9369,7 @@ type SubscriptionEnd struct {
 
 func (x *SubscriptionEnd) Reset() {
 	*x = SubscriptionEnd{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[64]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5368,7 +9381,7 @@ func (x *SubscriptionEnd) String() string {
 func (*SubscriptionEnd) ProtoMessage() {}
 
 func (x *SubscriptionEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[64]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5381,7 +9394,7 @@ func (x *SubscriptionEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionEnd.ProtoReflect.Descriptor instead.
 func (*SubscriptionEnd) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{64}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *SubscriptionEnd) GetSubscription() uint64 {
@@ -5407,7 +9420,7 @@ type Records struct {
 
 func (x *Records) Reset() {
 	*x = Records{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[65]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5419,7 +9432,7 @@ func (x *Records) String() string {
 func (*Records) ProtoMessage() {}
 
 func (x *Records) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[65]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5432,7 +9445,7 @@ func (x *Records) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Records.ProtoReflect.Descriptor instead.
 func (*Records) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{65}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{111}
 }
 
 func (x *Records) GetBatches() []*RecordBatch {
@@ -5453,7 +9466,7 @@ type RecordBatch struct {
 
 func (x *RecordBatch) Reset() {
 	*x = RecordBatch{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[66]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5465,7 +9478,7 @@ func (x *RecordBatch) String() string {
 func (*RecordBatch) ProtoMessage() {}
 
 func (x *RecordBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[66]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5478,7 +9491,7 @@ func (x *RecordBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordBatch.ProtoReflect.Descriptor instead.
 func (*RecordBatch) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{66}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{112}
 }
 
 func (x *RecordBatch) GetSubscription() uint64 {
@@ -5517,7 +9530,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[67]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5529,7 +9542,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[67]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5542,7 +9555,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{67}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{113}
 }
 
 func (x *Record) GetConversation() string {
@@ -5604,7 +9617,7 @@ type Signals struct {
 
 func (x *Signals) Reset() {
 	*x = Signals{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[68]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5616,7 +9629,7 @@ func (x *Signals) String() string {
 func (*Signals) ProtoMessage() {}
 
 func (x *Signals) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[68]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5629,7 +9642,7 @@ func (x *Signals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signals.ProtoReflect.Descriptor instead.
 func (*Signals) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{68}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{114}
 }
 
 func (x *Signals) GetSignals() []*Signal {
@@ -5655,7 +9668,7 @@ type Signal struct {
 
 func (x *Signal) Reset() {
 	*x = Signal{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[69]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5667,7 +9680,7 @@ func (x *Signal) String() string {
 func (*Signal) ProtoMessage() {}
 
 func (x *Signal) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[69]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5680,7 +9693,7 @@ func (x *Signal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signal.ProtoReflect.Descriptor instead.
 func (*Signal) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{69}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{115}
 }
 
 func (x *Signal) GetAccount() string {
@@ -5739,6 +9752,510 @@ func (x *Signal) GetWaitMs() uint32 {
 	return 0
 }
 
+// Whom a bot is to answer (minor 1). The host sends one for each conversation in
+// which an account of the plugin is the bot: all of them when a Session begins,
+// then as they come. It may come again; subscribe to the conversation (audience
+// "bot") and read.
+type BotNotices struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Notices       []*BotNotice           `protobuf:"bytes,1,rep,name=notices,proto3" json:"notices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BotNotices) Reset() {
+	*x = BotNotices{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[116]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BotNotices) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BotNotices) ProtoMessage() {}
+
+func (x *BotNotices) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[116]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BotNotices.ProtoReflect.Descriptor instead.
+func (*BotNotices) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{116}
+}
+
+func (x *BotNotices) GetNotices() []*BotNotice {
+	if x != nil {
+		return x.Notices
+	}
+	return nil
+}
+
+type BotNotice struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	Conversation  string                 `protobuf:"bytes,2,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	Left          bool                   `protobuf:"varint,3,opt,name=left,proto3" json:"left,omitempty"` // the bot takes part no longer
+	Seq           uint64                 `protobuf:"varint,4,opt,name=seq,proto3" json:"seq,omitempty"`   // of the event by which it joined or left
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BotNotice) Reset() {
+	*x = BotNotice{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[117]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BotNotice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BotNotice) ProtoMessage() {}
+
+func (x *BotNotice) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[117]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BotNotice.ProtoReflect.Descriptor instead.
+func (*BotNotice) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{117}
+}
+
+func (x *BotNotice) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *BotNotice) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *BotNotice) GetLeft() bool {
+	if x != nil {
+		return x.Left
+	}
+	return false
+}
+
+func (x *BotNotice) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+// What concerns a session of a tool (minor 1), for the generation that holds it.
+// Hints: they may be lost with a Session, and Get shows how a session is.
+type ToolNotices struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Notices       []*ToolNotice          `protobuf:"bytes,1,rep,name=notices,proto3" json:"notices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToolNotices) Reset() {
+	*x = ToolNotices{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[118]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToolNotices) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToolNotices) ProtoMessage() {}
+
+func (x *ToolNotices) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[118]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToolNotices.ProtoReflect.Descriptor instead.
+func (*ToolNotices) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{118}
+}
+
+func (x *ToolNotices) GetNotices() []*ToolNotice {
+	if x != nil {
+		return x.Notices
+	}
+	return nil
+}
+
+type ToolNotice struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	Account       string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	Conversation  string                 `protobuf:"bytes,3,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	What          string                 `protobuf:"bytes,4,opt,name=what,proto3" json:"what,omitempty"`   // "joined", "left", "ended" (the conversation), "session_ended"
+	Party         *Party                 `protobuf:"bytes,5,opt,name=party,proto3" json:"party,omitempty"` // who joined or left
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToolNotice) Reset() {
+	*x = ToolNotice{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[119]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToolNotice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToolNotice) ProtoMessage() {}
+
+func (x *ToolNotice) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[119]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToolNotice.ProtoReflect.Descriptor instead.
+func (*ToolNotice) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{119}
+}
+
+func (x *ToolNotice) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *ToolNotice) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *ToolNotice) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *ToolNotice) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *ToolNotice) GetParty() *Party {
+	if x != nil {
+		return x.Party
+	}
+	return nil
+}
+
+// The templates of an account, as its provider has approved them (minor 1,
+// ability "templates"). The latest list of an account replaces the one before.
+type TemplateLists struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lists         []*TemplateList        `protobuf:"bytes,1,rep,name=lists,proto3" json:"lists,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TemplateLists) Reset() {
+	*x = TemplateLists{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[120]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TemplateLists) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TemplateLists) ProtoMessage() {}
+
+func (x *TemplateLists) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[120]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TemplateLists.ProtoReflect.Descriptor instead.
+func (*TemplateLists) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{120}
+}
+
+func (x *TemplateLists) GetLists() []*TemplateList {
+	if x != nil {
+		return x.Lists
+	}
+	return nil
+}
+
+type TemplateList struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	Templates     []*TemplateInfo        `protobuf:"bytes,2,rep,name=templates,proto3" json:"templates,omitempty"` // at most 1000
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TemplateList) Reset() {
+	*x = TemplateList{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[121]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TemplateList) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TemplateList) ProtoMessage() {}
+
+func (x *TemplateList) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[121]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TemplateList.ProtoReflect.Descriptor instead.
+func (*TemplateList) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{121}
+}
+
+func (x *TemplateList) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *TemplateList) GetTemplates() []*TemplateInfo {
+	if x != nil {
+		return x.Templates
+	}
+	return nil
+}
+
+type TemplateInfo struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Language      string                 `protobuf:"bytes,2,opt,name=language,proto3" json:"language,omitempty"`                       // BCP 47
+	Category      string                 `protobuf:"bytes,3,opt,name=category,proto3" json:"category,omitempty"`                       // the provider's: "utility", "marketing", ...
+	Header        string                 `protobuf:"bytes,4,opt,name=header,proto3" json:"header,omitempty"`                           // text with placeholders {{1}} or {{name}}; "" = none
+	HeaderKind    string                 `protobuf:"bytes,5,opt,name=header_kind,json=headerKind,proto3" json:"header_kind,omitempty"` // "", "text", "image", "video", "document", "location"
+	Body          string                 `protobuf:"bytes,6,opt,name=body,proto3" json:"body,omitempty"`
+	Footer        string                 `protobuf:"bytes,7,opt,name=footer,proto3" json:"footer,omitempty"`
+	Buttons       []*TemplateButton      `protobuf:"bytes,8,rep,name=buttons,proto3" json:"buttons,omitempty"`
+	Status        string                 `protobuf:"bytes,9,opt,name=status,proto3" json:"status,omitempty"` // "approved", "paused", ...; only "approved" may be sent
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TemplateInfo) Reset() {
+	*x = TemplateInfo{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[122]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TemplateInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TemplateInfo) ProtoMessage() {}
+
+func (x *TemplateInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[122]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TemplateInfo.ProtoReflect.Descriptor instead.
+func (*TemplateInfo) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{122}
+}
+
+func (x *TemplateInfo) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TemplateInfo) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *TemplateInfo) GetCategory() string {
+	if x != nil {
+		return x.Category
+	}
+	return ""
+}
+
+func (x *TemplateInfo) GetHeader() string {
+	if x != nil {
+		return x.Header
+	}
+	return ""
+}
+
+func (x *TemplateInfo) GetHeaderKind() string {
+	if x != nil {
+		return x.HeaderKind
+	}
+	return ""
+}
+
+func (x *TemplateInfo) GetBody() string {
+	if x != nil {
+		return x.Body
+	}
+	return ""
+}
+
+func (x *TemplateInfo) GetFooter() string {
+	if x != nil {
+		return x.Footer
+	}
+	return ""
+}
+
+func (x *TemplateInfo) GetButtons() []*TemplateButton {
+	if x != nil {
+		return x.Buttons
+	}
+	return nil
+}
+
+func (x *TemplateInfo) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+type TemplateButton struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // "reply", "url", "phone", "copy"
+	Title         string                 `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
+	Value         string                 `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"` // with placeholders: a URL
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TemplateButton) Reset() {
+	*x = TemplateButton{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[123]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TemplateButton) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TemplateButton) ProtoMessage() {}
+
+func (x *TemplateButton) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[123]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TemplateButton.ProtoReflect.Descriptor instead.
+func (*TemplateButton) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{123}
+}
+
+func (x *TemplateButton) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *TemplateButton) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *TemplateButton) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 type AccountStatuses struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Statuses      []*AccountStatus       `protobuf:"bytes,1,rep,name=statuses,proto3" json:"statuses,omitempty"`
@@ -5748,7 +10265,7 @@ type AccountStatuses struct {
 
 func (x *AccountStatuses) Reset() {
 	*x = AccountStatuses{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[70]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[124]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5760,7 +10277,7 @@ func (x *AccountStatuses) String() string {
 func (*AccountStatuses) ProtoMessage() {}
 
 func (x *AccountStatuses) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[70]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[124]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5773,7 +10290,7 @@ func (x *AccountStatuses) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccountStatuses.ProtoReflect.Descriptor instead.
 func (*AccountStatuses) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{70}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{124}
 }
 
 func (x *AccountStatuses) GetStatuses() []*AccountStatus {
@@ -5795,7 +10312,7 @@ type AccountStatus struct {
 
 func (x *AccountStatus) Reset() {
 	*x = AccountStatus{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[71]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[125]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5807,7 +10324,7 @@ func (x *AccountStatus) String() string {
 func (*AccountStatus) ProtoMessage() {}
 
 func (x *AccountStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[71]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[125]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5820,7 +10337,7 @@ func (x *AccountStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccountStatus.ProtoReflect.Descriptor instead.
 func (*AccountStatus) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{71}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{125}
 }
 
 func (x *AccountStatus) GetAccount() string {
@@ -5851,6 +10368,822 @@ func (x *AccountStatus) GetText() string {
 	return ""
 }
 
+type ToolStartRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"` // UUID by the host
+	Account       string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	Conversation  string                 `protobuf:"bytes,3,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	Service       string                 `protobuf:"bytes,4,opt,name=service,proto3" json:"service,omitempty"`                         // id of the conversation's service; "" = none
+	By            *Party                 `protobuf:"bytes,5,opt,name=by,proto3" json:"by,omitempty"`                                   // who asked: the customer or an agent
+	Agent         *Party                 `protobuf:"bytes,6,opt,name=agent,proto3" json:"agent,omitempty"`                             // for whom it is; unset = no agent has joined
+	AgentEmail    string                 `protobuf:"bytes,7,opt,name=agent_email,json=agentEmail,proto3" json:"agent_email,omitempty"` // "" = not known
+	Customer      *Party                 `protobuf:"bytes,8,opt,name=customer,proto3" json:"customer,omitempty"`
+	Locale        string                 `protobuf:"bytes,9,opt,name=locale,proto3" json:"locale,omitempty"`        // of the customer, BCP 47; "" = not known
+	Settings      string                 `protobuf:"bytes,10,opt,name=settings,proto3" json:"settings,omitempty"`   // JSON: those of the service for this tool, over the account's; "" = none
+	Arguments     string                 `protobuf:"bytes,11,opt,name=arguments,proto3" json:"arguments,omitempty"` // JSON: what the asking side gave, such as the name of a form; "" = none
+	Panels        bool                   `protobuf:"varint,12,opt,name=panels,proto3" json:"panels,omitempty"`      // the customer's channel shows panels; false: links only
+	Expires       int64                  `protobuf:"varint,13,opt,name=expires,proto3" json:"expires,omitempty"`    // ends by itself at the latest then; 0 = with the conversation
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToolStartRequest) Reset() {
+	*x = ToolStartRequest{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[126]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToolStartRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToolStartRequest) ProtoMessage() {}
+
+func (x *ToolStartRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[126]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToolStartRequest.ProtoReflect.Descriptor instead.
+func (*ToolStartRequest) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{126}
+}
+
+func (x *ToolStartRequest) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *ToolStartRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *ToolStartRequest) GetConversation() string {
+	if x != nil {
+		return x.Conversation
+	}
+	return ""
+}
+
+func (x *ToolStartRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ToolStartRequest) GetBy() *Party {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
+func (x *ToolStartRequest) GetAgent() *Party {
+	if x != nil {
+		return x.Agent
+	}
+	return nil
+}
+
+func (x *ToolStartRequest) GetAgentEmail() string {
+	if x != nil {
+		return x.AgentEmail
+	}
+	return ""
+}
+
+func (x *ToolStartRequest) GetCustomer() *Party {
+	if x != nil {
+		return x.Customer
+	}
+	return nil
+}
+
+func (x *ToolStartRequest) GetLocale() string {
+	if x != nil {
+		return x.Locale
+	}
+	return ""
+}
+
+func (x *ToolStartRequest) GetSettings() string {
+	if x != nil {
+		return x.Settings
+	}
+	return ""
+}
+
+func (x *ToolStartRequest) GetArguments() string {
+	if x != nil {
+		return x.Arguments
+	}
+	return ""
+}
+
+func (x *ToolStartRequest) GetPanels() bool {
+	if x != nil {
+		return x.Panels
+	}
+	return false
+}
+
+func (x *ToolStartRequest) GetExpires() int64 {
+	if x != nil {
+		return x.Expires
+	}
+	return 0
+}
+
+type ToolStartResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       *ToolSession           `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"` // never "requested"
+	Fault         *ToolFault             `protobuf:"bytes,2,opt,name=fault,proto3" json:"fault,omitempty"`     // set: nothing was begun
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToolStartResponse) Reset() {
+	*x = ToolStartResponse{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[127]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToolStartResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToolStartResponse) ProtoMessage() {}
+
+func (x *ToolStartResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[127]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToolStartResponse.ProtoReflect.Descriptor instead.
+func (*ToolStartResponse) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{127}
+}
+
+func (x *ToolStartResponse) GetSession() *ToolSession {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+func (x *ToolStartResponse) GetFault() *ToolFault {
+	if x != nil {
+		return x.Fault
+	}
+	return nil
+}
+
+type ToolGetRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToolGetRequest) Reset() {
+	*x = ToolGetRequest{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[128]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToolGetRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToolGetRequest) ProtoMessage() {}
+
+func (x *ToolGetRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[128]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToolGetRequest.ProtoReflect.Descriptor instead.
+func (*ToolGetRequest) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{128}
+}
+
+func (x *ToolGetRequest) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+type ToolGetResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Found         bool                   `protobuf:"varint,1,opt,name=found,proto3" json:"found,omitempty"`
+	Session       *ToolSession           `protobuf:"bytes,2,opt,name=session,proto3" json:"session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToolGetResponse) Reset() {
+	*x = ToolGetResponse{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[129]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToolGetResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToolGetResponse) ProtoMessage() {}
+
+func (x *ToolGetResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[129]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToolGetResponse.ProtoReflect.Descriptor instead.
+func (*ToolGetResponse) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{129}
+}
+
+func (x *ToolGetResponse) GetFound() bool {
+	if x != nil {
+		return x.Found
+	}
+	return false
+}
+
+func (x *ToolGetResponse) GetSession() *ToolSession {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+type ToolEndRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	By            *Party                 `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	Cause         string                 `protobuf:"bytes,3,opt,name=cause,proto3" json:"cause,omitempty"` // "finished", "cancelled", "conversation_ended", "expired"
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToolEndRequest) Reset() {
+	*x = ToolEndRequest{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[130]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToolEndRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToolEndRequest) ProtoMessage() {}
+
+func (x *ToolEndRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[130]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToolEndRequest.ProtoReflect.Descriptor instead.
+func (*ToolEndRequest) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{130}
+}
+
+func (x *ToolEndRequest) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *ToolEndRequest) GetBy() *Party {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
+func (x *ToolEndRequest) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+type ToolEndResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       *ToolSession           `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToolEndResponse) Reset() {
+	*x = ToolEndResponse{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[131]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToolEndResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToolEndResponse) ProtoMessage() {}
+
+func (x *ToolEndResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[131]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToolEndResponse.ProtoReflect.Descriptor instead.
+func (*ToolEndResponse) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{131}
+}
+
+func (x *ToolEndResponse) GetSession() *ToolSession {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+type ToolPanelRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	Viewer        *Party                 `protobuf:"bytes,2,opt,name=viewer,proto3" json:"viewer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToolPanelRequest) Reset() {
+	*x = ToolPanelRequest{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[132]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToolPanelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToolPanelRequest) ProtoMessage() {}
+
+func (x *ToolPanelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[132]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToolPanelRequest.ProtoReflect.Descriptor instead.
+func (*ToolPanelRequest) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{132}
+}
+
+func (x *ToolPanelRequest) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *ToolPanelRequest) GetViewer() *Party {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
+}
+
+type ToolPanelResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Panel         *Panel                 `protobuf:"bytes,1,opt,name=panel,proto3" json:"panel,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToolPanelResponse) Reset() {
+	*x = ToolPanelResponse{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[133]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToolPanelResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToolPanelResponse) ProtoMessage() {}
+
+func (x *ToolPanelResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[133]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToolPanelResponse.ProtoReflect.Descriptor instead.
+func (*ToolPanelResponse) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{133}
+}
+
+func (x *ToolPanelResponse) GetPanel() *Panel {
+	if x != nil {
+		return x.Panel
+	}
+	return nil
+}
+
+type ToolActRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	Viewer        *Party                 `protobuf:"bytes,2,opt,name=viewer,proto3" json:"viewer,omitempty"`
+	Act           string                 `protobuf:"bytes,3,opt,name=act,proto3" json:"act,omitempty"`            // UUID by the host: a repeat is the same act
+	Action        string                 `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`      // of the block that was used
+	Values        string                 `protobuf:"bytes,5,opt,name=values,proto3" json:"values,omitempty"`      // JSON object: fields of the panel; "" = none
+	Revision      uint64                 `protobuf:"varint,6,opt,name=revision,proto3" json:"revision,omitempty"` // of the panel that the viewer saw
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToolActRequest) Reset() {
+	*x = ToolActRequest{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[134]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToolActRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToolActRequest) ProtoMessage() {}
+
+func (x *ToolActRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[134]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToolActRequest.ProtoReflect.Descriptor instead.
+func (*ToolActRequest) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{134}
+}
+
+func (x *ToolActRequest) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *ToolActRequest) GetViewer() *Party {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
+}
+
+func (x *ToolActRequest) GetAct() string {
+	if x != nil {
+		return x.Act
+	}
+	return ""
+}
+
+func (x *ToolActRequest) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *ToolActRequest) GetValues() string {
+	if x != nil {
+		return x.Values
+	}
+	return ""
+}
+
+func (x *ToolActRequest) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+type ToolActResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Panel         *Panel                 `protobuf:"bytes,1,opt,name=panel,proto3" json:"panel,omitempty"` // unset: unchanged
+	Effects       []*Effect              `protobuf:"bytes,2,rep,name=effects,proto3" json:"effects,omitempty"`
+	Fault         *ToolFault             `protobuf:"bytes,3,opt,name=fault,proto3" json:"fault,omitempty"`     // set: nothing was done
+	Session       *ToolSession           `protobuf:"bytes,4,opt,name=session,proto3" json:"session,omitempty"` // unset: unchanged
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToolActResponse) Reset() {
+	*x = ToolActResponse{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[135]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToolActResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToolActResponse) ProtoMessage() {}
+
+func (x *ToolActResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[135]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToolActResponse.ProtoReflect.Descriptor instead.
+func (*ToolActResponse) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{135}
+}
+
+func (x *ToolActResponse) GetPanel() *Panel {
+	if x != nil {
+		return x.Panel
+	}
+	return nil
+}
+
+func (x *ToolActResponse) GetEffects() []*Effect {
+	if x != nil {
+		return x.Effects
+	}
+	return nil
+}
+
+func (x *ToolActResponse) GetFault() *ToolFault {
+	if x != nil {
+		return x.Fault
+	}
+	return nil
+}
+
+func (x *ToolActResponse) GetSession() *ToolSession {
+	if x != nil {
+		return x.Session
+	}
+	return nil
+}
+
+// What else is to happen at the viewer's.
+type Effect struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Effect:
+	//
+	//	*Effect_InsertText
+	//	*Effect_OpenUrl
+	//	*Effect_Toast
+	//	*Effect_End
+	Effect        isEffect_Effect `protobuf_oneof:"effect"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Effect) Reset() {
+	*x = Effect{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[136]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Effect) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Effect) ProtoMessage() {}
+
+func (x *Effect) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[136]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Effect.ProtoReflect.Descriptor instead.
+func (*Effect) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{136}
+}
+
+func (x *Effect) GetEffect() isEffect_Effect {
+	if x != nil {
+		return x.Effect
+	}
+	return nil
+}
+
+func (x *Effect) GetInsertText() string {
+	if x != nil {
+		if x, ok := x.Effect.(*Effect_InsertText); ok {
+			return x.InsertText
+		}
+	}
+	return ""
+}
+
+func (x *Effect) GetOpenUrl() string {
+	if x != nil {
+		if x, ok := x.Effect.(*Effect_OpenUrl); ok {
+			return x.OpenUrl
+		}
+	}
+	return ""
+}
+
+func (x *Effect) GetToast() string {
+	if x != nil {
+		if x, ok := x.Effect.(*Effect_Toast); ok {
+			return x.Toast
+		}
+	}
+	return ""
+}
+
+func (x *Effect) GetEnd() bool {
+	if x != nil {
+		if x, ok := x.Effect.(*Effect_End); ok {
+			return x.End
+		}
+	}
+	return false
+}
+
+type isEffect_Effect interface {
+	isEffect_Effect()
+}
+
+type Effect_InsertText struct {
+	InsertText string `protobuf:"bytes,1,opt,name=insert_text,json=insertText,proto3,oneof"` // into the composer; never sent
+}
+
+type Effect_OpenUrl struct {
+	OpenUrl string `protobuf:"bytes,2,opt,name=open_url,json=openUrl,proto3,oneof"` // in a new window
+}
+
+type Effect_Toast struct {
+	Toast string `protobuf:"bytes,3,opt,name=toast,proto3,oneof"`
+}
+
+type Effect_End struct {
+	End bool `protobuf:"varint,4,opt,name=end,proto3,oneof"` // closes the panel
+}
+
+func (*Effect_InsertText) isEffect_Effect() {}
+
+func (*Effect_OpenUrl) isEffect_Effect() {}
+
+func (*Effect_Toast) isEffect_Effect() {}
+
+func (*Effect_End) isEffect_Effect() {}
+
+// Why a tool did not do what it was asked to.
+type ToolFault struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`                                        // "not_configured", "not_allowed", "unauthorized", "unavailable", "throttled", "busy", "ended", "invalid", ...
+	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`                                        // for people; no secrets
+	RetryAfterMs  uint32                 `protobuf:"varint,3,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"` // 0 = not known, or of no use
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ToolFault) Reset() {
+	*x = ToolFault{}
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[137]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ToolFault) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ToolFault) ProtoMessage() {}
+
+func (x *ToolFault) ProtoReflect() protoreflect.Message {
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[137]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ToolFault.ProtoReflect.Descriptor instead.
+func (*ToolFault) Descriptor() ([]byte, []int) {
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{137}
+}
+
+func (x *ToolFault) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *ToolFault) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *ToolFault) GetRetryAfterMs() uint32 {
+	if x != nil {
+		return x.RetryAfterMs
+	}
+	return 0
+}
+
 type DrainRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	LastCommandSeq uint64                 `protobuf:"varint,1,opt,name=last_command_seq,json=lastCommandSeq,proto3" json:"last_command_seq,omitempty"`
@@ -5861,7 +11194,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[72]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[138]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5873,7 +11206,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[72]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[138]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5886,7 +11219,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{72}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{138}
 }
 
 func (x *DrainRequest) GetLastCommandSeq() uint64 {
@@ -5911,7 +11244,7 @@ type DrainResponse struct {
 
 func (x *DrainResponse) Reset() {
 	*x = DrainResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[73]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[139]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5923,7 +11256,7 @@ func (x *DrainResponse) String() string {
 func (*DrainResponse) ProtoMessage() {}
 
 func (x *DrainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[73]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[139]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5936,7 +11269,7 @@ func (x *DrainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainResponse.ProtoReflect.Descriptor instead.
 func (*DrainResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{73}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{139}
 }
 
 type MetricsRequest struct {
@@ -5947,7 +11280,7 @@ type MetricsRequest struct {
 
 func (x *MetricsRequest) Reset() {
 	*x = MetricsRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[74]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[140]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5959,7 +11292,7 @@ func (x *MetricsRequest) String() string {
 func (*MetricsRequest) ProtoMessage() {}
 
 func (x *MetricsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[74]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[140]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5972,7 +11305,7 @@ func (x *MetricsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricsRequest.ProtoReflect.Descriptor instead.
 func (*MetricsRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{74}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{140}
 }
 
 type MetricsResponse struct {
@@ -5984,7 +11317,7 @@ type MetricsResponse struct {
 
 func (x *MetricsResponse) Reset() {
 	*x = MetricsResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[75]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[141]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5996,7 +11329,7 @@ func (x *MetricsResponse) String() string {
 func (*MetricsResponse) ProtoMessage() {}
 
 func (x *MetricsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[75]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[141]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6009,7 +11342,7 @@ func (x *MetricsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetricsResponse.ProtoReflect.Descriptor instead.
 func (*MetricsResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{75}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{141}
 }
 
 func (x *MetricsResponse) GetText() []byte {
@@ -6028,7 +11361,7 @@ type KVGetRequest struct {
 
 func (x *KVGetRequest) Reset() {
 	*x = KVGetRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[76]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[142]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6040,7 +11373,7 @@ func (x *KVGetRequest) String() string {
 func (*KVGetRequest) ProtoMessage() {}
 
 func (x *KVGetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[76]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[142]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6053,7 +11386,7 @@ func (x *KVGetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KVGetRequest.ProtoReflect.Descriptor instead.
 func (*KVGetRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{76}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{142}
 }
 
 func (x *KVGetRequest) GetKey() string {
@@ -6074,7 +11407,7 @@ type KVGetResponse struct {
 
 func (x *KVGetResponse) Reset() {
 	*x = KVGetResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[77]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[143]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6086,7 +11419,7 @@ func (x *KVGetResponse) String() string {
 func (*KVGetResponse) ProtoMessage() {}
 
 func (x *KVGetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[77]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[143]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6099,7 +11432,7 @@ func (x *KVGetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KVGetResponse.ProtoReflect.Descriptor instead.
 func (*KVGetResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{77}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{143}
 }
 
 func (x *KVGetResponse) GetFound() bool {
@@ -6135,7 +11468,7 @@ type KVPutRequest struct {
 
 func (x *KVPutRequest) Reset() {
 	*x = KVPutRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[78]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[144]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6147,7 +11480,7 @@ func (x *KVPutRequest) String() string {
 func (*KVPutRequest) ProtoMessage() {}
 
 func (x *KVPutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[78]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[144]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6160,7 +11493,7 @@ func (x *KVPutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KVPutRequest.ProtoReflect.Descriptor instead.
 func (*KVPutRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{78}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{144}
 }
 
 func (x *KVPutRequest) GetKey() string {
@@ -6201,7 +11534,7 @@ type KVPutResponse struct {
 
 func (x *KVPutResponse) Reset() {
 	*x = KVPutResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[79]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[145]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6213,7 +11546,7 @@ func (x *KVPutResponse) String() string {
 func (*KVPutResponse) ProtoMessage() {}
 
 func (x *KVPutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[79]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[145]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6226,7 +11559,7 @@ func (x *KVPutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KVPutResponse.ProtoReflect.Descriptor instead.
 func (*KVPutResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{79}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{145}
 }
 
 func (x *KVPutResponse) GetConflict() bool {
@@ -6252,7 +11585,7 @@ type KVDeleteRequest struct {
 
 func (x *KVDeleteRequest) Reset() {
 	*x = KVDeleteRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[80]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[146]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6264,7 +11597,7 @@ func (x *KVDeleteRequest) String() string {
 func (*KVDeleteRequest) ProtoMessage() {}
 
 func (x *KVDeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[80]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[146]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6277,7 +11610,7 @@ func (x *KVDeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KVDeleteRequest.ProtoReflect.Descriptor instead.
 func (*KVDeleteRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{80}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{146}
 }
 
 func (x *KVDeleteRequest) GetKey() string {
@@ -6295,7 +11628,7 @@ type KVDeleteResponse struct {
 
 func (x *KVDeleteResponse) Reset() {
 	*x = KVDeleteResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[81]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[147]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6307,7 +11640,7 @@ func (x *KVDeleteResponse) String() string {
 func (*KVDeleteResponse) ProtoMessage() {}
 
 func (x *KVDeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[81]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[147]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6320,7 +11653,7 @@ func (x *KVDeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KVDeleteResponse.ProtoReflect.Descriptor instead.
 func (*KVDeleteResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{81}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{147}
 }
 
 type KVListRequest struct {
@@ -6334,7 +11667,7 @@ type KVListRequest struct {
 
 func (x *KVListRequest) Reset() {
 	*x = KVListRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[82]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[148]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6346,7 +11679,7 @@ func (x *KVListRequest) String() string {
 func (*KVListRequest) ProtoMessage() {}
 
 func (x *KVListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[82]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[148]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6359,7 +11692,7 @@ func (x *KVListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KVListRequest.ProtoReflect.Descriptor instead.
 func (*KVListRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{82}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{148}
 }
 
 func (x *KVListRequest) GetPrefix() string {
@@ -6392,7 +11725,7 @@ type KVListResponse struct {
 
 func (x *KVListResponse) Reset() {
 	*x = KVListResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[83]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[149]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6404,7 +11737,7 @@ func (x *KVListResponse) String() string {
 func (*KVListResponse) ProtoMessage() {}
 
 func (x *KVListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[83]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[149]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6417,7 +11750,7 @@ func (x *KVListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KVListResponse.ProtoReflect.Descriptor instead.
 func (*KVListResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{83}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{149}
 }
 
 func (x *KVListResponse) GetKeys() []string {
@@ -6440,7 +11773,7 @@ type BlobPutRequest struct {
 
 func (x *BlobPutRequest) Reset() {
 	*x = BlobPutRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[84]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[150]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6452,7 +11785,7 @@ func (x *BlobPutRequest) String() string {
 func (*BlobPutRequest) ProtoMessage() {}
 
 func (x *BlobPutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[84]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[150]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6465,7 +11798,7 @@ func (x *BlobPutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobPutRequest.ProtoReflect.Descriptor instead.
 func (*BlobPutRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{84}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{150}
 }
 
 func (x *BlobPutRequest) GetPart() isBlobPutRequest_Part {
@@ -6521,7 +11854,7 @@ type BlobMeta struct {
 
 func (x *BlobMeta) Reset() {
 	*x = BlobMeta{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[85]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[151]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6533,7 +11866,7 @@ func (x *BlobMeta) String() string {
 func (*BlobMeta) ProtoMessage() {}
 
 func (x *BlobMeta) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[85]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[151]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6546,7 +11879,7 @@ func (x *BlobMeta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobMeta.ProtoReflect.Descriptor instead.
 func (*BlobMeta) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{85}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{151}
 }
 
 func (x *BlobMeta) GetAccount() string {
@@ -6586,7 +11919,7 @@ type BlobPutResponse struct {
 
 func (x *BlobPutResponse) Reset() {
 	*x = BlobPutResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[86]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[152]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6598,7 +11931,7 @@ func (x *BlobPutResponse) String() string {
 func (*BlobPutResponse) ProtoMessage() {}
 
 func (x *BlobPutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[86]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[152]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6611,7 +11944,7 @@ func (x *BlobPutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobPutResponse.ProtoReflect.Descriptor instead.
 func (*BlobPutResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{86}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{152}
 }
 
 func (x *BlobPutResponse) GetFile() *File {
@@ -6630,7 +11963,7 @@ type BlobGetRequest struct {
 
 func (x *BlobGetRequest) Reset() {
 	*x = BlobGetRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[87]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[153]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6642,7 +11975,7 @@ func (x *BlobGetRequest) String() string {
 func (*BlobGetRequest) ProtoMessage() {}
 
 func (x *BlobGetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[87]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[153]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6655,7 +11988,7 @@ func (x *BlobGetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobGetRequest.ProtoReflect.Descriptor instead.
 func (*BlobGetRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{87}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{153}
 }
 
 func (x *BlobGetRequest) GetBlob() string {
@@ -6678,7 +12011,7 @@ type BlobGetResponse struct {
 
 func (x *BlobGetResponse) Reset() {
 	*x = BlobGetResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[88]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[154]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6690,7 +12023,7 @@ func (x *BlobGetResponse) String() string {
 func (*BlobGetResponse) ProtoMessage() {}
 
 func (x *BlobGetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[88]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[154]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6703,7 +12036,7 @@ func (x *BlobGetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobGetResponse.ProtoReflect.Descriptor instead.
 func (*BlobGetResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{88}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{154}
 }
 
 func (x *BlobGetResponse) GetPart() isBlobGetResponse_Part {
@@ -6758,7 +12091,7 @@ type BlobURLRequest struct {
 
 func (x *BlobURLRequest) Reset() {
 	*x = BlobURLRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[89]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[155]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6770,7 +12103,7 @@ func (x *BlobURLRequest) String() string {
 func (*BlobURLRequest) ProtoMessage() {}
 
 func (x *BlobURLRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[89]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[155]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6783,7 +12116,7 @@ func (x *BlobURLRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobURLRequest.ProtoReflect.Descriptor instead.
 func (*BlobURLRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{89}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{155}
 }
 
 func (x *BlobURLRequest) GetBlob() string {
@@ -6817,7 +12150,7 @@ type BlobURLResponse struct {
 
 func (x *BlobURLResponse) Reset() {
 	*x = BlobURLResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[90]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[156]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6829,7 +12162,7 @@ func (x *BlobURLResponse) String() string {
 func (*BlobURLResponse) ProtoMessage() {}
 
 func (x *BlobURLResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[90]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[156]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6842,7 +12175,7 @@ func (x *BlobURLResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlobURLResponse.ProtoReflect.Descriptor instead.
 func (*BlobURLResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{90}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{156}
 }
 
 func (x *BlobURLResponse) GetUrl() string {
@@ -6870,7 +12203,7 @@ type MintGrantRequest struct {
 
 func (x *MintGrantRequest) Reset() {
 	*x = MintGrantRequest{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[91]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[157]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6882,7 +12215,7 @@ func (x *MintGrantRequest) String() string {
 func (*MintGrantRequest) ProtoMessage() {}
 
 func (x *MintGrantRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[91]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[157]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6895,7 +12228,7 @@ func (x *MintGrantRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MintGrantRequest.ProtoReflect.Descriptor instead.
 func (*MintGrantRequest) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{91}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{157}
 }
 
 func (x *MintGrantRequest) GetAccount() string {
@@ -6929,7 +12262,7 @@ type MintGrantResponse struct {
 
 func (x *MintGrantResponse) Reset() {
 	*x = MintGrantResponse{}
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[92]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[158]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6941,7 +12274,7 @@ func (x *MintGrantResponse) String() string {
 func (*MintGrantResponse) ProtoMessage() {}
 
 func (x *MintGrantResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[92]
+	mi := &file_parley_plugin_v1_plugin_proto_msgTypes[158]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6954,7 +12287,7 @@ func (x *MintGrantResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MintGrantResponse.ProtoReflect.Descriptor instead.
 func (*MintGrantResponse) Descriptor() ([]byte, []int) {
-	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{92}
+	return file_parley_plugin_v1_plugin_proto_rawDescGZIP(), []int{158}
 }
 
 func (x *MintGrantResponse) GetGrant() string {
@@ -6978,7 +12311,7 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x1dparley/plugin/v1/plugin.proto\x12\x10parley.plugin.v1\"0\n" +
 	"\x0fDescribeRequest\x12\x1d\n" +
 	"\n" +
-	"host_minor\x18\x01 \x01(\rR\thostMinor\"\xdb\x04\n" +
+	"host_minor\x18\x01 \x01(\rR\thostMinor\"\xa4\x06\n" +
 	"\x10DescribeResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
@@ -6998,7 +12331,27 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\vsingle_node\x18\x0e \x01(\bR\n" +
 	"singleNode\x12!\n" +
 	"\fegress_hosts\x18\x0f \x03(\tR\vegressHosts\x12\x1c\n" +
-	"\tabilities\x18\x10 \x03(\tR\tabilities\"\x8d\x05\n" +
+	"\tabilities\x18\x10 \x03(\tR\tabilities\x12.\n" +
+	"\x04tool\x18\x11 \x01(\v2\x1a.parley.plugin.v1.ToolInfoR\x04tool\x12+\n" +
+	"\x03bot\x18\x12 \x01(\v2\x19.parley.plugin.v1.BotInfoR\x03bot\x120\n" +
+	"\x05calls\x18\x13 \x01(\v2\x1a.parley.plugin.v1.CallInfoR\x05calls\x12\x1d\n" +
+	"\n" +
+	"silence_ms\x18\x14 \x01(\rR\tsilenceMs\x12\x19\n" +
+	"\bdrain_ms\x18\x15 \x01(\rR\adrainMs\"\x85\x02\n" +
+	"\bToolInfo\x12\x14\n" +
+	"\x05title\x18\x01 \x01(\tR\x05title\x12\x12\n" +
+	"\x04icon\x18\x02 \x01(\tR\x04icon\x12!\n" +
+	"\fagent_starts\x18\x03 \x01(\bR\vagentStarts\x12'\n" +
+	"\x0fcustomer_starts\x18\x04 \x01(\bR\x0ecustomerStarts\x12#\n" +
+	"\rneeds_consent\x18\x05 \x01(\bR\fneedsConsent\x12!\n" +
+	"\fneeds_panels\x18\x06 \x01(\bR\vneedsPanels\x12#\n" +
+	"\rembed_origins\x18\a \x03(\tR\fembedOrigins\x12\x16\n" +
+	"\x06single\x18\b \x01(\bR\x06single\"\x1d\n" +
+	"\aBotInfo\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"<\n" +
+	"\bCallInfo\x12\x1a\n" +
+	"\bcommands\x18\x01 \x03(\tR\bcommands\x12\x14\n" +
+	"\x05video\x18\x02 \x01(\bR\x05video\"\xff\x05\n" +
 	"\fCapabilities\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\bR\x04text\x12\x1b\n" +
 	"\trich_text\x18\x02 \x01(\bR\brichText\x12\x14\n" +
@@ -7026,7 +12379,19 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"offerTitle\x12\x16\n" +
 	"\x06medium\x18\x16 \x01(\tR\x06medium\x12\x12\n" +
 	"\x04icon\x18\x17 \x01(\tR\x04icon\x12!\n" +
-	"\faddress_kind\x18\x18 \x01(\tR\vaddressKind\"\x82\x01\n" +
+	"\faddress_kind\x18\x18 \x01(\tR\vaddressKind\x12<\n" +
+	"\vpart_limits\x18\x19 \x03(\v2\x1b.parley.plugin.v1.PartLimitR\n" +
+	"partLimits\x12\x16\n" +
+	"\x06quotes\x18\x1a \x01(\bR\x06quotes\x12\x1a\n" +
+	"\bcaptions\x18\x1b \x01(\bR\bcaptions\"\xab\x01\n" +
+	"\tPartLimit\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1d\n" +
+	"\n" +
+	"max_length\x18\x02 \x01(\rR\tmaxLength\x12\x1b\n" +
+	"\tmax_bytes\x18\x03 \x01(\x04R\bmaxBytes\x12\x1b\n" +
+	"\tmax_count\x18\x04 \x01(\rR\bmaxCount\x12\x14\n" +
+	"\x05mimes\x18\x05 \x03(\tR\x05mimes\x12\x1b\n" +
+	"\tmax_title\x18\x06 \x01(\rR\bmaxTitle\"\x82\x01\n" +
 	"\x05Route\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x120\n" +
 	"\x06access\x18\x02 \x01(\x0e2\x18.parley.plugin.v1.AccessR\x06access\x12\x18\n" +
@@ -7060,15 +12425,21 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\bsettings\x18\x03 \x01(\tR\bsettings\x122\n" +
 	"\asecrets\x18\x04 \x03(\v2\x18.parley.plugin.v1.SecretR\asecrets\x12\x19\n" +
 	"\bhook_url\x18\x05 \x01(\tR\ahookUrl\x12\x18\n" +
-	"\aenabled\x18\x06 \x01(\bR\aenabled\"j\n" +
+	"\aenabled\x18\x06 \x01(\bR\aenabled\"\xa7\x01\n" +
 	"\x11ConfigureResponse\x12;\n" +
 	"\bproblems\x18\x01 \x03(\v2\x1f.parley.plugin.v1.ConfigProblemR\bproblems\x12\x18\n" +
-	"\arestart\x18\x02 \x01(\bR\arestart\"e\n" +
+	"\arestart\x18\x02 \x01(\bR\arestart\x12;\n" +
+	"\baccounts\x18\x03 \x03(\v2\x1f.parley.plugin.v1.AccountTraitsR\baccounts\"\xce\x01\n" +
+	"\rAccountTraits\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12$\n" +
+	"\x0ehook_budget_ms\x18\x02 \x01(\rR\fhookBudgetMs\x129\n" +
+	"\tplacement\x18\x03 \x01(\x0e2\x1b.parley.plugin.v1.PlacementR\tplacement\x12B\n" +
+	"\fcapabilities\x18\x04 \x01(\v2\x1e.parley.plugin.v1.CapabilitiesR\fcapabilities\"e\n" +
 	"\rConfigProblem\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x12\n" +
 	"\x04code\x18\x03 \x01(\tR\x04code\x12\x12\n" +
-	"\x04text\x18\x04 \x01(\tR\x04text\"\xe3\x04\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"\xe8\x05\n" +
 	"\tHostFrame\x123\n" +
 	"\x05hello\x18\x01 \x01(\v2\x1b.parley.plugin.v1.HostHelloH\x00R\x05hello\x128\n" +
 	"\bcommands\x18\x02 \x01(\v2\x1a.parley.plugin.v1.CommandsH\x00R\bcommands\x12/\n" +
@@ -7081,8 +12452,11 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04ping\x18\b \x01(\v2\x16.parley.plugin.v1.PingH\x00R\x04ping\x12H\n" +
 	"\x0econfig_changed\x18\t \x01(\v2\x1f.parley.plugin.v1.ConfigChangedH\x00R\rconfigChanged\x12N\n" +
 	"\x10subscription_end\x18\n" +
-	" \x01(\v2!.parley.plugin.v1.SubscriptionEndH\x00R\x0fsubscriptionEndB\a\n" +
-	"\x05frame\"\xf2\x04\n" +
+	" \x01(\v2!.parley.plugin.v1.SubscriptionEndH\x00R\x0fsubscriptionEnd\x12B\n" +
+	"\ftool_notices\x18\v \x01(\v2\x1d.parley.plugin.v1.ToolNoticesH\x00R\vtoolNotices\x12?\n" +
+	"\vbot_notices\x18\f \x01(\v2\x1c.parley.plugin.v1.BotNoticesH\x00R\n" +
+	"botNoticesB\a\n" +
+	"\x05frame\"\xbc\x05\n" +
 	"\vPluginFrame\x125\n" +
 	"\x05hello\x18\x01 \x01(\v2\x1d.parley.plugin.v1.PluginHelloH\x00R\x05hello\x122\n" +
 	"\x06events\x18\x02 \x01(\v2\x18.parley.plugin.v1.EventsH\x00R\x06events\x12B\n" +
@@ -7094,7 +12468,8 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04pong\x18\b \x01(\v2\x16.parley.plugin.v1.PongH\x00R\x04pong\x12N\n" +
 	"\x10account_statuses\x18\t \x01(\v2!.parley.plugin.v1.AccountStatusesH\x00R\x0faccountStatuses\x12E\n" +
 	"\rrecord_credit\x18\n" +
-	" \x01(\v2\x1e.parley.plugin.v1.RecordCreditH\x00R\frecordCreditB\a\n" +
+	" \x01(\v2\x1e.parley.plugin.v1.RecordCreditH\x00R\frecordCredit\x12H\n" +
+	"\x0etemplate_lists\x18\v \x01(\v2\x1f.parley.plugin.v1.TemplateListsH\x00R\rtemplateListsB\a\n" +
 	"\x05frame\"\xf0\x01\n" +
 	"\tHostHello\x12\x14\n" +
 	"\x05minor\x18\x01 \x01(\rR\x05minor\x12\x1a\n" +
@@ -7113,7 +12488,7 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\rConfigChanged\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\"9\n" +
 	"\x06Events\x12/\n" +
-	"\x06events\x18\x01 \x03(\v2\x17.parley.plugin.v1.EventR\x06events\"\x90\x04\n" +
+	"\x06events\x18\x01 \x03(\v2\x17.parley.plugin.v1.EventR\x06events\"\xeb\x05\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x16\n" +
@@ -7128,14 +12503,19 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06status\x18\f \x01(\v2 .parley.plugin.v1.DeliveryStatusH\x00R\x06status\x125\n" +
 	"\areceipt\x18\r \x01(\v2\x19.parley.plugin.v1.ReceiptH\x00R\areceipt\x12:\n" +
 	"\x06action\x18\x0e \x01(\v2 .parley.plugin.v1.CustomerActionH\x00R\x06action\x128\n" +
-	"\bdeferred\x18\x0f \x01(\v2\x1a.parley.plugin.v1.DeferredH\x00R\bdeferredB\x06\n" +
-	"\x04kind\"\xc1\x01\n" +
+	"\bdeferred\x18\x0f \x01(\v2\x1a.parley.plugin.v1.DeferredH\x00R\bdeferred\x12B\n" +
+	"\freply_window\x18\x10 \x01(\v2\x1d.parley.plugin.v1.ReplyWindowH\x00R\vreplyWindow\x121\n" +
+	"\x04call\x18\x11 \x01(\v2\x1b.parley.plugin.v1.CallEventH\x00R\x04call\x121\n" +
+	"\x04tool\x18\x12 \x01(\v2\x1b.parley.plugin.v1.ToolEventH\x00R\x04tool\x12/\n" +
+	"\x03bot\x18\x13 \x01(\v2\x1b.parley.plugin.v1.BotActionH\x00R\x03botB\x06\n" +
+	"\x04kind\"\xf2\x01\n" +
 	"\aMessage\x12\x1b\n" +
 	"\tclient_id\x18\x01 \x01(\tR\bclientId\x12-\n" +
 	"\x04from\x18\x02 \x01(\v2\x19.parley.plugin.v1.AddressR\x04from\x12,\n" +
 	"\x05parts\x18\x03 \x03(\v2\x16.parley.plugin.v1.PartR\x05parts\x12\x19\n" +
 	"\breply_to\x18\x04 \x01(\tR\areplyTo\x12!\n" +
-	"\fprovider_ids\x18\x05 \x03(\tR\vproviderIds\"7\n" +
+	"\fprovider_ids\x18\x05 \x03(\tR\vproviderIds\x12/\n" +
+	"\x14reply_to_provider_id\x18\x06 \x01(\tR\x11replyToProviderId\"7\n" +
 	"\aAddress\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"\x9e\x05\n" +
@@ -7157,14 +12537,15 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04Text\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\"\x1e\n" +
 	"\bRichText\x12\x12\n" +
-	"\x04html\x18\x01 \x01(\tR\x04html\"\x84\x01\n" +
+	"\x04html\x18\x01 \x01(\tR\x04html\"\x9e\x01\n" +
 	"\x04File\x12\x12\n" +
 	"\x04blob\x18\x01 \x01(\tR\x04blob\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
 	"\x04mime\x18\x03 \x01(\tR\x04mime\x12\x12\n" +
 	"\x04size\x18\x04 \x01(\x04R\x04size\x12\x14\n" +
 	"\x05width\x18\x05 \x01(\rR\x05width\x12\x16\n" +
-	"\x06height\x18\x06 \x01(\rR\x06height\"r\n" +
+	"\x06height\x18\x06 \x01(\rR\x06height\x12\x18\n" +
+	"\acaption\x18\a \x01(\tR\acaption\"r\n" +
 	"\bLocation\x12\x1a\n" +
 	"\blatitude\x18\x01 \x01(\x01R\blatitude\x12\x1c\n" +
 	"\tlongitude\x18\x02 \x01(\x01R\tlongitude\x12\x12\n" +
@@ -7183,19 +12564,38 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\vdescription\x18\x03 \x01(\tR\vdescription\"6\n" +
 	"\x06Answer\x12\x16\n" +
 	"\x06choice\x18\x01 \x01(\tR\x06choice\x12\x14\n" +
-	"\x05title\x18\x02 \x01(\tR\x05title\"R\n" +
+	"\x05title\x18\x02 \x01(\tR\x05title\"\xa7\x01\n" +
 	"\bTemplate\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\blanguage\x18\x02 \x01(\tR\blanguage\x12\x16\n" +
-	"\x06values\x18\x03 \x03(\tR\x06values\":\n" +
+	"\x06values\x18\x03 \x03(\tR\x06values\x127\n" +
+	"\x06placed\x18\x04 \x03(\v2\x1f.parley.plugin.v1.TemplateValueR\x06placed\x12\x1a\n" +
+	"\brendered\x18\x05 \x01(\tR\brendered\"\xd6\x01\n" +
+	"\rTemplateValue\x12\x14\n" +
+	"\x05place\x18\x01 \x01(\tR\x05place\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\rR\x05index\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x14\n" +
+	"\x04text\x18\x04 \x01(\tH\x00R\x04text\x12,\n" +
+	"\x04file\x18\x05 \x01(\v2\x16.parley.plugin.v1.FileH\x00R\x04file\x128\n" +
+	"\blocation\x18\x06 \x01(\v2\x1a.parley.plugin.v1.LocationH\x00R\blocationB\a\n" +
+	"\x05value\"~\n" +
 	"\bReaction\x12\x18\n" +
 	"\amessage\x18\x01 \x01(\tR\amessage\x12\x14\n" +
-	"\x05emoji\x18\x02 \x01(\tR\x05emoji\"4\n" +
+	"\x05emoji\x18\x02 \x01(\tR\x05emoji\x12\x1f\n" +
+	"\vprovider_id\x18\x03 \x01(\tR\n" +
+	"providerId\x12!\n" +
+	"\fprovider_ids\x18\x04 \x03(\tR\vproviderIds\"x\n" +
 	"\x04Edit\x12\x18\n" +
 	"\amessage\x18\x01 \x01(\tR\amessage\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"\"\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\x1f\n" +
+	"\vprovider_id\x18\x03 \x01(\tR\n" +
+	"providerId\x12!\n" +
+	"\fprovider_ids\x18\x04 \x03(\tR\vproviderIds\"f\n" +
 	"\x06Revoke\x12\x18\n" +
-	"\amessage\x18\x01 \x01(\tR\amessage\"3\n" +
+	"\amessage\x18\x01 \x01(\tR\amessage\x12\x1f\n" +
+	"\vprovider_id\x18\x02 \x01(\tR\n" +
+	"providerId\x12!\n" +
+	"\fprovider_ids\x18\x03 \x03(\tR\vproviderIds\"3\n" +
 	"\vUnsupported\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x10\n" +
 	"\x03raw\x18\x02 \x01(\fR\x03raw\"\xa7\x02\n" +
@@ -7217,11 +12617,13 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04code\x18\x03 \x01(\tR\x04code\x12\x12\n" +
 	"\x04text\x18\x04 \x01(\tR\x04text\x12\x1d\n" +
 	"\n" +
-	"command_id\x18\x05 \x01(\tR\tcommandId\"m\n" +
+	"command_id\x18\x05 \x01(\tR\tcommandId\"\xcb\x01\n" +
 	"\aReceipt\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\tR\fconversation\x12#\n" +
 	"\rdelivered_seq\x18\x02 \x01(\x04R\fdeliveredSeq\x12\x19\n" +
-	"\bread_seq\x18\x03 \x01(\x04R\areadSeq\"\xc7\x02\n" +
+	"\bread_seq\x18\x03 \x01(\x04R\areadSeq\x122\n" +
+	"\x15delivered_provider_id\x18\x04 \x01(\tR\x13deliveredProviderId\x12(\n" +
+	"\x10read_provider_id\x18\x05 \x01(\tR\x0ereadProviderId\"\xad\x04\n" +
 	"\x0eCustomerAction\x12/\n" +
 	"\x05start\x18\x01 \x01(\v2\x17.parley.plugin.v1.StartH\x00R\x05start\x12,\n" +
 	"\x04page\x18\x02 \x01(\v2\x16.parley.plugin.v1.PageH\x00R\x04page\x12)\n" +
@@ -7229,10 +12631,32 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04left\x18\x04 \x01(\v2\x16.parley.plugin.v1.LeftH\x00R\x04left\x12>\n" +
 	"\n" +
 	"attributes\x18\x05 \x01(\v2\x1c.parley.plugin.v1.AttributesH\x00R\n" +
-	"attributes\x123\n" +
+	"attributes\x124\n" +
+	"\x04tool\x18\x06 \x01(\v2\x1e.parley.plugin.v1.CustomerToolH\x00R\x04tool\x124\n" +
+	"\x04call\x18\a \x01(\v2\x1e.parley.plugin.v1.CustomerCallH\x00R\x04call\x12D\n" +
+	"\fsatisfaction\x18\b \x01(\v2\x1e.parley.plugin.v1.SatisfactionH\x00R\fsatisfaction\x122\n" +
+	"\x04form\x18\t \x01(\v2\x1c.parley.plugin.v1.FormAnswerH\x00R\x04form\x123\n" +
 	"\aopt_out\x18\n" +
 	" \x01(\v2\x18.parley.plugin.v1.OptOutH\x00R\x06optOutB\b\n" +
-	"\x06action\"\x84\x03\n" +
+	"\x06action\"\x8e\x01\n" +
+	"\fCustomerTool\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x16\n" +
+	"\x06action\x18\x03 \x01(\tR\x06action\x12\x16\n" +
+	"\x06values\x18\x04 \x01(\tR\x06values\x12\x1a\n" +
+	"\brevision\x18\x05 \x01(\x04R\brevision\"@\n" +
+	"\fCustomerCall\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12\x16\n" +
+	"\x06action\x18\x02 \x01(\tR\x06action\"b\n" +
+	"\fSatisfaction\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12\x14\n" +
+	"\x05score\x18\x02 \x01(\x05R\x05score\x12\x18\n" +
+	"\acomment\x18\x03 \x01(\tR\acomment\"\\\n" +
+	"\n" +
+	"FormAnswer\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12\x16\n" +
+	"\x06sealed\x18\x02 \x01(\fR\x06sealed\x12\x1c\n" +
+	"\tcancelled\x18\x03 \x01(\bR\tcancelled\"\x84\x03\n" +
 	"\x05Start\x12-\n" +
 	"\x04from\x18\x01 \x01(\v2\x19.parley.plugin.v1.AddressR\x04from\x12\x1d\n" +
 	"\n" +
@@ -7267,7 +12691,102 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04Left\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"\"\n" +
 	"\bDeferred\x12\x16\n" +
-	"\x06opaque\x18\x01 \x01(\fR\x06opaque\";\n" +
+	"\x06opaque\x18\x01 \x01(\fR\x06opaque\"'\n" +
+	"\vReplyWindow\x12\x18\n" +
+	"\aexpires\x18\x01 \x01(\x03R\aexpires\"\xb6\x03\n" +
+	"\tCallEvent\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12<\n" +
+	"\bincoming\x18\x02 \x01(\v2\x1e.parley.plugin.v1.CallIncomingH\x00R\bincoming\x12-\n" +
+	"\x03leg\x18\x03 \x01(\v2\x19.parley.plugin.v1.CallLegH\x00R\x03leg\x126\n" +
+	"\x06digits\x18\x04 \x01(\v2\x1c.parley.plugin.v1.CallDigitsH\x00R\x06digits\x12?\n" +
+	"\trecording\x18\x05 \x01(\v2\x1f.parley.plugin.v1.CallRecordingH\x00R\trecording\x123\n" +
+	"\x05ended\x18\x06 \x01(\v2\x1b.parley.plugin.v1.CallEndedH\x00R\x05ended\x123\n" +
+	"\x05state\x18\a \x01(\v2\x1b.parley.plugin.v1.CallStateH\x00R\x05state\x126\n" +
+	"\x06played\x18\b \x01(\v2\x1c.parley.plugin.v1.CallPlayedH\x00R\x06playedB\a\n" +
+	"\x05event\"\xd7\x01\n" +
+	"\fCallIncoming\x12-\n" +
+	"\x04from\x18\x01 \x01(\v2\x19.parley.plugin.v1.AddressR\x04from\x12\x16\n" +
+	"\x06called\x18\x02 \x01(\tR\x06called\x12+\n" +
+	"\x03leg\x18\x03 \x01(\v2\x19.parley.plugin.v1.CallLegR\x03leg\x12;\n" +
+	"\n" +
+	"attributes\x18\x04 \x03(\v2\x1b.parley.plugin.v1.AttributeR\n" +
+	"attributes\x12\x16\n" +
+	"\x06locale\x18\x05 \x01(\tR\x06locale\"\x97\x02\n" +
+	"\aCallLeg\x12\x10\n" +
+	"\x03leg\x18\x01 \x01(\tR\x03leg\x12-\n" +
+	"\x05party\x18\x02 \x01(\v2\x17.parley.plugin.v1.PartyR\x05party\x12-\n" +
+	"\x04kind\x18\x03 \x01(\x0e2\x19.parley.plugin.v1.LegKindR\x04kind\x120\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x1a.parley.plugin.v1.LegStateR\x05state\x12\x14\n" +
+	"\x05audio\x18\x05 \x01(\bR\x05audio\x12\x14\n" +
+	"\x05video\x18\x06 \x01(\bR\x05video\x12\x14\n" +
+	"\x05muted\x18\a \x01(\bR\x05muted\x12\x14\n" +
+	"\x05cause\x18\b \x01(\tR\x05cause\x12\x12\n" +
+	"\x04code\x18\t \x01(\tR\x04code\"?\n" +
+	"\x05Party\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\"6\n" +
+	"\n" +
+	"CallDigits\x12\x10\n" +
+	"\x03leg\x18\x01 \x01(\tR\x03leg\x12\x16\n" +
+	"\x06digits\x18\x02 \x01(\tR\x06digits\"s\n" +
+	"\n" +
+	"CallPlayed\x12\x10\n" +
+	"\x03leg\x18\x01 \x01(\tR\x03leg\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x02 \x01(\tR\tcommandId\x12\x16\n" +
+	"\x06digits\x18\x03 \x01(\tR\x06digits\x12\x1c\n" +
+	"\tcancelled\x18\x04 \x01(\bR\tcancelled\"r\n" +
+	"\rCallRecording\x12*\n" +
+	"\x04file\x18\x01 \x01(\v2\x16.parley.plugin.v1.FileR\x04file\x12\x14\n" +
+	"\x05begun\x18\x02 \x01(\x03R\x05begun\x12\x1f\n" +
+	"\vduration_ms\x18\x03 \x01(\x04R\n" +
+	"durationMs\"A\n" +
+	"\tCallState\x124\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x1e.parley.plugin.v1.SessionStateR\x05state\"m\n" +
+	"\tCallEnded\x12\x14\n" +
+	"\x05cause\x18\x01 \x01(\tR\x05cause\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\x126\n" +
+	"\aquality\x18\x03 \x03(\v2\x1c.parley.plugin.v1.LegQualityR\aquality\"\x85\x01\n" +
+	"\n" +
+	"LegQuality\x12\x10\n" +
+	"\x03leg\x18\x01 \x01(\tR\x03leg\x12\x12\n" +
+	"\x04loss\x18\x02 \x01(\x01R\x04loss\x12\x1b\n" +
+	"\tjitter_ms\x18\x03 \x01(\rR\bjitterMs\x12\"\n" +
+	"\rround_trip_ms\x18\x04 \x01(\rR\vroundTripMs\x12\x10\n" +
+	"\x03mos\x18\x05 \x01(\x01R\x03mos\"D\n" +
+	"\tToolEvent\x127\n" +
+	"\asession\x18\x01 \x01(\v2\x1d.parley.plugin.v1.ToolSessionR\asession\"\xa6\x02\n" +
+	"\vToolSession\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x124\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1e.parley.plugin.v1.SessionStateR\x05state\x12\x14\n" +
+	"\x05cause\x18\x03 \x01(\tR\x05cause\x12\x12\n" +
+	"\x04code\x18\x04 \x01(\tR\x04code\x12\x1a\n" +
+	"\brevision\x18\x05 \x01(\x04R\brevision\x12-\n" +
+	"\x05panel\x18\x06 \x01(\v2\x17.parley.plugin.v1.PanelR\x05panel\x12\x12\n" +
+	"\x04note\x18\a \x01(\tR\x04note\x12>\n" +
+	"\x0ecustomer_panel\x18\b \x01(\v2\x17.parley.plugin.v1.PanelR\rcustomerPanel\";\n" +
+	"\x05Panel\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x16\n" +
+	"\x06blocks\x18\x02 \x01(\tR\x06blocks\"\x96\x02\n" +
+	"\tBotAction\x12\"\n" +
+	"\fconversation\x18\x01 \x01(\tR\fconversation\x12/\n" +
+	"\x04post\x18\x02 \x01(\v2\x19.parley.plugin.v1.BotPostH\x00R\x04post\x12<\n" +
+	"\thand_over\x18\x03 \x01(\v2\x1d.parley.plugin.v1.BotHandOverH\x00R\bhandOver\x12,\n" +
+	"\x03end\x18\x04 \x01(\v2\x18.parley.plugin.v1.BotEndH\x00R\x03end\x12>\n" +
+	"\n" +
+	"attributes\x18\x05 \x01(\v2\x1c.parley.plugin.v1.AttributesH\x00R\n" +
+	"attributesB\b\n" +
+	"\x06action\"o\n" +
+	"\aBotPost\x12\x1b\n" +
+	"\tclient_id\x18\x01 \x01(\tR\bclientId\x12,\n" +
+	"\x05parts\x18\x02 \x03(\v2\x16.parley.plugin.v1.PartR\x05parts\x12\x19\n" +
+	"\breply_to\x18\x03 \x01(\tR\areplyTo\"?\n" +
+	"\vBotHandOver\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\" \n" +
+	"\x06BotEnd\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\";\n" +
 	"\tEventAcks\x12.\n" +
 	"\x04acks\x18\x01 \x03(\v2\x1a.parley.plugin.v1.EventAckR\x04acks\"\xa7\x01\n" +
 	"\bEventAck\x12\x10\n" +
@@ -7301,7 +12820,7 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06events\x18\x05 \x03(\v2\x17.parley.plugin.v1.EventR\x06events\x12\x16\n" +
 	"\x06reason\x18\x06 \x01(\tR\x06reason\"A\n" +
 	"\bCommands\x125\n" +
-	"\bcommands\x18\x01 \x03(\v2\x19.parley.plugin.v1.CommandR\bcommands\"\x86\x03\n" +
+	"\bcommands\x18\x01 \x03(\v2\x19.parley.plugin.v1.CommandR\bcommands\"\xaa\x04\n" +
 	"\aCommand\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x1d\n" +
 	"\n" +
@@ -7316,7 +12835,10 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04send\x18\n" +
 	" \x01(\v2\x16.parley.plugin.v1.SendH\x00R\x04send\x125\n" +
 	"\aprocess\x18\v \x01(\v2\x19.parley.plugin.v1.ProcessH\x00R\aprocess\x122\n" +
-	"\x06lookup\x18\f \x01(\v2\x18.parley.plugin.v1.LookupH\x00R\x06lookupB\x06\n" +
+	"\x06lookup\x18\f \x01(\v2\x18.parley.plugin.v1.LookupH\x00R\x06lookup\x129\n" +
+	"\tmark_read\x18\r \x01(\v2\x1a.parley.plugin.v1.MarkReadH\x00R\bmarkRead\x122\n" +
+	"\x06typing\x18\x0e \x01(\v2\x18.parley.plugin.v1.TypingH\x00R\x06typing\x123\n" +
+	"\x04call\x18\x0f \x01(\v2\x1d.parley.plugin.v1.CallCommandH\x00R\x04callB\x06\n" +
 	"\x04kind\"\xac\x01\n" +
 	"\x04Send\x12\x1d\n" +
 	"\n" +
@@ -7329,7 +12851,98 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06opaque\x18\x01 \x01(\fR\x06opaque\"'\n" +
 	"\x06Lookup\x12\x1d\n" +
 	"\n" +
-	"message_id\x18\x01 \x01(\tR\tmessageId\"8\n" +
+	"message_id\x18\x01 \x01(\tR\tmessageId\"m\n" +
+	"\bMarkRead\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x01 \x01(\tR\tmessageId\x12\x1f\n" +
+	"\vprovider_id\x18\x02 \x01(\tR\n" +
+	"providerId\x12!\n" +
+	"\fprovider_ids\x18\x03 \x03(\tR\vproviderIds\"9\n" +
+	"\x06Typing\x12\x0e\n" +
+	"\x02on\x18\x01 \x01(\bR\x02on\x12\x1f\n" +
+	"\vprovider_id\x18\x02 \x01(\tR\n" +
+	"providerId\"\xa3\x06\n" +
+	"\vCallCommand\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x120\n" +
+	"\x04dial\x18\x02 \x01(\v2\x1a.parley.plugin.v1.CallDialH\x00R\x04dial\x126\n" +
+	"\x06answer\x18\x03 \x01(\v2\x1c.parley.plugin.v1.CallAnswerH\x00R\x06answer\x123\n" +
+	"\x04hear\x18\x04 \x01(\v2\x1d.parley.plugin.v1.CallHearingH\x00R\x04hear\x120\n" +
+	"\x04hold\x18\x05 \x01(\v2\x1a.parley.plugin.v1.CallHoldH\x00R\x04hold\x120\n" +
+	"\x04mute\x18\x06 \x01(\v2\x1a.parley.plugin.v1.CallMuteH\x00R\x04mute\x12:\n" +
+	"\x06digits\x18\a \x01(\v2 .parley.plugin.v1.CallSendDigitsH\x00R\x06digits\x12<\n" +
+	"\btransfer\x18\b \x01(\v2\x1e.parley.plugin.v1.CallTransferH\x00R\btransfer\x120\n" +
+	"\x04play\x18\t \x01(\v2\x1a.parley.plugin.v1.CallPlayH\x00R\x04play\x120\n" +
+	"\x04stop\x18\n" +
+	" \x01(\v2\x1a.parley.plugin.v1.CallStopH\x00R\x04stop\x126\n" +
+	"\x06record\x18\v \x01(\v2\x1c.parley.plugin.v1.CallRecordH\x00R\x06record\x127\n" +
+	"\ahang_up\x18\f \x01(\v2\x1c.parley.plugin.v1.CallHangUpH\x00R\x06hangUp\x120\n" +
+	"\x04ring\x18\r \x01(\v2\x1a.parley.plugin.v1.CallRingH\x00R\x04ring\x123\n" +
+	"\x05video\x18\x0e \x01(\v2\x1b.parley.plugin.v1.CallVideoH\x00R\x05video\x126\n" +
+	"\x06invite\x18\x0f \x01(\v2\x1c.parley.plugin.v1.CallInviteH\x00R\x06inviteB\t\n" +
+	"\acommand\"\xdb\x01\n" +
+	"\bCallDial\x12\x10\n" +
+	"\x03leg\x18\x01 \x01(\tR\x03leg\x12-\n" +
+	"\x05party\x18\x02 \x01(\v2\x17.parley.plugin.v1.PartyR\x05party\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\tR\x02to\x12\x12\n" +
+	"\x04from\x18\x04 \x01(\tR\x04from\x12\x17\n" +
+	"\aring_ms\x18\x05 \x01(\rR\x06ringMs\x12\x14\n" +
+	"\x05video\x18\x06 \x01(\bR\x05video\x12;\n" +
+	"\n" +
+	"attributes\x18\a \x03(\v2\x1b.parley.plugin.v1.AttributeR\n" +
+	"attributes\"|\n" +
+	"\n" +
+	"CallInvite\x12\x10\n" +
+	"\x03leg\x18\x01 \x01(\tR\x03leg\x12-\n" +
+	"\x05party\x18\x02 \x01(\v2\x17.parley.plugin.v1.PartyR\x05party\x12\x14\n" +
+	"\x05video\x18\x03 \x01(\bR\x05video\x12\x17\n" +
+	"\aring_ms\x18\x04 \x01(\rR\x06ringMs\"=\n" +
+	"\bCallRing\x12\x10\n" +
+	"\x03leg\x18\x01 \x01(\tR\x03leg\x12\x1f\n" +
+	"\vearly_media\x18\x02 \x01(\bR\n" +
+	"earlyMedia\"\x1e\n" +
+	"\n" +
+	"CallAnswer\x12\x10\n" +
+	"\x03leg\x18\x01 \x01(\tR\x03leg\"=\n" +
+	"\vCallHearing\x12.\n" +
+	"\x04legs\x18\x01 \x03(\v2\x1a.parley.plugin.v1.LegHearsR\x04legs\"2\n" +
+	"\bLegHears\x12\x10\n" +
+	"\x03leg\x18\x01 \x01(\tR\x03leg\x12\x14\n" +
+	"\x05hears\x18\x02 \x03(\tR\x05hears\"B\n" +
+	"\bCallHold\x12\x10\n" +
+	"\x03leg\x18\x01 \x01(\tR\x03leg\x12\x0e\n" +
+	"\x02on\x18\x02 \x01(\bR\x02on\x12\x14\n" +
+	"\x05music\x18\x03 \x01(\tR\x05music\",\n" +
+	"\bCallMute\x12\x10\n" +
+	"\x03leg\x18\x01 \x01(\tR\x03leg\x12\x0e\n" +
+	"\x02on\x18\x02 \x01(\bR\x02on\"-\n" +
+	"\tCallVideo\x12\x10\n" +
+	"\x03leg\x18\x01 \x01(\tR\x03leg\x12\x0e\n" +
+	"\x02on\x18\x02 \x01(\bR\x02on\"S\n" +
+	"\x0eCallSendDigits\x12\x10\n" +
+	"\x03leg\x18\x01 \x01(\tR\x03leg\x12\x16\n" +
+	"\x06digits\x18\x02 \x01(\tR\x06digits\x12\x17\n" +
+	"\atone_ms\x18\x03 \x01(\rR\x06toneMs\"S\n" +
+	"\fCallTransfer\x12\x10\n" +
+	"\x03leg\x18\x01 \x01(\tR\x03leg\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\x12!\n" +
+	"\fattended_leg\x18\x03 \x01(\tR\vattendedLeg\"\xb0\x01\n" +
+	"\bCallPlay\x12\x10\n" +
+	"\x03leg\x18\x01 \x01(\tR\x03leg\x12\x14\n" +
+	"\x05blobs\x18\x02 \x03(\tR\x05blobs\x12\x16\n" +
+	"\x06prompt\x18\x03 \x01(\tR\x06prompt\x12\x12\n" +
+	"\x04loop\x18\x04 \x01(\bR\x04loop\x12\x16\n" +
+	"\x06digits\x18\x05 \x01(\rR\x06digits\x12\x1b\n" +
+	"\tend_digit\x18\x06 \x01(\tR\bendDigit\x12\x1b\n" +
+	"\tdigits_ms\x18\a \x01(\rR\bdigitsMs\"\x1c\n" +
+	"\bCallStop\x12\x10\n" +
+	"\x03leg\x18\x01 \x01(\tR\x03leg\"D\n" +
+	"\n" +
+	"CallRecord\x126\n" +
+	"\x06action\x18\x01 \x01(\x0e2\x1e.parley.plugin.v1.RecordActionR\x06action\"4\n" +
+	"\n" +
+	"CallHangUp\x12\x10\n" +
+	"\x03leg\x18\x01 \x01(\tR\x03leg\x12\x14\n" +
+	"\x05cause\x18\x02 \x01(\tR\x05cause\"8\n" +
 	"\x05Begin\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x1d\n" +
 	"\n" +
@@ -7338,7 +12951,7 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x02 \x01(\tR\tcommandId\x12\x18\n" +
-	"\arefused\x18\x03 \x01(\bR\arefused\"\xe1\x01\n" +
+	"\arefused\x18\x03 \x01(\bR\arefused\"\x85\x02\n" +
 	"\tSubscribe\x12\"\n" +
 	"\fsubscription\x18\x01 \x01(\x04R\fsubscription\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x16\n" +
@@ -7346,7 +12959,8 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x12after_conversation\x18\x04 \x01(\tR\x11afterConversation\x12\x1b\n" +
 	"\tafter_seq\x18\x05 \x01(\x04R\bafterSeq\x12\x1a\n" +
 	"\baudience\x18\x06 \x01(\tR\baudience\x12\x16\n" +
-	"\x06credit\x18\a \x01(\rR\x06credit\"1\n" +
+	"\x06credit\x18\a \x01(\rR\x06credit\x12\"\n" +
+	"\fconversation\x18\b \x01(\tR\fconversation\"1\n" +
 	"\vUnsubscribe\x12\"\n" +
 	"\fsubscription\x18\x01 \x01(\x04R\fsubscription\"J\n" +
 	"\fRecordCredit\x12\"\n" +
@@ -7379,14 +12993,109 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x02on\x18\x05 \x01(\bR\x02on\x12\x12\n" +
 	"\x04name\x18\x06 \x01(\tR\x04name\x12\x1a\n" +
 	"\bposition\x18\a \x01(\rR\bposition\x12\x17\n" +
-	"\await_ms\x18\b \x01(\rR\x06waitMs\"N\n" +
+	"\await_ms\x18\b \x01(\rR\x06waitMs\"C\n" +
+	"\n" +
+	"BotNotices\x125\n" +
+	"\anotices\x18\x01 \x03(\v2\x1b.parley.plugin.v1.BotNoticeR\anotices\"o\n" +
+	"\tBotNotice\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\"\n" +
+	"\fconversation\x18\x02 \x01(\tR\fconversation\x12\x12\n" +
+	"\x04left\x18\x03 \x01(\bR\x04left\x12\x10\n" +
+	"\x03seq\x18\x04 \x01(\x04R\x03seq\"E\n" +
+	"\vToolNotices\x126\n" +
+	"\anotices\x18\x01 \x03(\v2\x1c.parley.plugin.v1.ToolNoticeR\anotices\"\xa7\x01\n" +
+	"\n" +
+	"ToolNotice\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\"\n" +
+	"\fconversation\x18\x03 \x01(\tR\fconversation\x12\x12\n" +
+	"\x04what\x18\x04 \x01(\tR\x04what\x12-\n" +
+	"\x05party\x18\x05 \x01(\v2\x17.parley.plugin.v1.PartyR\x05party\"E\n" +
+	"\rTemplateLists\x124\n" +
+	"\x05lists\x18\x01 \x03(\v2\x1e.parley.plugin.v1.TemplateListR\x05lists\"f\n" +
+	"\fTemplateList\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12<\n" +
+	"\ttemplates\x18\x02 \x03(\v2\x1e.parley.plugin.v1.TemplateInfoR\ttemplates\"\x93\x02\n" +
+	"\fTemplateInfo\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
+	"\blanguage\x18\x02 \x01(\tR\blanguage\x12\x1a\n" +
+	"\bcategory\x18\x03 \x01(\tR\bcategory\x12\x16\n" +
+	"\x06header\x18\x04 \x01(\tR\x06header\x12\x1f\n" +
+	"\vheader_kind\x18\x05 \x01(\tR\n" +
+	"headerKind\x12\x12\n" +
+	"\x04body\x18\x06 \x01(\tR\x04body\x12\x16\n" +
+	"\x06footer\x18\a \x01(\tR\x06footer\x12:\n" +
+	"\abuttons\x18\b \x03(\v2 .parley.plugin.v1.TemplateButtonR\abuttons\x12\x16\n" +
+	"\x06status\x18\t \x01(\tR\x06status\"P\n" +
+	"\x0eTemplateButton\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05title\x18\x02 \x01(\tR\x05title\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\tR\x05value\"N\n" +
 	"\x0fAccountStatuses\x12;\n" +
 	"\bstatuses\x18\x01 \x03(\v2\x1f.parley.plugin.v1.AccountStatusR\bstatuses\"a\n" +
 	"\rAccountStatus\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x0e\n" +
 	"\x02ok\x18\x02 \x01(\bR\x02ok\x12\x12\n" +
 	"\x04code\x18\x03 \x01(\tR\x04code\x12\x12\n" +
-	"\x04text\x18\x04 \x01(\tR\x04text\"Y\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"\xb6\x03\n" +
+	"\x10ToolStartRequest\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\"\n" +
+	"\fconversation\x18\x03 \x01(\tR\fconversation\x12\x18\n" +
+	"\aservice\x18\x04 \x01(\tR\aservice\x12'\n" +
+	"\x02by\x18\x05 \x01(\v2\x17.parley.plugin.v1.PartyR\x02by\x12-\n" +
+	"\x05agent\x18\x06 \x01(\v2\x17.parley.plugin.v1.PartyR\x05agent\x12\x1f\n" +
+	"\vagent_email\x18\a \x01(\tR\n" +
+	"agentEmail\x123\n" +
+	"\bcustomer\x18\b \x01(\v2\x17.parley.plugin.v1.PartyR\bcustomer\x12\x16\n" +
+	"\x06locale\x18\t \x01(\tR\x06locale\x12\x1a\n" +
+	"\bsettings\x18\n" +
+	" \x01(\tR\bsettings\x12\x1c\n" +
+	"\targuments\x18\v \x01(\tR\targuments\x12\x16\n" +
+	"\x06panels\x18\f \x01(\bR\x06panels\x12\x18\n" +
+	"\aexpires\x18\r \x01(\x03R\aexpires\"\x7f\n" +
+	"\x11ToolStartResponse\x127\n" +
+	"\asession\x18\x01 \x01(\v2\x1d.parley.plugin.v1.ToolSessionR\asession\x121\n" +
+	"\x05fault\x18\x02 \x01(\v2\x1b.parley.plugin.v1.ToolFaultR\x05fault\"*\n" +
+	"\x0eToolGetRequest\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\"`\n" +
+	"\x0fToolGetResponse\x12\x14\n" +
+	"\x05found\x18\x01 \x01(\bR\x05found\x127\n" +
+	"\asession\x18\x02 \x01(\v2\x1d.parley.plugin.v1.ToolSessionR\asession\"i\n" +
+	"\x0eToolEndRequest\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12'\n" +
+	"\x02by\x18\x02 \x01(\v2\x17.parley.plugin.v1.PartyR\x02by\x12\x14\n" +
+	"\x05cause\x18\x03 \x01(\tR\x05cause\"J\n" +
+	"\x0fToolEndResponse\x127\n" +
+	"\asession\x18\x01 \x01(\v2\x1d.parley.plugin.v1.ToolSessionR\asession\"]\n" +
+	"\x10ToolPanelRequest\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12/\n" +
+	"\x06viewer\x18\x02 \x01(\v2\x17.parley.plugin.v1.PartyR\x06viewer\"B\n" +
+	"\x11ToolPanelResponse\x12-\n" +
+	"\x05panel\x18\x01 \x01(\v2\x17.parley.plugin.v1.PanelR\x05panel\"\xb9\x01\n" +
+	"\x0eToolActRequest\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12/\n" +
+	"\x06viewer\x18\x02 \x01(\v2\x17.parley.plugin.v1.PartyR\x06viewer\x12\x10\n" +
+	"\x03act\x18\x03 \x01(\tR\x03act\x12\x16\n" +
+	"\x06action\x18\x04 \x01(\tR\x06action\x12\x16\n" +
+	"\x06values\x18\x05 \x01(\tR\x06values\x12\x1a\n" +
+	"\brevision\x18\x06 \x01(\x04R\brevision\"\xe0\x01\n" +
+	"\x0fToolActResponse\x12-\n" +
+	"\x05panel\x18\x01 \x01(\v2\x17.parley.plugin.v1.PanelR\x05panel\x122\n" +
+	"\aeffects\x18\x02 \x03(\v2\x18.parley.plugin.v1.EffectR\aeffects\x121\n" +
+	"\x05fault\x18\x03 \x01(\v2\x1b.parley.plugin.v1.ToolFaultR\x05fault\x127\n" +
+	"\asession\x18\x04 \x01(\v2\x1d.parley.plugin.v1.ToolSessionR\asession\"~\n" +
+	"\x06Effect\x12!\n" +
+	"\vinsert_text\x18\x01 \x01(\tH\x00R\n" +
+	"insertText\x12\x1b\n" +
+	"\bopen_url\x18\x02 \x01(\tH\x00R\aopenUrl\x12\x16\n" +
+	"\x05toast\x18\x03 \x01(\tH\x00R\x05toast\x12\x12\n" +
+	"\x03end\x18\x04 \x01(\bH\x00R\x03endB\b\n" +
+	"\x06effect\"Y\n" +
+	"\tToolFault\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12$\n" +
+	"\x0eretry_after_ms\x18\x03 \x01(\rR\fretryAfterMs\"Y\n" +
 	"\fDrainRequest\x12(\n" +
 	"\x10last_command_seq\x18\x01 \x01(\x04R\x0elastCommandSeq\x12\x1f\n" +
 	"\vdeadline_ms\x18\x02 \x01(\rR\n" +
@@ -7450,16 +13159,21 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\apurpose\x18\x03 \x01(\tR\apurpose\"C\n" +
 	"\x11MintGrantResponse\x12\x14\n" +
 	"\x05grant\x18\x01 \x01(\tR\x05grant\x12\x18\n" +
-	"\aexpires\x18\x02 \x01(\x03R\aexpires*\\\n" +
+	"\aexpires\x18\x02 \x01(\x03R\aexpires*o\n" +
 	"\bDelivery\x12\x18\n" +
 	"\x14DELIVERY_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aDELIVERY_STORE_AND_FORWARD\x10\x01\x12\x16\n" +
-	"\x12DELIVERY_CONNECTED\x10\x02*W\n" +
+	"\x12DELIVERY_CONNECTED\x10\x02\x12\x11\n" +
+	"\rDELIVERY_NONE\x10\x03*W\n" +
 	"\x06Access\x12\x16\n" +
 	"\x12ACCESS_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rACCESS_PUBLIC\x10\x01\x12\x10\n" +
 	"\fACCESS_AGENT\x10\x02\x12\x10\n" +
-	"\fACCESS_GRANT\x10\x03*]\n" +
+	"\fACCESS_GRANT\x10\x03*L\n" +
+	"\tPlacement\x12\x19\n" +
+	"\x15PLACEMENT_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rPLACEMENT_ANY\x10\x01\x12\x11\n" +
+	"\rPLACEMENT_ONE\x10\x02*]\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fOUTCOME_SENT\x10\x01\x12\x12\n" +
@@ -7478,13 +13192,37 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x13MESSAGE_STATUS_SENT\x10\x01\x12\x1c\n" +
 	"\x18MESSAGE_STATUS_DELIVERED\x10\x02\x12\x17\n" +
 	"\x13MESSAGE_STATUS_READ\x10\x03\x12\x19\n" +
-	"\x15MESSAGE_STATUS_FAILED\x10\x04*\x89\x01\n" +
+	"\x15MESSAGE_STATUS_FAILED\x10\x04*G\n" +
+	"\aLegKind\x12\x18\n" +
+	"\x14LEG_KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fLEG_KIND_SIP\x10\x01\x12\x10\n" +
+	"\fLEG_KIND_WEB\x10\x02*\xa4\x01\n" +
+	"\bLegState\x12\x19\n" +
+	"\x15LEG_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12LEG_STATE_DIALLING\x10\x01\x12\x15\n" +
+	"\x11LEG_STATE_RINGING\x10\x02\x12\x13\n" +
+	"\x0fLEG_STATE_EARLY\x10\x03\x12\x10\n" +
+	"\fLEG_STATE_UP\x10\x04\x12\x12\n" +
+	"\x0eLEG_STATE_HELD\x10\x05\x12\x13\n" +
+	"\x0fLEG_STATE_ENDED\x10\x06*\x98\x01\n" +
+	"\fSessionState\x12\x1d\n" +
+	"\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17SESSION_STATE_REQUESTED\x10\x01\x12\x19\n" +
+	"\x15SESSION_STATE_WAITING\x10\x02\x12\x18\n" +
+	"\x14SESSION_STATE_ACTIVE\x10\x03\x12\x17\n" +
+	"\x13SESSION_STATE_ENDED\x10\x04*\x89\x01\n" +
 	"\tAckStatus\x12\x1a\n" +
 	"\x16ACK_STATUS_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14ACK_STATUS_COMMITTED\x10\x01\x12\x18\n" +
 	"\x14ACK_STATUS_DUPLICATE\x10\x02\x12\x16\n" +
 	"\x12ACK_STATUS_REFUSED\x10\x03\x12\x14\n" +
-	"\x10ACK_STATUS_RETRY\x10\x04*r\n" +
+	"\x10ACK_STATUS_RETRY\x10\x04*\x91\x01\n" +
+	"\fRecordAction\x12\x1d\n" +
+	"\x19RECORD_ACTION_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13RECORD_ACTION_START\x10\x01\x12\x17\n" +
+	"\x13RECORD_ACTION_PAUSE\x10\x02\x12\x18\n" +
+	"\x14RECORD_ACTION_RESUME\x10\x03\x12\x16\n" +
+	"\x12RECORD_ACTION_STOP\x10\x04*r\n" +
 	"\n" +
 	"SignalKind\x12\x1b\n" +
 	"\x17SIGNAL_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
@@ -7496,7 +13234,13 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\tConfigure\x12\".parley.plugin.v1.ConfigureRequest\x1a#.parley.plugin.v1.ConfigureResponse\x12I\n" +
 	"\aSession\x12\x1b.parley.plugin.v1.HostFrame\x1a\x1d.parley.plugin.v1.PluginFrame(\x010\x01\x12H\n" +
 	"\x05Drain\x12\x1e.parley.plugin.v1.DrainRequest\x1a\x1f.parley.plugin.v1.DrainResponse\x12N\n" +
-	"\aMetrics\x12 .parley.plugin.v1.MetricsRequest\x1a!.parley.plugin.v1.MetricsResponse2\x8e\x05\n" +
+	"\aMetrics\x12 .parley.plugin.v1.MetricsRequest\x1a!.parley.plugin.v1.MetricsResponse2\x95\x03\n" +
+	"\vToolService\x12P\n" +
+	"\x05Start\x12\".parley.plugin.v1.ToolStartRequest\x1a#.parley.plugin.v1.ToolStartResponse\x12J\n" +
+	"\x03Get\x12 .parley.plugin.v1.ToolGetRequest\x1a!.parley.plugin.v1.ToolGetResponse\x12J\n" +
+	"\x03End\x12 .parley.plugin.v1.ToolEndRequest\x1a!.parley.plugin.v1.ToolEndResponse\x12P\n" +
+	"\x05Panel\x12\".parley.plugin.v1.ToolPanelRequest\x1a#.parley.plugin.v1.ToolPanelResponse\x12J\n" +
+	"\x03Act\x12 .parley.plugin.v1.ToolActRequest\x1a!.parley.plugin.v1.ToolActResponse2\x8e\x05\n" +
 	"\x0eGatewayService\x12H\n" +
 	"\x05KVGet\x12\x1e.parley.plugin.v1.KVGetRequest\x1a\x1f.parley.plugin.v1.KVGetResponse\x12H\n" +
 	"\x05KVPut\x12\x1e.parley.plugin.v1.KVPutRequest\x1a\x1f.parley.plugin.v1.KVPutResponse\x12Q\n" +
@@ -7519,227 +13263,397 @@ func file_parley_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 	return file_parley_plugin_v1_plugin_proto_rawDescData
 }
 
-var file_parley_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_parley_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 93)
+var file_parley_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
+var file_parley_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 159)
 var file_parley_plugin_v1_plugin_proto_goTypes = []any{
 	(Delivery)(0),             // 0: parley.plugin.v1.Delivery
 	(Access)(0),               // 1: parley.plugin.v1.Access
-	(Outcome)(0),              // 2: parley.plugin.v1.Outcome
-	(ErrorKind)(0),            // 3: parley.plugin.v1.ErrorKind
-	(MessageStatus)(0),        // 4: parley.plugin.v1.MessageStatus
-	(AckStatus)(0),            // 5: parley.plugin.v1.AckStatus
-	(SignalKind)(0),           // 6: parley.plugin.v1.SignalKind
-	(*DescribeRequest)(nil),   // 7: parley.plugin.v1.DescribeRequest
-	(*DescribeResponse)(nil),  // 8: parley.plugin.v1.DescribeResponse
-	(*Capabilities)(nil),      // 9: parley.plugin.v1.Capabilities
-	(*Route)(nil),             // 10: parley.plugin.v1.Route
-	(*HookInfo)(nil),          // 11: parley.plugin.v1.HookInfo
-	(*ConfigureRequest)(nil),  // 12: parley.plugin.v1.ConfigureRequest
-	(*Secret)(nil),            // 13: parley.plugin.v1.Secret
-	(*Account)(nil),           // 14: parley.plugin.v1.Account
-	(*ConfigureResponse)(nil), // 15: parley.plugin.v1.ConfigureResponse
-	(*ConfigProblem)(nil),     // 16: parley.plugin.v1.ConfigProblem
-	(*HostFrame)(nil),         // 17: parley.plugin.v1.HostFrame
-	(*PluginFrame)(nil),       // 18: parley.plugin.v1.PluginFrame
-	(*HostHello)(nil),         // 19: parley.plugin.v1.HostHello
-	(*PluginHello)(nil),       // 20: parley.plugin.v1.PluginHello
-	(*Ping)(nil),              // 21: parley.plugin.v1.Ping
-	(*Pong)(nil),              // 22: parley.plugin.v1.Pong
-	(*ConfigChanged)(nil),     // 23: parley.plugin.v1.ConfigChanged
-	(*Events)(nil),            // 24: parley.plugin.v1.Events
-	(*Event)(nil),             // 25: parley.plugin.v1.Event
-	(*Message)(nil),           // 26: parley.plugin.v1.Message
-	(*Address)(nil),           // 27: parley.plugin.v1.Address
-	(*Part)(nil),              // 28: parley.plugin.v1.Part
-	(*Text)(nil),              // 29: parley.plugin.v1.Text
-	(*RichText)(nil),          // 30: parley.plugin.v1.RichText
-	(*File)(nil),              // 31: parley.plugin.v1.File
-	(*Location)(nil),          // 32: parley.plugin.v1.Location
-	(*ContactCard)(nil),       // 33: parley.plugin.v1.ContactCard
-	(*Choices)(nil),           // 34: parley.plugin.v1.Choices
-	(*Choice)(nil),            // 35: parley.plugin.v1.Choice
-	(*Answer)(nil),            // 36: parley.plugin.v1.Answer
-	(*Template)(nil),          // 37: parley.plugin.v1.Template
-	(*Reaction)(nil),          // 38: parley.plugin.v1.Reaction
-	(*Edit)(nil),              // 39: parley.plugin.v1.Edit
-	(*Revoke)(nil),            // 40: parley.plugin.v1.Revoke
-	(*Unsupported)(nil),       // 41: parley.plugin.v1.Unsupported
-	(*Result)(nil),            // 42: parley.plugin.v1.Result
-	(*DeliveryStatus)(nil),    // 43: parley.plugin.v1.DeliveryStatus
-	(*Receipt)(nil),           // 44: parley.plugin.v1.Receipt
-	(*CustomerAction)(nil),    // 45: parley.plugin.v1.CustomerAction
-	(*Start)(nil),             // 46: parley.plugin.v1.Start
-	(*Attribute)(nil),         // 47: parley.plugin.v1.Attribute
-	(*Attributes)(nil),        // 48: parley.plugin.v1.Attributes
-	(*Page)(nil),              // 49: parley.plugin.v1.Page
-	(*OptOut)(nil),            // 50: parley.plugin.v1.OptOut
-	(*End)(nil),               // 51: parley.plugin.v1.End
-	(*Left)(nil),              // 52: parley.plugin.v1.Left
-	(*Deferred)(nil),          // 53: parley.plugin.v1.Deferred
-	(*EventAcks)(nil),         // 54: parley.plugin.v1.EventAcks
-	(*EventAck)(nil),          // 55: parley.plugin.v1.EventAck
-	(*Hooks)(nil),             // 56: parley.plugin.v1.Hooks
-	(*Hook)(nil),              // 57: parley.plugin.v1.Hook
-	(*Header)(nil),            // 58: parley.plugin.v1.Header
-	(*HookResults)(nil),       // 59: parley.plugin.v1.HookResults
-	(*HookResult)(nil),        // 60: parley.plugin.v1.HookResult
-	(*Commands)(nil),          // 61: parley.plugin.v1.Commands
-	(*Command)(nil),           // 62: parley.plugin.v1.Command
-	(*Send)(nil),              // 63: parley.plugin.v1.Send
-	(*Process)(nil),           // 64: parley.plugin.v1.Process
-	(*Lookup)(nil),            // 65: parley.plugin.v1.Lookup
-	(*Begin)(nil),             // 66: parley.plugin.v1.Begin
-	(*BeginAck)(nil),          // 67: parley.plugin.v1.BeginAck
-	(*Subscribe)(nil),         // 68: parley.plugin.v1.Subscribe
-	(*Unsubscribe)(nil),       // 69: parley.plugin.v1.Unsubscribe
-	(*RecordCredit)(nil),      // 70: parley.plugin.v1.RecordCredit
-	(*SubscriptionEnd)(nil),   // 71: parley.plugin.v1.SubscriptionEnd
-	(*Records)(nil),           // 72: parley.plugin.v1.Records
-	(*RecordBatch)(nil),       // 73: parley.plugin.v1.RecordBatch
-	(*Record)(nil),            // 74: parley.plugin.v1.Record
-	(*Signals)(nil),           // 75: parley.plugin.v1.Signals
-	(*Signal)(nil),            // 76: parley.plugin.v1.Signal
-	(*AccountStatuses)(nil),   // 77: parley.plugin.v1.AccountStatuses
-	(*AccountStatus)(nil),     // 78: parley.plugin.v1.AccountStatus
-	(*DrainRequest)(nil),      // 79: parley.plugin.v1.DrainRequest
-	(*DrainResponse)(nil),     // 80: parley.plugin.v1.DrainResponse
-	(*MetricsRequest)(nil),    // 81: parley.plugin.v1.MetricsRequest
-	(*MetricsResponse)(nil),   // 82: parley.plugin.v1.MetricsResponse
-	(*KVGetRequest)(nil),      // 83: parley.plugin.v1.KVGetRequest
-	(*KVGetResponse)(nil),     // 84: parley.plugin.v1.KVGetResponse
-	(*KVPutRequest)(nil),      // 85: parley.plugin.v1.KVPutRequest
-	(*KVPutResponse)(nil),     // 86: parley.plugin.v1.KVPutResponse
-	(*KVDeleteRequest)(nil),   // 87: parley.plugin.v1.KVDeleteRequest
-	(*KVDeleteResponse)(nil),  // 88: parley.plugin.v1.KVDeleteResponse
-	(*KVListRequest)(nil),     // 89: parley.plugin.v1.KVListRequest
-	(*KVListResponse)(nil),    // 90: parley.plugin.v1.KVListResponse
-	(*BlobPutRequest)(nil),    // 91: parley.plugin.v1.BlobPutRequest
-	(*BlobMeta)(nil),          // 92: parley.plugin.v1.BlobMeta
-	(*BlobPutResponse)(nil),   // 93: parley.plugin.v1.BlobPutResponse
-	(*BlobGetRequest)(nil),    // 94: parley.plugin.v1.BlobGetRequest
-	(*BlobGetResponse)(nil),   // 95: parley.plugin.v1.BlobGetResponse
-	(*BlobURLRequest)(nil),    // 96: parley.plugin.v1.BlobURLRequest
-	(*BlobURLResponse)(nil),   // 97: parley.plugin.v1.BlobURLResponse
-	(*MintGrantRequest)(nil),  // 98: parley.plugin.v1.MintGrantRequest
-	(*MintGrantResponse)(nil), // 99: parley.plugin.v1.MintGrantResponse
+	(Placement)(0),            // 2: parley.plugin.v1.Placement
+	(Outcome)(0),              // 3: parley.plugin.v1.Outcome
+	(ErrorKind)(0),            // 4: parley.plugin.v1.ErrorKind
+	(MessageStatus)(0),        // 5: parley.plugin.v1.MessageStatus
+	(LegKind)(0),              // 6: parley.plugin.v1.LegKind
+	(LegState)(0),             // 7: parley.plugin.v1.LegState
+	(SessionState)(0),         // 8: parley.plugin.v1.SessionState
+	(AckStatus)(0),            // 9: parley.plugin.v1.AckStatus
+	(RecordAction)(0),         // 10: parley.plugin.v1.RecordAction
+	(SignalKind)(0),           // 11: parley.plugin.v1.SignalKind
+	(*DescribeRequest)(nil),   // 12: parley.plugin.v1.DescribeRequest
+	(*DescribeResponse)(nil),  // 13: parley.plugin.v1.DescribeResponse
+	(*ToolInfo)(nil),          // 14: parley.plugin.v1.ToolInfo
+	(*BotInfo)(nil),           // 15: parley.plugin.v1.BotInfo
+	(*CallInfo)(nil),          // 16: parley.plugin.v1.CallInfo
+	(*Capabilities)(nil),      // 17: parley.plugin.v1.Capabilities
+	(*PartLimit)(nil),         // 18: parley.plugin.v1.PartLimit
+	(*Route)(nil),             // 19: parley.plugin.v1.Route
+	(*HookInfo)(nil),          // 20: parley.plugin.v1.HookInfo
+	(*ConfigureRequest)(nil),  // 21: parley.plugin.v1.ConfigureRequest
+	(*Secret)(nil),            // 22: parley.plugin.v1.Secret
+	(*Account)(nil),           // 23: parley.plugin.v1.Account
+	(*ConfigureResponse)(nil), // 24: parley.plugin.v1.ConfigureResponse
+	(*AccountTraits)(nil),     // 25: parley.plugin.v1.AccountTraits
+	(*ConfigProblem)(nil),     // 26: parley.plugin.v1.ConfigProblem
+	(*HostFrame)(nil),         // 27: parley.plugin.v1.HostFrame
+	(*PluginFrame)(nil),       // 28: parley.plugin.v1.PluginFrame
+	(*HostHello)(nil),         // 29: parley.plugin.v1.HostHello
+	(*PluginHello)(nil),       // 30: parley.plugin.v1.PluginHello
+	(*Ping)(nil),              // 31: parley.plugin.v1.Ping
+	(*Pong)(nil),              // 32: parley.plugin.v1.Pong
+	(*ConfigChanged)(nil),     // 33: parley.plugin.v1.ConfigChanged
+	(*Events)(nil),            // 34: parley.plugin.v1.Events
+	(*Event)(nil),             // 35: parley.plugin.v1.Event
+	(*Message)(nil),           // 36: parley.plugin.v1.Message
+	(*Address)(nil),           // 37: parley.plugin.v1.Address
+	(*Part)(nil),              // 38: parley.plugin.v1.Part
+	(*Text)(nil),              // 39: parley.plugin.v1.Text
+	(*RichText)(nil),          // 40: parley.plugin.v1.RichText
+	(*File)(nil),              // 41: parley.plugin.v1.File
+	(*Location)(nil),          // 42: parley.plugin.v1.Location
+	(*ContactCard)(nil),       // 43: parley.plugin.v1.ContactCard
+	(*Choices)(nil),           // 44: parley.plugin.v1.Choices
+	(*Choice)(nil),            // 45: parley.plugin.v1.Choice
+	(*Answer)(nil),            // 46: parley.plugin.v1.Answer
+	(*Template)(nil),          // 47: parley.plugin.v1.Template
+	(*TemplateValue)(nil),     // 48: parley.plugin.v1.TemplateValue
+	(*Reaction)(nil),          // 49: parley.plugin.v1.Reaction
+	(*Edit)(nil),              // 50: parley.plugin.v1.Edit
+	(*Revoke)(nil),            // 51: parley.plugin.v1.Revoke
+	(*Unsupported)(nil),       // 52: parley.plugin.v1.Unsupported
+	(*Result)(nil),            // 53: parley.plugin.v1.Result
+	(*DeliveryStatus)(nil),    // 54: parley.plugin.v1.DeliveryStatus
+	(*Receipt)(nil),           // 55: parley.plugin.v1.Receipt
+	(*CustomerAction)(nil),    // 56: parley.plugin.v1.CustomerAction
+	(*CustomerTool)(nil),      // 57: parley.plugin.v1.CustomerTool
+	(*CustomerCall)(nil),      // 58: parley.plugin.v1.CustomerCall
+	(*Satisfaction)(nil),      // 59: parley.plugin.v1.Satisfaction
+	(*FormAnswer)(nil),        // 60: parley.plugin.v1.FormAnswer
+	(*Start)(nil),             // 61: parley.plugin.v1.Start
+	(*Attribute)(nil),         // 62: parley.plugin.v1.Attribute
+	(*Attributes)(nil),        // 63: parley.plugin.v1.Attributes
+	(*Page)(nil),              // 64: parley.plugin.v1.Page
+	(*OptOut)(nil),            // 65: parley.plugin.v1.OptOut
+	(*End)(nil),               // 66: parley.plugin.v1.End
+	(*Left)(nil),              // 67: parley.plugin.v1.Left
+	(*Deferred)(nil),          // 68: parley.plugin.v1.Deferred
+	(*ReplyWindow)(nil),       // 69: parley.plugin.v1.ReplyWindow
+	(*CallEvent)(nil),         // 70: parley.plugin.v1.CallEvent
+	(*CallIncoming)(nil),      // 71: parley.plugin.v1.CallIncoming
+	(*CallLeg)(nil),           // 72: parley.plugin.v1.CallLeg
+	(*Party)(nil),             // 73: parley.plugin.v1.Party
+	(*CallDigits)(nil),        // 74: parley.plugin.v1.CallDigits
+	(*CallPlayed)(nil),        // 75: parley.plugin.v1.CallPlayed
+	(*CallRecording)(nil),     // 76: parley.plugin.v1.CallRecording
+	(*CallState)(nil),         // 77: parley.plugin.v1.CallState
+	(*CallEnded)(nil),         // 78: parley.plugin.v1.CallEnded
+	(*LegQuality)(nil),        // 79: parley.plugin.v1.LegQuality
+	(*ToolEvent)(nil),         // 80: parley.plugin.v1.ToolEvent
+	(*ToolSession)(nil),       // 81: parley.plugin.v1.ToolSession
+	(*Panel)(nil),             // 82: parley.plugin.v1.Panel
+	(*BotAction)(nil),         // 83: parley.plugin.v1.BotAction
+	(*BotPost)(nil),           // 84: parley.plugin.v1.BotPost
+	(*BotHandOver)(nil),       // 85: parley.plugin.v1.BotHandOver
+	(*BotEnd)(nil),            // 86: parley.plugin.v1.BotEnd
+	(*EventAcks)(nil),         // 87: parley.plugin.v1.EventAcks
+	(*EventAck)(nil),          // 88: parley.plugin.v1.EventAck
+	(*Hooks)(nil),             // 89: parley.plugin.v1.Hooks
+	(*Hook)(nil),              // 90: parley.plugin.v1.Hook
+	(*Header)(nil),            // 91: parley.plugin.v1.Header
+	(*HookResults)(nil),       // 92: parley.plugin.v1.HookResults
+	(*HookResult)(nil),        // 93: parley.plugin.v1.HookResult
+	(*Commands)(nil),          // 94: parley.plugin.v1.Commands
+	(*Command)(nil),           // 95: parley.plugin.v1.Command
+	(*Send)(nil),              // 96: parley.plugin.v1.Send
+	(*Process)(nil),           // 97: parley.plugin.v1.Process
+	(*Lookup)(nil),            // 98: parley.plugin.v1.Lookup
+	(*MarkRead)(nil),          // 99: parley.plugin.v1.MarkRead
+	(*Typing)(nil),            // 100: parley.plugin.v1.Typing
+	(*CallCommand)(nil),       // 101: parley.plugin.v1.CallCommand
+	(*CallDial)(nil),          // 102: parley.plugin.v1.CallDial
+	(*CallInvite)(nil),        // 103: parley.plugin.v1.CallInvite
+	(*CallRing)(nil),          // 104: parley.plugin.v1.CallRing
+	(*CallAnswer)(nil),        // 105: parley.plugin.v1.CallAnswer
+	(*CallHearing)(nil),       // 106: parley.plugin.v1.CallHearing
+	(*LegHears)(nil),          // 107: parley.plugin.v1.LegHears
+	(*CallHold)(nil),          // 108: parley.plugin.v1.CallHold
+	(*CallMute)(nil),          // 109: parley.plugin.v1.CallMute
+	(*CallVideo)(nil),         // 110: parley.plugin.v1.CallVideo
+	(*CallSendDigits)(nil),    // 111: parley.plugin.v1.CallSendDigits
+	(*CallTransfer)(nil),      // 112: parley.plugin.v1.CallTransfer
+	(*CallPlay)(nil),          // 113: parley.plugin.v1.CallPlay
+	(*CallStop)(nil),          // 114: parley.plugin.v1.CallStop
+	(*CallRecord)(nil),        // 115: parley.plugin.v1.CallRecord
+	(*CallHangUp)(nil),        // 116: parley.plugin.v1.CallHangUp
+	(*Begin)(nil),             // 117: parley.plugin.v1.Begin
+	(*BeginAck)(nil),          // 118: parley.plugin.v1.BeginAck
+	(*Subscribe)(nil),         // 119: parley.plugin.v1.Subscribe
+	(*Unsubscribe)(nil),       // 120: parley.plugin.v1.Unsubscribe
+	(*RecordCredit)(nil),      // 121: parley.plugin.v1.RecordCredit
+	(*SubscriptionEnd)(nil),   // 122: parley.plugin.v1.SubscriptionEnd
+	(*Records)(nil),           // 123: parley.plugin.v1.Records
+	(*RecordBatch)(nil),       // 124: parley.plugin.v1.RecordBatch
+	(*Record)(nil),            // 125: parley.plugin.v1.Record
+	(*Signals)(nil),           // 126: parley.plugin.v1.Signals
+	(*Signal)(nil),            // 127: parley.plugin.v1.Signal
+	(*BotNotices)(nil),        // 128: parley.plugin.v1.BotNotices
+	(*BotNotice)(nil),         // 129: parley.plugin.v1.BotNotice
+	(*ToolNotices)(nil),       // 130: parley.plugin.v1.ToolNotices
+	(*ToolNotice)(nil),        // 131: parley.plugin.v1.ToolNotice
+	(*TemplateLists)(nil),     // 132: parley.plugin.v1.TemplateLists
+	(*TemplateList)(nil),      // 133: parley.plugin.v1.TemplateList
+	(*TemplateInfo)(nil),      // 134: parley.plugin.v1.TemplateInfo
+	(*TemplateButton)(nil),    // 135: parley.plugin.v1.TemplateButton
+	(*AccountStatuses)(nil),   // 136: parley.plugin.v1.AccountStatuses
+	(*AccountStatus)(nil),     // 137: parley.plugin.v1.AccountStatus
+	(*ToolStartRequest)(nil),  // 138: parley.plugin.v1.ToolStartRequest
+	(*ToolStartResponse)(nil), // 139: parley.plugin.v1.ToolStartResponse
+	(*ToolGetRequest)(nil),    // 140: parley.plugin.v1.ToolGetRequest
+	(*ToolGetResponse)(nil),   // 141: parley.plugin.v1.ToolGetResponse
+	(*ToolEndRequest)(nil),    // 142: parley.plugin.v1.ToolEndRequest
+	(*ToolEndResponse)(nil),   // 143: parley.plugin.v1.ToolEndResponse
+	(*ToolPanelRequest)(nil),  // 144: parley.plugin.v1.ToolPanelRequest
+	(*ToolPanelResponse)(nil), // 145: parley.plugin.v1.ToolPanelResponse
+	(*ToolActRequest)(nil),    // 146: parley.plugin.v1.ToolActRequest
+	(*ToolActResponse)(nil),   // 147: parley.plugin.v1.ToolActResponse
+	(*Effect)(nil),            // 148: parley.plugin.v1.Effect
+	(*ToolFault)(nil),         // 149: parley.plugin.v1.ToolFault
+	(*DrainRequest)(nil),      // 150: parley.plugin.v1.DrainRequest
+	(*DrainResponse)(nil),     // 151: parley.plugin.v1.DrainResponse
+	(*MetricsRequest)(nil),    // 152: parley.plugin.v1.MetricsRequest
+	(*MetricsResponse)(nil),   // 153: parley.plugin.v1.MetricsResponse
+	(*KVGetRequest)(nil),      // 154: parley.plugin.v1.KVGetRequest
+	(*KVGetResponse)(nil),     // 155: parley.plugin.v1.KVGetResponse
+	(*KVPutRequest)(nil),      // 156: parley.plugin.v1.KVPutRequest
+	(*KVPutResponse)(nil),     // 157: parley.plugin.v1.KVPutResponse
+	(*KVDeleteRequest)(nil),   // 158: parley.plugin.v1.KVDeleteRequest
+	(*KVDeleteResponse)(nil),  // 159: parley.plugin.v1.KVDeleteResponse
+	(*KVListRequest)(nil),     // 160: parley.plugin.v1.KVListRequest
+	(*KVListResponse)(nil),    // 161: parley.plugin.v1.KVListResponse
+	(*BlobPutRequest)(nil),    // 162: parley.plugin.v1.BlobPutRequest
+	(*BlobMeta)(nil),          // 163: parley.plugin.v1.BlobMeta
+	(*BlobPutResponse)(nil),   // 164: parley.plugin.v1.BlobPutResponse
+	(*BlobGetRequest)(nil),    // 165: parley.plugin.v1.BlobGetRequest
+	(*BlobGetResponse)(nil),   // 166: parley.plugin.v1.BlobGetResponse
+	(*BlobURLRequest)(nil),    // 167: parley.plugin.v1.BlobURLRequest
+	(*BlobURLResponse)(nil),   // 168: parley.plugin.v1.BlobURLResponse
+	(*MintGrantRequest)(nil),  // 169: parley.plugin.v1.MintGrantRequest
+	(*MintGrantResponse)(nil), // 170: parley.plugin.v1.MintGrantResponse
 }
 var file_parley_plugin_v1_plugin_proto_depIdxs = []int32{
-	0,  // 0: parley.plugin.v1.DescribeResponse.delivery:type_name -> parley.plugin.v1.Delivery
-	9,  // 1: parley.plugin.v1.DescribeResponse.capabilities:type_name -> parley.plugin.v1.Capabilities
-	10, // 2: parley.plugin.v1.DescribeResponse.routes:type_name -> parley.plugin.v1.Route
-	11, // 3: parley.plugin.v1.DescribeResponse.hook:type_name -> parley.plugin.v1.HookInfo
-	1,  // 4: parley.plugin.v1.Route.access:type_name -> parley.plugin.v1.Access
-	13, // 5: parley.plugin.v1.ConfigureRequest.secrets:type_name -> parley.plugin.v1.Secret
-	14, // 6: parley.plugin.v1.ConfigureRequest.accounts:type_name -> parley.plugin.v1.Account
-	13, // 7: parley.plugin.v1.Account.secrets:type_name -> parley.plugin.v1.Secret
-	16, // 8: parley.plugin.v1.ConfigureResponse.problems:type_name -> parley.plugin.v1.ConfigProblem
-	19, // 9: parley.plugin.v1.HostFrame.hello:type_name -> parley.plugin.v1.HostHello
-	61, // 10: parley.plugin.v1.HostFrame.commands:type_name -> parley.plugin.v1.Commands
-	56, // 11: parley.plugin.v1.HostFrame.hooks:type_name -> parley.plugin.v1.Hooks
-	72, // 12: parley.plugin.v1.HostFrame.records:type_name -> parley.plugin.v1.Records
-	75, // 13: parley.plugin.v1.HostFrame.signals:type_name -> parley.plugin.v1.Signals
-	54, // 14: parley.plugin.v1.HostFrame.event_acks:type_name -> parley.plugin.v1.EventAcks
-	67, // 15: parley.plugin.v1.HostFrame.begin_ack:type_name -> parley.plugin.v1.BeginAck
-	21, // 16: parley.plugin.v1.HostFrame.ping:type_name -> parley.plugin.v1.Ping
-	23, // 17: parley.plugin.v1.HostFrame.config_changed:type_name -> parley.plugin.v1.ConfigChanged
-	71, // 18: parley.plugin.v1.HostFrame.subscription_end:type_name -> parley.plugin.v1.SubscriptionEnd
-	20, // 19: parley.plugin.v1.PluginFrame.hello:type_name -> parley.plugin.v1.PluginHello
-	24, // 20: parley.plugin.v1.PluginFrame.events:type_name -> parley.plugin.v1.Events
-	59, // 21: parley.plugin.v1.PluginFrame.hook_results:type_name -> parley.plugin.v1.HookResults
-	68, // 22: parley.plugin.v1.PluginFrame.subscribe:type_name -> parley.plugin.v1.Subscribe
-	69, // 23: parley.plugin.v1.PluginFrame.unsubscribe:type_name -> parley.plugin.v1.Unsubscribe
-	75, // 24: parley.plugin.v1.PluginFrame.signals:type_name -> parley.plugin.v1.Signals
-	66, // 25: parley.plugin.v1.PluginFrame.begin:type_name -> parley.plugin.v1.Begin
-	22, // 26: parley.plugin.v1.PluginFrame.pong:type_name -> parley.plugin.v1.Pong
-	77, // 27: parley.plugin.v1.PluginFrame.account_statuses:type_name -> parley.plugin.v1.AccountStatuses
-	70, // 28: parley.plugin.v1.PluginFrame.record_credit:type_name -> parley.plugin.v1.RecordCredit
-	25, // 29: parley.plugin.v1.Events.events:type_name -> parley.plugin.v1.Event
-	26, // 30: parley.plugin.v1.Event.message:type_name -> parley.plugin.v1.Message
-	42, // 31: parley.plugin.v1.Event.result:type_name -> parley.plugin.v1.Result
-	43, // 32: parley.plugin.v1.Event.status:type_name -> parley.plugin.v1.DeliveryStatus
-	44, // 33: parley.plugin.v1.Event.receipt:type_name -> parley.plugin.v1.Receipt
-	45, // 34: parley.plugin.v1.Event.action:type_name -> parley.plugin.v1.CustomerAction
-	53, // 35: parley.plugin.v1.Event.deferred:type_name -> parley.plugin.v1.Deferred
-	27, // 36: parley.plugin.v1.Message.from:type_name -> parley.plugin.v1.Address
-	28, // 37: parley.plugin.v1.Message.parts:type_name -> parley.plugin.v1.Part
-	29, // 38: parley.plugin.v1.Part.text:type_name -> parley.plugin.v1.Text
-	30, // 39: parley.plugin.v1.Part.rich_text:type_name -> parley.plugin.v1.RichText
-	31, // 40: parley.plugin.v1.Part.file:type_name -> parley.plugin.v1.File
-	32, // 41: parley.plugin.v1.Part.location:type_name -> parley.plugin.v1.Location
-	33, // 42: parley.plugin.v1.Part.contact:type_name -> parley.plugin.v1.ContactCard
-	34, // 43: parley.plugin.v1.Part.choices:type_name -> parley.plugin.v1.Choices
-	36, // 44: parley.plugin.v1.Part.answer:type_name -> parley.plugin.v1.Answer
-	37, // 45: parley.plugin.v1.Part.template:type_name -> parley.plugin.v1.Template
-	38, // 46: parley.plugin.v1.Part.reaction:type_name -> parley.plugin.v1.Reaction
-	39, // 47: parley.plugin.v1.Part.edit:type_name -> parley.plugin.v1.Edit
-	40, // 48: parley.plugin.v1.Part.revoke:type_name -> parley.plugin.v1.Revoke
-	41, // 49: parley.plugin.v1.Part.unsupported:type_name -> parley.plugin.v1.Unsupported
-	35, // 50: parley.plugin.v1.Choices.options:type_name -> parley.plugin.v1.Choice
-	2,  // 51: parley.plugin.v1.Result.outcome:type_name -> parley.plugin.v1.Outcome
-	3,  // 52: parley.plugin.v1.Result.error_kind:type_name -> parley.plugin.v1.ErrorKind
-	4,  // 53: parley.plugin.v1.DeliveryStatus.status:type_name -> parley.plugin.v1.MessageStatus
-	46, // 54: parley.plugin.v1.CustomerAction.start:type_name -> parley.plugin.v1.Start
-	49, // 55: parley.plugin.v1.CustomerAction.page:type_name -> parley.plugin.v1.Page
-	51, // 56: parley.plugin.v1.CustomerAction.end:type_name -> parley.plugin.v1.End
-	52, // 57: parley.plugin.v1.CustomerAction.left:type_name -> parley.plugin.v1.Left
-	48, // 58: parley.plugin.v1.CustomerAction.attributes:type_name -> parley.plugin.v1.Attributes
-	50, // 59: parley.plugin.v1.CustomerAction.opt_out:type_name -> parley.plugin.v1.OptOut
-	27, // 60: parley.plugin.v1.Start.from:type_name -> parley.plugin.v1.Address
-	28, // 61: parley.plugin.v1.Start.parts:type_name -> parley.plugin.v1.Part
-	49, // 62: parley.plugin.v1.Start.page:type_name -> parley.plugin.v1.Page
-	47, // 63: parley.plugin.v1.Start.attributes:type_name -> parley.plugin.v1.Attribute
-	47, // 64: parley.plugin.v1.Attributes.attributes:type_name -> parley.plugin.v1.Attribute
-	55, // 65: parley.plugin.v1.EventAcks.acks:type_name -> parley.plugin.v1.EventAck
-	5,  // 66: parley.plugin.v1.EventAck.status:type_name -> parley.plugin.v1.AckStatus
-	57, // 67: parley.plugin.v1.Hooks.hooks:type_name -> parley.plugin.v1.Hook
-	58, // 68: parley.plugin.v1.Hook.headers:type_name -> parley.plugin.v1.Header
-	60, // 69: parley.plugin.v1.HookResults.results:type_name -> parley.plugin.v1.HookResult
-	58, // 70: parley.plugin.v1.HookResult.headers:type_name -> parley.plugin.v1.Header
-	25, // 71: parley.plugin.v1.HookResult.events:type_name -> parley.plugin.v1.Event
-	62, // 72: parley.plugin.v1.Commands.commands:type_name -> parley.plugin.v1.Command
-	63, // 73: parley.plugin.v1.Command.send:type_name -> parley.plugin.v1.Send
-	64, // 74: parley.plugin.v1.Command.process:type_name -> parley.plugin.v1.Process
-	65, // 75: parley.plugin.v1.Command.lookup:type_name -> parley.plugin.v1.Lookup
-	28, // 76: parley.plugin.v1.Send.parts:type_name -> parley.plugin.v1.Part
-	73, // 77: parley.plugin.v1.Records.batches:type_name -> parley.plugin.v1.RecordBatch
-	74, // 78: parley.plugin.v1.RecordBatch.records:type_name -> parley.plugin.v1.Record
-	76, // 79: parley.plugin.v1.Signals.signals:type_name -> parley.plugin.v1.Signal
-	6,  // 80: parley.plugin.v1.Signal.kind:type_name -> parley.plugin.v1.SignalKind
-	78, // 81: parley.plugin.v1.AccountStatuses.statuses:type_name -> parley.plugin.v1.AccountStatus
-	92, // 82: parley.plugin.v1.BlobPutRequest.meta:type_name -> parley.plugin.v1.BlobMeta
-	31, // 83: parley.plugin.v1.BlobPutResponse.file:type_name -> parley.plugin.v1.File
-	31, // 84: parley.plugin.v1.BlobGetResponse.meta:type_name -> parley.plugin.v1.File
-	7,  // 85: parley.plugin.v1.PluginService.Describe:input_type -> parley.plugin.v1.DescribeRequest
-	12, // 86: parley.plugin.v1.PluginService.Configure:input_type -> parley.plugin.v1.ConfigureRequest
-	17, // 87: parley.plugin.v1.PluginService.Session:input_type -> parley.plugin.v1.HostFrame
-	79, // 88: parley.plugin.v1.PluginService.Drain:input_type -> parley.plugin.v1.DrainRequest
-	81, // 89: parley.plugin.v1.PluginService.Metrics:input_type -> parley.plugin.v1.MetricsRequest
-	83, // 90: parley.plugin.v1.GatewayService.KVGet:input_type -> parley.plugin.v1.KVGetRequest
-	85, // 91: parley.plugin.v1.GatewayService.KVPut:input_type -> parley.plugin.v1.KVPutRequest
-	87, // 92: parley.plugin.v1.GatewayService.KVDelete:input_type -> parley.plugin.v1.KVDeleteRequest
-	89, // 93: parley.plugin.v1.GatewayService.KVList:input_type -> parley.plugin.v1.KVListRequest
-	91, // 94: parley.plugin.v1.GatewayService.BlobPut:input_type -> parley.plugin.v1.BlobPutRequest
-	94, // 95: parley.plugin.v1.GatewayService.BlobGet:input_type -> parley.plugin.v1.BlobGetRequest
-	96, // 96: parley.plugin.v1.GatewayService.BlobURL:input_type -> parley.plugin.v1.BlobURLRequest
-	98, // 97: parley.plugin.v1.GatewayService.MintGrant:input_type -> parley.plugin.v1.MintGrantRequest
-	8,  // 98: parley.plugin.v1.PluginService.Describe:output_type -> parley.plugin.v1.DescribeResponse
-	15, // 99: parley.plugin.v1.PluginService.Configure:output_type -> parley.plugin.v1.ConfigureResponse
-	18, // 100: parley.plugin.v1.PluginService.Session:output_type -> parley.plugin.v1.PluginFrame
-	80, // 101: parley.plugin.v1.PluginService.Drain:output_type -> parley.plugin.v1.DrainResponse
-	82, // 102: parley.plugin.v1.PluginService.Metrics:output_type -> parley.plugin.v1.MetricsResponse
-	84, // 103: parley.plugin.v1.GatewayService.KVGet:output_type -> parley.plugin.v1.KVGetResponse
-	86, // 104: parley.plugin.v1.GatewayService.KVPut:output_type -> parley.plugin.v1.KVPutResponse
-	88, // 105: parley.plugin.v1.GatewayService.KVDelete:output_type -> parley.plugin.v1.KVDeleteResponse
-	90, // 106: parley.plugin.v1.GatewayService.KVList:output_type -> parley.plugin.v1.KVListResponse
-	93, // 107: parley.plugin.v1.GatewayService.BlobPut:output_type -> parley.plugin.v1.BlobPutResponse
-	95, // 108: parley.plugin.v1.GatewayService.BlobGet:output_type -> parley.plugin.v1.BlobGetResponse
-	97, // 109: parley.plugin.v1.GatewayService.BlobURL:output_type -> parley.plugin.v1.BlobURLResponse
-	99, // 110: parley.plugin.v1.GatewayService.MintGrant:output_type -> parley.plugin.v1.MintGrantResponse
-	98, // [98:111] is the sub-list for method output_type
-	85, // [85:98] is the sub-list for method input_type
-	85, // [85:85] is the sub-list for extension type_name
-	85, // [85:85] is the sub-list for extension extendee
-	0,  // [0:85] is the sub-list for field type_name
+	0,   // 0: parley.plugin.v1.DescribeResponse.delivery:type_name -> parley.plugin.v1.Delivery
+	17,  // 1: parley.plugin.v1.DescribeResponse.capabilities:type_name -> parley.plugin.v1.Capabilities
+	19,  // 2: parley.plugin.v1.DescribeResponse.routes:type_name -> parley.plugin.v1.Route
+	20,  // 3: parley.plugin.v1.DescribeResponse.hook:type_name -> parley.plugin.v1.HookInfo
+	14,  // 4: parley.plugin.v1.DescribeResponse.tool:type_name -> parley.plugin.v1.ToolInfo
+	15,  // 5: parley.plugin.v1.DescribeResponse.bot:type_name -> parley.plugin.v1.BotInfo
+	16,  // 6: parley.plugin.v1.DescribeResponse.calls:type_name -> parley.plugin.v1.CallInfo
+	18,  // 7: parley.plugin.v1.Capabilities.part_limits:type_name -> parley.plugin.v1.PartLimit
+	1,   // 8: parley.plugin.v1.Route.access:type_name -> parley.plugin.v1.Access
+	22,  // 9: parley.plugin.v1.ConfigureRequest.secrets:type_name -> parley.plugin.v1.Secret
+	23,  // 10: parley.plugin.v1.ConfigureRequest.accounts:type_name -> parley.plugin.v1.Account
+	22,  // 11: parley.plugin.v1.Account.secrets:type_name -> parley.plugin.v1.Secret
+	26,  // 12: parley.plugin.v1.ConfigureResponse.problems:type_name -> parley.plugin.v1.ConfigProblem
+	25,  // 13: parley.plugin.v1.ConfigureResponse.accounts:type_name -> parley.plugin.v1.AccountTraits
+	2,   // 14: parley.plugin.v1.AccountTraits.placement:type_name -> parley.plugin.v1.Placement
+	17,  // 15: parley.plugin.v1.AccountTraits.capabilities:type_name -> parley.plugin.v1.Capabilities
+	29,  // 16: parley.plugin.v1.HostFrame.hello:type_name -> parley.plugin.v1.HostHello
+	94,  // 17: parley.plugin.v1.HostFrame.commands:type_name -> parley.plugin.v1.Commands
+	89,  // 18: parley.plugin.v1.HostFrame.hooks:type_name -> parley.plugin.v1.Hooks
+	123, // 19: parley.plugin.v1.HostFrame.records:type_name -> parley.plugin.v1.Records
+	126, // 20: parley.plugin.v1.HostFrame.signals:type_name -> parley.plugin.v1.Signals
+	87,  // 21: parley.plugin.v1.HostFrame.event_acks:type_name -> parley.plugin.v1.EventAcks
+	118, // 22: parley.plugin.v1.HostFrame.begin_ack:type_name -> parley.plugin.v1.BeginAck
+	31,  // 23: parley.plugin.v1.HostFrame.ping:type_name -> parley.plugin.v1.Ping
+	33,  // 24: parley.plugin.v1.HostFrame.config_changed:type_name -> parley.plugin.v1.ConfigChanged
+	122, // 25: parley.plugin.v1.HostFrame.subscription_end:type_name -> parley.plugin.v1.SubscriptionEnd
+	130, // 26: parley.plugin.v1.HostFrame.tool_notices:type_name -> parley.plugin.v1.ToolNotices
+	128, // 27: parley.plugin.v1.HostFrame.bot_notices:type_name -> parley.plugin.v1.BotNotices
+	30,  // 28: parley.plugin.v1.PluginFrame.hello:type_name -> parley.plugin.v1.PluginHello
+	34,  // 29: parley.plugin.v1.PluginFrame.events:type_name -> parley.plugin.v1.Events
+	92,  // 30: parley.plugin.v1.PluginFrame.hook_results:type_name -> parley.plugin.v1.HookResults
+	119, // 31: parley.plugin.v1.PluginFrame.subscribe:type_name -> parley.plugin.v1.Subscribe
+	120, // 32: parley.plugin.v1.PluginFrame.unsubscribe:type_name -> parley.plugin.v1.Unsubscribe
+	126, // 33: parley.plugin.v1.PluginFrame.signals:type_name -> parley.plugin.v1.Signals
+	117, // 34: parley.plugin.v1.PluginFrame.begin:type_name -> parley.plugin.v1.Begin
+	32,  // 35: parley.plugin.v1.PluginFrame.pong:type_name -> parley.plugin.v1.Pong
+	136, // 36: parley.plugin.v1.PluginFrame.account_statuses:type_name -> parley.plugin.v1.AccountStatuses
+	121, // 37: parley.plugin.v1.PluginFrame.record_credit:type_name -> parley.plugin.v1.RecordCredit
+	132, // 38: parley.plugin.v1.PluginFrame.template_lists:type_name -> parley.plugin.v1.TemplateLists
+	35,  // 39: parley.plugin.v1.Events.events:type_name -> parley.plugin.v1.Event
+	36,  // 40: parley.plugin.v1.Event.message:type_name -> parley.plugin.v1.Message
+	53,  // 41: parley.plugin.v1.Event.result:type_name -> parley.plugin.v1.Result
+	54,  // 42: parley.plugin.v1.Event.status:type_name -> parley.plugin.v1.DeliveryStatus
+	55,  // 43: parley.plugin.v1.Event.receipt:type_name -> parley.plugin.v1.Receipt
+	56,  // 44: parley.plugin.v1.Event.action:type_name -> parley.plugin.v1.CustomerAction
+	68,  // 45: parley.plugin.v1.Event.deferred:type_name -> parley.plugin.v1.Deferred
+	69,  // 46: parley.plugin.v1.Event.reply_window:type_name -> parley.plugin.v1.ReplyWindow
+	70,  // 47: parley.plugin.v1.Event.call:type_name -> parley.plugin.v1.CallEvent
+	80,  // 48: parley.plugin.v1.Event.tool:type_name -> parley.plugin.v1.ToolEvent
+	83,  // 49: parley.plugin.v1.Event.bot:type_name -> parley.plugin.v1.BotAction
+	37,  // 50: parley.plugin.v1.Message.from:type_name -> parley.plugin.v1.Address
+	38,  // 51: parley.plugin.v1.Message.parts:type_name -> parley.plugin.v1.Part
+	39,  // 52: parley.plugin.v1.Part.text:type_name -> parley.plugin.v1.Text
+	40,  // 53: parley.plugin.v1.Part.rich_text:type_name -> parley.plugin.v1.RichText
+	41,  // 54: parley.plugin.v1.Part.file:type_name -> parley.plugin.v1.File
+	42,  // 55: parley.plugin.v1.Part.location:type_name -> parley.plugin.v1.Location
+	43,  // 56: parley.plugin.v1.Part.contact:type_name -> parley.plugin.v1.ContactCard
+	44,  // 57: parley.plugin.v1.Part.choices:type_name -> parley.plugin.v1.Choices
+	46,  // 58: parley.plugin.v1.Part.answer:type_name -> parley.plugin.v1.Answer
+	47,  // 59: parley.plugin.v1.Part.template:type_name -> parley.plugin.v1.Template
+	49,  // 60: parley.plugin.v1.Part.reaction:type_name -> parley.plugin.v1.Reaction
+	50,  // 61: parley.plugin.v1.Part.edit:type_name -> parley.plugin.v1.Edit
+	51,  // 62: parley.plugin.v1.Part.revoke:type_name -> parley.plugin.v1.Revoke
+	52,  // 63: parley.plugin.v1.Part.unsupported:type_name -> parley.plugin.v1.Unsupported
+	45,  // 64: parley.plugin.v1.Choices.options:type_name -> parley.plugin.v1.Choice
+	48,  // 65: parley.plugin.v1.Template.placed:type_name -> parley.plugin.v1.TemplateValue
+	41,  // 66: parley.plugin.v1.TemplateValue.file:type_name -> parley.plugin.v1.File
+	42,  // 67: parley.plugin.v1.TemplateValue.location:type_name -> parley.plugin.v1.Location
+	3,   // 68: parley.plugin.v1.Result.outcome:type_name -> parley.plugin.v1.Outcome
+	4,   // 69: parley.plugin.v1.Result.error_kind:type_name -> parley.plugin.v1.ErrorKind
+	5,   // 70: parley.plugin.v1.DeliveryStatus.status:type_name -> parley.plugin.v1.MessageStatus
+	61,  // 71: parley.plugin.v1.CustomerAction.start:type_name -> parley.plugin.v1.Start
+	64,  // 72: parley.plugin.v1.CustomerAction.page:type_name -> parley.plugin.v1.Page
+	66,  // 73: parley.plugin.v1.CustomerAction.end:type_name -> parley.plugin.v1.End
+	67,  // 74: parley.plugin.v1.CustomerAction.left:type_name -> parley.plugin.v1.Left
+	63,  // 75: parley.plugin.v1.CustomerAction.attributes:type_name -> parley.plugin.v1.Attributes
+	57,  // 76: parley.plugin.v1.CustomerAction.tool:type_name -> parley.plugin.v1.CustomerTool
+	58,  // 77: parley.plugin.v1.CustomerAction.call:type_name -> parley.plugin.v1.CustomerCall
+	59,  // 78: parley.plugin.v1.CustomerAction.satisfaction:type_name -> parley.plugin.v1.Satisfaction
+	60,  // 79: parley.plugin.v1.CustomerAction.form:type_name -> parley.plugin.v1.FormAnswer
+	65,  // 80: parley.plugin.v1.CustomerAction.opt_out:type_name -> parley.plugin.v1.OptOut
+	37,  // 81: parley.plugin.v1.Start.from:type_name -> parley.plugin.v1.Address
+	38,  // 82: parley.plugin.v1.Start.parts:type_name -> parley.plugin.v1.Part
+	64,  // 83: parley.plugin.v1.Start.page:type_name -> parley.plugin.v1.Page
+	62,  // 84: parley.plugin.v1.Start.attributes:type_name -> parley.plugin.v1.Attribute
+	62,  // 85: parley.plugin.v1.Attributes.attributes:type_name -> parley.plugin.v1.Attribute
+	71,  // 86: parley.plugin.v1.CallEvent.incoming:type_name -> parley.plugin.v1.CallIncoming
+	72,  // 87: parley.plugin.v1.CallEvent.leg:type_name -> parley.plugin.v1.CallLeg
+	74,  // 88: parley.plugin.v1.CallEvent.digits:type_name -> parley.plugin.v1.CallDigits
+	76,  // 89: parley.plugin.v1.CallEvent.recording:type_name -> parley.plugin.v1.CallRecording
+	78,  // 90: parley.plugin.v1.CallEvent.ended:type_name -> parley.plugin.v1.CallEnded
+	77,  // 91: parley.plugin.v1.CallEvent.state:type_name -> parley.plugin.v1.CallState
+	75,  // 92: parley.plugin.v1.CallEvent.played:type_name -> parley.plugin.v1.CallPlayed
+	37,  // 93: parley.plugin.v1.CallIncoming.from:type_name -> parley.plugin.v1.Address
+	72,  // 94: parley.plugin.v1.CallIncoming.leg:type_name -> parley.plugin.v1.CallLeg
+	62,  // 95: parley.plugin.v1.CallIncoming.attributes:type_name -> parley.plugin.v1.Attribute
+	73,  // 96: parley.plugin.v1.CallLeg.party:type_name -> parley.plugin.v1.Party
+	6,   // 97: parley.plugin.v1.CallLeg.kind:type_name -> parley.plugin.v1.LegKind
+	7,   // 98: parley.plugin.v1.CallLeg.state:type_name -> parley.plugin.v1.LegState
+	41,  // 99: parley.plugin.v1.CallRecording.file:type_name -> parley.plugin.v1.File
+	8,   // 100: parley.plugin.v1.CallState.state:type_name -> parley.plugin.v1.SessionState
+	79,  // 101: parley.plugin.v1.CallEnded.quality:type_name -> parley.plugin.v1.LegQuality
+	81,  // 102: parley.plugin.v1.ToolEvent.session:type_name -> parley.plugin.v1.ToolSession
+	8,   // 103: parley.plugin.v1.ToolSession.state:type_name -> parley.plugin.v1.SessionState
+	82,  // 104: parley.plugin.v1.ToolSession.panel:type_name -> parley.plugin.v1.Panel
+	82,  // 105: parley.plugin.v1.ToolSession.customer_panel:type_name -> parley.plugin.v1.Panel
+	84,  // 106: parley.plugin.v1.BotAction.post:type_name -> parley.plugin.v1.BotPost
+	85,  // 107: parley.plugin.v1.BotAction.hand_over:type_name -> parley.plugin.v1.BotHandOver
+	86,  // 108: parley.plugin.v1.BotAction.end:type_name -> parley.plugin.v1.BotEnd
+	63,  // 109: parley.plugin.v1.BotAction.attributes:type_name -> parley.plugin.v1.Attributes
+	38,  // 110: parley.plugin.v1.BotPost.parts:type_name -> parley.plugin.v1.Part
+	88,  // 111: parley.plugin.v1.EventAcks.acks:type_name -> parley.plugin.v1.EventAck
+	9,   // 112: parley.plugin.v1.EventAck.status:type_name -> parley.plugin.v1.AckStatus
+	90,  // 113: parley.plugin.v1.Hooks.hooks:type_name -> parley.plugin.v1.Hook
+	91,  // 114: parley.plugin.v1.Hook.headers:type_name -> parley.plugin.v1.Header
+	93,  // 115: parley.plugin.v1.HookResults.results:type_name -> parley.plugin.v1.HookResult
+	91,  // 116: parley.plugin.v1.HookResult.headers:type_name -> parley.plugin.v1.Header
+	35,  // 117: parley.plugin.v1.HookResult.events:type_name -> parley.plugin.v1.Event
+	95,  // 118: parley.plugin.v1.Commands.commands:type_name -> parley.plugin.v1.Command
+	96,  // 119: parley.plugin.v1.Command.send:type_name -> parley.plugin.v1.Send
+	97,  // 120: parley.plugin.v1.Command.process:type_name -> parley.plugin.v1.Process
+	98,  // 121: parley.plugin.v1.Command.lookup:type_name -> parley.plugin.v1.Lookup
+	99,  // 122: parley.plugin.v1.Command.mark_read:type_name -> parley.plugin.v1.MarkRead
+	100, // 123: parley.plugin.v1.Command.typing:type_name -> parley.plugin.v1.Typing
+	101, // 124: parley.plugin.v1.Command.call:type_name -> parley.plugin.v1.CallCommand
+	38,  // 125: parley.plugin.v1.Send.parts:type_name -> parley.plugin.v1.Part
+	102, // 126: parley.plugin.v1.CallCommand.dial:type_name -> parley.plugin.v1.CallDial
+	105, // 127: parley.plugin.v1.CallCommand.answer:type_name -> parley.plugin.v1.CallAnswer
+	106, // 128: parley.plugin.v1.CallCommand.hear:type_name -> parley.plugin.v1.CallHearing
+	108, // 129: parley.plugin.v1.CallCommand.hold:type_name -> parley.plugin.v1.CallHold
+	109, // 130: parley.plugin.v1.CallCommand.mute:type_name -> parley.plugin.v1.CallMute
+	111, // 131: parley.plugin.v1.CallCommand.digits:type_name -> parley.plugin.v1.CallSendDigits
+	112, // 132: parley.plugin.v1.CallCommand.transfer:type_name -> parley.plugin.v1.CallTransfer
+	113, // 133: parley.plugin.v1.CallCommand.play:type_name -> parley.plugin.v1.CallPlay
+	114, // 134: parley.plugin.v1.CallCommand.stop:type_name -> parley.plugin.v1.CallStop
+	115, // 135: parley.plugin.v1.CallCommand.record:type_name -> parley.plugin.v1.CallRecord
+	116, // 136: parley.plugin.v1.CallCommand.hang_up:type_name -> parley.plugin.v1.CallHangUp
+	104, // 137: parley.plugin.v1.CallCommand.ring:type_name -> parley.plugin.v1.CallRing
+	110, // 138: parley.plugin.v1.CallCommand.video:type_name -> parley.plugin.v1.CallVideo
+	103, // 139: parley.plugin.v1.CallCommand.invite:type_name -> parley.plugin.v1.CallInvite
+	73,  // 140: parley.plugin.v1.CallDial.party:type_name -> parley.plugin.v1.Party
+	62,  // 141: parley.plugin.v1.CallDial.attributes:type_name -> parley.plugin.v1.Attribute
+	73,  // 142: parley.plugin.v1.CallInvite.party:type_name -> parley.plugin.v1.Party
+	107, // 143: parley.plugin.v1.CallHearing.legs:type_name -> parley.plugin.v1.LegHears
+	10,  // 144: parley.plugin.v1.CallRecord.action:type_name -> parley.plugin.v1.RecordAction
+	124, // 145: parley.plugin.v1.Records.batches:type_name -> parley.plugin.v1.RecordBatch
+	125, // 146: parley.plugin.v1.RecordBatch.records:type_name -> parley.plugin.v1.Record
+	127, // 147: parley.plugin.v1.Signals.signals:type_name -> parley.plugin.v1.Signal
+	11,  // 148: parley.plugin.v1.Signal.kind:type_name -> parley.plugin.v1.SignalKind
+	129, // 149: parley.plugin.v1.BotNotices.notices:type_name -> parley.plugin.v1.BotNotice
+	131, // 150: parley.plugin.v1.ToolNotices.notices:type_name -> parley.plugin.v1.ToolNotice
+	73,  // 151: parley.plugin.v1.ToolNotice.party:type_name -> parley.plugin.v1.Party
+	133, // 152: parley.plugin.v1.TemplateLists.lists:type_name -> parley.plugin.v1.TemplateList
+	134, // 153: parley.plugin.v1.TemplateList.templates:type_name -> parley.plugin.v1.TemplateInfo
+	135, // 154: parley.plugin.v1.TemplateInfo.buttons:type_name -> parley.plugin.v1.TemplateButton
+	137, // 155: parley.plugin.v1.AccountStatuses.statuses:type_name -> parley.plugin.v1.AccountStatus
+	73,  // 156: parley.plugin.v1.ToolStartRequest.by:type_name -> parley.plugin.v1.Party
+	73,  // 157: parley.plugin.v1.ToolStartRequest.agent:type_name -> parley.plugin.v1.Party
+	73,  // 158: parley.plugin.v1.ToolStartRequest.customer:type_name -> parley.plugin.v1.Party
+	81,  // 159: parley.plugin.v1.ToolStartResponse.session:type_name -> parley.plugin.v1.ToolSession
+	149, // 160: parley.plugin.v1.ToolStartResponse.fault:type_name -> parley.plugin.v1.ToolFault
+	81,  // 161: parley.plugin.v1.ToolGetResponse.session:type_name -> parley.plugin.v1.ToolSession
+	73,  // 162: parley.plugin.v1.ToolEndRequest.by:type_name -> parley.plugin.v1.Party
+	81,  // 163: parley.plugin.v1.ToolEndResponse.session:type_name -> parley.plugin.v1.ToolSession
+	73,  // 164: parley.plugin.v1.ToolPanelRequest.viewer:type_name -> parley.plugin.v1.Party
+	82,  // 165: parley.plugin.v1.ToolPanelResponse.panel:type_name -> parley.plugin.v1.Panel
+	73,  // 166: parley.plugin.v1.ToolActRequest.viewer:type_name -> parley.plugin.v1.Party
+	82,  // 167: parley.plugin.v1.ToolActResponse.panel:type_name -> parley.plugin.v1.Panel
+	148, // 168: parley.plugin.v1.ToolActResponse.effects:type_name -> parley.plugin.v1.Effect
+	149, // 169: parley.plugin.v1.ToolActResponse.fault:type_name -> parley.plugin.v1.ToolFault
+	81,  // 170: parley.plugin.v1.ToolActResponse.session:type_name -> parley.plugin.v1.ToolSession
+	163, // 171: parley.plugin.v1.BlobPutRequest.meta:type_name -> parley.plugin.v1.BlobMeta
+	41,  // 172: parley.plugin.v1.BlobPutResponse.file:type_name -> parley.plugin.v1.File
+	41,  // 173: parley.plugin.v1.BlobGetResponse.meta:type_name -> parley.plugin.v1.File
+	12,  // 174: parley.plugin.v1.PluginService.Describe:input_type -> parley.plugin.v1.DescribeRequest
+	21,  // 175: parley.plugin.v1.PluginService.Configure:input_type -> parley.plugin.v1.ConfigureRequest
+	27,  // 176: parley.plugin.v1.PluginService.Session:input_type -> parley.plugin.v1.HostFrame
+	150, // 177: parley.plugin.v1.PluginService.Drain:input_type -> parley.plugin.v1.DrainRequest
+	152, // 178: parley.plugin.v1.PluginService.Metrics:input_type -> parley.plugin.v1.MetricsRequest
+	138, // 179: parley.plugin.v1.ToolService.Start:input_type -> parley.plugin.v1.ToolStartRequest
+	140, // 180: parley.plugin.v1.ToolService.Get:input_type -> parley.plugin.v1.ToolGetRequest
+	142, // 181: parley.plugin.v1.ToolService.End:input_type -> parley.plugin.v1.ToolEndRequest
+	144, // 182: parley.plugin.v1.ToolService.Panel:input_type -> parley.plugin.v1.ToolPanelRequest
+	146, // 183: parley.plugin.v1.ToolService.Act:input_type -> parley.plugin.v1.ToolActRequest
+	154, // 184: parley.plugin.v1.GatewayService.KVGet:input_type -> parley.plugin.v1.KVGetRequest
+	156, // 185: parley.plugin.v1.GatewayService.KVPut:input_type -> parley.plugin.v1.KVPutRequest
+	158, // 186: parley.plugin.v1.GatewayService.KVDelete:input_type -> parley.plugin.v1.KVDeleteRequest
+	160, // 187: parley.plugin.v1.GatewayService.KVList:input_type -> parley.plugin.v1.KVListRequest
+	162, // 188: parley.plugin.v1.GatewayService.BlobPut:input_type -> parley.plugin.v1.BlobPutRequest
+	165, // 189: parley.plugin.v1.GatewayService.BlobGet:input_type -> parley.plugin.v1.BlobGetRequest
+	167, // 190: parley.plugin.v1.GatewayService.BlobURL:input_type -> parley.plugin.v1.BlobURLRequest
+	169, // 191: parley.plugin.v1.GatewayService.MintGrant:input_type -> parley.plugin.v1.MintGrantRequest
+	13,  // 192: parley.plugin.v1.PluginService.Describe:output_type -> parley.plugin.v1.DescribeResponse
+	24,  // 193: parley.plugin.v1.PluginService.Configure:output_type -> parley.plugin.v1.ConfigureResponse
+	28,  // 194: parley.plugin.v1.PluginService.Session:output_type -> parley.plugin.v1.PluginFrame
+	151, // 195: parley.plugin.v1.PluginService.Drain:output_type -> parley.plugin.v1.DrainResponse
+	153, // 196: parley.plugin.v1.PluginService.Metrics:output_type -> parley.plugin.v1.MetricsResponse
+	139, // 197: parley.plugin.v1.ToolService.Start:output_type -> parley.plugin.v1.ToolStartResponse
+	141, // 198: parley.plugin.v1.ToolService.Get:output_type -> parley.plugin.v1.ToolGetResponse
+	143, // 199: parley.plugin.v1.ToolService.End:output_type -> parley.plugin.v1.ToolEndResponse
+	145, // 200: parley.plugin.v1.ToolService.Panel:output_type -> parley.plugin.v1.ToolPanelResponse
+	147, // 201: parley.plugin.v1.ToolService.Act:output_type -> parley.plugin.v1.ToolActResponse
+	155, // 202: parley.plugin.v1.GatewayService.KVGet:output_type -> parley.plugin.v1.KVGetResponse
+	157, // 203: parley.plugin.v1.GatewayService.KVPut:output_type -> parley.plugin.v1.KVPutResponse
+	159, // 204: parley.plugin.v1.GatewayService.KVDelete:output_type -> parley.plugin.v1.KVDeleteResponse
+	161, // 205: parley.plugin.v1.GatewayService.KVList:output_type -> parley.plugin.v1.KVListResponse
+	164, // 206: parley.plugin.v1.GatewayService.BlobPut:output_type -> parley.plugin.v1.BlobPutResponse
+	166, // 207: parley.plugin.v1.GatewayService.BlobGet:output_type -> parley.plugin.v1.BlobGetResponse
+	168, // 208: parley.plugin.v1.GatewayService.BlobURL:output_type -> parley.plugin.v1.BlobURLResponse
+	170, // 209: parley.plugin.v1.GatewayService.MintGrant:output_type -> parley.plugin.v1.MintGrantResponse
+	192, // [192:210] is the sub-list for method output_type
+	174, // [174:192] is the sub-list for method input_type
+	174, // [174:174] is the sub-list for extension type_name
+	174, // [174:174] is the sub-list for extension extendee
+	0,   // [0:174] is the sub-list for field type_name
 }
 
 func init() { file_parley_plugin_v1_plugin_proto_init() }
@@ -7747,7 +13661,7 @@ func file_parley_plugin_v1_plugin_proto_init() {
 	if File_parley_plugin_v1_plugin_proto != nil {
 		return
 	}
-	file_parley_plugin_v1_plugin_proto_msgTypes[10].OneofWrappers = []any{
+	file_parley_plugin_v1_plugin_proto_msgTypes[15].OneofWrappers = []any{
 		(*HostFrame_Hello)(nil),
 		(*HostFrame_Commands)(nil),
 		(*HostFrame_Hooks)(nil),
@@ -7758,8 +13672,10 @@ func file_parley_plugin_v1_plugin_proto_init() {
 		(*HostFrame_Ping)(nil),
 		(*HostFrame_ConfigChanged)(nil),
 		(*HostFrame_SubscriptionEnd)(nil),
+		(*HostFrame_ToolNotices)(nil),
+		(*HostFrame_BotNotices)(nil),
 	}
-	file_parley_plugin_v1_plugin_proto_msgTypes[11].OneofWrappers = []any{
+	file_parley_plugin_v1_plugin_proto_msgTypes[16].OneofWrappers = []any{
 		(*PluginFrame_Hello)(nil),
 		(*PluginFrame_Events)(nil),
 		(*PluginFrame_HookResults)(nil),
@@ -7770,16 +13686,21 @@ func file_parley_plugin_v1_plugin_proto_init() {
 		(*PluginFrame_Pong)(nil),
 		(*PluginFrame_AccountStatuses)(nil),
 		(*PluginFrame_RecordCredit)(nil),
+		(*PluginFrame_TemplateLists)(nil),
 	}
-	file_parley_plugin_v1_plugin_proto_msgTypes[18].OneofWrappers = []any{
+	file_parley_plugin_v1_plugin_proto_msgTypes[23].OneofWrappers = []any{
 		(*Event_Message)(nil),
 		(*Event_Result)(nil),
 		(*Event_Status)(nil),
 		(*Event_Receipt)(nil),
 		(*Event_Action)(nil),
 		(*Event_Deferred)(nil),
+		(*Event_ReplyWindow)(nil),
+		(*Event_Call)(nil),
+		(*Event_Tool)(nil),
+		(*Event_Bot)(nil),
 	}
-	file_parley_plugin_v1_plugin_proto_msgTypes[21].OneofWrappers = []any{
+	file_parley_plugin_v1_plugin_proto_msgTypes[26].OneofWrappers = []any{
 		(*Part_Text)(nil),
 		(*Part_RichText)(nil),
 		(*Part_File)(nil),
@@ -7793,24 +13714,73 @@ func file_parley_plugin_v1_plugin_proto_init() {
 		(*Part_Revoke)(nil),
 		(*Part_Unsupported)(nil),
 	}
-	file_parley_plugin_v1_plugin_proto_msgTypes[38].OneofWrappers = []any{
+	file_parley_plugin_v1_plugin_proto_msgTypes[36].OneofWrappers = []any{
+		(*TemplateValue_Text)(nil),
+		(*TemplateValue_File)(nil),
+		(*TemplateValue_Location)(nil),
+	}
+	file_parley_plugin_v1_plugin_proto_msgTypes[44].OneofWrappers = []any{
 		(*CustomerAction_Start)(nil),
 		(*CustomerAction_Page)(nil),
 		(*CustomerAction_End)(nil),
 		(*CustomerAction_Left)(nil),
 		(*CustomerAction_Attributes)(nil),
+		(*CustomerAction_Tool)(nil),
+		(*CustomerAction_Call)(nil),
+		(*CustomerAction_Satisfaction)(nil),
+		(*CustomerAction_Form)(nil),
 		(*CustomerAction_OptOut)(nil),
 	}
-	file_parley_plugin_v1_plugin_proto_msgTypes[55].OneofWrappers = []any{
+	file_parley_plugin_v1_plugin_proto_msgTypes[58].OneofWrappers = []any{
+		(*CallEvent_Incoming)(nil),
+		(*CallEvent_Leg)(nil),
+		(*CallEvent_Digits)(nil),
+		(*CallEvent_Recording)(nil),
+		(*CallEvent_Ended)(nil),
+		(*CallEvent_State)(nil),
+		(*CallEvent_Played)(nil),
+	}
+	file_parley_plugin_v1_plugin_proto_msgTypes[71].OneofWrappers = []any{
+		(*BotAction_Post)(nil),
+		(*BotAction_HandOver)(nil),
+		(*BotAction_End)(nil),
+		(*BotAction_Attributes)(nil),
+	}
+	file_parley_plugin_v1_plugin_proto_msgTypes[83].OneofWrappers = []any{
 		(*Command_Send)(nil),
 		(*Command_Process)(nil),
 		(*Command_Lookup)(nil),
+		(*Command_MarkRead)(nil),
+		(*Command_Typing)(nil),
+		(*Command_Call)(nil),
 	}
-	file_parley_plugin_v1_plugin_proto_msgTypes[84].OneofWrappers = []any{
+	file_parley_plugin_v1_plugin_proto_msgTypes[89].OneofWrappers = []any{
+		(*CallCommand_Dial)(nil),
+		(*CallCommand_Answer)(nil),
+		(*CallCommand_Hear)(nil),
+		(*CallCommand_Hold)(nil),
+		(*CallCommand_Mute)(nil),
+		(*CallCommand_Digits)(nil),
+		(*CallCommand_Transfer)(nil),
+		(*CallCommand_Play)(nil),
+		(*CallCommand_Stop)(nil),
+		(*CallCommand_Record)(nil),
+		(*CallCommand_HangUp)(nil),
+		(*CallCommand_Ring)(nil),
+		(*CallCommand_Video)(nil),
+		(*CallCommand_Invite)(nil),
+	}
+	file_parley_plugin_v1_plugin_proto_msgTypes[136].OneofWrappers = []any{
+		(*Effect_InsertText)(nil),
+		(*Effect_OpenUrl)(nil),
+		(*Effect_Toast)(nil),
+		(*Effect_End)(nil),
+	}
+	file_parley_plugin_v1_plugin_proto_msgTypes[150].OneofWrappers = []any{
 		(*BlobPutRequest_Meta)(nil),
 		(*BlobPutRequest_Chunk)(nil),
 	}
-	file_parley_plugin_v1_plugin_proto_msgTypes[88].OneofWrappers = []any{
+	file_parley_plugin_v1_plugin_proto_msgTypes[154].OneofWrappers = []any{
 		(*BlobGetResponse_Meta)(nil),
 		(*BlobGetResponse_Chunk)(nil),
 	}
@@ -7819,10 +13789,10 @@ func file_parley_plugin_v1_plugin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_parley_plugin_v1_plugin_proto_rawDesc), len(file_parley_plugin_v1_plugin_proto_rawDesc)),
-			NumEnums:      7,
-			NumMessages:   93,
+			NumEnums:      12,
+			NumMessages:   159,
 			NumExtensions: 0,
-			NumServices:   2,
+			NumServices:   3,
 		},
 		GoTypes:           file_parley_plugin_v1_plugin_proto_goTypes,
 		DependencyIndexes: file_parley_plugin_v1_plugin_proto_depIdxs,

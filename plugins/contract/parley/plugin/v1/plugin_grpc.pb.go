@@ -7,7 +7,10 @@
 // The public contract between Parley and its plugins (DESIGN.md 7). A plugin
 // is a separate process: it prints the handshake line
 // `1|1|unix|PATH|grpc`, serves PluginService on that socket, and leaves when
-// its standard input ends or on SIGTERM. A channel needs PluginService only.
+// its standard input ends or on SIGTERM. A channel needs PluginService only; a
+// tool serves ToolService as well, on the same socket. What only minor 1 has is
+// marked "minor 1": the host sends none of it to a plugin of minor 0, and takes
+// none of it from one.
 //
 // Conventions: ids are UUIDs in text form; times are microseconds since the
 // Unix epoch, UTC, 0 = not known; durations are milliseconds; enums start
@@ -294,6 +297,284 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 			ClientStreams: true,
 		},
 	},
+	Metadata: "parley/plugin/v1/plugin.proto",
+}
+
+const (
+	ToolService_Start_FullMethodName = "/parley.plugin.v1.ToolService/Start"
+	ToolService_Get_FullMethodName   = "/parley.plugin.v1.ToolService/Get"
+	ToolService_End_FullMethodName   = "/parley.plugin.v1.ToolService/End"
+	ToolService_Panel_FullMethodName = "/parley.plugin.v1.ToolService/Panel"
+	ToolService_Act_FullMethodName   = "/parley.plugin.v1.ToolService/Act"
+)
+
+// ToolServiceClient is the client API for ToolService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// ToolService is served by a plugin whose DescribeResponse.tool is set (minor
+// 1), for tools that an agent and a customer use inside a conversation:
+// co-browse, remote assistance, forms. The host makes the id of a session before
+// Start, so that a lost answer can be asked for with Get. Start and End may come
+// again under the same id and then change nothing. Deadline of each call 15 s.
+// What happens at the tool between calls comes up as Event.tool.
+type ToolServiceClient interface {
+	// Begins a session.
+	Start(ctx context.Context, in *ToolStartRequest, opts ...grpc.CallOption) (*ToolStartResponse, error)
+	// How a session is now.
+	Get(ctx context.Context, in *ToolGetRequest, opts ...grpc.CallOption) (*ToolGetResponse, error)
+	// Ends a session. A session that has ended, or that is not known, is no error.
+	End(ctx context.Context, in *ToolEndRequest, opts ...grpc.CallOption) (*ToolEndResponse, error)
+	// The panel of a session as one viewer sees it.
+	Panel(ctx context.Context, in *ToolPanelRequest, opts ...grpc.CallOption) (*ToolPanelResponse, error)
+	// Somebody used a panel: pressed a button, sent fields.
+	Act(ctx context.Context, in *ToolActRequest, opts ...grpc.CallOption) (*ToolActResponse, error)
+}
+
+type toolServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewToolServiceClient(cc grpc.ClientConnInterface) ToolServiceClient {
+	return &toolServiceClient{cc}
+}
+
+func (c *toolServiceClient) Start(ctx context.Context, in *ToolStartRequest, opts ...grpc.CallOption) (*ToolStartResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ToolStartResponse)
+	err := c.cc.Invoke(ctx, ToolService_Start_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *toolServiceClient) Get(ctx context.Context, in *ToolGetRequest, opts ...grpc.CallOption) (*ToolGetResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ToolGetResponse)
+	err := c.cc.Invoke(ctx, ToolService_Get_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *toolServiceClient) End(ctx context.Context, in *ToolEndRequest, opts ...grpc.CallOption) (*ToolEndResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ToolEndResponse)
+	err := c.cc.Invoke(ctx, ToolService_End_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *toolServiceClient) Panel(ctx context.Context, in *ToolPanelRequest, opts ...grpc.CallOption) (*ToolPanelResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ToolPanelResponse)
+	err := c.cc.Invoke(ctx, ToolService_Panel_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *toolServiceClient) Act(ctx context.Context, in *ToolActRequest, opts ...grpc.CallOption) (*ToolActResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ToolActResponse)
+	err := c.cc.Invoke(ctx, ToolService_Act_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ToolServiceServer is the server API for ToolService service.
+// All implementations must embed UnimplementedToolServiceServer
+// for forward compatibility.
+//
+// ToolService is served by a plugin whose DescribeResponse.tool is set (minor
+// 1), for tools that an agent and a customer use inside a conversation:
+// co-browse, remote assistance, forms. The host makes the id of a session before
+// Start, so that a lost answer can be asked for with Get. Start and End may come
+// again under the same id and then change nothing. Deadline of each call 15 s.
+// What happens at the tool between calls comes up as Event.tool.
+type ToolServiceServer interface {
+	// Begins a session.
+	Start(context.Context, *ToolStartRequest) (*ToolStartResponse, error)
+	// How a session is now.
+	Get(context.Context, *ToolGetRequest) (*ToolGetResponse, error)
+	// Ends a session. A session that has ended, or that is not known, is no error.
+	End(context.Context, *ToolEndRequest) (*ToolEndResponse, error)
+	// The panel of a session as one viewer sees it.
+	Panel(context.Context, *ToolPanelRequest) (*ToolPanelResponse, error)
+	// Somebody used a panel: pressed a button, sent fields.
+	Act(context.Context, *ToolActRequest) (*ToolActResponse, error)
+	mustEmbedUnimplementedToolServiceServer()
+}
+
+// UnimplementedToolServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedToolServiceServer struct{}
+
+func (UnimplementedToolServiceServer) Start(context.Context, *ToolStartRequest) (*ToolStartResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Start not implemented")
+}
+func (UnimplementedToolServiceServer) Get(context.Context, *ToolGetRequest) (*ToolGetResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Get not implemented")
+}
+func (UnimplementedToolServiceServer) End(context.Context, *ToolEndRequest) (*ToolEndResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method End not implemented")
+}
+func (UnimplementedToolServiceServer) Panel(context.Context, *ToolPanelRequest) (*ToolPanelResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Panel not implemented")
+}
+func (UnimplementedToolServiceServer) Act(context.Context, *ToolActRequest) (*ToolActResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Act not implemented")
+}
+func (UnimplementedToolServiceServer) mustEmbedUnimplementedToolServiceServer() {}
+func (UnimplementedToolServiceServer) testEmbeddedByValue()                     {}
+
+// UnsafeToolServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to ToolServiceServer will
+// result in compilation errors.
+type UnsafeToolServiceServer interface {
+	mustEmbedUnimplementedToolServiceServer()
+}
+
+func RegisterToolServiceServer(s grpc.ServiceRegistrar, srv ToolServiceServer) {
+	// If the following call panics, it indicates UnimplementedToolServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&ToolService_ServiceDesc, srv)
+}
+
+func _ToolService_Start_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ToolStartRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ToolServiceServer).Start(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ToolService_Start_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ToolServiceServer).Start(ctx, req.(*ToolStartRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ToolService_Get_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ToolGetRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ToolServiceServer).Get(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ToolService_Get_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ToolServiceServer).Get(ctx, req.(*ToolGetRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ToolService_End_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ToolEndRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ToolServiceServer).End(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ToolService_End_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ToolServiceServer).End(ctx, req.(*ToolEndRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ToolService_Panel_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ToolPanelRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ToolServiceServer).Panel(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ToolService_Panel_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ToolServiceServer).Panel(ctx, req.(*ToolPanelRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ToolService_Act_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ToolActRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ToolServiceServer).Act(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ToolService_Act_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ToolServiceServer).Act(ctx, req.(*ToolActRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// ToolService_ServiceDesc is the grpc.ServiceDesc for ToolService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var ToolService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "parley.plugin.v1.ToolService",
+	HandlerType: (*ToolServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Start",
+			Handler:    _ToolService_Start_Handler,
+		},
+		{
+			MethodName: "Get",
+			Handler:    _ToolService_Get_Handler,
+		},
+		{
+			MethodName: "End",
+			Handler:    _ToolService_End_Handler,
+		},
+		{
+			MethodName: "Panel",
+			Handler:    _ToolService_Panel_Handler,
+		},
+		{
+			MethodName: "Act",
+			Handler:    _ToolService_Act_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
 	Metadata: "parley/plugin/v1/plugin.proto",
 }
 
