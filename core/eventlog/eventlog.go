@@ -104,7 +104,9 @@ type ConversationRow struct {
 	Display   string    // the derived, displayed state (queued, offered, active, parked ...)
 	StartedAt time.Time // stays as it was first written: lists are ordered by it
 	EndedAt   time.Time // zero while open
-	State     []byte    // JSON of conversation.State
+	// Due is State's next deadline, for Overdue; zero: there is none. Only a Shared log keeps it.
+	Due   time.Time
+	State []byte // JSON of conversation.State
 	// Agents that take or took part. An agent once listed stays listed
 	// (Recent, history), even when a later write leaves it out (MergeAgents);
 	// Active tells whether the agent takes part in it now.

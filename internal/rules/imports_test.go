@@ -26,6 +26,7 @@ var house = []rule{
 	{"core/clock", nil, "knows the system's clock and nobody"},
 	{"core/timers", nil, "wakes by ids that it does not look into"},
 	{"core/order", nil, "knows authors by names that it does not look into"},
+	{"core/nodes", []string{"core/eventlog"}, "who else runs; what an owner does it does not know"},
 	{"core/bus", []string{"."}, "hints carry ids and numbers only"},
 	{"core/database", nil, "opens the tables beside the log; knows no statement"},
 	{"core/kv", []string{"core/database"}, "plugins' values, sealed by a vault that is handed in"},

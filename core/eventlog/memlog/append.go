@@ -68,7 +68,7 @@ func (l *Log) apply(b *eventlog.Batch, checked eventlog.Checked) {
 func (l *Log) applyRows(b *eventlog.Batch, done eventlog.Appended) {
 	for i := range b.Conversations {
 		r := copyRow(&b.Conversations[i])
-		r.StartedAt, r.EndedAt = utc(r.StartedAt), utc(r.EndedAt)
+		r.StartedAt, r.EndedAt, r.Due = utc(r.StartedAt), utc(r.EndedAt), utc(r.Due)
 		if old := l.conversations[r.ID]; old != nil {
 			r.Agents = eventlog.MergeAgents(old.Agents, r.Agents)
 			r.StartedAt = old.StartedAt

@@ -40,6 +40,7 @@ type Log struct {
 	outbox        []*eventlog.OutboxRow
 	commands      map[[16]byte]*eventlog.OutboxRow
 	leases        map[string]*lease
+	members       map[string]member
 	receipts      map[boundKey][]eventlog.EarlyReceipt
 	maxKey        int64
 	grown         chan struct{} // closed and replaced when events are added
@@ -49,7 +50,7 @@ type Log struct {
 	rewriting     sync.Mutex
 }
 
-var _ eventlog.Log = (*Log)(nil)
+var _ eventlog.Shared = (*Log)(nil)
 
 // New makes an empty log.
 func New() *Log {
@@ -61,6 +62,7 @@ func New() *Log {
 		agents:        map[eventlog.StreamID]eventlog.AgentRow{},
 		commands:      map[[16]byte]*eventlog.OutboxRow{},
 		leases:        map[string]*lease{},
+		members:       map[string]member{},
 		receipts:      map[boundKey][]eventlog.EarlyReceipt{},
 		grown:         make(chan struct{}),
 		failed:        make(chan struct{}),

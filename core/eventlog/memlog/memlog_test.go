@@ -19,3 +19,11 @@ func TestSuite(t *testing.T) {
 		return l
 	})
 }
+
+func TestShared(t *testing.T) {
+	eventlogtest.RunShared(t, func(t testing.TB) [2]eventlog.Shared {
+		l := memlog.New()
+		t.Cleanup(func() { _ = l.Close() })
+		return [2]eventlog.Shared{l, l}
+	})
+}

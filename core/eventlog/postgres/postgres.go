@@ -39,6 +39,8 @@ type Log struct {
 	w    *writer       // nil when read only
 	hint hints
 
+	member membership
+
 	rewriting sync.Mutex // one Rewrite at a time, so that they share one connection
 
 	stopping   chan struct{}   // closed by Close
@@ -53,7 +55,7 @@ type Log struct {
 	closeOnce sync.Once
 }
 
-var _ eventlog.Log = (*Log)(nil)
+var _ eventlog.Shared = (*Log)(nil)
 
 // Open connects, brings the tables up to date and starts the goroutines that
 // write; Close stops them. Errors: ErrServer, eventlog.ErrUnavailable, and
@@ -186,6 +188,9 @@ func (l *Log) Close() error {
 		}
 		l.stop()
 		l.done.Wait()
+		l.member.mu.Lock()
+		l.member.close()
+		l.member.mu.Unlock()
 		l.pool.Close()
 	})
 	return nil

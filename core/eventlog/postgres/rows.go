@@ -41,17 +41,17 @@ func timeOf(ns int64) time.Time {
 	return time.Unix(0, ns).UTC()
 }
 
-const conversationColumns = `c.id, c.seq, c.account, c.service, c.contact, c.key_id, c.phase, c.display, c.started_at, c.ended_at, c.state, c.agents`
+const conversationColumns = `c.id, c.seq, c.account, c.service, c.contact, c.key_id, c.phase, c.display, c.started_at, c.ended_at, c.due, c.state, c.agents`
 
 // conversationOf reads a row of the conversationColumns.
 func conversationOf(row pgx.Row) (r eventlog.ConversationRow, err error) {
 	var service, contact pgtype.UUID
-	var started, ended int64
+	var started, ended, due int64
 	var agents []byte
 	err = row.Scan((*[16]byte)(&r.ID), &r.Seq, (*[16]byte)(&r.Account), &service, &contact, &r.KeyID, &r.Phase, &r.Display,
-		&started, &ended, &r.State, &agents)
+		&started, &ended, &due, &r.State, &agents)
 	r.Service, r.Contact = service.Bytes, contact.Bytes
-	r.StartedAt, r.EndedAt, r.Agents = timeOf(started), timeOf(ended), agentsOf(agents)
+	r.StartedAt, r.EndedAt, r.Due, r.Agents = timeOf(started), timeOf(ended), timeOf(due), agentsOf(agents)
 	return r, err
 }
 
@@ -60,6 +60,7 @@ type conversationSet struct {
 	ids, accounts            [][16]byte
 	services, contacts       []pgtype.UUID
 	seqs, keys, starts, ends []int64
+	dues                     []int64
 	phases, displays         []string
 	states, agents           [][]byte
 }
@@ -69,17 +70,18 @@ func (s *conversationSet) add(r *eventlog.ConversationRow) {
 	s.services, s.contacts = append(s.services, idValue(r.Service)), append(s.contacts, idValue(r.Contact))
 	s.seqs, s.keys = append(s.seqs, int64(r.Seq)), append(s.keys, r.KeyID)
 	s.starts, s.ends = append(s.starts, timeValue(r.StartedAt)), append(s.ends, timeValue(r.EndedAt))
+	s.dues = append(s.dues, timeValue(r.Due))
 	s.phases, s.displays = append(s.phases, r.Phase), append(s.displays, r.Display)
 	s.states, s.agents = append(s.states, blob(r.State)), append(s.agents, agentsValue(r.Agents))
 }
 
 func (s *conversationSet) args() []any {
-	return []any{s.ids, s.seqs, s.accounts, s.services, s.contacts, s.keys, s.phases, s.displays, s.starts, s.ends, s.states, s.agents}
+	return []any{s.ids, s.seqs, s.accounts, s.services, s.contacts, s.keys, s.phases, s.displays, s.starts, s.ends, s.dues, s.states, s.agents}
 }
 
 const conversationArgs = `unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[], $7::text[], $8::text[],
-  $9::bigint[], $10::bigint[], $11::bytea[], $12::bytea[])
-  c (id, seq, account, service, contact, key_id, phase, display, started_at, ended_at, state, agents)`
+  $9::bigint[], $10::bigint[], $11::bigint[], $12::bytea[], $13::bytea[])
+  c (id, seq, account, service, contact, key_id, phase, display, started_at, ended_at, due, state, agents)`
 
 func (p *plan) writeConversations(q *pgx.Batch) {
 	var added, changed conversationSet
@@ -105,12 +107,12 @@ func (p *plan) writeConversations(q *pgx.Batch) {
 		}
 	}
 	if n := len(added.ids); n > 0 {
-		q.Queue(`INSERT INTO conversations (id, seq, account, service, contact, key_id, phase, display, started_at, ended_at, state, agents)
+		q.Queue(`INSERT INTO conversations (id, seq, account, service, contact, key_id, phase, display, started_at, ended_at, due, state, agents)
 SELECT * FROM `+conversationArgs+` ORDER BY id ON CONFLICT (id) DO NOTHING`, added.args()...).Exec(p.expect(n))
 	}
 	if n := len(changed.ids); n > 0 { // the rows were locked when they were read
 		q.Queue(`UPDATE conversations o SET seq = c.seq, account = c.account, service = c.service, contact = c.contact, key_id = c.key_id,
-  phase = c.phase, display = c.display, started_at = c.started_at, ended_at = c.ended_at, state = c.state, agents = c.agents
+  phase = c.phase, display = c.display, started_at = c.started_at, ended_at = c.ended_at, due = c.due, state = c.state, agents = c.agents
 FROM `+conversationArgs+` WHERE o.id = c.id`, changed.args()...).Exec(p.expect(n))
 	}
 	if len(agents) > 0 {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"sync"
 	"time"
@@ -23,39 +24,49 @@ const (
 
 // hints wake waiters. A lost hint costs a second, and a false one costs a query.
 type hints struct {
-	mu     sync.Mutex
-	next   chan struct{} // closed and replaced with each hint; nil when nobody waits
+	any    waker         // of waiters for what any node commits
+	others waker         // of those who follow what other nodes commit
+	self   string        // the payload of this log's own notifications
 	dirty  chan struct{} // holds a token when other nodes are to be told
 	listen sync.Once
 }
 
-func (h *hints) init() { h.dirty = make(chan struct{}, 1) }
+func (h *hints) init() {
+	h.dirty = make(chan struct{}, 1)
+	h.self = rand.Text()
+}
 
 // grown tells waiters here and on other nodes that the log has grown.
 func (h *hints) grown() {
-	h.wake()
+	h.any.wake()
 	select {
 	case h.dirty <- struct{}{}:
 	default: // a notification is due already
 	}
 }
 
-func (h *hints) wake() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.next != nil {
-		close(h.next)
-		h.next = nil
+// waker wakes everybody who waits at once. The zero value is ready.
+type waker struct {
+	mu   sync.Mutex
+	next chan struct{} // closed and replaced with each hint; nil when nobody waits
+}
+
+func (w *waker) wake() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.next != nil {
+		close(w.next)
+		w.next = nil
 	}
 }
 
-func (h *hints) wait() <-chan struct{} {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.next == nil {
-		h.next = make(chan struct{})
+func (w *waker) wait() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.next == nil {
+		w.next = make(chan struct{})
 	}
-	return h.next
+	return w.next
 }
 
 // notify tells other nodes, outside the commits: within a transaction a NOTIFY would make all
@@ -68,7 +79,7 @@ func (l *Log) notify() {
 			return
 		}
 		ctx, cancel := context.WithTimeout(l.background, l.o.Patience)
-		_, _ = l.pool.Exec(ctx, `SELECT pg_notify($1, '')`, channel) // only a hint: readers also look without it
+		_, _ = l.pool.Exec(ctx, `SELECT pg_notify($1, $2)`, channel, l.hint.self) // only a hint: readers also look without it
 		cancel()
 		t := time.NewTimer(tellEvery)
 		select {
@@ -105,10 +116,15 @@ func (l *Log) hear() error {
 	if _, err := conn.Exec(l.background, `LISTEN `+channel); err != nil {
 		return err
 	}
+	l.hint.others.wake() // what was notified before is not known
 	for {
-		l.hint.wake()
-		if _, err := conn.WaitForNotification(l.background); err != nil {
+		l.hint.any.wake()
+		n, err := conn.WaitForNotification(l.background)
+		if err != nil {
 			return err
+		}
+		if n.Payload != l.hint.self {
+			l.hint.others.wake()
 		}
 	}
 }
@@ -121,7 +137,7 @@ func (l *Log) Wait(ctx context.Context, after int64) error {
 	}
 	l.hint.listen.Do(func() { l.done.Go(l.follow) })
 	for {
-		next := l.hint.wait()
+		next := l.hint.any.wait()
 		there, early, err := l.beyond(ctx, after)
 		pause := lookEvery
 		switch {

@@ -1,0 +1,278 @@
+package nodes_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/eventlog/memlog"
+	"github.com/parley-gateway/parley/core/nodes"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// store is a log that can be out of reach.
+type store struct {
+	*memlog.Log
+	away atomic.Bool
+}
+
+var errAway = fmt.Errorf("away: %w", eventlog.ErrUnavailable)
+
+func (s *store) Beat(ctx context.Context, n eventlog.Node, ttl time.Duration) ([]eventlog.Node, error) {
+	if s.away.Load() {
+		return nil, errAway
+	}
+	return s.Log.Beat(ctx, n, ttl)
+}
+
+func (s *store) AcquireLease(ctx context.Context, name, node string, ttl time.Duration) (int64, bool, error) {
+	if s.away.Load() {
+		return 0, false, errAway
+	}
+	return s.Log.AcquireLease(ctx, name, node, ttl)
+}
+
+// keeper starts a node; stop ends it as a kill does, without leaving.
+func keeper(t *testing.T, s *store, name string) (k *nodes.Keeper, stop func()) {
+	t.Helper()
+	k, err := nodes.New(nodes.Options{Name: name, Log: s, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Join(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { k.Run(ctx) })
+	stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
+	t.Cleanup(stop)
+	return k, stop
+}
+
+func live(k *nodes.Keeper) string {
+	var names []string
+	for _, n := range k.Live() {
+		names = append(names, n.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+func want(t *testing.T, what, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: %q, want %q", what, got, want)
+	}
+}
+
+func TestNodesComeAndGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{Log: memlog.New()}
+		a, _ := keeper(t, s, "a")
+		changes, cancel := a.Changes()
+		defer cancel()
+		want(t, "alone", live(a), "a")
+		b, stopB := keeper(t, s, "b")
+		time.Sleep(3 * time.Second)
+		want(t, "a's view", live(a), "a b")
+		want(t, "b's view", live(b), "a b")
+		select {
+		case <-changes:
+		default:
+			t.Error("no change told")
+		}
+		for i := range 100 {
+			if x := [16]byte{15: byte(i)}; a.Owner(x) != b.Owner(x) || a.Owns(x) == b.Owns(x) {
+				t.Fatalf("owner of %d: %s and %s", i, a.Owner(x), b.Owner(x))
+			}
+		}
+		time.Sleep(20 * time.Second)
+		if a.Gone("b") || !a.Gone("c") {
+			t.Error("a thinks that b is gone, or that c is there")
+		}
+		stopB() // killed
+		time.Sleep(5 * time.Second)
+		want(t, "a's view, shortly after", live(a), "a b")
+		time.Sleep(10 * time.Second)
+		want(t, "a's view, later", live(a), "a")
+		if !a.Gone("b") {
+			t.Error("a does not know that b is gone")
+		}
+	})
+}
+
+func TestDrainingAndLeaving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{Log: memlog.New()}
+		a, _ := keeper(t, s, "a")
+		b, stopB := keeper(t, s, "b")
+		time.Sleep(15 * time.Second)
+		b.Drain()
+		time.Sleep(3 * time.Second)
+		for i := range 100 {
+			if x := [16]byte{15: byte(i)}; a.Owner(x) != "a" || b.Owner(x) != "a" {
+				t.Fatalf("owner of %d while b drains: %s and %s, want a", i, a.Owner(x), b.Owner(x))
+			}
+		}
+		want(t, "while b drains", live(a), "a b")
+		stopB()
+		if err := b.Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Second)
+		want(t, "after b has left", live(a), "a")
+	})
+}
+
+// After an outage of the database every heartbeat is old. Nobody is gone because of that.
+func TestOutageMakesNobodyGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{Log: memlog.New()}
+		a, _ := keeper(t, s, "a")
+		_, stopB := keeper(t, s, "b")
+		time.Sleep(20 * time.Second)
+		s.away.Store(true)
+		time.Sleep(time.Minute)
+		want(t, "during the outage", live(a), "a b")
+		stopB()
+		s.away.Store(false)
+		time.Sleep(5 * time.Second)
+		want(t, "shortly after the outage", live(a), "a b")
+		if a.Gone("b") {
+			t.Error("b is gone before it could come back")
+		}
+		time.Sleep(15 * time.Second)
+		want(t, "later", live(a), "a")
+	})
+}
+
+func TestSecondProcessOfAName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{Log: memlog.New()}
+		a, _ := keeper(t, s, "a")
+		second, err := nodes.New(nodes.Options{Name: "a", Log: s, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := second.Join(t.Context()); !errors.Is(err, eventlog.ErrNameTaken) || !strings.Contains(err.Error(), "PARLEY_NODE") {
+			t.Errorf("Join: %v, want ErrNameTaken and what to do", err)
+		}
+		// The first is away for long enough to lose its name to the second, and is told.
+		s.away.Store(true)
+		time.Sleep(time.Minute)
+		if _, err := s.Log.Beat(t.Context(), eventlog.Node{Name: "a", Instance: [16]byte{9}}, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		s.away.Store(false)
+		time.Sleep(3 * time.Second)
+		select {
+		case <-a.Taken():
+		default:
+			t.Error("the first process was not told that its name is taken")
+		}
+	})
+}
+
+// leases starts the leases of a node; stop ends them as a kill does.
+func leases(t *testing.T, s *store, k *nodes.Keeper, name string) (l *nodes.Leases, stop func()) {
+	l = nodes.NewLeases(nodes.LeaseOptions{Node: name, Log: s, Owns: k.Owns, Logger: slog.New(slog.DiscardHandler)})
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { l.Run(ctx) })
+	stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
+	t.Cleanup(stop)
+	return l, stop
+}
+
+// An account has one holder at a time: through a kill of the holder, an outage of the database, and
+// an orderly handing over.
+func TestLeasesHaveOneHolder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := &store{Log: memlog.New()}, &store{}
+		b.Log = a.Log
+		var account [16]byte
+		ka, stopKA := keeper(t, a, "a")
+		kb, _ := keeper(t, b, "b")
+		time.Sleep(3 * time.Second)
+		for !ka.Owns(account) {
+			account[15]++
+		}
+		la, stopA := leases(t, a, ka, "a")
+		lb, _ := leases(t, b, kb, "b")
+		la.Want(account)
+		lb.Want(account)
+		step := func(d time.Duration, ended func() bool) {
+			t.Helper()
+			for range d / (100 * time.Millisecond) {
+				time.Sleep(100 * time.Millisecond)
+				if la.Held(account) && lb.Held(account) {
+					t.Fatal("two nodes hold the account")
+				}
+				if ended() {
+					return
+				}
+			}
+			t.Errorf("after %v: a holds it: %v, b holds it: %v", d, la.Held(account), lb.Held(account))
+		}
+		step(5*time.Second, func() bool { return la.Held(account) })
+		select {
+		case <-la.Changes():
+		case <-time.After(2 * time.Second):
+			t.Error("no change told")
+		}
+		// a cannot reach the database: it gives the account up by itself before b can take it.
+		a.away.Store(true)
+		step(15*time.Second, func() bool { return !la.Held(account) })
+		if lb.Held(account) {
+			t.Error("b holds the account already")
+		}
+		step(30*time.Second, func() bool { return lb.Held(account) })
+		a.away.Store(false)
+		time.Sleep(30 * time.Second)
+		step(time.Second, func() bool { return lb.Held(account) }) // b keeps it although a is the preferred owner
+		// b gives it up in good order.
+		lb.Unwant(account)
+		step(5*time.Second, func() bool { return la.Held(account) })
+		lb.Want(account)
+		// a is killed.
+		stopA()
+		stopKA()
+		step(40*time.Second, func() bool { return lb.Held(account) })
+		if n := lb.Count(); n != 1 {
+			t.Errorf("b holds %d accounts, want 1", n)
+		}
+	})
+}
+
+func TestReleasedLeasesAreFreeAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{Log: memlog.New()}
+		ka, _ := keeper(t, s, "a")
+		la, stopA := leases(t, s, ka, "a")
+		account := [16]byte{1}
+		la.Want(account)
+		time.Sleep(time.Second)
+		if !la.Held(account) {
+			t.Fatal("not held")
+		}
+		stopA()
+		la.Release(t.Context())
+		if la.Held(account) {
+			t.Error("held after Release")
+		}
+		if _, held, err := s.AcquireLease(t.Context(), "account/01000000000000000000000000000000", "b", time.Minute); err != nil || !held {
+			t.Errorf("another node: held %v, %v", held, err)
+		}
+	})
+}
