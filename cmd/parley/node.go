@@ -23,6 +23,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/kv"
 	"github.com/parley-gateway/parley/core/pluginhost"
+	"github.com/parley-gateway/parley/core/project"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/core/sessions"
 	"github.com/parley-gateway/parley/core/vault"
@@ -52,6 +53,7 @@ type node struct {
 	grants *auth.Grants
 	host   *pluginhost.Host
 	stream *stream.Stream
+	views  *project.Follower
 	proxy  *proxy.Proxy
 	hooks  *hook.Handler
 	health *ops.Health
@@ -111,6 +113,13 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 		return n, err
 	}
 	n.background.Go(func() { n.blobs.Run(run) })
+	n.views, err = project.New(project.Options{
+		Node: cfg.Node, Log: n.stores.Log, Database: n.stores.Directory.Database(), Projections: projectionCatalogue(), Logger: logger, Now: n.clock.Now,
+	})
+	if err != nil {
+		return n, err
+	}
+	n.background.Go(func() { n.views.Run(run) })
 	n.bus = bus.NewLocal()
 	n.router, err = router.New(router.Options{
 		Node: cfg.Node, Log: n.stores.Log, Vault: n.stores.Vault, Directory: n.stores.Directory, Blobs: n.blobs, Bus: n.bus, Now: n.clock.Now, Logger: logger,
@@ -285,7 +294,7 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 		Log: n.logger, Registry: registry,
 	})
 	n.hooks = hook.New(hook.Options{Host: n.host, PublicURL: origins.Hooks, Log: n.logger, Registry: registry})
-	for _, c := range []prometheus.Collector{n.router.Collector(), n.host.Collector(), logCollector{n.stores.Log}, clockGauge(n.clock), damagedKeys(n.stores.Vault)} {
+	for _, c := range []prometheus.Collector{n.router.Collector(), n.host.Collector(), n.views.Collector(), logCollector{n.stores.Log}, clockGauge(n.clock), damagedKeys(n.stores.Vault)} {
 		if err := registry.Register(c); err != nil {
 			return fmt.Errorf("metrics: %w", err)
 		}
@@ -294,7 +303,7 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 	if !built {
 		n.logger.Warn("this binary was built without the desktop's pages; `make build` makes them")
 	}
-	n.ctl, err = control.Start(ctx, control.Options{RunDir: n.cfg.RunDir(), Directory: n.stores.Directory, Host: n.host, Webhooks: n.webhooks})
+	n.ctl, err = control.Start(ctx, control.Options{RunDir: n.cfg.RunDir(), Directory: n.stores.Directory, Host: n.host, Webhooks: n.webhooks, Projections: projections{n.views, n.stores.Directory.Database()}})
 	if err != nil { // checked before anybody is told that the gateway is ready
 		return err
 	}

@@ -44,10 +44,10 @@ func openSQLite(ctx context.Context, path string) (writer, reader *sql.DB, err e
 
 // sqliteDSN names the file with the settings that a connection must have: a flush at each commit,
 // deleted content overwritten, waiting for locks, and transactions that take the write lock when
-// they begin.
+// they begin. The log copies the write-ahead log back, so commits here need not.
 func sqliteDSN(path string) string {
 	q := url.Values{"_txlock": {"immediate"}}
-	for _, p := range []string{"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)", "temp_store(MEMORY)"} {
+	for _, p := range []string{"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)", "temp_store(MEMORY)", "wal_autocheckpoint(0)"} {
 		q.Add("_pragma", p)
 	}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()

@@ -288,6 +288,9 @@ type Log interface {
 	// Tail returns up to limit events (0 = all) with position > after in commit order. It stops
 	// before the oldest position that an append under way may still fill.
 	Tail(ctx context.Context, after int64, limit int) ([]Record, error)
+	// Position returns the largest committed position, 0 when there is no event. Tail may stop
+	// before it.
+	Position(ctx context.Context) (int64, error)
 	// Wait returns when an event with position > after is committed, or ctx ends. It may also
 	// return early, so callers then read with Tail.
 	Wait(ctx context.Context, after int64) error

@@ -33,10 +33,11 @@ type Webhook struct {
 
 // Options name what the control socket gives access to.
 type Options struct {
-	RunDir    string // where the socket is made; must exist
-	Directory *directory.Directory
-	Host      Host
-	Webhooks  func() []Webhook // of enabled accounts whose plugin takes webhooks
+	RunDir      string // where the socket is made; must exist
+	Directory   *directory.Directory
+	Host        Host
+	Webhooks    func() []Webhook // of enabled accounts whose plugin takes webhooks
+	Projections Projections
 }
 
 // Server answers requests on the control socket until Close.
@@ -89,6 +90,7 @@ func (o Options) handler() http.Handler {
 		}
 		respond(w, o.Host.LoadOrUpgrade(r.Context(), pluginhost.Spec{Dir: dir}), nil)
 	})
+	o.projections(mux)
 	mux.HandleFunc("POST /apply", carryOut[Apply](o.Directory, 32<<20))
 	mux.HandleFunc("POST /user", carryOut[User](o.Directory, 1<<20))
 	mux.HandleFunc("POST /log-read", carryOut[LogRead](o.Directory, 1<<10))

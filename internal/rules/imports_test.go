@@ -42,12 +42,13 @@ var house = []rule{
 	{"core/ingest", []string{"core/conversation", "core/directory", "core/eventlog", "core/messages", "core/outbox", "core/plugin", "core/vault"}, "takes in what plugins say; asks the router by an interface of its own"},
 	{"core/agents", []string{"core/acd", "core/bus", "core/conversation", "core/eventlog"}, "keeps streams and lets acd decide; is told nothing of conversations but their events"},
 	{"core/dispatch", []string{"core/acd", "core/conversation", "core/directory", "core/eventlog"}, "asks acd and tells who keeps conversations, whom it does not know"},
+	{"core/project", []string{".", "core/conversation", "core/database", "core/eventlog"}, "follows the log into tables; who reads them it does not know"},
 	{"core/router", []string{".", "core/acd", "core/agents", "core/blob", "core/bus", "core/conversation", "core/directory", "core/dispatch", "core/eventlog", "core/ingest", "core/messages", "core/order", "core/outbox", "core/plugin", "core/readers", "core/timers", "core/vault"}, "carries out what conversation and acd decide; who runs plugins it does not know"},
 
 	{"gateway", []string{"config", "core", "gateway", "plugins/contract/identity", "internal/wsframe"}, "identity is the header that plugins behind the proxy check; wsframe checks and writes its sockets' frames"},
 	{"gateway/api", []string{"core", "gateway/auth", "gateway/limit"}, "answers requests; the stream beside it is handed in"},
 	{"gateway/stream", []string{".", "core", "gateway/api", "gateway/auth", "gateway/limit", "gateway/ops", "internal/wsframe"}, "shows and checks as the API does, never the other way round"},
-	{"gateway/control", []string{"core/audit", "core/directory", "core/pluginhost"}, "a door for this machine's commands; what it opens is handed in"},
+	{"gateway/control", []string{"core/audit", "core/directory", "core/pluginhost", "core/project"}, "a door for this machine's commands; what it opens is handed in"},
 	{"gateway/desktop", nil, "the embedded build"},
 
 	{"plugins/contract", []string{"."}, "the public contract stands alone"},

@@ -70,6 +70,9 @@ func tailAndWait(t *testing.T, l eventlog.Log) {
 			t.Errorf("Wait for what is there: %v", err)
 		}
 	}
+	if pos, err := l.Position(t.Context()); err != nil || pos != seen[0][writers*each-1].Pos {
+		t.Errorf("Position: %d, %v, want that of the last event, %d", pos, err, seen[0][writers*each-1].Pos)
+	}
 	if recs, err := l.Tail(t.Context(), 0, 0); err != nil || len(recs) != writers*each {
 		t.Errorf("Tail without limit: %d events, %v, want %d", len(recs), err, writers*each)
 	}

@@ -104,6 +104,15 @@ func (l *Log) Tail(ctx context.Context, after int64, limit int) ([]eventlog.Reco
 	return out, nil
 }
 
+// Position implements eventlog.Log.
+func (l *Log) Position(ctx context.Context) (int64, error) {
+	if err := l.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer l.mu.Unlock()
+	return int64(len(l.events)), nil
+}
+
 // Wait implements eventlog.Log.
 func (l *Log) Wait(ctx context.Context, after int64) error {
 	for {

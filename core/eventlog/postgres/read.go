@@ -172,6 +172,15 @@ func (l *Log) Tail(ctx context.Context, after int64, limit int) ([]eventlog.Reco
 	return out, nil
 }
 
+// Position implements eventlog.Log.
+func (l *Log) Position(ctx context.Context) (int64, error) {
+	pos, err := one(ctx, l, scalar[int64], `SELECT coalesce(max(pos), 0) FROM events`)
+	if err != nil {
+		return 0, fmt.Errorf("last position: %w", err)
+	}
+	return pos, nil
+}
+
 // Agents implements eventlog.Log.
 func (l *Log) Agents(ctx context.Context) ([]eventlog.AgentRow, error) {
 	out, err := list(ctx, l, func(row pgx.Row) (r eventlog.AgentRow, err error) {

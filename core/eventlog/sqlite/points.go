@@ -171,8 +171,8 @@ func (l *Log) MaxKeyID(ctx context.Context) (int64, error) {
 	return id, nil
 }
 
-// position is the last committed position, 0 when there is none.
-func (l *Log) position(ctx context.Context) (int64, error) {
+// Position implements eventlog.Log.
+func (l *Log) Position(ctx context.Context) (int64, error) {
 	pos, err := point(ctx, l, numberOf, func(k *pointConn) (columns, error) { return k.position.row() })
 	if err != nil {
 		return 0, fmt.Errorf("last position: %w", err)

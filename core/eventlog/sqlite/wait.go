@@ -55,7 +55,7 @@ func (l *Log) waitByLooking(ctx context.Context, after int64) error {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	for {
-		pos, err := l.position(ctx)
+		pos, err := l.Position(ctx)
 		if err != nil || pos > after {
 			return err
 		}

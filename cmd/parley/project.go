@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/parley-gateway/parley/config"
+	"github.com/parley-gateway/parley/core/database"
+	"github.com/parley-gateway/parley/core/project"
+	"github.com/parley-gateway/parley/core/project/intervals"
+	"github.com/parley-gateway/parley/gateway/control"
+	"github.com/parley-gateway/parley/internal/stores"
+)
+
+// projectionCatalogue names the projections of this build.
+func projectionCatalogue() []project.Projection {
+	return []project.Projection{intervals.Projection()}
+}
+
+// projections is control.Projections over open stores.
+type projections struct {
+	follower *project.Follower
+	db       *database.DB
+}
+
+func (p projections) ProjectionStatus(ctx context.Context) ([]project.Status, error) {
+	return p.follower.Status(ctx)
+}
+
+func (p projections) RebuildProjection(ctx context.Context, name string) error {
+	return p.follower.Rebuild(ctx, name)
+}
+
+func (p projections) Intervals(ctx context.Context, from, until time.Time) ([]intervals.Interval, error) {
+	all, err := p.follower.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range all {
+		if s.Name == intervals.Name && s.Version == 0 {
+			return nil, errors.New("the projection has not been made yet: a running gateway makes it")
+		}
+	}
+	return intervals.Between(ctx, p.db, from, until)
+}
+
+// withProjections calls do with the projections of the running gateway, or with the stores' own if no
+// gateway is running.
+func withProjections(ctx context.Context, cfg config.Config, do func(control.Projections) error) error {
+	err := do(control.Client{RunDir: cfg.RunDir()})
+	if !errors.Is(err, control.ErrNotRunning) {
+		return err
+	}
+	s, err := stores.Open(ctx, cfg, nil, discard())
+	if err != nil {
+		return err
+	}
+	f, err := project.New(project.Options{Node: cfg.Node, Log: s.Log, Database: s.Directory.Database(), Projections: projectionCatalogue()})
+	if err == nil {
+		err = do(projections{f, s.Directory.Database()})
+	}
+	return errors.Join(err, s.Close())
+}
+
+type projectCmd struct {
+	Status  projectStatusCmd  `cmd:"" help:"Show how far each projection is."`
+	Rebuild projectRebuildCmd `cmd:"" help:"Drop a projection's tables and make them anew from the log."`
+	Show    projectShowCmd    `cmd:"" help:"Print what services had in each quarter of an hour, as JSON lines."`
+}
+
+type projectStatusCmd struct {
+	configFlags
+	JSON bool `help:"As JSON."`
+}
+
+func (c *projectStatusCmd) Run(a *app) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	var all []project.Status
+	err = withProjections(a.ctx, cfg, func(p control.Projections) (err error) {
+		all, err = p.ProjectionStatus(a.ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(a.stdout).Encode(all)
+	}
+	tw := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
+	_, _ = fmt.Fprintln(tw, "PROJECTION\tVERSION\tPOSITION\tBEHIND\tLAG\tPROBLEM") // Flush returns the error
+	for _, s := range all {
+		lag := time.Duration(0)
+		if !s.Oldest.IsZero() {
+			lag = max(0, time.Since(s.Oldest)).Round(time.Second)
+		}
+		_, _ = fmt.Fprintf(tw, "%s\t%d\t%d\t%d\t%s\t%s\n", s.Name, s.Version, s.Position, s.Behind, lag, s.Problem)
+	}
+	return tw.Flush()
+}
+
+type projectRebuildCmd struct {
+	configFlags
+	Name string `arg:"" help:"The projection's name, as status prints it."`
+}
+
+func (c *projectRebuildCmd) Run(a *app) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	err = withProjections(a.ctx, cfg, func(p control.Projections) error { return p.RebuildProjection(a.ctx, c.Name) })
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s is made anew; a running gateway fills it, and `parley project status` tells how far it is\n", c.Name)
+	return err
+}
+
+type projectShowCmd struct {
+	configFlags
+	Name string        `arg:"" enum:"intervals" help:"intervals: counts by service and quarter of an hour."`
+	Last time.Duration `default:"24h" help:"How far back."`
+}
+
+func (c *projectShowCmd) Run(a *app) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	if c.Last <= 0 {
+		return usageError{errors.New("--last: must be above zero")}
+	}
+	var all []intervals.Interval
+	now := time.Now()
+	err = withProjections(a.ctx, cfg, func(p control.Projections) (err error) {
+		all, err = p.Intervals(a.ctx, now.Add(-c.Last), now.Add(intervals.Length))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	enc := json.NewEncoder(a.stdout)
+	for _, i := range all {
+		if err := enc.Encode(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
