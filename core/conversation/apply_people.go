@@ -11,6 +11,7 @@ func (s *State) applyPeople(head Head, at time.Time) bool {
 			if s.AttendedAt.IsZero() {
 				s.AttendedAt = at
 			}
+			s.handTools(Author{})
 		}
 		if h.Who.Kind == Bot && !s.ActivityAt.IsZero() { // the customer has written already
 			s.askBot(at)
@@ -50,6 +51,9 @@ func (s *State) applyLeft(who Author) {
 	}
 	if who.Kind == Bot {
 		s.BotAsked = time.Time{}
+	}
+	if who.Kind == Agent {
+		s.handTools(who)
 	}
 	// The customer's inactivity clock runs only while an agent has joined.
 	if !s.agentJoined() {

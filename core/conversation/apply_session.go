@@ -30,6 +30,11 @@ func (s *State) applySession(head Head, at time.Time) bool {
 		if x := s.Session(h.Session); x != nil {
 			x.Revision = h.Revision
 		}
+	case *SessionCustomerPanel:
+		if x := s.Session(h.Session); x != nil {
+			x.CustomerRevision = h.Revision
+		}
+	case *SessionNoted, *SessionDigits, *SessionRecorded, *SessionCommand, *SessionCommandFailed:
 	default:
 		return false
 	}
@@ -70,5 +75,23 @@ func (s *State) applySessionEnded(h *SessionEnded, at time.Time) {
 	}
 	if s.Sessions = slices.Delete(s.Sessions, i, i+1); len(s.Sessions) == 0 {
 		s.Sessions = nil // nil and not empty, so that the state equals one decoded from JSON
+	}
+}
+
+// handTools gives an agent's tools to the agent who has taken part longest of those who are left. When
+// nobody is left they wait for the next agent who joins (M8).
+func (s *State) handTools(from Author) {
+	var next Author
+	var since time.Time
+	for i := range s.Participants {
+		p := &s.Participants[i]
+		if p.State == Joined && p.Who.Kind == Agent && (next.Kind == "" || p.JoinedAt.Before(since)) {
+			next, since = p.Who, p.JoinedAt
+		}
+	}
+	for i := range s.Sessions {
+		if x := &s.Sessions[i]; x.Kind == SessionTool && x.For == from {
+			x.For = next
+		}
 	}
 }

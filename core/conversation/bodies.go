@@ -82,3 +82,13 @@ type PanelBody struct {
 type WrapupBody struct {
 	Notes string `json:"notes,omitempty"`
 }
+
+// DigitsBody is what a party of a call has pressed, of 0-9 * # A-D.
+type DigitsBody struct {
+	Digits string `json:"digits"`
+}
+
+// RecordingBody is the file of a recording.
+type RecordingBody struct {
+	File File `json:"file"`
+}

@@ -279,13 +279,17 @@ type EndSession struct {
 // LoseSessions ends all sessions that a process held which is gone: of one plugin
 // instance, or, with no instance named, of a whole node. Others go on, and so does the
 // conversation.
-type LoseSessions struct{ Pin Pin }
+type LoseSessions struct {
+	Pin     Pin
+	Session SessionID // only this one; zero: all that Pin holds
+}
 
 // SetLeg tells how a leg of a call is now. News that are older than what is known of
-// the leg are no event and no error.
+// the leg are no event and no error. Body: NameBody, the name of the leg's party; nil: not known.
 type SetLeg struct {
 	Session SessionID
 	Leg     Leg
+	Body    json.RawMessage
 }
 
 // ShowPanel gives a tool's panel a new revision; an older one is no event. Body: PanelBody.

@@ -15,6 +15,7 @@ const (
 	dueParkedEnd
 	dueWrapup
 	dueBot
+	dueSession
 )
 
 // due is one deadline: its rule, and the request or agent that it concerns.
@@ -23,6 +24,7 @@ type due struct {
 	kind    dueKind
 	request RequestID // for dueOffer and dueOwner
 	agent   AgentID   // for dueWrapup
+	session SessionID // for dueSession
 }
 
 // NextDeadline is when Tick next has something to do; false: there is no deadline. The time may lie
@@ -42,6 +44,11 @@ func (s *State) nextDue() due {
 	}
 	if s.Phase == PhaseOpen {
 		s.dueRequests(note)
+		for i := range s.Sessions {
+			if at := s.Sessions[i].requestExpires(); !at.IsZero() {
+				note(due{at: at, kind: dueSession, session: s.Sessions[i].ID})
+			}
+		}
 		if !s.CallActive() { // during a call the customer is active, even if nothing is written
 			if !s.AttendedAt.IsZero() {
 				s.dueIdle(note)

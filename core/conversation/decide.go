@@ -22,6 +22,9 @@ func Decide(s *State, cmd Command, now time.Time) ([]Event, error) {
 	if c, ok := cmd.(Start); ok {
 		return decideStart(s, &c, now)
 	}
+	if c, ok := cmd.(Several); ok {
+		return decideSeveral(s, c, now)
+	}
 	if s.Phase == "" {
 		return nil, ErrNotStarted
 	}
@@ -41,6 +44,24 @@ func Decide(s *State, cmd Command, now time.Time) ([]Event, error) {
 		return nil, err
 	}
 	return d.events, d.err
+}
+
+// decideSeveral decides commands one after the other.
+func decideSeveral(s *State, cmds Several, now time.Time) (events []Event, err error) {
+	s = s.Clone()
+	for _, cmd := range cmds {
+		next, err := Decide(s, cmd, now)
+		if err != nil {
+			return nil, err
+		}
+		for i := range next {
+			if err := s.Apply(next[i]); err != nil {
+				return nil, err
+			}
+		}
+		events = append(events, next...)
+	}
+	return events, nil
 }
 
 // decision is the working memory of one Decide. Rules emit events into a copy of the state, so that
@@ -78,6 +99,10 @@ func (d *decision) run(cmd Command) error {
 		return d.requeue(c)
 	case LoseSessions:
 		return d.loseSessions(c)
+	case AddRecording:
+		return d.addRecording(c)
+	case FailCallCommand:
+		return d.failCallCommand(c)
 	}
 	if d.s.Phase != PhaseOpen {
 		return d.s.endedFor(authorOf(cmd))
@@ -138,6 +163,14 @@ func (d *decision) session(cmd Command) error {
 		return d.setLeg(c)
 	case ShowPanel:
 		return d.showPanel(c)
+	case ShowCustomerPanel:
+		return d.showCustomerPanel(c)
+	case NoteSession:
+		return d.noteSession(c)
+	case HearDigits:
+		return d.hearDigits(c)
+	case CommandCall:
+		return d.commandCall(c)
 	}
 	return fmt.Errorf("%w: unknown command %T", ErrInvalid, cmd)
 }
@@ -157,6 +190,8 @@ func authorOf(cmd Command) (a AgentID) {
 	case RequestSession:
 		return c.By.Agent
 	case EndSession:
+		return c.By.Agent
+	case CommandCall:
 		return c.By.Agent
 	case Supervise:
 		return c.Agent

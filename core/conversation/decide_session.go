@@ -119,7 +119,7 @@ func (d *decision) loseSessions(c LoseSessions) error {
 		return fmt.Errorf("%w: sessions lost with no process", ErrInvalid)
 	}
 	d.endSessions(Author{Kind: System}, CauseLost, func(x *Session) bool {
-		return (c.Pin.Node == "" || x.Pin.Node == c.Pin.Node) && (c.Pin.Instance == "" || x.Pin.Instance == c.Pin.Instance)
+		return (c.Session.IsZero() || c.Session == x.ID) && (c.Pin.Node == "" || x.Pin.Node == c.Pin.Node) && (c.Pin.Instance == "" || x.Pin.Instance == c.Pin.Instance)
 	})
 	return nil
 }
@@ -149,7 +149,7 @@ func (d *decision) setLeg(c SetLeg) error {
 	case *old == leg || old.State == LegEnded || leg.State.rank() < old.State.rank():
 		return nil // a repeat, or a state that has been passed already
 	}
-	d.emit(&SessionLeg{Session: c.Session, Leg: leg}, nil)
+	d.emit(&SessionLeg{Session: c.Session, Leg: leg}, c.Body)
 	return nil
 }
 
@@ -164,5 +164,33 @@ func (d *decision) showPanel(c ShowPanel) error {
 		return nil
 	}
 	d.emit(&SessionPanel{Session: c.Session, Revision: c.Revision}, c.Body)
+	return nil
+}
+
+func (d *decision) showCustomerPanel(c ShowCustomerPanel) error {
+	x := d.s.Session(c.Session)
+	switch {
+	case x == nil:
+		return ErrNoSuchSession
+	case x.Kind != SessionTool || c.Body == nil:
+		return fmt.Errorf("%w: panel of no tool, or without a body", ErrInvalid)
+	case x.Circle != AudienceCustomer:
+		return fmt.Errorf("%w: panel for a customer who does not know of the session", ErrInvalid)
+	case c.Revision <= x.CustomerRevision:
+		return nil
+	}
+	d.emit(&SessionCustomerPanel{Session: c.Session, Revision: c.Revision}, c.Body)
+	return nil
+}
+
+func (d *decision) noteSession(c NoteSession) error {
+	x := d.s.Session(c.Session)
+	switch {
+	case x == nil:
+		return ErrNoSuchSession
+	case c.Body == nil:
+		return fmt.Errorf("%w: note without a body", ErrInvalid)
+	}
+	d.emit(&SessionNoted{Session: c.Session, Circle: x.Circle}, c.Body)
 	return nil
 }

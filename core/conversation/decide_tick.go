@@ -36,6 +36,8 @@ func (d *decision) carryOut(due due, c Tick) {
 		d.setAside(d.owner(), CauseIdle)
 	case dueBot:
 		d.err = d.handOver(d.s.bot().Who, CauseExpired, c.Request)
+	case dueSession:
+		d.sessionOver(d.s.Session(due.session), Author{Kind: System}, CauseFailed, CodeNoAnswer)
 	case dueWrapup:
 		d.endWrapup(due.agent, "", CauseExpired, nil)
 	}

@@ -226,7 +226,7 @@ func drawCommand(t *rapid.T, r *run) conversation.Command {
 func drawSession(t *rapid.T) conversation.Command {
 	id := session(byte(rapid.IntRange(1, 3).Draw(t, "session")))
 	pin := rapid.SampledFrom([]conversation.Pin{{}, here, {Node: "a"}, {Node: "b", Instance: "voice-2"}}).Draw(t, "pin")
-	switch rapid.IntRange(0, 7).Draw(t, "session's command") {
+	switch rapid.IntRange(0, 11).Draw(t, "session's command") {
 	case 0, 1:
 		return conversation.RequestSession{
 			Session: id, Kind: rapid.SampledFrom([]conversation.SessionKind{"call", "tool", "x"}).Draw(t, "kind"), Plugin: "p",
@@ -239,9 +239,24 @@ func drawSession(t *rapid.T) conversation.Command {
 	case 4:
 		return conversation.EndSession{Session: id, By: drawAuthor(t), Cause: drawCause(t)}
 	case 5:
-		return conversation.LoseSessions{Pin: pin}
+		return conversation.LoseSessions{Pin: pin, Session: rapid.SampledFrom([]conversation.SessionID{{}, id}).Draw(t, "lost")}
 	case 6:
 		return conversation.ShowPanel{Session: id, Revision: uint64(rapid.IntRange(0, 3).Draw(t, "revision")), Body: json.RawMessage(`{}`)}
+	}
+	switch rapid.IntRange(0, 5).Draw(t, "session's news") {
+	case 0:
+		return conversation.ShowCustomerPanel{Session: id, Revision: uint64(rapid.IntRange(0, 3).Draw(t, "revision")), Body: json.RawMessage(`{}`)}
+	case 1:
+		return conversation.NoteSession{Session: id, Body: json.RawMessage(`{}`)}
+	case 2:
+		return conversation.HearDigits{Session: id}
+	case 3:
+		return conversation.CommandCall{Session: id, Command: conversation.MessageID{1}, What: "hold", By: drawAuthor(t)}
+	case 4:
+		return conversation.Several{
+			conversation.RequestSession{Session: id, Kind: "call", Plugin: "p", By: customer, Audience: conversation.AudienceCustomer},
+			conversation.ChangeSession{Session: id, State: "waiting", Pin: pin},
+		}
 	}
 	return conversation.SetLeg{Session: id, Leg: conversation.Leg{
 		ID: leg(byte(rapid.IntRange(0, 2).Draw(t, "leg"))), Party: customer, Kind: conversation.LegSIP,

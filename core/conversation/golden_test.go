@@ -140,7 +140,8 @@ func checkBody(t *testing.T, g golden) {
 		TypeStarted: &StartedBody{}, TypeAssigned: &AssignedBody{}, TypeEndpointAdded: &EndpointBody{},
 		TypeCustomerUpdated: &CustomerBody{}, TypePageVisited: &PageBody{}, TypeMessage: &MessageBody{},
 		TypeMessageStatus: &StatusBody{}, TypeParticipantJoined: &NameBody{}, TypeInactivityWarned: &NoticeBody{},
-		TypeWrapupEnded: &WrapupBody{}, TypeSessionPanel: &PanelBody{}, TypeSupervisorJoined: &NameBody{}, TypeNote: &MessageBody{}, TypeConsentChanged: &ConsentBody{},
+		TypeWrapupEnded: &WrapupBody{}, TypeSessionPanel: &PanelBody{}, TypeSessionLeg: &NameBody{}, TypeSessionCustomerPanel: &PanelBody{}, TypeSessionNoted: &NoticeBody{},
+		TypeSessionDigits: &DigitsBody{}, TypeSessionRecorded: &RecordingBody{}, TypeSupervisorJoined: &NameBody{}, TypeNote: &MessageBody{}, TypeConsentChanged: &ConsentBody{},
 	}
 	shape, ok := shapes[g.Type]
 	if ok != (g.Body != nil) {
@@ -240,7 +241,7 @@ func story() []Event {
 		{Head: &SessionChanged{Session: session(1), State: SessionStateActive, Pin: here, Circle: AudienceCustomer}},
 		{Head: &SessionLeg{Session: session(1), Leg: Leg{
 			ID: leg(1), Party: customer, Kind: LegSIP, State: LegEnded, Audio: true, Video: true, Muted: true, Cause: CauseFailed, Code: "486",
-		}}},
+		}}, Body: body(`{"name":"Cara Fox"}`)},
 		{Head: &SessionPanel{Session: session(1), Revision: 3}, Body: body(`{"blocks":[{"type":"text","text":"Waiting"}]}`)},
 		{Head: &SessionEnded{Session: session(2), Kind: SessionTool, By: Author{Kind: System}, Cause: CauseLost, Code: "gone", Circle: AudienceAgent}},
 		{Head: &SupervisorJoined{Agent: agent(3), Mode: ModeCoach, Circle: AudienceAgent}, Body: body(`{"name":"Sue"}`)},
@@ -248,5 +249,12 @@ func story() []Event {
 			ID: message(2), Author: Author{Kind: Supervisor, Agent: agent(3)}, ClientID: "c-2", Kinds: []PartKind{PartText, PartFile}, Blobs: []BlobID{{0xb0, 15: 2}},
 		}, Body: body(`{"parts":[{"kind":"text","text":"Offer her the discount"}],"name":"Sue"}`)},
 		{Head: &SupervisorLeft{Agent: agent(4), Mode: ModeMonitor, Cause: CauseSupervisor, Circle: AudienceSupervisor}},
+		{Head: &SessionCustomerPanel{Session: session(1), Revision: 2}, Body: body(`{"blocks":[{"type":"button","id":"accept"}]}`)},
+		{Head: &SessionNoted{Session: session(1), Circle: AudienceCustomer}, Body: body(`{"text":"The customer shares a page."}`)},
+		{Head: &SessionDigits{Session: session(1), Leg: leg(1), Play: message(3), Cancelled: true}, Body: body(`{"digits":"12#"}`)},
+		{Head: &SessionRecorded{Session: session(1), Blob: BlobID{0xb0, 15: 3}, Begun: t0, Duration: 61_000},
+			Body: body(`{"file":{"blob":"b0000000-0000-0000-0000-000000000003","name":"call.wav","mime":"audio/wav","size":2000}}`)},
+		{Head: &SessionCommand{Session: session(1), Command: message(4), What: "hold", Leg: leg(1), By: agentAuthor(1)}},
+		{Head: &SessionCommandFailed{Session: session(1), Command: message(4), What: "hold", Kind: "temporary", Code: "488"}},
 	}
 }

@@ -2,6 +2,7 @@ package conversation_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -134,7 +135,8 @@ func (r *run) check(t *rapid.T) {
 			t.Fatalf("parked, and yet people talk: %s", row(s))
 		}
 		owes := !s.BotAsked.IsZero() && s.Rules.BotSilence >= 0 && !s.Service.IsZero()
-		if _, ok := s.NextDeadline(); idle && wrapup == 0 && !s.CallActive() && ok != (s.Rules.ParkedEnd >= 0 || owes) {
+		requested := slices.ContainsFunc(s.Sessions, func(x conversation.Session) bool { return x.State == conversation.SessionStateRequested })
+		if _, ok := s.NextDeadline(); idle && wrapup == 0 && !requested && !s.CallActive() && ok != (s.Rules.ParkedEnd >= 0 || owes) {
 			t.Fatalf("nobody attends, and an end to it: %t, with a rule of %d ms: %s", ok, s.Rules.ParkedEnd, row(s))
 		}
 	case conversation.PhaseEnded, conversation.PhaseConcluded:

@@ -51,11 +51,13 @@ type Session struct {
 	State       SessionState `json:"state"`
 	Circle      Audience     `json:"audience"`     // the widest audience that learns of the session
 	By          Author       `json:"by"`           // who asked for the session
-	For         Author       `json:"for,omitzero"` // who takes part with the customer; zero: whoever has joined
+	For         Author       `json:"for,omitzero"` // who takes part with the customer; zero: the next agent who joins
 	RequestedAt time.Time    `json:"requested_at"`
 	ActiveAt    time.Time    `json:"active_at,omitzero"`
 	Revision    uint64       `json:"revision,omitempty"` // revision of a tool's panel; 0: the tool has shown none
-	Legs        []Leg        `json:"legs,omitempty"`     // legs of a call, ended ones included
+	// CustomerRevision is the revision of the panel that a tool shows the customer; 0: it has shown none.
+	CustomerRevision uint64 `json:"customer_revision,omitempty"`
+	Legs             []Leg  `json:"legs,omitempty"` // legs of a call, ended ones included
 }
 
 // LegKind tells how a party of a call is reached.

@@ -80,7 +80,8 @@ func TestSessionRefusals(t *testing.T) {
 func TestActiveCallHoldsTheClocks(t *testing.T) {
 	t.Run("inactivity", func(t *testing.T) {
 		c := webActive(t).after(5*minute).gives(Tick{}, TypeInactivityWarned)
-		c.gives(call(1, customer), TypeSessionRequested).deadline(10 * minute) // it only rings
+		c.gives(call(1, customer), TypeSessionRequested).deadline(6 * minute)                                             // by then the plugin must have answered
+		c.gives(ChangeSession{Session: session(1), State: SessionStateWaiting}, TypeSessionChanged).deadline(10 * minute) // it only rings
 		c.gives(ChangeSession{Session: session(1), State: SessionStateActive}, TypeInactivityOff, TypeSessionChanged).noDeadline()
 		c.after(60*minute).gives(Tick{}).gives(EndSession{Session: session(1), By: customer}, TypeSessionEnded).deadline(70 * minute)
 	})

@@ -56,6 +56,13 @@ var types = map[Type]eventType{
 	TypeSupervisorLeft:    {new: func() Head { return &SupervisorLeft{} }, audience: AudienceSupervisor, row: true},
 	TypeNote:              {new: func() Head { return &Note{} }, audience: AudienceAgent},
 	TypeMessageSettled:    {new: func() Head { return &MessageSettled{} }, audience: AudienceAgent},
+
+	TypeSessionCustomerPanel: {new: func() Head { return &SessionCustomerPanel{} }, audience: AudienceCustomer},
+	TypeSessionNoted:         {new: func() Head { return &SessionNoted{} }, audience: AudienceAgent},
+	TypeSessionDigits:        {new: func() Head { return &SessionDigits{} }, audience: AudienceBot},
+	TypeSessionRecorded:      {new: func() Head { return &SessionRecorded{} }, audience: AudienceAgent},
+	TypeSessionCommand:       {new: func() Head { return &SessionCommand{} }, audience: AudienceAgent},
+	TypeSessionCommandFailed: {new: func() Head { return &SessionCommandFailed{} }, audience: AudienceAgent},
 }
 
 func always(Head) bool { return true }

@@ -13,7 +13,8 @@ import (
 func TestTypes(t *testing.T) {
 	quiet := []Type{ // types whose events leave the row unchanged
 		TypeMessage, TypeMessageStatus, TypeMessageSettled, TypeReceipt, TypePageVisited, TypeCustomerUpdated,
-		TypeSessionPanel, TypeNote,
+		TypeSessionPanel, TypeNote, TypeSessionCustomerPanel, TypeSessionNoted, TypeSessionDigits, TypeSessionRecorded,
+		TypeSessionCommand, TypeSessionCommandFailed,
 	}
 	for _, typ := range Types() {
 		if _, err := os.Stat(goldenFile(typ)); err != nil {
@@ -50,6 +51,7 @@ func TestCustomersSee(t *testing.T) {
 	want := []Type{
 		TypeEnded, TypeStarted, TypeInactivityOff, TypeInactivityWarned, TypeMessage,
 		TypeParticipantJoined, TypeParticipantLeft, TypeReceipt, TypeSessionRequested, TypeSessionChanged,
+		TypeSessionCustomerPanel, TypeSessionNoted,
 	}
 	var got []Type
 	for _, ev := range story() {

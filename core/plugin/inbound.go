@@ -10,6 +10,7 @@ import (
 // Inbound is an event from a plugin. Exactly one of the pointers is set.
 type Inbound struct {
 	Plugin    string
+	Instance  string // the generation of the plugin that sent the event; "" = not known
 	Account   conversation.AccountID
 	Thread    string // the thread key in clear
 	DedupeKey string // the same for each repeat of an event; "" = the event cannot be repeated

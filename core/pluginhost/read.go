@@ -172,6 +172,7 @@ func (s *session) ingest(e *pluginv1.Event, account conversation.AccountID, rece
 		}
 	}
 	in, err := toInbound(s.plugin, account, e)
+	in.Instance = s.instance
 	if isMended(in.Thread) || isMended(in.DedupeKey) {
 		err = errNotUTF8
 	}

@@ -100,6 +100,13 @@ func eventBodies() map[conversation.Type]any {
 		conversation.TypeInactivityWarned:  conversation.NoticeBody{},
 		conversation.TypeConsentChanged:    conversation.ConsentBody{},
 		conversation.TypeWrapupEnded:       conversation.WrapupBody{},
+
+		conversation.TypeSessionLeg:           conversation.NameBody{},
+		conversation.TypeSessionPanel:         conversation.PanelBody{},
+		conversation.TypeSessionCustomerPanel: conversation.PanelBody{},
+		conversation.TypeSessionNoted:         conversation.NoticeBody{},
+		conversation.TypeSessionDigits:        conversation.DigitsBody{},
+		conversation.TypeSessionRecorded:      conversation.RecordingBody{},
 	}
 }
 

@@ -31,9 +31,15 @@ export interface Heads {
   'routing.requested/1': RoutingRequested;
   'service.assigned/1': Assigned;
   'session.changed/1': SessionChanged;
+  'session.command/1': SessionCommand;
+  'session.command_failed/1': SessionCommandFailed;
+  'session.customer_panel/1': SessionCustomerPanel;
+  'session.digits/1': SessionDigits;
   'session.ended/1': SessionEnded;
   'session.leg/1': SessionLeg;
+  'session.noted/1': SessionNoted;
   'session.panel/1': SessionPanel;
+  'session.recorded/1': SessionRecorded;
   'session.requested/1': SessionRequested;
   'supervisor.joined/1': SupervisorJoined;
   'supervisor.left/1': SupervisorLeft;
@@ -53,6 +59,12 @@ export interface Bodies {
   'page.visited/1': PageBody;
   'participant.joined/1': NameBody;
   'service.assigned/1': AssignedBody;
+  'session.customer_panel/1': PanelBody;
+  'session.digits/1': DigitsBody;
+  'session.leg/1': NameBody;
+  'session.noted/1': NoticeBody;
+  'session.panel/1': PanelBody;
+  'session.recorded/1': RecordingBody;
   'wrapup.ended/1': WrapupBody;
 }
 
@@ -533,6 +545,10 @@ export interface Detail {
   problem: string;
 }
 
+export interface DigitsBody {
+  digits: string;
+}
+
 export interface Disposition {
   code: string;
   name: string;
@@ -752,6 +768,10 @@ export interface PageBody {
   title?: string;
 }
 
+export interface PanelBody {
+  blocks: unknown;
+}
+
 export interface Parked {
   owner: string;
   cause: string;
@@ -849,6 +869,10 @@ export interface RecentItem {
   conversation: string;
   unread: number;
   at: string;
+}
+
+export interface RecordingBody {
+  file: FileRef;
 }
 
 export interface Revoke {
@@ -992,6 +1016,34 @@ export interface SessionChanged {
   audience: string;
 }
 
+export interface SessionCommand {
+  session: string;
+  command: string;
+  what: string;
+  leg?: string;
+  by: Author;
+}
+
+export interface SessionCommandFailed {
+  session: string;
+  command: string;
+  what: string;
+  kind?: string;
+  code?: string;
+}
+
+export interface SessionCustomerPanel {
+  session: string;
+  revision: number;
+}
+
+export interface SessionDigits {
+  session: string;
+  leg?: string;
+  play?: string;
+  cancelled?: boolean;
+}
+
 export interface SessionEnded {
   session: string;
   kind: string;
@@ -1006,9 +1058,21 @@ export interface SessionLeg {
   leg: Leg;
 }
 
+export interface SessionNoted {
+  session: string;
+  audience: string;
+}
+
 export interface SessionPanel {
   session: string;
   revision: number;
+}
+
+export interface SessionRecorded {
+  session: string;
+  blob: string;
+  begun?: string;
+  duration?: number;
 }
 
 export interface SessionRequested {
