@@ -74,7 +74,9 @@ func (h *InHand) count(medium string) int {
 	return 0
 }
 
-// Media with their own default shares; a medium that is not listed counts as chat.
+// Capacity classes with their own default shares; a class that is not listed takes as much as a chat.
+// The class is the Medium of a service's rules: texts and messages are of the class chat unless the
+// service says otherwise.
 const (
 	MediumChat  = "chat"
 	MediumVoice = "voice"

@@ -116,7 +116,8 @@ type LinkContact struct {
 	By      Author
 }
 
-// AddEndpoint ties another endpoint to the conversation.
+// AddEndpoint ties another endpoint to the conversation. The conversation's rules stay, whatever the
+// medium of the endpoint is: they are those of the channel on which it began.
 type AddEndpoint struct {
 	Channel      string
 	Endpoint     Endpoint
@@ -188,7 +189,7 @@ type Invite struct {
 	By       AgentID
 	Target   Target
 	Transfer bool
-	Rules    *Rules // the target service's rules, when it is a service
+	Rules    *Rules // the target service's rules for the conversation's medium, when it is a service
 }
 
 // CancelInvite withdraws a pending invitation.

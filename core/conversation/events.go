@@ -116,8 +116,8 @@ type Assigned struct {
 	Rules   Rules     `json:"rules"`
 }
 
-// Rules are a service's settings at the time of assignment. Durations are in
-// JSON as integer milliseconds; zero switches the rule off.
+// Rules are a service's settings for the medium of the conversation's channel, at the time of
+// assignment. Durations are in JSON as integer milliseconds; zero switches the rule off.
 type Rules struct {
 	OfferTimeout      Millis `json:"offer_timeout,omitempty"`      // A8
 	InactivityWarn    Millis `json:"inactivity_warn,omitempty"`    // Q1, Q3: after the customer's last activity; 0 = half of InactivityEnd, negative = no warning
@@ -129,7 +129,7 @@ type Rules struct {
 	OwnerFirst        Millis `json:"owner_first,omitempty"`        // N16: how long a reply waits for the owner; 0 = straight to the queue
 	ParkedEnd         Millis `json:"parked_end,omitempty"`         // N7: an idle exchange that only its owner or a bot keeps ends after this time; 0 = DefaultParkedEnd, negative = never
 	DispositionNeeded bool   `json:"disposition_needed,omitempty"` // R4: enforced when wrap-up is finished by hand
-	Medium            string `json:"medium,omitempty"`             // capacity class; "" = chat
+	Medium            string `json:"medium,omitempty"`             // capacity class, of which several mediums may be; "" = chat
 	Share             int    `json:"share,omitempty"`              // percent of an agent's capacity (A18)
 	Spare             int    `json:"spare,omitempty"`              // percent of an agent's capacity that must be free before the offer (A18)
 	Skills            string `json:"skills,omitempty"`             // canonical skill set: sorted, comma-separated names

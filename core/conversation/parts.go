@@ -165,7 +165,7 @@ type Capabilities struct {
 	Counter       string `json:"counter,omitempty"`      // gsm7, utf16 or "" (none)
 	MaxLength     int    `json:"max_length,omitempty"`   // counter units; 0 = the channel sets no limit
 	OfferTitle    string `json:"offer_title,omitempty"`  // "Web Chat"
-	Medium        string `json:"medium,omitempty"`       // capacity class; "" = chat
+	Medium        string `json:"medium,omitempty"`       // picks the service's rules: a Medium, "" = chat; others are read as chat
 	Icon          string `json:"icon,omitempty"`
 	AddressKind   string `json:"address_kind,omitempty"` // "phone" (E.164) or "" (opaque)
 	// Connected: the customer is on a live connection; messages are streamed, not sent from the outbox.

@@ -163,8 +163,9 @@ func (a *applier) service(i int, r ServiceRecord) {
 	if r.Features != nil {
 		features = *r.Features
 	}
+	rules, media := MakeRules(r.Rules, r.Media)
 	_, err := a.putService(Service{
-		ID: old.ID, Name: r.Name, Skills: r.Skills, Rules: r.Rules.Rules(),
+		ID: old.ID, Name: r.Name, Skills: r.Skills, Rules: rules, Media: media,
 		Dispositions: r.Dispositions, Features: features, Texts: r.Texts,
 		Teams: named(a, at+".teams", "team", r.Teams, a.team),
 		Users: named(a, at+".users", "user", r.Users, a.login),
@@ -246,9 +247,9 @@ func (a *applier) contact(i int, r ContactRecord) {
 	a.report(at, err)
 }
 
-// Rules returns the rules in the form in which they are stored.
-func (r RulesRecord) Rules() conversation.Rules {
-	out := DefaultRules()
+// rules returns the rules in the form in which they are stored; what r leaves out is as in defaults.
+func (r RulesRecord) rules(defaults conversation.Rules) conversation.Rules {
+	out := defaults
 	for _, f := range []struct {
 		to   *conversation.Millis
 		from *Duration
@@ -282,6 +283,11 @@ func (r RulesRecord) Rules() conversation.Rules {
 	if r.Medium != "" {
 		out.Medium = r.Medium
 	}
-	out.DispositionNeeded, out.Priority = r.DispositionNeeded, r.Priority
+	if r.DispositionNeeded != nil {
+		out.DispositionNeeded = *r.DispositionNeeded
+	}
+	if r.Priority != nil {
+		out.Priority = *r.Priority
+	}
 	return out
 }

@@ -61,7 +61,7 @@ func readSnapshot(ctx context.Context, q querier) (*Snapshot, error) {
 		},
 		func() error {
 			return load(ctx, q, `SELECT record FROM services`, func(v Service) {
-				plain(&v.Rules)
+				v.plain()
 				s.services.put(v.ID, "", fold(v.Name), v)
 			})
 		},

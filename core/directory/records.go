@@ -61,17 +61,19 @@ type CapacityRecord struct {
 
 // ServiceRecord is a Service, found by name.
 type ServiceRecord struct {
-	Name         string        `yaml:"name"`
-	Skills       []string      `yaml:"skills,omitempty"`
-	Teams        []string      `yaml:"teams,omitempty"`
-	Users        []string      `yaml:"users,omitempty"` // logins
-	Rules        RulesRecord   `yaml:"rules,omitempty"`
-	Dispositions []Disposition `yaml:"dispositions,omitempty"`
-	Features     *[]string     `yaml:"features,omitempty"` // features; nil: DefaultFeatures
-	Texts        Texts         `yaml:"texts,omitempty"`
+	Name   string      `yaml:"name"`
+	Skills []string    `yaml:"skills,omitempty"`
+	Teams  []string    `yaml:"teams,omitempty"`
+	Users  []string    `yaml:"users,omitempty"` // logins
+	Rules  RulesRecord `yaml:"rules,omitempty"` // for every medium
+	// Media are rules by medium, over Rules.
+	Media        map[conversation.Medium]RulesRecord `yaml:"media,omitempty"`
+	Dispositions []Disposition                       `yaml:"dispositions,omitempty"`
+	Features     *[]string                           `yaml:"features,omitempty"` // features; nil: DefaultFeatures
+	Texts        Texts                               `yaml:"texts,omitempty"`
 }
 
-// RulesRecord is conversation.Rules. Nil fields take DefaultRules; when inactivity_end is not after
+// RulesRecord is conversation.Rules. Nil fields take their defaults (MakeRules); when inactivity_end is not after
 // the default inactivity_warn, a nil inactivity_warn becomes half of inactivity_end. A duration of
 // 0s switches its rule off. A wrapup_limit of "unlimited" grants after-call work without a limit.
 type RulesRecord struct {
@@ -85,11 +87,11 @@ type RulesRecord struct {
 	OwnerFirst        *Duration `yaml:"owner_first,omitempty"`
 	ParkedEnd         *Duration `yaml:"parked_end,omitempty"`
 	BotSilence        *Duration `yaml:"bot_silence,omitempty"`
-	DispositionNeeded bool      `yaml:"disposition_needed,omitempty"`
+	DispositionNeeded *bool     `yaml:"disposition_needed,omitempty"`
 	Medium            string    `yaml:"medium,omitempty"`
 	Share             *int      `yaml:"share,omitempty"`
 	Spare             *int      `yaml:"spare,omitempty"`
-	Priority          int       `yaml:"priority,omitempty"` // seconds
+	Priority          *int      `yaml:"priority,omitempty"` // seconds
 }
 
 // AccountRecord is an Account, found by name.

@@ -24,7 +24,8 @@ func DefaultFeatures() []string {
 	return []string{FeatureFiles, FeatureFlag, FeatureLinks, FeaturePage, FeatureRead, FeatureTyping}
 }
 
-// DefaultRules are the rules of a service that says nothing else.
+// DefaultRules are the rules of a service that says nothing else; DefaultRulesFor has what differs by
+// medium.
 func DefaultRules() conversation.Rules {
 	return conversation.Rules{
 		OfferTimeout:   30_000,
@@ -45,11 +46,14 @@ type Service struct {
 	Name string                 `json:"name"`
 	// Skills are the skills that an agent must have, all of them, sorted. Rules.Skills is made from
 	// them.
-	Skills       []string           `json:"skills,omitempty"`
-	Rules        conversation.Rules `json:"rules"`
-	Dispositions []Disposition      `json:"dispositions,omitempty"`
-	Features     []string           `json:"features,omitempty"` // sorted
-	Texts        Texts              `json:"texts,omitzero"`
+	Skills []string `json:"skills,omitempty"`
+	// Rules are the common rules, and Media those of each medium, whole ones (MakeRules); a medium that
+	// Media lacks has the common ones. RulesFor chooses.
+	Rules        conversation.Rules                         `json:"rules"`
+	Media        map[conversation.Medium]conversation.Rules `json:"media,omitempty"`
+	Dispositions []Disposition                              `json:"dispositions,omitempty"`
+	Features     []string                                   `json:"features,omitempty"` // sorted
+	Texts        Texts                                      `json:"texts,omitzero"`
 	// Teams and Users are the agents who serve the service: those in one of the teams and those
 	// named, if they have the skills.
 	Teams []conversation.TeamID  `json:"teams,omitempty"`
@@ -77,9 +81,27 @@ func (s *Service) normalise() {
 	s.Teams = uniqueIDs(s.Teams)
 	s.Users = uniqueIDs(s.Users)
 	s.Rules.Skills = strings.Join(s.Skills, ",")
-	plain(&s.Rules)
+	media := make(map[conversation.Medium]conversation.Rules, len(s.Media)) // a map of its own, since the caller's may be used elsewhere
+	for m, r := range s.Media {
+		r.Skills = s.Rules.Skills
+		media[m] = r
+	}
+	s.Media = nil
+	if len(media) > 0 {
+		s.Media = media
+	}
+	s.plain()
 	if len(s.Dispositions) == 0 {
 		s.Dispositions = nil
+	}
+}
+
+// plain makes the rules of a service, all of them, show what is in effect.
+func (s *Service) plain() {
+	plain(&s.Rules)
+	for m, r := range s.Media {
+		plain(&r)
+		s.Media[m] = r
 	}
 }
 
@@ -126,12 +148,15 @@ func (s *Service) validate(snap *Snapshot) error {
 		seen[d.Code] = true
 	}
 	f.check(len(s.Texts.InactivityWarning) <= 1000, "texts.inactivity_warning", "must be at most 1000 bytes")
-	validateRules(&f, s.Rules)
-	f.check(!s.Rules.DispositionNeeded || len(s.Dispositions) > 0, "rules.disposition_needed", "needs dispositions")
+	var common faults
+	s.validateRules(&common, "rules", s.Rules)
+	f = append(f, common...)
+	s.validateMedia(&f, common)
 	return f.err()
 }
 
-func validateRules(f *faults, r conversation.Rules) {
+// validateRules checks one set of the service's rules, at a path of the record.
+func (s *Service) validateRules(f *faults, at string, r conversation.Rules) {
 	const day = conversation.Millis(24 * 3_600_000)
 	for name, d := range map[string]conversation.Millis{
 		"offer_timeout": r.OfferTimeout, "inactivity_warn": r.InactivityWarn, "inactivity_end": r.InactivityEnd,
@@ -145,11 +170,12 @@ func validateRules(f *faults, r conversation.Rules) {
 		if name == "parked_end" {
 			days = 90
 		}
-		f.check(d >= 0 && d <= days*day, "rules."+name, fmt.Sprintf("must be 0 (off) to %d days", days))
+		f.check(d >= 0 && d <= days*day, at+"."+name, fmt.Sprintf("must be 0 (off) to %d days", days))
 	}
-	f.check(r.InactivityEnd == 0 || r.InactivityWarn < r.InactivityEnd, "rules.inactivity_end", "must be later than inactivity_warn")
-	f.check(r.Medium == "" || keyPattern.MatchString(r.Medium), "rules.medium", "must be of a-z 0-9 . _ -")
-	f.check(r.Share >= 0 && r.Share <= 100, "rules.share", "must be 0 to 100 percent")
-	f.check(r.Spare >= 0 && r.Spare <= 100, "rules.spare", "must be 0 to 100 percent")
-	f.check(r.Priority >= 0 && r.Priority <= 86400, "rules.priority", "must be 0 to 86400 seconds")
+	f.check(r.InactivityEnd == 0 || r.InactivityWarn < r.InactivityEnd, at+".inactivity_end", "must be later than inactivity_warn")
+	f.check(r.Medium == "" || keyPattern.MatchString(r.Medium), at+".medium", "must be of a-z 0-9 . _ -")
+	f.check(r.Share >= 0 && r.Share <= 100, at+".share", "must be 0 to 100 percent")
+	f.check(r.Spare >= 0 && r.Spare <= 100, at+".spare", "must be 0 to 100 percent")
+	f.check(r.Priority >= 0 && r.Priority <= 86400, at+".priority", "must be 0 to 86400 seconds")
+	f.check(!r.DispositionNeeded || len(s.Dispositions) > 0, at+".disposition_needed", "needs dispositions")
 }

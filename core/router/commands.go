@@ -228,7 +228,7 @@ func (r *Router) hasDisposition(id conversation.ServiceID, code string) bool {
 
 // Invite asks another agent, or a service's queue, to join (T1-T3).
 func (r *Router) Invite(ctx context.Context, id conversation.AgentID, conv conversation.ConversationID, target conversation.Target, transfer bool) (conversation.RequestID, error) {
-	cmd := conversation.Invite{Request: conversation.NewID[conversation.RequestID](), By: id, Target: target, Transfer: transfer}
+	cmd, t := conversation.Invite{Request: conversation.NewID[conversation.RequestID](), By: id, Target: target, Transfer: transfer}, &task{}
 	switch target.Kind {
 	case conversation.TargetAgent:
 		if _, err := r.user(target.Agent); err != nil {
@@ -242,11 +242,17 @@ func (r *Router) Invite(ctx context.Context, id conversation.AgentID, conv conve
 		if !ok {
 			return cmd.Request, fmt.Errorf("router: invite: %w", ErrNoService)
 		}
-		cmd.Rules = &svc.rules
+		t.prepare = func(t *task, s *conversation.State) error {
+			c, rules := cmd, svc.rules(&s.Capabilities)
+			c.Rules = &rules
+			t.cmd = c
+			return nil
+		}
 	default:
 		return cmd.Request, fmt.Errorf("router: invite: %w", ErrInvalid)
 	}
-	_, err := r.live(conv).do(ctx, &task{cmd: cmd})
+	t.cmd = cmd
+	_, err := r.live(conv).do(ctx, t)
 	return cmd.Request, err
 }
 

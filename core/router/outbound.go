@@ -204,7 +204,7 @@ func (r *Router) outboundCommand(u directory.User, from Sender, th *thread, req 
 	cmd.Body = encode(conversation.StartedBody{Address: th.id.key, Thread: th.id.key})
 	cmd.OwnerBody = encode(conversation.NameBody{Name: u.Name})
 	if svc, ok := r.service(from.Service); ok {
-		cmd.Service, cmd.Rules, cmd.AssignedBody = from.Service, svc.rules, encode(conversation.AssignedBody{Name: svc.name})
+		cmd.Service, cmd.Rules, cmd.AssignedBody = from.Service, svc.rules(&cmd.Capabilities), encode(conversation.AssignedBody{Name: svc.name})
 	}
 	if err == nil && len(req.Parts) > 0 {
 		cmd.First, err = r.agentPost(u, req.ClientID, req.Parts, conversation.MessageID{})

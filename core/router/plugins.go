@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"strconv"
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/plugin"
@@ -25,6 +26,10 @@ func (r *Router) setPluginInfo(id string, info plugin.Info) {
 	m := map[string]plugin.Info{}
 	if old := r.infos.Load(); old != nil {
 		maps.Copy(m, *old)
+	}
+	medium := info.Capabilities.Medium
+	if _, known := conversation.ParseMedium(medium); !known && m[id].Capabilities.Medium != medium { // once for a plugin, however often it restarts
+		r.logger.Warn("plugin names a medium that does not exist: its conversations have the rules for chats", "plugin", id, "medium", strconv.QuoteToASCII(medium[:min(len(medium), 64)]))
 	}
 	m[id] = info
 	r.infos.Store(&m)

@@ -10,13 +10,19 @@ import (
 // service is what the router needs of a service's record.
 type service struct {
 	name    string
-	rules   conversation.Rules
+	record  directory.Service
 	warning string
+}
+
+// rules are the service's rules for conversations on a channel with these capabilities, whatever
+// other channels are added later.
+func (s *service) rules(c *conversation.Capabilities) conversation.Rules {
+	return s.record.RulesFor(c.MediumOf())
 }
 
 func (r *Router) service(id conversation.ServiceID) (service, bool) {
 	s, ok := r.dir.Snapshot().Service(id)
-	return service{name: s.Name, rules: s.Rules, warning: s.Texts.InactivityWarning}, ok
+	return service{name: s.Name, record: s, warning: s.Texts.InactivityWarning}, ok
 }
 
 func (r *Router) serviceName(id conversation.ServiceID) string {

@@ -144,7 +144,7 @@ func (r *Router) startCommand(to target, th *thread, in plugin.Inbound, body con
 		if !ok {
 			return cmd, ErrNoService
 		}
-		cmd.Service, cmd.Rules, cmd.Request = to.service, svc.rules, conversation.NewID[conversation.RequestID]()
+		cmd.Service, cmd.Rules, cmd.Request = to.service, svc.rules(&cmd.Capabilities), conversation.NewID[conversation.RequestID]()
 		if cmd.AssignedBody, err = json.Marshal(conversation.AssignedBody{Name: svc.name}); err != nil {
 			return cmd, fmt.Errorf("router: encode service: %w", err)
 		}

@@ -64,7 +64,7 @@ type Capabilities struct {
 	Counter          string // "gsm7", "utf16" or "" (none)
 	MaxLength        uint32 // of one message, in the counter's units or UTF-16 units; 0 = no limit
 	OfferTitle       string // title of the offer alert, "Web Chat"
-	Medium           string // capacity class: "chat", "voice", "email"; "" = chat
+	Medium           string // picks the rules of the service: "chat", "sms", "messaging", "voice", "email"; "" and others = chat
 	Icon             string // a desktop icon's name: "message-circle", "device-mobile", "phone"
 	// AddressKind is the form of customers' addresses: "phone" (E.164 with plus) or "" (opaque).
 	// With OutboundFirst, a conversation that an agent begins has the address in that form as its

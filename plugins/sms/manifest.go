@@ -44,7 +44,7 @@ func manifest() sdk.Manifest {
 			Counter:       "gsm7",
 			MaxLength:     maxText,
 			OfferTitle:    "SMS",
-			Medium:        "chat",
+			Medium:        "sms",
 			Icon:          "device-mobile",
 		},
 		Hook:        &sdk.HookInfo{Budget: hookBudget, Methods: []string{http.MethodPost, http.MethodGet}, MaxBody: hookBody},

@@ -974,6 +974,7 @@ export interface ServiceRecord {
   name: string;
   skills?: string[];
   rules: ServiceRules;
+  media?: Record<string, ServiceRules>;
   dispositions?: Disposition[];
   features?: string[];
   texts?: Texts;
@@ -1002,6 +1003,7 @@ export interface ServiceRules {
   /** -1 is off, too */
   bot_silence?: number;
   disposition_needed?: boolean;
+  /** The capacity class; chat, sms and messaging are of the class chat by default */
   medium?: string;
   share?: number;
   spare?: number;
