@@ -142,7 +142,8 @@ func (u *OutboxUpdate) Fits(state OutboxState, node string) bool {
 	return true
 }
 
-// Apply changes a row as u says. A settled row stays as it is.
+// Apply changes a row as u says. A settled row stays as it is. A row that becomes settled loses its
+// payload: nobody needs it any more, and it may quote people.
 func (u *OutboxUpdate) Apply(o *OutboxRow) {
 	switch {
 	case o.State == OutboxSettled:
@@ -152,6 +153,9 @@ func (u *OutboxUpdate) Apply(o *OutboxRow) {
 		return
 	}
 	o.State, o.Attempt, o.Node, o.Epoch = u.State, u.Attempt, u.Node, u.Epoch
+	if o.State == OutboxSettled {
+		o.Payload, o.KeyID = nil, 0
+	}
 	if !u.NotBefore.IsZero() {
 		o.NotBefore = u.NotBefore
 	}

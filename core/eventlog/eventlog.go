@@ -181,6 +181,12 @@ type OutboxUpdate struct {
 	Epoch     int64
 }
 
+// ReplacedKey is a data key with which a stream's bodies were sealed before a Rewrite.
+type ReplacedKey struct {
+	Stream StreamID
+	Key    int64
+}
+
 // Batch is one append: either all of it becomes durable or nothing.
 type Batch struct {
 	Streams       []StreamAppend
@@ -329,11 +335,19 @@ type Log interface {
 
 	// Rewrite replaces the bodies of a stream in place (masking, erasure): fn gets each record that
 	// has a body and returns the new sealed body (nil removes it), sealed under newKey. Sequences,
-	// heads and order stay. The conversation row's KeyID becomes newKey. All changes are one
-	// transaction. fn runs in the caller's goroutine and is also called for events that are
-	// appended meanwhile; an error of fn ends the rewrite with nothing changed. Outbox payloads are
-	// not rewritten.
-	Rewrite(ctx context.Context, stream StreamID, newKey int64, fn func(Record) ([]byte, error)) error
+	// heads and order stay. The conversation row's KeyID becomes newKey. then, if it is not nil, is
+	// called when fn has seen all records, perhaps several times: the events that it returns, which
+	// have no body, are appended behind them. The keys that the stream used before are noted as
+	// replaced. All changes are one transaction. fn runs in the caller's goroutine and is also called
+	// for events that are appended meanwhile; an error of fn ends the rewrite with nothing changed.
+	// With ErrUnavailable, or when ctx ends, the rewrite may have been done all the same. Outbox
+	// payloads are not rewritten.
+	Rewrite(ctx context.Context, stream StreamID, newKey int64, fn func(Record) ([]byte, error), then func() []Event) error
+	// ReplacedKeys returns the keys that Rewrite has replaced and that are not forgotten: whoever
+	// destroys them forgets them afterwards, so that none is left because of a crash in between.
+	ReplacedKeys(ctx context.Context) ([]ReplacedKey, error)
+	// ForgetKeys removes keys from those that ReplacedKeys returns; unknown ones are no error.
+	ForgetKeys(ctx context.Context, keys ...int64) error
 
 	// MaxKeyID is the largest key id that an event or row has ever used.
 	MaxKeyID(ctx context.Context) (int64, error)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -115,6 +116,8 @@ func rewrite(t *testing.T, l eventlog.Log) {
 			return nil, nil // erased
 		}
 		return append([]byte("masked "), r.Body...), nil
+	}, func() []eventlog.Event {
+		return []eventlog.Event{{Type: "rewritten/1", At: start, Head: []byte(`{"n":1}`)}, {Type: "rewritten/1", At: start, Head: []byte(`{"n":2}`)}}
 	})
 	if err != nil {
 		t.Fatalf("Rewrite: %v", err)
@@ -124,7 +127,20 @@ func rewrite(t *testing.T, l eventlog.Log) {
 	want[0].Body, want[0].KeyID = []byte("masked sealed a"), 70
 	want[2].Body, want[2].KeyID = nil, 0
 	want[3].Body, want[3].KeyID = []byte("masked sealed c"), 70
-	diff(t, "records", read(t, l, s, 0, 0), want)
+	recs := read(t, l, s, 0, 0)
+	if len(recs) != 6 {
+		t.Fatalf("after Rewrite the stream has %d events, want 6", len(recs))
+	}
+	diff(t, "records", recs[:4], want)
+	for i, r := range recs[4:] {
+		if r.Seq != uint64(i+5) || r.Type != "rewritten/1" || string(r.Head) != fmt.Sprintf(`{"n":%d}`, i+1) || r.Body != nil || r.Pos <= recs[3+i].Pos {
+			t.Errorf("event appended by Rewrite: %+v", r)
+		}
+	}
+	if tail, err := l.Tail(t.Context(), recs[3].Pos, 0); err != nil || len(tail) != 3 { // that of the other stream, too
+		t.Errorf("Tail after Rewrite: %d events, %v, want 3", len(tail), err)
+	}
+	replaced(t, l, s, event("a").KeyID, row(1).KeyID)
 	diff(t, "other stream", read(t, l, ID(2), 0, 0)[0].Event, event("other"))
 	r, err := l.Conversation(t.Context(), s)
 	if err != nil {
@@ -134,9 +150,30 @@ func rewrite(t *testing.T, l eventlog.Log) {
 	if max, err := l.MaxKeyID(t.Context()); err != nil || max != 70 {
 		t.Errorf("MaxKeyID: got %d, %v, want 70", max, err)
 	}
-	mustAppend(t, l, batch(s, 4, event("d"))) // the stream can be appended to again
-	if err := l.Rewrite(t.Context(), ID(9), 71, nil); err != nil {
+	mustAppend(t, l, batch(s, 6, event("d"))) // the stream can be appended to again
+	if err := l.Rewrite(t.Context(), ID(9), 71, nil, nil); err != nil {
 		t.Errorf("Rewrite of an unknown stream: %v", err)
+	}
+}
+
+// replaced checks that the keys of a stream are noted as replaced, and forgets them.
+func replaced(t *testing.T, l eventlog.Log, s eventlog.StreamID, keys ...int64) {
+	t.Helper()
+	var want []eventlog.ReplacedKey
+	slices.Sort(keys)
+	for _, k := range slices.Compact(keys) {
+		want = append(want, eventlog.ReplacedKey{Stream: s, Key: k})
+	}
+	got, err := l.ReplacedKeys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, "replaced keys", got, want)
+	if err := l.ForgetKeys(t.Context(), append(keys, 99_999)...); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = l.ReplacedKeys(t.Context()); err != nil || len(got) != 0 {
+		t.Errorf("after ForgetKeys: %v, %v, want none", got, err)
 	}
 }
 
@@ -149,7 +186,7 @@ func rewriteFails(t *testing.T, l eventlog.Log) {
 			return nil, boom
 		}
 		return []byte("new"), nil
-	})
+	}, nil)
 	wantErr(t, "Rewrite", err, boom)
 	diff(t, "records", read(t, l, ID(1), 0, 0), before)
 }
@@ -168,7 +205,7 @@ func rewriteBesideAppends(t *testing.T, l eventlog.Log) {
 				mustAppend(t, l, batch(s, eventlog.ExpectAny, event("between")))
 			}
 			return append([]byte("x"), r.Body...), nil
-		})
+		}, nil)
 		if err != nil {
 			t.Errorf("Rewrite: %v", err)
 		}
@@ -178,7 +215,7 @@ func rewriteBesideAppends(t *testing.T, l eventlog.Log) {
 		wg.Go(func() {
 			err := l.Rewrite(t.Context(), s, int64(80+i), func(r eventlog.Record) ([]byte, error) {
 				return append([]byte("x"), r.Body...), nil
-			})
+			}, nil)
 			if err != nil {
 				t.Errorf("Rewrite: %v", err)
 			}
@@ -220,7 +257,7 @@ func closing(t *testing.T, l eventlog.Log) {
 	wantErr(t, "Conversations", err, eventlog.ErrClosed)
 	_, _, err = l.AcquireLease(t.Context(), "x", "n", time.Second)
 	wantErr(t, "AcquireLease", err, eventlog.ErrClosed)
-	wantErr(t, "Rewrite", l.Rewrite(t.Context(), ID(1), 9, nil), eventlog.ErrClosed)
+	wantErr(t, "Rewrite", l.Rewrite(t.Context(), ID(1), 9, nil, nil), eventlog.ErrClosed)
 	if err := l.Close(); err != nil {
 		t.Errorf("Close again: %v", err)
 	}

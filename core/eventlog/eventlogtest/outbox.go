@@ -97,8 +97,8 @@ func outboxLifeCycle(t *testing.T, l eventlog.Log) {
 	}))
 	update(9, eventlog.OutboxSettled, 2, time.Time{})
 	diff(t, "settled rows are not listed", outboxIDs(t, l, all, true, 0), ids(5))
-	if s := get(9).State; s != eventlog.OutboxSettled {
-		t.Errorf("settled row: state %s", s)
+	if o := get(9); o.State != eventlog.OutboxSettled || o.Payload != nil || o.KeyID != 0 {
+		t.Errorf("settled row: state %s, payload %q under key %d; want no payload", o.State, o.Payload, o.KeyID)
 	}
 	update(9, eventlog.OutboxSettled, 2, time.Time{}) // a repeated result changes nothing
 	settled := get(9)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/parley-gateway/parley/core/eventlog"
@@ -134,10 +136,11 @@ func (l *Log) ReleaseLease(ctx context.Context, name, node string) error {
 }
 
 // Rewrite implements eventlog.Log. fn runs outside the lock, so it may read.
-func (l *Log) Rewrite(ctx context.Context, stream eventlog.StreamID, newKey int64, fn func(eventlog.Record) ([]byte, error)) error {
+func (l *Log) Rewrite(ctx context.Context, stream eventlog.StreamID, newKey int64, fn func(eventlog.Record) ([]byte, error), then func() []eventlog.Event) error {
 	l.rewriting.Lock()
 	defer l.rewriting.Unlock()
 	bodies := map[uint64][]byte{}
+	old := map[int64]bool{}
 	var after uint64
 	for {
 		recs, err := l.Read(ctx, stream, after, 0)
@@ -149,9 +152,14 @@ func (l *Log) Rewrite(ctx context.Context, stream eventlog.StreamID, newKey int6
 			if r.Body == nil {
 				continue
 			}
+			old[r.KeyID] = true
 			if bodies[r.Seq], err = fn(r); err != nil {
 				return fmt.Errorf("rewrite stream %x seq %d: %w", stream, r.Seq, err)
 			}
+		}
+		var events []eventlog.Event
+		if then != nil {
+			events = then()
 		}
 		if err := l.enter(ctx); err != nil {
 			return err
@@ -169,9 +177,44 @@ func (l *Log) Rewrite(ctx context.Context, stream eventlog.StreamID, newKey int6
 			}
 		}
 		if c := l.conversations[stream]; c != nil {
+			old[c.KeyID] = true
 			c.KeyID = newKey
+		}
+		for key := range old {
+			if key != newKey && key != 0 {
+				l.replaced[key] = stream
+			}
+		}
+		if len(events) > 0 {
+			b := &eventlog.Batch{Streams: []eventlog.StreamAppend{{Stream: stream, Expect: after, Events: events}}}
+			l.apply(b, eventlog.Checked{Appended: eventlog.Appended{Streams: []eventlog.AppendedStream{{FirstSeq: after + 1}}}})
 		}
 		l.maxKey = max(l.maxKey, newKey)
 		return nil
 	}
+}
+
+// ReplacedKeys implements eventlog.Log.
+func (l *Log) ReplacedKeys(ctx context.Context) ([]eventlog.ReplacedKey, error) {
+	if err := l.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer l.mu.Unlock()
+	var out []eventlog.ReplacedKey
+	for _, key := range slices.Sorted(maps.Keys(l.replaced)) {
+		out = append(out, eventlog.ReplacedKey{Stream: l.replaced[key], Key: key})
+	}
+	return out, nil
+}
+
+// ForgetKeys implements eventlog.Log.
+func (l *Log) ForgetKeys(ctx context.Context, keys ...int64) error {
+	if err := l.enter(ctx); err != nil {
+		return err
+	}
+	defer l.mu.Unlock()
+	for _, key := range keys {
+		delete(l.replaced, key)
+	}
+	return nil
 }

@@ -48,6 +48,7 @@ type Log struct {
 	stats         eventlog.Stats
 	failed        chan struct{} // never closed: memory does not fail
 	rewriting     sync.Mutex
+	replaced      map[int64]eventlog.StreamID // keys that Rewrite has replaced
 }
 
 var _ eventlog.Shared = (*Log)(nil)
@@ -64,6 +65,7 @@ func New() *Log {
 		leases:        map[string]*lease{},
 		members:       map[string]member{},
 		receipts:      map[boundKey][]eventlog.EarlyReceipt{},
+		replaced:      map[int64]eventlog.StreamID{},
 		grown:         make(chan struct{}),
 		failed:        make(chan struct{}),
 	}

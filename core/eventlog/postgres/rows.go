@@ -178,7 +178,8 @@ func (p *plan) writeOutbox(q *pgx.Batch) {
 		deadlines = append(deadlines, timeValue(r.Deadline))
 	}
 	if len(ids) > 0 { // the rows were locked when they were read
-		q.Queue(`UPDATE outbox o SET state = u.state, node = u.node, attempt = u.attempt, not_before = u.not_before, epoch = u.epoch, deadline = u.deadline
+		q.Queue(`UPDATE outbox o SET state = u.state, node = u.node, attempt = u.attempt, not_before = u.not_before, epoch = u.epoch, deadline = u.deadline,
+  payload = CASE u.state WHEN 'settled' THEN NULL ELSE o.payload END, key_id = CASE u.state WHEN 'settled' THEN 0 ELSE o.key_id END
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[]) u (id, state, node, attempt, not_before, epoch, deadline)
 WHERE o.command_id = u.id`, ids, states, nodes, attempts, notBefore, epochs, deadlines).Exec(p.expect(len(ids)))
 	}

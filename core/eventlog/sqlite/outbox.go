@@ -33,7 +33,13 @@ func (w *writer) updateOutbox(u *eventlog.OutboxUpdate) error {
 	if err != nil || o.State == eventlog.OutboxSettled {
 		return err
 	}
+	had := o.Payload != nil
 	u.Apply(&o)
+	if had && o.Payload == nil {
+		if _, err := w.sql.emptyOutbox.exec(u.CommandID[:]); err != nil {
+			return err
+		}
+	}
 	_, err = w.sql.setOutbox.exec(string(o.State), int64(o.Attempt), timeValue(o.NotBefore), timeValue(o.Deadline), o.Node, o.Epoch, outboxSum(&o),
 		u.CommandID[:])
 	return err

@@ -10,10 +10,10 @@ type statements struct {
 	conversation, addConversation, setConversation, moveConversation *stmt
 	addAgentOf                                                       *stmt
 	setAgent                                                         *stmt
-	outboxState, outbox, addOutbox, setOutbox                        *stmt
+	outboxState, outbox, addOutbox, setOutbox, emptyOutbox           *stmt
 	addReceipt, countReceipts, delReceipts, pruneReceipts            *stmt
 	lease, setLease                                                  *stmt
-	setBody                                                          *stmt
+	setBody, addReplaced, delReplaced                                *stmt
 	setMeta, checkpoint, restart                                     *stmt
 }
 
@@ -48,6 +48,7 @@ ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, state = excluded.state, sum =
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&w.sql.outbox, 1, `SELECT ` + outboxColumns + ` FROM outbox WHERE command_id = ?`},
 		{&w.sql.setOutbox, 8, `UPDATE outbox SET state = ?, attempt = ?, not_before = ?, deadline = ?, node = ?, epoch = ?, sum = ? WHERE command_id = ?`},
+		{&w.sql.emptyOutbox, 1, `UPDATE outbox SET payload = NULL, key_id = 0 WHERE command_id = ?`},
 		{&w.sql.addReceipt, 7, `INSERT INTO early_receipts (account, key, status, at, body, key_id, sum) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`},
 		{&w.sql.countReceipts, 2, `SELECT count(*) FROM early_receipts WHERE account = ? AND key = ?`},
 		{&w.sql.delReceipts, 2, `DELETE FROM early_receipts WHERE account = ? AND key = ?`},
@@ -56,6 +57,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&w.sql.setLease, 4, `INSERT INTO leases (name, node, epoch, until) VALUES (?, ?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET node = excluded.node, epoch = excluded.epoch, until = excluded.until`},
 		{&w.sql.setBody, 5, `UPDATE events SET body = ?, key_id = ?, sum = ? WHERE stream = ? AND seq = ?`},
+		{&w.sql.addReplaced, 2, `INSERT INTO replaced_keys (key_id, stream) VALUES (?, ?) ON CONFLICT DO NOTHING`},
+		{&w.sql.delReplaced, 1, `DELETE FROM replaced_keys WHERE key_id = ?`},
 		{&w.sql.setMeta, 2, `UPDATE log_meta SET value = ? WHERE name = ?`},
 		{&w.sql.checkpoint, 0, `PRAGMA wal_checkpoint(PASSIVE)`},
 		{&w.sql.restart, 0, `PRAGMA wal_checkpoint(RESTART)`},
