@@ -88,6 +88,7 @@ func (a *applier) run() error {
 	for i, acc := range a.records.Accounts {
 		a.account(i, acc)
 	}
+	a.tools()
 	for i, c := range a.records.Contacts {
 		a.contact(i, c)
 	}
@@ -169,6 +170,7 @@ func (a *applier) service(i int, r ServiceRecord) {
 		Dispositions: r.Dispositions, Features: features, Texts: r.Texts,
 		Teams: named(a, at+".teams", "team", r.Teams, a.team),
 		Users: named(a, at+".users", "user", r.Users, a.login),
+		Tools: old.Tools, // see tools
 	})
 	a.report(at, err)
 }

@@ -71,6 +71,8 @@ type ServiceRecord struct {
 	Dispositions []Disposition                       `yaml:"dispositions,omitempty"`
 	Features     *[]string                           `yaml:"features,omitempty"` // features; nil: DefaultFeatures
 	Texts        Texts                               `yaml:"texts,omitempty"`
+
+	Tools []ToolRecord `yaml:"tools,omitempty"`
 }
 
 // RulesRecord is conversation.Rules. Nil fields take their defaults (MakeRules); when inactivity_end is not after

@@ -58,6 +58,7 @@ type Service struct {
 	// named, if they have the skills.
 	Teams []conversation.TeamID  `json:"teams,omitempty"`
 	Users []conversation.AgentID `json:"users,omitempty"`
+	Tools []ServiceTool          `json:"tools,omitempty"`
 }
 
 // Has reports whether the service has a feature switched on.
@@ -80,6 +81,7 @@ func (s *Service) normalise() {
 	s.Features = sortedSet(s.Features)
 	s.Teams = uniqueIDs(s.Teams)
 	s.Users = uniqueIDs(s.Users)
+	s.Tools = normaliseTools(s.Tools)
 	s.Rules.Skills = strings.Join(s.Skills, ",")
 	media := make(map[conversation.Medium]conversation.Rules, len(s.Media)) // a map of its own, since the caller's may be used elsewhere
 	for m, r := range s.Media {
@@ -148,6 +150,7 @@ func (s *Service) validate(snap *Snapshot) error {
 		seen[d.Code] = true
 	}
 	f.check(len(s.Texts.InactivityWarning) <= 1000, "texts.inactivity_warning", "must be at most 1000 bytes")
+	validateTools(&f, s.Tools, snap)
 	var common faults
 	s.validateRules(&common, "rules", s.Rules)
 	f = append(f, common...)

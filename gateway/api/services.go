@@ -19,6 +19,8 @@ type serviceInput struct {
 	Texts        directory.Texts                      `json:"texts,omitempty"`
 	Teams        []conversation.TeamID                `json:"teams,omitempty" maxItems:"1000"`
 	Users        []conversation.AgentID               `json:"users,omitempty" maxItems:"10000"`
+
+	Tools []directory.ServiceTool `json:"tools,omitempty" maxItems:"50" doc:"Accounts of plugins that are tools, with settings for this service over the account's"`
 }
 
 // serviceRules are a service's rules as the API reads and returns them: writing back what was read
@@ -100,12 +102,14 @@ type serviceRecord struct {
 	Texts        directory.Texts                      `json:"texts,omitzero"`
 	Teams        []conversation.TeamID                `json:"teams,omitempty"`
 	Users        []conversation.AgentID               `json:"users,omitempty"`
+
+	Tools []directory.ServiceTool `json:"tools,omitempty"`
 }
 
 func newServiceRecord(s directory.Service) serviceRecord {
 	return serviceRecord{
 		ID: s.ID, Name: s.Name, Skills: s.Skills, Rules: newServiceRules(s.Rules), Media: mediaOf(&s), Dispositions: s.Dispositions,
-		Features: s.Features, Texts: s.Texts, Teams: s.Teams, Users: s.Users,
+		Features: s.Features, Texts: s.Texts, Teams: s.Teams, Users: s.Users, Tools: s.Tools,
 	}
 }
 
@@ -134,7 +138,7 @@ func (a *API) serviceRoutes() {
 			rules, byMedium := directory.MakeRules(common, media)
 			svc, err := a.opts.Directory.PutService(ctx, directory.Service{
 				ID: conversation.ServiceID(stream(id)), Name: b.Name, Skills: b.Skills, Rules: rules, Media: byMedium, Dispositions: b.Dispositions,
-				Features: b.Features, Texts: b.Texts, Teams: b.Teams, Users: b.Users,
+				Features: b.Features, Texts: b.Texts, Teams: b.Teams, Users: b.Users, Tools: b.Tools,
 			})
 			return newServiceRecord(svc), err
 		},

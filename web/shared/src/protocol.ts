@@ -980,6 +980,7 @@ export interface ServiceRecord {
   texts?: Texts;
   teams?: string[];
   users?: string[];
+  tools?: ServiceTool[];
 }
 
 export interface ServiceRef {
@@ -1009,6 +1010,11 @@ export interface ServiceRules {
   spare?: number;
   skills?: string;
   priority?: number;
+}
+
+export interface ServiceTool {
+  account: string;
+  settings?: unknown;
 }
 
 export interface SessionChanged {
