@@ -101,14 +101,28 @@ func (d *DB) Write(ctx context.Context, fn func(*sql.Tx) error) error {
 	return d.Note(tx.Commit())
 }
 
-// Note turns an engine's error into the error of this package that callers act on; any other error,
-// and nil, is returned unchanged. After ErrFailed, Failed is closed.
+// Note turns an engine's error into the error of this package that callers act on, as Classify
+// does. After ErrFailed, Failed is closed.
 func (d *DB) Note(err error) error {
+	err = Classify(err)
+	if errors.Is(err, ErrFailed) {
+		d.failOnce.Do(func() { close(d.failed) })
+	}
+	return err
+}
+
+// Classify turns an engine's error into the error of this package that callers act on; any other
+// error, and nil, is returned unchanged.
+func Classify(err error) error {
+	for _, known := range []error{ErrFull, ErrFailed, ErrUnavailable} {
+		if errors.Is(err, known) {
+			return err
+		}
+	}
 	switch kindOf(err) {
 	case troubleFull:
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	case troubleFailed:
-		d.failOnce.Do(func() { close(d.failed) })
 		return fmt.Errorf("%w: %w", ErrFailed, err)
 	case troubleUnavailable:
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)

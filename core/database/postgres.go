@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,9 +30,64 @@ const lockWrites = `SELECT pg_advisory_xact_lock('directory_version'::regclass::
 
 // openPostgres connects to the database that dsn names. Errors never show dsn.
 func openPostgres(ctx context.Context, dsn string) (writer, reader *sql.DB, err error) {
-	c, err := pgx.ParseConfig(dsn)
+	sub, err := fs.Sub(migrationsPostgres, "migrations/postgres")
 	if err != nil {
-		return nil, nil, errors.New("connection string cannot be understood") // the parser's error may show the connection string
+		return nil, nil, err
+	}
+	c, _, err := connect(ctx, dsn)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := migratePostgres(ctx, c, sub, versions); err != nil {
+		return nil, nil, err
+	}
+	writer, reader = stdlib.OpenDB(*c, asked), stdlib.OpenDB(*c)
+	writer.SetMaxOpenConns(1)
+	reader.SetMaxOpenConns(readers)
+	reader.SetMaxIdleConns(readers)
+	for _, db := range []*sql.DB{writer, reader} {
+		db.SetConnMaxIdleTime(maxIdle)
+	}
+	return writer, reader, nil
+}
+
+// maxIdle is how long a connection is kept that nobody uses.
+const maxIdle = 5 * time.Minute
+
+// asked makes a pool ping each connection before it is used: one that was used a moment ago may be
+// gone with its server, and a change must then use a new one.
+var asked = stdlib.OptionShouldPing(func(context.Context, stdlib.ShouldPingParams) bool { return true })
+
+// Server opens a pool on a PostgreSQL database whose tables belong to another package. It brings
+// them up to date with the migrations of files, which goose counts in the table versions; files nil
+// leaves them as they are. The pool has at most conns connections, unless dsn has pool_max_conns.
+// Commits wait for the server's disk. Callers pass errors through Classify. Errors never show dsn.
+func Server(ctx context.Context, dsn string, conns int, files fs.FS, versions string) (*sql.DB, error) {
+	c, most, err := connect(ctx, dsn)
+	if err != nil {
+		return nil, err
+	}
+	if files != nil {
+		if err := migratePostgres(ctx, c, files, versions); err != nil {
+			return nil, Classify(err)
+		}
+	}
+	if most > 0 {
+		conns = most
+	}
+	db := stdlib.OpenDB(*c, asked)
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	db.SetConnMaxIdleTime(maxIdle)
+	return db, nil
+}
+
+// connect reads dsn, adds the settings of every connection, and tries one. most is the value of
+// pool_max_conns, 0 if dsn has none.
+func connect(ctx context.Context, dsn string) (c *pgx.ConnConfig, most int, err error) {
+	c, err = pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, 0, errors.New("connection string cannot be understood") // the parser's error may show the connection string
 	}
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = 3 * time.Second
@@ -39,7 +95,12 @@ func openPostgres(ctx context.Context, dsn string) (writer, reader *sql.DB, err 
 	if c.ValidateConnect == nil {
 		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
-	delete(c.RuntimeParams, "pool_max_conns") // a setting of the log's pool
+	if text, set := c.RuntimeParams["pool_max_conns"]; set { // a setting of a pool, which the server does not know
+		if most, err = strconv.Atoi(text); err != nil || most < 1 {
+			return nil, 0, errors.New("connection string: pool_max_conns: want a number from 1")
+		}
+		delete(c.RuntimeParams, "pool_max_conns")
+	}
 	for name, value := range map[string]string{
 		"application_name": "parley", "lock_timeout": "5000", "statement_timeout": "30000",
 		"idle_in_transaction_session_timeout": "10000", "jit": "off",
@@ -48,23 +109,7 @@ func openPostgres(ctx context.Context, dsn string) (writer, reader *sql.DB, err 
 			c.RuntimeParams[name] = value
 		}
 	}
-	if err := durable(ctx, c); err != nil {
-		return nil, nil, err
-	}
-	if err := migratePostgres(ctx, c); err != nil {
-		return nil, nil, err
-	}
-	// A connection used a moment ago may be gone with its server. The writer's connection is
-	// therefore pinged before each change, so that the change uses a new one.
-	ask := stdlib.OptionShouldPing(func(context.Context, stdlib.ShouldPingParams) bool { return true })
-	writer, reader = stdlib.OpenDB(*c, ask), stdlib.OpenDB(*c)
-	writer.SetMaxOpenConns(1)
-	reader.SetMaxOpenConns(readers)
-	reader.SetMaxIdleConns(readers)
-	for _, db := range []*sql.DB{writer, reader} {
-		db.SetConnMaxIdleTime(5 * time.Minute)
-	}
-	return writer, reader, nil
+	return c, most, durable(ctx, c)
 }
 
 // durable makes commits wait for the disk even if the server's default is not to wait: a change
@@ -85,21 +130,17 @@ func durable(ctx context.Context, c *pgx.ConnConfig) (err error) {
 	return nil
 }
 
-func migratePostgres(ctx context.Context, c *pgx.ConnConfig) (err error) {
+func migratePostgres(ctx context.Context, c *pgx.ConnConfig, files fs.FS, versions string) (err error) {
 	c = c.Copy()
 	delete(c.RuntimeParams, "lock_timeout") // another node may hold the lock for a moment
 	db := stdlib.OpenDB(*c)
 	defer func() { err = errors.Join(err, db.Close()) }()
-	sub, err := fs.Sub(migrationsPostgres, "migrations/postgres")
-	if err != nil {
-		return err
-	}
 	const everySecond, times = 1, 60
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(everySecond, times), lock.WithUnlockTimeout(everySecond, times))
 	if err != nil {
 		return err
 	}
-	return up(ctx, goose.DialectPostgres, db, sub, goose.WithSessionLocker(locker))
+	return up(ctx, goose.DialectPostgres, db, files, versions, goose.WithSessionLocker(locker))
 }
 
 // kindOfPostgres reads SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html).

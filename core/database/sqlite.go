@@ -71,14 +71,17 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	return up(ctx, goose.DialectSQLite3, db, sub)
+	return up(ctx, goose.DialectSQLite3, db, sub, versions)
 }
 
-// up brings the tables up to date. The name of goose's own table is older than this package; it
+// versions is goose's own table for this package's tables. Its name is older than this package; it
 // stays, since existing installations have it.
-func up(ctx context.Context, d goose.Dialect, db *sql.DB, sub fs.FS, more ...goose.ProviderOption) error {
+const versions = "goose_directory"
+
+// up brings tables up to date.
+func up(ctx context.Context, d goose.Dialect, db *sql.DB, sub fs.FS, versions string, more ...goose.ProviderOption) error {
 	p, err := goose.NewProvider(d, db, sub,
-		append(more, goose.WithTableName("goose_directory"), goose.WithDisableGlobalRegistry(true))...)
+		append(more, goose.WithTableName(versions), goose.WithDisableGlobalRegistry(true))...)
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
 	}
