@@ -9,7 +9,7 @@ import (
 
 func benchVault(b *testing.B) *vault.Vault {
 	b.Helper()
-	o := options(b.TempDir())
+	o := options(b)
 	o.BlockSize = 0
 	v, err := vault.Open(b.Context(), o)
 	if err != nil {

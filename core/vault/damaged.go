@@ -39,10 +39,13 @@ func (v *Vault) Damaged() int {
 // Check tries every key that is not destroyed, some microseconds each, and
 // returns how many there are and the ids of those that are damaged.
 func (v *Vault) Check(ctx context.Context) (keys int, bad []int64, err error) {
-	err = v.store.each(ctx, 0, func(id int64, plain []byte) error {
+	err = v.store.each(ctx, 0, func(k wrappedKey) error {
+		if k.wrapped == nil {
+			return nil
+		}
 		keys++
-		if plain == nil {
-			bad = append(bad, id)
+		if _, err := v.masters.unwrap(labelKey, k.id, k.wrapped); err != nil {
+			bad = append(bad, k.id)
 		}
 		return nil
 	})

@@ -14,10 +14,14 @@ import (
 )
 
 // childEnv makes the test binary assign keys until it is killed.
-const childEnv = "PARLEY_VAULT_TEST_CHILD"
+const childEnv = "PARLEY_VAULT_TEST_CHILD" // path or connection string
 
 func runChild() {
-	v, err := vault.Open(context.Background(), options(os.Getenv(childEnv)))
+	o := vault.Options{Path: os.Getenv(childEnv), Master: master, BlockSize: 8}
+	if strings.HasPrefix(o.Path, "postgres") {
+		o.Path, o.DSN = "", o.Path
+	}
+	v, err := vault.Open(context.Background(), o)
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
@@ -40,7 +44,7 @@ func runChild() {
 // A key that was assigned must be readable after kill -9, and must never be assigned again. The
 // process is killed at many moments, also between writing a block and using it.
 func TestKillWhileAssigning(t *testing.T) {
-	dir := t.TempDir()
+	o := options(t)
 	rounds := 5
 	if os.Getenv("PARLEY_SOAK") != "" {
 		rounds = 100
@@ -48,7 +52,7 @@ func TestKillWhileAssigning(t *testing.T) {
 	used := map[int64][]byte{}
 	for round := range rounds {
 		cmd := exec.CommandContext(t.Context(), os.Args[0])
-		cmd.Env = append(os.Environ(), childEnv+"="+dir)
+		cmd.Env = append(os.Environ(), childEnv+"="+o.Path+o.DSN)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -77,7 +81,7 @@ func TestKillWhileAssigning(t *testing.T) {
 		}
 		_ = cmd.Wait() // killed
 	}
-	v := openVault(t, options(dir))
+	v := openVault(t, o)
 	for id, sealed := range used {
 		if got, err := v.Open(id, nil, sealed); err != nil || string(got) != "used" {
 			t.Errorf("key %d: got %q, %v", id, got, err)

@@ -25,5 +25,11 @@ func acquireLock(path string) (*fileLock, error) {
 	return &fileLock{f: f}, nil
 }
 
-// release gives the lock up; the lock file stays, since removing it would race with the next owner.
-func (l *fileLock) release() error { return l.f.Close() }
+// release gives the lock up, nil: none. The lock file stays, since removing it would race with the
+// next owner.
+func (l *fileLock) release() error {
+	if l == nil {
+		return nil
+	}
+	return l.f.Close()
+}

@@ -69,8 +69,47 @@ func CreateMaster(path string) (_ []byte, err error) {
 // labelKey is the wrapping label of data keys.
 const labelKey = "key"
 
-// wrapper encrypts keys under the master key; label and id are authenticated too, so that rows
-// cannot be swapped.
+// masters are the master keys that a node has: the configured one, and the former one while the
+// installation changes from one to the other.
+type masters []*wrapper
+
+func newMasters(o Options) (masters, error) {
+	m := make(masters, 0, 2)
+	for i, key := range [][]byte{o.Master, o.Previous} {
+		if i > 0 && len(key) == 0 {
+			continue
+		}
+		w, err := newWrapper(key)
+		if err != nil {
+			return nil, err
+		}
+		m = append(m, w)
+	}
+	return m, nil
+}
+
+// of returns the master key that wrapped a value of vault_meta, and what is in it; ErrMaster if
+// this node does not have it.
+func (m masters) of(label string, wrapped []byte) (*wrapper, []byte, error) {
+	for _, w := range m {
+		if key, err := w.unwrap(label, 0, wrapped); err == nil {
+			return w, key, nil
+		}
+	}
+	return nil, nil, ErrMaster
+}
+
+func (m masters) unwrap(label string, id int64, wrapped []byte) (key []byte, err error) {
+	for _, w := range m {
+		if key, err = w.unwrap(label, id, wrapped); err == nil {
+			return key, nil
+		}
+	}
+	return nil, err
+}
+
+// wrapper encrypts keys under a master key; label and id are authenticated too, so that rows cannot
+// be swapped.
 type wrapper struct{ aead cipher.AEAD }
 
 func newWrapper(master []byte) (*wrapper, error) {

@@ -71,13 +71,8 @@ func (v *Vault) aead(id int64) (cipher.AEAD, error) {
 	if a, ok := v.cache.get(id); ok {
 		return a, nil
 	}
-	v.load.RLock()
-	defer v.load.RUnlock()
-	// One indexed read of a small local file, so a context is not needed.
-	key, err := v.store.key(context.Background(), id)
-	if errors.Is(err, ErrDamaged) && v.damaged.add(id) {
-		v.log.Error("a data key is damaged: what it sealed cannot be read; restore the key store from its backup", "key", id)
-	}
+	since := v.cache.drops()
+	key, err := v.load(id)
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +80,57 @@ func (v *Vault) aead(id int64) (cipher.AEAD, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.cache.put(id, a)
+	v.cache.putSince(since, id, a)
 	return a, nil
+}
+
+// load reads and unwraps a key. It takes one indexed read, which the store bounds, so no context is
+// needed.
+func (v *Vault) load(id int64) ([]byte, error) {
+	v.loads.Add(1)
+	ctx := context.Background()
+	k, err := v.store.key(ctx, id)
+	switch {
+	case errors.Is(err, ErrUnknownKey):
+		return nil, err
+	case err != nil:
+		v.failures.Add(1)
+		return nil, err
+	case k.wrapped == nil:
+		return nil, ErrDestroyed
+	}
+	plain, err := v.masters.unwrap(labelKey, id, k.wrapped)
+	if err == nil {
+		return plain, nil
+	}
+	// A key is only called damaged, and its conversation gets another, if this node has the master
+	// keys that the store has at present.
+	if _, err := v.root(ctx); err != nil {
+		return nil, err
+	}
+	if v.damaged.add(id) {
+		v.log.Error("a data key is damaged: what it sealed cannot be read; restore the key store from its backup", "key", id)
+	}
+	return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+}
+
+// root returns the unwrapped MAC root, nil if there is none. Errors: ErrMaster; ErrRotating if the
+// store has keys of a former master key that this node does not have.
+func (v *Vault) root(ctx context.Context) ([]byte, error) {
+	wrapped, err := v.store.meta(ctx, metaRoot)
+	if err != nil || wrapped == nil {
+		return nil, err
+	}
+	_, root, err := v.masters.of(metaRoot, wrapped)
+	if err != nil {
+		return nil, err
+	}
+	former, err := v.store.meta(ctx, metaRotating)
+	if err != nil || former == nil {
+		return root, err
+	}
+	if _, _, err := v.masters.of(metaRotating, former); err != nil {
+		return nil, ErrRotating
+	}
+	return root, nil
 }

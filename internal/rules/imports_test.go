@@ -22,7 +22,7 @@ var house = []rule{
 	{"core/conversation", nil, "nouns and rules; pure"},
 	{"core/acd", []string{".", "core/conversation"}, "pure; conversation never imports it back"},
 	{"core/eventlog", []string{"."}, "stores bytes; knows no model"},
-	{"core/vault", nil, "keys know nothing of what they seal"},
+	{"core/vault", []string{"core/database"}, "keys know nothing of what they seal; a database of their own is opened as the one beside the log"},
 	{"core/clock", nil, "knows the system's clock and nobody"},
 	{"core/timers", nil, "wakes by ids that it does not look into"},
 	{"core/order", nil, "knows authors by names that it does not look into"},
