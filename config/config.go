@@ -52,9 +52,12 @@ type Origins struct {
 	Aliases []string `yaml:"aliases" jsonschema_description:"Further hosts (host or host:port) that are answered like all three; for a demo on one machine."`
 }
 
-// Vault says where the master key comes from.
+// Vault says where the keys are and where the master key comes from.
 type Vault struct {
-	MasterKey Secret `yaml:"master_key" jsonschema_description:"32 bytes in base64 that wrap every data key. Without it, data/keys/master.key is used and made at the first start."`
+	Store             Store  `yaml:"store" jsonschema_description:"Where the data keys are kept. Default: a file in the data folder, for one node. For several: a PostgreSQL database of its own, apart from that of the log and its backups, as postgres://user@host:port/database?sslmode=verify-full."`
+	StorePassword     Secret `yaml:"store_password" jsonschema_description:"Password of that PostgreSQL user, when it is not in vault.store."`
+	MasterKey         Secret `yaml:"master_key" jsonschema_description:"32 bytes in base64 that wrap every data key; the same on every node. Without it, data/keys/master.key is used, which the first start makes unless vault.store is a database."`
+	MasterKeyPrevious Secret `yaml:"master_key_previous" jsonschema_description:"The master key before, only while the installation changes to another: until parley keys rotate is done."`
 }
 
 // Plugins says which plugins run.

@@ -47,6 +47,8 @@ func Schema() ([]byte, error) {
 	s.Properties.Set("store_password_file", &jsonschema.Schema{Type: "string", Description: "File with the password, instead of store_password."})
 	if vault, ok := s.Properties.Get("vault"); ok {
 		vault.Properties.Set("master_key_file", &jsonschema.Schema{Type: "string", Description: "File with the master key, instead of master_key."})
+		vault.Properties.Set("master_key_previous_file", &jsonschema.Schema{Type: "string", Description: "File with the master key before, instead of master_key_previous."})
+		vault.Properties.Set("store_password_file", &jsonschema.Schema{Type: "string", Description: "File with the password, instead of store_password."})
 	}
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {

@@ -59,3 +59,24 @@ func TestStorePassword(t *testing.T) {
 		})
 	}
 }
+
+// The key database has a password of its own, which only the code that connects to it gets.
+func TestKeysPassword(t *testing.T) {
+	cfg, err := config.Load("", []string{"PARLEY_STORE=postgres://ana@db/p", "PARLEY_VAULT__STORE=postgres://keys@db/k?sslmode=require", "PARLEY_VAULT__STORE_PASSWORD=canary"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := cfg.KeysDSN(), "postgres://keys:canary@db/k?sslmode=require"; got != want {
+		t.Errorf("KeysDSN: got %q, want %q", got, want)
+	}
+	var b strings.Builder
+	if err := cfg.Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.String() + fmt.Sprintf("%v %+v", cfg, cfg) + cfg.DSN(); strings.Contains(s, "canary") {
+		t.Errorf("the password shows in %s", s)
+	}
+	if cfg, err = config.Load("", nil); err != nil || cfg.KeysDSN() != "" {
+		t.Errorf("by default: %q, %v; want a file", cfg.KeysDSN(), err)
+	}
+}

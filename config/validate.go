@@ -28,6 +28,8 @@ func (c *Config) validate(lines map[string]string) Faults {
 	check(c.Data != "", "data", "want a folder")
 	path, text := c.storeFault()
 	check(path == "", path, "%s", text)
+	path, text = c.keysFault()
+	check(path == "", path, "%s", text)
 	for path, addr := range map[string]string{"listen.public": c.Listen.Public, "listen.ops": c.Listen.Ops} {
 		_, port, err := net.SplitHostPort(addr)
 		_, portErr := net.LookupPort("tcp", port) //nolint:noctx // names come from a file, not from a server

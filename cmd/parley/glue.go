@@ -68,11 +68,30 @@ func clockGauge(c *clock.Clock) prometheus.Collector {
 	}, func() float64 { return c.Offset().Seconds() })
 }
 
-// damagedKeys exports how many of the keys in use were found to be damaged.
-func damagedKeys(v *vault.Vault) prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "parley_vault_damaged_keys", Help: "Data keys that were asked for and cannot be read: what they sealed is lost.",
-	}, func() float64 { return float64(v.Damaged()) })
+// vaultCollector exports the key store's statistics to Prometheus.
+type vaultCollector struct{ vault *vault.Vault }
+
+// Describe implements prometheus.Collector.
+func (c vaultCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+// Collect implements prometheus.Collector.
+func (c vaultCollector) Collect(ch chan<- prometheus.Metric) {
+	s := c.vault.Stats()
+	metric := func(kind prometheus.ValueType, name, help string, v float64) {
+		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("parley_vault_"+name, help, nil, nil), kind, v)
+	}
+	up := 0.0
+	if s.Ready {
+		up = 1
+	}
+	metric(prometheus.GaugeValue, "damaged_keys", "Data keys that were asked for and cannot be read: what they sealed is lost.", float64(c.vault.Damaged()))
+	metric(prometheus.GaugeValue, "ready", "1 while keys can be read and made, as far as is known.", up)
+	metric(prometheus.GaugeValue, "silent_seconds", "Since the key database last answered; 0 for a file.", s.Silent.Seconds())
+	metric(prometheus.GaugeValue, "spare_keys", "Keys that are stored and not yet assigned: so many conversations can begin while the key database is away.", float64(s.Spare))
+	metric(prometheus.CounterValue, "blocks_total", "Blocks of keys made ahead.", float64(s.Blocks))
+	metric(prometheus.CounterValue, "loads_total", "Keys read from the key store because they were not in memory.", float64(s.Loads))
+	metric(prometheus.CounterValue, "failures_total", "Accesses to the key store that failed.", float64(s.Failures))
+	metric(prometheus.CounterValue, "removed_keys_total", "Keys dropped from memory because another node destroyed them.", float64(s.Removed))
 }
 
 func writeFile(path string, fill func(io.Writer) error) error {

@@ -50,6 +50,7 @@ type cli struct {
 	User    userCmd    `cmd:"" help:"Add users and set passwords."`
 	Log     logCmd     `cmd:"" help:"Print events as JSON lines, also beside a running gateway."`
 	Project projectCmd `cmd:"" help:"Show what follows the log: tables for reports and search; make them anew."`
+	Keys    keysCmd    `cmd:"" help:"Make master keys, change to another, move the key store into a database."`
 	Plugin  pluginCmd  `cmd:"" help:"List, pin, test and serve plugins."`
 	Config  configCmd  `cmd:"" help:"Check and explain the configuration."`
 	Doctor  doctorCmd  `cmd:"" help:"Check that this machine can run the gateway."`

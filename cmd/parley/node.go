@@ -84,6 +84,7 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 	}
 	n.health = ops.NewHealth(
 		ops.Check{Name: "log", Run: n.checkLog, Fresh: time.Second},
+		ops.Check{Name: "keys", Run: func(context.Context) error { return n.stores.Vault.Ready() }},
 		ops.Check{Name: "plugins", Run: n.checkPlugins},
 	)
 	proxies, err := trusted(cfg.HTTP.TrustedProxies)
@@ -294,7 +295,7 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 		Log: n.logger, Registry: registry,
 	})
 	n.hooks = hook.New(hook.Options{Host: n.host, PublicURL: origins.Hooks, Log: n.logger, Registry: registry})
-	for _, c := range []prometheus.Collector{n.router.Collector(), n.host.Collector(), n.views.Collector(), logCollector{n.stores.Log}, clockGauge(n.clock), damagedKeys(n.stores.Vault)} {
+	for _, c := range []prometheus.Collector{n.router.Collector(), n.host.Collector(), n.views.Collector(), logCollector{n.stores.Log}, clockGauge(n.clock), vaultCollector{n.stores.Vault}} {
 		if err := registry.Register(c); err != nil {
 			return fmt.Errorf("metrics: %w", err)
 		}

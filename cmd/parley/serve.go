@@ -27,6 +27,10 @@ func (c *serveCmd) Run(a *app) error {
 // errStoreFailed is the error with which the process ends when the log has failed for good (PR17).
 var errStoreFailed = errors.New("the log has failed; nothing more can be made durable. Check the disk, then start again: what was acknowledged is safe")
 
+// errKeysFailed is the error with which the process ends when the key store has failed for good (PR17).
+var errKeysFailed = errors.New("the key store has failed: it reported an I/O error, or a database has lost what it had confirmed. " +
+	"Check disk or server, then start again: what was acknowledged is safe")
+
 // serve runs a gateway until ctx ends, or until something fails without which it cannot go on.
 func serve(ctx context.Context, cfg config.Config, logger *slog.Logger) error {
 	n, err := startNode(ctx, cfg, logger)
@@ -41,6 +45,8 @@ func serve(ctx context.Context, cfg config.Config, logger *slog.Logger) error {
 		// No orderly stop when the log has failed: work that is under way must not be acknowledged
 		// (PR17).
 		return errStoreFailed
+	case <-n.stores.Vault.Failed():
+		return errKeysFailed
 	case cause = <-n.server.Failed():
 		logger.Error("a listener failed", "err", cause)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/order"
 	"github.com/parley-gateway/parley/core/readers"
+	"github.com/parley-gateway/parley/core/vault"
 )
 
 // live is a conversation's mailbox and what is in memory of the conversation. At most one worker
@@ -283,7 +284,7 @@ func (c care) limit(n int) int {
 // ofOne reports whether an append may have failed because of one task only.
 func ofOne(err error) bool {
 	var open *eventlog.ThreadOpenError
-	for _, all := range []error{eventlog.ErrFull, eventlog.ErrUnavailable, eventlog.ErrFatal, eventlog.ErrClosed, eventlog.ErrCorrupt, context.Canceled, context.DeadlineExceeded} {
+	for _, all := range []error{eventlog.ErrFull, eventlog.ErrUnavailable, eventlog.ErrFatal, eventlog.ErrClosed, eventlog.ErrCorrupt, vault.ErrUnavailable, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, all) {
 			return false
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/core/vault"
 	"github.com/parley-gateway/parley/gateway/auth"
 )
 
@@ -180,6 +181,8 @@ var sentinels = []struct {
 	{eventlog.ErrClosed, "unavailable"},
 	{eventlog.ErrNotFound, "not_found"},
 	{eventlog.ErrConflict, "unavailable"},
+	{vault.ErrUnavailable, "unavailable"},
+	{vault.ErrFailed, "unavailable"},
 	{blob.ErrTooLarge, "too_large"},
 	{blob.ErrPixels, "too_large"},
 	{blob.ErrType, "type_refused"},

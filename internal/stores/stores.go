@@ -62,7 +62,7 @@ func Open(ctx context.Context, cfg config.Config, now func() time.Time, logger *
 			return nil, err
 		}
 	}
-	if s.Vault, err = vault.Open(ctx, vault.Options{Path: cfg.Keys(), Master: master, Floor: floor, Logger: logger}); err != nil {
+	if s.Vault, err = openKeys(ctx, cfg, master, floor, logger); err != nil {
 		return nil, err
 	}
 	records.Vault, records.Now = s.Vault, now
