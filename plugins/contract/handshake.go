@@ -8,7 +8,7 @@ const (
 	ProtocolVersion = 1
 	// Minor is the newest minor version that this code knows. Both sides use
 	// the lower of the two.
-	Minor = 0
+	Minor = 1
 
 	// MagicCookieKey and MagicCookieValue are the environment variable by which a plugin knows that
 	// a gateway started it. It lets a plugin tell people who run it by hand what it is, and is no
@@ -52,15 +52,25 @@ const (
 	// under way at a plugin, per process and per account.
 	CommandWindow = 512
 	AccountWindow = 32
+
+	// MaxSilence and MaxDrain bound what DescribeResponse may ask for, in milliseconds.
+	MaxSilence = 30_000
+	MaxDrain   = 3_600_000
+	// MaxPanel bounds a panel's blocks, in bytes of JSON.
+	MaxPanel = 64 << 10
+	// MaxTemplates and MaxTemplateBytes bound the templates of an account.
+	MaxTemplates     = 1000
+	MaxTemplateBytes = 2 << 20
+	// MaxEffects bounds the effects of an act.
+	MaxEffects = 16
 )
 
 // Exit codes by which a plugin tells its supervisor that starting it again
 // at once is pointless.
 const (
-	// Exit codes by which a plugin tells its supervisor that it would fail again if it were started
-	// at once.
-	ExitConfig = 64
 	// ExitConfig: the plugin needs a new configuration.
+	ExitConfig = 64
+	// ExitVersion: host and plugin have no major version in common.
 	ExitVersion = 65
 )
 
@@ -71,4 +81,9 @@ const (
 	AbilityDrain   = "drain"   // finishes work of its own in Drain
 	AbilityMetrics = "metrics" // answers Metrics with series of its own
 	AbilitySignals = "signals" // wants signal frames
+
+	// Minor 1.
+	AbilityMarkRead  = "mark_read" // handles mark_read commands
+	AbilityTyping    = "typing"    // handles typing commands
+	AbilityTemplates = "templates" // reports its accounts' templates
 )

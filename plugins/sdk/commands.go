@@ -13,6 +13,7 @@ type command struct {
 	id      CommandID
 	account string
 	thread  string
+	passing bool // typing or a read mark, of which a repeat does no harm
 
 	mu       sync.Mutex
 	session  *session // the session that delivered it last
@@ -71,6 +72,7 @@ func (cs *commands) accept(s *session, wire *pluginv1.Command) (*command, *plugi
 	}
 	c := &command{
 		id: id, account: wire.GetAccount(), thread: wire.GetThread(),
+		passing: wire.GetTyping() != nil || wire.GetMarkRead() != nil,
 		session: s, seq: wire.GetSeq(), attempt: wire.GetAttempt(),
 	}
 	cs.known[id] = c
@@ -97,7 +99,7 @@ func (cs *commands) forget(c *command, result *pluginv1.Event) {
 	if cs.known[c.id] == c {
 		delete(cs.known, c.id)
 	}
-	if result.GetResult().GetOutcome() != pluginv1.Outcome_OUTCOME_SENT || cs.sent[c.id] != nil {
+	if result.GetResult().GetOutcome() != pluginv1.Outcome_OUTCOME_SENT || cs.sent[c.id] != nil || c.passing {
 		return
 	}
 	if cs.oldest.len() >= maxSent {

@@ -23,58 +23,6 @@ func timeOf(us int64) time.Time {
 
 func durationOf(ms uint32) time.Duration { return time.Duration(ms) * time.Millisecond }
 
-func manifestFromWire(d *pluginv1.DescribeResponse) Manifest {
-	c := d.GetCapabilities()
-	m := Manifest{
-		ID:             d.GetId(),
-		Name:           d.GetName(),
-		Version:        d.GetVersion(),
-		SettingsSchema: d.GetSettingsSchema(),
-		AccountSchema:  d.GetAccountSchema(),
-		Delivery:       Delivery(d.GetDelivery()),
-		Capabilities: Capabilities{
-			Text:             c.GetText(),
-			RichText:         c.GetRichText(),
-			Files:            c.GetFiles(),
-			Location:         c.GetLocation(),
-			Choices:          c.GetChoices(),
-			Template:         c.GetTemplate(),
-			Reaction:         c.GetReaction(),
-			Edit:             c.GetEdit(),
-			Revoke:           c.GetRevoke(),
-			Typing:           c.GetTyping(),
-			Read:             c.GetRead(),
-			Receipts:         c.GetReceipts(),
-			Links:            c.GetLinks(),
-			Page:             c.GetPage(),
-			Panels:           c.GetPanels(),
-			Calls:            c.GetCalls(),
-			OutboundFirst:    c.GetOutboundFirst(),
-			ReplyWindowHours: c.GetReplyWindowHours(),
-			Counter:          c.GetCounter(),
-			MaxLength:        c.GetMaxLength(),
-			OfferTitle:       c.GetOfferTitle(),
-			Medium:           c.GetMedium(),
-			Icon:             c.GetIcon(),
-			AddressKind:      c.GetAddressKind(),
-		},
-		IdempotentSend: d.GetIdempotentSend(),
-		CanLookup:      d.GetCanLookup(),
-		Exclusive:      d.GetExclusive(),
-		SingleNode:     d.GetSingleNode(),
-		EgressHosts:    d.GetEgressHosts(),
-	}
-	for _, r := range d.GetRoutes() {
-		m.Routes = append(m.Routes, Route{
-			Path: r.GetPath(), Access: Access(r.GetAccess()), Upgrade: r.GetUpgrade(), MaxBody: r.GetMaxBody(),
-		})
-	}
-	if h := d.GetHook(); h != nil {
-		m.Hook = &HookInfo{Budget: durationOf(h.GetBudgetMs()), Methods: h.GetMethods(), MaxBody: h.GetMaxBody()}
-	}
-	return m
-}
-
 func configFromWire(c *pluginv1.ConfigureRequest) *Config {
 	out := &Config{
 		Revision:       c.GetRevision(),
@@ -131,6 +79,7 @@ func eventFromWire(ev *pluginv1.Event) (Event, error) {
 		out.Body = Message{
 			ClientID: k.Message.GetClientId(), From: addressFromWire(k.Message.GetFrom()), Parts: parts,
 			ReplyTo: MessageID(k.Message.GetReplyTo()), ProviderIDs: k.Message.GetProviderIds(),
+			ReplyToProviderID: k.Message.GetReplyToProviderId(),
 		}
 	case *pluginv1.Event_Result:
 		out.Body = LateResult{Command: CommandID(k.Result.GetCommandId()), Result: resultFromWire(k.Result)}
@@ -143,11 +92,32 @@ func eventFromWire(ev *pluginv1.Event) (Event, error) {
 		out.Body = Receipt{
 			Conversation: ConversationID(k.Receipt.GetConversation()),
 			DeliveredSeq: k.Receipt.GetDeliveredSeq(), ReadSeq: k.Receipt.GetReadSeq(),
+			DeliveredProviderID: k.Receipt.GetDeliveredProviderId(), ReadProviderID: k.Receipt.GetReadProviderId(),
 		}
 	case *pluginv1.Event_Deferred:
 		out.Body = Deferred{Opaque: k.Deferred.GetOpaque()}
 	case *pluginv1.Event_Action:
 		body, err := actionFromWire(k.Action)
+		if err != nil {
+			return Event{}, err
+		}
+		out.Body = body
+	case *pluginv1.Event_ReplyWindow:
+		out.Body = ReplyWindow{Expires: timeOf(k.ReplyWindow.GetExpires())}
+	case *pluginv1.Event_Call:
+		body, err := callEventFromWire(k.Call)
+		if err != nil {
+			return Event{}, err
+		}
+		out.Body = body
+	case *pluginv1.Event_Tool:
+		session, err := toolSessionFromWire(k.Tool.GetSession())
+		if err != nil {
+			return Event{}, err
+		}
+		out.Body = ToolEvent{Session: session}
+	case *pluginv1.Event_Bot:
+		body, err := botActionFromWire(k.Bot)
 		if err != nil {
 			return Event{}, err
 		}
@@ -172,6 +142,20 @@ func actionFromWire(a *pluginv1.CustomerAction) (EventBody, error) {
 		return OptOut{Out: k.OptOut.GetOut(), Keyword: k.OptOut.GetKeyword()}, nil
 	case *pluginv1.CustomerAction_Attributes:
 		return Attributes{Attributes: attributesFromWire(k.Attributes.GetAttributes())}, nil
+	case *pluginv1.CustomerAction_Tool:
+		return CustomerTool{
+			Session: SessionID(k.Tool.GetSession()), Account: AccountID(k.Tool.GetAccount()), Action: k.Tool.GetAction(),
+			Values: rawOf(k.Tool.GetValues()), Revision: k.Tool.GetRevision(),
+		}, nil
+	case *pluginv1.CustomerAction_Call:
+		return CustomerCall{Session: SessionID(k.Call.GetSession()), Action: k.Call.GetAction()}, nil
+	case *pluginv1.CustomerAction_Satisfaction:
+		return Satisfaction{
+			Conversation: ConversationID(k.Satisfaction.GetConversation()), Score: k.Satisfaction.GetScore(),
+			Comment: k.Satisfaction.GetComment(),
+		}, nil
+	case *pluginv1.CustomerAction_Form:
+		return FormAnswer{Session: SessionID(k.Form.GetSession()), Sealed: k.Form.GetSealed(), Cancelled: k.Form.GetCancelled()}, nil
 	default:
 		return nil, fmt.Errorf("customer action %T: %w", k, errUnknownKind)
 	}
@@ -203,66 +187,6 @@ func attributesFromWire(as []*pluginv1.Attribute) []Attribute {
 
 func addressFromWire(a *pluginv1.Address) Address {
 	return Address{Address: a.GetAddress(), Name: a.GetName()}
-}
-
-func partsFromWire(parts []*pluginv1.Part) ([]Part, error) {
-	if len(parts) == 0 {
-		return nil, nil
-	}
-	out := make([]Part, len(parts))
-	for i, p := range parts {
-		part, err := partFromWire(p)
-		if err != nil {
-			return nil, err
-		}
-		out[i] = part
-	}
-	return out, nil
-}
-
-func partFromWire(p *pluginv1.Part) (Part, error) {
-	switch k := p.GetPart().(type) {
-	case *pluginv1.Part_Text:
-		return Text{Text: k.Text.GetText()}, nil
-	case *pluginv1.Part_RichText:
-		return RichText{HTML: k.RichText.GetHtml()}, nil
-	case *pluginv1.Part_File:
-		return fileFromWire(k.File), nil
-	case *pluginv1.Part_Location:
-		return Location{
-			Latitude: k.Location.GetLatitude(), Longitude: k.Location.GetLongitude(),
-			Name: k.Location.GetName(), Address: k.Location.GetAddress(),
-		}, nil
-	case *pluginv1.Part_Contact:
-		return ContactCard{Name: k.Contact.GetName(), Phones: k.Contact.GetPhones(), Emails: k.Contact.GetEmails()}, nil
-	case *pluginv1.Part_Choices:
-		c := Choices{Text: k.Choices.GetText()}
-		for _, o := range k.Choices.GetOptions() {
-			c.Options = append(c.Options, Choice{ID: o.GetId(), Title: o.GetTitle(), Description: o.GetDescription()})
-		}
-		return c, nil
-	case *pluginv1.Part_Answer:
-		return Answer{Choice: k.Answer.GetChoice(), Title: k.Answer.GetTitle()}, nil
-	case *pluginv1.Part_Template:
-		return Template{Name: k.Template.GetName(), Language: k.Template.GetLanguage(), Values: k.Template.GetValues()}, nil
-	case *pluginv1.Part_Reaction:
-		return Reaction{Message: MessageID(k.Reaction.GetMessage()), Emoji: k.Reaction.GetEmoji()}, nil
-	case *pluginv1.Part_Edit:
-		return Edit{Message: MessageID(k.Edit.GetMessage()), Text: k.Edit.GetText()}, nil
-	case *pluginv1.Part_Revoke:
-		return Revoke{Message: MessageID(k.Revoke.GetMessage())}, nil
-	case *pluginv1.Part_Unsupported:
-		return Unsupported{Kind: k.Unsupported.GetKind(), Raw: k.Unsupported.GetRaw()}, nil
-	default:
-		return nil, fmt.Errorf("part %T: %w", k, errUnknownKind)
-	}
-}
-
-func fileFromWire(f *pluginv1.File) File {
-	return File{
-		Blob: BlobID(f.GetBlob()), Name: f.GetName(), MIME: f.GetMime(), Size: f.GetSize(),
-		Width: f.GetWidth(), Height: f.GetHeight(),
-	}
 }
 
 func resultFromWire(r *pluginv1.Result) Result {

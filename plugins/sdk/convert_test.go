@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"testing"
@@ -21,26 +22,40 @@ var (
 	}
 	everyBody = []EventBody{
 		Message{}, LateResult{}, DeliveryStatus{}, Receipt{}, Deferred{}, Start{}, Page{}, End{}, Left{}, Attributes{}, OptOut{},
+		ReplyWindow{}, ToolEvent{}, CustomerTool{}, CustomerCall{}, Satisfaction{}, FormAnswer{},
+		CallIncoming{}, CallLeg{}, CallDigits{}, CallRecording{}, CallState{}, CallPlayed{}, CallEnded{},
+		BotPost{}, BotHandOver{}, BotEnd{}, BotAttributes{},
+	}
+	everyCall = []CallAction{
+		CallDial{}, CallInvite{}, CallRing{}, CallAnswer{}, CallHearing{}, CallHold{}, CallMute{}, CallVideo{}, CallSendDigits{},
+		CallTransfer{}, CallPlay{}, CallStop{}, CallRecord{}, CallHangUp{},
 	}
 )
 
 func TestEveryKindHasItsStruct(t *testing.T) {
-	parts := (&pluginv1.Part{}).ProtoReflect().Descriptor().Oneofs().ByName("part").Fields().Len()
-	if len(everyPart) != parts {
+	members := func(m proto.Message, oneof protoreflect.Name) int {
+		return m.ProtoReflect().Descriptor().Oneofs().ByName(oneof).Fields().Len()
+	}
+	if parts := members(&pluginv1.Part{}, "part"); len(everyPart) != parts {
 		t.Errorf("%d kinds of parts, the contract has %d", len(everyPart), parts)
 	}
-	kinds := (&pluginv1.Event{}).ProtoReflect().Descriptor().Oneofs().ByName("kind").Fields().Len()
-	actions := (&pluginv1.CustomerAction{}).ProtoReflect().Descriptor().Oneofs().ByName("action").Fields().Len()
-	if want := kinds - 1 + actions; len(everyBody) != want {
+	// Actions, calls and bots have kinds of their own.
+	want := members(&pluginv1.Event{}, "kind") - 3 + members(&pluginv1.CustomerAction{}, "action") +
+		members(&pluginv1.CallEvent{}, "event") + members(&pluginv1.BotAction{}, "action")
+	if len(everyBody) != want {
 		t.Errorf("%d kinds of events, the contract has %d", len(everyBody), want)
+	}
+	if calls := members(&pluginv1.CallCommand{}, "command"); len(everyCall) != calls || len(callNames) != calls {
+		t.Errorf("%d and %d kinds of call commands, the contract has %d", len(everyCall), len(callNames), calls)
 	}
 }
 
 // filler gives every field a different value.
 type filler struct {
-	n    int
-	part Part
-	body EventBody
+	n      int
+	part   Part
+	body   EventBody
+	action CallAction
 }
 
 func filled[T any](f *filler) T {
@@ -67,13 +82,25 @@ func (f *filler) fill(v reflect.Value) {
 	case *EventBody:
 		*x = f.variant(f.body).(EventBody)
 		return
+	case *CallAction:
+		*x = f.variant(f.action).(CallAction)
+		return
+	case *Block: // panel_test.go has the other kinds
+		*x = PanelText{Text: fmt.Sprintf("block-%d", f.n)}
+		return
+	case *Effect:
+		*x = Toast{Text: fmt.Sprintf("toast-%d", f.n)}
+		return
+	case *SessionState:
+		*x = SessionActive
+		return
 	}
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString(fmt.Sprintf("s-%d", f.n))
 	case reflect.Bool:
 		v.SetBool(true)
-	case reflect.Int, reflect.Int64: // enums have this kind
+	case reflect.Int, reflect.Int32, reflect.Int64: // enums have this kind
 		v.SetInt(2)
 	case reflect.Uint32, reflect.Uint64:
 		v.SetUint(uint64(f.n))
@@ -179,6 +206,7 @@ func there[T any, M proto.Message](t *testing.T, in T, to func(T) (M, error), fr
 			// MinHostMinor is checked by the SDK and not sent; barrier is a func.
 			return last == ".MinHostMinor" || last == ".barrier"
 		}, cmp.Ignore()),
+		cmp.Comparer(func(a, b json.RawMessage) bool { return string(a) == string(b) }),
 	}
 	if diff := cmp.Diff(in, out, opts); diff != "" {
 		t.Errorf("%T there and back: (-in +out)\n%s", in, diff)
@@ -193,7 +221,67 @@ func sure[A, B any](f func(A) B) func(A) (B, error) {
 func TestConversionsAreComplete(t *testing.T) {
 	f := &filler{part: Text{}, body: Message{}}
 	t.Run("manifest", func(t *testing.T) {
-		there(t, filled[Manifest](f), sure(func(m Manifest) *pluginv1.DescribeResponse { return manifestToWire(&m) }), sure(manifestFromWire))
+		there(t, filled[Manifest](f), sure(func(m Manifest) *pluginv1.DescribeResponse {
+			out := manifestToWire(&m)
+			out.Abilities = (&Abilities{}).names(&m, 1) // the ability is how Templates is said
+			return out
+		}), sure(manifestFromWire))
+	})
+	t.Run("traits", func(t *testing.T) {
+		there(t, filled[[]AccountTraits](f), sure(func(l []AccountTraits) *pluginv1.ConfigureResponse {
+			return &pluginv1.ConfigureResponse{Accounts: traitsToWire(l), Problems: problemsToWire(filled[Problems](f)), Restart: true}
+		}), sure(func(r *pluginv1.ConfigureResponse) []AccountTraits { return traitsFromWire(r.GetAccounts()) }))
+	})
+	for _, a := range everyCall {
+		t.Run(fmt.Sprintf("call %T", a), func(t *testing.T) {
+			f.action = a
+			there(t, filled[CallCommand](f), func(c CallCommand) (*pluginv1.Command, error) { return callToWire(&c) },
+				func(w *pluginv1.Command) (CallCommand, error) {
+					out, err := callFromWire(w, w.GetCall())
+					return *out, err
+				})
+		})
+	}
+	t.Run("mark read", func(t *testing.T) {
+		there(t, filled[MarkReadCommand](f), sure(func(c MarkReadCommand) *pluginv1.Command { return markReadToWire(&c) }),
+			sure(func(c *pluginv1.Command) MarkReadCommand { return *markReadFromWire(c, c.GetMarkRead()) }))
+	})
+	t.Run("typing", func(t *testing.T) {
+		there(t, filled[TypingCommand](f), sure(func(c TypingCommand) *pluginv1.Command { return typingToWire(&c) }),
+			sure(func(c *pluginv1.Command) TypingCommand { return *typingFromWire(c, c.GetTyping()) }))
+	})
+	t.Run("templates", func(t *testing.T) {
+		there(t, filled[[]TemplateInfo](f), sure(func(l []TemplateInfo) *pluginv1.TemplateList { return templatesToWire("a", l) }),
+			sure(func(w *pluginv1.TemplateList) []TemplateInfo { _, l := templatesFromWire(w); return l }))
+	})
+	t.Run("tool start", func(t *testing.T) {
+		there(t, filled[ToolStart](f), sure(func(r ToolStart) *pluginv1.ToolStartRequest { return toolStartToWire(&r) }),
+			sure(func(w *pluginv1.ToolStartRequest) ToolStart { return *toolStartFromWire(w) }))
+	})
+	t.Run("tool end", func(t *testing.T) {
+		there(t, filled[ToolEnd](f), sure(func(r ToolEnd) *pluginv1.ToolEndRequest { return toolEndToWire(&r) }),
+			sure(func(w *pluginv1.ToolEndRequest) ToolEnd { return *toolEndFromWire(w) }))
+	})
+	t.Run("tool act", func(t *testing.T) {
+		there(t, filled[ToolAct](f), sure(func(r ToolAct) *pluginv1.ToolActRequest { return toolActToWire(&r) }),
+			sure(func(w *pluginv1.ToolActRequest) ToolAct { return *toolActFromWire(w) }))
+	})
+	t.Run("tool answer", func(t *testing.T) {
+		there(t, filled[ToolAnswer](f), func(a ToolAnswer) (*pluginv1.ToolActResponse, error) {
+			out, err := toolAnswerToWire(&a)
+			out.Fault = faultToWire(&ToolFault{Code: "c", Text: "t", RetryAfter: time.Second})
+			return out, err
+		}, toolAnswerFromWire)
+	})
+	t.Run("fault", func(t *testing.T) {
+		there(t, filled[ToolFault](f), sure(func(x ToolFault) *pluginv1.ToolFault { return faultToWire(&x) }),
+			sure(func(w *pluginv1.ToolFault) ToolFault { return *faultFromWire(w) }))
+	})
+	t.Run("tool notice", func(t *testing.T) {
+		there(t, filled[ToolNotice](f), sure(func(n ToolNotice) *pluginv1.ToolNotice { return toolNoticeToWire(&n) }), sure(toolNoticeFromWire))
+	})
+	t.Run("bot notice", func(t *testing.T) {
+		there(t, filled[BotNotice](f), sure(func(n BotNotice) *pluginv1.BotNotice { return botNoticeToWire(&n) }), sure(botNoticeFromWire))
 	})
 	t.Run("config", func(t *testing.T) {
 		there(t, filled[Config](f), sure(func(c Config) *pluginv1.ConfigureRequest { return configToWire(&c) }),
@@ -202,7 +290,7 @@ func TestConversionsAreComplete(t *testing.T) {
 	t.Run("problems", func(t *testing.T) {
 		there(t, filled[Problems](f),
 			sure(func(p Problems) *pluginv1.ConfigureResponse {
-				return &pluginv1.ConfigureResponse{Problems: problemsToWire(p), Restart: true}
+				return &pluginv1.ConfigureResponse{Problems: problemsToWire(p), Restart: true, Accounts: traitsToWire(filled[[]AccountTraits](f))}
 			}),
 			sure(func(r *pluginv1.ConfigureResponse) Problems { return problemsFromWire(r.GetProblems()) }))
 	})
@@ -261,6 +349,31 @@ func TestUnknownKindsAreErrors(t *testing.T) {
 	}
 	if _, err := partsToWire([]Part{nil}); err == nil {
 		t.Error("a nil part went to the wire")
+	}
+	for _, body := range []EventBody{
+		BotPost{Parts: []Part{nil}}, Message{Parts: []Part{Template{Placed: []TemplateValue{{Value: Answer{}}}}}},
+		ToolEvent{Session: ToolSession{Panel: &Panel{Blocks: []Block{nil}}}},
+	} {
+		if _, err := eventToWire(&Event{Body: body}); err == nil {
+			t.Errorf("%+v went to the wire", body)
+		}
+	}
+	if _, err := callToWire(&CallCommand{}); err == nil {
+		t.Error("a call command without an action went to the wire")
+	}
+	if _, err := toolAnswerToWire(&ToolAnswer{Effects: []Effect{nil}}); err == nil {
+		t.Error("a nil effect went to the wire")
+	}
+	for _, ev := range []*pluginv1.Event{
+		{}, {Kind: &pluginv1.Event_Call{}}, {Kind: &pluginv1.Event_Call{Call: &pluginv1.CallEvent{}}},
+		{Kind: &pluginv1.Event_Bot{Bot: &pluginv1.BotAction{}}}, {Kind: &pluginv1.Event_Action{Action: &pluginv1.CustomerAction{}}},
+	} {
+		if _, err := eventFromWire(ev); err == nil {
+			t.Errorf("%v came from the wire", ev)
+		}
+	}
+	if _, err := callFromWire(&pluginv1.Command{}, &pluginv1.CallCommand{}); err == nil {
+		t.Error("a call command of an unknown kind came from the wire")
 	}
 	if _, err := partFromWire(&pluginv1.Part{}); err == nil {
 		t.Error("a part of an unknown kind came from the wire")

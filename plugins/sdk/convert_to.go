@@ -30,59 +30,6 @@ func millis(d time.Duration) uint32 {
 	return uint32(min((d+time.Millisecond-1)/time.Millisecond, 1<<32-1))
 }
 
-func manifestToWire(m *Manifest) *pluginv1.DescribeResponse {
-	out := &pluginv1.DescribeResponse{
-		Id:             m.ID,
-		Name:           m.Name,
-		Version:        m.Version,
-		SettingsSchema: m.SettingsSchema,
-		AccountSchema:  m.AccountSchema,
-		Delivery:       pluginv1.Delivery(m.Delivery),
-		Capabilities: &pluginv1.Capabilities{
-			Text:             m.Capabilities.Text,
-			RichText:         m.Capabilities.RichText,
-			Files:            m.Capabilities.Files,
-			Location:         m.Capabilities.Location,
-			Choices:          m.Capabilities.Choices,
-			Template:         m.Capabilities.Template,
-			Reaction:         m.Capabilities.Reaction,
-			Edit:             m.Capabilities.Edit,
-			Revoke:           m.Capabilities.Revoke,
-			Typing:           m.Capabilities.Typing,
-			Read:             m.Capabilities.Read,
-			Receipts:         m.Capabilities.Receipts,
-			Links:            m.Capabilities.Links,
-			Page:             m.Capabilities.Page,
-			Panels:           m.Capabilities.Panels,
-			Calls:            m.Capabilities.Calls,
-			OutboundFirst:    m.Capabilities.OutboundFirst,
-			ReplyWindowHours: m.Capabilities.ReplyWindowHours,
-			Counter:          m.Capabilities.Counter,
-			MaxLength:        m.Capabilities.MaxLength,
-			OfferTitle:       m.Capabilities.OfferTitle,
-			Medium:           m.Capabilities.Medium,
-			Icon:             m.Capabilities.Icon,
-			AddressKind:      m.Capabilities.AddressKind,
-		},
-		IdempotentSend: m.IdempotentSend,
-		CanLookup:      m.CanLookup,
-		Exclusive:      m.Exclusive,
-		SingleNode:     m.SingleNode,
-		EgressHosts:    m.EgressHosts,
-	}
-	for _, r := range m.Routes {
-		out.Routes = append(out.Routes, &pluginv1.Route{
-			Path: r.Path, Access: pluginv1.Access(r.Access), Upgrade: r.Upgrade, MaxBody: r.MaxBody,
-		})
-	}
-	if m.Hook != nil {
-		out.Hook = &pluginv1.HookInfo{
-			BudgetMs: millis(m.Hook.Budget), Methods: m.Hook.Methods, MaxBody: m.Hook.MaxBody,
-		}
-	}
-	return out
-}
-
 func problemsToWire(ps Problems) []*pluginv1.ConfigProblem {
 	out := make([]*pluginv1.ConfigProblem, len(ps))
 	for i, p := range ps {
@@ -144,7 +91,7 @@ func eventToWire(ev *Event) (*pluginv1.Event, error) {
 		}
 		out.Kind = &pluginv1.Event_Message{Message: &pluginv1.Message{
 			ClientId: b.ClientID, From: addressToWire(b.From), Parts: parts,
-			ReplyTo: string(b.ReplyTo), ProviderIds: b.ProviderIDs,
+			ReplyTo: string(b.ReplyTo), ProviderIds: b.ProviderIDs, ReplyToProviderId: b.ReplyToProviderID,
 		}}
 	case LateResult:
 		out.Kind = &pluginv1.Event_Result{Result: resultToWire(b.Command, &b.Result)}
@@ -156,6 +103,7 @@ func eventToWire(ev *Event) (*pluginv1.Event, error) {
 	case Receipt:
 		out.Kind = &pluginv1.Event_Receipt{Receipt: &pluginv1.Receipt{
 			Conversation: string(b.Conversation), DeliveredSeq: b.DeliveredSeq, ReadSeq: b.ReadSeq,
+			DeliveredProviderId: b.DeliveredProviderID, ReadProviderId: b.ReadProviderID,
 		}}
 	case Start:
 		start, err := startToWire(&b)
@@ -179,10 +127,50 @@ func eventToWire(ev *Event) (*pluginv1.Event, error) {
 		}})
 	case Deferred:
 		out.Kind = &pluginv1.Event_Deferred{Deferred: &pluginv1.Deferred{Opaque: b.Opaque}}
+	case ReplyWindow:
+		out.Kind = &pluginv1.Event_ReplyWindow{ReplyWindow: &pluginv1.ReplyWindow{Expires: micros(b.Expires)}}
+	case ToolEvent:
+		session, err := toolSessionToWire(&b.Session)
+		if err != nil {
+			return nil, err
+		}
+		out.Kind = &pluginv1.Event_Tool{Tool: &pluginv1.ToolEvent{Session: session}}
+	case CustomerTool, CustomerCall, Satisfaction, FormAnswer:
+		out.Kind = usedToWire(b)
+	case CallIncoming, CallLeg, CallDigits, CallRecording, CallState, CallPlayed, CallEnded:
+		out.Kind = &pluginv1.Event_Call{Call: callEventToWire(b)}
+	case BotPost, BotHandOver, BotEnd, BotAttributes:
+		bot, err := botActionToWire(b)
+		if err != nil {
+			return nil, err
+		}
+		out.Kind = &pluginv1.Event_Bot{Bot: bot}
 	default:
 		return nil, fmt.Errorf("event body %T: %w", ev.Body, errUnknownKind)
 	}
 	return out, nil
+}
+
+// usedToWire encodes what customers do with tools, calls and forms.
+func usedToWire(body EventBody) *pluginv1.Event_Action {
+	var a pluginv1.CustomerAction
+	switch b := body.(type) {
+	case CustomerTool:
+		a.Action = &pluginv1.CustomerAction_Tool{Tool: &pluginv1.CustomerTool{
+			Session: string(b.Session), Account: string(b.Account), Action: b.Action, Values: string(b.Values), Revision: b.Revision,
+		}}
+	case CustomerCall:
+		a.Action = &pluginv1.CustomerAction_Call{Call: &pluginv1.CustomerCall{Session: string(b.Session), Action: b.Action}}
+	case Satisfaction:
+		a.Action = &pluginv1.CustomerAction_Satisfaction{Satisfaction: &pluginv1.Satisfaction{
+			Conversation: string(b.Conversation), Score: b.Score, Comment: b.Comment,
+		}}
+	case FormAnswer:
+		a.Action = &pluginv1.CustomerAction_Form{Form: &pluginv1.FormAnswer{
+			Session: string(b.Session), Sealed: b.Sealed, Cancelled: b.Cancelled,
+		}}
+	}
+	return actionToWire(&a)
 }
 
 func actionToWire(a *pluginv1.CustomerAction) *pluginv1.Event_Action {
@@ -217,70 +205,6 @@ func attributesToWire(as []Attribute) []*pluginv1.Attribute {
 
 func addressToWire(a Address) *pluginv1.Address {
 	return &pluginv1.Address{Address: a.Address, Name: a.Name}
-}
-
-func partsToWire(parts []Part) ([]*pluginv1.Part, error) {
-	if len(parts) == 0 {
-		return nil, nil
-	}
-	out := make([]*pluginv1.Part, len(parts))
-	for i, p := range parts {
-		w, err := partToWire(p)
-		if err != nil {
-			return nil, err
-		}
-		out[i] = w
-	}
-	return out, nil
-}
-
-func partToWire(p Part) (*pluginv1.Part, error) {
-	switch p := p.(type) {
-	case Text:
-		return &pluginv1.Part{Part: &pluginv1.Part_Text{Text: &pluginv1.Text{Text: p.Text}}}, nil
-	case RichText:
-		return &pluginv1.Part{Part: &pluginv1.Part_RichText{RichText: &pluginv1.RichText{Html: p.HTML}}}, nil
-	case File:
-		return &pluginv1.Part{Part: &pluginv1.Part_File{File: fileToWire(p)}}, nil
-	case Location:
-		return &pluginv1.Part{Part: &pluginv1.Part_Location{Location: &pluginv1.Location{
-			Latitude: p.Latitude, Longitude: p.Longitude, Name: p.Name, Address: p.Address,
-		}}}, nil
-	case ContactCard:
-		return &pluginv1.Part{Part: &pluginv1.Part_Contact{Contact: &pluginv1.ContactCard{
-			Name: p.Name, Phones: p.Phones, Emails: p.Emails,
-		}}}, nil
-	case Choices:
-		c := &pluginv1.Choices{Text: p.Text}
-		for _, o := range p.Options {
-			c.Options = append(c.Options, &pluginv1.Choice{Id: o.ID, Title: o.Title, Description: o.Description})
-		}
-		return &pluginv1.Part{Part: &pluginv1.Part_Choices{Choices: c}}, nil
-	case Answer:
-		return &pluginv1.Part{Part: &pluginv1.Part_Answer{Answer: &pluginv1.Answer{Choice: p.Choice, Title: p.Title}}}, nil
-	case Template:
-		return &pluginv1.Part{Part: &pluginv1.Part_Template{Template: &pluginv1.Template{
-			Name: p.Name, Language: p.Language, Values: p.Values,
-		}}}, nil
-	case Reaction:
-		return &pluginv1.Part{Part: &pluginv1.Part_Reaction{Reaction: &pluginv1.Reaction{
-			Message: string(p.Message), Emoji: p.Emoji,
-		}}}, nil
-	case Edit:
-		return &pluginv1.Part{Part: &pluginv1.Part_Edit{Edit: &pluginv1.Edit{Message: string(p.Message), Text: p.Text}}}, nil
-	case Revoke:
-		return &pluginv1.Part{Part: &pluginv1.Part_Revoke{Revoke: &pluginv1.Revoke{Message: string(p.Message)}}}, nil
-	case Unsupported:
-		return &pluginv1.Part{Part: &pluginv1.Part_Unsupported{Unsupported: &pluginv1.Unsupported{Kind: p.Kind, Raw: p.Raw}}}, nil
-	default:
-		return nil, fmt.Errorf("part %T: %w", p, errUnknownKind)
-	}
-}
-
-func fileToWire(f File) *pluginv1.File {
-	return &pluginv1.File{
-		Blob: string(f.Blob), Name: f.Name, Mime: f.MIME, Size: f.Size, Width: f.Width, Height: f.Height,
-	}
 }
 
 func resultToWire(id CommandID, r *Result) *pluginv1.Result {

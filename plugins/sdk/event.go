@@ -16,8 +16,11 @@ type Event struct {
 	Body         EventBody
 }
 
-// EventBody is what happened: Message, LateResult, DeliveryStatus, Receipt,
-// Start, Page, End, Left, Attributes, OptOut or Deferred.
+// EventBody is what happened: Message, LateResult, DeliveryStatus, Receipt, Start, Page, End, Left,
+// Attributes, OptOut or Deferred. Of minor 1 are ReplyWindow; CustomerTool, CustomerCall, Satisfaction
+// and FormAnswer; CallIncoming, CallLeg, CallDigits, CallRecording, CallState, CallPlayed and
+// CallEnded; ToolEvent; BotPost, BotHandOver, BotEnd and BotAttributes. Emit fails for these with
+// ErrHostTooOld where the host has minor 0.
 type EventBody interface{ isEventBody() }
 
 // Message is a message from the customer.
@@ -27,6 +30,9 @@ type Message struct {
 	Parts       []Part
 	ReplyTo     MessageID // the message that it answers; "" = none
 	ProviderIDs []string  // the ids by which the provider may refer to it later
+	// ReplyToProviderID is the provider's id of the message that it answers, where ReplyTo is not
+	// known. If the host cannot resolve it, the message is shown as a plain one.
+	ReplyToProviderID string
 }
 
 // LateResult reports a command's outcome after Send has returned, for example when the outcome was
@@ -60,11 +66,14 @@ const (
 )
 
 // Receipt says up to which sequence number a connected customer has received and read the
-// conversation. It covers everything before that number.
+// conversation. It covers everything before that number. On a store-and-forward channel it says so by
+// the provider's ids of the last messages, and Conversation is "" (minor 1).
 type Receipt struct {
-	Conversation ConversationID
-	DeliveredSeq uint64
-	ReadSeq      uint64
+	Conversation        ConversationID
+	DeliveredSeq        uint64
+	ReadSeq             uint64
+	DeliveredProviderID string
+	ReadProviderID      string
 }
 
 // Start is a customer's request for a conversation, with the request form.

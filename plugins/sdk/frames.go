@@ -46,8 +46,8 @@ func (o *outbox) take() *pluginv1.PluginFrame {
 		return o.control.pop()
 	}
 	// The other kinds take turns, so that many frames of one kind do not hold up the others.
-	for range 4 {
-		o.turn = (o.turn + 1) % 4
+	for range 5 {
+		o.turn = (o.turn + 1) % 5
 		var f *pluginv1.PluginFrame
 		switch o.turn {
 		case 0:
@@ -58,6 +58,8 @@ func (o *outbox) take() *pluginv1.PluginFrame {
 			f = o.takeSignals()
 		case 3:
 			f = o.takeStatuses()
+		case 4:
+			f = o.takeTemplates()
 		}
 		if f != nil {
 			return f
@@ -110,6 +112,20 @@ func (o *outbox) takeStatuses() *pluginv1.PluginFrame {
 		}
 	}
 	return &pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_AccountStatuses{AccountStatuses: list}}
+}
+
+// takeTemplates takes one account's list: it may be as large as a frame.
+func (o *outbox) takeTemplates() *pluginv1.PluginFrame {
+	if o.minor < 1 {
+		return nil
+	}
+	for id := range o.unlisted {
+		delete(o.unlisted, id)
+		return &pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_TemplateLists{
+			TemplateLists: &pluginv1.TemplateLists{Lists: []*pluginv1.TemplateList{o.templates[id]}},
+		}}
+	}
+	return nil
 }
 
 // takeEvents fills a frame with waiting events, as far as the credit goes.

@@ -19,3 +19,10 @@ type MessageID string
 
 // BlobID names a stored attachment.
 type BlobID string
+
+// SessionID names a session inside a conversation: a call, or the use of a tool. A UUID in text
+// form.
+type SessionID string
+
+// LegID names one party's part in a call. A UUID in text form.
+type LegID string

@@ -48,20 +48,20 @@ func (l *lane) run() {
 	}
 }
 
-// threadLanes runs the jobs of each (account, thread) one after another: a job that hangs holds up
-// its own thread only. The host's windows bound how many threads have work.
+// threadLanes runs the jobs of each (account, thread), and of each call, one after another: a job that
+// hangs holds up its own thread only. The host's windows bound how many threads have work.
 type threadLanes struct {
 	mu    sync.Mutex
 	lanes map[laneKey]*fifo[func()] // jobs that wait behind the running one
 }
 
-type laneKey struct{ account, thread string }
+// laneKey is a thread of an account, or a call of it.
+type laneKey struct{ account, thread, call string }
 
 func newThreadLanes() *threadLanes { return &threadLanes{lanes: map[laneKey]*fifo[func()]{}} }
 
-// do queues job after the others of its thread. Jobs must not panic.
-func (ls *threadLanes) do(wg *sync.WaitGroup, account, thread string, job func()) {
-	k := laneKey{account, thread}
+// do queues job after the others of its thread or call. Jobs must not panic.
+func (ls *threadLanes) do(wg *sync.WaitGroup, k laneKey, job func()) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if l := ls.lanes[k]; l != nil {

@@ -25,18 +25,57 @@ type Manifest struct {
 	Exclusive      bool // two generations of the plugin must not run at once (bound port, poll cursor)
 	SingleNode     bool // an account may be served by only one node at a time
 	EgressHosts    []string
+
+	// From here on minor 1. An older host is told none of it, and refuses a plugin without a channel.
+
+	Tool      *ToolInfo // nil: the plugin is no tool; needs a ToolServer
+	Bot       *BotInfo  // nil: no account can be the bot of a service; needs a Bot or a BotNoticeHandler
+	Calls     *CallInfo // nil: the plugin takes no call commands; needs a CallCommander
+	Templates bool      // reports its accounts' templates with ReportTemplates
+
+	// Silence is how long pings may go unanswered before the plugin counts as frozen, in whole
+	// milliseconds; 0 = 1.5 s, at most 30 s.
+	Silence time.Duration
+	// Drain is how long Drain may take; 0 = 8 s, at most 1 h and what the operator allows.
+	Drain time.Duration
+}
+
+// ToolInfo declares that the plugin is a tool that agents and customers use inside a conversation.
+type ToolInfo struct {
+	Title          string   // for people: "Co-browse"
+	Icon           string   // a desktop icon's name
+	AgentStarts    bool     // an agent may start a session
+	CustomerStarts bool     // the customer may ask for one
+	NeedsConsent   bool     // nothing happens before the customer has accepted
+	NeedsPanels    bool     // works only on channels with Capabilities.Panels
+	EmbedOrigins   []string // origins that panels may embed: "https://host[:port]"
+	Single         bool     // at most one session of this tool is live in a conversation
+}
+
+// BotInfo declares that an account of the plugin can be the bot of a service.
+type BotInfo struct {
+	Name string // as customers see it, unless the account's settings say otherwise; "" = the account's name
+}
+
+// CallInfo declares which call commands the plugin carries out.
+type CallInfo struct {
+	Commands []string // made by CallCommands
+	Video    bool
 }
 
 // Delivery is how messages reach the customer.
 type Delivery int
 
-// The two ways of delivery (DESIGN.md 7).
+// The ways of delivery (DESIGN.md 7).
 const (
 	// StoreAndForward: messages come to Send, as commands from the host's outbox.
 	StoreAndForward Delivery = iota + 1
 	// Connected: the plugin subscribes to threads and streams records to
 	// customers who are connected.
 	Connected
+	// NoChannel: the plugin gets no messages to send, and its accounts start no conversations. It is
+	// a tool, a bot, or both (minor 1).
+	NoChannel
 )
 
 // Capabilities is what a channel can carry (DESIGN.md 3). Router and desktop offer only what is set
@@ -70,6 +109,22 @@ type Capabilities struct {
 	// With OutboundFirst, a conversation that an agent begins has the address in that form as its
 	// thread: name the threads of inbound events in the same way.
 	AddressKind string
+
+	// From here on minor 1.
+
+	PartLimits []PartLimit // limits of single kinds of parts; none = only the general ones
+	Quotes     bool        // a message may answer an earlier one
+	Captions   bool        // a file may carry a caption
+}
+
+// PartLimit is what one kind of part may be on a channel. 0 and none = no limit of this kind.
+type PartLimit struct {
+	Kind      string   // "text", "rich_text", "file", "location", "choices", "template", "caption", ...
+	MaxLength uint32   // of its text, in the counter's units or UTF-16 units
+	MaxBytes  uint64   // of a file
+	MaxCount  uint32   // in one message; for "choices" the number of options
+	MIMEs     []string // "image/jpeg", "image/*": what files may be; with MaxBytes: the files that it holds for
+	MaxTitle  uint32   // of one option's title, in UTF-16 units
 }
 
 // Access says who may use a route.

@@ -63,11 +63,16 @@ type outbox struct {
 	statuses map[AccountID]*pluginv1.AccountStatus
 	dirty    map[AccountID]struct{} // accounts whose status was not sent in this session
 
+	templates map[AccountID]*pluginv1.TemplateList
+	unlisted  map[AccountID]struct{} // accounts whose templates were not sent in this session
+
 	free, metered fifo[*pending] // events that wait to be sent: those that need no credit, and those that do
 	inflight      fifo[*pending] // sent events by seq, from firstSeq; nil = acknowledged
 	firstSeq      uint64
 	order         uint64
 	unacked       int
+
+	minor uint32 // of the contract, in this session or the one before; contract.Minor before the first
 
 	window, windowBytes int // credit granted by the host
 	used, usedBytes     int // how much of it is used
@@ -97,6 +102,8 @@ func newOutbox(guard func(func())) *outbox {
 	o := &outbox{
 		guard: guard, wake: make(chan struct{}, 1),
 		statuses: map[AccountID]*pluginv1.AccountStatus{}, dirty: map[AccountID]struct{}{},
+		templates: map[AccountID]*pluginv1.TemplateList{}, unlisted: map[AccountID]struct{}{},
+		minor: contract.Minor,
 	}
 	o.frame.events.Events = &pluginv1.Events{}
 	o.frame.hooks.HookResults = &pluginv1.HookResults{}
@@ -122,6 +129,9 @@ func (o *outbox) put(p *pending, limited bool) error {
 	if o.closed {
 		return ErrStopped
 	}
+	if !p.strip(o.minor) {
+		return ErrHostTooOld
+	}
 	if limited && o.unacked >= maxUnacked {
 		return ErrOverload
 	}
@@ -135,6 +145,25 @@ func (o *outbox) put(p *pending, limited bool) error {
 	}
 	o.notify()
 	return nil
+}
+
+// strip takes out of an event what the host does not know, and reports whether enough is left. The
+// event may have been sent before, so it changes a copy.
+func (p *pending) strip(minor uint32) (complete bool) {
+	if minor >= contract.Minor {
+		return true
+	}
+	p.wire = proto.CloneOf(p.wire)
+	complete = contract.Strip(p.wire, minor)
+	p.size = proto.Size(p.wire)
+	return complete
+}
+
+// hostMinor is the minor version of the contract in the present session.
+func (o *outbox) hostMinor() uint32 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.minor
 }
 
 // abandon records that the caller no longer waits for p. It reports false when the answer is
@@ -204,7 +233,20 @@ func (o *outbox) setStatus(id AccountID, st *pluginv1.AccountStatus) {
 	o.notify()
 }
 
-// forgetStatuses drops the statuses of accounts that are no longer configured.
+// setTemplates queues an account's templates.
+func (o *outbox) setTemplates(id AccountID, list *pluginv1.TemplateList) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.minor < 1 {
+		return ErrHostTooOld
+	}
+	o.templates[id] = list
+	o.unlisted[id] = struct{}{}
+	o.notify()
+	return nil
+}
+
+// forgetStatuses drops statuses and templates of accounts that are no longer configured.
 func (o *outbox) forgetStatuses(keep func(AccountID) bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -214,15 +256,23 @@ func (o *outbox) forgetStatuses(keep func(AccountID) bool) {
 			delete(o.dirty, id)
 		}
 	}
+	for id := range o.templates {
+		if !keep(id) {
+			delete(o.templates, id)
+			delete(o.unlisted, id)
+		}
+	}
 }
 
 // attach makes s the session to which everything is sent. The former session's writer must have
-// ended.
-func (o *outbox) attach(s *session, window, windowBytes int) {
+// ended. Events that the new session's host does not know end with ErrHostTooOld: the caller runs
+// callBack for them when it holds no lock.
+func (o *outbox) attach(s *session, window, windowBytes int) (callBack func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.detachLocked()
 	o.session = s
+	o.minor = min(s.hello.GetMinor(), contract.Minor)
 	o.window, o.windowBytes = window, windowBytes
 	o.used, o.usedBytes = 0, 0
 	o.pausedUntil, o.backoff = time.Time{}, 0
@@ -236,13 +286,36 @@ func (o *outbox) attach(s *session, window, windowBytes int) {
 	o.inflight.reset()
 	o.firstSeq = 1
 	o.putBack(again)
+	o.dropTooNew()
 	for id := range o.statuses {
 		o.dirty[id] = struct{}{}
 	}
+	for id := range o.templates {
+		o.unlisted[id] = struct{}{}
+	}
 	o.urgent.push(&pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_Hello{
-		Hello: &pluginv1.PluginHello{Minor: min(s.hello.GetMinor(), contract.Minor)},
+		Hello: &pluginv1.PluginHello{Minor: o.minor},
 	}})
 	o.notify()
+	acked, answers := o.acked, o.answers
+	o.acked, o.answers = nil, nil
+	return func() { o.callBack(acked, answers) }
+}
+
+// dropTooNew ends the waiting events that the host does not know.
+func (o *outbox) dropTooNew() {
+	if o.minor >= contract.Minor {
+		return
+	}
+	for _, q := range []*fifo[*pending]{&o.free, &o.metered} {
+		for range q.len() {
+			if p := q.pop(); p.strip(o.minor) {
+				q.push(p)
+			} else {
+				o.finish(p, emitted{err: ErrHostTooOld})
+			}
+		}
+	}
 }
 
 // detach drops all that belongs to s, if s is still attached.

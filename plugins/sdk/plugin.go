@@ -6,11 +6,18 @@ import (
 	"net/http"
 )
 
-// Plugin is what every plugin implements. All methods but Describe may be
-// called concurrently, unless their comments say otherwise.
+// Plugin is what every plugin implements. All methods but Describe may be called concurrently, unless
+// their comments say otherwise. A channel implements Channel; a tool implements ToolServer, a bot Bot
+// or BotNoticeHandler.
 type Plugin interface {
 	Describer
 	Configurer
+}
+
+// Channel is what every channel implements: a Plugin that can send. A plugin whose Delivery is
+// StoreAndForward must be one; one that is Connected may leave Send out.
+type Channel interface {
+	Plugin
 	Sender
 }
 
@@ -141,8 +148,8 @@ type AttachFunc func(ctx context.Context, host Host) error
 // Attach calls f.
 func (f AttachFunc) Attach(ctx context.Context, host Host) error { return f(ctx, host) }
 
-// Abilities is a Plugin made of separate parts. Describer, Configurer and Sender are required; any
-// other field that is nil means that the plugin lacks the ability.
+// Abilities is a Plugin made of separate parts. Describer and Configurer are required; any other field
+// that is nil means that the plugin lacks the ability.
 type Abilities struct {
 	Describer     Describer
 	Configurer    Configurer
@@ -155,6 +162,16 @@ type Abilities struct {
 	MetricsWriter MetricsWriter
 	SignalHandler SignalHandler
 	Attacher      Attacher
+
+	// Minor 1.
+	ReadMarker        ReadMarker
+	Typist            Typist
+	AccountDescriber  AccountDescriber
+	CallCommander     CallCommander
+	ToolServer        ToolServer
+	ToolNoticeHandler ToolNoticeHandler
+	Bot               Bot
+	BotNoticeHandler  BotNoticeHandler
 }
 
 // Describe calls the Describer.
@@ -165,8 +182,13 @@ func (a Abilities) Configure(ctx context.Context, cfg *Config) error {
 	return a.Configurer.Configure(ctx, cfg)
 }
 
-// Send calls the Sender.
-func (a Abilities) Send(ctx context.Context, cmd *SendCommand) Result { return a.Sender.Send(ctx, cmd) }
+// Send calls the Sender. Without one it fails.
+func (a Abilities) Send(ctx context.Context, cmd *SendCommand) Result {
+	if a.Sender == nil {
+		return unsupported()
+	}
+	return a.Sender.Send(ctx, cmd)
+}
 
 // abilitiesOf finds out which interfaces p implements.
 func abilitiesOf(p Plugin) Abilities {
@@ -176,7 +198,8 @@ func abilitiesOf(p Plugin) Abilities {
 	case *Abilities:
 		return *a
 	}
-	a := Abilities{Describer: p, Configurer: p, Sender: p}
+	a := Abilities{Describer: p, Configurer: p}
+	a.Sender, _ = p.(Sender)
 	a.Hooker, _ = p.(Hooker)
 	a.Handler, _ = p.(http.Handler)
 	a.Lookuper, _ = p.(Lookuper)
@@ -185,5 +208,13 @@ func abilitiesOf(p Plugin) Abilities {
 	a.MetricsWriter, _ = p.(MetricsWriter)
 	a.SignalHandler, _ = p.(SignalHandler)
 	a.Attacher, _ = p.(Attacher)
+	a.ReadMarker, _ = p.(ReadMarker)
+	a.Typist, _ = p.(Typist)
+	a.AccountDescriber, _ = p.(AccountDescriber)
+	a.CallCommander, _ = p.(CallCommander)
+	a.ToolServer, _ = p.(ToolServer)
+	a.ToolNoticeHandler, _ = p.(ToolNoticeHandler)
+	a.Bot, _ = p.(Bot)
+	a.BotNoticeHandler, _ = p.(BotNoticeHandler)
 	return a
 }

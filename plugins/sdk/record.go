@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -14,8 +15,11 @@ type Cursor struct {
 // SubscribeOptions refine a subscription. The zero value is right for showing the thread to its
 // customer.
 type SubscribeOptions struct {
-	Audience string // "customer" or "bot"; "" means customer
-	Credit   uint32 // records that may wait for the handler; 0 = 64
+	Audience string // "customer" or "bot" (minor 1); "" means customer
+	// Conversation is what a bot reads, with Audience "bot" and an empty thread (minor 1). The cursor
+	// then counts by its Seq only.
+	Conversation ConversationID
+	Credit       uint32 // records that may wait for the handler; 0 = 64
 }
 
 // Record is an event of the log as the audience sees it.
@@ -66,4 +70,47 @@ type Signal struct {
 	Name         string        // who types (an agent's display name); only in signals from the host
 	Position     uint32        // queue: place from 1; 0 = not queued
 	Wait         time.Duration // queue: time waited so far, in whole milliseconds
+}
+
+// Said is a message, as its record shows it.
+type Said struct {
+	ID    MessageID
+	By    string   // the kind of its author: "customer", "agent", "bot", "supervisor", "system"
+	Name  string   // the author's, as the customer sees it; "" = not known
+	Kinds []string // of its parts: "text", "file", "reaction", ...
+	Text  string   // its text parts, joined by line feeds
+}
+
+// Said reads a record of the type message/1; false for a record of another type, or one that cannot
+// be read.
+func (r *Record) Said() (Said, bool) {
+	if r.Type != "message/1" {
+		return Said{}, false
+	}
+	var head struct {
+		ID     MessageID `json:"id"`
+		Author struct {
+			Kind string `json:"kind"`
+		} `json:"author"`
+		Kinds []string `json:"kinds"`
+	}
+	var body struct {
+		Name  string `json:"name"`
+		Parts []struct {
+			Kind string `json:"kind"`
+			Text string `json:"text"`
+		} `json:"parts"`
+	}
+	if json.Unmarshal(r.Head, &head) != nil || len(r.Body) > 0 && json.Unmarshal(r.Body, &body) != nil {
+		return Said{}, false
+	}
+	out := Said{ID: head.ID, By: head.Author.Kind, Name: body.Name, Kinds: head.Kinds}
+	var texts []string
+	for _, p := range body.Parts {
+		if p.Kind == "text" {
+			texts = append(texts, p.Text)
+		}
+	}
+	out.Text = strings.Join(texts, "\n")
+	return out, true
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,21 +47,29 @@ type Server struct {
 	hooks   pool
 	signals lane
 
+	tools       *toolService
+	toolNotices lane
+	bots        *bots
+	botNotices  lane
+
 	hello     atomic.Pointer[pluginv1.HostHello]
 	sessionMu sync.Mutex
 	session   *session // the latest one
 
-	configMu   sync.Mutex // lets only one Configure run at a time
-	accepted   atomic.Bool
-	needsBegin atomic.Bool
-	gateway    gateway
-	web        web
-	stop       chan error // room for one; says that the process cannot go on
+	configMu     sync.Mutex // lets only one Configure run at a time
+	accepted     atomic.Bool
+	needsBegin   atomic.Bool
+	hostMinor    atomic.Uint32            // what the host said when it last asked for Describe
+	callCommands atomic.Pointer[[]string] // what the manifest declares
+	gateway      gateway
+	web          web
+	stop         chan error // room for one; says that the process cannot go on
 
 	drainOnce    sync.Once
 	drainErr     error
 	beginWarning sync.Once
 	mendWarning  sync.Once
+	oldWarning   sync.Once
 
 	unknownFrames, panics, droppedSignals, mendedMessages atomic.Uint64
 }
@@ -81,12 +90,19 @@ func newServer(p Plugin, log *slog.Logger, peer credentials.TransportCredentials
 	s.out = newOutbox(func(f func()) { s.guard("acknowledgement", f) })
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.subs = &subscriptions{srv: s, open: map[uint64]*subscription{}}
+	s.tools = newToolService(s)
+	s.bots = &bots{srv: s, open: map[botKey]*botReader{}}
 	return s
 }
 
-// Register adds the PluginService to a gRPC server, which must allow
+// Register adds the PluginService, and a tool's ToolService, to a gRPC server, which must allow
 // messages of contract.MaxMessageSize.
-func (s *Server) Register(r grpc.ServiceRegistrar) { pluginv1.RegisterPluginServiceServer(r, s) }
+func (s *Server) Register(r grpc.ServiceRegistrar) {
+	pluginv1.RegisterPluginServiceServer(r, s)
+	if s.abilities.ToolServer != nil {
+		pluginv1.RegisterToolServiceServer(r, s.tools)
+	}
+}
 
 // Close ends the plugin's context, the Session and the HTTP listener, and waits for all goroutines.
 // Events that are unacknowledged end with ErrStopped.
@@ -111,6 +127,11 @@ func (s *Server) mended() {
 	s.mendWarning.Do(func() { s.log.Warn("a message had a string that is not UTF-8; its bad bytes were replaced") })
 }
 
+// tooOld says once that the host does not know something that a webhook reported.
+func (s *Server) tooOld() {
+	s.oldWarning.Do(func() { s.log.Warn("webhooks report events that this gateway does not know; they are left out") })
+}
+
 func (s *Server) configured() bool { return s.accepted.Load() }
 
 // Describe implements PluginService.
@@ -121,14 +142,19 @@ func (s *Server) Describe(ctx context.Context, req *pluginv1.DescribeRequest) (*
 	if err != nil {
 		return nil, err
 	}
+	if m.Delivery == NoChannel {
+		m.MinHostMinor = max(m.MinHostMinor, 1)
+	}
 	if m.MinHostMinor > req.GetHostMinor() {
 		return nil, contract.Error(codes.FailedPrecondition, contract.ReasonVersion, fmt.Sprintf(
 			"%s %s needs contract %d.%d or newer, this gateway has %d.%d",
 			m.ID, m.Version, contract.ProtocolVersion, m.MinHostMinor, contract.ProtocolVersion, req.GetHostMinor()))
 	}
 	out := manifestToWire(&m)
+	s.hostMinor.Store(req.GetHostMinor())
 	out.Minor = contract.Minor
-	out.Abilities = s.abilities.names()
+	out.Abilities = s.abilities.names(&m, req.GetHostMinor())
+	contract.Strip(out, req.GetHostMinor())
 	return out, nil
 }
 
@@ -146,11 +172,14 @@ func (s *Server) manifest(ctx context.Context) (Manifest, error) {
 		return m, status.Error(codes.FailedPrecondition, "describe: "+err.Error())
 	}
 	s.needsBegin.Store(!m.IdempotentSend && m.Delivery == StoreAndForward)
+	if m.Calls != nil {
+		s.callCommands.Store(&m.Calls.Commands)
+	}
 	return m, nil
 }
 
-// names lists the optional abilities for Describe.
-func (a *Abilities) names() []string {
+// names lists the optional abilities for Describe to a host of that minor version.
+func (a *Abilities) names(m *Manifest, minor uint32) []string {
 	var names []string
 	if a.Processor != nil {
 		names = append(names, contract.AbilityProcess)
@@ -164,6 +193,18 @@ func (a *Abilities) names() []string {
 	if a.SignalHandler != nil {
 		names = append(names, contract.AbilitySignals)
 	}
+	if minor < 1 {
+		return names
+	}
+	if a.ReadMarker != nil {
+		names = append(names, contract.AbilityMarkRead)
+	}
+	if a.Typist != nil {
+		names = append(names, contract.AbilityTyping)
+	}
+	if m.Templates {
+		names = append(names, contract.AbilityTemplates)
+	}
 	return names
 }
 
@@ -172,8 +213,12 @@ func (a *Abilities) check(m *Manifest) error {
 	switch {
 	case m.ID == "":
 		return errors.New("manifest without an ID")
-	case m.Delivery != StoreAndForward && m.Delivery != Connected:
+	case m.Delivery != StoreAndForward && m.Delivery != Connected && m.Delivery != NoChannel:
 		return errors.New("manifest without a Delivery")
+	case m.Delivery == StoreAndForward && a.Sender == nil:
+		return errors.New("manifest says StoreAndForward, but the plugin is no Sender")
+	case m.Delivery == NoChannel && m.Tool == nil && m.Bot == nil:
+		return errors.New("manifest says NoChannel, but has neither a Tool nor a Bot")
 	case m.Hook != nil && a.Hooker == nil:
 		return errors.New("manifest has a Hook, but the plugin is no Hooker")
 	case len(m.Routes) > 0 && a.Handler == nil:
@@ -181,8 +226,41 @@ func (a *Abilities) check(m *Manifest) error {
 	case m.CanLookup && a.Lookuper == nil:
 		return errors.New("manifest says CanLookup, but the plugin is no Lookuper")
 	}
+	return a.checkNewer(m)
+}
+
+// checkNewer checks what minor 1 added to the manifest.
+func (a *Abilities) checkNewer(m *Manifest) error {
+	switch {
+	case m.Tool != nil && a.ToolServer == nil:
+		return errors.New("manifest has a Tool, but the plugin is no ToolServer")
+	case m.Tool != nil && m.Tool.Title == "":
+		return errors.New("manifest has a Tool without a Title")
+	case m.Bot != nil && a.Bot == nil && a.BotNoticeHandler == nil:
+		return errors.New("manifest has a Bot, but the plugin is neither a Bot nor a BotNoticeHandler")
+	case m.Calls != nil && a.CallCommander == nil:
+		return errors.New("manifest has Calls, but the plugin is no CallCommander")
+	case m.Silence < 0 || m.Silence > contract.MaxSilence*time.Millisecond:
+		return fmt.Errorf("manifest's Silence is %v, at most 30s", m.Silence)
+	case m.Drain < 0 || m.Drain > contract.MaxDrain*time.Millisecond:
+		return fmt.Errorf("manifest's Drain is %v, at most 1h", m.Drain)
+	}
+	if m.Calls == nil {
+		return nil
+	}
+	for i, name := range m.Calls.Commands {
+		if !slices.Contains(callNames, name) || slices.Contains(m.Calls.Commands[:i], name) {
+			return fmt.Errorf("manifest's Calls name %q, which is unknown or named twice", name)
+		}
+	}
 	return nil
 }
+
+// callNames are the names of all call commands.
+var callNames = CallCommands(
+	CallDial{}, CallInvite{}, CallRing{}, CallAnswer{}, CallHearing{}, CallHold{}, CallMute{}, CallVideo{}, CallSendDigits{},
+	CallTransfer{}, CallPlay{}, CallStop{}, CallRecord{}, CallHangUp{},
+)
 
 // Configure implements PluginService. At the first accepted configuration it also attaches the
 // plugin and opens its HTTP socket.
@@ -207,8 +285,12 @@ func (s *Server) Configure(ctx context.Context, req *pluginv1.ConfigureRequest) 
 	default:
 		return nil, status.Error(codes.Internal, "configure: "+err.Error())
 	}
+	traits, err := s.traits(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
 	if req.GetValidateOnly() {
-		return &pluginv1.ConfigureResponse{}, nil
+		return &pluginv1.ConfigureResponse{Accounts: traits}, nil
 	}
 	if err := s.apply(ctx, req); err != nil {
 		select {
@@ -217,7 +299,31 @@ func (s *Server) Configure(ctx context.Context, req *pluginv1.ConfigureRequest) 
 		}
 		return nil, status.Error(codes.FailedPrecondition, err.Error())
 	}
-	return &pluginv1.ConfigureResponse{}, nil
+	return &pluginv1.ConfigureResponse{Accounts: traits}, nil
+}
+
+// traits asks the plugin in what single accounts differ. A host of minor 0 is told nothing.
+func (s *Server) traits(ctx context.Context, cfg *Config) ([]*pluginv1.AccountTraits, error) {
+	a := s.abilities.AccountDescriber
+	if a == nil || s.hostMinor.Load() < 1 {
+		return nil, nil
+	}
+	var list []AccountTraits
+	var err error
+	if !s.guard("describe accounts", func() { list, err = a.DescribeAccounts(ctx, cfg) }) {
+		return nil, status.Error(codes.Internal, "configure: the plugin panicked")
+	}
+	if err != nil {
+		return nil, status.Error(codes.Internal, "configure: describe accounts: "+err.Error())
+	}
+	seen := map[AccountID]bool{}
+	for _, t := range list {
+		if seen[t.Account] || !slices.ContainsFunc(cfg.Accounts, func(one Account) bool { return one.ID == t.Account }) {
+			return nil, status.Error(codes.Internal, "configure: traits of an account that is not configured, or twice of one")
+		}
+		seen[t.Account] = true
+	}
+	return traitsToWire(list), nil
 }
 
 func (s *Server) apply(ctx context.Context, req *pluginv1.ConfigureRequest) error {

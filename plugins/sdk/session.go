@@ -79,6 +79,15 @@ func (s *Server) Session(stream sessionStream) error {
 
 // attach makes ses the present session, after it has ended the former one.
 func (s *Server) attach(ses *session) error {
+	callBack, err := s.replace(ses)
+	if err != nil {
+		return err
+	}
+	callBack()
+	return nil
+}
+
+func (s *Server) replace(ses *session) (callBack func(), err error) {
 	s.sessionMu.Lock()
 	defer s.sessionMu.Unlock()
 	if old := s.session; old != nil {
@@ -86,11 +95,11 @@ func (s *Server) attach(ses *session) error {
 		select {
 		case <-old.done:
 		case <-ses.ctx.Done():
-			return ses.ctx.Err()
+			return nil, ses.ctx.Err()
 		}
 	}
 	if s.ctx.Err() != nil {
-		return status.Error(codes.Unavailable, "plugin is stopping")
+		return nil, status.Error(codes.Unavailable, "plugin is stopping")
 	}
 	s.session = ses
 	s.hello.Store(ses.hello)
@@ -103,9 +112,9 @@ func (s *Server) attach(ses *session) error {
 	}
 	s.subs.mu.Lock()
 	defer s.subs.mu.Unlock()
-	s.out.attach(ses, window, bytes)
+	callBack = s.out.attach(ses, window, bytes)
 	s.subs.resume()
-	return nil
+	return callBack, nil
 }
 
 func (s *Server) write(ses *session) error {
@@ -153,6 +162,14 @@ func (s *Server) read(ses *session) error {
 			}})
 		case *pluginv1.HostFrame_SubscriptionEnd:
 			s.subs.ended(k.SubscriptionEnd)
+		case *pluginv1.HostFrame_ToolNotices:
+			for _, n := range k.ToolNotices.GetNotices() {
+				s.toolNotice(n)
+			}
+		case *pluginv1.HostFrame_BotNotices:
+			for _, n := range k.BotNotices.GetNotices() {
+				s.botNotice(n)
+			}
 		case *pluginv1.HostFrame_ConfigChanged:
 			// The notice needs no action, since a Configure follows it.
 		default:

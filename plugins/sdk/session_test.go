@@ -51,6 +51,9 @@ func newRig(tb tester, a sdk.Abilities) *rig {
 	if a.Configurer == nil {
 		a.Configurer = sdk.ConfigureFunc(func(context.Context, *sdk.Config) error { return nil })
 	}
+	if a.Sender == nil {
+		a.Sender = sdk.SendFunc(func(context.Context, *sdk.SendCommand) sdk.Result { return sdk.Sent() })
+	}
 	a.Attacher = sdk.AttachFunc(func(_ context.Context, h sdk.Host) error {
 		r.host = h
 		return nil

@@ -53,6 +53,10 @@ func (ss *subscriptions) subscribe(ctx context.Context, sub *subscription) {
 		sub.closed = true
 		return
 	}
+	if sub.tooNew() {
+		sub.take(RecordBatch{End: "unsupported"})
+		return
+	}
 	ss.last++
 	sub.id = ss.last
 	ss.open[sub.id] = sub
@@ -62,7 +66,13 @@ func (ss *subscriptions) subscribe(ctx context.Context, sub *subscription) {
 
 // resume opens all subscriptions again in a new session; the caller holds mu.
 func (ss *subscriptions) resume() {
-	for _, sub := range ss.open {
+	for id, sub := range ss.open {
+		if sub.tooNew() {
+			delete(ss.open, id)
+			sub.stop()
+			sub.take(RecordBatch{End: "unsupported"})
+			continue
+		}
 		ss.srv.out.pushControl(sub.frame())
 	}
 }
@@ -76,11 +86,20 @@ func (sub *subscription) frame() *pluginv1.PluginFrame {
 	if sub.opts.Credit > sub.waiting {
 		credit = sub.opts.Credit - sub.waiting
 	}
-	return &pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_Subscribe{Subscribe: &pluginv1.Subscribe{
+	s := &pluginv1.Subscribe{
 		Subscription: sub.id, Account: string(sub.account), Thread: string(sub.thread),
 		AfterConversation: string(sub.cursor.Conversation), AfterSeq: sub.cursor.Seq,
-		Audience: sub.opts.Audience, Credit: credit,
-	}}}
+		Audience: sub.opts.Audience, Credit: credit, Conversation: string(sub.opts.Conversation),
+	}
+	if s.Conversation != "" { // the cursor is in that conversation
+		s.AfterConversation = ""
+	}
+	return &pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_Subscribe{Subscribe: s}}
+}
+
+// tooNew reports whether the host of the present session does not know such a subscription.
+func (sub *subscription) tooNew() bool {
+	return sub.opts.Conversation != "" && sub.owner.srv.out.hostMinor() < 1
 }
 
 func (ss *subscriptions) find(id uint64) *subscription {

@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
@@ -52,7 +54,11 @@ func (s *Server) command(ses *session, wire *pluginv1.Command) {
 	if c == nil {
 		return
 	}
-	s.lanes.do(&s.work, wire.GetAccount(), wire.GetThread(), func() { s.run(c, wire) })
+	key := laneKey{account: wire.GetAccount(), thread: wire.GetThread()}
+	if call := wire.GetCall(); call != nil { // messages of its thread do not hold a call up
+		key = laneKey{account: wire.GetAccount(), call: call.GetSession()}
+	}
+	s.lanes.do(&s.work, key, func() { s.run(c, wire) })
 }
 
 func (s *Server) run(c *command, wire *pluginv1.Command) {
@@ -115,7 +121,9 @@ func (s *Server) call(ctx context.Context, c *command, wire *pluginv1.Command) R
 			return Failed(KindContent, "unsupported", "the message has a part that the plugin does not know")
 		}
 		cmd.barrier = func(ctx context.Context) error { return c.barrier(ctx, s.out) }
-		return s.abilities.Sender.Send(ctx, cmd)
+		if s.abilities.Sender != nil {
+			return s.abilities.Sender.Send(ctx, cmd)
+		}
 	case *pluginv1.Command_Process:
 		if s.abilities.Processor != nil {
 			return s.abilities.Processor.Process(ctx, processFromWire(wire, k.Process))
@@ -124,7 +132,33 @@ func (s *Server) call(ctx context.Context, c *command, wire *pluginv1.Command) R
 		if s.abilities.Lookuper != nil {
 			return s.abilities.Lookuper.Lookup(ctx, lookupFromWire(wire, k.Lookup))
 		}
+	case *pluginv1.Command_MarkRead:
+		if s.abilities.ReadMarker != nil {
+			return s.abilities.ReadMarker.MarkRead(ctx, markReadFromWire(wire, k.MarkRead))
+		}
+	case *pluginv1.Command_Typing:
+		if s.abilities.Typist != nil {
+			r := s.abilities.Typist.Typing(ctx, typingFromWire(wire, k.Typing))
+			r.Retryable, r.RetryAfter = false, 0 // a second try would come too late
+			return r
+		}
+	case *pluginv1.Command_Call:
+		cmd, err := callFromWire(wire, k.Call)
+		if err == nil && s.takesCall(callName(k.Call)) {
+			cmd.barrier = func(ctx context.Context) error { return c.barrier(ctx, s.out) }
+			return s.abilities.CallCommander.Call(ctx, cmd)
+		}
 	}
+	return unsupported()
+}
+
+// takesCall reports whether the plugin has declared a call command.
+func (s *Server) takesCall(name string) bool {
+	declared := s.callCommands.Load()
+	return s.abilities.CallCommander != nil && declared != nil && slices.Contains(*declared, name)
+}
+
+func unsupported() Result {
 	return Failed(KindInternal, "unsupported", "the plugin does not take this command")
 }
 
@@ -134,7 +168,15 @@ func (s *Server) hook(ses *session, wire *pluginv1.Hook) {
 		if ses.ctx.Err() != nil {
 			return // the host sends the webhook again in the next session
 		}
-		s.out.pushHook(ses, s.runHook(wire))
+		r := s.runHook(wire)
+		r.Events = slices.DeleteFunc(r.Events, func(ev *pluginv1.Event) bool {
+			if contract.Strip(ev, ses.hello.GetMinor()) {
+				return false
+			}
+			s.tooOld()
+			return true
+		})
+		s.out.pushHook(ses, r)
 	}
 	if !s.hooks.do(&s.work, job) {
 		s.out.pushHook(ses, &pluginv1.HookResult{Id: wire.GetId(), Status: http.StatusServiceUnavailable, Reason: "overload"})

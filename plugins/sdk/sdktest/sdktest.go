@@ -44,6 +44,8 @@ type Options struct {
 	Full func() bool
 	// RefuseBegin makes the gateway refuse every Begin.
 	RefuseBegin bool
+	// OldHost makes the gateway one of minor 0.
+	OldHost bool
 	// NoSockets leaves out everything that needs real sockets (key-value store, blobs, grants and
 	// HTTP), so that the test can run in a synctest bubble.
 	NoSockets bool
@@ -64,6 +66,7 @@ type Host struct {
 	opts    Options
 	conn    *grpc.ClientConn
 	client  pluginv1.PluginServiceClient
+	tools   pluginv1.ToolServiceClient
 	ledger  memgateway.Ledger
 	gateway memgateway.Service
 	key     []byte
@@ -72,6 +75,7 @@ type Host struct {
 
 	mu      sync.Mutex
 	serial  uint64
+	traits  []sdk.AccountTraits
 	records map[thread]uint64 // last seq that was published
 }
 
@@ -104,7 +108,7 @@ func Start(tb testing.TB, p sdk.Plugin, opts Options) *Host {
 	if err != nil {
 		tb.Fatalf("sdktest: dial: %v", err)
 	}
-	h.conn, h.client = conn, pluginv1.NewPluginServiceClient(conn)
+	h.conn, h.client, h.tools = conn, pluginv1.NewPluginServiceClient(conn), pluginv1.NewToolServiceClient(conn)
 	tb.Cleanup(func() {
 		if h.session != nil {
 			h.session.Cut()
@@ -145,6 +149,13 @@ func (h *Host) openSockets() {
 	})
 }
 
+func (h *Host) minor() uint32 {
+	if h.opts.OldHost {
+		return 0
+	}
+	return contract.Minor
+}
+
 func (h *Host) context() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(h.tb.Context(), patience)
 }
@@ -154,7 +165,7 @@ func (h *Host) Manifest() sdk.Manifest {
 	h.tb.Helper()
 	ctx, cancel := h.context()
 	defer cancel()
-	d, err := h.client.Describe(ctx, &pluginv1.DescribeRequest{HostMinor: contract.Minor})
+	d, err := h.client.Describe(ctx, &pluginv1.DescribeRequest{HostMinor: h.minor()})
 	if err != nil {
 		h.tb.Fatalf("sdktest: describe: %v", err)
 	}
@@ -181,10 +192,21 @@ func (h *Host) Configure(cfg sdk.Config) error {
 	case resp.GetRestart():
 		return sdk.ErrRestart
 	}
+	h.mu.Lock()
+	h.traits = sdk.Wire{}.Traits(resp.GetAccounts())
+	h.mu.Unlock()
 	if !cfg.ValidateOnly {
 		h.ledger.Configure(req.GetAccounts())
 	}
 	return nil
+}
+
+// Traits returns what the last accepted configuration was answered with: in what single accounts
+// differ from the Manifest.
+func (h *Host) Traits() []sdk.AccountTraits {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.traits
 }
 
 // Connect opens a Session; a former one is cut off as by a lost connection.
@@ -193,7 +215,9 @@ func (h *Host) Connect() {
 	if h.session != nil {
 		h.session.Cut()
 	}
-	s, err := wirehost.Open(h.tb.Context(), h.conn, nil, wirehost.Policy{
+	hello := wirehost.Hello()
+	hello.Minor = h.minor()
+	s, err := wirehost.Open(h.tb.Context(), h.conn, hello, wirehost.Policy{
 		Ledger: &h.ledger,
 		Ack:    h.answer,
 		Begin: func(b *pluginv1.Begin) *pluginv1.BeginAck {

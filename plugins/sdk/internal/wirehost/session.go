@@ -30,6 +30,7 @@ type Item struct {
 	Begin        *pluginv1.Begin
 	Pong         *pluginv1.Pong
 	Status       *pluginv1.AccountStatus
+	Templates    *pluginv1.TemplateList
 	Unknown      bool
 }
 
@@ -51,7 +52,8 @@ type Session struct {
 	stream grpc.BidiStreamingClient[pluginv1.HostFrame, pluginv1.PluginFrame]
 	cancel context.CancelFunc
 	policy Policy
-	window int // number of events that may be unacknowledged
+	minor  uint32 // of the contract, as the hello says
+	window int    // number of events that may be unacknowledged
 	done   chan struct{}
 	subs   map[uint64]struct{} // open subscriptions; only the reading goroutine uses the map
 
@@ -96,7 +98,7 @@ func Open(ctx context.Context, conn grpc.ClientConnInterface, hello *pluginv1.Ho
 
 func newSession(stream grpc.BidiStreamingClient[pluginv1.HostFrame, pluginv1.PluginFrame], cancel context.CancelFunc, hello *pluginv1.HostHello, policy Policy) *Session {
 	return &Session{
-		stream: stream, cancel: cancel, policy: policy, window: int(hello.GetEventWindow()),
+		stream: stream, cancel: cancel, policy: policy, minor: hello.GetMinor(), window: int(hello.GetEventWindow()),
 		done: make(chan struct{}), changed: make(chan struct{}), subs: map[uint64]struct{}{}, unacked: map[uint64]struct{}{},
 	}
 }
@@ -159,6 +161,20 @@ func (s *Session) Records(batches ...*pluginv1.RecordBatch) error {
 // Signals sends signals in one frame.
 func (s *Session) Signals(list ...*pluginv1.Signal) error {
 	return s.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_Signals{Signals: &pluginv1.Signals{Signals: list}}})
+}
+
+// ToolNotices sends notices for tools in one frame.
+func (s *Session) ToolNotices(list ...*pluginv1.ToolNotice) error {
+	return s.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_ToolNotices{ToolNotices: &pluginv1.ToolNotices{Notices: list}}})
+}
+
+// BotNotices sends notices for bots in one frame. The accounts named are the conversations' bots from
+// now on, or no longer.
+func (s *Session) BotNotices(list ...*pluginv1.BotNotice) error {
+	for _, n := range list {
+		s.policy.Ledger.Bot(n.GetAccount(), n.GetConversation(), !n.GetLeft())
+	}
+	return s.Send(&pluginv1.HostFrame{Frame: &pluginv1.HostFrame_BotNotices{BotNotices: &pluginv1.BotNotices{Notices: list}}})
 }
 
 // Acks answers events that the policy did not answer.
@@ -365,8 +381,22 @@ func (s *Session) subscribed(f *pluginv1.PluginFrame) error {
 		code = "unknown_account"
 	case memgateway.Mended(sub.GetThread()), sub.GetAfterConversation() != "" && !s.policy.Ledger.Knows(sub.GetAfterConversation()):
 		code = "invalid"
+	case sub.GetAudience() == "bot" && s.minor > 0:
+		switch {
+		case taken:
+			code = "duplicate"
+		case sub.GetConversation() == "" || sub.GetThread() != "" || sub.GetAfterConversation() != "":
+			code = "invalid"
+		case !s.policy.Ledger.IsBot(sub.GetAccount(), sub.GetConversation()):
+			code = "unknown_conversation"
+		default:
+			s.subs[sub.GetSubscription()] = struct{}{}
+			return nil
+		}
 	case sub.GetAudience() != "" && sub.GetAudience() != "customer":
 		code = "unknown_audience"
+	case sub.GetConversation() != "":
+		code = "invalid"
 	case taken:
 		code = "duplicate"
 	default:
@@ -431,6 +461,10 @@ func split(f *pluginv1.PluginFrame) []Item {
 	case *pluginv1.PluginFrame_AccountStatuses:
 		for _, st := range k.AccountStatuses.GetStatuses() {
 			items = append(items, Item{Status: st})
+		}
+	case *pluginv1.PluginFrame_TemplateLists:
+		for _, l := range k.TemplateLists.GetLists() {
+			items = append(items, Item{Templates: l})
 		}
 	default:
 		items = append(items, Item{Unknown: true})

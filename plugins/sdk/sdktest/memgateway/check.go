@@ -49,7 +49,7 @@ func anyLong(fields ...string) bool {
 // fault returns the code with which the gateway refuses an event before it looks anything up; ""
 // when the gateway does not.
 func fault(ev *pluginv1.Event) string {
-	named := ev.GetThread() != "" || ev.GetStatus() != nil || ev.GetDeferred() != nil
+	named := ev.GetThread() != "" || ev.GetStatus() != nil || ev.GetDeferred() != nil || ev.GetTool() != nil || ev.GetBot() != nil
 	if ev.GetKind() == nil {
 		return unsupported
 	}
@@ -62,11 +62,20 @@ func fault(ev *pluginv1.Event) string {
 	case *pluginv1.Event_Status:
 		return statusFault(k.Status)
 	case *pluginv1.Event_Receipt:
-		if !isID(k.Receipt.GetConversation()) {
-			return invalid
-		}
+		return receiptFault(k.Receipt)
 	case *pluginv1.Event_Action:
 		return actionFault(k.Action)
+	}
+	return newFault(ev)
+}
+
+func receiptFault(r *pluginv1.Receipt) string {
+	byID := r.GetDeliveredProviderId() != "" || r.GetReadProviderId() != ""
+	switch {
+	case !byID && !isID(r.GetConversation()), byID && (r.GetConversation() != "" || r.GetDeliveredSeq() != 0 || r.GetReadSeq() != 0):
+		return invalid
+	case anyLong(r.GetDeliveredProviderId(), r.GetReadProviderId()):
+		return tooLarge
 	}
 	return ""
 }
@@ -75,6 +84,9 @@ func messageFault(m *pluginv1.Message) string {
 	if len(m.GetParts()) == 0 || len(m.GetClientId()) > maxClientID || anyLong(m.GetFrom().GetAddress(), m.GetFrom().GetName()) ||
 		m.GetReplyTo() != "" && !isID(m.GetReplyTo()) {
 		return invalid
+	}
+	if anyLong(m.GetReplyToProviderId()) {
+		return tooLarge
 	}
 	return partsFault(m.GetParts())
 }
@@ -113,7 +125,7 @@ func actionFault(a *pluginv1.CustomerAction) string {
 			return invalid
 		}
 	}
-	return ""
+	return useFault(a)
 }
 
 func attributesFault(list []*pluginv1.Attribute) bool {
@@ -127,6 +139,19 @@ func attributesFault(list []*pluginv1.Attribute) bool {
 	return len(names) > maxSeveral
 }
 
+// badReference reports whether a reference names no message: by our id, or else by the provider's.
+func badReference(r interface {
+	GetMessage() string
+	GetProviderId() string
+	GetProviderIds() []string
+},
+) bool {
+	if r.GetMessage() == "" {
+		return r.GetProviderId() == "" && len(r.GetProviderIds()) == 0
+	}
+	return !isID(r.GetMessage())
+}
+
 func partsFault(parts []*pluginv1.Part) string {
 	for _, p := range parts { // a malformed id is "invalid" even if there are too many parts
 		switch k := p.GetPart().(type) {
@@ -135,15 +160,15 @@ func partsFault(parts []*pluginv1.Part) string {
 				return invalid
 			}
 		case *pluginv1.Part_Reaction:
-			if !isID(k.Reaction.GetMessage()) {
+			if badReference(k.Reaction) {
 				return invalid
 			}
 		case *pluginv1.Part_Edit:
-			if !isID(k.Edit.GetMessage()) {
+			if badReference(k.Edit) {
 				return invalid
 			}
 		case *pluginv1.Part_Revoke:
-			if !isID(k.Revoke.GetMessage()) {
+			if badReference(k.Revoke) {
 				return invalid
 			}
 		}

@@ -27,6 +27,10 @@ type Ledger struct {
 	open     map[place]*Conversation
 	seen     map[key]record
 	commands map[string]*command
+	sessions map[string]*session  // calls and tools, by id
+	bots     map[botKey]bool      // whether the account is the conversation's bot now
+	posts    map[[2]string]record // what bots posted, by conversation, and account and client id
+	botSeq   uint64
 	events   []*pluginv1.Event // committed events, in order
 	listed   map[key]struct{}  // keys of the events in events
 	repeats  int
@@ -141,6 +145,7 @@ func (l *Ledger) init() {
 	if l.seen == nil {
 		l.seen, l.open, l.commands = map[key]record{}, map[place]*Conversation{}, map[string]*command{}
 		l.listed = map[key]struct{}{}
+		l.sessions, l.bots, l.posts = map[string]*session{}, map[botKey]bool{}, map[[2]string]record{}
 	}
 }
 
@@ -200,6 +205,14 @@ func (l *Ledger) answer(ev *pluginv1.Event) *pluginv1.EventAck {
 	if code := fault(ev); code != "" {
 		return refused(code)
 	}
+	switch k := ev.GetKind().(type) {
+	case *pluginv1.Event_Bot:
+		return l.bot(ev, k.Bot)
+	case *pluginv1.Event_Tool:
+		return l.tool(ev.GetAccount(), k.Tool.GetSession())
+	case *pluginv1.Event_Call:
+		return l.call(ev, k.Call)
+	}
 	if st := ev.GetStatus(); st != nil {
 		return l.status(ev.GetAccount(), st)
 	}
@@ -210,7 +223,7 @@ func (l *Ledger) answer(ev *pluginv1.Event) *pluginv1.EventAck {
 func (l *Ledger) occurrence(ev *pluginv1.Event) *pluginv1.EventAck {
 	at := place{ev.GetAccount(), ev.GetThread()}
 	c := l.open[at]
-	if r := ev.GetReceipt(); r != nil && (c == nil || c.ID != r.GetConversation()) {
+	if r := ev.GetReceipt(); r != nil && (c == nil || r.GetConversation() != "" && c.ID != r.GetConversation()) {
 		return refused("ended")
 	}
 	keys := keysOf(ev)
@@ -221,7 +234,7 @@ func (l *Ledger) occurrence(ev *pluginv1.Event) *pluginv1.EventAck {
 	}
 	start := ev.GetAction().GetStart()
 	switch {
-	case ev.GetDeferred() != nil, c == nil && ev.GetAction().GetOptOut() != nil: // recorded in the account's stream
+	case ev.GetDeferred() != nil, c == nil && (ev.GetAction().GetOptOut() != nil || ev.GetReplyWindow() != nil): // recorded in the account's stream
 		l.bind(keys, record{})
 		return committed(record{})
 	case c == nil && (start != nil || ev.GetMessage() != nil && !l.Connected):
