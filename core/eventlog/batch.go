@@ -125,34 +125,41 @@ func (s OutboxState) Pending() bool {
 	return s == OutboxQueued || s == OutboxBegun
 }
 
-// Fits reports whether u may update a row with this state that belongs to this node. A settled row
-// never changes. Only the node that the row names may begin a command, so that of two nodes that
-// hold it in memory one succeeds (promises.md 4.10). A command may be begun if it is queued, or
-// begun already, since the answer to the first Begin may have been lost. An unknown command cannot
-// be begun: first a person must decide to queue it again, or a receipt settles it (PR4).
-func (u *OutboxUpdate) Fits(state OutboxState, node string) bool {
+// Fits reports whether u may update row, of which only State, Node and Epoch matter. A settled row
+// never changes, and every node may settle a row, since a final outcome is true whoever learns of
+// it. Otherwise a pending row is changed only by the node to which it belongs, and only if the row
+// has not been another node's since that node read it (Epoch): of two nodes that hold a command in
+// memory one succeeds, and a node that was away for a while does not begin, and does not queue
+// again, what another node may have sent meanwhile (promises.md 4.10). A command may be begun if it
+// is queued, or begun already, since the answer to the first Begin may have been lost. An unknown
+// command cannot be begun: first a person, on any node, must decide to queue it again, or a receipt
+// settles it (PR4).
+func (u *OutboxUpdate) Fits(row OutboxRow) bool {
 	switch {
 	case u.State == "":
 		return true
-	case state == OutboxSettled:
+	case row.State == OutboxSettled, u.State == OutboxSettled:
 		return u.State == OutboxSettled
-	case u.State == OutboxBegun:
-		return state.Pending() && node == u.Node
+	case row.State == OutboxUnknown:
+		return u.State != OutboxBegun
 	}
-	return true
+	return row.Node == u.Node && row.Epoch == u.Epoch
 }
 
 // Apply changes a row as u says. A settled row stays as it is. A row that becomes settled loses its
 // payload: nobody needs it any more, and it may quote people.
 func (u *OutboxUpdate) Apply(o *OutboxRow) {
-	switch {
-	case o.State == OutboxSettled:
-		return
-	case u.State == "":
-		o.Node = u.Node
+	if o.State == OutboxSettled {
 		return
 	}
-	o.State, o.Attempt, o.Node, o.Epoch = u.State, u.Attempt, u.Node, u.Epoch
+	if o.Node != u.Node {
+		o.Node = u.Node
+		o.Epoch++
+	}
+	if u.State == "" {
+		return
+	}
+	o.State, o.Attempt = u.State, u.Attempt
 	if o.State == OutboxSettled {
 		o.Payload, o.KeyID = nil, 0
 	}

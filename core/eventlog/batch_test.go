@@ -42,14 +42,18 @@ func TestOutboxStates(t *testing.T) {
 			t.Errorf("%s: Pending %v, want %v", from, from.Pending(), want)
 		}
 		for _, to := range append(states, "") {
-			for _, node := range []string{"mine", "other"} {
+			for _, row := range []eventlog.OutboxRow{{Node: "mine", Epoch: 2}, {Node: "other", Epoch: 2}, {Node: "mine", Epoch: 4}} {
+				row.State = from
 				want := from != eventlog.OutboxSettled || to == eventlog.OutboxSettled || to == ""
-				if to == eventlog.OutboxBegun && (!from.Pending() || node == "other") {
-					want = false // promises.md 4.10: only the node that the row names begins it, and an unknown command never begins (PR4)
+				if from.Pending() && to != eventlog.OutboxSettled && to != "" {
+					want = row.Node == "mine" && row.Epoch == 2 // promises.md 4.10: only the node to which the row has belonged all the time
 				}
-				u := eventlog.OutboxUpdate{State: to, Node: "mine"}
-				if u.Fits(from, node) != want {
-					t.Errorf("%s of %s to %q: got %v, want %v", from, node, to, !want, want)
+				if to == eventlog.OutboxBegun && !from.Pending() {
+					want = false // an unknown command never begins (PR4)
+				}
+				u := eventlog.OutboxUpdate{State: to, Node: "mine", Epoch: 2}
+				if u.Fits(row) != want {
+					t.Errorf("%s of %s in epoch %d to %q: got %v, want %v", from, row.Node, row.Epoch, to, !want, want)
 				}
 			}
 		}

@@ -17,9 +17,9 @@ type Known interface {
 	External(account StreamID, key Key) (stream StreamID, seq uint64, bound bool, err error)
 	// Thread is the conversation that is open on a thread, zero when none is.
 	Thread(account StreamID, key Key) (StreamID, error)
-	// Command returns what OutboxUpdate.Fits must know of an outbox row; there is false if there is
+	// Command returns State, Node and Epoch of an outbox row; there is false if there is
 	// no such row.
-	Command(id [16]byte) (state OutboxState, node string, there bool, err error)
+	Command(id [16]byte) (row OutboxRow, there bool, err error)
 	// Parked is how many early receipts wait for an external id. known is false when the store does
 	// not count them and relies on the number that the writer has seen.
 	Parked(account StreamID, key Key) (n int, known bool, err error)
@@ -188,10 +188,10 @@ func (b *Batch) checkOutbox(k Known) error {
 	if len(b.Outbox)+len(b.OutboxUpdates) == 0 {
 		return nil
 	}
-	rows := make(map[[16]byte]OutboxRow, len(b.Outbox)+len(b.OutboxUpdates)) // State and Node of each row, as b has changed them so far
+	rows := make(map[[16]byte]OutboxRow, len(b.Outbox)+len(b.OutboxUpdates)) // State, Node and Epoch of each row, as b has changed them so far
 	row := func(id [16]byte) (o OutboxRow, there bool, err error) {
 		if o, there = rows[id]; !there {
-			o.State, o.Node, there, err = k.Command(id)
+			o, there, err = k.Command(id)
 		}
 		return o, there, err
 	}
@@ -202,7 +202,7 @@ func (b *Batch) checkOutbox(k Known) error {
 		} else if there {
 			return fmt.Errorf("outbox command %x exists: %w", o.CommandID, ErrConflict)
 		}
-		rows[o.CommandID] = OutboxRow{State: o.State, Node: o.Node}
+		rows[o.CommandID] = OutboxRow{State: o.State, Node: o.Node, Epoch: o.Epoch}
 	}
 	for i := range b.OutboxUpdates {
 		u := &b.OutboxUpdates[i]
@@ -212,7 +212,7 @@ func (b *Batch) checkOutbox(k Known) error {
 			return err
 		case !there:
 			return fmt.Errorf("update outbox command %x: %w", u.CommandID, ErrNotFound)
-		case !u.Fits(o.State, o.Node):
+		case !u.Fits(o):
 			return fmt.Errorf("outbox command %x from %s to %s: %w", u.CommandID, o.State, u.State, ErrConflict)
 		}
 		u.Apply(&o)

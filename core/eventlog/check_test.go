@@ -47,9 +47,9 @@ func (s *store) Thread(account eventlog.StreamID, key eventlog.Key) (eventlog.St
 	return s.threads[id{account, key}], s.fault
 }
 
-func (s *store) Command(command [16]byte) (eventlog.OutboxState, string, bool, error) {
+func (s *store) Command(command [16]byte) (eventlog.OutboxRow, bool, error) {
 	o, there := s.commands[command]
-	return o.State, o.Node, there, s.fault
+	return o, there, s.fault
 }
 
 func (s *store) Parked(account eventlog.StreamID, key eventlog.Key) (int, bool, error) {
@@ -111,47 +111,50 @@ func TestCheck(t *testing.T) {
 		bind  ids
 		err   error // errors with fields are compared as a whole, others with errors.Is
 	}{
-		"nothing":                     {},
-		"a new stream":                {batch: eventlog.Batch{Streams: streams{appendTo(two, 0, 3)}}, want: at{{1, 10}}},
-		"where it is":                 {batch: eventlog.Batch{Streams: streams{appendTo(one, 5, 1)}}, want: at{{6, 10}}},
-		"anywhere":                    {batch: eventlog.Batch{Streams: streams{appendTo(one, eventlog.ExpectAny, 1)}}, want: at{{6, 10}}},
-		"twice the same stream":       {batch: eventlog.Batch{Streams: streams{appendTo(one, 5, 2), appendTo(two, 0, 1), appendTo(one, 7, 1)}}, want: at{{6, 10}, {1, 12}, {8, 13}}},
-		"without events":              {batch: eventlog.Batch{Streams: streams{appendTo(one, 5, 0), appendTo(two, 0, 1)}}, want: at{{6, 10}, {1, 10}}},
-		"behind":                      {batch: eventlog.Batch{Streams: streams{appendTo(one, 4, 1)}}, err: &eventlog.SequenceError{Stream: one, Expect: 4, Head: 5}},
-		"ahead":                       {batch: eventlog.Batch{Streams: streams{appendTo(two, 0, 1), appendTo(one, 6, 1)}}, err: eventlog.ErrConflict},
-		"there though new":            {batch: eventlog.Batch{Streams: streams{appendTo(one, 0, 0)}}, err: eventlog.ErrConflict},
-		"lease held":                  {batch: eventlog.Batch{Lease: eventlog.LeaseRef{Name: "acd", Epoch: 3}}},
-		"lease of an older epoch":     {batch: eventlog.Batch{Lease: eventlog.LeaseRef{Name: "acd", Epoch: 2}}, err: eventlog.ErrFenced},
-		"lease that nobody holds":     {batch: eventlog.Batch{Lease: eventlog.LeaseRef{Name: "other"}}, err: eventlog.ErrFenced},
-		"lease before anything":       {batch: eventlog.Batch{Lease: eventlog.LeaseRef{Name: "other"}, Streams: streams{appendTo(one, 0, 1)}}, err: eventlog.ErrFenced},
-		"a new id":                    {batch: eventlog.Batch{Streams: streams{appendTo(two, 0, 2)}, External: ids{bind(k2, two, 1, 0)}}, want: at{{1, 10}}, bind: ids{bind(k2, two, -1, 2)}},
-		"id of an older event":        {batch: eventlog.Batch{External: ids{bind(k2, one, -1, 4)}}, bind: ids{bind(k2, one, -1, 4)}},
-		"id bound to the same event":  {batch: eventlog.Batch{External: ids{bind(k1, one, -1, 2)}}},
-		"id bound to another event":   {batch: eventlog.Batch{External: ids{bind(k1, one, -1, 3)}}, err: &eventlog.DuplicateError{Account: account, Key: k1, Stream: one, Seq: 2}},
-		"id twice to the same event":  {batch: eventlog.Batch{External: ids{bind(k2, one, -1, 4), bind(k2, one, -1, 4)}}, bind: ids{bind(k2, one, -1, 4)}},
-		"id twice to two events":      {batch: eventlog.Batch{External: ids{bind(k2, one, -1, 4), bind(k2, one, -1, 5)}}, err: &eventlog.DuplicateError{Account: account, Key: k2, Stream: one, Seq: 4}},
-		"a free thread":               {batch: eventlog.Batch{OpenThreads: thread(k2, two)}},
-		"a thread open on itself":     {batch: eventlog.Batch{OpenThreads: thread(k1, one)}},
-		"a thread of another":         {batch: eventlog.Batch{OpenThreads: thread(k1, two)}, err: &eventlog.ThreadOpenError{Thread: thread(k1, one)[0]}},
-		"a thread closed before":      {batch: eventlog.Batch{CloseThreads: thread(k1, one), OpenThreads: thread(k1, two)}},
-		"closed by who has it not":    {batch: eventlog.Batch{CloseThreads: thread(k1, two), OpenThreads: thread(k1, two)}, err: &eventlog.ThreadOpenError{Thread: thread(k1, one)[0]}},
-		"a thread opened by two":      {batch: eventlog.Batch{OpenThreads: append(thread(k2, one), thread(k2, two)...)}, err: &eventlog.ThreadOpenError{Thread: thread(k2, one)[0]}},
-		"a new command":               {batch: eventlog.Batch{Outbox: row(c2)}},
-		"a command that exists":       {batch: eventlog.Batch{Outbox: row(c1)}, err: eventlog.ErrConflict},
-		"a command twice":             {batch: eventlog.Batch{Outbox: append(row(c2), row(c2)...)}, err: eventlog.ErrConflict},
-		"a command and its update":    {batch: eventlog.Batch{Outbox: row(c2), OutboxUpdates: updates{update(c2, eventlog.OutboxBegun, "a")}}},
-		"update of no command":        {batch: eventlog.Batch{OutboxUpdates: updates{update(c2, eventlog.OutboxBegun, "a")}}, err: eventlog.ErrNotFound},
-		"begin by its node":           {batch: eventlog.Batch{OutboxUpdates: updates{update(c1, eventlog.OutboxBegun, "a")}}},
-		"begin by another node":       {batch: eventlog.Batch{OutboxUpdates: updates{update(c1, eventlog.OutboxBegun, "b")}}, err: eventlog.ErrConflict},
-		"taken over, then begun":      {batch: eventlog.Batch{OutboxUpdates: updates{update(c1, "", "b"), update(c1, eventlog.OutboxBegun, "b")}}},
-		"settled, then queued again":  {batch: eventlog.Batch{OutboxUpdates: updates{update(c1, eventlog.OutboxSettled, "a"), update(c1, eventlog.OutboxQueued, "a")}}, err: eventlog.ErrConflict},
-		"all seen":                    {batch: eventlog.Batch{JoinReceipts: join(k2, 2)}},
-		"none seen, none there":       {batch: eventlog.Batch{JoinReceipts: join(k1, 0)}},
-		"one not seen":                {batch: eventlog.Batch{JoinReceipts: join(k2, 1)}, err: eventlog.ErrConflict},
-		"one seen that is gone":       {batch: eventlog.Batch{JoinReceipts: join(k2, 3)}, err: eventlog.ErrConflict},
-		"parked for no event":         {batch: eventlog.Batch{ParkReceipts: park(k2)}},
-		"parked for an event":         {batch: eventlog.Batch{ParkReceipts: park(k1)}, err: &eventlog.DuplicateError{Account: account, Key: k1, Stream: one, Seq: 2}},
-		"parked for one of the batch": {batch: eventlog.Batch{External: ids{bind(k2, one, -1, 4)}, ParkReceipts: park(k2)}, err: &eventlog.DuplicateError{Account: account, Key: k2, Stream: one, Seq: 4}},
+		"nothing":                    {},
+		"a new stream":               {batch: eventlog.Batch{Streams: streams{appendTo(two, 0, 3)}}, want: at{{1, 10}}},
+		"where it is":                {batch: eventlog.Batch{Streams: streams{appendTo(one, 5, 1)}}, want: at{{6, 10}}},
+		"anywhere":                   {batch: eventlog.Batch{Streams: streams{appendTo(one, eventlog.ExpectAny, 1)}}, want: at{{6, 10}}},
+		"twice the same stream":      {batch: eventlog.Batch{Streams: streams{appendTo(one, 5, 2), appendTo(two, 0, 1), appendTo(one, 7, 1)}}, want: at{{6, 10}, {1, 12}, {8, 13}}},
+		"without events":             {batch: eventlog.Batch{Streams: streams{appendTo(one, 5, 0), appendTo(two, 0, 1)}}, want: at{{6, 10}, {1, 10}}},
+		"behind":                     {batch: eventlog.Batch{Streams: streams{appendTo(one, 4, 1)}}, err: &eventlog.SequenceError{Stream: one, Expect: 4, Head: 5}},
+		"ahead":                      {batch: eventlog.Batch{Streams: streams{appendTo(two, 0, 1), appendTo(one, 6, 1)}}, err: eventlog.ErrConflict},
+		"there though new":           {batch: eventlog.Batch{Streams: streams{appendTo(one, 0, 0)}}, err: eventlog.ErrConflict},
+		"lease held":                 {batch: eventlog.Batch{Lease: eventlog.LeaseRef{Name: "acd", Epoch: 3}}},
+		"lease of an older epoch":    {batch: eventlog.Batch{Lease: eventlog.LeaseRef{Name: "acd", Epoch: 2}}, err: eventlog.ErrFenced},
+		"lease that nobody holds":    {batch: eventlog.Batch{Lease: eventlog.LeaseRef{Name: "other"}}, err: eventlog.ErrFenced},
+		"lease before anything":      {batch: eventlog.Batch{Lease: eventlog.LeaseRef{Name: "other"}, Streams: streams{appendTo(one, 0, 1)}}, err: eventlog.ErrFenced},
+		"a new id":                   {batch: eventlog.Batch{Streams: streams{appendTo(two, 0, 2)}, External: ids{bind(k2, two, 1, 0)}}, want: at{{1, 10}}, bind: ids{bind(k2, two, -1, 2)}},
+		"id of an older event":       {batch: eventlog.Batch{External: ids{bind(k2, one, -1, 4)}}, bind: ids{bind(k2, one, -1, 4)}},
+		"id bound to the same event": {batch: eventlog.Batch{External: ids{bind(k1, one, -1, 2)}}},
+		"id bound to another event":  {batch: eventlog.Batch{External: ids{bind(k1, one, -1, 3)}}, err: &eventlog.DuplicateError{Account: account, Key: k1, Stream: one, Seq: 2}},
+		"id twice to the same event": {batch: eventlog.Batch{External: ids{bind(k2, one, -1, 4), bind(k2, one, -1, 4)}}, bind: ids{bind(k2, one, -1, 4)}},
+		"id twice to two events":     {batch: eventlog.Batch{External: ids{bind(k2, one, -1, 4), bind(k2, one, -1, 5)}}, err: &eventlog.DuplicateError{Account: account, Key: k2, Stream: one, Seq: 4}},
+		"a free thread":              {batch: eventlog.Batch{OpenThreads: thread(k2, two)}},
+		"a thread open on itself":    {batch: eventlog.Batch{OpenThreads: thread(k1, one)}},
+		"a thread of another":        {batch: eventlog.Batch{OpenThreads: thread(k1, two)}, err: &eventlog.ThreadOpenError{Thread: thread(k1, one)[0]}},
+		"a thread closed before":     {batch: eventlog.Batch{CloseThreads: thread(k1, one), OpenThreads: thread(k1, two)}},
+		"closed by who has it not":   {batch: eventlog.Batch{CloseThreads: thread(k1, two), OpenThreads: thread(k1, two)}, err: &eventlog.ThreadOpenError{Thread: thread(k1, one)[0]}},
+		"a thread opened by two":     {batch: eventlog.Batch{OpenThreads: append(thread(k2, one), thread(k2, two)...)}, err: &eventlog.ThreadOpenError{Thread: thread(k2, one)[0]}},
+		"a new command":              {batch: eventlog.Batch{Outbox: row(c2)}},
+		"a command that exists":      {batch: eventlog.Batch{Outbox: row(c1)}, err: eventlog.ErrConflict},
+		"a command twice":            {batch: eventlog.Batch{Outbox: append(row(c2), row(c2)...)}, err: eventlog.ErrConflict},
+		"a command and its update":   {batch: eventlog.Batch{Outbox: row(c2), OutboxUpdates: updates{update(c2, eventlog.OutboxBegun, "a")}}},
+		"update of no command":       {batch: eventlog.Batch{OutboxUpdates: updates{update(c2, eventlog.OutboxBegun, "a")}}, err: eventlog.ErrNotFound},
+		"begin by its node":          {batch: eventlog.Batch{OutboxUpdates: updates{update(c1, eventlog.OutboxBegun, "a")}}},
+		"begin by another node":      {batch: eventlog.Batch{OutboxUpdates: updates{update(c1, eventlog.OutboxBegun, "b")}}, err: eventlog.ErrConflict},
+		"taken over, then begun": {batch: eventlog.Batch{OutboxUpdates: updates{
+			update(c1, "", "b"), {CommandID: c1, State: eventlog.OutboxBegun, Node: "b", Epoch: 1}}}},
+		"taken over, then begun as before": {batch: eventlog.Batch{OutboxUpdates: updates{update(c1, "", "b"), update(c1, eventlog.OutboxBegun, "b")}}, err: eventlog.ErrConflict},
+		"begin after it was away":          {batch: eventlog.Batch{OutboxUpdates: updates{update(c1, "", "b"), update(c1, "", "a"), update(c1, eventlog.OutboxBegun, "a")}}, err: eventlog.ErrConflict},
+		"settled, then queued again":       {batch: eventlog.Batch{OutboxUpdates: updates{update(c1, eventlog.OutboxSettled, "a"), update(c1, eventlog.OutboxQueued, "a")}}, err: eventlog.ErrConflict},
+		"all seen":                         {batch: eventlog.Batch{JoinReceipts: join(k2, 2)}},
+		"none seen, none there":            {batch: eventlog.Batch{JoinReceipts: join(k1, 0)}},
+		"one not seen":                     {batch: eventlog.Batch{JoinReceipts: join(k2, 1)}, err: eventlog.ErrConflict},
+		"one seen that is gone":            {batch: eventlog.Batch{JoinReceipts: join(k2, 3)}, err: eventlog.ErrConflict},
+		"parked for no event":              {batch: eventlog.Batch{ParkReceipts: park(k2)}},
+		"parked for an event":              {batch: eventlog.Batch{ParkReceipts: park(k1)}, err: &eventlog.DuplicateError{Account: account, Key: k1, Stream: one, Seq: 2}},
+		"parked for one of the batch":      {batch: eventlog.Batch{External: ids{bind(k2, one, -1, 4)}, ParkReceipts: park(k2)}, err: &eventlog.DuplicateError{Account: account, Key: k2, Stream: one, Seq: 4}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := c.batch.Check(full(), 10)

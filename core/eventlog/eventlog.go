@@ -162,8 +162,8 @@ type OutboxRow struct {
 	Deadline     time.Time
 	Payload      []byte // sealed; nil when the event's body contains everything
 	KeyID        int64
-	Node         string
-	Epoch        int64
+	Node         string // the node to which the row belongs
+	Epoch        int64  // how often the row has gone to another node
 }
 
 // OutboxUpdate changes a row that is not settled. A zero NotBefore or Deadline keeps the row's
@@ -171,14 +171,14 @@ type OutboxRow struct {
 // does not exist is ErrNotFound.
 type OutboxUpdate struct {
 	CommandID [16]byte
-	// State "" gives the row to Node and leaves everything else as it is. A settled row is not
-	// changed by this either.
+	// State "" gives the row to Node and leaves everything else as it is, except that Epoch grows
+	// when that is another node. A settled row is not changed by this either.
 	State     OutboxState
 	Attempt   int
 	NotBefore time.Time
 	Deadline  time.Time
 	Node      string
-	Epoch     int64
+	Epoch     int64 // the row's Epoch as Node knows it: see Fits
 }
 
 // ReplacedKey is a data key with which a stream's bodies were sealed before a Rewrite.

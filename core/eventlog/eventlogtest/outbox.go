@@ -71,9 +71,12 @@ func outboxLifeCycle(t *testing.T, l eventlog.Log) {
 			{CommandID: [16]byte(ID(n)), State: s, Attempt: attempt, NotBefore: notBefore, Node: "b", Epoch: 2},
 		}})
 	}
-	// Another node takes the row over: only the row's Node changes.
-	mustAppend(t, l, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{{CommandID: [16]byte(ID(9)), Node: "b"}}})
-	diff(t, "another node's", get(9), command(9, func(o *eventlog.OutboxRow) { o.Seq, o.Node = 3, "b" }))
+	// Another node takes the row over: only the row's Node and Epoch change. Again to the same node:
+	// nothing changes.
+	for range 2 {
+		mustAppend(t, l, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{{CommandID: [16]byte(ID(9)), Node: "b"}}})
+	}
+	diff(t, "another node's", get(9), command(9, func(o *eventlog.OutboxRow) { o.Seq, o.Node, o.Epoch = 3, "b", 2 }))
 	update(9, eventlog.OutboxBegun, 1, time.Time{})
 	update(9, eventlog.OutboxBegun, 1, time.Time{}) // repeated, since the first answer was lost
 	want := command(9, func(o *eventlog.OutboxRow) {
@@ -85,15 +88,18 @@ func outboxLifeCycle(t *testing.T, l eventlog.Log) {
 	diff(t, "queued again", get(9), want)
 	diff(t, "a retry keeps its place", outboxIDs(t, l, all, false, 0), ids(9, 1, 5))
 
-	update(1, eventlog.OutboxUnknown, 1, time.Time{})
-	diff(t, "pending only", outboxIDs(t, l, all, false, 0), ids(9, 5))
+	mustAppend(t, l, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{
+		{CommandID: [16]byte(ID(1)), State: eventlog.OutboxUnknown, Attempt: 1, Node: "a", Epoch: 1},
+		{CommandID: [16]byte(ID(5)), State: eventlog.OutboxUnknown, Attempt: 1, Node: "a", Epoch: 1},
+	}})
+	diff(t, "pending only", outboxIDs(t, l, all, false, 0), ids(9))
 	diff(t, "with unknown", outboxIDs(t, l, ID(500), true, 0), ids(9, 1))
 	update(1, eventlog.OutboxSettled, 1, time.Time{})                        // a receipt came later
-	mustAppend(t, l, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{ // a person asks for it to be sent again (PR4)
+	mustAppend(t, l, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{ // a person on another node asks for it to be sent again (PR4)
 		{CommandID: [16]byte(ID(5)), State: eventlog.OutboxQueued, Attempt: 2, Deadline: at(5000), Node: "b"},
 	}})
 	diff(t, "a later deadline", get(5), command(5, other, func(o *eventlog.OutboxRow) {
-		o.Attempt, o.Deadline, o.Node, o.Epoch = 2, at(5000), "b", 0
+		o.Attempt, o.Deadline, o.Node, o.Epoch = 2, at(5000), "b", 2
 	}))
 	update(9, eventlog.OutboxSettled, 2, time.Time{})
 	diff(t, "settled rows are not listed", outboxIDs(t, l, all, true, 0), ids(5))
@@ -108,7 +114,7 @@ func outboxLifeCycle(t *testing.T, l eventlog.Log) {
 	// A new row and its first update in the same append.
 	mustAppend(t, l, &eventlog.Batch{
 		Outbox:        []eventlog.OutboxRow{command(20)},
-		OutboxUpdates: []eventlog.OutboxUpdate{{CommandID: [16]byte(ID(20)), State: eventlog.OutboxBegun, Attempt: 1, Node: "a"}},
+		OutboxUpdates: []eventlog.OutboxUpdate{{CommandID: [16]byte(ID(20)), State: eventlog.OutboxBegun, Attempt: 1, Node: "a", Epoch: 1}},
 	})
 	if s := get(20).State; s != eventlog.OutboxBegun {
 		t.Errorf("row updated in its own append: state %s, want begun", s)
@@ -118,13 +124,19 @@ func outboxLifeCycle(t *testing.T, l eventlog.Log) {
 func outboxRefusals(t *testing.T, l eventlog.Log) {
 	mustAppend(t, l, &eventlog.Batch{Outbox: []eventlog.OutboxRow{command(1), command(2), command(4)}})
 	set := func(n int, s eventlog.OutboxState) []eventlog.OutboxUpdate {
-		return []eventlog.OutboxUpdate{{CommandID: [16]byte(ID(n)), State: s}}
+		return []eventlog.OutboxUpdate{{CommandID: [16]byte(ID(n)), State: s, Node: "a", Epoch: 1}}
 	}
 	mustAppend(t, l, &eventlog.Batch{OutboxUpdates: append(set(2, eventlog.OutboxSettled), set(4, eventlog.OutboxUnknown)...)})
-	begin := func(n int, node string) []eventlog.OutboxUpdate {
-		return []eventlog.OutboxUpdate{{CommandID: [16]byte(ID(n)), State: eventlog.OutboxBegun, Node: node}}
+	by := func(n int, s eventlog.OutboxState, node string) []eventlog.OutboxUpdate {
+		return []eventlog.OutboxUpdate{{CommandID: [16]byte(ID(n)), State: s, Node: node, Epoch: 1}}
 	}
-	taken := append([]eventlog.OutboxUpdate{{CommandID: [16]byte(ID(1)), Node: "b"}}, begin(1, "a")...)
+	begin := func(n int, node string) []eventlog.OutboxUpdate { return by(n, eventlog.OutboxBegun, node) }
+	gave := func(nodes ...string) (out []eventlog.OutboxUpdate) { // row 1 goes to these nodes, one after the other
+		for _, node := range nodes {
+			out = append(out, eventlog.OutboxUpdate{CommandID: [16]byte(ID(1)), Node: node})
+		}
+		return out
+	}
 	for name, c := range map[string]struct {
 		b    eventlog.Batch
 		want error
@@ -134,7 +146,11 @@ func outboxRefusals(t *testing.T, l eventlog.Log) {
 		"update of nothing":      {eventlog.Batch{OutboxUpdates: set(9, eventlog.OutboxBegun)}, eventlog.ErrNotFound},
 		"settled is for ever":    {eventlog.Batch{OutboxUpdates: set(2, eventlog.OutboxBegun)}, eventlog.ErrConflict},
 		"begun by another node":  {eventlog.Batch{OutboxUpdates: begin(1, "b")}, eventlog.ErrConflict}, // promises.md 4.10
-		"begun after a takeover": {eventlog.Batch{OutboxUpdates: taken}, eventlog.ErrConflict},
+		"begun after a takeover": {eventlog.Batch{OutboxUpdates: append(gave("b"), begin(1, "a")...)}, eventlog.ErrConflict},
+		// The node was away, and another one may have sent the command meanwhile.
+		"begun as before":        {eventlog.Batch{OutboxUpdates: append(gave("b", "a"), begin(1, "a")...)}, eventlog.ErrConflict},
+		"queued after takeover":  {eventlog.Batch{OutboxUpdates: append(gave("b"), by(1, eventlog.OutboxQueued, "a")...)}, eventlog.ErrConflict},
+		"unknown after takeover": {eventlog.Batch{OutboxUpdates: append(gave("b"), by(1, eventlog.OutboxUnknown, "a")...)}, eventlog.ErrConflict},
 		"unknown, begun (PR4)":   {eventlog.Batch{OutboxUpdates: begin(4, "a")}, eventlog.ErrConflict},
 		"settled, not unsettled": {eventlog.Batch{OutboxUpdates: append(set(1, eventlog.OutboxSettled), set(1, eventlog.OutboxQueued)...)}, eventlog.ErrConflict},
 	} {

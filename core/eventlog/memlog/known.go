@@ -25,11 +25,11 @@ func (k known) Thread(account eventlog.StreamID, key eventlog.Key) (eventlog.Str
 	return k.l.threads[boundKey{account, key}], nil
 }
 
-func (k known) Command(id [16]byte) (state eventlog.OutboxState, node string, there bool, err error) {
+func (k known) Command(id [16]byte) (row eventlog.OutboxRow, there bool, err error) {
 	if o := k.l.commands[id]; o != nil {
-		return o.State, o.Node, true, nil
+		return *o, true, nil
 	}
-	return "", "", false, nil
+	return row, false, nil
 }
 
 func (k known) Parked(account eventlog.StreamID, key eventlog.Key) (n int, known bool, err error) {

@@ -26,11 +26,11 @@ func (k known) Thread(account eventlog.StreamID, key eventlog.Key) (eventlog.Str
 	return eventlog.StreamID{}, nil
 }
 
-func (k known) Command(id [16]byte) (state eventlog.OutboxState, node string, there bool, err error) {
+func (k known) Command(id [16]byte) (row eventlog.OutboxRow, there bool, err error) {
 	if c := k.p.commands[id]; c != nil {
-		return c.row.State, c.row.Node, true, nil
+		return c.row, true, nil
 	}
-	return "", "", false, nil
+	return row, false, nil
 }
 
 // Parked does not count the stored receipts unless the plan is careful: the number of rows that the

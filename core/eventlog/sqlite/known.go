@@ -46,12 +46,13 @@ func (k *known) Thread(account eventlog.StreamID, key eventlog.Key) (eventlog.St
 	return idOf(row[0].([]byte)), nil
 }
 
-func (k *known) Command(id [16]byte) (state eventlog.OutboxState, node string, there bool, err error) {
+func (k *known) Command(id [16]byte) (o eventlog.OutboxRow, there bool, err error) {
 	row, err := k.w.sql.outboxState.row(id[:])
 	if err != nil || row == nil {
-		return "", "", false, err
+		return o, false, err
 	}
-	return eventlog.OutboxState(row.text(0)), row.text(1), true, nil
+	o.State, o.Node, o.Epoch = eventlog.OutboxState(row.text(0)), row.text(1), row.number(2)
+	return o, true, nil
 }
 
 func (k *known) Parked(account eventlog.StreamID, key eventlog.Key) (n int, known bool, err error) {

@@ -43,7 +43,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 ON CONFLICT DO UPDATE SET active = excluded.active`},
 		{&w.sql.setAgent, 4, `INSERT INTO agents (id, seq, state, sum) VALUES (?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, state = excluded.state, sum = excluded.sum`},
-		{&w.sql.outboxState, 1, `SELECT state, node FROM outbox WHERE command_id = ?`},
+		{&w.sql.outboxState, 1, `SELECT state, node, epoch FROM outbox WHERE command_id = ?`},
 		{&w.sql.addOutbox, 15, `INSERT INTO outbox (command_id, account, conversation, seq, kind, route, state, attempt, not_before, deadline, payload, key_id, node, epoch, sum)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&w.sql.outbox, 1, `SELECT ` + outboxColumns + ` FROM outbox WHERE command_id = ?`},
