@@ -9,7 +9,7 @@ type Kind uint8
 const (
 	Conversation Kind = iota + 1 // a conversation's stream grew
 	Agent                        // an agent's stream grew
-	Outbox                       // an account's outbox has new work
+	Outbox                       // a node wrote a command of an account that belongs to another node
 	Recent                       // the unread messages in an agent's Recent changed with a conversation's stream
 	// A node that stops does not know whether its last append to the stream was written, or still
 	// will be. Seq has no meaning here; the nodes that go on must find out from the database.

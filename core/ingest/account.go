@@ -61,7 +61,7 @@ type AccountConsentBody struct {
 type FailedHead struct {
 	Plugin       string                      `json:"plugin,omitempty"` // "" when the account no longer exists
 	Command      conversation.MessageID      `json:"command"`
-	Kind         string                      `json:"kind"` // "send" or "process"
+	Kind         string                      `json:"kind"` // the kind of its outbox row: "send", "process", "call", "mark_read"
 	Conversation conversation.ConversationID `json:"conversation,omitzero"`
 	Outcome      conversation.Status         `json:"outcome"`          // "failed" or "unknown"
 	Reason       string                      `json:"reason,omitempty"` // error class, see conversation.MessageStatus

@@ -74,33 +74,46 @@ func (o *Outbox) handOut(ctx context.Context) time.Duration {
 func (o *Outbox) pick(now time.Time) (picked []*Command, wait time.Duration) {
 	wait = time.Hour
 	for _, a := range o.accounts {
+		picked, wait = o.pickFrom(&a.pinned, mostOfAccount, now, picked, wait) // first, since somebody waits at the telephone
 		if a.fullIn == o.round || !o.plugins[a.plugin].ready() {
 			continue
 		}
-		mine, most := 0, a.allowance()
-		for range len(a.inTurn) {
-			if len(picked) == mostPicked || mine == most {
-				break
-			}
-			a.next %= len(a.inTurn)
-			c := a.inTurn[a.next].queue[0]
-			a.next++
-			if c.held || c.doubtful || c.late(now) {
-				continue
-			}
-			if d := c.row.NotBefore.Sub(now); d > 0 {
-				wait = min(wait, d)
-				continue
-			}
-			picked = append(picked, c)
-			mine++
-		}
+		picked, wait = o.pickFrom(&a.shared, min(a.allowance(), mostPicked-len(picked)), now, picked, wait)
 	}
 	return picked, wait
 }
 
-// offer gives a command to its plugin. If the plugin's window is full, the account waits for the
-// next round of handing out, which a Result or a new generation of the plugin starts.
+// pickFrom adds commands of a turn to picked, at most most of them, and returns it with the shorter
+// of wait and the time until one of the turn may be tried. It needs o.mu.
+func (o *Outbox) pickFrom(t *turn, most int, now time.Time, picked []*Command, wait time.Duration) ([]*Command, time.Duration) {
+	for range len(t.lanes) {
+		if most <= 0 {
+			break
+		}
+		t.next %= len(t.lanes)
+		ln := t.lanes[t.next]
+		c := ln.queue[0]
+		t.next++
+		if c.held || c.doubtful || c.late(now) {
+			continue
+		}
+		if ln.key.route != "" && (ln.fullIn == o.round || o.instances[ln.key.route] == nil) {
+			continue
+		}
+		if d := c.row.NotBefore.Sub(now); d > 0 {
+			wait = min(wait, d)
+			continue
+		}
+		picked = append(picked, c)
+		most--
+	}
+	return picked, wait
+}
+
+// offer gives a command to its plugin. If the plugin's window is full, the account's shared lanes,
+// or the pinned lane, wait for the next round of handing out, which a Result or a new generation of
+// the plugin starts. The plugin host may have room for a pinned command when it has none for
+// others, so that neither keeps the other from being offered.
 func (o *Outbox) offer(c *Command, cmd plugin.Outbound) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -108,8 +121,9 @@ func (o *Outbox) offer(c *Command, cmd plugin.Outbound) {
 	if o.byID[c.row.CommandID] != c || a == nil || c.held || c.doubtful {
 		return // the command ended meanwhile
 	}
-	g := o.plugins[a.plugin]
-	if !g.ready() || a.fullIn == o.round {
+	pinned := c.row.Route != ""
+	g := o.generationOf(c, a)
+	if !g.ready() || !pinned && a.fullIn == o.round {
 		return
 	}
 	a.give(c, g.instance)
@@ -117,9 +131,13 @@ func (o *Outbox) offer(c *Command, cmd plugin.Outbound) {
 		return
 	}
 	a.takeBack(c)
+	if pinned {
+		a.lanes[laneOf(&c.row)].fullIn = o.round
+		return
+	}
 	a.fullIn, a.window = o.round, max(1, a.out)
 	// The refused lane keeps its turn: otherwise the lanes behind a full window would starve.
-	a.next = max(0, slices.IndexFunc(a.inTurn, func(ln *lane) bool { return ln.queue[0] == c }))
+	a.shared.next = max(0, slices.IndexFunc(a.shared.lanes, func(ln *lane) bool { return ln.queue[0] == c }))
 }
 
 // later makes a command wait for a time before it is tried again.
@@ -141,13 +159,15 @@ func (o *Outbox) outbound(ctx context.Context, pending *Command) (plugin.Outboun
 	if !out.Deadline.IsZero() { // the system's clock, with which plugins compare it, may differ (FT19)
 		out.Deadline = time.Now().Add(out.Deadline.Sub(o.now()))
 	}
-	if c.row.Kind == KindProcess {
-		payload, err := o.convs.OpenPayload(c.row)
+	if c.row.Kind != KindSend {
+		payload, err := c.body, error(nil)
+		if payload == nil {
+			payload, err = o.convs.OpenPayload(c.row)
+		}
 		if err != nil {
 			return out, err
 		}
-		out.Thread, out.Process, err = splitDeferred(payload)
-		return out, err
+		return out, readPayload(c.row.Kind, payload, &out)
 	}
 	m, err := o.message(ctx, &c)
 	if err != nil {
@@ -183,18 +203,18 @@ func (o *Outbox) Begin(ctx context.Context, account conversation.AccountID, comm
 	has := func() bool {
 		return c != nil && conversation.AccountID(c.row.Account) == account && c.held && c.instance == instance
 	}
-	ok, attempt := has(), 0
+	ok := has()
+	var row eventlog.OutboxRow
 	if ok {
-		attempt = c.row.Attempt
+		row = c.row
 	}
 	o.mu.Unlock()
 	if !ok {
 		return false, nil
 	}
-	update := eventlog.OutboxUpdate{CommandID: command, State: eventlog.OutboxBegun, Attempt: attempt, Node: o.node}
-	_, err := o.log.Append(ctx, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{update}})
-	if refused(err) { // the row is settled or belongs to another node, so this node may not send it
-		o.forget(command)
+	_, err := o.log.Append(ctx, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{o.update(row, eventlog.OutboxBegun)}})
+	if refused(err) { // the row is settled, or belongs to another node or did so meanwhile, so this node may not send it
+		o.drop(row)
 		return false, nil
 	}
 	if err != nil {

@@ -13,30 +13,55 @@ const maxKept = 10_000
 // account holds the commands of one account: its lanes, which are served in turn.
 type account struct {
 	plugin string
-	lanes  map[eventlog.StreamID]*lane
-	inTurn []*lane
-	next   int // index in inTurn of the lane that is served next
+	lanes  map[laneKey]*lane
+	shared turn // lanes that every generation may serve
+	pinned turn // lanes that are pinned to a generation
+	// Of the commands in shared lanes:
 	fullIn int // the round in which the plugin's window was last found full
 	out    int // commands that the plugin has
 	window int // how many commands the plugin had when it last refused one; 0 = not known
 }
 
-// lane is the queue of one conversation's commands, in their order. A deferred item has a lane of
+// turn is a list of lanes that are served one after the other.
+type turn struct {
+	lanes []*lane
+	next  int // index of the lane that is served next
+}
+
+// laneKey names a lane of an account. A command waits only for commands of the same conversation
+// that take the same route and are of the same kind: a text that waits for its carrier holds back
+// neither a call nor a read mark, and no read mark holds back a text. A deferred item has a lane of
 // its own, since its plugin keeps the order of a thread's items.
-type lane struct {
-	key   eventlog.StreamID
-	queue []*Command
+type laneKey struct {
+	of    eventlog.StreamID // the conversation; the command's own id when it belongs to none
+	route string
+	kind  string
 }
 
-// laneOf is the key of a row's lane.
-func laneOf(row *eventlog.OutboxRow) eventlog.StreamID {
-	if row.Conversation == (eventlog.StreamID{}) {
-		return row.CommandID
+func laneOf(row *eventlog.OutboxRow) laneKey {
+	of := row.Conversation
+	if of == (eventlog.StreamID{}) {
+		of = row.CommandID
 	}
-	return row.Conversation
+	return laneKey{of, row.Route, row.Kind}
 }
 
-// Add takes commands into memory whose rows are committed.
+// lane is a queue of commands in their order.
+type lane struct {
+	key    laneKey
+	queue  []*Command
+	fullIn int // of a pinned lane: the round in which its generation last refused a command
+}
+
+// turnOf returns the turn in which a lane is served.
+func (a *account) turnOf(key laneKey) *turn {
+	if key.route != "" {
+		return &a.pinned
+	}
+	return &a.shared
+}
+
+// Add takes commands into memory whose rows are committed. Those of other nodes are left to them.
 func (o *Outbox) Add(cmds ...*Command) {
 	if len(cmds) == 0 {
 		return
@@ -46,16 +71,19 @@ func (o *Outbox) Add(cmds ...*Command) {
 	}
 	o.mu.Lock()
 	for _, c := range cmds {
-		o.insert(c)
+		if c.row.Node == o.node {
+			o.insert(c)
+		}
 	}
 	o.mu.Unlock()
+	o.endAll()
 	o.poke()
 }
 
 // AddRow takes a command into memory of which only the row is known.
 func (o *Outbox) AddRow(row eventlog.OutboxRow) { o.Add(&Command{row: row}) }
 
-// insert puts a command into its lane. It needs o.mu.
+// insert puts a command into its lane. It needs o.mu; the caller calls endAll afterwards.
 func (o *Outbox) insert(c *Command) {
 	if o.byID[c.row.CommandID] != nil {
 		return
@@ -63,26 +91,35 @@ func (o *Outbox) insert(c *Command) {
 	id := conversation.AccountID(c.row.Account)
 	a := o.accounts[id]
 	if a == nil {
-		a = &account{plugin: c.plugin, lanes: map[eventlog.StreamID]*lane{}}
+		a = &account{plugin: c.plugin, lanes: map[laneKey]*lane{}}
 		o.accounts[id] = a
 	}
 	if len(o.byID) >= maxKept {
 		c.body = nil
 	}
 	o.byID[c.row.CommandID] = c
-	c.read = o.reads
+	c.read, c.since = o.reads, o.now()
 	key := laneOf(&c.row)
 	ln := a.lanes[key]
 	if ln == nil {
 		ln = &lane{key: key}
 		a.lanes[key] = ln
-		a.inTurn = append(a.inTurn, ln)
+		t := a.turnOf(key)
+		t.lanes = append(t.lanes, ln)
 	}
 	at := len(ln.queue)
 	for at > 0 && ln.queue[at-1].row.Seq > c.row.Seq { // only a command that was read late belongs before others
 		at--
 	}
 	ln.queue = slices.Insert(ln.queue, at, c)
+	o.endSuperseded(ln)
+	if o.homeless(c, c.since) {
+		o.end(c, instanceGone(c))
+		return
+	}
+	if at := o.dueOf(c); at.Before(o.due) {
+		token(o.sooner)
+	}
 }
 
 // remove takes a command out of memory. It needs o.mu.
@@ -110,14 +147,20 @@ func (o *Outbox) remove(c *Command) {
 		return
 	}
 	delete(a.lanes, ln.key)
-	if i := slices.Index(a.inTurn, ln); i >= 0 {
-		a.inTurn = append(a.inTurn[:i:i], a.inTurn[i+1:]...)
-		if i < a.next {
-			a.next--
-		}
-	}
+	a.turnOf(ln.key).remove(ln)
 	if len(a.lanes) == 0 {
 		delete(o.accounts, conversation.AccountID(c.row.Account))
+	}
+}
+
+func (t *turn) remove(ln *lane) {
+	i := slices.Index(t.lanes, ln)
+	if i < 0 {
+		return
+	}
+	t.lanes = append(t.lanes[:i:i], t.lanes[i+1:]...)
+	if i < t.next {
+		t.next--
 	}
 }
 
@@ -131,9 +174,23 @@ func (o *Outbox) forget(command [16]byte) {
 	o.poke()
 }
 
+// drop removes a command from memory whose row belongs to another node, or did so meanwhile.
+// Another Command of the same row, which was read since then, stays.
+func (o *Outbox) drop(row eventlog.OutboxRow) {
+	o.mu.Lock()
+	if c := o.byID[row.CommandID]; c != nil && c.row.Epoch == row.Epoch {
+		o.remove(c)
+	}
+	o.mu.Unlock()
+	o.poke()
+}
+
 // give records that a generation of the plugin has a command.
 func (a *account) give(c *Command, instance string) {
 	c.held, c.instance = true, instance
+	if c.row.Route != "" {
+		return
+	}
 	a.out++
 	if a.window > 0 {
 		a.window = max(a.window, a.out)
@@ -143,7 +200,7 @@ func (a *account) give(c *Command, instance string) {
 // takeBack records that the plugin no longer has a command. Without an account (nil) nothing is
 // counted.
 func (a *account) takeBack(c *Command) {
-	if a != nil && c.instance != "" {
+	if a != nil && c.instance != "" && c.row.Route == "" {
 		a.out--
 	}
 	c.held, c.instance = false, ""

@@ -22,13 +22,19 @@ type Conversations interface {
 	// Recipient is where messages to an endpoint of the conversation go. It may fail with
 	// ErrUnreadable.
 	Recipient(ctx context.Context, conv conversation.ConversationID, endpoint int) (Recipient, error)
-	// OpenPayload opens the sealed payload of a deferred item. It may fail with ErrUnreadable.
+	// OpenPayload opens the sealed payload of a row that has one. It may fail with ErrUnreadable.
 	OpenPayload(row eventlog.OutboxRow) ([]byte, error)
 	// Tell writes the outcome of a message into its conversation, and the row's update in the same
 	// append. done is called once, perhaps before Tell returns, with the event's sequence (0: the
 	// conversation had the outcome already). Errors: ErrNotFollowed, ErrStopped, and those of the
 	// log.
 	Tell(row eventlog.OutboxRow, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(seq uint64, err error))
+	// CallFailed tells a conversation that a command for one of its calls (KindCall; CallOf reads
+	// its payload) ended for good without success, and writes the row's update in the same append.
+	// res.Code CodeInstanceGone means that the generation to which the row was pinned is gone, and
+	// the call with it. done is as with Tell; after ErrNotFollowed the outbox records the failure on
+	// the account instead.
+	CallFailed(row eventlog.OutboxRow, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(seq uint64, err error))
 	// RecordFailure adds to b the record of a failure on the account's stream. The append of b
 	// fails with *eventlog.DuplicateError when the command has a record already.
 	RecordFailure(b *eventlog.Batch, f Failure) error
@@ -36,8 +42,9 @@ type Conversations interface {
 
 // Errors of Conversations.
 var (
-	// ErrUnreadable: the data was sealed under a key that is lost.
-	ErrUnreadable = errors.New("outbox: sealed under a key that is lost")
+	// ErrUnreadable: the data was sealed under a key that is lost, or cannot be decoded, so that it
+	// can never be read.
+	ErrUnreadable = errors.New("outbox: can never be read")
 	// ErrNotFollowed: the conversation does not follow the message any more, so
 	// nothing was written.
 	ErrNotFollowed = errors.New("outbox: the conversation does not follow the message")
@@ -60,7 +67,7 @@ type Recipient struct{ Address, Thread string }
 // shows.
 type Failure struct {
 	Row    eventlog.OutboxRow
-	Thread string // the thread of a deferred item; "" when it cannot be read
+	Thread string // the thread of a command that has a payload; "" when it cannot be read
 	Result plugin.CommandResult
 }
 
@@ -108,13 +115,18 @@ type Outbox struct {
 	metrics metrics
 	wake    chan struct{} // holds a token when there may be commands to hand out
 	again   chan struct{} // holds a token when the rows are to be read now
+	sooner  chan struct{} // holds a token when a command must be looked at before due
 
-	mu       sync.Mutex
-	plugins  map[string]*generation
-	accounts map[conversation.AccountID]*account
-	byID     map[[16]byte]*Command
-	past     past
-	round    int // counts calls of handOut
+	mu        sync.Mutex
+	plugins   map[string]*generation // the latest generation of each plugin, also when it is gone
+	instances map[string]*generation // generations that are there, by instance; those that end count until they are gone
+	ended     recentNames            // instances that were here
+	accounts  map[conversation.AccountID]*account
+	byID      map[[16]byte]*Command
+	past      past
+	round     int       // counts calls of handOut
+	due       time.Time // when Expire looks at the commands next
+	ending    []ending  // what endAll is to end as soon as mu is free
 
 	reads   uint64                // number of the last reading of rows
 	reading int                   // number of readings under way
@@ -125,20 +137,23 @@ type Outbox struct {
 	notReadBefore      time.Time
 }
 
-// New makes an outbox. Nothing runs before Start, Run and Keep are called.
+// New makes an outbox. Nothing runs before Start, Run, Keep and Expire are called.
 func New(o Options) *Outbox {
 	return &Outbox{
 		node: o.Node, log: o.Log, convs: o.Conversations, runner: o.Runner, logger: o.Logger, now: o.Now, metrics: newMetrics(),
-		wake: make(chan struct{}, 1), again: make(chan struct{}, 1),
-		plugins: map[string]*generation{}, accounts: map[conversation.AccountID]*account{}, byID: map[[16]byte]*Command{},
+		wake: make(chan struct{}, 1), again: make(chan struct{}, 1), sooner: make(chan struct{}, 1),
+		plugins: map[string]*generation{}, instances: map[string]*generation{}, accounts: map[conversation.AccountID]*account{}, byID: map[[16]byte]*Command{},
 		past: past{rows: map[[16]byte]eventlog.OutboxRow{}},
 	}
 }
 
 // poke wakes Run, which hands out the commands that can be handed out now.
-func (o *Outbox) poke() {
+func (o *Outbox) poke() { token(o.wake) }
+
+// token puts a token into a channel, unless it holds one already.
+func token(ch chan struct{}) {
 	select {
-	case o.wake <- struct{}{}:
+	case ch <- struct{}{}:
 	default:
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -27,6 +28,7 @@ type house struct {
 	o       *outbox.Outbox
 	account conversation.AccountID
 	ctx     context.Context //nolint:containedctx // ends what the outbox started
+	stop    context.CancelFunc
 	wg      sync.WaitGroup
 
 	mu         sync.Mutex
@@ -40,20 +42,41 @@ type house struct {
 func inHouse(t *testing.T, p *port, test func(t *testing.T, h *house)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		ctx, stop := context.WithCancel(t.Context())
-		h := &house{t: t, log: memlog.New(), account: conversation.NewID[conversation.AccountID](), ctx: ctx}
-		h.o = outbox.New(outbox.Options{Node: "n1", Log: h.log, Conversations: h, Runner: h, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
-		if err := h.o.Start(ctx); err != nil {
-			t.Fatal(err)
-		}
-		h.wg.Go(func() { h.o.Run(ctx) })
-		h.wg.Go(func() { h.o.Keep(ctx) })
+		h := &house{t: t, log: memlog.New(), account: conversation.NewID[conversation.AccountID]()}
+		h.open("n1")
 		h.o.PluginReady("text", "g1", p)
 		test(t, h)
-		stop()
-		h.wg.Wait()
+		h.close()
 		_ = h.log.Close()
 	})
+}
+
+// open starts an outbox for a node.
+func (h *house) open(node string) {
+	h.t.Helper()
+	ctx, stop := context.WithCancel(h.t.Context())
+	h.ctx, h.stop = ctx, stop
+	h.o = outbox.New(outbox.Options{Node: node, Log: h.log, Conversations: h, Runner: h, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err := h.o.Start(ctx); err != nil {
+		h.t.Fatal(err)
+	}
+	h.wg.Go(func() { h.o.Run(ctx) })
+	h.wg.Go(func() { h.o.Keep(ctx) })
+	h.wg.Go(func() { h.o.Expire(ctx) })
+}
+
+// close stops the outbox as a process that is killed would: its lease stays.
+func (h *house) close() {
+	h.stop()
+	h.wg.Wait()
+}
+
+// beside starts the outbox of another node over the same log.
+func (h *house) beside(node string) *house {
+	h.t.Helper()
+	other := &house{t: h.t, log: h.log, account: h.account}
+	other.open(node)
+	return other
 }
 
 func (h *house) ask() { h.o.Known([16]byte{}) }
@@ -93,6 +116,10 @@ func (h *house) Tell(_ eventlog.OutboxRow, res plugin.CommandResult, update even
 	done(7, err)
 }
 
+func (h *house) CallFailed(row eventlog.OutboxRow, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(uint64, error)) {
+	h.Tell(row, res, update, done)
+}
+
 func (h *house) RecordFailure(_ *eventlog.Batch, f outbox.Failure) error {
 	h.ask()
 	h.mu.Lock()
@@ -122,6 +149,71 @@ func (h *house) After(d time.Duration, f func()) {
 func (h *house) Running() context.Context { return h.ctx }
 func (h *house) Commits() context.Context { return context.WithoutCancel(h.ctx) }
 
+// queue appends a command's row and queues it, as the router does.
+func (h *house) queue(c *outbox.Command, err error) *outbox.Command {
+	h.t.Helper()
+	if err == nil {
+		c.Seal(c.Payload(), 1)
+		_, err = h.log.Append(h.ctx, &eventlog.Batch{Outbox: []eventlog.OutboxRow{c.Row()}})
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.o.Add(c)
+	synctest.Wait()
+	return c
+}
+
+// call queues a command for a call that is pinned to an instance; "" = to none.
+func (h *house) call(conv conversation.ConversationID, instance, digits string, within time.Duration) *outbox.Command {
+	h.t.Helper()
+	return h.queue(h.o.Call(outbox.Origin{Conversation: conv, Account: h.account, Seq: 5, Thread: "t"}, conversation.Pin{Instance: instance},
+		&plugin.CallCommand{Digits: &plugin.CallDigits{Digits: digits}}, within))
+}
+
+// read queues a read mark.
+func (h *house) read(conv conversation.ConversationID, seq uint64, id string) *outbox.Command {
+	h.t.Helper()
+	return h.queue(h.o.MarkRead(outbox.Origin{Conversation: conv, Account: h.account, Seq: seq, Thread: "t"}, &plugin.MarkReadCommand{ProviderIDs: []string{id}}))
+}
+
+// after lets time pass in the bubble.
+func (h *house) after(d time.Duration) {
+	h.t.Helper()
+	time.Sleep(d) // time in the bubble
+	synctest.Wait()
+}
+
+// begin lets a plugin begin a command.
+func (h *house) begin(c *outbox.Command, instance string) bool {
+	h.t.Helper()
+	ok, err := h.o.Begin(h.ctx, h.account, c.Row().CommandID, instance)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return ok
+}
+
+// said returns the outcomes that the conversations and the account were told of, with their codes.
+func (h *house) said() (out []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, res := range h.told {
+		out = append(out, string(res.Outcome)+" "+res.Code)
+	}
+	for _, f := range h.failures {
+		out = append(out, "account: "+string(f.Result.Outcome)+" "+f.Result.Code)
+	}
+	return out
+}
+
+func (h *house) wantSaid(when string, want ...string) {
+	h.t.Helper()
+	if got := h.said(); !slices.Equal(got, want) {
+		h.t.Errorf("%s: told %q, want %q", when, got, want)
+	}
+}
+
 // post writes a message of a conversation and queues it.
 func (h *house) post(conv conversation.ConversationID, seq uint64, text string) *outbox.Command {
 	h.t.Helper()
@@ -133,6 +225,18 @@ func (h *house) post(conv conversation.ConversationID, seq uint64, text string) 
 	h.o.Add(c)
 	synctest.Wait()
 	return c
+}
+
+// deferred writes an item that the plugin is to process.
+func (h *house) deferred(opaque string) [16]byte {
+	h.t.Helper()
+	row := h.o.Deferred(h.account, "t", []byte(opaque))
+	if _, err := h.log.Append(h.ctx, &eventlog.Batch{Outbox: []eventlog.OutboxRow{row}}); err != nil {
+		h.t.Fatal(err)
+	}
+	h.o.AddRow(row)
+	synctest.Wait()
+	return row.CommandID
 }
 
 // result reports a plugin's Result and returns the answer to it.
@@ -148,7 +252,12 @@ func (h *house) result(c *outbox.Command, res plugin.CommandResult) plugin.Ack {
 
 func (h *house) state(c *outbox.Command) eventlog.OutboxState {
 	h.t.Helper()
-	row, err := h.log.OutboxRow(h.ctx, c.Row().CommandID)
+	return h.stateOf(c.Row().CommandID)
+}
+
+func (h *house) stateOf(command [16]byte) eventlog.OutboxState {
+	h.t.Helper()
+	row, err := h.log.OutboxRow(h.ctx, command)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -157,14 +266,28 @@ func (h *house) state(c *outbox.Command) eventlog.OutboxState {
 
 // port is a plugin that remembers the commands that it is given.
 type port struct {
-	mu  sync.Mutex
-	got []string
+	mu   sync.Mutex
+	got  []string
+	full bool // the plugin's window
 }
 
 func (p *port) Offer(o plugin.Outbound) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.got = append(p.got, o.Send.Parts[0].Text)
+	switch {
+	case p.full:
+		return false
+	case o.Send != nil:
+		p.got = append(p.got, o.Send.Parts[0].Text)
+	case o.Call != nil:
+		p.got = append(p.got, "call "+o.Call.Digits.Digits)
+	case o.MarkRead != nil:
+		p.got = append(p.got, "read "+o.MarkRead.ProviderIDs[0])
+	case o.Lookup != nil:
+		p.got = append(p.got, "lookup")
+	default:
+		p.got = append(p.got, "process "+string(o.Process))
+	}
 	return true
 }
 

@@ -22,10 +22,11 @@ func (o *Outbox) PluginReady(id, instance string, port plugin.CommandPort) {
 	info := port.Info()
 	var doubtful []*Command
 	o.mu.Lock()
-	o.plugins[id] = &generation{instance: instance, port: port, info: info}
+	g := &generation{instance: instance, port: port, info: info}
+	o.plugins[id], o.instances[instance] = g, g
 	for _, c := range o.byID {
 		a := o.accounts[conversation.AccountID(c.row.Account)]
-		if a == nil || a.plugin != id || c.held || c.doubtful || c.lookup || c.row.State != eventlog.OutboxBegun {
+		if a == nil || a.plugin != id || c.held || c.doubtful || c.lookup || c.row.State != eventlog.OutboxBegun || c.row.Route != "" {
 			continue
 		}
 		c.doubtful = true
@@ -42,7 +43,7 @@ func (o *Outbox) PluginReady(id, instance string, port plugin.CommandPort) {
 func (o *Outbox) PluginRoom() { o.poke() }
 
 // PluginGone removes a generation, and decides what happens to the commands that it had
-// (plugin.Core). The rows tell which of them passed Begin.
+// (plugin.Core). The rows tell which of them passed Begin. Commands that are pinned to it fail.
 func (o *Outbox) PluginGone(id, instance string) {
 	var doubtful []*Command
 	var info plugin.Info
@@ -53,11 +54,20 @@ func (o *Outbox) PluginGone(id, instance string) {
 			g.port = nil
 		}
 	}
+	delete(o.instances, instance)
+	o.ended.add(instance)
 	for _, c := range o.byID {
+		if c.row.Route == instance {
+			if !c.held || c.instance != "" {
+				o.end(c, instanceGone(c))
+			}
+			continue
+		}
 		if !c.held || c.instance != instance {
 			continue
 		}
-		o.accounts[conversation.AccountID(c.row.Account)].takeBack(c)
+		a := o.accounts[conversation.AccountID(c.row.Account)]
+		a.takeBack(c)
 		if c.row.State == eventlog.OutboxBegun {
 			c.doubtful = true
 			doubtful = append(doubtful, c)
@@ -65,8 +75,10 @@ func (o *Outbox) PluginGone(id, instance string) {
 		}
 		c.row.State = eventlog.OutboxQueued
 		c.row.Attempt++
+		o.endSuperseded(a.lanes[laneOf(&c.row)])
 	}
 	o.mu.Unlock()
+	o.endAll()
 	for _, c := range doubtful {
 		o.doubt(c, info)
 	}
@@ -77,12 +89,12 @@ func (o *Outbox) PluginGone(id, instance string) {
 // if that does no harm, the plugin is asked for its outcome, or its outcome is unknown (PR4).
 func (o *Outbox) doubt(c *Command, info plugin.Info) {
 	o.mu.Lock()
-	switch {
-	case info.IdempotentSend || c.row.Kind == KindProcess:
+	switch send := c.row.Kind == KindSend; {
+	case send && info.IdempotentSend || treatmentOf(c.row.Kind).again:
 		c.row.State, c.maybe, c.doubtful = eventlog.OutboxQueued, true, false
 		c.row.Attempt++
 		o.mu.Unlock()
-	case info.CanLookup:
+	case send && info.CanLookup:
 		c.lookup, c.doubtful = true, false
 		o.mu.Unlock()
 	default: // the command stays doubtful until the log says unknown

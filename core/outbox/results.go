@@ -51,11 +51,11 @@ func (o *Outbox) notDurable(conv conversation.ConversationID, err error) plugin.
 // unknown, or queued for another attempt. c need not be in memory.
 func (o *Outbox) finish(c *Command, res plugin.CommandResult, done func(plugin.Ack)) {
 	o.mu.Lock()
-	row := c.row
+	row := c.row // a copy, since c may change meanwhile
 	waits := o.byID[row.CommandID] == c && !c.held && !c.doubtful && row.State == eventlog.OutboxQueued
 	o.mu.Unlock()
 	conv := conversation.ConversationID(row.Conversation)
-	if row.Kind == KindProcess && res.Outcome == conversation.StatusUnknown { // an item of unknown outcome is processed again, as after the loss of its plugin: see doubt
+	if treatmentOf(row.Kind).again && res.Outcome == conversation.StatusUnknown { // tried again, as after the loss of its plugin: see doubt
 		res.Outcome, res.Retryable = conversation.StatusFailed, true
 	}
 	if res.Outcome == conversation.StatusFailed && res.Retryable && o.now().Before(row.Deadline) && row.State.Pending() {
@@ -63,15 +63,17 @@ func (o *Outbox) finish(c *Command, res plugin.CommandResult, done func(plugin.A
 			done(plugin.Ack{Status: plugin.Committed, Conversation: conv})
 			return
 		}
-		o.retry(c, res, done)
-		return
+		if at := o.nextAttempt(row, res); at.Before(row.Deadline) {
+			o.retry(c, at, done)
+			return
+		}
 	}
-	if row.State == eventlog.OutboxSettled && (res.Outcome != conversation.StatusSent || row.Kind == KindProcess) {
+	if row.State == eventlog.OutboxSettled && (res.Outcome != conversation.StatusSent || row.Kind != KindSend) {
 		done(plugin.Ack{Status: plugin.Duplicate, Conversation: conv, Seq: row.Seq}) // a settled row is final
 		return
 	}
-	update := eventlog.OutboxUpdate{CommandID: row.CommandID, State: eventlog.OutboxSettled, Attempt: row.Attempt, Node: o.node}
-	if res.Outcome == conversation.StatusUnknown {
+	update := o.update(row, eventlog.OutboxSettled)
+	if res.Outcome == conversation.StatusUnknown && row.Kind == KindSend { // a receipt or a person tells later; of the other kinds nobody will
 		update.State = eventlog.OutboxUnknown
 	}
 	written := func(seq uint64, err error) {
@@ -87,6 +89,7 @@ func (o *Outbox) finish(c *Command, res plugin.CommandResult, done func(plugin.A
 		default:
 			o.forget(row.CommandID)
 		}
+		o.metrics.ended.WithLabelValues(kindLabel(row.Kind), string(res.Outcome)).Inc()
 		done(plugin.Ack{Status: plugin.Committed, Conversation: conv, Seq: seq})
 	}
 	untold := func() {
@@ -95,17 +98,21 @@ func (o *Outbox) finish(c *Command, res plugin.CommandResult, done func(plugin.A
 		}
 	}
 	o.metrics.results.WithLabelValues(o.channel(row.Account), string(res.Outcome)).Inc()
-	if row.Kind == KindProcess {
-		untold()
-		return
-	}
-	o.convs.Tell(row, res, update, func(seq uint64, err error) {
-		if errors.Is(err, ErrNotFollowed) { // the conversation does not follow the message, but the row must not stay pending
+	told := func(seq uint64, err error) {
+		if errors.Is(err, ErrNotFollowed) { // the conversation does not follow the command, but the row must not stay pending
 			untold()
 			return
 		}
 		written(seq, err)
-	})
+	}
+	switch {
+	case row.Kind == KindSend:
+		o.convs.Tell(row, res, update, told)
+	case row.Kind == KindCall && res.Outcome != conversation.StatusSent:
+		o.convs.CallFailed(row, res, update, told)
+	default:
+		untold()
+	}
 }
 
 // EndUntold writes a row's last update without an event in the conversation. Unless the command
@@ -140,18 +147,18 @@ func (o *Outbox) EndUntold(row eventlog.OutboxRow, res plugin.CommandResult, upd
 	})
 }
 
-// threadOf is the thread of a deferred item. It is "" when it cannot be read, which must not keep
-// the row from ending.
+// threadOf is the thread of a command that has a payload. It is "" when it cannot be read, which
+// must not keep the row from ending.
 func (o *Outbox) threadOf(row eventlog.OutboxRow) (thread string) {
-	if row.Kind != KindProcess {
+	if row.Kind == KindSend {
 		return ""
 	}
 	payload, err := o.convs.OpenPayload(row)
 	if err == nil {
-		thread, _, err = splitDeferred(payload)
+		thread, _, err = splitThread(payload)
 	}
 	if err != nil {
-		o.logger.Warn("deferred item cannot be read", "account_id", conversation.AccountID(row.Account), "err", err)
+		o.logger.Warn("payload of a command cannot be read", "kind", row.Kind, "account_id", conversation.AccountID(row.Account), "err", err)
 	}
 	return thread
 }
@@ -170,6 +177,10 @@ func (o *Outbox) overtaken(was eventlog.OutboxRow, cause error, done func(plugin
 		case err == nil && row.State == eventlog.OutboxSettled:
 			o.Settled(row)
 			done(plugin.Ack{Status: plugin.Duplicate, Conversation: conv, Seq: row.Seq})
+		case err == nil && (row.Node != o.node || row.Epoch != was.Epoch): // another node has the command, or had it meanwhile, and the report is of before
+			o.drop(was)
+			o.ReadAgain()
+			done(plugin.Ack{Status: plugin.Duplicate, Conversation: conv, Seq: row.Seq})
 		default:
 			done(o.notDurable(conv, errors.Join(cause, err)))
 		}
@@ -178,8 +189,14 @@ func (o *Outbox) overtaken(was eventlog.OutboxRow, cause error, done func(plugin
 	}
 }
 
-// retry queues a command again; later messages of its conversation wait behind it.
-func (o *Outbox) retry(c *Command, res plugin.CommandResult, done func(plugin.Ack)) {
+// nextAttempt is when a command that has failed for now is tried again.
+func (o *Outbox) nextAttempt(row eventlog.OutboxRow, res plugin.CommandResult) time.Time {
+	backoff := min(time.Second<<min(max(row.Attempt-1, 0), 8), 5*time.Minute)
+	return o.now().Add(max(backoff, res.RetryAfter))
+}
+
+// retry queues a command again; the later ones of its lane wait behind it.
+func (o *Outbox) retry(c *Command, at time.Time, done func(plugin.Ack)) {
 	o.mu.Lock()
 	row, doubtful := c.row, c.doubtful
 	o.mu.Unlock()
@@ -188,14 +205,15 @@ func (o *Outbox) retry(c *Command, res plugin.CommandResult, done func(plugin.Ac
 		return
 	}
 	conv := conversation.ConversationID(row.Conversation)
-	backoff := min(time.Second<<min(max(row.Attempt-1, 0), 8), 5*time.Minute)
-	at := o.now().Add(max(backoff, res.RetryAfter))
-	update := eventlog.OutboxUpdate{CommandID: row.CommandID, State: eventlog.OutboxQueued, Attempt: row.Attempt + 1, NotBefore: at, Node: o.node}
+	update := o.update(row, eventlog.OutboxQueued)
+	update.Attempt, update.NotBefore = row.Attempt+1, at
 	if !o.runner.Go(func() {
 		_, err := o.log.Append(o.runner.Commits(), &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{update}})
 		if refused(err) {
-			// A status from the provider has settled the row: the message was sent after all.
-			o.forget(row.CommandID)
+			// A status from the provider has settled the row: the message was sent after all. Or
+			// another node has the row, or had it meanwhile.
+			o.drop(row)
+			o.ReadAgain()
 			done(plugin.Ack{Status: plugin.Duplicate, Conversation: conv, Seq: row.Seq})
 			return
 		}
@@ -207,8 +225,15 @@ func (o *Outbox) retry(c *Command, res plugin.CommandResult, done func(plugin.Ac
 		o.mu.Lock()
 		c.row.State, c.row.Attempt, c.row.NotBefore = update.State, update.Attempt, at
 		c.lookup, c.maybe = false, false // the plugin says that it did not send
-		o.accounts[conversation.AccountID(row.Account)].takeBack(c)
+		if !c.held || c.instance != "" { // else the outbox is about to end it
+			a := o.accounts[conversation.AccountID(row.Account)]
+			a.takeBack(c)
+			if o.byID[row.CommandID] == c {
+				o.endSuperseded(a.lanes[laneOf(&c.row)])
+			}
+		}
 		o.mu.Unlock()
+		o.endAll()
 		o.poke()
 		done(plugin.Ack{Status: plugin.Committed, Conversation: conv})
 	}) {

@@ -32,8 +32,7 @@ func (o *Outbox) Start(ctx context.Context) error {
 	return o.readRows(ctx, true, steady)
 }
 
-// Keep reads the rows again and again, and gives up commands whose deadline has passed, until ctx
-// ends.
+// Keep reads the rows again and again until ctx ends.
 func (o *Outbox) Keep(ctx context.Context) {
 	timer := time.NewTimer(rereadEvery)
 	defer timer.Stop()
@@ -47,7 +46,6 @@ func (o *Outbox) Keep(ctx context.Context) {
 		if err := o.reread(ctx); err != nil && ctx.Err() == nil {
 			o.logger.Warn("outbox: rows cannot be read", "err", err)
 		}
-		o.giveUp()
 		timer.Reset(rereadEvery)
 	}
 }
@@ -55,10 +53,7 @@ func (o *Outbox) Keep(ctx context.Context) {
 // ReadAgain makes Keep read the rows as soon as possible, since there may be a row that no node has
 // in memory.
 func (o *Outbox) ReadAgain() {
-	select {
-	case o.again <- struct{}{}:
-	default:
-	}
+	token(o.again)
 }
 
 // reread renews the node's lease, brings memory up to date with the node's pending rows, and takes
@@ -82,7 +77,7 @@ func (o *Outbox) readRows(ctx context.Context, leased, steady bool) error {
 	number := o.beginRead()
 	rows, err := o.log.Outbox(ctx, eventlog.StreamID{}, false, 0)
 	if err != nil {
-		o.endRead(nil)
+		o.endRead(nil, number)
 		return fmt.Errorf("read outbox: %w", err)
 	}
 	mine := make(map[[16]byte]struct{}, len(rows))
@@ -96,7 +91,7 @@ func (o *Outbox) readRows(ctx context.Context, leased, steady bool) error {
 		mine[row.CommandID] = struct{}{}
 		own = append(own, row)
 	}
-	o.endRead(own)
+	o.endRead(own, number)
 	o.dropStale(mine, number)
 	if !leased {
 		return nil
@@ -114,8 +109,9 @@ func (o *Outbox) beginRead() uint64 {
 	return o.reads
 }
 
-// endRead takes into memory the rows that were read and are not there yet.
-func (o *Outbox) endRead(rows []eventlog.OutboxRow) {
+// endRead takes into memory the rows that were read and are not there yet. A row that belonged to
+// another node meanwhile replaces what is in memory of it.
+func (o *Outbox) endRead(rows []eventlog.OutboxRow, number uint64) {
 	plugins := map[eventlog.StreamID]string{} // plugin ids by account
 	for i := range rows {
 		if id := rows[i].Account; plugins[id] == "" {
@@ -129,13 +125,19 @@ func (o *Outbox) endRead(rows []eventlog.OutboxRow) {
 	var lost []lostCommand
 	o.mu.Lock()
 	for _, row := range rows {
-		if _, gone := o.gone[row.CommandID]; gone || o.byID[row.CommandID] != nil {
+		if _, gone := o.gone[row.CommandID]; gone {
 			continue
 		}
-		c := &Command{row: row, plugin: plugins[row.Account], maybe: row.Attempt > 1} // its text must be read from the log
+		if c := o.byID[row.CommandID]; c != nil {
+			if c.row.Epoch >= row.Epoch || c.doubtful {
+				continue
+			}
+			o.remove(c)
+		}
+		c := &Command{row: row, plugin: plugins[row.Account], maybe: row.Attempt > 1, old: number == 1} // its text must be read from the log
 		o.insert(c)
 		g := o.plugins[o.accounts[conversation.AccountID(row.Account)].plugin]
-		if row.State == eventlog.OutboxBegun && g.ready() { // no generation that is here began it
+		if row.State == eventlog.OutboxBegun && row.Route == "" && g.ready() { // no generation that is here began it
 			c.doubtful = true
 			lost = append(lost, lostCommand{c, g.info})
 		}
@@ -144,6 +146,7 @@ func (o *Outbox) endRead(rows []eventlog.OutboxRow) {
 		o.gone = nil
 	}
 	o.mu.Unlock()
+	o.endAll()
 	for _, l := range lost {
 		o.doubt(l.c, l.info)
 	}
@@ -187,9 +190,9 @@ func (o *Outbox) Learn(ctx context.Context, s *conversation.State) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	o.beginRead()
+	number := o.beginRead()
 	var rows []eventlog.OutboxRow
-	defer func() { o.endRead(rows) }()
+	defer func() { o.endRead(rows, number) }()
 	for _, id := range missing {
 		row, err := o.log.OutboxRow(ctx, id)
 		switch {

@@ -10,6 +10,7 @@ import (
 	"github.com/parley-gateway/parley/core/outbox"
 	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/readers"
+	"github.com/parley-gateway/parley/core/vault"
 )
 
 // forOutbox is the router as the outbox sees it: outbox.Conversations.
@@ -47,12 +48,25 @@ func unreadable(err error) error {
 
 // OpenPayload implements outbox.Conversations.
 func (f forOutbox) OpenPayload(row eventlog.OutboxRow) ([]byte, error) {
-	return f.r.ingest.OpenPayload(row)
+	if row.Kind == outbox.KindProcess {
+		return f.r.ingest.OpenPayload(row)
+	}
+	payload, err := f.r.vault.Open(row.KeyID, payloadAAD(&row), row.Payload)
+	if vault.Lost(err) {
+		err = fmt.Errorf("%w: %w", outbox.ErrUnreadable, err)
+	}
+	return payload, err
 }
 
 // Tell implements outbox.Conversations.
 func (f forOutbox) Tell(row eventlog.OutboxRow, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(uint64, error)) {
 	f.r.ingest.Tell(row, res, update, done)
+}
+
+// CallFailed implements outbox.Conversations. No conversation follows its calls' commands yet, so
+// the outbox records each failure on the account.
+func (f forOutbox) CallFailed(_ eventlog.OutboxRow, _ plugin.CommandResult, _ eventlog.OutboxUpdate, done func(uint64, error)) {
+	done(0, outbox.ErrNotFollowed)
 }
 
 // RecordFailure implements outbox.Conversations.

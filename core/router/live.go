@@ -75,6 +75,7 @@ type task struct {
 	blobs       []conversation.BlobID   // attachments that the task's message is the first to name; prepare sets them
 	receipts    []eventlog.ReceiptJoin  // early receipts that this task takes into account
 	outbox      []eventlog.OutboxUpdate // written in the same append, even when the decision has no event
+	queue       queueing                // nil: the task queues no commands beside its messages
 	lease       eventlog.LeaseRef       // the append fails unless this lease is held (offers)
 	// with is decided after the consequences that cmd's events have for agents, and its events go
 	// into the same append. When it has none, the task does nothing and fails with

@@ -77,6 +77,18 @@ func twoLogs(t *testing.T) (logs [2]*postgres.Log) {
 	return logs
 }
 
+// Commands for a call reach the node that holds it, over one PostgreSQL.
+func TestCallOnAnotherNodeOverPostgres(t *testing.T) {
+	logs := twoLogs(t)
+	w := newWorld(t, logs[0])
+	var nodes [2]*router.Router
+	for i := range nodes {
+		w.log = logs[i]
+		nodes[i] = w.start(fmt.Sprint("n", i+1))
+	}
+	callOnAnotherNode(t, w, nodes[0], nodes[1])
+}
+
 // PR7: a hundred first texts of one number, and as many first messages of one visitor, come at once
 // over two nodes: each kind opens one conversation, which has all of them.
 func TestOneConversationOverPostgres(t *testing.T) {

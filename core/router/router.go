@@ -171,6 +171,7 @@ func (r *Router) Start(ctx context.Context) error {
 	r.spawn(func() { r.timers.Run(r.ctx) })
 	r.spawn(func() { r.outbox.Run(r.ctx) })
 	r.spawn(func() { r.outbox.Keep(r.ctx) })
+	r.spawn(func() { r.outbox.Expire(r.ctx) })
 	r.spawn(func() { r.dispatch.Run(r.ctx) })
 	r.spawn(func() { r.janitor(r.ctx) })
 	r.spawn(func() { r.ingest.Run(r.ctx) })
@@ -265,6 +266,7 @@ func (r *Router) committed(tx *tx) {
 		}
 		r.timers.Set(timerID{timerConversation, l.id}, at)
 	}
+	tx.handOver()
 	if len(tx.recs) == 0 {
 		return
 	}
@@ -278,7 +280,6 @@ func (r *Router) committed(tx *tx) {
 			}
 		}
 	}
-	r.outbox.Add(tx.sends...)
 	r.bus.Publish(bus.Hint{Node: r.node, Kind: bus.Conversation, Stream: l.id, Seq: s.Seq})
 	if tx.unread {
 		r.bus.Publish(bus.Hint{Node: r.node, Kind: bus.Recent, Stream: l.id, Seq: s.Seq})
@@ -319,7 +320,8 @@ func (r *Router) follow(ready <-chan struct{}) (cancel func()) {
 			r.doubtConversation(h.Stream)
 		case bus.AgentDoubt:
 			r.doubtAgent(h.Stream)
-		case bus.Outbox: // a node hands out the rows that it wrote itself, so there is nothing to read
+		case bus.Outbox: // another node wrote a row that may belong to this one
+			r.outbox.ReadAgain()
 		}
 	})
 }

@@ -24,9 +24,9 @@ type tx struct {
 	recs   []readers.TailRecord
 	done   []decided // what became of each task, in order
 	agents agents.Part
-	row    bool // the state changed other than by a message, so the conversation's row is written
-	unread bool // what waits in somebody's Recent changed, too
-	sends  []*outbox.Command
+	row    bool              // the state changed other than by a message, so the conversation's row is written
+	unread bool              // what waits in somebody's Recent changed, too
+	sends  []*outbox.Command // queued for plugins
 	// refused means that a rule refused a task, perhaps because this node lacks what another one
 	// wrote.
 	refused bool
@@ -185,6 +185,13 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 	if t.lease.Name != "" {
 		tx.batch.Lease = t.lease
 	}
+	if t.queue != nil {
+		cmds, err := t.queue(s)
+		if err != nil {
+			return err
+		}
+		tx.queue(cmds...)
+	}
 	tx.batch.OutboxUpdates = append(tx.batch.OutboxUpdates, t.outbox...)
 	tx.batch.JoinReceipts = append(tx.batch.JoinReceipts, t.receipts...)
 	return nil
@@ -197,9 +204,7 @@ func (tx *tx) queueSend(m *conversation.MessagePosted, ev *conversation.Event) {
 	if m.Author.Kind == conversation.Customer || m.Endpoint >= len(s.Endpoints) || s.EndpointCapabilities(m.Endpoint).Connected {
 		return
 	}
-	c := tx.l.r.outbox.Send(tx.l.id, s.Endpoints[m.Endpoint].Account, m, ev)
-	tx.batch.Outbox = append(tx.batch.Outbox, c.Row())
-	tx.sends = append(tx.sends, c)
+	tx.queue(tx.l.r.outbox.Send(tx.l.id, s.Endpoints[m.Endpoint].Account, m, ev))
 }
 
 // maxTail is the number of events after which the row is written although only messages came, so
@@ -210,10 +215,13 @@ const maxTail = 200
 // On error no task was answered and, unless eventlog.InDoubt says otherwise, nothing was written.
 func (tx *tx) commit() error {
 	l, r := tx.l, tx.l.r
-	if len(tx.recs) > 0 || len(tx.batch.OutboxUpdates) > 0 || len(tx.batch.External) > 0 || tx.agents.Any() {
+	if len(tx.recs) > 0 || len(tx.sends) > 0 || len(tx.batch.OutboxUpdates) > 0 || len(tx.batch.External) > 0 || tx.agents.Any() {
 		if err := tx.write(); err != nil {
 			if eventlog.InDoubt(err) {
 				r.doubtConversation(l.id)
+				if len(tx.sends) > 0 { // only the rows of messages are found through the conversation
+					r.outbox.ReadAgain()
+				}
 			}
 			tx.agents.Failed(err)
 			tx.agents.Release()
@@ -272,12 +280,7 @@ func (tx *tx) fill() error {
 		for i, t := range tx.recs {
 			ev := eventlog.Event{Type: string(t.Record.Type), At: t.Record.At, Head: t.Record.Head}
 			if t.Record.Body != nil {
-				body, err := l.r.seal(l.id, t.Record.Seq, l.key, t.Record.Body)
-				if vault.Lost(err) {
-					if err = tx.newKey(err); err == nil {
-						body, err = l.r.seal(l.id, t.Record.Seq, l.key, t.Record.Body)
-					}
-				}
+				body, err := tx.sealed(func(key int64) ([]byte, error) { return l.r.seal(l.id, t.Record.Seq, key, t.Record.Body) })
 				if err != nil {
 					return err
 				}
@@ -286,6 +289,9 @@ func (tx *tx) fill() error {
 			sa.Events[i] = ev
 		}
 		tx.batch.Streams = append(tx.batch.Streams, sa)
+	}
+	if err := tx.fillOutbox(); err != nil {
+		return err
 	}
 	if s.Seq-l.rowSeq > maxTail || len(tx.recs) > 0 && (l.refold || l.dueBeforeRow()) {
 		tx.row = true
@@ -308,6 +314,17 @@ func (tx *tx) fill() error {
 		}
 	}
 	return tx.agents.Fill(&tx.batch)
+}
+
+// sealed calls seal with the conversation's data key and, if that one is lost, with a new one.
+func (tx *tx) sealed(seal func(key int64) ([]byte, error)) ([]byte, error) {
+	b, err := seal(tx.l.key)
+	if vault.Lost(err) {
+		if err = tx.newKey(err); err == nil {
+			b, err = seal(tx.l.key)
+		}
+	}
+	return b, err
 }
 
 // dueBeforeRow reports whether the state has a deadline before the stored row's. A start sets
