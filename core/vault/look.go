@@ -65,6 +65,7 @@ func (v *Vault) lookLoop(ctx context.Context) {
 // that is being read from the store meanwhile does not come into the cache (see cache.putSince).
 func (v *Vault) look(ctx context.Context) {
 	since, _, before := v.contact.state()
+	last, _, _ := v.pool.state() // before it asks: a block may be added meanwhile
 	n, err := v.store.news(ctx, since)
 	if ctx.Err() != nil {
 		return // closed while it looked
@@ -74,7 +75,7 @@ func (v *Vault) look(ctx context.Context) {
 			v.cache.drop(n.gone)
 			v.removed.Add(uint64(len(n.gone)))
 		}
-		err = v.judge(n)
+		err = v.judge(n, last)
 		v.contact.heard(n.number, err)
 	} else if v.contact.missed(err) > StaleAfter {
 		v.cache.clear()
@@ -90,9 +91,10 @@ func (v *Vault) look(ctx context.Context) {
 	}
 }
 
-// judge returns why the store that gave these news cannot be used by this node.
-func (v *Vault) judge(n news) error {
-	if last, _, _ := v.pool.state(); n.last < last {
+// judge returns why the store that gave these news cannot be used by this node, to which the ids up
+// to last were known before.
+func (v *Vault) judge(n news, last int64) error {
+	if n.last < last {
 		return v.noteFailure(fmt.Errorf("%w: it knows ids up to %d, but %d was handed out", errWentBack, n.last, last))
 	}
 	_, _, err := v.masters.of(metaRoot, n.root)

@@ -43,6 +43,34 @@ func TestCutOffNodeForgetsKeys(t *testing.T) {
 	})
 }
 
+// busyStore is a database in which this node makes a block just after it was read.
+type busyStore struct {
+	store
+	v    *Vault
+	root []byte
+}
+
+func (s busyStore) news(context.Context, int64) (news, error) {
+	n := news{last: 8, root: s.root}
+	s.v.pool.add([]spareKey{{dataKey: dataKey{id: 16}}})
+	return n, nil
+}
+
+// A block that is made while the database is asked must not be taken for one that it has lost.
+func TestBlockMadeMeanwhile(t *testing.T) {
+	w, err := newWrapper(make([]byte, keySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &Vault{cache: newCache(4), log: slog.New(slog.DiscardHandler), failed: make(chan struct{}), masters: masters{w}}
+	v.store = busyStore{v: v, root: w.wrap(metaRoot, 0, make([]byte, keySize))}
+	v.pool.add([]spareKey{{dataKey: dataKey{id: 8}}})
+	v.look(t.Context())
+	if err := v.Ready(); err != nil {
+		t.Errorf("Ready: %v", err)
+	}
+}
+
 // A key that was read before it was destroyed, and comes late, must not get into the cache.
 func TestLateReadIsNotCached(t *testing.T) {
 	for name, drop := range map[string]func(*cache){
