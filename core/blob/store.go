@@ -417,15 +417,18 @@ func (s *Store) Erase(ctx context.Context, conv conversation.ConversationID, con
 	}
 	var keys []int64
 	for _, row := range rows {
-		if err := s.Delete(ctx, row.ID); err != nil && !errors.Is(err, ErrNotFound) {
-			return err
-		}
 		if row.KeyID != conversationKey {
 			keys = append(keys, row.KeyID)
 		}
 	}
+	// Before the rows go: without them nobody would know the keys after an error.
 	if err := s.vault.Destroy(ctx, keys...); err != nil {
 		return fmt.Errorf("blob: erase: %w", err)
+	}
+	for _, row := range rows {
+		if err := s.Delete(ctx, row.ID); err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
 	}
 	return nil
 }

@@ -99,7 +99,7 @@ func (d *Directory) edit(ctx context.Context, fn func(*editor) error) ([]Change,
 				return err
 			}
 		}
-		return nil
+		return e.saveSpent()
 	})
 	if errors.Is(err, errDryRun) {
 		return e.changes, nil
@@ -110,8 +110,8 @@ func (d *Directory) edit(ctx context.Context, fn func(*editor) error) ([]Change,
 	e.snap.finish()
 	d.publish(e.snap)
 	if len(e.keys) > 0 {
-		if err := d.vault.Destroy(ctx, e.keys...); err != nil {
-			return e.changes, fmt.Errorf("directory: changed, but keys no longer needed could not be destroyed: %w", err)
+		if err := d.destroySpent(ctx, e.keys); err != nil {
+			return e.changes, fmt.Errorf("directory: changed, but keys no longer needed could not be destroyed yet: %w", err)
 		}
 	}
 	return e.changes, nil

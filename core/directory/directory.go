@@ -76,8 +76,8 @@ type Directory struct {
 }
 
 // Open opens the directory, brings its tables up to date and reads the first
-// snapshot. It starts a goroutine that looks for changes by other processes;
-// Close stops it.
+// snapshot. It starts goroutines that look for changes by other processes, and destroy keys that are
+// no longer needed; Close stops them.
 func Open(ctx context.Context, o Options) (*Directory, error) {
 	if o.Vault == nil {
 		return nil, errors.New("directory: open: no vault")
@@ -111,6 +111,7 @@ func Open(ctx context.Context, o Options) (*Directory, error) {
 	d.stop = cancel
 	if o.Poll > 0 {
 		d.done.Go(func() { d.follow(run, o.Poll) })
+		d.done.Go(func() { d.followSpent(run, spentPolls*o.Poll) })
 	}
 	return d, nil
 }

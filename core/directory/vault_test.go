@@ -18,6 +18,7 @@ type memVault struct {
 	keys map[int64]cipher.AEAD
 	last int64
 	err  error // error that Assign returns, when set
+	away error // error that Destroy returns, when set
 }
 
 func newVault() *memVault {
@@ -84,9 +85,26 @@ func (v *memVault) MAC(purpose string, parts ...[]byte) [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
+// fail makes Destroy fail with err from now on; nil: no more.
+func (v *memVault) fail(err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.away = err
+}
+
+// held is how many keys there are.
+func (v *memVault) held() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.keys)
+}
+
 func (v *memVault) Destroy(_ context.Context, ids ...int64) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.away != nil {
+		return v.away
+	}
 	for _, id := range ids {
 		delete(v.keys, id)
 	}
