@@ -47,6 +47,7 @@ type Rows interface {
 	Add(ctx context.Context, b Row) error
 	Finish(ctx context.Context, b Row) error
 	Use(ctx context.Context, conv conversation.ConversationID, ids ...conversation.BlobID) error
+	Reseal(ctx context.Context, id conversation.BlobID, oldKey, newKey int64, name []byte) error
 	Orphan(ctx context.Context, id conversation.BlobID, at time.Time) error
 	End(ctx context.Context, id conversation.BlobID) error
 	EndOrphan(ctx context.Context, id conversation.BlobID) error
@@ -102,6 +103,12 @@ WHERE id = $2 AND used = FALSE AND state IN ('ready', 'orphaned')`, conv, id)
 		return fmt.Errorf("blob: use rows: %w", err)
 	}
 	return nil
+}
+
+// Reseal replaces the sealed part of a row, unless it is sealed under another key than oldKey by now:
+// then it fails with ErrNotFound.
+func (t *Table) Reseal(ctx context.Context, id conversation.BlobID, oldKey, newKey int64, name []byte) error {
+	return t.change(ctx, "reseal", `UPDATE blobs SET key_id = $1, name = $2 WHERE id = $3 AND key_id = $4 AND state <> 'deleted'`, newKey, name, id, oldKey)
 }
 
 // Orphan marks an attachment that no message uses, so that no message can take it any more; an

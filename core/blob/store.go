@@ -276,7 +276,10 @@ func (s *Store) begin(ctx context.Context, o Owner, name string, k kind) (Row, m
 	if err != nil {
 		return row, m, err
 	}
-	return row, m, s.rows.Add(ctx, row)
+	if err := s.rows.Add(ctx, row); err != nil {
+		return row, m, err
+	}
+	return row, m, s.followKey(ctx, &row, plain)
 }
 
 // fill writes the content and makes the row ready.

@@ -45,7 +45,7 @@ func (s *State) applyHead(head Head, ev Event) bool {
 	case *EndpointAdded:
 		s.Endpoints = append(s.Endpoints, h.Endpoint)
 		s.Added = append(s.Added, AddedEndpoint{Channel: h.Channel, Capabilities: h.Capabilities})
-	case *CustomerUpdated, *Ignored:
+	case *CustomerUpdated, *ContentRewritten, *Ignored:
 	case *ContactLinked:
 		s.Contact = h.Contact
 	case *PageVisited, *InactivityCancelled:

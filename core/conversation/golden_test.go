@@ -256,5 +256,6 @@ func story() []Event {
 			Body: body(`{"file":{"blob":"b0000000-0000-0000-0000-000000000003","name":"call.wav","mime":"audio/wav","size":2000}}`)},
 		{Head: &SessionCommand{Session: session(1), Command: message(4), What: "hold", Leg: leg(1), By: agentAuthor(1)}},
 		{Head: &SessionCommandFailed{Session: session(1), Command: message(4), What: "hold", Kind: "temporary", Code: "488"}},
+		{Head: &ContentRewritten{By: agentAuthor(1), Seqs: []uint64{3, 10}, Reason: "masked", Circle: AudienceCustomer}},
 	}
 }

@@ -55,6 +55,7 @@ var types = map[Type]eventType{
 	TypeSupervisorJoined:  {new: func() Head { return &SupervisorJoined{} }, audience: AudienceSupervisor, row: true},
 	TypeSupervisorLeft:    {new: func() Head { return &SupervisorLeft{} }, audience: AudienceSupervisor, row: true},
 	TypeNote:              {new: func() Head { return &Note{} }, audience: AudienceAgent},
+	TypeContentRewritten:  {new: func() Head { return &ContentRewritten{} }, audience: AudienceAudit},
 	TypeMessageSettled:    {new: func() Head { return &MessageSettled{} }, audience: AudienceAgent},
 
 	TypeSessionCustomerPanel: {new: func() Head { return &SessionCustomerPanel{} }, audience: AudienceCustomer},

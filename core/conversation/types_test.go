@@ -13,7 +13,7 @@ import (
 func TestTypes(t *testing.T) {
 	quiet := []Type{ // types whose events leave the row unchanged
 		TypeMessage, TypeMessageStatus, TypeMessageSettled, TypeReceipt, TypePageVisited, TypeCustomerUpdated,
-		TypeSessionPanel, TypeNote, TypeSessionCustomerPanel, TypeSessionNoted, TypeSessionDigits, TypeSessionRecorded,
+		TypeSessionPanel, TypeNote, TypeContentRewritten, TypeSessionCustomerPanel, TypeSessionNoted, TypeSessionDigits, TypeSessionRecorded,
 		TypeSessionCommand, TypeSessionCommandFailed,
 	}
 	for _, typ := range Types() {
@@ -50,7 +50,7 @@ func TestTypes(t *testing.T) {
 func TestCustomersSee(t *testing.T) {
 	want := []Type{
 		TypeEnded, TypeStarted, TypeInactivityOff, TypeInactivityWarned, TypeMessage,
-		TypeParticipantJoined, TypeParticipantLeft, TypeReceipt, TypeSessionRequested, TypeSessionChanged,
+		TypeParticipantJoined, TypeParticipantLeft, TypeReceipt, TypeSessionRequested, TypeSessionChanged, TypeContentRewritten,
 		TypeSessionCustomerPanel, TypeSessionNoted,
 	}
 	var got []Type

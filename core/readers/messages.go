@@ -71,6 +71,7 @@ func (r *Readers) Address(ctx context.Context, conv conversation.ConversationID,
 	t := r.conversations.Tail(conv)
 	t.mu.Lock()
 	to, ok := t.addresses[endpoint]
+	rewritten := t.rewritten
 	t.mu.Unlock()
 	if ok {
 		return to, nil
@@ -81,6 +82,9 @@ func (r *Readers) Address(ctx context.Context, conv conversation.ConversationID,
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.rewritten != rewritten { // the address may have been erased meanwhile
+		return to, nil
+	}
 	if t.addresses == nil {
 		t.addresses = map[int]conversation.EndpointBody{}
 	}

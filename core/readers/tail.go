@@ -29,6 +29,7 @@ type Tail struct {
 	over     bool         // the conversation has ended
 
 	addresses map[int]conversation.EndpointBody // by endpoint, as far as somebody asked
+	rewritten int                               // how often the conversation was rewritten since the tail was made
 }
 
 // TailRecord is a committed event in memory.
@@ -65,6 +66,10 @@ func (t *Tail) Publish(recs []TailRecord, head uint64, over bool) {
 	t.mu.Lock()
 	t.over = over
 	grew := head > t.head
+	if i := lastRewritten(recs); i >= 0 { // what is in memory from before may be what was replaced
+		t.events, t.addresses, recs = nil, nil, recs[i:]
+		t.rewritten++
+	}
 	if len(recs) > 0 {
 		if len(t.events) > 0 && t.events[len(t.events)-1].Record.Seq+1 != recs[0].Record.Seq {
 			t.events = nil
@@ -88,6 +93,16 @@ func (t *Tail) Publish(recs []TailRecord, head uint64, over bool) {
 			w.hint(t)
 		}
 	}
+}
+
+// lastRewritten is the index of the last event that tells that bodies were replaced; -1: there is none.
+func lastRewritten(recs []TailRecord) int {
+	for i, r := range slices.Backward(recs) {
+		if r.Record.Type == conversation.TypeContentRewritten {
+			return i
+		}
+	}
+	return -1
 }
 
 // Unknown says that the log has grown in a way that cannot be followed in memory, so readers must

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,6 +25,9 @@ import (
 
 func TestMain(m *testing.M) {
 	if os.Getenv(killEnv) != "" {
+		if strings.HasPrefix(os.Getenv(killEnv), rewriting) {
+			rewriteAndDie()
+		}
 		takeAndDie()
 	}
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("modernc.org/libc.(*TLS).Close"))

@@ -87,6 +87,7 @@ type task struct {
 	prepare func(*task, *conversation.State) error
 	reload  uint64                    // sequence up to which another node has written; a state that is behind it is loaded again
 	read    func(*conversation.State) // is given the state as decided so far
+	alone   func() error              // is run in place of everything else, with the mailbox to itself
 	done    func(outcome, error)
 }
 
@@ -179,6 +180,10 @@ const maxRetries = 8
 
 // process decides and commits a prefix of batch and returns the rest.
 func (l *live) process(batch []*task) (rest []*task) {
+	if batch[0].alone != nil {
+		batch[0].done(outcome{conversation: l.id}, batch[0].alone())
+		return batch[1:]
+	}
 	var c care
 	for attempt := 0; ; attempt++ {
 		if l.r.ctx.Err() != nil {
@@ -195,6 +200,7 @@ func (l *live) process(batch []*task) (rest []*task) {
 		}
 		base := l.state.Seq
 		tx := newTx(l)
+		tx.cached = cached
 		n := tx.decide(batch[:c.limit(len(batch))])
 		err := tx.fault
 		if err == nil && tx.refused && !c.checked && (tx.agents.Refused() || cached && l.overtaken(base)) {
@@ -227,6 +233,8 @@ func (l *live) process(batch []*task) (rest []*task) {
 			if len(batch) == 0 {
 				return nil
 			}
+		case errors.Is(err, errStaleKey):
+			l.state = nil
 		case errors.Is(err, errUnreachable) && l.endUnreachable():
 			// Decide again: a message of the customer then begins another conversation.
 		case n > 1 && !c.alone && ofOne(err):
@@ -238,6 +246,10 @@ func (l *live) process(batch []*task) (rest []*task) {
 		}
 	}
 }
+
+// errStaleKey: the data key in memory does not seal any more; perhaps another node has rewritten the
+// conversation and the log names another one.
+var errStaleKey = errors.New("router: the data key in memory is lost")
 
 // errUnreachable: the customer's address is lost with the conversation's data key.
 var errUnreachable = errors.New("router: the customer's address is lost")

@@ -16,7 +16,10 @@ type metrics struct {
 	doubts    prometheus.Counter
 	behind    prometheus.Counter
 	newer     prometheus.Counter
+	rewritten prometheus.Counter
 	append    prometheus.Histogram
+
+	unfinished prometheus.Gauge
 
 	waiting *prometheus.Desc
 	oldest  *prometheus.Desc
@@ -34,18 +37,20 @@ func newMetrics() *metrics {
 		})
 	}
 	return &metrics{
-		events:    prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_conversation_events_total", Help: "Events of conversations made durable by this node."}),
-		conflicts: prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_conflicts_total", Help: "Decisions taken again because another writer was first."}),
-		doubts:    prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_doubts_total", Help: "Appends of which the log could not say whether they were written; each was looked up afterwards."}),
-		behind:    prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_behind_total", Help: "Events and commands to come again because an earlier one of the same author, which the store refused, has to come first."}),
-		newer:     prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_newer_total", Help: "Times that a conversation or agent was left alone because a newer version of the gateway keeps it."}),
-		append:    histogram("parley_router_append_seconds", "Time from a decision to its commit.", []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}),
-		waiting:   prometheus.NewDesc("parley_queue_waiting", "Requests that wait for an agent.", []string{"service"}, nil),
-		oldest:    prometheus.NewDesc("parley_queue_oldest_wait_seconds", "Age of the longest waiting request.", []string{"service"}, nil),
-		agents:    prometheus.NewDesc("parley_agents", "Agents by status.", []string{"status"}, nil),
-		lives:     prometheus.NewDesc("parley_router_conversations_in_memory", "Conversations that the router has in memory.", nil, nil),
-		doubted:   prometheus.NewDesc("parley_router_streams_in_doubt", "Conversations and agents of which it is not known yet whether an append was written.", nil, nil),
-		threads:   prometheus.NewDesc("parley_router_threads_in_memory", "Threads of accounts that the router has in memory.", nil, nil),
+		events:     prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_conversation_events_total", Help: "Events of conversations made durable by this node."}),
+		conflicts:  prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_conflicts_total", Help: "Decisions taken again because another writer was first."}),
+		doubts:     prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_doubts_total", Help: "Appends of which the log could not say whether they were written; each was looked up afterwards."}),
+		behind:     prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_behind_total", Help: "Events and commands to come again because an earlier one of the same author, which the store refused, has to come first."}),
+		newer:      prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_newer_total", Help: "Times that a conversation or agent was left alone because a newer version of the gateway keeps it."}),
+		rewritten:  prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_rewritten_total", Help: "Conversations whose bodies were replaced, for masking or erasure."}),
+		unfinished: prometheus.NewGauge(prometheus.GaugeOpts{Name: "parley_router_replaced_keys", Help: "Data keys that a rewriting has replaced and that were not destroyed when this was last looked at, at the start and every minute."}),
+		append:     histogram("parley_router_append_seconds", "Time from a decision to its commit.", []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}),
+		waiting:    prometheus.NewDesc("parley_queue_waiting", "Requests that wait for an agent.", []string{"service"}, nil),
+		oldest:     prometheus.NewDesc("parley_queue_oldest_wait_seconds", "Age of the longest waiting request.", []string{"service"}, nil),
+		agents:     prometheus.NewDesc("parley_agents", "Agents by status.", []string{"status"}, nil),
+		lives:      prometheus.NewDesc("parley_router_conversations_in_memory", "Conversations that the router has in memory.", nil, nil),
+		doubted:    prometheus.NewDesc("parley_router_streams_in_doubt", "Conversations and agents of which it is not known yet whether an append was written.", nil, nil),
+		threads:    prometheus.NewDesc("parley_router_threads_in_memory", "Threads of accounts that the router has in memory.", nil, nil),
 	}
 }
 
@@ -67,7 +72,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 func (c collector) parts() []prometheus.Collector {
 	m := c.r.metrics
 	return slices.Concat(c.r.outbox.Collectors(), c.r.agents.Collectors(), c.r.messages.Collectors(), c.r.ingest.Collectors(),
-		[]prometheus.Collector{m.events, m.conflicts, m.doubts, m.behind, m.newer, m.append})
+		[]prometheus.Collector{m.events, m.conflicts, m.doubts, m.behind, m.newer, m.rewritten, m.unfinished, m.append})
 }
 
 // Collect implements prometheus.Collector.

@@ -30,6 +30,7 @@ type Vault interface {
 	Seal(key int64, aad, plain []byte) ([]byte, error)
 	Open(key int64, aad, sealed []byte) ([]byte, error)
 	MAC(purpose string, parts ...[]byte) [32]byte
+	Destroy(ctx context.Context, keys ...int64) error
 }
 
 // Directory is what the router needs of the installation's records.
@@ -50,6 +51,9 @@ type Blobs interface {
 	Take(ctx context.Context, conv conversation.ConversationID, ids []conversation.BlobID) error
 	// FollowLog records what the log says of an attachment.
 	FollowLog(ctx context.Context, id conversation.BlobID) error
+	// Rekey seals what the old keys of a conversation have sealed under another key, and deletes
+	// attachments that no message names any more.
+	Rekey(ctx context.Context, conv conversation.ConversationID, newKey int64, old []int64, gone []conversation.BlobID) error
 	// Ended says that the conversation gets no more messages. It never blocks.
 	Ended(conv conversation.ConversationID)
 }
@@ -174,6 +178,7 @@ func (r *Router) Start(ctx context.Context) error {
 	r.spawn(func() { r.outbox.Expire(r.ctx) })
 	r.spawn(func() { r.dispatch.Run(r.ctx) })
 	r.spawn(func() { r.janitor(r.ctx) })
+	r.spawn(func() { r.finishRewrites(r.ctx) })
 	r.spawn(func() { r.ingest.Run(r.ctx) })
 	r.spawn(func() { <-r.ctx.Done(); unsubscribe() })
 	r.logger.Info("router ready", "open_conversations", n, "took", time.Since(began))

@@ -30,6 +30,7 @@ type tx struct {
 	// refused means that a rule refused a task, perhaps because this node lacks what another one
 	// wrote.
 	refused bool
+	cached  bool  // the state was in memory: another node may have written since
 	fault   error // the events of a task could not be applied: nothing may be committed
 }
 
@@ -51,7 +52,7 @@ func (tx *tx) decide(batch []*task) int {
 	tx.done = make([]decided, 0, len(batch))
 	tx.recs = make([]readers.TailRecord, 0, len(batch))
 	for i, t := range batch {
-		if i > 0 && (tx.agents.Any() || repeated(batch[:i], t) || isStart(t.cmd)) {
+		if i > 0 && (tx.agents.Any() || repeated(batch[:i], t) || isStart(t.cmd) || t.alone != nil) {
 			return i
 		}
 		if !tx.take(t, i == 0) {
@@ -348,6 +349,9 @@ func (r *Router) seal(id conversation.ConversationID, seq uint64, key int64, bod
 // instead: its address was sealed under the lost key, so nobody could answer in it.
 func (tx *tx) newKey(cause error) error {
 	l, s := tx.l, tx.l.state
+	if tx.cached {
+		return fmt.Errorf("%w: %w", errStaleKey, cause)
+	}
 	if s.Phase == conversation.PhaseOpen && !s.Capabilities.Connected && !slices.ContainsFunc(tx.recs, func(t readers.TailRecord) bool { return t.Record.Seq == 1 }) {
 		return fmt.Errorf("%w: %w", errUnreachable, cause)
 	}

@@ -5,6 +5,7 @@
 export interface Heads {
   'consent.changed/1': ConsentChanged;
   'contact.linked/1': ContactLinked;
+  'content.rewritten/1': ContentRewritten;
   'conversation.concluded/1': Record<string, never>;
   'conversation.ended/1': Ended;
   'conversation.parked/1': Parked;
@@ -505,6 +506,13 @@ export interface ContactInput {
 export interface ContactLinked {
   contact: string;
   by: Author;
+}
+
+export interface ContentRewritten {
+  by: Author;
+  seqs: number[] | null;
+  reason: string;
+  audience: string;
 }
 
 export interface ConversationFrame {
