@@ -22,6 +22,7 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/kv"
+	"github.com/parley-gateway/parley/core/nodes"
 	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/core/project"
 	"github.com/parley-gateway/parley/core/router"
@@ -48,6 +49,8 @@ type node struct {
 	stores *stores.Stores
 	blobs  *blob.Store
 	bus    *bus.Local
+	nodes  *nodes.Keeper // nil: the log has this process for itself
+	leases *nodes.Leases // nil as nodes
 	router *router.Router
 	auth   *auth.Auth
 	grants *auth.Grants
@@ -80,6 +83,9 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 	n.clock = clock.New(clock.Options{System: systemTime(), Logger: logger})
 	n.background.Go(func() { n.clock.Run(run) })
 	if n.stores, err = stores.Open(ctx, cfg, n.clock.Now, logger); err != nil {
+		return n, err
+	}
+	if err := n.join(ctx, run); err != nil {
 		return n, err
 	}
 	n.health = ops.NewHealth(
@@ -122,9 +128,13 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 	}
 	n.background.Go(func() { n.views.Run(run) })
 	n.bus = bus.NewLocal()
-	n.router, err = router.New(router.Options{
+	options := router.Options{
 		Node: cfg.Node, Log: n.stores.Log, Vault: n.stores.Vault, Directory: n.stores.Directory, Blobs: n.blobs, Bus: n.bus, Now: n.clock.Now, Logger: logger,
-	})
+	}
+	if n.nodes != nil {
+		options.Nodes = n.nodes
+	}
+	n.router, err = router.New(options)
 	if err != nil {
 		return n, err
 	}
@@ -295,7 +305,11 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 		Log: n.logger, Registry: registry,
 	})
 	n.hooks = hook.New(hook.Options{Host: n.host, PublicURL: origins.Hooks, Log: n.logger, Registry: registry})
-	for _, c := range []prometheus.Collector{n.router.Collector(), n.host.Collector(), n.views.Collector(), logCollector{n.stores.Log}, clockGauge(n.clock), vaultCollector{n.stores.Vault}} {
+	collectors := []prometheus.Collector{n.router.Collector(), n.host.Collector(), n.views.Collector(), logCollector{n.stores.Log}, clockGauge(n.clock), vaultCollector{n.stores.Vault}}
+	if n.nodes != nil {
+		collectors = append(collectors, nodes.Collector(n.nodes, n.leases))
+	}
+	for _, c := range collectors {
 		if err := registry.Register(c); err != nil {
 			return fmt.Errorf("metrics: %w", err)
 		}
@@ -392,6 +406,9 @@ func (n *node) shutdown(within time.Duration) error {
 	if n.health != nil {
 		n.health.Drain()
 	}
+	if n.nodes != nil {
+		n.nodes.Drain()
+	}
 	if n.ctl != nil {
 		errs = append(errs, n.ctl.Close())
 	}
@@ -417,6 +434,7 @@ func (n *node) shutdown(within time.Duration) error {
 		errs = append(errs, n.router.Stop(ctx))
 	}
 	n.background.Wait()
+	n.leave(ctx)
 	if n.bus != nil {
 		errs = append(errs, n.bus.Close())
 	}

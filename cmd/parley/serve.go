@@ -31,6 +31,9 @@ var errStoreFailed = errors.New("the log has failed; nothing more can be made du
 var errKeysFailed = errors.New("the key store has failed: it reported an I/O error, or a database has lost what it had confirmed. " +
 	"Check disk or server, then start again: what was acknowledged is safe")
 
+// errNameTaken is the error with which the process ends when another one has its name.
+var errNameTaken = errors.New("another process of the installation has this node's name; give each node a name of its own (node in the configuration, PARLEY_NODE)")
+
 // serve runs a gateway until ctx ends, or until something fails without which it cannot go on.
 func serve(ctx context.Context, cfg config.Config, logger *slog.Logger) error {
 	n, err := startNode(ctx, cfg, logger)
@@ -47,6 +50,8 @@ func serve(ctx context.Context, cfg config.Config, logger *slog.Logger) error {
 		return errStoreFailed
 	case <-n.stores.Vault.Failed():
 		return errKeysFailed
+	case <-n.nameTaken():
+		cause = errNameTaken
 	case cause = <-n.server.Failed():
 		logger.Error("a listener failed", "err", cause)
 	}

@@ -61,6 +61,10 @@ type AgentState struct {
 	Offer      *HeldOffer           `json:"offer,omitempty"` // the offer being presented; an agent has one at most
 	Work       []Work               `json:"work,omitempty"`  // oldest first
 
+	// Nodes are those at which the agent has an open socket, in the order of connecting. It is empty
+	// for an agent without one, and for one whom an earlier version has recorded.
+	Nodes []string `json:"nodes,omitempty"`
+
 	// Disconnected means that the agent has no open socket. GraceUntil is zero once the grace
 	// period is over.
 	Disconnected   bool      `json:"disconnected,omitempty"`
@@ -162,6 +166,7 @@ func (a *AgentState) Clone() *AgentState {
 	c := *a
 	c.Pending = slices.Clone(a.Pending)
 	c.Work = slices.Clone(a.Work)
+	c.Nodes = slices.Clone(a.Nodes)
 	if a.Offer != nil {
 		o := *a.Offer
 		c.Offer = &o

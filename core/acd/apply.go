@@ -33,11 +33,13 @@ func (a *AgentState) applyMode(head conversation.Head, at time.Time) bool {
 	case *LoggedIn:
 		a.LoggedIn, a.LoggedInAt = true, at
 		a.setMode(false, ReasonLogin)
-		a.connect()
+		a.Nodes = nil
+		a.connect(h.Node)
 	case *LoggedOut:
 		a.LoggedIn, a.LoggedInAt = false, time.Time{}
 		a.setMode(false, "")
-		a.connect()
+		a.Nodes = nil
+		a.connect("")
 	case *Ready:
 		a.setMode(true, "")
 		a.IdleSince = at
@@ -57,8 +59,13 @@ func (a *AgentState) applyMode(head conversation.Head, at time.Time) bool {
 		a.Pending, a.PendingAt = nil, time.Time{}
 	case *Disconnected:
 		a.Disconnected, a.DisconnectedAt, a.GraceUntil = true, at, h.GraceUntil
+		a.Nodes = nil
 	case *Connected:
-		a.connect()
+		a.connect(h.Node)
+	case *LeftNode:
+		if a.Nodes = slices.DeleteFunc(a.Nodes, func(n string) bool { return n == h.Node }); len(a.Nodes) == 0 {
+			a.Nodes = nil // nil and not empty, so that the state equals one decoded from JSON
+		}
 	default:
 		return false
 	}
@@ -70,8 +77,11 @@ func (a *AgentState) setMode(ready bool, reason Reason) {
 	a.Pending, a.PendingAt = nil, time.Time{}
 }
 
-func (a *AgentState) connect() {
+func (a *AgentState) connect(node string) {
 	a.Disconnected, a.DisconnectedAt, a.GraceUntil = false, time.Time{}, time.Time{}
+	if node != "" && !slices.Contains(a.Nodes, node) {
+		a.Nodes = append(a.Nodes, node)
+	}
 }
 
 func (a *AgentState) applyWork(head conversation.Head, at time.Time) bool {

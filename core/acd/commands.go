@@ -10,8 +10,9 @@ import (
 type Command interface{ command() }
 
 // Login begins a session, in Not Ready (login). For an agent who is logged in already it has no
-// event, except that it ends a disconnection.
-type Login struct{}
+// event, except that it ends a disconnection, or records one more node. Node has the agent's socket;
+// "" where there is only one node.
+type Login struct{ Node string }
 
 // Logout ends the session. While an offer is being presented Logout is refused with
 // ErrOfferPending: the conversation records the offer too, so the caller must decline the offer
@@ -71,11 +72,16 @@ type Release struct {
 	Cause        conversation.Cause
 }
 
-// Disconnect: the agent's last socket has closed. Grace 0 means the constant Grace (A20).
-type Disconnect struct{ Grace time.Duration }
+// Disconnect: the agent's last socket at a node has closed, or the node is gone. When the agent has
+// no socket at another node, the grace period begins; Grace 0 means the constant Grace (A20). Node
+// "" means all nodes.
+type Disconnect struct {
+	Node  string
+	Grace time.Duration
+}
 
-// Connect: the agent has an open socket again.
-type Connect struct{}
+// Connect: the agent has an open socket again, at a node.
+type Connect struct{ Node string }
 
 // Tick carries out what is due: the end of a disconnected agent's grace period. As Logout it is
 // refused with ErrOfferPending while an offer is being presented.

@@ -78,7 +78,7 @@ func (d *decision) emit(h conversation.Head) {
 func (d *decision) run(cmd Command) error {
 	switch c := cmd.(type) {
 	case Login:
-		d.login()
+		d.login(c)
 	case Logout:
 		return d.logout(c)
 	case BeReady:
@@ -100,9 +100,7 @@ func (d *decision) run(cmd Command) error {
 	case Disconnect:
 		d.disconnect(c)
 	case Connect:
-		if d.a.Disconnected {
-			d.emit(&Connected{})
-		}
+		d.connect(c.Node)
 	case Tick:
 		return d.tick()
 	default:

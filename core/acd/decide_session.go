@@ -6,12 +6,17 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-func (d *decision) login() {
-	switch {
-	case !d.a.LoggedIn:
-		d.emit(&LoggedIn{})
-	case d.a.Disconnected:
-		d.emit(&Connected{})
+func (d *decision) login(c Login) {
+	if !d.a.LoggedIn {
+		d.emit(&LoggedIn{Node: c.Node})
+		return
+	}
+	d.connect(c.Node)
+}
+
+func (d *decision) connect(node string) {
+	if d.a.Disconnected || d.a.LoggedIn && node != "" && !slices.Contains(d.a.Nodes, node) {
+		d.emit(&Connected{Node: node})
 	}
 }
 
@@ -65,6 +70,15 @@ func (d *decision) notReady(c BeNotReady) error {
 func (d *decision) disconnect(c Disconnect) {
 	if !d.a.LoggedIn || d.a.Disconnected {
 		return
+	}
+	if c.Node != "" && len(d.a.Nodes) > 0 {
+		switch {
+		case !slices.Contains(d.a.Nodes, c.Node):
+			return
+		case len(d.a.Nodes) > 1:
+			d.emit(&LeftNode{Node: c.Node, Ignorable: true})
+			return
+		}
 	}
 	grace := c.Grace
 	if grace <= 0 {

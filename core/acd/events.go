@@ -25,6 +25,7 @@ const (
 	TypeReleased        conversation.Type = "agent.released/1"
 	TypeDisconnected    conversation.Type = "agent.disconnected/1"
 	TypeConnected       conversation.Type = "agent.connected/1"
+	TypeLeftNode        conversation.Type = "agent.left_node/1"
 )
 
 // Reason tells why an agent is Not Ready: one of the constants below, or a code from the contact
@@ -40,8 +41,11 @@ const (
 	ReasonManual     Reason = "manual"     // the agent asked for Not Ready without a code
 )
 
-// LoggedIn begins an agent's session, in Not Ready (login).
-type LoggedIn struct{}
+// LoggedIn begins an agent's session, in Not Ready (login). Node has the agent's socket; "" in events
+// of earlier versions.
+type LoggedIn struct {
+	Node string `json:"node,omitempty"`
+}
 
 // LoggedOut ends an agent's session.
 type LoggedOut struct {
@@ -114,8 +118,17 @@ type Disconnected struct {
 	GraceUntil time.Time `json:"grace_until"`
 }
 
-// Connected: the agent has an open socket again.
-type Connected struct{}
+// Connected: the agent has an open socket again, or has one at one more node.
+type Connected struct {
+	Node string `json:"node,omitempty"`
+}
+
+// LeftNode: the agent has no socket at a node any more, but has at others. An earlier version may
+// skip the event: it does not know of nodes.
+type LeftNode struct {
+	Node      string `json:"node"`
+	Ignorable bool   `json:"ignorable"` // always true
+}
 
 // types lists every type of an agent's stream, each with a constructor of its head; the map is
 // never changed. Agents and supervisors see all of these events, so no audience is listed here.
@@ -133,6 +146,7 @@ var types = map[conversation.Type]func() conversation.Head{
 	TypeReleased:        func() conversation.Head { return &Released{} },
 	TypeDisconnected:    func() conversation.Head { return &Disconnected{} },
 	TypeConnected:       func() conversation.Head { return &Connected{} },
+	TypeLeftNode:        func() conversation.Head { return &LeftNode{} },
 }
 
 // Types lists every released type of an agent's stream, by name.

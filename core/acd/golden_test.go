@@ -51,6 +51,7 @@ func story() []conversation.Head {
 		&acd.NotReady{Reason: "break", Also: []acd.Reason{acd.ReasonExpired}},
 		&acd.Released{Conversation: conv(2), Cause: conversation.CauseFinished},
 		&acd.LoggedOut{Cause: conversation.CauseLogout},
+		&acd.LeftNode{Node: "n1", Ignorable: true},
 	}
 }
 

@@ -79,3 +79,9 @@ func (*Connected) Type() conversation.Type { return TypeConnected }
 
 // Audience implements conversation.Head.
 func (*Connected) Audience() conversation.Audience { return conversation.AudienceAgent }
+
+// Type implements conversation.Head.
+func (*LeftNode) Type() conversation.Type { return TypeLeftNode }
+
+// Audience implements conversation.Head.
+func (*LeftNode) Audience() conversation.Audience { return conversation.AudienceAgent }

@@ -1,6 +1,7 @@
 package acd_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -148,6 +149,25 @@ func TestA20_LostConnection(t *testing.T) {
 		c.after(20*time.Second).gives(Connect{}, TypeConnected).after(time.Minute).gives(Tick{}).is(StatusReady, "")
 		c.gives(chat(1), TypeOffered)
 	})
+}
+
+// The connection is lost only with the last node at which the agent has a socket.
+func TestA20_SocketsAtTwoNodes(t *testing.T) {
+	c := newScene(t).gives(Login{Node: "n1"}, TypeLoggedIn).gives(Login{Node: "n1"}).gives(Login{Node: "n2"}, TypeConnected).gives(Connect{Node: "n2"})
+	c.gives(Disconnect{Node: "n3"}).gives(Disconnect{Node: "n1"}, TypeLeftNode).gives(Disconnect{Node: "n1"})
+	if c.a.Disconnected || !slices.Equal(c.a.Nodes, []string{"n2"}) {
+		t.Errorf("disconnected %t, nodes %v, want n2", c.a.Disconnected, c.a.Nodes)
+	}
+	c.gives(Disconnect{Node: "n2"}, TypeDisconnected).gives(Disconnect{Node: "n2"}).gives(Connect{Node: "n1"}, TypeConnected)
+	if c.a.Disconnected || !slices.Equal(c.a.Nodes, []string{"n1"}) {
+		t.Errorf("disconnected %t, nodes %v, want n1", c.a.Disconnected, c.a.Nodes)
+	}
+	c.gives(Logout{}, TypeLoggedOut)
+	if c.a.Nodes != nil {
+		t.Errorf("nodes %v of an agent who is logged out", c.a.Nodes)
+	}
+	// An agent whom an earlier version has recorded has no nodes: any disconnection is the last one.
+	newScene(t).gives(Login{}, TypeLoggedIn).gives(Disconnect{Node: "n1"}, TypeDisconnected)
 }
 
 func TestR3_AfterTheChat(t *testing.T) {

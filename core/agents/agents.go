@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -149,7 +150,7 @@ func (k *Keeper) State(id conversation.AgentID) *acd.AgentState {
 }
 
 // Load reads the rows of all agents and tells the Watcher their states. It returns the agents who
-// were connected to the node that ran before (for Lost), and how many agents this node must not
+// were connected to this node when it last ran (for Lost), and how many agents this node must not
 // write because a newer version has written their rows.
 func (k *Keeper) Load(ctx context.Context) (connected []conversation.AgentID, newer int, err error) {
 	rows, err := k.log.Agents(ctx)
@@ -178,7 +179,7 @@ func (k *Keeper) Load(ctx context.Context) (connected []conversation.AgentID, ne
 			continue
 		}
 		k.watcher.Changed(s)
-		if s.LoggedIn && !s.Disconnected {
+		if s.LoggedIn && !s.Disconnected && (len(s.Nodes) == 0 || slices.Contains(s.Nodes, k.node)) {
 			connected = append(connected, a.id)
 		}
 	}

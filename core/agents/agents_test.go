@@ -201,6 +201,37 @@ func TestSockets(t *testing.T) {
 	})
 }
 
+// TestNodesGone: an agent's owner ends what a node that is gone has left, and nothing else.
+func TestNodesGone(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ *failing, first, second *node) {
+		ben := conversation.AgentID{0xbe}
+		must(t, first.k.Connected(t.Context(), ana))
+		must(t, second.k.Connected(t.Context(), ana))
+		must(t, second.k.Connected(t.Context(), ben))
+		first.k.Behind(ana, second.k.State(ana).Seq)
+		first.k.Behind(ben, second.k.State(ben).Seq)
+		synctest.Wait()
+		gone := func(name string) bool { return name == "n2" }
+		first.k.NodesGone(gone, func(id conversation.AgentID) bool { return false })
+		if s := first.k.State(ben); s.Disconnected {
+			t.Error("a node ended the connection of an agent whom it does not own")
+		}
+		first.k.NodesGone(gone, func(id conversation.AgentID) bool { return true })
+		if s := first.k.State(ana); s.Disconnected || !slices.Equal(s.Nodes, []string{"n1"}) {
+			t.Errorf("Ana: disconnected %t, nodes %v, want n1", s.Disconnected, s.Nodes)
+		}
+		if s := first.k.State(ben); !s.Disconnected || s.GraceUntil.IsZero() {
+			t.Errorf("Ben: disconnected %t, grace until %v", s.Disconnected, s.GraceUntil)
+		}
+		// The node was only slow: when it hears of it, it says that Ben is still there.
+		second.k.Behind(ben, first.k.State(ben).Seq)
+		synctest.Wait()
+		if s := second.k.State(ben); s.Disconnected || !slices.Equal(s.Nodes, []string{"n2"}) {
+			t.Errorf("Ben, later: disconnected %t, nodes %v, want n2", s.Disconnected, s.Nodes)
+		}
+	})
+}
+
 // TestUnknownOutcome: the Watcher is told of a failed append, and the next decision reads the log
 // first.
 func TestUnknownOutcome(t *testing.T) {
@@ -232,6 +263,13 @@ func TestLoad(t *testing.T) {
 		must(t, err)
 		_, err = log.Append(t.Context(), &eventlog.Batch{Agents: []eventlog.AgentRow{{ID: eventlog.StreamID(ben), Seq: 1, State: row}}})
 		must(t, err)
+		other, _, err := second.k.Load(t.Context())
+		must(t, err)
+		if len(other) > 0 {
+			t.Errorf("the other node takes %v for its own", other)
+		}
+		second = open(t, "n1", log, bus.NewLocal()) // the first node, started again
+		defer second.close()
 		connected, newer, err := second.k.Load(t.Context())
 		must(t, err)
 		if !slices.Equal(connected, []conversation.AgentID{ana}) || newer != 1 || len(second.told()) != 1 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/parley-gateway/parley/core/acd"
@@ -88,7 +89,7 @@ func (k *Keeper) Connected(ctx context.Context, id conversation.AgentID) error {
 	a.mu.Lock()
 	a.sockets++
 	a.mu.Unlock()
-	if err := k.Command(ctx, id, acd.Login{}); err != nil {
+	if err := k.Command(ctx, id, acd.Login{Node: k.node}); err != nil {
 		k.Disconnected(id)
 		return err
 	}
@@ -125,7 +126,7 @@ func (k *Keeper) disconnect(a *agent) {
 	if a.here() { // the agent has connected again
 		return
 	}
-	if err := k.commandNow(a.id, acd.Disconnect{}); err != nil && !errors.Is(err, ErrStopped) {
+	if err := k.commandNow(a.id, acd.Disconnect{Node: k.node}); err != nil && !errors.Is(err, ErrStopped) {
 		k.logger.Warn("agent's lost connection not recorded", "agent_id", a.id, "err", err)
 		k.runner.After(retryPause, func() { k.disconnect(a) })
 		return
@@ -133,12 +134,33 @@ func (k *Keeper) disconnect(a *agent) {
 	k.stillHere(a) // a socket that opened in between saw the agent as connected and recorded nothing
 }
 
-// stillHere records the agent as connected again, if the agent has a socket at this node while
+// NodesGone records that agents have no sockets any more at nodes that are gone, of those agents
+// whom this node owns (A20). It makes one append for each agent and node.
+func (k *Keeper) NodesGone(gone func(node string) bool, owns func(id conversation.AgentID) bool) {
+	k.mu.Lock()
+	all := make([]*agent, 0, len(k.byID))
+	for _, a := range k.byID {
+		all = append(all, a)
+	}
+	k.mu.Unlock()
+	for _, a := range all {
+		for _, node := range a.view.Load().Nodes {
+			if !gone(node) || !owns(a.id) {
+				continue
+			}
+			if err := k.commandNow(a.id, acd.Disconnect{Node: node}); err != nil && !errors.Is(err, ErrStopped) {
+				k.logger.Warn("agent's lost connection not recorded", "agent_id", a.id, "err", err) // the next call tries again
+			}
+		}
+	}
+}
+
+// stillHere records the agent as connected to this node, if the agent has a socket here while
 // another node, or a late goroutine of this one, has recorded a lost connection.
 func (k *Keeper) stillHere(a *agent) {
 	here := a.here()
-	if s := a.view.Load(); here && s.LoggedIn && s.Disconnected {
-		if err := k.commandNow(a.id, acd.Connect{}); err != nil && !errors.Is(err, ErrStopped) {
+	if s := a.view.Load(); here && s.LoggedIn && (s.Disconnected || !slices.Contains(s.Nodes, k.node)) {
+		if err := k.commandNow(a.id, acd.Connect{Node: k.node}); err != nil && !errors.Is(err, ErrStopped) {
 			k.logger.Warn("agent's connection not recorded", "agent_id", a.id, "err", err)
 		}
 	}

@@ -90,5 +90,13 @@ func (r *Readers) SyncRecent(s *conversation.State) {
 	}
 }
 
+// Waits reports whether unread messages of a conversation wait in somebody's Recent.
+func (r *Readers) Waits(conv conversation.ConversationID) bool {
+	r.recents.mu.Lock()
+	defer r.recents.mu.Unlock()
+	_, ok := r.recents.items[conv]
+	return ok
+}
+
 // Recent returns the exchanges in which unread messages wait for an agent now.
 func (r *Readers) Recent(agent conversation.AgentID) Recent { return r.recents.of(agent) }

@@ -131,6 +131,13 @@ func (t *Tail) Free() {
 	t.mu.Unlock()
 }
 
+// Head is the sequence up to which memory knows the conversation; 0: it does not.
+func (t *Tail) Head() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.head
+}
+
 // Watched reports whether anybody reads the conversation.
 func (t *Tail) Watched() bool { return len(t.watching()) > 0 }
 

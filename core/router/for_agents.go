@@ -14,7 +14,7 @@ type forAgents struct{ r *Router }
 func (f forAgents) Changed(s *acd.AgentState) {
 	f.r.dispatch.Agent(s)
 	if at, ok := s.NextDeadline(); ok {
-		f.r.timers.Set(timerID{timerAgent, s.ID}, at)
+		f.r.setTimer(timerID{timerAgent, s.ID}, at)
 	}
 	f.r.watchLost(s)
 	f.r.readers.AgentChanged(s.ID)

@@ -26,7 +26,7 @@ const (
 // ids, threads or commands wait for it, as they would for the locks of a transaction; reads do not
 // see it.
 type lossyLog struct {
-	eventlog.Log
+	*memlog.Log
 	mu     sync.Mutex
 	fate   func(*eventlog.Batch) fate // nil: every append is answered
 	lag    func() <-chan struct{}     // returns a channel that is closed when a late append is to be written

@@ -17,6 +17,7 @@ type metrics struct {
 	behind    prometheus.Counter
 	newer     prometheus.Counter
 	rewritten prometheus.Counter
+	found     prometheus.Counter
 	append    prometheus.Histogram
 
 	unfinished prometheus.Gauge
@@ -25,6 +26,7 @@ type metrics struct {
 	oldest  *prometheus.Desc
 	agents  *prometheus.Desc
 	lives   *prometheus.Desc
+	owned   *prometheus.Desc
 	doubted *prometheus.Desc
 	threads *prometheus.Desc
 }
@@ -44,11 +46,13 @@ func newMetrics() *metrics {
 		newer:      prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_newer_total", Help: "Times that a conversation or agent was left alone because a newer version of the gateway keeps it."}),
 		rewritten:  prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_rewritten_total", Help: "Conversations whose bodies were replaced, for masking or erasure."}),
 		unfinished: prometheus.NewGauge(prometheus.GaugeOpts{Name: "parley_router_replaced_keys", Help: "Data keys that a rewriting has replaced and that were not destroyed when this was last looked at, at the start and every minute."}),
+		found:      prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_sweep_finds_total", Help: "Conversations with a deadline that had passed and for which no timer was set here."}),
 		append:     histogram("parley_router_append_seconds", "Time from a decision to its commit.", []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}),
 		waiting:    prometheus.NewDesc("parley_queue_waiting", "Requests that wait for an agent.", []string{"service"}, nil),
 		oldest:     prometheus.NewDesc("parley_queue_oldest_wait_seconds", "Age of the longest waiting request.", []string{"service"}, nil),
 		agents:     prometheus.NewDesc("parley_agents", "Agents by status.", []string{"status"}, nil),
 		lives:      prometheus.NewDesc("parley_router_conversations_in_memory", "Conversations that the router has in memory.", nil, nil),
+		owned:      prometheus.NewDesc("parley_router_conversations_owned", "Conversations in memory of which this node is the preferred owner.", nil, nil),
 		doubted:    prometheus.NewDesc("parley_router_streams_in_doubt", "Conversations and agents of which it is not known yet whether an append was written.", nil, nil),
 		threads:    prometheus.NewDesc("parley_router_threads_in_memory", "Threads of accounts that the router has in memory.", nil, nil),
 	}
@@ -64,7 +68,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, x := range c.parts() {
 		x.Describe(ch)
 	}
-	for _, d := range []*prometheus.Desc{c.r.metrics.waiting, c.r.metrics.oldest, c.r.metrics.agents, c.r.metrics.lives, c.r.metrics.doubted, c.r.metrics.threads} {
+	for _, d := range []*prometheus.Desc{c.r.metrics.waiting, c.r.metrics.oldest, c.r.metrics.agents, c.r.metrics.lives, c.r.metrics.owned, c.r.metrics.doubted, c.r.metrics.threads} {
 		ch <- d
 	}
 }
@@ -72,7 +76,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 func (c collector) parts() []prometheus.Collector {
 	m := c.r.metrics
 	return slices.Concat(c.r.outbox.Collectors(), c.r.agents.Collectors(), c.r.messages.Collectors(), c.r.ingest.Collectors(),
-		[]prometheus.Collector{m.events, m.conflicts, m.doubts, m.behind, m.newer, m.rewritten, m.unfinished, m.append})
+		[]prometheus.Collector{m.events, m.conflicts, m.doubts, m.behind, m.newer, m.rewritten, m.unfinished, m.found, m.append})
 }
 
 // Collect implements prometheus.Collector.
@@ -103,9 +107,15 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		gauge(c.r.metrics.agents, float64(n), s)
 	}
 	c.r.mu.Lock()
-	n := len(c.r.lives)
+	n, owned := len(c.r.lives), 0
+	for id := range c.r.lives {
+		if c.r.owns(id) {
+			owned++
+		}
+	}
 	c.r.mu.Unlock()
 	gauge(c.r.metrics.lives, float64(n))
+	gauge(c.r.metrics.owned, float64(owned))
 	gauge(c.r.metrics.doubted, float64(c.r.doubts.open()))
 	c.r.threadsMu.RLock()
 	n = len(c.r.threads)

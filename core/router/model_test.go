@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/core/acd"
+	"github.com/parley-gateway/parley/core/bus"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/plugin"
@@ -32,8 +33,10 @@ type pair struct {
 	sent     map[[16]byte]int      // how often the carrier was given each command
 
 	texts    bool // some customers write texts, and the carrier gets the replies
+	noHints  bool // no hint passes between the nodes: they hear of each other from the log alone (PR8)
 	lossy    bool // the log loses answers, so commands may fail with "unavailable"
 	carriers [2]*modelCarrier
+	leave    [2]func()
 }
 
 // modelCarrier sends the commands that a node hands out, once Begin allows it.
@@ -110,11 +113,19 @@ func (p *pair) close(i int) {
 		c.done.Wait()
 	}
 	p.stop(p.nodes[i])
+	if p.noHints {
+		p.leave[i]()
+	}
 }
 
 func (p *pair) open(i int) *router.Router {
 	p.t.Helper()
-	r, err := router.New(router.Options{Node: fmt.Sprint("n", i), Log: p.log, Vault: p.vault, Directory: p.dir, Bus: p.bus, Logger: slog.New(slog.DiscardHandler)})
+	o := router.Options{Node: fmt.Sprint("n", i), Log: p.log, Vault: p.vault, Directory: p.dir, Bus: p.bus, Logger: slog.New(slog.DiscardHandler)}
+	if p.noHints {
+		o.Nodes, p.leave[i] = p.join(o.Node)
+		o.Bus = bus.NewLocal()
+	}
+	r, err := router.New(o)
 	must(p.t, err)
 	must(p.t, r.Start(context.Background()))
 	r.PluginReady("chat", fmt.Sprint("chat-", i), &port{info: plugin.Info{ID: "chat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}})
@@ -241,6 +252,19 @@ func TestTwoNodesAgree(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			p := &pair{world: newWorld(t, nil), acked: map[string]plugin.Ack{}}
 			p.work(seed, 40*time.Millisecond, 120)
+			p.check()
+		})
+	}
+}
+
+// PR8: as TestTwoNodesAgree, and no hint passes between the nodes.
+func TestTwoNodesAgreeWithoutHints(t *testing.T) {
+	for seed := range uint64(3) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			p := &pair{world: newWorld(t, nil), acked: map[string]plugin.Ack{}, sent: map[[16]byte]int{}, texts: true, noHints: true}
+			p.work(2000+seed, 40*time.Millisecond, 200)
+			p.checkSent()
+			p.checkQueued()
 			p.check()
 		})
 	}

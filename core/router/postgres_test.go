@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog/postgres"
 	"github.com/parley-gateway/parley/core/plugin"
@@ -15,10 +17,10 @@ import (
 
 // As TestTwoNodesAgree, but each node has a log of its own over one PostgreSQL: what one node knows
 // of streams, threads and ids is out of date whenever the other node has written (PR1, PR3, PR6,
-// PR7).
+// PR7). No hint passes between the nodes, and PostgreSQL does not notify either (PR8).
 func TestTwoNodesAgreeOverPostgres(t *testing.T) {
 	logs := twoLogs(t)
-	p := &pair{world: newWorld(t, logs[0]), acked: map[string]plugin.Ack{}}
+	p := &pair{world: newWorld(t, logs[0]), acked: map[string]plugin.Ack{}, sent: map[[16]byte]int{}, texts: true, noHints: true}
 	open := func(i int) {
 		p.log = logs[i]
 		p.nodes[i] = p.open(i)
@@ -45,11 +47,13 @@ func TestTwoNodesAgreeOverPostgres(t *testing.T) {
 			running = false
 		case <-time.After(200 * time.Millisecond):
 			p.mu.Lock()
-			p.stop(p.nodes[i%2])
+			p.close(i % 2)
 			open(i % 2)
 			p.mu.Unlock()
 		}
 	}
+	p.checkSent()
+	p.checkQueued()
 	p.check()
 	for i, l := range logs {
 		if s := l.Stats(); s.Events == 0 || s.Failures > 0 {
@@ -58,7 +62,8 @@ func TestTwoNodesAgreeOverPostgres(t *testing.T) {
 	}
 }
 
-// twoLogs opens the logs of two nodes over one PostgreSQL.
+// twoLogs opens the logs of two nodes over one PostgreSQL, which notifies no node of what another
+// one commits.
 func twoLogs(t *testing.T) (logs [2]*postgres.Log) {
 	t.Helper()
 	c, err := pgtest.Start()
@@ -69,6 +74,13 @@ func twoLogs(t *testing.T) (logs [2]*postgres.Log) {
 		}
 	})
 	dsn := c.DSN(c.Database(t))
+	conn, err := pgx.Connect(t.Context(), dsn)
+	must(t, err)
+	// This function, which does nothing, stands before the server's own.
+	_, err = conn.Exec(t.Context(), `CREATE FUNCTION pg_notify(text, text) RETURNS void LANGUAGE sql AS 'SELECT'`)
+	must(t, err)
+	must(t, conn.Close(t.Context()))
+	dsn += "&search_path=public,pg_catalog"
 	for i := range logs {
 		logs[i], err = postgres.Open(t.Context(), postgres.Options{DSN: dsn})
 		must(t, err)
@@ -146,4 +158,10 @@ func TestOneConversationOverPostgres(t *testing.T) {
 			}
 		}
 	}
+}
+
+// PR8 as in TestNodesWithoutHints, over PostgreSQL.
+func TestNodesWithoutHintsOverPostgres(t *testing.T) {
+	logs := twoLogs(t)
+	withoutHints(t, newWorld(t, logs[0]), logs[1])
 }

@@ -33,7 +33,7 @@ func (r *Router) agentTick(id conversation.AgentID) {
 		return
 	}
 	if s.GraceUntil.After(r.now()) {
-		r.timers.Set(timerID{timerAgent, id}, s.GraceUntil)
+		r.setTimer(timerID{timerAgent, id}, s.GraceUntil)
 		return
 	}
 	if err := r.stepBack(r.ctx, id, acd.Tick{}, conversation.CauseConnection); err != nil && !errors.Is(err, ErrStopped) {
@@ -132,9 +132,9 @@ func (r *Router) dropOrphan(conv conversation.ConversationID, id conversation.Ag
 func (r *Router) watchLost(s *acd.AgentState) {
 	switch {
 	case !s.LoggedIn && len(s.Work) > 0: // Logout did not reach all of the agent's conversations
-		r.timers.Set(timerID{timerRequeue, s.ID}, s.Since.Add(retryPause))
+		r.setTimer(timerID{timerRequeue, s.ID}, s.Since.Add(retryPause))
 	case s.Disconnected && s.Active() > 0:
-		r.timers.Set(timerID{timerRequeue, s.ID}, s.DisconnectedAt.Add(retryPause))
+		r.setTimer(timerID{timerRequeue, s.ID}, s.DisconnectedAt.Add(retryPause))
 	}
 }
 
@@ -183,7 +183,7 @@ func (r *Router) requeueLost(id conversation.AgentID) {
 		}
 	}
 	if !next.IsZero() {
-		r.timers.Set(timerID{timerRequeue, id}, next)
+		r.setTimer(timerID{timerRequeue, id}, next)
 	}
 }
 

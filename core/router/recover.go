@@ -34,11 +34,13 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 				// waits; the conversation is folded anew when it is first used, before anything is
 				// decided.
 				if at, ok := s.NextDeadline(); ok {
-					r.timers.Set(timerID{timerConversation, s.ID}, spread(s, at, now))
+					r.recoverTimer(row, spread(s, at, now))
 				}
 				r.dispatch.Conversation(s)
 				r.readers.SyncRecent(s)
-				r.dropOrphans(s)
+				if r.owns(s.ID) {
+					r.dropOrphans(s)
+				}
 				if s.Phase == conversation.PhaseOpen {
 					open++
 				}
@@ -63,14 +65,27 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 	return open, nil
 }
 
+// recoverTimer sets the timer of a conversation that this node owns. Rows of earlier versions do not
+// tell when somebody must look at the conversation, so no sweep finds them: every node has a timer
+// for those.
+func (r *Router) recoverTimer(row *eventlog.ConversationRow, at time.Time) {
+	if r.owns(row.ID) || row.Due.IsZero() {
+		r.setTimer(timerID{timerConversation, row.ID}, at)
+	}
+}
+
 // spread returns when to look at a conversation whose next deadline is at. Conversations that no
 // agent attends to, and that were due long before now, are spread over an hour: after an upgrade
 // that brings a rule, or after a long stop, they may be very many, and customers and agents who
 // write or join meanwhile must still come first.
 func spread(s *conversation.State, at, now time.Time) time.Time {
-	display := s.Display()
+	return spreadRow(s.Display(), s.ID, at, now)
+}
+
+// spreadRow is spread for a conversation of which only the row is known.
+func spreadRow(display conversation.Display, id [16]byte, at, now time.Time) time.Time {
 	if now.Sub(at) > time.Hour && (display == conversation.DisplayParked || display == conversation.DisplayBot) {
-		return now.Add(time.Duration(binary.BigEndian.Uint16(s.ID[14:])) * time.Hour >> 16)
+		return now.Add(time.Duration(binary.BigEndian.Uint16(id[14:])) * time.Hour >> 16)
 	}
 	return at
 }

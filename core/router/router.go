@@ -58,13 +58,15 @@ type Blobs interface {
 	Ended(conv conversation.ConversationID)
 }
 
-// Options for New. All fields but Blobs and Now are needed.
+// Options for New. All fields but Blobs, Nodes and Now are needed. With Nodes the Log must be an
+// eventlog.Shared.
 type Options struct {
 	Node      string // unique among the installation's nodes
 	Log       eventlog.Log
 	Vault     Vault
 	Directory Directory
 	Blobs     Blobs // nil: there are no attachments
+	Nodes     Nodes // nil: no other process writes the log
 	Bus       bus.Bus
 	Logger    *slog.Logger
 	Now       func() time.Time // the installation's time (core/clock); nil: time.Now
@@ -74,6 +76,8 @@ type Options struct {
 type Router struct {
 	node   string
 	log    eventlog.Log
+	nodes  Nodes           // nil: this is the only node
+	shared eventlog.Shared // the log, if there are nodes
 	vault  Vault
 	dir    Directory
 	blobs  Blobs
@@ -128,6 +132,9 @@ func New(o Options) (*Router, error) {
 	if r.now == nil {
 		r.now = time.Now
 	}
+	if err := r.checkNodes(o); err != nil {
+		return nil, err
+	}
 	r.ctx, r.cancel = context.WithCancel(context.Background()) // ended by Stop and not by a caller's context: commits outlive their callers
 	r.commits, r.abandon = context.WithCancel(context.Background())
 	r.timers = timers.New(r.now, r.due)
@@ -162,7 +169,11 @@ func (r *Router) Start(ctx context.Context) error {
 	began := time.Now()
 	ready := make(chan struct{})
 	unsubscribe := r.follow(ready) // subscribed before reading, so that no hint is missed in between
-	n, err := r.recover(ctx)
+	n := 0
+	err := r.followLog(ctx, ready)
+	if err == nil {
+		n, err = r.recover(ctx)
+	}
 	if err != nil {
 		r.cancel()
 		unsubscribe()
@@ -180,6 +191,7 @@ func (r *Router) Start(ctx context.Context) error {
 	r.spawn(func() { r.janitor(r.ctx) })
 	r.spawn(func() { r.finishRewrites(r.ctx) })
 	r.spawn(func() { r.ingest.Run(r.ctx) })
+	r.spawn(func() { r.sweepNodes(r.ctx) })
 	r.spawn(func() { <-r.ctx.Done(); unsubscribe() })
 	r.logger.Info("router ready", "open_conversations", n, "took", time.Since(began))
 	return nil
@@ -269,7 +281,7 @@ func (r *Router) committed(tx *tx) {
 		if soon := tx.now.Add(overduePause); at.Before(tx.now) {
 			at = soon // an overdue deadline that could not be carried out must not be tried in a hot loop
 		}
-		r.timers.Set(timerID{timerConversation, l.id}, at)
+		r.setTimer(timerID{timerConversation, l.id}, at)
 	}
 	tx.handOver()
 	if len(tx.recs) == 0 {

@@ -176,8 +176,14 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 				Account: account, Key: key, Stream: eventlog.StreamID(tx.l.id), Index: -1, Seq: out.message})
 		}
 	}
-	if _, ok := t.cmd.(conversation.Touch); ok {
+	switch t.cmd.(type) {
+	case conversation.Touch:
 		s.Touch(tx.now)
+	case conversation.Tick:
+		// Nodes that look for deadlines must not come upon this one again and again.
+		if len(events) == 0 && tx.l.r.nodes != nil && !tx.l.rowDue.IsZero() && !tx.l.rowDue.After(tx.now) {
+			tx.row = true
+		}
 	}
 	if t.thread != nil && len(events) > 0 {
 		tx.batch.OpenThreads = append(tx.batch.OpenThreads, eventlog.Thread{
@@ -216,7 +222,7 @@ const maxTail = 200
 // On error no task was answered and, unless eventlog.InDoubt says otherwise, nothing was written.
 func (tx *tx) commit() error {
 	l, r := tx.l, tx.l.r
-	if len(tx.recs) > 0 || len(tx.sends) > 0 || len(tx.batch.OutboxUpdates) > 0 || len(tx.batch.External) > 0 || tx.agents.Any() {
+	if len(tx.recs) > 0 || tx.row || len(tx.sends) > 0 || len(tx.batch.OutboxUpdates) > 0 || len(tx.batch.External) > 0 || tx.agents.Any() {
 		if err := tx.write(); err != nil {
 			if eventlog.InDoubt(err) {
 				r.doubtConversation(l.id)
@@ -298,6 +304,9 @@ func (tx *tx) fill() error {
 		tx.row = true
 	}
 	if tx.row {
+		if len(tx.recs) == 0 { // the row must not replace one that another node has written meanwhile
+			tx.batch.Streams = append(tx.batch.Streams, eventlog.StreamAppend{Stream: eventlog.StreamID(l.id), Expect: s.Seq})
+		}
 		row, err := l.row()
 		if err != nil {
 			return err
@@ -375,6 +384,7 @@ func (l *live) row() (eventlog.ConversationRow, error) {
 		ID: eventlog.StreamID(l.id), Seq: s.Seq, Service: eventlog.StreamID(s.Service), Contact: eventlog.StreamID(s.Contact),
 		KeyID: l.key, Phase: string(s.Phase), Display: string(s.Display()), StartedAt: s.StartedAt, EndedAt: s.EndedAt, State: state,
 	}
+	row.Due, _ = s.NextDeadline()
 	if len(s.Endpoints) > 0 {
 		row.Account = eventlog.StreamID(s.Endpoints[0].Account)
 	}

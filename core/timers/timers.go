@@ -62,6 +62,14 @@ func (t *Timers[ID]) Set(id ID, at time.Time) {
 	}
 }
 
+// Has reports whether a deadline of id is set.
+func (t *Timers[ID]) Has(id ID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.at[id]
+	return ok
+}
+
 // Run waits for deadlines until ctx ends.
 func (t *Timers[ID]) Run(ctx context.Context) {
 	timer := time.NewTimer(longest)
