@@ -68,7 +68,7 @@ var quoted = regexp.MustCompile("`([^`]+)`")
 // name.
 func entriesOf(text string) map[string][]string {
 	out := map[string][]string{}
-	_, reference, _ := strings.Cut(text, "## 13. Reference")
+	_, reference, _ := strings.Cut(text, "## 18. Reference")
 	var open []string
 	for line := range strings.Lines(reference) {
 		if strings.HasPrefix(line, "#") {

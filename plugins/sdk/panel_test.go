@@ -3,6 +3,7 @@ package sdk
 import (
 	"encoding/json"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -135,4 +136,30 @@ func FuzzDecodeBlocks(f *testing.F) {
 			t.Fatalf("%q: (-first +again)\n%s", text, diff)
 		}
 	})
+}
+
+// TestDocumentedPanel reads the example of docs/plugin-contract.md, and looks for every kind of block in
+// its table.
+func TestDocumentedPanel(t *testing.T) {
+	text, err := os.ReadFile("../../docs/plugin-contract.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "## 15. Panels")
+	section, _, _ = strings.Cut(section, "\n## ")
+	_, example, _ := strings.Cut(section, "```json\n")
+	example, _, _ = strings.Cut(example, "```")
+	blocks, err := DecodeBlocks(example)
+	if err != nil || len(blocks) != 3 {
+		t.Errorf("the example: %v, %v; want three blocks", blocks, err)
+	}
+	for _, b := range everyBlock {
+		var w blockJSON
+		if err := b.fill(&w); err != nil {
+			t.Fatal(err)
+		}
+		if w.raw == nil && !strings.Contains(section, "| `"+w.Type+"` |") {
+			t.Errorf("the table has no %s", w.Type)
+		}
+	}
 }
