@@ -12,6 +12,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/readers"
+	"github.com/parley-gateway/parley/core/vault"
 	"github.com/parley-gateway/parley/gateway/control"
 	"github.com/parley-gateway/parley/internal/stores"
 )
@@ -21,6 +22,7 @@ type logCmd struct {
 	Conversation string `help:"Only this conversation (or agent, or account)."`
 	Since        int64  `help:"Only events after this position."`
 	Follow       bool   `short:"f" help:"Go on with what is committed later."`
+	Heads        bool   `help:"Without bodies: no text, name or address is printed, and no keys are needed."`
 }
 
 // logLine is an event as `parley log` prints it.
@@ -52,18 +54,21 @@ func (c *logCmd) Run(a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
-	keys, err := stores.OpenKeysReadOnly(a.ctx, cfg)
-	if err != nil {
-		return err
+	p := logPrinter{log: log, since: c.Since, follow: c.Follow}
+	if !c.Heads {
+		var keys *vault.Vault
+		if keys, err = stores.OpenKeysReadOnly(a.ctx, cfg); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, keys.Close()) }()
+		p.keys = keys
 	}
-	defer func() { err = errors.Join(err, keys.Close()) }()
-
 	if err := noteLogRead(a, cfg, c.Conversation); err != nil {
 		return err
 	}
 	out := bufio.NewWriter(a.stdout)
 	defer func() { err = errors.Join(err, out.Flush()) }()
-	p := logPrinter{log: log, keys: keys, out: out, since: c.Since, follow: c.Follow}
+	p.out = out
 	if c.Conversation != "" {
 		return done(a.ctx, p.stream(a.ctx, only))
 	}
@@ -87,7 +92,7 @@ const (
 
 type logPrinter struct {
 	log    logReader
-	keys   readers.Opener
+	keys   readers.Opener // nil: bodies are left out
 	out    *bufio.Writer
 	since  int64 // only events after this position
 	follow bool
@@ -177,9 +182,12 @@ func noteLogRead(a *app, cfg config.Config, stream string) error {
 }
 
 func (p *logPrinter) print(rec eventlog.Record) error {
-	body, err := readers.OpenBody(p.keys, rec)
-	if err != nil {
-		return err
+	var body json.RawMessage
+	if p.keys != nil {
+		var err error
+		if body, err = readers.OpenBody(p.keys, rec); err != nil {
+			return err
+		}
 	}
 	enc := json.NewEncoder(p.out)
 	enc.SetEscapeHTML(false)
