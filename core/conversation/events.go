@@ -225,6 +225,9 @@ const (
 	CauseSystem       Cause = "system"
 	CauseBan          Cause = "ban"
 	CauseBot          Cause = "bot"
+	CauseHangup       Cause = "hangup"
+	CauseBusy         Cause = "busy"
+	CauseNoAnswer     Cause = "no_answer"
 	CauseLost         Cause = "lost"   // the process that held a session is gone
 	CauseFailed       Cause = "failed" // the provider's or the plugin's failure
 )

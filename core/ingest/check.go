@@ -22,7 +22,7 @@ func ValidThread(clear string) bool { return clear != "" && len(clear) <= maxFie
 // check returns the code with which an event is refused because no conversation could take it:
 // "invalid" or "too_large"; "" for an event that passes.
 func check(in *plugin.Inbound) string {
-	if in.Result == nil && in.Status == nil && in.Deferred == nil && !ValidThread(in.Thread) {
+	if in.Result == nil && in.Status == nil && in.Deferred == nil && in.Tool == nil && !ValidThread(in.Thread) {
 		return "invalid"
 	}
 	if len(in.DedupeKey) > maxField {

@@ -25,6 +25,9 @@ type Conversations interface {
 	// SetStatus asks a conversation to record the status that a provider reports for a message. It
 	// never blocks.
 	SetStatus(conv conversation.ConversationID, w Word)
+	// Tool has a tool's event taken into the conversation of its session. It never blocks on the log; done is
+	// called once.
+	Tool(in plugin.Inbound, done func(plugin.Ack))
 	// Channel returns a plugin's label in metrics. The argument may be any text.
 	Channel(plugin string) string
 }
@@ -161,6 +164,8 @@ func (g *Ingest) Take(in plugin.Inbound, done func(plugin.Ack)) {
 		g.deliveryStatus(in, done)
 	case in.Deferred != nil:
 		g.deferProcess(in, done)
+	case in.Tool != nil:
+		g.convs.Tool(in, done)
 	default:
 		g.convs.Arrive(acc, in, done)
 	}

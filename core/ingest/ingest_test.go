@@ -72,6 +72,11 @@ func (h *house) SetStatus(_ conversation.ConversationID, w ingest.Word) {
 	h.words = append(h.words, w)
 }
 
+// Tool implements ingest.Conversations.
+func (h *house) Tool(in plugin.Inbound, done func(plugin.Ack)) {
+	h.Arrive(directory.Account{}, in, done)
+}
+
 func (h *house) Channel(string) string    { return "text" }
 func (h *house) Go(f func()) bool         { f(); return true }
 func (h *house) Running() context.Context { return h.t.Context() }

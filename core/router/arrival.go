@@ -44,7 +44,7 @@ func refusalCode(err error) string {
 	if errors.Is(err, ErrInvalid) {
 		return "invalid"
 	}
-	return ""
+	return sessionCode(err)
 }
 
 func (r *Router) ack(id conversation.ConversationID, o outcome, err error) plugin.Ack {

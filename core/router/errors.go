@@ -54,6 +54,9 @@ func Code(err error) string {
 	if c := acd.Code(err); c != "" {
 		return c
 	}
+	if c := sessionCode(err); c != "" {
+		return c
+	}
 	var open *ThreadOpenError
 	if errors.As(err, &open) {
 		return "thread_open"

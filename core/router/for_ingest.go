@@ -51,6 +51,11 @@ func unfollowed(err error) bool {
 	return err != nil && (conversation.Code(err) != "" || errors.Is(err, ErrNotFound))
 }
 
+// Tool implements ingest.Conversations.
+func (f forIngest) Tool(in plugin.Inbound, done func(plugin.Ack)) {
+	f.r.sessions.ToolEvent(in, f.r.ingest.Keys(in), done)
+}
+
 // Channel implements ingest.Conversations: the id of a plugin that exists, or "other".
 func (f forIngest) Channel(id string) string {
 	if _, ok := f.r.pluginInfo(id); ok {

@@ -89,6 +89,8 @@ type task struct {
 	read    func(*conversation.State) // is given the state as decided so far
 	alone   func() error              // is run in place of everything else, with the mailbox to itself
 	done    func(outcome, error)
+	// reported: the task writes what a plugin has reported of a session, so the plugin is told nothing of it.
+	reported bool
 }
 
 // outcome tells where a task's events are in the log.
@@ -97,6 +99,14 @@ type outcome struct {
 	first, last  uint64 // sequences of its events; 0 when the decision had none
 	message      uint64 // sequence of its message, if any
 	duplicate    bool   // the external id was bound before; first names that event
+}
+
+// named is the event that names the task's attachments: its message, or its first event.
+func (o outcome) named() uint64 {
+	if o.message != 0 {
+		return o.message
+	}
+	return o.first
 }
 
 // live returns the mailbox of a conversation, making it when needed.
@@ -394,7 +404,7 @@ func (l *live) load(batch []*task) error {
 	if l.state != nil {
 		return nil
 	}
-	if s, ok := batch[0].cmd.(conversation.Start); ok {
+	if s, ok := startOf(batch[0].cmd); ok {
 		l.state = &conversation.State{ID: s.ID}
 		l.key = batch[0].key
 		l.rowSeq, l.rowDue, l.refold = 0, time.Time{}, false
@@ -448,6 +458,7 @@ func (l *live) load(batch []*task) error {
 	l.publish(fresh, s)
 	l.r.bindThreads(l, s)
 	l.r.readers.SyncRecent(s)
+	l.r.sessions.Seen(s)
 	l.r.dispatch.Conversation(s) // another node may have written the conversation
 	return nil
 }

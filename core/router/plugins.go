@@ -38,6 +38,7 @@ func (r *Router) setPluginInfo(id string, info plugin.Info) {
 // PluginReady gives the router a generation of a plugin to send through (plugin.Core).
 func (r *Router) PluginReady(id, instance string, port plugin.CommandPort) {
 	r.setPluginInfo(id, port.Info())
+	r.sessions.PluginReady(id, instance)
 	r.outbox.PluginReady(id, instance, port)
 }
 
@@ -45,7 +46,10 @@ func (r *Router) PluginReady(id, instance string, port plugin.CommandPort) {
 func (r *Router) PluginRoom(string, string) { r.outbox.PluginRoom() }
 
 // PluginGone takes a generation of a plugin out (plugin.Core).
-func (r *Router) PluginGone(id, instance string) { r.outbox.PluginGone(id, instance) }
+func (r *Router) PluginGone(id, instance string) {
+	r.outbox.PluginGone(id, instance)
+	r.sessions.PluginGone(id, instance)
+}
 
 // Begin records that a command is about to leave for the provider (plugin.Core).
 func (r *Router) Begin(ctx context.Context, account conversation.AccountID, command [16]byte, instance string) (bool, error) {

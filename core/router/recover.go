@@ -36,6 +36,7 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 				if at, ok := s.NextDeadline(); ok {
 					r.recoverTimer(row, spread(s, at, now))
 				}
+				r.sessions.Seen(s)
 				r.dispatch.Conversation(s)
 				r.readers.SyncRecent(s)
 				if r.owns(s.ID) {
@@ -51,6 +52,7 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("read conversations: %w", err)
 	}
+	r.sessions.Await()
 	if newer > 0 {
 		r.logger.Warn("rows of a newer version of the gateway are left alone", "rows", newer)
 	}

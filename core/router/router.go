@@ -21,6 +21,7 @@ import (
 	"github.com/parley-gateway/parley/core/outbox"
 	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/readers"
+	"github.com/parley-gateway/parley/core/sessionwork"
 	"github.com/parley-gateway/parley/core/timers"
 )
 
@@ -113,6 +114,7 @@ type Router struct {
 	order    *order.Keeper
 	messages *messages.Maker
 	ingest   *ingest.Ingest
+	sessions *sessionwork.Work
 	lookups  chan struct{} // one entry for each thread that is being looked up for a signal
 	metrics  *metrics
 	doubts   doubts
@@ -149,6 +151,8 @@ func New(o Options) (*Router, error) {
 	r.ingest = ingest.New(ingest.Options{
 		Node: r.node, Log: r.log, Vault: r.vault, Directory: r.dir, Conversations: forIngest{r}, Outbox: r.outbox, Messages: r.messages,
 		Runner: runner{r}, Logger: r.logger, Now: r.now})
+	r.sessions = sessionwork.New(sessionwork.Options{
+		Node: r.node, Log: r.log, Vault: r.vault, Directory: r.dir, Conversations: forSessions{r}, Runner: runner{r}, Logger: r.logger, Now: r.now})
 	r.lookups = make(chan struct{}, maxLookups)
 	return r, nil
 }
@@ -287,7 +291,11 @@ func (r *Router) committed(tx *tx) {
 	if len(tx.recs) == 0 {
 		return
 	}
+	for _, h := range tx.ended {
+		r.sessions.Ended(h)
+	}
 	if tx.row {
+		r.sessions.Seen(s)
 		r.dispatch.Conversation(s)
 		r.readers.SyncRecent(s)
 		if s.Phase != conversation.PhaseOpen {

@@ -9,6 +9,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/sessionwork"
 )
 
 // take routes an arrival, behind those that wait on the thread.
@@ -143,6 +144,10 @@ func (th *thread) pass(l *live, a arrival) {
 		a.done(plugin.Ack{Status: plugin.Refused, Code: "ended", Conversation: in.Receipt.Conversation})
 		return
 	}
+	if st, after, ok := r.sessions.Arrival(&in); ok {
+		th.passSession(l, t, a, st, after)
+		return
+	}
 	cmd, err := r.ingest.Command(&in)
 	switch {
 	case err != nil:
@@ -158,6 +163,34 @@ func (th *thread) pass(l *live, a arrival) {
 	}
 	t.done = func(o outcome, err error) {
 		a.from = t.from // the item keeps its place when the arrival is routed anew
+		th.answered(l, a, o, err)
+	}
+	th.out++
+	l.submit(t)
+}
+
+// passSession hands on an arrival that concerns a call or a tool. The caller holds th.mu; passSession does not
+// block.
+func (th *thread) passSession(l *live, t *task, a arrival, st sessionwork.Step, after sessionwork.After) {
+	t.prepare = planFrom(st.Decide)
+	t.done = func(o outcome, err error) {
+		a.from = t.from
+		if refusalCode(err) != "" && len(t.external) > 0 && !elsewhere(err) {
+			// The rules may refuse a repeat, since what it asked for is there. The conversation's worker does not
+			// wait for the log, which knows.
+			if th.r.spawn(func() {
+				if first, found, lookErr := th.r.known(a.in); lookErr == nil && found {
+					o, err = first, nil
+				}
+				th.answered(l, a, o, err)
+			}) {
+				return
+			}
+			err = ErrStopped
+		}
+		if done := a.done; err == nil && !o.duplicate && after != nil {
+			a.done = func(ack plugin.Ack) { after(l.id, ack, done) }
+		}
 		th.answered(l, a, o, err)
 	}
 	th.out++
@@ -198,16 +231,25 @@ func (th *thread) passSecondStart(l *live, t *task, a arrival) {
 // firstOf finds the event that in repeats, by in's external ids. When the log knows none of them,
 // in is answered as a repeat in conv that has no record.
 func (r *Router) firstOf(in plugin.Inbound, conv conversation.ConversationID) (outcome, error) {
+	first, found, err := r.known(in)
+	if err == nil && !found {
+		first = outcome{conversation: conv, duplicate: true}
+	}
+	return first, err
+}
+
+// known finds the event that in repeats, by in's external ids.
+func (r *Router) known(in plugin.Inbound) (first outcome, found bool, err error) {
 	for _, k := range r.ingest.Keys(in) {
 		stream, seq, err := r.log.External(r.ctx, eventlog.StreamID(in.Account), k)
 		if err == nil {
-			return outcome{conversation: conversation.ConversationID(stream), first: seq, duplicate: true}, nil
+			return outcome{conversation: conversation.ConversationID(stream), first: seq, duplicate: true}, true, nil
 		}
 		if !errors.Is(err, eventlog.ErrNotFound) {
-			return outcome{}, fmt.Errorf("router: find what is repeated: %w", err)
+			return outcome{}, false, fmt.Errorf("router: find what is repeated: %w", err)
 		}
 	}
-	return outcome{conversation: conv, duplicate: true}, nil
+	return outcome{}, false, nil
 }
 
 // elsewhere reports whether err means that a conversation is not the thread's open one: it has

@@ -27,6 +27,7 @@ type tx struct {
 	row    bool              // the state changed other than by a message, so the conversation's row is written
 	unread bool              // what waits in somebody's Recent changed, too
 	sends  []*outbox.Command // queued for plugins
+	ended  []*conversation.SessionEnded
 	// refused means that a rule refused a task, perhaps because this node lacks what another one
 	// wrote.
 	refused bool
@@ -73,7 +74,7 @@ func refusal(err error) bool {
 	return conversation.Code(err) != "" || acd.Code(err) != "" || errors.Is(err, ErrDenied)
 }
 
-func isStart(c conversation.Command) bool { _, ok := c.(conversation.Start); return ok }
+func isStart(c conversation.Command) bool { _, ok := startOf(c); return ok }
 
 // repeated reports whether an earlier task names one of t's external ids.
 func repeated(earlier []*task, t *task) bool {
@@ -145,6 +146,7 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 			out.message = ev.Seq
 			tx.queueSend(h, ev)
 		}
+		tx.session(ev.Head)
 		if s.Unread != unread { // the row keeps the unread counts over a restart, since a start reads rows only
 			tx.row, tx.unread = true, true
 		}
@@ -169,11 +171,11 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 			}
 		}
 	}
-	if out.message != 0 {
+	if at := out.named(); at != 0 {
 		for _, id := range t.blobs {
 			account, key := blob.LogKey(tx.l.r.vault, id)
 			tx.batch.External = append(tx.batch.External, eventlog.ExternalID{
-				Account: account, Key: key, Stream: eventlog.StreamID(tx.l.id), Index: -1, Seq: out.message})
+				Account: account, Key: key, Stream: eventlog.StreamID(tx.l.id), Index: -1, Seq: at})
 		}
 	}
 	switch t.cmd.(type) {
@@ -202,6 +204,18 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 	tx.batch.OutboxUpdates = append(tx.batch.OutboxUpdates, t.outbox...)
 	tx.batch.JoinReceipts = append(tx.batch.JoinReceipts, t.receipts...)
 	return nil
+}
+
+// session notes what an event does to a session: a session that is asked for can be found by its id from
+// then on, and one that has ended is counted after the commit.
+func (tx *tx) session(h conversation.Head) {
+	switch h := h.(type) {
+	case *conversation.SessionRequested:
+		tx.batch.External = append(tx.batch.External, eventlog.ExternalID{
+			Account: eventlog.StreamID(h.Account), Key: tx.l.r.sessions.Key(h.Account, h.Session), Stream: eventlog.StreamID(tx.l.id), Index: -1, Seq: tx.l.state.Seq})
+	case *conversation.SessionEnded:
+		tx.ended = append(tx.ended, h)
+	}
 }
 
 // queueSend puts an agent's, bot's or system's message on a store-and-forward
@@ -252,7 +266,7 @@ func (tx *tx) commit() error {
 	tx.agents.Release()
 	r.committed(tx)
 	for i := range tx.done {
-		if d := &tx.done[i]; d.err == nil && d.out.message != 0 && len(d.task.blobs) > 0 {
+		if d := &tx.done[i]; d.err == nil && d.out.named() != 0 && len(d.task.blobs) > 0 {
 			if err := r.blobs.Take(r.commits, l.id, d.task.blobs); err != nil { // the store will find the message by asking the log
 				r.logger.Warn("attachments of a message not marked yet", "conversation_id", l.id, "err", err)
 			}

@@ -43,7 +43,8 @@ var house = []rule{
 	{"core/agents", []string{"core/acd", "core/bus", "core/conversation", "core/eventlog"}, "keeps streams and lets acd decide; is told nothing of conversations but their events"},
 	{"core/dispatch", []string{"core/acd", "core/conversation", "core/directory", "core/eventlog"}, "asks acd and tells who keeps conversations, whom it does not know"},
 	{"core/project", []string{".", "core/conversation", "core/database", "core/eventlog"}, "follows the log into tables; who reads them it does not know"},
-	{"core/router", []string{".", "core/acd", "core/agents", "core/blob", "core/bus", "core/conversation", "core/directory", "core/dispatch", "core/eventlog", "core/ingest", "core/messages", "core/order", "core/outbox", "core/plugin", "core/readers", "core/timers", "core/vault"}, "carries out what conversation and acd decide; who runs plugins it does not know"},
+	{"core/sessionwork", []string{"core/conversation", "core/directory", "core/eventlog", "core/plugin"}, "calls and tools; asks the router by an interface of its own"},
+	{"core/router", []string{".", "core/acd", "core/agents", "core/blob", "core/bus", "core/conversation", "core/directory", "core/dispatch", "core/eventlog", "core/ingest", "core/messages", "core/order", "core/outbox", "core/plugin", "core/readers", "core/sessionwork", "core/timers", "core/vault"}, "carries out what conversation and acd decide; who runs plugins it does not know"},
 
 	{"gateway", []string{"config", "core", "gateway", "plugins/contract/identity", "internal/wsframe"}, "identity is the header that plugins behind the proxy check; wsframe checks and writes its sockets' frames"},
 	{"gateway/api", []string{"core", "gateway/auth", "gateway/limit"}, "answers requests; the stream beside it is handed in"},
@@ -182,6 +183,7 @@ func TestRefuse(t *testing.T) {
 		{"host uses the nouns", "core/pluginhost/session.go", "core/plugin", true},
 		{"agents know no dispatch", "core/agents/agents.go", "core/dispatch", false},
 		{"dispatch knows no router", "core/dispatch/dispatch.go", "core/router", false},
+		{"calls and tools know no router", "core/sessionwork/sessionwork.go", "core/router", false},
 		{"ingest knows no router", "core/ingest/ingest.go", "core/router", false},
 		{"outbox knows no ingest", "core/outbox/outbox.go", "core/ingest", false},
 		{"router uses core", "core/router/router.go", "core/acd", true},
