@@ -18,6 +18,13 @@ type Fixtures struct {
 	Invalid  []Invalid         `json:"invalid,omitempty"`
 	Hooks    []Hook            `json:"hooks,omitempty"`
 	Send     Send              `json:"send,omitzero"`
+	Tool     Tool              `json:"tool,omitzero"`
+}
+
+// Tool is what a tool is started with.
+type Tool struct {
+	Settings  json.RawMessage `json:"settings,omitempty"`
+	Arguments json.RawMessage `json:"arguments,omitempty"`
 }
 
 // Account is an account of the sample configuration.

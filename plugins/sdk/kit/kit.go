@@ -62,6 +62,7 @@ func checks() []check {
 	return slices.Concat(
 		handshakeChecks(), descriptorChecks(), configurationChecks(), sessionChecks(), commandChecks(),
 		eventChecks(), hookChecks(), drainChecks(), crashChecks(), httpChecks(), metricsChecks(), resourceChecks(),
+		newChecks(), toolChecks(),
 	)
 }
 

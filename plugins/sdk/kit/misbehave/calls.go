@@ -21,15 +21,16 @@ const accountSchema = `{"type":"object","required":["number"],"properties":{"num
 // Describe implements PluginService.
 func (p *plugin) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv1.DescribeResponse, error) {
 	d := &pluginv1.DescribeResponse{
-		Id: "misbehave", Name: "Misbehave", Version: "1", AccountSchema: accountSchema,
+		Id: "misbehave", Name: "Misbehave", Version: "1", Minor: contract.Minor, AccountSchema: accountSchema,
 		Delivery:     pluginv1.Delivery_DELIVERY_STORE_AND_FORWARD,
-		Capabilities: &pluginv1.Capabilities{Text: true},
+		Capabilities: &pluginv1.Capabilities{Text: true, Reaction: true, Edit: true, Revoke: true},
 		Hook:         &pluginv1.HookInfo{}, CanLookup: true,
 		Routes: []*pluginv1.Route{
 			{Path: "open", Access: pluginv1.Access_ACCESS_PUBLIC}, {Path: "agent", Access: pluginv1.Access_ACCESS_AGENT},
 		},
 		Abilities: []string{contract.AbilityProcess, contract.AbilityMetrics},
 	}
+	p.describeNewer(d)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch p.fault {
@@ -73,8 +74,10 @@ func (p *plugin) Configure(_ context.Context, r *pluginv1.ConfigureRequest) (*pl
 		return nil, errors.New("already configured")
 	}
 	if len(resp.Problems) > 0 || r.GetValidateOnly() && p.fault != "applies-validate-only" {
+		p.traits(resp, r.GetAccounts())
 		return resp, nil
 	}
+	p.traits(resp, r.GetAccounts())
 	p.configured++
 	p.accounts, p.identity = accounts, r.GetIdentityKey()
 	if !p.hasHTTP && p.fault != "no-http" {

@@ -12,6 +12,9 @@ import (
 // Fault names a broken rule.
 type Fault string
 
+// NoChannel is no fault: the plugin is a tool and a bot, and no channel.
+const NoChannel = "no-channel"
+
 // faults maps each fault to the check that must find it.
 var faults = map[Fault]string{ //nolint:gochecknoglobals // a table that never changes
 	"prints-before-handshake": "handshake/line",
@@ -67,6 +70,29 @@ var faults = map[Fault]string{ //nolint:gochecknoglobals // a table that never c
 	"trusts-nobody":           "http/identity-good",
 	"garbled-metrics":         "metrics/text",
 	"series-per-thread":       "metrics/series",
+	"sleeps-for-a-minute":     "descriptor/bounds",
+	"sings":                   "descriptor/bounds",
+	"talks-without-channel":   "descriptor/no-channel",
+	"no-channel-for-nothing":  "descriptor/no-channel",
+	"traits-of-strangers":     "configuration/traits",
+	"begins-read-marks":       "commands/mark-read",
+	"ignores-read-marks":      "commands/mark-read",
+	"types-again":             "commands/typing",
+	"edits-nothing":           "commands/reference",
+	"calls-anybody":           "calls/unsupported",
+	"too-many-templates":      "events/templates",
+	"templates-once":          "events/templates",
+	"answers-with-new-ids":    "bots/answers-once",
+	"does-not-read":           "bots/answers-once",
+	"tool-without-service":    "tools/declared",
+	"service-without-tool":    "tools/declared",
+	"starts-twice":            "tools/start",
+	"forgets-sessions":        "tools/start",
+	"ends-once":               "tools/end",
+	"huge-panel":              "tools/panel",
+	"garbled-panel":           "tools/panel",
+	"acts-twice":              "tools/act",
+	"dies-of-revision":        "tools/act",
 	"leaks-memory":            "resources/memory",
 	"leaks-descriptors":       "resources/descriptors",
 	"spins":                   "resources/idle",

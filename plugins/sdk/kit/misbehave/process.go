@@ -24,6 +24,7 @@ import (
 // plugin is the whole plugin. mu guards every field below it.
 type plugin struct {
 	pluginv1.UnimplementedPluginServiceServer
+	tool  tool
 	fault Fault
 	leak  []byte
 
@@ -48,6 +49,7 @@ type plugin struct {
 	begins     map[string]chan bool
 	chains     map[string]chan struct{} // closed when a thread's last command has ended
 	held       []*pluginv1.HookResult   // kept back by the fault huge-frames
+	readers    map[string]uint64        // subscriptions of the bot, by conversation
 }
 
 // Serve runs the plugin with a fault ("" = none), and exits the process.
@@ -82,6 +84,10 @@ func serve(f Fault) error {
 	}
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.MaxSendMsgSize(contract.MaxMessageSize))
 	pluginv1.RegisterPluginServiceServer(server, p)
+	if p.fault != "tool-without-service" {
+		p.tool.fault, p.tool.sessions, p.tool.acts = f, map[string]*pluginv1.ToolSession{}, map[string]*pluginv1.ToolActResponse{}
+		pluginv1.RegisterToolServiceServer(server, &p.tool)
+	}
 	p.startFault()
 
 	if f == "prints-before-handshake" {

@@ -64,6 +64,7 @@ func (p *plugin) begin(stream grpc.BidiStreamingServer[pluginv1.HostFrame, plugi
 		}}})
 	}
 	p.send(&pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_Hello{Hello: &pluginv1.PluginHello{Minor: hello.GetMinor()}}})
+	p.beginNewer()
 	again := p.order
 	p.order = nil
 	for _, id := range again {
@@ -114,6 +115,18 @@ func (p *plugin) frame(f *pluginv1.HostFrame) error {
 	case *pluginv1.HostFrame_Hooks:
 		for _, h := range k.Hooks.GetHooks() {
 			p.hook(h)
+		}
+	case *pluginv1.HostFrame_BotNotices:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, n := range k.BotNotices.GetNotices() {
+			p.botNotice(n)
+		}
+	case *pluginv1.HostFrame_Records:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, b := range k.Records.GetBatches() {
+			p.botRecords(b)
 		}
 	case nil:
 		if p.fault == "fails-on-unknown-frame" {
@@ -208,7 +221,7 @@ func (p *plugin) emit(ev *pluginv1.Event) {
 	if p.fault == "seq-from-zero" {
 		ev.Seq--
 	}
-	id := ev.GetDedupeKey()
+	id := ev.GetDedupeKey() + ev.GetBot().GetPost().GetClientId()
 	if r := ev.GetResult(); r != nil {
 		id = "result " + r.GetCommandId()
 	}
@@ -280,6 +293,9 @@ func (p *plugin) run(c *pluginv1.Command) *pluginv1.Result {
 		if p.fault == "logs-text" {
 			_, _ = fmt.Fprintln(os.Stderr, "sending", k.Send.GetParts()[0].GetText().GetText())
 		}
+		if refersToNothing(k.Send.GetParts()) && p.fault != "edits-nothing" {
+			return &pluginv1.Result{Outcome: pluginv1.Outcome_OUTCOME_FAILED, ErrorKind: pluginv1.ErrorKind_ERROR_KIND_CONTENT}
+		}
 		if p.fault != "skips-begin" && !p.barrier(c) && p.fault != "ignores-refusal" {
 			return &pluginv1.Result{
 				Outcome: pluginv1.Outcome_OUTCOME_FAILED, ErrorKind: pluginv1.ErrorKind_ERROR_KIND_TEMPORARY, Retryable: true,
@@ -306,6 +322,9 @@ func (p *plugin) run(c *pluginv1.Command) *pluginv1.Result {
 			Kind: &pluginv1.Event_Message{Message: message(c.GetThread(), strings.ToUpper("media"))},
 		})
 		return &pluginv1.Result{Outcome: pluginv1.Outcome_OUTCOME_SENT}
+	}
+	if r := p.passing(c); r != nil {
+		return r
 	}
 	if p.fault == "ignores-unknown-command" {
 		return nil
