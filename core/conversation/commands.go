@@ -171,6 +171,14 @@ type BotLeave struct {
 	Bot     AccountID // zero: the bot that takes part
 	Cause   Cause
 	Request RequestID
+	// Service and Rules name another service whose queue gets the conversation; zero: its own.
+	Service ServiceID
+	Rules   *Rules
+	// End makes the bot end the conversation in place of handing it over.
+	End bool
+	// Note is what the bot tells agents as it leaves: a MessageBody, and the id of its Note; nil: nothing.
+	Note   json.RawMessage
+	NoteID MessageID
 }
 
 // Decline ends an offer without a join: rejected by the agent, expired, or withdrawn (connection,

@@ -58,22 +58,36 @@ func (d *decision) botLeave(c BotLeave) error {
 	if bot == nil || !c.Bot.IsZero() && c.Bot != bot.Who.Bot {
 		return ErrNotJoined
 	}
-	cause := c.Cause
+	cause, who := c.Cause, bot.Who
 	if cause == "" {
 		cause = CauseBot
 	}
-	return d.handOver(bot.Who, cause, c.Request)
+	if c.Note != nil {
+		if c.NoteID.IsZero() {
+			return fmt.Errorf("%w: note without an id", ErrInvalid)
+		}
+		d.emit(&Note{ID: c.NoteID, Author: who, Kinds: []PartKind{PartText}}, c.Note)
+	}
+	if c.End {
+		d.end(who, cause)
+		return nil
+	}
+	return d.handOver(who, cause, &c)
 }
 
 // handOver takes a bot out. With nobody else in or asked, the service's queue gets the conversation;
 // without a service nobody could come, and it ends.
-func (d *decision) handOver(bot Author, cause Cause, request RequestID) error {
+func (d *decision) handOver(bot Author, cause Cause, to *BotLeave) error {
 	alone := !d.s.agentJoined() && len(d.s.Requests) == 0
+	service, rules := d.s.Service, (*Rules)(nil)
+	if !to.Service.IsZero() && to.Service != service {
+		service, rules = to.Service, to.Rules
+	}
 	switch {
-	case alone && d.s.Service.IsZero():
+	case alone && service.IsZero():
 		d.end(bot, cause)
 		return nil
-	case alone && request.IsZero():
+	case alone && to.Request.IsZero():
 		return fmt.Errorf("%w: no id for the routing request", ErrInvalid)
 	}
 	d.emit(&ParticipantLeft{Who: bot, Cause: cause}, nil)
@@ -81,8 +95,8 @@ func (d *decision) handOver(bot Author, cause Cause, request RequestID) error {
 		return nil
 	}
 	return d.request(&RoutingRequested{
-		Request: request, Target: Target{Kind: TargetService, Service: d.s.Service},
-		Cause: CauseBot, WaitingSince: d.now,
+		Request: to.Request, Target: Target{Kind: TargetService, Service: service},
+		Cause: CauseBot, WaitingSince: d.now, Rules: rules,
 	})
 }
 

@@ -48,8 +48,9 @@ func (d *decision) accept(c Accept) error {
 	}
 	request := *r
 	d.emit(&JoinedBy{Agent: c.Agent, Request: request.ID, Offer: c.Offer}, nil)
-	// Only a transfer assigns the new service; an invitation to help leaves the service as it is.
-	if request.Cause == CauseTransfer && request.Rules != nil && request.Target.Service != d.s.Service {
+	// A transfer, and a bot's hand-over, assign the new service; an invitation to help leaves the
+	// service as it is.
+	if (request.Cause == CauseTransfer || request.Cause == CauseBot) && request.Rules != nil && request.Target.Service != d.s.Service {
 		d.emit(&Assigned{Service: request.Target.Service, Rules: *request.Rules}, c.AssignedBody)
 	}
 	d.enter(c.Agent, c.Body)

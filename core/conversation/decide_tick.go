@@ -35,7 +35,7 @@ func (d *decision) carryOut(due due, c Tick) {
 	case duePark:
 		d.setAside(d.owner(), CauseIdle)
 	case dueBot:
-		d.err = d.handOver(d.s.bot().Who, CauseExpired, c.Request)
+		d.err = d.handOver(d.s.bot().Who, CauseExpired, &BotLeave{Request: c.Request})
 	case dueSession:
 		d.sessionOver(d.s.Session(due.session), Author{Kind: System}, CauseFailed, CodeNoAnswer)
 	case dueWrapup:

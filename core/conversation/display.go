@@ -140,6 +140,14 @@ func (s *State) bot() *Participant {
 	return nil
 }
 
+// Bot returns the account of the bot that takes part in the open conversation; zero: none does.
+func (s *State) Bot() AccountID {
+	if b := s.bot(); b != nil && s.Phase == PhaseOpen {
+		return b.Who.Bot
+	}
+	return AccountID{}
+}
+
 func (s *State) inWrapup() bool {
 	for i := range s.Participants {
 		if s.Participants[i].State == Wrapup {

@@ -174,7 +174,10 @@ func drawCommand(t *rapid.T, r *run) conversation.Command {
 		},
 		func() conversation.Command { return conversation.Join{Agent: drawAgent(t)} },
 		func() conversation.Command { return conversation.BotJoin{Bot: robot.Bot} },
-		func() conversation.Command { return conversation.BotLeave{Request: request(r.fresh())} },
+		func() conversation.Command { return conversation.BotLeave{Request: request(r.fresh()), End: one(4)} },
+		func() conversation.Command {
+			return conversation.BotLeave{Request: request(r.fresh()), Service: conversation.ServiceID{0x77}, Rules: &rules, Note: []byte("{}"), NoteID: message(r.fresh())}
+		},
 		func() conversation.Command {
 			return conversation.Invite{Request: request(r.fresh()), By: drawAgent(t), Target: drawTarget(t), Transfer: one(2), Rules: &rules}
 		},

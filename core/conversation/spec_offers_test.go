@@ -189,6 +189,27 @@ func TestBotsJoinAndLeave(t *testing.T) {
 	webBot(t).refuses(BotLeave{}, ErrInvalid) // no id for the request
 }
 
+// A17, A3: a bot hands over to another service, whose rules hold once its agent has joined; agents read
+// why, the customer does not. A bot can end the conversation too.
+func TestBotHandsOverElsewhere(t *testing.T) {
+	billing := ServiceID{0x77}
+	note := BotLeave{Request: request(2), Service: billing, Rules: &Rules{OfferTimeout: 45_000}, Note: []byte(`{"parts":[]}`), NoteID: message(9)}
+	c := webBot(t).gives(note, TypeNote, TypeParticipantLeft, TypeRoutingRequested).shows(DisplayQueued)
+	if n := last[*Note](c); n.Author != robot || n.Audience() != AudienceAgent {
+		t.Errorf("note by %+v for %v", n.Author, n.Audience())
+	}
+	c.gives(Offer{Request: request(2), Offer: offer(1), Agent: agent(1), Epoch: 1}, TypeRoutingOffered)
+	c.gives(Accept{Offer: offer(1), Agent: agent(1)}, TypeJoinedBy, TypeAssigned, TypeParticipantJoined)
+	if c.s.Service != billing || c.s.Rules.OfferTimeout != 45_000 {
+		t.Errorf("service %v, offers take %d ms", c.s.Service, c.s.Rules.OfferTimeout)
+	}
+	webBot(t).refuses(BotLeave{Request: request(2), Note: []byte(`{}`)}, ErrInvalid) // no id for the note
+	over := webBot(t).gives(BotLeave{End: true}, TypeEnded, TypeParticipantLeft, TypeConcluded)
+	if over.s.EndedBy != robot || over.s.EndCause != CauseBot {
+		t.Errorf("ended by %+v, cause %q", over.s.EndedBy, over.s.EndCause)
+	}
+}
+
 // A conversation that a bot has, and no service, ends when the bot leaves it.
 func TestBotWithoutServiceEnds(t *testing.T) {
 	start := startWeb()

@@ -15,6 +15,7 @@ type InboundMode string
 const (
 	InboundNew    InboundMode = "new"    // the message begins a new exchange
 	InboundIgnore InboundMode = "ignore" // the message is logged and counted, but never shown: the account only answers
+	InboundNone   InboundMode = "none"   // the account is no channel (a bot, a tool): it has no target, and takes no messages
 )
 
 // Limits of what an account's record may hold.
@@ -75,7 +76,9 @@ func (a *Account) validate(s *Snapshot) error {
 	f.check(json.Unmarshal(a.Settings, &v) == nil && v != nil, "settings", "must be a JSON object")
 	f.check(len(a.Settings) <= maxSettings, "settings", "must be at most 64 KiB")
 	f.check(a.Service.IsZero() || a.User.IsZero(), "user", "an account has a service or a user, not both")
-	f.check(!a.Service.IsZero() || !a.User.IsZero(), "service", "an account needs a service or a user as its target")
+	target := !a.Service.IsZero() || !a.User.IsZero()
+	f.check(target || a.Inbound == InboundNone, "service", "an account needs a service or a user as its target, or inbound: none if it is a bot or a tool")
+	f.check(!target || a.Inbound != InboundNone, "inbound", "none is for accounts without a target")
 	if !a.Service.IsZero() {
 		_, ok := s.Service(a.Service)
 		f.check(ok, "service", "no such service")
@@ -84,7 +87,7 @@ func (a *Account) validate(s *Snapshot) error {
 		_, ok := s.User(a.User)
 		f.check(ok, "user", "no such user")
 	}
-	f.check(a.Inbound == InboundNew || a.Inbound == InboundIgnore, "inbound", "must be new or ignore")
+	f.check(a.Inbound == InboundNew || a.Inbound == InboundIgnore || a.Inbound == InboundNone, "inbound", "must be new, ignore or none")
 	f.check(a.Files.MaxBytes >= 0 && a.Files.MaxBytes <= 1<<30, "files.max_bytes", "must be 0 to 1 GiB")
 	for _, t := range a.Files.Types {
 		f.check(mimePattern.MatchString(t), "files.types", "must be MIME types such as image/png or image/*")

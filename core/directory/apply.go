@@ -89,6 +89,9 @@ func (a *applier) run() error {
 		a.account(i, acc)
 	}
 	a.tools()
+	for i, s := range a.records.Services {
+		a.bot(i, s)
+	}
 	for i, c := range a.records.Contacts {
 		a.contact(i, c)
 	}
@@ -165,13 +168,40 @@ func (a *applier) service(i int, r ServiceRecord) {
 		features = *r.Features
 	}
 	rules, media := MakeRules(r.Rules, r.Media)
+	bot, _ := a.snap.Account(old.Bot)
+	if bot.Name != r.Bot { // set once the accounts, which name services, are there
+		bot.ID = conversation.AccountID{}
+	}
 	_, err := a.putService(Service{
-		ID: old.ID, Name: r.Name, Skills: r.Skills, Rules: rules, Media: media,
+		ID: old.ID, Bot: bot.ID, Name: r.Name, Skills: r.Skills, Rules: rules, Media: media,
 		Dispositions: r.Dispositions, Features: features, Texts: r.Texts,
 		Teams: named(a, at+".teams", "team", r.Teams, a.team),
 		Users: named(a, at+".users", "user", r.Users, a.login),
 		Tools: old.Tools, // see tools
 	})
+	a.report(at, err)
+}
+
+// bot makes an account the bot of a service that names it.
+func (a *applier) bot(i int, r ServiceRecord) {
+	if r.Bot == "" {
+		return
+	}
+	at := fmt.Sprintf("services[%d].bot", i)
+	s, ok := a.snap.ServiceByName(r.Name)
+	if !ok {
+		return // reported with the service itself
+	}
+	acc, ok := a.snap.AccountByName(r.Bot)
+	if !ok {
+		a.fault(at, fmt.Errorf("there is no account %q", r.Bot))
+		return
+	}
+	if s.Bot == acc.ID {
+		return
+	}
+	s.Bot = acc.ID
+	_, err := a.putService(s)
 	a.report(at, err)
 }
 

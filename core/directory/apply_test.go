@@ -103,6 +103,49 @@ func TestApplyExample(t *testing.T) {
 	}
 }
 
+// A service may name a bot, an account that may itself come in the same file; an account without a
+// target is one only if it says so.
+func TestApplyBot(t *testing.T) {
+	f := open(t)
+	ctx := t.Context()
+	parse := func(text string) directory.Records {
+		t.Helper()
+		r, err := directory.ParseRecords([]byte(text), "r.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	const both = "services:\n  - {name: Sales, bot: Polly}\naccounts:\n  - {name: Polly, plugin: parrot, inbound: none}\n"
+	if _, err := f.Apply(ctx, parse(both), false); err != nil {
+		t.Fatal(err)
+	}
+	svc, _ := f.Snapshot().ServiceByName("Sales")
+	acc, _ := f.Snapshot().AccountByName("Polly")
+	if svc.Bot != acc.ID || acc.ID.IsZero() {
+		t.Errorf("the bot of Sales is %v, want %v", svc.Bot, acc.ID)
+	}
+	if again, err := f.Apply(ctx, parse(both), false); err != nil || len(again) != 0 {
+		t.Errorf("Apply again: %v, %v", again, err)
+	}
+	if done, err := f.Apply(ctx, parse("services:\n  - {name: Sales}\n"), false); err != nil || len(done) != 1 {
+		t.Errorf("Apply without the bot: %v, %v", done, err)
+	}
+	if svc, _ = f.Snapshot().ServiceByName("Sales"); !svc.Bot.IsZero() {
+		t.Errorf("the bot stayed: %v", svc.Bot)
+	}
+	for text, want := range map[string]string{
+		"services:\n  - {name: Sales, bot: Nobody}\n":                                  "there is no account",
+		"accounts:\n  - {name: A, plugin: parrot}\n":                                   "needs a service or a user as its target, or inbound: none",
+		"accounts:\n  - {name: A, plugin: parrot, service: Sales, inbound: none}\n":    "none is for accounts without a target",
+		"accounts:\n  - {name: A, plugin: parrot, service: Sales, inbound: perhaps}\n": "must be new, ignore or none",
+	} {
+		if _, err := f.Apply(ctx, parse(text), false); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
 func TestParseRecordsErrors(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"unknown key":        {"users:\n  - login: ana\n    nmae: Ana\n", `r.yaml:3: unknown field "nmae"`},

@@ -73,6 +73,7 @@ type ServiceRecord struct {
 	Texts        Texts                               `yaml:"texts,omitempty"`
 
 	Tools []ToolRecord `yaml:"tools,omitempty"`
+	Bot   string       `yaml:"bot,omitempty"` // name of an account
 }
 
 // RulesRecord is conversation.Rules. Nil fields take their defaults (MakeRules); when inactivity_end is not after

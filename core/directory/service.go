@@ -59,6 +59,9 @@ type Service struct {
 	Teams []conversation.TeamID  `json:"teams,omitempty"`
 	Users []conversation.AgentID `json:"users,omitempty"`
 	Tools []ServiceTool          `json:"tools,omitempty"`
+	// Bot is an account of a plugin that is a bot, and which answers new conversations first. Zero:
+	// the queue is asked at once.
+	Bot conversation.AccountID `json:"bot,omitzero"`
 }
 
 // Has reports whether the service has a feature switched on.
@@ -137,6 +140,10 @@ func (s *Service) validate(snap *Snapshot) error {
 	for i, u := range s.Users {
 		_, ok := snap.User(u)
 		f.check(ok, fmt.Sprintf("users[%d]", i), "no such user")
+	}
+	if !s.Bot.IsZero() {
+		_, ok := snap.Account(s.Bot)
+		f.check(ok, "bot", "no such account")
 	}
 	for i, name := range s.Features {
 		f.check(keyPattern.MatchString(name), fmt.Sprintf("features[%d]", i), "must be 1 to 64 of a-z 0-9 . _ -, starting with a letter")

@@ -22,7 +22,7 @@ func ValidThread(clear string) bool { return clear != "" && len(clear) <= maxFie
 // check returns the code with which an event is refused because no conversation could take it:
 // "invalid" or "too_large"; "" for an event that passes.
 func check(in *plugin.Inbound) string {
-	if in.Result == nil && in.Status == nil && in.Deferred == nil && in.Tool == nil && !ValidThread(in.Thread) {
+	if in.Result == nil && in.Status == nil && in.Deferred == nil && in.Tool == nil && in.Bot == nil && !ValidThread(in.Thread) {
 		return "invalid"
 	}
 	if len(in.DedupeKey) > maxField {
@@ -43,6 +43,9 @@ func check(in *plugin.Inbound) string {
 		}
 		return messages.Check(m.Parts)
 	}
+	if in.Bot != nil {
+		return checkBot(in.Bot)
+	}
 	if a := in.Action; a != nil {
 		if s := a.Start; s != nil {
 			for _, f := range []string{s.Body.Address, s.Body.Name, s.Body.FirstName, s.Body.LastName, s.Body.Email, s.Body.Phone, s.Body.Locale, s.Body.Subject} {
@@ -61,6 +64,31 @@ func check(in *plugin.Inbound) string {
 	}
 	return ""
 }
+
+// checkBot is check for what a bot does.
+func checkBot(b *plugin.BotAction) string {
+	done := 0
+	for _, set := range []bool{b.Post != nil, b.HandOver != nil, b.End != nil, b.Attributes != nil} {
+		if set {
+			done++
+		}
+	}
+	if b.Conversation.IsZero() || done != 1 || !checkAttributes(b.Attributes) {
+		return "invalid"
+	}
+	if p := b.Post; p != nil {
+		if len(p.Parts) == 0 || len(p.ClientID) > 64 {
+			return "invalid"
+		}
+		return messages.Check(p.Parts)
+	}
+	if h := b.HandOver; h != nil && (len(h.Service) > maxField || !validText(h.Reason)) || b.End != nil && !validText(b.End.Reason) {
+		return "invalid"
+	}
+	return ""
+}
+
+func validText(s string) bool { return len(s) <= maxField && utf8.ValidString(s) }
 
 func checkPage(p *conversation.PageBody) bool {
 	return p == nil || len(p.URL) <= maxField && len(p.Title) <= maxField && utf8.ValidString(p.URL) && utf8.ValidString(p.Title)

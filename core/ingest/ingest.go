@@ -22,6 +22,9 @@ type Conversations interface {
 	// thread, in the order in which Arrive was called. It never blocks on the log; done is called
 	// once.
 	Arrive(acc directory.Account, in plugin.Inbound, done func(plugin.Ack))
+	// Bot carries out what a bot does in a conversation (Inbound.Bot, which has passed the checks). It
+	// never blocks; done is called once.
+	Bot(acc directory.Account, in plugin.Inbound, done func(plugin.Ack))
 	// SetStatus asks a conversation to record the status that a provider reports for a message. It
 	// never blocks.
 	SetStatus(conv conversation.ConversationID, w Word)
@@ -166,6 +169,8 @@ func (g *Ingest) Take(in plugin.Inbound, done func(plugin.Ack)) {
 		g.deferProcess(in, done)
 	case in.Tool != nil:
 		g.convs.Tool(in, done)
+	case in.Bot != nil:
+		g.convs.Bot(acc, in, done)
 	default:
 		g.convs.Arrive(acc, in, done)
 	}

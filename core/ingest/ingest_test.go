@@ -67,6 +67,11 @@ func (h *house) Arrive(_ directory.Account, in plugin.Inbound, done func(plugin.
 	done(plugin.Ack{Status: plugin.Committed})
 }
 
+// Bot implements ingest.Conversations.
+func (h *house) Bot(acc directory.Account, in plugin.Inbound, done func(plugin.Ack)) {
+	h.Arrive(acc, in, done)
+}
+
 // SetStatus implements ingest.Conversations.
 func (h *house) SetStatus(_ conversation.ConversationID, w ingest.Word) {
 	h.words = append(h.words, w)

@@ -84,6 +84,15 @@ func (m *Maker) FromCustomer(w Written) (*conversation.Post, error) {
 // mark-up before it checks the parts, so a message of which nothing is left fails with ErrInvalid.
 // A message that is too long fails with ErrTooLarge.
 func (m *Maker) FromAgent(agent conversation.AgentID, w Written) (*conversation.Post, error) {
+	return m.forCustomer(conversation.Author{Kind: conversation.Agent, Agent: agent}, w)
+}
+
+// FromBot is FromAgent for a bot.
+func (m *Maker) FromBot(bot conversation.AccountID, w Written) (*conversation.Post, error) {
+	return m.forCustomer(conversation.Author{Kind: conversation.Bot, Bot: bot}, w)
+}
+
+func (m *Maker) forCustomer(by conversation.Author, w Written) (*conversation.Post, error) {
 	parts := m.clean(w.Parts)
 	switch code := Check(parts); {
 	case code == tooLarge:
@@ -91,7 +100,7 @@ func (m *Maker) FromAgent(agent conversation.AgentID, w Written) (*conversation.
 	case code != "" || len(parts) == 0:
 		return nil, ErrInvalid
 	}
-	return post(conversation.Author{Kind: conversation.Agent, Agent: agent}, w, parts)
+	return post(by, w, parts)
 }
 
 func post(by conversation.Author, w Written, parts []conversation.Part) (*conversation.Post, error) {

@@ -8,7 +8,7 @@ type BotAction struct {
 	Conversation conversation.ConversationID
 	Post         *BotPost
 	HandOver     *BotHandOver
-	End          bool
+	End          *BotEnd
 	Attributes   map[string]string // adds to what is known of the customer
 }
 
@@ -24,6 +24,9 @@ type BotHandOver struct {
 	Service string // id or name of another service; "" = the conversation's own
 	Reason  string // for agents
 }
+
+// BotEnd: the bot ends the conversation.
+type BotEnd struct{ Reason string } // for agents
 
 // BotNotice tells a bot's plugin that it is to answer a conversation, or no longer. A hint: it may
 // come again.

@@ -26,7 +26,9 @@ type Subscription struct {
 	closed bool
 	failed bool // the sink was told that the subscription has failed
 	seen   []conversation.ConversationID
-	told   bool // the sink was told that it has every event so far
+	told   bool   // the sink was told that it has every event so far
+	upTo   uint64 // with code: the last sequence to deliver
+	code   string // not "": the subscription ends with this code after upTo
 
 	sinkMu sync.Mutex // only one method of the sink runs at a time; Close waits for it
 }
@@ -73,8 +75,19 @@ func (s *Subscription) Attach(t *Tail, after uint64) {
 
 func (s *Subscription) hint(*Tail) { s.schedule() }
 
+// Finish makes the subscription deliver the events up to a sequence, and then end with a code. A
+// subscription that is to finish reads one conversation only.
+func (s *Subscription) Finish(upTo uint64, code string) {
+	s.mu.Lock()
+	if s.code == "" {
+		s.upTo, s.code = upTo, code
+	}
+	s.mu.Unlock()
+	s.schedule()
+}
+
 func (s *Subscription) signal(sig Signal) {
-	if sig.Who.Kind == conversation.Customer {
+	if sig.Who.Kind == conversation.Customer || sig.Who.Kind == conversation.Bot && s.audience == conversation.AudienceBot {
 		return
 	}
 	s.deliver(func() {
@@ -83,6 +96,9 @@ func (s *Subscription) signal(sig Signal) {
 }
 
 func (s *Subscription) place(id conversation.ConversationID, position int, waited time.Duration) {
+	if s.audience != conversation.AudienceCustomer {
+		return
+	}
 	s.deliver(func() {
 		s.sink.Signal(plugin.AgentSignal{Conversation: id, Kind: plugin.SignalQueue, On: position > 0, Position: position, Waited: waited})
 	})
@@ -153,7 +169,7 @@ const most = 64
 func (s *Subscription) step(ctx context.Context) bool {
 	s.mu.Lock()
 	s.again = false
-	if s.closed || s.failed || len(s.queue) > 0 && s.credit <= 0 {
+	if s.closed || s.failed || len(s.queue) > 0 && s.credit <= 0 && !s.finished() {
 		s.busy = false
 		s.mu.Unlock()
 		return false
@@ -163,6 +179,13 @@ func (s *Subscription) step(ctx context.Context) bool {
 	}
 	c, limit, last := s.queue[0], min(s.credit, most), len(s.queue) == 1
 	cursor := c.cursor
+	if s.finished() {
+		code := s.code
+		s.busy, s.failed = false, true
+		s.mu.Unlock()
+		s.deliver(func() { s.sink.End(code) })
+		return false
+	}
 	s.mu.Unlock()
 	recs, reached, err := s.read(ctx, c, limit, last)
 	if err != nil {
@@ -181,6 +204,11 @@ func (s *Subscription) step(ctx context.Context) bool {
 		s.mu.Unlock()
 		return false
 	}
+	if s.code != "" { // Finish may have been called while the records were read
+		for len(recs) > 0 && recs[len(recs)-1].Seq > s.upTo {
+			recs = recs[:len(recs)-1]
+		}
+	}
 	c.cursor = reached
 	s.credit -= len(recs)
 	if reached == cursor {
@@ -197,6 +225,12 @@ func (s *Subscription) step(ctx context.Context) bool {
 		s.deliver(func() { s.sink.Records(recs, false) })
 	}
 	return true
+}
+
+// finished reports whether everything up to where the subscription is to end was delivered. It
+// needs s.mu.
+func (s *Subscription) finished() bool {
+	return s.code != "" && len(s.queue) > 0 && s.queue[0].cursor >= s.upTo
 }
 
 // read reads a conversation. If another one has followed it, it is over, but its end may have been

@@ -70,6 +70,10 @@ func (r *Router) ack(id conversation.ConversationID, o outcome, err error) plugi
 // thread that is not in memory is looked up in the log; while maxLookups threads are being looked
 // up, further signals are dropped.
 func (r *Router) Signal(s plugin.CustomerSignal) {
+	if !s.Bot.IsZero() {
+		r.signalOfBot(s)
+		return
+	}
 	r.threadsMu.RLock()
 	th := r.threads[threadID{s.Account, s.Thread}]
 	var open *live

@@ -45,6 +45,9 @@ func (r *Router) Subscribe(ctx context.Context, spec plugin.SubscriptionSpec, si
 	if !ok || acc.Plugin != spec.Plugin {
 		return nil, refusedSubscription(ErrUnknownAccount)
 	}
+	if !spec.Bot.IsZero() {
+		return r.subscribeBot(ctx, spec, sink)
+	}
 	th := r.hold(spec.Account, spec.Thread)
 	defer th.release()
 	s := r.readers.NewSubscription(th, spec.Audience, spec.Credit, sink)

@@ -442,8 +442,12 @@ func (l *live) load(batch []*task) error {
 				return fmt.Errorf("router: load conversation %s: %w", l.id, newer(err))
 			}
 			tr.Prev = s.LastVisible
+			bot := s.Bot()
 			if err := s.Apply(ev); err != nil {
 				return fmt.Errorf("router: fold conversation %s at seq %d: %w", l.id, rec.Seq, err)
+			}
+			if now := s.Bot(); now != bot { // another node's event
+				l.r.bots.Now(l.id, now, rec.Seq, s.Phase != conversation.PhaseOpen)
 			}
 			fresh = append(fresh, tr)
 		}
@@ -455,6 +459,7 @@ func (l *live) load(batch []*task) error {
 		return fmt.Errorf("router: load conversation %s: %w", l.id, err)
 	}
 	l.state = s
+	l.r.bots.Now(l.id, s.Bot(), s.Seq, s.Phase != conversation.PhaseOpen)
 	l.publish(fresh, s)
 	l.r.bindThreads(l, s)
 	l.r.readers.SyncRecent(s)

@@ -75,7 +75,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 
 func (c collector) parts() []prometheus.Collector {
 	m := c.r.metrics
-	return slices.Concat(c.r.outbox.Collectors(), c.r.agents.Collectors(), c.r.messages.Collectors(), c.r.ingest.Collectors(),
+	return slices.Concat(c.r.bots.Collectors(), c.r.outbox.Collectors(), c.r.agents.Collectors(), c.r.messages.Collectors(), c.r.ingest.Collectors(),
 		[]prometheus.Collector{m.events, c.r.sessions, m.conflicts, m.doubts, m.behind, m.newer, m.rewritten, m.unfinished, m.found, m.append})
 }
 

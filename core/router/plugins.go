@@ -40,13 +40,20 @@ func (r *Router) PluginReady(id, instance string, port plugin.CommandPort) {
 	r.setPluginInfo(id, port.Info())
 	r.sessions.PluginReady(id, instance)
 	r.outbox.PluginReady(id, instance, port)
+	if p := botPort(port); p != nil && port.Info().Bot {
+		r.bots.Ready(id, instance, p)
+	}
 }
 
 // PluginRoom says that a full window of a plugin has room again (plugin.Core).
-func (r *Router) PluginRoom(string, string) { r.outbox.PluginRoom() }
+func (r *Router) PluginRoom(id, instance string) {
+	r.outbox.PluginRoom()
+	r.bots.Room(id, instance)
+}
 
 // PluginGone takes a generation of a plugin out (plugin.Core).
 func (r *Router) PluginGone(id, instance string) {
+	r.bots.Gone(id, instance)
 	r.outbox.PluginGone(id, instance)
 	r.sessions.PluginGone(id, instance)
 }

@@ -49,8 +49,12 @@ func (r *Router) prepareStart(t *task, s *conversation.State) error {
 // named before.
 func (r *Router) attach(t *task, p *conversation.Post, conv conversation.ConversationID) (err error) {
 	by := blob.Sender{Conversation: conv}
-	if p.Author.Kind == conversation.Customer {
+	switch p.Author.Kind {
+	case conversation.Customer:
 		by.Account, by.Thread = t.account, t.cameOn
+	case conversation.Bot:
+		by.Account = p.Author.Bot
+	default:
 	}
 	t.blobs, err = r.messages.Attach(r.ctx, p, by)
 	return err

@@ -39,6 +39,7 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 				r.sessions.Seen(s)
 				r.dispatch.Conversation(s)
 				r.readers.SyncRecent(s)
+				r.bots.Now(s.ID, s.Bot(), s.Seq, s.Phase != conversation.PhaseOpen)
 				if r.owns(s.ID) {
 					r.dropOrphans(s)
 				}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/core/agents"
+	"github.com/parley-gateway/parley/core/bots"
 	"github.com/parley-gateway/parley/core/bus"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
@@ -111,6 +112,7 @@ type Router struct {
 	timers   *timers.Timers[timerID]
 	readers  *readers.Readers
 	outbox   *outbox.Outbox
+	bots     *bots.Keeper
 	order    *order.Keeper
 	messages *messages.Maker
 	ingest   *ingest.Ingest
@@ -147,6 +149,10 @@ func New(o Options) (*Router, error) {
 		Conflicts: r.metrics.conflicts, Newer: r.metrics.newer})
 	r.dispatch = dispatch.New(dispatch.Options{
 		Node: r.node, Log: r.log, Directory: r.dir, Conversations: forDispatch{r}, Runner: runner{r}, Logger: r.logger, Now: r.now})
+	r.bots = bots.New(func(id conversation.AccountID) string {
+		acc, _ := r.dir.Snapshot().Account(id)
+		return acc.Plugin
+	})
 	r.order, r.messages = order.New(), messages.New(r.log, r.blobs, r.logger)
 	r.ingest = ingest.New(ingest.Options{
 		Node: r.node, Log: r.log, Vault: r.vault, Directory: r.dir, Conversations: forIngest{r}, Outbox: r.outbox, Messages: r.messages,

@@ -148,6 +148,12 @@ func (r *Router) startCommand(to target, th *thread, in plugin.Inbound, body con
 		if cmd.AssignedBody, err = json.Marshal(conversation.AssignedBody{Name: svc.name}); err != nil {
 			return cmd, fmt.Errorf("router: encode service: %w", err)
 		}
+		var name string
+		if cmd.Bot, name = r.botOf(to.service); !cmd.Bot.IsZero() {
+			if cmd.BotBody, err = json.Marshal(conversation.NameBody{Name: name}); err != nil {
+				return cmd, fmt.Errorf("router: encode bot: %w", err)
+			}
+		}
 	} else if !to.user.IsZero() {
 		cmd.Owner = to.user
 	} else {

@@ -28,11 +28,18 @@ type tx struct {
 	unread bool              // what waits in somebody's Recent changed, too
 	sends  []*outbox.Command // queued for plugins
 	ended  []*conversation.SessionEnded
+	bots   []botChange
 	// refused means that a rule refused a task, perhaps because this node lacks what another one
 	// wrote.
 	refused bool
 	cached  bool  // the state was in memory: another node may have written since
 	fault   error // the events of a task could not be applied: nothing may be committed
+}
+
+// botChange: since the event seq this bot takes part; zero: none.
+type botChange struct {
+	bot conversation.AccountID
+	seq uint64
 }
 
 // decided is what became of a task.
@@ -129,13 +136,16 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 	s := tx.l.state
 	for i := range events {
 		ev := &events[i]
-		prev, unread := s.LastVisible, s.Unread
+		prev, unread, bot := s.LastVisible, s.Unread, s.Bot()
 		head, err := conversation.Encode(*ev)
 		if err != nil {
 			return fmt.Errorf("router: encode %s: %w", ev.Head.Type(), err)
 		}
 		if err := s.Apply(*ev); err != nil {
 			return fmt.Errorf("router: apply %s: %w", ev.Head.Type(), err)
+		}
+		if now := s.Bot(); now != bot {
+			tx.bots = append(tx.bots, botChange{now, ev.Seq})
 		}
 		if out.first == 0 {
 			out.first = ev.Seq
@@ -258,6 +268,9 @@ func (tx *tx) commit() error {
 				l.bind(d.task.external...)
 			}
 		}
+	}
+	for _, c := range tx.bots { // before the events are shown, so that a bot's reading ends with its part
+		r.bots.Now(l.id, c.bot, c.seq, l.state.Phase != conversation.PhaseOpen)
 	}
 	if len(tx.recs) > 0 {
 		l.publish(tx.recs, l.state)

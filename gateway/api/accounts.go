@@ -18,7 +18,7 @@ type accountInput struct {
 	Secrets  map[string]string      `json:"secrets,omitempty" doc:"By name. Absent: as they are. They are never given out"`
 	Service  conversation.ServiceID `json:"service,omitempty" format:"uuid" doc:"The target: a service or a user"`
 	User     conversation.AgentID   `json:"user,omitempty" format:"uuid"`
-	Inbound  directory.InboundMode  `json:"inbound,omitempty" enum:"new,ignore" doc:"A message without an open exchange: begins one, or is only logged"`
+	Inbound  directory.InboundMode  `json:"inbound,omitempty" enum:"new,ignore,none" doc:"A message without an open exchange: begins one, or is only logged. none: a bot or a tool, which has no target"`
 	Files    directory.FileLimits   `json:"files,omitempty"`
 	Enabled  bool                   `json:"enabled"`
 }

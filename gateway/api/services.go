@@ -21,6 +21,7 @@ type serviceInput struct {
 	Users        []conversation.AgentID               `json:"users,omitempty" maxItems:"10000"`
 
 	Tools []directory.ServiceTool `json:"tools,omitempty" maxItems:"50" doc:"Accounts of plugins that are tools, with settings for this service over the account's"`
+	Bot   conversation.AccountID  `json:"bot,omitempty" format:"uuid" doc:"Account of a bot that answers new conversations first; absent: none"`
 }
 
 // serviceRules are a service's rules as the API reads and returns them: writing back what was read
@@ -104,12 +105,13 @@ type serviceRecord struct {
 	Users        []conversation.AgentID               `json:"users,omitempty"`
 
 	Tools []directory.ServiceTool `json:"tools,omitempty"`
+	Bot   conversation.AccountID  `json:"bot,omitzero"`
 }
 
 func newServiceRecord(s directory.Service) serviceRecord {
 	return serviceRecord{
 		ID: s.ID, Name: s.Name, Skills: s.Skills, Rules: newServiceRules(s.Rules), Media: mediaOf(&s), Dispositions: s.Dispositions,
-		Features: s.Features, Texts: s.Texts, Teams: s.Teams, Users: s.Users, Tools: s.Tools,
+		Features: s.Features, Texts: s.Texts, Teams: s.Teams, Users: s.Users, Tools: s.Tools, Bot: s.Bot,
 	}
 }
 
@@ -138,7 +140,7 @@ func (a *API) serviceRoutes() {
 			rules, byMedium := directory.MakeRules(common, media)
 			svc, err := a.opts.Directory.PutService(ctx, directory.Service{
 				ID: conversation.ServiceID(stream(id)), Name: b.Name, Skills: b.Skills, Rules: rules, Media: byMedium, Dispositions: b.Dispositions,
-				Features: b.Features, Texts: b.Texts, Teams: b.Teams, Users: b.Users, Tools: b.Tools,
+				Features: b.Features, Texts: b.Texts, Teams: b.Teams, Users: b.Users, Tools: b.Tools, Bot: b.Bot,
 			})
 			return newServiceRecord(svc), err
 		},

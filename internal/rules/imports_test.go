@@ -37,6 +37,7 @@ var house = []rule{
 	{"core/plugin", []string{"core/conversation"}, "what core and plugin host say to each other; does nothing"},
 	{"core/pluginhost", []string{".", "core/conversation", "core/plugin", "plugins/contract", "internal/freeport"}, "speaks the contract; knows the core by the nouns in plugin; its tests come back to ports"},
 	{"core/outbox", []string{"core/conversation", "core/eventlog", "core/plugin"}, "pending commands; asks the router by interfaces of its own"},
+	{"core/bots", []string{"core/conversation", "core/plugin"}, "which conversations bots answer; is told of changes, and tells plugins"},
 	{"core/readers", []string{".", "core/conversation", "core/eventlog", "core/plugin", "core/vault"}, "who reads; asks the router by an interface of its own"},
 	{"core/messages", []string{"core/blob", "core/conversation", "core/eventlog"}, "makes commands of what people write; asks the log and the attachments, and nobody else"},
 	{"core/ingest", []string{"core/conversation", "core/directory", "core/eventlog", "core/messages", "core/outbox", "core/plugin", "core/vault"}, "takes in what plugins say; asks the router by an interface of its own"},
@@ -44,7 +45,7 @@ var house = []rule{
 	{"core/dispatch", []string{"core/acd", "core/conversation", "core/directory", "core/eventlog"}, "asks acd and tells who keeps conversations, whom it does not know"},
 	{"core/project", []string{".", "core/conversation", "core/database", "core/eventlog"}, "follows the log into tables; who reads them it does not know"},
 	{"core/sessionwork", []string{"core/conversation", "core/directory", "core/eventlog", "core/plugin"}, "calls and tools; asks the router by an interface of its own"},
-	{"core/router", []string{".", "core/acd", "core/agents", "core/blob", "core/bus", "core/conversation", "core/directory", "core/dispatch", "core/eventlog", "core/ingest", "core/messages", "core/order", "core/outbox", "core/plugin", "core/readers", "core/sessionwork", "core/timers", "core/vault"}, "carries out what conversation and acd decide; who runs plugins it does not know"},
+	{"core/router", []string{".", "core/acd", "core/agents", "core/blob", "core/bots", "core/bus", "core/conversation", "core/directory", "core/dispatch", "core/eventlog", "core/ingest", "core/messages", "core/order", "core/outbox", "core/plugin", "core/readers", "core/sessionwork", "core/timers", "core/vault"}, "carries out what conversation and acd decide; who runs plugins it does not know"},
 
 	{"gateway", []string{"config", "core", "gateway", "plugins/contract/identity", "internal/wsframe"}, "identity is the header that plugins behind the proxy check; wsframe checks and writes its sockets' frames"},
 	{"gateway/api", []string{"core", "gateway/auth", "gateway/limit"}, "answers requests; the stream beside it is handed in"},

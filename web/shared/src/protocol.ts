@@ -989,6 +989,7 @@ export interface ServiceRecord {
   teams?: string[];
   users?: string[];
   tools?: ServiceTool[];
+  bot?: string;
 }
 
 export interface ServiceRef {
