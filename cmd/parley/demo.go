@@ -125,7 +125,8 @@ func demoEnv(data string, public, opsAddr netip.AddrPort) []string {
 	for k, v := range vars {
 		env = append(env, config.EnvName(k)+"="+v)
 	}
-	for _, name := range []string{config.EnvName("log.level"), config.EnvName("store")} {
+	for _, key := range []string{"log.level", "store", "vault.store", "vault.master_key"} {
+		name := config.EnvName(key)
 		if v, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+v)
 		}

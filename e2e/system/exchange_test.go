@@ -20,10 +20,15 @@ type exchange struct {
 	replies map[string]bool // outbound, acknowledged to the agent
 }
 
+// texter delivers a text as a carrier does, and returns the answer's status.
+type texter interface {
+	Text(ctx context.Context, sid, from, body string) (status int, err error)
+}
+
 // phone delivers texts one after the other, each until its webhook was
 // answered with a 2xx, always under the same sid: a carrier that repeats. most
 // bounds how many they are.
-func (x *exchange) phone(ctx context.Context, c *drive.Carrier, n, most int) error {
+func (x *exchange) phone(ctx context.Context, c texter, n, most int) error {
 	for k := 0; k < most && ctx.Err() == nil; {
 		text := fmt.Sprintf("text %d-%d", n, k)
 		status, err := c.Text(ctx, sid(n<<20+k), fmt.Sprintf("+1212555%04d", n), text)
@@ -70,11 +75,16 @@ func (x *exchange) answered(ctx context.Context, reply string) bool {
 // agent accepts what it is offered and replies to each text once, through
 // kills and reconnects: a reply goes again under its client id until it is acknowledged.
 func (x *exchange) agent(ctx context.Context, d *demo, token string) {
+	x.agentOf(ctx, d.info.PublicURL, token)
+}
+
+// agentOf is agent at the gateway with a public URL.
+func (x *exchange) agentOf(ctx context.Context, url, token string) {
 	for ctx.Err() == nil {
 		todo := make(chan func(*drive.Agent) error, 4096)
 		dial, cancel := context.WithTimeout(ctx, 5*time.Second)
 		a, err := drive.DialAgent(dial, drive.AgentOptions{
-			URL: "ws" + strings.TrimPrefix(d.info.PublicURL, "http") + "/api/v1/stream", Token: token,
+			URL: "ws" + strings.TrimPrefix(url, "http") + "/api/v1/stream", Token: token,
 			OnOffer: func(o drive.Offer) {
 				todo <- func(a *drive.Agent) error {
 					return ignoreRefusal(a.Do(ctx, "accept", map[string]any{"offer": o.Offer}, nil))

@@ -182,15 +182,7 @@ func (d *demo) endures(plan []strike, strangers bool) {
 	}
 	token := d.token("ana")
 	agents.Go(func() { x.agent(ctx, d, token) })
-	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))
-	var slowest time.Duration
-	for _, s := range plan {
-		<-time.After(time.Duration(300+rng.IntN(900)) * time.Millisecond) // the moment is random on purpose
-		s.do()
-		began, before := time.Now(), x.count()
-		eventually(t, "text taken after "+s.what, 30*time.Second, func() bool { return x.count() > before })
-		slowest = max(slowest, time.Since(began))
-	}
+	slowest := x.strike(t, plan)
 	hangUp()
 	phones.Wait()
 	close(faults)
@@ -201,6 +193,13 @@ func (d *demo) endures(plan []strike, strangers bool) {
 	stop()
 	agents.Wait()
 	t.Logf("%d strikes, slowest resumption %v", len(plan), slowest)
+	x.compare(d)
+}
+
+// compare compares the three ledgers, and the order of texts and replies.
+func (x *exchange) compare(d *demo) {
+	t := d.t
+	t.Helper()
 	taken := d.carried() // first: what was told by then must be in the log afterwards
 	status, count, texts := d.messages()
 	x.settle(t, taken, status, count)
