@@ -9,6 +9,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/ingest"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/sessionwork"
 )
 
 // begin handles an arrival on a thread without an open conversation: it starts one when channel and
@@ -27,7 +28,19 @@ func (th *thread) begin(a arrival) {
 	if th.repeated(a) {
 		return
 	}
+	var then []conversation.Command
 	switch {
+	case in.Call != nil && in.Call.Incoming != nil:
+		var err error
+		if then, err = r.sessions.Incoming(&in); err != nil {
+			th.refuse(a, "invalid")
+			return
+		}
+		body = *sessionwork.Begins(&in)
+	case in.Call != nil:
+		st, _, _ := r.sessions.Arrival(&in)
+		r.sessions.BySession(in, in.Call.Session, st, func(ack plugin.Ack) { th.ackLogged(a, ack) })
+		return
 	case in.Action != nil && in.Action.Start != nil:
 		body = in.Action.Start.Body
 	case in.Action != nil && in.Action.OptOut != nil:
@@ -66,6 +79,9 @@ func (th *thread) begin(a arrival) {
 	}
 	l := r.live(cmd.ID)
 	t := &task{from: a.from, cmd: cmd, prepare: r.prepareStart, key: key, account: in.Account, cameOn: th.key, external: r.ingest.Keys(in), thread: th}
+	if len(then) > 0 {
+		t.cmd, t.prepare, t.reported = append(conversation.Several{cmd}, then...), nil, true
+	}
 	t.done = func(o outcome, err error) {
 		if err != nil || o.duplicate {
 			if !eventlog.InDoubt(err) { // an append in doubt may yet be written, and the conversation then uses this mailbox

@@ -175,6 +175,10 @@ func (th *thread) passSession(l *live, t *task, a arrival, st sessionwork.Step, 
 	t.prepare = planFrom(st.Decide)
 	t.done = func(o outcome, err error) {
 		a.from = t.from
+		if a.in.Call != nil && errors.Is(err, conversation.ErrNoSuchSession) {
+			th.notHere(l, a, o, st)
+			return
+		}
 		if refusalCode(err) != "" && len(t.external) > 0 && !elsewhere(err) {
 			// The rules may refuse a repeat, since what it asked for is there. The conversation's worker does not
 			// wait for the log, which knows.
@@ -195,6 +199,18 @@ func (th *thread) passSession(l *live, t *task, a arrival, st sessionwork.Step, 
 	}
 	th.out++
 	l.submit(t)
+}
+
+// notHere answers what a plugin says of a call that the thread's open conversation does not have: it has ended, or
+// it was an earlier conversation's.
+func (th *thread) notHere(l *live, a arrival, o outcome, st sessionwork.Step) {
+	done := a.done
+	a.done = func(plugin.Ack) {
+		if !th.r.spawn(func() { th.r.sessions.BySession(a.in, a.in.Call.Session, st, done) }) {
+			done(plugin.Ack{Status: plugin.Retry, Code: "stopping"})
+		}
+	}
+	th.answered(l, a, o, nil)
 }
 
 // passSecondStart answers a start without a message on a thread whose conversation l is open. The

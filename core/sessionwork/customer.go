@@ -23,6 +23,9 @@ type After func(conv conversation.ConversationID, ack plugin.Ack, done func(plug
 // Arrival turns a customer's event that concerns a session, or what a plugin reports of a call, into a step
 // for the conversation of its thread. ok is false for other events. after may be nil.
 func (w *Work) Arrival(in *plugin.Inbound) (st Step, after After, ok bool) {
+	if in.Call != nil {
+		return w.callStep(in), nil, true
+	}
 	switch a := in.Action; {
 	case a == nil:
 		return Step{}, nil, false

@@ -1,0 +1,142 @@
+package router_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
+	"github.com/parley-gateway/parley/core/plugin"
+)
+
+var theCall = conversation.SessionID{0x55, 15: 9}
+
+// callBubble is a bubble with a plugin that has calls.
+type callBubble struct {
+	*bubble
+	phone conversation.AccountID
+}
+
+func withPhone(t *testing.T, test func(t *testing.T, b *callBubble)) {
+	t.Helper()
+	w := newWorld(t, nil)
+	acc, err := w.dir.PutAccount(t.Context(), directory.Account{Plugin: "phone", Name: "phone", Service: w.service.ID, Enabled: true}, nil)
+	must(t, err)
+	w.inBubble(t, func(t *testing.T, in *bubble) {
+		b := &callBubble{in, acc.ID}
+		b.r.PluginReady("phone", "phone-1", &port{info: plugin.Info{ID: "phone", Channel: true, Capabilities: conversation.Capabilities{Calls: true}, Calls: []string{"hang_up"}}})
+		test(t, b)
+	})
+}
+
+func (b *callBubble) says(key string, e plugin.CallEvent) plugin.Ack {
+	if e.Session.IsZero() {
+		e.Session = theCall
+	}
+	ack := ingest(b.r, plugin.Inbound{Plugin: "phone", Instance: "phone-1", Account: b.phone, Thread: "call-1", DedupeKey: key, Call: &e})
+	synctest.Wait()
+	return ack
+}
+
+func (b *callBubble) rings() conversation.ConversationID {
+	b.t.Helper()
+	ack := b.says("in", plugin.CallEvent{Incoming: &plugin.CallIncoming{
+		Address: "+15550001111", Name: "Cora", Called: "+15559990000", Leg: conversation.Leg{ID: conversation.LegID{1}, Kind: conversation.LegSIP, State: conversation.LegRinging}}})
+	if ack.Status != plugin.Committed || ack.Conversation.IsZero() {
+		b.t.Fatalf("the call that came in: %+v", ack)
+	}
+	return ack.Conversation
+}
+
+func (b *callBubble) state(conv conversation.ConversationID) conversation.State {
+	b.t.Helper()
+	info, err := b.r.Info(b.t.Context(), conv)
+	must(b.t, err)
+	return info.State
+}
+
+func TestCallFromStartToEnd(t *testing.T) {
+	withPhone(t, func(t *testing.T, b *callBubble) {
+		ana := b.ready("ana")
+		conv := b.rings()
+		if b.rings() != conv {
+			t.Error("the repeat of a call that came in is another conversation")
+		}
+		info, err := b.r.Info(t.Context(), conv)
+		must(t, err)
+		if x := info.State.Session(theCall); x == nil || x.State != conversation.SessionStateWaiting || x.Pin != (conversation.Pin{Node: "n1", Instance: "phone-1"}) || len(x.Legs) != 1 {
+			t.Fatalf("call %+v", x)
+		}
+		if info.Started.Address != "+15550001111" || info.Started.Attributes["called"] != "+15559990000" {
+			t.Errorf("started %+v", info.Started)
+		}
+		_, _, err = b.r.Accept(t.Context(), ana, agentOf(t, b.r, ana).Offer.Offer)
+		must(t, err)
+		leg := conversation.Leg{ID: conversation.LegID{1}, Party: conversation.Author{Kind: conversation.Customer}, Kind: conversation.LegSIP, State: conversation.LegUp}
+		for key, e := range map[string]plugin.CallEvent{"leg": {Leg: &leg, LegName: "Cora"}, "active": {State: conversation.SessionStateActive}, "digits": {Digits: &plugin.CallDigits{Leg: leg.ID, Digits: "12#"}}} {
+			if ack := b.says(key, e); ack.Status != plugin.Committed || ack.Conversation != conv || ack.Seq == 0 {
+				t.Errorf("%s: %+v", key, ack)
+			}
+			if ack := b.says(key, e); ack.Seq != 0 && ack.Status != plugin.Duplicate { // what changes nothing has no event
+				t.Errorf("%s again: %+v", key, ack)
+			}
+		}
+		n := 0
+		for _, typ := range types(t, b.r, conv) {
+			if typ == string(conversation.TypeSessionDigits) {
+				n++
+			}
+		}
+		if n != 1 {
+			t.Errorf("%d events of digits, want one", n)
+		}
+		b.after(3 * time.Hour)
+		if s := b.state(conv); !s.CallActive() || s.Display() != conversation.DisplayActive || s.Session(theCall).Legs[0].State != conversation.LegUp {
+			t.Errorf("in the call: %+v", s.Sessions)
+		}
+		for want, e := range map[string]plugin.CallEvent{
+			"unknown_session": {Session: conversation.SessionID{7}, State: conversation.SessionStateActive},
+			"invalid":         {Digits: &plugin.CallDigits{Digits: "12x"}},
+		} {
+			if ack := b.says("", e); ack.Status != plugin.Refused || ack.Code != want {
+				t.Errorf("got %+v, want refused %s", ack, want)
+			}
+		}
+		if ack := b.says("end", plugin.CallEvent{Ended: &plugin.CallEnded{Cause: conversation.CauseHangup, Code: "16"}}); ack.Status != plugin.Committed || ack.Seq == 0 {
+			t.Errorf("end: %+v", ack)
+		}
+		if ack := b.says("late", plugin.CallEvent{State: conversation.SessionStateActive}); ack.Status != plugin.Committed || ack.Seq != 0 || ack.Conversation != conv {
+			t.Errorf("after the end: %+v", ack)
+		}
+		_, err = b.r.Leave(t.Context(), ana, conv, false)
+		must(t, err)
+		if ack := b.says("later", plugin.CallEvent{State: conversation.SessionStateActive}); ack.Status != plugin.Committed || ack.Conversation != conv {
+			t.Errorf("after the conversation: %+v", ack)
+		}
+		if ack := b.says("other", plugin.CallEvent{Session: conversation.SessionID{7}, State: conversation.SessionStateActive}); ack.Status != plugin.Refused || ack.Code != "unknown_session" {
+			t.Errorf("a call that never was: %+v", ack)
+		}
+	})
+}
+
+// A plugin that dies loses its calls, and the conversation goes on.
+func TestCallPluginDies(t *testing.T) {
+	withPhone(t, func(t *testing.T, b *callBubble) {
+		ana := b.ready("ana")
+		conv := b.rings()
+		_, _, err := b.r.Accept(t.Context(), ana, agentOf(t, b.r, ana).Offer.Offer)
+		must(t, err)
+		b.says("active", plugin.CallEvent{State: conversation.SessionStateActive})
+		b.r.PluginGone("phone", "phone-1")
+		b.after(time.Second)
+		s := b.state(conv)
+		if len(s.Sessions) != 0 || s.Display() != conversation.DisplayActive {
+			t.Errorf("live %+v, conversation %s", s.Sessions, s.Display())
+		}
+		all := types(t, b.r, conv)
+		if all[len(all)-1] != string(conversation.TypeSessionEnded) {
+			t.Errorf("events %q", all)
+		}
+	})
+}

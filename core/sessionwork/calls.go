@@ -1,0 +1,167 @@
+package sessionwork
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
+)
+
+// Limits of what plugins say of calls.
+const (
+	maxName       = 4 << 10 // bytes of a name, address or attribute
+	maxDigits     = 64
+	maxAttributes = 64
+)
+
+// CalledAttribute is the attribute of a conversation, begun by a call, that names what was called (DID).
+const CalledAttribute = "called"
+
+// Begins returns what is known of a caller, if the event is a call that has come in; nil: it is not.
+func Begins(in *plugin.Inbound) *conversation.StartedBody {
+	if in.Call == nil || in.Call.Incoming == nil {
+		return nil
+	}
+	c := in.Call.Incoming
+	body := &conversation.StartedBody{Address: c.Address, Name: c.Name, Locale: c.Locale, Attributes: maps.Clone(c.Attributes)}
+	if c.Called != "" {
+		if body.Attributes == nil {
+			body.Attributes = map[string]string{}
+		}
+		body.Attributes[CalledAttribute] = c.Called
+	}
+	return body
+}
+
+// callStep turns what a plugin says of a call into a step for the call's conversation.
+func (w *Work) callStep(in *plugin.Inbound) Step {
+	if !validCall(in.Call) {
+		return refused(ErrInvalid)
+	}
+	call := *in.Call
+	pin := conversation.Pin{Node: w.node, Instance: in.Instance}
+	id, account := in.Plugin, in.Account
+	return Step{Decide: func(s *conversation.State) (Plan, error) {
+		if call.Incoming != nil {
+			return Plan{Reported: true, Commands: incoming(s, &call, id, account, pin)}, nil
+		}
+		x := s.Session(call.Session)
+		switch {
+		case call.Recording != nil:
+			return Plan{}, fmt.Errorf("recording: %w", conversation.ErrUnsupported)
+		case x == nil && s.Phase != conversation.PhaseOpen:
+			return Plan{}, conversation.ErrEnded
+		case x == nil:
+			return Plan{}, conversation.ErrNoSuchSession
+		case x.Account != account || x.Kind != conversation.SessionCall:
+			return Plan{}, errUnknownSession
+		}
+		return Plan{Reported: true, Commands: callNews(x, &call, pin)}, nil
+	}}
+}
+
+// Incoming returns the commands for a call that begins a conversation, to follow its Start.
+func (w *Work) Incoming(in *plugin.Inbound) ([]conversation.Command, error) {
+	if !validCall(in.Call) {
+		return nil, fmt.Errorf("call: %w", ErrInvalid)
+	}
+	return incoming(&conversation.State{}, in.Call, in.Plugin, in.Account, conversation.Pin{Node: w.node, Instance: in.Instance}), nil
+}
+
+func incoming(s *conversation.State, call *plugin.CallEvent, id string, account conversation.AccountID, pin conversation.Pin) []conversation.Command {
+	if s.Session(call.Session) != nil {
+		return nil
+	}
+	leg := call.Incoming.Leg
+	if leg.Party.Kind == "" {
+		leg.Party = customer
+	}
+	return []conversation.Command{
+		conversation.RequestSession{Session: call.Session, Kind: conversation.SessionCall, Plugin: id, Account: account, Pin: pin, By: customer, Audience: conversation.AudienceCustomer},
+		conversation.ChangeSession{Session: call.Session, State: conversation.SessionStateWaiting, Pin: pin},
+		conversation.SetLeg{Session: call.Session, Leg: leg, Body: nameBody(call.Incoming.Name)},
+	}
+}
+
+// callNews are the commands for what is said of a live call. A call that no process had is the reporting
+// one's from then on.
+func callNews(x *conversation.Session, call *plugin.CallEvent, pin conversation.Pin) (cmds []conversation.Command) {
+	change := conversation.ChangeSession{Session: x.ID, State: call.State}
+	if x.Pin == (conversation.Pin{}) {
+		change.Pin = pin
+	}
+	if x.State == conversation.SessionStateRequested && change.State == "" {
+		change.State = conversation.SessionStateWaiting
+	}
+	if call.Ended == nil && change != (conversation.ChangeSession{Session: x.ID}) {
+		cmds = append(cmds, change)
+	}
+	switch {
+	case call.Leg != nil:
+		cmds = append(cmds, conversation.SetLeg{Session: x.ID, Leg: *call.Leg, Body: nameBody(call.LegName)})
+	case call.Digits != nil:
+		cmds = append(cmds, conversation.HearDigits{Session: x.ID, Leg: call.Digits.Leg, Body: digitsBody(call.Digits.Digits)})
+	case call.Played != nil:
+		p := call.Played
+		cmds = append(cmds, conversation.HearDigits{Session: x.ID, Leg: p.Leg, Play: conversation.MessageID(p.Command), Cancelled: p.Cancelled, Body: digitsBody(p.Digits)})
+	case call.Ended != nil:
+		cause := call.Ended.Cause
+		if cause == "" {
+			cause = conversation.CauseHangup
+		}
+		cmds = append(cmds, conversation.EndSession{Session: x.ID, By: system, Cause: cause, Code: cut(call.Ended.Code, maxCode)})
+	}
+	return cmds
+}
+
+func nameBody(name string) []byte {
+	if name == "" {
+		return nil
+	}
+	return encode(conversation.NameBody{Name: name})
+}
+
+func digitsBody(digits string) []byte {
+	if digits == "" {
+		return nil
+	}
+	return encode(conversation.DigitsBody{Digits: digits})
+}
+
+// validCall reports whether an event of a call is within its limits.
+func validCall(c *plugin.CallEvent) bool {
+	texts := []string{}
+	var digits string
+	switch {
+	case c.Incoming != nil:
+		texts = append(texts, c.Incoming.Address, c.Incoming.Name, c.Incoming.Called, c.Incoming.Locale)
+		for k, v := range c.Incoming.Attributes {
+			texts = append(texts, k, v)
+		}
+		if len(c.Incoming.Attributes) > maxAttributes || c.Incoming.Leg.ID.IsZero() {
+			return false
+		}
+	case c.Leg != nil:
+		texts = append(texts, c.LegName)
+		if len(c.Leg.Code) > maxCode || len(c.Leg.Cause) > 64 {
+			return false
+		}
+	case c.Digits != nil:
+		digits = c.Digits.Digits
+	case c.Played != nil:
+		digits = c.Played.Digits
+	case c.Ended != nil:
+		if len(c.Ended.Cause) > 64 {
+			return false
+		}
+	}
+	for _, t := range texts {
+		if len(t) > maxName || !utf8.ValidString(t) {
+			return false
+		}
+	}
+	return !c.Session.IsZero() && len(digits) <= maxDigits && strings.Trim(digits, "0123456789*#ABCD") == ""
+}
