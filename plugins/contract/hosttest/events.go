@@ -223,6 +223,9 @@ func eventCases(h *Host) []eventCase {
 	cases := append(strangers(h), malformed()...)
 	cases = append(cases, repeats(h)...)
 	cases = append(cases, lives()...)
+	if h.MinorOne {
+		cases = append(cases, minorOne()...)
+	}
 	return append(cases, words(h)...)
 }
 

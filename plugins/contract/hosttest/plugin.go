@@ -71,6 +71,7 @@ func (p *Plugin) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv1
 		Id: PluginID, Name: "Suite", Version: "1", Minor: contract.Minor, Delivery: p.Delivery,
 		Capabilities: &pluginv1.Capabilities{Text: true, Files: true, Read: true, Receipts: true},
 		Abilities:    []string{contract.AbilityProcess},
+		Tool:         &pluginv1.ToolInfo{Title: "Suite"}, Bot: &pluginv1.BotInfo{}, Calls: &pluginv1.CallInfo{},
 	}, nil
 }
 

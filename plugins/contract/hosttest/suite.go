@@ -31,6 +31,8 @@ type Host struct {
 	// store-and-forward channel the plugin then gets a send command. nil: the host sends no
 	// commands.
 	Reply func(tb testing.TB, thread, text string)
+	// MinorOne says that the host speaks minor 1 of the contract.
+	MinorOne bool
 	// Wire is the plugin with which the host has a session. nil: the suite reaches the host through
 	// the SDK, and leaves out the cases that need the wire protocol.
 	Wire *Plugin

@@ -58,7 +58,8 @@ func startSuite(t *testing.T, p *hosttest.Plugin) *hosttest.Host {
 	ledger.Configure(req.GetAccounts())
 	var ses *wirehost.Session
 	h := &hosttest.Host{
-		Account: account, Staffed: staffed, Disabled: disabled, Emit: p.Emit, Wire: p,
+		MinorOne: true,
+		Account:  account, Staffed: staffed, Disabled: disabled, Emit: p.Emit, Wire: p,
 		Redeem: func(grant string) bool { _, ok := service.Redeem(grant); return ok },
 		End: func(tb testing.TB, thread string) {
 			tb.Helper()
