@@ -5,7 +5,11 @@ import "time"
 func (s *State) applyPeople(head Head, at time.Time) bool {
 	switch h := head.(type) {
 	case *ParticipantJoined:
-		s.setParticipant(Participant{Who: h.Who, State: Joined, JoinedAt: at})
+		p := Participant{Who: h.Who, State: Joined, JoinedAt: at}
+		if h.Who.Kind == Bot {
+			p.JoinedSeq = s.Seq + 1
+		}
+		s.setParticipant(p)
 		if h.Who.Kind == Agent {
 			s.Unread = nil
 			if s.AttendedAt.IsZero() {

@@ -148,6 +148,14 @@ func (s *State) Bot() AccountID {
 	return AccountID{}
 }
 
+// BotSince is the sequence of the event by which the bot joined that takes part; 0: none does.
+func (s *State) BotSince() uint64 {
+	if b := s.bot(); b != nil {
+		return b.JoinedSeq
+	}
+	return 0
+}
+
 func (s *State) inWrapup() bool {
 	for i := range s.Participants {
 		if s.Participants[i].State == Wrapup {

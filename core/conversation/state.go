@@ -29,6 +29,7 @@ type Participant struct {
 	Who         Author           `json:"who"`
 	State       ParticipantState `json:"state"`
 	JoinedAt    time.Time        `json:"joined_at,omitzero"`
+	JoinedSeq   uint64           `json:"joined_seq,omitempty"`  // sequence of the event by which a bot joined; 0 for others
 	WrapupUntil time.Time        `json:"wrapup_until,omitzero"` // zero: the after-call work has no limit
 	Mode        Mode             `json:"mode,omitempty"`        // mode of a supervisor, while State is Joined
 }

@@ -166,6 +166,15 @@ func notFoundSubscription(err error) error {
 	return err
 }
 
+// botNow tells bots who takes part in a conversation, as its state in the log says.
+func (r *Router) botNow(s *conversation.State) {
+	bot, seq := s.Bot(), s.Seq
+	if !bot.IsZero() {
+		seq = s.BotSince()
+	}
+	r.bots.Now(s.ID, bot, seq, s.Phase != conversation.PhaseOpen)
+}
+
 // botThread is what a bot's subscription reads: readers.Thread.
 type botThread struct {
 	bots *bots.Keeper

@@ -253,8 +253,10 @@ func TestBotAway(t *testing.T) {
 	if info := w.info(r, alone); !info.Bot().IsZero() || len(info.Requests) != 1 {
 		t.Errorf("without the plugin: bot %v, requests %v", info.Bot(), info.Requests)
 	}
-	botReady(r, "parrot-1")
+	first := botReady(r, "parrot-1")
 	conv := w.startChat(r, "b", "Carl", "hello").Conversation
+	joined := first.notices[0].Seq
+	w.message(r, "b", "m", "anybody there?") // the conversation goes on after the bot has joined
 	r.PluginGone("parrot", "parrot-1")
 	if p := botReady(r, "parrot-2"); p.noticed(conv, false) != 1 || p.noticed(alone, false) != 0 {
 		t.Errorf("the next generation was told %v", p.notices)
@@ -262,11 +264,11 @@ func TestBotAway(t *testing.T) {
 	w.stop(r)
 	r = w.start("n1")
 	p := botReady(r, "parrot-3")
-	if p.noticed(conv, false) != 1 || len(p.notices) != 1 {
-		t.Errorf("after a restart the plugin was told %v", p.notices)
+	if p.noticed(conv, false) != 1 || len(p.notices) != 1 || p.notices[0].Seq != joined {
+		t.Errorf("after a restart the plugin was told %v; the bot joined by event %d", p.notices, joined)
 	}
 	s, _ := w.readAsBot(r, acc, conv)
-	eventually(t, "the customer's text at the bot", func() bool { return s.messages() == 1 })
+	eventually(t, "the customer's texts at the bot", func() bool { return s.messages() == 2 })
 	if ack := w.botDoes(r, acc, "x", botText(conv, "x", "here again")); ack.Status != plugin.Committed {
 		t.Errorf("answer after a restart: %+v", ack)
 	}

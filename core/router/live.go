@@ -459,7 +459,7 @@ func (l *live) load(batch []*task) error {
 		return fmt.Errorf("router: load conversation %s: %w", l.id, err)
 	}
 	l.state = s
-	l.r.bots.Now(l.id, s.Bot(), s.Seq, s.Phase != conversation.PhaseOpen)
+	l.r.botNow(s)
 	l.publish(fresh, s)
 	l.r.bindThreads(l, s)
 	l.r.readers.SyncRecent(s)

@@ -39,7 +39,7 @@ func (r *Router) recover(ctx context.Context) (open int, err error) {
 				r.sessions.Seen(s)
 				r.dispatch.Conversation(s)
 				r.readers.SyncRecent(s)
-				r.bots.Now(s.ID, s.Bot(), s.Seq, s.Phase != conversation.PhaseOpen)
+				r.botNow(s)
 				if r.owns(s.ID) {
 					r.dropOrphans(s)
 				}
