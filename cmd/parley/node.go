@@ -211,6 +211,7 @@ func (n *node) startPlugins(ctx context.Context, origins gateway.Origins) error 
 	if err != nil {
 		return err
 	}
+	n.router.UseTools(n.host)
 	specs, err := pluginSpecs(n.cfg)
 	if err != nil {
 		return err

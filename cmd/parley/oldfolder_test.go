@@ -147,6 +147,8 @@ func (p *takingPort) Offer(o plugin.Outbound) bool {
 
 func (p *takingPort) Info() plugin.Info { return p.info }
 
+func (*takingPort) NoticeBot(plugin.BotNotice) bool { return false }
+
 func unpack(archive, dir string) (err error) {
 	f, err := os.Open(archive)
 	if err != nil {

@@ -62,6 +62,13 @@ func Blobs(parts []Part) []BlobID {
 		if f := parts[i].File; f != nil && !f.Blob.IsZero() {
 			blobs = append(blobs, f.Blob)
 		}
+		if t := parts[i].Template; t != nil {
+			for _, v := range t.Placed {
+				if v.File != nil && !v.File.Blob.IsZero() {
+					blobs = append(blobs, v.File.Blob)
+				}
+			}
+		}
 	}
 	return blobs
 }
@@ -69,12 +76,13 @@ func Blobs(parts []Part) []BlobID {
 // File refers to an attachment. Size is in bytes; Width and Height in pixels,
 // 0 when it is not a picture.
 type File struct {
-	Blob   BlobID `json:"blob"`
-	Name   string `json:"name"`
-	MIME   string `json:"mime"`
-	Size   int64  `json:"size"`
-	Width  int    `json:"width,omitempty"`
-	Height int    `json:"height,omitempty"`
+	Blob    BlobID `json:"blob"`
+	Name    string `json:"name"`
+	MIME    string `json:"mime"`
+	Size    int64  `json:"size"`
+	Width   int    `json:"width,omitempty"`
+	Height  int    `json:"height,omitempty"`
+	Caption string `json:"caption,omitempty"` // text that belongs to the file
 }
 
 // Location is a place in WGS 84 degrees.
@@ -113,27 +121,46 @@ type Answer struct {
 
 // Template is a message form registered with the provider.
 type Template struct {
-	Name     string   `json:"name"`
-	Language string   `json:"language"` // BCP 47
-	Values   []string `json:"values,omitempty"`
+	Name     string          `json:"name"`
+	Language string          `json:"language"`           // BCP 47
+	Values   []string        `json:"values,omitempty"`   // of a template whose values have no places
+	Placed   []TemplateValue `json:"placed,omitempty"`   // values by place
+	Rendered string          `json:"rendered,omitempty"` // the message as the customer will see it; "" = not known
+}
+
+// TemplateValue stands for one placeholder of a template. One of Text, File and Location is set;
+// with none of them it is an empty text.
+type TemplateValue struct {
+	Place    string    `json:"place"`           // "header", "body" or "button"
+	Index    int       `json:"index,omitempty"` // of the button, from 0
+	Name     string    `json:"name,omitempty"`  // of the placeholder; "" = they are counted, in the order of the list
+	Text     string    `json:"text,omitempty"`
+	File     *File     `json:"file,omitempty"`     // header only
+	Location *Location `json:"location,omitempty"` // header only
 }
 
 // Reaction sets the author's reaction to a message. Each author has at most one reaction to a
 // message; an empty Emoji removes it.
 type Reaction struct {
-	Message MessageID `json:"message"`
-	Emoji   string    `json:"emoji,omitempty"`
+	Message     MessageID `json:"message"` // zero: only ProviderID names the message
+	Emoji       string    `json:"emoji,omitempty"`
+	ProviderID  string    `json:"provider_id,omitempty"`  // the provider's id of the message; "" = not known
+	ProviderIDs []string  `json:"provider_ids,omitempty"` // those of all parts of the message, the first of them ProviderID
 }
 
 // Edit replaces the text of the author's own earlier message.
 type Edit struct {
-	Message MessageID `json:"message"`
-	Text    string    `json:"text"`
+	Message     MessageID `json:"message"`
+	Text        string    `json:"text"`
+	ProviderID  string    `json:"provider_id,omitempty"`  // as in Reaction
+	ProviderIDs []string  `json:"provider_ids,omitempty"` // as in Reaction
 }
 
 // Revoke withdraws the author's own earlier message.
 type Revoke struct {
-	Message MessageID `json:"message"`
+	Message     MessageID `json:"message"`
+	ProviderID  string    `json:"provider_id,omitempty"`  // as in Reaction
+	ProviderIDs []string  `json:"provider_ids,omitempty"` // as in Reaction
 }
 
 // Raw keeps content that the channel could not express as any other kind of part.
@@ -169,5 +196,18 @@ type Capabilities struct {
 	Icon          string `json:"icon,omitempty"`
 	AddressKind   string `json:"address_kind,omitempty"` // "phone" (E.164) or "" (opaque)
 	// Connected: the customer is on a live connection; messages are streamed, not sent from the outbox.
-	Connected bool `json:"connected,omitempty"`
+	Connected  bool        `json:"connected,omitempty"`
+	PartLimits []PartLimit `json:"part_limits,omitempty"` // limits of single kinds of parts
+	Quotes     bool        `json:"quotes,omitempty"`      // a message may answer an earlier one
+	Captions   bool        `json:"captions,omitempty"`    // a file may carry a caption
+}
+
+// PartLimit is what one kind of part may be on a channel. 0 and nil set no limit of their kind.
+type PartLimit struct {
+	Kind      string   `json:"kind"`                 // a PartKind, or "caption"
+	MaxLength int      `json:"max_length,omitempty"` // of its text, in the counter's units or UTF-16 units
+	MaxBytes  int64    `json:"max_bytes,omitempty"`  // of a file
+	MaxCount  int      `json:"max_count,omitempty"`  // in one message; for choices the number of options
+	MIMEs     []string `json:"mimes,omitempty"`      // "image/jpeg", "image/*": what files may be, or those for which MaxBytes holds
+	MaxTitle  int      `json:"max_title,omitempty"`  // of one option's title, in UTF-16 units
 }

@@ -130,6 +130,8 @@ type Ingest struct {
 	logger   *slog.Logger
 	now      func() time.Time
 	refused  *prometheus.CounterVec
+
+	templates templates
 }
 
 // New makes an Ingest. Early receipts are pruned only while Run runs.

@@ -271,6 +271,8 @@ type port struct {
 	full bool // the plugin's window
 }
 
+func (*port) NoticeBot(plugin.BotNotice) bool { return false }
+
 func (p *port) Offer(o plugin.Outbound) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

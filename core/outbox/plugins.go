@@ -39,6 +39,15 @@ func (o *Outbox) PluginReady(id, instance string, port plugin.CommandPort) {
 	o.poke()
 }
 
+// PluginInfo replaces what a generation says of itself (plugin.Core).
+func (o *Outbox) PluginInfo(id, instance string, info plugin.Info) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if g := o.plugins[id]; g != nil && g.instance == instance {
+		g.info = info
+	}
+}
+
 // PluginRoom says that a plugin's full window has room again (plugin.Core).
 func (o *Outbox) PluginRoom() { o.poke() }
 

@@ -70,8 +70,12 @@ type CommandResult struct {
 // the command is under way there already, Offer returns true without sending it twice.
 type CommandPort interface {
 	Offer(Outbound) bool
-	// Info describes the plugin behind the port.
+	// Info describes the plugin behind the port, as it is now (Core.PluginInfo).
 	Info() Info
+	// NoticeBot tells the plugin of a conversation that one of its accounts is to answer as bot, or no
+	// longer. It never blocks. False: the notice was not taken, because too many wait or the plugin is no
+	// bot. Notices may be lost with the generation: the core gives all of them again after PluginReady.
+	NoticeBot(BotNotice) bool
 }
 
 // Info is what the core needs to know of a plugin's description of itself.
@@ -80,6 +84,7 @@ type Info struct {
 	Capabilities      conversation.Capabilities
 	IdempotentSend    bool
 	CanLookup         bool
+	OneNode           bool // one node at a time serves an account, unless Accounts says otherwise
 
 	// Channel: accounts of the plugin start conversations and take messages.
 	Channel  bool
@@ -97,6 +102,14 @@ type Info struct {
 type AccountTraits struct {
 	Capabilities *conversation.Capabilities // nil: the plugin's
 	OneNode      bool                       // one node at a time serves the account
+}
+
+// OneNodeOf reports whether one node at a time serves an account.
+func (i *Info) OneNodeOf(account conversation.AccountID) bool {
+	if t, ok := i.Accounts[account]; ok {
+		return t.OneNode
+	}
+	return i.OneNode
 }
 
 // CapabilitiesOf returns what an account's channel can carry.

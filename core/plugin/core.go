@@ -23,6 +23,9 @@ type Core interface {
 	// PluginReady says that a generation of a plugin has a session and takes
 	// commands through the port until PluginGone is called with the same instance.
 	PluginReady(plugin, instance string, port CommandPort)
+	// PluginInfo says that a generation which is ready says something else of itself than before: the
+	// traits of its accounts have changed with their configuration.
+	PluginInfo(plugin, instance string, info Info)
 	// PluginRoom says that a window of the generation which refused an Offer has room again. It may
 	// be wrong: the window may be full again.
 	PluginRoom(plugin, instance string)
@@ -32,4 +35,7 @@ type Core interface {
 	PluginGone(plugin, instance string)
 	// AccountStatus reports whether an account works at its provider.
 	AccountStatus(account conversation.AccountID, ok bool, code, text string)
+	// Templates replaces the templates of an account by those that its provider has approved now. The
+	// list must not be changed afterwards.
+	Templates(account conversation.AccountID, list []Template)
 }

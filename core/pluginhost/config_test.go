@@ -119,9 +119,11 @@ func TestDescribed(t *testing.T) {
 		o.PluginURL = func(id string, _ bool) string { return "https://chat.example/p/" + id }
 	}, self("echo"))
 	b.ready(t)
-	caps, ok := b.host.Capabilities("echo")
-	if !ok || !caps.Text || caps.Connected {
-		t.Errorf("capabilities: got %+v, %v", caps, ok)
+	b.core.mu.Lock()
+	info := b.core.infos[0]
+	b.core.mu.Unlock()
+	if caps := info.CapabilitiesOf(b.account); !caps.Text || caps.Connected || !info.Channel || info.OneNodeOf(b.account) {
+		t.Errorf("description: got %+v", info)
 	}
 	target, ok := b.host.Route("echo")
 	want := []pluginhost.Route{{Path: "ws", Access: pluginhost.AccessPublic, Upgrade: true, MaxBody: 64 << 10}}

@@ -8,11 +8,13 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/pluginhost/wire"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
@@ -250,8 +252,12 @@ func (g *generation) request(c *configuration) (*pluginv1.ConfigureRequest, []Pr
 // accounts.
 func (g *generation) configure(ctx context.Context, req *pluginv1.ConfigureRequest) (problems []Problem, restart bool, err error) {
 	for {
-		more, restart, err := g.askConfigure(ctx, req)
+		more, resp, err := g.askConfigure(ctx, req)
+		restart = resp.GetRestart()
 		problems = append(problems, more...)
+		if err == nil && !req.GetValidateOnly() && len(more) == 0 {
+			err = g.takeTraits(req.GetAccounts(), resp.GetAccounts())
+		}
 		if err != nil || req.GetValidateOnly() || len(more) == 0 || len(ownProblems(more)) > 0 {
 			return problems, restart, err
 		}
@@ -265,14 +271,31 @@ func (g *generation) configure(ctx context.Context, req *pluginv1.ConfigureReque
 	}
 }
 
-func (g *generation) askConfigure(ctx context.Context, req *pluginv1.ConfigureRequest) (problems []Problem, restart bool, err error) {
+// takeTraits keeps what the plugin said of single accounts.
+func (g *generation) takeTraits(asked []*pluginv1.Account, list []*pluginv1.AccountTraits) error {
+	traits, err := wire.Traits(g.describe, asked, list)
+	if err != nil {
+		return fmt.Errorf("%w: configure: plugin %s: %w", errProtocol, g.p.id, err)
+	}
+	g.info.Accounts = traits
+	g.budgets = make(map[conversation.AccountID]time.Duration, len(list))
+	for _, t := range list {
+		var id conversation.AccountID
+		if ms := t.GetHookBudgetMs(); ms > 0 && wire.ParseID(&id, t.GetAccount()) == nil {
+			g.budgets[id] = time.Duration(ms) * time.Millisecond
+		}
+	}
+	return nil
+}
+
+func (g *generation) askConfigure(ctx context.Context, req *pluginv1.ConfigureRequest) (problems []Problem, resp *pluginv1.ConfigureResponse, err error) {
 	ctx, cancel := context.WithTimeout(ctx, configureTimeout)
 	defer cancel()
 	// The pings find a frozen plugin long before this call's own deadline (PR11).
 	defer afterClosed(g.gone, cancel)()
-	resp, err := g.service.Configure(ctx, req)
+	resp, err = g.service.Configure(ctx, req)
 	if err != nil {
-		return nil, false, g.callFailed(ctx, "configure", err)
+		return nil, nil, g.callFailed(ctx, "configure", err)
 	}
 	for _, p := range resp.GetProblems() {
 		out := Problem{Path: p.GetPath(), Code: p.GetCode(), Text: p.GetText()}
@@ -281,5 +304,5 @@ func (g *generation) askConfigure(ctx context.Context, req *pluginv1.ConfigureRe
 		}
 		problems = append(problems, out)
 	}
-	return problems, resp.GetRestart(), nil
+	return problems, resp, nil
 }

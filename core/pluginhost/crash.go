@@ -14,6 +14,7 @@ import (
 // background; the next generation need not wait for that.
 func (p *hosted) crashed(g *generation) {
 	p.uninstall(g)
+	p.forget(g)
 	cause := g.session.cause()
 	if g.proc != nil {
 		if !errors.Is(cause, errUnresponsive) && !errors.Is(cause, errProtocol) {

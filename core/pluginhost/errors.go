@@ -45,7 +45,7 @@ var (
 
 // Causes of a generation's end other than a stream error or an exit.
 var (
-	errUnresponsive = errors.New("3 pings unanswered")
+	errUnresponsive = errors.New("pings unanswered")
 	errProtocol     = errors.New("contract violated")
 )
 

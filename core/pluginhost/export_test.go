@@ -9,6 +9,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/pluginhost/wire"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
@@ -21,12 +22,16 @@ func OpenTestSession(ctx context.Context, core plugin.Core, client pluginv1.Plug
 	for _, id := range owned {
 		p[id] = true
 	}
+	info, err := wire.Info(d)
+	if err != nil {
+		return nil, err
+	}
 	s := newSession(sessionConfig{
 		plugin: "test", instance: "test.1", core: core, owns: func(id conversation.AccountID) bool { return p[id] },
 		status: func(*pluginv1.AccountStatus) {}, log: slog.New(slog.DiscardHandler), meters: newMeters().of("test"),
-		poison: newPoison(), describe: d, storing: ctx,
+		poison: newPoison(), describe: d, info: info, storing: ctx,
 	})
-	err := s.open(ctx, &pluginv1.HostHello{}, func(ctx context.Context) (frameStream, error) { return client.Session(ctx) })
+	err = s.open(ctx, &pluginv1.HostHello{}, func(ctx context.Context) (frameStream, error) { return client.Session(ctx) })
 	return &TestSession{s}, err
 }
 
@@ -41,6 +46,12 @@ func (t *TestSession) Cause() error { return t.s.cause() }
 
 // End ends the session as the host does.
 func (t *TestSession) End(ctx context.Context) { t.s.end(ctx) }
+
+// SetInfo changes what the plugin says of itself, as a Configure does.
+func (t *TestSession) SetInfo(info plugin.Info) { t.s.setInfo(info) }
+
+// NoticeTool gives a notice to the plugin's tool.
+func (t *TestSession) NoticeTool(n plugin.ToolNotice) { t.s.noticeTool(n) }
 
 // Cut ends the session as a lost connection does.
 func (t *TestSession) Cut() {
@@ -124,11 +135,8 @@ func CompileSchema(text string) (func(settings string) (string, []*pluginv1.Secr
 	}, nil
 }
 
-// Conversions for round-trip tests.
+// Unexported functions, for tests.
 var (
-	FromParts   = fromParts
-	ToParts     = toParts
-	ToInbound   = toInbound
 	HookFrame   = hookFrame
 	IsHandshake = isHandshake
 )

@@ -18,23 +18,25 @@ type fakeCore struct {
 	mu      sync.Mutex
 	changed chan struct{}
 
-	keys     map[string]bool
-	events   []plugin.Inbound
-	dups     int
-	refuse   func(plugin.Inbound) *plugin.Ack // nil = accept the event
-	hold     chan struct{}                    // acks wait until it is closed; nil = at once
-	outbox   []*outboxRow
-	rows     map[[16]byte]*outboxRow
-	waiting  []*outboxRow // commands that no generation has
-	unknown  bool         // begun commands of a lost generation become unknown, instead of being sent again
-	port     plugin.CommandPort
-	instance string
-	readies  []string
-	gone     []string
-	results  map[[16]byte][]plugin.CommandResult
-	signals  []plugin.CustomerSignal
-	statuses map[conversation.AccountID]string
-	subs     []*fakeReader
+	keys      map[string]bool
+	events    []plugin.Inbound
+	dups      int
+	refuse    func(plugin.Inbound) *plugin.Ack // nil = accept the event
+	hold      chan struct{}                    // acks wait until it is closed; nil = at once
+	outbox    []*outboxRow
+	rows      map[[16]byte]*outboxRow
+	waiting   []*outboxRow // commands that no generation has
+	unknown   bool         // begun commands of a lost generation become unknown, instead of being sent again
+	port      plugin.CommandPort
+	instance  string
+	readies   []string
+	gone      []string
+	results   map[[16]byte][]plugin.CommandResult
+	signals   []plugin.CustomerSignal
+	statuses  map[conversation.AccountID]string
+	infos     []plugin.Info // of PluginReady and PluginInfo
+	templates map[conversation.AccountID][]plugin.Template
+	subs      []*fakeReader
 }
 
 type outboxRow struct {
@@ -47,7 +49,7 @@ type outboxRow struct {
 func newFakeCore() *fakeCore {
 	return &fakeCore{
 		changed: make(chan struct{}), keys: map[string]bool{}, rows: map[[16]byte]*outboxRow{},
-		results: map[[16]byte][]plugin.CommandResult{}, statuses: map[conversation.AccountID]string{},
+		results: map[[16]byte][]plugin.CommandResult{}, templates: map[conversation.AccountID][]plugin.Template{}, statuses: map[conversation.AccountID]string{},
 	}
 }
 
@@ -133,6 +135,7 @@ func (c *fakeCore) PluginReady(_, instance string, port plugin.CommandPort) {
 	c.mu.Lock()
 	c.port, c.instance = port, instance
 	c.readies = append(c.readies, instance)
+	c.infos = append(c.infos, port.Info())
 	c.offer()
 	c.notify()
 	c.mu.Unlock()
@@ -233,6 +236,20 @@ func (c *fakeCore) AccountStatus(account conversation.AccountID, ok bool, code, 
 		code = "ok"
 	}
 	c.statuses[account] = code
+	c.notify()
+}
+
+func (c *fakeCore) PluginInfo(_, _ string, info plugin.Info) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.infos = append(c.infos, info)
+	c.notify()
+}
+
+func (c *fakeCore) Templates(account conversation.AccountID, list []plugin.Template) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.templates[account] = list
 	c.notify()
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/pluginhost/wire"
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 	"github.com/parley-gateway/parley/plugins/contract/peercred"
@@ -174,7 +175,7 @@ func (g *gatewayService) BlobPut(stream grpc.ClientStreamingServer[pluginv1.Blob
 	}
 	meta := first.GetMeta()
 	var account conversation.AccountID
-	if meta == nil || parseID(&account, meta.GetAccount()) != nil {
+	if meta == nil || wire.ParseID(&account, meta.GetAccount()) != nil {
 		return contract.Error(codes.InvalidArgument, contract.ReasonInvalid, "meta data with an account come first")
 	}
 	if !g.owns(account) {
@@ -184,7 +185,7 @@ func (g *gatewayService) BlobPut(stream grpc.ClientStreamingServer[pluginv1.Blob
 	if err != nil {
 		return g.failed(ctx, err)
 	}
-	if err := stream.SendAndClose(&pluginv1.BlobPutResponse{File: fromFile(file)}); err != nil {
+	if err := stream.SendAndClose(&pluginv1.BlobPutResponse{File: wire.FromFile(file)}); err != nil {
 		return g.failed(ctx, err)
 	}
 	return nil
@@ -222,7 +223,7 @@ func (g *gatewayService) BlobGet(r *pluginv1.BlobGetRequest, stream grpc.ServerS
 	}
 	ctx := stream.Context()
 	var id conversation.BlobID
-	if parseID(&id, r.GetBlob()) != nil {
+	if wire.ParseID(&id, r.GetBlob()) != nil {
 		return g.failed(ctx, plugin.ErrNotFound)
 	}
 	file, body, err := g.blobs.Get(ctx, g.owned(), id)
@@ -230,7 +231,7 @@ func (g *gatewayService) BlobGet(r *pluginv1.BlobGetRequest, stream grpc.ServerS
 		return g.failed(ctx, err)
 	}
 	defer func() { _ = body.Close() }()
-	meta := &pluginv1.BlobGetResponse{Part: &pluginv1.BlobGetResponse_Meta{Meta: fromFile(file)}}
+	meta := &pluginv1.BlobGetResponse{Part: &pluginv1.BlobGetResponse_Meta{Meta: wire.FromFile(file)}}
 	if err := stream.Send(meta); err != nil {
 		return g.failed(ctx, err)
 	}
@@ -255,7 +256,7 @@ func (g *gatewayService) BlobURL(ctx context.Context, r *pluginv1.BlobURLRequest
 		return g.UnimplementedGatewayServiceServer.BlobURL(ctx, r)
 	}
 	var id conversation.BlobID
-	if parseID(&id, r.GetBlob()) != nil {
+	if wire.ParseID(&id, r.GetBlob()) != nil {
 		return nil, g.failed(ctx, plugin.ErrNotFound)
 	}
 	ttl := min(maxBlobTTL, time.Duration(r.GetTtlSeconds())*time.Second)
@@ -266,7 +267,7 @@ func (g *gatewayService) BlobURL(ctx context.Context, r *pluginv1.BlobURLRequest
 	if err != nil {
 		return nil, g.failed(ctx, err)
 	}
-	return &pluginv1.BlobURLResponse{Url: url, Expires: toMicros(expires)}, nil
+	return &pluginv1.BlobURLResponse{Url: url, Expires: wire.ToMicros(expires)}, nil
 }
 
 // MintGrant implements GatewayService.
@@ -275,12 +276,12 @@ func (g *gatewayService) MintGrant(ctx context.Context, r *pluginv1.MintGrantReq
 		return g.UnimplementedGatewayServiceServer.MintGrant(ctx, r)
 	}
 	var account conversation.AccountID
-	if parseID(&account, r.GetAccount()) != nil || !g.owns(account) {
+	if wire.ParseID(&account, r.GetAccount()) != nil || !g.owns(account) {
 		return nil, g.failed(ctx, plugin.ErrDenied)
 	}
 	grant, expires, err := g.grants.MintVisitor(ctx, g.plugin, g.instance, account, r.GetThread(), r.GetPurpose())
 	if err != nil {
 		return nil, g.failed(ctx, err)
 	}
-	return &pluginv1.MintGrantResponse{Grant: grant, Expires: toMicros(expires)}, nil
+	return &pluginv1.MintGrantResponse{Grant: grant, Expires: wire.ToMicros(expires)}, nil
 }

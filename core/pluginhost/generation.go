@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -18,6 +19,9 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/pluginhost/wire"
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 	"github.com/parley-gateway/parley/plugins/contract/peercred"
@@ -29,7 +33,7 @@ const (
 	describeTimeout  = 5 * time.Second
 	configureTimeout = 15 * time.Second
 	sessionTimeout   = 5 * time.Second
-	drainTimeout     = 8 * time.Second
+	drainTimeout     = 8 * time.Second // for a plugin that declares no other
 	metricsTimeout   = 500 * time.Millisecond
 	endTimeout       = time.Second
 	shutdownTimeout  = 3 * time.Second // for go-plugin's Shutdown, and its own wait
@@ -58,14 +62,18 @@ type generation struct {
 	exe     *verified        // the program of a folder plugin
 	conn    *grpc.ClientConn
 	service pluginv1.PluginServiceClient
+	tool    pluginv1.ToolServiceClient // nil when the plugin is no tool
 	gateway *gatewayServer
 
-	describe *pluginv1.DescribeResponse
-	schemas  schemas
-	session  *session
-	started  time.Time
-	ready    time.Time
-	gone     chan struct{} // closed once the process or the session has ended
+	describe  *pluginv1.DescribeResponse
+	info      plugin.Info                              // used by the supervisor only; the session has what is in force
+	budgets   map[conversation.AccountID]time.Duration // of webhooks, where an account has its own; replaced as a whole
+	schemas   schemas
+	session   *session
+	toolCalls atomic.Int64 // of ToolService, under way
+	started   time.Time
+	ready     time.Time
+	gone      chan struct{} // closed once the process or the session has ended
 }
 
 // grpcPlugin makes go-plugin return the connection itself.
@@ -271,6 +279,12 @@ func (g *generation) askDescribe(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("describe: plugin %s: %w", g.p.id, err)
 	}
+	if g.info, err = wire.Info(d); err != nil {
+		return fmt.Errorf("%w: describe: plugin %s: %w", errProtocol, g.p.id, err)
+	}
+	if g.info.Tool != nil {
+		g.tool = pluginv1.NewToolServiceClient(g.conn)
+	}
 	g.describe, g.schemas = d, schemas
 	return nil
 }
@@ -316,10 +330,10 @@ func (g *generation) openSession(ctx context.Context) error {
 	defer cancel()
 	s := newSession(sessionConfig{
 		plugin: g.p.id, instance: g.instance, core: g.p.host.opts.Core, owns: g.p.owns, status: g.p.accountStatus,
-		log: g.log, meters: g.p.meters, poison: g.p.poison, describe: g.describe, storing: g.p.host.ctx,
+		log: g.log, meters: g.p.meters, poison: g.p.poison, describe: g.describe, info: g.info, storing: g.p.host.ctx,
 	})
 	hello := &pluginv1.HostHello{
-		Minor: min(contract.Minor, g.describe.GetMinor()), Instance: g.instance, Node: g.p.host.opts.Node,
+		Minor: wire.Minor(g.describe), Instance: g.instance, Node: g.p.host.opts.Node,
 		EventWindow: contract.EventWindow, EventWindowBytes: contract.EventWindowBytes,
 		CommandWindow: contract.CommandWindow, AccountWindow: contract.AccountWindow,
 	}
@@ -342,9 +356,22 @@ func (g *generation) kill() {
 	}
 }
 
+// maxDrain is the longest time for which a plugin may ask.
+const maxDrain = time.Hour
+
+// drainTime returns how long the plugin may take to finish: what it declares, as far as the operator
+// allows it.
+func (g *generation) drainTime() time.Duration {
+	declared := time.Duration(g.describe.GetDrainMs()) * time.Millisecond
+	if declared == 0 {
+		declared = drainTimeout
+	}
+	return min(declared, maxDrain, max(g.p.host.opts.DrainLimit, drainTimeout))
+}
+
 // drain lets the plugin finish: it sends no new commands, calls Drain and ends the session.
 func (g *generation) drain(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	ctx, cancel := context.WithTimeout(ctx, g.drainTime())
 	defer cancel()
 	defer afterClosed(g.gone, cancel)() // if the plugin freezes now, the pings find it
 	last := g.session.stopCommands()

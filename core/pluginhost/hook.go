@@ -14,6 +14,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/pluginhost/wire"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
@@ -106,7 +107,7 @@ func (p *hosted) hook(ctx context.Context, account conversation.AccountID, req H
 			if err := checkHook(d.GetHook(), req); err != nil {
 				return HookResponse{}, err
 			}
-			budget = hookBudget(d.GetHook())
+			budget = p.budgetOf(account, d.GetHook())
 		}
 		left, stop := context.WithDeadline(ctx, started.Add(within(budget)))
 		outcome, err := p.hookOnce(left, account, frame, req)
@@ -158,7 +159,7 @@ func (p *hosted) hookOnce(ctx context.Context, account conversation.AccountID, f
 func hookFrame(account conversation.AccountID, req HookRequest) *pluginv1.Hook {
 	f := &pluginv1.Hook{
 		Account: account.String(), Method: req.Method, Url: encodable(req.URL), Body: req.Body,
-		RemoteIp: req.RemoteIP, ReceivedTime: toMicros(req.Received),
+		RemoteIp: req.RemoteIP, ReceivedTime: wire.ToMicros(req.Received),
 	}
 	if f.ReceivedTime == 0 {
 		f.ReceivedTime = time.Now().UnixMicro()
@@ -217,6 +218,17 @@ func checkHook(info *pluginv1.HookInfo, req HookRequest) error {
 		return plugin.ErrTooLarge
 	}
 	return nil
+}
+
+// budgetOf returns within which time the carrier of an account wants its answer.
+func (p *hosted) budgetOf(account conversation.AccountID, info *pluginv1.HookInfo) time.Duration {
+	p.mu.Lock()
+	own, ok := p.budgets[account]
+	p.mu.Unlock()
+	if ok {
+		return own
+	}
+	return hookBudget(info)
 }
 
 func hookBudget(info *pluginv1.HookInfo) time.Duration {
@@ -318,7 +330,7 @@ func (s *session) hookResult(r *pluginv1.HookResult) {
 	s.poke()
 	s.poison.answered(c, r.GetStatus())
 	pending := &hookStore{call: c, result: r, left: len(r.GetEvents()) + 1}
-	received := fromMicros(c.frame.GetReceivedTime())
+	received := wire.FromMicros(c.frame.GetReceivedTime())
 	for _, e := range r.GetEvents() {
 		if res := e.GetResult(); res != nil {
 			s.results.Add(1)

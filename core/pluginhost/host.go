@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/plugin"
@@ -47,6 +48,9 @@ type Options struct {
 	// Guard is the command, of the same executable, that calls the function Guard with one more
 	// argument; nil = no guard. Linux only.
 	Guard []string
+	// DrainLimit is the longest time that a plugin may take to finish what it holds, such as calls,
+	// when its process is replaced; plugins may declare up to an hour. 0 = 8 s.
+	DrainLimit time.Duration
 	// LogLevel is the lowest level that plugins log: debug, info, warn or error; "" = their
 	// default.
 	LogLevel string
@@ -358,20 +362,6 @@ func (p *hosted) status() Status {
 	}
 	slices.SortFunc(s.Accounts, func(a, b AccountState) int { return slices.Compare(a.ID[:], b.ID[:]) })
 	return s
-}
-
-// Capabilities returns what a plugin's channel can carry, as its newest ready generation said; ok
-// is false before the first ready generation.
-func (h *Host) Capabilities(plugin string) (caps conversation.Capabilities, ok bool) {
-	p := h.plugin(plugin)
-	if p == nil {
-		return caps, false
-	}
-	d := p.described()
-	if d == nil {
-		return caps, false
-	}
-	return capabilities(d), true
 }
 
 // Schemas are the JSON Schemas for the configuration of a plugin; ok is false before its first

@@ -19,9 +19,9 @@ const metricsPrefix = "parley_pluginhost_"
 // meters are the host's series. Their labels are bounded: ids of loaded plugins and fixed lists of
 // classes.
 type meters struct {
-	commands, signals, shed, records, unknown, mended, quarantined *prometheus.CounterVec
-	events, results, hooks, restarts                               *prometheus.CounterVec
-	commandSeconds, ingestSeconds, hookSeconds                     *prometheus.HistogramVec
+	commands, signals, shed, shedNotices, records, unknown, mended, quarantined *prometheus.CounterVec
+	events, results, hooks, restarts, toolCalls                                 *prometheus.CounterVec
+	commandSeconds, ingestSeconds, hookSeconds, toolSeconds                     *prometheus.HistogramVec
 
 	mu      sync.Mutex
 	plugins map[string]*pluginMeters
@@ -29,8 +29,9 @@ type meters struct {
 
 // pluginMeters are one plugin's series, looked up once and then kept.
 type pluginMeters struct {
-	commands, signals, shedSignals, records, unknownFrames, mended, quarantined prometheus.Counter
-	commandSeconds, ingestSeconds, hookSeconds                                  prometheus.Observer
+	commands, signals, shedSignals, shedNotices, records, unknownFrames, mended, quarantined prometheus.Counter
+	commandSeconds, ingestSeconds, hookSeconds                                               prometheus.Observer
+	tool                                                                                     func(method, outcome string, took time.Duration)
 
 	events       map[string]prometheus.Counter
 	results      map[string]prometheus.Counter
@@ -41,7 +42,7 @@ type pluginMeters struct {
 
 // Classes in which events, results, hooks and restarts are counted.
 var (
-	eventClasses   = [...]string{"committed", "duplicate", "refused", "retry", "unknown_account", "invalid", "unsupported"}
+	eventClasses   = [...]string{"committed", "duplicate", "refused", "retry", "unknown_account", "invalid", "too_large", "unsupported"}
 	resultClasses  = [...]string{"sent", "failed", "unknown"}
 	hookClasses    = [...]string{"2xx", "3xx", "4xx", "5xx", "unavailable", "not_durable", "busy", "quarantined", "refused", "error"}
 	restartClasses = [...]string{"exit", "signal", "stream", "unresponsive", "protocol", "start"}
@@ -61,6 +62,7 @@ func newMeters() *meters {
 		commands:       counter("commands_total", "Commands sent to the plugin."),
 		signals:        counter("signals_total", "Ephemeral signals taken from the plugin."),
 		shed:           counter("shed_signals_total", "Ephemeral signals dropped because the plugin did not keep up."),
+		shedNotices:    counter("shed_notices_total", "Notices for bots and tools dropped because the plugin did not keep up."),
 		records:        counter("records_total", "Records sent to the plugin's subscriptions."),
 		unknown:        counter("ignored_frames_total", "Frames and items that the host did not understand or expect."),
 		mended:         counter("mended_messages_total", "Messages from or to the plugin with strings that were not UTF-8."),
@@ -69,6 +71,8 @@ func newMeters() *meters {
 		results:        counter("results_total", "Results of commands by outcome.", "outcome"),
 		hooks:          counter("hooks_total", "Webhooks by class of answer.", "class"),
 		restarts:       counter("restarts_total", "Generations that ended or failed to start, by cause.", "cause"),
+		toolCalls:      counter("tool_calls_total", "Calls of the plugin's tool by method and outcome.", "method", "outcome"),
+		toolSeconds:    histogram("tool_call_seconds", "Time of an answered or failed call of the plugin's tool."),
 		commandSeconds: histogram("command_seconds", "Time from sending a command to storing its result."),
 		ingestSeconds:  histogram("event_seconds", "Time from receiving an event to its acknowledgement."),
 		hookSeconds:    histogram("hook_seconds", "Time from taking a webhook to its answer."),
@@ -91,13 +95,19 @@ func (m *meters) of(plugin string) *pluginMeters {
 	}
 	p := &pluginMeters{
 		commands: m.commands.WithLabelValues(plugin), signals: m.signals.WithLabelValues(plugin),
-		shedSignals: m.shed.WithLabelValues(plugin), records: m.records.WithLabelValues(plugin),
+		shedSignals: m.shed.WithLabelValues(plugin), shedNotices: m.shedNotices.WithLabelValues(plugin), records: m.records.WithLabelValues(plugin),
 		unknownFrames: m.unknown.WithLabelValues(plugin), mended: m.mended.WithLabelValues(plugin), quarantined: m.quarantined.WithLabelValues(plugin),
 		commandSeconds: m.commandSeconds.WithLabelValues(plugin), ingestSeconds: m.ingestSeconds.WithLabelValues(plugin),
 		hookSeconds: m.hookSeconds.WithLabelValues(plugin),
 		events:      classes(m.events, eventClasses[:]), hooks: classes(m.hooks, hookClasses[:]),
 		results:  classes(m.results, resultClasses[:]),
 		restarts: classes(m.restarts, restartClasses[:]),
+	}
+	p.tool = func(method, outcome string, took time.Duration) {
+		m.toolCalls.WithLabelValues(plugin, method, outcome).Inc()
+		if took > 0 {
+			m.toolSeconds.WithLabelValues(plugin).Observe(took.Seconds())
+		}
 	}
 	m.plugins[plugin] = p
 	return p
@@ -177,8 +187,8 @@ func (*collector) Describe(chan<- *prometheus.Desc) {}
 func (c *collector) Collect(out chan<- prometheus.Metric) {
 	m := c.h.meters
 	for _, vec := range []prometheus.Collector{
-		m.commands, m.signals, m.shed, m.records, m.unknown, m.mended, m.quarantined, m.events, m.results, m.hooks, m.restarts,
-		m.commandSeconds, m.ingestSeconds, m.hookSeconds,
+		m.commands, m.signals, m.shed, m.shedNotices, m.records, m.unknown, m.mended, m.quarantined, m.events, m.results, m.hooks, m.restarts,
+		m.commandSeconds, m.ingestSeconds, m.hookSeconds, m.toolCalls, m.toolSeconds,
 	} {
 		vec.Collect(out)
 	}

@@ -1,15 +1,21 @@
 package pluginhost
 
-import "time"
+import (
+	"time"
 
-// A plugin counts as frozen when three pings in a row are unanswered and the third one is 150 ms
-// old. This is 1.15 to 1.65 s after the freeze (PR11), which leaves time for the next generation
-// within 2 s. Pings are counted, and not time, so that a gateway that was itself stopped does not
-// blame its plugins.
+	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
+)
+
+// A plugin counts as frozen when as many pings in a row are unanswered as are sent in the silence that
+// it declared, and the last one is 150 ms old. Without a declaration these are three: 1.15 to 1.65 s
+// after the freeze (PR11), which leaves time for the next generation within 2 s. Pings are counted,
+// and not time, so that a gateway that was itself stopped does not blame its plugins.
 const (
 	pingInterval = 500 * time.Millisecond
 	pingGrace    = 150 * time.Millisecond
-	pingsMissed  = 3
+	// Bounds of the silence that a plugin may declare.
+	minSilence = 1500 * time.Millisecond
+	maxSilence = 30 * time.Second
 	// hookMemory is how long a hook whose caller gave up is remembered, since it may still end the
 	// plugin.
 	hookMemory = 30 * time.Second
@@ -22,6 +28,11 @@ type pinger struct {
 	pending bool   // the newest ping is not written yet
 	at      time.Time
 	rtt     time.Duration
+}
+
+// silenceOf returns how long pings to the plugin may go unanswered.
+func silenceOf(d *pluginv1.DescribeResponse) time.Duration {
+	return min(maxSilence, max(minSilence, time.Duration(d.GetSilenceMs())*time.Millisecond))
 }
 
 // keepPinging runs in a goroutine of its own, since the writer may be blocked in Send.
@@ -47,13 +58,14 @@ func (s *session) pingOnce() (next time.Duration, alive bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forgetHooks(time.Now().Add(-hookMemory))
-	if s.ping.sent-s.ping.seen >= pingsMissed {
+	missed := uint64((s.silence + pingInterval - 1) / pingInterval)
+	if s.ping.sent-s.ping.seen >= missed {
 		return 0, false
 	}
 	s.ping.sent++
 	s.ping.pending, s.ping.at = true, time.Now()
 	s.poke()
-	if s.ping.sent-s.ping.seen == pingsMissed {
+	if s.ping.sent-s.ping.seen == missed {
 		return pingGrace, true
 	}
 	return pingInterval, true

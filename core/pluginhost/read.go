@@ -11,6 +11,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/pluginhost/wire"
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
@@ -87,6 +88,10 @@ func (s *session) receive(frame *pluginv1.PluginFrame) error {
 		for _, a := range f.AccountStatuses.GetStatuses() {
 			s.accountStatus(a)
 		}
+	case *pluginv1.PluginFrame_TemplateLists:
+		for _, l := range f.TemplateLists.GetLists() {
+			s.templates(l)
+		}
 	default:
 		s.meters.unknownFrames.Inc()
 	}
@@ -138,7 +143,7 @@ func (s *session) event(e *pluginv1.Event) error {
 // disowned reports whether a Result belongs to a refused Begin: then the plugin has done nothing,
 // and the command belongs to another generation or node.
 func (s *session) disowned(r *pluginv1.Result) bool {
-	id, err := parseCommandID(r.GetCommandId())
+	id, err := wire.ParseCommandID(r.GetCommandId())
 	if r == nil || err != nil || r.GetOutcome() == pluginv1.Outcome_OUTCOME_SENT {
 		return false
 	}
@@ -155,7 +160,7 @@ func (s *session) credit(r *pluginv1.Result) {
 	if r == nil {
 		return
 	}
-	if id, err := parseCommandID(r.GetCommandId()); err == nil {
+	if id, err := wire.ParseCommandID(r.GetCommandId()); err == nil {
 		s.creditCommand(id)
 	}
 }
@@ -165,22 +170,15 @@ func (s *session) credit(r *pluginv1.Result) {
 // ones. repeats: see Inbound.
 func (s *session) ingest(e *pluginv1.Event, account conversation.AccountID, received time.Time, repeats bool, done func(ack plugin.Ack, in *plugin.Inbound)) {
 	if id := e.GetAccount(); id != "" || account.IsZero() {
-		if err := parseID(&account, id); err != nil || !s.owns(account) {
+		if err := wire.ParseID(&account, id); err != nil || !s.owns(account) {
 			s.meters.event("unknown_account")
 			done(plugin.Ack{Status: plugin.Refused, Code: "unknown_account"}, nil)
 			return
 		}
 	}
-	in, err := toInbound(s.plugin, account, e)
-	in.Instance = s.instance
-	if isMended(in.Thread) || isMended(in.DedupeKey) {
-		err = errNotUTF8
-	}
+	in, err := s.said.ToInbound(account, e)
 	if err != nil {
-		code := "invalid"
-		if errors.Is(err, errUnsupported) {
-			code = "unsupported"
-		}
+		code := wire.Code(err)
 		s.meters.event(code)
 		done(plugin.Ack{Status: plugin.Refused, Code: code}, nil)
 		return
@@ -220,7 +218,7 @@ func (s *session) eventStored(seq uint64, size int, exempt bool, ack plugin.Ack)
 		s.up.bytes -= size
 	}
 	s.out.acks.push(&pluginv1.EventAck{
-		Seq: seq, Status: fromAckStatus(ack.Status), Code: ack.Code,
+		Seq: seq, Status: wire.FromAckStatus(ack.Status), Code: ack.Code,
 		ConversationId: ack.Conversation.String(), LogSeq: ack.Seq,
 	})
 	s.mu.Unlock()
@@ -233,7 +231,7 @@ const beginRetry = 200 * time.Millisecond
 // begin records that the plugin is about to call its provider. If the Begin is refused, this
 // generation may no longer send the command. A repeated Begin gets the same answer as the first.
 func (s *session) begin(b *pluginv1.Begin) {
-	id, err := parseCommandID(b.GetCommandId())
+	id, err := wire.ParseCommandID(b.GetCommandId())
 	s.mu.Lock()
 	d := s.window.flight[id]
 	if err != nil || d == nil || !d.sent || d.begun {
@@ -283,23 +281,43 @@ func (s *session) answerBegin(b *pluginv1.Begin, granted bool) {
 
 func (s *session) customerSignal(g *pluginv1.Signal) {
 	var account conversation.AccountID
-	kind, known := toSignalKind(g.GetKind())
-	if !known || parseID(&account, g.GetAccount()) != nil || !s.owns(account) {
+	kind, known := wire.ToSignalKind(g.GetKind())
+	if !known || wire.ParseID(&account, g.GetAccount()) != nil || !s.owns(account) {
+		s.meters.unknownFrames.Inc()
+		return
+	}
+	out := plugin.CustomerSignal{Account: account, Thread: g.GetThread(), Kind: kind, On: g.GetOn()}
+	if s.said.Bot && g.GetThread() == "" && wire.ParseID(&out.Bot, g.GetConversation()) != nil {
 		s.meters.unknownFrames.Inc()
 		return
 	}
 	s.meters.signals.Inc()
-	s.core.Signal(plugin.CustomerSignal{Account: account, Thread: g.GetThread(), Kind: kind, On: g.GetOn()})
+	s.core.Signal(out)
 }
 
 func (s *session) accountStatus(a *pluginv1.AccountStatus) {
 	var account conversation.AccountID
-	if parseID(&account, a.GetAccount()) != nil || !s.owns(account) {
+	if wire.ParseID(&account, a.GetAccount()) != nil || !s.owns(account) {
 		s.meters.unknownFrames.Inc()
 		return
 	}
 	s.status(a)
 	s.core.AccountStatus(account, a.GetOk(), a.GetCode(), a.GetText())
+}
+
+func (s *session) templates(l *pluginv1.TemplateList) {
+	var account conversation.AccountID
+	if s.said.Minor == 0 || wire.ParseID(&account, l.GetAccount()) != nil || !s.owns(account) {
+		s.meters.unknownFrames.Inc()
+		return
+	}
+	list, err := wire.ToTemplates(l)
+	if err != nil {
+		s.meters.unknownFrames.Inc()
+		s.log.Warn("templates of an account refused, the earlier ones stay", "account_id", account.String(), "code", wire.Code(err), "err", err)
+		return
+	}
+	s.core.Templates(account, list)
 }
 
 // sleep waits for d; false means that ctx ended before.

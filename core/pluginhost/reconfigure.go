@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -63,10 +64,18 @@ func (p *hosted) applyConfig(ctx context.Context, g *generation) (restart bool) 
 	}
 	if err != nil {
 		g.log.Error("configure failed", "revision", config.revision, "err", err)
-		p.setState(StateDegraded, "configure failed, will be tried again")
+		reason := "configure failed, will be tried again"
+		if errors.Is(err, errProtocol) {
+			reason += ": " + err.Error()
+		}
+		p.setState(StateDegraded, reason)
 		p.retryConfig()
 		return false
 	}
+	p.mu.Lock()
+	p.budgets = g.budgets
+	p.mu.Unlock()
+	g.session.setInfo(g.info)
 	problems = append(problems, more...)
 	p.setProblems(problems)
 	if len(problems) > 0 {

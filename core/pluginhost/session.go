@@ -12,6 +12,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/pluginhost/wire"
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
@@ -35,9 +36,10 @@ type session struct {
 	log      *slog.Logger
 	meters   *pluginMeters
 	poison   *poison
-	info     plugin.Info
-	process  bool // the plugin takes process commands
-	signals  bool // the plugin wants signal frames
+	said     wire.Plugin   // what decides which events and frames it may send
+	process  bool          // the plugin takes process commands
+	signals  bool          // the plugin wants signal frames
+	silence  time.Duration // how long pings may go unanswered
 
 	stream frameStream
 	ctx    context.Context //nolint:containedctx // ends with the session
@@ -53,8 +55,9 @@ type session struct {
 	announce chan struct{} // a token: a window that was full has room
 
 	mu       sync.Mutex
+	info     plugin.Info
 	over     bool // nothing is accepted any more
-	draining bool // no new commands are sent
+	draining bool // no new commands are sent, but those of calls that it holds
 	ending   bool // the stream is closed when everything is written
 	out      outbox
 	window   window
@@ -94,6 +97,7 @@ type sessionConfig struct {
 	meters           *pluginMeters
 	poison           *poison
 	describe         *pluginv1.DescribeResponse
+	info             plugin.Info
 	storing          context.Context //nolint:containedctx // ends with the host
 }
 
@@ -102,19 +106,19 @@ func newSession(c sessionConfig) *session {
 	ctx, cancel := context.WithCancelCause(c.storing)
 	return &session{
 		plugin: c.plugin, instance: c.instance, core: c.core, owns: c.owns, status: c.status,
-		log: c.log, meters: c.meters, poison: c.poison, info: infoOf(c.describe),
+		log: c.log, meters: c.meters, poison: c.poison, info: c.info, said: saidBy(c.instance, c.describe),
 		process: slices.Contains(c.describe.GetAbilities(), contract.AbilityProcess),
-		signals: slices.Contains(c.describe.GetAbilities(), contract.AbilitySignals),
-		ctx:     ctx, cancel: cancel, storing: c.storing,
+		signals: slices.Contains(c.describe.GetAbilities(), contract.AbilitySignals), silence: silenceOf(c.describe),
+		ctx: ctx, cancel: cancel, storing: c.storing,
 		done: make(chan struct{}), wake: make(chan struct{}, 1), announce: make(chan struct{}, 1),
 		window: newWindow(), refused: map[[16]byte]struct{}{}, subs: map[uint64]*subscription{}, hooks: map[uint64]*hookCall{},
 	}
 }
 
-func infoOf(d *pluginv1.DescribeResponse) plugin.Info {
-	return plugin.Info{
-		ID: d.GetId(), Name: d.GetName(), Version: d.GetVersion(), Capabilities: capabilities(d),
-		IdempotentSend: d.GetIdempotentSend(), CanLookup: d.GetCanLookup(),
+func saidBy(instance string, d *pluginv1.DescribeResponse) wire.Plugin {
+	return wire.Plugin{
+		ID: d.GetId(), Instance: instance, Minor: wire.Minor(d),
+		Tool: d.GetTool() != nil, Bot: d.GetBot() != nil, Calls: d.GetCalls() != nil,
 	}
 }
 
@@ -195,13 +199,14 @@ func (s *session) cause() error {
 
 var errFinished = errors.New("session finished")
 
-// stopCommands refuses further offers; commands under way go on. It returns the seq of the last
+// stopCommands refuses further offers, but for commands of calls that the generation holds; commands
+// under way go on. It returns the seq of the last
 // command that was or will be sent.
 func (s *session) stopCommands() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.draining = true
-	return s.window.seq + uint64(s.window.queued)
+	return s.window.seq + uint64(s.window.queued+s.out.typing.len())
 }
 
 // settled waits until no command and no hook is under way.

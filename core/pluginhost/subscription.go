@@ -5,6 +5,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/pluginhost/wire"
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
@@ -60,16 +61,23 @@ func (s *session) subscribe(f *pluginv1.Subscribe) {
 
 func (s *session) subscriptionSpec(f *pluginv1.Subscribe, spec *plugin.SubscriptionSpec) (code string) {
 	spec.Plugin, spec.Thread, spec.AfterSeq = s.plugin, f.GetThread(), f.GetAfterSeq()
-	if parseID(&spec.Account, f.GetAccount()) != nil || !s.owns(spec.Account) {
+	if wire.ParseID(&spec.Account, f.GetAccount()) != nil || !s.owns(spec.Account) {
 		return "unknown_account"
 	}
-	if isMended(spec.Thread) || spec.After.UnmarshalText([]byte(f.GetAfterConversation())) != nil {
+	if wire.IsMended(spec.Thread) || spec.After.UnmarshalText([]byte(f.GetAfterConversation())) != nil {
 		return "invalid"
 	}
-	if a := f.GetAudience(); a != "" && a != "customer" {
+	spec.Audience = conversation.AudienceCustomer
+	switch a := f.GetAudience(); {
+	case a == "" || a == "customer":
+	case a == "bot" && s.said.Bot:
+		if spec.Thread != "" || !spec.After.IsZero() || wire.ParseID(&spec.Bot, f.GetConversation()) != nil {
+			return "invalid"
+		}
+		spec.Audience = conversation.AudienceBot
+	default:
 		return "unknown_audience"
 	}
-	spec.Audience = conversation.AudienceCustomer
 	spec.Credit = int(min(f.GetCredit(), maxRecordCredit))
 	return ""
 }
@@ -188,7 +196,7 @@ func (s *session) closeReaders() {
 func (sub *subscription) Records(recs []plugin.Record, live bool) {
 	out := make([]*pluginv1.Record, len(recs))
 	for i := range recs {
-		out[i] = fromRecord(&recs[i])
+		out[i] = wire.FromRecord(&recs[i])
 	}
 	sub.push(&delivery{sub: sub, records: out, live: live})
 }
@@ -216,7 +224,7 @@ func (sub *subscription) Signal(g plugin.AgentSignal) {
 	if !s.signals {
 		return
 	}
-	out := fromAgentSignal(sub.account, sub.spec.Thread, g)
+	out := wire.FromAgentSignal(sub.account, sub.spec.Thread, g)
 	s.mu.Lock()
 	if sub.over || s.over {
 		s.mu.Unlock()

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/pluginhost/wire"
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
@@ -57,11 +58,13 @@ type hosted struct {
 	reason   string
 	number   int
 	failures int
-	blaming  bool        // the last crash narrowed down which items may have caused it
-	cur      *generation // the generation that takes commands, hooks and HTTP
-	latest   *generation // the generation with the newest process, ready or not
+	blaming  bool                   // the last crash narrowed down which items may have caused it
+	live     map[string]*generation // by instance: those that take calls of tools; cur and the ones that are being drained
+	cur      *generation            // the generation that takes commands, hooks and HTTP
+	latest   *generation            // the generation with the newest process, ready or not
 	desc     *pluginv1.DescribeResponse
-	changed  chan struct{} // closed and replaced with each change
+	budgets  map[conversation.AccountID]time.Duration // of webhooks, where an account of the newest ready generation has its own
+	changed  chan struct{}                            // closed and replaced with each change
 	config   configuration
 	owned    map[conversation.AccountID]bool // the set of the plugin's accounts, enabled or disabled
 	problems []Problem
@@ -78,7 +81,7 @@ func newHosted(h *Host, spec Spec) *hosted {
 		quit: make(chan struct{}), done: make(chan struct{}),
 		launch: launchSpec{spec: spec, pins: h.pins, logLevel: h.opts.LogLevel},
 		state:  StateDiscovered, since: time.Now(), changed: make(chan struct{}),
-		owned: map[conversation.AccountID]bool{}, accounts: map[conversation.AccountID]AccountState{},
+		live: map[string]*generation{}, owned: map[conversation.AccountID]bool{}, accounts: map[conversation.AccountID]AccountState{},
 	}
 }
 
@@ -217,7 +220,7 @@ func ownProblems(list []Problem) (own []Problem) {
 func (p *hosted) install(g *generation) {
 	g.ready = time.Now()
 	p.mu.Lock()
-	p.cur, p.desc = g, g.describe
+	p.cur, p.desc, p.budgets, p.live[g.instance] = g, g.describe, g.budgets, g
 	faults := len(p.problems)
 	p.mu.Unlock()
 	if faults > 0 {
@@ -258,12 +261,13 @@ func (p *hosted) watch(ctx context.Context, g *generation) bool {
 
 // retire drains a generation and stops it gently.
 func (p *hosted) retire(g *generation) {
-	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout+endTimeout) // bounded; Close kills the process earlier
+	ctx, cancel := context.WithTimeout(context.Background(), g.drainTime()+endTimeout) // bounded; Close kills the process earlier
 	defer cancel()
 	stop := context.AfterFunc(p.host.ctx, cancel)
 	defer stop()
 	p.uninstall(g)
 	g.drain(ctx)
+	p.forget(g)
 	p.settleUp(ctx, g)
 	g.stop(true)
 }
@@ -271,6 +275,7 @@ func (p *hosted) retire(g *generation) {
 // abandon ends a generation at once, because the host closes.
 func (p *hosted) abandon(g *generation) {
 	p.uninstall(g)
+	p.forget(g)
 	g.session.fail(errFinished)
 	<-g.session.done
 	g.session.failHooks()
@@ -284,6 +289,13 @@ func (p *hosted) uninstall(g *generation) {
 		p.cur = nil
 		p.notify()
 	}
+}
+
+// forget ends the calls of tools to a generation.
+func (p *hosted) forget(g *generation) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.live, g.instance)
 }
 
 // pauseAfterCrash waits before the next start; after a steady generation it does not wait.
@@ -431,7 +443,7 @@ func (p *hosted) ownedAccounts() []conversation.AccountID {
 
 func (p *hosted) accountStatus(a *pluginv1.AccountStatus) {
 	s := AccountState{OK: a.GetOk(), Code: a.GetCode(), Text: a.GetText()}
-	if parseID(&s.ID, a.GetAccount()) != nil {
+	if wire.ParseID(&s.ID, a.GetAccount()) != nil {
 		return
 	}
 	p.mu.Lock()

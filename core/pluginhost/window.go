@@ -1,6 +1,8 @@
 package pluginhost
 
 import (
+	"reflect"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -8,6 +10,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/pluginhost/wire"
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
@@ -137,20 +140,39 @@ func (w *window) notify() {
 }
 
 // Info implements CommandPort.
-func (s *session) Info() plugin.Info { return s.info }
+func (s *session) Info() plugin.Info {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.info
+}
+
+// setInfo replaces what the plugin says of itself, and tells the core if it is something else. The
+// core has been told that the generation is ready.
+func (s *session) setInfo(info plugin.Info) {
+	s.mu.Lock()
+	same := reflect.DeepEqual(s.info, info)
+	s.info = info
+	s.mu.Unlock()
+	if !same {
+		s.core.PluginInfo(s.plugin, s.instance, info)
+	}
+}
 
 // Offer implements CommandPort. If the command is under way here already, Offer accepts it without
 // sending it twice.
 func (s *session) Offer(o plugin.Outbound) bool {
-	frame := fromOutbound(&o)
+	frame := wire.FromOutbound(s.said.Minor, &o)
 	d := &dispatch{id: o.Command, account: o.Account, frame: frame, size: proto.Size(frame)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over || s.draining {
+	if s.over || s.ending || s.draining && o.Call == nil {
 		return false
 	}
 	if s.window.flight[d.id] != nil {
 		return true
+	}
+	if o.Typing != nil {
+		return s.offerTyping(d)
 	}
 	one := d.suspect()
 	in := s.poison.command(one.key, one.source)
@@ -181,7 +203,7 @@ func (s *session) Offer(o plugin.Outbound) bool {
 // customer's.
 func (s *session) unsendable(o *plugin.Outbound) (code string) {
 	switch {
-	case !s.can(o):
+	case !s.can(o), o.Send != nil && !wire.Sendable(s.said.Minor, o.Send.Parts):
 		return "unsupported"
 	case !utf8.ValidString(o.Thread), o.Send != nil && !utf8.ValidString(o.Send.To):
 		return "not_utf8"
@@ -191,7 +213,34 @@ func (s *session) unsendable(o *plugin.Outbound) (code string) {
 
 // can reports whether the plugin declared the ability that the command needs.
 func (s *session) can(o *plugin.Outbound) bool {
-	return o.Send != nil || o.Lookup != nil && s.info.CanLookup || o.Process != nil && s.process
+	switch {
+	case o.Send != nil:
+		return s.info.Channel
+	case o.Lookup != nil:
+		return s.info.CanLookup
+	case o.Process != nil:
+		return s.process
+	case o.MarkRead != nil:
+		return s.info.MarkRead
+	case o.Call != nil:
+		return slices.Contains(s.info.Calls, wire.CallName(o.Call))
+	}
+	return false
+}
+
+// offerTyping takes a command that nobody waits for: it has no Result, and is dropped when the plugin
+// did not declare it or is behind. The caller holds the mutex.
+func (s *session) offerTyping(d *dispatch) bool {
+	if !s.info.Typing {
+		return false
+	}
+	if s.out.typing.len() >= maxTyping {
+		s.meters.shedSignals.Inc()
+		return false
+	}
+	s.out.typing.push(d.frame)
+	s.poke()
+	return true
 }
 
 // creditCommand returns a command's credit when its Result has come. The command stays under way

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/pluginhost/wire"
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
@@ -17,12 +19,20 @@ type outbox struct {
 	hooks   queue[*hookCall]
 	records queue[*delivery]
 	signals queue[*pluginv1.Signal]
+	typing  queue[*pluginv1.Command]
+	bots    queue[*pluginv1.BotNotice]
+	tools   queue[*pluginv1.ToolNotice]
 	config  uint64 // revision of the configuration to announce; 0 = none
 	turn    int    // which kind of data is sent next
 }
 
-// maxSignals bounds waiting signals; beyond it the oldest are dropped.
-const maxSignals = 1024
+// Bounds of what waits and may be dropped. Of signals the oldest are dropped; of the others, what
+// finds no room is refused.
+const (
+	maxSignals = 1024
+	maxTyping  = 64
+	maxNotices = 4096
+)
 
 // write sends frames until the session is over. It is the only sender.
 func (s *session) write() {
@@ -185,9 +195,62 @@ func (s *session) noticeFrame() *pluginv1.HostFrame {
 		s.out.config = 0
 		return f
 	}
+	if n := min(s.out.bots.len(), contract.MaxFrameItems); n > 0 {
+		list := s.out.bots.take(n)
+		return &pluginv1.HostFrame{Frame: &pluginv1.HostFrame_BotNotices{BotNotices: &pluginv1.BotNotices{Notices: list}}}
+	}
+	if n := min(s.out.tools.len(), contract.MaxFrameItems); n > 0 {
+		list := s.out.tools.take(n)
+		return &pluginv1.HostFrame{Frame: &pluginv1.HostFrame_ToolNotices{ToolNotices: &pluginv1.ToolNotices{Notices: list}}}
+	}
+	if n := min(s.out.typing.len(), contract.MaxFrameItems); n > 0 {
+		list := s.out.typing.take(n)
+		for _, c := range list {
+			s.window.seq++
+			c.Seq = s.window.seq
+		}
+		return commandsFrame(list...)
+	}
 	if n := min(s.out.signals.len(), contract.MaxFrameItems); n > 0 {
 		list := s.out.signals.take(n)
 		return &pluginv1.HostFrame{Frame: &pluginv1.HostFrame_Signals{Signals: &pluginv1.Signals{Signals: list}}}
 	}
 	return nil
+}
+
+// NoticeBot implements CommandPort.
+func (s *session) NoticeBot(n plugin.BotNotice) bool {
+	if !s.said.Bot {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over || s.ending {
+		return false
+	}
+	if s.out.bots.len() >= maxNotices {
+		s.meters.shedNotices.Inc()
+		return false
+	}
+	s.out.bots.push(wire.FromBotNotice(n))
+	s.poke()
+	return true
+}
+
+// noticeTool queues a notice for the plugin's tool; if too many wait, it is dropped.
+func (s *session) noticeTool(n plugin.ToolNotice) {
+	if !s.said.Tool {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over || s.ending {
+		return
+	}
+	if s.out.tools.len() >= maxNotices {
+		s.meters.shedNotices.Inc()
+		return
+	}
+	s.out.tools.push(wire.FromToolNotice(n))
+	s.poke()
 }

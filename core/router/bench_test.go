@@ -90,6 +90,8 @@ type endless struct {
 	ch   chan plugin.Outbound
 }
 
+func (*endless) NoticeBot(plugin.BotNotice) bool { return false }
+
 func (p *endless) Offer(o plugin.Outbound) bool { p.ch <- o; return true }
 func (p *endless) Info() plugin.Info            { return p.info }
 

@@ -192,9 +192,3 @@ func (r *Router) signalOfBot(s plugin.CustomerSignal) {
 	}
 	r.live(s.Bot).tail.Signal(readers.Signal{Conversation: s.Bot, Kind: s.Kind, On: s.On, Who: conversation.Author{Kind: conversation.Bot, Bot: s.Account}, Name: r.botName(acc)})
 }
-
-// botPort returns the side of a plugin's port that takes notices; nil if it has none.
-func botPort(port plugin.CommandPort) bots.Port {
-	p, _ := port.(bots.Port)
-	return p
-}

@@ -139,6 +139,8 @@ func newPort(info plugin.Info) *port {
 	return &port{info: info, room: -1, more: make(chan struct{}, 1000)}
 }
 
+func (*port) NoticeBot(plugin.BotNotice) bool { return false }
+
 func (p *port) Offer(o plugin.Outbound) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -51,6 +51,8 @@ type modelCarrier struct {
 
 func (c *modelCarrier) Info() plugin.Info { return textInfo() }
 
+func (*modelCarrier) NoticeBot(plugin.BotNotice) bool { return false }
+
 func (c *modelCarrier) Offer(o plugin.Outbound) bool {
 	select {
 	case c.in <- o:

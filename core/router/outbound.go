@@ -50,10 +50,11 @@ func (r *Router) Senders(agent conversation.AgentID) []Sender {
 // account is not one: the channel must let agents begin, and the address must tell the thread.
 func (r *Router) sender(a directory.Account) (Sender, bool) {
 	info, ok := r.pluginInfo(a.Plugin)
-	if !ok || !a.Enabled || !info.Capabilities.OutboundFirst || info.Capabilities.AddressKind != AddressPhone {
+	caps := info.CapabilitiesOf(a.ID)
+	if !ok || !a.Enabled || !caps.OutboundFirst || caps.AddressKind != AddressPhone {
 		return Sender{}, false
 	}
-	return Sender{Account: a.ID, Name: a.Name, Service: a.Service, Channel: a.Plugin, Capabilities: info.Capabilities}, true
+	return Sender{Account: a.ID, Name: a.Name, Service: a.Service, Channel: a.Plugin, Capabilities: caps}, true
 }
 
 func mayBegin(snap *directory.Snapshot, agent conversation.AgentID, a directory.Account) bool {

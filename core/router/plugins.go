@@ -37,12 +37,19 @@ func (r *Router) setPluginInfo(id string, info plugin.Info) {
 
 // PluginReady gives the router a generation of a plugin to send through (plugin.Core).
 func (r *Router) PluginReady(id, instance string, port plugin.CommandPort) {
-	r.setPluginInfo(id, port.Info())
+	info := port.Info()
+	r.setPluginInfo(id, info)
 	r.sessions.PluginReady(id, instance)
 	r.outbox.PluginReady(id, instance, port)
-	if p := botPort(port); p != nil && port.Info().Bot {
-		r.bots.Ready(id, instance, p)
+	if info.Bot {
+		r.bots.Ready(id, instance, port)
 	}
+}
+
+// PluginInfo takes what a ready generation of a plugin says of itself now (plugin.Core).
+func (r *Router) PluginInfo(id, instance string, info plugin.Info) {
+	r.setPluginInfo(id, info)
+	r.outbox.PluginInfo(id, instance, info)
 }
 
 // PluginRoom says that a full window of a plugin has room again (plugin.Core).
@@ -74,6 +81,25 @@ func (r *Router) AccountStatus(id conversation.AccountID, ok bool, code, _ strin
 	} else {
 		r.logger.Warn("account has trouble at its provider", "channel", acc.Plugin, "account_id", id, "code", code)
 	}
+}
+
+// Templates keeps the templates that an account's provider has approved (plugin.Core).
+func (r *Router) Templates(account conversation.AccountID, list []plugin.Template) {
+	r.ingest.SetTemplates(account, list)
+}
+
+// AccountTemplates returns the templates of an account from which the agent may begin exchanges; they
+// must not be changed. Nil: none are known to this node. Errors: ErrUnknownAccount, ErrDenied.
+func (r *Router) AccountTemplates(agent conversation.AgentID, account conversation.AccountID) ([]plugin.Template, error) {
+	snap := r.dir.Snapshot()
+	a, ok := snap.Account(account)
+	if !ok {
+		return nil, ErrUnknownAccount
+	}
+	if u, ok := snap.User(agent); !ok || u.Disabled || !mayBegin(snap, agent, a) {
+		return nil, ErrDenied
+	}
+	return r.ingest.Templates(account), nil
 }
 
 func noticeBody(text string) json.RawMessage {

@@ -48,7 +48,7 @@ func (th *thread) begin(a arrival) {
 		return
 	case in.Message != nil:
 		info, ok := r.pluginInfo(in.Plugin)
-		if !ok || info.Capabilities.Connected {
+		if !ok || info.CapabilitiesOf(in.Account).Connected {
 			th.refuse(a, "ended") // on a live channel a chat begins with a start (the request form), not with a message
 			return
 		}
@@ -141,7 +141,7 @@ func (r *Router) startCommand(to target, th *thread, in plugin.Inbound, body con
 	cmd := conversation.Start{
 		ID: conversation.NewID[conversation.ConversationID](), Kind: conversation.Inbound, Channel: in.Plugin,
 		Endpoint:     conversation.Endpoint{Account: in.Account, Thread: th.hex},
-		Capabilities: info.Capabilities, ProviderAt: in.ProviderAt, ReceivedAt: in.ReceivedAt,
+		Capabilities: info.CapabilitiesOf(in.Account), ProviderAt: in.ProviderAt, ReceivedAt: in.ReceivedAt,
 	}
 	cmd.Contact = r.contactOf(body.Address)
 	page := body.Page

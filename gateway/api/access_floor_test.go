@@ -364,6 +364,8 @@ type takingPort struct {
 	got  chan plugin.Outbound
 }
 
+func (takingPort) NoticeBot(plugin.BotNotice) bool { return false }
+
 func (p takingPort) Offer(o plugin.Outbound) bool {
 	select {
 	case p.got <- o:

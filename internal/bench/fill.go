@@ -21,6 +21,7 @@ import (
 // smsNowhere takes the place of the SMS plugin while a store is filled, and accepts no commands.
 type smsNowhere struct{ nowhere }
 
+func (smsNowhere) NoticeBot(plugin.BotNotice) bool { return false }
 func (smsNowhere) Info() plugin.Info {
 	return plugin.Info{ID: "sms", Capabilities: conversation.Capabilities{Text: true, OutboundFirst: true, OfferTitle: "SMS", AddressKind: "phone"}}
 }

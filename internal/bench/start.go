@@ -95,7 +95,8 @@ func (c Start) start(ctx context.Context, demo Demo, dir string) (took time.Dura
 // nowhere takes the place of a plugin, and accepts no commands.
 type nowhere struct{}
 
-func (nowhere) Offer(plugin.Outbound) bool { return false }
+func (nowhere) Offer(plugin.Outbound) bool      { return false }
+func (nowhere) NoticeBot(plugin.BotNotice) bool { return false }
 func (nowhere) Info() plugin.Info {
 	return plugin.Info{ID: "webchat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}
 }
