@@ -16,24 +16,24 @@ type templates struct {
 
 // SetTemplates replaces the templates of an account, which must not be changed afterwards. Those of
 // accounts that are gone are dropped.
-func (i *Ingest) SetTemplates(account conversation.AccountID, list []plugin.Template) {
-	snap := i.dir.Snapshot()
-	i.templates.mu.Lock()
-	defer i.templates.mu.Unlock()
-	if i.templates.of == nil {
-		i.templates.of = map[conversation.AccountID][]plugin.Template{}
+func (g *Ingest) SetTemplates(account conversation.AccountID, list []plugin.Template) {
+	snap := g.dir.Snapshot()
+	g.templates.mu.Lock()
+	defer g.templates.mu.Unlock()
+	if g.templates.of == nil {
+		g.templates.of = map[conversation.AccountID][]plugin.Template{}
 	}
-	i.templates.of[account] = list
-	for id := range i.templates.of {
+	g.templates.of[account] = list
+	for id := range g.templates.of {
 		if _, ok := snap.Account(id); !ok {
-			delete(i.templates.of, id)
+			delete(g.templates.of, id)
 		}
 	}
 }
 
 // Templates returns the templates of an account, which must not be changed; nil: none are known.
-func (i *Ingest) Templates(account conversation.AccountID) []plugin.Template {
-	i.templates.mu.RLock()
-	defer i.templates.mu.RUnlock()
-	return i.templates.of[account]
+func (g *Ingest) Templates(account conversation.AccountID) []plugin.Template {
+	g.templates.mu.RLock()
+	defer g.templates.mu.RUnlock()
+	return g.templates.of[account]
 }
