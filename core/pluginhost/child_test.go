@@ -55,9 +55,12 @@ func TestMain(m *testing.M) {
 // misbehave at its start; texts of messages and bodies of hooks make it misbehave later.
 type child struct {
 	pluginv1.UnimplementedPluginServiceServer
+	pluginv1.UnimplementedToolServiceServer
 	name  string
 	modes map[string]bool
 
+	ended    chan struct{} // closed when a session of the tool has ended, for Drain
+	endOnce  sync.Once
 	mu       sync.Mutex
 	accounts []*pluginv1.Account
 	ledger   string // file to which each call of the provider is written
@@ -66,7 +69,7 @@ type child struct {
 }
 
 func runChild(name string, modes []string) int {
-	c := &child{name: name, modes: map[string]bool{}}
+	c := &child{name: name, modes: map[string]bool{}, ended: make(chan struct{})}
 	for _, m := range modes {
 		c.modes[m] = true
 	}
@@ -113,6 +116,7 @@ func runChild(name string, modes []string) int {
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.MaxSendMsgSize(64<<20),
 		grpc.ForceServerCodecV2(sloppy{encoding.GetCodecV2("proto")}))
 	pluginv1.RegisterPluginServiceServer(server, c)
+	pluginv1.RegisterToolServiceServer(server, c)
 	go func() { _ = server.Serve(l) }()
 	fmt.Printf("1|%d|unix|%s|grpc\n", contract.ProtocolVersion, path)
 	if c.modes["long-line"] {
@@ -247,6 +251,12 @@ func (c *child) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv1.
 	if c.modes["no-routes"] {
 		d.Routes = nil
 	}
+	if c.modes["tool"] {
+		c.describeTool(d)
+	}
+	if c.modes["minor0-tool"] {
+		d.Tool = &pluginv1.ToolInfo{}
+	}
 	if c.modes["v2"] {
 		d.Version = "2.0"
 	}
@@ -274,6 +284,7 @@ func (c *child) Configure(_ context.Context, r *pluginv1.ConfigureRequest) (*plu
 	if r.GetValidateOnly() {
 		return resp, nil
 	}
+	resp.Accounts = traitsOf(r)
 	if strings.Contains(r.GetSettings(), `"limit":99`) {
 		if f, err := os.OpenFile(c.marker(), os.O_CREATE|os.O_EXCL, 0o600); err == nil { // only the first generation freezes; the next one accepts the setting
 			_ = f.Close()
@@ -289,7 +300,13 @@ func (c *child) Configure(_ context.Context, r *pluginv1.ConfigureRequest) (*plu
 	return resp, nil
 }
 
-func (c *child) Drain(context.Context, *pluginv1.DrainRequest) (*pluginv1.DrainResponse, error) {
+func (c *child) Drain(ctx context.Context, _ *pluginv1.DrainRequest) (*pluginv1.DrainResponse, error) {
+	if c.modes["holds"] {
+		select {
+		case <-c.ended:
+		case <-ctx.Done():
+		}
+	}
 	return &pluginv1.DrainResponse{}, nil
 }
 

@@ -47,6 +47,9 @@ func (t *TestSession) Cause() error { return t.s.cause() }
 // End ends the session as the host does.
 func (t *TestSession) End(ctx context.Context) { t.s.end(ctx) }
 
+// StopCommands begins to drain the session.
+func (t *TestSession) StopCommands() { t.s.stopCommands() }
+
 // SetInfo changes what the plugin says of itself, as a Configure does.
 func (t *TestSession) SetInfo(info plugin.Info) { t.s.setInfo(info) }
 
