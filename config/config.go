@@ -65,6 +65,7 @@ type Plugins struct {
 	Builtin []string `yaml:"builtin" jsonschema_description:"Built-in plugins that run. Default: all."`
 	Dir     string   `yaml:"dir" jsonschema_description:"Folder with one folder per third-party plugin. Default: data/plugins."`
 	Run     string   `yaml:"run" jsonschema_description:"Short folder for sockets. Default: data/run."`
+	Drain   Seconds  `yaml:"drain" jsonschema_description:"How long a plugin that asks for it may finish what it holds, such as calls, when its process is replaced; at most an hour. A stop of Parley takes no longer for it. Default: 30m."`
 }
 
 // HTTP bounds the public listener.
@@ -105,7 +106,7 @@ func Default() Config {
 		Node: host, Data: "data", Store: SQLite,
 		Listen:  Listen{Public: ":8080", Ops: "127.0.0.1:9090"},
 		Origins: Origins{Desk: "http://desk.localhost:8080", Chat: "http://chat.localhost:8080", Files: "http://files.localhost:8080"},
-		Plugins: Plugins{Builtin: []string{"webchat", "sms"}},
+		Plugins: Plugins{Builtin: []string{"webchat", "sms"}, Drain: Seconds(30 * time.Minute)},
 		Login: Login{
 			PerAccountBurst: 5, PerIPBurst: 20,
 			IdleTimeout: Seconds(12 * time.Hour), AbsoluteTimeout: Seconds(7 * 24 * time.Hour),

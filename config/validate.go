@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Validate reports everything that is wrong with c, as Faults, or nil.
@@ -82,6 +83,7 @@ func (c *Config) validate(lines map[string]string) Faults {
 	check(slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level), "log.level", "want debug, info, warn or error, got %q", c.Log.Level)
 	check(slices.Contains([]string{"json", "text"}, c.Log.Format), "log.format", "want json or text, got %q", c.Log.Format)
 	check(c.Drain > 0, "drain", "want more than 0")
+	check(c.Plugins.Drain > 0 && c.Plugins.Drain.Duration() <= time.Hour, "plugins.drain", "want more than 0 and at most 1h")
 	slices.SortFunc(faults, func(a, b Fault) int { return strings.Compare(a.Path, b.Path) })
 	return faults
 }

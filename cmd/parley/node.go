@@ -207,6 +207,7 @@ func (n *node) startPlugins(ctx context.Context, origins gateway.Origins) error 
 		PluginURL:      pluginURL(origins),
 		HookURL:        func(id conversation.AccountID) string { return origins.Hooks + "/hooks/" + id.String() },
 		FrameAncestors: []string{origins.Desk}, VisitorKey: n.stores.Vault.Subkey("visitor"), LogLevel: n.cfg.Log.Level,
+		DrainLimit: n.cfg.Plugins.Drain.Duration(),
 	})
 	if err != nil {
 		return err

@@ -48,6 +48,7 @@ func (c *child) Start(ctx context.Context, r *pluginv1.ToolStartRequest) (*plugi
 		}
 	case `"hang"`:
 		<-ctx.Done()
+		return nil, ctx.Err()
 	case `"fault"`:
 		return &pluginv1.ToolStartResponse{Fault: &pluginv1.ToolFault{Code: "not_configured", Text: "no key"}}, nil
 	case `"bad"`:
@@ -79,12 +80,14 @@ func (c *child) Act(ctx context.Context, r *pluginv1.ToolActRequest) (*pluginv1.
 	case "die":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		<-ctx.Done()
+		return nil, ctx.Err()
 	case "freeze":
 		go func() { // the call is answered by nobody; whether the process comes back is the test's business
 			time.Sleep(10 * time.Millisecond)
 			_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		}()
 		<-ctx.Done()
+		return nil, ctx.Err()
 	}
 	return &pluginv1.ToolActResponse{Effects: []*pluginv1.Effect{{Effect: &pluginv1.Effect_InsertText{InsertText: r.GetAction()}}}}, nil
 }

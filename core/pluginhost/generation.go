@@ -265,6 +265,19 @@ func (g *generation) over() bool {
 	}
 }
 
+// exited reports whether the process has ended.
+func (g *generation) exited() bool {
+	if g.proc == nil {
+		return false
+	}
+	select {
+	case <-g.proc.exited:
+		return true
+	default:
+		return false
+	}
+}
+
 func (g *generation) askDescribe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
 	defer cancel()
@@ -369,13 +382,35 @@ func (g *generation) drainTime() time.Duration {
 	return min(declared, maxDrain, max(g.p.host.opts.DrainLimit, drainTimeout))
 }
 
+// hurry ends a drain in time for the end of the host, which may have begun meanwhile.
+func (g *generation) hurry(ctx context.Context, cancel func()) {
+	by := g.p.host.endingBy()
+	if by.IsZero() {
+		return
+	}
+	if sleep(ctx, time.Until(by)) {
+		cancel()
+	}
+}
+
+// endingBy returns when plugins must have finished because the host ends; zero: nobody hurries.
+func (h *Host) endingBy() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.endBy
+}
+
 // drain lets the plugin finish: it sends no new commands, calls Drain and ends the session.
 func (g *generation) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, g.drainTime())
 	defer cancel()
+	defer afterClosed(g.p.quit, func() { g.hurry(ctx, cancel) })()
 	defer afterClosed(g.gone, cancel)() // if the plugin freezes now, the pings find it
 	last := g.session.stopCommands()
 	deadline, _ := ctx.Deadline()
+	if by := g.p.host.endingBy(); !by.IsZero() && by.Before(deadline) {
+		deadline = by
+	}
 	req := &pluginv1.DrainRequest{LastCommandSeq: last, DeadlineMs: uint32(max(1, time.Until(deadline).Milliseconds()))}
 	if _, err := g.service.Drain(ctx, req); err == nil {
 		_ = g.session.settled(ctx) // commands that are left stay with the core

@@ -73,6 +73,7 @@ type Host struct {
 	lock   *os.File
 
 	mu        sync.Mutex
+	endBy     time.Time // when plugins must have finished, once Drain is called; zero: nobody hurries
 	started   bool
 	closed    bool
 	plugins   map[string]*hosted
@@ -265,11 +266,16 @@ func (h *Host) Restart(ctx context.Context, plugin string) error {
 }
 
 // Drain stops every plugin gently: no new commands or hooks are sent, what is under way is
-// finished, then the processes end. It returns when all have ended, or with ctx's error; Close
-// kills those that are left.
+// finished, then the processes end. Within ctx's deadline a plugin may take as long as it declares.
+// Drain returns when all have ended, also the generations that were replaced before, or with ctx's
+// error; Close kills those that are left.
 func (h *Host) Drain(ctx context.Context) error {
 	h.mu.Lock()
 	h.closed = true
+	if by, ok := ctx.Deadline(); ok {
+		left := time.Until(by)
+		h.endBy = by.Add(-min(2*endTimeout, left/2)) // the rest is for the end of the processes
+	}
 	started, plugins := h.started, h.list()
 	h.mu.Unlock()
 	if !started {

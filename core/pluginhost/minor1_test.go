@@ -93,17 +93,36 @@ func TestSessionMinor1Commands(t *testing.T) {
 	})
 }
 
-// Typing takes no place of other commands and waits for no answer.
+// Typing takes no place of other commands, and its Result concerns nobody.
 func TestSessionTyping(t *testing.T) {
 	a := newAccount()
-	inSession(t, able(), []conversation.AccountID{a}, func(t *testing.T, _ *fakeCore, s *pluginhost.TestSession, p *peer) {
+	inSession(t, able(), []conversation.AccountID{a}, func(t *testing.T, core *fakeCore, s *pluginhost.TestSession, p *peer) {
 		for range 3 * contract.AccountWindow {
 			if !s.Port().Offer(plugin.Outbound{Command: uuid.New(), Account: a, Thread: "t", Typing: &plugin.TypingCommand{On: true}}) {
 				t.Fatal("typing was dropped though the plugin keeps up")
 			}
-			if got := p.next().GetCommands().GetCommands(); len(got) != 1 || !got[0].GetTyping().GetOn() || got[0].GetSeq() == 0 {
+			got := p.next().GetCommands().GetCommands()
+			if len(got) != 1 || !got[0].GetTyping().GetOn() || got[0].GetSeq() == 0 {
 				t.Fatalf("typing: got %v", got)
 			}
+			p.event(a, result(uuid.MustParse(got[0].GetCommandId()), pluginv1.Outcome_OUTCOME_SENT))
+			if ack := p.ack(); ack.GetStatus() != pluginv1.AckStatus_ACK_STATUS_COMMITTED {
+				t.Fatalf("result of typing: got %v", ack)
+			}
+		}
+		core.mu.Lock()
+		if len(core.results) != 0 {
+			t.Errorf("results at the core: got %d, want none", len(core.results))
+		}
+		core.mu.Unlock()
+		taken := 0
+		for range 1000 {
+			if s.Port().Offer(plugin.Outbound{Command: uuid.New(), Account: a, Typing: &plugin.TypingCommand{}}) {
+				taken++
+			}
+		}
+		if taken != 256 {
+			t.Errorf("typing for a plugin that does not answer: %d taken, want 256", taken)
 		}
 		if begun, unbegun := s.Unsettled(t.Context()); len(begun)+len(unbegun) != 0 {
 			t.Errorf("under way: got %d commands, want none", len(begun)+len(unbegun))

@@ -140,15 +140,23 @@ func (s *session) event(e *pluginv1.Event) error {
 	return nil
 }
 
-// disowned reports whether a Result belongs to a refused Begin: then the plugin has done nothing,
-// and the command belongs to another generation or node.
+// disowned reports whether a Result concerns nobody: it is that of a typing command, or it belongs to
+// a refused Begin. Then the plugin has done nothing, and the command belongs to another generation or
+// node.
 func (s *session) disowned(r *pluginv1.Result) bool {
 	id, err := wire.ParseCommandID(r.GetCommandId())
-	if r == nil || err != nil || r.GetOutcome() == pluginv1.Outcome_OUTCOME_SENT {
+	if r == nil || err != nil {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.typed[id] {
+		delete(s.typed, id)
+		return true
+	}
+	if r.GetOutcome() == pluginv1.Outcome_OUTCOME_SENT {
+		return false
+	}
 	_, refused := s.refused[id]
 	delete(s.refused, id)
 	return refused

@@ -61,6 +61,7 @@ type session struct {
 	ending   bool // the stream is closed when everything is written
 	out      outbox
 	window   window
+	typed    map[[16]byte]bool     // typing commands whose Result has not come
 	refused  map[[16]byte]struct{} // commands whose Begin was refused, until their Result arrives
 	subs     map[uint64]*subscription
 	opening  []*subscription
@@ -111,7 +112,7 @@ func newSession(c sessionConfig) *session {
 		signals: slices.Contains(c.describe.GetAbilities(), contract.AbilitySignals), silence: silenceOf(c.describe),
 		ctx: ctx, cancel: cancel, storing: c.storing,
 		done: make(chan struct{}), wake: make(chan struct{}, 1), announce: make(chan struct{}, 1),
-		window: newWindow(), refused: map[[16]byte]struct{}{}, subs: map[uint64]*subscription{}, hooks: map[uint64]*hookCall{},
+		window: newWindow(), typed: map[[16]byte]bool{}, refused: map[[16]byte]struct{}{}, subs: map[uint64]*subscription{}, hooks: map[uint64]*hookCall{},
 	}
 }
 

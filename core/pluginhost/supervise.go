@@ -47,6 +47,7 @@ type hosted struct {
 	upgrades    chan *upgradeRequest // requests, handled between two other steps
 	quit        chan struct{}        // closed by Drain
 	quitOnce    sync.Once
+	retirees    sync.WaitGroup // generations that were replaced and are being drained
 	done        chan struct{}
 
 	mu       sync.Mutex
@@ -89,6 +90,7 @@ func newHosted(h *Host, spec Spec) *hosted {
 func (p *hosted) supervise(ctx context.Context) {
 	defer close(p.done)
 	defer p.setState(StateStopped, "")
+	defer p.retirees.Wait()
 	for {
 		launch := p.nextLaunch()
 		g, err := p.bringUp(ctx, launch)

@@ -57,12 +57,12 @@ func (h *Host) ToolStart(ctx context.Context, id string, r plugin.ToolStart) (pl
 }
 
 func (p *hosted) startTool(ctx context.Context, r *plugin.ToolStart) (out plugin.ToolAnswer, err error) {
-	s, err := p.awaitSession(ctx)
+	instance, err := p.awaitTool(ctx)
 	if err != nil {
 		p.meters.tool(toolStart, toolGone, 0)
 		return out, fmt.Errorf("tool %s: %w: %w", p.id, plugin.ErrInstanceGone, err)
 	}
-	err = p.callTool(ctx, s.instance, toolStart, func(ctx context.Context, said *wire.Plugin, tool pluginv1.ToolServiceClient) (string, error) {
+	err = p.callTool(ctx, instance, toolStart, func(ctx context.Context, said *wire.Plugin, tool pluginv1.ToolServiceClient) (string, error) {
 		resp, err := tool.Start(ctx, wire.FromToolStart(r))
 		if err != nil {
 			return "", err
@@ -73,6 +73,25 @@ func (p *hosted) startTool(ctx context.Context, r *plugin.ToolStart) (out plugin
 		return outcomeOf(&out), sameSession(out.Session, r.Session)
 	})
 	return out, err
+}
+
+// awaitTool returns the newest generation. One whose process has just ended is waited out.
+func (p *hosted) awaitTool(ctx context.Context) (instance string, err error) {
+	for {
+		p.mu.Lock()
+		g, changed := p.cur, p.changed
+		p.mu.Unlock()
+		if g != nil && !g.over() && !g.exited() {
+			return g.instance, nil
+		}
+		select {
+		case <-changed:
+		case <-p.done:
+			return "", ErrClosed
+		case <-ctx.Done():
+			return "", ErrUnavailable
+		}
+	}
 }
 
 // ToolGet implements plugin.Tools.

@@ -145,6 +145,29 @@ func TestToolDrain(t *testing.T) {
 	}
 }
 
+// The end of the host leaves no generation in drain longer than the host may take.
+func TestToolDrainAtTheEnd(t *testing.T) {
+	b := newBench(t, wideDrain, self("tool", "tool", "holds"))
+	b.ready(t)
+	first, err := b.startTool(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.host.Restart(t.Context(), "tool"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	if err := b.host.Drain(ctx); err != nil {
+		t.Errorf("drain: got %v, want both generations ended in time", err)
+	}
+	b.core.mu.Lock()
+	defer b.core.mu.Unlock()
+	if len(b.core.gone) != 2 || !slices.Contains(b.core.gone, first.Session.Instance) {
+		t.Errorf("generations that are gone: got %v, want both", b.core.gone)
+	}
+}
+
 // A generation that dies while it is being drained is gone at once.
 func TestToolDrainKilled(t *testing.T) {
 	b := newBench(t, wideDrain, self("tool", "tool", "holds"))

@@ -66,7 +66,7 @@ func (p *hosted) replace(ctx context.Context, old *generation, req *upgradeReque
 	} else {
 		p.remember(old, req, before, next)
 		p.install(g)
-		p.host.wg.Go(func() { p.retire(old) })
+		p.retirees.Go(func() { p.retire(old) })
 	}
 	req.reply(nil)
 	return g

@@ -228,16 +228,17 @@ func (s *session) can(o *plugin.Outbound) bool {
 	return false
 }
 
-// offerTyping takes a command that nobody waits for: it has no Result, and is dropped when the plugin
-// did not declare it or is behind. The caller holds the mutex.
+// offerTyping takes a command whose Result nobody waits for. It is dropped when the plugin did not
+// declare it or is behind. The caller holds the mutex.
 func (s *session) offerTyping(d *dispatch) bool {
 	if !s.info.Typing {
 		return false
 	}
-	if s.out.typing.len() >= maxTyping {
+	if len(s.typed) >= maxTyping {
 		s.meters.shedSignals.Inc()
 		return false
 	}
+	s.typed[d.id] = true
 	s.out.typing.push(d.frame)
 	s.poke()
 	return true

@@ -30,7 +30,7 @@ type outbox struct {
 // finds no room is refused.
 const (
 	maxSignals = 1024
-	maxTyping  = 64
+	maxTyping  = 256 // without a Result
 	maxNotices = 4096
 )
 

@@ -89,15 +89,13 @@ func (r *Router) Templates(account conversation.AccountID, list []plugin.Templat
 }
 
 // AccountTemplates returns the templates of an account from which the agent may begin exchanges; they
-// must not be changed. Nil: none are known to this node. Errors: ErrUnknownAccount, ErrDenied.
+// must not be changed. Nil: none are known to this node. ErrUnknownAccount: there is no such account, or
+// the agent may not begin exchanges from it.
 func (r *Router) AccountTemplates(agent conversation.AgentID, account conversation.AccountID) ([]plugin.Template, error) {
 	snap := r.dir.Snapshot()
 	a, ok := snap.Account(account)
-	if !ok {
+	if u, known := snap.User(agent); !ok || !known || u.Disabled || !mayBegin(snap, agent, a) {
 		return nil, ErrUnknownAccount
-	}
-	if u, ok := snap.User(agent); !ok || u.Disabled || !mayBegin(snap, agent, a) {
-		return nil, ErrDenied
 	}
 	return r.ingest.Templates(account), nil
 }

@@ -161,7 +161,7 @@ func (f *floor) records() {
 	f.must(t, err)
 	f.named = map[string]string{
 		"{user}": f.users["tom"].ID.String(), "{team}": team.ID.String(), "{spare}": spare.ID.String(), "{toy}": toy.ID.String(),
-		"{contact}": contact.ID.String(), "{service}": f.service.ID.String(),
+		"{contact}": contact.ID.String(), "{service}": f.service.ID.String(), "{text account}": f.text.ID.String(),
 	}
 }
 

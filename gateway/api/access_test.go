@@ -99,6 +99,7 @@ var routes = []route{
 	{name: "GET /me", may: always(everybody)},
 	{name: "POST /me/password", body: `{"old":"wrong wrong","new":"right right right"}`, may: byState{chat: "else: credentials"}}, // no user here has a password
 	{name: "GET /senders", may: always(everybody)},
+	{name: "GET /accounts/{id}/templates", at: "/accounts/{text account}/templates", may: always("otto sue adam: unknown_account; else")},
 	{name: "GET /directory", may: always(everybody)},
 	{name: "GET /contacts", may: always(everybody)},
 	{name: "GET /contacts/{id}", at: "/contacts/{contact}", may: always(everybody)},
@@ -206,7 +207,7 @@ func (b byState) in() map[string]string {
 }
 
 var statusOf = map[string]int{
-	"unauthenticated": 401, "credentials": 401, "denied": 403, "forged": 403, "not_found": 404, "not_joined": 409, "ended": 409,
+	"unauthenticated": 401, "credentials": 401, "denied": 403, "forged": 403, "not_found": 404, "unknown_account": 404, "not_joined": 409, "ended": 409,
 }
 
 // refused checks that the answer tells nothing of the conversation except what the request named

@@ -40,7 +40,7 @@ func TestEveryRouteIsAuditedOrSaysWhyNot(t *testing.T) {
 		"POST /conversations/{id}/messages": ownWork, "POST /conversations/{id}/files": ownWork, "POST /conversations/{id}/grants": ownWork,
 		"GET /contacts": addresses, "GET /contacts/{id}": addresses,
 		"POST /contacts": changes, "PUT /contacts/{id}": changes, "DELETE /contacts/{id}": changes,
-		"GET /senders": notOfThem, "GET /directory": notOfThem, "GET /board": notOfThem, "GET /audit": notOfThem, "GET /doctor": notOfThem,
+		"GET /senders": notOfThem, "GET /accounts/{id}/templates": notOfThem, "GET /directory": notOfThem, "GET /board": notOfThem, "GET /audit": notOfThem, "GET /doctor": notOfThem,
 		"GET /users": notOfThem, "GET /users/{id}": notOfThem, "POST /users": changes, "PUT /users/{id}": changes, "PUT /users/{id}/password": changes,
 		"GET /teams": notOfThem, "GET /teams/{id}": notOfThem, "POST /teams": changes, "PUT /teams/{id}": changes,
 		"GET /skills": notOfThem, "GET /skills/{id}": notOfThem, "POST /skills": changes, "PUT /skills/{id}": changes,

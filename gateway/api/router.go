@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/core/router"
 )
@@ -14,6 +15,9 @@ type Router interface {
 	Send(ctx context.Context, req router.SendRequest) (router.Sent, error)
 	// Senders lists what the agent may begin exchanges from (N1).
 	Senders(agent conversation.AgentID) []router.Sender
+	// AccountTemplates lists the templates of an account from which the agent may begin exchanges;
+	// router.ErrUnknownAccount for any other.
+	AccountTemplates(agent conversation.AgentID, account conversation.AccountID) ([]plugin.Template, error)
 	// Info describes a conversation; router.ErrNotFound when there is none.
 	Info(ctx context.Context, conv conversation.ConversationID) (router.Info, error)
 	// Records returns events after the sequence number after, as far as the audience may see them.

@@ -5,6 +5,7 @@ func (a *API) routes() {
 	a.sessionRoutes()
 	a.conversationRoutes()
 	a.senderRoutes()
+	a.templateRoutes()
 	a.fileRoutes()
 	a.directoryRoutes()
 	a.contactRoutes()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/core/router"
 	"github.com/parley-gateway/parley/gateway/stream"
@@ -551,6 +552,11 @@ func (f *Router) Senders(conversation.AgentID) []router.Sender {
 	f.Mu.Lock()
 	defer f.Mu.Unlock()
 	return slices.Clone(f.Texting.Senders)
+}
+
+// AccountTemplates implements api.Router: there are none.
+func (f *Router) AccountTemplates(conversation.AgentID, conversation.AccountID) ([]plugin.Template, error) {
+	return nil, router.ErrUnknownAccount
 }
 
 // Join implements stream.Router.

@@ -242,6 +242,13 @@ export interface Routes {
       senders: Sender[] | null;
     };
   };
+  'GET /accounts/{id}/templates': {
+    path: { id: string };
+    answer: {
+      /** As the provider has approved them; none are known until the account's plugin has told of them */
+      templates: ProviderTemplate[] | null;
+    };
+  };
   'POST /conversations/{id}/files': {
     path: { id: string };
     answer: UploadedFile;
@@ -454,6 +461,9 @@ export interface Capabilities {
   icon?: string;
   address_kind?: string;
   connected?: boolean;
+  part_limits?: PartLimit[];
+  quotes?: boolean;
+  captions?: boolean;
 }
 
 export interface Choice {
@@ -565,6 +575,8 @@ export interface Disposition {
 export interface Edit {
   message: string;
   text: string;
+  provider_id?: string;
+  provider_ids?: string[];
 }
 
 export interface EndCmd {
@@ -605,6 +617,7 @@ export interface FileRef {
   size: number;
   width?: number;
   height?: number;
+  caption?: string;
 }
 
 export interface FlagCleared {
@@ -816,6 +829,15 @@ export type PartKind =
   | 'system'
   | 'unsupported';
 
+export interface PartLimit {
+  kind: string;
+  max_length?: number;
+  max_bytes?: number;
+  max_count?: number;
+  mimes?: string[];
+  max_title?: number;
+}
+
 export interface ParticipantJoined {
   who: Author;
 }
@@ -852,6 +874,18 @@ export interface Problem {
   errors?: Detail[];
 }
 
+export interface ProviderTemplate {
+  name: string;
+  language: string;
+  category?: string;
+  header?: string;
+  header_kind?: string;
+  body: string;
+  footer?: string;
+  buttons?: TemplateButton[];
+  status: string;
+}
+
 export interface Raw {
   kind: string;
   data?: unknown;
@@ -860,6 +894,8 @@ export interface Raw {
 export interface Reaction {
   message: string;
   emoji?: string;
+  provider_id?: string;
+  provider_ids?: string[];
 }
 
 export interface Receipt {
@@ -885,6 +921,8 @@ export interface RecordingBody {
 
 export interface Revoke {
   message: string;
+  provider_id?: string;
+  provider_ids?: string[];
 }
 
 export type Role =
@@ -1217,6 +1255,23 @@ export interface Template {
   name: string;
   language: string;
   values?: string[];
+  placed?: TemplateValue[];
+  rendered?: string;
+}
+
+export interface TemplateButton {
+  kind: string;
+  title: string;
+  value?: string;
+}
+
+export interface TemplateValue {
+  place: string;
+  index?: number;
+  name?: string;
+  text?: string;
+  file?: FileRef;
+  location?: Location;
 }
 
 export interface TextCmd {
