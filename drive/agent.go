@@ -189,6 +189,15 @@ func (a *Agent) frame(b []byte) {
 	}
 }
 
+// Watch reads a conversation in which the agent takes no part, after a sequence.
+func (a *Agent) Watch(conversation string, after uint64) error {
+	b, err := json.Marshal(map[string]any{"t": "watch", "conversation": conversation, "after": after})
+	if err != nil {
+		return fmt.Errorf("drive: encode: %w", err)
+	}
+	return a.write(b)
+}
+
 // Joined delivers the conversations that the agent has joined.
 func (a *Agent) Joined() <-chan string { return a.joined }
 

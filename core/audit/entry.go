@@ -40,6 +40,7 @@ const (
 	FileRead            = "file.read"            // SPEC Z5: the address of an attachment was read
 	RecordingRead       = "recording.read"       // SPEC Z5
 	PluginChanged       = "plugin.changed"
+	Supervised          = "conversation.supervised" // SPEC H4: a supervisor asked to listen, coach or barge in, or to leave; the reason is the mode, or "left"
 )
 
 // Entry is one line of the audit trail. It names records by id and fields by name, and holds no

@@ -201,10 +201,10 @@ func authorOf(cmd Command) (a AgentID) {
 	return a
 }
 
-// endedFor is the refusal of a command for an ended conversation. An agent who never took part gets
+// endedFor is the refusal of a command for an ended conversation. Who never took part or supervised gets
 // ErrNotJoined, as for an open one, and so does not learn that the conversation has ended.
 func (s *State) endedFor(a AgentID) error {
-	if !a.IsZero() && s.Participant(a) == nil && !s.WaitsFor(a) {
+	if !a.IsZero() && s.Participant(a) == nil && s.supervisor(a) == nil && !s.WaitsFor(a) {
 		return ErrNotJoined
 	}
 	return ErrEnded

@@ -61,7 +61,7 @@ func (r *Router) Accept(ctx context.Context, id conversation.AgentID, offer conv
 		return conv, 0, fmt.Errorf("router: encode name: %w", err)
 	}
 	out, err := r.live(conv).do(ctx, &task{cmd: conversation.Accept{Offer: offer, Agent: id, Body: body}})
-	return conv, out.last, err
+	return conv, out.seen, err
 }
 
 // Reject declines an offer (A9, A10).
@@ -74,8 +74,8 @@ func (r *Router) Reject(ctx context.Context, id conversation.AgentID, offer conv
 	return err
 }
 
-// Send adds an agent's message to a conversation. A retry under the same client id is the same
-// message. Errors: conversation.ErrNotJoined, ErrEnded, ErrNoSuchMessage, ErrNotAuthor, ErrInvalid,
+// Send adds a message to a conversation: an agent's who takes part, or a supervisor's in barge (H2). A
+// retry under the same client id is the same message. Errors: conversation.ErrNotJoined, ErrEnded, ErrNoSuchMessage, ErrNotAuthor, ErrInvalid,
 // ErrTooLarge.
 func (r *Router) Send(ctx context.Context, req SendRequest) (Sent, error) {
 	if len(req.ClientID) > 64 {
@@ -96,7 +96,8 @@ func (r *Router) Send(ctx context.Context, req SendRequest) (Sent, error) {
 	}
 	id, t := post.ID, &task{from: from, cmd: post}
 	t.prepare = func(t *task, s *conversation.State) error {
-		if !s.JoinedAgent(u.ID) {
+		var speaks bool
+		if post.Author, speaks = speaker(u, s, conversation.ModeBarge); !speaks {
 			return nil // the rules refuse the message; an agent who takes no part must not learn which messages and files there are
 		}
 		if err := r.messages.LookUp(r.ctx, post, s); err != nil {
@@ -132,17 +133,19 @@ func (r *Router) agentPost(u directory.User, clientID string, parts []conversati
 	return r.messages.FromAgent(u.ID, messages.Written{Parts: parts, ClientID: clientID, Name: u.Name, ReplyTo: replyTo, ReceivedAt: r.now().UTC()})
 }
 
-// messageAt reads the id of the message that is event seq of a conversation.
+// messageAt reads the id of the message or note that is event seq of a conversation.
 func (r *Router) messageAt(ctx context.Context, conv conversation.ConversationID, seq uint64) (conversation.MessageID, error) {
 	h, err := r.readers.Head(ctx, conv, seq)
 	if err != nil {
 		return conversation.MessageID{}, notFound(err)
 	}
-	m, ok := h.(*conversation.MessagePosted)
-	if !ok {
-		return conversation.MessageID{}, fmt.Errorf("router: event %d of %s is no message", seq, conv)
+	switch m := h.(type) {
+	case *conversation.MessagePosted:
+		return m.ID, nil
+	case *conversation.Note:
+		return m.ID, nil
 	}
-	return m.ID, nil
+	return conversation.MessageID{}, fmt.Errorf("router: event %d of %s is no message", seq, conv)
 }
 
 // notFound turns readers.ErrNotFound into the router's ErrNotFound; other errors stay as they are.
@@ -180,7 +183,7 @@ func (r *Router) Leave(ctx context.Context, id conversation.AgentID, conv conver
 		from: r.order.Arrived(order.Item{Author: agentIn(id, conv), Repeats: true}), // the agent's messages that have to be sent again come before the leave
 		cmd:  conversation.Leave{Agent: id, Queue: queue, Request: conversation.NewID[conversation.RequestID]()},
 	})
-	return out.last, err
+	return out.seen, err
 }
 
 // maxNotes bounds an agent's wrap-up notes, in bytes.
@@ -213,7 +216,7 @@ func (r *Router) FinishWrapup(ctx context.Context, id conversation.AgentID, conv
 			return nil
 		},
 	})
-	return out.last, err
+	return out.seen, err
 }
 
 func (r *Router) hasDisposition(id conversation.ServiceID, code string) bool {

@@ -38,7 +38,7 @@ func (r *Router) Join(ctx context.Context, id conversation.AgentID, conv convers
 			return nil
 		},
 	})
-	return out.last, err
+	return out.seen, err
 }
 
 // mayJoin reports whether an agent may join without an offer. These may: the owner for whom the
@@ -84,5 +84,5 @@ func (r *Router) SettleMessage(ctx context.Context, id conversation.AgentID, con
 		return 0, err
 	}
 	r.outbox.DecidedByHand(row, outcome)
-	return out.last, nil
+	return out.seen, nil
 }

@@ -97,7 +97,8 @@ type task struct {
 type outcome struct {
 	conversation conversation.ConversationID
 	first, last  uint64 // sequences of its events; 0 when the decision had none
-	message      uint64 // sequence of its message, if any
+	seen         uint64 // sequence of the last one that agents see; 0: none. What agents are answered, who must not learn that somebody listens (H3)
+	message      uint64 // sequence of its message or note, if any
 	duplicate    bool   // the external id was bound before; first names that event
 }
 

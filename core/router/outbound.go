@@ -267,7 +267,7 @@ func (r *Router) beginOutbound(ctx context.Context, th *thread, cmd conversation
 		if a.out.duplicate {
 			return r.begunBefore(ctx, a.out.conversation, a.out.first)
 		}
-		out := Outbound{Conversation: a.out.conversation, Seq: a.out.last}
+		out := Outbound{Conversation: a.out.conversation, Seq: a.out.seen}
 		if cmd.First != nil {
 			out.Message = cmd.First.ID
 		}

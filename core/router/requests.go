@@ -6,7 +6,7 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
-// SendRequest asks to add an agent's message to a conversation.
+// SendRequest asks to add a message or a note, of an agent or a supervisor, to a conversation.
 type SendRequest struct {
 	Conversation conversation.ConversationID
 	Agent        conversation.AgentID

@@ -151,10 +151,16 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 			out.first = ev.Seq
 		}
 		out.last = ev.Seq
+		if conversation.AudienceAgent.Sees(ev.Head.Audience()) {
+			out.seen = ev.Seq
+		}
 		tx.row = tx.row || conversation.WritesRow(ev.Head.Type())
-		if h, ok := ev.Head.(*conversation.MessagePosted); ok {
+		switch h := ev.Head.(type) {
+		case *conversation.MessagePosted:
 			out.message = ev.Seq
 			tx.queueSend(h, ev)
+		case *conversation.Note: // has ids and attachments as a message has, but is never sent
+			out.message = ev.Seq
 		}
 		tx.session(ev.Head)
 		if s.Unread != unread { // the row keeps the unread counts over a restart, since a start reads rows only

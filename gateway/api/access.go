@@ -90,5 +90,12 @@ func takesPartOrKeeps(id auth.Identity, s *conversation.State) bool {
 	return p != nil && p.State != conversation.Left || s.WaitsFor(id.User)
 }
 
+// speaksAsSupervisor reports whether the user is a supervisor who says something there: to agents
+// (coach) or to everybody (barge).
+func speaksAsSupervisor(id auth.Identity, s *conversation.State) bool {
+	m := s.ModeOf(id.User)
+	return id.Role.Includes(directory.RoleSupervisor) && (m == conversation.ModeCoach || m == conversation.ModeBarge)
+}
+
 // takesPart reports whether the user has joined the conversation.
 func takesPart(id auth.Identity, s *conversation.State) bool { return s.JoinedAgent(id.User) }

@@ -155,6 +155,11 @@ var orders = []order{
 	{name: "send", what: "a file of it", with: `"conversation":"{conv}","client_id":"s{n}","parts":[{"kind":"file","file":{"blob":"{file}","name":"a","mime":"text/plain","size":1}}]`, may: joined},
 	{name: "send", what: "no file of it", with: `"conversation":"{conv}","client_id":"s{n}","parts":[{"kind":"file","file":{"blob":"{none}","name":"a","mime":"text/plain","size":1}}]`, may: byState{
 		chat: "ana: invalid; else: not_joined", ended: "ana dora emil: ended; else: not_joined", text: "ana: invalid; else: not_joined", parked: "else: not_joined"}},
+	{name: "note", with: `"conversation":"{conv}","client_id":"n{n}","parts":[{"kind":"text","text":"hi"}]`, may: joined},
+	{name: "supervise", with: `"conversation":"{conv}","mode":"coach"`, may: byState{
+		chat: "sue adam; else: denied", ended: "sue adam: ended; else: denied", text: "sue adam; else: denied", parked: "sue adam: parked; else: denied"}, notes: audit.Supervised},
+	{name: "unsupervise", with: `"conversation":"{conv}"`, may: byState{
+		chat: "sue adam; else: denied", ended: "sue adam: ended; else: denied", text: "sue adam; else: denied", parked: "sue adam; else: denied"}},
 	{name: "mark", with: `"conversation":"{conv}","read":1`, may: always("ana dora emil; else: not_joined")},
 	{name: "typing", with: `"conversation":"{conv}","on":true`, may: byState{
 		chat: "ana; else: unheard", ended: "else: unheard", text: "ana; else: unheard", parked: "else: unheard"}},

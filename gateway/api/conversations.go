@@ -54,7 +54,7 @@ type SummaryView struct {
 	StartedAt time.Time                   `json:"started_at"`
 	EndedAt   *time.Time                  `json:"ended_at,omitempty"`
 	EndCause  conversation.Cause          `json:"end_cause,omitempty"`
-	Seq       uint64                      `json:"seq" doc:"Sequence of the last event"`
+	Seq       uint64                      `json:"seq" doc:"Sequence of the last event that the reader may see"`
 }
 
 type oneInput struct {
@@ -216,7 +216,7 @@ func (a *API) summaryView(id auth.Identity, i *router.Info) SummaryView {
 	v := SummaryView{
 		ID: st.ID, Phase: st.Phase, Display: string(st.Display()), Channel: st.Channel, Title: info.Title, Icon: info.Icon,
 		Account: info.Account, Contact: st.Contact, Customer: CustomerOf(i), Agents: []AgentRef{},
-		Flagged: st.Flagged, StartedAt: st.StartedAt.UTC(), EndedAt: TimeOrNil(st.EndedAt), EndCause: st.EndCause, Seq: st.Seq,
+		Flagged: st.Flagged, StartedAt: st.StartedAt.UTC(), EndedAt: TimeOrNil(st.EndedAt), EndCause: st.EndCause, Seq: st.LastVisible[AudienceOf(id)],
 	}
 	if st.Capabilities.AddressKind == router.AddressPhone {
 		v.Address = i.Started.Address

@@ -33,6 +33,24 @@ func SendMessage(ctx context.Context, r Router, id auth.Identity, conv conversat
 	return r.Send(ctx, router.SendRequest{Conversation: conv, Agent: id.User, ClientID: clientID, Parts: clean, ReplyTo: replyTo})
 }
 
+// AddNote commits a note of an agent or a supervisor.
+func AddNote(ctx context.Context, r interface {
+	AddNote(ctx context.Context, req router.SendRequest) (router.Sent, error)
+}, id auth.Identity, conv conversation.ConversationID, clientID string, parts []conversation.Part,
+) (router.Sent, error) {
+	if conv.IsZero() {
+		return router.Sent{}, NewFault("not_found")
+	}
+	if clientID == "" || len(clientID) > MaxClientID {
+		return router.Sent{}, NewFault("invalid", Detail{"client_id", "must be 1 to 64 bytes"})
+	}
+	clean, err := CleanParts(parts)
+	if err != nil {
+		return router.Sent{}, err
+	}
+	return r.AddNote(ctx, router.SendRequest{Conversation: conv, Agent: id.User, ClientID: clientID, Parts: clean})
+}
+
 // CleanParts checks the parts of an agent's message.
 func CleanParts(parts []conversation.Part) ([]conversation.Part, error) {
 	if len(parts) == 0 || len(parts) > maxParts {

@@ -82,6 +82,7 @@ func commands() map[string]run {
 		}),
 	}
 	maps.Copy(all, textCommands())
+	maps.Copy(all, supervisionCommands())
 	return all
 }
 

@@ -143,7 +143,7 @@ func (k *socket) command(h frameHeader, raw []byte) {
 		k.refuse(h.ID, api.NewFault("malformed", api.Detail{Where: "cmd", Problem: "is unknown"}))
 		return
 	}
-	if (h.Cmd == "send" || h.Cmd == "text") && !k.sends.Allow() {
+	if (h.Cmd == "send" || h.Cmd == "text" || h.Cmd == "note") && !k.sends.Allow() {
 		k.count(h.Cmd, "refused")
 		k.refuse(h.ID, api.NewFault("rate_limited"))
 		return

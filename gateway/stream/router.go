@@ -45,6 +45,10 @@ type Router interface {
 	Join(ctx context.Context, agent conversation.AgentID, conv conversation.ConversationID) (uint64, error)
 	// SettleMessage records the agent's decision about a message whose status is unknown (PR4).
 	SettleMessage(ctx context.Context, agent conversation.AgentID, conv conversation.ConversationID, message conversation.MessageID, outcome conversation.Outcome) (uint64, error)
+	// Supervise lets a supervisor take part in a mode, change it, or take part no more (mode "") (H2).
+	Supervise(ctx context.Context, supervisor conversation.AgentID, conv conversation.ConversationID, mode conversation.Mode) (uint64, error)
+	// AddNote adds a note for agents and supervisors, which customers never see (H4).
+	AddNote(ctx context.Context, req router.SendRequest) (router.Sent, error)
 	// Recent returns what waits unread in the agent's Recent; RecentSeen clears it (O1, O2).
 	Recent(ctx context.Context, agent conversation.AgentID) readers.Recent
 	RecentSeen(ctx context.Context, agent conversation.AgentID) error

@@ -135,6 +135,7 @@ func typedCommands() map[string]any {
 		"send": sendCmd{}, "mark": markCmd{}, "end": endCmd{}, "wrapup": wrapupCmd{}, "invite": inviteCmd{},
 		"cancel_invite": cancelInviteCmd{}, "flag": flagCmd{}, "link_contact": linkContactCmd{},
 		"text": textCmd{}, "join": joinCmd{}, "settle": settleCmd{}, "recent_seen": plainCmd{},
+		"supervise": superviseCmd{}, "unsupervise": unsuperviseCmd{}, "note": noteCmd{},
 	}
 }
 

@@ -620,3 +620,55 @@ func (f *Router) Wait(agent conversation.AgentID, r readers.Recent) {
 		}
 	}
 }
+
+// Supervise implements stream.Router.
+func (f *Router) Supervise(_ context.Context, id conversation.AgentID, conv conversation.ConversationID, mode conversation.Mode) (uint64, error) {
+	if err := f.command(); err != nil {
+		return 0, err
+	}
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	c := f.Convs[conv]
+	switch {
+	case c == nil:
+		return 0, router.ErrNotFound
+	case c.Info.State.JoinedAgent(id):
+		return 0, conversation.ErrAlreadyJoined
+	case mode == c.Info.State.ModeOf(id):
+		return 0, nil
+	}
+	s := &c.Info.State
+	who := conversation.Author{Kind: conversation.Supervisor, Agent: id}
+	s.Participants = slices.DeleteFunc(s.Participants, func(p conversation.Participant) bool { return p.Who == who })
+	if mode == "" {
+		return f.Append(conv, conversation.TypeSupervisorLeft, fmt.Sprintf(`{"agent":%q}`, id), ""), nil
+	}
+	s.Participants = append(s.Participants, conversation.Participant{Who: who, State: conversation.Joined, Mode: mode})
+	return f.Append(conv, conversation.TypeSupervisorJoined, fmt.Sprintf(`{"agent":%q,"mode":%q}`, id, mode), ""), nil
+}
+
+// AddNote implements stream.Router.
+func (f *Router) AddNote(_ context.Context, req router.SendRequest) (router.Sent, error) {
+	if err := f.command(); err != nil {
+		return router.Sent{}, err
+	}
+	f.Mu.Lock()
+	defer f.Mu.Unlock()
+	c := f.Convs[req.Conversation]
+	if c == nil {
+		return router.Sent{}, router.ErrNotFound
+	}
+	if m := c.Info.State.ModeOf(req.Agent); m != conversation.ModeCoach && m != conversation.ModeBarge && !c.Info.State.JoinedAgent(req.Agent) {
+		return router.Sent{}, conversation.ErrNotJoined
+	}
+	key := "note " + req.ClientID
+	if s, ok := f.clients[key]; ok {
+		return s, nil
+	}
+	var s router.Sent
+	s.Message = idOf(s.Message)
+	b, _ := json.Marshal(conversation.MessageBody{Parts: req.Parts})
+	s.Seq = f.Append(req.Conversation, conversation.TypeNote, fmt.Sprintf(`{"id":%q,"client_id":%q}`, s.Message, req.ClientID), string(b))
+	f.clients[key] = s
+	return s, nil
+}

@@ -121,12 +121,15 @@ export interface Commands {
   logout: Record<string, never>;
   mark: MarkCmd;
   not_ready: NotReadyCmd;
+  note: NoteCmd;
   ready: Record<string, never>;
   recent_seen: Record<string, never>;
   reject: OfferCmd;
   send: SendCmd;
   settle: SettleCmd;
+  supervise: SuperviseCmd;
   text: TextCmd;
+  unsupervise: UnsuperviseCmd;
   wrapup: WrapupCmd;
 }
 
@@ -197,7 +200,7 @@ export interface Routes {
       started_at: string;
       ended_at?: string;
       end_cause?: string;
-      /** Sequence of the last event */
+      /** Sequence of the last event that the reader may see */
       seq: number;
       /** What an agent's screen needs beside the events */
       info: ConversationInfo;
@@ -754,6 +757,12 @@ export interface Note {
   blobs?: string[];
 }
 
+export interface NoteCmd {
+  conversation: string;
+  client_id: string;
+  parts: Part[] | null;
+}
+
 export interface NoticeBody {
   text: string;
 }
@@ -1218,8 +1227,13 @@ export interface Summary {
   started_at: string;
   ended_at?: string;
   end_cause?: string;
-  /** Sequence of the last event */
+  /** Sequence of the last event that the reader may see */
   seq: number;
+}
+
+export interface SuperviseCmd {
+  conversation: string;
+  mode: string;
 }
 
 export interface SupervisorJoined {
@@ -1301,6 +1315,10 @@ export interface TypingInFrame {
 export interface Unparked {
   owner: string;
   cause: string;
+}
+
+export interface UnsuperviseCmd {
+  conversation: string;
 }
 
 export interface UnwatchFrame {
