@@ -16,6 +16,7 @@ func Wrote(in *plugin.Inbound) messages.Written {
 	switch {
 	case in.Message != nil:
 		w.Parts, w.ClientID, w.Name, w.ReplyTo = in.Message.Parts, in.Message.ClientID, in.Message.Name, in.Message.ReplyTo
+		w.ReplyToProviderID = in.Message.ReplyToProviderID
 	case in.Action != nil && in.Action.Start != nil:
 		w.Parts, w.ClientID, w.Name = in.Action.Start.Parts, in.Action.Start.ClientID, in.Action.Start.Body.Name
 	}

@@ -195,6 +195,12 @@ func (g *Ingest) Keys(in plugin.Inbound) []eventlog.Key {
 	return keys
 }
 
+// Find returns the event to which an account's provider id is bound. It fails with
+// eventlog.ErrNotFound when the id is bound to none.
+func (g *Ingest) Find(ctx context.Context, account conversation.AccountID, id string) (eventlog.StreamID, uint64, error) {
+	return g.log.External(ctx, eventlog.StreamID(account), g.externalKey(account, id))
+}
+
 func (g *Ingest) externalKey(account conversation.AccountID, id string) eventlog.Key {
 	return g.vault.MAC("external", account[:], []byte(id))
 }

@@ -42,6 +42,8 @@ type Maker struct {
 	html       *bluemonday.Policy
 	unresolved *prometheus.CounterVec
 	missing    prometheus.Counter
+
+	unresolvedParts *prometheus.CounterVec
 }
 
 // New makes a Maker. Without blobs (nil) there are no attachments.
@@ -56,12 +58,14 @@ func New(log Log, blobs Blobs, logger *slog.Logger) *Maker {
 		log: log, blobs: blobs, logger: logger, html: html,
 		unresolved: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_inbound_unresolved_replies_total", Help: "Customers' messages kept without the message that they reply to, which is none of their conversation."}, []string{"channel"}),
 		missing:    prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_inbound_attachments_missing_total", Help: "Attachments that customers' messages named and their threads did not have; the messages were kept."}),
+		unresolvedParts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_inbound_unresolved_references_total",
+			Help: "Customers' reactions, edits and revocations kept as they came, because the provider's id names no message of their conversation, by channel and kind."}, []string{"channel", "kind"}),
 	}
 }
 
 // Collectors are a Maker's metrics.
 func (m *Maker) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.unresolved, m.missing}
+	return []prometheus.Collector{m.unresolved, m.missing, m.unresolvedParts}
 }
 
 // Written is what a customer or an agent has written.
@@ -72,6 +76,8 @@ type Written struct {
 	ReplyTo    conversation.MessageID // the message that this one replies to; zero: none
 	ProviderAt time.Time              // zero: the provider told no time
 	ReceivedAt time.Time
+
+	ReplyToProviderID string // names the message that this one replies to when ReplyTo is zero; see Resolve
 }
 
 // FromCustomer makes the command for a customer's message, whose parts have passed

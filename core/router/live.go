@@ -12,6 +12,7 @@ import (
 	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/messages"
 	"github.com/parley-gateway/parley/core/order"
 	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/core/vault"
@@ -89,6 +90,10 @@ type task struct {
 	read    func(*conversation.State) // is given the state as decided so far
 	alone   func() error              // is run in place of everything else, with the mailbox to itself
 	done    func(outcome, error)
+	// wrote is a customer's message that names another one by the provider's id, which prepare looks up
+	// in the log; nil: the message names none. Such a task comes first in its append, since the message that it
+	// names may be in the task before it.
+	wrote *messages.Written
 	// reported: the task writes what a plugin has reported of a session, so the plugin is told nothing of it.
 	reported bool
 }

@@ -1,8 +1,11 @@
 package router
 
 import (
+	"context"
+
 	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
 )
 
 // prepareCustomerPost completes a customer's message with what depends on the state: the endpoint,
@@ -12,6 +15,17 @@ func (r *Router) prepareCustomerPost(t *task, s *conversation.State) error {
 	post, ok := t.cmd.(*conversation.Post)
 	if !ok {
 		return nil
+	}
+	if t.wrote != nil {
+		id := post.ID
+		var err error
+		post, err = r.messages.Resolve(r.ctx, *t.wrote, s, func(ctx context.Context, provider string) (eventlog.StreamID, uint64, error) {
+			return r.ingest.Find(ctx, t.account, provider)
+		})
+		if err != nil {
+			return err
+		}
+		post.ID, t.cmd = id, post
 	}
 	post.Endpoint, post.OwnerAway, post.Request = 0, false, conversation.RequestID{} // set in an earlier attempt
 	for i, e := range s.Endpoints {

@@ -176,8 +176,8 @@ func (r *Router) startCommand(to target, th *thread, in plugin.Inbound, body con
 		return cmd, ErrNoService
 	}
 	if first := ingest.Wrote(&in); len(first.Parts) > 0 {
-		first.ReplyTo = conversation.MessageID{} // at the start it could only name a message of an earlier conversation
-		post, err := r.messages.FromCustomer(first)
+		first.ReplyTo = conversation.MessageID{}                                                      // at the start it could only name a message of an earlier conversation
+		post, err := r.messages.Resolve(r.ctx, first, &conversation.State{Channel: cmd.Channel}, nil) // nor has the conversation a message with a provider's id
 		if err != nil {
 			return cmd, err
 		}

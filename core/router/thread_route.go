@@ -8,6 +8,8 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/ingest"
+	"github.com/parley-gateway/parley/core/messages"
 	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/sessionwork"
 )
@@ -160,6 +162,9 @@ func (th *thread) pass(l *live, a arrival) {
 	t.cmd = cmd
 	if _, ok := cmd.(*conversation.Post); ok {
 		t.prepare = r.prepareCustomerPost
+		if w := ingest.Wrote(&in); messages.NamesByProvider(&w) {
+			t.wrote = &w
+		}
 	}
 	t.done = func(o outcome, err error) {
 		a.from = t.from // the item keeps its place when the arrival is routed anew

@@ -60,7 +60,7 @@ func (tx *tx) decide(batch []*task) int {
 	tx.done = make([]decided, 0, len(batch))
 	tx.recs = make([]readers.TailRecord, 0, len(batch))
 	for i, t := range batch {
-		if i > 0 && (tx.agents.Any() || repeated(batch[:i], t) || isStart(t.cmd) || t.alone != nil) {
+		if i > 0 && (tx.agents.Any() || repeated(batch[:i], t) || isStart(t.cmd) || t.alone != nil || t.wrote != nil) {
 			return i
 		}
 		if !tx.take(t, i == 0) {
