@@ -14,7 +14,8 @@
 //
 // The package promises this: the commands of one conversation that are of one kind and take the
 // same route are a lane. They are given to the plugin one at a time and in their order, so a
-// message that is tried again holds back those behind it, and neither a call nor a read mark. The
+// message that is tried again holds back those behind it, and neither a call nor a read mark. A
+// message also waits for the earlier ones of its lane that other nodes have (others). The
 // lanes of an account share the plugin's window in turns; those that are pinned to a generation of
 // the plugin come first. A command that passed Begin and lost its plugin is not sent again unless
 // the plugin says that this does no harm; otherwise the plugin is asked for its outcome, or it ends

@@ -69,7 +69,7 @@ func (o *Outbox) supersede(c *Command) {
 			o.metrics.ended.WithLabelValues(kindLabel(row.Kind), "superseded").Inc()
 			o.Settled(row)
 		case refused(err):
-			o.drop(row)
+			o.drop(row, false) // a read mark
 		default:
 			o.runner.After(retryPause, func() { o.supersede(c) })
 		}

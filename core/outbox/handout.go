@@ -94,7 +94,7 @@ func (o *Outbox) pickFrom(t *turn, most int, now time.Time, picked []*Command, w
 		ln := t.lanes[t.next]
 		c := ln.queue[0]
 		t.next++
-		if c.held || c.doubtful || c.late(now) {
+		if c.held || c.doubtful || c.late(now) || o.others.holdBack(&c.row) {
 			continue
 		}
 		if ln.key.route != "" && (ln.fullIn == o.round || o.instances[ln.key.route] == nil) {
@@ -214,7 +214,7 @@ func (o *Outbox) Begin(ctx context.Context, account conversation.AccountID, comm
 	}
 	_, err := o.log.Append(ctx, &eventlog.Batch{OutboxUpdates: []eventlog.OutboxUpdate{o.update(row, eventlog.OutboxBegun)}})
 	if refused(err) { // the row is settled, or belongs to another node or did so meanwhile, so this node may not send it
-		o.drop(row)
+		o.lost(ctx, row)
 		return false, nil
 	}
 	if err != nil {

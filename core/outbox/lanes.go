@@ -61,7 +61,8 @@ func (a *account) turnOf(key laneKey) *turn {
 	return &a.shared
 }
 
-// Add takes commands into memory whose rows are committed. Those of other nodes are left to them.
+// Add takes commands into memory whose rows are committed. Those of other nodes are left to them,
+// and later messages of the lane wait for them.
 func (o *Outbox) Add(cmds ...*Command) {
 	if len(cmds) == 0 {
 		return
@@ -73,6 +74,8 @@ func (o *Outbox) Add(cmds ...*Command) {
 	for _, c := range cmds {
 		if c.row.Node == o.node {
 			o.insert(c)
+		} else {
+			o.others.add(&c.row, o.reads)
 		}
 	}
 	o.mu.Unlock()
@@ -98,6 +101,7 @@ func (o *Outbox) insert(c *Command) {
 		c.body = nil
 	}
 	o.byID[c.row.CommandID] = c
+	o.others.remove(c.row.CommandID)
 	c.read, c.since = o.reads, o.now()
 	key := laneOf(&c.row)
 	ln := a.lanes[key]
@@ -122,15 +126,21 @@ func (o *Outbox) insert(c *Command) {
 	}
 }
 
+// left records that a command left memory, or others, for the readings under way. It needs o.mu.
+func (o *Outbox) left(command [16]byte) {
+	if o.reading == 0 {
+		return
+	}
+	if o.gone == nil {
+		o.gone = map[[16]byte]struct{}{}
+	}
+	o.gone[command] = struct{}{}
+}
+
 // remove takes a command out of memory. It needs o.mu.
 func (o *Outbox) remove(c *Command) {
 	delete(o.byID, c.row.CommandID)
-	if o.reading > 0 {
-		if o.gone == nil {
-			o.gone = map[[16]byte]struct{}{}
-		}
-		o.gone[c.row.CommandID] = struct{}{}
-	}
+	o.left(c.row.CommandID)
 	a := o.accounts[conversation.AccountID(c.row.Account)]
 	if a == nil {
 		return
@@ -170,17 +180,7 @@ func (o *Outbox) forget(command [16]byte) {
 	if c := o.byID[command]; c != nil {
 		o.remove(c)
 	}
-	o.mu.Unlock()
-	o.poke()
-}
-
-// drop removes a command from memory whose row belongs to another node, or did so meanwhile.
-// Another Command of the same row, which was read since then, stays.
-func (o *Outbox) drop(row eventlog.OutboxRow) {
-	o.mu.Lock()
-	if c := o.byID[row.CommandID]; c != nil && c.row.Epoch == row.Epoch {
-		o.remove(c)
-	}
+	o.otherEnded(command)
 	o.mu.Unlock()
 	o.poke()
 }

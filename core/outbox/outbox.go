@@ -123,6 +123,7 @@ type Outbox struct {
 	ended     recentNames            // instances that were here
 	accounts  map[conversation.AccountID]*account
 	byID      map[[16]byte]*Command
+	others    others // messages of other nodes for which this node's wait
 	past      past
 	round     int       // counts calls of handOut
 	due       time.Time // when Expire looks at the commands next
@@ -130,7 +131,7 @@ type Outbox struct {
 
 	reads   uint64                // number of the last reading of rows
 	reading int                   // number of readings under way
-	gone    map[[16]byte]struct{} // commands that left memory during these readings
+	gone    map[[16]byte]struct{} // commands that left memory, or others, during these readings
 
 	// These fields belong to the goroutine that reads all rows: Start, then Keep.
 	renewed, keptSince time.Time // the node's lease: when it was last renewed, and since when it has been kept without a gap

@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -90,7 +91,7 @@ func (h *house) Message(_ context.Context, _ conversation.ConversationID, seq ui
 	if h.unread {
 		return outbox.Message{}, outbox.ErrUnreadable
 	}
-	return outbox.Message{Author: "from the log", To: outbox.Recipient{Address: "+1"}}, nil
+	return outbox.Message{Parts: []conversation.Part{{Text: fmt.Sprint("from the log: ", seq)}}, To: outbox.Recipient{Address: "+1"}}, nil
 }
 
 func (h *house) Recipient(context.Context, conversation.ConversationID, int) (outbox.Recipient, error) {
@@ -242,7 +243,12 @@ func (h *house) deferred(opaque string) [16]byte {
 // result reports a plugin's Result and returns the answer to it.
 func (h *house) result(c *outbox.Command, res plugin.CommandResult) plugin.Ack {
 	h.t.Helper()
-	res.Command = c.Row().CommandID
+	return h.resultOf(c.Row().CommandID, res)
+}
+
+func (h *house) resultOf(command [16]byte, res plugin.CommandResult) plugin.Ack {
+	h.t.Helper()
+	res.Command = command
 	ch := make(chan plugin.Ack, 1)
 	h.o.Result(h.account, res, func(a plugin.Ack) { ch <- a })
 	a := <-ch

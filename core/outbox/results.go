@@ -178,7 +178,7 @@ func (o *Outbox) overtaken(was eventlog.OutboxRow, cause error, done func(plugin
 			o.Settled(row)
 			done(plugin.Ack{Status: plugin.Duplicate, Conversation: conv, Seq: row.Seq})
 		case err == nil && (row.Node != o.node || row.Epoch != was.Epoch): // another node has the command, or had it meanwhile, and the report is of before
-			o.drop(was)
+			o.drop(was, row.State.Pending())
 			o.ReadAgain()
 			done(plugin.Ack{Status: plugin.Duplicate, Conversation: conv, Seq: row.Seq})
 		default:
@@ -212,8 +212,7 @@ func (o *Outbox) retry(c *Command, at time.Time, done func(plugin.Ack)) {
 		if refused(err) {
 			// A status from the provider has settled the row: the message was sent after all. Or
 			// another node has the row, or had it meanwhile.
-			o.drop(row)
-			o.ReadAgain()
+			o.lost(o.runner.Running(), row)
 			done(plugin.Ack{Status: plugin.Duplicate, Conversation: conv, Seq: row.Seq})
 			return
 		}

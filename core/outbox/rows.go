@@ -77,21 +77,17 @@ func (o *Outbox) readRows(ctx context.Context, leased, steady bool) error {
 	number := o.beginRead()
 	rows, err := o.log.Outbox(ctx, eventlog.StreamID{}, false, 0)
 	if err != nil {
-		o.endRead(nil, number)
+		o.endRead(nil, number, false)
 		return fmt.Errorf("read outbox: %w", err)
 	}
-	mine := make(map[[16]byte]struct{}, len(rows))
-	others := map[string]struct{}{} // names of other nodes that have rows
-	own := rows[:0]
-	for _, row := range rows {
-		if row.Node != o.node {
-			others[row.Node] = struct{}{}
-			continue
+	mine := make(map[[16]byte]bool, len(rows)) // of all pending rows: whether they are this node's
+	others := map[string]struct{}{}            // names of other nodes that have rows
+	for i := range rows {
+		if mine[rows[i].CommandID] = rows[i].Node == o.node; rows[i].Node != o.node {
+			others[rows[i].Node] = struct{}{}
 		}
-		mine[row.CommandID] = struct{}{}
-		own = append(own, row)
 	}
-	o.endRead(own, number)
+	o.endRead(rows, number, false)
 	o.dropStale(mine, number)
 	if !leased {
 		return nil
@@ -109,9 +105,10 @@ func (o *Outbox) beginRead() uint64 {
 	return o.reads
 }
 
-// endRead takes into memory the rows that were read and are not there yet. A row that belonged to
-// another node meanwhile replaces what is in memory of it.
-func (o *Outbox) endRead(rows []eventlog.OutboxRow, number uint64) {
+// endRead takes into memory this node's rows that were read and are not there yet. A row that
+// belonged to another node meanwhile replaces what is in memory of it. Of the rows of other nodes it
+// notes those in lanes that are in memory, or with learn all.
+func (o *Outbox) endRead(rows []eventlog.OutboxRow, number uint64, learn bool) {
 	plugins := map[eventlog.StreamID]string{} // plugin ids by account
 	for i := range rows {
 		if id := rows[i].Account; plugins[id] == "" {
@@ -125,7 +122,7 @@ func (o *Outbox) endRead(rows []eventlog.OutboxRow, number uint64) {
 	var lost []lostCommand
 	o.mu.Lock()
 	for _, row := range rows {
-		if _, gone := o.gone[row.CommandID]; gone {
+		if _, gone := o.gone[row.CommandID]; gone || row.Node != o.node {
 			continue
 		}
 		if c := o.byID[row.CommandID]; c != nil {
@@ -142,6 +139,7 @@ func (o *Outbox) endRead(rows []eventlog.OutboxRow, number uint64) {
 			lost = append(lost, lostCommand{c, g.info})
 		}
 	}
+	o.noteOthers(rows, learn) // after all of this node's rows, since these say which lanes are in memory
 	if o.reading--; o.reading == 0 {
 		o.gone = nil
 	}
@@ -157,32 +155,40 @@ func (o *Outbox) endRead(rows []eventlog.OutboxRow, number uint64) {
 
 // dropStale removes commands that were in memory before a reading and are not pending in the rows
 // read: they ended elsewhere, or belong to another node now. Commands that a plugin has, or that
-// doubt decides about, are left alone.
-func (o *Outbox) dropStale(mine map[[16]byte]struct{}, reading uint64) {
+// doubt decides about, are left alone. Nor are messages of other nodes waited for that have ended.
+func (o *Outbox) dropStale(mine map[[16]byte]bool, reading uint64) {
 	o.mu.Lock()
 	var stale []*Command
 	for id, c := range o.byID {
-		if _, ok := mine[id]; !ok && c.read < reading && !c.held && !c.doubtful {
+		if !mine[id] && c.read < reading && !c.held && !c.doubtful {
 			stale = append(stale, c)
 		}
 	}
 	for _, c := range stale {
 		o.remove(c)
 	}
+	ended := false
+	for id := range o.others.of {
+		if _, pending := mine[id]; !pending && o.others.readBefore(id, reading) {
+			ended = o.otherEnded(id) || ended
+		}
+	}
 	o.mu.Unlock()
-	if len(stale) > 0 {
+	if ended || len(stale) > 0 {
 		o.poke()
 	}
 }
 
 // Learn takes into memory the pending rows of a conversation that was just loaded, for messages
 // that wait to be sent and are not in memory. So the rows of an append with an unknown outcome are
-// in their lane before any later message of the conversation is.
+// in their lane before any later message of the conversation is, and a later message waits for those
+// that other nodes have. Messages of other nodes that have ended by the state are waited for no more.
 func (o *Outbox) Learn(ctx context.Context, s *conversation.State) error {
+	o.endOthers(s)
 	var missing [][16]byte
 	o.mu.Lock()
 	for i := range s.Pending {
-		if p := &s.Pending[i]; p.Status == conversation.StatusAccepted && o.byID[p.ID] == nil {
+		if p := &s.Pending[i]; p.Status == conversation.StatusAccepted && o.byID[p.ID] == nil && !o.others.has(p.ID) {
 			missing = append(missing, p.ID)
 		}
 	}
@@ -192,14 +198,14 @@ func (o *Outbox) Learn(ctx context.Context, s *conversation.State) error {
 	}
 	number := o.beginRead()
 	var rows []eventlog.OutboxRow
-	defer func() { o.endRead(rows, number) }()
+	defer func() { o.endRead(rows, number, true) }()
 	for _, id := range missing {
 		row, err := o.log.OutboxRow(ctx, id)
 		switch {
 		case errors.Is(err, eventlog.ErrNotFound):
 		case err != nil:
 			return fmt.Errorf("read outbox: %w", err)
-		case row.State.Pending() && row.Node == o.node:
+		case row.State.Pending():
 			rows = append(rows, row)
 		}
 	}

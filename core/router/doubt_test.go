@@ -271,12 +271,19 @@ func TestRowsBelongToANode(t *testing.T) {
 	p := newPort(textInfo())
 	one.PluginReady("text", "g1", p)
 	cmd := p.next(t, 0)
-	w.say(two, conv, "b") // a row of n2 in the same conversation
-	if own := other.next(t, 0); own.Command == cmd.Command {
-		t.Errorf("node n2 hands out a row of n1's")
-	}
+	w.say(two, conv, "b") // a row of n2 in the same conversation, which waits for n1's
 	if ok, err := two.Begin(context.Background(), w.text.ID, cmd.Command, "g2"); ok || err != nil {
 		t.Errorf("begin on the other node: got %v, %v, want it refused", ok, err)
+	}
+	other.mu.Lock()
+	early := len(other.got)
+	other.mu.Unlock()
+	if early != 0 {
+		t.Errorf("node n2 hands out %d commands before n1's is sent, want none", early)
+	}
+	w.result(one, cmd, plugin.CommandResult{Outcome: conversation.StatusSent, ProviderIDs: []string{"SM1"}})
+	if own := other.next(t, 0); own.Command == cmd.Command {
+		t.Errorf("node n2 hands out a row of n1's")
 	}
 }
 

@@ -75,12 +75,13 @@ func (x *exchange) answered(ctx context.Context, reply string) bool {
 // agent accepts what it is offered and replies to each text once, through
 // kills and reconnects: a reply goes again under its client id until it is acknowledged.
 func (x *exchange) agent(ctx context.Context, d *demo, token string) {
-	x.agentOf(ctx, d.info.PublicURL, token)
+	x.agentOf(ctx, token, d.info.PublicURL)
 }
 
-// agentOf is agent at the gateway with a public URL.
-func (x *exchange) agentOf(ctx context.Context, url, token string) {
-	for ctx.Err() == nil {
+// agentOf is agent at the gateways with these public URLs, at the next one each time it connects.
+func (x *exchange) agentOf(ctx context.Context, token string, urls ...string) {
+	for n := 0; ctx.Err() == nil; n++ {
+		url := urls[n%len(urls)]
 		todo := make(chan func(*drive.Agent) error, 4096)
 		dial, cancel := context.WithTimeout(ctx, 5*time.Second)
 		a, err := drive.DialAgent(dial, drive.AgentOptions{
