@@ -65,6 +65,13 @@ var joinedReads = byState{
 	text: "ana; dora emil sue adam: not_joined; else: not_found", parked: "ana dora emil sue adam: not_joined; else: not_found",
 }
 
+// atTools is joinedReads for what is not there: those who take part learn code.
+func atTools(code string) byState {
+	b := joinedReads
+	b.chat, b.text = strings.Replace(b.chat, "ana;", "ana: "+code+";", 1), strings.Replace(b.text, "ana;", "ana: "+code+";", 1)
+	return b
+}
+
 // route is one row of the table: a REST route, how to call it, and who may.
 type route struct {
 	name  string // as in the OpenAPI description
@@ -94,6 +101,11 @@ var routes = []route{
 		chat: joinedReads.chat, ended: "ana dora emil sue adam: ended; else: not_found", text: joinedReads.text, parked: joinedReads.parked,
 	}},
 	{name: "POST /conversations/{id}/grants", body: `{"purpose":"cobrowse"}`, may: joinedReads},
+	{name: "GET /conversations/{id}/tools", may: joinedReads},
+	{name: "POST /conversations/{id}/tools", body: `{"account":"{text account}"}`, may: atTools("no_tool")},
+	{name: "GET /conversations/{id}/tools/{session}", at: "/conversations/{conv}/tools/{none}", may: atTools("no_such_session")},
+	{name: "POST /conversations/{id}/tools/{session}/acts", at: "/conversations/{conv}/tools/{none}/acts", body: `{"action":"add"}`, may: atTools("no_such_session")},
+	{name: "POST /conversations/{id}/tools/{session}/end", at: "/conversations/{conv}/tools/{none}/end", may: atTools("no_such_session")},
 	{name: "GET /files/{id}/url", at: "/files/{file}/url", may: always(mayRead), notes: audit.FileRead},
 
 	{name: "GET /me", may: always(everybody)},
@@ -213,6 +225,7 @@ func (b byState) in() map[string]string {
 
 var statusOf = map[string]int{
 	"unauthenticated": 401, "credentials": 401, "denied": 403, "forged": 403, "not_found": 404, "unknown_account": 404, "not_joined": 409, "ended": 409,
+	"no_tool": 409, "no_such_session": 409,
 }
 
 // refused checks that the answer tells nothing of the conversation except what the request named

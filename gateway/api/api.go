@@ -48,6 +48,7 @@ type Host interface {
 // Options configure an API. A field whose comment names no default is required.
 type Options struct {
 	Router    Router
+	Tools     Tools
 	Log       Log
 	Directory *directory.Directory
 	Auth      *auth.Auth

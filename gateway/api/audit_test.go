@@ -38,6 +38,8 @@ func TestEveryRouteIsAuditedOrSaysWhyNot(t *testing.T) {
 	whyNot := map[string]string{
 		"POST /login": ownSession, "POST /logout": ownSession, "GET /me": ownSession, "POST /me/password": ownSession,
 		"POST /conversations/{id}/messages": ownWork, "POST /conversations/{id}/files": ownWork, "POST /conversations/{id}/grants": ownWork,
+		"GET /conversations/{id}/tools": ownWork, "POST /conversations/{id}/tools": ownWork, "GET /conversations/{id}/tools/{session}": ownWork,
+		"POST /conversations/{id}/tools/{session}/acts": ownWork, "POST /conversations/{id}/tools/{session}/end": ownWork,
 		"GET /contacts": addresses, "GET /contacts/{id}": addresses,
 		"POST /contacts": changes, "PUT /contacts/{id}": changes, "DELETE /contacts/{id}": changes,
 		"GET /senders": notOfThem, "GET /accounts/{id}/templates": notOfThem, "GET /directory": notOfThem, "GET /board": notOfThem, "GET /audit": notOfThem, "GET /doctor": notOfThem,

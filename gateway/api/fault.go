@@ -14,6 +14,7 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/core/sessionwork"
 	"github.com/parley-gateway/parley/core/vault"
 	"github.com/parley-gateway/parley/gateway/auth"
 )
@@ -85,6 +86,8 @@ var kinds = map[string]Fault{
 	"call_active":        {Status: http.StatusConflict, Text: "a call is active: end it first"},
 	"no_such_session":    {Status: http.StatusConflict, Text: "this call or tool has ended"},
 	"too_many_sessions":  {Status: http.StatusConflict, Text: "too many calls and tools at once"},
+	"no_tool":            {Status: http.StatusConflict, Text: "there is no such tool in this conversation"},
+	"tool_fault":         {Status: http.StatusConflict, Text: "the tool refused this"},
 	"reply_window":       {Status: http.StatusConflict, Text: "the channel takes only templates by now"},
 }
 
@@ -148,6 +151,9 @@ func classify(err error) *Fault {
 	if _, ok := errors.AsType[*router.ThreadOpenError](err); ok {
 		return NewFault("thread_open")
 	}
+	if refused, ok := errors.AsType[*sessionwork.Fault](err); ok {
+		return toolFault(refused)
+	}
 	for _, k := range sentinels {
 		if errors.Is(err, k.err) {
 			return NewFault(k.code)
@@ -170,6 +176,10 @@ var sentinels = []struct {
 	{router.ErrNoSender, "no_sender"},
 	{router.ErrInvalidAddress, "invalid_address"},
 	{router.ErrStopped, "unavailable"},
+	{sessionwork.ErrNoTool, "no_tool"},
+	{sessionwork.ErrDenied, "denied"},
+	{sessionwork.ErrInvalid, "invalid"},
+	{sessionwork.ErrUnavailable, "unavailable"},
 	{directory.ErrNotFound, "not_found"},
 	{directory.ErrFull, "storage_full"},
 	{directory.ErrFailed, "unavailable"},

@@ -4,6 +4,7 @@ package api
 func (a *API) routes() {
 	a.sessionRoutes()
 	a.conversationRoutes()
+	a.toolRoutes()
 	a.senderRoutes()
 	a.templateRoutes()
 	a.fileRoutes()

@@ -240,6 +240,67 @@ export interface Routes {
       expires: string;
     };
   };
+  'GET /conversations/{id}/tools': {
+    path: { id: string };
+    answer: {
+      /** What the conversation's service has and the customer's channel can do */
+      tools: ToolView[] | null;
+      /** Live sessions of tools */
+      sessions: ToolSessionView[] | null;
+    };
+  };
+  'POST /conversations/{id}/tools': {
+    path: { id: string };
+    body: {
+      /** Of the tool */
+      account: string;
+      /** JSON object for the tool; at most 64 KiB */
+      arguments?: unknown;
+      /** A retry under the same id is the same session */
+      client_id?: string;
+    };
+    answer: {
+      session: string;
+      /** Sequence of the last event about it; 0: nothing changed */
+      seq: number;
+      /** Absent: unchanged */
+      panel?: ToolPanelView;
+      /** What else is to happen on the agent's screen, each with one member. insert_text goes into the composer and is never sent by itself */
+      effects: Effect[] | null;
+    };
+  };
+  'GET /conversations/{id}/tools/{session}': {
+    path: { id: string; session: string };
+    answer: ToolPanelView;
+  };
+  'POST /conversations/{id}/tools/{session}/acts': {
+    path: { id: string; session: string };
+    body: {
+      /** A retry under the same id is the same act */
+      act?: string;
+      /** Of the button or form that was used */
+      action: string;
+      /** JSON object of the fields; at most 64 KiB */
+      values?: unknown;
+      /** Of the panel that the agent saw */
+      revision?: number;
+    };
+    answer: {
+      session: string;
+      /** Sequence of the last event about it; 0: nothing changed */
+      seq: number;
+      /** Absent: unchanged */
+      panel?: ToolPanelView;
+      /** What else is to happen on the agent's screen, each with one member. insert_text goes into the composer and is never sent by itself */
+      effects: Effect[] | null;
+    };
+  };
+  'POST /conversations/{id}/tools/{session}/end': {
+    path: { id: string; session: string };
+    answer: {
+      seq: number;
+    };
+  };
   'GET /senders': {
     answer: {
       senders: Sender[] | null;
@@ -580,6 +641,13 @@ export interface Edit {
   text: string;
   provider_id?: string;
   provider_ids?: string[];
+}
+
+export interface Effect {
+  insert_text?: string;
+  open_url?: string;
+  toast?: string;
+  end?: boolean;
 }
 
 export interface EndCmd {
@@ -1298,6 +1366,38 @@ export interface TextCmd {
 
 export interface Texts {
   inactivity_warning?: string;
+}
+
+export interface ToolPanelView {
+  revision: number;
+  /** Blocks of the plugin contract, each with a type; none: nothing is shown */
+  blocks: unknown[] | null;
+}
+
+export interface ToolSessionView {
+  id: string;
+  account: string;
+  plugin: string;
+  state: 'requested' | 'waiting' | 'active';
+  /** Of the panel; 0: there is none */
+  revision: number;
+}
+
+export interface ToolView {
+  /** By which the tool is started */
+  account: string;
+  plugin: string;
+  /** Of the account */
+  name: string;
+  /** For people */
+  title: string;
+  icon?: string;
+  /** Nothing happens before the customer has accepted */
+  consent: boolean;
+  /** At most one session at a time */
+  single: boolean;
+  /** An agent may start it now */
+  may_start: boolean;
 }
 
 export interface TypingFrame {
