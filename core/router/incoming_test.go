@@ -15,7 +15,7 @@ var theCall = conversation.SessionID{0x55, 15: 9}
 // callBubble is a bubble with a plugin that has calls.
 type callBubble struct {
 	*bubble
-	phone conversation.AccountID
+	phone, other conversation.AccountID // accounts of it
 }
 
 func withPhone(t *testing.T, test func(t *testing.T, b *callBubble)) {
@@ -23,8 +23,10 @@ func withPhone(t *testing.T, test func(t *testing.T, b *callBubble)) {
 	w := newWorld(t, nil)
 	acc, err := w.dir.PutAccount(t.Context(), directory.Account{Plugin: "phone", Name: "phone", Service: w.service.ID, Enabled: true}, nil)
 	must(t, err)
+	other, err := w.dir.PutAccount(t.Context(), directory.Account{Plugin: "phone", Name: "other", Service: w.service.ID, Enabled: true}, nil)
+	must(t, err)
 	w.inBubble(t, func(t *testing.T, in *bubble) {
-		b := &callBubble{in, acc.ID}
+		b := &callBubble{in, acc.ID, other.ID}
 		b.r.PluginReady("phone", "phone-1", &port{info: plugin.Info{ID: "phone", Channel: true, Capabilities: conversation.Capabilities{Calls: true}, Calls: []string{"hang_up"}}})
 		test(t, b)
 	})
@@ -137,6 +139,48 @@ func TestCallPluginDies(t *testing.T) {
 		all := types(t, b.r, conv)
 		if all[len(all)-1] != string(conversation.TypeSessionEnded) {
 			t.Errorf("events %q", all)
+		}
+	})
+}
+
+// The ids of calls are made by plugins: an account that gives one to a second call is refused, on every thread
+// and whether or not the first call has ended, and another account may use it as well.
+func TestCallIDInUse(t *testing.T) {
+	withPhone(t, func(t *testing.T, b *callBubble) {
+		in := func(account conversation.AccountID, thread, key string) plugin.Ack {
+			ack := ingest(b.r, plugin.Inbound{Plugin: "phone", Instance: "phone-1", Account: account, Thread: thread, DedupeKey: key, Call: &plugin.CallEvent{Session: theCall,
+				Incoming: &plugin.CallIncoming{Address: "+15550001111", Leg: conversation.Leg{ID: conversation.LegID{1}, Kind: conversation.LegSIP, State: conversation.LegRinging}}}})
+			synctest.Wait()
+			return ack
+		}
+		conv := b.rings()
+		refused := func(when, thread, key string) {
+			t.Helper()
+			if ack := in(b.phone, thread, key); ack.Status != plugin.Refused || ack.Code != "invalid" {
+				t.Errorf("%s: %+v, want refused invalid", when, ack)
+			}
+		}
+		refused("a new thread", "call-2", "in-2")
+		second := in(b.other, "call-1", "in")
+		if second.Status != plugin.Committed || second.Conversation == conv {
+			t.Fatalf("another account's call: %+v", second)
+		}
+		if ack := b.says("end", plugin.CallEvent{Ended: &plugin.CallEnded{}}); ack.Conversation != conv {
+			t.Errorf("end: %+v", ack)
+		}
+		if s := b.state(second.Conversation); s.Session(theCall) == nil {
+			t.Error("the end of one account's call ended the other's")
+		}
+		refused("an ended call's id on its own thread", "call-1", "in-3")
+		refused("an ended call's id on a new thread", "call-3", "in-4")
+		if ack := in(b.phone, "call-1", "in"); ack.Status != plugin.Duplicate || ack.Conversation != conv {
+			t.Errorf("the repeat of the first: %+v, want a duplicate", ack)
+		}
+		// The other account's call is still known by its own key: the process that has it may die.
+		b.r.PluginGone("phone", "phone-1")
+		b.after(time.Second)
+		if s := b.state(second.Conversation); s.Session(theCall) != nil {
+			t.Error("the other account's call is not lost with its plugin")
 		}
 	})
 }

@@ -371,7 +371,20 @@ func (r *Router) blobTaken(batch []*task, dup *eventlog.DuplicateError) bool {
 	return false
 }
 
-// answerRepeats answers the tasks whose external id is bound already, and returns the others.
+// asksFor reports whether a command asks for a session whose id dup names: the account had a session with
+// that id before.
+func (r *Router) asksFor(c conversation.Command, dup *eventlog.DuplicateError) bool {
+	switch c := c.(type) {
+	case conversation.RequestSession:
+		return eventlog.StreamID(c.Account) == dup.Account && r.sessions.Key(c.Account, c.Session) == dup.Key
+	case conversation.Several:
+		return slices.ContainsFunc(c, func(one conversation.Command) bool { return r.asksFor(one, dup) })
+	}
+	return false
+}
+
+// answerRepeats answers the tasks whose external id is bound already, refuses those that ask for a session
+// whose id is, and returns the others.
 func (l *live) answerRepeats(batch []*task, dup *eventlog.DuplicateError) []*task {
 	rest := batch[:0:0]
 	for _, t := range batch {
@@ -379,9 +392,12 @@ func (l *live) answerRepeats(batch []*task, dup *eventlog.DuplicateError) []*tas
 		for _, k := range t.external {
 			repeat = repeat || (k == dup.Key && eventlog.StreamID(t.account) == dup.Account)
 		}
-		if repeat {
+		switch {
+		case repeat:
 			t.done(outcome{conversation: conversation.ConversationID(dup.Stream), first: dup.Seq, last: dup.Seq, message: dup.Seq, duplicate: true}, nil)
-		} else {
+		case l.r.asksFor(t.cmd, dup):
+			t.done(outcome{}, fmt.Errorf("%w: session id is in use", conversation.ErrInvalid))
+		default:
 			rest = append(rest, t)
 		}
 	}

@@ -162,7 +162,6 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 		case *conversation.Note: // has ids and attachments as a message has, but is never sent
 			out.message = ev.Seq
 		}
-		tx.session(ev.Head)
 		if s.Unread != unread { // the row keeps the unread counts over a restart, since a start reads rows only
 			tx.row, tx.unread = true, true
 		}
@@ -186,6 +185,9 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 					Account: eventlog.StreamID(t.account), Key: k, Stream: eventlog.StreamID(tx.l.id), Index: -1, Seq: at})
 			}
 		}
+	}
+	for i := range events { // after t.external, so that a repeat of what asked for a session is found out as such
+		tx.session(&events[i])
 	}
 	if at := out.named(); at != 0 {
 		for _, id := range t.blobs {
@@ -224,11 +226,11 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 
 // session notes what an event does to a session: a session that is asked for can be found by its id from
 // then on, and one that has ended is counted after the commit.
-func (tx *tx) session(h conversation.Head) {
-	switch h := h.(type) {
+func (tx *tx) session(ev *conversation.Event) {
+	switch h := ev.Head.(type) {
 	case *conversation.SessionRequested:
 		tx.batch.External = append(tx.batch.External, eventlog.ExternalID{
-			Account: eventlog.StreamID(h.Account), Key: tx.l.r.sessions.Key(h.Account, h.Session), Stream: eventlog.StreamID(tx.l.id), Index: -1, Seq: tx.l.state.Seq})
+			Account: eventlog.StreamID(h.Account), Key: tx.l.r.sessions.Key(h.Account, h.Session), Stream: eventlog.StreamID(tx.l.id), Index: -1, Seq: ev.Seq})
 	case *conversation.SessionEnded:
 		tx.ended = append(tx.ended, h)
 	}

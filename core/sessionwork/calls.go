@@ -45,10 +45,13 @@ func (w *Work) callStep(in *plugin.Inbound) Step {
 	pin := conversation.Pin{Node: w.node, Instance: in.Instance}
 	id, account := in.Plugin, in.Account
 	return Step{Decide: func(s *conversation.State) (Plan, error) {
+		x := s.Session(call.Session)
 		if call.Incoming != nil {
+			if x != nil && (x.Account != account || x.Kind != conversation.SessionCall) {
+				return Plan{}, fmt.Errorf("call: session id is in use: %w", ErrInvalid)
+			}
 			return Plan{Reported: true, Commands: incoming(s, &call, id, account, pin)}, nil
 		}
-		x := s.Session(call.Session)
 		switch {
 		case call.Recording != nil:
 			return Plan{}, fmt.Errorf("recording: %w", conversation.ErrUnsupported)

@@ -46,20 +46,10 @@ type Step struct {
 // Plan is what one append writes for a Step.
 type Plan struct {
 	Commands []conversation.Command
-	Orders   []Order
 	// Blobs are files of events that the plan leads to. They are bound to the first of these.
 	Blobs []conversation.BlobID
 	// Reported: the plan says what a plugin has reported, so no command about it goes to the plugin.
 	Reported bool
-}
-
-// Order is a command for a call's plugin.
-type Order struct {
-	Account conversation.AccountID
-	Pin     conversation.Pin // zero: the newest generation gets it
-	Thread  string           // in clear; "" = not known
-	Command conversation.MessageID
-	Call    plugin.CallCommand
 }
 
 // Outcome tells where a step's events are.
@@ -122,7 +112,7 @@ type Work struct {
 	mu          sync.Mutex // guards the fields below
 	tools       plugin.Tools
 	generations map[string][]string // by plugin: instances that are ready, the newest last
-	sessions    map[conversation.SessionID]*held
+	sessions    map[sessionKey]*held
 	rooms       map[conversation.ConversationID]*room
 }
 
@@ -148,7 +138,7 @@ func (f *Fault) Error() string { return "tool refused: " + f.Code }
 func New(o Options) *Work {
 	return &Work{
 		node: o.Node, log: o.Log, vault: o.Vault, dir: o.Directory, convs: o.Conversations, runner: o.Runner, logger: o.Logger, now: o.Now,
-		metrics: newMetrics(), generations: map[string][]string{}, sessions: map[conversation.SessionID]*held{},
+		metrics: newMetrics(), generations: map[string][]string{}, sessions: map[sessionKey]*held{},
 		rooms: map[conversation.ConversationID]*room{},
 	}
 }

@@ -42,7 +42,7 @@ func (w *Work) toolNews(s *conversation.State, account conversation.AccountID, t
 		p.Commands = append(p.Commands, conversation.NoteSession{Session: x.ID, Body: encode(conversation.NoticeBody{Text: note})})
 	}
 	if ts.Ended {
-		w.saidOver(x.ID)
+		w.saidOver(account, x.ID)
 		p.Commands = append(p.Commands, conversation.EndSession{Session: x.ID, By: system, Cause: toolCause(ts.Cause), Code: cut(ts.Code, maxCode)})
 		return p, nil
 	}
@@ -81,10 +81,10 @@ func toolCause(c conversation.Cause) conversation.Cause {
 }
 
 // saidOver records that a tool itself has said that a session is over, so that it is not told.
-func (w *Work) saidOver(id conversation.SessionID) {
+func (w *Work) saidOver(account conversation.AccountID, id conversation.SessionID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if h := w.sessions[id]; h != nil {
+	if h := w.sessions[sessionKey{account, id}]; h != nil {
 		h.over = true
 	}
 }
@@ -127,12 +127,8 @@ func (w *Work) ToolEvent(in plugin.Inbound, keys []eventlog.Key, done func(plugi
 // submitTo gives a step to the conversation of a session.
 func (w *Work) submitTo(in plugin.Inbound, id conversation.SessionID, st Step, done func(plugin.Ack)) {
 	w.mu.Lock()
-	h := w.sessions[id]
+	h := w.sessions[sessionKey{in.Account, id}]
 	w.mu.Unlock()
-	if h != nil && h.account != in.Account {
-		done(plugin.Ack{Status: plugin.Refused, Code: codeUnknown})
-		return
-	}
 	if h != nil {
 		w.submitIn(in, h.conv, st, done)
 		return

@@ -255,7 +255,7 @@ func (w *Work) begin(conv conversation.ConversationID, b *beginning) (Answer, er
 		w.runner.Go(func() { w.end(b.plugin, instance, b.id, conversation.CauseCancelled) })
 		return Answer{}, w.giveUp(conv, b.id, conversation.CauseFailed, conversation.CodeNoAnswer, fmt.Errorf("start tool: %w", ErrUnavailable))
 	case a.Fault != nil:
-		w.saidOver(b.id)
+		w.saidOver(b.account, b.id)
 		return Answer{}, w.giveUp(conv, b.id, conversation.CauseFailed, cut(a.Fault.Code, maxCode), &Fault{*a.Fault})
 	}
 	return w.answered(conv, b.account, b.id, instance, a, true)

@@ -22,9 +22,15 @@ type held struct {
 	since   time.Time // since when the session waits for its plugin to come back; zero: it does not
 }
 
+// sessionKey tells sessions apart. The ids of calls are made by plugins, so two accounts may have the same one.
+type sessionKey struct {
+	account conversation.AccountID
+	id      conversation.SessionID
+}
+
 // room is what is known of a conversation that has live sessions.
 type room struct {
-	sessions []conversation.SessionID
+	sessions []sessionKey
 	joined   []conversation.Author // agents who take part
 }
 
@@ -53,11 +59,12 @@ func (w *Work) Seen(s *conversation.State) {
 	var then []func()
 	for i := range s.Sessions {
 		x := &s.Sessions[i]
-		now.sessions = append(now.sessions, x.ID)
-		h := w.sessions[x.ID]
+		key := sessionKey{x.Account, x.ID}
+		now.sessions = append(now.sessions, key)
+		h := w.sessions[key]
 		if h == nil {
 			h = &held{conv: s.ID, id: x.ID, kind: x.Kind, plugin: x.Plugin, account: x.Account}
-			w.sessions[x.ID] = h
+			w.sessions[key] = h
 		}
 		if h.pin != x.Pin {
 			h.pin, h.settled, h.since = x.Pin, false, time.Time{}
@@ -71,9 +78,9 @@ func (w *Work) Seen(s *conversation.State) {
 			}
 		}
 	}
-	for _, id := range was.sessions {
-		if h := w.sessions[id]; h != nil && s.Session(id) == nil {
-			delete(w.sessions, id)
+	for _, key := range was.sessions {
+		if h := w.sessions[key]; h != nil && s.Session(key.id) == nil {
+			delete(w.sessions, key)
 			then = append(then, w.farewell(h, s.Phase != conversation.PhaseOpen))
 		}
 	}
