@@ -404,6 +404,11 @@ function serve(fake, ws, user) {
   });
 }
 
+/** @returns {undefined} */
+function absent() {
+  throw fault('denied');
+}
+
 /** @typedef {{ [N in keyof Commands]: { t: 'cmd', id: string, cmd: N } & Commands[N] }[keyof Commands]} Command */
 
 /**
@@ -432,6 +437,11 @@ function run(world, agent, f) {
     join: () => world.join(agent, f),
     settle: () => world.settle(agent, f),
     recent_seen: () => world.recentSeen(agent),
+    // The desktop has no screen for these yet, so this double knows neither supervision nor notes: a
+    // page that asks for them is refused.
+    supervise: absent,
+    unsupervise: absent,
+    note: absent,
   };
   try {
     const command = commands[/** @type {keyof Commands} */ (f.cmd)];
