@@ -104,8 +104,18 @@ func (r *Router) botTask(t *task, acc directory.Account, in *plugin.Inbound) err
 			reason = b.End.Reason
 		} else {
 			reason = b.HandOver.Reason
-			if err := r.handOverTo(b.HandOver.Service, &leave); err != nil {
-				return err
+			if b.HandOver.Service != "" {
+				svc, ok := r.serviceNamed(b.HandOver.Service)
+				if !ok {
+					return ErrNoService
+				}
+				leave.Service = svc.ID
+				t.prepare = func(t *task, s *conversation.State) error {
+					leave, rules := t.cmd.(conversation.BotLeave), svc.RulesFor(s.Capabilities.MediumOf())
+					leave.Rules = &rules
+					t.cmd = leave
+					return nil
+				}
 			}
 		}
 		if reason != "" {
@@ -120,21 +130,14 @@ func (r *Router) botTask(t *task, acc directory.Account, in *plugin.Inbound) err
 	return nil
 }
 
-// handOverTo completes a bot's hand-over to another service, which is named by its id or its name.
-func (r *Router) handOverTo(name string, leave *conversation.BotLeave) error {
-	if name == "" {
-		return nil
-	}
+// serviceNamed finds the service to which a bot hands over, by its name or its id.
+func (r *Router) serviceNamed(name string) (directory.Service, bool) {
 	snap := r.dir.Snapshot()
 	svc, ok := snap.ServiceByName(name)
 	if id := (conversation.ServiceID{}); !ok && id.UnmarshalText([]byte(name)) == nil {
 		svc, ok = snap.Service(id)
 	}
-	if !ok {
-		return ErrNoService
-	}
-	leave.Service, leave.Rules = svc.ID, &svc.Rules
-	return nil
+	return svc, ok
 }
 
 // subscribeBot opens a reader of one conversation for the bot that takes part in it (plugin.Core).

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
@@ -208,16 +209,13 @@ func TestBotRefused(t *testing.T) {
 }
 
 // A bot hands over to another service, whose agent then has the conversation under that service's
-// rules; a bot can end a conversation too.
+// rules for its medium; a bot can end a conversation too.
 func TestBotElsewhere(t *testing.T) {
 	w := newWorld(t, nil)
 	acc := w.withBot()
-	rules := directory.DefaultRules()
-	rules.OfferTimeout = 45_000
-	billing, err := w.dir.PutService(context.Background(), directory.Service{Name: "Billing", Rules: rules, Users: []conversation.AgentID{w.agents["ben"]}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	billing := w.ruled(directory.Service{Name: "Billing"}, directory.RulesRecord{}, map[conversation.Medium]directory.RulesRecord{
+		conversation.MediumChat: {OfferTimeout: lasting(45 * time.Second)},
+	})
 	r := w.start("n1")
 	botReady(r, "parrot-1")
 	conv := w.startChat(r, "v", "Cora", "my bill").Conversation
@@ -227,7 +225,7 @@ func TestBotElsewhere(t *testing.T) {
 	ben := w.agents["ben"]
 	must(t, r.AgentConnected(t.Context(), ben))
 	must(t, r.Ready(t.Context(), ben))
-	_, _, err = r.Accept(t.Context(), ben, offerTo(t, r, ben).Offer)
+	_, _, err := r.Accept(t.Context(), ben, offerTo(t, r, ben).Offer)
 	must(t, err)
 	if info := w.info(r, conv); info.Service != billing.ID || info.Rules.OfferTimeout != 45_000 {
 		t.Errorf("after the hand-over the service is %v, its offers take %d ms", info.Service, info.Rules.OfferTimeout)
