@@ -320,11 +320,20 @@ func (k *Keeper) Holds(id conversation.AgentID, offer conversation.OfferID) (boo
 func (k *Keeper) Behind(id conversation.AgentID, seq uint64) {
 	a := k.agent(id)
 	a.mark(seq)
-	k.runner.Go(func() {
-		if err := k.lock(a); err != nil {
-			return // the next caller who needs the agent reads the log again
-		}
+	k.runner.Go(func() { k.follow(a) })
+}
+
+// follow brings an agent up to the log and records that the agent is here, if another node has
+// recorded otherwise. A hint comes once, so for an agent with a socket here follow tries again
+// until the store answers: the agent would stay disconnected, and lose its conversations.
+func (k *Keeper) follow(a *agent) {
+	err := k.lock(a)
+	if err == nil {
 		a.unlock()
 		k.stillHere(a)
-	})
+		return
+	}
+	if a.here() && !errors.Is(err, ErrStopped) && !errors.Is(err, ErrNewer) {
+		k.runner.After(retryPause, func() { k.follow(a) })
+	} // otherwise the next caller who needs the agent reads the log again
 }

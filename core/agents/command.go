@@ -162,6 +162,9 @@ func (k *Keeper) stillHere(a *agent) {
 	if s := a.view.Load(); here && s.LoggedIn && (s.Disconnected || !slices.Contains(s.Nodes, k.node)) {
 		if err := k.commandNow(a.id, acd.Connect{Node: k.node}); err != nil && !errors.Is(err, ErrStopped) {
 			k.logger.Warn("agent's connection not recorded", "agent_id", a.id, "err", err)
+			if !errors.Is(err, ErrNewer) {
+				k.runner.After(retryPause, func() { k.follow(a) })
+			}
 		}
 	}
 }

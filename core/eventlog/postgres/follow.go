@@ -25,8 +25,15 @@ FROM (SELECT stream, max(seq) AS seq, max(type) AS type, min(seq) = 1 AS new,
 const selectEnd = `SELECT coalesce((SELECT pos FROM events
 WHERE xid < pg_snapshot_xmin(pg_current_snapshot()) OR xid >= pg_snapshot_xmax(pg_current_snapshot()) ORDER BY pos DESC LIMIT 1), 0)`
 
-// followPause is the shortest pause between two looks.
-const followPause = 50 * time.Millisecond
+// followPause is the shortest pause between two looks. After a look that took long, since a
+// transaction somewhere on the server keeps positions from settling, the pause is followShare times as
+// long as the look, so that looking takes a tenth of the time; but at most followMost, since readers wait
+// for it (PR8).
+const (
+	followPause = 50 * time.Millisecond
+	followShare = 9
+	followMost  = 1500 * time.Millisecond
+)
 
 // Follow implements eventlog.Shared. It looks every second, and sooner when another node notifies.
 // While a transaction that was left open anywhere on the server keeps positions from settling,
@@ -36,7 +43,7 @@ func (l *Log) Follow(ctx context.Context, told func([]eventlog.Head)) error {
 	after, begun := int64(0), false
 	known := map[eventlog.StreamID]uint64{} // what was told of streams with events after the position
 	for {
-		others := l.hint.others.wait()
+		others, began := l.hint.others.wait(), time.Now()
 		var err error
 		if !begun {
 			after, err = one(ctx, l, scalar[int64], selectEnd)
@@ -58,10 +65,15 @@ func (l *Log) Follow(ctx context.Context, told func([]eventlog.Head)) error {
 				l.log.Warn("cannot follow the log", "err", err)
 			}
 		}
-		if err := l.rest(ctx, others, followPause, lookEvery); err != nil {
+		if err := l.rest(ctx, others, pauseAfter(time.Since(began)), lookEvery); err != nil {
 			return err
 		}
 	}
+}
+
+// pauseAfter is the pause after a look that took so long.
+func pauseAfter(took time.Duration) time.Duration {
+	return min(max(followPause, followShare*took), followMost)
 }
 
 // rest waits for at least the pause, and then until woken or until the time is over.
