@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -98,6 +99,7 @@ func (h *host) Route(_ context.Context, name, path string) (proxy.Route, error) 
 type desk struct {
 	mu     sync.Mutex
 	revoke []func() // called by logout
+	out    bool     // logout was called
 	grants map[string]identity.Identity
 }
 
@@ -108,9 +110,15 @@ func (d *desk) Agent(r *http.Request) (identity.Identity, proxy.Watch, error) {
 	return identity.Identity{}, nil, errors.New("nobody")
 }
 
+// watch calls fn at once if the session has ended already, as auth.Auth.WatchRights does: a client
+// sees the 101 before its tunnel is watched, so a logout can come in between.
 func (d *desk) watch(fn func()) (cancel func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.out {
+		fn()
+		return func() {}
+	}
 	d.revoke = append(d.revoke, fn)
 	return func() {}
 }
@@ -118,6 +126,7 @@ func (d *desk) watch(fn func()) (cancel func()) {
 func (d *desk) logout() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.out = true
 	for _, fn := range d.revoke {
 		fn()
 	}
@@ -497,13 +506,14 @@ func TestTunnelRevoked(t *testing.T) {
 // session, whether or not the answer has begun; other requests go on.
 func TestRequestRevoked(t *testing.T) {
 	f := setup(t, proxy.Options{})
-	asked, goOn := make(chan struct{}, 3), make(chan struct{})
+	asked, goOn := make(chan struct{}, 6), make(chan struct{})
 	f.plugin.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasSuffix(r.URL.Path, "/silent") {
+		if strings.HasSuffix(r.URL.Path, "/silent") {
+			asked <- struct{}{}
+		} else { // its client says when it has what was flushed
 			_, _ = io.WriteString(w, "begun")
 			_ = http.NewResponseController(w).Flush()
 		}
-		asked <- struct{}{}
 		select {
 		case <-goOn:
 		case <-r.Context().Done():
@@ -524,12 +534,16 @@ func TestRequestRevoked(t *testing.T) {
 		go func() {
 			res, err := f.web.Client().Do(req)
 			if err != nil {
+				asked <- struct{}{}
 				out <- outcome{err: err}
 				return
 			}
 			defer func() { _ = res.Body.Close() }()
-			b, err := io.ReadAll(res.Body)
-			out <- outcome{res.StatusCode, string(b), err}
+			first := make([]byte, len("begun"))
+			n, err := io.ReadFull(res.Body, first)
+			asked <- struct{}{}
+			b, rest := io.ReadAll(res.Body)
+			out <- outcome{res.StatusCode, string(first[:n]) + string(b), cmp.Or(err, rest)}
 		}()
 		<-asked
 		return out
