@@ -1,11 +1,15 @@
 package nodes
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/parley-gateway/parley/core/eventlog"
 )
 
 const (
@@ -14,6 +18,14 @@ const (
 	// leaseGuard is how long before its end a lease that could not be renewed counts as lost, so
 	// that what works under it has ended before another node can begin.
 	leaseGuard = 5 * time.Second
+	// leaseLook is how often it is looked for leases that have run out or are to be renewed.
+	leaseLook = 250 * time.Millisecond
+	// leasePatience is how long a node wants an account before it tries to take it although another
+	// node is the preferred owner, whose plugin may not be ready.
+	leasePatience = 2 * leaseRenew
+	// mostAsked bounds how many leases are asked for at a time. Those that this node does not hold
+	// get half of it, so that a slow answer about one of them lets no other run out.
+	mostAsked = 16
 )
 
 // LeaseLog is what Leases need of the log.
@@ -22,55 +34,81 @@ type LeaseLog interface {
 	ReleaseLease(ctx context.Context, name, node string) error
 }
 
-// LeaseOptions for NewLeases. All fields are needed.
+// LeaseOptions for NewLeases. All fields but Elapsed are needed.
 type LeaseOptions struct {
 	Node   string
 	Log    LeaseLog
 	Owns   func(id [16]byte) bool // whether this node should have an id's lease if nobody has it (Keeper.Owns)
 	Logger *slog.Logger
+	// Elapsed returns the time since any fixed moment. It must count the time for which the machine
+	// was suspended, since leases run out meanwhile, and a step of the system's clock must not change
+	// it (FT19). nil = the system's clock that does so (on Linux; elsewhere suspension may not count).
+	Elapsed func() time.Duration
 }
 
 // Leases holds accounts that only one node may serve at a time: those that poll, register or bind
 // with their provider. Safe for concurrent use.
 type Leases struct {
-	o     LeaseOptions
-	again chan struct{} // holds a token when Want has changed something
-
-	mu      sync.Mutex
-	wanted  map[[16]byte]struct{}
-	until   map[[16]byte]time.Time // held until then
-	shown   map[[16]byte]struct{}  // what watchers were last told is held
+	o       LeaseOptions
+	again   chan struct{} // holds a token when Want, Unwant or an answer of the store has changed something
 	changed chan struct{}
+
+	mu  sync.Mutex
+	ids map[[16]byte]*lease
+}
+
+// lease is what a node knows of the lease of one id. Durations are those of Elapsed.
+type lease struct {
+	wanted bool
+	since  time.Duration // when it was wanted
+	asked  time.Duration // when the store was asked last
+	never  bool          // the store was not asked since it was wanted
+	busy   bool          // the store is being asked
+	mine   bool          // the store may have the lease in this node's name
+	until  time.Duration // this node holds the lease until then, if it is wanted and mine
+	epoch  int64
+	from   time.Time // since when it is held without a gap
+	shown  bool      // watchers were last told that it is held
 }
 
 // NewLeases makes Leases, which hold nothing before Run.
 func NewLeases(o LeaseOptions) *Leases {
-	return &Leases{
-		o: o, again: make(chan struct{}, 1), wanted: map[[16]byte]struct{}{}, until: map[[16]byte]time.Time{},
-		shown: map[[16]byte]struct{}{}, changed: make(chan struct{}, 1),
+	if o.Elapsed == nil {
+		o.Elapsed = elapsed
 	}
+	return &Leases{o: o, again: make(chan struct{}, 1), changed: make(chan struct{}, 1), ids: map[[16]byte]*lease{}}
 }
 
-// Want adds an id to those that this node would serve.
+// Want adds an id to those that this node would serve. Want it only while this node can serve it:
+// a node that holds what it cannot serve keeps the others from serving it.
 func (l *Leases) Want(id [16]byte) {
 	l.mu.Lock()
-	_, known := l.wanted[id]
-	l.wanted[id] = struct{}{}
-	l.mu.Unlock()
-	if !known {
-		l.poke()
+	x := l.ids[id]
+	if x == nil {
+		x = &lease{}
+		l.ids[id] = x
 	}
+	if x.wanted {
+		l.mu.Unlock()
+		return
+	}
+	x.wanted, x.never, x.since = true, true, l.o.Elapsed()
+	l.mu.Unlock()
+	l.poke()
 }
 
-// Unwant gives an id up. Call it once nothing works under the lease any more.
+// Unwant gives an id up: it is not held any more when Unwant returns, and other nodes may have it
+// soon. Call it once nothing works under the lease.
 func (l *Leases) Unwant(id [16]byte) {
 	l.mu.Lock()
-	_, known := l.wanted[id]
-	delete(l.wanted, id)
-	l.mu.Unlock()
-	if known {
-		l.poke()
+	x := l.ids[id]
+	if x == nil || !x.wanted {
+		l.mu.Unlock()
+		return
 	}
+	x.wanted, x.never, x.until = false, true, 0
+	l.mu.Unlock()
+	l.poke()
 }
 
 func (l *Leases) poke() {
@@ -80,83 +118,115 @@ func (l *Leases) poke() {
 	}
 }
 
+func (x *lease) held(now time.Duration) bool { return x != nil && x.wanted && x.mine && now < x.until }
+
 // Held reports whether this node may serve an id now.
 func (l *Leases) Held(id [16]byte) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, wanted := l.wanted[id]
-	return wanted && time.Now().Before(l.until[id])
+	return l.ids[id].held(l.o.Elapsed())
+}
+
+// Lease returns the lease under which this node serves an id, for the appends that are to fail once
+// another node has it, and since when it holds it without a gap; ok is false if it does not.
+func (l *Leases) Lease(id [16]byte) (ref eventlog.LeaseRef, since time.Time, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x := l.ids[id]
+	if !x.held(l.o.Elapsed()) {
+		return ref, since, false
+	}
+	return eventlog.LeaseRef{Name: LeaseName(id), Epoch: x.epoch}, x.from, true
 }
 
 // Count returns how many ids this node may serve now.
 func (l *Leases) Count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n, now := 0, time.Now()
-	for id := range l.wanted {
-		if now.Before(l.until[id]) {
+	n, now := 0, l.o.Elapsed()
+	for _, x := range l.ids {
+		if x.held(now) {
 			n++
 		}
 	}
 	return n
 }
 
-// Changes gets a token when an answer of Held has changed. It has one reader.
+// Changes gets a token soon (250 ms) after an answer of Held has changed. It has one reader.
 func (l *Leases) Changes() <-chan struct{} { return l.changed }
 
 // Run takes and renews the leases until ctx ends; Release then gives them up.
 func (l *Leases) Run(ctx context.Context) {
-	renew := time.NewTicker(leaseRenew)
-	defer renew.Stop()
-	watch := time.NewTicker(leaseRenew / 3) // a lease that cannot be renewed ends between two renewals
-	defer watch.Stop()
-	renewed := make(chan struct{}, 1) // the store may be slow, and then leases must still end in time
-	renewing := false
-	defer func() {
-		if renewing {
-			<-renewed
-		}
-	}()
-	begin := func() {
-		if !renewing {
-			renewing = true
-			go func() { l.renewAll(ctx); renewed <- struct{}{} }()
-		}
-	}
-	begin()
+	look := time.NewTicker(leaseLook)
+	defer look.Stop()
+	var asking sync.WaitGroup
+	defer asking.Wait()
 	for {
+		l.show()
+		for _, id := range l.due() {
+			asking.Go(func() { l.ask(ctx, id); l.poke() })
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-renew.C:
-			begin()
+		case <-look.C:
 		case <-l.again:
-			begin()
-		case <-renewed:
-			renewing = false
-			l.show()
-		case <-watch.C:
-			l.show()
 		}
 	}
+}
+
+// due returns the ids about which the store is to be asked now, and marks them as being asked: first
+// those whose lease runs out first.
+func (l *Leases) due() (list [][16]byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, busy, others := l.o.Elapsed(), 0, 0
+	held := func(id [16]byte) bool { return l.ids[id].held(now) }
+	for id, x := range l.ids {
+		switch {
+		case x.busy:
+			if busy++; !x.held(now) {
+				others++
+			}
+		case !x.wanted && !x.mine:
+			delete(l.ids, id)
+		case !x.never && now-x.asked < leaseRenew:
+		case x.wanted && !x.mine && now-x.since < leasePatience && !l.o.Owns(id):
+		default:
+			list = append(list, id)
+		}
+	}
+	slices.SortFunc(list, func(a, b [16]byte) int {
+		if held(a) != held(b) {
+			if held(a) {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(l.ids[a].until, l.ids[b].until), cmp.Compare(l.ids[a].asked, l.ids[b].asked), slices.Compare(a[:], b[:]))
+	})
+	most := mostAsked - busy
+	if own := slices.IndexFunc(list, func(id [16]byte) bool { return !held(id) }); own >= 0 {
+		most = min(most, own+max(0, mostAsked/2-others))
+	}
+	list = list[:min(most, len(list))]
+	for _, id := range list {
+		l.ids[id].busy = true
+	}
+	return list
 }
 
 // show tells the watcher if what is held has changed.
 func (l *Leases) show() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now, changed := time.Now(), false
-	held := map[[16]byte]struct{}{}
-	for id := range l.wanted {
-		if now.Before(l.until[id]) {
-			held[id] = struct{}{}
-			if _, was := l.shown[id]; !was {
-				changed = true
-			}
+	now, changed := l.o.Elapsed(), false
+	for _, x := range l.ids {
+		if held := x.held(now); held != x.shown {
+			x.shown, changed = held, true
 		}
 	}
-	if changed = changed || len(held) != len(l.shown); changed {
-		l.shown = held
+	if changed {
 		select {
 		case l.changed <- struct{}{}:
 		default:
@@ -164,72 +234,59 @@ func (l *Leases) show() {
 	}
 }
 
-func leaseName(id [16]byte) string { return "account/" + hex.EncodeToString(id[:]) }
+// LeaseName is the name that the lease of an account has in the log.
+func LeaseName(id [16]byte) string { return "account/" + hex.EncodeToString(id[:]) }
 
-func (l *Leases) renewAll(ctx context.Context) {
+// ask takes or renews an id's lease, or gives it up if it is not wanted any more.
+func (l *Leases) ask(ctx context.Context, id [16]byte) {
 	l.mu.Lock()
-	var renew, drop [][16]byte
-	for id := range l.wanted {
-		renew = append(renew, id)
-	}
-	for id := range l.until {
-		if _, wanted := l.wanted[id]; !wanted {
-			drop = append(drop, id)
-		}
-	}
+	x := l.ids[id]
+	wanted := x.wanted
+	asked := l.o.Elapsed()
+	x.asked, x.never = asked, false
 	l.mu.Unlock()
-	for _, id := range drop {
-		l.drop(ctx, id)
-	}
-	for _, id := range renew {
-		l.renew(ctx, id)
-	}
-}
-
-// renew renews a lease that this node holds, or takes it if this node is its preferred owner.
-func (l *Leases) renew(ctx context.Context, id [16]byte) {
-	l.mu.Lock()
-	_, mine := l.until[id]
-	l.mu.Unlock()
-	if !mine && !l.o.Owns(id) {
-		return
-	}
 	bounded, cancel := context.WithTimeout(ctx, leaseRenew)
 	defer cancel()
-	asked := time.Now() // monotonic, so a step of the system's clock changes nothing (FT19)
-	_, held, err := l.o.Log.AcquireLease(bounded, leaseName(id), l.o.Node, leaseTTL)
-	if err != nil {
-		if ctx.Err() == nil {
-			l.o.Logger.Warn("cannot renew the lease of an account", "account_id", hex.EncodeToString(id[:]), "err", err)
-		}
-		return
+	var epoch int64
+	var held bool
+	var err error
+	if wanted {
+		epoch, held, err = l.o.Log.AcquireLease(bounded, LeaseName(id), l.o.Node, leaseTTL)
+	} else {
+		err = l.o.Log.ReleaseLease(bounded, LeaseName(id), l.o.Node)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if held {
-		l.until[id] = asked.Add(leaseTTL - leaseGuard)
-	} else {
-		delete(l.until, id)
-	}
-}
-
-func (l *Leases) drop(ctx context.Context, id [16]byte) {
-	if err := l.o.Log.ReleaseLease(ctx, leaseName(id), l.o.Node); err != nil {
+	x.busy = false
+	if err != nil { // the store may have done it all the same
+		x.mine = true
 		if ctx.Err() == nil {
-			l.o.Logger.Warn("cannot release the lease of an account", "account_id", hex.EncodeToString(id[:]), "err", err)
+			l.o.Logger.Warn("cannot renew or release the lease of an account", "account_id", hex.EncodeToString(id[:]), "err", err)
 		}
 		return
 	}
-	l.mu.Lock()
-	delete(l.until, id)
-	l.mu.Unlock()
+	now := l.o.Elapsed()
+	if held && (!x.held(now) || x.epoch != epoch) {
+		x.from = time.Now()
+	}
+	x.mine, x.epoch = held, epoch
+	if held && x.wanted {
+		x.until = asked + leaseTTL - leaseGuard
+	}
 }
 
 // Release gives up what this node holds, once Run has ended and nothing works under the leases any
 // more, so that other nodes need not wait until they expire.
 func (l *Leases) Release(ctx context.Context) {
 	l.mu.Lock()
-	clear(l.wanted)
+	var mine [][16]byte
+	for id, x := range l.ids {
+		if x.wanted, x.until = false, 0; x.mine {
+			mine = append(mine, id)
+		}
+	}
 	l.mu.Unlock()
-	l.renewAll(ctx)
+	for _, id := range mine {
+		l.ask(ctx, id)
+	}
 }

@@ -24,7 +24,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // store is a log that can be out of reach.
 type store struct {
 	*memlog.Log
-	away atomic.Bool
+	away  atomic.Bool
+	stuck func(lease string) bool // whether nobody answers about a lease; nil: of none
+	// suspended is for how long the machine was suspended, which Go's clock does not count.
+	suspended atomic.Int64
+}
+
+func (s *store) elapsed() func() time.Duration {
+	start := time.Now()
+	return func() time.Duration { return time.Since(start) + time.Duration(s.suspended.Load()) }
 }
 
 var errAway = fmt.Errorf("away: %w", eventlog.ErrUnavailable)
@@ -37,6 +45,10 @@ func (s *store) Beat(ctx context.Context, n eventlog.Node, ttl time.Duration) ([
 }
 
 func (s *store) AcquireLease(ctx context.Context, name, node string, ttl time.Duration) (int64, bool, error) {
+	if s.stuck != nil && s.stuck(name) {
+		<-ctx.Done()
+		return 0, false, fmt.Errorf("stuck: %w", ctx.Err())
+	}
 	if s.away.Load() {
 		return 0, false, errAway
 	}
@@ -186,7 +198,7 @@ func TestSecondProcessOfAName(t *testing.T) {
 
 // leases starts the leases of a node; stop ends them as a kill does.
 func leases(t *testing.T, s *store, k *nodes.Keeper, name string) (l *nodes.Leases, stop func()) {
-	l = nodes.NewLeases(nodes.LeaseOptions{Node: name, Log: s, Owns: k.Owns, Logger: slog.New(slog.DiscardHandler)})
+	l = nodes.NewLeases(nodes.LeaseOptions{Node: name, Log: s, Owns: k.Owns, Logger: slog.New(slog.DiscardHandler), Elapsed: s.elapsed()})
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { l.Run(ctx) })
@@ -273,6 +285,120 @@ func TestReleasedLeasesAreFreeAtOnce(t *testing.T) {
 		}
 		if _, held, err := s.AcquireLease(t.Context(), "account/01000000000000000000000000000000", "b", time.Minute); err != nil || !held {
 			t.Errorf("another node: held %v, %v", held, err)
+		}
+	})
+}
+
+// One lease about which the store does not answer lets no other run out.
+func TestStuckLeaseHoldsUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{Log: memlog.New()}
+		ka, _ := keeper(t, s, "a")
+		var bad [20][16]byte
+		names := map[string]bool{}
+		for i := range bad {
+			bad[i] = [16]byte{0: 1, 15: byte(i)}
+			names[nodes.LeaseName(bad[i])] = true
+		}
+		s.stuck = func(name string) bool { return names[name] }
+		la, _ := leases(t, s, ka, "a")
+		good := [30][16]byte{}
+		for i := range good {
+			good[i] = [16]byte{0: 2, 15: byte(i)}
+			la.Want(good[i])
+		}
+		time.Sleep(time.Second)
+		for _, id := range bad {
+			la.Want(id)
+		}
+		for range 60 {
+			time.Sleep(time.Second)
+			if n := la.Count(); n != len(good) {
+				t.Fatalf("%d accounts are held, want %d", n, len(good))
+			}
+		}
+		for _, id := range bad {
+			if la.Held(id) {
+				t.Error("an account is held about which the store did not answer")
+			}
+		}
+	})
+}
+
+// A machine that was suspended holds nothing when it wakes, since others may have it.
+func TestSuspendedNodeHoldsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{Log: memlog.New()}
+		ka, _ := keeper(t, s, "a")
+		la, _ := leases(t, s, ka, "a")
+		account := [16]byte{1}
+		la.Want(account)
+		time.Sleep(time.Second)
+		ref, since, ok := la.Lease(account)
+		if !ok || ref.Name != nodes.LeaseName(account) || ref.Epoch != 1 || since.IsZero() {
+			t.Fatalf("lease: %+v since %v, %v", ref, since, ok)
+		}
+		<-la.Changes()
+		if _, _, err := s.Log.AcquireLease(t.Context(), nodes.LeaseName(account), "a", 0); err != nil { // it has run out meanwhile
+			t.Fatal(err)
+		}
+		if _, held, err := s.Log.AcquireLease(t.Context(), nodes.LeaseName(account), "b", 20*time.Second); err != nil || !held {
+			t.Fatal(held, err)
+		}
+		s.suspended.Add(int64(15 * time.Second))
+		if la.Held(account) {
+			t.Error("held after 15 s of suspension")
+		}
+		if _, _, ok := la.Lease(account); ok || la.Count() != 0 {
+			t.Error("a lease after 15 s of suspension")
+		}
+		select {
+		case <-la.Changes():
+		case <-time.After(300 * time.Millisecond):
+			t.Error("nobody was told within 300 ms")
+		}
+		time.Sleep(30 * time.Second)
+		if ref, _, ok := la.Lease(account); !ok || ref.Epoch != 3 {
+			t.Errorf("after the other node: epoch %d, %v", ref.Epoch, ok)
+		}
+	})
+}
+
+// The preferred owner does not want an account, as when its plugin is not ready: another node takes
+// it, and leaves the owner some seconds before that.
+func TestAnotherNodeTakesWhatTheOwnerDoesNotWant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{Log: memlog.New()}
+		ka, _ := keeper(t, s, "a")
+		kb, _ := keeper(t, s, "b")
+		time.Sleep(3 * time.Second)
+		var account [16]byte
+		for !ka.Owns(account) {
+			account[15]++
+		}
+		la, _ := leases(t, s, ka, "a")
+		lb, _ := leases(t, s, kb, "b")
+		lb.Want(account)
+		time.Sleep(5 * time.Second)
+		if lb.Held(account) {
+			t.Error("taken before the owner had time")
+		}
+		time.Sleep(5 * time.Second)
+		if !lb.Held(account) {
+			t.Error("not taken though the owner does not want it")
+		}
+		la.Want(account)
+		time.Sleep(30 * time.Second)
+		if la.Held(account) || !lb.Held(account) {
+			t.Error("the holder lost the account to the owner")
+		}
+		lb.Unwant(account)
+		if lb.Held(account) {
+			t.Error("held after Unwant")
+		}
+		time.Sleep(4 * time.Second)
+		if !la.Held(account) {
+			t.Error("the owner has not taken what was given up")
 		}
 	})
 }
