@@ -53,6 +53,13 @@ type Shared interface {
 	// committed later is not missed.
 	Follow(ctx context.Context, told func([]Head)) error
 
+	// FollowOutbox calls told with the commands of rows that belong to a node and are pending (neither
+	// settled nor unknown), and that were appended since FollowOutbox was called, by whichever process,
+	// with or without events, within about a second, until ctx ends. A command may be told twice. A row
+	// whose transaction took unusually long may be missed, and one that came to the node later is: the
+	// rows must be read now and then all the same. For the rest it is like Follow.
+	FollowOutbox(ctx context.Context, node string, told func(commands [][16]byte)) error
+
 	// Overdue returns up to limit rows of conversations that are not concluded and whose Due is
 	// before a time, earliest first, after the row (due, id) of an earlier page (zero: from the
 	// first).

@@ -8,9 +8,10 @@
 // A command's row is the truth, and memory is a cache of rows. A row belongs to one node, and
 // counts how often it has gone to another one (its epoch): a node changes a pending row only as the
 // row's owner, and only if the row was its own all the time (eventlog.OutboxUpdate.Fits). A row
-// comes into memory in three ways: at its commit (Add); if it is not known whether the commit
-// happened, as soon as its conversation is loaded again (Learn); and when all rows are read, every
-// few seconds, which finds those that the other two ways missed.
+// comes into memory in four ways: at its commit (Add); if it is not known whether the commit
+// happened, as soon as its conversation is loaded again (Learn); if another node wrote it, when the log
+// tells of it (Heard); and when all rows are read, every few seconds, which finds those that the other
+// ways missed.
 //
 // The package promises this: the commands of one conversation that are of one kind and take the
 // same route are a lane. They are given to the plugin one at a time and in their order, so a

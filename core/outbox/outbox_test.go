@@ -32,6 +32,8 @@ type house struct {
 	stop    context.CancelFunc
 	wg      sync.WaitGroup
 
+	takes time.Duration // how long it takes to read all rows
+
 	mu         sync.Mutex
 	unread     bool // messages cannot be read, since their keys are lost
 	unfollowed bool // the conversations do not follow their messages
@@ -52,12 +54,23 @@ func inHouse(t *testing.T, p *port, test func(t *testing.T, h *house)) {
 	})
 }
 
+// slowLog takes its time to read all rows of the outbox.
+type slowLog struct {
+	*memlog.Log
+	takes time.Duration
+}
+
+func (l slowLog) Outbox(ctx context.Context, account eventlog.StreamID, unknown bool, limit int) ([]eventlog.OutboxRow, error) {
+	time.Sleep(l.takes) // time in the bubble
+	return l.Log.Outbox(ctx, account, unknown, limit)
+}
+
 // open starts an outbox for a node.
 func (h *house) open(node string) {
 	h.t.Helper()
 	ctx, stop := context.WithCancel(h.t.Context())
 	h.ctx, h.stop = ctx, stop
-	h.o = outbox.New(outbox.Options{Node: node, Log: h.log, Conversations: h, Runner: h, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+	h.o = outbox.New(outbox.Options{Node: node, Log: slowLog{h.log, h.takes}, Conversations: h, Runner: h, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
 	if err := h.o.Start(ctx); err != nil {
 		h.t.Fatal(err)
 	}

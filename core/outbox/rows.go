@@ -16,6 +16,8 @@ const (
 	// reading takes at most a twentieth of the time (rereadShare).
 	rereadEvery = 5 * time.Second
 	rereadShare = 20
+	// rereadSoon is the shortest pause before a reading that was asked for and could not be made.
+	rereadSoon = 20 * time.Millisecond
 )
 
 // Start takes the node's pending rows into memory. If the lease cannot be written, as on a full
@@ -25,28 +27,36 @@ func (o *Outbox) Start(ctx context.Context) error {
 	switch {
 	case err != nil:
 		o.logger.Warn("outbox: the lease on this node's commands cannot be written yet", "err", err)
-		return o.readRows(ctx, false, false)
 	case !held:
 		return nil
 	}
-	return o.readRows(ctx, true, steady)
+	_, err = o.readRows(ctx, readMode{first: true, leased: held, steady: steady})
+	return err
 }
 
 // Keep reads the rows again and again until ctx ends.
 func (o *Outbox) Keep(ctx context.Context) {
 	timer := time.NewTimer(rereadEvery)
 	defer timer.Stop()
+	asked := false // somebody asked for a reading that has not been made
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-o.again:
+			asked = true
 		case <-timer.C:
 		}
-		if err := o.reread(ctx); err != nil && ctx.Err() == nil {
+		read, err := o.reread(ctx)
+		if err != nil && ctx.Err() == nil {
 			o.logger.Warn("outbox: rows cannot be read", "err", err)
 		}
-		timer.Reset(rereadEvery)
+		asked = asked && !read
+		wait := rereadEvery
+		if asked { // as soon as it may be: the rows were read a moment ago, or could not be read
+			wait = min(wait, max(time.Until(o.notReadBefore), rereadSoon))
+		}
+		timer.Reset(wait)
 	}
 }
 
@@ -57,28 +67,34 @@ func (o *Outbox) ReadAgain() {
 }
 
 // reread renews the node's lease, brings memory up to date with the node's pending rows, and takes
-// over those of nodes that are gone.
-func (o *Outbox) reread(ctx context.Context) error {
+// over those of nodes that are gone. It reports whether rows were read.
+func (o *Outbox) reread(ctx context.Context) (read bool, err error) {
 	steady, held, err := o.renew(ctx)
 	if err != nil || !held { // if the lease is not held, another node is taking this node's rows over
-		return err
+		return false, err
 	}
-	return o.readRows(ctx, true, steady)
+	return o.readRows(ctx, readMode{leased: true, steady: steady})
 }
 
-// readRows brings memory up to date with the node's pending rows. With leased, rows of nodes that
-// are gone are taken over too (steady: see renew).
-func (o *Outbox) readRows(ctx context.Context, leased, steady bool) error {
+// readMode says how all rows are read.
+type readMode struct {
+	first  bool // the rows were all written before this process started
+	leased bool // rows of nodes that are gone are taken over too
+	steady bool // see renew
+}
+
+// readRows brings memory up to date with the node's pending rows, unless it did so a moment ago.
+func (o *Outbox) readRows(ctx context.Context, how readMode) (read bool, err error) {
 	began := time.Now()
 	if began.Before(o.notReadBefore) {
-		return nil
+		return false, nil
 	}
 	defer func() { o.notReadBefore = began.Add(rereadShare * time.Since(began)) }()
 	number := o.beginRead()
 	rows, err := o.log.Outbox(ctx, eventlog.StreamID{}, false, 0)
 	if err != nil {
-		o.endRead(nil, number, false)
-		return fmt.Errorf("read outbox: %w", err)
+		o.endRead(nil, found{})
+		return false, fmt.Errorf("read outbox: %w", err)
 	}
 	mine := make(map[[16]byte]bool, len(rows)) // of all pending rows: whether they are this node's
 	others := map[string]struct{}{}            // names of other nodes that have rows
@@ -87,12 +103,18 @@ func (o *Outbox) readRows(ctx context.Context, leased, steady bool) error {
 			others[rows[i].Node] = struct{}{}
 		}
 	}
-	o.endRead(rows, number, false)
+	o.endRead(rows, found{old: how.first})
 	o.dropStale(mine, number)
-	if !leased {
-		return nil
+	if !how.leased {
+		return true, nil
 	}
-	return o.takeOver(ctx, others, steady)
+	return true, o.takeOver(ctx, others, how.steady)
+}
+
+// found says what is known of rows that were read.
+type found struct {
+	old bool // they were written before this process started
+	all bool // all messages of other nodes among them are noted, not only those in lanes that are in memory
 }
 
 // beginRead makes remove record which commands leave memory until endRead, since the rows read may
@@ -107,8 +129,8 @@ func (o *Outbox) beginRead() uint64 {
 
 // endRead takes into memory this node's rows that were read and are not there yet. A row that
 // belonged to another node meanwhile replaces what is in memory of it. Of the rows of other nodes it
-// notes those in lanes that are in memory, or with learn all.
-func (o *Outbox) endRead(rows []eventlog.OutboxRow, number uint64, learn bool) {
+// notes those for which commands here wait.
+func (o *Outbox) endRead(rows []eventlog.OutboxRow, how found) {
 	plugins := map[eventlog.StreamID]string{} // plugin ids by account
 	for i := range rows {
 		if id := rows[i].Account; plugins[id] == "" {
@@ -131,7 +153,7 @@ func (o *Outbox) endRead(rows []eventlog.OutboxRow, number uint64, learn bool) {
 			}
 			o.remove(c)
 		}
-		c := &Command{row: row, plugin: plugins[row.Account], maybe: row.Attempt > 1, old: number == 1} // its text must be read from the log
+		c := &Command{row: row, plugin: plugins[row.Account], maybe: row.Attempt > 1, old: how.old} // its text must be read from the log
 		o.insert(c)
 		g := o.plugins[o.accounts[conversation.AccountID(row.Account)].plugin]
 		if row.State == eventlog.OutboxBegun && row.Route == "" && g.ready() { // no generation that is here began it
@@ -139,7 +161,7 @@ func (o *Outbox) endRead(rows []eventlog.OutboxRow, number uint64, learn bool) {
 			lost = append(lost, lostCommand{c, g.info})
 		}
 	}
-	o.noteOthers(rows, learn) // after all of this node's rows, since these say which lanes are in memory
+	o.noteOthers(rows, how.all) // after all of this node's rows, since these say which lanes are in memory
 	if o.reading--; o.reading == 0 {
 		o.gone = nil
 	}
@@ -196,18 +218,23 @@ func (o *Outbox) Learn(ctx context.Context, s *conversation.State) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	number := o.beginRead()
-	var rows []eventlog.OutboxRow
-	defer func() { o.endRead(rows, number, true) }()
-	for _, id := range missing {
+	o.beginRead()
+	rows, err := o.readEach(ctx, missing)
+	o.endRead(rows, found{all: true})
+	return err
+}
+
+// readEach reads rows of commands, and returns those that are pending, also beside an error.
+func (o *Outbox) readEach(ctx context.Context, commands [][16]byte) (rows []eventlog.OutboxRow, err error) {
+	for _, id := range commands {
 		row, err := o.log.OutboxRow(ctx, id)
 		switch {
 		case errors.Is(err, eventlog.ErrNotFound):
 		case err != nil:
-			return fmt.Errorf("read outbox: %w", err)
+			return rows, fmt.Errorf("read outbox: %w", err)
 		case row.State.Pending():
 			rows = append(rows, row)
 		}
 	}
-	return nil
+	return rows, nil
 }

@@ -58,8 +58,24 @@ func (r *Router) followLog(ctx context.Context, ready <-chan struct{}) error {
 	if r.nodes == nil {
 		return nil
 	}
-	begun := make(chan struct{})
-	first := sync.OnceFunc(func() { close(begun) })
+	begun := make(chan struct{}, 2) // a token from each of the two that follow
+	first, firstRows := sync.OnceFunc(func() { begun <- struct{}{} }), sync.OnceFunc(func() { begun <- struct{}{} })
+	r.spawn(func() {
+		err := r.shared.FollowOutbox(r.ctx, r.node, func(commands [][16]byte) {
+			firstRows()
+			if len(commands) == 0 {
+				return
+			}
+			select {
+			case <-ready:
+				r.outbox.Heard(r.ctx, commands)
+			case <-r.ctx.Done():
+			}
+		})
+		if r.ctx.Err() == nil {
+			r.logger.Error("other nodes' commands are not followed any more", "err", err)
+		}
+	})
 	r.spawn(func() {
 		err := r.shared.Follow(r.ctx, func(heads []eventlog.Head) {
 			first()
@@ -78,14 +94,16 @@ func (r *Router) followLog(ctx context.Context, ready <-chan struct{}) error {
 	})
 	t := time.NewTimer(followWithin)
 	defer t.Stop()
-	select {
-	case <-begun:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return fmt.Errorf("follow the log: %w", eventlog.ErrUnavailable)
+	for range cap(begun) {
+		select {
+		case <-begun:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-t.C:
+			return fmt.Errorf("follow the log: %w", eventlog.ErrUnavailable)
+		}
 	}
+	return nil
 }
 
 // agentTypes is how the types of agents' streams begin.

@@ -18,6 +18,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/eventlog/memlog"
 	"github.com/parley-gateway/parley/core/nodes"
+	"github.com/parley-gateway/parley/core/outbox"
 	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/router"
 )
@@ -332,6 +333,38 @@ func TestAgentsOfANodeThatIsKilled(t *testing.T) {
 			if s := agentOf(t, w.nodes[0], id); s.Disconnected || s.Status() != acd.StatusReady {
 				t.Errorf("%s: disconnected %t, %s; want ready as before", name, s.Disconnected, s.Status())
 			}
+		}
+	})
+}
+
+// callFor makes the row of a command for a call that is pinned to a generation of another node, with
+// its payload sealed.
+func (w *world) callFor(keys router.Vault, node, instance, digits string) eventlog.OutboxRow {
+	w.t.Helper()
+	o := outbox.New(outbox.Options{Node: "elsewhere", Now: time.Now})
+	origin := outbox.Origin{Conversation: conversation.NewID[conversation.ConversationID](), Account: w.chat.ID, Seq: 5, Thread: "v"}
+	c, err := o.Call(origin, conversation.Pin{Node: node, Instance: instance}, &plugin.CallCommand{Digits: &plugin.CallDigits{Digits: digits}}, 0)
+	must(w.t, err)
+	key, err := keys.Assign()
+	must(w.t, err)
+	row := c.Row()
+	sealed, err := keys.Seal(key, append(row.Conversation[:], row.CommandID[:]...), c.Payload())
+	must(w.t, err)
+	c.Seal(sealed, key)
+	return c.Row()
+}
+
+// A command that one node writes for a call of another, without any event, goes out at once although
+// no hint passes between the nodes.
+func TestCommandForAnotherNodeWithoutHints(t *testing.T) {
+	inTwins(t, func(t *testing.T, w *twins) {
+		p := newPort(plugin.Info{ID: "chat", Capabilities: conversation.Capabilities{Text: true, Connected: true}})
+		w.nodes[1].PluginReady("chat", "g9", p)
+		_, err := w.log.Append(t.Context(), &eventlog.Batch{Outbox: []eventlog.OutboxRow{w.callFor(&plainVault{}, "n1", "g9", "1")}})
+		must(t, err)
+		synctest.Wait()
+		if n := len(p.more); n != 1 {
+			t.Errorf("the plugin has %d commands at once, want 1", n)
 		}
 	})
 }

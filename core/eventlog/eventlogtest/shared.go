@@ -17,6 +17,7 @@ func RunShared(t *testing.T, open func(t testing.TB) [2]eventlog.Shared) {
 		"nodes":         nodeRows,
 		"nodes expire":  nodesExpire,
 		"follow":        follow,
+		"follow outbox": followOutbox,
 		"overdue pages": overdue,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
@@ -134,6 +135,64 @@ func follow(t *testing.T, l [2]eventlog.Shared) {
 	}
 	if isNew[ID(1)] || !isNew[ID(3)] || !isNew[ID(10)] {
 		t.Errorf("new streams: %v", isNew)
+	}
+}
+
+// FollowOutbox names each pending row of the node that is appended, whichever handle wrote it, also
+// without events, and neither rows from before nor those of other nodes.
+func followOutbox(t *testing.T, l [2]eventlog.Shared) {
+	row := func(n int, node string) eventlog.OutboxRow {
+		return eventlog.OutboxRow{CommandID: ID(n), Account: ID(900), Kind: "send", State: eventlog.OutboxQueued, Index: -1, Attempt: 1, Node: node}
+	}
+	mustAppend(t, l[0], &eventlog.Batch{Outbox: []eventlog.OutboxRow{row(1, "b")}})
+	ctx, cancel := context.WithCancel(t.Context())
+	begun, told := make(chan struct{}), make(chan [16]byte, 1000)
+	var once sync.Once
+	var wg sync.WaitGroup
+	defer func() { cancel(); wg.Wait() }()
+	wg.Go(func() {
+		_ = l[1].FollowOutbox(ctx, "b", func(commands [][16]byte) {
+			once.Do(func() { close(begun) })
+			for _, c := range commands {
+				told <- c
+			}
+		})
+	})
+	<-begun
+	want := map[[16]byte]bool{}
+	next := 2
+	for round := range 3 {
+		mustAppend(t, l[0], &eventlog.Batch{Outbox: []eventlog.OutboxRow{row(next, "a")}})
+		var wrote sync.WaitGroup
+		for w := range 4 {
+			for i := range 5 {
+				want[ID(next+1+w*5+i)] = true
+			}
+			first := next + 1 + w*5
+			wrote.Go(func() {
+				for i := range 5 {
+					if _, err := l[w%2].Append(ctx, &eventlog.Batch{Outbox: []eventlog.OutboxRow{row(first+i, "b")}}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		next += 21
+		wrote.Wait()
+		for deadline := time.After(10 * time.Second); len(want) > 0; {
+			select {
+			case id := <-told:
+				if id == ID(1) {
+					t.Error("a row from before was told")
+				}
+				if !want[id] {
+					t.Errorf("round %d: command %x was told, which is another node's or was told before", round, id)
+				}
+				delete(want, id)
+			case <-deadline:
+				t.Fatalf("round %d: %d rows were not told", round, len(want))
+			}
+		}
 	}
 }
 

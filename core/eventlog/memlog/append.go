@@ -60,8 +60,9 @@ func (l *Log) apply(b *eventlog.Batch, checked eventlog.Checked) {
 	}
 	l.applyRows(b, done)
 	l.maxKey = max(l.maxKey, b.MaxKeyID())
-	if n := len(l.events) - before; n > 0 {
-		l.stats.Events += uint64(n)
+	n := len(l.events) - before
+	l.stats.Events += uint64(n)
+	if n+len(b.Outbox) > 0 {
 		close(l.grown)
 		l.grown = make(chan struct{})
 	}

@@ -95,6 +95,38 @@ func (l *Log) heads(after int) (out []eventlog.Head) {
 	return out
 }
 
+// FollowOutbox implements eventlog.Shared.
+func (l *Log) FollowOutbox(ctx context.Context, node string, told func([][16]byte)) error {
+	if err := l.enter(ctx); err != nil {
+		return err
+	}
+	after := len(l.outbox)
+	l.mu.Unlock()
+	told(nil)
+	for {
+		if err := l.enter(ctx); err != nil {
+			return err
+		}
+		var commands [][16]byte
+		for _, row := range l.outbox[after:] {
+			if row.Node == node && row.State.Pending() {
+				commands = append(commands, row.CommandID)
+			}
+		}
+		after = len(l.outbox)
+		grown := l.grown
+		l.mu.Unlock()
+		if len(commands) > 0 {
+			told(commands)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-grown:
+		}
+	}
+}
+
 // Overdue implements eventlog.Shared.
 func (l *Log) Overdue(ctx context.Context, before, due time.Time, id eventlog.StreamID, limit int) ([]eventlog.ConversationRow, error) {
 	if err := l.enter(ctx); err != nil {

@@ -150,3 +150,57 @@ func deaf(t *testing.T, dsn string) string {
 	}
 	return dsn + "&search_path=public,pg_catalog"
 }
+
+// A backlog, as after an outage, is told in pages of bounded size, and all of it.
+func TestFollowTellsALongBacklogInPages(t *testing.T) {
+	dsn := cluster.DSN(cluster.Database(t))
+	l := [2]*postgres.Log{open(t, dsn), open(t, dsn)}
+	ctx, cancel := context.WithCancel(t.Context())
+	begun, hold := make(chan struct{}), make(chan struct{})
+	pages := make(chan []eventlog.Head, 1000)
+	var once sync.Once
+	var wg sync.WaitGroup
+	defer func() { cancel(); wg.Wait() }()
+	wg.Go(func() {
+		_ = l[1].Follow(ctx, func(hs []eventlog.Head) {
+			once.Do(func() { close(begun) })
+			<-hold
+			if len(hs) > 0 {
+				pages <- hs
+			}
+		})
+	})
+	<-begun
+	const streams = 12_000
+	var wrote sync.WaitGroup
+	for w := range 4 {
+		wrote.Go(func() {
+			for first := w * streams / 4; first < (w+1)*streams/4; first += 50 {
+				b := &eventlog.Batch{}
+				for i := range 50 {
+					b.Streams = append(b.Streams, note(eventlogtest.ID(first+i+1), 0, "x").Streams...)
+				}
+				if _, err := l[0].Append(t.Context(), b); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wrote.Wait()
+	close(hold)
+	told := map[eventlog.StreamID]bool{}
+	for deadline := time.After(30 * time.Second); len(told) < streams; {
+		select {
+		case hs := <-pages:
+			if len(hs) > 5000 {
+				t.Errorf("%d streams told at once", len(hs))
+			}
+			for _, h := range hs {
+				told[h.Stream] = true
+			}
+		case <-deadline:
+			t.Fatalf("%d streams of %d told", len(told), streams)
+		}
+	}
+}

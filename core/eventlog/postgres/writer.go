@@ -263,7 +263,7 @@ func (w *writer) succeeded(batch []*request, p *plan, took time.Duration) {
 	for _, r := range batch {
 		r.done <- struct{}{}
 	}
-	if len(p.events.pos) > 0 {
+	if len(p.events.pos)+len(p.queued) > 0 {
 		w.l.hint.grown()
 	}
 }
