@@ -127,6 +127,8 @@ func sessionCode(err error) string {
 		return "denied"
 	case errors.Is(err, sessionwork.ErrInvalid):
 		return "invalid"
+	case errors.Is(err, sessionwork.ErrRate):
+		return sessionwork.CodeRate
 	case errors.As(err, &fault):
 		return "tool_fault"
 	}

@@ -184,6 +184,10 @@ func (th *thread) passSession(l *live, t *task, a arrival, st sessionwork.Step, 
 			th.notHere(l, a, o, st)
 			return
 		}
+		if errors.Is(err, sessionwork.ErrUnavailable) {
+			th.notNow(l, a, o)
+			return
+		}
 		if refusalCode(err) != "" && len(t.external) > 0 && !elsewhere(err) {
 			// The rules may refuse a repeat, since what it asked for is there. The conversation's worker does not
 			// wait for the log, which knows.
@@ -204,6 +208,16 @@ func (th *thread) passSession(l *live, t *task, a arrival, st sessionwork.Step, 
 	}
 	th.out++
 	l.submit(t)
+}
+
+// notNow refuses a customer's event whose tool cannot be reached. That is not recorded, so that the event may come
+// again. It is no plugin.Retry, with which the channel would hold back everything that it has to say.
+func (th *thread) notNow(l *live, a arrival, o outcome) {
+	done := a.done
+	a.done = func(plugin.Ack) {
+		done(plugin.Ack{Status: plugin.Refused, Code: sessionwork.CodeUnavailable, Conversation: l.id})
+	}
+	th.answered(l, a, o, nil)
 }
 
 // notHere answers what a plugin says of a call that the thread's open conversation does not have: it has ended, or

@@ -29,6 +29,7 @@ type toolHost struct {
 	starts   []plugin.ToolStart
 	acts     []plugin.ToolAct
 	ended    []conversation.Cause
+	endedBy  []plugin.Party
 	notices  []string
 	blocking chan struct{} // not nil: Start waits for it
 }
@@ -109,13 +110,13 @@ func (h *toolHost) ToolGet(_ context.Context, _, instance string, id conversatio
 	return *ts, true, nil
 }
 
-func (h *toolHost) ToolEnd(_ context.Context, _, instance string, id conversation.SessionID, _ plugin.Party, cause conversation.Cause) (plugin.ToolSession, error) {
+func (h *toolHost) ToolEnd(_ context.Context, _, instance string, id conversation.SessionID, by plugin.Party, cause conversation.Cause) (plugin.ToolSession, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.answer(instance); err != nil {
 		return plugin.ToolSession{}, err
 	}
-	h.ended = append(h.ended, cause)
+	h.ended, h.endedBy = append(h.ended, cause), append(h.endedBy, by)
 	delete(h.known[instance], id)
 	return plugin.ToolSession{Session: id, Ended: true}, nil
 }
@@ -502,7 +503,7 @@ func TestCustomerUsesTool(t *testing.T) {
 		}
 		accept := plugin.CustomerAction{Tool: &plugin.CustomerTool{Session: x.ID, Action: "accept"}}
 		b.h.makeDeaf(1)
-		if got := does("a", accept); got.Status != plugin.Retry {
+		if got := does("a", accept); got.Status != plugin.Refused || got.Code != sessionwork.CodeUnavailable {
 			t.Errorf("an act whose answer is lost: %+v", got)
 		}
 		if got := does("a", accept); got.Status != plugin.Committed {
@@ -539,6 +540,149 @@ func TestCustomerUsesTool(t *testing.T) {
 		b.after(time.Second)
 		if !slices.Equal(b.h.ended, []conversation.Cause{sessionwork.CauseConversationEnded}) || !slices.Equal(b.h.notices, []string{"ended"}) {
 			t.Errorf("at the end the tool was told %v, %v", b.h.ended, b.h.notices)
+		}
+	})
+}
+
+// does is an action of the customer's, under a dedupe key.
+func (b *toolBubble) does(key string, a plugin.CustomerAction) plugin.Ack {
+	ack := ingest(b.r, plugin.Inbound{Plugin: "chat", Account: b.chat.ID, Thread: "v", DedupeKey: key, Action: &a})
+	synctest.Wait()
+	return ack
+}
+
+// E6: the customer's end is in the log before the tool hears of it, once, and whether or not the tool answers.
+func TestCustomerEndsTool(t *testing.T) {
+	withTool(t, func(t *testing.T, b *toolBubble) {
+		a, err := b.start()
+		must(t, err)
+		end := plugin.CustomerAction{Tool: &plugin.CustomerTool{Session: a.Session, Action: "end"}}
+		b.h.makeDeaf(1)
+		first := b.does("e", end)
+		if first.Status != plugin.Committed || first.Seq == 0 || first.Conversation != b.conv || len(b.live()) != 0 {
+			t.Errorf("end: %+v, live %+v", first, b.live())
+		}
+		b.after(10 * time.Second)
+		if len(b.h.acts) != 0 || !slices.Equal(b.h.ended, []conversation.Cause{"finished"}) || b.h.endedBy[0].Who.Kind != conversation.Customer {
+			t.Errorf("the tool got the acts %+v, and was told %v by %+v", b.h.acts, b.h.ended, b.h.endedBy)
+		}
+		if again := b.does("e", end); again.Status != plugin.Duplicate || again.Seq != first.Seq {
+			t.Errorf("the same end again: %+v", again)
+		}
+		if late := b.does("e2", end); late.Status != plugin.Refused || late.Code != "no_such_session" {
+			t.Errorf("another end: %+v", late)
+		}
+		wantStrings(t, "the customer sees", b.said(conversation.AudienceCustomer), "session.requested/1", "session.changed/1", "ended finished")
+		if b.display(b.conv) != conversation.DisplayActive {
+			t.Error("the conversation did not go on")
+		}
+	})
+}
+
+// E7: a tool that cannot be reached refuses the customer for now. The same act is carried out later; the
+// channel's other events are not held back (no plugin.Retry).
+func TestCustomerToolOutOfReach(t *testing.T) {
+	withTool(t, func(t *testing.T, b *toolBubble) {
+		notNow := func(what string, got plugin.Ack) {
+			t.Helper()
+			if got.Status != plugin.Refused || got.Code != sessionwork.CodeUnavailable {
+				t.Errorf("%s: %+v", what, got)
+			}
+		}
+		start := plugin.CustomerAction{Tool: &plugin.CustomerTool{Account: b.tool, Action: "start"}}
+		b.r.PluginGone("counter", "counter-1")
+		notNow("a start while the plugin is away", b.does("s", start))
+		b.h.up(b.r, "counter-1", counter)
+		if got := b.does("s", start); got.Status != plugin.Committed {
+			t.Errorf("the same start afterwards: %+v", got)
+		}
+		x := b.live()[0]
+		act := plugin.CustomerAction{Tool: &plugin.CustomerTool{Session: x.ID, Action: "add"}}
+		b.h.mu.Lock()
+		kept := b.h.known["counter-1"]
+		delete(b.h.known, "counter-1") // the process is gone, and nobody has noticed yet
+		b.h.mu.Unlock()
+		notNow("an act for a process that is gone", b.does("a", act))
+		b.h.mu.Lock()
+		b.h.known["counter-2"] = kept
+		b.h.mu.Unlock()
+		b.h.up(b.r, "counter-2", counter)
+		b.r.PluginGone("counter", "counter-1")
+		b.after(time.Second)
+		if got := b.does("a", act); got.Status != plugin.Committed || len(b.h.acts) != 1 {
+			t.Errorf("the same act with the next process: %+v, acts %+v", got, b.h.acts)
+		}
+	})
+}
+
+// A session that another node has is out of reach for agents and customers alike; anybody may end it here.
+func TestToolOfAnotherNode(t *testing.T) {
+	withTool(t, func(t *testing.T, b *toolBubble) {
+		a, err := b.start()
+		must(t, err)
+		b.stop(b.r)
+		r, err := router.New(router.Options{Node: "n2", Log: b.log, Vault: &plainVault{}, Directory: fixedDirectory{b.dir.Snapshot()}, Bus: b.bus, Logger: slog.New(slog.DiscardHandler)})
+		must(t, err)
+		must(t, r.Start(t.Context()))
+		defer b.stop(r)
+		r.UseTools(b.h)
+		b.r = r
+		b.h.up(r, "counter-1", counter) // of this node, with the same name
+		r.PluginReady("chat", "n2-chat", &port{info: plugin.Info{ID: "chat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}})
+		synctest.Wait()
+		req := sessionwork.ActRequest{Conversation: b.conv, Agent: b.ana, Session: a.Session, Action: "add"}
+		if _, err := r.ActTool(t.Context(), req); !errors.Is(err, sessionwork.ErrUnavailable) {
+			t.Errorf("an agent's act: %v", err)
+		}
+		if got := b.does("a", plugin.CustomerAction{Tool: &plugin.CustomerTool{Session: a.Session, Action: "add"}}); got.Status != plugin.Refused || got.Code != sessionwork.CodeUnavailable {
+			t.Errorf("a customer's act: %+v", got)
+		}
+		if got := b.does("f", plugin.CustomerAction{Form: &plugin.FormAnswer{Session: a.Session, Sealed: []byte("x")}}); got.Status != plugin.Refused || got.Code != sessionwork.CodeUnavailable {
+			t.Errorf("a customer's answer to a form: %+v", got)
+		}
+		if len(b.h.acts) != 0 {
+			t.Errorf("the tool got %+v", b.h.acts)
+		}
+		if got := b.does("e", plugin.CustomerAction{Tool: &plugin.CustomerTool{Session: a.Session, Action: "end"}}); got.Status != plugin.Committed || len(b.live()) != 0 {
+			t.Errorf("a customer's end: %+v, live %+v", got, b.live())
+		}
+	})
+}
+
+// Acts are limited by session and side; the code is clear and the same act may come again.
+func TestToolActsAreLimited(t *testing.T) {
+	withTool(t, func(t *testing.T, b *toolBubble) {
+		a, err := b.start()
+		must(t, err)
+		press := plugin.CustomerAction{Tool: &plugin.CustomerTool{Session: a.Session, Action: "add"}}
+		taken, refused := 0, ""
+		for i := range 100 {
+			key := fmt.Sprintf("p%d", i)
+			if got := b.does(key, press); got.Status == plugin.Committed {
+				taken++
+			} else if refused = key; got.Status != plugin.Refused || got.Code != sessionwork.CodeRate {
+				t.Fatalf("press %d: %+v", i, got)
+			}
+		}
+		if taken < 10 || taken > 50 || len(b.h.acts) != taken {
+			t.Errorf("%d of 100 presses at once were taken, the tool got %d", taken, len(b.h.acts))
+		}
+		req := sessionwork.ActRequest{Conversation: b.conv, Agent: b.ana, Session: a.Session, Action: "add"}
+		if _, err := b.r.ActTool(t.Context(), req); err != nil {
+			t.Errorf("the agent pays for the customer: %v", err)
+		}
+		for range 100 {
+			_, err = b.r.ActTool(t.Context(), req)
+		}
+		if router.Code(err) != sessionwork.CodeRate {
+			t.Errorf("a hundred acts of the agent: %v", err)
+		}
+		b.after(time.Second)
+		if got := b.does(refused, press); got.Status != plugin.Committed {
+			t.Errorf("a refused press, a second later: %+v", got)
+		}
+		if _, err := b.r.EndTool(t.Context(), b.ana, b.conv, a.Session); err != nil {
+			t.Errorf("the end: %v", err)
 		}
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"golang.org/x/time/rate"
+
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/plugin"
 )
@@ -14,6 +16,18 @@ type viewer struct {
 	plugin   string
 	account  conversation.AccountID
 	instance string
+}
+
+// reach finds out how to ask for something at a session of a tool. The sessions of other nodes are out of reach
+// (docs/decisions/0031).
+func (w *Work) reach(x *conversation.Session, who plugin.Party) (viewer, error) {
+	switch {
+	case x == nil || x.Kind != conversation.SessionTool:
+		return viewer{}, conversation.ErrNoSuchSession
+	case x.Pin.Node != w.node:
+		return viewer{}, fmt.Errorf("another node has the session: %w", ErrUnavailable)
+	}
+	return viewer{party: who, plugin: x.Plugin, account: x.Account, instance: x.Pin.Instance}, nil
 }
 
 // look finds a tool's session for an agent who takes part, or for a supervisor who takes part. Only if
@@ -28,15 +42,8 @@ func (w *Work) look(ctx context.Context, conv conversation.ConversationID, agent
 			}
 			who.Kind = conversation.Supervisor
 		}
-		x := s.Session(id)
-		if x == nil || x.Kind != conversation.SessionTool {
-			return Plan{}, conversation.ErrNoSuchSession
-		}
-		if x.Pin.Node != w.node {
-			return Plan{}, fmt.Errorf("another node has the session: %w", ErrUnavailable)
-		}
-		v = viewer{party: plugin.Party{Who: who, Name: w.nameOf(who)}, plugin: x.Plugin, account: x.Account, instance: x.Pin.Instance}
-		return Plan{}, nil
+		v, err = w.reach(s.Session(id), plugin.Party{Who: who, Name: w.nameOf(who)})
+		return Plan{}, err
 	}})
 	if err == nil && w.host() == nil {
 		err = ErrUnavailable
@@ -55,7 +62,7 @@ type ActRequest struct {
 	Revision     uint64 // of the panel that the agent saw
 }
 
-// Act brings an agent's act to a tool. Errors: as Start, and conversation.ErrNoSuchSession.
+// Act brings an agent's act to a tool. Errors: as Start, ErrRate, and conversation.ErrNoSuchSession.
 func (w *Work) Act(ctx context.Context, r ActRequest) (Answer, error) {
 	if r.Action == "" || len(r.Action) > 128 || !isJSON(r.Values) {
 		return Answer{}, fmt.Errorf("act: %w", ErrInvalid)
@@ -72,7 +79,12 @@ func (w *Work) Act(ctx context.Context, r ActRequest) (Answer, error) {
 	})
 }
 
+// act brings an act to a tool, unless there were too many of late.
 func (w *Work) act(ctx context.Context, conv conversation.ConversationID, v viewer, act plugin.ToolAct) (Answer, error) {
+	if !w.mayAct(v, act.Session) {
+		w.metrics.limited.WithLabelValues(string(v.party.Who.Kind)).Inc()
+		return Answer{}, fmt.Errorf("act: %w", ErrRate)
+	}
 	call, cancel := context.WithTimeout(ctx, callLimit)
 	a, err := w.host().ToolAct(call, v.plugin, v.instance, act)
 	cancel()
@@ -113,10 +125,49 @@ func (w *Work) End(ctx context.Context, conv conversation.ConversationID, agent 
 			}
 			who.Kind = conversation.Supervisor
 		}
-		if x := s.Session(id); x == nil || x.Kind != conversation.SessionTool {
-			return Plan{}, conversation.ErrNoSuchSession
-		}
-		return Plan{Commands: []conversation.Command{conversation.EndSession{Session: id, By: who, Cause: conversation.CauseFinished}}}, nil
+		return w.finish(s, id, who)
 	}})
 	return out.Last, err
+}
+
+// finish plans the end of a tool's session. The tool hears of it after the commit (Seen), wherever it was asked for.
+func (w *Work) finish(s *conversation.State, id conversation.SessionID, who conversation.Author) (Plan, error) {
+	x := s.Session(id)
+	if x == nil || x.Kind != conversation.SessionTool {
+		return Plan{}, conversation.ErrNoSuchSession
+	}
+	w.mu.Lock()
+	if h := w.sessions[sessionKey{x.Account, id}]; h != nil {
+		h.by = plugin.Party{Who: who, Name: w.nameOf(who)}
+	}
+	w.mu.Unlock()
+	return Plan{Commands: []conversation.Command{conversation.EndSession{Session: id, By: who, Cause: conversation.CauseFinished}}}, nil
+}
+
+// How many acts of one session a tool gets: of its customer, and of all agents together, so that neither side's
+// clicks hold up the other's.
+const (
+	actsPerSecond = 5
+	actBurst      = 20
+)
+
+// actRates limit the acts of a session. The zero value is ready to use.
+type actRates struct{ customer, agents *rate.Limiter }
+
+// mayAct counts an act of a session that this node has in memory.
+func (w *Work) mayAct(v viewer, id conversation.SessionID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	h := w.sessions[sessionKey{v.account, id}]
+	if h == nil {
+		return true // it has ended since the conversation was asked, and the tool says so
+	}
+	l := &h.acts.agents
+	if v.party.Who.Kind == conversation.Customer {
+		l = &h.acts.customer
+	}
+	if *l == nil {
+		*l = rate.NewLimiter(actsPerSecond, actBurst)
+	}
+	return (*l).Allow()
 }

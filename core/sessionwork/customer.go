@@ -17,6 +17,13 @@ const (
 	FormCancelled = "form_cancelled"
 )
 
+// Codes with which an event of a customer about a tool is refused for now. They are not recorded: the same event may
+// come again later, and is then carried out.
+const (
+	CodeUnavailable = "unavailable"
+	CodeRate        = "rate_limited"
+)
+
 // After is what follows the commit of a step: it is given the acknowledgement, and calls done once.
 type After func(conv conversation.ConversationID, ack plugin.Ack, done func(plugin.Ack))
 
@@ -36,6 +43,14 @@ func (w *Work) Arrival(in *plugin.Inbound) (st Step, after After, ok bool) {
 			st = refused(ErrInvalid)
 		}
 		return st, after, true
+	case a.Tool != nil && a.Tool.Action == "end":
+		id := a.Tool.Session
+		return Step{Decide: func(s *conversation.State) (Plan, error) {
+			if err := known(s, id); err != nil {
+				return Plan{}, err
+			}
+			return w.finish(s, id, customer)
+		}}, nil, true
 	case a.Tool != nil:
 		st, after = w.customerAct(in, plugin.ToolAct{Session: a.Tool.Session, Action: a.Tool.Action, Values: a.Tool.Values, Revision: a.Tool.Revision})
 		if !isJSON(a.Tool.Values) || a.Tool.Action == "" || len(a.Tool.Action) > 128 {
@@ -77,8 +92,22 @@ func (w *Work) beginAfter(b *beginning) After {
 	}
 }
 
+// known checks that the customer knows of a session.
+func known(s *conversation.State, id conversation.SessionID) error {
+	x := s.Session(id)
+	switch {
+	case s.Phase != conversation.PhaseOpen:
+		return conversation.ErrEnded
+	case x == nil || x.Circle != conversation.AudienceCustomer:
+		return conversation.ErrNoSuchSession
+	}
+	return nil
+}
+
 // customerAct brings a customer's act to a tool whose session the customer knows of. The event is acknowledged
-// when the tool has answered: one without an answer comes again, as the same act.
+// when the tool has answered. One without an answer is refused as unavailable, and may come again as the same
+// act: it must not be asked for again at once, because a channel holds back all that it has to say while
+// something of it is (plugin.Retry).
 func (w *Work) customerAct(in *plugin.Inbound, act plugin.ToolAct) (Step, After) {
 	var v viewer
 	act.Act = conversation.NewID[conversation.MessageID]()
@@ -87,15 +116,11 @@ func (w *Work) customerAct(in *plugin.Inbound, act plugin.ToolAct) (Step, After)
 		copy(act.Act[:], mac[:])
 	}
 	st := Step{Decide: func(s *conversation.State) (Plan, error) {
-		x := s.Session(act.Session)
-		switch {
-		case s.Phase != conversation.PhaseOpen:
-			return Plan{}, conversation.ErrEnded
-		case x == nil || x.Kind != conversation.SessionTool || x.Circle != conversation.AudienceCustomer:
-			return Plan{}, conversation.ErrNoSuchSession
+		err := known(s, act.Session)
+		if err == nil {
+			v, err = w.reach(s.Session(act.Session), plugin.Party{Who: customer})
 		}
-		v = viewer{party: plugin.Party{Who: customer}, plugin: x.Plugin, account: x.Account, instance: x.Pin.Instance}
-		return Plan{}, nil
+		return Plan{}, err
 	}}
 	return st, func(conv conversation.ConversationID, ack plugin.Ack, done func(plugin.Ack)) {
 		if !w.runner.Go(func() { done(w.actFor(conv, v, act, ack)) }) {
@@ -106,7 +131,7 @@ func (w *Work) customerAct(in *plugin.Inbound, act plugin.ToolAct) (Step, After)
 
 func (w *Work) actFor(conv conversation.ConversationID, v viewer, act plugin.ToolAct, ack plugin.Ack) plugin.Ack {
 	if w.host() == nil {
-		return plugin.Ack{Status: plugin.Retry, Code: "unavailable"}
+		return plugin.Ack{Status: plugin.Refused, Code: CodeUnavailable, Conversation: conv}
 	}
 	act.Viewer = v.party
 	a, err := w.act(w.runner.Running(), conv, v, act)
@@ -114,10 +139,12 @@ func (w *Work) actFor(conv conversation.ConversationID, v viewer, act plugin.Too
 	switch {
 	case errors.As(err, &fault):
 		return plugin.Ack{Status: plugin.Refused, Code: "tool_fault", Conversation: conv}
-	case errors.Is(err, plugin.ErrInstanceGone): // the session is lost, or is taken up by the next generation
-		return plugin.Ack{Status: plugin.Refused, Code: conversation.Code(conversation.ErrNoSuchSession), Conversation: conv}
-	case err != nil:
-		return plugin.Ack{Status: plugin.Retry, Code: "unavailable"}
+	case errors.Is(err, ErrRate):
+		return plugin.Ack{Status: plugin.Refused, Code: CodeRate, Conversation: conv}
+	case errors.Is(err, ErrUnavailable):
+		return plugin.Ack{Status: plugin.Refused, Code: CodeUnavailable, Conversation: conv}
+	case err != nil: // the store did not take what the tool answered
+		return plugin.Ack{Status: plugin.Retry, Code: CodeUnavailable}
 	}
 	ack.Seq = a.Seq
 	return ack

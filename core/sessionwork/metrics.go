@@ -11,9 +11,10 @@ import (
 )
 
 type metrics struct {
-	ended *prometheus.CounterVec
-	calls *prometheus.CounterVec
-	live  *prometheus.Desc
+	ended   *prometheus.CounterVec
+	calls   *prometheus.CounterVec
+	limited *prometheus.CounterVec
+	live    *prometheus.Desc
 }
 
 func newMetrics() metrics {
@@ -22,6 +23,8 @@ func newMetrics() metrics {
 			Help: "Calls and tools that ended, by kind and cause, where this node wrote the end."}, []string{"kind", "cause"}),
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_tool_calls_total",
 			Help: "Calls of tools, by what was asked and how it went: ok, fault, gone, no_answer."}, []string{"call", "outcome"}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_tool_acts_limited_total",
+			Help: "Acts on tools that were refused because there were too many on one session, by who acted."}, []string{"by"}),
 		live: prometheus.NewDesc("parley_sessions_live", "Calls and tools that this node knows as live.", []string{"kind"}, nil),
 	}
 }
@@ -60,6 +63,7 @@ func (w *Work) called(call string, err error, fault *plugin.ToolFault) {
 func (w *Work) Describe(ch chan<- *prometheus.Desc) {
 	w.metrics.ended.Describe(ch)
 	w.metrics.calls.Describe(ch)
+	w.metrics.limited.Describe(ch)
 	ch <- w.metrics.live
 }
 
@@ -67,6 +71,7 @@ func (w *Work) Describe(ch chan<- *prometheus.Desc) {
 func (w *Work) Collect(ch chan<- prometheus.Metric) {
 	w.metrics.ended.Collect(ch)
 	w.metrics.calls.Collect(ch)
+	w.metrics.limited.Collect(ch)
 	n := map[conversation.SessionKind]int{conversation.SessionCall: 0, conversation.SessionTool: 0}
 	w.mu.Lock()
 	for _, h := range w.sessions {

@@ -122,8 +122,10 @@ var (
 	ErrNoTool = errors.New("no such tool here")
 	// ErrDenied: the tool is not for this person to start, or belongs to somebody else.
 	ErrDenied = errors.New("not allowed")
-	// ErrUnavailable: the plugin does not run on this node, or did not answer.
+	// ErrUnavailable: the plugin does not run on this node, or did not answer. It may be asked for again.
 	ErrUnavailable = errors.New("the plugin does not answer")
+	// ErrRate: too many acts on this session; the same act may come again later.
+	ErrRate = errors.New("too many acts")
 	// ErrInvalid: the request contradicts itself or is out of bounds.
 	ErrInvalid = errors.New("invalid request")
 )

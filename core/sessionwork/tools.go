@@ -252,7 +252,7 @@ func (w *Work) begin(conv conversation.ConversationID, b *beginning) (Answer, er
 	case err != nil && errors.Is(err, plugin.ErrInstanceGone):
 		return Answer{}, w.giveUp(conv, b.id, conversation.CauseLost, "", fmt.Errorf("start tool: %w", ErrUnavailable))
 	case err != nil:
-		w.runner.Go(func() { w.end(b.plugin, instance, b.id, conversation.CauseCancelled) })
+		w.runner.Go(func() { w.end(b.plugin, instance, b.id, plugin.Party{Who: system}, conversation.CauseCancelled) })
 		return Answer{}, w.giveUp(conv, b.id, conversation.CauseFailed, conversation.CodeNoAnswer, fmt.Errorf("start tool: %w", ErrUnavailable))
 	case a.Fault != nil:
 		w.saidOver(b.account, b.id)
@@ -316,15 +316,11 @@ func (w *Work) pause() bool {
 	}
 }
 
-// endAtTool has the tool end a session that is over in the log.
-func (w *Work) endAtTool(h *held, cause conversation.Cause) {
-	w.end(h.plugin, h.pin.Instance, h.id, cause)
-}
-
-func (w *Work) end(id, instance string, session conversation.SessionID, cause conversation.Cause) {
+// end has the tool end a session that is over in the log.
+func (w *Work) end(id, instance string, session conversation.SessionID, by plugin.Party, cause conversation.Cause) {
 	for range askTimes {
 		ctx, cancel := context.WithTimeout(w.runner.Running(), callLimit)
-		_, err := w.host().ToolEnd(ctx, id, instance, session, plugin.Party{Who: system}, cause)
+		_, err := w.host().ToolEnd(ctx, id, instance, session, by, cause)
 		cancel()
 		w.called("end", err, nil)
 		if err == nil || errors.Is(err, plugin.ErrInstanceGone) || !w.pause() {

@@ -17,7 +17,9 @@ type held struct {
 	plugin  string
 	account conversation.AccountID
 	pin     conversation.Pin
-	over    bool      // the tool itself has said that the session is over
+	over    bool         // the tool itself has said that the session is over
+	by      plugin.Party // who is ending the session, for the tool; zero: nobody is
+	acts    actRates
 	settled bool      // what becomes of the session, whose process is gone, is being found out
 	since   time.Time // since when the session waits for its plugin to come back; zero: it does not
 }
@@ -156,9 +158,13 @@ func (w *Work) farewell(h *held, ended bool) func() {
 	if h.kind != conversation.SessionTool || h.over || w.tools == nil || !w.here(h) {
 		return notice
 	}
+	by := h.by
+	if ended || by.Who.Kind == "" {
+		by = plugin.Party{Who: system}
+	}
 	return func() {
 		notice()
-		w.runner.Go(func() { w.endAtTool(h, cause) })
+		w.runner.Go(func() { w.end(h.plugin, h.pin.Instance, h.id, by, cause) })
 	}
 }
 

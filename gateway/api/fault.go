@@ -180,6 +180,7 @@ var sentinels = []struct {
 	{sessionwork.ErrDenied, "denied"},
 	{sessionwork.ErrInvalid, "invalid"},
 	{sessionwork.ErrUnavailable, "unavailable"},
+	{sessionwork.ErrRate, "rate_limited"},
 	{directory.ErrNotFound, "not_found"},
 	{directory.ErrFull, "storage_full"},
 	{directory.ErrFailed, "unavailable"},
