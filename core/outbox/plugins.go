@@ -48,6 +48,19 @@ func (o *Outbox) PluginInfo(id, instance string, info plugin.Info) {
 	}
 }
 
+// Pass gives a command that has no row to a plugin's latest generation. It never blocks. False: the
+// command is lost, because the plugin is away or takes no more now.
+func (o *Outbox) Pass(id string, cmd plugin.Outbound) bool {
+	o.mu.Lock()
+	g := o.plugins[id]
+	var port plugin.CommandPort
+	if g.ready() {
+		port = g.port
+	}
+	o.mu.Unlock()
+	return port != nil && port.Offer(cmd)
+}
+
 // PluginRoom says that a plugin's full window has room again (plugin.Core).
 func (o *Outbox) PluginRoom() { o.poke() }
 

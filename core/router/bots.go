@@ -187,11 +187,13 @@ type botThread struct {
 // Left implements readers.Thread.
 func (th *botThread) Left(s *readers.Subscription) { th.bots.Closed(th.conv, s) }
 
-// signalOfBot passes a bot's typing on to the conversation's readers.
+// signalOfBot passes a bot's typing on, as Router.Typing does an agent's.
 func (r *Router) signalOfBot(s plugin.CustomerSignal) {
 	acc, ok := r.dir.Snapshot().Account(s.Account)
 	if !ok || s.Kind != plugin.SignalTyping || !r.bots.Takes(s.Bot, s.Account) {
 		return // a bot that may not write there is not shown as typing
 	}
-	r.live(s.Bot).tail.Signal(readers.Signal{Conversation: s.Bot, Kind: s.Kind, On: s.On, Who: conversation.Author{Kind: conversation.Bot, Bot: s.Account}, Name: r.botName(acc)})
+	l := r.live(s.Bot)
+	l.tail.Signal(readers.Signal{Conversation: s.Bot, Kind: s.Kind, On: s.On, Who: conversation.Author{Kind: conversation.Bot, Bot: s.Account}, Name: r.botName(acc)})
+	r.tellTyping(l, s.On)
 }

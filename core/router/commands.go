@@ -162,8 +162,8 @@ func (r *Router) Mark(ctx context.Context, id conversation.AgentID, conv convers
 	return err
 }
 
-// Typing passes an agent's typing on to a conversation's readers. It never blocks, and the signal
-// may be lost.
+// Typing passes an agent's typing on to a conversation's readers and, on a store-and-forward channel
+// whose plugin takes typing, to the provider. It never blocks, and the signal may be lost.
 func (r *Router) Typing(id conversation.AgentID, conv conversation.ConversationID, on bool) {
 	u, err := r.user(id)
 	if err != nil {
@@ -174,6 +174,7 @@ func (r *Router) Typing(id conversation.AgentID, conv conversation.ConversationI
 	}
 	l := r.live(conv)
 	l.tail.Signal(readers.Signal{Conversation: conv, Kind: plugin.SignalTyping, On: on, Who: conversation.Author{Kind: conversation.Agent, Agent: id}, Name: u.Name})
+	r.tellTyping(l, on)
 }
 
 // Leave is what End Chat does (R2): the agent leaves the conversation. While an invited agent has

@@ -26,6 +26,8 @@ type live struct {
 	id   conversation.ConversationID
 	tail *readers.Tail // has a lock of its own
 
+	typist typist // has a lock of its own
+
 	mu      sync.Mutex // guards the fields up to the next blank line
 	queue   []*task
 	running bool

@@ -21,6 +21,7 @@ type metrics struct {
 	append    prometheus.Histogram
 
 	unfinished prometheus.Gauge
+	typing     *prometheus.CounterVec
 
 	waiting *prometheus.Desc
 	oldest  *prometheus.Desc
@@ -46,6 +47,7 @@ func newMetrics() *metrics {
 		newer:      prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_newer_total", Help: "Times that a conversation or agent was left alone because a newer version of the gateway keeps it."}),
 		rewritten:  prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_rewritten_total", Help: "Conversations whose bodies were replaced, for masking or erasure."}),
 		unfinished: prometheus.NewGauge(prometheus.GaugeOpts{Name: "parley_router_replaced_keys", Help: "Data keys that a rewriting has replaced and that were not destroyed when this was last looked at, at the start and every minute."}),
+		typing:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_typing_commands_total", Help: "Typing that providers of store-and-forward channels were told of, by channel and outcome: sent, or dropped since the plugin was behind or away."}, []string{"channel", "outcome"}),
 		found:      prometheus.NewCounter(prometheus.CounterOpts{Name: "parley_router_sweep_finds_total", Help: "Conversations with a deadline that had passed and for which no timer was set here."}),
 		append:     histogram("parley_router_append_seconds", "Time from a decision to its commit.", []float64{.001, .0025, .005, .01, .025, .05, .1, .25, 1, 5}),
 		waiting:    prometheus.NewDesc("parley_queue_waiting", "Requests that wait for an agent.", []string{"service"}, nil),
@@ -76,7 +78,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 func (c collector) parts() []prometheus.Collector {
 	m := c.r.metrics
 	return slices.Concat(c.r.bots.Collectors(), c.r.outbox.Collectors(), c.r.agents.Collectors(), c.r.messages.Collectors(), c.r.ingest.Collectors(),
-		[]prometheus.Collector{m.events, c.r.sessions, m.conflicts, m.doubts, m.behind, m.newer, m.rewritten, m.unfinished, m.found, m.append})
+		[]prometheus.Collector{m.events, c.r.sessions, m.conflicts, m.doubts, m.behind, m.newer, m.rewritten, m.unfinished, m.found, m.append, m.typing})
 }
 
 // Collect implements prometheus.Collector.

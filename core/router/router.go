@@ -118,6 +118,7 @@ type Router struct {
 	ingest   *ingest.Ingest
 	sessions *sessionwork.Work
 	lookups  chan struct{} // one entry for each thread that is being looked up for a signal
+	typists  chan struct{} // one entry for each conversation whose provider is being told of typing
 	metrics  *metrics
 	doubts   doubts
 }
@@ -159,7 +160,7 @@ func New(o Options) (*Router, error) {
 		Runner: runner{r}, Logger: r.logger, Now: r.now})
 	r.sessions = sessionwork.New(sessionwork.Options{
 		Node: r.node, Log: r.log, Vault: r.vault, Directory: r.dir, Conversations: forSessions{r}, Runner: runner{r}, Logger: r.logger, Now: r.now})
-	r.lookups = make(chan struct{}, maxLookups)
+	r.lookups, r.typists = make(chan struct{}, maxLookups), make(chan struct{}, maxTyping)
 	return r, nil
 }
 
