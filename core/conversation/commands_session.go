@@ -46,6 +46,8 @@ type CommandCall struct {
 	What    string    // name of the command in the contract: "hold"
 	Leg     LegID     // zero: the whole call, or a leg that is still to begin
 	By      Author
+	Party   Author     // of CallDial and CallInvite: who is brought in; zero: somebody outside
+	Hears   []LegHears // of CallHear: who hears whom
 }
 
 // FailCallCommand records that a command for a call was not carried out. The call may have ended
@@ -54,8 +56,9 @@ type FailCallCommand struct {
 	Session SessionID
 	Command MessageID
 	What    string
-	Kind    string // error class, see MessageStatus
-	Code    string // the provider's code
+	Kind    string   // error class, see MessageStatus
+	Code    string   // the provider's code
+	Circle  Audience // that of the SessionCommand; zero: its type's
 }
 
 // Several carries out commands one after the other, all or none of them: each is decided on the

@@ -18,8 +18,12 @@ func (d *decision) call(id SessionID) (*Session, error) {
 }
 
 func (d *decision) hearDigits(c HearDigits) error {
-	if _, err := d.call(c.Session); err != nil {
+	x, err := d.call(c.Session)
+	if err != nil {
 		return err
+	}
+	if l := x.leg(c.Leg); l != nil && l.Circle > AudienceAgent {
+		return nil // bots and agents may not learn that the leg is there
 	}
 	d.emit(&SessionDigits{Session: c.Session, Leg: c.Leg, Play: c.Play, Cancelled: c.Cancelled}, c.Body)
 	return nil
@@ -32,12 +36,21 @@ func (d *decision) commandCall(c CommandCall) error {
 		return err
 	case c.Command.IsZero() || c.What == "" || c.By.Kind == "":
 		return fmt.Errorf("%w: command without an id, name or author", ErrInvalid)
-	case !d.s.mayAct(c.By):
+	case c.By.Kind != System && d.s.ear(c.By) == 0:
 		return ErrNotJoined
-	case !c.Leg.IsZero() && (x.leg(c.Leg) == nil || x.leg(c.Leg).State == LegEnded):
-		return fmt.Errorf("%w: no such leg", ErrInvalid)
 	}
-	d.emit(&SessionCommand{Session: c.Session, Command: c.Command, What: c.What, Leg: c.Leg, By: c.By}, nil)
+	l := x.leg(c.Leg)
+	switch {
+	case !c.Leg.IsZero() && c.What != CallDial && c.What != CallInvite && (l == nil || l.State == LegEnded || !d.s.knowsLeg(c.By, l)):
+		return fmt.Errorf("%w: no such leg", ErrInvalid)
+	case !d.s.mayCommand(x, &c):
+		return ErrDenied
+	}
+	h := &SessionCommand{Session: c.Session, Command: c.Command, What: c.What, Leg: c.Leg, By: c.By}
+	if c.By.Kind == Supervisor || c.Party.Kind == Supervisor || l != nil && l.Party.Kind == Supervisor {
+		h.Circle = AudienceSupervisor
+	}
+	d.emit(h, nil)
 	return nil
 }
 
@@ -45,7 +58,7 @@ func (d *decision) failCallCommand(c FailCallCommand) error {
 	if c.Session.IsZero() || c.Command.IsZero() || c.What == "" {
 		return fmt.Errorf("%w: failure of no command", ErrInvalid)
 	}
-	d.emit(&SessionCommandFailed{Session: c.Session, Command: c.Command, What: c.What, Kind: c.Kind, Code: c.Code}, nil)
+	d.emit(&SessionCommandFailed{Session: c.Session, Command: c.Command, What: c.What, Kind: c.Kind, Code: c.Code, Circle: c.Circle}, nil)
 	return nil
 }
 

@@ -23,6 +23,8 @@ func (d *decision) requestSession(c RequestSession) error {
 		return ErrParked
 	case !d.s.mayAct(c.By) || !d.s.mayAct(c.For):
 		return ErrNotJoined
+	case c.Kind == SessionCall && !d.s.MayBeginCall(c.By):
+		return ErrDenied
 	case len(d.s.Sessions) >= maxSessions:
 		return ErrTooManySessions
 	}
@@ -48,9 +50,16 @@ func (c *RequestSession) check() error {
 }
 
 // mayAct reports whether an author may ask for a session or end it: agents and bots only
-// while they take part, others always. The zero Author stands for nobody in particular.
+// while they take part, supervisors while others see them, others always. The zero Author stands for nobody in particular.
 func (s *State) mayAct(who Author) bool {
-	return who.Kind != Agent && who.Kind != Bot || s.joined(who)
+	switch who.Kind {
+	case Agent, Bot:
+		return s.joined(who)
+	case Supervisor:
+		m := s.ModeOf(who.Agent)
+		return m == ModeCoach || m == ModeBarge
+	}
+	return true
 }
 
 func (d *decision) changeSession(c ChangeSession) error {
@@ -131,8 +140,8 @@ func (d *decision) setLeg(c SetLeg) error {
 		return ErrNoSuchSession
 	case x.Kind != SessionCall:
 		return fmt.Errorf("%w: leg of what is no call", ErrInvalid)
-	case c.Leg.ID.IsZero() || c.Leg.State.rank() == 0 || c.Leg.Party.Kind == "":
-		return fmt.Errorf("%w: leg without an id, state or party", ErrInvalid)
+	case c.Leg.ID.IsZero() || c.Leg.State.rank() == 0:
+		return fmt.Errorf("%w: leg without an id or state", ErrInvalid)
 	case c.Leg.Kind != LegSIP && c.Leg.Kind != LegWeb:
 		return fmt.Errorf("%w: leg of unknown kind", ErrInvalid)
 	}
@@ -140,9 +149,16 @@ func (d *decision) setLeg(c SetLeg) error {
 	if leg.State != LegEnded {
 		leg.Cause, leg.Code = "", ""
 	}
-	switch old := x.leg(leg.ID); {
+	old := x.leg(leg.ID)
+	leg.Circle = d.s.circleOf(leg.Party)
+	if old != nil && leg.Circle == 0 {
+		leg.Circle = old.Circle // of a supervisor who has left
+	}
+	switch {
 	case old == nil && len(x.Legs) >= maxLegs:
 		return fmt.Errorf("%w: more than %d legs", ErrInvalid, maxLegs)
+	case old == nil && !d.s.mayRing(leg.Party):
+		return ErrDenied
 	case old == nil:
 	case old.Party != leg.Party || old.Kind != leg.Kind:
 		return fmt.Errorf("%w: leg id is in use", ErrInvalid)

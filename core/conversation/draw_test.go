@@ -254,7 +254,9 @@ func drawSession(t *rapid.T) conversation.Command {
 	case 2:
 		return conversation.HearDigits{Session: id}
 	case 3:
-		return conversation.CommandCall{Session: id, Command: conversation.MessageID{1}, What: "hold", By: drawAuthor(t)}
+		return conversation.CommandCall{Session: id, Command: conversation.MessageID{1}, By: drawAuthor(t), Party: drawAuthor(t),
+			What: rapid.SampledFrom([]string{"hold", "invite", "dial", "answer", "hear", "hang_up"}).Draw(t, "what"),
+			Leg:  rapid.SampledFrom([]conversation.LegID{{}, leg(0), leg(1)}).Draw(t, "command's leg")}
 	case 4:
 		return conversation.Several{
 			conversation.RequestSession{Session: id, Kind: "call", Plugin: "p", By: customer, Audience: conversation.AudienceCustomer},
@@ -262,7 +264,7 @@ func drawSession(t *rapid.T) conversation.Command {
 		}
 	}
 	return conversation.SetLeg{Session: id, Leg: conversation.Leg{
-		ID: leg(byte(rapid.IntRange(0, 2).Draw(t, "leg"))), Party: customer, Kind: conversation.LegSIP,
+		ID: leg(byte(rapid.IntRange(0, 2).Draw(t, "leg"))), Party: rapid.SampledFrom([]conversation.Author{customer, {}, agentAuthor(2), robot, supervisor(3)}).Draw(t, "party"), Kind: conversation.LegSIP,
 		State: rapid.SampledFrom([]conversation.LegState{"ringing", "up", "held", "ended"}).Draw(t, "leg state"), Muted: rapid.Bool().Draw(t, "muted"),
 	}}
 }

@@ -61,6 +61,8 @@ var (
 	ErrCallActive error = &ruleError{"call_active", "a call is active"}
 	// ErrNoSuchSession: the conversation has no live call or tool with this id.
 	ErrNoSuchSession error = &ruleError{"no_such_session", "no such session"}
+	// ErrDenied: somebody of this kind, or in this mode, may not do this in a call (policy.go).
+	ErrDenied error = &ruleError{"denied", "not allowed"}
 	// ErrTooManySessions: the conversation has as many live calls and tools as it may have.
 	ErrTooManySessions error = &ruleError{"too_many_sessions", "too many calls and tools at once"}
 	// ErrInvalid: the command contradicts itself or lacks an id.

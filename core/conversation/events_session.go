@@ -52,8 +52,9 @@ type SessionEnded struct {
 // CodeNoAnswer is the code of the end of a session that no plugin answered for.
 const CodeNoAnswer = "no_answer"
 
-// SessionLeg: a leg of a call has changed, and is now as Leg says. Body: NameBody, if the party's
-// name is known.
+// SessionLeg: a leg of a call has changed, and is now as Leg says. Its audience is the leg's. When the audience
+// changes, since a supervisor goes on in another mode, the leg ends for the old one, with the cause supervisor, and begins
+// for the new one. Body: NameBody, if the party's name is known.
 type SessionLeg struct {
 	Session SessionID `json:"session"`
 	Leg     Leg       `json:"leg"`
@@ -103,6 +104,8 @@ type SessionCommand struct {
 	What    string    `json:"what"` // name of the command in the contract: "hold"
 	Leg     LegID     `json:"leg,omitzero"`
 	By      Author    `json:"by"`
+	// Circle is set where a supervisor gave the command or is its object: then only supervisors learn of it.
+	Circle Audience `json:"audience,omitzero"`
 }
 
 // SessionCommandFailed: a command for a call was not carried out, whoever gave it.
@@ -110,8 +113,9 @@ type SessionCommandFailed struct {
 	Session SessionID `json:"session"`
 	Command MessageID `json:"command"`
 	What    string    `json:"what"`
-	Kind    string    `json:"kind,omitempty"` // error class, see MessageStatus
-	Code    string    `json:"code,omitempty"` // the provider's code
+	Kind    string    `json:"kind,omitempty"`    // error class, see MessageStatus
+	Code    string    `json:"code,omitempty"`    // the provider's code
+	Circle  Audience  `json:"audience,omitzero"` // that of the SessionCommand; zero: its type's
 }
 
 // Type implements Head.
@@ -136,7 +140,7 @@ func (h *SessionEnded) Audience() Audience { return h.Circle.or(TypeSessionEnded
 func (*SessionLeg) Type() Type { return TypeSessionLeg }
 
 // Audience implements Head.
-func (*SessionLeg) Audience() Audience { return types[TypeSessionLeg].audience }
+func (h *SessionLeg) Audience() Audience { return h.Leg.Circle.or(TypeSessionLeg) }
 
 // Type implements Head.
 func (*SessionPanel) Type() Type { return TypeSessionPanel }
@@ -166,13 +170,13 @@ func (*SessionRecorded) Audience() Audience { return types[TypeSessionRecorded].
 func (*SessionCommand) Type() Type { return TypeSessionCommand }
 
 // Audience implements Head.
-func (*SessionCommand) Audience() Audience { return types[TypeSessionCommand].audience }
+func (h *SessionCommand) Audience() Audience { return h.Circle.or(TypeSessionCommand) }
 
 // Type implements Head.
 func (*SessionCommandFailed) Type() Type { return TypeSessionCommandFailed }
 
 // Audience implements Head.
-func (*SessionCommandFailed) Audience() Audience { return types[TypeSessionCommandFailed].audience }
+func (h *SessionCommandFailed) Audience() Audience { return h.Circle.or(TypeSessionCommandFailed) }
 
 // Type implements Head.
 func (*SessionNoted) Type() Type { return TypeSessionNoted }

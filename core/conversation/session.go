@@ -102,7 +102,7 @@ func (s LegState) rank() int {
 // Leg is one party's part in a call.
 type Leg struct {
 	ID    LegID    `json:"id"`
-	Party Author   `json:"party"`
+	Party Author   `json:"party"` // zero: somebody outside
 	Kind  LegKind  `json:"kind"`
 	State LegState `json:"state"`
 	Audio bool     `json:"audio,omitempty"`
@@ -110,6 +110,8 @@ type Leg struct {
 	Muted bool     `json:"muted,omitempty"`
 	Cause Cause    `json:"cause,omitempty"` // why the leg ended
 	Code  string   `json:"code,omitempty"`  // the provider's code for the end of the leg: "486"
+	// Circle is the widest audience that learns of the leg, that of the supervisor whose leg it is; zero: all agents.
+	Circle Audience `json:"audience,omitzero"`
 }
 
 // Session returns a live session, or nil. The pointer is into s.

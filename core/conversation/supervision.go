@@ -138,8 +138,37 @@ func (d *decision) supervise(c Supervise) error {
 	}
 	if c.Mode != "" {
 		d.emit(&SupervisorJoined{Agent: c.Agent, Mode: c.Mode, Circle: c.Mode.circle()}, c.Body)
+		d.showLegs(c.Agent)
 	}
 	return nil
+}
+
+// circleOf is the audience that learns of somebody's legs; zero: all agents.
+func (s *State) circleOf(party Author) Audience {
+	if party.Kind != Supervisor || s.ModeOf(party.Agent) == "" {
+		return 0
+	}
+	return max(s.ModeOf(party.Agent).circle(), AudienceAgent) // customers and bots learn of no legs
+}
+
+// showLegs shows the legs of a supervisor whose mode has changed to those who see the supervisor now, and
+// ends them for those who do not any more.
+func (d *decision) showLegs(a AgentID) {
+	who := Author{Kind: Supervisor, Agent: a}
+	for i := range d.s.Sessions {
+		id := d.s.Sessions[i].ID
+		for _, l := range d.s.Sessions[i].Legs { // the slice's elements change, its length does not
+			circle := d.s.circleOf(who)
+			if l.Party != who || l.State == LegEnded || l.Circle == circle {
+				continue
+			}
+			gone, now := l, l
+			gone.State, gone.Cause, gone.Code = LegEnded, CauseSupervisor, ""
+			d.emit(&SessionLeg{Session: id, Leg: gone}, nil)
+			now.Circle = circle
+			d.emit(&SessionLeg{Session: id, Leg: now}, nil)
+		}
+	}
 }
 
 func (s *State) supervisors() (n int) {

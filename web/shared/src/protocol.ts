@@ -750,6 +750,7 @@ export interface Leg {
   muted?: boolean;
   cause?: string;
   code?: string;
+  audience?: string;
 }
 
 export interface LinkContactCmd {
@@ -1154,6 +1155,7 @@ export interface SessionCommand {
   what: string;
   leg?: string;
   by: Author;
+  audience?: string;
 }
 
 export interface SessionCommandFailed {
@@ -1162,6 +1164,7 @@ export interface SessionCommandFailed {
   what: string;
   kind?: string;
   code?: string;
+  audience?: string;
 }
 
 export interface SessionCustomerPanel {
