@@ -3,7 +3,9 @@ package router
 import (
 	"context"
 	"errors"
+	"fmt"
 
+	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/plugin"
@@ -66,6 +68,30 @@ func (f forSessions) Customer(ctx context.Context, conv conversation.Conversatio
 func (f forSessions) Head(ctx context.Context, conv conversation.ConversationID, seq uint64) (conversation.Head, error) {
 	h, err := f.r.readers.Head(ctx, conv, seq)
 	return h, notFound(err)
+}
+
+// File implements sessionwork.Conversations.
+func (f forSessions) File(ctx context.Context, conv conversation.ConversationID, in *plugin.Inbound, id conversation.BlobID) (conversation.File, uint64, error) {
+	if f.r.blobs == nil {
+		return conversation.File{}, 0, conversation.ErrUnsupported
+	}
+	by := blob.Sender{Conversation: conv, Account: in.Account, Thread: f.r.threadKey(in.Account, in.Thread)}
+	found, err := f.r.blobs.Find(ctx, by, []conversation.BlobID{id})
+	if err != nil {
+		return conversation.File{}, 0, fmt.Errorf("router: file: %w", err)
+	}
+	if found[0].Blob.IsZero() {
+		return conversation.File{}, 0, fmt.Errorf("router: file: %w", ErrInvalid)
+	}
+	if !found[0].Used {
+		return found[0].File, 0, nil
+	}
+	account, key := blob.LogKey(f.r.vault, id)
+	_, seq, err := f.r.log.External(ctx, account, key)
+	if err != nil {
+		return conversation.File{}, 0, fmt.Errorf("router: event that names a file: %w", err)
+	}
+	return found[0].File, seq, nil
 }
 
 // Repeat implements sessionwork.Conversations.
@@ -131,6 +157,8 @@ func sessionCode(err error) string {
 		return sessionwork.CodeRate
 	case errors.As(err, &fault):
 		return "tool_fault"
+	case errors.Is(err, sessionwork.ErrUnknownSession):
+		return "unknown_session"
 	}
 	return ""
 }

@@ -39,6 +39,7 @@ func (th *thread) begin(a arrival) {
 		body = *sessionwork.Begins(&in)
 	case in.Call != nil:
 		st, _, _ := r.sessions.Arrival(&in)
+		st.Account, st.Keys = in.Account, r.ingest.Keys(in)
 		r.sessions.BySession(in, in.Call.Session, st, func(ack plugin.Ack) { th.ackLogged(a, ack) })
 		return
 	case in.Action != nil && in.Action.Start != nil:

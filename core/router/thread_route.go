@@ -180,6 +180,9 @@ func (th *thread) passSession(l *live, t *task, a arrival, st sessionwork.Step, 
 	t.prepare = planFrom(st.Decide)
 	t.done = func(o outcome, err error) {
 		a.from = t.from
+		if recorded, ok := errors.AsType[*sessionwork.RecordedError](err); ok {
+			o, err = outcome{conversation: recorded.Conversation, first: recorded.Seq, duplicate: true}, nil
+		}
 		if a.in.Call != nil && errors.Is(err, conversation.ErrNoSuchSession) {
 			th.notHere(l, a, o, st)
 			return
@@ -224,6 +227,7 @@ func (th *thread) notNow(l *live, a arrival, o outcome) {
 // it was an earlier conversation's.
 func (th *thread) notHere(l *live, a arrival, o outcome, st sessionwork.Step) {
 	done := a.done
+	st.Account, st.Keys = a.in.Account, th.r.ingest.Keys(a.in)
 	a.done = func(plugin.Ack) {
 		if !th.r.spawn(func() { th.r.sessions.BySession(a.in, a.in.Call.Session, st, done) }) {
 			done(plugin.Ack{Status: plugin.Retry, Code: "stopping"})

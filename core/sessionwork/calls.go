@@ -1,12 +1,15 @@
 package sessionwork
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
@@ -15,6 +18,7 @@ const (
 	maxName       = 4 << 10 // bytes of a name, address or attribute
 	maxDigits     = 64
 	maxAttributes = 64
+	maxRecording  = 7 * 24 * time.Hour
 )
 
 // CalledAttribute is the attribute of a conversation, begun by a call, that names what was called (DID).
@@ -36,6 +40,59 @@ func Begins(in *plugin.Inbound) *conversation.StartedBody {
 	return body
 }
 
+// recording records that a recording of a call is stored. The call and the conversation may be over.
+func (w *Work) recording(s *conversation.State, in *plugin.Inbound, call *plugin.CallEvent) (Plan, error) {
+	ctx := w.runner.Running()
+	if err := w.hadCall(s, in.Account, call.Session); err != nil {
+		return Plan{}, err
+	}
+	f, named, err := w.convs.File(ctx, s.ID, in, call.Recording.File.Blob)
+	if err != nil {
+		return Plan{}, fmt.Errorf("recording: %w", err)
+	}
+	if named != 0 {
+		h, err := w.convs.Head(ctx, s.ID, named)
+		if err != nil {
+			return Plan{}, fmt.Errorf("recording: %w", err)
+		}
+		if r, ok := h.(*conversation.SessionRecorded); ok && r.Session == call.Session {
+			return Plan{}, &RecordedError{s.ID, named}
+		}
+		return Plan{}, fmt.Errorf("recording: the file is in use: %w", ErrInvalid)
+	}
+	duration := conversation.Millis(call.Recording.Duration.Milliseconds())
+	return Plan{Reported: true, Blobs: []conversation.BlobID{f.Blob}, Commands: []conversation.Command{conversation.AddRecording{
+		Session: call.Session, Blob: f.Blob, Begun: call.Recording.Begun, Duration: duration, Body: encode(conversation.RecordingBody{File: f}),
+	}}}, nil
+}
+
+// hadCall reports whether a conversation has, or had, an account's call. If it is or was another's the error is that of
+// an event that has come to the wrong conversation.
+func (w *Work) hadCall(s *conversation.State, account conversation.AccountID, id conversation.SessionID) error {
+	if x := s.Session(id); x != nil && (x.Account != account || x.Kind != conversation.SessionCall) {
+		return ErrUnknownSession
+	} else if x != nil {
+		return nil
+	}
+	stream, seq, err := w.log.External(w.runner.Running(), eventlog.StreamID(account), w.Key(account, id))
+	switch {
+	case err != nil && !errors.Is(err, eventlog.ErrNotFound):
+		return fmt.Errorf("call of a recording: %w", err)
+	case err == nil && conversation.ConversationID(stream) == s.ID:
+		h, err := w.convs.Head(w.runner.Running(), s.ID, seq)
+		if err != nil {
+			return fmt.Errorf("call of a recording: %w", err)
+		}
+		if q, ok := h.(*conversation.SessionRequested); !ok || q.Kind != conversation.SessionCall {
+			return ErrUnknownSession
+		}
+		return nil
+	case s.Phase != conversation.PhaseOpen:
+		return conversation.ErrEnded
+	}
+	return conversation.ErrNoSuchSession
+}
+
 // callStep turns what a plugin says of a call into a step for the call's conversation.
 func (w *Work) callStep(in *plugin.Inbound) Step {
 	if !validCall(in.Call) {
@@ -52,15 +109,16 @@ func (w *Work) callStep(in *plugin.Inbound) Step {
 			}
 			return Plan{Reported: true, Commands: incoming(s, &call, id, account, pin)}, nil
 		}
+		if call.Recording != nil {
+			return w.recording(s, in, &call)
+		}
 		switch {
-		case call.Recording != nil:
-			return Plan{}, fmt.Errorf("recording: %w", conversation.ErrUnsupported)
 		case x == nil && s.Phase != conversation.PhaseOpen:
 			return Plan{}, conversation.ErrEnded
 		case x == nil:
 			return Plan{}, conversation.ErrNoSuchSession
 		case x.Account != account || x.Kind != conversation.SessionCall:
-			return Plan{}, errUnknownSession
+			return Plan{}, ErrUnknownSession
 		}
 		return Plan{Reported: true, Commands: callNews(x, &call, pin)}, nil
 	}}
@@ -156,6 +214,10 @@ func validCall(c *plugin.CallEvent) bool {
 		digits = c.Digits.Digits
 	case c.Played != nil:
 		digits = c.Played.Digits
+	case c.Recording != nil:
+		if c.Recording.File.Blob.IsZero() || c.Recording.Duration < 0 || c.Recording.Duration > maxRecording {
+			return false
+		}
 	case c.Ended != nil:
 		if len(c.Ended.Cause) > 64 {
 			return false

@@ -26,6 +26,10 @@ type Conversations interface {
 	Customer(ctx context.Context, conv conversation.ConversationID) (conversation.StartedBody, error)
 	// Head reads an event's head.
 	Head(ctx context.Context, conv conversation.ConversationID, seq uint64) (conversation.Head, error)
+	// File describes a stored file that an event of a plugin on its thread may bring into conv. named is the
+	// event of conv that names the file already; 0: none does. Errors: ErrInvalid (there is no such file, or it is
+	// somebody else's), conversation.ErrUnsupported (there is no store), and those of store and log.
+	File(ctx context.Context, conv conversation.ConversationID, in *plugin.Inbound, id conversation.BlobID) (f conversation.File, named uint64, err error)
 	// Repeat answers an event that was committed before, at seq of a stream.
 	Repeat(in plugin.Inbound, stream eventlog.StreamID, seq uint64) plugin.Ack
 	// Ack answers an event that conv has decided on, or has not (err).
@@ -129,6 +133,16 @@ var (
 	// ErrInvalid: the request contradicts itself or is out of bounds.
 	ErrInvalid = errors.New("invalid request")
 )
+
+// RecordedError: the recording that a plugin reports is in the log already. It has no code, since the report is
+// answered as a repeat.
+type RecordedError struct {
+	Conversation conversation.ConversationID
+	Seq          uint64 // of the SessionRecorded
+}
+
+// Error says where the recording is.
+func (e *RecordedError) Error() string { return "recording is in the log already" }
 
 // Fault is a tool's refusal.
 type Fault struct{ plugin.ToolFault }

@@ -18,8 +18,8 @@ const (
 	maxCode = 256
 )
 
-// errUnknownSession: the account has no such session.
-var errUnknownSession = errors.New("sessionwork: unknown session")
+// ErrUnknownSession: the account has no such session.
+var ErrUnknownSession = errors.New("sessionwork: unknown session")
 
 // toolNews turns what a tool says of a session into commands. pin makes the generation that says it the one that
 // has the session.
@@ -29,7 +29,7 @@ func (w *Work) toolNews(s *conversation.State, account conversation.AccountID, t
 	case x == nil:
 		return Plan{}, conversation.ErrNoSuchSession
 	case x.Account != account || x.Kind != conversation.SessionTool:
-		return Plan{}, errUnknownSession
+		return Plan{}, ErrUnknownSession
 	}
 	p := Plan{Reported: true}
 	if b := ts.Panel; b != nil {
@@ -160,8 +160,11 @@ func (w *Work) submitIn(in plugin.Inbound, conv conversation.ConversationID, st 
 
 // ackOf answers an event about a session. News of a session that has ended change nothing, and are no error.
 func (w *Work) ackOf(in plugin.Inbound, conv conversation.ConversationID, out Outcome, err error) plugin.Ack {
+	var recorded *RecordedError
 	switch {
-	case errors.Is(err, errUnknownSession):
+	case errors.As(err, &recorded):
+		return w.convs.Repeat(in, eventlog.StreamID(recorded.Conversation), recorded.Seq)
+	case errors.Is(err, ErrUnknownSession):
 		return plugin.Ack{Status: plugin.Refused, Code: codeUnknown}
 	case errors.Is(err, conversation.ErrNoSuchSession), errors.Is(err, conversation.ErrEnded):
 		return plugin.Ack{Status: plugin.Committed, Conversation: conv}
