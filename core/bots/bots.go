@@ -43,7 +43,13 @@ type Keeper struct {
 type generation struct {
 	instance string
 	port     Port
-	behind   bool // a notice was dropped, so that all must be given again
+	owed     map[owedKey]plugin.BotNotice // found no room; told when there is room
+}
+
+// owedKey names what a notice is about: of several notices about it the last one counts.
+type owedKey struct {
+	conv conversation.ConversationID
+	bot  conversation.AccountID
 }
 
 // part is a bot's part in a conversation.
@@ -57,7 +63,7 @@ type part struct {
 func New(pluginOf func(conversation.AccountID) string) *Keeper {
 	k := &Keeper{pluginOf: pluginOf, plugins: map[string]*generation{}, convs: map[conversation.ConversationID]*part{}}
 	k.notices = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "parley_bot_notices_total", Help: "Notices to bots' plugins about conversations, by outcome: sent, or dropped since the plugin had no room or was away."}, []string{"outcome"})
+		Name: "parley_bot_notices_total", Help: "Notices to bots' plugins about conversations, by outcome: sent, later (the plugin had no room and is told when it has), or dropped (the plugin was away and is told of all its conversations when it is back)."}, []string{"outcome"})
 	k.taking = prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "parley_bot_conversations", Help: "Open conversations of this node in which a bot takes part."}, func() float64 {
 		k.mu.Lock()
@@ -76,9 +82,13 @@ func (k *Keeper) Collectors() []prometheus.Collector {
 func (k *Keeper) Ready(id, instance string, port Port) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	g := &generation{instance: instance, port: port}
+	g := &generation{instance: instance, port: port, owed: map[owedKey]plugin.BotNotice{}}
 	k.plugins[id] = g
-	k.tellAll(id, g)
+	for conv, p := range k.convs {
+		if k.pluginOf(p.bot) == id {
+			k.tell(plugin.BotNotice{Account: p.bot, Conversation: conv, Seq: p.seq})
+		}
+	}
 }
 
 // Gone takes a generation out, unless a newer one has taken its place.
@@ -94,8 +104,16 @@ func (k *Keeper) Gone(id, instance string) {
 func (k *Keeper) Room(id, instance string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if g := k.plugins[id]; g != nil && g.instance == instance && g.behind {
-		k.tellAll(id, g)
+	g := k.plugins[id]
+	if g == nil || g.instance != instance {
+		return
+	}
+	for key, n := range g.owed {
+		if !g.port.NoticeBot(n) {
+			return
+		}
+		k.notices.WithLabelValues("sent").Inc()
+		delete(g.owed, key)
 	}
 }
 
@@ -106,30 +124,25 @@ func (k *Keeper) Here(id string) bool {
 	return k.plugins[id] != nil
 }
 
-// tellAll needs k.mu.
-func (k *Keeper) tellAll(id string, g *generation) {
-	g.behind = false
-	for conv, p := range k.convs {
-		if k.pluginOf(p.bot) == id {
-			k.tell(plugin.BotNotice{Account: p.bot, Conversation: conv, Seq: p.seq})
-			if g.behind {
-				return // the rest would be dropped too
-			}
-		}
-	}
-}
-
-// tell needs k.mu.
+// tell needs k.mu. While notices are owed, further ones wait with them, so that the last one about a
+// conversation is told last.
 func (k *Keeper) tell(n plugin.BotNotice) {
 	g := k.plugins[k.pluginOf(n.Account)]
-	if g != nil && g.port.NoticeBot(n) {
+	if g == nil {
+		k.notices.WithLabelValues("dropped").Inc()
+		return
+	}
+	key := owedKey{n.Conversation, n.Account}
+	if was, ok := g.owed[key]; ok && !was.Left && n.Left {
+		delete(g.owed, key) // the plugin has not heard that the bot had joined
+		return
+	}
+	if len(g.owed) == 0 && g.port.NoticeBot(n) {
 		k.notices.WithLabelValues("sent").Inc()
 		return
 	}
-	if g != nil {
-		g.behind = true
-	}
-	k.notices.WithLabelValues("dropped").Inc()
+	g.owed[key] = n
+	k.notices.WithLabelValues("later").Inc()
 }
 
 // Now says which bot takes part in a conversation: since the event seq another one than before, or

@@ -99,8 +99,38 @@ func TestNoticesAgain(t *testing.T) {
 	}
 	k.Room("menu", "1")
 	k.Room("menu", "1") // nothing is owed any more
-	if len(p.got) != 3 {
-		t.Errorf("told %v, want each of three once", p.got)
+	if len(p.got) != 2 {
+		t.Errorf("told %v, want the two that found no room once each", p.got)
+	}
+}
+
+// A plugin that never has room for all its conversations at once is told of each of them once, and of
+// none that its bot has left meanwhile.
+func TestNoticesLittleRoom(t *testing.T) {
+	k, p := keeper(), &port{}
+	const n = 50
+	var convs []conversation.ConversationID
+	for i := range n {
+		convs = append(convs, conv())
+		k.Now(convs[i], bot, uint64(i+1), false)
+	}
+	k.Ready("menu", "1", p)
+	k.Now(convs[0], conversation.AccountID{}, 99, true) // its joining has not been told
+	k.Now(convs[1], conversation.AccountID{}, 99, false)
+	k.Now(convs[1], bot, 100, false) // it left and came back
+	told := map[conversation.ConversationID]uint64{}
+	for range n {
+		p.room = 3
+		k.Room("menu", "1")
+	}
+	for _, g := range p.got {
+		if _, twice := told[g.Conversation]; twice || g.Left {
+			t.Errorf("told %v again or of a leaving that it never heard of", g)
+		}
+		told[g.Conversation] = g.Seq
+	}
+	if _, ok := told[convs[0]]; ok || len(told) != n-1 || told[convs[1]] != 100 {
+		t.Errorf("told of %d conversations, want %d, of the second since 100, got %d", len(told), n-1, told[convs[1]])
 	}
 }
 

@@ -73,8 +73,9 @@ type CommandPort interface {
 	// Info describes the plugin behind the port, as it is now (Core.PluginInfo).
 	Info() Info
 	// NoticeBot tells the plugin of a conversation that one of its accounts is to answer as bot, or no
-	// longer. It never blocks. False: the notice was not taken, because too many wait or the plugin is no
-	// bot. Notices may be lost with the generation: the core gives all of them again after PluginReady.
+	// longer. It never blocks. False: the notice was not taken, because too many wait (PluginRoom says when
+	// there is room) or the plugin is no bot. Notices may be lost with the generation: the core gives all of
+	// them again after PluginReady.
 	NoticeBot(BotNotice) bool
 }
 

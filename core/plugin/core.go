@@ -26,7 +26,7 @@ type Core interface {
 	// PluginInfo says that a generation which is ready says something else of itself than before: the
 	// traits of its accounts have changed with their configuration.
 	PluginInfo(plugin, instance string, info Info)
-	// PluginRoom says that a window of the generation which refused an Offer has room again. It may
+	// PluginRoom says that a window of the generation which refused an Offer or a NoticeBot has room again. It may
 	// be wrong: the window may be full again.
 	PluginRoom(plugin, instance string)
 	// PluginGone says that a generation takes no more commands. The results that it gave have been

@@ -53,6 +53,16 @@ func (t *TestSession) StopCommands() { t.s.stopCommands() }
 // SetInfo changes what the plugin says of itself, as a Configure does.
 func (t *TestSession) SetInfo(info plugin.Info) { t.s.setInfo(info) }
 
+// FillNotices queues notices for a bot until there is no room, without waking the writer.
+func (t *TestSession) FillNotices(n plugin.BotNotice) (queued int) {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	for ; t.s.out.bots.len() < maxNotices; queued++ {
+		t.s.out.bots.push(wire.FromBotNotice(n))
+	}
+	return queued
+}
+
 // NoticeTool gives a notice to the plugin's tool.
 func (t *TestSession) NoticeTool(n plugin.ToolNotice) { t.s.noticeTool(n) }
 

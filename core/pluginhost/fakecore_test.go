@@ -29,6 +29,7 @@ type fakeCore struct {
 	unknown   bool         // begun commands of a lost generation become unknown, instead of being sent again
 	port      plugin.CommandPort
 	instance  string
+	rooms     int // calls of PluginRoom
 	readies   []string
 	gone      []string
 	results   map[[16]byte][]plugin.CommandResult
@@ -172,6 +173,7 @@ func (c *fakeCore) PluginGone(_, instance string) {
 func (c *fakeCore) PluginRoom(_, _ string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.rooms++
 	c.offer()
 }
 

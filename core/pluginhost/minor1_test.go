@@ -176,6 +176,29 @@ func TestSessionNotices(t *testing.T) {
 	})
 }
 
+// A notice that found no room is announced when there is room, although no command was refused.
+func TestSessionNoticesFull(t *testing.T) {
+	a, conv := newAccount(), conversation.NewID[conversation.ConversationID]()
+	notice := plugin.BotNotice{Account: a, Conversation: conv, Seq: 4}
+	inSession(t, able(), []conversation.AccountID{a}, func(t *testing.T, core *fakeCore, s *pluginhost.TestSession, p *peer) {
+		synctest.Wait() // the writer has nothing to do
+		left := s.FillNotices(notice)
+		if s.Port().NoticeBot(notice) {
+			t.Error("a notice beyond the bound was taken")
+		}
+		s.NoticeTool(plugin.ToolNotice{Account: a, Conversation: conv, What: "joined"}) // wakes the writer
+		for left > 0 {
+			left -= len(p.next().GetBotNotices().GetNotices())
+		}
+		synctest.Wait()
+		core.mu.Lock()
+		defer core.mu.Unlock()
+		if core.rooms != 1 {
+			t.Errorf("the core was told of room %d times, want once", core.rooms)
+		}
+	})
+}
+
 // Templates of own accounts reach the core; a list that breaks a limit leaves the earlier one.
 func TestSessionTemplates(t *testing.T) {
 	a := newAccount()

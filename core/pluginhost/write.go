@@ -21,13 +21,15 @@ type outbox struct {
 	signals queue[*pluginv1.Signal]
 	typing  queue[*pluginv1.Command]
 	bots    queue[*pluginv1.BotNotice]
-	tools   queue[*pluginv1.ToolNotice]
-	config  uint64 // revision of the configuration to announce; 0 = none
-	turn    int    // which kind of data is sent next
+	// botsRefused: a notice to a bot found no room, and the core is to be told of room.
+	botsRefused bool
+	tools       queue[*pluginv1.ToolNotice]
+	config      uint64 // revision of the configuration to announce; 0 = none
+	turn        int    // which kind of data is sent next
 }
 
 // Bounds of what waits and may be dropped. Of signals the oldest are dropped; of the others, what
-// finds no room is refused.
+// finds no room is refused. The core keeps bots' notices that were refused and gives them again.
 const (
 	maxSignals = 1024
 	maxTyping  = 256 // without a Result
@@ -197,6 +199,10 @@ func (s *session) noticeFrame() *pluginv1.HostFrame {
 	}
 	if n := min(s.out.bots.len(), contract.MaxFrameItems); n > 0 {
 		list := s.out.bots.take(n)
+		if s.out.botsRefused && s.out.bots.len() <= maxNotices/2 {
+			s.out.botsRefused, s.window.wanted = false, true
+			s.announceIfWanted()
+		}
 		return &pluginv1.HostFrame{Frame: &pluginv1.HostFrame_BotNotices{BotNotices: &pluginv1.BotNotices{Notices: list}}}
 	}
 	if n := min(s.out.tools.len(), contract.MaxFrameItems); n > 0 {
@@ -229,7 +235,7 @@ func (s *session) NoticeBot(n plugin.BotNotice) bool {
 		return false
 	}
 	if s.out.bots.len() >= maxNotices {
-		s.meters.shedNotices.Inc()
+		s.out.botsRefused = true
 		return false
 	}
 	s.out.bots.push(wire.FromBotNotice(n))

@@ -150,8 +150,9 @@ func (r *Router) subscribeBot(ctx context.Context, spec plugin.SubscriptionSpec,
 	l, takes := r.live(spec.Bot), false
 	// Asked on the conversation's worker, so that the bot cannot leave between the question and the
 	// registration.
-	_, err := l.do(ctx, &task{read: func(*conversation.State) { takes = r.bots.Read(spec.Bot, spec.Account, s) }})
+	_, err := l.do(ctx, &task{read: func(*conversation.State) { takes = ctx.Err() == nil && r.bots.Read(spec.Bot, spec.Account, s) }})
 	if err != nil {
+		r.bots.Closed(spec.Bot, s) // the plugin may be gone since the registration
 		return nil, notFoundSubscription(err)
 	}
 	if !takes {
