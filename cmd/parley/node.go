@@ -132,7 +132,7 @@ func startNode(ctx context.Context, cfg config.Config, logger *slog.Logger) (_ *
 		Node: cfg.Node, Log: n.stores.Log, Vault: n.stores.Vault, Directory: n.stores.Directory, Blobs: n.blobs, Bus: n.bus, Now: n.clock.Now, Logger: logger,
 	}
 	if n.nodes != nil {
-		options.Nodes = n.nodes
+		options.Nodes, options.Leases = n.nodes, n.leases
 	}
 	n.router, err = router.New(options)
 	if err != nil {
@@ -200,7 +200,12 @@ func pinFile(cfg config.Config) string { return filepath.Join(cfg.Data, "plugins
 
 func (n *node) startPlugins(ctx context.Context, origins gateway.Origins) error {
 	var err error
+	var leases pluginhost.Leases // nil: no other node serves accounts
+	if n.leases != nil {
+		leases = n.leases
+	}
 	n.host, err = pluginhost.New(pluginhost.Options{
+		Leases: leases,
 		RunDir: n.cfg.RunDir(), PinFile: pinFile(n.cfg), Core: n.router, Guard: []string{"/proc/self/exe", "plugin", "guard"},
 		Blobs:  blob.Plugins{Store: n.blobs, Log: n.stores.Log, Vault: n.stores.Vault, Origin: origins.Files},
 		Grants: n.grants, KV: kv.New(n.stores.Directory.Database(), n.stores.Vault), Logger: n.logger, Node: n.cfg.Node,

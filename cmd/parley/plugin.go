@@ -66,6 +66,15 @@ func (c *pluginListCmd) Run(a *app) error {
 		}
 		_, _ = fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", p.ID, p.Version, p.Kind, p.State, pid, p.Restarts, p.Reason)
 	}
+	for _, p := range running {
+		for _, a := range p.OneNode {
+			where := "this node"
+			if !a.Here {
+				where = "another node, or none"
+			}
+			_, _ = fmt.Fprintf(tw, "account %s of %s: served by %s\n", a.ID, p.ID, where)
+		}
+	}
 	return tw.Flush()
 }
 

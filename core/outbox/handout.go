@@ -73,9 +73,9 @@ func (o *Outbox) handOut(ctx context.Context) time.Duration {
 // tried. It needs o.mu.
 func (o *Outbox) pick(now time.Time) (picked []*Command, wait time.Duration) {
 	wait = time.Hour
-	for _, a := range o.accounts {
+	for id, a := range o.accounts {
 		picked, wait = o.pickFrom(&a.pinned, mostOfAccount, now, picked, wait) // first, since somebody waits at the telephone
-		if a.fullIn == o.round || !o.plugins[a.plugin].ready() {
+		if a.fullIn == o.round || !o.plugins[a.plugin].ready() || o.elsewhere(id, a.plugin) {
 			continue
 		}
 		picked, wait = o.pickFrom(&a.shared, min(a.allowance(), mostPicked-len(picked)), now, picked, wait)
@@ -203,7 +203,7 @@ func (o *Outbox) Begin(ctx context.Context, account conversation.AccountID, comm
 	has := func() bool {
 		return c != nil && conversation.AccountID(c.row.Account) == account && c.held && c.instance == instance
 	}
-	ok := has()
+	ok := has() && (c.row.Route != "" || !o.elsewhere(account, c.plugin)) // another node may be sending it
 	var row eventlog.OutboxRow
 	if ok {
 		row = c.row

@@ -94,12 +94,21 @@ type Log interface {
 	ReleaseLease(ctx context.Context, name, holder string) error
 }
 
-// Options for New. All fields are needed.
+// Leases say which accounts this node serves of those that one node at a time serves
+// (core/nodes.Leases).
+type Leases interface {
+	// Lease returns the lease under which this node serves an account, and since when; ok is false if
+	// it does not.
+	Lease(account [16]byte) (ref eventlog.LeaseRef, since time.Time, ok bool)
+}
+
+// Options for New. All fields but Leases are needed.
 type Options struct {
 	Node          string // the node to which these rows belong
 	Log           Log
 	Conversations Conversations
 	Runner        Runner
+	Leases        Leases // nil: this node may serve every account
 	Logger        *slog.Logger
 	Now           func() time.Time // the installation's time (core/clock)
 }
@@ -110,6 +119,7 @@ type Outbox struct {
 	log     Log
 	convs   Conversations
 	runner  Runner
+	leases  Leases
 	logger  *slog.Logger
 	now     func() time.Time
 	metrics metrics
@@ -141,7 +151,7 @@ type Outbox struct {
 // New makes an outbox. Nothing runs before Start, Run, Keep and Expire are called.
 func New(o Options) *Outbox {
 	return &Outbox{
-		node: o.Node, log: o.Log, convs: o.Conversations, runner: o.Runner, logger: o.Logger, now: o.Now, metrics: newMetrics(),
+		node: o.Node, log: o.Log, convs: o.Conversations, runner: o.Runner, leases: o.Leases, logger: o.Logger, now: o.Now, metrics: newMetrics(),
 		wake: make(chan struct{}, 1), again: make(chan struct{}, 1), sooner: make(chan struct{}, 1),
 		plugins: map[string]*generation{}, instances: map[string]*generation{}, accounts: map[conversation.AccountID]*account{}, byID: map[[16]byte]*Command{},
 		past: past{rows: map[[16]byte]eventlog.OutboxRow{}},

@@ -28,6 +28,7 @@ type house struct {
 	log     *memlog.Log
 	o       *outbox.Outbox
 	account conversation.AccountID
+	leases  outbox.Leases   // nil: this node serves every account
 	ctx     context.Context //nolint:containedctx // ends what the outbox started
 	stop    context.CancelFunc
 	wg      sync.WaitGroup
@@ -70,7 +71,7 @@ func (h *house) open(node string) {
 	h.t.Helper()
 	ctx, stop := context.WithCancel(h.t.Context())
 	h.ctx, h.stop = ctx, stop
-	h.o = outbox.New(outbox.Options{Node: node, Log: slowLog{h.log, h.takes}, Conversations: h, Runner: h, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+	h.o = outbox.New(outbox.Options{Node: node, Log: slowLog{h.log, h.takes}, Conversations: h, Runner: h, Leases: h.leases, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
 	if err := h.o.Start(ctx); err != nil {
 		h.t.Fatal(err)
 	}

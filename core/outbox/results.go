@@ -58,6 +58,9 @@ func (o *Outbox) finish(c *Command, res plugin.CommandResult, done func(plugin.A
 	if treatmentOf(row.Kind).again && res.Outcome == conversation.StatusUnknown { // tried again, as after the loss of its plugin: see doubt
 		res.Outcome, res.Retryable = conversation.StatusFailed, true
 	}
+	if res.Outcome == conversation.StatusFailed && o.switchedOff(&row, c.plugin) {
+		res.Retryable = true
+	}
 	if res.Outcome == conversation.StatusFailed && res.Retryable && o.now().Before(row.Deadline) && row.State.Pending() {
 		if waits { // a repeated report: another attempt is queued already
 			done(plugin.Ack{Status: plugin.Committed, Conversation: conv})

@@ -108,6 +108,9 @@ func (o *Outbox) readRows(ctx context.Context, how readMode) (read bool, err err
 	if !how.leased {
 		return true, nil
 	}
+	if err := o.claim(ctx, rows); err != nil {
+		return true, err
+	}
 	return true, o.takeOver(ctx, others, how.steady)
 }
 

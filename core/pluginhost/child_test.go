@@ -254,6 +254,10 @@ func (c *child) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv1.
 	if c.modes["tool"] {
 		c.describeTool(d)
 	}
+	if c.modes["one"] || c.modes["one-late"] {
+		d.Minor = 1
+	}
+	d.SingleNode = c.modes["one0"]
 	if c.modes["minor0-tool"] {
 		d.Tool = &pluginv1.ToolInfo{}
 	}
@@ -281,10 +285,13 @@ func (c *child) Configure(_ context.Context, r *pluginv1.ConfigureRequest) (*plu
 	if strings.Contains(r.GetSettings(), `"limit":13`) {
 		resp.Restart = true
 	}
+	resp.Accounts = append(traitsOf(r), c.placementsOf(r)...)
+	if err := c.journal(r); err != nil {
+		return nil, err
+	}
 	if r.GetValidateOnly() {
 		return resp, nil
 	}
-	resp.Accounts = traitsOf(r)
 	if strings.Contains(r.GetSettings(), `"limit":99`) {
 		if f, err := os.OpenFile(c.marker(), os.O_CREATE|os.O_EXCL, 0o600); err == nil { // only the first generation freezes; the next one accepts the setting
 			_ = f.Close()
@@ -552,6 +559,11 @@ func (s *childSession) hook(h *pluginv1.Hook) error {
 		answer = fmt.Append(nil, h.GetUrl(), h.GetHeaders())
 	case "text": // the body is only a message's text, and not its dedupe key
 		key = "text"
+	}
+	if s.off(h.GetAccount()) { // as the contract says of accounts that are not enabled
+		return s.send(&pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_HookResults{HookResults: &pluginv1.HookResults{Results: []*pluginv1.HookResult{
+			{Id: h.GetId(), Status: 404, Reason: "disabled"},
+		}}}})
 	}
 	r := &pluginv1.HookResult{Id: h.GetId(), Status: 202, Headers: []*pluginv1.Header{{Name: "X-Echo", Value: h.GetMethod()}}, Body: answer}
 	if verb == "reject" {

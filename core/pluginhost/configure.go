@@ -217,8 +217,9 @@ func pointer(path []string) string {
 }
 
 // request builds a Configure call. Accounts with faults are left out, so that other accounts go on
-// working; with faults in the plugin's own settings the request is nil.
-func (g *generation) request(c *configuration) (*pluginv1.ConfigureRequest, []Problem) {
+// working; with faults in the plugin's own settings the request is nil. Accounts that this node does
+// not serve are switched off in it.
+func (g *generation) request(c *configuration, serves func(conversation.AccountID) bool) (*pluginv1.ConfigureRequest, []Problem) {
 	h := g.p.host
 	settings, secrets, problems := g.schemas.settings.split(conversation.AccountID{}, c.settings)
 	if len(problems) > 0 {
@@ -238,7 +239,8 @@ func (g *generation) request(c *configuration) (*pluginv1.ConfigureRequest, []Pr
 			problems = append(problems, faults...)
 			continue
 		}
-		out := &pluginv1.Account{Id: a.ID.String(), Name: a.Name, Settings: text, Secrets: secret, Enabled: a.Enabled}
+		out := &pluginv1.Account{Id: a.ID.String(), Name: a.Name, Settings: text, Secrets: secret, Enabled: a.Enabled && serves(a.ID)}
+		out.Standby = a.Enabled && !out.Enabled && wire.Minor(g.describe) > 0
 		if h.opts.HookURL != nil {
 			out.HookUrl = h.opts.HookURL(a.ID)
 		}
@@ -252,23 +254,36 @@ func (g *generation) request(c *configuration) (*pluginv1.ConfigureRequest, []Pr
 // accounts.
 func (g *generation) configure(ctx context.Context, req *pluginv1.ConfigureRequest) (problems []Problem, restart bool, err error) {
 	for {
+		if !req.GetValidateOnly() {
+			g.mayServe(req.GetAccounts(), false)
+		}
 		more, resp, err := g.askConfigure(ctx, req)
 		restart = resp.GetRestart()
 		problems = append(problems, more...)
 		if err == nil && !req.GetValidateOnly() && len(more) == 0 {
-			err = g.takeTraits(req.GetAccounts(), resp.GetAccounts())
+			if err = g.takeTraits(req.GetAccounts(), resp.GetAccounts()); err == nil {
+				g.mayServe(req.GetAccounts(), true)
+			}
 		}
 		if err != nil || req.GetValidateOnly() || len(more) == 0 || len(ownProblems(more)) > 0 {
 			return problems, restart, err
 		}
-		before := len(req.GetAccounts())
-		req.Accounts = slices.DeleteFunc(req.Accounts, func(a *pluginv1.Account) bool {
-			return slices.ContainsFunc(more, func(p Problem) bool { return p.Account.String() == a.GetId() })
-		})
-		if len(req.Accounts) == before { // the faults are of accounts that were not in the request
-			return problems, restart, fmt.Errorf("%w: configure: faults of unknown accounts", errProtocol)
+		if err := leaveOut(req, more); err != nil {
+			return problems, restart, err
 		}
 	}
+}
+
+// leaveOut takes the accounts that have faults out of a request.
+func leaveOut(req *pluginv1.ConfigureRequest, faults []Problem) error {
+	before := len(req.GetAccounts())
+	req.Accounts = slices.DeleteFunc(req.Accounts, func(a *pluginv1.Account) bool {
+		return slices.ContainsFunc(faults, func(p Problem) bool { return p.Account.String() == a.GetId() })
+	})
+	if len(req.Accounts) == before { // the faults are of accounts that were not in the request
+		return fmt.Errorf("%w: configure: faults of unknown accounts", errProtocol)
+	}
+	return nil
 }
 
 // takeTraits keeps what the plugin said of single accounts.

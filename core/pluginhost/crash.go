@@ -17,7 +17,7 @@ func (p *hosted) crashed(g *generation) {
 	p.forget(g)
 	cause := g.session.cause()
 	if g.proc != nil {
-		if !errors.Is(cause, errUnresponsive) && !errors.Is(cause, errProtocol) {
+		if !errors.Is(cause, errUnresponsive) && !errors.Is(cause, errProtocol) && !errors.Is(cause, errLease) {
 			select { // the stream breaks before the process has ended
 			case <-g.proc.exited:
 			case <-time.After(exitGrace):
@@ -29,7 +29,7 @@ func (p *hosted) crashed(g *generation) {
 	g.session.fail(ErrGone)
 	<-g.session.done
 	p.setState(StateCrashed, describeEnd(g, cause))
-	inFlight, parked := p.judge(g)
+	inFlight, parked := p.judge(g, cause)
 	p.mu.Lock()
 	p.restarts++
 	// If the item that caused the crash was found, the next start need not wait. If the crash
@@ -57,8 +57,12 @@ func (p *hosted) crashed(g *generation) {
 // judge decides whether an item that was alone ended the plugin, counts what else was under way,
 // and sends waiting hooks to the next generation. parked: such an item was found; inFlight: the
 // other items.
-func (p *hosted) judge(g *generation) (inFlight []suspect, parked bool) {
+func (p *hosted) judge(g *generation, cause error) (inFlight []suspect, parked bool) {
 	inFlight, alone := g.session.suspects()
+	if errors.Is(cause, errLease) { // nothing that it did ended it
+		g.session.failHooks()
+		return nil, false
+	}
 	if alone != nil {
 		one := alone.suspect()
 		inFlight = slices.DeleteFunc(inFlight, func(s suspect) bool { return s.key == one.key })
@@ -97,7 +101,7 @@ func (p *hosted) settleUp(ctx context.Context, g *generation) {
 
 // describeEnd names the cause of a crash without quoting the plugin's output.
 func describeEnd(g *generation, cause error) string {
-	if errors.Is(cause, errUnresponsive) || errors.Is(cause, errProtocol) {
+	if errors.Is(cause, errUnresponsive) || errors.Is(cause, errProtocol) || errors.Is(cause, errLease) {
 		return cause.Error()
 	}
 	if g.proc != nil {
@@ -119,6 +123,8 @@ func crashClass(g *generation, cause error) string {
 		return "unresponsive"
 	case errors.Is(cause, errProtocol):
 		return "protocol"
+	case errors.Is(cause, errLease):
+		return "lease"
 	case g.proc == nil:
 		return "stream"
 	}

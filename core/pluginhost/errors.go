@@ -47,6 +47,7 @@ var (
 var (
 	errUnresponsive = errors.New("pings unanswered")
 	errProtocol     = errors.New("contract violated")
+	errLease        = errors.New("did not give up an account that this node holds no more")
 )
 
 // CallError says that a plugin answered a call with an error. It is neither a

@@ -68,6 +68,10 @@ type generation struct {
 	describe  *pluginv1.DescribeResponse
 	info      plugin.Info                              // used by the supervisor only; the session has what is in force
 	budgets   map[conversation.AccountID]time.Duration // of webhooks, where an account has its own; replaced as a whole
+	placed    map[conversation.AccountID]placement     // used by the supervisor only
+	serving   map[conversation.AccountID]struct{}      // accounts for one node that the process may be serving; guarded by p.mu
+	lapsed    time.Time                                // since when it may be serving one that this node does not hold; zero = it is not; guarded by p.mu
+	killed    bool                                     // for that; guarded by p.mu
 	schemas   schemas
 	session   *session
 	toolCalls atomic.Int64 // of ToolService, under way
@@ -436,6 +440,7 @@ func (g *generation) stop(gentle bool) {
 	if g.conn != nil {
 		_ = g.conn.Close()
 	}
+	g.servesNothing()
 	g.markGone()
 	if g.exe != nil && g.exe != g.launch.kept {
 		g.exe.close()

@@ -116,7 +116,11 @@ func (p *hosted) hook(ctx context.Context, account conversation.AccountID, req H
 		case err != nil:
 			return HookResponse{}, err
 		case outcome.err == nil:
-			return hookResponse(outcome.result), nil
+			resp := hookResponse(outcome.result)
+			if resp.Status >= http.StatusBadRequest && p.refusedAsDisabled(account) {
+				return HookResponse{}, fmt.Errorf("%w: another node serves the account", ErrUnavailable)
+			}
+			return resp, nil
 		case outcome.err == ErrGone: //nolint:errorlint // set by failHooks, never wrapped
 			continue
 		default:

@@ -48,6 +48,9 @@ type Options struct {
 	// Guard is the command, of the same executable, that calls the function Guard with one more
 	// argument; nil = no guard. Linux only.
 	Guard []string
+	// Leases say which of the accounts that one node at a time may serve are this node's; nil = no
+	// other node serves accounts, so all are.
+	Leases Leases
 	// DrainLimit is the longest time that a plugin may take to finish what it holds, such as calls,
 	// when its process is replaced; plugins may declare up to an hour. 0 = 8 s.
 	DrainLimit time.Duration
@@ -65,7 +68,8 @@ type Host struct {
 	meters  *meters
 	spawner *spawner
 	guard   *guard
-	run     string // marks the processes of this host
+	review  chan struct{} // a token: what leases are wanted or served may have changed
+	run     string        // marks the processes of this host
 
 	ctx    context.Context //nolint:containedctx // ends with Close
 	cancel context.CancelFunc
@@ -99,7 +103,7 @@ func New(opts Options) (*Host, error) {
 		opts.Logger = slog.Default()
 	}
 	h := &Host{
-		opts: opts, log: opts.Logger, runDir: dir, run: rand.Text(), meters: newMeters(),
+		opts: opts, log: opts.Logger, runDir: dir, run: rand.Text(), meters: newMeters(), review: make(chan struct{}, 1),
 		plugins: map[string]*hosted{}, settings: map[string][]byte{},
 	}
 	if opts.PinFile != "" {
@@ -145,6 +149,9 @@ func (h *Host) Start(ctx context.Context) error {
 	h.guard = startGuard(h.opts.Guard, h.run, h.spawner, h.log)
 	for _, p := range h.list() {
 		go p.supervise(h.ctx)
+	}
+	if h.opts.Leases != nil {
+		h.wg.Go(h.followLeases)
 	}
 	return nil
 }
@@ -363,6 +370,7 @@ func (p *hosted) status() Status {
 		}
 		s.Ping = g.session.pingTime()
 	}
+	s.OneNode = p.oneNodeAccounts()
 	for _, a := range p.accounts {
 		s.Accounts = append(s.Accounts, a)
 	}

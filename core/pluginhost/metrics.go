@@ -45,7 +45,7 @@ var (
 	eventClasses   = [...]string{"committed", "duplicate", "refused", "retry", "unknown_account", "invalid", "too_large", "unsupported"}
 	resultClasses  = [...]string{"sent", "failed", "unknown"}
 	hookClasses    = [...]string{"2xx", "3xx", "4xx", "5xx", "unavailable", "not_durable", "busy", "quarantined", "refused", "error"}
-	restartClasses = [...]string{"exit", "signal", "stream", "unresponsive", "protocol", "start"}
+	restartClasses = [...]string{"exit", "signal", "stream", "unresponsive", "protocol", "lease", "start"}
 )
 
 func newMeters() *meters {
@@ -143,7 +143,7 @@ func hookClass(status int, err error) string {
 
 // Descriptions of the series that are read at the time of a scrape.
 type gauges struct {
-	state, age, generation, dropped, rss, cpu, fds, flight, credit, subs, ping *prometheus.Desc
+	state, oneNode, age, generation, dropped, rss, cpu, fds, flight, credit, subs, ping *prometheus.Desc
 }
 
 func newGauges() gauges {
@@ -152,6 +152,7 @@ func newGauges() gauges {
 	}
 	return gauges{
 		state:      desc("state", "1 for the state that the plugin is in.", "state"),
+		oneNode:    desc("one_node_accounts", "Accounts that one node at a time serves, by whether it is this node.", "place"),
 		age:        desc("generation_age_seconds", "Time since the present generation became ready; 0 = none is."),
 		generation: desc("generations_total", "Starts of the plugin's process."),
 		dropped:    desc("dropped_log_lines_total", "Log lines of the plugin dropped over the rate limit."),
@@ -209,8 +210,16 @@ func (c *collector) collectPlugin(p *hosted, out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, p.id)
 	}
 	p.mu.Lock()
-	state, number, g := p.state, p.number, p.cur
+	state, number, g, one := p.state, p.number, p.cur, p.oneNodeAccounts()
 	p.mu.Unlock()
+	here := 0
+	for _, a := range one {
+		if a.Here {
+			here++
+		}
+	}
+	gauge(c.gauges.oneNode, float64(here), "here")
+	gauge(c.gauges.oneNode, float64(len(one)-here), "elsewhere")
 	gauge(c.gauges.state, 1, string(state))
 	counter(c.gauges.generation, float64(number))
 	counter(c.gauges.dropped, float64(p.meters.droppedLines.Load()))

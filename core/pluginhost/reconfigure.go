@@ -34,6 +34,7 @@ func (p *hosted) setConfiguration(change func(*configuration)) {
 		owned[a.ID] = true
 	}
 	p.owned = owned
+	p.host.reviewLeases()
 	maps.DeleteFunc(p.accounts, func(id conversation.AccountID, _ AccountState) bool { return !owned[id] })
 	p.mu.Unlock()
 	select {
@@ -52,13 +53,17 @@ func sameConfiguration(a, b configuration) bool {
 // process. If there are faults the old configuration stays in force.
 func (p *hosted) applyConfig(ctx context.Context, g *generation) (restart bool) {
 	config := p.configuration()
-	req, problems := g.request(&config)
+	err := g.learnPlacements(ctx, &config)
+	req, problems := g.request(&config, g.serves)
 	if req == nil {
 		p.setProblems(problems)
 		p.setState(StateDegraded, "new settings refused, the old ones stay in force")
 		return false
 	}
-	more, restart, err := g.configure(ctx, req)
+	var more []Problem
+	if err == nil {
+		more, restart, err = g.configure(ctx, req)
+	}
 	if err != nil && g.over() {
 		return false // the next generation gets the configuration when it starts
 	}
@@ -74,8 +79,10 @@ func (p *hosted) applyConfig(ctx context.Context, g *generation) (restart bool) 
 	}
 	p.mu.Lock()
 	p.budgets = g.budgets
+	p.notePlacements(g)
 	p.mu.Unlock()
 	g.session.setInfo(g.info)
+	p.host.opts.Core.PluginRoom(p.id, g.instance) // commands of accounts that this node serves from now on may wait
 	problems = append(problems, more...)
 	p.setProblems(problems)
 	if len(problems) > 0 {
@@ -173,7 +180,7 @@ func (h *Host) Validate(ctx context.Context, plugin string, settings json.RawMes
 	if g == nil {
 		return nil, fmt.Errorf("validate: %s: %w", plugin, ErrUnavailable)
 	}
-	req, problems := g.request(&configuration{settings: settings, accounts: accounts})
+	req, problems := g.request(&configuration{settings: settings, accounts: accounts}, func(conversation.AccountID) bool { return true })
 	if len(problems) > 0 {
 		return problems, nil
 	}

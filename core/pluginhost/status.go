@@ -37,8 +37,11 @@ type Status struct {
 	Restarts          int
 	Problems          []Problem
 	Accounts          []AccountState
-	LastCrash         *Crash
-	Ping              time.Duration // round trip through the dispatch loop; 0 = not known
+	// OneNode are the enabled accounts of the present generation that one node at a time serves; empty
+	// when there are no other nodes.
+	OneNode   []OneNodeAccount
+	LastCrash *Crash
+	Ping      time.Duration // round trip through the dispatch loop; 0 = not known
 }
 
 // AccountState is the state of an account, as its plugin reported it.
@@ -48,11 +51,17 @@ type AccountState struct {
 	Code, Text string
 }
 
+// OneNodeAccount is an account that one node at a time serves.
+type OneNodeAccount struct {
+	ID   conversation.AccountID
+	Here bool // this node serves it; false: another one does, or none
+}
+
 // Crash reports the end of a generation that nobody asked for.
 type Crash struct {
 	At         time.Time
 	Generation int
-	Cause      string // "exit", "signal", "stream", "unresponsive", "protocol", "start"
+	Cause      string // "exit", "signal", "stream", "unresponsive", "protocol", "lease", "start"
 	Error      string
 	ExitCode   int    // -1 = ended by a signal, or not known
 	Signal     string // name of the signal; "" = none

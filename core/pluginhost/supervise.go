@@ -67,6 +67,7 @@ type hosted struct {
 	budgets  map[conversation.AccountID]time.Duration // of webhooks, where an account of the newest ready generation has its own
 	changed  chan struct{}                            // closed and replaced with each change
 	config   configuration
+	leases   leased
 	owned    map[conversation.AccountID]bool // the set of the plugin's accounts, enabled or disabled
 	problems []Problem
 	accounts map[conversation.AccountID]AccountState
@@ -82,7 +83,7 @@ func newHosted(h *Host, spec Spec) *hosted {
 		quit: make(chan struct{}), done: make(chan struct{}),
 		launch: launchSpec{spec: spec, pins: h.pins, logLevel: h.opts.LogLevel},
 		state:  StateDiscovered, since: time.Now(), changed: make(chan struct{}),
-		live: map[string]*generation{}, owned: map[conversation.AccountID]bool{}, accounts: map[conversation.AccountID]AccountState{},
+		leases: newLeased(), live: map[string]*generation{}, owned: map[conversation.AccountID]bool{}, accounts: map[conversation.AccountID]AccountState{},
 	}
 }
 
@@ -192,7 +193,10 @@ func (e *configError) Error() string {
 // faults, no session is opened.
 func (p *hosted) configureFirst(ctx context.Context, g *generation) error {
 	config := p.configuration()
-	req, problems := g.request(&config)
+	if err := g.learnPlacements(ctx, &config); err != nil {
+		return err
+	}
+	req, problems := g.request(&config, g.serves)
 	if req == nil {
 		p.setProblems(problems)
 		return &configError{problems}
@@ -223,6 +227,7 @@ func (p *hosted) install(g *generation) {
 	g.ready = time.Now()
 	p.mu.Lock()
 	p.cur, p.desc, p.budgets, p.live[g.instance] = g, g.describe, g.budgets, g
+	p.notePlacements(g)
 	faults := len(p.problems)
 	p.mu.Unlock()
 	if faults > 0 {
@@ -398,6 +403,7 @@ func (p *hosted) setStarting(s State) {
 func (p *hosted) notify() {
 	close(p.changed)
 	p.changed = make(chan struct{})
+	p.host.reviewLeases()
 }
 
 // awaitSession returns the session that takes hooks. If there is none it waits for the next

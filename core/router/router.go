@@ -67,8 +67,9 @@ type Options struct {
 	Log       eventlog.Log
 	Vault     Vault
 	Directory Directory
-	Blobs     Blobs // nil: there are no attachments
-	Nodes     Nodes // nil: no other process writes the log
+	Blobs     Blobs         // nil: there are no attachments
+	Nodes     Nodes         // nil: no other process writes the log
+	Leases    outbox.Leases // nil: this node may serve every account
 	Bus       bus.Bus
 	Logger    *slog.Logger
 	Now       func() time.Time // the installation's time (core/clock); nil: time.Now
@@ -144,7 +145,7 @@ func New(o Options) (*Router, error) {
 	r.commits, r.abandon = context.WithCancel(context.Background())
 	r.timers = timers.New(r.now, r.due)
 	r.readers = readers.New(forReaders{r}, r.log, r.vault, r.logger)
-	r.outbox = outbox.New(outbox.Options{Node: r.node, Log: r.log, Conversations: forOutbox{r}, Runner: runner{r}, Logger: r.logger, Now: r.now})
+	r.outbox = outbox.New(outbox.Options{Node: r.node, Log: r.log, Conversations: forOutbox{r}, Runner: runner{r}, Leases: o.Leases, Logger: r.logger, Now: r.now})
 	r.agents = agents.New(agents.Options{
 		Node: r.node, Log: r.log, Bus: r.bus, Watcher: forAgents{r}, Runner: runner{r}, Logger: r.logger, Now: r.now,
 		Conflicts: r.metrics.conflicts, Newer: r.metrics.newer})

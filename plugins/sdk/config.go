@@ -39,6 +39,9 @@ type Account struct {
 	Secrets  map[string]Secret
 	HookURL  string // public URL of /hooks/{account}
 	Enabled  bool
+	// Standby, only of an account that is not enabled: another node may be serving the account, which
+	// one node at a time may serve (OneNode). Hold nothing at the provider, but answer its webhooks.
+	Standby bool
 }
 
 // Decode reads the plugin's settings into v; unknown keys are errors.

@@ -36,7 +36,7 @@ func configFromWire(c *pluginv1.ConfigureRequest) *Config {
 	for _, a := range c.GetAccounts() {
 		out.Accounts = append(out.Accounts, Account{
 			ID: AccountID(a.GetId()), Name: a.GetName(), Settings: rawOf(a.GetSettings()),
-			Secrets: secretsFromWire(a.GetSecrets()), HookURL: a.GetHookUrl(), Enabled: a.GetEnabled(),
+			Secrets: secretsFromWire(a.GetSecrets()), HookURL: a.GetHookUrl(), Enabled: a.GetEnabled(), Standby: a.GetStandby(),
 		})
 	}
 	return out

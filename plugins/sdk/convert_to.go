@@ -51,7 +51,7 @@ func configToWire(c *Config) *pluginv1.ConfigureRequest {
 	for _, a := range c.Accounts {
 		out.Accounts = append(out.Accounts, &pluginv1.Account{
 			Id: string(a.ID), Name: a.Name, Settings: string(a.Settings), Secrets: secretsToWire(a.Secrets),
-			HookUrl: a.HookURL, Enabled: a.Enabled,
+			HookUrl: a.HookURL, Enabled: a.Enabled, Standby: a.Standby,
 		})
 	}
 	return out

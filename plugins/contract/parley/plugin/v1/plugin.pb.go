@@ -1790,13 +1790,16 @@ func (x *Secret) GetValue() string {
 }
 
 type Account struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Settings      string                 `protobuf:"bytes,3,opt,name=settings,proto3" json:"settings,omitempty"` // JSON
-	Secrets       []*Secret              `protobuf:"bytes,4,rep,name=secrets,proto3" json:"secrets,omitempty"`
-	HookUrl       string                 `protobuf:"bytes,5,opt,name=hook_url,json=hookUrl,proto3" json:"hook_url,omitempty"` // public URL of /hooks/{account}
-	Enabled       bool                   `protobuf:"varint,6,opt,name=enabled,proto3" json:"enabled,omitempty"`               // false: its events are refused and nothing is sent
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Id       string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name     string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Settings string                 `protobuf:"bytes,3,opt,name=settings,proto3" json:"settings,omitempty"` // JSON
+	Secrets  []*Secret              `protobuf:"bytes,4,rep,name=secrets,proto3" json:"secrets,omitempty"`
+	HookUrl  string                 `protobuf:"bytes,5,opt,name=hook_url,json=hookUrl,proto3" json:"hook_url,omitempty"` // public URL of /hooks/{account}
+	Enabled  bool                   `protobuf:"varint,6,opt,name=enabled,proto3" json:"enabled,omitempty"`               // false: its events are refused and nothing is sent
+	// Minor 1, only with enabled false: another node may be serving the account
+	// (Placement). Hold nothing at the provider, but answer its webhooks.
+	Standby       bool `protobuf:"varint,7,opt,name=standby,proto3" json:"standby,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1869,6 +1872,13 @@ func (x *Account) GetHookUrl() string {
 func (x *Account) GetEnabled() bool {
 	if x != nil {
 		return x.Enabled
+	}
+	return false
+}
+
+func (x *Account) GetStandby() bool {
+	if x != nil {
+		return x.Standby
 	}
 	return false
 }
@@ -12418,14 +12428,15 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x0fframe_ancestors\x18\v \x03(\tR\x0eframeAncestors\"2\n" +
 	"\x06Secret\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"\xb2\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\xcc\x01\n" +
 	"\aAccount\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
 	"\bsettings\x18\x03 \x01(\tR\bsettings\x122\n" +
 	"\asecrets\x18\x04 \x03(\v2\x18.parley.plugin.v1.SecretR\asecrets\x12\x19\n" +
 	"\bhook_url\x18\x05 \x01(\tR\ahookUrl\x12\x18\n" +
-	"\aenabled\x18\x06 \x01(\bR\aenabled\"\xa7\x01\n" +
+	"\aenabled\x18\x06 \x01(\bR\aenabled\x12\x18\n" +
+	"\astandby\x18\a \x01(\bR\astandby\"\xa7\x01\n" +
 	"\x11ConfigureResponse\x12;\n" +
 	"\bproblems\x18\x01 \x03(\v2\x1f.parley.plugin.v1.ConfigProblemR\bproblems\x12\x18\n" +
 	"\arestart\x18\x02 \x01(\bR\arestart\x12;\n" +
