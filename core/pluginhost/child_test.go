@@ -41,6 +41,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "guarded-host" {
 		os.Exit(runHostProcess(os.Args[2:], guardCommand()))
 	}
+	if len(os.Args) == 6 && os.Args[1] == "leased-host" {
+		os.Exit(runLeasedHost(os.Args[2], os.Args[3], os.Args[4], os.Args[5]))
+	}
 	if len(os.Args) == 2 && os.Args[1] == "replaced" {
 		runReplaced()
 	}

@@ -50,7 +50,7 @@ func (c *child) journal(r *pluginv1.ConfigureRequest) error {
 		if r.GetValidateOnly() {
 			what = "asked-" + what
 		}
-		if _, err := fmt.Fprintf(f, "%d %d %s\n", os.Getpid(), r.GetRevision(), what); err != nil {
+		if _, err := fmt.Fprintf(f, "%d %d %s %d\n", os.Getpid(), r.GetRevision(), what, time.Now().UnixNano()); err != nil {
 			return err
 		}
 		if c.modes["keeps"] && !r.GetValidateOnly() && !a.GetEnabled() && slices.ContainsFunc(c.accounts, (*pluginv1.Account).GetEnabled) {
@@ -72,18 +72,24 @@ func (c *child) off(account string) bool {
 // configured is a Configure as the child saw it.
 type configured struct {
 	pid, revision int
+	at            int64  // Unix time in ns
 	what          string // on, standby or off, with asked- before it if nothing was to be changed
 }
 
-func (b *bench) journal(tb testing.TB) (list []configured) {
+func (b *bench) journal(tb testing.TB) []configured {
 	tb.Helper()
-	text, err := os.ReadFile(filepath.Join(b.dir, "journal"))
+	return journalIn(tb, b.dir)
+}
+
+func journalIn(tb testing.TB, dir string) (list []configured) {
+	tb.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "journal"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		tb.Fatal(err)
 	}
 	for line := range strings.Lines(string(text)) {
 		var c configured
-		if _, err := fmt.Sscan(line, &c.pid, &c.revision, &c.what); err != nil {
+		if _, err := fmt.Sscan(line, &c.pid, &c.revision, &c.what, &c.at); err != nil {
 			continue // it is being written
 		}
 		list = append(list, c)
