@@ -31,7 +31,7 @@ func (s *State) applyMessage(h *MessagePosted, ev Event) {
 		s.AgentAt, s.ActivityAt = ev.At, ev.At
 	case Bot:
 		s.ActivityAt, s.BotAsked = ev.At, time.Time{}
-	case System:
+	case System, Outside:
 	}
 	if !s.EndpointCapabilities(h.Endpoint).Connected && s.Kind != Internal {
 		s.follow(PendingMessage{ID: h.ID, Seq: ev.Seq, Status: StatusAccepted})

@@ -65,6 +65,7 @@ func (c *Post) check(s *State, now time.Time) error {
 		return nil
 	case Agent, Supervisor, Bot:
 		return c.checkChannel(s, now)
+	case Outside:
 	}
 	return fmt.Errorf("%w: message of unknown author kind", ErrInvalid)
 }

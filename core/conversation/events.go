@@ -71,6 +71,7 @@ const (
 	Supervisor AuthorKind = "supervisor"
 	Bot        AuthorKind = "bot"
 	System     AuthorKind = "system"
+	Outside    AuthorKind = "outside" // somebody outside who is not the customer; only as the party of a call's leg
 )
 
 // Author names who wrote or did something. Agent is set for agents and supervisors.

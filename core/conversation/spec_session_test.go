@@ -149,10 +149,13 @@ func TestLegsMoveForward(t *testing.T) {
 	c.gives(set(1, LegUp, func(l *Leg) { l.Muted = true }), TypeSessionLeg)
 	c.refuses(set(1, LegUp, func(l *Leg) { l.Kind = LegWeb }), ErrInvalid).refuses(set(1, "gone"), ErrInvalid)
 	c.gives(set(1, LegEnded, func(l *Leg) { l.Cause, l.Code = CauseFailed, "486" }), TypeSessionLeg).gives(set(1, LegUp))
+	c.refuses(set(1, LegUp, func(l *Leg) { l.Party = Author{Kind: Outside} }), ErrInvalid) // another party's leg
 	if l := c.s.Session(session(1)).Legs; len(l) != 1 || l[0].Code != "486" || l[0].State != LegEnded {
 		t.Fatalf("legs = %+v", l)
 	}
-	for n := byte(2); n <= 32; n++ {
+	c.refuses(set(2, LegRinging, func(l *Leg) { l.Party = Author{} }), ErrInvalid)
+	c.gives(set(2, LegRinging, func(l *Leg) { l.Party = Author{Kind: Outside} }), TypeSessionLeg)
+	for n := byte(3); n <= 32; n++ {
 		c.gives(set(n, LegDialling), TypeSessionLeg)
 	}
 	c.refuses(set(33, LegDialling), ErrInvalid)

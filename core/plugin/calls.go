@@ -27,9 +27,75 @@ type CallCommand struct {
 	HangUp   *CallHangUp   `json:"hang_up,omitempty"`
 }
 
+// Name is the name that the contract has for the command; "" = the command is empty.
+func (c *CallCommand) Name() string {
+	switch {
+	case c.Dial != nil:
+		return "dial"
+	case c.Invite != nil:
+		return "invite"
+	case c.Ring != nil:
+		return "ring"
+	case c.Answer != nil:
+		return "answer"
+	case c.Hear != nil:
+		return "hear"
+	case c.Hold != nil:
+		return "hold"
+	case c.Mute != nil:
+		return "mute"
+	case c.Video != nil:
+		return "video"
+	case c.Digits != nil:
+		return "digits"
+	case c.Transfer != nil:
+		return "transfer"
+	case c.Play != nil:
+		return "play"
+	case c.Stop != nil:
+		return "stop"
+	case c.Record != nil:
+		return "record"
+	case c.HangUp != nil:
+		return "hang_up"
+	}
+	return ""
+}
+
+// Leg is the leg that the command concerns, one that it begins included; zero: all legs, or none.
+func (c *CallCommand) Leg() conversation.LegID {
+	switch {
+	case c.Dial != nil:
+		return c.Dial.Leg
+	case c.Invite != nil:
+		return c.Invite.Leg
+	case c.Ring != nil:
+		return c.Ring.Leg
+	case c.Answer != nil:
+		return c.Answer.Leg
+	case c.Hold != nil:
+		return c.Hold.Leg
+	case c.Mute != nil:
+		return c.Mute.Leg
+	case c.Video != nil:
+		return c.Video.Leg
+	case c.Digits != nil:
+		return c.Digits.Leg
+	case c.Transfer != nil:
+		return c.Transfer.Leg
+	case c.Play != nil:
+		return c.Play.Leg
+	case c.Stop != nil:
+		return c.Stop.Leg
+	case c.HangUp != nil:
+		return c.HangUp.Leg
+	}
+	return conversation.LegID{}
+}
+
 // Party is somebody who takes part in a call or uses a tool.
 type Party struct {
-	Who  conversation.Author `json:"who"` // zero: somebody outside
+	Who  conversation.Author `json:"who"` // of kind conversation.Outside, or zero: somebody outside
 	Name string              `json:"name,omitempty"`
 }
 

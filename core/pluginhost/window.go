@@ -223,7 +223,7 @@ func (s *session) can(o *plugin.Outbound) bool {
 	case o.MarkRead != nil:
 		return s.info.MarkRead
 	case o.Call != nil:
-		return slices.Contains(s.info.Calls, wire.CallName(o.Call))
+		return slices.Contains(s.info.Calls, o.Call.Name())
 	}
 	return false
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/parley-gateway/parley/core/outbox"
 	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/readers"
+	"github.com/parley-gateway/parley/core/sessionwork"
 	"github.com/parley-gateway/parley/core/vault"
 )
 
@@ -63,10 +64,43 @@ func (f forOutbox) Tell(row eventlog.OutboxRow, res plugin.CommandResult, update
 	f.r.ingest.Tell(row, res, update, done)
 }
 
-// CallFailed implements outbox.Conversations. No conversation follows its calls' commands yet, so
-// the outbox records each failure on the account.
-func (f forOutbox) CallFailed(_ eventlog.OutboxRow, _ plugin.CommandResult, _ eventlog.OutboxUpdate, done func(uint64, error)) {
-	done(0, outbox.ErrNotFollowed)
+// CallFailed implements outbox.Conversations.
+func (f forOutbox) CallFailed(row eventlog.OutboxRow, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(uint64, error)) {
+	if !f.r.spawn(func() { f.callFailed(row, res, update, done) }) { // the vault, which opens the payload, may wait for its store
+		done(0, outbox.ErrStopped)
+	}
+}
+
+func (f forOutbox) callFailed(row eventlog.OutboxRow, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(uint64, error)) {
+	failed := sessionwork.FailedCall{Command: conversation.MessageID(row.CommandID), Result: res}
+	if res.Code == outbox.CodeInstanceGone {
+		failed.Gone = row.Route
+	}
+	payload, err := f.OpenPayload(row)
+	if err == nil {
+		failed.Do, err = outbox.CallOf(payload)
+	}
+	if errors.Is(err, outbox.ErrUnreadable) {
+		err = fmt.Errorf("%w: %w", outbox.ErrNotFollowed, err)
+	}
+	if err != nil {
+		done(0, err)
+		return
+	}
+	t := f.r.stepTask(f.r.sessions.CallFailed(failed))
+	t.outbox = []eventlog.OutboxUpdate{update}
+	t.done = func(out outcome, err error) {
+		switch {
+		case err == nil:
+			f.r.sessions.CallFailureTold(failed)
+		case unfollowed(err):
+			err = fmt.Errorf("%w: %w", outbox.ErrNotFollowed, err)
+		case errors.Is(err, ErrStopped):
+			err = outbox.ErrStopped
+		}
+		done(out.first, err)
+	}
+	f.r.live(conversation.ConversationID(row.Conversation)).submit(t)
 }
 
 // RecordFailure implements outbox.Conversations.

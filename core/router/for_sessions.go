@@ -17,13 +17,13 @@ type forSessions struct{ r *Router }
 
 // Do implements sessionwork.Conversations.
 func (f forSessions) Do(ctx context.Context, conv conversation.ConversationID, s sessionwork.Step) (sessionwork.Outcome, error) {
-	out, err := f.r.live(conv).do(ctx, stepTask(s))
+	out, err := f.r.live(conv).do(ctx, f.r.stepTask(s))
 	return outcomeOf(out), err
 }
 
 // Submit implements sessionwork.Conversations.
 func (f forSessions) Submit(conv conversation.ConversationID, s sessionwork.Step, done func(sessionwork.Outcome, error)) {
-	t := stepTask(s)
+	t := f.r.stepTask(s)
 	t.done = func(out outcome, err error) { done(outcomeOf(out), err) }
 	f.r.live(conv).submit(t)
 }
@@ -33,14 +33,14 @@ func outcomeOf(o outcome) sessionwork.Outcome {
 }
 
 // stepTask makes the task that carries out a step.
-func stepTask(s sessionwork.Step) *task {
+func (r *Router) stepTask(s sessionwork.Step) *task {
 	t := &task{account: s.Account, external: s.Keys}
-	t.prepare = planFrom(s.Decide)
+	t.prepare = r.planFrom(s.Decide)
 	return t
 }
 
 // planFrom makes a task's prepare of a function that says what to do.
-func planFrom(decide func(*conversation.State) (sessionwork.Plan, error)) func(*task, *conversation.State) error {
+func (r *Router) planFrom(decide func(*conversation.State) (sessionwork.Plan, error)) func(*task, *conversation.State) error {
 	return func(t *task, s *conversation.State) error {
 		p, err := decide(s)
 		t.cmd, t.blobs, t.reported = nil, p.Blobs, p.Reported
@@ -50,6 +50,9 @@ func planFrom(decide func(*conversation.State) (sessionwork.Plan, error)) func(*
 			t.cmd = p.Commands[0]
 		case len(p.Commands) > 1:
 			t.cmd = conversation.Several(p.Commands)
+		}
+		if err == nil {
+			t.queue, err = r.callsOut(s, p.Calls)
 		}
 		return err
 	}
@@ -113,6 +116,15 @@ func startOf(c conversation.Command) (conversation.Start, bool) {
 	return s, ok
 }
 
+// Call has a live call do something for an agent who takes part, or for a supervisor who has barged in
+// (sessionwork.Work.Command). Errors: sessionwork's, and ErrNotFound.
+func (r *Router) Call(ctx context.Context, req sessionwork.CallRequest) (sessionwork.Called, error) {
+	if _, err := r.user(req.Agent); err != nil {
+		return sessionwork.Called{}, err
+	}
+	return r.sessions.Command(ctx, req)
+}
+
 // UseTools gives the router the plugins that serve tools. Call it before plugins are started.
 func (r *Router) UseTools(t plugin.Tools) { r.sessions.UseTools(t) }
 
@@ -151,6 +163,10 @@ func sessionCode(err error) string {
 		return "no_tool"
 	case errors.Is(err, sessionwork.ErrDenied):
 		return "denied"
+	case errors.Is(err, sessionwork.ErrNoLeg):
+		return "no_such_leg"
+	case errors.Is(err, sessionwork.ErrWrongState):
+		return "wrong_state"
 	case errors.Is(err, sessionwork.ErrInvalid):
 		return "invalid"
 	case errors.Is(err, sessionwork.ErrRate):

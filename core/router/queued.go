@@ -4,51 +4,69 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/parley-gateway/parley/core/bus"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/outbox"
 	"github.com/parley-gateway/parley/core/plugin"
+	"github.com/parley-gateway/parley/core/sessionwork"
 )
 
 // queueing returns the commands that a task queues for plugins beside its messages. It is called
 // with the state after the task's events. The commands' rows are in the append of these events.
 type queueing func(s *conversation.State) ([]*outbox.Command, error)
 
-// Call has a plugin carry out a command for a live call of a conversation, and returns the command's
-// id when that is durable. The command goes to the generation that holds the call; if no generation
-// does yet, to the account's latest one. within is how long the command is worth carrying out; 0,
-// and more than that, is 15 seconds. What comes of it comes as events of the call; a command that
-// fails for good is told to the conversation, or recorded on the account. The caller checks who may
-// ask for what. Errors: ErrNotFound, conversation.ErrNoSuchSession, conversation.ErrInvalid.
-func (r *Router) Call(ctx context.Context, conv conversation.ConversationID, cmd *plugin.CallCommand, within time.Duration) (command [16]byte, err error) {
-	t := &task{}
-	var from outbox.Origin
-	t.prepare = func(_ *task, s *conversation.State) error {
-		x := s.Session(cmd.Session)
-		switch {
-		case x == nil:
-			return fmt.Errorf("router: call: %w", conversation.ErrNoSuchSession)
-		case x.Kind != conversation.SessionCall || x.Account.IsZero():
-			return fmt.Errorf("router: call: session is no call of an account: %w", conversation.ErrInvalid)
-		}
-		var err error
-		from, err = r.origin(s, x.Account)
-		return err
+// callsOut makes the function that queues commands for calls, which an event of the same append names or
+// leads to; nil: there are none. It may read the log.
+func (r *Router) callsOut(s *conversation.State, calls []sessionwork.CallOut) (queueing, error) {
+	if len(calls) == 0 {
+		return nil, nil
 	}
-	t.queue = func(s *conversation.State) ([]*outbox.Command, error) {
-		from.Seq = s.Seq
-		c, err := r.outbox.Call(from, s.Session(cmd.Session).Pin, cmd, within)
-		if err != nil {
+	from := make([]outbox.Origin, len(calls))
+	for i, c := range calls {
+		var err error
+		if from[i], err = r.origin(s, c.Account); err != nil {
 			return nil, err
 		}
-		command = c.Row().CommandID
-		return []*outbox.Command{c}, nil
+		from[i].Command = c.Command
 	}
-	_, err = r.live(conv).do(ctx, t)
-	return command, err
+	return func(s *conversation.State) (cmds []*outbox.Command, err error) {
+		for i, c := range calls {
+			from[i].Seq = s.Seq
+			cmd, err := r.outbox.Call(from[i], c.Pin, c.Do, c.Within)
+			if err != nil {
+				return nil, err
+			}
+			cmds = append(cmds, cmd)
+		}
+		return cmds, nil
+	}, nil
+}
+
+// hangUp queues the end of a call at its plugin, before ev ends the call in the state. Every end is told
+// that the plugin has not reported itself, so that no call outlives its conversation.
+func (tx *tx) hangUp(t *task, ev *conversation.Event) {
+	h, ok := ev.Head.(*conversation.SessionEnded)
+	if !ok {
+		return
+	}
+	r, out := tx.l.r, sessionwork.HangUpOf(tx.l.state.Session(h.Session), h, t.reported)
+	if out == nil {
+		return
+	}
+	from, err := r.origin(tx.l.state, out.Account)
+	if err != nil { // the session's id is enough for a plugin to find its call
+		r.logger.Warn("the end of a call goes to its plugin without a thread", "conversation_id", tx.l.id, "err", err)
+		from = outbox.Origin{Conversation: tx.l.id, Account: out.Account}
+	}
+	from.Command, from.Seq = out.Command, ev.Seq
+	c, err := r.outbox.Call(from, out.Pin, out.Do, out.Within)
+	if err != nil { // only what cannot be JSON
+		r.logger.Error("the end of a call cannot be told to its plugin", "conversation_id", tx.l.id, "err", err)
+		return
+	}
+	tx.queue(c)
 }
 
 // MarkRead tells an account's provider how far the customer's messages in a conversation have been

@@ -177,7 +177,7 @@ func (th *thread) pass(l *live, a arrival) {
 // passSession hands on an arrival that concerns a call or a tool. The caller holds th.mu; passSession does not
 // block.
 func (th *thread) passSession(l *live, t *task, a arrival, st sessionwork.Step, after sessionwork.After) {
-	t.prepare = planFrom(st.Decide)
+	t.prepare = th.r.planFrom(st.Decide)
 	t.done = func(o outcome, err error) {
 		a.from = t.from
 		if recorded, ok := errors.AsType[*sessionwork.RecordedError](err); ok {

@@ -137,7 +137,7 @@ func incoming(s *conversation.State, call *plugin.CallEvent, id string, account 
 		return nil
 	}
 	leg := call.Incoming.Leg
-	if leg.Party.Kind == "" {
+	if leg.Party.Kind == "" || leg.Party.Kind == conversation.Outside { // who calls is the customer of the conversation
 		leg.Party = customer
 	}
 	return []conversation.Command{

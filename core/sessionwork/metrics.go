@@ -14,6 +14,7 @@ type metrics struct {
 	ended   *prometheus.CounterVec
 	calls   *prometheus.CounterVec
 	limited *prometheus.CounterVec
+	asked   *prometheus.CounterVec
 	live    *prometheus.Desc
 }
 
@@ -25,6 +26,8 @@ func newMetrics() metrics {
 			Help: "Calls of tools, by what was asked and how it went: ok, fault, gone, no_answer."}, []string{"call", "outcome"}),
 		limited: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_tool_acts_limited_total",
 			Help: "Acts on tools that were refused because there were too many on one session, by who acted."}, []string{"by"}),
+		asked: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "parley_call_commands_total",
+			Help: "Commands for calls, by command and outcome: given, refused, and, of those given by anybody, failed and lost."}, []string{"command", "outcome"}),
 		live: prometheus.NewDesc("parley_sessions_live", "Calls and tools that this node knows as live.", []string{"kind"}, nil),
 	}
 }
@@ -64,6 +67,7 @@ func (w *Work) Describe(ch chan<- *prometheus.Desc) {
 	w.metrics.ended.Describe(ch)
 	w.metrics.calls.Describe(ch)
 	w.metrics.limited.Describe(ch)
+	w.metrics.asked.Describe(ch)
 	ch <- w.metrics.live
 }
 
@@ -72,6 +76,7 @@ func (w *Work) Collect(ch chan<- prometheus.Metric) {
 	w.metrics.ended.Collect(ch)
 	w.metrics.calls.Collect(ch)
 	w.metrics.limited.Collect(ch)
+	w.metrics.asked.Collect(ch)
 	n := map[conversation.SessionKind]int{conversation.SessionCall: 0, conversation.SessionTool: 0}
 	w.mu.Lock()
 	for _, h := range w.sessions {

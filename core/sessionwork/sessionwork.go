@@ -52,8 +52,19 @@ type Plan struct {
 	Commands []conversation.Command
 	// Blobs are files of events that the plan leads to. They are bound to the first of these.
 	Blobs []conversation.BlobID
+	// Calls are commands for the plugins of calls. Their rows are in the plan's append.
+	Calls []CallOut
 	// Reported: the plan says what a plugin has reported, so no command about it goes to the plugin.
 	Reported bool
+}
+
+// CallOut is a command for the plugin of a call.
+type CallOut struct {
+	Command conversation.MessageID // by which the conversation's events name it
+	Account conversation.AccountID // of the call
+	Pin     conversation.Pin       // the process that has the call; zero: none has it yet
+	Do      *plugin.CallCommand
+	Within  time.Duration // how long it is worth carrying out; 0, and more than that, is 15 seconds
 }
 
 // Outcome tells where a step's events are.
@@ -132,6 +143,10 @@ var (
 	ErrRate = errors.New("too many acts")
 	// ErrInvalid: the request contradicts itself or is out of bounds.
 	ErrInvalid = errors.New("invalid request")
+	// ErrNoLeg: the call has no such leg.
+	ErrNoLeg = errors.New("no such leg of the call")
+	// ErrWrongState: the call, or the leg, is in a state in which this cannot be done.
+	ErrWrongState = errors.New("the call is not in a state for this")
 )
 
 // RecordedError: the recording that a plugin reports is in the log already. It has no code, since the report is

@@ -74,7 +74,7 @@ func names() map[reflect.Type]string {
 func enums() map[reflect.Type][]string {
 	all := map[reflect.Type][]string{}
 	typescript.AddEnum(all, directory.RoleAgent, directory.RoleSupervisor, directory.RoleAdmin)
-	typescript.AddEnum(all, conversation.Customer, conversation.Agent, conversation.Supervisor, conversation.Bot, conversation.System)
+	typescript.AddEnum(all, conversation.Customer, conversation.Agent, conversation.Supervisor, conversation.Bot, conversation.System, conversation.Outside)
 	typescript.AddEnum(all, conversation.PartText, conversation.PartRichText, conversation.PartFile, conversation.PartLocation,
 		conversation.PartContact, conversation.PartChoices, conversation.PartAnswer, conversation.PartTemplate,
 		conversation.PartReaction, conversation.PartEdit, conversation.PartRevoke, conversation.PartSystem, conversation.PartUnsupported)

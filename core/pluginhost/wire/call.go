@@ -156,41 +156,6 @@ func toCallEnded(e *pluginv1.CallEnded) (*plugin.CallEnded, error) {
 	return out, nil
 }
 
-// CallName returns the name that the contract has for a call command; "" = the command is empty.
-func CallName(c *plugin.CallCommand) string {
-	switch {
-	case c.Dial != nil:
-		return "dial"
-	case c.Invite != nil:
-		return "invite"
-	case c.Ring != nil:
-		return "ring"
-	case c.Answer != nil:
-		return "answer"
-	case c.Hear != nil:
-		return "hear"
-	case c.Hold != nil:
-		return "hold"
-	case c.Mute != nil:
-		return "mute"
-	case c.Video != nil:
-		return "video"
-	case c.Digits != nil:
-		return "digits"
-	case c.Transfer != nil:
-		return "transfer"
-	case c.Play != nil:
-		return "play"
-	case c.Stop != nil:
-		return "stop"
-	case c.Record != nil:
-		return "record"
-	case c.HangUp != nil:
-		return "hang_up"
-	}
-	return ""
-}
-
 func fromCallCommand(c *plugin.CallCommand) *pluginv1.CallCommand {
 	out := &pluginv1.CallCommand{Session: c.Session.String()}
 	switch {

@@ -326,8 +326,8 @@ func TestCommandsDown(t *testing.T) {
 		calls[i].Session = conversation.SessionID(id1)
 		got := wire.FromOutbound(1, &plugin.Outbound{Call: &calls[i]}).GetCall()
 		f := got.ProtoReflect().WhichOneof(oneof)
-		if f == nil || string(f.Name()) != wire.CallName(&calls[i]) || got.GetSession() != id1.String() {
-			t.Errorf("call command %d: got %v, named %q", i, got, wire.CallName(&calls[i]))
+		if f == nil || string(f.Name()) != calls[i].Name() || got.GetSession() != id1.String() {
+			t.Errorf("call command %d: got %v, named %q", i, got, calls[i].Name())
 			continue
 		}
 		noneEmpty(t, string(f.Name()), got.ProtoReflect().Get(f).Message())
@@ -339,7 +339,7 @@ func TestCommandsDown(t *testing.T) {
 	}
 	typing := wire.FromOutbound(1, &plugin.Outbound{Typing: &plugin.TypingCommand{On: true, ProviderID: "a"}})
 	noneEmpty(t, "typing", typing.GetTyping().ProtoReflect())
-	if name := wire.CallName(&plugin.CallCommand{}); name != "" {
+	if name := (&plugin.CallCommand{}).Name(); name != "" {
 		t.Errorf("empty call command: named %q", name)
 	}
 }
@@ -376,7 +376,11 @@ func TestToolDown(t *testing.T) {
 	}
 	dial := wire.FromOutbound(1, &plugin.Outbound{Call: &plugin.CallCommand{Dial: &plugin.CallDial{}}})
 	if k := dial.GetCall().GetDial().GetParty().GetKind(); k != "outside" {
-		t.Errorf("somebody outside as a party: got kind %q", k)
+		t.Errorf("nobody known as a party: got kind %q", k)
+	}
+	dial = wire.FromOutbound(1, &plugin.Outbound{Call: &plugin.CallCommand{Dial: &plugin.CallDial{Party: plugin.Party{Who: conversation.Author{Kind: conversation.Outside}, Name: "Max"}}}})
+	if p := dial.GetCall().GetDial().GetParty(); p.GetKind() != "outside" || p.GetId() != "" || p.GetName() != "Max" {
+		t.Errorf("somebody outside as a party: got %v", p)
 	}
 }
 

@@ -8,9 +8,6 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
-// outside is the kind of a party who belongs to neither side; its Author is zero.
-const outside = "outside"
-
 func toParty(p *pluginv1.Party) (out plugin.Party, err error) {
 	out.Name = p.GetName()
 	if err := within(maxField, out.Name); err != nil {
@@ -25,7 +22,8 @@ func toParty(p *pluginv1.Party) (out plugin.Party, err error) {
 	case conversation.Bot:
 		out.Who.Kind = k
 		err = ParseID(&out.Who.Bot, p.GetId())
-	case outside:
+	case conversation.Outside:
+		out.Who.Kind = k
 	default:
 		return out, invalid("party of unknown kind")
 	}
@@ -41,14 +39,14 @@ func fromParty(p plugin.Party) *pluginv1.Party {
 	out := &pluginv1.Party{Kind: string(p.Who.Kind), Name: p.Name}
 	switch p.Who.Kind {
 	case "":
-		out.Kind = outside
+		out.Kind = string(conversation.Outside)
 	case conversation.Agent, conversation.Supervisor:
 		out.Id = p.Who.Agent.String()
 	case conversation.Bot:
 		out.Id = p.Who.Bot.String()
 	case conversation.System:
 		return nil
-	case conversation.Customer:
+	case conversation.Customer, conversation.Outside:
 	}
 	return out
 }

@@ -135,6 +135,7 @@ func (w *Written) count(by conversation.AuthorKind) {
 		w.Bot++
 	case conversation.System:
 		w.System++
+	case conversation.Outside: // takes part in calls and writes nothing
 	}
 }
 

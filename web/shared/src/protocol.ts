@@ -441,7 +441,8 @@ export type AuthorKind =
   | 'agent'
   | 'supervisor'
   | 'bot'
-  | 'system';
+  | 'system'
+  | 'outside';
 
 export interface Board {
   at: string;
