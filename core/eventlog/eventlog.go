@@ -181,6 +181,43 @@ type OutboxUpdate struct {
 	Epoch     int64 // the row's Epoch as Node knows it: see Fits
 }
 
+// Rewriting says what Log.Rewrite makes of a stream. Its functions run in the caller's goroutine,
+// outside any transaction, also for what is appended meanwhile; an error of theirs ends the rewriting
+// with nothing changed.
+type Rewriting struct {
+	Key int64 // the key under which everything is sealed from then on
+	// Body gets each record that has a body and returns the new body, sealed under Key; nil removes it.
+	Body func(Record) ([]byte, error)
+	// Payload gets each row of the stream's outbox that is not settled and has a payload under another
+	// key, and returns that payload sealed under Key; nil leaves it as it is. No function: all stay.
+	Payload func(OutboxRow) ([]byte, error)
+	// Events is called when Body has seen all records, perhaps several times: the events that it
+	// returns, which have no body, are appended behind them. No function: none are.
+	Events func() []Event
+}
+
+// Payloads calls Payload for those of rows that have a payload to be sealed anew and are not in
+// sealed, which takes what it returns by command id; nil there: the payload stays. It is for
+// implementations of Log.
+func (rw *Rewriting) Payloads(stream StreamID, rows []OutboxRow, sealed map[[16]byte][]byte) error {
+	for _, row := range rows {
+		if _, done := sealed[row.CommandID]; done || !rw.HasOld(stream, &row) {
+			continue
+		}
+		payload, err := rw.Payload(row)
+		if err != nil {
+			return fmt.Errorf("command %x: %w", row.CommandID, err)
+		}
+		sealed[row.CommandID] = payload
+	}
+	return nil
+}
+
+// HasOld reports whether a row has a payload that Payload is to seal anew.
+func (rw *Rewriting) HasOld(stream StreamID, row *OutboxRow) bool {
+	return rw.Payload != nil && row.Conversation == stream && row.State != OutboxSettled && row.Payload != nil && row.KeyID != rw.Key
+}
+
 // ReplacedKey is a data key with which a stream's bodies were sealed before a Rewrite.
 type ReplacedKey struct {
 	Stream StreamID
@@ -333,16 +370,12 @@ type Log interface {
 	// not hold is not an error.
 	ReleaseLease(ctx context.Context, name, node string) error
 
-	// Rewrite replaces the bodies of a stream in place (masking, erasure): fn gets each record that
-	// has a body and returns the new sealed body (nil removes it), sealed under newKey. Sequences,
-	// heads and order stay. The conversation row's KeyID becomes newKey. then, if it is not nil, is
-	// called when fn has seen all records, perhaps several times: the events that it returns, which
-	// have no body, are appended behind them. The keys that the stream used before are noted as
-	// replaced. All changes are one transaction. fn runs in the caller's goroutine and is also called
-	// for events that are appended meanwhile; an error of fn ends the rewrite with nothing changed.
-	// With ErrUnavailable, or when ctx ends, the rewrite may have been done all the same. Outbox
-	// payloads are not rewritten.
-	Rewrite(ctx context.Context, stream StreamID, newKey int64, fn func(Record) ([]byte, error), then func() []Event) error
+	// Rewrite replaces the bodies of a stream in place (masking, erasure). Sequences, heads and order
+	// stay; the conversation row's KeyID becomes rw.Key, and the keys that the stream used before are
+	// noted as replaced. All changes are one transaction. Of two rewritings of a stream at once, one
+	// waits for the other, at most until ctx ends. With ErrUnavailable, or when ctx ends, the rewriting
+	// may have been done all the same.
+	Rewrite(ctx context.Context, stream StreamID, rw Rewriting) error
 	// ReplacedKeys returns the keys that Rewrite has replaced and that are not forgotten: whoever
 	// destroys them forgets them afterwards, so that none is left because of a crash in between.
 	ReplacedKeys(ctx context.Context) ([]ReplacedKey, error)

@@ -45,6 +45,7 @@ func (o *Outbox) handOut(ctx context.Context) time.Duration {
 	for ctx.Err() == nil {
 		o.mu.Lock()
 		picked, wait := o.pick(o.now())
+		rewritten := o.rewritten
 		o.mu.Unlock()
 		if len(picked) == 0 {
 			return wait
@@ -63,7 +64,7 @@ func (o *Outbox) handOut(ctx context.Context) time.Duration {
 				o.later(c, retryPause)
 				continue
 			}
-			o.offer(c, cmd)
+			o.offer(c, cmd, rewritten)
 		}
 	}
 	return time.Hour
@@ -114,9 +115,15 @@ func (o *Outbox) pickFrom(t *turn, most int, now time.Time, picked []*Command, w
 // or the pinned lane, wait for the next round of handing out, which a Result or a new generation of
 // the plugin starts. The plugin host may have room for a pinned command when it has none for
 // others, so that neither keeps the other from being offered.
-func (o *Outbox) offer(c *Command, cmd plugin.Outbound) {
+//
+// If a conversation has been rewritten since the command was made (rewritten), it may contain what was
+// masked: it is made again.
+func (o *Outbox) offer(c *Command, cmd plugin.Outbound, rewritten uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.rewritten != rewritten {
+		return
+	}
 	a := o.accounts[conversation.AccountID(c.row.Account)]
 	if o.byID[c.row.CommandID] != c || a == nil || c.held || c.doubtful {
 		return // the command ended meanwhile
@@ -162,7 +169,7 @@ func (o *Outbox) outbound(ctx context.Context, pending *Command) (plugin.Outboun
 	if c.row.Kind != KindSend {
 		payload, err := c.body, error(nil)
 		if payload == nil {
-			payload, err = o.convs.OpenPayload(c.row)
+			payload, err = o.openPayload(ctx, c.row)
 		}
 		if err != nil {
 			return out, err

@@ -97,7 +97,7 @@ func (o *Outbox) insert(c *Command) {
 		a = &account{plugin: c.plugin, lanes: map[laneKey]*lane{}}
 		o.accounts[id] = a
 	}
-	if len(o.byID) >= maxKept {
+	if len(o.byID) >= maxKept || o.shared && c.row.Kind == KindSend {
 		c.body = nil
 	}
 	o.byID[c.row.CommandID] = c

@@ -102,9 +102,10 @@ type Leases interface {
 	Lease(account [16]byte) (ref eventlog.LeaseRef, since time.Time, ok bool)
 }
 
-// Options for New. All fields but Leases are needed.
+// Options for New. All fields but Shared and Leases are needed.
 type Options struct {
 	Node          string // the node to which these rows belong
+	Shared        bool   // other nodes write the log too, and may rewrite what is not handed out yet
 	Log           Log
 	Conversations Conversations
 	Runner        Runner
@@ -116,6 +117,7 @@ type Options struct {
 // Outbox holds a node's pending commands. Safe for concurrent use.
 type Outbox struct {
 	node    string
+	shared  bool // messages are read from the log when they are handed out: memory may hold what another node has masked
 	log     Log
 	convs   Conversations
 	runner  Runner
@@ -136,6 +138,7 @@ type Outbox struct {
 	others    others // messages of other nodes for which this node's wait
 	past      past
 	round     int       // counts calls of handOut
+	rewritten uint64    // counts calls of Rewritten
 	due       time.Time // when Expire looks at the commands next
 	ending    []ending  // what endAll is to end as soon as mu is free
 
@@ -151,7 +154,7 @@ type Outbox struct {
 // New makes an outbox. Nothing runs before Start, Run, Keep and Expire are called.
 func New(o Options) *Outbox {
 	return &Outbox{
-		node: o.Node, log: o.Log, convs: o.Conversations, runner: o.Runner, leases: o.Leases, logger: o.Logger, now: o.Now, metrics: newMetrics(),
+		node: o.Node, shared: o.Shared, log: o.Log, convs: o.Conversations, runner: o.Runner, leases: o.Leases, logger: o.Logger, now: o.Now, metrics: newMetrics(),
 		wake: make(chan struct{}, 1), again: make(chan struct{}, 1), sooner: make(chan struct{}, 1),
 		plugins: map[string]*generation{}, instances: map[string]*generation{}, accounts: map[conversation.AccountID]*account{}, byID: map[[16]byte]*Command{},
 		past: past{rows: map[[16]byte]eventlog.OutboxRow{}},

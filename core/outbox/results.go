@@ -156,7 +156,7 @@ func (o *Outbox) threadOf(row eventlog.OutboxRow) (thread string) {
 	if row.Kind == KindSend {
 		return ""
 	}
-	payload, err := o.convs.OpenPayload(row)
+	payload, err := o.openPayload(o.runner.Commits(), row)
 	if err == nil {
 		thread, _, err = splitThread(payload)
 	}

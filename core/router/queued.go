@@ -132,6 +132,11 @@ func (tx *tx) fillOutbox() error {
 	return nil
 }
 
+// payloads reports whether a queued command has a payload, which is sealed under the conversation's key.
+func (tx *tx) payloads() bool {
+	return slices.ContainsFunc(tx.sends, func(c *outbox.Command) bool { return c.Payload() != nil })
+}
+
 // handOver gives the queued commands, whose rows are committed, to the outbox, and tells the nodes
 // to which some of them belong. The commands are the outbox's from then on.
 func (tx *tx) handOver() {

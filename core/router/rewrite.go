@@ -45,8 +45,10 @@ func (r *Router) Rewrite(ctx context.Context, conv conversation.ConversationID, 
 		return fmt.Errorf("router: rewrite: %w", ErrInvalid)
 	}
 	l := r.live(conv)
-	_, err := l.do(ctx, &task{alone: func() error { return l.rewrite(w) }})
-	return err
+	if _, err := l.do(ctx, &task{alone: func() error { return l.rewrite(w) }}); err != nil {
+		return err
+	}
+	return r.finishRewrite(ctx, conv)
 }
 
 // rewrite runs on the conversation's worker, so nothing of this node is appended meanwhile. What
@@ -63,7 +65,7 @@ func (l *live) rewrite(w Rewriting) error {
 		return fmt.Errorf("router: rewrite %s: %w", l.id, err)
 	}
 	var changed [conversation.AudienceAudit + 1][]uint64 // by audience
-	err = r.log.Rewrite(r.commits, eventlog.StreamID(l.id), key, func(rec eventlog.Record) ([]byte, error) {
+	err = r.log.Rewrite(r.commits, eventlog.StreamID(l.id), eventlog.Rewriting{Key: key, Body: func(rec eventlog.Record) ([]byte, error) {
 		plain, err := r.vault.Open(rec.KeyID, readers.BodyAAD(rec.Stream, rec.Seq), rec.Body)
 		if errors.Is(err, vault.ErrDestroyed) {
 			return nil, nil // nobody can read it any more
@@ -87,7 +89,16 @@ func (l *live) rewrite(w Rewriting) error {
 			return nil, nil
 		}
 		return r.seal(l.id, rec.Seq, key, body)
-	}, func() []eventlog.Event { return told(w, changed, r.now().UTC()) })
+	}, Payload: func(row eventlog.OutboxRow) ([]byte, error) {
+		plain, err := r.vault.Open(row.KeyID, payloadAAD(&row), row.Payload)
+		if errors.Is(err, vault.ErrDestroyed) {
+			return nil, nil // nobody can read it any more
+		}
+		if err != nil {
+			return nil, err
+		}
+		return r.vault.Seal(key, payloadAAD(&row), plain)
+	}, Events: func() []eventlog.Event { return told(w, changed, r.now().UTC()) }})
 	l.state = nil // the log has another key, and an event more, unless the rewriting failed
 	if err != nil {
 		if eventlog.InDoubt(err) {
@@ -103,7 +114,7 @@ func (l *live) rewrite(w Rewriting) error {
 	} else {
 		r.bus.Publish(bus.Hint{Node: r.node, Kind: bus.Conversation, Stream: l.id, Seq: l.state.Seq})
 	}
-	return l.finishRewrite()
+	return nil
 }
 
 // told makes the events that tell each circle which of the events that it may see have changed.
@@ -127,14 +138,29 @@ func told(w Rewriting, changed [conversation.AudienceAudit + 1][]uint64, now tim
 	return events
 }
 
+// finishWithin bounds how long finishing one rewriting is tried at a time.
+const finishWithin = time.Minute
+
 // finishRewrite does what follows a rewriting: it seals the attachments under the conversation's new
 // key, deletes those that no message names any more, and destroys the replaced keys. It may be
-// repeated at any point: the log remembers the keys until they are destroyed.
-func (l *live) finishRewrite() error {
-	r, stream := l.r, eventlog.StreamID(l.id)
-	all, err := r.log.ReplacedKeys(r.commits)
+// repeated at any point, also by several at once: the log remembers the keys until they are destroyed,
+// and attachments that got a newer key meanwhile keep it. It does without the conversation's mailbox, so
+// that a slow store of attachments or keys does not hold the conversation up.
+func (r *Router) finishRewrite(ctx context.Context, conv conversation.ConversationID) error {
+	ctx, cancel := context.WithTimeout(ctx, finishWithin)
+	defer cancel()
+	defer context.AfterFunc(r.commits, cancel)()
+	if err := r.destroyReplaced(ctx, conv); err != nil {
+		return fmt.Errorf("router: finish rewriting %s: %w", conv, err)
+	}
+	return nil
+}
+
+func (r *Router) destroyReplaced(ctx context.Context, conv conversation.ConversationID) error {
+	stream := eventlog.StreamID(conv)
+	all, err := r.log.ReplacedKeys(ctx)
 	if err != nil {
-		return fmt.Errorf("router: finish rewriting %s: %w", l.id, err)
+		return err
 	}
 	var old []int64
 	for _, k := range all {
@@ -146,35 +172,31 @@ func (l *live) finishRewrite() error {
 		return nil
 	}
 	if r.blobs != nil {
-		row, err := r.log.Conversation(r.commits, stream)
+		row, err := r.log.Conversation(ctx, stream)
 		if err != nil {
-			return fmt.Errorf("router: finish rewriting %s: %w", l.id, err)
+			return err
 		}
-		gone, err := r.unnamed(l.id)
+		gone, err := r.unnamed(ctx, conv)
 		if err == nil {
-			err = r.blobs.Rekey(r.commits, l.id, row.KeyID, old, gone)
+			err = r.blobs.Rekey(ctx, conv, row.KeyID, old, gone)
 		}
 		if err != nil {
-			return fmt.Errorf("router: finish rewriting %s: %w", l.id, err)
+			return err
 		}
 	}
-	err = r.vault.Destroy(r.commits, old...)
-	if err == nil {
-		err = r.log.ForgetKeys(r.commits, old...)
+	if err = r.vault.Destroy(ctx, old...); err != nil {
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("router: finish rewriting %s: %w", l.id, err)
-	}
-	return nil
+	return r.log.ForgetKeys(ctx, old...)
 }
 
 // unnamed returns the attachments that heads of a conversation list and of which no body tells any
 // more. One whose body cannot be read is kept: its key may come back with the key store.
-func (r *Router) unnamed(conv conversation.ConversationID) (gone []conversation.BlobID, err error) {
+func (r *Router) unnamed(ctx context.Context, conv conversation.ConversationID) (gone []conversation.BlobID, err error) {
 	listed, kept := map[conversation.BlobID]bool{}, map[conversation.BlobID]bool{}
 	const page = 256
 	for after := uint64(0); ; {
-		recs, err := r.log.Read(r.commits, eventlog.StreamID(conv), after, page)
+		recs, err := r.log.Read(ctx, eventlog.StreamID(conv), after, page)
 		if err != nil {
 			return nil, err
 		}
@@ -244,9 +266,9 @@ func (r *Router) finishRewrites(ctx context.Context) {
 				continue
 			}
 			seen[k.Stream] = true
-			l := r.live(conversation.ConversationID(k.Stream))
-			if _, err := l.do(ctx, &task{alone: l.finishRewrite}); err != nil && ctx.Err() == nil {
-				r.logger.Error("rewriting not finished: the old text can still be read with the old key", "conversation_id", l.id, "err", err)
+			conv := conversation.ConversationID(k.Stream)
+			if err := r.finishRewrite(ctx, conv); err != nil && ctx.Err() == nil {
+				r.logger.Error("rewriting not finished: the old text can still be read with the old key", "conversation_id", conv, "err", err)
 			}
 		}
 		select {

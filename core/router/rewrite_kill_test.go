@@ -41,9 +41,9 @@ type dyingLog struct {
 	killed
 }
 
-func (l dyingLog) Rewrite(ctx context.Context, stream eventlog.StreamID, key int64, fn func(eventlog.Record) ([]byte, error), then func() []eventlog.Event) error {
+func (l dyingLog) Rewrite(ctx context.Context, stream eventlog.StreamID, rw eventlog.Rewriting) error {
 	l.die(beforeTheLog)
-	err := l.Log.Rewrite(ctx, stream, key, fn, then)
+	err := l.Log.Rewrite(ctx, stream, rw)
 	l.die(afterTheLog)
 	return err
 }

@@ -145,7 +145,7 @@ func New(o Options) (*Router, error) {
 	r.commits, r.abandon = context.WithCancel(context.Background())
 	r.timers = timers.New(r.now, r.due)
 	r.readers = readers.New(forReaders{r}, r.log, r.vault, r.logger)
-	r.outbox = outbox.New(outbox.Options{Node: r.node, Log: r.log, Conversations: forOutbox{r}, Runner: runner{r}, Leases: o.Leases, Logger: r.logger, Now: r.now})
+	r.outbox = outbox.New(outbox.Options{Node: r.node, Shared: r.nodes != nil, Log: r.log, Conversations: forOutbox{r}, Runner: runner{r}, Leases: o.Leases, Logger: r.logger, Now: r.now})
 	r.agents = agents.New(agents.Options{
 		Node: r.node, Log: r.log, Bus: r.bus, Watcher: forAgents{r}, Runner: runner{r}, Logger: r.logger, Now: r.now,
 		Conflicts: r.metrics.conflicts, Newer: r.metrics.newer})

@@ -336,12 +336,15 @@ func (tx *tx) fill() error {
 	if err := tx.fillOutbox(); err != nil {
 		return err
 	}
+	if len(tx.recs) == 0 && tx.payloads() { // the payloads must not be sealed under a key that another node has replaced
+		tx.expect()
+	}
 	if s.Seq-l.rowSeq > maxTail || len(tx.recs) > 0 && (l.refold || l.dueBeforeRow()) {
 		tx.row = true
 	}
 	if tx.row {
 		if len(tx.recs) == 0 { // the row must not replace one that another node has written meanwhile
-			tx.batch.Streams = append(tx.batch.Streams, eventlog.StreamAppend{Stream: eventlog.StreamID(l.id), Expect: s.Seq})
+			tx.expect()
 		}
 		row, err := l.row()
 		if err != nil {
@@ -360,6 +363,14 @@ func (tx *tx) fill() error {
 		}
 	}
 	return tx.agents.Fill(&tx.batch)
+}
+
+// expect lets an append without events of the conversation fail if there are newer ones.
+func (tx *tx) expect() {
+	id := eventlog.StreamID(tx.l.id)
+	if !slices.ContainsFunc(tx.batch.Streams, func(a eventlog.StreamAppend) bool { return a.Stream == id }) {
+		tx.batch.Streams = append(tx.batch.Streams, eventlog.StreamAppend{Stream: id, Expect: tx.l.state.Seq})
+	}
 }
 
 // sealed calls seal with the conversation's data key and, if that one is lost, with a new one.

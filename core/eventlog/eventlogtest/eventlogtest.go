@@ -42,6 +42,8 @@ func Run(t *testing.T, open func(t testing.TB) eventlog.Log) {
 		"rewrite":                            rewrite,
 		"rewrite that fails changes nothing": rewriteFails,
 		"rewrite beside appends":             rewriteBesideAppends,
+		"rewrite seals payloads anew":        rewritePayloads,
+		"rewrite waits for its context":      rewriteWaits,
 		"concurrent writers property":        concurrentWriters,
 		"sequential model property":          sequentialModel,
 		"largest key id":                     maxKeyID,

@@ -110,15 +110,15 @@ func rewrite(t *testing.T, l eventlog.Log) {
 	mustAppend(t, l, batch(ID(2), 0, event("other")))
 	before := read(t, l, s, 0, 0)
 	var asked []uint64
-	err := l.Rewrite(t.Context(), s, 70, func(r eventlog.Record) ([]byte, error) {
+	err := l.Rewrite(t.Context(), s, eventlog.Rewriting{Key: 70, Body: func(r eventlog.Record) ([]byte, error) {
 		asked = append(asked, r.Seq)
 		if r.Seq == 3 {
 			return nil, nil // erased
 		}
 		return append([]byte("masked "), r.Body...), nil
-	}, func() []eventlog.Event {
+	}, Events: func() []eventlog.Event {
 		return []eventlog.Event{{Type: "rewritten/1", At: start, Head: []byte(`{"n":1}`)}, {Type: "rewritten/1", At: start, Head: []byte(`{"n":2}`)}}
-	})
+	}})
 	if err != nil {
 		t.Fatalf("Rewrite: %v", err)
 	}
@@ -151,7 +151,7 @@ func rewrite(t *testing.T, l eventlog.Log) {
 		t.Errorf("MaxKeyID: got %d, %v, want 70", max, err)
 	}
 	mustAppend(t, l, batch(s, 6, event("d"))) // the stream can be appended to again
-	if err := l.Rewrite(t.Context(), ID(9), 71, nil, nil); err != nil {
+	if err := l.Rewrite(t.Context(), ID(9), eventlog.Rewriting{Key: 71}); err != nil {
 		t.Errorf("Rewrite of an unknown stream: %v", err)
 	}
 }
@@ -181,12 +181,12 @@ func rewriteFails(t *testing.T, l eventlog.Log) {
 	mustAppend(t, l, batch(ID(1), 0, events("a", 3)...))
 	before := read(t, l, ID(1), 0, 0)
 	boom := errors.New("key destroyed")
-	err := l.Rewrite(t.Context(), ID(1), 70, func(r eventlog.Record) ([]byte, error) {
+	err := l.Rewrite(t.Context(), ID(1), eventlog.Rewriting{Key: 70, Body: func(r eventlog.Record) ([]byte, error) {
 		if r.Seq == 3 {
 			return nil, boom
 		}
 		return []byte("new"), nil
-	}, nil)
+	}})
 	wantErr(t, "Rewrite", err, boom)
 	diff(t, "records", read(t, l, ID(1), 0, 0), before)
 }
@@ -199,13 +199,13 @@ func rewriteBesideAppends(t *testing.T, l eventlog.Log) {
 	var wg sync.WaitGroup
 	added := false
 	wg.Go(func() {
-		err := l.Rewrite(t.Context(), s, 70, func(r eventlog.Record) ([]byte, error) {
+		err := l.Rewrite(t.Context(), s, eventlog.Rewriting{Key: 70, Body: func(r eventlog.Record) ([]byte, error) {
 			if !added { // in the first call of fn, so that an append comes in between
 				added = true
 				mustAppend(t, l, batch(s, eventlog.ExpectAny, event("between")))
 			}
 			return append([]byte("x"), r.Body...), nil
-		}, nil)
+		}})
 		if err != nil {
 			t.Errorf("Rewrite: %v", err)
 		}
@@ -213,9 +213,9 @@ func rewriteBesideAppends(t *testing.T, l eventlog.Log) {
 	wg.Wait()
 	for i := range 4 {
 		wg.Go(func() {
-			err := l.Rewrite(t.Context(), s, int64(80+i), func(r eventlog.Record) ([]byte, error) {
+			err := l.Rewrite(t.Context(), s, eventlog.Rewriting{Key: int64(80 + i), Body: func(r eventlog.Record) ([]byte, error) {
 				return append([]byte("x"), r.Body...), nil
-			}, nil)
+			}})
 			if err != nil {
 				t.Errorf("Rewrite: %v", err)
 			}
@@ -257,7 +257,7 @@ func closing(t *testing.T, l eventlog.Log) {
 	wantErr(t, "Conversations", err, eventlog.ErrClosed)
 	_, _, err = l.AcquireLease(t.Context(), "x", "n", time.Second)
 	wantErr(t, "AcquireLease", err, eventlog.ErrClosed)
-	wantErr(t, "Rewrite", l.Rewrite(t.Context(), ID(1), 9, nil, nil), eventlog.ErrClosed)
+	wantErr(t, "Rewrite", l.Rewrite(t.Context(), ID(1), eventlog.Rewriting{Key: 9}), eventlog.ErrClosed)
 	if err := l.Close(); err != nil {
 		t.Errorf("Close again: %v", err)
 	}

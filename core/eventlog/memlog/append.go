@@ -136,11 +136,15 @@ func (l *Log) ReleaseLease(ctx context.Context, name, node string) error {
 	return nil
 }
 
-// Rewrite implements eventlog.Log. fn runs outside the lock, so it may read.
-func (l *Log) Rewrite(ctx context.Context, stream eventlog.StreamID, newKey int64, fn func(eventlog.Record) ([]byte, error), then func() []eventlog.Event) error {
-	l.rewriting.Lock()
-	defer l.rewriting.Unlock()
-	bodies := map[uint64][]byte{}
+// Rewrite implements eventlog.Log. The functions of rw run outside the lock, so they may read.
+func (l *Log) Rewrite(ctx context.Context, stream eventlog.StreamID, rw eventlog.Rewriting) error {
+	select {
+	case l.rewriting <- struct{}{}:
+		defer func() { <-l.rewriting }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	bodies, payloads := map[uint64][]byte{}, map[[16]byte][]byte{}
 	old := map[int64]bool{}
 	var after uint64
 	for {
@@ -154,35 +158,48 @@ func (l *Log) Rewrite(ctx context.Context, stream eventlog.StreamID, newKey int6
 				continue
 			}
 			old[r.KeyID] = true
-			if bodies[r.Seq], err = fn(r); err != nil {
+			if bodies[r.Seq], err = rw.Body(r); err != nil {
 				return fmt.Errorf("rewrite stream %x seq %d: %w", stream, r.Seq, err)
 			}
 		}
+		rows, err := l.Outbox(ctx, eventlog.StreamID{}, true, 0)
+		if err != nil {
+			return err
+		}
+		if err := rw.Payloads(stream, rows, payloads); err != nil {
+			return fmt.Errorf("rewrite stream %x: %w", stream, err)
+		}
 		var events []eventlog.Event
-		if then != nil {
-			events = then()
+		if rw.Events != nil {
+			events = rw.Events()
 		}
 		if err := l.enter(ctx); err != nil {
 			return err
 		}
-		if uint64(len(l.streams[stream])) > after { // the stream grew while fn ran
+		if uint64(len(l.streams[stream])) > after || l.unseen(stream, &rw, payloads) { // what there is grew meanwhile
 			l.mu.Unlock()
 			continue
 		}
 		defer l.mu.Unlock()
 		for seq, body := range bodies {
 			r := &l.events[l.streams[stream][seq-1]]
-			r.Body, r.KeyID = bytes.Clone(body), newKey
+			r.Body, r.KeyID = bytes.Clone(body), rw.Key
 			if body == nil {
 				r.KeyID = 0
 			}
 		}
 		if c := l.conversations[stream]; c != nil {
 			old[c.KeyID] = true
-			c.KeyID = newKey
+			c.KeyID = rw.Key
+		}
+		for id, payload := range payloads {
+			if o := l.commands[id]; payload != nil && rw.HasOld(stream, o) {
+				old[o.KeyID] = true
+				o.Payload, o.KeyID = bytes.Clone(payload), rw.Key
+			}
 		}
 		for key := range old {
-			if key != newKey && key != 0 {
+			if key != rw.Key && key != 0 {
 				l.replaced[key] = stream
 			}
 		}
@@ -190,9 +207,17 @@ func (l *Log) Rewrite(ctx context.Context, stream eventlog.StreamID, newKey int6
 			b := &eventlog.Batch{Streams: []eventlog.StreamAppend{{Stream: stream, Expect: after, Events: events}}}
 			l.apply(b, eventlog.Checked{Appended: eventlog.Appended{Streams: []eventlog.AppendedStream{{FirstSeq: after + 1}}}})
 		}
-		l.maxKey = max(l.maxKey, newKey)
+		l.maxKey = max(l.maxKey, rw.Key)
 		return nil
 	}
+}
+
+// unseen reports whether a row has a payload that is not in sealed. It needs l.mu.
+func (l *Log) unseen(stream eventlog.StreamID, rw *eventlog.Rewriting, sealed map[[16]byte][]byte) bool {
+	return slices.ContainsFunc(l.outbox, func(o *eventlog.OutboxRow) bool {
+		_, seen := sealed[o.CommandID]
+		return !seen && rw.HasOld(stream, o)
+	})
 }
 
 // ReplacedKeys implements eventlog.Log.

@@ -46,8 +46,8 @@ type Log struct {
 	grown         chan struct{} // closed and replaced when events are added
 	closed        bool
 	stats         eventlog.Stats
-	failed        chan struct{} // never closed: memory does not fail
-	rewriting     sync.Mutex
+	failed        chan struct{}               // never closed: memory does not fail
+	rewriting     chan struct{}               // holds a token while a Rewrite runs
 	replaced      map[int64]eventlog.StreamID // keys that Rewrite has replaced
 }
 
@@ -66,6 +66,7 @@ func New() *Log {
 		members:       map[string]member{},
 		receipts:      map[boundKey][]eventlog.EarlyReceipt{},
 		replaced:      map[int64]eventlog.StreamID{},
+		rewriting:     make(chan struct{}, 1),
 		grown:         make(chan struct{}),
 		failed:        make(chan struct{}),
 	}

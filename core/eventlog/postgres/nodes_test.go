@@ -432,7 +432,7 @@ func TestReadOnly(t *testing.T) {
 	if _, err := ro.Append(t.Context(), note(eventlogtest.ID(1), 1, "b")); !errors.Is(err, postgres.ErrReadOnly) {
 		t.Errorf("Append: %v, want ErrReadOnly", err)
 	}
-	if err := ro.Rewrite(t.Context(), eventlogtest.ID(1), 2, nil, nil); !errors.Is(err, postgres.ErrReadOnly) {
+	if err := ro.Rewrite(t.Context(), eventlogtest.ID(1), eventlog.Rewriting{Key: 2}); !errors.Is(err, postgres.ErrReadOnly) {
 		t.Errorf("Rewrite: %v, want ErrReadOnly", err)
 	}
 	if _, _, err := ro.AcquireLease(t.Context(), "x", "a", time.Second); !errors.Is(err, postgres.ErrReadOnly) {

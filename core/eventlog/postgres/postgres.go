@@ -41,7 +41,7 @@ type Log struct {
 
 	member membership
 
-	rewriting sync.Mutex // one Rewrite at a time, so that they share one connection
+	rewriting chan struct{} // holds a token while a Rewrite runs: one at a time, so that they share one connection
 
 	stopping   chan struct{}   // closed by Close
 	background context.Context //nolint:containedctx // of the goroutines; ends with Close
@@ -119,7 +119,7 @@ func newLog(o Options) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("eventlog: open: %w", plain(err))
 	}
-	l := &Log{o: o, log: o.Logger, pc: pc, pool: pool, stopping: make(chan struct{}), failed: make(chan struct{})}
+	l := &Log{o: o, log: o.Logger, pc: pc, pool: pool, rewriting: make(chan struct{}, 1), stopping: make(chan struct{}), failed: make(chan struct{})}
 	l.hint.init()
 	// The log's goroutines live until Close, so they must not end with Open's context.
 	l.background, l.stop = context.WithCancel(context.Background())

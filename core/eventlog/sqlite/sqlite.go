@@ -51,7 +51,7 @@ type Log struct {
 	w      *writer // nil when read only
 	check  *checkpointer
 
-	rewriting sync.Mutex // one Rewrite at a time
+	rewriting chan struct{} // holds a token while a Rewrite runs, so that there is one at a time
 
 	stopping   chan struct{}   // closed by Close
 	background context.Context //nolint:containedctx // of the goroutines; ends with Close
@@ -140,11 +140,12 @@ func newLog(o Options) *Log {
 		o.Gate = &sync.Mutex{}
 	}
 	l := &Log{
-		gate:     o.Gate,
-		path:     filepath.Join(o.Dir, FileName),
-		log:      o.Logger,
-		stopping: make(chan struct{}),
-		failed:   make(chan struct{}),
+		rewriting: make(chan struct{}, 1),
+		gate:      o.Gate,
+		path:      filepath.Join(o.Dir, FileName),
+		log:       o.Logger,
+		stopping:  make(chan struct{}),
+		failed:    make(chan struct{}),
 	}
 	// The log's goroutines live until Close, so they must not end with Open's context.
 	l.background, l.stop = context.WithCancel(context.Background())

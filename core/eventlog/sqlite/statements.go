@@ -11,6 +11,7 @@ type statements struct {
 	addAgentOf                                                       *stmt
 	setAgent                                                         *stmt
 	outboxState, outbox, addOutbox, setOutbox, emptyOutbox           *stmt
+	payload, setPayload                                              *stmt
 	addReceipt, countReceipts, delReceipts, pruneReceipts            *stmt
 	lease, setLease                                                  *stmt
 	setBody, addReplaced, delReplaced                                *stmt
@@ -49,6 +50,9 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&w.sql.outbox, 1, `SELECT ` + outboxColumns + ` FROM outbox WHERE command_id = ?`},
 		{&w.sql.setOutbox, 8, `UPDATE outbox SET state = ?, attempt = ?, not_before = ?, deadline = ?, node = ?, epoch = ?, sum = ? WHERE command_id = ?`},
 		{&w.sql.emptyOutbox, 1, `UPDATE outbox SET payload = NULL, key_id = 0 WHERE command_id = ?`},
+		{&w.sql.payload, 2, `SELECT command_id, n FROM outbox INDEXED BY outbox_unsettled
+WHERE state <> 'settled' AND conversation = ? AND n > ? AND payload IS NOT NULL ORDER BY n LIMIT 1`},
+		{&w.sql.setPayload, 4, `UPDATE outbox SET payload = ?, key_id = ?, sum = ? WHERE command_id = ?`},
 		{&w.sql.addReceipt, 7, `INSERT INTO early_receipts (account, key, status, at, body, key_id, sum) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`},
 		{&w.sql.countReceipts, 2, `SELECT count(*) FROM early_receipts WHERE account = ? AND key = ?`},
 		{&w.sql.delReceipts, 2, `DELETE FROM early_receipts WHERE account = ? AND key = ?`},

@@ -105,7 +105,7 @@ func TestOneWriterManyReaders(t *testing.T) {
 	for name, err := range map[string]error{
 		"Append":       errOf(ro.Append(t.Context(), childBatch(108, 0))),
 		"ReleaseLease": ro.ReleaseLease(t.Context(), "x", "n"),
-		"Rewrite":      ro.Rewrite(t.Context(), childStream(108), 4, nil, nil),
+		"Rewrite":      ro.Rewrite(t.Context(), childStream(108), eventlog.Rewriting{Key: 4}),
 	} {
 		if !errors.Is(err, sqlite.ErrReadOnly) {
 			t.Errorf("%s on the read-only log: %v, want ErrReadOnly", name, err)
@@ -246,7 +246,7 @@ func TestSealedBodiesInFiles(t *testing.T) {
 		t.Fatal("the sealed body is in no file: the checks prove nothing")
 	}
 	masked, newKey := seal("****")
-	if err := l.Rewrite(t.Context(), s, newKey, func(eventlog.Record) ([]byte, error) { return masked, nil }, nil); err != nil {
+	if err := l.Rewrite(t.Context(), s, eventlog.Rewriting{Key: newKey, Body: func(eventlog.Record) ([]byte, error) { return masked, nil }}); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.Close(); err != nil {
