@@ -6,6 +6,7 @@ import (
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/agents"
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/desk"
 	"github.com/parley-gateway/parley/core/messages"
 	"github.com/parley-gateway/parley/core/order"
 )
@@ -14,19 +15,19 @@ import (
 // of the log (eventlog.ErrFull ...) come wrapped.
 var (
 	// ErrNotFound: no such conversation.
-	ErrNotFound = errors.New("no such conversation")
+	ErrNotFound = desk.ErrNotFound
 	// ErrUnknownAccount: no such account, or it belongs to another plugin.
 	ErrUnknownAccount = errors.New("no such account")
 	// ErrNoService: the account has no target that takes conversations.
-	ErrNoService = errors.New("account has no service")
+	ErrNoService = desk.ErrNoService
 	// ErrUnknownAgent: no such user, or disabled.
-	ErrUnknownAgent = errors.New("no such agent")
+	ErrUnknownAgent = desk.ErrUnknownAgent
 	// ErrInvalid: the request contradicts itself or is out of bounds.
 	ErrInvalid = messages.ErrInvalid
 	// ErrTooLarge: a message is longer than can be kept.
 	ErrTooLarge = messages.ErrTooLarge
 	// ErrDenied: the agent has no right to this.
-	ErrDenied = errors.New("not allowed")
+	ErrDenied = desk.ErrDenied
 	// ErrNoSender: there is no account from which the agent could begin the exchange.
 	ErrNoSender = errors.New("no account to send from")
 	// ErrInvalidAddress: the text is not an address of the channel's kind.

@@ -8,6 +8,14 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 )
 
+// Info is what a reader needs of a conversation beside its events.
+type Info struct {
+	State    conversation.State // a copy of the conversation's state
+	Started  conversation.StartedBody
+	Service  string // name of the service; "" = none
+	Customer conversation.CustomerBody
+}
+
 // Info describes a conversation. It fails with ErrNotFound when there is none.
 func (r *Router) Info(ctx context.Context, conv conversation.ConversationID) (Info, error) {
 	var info Info

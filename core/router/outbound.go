@@ -208,7 +208,7 @@ func (r *Router) outboundCommand(u directory.User, from Sender, th *thread, req 
 		cmd.Service, cmd.Rules, cmd.AssignedBody = from.Service, svc.rules(&cmd.Capabilities), encode(conversation.AssignedBody{Name: svc.name})
 	}
 	if err == nil && len(req.Parts) > 0 {
-		cmd.First, err = r.agentPost(u, req.ClientID, req.Parts, conversation.MessageID{})
+		cmd.First, err = r.FromAgent(u, req.ClientID, req.Parts, conversation.MessageID{})
 	}
 	if err != nil {
 		return cmd, fmt.Errorf("router: begin: %w", err)
@@ -294,7 +294,7 @@ func (r *Router) alreadyOpen(ctx context.Context, u directory.User, th *thread, 
 	over := false
 	_, err := open.do(ctx, &task{read: func(s *conversation.State) {
 		over = s.Phase != conversation.PhaseOpen
-		e.Owner, e.Joinable = ownerOf(s), !s.JoinedAgent(u.ID) && r.mayJoin(u, s)
+		e.Owner, e.Joinable = ownerOf(s), !s.JoinedAgent(u.ID) && r.MayJoin(u, s)
 	}})
 	switch { // after an error the task may still run and write over and e, so they must not be read
 	case err != nil && !elsewhere(err):

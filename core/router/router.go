@@ -13,6 +13,7 @@ import (
 	"github.com/parley-gateway/parley/core/bots"
 	"github.com/parley-gateway/parley/core/bus"
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/desk"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/dispatch"
 	"github.com/parley-gateway/parley/core/eventlog"
@@ -107,6 +108,7 @@ type Router struct {
 	infos   atomic.Pointer[map[string]plugin.Info]
 	infosMu sync.Mutex
 
+	*people  // what people at their desks ask for
 	agents   *agents.Keeper
 	dispatch *dispatch.Assigner
 
@@ -161,6 +163,9 @@ func New(o Options) (*Router, error) {
 		Runner: runner{r}, Logger: r.logger, Now: r.now})
 	r.sessions = sessionwork.New(sessionwork.Options{
 		Node: r.node, Log: r.log, Vault: r.vault, Directory: r.dir, Conversations: forSessions{r}, Runner: runner{r}, Logger: r.logger, Now: r.now})
+	r.people = desk.New(desk.Options{
+		Conversations: forDesk{r}, Agents: r.agents, Directory: r.dir, Dispatch: r.dispatch, Log: r.log, Messages: r.messages, Order: r.order,
+		Outbox: r.outbox, Readers: r.readers, Vault: r.vault, Now: r.now, Running: r.ctx})
 	r.lookups, r.typists = make(chan struct{}, maxLookups), make(chan struct{}, maxTyping)
 	return r, nil
 }

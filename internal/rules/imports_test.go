@@ -45,7 +45,8 @@ var house = []rule{
 	{"core/dispatch", []string{"core/acd", "core/conversation", "core/directory", "core/eventlog"}, "asks acd and tells who keeps conversations, whom it does not know"},
 	{"core/project", []string{".", "core/conversation", "core/database", "core/eventlog"}, "follows the log into tables; who reads them it does not know"},
 	{"core/sessionwork", []string{"core/conversation", "core/directory", "core/eventlog", "core/plugin"}, "calls and tools; asks the router by an interface of its own"},
-	{"core/router", []string{".", "core/acd", "core/agents", "core/blob", "core/bots", "core/bus", "core/conversation", "core/directory", "core/dispatch", "core/eventlog", "core/ingest", "core/messages", "core/order", "core/outbox", "core/plugin", "core/readers", "core/sessionwork", "core/timers", "core/vault"}, "carries out what conversation and acd decide; who runs plugins it does not know"},
+	{"core/desk", []string{"core/acd", "core/conversation", "core/directory", "core/dispatch", "core/eventlog", "core/messages", "core/order", "core/outbox", "core/plugin", "core/readers"}, "what people ask for; asks the router by an interface of its own"},
+	{"core/router", []string{".", "core/acd", "core/agents", "core/blob", "core/bots", "core/bus", "core/conversation", "core/desk", "core/directory", "core/dispatch", "core/eventlog", "core/ingest", "core/messages", "core/order", "core/outbox", "core/plugin", "core/readers", "core/sessionwork", "core/timers", "core/vault"}, "carries out what conversation and acd decide; who runs plugins it does not know"},
 
 	{"gateway", []string{"config", "core", "gateway", "plugins/contract/identity", "internal/wsframe"}, "identity is the header that plugins behind the proxy check; wsframe checks and writes its sockets' frames"},
 	{"gateway/api", []string{"core", "gateway/auth", "gateway/limit"}, "answers requests; the stream beside it is handed in"},

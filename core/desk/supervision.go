@@ -1,4 +1,4 @@
-package router
+package desk
 
 import (
 	"context"
@@ -18,88 +18,86 @@ import (
 // sequence of the last event, 0 if everything was so already. The caller writes the audit trail (H4).
 // Errors: ErrDenied, ErrNotFound, ErrInvalid, conversation.ErrAlreadyJoined (who takes part as agent
 // does not supervise), ErrParked, ErrEnded.
-func (r *Router) Supervise(ctx context.Context, id conversation.AgentID, conv conversation.ConversationID, mode conversation.Mode) (uint64, error) {
-	u, err := r.user(id)
+func (d *Desk) Supervise(ctx context.Context, id conversation.AgentID, conv conversation.ConversationID, mode conversation.Mode) (uint64, error) {
+	u, err := d.user(id)
 	if err != nil {
 		return 0, err
 	}
 	may := u.Role.Includes(directory.RoleSupervisor)
 	if !may && mode != "" {
-		return 0, fmt.Errorf("router: supervise: %w", ErrDenied)
+		return 0, fmt.Errorf("desk: supervise: %w", ErrDenied)
 	}
 	body, err := json.Marshal(conversation.NameBody{Name: u.Name})
 	if err != nil {
-		return 0, fmt.Errorf("router: encode name: %w", err)
+		return 0, fmt.Errorf("desk: encode name: %w", err)
 	}
-	out, err := r.live(conv).do(ctx, &task{
-		from: r.order.Arrived(order.Item{Author: agentIn(id, conv), Repeats: true}), // what the supervisor said in the mode before comes first
-		cmd:  conversation.Supervise{Agent: id, Mode: mode, Body: body},
-		prepare: func(_ *task, s *conversation.State) error {
+	out, err := d.o.Conversations.Do(ctx, conv, Step{
+		From:    d.o.Order.Arrived(order.Item{Author: agentIn(id, conv), Repeats: true}), // what the supervisor said in the mode before comes first
+		Command: conversation.Supervise{Agent: id, Mode: mode, Body: body},
+		Check: func(s *conversation.State) error {
 			switch {
 			case !may && s.ModeOf(id) == "":
-				return fmt.Errorf("router: supervise: %w", ErrDenied)
+				return fmt.Errorf("desk: supervise: %w", ErrDenied)
 			case s.Phase == conversation.PhaseEnded || s.Phase == conversation.PhaseConcluded:
-				return fmt.Errorf("router: supervise: %w", conversation.ErrEnded) // a supervisor may know of every conversation
+				return fmt.Errorf("desk: supervise: %w", conversation.ErrEnded) // a supervisor may know of every conversation
 			}
 			return nil
 		},
 	})
 	if !may && errors.Is(err, ErrNotFound) {
-		err = fmt.Errorf("router: supervise: %w", ErrDenied) // others must not learn which conversations there are
+		err = fmt.Errorf("desk: supervise: %w", ErrDenied) // others must not learn which conversations there are
 	}
-	return out.last, err
+	return out.Last, err
 }
 
 // AddNote adds a note, which agents and supervisors see and the customer does not: of an agent who
 // takes part, or of a supervisor who coaches or is in barge (H2, H4). A retry under the same client id
 // is the same note. req.ReplyTo is not used. Errors: those of Send; conversation.ErrUnsupported for
 // parts that are neither text nor files.
-func (r *Router) AddNote(ctx context.Context, req SendRequest) (Sent, error) {
+func (d *Desk) AddNote(ctx context.Context, req SendRequest) (Sent, error) {
 	if len(req.ClientID) > 64 {
-		return Sent{}, fmt.Errorf("router: note: %w", ErrInvalid)
+		return Sent{}, fmt.Errorf("desk: note: %w", ErrInvalid)
 	}
-	u, err := r.user(req.Agent)
+	u, err := d.user(req.Agent)
 	if err != nil {
 		return Sent{}, err
 	}
 	from := order.Item{}
 	if req.ClientID != "" {
-		from = r.order.Arrived(order.Item{Author: agentIn(req.Agent, req.Conversation), ID: "note " + req.ClientID, Repeats: true})
+		from = d.o.Order.Arrived(order.Item{Author: agentIn(req.Agent, req.Conversation), ID: "note " + req.ClientID, Repeats: true})
 	}
-	written, err := r.agentPost(u, req.ClientID, req.Parts, conversation.MessageID{})
+	written, err := d.FromAgent(u, req.ClientID, req.Parts, conversation.MessageID{})
 	if err != nil {
-		r.note(&from, err)
-		return Sent{}, fmt.Errorf("router: note: %w", err)
+		d.o.Conversations.Refused(&from, err)
+		return Sent{}, fmt.Errorf("desk: note: %w", err)
 	}
 	id := written.ID
-	t := &task{from: from, prepare: func(t *task, s *conversation.State) error {
+	t := Step{From: from, Decide: func(s *conversation.State) (p Plan, err error) {
 		post := *written
 		author, speaks := speaker(u, s, conversation.ModeCoach, conversation.ModeBarge)
-		t.blobs = nil
 		if speaks { // else the rules refuse the note, and its author must not learn which files there are
-			if err := r.attach(t, &post, s.ID); err != nil {
-				return err
+			if p.Blobs, err = d.o.Conversations.Attach(&post, s.ID); err != nil {
+				return p, err
 			}
 		}
-		t.cmd = conversation.AddNote{ID: id, Author: author, ClientID: post.ClientID, Kinds: post.Kinds, Blobs: post.Blobs, Body: post.Body}
-		return nil
+		p.Command = conversation.AddNote{ID: id, Author: author, ClientID: post.ClientID, Kinds: post.Kinds, Blobs: post.Blobs, Body: post.Body}
+		return p, nil
 	}}
 	if req.ClientID != "" {
 		// Bound on the author's own stream id, as the client ids of messages are, but apart from them:
 		// a note under the client id of a message is not that message.
-		t.account = conversation.AccountID(req.Agent)
-		t.external = []eventlog.Key{r.vault.MAC("client-note", req.Agent[:], req.Conversation[:], []byte(req.ClientID))}
+		t.Author, t.Keys = req.Agent, []eventlog.Key{d.o.Vault.MAC("client-note", req.Agent[:], req.Conversation[:], []byte(req.ClientID))}
 	}
-	out, err := r.live(req.Conversation).do(ctx, t)
+	out, err := d.o.Conversations.Do(ctx, req.Conversation, t)
 	if err != nil {
 		return Sent{}, err
 	}
-	if out.duplicate {
-		if id, err = r.messageAt(ctx, out.conversation, out.message); err != nil {
+	if out.Duplicate {
+		if id, err = d.messageAt(ctx, out.Conversation, out.Message); err != nil {
 			return Sent{}, err
 		}
 	}
-	return Sent{Message: id, Seq: out.message}, nil
+	return Sent{Message: id, Seq: out.Message}, nil
 }
 
 // speaker is the author of what a user says in a conversation: an agent who takes part, or else a

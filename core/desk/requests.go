@@ -1,4 +1,4 @@
-package router
+package desk
 
 import (
 	"time"
@@ -19,14 +19,6 @@ type SendRequest struct {
 type Sent struct {
 	Message conversation.MessageID
 	Seq     uint64
-}
-
-// Info is what a reader needs of a conversation beside its events.
-type Info struct {
-	State    conversation.State // a copy of the conversation's state
-	Started  conversation.StartedBody
-	Service  string // name of the service; "" = none
-	Customer conversation.CustomerBody
 }
 
 // Board is the supervisors' view of agents and queues.

@@ -1,4 +1,4 @@
-package router
+package desk
 
 import (
 	"context"
@@ -10,20 +10,19 @@ import (
 
 // RecentSeen records that the agent has seen what waits in Recent: nothing in it is unread any
 // more, on any device (O2).
-func (r *Router) RecentSeen(ctx context.Context, agent conversation.AgentID) error {
-	items := r.readers.Recent(agent).Items
+func (d *Desk) RecentSeen(ctx context.Context, agent conversation.AgentID) error {
+	items := d.o.Readers.Recent(agent).Items
 	errs := make([]error, len(items))
 	var wg sync.WaitGroup
 	for i, item := range items {
 		wg.Go(func() {
-			t := &task{prepare: func(t *task, s *conversation.State) error {
-				t.cmd = nil
+			t := Step{Decide: func(s *conversation.State) (p Plan, _ error) {
 				if s.WaitsFor(agent) { // else the conversation does not wait for the agent any more
-					t.cmd = conversation.Mark{By: conversation.Author{Kind: conversation.Agent, Agent: agent}, Read: s.Seq}
+					p.Command = conversation.Mark{By: conversation.Author{Kind: conversation.Agent, Agent: agent}, Read: s.Seq}
 				}
-				return nil
+				return p, nil
 			}}
-			if _, errs[i] = r.live(item.Conversation).do(ctx, t); errors.Is(errs[i], ErrNotFound) {
+			if _, errs[i] = d.o.Conversations.Do(ctx, item.Conversation, t); errors.Is(errs[i], ErrNotFound) {
 				errs[i] = nil
 			}
 		})

@@ -1,4 +1,4 @@
-package router
+package desk
 
 import (
 	"context"
@@ -8,14 +8,14 @@ import (
 
 // Board returns the supervisors' view of agents and queues. It is made from memory, without reading
 // the log.
-func (r *Router) Board(_ context.Context) Board {
-	snap := r.dir.Snapshot()
-	b := Board{At: r.now().UTC()}
+func (d *Desk) Board(_ context.Context) Board {
+	snap := d.o.Directory.Snapshot()
+	b := Board{At: d.o.Now().UTC()}
 	for _, u := range snap.Users() {
 		if u.Disabled {
 			continue
 		}
-		s := r.agents.State(u.ID)
+		s := d.o.Agents.State(u.ID)
 		line := BoardAgent{
 			ID: u.ID, Name: u.Name, Status: string(s.Status()), Reason: string(s.Reason), Pending: len(s.Pending) > 0, Since: s.Since,
 			Active: s.Active(), Wrapup: s.InWrapup(), Load: s.Load(),
@@ -30,7 +30,7 @@ func (r *Router) Board(_ context.Context) Board {
 	for i := range services {
 		ids[i] = services[i].ID
 	}
-	for i, c := range r.dispatch.Counts(ids) {
+	for i, c := range d.o.Dispatch.Counts(ids) {
 		b.Queues = append(b.Queues, BoardQueue{
 			Service: services[i].ID, Name: services[i].Name,
 			Waiting: c.Waiting, OldestSince: c.OldestSince, Offered: c.Offered, Active: c.Active,
