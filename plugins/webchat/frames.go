@@ -44,6 +44,12 @@ type inFrame struct {
 	Blob         string   `json:"blob"`
 	Key          string   `json:"key"`
 	Thumb        bool     `json:"thumb,omitempty"`
+
+	Session  string                     `json:"session,omitempty"`
+	Account  string                     `json:"account,omitempty"`
+	Action   string                     `json:"action,omitempty"`
+	Values   map[string]json.RawMessage `json:"values,omitempty"`
+	Revision uint64                     `json:"revision,omitempty"`
 }
 
 // cursor is the last event that a client has. Open says that the conversation had not ended at that

@@ -62,6 +62,8 @@ func (s *socket) handle(text []byte) {
 		s.handleMessage(&f, v)
 	case "end":
 		s.handleEnd(&f, v)
+	case "tool":
+		s.handleTool(&f, v)
 	case "typing":
 		s.handleTyping(f.On, v)
 	case "receipt":
@@ -247,17 +249,7 @@ func (s *socket) handleMessage(f *inFrame, v *visitor) {
 		s.fail(f, string(errClientID))
 		return
 	}
-	h, at := s.p.hub.Load(), s.at.Load()
-	v.mu.Lock()
-	allowed := v.messages.take(h.now(), 1, float32(at.MessagesPerSecond), float32(at.MessageBurst))
-	v.typingAt = 0
-	v.mu.Unlock()
-	switch {
-	case !allowed:
-		s.limited(f.ClientID, &h.count.visitorMessages)
-		return
-	case !s.from.allowMessage(h.now(), at):
-		s.limited(f.ClientID, &h.count.addressMessages)
+	if !s.mayWrite(f, v) {
 		return
 	}
 	parts, err := readParts(f.Parts, s.p.sites.Load().keys, v.account, v.thread)
@@ -277,6 +269,24 @@ func (s *socket) handleMessage(f *inFrame, v *visitor) {
 		Parts:    parts,
 		ReplyTo:  sdk.MessageID(f.ReplyTo),
 	})
+}
+
+// mayWrite counts a message, or the use of a tool, against the limits. It refuses a frame that exceeds one.
+func (s *socket) mayWrite(f *inFrame, v *visitor) bool {
+	h, at := s.p.hub.Load(), s.at.Load()
+	v.mu.Lock()
+	allowed := v.messages.take(h.now(), 1, float32(at.MessagesPerSecond), float32(at.MessageBurst))
+	v.typingAt = 0
+	v.mu.Unlock()
+	switch {
+	case !allowed:
+		s.limited(f.ClientID, &h.count.visitorMessages)
+		return false
+	case !s.from.allowMessage(h.now(), at):
+		s.limited(f.ClientID, &h.count.addressMessages)
+		return false
+	}
+	return true
 }
 
 func (s *socket) handleEnd(f *inFrame, v *visitor) {
@@ -375,8 +385,8 @@ func (h *hub) startAnswered(v *visitor, ack sdk.Ack, err error) {
 func (s *socket) refuseFor(clientID string, err error) {
 	var refused *sdk.RefusedError
 	switch {
-	case errors.As(err, &refused):
-		s.refuse(clientID, refused.Code, false)
+	case errors.As(err, &refused): // a tool that did not answer may do so later, to the same act
+		s.refuse(clientID, refused.Code, refused.Code == "unavailable" || refused.Code == "rate_limited")
 	case errors.Is(err, sdk.ErrTooLarge):
 		s.refuse(clientID, "too_large", false)
 	default:

@@ -39,6 +39,7 @@ func manifest() sdk.Manifest {
 			Receipts:   true,
 			Links:      true,
 			Page:       true,
+			Panels:     true,
 			MaxLength:  maxText,
 			OfferTitle: "Web Chat", // the title that SPEC A2 demands
 			Medium:     "chat",

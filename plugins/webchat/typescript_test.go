@@ -37,7 +37,7 @@ func serverFrames() map[string]any {
 func clientFields() map[string]string {
 	return map[string]string{
 		"hello": "v site token cursor page locale", "register": "", "start": "client_id form parts page locale",
-		"message": "client_id parts reply_to", "end": "client_id", "typing": "on", "receipt": "conversation delivered read",
+		"message": "client_id parts reply_to", "end": "client_id", "tool": "client_id session account action values revision", "typing": "on", "receipt": "conversation delivered read",
 		"page": "page", "grant": "id", "file": "id blob key thumb", "ping": "id",
 	}
 }

@@ -2,6 +2,7 @@ package fakehost
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/parley-gateway/parley/plugins/sdk"
@@ -55,6 +56,30 @@ func (h *Host) Read(a sdk.AccountID, t sdk.ThreadID, read bool) bool {
 func (h *Host) Warn(a sdk.AccountID, t sdk.ThreadID, text string) bool {
 	return h.act(a, t, func(c *conversation) {
 		c.add("inactivity.warned/1", object{"ends_at": time.Now().UTC().Add(5 * time.Minute)}, object{"text": text})
+	})
+}
+
+// ToolAsked records that the agent has asked for a tool in which the customer has a part.
+func (h *Host) ToolAsked(a sdk.AccountID, t sdk.ThreadID, session sdk.SessionID) bool {
+	return h.act(a, t, func(c *conversation) {
+		c.add("session.requested/1", object{"session": session, "kind": "tool", "plugin": "counter", "by": agent(), "audience": "customer"}, nil)
+	})
+}
+
+// ToolShows records what a tool shows the customer.
+func (h *Host) ToolShows(a sdk.AccountID, t sdk.ThreadID, session sdk.SessionID, revision uint64, blocks json.RawMessage) bool {
+	return h.act(a, t, func(c *conversation) {
+		c.add("session.customer_panel/1", object{"session": session, "revision": revision}, object{"blocks": blocks})
+	})
+}
+
+// ToolEnded records the end of a tool's session, after a note unless that is "".
+func (h *Host) ToolEnded(a sdk.AccountID, t sdk.ThreadID, session sdk.SessionID, cause, note string) bool {
+	return h.act(a, t, func(c *conversation) {
+		if note != "" {
+			c.add("session.noted/1", object{"session": session, "audience": "customer"}, object{"text": note})
+		}
+		c.add("session.ended/1", object{"session": session, "kind": "tool", "by": object{"kind": "system"}, "cause": cause, "audience": "customer"}, nil)
 	})
 }
 

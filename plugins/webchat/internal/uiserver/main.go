@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -147,6 +148,19 @@ func (s *server) control(w http.ResponseWriter, r *http.Request) {
 		ok = s.file(t, q.Get("name"), "camp.png", picture())
 	case "document":
 		ok = s.file(t, q.Get("name"), "Care instructions.pdf", append([]byte("%PDF-1.7\n"), make([]byte, 48_000)...))
+	case "tool":
+		ok = s.host.ToolAsked(account, t, sdk.SessionID(q.Get("session")))
+	case "panel":
+		revision, err := strconv.ParseUint(q.Get("revision"), 10, 64)
+		ok = err == nil && s.host.ToolShows(account, t, sdk.SessionID(q.Get("session")), revision, json.RawMessage(q.Get("blocks")))
+	case "tool_end":
+		ok = s.host.ToolEnded(account, t, sdk.SessionID(q.Get("session")), q.Get("cause"), q.Get("note"))
+	case "fail":
+		var err error
+		if code := q.Get("code"); code != "" {
+			err = &sdk.RefusedError{Code: code}
+		}
+		s.host.Fail(err)
 	case "deliver":
 		ok = s.host.Read(account, t, false)
 	case "read":
@@ -213,6 +227,8 @@ func (s *server) events(w http.ResponseWriter, _ *http.Request) {
 	for _, ev := range s.host.Events() {
 		one := line{Kind: fmt.Sprintf("%T", ev.Body)}
 		switch b := ev.Body.(type) {
+		case sdk.CustomerTool:
+			one.Text = string(b.Session) + " " + b.Action + " " + strconv.FormatUint(b.Revision, 10) + " " + string(b.Values)
 		case sdk.Page:
 			one.URL, one.Title = b.URL, b.Title
 		case sdk.Start:

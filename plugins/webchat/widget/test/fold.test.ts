@@ -85,4 +85,46 @@ describe('fold', () => {
     expect([next.conversation, next.open, next.entries.length]).toEqual(['c2', true, 0])
     conversation = 'c1'
   })
+
+  it('shows what tools show, and says when they are over', () => {
+    conversation = 'c1'
+    const by = { kind: 'agent' } as const
+    const asked = (session: string, kind = 'tool') => ({
+      session,
+      kind,
+      by,
+      plugin: 'p',
+      audience: 'customer',
+    })
+    const button = { type: 'button', action: 'accept', label: 'Yes' }
+    let v = fold([
+      ev(1, 0, 'conversation.started/1'),
+      ev(2, 1, 'session.requested/1', asked('s1')),
+      ev(3, 2, 'session.requested/1', asked('s2')),
+      ev(4, 3, 'session.requested/1', asked('call', 'call')),
+      ev(5, 4, 'session.customer_panel/1', { session: 's1', revision: 4 }, { blocks: [button] }),
+      ev(6, 5, 'session.customer_panel/1', { session: 's1', revision: 3 }, { blocks: [] }),
+      ev(7, 6, 'session.customer_panel/1', { session: 'strange', revision: 9 }, { blocks: [button] }),
+    ])
+    expect(v.tools.map((x) => [x.session, x.revision, x.blocks.length])).toEqual([
+      ['s1', 4, 1],
+      ['s2', 0, 0],
+    ])
+    const ended = (seq: number, session: string, cause: string) =>
+      ev(seq, seq - 1, 'session.ended/1', { session, kind: 'tool', by, cause, audience: 'customer' })
+    v = fold(
+      [
+        ev(8, 7, 'session.noted/1', { session: 's1', audience: 'customer' }, { text: 'Well done.' }),
+        ended(9, 's1', 'lost'),
+        ended(10, 's2', 'finished'),
+        ended(11, 's1', 'finished'),
+      ],
+      v,
+    )
+    expect(v.tools).toEqual([])
+    expect(v.entries.map((e) => e.kind === 'notice' && [e.what, e.text])).toEqual([
+      ['system', 'Well done.'],
+      ['tool_lost', ''],
+    ])
+  })
 })

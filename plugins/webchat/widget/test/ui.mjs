@@ -137,6 +137,89 @@ try {
   await panel.getByRole('button', { name: 'Vidde 3' }).click()
   await panel.locator('.mine .bubble', { hasText: 'Vidde 3' }).waitFor()
 
+  step('a tool asks for consent, shows fields, waits, fails, and ends (E3, E6, E7)')
+  const tool = '0190bbbb-0000-7000-8000-000000000001'
+  const show = (revision, blocks) => ctl('panel', { session: tool, revision, blocks: JSON.stringify(blocks) })
+  const acts = async () => (await events()).filter((e) => /CustomerTool/.test(e.Kind)).map((e) => e.Text)
+  await ctl('tool', { session: tool })
+  assert.equal(await panel.locator('.shared').count(), 0, 'nothing is shown before the tool shows something')
+  await show(1, [
+    { type: 'text', style: 'heading', text: 'Shall we look at your screen together?' },
+    { type: 'text', style: 'muted', text: 'Nobody sees anything before you agree.' },
+    { type: 'button', action: 'accept', label: 'Agree', style: 'primary' },
+    { type: 'button', action: 'decline', label: 'No, thanks' },
+  ])
+  const shared = panel.getByRole('region', { name: 'Shall we look at your screen together?' })
+  await shared.getByText('Please decide').waitFor()
+  await shot(page, '04-tool-asks')
+  await axe(page, 'tool asks')
+  await ctl('hold')
+  await shared.getByRole('button', { name: 'Agree' }).click()
+  await shared.getByText('One moment…').waitFor()
+  await shared.getByRole('button', { name: 'No, thanks' }).click({ force: true })
+  await ctl('release')
+  await shared.getByText('One moment…').waitFor({ state: 'detached' })
+  assert.deepEqual(await acts(), [`${tool} accept 1 `], 'while an act is under way there is no second one')
+  await show(2, [
+    { type: 'status', state: 'active', text: 'Shared' },
+    { type: 'key_value', items: [{ key: 'Order', value: '4711' }] },
+    { type: 'field', name: 'who', label: 'Your name', required: true },
+    { type: 'field', name: 'sure', label: 'I am sure', kind: 'checkbox' },
+    { type: 'code', label: 'PIN', code: '482913' },
+    { type: 'link', url: 'https://example.com/help', label: 'Help' },
+    { type: 'link', url: 'javascript:alert(1)', label: 'bad' },
+    { type: 'hologram', text: 'new' },
+    { type: 'button', action: 'save', label: 'Save', style: 'primary', confirm: 'Save this now?' },
+  ])
+  const active = panel.getByRole('region', { name: 'Shared with you' })
+  await active.getByText('482913').waitFor()
+  assert.equal(
+    await active.getByRole('link').count(),
+    1,
+    'a link that leads elsewhere than the web is not drawn',
+  )
+  assert.equal(await active.getByText('This kind of message cannot be shown here.').count(), 2)
+  await active.getByRole('button', { name: 'Save' }).click()
+  await panel.getByRole('dialog').getByRole('button', { name: 'Yes' }).click()
+  assert.deepEqual((await acts()).length, 1, 'a required field that is empty holds the act back')
+  await active.getByLabel('Your name').fill('Cleo')
+  await show(3, [
+    { type: 'field', name: 'who', label: 'Your name', required: true },
+    { type: 'field', name: 'sure', label: 'I am sure', kind: 'checkbox' },
+    { type: 'button', action: 'save', label: 'Save', style: 'primary' },
+  ])
+  await active.getByText('482913').waitFor({ state: 'detached' })
+  assert.equal(
+    await active.getByLabel('Your name').inputValue(),
+    'Cleo',
+    'a new panel keeps what was entered',
+  )
+  await active.getByLabel('I am sure').check()
+  await shot(page, '04-tool')
+  await axe(page, 'tool')
+  await ctl('fail', { code: 'unavailable' })
+  await active.getByRole('button', { name: 'Save' }).click()
+  await active.getByRole('alert').getByText('There was no answer.').waitFor()
+  await shot(page, '04-tool-failed')
+  await axe(page, 'tool failed')
+  await ctl('fail')
+  await active.getByRole('button', { name: 'Try again' }).click()
+  await active.getByRole('alert').waitFor({ state: 'detached' })
+  assert.deepEqual((await acts()).slice(1), [`${tool} save 3 {"sure":true,"who":"Cleo"}`])
+  await ctl('down')
+  await active.getByText('You are offline.').waitFor()
+  await axe(page, 'tool offline')
+  await ctl('up')
+  await active.getByText('You are offline.').waitFor({ state: 'detached' })
+  await active.getByRole('button', { name: 'End this' }).click()
+  await page.waitForFunction(async () =>
+    (await (await fetch('/ctl/events')).json()).some((e) => / end 3 /.test(e.Text)),
+  )
+  await ctl('tool_end', { session: tool, cause: 'finished', note: 'Saved for Cleo.' })
+  await panel.getByText('What was shared here has ended.').waitFor()
+  await panel.getByText('Saved for Cleo.').waitFor()
+  assert.equal(await panel.locator('.shared').count(), 0)
+
   step('the customer sends a file by the button, by paste and by drop')
   await panel
     .locator('input[type=file]')
@@ -261,6 +344,27 @@ try {
   await phone.panel.getByText('Gelesen').last().waitFor()
   await shot(phone.page, '11-phone-chat')
   await axe(phone.page, 'dark chat')
+  await ctl('tool', { session: tool })
+  await ctl('panel', {
+    session: tool,
+    revision: 1,
+    blocks: JSON.stringify([
+      { type: 'text', style: 'heading', text: 'Gemeinsam ansehen?' },
+      { type: 'field', name: 'note', label: 'Hinweis', kind: 'multiline' },
+      { type: 'button', action: 'accept', label: 'Ja', style: 'primary' },
+      { type: 'button', action: 'decline', label: 'Nein', style: 'danger' },
+    ]),
+  })
+  await phone.panel.getByText('Bitte entscheiden Sie').waitFor()
+  await shot(phone.page, '11-phone-tool')
+  await axe(phone.page, 'dark tool')
+  await phone.panel.getByRole('button', { name: 'Ja' }).focus()
+  await phone.page.keyboard.press('Enter')
+  await phone.page.waitForFunction(async () =>
+    (await (await fetch('/ctl/events')).json()).some((e) => / accept 1 /.test(e.Text) && /note/.test(e.Text)),
+  )
+  await ctl('tool_end', { session: tool, cause: 'lost' })
+  await phone.panel.getByText('abgebrochen').waitFor()
   const size = await phone.panel
     .getByRole('textbox', { name: 'Nachricht' })
     .evaluate((e) => getComputedStyle(e).fontSize)

@@ -4,6 +4,7 @@ import { randomId } from '@parley/shared/id'
 import { type Outbox, type OutgoingState, outbox, restored } from '@parley/shared/outbox'
 import { type Connection, connection, type Status } from './connection'
 import { apply, nothing, type View } from './fold'
+import { asks, type Value } from './panels'
 import type { ClientFrame, Cursor, EventFrame, Fields, FilePart, ServerFrame } from './protocol'
 import type { Keep } from './storage'
 import { upload } from './upload'
@@ -12,7 +13,10 @@ import { upload } from './upload'
 export interface Pending {
   clientId: string
   at: string
-  frame: { t: 'start' | 'message' | 'end' } & Pick<Fields, 'form' | 'parts' | 'locale'>
+  frame: { t: 'start' | 'message' | 'end' | 'tool' } & Pick<
+    Fields,
+    'form' | 'parts' | 'locale' | 'session' | 'action' | 'values' | 'revision'
+  >
   state: 'waiting' | 'failed'
   code?: string
   /** Of files: kept in this page only. */
@@ -126,7 +130,9 @@ export class Chat {
     const { view } = this.state
     const seen = this.told.conversation === view.conversation ? this.told.read : 0
     const kept = Number(this.opts.local.get(`read:${view.conversation}`) || 0)
-    return view.entries.filter((e) => e.kind === 'message' && !e.mine && e.seq > Math.max(seen, kept)).length
+    const after = Math.max(seen, kept)
+    const messages = view.entries.filter((e) => e.kind === 'message' && !e.mine && e.seq > after)
+    return messages.length + view.tools.filter((x) => asks(x.blocks) && x.seq > after).length
   }
 
   subscribe(f: () => void): () => void {
@@ -169,6 +175,14 @@ export class Chat {
 
   answer(choice: string, title: string): void {
     this.queue({ t: 'message', parts: [{ kind: 'answer', answer: { choice, title } }] })
+  }
+
+  /** Presses a button of a tool's panel, whose revision the customer saw. */
+  act(session: string, action: string, revision: number, values: Record<string, Value>): void {
+    if (this.outgoing.some((p) => p.frame.session === session && p.state !== 'failed')) return
+    this.keep(this.outgoing.filter((p) => p.frame.session !== session))
+    const some = Object.keys(values).length > 0
+    this.queue({ t: 'tool', session, action, revision, ...(some && { values }) })
   }
 
   end(): void {
@@ -396,19 +410,24 @@ export class Chat {
     this.patch(change)
     if (f.type === 'message/1' && f.head.client_id) this.discard(f.head.client_id)
     if (f.type === 'conversation.ended/1') {
-      this.keep(this.outgoing.filter((p) => p.frame.t !== 'end'))
+      this.keep(this.outgoing.filter((p) => p.frame.t !== 'end' && p.frame.t !== 'tool'))
+    }
+    if (f.type === 'session.ended/1') {
+      this.keep(this.outgoing.filter((p) => p.frame.session !== f.head.session))
     }
     this.receiptSoon()
   }
 
   private refused(clientId: string, code: string, retry: boolean): void {
-    if (retry) {
+    const one = this.find(clientId)
+    // What a tool did not take holds no messages up: the customer is asked whether to try again.
+    if (retry && one?.frame.t !== 'tool') {
       this.outbox.later(clientId)
       return
     }
-    const one = this.find(clientId)
     if (!one) return
-    if (one.frame.t === 'message') this.outbox.change(clientId, { state: 'failed', code })
+    if (one.frame.t === 'message' || one.frame.t === 'tool')
+      this.outbox.change(clientId, { state: 'failed', code })
     else {
       this.discard(clientId)
       if (one.frame.t === 'start') this.patch({ problem: code })
@@ -453,7 +472,8 @@ export class Chat {
 
   private receipt(): void {
     const { view } = this.state
-    const theirs = view.entries.findLast((e) => e.kind !== 'message' || !e.mine)?.seq ?? 0
+    const said = view.entries.findLast((e) => e.kind !== 'message' || !e.mine)?.seq ?? 0
+    const theirs = Math.max(said, ...view.tools.map((x) => x.seq))
     if (!view.conversation || !theirs) return
     if (this.told.conversation !== view.conversation) {
       this.told = { conversation: view.conversation, delivered: 0, read: 0 }
@@ -482,8 +502,8 @@ export class Chat {
 
   private keep(outgoing: Outgoing[]): void {
     this.outgoing = outgoing
-    // Files cannot be kept over a reload.
-    const kept = outgoing.filter((p) => !p.file)
+    // Files cannot be kept over a reload; what was entered into a tool's fields must not.
+    const kept = outgoing.filter((p) => !p.file && !p.frame.values)
     this.opts.session.set('outbox', kept.length ? JSON.stringify(kept) : '')
     this.patch({ pending: outgoing.map(shown) })
   }

@@ -2,6 +2,7 @@
 // tab and a reconnect all show the same.
 import { advance, order } from '@parley/shared/fold'
 import type { Part as StoredPart } from '@parley/shared/protocol'
+import { type Block, panel } from './panels'
 import type { EventFrame, FilePart } from './protocol'
 
 /** A part as it is shown: of an event, or sent from here. */
@@ -26,12 +27,23 @@ export interface NoticeEntry {
   kind: 'notice'
   seq: number
   at: string
-  what: 'joined' | 'left' | 'warned' | 'ended' | 'system'
+  what: 'joined' | 'left' | 'warned' | 'ended' | 'system' | 'tool_ended' | 'tool_lost'
   name: string
   text: string
 }
 
 export type Entry = MessageEntry | NoticeEntry
+
+/** A tool that is used in the conversation and that the customer knows of. */
+export interface Tool {
+  session: string
+  /** The customer asked for it. */
+  mine: boolean
+  /** The panel's, and the event's that showed it; 0: nothing was shown yet. */
+  revision: number
+  seq: number
+  blocks: Block[]
+}
 
 export interface View {
   conversation: string
@@ -40,6 +52,7 @@ export interface View {
   entries: Entry[]
   /** Display names of the agents who take part, by id. */
   agents: Record<string, string>
+  tools: Tool[]
   /** How far the other side has received and read. */
   delivered: number
   read: number
@@ -51,6 +64,7 @@ export const nothing: View = {
   open: false,
   entries: [],
   agents: {},
+  tools: [],
   delivered: 0,
   read: 0,
 }
@@ -92,10 +106,40 @@ function step(view: View, ev: EventFrame): View {
     case 'inactivity.warned/1':
       return note(view, ev, 'warned', '', ev.body?.text)
     case 'conversation.ended/1':
-      return { ...note(view, ev, 'ended'), open: false }
+      return { ...note(view, ev, 'ended'), open: false, tools: [] }
+    case 'session.requested/1': {
+      const { session, kind, by } = ev.head
+      if (kind !== 'tool') return view
+      const one: Tool = { session, mine: by.kind === 'customer', revision: 0, seq: 0, blocks: [] }
+      return { ...view, tools: [...view.tools, one] }
+    }
+    case 'session.customer_panel/1': {
+      const { session, revision } = ev.head
+      const shown = { revision, seq: ev.seq, blocks: panel(ev.body?.blocks), mine: false }
+      return {
+        ...view,
+        tools: view.tools.map((x) =>
+          x.session === session && revision > x.revision ? { ...x, ...shown } : x,
+        ),
+      }
+    }
+    case 'session.noted/1':
+      return note(view, ev, 'system', '', ev.body?.text)
+    case 'session.ended/1':
+      return ended(view, ev)
     default:
       return view
   }
+}
+
+function ended(view: View, ev: Of<'session.ended/1'>): View {
+  const { session, cause } = ev.head
+  const known = view.tools.find((x) => x.session === session)
+  if (!known) return view
+  const after = { ...view, tools: view.tools.filter((x) => x !== known) }
+  // One that was never shown is no news, except to who asked for it.
+  if (!known.mine && known.revision === 0) return after
+  return note(after, ev, cause === 'lost' || cause === 'failed' ? 'tool_lost' : 'tool_ended')
 }
 
 function note(view: View, ev: EventFrame, what: NoticeEntry['what'], name = '', text = ''): View {

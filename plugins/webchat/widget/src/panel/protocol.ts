@@ -48,6 +48,11 @@ export interface Fields {
   blob: string;
   key: string;
   thumb?: boolean;
+  session?: string;
+  account?: string;
+  action?: string;
+  values?: Record<string, unknown>;
+  revision?: number;
 }
 
 /** Frames from a client. */
@@ -62,6 +67,7 @@ export type ClientFrame =
   | { t: 'receipt' } & Pick<Fields, 'conversation' | 'delivered' | 'read'>
   | { t: 'register' }
   | { t: 'start' } & Pick<Fields, 'client_id' | 'form' | 'parts' | 'page' | 'locale'>
+  | { t: 'tool' } & Pick<Fields, 'client_id' | 'session' | 'account' | 'action' | 'values' | 'revision'>
   | { t: 'typing' } & Pick<Fields, 'on'>;
 
 export interface AcceptedFrame {

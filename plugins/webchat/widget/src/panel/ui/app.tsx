@@ -5,6 +5,7 @@ import { EndDialog } from './end'
 import { RequestForm } from './form'
 import { Header } from './header'
 import { Log } from './log'
+import { Tools } from './tools'
 
 /** Which of the panel's views is shown. */
 type Face = 'refused' | 'connecting' | 'form' | 'chat' | 'ended'
@@ -64,6 +65,7 @@ export function App() {
           </div>
         )}
         {(face === 'chat' || face === 'ended') && <Log starting={starting && !view.conversation} />}
+        {face === 'chat' && <Tools />}
         {face === 'chat' && <Composer ready={view.open} files={files} />}
         {face === 'ended' && <Ended />}
       </main>

@@ -281,6 +281,9 @@ export function Notice({ entry, current }: { entry: NoticeEntry; current: boolea
       )
     case 'ended':
       return <p class="notice end-line">{t('ended')}</p>
+    case 'tool_ended':
+    case 'tool_lost':
+      return <p class="notice">{t(entry.what)}</p>
     case 'system':
       return <p class="notice">{entry.text}</p>
     default:
