@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/parley-gateway/parley/core/acd"
@@ -135,7 +136,8 @@ func (k *Keeper) disconnect(a *agent) {
 }
 
 // NodesGone records that agents have no sockets any more at nodes that are gone, of those agents
-// whom this node owns (A20). It makes one append for each agent and node.
+// whom this node owns (A20). It makes one append for each agent and node, of several agents at once, so
+// that one of them that is slow does not delay the others.
 func (k *Keeper) NodesGone(gone func(node string) bool, owns func(id conversation.AgentID) bool) {
 	k.mu.Lock()
 	all := make([]*agent, 0, len(k.byID))
@@ -143,17 +145,28 @@ func (k *Keeper) NodesGone(gone func(node string) bool, owns func(id conversatio
 		all = append(all, a)
 	}
 	k.mu.Unlock()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	slots := make(chan struct{}, goneAtOnce)
 	for _, a := range all {
-		for _, node := range a.view.Load().Nodes {
-			if !gone(node) || !owns(a.id) {
-				continue
-			}
-			if err := k.commandNow(a.id, acd.Disconnect{Node: node}); err != nil && !errors.Is(err, ErrStopped) {
-				k.logger.Warn("agent's lost connection not recorded", "agent_id", a.id, "err", err) // the next call tries again
-			}
+		nodes := slices.DeleteFunc(slices.Clone(a.view.Load().Nodes), func(node string) bool { return !gone(node) })
+		if len(nodes) == 0 || !owns(a.id) {
+			continue
 		}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			for _, node := range nodes {
+				if err := k.commandNow(a.id, acd.Disconnect{Node: node}); err != nil && !errors.Is(err, ErrStopped) {
+					k.logger.Warn("agent's lost connection not recorded", "agent_id", a.id, "err", err) // the next call tries again
+				}
+			}
+		})
 	}
 }
+
+// goneAtOnce is of how many agents NodesGone makes the appends at once.
+const goneAtOnce = 32
 
 // stillHere records the agent as connected to this node, if the agent has a socket here while
 // another node, or a late goroutine of this one, has recorded a lost connection.

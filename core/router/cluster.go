@@ -144,6 +144,10 @@ func (r *Router) conversationGrew(h *eventlog.Head) {
 // concerned reports whether something here may depend on a conversation that is not in memory: a
 // thread that somebody reads, on which the conversation has begun; the Recent of an agent; or the
 // queues, if this node leads the ACD.
+//
+// It also covers conversations of nodes of a version that writes no Due, during an update: each is
+// loaded when it begins, so that this node has its timer from then on, and those that began before
+// this node did are visited at its start (recoverTimer). A timer that fires sets the next one.
 func (r *Router) concerned(h *eventlog.Head) bool {
 	d := conversation.Display(h.Display)
 	waits := d == conversation.DisplayParked || d == conversation.DisplayQueued || d == conversation.DisplayOffered

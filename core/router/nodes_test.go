@@ -131,6 +131,7 @@ type twins struct {
 	*world
 	nodes  [2]*router.Router
 	keeper [2]*nodes.Keeper
+	logs   [2]*deadLog
 	kill   [2]func() // ends a node as a kill does: it does not leave, and commits nothing more
 }
 
@@ -138,9 +139,11 @@ type twins struct {
 type deadLog struct {
 	*memlog.Log
 	dead atomic.Bool
+	slow atomic.Int64 // how long each append takes, in nanoseconds
 }
 
 func (l *deadLog) Append(ctx context.Context, b *eventlog.Batch) (eventlog.Appended, error) {
+	time.Sleep(time.Duration(l.slow.Load()))
 	if l.dead.Load() {
 		return eventlog.Appended{}, eventlog.ErrClosed
 	}
@@ -175,7 +178,7 @@ func inTwins(t *testing.T, test func(t *testing.T, w *twins)) {
 			must(t, err)
 			must(t, r.Start(t.Context()))
 			r.PluginReady("chat", name, &port{info: plugin.Info{ID: "chat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}})
-			tw.nodes[i], tw.keeper[i] = r, k
+			tw.nodes[i], tw.keeper[i], tw.logs[i] = r, k, log
 			tw.kill[i] = sync.OnceFunc(func() {
 				log.dead.Store(true)
 				cancel()
@@ -366,5 +369,37 @@ func TestCommandForAnotherNodeWithoutHints(t *testing.T) {
 		if n := len(p.more); n != 1 {
 			t.Errorf("the plugin has %d commands at once, want 1", n)
 		}
+	})
+}
+
+// What a dead node leaves is ended for several agents at once: an append that takes long, as those
+// that wait for a lock do, does not hold up the others.
+func TestAgentsOfADeadNodeDoNotWaitForEachOther(t *testing.T) {
+	inTwins(t, func(t *testing.T, w *twins) {
+		for _, agent := range w.agents {
+			must(t, w.nodes[1].AgentConnected(t.Context(), agent))
+		}
+		time.Sleep(time.Second)
+		w.kill[1]()
+		w.logs[0].slow.Store(int64(3 * time.Second))
+		gone := func() (n int) {
+			for _, agent := range w.agents {
+				if agentOf(t, w.nodes[0], agent).Disconnected {
+					n++
+				}
+			}
+			return n
+		}
+		for i := 0; gone() == 0; i++ {
+			if i > 600 {
+				t.Fatal("no agent of the dead node is disconnected")
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		time.Sleep(500 * time.Millisecond)
+		if n := gone(); n != len(w.agents) {
+			t.Errorf("%d of %d agents are disconnected half a second after the first", n, len(w.agents))
+		}
+		w.logs[0].slow.Store(0)
 	})
 }
