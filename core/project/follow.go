@@ -17,9 +17,12 @@ const (
 )
 
 const (
-	// atOnce is how many events are applied in one transaction. It keeps other writers waiting for a few
-	// milliseconds.
-	atOnce = 256
+	// atOnce is how many events are applied in one transaction at most. The transaction keeps other
+	// writers waiting, on PostgreSQL for as many round trips as Apply makes, so that one that takes longer
+	// than holdMost makes the next ones smaller, down to one event; those that take less than a quarter of
+	// it make them larger again.
+	atOnce   = 256
+	holdMost = 40 * time.Millisecond
 	// gather is the pause after which what came meanwhile is applied together: one flush for all of it.
 	gather = 250 * time.Millisecond
 	// retryPause is the pause after the store refused something.
@@ -104,7 +107,7 @@ func (f *Follower) step(ctx context.Context, p *followed) time.Duration {
 	from, err := f.cursorOf(ctx, p)
 	var recs []eventlog.Record
 	if err == nil {
-		recs, err = f.log.Tail(ctx, from.position, atOnce)
+		recs, err = f.log.Tail(ctx, from.position, p.size())
 	}
 	if err == nil {
 		err = f.look(ctx, p, from, recs)
@@ -115,9 +118,10 @@ func (f *Follower) step(ctx context.Context, p *followed) time.Duration {
 		}
 	}
 	began := time.Now()
-	n := len(recs)
+	n, full := len(recs), len(recs) == p.size()
 	if err == nil {
 		n, err = f.applyAll(ctx, p, from, recs)
+		p.took(time.Since(began), full)
 	}
 	switch bad := (*EventError)(nil); {
 	case ctx.Err() != nil:
@@ -136,10 +140,23 @@ func (f *Follower) step(ctx context.Context, p *followed) time.Duration {
 	}
 	p.applied(recs[n-1].Pos)
 	f.metrics.applied.WithLabelValues(p.Name).Add(float64(n))
-	if n < atOnce {
+	if !full {
 		return gather
 	}
 	return time.Since(began) // a projection that catches up leaves half of the time to other writers
+}
+
+// size is how many events are applied in one transaction at present.
+func (p *followed) size() int { return max(1, atOnce>>p.smaller) }
+
+// took adapts size to how long a transaction took.
+func (p *followed) took(d time.Duration, full bool) {
+	switch {
+	case d > holdMost && p.size() > 1:
+		p.smaller++
+	case d < holdMost/4 && full && p.smaller > 0:
+		p.smaller--
+	}
 }
 
 // wait returns when there is an event after pos, or after a while.

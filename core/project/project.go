@@ -90,6 +90,7 @@ type Follower struct {
 // followed is a projection and how far this node has brought it.
 type followed struct {
 	Projection
+	smaller int // by how many halvings transactions are smaller than atOnce; of the goroutine that follows
 
 	mu       sync.Mutex
 	leads    bool

@@ -279,3 +279,23 @@ func TestNewRefuses(t *testing.T) {
 		t.Error("two projections of one name are accepted")
 	}
 }
+
+// A projection that takes long for each event must keep the other writers waiting in small portions:
+// its transactions become smaller until each is short, and nothing is lost or doubled by that.
+func TestSlowProjectionHoldsTheLockInPortions(t *testing.T) {
+	s, _ := open(t)
+	fill(t, s.log, 4, 300)
+	var sizes []int
+	f := follower(t, s, "a", seen(func(recs []eventlog.Record) error {
+		sizes = append(sizes, len(recs))
+		time.Sleep(time.Duration(len(recs)) * 2 * time.Millisecond) // as round trips do
+		return nil
+	}))
+	end := run(t, f)
+	until(t, f, "seen", "caught up", caughtUp)
+	end()
+	wantAll(t, s)
+	if len(sizes) < 20 || slices.Min(sizes[:8]) > 32 {
+		t.Errorf("%d transactions, of %v events: want some of at most 32 soon", len(sizes), sizes)
+	}
+}
