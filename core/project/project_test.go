@@ -140,6 +140,17 @@ func TestLease(t *testing.T) {
 	wantAll(t, s)
 }
 
+// waits counts how often a follower found nothing to apply and began to wait.
+type waits struct {
+	eventlog.Log
+	n atomic.Int64
+}
+
+func (w *waits) Wait(ctx context.Context, after int64) error {
+	w.n.Add(1)
+	return w.Log.Wait(ctx, after)
+}
+
 // What a transaction under way may still commit holds the follower back; nothing is skipped
 // (promises.md 4.7).
 func TestOpenTransaction(t *testing.T) {
@@ -147,7 +158,8 @@ func TestOpenTransaction(t *testing.T) {
 		t.Skip("SQLite has one writer, whose transactions cannot overlap")
 	}
 	s, dsn := open(t)
-	f := follower(t, s, "a", seen(nil))
+	log := &waits{Log: s.log}
+	f := follower(t, store{log, s.db}, "a", seen(nil))
 	run(t, f)
 	fill(t, s.log, 1, 2)
 	until(t, f, "seen", "caught up", caughtUp)
@@ -163,15 +175,13 @@ SELECT first, xid, '00000000-0000-0000-0000-0000000000ff', 1, 0, 0, 'note/1', '{
 	}
 	fill(t, s.log, 3, 20)
 	behind := until(t, f, "seen", "behind", func(s project.Status) bool { return s.Behind >= 61 })
-	for range 20 { // while the transaction is open nothing behind it is applied
-		all, err := f.Status(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if all[0].Position != behind.Position {
-			t.Fatalf("the follower went on to %d although a smaller position may still come", all[0].Position)
-		}
-		time.Sleep(20 * time.Millisecond)
+	// While the transaction is open nothing behind it is applied: the follower looks, finds nothing that it
+	// may apply, and waits. The second wait from here on comes after a look that saw all events.
+	now := log.n.Load()
+	until(t, f, "seen", "waited twice", func(project.Status) bool { return log.n.Load() >= now+2 })
+	after := until(t, f, "seen", "there", func(project.Status) bool { return true })
+	if after.Position != behind.Position {
+		t.Fatalf("the follower went on to %d although a smaller position may still come", after.Position)
 	}
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
