@@ -85,6 +85,7 @@ func (c vaultCollector) Collect(ch chan<- prometheus.Metric) {
 		up = 1
 	}
 	metric(prometheus.GaugeValue, "damaged_keys", "Data keys that were asked for and cannot be read: what they sealed is lost.", float64(c.vault.Damaged()))
+	metric(prometheus.GaugeValue, "missing_keys", "Data keys that were asked for and are not in the key store: what they sealed is lost.", float64(c.vault.Missing()))
 	metric(prometheus.GaugeValue, "ready", "1 while keys can be read and made, as far as is known.", up)
 	metric(prometheus.GaugeValue, "silent_seconds", "Since the key database last answered; 0 for a file.", s.Silent.Seconds())
 	metric(prometheus.GaugeValue, "spare_keys", "Keys that are stored and not yet assigned: so many conversations can begin while the key database is away.", float64(s.Spare))

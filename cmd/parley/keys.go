@@ -44,7 +44,7 @@ func (c *keysMoveCmd) Run(a *app) error {
 	}
 	done, err := vault.Move(a.ctx, o)
 	if err != nil {
-		return fmt.Errorf("%w. Nothing is lost: the file is as it was, and the same command goes on where it stopped", err)
+		return fmt.Errorf("%w. The file still has all its keys: mend the cause and give the same command again, which goes on where this one stopped", err)
 	}
 	_, err = fmt.Fprintf(a.stdout, "%d keys are in %s, compared and opened; %d destroyed ones are marked there, %d were damaged before and still are.\n"+
 		"%s is marked as moved and refuses to be used. Make a backup of the key database, then remove that file with its -wal and -shm:\n"+

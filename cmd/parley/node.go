@@ -260,7 +260,7 @@ func (n *node) giveAccounts(ctx context.Context) error {
 func accountConfigs(ctx context.Context, dir *directory.Directory, logger *slog.Logger) (accounts []pluginhost.AccountConfig, _ error) {
 	for _, a := range dir.Snapshot().Accounts() {
 		secrets, err := dir.Secrets(ctx, a.ID)
-		if errors.Is(err, vault.ErrDamaged) {
+		if vault.Lost(err) {
 			// Only this account is switched off; the others work.
 			logger.Error("an account is off: its secrets cannot be read; restore the key store, or make the account anew", "account_id", a.ID, "err", err)
 			a.Enabled, err = false, nil

@@ -67,7 +67,7 @@ func (s *Store) Find(ctx context.Context, by Sender, ids []conversation.BlobID) 
 // isLost reports whether a row can never be opened again, as opposed to a temporary error.
 func isLost(err error) bool {
 	var syntax *json.SyntaxError
-	return errors.Is(err, vault.ErrUnknownKey) || errors.Is(err, vault.ErrDamaged) || errors.Is(err, vault.ErrSealed) || errors.As(err, &syntax)
+	return vault.Lost(err) || errors.Is(err, vault.ErrSealed) || errors.As(err, &syntax)
 }
 
 func (by Sender) may(row *Row) bool {

@@ -45,9 +45,9 @@ func (v *lostKeys) Open(key int64, aad, sealed []byte) ([]byte, error) {
 	return v.Vault.Open(key, aad, sealed)
 }
 
-// lostKey runs a test for both ways to lose a key: damaged and destroyed.
+// lostKey runs a test for each way to lose a key: damaged, destroyed, and gone from the key store.
 func lostKey(t *testing.T, test func(t *testing.T, w *world, lost error)) {
-	for name, lost := range map[string]error{"damaged": vault.ErrDamaged, "destroyed": vault.ErrDestroyed} {
+	for name, lost := range map[string]error{"damaged": vault.ErrDamaged, "destroyed": vault.ErrDestroyed, "missing": vault.ErrUnknownKey} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, nil)
 			w.lost = &lostKeys{Vault: w.vault, keys: map[int64]error{}}

@@ -6,10 +6,10 @@ import (
 	"sync"
 )
 
-// maxDamaged bounds how many damaged keys are remembered.
+// maxDamaged bounds how many damaged keys, and how many missing ones, are remembered.
 const maxDamaged = 1000
 
-// damaged remembers which keys were found damaged.
+// damaged remembers which keys were found damaged, or missing.
 type damaged struct {
 	mu   sync.Mutex
 	keys map[int64]bool
@@ -34,6 +34,14 @@ func (v *Vault) Damaged() int {
 	v.damaged.mu.Lock()
 	defer v.damaged.mu.Unlock()
 	return len(v.damaged.keys)
+}
+
+// Missing is how many keys were needed and not in the key store since the vault was opened, at most
+// 1000.
+func (v *Vault) Missing() int {
+	v.missing.mu.Lock()
+	defer v.missing.mu.Unlock()
+	return len(v.missing.keys)
 }
 
 // Check tries every key that is not destroyed, some microseconds each, and

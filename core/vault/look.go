@@ -71,6 +71,9 @@ func (v *Vault) look(ctx context.Context) {
 		return // closed while it looked
 	}
 	if err == nil {
+		if n.many {
+			v.cache.clear()
+		}
 		if len(n.gone) > 0 {
 			v.cache.drop(n.gone)
 			v.removed.Add(uint64(len(n.gone)))
@@ -90,6 +93,10 @@ func (v *Vault) look(ctx context.Context) {
 		v.log.InfoContext(ctx, "the key store gives keys again")
 	}
 }
+
+// mostGone is how many destroyed keys are read at a time. If there are more, as after an outage, all
+// keys in memory are dropped instead: they are read again when they are needed.
+const mostGone = 10_000
 
 // judge returns why the store that gave these news cannot be used by this node, to which the ids up
 // to last were known before.

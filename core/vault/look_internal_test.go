@@ -90,3 +90,31 @@ func TestLateReadIsNotCached(t *testing.T) {
 		}
 	}
 }
+
+// manyStore is a database in which more keys were destroyed than are listed.
+type manyStore struct {
+	store
+	root []byte
+}
+
+func (s manyStore) news(context.Context, int64) (news, error) {
+	return news{number: 3, many: true, root: s.root}, nil
+}
+
+// When too many keys were destroyed to be listed, none that is in memory may be used on.
+func TestTooManyDestroyedToList(t *testing.T) {
+	w, err := newWrapper(make([]byte, keySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &Vault{cache: newCache(4), log: slog.New(slog.DiscardHandler), failed: make(chan struct{}), masters: masters{w}}
+	v.store = manyStore{root: w.wrap(metaRoot, 0, make([]byte, keySize))}
+	v.cache.put(1, cipher.AEAD(nil))
+	v.look(t.Context())
+	if _, ok := v.cache.get(1); ok {
+		t.Error("a key is still in memory")
+	}
+	if number, _, err := v.contact.state(); err != nil || number != 3 {
+		t.Errorf("the next look asks after %d, %v; want 3", number, err)
+	}
+}

@@ -258,7 +258,7 @@ func (s *serverStore) news(ctx context.Context, since int64) (n news, err error)
 		if err != nil || n.number <= since {
 			return err
 		}
-		rows, err := s.db.QueryContext(ctx, `SELECT id, wrapped FROM vault_keys WHERE gone > $1`, since)
+		rows, err := s.db.QueryContext(ctx, `SELECT id, wrapped FROM vault_keys WHERE gone > $1 LIMIT $2`, since, mostGone+1)
 		if err != nil {
 			return err
 		}
@@ -267,6 +267,9 @@ func (s *serverStore) news(ctx context.Context, since int64) (n news, err error)
 			return nil
 		})
 	})
+	if len(n.gone) > mostGone {
+		n.gone, n.many = nil, true
+	}
 	return n, err
 }
 

@@ -92,6 +92,9 @@ func (v *Vault) load(id int64) ([]byte, error) {
 	k, err := v.store.key(ctx, id)
 	switch {
 	case errors.Is(err, ErrUnknownKey):
+		if v.missing.add(id) {
+			v.log.Error("a data key is not in the key store: what it sealed cannot be read; was an old copy of the key store restored?", "key", id)
+		}
 		return nil, err
 	case err != nil:
 		v.failures.Add(1)

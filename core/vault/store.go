@@ -64,6 +64,7 @@ type store interface {
 type news struct {
 	number int64   // of the latest destroying
 	gone   []int64 // destroyed after the number asked for
+	many   bool    // more than mostGone were, so gone does not list them
 	last   int64   // largest id that was ever handed out
 	root   []byte  // the wrapped root
 }

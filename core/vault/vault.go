@@ -30,7 +30,8 @@ var (
 	ErrMasterSyntax = errors.New("vault: master key must be 32 bytes in hex or base64")
 	// ErrDestroyed: the key was destroyed, so what it sealed is erased.
 	ErrDestroyed = errors.New("vault: key destroyed")
-	// ErrUnknownKey: the key store has no such key.
+	// ErrUnknownKey: the key store has no such key: an old copy of it was restored, say. What the key
+	// sealed is lost unless the right copy comes back; other keys are not affected.
 	ErrUnknownKey = errors.New("vault: unknown key")
 	// ErrDamaged: this key cannot be unwrapped although the master key is right, so the key store
 	// is damaged there. What the key sealed is lost; other keys are not affected.
@@ -57,9 +58,11 @@ var (
 	ErrClosed = errors.New("vault: closed")
 )
 
-// Lost reports whether err is permanent: the data key was destroyed, or is damaged. Nothing can be
-// sealed under it any more, and what it sealed is lost.
-func Lost(err error) bool { return errors.Is(err, ErrDestroyed) || errors.Is(err, ErrDamaged) }
+// Lost reports whether err is permanent: the data key was destroyed, is damaged, or is not in the key
+// store. Nothing can be sealed under it any more, and what it sealed is lost.
+func Lost(err error) bool {
+	return errors.Is(err, ErrDestroyed) || errors.Is(err, ErrDamaged) || errors.Is(err, ErrUnknownKey)
+}
 
 // errWentBack: a server is back at an earlier state, for example after a failover to a standby that
 // lacked the latest commits. Another node would hand out the same ids again.
@@ -107,6 +110,7 @@ type Vault struct {
 
 	pool    keyPool
 	damaged damaged
+	missing damaged
 
 	refillMu  sync.Mutex
 	refilling *attempt      // the one under way, nil if there is none
