@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -15,6 +18,19 @@ import (
 
 //go:embed migrations/*.sql
 var migrations embed.FS
+
+// A statement that changes a table needs it for itself, and waits until nobody uses it. Everybody who
+// comes later waits behind it, so that a long query, a backup say, would stop all nodes. Such a
+// statement therefore gives up after migrateLock, lets the others go on for migratePause, and is tried
+// again for migrateWithin.
+const (
+	migrateLock   = 200 * time.Millisecond
+	migratePause  = time.Second
+	migrateWithin = 10 * time.Minute
+)
+
+// lockNotAvailable is the SQLSTATE of a statement that gave up waiting for a lock.
+const lockNotAvailable = "55P03"
 
 // migrate brings the log's tables up to date, one node at a time. The log has a version table of
 // its own, since core/directory has migrations in the same database.
@@ -27,10 +43,10 @@ func migrate(ctx context.Context, c *pgx.ConnConfig) (err error) {
 		return err
 	}
 	c = c.Copy()
-	delete(c.RuntimeParams, "lock_timeout") // an older node may hold the lock for a moment
+	c.RuntimeParams["lock_timeout"] = strconv.FormatInt(migrateLock.Milliseconds(), 10)
 	db := stdlib.OpenDB(*c)
 	defer func() { err = errors.Join(err, db.Close()) }()
-	const everySecond, times = 1, 60
+	const everySecond, times = 1, 600 // another node makes an index, which waits for transactions that are under way
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(everySecond, times), lock.WithUnlockTimeout(everySecond, times))
 	if err != nil {
 		return err
@@ -40,10 +56,22 @@ func migrate(ctx context.Context, c *pgx.ConnConfig) (err error) {
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
 	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrate: %w", plain(err))
+	for began := time.Now(); ; {
+		_, err := p.Up(ctx)
+		if err == nil {
+			return nil
+		}
+		if state := (*pgconn.PgError)(nil); !errors.As(err, &state) || state.Code != lockNotAvailable || time.Since(began) > migrateWithin {
+			return fmt.Errorf("migrate: %w", plain(err))
+		}
+		t := time.NewTimer(migratePause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return fmt.Errorf("migrate: %w", ctx.Err())
+		case <-t.C:
+		}
 	}
-	return nil
 }
 
 // migrated reports whether the tables are as new as this program or newer, so

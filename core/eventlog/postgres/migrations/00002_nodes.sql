@@ -15,10 +15,9 @@ CREATE TABLE nodes (
 
 -- When somebody must look at a conversation; 0: never, or written by an older
 -- version, whose rows are visited at the start of a node.
+-- This changes no row, and so needs the table for a moment only.
 ALTER TABLE conversations ADD COLUMN due bigint NOT NULL DEFAULT 0;
-CREATE INDEX conversations_due ON conversations (due, id) WHERE due <> 0 AND phase <> 'concluded';
 
 -- +goose Down
-DROP INDEX conversations_due;
 ALTER TABLE conversations DROP COLUMN due;
 DROP TABLE nodes;
