@@ -48,8 +48,31 @@ func (p projections) Intervals(ctx context.Context, from, until time.Time) ([]in
 	return intervals.Between(ctx, p.db, from, until)
 }
 
-// withProjections calls do with the projections of the running gateway, or with the stores' own if no
-// gateway is running.
+// readProjections calls do with the projections of the running gateway, or with the stores' own, opened
+// for reading only, if no gateway is running here: another node may run, and a question must not
+// change its tables.
+func readProjections(ctx context.Context, cfg config.Config, do func(control.Projections) error) (err error) {
+	if err := do(control.Client{RunDir: cfg.RunDir()}); !errors.Is(err, control.ErrNotRunning) {
+		return err
+	}
+	db, err := stores.OpenRecordsReadOnly(ctx, cfg) // first, since it says what is wrong with tables of another version
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	log, err := stores.OpenLogReadOnly(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	f, err := project.New(project.Options{Node: cfg.Node, Log: log, Database: db, Projections: projectionCatalogue()})
+	if err != nil {
+		return err
+	}
+	return do(projections{f, db})
+}
+
+// withProjections is readProjections for what changes them.
 func withProjections(ctx context.Context, cfg config.Config, do func(control.Projections) error) error {
 	err := do(control.Client{RunDir: cfg.RunDir()})
 	if !errors.Is(err, control.ErrNotRunning) {
@@ -83,7 +106,7 @@ func (c *projectStatusCmd) Run(a *app) error {
 		return err
 	}
 	var all []project.Status
-	err = withProjections(a.ctx, cfg, func(p control.Projections) (err error) {
+	err = readProjections(a.ctx, cfg, func(p control.Projections) (err error) {
 		all, err = p.ProjectionStatus(a.ctx)
 		return err
 	})
@@ -139,7 +162,7 @@ func (c *projectShowCmd) Run(a *app) error {
 	}
 	var all []intervals.Interval
 	now := time.Now()
-	err = withProjections(a.ctx, cfg, func(p control.Projections) (err error) {
+	err = readProjections(a.ctx, cfg, func(p control.Projections) (err error) {
 		all, err = p.Intervals(a.ctx, now.Add(-c.Last), now.Add(intervals.Length))
 		return err
 	})

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -38,8 +39,17 @@ func TestProjectCommands(t *testing.T) {
 	}
 	flags := configFlags{Data: data}
 	status := func() string { t.Helper(); return say((&projectStatusCmd{configFlags: flags}).Run) }
-	if s := status(); !strings.Contains(s, "intervals") {
+	if s := status(); !strings.Contains(s, "no tables yet") {
 		t.Errorf("in a new folder status says %q", s)
+	}
+	if _, err := os.Stat(cfg.Database()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the question made a database: %v", err)
+	}
+	if first, err := stores.Open(t.Context(), cfg, nil, discard()); err != nil || first.Close() != nil {
+		t.Fatal(err)
+	}
+	if s := status(); !strings.Contains(s, "intervals") {
+		t.Errorf("before the first start status says %q", s)
 	}
 	if s := say((&projectShowCmd{configFlags: flags, Last: time.Hour}).Run); !strings.Contains(s, "not been made yet") {
 		t.Errorf("before the first start show says %q", s)

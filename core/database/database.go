@@ -83,6 +83,9 @@ func (d *DB) Reader() *sql.DB { return d.reader }
 // Write runs fn in a transaction that no other writer can disturb, and commits the transaction
 // unless fn fails.
 func (d *DB) Write(ctx context.Context, fn func(*sql.Tx) error) error {
+	if d.writer == nil {
+		return ErrReadOnly
+	}
 	d.gate.Lock()
 	defer d.gate.Unlock()
 	tx, err := d.writer.BeginTx(ctx, nil)
@@ -136,4 +139,9 @@ func Classify(err error) error {
 func (d *DB) Failed() <-chan struct{} { return d.failed }
 
 // Close closes the connections. The handle must not be used any more.
-func (d *DB) Close() error { return errors.Join(d.reader.Close(), d.writer.Close()) }
+func (d *DB) Close() error {
+	if d.writer == nil {
+		return d.reader.Close()
+	}
+	return errors.Join(d.reader.Close(), d.writer.Close())
+}

@@ -132,7 +132,7 @@ func durable(ctx context.Context, c *pgx.ConnConfig) (err error) {
 
 func migratePostgres(ctx context.Context, c *pgx.ConnConfig, files fs.FS, versions string) (err error) {
 	c = c.Copy()
-	delete(c.RuntimeParams, "lock_timeout") // another node may hold the lock for a moment
+	c.RuntimeParams["lock_timeout"] = "200" // ms; the lock among nodes is asked for again and again, and not waited for
 	db := stdlib.OpenDB(*c)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	const everySecond, times = 1, 60
@@ -140,8 +140,29 @@ func migratePostgres(ctx context.Context, c *pgx.ConnConfig, files fs.FS, versio
 	if err != nil {
 		return err
 	}
-	return up(ctx, goose.DialectPostgres, db, files, versions, goose.WithSessionLocker(locker))
+	for began := time.Now(); ; {
+		err := up(ctx, goose.DialectPostgres, db, files, versions, goose.WithSessionLocker(locker))
+		var state *pgconn.PgError
+		if !errors.As(err, &state) || state.Code != "55P03" || time.Since(began) > migrateWithin {
+			return err
+		}
+		t := time.NewTimer(migratePause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return fmt.Errorf("migrate: %w", ctx.Err())
+		case <-t.C:
+		}
+	}
 }
+
+// A statement that changes a table waits until nobody uses it, and everybody who comes later waits
+// behind it. It therefore gives up soon, lets the others go on for migratePause, and is tried again for
+// migrateWithin.
+const (
+	migratePause  = time.Second
+	migrateWithin = 10 * time.Minute
+)
 
 // kindOfPostgres reads SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 func kindOfPostgres(err error) trouble {
