@@ -25,12 +25,17 @@ import (
 	"github.com/parley-gateway/parley/core/project"
 	"github.com/parley-gateway/parley/core/project/intervals"
 	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/internal/pgtest"
 	"github.com/parley-gateway/parley/internal/stores"
 )
 
-// oldFolder is a data folder that an earlier version made (makefolder_test.go.txt beside it says how), and
-// what must be right in it.
-const oldFolder = "testdata/folder-1ab4dc4"
+// These are data folders that an earlier version made (makefolder_test.go.txt beside each says how), and
+// what must be right in them: one with everything, and one whose log and records were in a PostgreSQL
+// database, of which it has a dump.
+const (
+	oldFolder   = "testdata/folder-1ab4dc4"
+	oldPostgres = "testdata/postgres-1ab4dc4"
+)
 
 type folderManifest struct {
 	Made           time.Time                         `json:"made"`
@@ -67,15 +72,19 @@ type oldVersion struct {
 	sms    *takingPort
 }
 
-func openOldFolder(t *testing.T) *oldVersion {
+func openOldFolder(t *testing.T, folder string) *oldVersion {
 	t.Helper()
 	v := &oldVersion{t: t}
-	text, err := os.ReadFile(filepath.Join(oldFolder, "manifest.json"))
+	text, err := os.ReadFile(filepath.Join(folder, "manifest.json"))
 	v.must(err)
 	v.must(json.Unmarshal(text, &v.folderManifest))
 	dir := t.TempDir()
-	v.must(unpack(filepath.Join(oldFolder, "data.tar.gz"), dir))
-	cfg, err := config.Load("", []string{config.EnvName("data") + "=" + dir})
+	v.must(unpack(filepath.Join(folder, "data.tar.gz"), dir))
+	env := []string{config.EnvName("data") + "=" + dir}
+	if dump, err := os.ReadFile(filepath.Join(dir, "database.sql")); err == nil {
+		env = append(env, config.EnvName("store")+"="+restored(t, string(dump)))
+	}
+	cfg, err := config.Load("", env)
 	v.must(err)
 	began := time.Now()
 	now := func() time.Time { return v.Made.Add(time.Since(began)) }
@@ -104,6 +113,27 @@ func openOldFolder(t *testing.T) *oldVersion {
 	v.sms = &takingPort{info: plugin.Info{ID: "sms", Capabilities: conversation.Capabilities{Text: true, Files: true, OutboundFirst: true, AddressKind: "phone"}}}
 	v.router.PluginReady("sms", "s2", v.sms)
 	return v
+}
+
+// restored starts a server, loads a dump into a database of it, and returns how to connect to that.
+func restored(t *testing.T, dump string) (dsn string) {
+	t.Helper()
+	c, err := pgtest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	name := c.Database(t)
+	conn := c.Connect(t, name)
+	_, err = conn.PgConn().Exec(t.Context(), dump).ReadAll()
+	if err := errors.Join(err, conn.Close(t.Context())); err != nil {
+		t.Fatalf("load the dump: %v", err)
+	}
+	return c.DSN(name)
 }
 
 func (v *oldVersion) must(err error) {
@@ -185,8 +215,14 @@ func unpack(archive, dir string) (err error) {
 }
 
 // A data folder of the version before opens, and everything in it is right.
-func TestFolderOfTheVersionBefore(t *testing.T) {
-	v := openOldFolder(t)
+func TestFolderOfTheVersionBefore(t *testing.T) { allIsRight(t, oldFolder) }
+
+// So does a PostgreSQL database of the version before, also when it was moved to another server.
+func TestDatabaseOfTheVersionBefore(t *testing.T) { allIsRight(t, oldPostgres) }
+
+func allIsRight(t *testing.T, folder string) {
+	t.Helper()
+	v := openOldFolder(t, folder)
 	t.Run("transcripts and states", v.transcripts)
 	t.Run("logins, secrets, attachments", v.records)
 	t.Run("what was pending goes out", v.pending)
