@@ -55,7 +55,7 @@ func readProjections(ctx context.Context, cfg config.Config, do func(control.Pro
 	if err := do(control.Client{RunDir: cfg.RunDir()}); !errors.Is(err, control.ErrNotRunning) {
 		return err
 	}
-	db, err := stores.OpenRecordsReadOnly(ctx, cfg) // first, since it says what is wrong with tables of another version
+	db, err := openRecordsReadOnly(ctx, cfg) // first, since it says what is wrong with tables of another version
 	if err != nil {
 		return err
 	}
@@ -70,6 +70,20 @@ func readProjections(ctx context.Context, cfg config.Config, do func(control.Pro
 		return err
 	}
 	return do(projections{f, db})
+}
+
+// openRecordsReadOnly opens the tables beside the log for reading, beside the process that writes
+// them. Tables that are older than this program are a *database.TablesError.
+func openRecordsReadOnly(ctx context.Context, cfg config.Config) (*database.DB, error) {
+	o := database.Options{DSN: cfg.Database()}
+	if dsn := cfg.DSN(); dsn != "" {
+		o = database.Options{DSN: dsn, Dialect: database.Postgres}
+	}
+	db, err := database.OpenReadOnly(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("records: %w", err)
+	}
+	return db, nil
 }
 
 // withProjections is readProjections for what changes them.

@@ -12,7 +12,6 @@ import (
 
 	"github.com/parley-gateway/parley/config"
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/database"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/eventlog/postgres"
@@ -127,18 +126,4 @@ func OpenLogReadOnly(ctx context.Context, cfg config.Config) (eventlog.Log, erro
 		return nil, err
 	}
 	return l, nil
-}
-
-// OpenRecordsReadOnly opens the tables beside the log for reading, beside the process that writes
-// them. Tables that are older than this program are a *database.TablesError.
-func OpenRecordsReadOnly(ctx context.Context, cfg config.Config) (*database.DB, error) {
-	o := database.Options{DSN: cfg.Database()}
-	if dsn := cfg.DSN(); dsn != "" {
-		o = database.Options{DSN: dsn, Dialect: database.Postgres}
-	}
-	db, err := database.OpenReadOnly(ctx, o)
-	if err != nil {
-		return nil, fmt.Errorf("records: %w", err)
-	}
-	return db, nil
 }
