@@ -2,8 +2,8 @@ package conversation
 
 // Who may be invited into a call, may hear whom, may answer it and may command it (DESIGN.md 3; SPEC.md C2,
 // H2, H3). These are bounds: a call may always bring fewer people together than may hear each other,
-// as when somebody is on hold. The zero Author is somebody outside, such as the person whom an agent
-// consults by telephone; nobody but the call knows of it.
+// as when somebody is on hold. The zero Author, or one of the kind "outside", is somebody outside, such as the person
+// whom an agent consults by telephone; nobody but the call knows of it. A supervisor in barge acts as agents do.
 
 // Names of call commands that have rules of their own. They are the fields of CallCommand in the contract.
 const (
@@ -27,7 +27,7 @@ type LegHears struct {
 // audience of what the same person writes (H2, H4).
 func (s *State) voice(who Author) Audience {
 	switch who.Kind {
-	case Customer, "":
+	case Customer, "", "outside":
 		return AudienceCustomer
 	case Agent, Bot:
 		if s.joined(who) {
@@ -47,7 +47,7 @@ func (s *State) voice(who Author) Audience {
 // ear is the audience as which somebody listens to a call; zero: somebody who may hear nothing.
 func (s *State) ear(who Author) Audience {
 	switch who.Kind {
-	case Customer, "":
+	case Customer, "", "outside":
 		return AudienceCustomer
 	case Bot:
 		if s.joined(who) {
@@ -119,20 +119,20 @@ func (s *State) offeredTo(a AgentID) bool {
 }
 
 // MayBeginCall reports whether somebody may ask for a call in the conversation: the customer, and agents and
-// bots who take part (C2), and the gateway itself. A supervisor joins a call and begins none.
+// bots who take part (C2), and the gateway itself.
 func (s *State) MayBeginCall(by Author) bool {
 	switch by.Kind {
 	case Customer, System:
 		return s.Phase == PhaseOpen
-	case Agent, Bot:
+	case Agent, Bot, Supervisor:
 		return s.Phase == PhaseOpen && s.joined(by)
 	}
 	return false
 }
 
 // MayInvite reports whether by may have a call ring for whom. An agent who takes part may bring in
-// everybody except supervisors, of whom agents may not even know; supervisors bring in themselves alone, in any
-// mode; bots the customer and themselves; customers themselves. The gateway itself carries out what was decided
+// everybody except supervisors, of whom agents may not even know; supervisors who monitor or coach bring in themselves
+// alone; bots the customer and themselves; customers themselves. The gateway itself carries out what was decided
 // already, and may bring in everybody who may have a leg.
 func (s *State) MayInvite(by, whom Author) bool {
 	if !s.mayRing(whom) {
@@ -141,11 +141,11 @@ func (s *State) MayInvite(by, whom Author) bool {
 	switch by.Kind {
 	case System:
 		return true
-	case Agent:
-		return s.joined(by) && whom.Kind != Supervisor
+	case Agent, Supervisor:
+		return by == whom && by.Kind == Supervisor || s.joined(by) && whom.Kind != Supervisor
 	case Bot:
 		return s.joined(by) && (whom.Kind == Customer || whom == by)
-	case Customer, Supervisor:
+	case Customer:
 		return by == whom
 	}
 	return false
@@ -153,16 +153,16 @@ func (s *State) MayInvite(by, whom Author) bool {
 
 // MayAnswer reports whether somebody may take a call: one that the customer, or somebody outside, has begun is
 // taken by agents and bots who take part, or by the gateway itself; one that our side has begun is taken by
-// the customer. Supervisors take none.
+// the customer. Supervisors who monitor or coach take none.
 func (s *State) MayAnswer(x *Session, by Author) bool {
 	if s.Phase != PhaseOpen || x == nil || x.Kind != SessionCall {
 		return false
 	}
-	theirs := x.By.Kind == Customer || x.By.Kind == ""
+	theirs := x.By.Kind == Customer || x.By.Kind == "" || x.By.Kind == "outside"
 	switch by.Kind {
 	case System:
 		return theirs
-	case Agent, Bot:
+	case Agent, Bot, Supervisor:
 		return theirs && s.joined(by)
 	case Customer:
 		return !theirs
@@ -184,7 +184,7 @@ func (s *State) mayCommand(x *Session, c *CommandCall) bool {
 	case CallAnswer:
 		return s.MayAnswer(x, c.By)
 	case CallHear:
-		return c.By.Kind != Customer && c.By.Kind != Supervisor && s.mayHearAll(x, c.Hears)
+		return (c.By.Kind == System || c.By.Kind != Customer && s.joined(c.By)) && s.mayHearAll(x, c.Hears)
 	}
 	own := x.leg(c.Leg) != nil && x.leg(c.Leg).Party == c.By
 	switch c.By.Kind {
@@ -193,7 +193,7 @@ func (s *State) mayCommand(x *Session, c *CommandCall) bool {
 	case Customer:
 		return c.What == CallHangUp && c.Leg.IsZero() || own && ownLeg(c.What)
 	case Supervisor:
-		return own && ownLeg(c.What)
+		return s.joined(c.By) || own && ownLeg(c.What)
 	}
 	return false
 }

@@ -76,7 +76,7 @@ func TestCallPolicy(t *testing.T) {
 		"agent":    "xxxxx......",
 		"monitor":  "......x....",
 		"coach":    ".......x...",
-		"barge":    "........x..",
+		"barge":    "xxxxx...x..",
 		"system":   "xxxxx.xxx..",
 	})
 	var begin []string
@@ -86,11 +86,11 @@ func TestCallPolicy(t *testing.T) {
 			begin = append(begin, names[i])
 		}
 	}
-	if d := cmp.Diff([]string{"customer", "bot", "agent", "system"}, begin); d != "" {
+	if d := cmp.Diff([]string{"customer", "bot", "agent", "barge", "system"}, begin); d != "" {
 		t.Errorf("begins (-want +got):\n%s", d)
 	}
 	for by, want := range map[Author][]string{
-		customer: {"bot", "agent", "system"}, outside: {"bot", "agent", "system"},
+		customer: {"bot", "agent", "barge", "system"}, outside: {"bot", "agent", "barge", "system"},
 		agentAuthor(1): {"customer"}, robot: {"customer"}, {Kind: System}: {"customer"},
 	} {
 		var answer []string
@@ -145,7 +145,7 @@ func TestCallPolicyDecides(t *testing.T) {
 		"a supervisor who left comes in":          {by: supervisor(8), what: CallInvite, leg: 9, party: supervisor(8), want: ErrNotJoined},
 		"an agent answers":                        {by: agentAuthor(1), what: CallAnswer, leg: 1},
 		"the caller answers":                      {by: customer, what: CallAnswer, leg: 1, want: ErrDenied},
-		"a supervisor answers":                    {by: supervisor(7), what: CallAnswer, leg: 1, want: ErrDenied},
+		"a coach answers":                         {by: supervisor(6), what: CallAnswer, leg: 1, want: ErrDenied},
 		"an agent hangs up":                       {by: agentAuthor(1), what: CallHangUp},
 		"an agent mutes the customer":             {by: agentAuthor(1), what: CallMute, leg: 1},
 		"an agent mutes a coach":                  {by: agentAuthor(1), what: CallMute, leg: 4},
@@ -157,7 +157,8 @@ func TestCallPolicyDecides(t *testing.T) {
 		"a customer mutes the agent":              {by: customer, what: CallMute, leg: 2, want: ErrInvalid},
 		"a customer ends the call":                {by: customer, what: CallHangUp},
 		"a customer records":                      {by: customer, what: "record", want: ErrDenied},
-		"a supervisor records":                    {by: supervisor(7), what: "record", want: ErrDenied},
+		"a coach records":                         {by: supervisor(6), what: "record", want: ErrDenied},
+		"one in barge records":                    {by: supervisor(7), what: "record"},
 		"the gateway lets the agent hear a coach": {by: Author{Kind: System}, what: CallHear, hears: pair(2, 4)},
 		"the customer is to hear a coach":         {by: Author{Kind: System}, what: CallHear, hears: pair(1, 4), want: ErrDenied},
 		"the agent is to hear a monitor":          {by: Author{Kind: System}, what: CallHear, hears: pair(2, 3), want: ErrDenied},
@@ -253,7 +254,7 @@ func TestCallPolicyHolds(t *testing.T) {
 					t.Fatalf("%+v hears %+v in %s", a, b, s.ModeOf(b.Agent))
 				case s.MayHear(customer, b) && here(a) && !hears:
 					t.Fatalf("the customer hears %+v and %+v does not: %s", b, a, row(s))
-				case s.MayInvite(a, b) && (a.Kind == Supervisor || b.Kind == Supervisor && a.Kind != System) && a != b:
+				case s.MayInvite(a, b) && (a.Kind == Supervisor && s.ModeOf(a.Agent) != ModeBarge || b.Kind == Supervisor && a.Kind != System) && a != b:
 					t.Fatalf("%+v invites %+v", a, b)
 				}
 			}

@@ -184,3 +184,63 @@ func TestCallIDInUse(t *testing.T) {
 		}
 	})
 }
+
+// What a customer does in a call is carried out or refused with the code that the contract gives, and a repeat
+// is a duplicate (C6).
+func TestCustomerUsesCall(t *testing.T) {
+	withPhone(t, func(t *testing.T, b *callBubble) {
+		conv := b.rings()
+		act := func(key string, c plugin.CustomerCall) plugin.Ack {
+			ack := ingest(b.r, plugin.Inbound{Plugin: "phone", Instance: "phone-1", Account: b.phone, Thread: "call-1", DedupeKey: key, Action: &plugin.CustomerAction{Call: &c}})
+			synctest.Wait()
+			return ack
+		}
+		for name, c := range map[string]struct {
+			call plugin.CustomerCall
+			want string
+		}{
+			"begins one":           {plugin.CustomerCall{Action: "start"}, "unsupported"},
+			"answers":              {plugin.CustomerCall{Session: theCall, Action: "answer"}, "unsupported"},
+			"mutes":                {plugin.CustomerCall{Session: theCall, Action: "mute"}, "unsupported"},
+			"declines the own one": {plugin.CustomerCall{Session: theCall, Action: "decline"}, "denied"},
+			"ends another":         {plugin.CustomerCall{Session: conversation.SessionID{7}, Action: "end"}, "no_such_session"},
+			"mutes another":        {plugin.CustomerCall{Session: conversation.SessionID{7}, Action: "mute"}, "no_such_session"},
+		} {
+			for range 2 {
+				if ack := act(name, c.call); ack.Status != plugin.Refused || ack.Code != c.want {
+					t.Errorf("%s: %+v, want refused %s", name, ack, c.want)
+				}
+			}
+		}
+		if ack := act("end", plugin.CustomerCall{Session: theCall, Action: "end"}); ack.Status != plugin.Committed || ack.Conversation != conv || ack.Seq == 0 {
+			t.Errorf("end: %+v", ack)
+		}
+		if ack := act("end", plugin.CustomerCall{Session: theCall, Action: "end"}); ack.Status != plugin.Duplicate || ack.Conversation != conv {
+			t.Errorf("end again: %+v", ack)
+		}
+		if ack := act("end 2", plugin.CustomerCall{Session: theCall, Action: "end"}); ack.Status != plugin.Refused || ack.Code != "no_such_session" {
+			t.Errorf("end of what is over: %+v", ack)
+		}
+		s := b.state(conv)
+		if len(s.Sessions) != 0 || s.Phase != conversation.PhaseOpen {
+			t.Errorf("after the end: %+v, %s", s.Sessions, s.Phase)
+		}
+		// A call that our side began, and that the customer does not take.
+		b.wrote(conv, string(conversation.TypeSessionRequested), `{"session":"55000000-0000-7000-8000-000000000002","kind":"call","plugin":"phone","by":{"kind":"system"},"audience":"customer"}`, nil)
+		b.wrote(conv, string(conversation.TypeSessionRequested), `{"session":"55000000-0000-7000-8000-000000000003","kind":"call","plugin":"phone","by":{"kind":"system"},"audience":"agent"}`, nil)
+		b.after(time.Second)
+		ours := conversation.SessionID{0x55, 6: 0x70, 8: 0x80, 15: 2}
+		if ack := act("secret", plugin.CustomerCall{Session: conversation.SessionID{0x55, 6: 0x70, 8: 0x80, 15: 3}, Action: "end"}); ack.Code != "no_such_session" {
+			t.Errorf("the end of a call that the customer does not know of: %+v", ack)
+		}
+		if ack := act("decline", plugin.CustomerCall{Session: ours, Action: "decline"}); ack.Status != plugin.Committed {
+			t.Errorf("decline: %+v", ack)
+		}
+		if s := b.state(conv); s.Session(ours) != nil {
+			t.Error("a declined call goes on")
+		}
+		if ack := ingest(b.r, plugin.Inbound{Plugin: "phone", Account: b.phone, Thread: "nobody", DedupeKey: "x", Action: &plugin.CustomerAction{Call: &plugin.CustomerCall{Action: "start"}}}); ack.Status != plugin.Refused || ack.Code != "ended" {
+			t.Errorf("without a conversation: %+v", ack)
+		}
+	})
+}

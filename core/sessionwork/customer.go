@@ -2,6 +2,7 @@ package sessionwork
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/plugin"
@@ -70,8 +71,36 @@ func (w *Work) Arrival(in *plugin.Inbound) (st Step, after After, ok bool) {
 			st = refused(ErrInvalid)
 		}
 		return st, after, true
+	case a.Call != nil:
+		return customerCall(*a.Call), nil, true
 	}
 	return Step{}, nil, false
+}
+
+// customerCall ends or declines a call for the customer (C6). Its plugin hears of the end as of every end that it did not
+// report. Beginning a call, answering one and changing what passes in it are not carried out here.
+func customerCall(c plugin.CustomerCall) Step {
+	return Step{Decide: func(s *conversation.State) (Plan, error) {
+		end := conversation.EndSession{Session: c.Session, By: customer, Cause: conversation.CauseHangup}
+		x := s.Session(c.Session)
+		switch {
+		case s.Phase != conversation.PhaseOpen:
+			return Plan{}, conversation.ErrEnded
+		case c.Action == "start":
+			return Plan{}, fmt.Errorf("customer's call: %w", conversation.ErrUnsupported)
+		case x == nil || x.Kind != conversation.SessionCall || x.Circle != conversation.AudienceCustomer:
+			return Plan{}, conversation.ErrNoSuchSession
+		case c.Action == "end":
+		case c.Action == "decline":
+			if x.State == conversation.SessionStateActive || !s.MayAnswer(x, customer) {
+				return Plan{}, conversation.ErrDenied
+			}
+			end.Cause = conversation.CauseRejected
+		default:
+			return Plan{}, fmt.Errorf("customer's call: %w", conversation.ErrUnsupported)
+		}
+		return Plan{Commands: []conversation.Command{end}}, nil
+	}}
 }
 
 func refused(err error) Step {
