@@ -45,7 +45,7 @@ func (s *State) applyHead(head Head, ev Event) bool {
 	case *EndpointAdded:
 		s.Endpoints = append(s.Endpoints, h.Endpoint)
 		s.Added = append(s.Added, AddedEndpoint{Channel: h.Channel, Capabilities: h.Capabilities})
-	case *CustomerUpdated, *ContentRewritten, *Ignored:
+	case *CustomerUpdated, *ContentRewritten, *MessageNamed, *Ignored:
 	case *ContactLinked:
 		s.Contact = h.Contact
 	case *PageVisited, *InactivityCancelled:
@@ -60,6 +60,8 @@ func (s *State) applyHead(head Head, ev Event) bool {
 		s.OptedOut = h.Out
 	case *MessageSettled:
 		s.applySettled(h)
+	case *WindowChanged:
+		s.applyWindow(h)
 	case *FlagSet:
 		s.Flagged = true
 	case *FlagCleared:

@@ -51,11 +51,22 @@ type PageBody struct {
 type MessageBody struct {
 	Parts []Part `json:"parts"`
 	Name  string `json:"name,omitempty"` // the author's display name at the time
+	// ProviderIDs are the ids that the provider gave a customer's message. Customers and bots do not get
+	// them: see WithoutProviderIDs.
+	ProviderIDs []string `json:"provider_ids,omitempty"`
 }
 
-// StatusBody is the provider's text about a message.
+// StatusBody is what the provider says about a message.
 type StatusBody struct {
-	Text string `json:"text"`
+	Text string `json:"text,omitempty"`
+	// ProviderIDs are ids under which the provider has the message, in the order of its parts there.
+	// Those of all events of a message count together.
+	ProviderIDs []string `json:"provider_ids,omitempty"`
+}
+
+// NamedBody has further ids under which the provider has a message.
+type NamedBody struct {
+	ProviderIDs []string `json:"provider_ids"`
 }
 
 // ConsentBody quotes the keyword with which the customer gave or withdrew consent.

@@ -11,6 +11,7 @@ func (s *State) Clone() *State {
 	c.Participants = slices.Clone(s.Participants)
 	c.Marks = slices.Clone(s.Marks)
 	c.Pending = slices.Clone(s.Pending)
+	c.Windows = slices.Clone(s.Windows)
 	c.Requests = slices.Clone(s.Requests)
 	for i := range c.Requests {
 		c.Requests[i].DeclinedBy = slices.Clone(c.Requests[i].DeclinedBy)

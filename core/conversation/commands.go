@@ -78,6 +78,12 @@ type SetStatus struct {
 	Kind    string
 	Code    string
 	Body    json.RawMessage // a StatusBody, or nil
+	// Named, a NamedBody, has ids of the message that the log does not have yet. They are written even if
+	// the status makes no step forward; nil: there are none beside those of Body.
+	Named json.RawMessage
+	// Through is the sequence of the message when Status, delivered or read, holds for all that was sent
+	// before it, too; 0: Status is that of the message alone. Then the message need not be followed.
+	Through uint64
 }
 
 // Settle: a person says what became of a message whose status is unknown, or asks for it to be sent
@@ -102,6 +108,14 @@ type Mark struct {
 	By        Author
 	Delivered uint64
 	Read      uint64
+}
+
+// SetReplyWindow says until when the customer may be written to freely. It replaces what the capabilities
+// give by themselves. One that the provider said before the last one changes nothing.
+type SetReplyWindow struct {
+	Endpoint   int       // of the conversation
+	Expires    time.Time // zero: no window is open
+	ProviderAt time.Time // when the provider said so; zero: not known
 }
 
 // Visit records the page that the customer has open now.
@@ -323,6 +337,7 @@ func (Settle) command()         {}
 func (ChangeConsent) command()  {}
 func (Mark) command()           {}
 func (Visit) command()          {}
+func (SetReplyWindow) command() {}
 func (UpdateCustomer) command() {}
 func (LinkContact) command()    {}
 func (AddEndpoint) command()    {}

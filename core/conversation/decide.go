@@ -108,6 +108,8 @@ func (d *decision) run(cmd Command) error {
 		return d.s.endedFor(authorOf(cmd))
 	}
 	switch c := cmd.(type) {
+	case SetReplyWindow:
+		return d.setReplyWindow(c)
 	case Visit:
 		return d.visit(c)
 	case AddEndpoint:

@@ -117,13 +117,7 @@ func (c *Post) checkChannel(s *State, now time.Time) error {
 			return fmt.Errorf("%w: %s", ErrUnsupported, k)
 		}
 	}
-	if caps.ReplyWindow > 0 && !slices.Contains(c.Kinds, PartTemplate) {
-		window := Millis(caps.ReplyWindow) * 3_600_000
-		if s.CustomerAt.IsZero() || now.After(s.CustomerAt.Add(window.Duration())) {
-			return ErrReplyWindow
-		}
-	}
-	return nil
+	return c.checkWindow(s, now)
 }
 
 // carries reports whether a message for the customer may have a part of this kind. Every channel
@@ -166,13 +160,55 @@ func decideStatus(s *State, c SetStatus, now time.Time) ([]Event, error) {
 	}
 	p := s.pending(c.Message)
 	if p == nil {
+		if c.Through > 0 {
+			return decideThrough(s, c, nil, now)
+		}
 		return nil, ErrNoSuchMessage
 	}
+	events := statusOf(s, c, p, now)
+	if c.Through > 0 {
+		return decideThrough(s, c, events, now)
+	}
+	return events, nil
+}
+
+// statusOf makes the event of a followed message; nil if there is nothing new.
+func statusOf(s *State, c SetStatus, p *PendingMessage, now time.Time) []Event {
 	if !c.Status.After(p.Status) {
-		return nil, nil
+		if c.Named == nil {
+			return nil
+		}
+		h := &MessageNamed{Message: c.Message, Circle: AudienceAgent, Ignorable: true}
+		return []Event{{Seq: s.Seq + 1, At: now, Head: h, Body: c.Named}}
 	}
 	h := &MessageStatus{Message: c.Message, Status: c.Status, Kind: c.Kind, Code: c.Code}
-	return []Event{{Seq: s.Seq + 1, At: now, Head: h, Body: c.Body}}, nil
+	return []Event{{Seq: s.Seq + 1, At: now, Head: h, Body: c.Body}}
+}
+
+// decideThrough adds to events, which concern the message itself, that the customer has received or read all
+// that came before it, too. A message that failed, or is not known to be sent, is not among that.
+func decideThrough(s *State, c SetStatus, events []Event, now time.Time) ([]Event, error) {
+	if c.Status != StatusDelivered && c.Status != StatusRead {
+		return nil, fmt.Errorf("%w: only what is delivered or read holds for earlier messages", ErrInvalid)
+	}
+	add := func(h Head) { events = append(events, Event{Seq: s.Seq + uint64(len(events)) + 1, At: now, Head: h}) }
+	for i := range s.Pending {
+		if p := &s.Pending[i]; p.ID != c.Message && p.Seq <= c.Through && (p.Status == StatusSent || p.Status == StatusDelivered) && c.Status.After(p.Status) {
+			add(&MessageStatus{Message: p.ID, Status: c.Status})
+		}
+	}
+	m := Mark{By: Author{Kind: Customer}, Delivered: c.Through}
+	if c.Status == StatusRead {
+		m.Read = c.Through
+	}
+	marks, err := decideMark(s, m, now)
+	if err != nil {
+		return nil, err
+	}
+	for i := range marks {
+		add(marks[i].Head)
+	}
+	return events, nil
 }
 
 // settle works in every phase; only sending again needs an open conversation.

@@ -133,6 +133,18 @@ func drawCommand(t *rapid.T, r *run) conversation.Command {
 			}
 		},
 		func() conversation.Command {
+			return conversation.SetStatus{
+				Message: message(byte(rapid.IntRange(0, 60).Draw(t, "message"))), Status: rapid.SampledFrom([]conversation.Status{"delivered", "read", "sent"}).Draw(t, "status"),
+				Named: json.RawMessage(`{}`), Through: uint64(rapid.IntRange(0, 90).Draw(t, "through")),
+			}
+		},
+		func() conversation.Command {
+			return conversation.SetReplyWindow{
+				Endpoint: rapid.IntRange(-1, 1).Draw(t, "endpoint"), Expires: r.now.Add(time.Duration(rapid.IntRange(-1, 2).Draw(t, "minutes")) * time.Minute),
+				ProviderAt: rapid.SampledFrom([]time.Time{{}, r.now, t0}).Draw(t, "provider's time"),
+			}
+		},
+		func() conversation.Command {
 			m := message(byte(rapid.IntRange(0, 60).Draw(t, "message")))
 			for _, p := range r.live.Pending {
 				if p.Status == conversation.StatusUnknown {

@@ -40,6 +40,23 @@ type MessageStatus struct {
 	Code    string    `json:"code,omitempty"` // the provider's own error code
 }
 
+// TypeMessageNamed is the type of MessageNamed.
+const TypeMessageNamed Type = "message.named/1"
+
+// MessageNamed: the provider has an outgoing message under further ids, and its status is as before. It
+// changes nothing in the state, so that nodes which do not know it may skip it. Body: NamedBody.
+type MessageNamed struct {
+	Message   MessageID `json:"message"`
+	Circle    Audience  `json:"audience"`
+	Ignorable bool      `json:"ignorable"`
+}
+
+// Type implements Head.
+func (*MessageNamed) Type() Type { return TypeMessageNamed }
+
+// Audience implements Head.
+func (h *MessageNamed) Audience() Audience { return h.Circle.or(TypeMessageNamed) }
+
 // Outcome is what a person says became of a message whose status is unknown (PR4).
 type Outcome string
 

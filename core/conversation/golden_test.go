@@ -141,7 +141,7 @@ func checkBody(t *testing.T, g golden) {
 		TypeCustomerUpdated: &CustomerBody{}, TypePageVisited: &PageBody{}, TypeMessage: &MessageBody{},
 		TypeMessageStatus: &StatusBody{}, TypeParticipantJoined: &NameBody{}, TypeInactivityWarned: &NoticeBody{},
 		TypeWrapupEnded: &WrapupBody{}, TypeSessionPanel: &PanelBody{}, TypeSessionLeg: &NameBody{}, TypeSessionCustomerPanel: &PanelBody{}, TypeSessionNoted: &NoticeBody{},
-		TypeSessionDigits: &DigitsBody{}, TypeSessionRecorded: &RecordingBody{}, TypeSupervisorJoined: &NameBody{}, TypeNote: &MessageBody{}, TypeConsentChanged: &ConsentBody{},
+		TypeSessionDigits: &DigitsBody{}, TypeSessionRecorded: &RecordingBody{}, TypeSupervisorJoined: &NameBody{}, TypeNote: &MessageBody{}, TypeConsentChanged: &ConsentBody{}, TypeMessageNamed: &NamedBody{},
 	}
 	shape, ok := shapes[g.Type]
 	if ok != (g.Body != nil) {
@@ -257,5 +257,7 @@ func story() []Event {
 		{Head: &SessionCommand{Session: session(1), Command: message(4), What: "hold", Leg: leg(1), By: agentAuthor(1)}},
 		{Head: &SessionCommandFailed{Session: session(1), Command: message(4), What: "hold", Kind: "temporary", Code: "488"}},
 		{Head: &ContentRewritten{By: agentAuthor(1), Seqs: []uint64{3, 10}, Reason: "masked", Circle: AudienceCustomer}},
+		{Head: &MessageNamed{Message: message(1), Circle: AudienceAgent, Ignorable: true}, Body: body(`{"provider_ids":["wamid.1","wamid.2"]}`)},
+		{Head: &WindowChanged{Endpoint: 1, Expires: t0.Add(24 * time.Hour), ProviderAt: t0}},
 	}
 }

@@ -163,6 +163,20 @@ type Revoke struct {
 	ProviderIDs []string  `json:"provider_ids,omitempty"` // as in Reaction
 }
 
+// Names returns where a reaction, an edit or a revocation keeps the message that it names: our id, the
+// provider's id, and the provider's ids of all parts of that message. For other parts all three are nil.
+func (p *Part) Names() (message *MessageID, id *string, ids *[]string) {
+	switch {
+	case p.Reaction != nil:
+		return &p.Reaction.Message, &p.Reaction.ProviderID, &p.Reaction.ProviderIDs
+	case p.Edit != nil:
+		return &p.Edit.Message, &p.Edit.ProviderID, &p.Edit.ProviderIDs
+	case p.Revoke != nil:
+		return &p.Revoke.Message, &p.Revoke.ProviderID, &p.Revoke.ProviderIDs
+	}
+	return nil, nil, nil
+}
+
 // Raw keeps content that the channel could not express as any other kind of part.
 type Raw struct {
 	Kind string          `json:"kind"`

@@ -124,6 +124,7 @@ type State struct {
 	Flagged      bool             `json:"flagged,omitempty"`
 	Marks        []ReadMark       `json:"marks,omitempty"`
 	Pending      []PendingMessage `json:"pending,omitempty"`
+	Windows      []ReplyWindow    `json:"windows,omitempty"`  // of endpoints whose provider has said something of them
 	Sessions     []Session        `json:"sessions,omitempty"` // calls and tools that have not ended
 
 	// Times from which the inactivity rules count.

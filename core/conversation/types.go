@@ -56,6 +56,8 @@ var types = map[Type]eventType{
 	TypeSupervisorLeft:    {new: func() Head { return &SupervisorLeft{} }, audience: AudienceSupervisor, row: true},
 	TypeNote:              {new: func() Head { return &Note{} }, audience: AudienceAgent},
 	TypeContentRewritten:  {new: func() Head { return &ContentRewritten{} }, audience: AudienceAudit},
+	TypeWindowChanged:     {new: func() Head { return &WindowChanged{} }, audience: AudienceAgent},
+	TypeMessageNamed:      {new: func() Head { return &MessageNamed{} }, audience: AudienceAgent},
 	TypeMessageSettled:    {new: func() Head { return &MessageSettled{} }, audience: AudienceAgent},
 
 	TypeSessionCustomerPanel: {new: func() Head { return &SessionCustomerPanel{} }, audience: AudienceCustomer},

@@ -14,7 +14,7 @@ func TestTypes(t *testing.T) {
 	quiet := []Type{ // types whose events leave the row unchanged
 		TypeMessage, TypeMessageStatus, TypeMessageSettled, TypeReceipt, TypePageVisited, TypeCustomerUpdated,
 		TypeSessionPanel, TypeNote, TypeContentRewritten, TypeSessionCustomerPanel, TypeSessionNoted, TypeSessionDigits, TypeSessionRecorded,
-		TypeSessionCommand, TypeSessionCommandFailed,
+		TypeSessionCommand, TypeSessionCommandFailed, TypeMessageNamed, TypeWindowChanged,
 	}
 	for _, typ := range Types() {
 		if _, err := os.Stat(goldenFile(typ)); err != nil {

@@ -104,7 +104,11 @@ func (d *Desk) Send(ctx context.Context, req SendRequest) (Sent, error) {
 			return Plan{}, err
 		}
 		blobs, err := d.o.Conversations.Attach(post, s.ID)
-		return Plan{post, blobs}, err
+		if err != nil {
+			return Plan{}, err
+		}
+		caps := s.EndpointCapabilities(post.Endpoint)
+		return Plan{post, blobs}, d.o.Messages.Fits(post, &caps)
 	}
 	if req.ClientID != "" {
 		// The client id is bound on the agent's own stream id, since other agents' client ids name

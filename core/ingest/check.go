@@ -37,6 +37,13 @@ func check(in *plugin.Inbound) string {
 			return "invalid"
 		}
 	}
+	if r := in.Receipt; r != nil && byProvider(r) &&
+		(!r.Conversation.IsZero() || r.Delivered != 0 || r.Read != 0 || len(r.DeliveredID) > maxField || len(r.ReadID) > maxField) {
+		return "invalid"
+	}
+	if w := in.ReplyWindow; w != nil && w.Expires.Year() > 9999 {
+		return "invalid"
+	}
 	if m := in.Message; m != nil {
 		if len(m.Parts) == 0 || len(m.ClientID) > 64 || len(m.Address) > maxField || len(m.Name) > maxField {
 			return "invalid"
@@ -64,6 +71,9 @@ func check(in *plugin.Inbound) string {
 	}
 	return ""
 }
+
+// byProvider reports whether a receipt names messages by the provider's ids.
+func byProvider(r *plugin.InboundReceipt) bool { return r.DeliveredID != "" || r.ReadID != "" }
 
 // checkBot is check for what a bot does.
 func checkBot(b *plugin.BotAction) string {

@@ -16,7 +16,7 @@ func Wrote(in *plugin.Inbound) messages.Written {
 	switch {
 	case in.Message != nil:
 		w.Parts, w.ClientID, w.Name, w.ReplyTo = in.Message.Parts, in.Message.ClientID, in.Message.Name, in.Message.ReplyTo
-		w.ReplyToProviderID = in.Message.ReplyToProviderID
+		w.ProviderIDs, w.ReplyToProviderID = in.Message.ProviderIDs, in.Message.ReplyToProviderID
 	case in.Action != nil && in.Action.Start != nil:
 		w.Parts, w.ClientID, w.Name = in.Action.Start.Parts, in.Action.Start.ClientID, in.Action.Start.Body.Name
 	}
@@ -32,6 +32,9 @@ func (g *Ingest) Command(in *plugin.Inbound) (conversation.Command, error) {
 	}
 	if r := in.Receipt; r != nil {
 		return conversation.Mark{By: conversation.Author{Kind: conversation.Customer}, Delivered: r.Delivered, Read: r.Read}, nil
+	}
+	if w := in.ReplyWindow; w != nil {
+		return conversation.SetReplyWindow{Expires: w.Expires, ProviderAt: in.ProviderAt}, nil
 	}
 	a := in.Action
 	if a == nil {

@@ -167,6 +167,8 @@ func (g *Ingest) Take(in plugin.Inbound, done func(plugin.Ack)) {
 	switch {
 	case in.Status != nil:
 		g.deliveryStatus(in, done)
+	case in.Receipt != nil && byProvider(in.Receipt):
+		g.receiptOfIDs(in, done)
 	case in.Deferred != nil:
 		g.deferProcess(in, done)
 	case in.Tool != nil:

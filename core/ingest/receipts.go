@@ -30,10 +30,9 @@ const (
 func (g *Ingest) Tell(row eventlog.OutboxRow, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(seq uint64, err error)) {
 	account := conversation.AccountID(row.Account)
 	g.tell(conversation.ConversationID(row.Conversation), word{
-		account: account, seq: row.Seq, keys: g.providerKeys(account, res.ProviderIDs...), update: update, done: done,
-		status: conversation.SetStatus{
-			Message: conversation.MessageID(row.CommandID), Status: res.Outcome, Kind: res.Kind, Code: res.Code, Body: statusBody(res.Text),
-		},
+		account: account, seq: row.Seq, keys: g.providerKeys(account, res.ProviderIDs...), ids: conversation.KeptProviderIDs(res.ProviderIDs),
+		text: res.Text, update: update, done: done,
+		status: conversation.SetStatus{Message: conversation.MessageID(row.CommandID), Status: res.Outcome, Kind: res.Kind, Code: res.Code},
 	})
 }
 
@@ -41,10 +40,12 @@ func (g *Ingest) Tell(row eventlog.OutboxRow, res plugin.CommandResult, update e
 // outbox row.
 type word struct {
 	account conversation.AccountID
-	status  conversation.SetStatus
-	seq     uint64                // sequence of the message
-	keys    []eventlog.Key        // the provider's ids of the message's parts, which the append binds to the message
-	update  eventlog.OutboxUpdate // no update when CommandID is zero: the row is known to be settled
+	status  conversation.SetStatus // without bodies
+	text    string                 // the provider's
+	ids     []string               // the provider's ids of the message's parts, as they are kept
+	seq     uint64                 // sequence of the message
+	keys    []eventlog.Key         // the provider's ids of the message's parts, which the append binds to the message
+	update  eventlog.OutboxUpdate  // no update when CommandID is zero: the row is known to be settled
 	done    func(seq uint64, err error)
 }
 
@@ -90,6 +91,10 @@ func (g *Ingest) tell(conv conversation.ConversationID, w word) {
 // one that goes furthest wins (PR5).
 func (g *Ingest) joinEarly(w *word, keys []eventlog.Key) (Decision, error) {
 	d := Decision{Status: w.status, Outbox: w.updates()}
+	d.Status.Body = statusBody(w.text, w.ids)
+	if len(keys) > 0 { // the log does not have all of the ids
+		d.Status.Named = namedBody(w.ids)
+	}
 	for _, k := range keys {
 		list, err := g.log.EarlyReceipts(g.runner.Running(), eventlog.StreamID(w.account), k)
 		if err != nil {
@@ -104,7 +109,10 @@ func (g *Ingest) joinEarly(w *word, keys []eventlog.Key) (Decision, error) {
 			if err != nil {
 				return d, err
 			}
-			d.Status.Status, d.Status.Kind, d.Status.Code, d.Status.Body = conversation.Status(list[i].Status), "", said.Code, statusBody(said.Text)
+			d.Status.Status, d.Status.Kind, d.Status.Code, d.Status.Body = conversation.Status(list[i].Status), "", said.Code, statusBody(said.Text, w.ids)
+			if d.Status.Through = 0; said.Through {
+				d.Status.Through = w.seq
+			}
 		}
 	}
 	for i := range d.Outbox {
@@ -165,10 +173,39 @@ func (g *Ingest) deliveryStatus(in plugin.Inbound, done func(plugin.Ack)) {
 			g.refuse(in, "unknown_message", done)
 			return
 		}
-		g.statusOfID(in, done)
+		g.statusOfID(in, false, done)
 	}) {
 		done(plugin.Ack{Status: plugin.Retry, Code: "stopping"})
 	}
+}
+
+// receiptOfIDs takes a customer's receipt that names messages by the provider's ids. It holds for all earlier
+// messages, too. done is called once, with Retry if a part of it is not durable.
+func (g *Ingest) receiptOfIDs(in plugin.Inbound, done func(plugin.Ack)) {
+	r := *in.Receipt
+	in.Receipt = nil
+	report := func(id string, s conversation.Status, done func(plugin.Ack)) {
+		in := in
+		in.Status = &plugin.DeliveryStatus{ProviderID: id, Status: s}
+		if !g.runner.Go(func() { g.statusOfID(in, true, done) }) {
+			done(plugin.Ack{Status: plugin.Retry, Code: "stopping"})
+		}
+	}
+	if r.ReadID == "" {
+		report(r.DeliveredID, conversation.StatusDelivered, done)
+		return
+	}
+	if r.DeliveredID == "" || r.DeliveredID == r.ReadID {
+		report(r.ReadID, conversation.StatusRead, done)
+		return
+	}
+	report(r.ReadID, conversation.StatusRead, func(read plugin.Ack) {
+		if read.Status == plugin.Retry {
+			done(read)
+			return
+		}
+		report(r.DeliveredID, conversation.StatusDelivered, done)
+	})
 }
 
 // statusOfCommand takes a status report for a message whose outbox row is known. Whatever the
@@ -181,8 +218,8 @@ func (g *Ingest) statusOfCommand(in plugin.Inbound, row eventlog.OutboxRow, done
 		update = eventlog.OutboxUpdate{CommandID: row.CommandID, State: eventlog.OutboxSettled, Attempt: row.Attempt, Node: g.node}
 	}
 	g.tell(conv, word{
-		account: in.Account, status: setStatus(in.Status, conversation.MessageID(row.CommandID)), seq: row.Seq,
-		keys: g.providerKeys(in.Account, in.Status.ProviderID), update: update,
+		account: in.Account, status: setStatus(in.Status, conversation.MessageID(row.CommandID)), seq: row.Seq, text: in.Status.Text,
+		keys: g.providerKeys(in.Account, in.Status.ProviderID), ids: conversation.KeptProviderIDs([]string{in.Status.ProviderID}), update: update,
 		done: func(seq uint64, err error) {
 			if errors.Is(err, ErrNotFollowed) && row.State != eventlog.OutboxSettled {
 				said := plugin.CommandResult{Command: row.CommandID, Outcome: in.Status.Status, Code: cut(in.Status.Code, maxCode), Text: in.Status.Text}
@@ -205,12 +242,13 @@ func (g *Ingest) statusOfCommand(in plugin.Inbound, row eventlog.OutboxRow, done
 }
 
 // statusOfID takes a status report that names its message by the provider's id. A report for an id
-// that is not known yet is parked as an early receipt.
-func (g *Ingest) statusOfID(in plugin.Inbound, done func(plugin.Ack)) {
+// that is not known yet is parked as an early receipt. With through it holds for all earlier messages of the
+// conversation, too.
+func (g *Ingest) statusOfID(in plugin.Inbound, through bool, done func(plugin.Ack)) {
 	key := g.externalKey(in.Account, in.Status.ProviderID)
 	stream, seq, err := g.log.External(g.runner.Running(), eventlog.StreamID(in.Account), key)
 	if errors.Is(err, eventlog.ErrNotFound) {
-		err = g.park(in, key)
+		err = g.park(in, through, key)
 		var dup *eventlog.DuplicateError
 		switch {
 		case err == nil:
@@ -233,6 +271,10 @@ func (g *Ingest) statusOfID(in plugin.Inbound, done func(plugin.Ack)) {
 		Account: in.Account,
 		Decide: func(s *conversation.State, _ []eventlog.Key) (d Decision, _ error) {
 			d.Status = setStatus(in.Status, conversation.MessageID{})
+			d.Status.Body = statusBody(in.Status.Text, nil)
+			if through {
+				d.Status.Through = seq
+			}
 			for i := range s.Pending {
 				if p := &s.Pending[i]; p.Seq == seq {
 					d.Status.Message = p.ID
@@ -248,13 +290,15 @@ func (g *Ingest) statusOfID(in plugin.Inbound, done func(plugin.Ack)) {
 }
 
 func setStatus(st *plugin.DeliveryStatus, message conversation.MessageID) conversation.SetStatus {
-	return conversation.SetStatus{Message: message, Status: st.Status, Code: cut(st.Code, maxCode), Body: statusBody(st.Text)}
+	return conversation.SetStatus{Message: message, Status: st.Status, Code: cut(st.Code, maxCode)}
 }
 
 // receiptBody is the sealed body of an early receipt.
 type receiptBody struct {
 	Code string `json:"code,omitempty"`
 	Text string `json:"text,omitempty"`
+	// Through: the receipt holds for all earlier messages of the conversation, too.
+	Through bool `json:"through,omitempty"`
 }
 
 // receiptAAD binds a sealed receipt to its account and provider id.
@@ -264,9 +308,9 @@ func receiptAAD(account eventlog.StreamID, key eventlog.Key) []byte {
 
 // park keeps a status report as an early receipt until its provider id is known. A
 // *eventlog.DuplicateError means that the id has become known meanwhile.
-func (g *Ingest) park(in plugin.Inbound, key eventlog.Key) error {
+func (g *Ingest) park(in plugin.Inbound, through bool, key eventlog.Key) error {
 	e := eventlog.EarlyReceipt{Account: eventlog.StreamID(in.Account), Key: key, Status: string(in.Status.Status), At: g.now().UTC()}
-	if b := (receiptBody{Code: cut(in.Status.Code, maxCode), Text: cut(in.Status.Text, maxField)}); b != (receiptBody{}) {
+	if b := (receiptBody{Code: cut(in.Status.Code, maxCode), Text: cut(in.Status.Text, maxField), Through: through}); b != (receiptBody{}) {
 		plain, err := json.Marshal(b)
 		if err != nil {
 			return fmt.Errorf("ingest: encode early receipt: %w", err)
@@ -320,11 +364,23 @@ func (g *Ingest) Run(ctx context.Context) {
 	}
 }
 
-func statusBody(text string) json.RawMessage {
-	if text = cut(text, maxField); text == "" {
+func statusBody(text string, ids []string) json.RawMessage {
+	if text = cut(text, maxField); text == "" && len(ids) == 0 {
 		return nil
 	}
-	b, err := json.Marshal(conversation.StatusBody{Text: text})
+	b, err := json.Marshal(conversation.StatusBody{Text: text, ProviderIDs: ids})
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// namedBody is the body of further ids; nil for none.
+func namedBody(ids []string) json.RawMessage {
+	if len(ids) == 0 {
+		return nil
+	}
+	b, err := json.Marshal(conversation.NamedBody{ProviderIDs: ids})
 	if err != nil {
 		return nil
 	}

@@ -40,7 +40,8 @@ func (m *Maker) Attach(ctx context.Context, p *conversation.Post, by blob.Sender
 		n++
 		switch {
 		case !f.Blob.IsZero():
-			part.File = &f.File
+			file := f.File
+			file.Caption, part.File = part.File.Caption, &file
 			if !f.Used && !slices.Contains(fresh, f.Blob) {
 				fresh = append(fresh, f.Blob)
 			}
@@ -56,7 +57,7 @@ func (m *Maker) Attach(ctx context.Context, p *conversation.Post, by blob.Sender
 		m.logger.Warn("a customer's message goes on without attachments that its thread does not have", "conversation_id", by.Conversation, "message_id", p.ID, "count", missing)
 	}
 	p.Kinds, p.Blobs = kindsOf(body.Parts)
-	if p.Body, err = messageBody(body.Parts, body.Name); err != nil {
+	if p.Body, err = messageBody(body.Parts, body.Name, body.ProviderIDs); err != nil {
 		return nil, err
 	}
 	return fresh, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/microcosm-cc/bluemonday"
@@ -77,7 +78,8 @@ type Written struct {
 	ProviderAt time.Time              // zero: the provider told no time
 	ReceivedAt time.Time
 
-	ReplyToProviderID string // names the message that this one replies to when ReplyTo is zero; see Resolve
+	ProviderIDs       []string // the provider's ids of a customer's message
+	ReplyToProviderID string   // names the message that this one replies to when ReplyTo is zero; see Resolve
 }
 
 // FromCustomer makes the command for a customer's message, whose parts have passed
@@ -99,7 +101,7 @@ func (m *Maker) FromBot(bot conversation.AccountID, w Written) (*conversation.Po
 }
 
 func (m *Maker) forCustomer(by conversation.Author, w Written) (*conversation.Post, error) {
-	parts := m.clean(w.Parts)
+	parts := withoutIDs(m.clean(w.Parts))
 	switch code := Check(parts); {
 	case code == tooLarge:
 		return nil, ErrTooLarge
@@ -109,9 +111,34 @@ func (m *Maker) forCustomer(by conversation.Author, w Written) (*conversation.Po
 	return post(by, w, parts)
 }
 
+// withoutIDs takes the provider's ids out of what names messages: to the customer go those that the gateway
+// itself knows, when the message is handed out. The caller's parts stay as they are.
+func withoutIDs(parts []conversation.Part) []conversation.Part {
+	has := func(p conversation.Part) bool {
+		_, id, ids := p.Names()
+		return id != nil && (*id != "" || len(*ids) > 0)
+	}
+	if !slices.ContainsFunc(parts, has) {
+		return parts
+	}
+	parts = slices.Clone(parts)
+	for i := range parts {
+		p := &parts[i]
+		switch {
+		case p.Reaction != nil:
+			p.Reaction = &conversation.Reaction{Message: p.Reaction.Message, Emoji: p.Reaction.Emoji}
+		case p.Edit != nil:
+			p.Edit = &conversation.Edit{Message: p.Edit.Message, Text: p.Edit.Text}
+		case p.Revoke != nil:
+			p.Revoke = &conversation.Revoke{Message: p.Revoke.Message}
+		}
+	}
+	return parts
+}
+
 func post(by conversation.Author, w Written, parts []conversation.Part) (*conversation.Post, error) {
 	kinds, blobs := kindsOf(parts)
-	body, err := messageBody(parts, w.Name)
+	body, err := messageBody(parts, w.Name, conversation.KeptProviderIDs(w.ProviderIDs))
 	return &conversation.Post{
 		ID: conversation.NewID[conversation.MessageID](), Author: by, ClientID: w.ClientID,
 		Kinds: kinds, Blobs: blobs, ReplyTo: w.ReplyTo, Refs: refsOf(parts, w.ReplyTo),

@@ -29,12 +29,15 @@ func TestBody(t *testing.T) {
 		{Parts: text("hello"), Name: `C"ora`},
 		{Parts: two, Name: "Cora"},
 		{Parts: []conversation.Part{{Kind: conversation.PartText, Text: "x", HTML: "<b>x</b>"}}},
+		{Parts: text("hello"), Name: "Cora", ProviderIDs: []string{"wamid.1"}},
+		{Parts: text("hello"), ProviderIDs: []string{`w"1`}},
+		{Parts: text("hello"), ProviderIDs: []string{"w1", "w2"}},
 	} {
 		post, err := maker().FromCustomer(tt)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := json.Marshal(conversation.MessageBody{Parts: tt.Parts, Name: tt.Name})
+		want, err := json.Marshal(conversation.MessageBody{Parts: tt.Parts, Name: tt.Name, ProviderIDs: tt.ProviderIDs})
 		if err != nil {
 			t.Fatal(err)
 		}

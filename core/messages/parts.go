@@ -74,11 +74,11 @@ func kindsOf(parts []conversation.Part) (kinds []conversation.PartKind, blobs []
 	return kinds, blobs
 }
 
-func messageBody(parts []conversation.Part, name string) (json.RawMessage, error) {
-	if b := plainBody(parts, name); b != nil {
+func messageBody(parts []conversation.Part, name string, ids []string) (json.RawMessage, error) {
+	if b := plainBody(parts, name, ids); b != nil {
 		return b, nil
 	}
-	b, err := json.Marshal(conversation.MessageBody{Parts: parts, Name: name})
+	b, err := json.Marshal(conversation.MessageBody{Parts: parts, Name: name, ProviderIDs: ids})
 	if err != nil {
 		return nil, fmt.Errorf("messages: encode message: %w", err)
 	}
@@ -87,8 +87,8 @@ func messageBody(parts []conversation.Part, name string) (json.RawMessage, error
 
 // plainBody encodes by hand the body of nearly every message: one text with nothing to escape. It
 // returns nil for all other bodies. The result equals that of encoding/json.
-func plainBody(parts []conversation.Part, name string) json.RawMessage {
-	if len(parts) != 1 || !plain(parts[0].Text) || !plain(name) {
+func plainBody(parts []conversation.Part, name string, ids []string) json.RawMessage {
+	if len(parts) != 1 || !plain(parts[0].Text) || !plain(name) || len(ids) > 1 || len(ids) == 1 && !plain(ids[0]) {
 		return nil
 	}
 	p := parts[0]
@@ -101,6 +101,9 @@ func plainBody(parts []conversation.Part, name string) json.RawMessage {
 	b = append(b, `"}]`...)
 	if name != "" {
 		b = append(append(append(b, `,"name":"`...), name...), '"')
+	}
+	if len(ids) == 1 {
+		b = append(append(append(b, `,"provider_ids":["`...), ids[0]...), `"]`...)
 	}
 	return append(b, '}')
 }

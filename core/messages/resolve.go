@@ -31,13 +31,8 @@ func NamesByProvider(w *Written) bool {
 // target returns where a part keeps the message that it changes or reacts to, and the provider's id
 // of that message; nil for other parts.
 func target(p *conversation.Part) (named *conversation.MessageID, provider string) {
-	switch {
-	case p.Reaction != nil:
-		return &p.Reaction.Message, p.Reaction.ProviderID
-	case p.Edit != nil:
-		return &p.Edit.Message, p.Edit.ProviderID
-	case p.Revoke != nil:
-		return &p.Revoke.Message, p.Revoke.ProviderID
+	if named, id, _ := p.Names(); named != nil {
+		return named, *id
 	}
 	return nil, ""
 }

@@ -28,13 +28,14 @@ type Command struct {
 	// body is the body of a fresh message, or the payload of another fresh command, in clear, kept so
 	// that it need not be read again; nil: read it from the log.
 	body     []byte
-	endpoint int // of a fresh message: the endpoint to which the message goes
+	endpoint int                    // of a fresh message: the endpoint to which the message goes
+	replyTo  conversation.MessageID // of a fresh message: the message that it answers
 }
 
 // Send makes the command that sends a message. The caller appends its row
 // together with the message's event, and calls Add after the commit.
 func (o *Outbox) Send(conv conversation.ConversationID, account conversation.AccountID, m *conversation.MessagePosted, ev *conversation.Event) *Command {
-	return &Command{body: ev.Body, endpoint: m.Endpoint, row: eventlog.OutboxRow{
+	return &Command{body: ev.Body, endpoint: m.Endpoint, replyTo: m.ReplyTo, row: eventlog.OutboxRow{
 		CommandID: [16]byte(m.ID), Account: eventlog.StreamID(account), Conversation: eventlog.StreamID(conv),
 		Seq: ev.Seq, Index: -1, Kind: KindSend, State: eventlog.OutboxQueued, Attempt: 1, Deadline: ev.At.Add(treatmentOf(KindSend).deadline), Node: o.node,
 	}}

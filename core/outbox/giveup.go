@@ -94,8 +94,9 @@ func (o *Outbox) dueOf(c *Command) time.Time {
 }
 
 // abandon ends a command that can never be made, because its content or its recipient can no longer
-// be read. A command that may have been sent before ends unknown (PR4).
-func (o *Outbox) abandon(c *Command) {
+// be read, or because it changes a message that the customer does not have. kind and code are those of
+// the failure. A command that may have been sent before ends unknown (PR4).
+func (o *Outbox) abandon(c *Command, kind, code string) {
 	o.mu.Lock()
 	if o.byID[c.row.CommandID] != c || c.held || c.doubtful {
 		o.mu.Unlock()
@@ -105,7 +106,7 @@ func (o *Outbox) abandon(c *Command) {
 	if !treatmentOf(c.row.Kind).again && (c.lookup || c.maybe) {
 		outcome = conversation.StatusUnknown
 	}
-	o.end(c, plugin.CommandResult{Command: c.row.CommandID, Outcome: outcome, Kind: "internal", Code: "unreadable"})
+	o.end(c, plugin.CommandResult{Command: c.row.CommandID, Outcome: outcome, Kind: kind, Code: code})
 	o.mu.Unlock()
 	o.endAll()
 }

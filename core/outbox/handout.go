@@ -56,9 +56,14 @@ func (o *Outbox) handOut(ctx context.Context) time.Duration {
 				if ctx.Err() != nil {
 					return time.Hour
 				}
+				var named *referenceError
+				if errors.As(err, &named) {
+					o.abandon(c, "content", named.code)
+					continue
+				}
 				o.logger.Warn("outbox: command cannot be made", "channel", o.channel(c.row.Account), "err", err)
 				if errors.Is(err, ErrUnreadable) {
-					o.abandon(c)
+					o.abandon(c, "internal", "unreadable")
 					continue
 				}
 				o.later(c, retryPause)
@@ -186,7 +191,7 @@ func (o *Outbox) outbound(ctx context.Context, pending *Command) (plugin.Outboun
 		return out, nil
 	}
 	out.Send = &plugin.SendCommand{Message: m.ID, To: m.To.Address, Parts: m.Parts, Author: m.Author}
-	return out, nil
+	return out, o.refer(ctx, &c.row, &m, out.Send)
 }
 
 // message returns what a command sends, and to whom.
@@ -200,7 +205,9 @@ func (o *Outbox) message(ctx context.Context, c *Command) (Message, error) {
 		return Message{}, fmt.Errorf("outbox: decode message %d of %s: %w", c.row.Seq, conv, err)
 	}
 	to, err := o.convs.Recipient(ctx, conv, c.endpoint)
-	return Message{ID: conversation.MessageID(c.row.CommandID), Parts: body.Parts, Author: body.Name, To: to}, err
+	return Message{
+		ID: conversation.MessageID(c.row.CommandID), Parts: body.Parts, Author: body.Name, To: to, ReplyTo: c.replyTo, Endpoint: c.endpoint,
+	}, err
 }
 
 // Begin records that a command is about to leave for the provider (plugin.Core).

@@ -19,6 +19,9 @@ type Conversations interface {
 	Plugin(account conversation.AccountID) string
 	// Message reads a message from the log, with its recipient. It may fail with ErrUnreadable.
 	Message(ctx context.Context, conv conversation.ConversationID, seq uint64) (Message, error)
+	// References finds messages that the message which is event seq of a conversation names, and what is
+	// known of them now. A message that is not found is not in the result.
+	References(ctx context.Context, conv conversation.ConversationID, seq uint64, ids []conversation.MessageID) (map[conversation.MessageID]Reference, error)
 	// Recipient is where messages to an endpoint of the conversation go. It may fail with
 	// ErrUnreadable.
 	Recipient(ctx context.Context, conv conversation.ConversationID, endpoint int) (Recipient, error)
@@ -58,6 +61,16 @@ type Message struct {
 	Parts  []conversation.Part
 	Author string // the author's name that is shown with the message
 	To     Recipient
+
+	ReplyTo  conversation.MessageID // the message that this one answers; zero: none
+	Endpoint int                    // of the conversation, to which the message goes
+}
+
+// Reference is what is known of a message that another one names.
+type Reference struct {
+	Endpoint    int                 // of the conversation, by which the message came or was sent
+	Status      conversation.Status // of an outgoing message; "" = nobody has reported on it
+	ProviderIDs []string            // of all its parts; nil: none is known
 }
 
 // Recipient is where messages to one endpoint of a conversation go, in clear.

@@ -36,8 +36,10 @@ type house struct {
 	takes time.Duration // how long it takes to read all rows
 
 	mu         sync.Mutex
-	unread     bool // messages cannot be read, since their keys are lost
-	unfollowed bool // the conversations do not follow their messages
+	unread     bool                                        // messages cannot be read, since their keys are lost
+	unfollowed bool                                        // the conversations do not follow their messages
+	named      map[conversation.MessageID]outbox.Reference // what is known of messages that others name
+	namedErr   error
 	told       []plugin.CommandResult
 	failures   []outbox.Failure
 }
@@ -111,6 +113,19 @@ func (h *house) Message(_ context.Context, _ conversation.ConversationID, seq ui
 func (h *house) Recipient(context.Context, conversation.ConversationID, int) (outbox.Recipient, error) {
 	h.ask()
 	return outbox.Recipient{Address: "+1", Thread: "t"}, nil
+}
+
+func (h *house) References(_ context.Context, _ conversation.ConversationID, _ uint64, ids []conversation.MessageID) (map[conversation.MessageID]outbox.Reference, error) {
+	h.ask()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	found := map[conversation.MessageID]outbox.Reference{}
+	for _, id := range ids {
+		if ref, ok := h.named[id]; ok {
+			found[id] = ref
+		}
+	}
+	return found, h.namedErr
 }
 
 func (h *house) OpenPayload(row eventlog.OutboxRow) ([]byte, error) { h.ask(); return row.Payload, nil }

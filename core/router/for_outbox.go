@@ -30,7 +30,20 @@ func (f forOutbox) Message(ctx context.Context, conv conversation.ConversationID
 		return outbox.Message{}, unreadable(err)
 	}
 	to, err := f.Recipient(ctx, conv, head.Endpoint)
-	return outbox.Message{ID: head.ID, Parts: body.Parts, Author: body.Name, To: to}, err
+	return outbox.Message{ID: head.ID, Parts: body.Parts, Author: body.Name, To: to, ReplyTo: head.ReplyTo, Endpoint: head.Endpoint}, err
+}
+
+// References implements outbox.Conversations.
+func (f forOutbox) References(ctx context.Context, conv conversation.ConversationID, seq uint64, ids []conversation.MessageID) (map[conversation.MessageID]outbox.Reference, error) {
+	found, err := f.r.readers.References(ctx, conv, seq, ids...)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[conversation.MessageID]outbox.Reference, len(found))
+	for id, ref := range found {
+		out[id] = outbox.Reference{Endpoint: ref.Endpoint, Status: ref.Status, ProviderIDs: ref.ProviderIDs}
+	}
+	return out, nil
 }
 
 // Recipient implements outbox.Conversations.

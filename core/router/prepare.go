@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"slices"
 
 	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
@@ -27,13 +28,8 @@ func (r *Router) prepareCustomerPost(t *task, s *conversation.State) error {
 		}
 		post.ID, t.cmd = id, post
 	}
-	post.Endpoint, post.OwnerAway, post.Request = 0, false, conversation.RequestID{} // set in an earlier attempt
-	for i, e := range s.Endpoints {
-		if e.Account == t.account {
-			post.Endpoint = i
-			break
-		}
-	}
+	post.OwnerAway, post.Request = false, conversation.RequestID{} // set in an earlier attempt
+	post.Endpoint = endpointOf(s, t.account)
 	if s.Parking != nil {
 		post.OwnerAway = !r.agents.State(s.Parking.Owner).LoggedIn
 		post.Request = conversation.NewID[conversation.RequestID]()
@@ -42,6 +38,19 @@ func (r *Router) prepareCustomerPost(t *task, s *conversation.State) error {
 		return err
 	}
 	return r.attach(t, post, s.ID)
+}
+
+// endpointOf is the conversation's endpoint on an account; 0 if it has none there.
+func endpointOf(s *conversation.State, account conversation.AccountID) int {
+	return max(0, slices.IndexFunc(s.Endpoints, func(e conversation.Endpoint) bool { return e.Account == account }))
+}
+
+// prepareWindow says to which endpoint a reply window belongs.
+func prepareWindow(t *task, s *conversation.State) error {
+	w := t.cmd.(conversation.SetReplyWindow)
+	w.Endpoint = endpointOf(s, t.account)
+	t.cmd = w
+	return nil
 }
 
 // prepareStart completes the first message of a Start with what is known of its attachments.

@@ -166,6 +166,9 @@ func (th *thread) pass(l *live, a arrival) {
 			t.wrote = &w
 		}
 	}
+	if _, ok := cmd.(conversation.SetReplyWindow); ok {
+		t.prepare = prepareWindow
+	}
 	t.done = func(o outcome, err error) {
 		a.from = t.from // the item keeps its place when the arrival is routed anew
 		th.answered(l, a, o, err)

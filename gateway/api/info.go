@@ -1,6 +1,8 @@
 package api
 
 import (
+	"time"
+
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/router"
@@ -79,6 +81,12 @@ type InfoView struct {
 	Service      *serviceView              `json:"service,omitempty"`
 	Capabilities conversation.Capabilities `json:"capabilities"`
 	Account      accountRef                `json:"account"`
+	ReplyWindow  *ReplyWindowView          `json:"reply_window,omitempty"` // nil: the customer may be written to freely at any time
+}
+
+// ReplyWindowView tells until when the customer may be written to freely; after that only templates go out.
+type ReplyWindowView struct {
+	Expires *time.Time `json:"expires,omitempty"` // nil: no window is open
 }
 
 type serviceView struct {
@@ -94,6 +102,9 @@ func NewInfoView(i *router.Info, records *directory.Snapshot) InfoView {
 	st := &i.State
 	v := InfoView{
 		Channel: st.Channel, Icon: st.Capabilities.Icon, Title: st.Capabilities.OfferTitle, Capabilities: st.Capabilities,
+	}
+	if until, limited := st.WindowOf(0); limited {
+		v.ReplyWindow = &ReplyWindowView{Expires: TimeOrNil(until)}
 	}
 	if len(st.Endpoints) > 0 {
 		v.Account.ID = st.Endpoints[0].Account

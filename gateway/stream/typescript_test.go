@@ -96,6 +96,7 @@ func eventBodies() map[conversation.Type]any {
 		conversation.TypePageVisited:       conversation.PageBody{},
 		conversation.TypeMessage:           conversation.MessageBody{},
 		conversation.TypeMessageStatus:     conversation.StatusBody{},
+		conversation.TypeMessageNamed:      conversation.NamedBody{},
 		conversation.TypeParticipantJoined: conversation.NameBody{},
 		conversation.TypeInactivityWarned:  conversation.NoticeBody{},
 		conversation.TypeConsentChanged:    conversation.ConsentBody{},

@@ -17,6 +17,7 @@ export interface Heads {
   'flag.set/1': FlagSet;
   'inactivity.cancelled/1': Record<string, never>;
   'inactivity.warned/1': InactivityWarned;
+  'message.named/1': MessageNamed;
   'message.settled/1': MessageSettled;
   'message.status/1': StatusHead;
   'message/1': MessagePosted;
@@ -44,6 +45,7 @@ export interface Heads {
   'session.requested/1': SessionRequested;
   'supervisor.joined/1': SupervisorJoined;
   'supervisor.left/1': SupervisorLeft;
+  'window.changed/1': WindowChanged;
   'wrapup.ended/1': WrapupEnded;
   'wrapup.started/1': WrapupStarted;
 }
@@ -55,6 +57,7 @@ export interface Bodies {
   'customer.updated/1': CustomerBody;
   'endpoint.added/1': EndpointBody;
   'inactivity.warned/1': NoticeBody;
+  'message.named/1': NamedBody;
   'message.status/1': StatusBody;
   'message/1': MessageBody;
   'page.visited/1': PageBody;
@@ -601,6 +604,7 @@ export interface ConversationInfo {
   service?: ServiceInfo;
   capabilities: Capabilities;
   account: AccountRef;
+  reply_window?: ReplyWindowView;
 }
 
 export type ConversationKind =
@@ -783,6 +787,13 @@ export interface MarkCmd {
 export interface MessageBody {
   parts: Part[] | null;
   name?: string;
+  provider_ids?: string[];
+}
+
+export interface MessageNamed {
+  message: string;
+  audience: string;
+  ignorable: boolean;
 }
 
 export interface MessagePosted {
@@ -813,6 +824,10 @@ export type MessageStatus =
 
 export interface NameBody {
   name: string;
+}
+
+export interface NamedBody {
+  provider_ids: string[] | null;
 }
 
 export interface NotReadyCmd {
@@ -996,6 +1011,10 @@ export interface RecentItem {
 
 export interface RecordingBody {
   file: FileRef;
+}
+
+export interface ReplyWindowView {
+  expires?: string;
 }
 
 export interface Revoke {
@@ -1264,7 +1283,8 @@ export interface StartedBody {
 }
 
 export interface StatusBody {
-  text: string;
+  text?: string;
+  provider_ids?: string[];
 }
 
 export interface StatusHead {
@@ -1450,6 +1470,12 @@ export interface WelcomeFrame {
   user: User;
   time: string;
   version: string;
+}
+
+export interface WindowChanged {
+  endpoint?: number;
+  expires?: string;
+  provider_at?: string;
 }
 
 export interface WireError {
