@@ -200,7 +200,8 @@ type logged struct {
 	Seq    uint64
 	Type   string
 	Head   struct {
-		ClientID string `json:"client_id"`
+		ClientID        string `json:"client_id"`
+		Message, Status string // of a report on a message
 	}
 	Body json.RawMessage
 }
