@@ -293,3 +293,90 @@ func TestProvidersReplyWindow(t *testing.T) {
 		t.Errorf("a window of a thread without a conversation: %+v", a)
 	}
 }
+
+// The customer's edits and revocations by the provider's id are kept in the order in which they came, each
+// once, with our id, whatever was done to the message before: what a revoked message shows is for readers to
+// say, and the log is what happened. What names no message is kept as it came.
+func TestSequencesOfEdits(t *testing.T) {
+	c := newMessenger(t, conversation.Capabilities{})
+	in := c.smsMessage("+49301234", "m")
+	in.Message.ProviderIDs = []string{"p/m"}
+	hers, _ := posted(t, c.r, ingest(c.r, in))
+	part := func(kind conversation.PartKind, id, text string) []conversation.Part {
+		parts := byProvider(kind, id)
+		if parts[0].Edit != nil {
+			parts[0].Edit.Text = text
+		}
+		return parts
+	}
+	steps := []struct {
+		key   string
+		parts []conversation.Part
+	}{
+		{"e1", part(conversation.PartEdit, "p/m", "one")},
+		{"e2", part(conversation.PartEdit, "p/m", "two")},
+		{"e1", part(conversation.PartEdit, "p/m", "one")}, // a repeat
+		{"r1", part(conversation.PartReaction, "p/m", "")},
+		{"v1", part(conversation.PartRevoke, "p/m", "")},
+		{"e3", part(conversation.PartEdit, "p/m", "three")}, // after the revocation: it was sent before, and came late
+		{"v1", part(conversation.PartRevoke, "p/m", "")},
+		{"v2", part(conversation.PartRevoke, "p/m", "")}, // once more by the customer
+		{"e4", part(conversation.PartEdit, "p/none", "four")},
+		{"e4", part(conversation.PartEdit, "p/none", "four")},
+		{"e5", part(conversation.PartEdit, "dup/m", "five")}, // of an edit
+	}
+	var wrote []string
+	seen := map[string]bool{}
+	for i, s := range steps {
+		ev := c.smsMessage("+49301234", s.key)
+		ev.Message.Parts = s.parts
+		if s.key == "e1" {
+			ev.Message.ProviderIDs = []string{"dup/m"}
+		}
+		ack := ingest(c.r, ev)
+		if seen[s.key] {
+			if ack.Status != plugin.Duplicate {
+				t.Errorf("step %d, a repeat: %+v", i, ack)
+			}
+			continue
+		}
+		seen[s.key] = true
+		h, body := posted(t, c.r, ack)
+		line := string(h.Kinds[0])
+		if named, _, _ := body.Parts[0].Names(); named != nil {
+			if *named != hers.ID {
+				t.Errorf("step %d names %s, want %s", i, *named, hers.ID)
+			}
+			if e := body.Parts[0].Edit; e != nil {
+				line += " " + e.Text
+			}
+		}
+		wrote = append(wrote, line)
+	}
+	want := []string{"edit one", "edit two", "reaction", "revoke", "edit three", "revoke", "unsupported", "unsupported"}
+	if !slices.Equal(wrote, want) {
+		t.Errorf("the log has %q, want %q", wrote, want)
+	}
+	// The agent's own go out in order, behind each other, and each once.
+	mine := c.writes(t, textParts("mine"), conversation.MessageID{})
+	id := conversation.MessageID(mine.Command)
+	for i, kind := range []conversation.PartKind{conversation.PartEdit, conversation.PartRevoke, conversation.PartEdit} {
+		for range 2 { // a retry after a lost answer
+			_, err := c.r.Send(t.Context(), router.SendRequest{Conversation: c.conv, Agent: c.agents["ana"], ClientID: fmt.Sprint("seq", i), Parts: change(kind, id)})
+			must(t, err)
+		}
+	}
+	c.sent(t, mine, "m1")
+	for _, kind := range []conversation.PartKind{conversation.PartEdit, conversation.PartRevoke, conversation.PartEdit} {
+		cmd := c.port.next(t, c.n)
+		c.n++
+		_, first, _ := cmd.Send.Parts[0].Names()
+		if cmd.Send.Parts[0].Kind != kind || *first != "m1" {
+			t.Errorf("the plugin gets %s of %q, want %s of m1", cmd.Send.Parts[0].Kind, *first, kind)
+		}
+		c.sent(t, cmd)
+	}
+	if n := len(c.port.got); n != c.n {
+		t.Errorf("the plugin got %d commands, want %d", n, c.n)
+	}
+}
