@@ -1,5 +1,5 @@
 import { linkify } from '@parley/shared/links';
-import type { Part } from '@parley/shared/protocol';
+import type { Part, Raw, Template } from '@parley/shared/protocol';
 import { IconSettingsFilled } from '@tabler/icons-react';
 import { memo } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -34,7 +34,7 @@ export const MessageRow = memo(
           ? t('you')
           : m.name || t(`author.${m.author.kind}`);
     const reply = side === 'theirs' && storesAndForwards(c) && c.answeredSeq !== undefined && m.seq > c.answeredSeq;
-    const replied = m.replyTo ? c.items.find((i) => i.kind === 'message' && i.id === m.replyTo) : undefined;
+    const replied = repliedTo(c, m);
     return (
       <div className={classes.row} data-side={side} data-first={first || undefined}>
         <span className={classes.avatar} data-bot={bot || undefined} aria-hidden>
@@ -53,7 +53,7 @@ export const MessageRow = memo(
             data-reply={reply || undefined}
             title={dateAndTime(m.at, i18n.language)}
           >
-            {replied?.kind === 'message' && <div className={classes.quote}>{textOf(replied)}</div>}
+            {m.replyTo && <Quote of={replied} conversation={c} />}
             {m.revoked ? (
               <em>{t('message.revoked')}</em>
             ) : (
@@ -62,7 +62,10 @@ export const MessageRow = memo(
             {m.edited && <span className={classes.edited}> {t('message.edited')}</span>}
           </div>
           {m.reactions && m.reactions.length > 0 && (
-            <div className={classes.reactions}>{m.reactions.map((r) => r.emoji).join(' ')}</div>
+            <div className={classes.reactions}>
+              <span className={classes.unseen}>{t('message.reactions')}</span>{' '}
+              {m.reactions.map((r) => r.emoji).join(' ')}
+            </div>
           )}
           {(last || (side === 'mine' && storesAndForwards(c))) && (
             <div className={classes.meta}>
@@ -82,8 +85,37 @@ export const MessageRow = memo(
     a.last === b.last &&
     a.conversation.customer === b.conversation.customer &&
     a.conversation.member === b.conversation.member &&
+    repliedTo(a.conversation, a.message) === repliedTo(b.conversation, b.message) &&
     statusOf(a.conversation, a.message) === statusOf(b.conversation, b.message),
 );
+
+/** The message that another one answers; undefined: it answers none, or one that is not in this conversation. */
+function repliedTo(c: Conversation, m: MessageItem): MessageItem | undefined {
+  if (!m.replyTo) return undefined;
+  return c.items.find((i): i is MessageItem => i.kind === 'message' && i.id === m.replyTo);
+}
+
+/** What a message answers. */
+export function Quote({ of, conversation: c }: { of: MessageItem | undefined; conversation: Conversation }) {
+  const { t } = useTranslation();
+  const me = useDeskState((s) => s.user?.id);
+  if (!of || of.revoked) {
+    return (
+      <div className={classes.quote}>
+        <em>{t(of ? 'message.revoked' : 'message.original_gone')}</em>
+      </div>
+    );
+  }
+  const own = of.author.kind === 'agent' && of.author.agent === me;
+  const who = own
+    ? t('you')
+    : of.name || (of.author.kind === 'customer' && customerName(c)) || t(`author.${of.author.kind}`);
+  return (
+    <div className={classes.quote}>
+      <span className={classes.quoted}>{t('message.answers', { who })}</span> <span dir="auto">{textOf(of)}</span>
+    </div>
+  );
+}
 
 function statusOf(c: Conversation, m: MessageItem): Delivery {
   return delivery(c, m);
@@ -91,7 +123,15 @@ function statusOf(c: Conversation, m: MessageItem): Delivery {
 
 export function PartView({ part, links }: { part: Part; links: boolean }) {
   const { t } = useTranslation();
-  if (part.file) return <Attachment file={part.file} />;
+  if (part.file) {
+    return (
+      <>
+        <Attachment file={part.file} />
+        {part.file.caption && <Linked text={part.file.caption} links={links} />}
+      </>
+    );
+  }
+  if (part.template) return <TemplateView template={part.template} links={links} />;
   if (part.location) {
     const { latitude, longitude, name, address } = part.location;
     return <Linked text={[name, address, `${latitude}, ${longitude}`].filter(Boolean).join('\n')} />;
@@ -108,7 +148,54 @@ export function PartView({ part, links }: { part: Part; links: boolean }) {
   // may enter the page.
   if (part.html) return <Linked text={plain(part.html)} links={links} />;
   if (part.text !== undefined) return <Linked text={part.text} links={links} />;
+  if (part.raw) {
+    const kept = unresolved(part.raw);
+    if (kept) {
+      return (
+        <>
+          {kept.text && <Linked text={kept.text} links={links} />} <em>{t(kept.says)}</em>
+        </>
+      );
+    }
+  }
   return <em>{t(part.raw?.kind === 'media' ? 'message.media' : 'message.unsupported')}</em>;
+}
+
+/**
+ * A template as the customer sees it. Without its text, which nobody knows for some channels, its name and values are
+ * shown.
+ */
+function TemplateView({ template, links }: { template: Template; links: boolean }) {
+  const { t } = useTranslation();
+  const placed = template.placed ?? [];
+  const file = placed.find((v) => v.file)?.file;
+  const location = placed.find((v) => v.location)?.location;
+  const values = [...(template.values ?? []), ...placed.map((v) => v.text ?? '')].filter(Boolean);
+  return (
+    <>
+      {file && <Attachment file={file} />}
+      {location && <PartView part={{ kind: 'location', location }} links={links} />}
+      {template.rendered ? (
+        <Linked text={template.rendered} links={links} />
+      ) : (
+        <Linked text={[t('message.template', { name: template.name }), ...values].join('\n')} links={links} />
+      )}
+    </>
+  );
+}
+
+/** A change of a message that the gateway could not find, which it keeps as it came. */
+function unresolved({ kind, data }: Raw): { text: string; says: string } | undefined {
+  const part = (data ?? {}) as Partial<Part>;
+  switch (kind) {
+    case 'reaction':
+      return { text: part.reaction?.emoji ?? '', says: 'message.reacts_to_gone' };
+    case 'edit':
+      return { text: part.edit?.text ?? '', says: 'message.edits_gone' };
+    case 'revoke':
+      return { text: '', says: 'message.revokes_gone' };
+  }
+  return undefined;
 }
 
 /** Text with its links (B6, B7); each opens a new window, so that the desktop stays open. */
@@ -134,7 +221,18 @@ export function DayRow({ at }: { at: string }) {
 }
 
 function textOf(m: MessageItem): string {
-  return m.parts.map((p) => p.text || p.file?.name || '').join(' ');
+  return m.parts
+    .map(
+      (p) =>
+        p.text ||
+        p.file?.caption ||
+        p.file?.name ||
+        p.template?.rendered ||
+        p.template?.name ||
+        (p.html && plain(p.html)) ||
+        '',
+    )
+    .join(' ');
 }
 
 function plain(html: string): string {

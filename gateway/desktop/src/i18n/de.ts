@@ -159,6 +159,13 @@ export const de: typeof en = {
   message: {
     revoked: 'Diese Nachricht wurde zurückgenommen.',
     edited: '(bearbeitet)',
+    answers: 'Antwort an {{who}}',
+    original_gone: 'Antwort auf eine Nachricht, die hier nicht verfügbar ist.',
+    reactions: 'Reaktionen:',
+    reacts_to_gone: '(Reaktion auf eine Nachricht, die hier nicht verfügbar ist)',
+    edits_gone: '(neuer Text einer Nachricht, die hier nicht verfügbar ist)',
+    revokes_gone: 'Eine Nachricht, die hier nicht verfügbar ist, wurde zurückgenommen.',
+    template: 'Vorlage „{{name}}“',
     unsupported: 'Diese Art von Nachricht kann hier nicht gezeigt werden.',
     media: 'Zu dieser Nachricht gehört ein Anhang, der nicht verfügbar ist.',
   },

@@ -152,6 +152,13 @@ export const en = {
   message: {
     revoked: 'This message was taken back.',
     edited: '(edited)',
+    answers: 'Reply to {{who}}',
+    original_gone: 'Reply to a message that is not available here.',
+    reactions: 'Reactions:',
+    reacts_to_gone: '(reaction to a message that is not available here)',
+    edits_gone: '(new text of a message that is not available here)',
+    revokes_gone: 'A message that is not available here was taken back.',
+    template: 'Template “{{name}}”',
     unsupported: 'This kind of message cannot be shown here.',
     media: 'An attachment came with this message, but it is not available.',
   },

@@ -46,6 +46,10 @@ export interface Conversation {
   asked: number;
   /** The client has caught up: all events so far have arrived. */
   live: boolean;
+  /** The last event that says that bodies before it were replaced in the log; 0: none. */
+  rewritten: number;
+  /** What `rewritten` was when all events were last requested anew. */
+  reread: number;
   info: ConversationInfo | null;
   /** What makes the conversation part of the agent's active list; null when it is not in it. */
   member: Membership | null;
@@ -97,6 +101,8 @@ export function emptyConversation(id: string): Conversation {
     seq: 0,
     asked: -1,
     live: false,
+    rewritten: 0,
+    reread: 0,
     info: null,
     member: null,
     phase: 'open',
@@ -123,6 +129,16 @@ export function foldEvents(before: Conversation, events: ConversationEvent[]): C
     c.seq = event.seq;
   }
   return c;
+}
+
+/**
+ * A conversation of which all events are to come anew, since the texts that this client has may be those that were
+ * replaced. Undefined: what it has is right, or it has not caught up yet.
+ */
+export function outdated(c: Conversation): Conversation | undefined {
+  if (!c.live || c.rewritten <= c.reread) return undefined;
+  const { info, member, wrapupUntil, present, rewritten } = c;
+  return { ...emptyConversation(c.id), info, member, wrapupUntil, present, rewritten, reread: rewritten, asked: 0 };
 }
 
 function apply(c: Conversation, e: ConversationEvent): void {
@@ -210,6 +226,9 @@ function apply(c: Conversation, e: ConversationEvent): void {
       return;
     case 'conversation.concluded/1':
       c.phase = 'concluded';
+      return;
+    case 'content.rewritten/1':
+      c.rewritten = e.seq;
       return;
     case 'wrapup.started/1':
       c.wrapupSince = e.at;

@@ -3,7 +3,7 @@
 
 import { order } from '@parley/shared/fold';
 import type { ConversationEvent, EventFrame, ServerFrame } from '@parley/shared/protocol';
-import { type Conversation, emptyConversation, foldEvents } from './conversation';
+import { type Conversation, emptyConversation, foldEvents, outdated } from './conversation';
 import type { DeskState } from './state';
 
 export type Effect =
@@ -105,7 +105,7 @@ function applyFrame(s: DeskState, f: Exclude<ServerFrame, EventFrame>, now: numb
       return part({ ...s }, f.conversation, effects);
     case 'live': {
       const c = s.conversations[f.conversation];
-      return c && !c.live ? put(s, { ...c, live: true }) : s;
+      return c && !c.live ? reread(put(s, { ...c, live: true }), f.conversation, effects) : s;
     }
     case 'typing': {
       const key = f.who.agent ?? f.who.kind;
@@ -168,7 +168,16 @@ function applyEvents(s: DeskState, run: EventFrame[], effects: Effect[]): DeskSt
   const c: Conversation = { ...foldEvents(known, fresh), asked: asked === seq ? asked : -1 };
   let next = put(s, c);
   next = confirmOutgoing(next, fresh);
-  return stopTyping(next, id, fresh);
+  return stopTyping(reread(next, id, effects), id, fresh);
+}
+
+/** Requests all events of a conversation anew if texts in it were replaced since it was read. */
+function reread(s: DeskState, id: string, effects: Effect[]): DeskState {
+  const c = s.conversations[id];
+  const anew = c && outdated(c);
+  if (!anew) return s;
+  effects.push({ kind: 'watch', conversation: id, after: 0 });
+  return put(s, anew);
 }
 
 /** The event of a message replaces the unconfirmed copy. */

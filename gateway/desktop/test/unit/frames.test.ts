@@ -63,6 +63,44 @@ describe('events', () => {
   });
 });
 
+describe('texts that were replaced', () => {
+  const rewritten = {
+    type: 'content.rewritten/1',
+    head: { by: { kind: 'agent' }, seqs: [2], reason: 'masked', audience: 'agent' },
+  } as const;
+  const before = log(started, fromCustomer('4111 1111', 'm1'), rewritten).map((e) => frame('c1', e));
+  const after = log(started, fromCustomer('####', 'm1'), rewritten, fromCustomer('and on', 'm2'), rewritten).map((e) =>
+    frame('c1', e),
+  );
+  const texts = (s: DeskState) => JSON.stringify(s.conversations.c1?.items);
+  const live: ServerFrame = { t: 'live', conversation: 'c1' };
+  const again = [{ kind: 'watch', conversation: 'c1', after: 0 }];
+
+  it('are requested anew, once, and nothing of the old ones is kept', () => {
+    const old = state([...begin, ...before.slice(0, 2), live]);
+    expect(texts(old)).toContain('4111');
+    const [told, effects] = run(before.slice(2), old);
+    expect(effects).toEqual(again);
+    expect(texts(told)).not.toContain('4111');
+    expect(told.conversations.c1).toMatchObject({ member: old.conversations.c1?.member, seq: 0, live: false });
+    // An event that was on its way is no reason to ask again.
+    const [early, none] = run(after.slice(3, 4), told);
+    expect(none).toEqual([]);
+    const [anew, more] = run([...after.slice(0, 4), live], early);
+    expect(more).toEqual([]);
+    expect(texts(anew)).toMatch(/####.*and on/);
+    expect(run(after.slice(4), anew)[1]).toEqual(again);
+  });
+
+  it('are requested anew when history was read, which may be older than the event that tells', () => {
+    const [read, early] = run([...begin, ...before]);
+    expect(early).toEqual([]);
+    const [caught, effects] = run([live], read);
+    expect(effects).toEqual(again);
+    expect(run([...after.slice(0, 4), live], caught)[1]).toEqual([]);
+  });
+});
+
 describe('active list', () => {
   it('gives the focus to the first conversation, and leaves it there (K1)', () => {
     expect(state([...begin, joined('c2')])).toMatchObject({ active: ['c1', 'c2'], focus: 'c1' });

@@ -12,6 +12,41 @@ beforeAll(async () => {
   i18n.addResourceBundle('de', 'translation', de);
 });
 
+describe('a template', () => {
+  beforeAll(() => i18n.changeLanguage('en'));
+  it('is shown as the customer sees it, and else by its name and values', () => {
+    const placed = [{ place: 'body', text: 'Parcel 7' }];
+    const template = { name: 'order', language: 'en', placed };
+    expect(shown({ kind: 'template', template: { ...template, rendered: 'Parcel 7 is <b>here</b>' } })).toContain(
+      'Parcel 7 is &lt;b&gt;here&lt;/b&gt;',
+    );
+    expect(shown({ kind: 'template', template })).toMatch(/Template “order”\s*Parcel 7/);
+    expect(shown({ kind: 'template', template: { name: 'order', language: 'en', values: ['A', 'B'] } })).toMatch(
+      /order”\s*A\s*B/,
+    );
+  });
+  it('shows the place in its header', () => {
+    const placed = [{ place: 'header', location: { latitude: 1, longitude: 2, name: 'Shop' } }];
+    expect(shown({ kind: 'template', template: { name: 'x', language: 'en', placed, rendered: 'Here' } })).toMatch(
+      /Shop[\s\S]*Here/,
+    );
+  });
+});
+
+describe('a change of a message that nobody found', () => {
+  const raw = (kind: string, data: object): Part => ({ kind: 'unsupported', raw: { kind, data } });
+  it.each([
+    ['reaction', { reaction: { emoji: '👍' } }, ['👍', 'reaction to a message that is not available']],
+    ['edit', { edit: { text: 'other words' } }, ['other words', 'new text of a message that is not available']],
+    ['revoke', { revoke: {} }, ['was taken back']],
+    ['edit', {}, ['new text of a message that is not available']],
+  ])('is told in words (%s)', async (kind, data, wanted) => {
+    await i18n.changeLanguage('en');
+    const html = shown(raw(kind, data));
+    for (const w of wanted) expect(html).toContain(w);
+  });
+});
+
 describe('a part that cannot be shown', () => {
   it.each([
     ['en', 'it is not available', 'cannot be shown here'],

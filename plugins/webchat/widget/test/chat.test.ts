@@ -240,6 +240,23 @@ describe('chat', () => {
     expect(texts(c)).toEqual(['hi', 'missed', 'next'])
   })
 
+  it('shows the new texts after some were replaced, and no others', async () => {
+    const c = newChat()
+    c.start({ message: 'hi 4111' })
+    await pass(50)
+    const shown = texts(c)
+    for (const e of server.log) e.text = e.text.replace('4111', '####')
+    server.post('content.rewritten/1', 'agent')
+    await pass(5_000)
+    expect(shown).toEqual(['hi 4111'])
+    expect(texts(c)).toEqual(['hi ####'])
+    const hellos = server.received.filter((f) => f.t === 'hello').length
+    server.post('message/1', 'agent', '', 'next')
+    await pass(5_000)
+    expect(texts(c)).toEqual(['hi ####', 'next'])
+    expect(server.received.filter((f) => f.t === 'hello').length).toBe(hellos)
+  })
+
   it('notices a line that is dead without saying so', async () => {
     const c = newChat()
     c.start({ message: 'hi' })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { apply, nothing, type View } from '../src/panel/fold'
+import { apply, type MessageEntry, nothing, outdated, type View } from '../src/panel/fold'
 import type { EventFrame } from '../src/panel/protocol'
 
 let conversation = 'c1'
@@ -49,6 +49,55 @@ const story = () => [
   ev(12, 11, 'participant.left/1', { who: ana }),
   ev(13, 12, 'conversation.ended/1', { by: ana }),
 ]
+
+describe('changes of earlier messages', () => {
+  const me = { kind: 'customer' } as const
+  const said = (seq: number, id: string, author: typeof ana | typeof me, parts: object[], replyTo = '') =>
+    ev(seq, seq - 1, 'message/1', { id, author, ...(replyTo && { reply_to: replyTo }) }, {
+      parts,
+    } as Of<'message/1'>['body'])
+  const text = (t: string) => ({ kind: 'text', text: t })
+  const entries = (...events: EventFrame[]) =>
+    fold([
+      ev(1, 0, 'conversation.started/1'),
+      said(2, 'm1', me, [text('hi')]),
+      said(3, 'm2', ana, [text('helo')]),
+      ...events,
+    ]).entries as MessageEntry[]
+
+  it('edits, takes back and reacts in place', () => {
+    const [mine, hers, ...more] = entries(
+      said(4, 'm3', ana, [{ kind: 'edit', edit: { message: 'm2', text: 'hello' } }]),
+      said(5, 'm4', ana, [{ kind: 'reaction', reaction: { message: 'm1', emoji: '👍' } }]),
+      said(6, 'm5', ana, [{ kind: 'reaction', reaction: { message: 'm1', emoji: '🎉' } }]),
+      said(7, 'm6', me, [{ kind: 'revoke', revoke: { message: 'm1' } }]),
+    )
+    expect(more).toEqual([])
+    expect(hers).toMatchObject({ edited: true, parts: [text('hello')] })
+    expect(mine).toMatchObject({ revoked: true, parts: [] })
+    expect(Object.values(mine?.reactions ?? {})).toEqual(['🎉'])
+  })
+
+  it("leaves others' messages alone, and names what a message answers", () => {
+    const [mine, , answer] = entries(
+      said(4, 'm3', ana, [{ kind: 'edit', edit: { message: 'm1', text: 'changed' } }]),
+      said(5, 'm4', ana, [{ kind: 'revoke', revoke: { message: 'm1' } }]),
+      said(6, 'm5', ana, [text('yes')], 'm1'),
+    )
+    expect(mine).toMatchObject({ parts: [text('hi')] })
+    expect(mine?.edited ?? mine?.revoked).toBeUndefined()
+    expect(answer?.replyTo).toBe('m1')
+  })
+})
+
+it('asks for everything anew after texts were replaced, once for each time', () => {
+  const v = fold([ev(1, 0, 'conversation.started/1'), ev(3, 1, 'content.rewritten/1', { seqs: [1] })])
+  const anew = outdated(v)
+  expect(anew).toMatchObject({ conversation, seq: 0, open: true, entries: [] })
+  expect(
+    outdated(fold([ev(1, 0, 'conversation.started/1'), ev(3, 1, 'content.rewritten/1', {})], anew)),
+  ).toBeUndefined()
+})
 
 describe('fold', () => {
   it('tells the story', () => {

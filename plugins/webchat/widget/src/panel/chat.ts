@@ -3,7 +3,7 @@
 import { randomId } from '@parley/shared/id'
 import { type Outbox, type OutgoingState, outbox, restored } from '@parley/shared/outbox'
 import { type Connection, connection, type Status } from './connection'
-import { apply, nothing, type View } from './fold'
+import { apply, nothing, outdated, type View } from './fold'
 import { asks, type Value } from './panels'
 import type { ClientFrame, Cursor, EventFrame, Fields, FilePart, ServerFrame } from './protocol'
 import type { Keep } from './storage'
@@ -341,6 +341,7 @@ export class Chat {
         return
       case 'live':
         this.live = true
+        if (this.anew()) return
         this.registering = false
         this.patch({ ready: true })
         this.flush()
@@ -390,6 +391,15 @@ export class Chat {
     return true
   }
 
+  /** Requests all events anew if some texts were replaced since they came; false: all are right. */
+  private anew(): boolean {
+    const view = outdated(this.state.view)
+    if (!view) return false
+    this.patch({ view })
+    this.connection.resume()
+    return true
+  }
+
   private event(f: EventFrame): void {
     const view = apply(this.state.view, f)
     if (view === 'gap') {
@@ -408,6 +418,7 @@ export class Chat {
     }
     if (f.type === 'participant.joined/1' || f.type === 'conversation.ended/1') change.queue = null
     this.patch(change)
+    if (this.live && this.anew()) return
     if (f.type === 'message/1' && f.head.client_id) this.discard(f.head.client_id)
     if (f.type === 'conversation.ended/1') {
       this.keep(this.outgoing.filter((p) => p.frame.t !== 'end' && p.frame.t !== 'tool'))

@@ -6,7 +6,7 @@ import { type Block, panel } from './panels'
 import type { EventFrame, FilePart } from './protocol'
 
 /** A part as it is shown: of an event, or sent from here. */
-export type Part = Omit<StoredPart, 'file'> & { file?: FilePart }
+export type Part = Omit<StoredPart, 'file'> & { file?: FilePart & { caption?: string } }
 
 type Of<T extends EventFrame['type']> = Extract<EventFrame, { type: T }>
 
@@ -21,6 +21,14 @@ export interface MessageEntry {
   at: string
   parts: Part[]
   keys: Record<string, string>
+  /** The message that this one answers, '' for none. */
+  replyTo: string
+  edited?: boolean
+  revoked?: boolean
+  /** The latest reaction of each author, by kind and id of the author. */
+  reactions?: Record<string, string>
+  /** Who wrote it, as `reactions` names authors. */
+  author: string
 }
 
 export interface NoticeEntry {
@@ -56,6 +64,10 @@ export interface View {
   /** How far the other side has received and read. */
   delivered: number
   read: number
+  /** The last event that says that texts before it were replaced, 0 for none. */
+  rewritten: number
+  /** What `rewritten` was when all events were last requested anew. */
+  reread: number
 }
 
 export const nothing: View = {
@@ -67,6 +79,16 @@ export const nothing: View = {
   tools: [],
   delivered: 0,
   read: 0,
+  rewritten: 0,
+  reread: 0,
+}
+
+/**
+ * The view before all events come anew, since some texts in it may be those that were replaced;
+ * undefined: it is right as it is.
+ */
+export function outdated({ rewritten, reread, conversation, open }: View): View | undefined {
+  return rewritten > reread ? { ...nothing, conversation, open, rewritten, reread: rewritten } : undefined
 }
 
 /**
@@ -86,6 +108,8 @@ function step(view: View, ev: EventFrame): View {
   switch (ev.type) {
     case 'message/1':
       return message(view, ev)
+    case 'content.rewritten/1':
+      return { ...view, rewritten: ev.seq }
     case 'receipt/1': {
       if (ev.head.by.kind === 'customer') return view
       return { ...view, ...advance(view, ev.head) }
@@ -148,8 +172,12 @@ function note(view: View, ev: EventFrame, what: NoticeEntry['what'], name = '', 
 }
 
 function message(view: View, ev: Of<'message/1'>): View {
-  const { id, author, client_id = '' } = ev.head
-  const parts = ev.body?.parts ?? []
+  const { id, author, client_id = '', reply_to: replyTo = '' } = ev.head
+  const all = ev.body?.parts ?? []
+  const by = `${author.kind}:${author.agent ?? ''}`
+  for (const part of all) view = changed(view, by, part)
+  const parts = all.filter((p) => !p.edit && !p.revoke && !p.reaction)
+  if (all.length && !parts.length) return view
   if (author.kind === 'system') {
     return note(view, ev, 'system', '', parts.map((p) => p.text ?? '').join('\n'))
   }
@@ -164,6 +192,22 @@ function message(view: View, ev: Of<'message/1'>): View {
     at: ev.at,
     parts,
     keys: ev.file_keys ?? {},
+    replyTo,
+    author: by,
   }
   return { ...view, entries: [...view.entries, entry] }
+}
+
+/** What a part changes in an earlier message, which only its author edits or takes back. */
+function changed(view: View, by: string, { edit, revoke, reaction }: StoredPart): View {
+  const id = (edit ?? revoke ?? reaction)?.message
+  if (!id) return view
+  const entries = view.entries.map((e): Entry => {
+    if (e.kind !== 'message' || e.id !== id) return e
+    if (reaction) return { ...e, reactions: { ...e.reactions, [by]: reaction.emoji ?? '' } }
+    if (e.author !== by) return e
+    if (edit) return { ...e, edited: true, parts: [{ kind: 'text', text: edit.text }] }
+    return { ...e, revoked: true, parts: [] }
+  })
+  return { ...view, entries }
 }

@@ -116,6 +116,8 @@ function draft(p: Pending): MessageEntry {
   const parts = p.frame.parts ?? [{ kind: 'text', text: p.frame.form?.message ?? '' }]
   return {
     kind: 'message',
+    replyTo: '',
+    author: '',
     seq: 0,
     id: p.clientId,
     clientId: p.clientId,

@@ -38,9 +38,17 @@ export function Message({ entry, first, last, mark, spell, pending }: Props) {
       {!entry.mine && (last ? <Avatar name={author} bot={entry.bot} /> : <span class="avatar none" />)}
       <div class="stack">
         {first && <span class={entry.mine ? 'sr' : 'author'}>{author}</span>}
+        {entry.replyTo && <Quote id={entry.replyTo} />}
+        {entry.revoked && (
+          <Bubble>
+            <em>{t('taken_back')}</em>
+          </Bubble>
+        )}
         {entry.parts.map((p, i) => (
           <PartView key={i} part={p} entry={entry} pending={pending} />
         ))}
+        {entry.edited && !entry.revoked && <small class="edited">{t('edited')}</small>}
+        <Reactions of={entry} />
         {pending?.state === 'failed' ? (
           <Failed pending={pending} />
         ) : (
@@ -55,6 +63,33 @@ export function Message({ entry, first, last, mark, spell, pending }: Props) {
         )}
       </div>
     </div>
+  )
+}
+
+/** What a message answers. */
+function Quote({ id }: { id: string }) {
+  const { t } = useUi().words
+  const of = useChat().view.entries.find((e) => e.kind === 'message' && e.id === id) as
+    | MessageEntry
+    | undefined
+  const text = of?.parts.map((p) => p.text || p.file?.caption || p.file?.name || '').join(' ')
+  return (
+    <div class="quote" dir="auto">
+      <span class="sr">{t('answers')}: </span>
+      {of && !of.revoked ? text : <em>{t(of ? 'taken_back' : 'original_gone')}</em>}
+    </div>
+  )
+}
+
+function Reactions({ of }: { of: MessageEntry }) {
+  const { t } = useUi().words
+  const list = Object.values(of.reactions ?? {}).filter(Boolean)
+  if (!list.length) return null
+  return (
+    <small class="reactions">
+      <span class="sr">{t('reactions')}: </span>
+      {list.join(' ')}
+    </small>
   )
 }
 
@@ -122,7 +157,14 @@ function PartView({
     case 'file':
       if (!part.file) return null
       if (pending?.file) return <Uploading pending={pending} file={pending.file} />
-      return <Attachment file={part.file} mediaKey={entry.keys[part.file.blob] ?? ''} />
+      return (
+        <>
+          <Attachment file={part.file} mediaKey={entry.keys[part.file.blob] ?? ''} />
+          {part.file.caption && <Bubble>{part.file.caption}</Bubble>}
+        </>
+      )
+    case 'template':
+      return <Bubble>{part.template?.rendered || <em>{notShown(words.t, part)}</em>}</Bubble>
     default:
       return (
         <Bubble>
