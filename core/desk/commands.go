@@ -100,6 +100,12 @@ func (d *Desk) Send(ctx context.Context, req SendRequest) (Sent, error) {
 		if post.Author, speaks = speaker(u, s, conversation.ModeBarge); !speaks {
 			return Plan{Command: post}, nil // the rules refuse the message; an agent who takes no part must not learn which messages and files there are
 		}
+		err := d.o.Conversations.FillTemplates(post, req.Parts, s, func(parts []conversation.Part) (*conversation.Post, error) {
+			return d.FromAgent(u, req.ClientID, parts, req.ReplyTo)
+		})
+		if err != nil {
+			return Plan{}, err
+		}
 		if err := d.o.Messages.LookUp(d.o.Running, post, s); err != nil {
 			return Plan{}, err
 		}

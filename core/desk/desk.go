@@ -41,6 +41,10 @@ type Conversations interface {
 	// Attach looks up the attachments of a message that is about to be added, and returns those that no
 	// message has named before.
 	Attach(p *conversation.Post, conv conversation.ConversationID) ([]conversation.BlobID, error)
+	// FillTemplates gives a message of parts the text of its templates, which are checked against those that
+	// the provider of the conversation's account has approved. again makes a message of other parts. Nothing
+	// changes if there is no template among parts.
+	FillTemplates(p *conversation.Post, parts []conversation.Part, s *conversation.State, again func([]conversation.Part) (*conversation.Post, error)) error
 	// Refused tells core/order that what an author sent was refused for now, if err means that.
 	Refused(i *order.Item, err error)
 	// Signal passes a signal on to a conversation's readers and, if its provider is told of such, to the

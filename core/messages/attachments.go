@@ -30,23 +30,18 @@ func (m *Maker) Attach(ctx context.Context, p *conversation.Post, by blob.Sender
 	if err := json.Unmarshal(p.Body, &body); err != nil {
 		return nil, fmt.Errorf("messages: decode message: %w", err)
 	}
-	n, missing := 0, 0
-	for i := range body.Parts {
-		part := &body.Parts[i]
-		if part.File == nil {
-			continue
-		}
+	missing := 0
+	for n, at := range files(body.Parts) {
 		f := &found[n]
-		n++
 		switch {
 		case !f.Blob.IsZero():
 			file := f.File
-			file.Caption, part.File = part.File.Caption, &file
+			file.Caption, *at.at = (*at.at).Caption, &file
 			if !f.Used && !slices.Contains(fresh, f.Blob) {
 				fresh = append(fresh, f.Blob)
 			}
 		case customer:
-			*part = missingPart()
+			body.Parts[at.part] = missingPart()
 			missing++
 		default:
 			return nil, fmt.Errorf("messages: attachment: %w", ErrInvalid)

@@ -37,6 +37,18 @@ func Check(parts []conversation.Part) string {
 		if p.Edit != nil {
 			size += len(p.Edit.Text)
 		}
+		if p.File != nil {
+			size += len(p.File.Caption)
+			if !utf8.ValidString(p.File.Caption) {
+				return invalid
+			}
+		}
+		if p.Template != nil {
+			n, ok := templateSize(p.Template)
+			if size += n; !ok {
+				return invalid
+			}
+		}
 		if p.Reaction != nil && (len(p.Reaction.Emoji) > maxEmoji || !utf8.ValidString(p.Reaction.Emoji)) || p.Edit != nil && !utf8.ValidString(p.Edit.Text) {
 			return invalid
 		}
@@ -63,15 +75,54 @@ func Check(parts []conversation.Part) string {
 	return ""
 }
 
+// maxValues bounds the values of one template.
+const maxValues = 64
+
+// templateSize returns the bytes of a template's texts, and false for a template with too many values or
+// with a text that is not UTF-8.
+func templateSize(t *conversation.Template) (size int, ok bool) {
+	texts := append([]string{t.Name, t.Language, t.Rendered}, t.Values...)
+	for i := range t.Placed {
+		texts = append(texts, t.Placed[i].Place, t.Placed[i].Name, t.Placed[i].Text)
+	}
+	ok = len(t.Values) <= maxValues && len(t.Placed) <= maxValues
+	for _, s := range texts {
+		size += len(s)
+		ok = ok && utf8.ValidString(s)
+	}
+	return size, ok
+}
+
 func kindsOf(parts []conversation.Part) (kinds []conversation.PartKind, blobs []conversation.BlobID) {
 	kinds = make([]conversation.PartKind, len(parts))
 	for i := range parts {
 		kinds[i] = parts[i].Kind
-		if parts[i].File != nil {
-			blobs = append(blobs, parts[i].File.Blob)
+	}
+	return kinds, conversation.Blobs(parts)
+}
+
+// file is where a message keeps one of its attachments.
+type file struct {
+	part int // of the message
+	at   **conversation.File
+}
+
+// files lists the attachments of parts in the order of conversation.Blobs.
+func files(parts []conversation.Part) (out []file) {
+	add := func(i int, at **conversation.File) {
+		if *at != nil && !(*at).Blob.IsZero() {
+			out = append(out, file{i, at})
 		}
 	}
-	return kinds, blobs
+	for i := range parts {
+		add(i, &parts[i].File)
+		if t := parts[i].Template; t != nil {
+			for j := range t.Placed {
+				add(i, &t.Placed[j].File)
+			}
+		}
+	}
+	return out
 }
 
 func messageBody(parts []conversation.Part, name string, ids []string) (json.RawMessage, error) {

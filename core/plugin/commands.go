@@ -89,12 +89,14 @@ type Info struct {
 
 	// Channel: accounts of the plugin start conversations and take messages.
 	Channel  bool
-	MarkRead bool      // takes MarkReadCommands
-	Typing   bool      // takes TypingCommands
-	Tool     *ToolInfo // nil: the plugin is no tool
-	Bot      bool      // an account of the plugin can be the bot of a service
-	BotName  string    // as customers see it; "" = the account's name
-	Calls    []string  // call commands that the plugin takes, by their names in the contract
+	MarkRead bool // takes MarkReadCommands
+	Typing   bool // takes TypingCommands
+	// Templates: the plugin tells which templates the providers of its accounts have approved.
+	Templates bool
+	Tool      *ToolInfo // nil: the plugin is no tool
+	Bot       bool      // an account of the plugin can be the bot of a service
+	BotName   string    // as customers see it; "" = the account's name
+	Calls     []string  // call commands that the plugin takes, by their names in the contract
 	// Accounts holds what differs from Capabilities and the plugin's placement for single accounts.
 	Accounts map[conversation.AccountID]AccountTraits
 }

@@ -41,8 +41,10 @@ func refusalCode(err error) string {
 	if c := conversation.Code(err); c != "" {
 		return c
 	}
-	if errors.Is(err, ErrInvalid) {
-		return "invalid"
+	for _, refused := range []error{ErrInvalid, ErrNoSuchTemplate, ErrTemplateStatus, ErrTemplateValues} {
+		if errors.Is(err, refused) {
+			return Code(refused)
+		}
 	}
 	return sessionCode(err)
 }

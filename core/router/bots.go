@@ -67,8 +67,11 @@ func (r *Router) botTask(t *task, acc directory.Account, in *plugin.Inbound) err
 	b := in.Bot
 	switch {
 	case b.Post != nil:
-		post, err := r.messages.FromBot(acc.ID, messages.Written{
-			Parts: b.Post.Parts, ClientID: b.Post.ClientID, Name: r.botName(acc), ReplyTo: b.Post.ReplyTo, ProviderAt: in.ProviderAt, ReceivedAt: in.ReceivedAt})
+		anew := func(parts []conversation.Part) (*conversation.Post, error) {
+			return r.messages.FromBot(acc.ID, messages.Written{
+				Parts: parts, ClientID: b.Post.ClientID, Name: r.botName(acc), ReplyTo: b.Post.ReplyTo, ProviderAt: in.ProviderAt, ReceivedAt: in.ReceivedAt})
+		}
+		post, err := anew(b.Post.Parts)
 		if err != nil {
 			return err
 		}
@@ -79,6 +82,9 @@ func (r *Router) botTask(t *task, acc directory.Account, in *plugin.Inbound) err
 		t.prepare = func(t *task, s *conversation.State) error {
 			if s.Bot() != acc.ID {
 				return nil // the rules refuse the message; a bot that takes no part must not learn which messages and files there are
+			}
+			if err := r.fillTemplates(post, b.Post.Parts, s, anew); err != nil {
+				return err
 			}
 			if err := r.messages.LookUp(r.ctx, post, s); err != nil {
 				return err

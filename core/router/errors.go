@@ -26,6 +26,12 @@ var (
 	ErrInvalid = messages.ErrInvalid
 	// ErrTooLarge: a message is longer than can be kept.
 	ErrTooLarge = messages.ErrTooLarge
+	// ErrNoSuchTemplate: the account's provider has no such template, as far as this node knows.
+	ErrNoSuchTemplate = messages.ErrNoSuchTemplate
+	// ErrTemplateStatus: the provider has not approved the template.
+	ErrTemplateStatus = messages.ErrTemplateStatus
+	// ErrTemplateValues: the values do not fit the template.
+	ErrTemplateValues = messages.ErrTemplateValues
 	// ErrDenied: the agent has no right to this.
 	ErrDenied = desk.ErrDenied
 	// ErrNoSender: there is no account from which the agent could begin the exchange.
@@ -44,7 +50,7 @@ var (
 // Code is the published code of an error: one of the rules' codes, or
 // "not_found", "unknown_account", "no_service", "unknown_agent", "invalid",
 // "too_large", "denied", "no_sender", "invalid_address", "thread_open",
-// "unavailable". "" for nil.
+// "no_such_template", "template_not_approved", "template_values", "unavailable". "" for nil.
 func Code(err error) string {
 	if err == nil {
 		return ""
@@ -66,6 +72,7 @@ func Code(err error) string {
 		ErrNotFound: "not_found", ErrUnknownAccount: "unknown_account", ErrNoService: "no_service",
 		ErrUnknownAgent: "unknown_agent", ErrInvalid: "invalid", ErrTooLarge: "too_large",
 		ErrDenied: "denied", ErrNoSender: "no_sender", ErrInvalidAddress: "invalid_address",
+		ErrNoSuchTemplate: "no_such_template", ErrTemplateStatus: "template_not_approved", ErrTemplateValues: "template_values",
 	} {
 		if errors.Is(err, e) {
 			return c

@@ -39,6 +39,11 @@ func (f forDesk) Attach(p *conversation.Post, conv conversation.ConversationID) 
 	return t.blobs, err
 }
 
+// FillTemplates implements desk.Conversations.
+func (f forDesk) FillTemplates(p *conversation.Post, parts []conversation.Part, s *conversation.State, again func([]conversation.Part) (*conversation.Post, error)) error {
+	return f.r.fillTemplates(p, parts, s, again)
+}
+
 // Refused implements desk.Conversations.
 func (f forDesk) Refused(i *order.Item, err error) { f.r.note(i, err) }
 

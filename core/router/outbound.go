@@ -208,7 +208,10 @@ func (r *Router) outboundCommand(u directory.User, from Sender, th *thread, req 
 		cmd.Service, cmd.Rules, cmd.AssignedBody = from.Service, svc.rules(&cmd.Capabilities), encode(conversation.AssignedBody{Name: svc.name})
 	}
 	if err == nil && len(req.Parts) > 0 {
-		cmd.First, err = r.FromAgent(u, req.ClientID, req.Parts, conversation.MessageID{})
+		var parts []conversation.Part
+		if parts, err = r.approved(from.Account, req.Parts); err == nil {
+			cmd.First, err = r.FromAgent(u, req.ClientID, parts, conversation.MessageID{})
+		}
 	}
 	if err != nil {
 		return cmd, fmt.Errorf("router: begin: %w", err)

@@ -39,7 +39,7 @@ var house = []rule{
 	{"core/outbox", []string{"core/conversation", "core/eventlog", "core/plugin"}, "pending commands; asks the router by interfaces of its own"},
 	{"core/bots", []string{"core/conversation", "core/plugin"}, "which conversations bots answer; is told of changes, and tells plugins"},
 	{"core/readers", []string{".", "core/conversation", "core/eventlog", "core/plugin", "core/vault"}, "who reads; asks the router by an interface of its own"},
-	{"core/messages", []string{"core/blob", "core/conversation", "core/eventlog"}, "makes commands of what people write; asks the log and the attachments, and nobody else"},
+	{"core/messages", []string{"core/blob", "core/conversation", "core/eventlog", "core/plugin"}, "makes commands of what people write; asks the log and the attachments, and nobody else; what providers approve is a noun of plugin"},
 	{"core/ingest", []string{"core/conversation", "core/directory", "core/eventlog", "core/messages", "core/outbox", "core/plugin", "core/vault"}, "takes in what plugins say; asks the router by an interface of its own"},
 	{"core/agents", []string{"core/acd", "core/bus", "core/conversation", "core/eventlog"}, "keeps streams and lets acd decide; is told nothing of conversations but their events"},
 	{"core/dispatch", []string{"core/acd", "core/conversation", "core/directory", "core/eventlog"}, "asks acd and tells who keeps conversations, whom it does not know"},

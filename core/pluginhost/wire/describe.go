@@ -49,6 +49,7 @@ func Info(d *pluginv1.DescribeResponse) (plugin.Info, error) {
 	}
 	info.MarkRead = slices.Contains(d.GetAbilities(), contract.AbilityMarkRead)
 	info.Typing = slices.Contains(d.GetAbilities(), contract.AbilityTyping)
+	info.Templates = slices.Contains(d.GetAbilities(), contract.AbilityTemplates)
 	info.Bot = d.GetBot() != nil
 	info.BotName = d.GetBot().GetName()
 	if len(d.GetCalls().GetCommands()) > maxCalls {
