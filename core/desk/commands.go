@@ -166,12 +166,6 @@ func notFound(err error) error {
 	return err
 }
 
-// Mark records how far an agent has received and read a conversation.
-func (d *Desk) Mark(ctx context.Context, id conversation.AgentID, conv conversation.ConversationID, delivered, read uint64) error {
-	_, err := d.o.Conversations.Do(ctx, conv, Step{Command: conversation.Mark{By: conversation.Author{Kind: conversation.Agent, Agent: id}, Delivered: delivered, Read: read}})
-	return err
-}
-
 // Typing passes an agent's typing on to a conversation's readers and, on a store-and-forward channel
 // whose plugin takes typing, to the provider. It never blocks, and the signal may be lost.
 func (d *Desk) Typing(id conversation.AgentID, conv conversation.ConversationID, on bool) {

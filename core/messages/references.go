@@ -73,7 +73,7 @@ func (m *Maker) LookUp(ctx context.Context, p *conversation.Post, s *conversatio
 // found writes the author of message h into the references that name h, and returns how many there
 // are. A message that only changes another one (edit, revocation, reaction) cannot be referred to.
 func found(refs []conversation.Ref, h *conversation.MessagePosted) (n int) {
-	if changes(h.Kinds) {
+	if Changes(h.Kinds) {
 		return 0
 	}
 	for i := range refs {

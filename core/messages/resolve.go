@@ -125,14 +125,14 @@ func (m *Maker) named(ctx context.Context, provider string, s *conversation.Stat
 		return none, fmt.Errorf("messages: look up a message of %s: %w", s.ID, err)
 	}
 	h := head.(*conversation.MessagePosted)
-	if changes(h.Kinds) {
+	if Changes(h.Kinds) {
 		return none, nil
 	}
 	return h.ID, nil
 }
 
-// changes reports whether a message with parts of these kinds only changes another message.
-func changes(kinds []conversation.PartKind) bool {
+// Changes reports whether a message with parts of these kinds only changes another message.
+func Changes(kinds []conversation.PartKind) bool {
 	return slices.ContainsFunc(kinds, func(k conversation.PartKind) bool {
 		return k == conversation.PartEdit || k == conversation.PartRevoke || k == conversation.PartReaction
 	})

@@ -112,13 +112,14 @@ func (r *Router) sendTyping(l *live, on bool) error {
 	ctx, cancel := context.WithTimeout(r.ctx, typingEvery) // after that the news is old
 	defer cancel()
 	var account conversation.AccountID
+	var seq uint64
 	_, err := l.do(ctx, &task{read: func(s *conversation.State) {
-		account = conversation.AccountID{}
+		account, seq = conversation.AccountID{}, s.Seq
 		if s.Phase == conversation.PhaseOpen && !s.OptedOut && r.tells(s, 0, directory.FeatureTyping) {
 			account = s.Endpoints[0].Account
 		}
 	}})
-	if err != nil { // after an error the task may still run and write account, so it must not be read
+	if err != nil { // after an error the task may still run and write account and seq, so they must not be read
 		return err
 	}
 	if account.IsZero() {
@@ -132,9 +133,16 @@ func (r *Router) sendTyping(l *live, on bool) error {
 	if err != nil {
 		return notFound(err)
 	}
+	last, err := r.customersLast(ctx, l.id, 0, 0, seq)
+	if err != nil {
+		return err
+	}
 	cmd := plugin.Outbound{
 		Command: [16]byte(conversation.NewID[conversation.MessageID]()), Account: account, Thread: to.Thread, Conversation: l.id, Attempt: 1,
 		Typing: &plugin.TypingCommand{On: on},
+	}
+	if len(last.providerIDs) > 0 {
+		cmd.Typing.ProviderID = last.providerIDs[0]
 	}
 	outcome := "sent"
 	if !r.outbox.Pass(acc.Plugin, cmd) {

@@ -57,6 +57,10 @@ func TestTypingCommands(t *testing.T) {
 	newWorld(t, nil).withFeatures(directory.FeatureTyping).inBubble(t, func(t *testing.T, b *bubble) {
 		conv, p := b.writing(typingInfo())
 		ana := b.agents["ana"]
+		if a := ingest(b.r, plugin.Inbound{Plugin: "text", Account: b.text.ID, Thread: "+1", DedupeKey: "in-2",
+			Message: &plugin.InboundMessage{Address: "+1", Parts: textParts("hello?"), ProviderIDs: []string{"SM2"}}}); a.Status != plugin.Committed {
+			t.Fatalf("message: %+v", a)
+		}
 		info, err := b.r.Info(t.Context(), conv)
 		must(t, err)
 		for i, s := range []struct {
@@ -82,7 +86,7 @@ func TestTypingCommands(t *testing.T) {
 			}
 		}
 		for _, o := range p.got {
-			if o.Account != b.text.ID || o.Thread == "" || o.Conversation != conv || o.Command == [16]byte{} || !o.Deadline.IsZero() {
+			if o.Account != b.text.ID || o.Thread == "" || o.Conversation != conv || o.Typing.ProviderID != "SM2" || o.Command == [16]byte{} || !o.Deadline.IsZero() {
 				t.Errorf("command: %+v, want it for the conversation's thread", o)
 			}
 		}
