@@ -18,7 +18,7 @@ type pluginCmd struct {
 	List  pluginListCmd  `cmd:"" help:"List plugins with their state."`
 	Add   pluginAddCmd   `cmd:"" help:"Pin a third-party plugin's folder by hash and load it."`
 	Test  pluginTestCmd  `cmd:"" help:"Run the conformance kit against a plugin."`
-	New   pluginNewCmd   `cmd:"" help:"Write a new channel plugin in Go: it builds and passes the conformance kit."`
+	New   pluginNewCmd   `cmd:"" help:"Write a new plugin in Go, a channel, tool or bot: it builds and passes the conformance kit."`
 	Serve pluginServeCmd `cmd:"" hidden:"" help:"Be a built-in plugin; the gateway starts this."`
 }
 

@@ -12,16 +12,22 @@ import (
 	"text/template"
 )
 
-// newPlugin is the plugin that `parley plugin new` writes: a working channel
-// with a fake provider, tests and a README (X2).
+// newPlugin holds the plugins that `parley plugin new` writes, each in a folder: a working channel
+// with a fake provider, a tool, and a bot, with tests and a README (X2).
 //
 //go:embed newplugin
 var newPlugin embed.FS
 
-// newPluginFiles maps the template's files to their places.
-var newPluginFiles = map[string]string{
-	"main.go": "main.go", "provider.go": "provider.go", "main_test.go": "main_test.go",
-	"fake.go": "fake/fake.go", "plugin.yaml": "plugin.yaml", "README.md": "README.md",
+// newPluginFiles maps the files of each kind of plugin to their places.
+var newPluginFiles = map[string]map[string]string{
+	"channel": {
+		"main.go": "main.go", "provider.go": "provider.go", "main_test.go": "main_test.go",
+		"fake.go": "fake/fake.go", "plugin.yaml": "plugin.yaml", "README.md": "README.md",
+	},
+	"tool": {
+		"main.go": "main.go", "store.go": "store.go", "main_test.go": "main_test.go", "plugin.yaml": "plugin.yaml", "README.md": "README.md",
+	},
+	"bot": {"main.go": "main.go", "main_test.go": "main_test.go", "plugin.yaml": "plugin.yaml", "README.md": "README.md"},
 }
 
 // pluginName is the form of a plugin's name.
@@ -34,6 +40,8 @@ const ownModule = "github.com/parley-gateway/parley"
 
 type pluginNewCmd struct {
 	Name   string `arg:"" help:"Id of the plugin: a lower-case letter, then letters, digits and hyphens."`
+	Tool   bool   `xor:"kind" help:"Write a tool, which agents and customers use inside a conversation, instead of a channel."`
+	Bot    bool   `xor:"kind" help:"Write a bot, which answers customers before people do, instead of a channel."`
 	Dir    string `type:"path" help:"Folder to make. Default: the name, in this folder."`
 	Module string `help:"Its module path. Default: the name."`
 	SDK    string `name:"sdk" type:"existingdir" help:"Folder of Parley's sources, to build against these instead of a release."`
@@ -79,8 +87,15 @@ func (c *pluginNewCmd) files() (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name, place := range newPluginFiles {
-		t, err := template.ParseFS(newPlugin, "newplugin/"+name+".tmpl")
+	kind := "channel"
+	switch {
+	case c.Tool:
+		kind = "tool"
+	case c.Bot:
+		kind = "bot"
+	}
+	for name, place := range newPluginFiles[kind] {
+		t, err := template.ParseFS(newPlugin, "newplugin/"+kind+"/"+name+".tmpl")
 		if err != nil {
 			return nil, fmt.Errorf("new plugin: %w", err)
 		}

@@ -17,30 +17,35 @@ func newPluginIn(t *testing.T, args ...string) (code int, out string) {
 	return code, stdout.String() + stderr.String()
 }
 
-// TestPluginNew: the written plugin is formatted, builds, and passes its own tests, which include
-// the conformance kit (X2). It uses the sources of this repository and their go.sum, so nothing is
-// downloaded.
+// TestPluginNew: each kind of plugin that is written is formatted, builds, and passes its own tests,
+// which include the conformance kit (X2). It uses the sources of this repository and their go.sum, so
+// nothing is downloaded.
 func TestPluginNew(t *testing.T) {
 	sources, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(t.TempDir(), "acme-chat")
-	if code, out := newPluginIn(t, "acme-chat", "--dir", dir, "--sdk", sources); code != 0 || !strings.Contains(out, "go test ./...") {
-		t.Fatalf("exit code %d: %s", code, out)
-	}
-	for _, args := range [][]string{{"gofmt", "-l", "."}, {"go", "vet", "./..."}, {"go", "test", "-count=1", "./..."}} {
-		cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "GOPROXY=off", "GOFLAGS=-mod=readonly", "GOWORK=off")
-		out, err := cmd.CombinedOutput()
-		if err != nil || args[0] == "gofmt" && len(out) > 0 {
-			t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
-		}
-	}
-	// A folder that exists is not changed.
-	if code, out := newPluginIn(t, "acme-chat", "--dir", dir, "--sdk", sources); code == 0 || !strings.Contains(out, "exists") {
-		t.Errorf("again: exit code %d: %s", code, out)
+	for name, flags := range map[string][]string{"acme-chat": nil, "acme-tool": {"--tool"}, "acme-bot": {"--bot"}} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), name)
+			args := append([]string{name, "--dir", dir, "--sdk", sources}, flags...)
+			if code, out := newPluginIn(t, args...); code != 0 || !strings.Contains(out, "go test ./...") {
+				t.Fatalf("exit code %d: %s", code, out)
+			}
+			for _, args := range [][]string{{"gofmt", "-l", "."}, {"go", "vet", "./..."}, {"go", "test", "-count=1", "./..."}} {
+				cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
+				cmd.Dir = dir
+				cmd.Env = append(os.Environ(), "GOPROXY=off", "GOFLAGS=-mod=readonly", "GOWORK=off")
+				out, err := cmd.CombinedOutput()
+				if err != nil || args[0] == "gofmt" && len(out) > 0 {
+					t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+				}
+			}
+			// A folder that exists is not changed.
+			if code, out := newPluginIn(t, args...); code == 0 || !strings.Contains(out, "exists") {
+				t.Errorf("again: exit code %d: %s", code, out)
+			}
+		})
 	}
 }
 
@@ -53,6 +58,7 @@ func TestPluginNewRefuses(t *testing.T) {
 		"path":          {[]string{"../acme", "--sdk", "../.."}, "lower-case letter"},
 		"too long":      {[]string{strings.Repeat("a", 33), "--sdk", "../.."}, "lower-case letter"},
 		"no release":    {[]string{"acme"}, "--sdk"},
+		"two kinds":     {[]string{"acme", "--sdk", "../..", "--tool", "--bot"}, "--tool"},
 		"other sources": {[]string{"acme", "--sdk", "testdata/other"}, "does not hold the sources"},
 	} {
 		t.Run(name, func(t *testing.T) {
