@@ -223,6 +223,7 @@ func eventCases(h *Host) []eventCase {
 	cases := append(strangers(h), malformed()...)
 	cases = append(cases, repeats(h)...)
 	cases = append(cases, lives()...)
+	cases = append(cases, references()...)
 	if h.MinorOne {
 		cases = append(cases, minorOne()...)
 	}

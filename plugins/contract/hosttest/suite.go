@@ -33,6 +33,12 @@ type Host struct {
 	Reply func(tb testing.TB, thread, text string)
 	// MinorOne says that the host speaks minor 1 of the contract.
 	MinorOne bool
+	// Tool begins a session of the plugin's tool, of the account Staffed, in the open conversation of a
+	// thread of that account, and returns the session's id. nil: the host starts no tools.
+	Tool func(tb testing.TB, thread string) string
+	// Bot makes Staffed the bot of the open conversation of a thread of that account, and returns the
+	// conversation's id. nil: the host has no bots.
+	Bot func(tb testing.TB, thread string) string
 	// Wire is the plugin with which the host has a session. nil: the suite reaches the host through
 	// the SDK, and leaves out the cases that need the wire protocol.
 	Wire *Plugin
@@ -51,6 +57,12 @@ func Run(t *testing.T, start func(t *testing.T, p *Plugin) *Host, deliveries ...
 		t.Run(name, func(t *testing.T) {
 			h := start(t, newPlugin(t, delivery))
 			t.Run("events", func(t *testing.T) { events(t, h, delivery) })
+			if h.Tool != nil {
+				t.Run("tools", func(t *testing.T) { tools(t, h) })
+			}
+			if h.Bot != nil {
+				t.Run("bots", func(t *testing.T) { bots(t, h) })
+			}
 			if h.Gateway != nil {
 				t.Run("store", func(t *testing.T) { store(t, h) })
 				t.Run("blobs", func(t *testing.T) { blobs(t, h) })

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
@@ -67,6 +68,18 @@ func startSuite(t *testing.T, p *hosttest.Plugin) *hosttest.Host {
 				tb.Fatalf("nothing to end on %s", thread)
 			}
 		},
+	}
+	h.Tool = func(tb testing.TB, thread string) string {
+		tb.Helper()
+		id := uuid.NewString()
+		ledger.Session(id, staffed, ledger.Open(staffed, thread).ID, false)
+		return id
+	}
+	h.Bot = func(tb testing.TB, thread string) string {
+		tb.Helper()
+		id := ledger.Open(staffed, thread).ID
+		ledger.Bot(staffed, id, true)
+		return id
 	}
 	opened := make(chan struct{}) // closed once ses is set
 	var serial atomic.Int64
