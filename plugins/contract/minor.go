@@ -9,6 +9,7 @@ import (
 // as the messages of ToolService, is of minor 1, too. contract_test compares the list with
 // testdata/v1.0.txt.
 var minorOne = map[protoreflect.FullName]struct{}{
+	"parley.plugin.v1.Account.standby":               {},
 	"parley.plugin.v1.Capabilities.part_limits":      {},
 	"parley.plugin.v1.Capabilities.quotes":           {},
 	"parley.plugin.v1.Capabilities.captions":         {},
