@@ -40,18 +40,18 @@ func (l *Log) EarlyReceipts(ctx context.Context, account eventlog.StreamID, key 
 }
 
 // PruneReceipts implements eventlog.Log.
-func (l *Log) PruneReceipts(ctx context.Context, before time.Time) (n int, err error) {
-	_, err = l.do(ctx, func(r *request) {
-		r.work = func() error {
-			n64, err := l.w.sql.pruneReceipts.exec(timeValue(before))
-			n = int(n64)
+func (l *Log) PruneReceipts(ctx context.Context, before time.Time) (int, error) {
+	var pruned int64 // no result of this method: the writer may still set it when ctx ended and the caller is gone
+	_, err := l.do(ctx, func(r *request) {
+		r.work = func() (err error) {
+			pruned, err = l.w.sql.pruneReceipts.exec(timeValue(before))
 			return err
 		}
 	})
 	if err != nil {
 		return 0, fmt.Errorf("prune early receipts: %w", err)
 	}
-	return n, nil
+	return int(pruned), nil
 }
 
 const receiptColumns = `account, key, status, at, body, key_id, sum`

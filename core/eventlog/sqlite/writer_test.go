@@ -1,11 +1,14 @@
 package sqlite
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/parley-gateway/parley/core/eventlog"
 )
@@ -72,5 +75,47 @@ func TestRefusedStatementFailsAlone(t *testing.T) {
 	}
 	if l.failure() != nil {
 		t.Errorf("the log failed: %v", l.failure())
+	}
+}
+
+// Who stops waiting for a pruning may not touch what the writer, which goes on with it, sets meanwhile.
+// The race detector judges; each round lets the two go on at the same moment.
+func TestPruneGivenUp(t *testing.T) {
+	l, err := Open(t.Context(), Options{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	queued := func(n int) {
+		for len(l.w.queue) < n {
+			runtime.Gosched()
+		}
+	}
+	for range 20 {
+		var wg sync.WaitGroup
+		at, before, entered, hold := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
+		do := func(fill func(*request)) {
+			wg.Go(func() {
+				if _, err := l.do(t.Context(), fill); err != nil {
+					t.Errorf("a neighbour: %v", err)
+				}
+			})
+		}
+		do(func(r *request) { r.outside = func() error { close(at); <-before; return nil } })
+		<-at
+		do(func(r *request) { r.work = func() error { close(entered); <-hold; return nil } })
+		queued(1)
+		ctx, cancel := context.WithCancel(t.Context())
+		wg.Go(func() {
+			if n, err := l.PruneReceipts(ctx, time.Now()); n != 0 || err != nil && !errors.Is(err, context.Canceled) {
+				t.Errorf("pruning given up: %d, %v, want 0 and no error but that of the context", n, err)
+			}
+		})
+		queued(2)
+		close(before)
+		<-entered // the pruning is in the same batch
+		cancel()
+		close(hold)
+		wg.Wait()
 	}
 }
