@@ -140,8 +140,8 @@ func (d *decision) setLeg(c SetLeg) error {
 		return ErrNoSuchSession
 	case x.Kind != SessionCall:
 		return fmt.Errorf("%w: leg of what is no call", ErrInvalid)
-	case c.Leg.ID.IsZero() || c.Leg.State.rank() == 0:
-		return fmt.Errorf("%w: leg without an id or state", ErrInvalid)
+	case c.Leg.ID.IsZero() || c.Leg.State.rank() == 0 || c.Leg.Party.Kind == "":
+		return fmt.Errorf("%w: leg without an id, state or party", ErrInvalid)
 	case c.Leg.Kind != LegSIP && c.Leg.Kind != LegWeb:
 		return fmt.Errorf("%w: leg of unknown kind", ErrInvalid)
 	}

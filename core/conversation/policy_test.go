@@ -11,7 +11,7 @@ import (
 	. "github.com/parley-gateway/parley/core/conversation"
 )
 
-var outside = Author{}
+var outside = Author{Kind: Outside}
 
 // assembly is an open conversation with somebody of each kind: agents 1 and 2 take part, 3 is being invited, 4 is not
 // there; 5 monitors, 6 coaches, 7 is in barge, 8 has supervised and left.
@@ -274,7 +274,7 @@ func TestHearing(t *testing.T) {
 	for n, who := range []Author{customer, agentAuthor(1), supervisor(5), supervisor(6), outside} {
 		c.do(SetLeg{Session: session(1), Leg: Leg{ID: leg(byte(n + 1)), Party: who, Kind: LegWeb, State: LegUp}})
 	}
-	c.do(SetLeg{Session: session(1), Leg: Leg{ID: leg(5), Kind: LegWeb, State: LegEnded}})
+	c.do(SetLeg{Session: session(1), Leg: Leg{ID: leg(5), Party: outside, Kind: LegWeb, State: LegEnded}})
 	want := []LegHears{
 		{leg(1), []LegID{leg(2)}}, {leg(2), []LegID{leg(1), leg(4)}}, {leg(3), []LegID{leg(1), leg(2), leg(4)}}, {leg(4), []LegID{leg(1), leg(2)}},
 	}

@@ -102,7 +102,7 @@ func (s LegState) rank() int {
 // Leg is one party's part in a call.
 type Leg struct {
 	ID    LegID    `json:"id"`
-	Party Author   `json:"party"` // zero: somebody outside
+	Party Author   `json:"party"` // Outside: somebody else on the telephone; zero only in logs before that kind
 	Kind  LegKind  `json:"kind"`
 	State LegState `json:"state"`
 	Audio bool     `json:"audio,omitempty"`
