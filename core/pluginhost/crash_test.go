@@ -328,7 +328,9 @@ func TestPoisonCommand(t *testing.T) {
 	}
 }
 
-// A flood of poison must not stop anybody else's messages (PR10).
+// A flood of poison must not stop anybody else's messages (PR10): those that were under way beside it
+// in two crashes are suspect too, but must not wait until all of the poison is parked, which costs a
+// generation for each.
 func TestPoisonFlood(t *testing.T) {
 	b := newBench(t, nil, self("echo"))
 	b.ready(t)
@@ -340,15 +342,22 @@ func TestPoisonFlood(t *testing.T) {
 		others = append(others, b.core.other(b.account))
 	}
 	start := time.Now()
-	b.core.untilWithin(t, time.Minute, "everybody else's result", func() bool {
+	parked := 0
+	b.core.untilWithin(t, 5*time.Minute, "everybody else's result", func() bool {
+		parked = len(poison)
+		for _, id := range poison {
+			if !b.core.settled(id) {
+				parked--
+			}
+		}
 		return !slices.ContainsFunc(others, func(id [16]byte) bool { return !b.core.settled(id) })
 	})
-	took := time.Since(start)
-	t.Logf("others flow again after %v", took)
-	if took > 30*time.Second {
-		t.Errorf("others had their results after %v, want within 30 s", took)
+	t.Logf("others flow again after %v, %d restarts and %d of %d crashers parked", time.Since(start), b.status(t).Restarts, parked, len(poison))
+	// The first one parked shows which thread it is; a gateway under load may need a few more.
+	if most := len(poison) / 3; parked > most {
+		t.Errorf("others had their results after %d of %d crashers were parked, want at most %d", parked, len(poison), most)
 	}
-	b.core.untilWithin(t, 2*time.Minute, "every poison parked", func() bool {
+	b.core.untilWithin(t, 5*time.Minute, "every poison parked", func() bool {
 		return !slices.ContainsFunc(poison, func(id [16]byte) bool { return !b.core.settled(id) })
 	})
 	t.Logf("%d crashers parked after %v and %d restarts", len(poison), time.Since(start), b.status(t).Restarts)

@@ -97,6 +97,10 @@ const (
 	// They are tried after all other suspects, and few may wait, so that a flood of them does not
 	// keep other suspects from being tried.
 	laneStranger
+	// laneLast is like laneAlone, for commands of a thread whose items were parked: whoever sends one
+	// such message sends more, and each costs a generation. They are tried after all other suspects,
+	// so that commands which were only under way beside poison do not wait until all of it is parked.
+	laneLast
 )
 
 // underSuspicion counts crashes. The zero value means: not suspected.
@@ -212,7 +216,12 @@ func (p *poison) count(k poisonKey) int {
 func (p *poison) command(k poisonKey, src source) lane {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.calm() && (p.items[k].crashes >= suspectAfter || p.sources[src].crashes >= suspectAfter) {
+	switch {
+	case p.calm():
+		return laneOrdinary
+	case p.sources[src].crashes >= parkStrikes:
+		return laneLast
+	case p.items[k].crashes >= suspectAfter, p.sources[src].crashes >= suspectAfter:
 		return laneAlone
 	}
 	return laneOrdinary
@@ -363,6 +372,10 @@ const (
 	strangerGap       = 10 * time.Millisecond
 	strangerProbation = 2 * time.Second
 	maxStrangers      = 64 // how many may wait; more are refused
+	maxLast           = 16 // how many of laneLast may be at the plugin host; more are refused
+	// othersPause is how long a command of laneLast waits for other suspects that were refused a
+	// place, before it is tried all the same: the core may have given them up meanwhile.
+	othersPause = time.Second
 )
 
 type soloItem struct {
@@ -381,13 +394,15 @@ func (i soloItem) suspect() suspect {
 // solo sends suspects one at a time. Guarded by the session's mutex.
 type solo struct {
 	waiting   queue[soloItem]
-	strangers queue[soloItem] // sent after all of waiting
+	strangers queue[soloItem] // of laneStranger and laneLast, sent after all of waiting
+	lasts     int             // how many of strangers are of laneLast
+	others    time.Time       // until then suspects that were refused are expected; zero = none are
 	item      soloItem
 	until     time.Time // until then the item is alone; zero = no item is being tried
 	last      time.Time // when a command or hook was last sent
 	began     time.Time // when the item was sent
 	rest      time.Time // until then only ordinary traffic is sent
-	closed    time.Time // until then no stranger is tried
+	closed    time.Time // until then no item of strangers is tried
 	armed     time.Time // when the writer will be woken next
 }
 
@@ -413,6 +428,54 @@ func (o *solo) release() {
 		rest = max(rest, strangerGap)
 	}
 	o.item, o.until, o.rest = soloItem{}, time.Time{}, now.Add(rest)
+	if !o.others.IsZero() {
+		o.others = now.Add(othersPause) // their place is free now
+	}
+}
+
+// room reports whether a suspect of this lane may be taken, and remembers which are refused.
+func (o *solo) room(in lane) bool {
+	switch {
+	case in == laneAlone && o.full():
+		o.others = time.Now().Add(othersPause)
+		return false
+	case in == laneLast:
+		return o.lasts < maxLast
+	}
+	return true
+}
+
+// push takes a suspect; room said that it may.
+func (o *solo) push(i soloItem) {
+	switch i.lane {
+	case laneLast:
+		o.lasts++
+		o.strangers.push(i)
+	case laneStranger:
+		o.strangers.push(i)
+	default:
+		o.others = time.Time{} // it was expected
+		o.waiting.push(i)
+	}
+}
+
+// drop removes the first item of line.
+func (o *solo) drop(line *queue[soloItem]) {
+	if i, ok := line.pop(); ok && i.lane == laneLast {
+		o.lasts--
+	}
+}
+
+// earliest is when an item may be tried.
+func (o *solo) earliest(in lane) time.Time {
+	at := o.rest
+	if (in == laneStranger || in == laneLast) && o.closed.After(at) {
+		at = o.closed
+	}
+	if in == laneLast && o.others.After(at) {
+		at = o.others
+	}
+	return at
 }
 
 // full reports whether another suspect would only wait, and take up a place that others could use.
@@ -447,14 +510,10 @@ func (s *session) quarantine() (frame *pluginv1.HostFrame, held bool) {
 	for line := o.line(); line != nil; line = o.line() {
 		item, _ := line.peek()
 		if item.hook != nil && !item.hook.abandoned.IsZero() {
-			line.drop()
+			o.drop(line)
 			continue
 		}
-		rest := o.rest
-		if item.lane == laneStranger && o.closed.After(rest) {
-			rest = o.closed
-		}
-		if gap := rest.Sub(now); gap > 0 {
+		if gap := o.earliest(item.lane).Sub(now); gap > 0 {
 			s.wakeAt(now, gap)
 			return nil, false
 		}
@@ -462,7 +521,7 @@ func (s *session) quarantine() (frame *pluginv1.HostFrame, held bool) {
 			s.wakeAt(now, soloQuiet-quiet)
 			return nil, true
 		}
-		line.drop()
+		o.drop(line)
 		probation := strangerProbation
 		if item.lane != laneStranger {
 			probation = min(soloProbationMax, soloProbation<<max(0, min(4, s.poison.count(item.suspect().key)-suspectAfter)))

@@ -176,7 +176,7 @@ func (s *session) Offer(o plugin.Outbound) bool {
 	}
 	one := d.suspect()
 	in := s.poison.command(one.key, one.source)
-	if in == laneAlone && s.solo.full() {
+	if !s.solo.room(in) {
 		s.window.wanted = true
 		return false
 	}
@@ -189,10 +189,10 @@ func (s *session) Offer(o plugin.Outbound) bool {
 		go s.settleFor(d, conversation.StatusFailed, code)
 		return true
 	}
-	if in == laneAlone {
-		s.solo.waiting.push(soloItem{command: d, lane: in})
-	} else {
+	if in == laneOrdinary {
 		s.window.enqueue(d)
+	} else {
+		s.solo.push(soloItem{command: d, lane: in})
 	}
 	s.poke()
 	return true
