@@ -42,7 +42,7 @@ func newChecks() []check {
 		},
 		{
 			group: "configuration", name: "traits", run: checkTraits,
-			rule: "traits are those of configured accounts, each once, with a known placement",
+			rule: "traits are those of configured accounts, each once, with a known placement, and do not depend on enabled",
 		},
 		{
 			group: "commands", name: "mark-read", run: checkMarkRead, needs: needsAbility(contract.AbilityMarkRead),
@@ -129,11 +129,20 @@ func checkTraits(ctx context.Context, s *subject) error {
 	if _, err := p.describe(ctx); err != nil {
 		return err
 	}
-	for _, only := range []bool{true, false} {
-		resp, err := s.configure(ctx, p, func(r *pluginv1.ConfigureRequest) { r.ValidateOnly = only })
+	var before *pluginv1.ConfigureResponse // to the configuration before
+	for _, edit := range []func(*pluginv1.ConfigureRequest){
+		func(r *pluginv1.ConfigureRequest) { standby(r); r.ValidateOnly = true }, // as before an account is enabled
+		func(r *pluginv1.ConfigureRequest) { r.ValidateOnly = true },
+		func(*pluginv1.ConfigureRequest) {},
+	} {
+		resp, err := s.configure(ctx, p, edit)
 		if err != nil {
 			return err
 		}
+		if before != nil && !sameTraits(before.GetAccounts(), resp.GetAccounts()) {
+			return fmt.Errorf("other traits of the same account, by whether it is enabled or only validated: %v, then %v", before.GetAccounts(), resp.GetAccounts())
+		}
+		before = resp
 		seen := map[string]bool{}
 		for _, t := range resp.GetAccounts() {
 			switch {

@@ -62,7 +62,7 @@ func checks() []check {
 	return slices.Concat(
 		handshakeChecks(), descriptorChecks(), configurationChecks(), sessionChecks(), commandChecks(),
 		eventChecks(), hookChecks(), drainChecks(), crashChecks(), httpChecks(), metricsChecks(), resourceChecks(),
-		newChecks(), toolChecks(),
+		newChecks(), toolChecks(), standbyChecks(),
 	)
 }
 
@@ -92,6 +92,7 @@ func Run(ctx context.Context, opts Options) (Report, error) {
 	if d, err := s.describe(ctx); err == nil {
 		s.desc = d
 		report.Plugin, report.Version = d.GetId(), d.GetVersion()
+		s.leased = s.oneNode(ctx)
 	} else {
 		s.desc = &pluginv1.DescribeResponse{}
 	}

@@ -20,9 +20,10 @@ const canary = "kit-canary-5f2c71"
 
 // subject is the plugin under test.
 type subject struct {
-	opts  Options
-	desc  *pluginv1.DescribeResponse
-	procs []*process // processes of the present check
+	opts   Options
+	desc   *pluginv1.DescribeResponse
+	leased bool       // the first account is for one node at a time
+	procs  []*process // processes of the present check
 }
 
 // start launches the plugin and connects to it.

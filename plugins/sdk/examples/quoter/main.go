@@ -95,9 +95,12 @@ func (q *quoter) Configure(_ context.Context, cfg *sdk.Config) error {
 			}
 		}
 	}
-	ids := make([]sdk.AccountID, len(cfg.Accounts))
+	// On standby another node may be serving the account: Hook answers, and the provider is asked nothing.
+	var ids []sdk.AccountID
 	for i := range cfg.Accounts {
-		ids[i] = cfg.Accounts[i].ID
+		if a := &cfg.Accounts[i]; a.Enabled && !a.Standby {
+			ids = append(ids, a.ID)
+		}
 	}
 	q.ids.Store(&ids)
 	select {

@@ -53,7 +53,7 @@ func (p *plugin) Configure(_ context.Context, r *pluginv1.ConfigureRequest) (*pl
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	resp := &pluginv1.ConfigureResponse{}
-	accounts := map[string]bool{}
+	accounts, onStandby := map[string]bool{}, false
 	for _, a := range r.GetAccounts() {
 		var settings map[string]string
 		err := json.Unmarshal([]byte(a.GetSettings()), &settings)
@@ -65,7 +65,8 @@ func (p *plugin) Configure(_ context.Context, r *pluginv1.ConfigureRequest) (*pl
 				Account: a.GetId(), Path: "/number", Code: "required", Text: "number is missing",
 			})
 		}
-		accounts[a.GetId()] = true
+		accounts[a.GetId()] = a.GetEnabled() || p.fault != "refuses-on-standby"
+		onStandby = onStandby || a.GetStandby()
 		if p.fault == "logs-secrets" {
 			_, _ = fmt.Fprintln(os.Stderr, "token is", a.GetSecrets()[0].GetValue())
 		}
@@ -79,7 +80,7 @@ func (p *plugin) Configure(_ context.Context, r *pluginv1.ConfigureRequest) (*pl
 	}
 	p.traits(resp, r.GetAccounts())
 	p.configured++
-	p.accounts, p.identity = accounts, r.GetIdentityKey()
+	p.accounts, p.standby, p.identity = accounts, onStandby, r.GetIdentityKey()
 	if !p.hasHTTP && p.fault != "no-http" {
 		p.hasHTTP = true
 		ln, err := (&net.ListenConfig{}).Listen(context.Background(), "unix", r.GetHttpSocket())

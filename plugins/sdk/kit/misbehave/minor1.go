@@ -40,7 +40,10 @@ func (p *plugin) describeNewer(d *pluginv1.DescribeResponse) {
 
 func (p *plugin) traits(resp *pluginv1.ConfigureResponse, accounts []*pluginv1.Account) {
 	for _, a := range accounts {
-		t := &pluginv1.AccountTraits{Account: a.GetId(), Placement: pluginv1.Placement_PLACEMENT_ANY}
+		if !a.GetEnabled() && p.fault == "traits-when-enabled" {
+			continue
+		}
+		t := &pluginv1.AccountTraits{Account: a.GetId(), Placement: pluginv1.Placement_PLACEMENT_ONE}
 		if p.fault == "traits-of-strangers" {
 			t.Account += "x"
 		}
@@ -61,7 +64,7 @@ func (p *plugin) beginNewer() {
 		if p.sessions == 1 || p.fault != "templates-once" {
 			p.send(&pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_TemplateLists{TemplateLists: &pluginv1.TemplateLists{Lists: []*pluginv1.TemplateList{list}}}})
 		}
-		if p.fault == "talks-without-channel" {
+		if p.fault == "talks-without-channel" || p.fault == "works-on-standby" && p.standby {
 			p.emit(&pluginv1.Event{Account: account, Thread: "t", DedupeKey: "m", Kind: &pluginv1.Event_Message{Message: message("t", "Hello")}})
 		}
 	}

@@ -31,6 +31,7 @@ type plugin struct {
 	mu         sync.Mutex
 	configured int
 	accounts   map[string]bool
+	standby    bool // an account is on standby
 	hasHTTP    bool
 	identity   []byte
 	threads    map[string]bool
