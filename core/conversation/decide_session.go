@@ -58,6 +58,7 @@ func (s *State) mayAct(who Author) bool {
 	case Supervisor:
 		m := s.ModeOf(who.Agent)
 		return m == ModeCoach || m == ModeBarge
+	case Customer, System, Outside:
 	}
 	return true
 }

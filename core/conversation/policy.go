@@ -2,7 +2,7 @@ package conversation
 
 // Who may be invited into a call, may hear whom, may answer it and may command it (DESIGN.md 3; SPEC.md C2,
 // H2, H3). These are bounds: a call may always bring fewer people together than may hear each other,
-// as when somebody is on hold. The zero Author, or one of the kind "outside", is somebody outside, such as the person
+// as when somebody is on hold. The zero Author, or one of the kind Outside, is somebody outside, such as the person
 // whom an agent consults by telephone; nobody but the call knows of it. A supervisor in barge acts as agents do.
 
 // Names of call commands that have rules of their own. They are the fields of CallCommand in the contract.
@@ -27,7 +27,7 @@ type LegHears struct {
 // audience of what the same person writes (H2, H4).
 func (s *State) voice(who Author) Audience {
 	switch who.Kind {
-	case Customer, "", "outside":
+	case Customer, Outside, "":
 		return AudienceCustomer
 	case Agent, Bot:
 		if s.joined(who) {
@@ -39,7 +39,9 @@ func (s *State) voice(who Author) Audience {
 			return AudienceCustomer
 		case ModeCoach:
 			return AudienceAgent
+		case ModeMonitor:
 		}
+	case System:
 	}
 	return 0
 }
@@ -47,7 +49,7 @@ func (s *State) voice(who Author) Audience {
 // ear is the audience as which somebody listens to a call; zero: somebody who may hear nothing.
 func (s *State) ear(who Author) Audience {
 	switch who.Kind {
-	case Customer, "", "outside":
+	case Customer, Outside, "":
 		return AudienceCustomer
 	case Bot:
 		if s.joined(who) {
@@ -61,6 +63,7 @@ func (s *State) ear(who Author) Audience {
 		if s.ModeOf(who.Agent) != "" {
 			return AudienceSupervisor
 		}
+	case System:
 	}
 	return 0
 }
@@ -126,6 +129,7 @@ func (s *State) MayBeginCall(by Author) bool {
 		return s.Phase == PhaseOpen
 	case Agent, Bot, Supervisor:
 		return s.Phase == PhaseOpen && s.joined(by)
+	case Outside:
 	}
 	return false
 }
@@ -147,6 +151,7 @@ func (s *State) MayInvite(by, whom Author) bool {
 		return s.joined(by) && (whom.Kind == Customer || whom == by)
 	case Customer:
 		return by == whom
+	case Outside:
 	}
 	return false
 }
@@ -158,7 +163,7 @@ func (s *State) MayAnswer(x *Session, by Author) bool {
 	if s.Phase != PhaseOpen || x == nil || x.Kind != SessionCall {
 		return false
 	}
-	theirs := x.By.Kind == Customer || x.By.Kind == "" || x.By.Kind == "outside"
+	theirs := x.By.Kind == Customer || x.By.Kind == "" || x.By.Kind == Outside
 	switch by.Kind {
 	case System:
 		return theirs
@@ -166,6 +171,7 @@ func (s *State) MayAnswer(x *Session, by Author) bool {
 		return theirs && s.joined(by)
 	case Customer:
 		return !theirs
+	case Outside:
 	}
 	return false
 }
@@ -194,6 +200,7 @@ func (s *State) mayCommand(x *Session, c *CommandCall) bool {
 		return c.What == CallHangUp && c.Leg.IsZero() || own && ownLeg(c.What)
 	case Supervisor:
 		return s.joined(c.By) || own && ownLeg(c.What)
+	case Outside:
 	}
 	return false
 }

@@ -122,7 +122,7 @@ func (p *hosted) followLeases(now time.Time) (again time.Duration) {
 		}
 	}
 	for _, g := range late {
-		g.log.Error("killed: " + errLease.Error())
+		g.log.Error("killed a plugin", "err", errLease)
 		if slices.Contains(ready, g) {
 			g.session.fail(errLease)
 		}

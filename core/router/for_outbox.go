@@ -93,6 +93,9 @@ func (f forOutbox) callFailed(row eventlog.OutboxRow, res plugin.CommandResult, 
 	if err == nil {
 		failed.Do, err = outbox.CallOf(payload)
 	}
+	if err == nil {
+		failed.Circle, err = f.circleOf(row)
+	}
 	if errors.Is(err, outbox.ErrUnreadable) {
 		err = fmt.Errorf("%w: %w", outbox.ErrNotFollowed, err)
 	}
@@ -114,6 +117,19 @@ func (f forOutbox) callFailed(row eventlog.OutboxRow, res plugin.CommandResult, 
 		done(out.first, err)
 	}
 	f.r.live(conversation.ConversationID(row.Conversation)).submit(t)
+}
+
+// circleOf is the circle of the command of a row, zero for that of its type: who must not learn of a
+// supervisor's leg must not learn either that a command about it failed (H3).
+func (f forOutbox) circleOf(row eventlog.OutboxRow) (conversation.Audience, error) {
+	h, err := f.r.readers.Head(f.r.ctx, conversation.ConversationID(row.Conversation), row.Seq)
+	if err != nil {
+		return 0, fmt.Errorf("router: command that failed: %w", err)
+	}
+	if c, ok := h.(*conversation.SessionCommand); ok {
+		return c.Circle, nil
+	}
+	return 0, nil
 }
 
 // RecordFailure implements outbox.Conversations.

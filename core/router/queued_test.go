@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	intake "github.com/parley-gateway/parley/core/ingest"
 	"github.com/parley-gateway/parley/core/outbox"
@@ -202,6 +203,32 @@ func TestCallCommandThatFails(t *testing.T) {
 				t.Errorf("records on the account: %+v, want none", recs)
 			}
 		})
+	}
+}
+
+// What fails of what a supervisor asked of a call is told to those who were told of the command (H3).
+func TestSupervisorsCallCommandThatFails(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	ctx, p := context.Background(), newPort(callsInfo())
+	r.PluginReady("text", "g1", p)
+	conv := w.textChat(r)
+	session := w.calls(r, conv, w.text.ID, conversation.Pin{Node: "n1", Instance: "g1"})
+	sue, err := w.dir.PutUser(ctx, directory.User{Login: "sue", Name: "Sue", Role: directory.RoleSupervisor})
+	must(t, err)
+	_, err = r.Supervise(ctx, sue.ID, conv, conversation.ModeBarge)
+	must(t, err)
+	req := w.pressing(conv, session, "1")
+	req.Agent = sue.ID
+	_, err = r.Call(ctx, req)
+	must(t, err)
+	cmd := p.next(t, 0)
+	w.result(r, cmd, plugin.CommandResult{Outcome: conversation.StatusFailed, Kind: "content", Code: "no_such_leg"})
+	eventually(t, "settled row", func() bool { return w.rowState(cmd) == eventlog.OutboxSettled })
+	asked := heads[conversation.SessionCommand](t, r, conv, conversation.TypeSessionCommand)
+	failed := heads[conversation.SessionCommandFailed](t, r, conv, conversation.TypeSessionCommandFailed)
+	if len(asked) != 1 || len(failed) != 1 || asked[0].Circle != conversation.AudienceSupervisor || failed[0].Circle != asked[0].Circle {
+		t.Errorf("asked %+v, failed %+v, want both for supervisors only", asked, failed)
 	}
 }
 

@@ -186,9 +186,9 @@ func (c *carrier) receipt(id, delivered, read string) plugin.Ack {
 // and how often; one that comes before its message is known is kept and applied then (FT32).
 func TestReceiptsByProviderID(t *testing.T) {
 	c := newMessenger(t, conversation.Capabilities{})
-	first, second := c.sends(t), plugin.Outbound{}
+	first := c.sends(t)
 	c.sent(t, first, "m1")
-	second = c.sends(t)
+	second := c.sends(t)
 	for range 2 {
 		if a := c.receipt("early", "", "m2"); a.Status != plugin.Committed {
 			t.Fatalf("early receipt: %+v", a)
@@ -204,9 +204,9 @@ func TestReceiptsByProviderID(t *testing.T) {
 	if n := len(c.bodies(t, conversation.TypeReceipt)); n != 1 {
 		t.Errorf("%d marks of the customer, want 1", n)
 	}
-	third, fourth := c.sends(t), plugin.Outbound{}
+	third := c.sends(t)
 	c.sent(t, third, "m3")
-	fourth = c.sends(t)
+	fourth := c.sends(t)
 	c.sent(t, fourth, "m4")
 	for range 2 {
 		if a := c.receipt("both", "m4", "m3"); a.Status != plugin.Committed {

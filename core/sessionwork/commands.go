@@ -211,7 +211,8 @@ type FailedCall struct {
 	Command conversation.MessageID
 	Do      *plugin.CallCommand
 	Result  plugin.CommandResult
-	Gone    string // the process that had the call and is gone with it; "" = none
+	Gone    string                // the process that had the call and is gone with it; "" = none
+	Circle  conversation.Audience // that of the command's event; zero: its type's
 }
 
 // CallFailed makes the step that tells a conversation of a command that failed. If it was to begin a call, that
@@ -224,7 +225,7 @@ func (w *Work) CallFailed(f FailedCall) Step {
 			return Plan{Reported: true}, nil // the call is over, as the command asked
 		}
 		p := Plan{Reported: true, Commands: []conversation.Command{conversation.FailCallCommand{
-			Session: do.Session, Command: f.Command, What: do.Name(), Kind: cut(res.Kind, maxCode), Code: cut(res.Code, maxCode),
+			Session: do.Session, Command: f.Command, What: do.Name(), Kind: cut(res.Kind, maxCode), Code: cut(res.Code, maxCode), Circle: f.Circle,
 		}}}
 		switch {
 		case s.Phase != conversation.PhaseOpen:

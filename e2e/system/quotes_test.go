@@ -38,7 +38,7 @@ func (d *demo) startMessenger() *messenger {
 	}
 	address := ln.Addr().String()
 	_ = ln.Close()
-	cmd := exec.Command(filepath.Join(d.data, "plugins", "quoter", "quoter"), "sandbox", address, filepath.Join(d.t.TempDir(), "messenger.json")) //nolint:noctx // it is killed at the end of the test
+	cmd := exec.Command(filepath.Join(d.data, "plugins", "quoter", "quoter"), "sandbox", address, filepath.Join(d.t.TempDir(), "messenger.json"))
 	if err := cmd.Start(); err != nil {
 		d.t.Fatal(err)
 	}
