@@ -301,7 +301,7 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 		Version: v, Now: n.clock.Now, Registry: registry, Log: n.logger,
 	})
 	rest, err := api.New(api.Options{
-		Router: n.router, Tools: n.router, Stream: n.stream, Log: n.stores.Log, Directory: n.stores.Directory, Auth: n.auth, Grants: n.grants, Blobs: n.blobs, Host: n.host,
+		Router: n.router, Tools: n.router, Calls: n.router, Stream: n.stream, Log: n.stores.Log, Directory: n.stores.Directory, Auth: n.auth, Grants: n.grants, Blobs: n.blobs, Host: n.host,
 		FilesOrigin: origins.Files, Doctor: n.doctor, Version: v, Now: n.clock.Now, Logger: n.logger, Registry: registry,
 	})
 	if err != nil {

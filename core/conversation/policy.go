@@ -179,7 +179,7 @@ func (s *State) MayAnswer(x *Session, by Author) bool {
 // knowsLeg reports whether somebody may know that a leg is there: a supervisor's leg is known to those who see
 // the supervisor.
 func (s *State) knowsLeg(who Author, l *Leg) bool {
-	return who.Kind == System || who == l.Party || s.ear(who).Sees(l.Circle.or(TypeSessionLeg))
+	return who.Kind == System || who == l.Party || s.ear(who).Sees(l.Audience())
 }
 
 // mayCommand reports whether the author of a command for a call may give it.

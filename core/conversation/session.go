@@ -114,6 +114,9 @@ type Leg struct {
 	Circle Audience `json:"audience,omitzero"`
 }
 
+// Audience is the widest audience that may know of the leg.
+func (l *Leg) Audience() Audience { return l.Circle.or(TypeSessionLeg) }
+
 // Session returns a live session, or nil. The pointer is into s.
 func (s *State) Session(id SessionID) *Session {
 	if i := s.sessionIndex(id); i >= 0 {

@@ -125,6 +125,9 @@ func (r *Router) Call(ctx context.Context, req sessionwork.CallRequest) (session
 	return r.sessions.Command(ctx, req)
 }
 
+// CallCommands names what people may have a plugin's calls do (sessionwork.Work.CallCommands).
+func (r *Router) CallCommands(plugin string) []string { return r.sessions.CallCommands(plugin) }
+
 // UseTools gives the router the plugins that serve tools. Call it before plugins are started.
 func (r *Router) UseTools(t plugin.Tools) { r.sessions.UseTools(t) }
 

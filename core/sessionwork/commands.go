@@ -90,6 +90,15 @@ func (w *Work) refusal(err error) bool {
 	return conversation.Code(err) != "" || errors.Is(err, ErrWrongState) || errors.Is(err, ErrNoLeg) || errors.Is(err, ErrDenied) || errors.Is(err, ErrInvalid)
 }
 
+// CallCommands are the names of the commands for calls that people may give and that a plugin carries out, in
+// the plugin's order. None: the plugin does not run on this node, or has no calls.
+func (w *Work) CallCommands(id string) []string {
+	info, _ := w.convs.Plugin(id)
+	return slices.DeleteFunc(slices.Clone(info.Calls), func(name string) bool {
+		return name == conversation.CallInvite || name == "ring" || name == conversation.CallHear
+	})
+}
+
 var outside = conversation.Author{Kind: conversation.Outside}
 
 // command decides a CallRequest.
@@ -174,6 +183,9 @@ func commandable(x *conversation.Session, id conversation.LegID, by conversation
 		return nil, ErrNoLeg
 	}
 	leg := &x.Legs[i]
+	if by.Kind == conversation.Agent && leg.Party != by && !conversation.AudienceAgent.Sees(leg.Audience()) {
+		return nil, ErrNoLeg // agents may not learn that the leg is there
+	}
 	if k := leg.Party.Kind; by.Kind == conversation.Agent && k != conversation.Customer && k != conversation.Outside && leg.Party != by {
 		return nil, ErrDenied
 	}

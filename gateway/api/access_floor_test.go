@@ -83,7 +83,7 @@ func newFloor(t *testing.T) *floor {
 		})
 		f.must(t, err)
 		f.must(t, f.core.Start(t.Context()))
-		o.Router, o.Tools, o.Log = f.core, f.core, f.log
+		o.Router, o.Tools, o.Calls, o.Log = f.core, f.core, f.core, f.log
 		o.RequestsPerSecond, o.Burst = 1e6, 1e6
 		h.desk = stream.Options{Router: stream.FromRouter(f.core), Limits: stream.Limits{SendPerSecond: 1e6, SendBurst: 1e6, FramePerSecond: 1e6, FrameBurst: 1e6}}
 	})

@@ -106,6 +106,8 @@ var routes = []route{
 	{name: "GET /conversations/{id}/tools/{session}", at: "/conversations/{conv}/tools/{none}", may: atTools("no_such_session")},
 	{name: "POST /conversations/{id}/tools/{session}/acts", at: "/conversations/{conv}/tools/{none}/acts", body: `{"action":"add"}`, may: atTools("no_such_session")},
 	{name: "POST /conversations/{id}/tools/{session}/end", at: "/conversations/{conv}/tools/{none}/end", may: atTools("no_such_session")},
+	{name: "GET /conversations/{id}/calls", may: joinedReads},
+	{name: "POST /conversations/{id}/calls/{session}/commands", at: "/conversations/{conv}/calls/{none}/commands", body: `{"hang_up":{}}`, may: atTools("no_such_session")},
 	{name: "GET /files/{id}/url", at: "/files/{file}/url", may: always(mayRead), notes: audit.FileRead},
 
 	{name: "GET /me", may: always(everybody)},

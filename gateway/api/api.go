@@ -49,6 +49,7 @@ type Host interface {
 type Options struct {
 	Router    Router
 	Tools     Tools
+	Calls     Calls
 	Log       Log
 	Directory *directory.Directory
 	Auth      *auth.Auth

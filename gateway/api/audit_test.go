@@ -40,6 +40,7 @@ func TestEveryRouteIsAuditedOrSaysWhyNot(t *testing.T) {
 		"POST /conversations/{id}/messages": ownWork, "POST /conversations/{id}/files": ownWork, "POST /conversations/{id}/grants": ownWork,
 		"GET /conversations/{id}/tools": ownWork, "POST /conversations/{id}/tools": ownWork, "GET /conversations/{id}/tools/{session}": ownWork,
 		"POST /conversations/{id}/tools/{session}/acts": ownWork, "POST /conversations/{id}/tools/{session}/end": ownWork,
+		"GET /conversations/{id}/calls": ownWork, "POST /conversations/{id}/calls/{session}/commands": ownWork,
 		"GET /contacts": addresses, "GET /contacts/{id}": addresses,
 		"POST /contacts": changes, "PUT /contacts/{id}": changes, "DELETE /contacts/{id}": changes,
 		"GET /senders": notOfThem, "GET /accounts/{id}/templates": notOfThem, "GET /directory": notOfThem, "GET /board": notOfThem, "GET /audit": notOfThem, "GET /doctor": notOfThem,

@@ -5,6 +5,7 @@ func (a *API) routes() {
 	a.sessionRoutes()
 	a.conversationRoutes()
 	a.toolRoutes()
+	a.callRoutes()
 	a.senderRoutes()
 	a.templateRoutes()
 	a.fileRoutes()

@@ -304,6 +304,23 @@ export interface Routes {
       seq: number;
     };
   };
+  'GET /conversations/{id}/calls': {
+    path: { id: string };
+    answer: {
+      /** Live calls */
+      calls: CallView[] | null;
+    };
+  };
+  'POST /conversations/{id}/calls/{session}/commands': {
+    path: { id: string; session: string };
+    body: CallCommandBody;
+    answer: {
+      /** By which events name it */
+      command: string;
+      /** Sequence of the event about it */
+      seq: number;
+    };
+  };
   'GET /senders': {
     answer: {
       senders: Sender[] | null;
@@ -496,6 +513,97 @@ export interface BoardQueue {
 export interface ByeFrame {
   reason: string;
   retry_ms: number;
+}
+
+export interface CallCommandBody {
+  /** A retry under the same id is the same command */
+  client_id?: string;
+  /** Take a call that has come in */
+  answer?: CallLeg;
+  /** Put a leg on hold, or take it back */
+  hold?: CallSwitch;
+  /** Take a leg's sound away from the others, or give it back */
+  mute?: CallSwitch;
+  /** Add a leg's picture, or take it away */
+  video?: CallSwitch;
+  /** Send DTMF digits to a leg */
+  digits?: CallDigits;
+  /** Call somebody outside: a new leg */
+  dial?: CallDial;
+  /** Hand a leg to somebody else at the provider */
+  transfer?: CallTransfer;
+  /** Play a prompt */
+  play?: CallPlay;
+  /** Stop what plays */
+  stop?: CallMaybeLeg;
+  /** Record the call */
+  record?: CallRecord;
+  /** End a leg, or the whole call */
+  hang_up?: CallMaybeLeg;
+}
+
+export interface CallDial {
+  /** A number with its country, such as +15551234567, or a SIP address */
+  to: string;
+  /** Caller id; absent: the account's */
+  from?: string;
+  /** How long it may ring; 0: 60,000 */
+  ring_ms?: number;
+  video?: boolean;
+}
+
+export interface CallDigits {
+  leg: string;
+  digits: string;
+  /** How long each tone lasts; 0: 100 */
+  tone_ms?: number;
+}
+
+export interface CallLeg {
+  leg: string;
+}
+
+export interface CallMaybeLeg {
+  /** Absent: the whole call */
+  leg?: string;
+}
+
+export interface CallPlay {
+  /** Absent: all */
+  leg?: string;
+  /** Name of one of the account's */
+  prompt: string;
+  loop?: boolean;
+  /** How many digits to collect; 0: none */
+  digits?: number;
+}
+
+export interface CallRecord {
+  action: 'start' | 'pause' | 'resume' | 'stop';
+}
+
+export interface CallSwitch {
+  leg: string;
+  on: boolean;
+}
+
+export interface CallTransfer {
+  leg: string;
+  /** Blind, to a number or SIP address */
+  to?: string;
+  /** Attended, to who is on this leg. Either this or to */
+  attended_leg?: string;
+}
+
+export interface CallView {
+  id: string;
+  account: string;
+  plugin: string;
+  state: 'requested' | 'waiting' | 'active';
+  /** What the reader may have the call do: names of members of a command. None for those who only look */
+  commands: string[] | null;
+  /** Ended ones included, as far as the reader may know of them */
+  legs: LegView[] | null;
 }
 
 export interface CancelInviteCmd {
@@ -756,6 +864,23 @@ export interface Leg {
   cause?: string;
   code?: string;
   audience?: string;
+}
+
+export interface LegView {
+  id: string;
+  /** Whose leg it is; outside: somebody who is no customer */
+  party: 'customer' | 'agent' | 'supervisor' | 'bot' | 'system' | 'outside';
+  /** Of an agent's or supervisor's leg */
+  agent?: AgentRef;
+  kind: 'sip' | 'web';
+  state: 'dialling' | 'ringing' | 'early' | 'up' | 'held' | 'ended';
+  audio: boolean;
+  video: boolean;
+  muted: boolean;
+  /** Why it ended */
+  cause?: string;
+  /** The provider's code for its end */
+  code?: string;
 }
 
 export interface LinkContactCmd {
