@@ -294,7 +294,7 @@ func TestNewRefuses(t *testing.T) {
 // its transactions become smaller until each is short, and nothing is lost or doubled by that.
 func TestSlowProjectionHoldsTheLockInPortions(t *testing.T) {
 	s, _ := open(t)
-	fill(t, s.log, 4, 300)
+	fill(t, s.log, 4, 150)
 	var sizes []int
 	f := follower(t, s, "a", seen(func(recs []eventlog.Record) error {
 		sizes = append(sizes, len(recs))
@@ -305,7 +305,7 @@ func TestSlowProjectionHoldsTheLockInPortions(t *testing.T) {
 	until(t, f, "seen", "caught up", caughtUp)
 	end()
 	wantAll(t, s)
-	if len(sizes) < 20 || slices.Min(sizes[:8]) > 32 {
+	if len(sizes) < 10 || slices.Min(sizes[:8]) > 32 {
 		t.Errorf("%d transactions, of %v events: want some of at most 32 soon", len(sizes), sizes)
 	}
 }

@@ -17,6 +17,7 @@ import (
 // upTo makes a database with the tables that a version of the migrations made.
 func upTo(t *testing.T, name string, version int64) (dsn string) {
 	t.Helper()
+	cluster.Exec(t, "postgres", "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") // of an earlier run of the test
 	cluster.Exec(t, "postgres", "CREATE DATABASE "+name)
 	dsn = cluster.DSN(name)
 	db, err := sql.Open("pgx", dsn)
