@@ -66,7 +66,7 @@ func newBench(tb testing.TB, opts func(*pluginhost.Options), specs ...pluginhost
 
 func (b *bench) ready(tb testing.TB) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(tb.Context(), time.Minute)
 	defer cancel()
 	if err := b.host.Ready(ctx); err != nil {
 		tb.Fatal(err)

@@ -51,11 +51,21 @@ async function axe(page, what) {
 const shot = (page, name) => page.screenshot({ path: `${shots}${name}.png` })
 const step = (name) => console.log(`- ${name}`)
 
+// starts counts the chats that have begun at the gateway.
+const starts = async () => (await events()).filter((e) => /Start$/.test(e.Kind)).length
+
+// fill starts a chat, and returns when the gateway has it: only then can an agent join.
 async function fill(panel, name, text) {
+  const before = await starts()
   await panel.getByLabel('First name').fill(name)
   await panel.getByLabel('Last name').fill('Papas')
   await panel.getByLabel('How can we help?').fill(text)
   await panel.getByRole('button', { name: 'Start chat' }).click()
+  const limit = Date.now() + 30_000
+  while ((await starts()) === before) {
+    assert.ok(Date.now() < limit, 'the chat begins')
+    await new Promise((again) => setTimeout(again, 50))
+  }
 }
 
 try {
