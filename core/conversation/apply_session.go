@@ -34,7 +34,11 @@ func (s *State) applySession(head Head, at time.Time) bool {
 		if x := s.Session(h.Session); x != nil {
 			x.CustomerRevision = h.Revision
 		}
-	case *SessionNoted, *SessionDigits, *SessionRecorded, *SessionCommand, *SessionCommandFailed:
+	case *SessionNoted:
+		if x := s.Session(h.Session); x != nil {
+			x.NotedRevision = max(x.NotedRevision, h.Revision)
+		}
+	case *SessionDigits, *SessionRecorded, *SessionCommand, *SessionCommandFailed:
 	default:
 		return false
 	}

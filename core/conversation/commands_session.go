@@ -15,7 +15,10 @@ type ShowCustomerPanel struct {
 // NoteSession adds a line about a session, for those who know of the session. Body: NoticeBody.
 type NoteSession struct {
 	Session SessionID
-	Body    json.RawMessage
+	// Revision is that of the tool's session to which the line belongs; one that is not above that of the
+	// last line is a repeat, and changes nothing. 0: the line is new.
+	Revision uint64
+	Body     json.RawMessage
 }
 
 // HearDigits records digits that a party of a call has pressed, or that a play command is over. Body:

@@ -96,6 +96,8 @@ func (d *decision) endSession(c EndSession) error {
 		return fmt.Errorf("%w: end of a session by nobody", ErrInvalid)
 	case !d.s.mayAct(c.By):
 		return ErrNotJoined
+	case c.By.Kind == Supervisor && x.Circle < AudienceAgent && d.s.ModeOf(c.By.Agent) != ModeBarge:
+		return ErrDenied // customers and bots would learn of the supervisor (H3, H4)
 	}
 	cause := c.Cause
 	if cause == "" {
@@ -207,7 +209,9 @@ func (d *decision) noteSession(c NoteSession) error {
 		return ErrNoSuchSession
 	case c.Body == nil:
 		return fmt.Errorf("%w: note without a body", ErrInvalid)
+	case c.Revision != 0 && c.Revision <= x.NotedRevision:
+		return nil
 	}
-	d.emit(&SessionNoted{Session: c.Session, Circle: x.Circle}, c.Body)
+	d.emit(&SessionNoted{Session: c.Session, Revision: c.Revision, Circle: x.Circle}, c.Body)
 	return nil
 }

@@ -75,8 +75,9 @@ type SessionCustomerPanel struct {
 // SessionNoted: a line about a session, for all who know of it. It is not a message: carriers never send
 // it. Body: NoticeBody.
 type SessionNoted struct {
-	Session SessionID `json:"session"`
-	Circle  Audience  `json:"audience"`
+	Session  SessionID `json:"session"`
+	Revision uint64    `json:"revision,omitempty"` // of the tool's session to which the line belongs; 0: not known
+	Circle   Audience  `json:"audience"`
 }
 
 // SessionDigits: a party of a call has pressed digits, or something that was played is over. The

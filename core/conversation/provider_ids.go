@@ -29,6 +29,25 @@ func KeptProviderIDs(ids []string) []string {
 	return kept
 }
 
+// WithoutPin returns the head of a session's event without the process that has the session, for customers
+// and bots: the names of nodes and processes are the installation's. A head that cannot be read gives an
+// error. head is not changed.
+func WithoutPin(head json.RawMessage) (json.RawMessage, error) {
+	if !bytes.Contains(head, []byte(`"pin"`)) {
+		return head, nil
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(head, &all); err != nil {
+		return nil, fmt.Errorf("conversation: read a session's event: %w", err)
+	}
+	delete(all, "pin")
+	b, err := json.Marshal(all)
+	if err != nil {
+		return nil, fmt.Errorf("conversation: encode a session's event: %w", err)
+	}
+	return b, nil
+}
+
 // WithoutProviderIDs returns the body of a message without the provider's ids, for customers and bots:
 // the ids are between gateway and provider, and some are made of telephone numbers. A body without such
 // ids is returned as it is; another one is encoded anew, with all else that it has. body is not changed.

@@ -57,7 +57,9 @@ type Session struct {
 	Revision    uint64       `json:"revision,omitempty"` // revision of a tool's panel; 0: the tool has shown none
 	// CustomerRevision is the revision of the panel that a tool shows the customer; 0: it has shown none.
 	CustomerRevision uint64 `json:"customer_revision,omitempty"`
-	Legs             []Leg  `json:"legs,omitempty"` // legs of a call, ended ones included
+	// NotedRevision is the highest revision that a tool has added a line with; 0: none.
+	NotedRevision uint64 `json:"noted_revision,omitempty"`
+	Legs          []Leg  `json:"legs,omitempty"` // legs of a call, ended ones included
 }
 
 // LegKind tells how a party of a call is reached.

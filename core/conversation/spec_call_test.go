@@ -81,6 +81,10 @@ func TestSessionNotes(t *testing.T) {
 		t.Error("the note of an agents' tool is for agents")
 	}
 	c.refuses(NoteSession{Session: session(1)}, ErrInvalid).refuses(NoteSession{Session: session(2)}, ErrNoSuchSession)
+	note := func(revision uint64) NoteSession {
+		return NoteSession{Session: session(1), Revision: revision, Body: json.RawMessage(`{"text":"Counted."}`)}
+	}
+	c.gives(note(5), TypeSessionNoted).gives(note(5)).gives(note(4)).gives(note(6), TypeSessionNoted) // what is older, or known, changes nothing
 }
 
 func TestCallCommands(t *testing.T) {

@@ -71,6 +71,31 @@ func TestSupervisorsHandleNothing(t *testing.T) {
 	c.refuses(Supervise{Agent: agent(5), Mode: ModeMonitor}, ErrNotJoined)
 }
 
+// A coach must not end what customers know of, since they would learn who ended it (H3, H4).
+func TestSupervisorsEndSessions(t *testing.T) {
+	for _, tc := range []struct {
+		circle Audience
+		mode   Mode
+		err    error
+	}{
+		{AudienceCustomer, ModeMonitor, ErrNotJoined},
+		{AudienceCustomer, ModeCoach, ErrDenied},
+		{AudienceCustomer, ModeBarge, nil},
+		{AudienceAgent, ModeCoach, nil},
+	} {
+		request := tool(1, agentAuthor(1))
+		request.Audience = tc.circle
+		c := webActive(t).gives(request, TypeSessionRequested)
+		c.gives(Supervise{Agent: agent(3), Mode: tc.mode}, TypeSupervisorJoined)
+		end := EndSession{Session: session(1), By: supervisor(3), Cause: CauseFinished}
+		if tc.err != nil {
+			c.refuses(end, tc.err)
+		} else {
+			c.gives(end, TypeSessionEnded)
+		}
+	}
+}
+
 func TestSupervisorsLeaveWhatIsParked(t *testing.T) {
 	c := sms(t).gives(Supervise{Agent: agent(3), Mode: ModeCoach}, TypeSupervisorJoined)
 	c.gives(Park{Owner: agent(1)}, TypeParticipantLeft, TypeSupervisorLeft, TypeParked)

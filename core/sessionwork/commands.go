@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/parley-gateway/parley/core/conversation"
@@ -118,8 +119,14 @@ func (w *Work) command(s *conversation.State, r *CallRequest, id conversation.Me
 		return Plan{}, conversation.ErrNoSuchSession
 	}
 	name := r.Do.Name()
-	if info, ok := w.convs.Plugin(x.Plugin); !ok || !slices.Contains(info.Calls, name) {
+	// What a plugin does is known where it runs. Elsewhere the command goes to the call's node, whose plugin
+	// answers for it.
+	info, ok := w.convs.Plugin(x.Plugin)
+	switch {
+	case ok && !slices.Contains(info.Calls, name):
 		return Plan{}, fmt.Errorf("the plugin does not do this: %w", conversation.ErrUnsupported)
+	case !ok && (x.Pin.Node == "" || x.Pin.Node == w.node):
+		return Plan{}, fmt.Errorf("call command: %w", ErrUnavailable)
 	}
 	leg, err := legFor(x, &r.Do, by)
 	if err != nil {
@@ -207,7 +214,7 @@ func validCommand(c *plugin.CallCommand) bool {
 		return leg && shortText(c.Transfer.To) && (c.Transfer.To == "") != c.Transfer.AttendedLeg.IsZero()
 	case c.Play != nil:
 		p := c.Play
-		return (p.Prompt == "") != (len(p.Blobs) == 0) && len(p.Prompt) <= maxTo && utf8.ValidString(p.Prompt) && len(p.Blobs) <= maxBlobs && p.Digits <= maxDigits
+		return (p.Prompt == "") != (len(p.Blobs) == 0) && shortText(p.Prompt) && len(p.Blobs) <= maxBlobs && p.Digits <= maxDigits
 	case c.Record != nil:
 		return slices.Contains([]plugin.RecordAction{plugin.RecordStart, plugin.RecordPause, plugin.RecordResume, plugin.RecordStop}, c.Record.Action)
 	case c.Stop != nil, c.HangUp != nil:
@@ -216,7 +223,11 @@ func validCommand(c *plugin.CallCommand) bool {
 	return false // who hears whom, who is invited and when it rings is the gateway's business
 }
 
-func shortText(s string) bool { return len(s) <= maxTo && utf8.ValidString(s) }
+// shortText reports whether s may be a number, an address or a name: in SIP and in vendors' requests a control
+// character, such as a line break, would begin something else.
+func shortText(s string) bool {
+	return len(s) <= maxTo && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
 
 // FailedCall is a command for a call that ended for good without success.
 type FailedCall struct {

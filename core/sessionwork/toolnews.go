@@ -39,7 +39,7 @@ func (w *Work) toolNews(s *conversation.State, account conversation.AccountID, t
 		p.Commands = append(p.Commands, conversation.ShowCustomerPanel{Session: x.ID, Revision: revision(b, ts.Revision), Body: panelBody(b)})
 	}
 	if note := cut(ts.Note, maxNote); note != "" {
-		p.Commands = append(p.Commands, conversation.NoteSession{Session: x.ID, Body: encode(conversation.NoticeBody{Text: note})})
+		p.Commands = append(p.Commands, conversation.NoteSession{Session: x.ID, Revision: ts.Revision, Body: encode(conversation.NoticeBody{Text: note})})
 	}
 	if ts.Ended {
 		w.saidOver(account, x.ID)

@@ -60,14 +60,21 @@ func Sendable(minor uint32, parts []conversation.Part) bool {
 	return true
 }
 
-// FromRecord converts a record for a customer or a bot. It shares the record's bytes, except those of a
-// message with provider's ids, which are taken out.
+// FromRecord converts a record for a customer or a bot. It shares the record's bytes, except that providers'
+// ids are taken out of messages, and nodes and processes out of sessions.
 func FromRecord(r *plugin.Record) *pluginv1.Record {
 	out := &pluginv1.Record{
 		Conversation: r.Conversation.String(), Seq: r.Seq, Prev: r.Prev, Time: ToMicros(r.At),
 		Type: string(r.Type), Head: r.Head, Body: r.Body,
 	}
-	if r.Type == conversation.TypeMessage {
+	switch r.Type {
+	case conversation.TypeSessionRequested, conversation.TypeSessionChanged:
+		head, err := conversation.WithoutPin(r.Head)
+		if err != nil {
+			head = nil
+		}
+		out.Head = head
+	case conversation.TypeMessage:
 		body, err := conversation.WithoutProviderIDs(r.Body)
 		if err != nil {
 			body = nil // a body that cannot be read is shown as one whose key is lost

@@ -1340,6 +1340,7 @@ export interface SessionLeg {
 
 export interface SessionNoted {
   session: string;
+  revision?: number;
   audience: string;
 }
 
