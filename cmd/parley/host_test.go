@@ -11,6 +11,7 @@ import (
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/pluginhost"
 	"github.com/parley-gateway/parley/core/router"
+	"github.com/parley-gateway/parley/core/sessionwork"
 	"github.com/parley-gateway/parley/plugins/contract/hosttest"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
@@ -68,21 +69,23 @@ func startSuite(t *testing.T, p *hosttest.Plugin) *hosttest.Host {
 	if d.service, err = records.PutService(t.Context(), directory.Service{Name: "Sales", Rules: directory.DefaultRules()}); err != nil {
 		t.Fatal(err)
 	}
-	account := func(name string, service conversation.ServiceID, enabled bool) string {
+	account := func(name string, service conversation.ServiceID, enabled bool) conversation.AccountID {
 		a, err := records.PutAccount(t.Context(), directory.Account{Plugin: hosttest.PluginID, Name: name, Service: service, Enabled: enabled}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return a.ID.String()
+		return a.ID
 	}
+	staffed := account("two", d.service.ID, true)
 	h := &hosttest.Host{
-		Account: account("one", unstaffed.ID, true), Staffed: account("two", d.service.ID, true), Disabled: account("off", d.service.ID, false),
+		MinorOne: true,
+		Account:  account("one", unstaffed.ID, true).String(), Staffed: staffed.String(), Disabled: account("off", d.service.ID, false).String(),
 		Emit: p.Emit, Wire: p,
 		Redeem: func(grant string) bool { _, err := n.grants.Redeem(grant, ""); return err == nil },
 	}
 	h.Reply = func(tb testing.TB, thread, text string) {
 		tb.Helper()
-		agent, conv := d.accept(tb, h.Staffed, thread)
+		agent, conv := d.accept(tb, staffed, thread)
 		_, err := n.router.Send(tb.Context(), router.SendRequest{
 			Conversation: conv, Agent: agent, ClientID: text, Parts: []conversation.Part{{Kind: conversation.PartText, Text: text}},
 		})
@@ -92,10 +95,30 @@ func startSuite(t *testing.T, p *hosttest.Plugin) *hosttest.Host {
 	}
 	h.End = func(tb testing.TB, thread string) {
 		tb.Helper()
-		agent, conv := d.accept(tb, h.Staffed, thread)
+		agent, conv := d.accept(tb, staffed, thread)
 		if _, err := n.router.Leave(tb.Context(), agent, conv, false); err != nil {
 			tb.Fatal(err)
 		}
+	}
+	d.service.Tools = []directory.ServiceTool{{Account: staffed}}
+	d.put(t)
+	h.Tool = func(tb testing.TB, thread string) string {
+		tb.Helper()
+		agent, conv := d.accept(tb, staffed, thread)
+		begun, err := n.router.StartTool(tb.Context(), sessionwork.StartRequest{Conversation: conv, Agent: agent, Account: staffed})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return begun.Session.String()
+	}
+	h.Bot = func(tb testing.TB, thread string, begin func()) string {
+		tb.Helper()
+		d.service.Bot = staffed
+		d.put(tb)
+		begin()
+		d.service.Bot = conversation.AccountID{}
+		d.put(tb)
+		return d.open(tb, staffed, thread).String()
 	}
 	if err := n.host.Load(pluginhost.Spec{ID: hosttest.PluginID, Attach: p.Socket}); err != nil {
 		t.Fatal(err)
@@ -106,28 +129,38 @@ func startSuite(t *testing.T, p *hosttest.Plugin) *hosttest.Host {
 	return h
 }
 
-// accept adds an agent who is ready, and returns the agent who accepts the open conversation of a
-// thread, and that conversation.
-func (d *desk) accept(tb testing.TB, account, thread string) (conversation.AgentID, conversation.ConversationID) {
+// put writes the service as it is to be.
+func (d *desk) put(tb testing.TB) {
 	tb.Helper()
-	ctx := tb.Context()
-	var id conversation.AccountID
-	if err := id.UnmarshalText([]byte(account)); err != nil {
+	var err error
+	if d.service, err = d.stores.Directory.PutService(tb.Context(), d.service); err != nil {
 		tb.Fatal(err)
 	}
-	conv, err := d.router.OpenConversation(ctx, id, thread)
+}
+
+// open returns the open conversation of a thread.
+func (d *desk) open(tb testing.TB, account conversation.AccountID, thread string) conversation.ConversationID {
+	tb.Helper()
+	conv, err := d.router.OpenConversation(tb.Context(), account, thread)
 	if err != nil || conv.IsZero() {
 		tb.Fatalf("open conversation of %s: got %v, %v", thread, conv, err)
 	}
+	return conv
+}
+
+// accept adds an agent who is ready, and returns the agent who accepts the open conversation of a
+// thread, and that conversation.
+func (d *desk) accept(tb testing.TB, account conversation.AccountID, thread string) (conversation.AgentID, conversation.ConversationID) {
+	tb.Helper()
+	ctx := tb.Context()
+	conv := d.open(tb, account, thread)
 	login := fmt.Sprint("agent", len(d.service.Users))
 	u, err := d.stores.Directory.PutUser(ctx, directory.User{Login: login, Name: login, Role: directory.RoleAgent})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	d.service.Users = append(d.service.Users, u.ID)
-	if d.service, err = d.stores.Directory.PutService(ctx, d.service); err != nil {
-		tb.Fatal(err)
-	}
+	d.put(tb)
 	if err := d.router.AgentConnected(ctx, u.ID); err != nil {
 		tb.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func (f forIngest) Bot(acc directory.Account, in plugin.Inbound, done func(plugi
 		done(r.ingest.Refuse(in, Code(err)))
 		return
 	}
-	t.done = func(o outcome, err error) {
+	answer := func(o outcome, err error) {
 		switch code := refusalCode(err); {
 		case errors.Is(err, ErrNotFound):
 			done(r.ingest.Refuse(in, "not_found"))
@@ -57,6 +57,22 @@ func (f forIngest) Bot(acc directory.Account, in plugin.Inbound, done func(plugi
 			done(r.ingest.Refuse(in, code))
 		default:
 			done(r.ack(b.Conversation, o, err))
+		}
+	}
+	t.done = func(o outcome, err error) {
+		if refusalCode(err) == "" || len(t.external) == 0 {
+			answer(o, err)
+			return
+		}
+		// The rules may refuse a repeat, since the bot has left by what it repeats. The conversation's worker
+		// does not wait for the log, which knows.
+		if !r.spawn(func() {
+			if first, found, failed := r.bound(acc.ID, t.external); found || failed != nil {
+				o, err = first, failed
+			}
+			answer(o, err)
+		}) {
+			answer(o, ErrStopped)
 		}
 	}
 	r.live(b.Conversation).submit(t)
@@ -89,11 +105,7 @@ func (r *Router) botTask(t *task, acc directory.Account, in *plugin.Inbound) err
 			if err := r.messages.LookUp(r.ctx, post, s); err != nil {
 				return err
 			}
-			if err := r.attach(t, post, s.ID); err != nil {
-				return err
-			}
-			caps := s.EndpointCapabilities(post.Endpoint)
-			return r.messages.Fits(post, &caps)
+			return r.attach(t, post, s.ID)
 		}
 	case b.Attributes != nil:
 		body, err := json.Marshal(conversation.CustomerBody{Attributes: b.Attributes})

@@ -108,6 +108,15 @@ func TestBotAnswersAndHandsOver(t *testing.T) {
 	if ack := w.botDoes(r, acc, "h", plugin.BotAction{Conversation: conv, HandOver: &plugin.BotHandOver{Reason: "wants a person"}}); ack.Status != plugin.Committed {
 		t.Fatalf("hand over: %+v", ack)
 	}
+	// The answer was lost, and the plugin sends it all once more.
+	if ack := w.botDoes(r, acc, "h", plugin.BotAction{Conversation: conv, HandOver: &plugin.BotHandOver{Reason: "wants a person"}}); ack.Status != plugin.Duplicate {
+		t.Errorf("hand over again: %+v", ack)
+	}
+	for _, key := range []string{"a1", "a3"} { // known by its client id, too
+		if ack := w.botDoes(r, acc, key, botText(conv, "c1", "hello yourself")); ack.Status != plugin.Duplicate || ack.Seq != first.Seq {
+			t.Errorf("a message from before again: %+v", ack)
+		}
+	}
 	w.message(r, "v", "m2", "secret for people")
 	eventually(t, "the end of the bot's reading", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.ends) == 1 })
 	if s.ends[0] != "left" || s.messages() != 2 {

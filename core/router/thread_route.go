@@ -282,8 +282,13 @@ func (r *Router) firstOf(in plugin.Inbound, conv conversation.ConversationID) (o
 
 // known finds the event that in repeats, by in's external ids.
 func (r *Router) known(in plugin.Inbound) (first outcome, found bool, err error) {
-	for _, k := range r.ingest.Keys(in) {
-		stream, seq, err := r.log.External(r.ctx, eventlog.StreamID(in.Account), k)
+	return r.bound(in.Account, r.ingest.Keys(in))
+}
+
+// bound finds the event to which one of an account's keys is bound.
+func (r *Router) bound(account conversation.AccountID, keys []eventlog.Key) (first outcome, found bool, err error) {
+	for _, k := range keys {
+		stream, seq, err := r.log.External(r.ctx, eventlog.StreamID(account), k)
 		if err == nil {
 			return outcome{conversation: conversation.ConversationID(stream), first: seq, duplicate: true}, true, nil
 		}

@@ -125,12 +125,12 @@ func (l *Log) AcquireLease(ctx context.Context, name, node string, ttl time.Dura
 }
 
 // ReleaseLease implements eventlog.Log.
-func (l *Log) ReleaseLease(ctx context.Context, name, node string, epoch int64) error {
+func (l *Log) ReleaseLease(ctx context.Context, name, node string) error {
 	if err := l.enter(ctx); err != nil {
 		return err
 	}
 	defer l.mu.Unlock()
-	if held := l.leases[name]; held != nil && held.node == node && held.epoch == epoch {
+	if held := l.leases[name]; held != nil && held.node == node {
 		held.node = ""
 	}
 	return nil

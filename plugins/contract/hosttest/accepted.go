@@ -120,8 +120,7 @@ func bots(t *testing.T, h *Host) {
 	for name, leave := range leaves {
 		t.Run("posts, then "+name, func(t *testing.T) {
 			thread := "bot " + name
-			h.begun(t, thread)
-			id := h.Bot(t, thread)
+			id := h.Bot(t, thread, func() { h.begun(t, thread) })
 			first := h.expect(t, h.Staffed, post(id, "1", "c1"), "committed")
 			if first.GetConversationId() != id {
 				t.Errorf("the post is in conversation %q, want %s", first.GetConversationId(), id)
@@ -139,14 +138,17 @@ func bots(t *testing.T, h *Host) {
 			}}}), "committed")
 			h.expect(t, h.Staffed, does(id, "5", leave), "committed")
 			h.expect(t, h.Staffed, does(id, "5", leave), "duplicate")
-			h.expect(t, h.Staffed, post(id, "6", "c3"), "refused ended")
+			refused := "refused not_joined"
+			if leave.GetEnd() != nil {
+				refused = "refused ended"
+			}
+			h.expect(t, h.Staffed, post(id, "6", "c3"), refused)
 			h.expect(t, h.Staffed, post(id, "1", "c1"), "duplicate") // what was posted stays posted
 		})
 	}
 	t.Run("of another account", func(t *testing.T) {
-		h.begun(t, "bot's stranger")
-		id := h.Bot(t, "bot's stranger")
-		h.expect(t, h.Account, post(id, "1", "c1"), "refused ended", "refused denied")
+		id := h.Bot(t, "bot's stranger", func() { h.begun(t, "bot's stranger") })
+		h.expect(t, h.Account, post(id, "1", "c1"), "refused not_joined")
 		h.expect(t, h.Staffed, post(id, "2", "c1"), "committed")
 	})
 }

@@ -55,6 +55,7 @@ func newPlugin(tb testing.TB, delivery pluginv1.Delivery) *Plugin {
 	}
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize)) // a host may be sent more than it takes, so the plugin's own limit is higher
 	pluginv1.RegisterPluginServiceServer(server, p)
+	pluginv1.RegisterToolServiceServer(server, tool{})
 	var served sync.WaitGroup
 	served.Go(func() { _ = server.Serve(ln) }) // ends with Stop
 	tb.Cleanup(func() {
@@ -71,7 +72,7 @@ func (p *Plugin) Describe(context.Context, *pluginv1.DescribeRequest) (*pluginv1
 		Id: PluginID, Name: "Suite", Version: "1", Minor: contract.Minor, Delivery: p.Delivery,
 		Capabilities: &pluginv1.Capabilities{Text: true, Files: true, Read: true, Receipts: true},
 		Abilities:    []string{contract.AbilityProcess},
-		Tool:         &pluginv1.ToolInfo{Title: "Suite"}, Bot: &pluginv1.BotInfo{}, Calls: &pluginv1.CallInfo{},
+		Tool:         &pluginv1.ToolInfo{Title: "Suite", AgentStarts: true}, Bot: &pluginv1.BotInfo{}, Calls: &pluginv1.CallInfo{},
 	}, nil
 }
 
@@ -130,6 +131,24 @@ func (p *Plugin) Drain(context.Context, *pluginv1.DrainRequest) (*pluginv1.Drain
 // Metrics implements PluginService.
 func (p *Plugin) Metrics(context.Context, *pluginv1.MetricsRequest) (*pluginv1.MetricsResponse, error) {
 	return &pluginv1.MetricsResponse{}, nil
+}
+
+// tool is the suite's tool. It begins and ends what it is asked to; the suite reports what becomes of a
+// session.
+type tool struct {
+	pluginv1.UnimplementedToolServiceServer
+}
+
+// Start implements ToolService.
+func (tool) Start(_ context.Context, r *pluginv1.ToolStartRequest) (*pluginv1.ToolStartResponse, error) {
+	return &pluginv1.ToolStartResponse{Session: &pluginv1.ToolSession{Session: r.GetSession(), State: pluginv1.SessionState_SESSION_STATE_WAITING}}, nil
+}
+
+// End implements ToolService.
+func (tool) End(_ context.Context, r *pluginv1.ToolEndRequest) (*pluginv1.ToolEndResponse, error) {
+	return &pluginv1.ToolEndResponse{Session: &pluginv1.ToolSession{
+		Session: r.GetSession(), State: pluginv1.SessionState_SESSION_STATE_ENDED, Cause: r.GetCause(),
+	}}, nil
 }
 
 func (p *Plugin) change(f func()) {

@@ -36,9 +36,9 @@ type Host struct {
 	// Tool begins a session of the plugin's tool, of the account Staffed, in the open conversation of a
 	// thread of that account, and returns the session's id. nil: the host starts no tools.
 	Tool func(tb testing.TB, thread string) string
-	// Bot makes Staffed the bot of the open conversation of a thread of that account, and returns the
-	// conversation's id. nil: the host has no bots.
-	Bot func(tb testing.TB, thread string) string
+	// Bot has begin begin a conversation on a thread of the account Staffed, with Staffed as its bot, and
+	// returns the conversation's id. nil: the host has no bots.
+	Bot func(tb testing.TB, thread string, begin func()) string
 	// Wire is the plugin with which the host has a session. nil: the suite reaches the host through
 	// the SDK, and leaves out the cases that need the wire protocol.
 	Wire *Plugin

@@ -75,8 +75,9 @@ func startSuite(t *testing.T, p *hosttest.Plugin) *hosttest.Host {
 		ledger.Session(id, staffed, ledger.Open(staffed, thread).ID, false)
 		return id
 	}
-	h.Bot = func(tb testing.TB, thread string) string {
+	h.Bot = func(tb testing.TB, thread string, begin func()) string {
 		tb.Helper()
+		begin()
 		id := ledger.Open(staffed, thread).ID
 		ledger.Bot(staffed, id, true)
 		return id

@@ -28,6 +28,7 @@ type Ledger struct {
 	seen     map[key]record
 	commands map[string]*command
 	sessions map[string]*session  // calls and tools, by id
+	over     map[string]bool      // conversations that have ended
 	bots     map[botKey]bool      // whether the account is the conversation's bot now
 	posts    map[[2]string]record // what bots posted, by conversation, and account and client id
 	botSeq   uint64
@@ -121,8 +122,15 @@ func (l *Ledger) End(account, thread string) *Conversation {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.open[place{account, thread}]
-	delete(l.open, place{account, thread})
+	if c != nil {
+		l.end(c)
+	}
 	return c
+}
+
+func (l *Ledger) end(c *Conversation) {
+	delete(l.open, place{c.Account, c.Thread})
+	l.over[c.ID] = true
 }
 
 // Events returns the committed events, in order and each only once: events with a dedupe key by
@@ -144,7 +152,7 @@ func (l *Ledger) Repeats() int {
 func (l *Ledger) init() {
 	if l.seen == nil {
 		l.seen, l.open, l.commands = map[key]record{}, map[place]*Conversation{}, map[string]*command{}
-		l.listed = map[key]struct{}{}
+		l.listed, l.over = map[key]struct{}{}, map[string]bool{}
 		l.sessions, l.bots, l.posts = map[string]*session{}, map[botKey]bool{}, map[[2]string]record{}
 	}
 }
@@ -247,7 +255,7 @@ func (l *Ledger) occurrence(ev *pluginv1.Event) *pluginv1.EventAck {
 	}
 	r := record{conversation: c.ID, seq: l.write(c, ev)}
 	if ev.GetAction().GetEnd() != nil || ev.GetAction().GetLeft() != nil {
-		delete(l.open, at)
+		l.end(c)
 	}
 	l.bind(keys, r)
 	return committed(r)

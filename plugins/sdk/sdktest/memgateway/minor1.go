@@ -76,7 +76,10 @@ func (l *Ledger) bot(ev *pluginv1.Event, a *pluginv1.BotAction) *pluginv1.EventA
 		}
 	}
 	if !l.isBot(ev.GetAccount(), conversation) {
-		return refused("ended")
+		if l.over[conversation] {
+			return refused("ended")
+		}
+		return refused("not_joined")
 	}
 	c := &Conversation{ID: conversation, Account: ev.GetAccount()}
 	for _, open := range l.open {
@@ -96,7 +99,7 @@ func (l *Ledger) bot(ev *pluginv1.Event, a *pluginv1.BotAction) *pluginv1.EventA
 		l.bots[botKey{ev.GetAccount(), conversation}] = false
 	}
 	if a.GetEnd() != nil {
-		delete(l.open, place{c.Account, c.Thread})
+		l.end(c)
 	}
 	l.bind(keys, r)
 	return committed(r)
