@@ -219,9 +219,11 @@ func TestQuotesThroughKills(t *testing.T) {
 		return answer.Message
 	}
 	strikes := []string{"", "quoter", "serve", "quoter"}
+	var texts []string // what the agent wrote, by our ids
 	for n, what := range strikes {
 		text := fmt.Sprintf("round %d", n)
 		mine := send(text, fmt.Sprintf(`{"kind":"text","text":%q}`, text), first)
+		texts = append(texts, mine)
 		if what != "" {
 			d.killer(what).do()
 		}
@@ -269,7 +271,7 @@ func TestQuotesThroughKills(t *testing.T) {
 		}
 	}
 	windows, failed := 0, 0
-	read := map[string]bool{}
+	reported, read := map[string]bool{}, map[string]bool{} // messages with any report, and with that of having been read
 	for _, e := range d.events() {
 		if e.Stream != conv {
 			continue
@@ -281,10 +283,16 @@ func TestQuotesThroughKills(t *testing.T) {
 			if e.Head.Status == "failed" {
 				failed++
 			}
+			reported[e.Head.Message] = true
 			read[e.Head.Message] = read[e.Head.Message] || e.Head.Status == "read"
 		}
 	}
-	if windows == 0 || failed > 0 || len(read) < 4*len(strikes) {
-		t.Errorf("%d changes of the window, %d failures, reports on %d messages", windows, failed, len(read))
+	if windows == 0 || failed > 0 || len(reported) < 4*len(strikes) {
+		t.Errorf("%d changes of the window, %d failures, reports on %d messages", windows, failed, len(reported))
+	}
+	for n, id := range texts {
+		if !read[id] {
+			t.Errorf("the log does not say that the customer has read the agent's text of round %d", n)
+		}
 	}
 }
