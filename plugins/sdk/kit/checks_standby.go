@@ -24,7 +24,7 @@ func standbyChecks() []check {
 			}
 			return ""
 		},
-		rule: "on standby an account answers its webhooks as when it is enabled, and says nothing by itself; it is given up within 3 s",
+		rule: "on standby, before it is enabled and after, an account answers its webhooks as when it is enabled, and says nothing by itself; it is given up within 3 s",
 	}}
 }
 
@@ -67,6 +67,11 @@ func sameTraits(a, b []*pluginv1.AccountTraits) bool {
 	return maps.EqualFunc(byAccount(a), byAccount(b), func(x, y *pluginv1.AccountTraits) bool { return proto.Equal(x, y) })
 }
 
+const (
+	standbyQuiet = time.Second            // how long the plugin is watched on standby
+	underWay     = 200 * time.Millisecond // how long what was sent before the change may still come
+)
+
 // checkStandby has the accounts on standby, then enabled, then on standby again.
 func checkStandby(ctx context.Context, s *subject) error {
 	p, err := s.start(ctx)
@@ -76,36 +81,69 @@ func checkStandby(ctx context.Context, s *subject) error {
 	if _, err := p.describe(ctx); err != nil {
 		return err
 	}
-	var ses *wirehost.Session
-	for i, off := range []bool{true, false, true} {
-		began := time.Now()
-		resp, err := s.configure(ctx, p, func(r *pluginv1.ConfigureRequest) {
-			r.Revision = uint64(i) + 1
-			if off {
-				standby(r)
-			}
-		})
-		switch {
-		case err != nil:
-			return err
-		case len(resp.GetProblems()) > 0:
-			return fmt.Errorf("on standby %v: it has the problem %s", off, resp.GetProblems()[0].GetCode())
-		case i == 2 && time.Since(began) > standbyTime:
-			return fmt.Errorf("it gave the account up after %v, want at most %v", time.Since(began).Round(time.Millisecond), standbyTime)
-		}
-		if ses == nil {
-			if ses, err = p.session(ctx, nil, wirehost.Policy{}); err != nil {
-				return err
-			}
-			if err := quiet(ctx, ses, 300*time.Millisecond, func(it wirehost.Item) bool { return it.Event != nil }); err != nil {
-				return fmt.Errorf("an event of an account on standby: %w", err)
-			}
-		}
-		if err := s.samples(ctx, ses, uint64(i)*1000); err != nil {
-			return fmt.Errorf("on standby %v: %w", off, err)
-		}
+	if err := s.switchStandby(ctx, p, 1, true); err != nil {
+		return err
+	}
+	ses, err := p.session(ctx, nil, wirehost.Policy{})
+	if err != nil {
+		return err
+	}
+	if err := s.onStandby(ctx, ses, nil, 1000); err != nil {
+		return fmt.Errorf("on standby: %w", err)
+	}
+	if err := s.switchStandby(ctx, p, 2, false); err != nil {
+		return err
+	}
+	if err := s.samples(ctx, ses, 2000); err != nil {
+		return fmt.Errorf("enabled: %w", err)
+	}
+	began := time.Now()
+	if err := s.switchStandby(ctx, p, 3, true); err != nil {
+		return err
+	}
+	if took := time.Since(began); took > standbyTime {
+		return fmt.Errorf("it gave the account up after %v, want at most %v", took.Round(time.Millisecond), standbyTime)
+	}
+	if err := quiet(ctx, ses, underWay, func(wirehost.Item) bool { return false }); err != nil {
+		return err
+	}
+	if err := s.onStandby(ctx, ses, ses.Items(), 3000); err != nil {
+		return fmt.Errorf("on standby again: %w", err)
 	}
 	return alive(ctx, p, ses)
+}
+
+// switchStandby puts all accounts on standby, or enables them.
+func (s *subject) switchStandby(ctx context.Context, p *process, revision uint64, off bool) error {
+	resp, err := s.configure(ctx, p, func(r *pluginv1.ConfigureRequest) {
+		r.Revision = revision
+		if off {
+			standby(r)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if ps := resp.GetProblems(); len(ps) > 0 {
+		return fmt.Errorf("with standby %v: it has the problem %s", off, ps[0].GetCode())
+	}
+	return nil
+}
+
+// onStandby watches the plugin, whose accounts are on standby since the items of earlier, and sends its webhooks
+// under ids after base.
+func (s *subject) onStandby(ctx context.Context, ses *wirehost.Session, earlier []wirehost.Item, base uint64) error {
+	before := map[*pluginv1.Event]bool{}
+	for _, it := range earlier {
+		before[it.Event] = true
+	}
+	err := quiet(ctx, ses, standbyQuiet, func(it wirehost.Item) bool {
+		return it.Event != nil && it.Event.GetResult() == nil && !before[it.Event]
+	})
+	if err != nil {
+		return fmt.Errorf("an event of an account: %w", err)
+	}
+	return s.samples(ctx, ses, base)
 }
 
 // samples sends the webhooks of the fixtures, under ids after base, and compares the answers.

@@ -79,6 +79,7 @@ func (p *plugin) Configure(_ context.Context, r *pluginv1.ConfigureRequest) (*pl
 		return resp, nil
 	}
 	p.traits(resp, r.GetAccounts())
+	p.giveUp(onStandby)
 	p.configured++
 	p.accounts, p.standby, p.identity = accounts, onStandby, r.GetIdentityKey()
 	if !p.hasHTTP && p.fault != "no-http" {

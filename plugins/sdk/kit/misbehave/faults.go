@@ -78,6 +78,8 @@ var faults = map[Fault]string{ //nolint:gochecknoglobals // a table that never c
 	"traits-when-enabled":     "configuration/traits",
 	"refuses-on-standby":      "configuration/standby",
 	"works-on-standby":        "configuration/standby",
+	"keeps-working":           "configuration/standby",
+	"gives-up-slowly":         "configuration/standby",
 	"begins-read-marks":       "commands/mark-read",
 	"ignores-read-marks":      "commands/mark-read",
 	"types-again":             "commands/typing",

@@ -51,6 +51,29 @@ func (p *plugin) traits(resp *pluginv1.ConfigureResponse, accounts []*pluginv1.A
 	}
 }
 
+// giveUp is called with each change of the configuration; standby: the accounts are on standby now. The caller
+// holds the lock.
+func (p *plugin) giveUp(standby bool) {
+	if !standby || p.standby || p.configured == 0 {
+		return
+	}
+	switch p.fault {
+	case "gives-up-slowly":
+		time.Sleep(3500 * time.Millisecond)
+	case "keeps-working":
+		go func() { // for as long as the process lives
+			for n := 0; ; n++ {
+				time.Sleep(100 * time.Millisecond)
+				p.mu.Lock()
+				for account := range p.accounts {
+					p.emit(&pluginv1.Event{Account: account, Thread: "t", DedupeKey: fmt.Sprint("polled ", n), Kind: &pluginv1.Event_Message{Message: message("t", "Hello")}})
+				}
+				p.mu.Unlock()
+			}
+		}()
+	}
+}
+
 // beginNewer sends what belongs to the begin of a session; the caller holds the lock.
 func (p *plugin) beginNewer() {
 	p.readers = map[string]uint64{}
