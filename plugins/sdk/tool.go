@@ -91,14 +91,17 @@ type ToolAct struct {
 	Revision uint64          // of the panel that the viewer saw
 }
 
-// ToolAnswer is what an act leads to.
+// ToolAnswer is what an act leads to. Panel and Effects go to the agent or supervisor who acted, and are
+// not kept. After a customer's act only Session counts: its CustomerPanel is what the customer sees
+// next.
 type ToolAnswer struct {
-	Panel   *Panel // the viewer's; nil: unchanged
-	Effects []Effect
+	Panel   *Panel       // nil: unchanged
+	Effects []Effect     // at most 16
 	Session *ToolSession // nil: unchanged
 }
 
-// Effect is what else is to happen at the viewer's: InsertText, OpenURL, Toast or ClosePanel.
+// Effect is what else is to happen on the screen of the agent who acted: InsertText, OpenURL, Toast or
+// ClosePanel.
 type Effect interface{ isEffect() }
 
 // InsertText puts text into the composer; it is never sent by itself.

@@ -7,14 +7,10 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// Limits of the request form's answers, in UTF-16 units, as the widget's fields count them.
+// Limits of the request form's answers, in bytes.
 const (
-	maxName   = 200
-	maxAnswer = 1000
-)
-
-// Limits of a page's address and title, in bytes.
-const (
+	maxName      = 200
+	maxAnswer    = 1000
 	maxPageURL   = 2048
 	maxPageTitle = 300
 )
@@ -56,7 +52,7 @@ func fill(start *sdk.Start, name, value string) error {
 		start.Parts = append(start.Parts, sdk.Text{Text: value})
 		return nil
 	}
-	if longerThan(value, limit) {
+	if len(value) > limit {
 		return errTooLong
 	}
 	switch name {
