@@ -59,6 +59,12 @@ function subscribeTick(listener: () => void): () => void {
   };
 }
 
+/** Whether an RFC 3339 time is at most `before` milliseconds away by the server's clock; without a time it never is. */
+export function useReached(at: string | undefined, before = 0): boolean {
+  const skew = useDeskState((s) => s.skew);
+  return useSyncExternalStore(subscribeTick, () => at !== undefined && Date.now() + skew >= Date.parse(at) - before);
+}
+
 /** The server's time in milliseconds; the component is rendered again each second. */
 export function useNow(): number {
   const skew = useDeskState((s) => s.skew);

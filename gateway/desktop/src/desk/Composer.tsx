@@ -15,14 +15,15 @@ import {
 } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useStore } from 'zustand';
-import { useDesk, useDeskState, usePrefs } from '../app/context';
+import { useDesk, useDeskState, usePrefs, useReached } from '../app/context';
 import { ariaKeys } from '../app/keys';
 import { attachId, composerId } from '../app/shortcuts';
 import { useUi } from '../app/ui';
 import type { Conversation } from '../store/conversation';
 import { draftKey, drafts, setDraft } from '../store/drafts';
-import { allows, takesFiles } from '../store/select';
+import { allows, replyWindow, takesFiles } from '../store/select';
 import { countSms, type SmsCount } from '../text/sms';
+import { timeOfDay } from '../text/time';
 import classes from './Composer.module.css';
 import { StagedFiles } from './StagedFiles';
 import { useStaging } from './staging';
@@ -36,8 +37,11 @@ export interface ComposerHandle {
  */
 const maxText = 10_000;
 
+/** How long before its end, in milliseconds, the agent is told that a reply window closes. */
+const lastHours = 2 * 3_600_000;
+
 export function Composer({ conversation: c, ref }: { conversation: Conversation; ref: Ref<ComposerHandle> }) {
-  const { t } = useTranslation();
+  const { t, i18n } = useTranslation();
   const desk = useDesk();
   const me = useDeskState((s) => s.user?.id ?? '');
   const sendKey = usePrefs((p) => p.sendKey);
@@ -51,7 +55,10 @@ export function Composer({ conversation: c, ref }: { conversation: Conversation;
   const count = c.capabilities.counter === 'gsm7' ? countSms(text) : null;
   const limit = c.capabilities.max_length || maxText;
   const over = count ? Math.max(0, count.units - limit) : 0;
-  const closed = c.optedOut;
+  const limited = replyWindow(c);
+  const late = useReached(limited?.until) || (limited !== undefined && !limited.until);
+  const soon = useReached(limited?.until, lastHours);
+  const closed = c.optedOut || late;
   const files = takesFiles(c);
   const typing = c.capabilities.typing === true && allows(c, 'typing');
 
@@ -167,15 +174,19 @@ export function Composer({ conversation: c, ref }: { conversation: Conversation;
         </Button>
       </div>
       <div id={hintId} className={classes.hint} role="status" data-bad={closed || over > 0 || undefined}>
-        {closed
+        {c.optedOut
           ? t('composer.optedOut')
-          : over > 0
-            ? t('composer.over', { count: over, limit })
-            : empty
-              ? t('composer.empty')
-              : !count && text.length > limit * 0.9
-                ? t('composer.left', { count: limit - text.length })
-                : t(sendKey === 'enter' ? 'composer.enterSends' : 'composer.ctrlEnterSends')}
+          : late
+            ? t('composer.windowOver')
+            : over > 0
+              ? t('composer.over', { count: over, limit })
+              : empty
+                ? t('composer.empty')
+                : soon
+                  ? t('composer.windowEnds', { time: timeOfDay(limited?.until ?? '', i18n.language) })
+                  : !count && text.length > limit * 0.9
+                    ? t('composer.left', { count: limit - text.length })
+                    : t(sendKey === 'enter' ? 'composer.enterSends' : 'composer.ctrlEnterSends')}
       </div>
     </div>
   );

@@ -253,6 +253,9 @@ export const de: typeof en = {
     empty: 'Schreiben Sie zuerst etwas.',
     messages: '{{count}} Nachrichten',
     optedOut: 'Der Kunde hat sich abgemeldet. Mit START kann er wieder Nachrichten bekommen.',
+    windowOver:
+      'Der Kunde hat zuletzt vor zu langer Zeit geschrieben: Bis er wieder schreibt, nimmt der Kanal nur Vorlagen an.',
+    windowEnds: 'Dem Kunden kann bis {{time}} frei geschrieben werden.',
     over: 'Um {{count}} zu lang: Eine Nachricht fasst höchstens {{limit}}.',
     left_one: 'noch {{count}} Zeichen',
     left_other: 'noch {{count}} Zeichen',

@@ -242,6 +242,8 @@ export const en = {
     empty: 'Write something first.',
     messages: '{{count}} messages',
     optedOut: 'The customer opted out. They can text START to get messages again.',
+    windowOver: 'The customer last wrote too long ago: until they write again, the channel takes only templates.',
+    windowEnds: 'The customer can be written to freely until {{time}}.',
     over: 'Too long by {{count}}: one message takes at most {{limit}}.',
     left_one: '{{count}} character left',
     left_other: '{{count}} characters left',

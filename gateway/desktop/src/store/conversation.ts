@@ -84,6 +84,10 @@ export interface Conversation {
   parkedBy?: string;
   /** The customer has opted out of messages (STOP). */
   optedOut: boolean;
+  /** When the customer's last message came. */
+  customerAt?: string;
+  /** The provider's last word on how long the customer may be written to freely; without `until`: not at all. */
+  windowSaid?: { until?: string };
   /**
    * The seq of the first message by an agent: what the customer writes after it is a reply (N5).
    */
@@ -210,6 +214,10 @@ function apply(c: Conversation, e: ConversationEvent): void {
       c.optedOut = e.head.out;
       line(c, e, { line: c.optedOut ? 'opted_out' : 'opted_in', text: e.body?.keyword });
       return;
+    case 'window.changed/1':
+      // The agent writes to the first endpoint.
+      if (!e.head.endpoint) c.windowSaid = { until: e.head.expires };
+      return;
     case 'flag.set/1':
     case 'flag.cleared/1':
       c.flagged = e.type === 'flag.set/1';
@@ -252,6 +260,7 @@ function applyMessage(c: Conversation, e: Of<'message/1'>): void {
   const { author } = e.head;
   const parts = e.body?.parts ?? [];
   if (author.kind === 'customer') {
+    c.customerAt = e.at;
     c.unansweredSince ??= e.at;
     c.inactivityEndsAt = undefined;
   } else if (author.kind === 'agent' || author.kind === 'supervisor') {

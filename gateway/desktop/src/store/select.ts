@@ -25,6 +25,16 @@ export function storesAndForwards(c: Conversation): boolean {
 }
 
 /**
+ * Until when the customer may be written to freely: as the provider has said, else by the channel's hours since
+ * the customer's last message. Undefined: without limit; without `until`: not at all, only templates go out.
+ */
+export function replyWindow(c: Conversation): { until?: string } | undefined {
+  const hours = c.capabilities.reply_window;
+  if (c.windowSaid || !hours) return c.windowSaid;
+  return c.customerAt ? { until: new Date(Date.parse(c.customerAt) + hours * 3_600_000).toISOString() } : {};
+}
+
+/**
  * Whether this agent may take up an open exchange in which no agent takes part (N6, N16). `recent`:
  * it waits in Recent.
  */

@@ -256,4 +256,11 @@ export class World extends ChatWorld {
     c.optedOut = out;
     this.append(c, 'consent.changed/1', { out }, { keyword });
   }
+
+  /** The provider says until when the customer may be written to freely; null: not any more. */
+  window(cid, until) {
+    const c = this.conversation(cid);
+    c.window = until;
+    this.append(c, 'window.changed/1', until ? { expires: until.toISOString() } : {});
+  }
 }

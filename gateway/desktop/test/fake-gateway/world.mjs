@@ -100,6 +100,7 @@ const agentOnly = new Set([
  * @property {boolean} [present]
  * @property {string | null} [parked]
  * @property {boolean} [optedOut]
+ * @property {Date | null} [window] until when the provider lets free texts pass; null: not at all
  * @property {string} [begunBy]
  */
 
@@ -543,6 +544,8 @@ export class ChatWorld {
   send(a, { conversation, client_id, parts, reply_to }) {
     const c = this.mine(a, conversation);
     if (c.optedOut) throw fault('opted_out');
+    const windowOver = c.window === null || (c.window && c.window <= new Date());
+    if (windowOver && !parts?.every((p) => p.template)) throw fault('reply_window');
     for (const e of c.events) {
       if (e.type === 'message/1' && e.head.client_id === client_id) return { message: e.head.id, seq: e.seq };
     }

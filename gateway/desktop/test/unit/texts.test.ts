@@ -2,7 +2,7 @@ import type { ConversationEvent, MessageStatus, ServerFrame } from '@parley/shar
 import { describe, expect, it } from 'vitest';
 import { type Conversation, emptyConversation, foldEvents } from '../../src/store/conversation';
 import { applyFrames } from '../../src/store/frames';
-import { allows, customerName, delivery, takesUp } from '../../src/store/select';
+import { allows, customerName, delivery, replyWindow, takesUp } from '../../src/store/select';
 import { initialState } from '../../src/store/state';
 import type { MessageItem } from '../../src/store/timeline';
 import { readPhone } from '../../src/text/phone';
@@ -81,6 +81,21 @@ describe('an exchange by text', () => {
     const again: Fact = { type: 'consent.changed/1', head: { out: false }, body: { keyword: 'START' } };
     expect(fold(out)).toMatchObject({ optedOut: true, items: [{ line: 'opted_out', text: 'STOP' }] });
     expect(fold(out, again).optedOut).toBe(false);
+  });
+
+  it('has a reply window by the customer’s last message, until the provider says another', () => {
+    const started = fold(fromCustomer('hello'));
+    expect(replyWindow(started)).toBeUndefined();
+    const hours = { ...started, capabilities: { ...started.capabilities, reply_window: 24 } };
+    const day = 24 * 3_600_000;
+    expect(replyWindow(hours)).toEqual({ until: new Date(Date.parse(hours.customerAt ?? '') + day).toISOString() });
+    expect(replyWindow({ ...hours, customerAt: undefined })).toEqual({});
+    const until = '2030-01-01T00:00:00Z';
+    const said: Fact = { type: 'window.changed/1', head: { expires: until } };
+    const other: Fact = { type: 'window.changed/1', head: { endpoint: 1, expires: '2031-01-01T00:00:00Z' } };
+    expect(replyWindow(fold(fromCustomer('hello'), said, other))).toEqual({ until });
+    expect(replyWindow(fold(said, fromCustomer('more')))).toEqual({ until });
+    expect(replyWindow(fold(said, { type: 'window.changed/1', head: {} }))).toEqual({});
   });
 
   it('tells replies from what began it (N5)', () => {

@@ -141,6 +141,18 @@ async function begin(browser, scheme) {
   await log.getByText('opted in again').waitFor();
   assert((await box.inputValue()) === 'a draft' && !(await box.isDisabled()), 'the draft is kept');
 
+  // Likewise when the provider says that the time for free replies is over, and when it opens a window again.
+  world.window(c.id, new Date(Date.now() + 3_600_000));
+  await page.getByText('The customer can be written to freely until').waitFor();
+  await look(page, 'reply-window-ends');
+  world.window(c.id, null);
+  await page.getByText('the channel takes only templates').waitFor();
+  assert(await box.isDisabled(), 'closed outside the reply window');
+  await look(page, 'reply-window-over');
+  world.window(c.id, new Date(Date.now() + 86_400_000));
+  await page.getByText('the channel takes only templates').waitFor({ state: 'detached' });
+  assert((await box.inputValue()) === 'a draft' && !(await box.isDisabled()), 'the draft is kept');
+
   // A text is offered like a chat (N8): with the title, and the number as the customer's name.
   world.agents.get(world.users[1].id).ready = true;
   const offered = world.smsStarts({ from: '+447700900123', text: 'Is my table free?', queuedFor: 61_000 });
