@@ -17,8 +17,9 @@ type Command struct {
 	// or instance is "", and the outbox itself is about to end it.
 	held     bool
 	instance string
-	lookup   bool // the plugin is asked for the outcome of an earlier attempt, and must not send
-	maybe    bool // an earlier attempt may have reached the provider
+	given    time.Time // when a generation was last given it
+	lookup   bool      // the plugin is asked for the outcome of an earlier attempt, and must not send
+	maybe    bool      // an earlier attempt may have reached the provider
 	// doubtful: the command passed Begin with a generation that is gone. It is not handed out
 	// before doubt has decided what happens to it (PR4).
 	doubtful bool

@@ -166,7 +166,7 @@ func (o *Outbox) outbound(ctx context.Context, pending *Command) (plugin.Outboun
 	o.mu.Unlock()
 	out := plugin.Outbound{
 		Command: c.row.CommandID, Account: conversation.AccountID(c.row.Account), Conversation: conversation.ConversationID(c.row.Conversation),
-		Attempt: c.row.Attempt, MaybeSent: c.maybe, Deadline: c.row.Deadline,
+		Pinned: c.row.Route != "", Attempt: c.row.Attempt, MaybeSent: c.maybe, Deadline: c.row.Deadline,
 	}
 	if !out.Deadline.IsZero() { // the system's clock, with which plugins compare it, may differ (FT19)
 		out.Deadline = time.Now().Add(out.Deadline.Sub(o.now()))

@@ -22,8 +22,7 @@ func (o *Outbox) elsewhere(account conversation.AccountID, plugin string) bool {
 	if o.leases == nil {
 		return false
 	}
-	g := o.plugins[plugin]
-	if g == nil || !g.info.OneNodeOf(account) {
+	if !o.plugins[plugin].oneNode(account) {
 		return false
 	}
 	_, _, held := o.leases.Lease(account)
@@ -31,11 +30,15 @@ func (o *Outbox) elsewhere(account conversation.AccountID, plugin string) bool {
 }
 
 // switchedOff reports whether a plugin may have refused a command only because its account was
-// switched off on this node meanwhile: it has not begun it.
-func (o *Outbox) switchedOff(row *eventlog.OutboxRow, plugin string) bool {
+// switched off on this node meanwhile, even if it is on again: it has not begun it.
+func (o *Outbox) switchedOff(c *Command) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return row.State == eventlog.OutboxQueued && row.Route == "" && o.elsewhere(conversation.AccountID(row.Account), plugin)
+	if c.row.State != eventlog.OutboxQueued || c.row.Route != "" || o.leases == nil || !o.plugins[c.plugin].oneNode(conversation.AccountID(c.row.Account)) {
+		return false
+	}
+	_, since, held := o.leases.Lease(c.row.Account)
+	return !held || since.After(c.given)
 }
 
 // claim gives the commands of accounts that this node serves, and no other one may serve, to this

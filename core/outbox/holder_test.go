@@ -138,6 +138,19 @@ func TestRefusedBecauseSwitchedOff(t *testing.T) {
 		b.after(11 * time.Second)
 		pb.want(t, "at the node that serves it", "from the log: 1")
 		pa.want(t, "at the first, once", "text")
+		// The same while the account comes back before the refusal is heard of.
+		c = b.post(conversation.NewID[conversation.ConversationID](), 1, "next")
+		b.after(time.Second)
+		b.leave("b")
+		b.serve("b")
+		b.result(c, plugin.CommandResult{Outcome: conversation.StatusFailed, Kind: "internal", Code: "disabled"})
+		b.wantSaid("after that refusal")
+		b.after(5 * time.Second)
+		pb.want(t, "at the node that serves it again", "from the log: 1", "next", "next")
+		b.result(c, plugin.CommandResult{Outcome: conversation.StatusFailed, Kind: "internal", Code: "disabled"})
+		if s := b.state(c); s != eventlog.OutboxSettled {
+			t.Errorf("row of what it refuses while it serves the account: %s", s)
+		}
 	})
 }
 

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"slices"
+	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
@@ -187,7 +188,7 @@ func (o *Outbox) forget(command [16]byte) {
 
 // give records that a generation of the plugin has a command.
 func (a *account) give(c *Command, instance string) {
-	c.held, c.instance = true, instance
+	c.held, c.instance, c.given = true, instance, time.Now()
 	if c.row.Route != "" {
 		return
 	}

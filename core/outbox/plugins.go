@@ -17,6 +17,11 @@ type generation struct {
 // generation (nil).
 func (g *generation) ready() bool { return g != nil && g.port != nil }
 
+// oneNode reports whether the plugin said that one node at a time serves an account.
+func (g *generation) oneNode(account conversation.AccountID) bool {
+	return g != nil && g.info.OneNodeOf(account)
+}
+
 // PluginReady registers a generation through which the outbox can send (plugin.Core).
 func (o *Outbox) PluginReady(id, instance string, port plugin.CommandPort) {
 	info := port.Info()

@@ -58,7 +58,7 @@ func (o *Outbox) finish(c *Command, res plugin.CommandResult, done func(plugin.A
 	if treatmentOf(row.Kind).again && res.Outcome == conversation.StatusUnknown { // tried again, as after the loss of its plugin: see doubt
 		res.Outcome, res.Retryable = conversation.StatusFailed, true
 	}
-	if res.Outcome == conversation.StatusFailed && o.switchedOff(&row, c.plugin) {
+	if res.Outcome == conversation.StatusFailed && o.switchedOff(c) {
 		res.Retryable = true
 	}
 	if res.Outcome == conversation.StatusFailed && res.Retryable && o.now().Before(row.Deadline) && row.State.Pending() {

@@ -12,6 +12,7 @@ type Outbound struct {
 	Account      conversation.AccountID
 	Thread       string
 	Conversation conversation.ConversationID
+	Pinned       bool // it is for what this generation holds, such as a call
 	Attempt      int
 	MaybeSent    bool
 	Deadline     time.Time // by the system's clock, with which the plugin compares it; zero: none
@@ -65,7 +66,8 @@ type CommandResult struct {
 }
 
 // CommandPort takes commands for one generation of a plugin. Offer never blocks: false means that
-// the window of the account or the process is full, or that the generation is ending. The router
+// the window of the account or the process is full, that the generation is ending, or that another
+// node may be serving the account, so that only what is pinned to this generation is taken. The router
 // then keeps the command and offers it again after PluginRoom, a Result or the next PluginReady. If
 // the command is under way there already, Offer returns true without sending it twice.
 type CommandPort interface {

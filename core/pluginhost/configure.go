@@ -265,6 +265,9 @@ func (g *generation) configure(ctx context.Context, req *pluginv1.ConfigureReque
 				g.mayServe(req.GetAccounts(), true)
 			}
 		}
+		if err == nil && !req.GetValidateOnly() && len(more) > 0 { // what was accepted before is in force
+			g.tellOff(g.off)
+		}
 		if err != nil || req.GetValidateOnly() || len(more) == 0 || len(ownProblems(more)) > 0 {
 			return problems, restart, err
 		}

@@ -53,6 +53,15 @@ func (t *TestSession) StopCommands() { t.s.stopCommands() }
 // SetInfo changes what the plugin says of itself, as a Configure does.
 func (t *TestSession) SetInfo(info plugin.Info) { t.s.setInfo(info) }
 
+// SetOff says which accounts another node may be serving, as a Configure does.
+func (t *TestSession) SetOff(ids ...conversation.AccountID) {
+	off := map[conversation.AccountID]struct{}{}
+	for _, id := range ids {
+		off[id] = struct{}{}
+	}
+	t.s.setOff(off)
+}
+
 // FillNotices queues notices for a bot until there is no room, without waking the writer.
 func (t *TestSession) FillNotices(n plugin.BotNotice) (queued int) {
 	t.s.mu.Lock()

@@ -297,6 +297,7 @@ func (g *generation) mayServe(accounts []*pluginv1.Account, accepted bool) {
 		return
 	}
 	var enabled []conversation.AccountID
+	off := map[conversation.AccountID]struct{}{}
 	strayed := false
 	for _, a := range accounts {
 		var id conversation.AccountID
@@ -311,10 +312,20 @@ func (g *generation) mayServe(accounts []*pluginv1.Account, accepted bool) {
 				g.placed[id] = placed
 			}
 		}
-		if a.GetEnabled() && placed.one {
+		switch {
+		case !placed.one:
+		case a.GetEnabled():
 			enabled = append(enabled, id)
+		default:
+			off[id] = struct{}{}
 		}
 	}
+	if accepted {
+		g.off = off
+	} else {
+		maps.Copy(off, g.off)
+	}
+	g.tellOff(off)
 	g.p.mu.Lock()
 	if accepted || g.serving == nil {
 		g.serving = map[conversation.AccountID]struct{}{}
@@ -331,6 +342,14 @@ func (g *generation) mayServe(accounts []*pluginv1.Account, accepted bool) {
 		case g.p.reconfigure <- struct{}{}:
 		default:
 		}
+	}
+}
+
+// tellOff tells the session which accounts for one node are off at the process, so that it is sent no
+// commands of them: it would refuse them for good.
+func (g *generation) tellOff(off map[conversation.AccountID]struct{}) {
+	if g.session != nil && g.p.host.opts.Leases != nil {
+		g.session.setOff(off)
 	}
 }
 

@@ -178,8 +178,15 @@ func TestLeasedAccount(t *testing.T) {
 	if resp, err := b.host.Hook(t.Context(), b.account, post("m1")); err != nil || resp.Status != 202 {
 		t.Errorf("webhook on standby: %+v, %v", resp, err)
 	}
+	early := b.core.send(b.account, "text") // as the outbox does between the gain of the lease and the Configure
+	b.core.mu.Lock()
+	if at := b.core.rows[early].instance; at != "" {
+		t.Errorf("%s was given a command while it has the account on standby", at)
+	}
+	b.core.mu.Unlock()
 	l.set(true)
 	b.core.until(t, "it is enabled", func() bool { return whats(b.journal(t)) == "asked-standby standby on" })
+	b.core.until(t, "the command was carried out", func() bool { return b.core.settled(early) })
 	if !here() {
 		t.Errorf("status while it is held: %+v", b.status(t).OneNode)
 	}

@@ -56,9 +56,10 @@ type session struct {
 
 	mu       sync.Mutex
 	info     plugin.Info
-	over     bool // nothing is accepted any more
-	draining bool // no new commands are sent, but those of calls that it holds
-	ending   bool // the stream is closed when everything is written
+	off      map[conversation.AccountID]struct{} // accounts of which only what is pinned here is sent; replaced as a whole
+	over     bool                                // nothing is accepted any more
+	draining bool                                // no new commands are sent, but those of calls that it holds
+	ending   bool                                // the stream is closed when everything is written
 	out      outbox
 	window   window
 	typed    map[[16]byte]bool     // typing commands whose Result has not come
@@ -99,6 +100,7 @@ type sessionConfig struct {
 	poison           *poison
 	describe         *pluginv1.DescribeResponse
 	info             plugin.Info
+	off              map[conversation.AccountID]struct{}
 	storing          context.Context //nolint:containedctx // ends with the host
 }
 
@@ -107,7 +109,7 @@ func newSession(c sessionConfig) *session {
 	ctx, cancel := context.WithCancelCause(c.storing)
 	return &session{
 		plugin: c.plugin, instance: c.instance, core: c.core, owns: c.owns, status: c.status,
-		log: c.log, meters: c.meters, poison: c.poison, info: c.info, said: saidBy(c.instance, c.describe),
+		log: c.log, meters: c.meters, poison: c.poison, info: c.info, off: c.off, said: saidBy(c.instance, c.describe),
 		process: slices.Contains(c.describe.GetAbilities(), contract.AbilityProcess),
 		signals: slices.Contains(c.describe.GetAbilities(), contract.AbilitySignals), silence: silenceOf(c.describe),
 		ctx: ctx, cancel: cancel, storing: c.storing,

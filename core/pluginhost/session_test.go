@@ -467,3 +467,49 @@ func TestSessionEnd(t *testing.T) {
 		}
 	})
 }
+
+// Of an account that another node may be serving, a session takes only what is pinned here, and says
+// when it takes the rest again.
+func TestAccountIsOff(t *testing.T) {
+	d := &pluginv1.DescribeResponse{
+		Id: "test", Abilities: []string{contract.AbilityTyping}, Minor: 1,
+		Calls: &pluginv1.CallInfo{Commands: []string{"hang_up"}},
+	}
+	mine, other := newAccount(), newAccount()
+	inSession(t, d, []conversation.AccountID{mine, other}, func(t *testing.T, core *fakeCore, s *pluginhost.TestSession, p *peer) {
+		s.SetOff(mine)
+		rooms := func() int {
+			synctest.Wait()
+			core.mu.Lock()
+			defer core.mu.Unlock()
+			return core.rooms
+		}
+		typing, hangUp := outbound(mine), outbound(mine)
+		typing.Send, typing.Typing = nil, &plugin.TypingCommand{On: true}
+		hangUp.Send, hangUp.Call = nil, &plugin.CallCommand{Session: conversation.NewID[conversation.SessionID](), HangUp: &plugin.CallHangUp{Leg: conversation.NewID[conversation.LegID]()}}
+		if s.Port().Offer(typing) || s.Port().Offer(hangUp) {
+			t.Error("took what is not pinned")
+		}
+		hangUp.Pinned = true
+		if !s.Port().Offer(hangUp) || p.next().GetCommands().GetCommands()[0].GetCall() == nil {
+			t.Error("did not take what is pinned")
+		}
+		text := outbound(mine)
+		if s.Port().Offer(text) {
+			t.Error("took a message")
+		}
+		if !s.Port().Offer(outbound(other)) {
+			t.Error("refused a message of another account")
+		}
+		p.next()
+		before := rooms()
+		s.SetOff()
+		if n := rooms(); n != before+1 {
+			t.Errorf("room was told of %d times, want once", n-before)
+		}
+		if !s.Port().Offer(text) || !s.Port().Offer(typing) {
+			t.Error("refused although the account is on")
+		}
+		p.next()
+	})
+}

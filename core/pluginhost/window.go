@@ -158,6 +158,15 @@ func (s *session) setInfo(info plugin.Info) {
 	}
 }
 
+// setOff says of which accounts commands that are not pinned are refused from now on, as if their
+// window were full. It keeps off.
+func (s *session) setOff(off map[conversation.AccountID]struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.off = off
+	s.announceIfWanted()
+}
+
 // Offer implements CommandPort. If the command is under way here already, Offer accepts it without
 // sending it twice.
 func (s *session) Offer(o plugin.Outbound) bool {
@@ -170,6 +179,10 @@ func (s *session) Offer(o plugin.Outbound) bool {
 	}
 	if s.window.flight[d.id] != nil {
 		return true
+	}
+	if _, off := s.off[o.Account]; off && !o.Pinned {
+		s.window.wanted = s.window.wanted || o.Typing == nil // nobody offers a typing command again
+		return false
 	}
 	if o.Typing != nil {
 		return s.offerTyping(d)
