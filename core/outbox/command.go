@@ -83,6 +83,17 @@ func (o *Outbox) MarkRead(from Origin, cmd *plugin.MarkReadCommand) (*Command, e
 	return o.command(from, KindMarkRead, cmd)
 }
 
+// ToolEnd makes the command that tells a tool that a session of its is over. It is sealed, appended
+// and added as Call says. The command belongs to the node on which the session was (pin), but to no
+// generation of the plugin: the next one may have the session, too.
+func (o *Outbox) ToolEnd(from Origin, pin conversation.Pin, cmd *plugin.ToolEndCommand) (*Command, error) {
+	c, err := o.command(from, KindToolEnd, cmd)
+	if err == nil && pin.Node != "" {
+		c.row.Node = pin.Node
+	}
+	return c, err
+}
+
 func (o *Outbox) command(from Origin, kind string, cmd any) (*Command, error) {
 	payload, err := joinPayload(from.Thread, cmd)
 	if err != nil {

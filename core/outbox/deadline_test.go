@@ -36,6 +36,10 @@ func TestDeadlineOfEachKind(t *testing.T) {
 			return h.read(conversation.NewID[conversation.ConversationID](), 1, "m1").Row().CommandID
 		},
 			time.Hour, "account: failed deadline"},
+		"tool_end": {func(h *house) [16]byte {
+			return h.toolEnd(conversation.NewID[conversation.ConversationID]()).Row().CommandID
+		},
+			24 * time.Hour, "account: failed deadline"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inHouse(t, &port{}, func(t *testing.T, h *house) {

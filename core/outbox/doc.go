@@ -1,6 +1,6 @@
 // Package outbox gives commands to plugins: messages to be sent on store-and-forward channels,
-// deferred items to be processed, what calls are to do, and how far customers' messages have been
-// read (DESIGN.md 4). The outbox owns a command from the moment when its row is appended, together
+// deferred items to be processed, what calls are to do, how far customers' messages have been
+// read, and that a tool's session is over (DESIGN.md 4). The outbox owns a command from the moment when its row is appended, together
 // with the event that causes it, until that row is settled: it decides in what order commands go
 // out and when they are tried again, keeps the Begin barrier, applies the plugin's Result, and
 // decides what happens to a command whose plugin or node is gone.

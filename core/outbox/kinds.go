@@ -12,10 +12,11 @@ const (
 	KindProcess  = "process"   // has the plugin process a deferred item
 	KindCall     = "call"      // tells a plugin what a call is to do
 	KindMarkRead = "mark_read" // tells a provider how far the customer's messages have been read
+	KindToolEnd  = "tool_end"  // tells a tool that a session of its is over
 )
 
 // kinds lists the kinds of rows, for metrics.
-func kinds() []string { return []string{KindSend, KindProcess, KindCall, KindMarkRead} }
+func kinds() []string { return []string{KindSend, KindProcess, KindCall, KindMarkRead, KindToolEnd} }
 
 // treatment is how the commands of one kind are treated (DESIGN.md 4).
 type treatment struct {
@@ -30,7 +31,7 @@ type treatment struct {
 
 func treatmentOf(kind string) treatment {
 	switch kind {
-	case KindProcess:
+	case KindProcess, KindToolEnd:
 		return treatment{deadline: 24 * time.Hour, grace: 5 * time.Minute, again: true}
 	case KindCall: // people wait at the telephone
 		return treatment{deadline: 15 * time.Second, grace: 2 * time.Second}

@@ -207,6 +207,13 @@ func (h *house) read(conv conversation.ConversationID, seq uint64, id string) *o
 	return h.queue(h.o.MarkRead(outbox.Origin{Conversation: conv, Account: h.account, Seq: seq, Thread: "t"}, &plugin.MarkReadCommand{ProviderIDs: []string{id}}))
 }
 
+func (h *house) toolEnd(conv conversation.ConversationID) *outbox.Command {
+	h.t.Helper()
+	c, err := h.o.ToolEnd(outbox.Origin{Conversation: conv, Account: h.account, Seq: 1}, conversation.Pin{Node: "n1", Instance: "g0"},
+		&plugin.ToolEndCommand{Session: conversation.NewID[conversation.SessionID](), Cause: conversation.CauseFinished})
+	return h.queue(c, err)
+}
+
 // after lets time pass in the bubble.
 func (h *house) after(d time.Duration) {
 	h.t.Helper()

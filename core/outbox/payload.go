@@ -10,7 +10,7 @@ import (
 
 // A row's payload is the thread to which the command belongs, so that the plugin can keep each
 // thread's order, followed by what the command says: the opaque data of a deferred item, or the
-// JSON of a plugin.CallCommand or plugin.MarkReadCommand.
+// JSON of a plugin.CallCommand, plugin.MarkReadCommand or plugin.ToolEndCommand.
 
 // joinPayload is the payload of a command that is sent as JSON.
 func joinPayload(thread string, cmd any) ([]byte, error) {
@@ -60,6 +60,9 @@ func readPayload(kind string, payload []byte, out *plugin.Outbound) error {
 	case KindMarkRead:
 		out.MarkRead = &plugin.MarkReadCommand{}
 		err = json.Unmarshal(data, out.MarkRead)
+	case KindToolEnd:
+		out.ToolEnd = &plugin.ToolEndCommand{}
+		err = json.Unmarshal(data, out.ToolEnd)
 	default:
 		return fmt.Errorf("outbox: payload of a kind that this version does not know: %w", ErrUnreadable)
 	}

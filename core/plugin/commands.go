@@ -24,6 +24,14 @@ type Outbound struct {
 	MarkRead *MarkReadCommand
 	Typing   *TypingCommand
 	Call     *CallCommand
+	ToolEnd  *ToolEndCommand // goes to the plugin's tool service (Tools), and never to its port
+}
+
+// ToolEndCommand tells a tool that a session of its is over in the log.
+type ToolEndCommand struct {
+	Session conversation.SessionID
+	By      conversation.Author // who ended it; zero: the gateway
+	Cause   conversation.Cause  // finished, cancelled, expired, or "conversation_ended"
 }
 
 // MarkReadCommand tells the provider that the customer's messages up to and including this one have

@@ -143,7 +143,7 @@ func (r *Router) conversationGrew(h *eventlog.Head) {
 
 // concerned reports whether something here may depend on a conversation that is not in memory: a
 // thread that somebody reads, on which the conversation has begun; the Recent of an agent; or the
-// queues, if this node leads the ACD.
+// queues, if this node leads the ACD; a call or tool that a plugin here has.
 //
 // It also covers conversations of nodes of a version that writes no Due, during an update: each is
 // loaded when it begins, so that this node has its timer from then on, and those that began before
@@ -151,7 +151,7 @@ func (r *Router) conversationGrew(h *eventlog.Head) {
 func (r *Router) concerned(h *eventlog.Head) bool {
 	d := conversation.Display(h.Display)
 	waits := d == conversation.DisplayParked || d == conversation.DisplayQueued || d == conversation.DisplayOffered
-	return waits || h.New || r.dispatch.Leads() || r.readers.Waits(conversation.ConversationID(h.Stream))
+	return waits || h.New || r.dispatch.Leads() || r.readers.Waits(conversation.ConversationID(h.Stream)) || r.sessions.Holds(conversation.ConversationID(h.Stream))
 }
 
 // sweepNodes looks for what nobody told this node of, and ends what nodes that are gone have left,

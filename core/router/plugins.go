@@ -40,7 +40,7 @@ func (r *Router) PluginReady(id, instance string, port plugin.CommandPort) {
 	info := port.Info()
 	r.setPluginInfo(id, info)
 	r.sessions.PluginReady(id, instance)
-	r.outbox.PluginReady(id, instance, port)
+	r.outbox.PluginReady(id, instance, r.sessions.Port(id, port, r.outbox.Result))
 	if info.Bot {
 		r.bots.Ready(id, instance, port)
 	}

@@ -44,26 +44,33 @@ func (r *Router) callsOut(s *conversation.State, calls []sessionwork.CallOut) (q
 	}, nil
 }
 
-// hangUp queues the end of a call at its plugin, before ev ends the call in the state. Every end is told
-// that the plugin has not reported itself, so that no call outlives its conversation.
-func (tx *tx) hangUp(t *task, ev *conversation.Event) {
+// tellEnd queues the end of a call or tool at its plugin, before ev ends it in the state. Every end is told
+// that the plugin has not reported itself, so that neither outlives its conversation.
+func (tx *tx) tellEnd(t *task, ev *conversation.Event) {
 	h, ok := ev.Head.(*conversation.SessionEnded)
 	if !ok {
 		return
 	}
-	r, out := tx.l.r, sessionwork.HangUpOf(tx.l.state.Session(h.Session), h, t.reported)
-	if out == nil {
+	r, x := tx.l.r, tx.l.state.Session(h.Session)
+	call, tool := sessionwork.HangUpOf(x, h, t.reported), sessionwork.ToolEndOf(x, h, t.reported)
+	if call == nil && tool == nil {
 		return
 	}
-	from, err := r.origin(tx.l.state, out.Account)
-	if err != nil { // the session's id is enough for a plugin to find its call
-		r.logger.Warn("the end of a call goes to its plugin without a thread", "conversation_id", tx.l.id, "err", err)
-		from = outbox.Origin{Conversation: tx.l.id, Account: out.Account}
+	from, err := r.origin(tx.l.state, x.Account)
+	if err != nil { // the session's id is enough for a plugin to find it
+		r.logger.Warn("the end of a session goes to its plugin without a thread", "conversation_id", tx.l.id, "err", err)
+		from = outbox.Origin{Conversation: tx.l.id, Account: x.Account}
 	}
-	from.Command, from.Seq = out.Command, ev.Seq
-	c, err := r.outbox.Call(from, out.Pin, out.Do, out.Within)
+	from.Seq = ev.Seq
+	var c *outbox.Command
+	if call != nil {
+		from.Command = call.Command
+		c, err = r.outbox.Call(from, call.Pin, call.Do, call.Within)
+	} else {
+		c, err = r.outbox.ToolEnd(from, x.Pin, tool)
+	}
 	if err != nil { // only what cannot be JSON
-		r.logger.Error("the end of a call cannot be told to its plugin", "conversation_id", tx.l.id, "err", err)
+		r.logger.Error("the end of a session cannot be told to its plugin", "conversation_id", tx.l.id, "err", err)
 		return
 	}
 	tx.queue(c)

@@ -141,7 +141,7 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 		if err != nil {
 			return fmt.Errorf("router: encode %s: %w", ev.Head.Type(), err)
 		}
-		tx.hangUp(t, ev)
+		tx.tellEnd(t, ev)
 		if err := s.Apply(*ev); err != nil {
 			return fmt.Errorf("router: apply %s: %w", ev.Head.Type(), err)
 		}

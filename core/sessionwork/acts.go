@@ -125,22 +125,17 @@ func (w *Work) End(ctx context.Context, conv conversation.ConversationID, agent 
 			}
 			who.Kind = conversation.Supervisor
 		}
-		return w.finish(s, id, who)
+		return finish(s, id, who)
 	}})
 	return out.Last, err
 }
 
-// finish plans the end of a tool's session. The tool hears of it after the commit (Seen), wherever it was asked for.
-func (w *Work) finish(s *conversation.State, id conversation.SessionID, who conversation.Author) (Plan, error) {
+// finish plans the end of a tool's session. A command in the same append tells the tool (ToolEndOf).
+func finish(s *conversation.State, id conversation.SessionID, who conversation.Author) (Plan, error) {
 	x := s.Session(id)
 	if x == nil || x.Kind != conversation.SessionTool {
 		return Plan{}, conversation.ErrNoSuchSession
 	}
-	w.mu.Lock()
-	if h := w.sessions[sessionKey{x.Account, id}]; h != nil {
-		h.by = plugin.Party{Who: who, Name: w.nameOf(who)}
-	}
-	w.mu.Unlock()
 	return Plan{Commands: []conversation.Command{conversation.EndSession{Session: id, By: who, Cause: conversation.CauseFinished}}}, nil
 }
 

@@ -50,7 +50,7 @@ func (w *Work) Arrival(in *plugin.Inbound) (st Step, after After, ok bool) {
 			if err := known(s, id); err != nil {
 				return Plan{}, err
 			}
-			return w.finish(s, id, customer)
+			return finish(s, id, customer)
 		}}, nil, true
 	case a.Tool != nil:
 		st, after = w.customerAct(in, plugin.ToolAct{Session: a.Tool.Session, Action: a.Tool.Action, Values: a.Tool.Values, Revision: a.Tool.Revision})

@@ -129,6 +129,7 @@ type Work struct {
 	generations map[string][]string // by plugin: instances that are ready, the newest last
 	sessions    map[sessionKey]*held
 	rooms       map[conversation.ConversationID]*room
+	beginnings  map[conversation.SessionID]chan struct{} // sessions that a tool is being asked to begin; closed afterwards
 }
 
 // Errors of Work, beside those of conversation.
@@ -170,7 +171,7 @@ func New(o Options) *Work {
 	return &Work{
 		node: o.Node, log: o.Log, vault: o.Vault, dir: o.Directory, convs: o.Conversations, runner: o.Runner, logger: o.Logger, now: o.Now,
 		metrics: newMetrics(), generations: map[string][]string{}, sessions: map[sessionKey]*held{},
-		rooms: map[conversation.ConversationID]*room{},
+		rooms: map[conversation.ConversationID]*room{}, beginnings: map[conversation.SessionID]chan struct{}{},
 	}
 }
 

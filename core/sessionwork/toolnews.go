@@ -42,7 +42,6 @@ func (w *Work) toolNews(s *conversation.State, account conversation.AccountID, t
 		p.Commands = append(p.Commands, conversation.NoteSession{Session: x.ID, Revision: ts.Revision, Body: encode(conversation.NoticeBody{Text: note})})
 	}
 	if ts.Ended {
-		w.saidOver(account, x.ID)
 		p.Commands = append(p.Commands, conversation.EndSession{Session: x.ID, By: system, Cause: toolCause(ts.Cause), Code: cut(ts.Code, maxCode)})
 		return p, nil
 	}
@@ -78,15 +77,6 @@ func toolCause(c conversation.Cause) conversation.Cause {
 		return c
 	}
 	return conversation.CauseFinished
-}
-
-// saidOver records that a tool itself has said that a session is over, so that it is not told.
-func (w *Work) saidOver(account conversation.AccountID, id conversation.SessionID) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if h := w.sessions[sessionKey{account, id}]; h != nil {
-		h.over = true
-	}
 }
 
 // checkTool returns the code with which an event about a tool's session is refused at once; "": it passes.

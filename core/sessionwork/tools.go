@@ -230,7 +230,17 @@ func gone(s *conversation.State, agent conversation.AgentID) error {
 // begin has the tool start a session whose request is durable, and records its answer. When the answer is
 // lost the tool is asked for it.
 func (w *Work) begin(conv conversation.ConversationID, b *beginning) (Answer, error) {
+	defer w.begins(b.id)()
 	running := w.runner.Running()
+	_, err := w.convs.Do(running, conv, Step{Decide: func(s *conversation.State) (Plan, error) {
+		if s.Session(b.id) == nil { // it ended before the tool could be asked, which was told of that end
+			return Plan{}, conversation.ErrNoSuchSession
+		}
+		return Plan{}, nil
+	}})
+	if err != nil {
+		return Answer{}, fmt.Errorf("start tool: %w", err)
+	}
 	if body, err := w.convs.Customer(running, conv); err == nil {
 		b.start.Customer.Name, b.start.Locale = body.Name, body.Locale
 	}
@@ -250,21 +260,20 @@ func (w *Work) begin(conv conversation.ConversationID, b *beginning) (Answer, er
 	}
 	switch {
 	case err != nil && errors.Is(err, plugin.ErrInstanceGone):
-		return Answer{}, w.giveUp(conv, b.id, conversation.CauseLost, "", fmt.Errorf("start tool: %w", ErrUnavailable))
+		return Answer{}, w.giveUp(conv, b.id, conversation.CauseLost, "", false, fmt.Errorf("start tool: %w", ErrUnavailable))
 	case err != nil:
-		w.runner.Go(func() { w.end(b.plugin, instance, b.id, plugin.Party{Who: system}, conversation.CauseCancelled) })
-		return Answer{}, w.giveUp(conv, b.id, conversation.CauseFailed, conversation.CodeNoAnswer, fmt.Errorf("start tool: %w", ErrUnavailable))
+		return Answer{}, w.giveUp(conv, b.id, conversation.CauseFailed, conversation.CodeNoAnswer, false, fmt.Errorf("start tool: %w", ErrUnavailable))
 	case a.Fault != nil:
-		w.saidOver(b.account, b.id)
-		return Answer{}, w.giveUp(conv, b.id, conversation.CauseFailed, cut(a.Fault.Code, maxCode), &Fault{*a.Fault})
+		return Answer{}, w.giveUp(conv, b.id, conversation.CauseFailed, cut(a.Fault.Code, maxCode), true, &Fault{*a.Fault})
 	}
 	return w.answered(conv, b.account, b.id, instance, a, true)
 }
 
-// giveUp ends a session that did not come to be, and returns why.
-func (w *Work) giveUp(conv conversation.ConversationID, id conversation.SessionID, cause conversation.Cause, code string, why error) error {
+// giveUp ends a session that did not come to be, and returns why. reported: the tool has said that it did not
+// begin the session, so it is not told of the end.
+func (w *Work) giveUp(conv conversation.ConversationID, id conversation.SessionID, cause conversation.Cause, code string, reported bool, why error) error {
 	_, err := w.convs.Do(w.runner.Running(), conv, Step{Decide: func(*conversation.State) (Plan, error) {
-		return Plan{Reported: true, Commands: []conversation.Command{conversation.EndSession{Session: id, By: system, Cause: cause, Code: code}}}, nil
+		return Plan{Reported: reported, Commands: []conversation.Command{conversation.EndSession{Session: id, By: system, Cause: cause, Code: code}}}, nil
 	}})
 	if err != nil && conversation.Code(err) == "" {
 		return errors.Join(why, err)
@@ -314,20 +323,6 @@ func (w *Work) pause() bool {
 	case <-w.runner.Running().Done():
 		return false
 	}
-}
-
-// end has the tool end a session that is over in the log.
-func (w *Work) end(id, instance string, session conversation.SessionID, by plugin.Party, cause conversation.Cause) {
-	for range askTimes {
-		ctx, cancel := context.WithTimeout(w.runner.Running(), callLimit)
-		_, err := w.host().ToolEnd(ctx, id, instance, session, by, cause)
-		cancel()
-		w.called("end", err, nil)
-		if err == nil || errors.Is(err, plugin.ErrInstanceGone) || !w.pause() {
-			return
-		}
-	}
-	w.logger.Warn("tool does not end a session that is over", "plugin", id, "session_id", session)
 }
 
 // isJSON reports whether b is nothing, or JSON that is not too large.

@@ -9,7 +9,7 @@ import (
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
-// held is a live session that this node knows of.
+// held is a live session of this node, or one that no process has yet.
 type held struct {
 	conv    conversation.ConversationID
 	id      conversation.SessionID
@@ -17,8 +17,6 @@ type held struct {
 	plugin  string
 	account conversation.AccountID
 	pin     conversation.Pin
-	over    bool         // the tool itself has said that the session is over
-	by      plugin.Party // who is ending the session, for the tool; zero: nobody is
 	acts    actRates
 	settled bool      // what becomes of the session, whose process is gone, is being found out
 	since   time.Time // since when the session waits for its plugin to come back; zero: it does not
@@ -45,8 +43,8 @@ const (
 	askTimes   = 3                // how often a tool that gave no answer is asked
 )
 
-// Seen takes the state of a conversation that was committed or loaded: it updates the list of sessions, and
-// tells tools what happened around theirs.
+// Seen takes the state of a conversation that was committed or loaded: it updates the list of this node's
+// sessions, and tells tools what happened around theirs.
 func (w *Work) Seen(s *conversation.State) {
 	w.mu.Lock()
 	was := w.rooms[s.ID]
@@ -61,6 +59,9 @@ func (w *Work) Seen(s *conversation.State) {
 	var then []func()
 	for i := range s.Sessions {
 		x := &s.Sessions[i]
+		if x.Pin.Node != "" && x.Pin.Node != w.node {
+			continue
+		}
 		key := sessionKey{x.Account, x.ID}
 		now.sessions = append(now.sessions, key)
 		h := w.sessions[key]
@@ -81,10 +82,14 @@ func (w *Work) Seen(s *conversation.State) {
 		}
 	}
 	for _, key := range was.sessions {
-		if h := w.sessions[key]; h != nil && s.Session(key.id) == nil {
-			delete(w.sessions, key)
+		h := w.sessions[key]
+		if h == nil || slices.Contains(now.sessions, key) {
+			continue
+		}
+		if s.Session(key.id) == nil { // else another node has it now
 			then = append(then, w.farewell(h, s.Phase != conversation.PhaseOpen))
 		}
+		delete(w.sessions, key)
 	}
 	if w.rooms[s.ID] = now; len(now.sessions) == 0 {
 		delete(w.rooms, s.ID)
@@ -93,6 +98,15 @@ func (w *Work) Seen(s *conversation.State) {
 	for _, f := range then {
 		f()
 	}
+}
+
+// Holds reports whether a conversation has a session of this node, so that this node must learn of all that
+// others commit in it.
+func (w *Work) Holds(conv conversation.ConversationID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := w.rooms[conv]
+	return r != nil && len(r.sessions) > 0
 }
 
 func agentsOf(s *conversation.State) (out []conversation.Author) {
@@ -148,29 +162,14 @@ func (w *Work) notice(h *held, what string, who plugin.Party) func() {
 	return func() { tools.ToolNotice(id, instance, n) }
 }
 
-// farewell tells a tool that its session is over, unless the tool has said so itself. It needs w.mu.
+// farewell is the notice to a session's tool that the session is over. What makes the tool end it is a command
+// (ToolEndOf). It needs w.mu.
 func (w *Work) farewell(h *held, ended bool) func() {
-	what, cause := "session_ended", conversation.CauseFinished
 	if ended {
-		what, cause = "ended", CauseConversationEnded
+		return w.notice(h, "ended", plugin.Party{})
 	}
-	notice := w.notice(h, what, plugin.Party{})
-	if h.kind != conversation.SessionTool || h.over || w.tools == nil || !w.here(h) {
-		return notice
-	}
-	by := h.by
-	if ended || by.Who.Kind == "" {
-		by = plugin.Party{Who: system}
-	}
-	return func() {
-		notice()
-		w.runner.Go(func() { w.end(h.plugin, h.pin.Instance, h.id, by, cause) })
-	}
+	return w.notice(h, "session_ended", plugin.Party{})
 }
-
-// CauseConversationEnded is the cause with which a tool is told to end a session because the
-// conversation has ended.
-const CauseConversationEnded conversation.Cause = "conversation_ended"
 
 // PluginReady says that a generation of a plugin runs. Its sessions that another generation had, which is
 // gone, are asked for.
@@ -260,7 +259,7 @@ func (w *Work) settle(h *held) func() {
 // lose ends a session whose process is gone. What the store refuses is tried again.
 func (w *Work) lose(h *held, pin conversation.Pin) {
 	w.convs.Submit(h.conv, Step{Decide: func(*conversation.State) (Plan, error) {
-		return Plan{Commands: []conversation.Command{conversation.LoseSessions{Pin: pin, Session: h.id}}, Reported: true}, nil
+		return Plan{Commands: []conversation.Command{conversation.LoseSessions{Pin: pin, Session: h.id}}}, nil
 	}}, w.again(h, func() { w.lose(h, pin) }))
 }
 

@@ -1,0 +1,147 @@
+package sessionwork
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/plugin"
+)
+
+// CauseConversationEnded is the cause with which a tool is told to end a session because the
+// conversation has ended.
+const CauseConversationEnded conversation.Cause = "conversation_ended"
+
+// ToolEndOf returns the command that tells a tool that its session is over, after the conversation has
+// ended it; nil: x is no tool's, or the tool has said so itself (reported). A tool is told of a lost session,
+// too: it may keep its sessions where its next process finds them.
+func ToolEndOf(x *conversation.Session, h *conversation.SessionEnded, reported bool) *plugin.ToolEndCommand {
+	if x == nil || x.Kind != conversation.SessionTool || x.Account.IsZero() || reported {
+		return nil
+	}
+	end := &plugin.ToolEndCommand{Session: x.ID, By: h.By, Cause: h.Cause}
+	switch h.Cause {
+	case conversation.CauseFinished, conversation.CauseExpired:
+	case conversation.CauseEnded:
+		end.By, end.Cause = system, CauseConversationEnded
+	default:
+		end.Cause = conversation.CauseCancelled
+	}
+	return end
+}
+
+// maxEnds bounds how many ends a plugin is told at the same time, so that the ends that have waited for
+// it do not keep people's acts from it.
+const maxEnds = 16
+
+// Port is a plugin's port as the outbox needs it: the ends of tools' sessions (plugin.Outbound.ToolEnd) go to
+// the plugin's tool service, and all else to port. result takes the outcome of these
+// (outbox.Outbox.Result).
+func (w *Work) Port(id string, port plugin.CommandPort, result func(conversation.AccountID, plugin.CommandResult, func(plugin.Ack))) plugin.CommandPort {
+	return &endPort{CommandPort: port, w: w, plugin: id, result: result, room: make(chan struct{}, maxEnds)}
+}
+
+type endPort struct {
+	plugin.CommandPort
+	w      *Work
+	plugin string
+	result func(conversation.AccountID, plugin.CommandResult, func(plugin.Ack))
+	room   chan struct{} // holds a token for each end under way
+}
+
+// Offer implements plugin.CommandPort.
+func (p *endPort) Offer(cmd plugin.Outbound) bool {
+	if cmd.ToolEnd == nil {
+		return p.CommandPort.Offer(cmd)
+	}
+	select {
+	case p.room <- struct{}{}:
+	default:
+		return false // the outbox offers it again after the next result
+	}
+	taken := p.w.runner.Go(func() {
+		res := p.w.tellEnd(p.plugin, &cmd)
+		<-p.room
+		p.report(cmd.Account, res)
+	})
+	if !taken {
+		<-p.room
+	}
+	return taken
+}
+
+// report gives the outbox an outcome, again and again for as long as the store refuses it.
+func (p *endPort) report(account conversation.AccountID, res plugin.CommandResult) {
+	p.result(account, res, func(a plugin.Ack) {
+		if a.Status == plugin.Retry {
+			p.w.runner.After(retryPause, func() { p.report(account, res) })
+		}
+	})
+}
+
+// tellEnd has a tool end a session that is over in the log. Every generation that runs here is told: one
+// that is being drained may have the session, and so may the newest, and an end does no harm
+// to one that has not.
+func (w *Work) tellEnd(id string, cmd *plugin.Outbound) plugin.CommandResult {
+	end := cmd.ToolEnd
+	w.awaitBegun(end.Session)
+	by := plugin.Party{Who: end.By, Name: w.nameOf(end.By)}
+	res := plugin.CommandResult{Command: cmd.Command, Outcome: conversation.StatusFailed, Retryable: true, Kind: "temporary", Code: "plugin_lost"}
+	for _, instance := range w.running(id) {
+		ctx, cancel := context.WithTimeout(w.runner.Running(), callLimit)
+		ts, err := w.host().ToolEnd(ctx, id, instance, end.Session, by, end.Cause)
+		cancel()
+		w.called("end", err, nil)
+		switch {
+		case errors.Is(err, plugin.ErrInstanceGone):
+		case err != nil:
+			res.Outcome, res.Code = conversation.StatusFailed, "no_answer"
+			return res // it is told again, with those that were told already
+		default:
+			res.Outcome, res.Retryable, res.Kind, res.Code = conversation.StatusSent, false, "", ""
+			_ = ts
+		}
+	}
+	return res
+}
+
+// running lists a plugin's generations on this node, the newest last; nil: there is none, or no tool can be
+// called.
+func (w *Work) running(id string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.tools == nil {
+		return nil
+	}
+	return slices.Clone(w.generations[id])
+}
+
+// begins says that a tool is about to be asked to begin a session. Until done is called the tool is not
+// told that the session is over: of two calls under way at once the end might come first, and the session
+// would go on at the tool.
+func (w *Work) begins(id conversation.SessionID) (done func()) {
+	begun := make(chan struct{})
+	w.mu.Lock()
+	w.beginnings[id] = begun
+	w.mu.Unlock()
+	return func() {
+		w.mu.Lock()
+		delete(w.beginnings, id)
+		w.mu.Unlock()
+		close(begun)
+	}
+}
+
+func (w *Work) awaitBegun(id conversation.SessionID) {
+	w.mu.Lock()
+	begun := w.beginnings[id]
+	w.mu.Unlock()
+	if begun == nil {
+		return
+	}
+	select {
+	case <-begun:
+	case <-w.runner.Running().Done():
+	}
+}
