@@ -41,7 +41,7 @@ type Runner interface {
 // Log is what an Assigner needs of the log.
 type Log interface {
 	AcquireLease(ctx context.Context, name, node string, ttl time.Duration) (epoch int64, held bool, err error)
-	ReleaseLease(ctx context.Context, name, node string) error
+	ReleaseLease(ctx context.Context, name, node string, epoch int64) error
 }
 
 // Directory is what an Assigner needs of the records.

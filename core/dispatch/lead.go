@@ -73,7 +73,7 @@ func (a *Assigner) Leads() bool {
 // it. It takes a second at most.
 func (a *Assigner) Release() {
 	a.mu.Lock()
-	leads := a.leads
+	leads, epoch := a.leads, a.epoch
 	a.leads = false
 	a.mu.Unlock()
 	if !leads {
@@ -81,7 +81,7 @@ func (a *Assigner) Release() {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.runner.Running()), time.Second)
 	defer cancel()
-	if err := a.log.ReleaseLease(ctx, leaseName, a.node); err != nil {
+	if err := a.log.ReleaseLease(ctx, leaseName, a.node, epoch); err != nil {
 		a.logger.Warn("cannot release the lease of the ACD", "err", err)
 	}
 }

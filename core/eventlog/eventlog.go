@@ -366,9 +366,10 @@ type Log interface {
 	// AcquireLease takes or renews a named lease for node until now+ttl. The epoch grows each time
 	// another node takes the lease. held is false while another node holds it.
 	AcquireLease(ctx context.Context, name, node string, ttl time.Duration) (epoch int64, held bool, err error)
-	// ReleaseLease gives a lease up, so that its epoch is no longer valid; a lease that node does
-	// not hold is not an error.
-	ReleaseLease(ctx context.Context, name, node string) error
+	// ReleaseLease gives a lease up that node took with this epoch, so that the epoch is no longer
+	// valid. A lease that node does not hold, or holds with another epoch, stays as it is, and that is
+	// not an error: a release that arrives late gives up nothing that was taken after it.
+	ReleaseLease(ctx context.Context, name, node string, epoch int64) error
 
 	// Rewrite replaces the bodies of a stream in place (masking, erasure). Sequences, heads and order
 	// stay; the conversation row's KeyID becomes rw.Key, and the keys that the stream used before are

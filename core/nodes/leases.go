@@ -31,7 +31,7 @@ const (
 // LeaseLog is what Leases need of the log.
 type LeaseLog interface {
 	AcquireLease(ctx context.Context, name, node string, ttl time.Duration) (epoch int64, held bool, err error)
-	ReleaseLease(ctx context.Context, name, node string) error
+	ReleaseLease(ctx context.Context, name, node string, epoch int64) error
 }
 
 // LeaseOptions for NewLeases. All fields but Elapsed are needed.
@@ -64,6 +64,7 @@ type lease struct {
 	asked  time.Duration // when the store was asked last
 	never  bool          // the store was not asked since it was wanted
 	busy   bool          // the store is being asked
+	ending bool          // a release was asked for and not answered: it may still come to pass
 	mine   bool          // the store may have the lease in this node's name
 	until  time.Duration // this node holds the lease until then, if it is wanted and mine
 	epoch  int64
@@ -241,23 +242,30 @@ func LeaseName(id [16]byte) string { return "account/" + hex.EncodeToString(id[:
 func (l *Leases) ask(ctx context.Context, id [16]byte) {
 	l.mu.Lock()
 	x := l.ids[id]
-	wanted := x.wanted
+	wanted, was := x.wanted, x.epoch
+	release := !wanted || x.ending
 	asked := l.o.Elapsed()
 	x.asked, x.never = asked, false
+	x.ending = release
 	l.mu.Unlock()
 	bounded, cancel := context.WithTimeout(ctx, leaseRenew)
 	defer cancel()
 	var epoch int64
 	var held bool
 	var err error
-	if wanted {
+	if release { // also before it is taken anew: then a late release of the former epoch releases nothing
+		err = l.o.Log.ReleaseLease(bounded, LeaseName(id), l.o.Node, was)
+	}
+	released := release && err == nil
+	if wanted && err == nil {
 		epoch, held, err = l.o.Log.AcquireLease(bounded, LeaseName(id), l.o.Node, leaseTTL)
-	} else {
-		err = l.o.Log.ReleaseLease(bounded, LeaseName(id), l.o.Node)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	x.busy = false
+	if released {
+		x.ending = false
+	}
 	if err != nil { // the store may have done it all the same
 		x.mine = true
 		if ctx.Err() == nil {

@@ -28,6 +28,16 @@ type store struct {
 	stuck func(lease string) bool // whether nobody answers about a lease; nil: of none
 	// suspended is for how long the machine was suspended, which Go's clock does not count.
 	suspended atomic.Int64
+	// postponed gets the releases, which are then answered by an error and not carried out yet; nil: none.
+	postponed atomic.Pointer[chan func()]
+}
+
+func (s *store) ReleaseLease(ctx context.Context, name, node string, epoch int64) error {
+	if ch := s.postponed.Load(); ch != nil {
+		*ch <- func() { _ = s.Log.ReleaseLease(context.WithoutCancel(ctx), name, node, epoch) }
+		return errAway
+	}
+	return s.Log.ReleaseLease(ctx, name, node, epoch)
 }
 
 func (s *store) elapsed() func() time.Duration {
@@ -286,6 +296,34 @@ func TestReleasedLeasesAreFreeAtOnce(t *testing.T) {
 		if _, held, err := s.AcquireLease(t.Context(), "account/01000000000000000000000000000000", "b", time.Minute); err != nil || !held {
 			t.Errorf("another node: held %v, %v", held, err)
 		}
+	})
+}
+
+// A release whose answer was lost, and which the store carries out late, gives up nothing that this
+// node has taken since.
+func TestLateRelease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{Log: memlog.New()}
+		ka, _ := keeper(t, s, "a")
+		la, stop := leases(t, s, ka, "a")
+		account := [16]byte{1}
+		la.Want(account)
+		time.Sleep(time.Second)
+		releases := make(chan func(), 1)
+		s.postponed.Store(&releases)
+		la.Unwant(account)
+		release := <-releases
+		s.postponed.Store(nil)
+		la.Want(account)
+		time.Sleep(4 * time.Second)
+		if !la.Held(account) {
+			t.Fatal("not held")
+		}
+		release()
+		if _, held, err := s.AcquireLease(t.Context(), nodes.LeaseName(account), "b", time.Minute); err != nil || held {
+			t.Errorf("another node has it too: %v, %v", held, err)
+		}
+		stop()
 	})
 }
 

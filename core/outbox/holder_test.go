@@ -55,8 +55,10 @@ func (h *house) serve(node string) {
 
 func (h *house) leave(node string) {
 	h.t.Helper()
-	h.leases.(*holder).set(eventlog.LeaseRef{}, false) //nolint:forcetypeassert // set by withHolder
-	if err := h.log.ReleaseLease(h.ctx, accountLease, node); err != nil {
+	l := h.leases.(*holder) //nolint:forcetypeassert // set by withHolder
+	epoch := l.ref.Epoch
+	l.set(eventlog.LeaseRef{}, false)
+	if err := h.log.ReleaseLease(h.ctx, accountLease, node, epoch); err != nil {
 		h.t.Fatal(err)
 	}
 }

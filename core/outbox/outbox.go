@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
@@ -104,7 +105,7 @@ type Log interface {
 	Outbox(ctx context.Context, account eventlog.StreamID, unknown bool, limit int) ([]eventlog.OutboxRow, error)
 	OutboxRow(ctx context.Context, command [16]byte) (eventlog.OutboxRow, error)
 	AcquireLease(ctx context.Context, name, holder string, ttl time.Duration) (epoch int64, held bool, err error)
-	ReleaseLease(ctx context.Context, name, holder string) error
+	ReleaseLease(ctx context.Context, name, holder string, epoch int64) error
 }
 
 // Leases say which accounts this node serves of those that one node at a time serves
@@ -150,10 +151,11 @@ type Outbox struct {
 	byID      map[[16]byte]*Command
 	others    others // messages of other nodes for which this node's wait
 	past      past
-	round     int       // counts calls of handOut
-	rewritten uint64    // counts calls of Rewritten
-	due       time.Time // when Expire looks at the commands next
-	ending    []ending  // what endAll is to end as soon as mu is free
+	epoch     atomic.Int64 // of the node's lease, when it was last held
+	round     int          // counts calls of handOut
+	rewritten uint64       // counts calls of Rewritten
+	due       time.Time    // when Expire looks at the commands next
+	ending    []ending     // what endAll is to end as soon as mu is free
 
 	reads   uint64                // number of the last reading of rows
 	reading int                   // number of readings under way

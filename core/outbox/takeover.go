@@ -25,7 +25,7 @@ func leaseOf(node string) string { return "outbox/" + node }
 // expired, and for 15 s no node takes rows over, so that each node has time to renew its own lease.
 func (o *Outbox) renew(ctx context.Context) (steady, held bool, err error) {
 	asked := time.Now()
-	_, held, err = o.log.AcquireLease(ctx, leaseOf(o.node), o.node, nodeTTL)
+	epoch, held, err := o.log.AcquireLease(ctx, leaseOf(o.node), o.node, nodeTTL)
 	if err != nil {
 		return false, false, fmt.Errorf("lease of the outbox: %w", err)
 	}
@@ -33,6 +33,9 @@ func (o *Outbox) renew(ctx context.Context) (steady, held bool, err error) {
 		o.keptSince = asked
 	}
 	o.renewed = asked
+	if held {
+		o.epoch.Store(epoch)
+	}
 	return asked.Sub(o.keptSince) > nodeTTL, held, nil
 }
 
@@ -40,7 +43,7 @@ func (o *Outbox) renew(ctx context.Context) (steady, held bool, err error) {
 func (o *Outbox) Release() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(o.runner.Running()), time.Second)
 	defer cancel()
-	if err := o.log.ReleaseLease(ctx, leaseOf(o.node), o.node); err != nil {
+	if err := o.log.ReleaseLease(ctx, leaseOf(o.node), o.node, o.epoch.Load()); err != nil {
 		o.logger.Warn("outbox: cannot release the lease", "err", err)
 	}
 }
@@ -94,5 +97,5 @@ func (o *Outbox) takeOverFrom(ctx context.Context, node string) (count int, err 
 			return 0, err
 		}
 	}
-	return len(ids), o.log.ReleaseLease(ctx, name, o.node)
+	return len(ids), o.log.ReleaseLease(ctx, name, o.node, epoch)
 }

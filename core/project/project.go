@@ -63,7 +63,7 @@ type Log interface {
 	Wait(ctx context.Context, after int64) error
 	Position(ctx context.Context) (int64, error)
 	AcquireLease(ctx context.Context, name, node string, ttl time.Duration) (epoch int64, held bool, err error)
-	ReleaseLease(ctx context.Context, name, node string) error
+	ReleaseLease(ctx context.Context, name, node string, epoch int64) error
 }
 
 // Options for New. All fields but Logger and Now are needed.

@@ -89,7 +89,7 @@ func (eager) AcquireLease(context.Context, string, string, time.Duration) (int64
 	return 1, true, nil
 }
 
-func (eager) ReleaseLease(context.Context, string, string) error { return nil }
+func (eager) ReleaseLease(context.Context, string, string, int64) error { return nil }
 
 // Two followers apply nothing twice, also if each believes that it has the lease.
 func TestTwoFollowers(t *testing.T) {

@@ -150,11 +150,11 @@ func (l *deadLog) Append(ctx context.Context, b *eventlog.Batch) (eventlog.Appen
 	return l.Log.Append(ctx, b)
 }
 
-func (l *deadLog) ReleaseLease(ctx context.Context, name, node string) error {
+func (l *deadLog) ReleaseLease(ctx context.Context, name, node string, epoch int64) error {
 	if l.dead.Load() {
 		return eventlog.ErrClosed
 	}
-	return l.Log.ReleaseLease(ctx, name, node)
+	return l.Log.ReleaseLease(ctx, name, node, epoch)
 }
 
 func inTwins(t *testing.T, test func(t *testing.T, w *twins)) {

@@ -188,21 +188,34 @@ func leases(t *testing.T, l eventlog.Log) {
 	if _, held := acquire("sip", "b", time.Hour); !held {
 		t.Error("another lease is not free")
 	}
-	if err := l.ReleaseLease(t.Context(), "acd", "b"); err != nil {
+	if err := l.ReleaseLease(t.Context(), "acd", "b", e1); err != nil {
 		t.Errorf("release by a node that does not hold it: %v", err)
 	}
 	if _, held := acquire("acd", "b", time.Hour); held {
 		t.Error("a node that did not hold the lease could release it")
 	}
-	if err := l.ReleaseLease(t.Context(), "acd", "a"); err != nil {
+	if err := l.ReleaseLease(t.Context(), "acd", "a", e1); err != nil {
 		t.Error(err)
 	}
-	if err := l.ReleaseLease(t.Context(), "no such lease", "a"); err != nil {
+	again, held := acquire("acd", "a", time.Hour)
+	if !held || again <= e1 {
+		t.Errorf("taken again: epoch %d, held %v, want above %d, true", again, held, e1)
+	}
+	if err := l.ReleaseLease(t.Context(), "acd", "a", e1); err != nil {
+		t.Errorf("a late release: %v", err)
+	}
+	if _, held := acquire("acd", "b", time.Hour); held {
+		t.Error("a release that came late gave up what was taken after it")
+	}
+	if err := l.ReleaseLease(t.Context(), "acd", "a", again); err != nil {
+		t.Error(err)
+	}
+	if err := l.ReleaseLease(t.Context(), "no such lease", "a", 1); err != nil {
 		t.Errorf("release of an unknown lease: %v", err)
 	}
 	e2, held := acquire("acd", "b", -time.Second) // a lease that has expired already
-	if !held || e2 <= e1 {
-		t.Errorf("after release: epoch %d, held %v, want above %d, true", e2, held, e1)
+	if !held || e2 <= again {
+		t.Errorf("after release: epoch %d, held %v, want above %d, true", e2, held, again)
 	}
 	if e3, held := acquire("acd", "a", time.Hour); !held || e3 <= e2 {
 		t.Errorf("after it ran out: epoch %d, held %v, want above %d, true", e3, held, e2)
@@ -250,7 +263,7 @@ func fencing(t *testing.T, l eventlog.Log) {
 	wantErr(t, "the former holder", under("acd", old), eventlog.ErrFenced)
 	wantErr(t, "the new holder", under("acd", now), nil)
 	wantErr(t, "an epoch to come", under("acd", now+1), eventlog.ErrFenced)
-	if err := l.ReleaseLease(t.Context(), "acd", "b"); err != nil {
+	if err := l.ReleaseLease(t.Context(), "acd", "b", now); err != nil {
 		t.Fatal(err)
 	}
 	wantErr(t, "after release", under("acd", now), eventlog.ErrFenced)

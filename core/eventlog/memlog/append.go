@@ -125,12 +125,12 @@ func (l *Log) AcquireLease(ctx context.Context, name, node string, ttl time.Dura
 }
 
 // ReleaseLease implements eventlog.Log.
-func (l *Log) ReleaseLease(ctx context.Context, name, node string) error {
+func (l *Log) ReleaseLease(ctx context.Context, name, node string, epoch int64) error {
 	if err := l.enter(ctx); err != nil {
 		return err
 	}
 	defer l.mu.Unlock()
-	if held := l.leases[name]; held != nil && held.node == node {
+	if held := l.leases[name]; held != nil && held.node == node && held.epoch == epoch {
 		held.node = ""
 	}
 	return nil

@@ -52,9 +52,9 @@ WHERE l.node IN ('', excluded.node) OR l.until <= clock_timestamp() RETURNING ep
 }
 
 // ReleaseLease implements eventlog.Log.
-func (l *Log) ReleaseLease(ctx context.Context, name, node string) error {
-	var epoch int64
-	err := l.change(ctx, `UPDATE leases SET node = '' WHERE name = $1 AND node = $2 RETURNING epoch`, []any{&epoch}, name, node)
+func (l *Log) ReleaseLease(ctx context.Context, name, node string, epoch int64) error {
+	var was int64
+	err := l.change(ctx, `UPDATE leases SET node = '' WHERE name = $1 AND node = $2 AND epoch = $3 RETURNING epoch`, []any{&was}, name, node, epoch)
 	if err != nil && !errors.Is(err, eventlog.ErrNotFound) {
 		return fmt.Errorf("release lease %s: %w", name, err)
 	}

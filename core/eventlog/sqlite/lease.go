@@ -43,11 +43,11 @@ func (l *Log) AcquireLease(ctx context.Context, name, node string, ttl time.Dura
 }
 
 // ReleaseLease implements eventlog.Log.
-func (l *Log) ReleaseLease(ctx context.Context, name, node string) error {
+func (l *Log) ReleaseLease(ctx context.Context, name, node string, epoch int64) error {
 	_, err := l.do(ctx, func(r *request) {
 		r.work = func() error {
 			row, err := l.w.sql.lease.row(name)
-			if err != nil || row == nil || row[0].(string) != node {
+			if err != nil || row == nil || row[0].(string) != node || row[1].(int64) != epoch {
 				return err
 			}
 			_, err = l.w.sql.setLease.exec(name, "", row[1], int64(0))

@@ -104,7 +104,7 @@ func TestOneWriterManyReaders(t *testing.T) {
 	}
 	for name, err := range map[string]error{
 		"Append":       errOf(ro.Append(t.Context(), childBatch(108, 0))),
-		"ReleaseLease": ro.ReleaseLease(t.Context(), "x", "n"),
+		"ReleaseLease": ro.ReleaseLease(t.Context(), "x", "n", 1),
 		"Rewrite":      ro.Rewrite(t.Context(), childStream(108), eventlog.Rewriting{Key: 4}),
 	} {
 		if !errors.Is(err, sqlite.ErrReadOnly) {
