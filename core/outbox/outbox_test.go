@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +35,7 @@ type house struct {
 	wg      sync.WaitGroup
 
 	takes time.Duration // how long it takes to read all rows
+	bar   *bar          // nil: the node's lease can be had
 
 	mu         sync.Mutex
 	unread     bool                                        // messages cannot be read, since their keys are lost
@@ -61,6 +63,25 @@ func inHouse(t *testing.T, p *port, test func(t *testing.T, h *house)) {
 type slowLog struct {
 	*memlog.Log
 	takes time.Duration
+	bar   *bar
+}
+
+// bar keeps a node from its lease.
+type bar struct {
+	err   atomic.Pointer[error] // the answer when the lease is asked for; nil: another node has it
+	up    atomic.Bool
+	asked atomic.Int64 // how often the lease was asked for while the bar was up
+}
+
+func (l slowLog) AcquireLease(ctx context.Context, name, node string, ttl time.Duration) (int64, bool, error) {
+	if l.bar == nil || !l.bar.up.Load() {
+		return l.Log.AcquireLease(ctx, name, node, ttl)
+	}
+	l.bar.asked.Add(1)
+	if err := l.bar.err.Load(); err != nil {
+		return 0, false, *err
+	}
+	return 7, false, nil
 }
 
 func (l slowLog) Outbox(ctx context.Context, account eventlog.StreamID, unknown bool, limit int) ([]eventlog.OutboxRow, error) {
@@ -73,7 +94,7 @@ func (h *house) open(node string) {
 	h.t.Helper()
 	ctx, stop := context.WithCancel(h.t.Context())
 	h.ctx, h.stop = ctx, stop
-	h.o = outbox.New(outbox.Options{Node: node, Log: slowLog{h.log, h.takes}, Conversations: h, Runner: h, Leases: h.leases, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+	h.o = outbox.New(outbox.Options{Node: node, Log: slowLog{h.log, h.takes, h.bar}, Conversations: h, Runner: h, Leases: h.leases, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
 	if err := h.o.Start(ctx); err != nil {
 		h.t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
@@ -39,21 +40,27 @@ func (o *Outbox) Keep(ctx context.Context) {
 	timer := time.NewTimer(rereadEvery)
 	defer timer.Stop()
 	asked := false // somebody asked for a reading that has not been made
+	again := o.again
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-o.again:
+		case <-again:
 			asked = true
 		case <-timer.C:
 		}
-		read, err := o.reread(ctx)
+		read, barred, err := o.reread(ctx)
 		if err != nil && ctx.Err() == nil {
 			o.logger.Warn("outbox: rows cannot be read", "err", err)
 		}
 		asked = asked && !read
 		wait := rereadEvery
-		if asked { // as soon as it may be: the rows were read a moment ago, or could not be read
+		again = o.again
+		switch {
+		case barred: // who asks meanwhile waits too
+			again = nil
+			wait = retryPause/2 + rand.N(retryPause) //nolint:gosec // jitter, no secret
+		case asked: // as soon as it may be: the rows were read a moment ago
 			wait = min(wait, max(time.Until(o.notReadBefore), rereadSoon))
 		}
 		timer.Reset(wait)
@@ -67,13 +74,15 @@ func (o *Outbox) ReadAgain() {
 }
 
 // reread renews the node's lease, brings memory up to date with the node's pending rows, and takes
-// over those of nodes that are gone. It reports whether rows were read.
-func (o *Outbox) reread(ctx context.Context) (read bool, err error) {
+// over those of nodes that are gone. It reports whether rows were read, and whether they cannot be
+// read now: the store is away, or another node is taking this node's rows over and has the lease.
+func (o *Outbox) reread(ctx context.Context) (read, barred bool, err error) {
 	steady, held, err := o.renew(ctx)
-	if err != nil || !held { // if the lease is not held, another node is taking this node's rows over
-		return false, err
+	if err != nil || !held {
+		return false, true, err
 	}
-	return o.readRows(ctx, readMode{leased: true, steady: steady})
+	read, err = o.readRows(ctx, readMode{leased: true, steady: steady})
+	return read, err != nil, err
 }
 
 // readMode says how all rows are read.
