@@ -384,8 +384,14 @@ func TestNothingBeforeRegister(t *testing.T) {
 	}
 }
 
+// formField is a field of the request form as clients get it.
+type formField struct {
+	Name     string
+	Required bool
+}
+
 func TestSitePublicSettings(t *testing.T) {
-	w := newWorld(t, `{"title":"Ask us","allowed_origins":["HTTPS://Shop.example:443/"],"max_file_mb":2}`)
+	w := newWorld(t, `{"title":"Ask us","allowed_origins":["HTTPS://Shop.example:443/"],"max_file_mb":2,"form":{"fields":[{"name":"a"},{"name":"b","required":true},{"name":"c"},{"name":"d"}]}}`)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.server.URL+"/p/webchat/site/DEMO", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -399,12 +405,16 @@ func TestSitePublicSettings(t *testing.T) {
 		Site, Title string
 		MaxFile     int64 `json:"max_file"`
 		Origins     []string
+		Form        struct{ Fields []formField }
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil {
 		t.Fatal(err)
 	}
 	if got.Site != "demo" || got.Title != "Ask us" || got.MaxFile != 2<<20 {
 		t.Errorf("site = %+v, want demo, Ask us, 2 MiB", got)
+	}
+	if diff := cmp.Diff([]formField{{Name: "a"}, {Name: "b", Required: true}, {Name: "c"}, {Name: "d"}}, got.Form.Fields); diff != "" {
+		t.Errorf("fields, to which the default form's must not add anything (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{w.server.URL, "https://shop.example"}, got.Origins); diff != "" {
 		t.Errorf("origins (-want +got):\n%s", diff)

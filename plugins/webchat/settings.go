@@ -115,8 +115,13 @@ var (
 // readSettings decodes and checks an account's settings. It reports all faults at once.
 func readSettings(a *sdk.Account) (settings, sdk.Problems) {
 	s := defaultSettings()
+	fields := s.Form.Fields
+	s.Form.Fields = nil // else the decoder would leave in each field what the default one at its place has
 	if err := a.Decode(&s); err != nil {
 		return s, sdk.Problems{{Account: a.ID, Code: "invalid", Text: err.Error()}}
+	}
+	if s.Form.Fields == nil {
+		s.Form.Fields = fields
 	}
 	c := checker{account: a.ID}
 	if s.Site == "" {

@@ -27,7 +27,7 @@ import (
 
 const (
 	account  = "acc-1"
-	settings = `{"demo_page":true,"title":"Fjellrev help","unresponsive_after":30,"texts":{"ar":{"start":"ابدأ المحادثة","welcome":"مرحبًا! كيف يمكننا مساعدتك؟","message":"كيف نساعدك؟","first_name":"الاسم","last_name":"العائلة","email":"البريد","optional":"اختياري"}}}`
+	settings = `{"demo_page":true,"title":"Fjellrev help","unresponsive_after":30,"form":{"fields":[{"name":"first_name"},{"name":"last_name"},{"name":"email"},{"name":"elements"},{"name":"l","label":"L"},{"name":"message","required":true}]},"texts":{"ar":{"start":"ابدأ المحادثة","welcome":"مرحبًا! كيف يمكننا مساعدتك؟","message":"كيف نساعدك؟","first_name":"الاسم","last_name":"العائلة","email":"البريد","optional":"اختياري"}}}`
 )
 
 func main() {

@@ -121,12 +121,14 @@ const storage = (m: Map<string, string>) =>
     removeItem: (k: string) => m.delete(k),
   }) as unknown as Storage
 
+let place = { url: 'https://shop.example/', title: 'Shop' }
+
 function newChat(onMessage = () => {}) {
   return new Chat({
     url: 'ws://x/ws',
     site: 'demo',
     locale: () => 'en',
-    page: () => ({ url: 'https://shop.example/', title: 'Shop' }),
+    page: () => place,
     local: keep(() => storage(stores.local), 'p'),
     session: keep(() => storage(stores.session), 'p'),
     onMessage,
@@ -141,6 +143,7 @@ beforeEach(() => {
   vi.stubGlobal('WebSocket', FakeSocket)
   server = new Server()
   stores = { local: new Map(), session: new Map() }
+  place = { url: 'https://shop.example/', title: 'Shop' }
 })
 afterEach(() => {
   vi.useRealTimers()
@@ -228,6 +231,61 @@ describe('chat', () => {
     expect(c.state.pending.length).toBe(1)
     await pass(5_000)
     expect(texts(c)).toEqual(['hi', 'later'])
+  })
+
+  it('sends nothing that is longer than a frame may be, and holds nothing else up', async () => {
+    const c = newChat()
+    const long = '世'.repeat(4000)
+    c.start({ message: long, one: long, two: long })
+    await pass(50)
+    expect([c.state.problem, c.state.pending, server.received]).toEqual(['too_long', [], []])
+    place = { url: `https://shop.example/a?b=c#${'x'.repeat(40_000)}`, title: long.repeat(4) }
+    c.start({ message: long })
+    await pass(50)
+    c.act('s1', 'save', 1, { note: long.repeat(3) })
+    c.say(long.repeat(3))
+    c.say('next')
+    c.page()
+    await pass(50)
+    const kept = c.state.pending.map((p) => [p.frame.t, p.state, p.code])
+    expect(kept).toEqual([
+      ['tool', 'failed', 'too_long'],
+      ['message', 'failed', 'too_long'],
+    ])
+    expect(texts(c)).toEqual([long, 'next'])
+    for (const p of c.state.pending) c.again(p.clientId)
+    await pass(60_000)
+    const bytes = server.received.map((f) => new TextEncoder().encode(JSON.stringify(f)).length)
+    expect(Math.max(...bytes)).toBeLessThanOrEqual(32 << 10)
+    expect(server.received.find((f) => f.t === 'hello')?.page?.url).toBe('https://shop.example/a')
+    expect(server.received.filter((f) => f.t === 'hello').length, 'connections').toBe(1)
+    // What was corrected takes the place of what failed.
+    c.act('s1', 'save', 1, { note: 'short' })
+    await pass(50)
+    expect(server.received.flatMap((f) => (f.t === 'tool' ? [f.values] : []))).toEqual([{ note: 'short' }])
+    expect(c.state.pending.map((p) => p.frame.t)).toEqual(['message', 'tool'])
+  })
+
+  it('ends a tool while an act waits for its answer, and while it is offline', async () => {
+    const c = newChat()
+    c.start({ message: 'hi' })
+    await pass(50)
+    c.act('s1', 'save', 1, { note: 'x' })
+    c.act('s1', 'save', 1, {})
+    await pass(50)
+    c.act('s1', 'end', 1, {})
+    c.act('s1', 'end', 1, {})
+    await pass(50)
+    const acts = () => server.received.flatMap((f) => (f.t === 'tool' ? [f.action] : []))
+    expect(acts(), 'the test server answers no act').toEqual(['save', 'end'])
+    expect(c.state.pending.map((p) => p.frame.action)).toEqual(['end'])
+    server.away = true
+    server.drop()
+    c.act('s2', 'end', 1, {})
+    await pass(50)
+    server.away = false
+    await pass(30_000)
+    expect(acts().slice(2).sort()).toEqual(['end', 'end'])
   })
 
   it('asks again for what is missing', async () => {

@@ -135,6 +135,22 @@ describe('fold', () => {
     conversation = 'c1'
   })
 
+  it('keeps a tool in sight whose panel was cleared', () => {
+    conversation = 'c1'
+    const shows = (seq: number, revision: number, blocks: object[]) =>
+      ev(seq, seq - 1, 'session.customer_panel/1', { session: 's1', revision }, { blocks })
+    const by = { kind: 'agent' } as const
+    const head = { session: 's1', kind: 'tool', by, plugin: 'p', audience: 'customer' }
+    const seen = (...events: EventFrame[]) =>
+      fold([ev(1, 0, 'conversation.started/1'), ev(2, 1, 'session.requested/1', head), ...events])
+    const text = { type: 'text', text: 'x' }
+    expect(seen(shows(3, 1, [])).tools[0]?.shown, 'it never had anything to show').toBe(false)
+    const cleared = seen(shows(3, 1, [text]), shows(4, 2, []))
+    expect(cleared.tools[0]).toMatchObject({ shown: true, blocks: [], revision: 2 })
+    const ended = ev(5, 4, 'session.ended/1', { ...head, cause: 'finished' })
+    expect(fold([ended], cleared).entries.at(-1)).toMatchObject({ kind: 'notice', what: 'tool_ended' })
+  })
+
   it('shows what tools show, and says when they are over', () => {
     conversation = 'c1'
     const by = { kind: 'agent' } as const

@@ -93,6 +93,11 @@ try {
   await shot(page, '02-form-fault')
   await axe(page, 'form')
 
+  step('a field of any name sends the form and leaves it as it is')
+  await panel.getByLabel('Elements').fill('x'.repeat(150))
+  await panel.getByRole('button', { name: 'Start chat' }).click()
+  await panel.getByText('Please fill this in.').waitFor()
+
   step('start: queue place, then an agent joins')
   await fill(panel, 'Cleo', 'Is the Rev 2 waterproof? See https://fjellrev.example/rev-2 or fjellrev.example')
   await panel.getByText('We are finding somebody for you.').waitFor()
@@ -167,6 +172,11 @@ try {
   await shared.getByRole('button', { name: 'Agree' }).click()
   await shared.getByText('One moment…').waitFor()
   await shared.getByRole('button', { name: 'No, thanks' }).click({ force: true })
+  assert.equal(
+    await shared.getByRole('button', { name: 'End this' }).getAttribute('aria-disabled'),
+    'false',
+    'the end waits for no answer',
+  )
   await ctl('release')
   await shared.getByText('One moment…').waitFor({ state: 'detached' })
   assert.deepEqual(await acts(), [`${tool} accept 1 `], 'while an act is under way there is no second one')
@@ -189,16 +199,76 @@ try {
     'a link that leads elsewhere than the web is not drawn',
   )
   assert.equal(await active.getByText('This kind of message cannot be shown here.').count(), 2)
-  await active.getByRole('button', { name: 'Save' }).click()
-  await panel.getByRole('dialog').getByRole('button', { name: 'Yes' }).click()
-  assert.deepEqual((await acts()).length, 1, 'a required field that is empty holds the act back')
+  const save = active.getByRole('button', { name: 'Save' })
+  const dialog = panel.getByRole('dialog')
+  await save.click()
+  assert.equal(await dialog.count(), 0, 'a required field that is empty holds the question back')
   await active.getByLabel('Your name').fill('Cleo')
-  await show(3, [
-    { type: 'field', name: 'who', label: 'Your name', required: true },
+  await save.click()
+  await shot(page, '04-tool-question')
+  await axe(page, 'tool question')
+  const who = { type: 'field', name: 'who', label: 'Your name', required: true }
+  const now = { type: 'button', action: 'save', label: 'Save', style: 'primary', confirm: 'Save this now?' }
+  await show(3, [{ type: 'text', text: 'The third' }, now])
+  await active.getByText('The third').waitFor()
+  await dialog.getByRole('button', { name: 'Yes' }).click()
+  await page.waitForFunction(async () =>
+    (await (await fetch('/ctl/events')).json()).some((e) => / save 2 /.test(e.Text)),
+  )
+  assert.deepEqual(
+    (await acts()).slice(1),
+    [`${tool} save 2 {"sure":false,"who":"Cleo"}`],
+    'what was confirmed is what was shown when the button was pressed',
+  )
+  await show(4, [who, now])
+  await active.getByLabel('Your name').fill('Cleo')
+  await save.click()
+  await dialog.waitFor()
+  await show(5, [who, { ...now, confirm: 'Save that and pay?' }])
+  await dialog.waitFor({ state: 'detached' })
+  assert.equal(
+    await active.evaluate((e) => e.contains(document.activeElement)),
+    true,
+    'the focus stays where a question was taken back',
+  )
+  await show(6, [who, now])
+
+  step('fields may have any name; the customer can always end')
+  const odd = ['elements', 'reportValidity', 'submit', 'l', '__proto__', 'constructor']
+  await show(7, [
+    ...odd.map((name) => ({ type: 'field', name, label: `Field ${name}`, required: true })),
+    { type: 'button', action: 'odd', label: 'Odd' },
+  ])
+  await active.getByRole('button', { name: 'Odd' }).click()
+  for (const name of odd) await active.getByLabel(`Field ${name}`).fill(name)
+  await active.getByLabel('Field l').press('Enter') // no submission by the browser
+  await active.getByRole('button', { name: 'Odd' }).click()
+  await page.waitForFunction(async () =>
+    (await (await fetch('/ctl/events')).json()).some((e) => / odd 7 /.test(e.Text)),
+  )
+  const sent = JSON.parse((await acts()).at(-1).split(' odd 7 ')[1])
+  assert.deepEqual(
+    Object.entries(sent),
+    odd.toSorted().map((name) => [name, name]),
+  )
+  await show(8, [])
+  await active.getByText('There is nothing to see at the moment.').waitFor()
+  await active.getByRole('button', { name: 'End this' }).waitFor()
+  await shot(page, '04-tool-empty')
+  await axe(page, 'tool empty')
+  await show(9, [
+    who,
     { type: 'field', name: 'sure', label: 'I am sure', kind: 'checkbox' },
     { type: 'button', action: 'save', label: 'Save', style: 'primary' },
   ])
-  await active.getByText('482913').waitFor({ state: 'detached' })
+  await active.getByLabel('Your name').fill('Cleo')
+  await show(10, [
+    { type: 'field', name: 'sure', label: 'I am sure', kind: 'checkbox' },
+    who,
+    { type: 'button', action: 'save', label: 'Save', style: 'primary' },
+    { type: 'text', text: 'The tenth' },
+  ])
+  await active.getByText('The tenth').waitFor()
   assert.equal(
     await active.getByLabel('Your name').inputValue(),
     'Cleo',
@@ -215,15 +285,15 @@ try {
   await ctl('fail')
   await active.getByRole('button', { name: 'Try again' }).click()
   await active.getByRole('alert').waitFor({ state: 'detached' })
-  assert.deepEqual((await acts()).slice(1), [`${tool} save 3 {"sure":true,"who":"Cleo"}`])
+  assert.deepEqual((await acts()).slice(3), [`${tool} save 10 {"sure":true,"who":"Cleo"}`])
   await ctl('down')
   await active.getByText('You are offline.').waitFor()
   await axe(page, 'tool offline')
+  await active.getByRole('button', { name: 'End this' }).click()
   await ctl('up')
   await active.getByText('You are offline.').waitFor({ state: 'detached' })
-  await active.getByRole('button', { name: 'End this' }).click()
   await page.waitForFunction(async () =>
-    (await (await fetch('/ctl/events')).json()).some((e) => / end 3 /.test(e.Text)),
+    (await (await fetch('/ctl/events')).json()).some((e) => / end 10 /.test(e.Text)),
   )
   await ctl('tool_end', { session: tool, cause: 'finished', note: 'Saved for Cleo.' })
   await panel.getByText('What was shared here has ended.').waitFor()
@@ -361,7 +431,13 @@ try {
     blocks: JSON.stringify([
       { type: 'text', style: 'heading', text: 'Gemeinsam ansehen?' },
       { type: 'field', name: 'note', label: 'Hinweis', kind: 'multiline' },
-      { type: 'button', action: 'accept', label: 'Ja', style: 'primary' },
+      {
+        type: 'button',
+        action: 'accept',
+        label: 'Ja',
+        style: 'primary',
+        confirm: 'Wirklich gemeinsam ansehen?',
+      },
       { type: 'button', action: 'decline', label: 'Nein', style: 'danger' },
     ]),
   })
@@ -369,6 +445,11 @@ try {
   await shot(phone.page, '11-phone-tool')
   await axe(phone.page, 'dark tool')
   await phone.panel.getByRole('button', { name: 'Ja' }).focus()
+  await phone.page.keyboard.press('Enter')
+  await phone.panel.getByRole('dialog').waitFor()
+  await shot(phone.page, '11-phone-tool-question')
+  await axe(phone.page, 'dark tool question')
+  await phone.panel.getByRole('dialog').getByRole('button', { name: 'Ja' }).focus()
   await phone.page.keyboard.press('Enter')
   await phone.page.waitForFunction(async () =>
     (await (await fetch('/ctl/events')).json()).some((e) => / accept 1 /.test(e.Text) && /note/.test(e.Text)),

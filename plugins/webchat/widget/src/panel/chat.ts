@@ -56,6 +56,10 @@ const typingEvery = 3_000
 const typingEnds = 5_000
 const receiptDelay = 250
 const requestTimeout = 10_000
+/** Limits of the server's: bytes of a frame, bytes of a page's address, and units of its title. */
+const maxFrame = 32 << 10
+const maxUrl = 2048
+const maxTitle = 300
 
 export class Chat {
   state: State = {
@@ -177,9 +181,11 @@ export class Chat {
     this.queue({ t: 'message', parts: [{ kind: 'answer', answer: { choice, title } }] })
   }
 
-  /** Presses a button of a tool's panel, whose revision the customer saw. */
+  /** Presses a button of a tool's panel, whose revision the customer saw. An end waits for no other act's answer. */
   act(session: string, action: string, revision: number, values: Record<string, Value>): void {
-    if (this.outgoing.some((p) => p.frame.session === session && p.state !== 'failed')) return
+    const waits = ({ frame, state }: Outgoing) =>
+      frame.session === session && state !== 'failed' && (action !== 'end' || frame.action === 'end')
+    if (this.outgoing.some(waits)) return
     this.keep(this.outgoing.filter((p) => p.frame.session !== session))
     const some = Object.keys(values).length > 0
     this.queue({ t: 'tool', session, action, revision, ...(some && { values }) })
@@ -250,7 +256,7 @@ export class Chat {
 
   /** The customer went to another page, perhaps while the connection was away. */
   page(): void {
-    const page = this.opts.page()
+    const page = this.place()
     if (!this.live || page.url + page.title === this.toldPage) return
     if (this.connection.send({ t: 'page', page })) this.toldPage = page.url + page.title
   }
@@ -322,7 +328,7 @@ export class Chat {
       v: 1,
       site: this.opts.site,
       locale: this.opts.locale(),
-      page: this.opts.page(),
+      page: this.place(),
       ...(token && { token }),
       ...(token && cursor && { cursor }),
     }
@@ -446,9 +452,17 @@ export class Chat {
   }
 
   private queue(frame: Pending['frame']): void {
-    const clientId = randomId()
-    const at = new Date(this.now()).toISOString()
-    this.outbox.add({ clientId, at, frame, state: 'queued' })
+    const one: Outgoing = {
+      clientId: randomId(),
+      at: new Date(this.now()).toISOString(),
+      frame,
+      state: 'queued',
+    }
+    if (frame.t === 'start' && !fits(this.wire(one))) {
+      this.patch({ problem: 'too_long' }) // the form stays, and what was entered
+      return
+    }
+    this.outbox.add(one)
     this.connection.open()
     this.nudge()
     this.flush()
@@ -464,12 +478,21 @@ export class Chat {
     } else this.outbox.flush()
   }
 
-  private send({ clientId, frame }: Outgoing): void {
-    this.connection.send({
-      ...frame,
-      client_id: clientId,
-      ...(frame.t === 'start' && { page: this.opts.page() }),
-    })
+  private send(one: Outgoing): void {
+    const frame = this.wire(one)
+    if (fits(frame)) this.connection.send(frame)
+    else this.refused(one.clientId, 'too_long', false)
+  }
+
+  private wire({ clientId, frame }: Outgoing): ClientFrame {
+    return { ...frame, client_id: clientId, ...(frame.t === 'start' && { page: this.place() }) }
+  }
+
+  /** The page in which the customer is; of a long address what leads to the page. */
+  private place(): { url: string; title: string } {
+    const { url, title } = this.opts.page()
+    const short = url.length > maxUrl ? (url.split(/[?#]/)[0] ?? '') : url
+    return { url: short.length > maxUrl ? '' : short, title: title.slice(0, maxTitle) }
   }
 
   private find(clientId: string): Outgoing | undefined {
@@ -524,6 +547,9 @@ export class Chat {
     for (const f of this.listeners) f()
   }
 }
+
+/** Whether the server takes a frame; of one that is longer, it closes the socket each time. */
+const fits = (frame: ClientFrame) => new TextEncoder().encode(JSON.stringify(frame)).length <= maxFrame
 
 function uploaded(p: Outgoing, frame: Pending['frame']): Outgoing {
   const { file: _, progress: __, ...rest } = p

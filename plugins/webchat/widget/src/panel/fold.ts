@@ -47,10 +47,12 @@ export interface Tool {
   session: string
   /** The customer asked for it. */
   mine: boolean
-  /** The panel's, and the event's that showed it; 0: nothing was shown yet. */
+  /** The panel's, and the event's that showed it; 0: there was none yet. */
   revision: number
   seq: number
   blocks: Block[]
+  /** The customer has seen something of it, which may have been cleared since. */
+  shown: boolean
 }
 
 export interface View {
@@ -134,16 +136,25 @@ function step(view: View, ev: EventFrame): View {
     case 'session.requested/1': {
       const { session, kind, by } = ev.head
       if (kind !== 'tool') return view
-      const one: Tool = { session, mine: by.kind === 'customer', revision: 0, seq: 0, blocks: [] }
+      const one: Tool = {
+        session,
+        mine: by.kind === 'customer',
+        revision: 0,
+        seq: 0,
+        blocks: [],
+        shown: false,
+      }
       return { ...view, tools: [...view.tools, one] }
     }
     case 'session.customer_panel/1': {
       const { session, revision } = ev.head
-      const shown = { revision, seq: ev.seq, blocks: panel(ev.body?.blocks), mine: false }
+      const blocks = panel(ev.body?.blocks)
       return {
         ...view,
         tools: view.tools.map((x) =>
-          x.session === session && revision > x.revision ? { ...x, ...shown } : x,
+          x.session === session && revision > x.revision
+            ? { ...x, revision, seq: ev.seq, blocks, shown: x.shown || blocks.length > 0 }
+            : x,
         ),
       }
     }
@@ -162,7 +173,7 @@ function ended(view: View, ev: Of<'session.ended/1'>): View {
   if (!known) return view
   const after = { ...view, tools: view.tools.filter((x) => x !== known) }
   // One that was never shown is no news, except to who asked for it.
-  if (!known.mine && known.revision === 0) return after
+  if (!known.mine && !known.shown) return after
   return note(after, ev, cause === 'lost' || cause === 'failed' ? 'tool_lost' : 'tool_ended')
 }
 

@@ -17,6 +17,9 @@ function kindOf(f: Field): string {
   return f.name === 'email' ? 'email' : f.name === 'phone' ? 'tel' : 'text'
 }
 
+/** A field called `elements` or `l` must not hide the form's own property, nor Preact's. */
+const idOf = (f: Field) => `field-${f.name}`
+
 /** The request form, drawn from the site's settings. */
 export function RequestForm() {
   const { site, words, chat } = useUi()
@@ -34,14 +37,14 @@ export function RequestForm() {
     const values: Record<string, string> = {}
     const wrong: Record<string, string> = {}
     for (const f of fields) {
-      const value = String(data.get(f.name) ?? '').trim()
+      const value = String(data.get(idOf(f)) ?? '').trim()
       if (value) values[f.name] = value
       if (f.required && !value) wrong[f.name] = t('required')
       else if (value && kindOf(f) === 'email' && !/^\S+@\S+$/.test(value)) wrong[f.name] = t('email_wrong')
     }
     setFaults(wrong)
     const first = fields.find((f) => wrong[f.name])
-    if (first) (form.current?.elements.namedItem(first.name) as HTMLElement | null)?.focus()
+    if (first) (form.current?.elements.namedItem(idOf(first)) as HTMLElement | null)?.focus()
     else chat.start(values)
   }
 
@@ -55,12 +58,12 @@ export function RequestForm() {
           </p>
         )}
         {fields.map((f) => {
-          const id = `field-${f.name}`
+          const id = idOf(f)
           const kind = kindOf(f)
           const fault = faults[f.name]
           const shared = {
             id,
-            name: f.name,
+            name: id,
             required: f.required ?? false,
             'aria-invalid': Boolean(fault),
             'aria-describedby': fault ? `${id}-fault` : undefined,

@@ -6,10 +6,13 @@ import { asks, type Block, type Value } from '../panels'
 import { useChat, useUi } from './context'
 import { Alert, Close } from './icons'
 
-/** What tools show the customer, below the messages. A tool that has nothing to show is not there. */
+/**
+ * What tools show the customer, below the messages. A tool that never had anything to show is not there; another one
+ * is until its end, so that the customer can end it.
+ */
 export function Tools() {
   const { view, pending } = useChat()
-  const shown = view.tools.filter((x) => x.blocks.length > 0 || x.mine)
+  const shown = view.tools.filter((x) => x.shown || x.mine)
   if (!view.open || shown.length === 0) return null
   return (
     <div class="tools">
@@ -30,10 +33,15 @@ function ToolPanel({ tool, pending }: { tool: Tool; pending: Pending | undefined
   const section = useRef<HTMLElement>(null)
   const form = useRef<HTMLFormElement>(null)
   const inside = useRef(false)
-  const [question, setQuestion] = useState<{ text: string; action: string } | null>(null)
+  const [asked, ask] = useState<Act | null>(null)
   const away = status !== 'online'
   const busy = pending?.state === 'waiting'
   const off = away || busy
+  // An end waits for nothing but an end.
+  const ending = busy && pending.frame.action === 'end'
+  const held = (action: string) => (action === 'end' ? ending : off)
+  // A question that the panel does not ask any more is taken back.
+  const question = asked && tool.blocks.some((b) => asksFor(b, asked)) ? asked : null
   const heading = tool.blocks.find((b) => b.type === 'text' && b.style === 'heading')
   const name = heading?.type === 'text' ? heading.text : t('tool')
 
@@ -42,16 +50,17 @@ function ToolPanel({ tool, pending }: { tool: Tool; pending: Pending | undefined
     if (inside.current && document.activeElement === document.body) section.current?.focus()
   }, [tool.revision])
 
-  const act = (action: string) => {
-    if (off) return
-    const fields = plain.has(action) ? {} : values(tool.blocks, form.current)
-    if (!plain.has(action) && !form.current?.reportValidity()) return
-    chat.act(tool.session, action, tool.revision, fields)
-  }
+  useLayoutEffect(() => {
+    if (!question) ask(null)
+  }, [question])
+
+  const act = ({ action, revision, values }: Act) => chat.act(tool.session, action, revision, values)
   const press = (action: string, confirm: string) => {
-    if (off) return
-    if (confirm) setQuestion({ text: confirm, action })
-    else act(action)
+    if (held(action) || !(plain.has(action) || form.current?.reportValidity())) return
+    const values = plain.has(action) ? {} : entered(tool, form.current)
+    const one = { action, confirm, revision: tool.revision, values }
+    if (confirm) ask(one)
+    else act(one)
   }
 
   return (
@@ -75,7 +84,7 @@ function ToolPanel({ tool, pending }: { tool: Tool; pending: Pending | undefined
           class="tool"
           aria-label={t('tool_end')}
           title={t('tool_end')}
-          aria-disabled={off}
+          aria-disabled={ending}
           onClick={() => press('end', '')}
         >
           <Close />
@@ -86,19 +95,20 @@ function ToolPanel({ tool, pending }: { tool: Tool; pending: Pending | undefined
           <BlockView
             key={b.type === 'field' ? `field ${b.name}` : i}
             block={b}
-            id={`${tool.session}-${i}`}
-            off={off}
+            id={fieldId(tool, i)}
+            held={held}
             press={press}
           />
         ))}
       </form>
       <div role="status" class="shared-state">
         {away && t('tool_offline')}
-        {!away && (busy || tool.blocks.length === 0) && (
+        {!away && (busy || !tool.shown) && (
           <>
             <span class="spinner" aria-hidden="true" /> {t('tool_wait')}
           </>
         )}
+        {!away && !busy && tool.shown && tool.blocks.length === 0 && t('tool_empty')}
       </div>
       {pending?.state === 'failed' && (
         <div class="failed" role="alert">
@@ -115,10 +125,11 @@ function ToolPanel({ tool, pending }: { tool: Tool; pending: Pending | undefined
       )}
       {question && (
         <Question
-          text={question.text}
+          text={question.confirm}
+          held={held(question.action)}
           onAnswer={(yes) => {
-            setQuestion(null)
-            if (yes) act(question.action)
+            ask(null)
+            if (yes) act(question)
           }}
         />
       )}
@@ -126,25 +137,43 @@ function ToolPanel({ tool, pending }: { tool: Tool; pending: Pending | undefined
   )
 }
 
+/** What a button does with the panel as it was when it was pressed; `confirm` is the question that is asked first. */
+interface Act {
+  action: string
+  confirm: string
+  revision: number
+  values: Record<string, Value>
+}
+
+const asksFor = (b: Block, { action, confirm }: Act) =>
+  b.type === 'button' && b.action === action && b.confirm === confirm && !b.disabled
+
+/**
+ * Fields have ids of ours and no names: under a name or id of the tool's, such as `elements`, the form's own property
+ * would be hidden.
+ */
+const fieldId = (tool: Tool, index: number) => `${tool.session}-${index}`
+
 /** What the customer entered, by the fields' names. */
-function values(blocks: Block[], form: HTMLFormElement | null): Record<string, Value> {
-  const out: Record<string, Value> = {}
-  for (const b of blocks) {
-    const e = b.type === 'field' && form?.elements.namedItem(b.name)
-    if (e instanceof HTMLInputElement) out[e.name] = e.type === 'checkbox' ? e.checked : e.value
-    else if (e instanceof HTMLTextAreaElement || e instanceof HTMLSelectElement) out[e.name] = e.value
+function entered(tool: Tool, form: HTMLFormElement | null): Record<string, Value> {
+  const out: [string, Value][] = []
+  for (const [i, b] of tool.blocks.entries()) {
+    if (b.type !== 'field') continue
+    const e = form?.elements.namedItem(fieldId(tool, i))
+    if (e instanceof HTMLInputElement) out.push([b.name, e.type === 'checkbox' ? e.checked : e.value])
+    else if (e instanceof HTMLTextAreaElement || e instanceof HTMLSelectElement) out.push([b.name, e.value])
   }
-  return out
+  return Object.fromEntries(out)
 }
 
 interface BlockProps<B = Block> {
   block: B
   id: string
-  off: boolean
+  held: (action: string) => boolean
   press: (action: string, confirm: string) => void
 }
 
-function BlockView({ block: b, id, off, press }: BlockProps) {
+function BlockView({ block: b, id, held, press }: BlockProps) {
   const { t } = useUi().words
   switch (b.type) {
     case 'text':
@@ -168,7 +197,7 @@ function BlockView({ block: b, id, off, press }: BlockProps) {
         <button
           type="button"
           class={b.style === 'primary' ? 'primary' : `plain ${b.style}`}
-          aria-disabled={off || b.disabled}
+          aria-disabled={held(b.action) || b.disabled}
           onClick={() => b.disabled || press(b.action, b.confirm)}
         >
           {b.label}
@@ -196,7 +225,12 @@ function BlockView({ block: b, id, off, press }: BlockProps) {
           {b.items.map((i, n) => (
             <li key={n}>
               {i.action ? (
-                <button type="button" class="plain" aria-disabled={off} onClick={() => press(i.action, '')}>
+                <button
+                  type="button"
+                  class="plain"
+                  aria-disabled={held(i.action)}
+                  onClick={() => press(i.action, '')}
+                >
                   {i.text}
                 </button>
               ) : (
@@ -220,7 +254,7 @@ function BlockView({ block: b, id, off, press }: BlockProps) {
 
 function FieldView({ block: b, id }: { block: Extract<Block, { type: 'field' }>; id: string }) {
   const { t } = useUi().words
-  const shared = { id, name: b.name, required: b.required, autoComplete: 'off' }
+  const shared = { id, required: b.required, autoComplete: 'off' }
   const label = (
     <label for={id}>
       {b.label} {!b.required && <small>({t('optional')})</small>}
@@ -255,7 +289,15 @@ function FieldView({ block: b, id }: { block: Extract<Block, { type: 'field' }>;
 }
 
 /** Asks before a button does what it says. */
-function Question({ text, onAnswer }: { text: string; onAnswer: (yes: boolean) => void }) {
+function Question({
+  text,
+  held,
+  onAnswer,
+}: {
+  text: string
+  held: boolean
+  onAnswer: (yes: boolean) => void
+}) {
   const { t } = useUi().words
   const ref = useRef<HTMLDialogElement>(null)
   const yes = useRef(false)
@@ -275,7 +317,7 @@ function Question({ text, onAnswer }: { text: string; onAnswer: (yes: boolean) =
         <button type="button" class="plain" onClick={() => close(false)}>
           {t('cancel')}
         </button>
-        <button type="button" class="primary" onClick={() => close(true)}>
+        <button type="button" class="primary" aria-disabled={held} onClick={() => held || close(true)}>
           {t('yes')}
         </button>
       </div>
