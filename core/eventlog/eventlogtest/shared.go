@@ -18,6 +18,7 @@ func RunShared(t *testing.T, open func(t testing.TB) [2]eventlog.Shared) {
 		"nodes expire":  nodesExpire,
 		"follow":        follow,
 		"follow outbox": followOutbox,
+		"claims":        claims,
 		"overdue pages": overdue,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
