@@ -62,7 +62,8 @@ func (d *decision) setReplyWindow(c SetReplyWindow) error {
 		return fmt.Errorf("%w: window until a time that cannot be written", ErrInvalid)
 	}
 	if w := d.s.window(c.Endpoint); w != nil {
-		if h.Expires.Equal(w.Expires) || !h.ProviderAt.IsZero() && h.ProviderAt.Before(w.ProviderAt) {
+		newer := h.ProviderAt.After(w.ProviderAt)
+		if !newer && (h.Expires.Equal(w.Expires) || !h.ProviderAt.IsZero() && h.ProviderAt.Before(w.ProviderAt)) {
 			return nil
 		}
 	}
@@ -79,9 +80,9 @@ func (s *State) applyWindow(h *WindowChanged) {
 	s.Windows = append(s.Windows, w)
 }
 
-// checkWindow refuses a message to an endpoint whose window is not open; templates pass.
+// checkWindow refuses a message to an endpoint whose window is not open; one of templates alone passes.
 func (c *Post) checkWindow(s *State, now time.Time) error {
-	if slices.Contains(c.Kinds, PartTemplate) {
+	if len(c.Kinds) > 0 && !slices.ContainsFunc(c.Kinds, func(k PartKind) bool { return k != PartTemplate }) {
 		return nil
 	}
 	if until, limited := s.WindowOf(c.Endpoint); limited && (until.IsZero() || now.After(until)) {

@@ -37,6 +37,9 @@ func TestReplyWindow(t *testing.T) {
 	c := windowed(t)
 	shows(c, time.Time{})
 	c.refuses(post(2, agentAuthor(1)), ErrReplyWindow).gives(template, TypeMessage)
+	mixed := post(2, agentAuthor(1))
+	mixed.Kinds = []PartKind{PartTemplate, PartText}
+	c.refuses(mixed, ErrReplyWindow) // the text beside a template would not reach the customer
 	c.after(hour).do(post(3, customer))
 	shows(c, t0.Add(25*hour))
 	c.after(24*hour).gives(post(4, agentAuthor(1)), TypeMessage)
@@ -46,8 +49,10 @@ func TestReplyWindow(t *testing.T) {
 	c.gives(SetReplyWindow{Expires: t0.Add(72 * hour), ProviderAt: t0.Add(25 * hour)}, TypeWindowChanged)
 	shows(c, t0.Add(72*hour))
 	c.gives(post(5, agentAuthor(1)), TypeMessage)
-	c.gives(SetReplyWindow{Expires: t0.Add(72 * hour), ProviderAt: t0.Add(26 * hour)})                    // as it was
+	c.gives(SetReplyWindow{Expires: t0.Add(72 * hour), ProviderAt: t0.Add(25 * hour)})                    // as it was
 	c.gives(SetReplyWindow{Expires: t0.Add(30 * hour), ProviderAt: t0.Add(24 * hour)})                    // said before, and came late
+	c.gives(SetReplyWindow{Expires: t0.Add(72 * hour), ProviderAt: t0.Add(26 * hour)}, TypeWindowChanged) // the same, said later
+	c.gives(SetReplyWindow{Expires: t0.Add(30 * hour), ProviderAt: t0.Add(25 * hour)})                    // so this is old now
 	c.gives(SetReplyWindow{Expires: t0.Add(96 * hour), ProviderAt: t0.Add(26 * hour)}, TypeWindowChanged) // longer
 	c.gives(SetReplyWindow{Expires: t0.Add(73 * hour)}, TypeWindowChanged)                                // when is not known: it counts
 	c.after(48*hour).refuses(post(6, agentAuthor(1)), ErrReplyWindow)

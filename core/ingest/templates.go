@@ -23,6 +23,9 @@ func (g *Ingest) SetTemplates(account conversation.AccountID, list []plugin.Temp
 	if g.templates.of == nil {
 		g.templates.of = map[conversation.AccountID][]plugin.Template{}
 	}
+	if list == nil {
+		list = []plugin.Template{} // told: there are none
+	}
 	g.templates.of[account] = list
 	for id := range g.templates.of {
 		if _, ok := snap.Account(id); !ok {
@@ -31,7 +34,8 @@ func (g *Ingest) SetTemplates(account conversation.AccountID, list []plugin.Temp
 	}
 }
 
-// Templates returns the templates of an account, which must not be changed; nil: none are known.
+// Templates returns the templates of an account, which must not be changed; nil: its plugin
+// has not told them to this node, empty: there are none.
 func (g *Ingest) Templates(account conversation.AccountID) []plugin.Template {
 	g.templates.mu.RLock()
 	defer g.templates.mu.RUnlock()

@@ -41,7 +41,7 @@ func refusalCode(err error) string {
 	if c := conversation.Code(err); c != "" {
 		return c
 	}
-	for _, refused := range []error{ErrInvalid, ErrNoSuchTemplate, ErrTemplateStatus, ErrTemplateValues} {
+	for _, refused := range []error{ErrInvalid, ErrTooLarge, ErrNoSuchTemplate, ErrTemplateStatus, ErrTemplateValues} {
 		if errors.Is(err, refused) {
 			return Code(refused)
 		}

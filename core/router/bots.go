@@ -105,7 +105,11 @@ func (r *Router) botTask(t *task, acc directory.Account, in *plugin.Inbound) err
 			if err := r.messages.LookUp(r.ctx, post, s); err != nil {
 				return err
 			}
-			return r.attach(t, post, s.ID)
+			if err := r.attach(t, post, s.ID); err != nil {
+				return err
+			}
+			caps := s.EndpointCapabilities(post.Endpoint)
+			return r.messages.Fits(post, &caps)
 		}
 	case b.Attributes != nil:
 		body, err := json.Marshal(conversation.CustomerBody{Attributes: b.Attributes})

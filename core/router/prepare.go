@@ -53,19 +53,25 @@ func prepareWindow(t *task, s *conversation.State) error {
 	return nil
 }
 
-// prepareStart completes the first message of a Start with what is known of its attachments.
+// prepareStart completes the first message of a Start with what is known of its attachments. A message
+// that the channel cannot carry is refused if it is for the customer.
 func (r *Router) prepareStart(t *task, s *conversation.State) error {
 	start := t.cmd.(conversation.Start)
-	if start.First == nil || len(start.First.Blobs) == 0 {
+	if start.First == nil {
 		return nil
 	}
-	first := *start.First
-	if err := r.attach(t, &first, s.ID); err != nil {
-		return err
+	if len(start.First.Blobs) > 0 {
+		first := *start.First
+		if err := r.attach(t, &first, s.ID); err != nil {
+			return err
+		}
+		start.First = &first
+		t.cmd = start
 	}
-	start.First = &first
-	t.cmd = start
-	return nil
+	if start.First.Author.Kind == conversation.Customer {
+		return nil
+	}
+	return r.messages.Fits(start.First, &start.Capabilities)
 }
 
 // attach looks up a message's attachments, and lets the append of t bind those that no message has

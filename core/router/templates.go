@@ -26,13 +26,18 @@ func (r *Router) fillTemplates(post *conversation.Post, parts []conversation.Par
 }
 
 // approved checks the templates among parts against those of an account, and returns the parts with the
-// templates' text. An account whose plugin tells of no templates takes those that the agent knows.
+// templates' text. An account whose plugin tells of no templates takes those that the agent knows; so does
+// one whose templates this node has not been told yet, which its provider then checks.
 func (r *Router) approved(account conversation.AccountID, parts []conversation.Part) ([]conversation.Part, error) {
 	acc, _ := r.dir.Snapshot().Account(account)
 	if info, ok := r.pluginInfo(acc.Plugin); !ok || !info.Templates || !messages.HasTemplate(parts) {
 		return parts, nil
 	}
-	filled, err := messages.Fill(parts, r.ingest.Templates(account))
+	list := r.ingest.Templates(account)
+	if list == nil {
+		return parts, nil
+	}
+	filled, err := messages.Fill(parts, list)
 	if err != nil {
 		return nil, fmt.Errorf("router: template: %w", err)
 	}

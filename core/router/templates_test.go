@@ -136,7 +136,8 @@ func TestSendTemplate(t *testing.T) {
 	}
 }
 
-// A plugin that tells of no templates takes those that the agent knows, as they are.
+// A plugin that tells of no templates, or has not told them yet, takes those that the agent knows, as
+// they are. One that has none takes none.
 func TestSendUnlistedTemplate(t *testing.T) {
 	w := newWorld(t, nil)
 	r := w.start("n1")
@@ -145,10 +146,20 @@ func TestSendUnlistedTemplate(t *testing.T) {
 	p := newPort(info)
 	r.PluginReady("text", "g1", p)
 	conv := w.textChat(r)
-	_, err := r.Send(t.Context(), router.SendRequest{Conversation: conv, Agent: w.agents["ana"], Parts: template(conversation.Template{Name: "x", Language: "en", Values: []string{"1"}, Rendered: "One"})})
-	must(t, err)
-	if got := p.next(t, 0).Send.Parts[0].Template; got.Name != "x" || got.Rendered != "One" {
-		t.Errorf("command: %+v", got)
+	send := router.SendRequest{Conversation: conv, Agent: w.agents["ana"], Parts: template(conversation.Template{Name: "x", Language: "en", Values: []string{"1"}, Rendered: "One"})}
+	for n, generation := range []string{"g1", "g2"} {
+		_, err := r.Send(t.Context(), send)
+		must(t, err)
+		if got := p.next(t, 0).Send.Parts[0].Template; got.Name != "x" || got.Rendered != "One" {
+			t.Errorf("command %d: %+v", n, got)
+		}
+		r.PluginGone("text", generation)
+		p = newPort(templatesInfo())
+		r.PluginReady("text", "g2", p)
+	}
+	r.Templates(w.text.ID, nil)
+	if _, err := r.Send(t.Context(), send); router.Code(err) != "no_such_template" {
+		t.Errorf("a template of an account without any: got %v", err)
 	}
 }
 
