@@ -33,12 +33,12 @@ type Conversations interface {
 	// conversation had the outcome already). Errors: ErrNotFollowed, ErrStopped, and those of the
 	// log.
 	Tell(row eventlog.OutboxRow, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(seq uint64, err error))
-	// CallFailed tells a conversation that a command for one of its calls (KindCall; CallOf reads
-	// its payload) ended for good without success, and writes the row's update in the same append.
+	// CallFailed tells a conversation that do, the command of a row of KindCall, ended for good
+	// without success, and writes the row's update in the same append. It may wait for the log.
 	// res.Code CodeInstanceGone means that the generation to which the row was pinned is gone, and
 	// the call with it. done is as with Tell; after ErrNotFollowed the outbox records the failure on
 	// the account instead.
-	CallFailed(row eventlog.OutboxRow, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(seq uint64, err error))
+	CallFailed(row eventlog.OutboxRow, do *plugin.CallCommand, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(seq uint64, err error))
 	// RecordFailure adds to b the record of a failure on the account's stream. The append of b
 	// fails with *eventlog.DuplicateError when the command has a record already.
 	RecordFailure(b *eventlog.Batch, f Failure) error

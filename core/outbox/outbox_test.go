@@ -167,7 +167,7 @@ func (h *house) Tell(_ eventlog.OutboxRow, res plugin.CommandResult, update even
 	done(7, err)
 }
 
-func (h *house) CallFailed(row eventlog.OutboxRow, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(uint64, error)) {
+func (h *house) CallFailed(row eventlog.OutboxRow, _ *plugin.CallCommand, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(uint64, error)) {
 	h.Tell(row, res, update, done)
 }
 

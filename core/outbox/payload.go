@@ -36,13 +36,6 @@ func splitThread(payload []byte) (thread string, data []byte, err error) {
 	return string(payload[k : k+int(n)]), payload[k+int(n):], nil
 }
 
-// CallOf reads the payload of a row of KindCall, opened.
-func CallOf(payload []byte) (*plugin.CallCommand, error) {
-	var out plugin.Outbound
-	err := readPayload(KindCall, payload, &out)
-	return out.Call, err
-}
-
 // readPayload fills in the command, and its thread, from an opened payload. It fails with
 // ErrUnreadable.
 func readPayload(kind string, payload []byte, out *plugin.Outbound) error {

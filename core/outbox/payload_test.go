@@ -21,9 +21,9 @@ func TestPayloadOfACall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := CallOf(payload)
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	var got plugin.Outbound
+	if err := readPayload(KindCall, payload, &got); err != nil || !reflect.DeepEqual(got.Call, want) {
+		t.Errorf("got %+v, %v, want %+v", got.Call, err, want)
 	}
 }
 

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
@@ -112,9 +113,29 @@ func (o *Outbox) finish(c *Command, res plugin.CommandResult, done func(plugin.A
 	case row.Kind == KindSend:
 		o.convs.Tell(row, res, update, told)
 	case row.Kind == KindCall && res.Outcome != conversation.StatusSent:
-		o.convs.CallFailed(row, res, update, told)
+		if !o.runner.Go(func() { o.callFailed(row, res, update, told) }) {
+			told(0, ErrStopped)
+		}
 	default:
 		untold()
+	}
+}
+
+// callFailed lets the conversation of a row of KindCall tell that its command failed. A command that
+// can never be read names no call, so no conversation can tell of it.
+func (o *Outbox) callFailed(row eventlog.OutboxRow, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(uint64, error)) {
+	var out plugin.Outbound
+	payload, err := o.openPayload(o.runner.Commits(), row)
+	if err == nil {
+		err = readPayload(row.Kind, payload, &out)
+	}
+	switch {
+	case errors.Is(err, ErrUnreadable):
+		done(0, fmt.Errorf("%w: %w", ErrNotFollowed, err))
+	case err != nil:
+		done(0, err)
+	default:
+		o.convs.CallFailed(row, out.Call, res, update, done)
 	}
 }
 

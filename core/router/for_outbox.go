@@ -78,28 +78,13 @@ func (f forOutbox) Tell(row eventlog.OutboxRow, res plugin.CommandResult, update
 }
 
 // CallFailed implements outbox.Conversations.
-func (f forOutbox) CallFailed(row eventlog.OutboxRow, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(uint64, error)) {
-	if !f.r.spawn(func() { f.callFailed(row, res, update, done) }) { // the vault, which opens the payload, may wait for its store
-		done(0, outbox.ErrStopped)
-	}
-}
-
-func (f forOutbox) callFailed(row eventlog.OutboxRow, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(uint64, error)) {
-	failed := sessionwork.FailedCall{Command: conversation.MessageID(row.CommandID), Result: res}
+func (f forOutbox) CallFailed(row eventlog.OutboxRow, do *plugin.CallCommand, res plugin.CommandResult, update eventlog.OutboxUpdate, done func(uint64, error)) {
+	failed := sessionwork.FailedCall{Command: conversation.MessageID(row.CommandID), Do: do, Result: res}
 	if res.Code == outbox.CodeInstanceGone {
 		failed.Gone = row.Route
 	}
-	payload, err := f.OpenPayload(row)
-	if err == nil {
-		failed.Do, err = outbox.CallOf(payload)
-	}
-	if err == nil {
-		failed.Circle, err = f.circleOf(row)
-	}
-	if errors.Is(err, outbox.ErrUnreadable) {
-		err = fmt.Errorf("%w: %w", outbox.ErrNotFollowed, err)
-	}
-	if err != nil {
+	var err error
+	if failed.Circle, err = f.circleOf(row); err != nil {
 		done(0, err)
 		return
 	}

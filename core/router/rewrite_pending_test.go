@@ -130,6 +130,23 @@ func TestRewriteKeepsPayloads(t *testing.T) {
 	})
 }
 
+// The failure of a call's command is told in the conversation, also after a rewriting has replaced the key
+// under which the command was queued.
+func TestRewriteKeepsFailuresOfCalls(t *testing.T) {
+	w := newWorld(t, nil)
+	r, p := w.start("n1"), newPort(callsInfo())
+	r.PluginReady("text", "g1", p)
+	conv := w.textChat(r)
+	_, err := w.press(r, conv, w.calls(r, conv, w.text.ID, conversation.Pin{Node: "n1", Instance: "g1"}), "1")
+	must(t, err)
+	cmd := p.next(t, 0)
+	must(t, r.Rewrite(t.Context(), conv, masking(conversation.Author{Kind: conversation.System})))
+	w.result(r, cmd, plugin.CommandResult{Outcome: conversation.StatusFailed, Code: "no"})
+	if failed := heads[conversation.SessionCommandFailed](t, r, conv, conversation.TypeSessionCommandFailed); len(failed) != 1 || failed[0].Code != "no" || failed[0].What != "digits" {
+		t.Errorf("failed: %+v, want one", failed)
+	}
+}
+
 // rewrittenLog rewrites the stream as another node would, just before an append that queues a command.
 type rewrittenLog struct {
 	eventlog.Log
