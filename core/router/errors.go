@@ -9,6 +9,7 @@ import (
 	"github.com/parley-gateway/parley/core/desk"
 	"github.com/parley-gateway/parley/core/messages"
 	"github.com/parley-gateway/parley/core/order"
+	"github.com/parley-gateway/parley/core/sessionwork"
 )
 
 // Errors of the router. Refusals by the rules are errors of conversation and acd; see Code. Errors
@@ -79,6 +80,12 @@ func Code(err error) string {
 		}
 	}
 	return "unavailable"
+}
+
+// refusal reports whether err refuses what was asked for, by whatever rule, and is no failure of the
+// store. What is refused now may have been done before, or be allowed in a state that is not known here.
+func refusal(err error) bool {
+	return err != nil && Code(err) != "unavailable" || errors.Is(err, sessionwork.ErrUnavailable)
 }
 
 // errBehind refuses an item because an earlier item of the same author was refused for now and has

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/parley-gateway/parley/core/bus"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
@@ -41,13 +42,8 @@ var customerLeg = conversation.NewID[conversation.LegID]()
 // until the router knows of it.
 func (w *world) calls(r *router.Router, conv conversation.ConversationID, account conversation.AccountID, pin conversation.Pin) conversation.SessionID {
 	w.t.Helper()
-	id := conversation.NewID[conversation.SessionID]()
-	w.wrote(conv, string(conversation.TypeSessionRequested),
-		fmt.Sprintf(`{"session":%q,"kind":"call","plugin":"text","account":%q,"by":{"kind":"customer"},"audience":"customer"}`, id, account), nil)
-	w.wrote(conv, string(conversation.TypeSessionChanged),
-		fmt.Sprintf(`{"session":%q,"state":"active","pin":{"node":%q,"instance":%q},"audience":"customer"}`, id, pin.Node, pin.Instance), nil)
-	w.wrote(conv, string(conversation.TypeSessionLeg),
-		fmt.Sprintf(`{"session":%q,"leg":{"id":%q,"party":{"kind":"customer"},"kind":"sip","state":"up"}}`, id, customerLeg), nil)
+	id := w.rings(conv, account)
+	w.picksUp(conv, id, pin)
 	eventually(w.t, "session in the router", func() bool {
 		info, err := r.Info(context.Background(), conv)
 		must(w.t, err)
@@ -55,6 +51,24 @@ func (w *world) calls(r *router.Router, conv conversation.ConversationID, accoun
 		return s != nil && s.Pin == pin && len(s.Legs) == 1
 	})
 	return id
+}
+
+// rings appends a call that is asked for.
+func (w *world) rings(conv conversation.ConversationID, account conversation.AccountID) conversation.SessionID {
+	w.t.Helper()
+	id := conversation.NewID[conversation.SessionID]()
+	w.wrote(conv, string(conversation.TypeSessionRequested),
+		fmt.Sprintf(`{"session":%q,"kind":"call","plugin":"text","account":%q,"by":{"kind":"customer"},"audience":"customer"}`, id, account), nil)
+	return id
+}
+
+// picksUp appends that such a call becomes active.
+func (w *world) picksUp(conv conversation.ConversationID, id conversation.SessionID, pin conversation.Pin) {
+	w.t.Helper()
+	w.wrote(conv, string(conversation.TypeSessionChanged),
+		fmt.Sprintf(`{"session":%q,"state":"active","pin":{"node":%q,"instance":%q},"audience":"customer"}`, id, pin.Node, pin.Instance), nil)
+	w.wrote(conv, string(conversation.TypeSessionLeg),
+		fmt.Sprintf(`{"session":%q,"leg":{"id":%q,"party":{"kind":"customer"},"kind":"sip","state":"up"}}`, id, customerLeg), nil)
 }
 
 // press sends digits to the customer's leg, for Ana.
@@ -309,6 +323,26 @@ func callOnAnotherNode(t *testing.T, w *world, one, two *router.Router) {
 	defer here.mu.Unlock()
 	if len(here.got) != 0 {
 		t.Errorf("on the node that asked: %+v", here.got)
+	}
+}
+
+// A command that the state in memory refuses is decided again if another node has written meanwhile.
+func TestCallCommandOverAStaleState(t *testing.T) {
+	w := newWorld(t, nil)
+	r, p := w.start("n1"), newPort(callsInfo())
+	r.PluginReady("text", "g1", p)
+	conv := w.textChat(r)
+	session := w.rings(conv, w.text.ID)
+	if _, err := w.press(r, conv, session, "1"); !errors.Is(err, sessionwork.ErrNoLeg) {
+		t.Fatalf("before the call is up: %v, want ErrNoLeg", err)
+	}
+	heard := w.bus
+	w.bus = bus.NewLocal() // the router does not hear of this
+	w.picksUp(conv, session, conversation.Pin{Node: "n1", Instance: "g1"})
+	must(t, w.bus.Close())
+	w.bus = heard
+	if _, err := w.press(r, conv, session, "1"); err != nil {
+		t.Errorf("after another node has written that it is up: %v", err)
 	}
 }
 

@@ -1,12 +1,10 @@
 package router
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/agents"
 	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
@@ -76,11 +74,6 @@ func (tx *tx) decide(batch []*task) int {
 // maxBatch bounds how many tasks of a conversation share an append.
 const maxBatch = 256
 
-// refusal reports whether err is a refusal by the rules and not by the store.
-func refusal(err error) bool {
-	return conversation.Code(err) != "" || acd.Code(err) != "" || errors.Is(err, ErrDenied)
-}
-
 func isStart(c conversation.Command) bool { _, ok := startOf(c); return ok }
 
 // repeated reports whether an earlier task names one of t's external ids.
@@ -121,7 +114,7 @@ func (tx *tx) take(t *task, first bool) bool {
 		}
 		err = tx.l.r.agents.Decide(&tx.agents, s, events, t.with, tx.now)
 	}
-	tx.refused = tx.refused || err != nil && refusal(err)
+	tx.refused = tx.refused || refusal(err)
 	tx.l.r.note(&t.from, err)
 	out := outcome{conversation: tx.l.id}
 	if err == nil {
