@@ -67,7 +67,7 @@ func (f forIngest) Bot(acc directory.Account, in plugin.Inbound, done func(plugi
 		// The rules may refuse a repeat, since the bot has left by what it repeats. The conversation's worker
 		// does not wait for the log, which knows.
 		if !r.spawn(func() {
-			if first, found, failed := r.bound(acc.ID, t.external); found || failed != nil {
+			if first, found, failed := r.known(r.ctx, acc.ID, t.external); found || failed != nil {
 				o, err = first, failed
 			}
 			answer(o, err)

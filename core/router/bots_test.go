@@ -128,6 +128,9 @@ func TestBotAnswersAndHandsOver(t *testing.T) {
 	if ack := w.botDoes(r, acc, "late", botText(conv, "c9", "too late")); ack.Status != plugin.Refused || ack.Code != "not_joined" {
 		t.Errorf("a message of a bot that left: %+v", ack)
 	}
+	if ack := w.botDoes(r, acc, "a3", botText(conv, "c1", "hello yourself")); ack.Status != plugin.Duplicate || ack.Seq != first.Seq {
+		t.Errorf("its first message again: %+v, want a repeat of %d", ack, first.Seq)
+	}
 	if info := w.info(r, conv); len(info.Requests) != 1 {
 		t.Errorf("requests after the hand-over: %v", info.Requests)
 	}

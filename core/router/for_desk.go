@@ -28,7 +28,7 @@ func (f forDesk) Do(ctx context.Context, conv conversation.ConversationID, s des
 	case s.Check != nil:
 		t.prepare = func(_ *task, state *conversation.State) error { return s.Check(state) }
 	}
-	out, err := f.r.live(conv).do(ctx, t)
+	out, err := f.r.live(conv).doOnce(ctx, t)
 	return desk.Outcome{Conversation: out.conversation, Last: out.last, Seen: out.seen, Message: out.message, Duplicate: out.duplicate}, err
 }
 

@@ -17,7 +17,7 @@ type forSessions struct{ r *Router }
 
 // Do implements sessionwork.Conversations.
 func (f forSessions) Do(ctx context.Context, conv conversation.ConversationID, s sessionwork.Step) (sessionwork.Outcome, error) {
-	out, err := f.r.live(conv).do(ctx, f.r.stepTask(s))
+	out, err := f.r.live(conv).doOnce(ctx, f.r.stepTask(s))
 	return outcomeOf(out), err
 }
 

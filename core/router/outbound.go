@@ -143,6 +143,20 @@ func (r *Router) StartOutbound(ctx context.Context, req OutboundRequest) (Outbou
 	if err != nil {
 		return Outbound{}, err
 	}
+	out, err := r.startOutbound(ctx, u, req)
+	if refusal(err) { // a retry may be refused: its exchange is open, or something else has changed since it began
+		first, found, lookErr := r.known(ctx, conversation.AccountID(req.Agent), r.startKey(req))
+		switch {
+		case lookErr != nil:
+			return Outbound{}, lookErr
+		case found:
+			return r.begunBefore(ctx, first.conversation, first.first)
+		}
+	}
+	return out, err
+}
+
+func (r *Router) startOutbound(ctx context.Context, u directory.User, req OutboundRequest) (Outbound, error) {
 	if !r.agents.State(req.Agent).LoggedIn {
 		return Outbound{}, fmt.Errorf("router: begin: %w", acd.ErrLoggedOut)
 	}
@@ -166,11 +180,10 @@ func (r *Router) StartOutbound(ctx context.Context, req OutboundRequest) (Outbou
 			return Outbound{}, err
 		}
 		if open != nil {
-			if out, err := r.alreadyOpen(ctx, u, th, open, req); err == nil && out.Conversation.IsZero() {
-				continue // the open conversation has ended
-			} else {
-				return out, err
+			if err := r.alreadyOpen(ctx, u, th, open); err != nil {
+				return Outbound{}, err
 			}
+			continue
 		}
 		out, err := r.beginOutbound(ctx, th, cmd, req)
 		var lost *eventlog.ThreadOpenError
@@ -280,19 +293,9 @@ func (r *Router) beginOutbound(ctx context.Context, th *thread, cmd conversation
 	}
 }
 
-// alreadyOpen answers a request for a thread on which a conversation is open: with that
-// conversation if this client id began it, else with a *ThreadOpenError. It returns a zero Outbound
-// and no error if the conversation has ended.
-func (r *Router) alreadyOpen(ctx context.Context, u directory.User, th *thread, open *live, req OutboundRequest) (Outbound, error) {
-	for _, k := range r.startKey(req) {
-		stream, seq, err := r.log.External(ctx, eventlog.StreamID(req.Agent), k)
-		if err == nil {
-			return r.begunBefore(ctx, conversation.ConversationID(stream), seq)
-		}
-		if !errors.Is(err, eventlog.ErrNotFound) {
-			return Outbound{}, fmt.Errorf("router: begin: %w", err)
-		}
-	}
+// alreadyOpen answers a request for a thread on which a conversation is open: with a *ThreadOpenError,
+// or with nil if the conversation has ended.
+func (r *Router) alreadyOpen(ctx context.Context, u directory.User, th *thread, open *live) error {
 	e := &ThreadOpenError{Conversation: open.id}
 	over := false
 	_, err := open.do(ctx, &task{read: func(s *conversation.State) {
@@ -301,12 +304,12 @@ func (r *Router) alreadyOpen(ctx context.Context, u directory.User, th *thread, 
 	}})
 	switch { // after an error the task may still run and write over and e, so they must not be read
 	case err != nil && !elsewhere(err):
-		return Outbound{}, err
+		return err
 	case err == nil && !over:
-		return Outbound{}, e
+		return e
 	}
 	th.ended(open) // it has ended, or never began because another one was first
-	return Outbound{}, nil
+	return nil
 }
 
 // ownerOf returns the agent whose open exchange this is; zero: nobody's, it waits for a service.

@@ -110,19 +110,15 @@ func (th *thread) begin(a arrival) {
 // repeated answers an arrival whose event was committed earlier as a repeat, and one that cannot be
 // looked up with Retry. It reports whether it answered.
 func (th *thread) repeated(a arrival) bool {
-	for _, k := range th.r.ingest.Keys(a.in) {
-		stream, seq, err := th.r.log.External(th.r.ctx, eventlog.StreamID(a.in.Account), k)
-		if err == nil {
-			th.ackLogged(a, th.r.ingest.Repeat(a.in, stream, seq))
-			return true
-		}
-		if !errors.Is(err, eventlog.ErrNotFound) {
-			th.r.note(&a.from, err)
-			a.done(plugin.Ack{Status: plugin.Retry, Code: "unavailable"})
-			return true
-		}
+	first, found, err := th.r.known(th.r.ctx, a.in.Account, th.r.ingest.Keys(a.in))
+	switch {
+	case err != nil:
+		th.r.note(&a.from, err)
+		a.done(plugin.Ack{Status: plugin.Retry, Code: "unavailable"})
+	case found:
+		th.ackLogged(a, th.r.ingest.Repeat(a.in, eventlog.StreamID(first.conversation), first.first))
 	}
-	return false
+	return found || err != nil
 }
 
 // refuse answers an arrival that no conversation takes.

@@ -2,6 +2,7 @@ package router
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -109,9 +110,13 @@ func (th *thread) answered(l *live, a arrival, o outcome, err error) {
 	case !back && err == nil && o.duplicate:
 		th.ackLogged(a, th.r.ingest.Repeat(a.in, eventlog.StreamID(o.conversation), o.first))
 	case !back && refusalCode(err) != "":
-		// A refusal by the rules is final. The conversation's worker does not wait for the record
-		// of it.
-		if !th.r.spawn(func() { th.refuse(a, refusalCode(err)) }) {
+		// A refusal by the rules is final, unless a repeat is refused of what was done before. The
+		// conversation's worker does not wait for the log, neither to look nor for the record.
+		if !th.r.spawn(func() {
+			if !th.repeated(a) {
+				th.refuse(a, refusalCode(err))
+			}
+		}) {
 			a.done(plugin.Ack{Status: plugin.Retry, Code: "stopping"})
 		}
 	case !back:
@@ -194,19 +199,6 @@ func (th *thread) passSession(l *live, t *task, a arrival, st sessionwork.Step, 
 			th.notNow(l, a, o)
 			return
 		}
-		if refusalCode(err) != "" && len(t.external) > 0 && !elsewhere(err) {
-			// The rules may refuse a repeat, since what it asked for is there. The conversation's worker does not
-			// wait for the log, which knows.
-			if th.r.spawn(func() {
-				if first, found, lookErr := th.r.known(a.in); lookErr == nil && found {
-					o, err = first, nil
-				}
-				th.answered(l, a, o, err)
-			}) {
-				return
-			}
-			err = ErrStopped
-		}
 		if done := a.done; err == nil && !o.duplicate && after != nil {
 			a.done = func(ack plugin.Ack) { after(l.id, ack, done) }
 		}
@@ -273,30 +265,39 @@ func (th *thread) passSecondStart(l *live, t *task, a arrival) {
 // firstOf finds the event that in repeats, by in's external ids. When the log knows none of them,
 // in is answered as a repeat in conv that has no record.
 func (r *Router) firstOf(in plugin.Inbound, conv conversation.ConversationID) (outcome, error) {
-	first, found, err := r.known(in)
+	first, found, err := r.known(r.ctx, in.Account, r.ingest.Keys(in))
 	if err == nil && !found {
 		first = outcome{conversation: conv, duplicate: true}
 	}
 	return first, err
 }
 
-// known finds the event that in repeats, by in's external ids.
-func (r *Router) known(in plugin.Inbound) (first outcome, found bool, err error) {
-	return r.bound(in.Account, r.ingest.Keys(in))
-}
-
-// bound finds the event to which one of an account's keys is bound.
-func (r *Router) bound(account conversation.AccountID, keys []eventlog.Key) (first outcome, found bool, err error) {
+// known finds the event to which one of an account's, or an agent's, external ids is bound: what a task
+// with the same ids did before.
+func (r *Router) known(ctx context.Context, account conversation.AccountID, keys []eventlog.Key) (first outcome, found bool, err error) {
 	for _, k := range keys {
-		stream, seq, err := r.log.External(r.ctx, eventlog.StreamID(account), k)
+		stream, seq, err := r.log.External(ctx, eventlog.StreamID(account), k)
 		if err == nil {
-			return outcome{conversation: conversation.ConversationID(stream), first: seq, duplicate: true}, true, nil
+			return outcome{conversation: conversation.ConversationID(stream), first: seq, last: seq, message: seq, duplicate: true}, true, nil
 		}
 		if !errors.Is(err, eventlog.ErrNotFound) {
 			return outcome{}, false, fmt.Errorf("router: find what is repeated: %w", err)
 		}
 	}
 	return outcome{}, false, nil
+}
+
+// doOnce is do for a task with external ids. The rules may refuse a repeat, since what it asks for has
+// been done, or because the conversation went on meanwhile; it is answered as a repeat all the same.
+func (l *live) doOnce(ctx context.Context, t *task) (outcome, error) {
+	out, err := l.do(ctx, t)
+	if refusal(err) {
+		if first, found, lookErr := l.r.known(ctx, t.account, t.external); found || lookErr != nil {
+			l.r.note(&t.from, lookErr)
+			return first, lookErr
+		}
+	}
+	return out, err
 }
 
 // elsewhere reports whether err means that a conversation is not the thread's open one: it has

@@ -115,3 +115,50 @@ func TestThreadHeldByEndedConversation(t *testing.T) {
 		t.Errorf("start: %+v, want another conversation than %s", a, first)
 	}
 }
+
+// A retry of what is in the log is answered as a repeat, although the same would be refused now: the
+// template is paused, the agent has left and logged out.
+func TestRepeatsThatWouldBeRefused(t *testing.T) {
+	w := newWorld(t, nil)
+	r := w.start("n1")
+	r.PluginReady("text", "g1", newPort(templatesInfo()))
+	conv, ana, ctx := w.textChat(r), w.agents["ana"], t.Context()
+	known := plugin.Template{Name: "hello", Language: "en", Body: "Hello", Status: "approved"}
+	r.Templates(w.text.ID, []plugin.Template{known})
+	req := func(id string, parts []conversation.Part) router.SendRequest {
+		return router.SendRequest{Conversation: conv, Agent: ana, ClientID: id, Parts: parts}
+	}
+	form := template(conversation.Template{Name: "hello", Language: "en"})
+	all := map[string]func() (conversation.MessageID, error){
+		"message": func() (conversation.MessageID, error) {
+			s, err := r.Send(ctx, req("m1", textParts("x")))
+			return s.Message, err
+		},
+		"note": func() (conversation.MessageID, error) {
+			s, err := r.AddNote(ctx, req("m1", textParts("x")))
+			return s.Message, err
+		},
+		"template": func() (conversation.MessageID, error) { s, err := r.Send(ctx, req("m2", form)); return s.Message, err },
+		"exchange": func() (conversation.MessageID, error) {
+			out, err := r.StartOutbound(ctx, router.OutboundRequest{Agent: ana, Service: w.service.ID, To: "+15005550006", Parts: form, ClientID: "o1"})
+			return out.Message, err
+		},
+	}
+	first := map[string]conversation.MessageID{}
+	for name, do := range all {
+		id, err := do()
+		must(t, err)
+		first[name] = id
+	}
+	known.Status = "paused"
+	r.Templates(w.text.ID, []plugin.Template{known})
+	must(t, r.Logout(ctx, ana))
+	for name, do := range all {
+		if id, err := do(); err != nil || id != first[name] {
+			t.Errorf("%s again: got %s, %v, want %s", name, id, err, first[name])
+		}
+	}
+	if _, err := r.Send(ctx, req("m3", textParts("x"))); router.Code(err) != "not_joined" {
+		t.Errorf("another message: got %v, want not_joined", err)
+	}
+}
