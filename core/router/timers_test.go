@@ -73,6 +73,14 @@ type fullLog struct {
 	full  atomic.Bool
 	after atomic.Int64 // number of appends until the log is full; 0 = it does not become full by itself
 	slow  atomic.Int64 // how long finding a thread's conversation takes, in nanoseconds
+	reads atomic.Int64 // how long reading events takes, in nanoseconds
+	read  atomic.Int64 // how often events were read
+}
+
+func (l *fullLog) Read(ctx context.Context, s eventlog.StreamID, after uint64, limit int) ([]eventlog.Record, error) {
+	l.read.Add(1)
+	time.Sleep(time.Duration(l.reads.Load()))
+	return l.Log.Read(ctx, s, after, limit)
 }
 
 func (l *fullLog) Thread(ctx context.Context, account eventlog.StreamID, key eventlog.Key) (eventlog.StreamID, error) {
@@ -104,6 +112,8 @@ type bubble struct {
 	full      *atomic.Bool
 	fullAfter *atomic.Int64
 	slow      *atomic.Int64 // how long finding a thread's conversation takes; see fullLog
+	slowReads *atomic.Int64 // how long reading events takes
+	reads     *atomic.Int64 // how often events were read
 	jumped    *atomic.Int64 // how far the system's clock is ahead, in nanoseconds
 }
 
@@ -132,7 +142,7 @@ func (w *world) inBubble(t *testing.T, test func(t *testing.T, b *bubble)) {
 		must(t, err)
 		must(t, r.Start(t.Context()))
 		r.PluginReady("chat", "chat-1", &port{info: plugin.Info{ID: "chat", Capabilities: conversation.Capabilities{Text: true, Connected: true}}})
-		test(t, &bubble{world: &in, r: r, full: &log.full, fullAfter: &log.after, slow: &log.slow, jumped: jumped})
+		test(t, &bubble{world: &in, r: r, full: &log.full, fullAfter: &log.after, slow: &log.slow, slowReads: &log.reads, reads: &log.read, jumped: jumped})
 		in.stop(r)
 		cancel()
 		clocks.Wait()
