@@ -21,13 +21,17 @@ func (b *bubble) hungUp(conv conversation.ConversationID) {
 }
 
 // A20: a conversation with an active call stays with the agent whose connection is lost, and is queued
-// again when the call has ended.
+// again when the call has ended. Meanwhile nobody asks the log again and again.
 func TestCallOutlastsLostConnection(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		ana, conv := b.accepted("ana")
 		b.called(conv)
 		b.r.AgentDisconnected(ana)
+		before := b.reads.Load()
 		b.after(time.Hour)
+		if n := b.reads.Load() - before; n > 100 {
+			t.Errorf("in the call: %d reads of the log in an hour", n)
+		}
 		if s := agentOf(t, b.r, ana); b.display(conv) != conversation.DisplayActive || s.Status() != acd.StatusBusy {
 			t.Errorf("in the call: conversation %s, agent %s; want active, busy", b.display(conv), s.Status())
 		}

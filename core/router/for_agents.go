@@ -1,6 +1,8 @@
 package router
 
 import (
+	"time"
+
 	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/dispatch"
@@ -16,7 +18,7 @@ func (f forAgents) Changed(s *acd.AgentState) {
 	if at, ok := s.NextDeadline(); ok {
 		f.r.setTimer(timerID{timerAgent, s.ID}, at)
 	}
-	f.r.watchLost(s)
+	f.r.watchLost(s, time.Time{})
 	f.r.readers.AgentChanged(s.ID)
 }
 

@@ -122,6 +122,32 @@ func TestCallFromStartToEnd(t *testing.T) {
 	})
 }
 
+// A20: when a call ends, the conversation of an agent who is gone is handed on.
+func TestCallEndsWithoutItsAgent(t *testing.T) {
+	for name, goes := range map[string]func(*callBubble, conversation.AgentID){
+		"connection lost": func(b *callBubble, ana conversation.AgentID) { b.r.AgentDisconnected(ana) },
+		"logged out":      func(b *callBubble, ana conversation.AgentID) { must(b.t, b.r.Logout(b.t.Context(), ana)) },
+	} {
+		withPhone(t, func(t *testing.T, b *callBubble) {
+			ana := b.ready("ana")
+			conv := b.rings()
+			_, _, err := b.r.Accept(t.Context(), ana, agentOf(t, b.r, ana).Offer.Offer)
+			must(t, err)
+			b.says("active", plugin.CallEvent{State: conversation.SessionStateActive})
+			goes(b, ana)
+			b.after(10 * time.Minute)
+			if s := b.state(conv); !s.JoinedAgent(ana) {
+				t.Errorf("%s, in the call: conversation %s, want it the agent's", name, s.Display())
+			}
+			b.says("end", plugin.CallEvent{Ended: &plugin.CallEnded{Cause: conversation.CauseHangup}})
+			b.after(2 * time.Second)
+			if s := b.state(conv); s.JoinedAgent(ana) {
+				t.Errorf("%s, after the call: conversation %s, want it handed on", name, s.Display())
+			}
+		})
+	}
+}
+
 // A plugin that dies loses its calls, and the conversation goes on.
 func TestCallPluginDies(t *testing.T) {
 	withPhone(t, func(t *testing.T, b *callBubble) {

@@ -489,6 +489,7 @@ func (l *live) load(batch []*task) error {
 	l.r.readers.SyncRecent(s)
 	l.r.sessions.Seen(s)
 	l.r.dispatch.Conversation(s) // another node may have written the conversation
+	l.r.noCall(s)
 	return nil
 }
 

@@ -127,14 +127,33 @@ func (r *Router) dropOrphan(conv conversation.ConversationID, id conversation.Ag
 	r.after(retryPause, func() { r.dropOrphan(conv, id, offer) })
 }
 
-// watchLost sets the timer after which a lost agent's conversations are handed on (A20). The time
-// differs by conversation, so requeueLost sets the timer again for those that are not due.
-func (r *Router) watchLost(s *acd.AgentState) {
+// watchLost sets the timer after which a lost agent's conversations are handed on (A20), not before
+// from. The time differs by conversation, so requeueLost sets the timer again for those that are not
+// due.
+func (r *Router) watchLost(s *acd.AgentState, from time.Time) {
+	at := s.DisconnectedAt
 	switch {
 	case !s.LoggedIn && len(s.Work) > 0: // Logout did not reach all of the agent's conversations
-		r.setTimer(timerID{timerRequeue, s.ID}, s.Since.Add(retryPause))
-	case s.Disconnected && s.Active() > 0:
-		r.setTimer(timerID{timerRequeue, s.ID}, s.DisconnectedAt.Add(retryPause))
+		at = s.Since
+	case !s.Disconnected || s.Active() == 0:
+		return
+	}
+	if at.Before(from) {
+		at = from
+	}
+	r.setTimer(timerID{timerRequeue, s.ID}, at.Add(retryPause))
+}
+
+// noCall sees to the agents of a conversation without an active call: such a call keeps the
+// conversation with an agent who is gone, also when it ends at another node.
+func (r *Router) noCall(s *conversation.State) {
+	if s.CallActive() {
+		return
+	}
+	for i := range s.Participants {
+		if p := &s.Participants[i]; p.State == conversation.Joined && p.Who.Kind == conversation.Agent {
+			r.watchLost(r.agents.State(p.Who.Agent), r.now())
+		}
 	}
 }
 
@@ -151,10 +170,7 @@ func (r *Router) requeueLost(id conversation.AgentID) {
 			continue
 		}
 		if !s.LoggedIn { // after-call work ends, too, since the agent is not there to do it
-			if err := r.requeue(w.Conversation, id, conversation.CauseLogout); err != nil {
-				if !mayWait(err) {
-					r.logger.Warn("conversation of an agent who logged out could not be handed on", "conversation_id", w.Conversation, "err", err)
-				}
+			if !r.handOn(w.Conversation, id, conversation.CauseLogout) {
 				next = r.now().Add(retryPause)
 			}
 			continue
@@ -175,10 +191,7 @@ func (r *Router) requeueLost(id conversation.AgentID) {
 			}
 			continue
 		}
-		if err := r.requeue(w.Conversation, id, conversation.CauseConnection); err != nil {
-			if !mayWait(err) {
-				r.logger.Warn("conversation of a lost agent could not be queued again", "conversation_id", w.Conversation, "err", err)
-			}
+		if !r.handOn(w.Conversation, id, conversation.CauseConnection) {
 			next = r.now().Add(retryPause)
 		}
 	}
@@ -187,10 +200,17 @@ func (r *Router) requeueLost(id conversation.AgentID) {
 	}
 }
 
-// mayWait reports whether a requeue that failed is simply tried again: the agent is in a call that is
-// active, which keeps the conversation, or the router stops.
-func mayWait(err error) bool {
-	return errors.Is(err, conversation.ErrCallActive) || errors.Is(err, ErrStopped)
+// handOn hands on the conversation of an agent who is gone. False: it must be tried again. A call that
+// is active keeps the conversation until noCall.
+func (r *Router) handOn(conv conversation.ConversationID, id conversation.AgentID, cause conversation.Cause) bool {
+	err := r.requeue(conv, id, cause)
+	if err == nil || errors.Is(err, conversation.ErrCallActive) {
+		return true
+	}
+	if !errors.Is(err, ErrStopped) {
+		r.logger.Warn("conversation of an agent who is gone could not be handed on", "conversation_id", conv, "agent_id", id, "err", err)
+	}
+	return false
 }
 
 func (r *Router) requeue(conv conversation.ConversationID, id conversation.AgentID, cause conversation.Cause) error {
@@ -218,7 +238,7 @@ func (r *Router) Logout(ctx context.Context, id conversation.AgentID) error {
 			continue
 		}
 		err := r.requeue(w.Conversation, id, conversation.CauseLogout)
-		if !errors.Is(err, conversation.ErrCallActive) { // the call goes on; requeueLost sees to the rest
+		if !errors.Is(err, conversation.ErrCallActive) { // the call goes on; noCall sees to the rest
 			errs = append(errs, err)
 		}
 	}

@@ -307,6 +307,9 @@ func (r *Router) committed(tx *tx) {
 	for _, h := range tx.ended {
 		r.sessions.Ended(h)
 	}
+	if len(tx.ended) > 0 {
+		r.noCall(s)
+	}
 	if tx.row {
 		r.sessions.Seen(s)
 		r.dispatch.Conversation(s)
