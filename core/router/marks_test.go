@@ -21,6 +21,13 @@ func (w *world) writes(r *router.Router, key, account string, ids ...string) uin
 	return a.Seq
 }
 
+// reads lets the customer of textChat write a message that the provider has under an id, and Ana read it.
+func (w *world) reads(r *router.Router, conv conversation.ConversationID, id string) error {
+	w.t.Helper()
+	seq := w.writes(r, id, "+49301234", id)
+	return r.Mark(w.t.Context(), w.agents["ana"], conv, seq, seq)
+}
+
 // The provider is told up to which of the customer's messages agents have read: once for each message,
 // by whoever reads it first, and over store-and-forward channels that take read marks only.
 func TestAgentsReadMarks(t *testing.T) {

@@ -1,7 +1,6 @@
 package router
 
 import (
-	"context"
 	"fmt"
 	"slices"
 
@@ -9,7 +8,6 @@ import (
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/outbox"
-	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/sessionwork"
 )
 
@@ -74,29 +72,6 @@ func (tx *tx) tellEnd(t *task, ev *conversation.Event) {
 		return
 	}
 	tx.queue(c)
-}
-
-// MarkRead tells an account's provider how far the customer's messages in a conversation have been
-// read. It does nothing for a plugin that does not take read marks. The caller knows the provider's
-// ids of the message. Errors: ErrNotFound.
-func (r *Router) MarkRead(ctx context.Context, conv conversation.ConversationID, account conversation.AccountID, cmd *plugin.MarkReadCommand) error {
-	acc, _ := r.dir.Snapshot().Account(account)
-	if info, ok := r.pluginInfo(acc.Plugin); !ok || !info.MarkRead {
-		return nil
-	}
-	t := &task{}
-	var from outbox.Origin
-	t.prepare = func(_ *task, s *conversation.State) (err error) {
-		from, err = r.origin(s, account)
-		return err
-	}
-	t.queue = func(s *conversation.State) ([]*outbox.Command, error) {
-		from.Seq = s.Seq
-		c, err := r.outbox.MarkRead(from, cmd)
-		return []*outbox.Command{c}, err
-	}
-	_, err := r.live(conv).do(ctx, t)
-	return err
 }
 
 // origin is where a conversation's commands for an account come from. An account over which the

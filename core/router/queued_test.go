@@ -348,17 +348,14 @@ func TestCallCommandOverAStaleState(t *testing.T) {
 
 // A read mark waits for its plugin, also over a restart, and only the newest one does.
 func TestReadMark(t *testing.T) {
-	w := newWorld(t, nil)
+	w := newWorld(t, nil).withFeatures(directory.FeatureRead)
 	r := w.start("n1")
 	ctx := context.Background()
 	r.PluginReady("text", "g1", newPort(readsInfo()))
 	conv := w.textChat(r)
 	r.PluginGone("text", "g1")
-	mark := func(id string) {
-		must(t, r.MarkRead(ctx, conv, w.text.ID, &plugin.MarkReadCommand{Message: conversation.NewID[conversation.MessageID](), ProviderIDs: []string{id}}))
-	}
-	mark("secret-1")
-	mark("secret-2")
+	must(t, w.reads(r, conv, "secret-1"))
+	must(t, w.reads(r, conv, "secret-2"))
 	w.stop(r)
 	rows, err := w.log.Outbox(ctx, eventlog.StreamID{}, false, 0)
 	must(t, err)
@@ -386,7 +383,7 @@ func TestReadMark(t *testing.T) {
 		t.Errorf("records of failures: %+v, want none", heads)
 	}
 	r.PluginReady("text", "g3", newPort(textInfo())) // it takes no read marks
-	mark("secret-3")
+	must(t, w.reads(r, conv, "secret-3"))
 	rows, err = w.log.Outbox(ctx, eventlog.StreamID{}, true, 0)
 	must(t, err)
 	if len(rows) != 0 {
@@ -398,12 +395,12 @@ func TestReadMark(t *testing.T) {
 // of it.
 func TestReadMarkInDoubt(t *testing.T) {
 	inDoubt(t, func(t *testing.T, w *world, lose func(func(*eventlog.Batch) bool) func()) {
-		r := w.start("n1")
+		r := w.withFeatures(directory.FeatureRead).start("n1")
 		p := newPort(readsInfo())
 		r.PluginReady("text", "g1", p)
 		conv := w.textChat(r)
 		write := lose(func(b *eventlog.Batch) bool { return len(b.Outbox) > 0 })
-		err := r.MarkRead(context.Background(), conv, w.text.ID, &plugin.MarkReadCommand{ProviderIDs: []string{"m1"}})
+		err := w.reads(r, conv, "m1")
 		if router.Code(err) != "unavailable" {
 			t.Fatalf("the answer was lost: got %v, want unavailable", err)
 		}
@@ -418,11 +415,11 @@ func TestReadMarkInDoubt(t *testing.T) {
 // nothing up.
 func TestCommandUnderALostKey(t *testing.T) {
 	lostKey(t, func(t *testing.T, w *world, lost error) {
-		r := w.start("n1")
+		r := w.withFeatures(directory.FeatureRead).start("n1")
 		r.PluginReady("text", "g1", newPort(readsInfo()))
 		conv := w.textChat(r)
 		r.PluginGone("text", "g1")
-		must(t, r.MarkRead(context.Background(), conv, w.text.ID, &plugin.MarkReadCommand{ProviderIDs: []string{"m1"}}))
+		must(t, w.reads(r, conv, "m1"))
 		w.stop(r)
 		w.loseKeyOf(conv, lost)
 		r = w.start("n1")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/bus"
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/eventlog/memlog"
 	"github.com/parley-gateway/parley/core/eventlog/sqlite"
@@ -37,7 +38,7 @@ func TestRewriteOfWhatWaitsElsewhereOverPostgres(t *testing.T) {
 }
 
 func rewriteElsewhere(t *testing.T, w *world, second eventlog.Log) {
-	has := w.startAlone("n1")
+	has := w.withFeatures(directory.FeatureRead).startAlone("n1")
 	if second != nil {
 		w.log = second
 	}
@@ -48,7 +49,7 @@ func rewriteElsewhere(t *testing.T, w *world, second eventlog.Log) {
 	conv := w.textChat(has)
 	_, err := has.Send(t.Context(), router.SendRequest{Conversation: conv, Agent: w.agents["ana"], ClientID: "1", Parts: textParts("my number is " + canary)})
 	must(t, err)
-	must(t, has.MarkRead(t.Context(), conv, w.text.ID, &plugin.MarkReadCommand{ProviderIDs: []string{"m1"}}))
+	must(t, w.reads(has, conv, "m1"))
 	must(t, masks.Rewrite(t.Context(), conv, masking(conversation.Author{Kind: conversation.System})))
 	p.fill(false)
 	has.PluginReady("text", "g1", p)
@@ -90,7 +91,7 @@ func onStores(t *testing.T, test func(t *testing.T, log eventlog.Log)) {
 // queues which has not heard of the rewriting yet.
 func TestRewriteKeepsPayloads(t *testing.T) {
 	onStores(t, func(t *testing.T, log eventlog.Log) {
-		w := newWorld(t, log)
+		w := newWorld(t, log).withFeatures(directory.FeatureRead)
 		w.lost = &lostKeys{Vault: w.vault, keys: map[int64]error{}}
 		r, other := w.start("n1"), w.start("n2")
 		r.PluginReady("text", "g1", newPort(readsInfo()))
@@ -98,12 +99,8 @@ func TestRewriteKeepsPayloads(t *testing.T) {
 		conv := w.textChat(r)
 		r.PluginGone("text", "g1")
 		other.PluginGone("text", "g2")
-		mark := func(r *router.Router, id string) {
-			t.Helper()
-			must(t, r.MarkRead(t.Context(), conv, w.text.ID, &plugin.MarkReadCommand{ProviderIDs: []string{id}}))
-		}
-		mark(r, "1") // node n1's
-		mark(other, "2")
+		must(t, w.reads(r, conv, "1")) // node n1's
+		must(t, w.reads(other, conv, "2"))
 		oldKey := w.keyOf(conv)
 		same := func(rec readers.Record) (json.RawMessage, error) { return rec.Body, nil }
 		must(t, r.Rewrite(t.Context(), conv, router.Rewriting{Reason: "rekeyed", Change: same}))
@@ -166,7 +163,7 @@ func (l *rewrittenLog) Append(ctx context.Context, b *eventlog.Batch) (eventlog.
 func TestRewriteBesideQueueing(t *testing.T) {
 	onStores(t, func(t *testing.T, log eventlog.Log) {
 		l := &rewrittenLog{Log: log}
-		w := newWorld(t, l)
+		w := newWorld(t, l).withFeatures(directory.FeatureRead)
 		r := w.start("n1")
 		r.PluginReady("text", "g1", newPort(readsInfo()))
 		conv := w.textChat(r)
@@ -190,7 +187,7 @@ func TestRewriteBesideQueueing(t *testing.T) {
 				t.Errorf("rewriting: %v", err)
 			}
 		}
-		must(t, r.MarkRead(t.Context(), conv, w.text.ID, &plugin.MarkReadCommand{ProviderIDs: []string{"1"}}))
+		must(t, w.reads(r, conv, "1"))
 		rows, err := w.log.Outbox(t.Context(), eventlog.StreamID{}, false, 0)
 		must(t, err)
 		if len(rows) != 1 || rows[0].KeyID != key {
