@@ -16,26 +16,52 @@ import (
 	"github.com/parley-gateway/parley/drive"
 )
 
-// addExample builds one of the SDK's examples and adds it to the demo.
+// addExample adds one of the SDK's examples to the demo.
 func (d *demo) addExample(name string) {
 	d.t.Helper()
-	dir := filepath.Join(d.data, "plugins", name)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		d.t.Fatal(err)
+	d.parley("plugin", "add", install(d.t, d.data, name))
+}
+
+// examples are the SDK's examples that were built, by name.
+var examples = struct {
+	sync.Mutex
+	dir   string // TestMain's
+	built map[string][]byte
+}{built: map[string][]byte{}}
+
+// install puts one of the SDK's examples, which is built once, into the plugin folder of a data folder, and returns
+// the plugin's own folder.
+func install(t *testing.T, data, name string) (dir string) {
+	t.Helper()
+	examples.Lock()
+	defer examples.Unlock()
+	source := filepath.Join("..", "..", "plugins", "sdk", "examples", name)
+	if examples.built[name] == nil {
+		file := filepath.Join(examples.dir, name)
+		if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", file, "./"+source).CombinedOutput(); err != nil {
+			t.Fatalf("build %s: %v\n%s", name, err, out)
+		}
+		program, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		examples.built[name] = program
 	}
-	build := exec.CommandContext(d.t.Context(), "go", "build", "-o", filepath.Join(dir, name), "./plugins/sdk/examples/"+name)
-	build.Dir = filepath.Join("..", "..")
-	if out, err := build.CombinedOutput(); err != nil {
-		d.t.Fatalf("build %s: %v\n%s", name, err, out)
-	}
-	manifest, err := os.ReadFile(filepath.Join("..", "..", "plugins", "sdk", "examples", name, "plugin.yaml"))
+	manifest, err := os.ReadFile(filepath.Join(source, "plugin.yaml"))
 	if err != nil {
-		d.t.Fatal(err)
+		t.Fatal(err)
+	}
+	dir = filepath.Join(data, "plugins", name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name), examples.built[name], 0o700); err != nil {
+		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "plugin.yaml"), manifest, 0o600); err != nil {
-		d.t.Fatal(err)
+		t.Fatal(err)
 	}
-	d.parley("plugin", "add", dir)
+	return dir
 }
 
 const parrotSite = `

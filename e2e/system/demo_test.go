@@ -25,23 +25,23 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "parley-system-")
+	if err != nil {
+		panic(err)
+	}
+	examples.dir = dir
 	binary = os.Getenv("E2E_BINARY")
 	if binary == "" {
-		dir, err := os.MkdirTemp("", "parley-system-")
-		if err != nil {
-			panic(err)
-		}
 		binary = filepath.Join(dir, "parley")
 		build := exec.Command("go", "build", "-o", binary, "./cmd/parley")
 		build.Dir, build.Stderr = filepath.Join("..", ".."), os.Stderr
 		if err := build.Run(); err != nil {
 			panic(err)
 		}
-		code := m.Run()
-		_ = os.RemoveAll(dir)
-		os.Exit(code)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
 }
 
 // demo is a running demo with a data folder of its own.
@@ -172,13 +172,19 @@ func (d *demo) token(login string) string {
 // parley runs a command on the demo's data folder.
 func (d *demo) parley(args ...string) []byte {
 	d.t.Helper()
-	cmd := exec.CommandContext(d.t.Context(), binary, append(args, "--data", d.data)...)
-	cmd.Env = append(os.Environ(), d.env...)
+	return run(d.t, append(os.Environ(), d.env...), append(args, "--data", d.data)...)
+}
+
+// run runs a command of parley in an environment and returns what it prints.
+func run(t *testing.T, env []string, args ...string) []byte {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), binary, args...)
+	cmd.Env = env
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		d.t.Fatalf("parley %v: %v\n%s", args, err, stderr.String())
+		t.Fatalf("parley %v: %v\n%s", args, err, stderr.String())
 	}
 	return out
 }
@@ -202,6 +208,9 @@ type logged struct {
 	Head   struct {
 		ClientID        string `json:"client_id"`
 		Message, Status string // of a report on a message
+
+		Author                     struct{ Kind string }
+		Session, Kind, Cause, What string // of a session's beginning, end or command
 	}
 	Body json.RawMessage
 }

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,7 +19,37 @@ import (
 type exchange struct {
 	mu      sync.Mutex
 	texts   map[string]bool // inbound, answered 2xx
+	asked   map[string]bool // inbound by web chat, accepted
 	replies map[string]bool // outbound, acknowledged to the agent
+	counts  map[string]int  // of texts, asked and calls so far, by kind
+
+	// tool, if not nil, is called with the first text of each visitor's conversation that the agent with this token
+	// hears, and pick with each call that rings.
+	tool   func(token, conversation, text string)
+	tooled map[string]bool // conversations for which tool was called
+	pick   func(ctx context.Context, token, conversation, session, leg string)
+}
+
+func newExchange() *exchange {
+	return &exchange{texts: map[string]bool{}, asked: map[string]bool{}, replies: map[string]bool{}, counts: map[string]int{}, tooled: map[string]bool{}}
+}
+
+// took notes that a text was taken whose reply a carrier must get.
+func (x *exchange) took(kind, text string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.texts[text] = true
+	x.counts[kind]++
+}
+
+// said notes that a visitor's text was accepted, or "": that somebody's call was.
+func (x *exchange) said(kind, text string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if text != "" {
+		x.asked[text] = true
+	}
+	x.counts[kind]++
 }
 
 // texter delivers a text as a carrier does, and returns the answer's status.
@@ -39,9 +71,7 @@ func (x *exchange) phone(ctx context.Context, c texter, n, most int) error {
 			case <-ctx.Done():
 			}
 		case status/100 == 2:
-			x.mu.Lock()
-			x.texts[text] = true
-			x.mu.Unlock()
+			x.took("text", text)
 			k++
 			if !x.answered(ctx, "reply to "+text) {
 				return nil
@@ -91,7 +121,7 @@ func (x *exchange) agentOf(ctx context.Context, token string, urls ...string) {
 					return ignoreRefusal(a.Do(ctx, "accept", map[string]any{"offer": o.Offer}, nil))
 				}
 			},
-			OnEvent: func(frame []byte) { x.hear(ctx, frame, todo) },
+			OnEvent: func(frame []byte) { x.hear(ctx, token, frame, todo) },
 		})
 		cancel()
 		if err == nil {
@@ -125,20 +155,50 @@ func ignoreRefusal(err error) error {
 	return err
 }
 
-// hear answers a customer's text, unless the answer was acknowledged before.
-func (x *exchange) hear(ctx context.Context, frame []byte, todo chan<- func(*drive.Agent) error) {
+// hear answers a customer's text, unless the answer was acknowledged before, takes calls that ring, and ends their
+// conversations.
+func (x *exchange) hear(ctx context.Context, token string, frame []byte, todo chan<- func(*drive.Agent) error) {
 	var e struct {
 		Conversation, Type string
-		Head               struct{ Author struct{ Kind string } }
-		Body               struct{ Parts []struct{ Text string } }
+		Head               struct {
+			Author        struct{ Kind string }
+			Session, Kind string
+			Leg           struct {
+				ID, State string
+				Party     struct{ Kind string }
+			}
+		}
+		Body struct{ Parts []struct{ Text string } }
 	}
-	if json.Unmarshal(frame, &e) != nil || e.Type != "message/1" || e.Head.Author.Kind != "customer" || len(e.Body.Parts) == 0 {
+	if json.Unmarshal(frame, &e) != nil {
 		return
 	}
-	reply := "reply to " + e.Body.Parts[0].Text
+	switch {
+	case e.Type == "session.leg/1" && x.pick != nil && e.Head.Leg.State == "ringing" && e.Head.Leg.Party.Kind == "customer":
+		todo <- func(*drive.Agent) error {
+			x.pick(ctx, token, e.Conversation, e.Head.Session, e.Head.Leg.ID)
+			return nil
+		}
+		return
+	case e.Type == "session.ended/1" && e.Head.Kind == "call":
+		todo <- func(a *drive.Agent) error {
+			return ignoreRefusal(a.Do(ctx, "end", map[string]any{"conversation": e.Conversation}, nil))
+		}
+		return
+	case e.Type != "message/1" || e.Head.Author.Kind != "customer" || len(e.Body.Parts) == 0:
+		return
+	}
+	text := e.Body.Parts[0].Text
+	reply := "reply to " + text
 	x.mu.Lock()
-	done := x.replies[reply]
+	done, tool := x.replies[reply], strings.HasPrefix(text, "chat ") && x.tool != nil && !x.tooled[e.Conversation]
+	if tool {
+		x.tooled[e.Conversation] = true
+	}
 	x.mu.Unlock()
+	if tool {
+		x.tool(token, e.Conversation, text)
+	}
 	if done {
 		return
 	}
@@ -183,29 +243,37 @@ const (
 	noEnd         = math.MaxInt // of a phone's texts
 )
 
-// reordered counts the messages that come before an earlier one of their phone.
+// reordered counts the messages that come before an earlier one of their customer, or before the answer to an
+// earlier one.
 func reordered(texts []string) (n int) {
 	last := map[string]int{}
 	for _, text := range texts {
-		var phone, k int
-		kind := "text "
-		if strings.HasPrefix(text, "reply to ") {
-			kind, text = "reply ", strings.TrimPrefix(text, "reply to ")
-		}
-		if _, err := fmt.Sscanf(text, "text %d-%d", &phone, &k); err != nil {
+		of, k, ok := numbered(text)
+		if !ok {
 			continue // the conversation's own
 		}
-		key := fmt.Sprint(kind, phone)
-		if k < last[key] {
+		if k < last[of] {
 			n++
 		}
-		last[key] = max(last[key], k)
+		last[of] = max(last[of], k)
 	}
 	return n
 }
 
-func (x *exchange) count() int {
+// numbered splits what customers write and what answers it, such as "reply to text 3-17", into whose it is and its
+// number.
+func numbered(text string) (of string, k int, ok bool) {
+	i := strings.LastIndexByte(text, '-')
+	if i < 0 {
+		return "", 0, false
+	}
+	k, err := strconv.Atoi(text[i+1:])
+	return text[:i], k, err == nil
+}
+
+// progress is what was taken so far, by kind.
+func (x *exchange) progress() map[string]int {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return len(x.texts)
+	return maps.Clone(x.counts)
 }

@@ -127,7 +127,7 @@ func (d *demo) board(token string) string {
 func TestTwoNodes(t *testing.T) {
 	in := startInstallation(t)
 	in.apply("services:\n  - name: Text Line\n    teams: [Front Office]\n    rules: {offer_timeout: 0s, inactivity_warn: 0s, inactivity_end: 0s, park_after: 0s, share: 1, spare: 1}\n")
-	x := &exchange{texts: map[string]bool{}, replies: map[string]bool{}}
+	x := newExchange()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var phones, agents sync.WaitGroup

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -32,12 +31,21 @@ type quoted struct {
 // startMessenger starts the provider and applies records for an account at it.
 func (d *demo) startMessenger() *messenger {
 	d.t.Helper()
-	ln, err := (&net.ListenConfig{}).Listen(d.t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	address := ln.Addr().String()
-	_ = ln.Close()
+	m := d.startSandbox(`
+services:
+  - {name: Quotes, teams: [Front Office]}
+accounts:
+  - {name: quotes, plugin: quoter, service: Quotes, settings: {base_url: "%s"}}
+`)
+	sms := d.textLine()
+	m.hook = strings.Replace(sms.WebhookURL, sms.Account, d.findAccount("quotes"), 1)
+	return m
+}
+
+// startSandbox starts the provider and applies records, into which its URL is filled.
+func (d *demo) startSandbox(records string) *messenger {
+	d.t.Helper()
+	address := freeAddr(d.t)
 	cmd := exec.Command(filepath.Join(d.data, "plugins", "quoter", "quoter"), "sandbox", address, filepath.Join(d.t.TempDir(), "messenger.json"))
 	if err := cmd.Start(); err != nil {
 		d.t.Fatal(err)
@@ -46,16 +54,9 @@ func (d *demo) startMessenger() *messenger {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	d.apply(fmt.Sprintf(`
-services:
-  - {name: Quotes, teams: [Front Office]}
-accounts:
-  - {name: quotes, plugin: quoter, service: Quotes, settings: {base_url: "http://%s"}}
-`, address))
 	m := &messenger{d: d, url: "http://" + address}
-	sms := d.textLine()
-	m.hook = strings.Replace(sms.WebhookURL, sms.Account, d.findAccount("quotes"), 1)
 	eventually(d.t, "the messenger", 30*time.Second, func() bool { _, err := m.messages(); return err == nil })
+	d.apply(fmt.Sprintf(records, m.url))
 	return m
 }
 
