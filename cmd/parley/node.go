@@ -277,6 +277,16 @@ func accountConfigs(ctx context.Context, dir *directory.Directory, logger *slog.
 	return accounts, nil
 }
 
+// recorded reports whether the records have an account, also one that another node added just now; true when
+// they cannot be read.
+func (n *node) recorded(ctx context.Context, id conversation.AccountID) bool {
+	if err := n.stores.Directory.Refresh(ctx); err != nil {
+		return true
+	}
+	_, ok := n.stores.Directory.Snapshot().Account(id)
+	return ok
+}
+
 // followAccounts passes changes of the accounts to the plugins.
 func (n *node) followAccounts(ctx context.Context) {
 	changed, cancel := n.stores.Directory.Changes()
@@ -311,7 +321,7 @@ func (n *node) serve(ctx context.Context, registry *prometheus.Registry, origins
 		Host: proxy.Plugins(n.host), Auth: auth.Proxy{Auth: n.auth, Grants: n.grants}, Origin: origins.Plugin, FilesOrigin: origins.Files,
 		Log: n.logger, Registry: registry,
 	})
-	n.hooks = hook.New(hook.Options{Host: n.host, PublicURL: origins.Hooks, Log: n.logger, Registry: registry})
+	n.hooks = hook.New(hook.Options{Host: n.host, Recorded: n.recorded, PublicURL: origins.Hooks, Log: n.logger, Registry: registry})
 	collectors := []prometheus.Collector{n.router.Collector(), n.host.Collector(), n.views.Collector(), logCollector{n.stores.Log}, clockGauge(n.clock), vaultCollector{n.stores.Vault}}
 	if n.nodes != nil {
 		collectors = append(collectors, nodes.Collector(n.nodes, n.leases))

@@ -71,7 +71,7 @@ type traffic struct {
 	acts     int             // acknowledged
 }
 
-// prepareTraffic applies the records, and waits until all nodes have them.
+// prepareTraffic applies the records. The second node may learn of them later.
 func prepareTraffic(d *demo, x *exchange, w *twin) *traffic {
 	t := d.t
 	t.Helper()
@@ -87,11 +87,6 @@ func prepareTraffic(d *demo, x *exchange, w *twin) *traffic {
 	f.messenger = d.startSandbox(strings.ReplaceAll(trafficRecords, "RULES", trafficRules))
 	for _, name := range []string{"quotes", "leased", "phone", "counter"} {
 		f.accounts[name] = d.findAccount(name)
-	}
-	for _, door := range f.doors {
-		eventually(t, "node that knows the accounts", 30*time.Second, func() bool { // 404 before, and then malformed
-			return f.ask(t.Context(), "", http.MethodPost, door.chat+"/hooks/"+f.accounts["leased"], "{}", nil) == http.StatusBadRequest
-		})
 	}
 	return f
 }
@@ -369,7 +364,7 @@ func (f *traffic) call(ctx, writing context.Context) {
 		var call struct{ Session, Leg string }
 		body := fmt.Sprintf(`{"from":"+1500555%04d","called":"+15005550000","name":"Cara"}`, n)
 		if status := f.ask(ctx, "", http.MethodPost, base+"accounts/"+f.accounts["phone"]+"/calls", body, &call); status != http.StatusCreated {
-			if status/100 == 4 {
+			if status/100 == 4 && status != http.StatusBadRequest { // 400: the telephone has not been told of its account yet
 				f.t.Errorf("a call is refused: %d", status)
 				return
 			}
@@ -441,7 +436,9 @@ func (f *traffic) count(ctx, writing context.Context, token, conversation, text 
 		alive := true
 		for n := 0; alive && n < 3; n++ {
 			act := fmt.Sprintf(`{"act":%q,"action":"add"}`, uuid.NewString())
-			alive = again("/"+a.Session+"/acts", act, nil)/100 == 2 && again("/"+a.Session+"/acts", act, nil)/100 == 2
+			for range 2 { // the same act once more
+				alive = alive && again("/"+a.Session+"/acts", act, nil)/100 == 2
+			}
 			if alive {
 				added++
 			}

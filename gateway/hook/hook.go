@@ -34,6 +34,10 @@ type Host interface {
 // Options configure a Handler.
 type Options struct {
 	Host Host
+	// Recorded reports whether the records have an account that Host does not know: another node, or somebody at
+	// this one, may have added it a moment ago. Such a webhook gets a 503, since carriers do not send again what
+	// got a 404. True also when the records cannot be read. Nil: Host knows every account.
+	Recorded func(context.Context, conversation.AccountID) bool
 	// PublicURL is the origin to which carriers send webhooks, "https://chat.example.com".
 	PublicURL string
 	// PerSecond and Burst limit the webhooks of one account, so that a flood on one leaves room for
@@ -107,14 +111,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, start time.Time) (result string) {
-	account, ok := parseAccount(r.URL.Path)
+	account, isID := parseAccount(r.URL.Path)
 	var limits pluginhost.HookLimits
-	if ok {
-		limits, ok = h.opts.Host.HookLimits(account)
+	known := false
+	if isID {
+		limits, known = h.opts.Host.HookLimits(account)
 	}
-	if !ok {
+	if !known {
 		if !h.bad.Allow(limit.Client(r), start) {
 			return refuse(w, http.StatusTooManyRequests, resultRate)
+		}
+		if isID && h.opts.Recorded != nil && h.opts.Recorded(r.Context(), account) {
+			w.Header().Set("Retry-After", "2")
+			return refuse(w, http.StatusServiceUnavailable, resultUnavailable)
 		}
 		return refuse(w, http.StatusNotFound, resultUnknown)
 	}

@@ -113,6 +113,21 @@ func (f *fixture) do(t *testing.T, method, path string, body io.Reader, header .
 	return res, string(b)
 }
 
+// PR2: another node has added an account a moment ago. A 404 would lose the carrier's message.
+func TestAccountThatIsNew(t *testing.T) {
+	recorded := conversation.NewID[conversation.AccountID]()
+	f := setup(t, func(o *hook.Options) {
+		o.Recorded = func(_ context.Context, a conversation.AccountID) bool { return a == recorded }
+	})
+	for path, want := range map[string]int{
+		"/hooks/" + recorded.String(): 503, "/hooks/" + f.account.String(): 200, "/hooks/01890000-0000-7000-8000-000000000000": 404, "/hooks/": 404,
+	} {
+		if res, _ := f.do(t, "POST", path, strings.NewReader("a")); res.StatusCode != want || (want == 503) != (res.Header.Get("Retry-After") != "") {
+			t.Errorf("%s: %d, Retry-After %q, want %d", path, res.StatusCode, res.Header.Get("Retry-After"), want)
+		}
+	}
+}
+
 func TestAnswers(t *testing.T) {
 	f := setup(t, nil)
 	path := "/hooks/" + f.account.String()
