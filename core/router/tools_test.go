@@ -432,7 +432,23 @@ func TestToolPluginDies(t *testing.T) {
 			t.Errorf("a session that the next generation knows: %+v", x)
 		}
 		b.h.down(b.r, "counter-3")
-		b.after(59 * time.Second)
+		gone := counter
+		b.r.PluginReady("counter", "counter-4", &port{info: plugin.Info{ID: "counter", Tool: &gone}}) // and dies before it is asked
+		b.after(time.Second)
+		b.r.PluginGone("counter", "counter-4")
+		b.h.mu.Lock()
+		b.h.known["counter-5"] = map[conversation.SessionID]*plugin.ToolSession{a.Session: &kept}
+		b.h.mu.Unlock()
+		b.h.up(b.r, "counter-5", counter)
+		b.after(time.Second)
+		if x := b.live(); len(x) != 1 || x[0].Pin.Instance != "counter-5" {
+			t.Errorf("a session of a plugin that died twice: %+v", x)
+		}
+		b.h.down(b.r, "counter-5")
+		b.r.PluginReady("counter", "counter-6", &port{info: plugin.Info{ID: "counter", Tool: &gone}})
+		b.after(time.Second)
+		b.r.PluginGone("counter", "counter-6")
+		b.after(58 * time.Second)
 		if len(b.live()) != 1 {
 			t.Error("the session was lost although its plugin may come back")
 		}

@@ -250,10 +250,41 @@ func (w *Work) settle(h *held) func() {
 					w.takeUp(h, newest, ts)
 					return
 				}
+				if errors.Is(err, plugin.ErrInstanceGone) && w.waitOn(h, pin, newest) {
+					return
+				}
 			}
 			w.lose(h, pin)
 		})
 	}
+}
+
+// waitOn leaves a session whose process is gone to the plugin's next generation, since the one that was asked for it
+// is gone too. False: the session has waited long enough.
+func (w *Work) waitOn(h *held, pin conversation.Pin, asked string) bool {
+	w.mu.Lock()
+	if h.pin != pin {
+		w.mu.Unlock()
+		return true // somebody has it
+	}
+	first := h.since.IsZero()
+	if first {
+		h.since = time.Now()
+	} else if time.Since(h.since) >= awayLimit {
+		w.mu.Unlock()
+		return false
+	}
+	h.settled = false
+	then := func() {}
+	if newest := w.newestLocked(h.plugin); newest != "" && newest != asked { // it was there before this session waited for it
+		then = w.settle(h)
+	}
+	w.mu.Unlock()
+	then()
+	if first {
+		w.Await()
+	}
+	return true
 }
 
 // lose ends a session whose process is gone. What the store refuses is tried again.
