@@ -49,6 +49,9 @@ type Options struct {
 	// NoSockets leaves out everything that needs real sockets (key-value store, blobs, grants and
 	// HTTP), so that the test can run in a synctest bubble.
 	NoSockets bool
+	// After is the gateway of an earlier process of the plugin, whose stores and events this one goes on
+	// with, as after a crash; nil: a fresh gateway.
+	After *Host
 	// Log gets the plugin's log; nil discards it.
 	Log *slog.Logger
 }
@@ -67,8 +70,8 @@ type Host struct {
 	conn    *grpc.ClientConn
 	client  pluginv1.PluginServiceClient
 	tools   pluginv1.ToolServiceClient
-	ledger  memgateway.Ledger
-	gateway memgateway.Service
+	ledger  *memgateway.Ledger
+	gateway *memgateway.Service
 	key     []byte
 	dir     string
 	session *wirehost.Session
@@ -93,7 +96,12 @@ func Start(tb testing.TB, p sdk.Plugin, opts Options) *Host {
 		log = slog.New(slog.DiscardHandler)
 	}
 	h := &Host{tb: tb, opts: opts, key: []byte("identity key of the test"), records: map[thread]uint64{}}
-	h.gateway.Full, h.gateway.Owns = opts.Full, h.ledger.Owns
+	if before := opts.After; before != nil {
+		h.ledger, h.gateway = before.ledger, before.gateway
+	} else {
+		h.ledger, h.gateway = &memgateway.Ledger{}, &memgateway.Service{}
+		h.gateway.Full, h.gateway.Owns = opts.Full, h.ledger.Owns
+	}
 	server := sdk.NewServer(p, log)
 	listener := bufconn.Listen(1 << 20)
 	rpc := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.MaxSendMsgSize(contract.MaxMessageSize),
@@ -141,7 +149,7 @@ func (h *Host) openSockets() {
 		h.tb.Fatalf("sdktest: %v", err)
 	}
 	rpc := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.ForceServerCodecV2(contract.NewCodec(nil)))
-	pluginv1.RegisterGatewayServiceServer(rpc, &h.gateway)
+	pluginv1.RegisterGatewayServiceServer(rpc, h.gateway)
 	go func() { _ = rpc.Serve(ln) }()
 	h.tb.Cleanup(func() {
 		rpc.Stop()
@@ -218,7 +226,7 @@ func (h *Host) Connect() {
 	hello := wirehost.Hello()
 	hello.Minor = h.minor()
 	s, err := wirehost.Open(h.tb.Context(), h.conn, hello, wirehost.Policy{
-		Ledger: &h.ledger,
+		Ledger: h.ledger,
 		Ack:    h.answer,
 		Begin: func(b *pluginv1.Begin) *pluginv1.BeginAck {
 			return &pluginv1.BeginAck{Seq: b.GetSeq(), CommandId: b.GetCommandId(), Refused: h.opts.RefuseBegin || !h.ledger.Begins(b.GetCommandId())}

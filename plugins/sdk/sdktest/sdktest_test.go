@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -392,5 +393,42 @@ func TestConfigure(t *testing.T) {
 	var got sdk.Problems
 	if !errors.As(err, &got) || !cmp.Equal(want, got) {
 		t.Errorf("configure without token: got %v, want %v", err, want)
+	}
+}
+
+// TestStores: a later process finds what an earlier one has stored, and NewKV refuses what the store of a Host
+// does.
+func TestStores(t *testing.T) {
+	store := func(after *sdktest.Host) (*sdktest.Host, sdk.KV) {
+		var kv sdk.KV
+		p := sdk.Abilities{
+			Describer: sdk.DescribeFunc(func(context.Context) (sdk.Manifest, error) {
+				return sdk.Manifest{ID: "p", Name: "P", Version: "1", Delivery: sdk.Connected}, nil
+			}),
+			Configurer: sdk.ConfigureFunc(func(context.Context, *sdk.Config) error { return nil }),
+			Attacher:   sdk.AttachFunc(func(_ context.Context, host sdk.Host) error { kv = host.KV(); return nil }),
+		}
+		return sdktest.Start(t, p, sdktest.Options{After: after}), kv
+	}
+	host, hosts := store(nil)
+	for name, kv := range map[string]sdk.KV{"of a Host": hosts, "NewKV": sdktest.NewKV()} {
+		if _, _, err := kv.Get(t.Context(), "k"); !errors.Is(err, sdk.ErrNotFound) {
+			t.Errorf("%s: get of nothing: %v, want ErrNotFound", name, err)
+		}
+		version, err := kv.PutIf(t.Context(), "k", []byte("1"), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := kv.PutIf(t.Context(), "k", []byte("2"), version+1); !errors.Is(err, sdk.ErrConflict) {
+			t.Errorf("%s: put over another version: %v, want ErrConflict", name, err)
+		}
+		if keys, err := kv.List(t.Context(), "", "", 10); err != nil || !slices.Equal(keys, []string{"k"}) {
+			t.Errorf("%s: list: %q, %v", name, keys, err)
+		}
+	}
+	if _, next := store(host); next != nil {
+		if text, _, err := next.Get(t.Context(), "k"); err != nil || string(text) != "1" {
+			t.Errorf("the next process finds %q, %v", text, err)
+		}
 	}
 }
