@@ -27,7 +27,7 @@ var newPluginFiles = map[string]map[string]string{
 	"tool": {
 		"main.go": "main.go", "store.go": "store.go", "main_test.go": "main_test.go", "plugin.yaml": "plugin.yaml", "README.md": "README.md",
 	},
-	"bot": {"main.go": "main.go", "main_test.go": "main_test.go", "plugin.yaml": "plugin.yaml", "README.md": "README.md"},
+	"bot": {"main.go": "main.go", "store.go": "store.go", "main_test.go": "main_test.go", "plugin.yaml": "plugin.yaml", "README.md": "README.md"},
 }
 
 // pluginName is the form of a plugin's name.
