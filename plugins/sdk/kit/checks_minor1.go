@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
@@ -78,7 +79,7 @@ func newChecks() []check {
 				}
 				return ""
 			},
-			rule: "a bot that was killed and started again posts under the same ids, from an account and without a thread",
+			rule: "a bot that was killed and started again does the same under the same ids, from an account and without a thread",
 		},
 	}
 }
@@ -295,27 +296,44 @@ func checkTemplates(ctx context.Context, s *subject) error {
 	return nil
 }
 
-// checkBotOnce lets two processes read the same conversation.
+// checkBotOnce has three processes read the same conversation. The first is killed as soon as it does something,
+// which is not acknowledged; what the next ones do must be the same.
 func checkBotOnce(ctx context.Context, s *subject) error {
-	var first []string
-	for run := range 2 {
-		ids, err := s.posts(ctx)
-		if err != nil {
-			return err
+	killed, err := s.answers(ctx, true)
+	if err != nil {
+		return err
+	}
+	whole, err := s.answers(ctx, false)
+	if err != nil {
+		return fmt.Errorf("after a crash: %w", err)
+	}
+	// What was acknowledged need not come again.
+	again, err := s.answers(ctx, false)
+	if err != nil {
+		return fmt.Errorf("after a restart: %w", err)
+	}
+	for _, earlier := range []struct {
+		when    string
+		did, of map[string]*pluginv1.BotAction
+	}{{"after a crash", killed, whole}, {"after a restart", again, whole}} {
+		for id, action := range earlier.did {
+			if diff := cmp.Diff(earlier.of[id], action, protocmp.Transform()); diff != "" {
+				return fmt.Errorf("what it does %s is something else: (-one reading +another)\n%s", earlier.when, diff)
+			}
 		}
-		if run == 0 {
-			first = ids
-		} else if diff := cmp.Diff(first, ids); diff != "" {
-			return fmt.Errorf("what it posts after a restart: (-before +after)\n%s", diff)
-		}
-		s.cleanUp()
 	}
 	return nil
 }
 
-// posts lets a fresh process answer a customer's message, and returns the client ids of its posts.
-func (s *subject) posts(ctx context.Context) ([]string, error) {
-	p, ses, err := s.ready(ctx, wirehost.Policy{})
+// answers lets a fresh process answer a customer's message, and returns what it did, by the identity of each: the
+// client id of a post, else the dedupe key. kill: nothing is acknowledged, and the process ends with its first event.
+func (s *subject) answers(ctx context.Context, kill bool) (map[string]*pluginv1.BotAction, error) {
+	defer s.cleanUp()
+	policy := wirehost.Policy{}
+	if kill {
+		policy.Ack = func(*pluginv1.Event) *pluginv1.EventAck { return nil }
+	}
+	p, ses, err := s.ready(ctx, policy)
 	if err != nil {
 		return nil, err
 	}
@@ -358,18 +376,22 @@ func (s *subject) posts(ctx context.Context) ([]string, error) {
 			return nil, err
 		}
 		said = append(said, it.Event)
+		if kill {
+			break
+		}
 	}
-	var ids []string
+	did := map[string]*pluginv1.BotAction{}
 	for _, ev := range said {
 		if ev.GetAccount() != account || ev.GetThread() != "" || ev.GetBot().GetConversation() != talkID {
 			return nil, fmt.Errorf("a bot's event of account %q, thread %q and conversation %q", ev.GetAccount(), ev.GetThread(), ev.GetBot().GetConversation())
 		}
+		id := ev.GetDedupeKey()
 		if post := ev.GetBot().GetPost(); post != nil {
-			if n := len(post.GetClientId()); n == 0 || n > 64 {
-				return nil, fmt.Errorf("a post with a client id of %d bytes, want 1 to 64", n)
+			if id = post.GetClientId(); id == "" || len(id) > 64 {
+				return nil, fmt.Errorf("a post with a client id of %d bytes, want 1 to 64", len(id))
 			}
-			ids = append(ids, post.GetClientId())
 		}
+		did[id] = ev.GetBot()
 	}
-	return ids, nil
+	return did, nil
 }

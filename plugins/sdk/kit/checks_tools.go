@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
@@ -43,7 +46,11 @@ func toolChecks() []check {
 		},
 		{
 			group: "tools", name: "act", run: checkToolAct, needs: needsTool,
-			rule: "an act that comes again is carried out once; an unknown action, revision or session is a fault or changes nothing",
+			rule: "an act that comes again is carried out once and gets the same answer; an unknown action, revision or session is a fault or changes nothing",
+		},
+		{
+			group: "tools", name: "restart", run: checkToolRestart, needs: needsTool,
+			rule: "the process after a crash knows the sessions, and answers acts that come again as before",
 		},
 	}
 }
@@ -246,54 +253,148 @@ func firstAction(blocks string) string {
 	return ""
 }
 
+// acting is how somebody uses a panel in a check.
+type acting struct {
+	req   *pluginv1.ToolActRequest
+	first *pluginv1.ToolActResponse // the first answer
+}
+
+// act sends an act and checks the form of the answer.
+func act(ctx context.Context, tool pluginv1.ToolServiceClient, req *pluginv1.ToolActRequest) (*pluginv1.ToolActResponse, error) {
+	r, err := tool.Act(ctx, req)
+	if err != nil {
+		return nil, fmt.Errorf("act %s: %w", req.GetAction(), err)
+	}
+	if n := len(r.GetEffects()); n > contract.MaxEffects {
+		return nil, fmt.Errorf("act %s: %d effects", req.GetAction(), n)
+	}
+	return r, soundPanel(r.GetPanel())
+}
+
+func actID(n int) string { return fmt.Sprintf("00000000-0000-7000-f000-%012d", n) }
+
+// useTool begins a session, and has the customer and then the agent use what they see, and the agent what nobody
+// has.
+func (s *subject) useTool(ctx context.Context, p *process, tool pluginv1.ToolServiceClient) ([]acting, error) {
+	if _, err := s.begin(ctx, p, tool); err != nil {
+		return nil, err
+	}
+	var all []acting
+	for _, viewer := range []*pluginv1.Party{{Kind: "customer"}, kitAgent()} {
+		r, err := tool.Panel(ctx, &pluginv1.ToolPanelRequest{Session: toolSession, Viewer: viewer})
+		if err != nil {
+			return nil, fmt.Errorf("panel of the %s: %w", viewer.GetKind(), err)
+		}
+		actions := []string{firstAction(r.GetPanel().GetBlocks())}
+		if viewer.GetKind() == "agent" {
+			actions = append(actions, "kit.unknown")
+		}
+		for _, action := range actions {
+			if action == "" {
+				continue
+			}
+			req := &pluginv1.ToolActRequest{
+				Session: toolSession, Viewer: viewer, Act: actID(len(all) + 1), Action: action, Revision: r.GetPanel().GetRevision(),
+			}
+			first, err := act(ctx, tool, req)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, acting{req, first})
+		}
+	}
+	return all, nil
+}
+
+// repeatActs sends acts again and compares the answers. It also checks that they changed nothing. The session and
+// the panel of an answer may be those of now.
+func repeatActs(ctx context.Context, tool pluginv1.ToolServiceClient, acts []acting) error {
+	before, err := tool.Get(ctx, &pluginv1.ToolGetRequest{Session: toolSession})
+	if err != nil {
+		return fmt.Errorf("get: %w", err)
+	}
+	if !before.GetFound() {
+		return errors.New("the session is not found")
+	}
+	for _, a := range acts {
+		action := a.req.GetAction()
+		again, err := act(ctx, tool, a.req)
+		if err != nil {
+			return fmt.Errorf("again: %w", err)
+		}
+		if was, is := a.first.GetFault().GetCode(), again.GetFault().GetCode(); (a.first.GetFault() == nil) != (again.GetFault() == nil) || was != is {
+			return fmt.Errorf("the act %s got %s, and again %s", action, faultOr(was), faultOr(is))
+		}
+		if diff := cmp.Diff(a.first.GetEffects(), again.GetEffects(), protocmp.Transform()); diff != "" {
+			return fmt.Errorf("the act %s again has other effects: (-first +again)\n%s", action, diff)
+		}
+		if was, is := a.first.GetSession(), again.GetSession(); is != nil && is.GetRevision() < was.GetRevision() {
+			return fmt.Errorf("the act %s got revision %d, and again %d", action, was.GetRevision(), is.GetRevision())
+		}
+	}
+	after, err := tool.Get(ctx, &pluginv1.ToolGetRequest{Session: toolSession})
+	if err != nil {
+		return fmt.Errorf("get: %w", err)
+	}
+	if was, is := before.GetSession(), after.GetSession(); was.GetRevision() != is.GetRevision() || was.GetState() != is.GetState() {
+		return fmt.Errorf("acts were carried out again: revision %d %v, then %d %v", was.GetRevision(), was.GetState(), is.GetRevision(), is.GetState())
+	}
+	return nil
+}
+
+func faultOr(code string) string {
+	if code == "" {
+		return "no fault"
+	}
+	return "the fault " + code
+}
+
 func checkToolAct(ctx context.Context, s *subject) error {
 	p, ses, tool, err := s.tool(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := s.begin(ctx, p, tool); err != nil {
+	acts, err := s.useTool(ctx, p, tool)
+	if err != nil {
 		return err
 	}
-	panel, err := tool.Panel(ctx, &pluginv1.ToolPanelRequest{Session: toolSession, Viewer: kitAgent()})
-	if err != nil {
-		return fmt.Errorf("panel: %w", err)
+	if err := repeatActs(ctx, tool, acts); err != nil {
+		return err
 	}
-	act := func(session, id, action string, revision uint64) (*pluginv1.ToolActResponse, error) {
-		r, err := tool.Act(ctx, &pluginv1.ToolActRequest{Session: session, Viewer: kitAgent(), Act: "00000000-0000-7000-f000-00000000000" + id, Action: action, Revision: revision})
-		if err != nil {
-			return nil, fmt.Errorf("act %s: %w", action, err)
-		}
-		if n := len(r.GetEffects()); n > contract.MaxEffects {
-			return nil, fmt.Errorf("act %s: %d effects", action, n)
-		}
-		return r, soundPanel(r.GetPanel())
-	}
-	if action := firstAction(panel.GetPanel().GetBlocks()); action != "" {
-		if _, err := act(toolSession, "1", action, panel.GetPanel().GetRevision()); err != nil {
-			return err
-		}
-		before, err := tool.Get(ctx, &pluginv1.ToolGetRequest{Session: toolSession})
-		if err != nil {
-			return fmt.Errorf("get: %w", err)
-		}
-		if _, err := act(toolSession, "1", action, panel.GetPanel().GetRevision()); err != nil {
-			return fmt.Errorf("again: %w", err)
-		}
-		after, err := tool.Get(ctx, &pluginv1.ToolGetRequest{Session: toolSession})
-		if err != nil {
-			return fmt.Errorf("get: %w", err)
-		}
-		if before.GetSession().GetRevision() != after.GetSession().GetRevision() {
-			return fmt.Errorf("the act %s was carried out again: revision %d, then %d", action, before.GetSession().GetRevision(), after.GetSession().GetRevision())
-		}
-	}
-	if r, err := act(toolNobody, "2", "kit", 1); err != nil || r.GetFault() == nil {
+	strange := &pluginv1.ToolActRequest{Session: toolNobody, Viewer: kitAgent(), Act: actID(100), Action: "kit", Revision: 1}
+	if r, err := act(ctx, tool, strange); err != nil || r.GetFault() == nil {
 		return fmt.Errorf("act in a session that is not known: %v, %w; want a fault", r, err)
 	}
 	for i, revision := range []uint64{0, 1 << 60} {
-		if _, err := act(toolSession, fmt.Sprint(3+i), "kit.unknown", revision); err != nil {
+		req := &pluginv1.ToolActRequest{Session: toolSession, Viewer: kitAgent(), Act: actID(101 + i), Action: "kit.unknown", Revision: revision}
+		if _, err := act(ctx, tool, req); err != nil {
 			return err
 		}
+	}
+	return alive(ctx, p, ses)
+}
+
+// checkToolRestart kills the process that has a session. The next one finds what was stored.
+func checkToolRestart(ctx context.Context, s *subject) error {
+	p, _, tool, err := s.tool(ctx)
+	if err != nil {
+		return err
+	}
+	acts, err := s.useTool(ctx, p, tool)
+	if err != nil {
+		return err
+	}
+	if err := p.signal(syscall.SIGKILL); err != nil {
+		return err
+	}
+	<-p.exited
+	p, ses, tool, err := s.tool(ctx)
+	if err != nil {
+		return fmt.Errorf("after a crash: %w", err)
+	}
+	p.ledger.Session(toolSession, s.opts.Fixtures.Accounts[0].ID, talkID, false)
+	if err := repeatActs(ctx, tool, acts); err != nil {
+		return fmt.Errorf("after a crash: %w", err)
 	}
 	return alive(ctx, p, ses)
 }

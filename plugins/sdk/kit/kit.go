@@ -85,6 +85,7 @@ func Run(ctx context.Context, opts Options) (Report, error) {
 	}
 	opts.Fixtures.complete()
 	s := &subject{opts: opts}
+	s.fresh()
 	report := Report{Plugin: opts.Exec}
 
 	// What the plugin declares decides which checks apply. A plugin that does not answer Describe
@@ -124,6 +125,7 @@ func (s *subject) one(ctx context.Context, c check) Check {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
+	s.fresh()
 	err := c.run(ctx, s)
 	tail := s.cleanUp()
 	out.Duration = time.Since(began)

@@ -185,8 +185,8 @@ func (p *process) connect(ctx context.Context) error {
 	return nil
 }
 
-// serveGateway serves the GatewayService on its socket.
-func (p *process) serveGateway(ctx context.Context) error {
+// serveGateway serves the GatewayService, with what store has, on its socket.
+func (p *process) serveGateway(ctx context.Context, store *memgateway.Service) error {
 	if p.gateway != nil {
 		return nil
 	}
@@ -195,7 +195,7 @@ func (p *process) serveGateway(ctx context.Context) error {
 		return err
 	}
 	p.gateway = grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.ForceServerCodecV2(contract.NewCodec(nil)))
-	pluginv1.RegisterGatewayServiceServer(p.gateway, &memgateway.Service{Owns: p.ledger.Owns})
+	pluginv1.RegisterGatewayServiceServer(p.gateway, store)
 	go func() { _ = p.gateway.Serve(ln) }()
 	return nil
 }

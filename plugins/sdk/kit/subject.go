@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 	"github.com/parley-gateway/parley/plugins/sdk/internal/wirehost"
+	"github.com/parley-gateway/parley/plugins/sdk/sdktest/memgateway"
 )
 
 // canary is the text of the kit's messages; it must not appear in any log.
@@ -22,8 +24,16 @@ const canary = "kit-canary-5f2c71"
 type subject struct {
 	opts   Options
 	desc   *pluginv1.DescribeResponse
-	leased bool       // the first account is for one node at a time
-	procs  []*process // processes of the present check
+	leased bool                // the first account is for one node at a time
+	procs  []*process          // processes of the present check
+	store  *memgateway.Service // what the processes of the present check have stored
+}
+
+// fresh begins a check: nothing is stored.
+func (s *subject) fresh() {
+	s.store = &memgateway.Service{Owns: func(account string) bool {
+		return slices.ContainsFunc(s.opts.Fixtures.Accounts, func(a Account) bool { return a.ID == account })
+	}}
 }
 
 // start launches the plugin and connects to it.
@@ -79,7 +89,7 @@ func (p *process) describe(ctx context.Context) (*pluginv1.DescribeResponse, err
 
 // configure sends the sample configuration, changed by edit.
 func (s *subject) configure(ctx context.Context, p *process, edit func(*pluginv1.ConfigureRequest)) (*pluginv1.ConfigureResponse, error) {
-	if err := p.serveGateway(ctx); err != nil {
+	if err := p.serveGateway(ctx, s.store); err != nil {
 		return nil, err
 	}
 	req := s.opts.Fixtures.config()

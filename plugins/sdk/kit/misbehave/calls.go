@@ -79,6 +79,9 @@ func (p *plugin) Configure(_ context.Context, r *pluginv1.ConfigureRequest) (*pl
 		return resp, nil
 	}
 	p.traits(resp, r.GetAccounts())
+	if err := p.tool.connect(r.GetGatewaySocket()); err != nil {
+		return nil, err
+	}
 	p.giveUp(onStandby)
 	p.configured++
 	p.accounts, p.standby, p.identity = accounts, onStandby, r.GetIdentityKey()

@@ -8,8 +8,11 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/parley-gateway/parley/plugins/contract"
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
@@ -111,14 +114,17 @@ func (p *plugin) botRecords(b *pluginv1.RecordBatch) {
 		if r.GetType() != "message/1" || !strings.Contains(string(r.GetHead()), `"customer"`) {
 			continue
 		}
-		id := fmt.Sprintf("answer-%d", r.GetSeq())
+		id, text := fmt.Sprintf("answer-%d", r.GetSeq()), "Hello"
+		if p.fault == "answers-by-chance" {
+			text = fmt.Sprint(time.Now().UnixNano())
+		}
 		if p.fault == "answers-with-new-ids" {
 			id = fmt.Sprint(time.Now().UnixNano())
 		}
 		for account := range p.accounts {
 			p.emit(&pluginv1.Event{Account: account, Kind: &pluginv1.Event_Bot{Bot: &pluginv1.BotAction{
 				Conversation: r.GetConversation(),
-				Action:       &pluginv1.BotAction_Post{Post: &pluginv1.BotPost{ClientId: id, Parts: message("", "Hello").GetParts()}},
+				Action:       &pluginv1.BotAction_Post{Post: &pluginv1.BotPost{ClientId: id, Parts: message("", text).GetParts()}},
 			}}})
 		}
 	}
@@ -162,23 +168,85 @@ func (p *plugin) passing(c *pluginv1.Command) *pluginv1.Result {
 	return nil
 }
 
-// tool is the plugin's ToolService: a counter.
+// tool is the plugin's ToolService: a counter. It keeps sessions and answers in the gateway's key-value store.
 type tool struct {
 	pluginv1.UnimplementedToolServiceServer
 	fault Fault
 
-	mu       sync.Mutex
-	sessions map[string]*pluginv1.ToolSession
-	acts     map[string]*pluginv1.ToolActResponse
+	mu      sync.Mutex
+	gateway pluginv1.GatewayServiceClient // nil: the plugin is not configured yet
+	memory  map[string][]byte             // of faults that forget with the process
+}
+
+// connect takes the socket of the first configuration.
+func (t *tool) connect(socket string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.gateway != nil {
+		return nil
+	}
+	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err == nil {
+		t.gateway = pluginv1.NewGatewayServiceClient(conn)
+	}
+	return err
+}
+
+// inMemory reports whether what has this key is not stored.
+func (t *tool) inMemory(key string) bool {
+	return t.fault == "sessions-in-memory" || t.fault == "acts-in-memory" && strings.HasPrefix(key, "act/")
+}
+
+// load reads a message; false: there is none. The caller holds the lock.
+func (t *tool) load(ctx context.Context, key string, m proto.Message) (bool, error) {
+	if t.inMemory(key) {
+		text, ok := t.memory[key]
+		return ok, proto.Unmarshal(text, m)
+	}
+	r, err := t.gateway.KVGet(ctx, &pluginv1.KVGetRequest{Key: key})
+	if err != nil || !r.GetFound() {
+		return false, err
+	}
+	return true, proto.Unmarshal(r.GetValue(), m)
+}
+
+// store writes a message; the caller holds the lock.
+func (t *tool) store(ctx context.Context, key string, m proto.Message) error {
+	text, err := proto.Marshal(m)
+	if err != nil {
+		return err
+	}
+	if t.inMemory(key) {
+		t.memory[key] = text
+		return nil
+	}
+	_, err = t.gateway.KVPut(ctx, &pluginv1.KVPutRequest{Key: key, Value: text})
+	return err
+}
+
+// session reads a session; nil: there is none.
+func (t *tool) session(ctx context.Context, id string) (*pluginv1.ToolSession, error) {
+	s := &pluginv1.ToolSession{}
+	if ok, err := t.load(ctx, "session/"+id, s); !ok || err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (t *tool) keep(ctx context.Context, s *pluginv1.ToolSession) error {
+	return t.store(ctx, "session/"+s.GetSession(), s)
 }
 
 const toolPanel = `[{"type":"text","text":"Counting"},{"type":"button","action":"add","label":"Add"}]`
 
 // Start implements ToolService.
-func (t *tool) Start(_ context.Context, r *pluginv1.ToolStartRequest) (*pluginv1.ToolStartResponse, error) {
+func (t *tool) Start(ctx context.Context, r *pluginv1.ToolStartRequest) (*pluginv1.ToolStartResponse, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := t.sessions[r.GetSession()]
+	s, err := t.session(ctx, r.GetSession())
+	if err != nil {
+		return nil, err
+	}
 	if s == nil {
 		s = &pluginv1.ToolSession{Session: r.GetSession(), State: pluginv1.SessionState_SESSION_STATE_ACTIVE}
 	}
@@ -186,32 +254,27 @@ func (t *tool) Start(_ context.Context, r *pluginv1.ToolStartRequest) (*pluginv1
 		s.Revision++
 	}
 	if t.fault != "forgets-sessions" {
-		t.sessions[r.GetSession()] = s
+		err = t.keep(ctx, s)
 	}
-	return &pluginv1.ToolStartResponse{Session: copied(s)}, nil
-}
-
-func copied(s *pluginv1.ToolSession) *pluginv1.ToolSession {
-	return &pluginv1.ToolSession{Session: s.GetSession(), State: s.GetState(), Cause: s.GetCause(), Revision: s.GetRevision()}
+	return &pluginv1.ToolStartResponse{Session: s}, err
 }
 
 // Get implements ToolService.
-func (t *tool) Get(_ context.Context, r *pluginv1.ToolGetRequest) (*pluginv1.ToolGetResponse, error) {
+func (t *tool) Get(ctx context.Context, r *pluginv1.ToolGetRequest) (*pluginv1.ToolGetResponse, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := t.sessions[r.GetSession()]
-	if s == nil {
-		return &pluginv1.ToolGetResponse{}, nil
-	}
-	return &pluginv1.ToolGetResponse{Found: true, Session: copied(s)}, nil
+	s, err := t.session(ctx, r.GetSession())
+	return &pluginv1.ToolGetResponse{Found: s != nil, Session: s}, err
 }
 
 // End implements ToolService.
-func (t *tool) End(_ context.Context, r *pluginv1.ToolEndRequest) (*pluginv1.ToolEndResponse, error) {
+func (t *tool) End(ctx context.Context, r *pluginv1.ToolEndRequest) (*pluginv1.ToolEndResponse, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := t.sessions[r.GetSession()]
+	s, err := t.session(ctx, r.GetSession())
 	switch {
+	case err != nil:
+		return nil, err
 	case s == nil:
 		return &pluginv1.ToolEndResponse{Session: &pluginv1.ToolSession{Session: r.GetSession(), State: pluginv1.SessionState_SESSION_STATE_ENDED}}, nil
 	case s.GetState() == pluginv1.SessionState_SESSION_STATE_ENDED && t.fault == "ends-once":
@@ -219,16 +282,16 @@ func (t *tool) End(_ context.Context, r *pluginv1.ToolEndRequest) (*pluginv1.Too
 	case s.GetState() != pluginv1.SessionState_SESSION_STATE_ENDED:
 		s.State, s.Cause = pluginv1.SessionState_SESSION_STATE_ENDED, r.GetCause()
 	}
-	return &pluginv1.ToolEndResponse{Session: copied(s)}, nil
+	return &pluginv1.ToolEndResponse{Session: s}, t.keep(ctx, s)
 }
 
 // Panel implements ToolService.
-func (t *tool) Panel(_ context.Context, r *pluginv1.ToolPanelRequest) (*pluginv1.ToolPanelResponse, error) {
+func (t *tool) Panel(ctx context.Context, r *pluginv1.ToolPanelRequest) (*pluginv1.ToolPanelResponse, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := t.sessions[r.GetSession()]
-	if s == nil {
-		return &pluginv1.ToolPanelResponse{}, nil
+	s, err := t.session(ctx, r.GetSession())
+	if s == nil || err != nil {
+		return &pluginv1.ToolPanelResponse{}, err
 	}
 	blocks := toolPanel
 	switch t.fault {
@@ -241,24 +304,43 @@ func (t *tool) Panel(_ context.Context, r *pluginv1.ToolPanelRequest) (*pluginv1
 }
 
 // Act implements ToolService.
-func (t *tool) Act(_ context.Context, r *pluginv1.ToolActRequest) (*pluginv1.ToolActResponse, error) {
+func (t *tool) Act(ctx context.Context, r *pluginv1.ToolActRequest) (*pluginv1.ToolActResponse, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if before := t.acts[r.GetAct()]; before != nil && t.fault != "acts-twice" {
+	before := &pluginv1.ToolActResponse{}
+	switch repeat, err := t.load(ctx, "act/"+r.GetAct(), before); {
+	case err != nil:
+		return nil, err
+	case repeat && t.fault == "refuses-repeats":
+		return &pluginv1.ToolActResponse{Fault: &pluginv1.ToolFault{Code: "invalid"}}, nil
+	case repeat && t.fault == "repeats-without-effects":
+		before.Effects = nil
+		return before, nil
+	case repeat && t.fault != "acts-twice":
 		return before, nil
 	}
-	s := t.sessions[r.GetSession()]
-	if s == nil {
+	answer, err := t.act(ctx, r)
+	if err == nil {
+		err = t.store(ctx, "act/"+r.GetAct(), answer)
+	}
+	return answer, err
+}
+
+func (t *tool) act(ctx context.Context, r *pluginv1.ToolActRequest) (*pluginv1.ToolActResponse, error) {
+	s, err := t.session(ctx, r.GetSession())
+	switch {
+	case err != nil:
+		return nil, err
+	case s == nil:
 		return &pluginv1.ToolActResponse{Fault: &pluginv1.ToolFault{Code: "ended"}}, nil
-	}
-	if r.GetRevision() > s.GetRevision() && t.fault == "dies-of-revision" {
+	case r.GetRevision() > s.GetRevision() && t.fault == "dies-of-revision":
 		os.Exit(2)
-	}
-	if r.GetAction() != "add" {
+	case r.GetAction() != "add":
 		return &pluginv1.ToolActResponse{Fault: &pluginv1.ToolFault{Code: "invalid"}}, nil
 	}
 	s.Revision++
-	answer := &pluginv1.ToolActResponse{Session: copied(s), Panel: &pluginv1.Panel{Revision: s.GetRevision(), Blocks: toolPanel}}
-	t.acts[r.GetAct()] = answer
-	return answer, nil
+	return &pluginv1.ToolActResponse{
+		Session: s, Panel: &pluginv1.Panel{Revision: s.GetRevision(), Blocks: toolPanel},
+		Effects: []*pluginv1.Effect{{Effect: &pluginv1.Effect_Toast{Toast: "Added"}}},
+	}, t.keep(ctx, s)
 }

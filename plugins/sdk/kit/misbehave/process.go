@@ -86,7 +86,7 @@ func serve(f Fault) error {
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(contract.MaxMessageSize), grpc.MaxSendMsgSize(contract.MaxMessageSize))
 	pluginv1.RegisterPluginServiceServer(server, p)
 	if p.fault != "tool-without-service" {
-		p.tool.fault, p.tool.sessions, p.tool.acts = f, map[string]*pluginv1.ToolSession{}, map[string]*pluginv1.ToolActResponse{}
+		p.tool.fault, p.tool.memory = f, map[string][]byte{}
 		pluginv1.RegisterToolServiceServer(server, &p.tool)
 	}
 	p.startFault()
