@@ -15,7 +15,9 @@ type Bot interface {
 	// Answer is called for each record of a conversation that a bot may see, one after another; those
 	// of different conversations side by side. After a restart it is called again for all of them,
 	// from the beginning: what a turn posts has an id that is made from its record, so that the host
-	// recognises it as the same message. Answer must therefore do the same for the same records.
+	// recognises it as the same message. Answer must therefore do the same for the same records, also
+	// when the settings have changed meanwhile: if it asks a model, a clock or settings, store what it
+	// decides (Host.KV) before the turn does it. What `parley plugin new --bot` writes shows how.
 	//
 	// An error is logged, so it must contain no message text. The host hands a conversation over to
 	// people when its bot is silent for too long.

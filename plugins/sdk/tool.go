@@ -24,9 +24,11 @@ type ToolServer interface {
 	End(ctx context.Context, r *ToolEnd) (ToolSession, error)
 	// Panel returns what a viewer sees; nil: nothing.
 	Panel(ctx context.Context, id SessionID, viewer Party) (*Panel, error)
-	// Act carries out what somebody did on a panel. The SDK answers a repeat of the same Act itself
-	// while the process lives; a tool whose acts must not be repeated after a crash keeps ToolAct.ID
-	// with what the act changed.
+	// Act carries out what somebody did on a panel. A repeat (the same ToolAct.ID) must not be carried
+	// out again, and gets the same fault or none, and the same effects; panel and session may be those
+	// of now. The SDK answers repeats itself while the process lives. For those after a crash keep the
+	// ids of the latest acts, and what became of them, with the session, in one write. What
+	// `parley plugin new --tool` writes shows how.
 	Act(ctx context.Context, r *ToolAct) (ToolAnswer, error)
 }
 

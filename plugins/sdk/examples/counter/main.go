@@ -35,7 +35,15 @@ type session struct {
 	Revision  uint64           `json:"revision"`
 	Expires   time.Time        `json:"expires,omitzero"`
 	ChangedAt time.Time        `json:"changed_at"`
-	Acts      []string         `json:"acts,omitempty"` // the latest, so that none counts twice
+	Acts      []done           `json:"acts,omitempty"` // the latest, so that none counts twice
+}
+
+// done is an act that was carried out or refused: its repeat gets the same answer.
+type done struct {
+	ID     string         `json:"id"`
+	Insert string         `json:"insert,omitempty"` // an effect
+	Close  bool           `json:"close,omitempty"`  // an effect
+	Fault  *sdk.ToolFault `json:"fault,omitempty"`
 }
 
 const (
@@ -70,25 +78,34 @@ func (c *counter) Attach(ctx context.Context, host sdk.Host) error {
 }
 
 // sweep ends sessions that are past their time, and forgets those that ended long ago. First it
-// reports all of them once more: the process before may have died between storing and reporting.
+// reports all of them once more: the process before may have died between storing and reporting. It reads a
+// session when it is new, and when it is due.
 func (c *counter) sweep(ctx context.Context) {
-	kv := c.kv()
+	kv, due := c.kv(), map[sdk.SessionID]time.Time{}
 	for first := true; ; first = false {
 		for after := ""; ; {
-			keys, err := kv.List(ctx, prefix, after, 100)
+			keys, err := kv.List(ctx, prefix, after, 1000)
 			if err != nil || len(keys) == 0 {
 				break
 			}
 			for _, key := range keys {
 				id := sdk.SessionID(key[len(prefix):])
+				if time.Now().Before(due[id]) {
+					continue
+				}
 				s, _, err := c.load(ctx, id)
 				if first && err == nil {
 					_ = c.report(id, &s) // of no use if the queue of events is full; the host then asks with Get
 				}
+				if err == nil {
+					due[id] = s.due()
+				}
 				switch {
 				case err != nil:
 				case s.State == sdk.SessionEnded && time.Since(s.ChangedAt) > keptFor:
-					_ = kv.Delete(ctx, key) // the next sweep tries again
+					if kv.Delete(ctx, key) == nil { // else the next sweep tries again
+						delete(due, id)
+					}
 				case s.State != sdk.SessionEnded && !s.Expires.IsZero() && time.Now().After(s.Expires):
 					_, _ = c.change(ctx, id, func(s *session) error { return s.end("expired") })
 				}
@@ -101,6 +118,17 @@ func (c *counter) sweep(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// due is when a session ends by itself, or, once it has ended, is forgotten.
+func (s *session) due() time.Time {
+	switch {
+	case s.State == sdk.SessionEnded:
+		return s.ChangedAt.Add(keptFor)
+	case s.Expires.IsZero():
+		return time.Now().Add(keptFor)
+	}
+	return s.Expires
 }
 
 const prefix = "session/"
@@ -126,13 +154,17 @@ func (c *counter) change(ctx context.Context, id sdk.SessionID, f func(*session)
 		if err != nil {
 			return s, err
 		}
+		state, number := s.State, s.Count
 		if err := f(&s); errors.Is(err, errUnchanged) {
 			return s, nil
 		} else if err != nil {
 			return s, err
 		}
-		s.Revision++
-		s.ChangedAt = time.Now()
+		same := s.State == state && s.Count == number // what panels show is the same
+		if !same {
+			s.Revision++
+			s.ChangedAt = time.Now()
+		}
 		text, err := json.Marshal(s)
 		if err != nil {
 			return s, err
@@ -141,7 +173,7 @@ func (c *counter) change(ctx context.Context, id sdk.SessionID, f func(*session)
 		if errors.Is(err, sdk.ErrConflict) {
 			continue
 		}
-		if err != nil {
+		if err != nil || same {
 			return s, err
 		}
 		return s, c.report(id, &s)
@@ -266,36 +298,53 @@ func (c *counter) Panel(ctx context.Context, id sdk.SessionID, viewer sdk.Party)
 }
 
 func (c *counter) Act(ctx context.Context, r *sdk.ToolAct) (sdk.ToolAnswer, error) {
-	var effects []sdk.Effect
+	var d done
 	s, err := c.change(ctx, r.Session, func(s *session) error {
-		effects = nil
-		switch {
-		case slices.Contains(s.Acts, r.ID): // an earlier process has carried it out
+		if i := slices.IndexFunc(s.Acts, func(before done) bool { return before.ID == r.ID }); i >= 0 {
+			d = s.Acts[i] // an earlier process has carried it out
 			return errUnchanged
-		case s.State == sdk.SessionEnded:
-			return sdk.Fault("ended", "The counter has ended.")
-		case r.Action == "accept" && s.State == sdk.SessionWaiting:
-			s.State = sdk.SessionActive
-		case r.Action == "decline" && s.State == sdk.SessionWaiting:
-			return s.end("declined")
-		case r.Action == "end":
-			effects = append(effects, sdk.ClosePanel{})
-			return s.end("finished")
-		case r.Action == "add" && s.State == sdk.SessionActive:
-			s.Count += s.Step
-		case r.Action == "copy" && s.State == sdk.SessionActive:
-			effects = append(effects, sdk.InsertText{Text: fmt.Sprintf("We are at %d.", s.Count)})
-			return errUnchanged
-		default:
-			return sdk.Fault("invalid", "There is no such button now.")
 		}
-		s.Acts = append(s.Acts, r.ID)
+		d = s.act(r)
+		s.Acts = append(s.Acts, d)
 		s.Acts = s.Acts[max(0, len(s.Acts)-keptActs):]
 		return nil
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return sdk.ToolAnswer{}, unavailable(err)
+	case d.Fault != nil:
+		return sdk.ToolAnswer{}, d.Fault
+	}
+	var effects []sdk.Effect
+	if d.Insert != "" {
+		effects = append(effects, sdk.InsertText{Text: d.Insert})
+	}
+	if d.Close {
+		effects = append(effects, sdk.ClosePanel{})
 	}
 	seen := s.seen(r.Session)
 	return sdk.ToolAnswer{Panel: s.panel(r.Viewer.Kind), Effects: effects, Session: &seen}, nil
+}
+
+// act changes the session as somebody wants it.
+func (s *session) act(r *sdk.ToolAct) done {
+	d := done{ID: r.ID}
+	switch {
+	case s.State == sdk.SessionEnded:
+		d.Fault = &sdk.ToolFault{Code: "ended", Text: "The counter has ended."}
+	case r.Action == "accept" && s.State == sdk.SessionWaiting:
+		s.State = sdk.SessionActive
+	case r.Action == "decline" && s.State == sdk.SessionWaiting:
+		_ = s.end("declined") // it has not ended
+	case r.Action == "end":
+		d.Close = true
+		_ = s.end("finished")
+	case r.Action == "add" && s.State == sdk.SessionActive:
+		s.Count += s.Step
+	case r.Action == "copy" && s.State == sdk.SessionActive:
+		d.Insert = fmt.Sprintf("We are at %d.", s.Count)
+	default:
+		d.Fault = &sdk.ToolFault{Code: "invalid", Text: "There is no such button now."}
+	}
+	return d
 }

@@ -36,7 +36,9 @@ func (p *parrot) Configure(_ context.Context, cfg *sdk.Config) error {
 	return p.accounts.Configure(cfg)
 }
 
-// Answer depends on the records only, so it does the same when a later process reads them again.
+// Answer depends on the records and the settings, so it does the same when a later process reads them
+// again. A bot for which that is not so, or whose settings change while it works, stores what it decides
+// before it does it: `parley plugin new --bot` writes such a one.
 func (p *parrot) Answer(ctx context.Context, t *sdk.BotTurn) error {
 	said, isMessage := t.Record.Said()
 	if t.Record.Seq < t.Joined { // the conversation began with this, or somebody has answered it
