@@ -20,16 +20,14 @@ const (
 
 // Reference is what the log has of a message that another one names.
 type Reference struct {
-	Author   conversation.Author
 	Endpoint int                 // of the customer, by which the message came or was sent
 	Status   conversation.Status // of an outgoing message, as the provider's reports say; "": nobody has reported on it
 	// ProviderIDs are those of all parts of the message, the first part's first; nil: none is known.
 	ProviderIDs []string
 }
 
-// References finds messages of a conversation that are named by its event at, or by nobody yet (at is then
-// the last event). A message that lies more than 4,096 events back is not found, and is then not in the
-// result. Errors are those of the log and the key store.
+// References finds messages of a conversation that are named by its event at. A message that lies more
+// than 4,096 events back is not found, and is then not in the result. Errors are those of the log and the key store.
 func (r *Readers) References(ctx context.Context, conv conversation.ConversationID, at uint64, ids ...conversation.MessageID) (map[conversation.MessageID]Reference, error) {
 	s := search{found: map[conversation.MessageID]Reference{}, wanted: map[conversation.MessageID]bool{}, keys: r.keys}
 	for _, id := range ids {
@@ -121,7 +119,7 @@ func (s *search) take(rec eventlog.Record) error {
 			return nil
 		}
 		ids, err := s.ids(rec)
-		s.found[h.ID] = Reference{Author: h.Author, Endpoint: h.Endpoint, ProviderIDs: ids}
+		s.found[h.ID] = Reference{Endpoint: h.Endpoint, ProviderIDs: ids}
 		return err
 	case *conversation.MessageStatus:
 		w.message, w.status = h.Message, h.Status
