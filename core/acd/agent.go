@@ -61,6 +61,10 @@ type AgentState struct {
 	Offer      *HeldOffer           `json:"offer,omitempty"` // the offer being presented; an agent has one at most
 	Work       []Work               `json:"work,omitempty"`  // oldest first
 
+	// Supervises are the conversations in which the agent takes part as a supervisor, oldest first. They
+	// take no capacity and do not change the Status.
+	Supervises []conversation.ConversationID `json:"supervises,omitempty"`
+
 	// Nodes are those at which the agent has an open socket, in the order of connecting. It is empty
 	// for an agent without one, and for one whom an earlier version has recorded.
 	Nodes []string `json:"nodes,omitempty"`
@@ -155,6 +159,12 @@ func (a *AgentState) workIndex(c conversation.ConversationID) int {
 	return slices.IndexFunc(a.Work, func(w Work) bool { return w.Conversation == c })
 }
 
+// Away reports whether the agent is gone for good: logged out, or without a socket for longer than the
+// grace period (A20).
+func (a *AgentState) Away() bool {
+	return !a.LoggedIn || a.Disconnected && a.GraceUntil.IsZero()
+}
+
 // NextDeadline is when Tick next has something to do; false means that no deadline is set. Offers
 // have no deadline here: they expire in the conversation's state.
 func (a *AgentState) NextDeadline() (time.Time, bool) {
@@ -167,6 +177,7 @@ func (a *AgentState) Clone() *AgentState {
 	c.Pending = slices.Clone(a.Pending)
 	c.Work = slices.Clone(a.Work)
 	c.Nodes = slices.Clone(a.Nodes)
+	c.Supervises = slices.Clone(a.Supervises)
 	if a.Offer != nil {
 		o := *a.Offer
 		c.Offer = &o

@@ -106,6 +106,15 @@ func (a *AgentState) applyWork(head conversation.Head, at time.Time) bool {
 	case *Released:
 		a.dropWork(h.Conversation)
 		a.IdleSince = at
+	case *SupervisionStarted:
+		if !slices.Contains(a.Supervises, h.Conversation) {
+			a.Supervises = append(a.Supervises, h.Conversation)
+		}
+	case *SupervisionEnded:
+		a.Supervises = slices.DeleteFunc(a.Supervises, func(c conversation.ConversationID) bool { return c == h.Conversation })
+		if len(a.Supervises) == 0 {
+			a.Supervises = nil // nil and not empty, so that the state equals one decoded from JSON
+		}
 	default:
 		return false
 	}

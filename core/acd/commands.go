@@ -72,6 +72,15 @@ type Release struct {
 	Cause        conversation.Cause
 }
 
+// Supervise: the agent takes part in a conversation as a supervisor. It is refused with ErrLoggedOut for
+// an agent who is Away, since presence alone ends supervision that nobody else ends, and with
+// ErrNoCapacity for one who supervises very many conversations.
+type Supervise struct{ Conversation conversation.ConversationID }
+
+// EndSupervision: the agent supervises the conversation no more. If the agent did not, there is no
+// event.
+type EndSupervision struct{ Conversation conversation.ConversationID }
+
 // Disconnect: the agent's last socket at a node has closed, or the node is gone. When the agent has
 // no socket at another node, the grace period begins; Grace 0 means the constant Grace (A20). Node
 // "" means all nodes.
@@ -87,16 +96,18 @@ type Connect struct{ Node string }
 // refused with ErrOfferPending while an offer is being presented.
 type Tick struct{}
 
-func (Login) command()       {}
-func (Logout) command()      {}
-func (BeReady) command()     {}
-func (BeNotReady) command()  {}
-func (Present) command()     {}
-func (Accepted) command()    {}
-func (EndOffer) command()    {}
-func (Engage) command()      {}
-func (StartWrapup) command() {}
-func (Release) command()     {}
-func (Disconnect) command()  {}
-func (Connect) command()     {}
-func (Tick) command()        {}
+func (Login) command()          {}
+func (Logout) command()         {}
+func (BeReady) command()        {}
+func (BeNotReady) command()     {}
+func (Present) command()        {}
+func (Accepted) command()       {}
+func (EndOffer) command()       {}
+func (Engage) command()         {}
+func (StartWrapup) command()    {}
+func (Release) command()        {}
+func (Supervise) command()      {}
+func (EndSupervision) command() {}
+func (Disconnect) command()     {}
+func (Connect) command()        {}
+func (Tick) command()           {}

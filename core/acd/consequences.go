@@ -50,8 +50,21 @@ func consequence(after *conversation.State, events []conversation.Event, i int) 
 		if h.Cause != conversation.CauseAccepted { // if accepted, the agent has joined the conversation again and keeps it
 			return h.Agent, Release{Conversation: after.ID, Cause: h.Cause}
 		}
+	case *conversation.SupervisorJoined:
+		return h.Agent, supervision(after, h.Agent)
+	case *conversation.SupervisorLeft:
+		return h.Agent, supervision(after, h.Agent)
 	}
 	return conversation.AgentID{}, nil
+}
+
+// supervision is the command for somebody who supervises or did. A change of mode is a leaving and a
+// joining in the conversation, and nothing to the agent's stream.
+func supervision(after *conversation.State, a conversation.AgentID) Command {
+	if after.ModeOf(a) != "" {
+		return Supervise{Conversation: after.ID}
+	}
+	return EndSupervision{Conversation: after.ID}
 }
 
 func present(after *conversation.State, h *conversation.RoutingOffered) Present {

@@ -97,6 +97,12 @@ func (d *decision) run(cmd Command) error {
 		d.startWrapup(c)
 	case Release:
 		d.release(c)
+	case Supervise:
+		return d.supervise(c)
+	case EndSupervision:
+		if slices.Contains(d.a.Supervises, c.Conversation) {
+			d.emit(&SupervisionEnded{Conversation: c.Conversation, Ignorable: true})
+		}
 	case Disconnect:
 		d.disconnect(c)
 	case Connect:

@@ -2,6 +2,7 @@ package acd
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/parley-gateway/parley/core/conversation"
 )
@@ -86,4 +87,22 @@ func (d *decision) release(c Release) {
 	}
 	d.emit(&Released{Conversation: c.Conversation, Cause: c.Cause})
 	d.applyPending()
+}
+
+// maxSupervised bounds how many conversations an agent supervises at once, which an agent's row lists.
+const maxSupervised = 200
+
+func (d *decision) supervise(c Supervise) error {
+	switch {
+	case slices.Contains(d.a.Supervises, c.Conversation):
+		return nil
+	case c.Conversation.IsZero():
+		return fmt.Errorf("%w: supervision of nothing", ErrInvalid)
+	case d.a.Away():
+		return ErrLoggedOut
+	case len(d.a.Supervises) >= maxSupervised:
+		return ErrNoCapacity
+	}
+	d.emit(&SupervisionStarted{Conversation: c.Conversation, Ignorable: true})
+	return nil
 }

@@ -26,6 +26,9 @@ const (
 	TypeDisconnected    conversation.Type = "agent.disconnected/1"
 	TypeConnected       conversation.Type = "agent.connected/1"
 	TypeLeftNode        conversation.Type = "agent.left_node/1"
+
+	TypeSupervisionStarted conversation.Type = "agent.supervision_started/1"
+	TypeSupervisionEnded   conversation.Type = "agent.supervision_ended/1"
 )
 
 // Reason tells why an agent is Not Ready: one of the constants below, or a code from the contact
@@ -130,6 +133,19 @@ type LeftNode struct {
 	Ignorable bool   `json:"ignorable"` // always true
 }
 
+// SupervisionStarted: the agent takes part in a conversation as a supervisor, in whatever mode; the
+// conversation's log says in which. An earlier version may skip the event.
+type SupervisionStarted struct {
+	Conversation conversation.ConversationID `json:"conversation"`
+	Ignorable    bool                        `json:"ignorable"` // always true
+}
+
+// SupervisionEnded: the agent supervises the conversation no more. An earlier version may skip the event.
+type SupervisionEnded struct {
+	Conversation conversation.ConversationID `json:"conversation"`
+	Ignorable    bool                        `json:"ignorable"` // always true
+}
+
 // types lists every type of an agent's stream, each with a constructor of its head; the map is
 // never changed. Agents and supervisors see all of these events, so no audience is listed here.
 var types = map[conversation.Type]func() conversation.Head{
@@ -147,6 +163,9 @@ var types = map[conversation.Type]func() conversation.Head{
 	TypeDisconnected:    func() conversation.Head { return &Disconnected{} },
 	TypeConnected:       func() conversation.Head { return &Connected{} },
 	TypeLeftNode:        func() conversation.Head { return &LeftNode{} },
+
+	TypeSupervisionStarted: func() conversation.Head { return &SupervisionStarted{} },
+	TypeSupervisionEnded:   func() conversation.Head { return &SupervisionEnded{} },
 }
 
 // Types lists every released type of an agent's stream, by name.

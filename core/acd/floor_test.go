@@ -85,7 +85,9 @@ func (c *centre) do(s *conversation.State, cmd conversation.Command, with ...acd
 		}
 		agentEvents, err := acd.Decide(a, x.Command, c.now)
 		if err != nil {
-			if _, ok := cmd.(conversation.Offer); !ok {
+			_, offered := cmd.(conversation.Offer)
+			sv, supervised := cmd.(conversation.Supervise)
+			if !offered && !(supervised && sv.Mode != "" && a.Away()) {
 				c.t.Fatalf("%T%+v: agent refuses %T%+v: %v; agent %+v", cmd, cmd, x.Command, x.Command, err, a)
 			}
 			return false
@@ -173,6 +175,11 @@ func (c *centre) logout(a *acd.AgentState) {
 			c.t.Fatalf("agent %v is not in %v", a.ID, s.ID)
 		}
 	}
+	for len(a.Supervises) > 0 {
+		if s := c.conversation(a.Supervises[0]); !c.do(s, conversation.Supervise{Agent: a.ID, Cause: conversation.CauseLogout}) {
+			c.t.Fatalf("agent %v does not supervise %v", a.ID, s.ID)
+		}
+	}
 }
 
 func (c *centre) step() {
@@ -233,7 +240,7 @@ func (c *centre) work(a *acd.AgentState) {
 	if len(a.Work) > 0 && rapid.IntRange(0, 3).Draw(t, "own") > 0 {
 		s = c.conversation(a.Work[0].Conversation)
 	}
-	switch rapid.IntRange(0, 6).Draw(t, "work") {
+	switch rapid.IntRange(0, 7).Draw(t, "work") {
 	case 0:
 		c.do(s, conversation.Leave{Agent: a.ID, Queue: true, Request: request(c.id())})
 	case 1:
@@ -248,6 +255,9 @@ func (c *centre) work(a *acd.AgentState) {
 		c.do(s, conversation.CustomerEnd{})
 	case 5:
 		c.do(s, conversation.Join{Agent: a.ID})
+	case 7:
+		modes := []conversation.Mode{conversation.ModeMonitor, conversation.ModeCoach, conversation.ModeBarge, ""}
+		c.do(s, conversation.Supervise{Agent: a.ID, Mode: rapid.SampledFrom(modes).Draw(t, "mode")})
 	case 6:
 		n := c.id()
 		c.do(s, &conversation.Post{
@@ -301,6 +311,9 @@ func (c *centre) agree(a *acd.AgentState) {
 		in := p != nil && p.State != conversation.Left
 		if in != (w != nil) || in && w.Wrapup != (p.State == conversation.Wrapup) {
 			c.t.Fatalf("conversation says %+v, agent %+v", p, w)
+		}
+		if (s.ModeOf(a.ID) != "") != slices.Contains(a.Supervises, s.ID) {
+			c.t.Fatalf("supervises %v as %q; agent's list %v", s.ID, s.ModeOf(a.ID), a.Supervises)
 		}
 		for i := range s.Requests {
 			r := &s.Requests[i]

@@ -52,6 +52,8 @@ func story() []conversation.Head {
 		&acd.Released{Conversation: conv(2), Cause: conversation.CauseFinished},
 		&acd.LoggedOut{Cause: conversation.CauseLogout},
 		&acd.LeftNode{Node: "n1", Ignorable: true},
+		&acd.SupervisionStarted{Conversation: conv(1), Ignorable: true},
+		&acd.SupervisionEnded{Conversation: conv(2), Ignorable: true},
 	}
 }
 

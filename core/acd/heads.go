@@ -85,3 +85,15 @@ func (*LeftNode) Type() conversation.Type { return TypeLeftNode }
 
 // Audience implements conversation.Head.
 func (*LeftNode) Audience() conversation.Audience { return conversation.AudienceAgent }
+
+// Type implements conversation.Head.
+func (*SupervisionStarted) Type() conversation.Type { return TypeSupervisionStarted }
+
+// Audience implements conversation.Head.
+func (*SupervisionStarted) Audience() conversation.Audience { return conversation.AudienceAgent }
+
+// Type implements conversation.Head.
+func (*SupervisionEnded) Type() conversation.Type { return TypeSupervisionEnded }
+
+// Audience implements conversation.Head.
+func (*SupervisionEnded) Audience() conversation.Audience { return conversation.AudienceAgent }

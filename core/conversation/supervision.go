@@ -134,7 +134,11 @@ func (d *decision) supervise(c Supervise) error {
 		return fmt.Errorf("%w: more than %d supervisors", ErrInvalid, maxSupervisors)
 	}
 	if old != "" {
-		d.superviseNoMore(c.Agent, old, CauseSupervisor)
+		cause := CauseSupervisor
+		if c.Mode == "" && c.Cause != "" {
+			cause = c.Cause
+		}
+		d.superviseNoMore(c.Agent, old, cause)
 	}
 	if c.Mode != "" {
 		d.emit(&SupervisorJoined{Agent: c.Agent, Mode: c.Mode, Circle: c.Mode.circle()}, c.Body)
@@ -213,6 +217,7 @@ func (d *decision) addNote(c AddNote) error {
 type Supervise struct {
 	Agent AgentID
 	Mode  Mode
+	Cause Cause // of the end, if Mode is ""; "" = supervisor
 	Body  json.RawMessage
 }
 

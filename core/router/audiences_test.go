@@ -10,7 +10,6 @@ import (
 
 	"github.com/parley-gateway/parley/core/blob"
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/core/router"
 )
@@ -74,16 +73,16 @@ func TestAudiencesSideBySide(t *testing.T) {
 	ctx := context.Background()
 	people := map[string]conversation.AgentID{}
 	for _, login := range []string{"sue", "rita"} {
-		u, err := w.dir.PutUser(ctx, directory.User{Login: login, Name: "Supervisor " + login, Role: directory.RoleSupervisor})
-		must(t, err)
-		people[login] = u.ID
+		people[login] = w.withSupervisor(login)
 	}
 	r := w.start("n1")
 	botReady(r, "parrot-1")
 	customer, _ := w.subscribe(r, "v", 1000, conversation.ConversationID{}, 0)
 	conv := w.startChat(r, "v", "Cora", "canary-customer").Conversation
 	bot, _ := w.readAsBot(r, acc, conv)
-	must(t, r.AgentConnected(ctx, people["rita"]))
+	for _, id := range people {
+		must(t, r.AgentConnected(ctx, id))
+	}
 	_, err := r.Join(ctx, people["rita"], conv) // as agent, beside the bot
 	must(t, err)
 	reads := map[conversation.Audience]func() []readers.Record{
@@ -177,11 +176,11 @@ func TestAudiencesSideBySide(t *testing.T) {
 func TestAnswersHideTheListener(t *testing.T) {
 	w := newWorld(t, nil)
 	ctx := context.Background()
-	sue, err := w.dir.PutUser(ctx, directory.User{Login: "sue", Name: "Sue", Role: directory.RoleSupervisor})
-	must(t, err)
+	sue := w.withSupervisor("sue")
 	r := w.start("n1")
+	must(t, r.AgentConnected(ctx, sue))
 	x := w.talk(t, r, "ana", "v")
-	_, err = r.Supervise(ctx, sue.ID, x.conv, conversation.ModeMonitor)
+	_, err := r.Supervise(ctx, sue, x.conv, conversation.ModeMonitor)
 	must(t, err)
 	seq, err := r.Leave(ctx, x.agent, x.conv, false)
 	must(t, err)

@@ -19,6 +19,7 @@ func (f forAgents) Changed(s *acd.AgentState) {
 		f.r.setTimer(timerID{timerAgent, s.ID}, at)
 	}
 	f.r.watchLost(s, time.Time{})
+	f.r.watchSupervisor(s)
 	f.r.readers.AgentChanged(s.ID)
 }
 

@@ -159,7 +159,12 @@ func (l *deadLog) ReleaseLease(ctx context.Context, name, node string, epoch int
 
 func inTwins(t *testing.T, test func(t *testing.T, w *twins)) {
 	t.Helper()
-	w := newWorld(t, nil)
+	newWorld(t, nil).inTwins(t, test)
+}
+
+// inTwins runs a test with two nodes over the world's records.
+func (w *world) inTwins(t *testing.T, test func(t *testing.T, w *twins)) {
+	t.Helper()
 	snap := w.dir.Snapshot()
 	synctest.Test(t, func(t *testing.T) {
 		in := *w

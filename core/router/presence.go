@@ -222,13 +222,13 @@ func (r *Router) requeue(conv conversation.ConversationID, id conversation.Agent
 }
 
 // Logout ends an agent's working day: the offer that is being presented and web chats go back to
-// their queues, texts are parked (N16), after-call work ends.
+// their queues, texts are parked (N16), after-call work and supervision end.
 func (r *Router) Logout(ctx context.Context, id conversation.AgentID) error {
 	if err := r.stepBack(ctx, id, acd.Logout{Cause: conversation.CauseLogout}, conversation.CauseLogout); err != nil {
 		return err
 	}
 	s := r.agents.State(id)
-	var errs []error
+	errs := []error{r.endSupervision(ctx, s, conversation.CauseLogout)}
 	for _, w := range s.Work {
 		if w.Wrapup {
 			_, err := r.live(w.Conversation).do(ctx, &task{cmd: conversation.FinishWrapup{Agent: id, Cause: conversation.CauseLogout}})

@@ -12,7 +12,6 @@ import (
 
 	"github.com/parley-gateway/parley/core/bus"
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	intake "github.com/parley-gateway/parley/core/ingest"
 	"github.com/parley-gateway/parley/core/outbox"
@@ -228,12 +227,12 @@ func TestSupervisorsCallCommandThatFails(t *testing.T) {
 	r.PluginReady("text", "g1", p)
 	conv := w.textChat(r)
 	session := w.calls(r, conv, w.text.ID, conversation.Pin{Node: "n1", Instance: "g1"})
-	sue, err := w.dir.PutUser(ctx, directory.User{Login: "sue", Name: "Sue", Role: directory.RoleSupervisor})
-	must(t, err)
-	_, err = r.Supervise(ctx, sue.ID, conv, conversation.ModeBarge)
+	sue := w.withSupervisor("sue")
+	must(t, r.AgentConnected(ctx, sue))
+	_, err := r.Supervise(ctx, sue, conv, conversation.ModeBarge)
 	must(t, err)
 	req := w.pressing(conv, session, "1")
-	req.Agent = sue.ID
+	req.Agent = sue
 	_, err = r.Call(ctx, req)
 	must(t, err)
 	cmd := p.next(t, 0)

@@ -249,7 +249,8 @@ type timerKind uint8
 const (
 	timerConversation timerKind = iota + 1
 	timerAgent
-	timerRequeue // an agent with conversations is gone for too long (A20); stream is the agent
+	timerRequeue    // an agent with conversations is gone for too long (A20); stream is the agent
+	timerSupervisor // somebody who supervises is gone; stream is the agent
 )
 
 // due is called by the timers when a deadline has passed.
@@ -261,6 +262,8 @@ func (r *Router) due(id timerID) {
 		r.spawn(func() { r.agentTick(conversation.AgentID(id.stream)) })
 	case timerRequeue:
 		r.spawn(func() { r.requeueLost(conversation.AgentID(id.stream)) })
+	case timerSupervisor:
+		r.spawn(func() { r.superviseNoMore(conversation.AgentID(id.stream)) })
 	}
 }
 

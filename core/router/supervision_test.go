@@ -19,6 +19,7 @@ func TestSupervise(t *testing.T) {
 	sue, err := w.dir.PutUser(ctx, directory.User{Login: "sue", Name: "Sue", Role: directory.RoleSupervisor})
 	must(t, err)
 	r := w.start("n1")
+	must(t, r.AgentConnected(ctx, sue.ID))
 	x := w.talk(t, r, "ana", "v")
 	customer, _ := w.subscribe(r, "v", 1000, conversation.ConversationID{}, 0)
 	supervise := func(mode conversation.Mode) error {

@@ -108,6 +108,11 @@ var routes = []route{
 	{name: "POST /conversations/{id}/tools/{session}/end", at: "/conversations/{conv}/tools/{none}/end", may: atTools("no_such_session")},
 	{name: "GET /conversations/{id}/calls", may: joinedReads},
 	{name: "POST /conversations/{id}/calls/{session}/commands", at: "/conversations/{conv}/calls/{none}/commands", body: `{"hang_up":{}}`, may: atTools("no_such_session")},
+	{name: "PUT /conversations/{id}/supervision", body: `{"mode":"monitor"}`, notes: audit.Supervised, may: byState{
+		chat: "sue; adam: logged_out; else: denied", ended: "sue adam: ended; else: denied", text: "sue; adam: logged_out; else: denied", parked: "sue adam: parked; else: denied"}},
+	{name: "DELETE /conversations/{id}/supervision", may: byState{
+		chat: "sue adam; else: denied", ended: "sue adam: ended; else: denied", text: "sue adam; else: denied", parked: "sue adam; else: denied"}},
+	{name: "POST /conversations/{id}/notes", body: `{"client_id":"n{n}","parts":[{"kind":"text","text":"hi"}]}`, may: joined},
 	{name: "GET /files/{id}/url", at: "/files/{file}/url", may: always(mayRead), notes: audit.FileRead},
 
 	{name: "GET /me", may: always(everybody)},
@@ -171,7 +176,7 @@ var orders = []order{
 		chat: "ana: invalid; else: not_joined", ended: "ana dora emil: ended; else: not_joined", text: "ana: invalid; else: not_joined", parked: "else: not_joined"}},
 	{name: "note", with: `"conversation":"{conv}","client_id":"n{n}","parts":[{"kind":"text","text":"hi"}]`, may: joined},
 	{name: "supervise", with: `"conversation":"{conv}","mode":"coach"`, may: byState{
-		chat: "sue adam; else: denied", ended: "sue adam: ended; else: denied", text: "sue adam; else: denied", parked: "sue adam: parked; else: denied"}, notes: audit.Supervised},
+		chat: "sue; adam: logged_out; else: denied", ended: "sue adam: ended; else: denied", text: "sue; adam: logged_out; else: denied", parked: "sue adam: parked; else: denied"}, notes: audit.Supervised},
 	{name: "unsupervise", with: `"conversation":"{conv}"`, may: byState{
 		chat: "sue adam; else: denied", ended: "sue adam: ended; else: denied", text: "sue adam; else: denied", parked: "sue adam; else: denied"}},
 	{name: "mark", with: `"conversation":"{conv}","read":1`, may: always("ana dora emil; else: not_joined")},
@@ -227,7 +232,7 @@ func (b byState) in() map[string]string {
 
 var statusOf = map[string]int{
 	"unauthenticated": 401, "credentials": 401, "denied": 403, "forged": 403, "not_found": 404, "unknown_account": 404, "not_joined": 409, "ended": 409,
-	"no_tool": 409, "no_such_session": 409,
+	"no_tool": 409, "no_such_session": 409, "logged_out": 409, "parked": 409,
 }
 
 // refused checks that the answer tells nothing of the conversation except what the request named

@@ -216,6 +216,7 @@ func TestCallIsForWhoTakesPart(t *testing.T) {
 		}
 	}
 	sue := b.users["sue"].ID
+	b.must(t, b.core.AgentConnected(t.Context(), sue))
 	hers := conversation.NewID[conversation.LegID]()
 	supervise := func(mode conversation.Mode) {
 		t.Helper()

@@ -34,10 +34,7 @@ func SendMessage(ctx context.Context, r Router, id auth.Identity, conv conversat
 }
 
 // AddNote commits a note of an agent or a supervisor.
-func AddNote(ctx context.Context, r interface {
-	AddNote(ctx context.Context, req router.SendRequest) (router.Sent, error)
-}, id auth.Identity, conv conversation.ConversationID, clientID string, parts []conversation.Part,
-) (router.Sent, error) {
+func AddNote(ctx context.Context, r Router, id auth.Identity, conv conversation.ConversationID, clientID string, parts []conversation.Part) (router.Sent, error) {
 	if conv.IsZero() {
 		return router.Sent{}, NewFault("not_found")
 	}

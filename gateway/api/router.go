@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/plugin"
 	"github.com/parley-gateway/parley/core/readers"
@@ -13,6 +14,12 @@ import (
 // the commit (DESIGN.md 1.3).
 type Router interface {
 	Send(ctx context.Context, req router.SendRequest) (router.Sent, error)
+	// Supervise lets a supervisor take part in a mode, change it, or take part no more (mode "") (H2).
+	Supervise(ctx context.Context, supervisor conversation.AgentID, conv conversation.ConversationID, mode conversation.Mode) (uint64, error)
+	// AddNote adds a note for agents and supervisors, which customers never see (H4).
+	AddNote(ctx context.Context, req router.SendRequest) (router.Sent, error)
+	// Agent returns a copy of the agent's state, with the sequence number of the last event in it.
+	Agent(ctx context.Context, agent conversation.AgentID) (acd.AgentState, error)
 	// Senders lists what the agent may begin exchanges from (N1).
 	Senders(agent conversation.AgentID) []router.Sender
 	// AccountTemplates lists the templates of an account from which the agent may begin exchanges;

@@ -6,6 +6,7 @@ func (a *API) routes() {
 	a.conversationRoutes()
 	a.toolRoutes()
 	a.callRoutes()
+	a.supervisionRoutes()
 	a.senderRoutes()
 	a.templateRoutes()
 	a.fileRoutes()

@@ -192,6 +192,7 @@ func TestToolIsForWhoTakesPart(t *testing.T) {
 	for _, login := range []string{"dora", "emil", "sue", "adam"} {
 		try(login, "not_joined")
 	}
+	f.must(t, f.core.AgentConnected(t.Context(), f.users["sue"].ID))
 	supervise := func(mode conversation.Mode) {
 		t.Helper()
 		_, err := f.core.Supervise(t.Context(), f.users["sue"].ID, f.conv, mode)

@@ -3,7 +3,6 @@ package stream
 import (
 	"context"
 
-	"github.com/parley-gateway/parley/core/acd"
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/readers"
 	"github.com/parley-gateway/parley/core/router"
@@ -24,8 +23,6 @@ type Router interface {
 	// Logout ends the agent's working day: their offers are withdrawn, their web chats queued
 	// again, their texts parked.
 	Logout(ctx context.Context, agent conversation.AgentID) error
-	// Agent returns a copy of the agent's state, with the sequence number of the last event in it.
-	Agent(ctx context.Context, agent conversation.AgentID) (acd.AgentState, error)
 
 	Accept(ctx context.Context, agent conversation.AgentID, offer conversation.OfferID) (conversation.ConversationID, uint64, error)
 	Reject(ctx context.Context, agent conversation.AgentID, offer conversation.OfferID) error
@@ -45,10 +42,6 @@ type Router interface {
 	Join(ctx context.Context, agent conversation.AgentID, conv conversation.ConversationID) (uint64, error)
 	// SettleMessage records the agent's decision about a message whose status is unknown (PR4).
 	SettleMessage(ctx context.Context, agent conversation.AgentID, conv conversation.ConversationID, message conversation.MessageID, outcome conversation.Outcome) (uint64, error)
-	// Supervise lets a supervisor take part in a mode, change it, or take part no more (mode "") (H2).
-	Supervise(ctx context.Context, supervisor conversation.AgentID, conv conversation.ConversationID, mode conversation.Mode) (uint64, error)
-	// AddNote adds a note for agents and supervisors, which customers never see (H4).
-	AddNote(ctx context.Context, req router.SendRequest) (router.Sent, error)
 	// Recent returns what waits unread in the agent's Recent; RecentSeen clears it (O1, O2).
 	Recent(ctx context.Context, agent conversation.AgentID) readers.Recent
 	RecentSeen(ctx context.Context, agent conversation.AgentID) error

@@ -3,9 +3,7 @@ package stream
 import (
 	"context"
 
-	"github.com/parley-gateway/parley/core/audit"
 	"github.com/parley-gateway/parley/core/conversation"
-	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/gateway/api"
 	"github.com/parley-gateway/parley/gateway/auth"
 )
@@ -50,36 +48,8 @@ func supervisionCommands() map[string]run {
 	}
 }
 
-// supervise changes how a user supervises. What supervisors ask for is in the audit trail before it
-// happens, so that it never happens without (H4).
+// supervise changes how a user supervises; mode "" ends it.
 func (s *Stream) supervise(ctx context.Context, id auth.Identity, conv conversation.ConversationID, mode conversation.Mode) (ackFrame, error) {
-	supervisor := id.Role.Includes(directory.RoleSupervisor)
-	switch {
-	case !supervisor && mode != "":
-		return ackFrame{}, api.NewFault("denied")
-	case conv.IsZero():
-		return ackFrame{}, api.NewFault("not_found")
-	}
-	info, err := s.opts.Router.Info(ctx, conv)
-	if err != nil && supervisor {
-		return ackFrame{}, err
-	}
-	if supervisor && changesMode(&info.State, id.User, mode) {
-		reason := string(mode)
-		if mode == "" {
-			reason = "left"
-		}
-		entry := audit.Entry{Actor: audit.Actor{User: id.User, Via: "api"}, Action: audit.Supervised, Object: "conversation", ObjectID: conv.String(), Reason: reason}
-		if err := s.opts.Trail.Append(ctx, entry); err != nil {
-			return ackFrame{}, err
-		}
-	}
-	seq, err := s.opts.Router.Supervise(ctx, id.User, conv, mode)
+	seq, err := api.Supervise(ctx, s.opts.Router, s.opts.Trail, id, conv, mode)
 	return ackFrame{Seq: seq}, err
-}
-
-// changesMode reports whether the rules let a supervisor's mode become another one. What they refuse,
-// and what is so already, is no line in the audit trail.
-func changesMode(st *conversation.State, id conversation.AgentID, mode conversation.Mode) bool {
-	return st.Phase == conversation.PhaseOpen && st.ModeOf(id) != mode && (mode == "" || st.Parking == nil && !st.JoinedAgent(id))
 }

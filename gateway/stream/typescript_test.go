@@ -98,6 +98,8 @@ func eventBodies() map[conversation.Type]any {
 		conversation.TypeMessageStatus:     conversation.StatusBody{},
 		conversation.TypeMessageNamed:      conversation.NamedBody{},
 		conversation.TypeParticipantJoined: conversation.NameBody{},
+		conversation.TypeSupervisorJoined:  conversation.NameBody{},
+		conversation.TypeNote:              conversation.MessageBody{},
 		conversation.TypeInactivityWarned:  conversation.NoticeBody{},
 		conversation.TypeConsentChanged:    conversation.ConsentBody{},
 		conversation.TypeWrapupEnded:       conversation.WrapupBody{},

@@ -636,6 +636,8 @@ func (f *Router) Supervise(_ context.Context, id conversation.AgentID, conv conv
 		return 0, conversation.ErrAlreadyJoined
 	case mode == c.Info.State.ModeOf(id):
 		return 0, nil
+	case mode != "" && c.Info.State.ModeOf(id) == "" && f.agent(id).Away():
+		return 0, acd.ErrLoggedOut
 	}
 	s := &c.Info.State
 	who := conversation.Author{Kind: conversation.Supervisor, Agent: id}

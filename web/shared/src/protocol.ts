@@ -60,6 +60,7 @@ export interface Bodies {
   'message.named/1': NamedBody;
   'message.status/1': StatusBody;
   'message/1': MessageBody;
+  'note/1': MessageBody;
   'page.visited/1': PageBody;
   'participant.joined/1': NameBody;
   'service.assigned/1': AssignedBody;
@@ -69,6 +70,7 @@ export interface Bodies {
   'session.noted/1': NoticeBody;
   'session.panel/1': PanelBody;
   'session.recorded/1': RecordingBody;
+  'supervisor.joined/1': NameBody;
   'wrapup.ended/1': WrapupBody;
 }
 
@@ -318,6 +320,26 @@ export interface Routes {
       /** By which events name it */
       command: string;
       /** Sequence of the event about it */
+      seq: number;
+    };
+  };
+  'DELETE /conversations/{id}/supervision': {
+    path: { id: string };
+    answer: {
+      /** Sequence of the event about it; 0 if it was so already */
+      seq: number;
+    };
+  };
+  'POST /conversations/{id}/notes': {
+    path: { id: string };
+    body: {
+      /** A retry under the same id is the same note */
+      client_id: string;
+      /** Text and files */
+      parts: Part[] | null;
+    };
+    answer: {
+      message: string;
       seq: number;
     };
   };
