@@ -210,13 +210,18 @@ function People({ c }: { c: Conversation }) {
   const { t } = useTranslation();
   const me = useDeskState((s) => s.user?.id);
   const inside = c.agents.filter((a) => a.inside);
-  if (inside.length < 2) return null;
+  if (inside.length < 2 && c.supervisors.length === 0) return null;
   return (
     <>
       <h2 className={classes.heading}>{t('contact.people')}</h2>
       <ul className={classes.people}>
         {inside.map((a) => (
           <li key={a.id}>{a.id === me ? t('contact.youNamed', { name: a.name }) : a.name}</li>
+        ))}
+        {c.supervisors.map((s) => (
+          <li key={s.id}>
+            {t(`supervision.${s.mode}`, { name: s.id === me ? t('contact.youNamed', { name: s.name }) : s.name })}
+          </li>
         ))}
       </ul>
     </>

@@ -5,6 +5,7 @@ import {
   IconCircleCheck,
   IconClockExclamation,
   IconDoorExit,
+  IconEye,
   IconFlag,
   IconLogin2,
   IconPencil,
@@ -22,6 +23,7 @@ const icons: Partial<Record<LineItem['line'], typeof IconFlag>> = {
   left: IconDoorExit,
   warned: IconClockExclamation,
   flagged: IconFlag,
+  supervises: IconEye,
   invited: IconUserPlus,
   invite_declined: IconAlertCircle,
   opted_out: IconBan,
@@ -43,7 +45,8 @@ export const LineRow = memo(function LineRow({
   const { t, i18n } = useTranslation();
   const me = useDeskState((s) => s.user?.id);
   const own = l.agent !== undefined && l.agent === me;
-  const who = own ? t('you') : l.who || t(l.bot ? 'author.bot' : 'author.agent');
+  const unnamed = l.bot ? 'author.bot' : l.mode ? 'author.supervisor' : 'author.agent';
+  const who = own ? t('you') : l.who || t(unnamed);
   const Icon = icons[l.line];
   const disposition = dispositions.find((d) => d.code === l.disposition)?.name ?? l.disposition;
   const name = own ? 'own' : 'other';
@@ -59,6 +62,10 @@ export const LineRow = memo(function LineRow({
     case 'opted_in':
       text = t(`line.${l.line}`, { keyword: l.text || (l.line === 'opted_out' ? 'STOP' : 'START') });
       break;
+    case 'supervises':
+      text = t(`line.${l.mode}_${name}`, { who });
+      break;
+    case 'supervised':
     case 'joined':
     case 'left':
     case 'invited':

@@ -14,6 +14,7 @@ import { keepScroll, keptScroll } from '../store/session';
 import type { Outgoing } from '../store/state';
 import { LineRow } from './LineRow';
 import { DayRow, MessageRow } from './MessageRow';
+import { NoteRow } from './NoteRow';
 import { OutgoingRow } from './OutgoingRow';
 import { type Row, rowsOf } from './rows';
 import classes from './Transcript.module.css';
@@ -134,6 +135,8 @@ function OneRow({ row, conversation }: { row: Row; conversation: Conversation })
       return <LineRow line={row.line} dispositions={conversation.info?.service?.dispositions ?? []} />;
     case 'message':
       return <MessageRow message={row.message} first={row.first} last={row.last} conversation={conversation} />;
+    case 'note':
+      return <NoteRow note={row.note} />;
     case 'outgoing':
       return <OutgoingRow outgoing={row.outgoing} first={row.first} />;
   }
@@ -176,21 +179,21 @@ function TypingLine({ conversation }: { conversation: Conversation }) {
   );
 }
 
-/** Has screen readers read new messages of others aloud, without interrupting. */
+/** Has screen readers read new messages and notes of others aloud, without interrupting. */
 function Announcer({ conversation: c }: { conversation: Conversation }) {
   const { t } = useTranslation();
   const me = useDeskState((s) => s.user?.id);
   const [since] = useState(c.seq);
-  const last = c.items.findLast((i) => i.kind === 'message');
-  const fresh =
-    last?.kind === 'message' &&
-    c.live &&
-    last.seq > since &&
-    !(last.author.kind === 'agent' && last.author.agent === me);
+  const last = c.items.findLast((i) => i.kind !== 'line');
+  const fresh = last && c.live && last.seq > since && !(last.author.kind !== 'customer' && last.author.agent === me);
   const text = fresh ? last.parts.map((p) => p.text || p.file?.name || '').join(' ') : '';
   return (
     <div aria-live="polite" className="sr-only">
-      {fresh && t('transcript.said', { name: last.name || customerName(c) || t('customer.unknown'), text })}
+      {fresh &&
+        t(last.kind === 'note' ? 'transcript.noted' : 'transcript.said', {
+          name: last.name || customerName(c) || t('customer.unknown'),
+          text,
+        })}
     </div>
   );
 }
@@ -219,5 +222,6 @@ function firstInView(scroller: Element, rows: Row[]): number | undefined {
 
 function seqOf(row: Row): number {
   if (row.kind === 'message') return row.message.seq;
+  if (row.kind === 'note') return row.note.seq;
   return row.kind === 'line' ? row.line.seq : 0;
 }

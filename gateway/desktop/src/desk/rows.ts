@@ -3,12 +3,13 @@
 
 import type { Conversation } from '../store/conversation';
 import type { Outgoing } from '../store/state';
-import type { LineItem, MessageItem } from '../store/timeline';
+import type { LineItem, MessageItem, NoteItem } from '../store/timeline';
 
 export type Row =
   | { kind: 'day'; key: string; at: string }
   | { kind: 'message'; key: string; message: MessageItem; first: boolean; last: boolean }
   | { kind: 'line'; key: string; line: LineItem }
+  | { kind: 'note'; key: string; note: NoteItem }
   | { kind: 'outgoing'; key: string; outgoing: Outgoing; first: boolean };
 
 const runGap = 3 * 60_000;
@@ -32,6 +33,11 @@ export function rowsOf(c: Conversation, outgoing: Outgoing[]): Row[] {
     lastAt = item.at;
     if (item.kind === 'line') {
       rows.push({ kind: 'line', key: `l${item.seq}`, line: item });
+      previous = null;
+      continue;
+    }
+    if (item.kind === 'note') {
+      rows.push({ kind: 'note', key: `n${item.seq}`, note: item });
       previous = null;
       continue;
     }

@@ -146,6 +146,13 @@ export const de: typeof en = {
     fresh_one: '{{count}} neue Nachricht',
     fresh_other: '{{count}} neue Nachrichten',
     said: '{{name}}: {{text}}',
+    noted: 'Interne Notiz, {{name}}: {{text}}',
+  },
+  note: { by: 'Interne Notiz: {{name}}', unseen: 'für den Kunden nicht sichtbar' },
+  supervision: {
+    monitor: '{{name}} (Teamleitung, hört mit)',
+    coach: '{{name}} (Teamleitung, coacht)',
+    barge: '{{name}} (Teamleitung, schreibt dem Kunden)',
   },
   typing: { short: 'schreibt…', long: '{{name}} schreibt…' },
   author: {
@@ -224,6 +231,14 @@ export const de: typeof en = {
     opted_in: 'Der Kunde hat sich wieder angemeldet ({{keyword}})',
     flagged: 'Für die Teamleitung markiert',
     unflagged: 'Markierung entfernt',
+    monitor_own: 'Sie hören mit: Agenten und Kunde sehen das nicht',
+    monitor_other: '{{who}} hört mit: Agenten und Kunde sehen das nicht',
+    coach_own: 'Sie coachen: Der Kunde sieht das nicht',
+    coach_other: '{{who}} coacht: Der Kunde sieht das nicht',
+    barge_own: 'Sie nehmen als Teamleitung teil: Der Kunde sieht das',
+    barge_other: '{{who}} nimmt als Teamleitung teil: Der Kunde sieht das',
+    supervised_own: 'Sie begleiten das Gespräch nicht mehr',
+    supervised_other: '{{who}} begleitet das Gespräch nicht mehr',
     wrapup_done_own: 'Sie haben die Nachbearbeitung beendet',
     wrapup_done_other: '{{who}} hat die Nachbearbeitung beendet',
     cause: {

@@ -139,6 +139,13 @@ export const en = {
     fresh_one: '{{count}} new message',
     fresh_other: '{{count}} new messages',
     said: '{{name}}: {{text}}',
+    noted: 'Internal note, {{name}}: {{text}}',
+  },
+  note: { by: 'Internal note: {{name}}', unseen: 'not shown to the customer' },
+  supervision: {
+    monitor: '{{name}} (supervisor, listening)',
+    coach: '{{name}} (supervisor, coaching)',
+    barge: '{{name}} (supervisor, writes to the customer)',
   },
   typing: { short: 'typing…', long: '{{name}} is typing…' },
   author: {
@@ -213,6 +220,14 @@ export const en = {
     opted_in: 'The customer opted in again ({{keyword}})',
     flagged: 'Flagged for a supervisor',
     unflagged: 'Flag removed',
+    monitor_own: 'You are listening: agents and the customer do not see it',
+    monitor_other: '{{who}} is listening: agents and the customer do not see it',
+    coach_own: 'You are coaching: the customer does not see it',
+    coach_other: '{{who}} is coaching: the customer does not see it',
+    barge_own: 'You take part as supervisor: the customer sees it',
+    barge_other: '{{who}} takes part as supervisor: the customer sees it',
+    supervised_own: 'You supervise no more',
+    supervised_other: '{{who}} supervises no more',
     wrapup_done_own: 'You finished the after-call work',
     wrapup_done_other: '{{who}} finished the after-call work',
     cause: {

@@ -14,13 +14,20 @@ import type {
   Part,
   Target,
 } from '@parley/shared/protocol';
-import type { LineItem, MessageItem, TimelineItem } from './timeline';
+import type { LineItem, MessageItem, SupervisorMode, TimelineItem } from './timeline';
 
 export interface AgentInside {
   id: string;
   name: string;
   inside: boolean;
   joinedAt: string;
+}
+
+/** Who supervises now, as far as this reader may know: the gateway tells agents of no monitor (H3). */
+export interface SupervisorInside {
+  id: string;
+  name: string;
+  mode: SupervisorMode;
 }
 
 /** A routing request that waits in a queue or is offered to an agent. */
@@ -73,6 +80,7 @@ export interface Conversation {
   page: PageBody | null;
   flagged: boolean;
   agents: AgentInside[];
+  supervisors: SupervisorInside[];
   requests: LiveRequest[];
   /** How far each party has received and read: "customer" or an agent's id. */
   marks: Record<string, Mark>;
@@ -118,6 +126,7 @@ export function emptyConversation(id: string): Conversation {
     flagged: false,
     optedOut: false,
     agents: [],
+    supervisors: [],
     requests: [],
     marks: {},
     items: [],
@@ -188,6 +197,20 @@ function apply(c: Conversation, e: ConversationEvent): void {
     case 'participant.joined/1':
     case 'participant.left/1':
       applyPeople(c, e);
+      return;
+    case 'supervisor.joined/1':
+    case 'supervisor.left/1':
+      applySupervision(c, e);
+      return;
+    case 'note/1':
+      c.items.push({
+        kind: 'note',
+        seq: e.seq,
+        at: e.at,
+        author: e.head.author,
+        name: e.body?.name || nameOf(c, e.head.author.agent),
+        parts: e.body?.parts ?? [],
+      });
       return;
     case 'routing.requested/1':
     case 'routing.offered/1':
@@ -354,6 +377,23 @@ function applyPeople(c: Conversation, e: Of<'participant.joined/1'> | Of<'partic
   line(c, e, { line: 'left', agent: id, who: nameOf(c, id), cause: e.head.cause, bot });
 }
 
+function applySupervision(c: Conversation, e: Of<'supervisor.joined/1'> | Of<'supervisor.left/1'>): void {
+  const { agent: id } = e.head;
+  const mode = e.head.mode as SupervisorMode;
+  const who = (e.type === 'supervisor.joined/1' && e.body?.name) || nameOf(c, id);
+  c.supervisors = c.supervisors.filter((s) => s.id !== id);
+  if (e.type === 'supervisor.left/1') {
+    line(c, e, { line: 'supervised', agent: id, who, mode, cause: e.head.cause });
+    return;
+  }
+  c.supervisors = [...c.supervisors, { id, name: who, mode }];
+  // A change of mode is a leaving and a joining: one line tells of both.
+  const before = c.items.at(-1);
+  if (before?.kind === 'line' && before.line === 'supervised' && before.agent === id && before.at === e.at)
+    c.items.pop();
+  line(c, e, { line: 'supervises', agent: id, who, mode });
+}
+
 function applyRouting(
   c: Conversation,
   e:
@@ -439,5 +479,5 @@ function markKey(by: { kind: string; agent?: string }): string {
 }
 
 function nameOf(c: Conversation, agent: string | undefined): string {
-  return (agent && c.agents.find((a) => a.id === agent)?.name) || '';
+  return (agent && [...c.agents, ...c.supervisors].find((a) => a.id === agent)?.name) || '';
 }

@@ -33,6 +33,20 @@ export interface MessageItem {
   reactions?: { by: string; emoji: string }[];
 }
 
+/**
+ * What agents and supervisors say among themselves. It is no message, so that nothing that looks for messages meets one
+ * by mistake.
+ */
+export interface NoteItem {
+  kind: 'note';
+  seq: number;
+  at: string;
+  author: Author;
+  /** The author's display name at that time, "" if the event has none. */
+  name: string;
+  parts: Part[];
+}
+
 export type LineKind =
   | 'joined'
   | 'left'
@@ -47,6 +61,8 @@ export type LineKind =
   | 'opted_in'
   | 'flagged'
   | 'unflagged'
+  | 'supervises'
+  | 'supervised'
   | 'ended'
   | 'wrapup_done';
 
@@ -64,6 +80,11 @@ export interface LineItem {
   by?: Author;
   text?: string;
   disposition?: string;
+  /** How the supervisor takes part whom the line is about. */
+  mode?: SupervisorMode;
 }
 
-export type TimelineItem = MessageItem | LineItem;
+/** How a supervisor takes part: seen by supervisors only, by agents too, by everybody. */
+export type SupervisorMode = 'monitor' | 'coach' | 'barge';
+
+export type TimelineItem = MessageItem | NoteItem | LineItem;

@@ -45,6 +45,50 @@ describe('fold', () => {
     expect(c.phase).toBe('ended');
   });
 
+  it('shows notes apart from messages, and who supervises in which mode (H2, H3)', () => {
+    const supervisor = (type: 'supervisor.joined/1' | 'supervisor.left/1', mode: string) => ({
+      type,
+      head: { agent: 'sue', mode, audience: 'agent', cause: 'supervisor' },
+      body: type === 'supervisor.joined/1' ? { name: 'Sue' } : undefined,
+    });
+    const note = (by: object, text: string) => ({
+      type: 'note/1' as const,
+      head: { id: text, author: by, kinds: ['text'] },
+      body: { parts: [{ kind: 'text', text }] },
+    });
+    const events = log(
+      started,
+      fromCustomer('hello'),
+      joins(me, 'Ana'),
+      supervisor('supervisor.joined/1', 'coach'),
+      note({ kind: 'supervisor', agent: 'sue' }, 'say sorry'),
+      note({ kind: 'agent', agent: me }, 'ok'),
+      supervisor('supervisor.left/1', 'coach'),
+      supervisor('supervisor.joined/1', 'barge'),
+    );
+    const [left, joined] = events.slice(-2);
+    if (left && joined) joined.at = left.at; // a change of mode is one append
+    const c = foldEvents(emptyConversation('c'), events);
+    expect(c.items.map((i) => (i.kind === 'line' ? i.line : i.kind))).toEqual([
+      'message',
+      'joined',
+      'supervises',
+      'note',
+      'note',
+      'supervises',
+    ]);
+    expect(c.items.flatMap((i) => (i.kind === 'note' ? [[i.name, i.parts[0]?.text]] : []))).toEqual([
+      ['Sue', 'say sorry'],
+      ['Ana', 'ok'],
+    ]);
+    expect(c.supervisors).toEqual([{ id: 'sue', name: 'Sue', mode: 'barge' }]);
+    expect(c.unansweredSince).toBeDefined(); // a note is no answer to the customer
+    const gone = { ...log(supervisor('supervisor.left/1', 'barge'))[0], seq: 9 } as (typeof events)[number];
+    const after = foldEvents(c, [gone]);
+    expect(after.supervisors).toEqual([]);
+    expect(after.items.at(-1)).toMatchObject({ kind: 'line', line: 'supervised', who: 'Sue' });
+  });
+
   it('gives the same for one batch and for one event at a time', () => {
     const events = log(started, fromCustomer('a'), fromAgent('b'), fromCustomer('c'), joins(me, 'Ana'));
     const once = foldEvents(emptyConversation('c'), events);
