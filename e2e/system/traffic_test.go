@@ -67,6 +67,7 @@ type traffic struct {
 	calls    map[string]bool // sessions of calls whose start was acknowledged
 	answers  map[string]bool // sessions of calls whose answer was acknowledged to the agent
 	sessions map[string]bool // sessions of tools whose start was acknowledged
+	used     map[string]bool // of them, those in which an act was acknowledged: the tool has them, so a kill must not lose them
 	lost     int             // of them, those that ended before the agent ended them, such as with their conversation
 	acts     int             // acknowledged
 }
@@ -76,7 +77,7 @@ func prepareTraffic(d *demo, x *exchange, w *twin) *traffic {
 	t := d.t
 	t.Helper()
 	f := &traffic{
-		t: t, d: d, x: x, http: drive.HTTPClient(), accounts: map[string]string{}, calls: map[string]bool{}, answers: map[string]bool{}, sessions: map[string]bool{},
+		t: t, d: d, x: x, http: drive.HTTPClient(), accounts: map[string]string{}, calls: map[string]bool{}, answers: map[string]bool{}, sessions: map[string]bool{}, used: map[string]bool{},
 	}
 	t.Cleanup(f.http.CloseIdleConnections)
 	chat, _, _ := strings.Cut(d.info.CustomerPage, "/p/")
@@ -441,6 +442,9 @@ func (f *traffic) count(ctx, writing context.Context, token, conversation, text 
 			}
 			if alive {
 				added++
+				f.mu.Lock()
+				f.used[a.Session] = true
+				f.mu.Unlock()
 			}
 			pause(ctx, 200*time.Millisecond) // a session may take five acts a second
 		}
@@ -558,6 +562,11 @@ func (f *traffic) compare() {
 			if s := sessions[id]; s == nil || what == "answered call" && s.answers != 1 {
 				t.Errorf("the %s %s was acknowledged and is not in the log", what, id)
 			}
+		}
+	}
+	for id := range f.used {
+		if s := sessions[id]; s != nil && s.cause == "lost" {
+			t.Errorf("the tool's session %s, which its process had stored, ended as lost", id)
 		}
 	}
 	asked, read := 0, 0
