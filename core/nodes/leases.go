@@ -128,6 +128,18 @@ func (l *Leases) Held(id [16]byte) bool {
 	return l.ids[id].held(l.o.Elapsed())
 }
 
+// Left returns for how long from now no other node can serve an id that this node serves, or served until
+// a moment ago; 0 or less: another node may.
+func (l *Leases) Left(id [16]byte) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x := l.ids[id]
+	if x == nil || !x.wanted || !x.mine {
+		return 0
+	}
+	return x.until + leaseGuard - l.o.Elapsed()
+}
+
 // Lease returns the lease under which this node serves an id, for the appends that are to fail once
 // another node has it, and since when it holds it without a gap; ok is false if it does not.
 func (l *Leases) Lease(id [16]byte) (ref eventlog.LeaseRef, since time.Time, ok bool) {

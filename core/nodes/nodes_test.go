@@ -288,9 +288,17 @@ func TestReleasedLeasesAreFreeAtOnce(t *testing.T) {
 		if !la.Held(account) {
 			t.Fatal("not held")
 		}
+		if left := la.Left(account); left < 13*time.Second || left > 15*time.Second {
+			t.Errorf("%v are left of the lease, want about 14 s", left)
+		}
+		s.suspended.Store(int64(12 * time.Second))
+		if left := la.Left(account); la.Held(account) || left <= 0 || left > 3*time.Second {
+			t.Errorf("after the machine was suspended, %v are left of the lease, want about 2 s", left)
+		}
+		s.suspended.Store(0)
 		stopA()
 		la.Release(t.Context())
-		if la.Held(account) {
+		if la.Held(account) || la.Left(account) > 0 {
 			t.Error("held after Release")
 		}
 		if _, held, err := s.AcquireLease(t.Context(), "account/01000000000000000000000000000000", "b", time.Minute); err != nil || !held {

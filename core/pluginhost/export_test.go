@@ -26,10 +26,14 @@ func OpenTestSession(ctx context.Context, core plugin.Core, client pluginv1.Plug
 	if err != nil {
 		return nil, err
 	}
+	serveFor := func() time.Duration { return 0 }
+	if d.GetName() == "leased" {
+		serveFor = func() time.Duration { return 7 * time.Second }
+	}
 	s := newSession(sessionConfig{
 		plugin: "test", instance: "test.1", core: core, owns: func(id conversation.AccountID) bool { return p[id] },
 		status: func(*pluginv1.AccountStatus) {}, log: slog.New(slog.DiscardHandler), meters: newMeters().of("test"),
-		poison: newPoison(), describe: d, info: info, storing: ctx,
+		poison: newPoison(), describe: d, info: info, serveFor: serveFor, storing: ctx,
 	})
 	err = s.open(ctx, &pluginv1.HostHello{}, func(ctx context.Context) (frameStream, error) { return client.Session(ctx) })
 	return &TestSession{s}, err

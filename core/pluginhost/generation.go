@@ -348,7 +348,7 @@ func (g *generation) openSession(ctx context.Context) error {
 	defer cancel()
 	s := newSession(sessionConfig{
 		plugin: g.p.id, instance: g.instance, core: g.p.host.opts.Core, owns: g.p.owns, status: g.p.accountStatus,
-		log: g.log, meters: g.p.meters, poison: g.p.poison, describe: g.describe, info: g.info, off: g.off, storing: g.p.host.ctx,
+		log: g.log, meters: g.p.meters, poison: g.p.poison, describe: g.describe, info: g.info, off: g.off, serveFor: g.serveFor, storing: g.p.host.ctx,
 	})
 	hello := &pluginv1.HostHello{
 		Minor: wire.Minor(g.describe), Instance: g.instance, Node: g.p.host.opts.Node,

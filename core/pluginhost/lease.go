@@ -24,6 +24,8 @@ type Leases interface {
 	// Held reports whether this node may serve an account now. After it has become false, other
 	// nodes do not serve the account for at least 5 s.
 	Held(id [16]byte) bool
+	// Left returns for how long from now no other node serves an account; 0 or less: another node may.
+	Left(id [16]byte) time.Duration
 	// Changes gets a token within 250 ms after an answer of Held has changed.
 	Changes() <-chan struct{}
 }
@@ -343,6 +345,23 @@ func (g *generation) mayServe(accounts []*pluginv1.Account, accepted bool) {
 		default:
 		}
 	}
+}
+
+// serveFor returns for how long from now the process may serve all accounts for one node that it may
+// be serving; 0 = without bound.
+func (g *generation) serveFor() time.Duration {
+	if g.p.host.opts.Leases == nil {
+		return 0
+	}
+	g.p.mu.Lock()
+	defer g.p.mu.Unlock()
+	left := time.Duration(0)
+	for id := range g.serving {
+		if d := max(time.Millisecond, g.p.host.opts.Leases.Left(id)); left == 0 || d < left {
+			left = d
+		}
+	}
+	return left
 }
 
 // tellOff tells the session which accounts for one node are off at the process, so that it is sent no

@@ -142,6 +142,13 @@ func (l *fakeLeases) Held(id [16]byte) bool {
 	return l.free && l.wanted[id]
 }
 
+func (l *fakeLeases) Left(id [16]byte) time.Duration {
+	if l.Held(id) {
+		return 10 * time.Second
+	}
+	return 0
+}
+
 func (l *fakeLeases) Changes() <-chan struct{} { return l.changes }
 
 func (l *fakeLeases) said() string {

@@ -28,6 +28,7 @@ type pinger struct {
 	pending bool   // the newest ping is not written yet
 	at      time.Time
 	rtt     time.Duration
+	serve   time.Time // until when accounts for one node may be served, as the newest ping says; zero: without bound
 }
 
 // silenceOf returns how long pings to the plugin may go unanswered.
@@ -55,8 +56,15 @@ func (s *session) keepPinging() {
 }
 
 func (s *session) pingOnce() (next time.Duration, alive bool) {
+	var serve time.Time
+	if s.serveFor != nil && s.said.Minor > 0 {
+		if d := s.serveFor(); d > 0 {
+			serve = time.Now().Add(d)
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.ping.serve = serve
 	s.forgetHooks(time.Now().Add(-hookMemory))
 	missed := uint64((s.silence + pingInterval - 1) / pingInterval)
 	if s.ping.sent-s.ping.seen >= missed {

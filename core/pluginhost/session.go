@@ -32,6 +32,7 @@ type session struct {
 	instance string
 	core     plugin.Core
 	owns     func(conversation.AccountID) bool
+	serveFor func() time.Duration // for how long accounts for one node may be served; 0 = without bound; nil likewise
 	status   func(*pluginv1.AccountStatus)
 	log      *slog.Logger
 	meters   *pluginMeters
@@ -101,6 +102,7 @@ type sessionConfig struct {
 	describe         *pluginv1.DescribeResponse
 	info             plugin.Info
 	off              map[conversation.AccountID]struct{}
+	serveFor         func() time.Duration
 	storing          context.Context //nolint:containedctx // ends with the host
 }
 
@@ -109,7 +111,7 @@ func newSession(c sessionConfig) *session {
 	ctx, cancel := context.WithCancelCause(c.storing)
 	return &session{
 		plugin: c.plugin, instance: c.instance, core: c.core, owns: c.owns, status: c.status,
-		log: c.log, meters: c.meters, poison: c.poison, info: c.info, off: c.off, said: saidBy(c.instance, c.describe),
+		log: c.log, meters: c.meters, poison: c.poison, info: c.info, off: c.off, serveFor: c.serveFor, said: saidBy(c.instance, c.describe),
 		process: slices.Contains(c.describe.GetAbilities(), contract.AbilityProcess),
 		signals: slices.Contains(c.describe.GetAbilities(), contract.AbilitySignals), silence: silenceOf(c.describe),
 		ctx: ctx, cancel: cancel, storing: c.storing,

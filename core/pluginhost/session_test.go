@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,7 +32,8 @@ type peer struct {
 	stream chan pluginv1.PluginService_SessionServer
 	frames chan *pluginv1.HostFrame // all frames; without pings, if the peer answers these
 	end    chan struct{}
-	silent bool // the peer answers no pings
+	silent bool          // the peer answers no pings
+	serve  atomic.Uint32 // serve_ms of the newest ping
 
 	sendMu sync.Mutex
 	out    pluginv1.PluginService_SessionServer
@@ -59,6 +61,7 @@ func (p *peer) Session(stream pluginv1.PluginService_SessionServer) error {
 			return err
 		}
 		if ping := f.GetPing(); ping != nil {
+			p.serve.Store(ping.GetServeMs())
 			if !p.silent {
 				p.send(&pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_Pong{Pong: &pluginv1.Pong{Id: ping.GetId()}}})
 			}
@@ -466,6 +469,23 @@ func TestSessionEnd(t *testing.T) {
 			t.Errorf("acks before the end: got %d, want 200", acks)
 		}
 	})
+}
+
+// Pings say for how long accounts for one node may be served.
+func TestPingBoundsServing(t *testing.T) {
+	for _, d := range []struct {
+		name  string
+		minor uint32
+		want  uint32
+	}{{"leased", 1, 7000}, {"leased", 0, 0}, {"free", 1, 0}} {
+		inSession(t, &pluginv1.DescribeResponse{Id: "test", Name: d.name, Minor: d.minor}, nil, func(t *testing.T, _ *fakeCore, _ *pluginhost.TestSession, p *peer) {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if ms := p.serve.Load(); ms != d.want {
+				t.Errorf("%s, minor %d: serve_ms %d, want %d", d.name, d.minor, ms, d.want)
+			}
+		})
+	}
 }
 
 // Of an account that another node may be serving, a session takes only what is pinned here, and says

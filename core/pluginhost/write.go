@@ -114,7 +114,11 @@ func (s *session) next() (frame *pluginv1.HostFrame, last bool) {
 func (s *session) urgent() *pluginv1.HostFrame {
 	if s.ping.pending {
 		s.ping.pending = false
-		return &pluginv1.HostFrame{Frame: &pluginv1.HostFrame_Ping{Ping: &pluginv1.Ping{Id: s.ping.sent}}}
+		ping := &pluginv1.Ping{Id: s.ping.sent}
+		if !s.ping.serve.IsZero() {
+			ping.ServeMs = uint32(max(1, time.Until(s.ping.serve).Milliseconds()))
+		}
+		return &pluginv1.HostFrame{Frame: &pluginv1.HostFrame_Ping{Ping: ping}}
 	}
 	if ack, ok := s.out.begins.pop(); ok {
 		return &pluginv1.HostFrame{Frame: &pluginv1.HostFrame_BeginAck{BeginAck: ack}}

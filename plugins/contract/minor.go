@@ -36,6 +36,7 @@ var minorOne = map[protoreflect.FullName]struct{}{
 	"parley.plugin.v1.HostFrame.tool_notices":        {},
 	"parley.plugin.v1.HostFrame.bot_notices":         {},
 	"parley.plugin.v1.Message.reply_to_provider_id":  {},
+	"parley.plugin.v1.Ping.serve_ms":                 {},
 	"parley.plugin.v1.PluginFrame.template_lists":    {},
 	"parley.plugin.v1.Reaction.provider_id":          {},
 	"parley.plugin.v1.Reaction.provider_ids":         {},

@@ -61,6 +61,7 @@ type Server struct {
 	needsBegin   atomic.Bool
 	hostMinor    atomic.Uint32            // what the host said when it last asked for Describe
 	callCommands atomic.Pointer[[]string] // what the manifest declares
+	serving      serving
 	gateway      gateway
 	web          web
 	stop         chan error // room for one; says that the process cannot go on
@@ -114,6 +115,7 @@ func (s *Server) Close() {
 		<-s.session.done
 	}
 	s.sessionMu.Unlock()
+	s.closeServing()
 	s.subs.closeAll()
 	s.out.close()
 	s.web.close()
@@ -292,7 +294,10 @@ func (s *Server) Configure(ctx context.Context, req *pluginv1.ConfigureRequest) 
 	if req.GetValidateOnly() {
 		return &pluginv1.ConfigureResponse{Accounts: traits}, nil
 	}
-	if err := s.apply(ctx, req); err != nil {
+	if err = s.apply(ctx, req); err == nil {
+		err = s.noteServing(ctx, req, traits)
+	}
+	if err != nil {
 		select {
 		case s.stop <- err:
 		default:

@@ -157,6 +157,7 @@ func (s *Server) read(ses *session) error {
 		case *pluginv1.HostFrame_BeginAck:
 			s.cmds.beginAck(ses, k.BeginAck)
 		case *pluginv1.HostFrame_Ping:
+			s.serveFor(durationOf(k.Ping.GetServeMs()))
 			s.out.pushUrgent(ses, &pluginv1.PluginFrame{Frame: &pluginv1.PluginFrame_Pong{
 				Pong: &pluginv1.Pong{Id: k.Ping.GetId()},
 			}})

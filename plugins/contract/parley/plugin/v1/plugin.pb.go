@@ -2687,8 +2687,11 @@ func (x *PluginHello) GetMinor() uint32 {
 }
 
 type Ping struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Minor 1: for how long from now no other node can serve the accounts for one node that are enabled
+	// here (Placement). After that, without a newer Ping, they count as on standby. 0 = for ever.
+	ServeMs       uint32 `protobuf:"varint,2,opt,name=serve_ms,json=serveMs,proto3" json:"serve_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2726,6 +2729,13 @@ func (*Ping) Descriptor() ([]byte, []int) {
 func (x *Ping) GetId() uint64 {
 	if x != nil {
 		return x.Id
+	}
+	return 0
+}
+
+func (x *Ping) GetServeMs() uint32 {
+	if x != nil {
+		return x.ServeMs
 	}
 	return 0
 }
@@ -12491,9 +12501,10 @@ const file_parley_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x0ecommand_window\x18\x06 \x01(\rR\rcommandWindow\x12%\n" +
 	"\x0eaccount_window\x18\a \x01(\rR\raccountWindow\"#\n" +
 	"\vPluginHello\x12\x14\n" +
-	"\x05minor\x18\x01 \x01(\rR\x05minor\"\x16\n" +
+	"\x05minor\x18\x01 \x01(\rR\x05minor\"1\n" +
 	"\x04Ping\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\x04R\x02id\"\x16\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x19\n" +
+	"\bserve_ms\x18\x02 \x01(\rR\aserveMs\"\x16\n" +
 	"\x04Pong\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\"+\n" +
 	"\rConfigChanged\x12\x1a\n" +
