@@ -37,6 +37,8 @@ func (s *State) applySession(head Head, at time.Time) bool {
 	case *SessionNoted:
 		if x := s.Session(h.Session); x != nil {
 			x.NotedRevision = max(x.NotedRevision, h.Revision)
+		} else if x := s.EndedTool(h.Session); x != nil {
+			x.NotedRevision = max(x.NotedRevision, h.Revision)
 		}
 	case *SessionDigits, *SessionRecorded, *SessionCommand, *SessionCommandFailed:
 	default:
@@ -76,6 +78,12 @@ func (s *State) applySessionEnded(h *SessionEnded, at time.Time) {
 		if !s.BotAsked.IsZero() {
 			s.BotAsked = at
 		}
+	}
+	if x := &s.Sessions[i]; x.Kind == SessionTool {
+		if len(s.EndedTools) == maxSessions {
+			s.EndedTools = slices.Delete(s.EndedTools, 0, 1)
+		}
+		s.EndedTools = append(s.EndedTools, EndedTool{ID: x.ID, Account: x.Account, Circle: x.Circle, NotedRevision: x.NotedRevision})
 	}
 	if s.Sessions = slices.Delete(s.Sessions, i, i+1); len(s.Sessions) == 0 {
 		s.Sessions = nil // nil and not empty, so that the state equals one decoded from JSON

@@ -16,6 +16,7 @@ func (s *State) Clone() *State {
 	for i := range c.Requests {
 		c.Requests[i].DeclinedBy = slices.Clone(c.Requests[i].DeclinedBy)
 	}
+	c.EndedTools = slices.Clone(s.EndedTools)
 	c.Sessions = slices.Clone(s.Sessions)
 	for i := range c.Sessions {
 		c.Sessions[i].Legs = slices.Clone(c.Sessions[i].Legs)

@@ -12,7 +12,8 @@ type ShowCustomerPanel struct {
 	Body     json.RawMessage
 }
 
-// NoteSession adds a line about a session, for those who know of the session. Body: NoticeBody.
+// NoteSession adds a line about a session, for those who know of the session. A tool's session may have ended
+// meanwhile (State.EndedTools). Body: NoticeBody.
 type NoteSession struct {
 	Session SessionID
 	// Revision is that of the tool's session to which the line belongs; one that is not above that of the

@@ -203,15 +203,21 @@ func (d *decision) showCustomerPanel(c ShowCustomerPanel) error {
 }
 
 func (d *decision) noteSession(c NoteSession) error {
-	x := d.s.Session(c.Session)
-	switch {
-	case x == nil:
+	var circle Audience
+	var noted uint64
+	if x := d.s.Session(c.Session); x != nil {
+		circle, noted = x.Circle, x.NotedRevision
+	} else if x := d.s.EndedTool(c.Session); x != nil {
+		circle, noted = x.Circle, x.NotedRevision
+	} else {
 		return ErrNoSuchSession
+	}
+	switch {
 	case c.Body == nil:
 		return fmt.Errorf("%w: note without a body", ErrInvalid)
-	case c.Revision != 0 && c.Revision <= x.NotedRevision:
+	case c.Revision != 0 && c.Revision <= noted:
 		return nil
 	}
-	d.emit(&SessionNoted{Session: c.Session, Revision: c.Revision, Circle: x.Circle}, c.Body)
+	d.emit(&SessionNoted{Session: c.Session, Revision: c.Revision, Circle: circle}, c.Body)
 	return nil
 }

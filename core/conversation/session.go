@@ -62,6 +62,24 @@ type Session struct {
 	Legs          []Leg  `json:"legs,omitempty"` // legs of a call, ended ones included
 }
 
+// EndedTool is what is known of a tool's session that has ended.
+type EndedTool struct {
+	ID            SessionID `json:"id"`
+	Account       AccountID `json:"account,omitzero"`
+	Circle        Audience  `json:"audience"`
+	NotedRevision uint64    `json:"noted_revision,omitempty"` // as Session's
+}
+
+// EndedTool returns a tool's session that ended not long ago, or nil. The pointer is into s.
+func (s *State) EndedTool(id SessionID) *EndedTool {
+	for i := range s.EndedTools {
+		if s.EndedTools[i].ID == id {
+			return &s.EndedTools[i]
+		}
+	}
+	return nil
+}
+
 // LegKind tells how a party of a call is reached.
 type LegKind string
 

@@ -16,7 +16,8 @@ import (
 //
 // Since fold 2 a message that is accepted or unknown is never dropped from State.Pending.
 // Since fold 3 State.LastVisible says what bots may see, too.
-const FoldNumber = 3
+// Since fold 4 State.EndedTools has the tools that have ended.
+const FoldNumber = 4
 
 // Errors for a snapshot that was not made by this build's fold.
 var (

@@ -85,6 +85,20 @@ func TestSessionNotes(t *testing.T) {
 		return NoteSession{Session: session(1), Revision: revision, Body: json.RawMessage(`{"text":"Counted."}`)}
 	}
 	c.gives(note(5), TypeSessionNoted).gives(note(5)).gives(note(4)).gives(note(6), TypeSessionNoted) // what is older, or known, changes nothing
+	c.gives(EndSession{Session: session(1), By: agentAuthor(1)}, TypeSessionEnded)
+	c.gives(note(6)).gives(note(7), TypeSessionNoted).gives(note(7)) // the tool did not know yet
+	if c.s.LastVisible[AudienceCustomer] != before {
+		t.Error("the note of an agents' tool that has ended is for agents")
+	}
+	for i := range byte(8) {
+		c.gives(tool(2+i, agentAuthor(1)), TypeSessionRequested).gives(EndSession{Session: session(2 + i), By: agentAuthor(1)}, TypeSessionEnded)
+	}
+	c.refuses(note(8), ErrNoSuchSession) // too many have ended since
+	if len(c.s.EndedTools) != 8 {
+		t.Errorf("%d ended tools are kept", len(c.s.EndedTools))
+	}
+	c.gives(End{By: agentAuthor(1)}, TypeEnded)
+	c.refuses(NoteSession{Session: session(2), Body: json.RawMessage(`{}`)}, ErrEnded)
 }
 
 func TestCallCommands(t *testing.T) {

@@ -124,8 +124,9 @@ type State struct {
 	Flagged      bool             `json:"flagged,omitempty"`
 	Marks        []ReadMark       `json:"marks,omitempty"`
 	Pending      []PendingMessage `json:"pending,omitempty"`
-	Windows      []ReplyWindow    `json:"windows,omitempty"`  // of endpoints whose provider has said something of them
-	Sessions     []Session        `json:"sessions,omitempty"` // calls and tools that have not ended
+	Windows      []ReplyWindow    `json:"windows,omitempty"`     // of endpoints whose provider has said something of them
+	Sessions     []Session        `json:"sessions,omitempty"`    // calls and tools that have not ended
+	EndedTools   []EndedTool      `json:"ended_tools,omitempty"` // the last 8 at most, oldest first; tools that have ended may still have a last line
 
 	// Times from which the inactivity rules count.
 	CustomerAt time.Time `json:"customer_at,omitzero"` // the customer's last activity (Q3)

@@ -156,3 +156,32 @@ func TestToolEndsWhileItBegins(t *testing.T) {
 		}
 	})
 }
+
+// E6: the line that a tool gives with its answer to an end, or before it knows of the end, is kept once, as
+// long as the conversation is open, and says nothing else any more.
+func TestLastNoteOfTool(t *testing.T) {
+	withTool(t, func(t *testing.T, b *toolBubble) {
+		b.h.last = "Counted to 3."
+		a, err := b.start()
+		must(t, err)
+		_, err = b.r.EndTool(t.Context(), b.ana, b.conv, a.Session)
+		must(t, err)
+		b.after(time.Second)
+		late := plugin.ToolSession{Session: a.Session, Ended: true, Revision: 9, Note: "Counted to 3.", Panel: &plugin.Panel{Revision: 9}}
+		if got := b.event("n1", late); got.Status != plugin.Committed || got.Seq != 0 {
+			t.Errorf("the same line again: %+v", got)
+		}
+		late.Revision = 10
+		if got := b.event("n2", late); got.Status != plugin.Committed || got.Seq == 0 {
+			t.Errorf("a later line: %+v", got)
+		}
+		wantStrings(t, "the customer sees", b.said(conversation.AudienceCustomer), "session.requested/1", "session.changed/1", "ended finished", "session.noted/1", "session.noted/1")
+		if got := b.does("e", plugin.CustomerAction{End: true}); got.Status != plugin.Committed {
+			t.Errorf("end: %+v", got)
+		}
+		late.Revision = 11
+		if got := b.event("n3", late); got.Status != plugin.Committed || got.Seq != 0 {
+			t.Errorf("a line after the conversation: %+v", got)
+		}
+	})
+}

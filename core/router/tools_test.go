@@ -31,6 +31,7 @@ type toolHost struct {
 	ended    []conversation.Cause
 	endedBy  []plugin.Party
 	notices  []string
+	last     string        // the line with which the tool answers an end; "" = none
 	blocking chan struct{} // not nil: Start waits for it
 }
 
@@ -118,7 +119,7 @@ func (h *toolHost) ToolEnd(_ context.Context, _, instance string, id conversatio
 	}
 	h.ended, h.endedBy = append(h.ended, cause), append(h.endedBy, by)
 	delete(h.known[instance], id)
-	return plugin.ToolSession{Session: id, Ended: true}, nil
+	return plugin.ToolSession{Session: id, Ended: true, Revision: 9, Note: h.last}, nil
 }
 
 func (h *toolHost) ToolPanel(_ context.Context, _, instance string, id conversation.SessionID, viewer plugin.Party) (*plugin.Panel, error) {

@@ -93,17 +93,33 @@ func (w *Work) tellEnd(id string, cmd *plugin.Outbound) plugin.CommandResult {
 		ts, err := w.host().ToolEnd(ctx, id, instance, end.Session, by, end.Cause)
 		cancel()
 		w.called("end", err, nil)
-		switch {
-		case errors.Is(err, plugin.ErrInstanceGone):
-		case err != nil:
-			res.Outcome, res.Code = conversation.StatusFailed, "no_answer"
-			return res // it is told again, with those that were told already
-		default:
-			res.Outcome, res.Retryable, res.Kind, res.Code = conversation.StatusSent, false, "", ""
-			_ = ts
+		if errors.Is(err, plugin.ErrInstanceGone) {
+			continue
 		}
+		if err == nil {
+			err = w.noteEnd(cmd, ts)
+		}
+		if err != nil { // all are told again, also those that have answered
+			res.Outcome, res.Retryable, res.Kind, res.Code = conversation.StatusFailed, true, "temporary", "no_answer"
+			return res
+		}
+		res = plugin.CommandResult{Command: cmd.Command, Outcome: conversation.StatusSent}
 	}
 	return res
+}
+
+// noteEnd adds the last line that a tool gave with its answer to an end, if the conversation is open. The error is the
+// store's.
+func (w *Work) noteEnd(cmd *plugin.Outbound, ts plugin.ToolSession) error {
+	if ts.Note == "" {
+		return nil
+	}
+	ts.Session = cmd.ToolEnd.Session
+	_, err := w.convs.Do(w.runner.Running(), cmd.Conversation, Step{Decide: func(s *conversation.State) (Plan, error) { return lastNote(s, cmd.Account, ts) }})
+	if conversation.Code(err) != "" {
+		return nil
+	}
+	return err
 }
 
 // running lists a plugin's generations on this node, the newest last; nil: there is none, or no tool can be

@@ -27,7 +27,7 @@ func (w *Work) toolNews(s *conversation.State, account conversation.AccountID, t
 	x := s.Session(ts.Session)
 	switch {
 	case x == nil:
-		return Plan{}, conversation.ErrNoSuchSession
+		return lastNote(s, account, ts)
 	case x.Account != account || x.Kind != conversation.SessionTool:
 		return Plan{}, ErrUnknownSession
 	}
@@ -51,6 +51,18 @@ func (w *Work) toolNews(s *conversation.State, account conversation.AccountID, t
 	}
 	p.Commands = append(p.Commands, change)
 	return p, nil
+}
+
+// lastNote adds the line that a tool gave before it knew that its session was over; everything else that it says then
+// changes nothing.
+func lastNote(s *conversation.State, account conversation.AccountID, ts plugin.ToolSession) (Plan, error) {
+	x, note := s.EndedTool(ts.Session), cut(ts.Note, maxNote)
+	if x == nil || x.Account != account || note == "" {
+		return Plan{}, conversation.ErrNoSuchSession
+	}
+	return Plan{Reported: true, Commands: []conversation.Command{
+		conversation.NoteSession{Session: x.ID, Revision: ts.Revision, Body: encode(conversation.NoticeBody{Text: note})},
+	}}, nil
 }
 
 func revision(p *plugin.Panel, of uint64) uint64 {
