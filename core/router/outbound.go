@@ -47,11 +47,11 @@ func (r *Router) Senders(agent conversation.AgentID) []Sender {
 }
 
 // sender describes an account from which agents can begin exchanges. It reports false when the
-// account is not one: the channel must let agents begin, and the address must tell the thread.
+// account is not one: the channel must let agents begin with a text, and the address must tell the thread.
 func (r *Router) sender(a directory.Account) (Sender, bool) {
 	info, ok := r.pluginInfo(a.Plugin)
 	caps := info.CapabilitiesOf(a.ID)
-	if !ok || !a.Enabled || !caps.OutboundFirst || caps.AddressKind != AddressPhone {
+	if !ok || !a.Enabled || !caps.OutboundFirst || !caps.Text || caps.AddressKind != AddressPhone {
 		return Sender{}, false
 	}
 	return Sender{Account: a.ID, Name: a.Name, Service: a.Service, Channel: a.Plugin, Capabilities: caps}, true

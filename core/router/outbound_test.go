@@ -139,6 +139,10 @@ func TestBeginIsRefused(t *testing.T) {
 	r := w.start("n1")
 	w.texting(r)
 	ctx := context.Background()
+	phone := newPort(plugin.Info{ID: "phone", Capabilities: conversation.Capabilities{OutboundFirst: true, AddressKind: "phone", Calls: true}})
+	r.PluginReady("phone", "p1", phone)
+	calls, err := w.dir.PutAccount(ctx, directory.Account{Plugin: "phone", Name: "Calls only", Service: w.service.ID, Enabled: true}, nil)
+	must(t, err)
 	own, err := w.dir.PutAccount(ctx, directory.Account{Plugin: "text", Name: "Ben's number", User: w.agents["ben"], Enabled: true}, nil)
 	must(t, err)
 	off, err := w.dir.PutAccount(ctx, directory.Account{Plugin: "text", Name: "Off", Service: w.service.ID}, nil)
@@ -174,6 +178,7 @@ func TestBeginIsRefused(t *testing.T) {
 		"not serving":            {req(func(q *router.OutboundRequest) { q.Agent = dan.ID }), router.ErrDenied},
 		"unknown account":        {req(func(q *router.OutboundRequest) { q.Account = conversation.NewID[conversation.AccountID]() }), router.ErrNoSender},
 		"disabled account":       {req(func(q *router.OutboundRequest) { q.Account = off.ID }), router.ErrNoSender},
+		"without texts":          {req(func(q *router.OutboundRequest) { q.Account = calls.ID }), router.ErrNoSender},
 		"live channel":           {req(func(q *router.OutboundRequest) { q.Account = w.chat.ID }), router.ErrNoSender},
 		"another's number":       {req(func(q *router.OutboundRequest) { q.Service = conversation.ServiceID{}; q.Account = own.ID }), router.ErrDenied},
 		"no number of one's own": {req(func(q *router.OutboundRequest) { q.Service = conversation.ServiceID{} }), router.ErrNoSender},

@@ -154,6 +154,22 @@ func TestToolFaultsByREST(t *testing.T) {
 	}
 }
 
+// Too many acts on one session are refused for now, and not the end.
+func TestToolActsAreLimitedByREST(t *testing.T) {
+	f, tool, account, path := withTool(t)
+	made := f.do("ana", "POST", path, `{"account":"`+account+`"}`)
+	f.want("start", made, 201)
+	at := path + "/" + made.get("session")
+	for range 200 {
+		if got := f.do("ana", "POST", at+"/acts", `{"action":"add"}`); got.status != 200 {
+			f.want("too many acts", got, 429, "code", "rate_limited")
+			f.want("the end", f.do("ana", "POST", at+"/end", nil), 200)
+			return
+		}
+	}
+	t.Errorf("200 acts at once were taken, the tool got %d", len(tool.acts))
+}
+
 // Who takes no part learns of no session; a supervisor whom agents do not see looks and does nothing else.
 func TestToolIsForWhoTakesPart(t *testing.T) {
 	f, tool, account, path := withTool(t)
