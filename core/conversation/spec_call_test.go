@@ -97,7 +97,7 @@ func TestSessionNotes(t *testing.T) {
 	if len(c.s.EndedTools) != 8 {
 		t.Errorf("%d ended tools are kept", len(c.s.EndedTools))
 	}
-	c.gives(End{By: agentAuthor(1)}, TypeEnded)
+	c.gives(End{By: agentAuthor(1)}, TypeEnded, TypeParticipantLeft, TypeWrapupStarted)
 	c.refuses(NoteSession{Session: session(2), Body: json.RawMessage(`{}`)}, ErrEnded)
 }
 
