@@ -12,6 +12,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/bus"
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/directory"
 	"github.com/parley-gateway/parley/core/eventlog"
 	intake "github.com/parley-gateway/parley/core/ingest"
 	"github.com/parley-gateway/parley/core/outbox"
