@@ -20,8 +20,19 @@ import (
 // the gateway's answer to grant and file frames, and for room in the event queue.
 func (s *socket) handle(text []byte) {
 	var f inFrame
-	if err := json.Unmarshal(text, &f); err != nil {
+	err := json.Unmarshal(text, &f)
+	_, mistyped := errors.AsType[*json.UnmarshalTypeError](err) // all other fields have been read
+	greeted := s.at.Load() != nil
+	switch {
+	case err != nil && !(mistyped && greeted), len(text) > maxFrame && !greeted:
 		s.bye("protocol", closeProtocol, 0)
+		return
+	case len(text) > maxFrame:
+		// A client that sends again what was not answered would send it for ever if the socket were closed.
+		s.fail(&f, string(errTooLong))
+		return
+	case mistyped:
+		s.fail(&f, string(errInvalid))
 		return
 	}
 	if f.T == "hello" {

@@ -168,7 +168,7 @@ func messageOf(code string) string {
 	case "invalid":
 		return "a field is missing or has a wrong value"
 	case "too_long":
-		return fmt.Sprintf("texts have at most %d UTF-16 units, form answers at most %d bytes", maxText, maxAnswer)
+		return fmt.Sprintf("texts have at most %d UTF-16 units, form answers %d, names %d; a frame has at most %d bytes", maxText, maxAnswer, maxName, maxFrame)
 	case "empty":
 		return "the message has no parts, or a part without text"
 	case "too_many_parts":

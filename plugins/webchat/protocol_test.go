@@ -308,6 +308,9 @@ func TestFormIsChecked(t *testing.T) {
 		{"required missing", map[string]string{"message": "m"}, "form_required"},
 		{"required blank", map[string]string{"first_name": "  "}, "form_required"},
 		{"name too long", map[string]string{"first_name": strings.Repeat("a", 201)}, "too_long"},
+		{"name just right", map[string]string{"first_name": strings.Repeat("世", 200)}, ""},
+		{"answer too long", map[string]string{"first_name": "A", "order_no": strings.Repeat("é", 1001)}, "too_long"},
+		{"answer just right", map[string]string{"first_name": "A", "order_no": strings.Repeat("é", 1000)}, ""},
 		{"message too long", map[string]string{"first_name": "A", "message": strings.Repeat("é", 4001)}, "too_long"},
 		{"message just right", map[string]string{"first_name": "A", "message": strings.Repeat("é", 4000)}, ""},
 	} {
@@ -349,6 +352,13 @@ func TestMessagesAreChecked(t *testing.T) {
 		{"bad client id", map[string]any{"t": "message", "client_id": "a b", "parts": text("x")}, "client_id"},
 		{"no client id", map[string]any{"t": "message", "parts": text("x")}, "client_id"},
 		{"unknown frame", map[string]any{"t": "dance", "id": "1"}, "unknown_frame"},
+		{"long frame", map[string]any{"t": "message", "client_id": "h", "parts": text(strings.Repeat("x", 33<<10))}, "too_long"},
+		{"long start", map[string]any{"t": "start", "client_id": "i", "form": map[string]string{"message": strings.Repeat("x", 63<<10)}}, "too_long"},
+		{"long page", map[string]any{"t": "page", "page": map[string]string{"url": "https://shop.example/#" + strings.Repeat("x", 33<<10)}}, "too_long"},
+		{"parts of a wrong type", map[string]any{"t": "message", "parts": 5, "client_id": "j"}, "invalid"},
+		{"form with a number", map[string]any{"t": "start", "client_id": "k", "form": map[string]any{"message": 5}}, "invalid"},
+		{"typing of a wrong type", map[string]any{"t": "typing", "on": "yes"}, "invalid"},
+		{"negative receipt", map[string]any{"t": "receipt", "conversation": "x", "read": -1}, "invalid"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c.send(tc.frame)

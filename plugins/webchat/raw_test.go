@@ -110,7 +110,7 @@ var evil = []struct {
 	{"binary with the length's top bit", "\x82\xff\xff\xff\xff\xff\xff\xff\xff\xffmask", 1002},
 	{"first fragment with the length's top bit", "\x01\xff\x80\x00\x00\x00\x00\x00\x00\x05mask", 1002},
 	{"continuation with the length's top bit", "\x01\x80mask\x80\xff\xff\xff\xff\xff\xff\xff\xff\xfbmask", 1002},
-	{"longer than allowed", "\x81\xff\x00\x00\x00\x00\x00\x01\x00\x00mask", 1009},
+	{"longer than allowed", "\x81\xff\x00\x00\x00\x00\x00\x01\x00\x01mask", 1009},
 	{"compressed", "\xc1\x80mask", 1002},
 	{"unmasked", "\x81\x00", 1002},
 	{"unknown opcode", "\x8f\x80mask", 1002},

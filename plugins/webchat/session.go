@@ -12,7 +12,7 @@ type session struct{ s *socket }
 
 func newUpgrader(p *Plugin) *gws.Upgrader {
 	return gws.NewUpgrader(p, &gws.ServerOption{
-		ReadMaxPayloadSize: maxFrame,
+		ReadMaxPayloadSize: maxRead,
 		ReadBufferSize:     readBuffer,
 		ParallelGolimit:    1,
 		CheckUtf8Enabled:   true,

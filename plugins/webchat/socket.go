@@ -19,9 +19,11 @@ import (
 
 // Limits on what one socket may send.
 const (
-	// maxFrame is the longest frame or fragmented message of a client, in bytes: the longest text
-	// together with a filled-in form.
+	// maxFrame is the longest message of a client that is carried out, in bytes: the longest text
+	// together with a filled-in form. A longer one is answered with too_long up to maxRead; beyond
+	// that it is not read, and closes the socket.
 	maxFrame = 32 << 10
+	maxRead  = 2 * maxFrame
 	// readBuffer is the buffer that an idle socket keeps for reading.
 	readBuffer = 512
 
@@ -113,7 +115,7 @@ func (p *Plugin) serveSocket(w http.ResponseWriter, r *http.Request) {
 		_ = conn.Close()
 		return
 	}
-	s := &socket{p: p, raw: conn, origin: origin, remote: clientAddress(r), opened: h.now(), incoming: wsframe.Check{Limit: maxFrame}}
+	s := &socket{p: p, raw: conn, origin: origin, remote: clientAddress(r), opened: h.now(), incoming: wsframe.Check{Limit: maxRead}}
 	s.out.init()
 	s.heard.Store(s.opened)
 	// The library uses compression only if told to, but it parses this header in any case.

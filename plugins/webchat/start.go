@@ -7,10 +7,14 @@ import (
 	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
-// Limits of the request form's answers, in bytes.
+// Limits of the request form's answers, in UTF-16 units, as the widget's fields count them.
 const (
-	maxName      = 200
-	maxAnswer    = 1000
+	maxName   = 200
+	maxAnswer = 1000
+)
+
+// Limits of a page's address and title, in bytes.
+const (
 	maxPageURL   = 2048
 	maxPageTitle = 300
 )
@@ -52,7 +56,7 @@ func fill(start *sdk.Start, name, value string) error {
 		start.Parts = append(start.Parts, sdk.Text{Text: value})
 		return nil
 	}
-	if len(value) > limit {
+	if longerThan(value, limit) {
 		return errTooLong
 	}
 	switch name {

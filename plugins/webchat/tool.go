@@ -29,9 +29,7 @@ func readTool(f *inFrame) (sdk.CustomerTool, error) {
 		return out, nil
 	}
 	for name, raw := range f.Values {
-		var text string
-		var mark bool
-		if name == "" || len(name) > 64 || json.Unmarshal(raw, &text) != nil && json.Unmarshal(raw, &mark) != nil {
+		if name == "" || len(name) > 64 || !isValue(raw) {
 			return out, errInvalid
 		}
 	}
@@ -40,6 +38,11 @@ func readTool(f *inFrame) (sdk.CustomerTool, error) {
 		return out, errInvalid
 	}
 	return out, nil
+}
+
+// isValue reports whether a decoded JSON value, which has no space around it, is a string or a boolean.
+func isValue(raw json.RawMessage) bool {
+	return len(raw) > 0 && (raw[0] == '"' || raw[0] == 't' || raw[0] == 'f')
 }
 
 // handleTool passes on what the customer does with a tool: starts or ends it, or presses a button of the panel that

@@ -89,8 +89,17 @@ func TestToolRefusals(t *testing.T) {
 		"an account to act on":   {"account": session},
 		"a number as value":      {"values": map[string]any{"n": 5}},
 		"an object as value":     {"values": map[string]any{"n": map[string]any{}}},
+		"null as value":          {"values": map[string]any{"n": nil}},
+		"an array as value":      {"values": map[string]any{"n": []string{"x"}}},
 		"a value without a name": {"values": map[string]any{"": "x"}},
+		"a value of a long name": {"values": map[string]any{strings.Repeat("n", 65): "x"}},
 		"too many values":        {"values": many},
+		"an array of values":     {"values": []string{"x"}},
+		"a text for the values":  {"values": "x"},
+		"a negative revision":    {"revision": -1},
+		"a fraction of revision": {"revision": 1.5},
+		"a revision of 2 to 64":  {"revision": json.Number("18446744073709551616")},
+		"an action as a list":    {"action": []string{"add"}},
 	} {
 		c.send(press("x", change))
 		if f := c.want("refused"); f.Code != "invalid" || f.Retry || f.ClientID != "x" {
@@ -104,7 +113,11 @@ func TestToolRefusals(t *testing.T) {
 	if got := w.toolEvents(); len(got) != 0 {
 		t.Errorf("the gateway got %+v", got)
 	}
-	big, err := json.Marshal(press("y", map[string]any{"values": map[string]any{"n": strings.Repeat("x", 33<<10)}}))
+	c.send(press("long", map[string]any{"values": map[string]any{"n": strings.Repeat("x", 33<<10)}}))
+	if f := c.want("refused"); f.Code != "too_long" || f.Retry || f.ClientID != "long" {
+		t.Errorf("an act over 32 KiB: %+v", f)
+	}
+	big, err := json.Marshal(press("y", map[string]any{"values": map[string]any{"n": strings.Repeat("x", 65<<10)}}))
 	if err != nil {
 		t.Fatal(err)
 	}
