@@ -211,6 +211,7 @@ type logged struct {
 
 		Author                     struct{ Kind string }
 		Session, Kind, Cause, What string // of a session's beginning, end or command
+		Command, Code              string // of a call's command
 	}
 	Body json.RawMessage
 }
