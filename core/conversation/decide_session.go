@@ -160,7 +160,7 @@ func (d *decision) setLeg(c SetLeg) error {
 	switch {
 	case old == nil && len(x.Legs) >= maxLegs:
 		return fmt.Errorf("%w: more than %d legs", ErrInvalid, maxLegs)
-	case old == nil && !d.s.mayRing(leg.Party):
+	case old == nil && !d.s.MayRing(leg.Party):
 		return ErrDenied
 	case old == nil:
 	case old.Party != leg.Party || old.Kind != leg.Kind:

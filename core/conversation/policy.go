@@ -100,9 +100,9 @@ func (s *State) Hearing(id SessionID) []LegHears {
 	return out
 }
 
-// mayRing reports whether somebody may have a leg in a call: who may hear something, and the agent to whom the
+// MayRing reports whether somebody may have a leg in a call of the conversation: who may hear something, and the agent to whom the
 // conversation is being offered, whose telephone rings before the offer is accepted.
-func (s *State) mayRing(who Author) bool {
+func (s *State) MayRing(who Author) bool {
 	if s.Phase != PhaseOpen {
 		return false
 	}
@@ -139,7 +139,7 @@ func (s *State) MayBeginCall(by Author) bool {
 // alone; bots the customer and themselves; customers themselves. The gateway itself carries out what was decided
 // already, and may bring in everybody who may have a leg.
 func (s *State) MayInvite(by, whom Author) bool {
-	if !s.mayRing(whom) {
+	if !s.MayRing(whom) {
 		return false
 	}
 	switch by.Kind {

@@ -16,6 +16,8 @@ var theCall = conversation.SessionID{0x55, 15: 9}
 type callBubble struct {
 	*bubble
 	phone, other conversation.AccountID // accounts of it
+	sue          conversation.AgentID   // a supervisor
+	port         *port
 }
 
 func withPhone(t *testing.T, test func(t *testing.T, b *callBubble)) {
@@ -25,9 +27,11 @@ func withPhone(t *testing.T, test func(t *testing.T, b *callBubble)) {
 	must(t, err)
 	other, err := w.dir.PutAccount(t.Context(), directory.Account{Plugin: "phone", Name: "other", Service: w.service.ID, Enabled: true}, nil)
 	must(t, err)
+	sue, err := w.dir.PutUser(t.Context(), directory.User{Login: "sue", Name: "Sue", Role: directory.RoleSupervisor})
+	must(t, err)
 	w.inBubble(t, func(t *testing.T, in *bubble) {
-		b := &callBubble{in, acc.ID, other.ID}
-		b.r.PluginReady("phone", "phone-1", &port{info: plugin.Info{ID: "phone", Channel: true, Capabilities: conversation.Capabilities{Calls: true}, Calls: []string{"hang_up"}}})
+		b := &callBubble{in, acc.ID, other.ID, sue.ID, newPort(plugin.Info{ID: "phone", Channel: true, Capabilities: conversation.Capabilities{Calls: true}, Calls: []string{"hear", "hang_up"}})}
+		b.r.PluginReady("phone", "phone-1", b.port)
 		test(t, b)
 	})
 }

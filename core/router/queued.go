@@ -50,25 +50,44 @@ func (tx *tx) tellEnd(t *task, ev *conversation.Event) {
 		return
 	}
 	r, x := tx.l.r, tx.l.state.Session(h.Session)
-	call, tool := sessionwork.HangUpOf(x, h, t.reported), sessionwork.ToolEndOf(x, h, t.reported)
-	if call == nil && tool == nil {
-		return
+	if call := sessionwork.HangUpOf(x, h, t.reported); call != nil {
+		tx.order(call, ev.Seq)
+	} else if tool := sessionwork.ToolEndOf(x, h, t.reported); tool != nil {
+		tx.queueOwn(r.outbox.ToolEnd(tx.origin(x.Account, ev.Seq), x.Pin, tool))
 	}
-	from, err := r.origin(tx.l.state, x.Account)
-	if err != nil { // the session's id is enough for a plugin to find it
-		r.logger.Warn("the end of a session goes to its plugin without a thread", "conversation_id", tx.l.id, "err", err)
-		from = outbox.Origin{Conversation: tx.l.id, Account: x.Account}
+}
+
+// callsFollow queues what the calls' plugins are to change after events that changed who takes part, or how.
+// before is from before these events.
+func (tx *tx) callsFollow(before sessionwork.Parts) {
+	for _, out := range tx.l.r.sessions.PartsChanged(before, tx.l.state) {
+		tx.order(&out, tx.l.state.Seq)
 	}
-	from.Seq = ev.Seq
-	var c *outbox.Command
-	if call != nil {
-		from.Command = call.Command
-		c, err = r.outbox.Call(from, call.Pin, call.Do, call.Within)
-	} else {
-		c, err = r.outbox.ToolEnd(from, x.Pin, tool)
+}
+
+// order queues a command for a call that the gateway itself gives, because of the event seq.
+func (tx *tx) order(out *sessionwork.CallOut, seq uint64) {
+	from := tx.origin(out.Account, seq)
+	from.Command = out.Command
+	tx.queueOwn(tx.l.r.outbox.Call(from, out.Pin, out.Do, out.Within))
+}
+
+// origin is where a command comes from that the gateway itself gives, because of the event seq. It has no thread where
+// that cannot be read: the session's id is enough for a plugin to find it.
+func (tx *tx) origin(account conversation.AccountID, seq uint64) outbox.Origin {
+	from, err := tx.l.r.origin(tx.l.state, account)
+	if err != nil {
+		tx.l.r.logger.Warn("a command about a session goes to its plugin without a thread", "conversation_id", tx.l.id, "err", err)
+		from = outbox.Origin{Conversation: tx.l.id, Account: account}
 	}
+	from.Seq = seq
+	return from
+}
+
+// queueOwn queues a command that the gateway itself gives.
+func (tx *tx) queueOwn(c *outbox.Command, err error) {
 	if err != nil { // only what cannot be JSON
-		r.logger.Error("the end of a session cannot be told to its plugin", "conversation_id", tx.l.id, "err", err)
+		tx.l.r.logger.Error("a command about a session cannot be told to its plugin", "conversation_id", tx.l.id, "err", err)
 		return
 	}
 	tx.queue(c)

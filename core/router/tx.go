@@ -11,6 +11,7 @@ import (
 	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/outbox"
 	"github.com/parley-gateway/parley/core/readers"
+	"github.com/parley-gateway/parley/core/sessionwork"
 	"github.com/parley-gateway/parley/core/vault"
 )
 
@@ -127,6 +128,7 @@ func (tx *tx) take(t *task, first bool) bool {
 // add applies a task's events to the state, and adds them to the append.
 func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 	s := tx.l.state
+	parts := sessionwork.PartsOf(s)
 	for i := range events {
 		ev := &events[i]
 		prev, unread, bot := s.LastVisible, s.Unread, s.Bot()
@@ -212,6 +214,9 @@ func (tx *tx) add(t *task, events []conversation.Event, out *outcome) error {
 			return err
 		}
 		tx.queue(cmds...)
+	}
+	if len(events) > 0 {
+		tx.callsFollow(parts)
 	}
 	tx.batch.OutboxUpdates = append(tx.batch.OutboxUpdates, t.outbox...)
 	tx.batch.JoinReceipts = append(tx.batch.JoinReceipts, t.receipts...)

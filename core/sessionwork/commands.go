@@ -244,12 +244,15 @@ func (w *Work) CallFailed(f FailedCall) Step {
 	do, res, gone := f.Do, f.Result, f.Gone != ""
 	return Step{Decide: func(s *conversation.State) (Plan, error) {
 		x := s.Session(do.Session)
-		if gone && do.HangUp != nil && x == nil {
-			return Plan{Reported: true}, nil // the call is over, as the command asked
+		if x == nil && (do.Hear != nil || do.HangUp != nil && (gone || !do.HangUp.Leg.IsZero())) {
+			return Plan{Reported: true}, nil // the call is over, as a hang-up asked, and nobody hears anybody
 		}
-		p := Plan{Reported: true, Commands: []conversation.Command{conversation.FailCallCommand{
-			Session: do.Session, Command: f.Command, What: do.Name(), Kind: cut(res.Kind, maxCode), Code: cut(res.Code, maxCode), Circle: f.Circle,
-		}}}
+		p := Plan{Reported: true}
+		if !gone || do.Hear == nil { // who hears whom is of no interest in a call that is lost
+			p.Commands = append(p.Commands, conversation.FailCallCommand{
+				Session: do.Session, Command: f.Command, What: do.Name(), Kind: cut(res.Kind, maxCode), Code: cut(res.Code, maxCode), Circle: failureCircle(x, &f),
+			})
+		}
 		switch {
 		case s.Phase != conversation.PhaseOpen:
 		case gone:

@@ -209,7 +209,9 @@ func TestCallThroughKills(t *testing.T) {
 	}
 	w.heard.await(`session.digits/1`)
 	w.does(conv, one.Session, "dial", `"dial":{"to":"+15005550010"}`) // a second party, so that people talk
-	w.shows(one.Session, "the second party", func(c ringing) bool { return c.Active && len(c.Legs) == 2 })
+	w.shows(one.Session, "the second party", func(c ringing) bool {
+		return c.Active && len(c.Legs) == 2 && len(c.Legs[0].Hears) == 1 && len(c.Legs[1].Hears) == 1
+	})
 	w.heard.await(`"state":"active"`)
 
 	d.killer("phone").do()
@@ -251,7 +253,7 @@ func TestCallThroughKills(t *testing.T) {
 }
 
 // eachOnce checks that each of a conversation's calls was asked for and ended once, with its cause, that no
-// command is there twice and none failed, and that the conversation goes on.
+// command is there twice and none failed by itself, and that the conversation goes on.
 func (w *callWorld) eachOnce(conv string, want map[string]string) {
 	w.d.t.Helper()
 	asked, ended, commands := map[string]int{}, map[string][]string{}, map[string]int{}
@@ -267,7 +269,9 @@ func (w *callWorld) eachOnce(conv string, want map[string]string) {
 		case "session.command/1":
 			commands[h.Command]++
 		case "session.command_failed/1", "ended/1":
-			w.d.t.Errorf("the conversation has %s: %+v", e.Type, h)
+			if h.Code != "instance_gone" { // a command that was under way when the telephone was killed
+				w.d.t.Errorf("the conversation has %s: %+v", e.Type, h)
+			}
 		}
 	}
 	for session, cause := range want {
