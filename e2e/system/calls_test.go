@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/parley-gateway/parley/drive"
-	"github.com/parley-gateway/parley/plugins/sdk"
 )
 
 const callingSite = `
@@ -93,13 +92,19 @@ func (w *callWorld) at(method, path string, body, out any) (status int) {
 	return resp.StatusCode
 }
 
+// States of a leg at the telephone, numbered as in the contract.
+const (
+	legUp   = 4
+	legHeld = 5
+)
+
 // ringing is a call as the telephone has it.
 type ringing struct {
 	Session, Leg string // Leg: the caller's
 	Active       bool
 	Legs         []struct {
 		Leg, Party string
-		State      sdk.LegState
+		State      int
 		Muted      bool
 		Hears      []string
 	}
@@ -186,22 +191,22 @@ func TestCallThroughKills(t *testing.T) {
 	}
 	leg := func(c ringing) string { return fmt.Sprintf(`{"leg":%q}`, c.Leg) }
 	turn := func(c ringing, on bool) string { return fmt.Sprintf(`{"leg":%q,"on":%t}`, c.Leg, on) }
-	is := func(state sdk.LegState, muted bool) func(ringing) bool {
+	is := func(state int, muted bool) func(ringing) bool {
 		return func(c ringing) bool { return c.Legs[0].State == state && c.Legs[0].Muted == muted }
 	}
 	w.does(conv, one.Session, "answer", `"answer":`+leg(one))
-	w.shows(one.Session, "the answer", is(sdk.LegUp, false))
+	w.shows(one.Session, "the answer", is(legUp, false))
 	w.heard.await(`"state":"up"`)
 	if status, code := w.asks(conv, one.Session, "answer twice", `"answer":`+leg(one)); status != http.StatusConflict || code != "wrong_state" {
 		t.Errorf("the answer to a call that is answered: %d %s", status, code)
 	}
 	w.does(conv, one.Session, "hold", `"hold":`+turn(one, true))
-	w.shows(one.Session, "hold", is(sdk.LegHeld, false))
+	w.shows(one.Session, "hold", is(legHeld, false))
 	w.heard.await(`"state":"held"`)
 	w.does(conv, one.Session, "resume", `"hold":`+turn(one, false))
-	w.shows(one.Session, "resume", is(sdk.LegUp, false))
+	w.shows(one.Session, "resume", is(legUp, false))
 	w.does(conv, one.Session, "mute", `"mute":`+turn(one, true))
-	w.shows(one.Session, "mute", is(sdk.LegUp, true))
+	w.shows(one.Session, "mute", is(legUp, true))
 	w.heard.await(`"muted":true`)
 	w.does(conv, one.Session, "digits", fmt.Sprintf(`"digits":{"leg":%q,"digits":"47#"}`, one.Leg))
 	if status := w.at(http.MethodPost, "calls/"+one.Session, map[string]string{"do": "digits", "leg": one.Leg, "digits": "4"}, nil); status != http.StatusOK {
