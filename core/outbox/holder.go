@@ -9,6 +9,7 @@ import (
 
 	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
+	"github.com/parley-gateway/parley/core/plugin"
 )
 
 // begunGrace is how long a node has served an account before it takes over commands that another
@@ -29,16 +30,22 @@ func (o *Outbox) elsewhere(account conversation.AccountID, plugin string) bool {
 	return !held
 }
 
-// switchedOff reports whether a plugin may have refused a command only because its account was
-// switched off on this node meanwhile, even if it is on again: it has not begun it.
-func (o *Outbox) switchedOff(c *Command) bool {
+// unlessSwitchedOff returns a plugin's report, and makes a failure retryable if the plugin may have
+// refused the command only because its account was switched off on this node meanwhile, even if it is
+// on again: the plugin has not begun it. An outcome that the outbox decided does not come here: it is
+// final whichever node serves the account.
+func (o *Outbox) unlessSwitchedOff(c *Command, res plugin.CommandResult) plugin.CommandResult {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if c.row.State != eventlog.OutboxQueued || c.row.Route != "" || o.leases == nil || !o.plugins[c.plugin].oneNode(conversation.AccountID(c.row.Account)) {
-		return false
+	if res.Outcome != conversation.StatusFailed || o.leases == nil || c.row.State != eventlog.OutboxQueued || c.row.Route != "" {
+		return res
+	}
+	if !o.plugins[c.plugin].oneNode(conversation.AccountID(c.row.Account)) {
+		return res
 	}
 	_, since, held := o.leases.Lease(c.row.Account)
-	return !held || since.After(c.given)
+	res.Retryable = res.Retryable || !held || since.After(c.given)
+	return res
 }
 
 // claim gives the commands of accounts that this node serves, and no other one may serve, to this

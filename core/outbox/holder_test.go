@@ -156,6 +156,33 @@ func TestRefusedBecauseSwitchedOff(t *testing.T) {
 	})
 }
 
+// A command that can never be made fails at once and holds nothing up, although no plugin was given it
+// since this node serves the account, and also when the account is lost before that is durable.
+func TestAbandonedAtTheHolder(t *testing.T) {
+	withHolder(t, false, func(t *testing.T, a, b *house, pa, pb *port) {
+		a.leave("a")
+		conv := conversation.NewID[conversation.ConversationID]()
+		lost, next := a.post(conv, 1, "lost"), a.read(conv, 2, "mark")
+		b.unread = true
+		b.serve("b")
+		b.after(11 * time.Second)
+		b.wantSaid("when it is found unreadable", "failed unreadable")
+		if s := b.state(lost); s != eventlog.OutboxSettled {
+			t.Errorf("row: %s, want settled", s)
+		}
+		pb.want(t, "of the rest", "read mark")
+		b.result(next, plugin.CommandResult{Outcome: conversation.StatusSent})
+		b.onUnread = func() { b.leases.(*holder).set(eventlog.LeaseRef{}, false) } //nolint:forcetypeassert // set by withHolder
+		lost = a.post(conv, 3, "lost")
+		b.after(11 * time.Second)
+		b.wantSaid("when the account goes meanwhile", "failed unreadable", "failed unreadable")
+		if s := b.state(lost); s != eventlog.OutboxSettled {
+			t.Errorf("row: %s, want settled", s)
+		}
+		pa.want(t, "at the other node")
+	})
+}
+
 // A command that the former node has begun stays with it for a while, since its plugin may still say
 // what became of it. After that its outcome is unknown, or it is sent again where that is harmless.
 func TestBegunCommandsOfTheFormerHolder(t *testing.T) {

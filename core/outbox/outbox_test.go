@@ -39,6 +39,7 @@ type house struct {
 
 	mu         sync.Mutex
 	unread     bool                                        // messages cannot be read, since their keys are lost
+	onUnread   func()                                      // is called when one is to be read then; nil: nothing
 	unfollowed bool                                        // the conversations do not follow their messages
 	named      map[conversation.MessageID]outbox.Reference // what is known of messages that others name
 	namedErr   error
@@ -126,6 +127,9 @@ func (h *house) Message(_ context.Context, _ conversation.ConversationID, seq ui
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.unread {
+		if h.onUnread != nil {
+			h.onUnread()
+		}
 		return outbox.Message{}, outbox.ErrUnreadable
 	}
 	return outbox.Message{Parts: []conversation.Part{{Text: fmt.Sprint("from the log: ", seq)}}, To: outbox.Recipient{Address: "+1"}}, nil

@@ -20,7 +20,7 @@ func (o *Outbox) Result(account conversation.AccountID, res plugin.CommandResult
 	}
 	o.mu.Unlock()
 	if c != nil {
-		o.finish(c, res, done)
+		o.finish(c, o.unlessSwitchedOff(c, res), done)
 		return
 	}
 	// The Result is late or repeated: the row is no longer pending.
@@ -34,7 +34,8 @@ func (o *Outbox) Result(account conversation.AccountID, res plugin.CommandResult
 			done(plugin.Ack{Status: plugin.Refused, Code: "unknown_command"})
 			return
 		}
-		o.finish(&Command{row: row}, res, done)
+		late := &Command{row: row}
+		o.finish(late, o.unlessSwitchedOff(late, res), done)
 	}) {
 		stopping(done)
 	}
@@ -48,8 +49,8 @@ func (o *Outbox) notDurable(conv conversation.ConversationID, err error) plugin.
 	return plugin.Ack{Status: plugin.Retry, Code: "unavailable"}
 }
 
-// finish applies a Result to its command's row: the row is settled, marked
-// unknown, or queued for another attempt. c need not be in memory.
+// finish applies a plugin's Result, or an outcome that the outbox decided (insist), to its command's row:
+// the row is settled, marked unknown, or queued for another attempt. c need not be in memory.
 func (o *Outbox) finish(c *Command, res plugin.CommandResult, done func(plugin.Ack)) {
 	o.mu.Lock()
 	row := c.row // a copy, since c may change meanwhile
@@ -58,9 +59,6 @@ func (o *Outbox) finish(c *Command, res plugin.CommandResult, done func(plugin.A
 	conv := conversation.ConversationID(row.Conversation)
 	if treatmentOf(row.Kind).again && res.Outcome == conversation.StatusUnknown { // tried again, as after the loss of its plugin: see doubt
 		res.Outcome, res.Retryable = conversation.StatusFailed, true
-	}
-	if res.Outcome == conversation.StatusFailed && o.switchedOff(c) {
-		res.Retryable = true
 	}
 	if res.Outcome == conversation.StatusFailed && res.Retryable && o.now().Before(row.Deadline) && row.State.Pending() {
 		if waits { // a repeated report: another attempt is queued already
