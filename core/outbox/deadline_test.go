@@ -37,7 +37,7 @@ func TestDeadlineOfEachKind(t *testing.T) {
 		},
 			time.Hour, "account: failed deadline"},
 		"tool_end": {func(h *house) [16]byte {
-			return h.toolEnd(conversation.NewID[conversation.ConversationID]()).Row().CommandID
+			return h.toolEnd(conversation.NewID[conversation.ConversationID](), conversation.CauseFinished).Row().CommandID
 		},
 			24 * time.Hour, "account: failed deadline"},
 	} {

@@ -31,17 +31,18 @@ type turn struct {
 
 // laneKey names a lane of an account. A command waits only for commands of the same conversation
 // that take the same route and are of the same kind: a text that waits for its carrier holds back
-// neither a call nor a read mark, and no read mark holds back a text. A deferred item has a lane of
-// its own, since its plugin keeps the order of a thread's items.
+// neither a call nor a read mark, and no read mark holds back a text. Some commands have a lane of their
+// own each: deferred items, since their plugin keeps the order of a thread's items, and the ends of
+// tools' sessions, since each is about another session.
 type laneKey struct {
-	of    eventlog.StreamID // the conversation; the command's own id when it belongs to none
+	of    eventlog.StreamID // the conversation; in a lane for one command the command's id
 	route string
 	kind  string
 }
 
 func laneOf(row *eventlog.OutboxRow) laneKey {
 	of := row.Conversation
-	if of == (eventlog.StreamID{}) {
+	if of == (eventlog.StreamID{}) || row.Kind == KindToolEnd {
 		of = row.CommandID
 	}
 	return laneKey{of, row.Route, row.Kind}

@@ -232,10 +232,10 @@ func (h *house) read(conv conversation.ConversationID, seq uint64, id string) *o
 	return h.queue(h.o.MarkRead(outbox.Origin{Conversation: conv, Account: h.account, Seq: seq, Thread: "t"}, &plugin.MarkReadCommand{ProviderIDs: []string{id}}))
 }
 
-func (h *house) toolEnd(conv conversation.ConversationID) *outbox.Command {
+func (h *house) toolEnd(conv conversation.ConversationID, cause conversation.Cause) *outbox.Command {
 	h.t.Helper()
 	c, err := h.o.ToolEnd(outbox.Origin{Conversation: conv, Account: h.account, Seq: 1}, conversation.Pin{Node: "n1", Instance: "g0"},
-		&plugin.ToolEndCommand{Session: conversation.NewID[conversation.SessionID](), Cause: conversation.CauseFinished})
+		&plugin.ToolEndCommand{Session: conversation.NewID[conversation.SessionID](), Cause: cause})
 	return h.queue(c, err)
 }
 
@@ -352,6 +352,8 @@ func (p *port) Offer(o plugin.Outbound) bool {
 		p.got = append(p.got, "call "+o.Call.Digits.Digits)
 	case o.MarkRead != nil:
 		p.got = append(p.got, "read "+o.MarkRead.ProviderIDs[0])
+	case o.ToolEnd != nil:
+		p.got = append(p.got, "end "+string(o.ToolEnd.Cause))
 	case o.Lookup != nil:
 		p.got = append(p.got, "lookup")
 	default:
@@ -403,6 +405,20 @@ func TestLaneWaits(t *testing.T) {
 		if row, ok := h.o.Known(first.Row().CommandID); !ok || row.State != eventlog.OutboxSettled {
 			t.Errorf("known: got %v %s, want it settled", ok, row.State)
 		}
+	})
+}
+
+// The end of a tool's session must not wait for the end of another session of the conversation.
+func TestToolEndsDoNotWait(t *testing.T) {
+	p := &port{}
+	inHouse(t, p, func(t *testing.T, h *house) {
+		conv := conversation.NewID[conversation.ConversationID]()
+		first := h.toolEnd(conv, conversation.CauseFinished)
+		h.toolEnd(conv, conversation.CauseExpired)
+		p.want(t, "at first", "end finished", "end expired")
+		h.result(first, plugin.CommandResult{Outcome: conversation.StatusFailed, Retryable: true, RetryAfter: time.Minute})
+		h.toolEnd(conv, conversation.CauseCancelled)
+		p.want(t, "while one is to be tried again", "end finished", "end expired", "end cancelled")
 	})
 }
 
