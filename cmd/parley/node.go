@@ -277,14 +277,19 @@ func accountConfigs(ctx context.Context, dir *directory.Directory, logger *slog.
 	return accounts, nil
 }
 
-// recorded reports whether the records have an account, also one that another node added just now; true when
-// they cannot be read.
+// recordsWithin is how long a webhook waits for the records: its answer must be with the carrier in time.
+const recordsWithin = time.Second
+
+// recorded reports whether the records have an account that is enabled, also one that another node added just
+// now; true when they cannot be read in time.
 func (n *node) recorded(ctx context.Context, id conversation.AccountID) bool {
+	ctx, cancel := context.WithTimeout(ctx, recordsWithin)
+	defer cancel()
 	if err := n.stores.Directory.Refresh(ctx); err != nil {
 		return true
 	}
-	_, ok := n.stores.Directory.Snapshot().Account(id)
-	return ok
+	a, ok := n.stores.Directory.Snapshot().Account(id)
+	return ok && a.Enabled
 }
 
 // followAccounts passes changes of the accounts to the plugins.

@@ -4,7 +4,7 @@ import "github.com/parley-gateway/parley/core/conversation"
 
 // FoldNumber is the number of this build's fold of agents' states, as conversation.FoldNumber is
 // for conversations.
-const FoldNumber = 1
+const FoldNumber = 2
 
 // EncodeState is the JSON of an agent's row.
 func EncodeState(a *AgentState) ([]byte, error) {

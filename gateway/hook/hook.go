@@ -34,9 +34,10 @@ type Host interface {
 // Options configure a Handler.
 type Options struct {
 	Host Host
-	// Recorded reports whether the records have an account that Host does not know: another node, or somebody at
-	// this one, may have added it a moment ago. Such a webhook gets a 503, since carriers do not send again what
-	// got a 404. True also when the records cannot be read. Nil: Host knows every account.
+	// Recorded reports whether the records have an enabled account that Host does not know: it may have been added
+	// a moment ago, at another node or at this one, or this node lacks its plugin. Such a webhook gets a 503, since
+	// carriers do not send again what got a 404. True also when the records cannot be read; it answers within a
+	// second or so. Nil: Host knows every account.
 	Recorded func(context.Context, conversation.AccountID) bool
 	// PublicURL is the origin to which carriers send webhooks, "https://chat.example.com".
 	PublicURL string

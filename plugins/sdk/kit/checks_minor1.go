@@ -299,16 +299,17 @@ func checkTemplates(ctx context.Context, s *subject) error {
 // checkBotOnce has three processes read the same conversation. The first is killed as soon as it does something,
 // which is not acknowledged; what the next ones do must be the same.
 func checkBotOnce(ctx context.Context, s *subject) error {
-	killed, err := s.answers(ctx, true)
-	if err != nil {
+	first := min(s.opts.Patience, 5*time.Second)
+	killed, err := s.answers(ctx, true, first)
+	if err != nil || len(killed) == 0 { // a bot that does nothing here does nothing twice
 		return err
 	}
-	whole, err := s.answers(ctx, false)
+	whole, err := s.answers(ctx, false, first)
 	if err != nil {
 		return fmt.Errorf("after a crash: %w", err)
 	}
 	// What was acknowledged need not come again.
-	again, err := s.answers(ctx, false)
+	again, err := s.answers(ctx, false, afterwards)
 	if err != nil {
 		return fmt.Errorf("after a restart: %w", err)
 	}
@@ -325,9 +326,13 @@ func checkBotOnce(ctx context.Context, s *subject) error {
 	return nil
 }
 
+// afterwards is how long a bot that has done something may take to do more.
+const afterwards = 400 * time.Millisecond
+
 // answers lets a fresh process answer a customer's message, and returns what it did, by the identity of each: the
-// client id of a post, else the dedupe key. kill: nothing is acknowledged, and the process ends with its first event.
-func (s *subject) answers(ctx context.Context, kill bool) (map[string]*pluginv1.BotAction, error) {
+// client id of a post, else the dedupe key. It waits as long as first for the first of it. kill: nothing is
+// acknowledged, and the process ends with its first event.
+func (s *subject) answers(ctx context.Context, kill bool, first time.Duration) (map[string]*pluginv1.BotAction, error) {
 	defer s.cleanUp()
 	policy := wirehost.Policy{}
 	if kill {
@@ -370,7 +375,7 @@ func (s *subject) answers(ctx context.Context, kill bool) (map[string]*pluginv1.
 	next := func(it wirehost.Item) bool { // whether it is one more than those in said
 		return it.Event.GetBot() != nil && !slices.Contains(said, it.Event)
 	}
-	for quiet(ctx, ses, 400*time.Millisecond, next) != nil { // until it says nothing more for a while
+	for wait := first; quiet(ctx, ses, wait, next) != nil; wait = afterwards { // until it says nothing more for a while
 		it, err := ses.Wait(ctx, next)
 		if err != nil {
 			return nil, err

@@ -488,7 +488,7 @@ export class Chat {
     return { ...frame, client_id: clientId, ...(frame.t === 'start' && { page: this.place() }) }
   }
 
-  /** The page in which the customer is; of a long address what leads to the page. */
+  /** The page in which the customer is. Of a long address the query and the fragment are left out. */
   private place(): { url: string; title: string } {
     const { url, title } = this.opts.page()
     const short = url.length > maxUrl ? (url.split(/[?#]/)[0] ?? '') : url
@@ -548,7 +548,7 @@ export class Chat {
   }
 }
 
-/** Whether the server takes a frame; of one that is longer, it closes the socket each time. */
+/** Whether a frame is short enough for the server, which refuses longer ones and closes the socket for much longer ones. */
 const fits = (frame: ClientFrame) => new TextEncoder().encode(JSON.stringify(frame)).length <= maxFrame
 
 function uploaded(p: Outgoing, frame: Pending['frame']): Outgoing {
