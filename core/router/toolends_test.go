@@ -134,6 +134,32 @@ func TestToolIsToldOfEveryEnd(t *testing.T) {
 	}
 }
 
+// The newest generation is told of an end at once, although one that is being drained gives no answer to it. That one is
+// told again until it is gone.
+func TestToolEndPassesAGenerationThatHangs(t *testing.T) {
+	withTool(t, func(t *testing.T, b *toolBubble) {
+		a, err := b.start()
+		must(t, err)
+		b.h.up(b.r, "counter-2", counter)
+		b.h.hangs = "counter-1"
+		_, err = b.r.EndTool(t.Context(), b.ana, b.conv, a.Session)
+		must(t, err)
+		b.after(time.Second)
+		if got := b.told(); !slices.Equal(got, []conversation.Cause{conversation.CauseFinished}) {
+			t.Errorf("beside the one that hangs, the newest was told %v", got)
+		}
+		b.after(time.Minute)
+		if rows, err := b.log.Outbox(t.Context(), [16]byte(b.tool), false, 0); err != nil || len(rows) != 1 {
+			t.Errorf("commands while one has not answered: %v, %v", rows, err)
+		}
+		b.h.down(b.r, "counter-1")
+		b.after(5 * time.Minute)
+		if rows, err := b.log.Outbox(t.Context(), [16]byte(b.tool), false, 0); err != nil || len(rows) != 0 {
+			t.Errorf("commands left: %v, %v", rows, err)
+		}
+	})
+}
+
 // An end that comes while the tool is being asked to begin is told after the beginning.
 func TestToolEndsWhileItBegins(t *testing.T) {
 	withTool(t, func(t *testing.T, b *toolBubble) {

@@ -32,6 +32,7 @@ type toolHost struct {
 	endedBy  []plugin.Party
 	notices  []string
 	last     string        // the line with which the tool answers an end; "" = none
+	hangs    string        // the generation that answers no end; "" = none
 	blocking chan struct{} // not nil: Start waits for it
 }
 
@@ -111,7 +112,11 @@ func (h *toolHost) ToolGet(_ context.Context, _, instance string, id conversatio
 	return *ts, true, nil
 }
 
-func (h *toolHost) ToolEnd(_ context.Context, _, instance string, id conversation.SessionID, by plugin.Party, cause conversation.Cause) (plugin.ToolSession, error) {
+func (h *toolHost) ToolEnd(ctx context.Context, _, instance string, id conversation.SessionID, by plugin.Party, cause conversation.Cause) (plugin.ToolSession, error) {
+	if h.hangs == instance {
+		<-ctx.Done()
+		return plugin.ToolSession{}, plugin.ErrNoAnswer
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := h.answer(instance); err != nil {

@@ -80,15 +80,16 @@ func (p *endPort) report(account conversation.AccountID, res plugin.CommandResul
 	})
 }
 
-// tellEnd has a tool end a session that is over in the log. Every generation that runs here is told: one
-// that is being drained may have the session, and so may the newest, and an end does no harm
-// to one that has not.
+// tellEnd has a tool end a session that is over in the log. Every generation that runs here is told, the
+// newest first: one that is being drained may have the session, and so may the newest, and an end does no
+// harm to one that has not. One that gives no answer keeps no other from being told; all are told again then,
+// also those that have answered.
 func (w *Work) tellEnd(id string, cmd *plugin.Outbound) plugin.CommandResult {
 	end := cmd.ToolEnd
 	w.awaitBegun(end.Session)
 	by := plugin.Party{Who: end.By, Name: w.nameOf(end.By)}
-	res := plugin.CommandResult{Command: cmd.Command, Outcome: conversation.StatusFailed, Retryable: true, Kind: "temporary", Code: "plugin_lost"}
-	for _, instance := range w.running(id) {
+	told, failed := false, false
+	for _, instance := range slices.Backward(w.running(id)) {
 		ctx, cancel := context.WithTimeout(w.runner.Running(), callLimit)
 		ts, err := w.host().ToolEnd(ctx, id, instance, end.Session, by, end.Cause)
 		cancel()
@@ -99,13 +100,16 @@ func (w *Work) tellEnd(id string, cmd *plugin.Outbound) plugin.CommandResult {
 		if err == nil {
 			err = w.noteEnd(cmd, ts)
 		}
-		if err != nil { // all are told again, also those that have answered
-			res.Outcome, res.Retryable, res.Kind, res.Code = conversation.StatusFailed, true, "temporary", "no_answer"
-			return res
-		}
-		res = plugin.CommandResult{Command: cmd.Command, Outcome: conversation.StatusSent}
+		told, failed = true, failed || err != nil
 	}
-	return res
+	if told && !failed {
+		return plugin.CommandResult{Command: cmd.Command, Outcome: conversation.StatusSent}
+	}
+	code := "plugin_lost"
+	if failed {
+		code = "no_answer"
+	}
+	return plugin.CommandResult{Command: cmd.Command, Outcome: conversation.StatusFailed, Retryable: true, Kind: "temporary", Code: code}
 }
 
 // noteEnd adds the last line that a tool gave with its answer to an end, if the conversation is open. The error is the
