@@ -141,7 +141,7 @@ func TestToolEndPassesAGenerationThatHangs(t *testing.T) {
 		a, err := b.start()
 		must(t, err)
 		b.h.up(b.r, "counter-2", counter)
-		b.h.hangs = "counter-1"
+		b.h.hangs, b.h.last = "counter-1", "Counted to 3."
 		_, err = b.r.EndTool(t.Context(), b.ana, b.conv, a.Session)
 		must(t, err)
 		b.after(time.Second)
@@ -157,6 +157,7 @@ func TestToolEndPassesAGenerationThatHangs(t *testing.T) {
 		if rows, err := b.log.Outbox(t.Context(), [16]byte(b.tool), false, 0); err != nil || len(rows) != 0 {
 			t.Errorf("commands left: %v, %v", rows, err)
 		}
+		wantStrings(t, "the customer sees its line once", b.said(conversation.AudienceCustomer), "session.requested/1", "session.changed/1", "ended finished", "session.noted/1")
 	})
 }
 
@@ -187,7 +188,7 @@ func TestToolEndsWhileItBegins(t *testing.T) {
 // long as the conversation is open, and says nothing else any more.
 func TestLastNoteOfTool(t *testing.T) {
 	withTool(t, func(t *testing.T, b *toolBubble) {
-		b.h.last = "Counted to 3."
+		b.h.last, b.h.numbered = "Counted to 3.", 9
 		a, err := b.start()
 		must(t, err)
 		_, err = b.r.EndTool(t.Context(), b.ana, b.conv, a.Session)

@@ -32,6 +32,7 @@ type toolHost struct {
 	endedBy  []plugin.Party
 	notices  []string
 	last     string        // the line with which the tool answers an end; "" = none
+	numbered uint64        // the revision of that answer
 	hangs    string        // the generation that answers no end; "" = none
 	blocking chan struct{} // not nil: Start waits for it
 }
@@ -124,7 +125,7 @@ func (h *toolHost) ToolEnd(ctx context.Context, _, instance string, id conversat
 	}
 	h.ended, h.endedBy = append(h.ended, cause), append(h.endedBy, by)
 	delete(h.known[instance], id)
-	return plugin.ToolSession{Session: id, Ended: true, Revision: 9, Note: h.last}, nil
+	return plugin.ToolSession{Session: id, Ended: true, Revision: h.numbered, Note: h.last}, nil
 }
 
 func (h *toolHost) ToolPanel(_ context.Context, _, instance string, id conversation.SessionID, viewer plugin.Party) (*plugin.Panel, error) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/parley-gateway/parley/core/conversation"
+	"github.com/parley-gateway/parley/core/eventlog"
 	"github.com/parley-gateway/parley/core/plugin"
 )
 
@@ -112,14 +113,18 @@ func (w *Work) tellEnd(id string, cmd *plugin.Outbound) plugin.CommandResult {
 	return plugin.CommandResult{Command: cmd.Command, Outcome: conversation.StatusFailed, Retryable: true, Kind: "temporary", Code: code}
 }
 
-// noteEnd adds the last line that a tool gave with its answer to an end, if the conversation is open. The error is the
-// store's.
+// noteEnd adds the last line that a tool gave with its answer to an end, if the conversation is open. Of all answers
+// to one command one line is kept, since several generations may answer, and each of them more than once. The error
+// is the store's.
 func (w *Work) noteEnd(cmd *plugin.Outbound, ts plugin.ToolSession) error {
 	if ts.Note == "" {
 		return nil
 	}
 	ts.Session = cmd.ToolEnd.Session
-	_, err := w.convs.Do(w.runner.Running(), cmd.Conversation, Step{Decide: func(s *conversation.State) (Plan, error) { return lastNote(s, cmd.Account, ts) }})
+	_, err := w.convs.Do(w.runner.Running(), cmd.Conversation, Step{
+		Decide:  func(s *conversation.State) (Plan, error) { return lastNote(s, cmd.Account, ts) },
+		Account: cmd.Account, Keys: []eventlog.Key{w.vault.MAC("tool-end-note", cmd.Command[:])},
+	})
 	if conversation.Code(err) != "" {
 		return nil
 	}
