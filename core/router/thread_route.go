@@ -188,6 +188,9 @@ func (th *thread) passSession(l *live, t *task, a arrival, st sessionwork.Step, 
 	t.prepare = th.r.planFrom(st.Decide)
 	t.done = func(o outcome, err error) {
 		a.from = t.from
+		if (err != nil || o.duplicate) && st.Dropped != nil {
+			st.Dropped()
+		}
 		if recorded, ok := errors.AsType[*sessionwork.RecordedError](err); ok {
 			o, err = outcome{conversation: recorded.Conversation, first: recorded.Seq, duplicate: true}, nil
 		}

@@ -184,6 +184,39 @@ func TestToolEndsWhileItBegins(t *testing.T) {
 	})
 }
 
+// The tool is not told of an end before it has been asked to begin, or will not be, although another node ended the
+// session as soon as its request was in the log.
+func TestToolEndsBeforeItBegins(t *testing.T) {
+	withTool(t, func(t *testing.T, b *toolBubble) {
+		first, gap := b.r, make(chan struct{})
+		acked := make(chan plugin.Ack, 1)
+		go b.r.Ingest(t.Context(), plugin.Inbound{Plugin: "chat", Account: b.chat.ID, Thread: "v", DedupeKey: "s",
+			Action: &plugin.CustomerAction{Tool: &plugin.CustomerTool{Account: b.tool, Action: "start"}}}, func(a plugin.Ack) { <-gap; acked <- a })
+		synctest.Wait()
+		b.another("n2")
+		live := b.live()
+		if len(live) != 1 {
+			t.Fatalf("sessions: %+v", live)
+		}
+		_, err := b.r.EndTool(t.Context(), b.ana, b.conv, live[0].ID)
+		must(t, err)
+		b.after(time.Minute)
+		if got := b.told(); len(got) != 0 {
+			t.Errorf("before it was to begin, the tool was told %v", got)
+		}
+		close(gap)
+		if got := <-acked; got.Status != plugin.Committed {
+			t.Errorf("start: %+v", got)
+		}
+		b.after(time.Minute)
+		if got := b.told(); !slices.Equal(got, []conversation.Cause{conversation.CauseFinished}) || len(b.h.known["counter-1"]) != 0 {
+			t.Errorf("the tool was told %v, and has %v", got, b.h.known["counter-1"])
+		}
+		b.stop(b.r)
+		b.r = first
+	})
+}
+
 // E6: the line that a tool gives with its answer to an end, or before it knows of the end, is kept once, as
 // long as the conversation is open, and says nothing else any more.
 func TestLastNoteOfTool(t *testing.T) {

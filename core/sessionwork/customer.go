@@ -29,7 +29,8 @@ const (
 type After func(conv conversation.ConversationID, ack plugin.Ack, done func(plugin.Ack))
 
 // Arrival turns a customer's event that concerns a session, or what a plugin reports of a call, into a step
-// for the conversation of its thread. ok is false for other events. after may be nil.
+// for the conversation of its thread, which the caller must carry out. ok is false for other events. after may be
+// nil.
 func (w *Work) Arrival(in *plugin.Inbound) (st Step, after After, ok bool) {
 	if in.Call != nil {
 		return w.callStep(in), nil, true
@@ -38,12 +39,14 @@ func (w *Work) Arrival(in *plugin.Inbound) (st Step, after After, ok bool) {
 	case a == nil:
 		return Step{}, nil, false
 	case a.Tool != nil && a.Tool.Action == "start":
-		b := &beginning{account: a.Tool.Account, by: customer, arguments: a.Tool.Values, id: conversation.NewID[conversation.SessionID]()}
-		st, after = w.request(b), w.beginAfter(b)
 		if !isJSON(a.Tool.Values) {
-			st = refused(ErrInvalid)
+			return refused(ErrInvalid), nil, true
 		}
-		return st, after, true
+		b := &beginning{account: a.Tool.Account, by: customer, arguments: a.Tool.Values, id: conversation.NewID[conversation.SessionID]()}
+		b.begun = w.begins(b.id)
+		st = w.request(b)
+		st.Dropped = b.begun
+		return st, w.beginAfter(b), true
 	case a.Tool != nil && a.Tool.Action == "end":
 		id := a.Tool.Session
 		return Step{Decide: func(s *conversation.State) (Plan, error) {
@@ -112,12 +115,14 @@ func refused(err error) Step {
 func (w *Work) beginAfter(b *beginning) After {
 	return func(conv conversation.ConversationID, ack plugin.Ack, done func(plugin.Ack)) {
 		done(ack)
-		w.runner.Go(func() {
+		if !w.runner.Go(func() {
 			var fault *Fault
 			if _, err := w.begin(conv, b); err != nil && !errors.As(err, &fault) {
 				w.logger.Warn("tool that a customer asked for could not be started", "conversation_id", conv, "session_id", b.id, "err", err)
 			}
-		})
+		}) {
+			b.begun()
+		}
 	}
 }
 

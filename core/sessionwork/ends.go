@@ -142,9 +142,9 @@ func (w *Work) running(id string) []string {
 	return slices.Clone(w.generations[id])
 }
 
-// begins says that a tool is about to be asked to begin a session. Until done is called the tool is not
-// told that the session is over: of two calls under way at once the end might come first, and the session
-// would go on at the tool.
+// begins says that a tool is going to be asked to begin a session. It is called before the request can be
+// committed, since any node may end the session from then on. Until done is called, once, the tool is not told
+// that the session is over: if the end came before the beginning, the session would go on at the tool.
 func (w *Work) begins(id conversation.SessionID) (done func()) {
 	begun := make(chan struct{})
 	w.mu.Lock()
@@ -158,6 +158,8 @@ func (w *Work) begins(id conversation.SessionID) (done func()) {
 	}
 }
 
+// awaitBegun waits until the tool has been asked to begin a session, if it is going to be (begins), or until the
+// router stops.
 func (w *Work) awaitBegun(id conversation.SessionID) {
 	w.mu.Lock()
 	begun := w.beginnings[id]

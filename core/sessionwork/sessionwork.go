@@ -45,6 +45,9 @@ type Step struct {
 	// bound already does nothing, and its outcome is a duplicate.
 	Account conversation.AccountID
 	Keys    []eventlog.Key
+	// Dropped is called once instead of what follows a commit (After) if the step of an Arrival was refused, is
+	// a duplicate, or has no known outcome; nil: there is nothing to call. It does not block.
+	Dropped func()
 }
 
 // Plan is what one append writes for a Step.

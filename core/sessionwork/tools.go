@@ -109,6 +109,7 @@ func (w *Work) Start(ctx context.Context, r StartRequest) (Answer, error) {
 	}
 	who := conversation.Author{Kind: conversation.Agent, Agent: r.Agent}
 	b := beginning{account: r.Account, by: who, arguments: r.Arguments, id: conversation.NewID[conversation.SessionID]()}
+	b.begun = w.begins(b.id)
 	st := w.request(&b)
 	if r.ClientID != "" {
 		st.Account, st.Keys = conversation.AccountID(r.Agent), []eventlog.Key{w.vault.MAC("client-tool", r.Agent[:], r.Conversation[:], []byte(r.ClientID))}
@@ -118,6 +119,9 @@ func (w *Work) Start(ctx context.Context, r StartRequest) (Answer, error) {
 		if before, ok := w.before(ctx, st); ok {
 			out, err = before, nil
 		}
+	}
+	if err != nil || out.Duplicate {
+		b.begun() // by whoever asked first, if at all
 	}
 	if err != nil {
 		return Answer{}, err
@@ -139,6 +143,7 @@ func (w *Work) Start(ctx context.Context, r StartRequest) (Answer, error) {
 	}
 	ch := make(chan result, 1)
 	if !w.runner.Go(func() { a, err := w.begin(r.Conversation, &b); ch <- result{a, err} }) {
+		b.begun()
 		return Answer{}, ErrUnavailable
 	}
 	select {
@@ -169,6 +174,7 @@ type beginning struct {
 	start     plugin.ToolStart // filled in from the state
 	plugin    string
 	instance  string
+	begun     func() // see begins
 }
 
 // request makes the step that records the request for a session, before the tool hears of it.
@@ -228,12 +234,12 @@ func gone(s *conversation.State, agent conversation.AgentID) error {
 }
 
 // begin has the tool start a session whose request is durable, and records its answer. When the answer is
-// lost the tool is asked for it.
+// lost the tool is asked for it. It calls b.begun.
 func (w *Work) begin(conv conversation.ConversationID, b *beginning) (Answer, error) {
-	defer w.begins(b.id)()
+	defer b.begun()
 	running := w.runner.Running()
 	_, err := w.convs.Do(running, conv, Step{Decide: func(s *conversation.State) (Plan, error) {
-		if s.Session(b.id) == nil { // it ended before the tool could be asked, which was told of that end
+		if s.Session(b.id) == nil { // the session has ended, so the tool is not asked; a command tells it of the end
 			return Plan{}, conversation.ErrNoSuchSession
 		}
 		return Plan{}, nil
