@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parley-gateway/parley/core/conversation"
 	"github.com/parley-gateway/parley/core/eventlog"
 )
 
@@ -37,4 +38,26 @@ func TestRowsThatCannotBeRead(t *testing.T) {
 			two.close()
 		})
 	}
+}
+
+// Rows of an account that cannot be claimed are no reason to read all rows more often than otherwise.
+func TestRowsThatCannotBeClaimed(t *testing.T) {
+	inHouse(t, &port{}, func(t *testing.T, h *house) {
+		two, there := &house{t: t, log: h.log, account: h.account, leases: &holder{}, bar: &bar{}}, &port{}
+		two.open("n2")
+		two.o.PluginReady("text", "g2", onePort{there, false})
+		two.serve("n2")
+		h.post(conversation.NewID[conversation.ConversationID](), 1, "text")
+		two.bar.shut.Store(true)
+		before := two.bar.reads.Load()
+		two.after(time.Minute)
+		if n := two.bar.reads.Load() - before; n < 10 || n > 14 {
+			t.Errorf("read all rows %d times in a minute, want 12", n)
+		}
+		there.want(t, "while it cannot be claimed")
+		two.bar.shut.Store(false)
+		two.after(11 * time.Second)
+		there.want(t, "afterwards", "from the log: 1")
+		two.close()
+	})
 }

@@ -72,6 +72,8 @@ type bar struct {
 	err   atomic.Pointer[error] // the answer when the lease is asked for; nil: another node has it
 	up    atomic.Bool
 	asked atomic.Int64 // how often the lease was asked for while the bar was up
+	shut  atomic.Bool  // the outbox can write nothing
+	reads atomic.Int64 // how often all rows were read
 }
 
 func (l slowLog) AcquireLease(ctx context.Context, name, node string, ttl time.Duration) (int64, bool, error) {
@@ -85,7 +87,17 @@ func (l slowLog) AcquireLease(ctx context.Context, name, node string, ttl time.D
 	return 7, false, nil
 }
 
+func (l slowLog) Append(ctx context.Context, b *eventlog.Batch) (eventlog.Appended, error) {
+	if l.bar != nil && l.bar.shut.Load() {
+		return eventlog.Appended{}, eventlog.ErrUnavailable
+	}
+	return l.Log.Append(ctx, b)
+}
+
 func (l slowLog) Outbox(ctx context.Context, account eventlog.StreamID, unknown bool, limit int) ([]eventlog.OutboxRow, error) {
+	if l.bar != nil {
+		l.bar.reads.Add(1)
+	}
 	time.Sleep(l.takes) // time in the bubble
 	return l.Log.Outbox(ctx, account, unknown, limit)
 }

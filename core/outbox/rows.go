@@ -75,14 +75,16 @@ func (o *Outbox) ReadAgain() {
 
 // reread renews the node's lease, brings memory up to date with the node's pending rows, and takes
 // over those of nodes that are gone. It reports whether rows were read, and whether they cannot be
-// read now: the store is away, or another node is taking this node's rows over and has the lease.
+// read now (barred): the store is away, or another node is taking this node's rows over and has the
+// lease. Rows that were read may come with an error of claiming or taking over, which is tried again
+// with the next reading.
 func (o *Outbox) reread(ctx context.Context) (read, barred bool, err error) {
 	steady, held, err := o.renew(ctx)
 	if err != nil || !held {
 		return false, true, err
 	}
 	read, err = o.readRows(ctx, readMode{leased: true, steady: steady})
-	return read, err != nil, err
+	return read, err != nil && !read, err
 }
 
 // readMode says how all rows are read.
