@@ -66,15 +66,24 @@ func (b *switchboard) on(body string) string {
 // taken returns the next command that the plugin gets, and lets it be carried out.
 func (b *switchboard) taken() plugin.Outbound {
 	b.t.Helper()
-	select {
-	case cmd := <-b.sent:
-		b.ingest(plugin.Inbound{Plugin: "phone", Instance: "phone-1", Account: b.phone.ID, Thread: "call-1",
-			Result: &plugin.CommandResult{Command: cmd.Command, Outcome: conversation.StatusSent}})
-		return cmd
-	case <-time.After(20 * time.Second):
-		b.t.Fatal("no command for the plugin")
+	for limit := time.After(20 * time.Second); ; {
+		select {
+		case cmd := <-b.sent:
+			b.answered(cmd)
+			if cmd.Call == nil || cmd.Call.Hear == nil { // nobody gives that by REST
+				return cmd
+			}
+		case <-limit:
+			b.t.Fatal("no command for the plugin")
+		}
 	}
-	return plugin.Outbound{}
+}
+
+// answered has the plugin carry out a command.
+func (b *switchboard) answered(cmd plugin.Outbound) plugin.Outbound {
+	b.ingest(plugin.Inbound{Plugin: "phone", Instance: "phone-1", Account: b.phone.ID, Thread: "call-1",
+		Result: &plugin.CommandResult{Command: cmd.Command, Outcome: conversation.StatusSent}})
+	return cmd
 }
 
 func TestCallByREST(t *testing.T) {
@@ -245,8 +254,10 @@ func TestCallIsForWhoTakesPart(t *testing.T) {
 	}
 	b.want("ana holds a supervisor's leg", b.do("ana", "POST", b.command, strings.Replace(holdHers, "true", "false", 1)), 403, "code", "denied")
 	b.want("who coaches commands", b.do("sue", "POST", b.command, `{"hang_up":{}}`), 409, "code", "not_joined")
-	if len(b.sent) > 0 {
-		t.Fatalf("%d commands for the plugin", len(b.sent))
+	for len(b.sent) > 0 {
+		if cmd := b.answered(<-b.sent); cmd.Call == nil || cmd.Call.Hear == nil { // who hears whom follows from the modes
+			t.Fatalf("the plugin got %+v", cmd)
+		}
 	}
 	supervise(conversation.ModeBarge)
 	b.want("who has barged in commands", b.do("sue", "POST", b.command, b.on(`{"mute":{"leg":"%s","on":true}}`)), 202)

@@ -153,9 +153,6 @@ func classify(err error) *Fault {
 		f.RetryAfter = full.After
 		return f
 	}
-	if _, ok := errors.AsType[*router.ThreadOpenError](err); ok {
-		return NewFault("thread_open")
-	}
 	if refused, ok := errors.AsType[*sessionwork.Fault](err); ok {
 		return toolFault(refused)
 	}
@@ -164,6 +161,9 @@ func classify(err error) *Fault {
 			return NewFault(k.code)
 		}
 	}
+	if code := router.Code(err); code != "unavailable" { // which it says of everything that it does not know
+		return NewFault(code)
+	}
 	return nil
 }
 
@@ -171,15 +171,6 @@ var sentinels = []struct {
 	err  error
 	code string
 }{
-	{router.ErrNotFound, "not_found"},
-	{router.ErrUnknownAccount, "unknown_account"},
-	{router.ErrNoService, "no_service"},
-	{router.ErrUnknownAgent, "unknown_agent"},
-	{router.ErrInvalid, "invalid"},
-	{router.ErrTooLarge, "too_large"},
-	{router.ErrDenied, "denied"},
-	{router.ErrNoSender, "no_sender"},
-	{router.ErrInvalidAddress, "invalid_address"},
 	{router.ErrStopped, "unavailable"},
 	{sessionwork.ErrNoTool, "no_tool"},
 	{sessionwork.ErrDenied, "denied"},

@@ -43,7 +43,7 @@ func TestConformance(t *testing.T) {
 
 const account = "00000000-0000-7000-c000-000000000001"
 
-var agent, customer = sdk.Party{Kind: "agent", ID: uuid.NewString(), Name: "Anna"}, sdk.Party{Kind: "customer"}
+var agent, cora = sdk.Party{Kind: "agent", ID: uuid.NewString(), Name: "Anna"}, sdk.Party{Kind: customer}
 
 func start(t *testing.T, arguments string) (*sdktest.Host, sdk.SessionID) {
 	t.Helper()
@@ -82,7 +82,7 @@ func TestCount(t *testing.T) {
 	if got := count(t, h, id); got != "12" {
 		t.Errorf("after one act that came twice: %s, want 12", got)
 	}
-	if _, err := h.Act(sdk.ToolAct{Session: id, Viewer: customer, Action: "add"}); err != nil {
+	if _, err := h.Act(sdk.ToolAct{Session: id, Viewer: cora, Action: "add"}); err != nil {
 		t.Errorf("the customer's act: %v", err)
 	}
 	a, err := h.Act(sdk.ToolAct{Session: id, Viewer: agent, Action: "copy"})
@@ -116,7 +116,11 @@ func TestConsent(t *testing.T) {
 		if _, err := h.Act(sdk.ToolAct{Session: id, Viewer: agent, Action: "add"}); err == nil {
 			t.Error("it counts without the customer's consent")
 		}
-		if a, err := h.Act(sdk.ToolAct{Session: id, Viewer: customer, Action: action}); err != nil || a.Session.State != want {
+		var fault *sdk.ToolFault
+		if _, err := h.Act(sdk.ToolAct{Session: id, Viewer: agent, Action: action}); !errors.As(err, &fault) || fault.Code != "denied" {
+			t.Errorf("the agent's %s: %v, want the fault denied", action, err)
+		}
+		if a, err := h.Act(sdk.ToolAct{Session: id, Viewer: cora, Action: action}); err != nil || a.Session.State != want {
 			t.Errorf("%s: %+v, %v", action, a, err)
 		}
 	}

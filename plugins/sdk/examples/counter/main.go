@@ -47,6 +47,8 @@ type done struct {
 }
 
 const (
+	customer = "customer" // the kind of the party who is asked for consent
+
 	keptActs = 64
 	keptFor  = 24 * time.Hour // after the end
 )
@@ -191,7 +193,7 @@ func (c *counter) report(id sdk.SessionID, s *session) error {
 func (s *session) seen(id sdk.SessionID) sdk.ToolSession {
 	return sdk.ToolSession{
 		ID: id, State: s.State, Cause: s.Cause, Revision: s.Revision,
-		Panel: s.panel("agent"), CustomerPanel: s.panel("customer"), Note: s.note(),
+		Panel: s.panel("agent"), CustomerPanel: s.panel(customer), Note: s.note(),
 	}
 }
 
@@ -207,21 +209,21 @@ func (s *session) panel(viewer string) *sdk.Panel {
 	number := sdk.PanelKeyValue{Items: []sdk.KeyValue{{Key: "Count", Value: fmt.Sprint(s.Count)}}}
 	add := sdk.PanelButton{Action: "add", Label: fmt.Sprintf("Add %d", s.Step), Style: "primary"}
 	switch {
-	case s.State == sdk.SessionWaiting && viewer == "customer":
+	case s.State == sdk.SessionWaiting && viewer == customer:
 		p.Blocks = []sdk.Block{
 			sdk.PanelText{Text: "Shall we count together?"},
 			sdk.PanelButton{Action: "accept", Label: "Yes", Style: "primary"}, sdk.PanelButton{Action: "decline", Label: "No"},
 		}
 	case s.State == sdk.SessionWaiting:
 		p.Blocks = []sdk.Block{sdk.PanelStatus{State: "waiting", Text: "Waiting for the customer"}, sdk.PanelButton{Action: "end", Label: "Cancel"}}
-	case s.State == sdk.SessionActive && viewer == "customer":
+	case s.State == sdk.SessionActive && viewer == customer:
 		p.Blocks = []sdk.Block{number, add}
 	case s.State == sdk.SessionActive:
 		p.Blocks = []sdk.Block{
 			sdk.PanelStatus{State: "active", Text: "Counting"}, number, add,
 			sdk.PanelButton{Action: "copy", Label: "Insert into the chat"}, sdk.PanelButton{Action: "end", Label: "End", Style: "danger"},
 		}
-	case viewer != "customer":
+	case viewer != customer:
 		p.Blocks = []sdk.Block{sdk.PanelStatus{State: "ended", Text: fmt.Sprintf("Ended: %s", s.Cause)}, number}
 	}
 	return p
@@ -332,6 +334,8 @@ func (s *session) act(r *sdk.ToolAct) done {
 	switch {
 	case s.State == sdk.SessionEnded:
 		d.Fault = &sdk.ToolFault{Code: "ended", Text: "The counter has ended."}
+	case (r.Action == "accept" || r.Action == "decline") && r.Viewer.Kind != customer:
+		d.Fault = &sdk.ToolFault{Code: "denied", Text: "Only the customer can consent."}
 	case r.Action == "accept" && s.State == sdk.SessionWaiting:
 		s.State = sdk.SessionActive
 	case r.Action == "decline" && s.State == sdk.SessionWaiting:
