@@ -10,13 +10,17 @@ import (
 	pluginv1 "github.com/parley-gateway/parley/plugins/contract/parley/plugin/v1"
 )
 
+// retakeLeft is how much time a ping must leave for the plugin to take accounts again that it has on
+// standby: more than its Configure should need. A gateway that woke up too late leaves 1 ms.
+const retakeLeft = 2 * time.Second
+
 // serving bounds for how long the accounts for one node are served without news of the host, whose
 // pings say how long no other node can serve them. A host that stands still cannot take them away.
 type serving struct {
 	mu     sync.Mutex
 	timer  *time.Timer
 	until  time.Time // zero: without bound
-	lapsed bool      // the time is over
+	lapsed bool      // the time is over, and no ping has left enough since
 	closed bool
 	// Guarded by Server.configMu:
 	last    *pluginv1.ConfigureRequest // the last one that was accepted
@@ -40,7 +44,7 @@ func (s *Server) serveFor(d time.Duration) {
 		v.until = time.Now().Add(d)
 		v.timer = time.AfterFunc(d, s.lapse)
 	}
-	if v.lapsed {
+	if v.lapsed && (d == 0 || d >= retakeLeft) {
 		v.lapsed = false
 		s.work.Go(s.followServing)
 	}
@@ -51,7 +55,7 @@ func (s *Server) lapse() {
 	v := &s.serving
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.closed || v.until.IsZero() || time.Now().Before(v.until) {
+	if v.closed || v.lapsed || v.until.IsZero() || time.Now().Before(v.until) {
 		return
 	}
 	v.lapsed = true
@@ -65,9 +69,12 @@ func (s *Server) followServing() {
 	defer s.configMu.Unlock()
 	v := &s.serving
 	v.mu.Lock()
-	lapsed := v.lapsed && !v.closed
+	if false && !v.lapsed && !v.until.IsZero() && time.Until(v.until) < retakeLeft {
+		v.lapsed = true // much time has gone by since the ping; a newer one says more
+	}
+	lapsed, closed := v.lapsed, v.closed
 	v.mu.Unlock()
-	if v.last == nil || v.givenUp == lapsed {
+	if closed || v.last == nil || v.givenUp == lapsed {
 		return
 	}
 	cfg := configFromWire(v.last)
