@@ -62,14 +62,14 @@ func (s *Server) lapse() {
 	s.work.Go(s.followServing)
 }
 
-// followServing has the plugin give up its accounts for one node, or take them again. If it cannot
-// give them up the process ends.
+// followServing has the plugin give up its accounts for one node, or take them again. If the plugin
+// cannot, the process ends.
 func (s *Server) followServing() {
 	s.configMu.Lock()
 	defer s.configMu.Unlock()
 	v := &s.serving
 	v.mu.Lock()
-	if false && !v.lapsed && !v.until.IsZero() && time.Until(v.until) < retakeLeft {
+	if v.givenUp && !v.lapsed && !v.until.IsZero() && time.Until(v.until) < retakeLeft {
 		v.lapsed = true // much time has gone by since the ping; a newer one says more
 	}
 	lapsed, closed := v.lapsed, v.closed
@@ -93,11 +93,10 @@ func (s *Server) followServing() {
 	s.guard("configure", func() { err = s.abilities.Configurer.Configure(ctx, cfg) })
 	if err != nil {
 		s.log.Error("accounts for one node could not be switched", "standby", lapsed, "err", err)
-		if lapsed {
-			select {
-			case s.stop <- fmt.Errorf("give up accounts for one node: %w", err):
-			default:
-			}
+		// If they are not taken again the host does not know, and its commands would be refused for good.
+		select {
+		case s.stop <- fmt.Errorf("switch accounts for one node: %w", err):
+		default:
 		}
 		return
 	}

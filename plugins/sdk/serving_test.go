@@ -2,6 +2,7 @@ package sdk_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ func TestHostStandsStill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var seen []string
+		var fail error
 		r := newRig(t, sdk.Abilities{
 			Describer: sdk.DescribeFunc(func(context.Context) (sdk.Manifest, error) {
 				return sdk.Manifest{ID: "rig", Delivery: sdk.StoreAndForward, SingleNode: true}, nil
@@ -28,7 +30,7 @@ func TestHostStandsStill(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				seen = append(seen, fmt.Sprint(cfg.Accounts[0].Enabled, cfg.Accounts[0].Standby))
-				return nil
+				return fail
 			}),
 		})
 		defer r.close()
@@ -81,6 +83,15 @@ func TestHostStandsStill(t *testing.T) {
 		want("after the time, again", standby)
 		configure()
 		want("after a Configure", on)
+		ping(5, time.Second)
+		time.Sleep(2 * time.Second)
+		want("after the time, a third time", standby)
+		fail = sdk.ErrRestart
+		ping(6, 10*time.Second)
+		want("after a ping, in vain", on)
+		if err := r.srv.Ended(); !errors.Is(err, fail) {
+			t.Errorf("the process ends with %v, want %v: the host does not know that the account is on standby", err, fail)
+		}
 		ses.Cut()
 	})
 }
