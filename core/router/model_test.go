@@ -518,7 +518,7 @@ func (p *pair) checkAgent(row eventlog.AgentRow, states map[conversation.Convers
 			t.Errorf("A18: agent %s at seq %d has a load of %d", id, rec.Seq, fold.Load())
 		}
 		if rec.Seq == row.Seq {
-			if got, want := string(row.State), `{"fold":1,`+encoded(t, fold)[1:]; got != want {
+			if got, want := string(row.State), fmt.Sprintf(`{"fold":%d,`, acd.FoldNumber)+encoded(t, fold)[1:]; got != want {
 				t.Errorf("row of agent %s:\n got %s\nwant %s", id, got, want)
 			}
 		}
