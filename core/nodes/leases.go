@@ -69,7 +69,7 @@ type lease struct {
 	until  time.Duration // this node holds the lease until then, if it is wanted and mine
 	epoch  int64
 	from   time.Time // since when it is held without a gap
-	shown  bool      // watchers were last told that it is held
+	shown  time.Time // since when it is held as watchers were last told; zero: it is not
 }
 
 // NewLeases makes Leases, which hold nothing before Run.
@@ -152,6 +152,15 @@ func (l *Leases) Lease(id [16]byte) (ref eventlog.LeaseRef, since time.Time, ok 
 	return eventlog.LeaseRef{Name: LeaseName(id), Epoch: x.epoch}, x.from, true
 }
 
+// Since returns since when this node may serve an id without a gap; zero: it may not now.
+func (l *Leases) Since(id [16]byte) time.Time {
+	_, since, ok := l.Lease(id)
+	if !ok {
+		return time.Time{}
+	}
+	return since
+}
+
 // Count returns how many ids this node may serve now.
 func (l *Leases) Count() int {
 	l.mu.Lock()
@@ -165,7 +174,7 @@ func (l *Leases) Count() int {
 	return n
 }
 
-// Changes gets a token soon (250 ms) after an answer of Held has changed. It has one reader.
+// Changes gets a token soon (250 ms) after an answer of Held or Since has changed. It has one reader.
 func (l *Leases) Changes() <-chan struct{} { return l.changed }
 
 // Run takes and renews the leases until ctx ends; Release then gives them up.
@@ -235,8 +244,12 @@ func (l *Leases) show() {
 	defer l.mu.Unlock()
 	now, changed := l.o.Elapsed(), false
 	for _, x := range l.ids {
-		if held := x.held(now); held != x.shown {
-			x.shown, changed = held, true
+		var since time.Time
+		if x.held(now) {
+			since = x.from
+		}
+		if !since.Equal(x.shown) {
+			x.shown, changed = since, true
 		}
 	}
 	if changed {

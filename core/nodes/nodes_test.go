@@ -307,6 +307,45 @@ func TestReleasedLeasesAreFreeAtOnce(t *testing.T) {
 	})
 }
 
+// Wherever a node stands still while it asks for a lease, a gap in what it holds is told.
+func TestGapIsTold(t *testing.T) {
+	for n := range int64(30) {
+		synctest.Test(t, func(t *testing.T) {
+			s := &store{Log: memlog.New()}
+			ka, _ := keeper(t, s, "a")
+			var calls atomic.Int64 // of the clock; negative: before the node may stand still
+			calls.Store(-1 << 32)
+			clock := s.elapsed()
+			la := nodes.NewLeases(nodes.LeaseOptions{Node: "a", Log: s, Owns: ka.Owns, Logger: slog.New(slog.DiscardHandler), Elapsed: func() time.Duration {
+				if calls.Add(1) == n+1 {
+					s.suspended.Store(int64(20 * time.Second))
+				}
+				return clock()
+			}})
+			ctx, cancel := context.WithCancel(t.Context())
+			var wg sync.WaitGroup
+			wg.Go(func() { la.Run(ctx) })
+			defer func() { cancel(); wg.Wait() }()
+			account := [16]byte{1}
+			la.Want(account)
+			time.Sleep(2900 * time.Millisecond)
+			<-la.Changes()
+			before := la.Since(account)
+			calls.Store(0)
+			time.Sleep(5 * time.Second)
+			after := la.Since(account)
+			if before.IsZero() || after.IsZero() || before.Equal(after) {
+				t.Fatalf("at call %d: held since %v, then %v, want two times", n, before, after)
+			}
+			select {
+			case <-la.Changes():
+			default:
+				t.Errorf("at call %d: the gap was not told", n)
+			}
+		})
+	}
+}
+
 // A release whose answer was lost, and which the store carries out late, gives up nothing that this
 // node has taken since.
 func TestLateRelease(t *testing.T) {

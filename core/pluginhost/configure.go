@@ -255,18 +255,21 @@ func (g *generation) request(c *configuration, serves func(conversation.AccountI
 func (g *generation) configure(ctx context.Context, req *pluginv1.ConfigureRequest) (problems []Problem, restart bool, err error) {
 	for {
 		if !req.GetValidateOnly() {
-			g.mayServe(req.GetAccounts(), false)
+			g.mayServe(req, false)
 		}
 		more, resp, err := g.askConfigure(ctx, req)
 		restart = resp.GetRestart()
 		problems = append(problems, more...)
 		if err == nil && !req.GetValidateOnly() && len(more) == 0 {
 			if err = g.takeTraits(req.GetAccounts(), resp.GetAccounts()); err == nil {
-				g.mayServe(req.GetAccounts(), true)
+				g.mayServe(req, true)
 			}
 		}
 		if err == nil && !req.GetValidateOnly() && len(more) > 0 { // what was accepted before is in force
-			g.tellOff(g.off)
+			g.off.mu.Lock()
+			g.off.asked = nil
+			g.off.mu.Unlock()
+			g.tellOff()
 		}
 		if err != nil || req.GetValidateOnly() || len(more) == 0 || len(ownProblems(more)) > 0 {
 			return problems, restart, err

@@ -69,10 +69,10 @@ type generation struct {
 	info      plugin.Info                              // used by the supervisor only; the session has what is in force
 	budgets   map[conversation.AccountID]time.Duration // of webhooks, where an account has its own; replaced as a whole
 	placed    map[conversation.AccountID]placement     // used by the supervisor only
-	off       map[conversation.AccountID]struct{}      // accounts for one node that the last accepted Configure has off; replaced as a whole; used by the supervisor only
-	serving   map[conversation.AccountID]struct{}      // accounts for one node that the process may be serving; guarded by p.mu
-	lapsed    time.Time                                // since when it may be serving one that this node does not hold; zero = it is not; guarded by p.mu
-	killed    bool                                     // for that; guarded by p.mu
+	off       offs
+	serving   map[conversation.AccountID]struct{} // accounts for one node that the process may be serving; guarded by p.mu
+	lapsed    time.Time                           // since when it may be serving one that this node does not hold; zero = it is not; guarded by p.mu
+	killed    bool                                // for that; guarded by p.mu
 	schemas   schemas
 	session   *session
 	toolCalls atomic.Int64 // of ToolService, under way
@@ -348,7 +348,7 @@ func (g *generation) openSession(ctx context.Context) error {
 	defer cancel()
 	s := newSession(sessionConfig{
 		plugin: g.p.id, instance: g.instance, core: g.p.host.opts.Core, owns: g.p.owns, status: g.p.accountStatus,
-		log: g.log, meters: g.p.meters, poison: g.p.poison, describe: g.describe, info: g.info, off: g.off, serveFor: g.serveFor, storing: g.p.host.ctx,
+		log: g.log, meters: g.p.meters, poison: g.p.poison, describe: g.describe, info: g.info, off: g.offNow(), serveFor: g.serveFor, storing: g.p.host.ctx,
 	})
 	hello := &pluginv1.HostHello{
 		Minor: wire.Minor(g.describe), Instance: g.instance, Node: g.p.host.opts.Node,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/parley-gateway/parley/core/conversation"
@@ -26,7 +27,10 @@ type Leases interface {
 	Held(id [16]byte) bool
 	// Left returns for how long from now no other node serves an account; 0 or less: another node may.
 	Left(id [16]byte) time.Duration
-	// Changes gets a token within 250 ms after an answer of Held has changed.
+	// Since returns since when this node may serve an account without a gap, also one that nobody saw;
+	// zero: it may not now.
+	Since(id [16]byte) time.Time
+	// Changes gets a token within 250 ms after an answer of Held or Since has changed.
 	Changes() <-chan struct{}
 }
 
@@ -50,14 +54,29 @@ type placement struct {
 type leased struct {
 	one     map[conversation.AccountID]bool     // of the newest ready generation: accounts for one node at a time
 	wanted  map[conversation.AccountID]struct{} // those that the leases were asked for
-	held    map[conversation.AccountID]struct{} // those that the configuration's revision counts as held
+	held    map[conversation.AccountID]held     // those that the configuration's revision counts as held
 	running map[*generation]struct{}            // generations whose process was configured and has not ended
 	down    time.Time                           // since when no generation is ready; zero = one is
 }
 
+// held is a lease that this node has. After a gap in it the process may have the account on standby by
+// itself, so that it is another one.
+type held struct {
+	since    time.Time
+	revision uint64 // the first one of the configuration that counts it
+}
+
+// offs are the accounts for one node that are off at a process.
+type offs struct {
+	mu       sync.Mutex                          // taken before hosted.mu
+	accepted map[conversation.AccountID]struct{} // off in the last accepted Configure; replaced as a whole
+	asked    map[conversation.AccountID]struct{} // off in one that is not answered or failed; replaced as a whole
+	revision uint64                              // of the last accepted Configure
+}
+
 func newLeased() leased {
 	return leased{
-		wanted: map[conversation.AccountID]struct{}{}, held: map[conversation.AccountID]struct{}{}, running: map[*generation]struct{}{},
+		wanted: map[conversation.AccountID]struct{}{}, held: map[conversation.AccountID]held{}, running: map[*generation]struct{}{},
 	}
 }
 
@@ -98,16 +117,24 @@ func (h *Host) followLeases() {
 func (p *hosted) followLeases(now time.Time) (again time.Duration) {
 	p.mu.Lock()
 	again = p.wantLeases(now)
-	held := map[conversation.AccountID]struct{}{}
+	holds := map[conversation.AccountID]held{}
+	changed := false
 	for id := range p.leases.wanted {
-		if p.host.opts.Leases.Held(id) {
-			held[id] = struct{}{}
+		since := p.host.opts.Leases.Since(id)
+		if since.IsZero() {
+			continue
 		}
+		one, ok := p.leases.held[id]
+		if !ok || !one.since.Equal(since) {
+			one, changed = held{since: since, revision: p.config.revision + 1}, true
+		}
+		holds[id] = one
 	}
-	changed := !maps.Equal(held, p.leases.held)
-	if changed {
-		p.leases.held = held
+	var live []*generation
+	if changed = changed || len(holds) != len(p.leases.held); changed {
+		p.leases.held = holds
 		p.config.revision++
+		live = slices.Collect(maps.Values(p.live))
 	}
 	late, wait := p.lateGenerations(now)
 	var ready []*generation
@@ -117,6 +144,9 @@ func (p *hosted) followLeases(now time.Time) (again time.Duration) {
 		}
 	}
 	p.mu.Unlock()
+	for _, g := range live {
+		g.tellOff()
+	}
 	if changed {
 		select {
 		case p.reconfigure <- struct{}{}:
@@ -294,14 +324,14 @@ func (g *generation) serves(id conversation.AccountID) bool {
 // mayServe notes which accounts for one node the process may serve from now on: those of a Configure
 // that is about to be asked for, or, once it is accepted, these only. Of an accepted one it takes
 // the placements too: a plugin may say of an enabled account what it did not say before.
-func (g *generation) mayServe(accounts []*pluginv1.Account, accepted bool) {
+func (g *generation) mayServe(req *pluginv1.ConfigureRequest, accepted bool) {
 	if g.p.host.opts.Leases == nil {
 		return
 	}
 	var enabled []conversation.AccountID
 	off := map[conversation.AccountID]struct{}{}
 	strayed := false
-	for _, a := range accounts {
+	for _, a := range req.GetAccounts() {
 		var id conversation.AccountID
 		if wire.ParseID(&id, a.GetId()) != nil {
 			continue
@@ -322,12 +352,14 @@ func (g *generation) mayServe(accounts []*pluginv1.Account, accepted bool) {
 			off[id] = struct{}{}
 		}
 	}
+	g.off.mu.Lock()
 	if accepted {
-		g.off = off
+		g.off.accepted, g.off.asked, g.off.revision = off, nil, req.GetRevision()
 	} else {
-		maps.Copy(off, g.off)
+		g.off.asked = off
 	}
-	g.tellOff(off)
+	g.off.mu.Unlock()
+	g.tellOff()
 	g.p.mu.Lock()
 	if accepted || g.serving == nil {
 		g.serving = map[conversation.AccountID]struct{}{}
@@ -366,10 +398,29 @@ func (g *generation) serveFor() time.Duration {
 
 // tellOff tells the session which accounts for one node are off at the process, so that it is sent no
 // commands of them: it would refuse them for good.
-func (g *generation) tellOff(off map[conversation.AccountID]struct{}) {
-	if g.session != nil && g.p.host.opts.Leases != nil {
-		g.session.setOff(off)
+func (g *generation) tellOff() {
+	if g.session == nil || g.p.host.opts.Leases == nil {
+		return
 	}
+	g.off.mu.Lock()
+	defer g.off.mu.Unlock()
+	g.session.setOff(g.offNow())
+}
+
+// offNow returns the accounts for one node that are, or may be, off at the process. Those whose lease
+// is newer than the last accepted Configure may be. The caller holds off.mu, or the generation has no session.
+func (g *generation) offNow() map[conversation.AccountID]struct{} {
+	list := map[conversation.AccountID]struct{}{}
+	maps.Copy(list, g.off.accepted)
+	maps.Copy(list, g.off.asked)
+	g.p.mu.Lock()
+	defer g.p.mu.Unlock()
+	for id, one := range g.p.leases.held {
+		if one.revision > g.off.revision {
+			list[id] = struct{}{}
+		}
+	}
+	return list
 }
 
 // servesNothing is called when the process has ended.

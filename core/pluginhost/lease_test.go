@@ -53,6 +53,11 @@ func (c *child) journal(r *pluginv1.ConfigureRequest) error {
 		if _, err := fmt.Fprintf(f, "%d %d %s %d\n", os.Getpid(), r.GetRevision(), what, time.Now().UnixNano()); err != nil {
 			return err
 		}
+		if c.modes["slow"] && a.GetEnabled() && !r.GetValidateOnly() && slices.ContainsFunc(c.accounts, (*pluginv1.Account).GetEnabled) {
+			for _, err := os.Stat(f.Name() + ".go"); err != nil; _, err = os.Stat(f.Name() + ".go") {
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
 		if c.modes["keeps"] && !r.GetValidateOnly() && !a.GetEnabled() && slices.ContainsFunc(c.accounts, (*pluginv1.Account).GetEnabled) {
 			select {}
 		}
@@ -109,13 +114,14 @@ func whats(list []configured) string {
 type fakeLeases struct {
 	mu      sync.Mutex
 	free    bool // an id is held as soon as it is wanted
+	since   time.Time
 	wanted  map[[16]byte]bool
 	log     []string
 	changes chan struct{}
 }
 
 func newFakeLeases(free bool) *fakeLeases {
-	return &fakeLeases{free: free, wanted: map[[16]byte]bool{}, changes: make(chan struct{}, 1)}
+	return &fakeLeases{free: free, since: time.Now(), wanted: map[[16]byte]bool{}, changes: make(chan struct{}, 1)}
 }
 
 func (l *fakeLeases) change(f func()) {
@@ -157,7 +163,19 @@ func (l *fakeLeases) said() string {
 	return strings.Join(l.log, " ")
 }
 
+func (l *fakeLeases) Since(id [16]byte) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.free || !l.wanted[id] {
+		return time.Time{}
+	}
+	return l.since
+}
+
 func (l *fakeLeases) set(free bool) { l.change(func() { l.free = free }) }
+
+// gap takes the leases and gives them back before anybody looks.
+func (l *fakeLeases) gap() { l.change(func() { l.since = l.since.Add(time.Second) }) }
 
 func leasedBench(t *testing.T, free bool, modes ...string) (*bench, *fakeLeases) {
 	t.Helper()
@@ -250,6 +268,27 @@ func TestLeaseNotGivenUp(t *testing.T) {
 	if got := b.core.results[id]; len(got) != 0 {
 		t.Errorf("results of what was under way: %+v", got)
 	}
+}
+
+// After a gap in the lease that nobody saw, the plugin may have the account on standby by itself: it
+// is configured anew, and gets no commands until then.
+func TestLeaseGapThatNobodySaw(t *testing.T) {
+	b, l := leasedBench(t, true, "one", "slow")
+	b.core.until(t, "it is enabled", func() bool { return strings.HasSuffix(whats(b.journal(t)), "on") })
+	before := b.core.send(b.account, "text")
+	b.core.until(t, "a command is carried out", func() bool { return b.core.settled(before) })
+	l.gap()
+	b.core.until(t, "it is enabled anew", func() bool { return strings.HasSuffix(whats(b.journal(t)), "on on") })
+	early := b.core.send(b.account, "text")
+	b.core.mu.Lock()
+	if at := b.core.rows[early].instance; at != "" {
+		t.Errorf("%s was given a command before it was configured anew", at)
+	}
+	b.core.mu.Unlock()
+	if err := os.WriteFile(filepath.Join(b.dir, "journal.go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.core.until(t, "the command was carried out", func() bool { return b.core.settled(early) })
 }
 
 // A plugin that stays away gives its accounts back, and asks for them again when it is ready.

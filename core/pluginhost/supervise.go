@@ -230,6 +230,7 @@ func (p *hosted) install(g *generation) {
 	p.notePlacements(g)
 	faults := len(p.problems)
 	p.mu.Unlock()
+	g.tellOff() // a lease may be newer than the session
 	if faults > 0 {
 		p.setState(StateDegraded, fmt.Sprintf("%d faults in the configuration", faults))
 	} else {

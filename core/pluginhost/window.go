@@ -159,7 +159,7 @@ func (s *session) setInfo(info plugin.Info) {
 }
 
 // setOff says of which accounts commands that are not pinned are refused from now on, as if their
-// window were full. It keeps off.
+// window were full. The caller does not change the map afterwards.
 func (s *session) setOff(off map[conversation.AccountID]struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
