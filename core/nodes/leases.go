@@ -67,9 +67,10 @@ type lease struct {
 	ending bool          // a release was asked for and not answered: it may still come to pass
 	mine   bool          // the store may have the lease in this node's name
 	until  time.Duration // this node holds the lease until then, if it is wanted and mine
-	epoch  int64
-	from   time.Time // since when it is held without a gap
-	shown  time.Time // since when it is held as watchers were last told; zero: it is not
+	epoch  int64         // of the last answer
+	unsure bool          // the lease was asked for since without an answer: the store may have another epoch
+	from   time.Time     // since when it is held without a gap
+	shown  time.Time     // since when it is held as watchers were last told; zero: it is not
 }
 
 // NewLeases makes Leases, which hold nothing before Run.
@@ -267,7 +268,7 @@ func LeaseName(id [16]byte) string { return "account/" + hex.EncodeToString(id[:
 func (l *Leases) ask(ctx context.Context, id [16]byte) {
 	l.mu.Lock()
 	x := l.ids[id]
-	wanted, was := x.wanted, x.epoch
+	wanted, was, unsure := x.wanted, x.epoch, x.unsure
 	release := !wanted || x.ending
 	asked := l.o.Elapsed()
 	x.asked, x.never = asked, false
@@ -278,16 +279,24 @@ func (l *Leases) ask(ctx context.Context, id [16]byte) {
 	var epoch int64
 	var held bool
 	var err error
-	if release { // also before it is taken anew: then a late release of the former epoch releases nothing
+	if release && unsure { // a release needs the epoch
+		if epoch, _, err = l.o.Log.AcquireLease(bounded, LeaseName(id), l.o.Node, leaseTTL); err == nil {
+			was, unsure, epoch = epoch, false, 0
+		}
+	}
+	// Also one that is wanted again is released first. Then it is taken under a new epoch, and a release
+	// of the former one that the store still carries out does nothing.
+	if release && err == nil {
 		err = l.o.Log.ReleaseLease(bounded, LeaseName(id), l.o.Node, was)
 	}
 	released := release && err == nil
 	if wanted && err == nil {
 		epoch, held, err = l.o.Log.AcquireLease(bounded, LeaseName(id), l.o.Node, leaseTTL)
+		unsure = err != nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	x.busy = false
+	x.busy, x.epoch, x.unsure = false, was, unsure
 	if released {
 		x.ending = false
 	}

@@ -28,6 +28,7 @@ type store struct {
 	stuck func(lease string) bool // whether nobody answers about a lease; nil: of none
 	// suspended is for how long the machine was suspended, which Go's clock does not count.
 	suspended atomic.Int64
+	lost      atomic.Bool // leases are given, but the answer is lost
 	// postponed gets the releases, which are then answered by an error and not carried out yet; nil: none.
 	postponed atomic.Pointer[chan func()]
 }
@@ -62,7 +63,30 @@ func (s *store) AcquireLease(ctx context.Context, name, node string, ttl time.Du
 	if s.away.Load() {
 		return 0, false, errAway
 	}
-	return s.Log.AcquireLease(ctx, name, node, ttl)
+	epoch, held, err := s.Log.AcquireLease(ctx, name, node, ttl)
+	if s.lost.Load() {
+		return 0, false, errAway
+	}
+	return epoch, held, err
+}
+
+// A lease whose answer was lost is free soon after it is given up.
+func TestLostAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{Log: memlog.New()}
+		ka, _ := keeper(t, s, "a")
+		la, _ := leases(t, s, ka, "a")
+		account := [16]byte{1}
+		s.lost.Store(true)
+		la.Want(account)
+		time.Sleep(time.Second)
+		s.lost.Store(false)
+		la.Unwant(account)
+		time.Sleep(time.Second)
+		if _, held, err := s.AcquireLease(t.Context(), nodes.LeaseName(account), "b", time.Minute); err != nil || !held {
+			t.Errorf("another node: held %v, %v", held, err)
+		}
+	})
 }
 
 // keeper starts a node; stop ends it as a kill does, without leaving.

@@ -39,15 +39,15 @@ const (
 func (f *Follower) Run(ctx context.Context) {
 	var end func()
 	var heldUntil time.Time
-	var held int64 // the lease's epoch
+	var epoch int64 // of the lease
 	tick := time.NewTicker(leaseRenew)
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		asked := time.Now()
-		epoch, mine, err := f.log.AcquireLease(ctx, leaseName, f.node, leaseTTL)
+		now, mine, err := f.log.AcquireLease(ctx, leaseName, f.node, leaseTTL)
 		switch {
 		case err == nil && mine:
-			held, heldUntil = epoch, asked.Add(leaseTTL)
+			epoch, heldUntil = now, asked.Add(leaseTTL)
 			if end == nil {
 				end = f.lead(ctx)
 			}
@@ -69,7 +69,7 @@ func (f *Follower) Run(ctx context.Context) {
 	end()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second) // so that another node need not wait for the lease's end
 	defer cancel()
-	if err := f.log.ReleaseLease(last, leaseName, f.node, held); err != nil {
+	if err := f.log.ReleaseLease(last, leaseName, f.node, epoch); err != nil {
 		f.logger.WarnContext(last, "lease of the projections not released", "err", err)
 	}
 }
