@@ -343,7 +343,7 @@ func TestEndsAreTold(t *testing.T) {
 		want   plugin.CommandResult
 		ended  []string
 	}{
-		"both answer":  {nil, plugin.CommandResult{Outcome: conversation.StatusSent}, []string{"g1", "g2"}},
+		"both answer":  {nil, plugin.CommandResult{Outcome: conversation.StatusSent}, []string{"g2", "g1"}}, // the newest first
 		"one does not": {noAnswer, plugin.CommandResult{Outcome: conversation.StatusFailed, Retryable: true, Code: "no_answer"}, []string{"g1"}},
 		"both gone":    {gone, plugin.CommandResult{Outcome: conversation.StatusFailed, Retryable: true, Code: "plugin_lost"}, nil},
 	} {
